@@ -1,0 +1,57 @@
+//! The one clock.
+//!
+//! Engines never read time: they are told it. The glue around them reads it here and nowhere else
+//! (`clippy.toml` bans the alternatives), so that a test under `tokio::time::pause` drives every
+//! layer, budget and deadline of a stack together.
+//!
+//! ```
+//! let earlier = resilience_core::clock::now();
+//! assert!(resilience_core::clock::now() >= earlier);
+//! ```
+
+use std::time::{Duration, Instant};
+
+/// Now, on tokio's clock (which a test may pause and advance); on the OS's monotonic clock when
+/// the crate is built without the `tokio` feature.
+///
+/// Callable inside and outside of a runtime.
+#[must_use]
+pub fn now() -> Instant {
+    #[cfg(feature = "tokio")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    return tokio::time::Instant::now().into_std();
+    #[cfg(not(feature = "tokio"))]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    return Instant::now();
+}
+
+/// The longest wait that anything here will be configured for: one year.
+///
+/// Longer ones are refused by name when they are configuration and shortened to this when they are
+/// arithmetic, so that no instant computed from now can overflow (`Instant + Duration::MAX` panics).
+pub const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// `now + wait`, with `wait` limited to [`MAX_WAIT`].
+#[must_use]
+pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
+    // `checked_add`: a platform's clock may itself start close to its end.
+    now.checked_add(wait.min(MAX_WAIT)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_overflows() {
+        let now = now();
+        assert_eq!(later(now, Duration::MAX), now + MAX_WAIT);
+        assert_eq!(later(now, Duration::ZERO), now);
+    }
+}

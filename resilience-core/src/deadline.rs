@@ -1,0 +1,135 @@
+//! The instant after which nobody is waiting for the answer.
+//!
+//! A [`Deadline`] is a point in time, not a length of time: it survives being handed down, queued
+//! and retried without anybody subtracting. While a future that has one is polled, the layers
+//! inside it read it with [`Deadline::current`], whatever the type of the request: a retry then
+//! does not sleep past it, and an inner timeout does not outlive it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use resilience_core::{Deadline, clock};
+//!
+//! let now = clock::now();
+//! let outer = Deadline::after(now, Duration::from_secs(1));
+//! let inner = Deadline::after(now, Duration::from_secs(60)).min(outer);
+//! assert_eq!(inner.remaining(now), Duration::from_secs(1));
+//! ```
+
+#[cfg(feature = "tokio")]
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+
+#[cfg(feature = "tokio")]
+thread_local! {
+    static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+}
+
+/// A point in time on the monotonic clock. At the deadline itself it is too late, unless the answer
+/// is there in the same poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// At this instant.
+    #[must_use]
+    pub const fn at(instant: Instant) -> Deadline {
+        Deadline(instant)
+    }
+
+    /// So long after `now`, at most [`clock::MAX_WAIT`].
+    #[must_use]
+    pub fn after(now: Instant, wait: Duration) -> Deadline {
+        Deadline(clock::later(now, wait))
+    }
+
+    /// The instant.
+    #[must_use]
+    pub const fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// What is left at `now`; zero once it has passed.
+    #[must_use]
+    pub fn remaining(self, now: Instant) -> Duration {
+        self.0.saturating_duration_since(now)
+    }
+
+    /// Whether it is too late at `now`.
+    #[must_use]
+    pub fn has_passed(self, now: Instant) -> bool {
+        now >= self.0
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Deadline {
+    /// This, or the deadline of the surrounding call if that comes sooner.
+    #[must_use]
+    pub fn or_current(self) -> Deadline {
+        Deadline::current().map_or(self, |current| current.min(self))
+    }
+
+    /// The deadline of the call that is being polled on this thread, if it has one.
+    ///
+    /// Set by [`DeadlineLayer`](crate::timeout::DeadlineLayer) and
+    /// [`timeout::within`](crate::timeout::within), which enforce it. It does not cross
+    /// `tokio::spawn`: read it before, and use `within` in the task.
+    #[must_use]
+    pub fn current() -> Option<Deadline> {
+        CURRENT.get()
+    }
+
+    /// Runs `body` with this as the current deadline, and puts the former one back, also when
+    /// `body` panics. For callers that enforce it: layers inside arm no timer for what it covers.
+    pub(crate) fn enter<R>(self, body: impl FnOnce() -> R) -> R {
+        struct Restore(Option<Deadline>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0);
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(self)));
+        body()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(feature = "tokio")]
+    fn the_former_deadline_comes_back_after_a_panic() {
+        let deadline = Deadline::after(clock::now(), Duration::from_secs(1));
+        deadline.enter(|| {
+            let inner = Deadline::after(clock::now(), Duration::from_millis(1));
+            let panicked = std::panic::catch_unwind(|| inner.enter(|| panic!("on purpose")));
+            assert!(panicked.is_err());
+            assert_eq!(Deadline::current(), Some(deadline));
+        });
+        assert_eq!(Deadline::current(), None);
+    }
+
+    #[test]
+    fn at_the_deadline_is_too_late() {
+        let now = clock::now();
+        let deadline = Deadline::after(now, Duration::from_secs(1));
+        assert!(!deadline.has_passed(now));
+        assert!(deadline.has_passed(deadline.instant()));
+        assert_eq!(
+            deadline.remaining(deadline.instant() + Duration::from_secs(1)),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn an_endless_wait_does_not_overflow() {
+        let now = clock::now();
+        assert_eq!(
+            Deadline::after(now, Duration::MAX).remaining(now),
+            clock::MAX_WAIT
+        );
+    }
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod clock;
+mod config;
+mod deadline;
+pub mod observe;
+pub mod outcome;
+pub mod rejection;
+pub mod retry;
+mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "tokio")]
+pub mod timeout;
+
+pub use config::InvalidConfig;
+pub use deadline::Deadline;
+pub use outcome::{AsOutcome, Classify, Outcome};
+pub use rejection::{CarriesRejection, Error, Rejection, RejectionKind};

@@ -1,0 +1,113 @@
+//! Retrying without Tower: any operation that can be begun again.
+
+use std::time::Duration;
+
+use super::policy::{RetryPolicy, Verdict};
+use super::run::Run;
+use crate::outcome::Classify;
+
+/// Runs `operation` until it succeeds or the policy says stop, and returns its last result.
+///
+/// `operation` is called anew for each attempt. The last result comes back untouched; why there was
+/// no other attempt is told to the policy's listener. Needs a tokio runtime with its timer only if
+/// there is a wait. Dropping the future cancels the attempt or the wait; a retry that was granted and
+/// not begun is given back to the budget.
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::retry::{Backoff, RetryPolicy, retry};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let policy = RetryPolicy::builder()
+///     .max_attempts(4)
+///     .backoff(Backoff::decorrelated_jitter(Duration::from_millis(50), Duration::from_secs(5)))
+///     .build()?;
+///
+/// let mut tries = 0;
+/// let answer = retry(&policy, || {
+///     tries += 1;
+///     let refused = tries < 3;
+///     async move {
+///         if refused { Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) } else { Ok(42) }
+///     }
+/// })
+/// .await?;
+/// assert_eq!((answer, tries), (42, 3));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// The error of the last attempt.
+pub async fn retry<T, E, C, F, Fut>(policy: &RetryPolicy<C>, mut operation: F) -> Result<T, E>
+where
+    C: Classify<T, E>,
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let mut run = Run::start(policy);
+    loop {
+        let result = operation().await;
+        match run.ended(policy.classify(result.as_ref())) {
+            Verdict::Done => return result,
+            Verdict::Stop { pause, .. } => {
+                wait(pause).await;
+                return result;
+            }
+            Verdict::Retry(retry) => {
+                drop(result);
+                wait(retry.delay()).await;
+                retry.sent(&mut run.attempts);
+            }
+        }
+    }
+}
+
+/// [`retry`] for code that is not async: waits block the thread.
+///
+/// ```
+/// use resilience_core::retry::{RetryPolicy, retry_blocking};
+///
+/// let policy = RetryPolicy::builder().build()?;
+/// let text = retry_blocking(&policy, || std::fs::read_to_string("/does/not/exist"));
+/// assert!(text.is_err()); // after one attempt: a missing file is permanent
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
+///
+/// # Errors
+/// The error of the last attempt.
+pub fn retry_blocking<T, E, C, F>(policy: &RetryPolicy<C>, mut operation: F) -> Result<T, E>
+where
+    C: Classify<T, E>,
+    F: FnMut() -> Result<T, E>,
+{
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "blocking is what this function is for"
+    )]
+    let sleep = std::thread::sleep;
+    let mut run = Run::start(policy);
+    loop {
+        let result = operation();
+        match run.ended(policy.classify(result.as_ref())) {
+            Verdict::Done => return result,
+            Verdict::Stop { pause, .. } => {
+                sleep(pause);
+                return result;
+            }
+            Verdict::Retry(retry) => {
+                drop(result);
+                sleep(retry.delay());
+                retry.sent(&mut run.attempts);
+            }
+        }
+    }
+}
+
+/// No timer, and no runtime, for no wait.
+async fn wait(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}

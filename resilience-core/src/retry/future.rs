@@ -1,0 +1,204 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tower_service::Service;
+
+use super::policy::{Retry, RetryPolicy, Verdict};
+use super::replay::Replay;
+use super::run::Run;
+use crate::outcome::{AsOutcome, Classify, Outcome};
+use crate::rejection::CarriesRejection;
+
+pin_project! {
+    /// A call in as many attempts as it takes. Dropping it cancels the attempt or the wait, and gives
+    /// back to the budget what a retry that was not sent has cost.
+    pub struct ResponseFuture<S, C, R, Req>
+    where
+        S: Service<Req>,
+    {
+        run: Run,
+        classifier: C,
+        replay: R,
+        // The handle of the attempt under way. Replaced by a fresh one before each wait (R4).
+        service: S,
+        // The copy that the next attempt will send.
+        copy: Option<Req>,
+        #[pin]
+        state: State<Req, S::Future, Result<S::Response, S::Error>>,
+    }
+}
+
+pin_project! {
+    /// Readying -> Calling -> (Waiting -> Readying -> Calling)* -> Pausing? -> Done
+    #[project = StateProj]
+    #[project_replace = StateOwned]
+    enum State<Req, F, T> {
+        /// The service below is not ready for this attempt's request yet.
+        Readying { request: Req },
+        /// The service below has it.
+        Calling { #[pin] future: F },
+        /// A retry is granted, and not due yet.
+        Waiting { timer: Timer, retry: Retry, request: Req },
+        /// There is no other attempt, and the caller is kept for a moment.
+        Pausing { timer: Timer, result: T },
+        /// Nothing is held.
+        Done,
+    }
+}
+
+impl<S, C, R, Req> ResponseFuture<S, C, R, Req>
+where
+    S: Service<Req>,
+    R: Replay<Req>,
+{
+    pub(crate) fn new(service: S, policy: &RetryPolicy<C>, replay: R, request: Req) -> Self
+    where
+        C: Clone,
+    {
+        let run = Run::start(policy);
+        let copy = if run.attempts.any_left() {
+            replay.copy(&request)
+        } else {
+            None
+        };
+        let classifier = policy.classifier.clone();
+        let state = State::Readying { request };
+        ResponseFuture {
+            run,
+            classifier,
+            replay,
+            service,
+            copy,
+            state,
+        }
+    }
+}
+
+impl<S, C, R, Req> Future for ResponseFuture<S, C, R, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: CarriesRejection,
+    C: Classify<S::Response, S::Error>,
+    R: Replay<Req>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let result = match this.state.as_mut().project() {
+                StateProj::Readying { .. } => match ready!(this.service.poll_ready(cx)) {
+                    Ok(()) => {
+                        if let StateOwned::Readying { request } =
+                            this.state.as_mut().project_replace(State::Done)
+                        {
+                            let future = this.service.call(request);
+                            this.state.set(State::Calling { future });
+                        }
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                StateProj::Calling { future } => ready!(future.poll(cx)),
+                StateProj::Waiting { timer, .. } => {
+                    ready!(timer.poll(cx));
+                    if let StateOwned::Waiting { retry, request, .. } =
+                        this.state.as_mut().project_replace(State::Done)
+                    {
+                        retry.sent(&mut this.run.attempts);
+                        if this.run.attempts.any_left() {
+                            *this.copy = this.replay.copy(&request);
+                        }
+                        this.state.set(State::Readying { request });
+                    }
+                    continue;
+                }
+                StateProj::Pausing { timer, .. } => {
+                    ready!(timer.poll(cx));
+                    match this.state.as_mut().project_replace(State::Done) {
+                        StateOwned::Pausing { result, .. } => return Poll::Ready(result),
+                        _ => return Poll::Pending,
+                    }
+                }
+                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                StateProj::Done => return Poll::Pending,
+            };
+
+            let outcome = outcome(this.classifier, &result);
+            let verdict = if this.copy.is_some() {
+                this.run.ended(outcome)
+            } else {
+                this.run.ended_without_copy(outcome)
+            };
+            match verdict {
+                Verdict::Retry(retry) => {
+                    if let Some(request) = this.copy.take() {
+                        // Before the wait: the old handle may hold a place in a queue below (T2).
+                        let fresh = this.service.clone();
+                        *this.service = fresh;
+                        let timer = Timer::new(retry.delay());
+                        this.state.set(State::Waiting {
+                            timer,
+                            retry,
+                            request,
+                        });
+                        continue;
+                    }
+                }
+                Verdict::Stop { pause, .. } if !pause.is_zero() => {
+                    this.state.set(State::Pausing {
+                        timer: Timer::new(pause),
+                        result,
+                    });
+                    continue;
+                }
+                Verdict::Stop { .. } | Verdict::Done => {}
+            }
+            // What the attempt held is free when the answer is, not when this future is dropped (T7).
+            this.state.set(State::Done);
+            return Poll::Ready(result);
+        }
+    }
+}
+
+/// What a rejection from below means is not the classifier's to say.
+fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
+    classifier: &C,
+    result: &Result<T, E>,
+) -> Outcome {
+    match result.as_ref().err().and_then(CarriesRejection::rejection) {
+        Some(rejection) => rejection.as_outcome(),
+        None => classifier.classify(result.as_ref()),
+    }
+}
+
+/// Boxed, because most calls never wait and every call is as large as its largest state.
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    /// No timer, and no runtime, for no wait.
+    fn new(delay: Duration) -> Timer {
+        Timer((!delay.is_zero()).then(|| Box::pin(tokio::time::sleep(delay))))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0
+            .as_mut()
+            .map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(cx))
+    }
+}
+
+impl<S, C, R, Req> fmt::Debug for ResponseFuture<S, C, R, Req>
+where
+    S: Service<Req>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("retry::ResponseFuture")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+//! Sending a request twice.
+
+/// Makes the copy of a request that a retry sends.
+///
+/// Closures `Fn(&Req) -> Option<Req>` are replays. `None` means that this request cannot be sent
+/// twice (a streaming body, for one): it is sent once, and if it fails the policy's listener is told
+/// [`NotReplayable`](super::StopReason::NotReplayable).
+#[diagnostic::on_unimplemented(
+    message = "there is no way to send `{Req}` twice",
+    label = "a retry needs a copy of each request before it is first sent",
+    note = "derive `Clone` for `{Req}`",
+    note = "or say how to copy it, and when that cannot be done: `RetryLayer::new(policy).replay(|request: &{Req}| -> Option<{Req}> {{ .. }})`"
+)]
+pub trait Replay<Req> {
+    /// A copy of `request`, made before it is sent, or `None` if there can be none.
+    fn copy(&self, request: &Req) -> Option<Req>;
+}
+
+impl<F, Req> Replay<Req> for F
+where
+    F: Fn(&Req) -> Option<Req>,
+{
+    fn copy(&self, request: &Req) -> Option<Req> {
+        self(request)
+    }
+}
+
+/// The default: requests are cloned. A request type that is not `Clone` does not compile.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct CloneRequest;
+
+#[diagnostic::do_not_recommend]
+impl<Req: Clone> Replay<Req> for CloneRequest {
+    fn copy(&self, request: &Req) -> Option<Req> {
+        Some(request.clone())
+    }
+}

@@ -1,0 +1,43 @@
+//! One call on a real clock: [`Attempts`] with the time, the deadline and the samples filled in.
+
+use super::policy::{Attempts, RetryPolicy, StopReason, Verdict};
+use super::seed::Samples;
+use crate::clock;
+use crate::deadline::Deadline;
+use crate::outcome::Outcome;
+
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) attempts: Attempts,
+    samples: Option<Samples>,
+}
+
+impl Run {
+    pub(crate) fn start<C>(policy: &RetryPolicy<C>) -> Run {
+        Run {
+            attempts: policy.start_lazily(),
+            samples: None,
+        }
+    }
+
+    /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
+    pub(crate) fn ended(&mut self, outcome: Outcome) -> Verdict {
+        if outcome == Outcome::Success {
+            return self.attempts.succeeded();
+        }
+        let samples = self
+            .samples
+            .get_or_insert_with(|| Samples::new(self.attempts.rules.seed.as_ref()));
+        self.attempts
+            .decide(clock::now(), Deadline::current(), outcome, samples.next())
+    }
+
+    /// The same for a request that there is no copy of.
+    pub(crate) fn ended_without_copy(&mut self, outcome: Outcome) -> Verdict {
+        if outcome.failure().is_some() && self.attempts.any_left() {
+            self.attempts.give_up(outcome, StopReason::NotReplayable)
+        } else {
+            self.ended(outcome)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::policy::RetryPolicy;
+use super::replay::{CloneRequest, Replay};
+use crate::outcome::{Classify, Standard};
+use crate::rejection::CarriesRejection;
+
+/// A service whose calls are retried. Made by [`RetryLayer`](super::RetryLayer).
+#[derive(Debug, Clone)]
+pub struct Retry<S, C = Standard, R = CloneRequest> {
+    inner: S,
+    policy: RetryPolicy<C>,
+    replay: R,
+}
+
+impl<S, C, R> Retry<S, C, R> {
+    pub(crate) fn new(inner: S, policy: RetryPolicy<C>, replay: R) -> Retry<S, C, R> {
+        Retry {
+            inner,
+            policy,
+            replay,
+        }
+    }
+
+    /// The service below.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, C, R, Req> Service<Req> for Retry<S, C, R>
+where
+    S: Service<Req> + Clone,
+    S::Error: CarriesRejection,
+    C: Classify<S::Response, S::Error> + Clone,
+    R: Replay<Req> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, C, R, Req>;
+
+    /// Always ready: each attempt waits for the service below in the call's own future, on a handle
+    /// of its own. A handle that was readied here and never called would hold, unseen, what the
+    /// service below reserves when it becomes ready.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        ResponseFuture::new(
+            self.inner.clone(),
+            &self.policy,
+            self.replay.clone(),
+            request,
+        )
+    }
+}

@@ -1,0 +1,129 @@
+//! A limit on one attempt.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::settings::Settings;
+use super::within::Timer;
+use crate::clock;
+use crate::config::InvalidConfig;
+use crate::deadline::Deadline;
+use crate::observe::Listen;
+use crate::rejection::{CarriesRejection, Name, RejectionKind};
+
+/// Limits how long an attempt may take, counted from the first poll of its future. See the
+/// [module](super).
+#[derive(Debug, Clone)]
+pub struct TimeoutLayer {
+    settings: Settings,
+}
+
+impl TimeoutLayer {
+    /// Attempts may take so long.
+    ///
+    /// # Errors
+    /// If `limit` is zero or more than a year.
+    pub fn new(limit: Duration) -> Result<TimeoutLayer, InvalidConfig> {
+        Ok(TimeoutLayer {
+            settings: Settings::new("timeout", limit)?,
+        })
+    }
+
+    /// What rejections call this layer.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Name>) -> TimeoutLayer {
+        self.settings.name(name);
+        self
+    }
+
+    /// Tells this listener of rejections.
+    #[must_use]
+    pub fn listen(mut self, listener: impl Listen) -> TimeoutLayer {
+        self.settings.listen(listener);
+        self
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout {
+            inner,
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+/// A service whose attempts are limited in time. Made by [`TimeoutLayer`].
+#[derive(Debug, Clone)]
+pub struct Timeout<S> {
+    inner: S,
+    settings: Settings,
+}
+
+impl<S> Timeout<S> {
+    /// The service below.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, Req> Service<Req> for Timeout<S>
+where
+    S: Service<Req>,
+    S::Error: CarriesRejection,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TimeoutFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let inner = self.inner.call(request);
+        TimeoutFuture {
+            inner,
+            settings: self.settings.clone(),
+            timer: Timer::Unarmed,
+        }
+    }
+}
+
+pin_project! {
+    /// An attempt that ends in time. Dropping it drops the attempt.
+    #[derive(Debug)]
+    pub struct TimeoutFuture<F> {
+        #[pin]
+        inner: F,
+        settings: Settings,
+        #[pin]
+        timer: Timer,
+    }
+}
+
+impl<F, T, E> Future for TimeoutFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: CarriesRejection,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(result) = this.inner.poll(cx) {
+            return Poll::Ready(result);
+        }
+        let limit = this.settings.limit;
+        this.timer
+            .poll_expired(|| Deadline::after(clock::now(), limit), cx)
+            .map(|()| Err(this.settings.reject(RejectionKind::TimedOut).into()))
+    }
+}

@@ -1,0 +1,145 @@
+//! A limit on a whole call.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::settings::Settings;
+use super::within::Within;
+use crate::clock;
+use crate::config::InvalidConfig;
+use crate::deadline::Deadline;
+use crate::observe::Listen;
+use crate::rejection::{CarriesRejection, Name, RejectionKind};
+
+/// Gives each call a [`Deadline`], that of the surrounding call if it comes sooner. See the
+/// [module](super).
+#[derive(Debug, Clone)]
+pub struct DeadlineLayer {
+    settings: Settings,
+}
+
+impl DeadlineLayer {
+    /// Calls may take so long in total, retries and waits included.
+    ///
+    /// # Errors
+    /// If `limit` is zero or more than a year.
+    pub fn new(limit: Duration) -> Result<DeadlineLayer, InvalidConfig> {
+        Ok(DeadlineLayer {
+            settings: Settings::new("deadline", limit)?,
+        })
+    }
+
+    /// What rejections call this layer.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Name>) -> DeadlineLayer {
+        self.settings.name(name);
+        self
+    }
+
+    /// Tells this listener of rejections.
+    #[must_use]
+    pub fn listen(mut self, listener: impl Listen) -> DeadlineLayer {
+        self.settings.listen(listener);
+        self
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = DeadlineService<S>;
+
+    fn layer(&self, inner: S) -> DeadlineService<S> {
+        DeadlineService {
+            inner,
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+/// A service whose calls have a deadline. Made by [`DeadlineLayer`].
+#[derive(Debug, Clone)]
+pub struct DeadlineService<S> {
+    inner: S,
+    settings: Settings,
+}
+
+impl<S> DeadlineService<S> {
+    /// The service below.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, Req> Service<Req> for DeadlineService<S>
+where
+    S: Service<Req>,
+    S::Error: CarriesRejection,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = DeadlineFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    /// A call that nobody waits for any more does not reach the service below.
+    fn call(&mut self, request: Req) -> Self::Future {
+        let now = clock::now();
+        let deadline = Deadline::after(now, self.settings.limit).or_current();
+        let settings = self.settings.clone();
+        let state = if deadline.has_passed(now) {
+            State::TooLate
+        } else {
+            let future = deadline.enter(|| self.inner.call(request));
+            State::Running {
+                future: Within::admitted(deadline, future),
+            }
+        };
+        DeadlineFuture { settings, state }
+    }
+}
+
+pin_project! {
+    /// A call that ends by its deadline. Dropping it drops what is inside.
+    #[derive(Debug)]
+    pub struct DeadlineFuture<F> {
+        settings: Settings,
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = StateProj]
+    enum State<F> {
+        TooLate,
+        Running { #[pin] future: Within<F> },
+    }
+}
+
+impl<F, T, E> Future for DeadlineFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: CarriesRejection,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.state.project() {
+            StateProj::TooLate => Poll::Ready(None),
+            StateProj::Running { future } => future.poll(cx).map(Result::ok),
+        };
+        polled.map(|output| {
+            output.unwrap_or_else(|| {
+                Err(this.settings.reject(RejectionKind::DeadlineExceeded).into())
+            })
+        })
+    }
+}

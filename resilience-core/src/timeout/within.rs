@@ -1,0 +1,126 @@
+//! A deadline around any future.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::deadline::Deadline;
+use crate::rejection::{Rejection, RejectionKind};
+
+/// Runs `future` until `deadline`, which everything inside can read with [`Deadline::current`].
+///
+/// A deadline around the one who polls this that comes sooner takes its place. Nothing of `future` is
+/// polled if it is too late already.
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::{Deadline, clock, timeout::within};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let deadline = Deadline::after(clock::now(), Duration::from_secs(1));
+/// let seen = within(deadline, async { Deadline::current() }).await;
+/// assert_eq!(seen, Ok(Some(deadline)));
+/// let late = within(deadline, std::future::pending::<()>()).await;
+/// assert_eq!(late.unwrap_err().to_string(), "deadline: deadline exceeded");
+/// # }
+/// ```
+pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
+    Within {
+        future,
+        deadline,
+        admitted: false,
+        timer: Timer::Unarmed,
+    }
+}
+
+impl<F> Within<F> {
+    /// Without the look at the clock, for a caller that has just had one.
+    #[cfg(feature = "tower")]
+    pub(super) fn admitted(deadline: Deadline, future: F) -> Within<F> {
+        Within {
+            future,
+            deadline,
+            admitted: true,
+            timer: Timer::Unarmed,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`within`]. Ends in a [`Rejection`] at the deadline, and drops what is inside
+    /// when it is dropped itself.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Within<F> {
+        #[pin]
+        future: F,
+        deadline: Deadline,
+        // Whether it was seen to be in time when it began.
+        admitted: bool,
+        #[pin]
+        timer: Timer,
+    }
+}
+
+pin_project! {
+    /// At most one timer for a point in time, and none before the first wait.
+    #[derive(Debug)]
+    #[project = TimerProj]
+    pub(super) enum Timer {
+        Unarmed,
+        /// A surrounding deadline comes first. Whoever set it polls this, and drops it then.
+        Covered,
+        Armed { #[pin] sleep: Sleep },
+    }
+}
+
+impl Timer {
+    /// Whether `expiry` has come. Arms at the first call.
+    pub(super) fn poll_expired(
+        mut self: Pin<&mut Self>,
+        expiry: impl FnOnce() -> Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if let TimerProj::Unarmed = self.as_mut().project() {
+            let expiry = expiry();
+            if Deadline::current().is_some_and(|current| current <= expiry) {
+                self.set(Timer::Covered);
+            } else {
+                let sleep = tokio::time::sleep_until(expiry.instant().into());
+                self.set(Timer::Armed { sleep });
+            }
+        }
+        match self.project() {
+            TimerProj::Armed { sleep } => sleep.poll(cx),
+            TimerProj::Unarmed | TimerProj::Covered => Poll::Pending,
+        }
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = Result<F::Output, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let deadline = *this.deadline;
+        if !*this.admitted && deadline.has_passed(clock::now()) {
+            return Poll::Ready(Err(too_late()));
+        }
+        *this.admitted = true;
+        // The response first: at the deadline, one that is there counts.
+        if let Poll::Ready(output) = deadline.or_current().enter(|| this.future.poll(cx)) {
+            return Poll::Ready(Ok(output));
+        }
+        this.timer
+            .poll_expired(|| deadline, cx)
+            .map(|()| Err(too_late()))
+    }
+}
+
+fn too_late() -> Rejection {
+    Rejection::new(RejectionKind::DeadlineExceeded, "deadline")
+}
