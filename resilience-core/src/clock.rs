@@ -18,16 +18,10 @@ use std::time::{Duration, Instant};
 #[must_use]
 pub fn now() -> Instant {
     #[cfg(feature = "tokio")]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     return tokio::time::Instant::now().into_std();
     #[cfg(not(feature = "tokio"))]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     return Instant::now();
 }
 

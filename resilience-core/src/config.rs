@@ -31,11 +31,7 @@ impl InvalidConfig {
         value: impl fmt::Display,
         bound: impl fmt::Display,
     ) -> InvalidConfig {
-        InvalidConfig {
-            field,
-            value: value.to_string(),
-            bound: bound.to_string(),
-        }
+        InvalidConfig { field, value: value.to_string(), bound: bound.to_string() }
     }
 
     /// The field's name as the builder spells it.
@@ -83,11 +79,7 @@ pub(crate) fn wait_or_none(
     value: Duration,
 ) -> Result<Duration, InvalidConfig> {
     if value > MAX_WAIT {
-        return Err(InvalidConfig::new(
-            field,
-            format_args!("{value:?}"),
-            "at most 365 days",
-        ));
+        return Err(InvalidConfig::new(field, format_args!("{value:?}"), "at most 365 days"));
     }
     Ok(value)
 }
@@ -102,11 +94,7 @@ pub(crate) fn number(
     if value.is_finite() && (low..=high).contains(&value) {
         Ok(value)
     } else {
-        Err(InvalidConfig::new(
-            field,
-            value,
-            format_args!("between {low} and {high}"),
-        ))
+        Err(InvalidConfig::new(field, value, format_args!("between {low} and {high}")))
     }
 }
 
@@ -116,10 +104,7 @@ mod tests {
 
     #[test]
     fn hostile_values_are_named() {
-        assert_eq!(
-            wait("t", Duration::ZERO).unwrap_err().bound(),
-            "more than zero"
-        );
+        assert_eq!(wait("t", Duration::ZERO).unwrap_err().bound(), "more than zero");
         assert_eq!(wait("t", Duration::MAX).unwrap_err().field(), "t");
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.1, 1.1] {
             let error = number("ratio", bad, 0.0, 1.0).unwrap_err();

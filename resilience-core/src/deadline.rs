@@ -118,18 +118,12 @@ mod tests {
         let deadline = Deadline::after(now, Duration::from_secs(1));
         assert!(!deadline.has_passed(now));
         assert!(deadline.has_passed(deadline.instant()));
-        assert_eq!(
-            deadline.remaining(deadline.instant() + Duration::from_secs(1)),
-            Duration::ZERO
-        );
+        assert_eq!(deadline.remaining(deadline.instant() + Duration::from_secs(1)), Duration::ZERO);
     }
 
     #[test]
     fn an_endless_wait_does_not_overflow() {
         let now = clock::now();
-        assert_eq!(
-            Deadline::after(now, Duration::MAX).remaining(now),
-            clock::MAX_WAIT
-        );
+        assert_eq!(Deadline::after(now, Duration::MAX).remaining(now), clock::MAX_WAIT);
     }
 }

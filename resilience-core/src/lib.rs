@@ -4,6 +4,8 @@
 pub mod clock;
 mod config;
 mod deadline;
+#[cfg(feature = "tower")]
+mod inherent;
 pub mod observe;
 pub mod outcome;
 pub mod rejection;

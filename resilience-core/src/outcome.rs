@@ -27,10 +27,7 @@ use crate::rejection::Rejection;
 
 /// What a server (or a layer below) said about trying again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "nothing, a time, or never: there is no fourth"
-)]
+#[expect(clippy::exhaustive_enums, reason = "nothing, a time, or never: there is no fourth")]
 pub enum RetryHint {
     /// Nothing was said.
     #[default]
@@ -114,10 +111,7 @@ impl Outcome {
 
 /// The kinds of failure that may pass. They differ in what a retry of them costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a budget must price every kind there is"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a budget must price every kind there is")]
 pub enum FailureClass {
     /// See [`Outcome::Transient`].
     Transient,
@@ -173,10 +167,7 @@ impl<T, E: AsOutcome> Classify<T, E> for Standard {
 /// Every error is a transient failure. For operations known to be safe to repeat, whose errors are
 /// all worth it; ask for it by name.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a unit marker that users name as a value"
-)]
+#[expect(clippy::exhaustive_structs, reason = "a unit marker that users name as a value")]
 pub struct AnyError;
 
 impl<T, E> Classify<T, E> for AnyError {
@@ -229,15 +220,9 @@ mod tests {
 
     #[test]
     fn only_failures_that_may_pass_have_a_class() {
-        assert_eq!(
-            Outcome::transient().failure(),
-            Some(FailureClass::Transient)
-        );
+        assert_eq!(Outcome::transient().failure(), Some(FailureClass::Transient));
         assert_eq!(Outcome::TimedOut.failure(), Some(FailureClass::TimedOut));
-        assert_eq!(
-            Outcome::throttled(Duration::ZERO).failure(),
-            Some(FailureClass::Throttled)
-        );
+        assert_eq!(Outcome::throttled(Duration::ZERO).failure(), Some(FailureClass::Throttled));
         for other in [
             Outcome::Success,
             Outcome::Permanent,
@@ -257,10 +242,7 @@ mod tests {
         assert_eq!(classify(&refused), Outcome::transient());
         assert_eq!(classify(&missing), Outcome::Permanent);
         assert_eq!(classify(&late), Outcome::TimedOut);
-        assert_eq!(
-            Classify::<_, io::Error>::classify(&Standard, Ok(&())),
-            Outcome::Success
-        );
+        assert_eq!(Classify::<_, io::Error>::classify(&Standard, Ok(&())), Outcome::Success);
     }
 
     #[test]

@@ -174,13 +174,7 @@ impl Rejection {
     /// A refusal of this kind by the layer of this name.
     #[must_use]
     pub fn new(kind: RejectionKind, layer: impl Into<Name>) -> Rejection {
-        Rejection {
-            kind,
-            layer: layer.into(),
-            key: None,
-            limit: None,
-            retry_after: None,
-        }
+        Rejection { kind, layer: layer.into(), key: None, limit: None, retry_after: None }
     }
 
     /// Adds whose limit it was: a host, a tenant, a shard.
@@ -318,10 +312,7 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
 ///
 /// Wraps a foreign error type once, at the bottom of a stack; no layer above wraps it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the service's or ours: there is no third"
-)]
+#[expect(clippy::exhaustive_enums, reason = "the service's or ours: there is no third")]
 pub enum Error<E> {
     /// The service ran and failed.
     Service(E),
@@ -406,10 +397,7 @@ mod tests {
         assert_eq!(open.as_outcome(), Outcome::NotReady(RetryHint::None));
         let limited = Rejection::new(RejectionKind::RateLimited, "rate")
             .with_retry_after(Duration::from_secs(1));
-        assert_eq!(
-            limited.as_outcome(),
-            Outcome::not_ready(Duration::from_secs(1))
-        );
+        assert_eq!(limited.as_outcome(), Outcome::not_ready(Duration::from_secs(1)));
         let late = Rejection::new(RejectionKind::TimedOut, "timeout");
         assert_eq!(late.as_outcome(), Outcome::TimedOut);
         let closing = Rejection::new(RejectionKind::ShuttingDown, "shutdown");

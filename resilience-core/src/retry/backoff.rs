@@ -105,14 +105,7 @@ impl Backoff {
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
     pub fn exponential(base: Duration, cap: Duration) -> Result<Backoff, InvalidConfig> {
-        Backoff::new(
-            Shape::Exponential {
-                factor: 2.0,
-                percent: 0.0,
-            },
-            base,
-            cap,
-        )
+        Backoff::new(Shape::Exponential { factor: 2.0, percent: 0.0 }, base, cap)
     }
 
     /// `base`, then `base` more with each retry, up to `cap`. Without jitter; see
@@ -130,21 +123,13 @@ impl Backoff {
     /// If `wait` is zero ([`Backoff::none`] says so by name) or more than a year.
     pub fn constant(wait: Duration) -> Result<Backoff, InvalidConfig> {
         let wait = nanos(config::wait("wait", wait)?);
-        Ok(Backoff {
-            shape: Shape::Constant { percent: 0.0 },
-            base: wait,
-            cap: wait,
-        })
+        Ok(Backoff { shape: Shape::Constant { percent: 0.0 }, base: wait, cap: wait })
     }
 
     /// No wait at all.
     #[must_use]
     pub const fn none() -> Backoff {
-        Backoff {
-            shape: Shape::Constant { percent: 0.0 },
-            base: 0,
-            cap: 0,
-        }
+        Backoff { shape: Shape::Constant { percent: 0.0 }, base: 0, cap: 0 }
     }
 
     fn new(shape: Shape, base: Duration, cap: Duration) -> Result<Backoff, InvalidConfig> {
@@ -157,11 +142,7 @@ impl Backoff {
                 format_args!("at most `cap` ({cap:?})"),
             ));
         }
-        Ok(Backoff {
-            shape,
-            base: nanos(base),
-            cap: nanos(cap),
-        })
+        Ok(Backoff { shape, base: nanos(base), cap: nanos(cap) })
     }
 
     /// Grows by `factor` instead of doubling.
@@ -219,10 +200,7 @@ impl Backoff {
     /// The delays of one call, from the first.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        Schedule {
-            backoff: *self,
-            step: Step::default(),
-        }
+        Schedule { backoff: *self, step: Step::default() }
     }
 
     /// The delay that follows `step`, at `u` of its interval.
@@ -257,10 +235,7 @@ impl Backoff {
             scaled(self.base, factor.powi(exponent)).min(self.cap)
         };
         let around = |value: u64, percent: f64| {
-            (
-                scaled(value, 1.0 - percent),
-                scaled(value, 1.0 + percent).min(self.cap),
-            )
+            (scaled(value, 1.0 - percent), scaled(value, 1.0 + percent).min(self.cap))
         };
         let tripled = || step.previous.max(self.base).saturating_mul(3);
         match self.shape {
@@ -321,22 +296,11 @@ fn nanos(wait: Duration) -> u64 {
 }
 
 /// A float-to-integer cast saturates, and takes NaN as zero.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "saturates on purpose"
-)]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a delay is not precise to its 53rd bit"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates on purpose")]
+#[expect(clippy::cast_precision_loss, reason = "a delay is not precise to its 53rd bit")]
 fn scaled(value: u64, factor: f64) -> u64 {
     // A whole factor of one must not cost precision: a constant wait is exactly its wait.
-    if factor == 1.0 {
-        value
-    } else {
-        (value as f64 * factor) as u64
-    }
+    if factor == 1.0 { value } else { (value as f64 * factor) as u64 }
 }
 
 fn lerp(low: u64, high: u64, u: f64) -> u64 {
@@ -368,10 +332,7 @@ mod tests {
             published += usize::from(last.1 >= MS(10_000));
         }
         assert_eq!(ours, 0);
-        assert!(
-            published > 500,
-            "the published formula has mass at its cap: {published}"
-        );
+        assert!(published > 500, "the published formula has mass at its cap: {published}");
     }
 
     #[test]
@@ -387,9 +348,7 @@ mod tests {
 
     #[test]
     fn after_a_hint_the_backoff_starts_over() {
-        let mut schedule = Backoff::exponential(MS(100), MS(10_000))
-            .unwrap()
-            .schedule();
+        let mut schedule = Backoff::exponential(MS(100), MS(10_000)).unwrap().schedule();
         schedule.next(0.0);
         schedule.next(0.0);
         assert!(schedule.next_after(MS(1_000), 0.0) >= MS(1_000));

@@ -82,10 +82,7 @@ where
     C: Classify<T, E>,
     F: FnMut() -> Result<T, E>,
 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "blocking is what this function is for"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "blocking is what this function is for")]
     let sleep = std::thread::sleep;
     let mut run = Run::start(policy);
     loop {

@@ -37,8 +37,9 @@ pin_project! {
     #[project = StateProj]
     #[project_replace = StateOwned]
     enum State<Req, F, T> {
-        /// The service below is not ready for this attempt's request yet.
-        Readying { request: Req },
+        /// The service below is not ready for this attempt's request yet. A retry is not sent, and
+        /// not paid for, until it is.
+        Readying { request: Req, retry: Option<Retry> },
         /// The service below has it.
         Calling { #[pin] future: F },
         /// A retry is granted, and not due yet.
@@ -60,21 +61,10 @@ where
         C: Clone,
     {
         let run = Run::start(policy);
-        let copy = if run.attempts.any_left() {
-            replay.copy(&request)
-        } else {
-            None
-        };
+        let copy = if run.attempts.any_left() { replay.copy(&request) } else { None };
         let classifier = policy.classifier.clone();
-        let state = State::Readying { request };
-        ResponseFuture {
-            run,
-            classifier,
-            replay,
-            service,
-            copy,
-            state,
-        }
+        let state = State::Readying { request, retry: None };
+        ResponseFuture { run, classifier, replay, service, copy, state }
     }
 }
 
@@ -91,29 +81,35 @@ where
         let mut this = self.project();
         loop {
             let result = match this.state.as_mut().project() {
-                StateProj::Readying { .. } => match ready!(this.service.poll_ready(cx)) {
-                    Ok(()) => {
-                        if let StateOwned::Readying { request } =
-                            this.state.as_mut().project_replace(State::Done)
-                        {
+                StateProj::Readying { .. } => {
+                    let readiness = ready!(this.service.poll_ready(cx));
+                    let StateOwned::Readying { request, retry } =
+                        this.state.as_mut().project_replace(State::Done)
+                    else {
+                        return Poll::Pending;
+                    };
+                    if let Some(retry) = retry {
+                        retry.sent(&mut this.run.attempts);
+                        if this.run.attempts.any_left() {
+                            *this.copy = this.replay.copy(&request);
+                        }
+                    }
+                    match readiness {
+                        Ok(()) => {
                             let future = this.service.call(request);
                             this.state.set(State::Calling { future });
+                            continue;
                         }
-                        continue;
+                        Err(error) => Err(error),
                     }
-                    Err(error) => Err(error),
-                },
+                }
                 StateProj::Calling { future } => ready!(future.poll(cx)),
                 StateProj::Waiting { timer, .. } => {
                     ready!(timer.poll(cx));
                     if let StateOwned::Waiting { retry, request, .. } =
                         this.state.as_mut().project_replace(State::Done)
                     {
-                        retry.sent(&mut this.run.attempts);
-                        if this.run.attempts.any_left() {
-                            *this.copy = this.replay.copy(&request);
-                        }
-                        this.state.set(State::Readying { request });
+                        this.state.set(State::Readying { request, retry: Some(retry) });
                     }
                     continue;
                 }
@@ -141,19 +137,12 @@ where
                         let fresh = this.service.clone();
                         *this.service = fresh;
                         let timer = Timer::new(retry.delay());
-                        this.state.set(State::Waiting {
-                            timer,
-                            retry,
-                            request,
-                        });
+                        this.state.set(State::Waiting { timer, retry, request });
                         continue;
                     }
                 }
                 Verdict::Stop { pause, .. } if !pause.is_zero() => {
-                    this.state.set(State::Pausing {
-                        timer: Timer::new(pause),
-                        result,
-                    });
+                    this.state.set(State::Pausing { timer: Timer::new(pause), result });
                     continue;
                 }
                 Verdict::Stop { .. } | Verdict::Done => {}
@@ -186,9 +175,7 @@ impl Timer {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0
-            .as_mut()
-            .map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(cx))
+        self.0.as_mut().map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(cx))
     }
 }
 
@@ -197,8 +184,6 @@ where
     S: Service<Req>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("retry::ResponseFuture")
-            .field("run", &self.run)
-            .finish_non_exhaustive()
+        f.debug_struct("retry::ResponseFuture").field("run", &self.run).finish_non_exhaustive()
     }
 }

@@ -18,10 +18,7 @@ impl<C> RetryLayer<C> {
     /// Retries by this policy, cloning requests.
     #[must_use]
     pub fn new(policy: RetryPolicy<C>) -> RetryLayer<C> {
-        RetryLayer {
-            policy,
-            replay: CloneRequest,
-        }
+        RetryLayer { policy, replay: CloneRequest }
     }
 }
 
@@ -33,10 +30,7 @@ impl<C, R> RetryLayer<C, R> {
     where
         F: Fn(&Req) -> Option<Req>,
     {
-        RetryLayer {
-            policy: self.policy,
-            replay,
-        }
+        RetryLayer { policy: self.policy, replay }
     }
 }
 

@@ -20,7 +20,7 @@
 //! use std::time::Duration;
 //! use resilience_core::retry::{Backoff, RetryBudget, RetryLayer, RetryPolicy};
 //! use resilience_core::{Error, Outcome};
-//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower::{ServiceBuilder, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -99,11 +99,7 @@ impl<C> RetryPolicy<C> {
         let rules = &self.rules;
         let timed = rules.max_elapsed.is_some()
             || rules.budget.as_ref().is_some_and(RetryBudget::counts_calls);
-        if timed {
-            self.start(crate::clock::now())
-        } else {
-            rules.attempts(None)
-        }
+        if timed { self.start(crate::clock::now()) } else { rules.attempts(None) }
     }
 
     /// How the attempt that ended in `result` ended, by the policy's classifier.
@@ -135,13 +131,7 @@ impl<C> RetryPolicy<C> {
 
 impl Rules {
     fn attempts(self: &Arc<Self>, started: Option<Instant>) -> Attempts {
-        Attempts {
-            rules: self.clone(),
-            started,
-            made: 1,
-            step: Step::default(),
-            receipt: None,
-        }
+        Attempts { rules: self.clone(), started, made: 1, step: Step::default(), receipt: None }
     }
 }
 
@@ -233,20 +223,13 @@ impl Attempts {
         }
         // Waiting until something is ready repeats nothing, so it costs nothing.
         let Some((class, budget)) = class.zip(self.rules.budget.as_ref()) else {
-            return Verdict::Retry(Retry {
-                delay,
-                withdrawal: None,
-            });
+            return Verdict::Retry(Retry { delay, withdrawal: None });
         };
         match budget.withdraw(now, class) {
-            Ok(withdrawal) => Verdict::Retry(Retry {
-                delay,
-                withdrawal: Some(withdrawal),
-            }),
-            Err(_) if self.rules.pace_refusals => Verdict::Stop {
-                reason: StopReason::BudgetExhausted,
-                pause: delay,
-            },
+            Ok(withdrawal) => Verdict::Retry(Retry { delay, withdrawal: Some(withdrawal) }),
+            Err(_) if self.rules.pace_refusals => {
+                Verdict::Stop { reason: StopReason::BudgetExhausted, pause: delay }
+            }
             Err(_) => Verdict::stop(StopReason::BudgetExhausted),
         }
     }
@@ -301,18 +284,12 @@ impl Attempts {
     fn report(&self, outcome: Outcome, verdict: &Verdict) {
         let (layer, attempts) = (self.rules.name.as_str(), self.made);
         self.rules.listener.tell(|| match verdict {
-            Verdict::Retry(retry) => Event::RetryScheduled {
-                layer,
-                attempts,
-                outcome,
-                delay: retry.delay,
-            },
-            Verdict::Stop { reason, .. } => Event::RetryStopped {
-                layer,
-                attempts,
-                outcome,
-                reason: *reason,
-            },
+            Verdict::Retry(retry) => {
+                Event::RetryScheduled { layer, attempts, outcome, delay: retry.delay }
+            }
+            Verdict::Stop { reason, .. } => {
+                Event::RetryStopped { layer, attempts, outcome, reason: *reason }
+            }
             Verdict::Done => Event::RetrySucceeded { layer, attempts },
         });
     }
@@ -321,10 +298,7 @@ impl Attempts {
 /// What to do with the result of an attempt.
 #[derive(Debug)]
 #[must_use]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "whoever carries out a verdict must know them all"
-)]
+#[expect(clippy::exhaustive_enums, reason = "whoever carries out a verdict must know them all")]
 pub enum Verdict {
     /// It succeeded: return it.
     Done,
@@ -341,10 +315,7 @@ pub enum Verdict {
 
 impl Verdict {
     fn stop(reason: StopReason) -> Verdict {
-        Verdict::Stop {
-            reason,
-            pause: Duration::ZERO,
-        }
+        Verdict::Stop { reason, pause: Duration::ZERO }
     }
 
     /// Why there is no other attempt, if there is none.
@@ -418,10 +389,7 @@ impl fmt::Display for StopReason {
             StopReason::AttemptsExhausted => f.write_str("no attempts left"),
             StopReason::BudgetExhausted => f.write_str("the retry budget is spent"),
             StopReason::DeadlineTooNear { needed, remaining } => {
-                write!(
-                    f,
-                    "needs {needed:?}, {remaining:?} left before the deadline"
-                )
+                write!(f, "needs {needed:?}, {remaining:?} left before the deadline")
             }
             StopReason::OutOfTime { needed, remaining } => {
                 write!(f, "needs {needed:?}, {remaining:?} left for retrying")
@@ -596,10 +564,7 @@ impl<C> RetryPolicyBuilder<C> {
             wait_when_not_ready: self.wait_when_not_ready,
             pace_refusals: self.pace_refusals,
         };
-        Ok(RetryPolicy {
-            rules: Arc::new(rules),
-            classifier: self.classifier,
-        })
+        Ok(RetryPolicy { rules: Arc::new(rules), classifier: self.classifier })
     }
 }
 
@@ -632,9 +597,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn policy(change: impl FnOnce(RetryPolicyBuilder) -> RetryPolicyBuilder) -> RetryPolicy {
-        change(RetryPolicy::builder().backoff(Backoff::constant(SECOND)))
-            .build()
-            .unwrap()
+        change(RetryPolicy::builder().backoff(Backoff::constant(SECOND))).build().unwrap()
     }
 
     fn first(policy: &RetryPolicy, deadline: Option<Duration>, outcome: Outcome) -> Verdict {
@@ -652,14 +615,8 @@ mod tests {
         assert_eq!(reason(Outcome::throttled(SECOND)), None);
         assert_eq!(reason(Outcome::Permanent), Some(StopReason::NotRetryable));
         assert_eq!(reason(Outcome::Abandoned), Some(StopReason::NotRetryable));
-        assert_eq!(
-            reason(Outcome::not_ready(SECOND)),
-            Some(StopReason::NotReady)
-        );
-        assert_eq!(
-            reason(Outcome::Transient(RetryHint::Never)),
-            Some(StopReason::ToldNotTo)
-        );
+        assert_eq!(reason(Outcome::not_ready(SECOND)), Some(StopReason::NotReady));
+        assert_eq!(reason(Outcome::Transient(RetryHint::Never)), Some(StopReason::ToldNotTo));
     }
 
     #[test]
@@ -668,10 +625,7 @@ mod tests {
         let at = |deadline| first(&policy, Some(deadline), Outcome::transient()).stop_reason();
         assert_eq!(at(SECOND * 2 + Duration::from_nanos(1)), None);
         let (needed, remaining) = (SECOND * 2, SECOND * 2);
-        assert_eq!(
-            at(SECOND * 2),
-            Some(StopReason::DeadlineTooNear { needed, remaining })
-        );
+        assert_eq!(at(SECOND * 2), Some(StopReason::DeadlineTooNear { needed, remaining }));
         assert!(at(Duration::ZERO).is_some());
     }
 
@@ -683,20 +637,13 @@ mod tests {
         let mut attempts = policy.start(now);
         let before = budget.available(now);
         let verdict = attempts.decide(now, None, Outcome::throttled(Duration::MAX), 0.5);
-        assert!(matches!(
-            verdict.stop_reason(),
-            Some(StopReason::OutOfTime { .. })
-        ));
+        assert!(matches!(verdict.stop_reason(), Some(StopReason::OutOfTime { .. })));
         assert_eq!(budget.available(now), before);
     }
 
     #[test]
     fn waiting_until_ready_costs_an_attempt_and_no_budget() {
-        let broke = RetryBudget::builder()
-            .ratio(0.0)
-            .reserve(0)
-            .build()
-            .unwrap();
+        let broke = RetryBudget::builder().ratio(0.0).reserve(0).build().unwrap();
         let policy = policy(|builder| builder.budget(broke).wait_when_not_ready());
         let now = clock::now();
         let mut attempts = policy.start(now);
@@ -718,26 +665,11 @@ mod tests {
     #[test]
     fn impossible_configurations_are_named() {
         let named = |builder: RetryPolicyBuilder| builder.build().unwrap_err().field();
-        assert_eq!(
-            named(RetryPolicy::builder().max_attempts(0)),
-            "max_attempts"
-        );
-        assert_eq!(
-            named(RetryPolicy::builder().max_attempts(u32::MAX)),
-            "max_attempts"
-        );
-        assert_eq!(
-            named(RetryPolicy::builder().max_elapsed(Duration::ZERO)),
-            "max_elapsed"
-        );
-        assert_eq!(
-            named(RetryPolicy::builder().max_elapsed(Duration::MAX)),
-            "max_elapsed"
-        );
-        assert_eq!(
-            named(RetryPolicy::builder().attempt_time(Duration::MAX)),
-            "attempt_time"
-        );
+        assert_eq!(named(RetryPolicy::builder().max_attempts(0)), "max_attempts");
+        assert_eq!(named(RetryPolicy::builder().max_attempts(u32::MAX)), "max_attempts");
+        assert_eq!(named(RetryPolicy::builder().max_elapsed(Duration::ZERO)), "max_elapsed");
+        assert_eq!(named(RetryPolicy::builder().max_elapsed(Duration::MAX)), "max_elapsed");
+        assert_eq!(named(RetryPolicy::builder().attempt_time(Duration::MAX)), "attempt_time");
         let bad = Backoff::full_jitter(SECOND, Duration::ZERO);
         assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "cap");
         assert_eq!(named(RetryPolicy::builder().throttled_backoff(bad)), "cap");

@@ -14,10 +14,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn start<C>(policy: &RetryPolicy<C>) -> Run {
-        Run {
-            attempts: policy.start_lazily(),
-            samples: None,
-        }
+        Run { attempts: policy.start_lazily(), samples: None }
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
@@ -25,11 +22,9 @@ impl Run {
         if outcome == Outcome::Success {
             return self.attempts.succeeded();
         }
-        let samples = self
-            .samples
-            .get_or_insert_with(|| Samples::new(self.attempts.rules.seed.as_ref()));
-        self.attempts
-            .decide(clock::now(), Deadline::current(), outcome, samples.next())
+        let samples =
+            self.samples.get_or_insert_with(|| Samples::new(self.attempts.rules.seed.as_ref()));
+        self.attempts.decide(clock::now(), Deadline::current(), outcome, samples.next())
     }
 
     /// The same for a request that there is no copy of.

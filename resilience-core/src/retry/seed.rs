@@ -17,10 +17,7 @@ pub(crate) struct Seed {
 
 impl Seed {
     pub(crate) const fn new(seed: u64) -> Seed {
-        Seed {
-            seed,
-            streams: AtomicU64::new(0),
-        }
+        Seed { seed, streams: AtomicU64::new(0) }
     }
 
     fn stream(&self) -> SmallRng {

@@ -5,6 +5,7 @@ use tower_service::Service;
 use super::future::ResponseFuture;
 use super::policy::RetryPolicy;
 use super::replay::{CloneRequest, Replay};
+use crate::inherent::inherent_service_methods;
 use crate::outcome::{Classify, Standard};
 use crate::rejection::CarriesRejection;
 
@@ -18,11 +19,7 @@ pub struct Retry<S, C = Standard, R = CloneRequest> {
 
 impl<S, C, R> Retry<S, C, R> {
     pub(crate) fn new(inner: S, policy: RetryPolicy<C>, replay: R) -> Retry<S, C, R> {
-        Retry {
-            inner,
-            policy,
-            replay,
-        }
+        Retry { inner, policy, replay }
     }
 
     /// The service below.
@@ -30,6 +27,8 @@ impl<S, C, R> Retry<S, C, R> {
         &self.inner
     }
 }
+
+inherent_service_methods!(Retry<S, C, R>);
 
 impl<S, C, R, Req> Service<Req> for Retry<S, C, R>
 where
@@ -50,11 +49,6 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        ResponseFuture::new(
-            self.inner.clone(),
-            &self.policy,
-            self.replay.clone(),
-            request,
-        )
+        ResponseFuture::new(self.inner.clone(), &self.policy, self.replay.clone(), request)
     }
 }

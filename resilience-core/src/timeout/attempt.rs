@@ -1,7 +1,7 @@
 //! A limit on one attempt.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -13,6 +13,7 @@ use super::within::Timer;
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
+use crate::inherent::inherent_service_methods;
 use crate::observe::Listen;
 use crate::rejection::{CarriesRejection, Name, RejectionKind};
 
@@ -29,9 +30,7 @@ impl TimeoutLayer {
     /// # Errors
     /// If `limit` is zero or more than a year.
     pub fn new(limit: Duration) -> Result<TimeoutLayer, InvalidConfig> {
-        Ok(TimeoutLayer {
-            settings: Settings::new("timeout", limit)?,
-        })
+        Ok(TimeoutLayer { settings: Settings::new("timeout", limit)? })
     }
 
     /// What rejections call this layer.
@@ -53,10 +52,7 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout {
-            inner,
-            settings: self.settings.clone(),
-        }
+        Timeout { inner, settings: self.settings.clone() }
     }
 }
 
@@ -74,6 +70,8 @@ impl<S> Timeout<S> {
     }
 }
 
+inherent_service_methods!(Timeout<S>);
+
 impl<S, Req> Service<Req> for Timeout<S>
 where
     S: Service<Req>,
@@ -89,11 +87,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let inner = self.inner.call(request);
-        TimeoutFuture {
-            inner,
-            settings: self.settings.clone(),
-            timer: Timer::Unarmed,
-        }
+        TimeoutFuture { inner: Some(inner), settings: self.settings.clone(), timer: Timer::Unarmed }
     }
 }
 
@@ -101,8 +95,9 @@ pin_project! {
     /// An attempt that ends in time. Dropping it drops the attempt.
     #[derive(Debug)]
     pub struct TimeoutFuture<F> {
+        // Dropped as soon as there is a result: what it holds is free then (T7).
         #[pin]
-        inner: F,
+        inner: Option<F>,
         settings: Settings,
         #[pin]
         timer: Timer,
@@ -117,13 +112,16 @@ where
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(result) = this.inner.poll(cx) {
-            return Poll::Ready(result);
-        }
-        let limit = this.settings.limit;
-        this.timer
-            .poll_expired(|| Deadline::after(clock::now(), limit), cx)
-            .map(|()| Err(this.settings.reject(RejectionKind::TimedOut).into()))
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
+        let result = if let Poll::Ready(result) = inner.poll(cx) {
+            result
+        } else {
+            let limit = this.settings.limit;
+            ready!(this.timer.poll_expired(|| Deadline::after(clock::now(), limit), cx));
+            Err(this.settings.reject(RejectionKind::TimedOut).into())
+        };
+        this.inner.set(None);
+        Poll::Ready(result)
     }
 }

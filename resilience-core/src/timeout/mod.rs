@@ -21,7 +21,7 @@
 //! use std::time::Duration;
 //! use resilience_core::RejectionKind;
 //! use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
-//! use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower::{BoxError, ServiceBuilder, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), BoxError> {

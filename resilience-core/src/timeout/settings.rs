@@ -17,11 +17,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new(name: &'static str, limit: Duration) -> Result<Settings, InvalidConfig> {
         let limit = config::wait("limit", limit)?;
-        Ok(Settings {
-            name: name.into(),
-            limit,
-            listener: Listener::default(),
-        })
+        Ok(Settings { name: name.into(), limit, listener: Listener::default() })
     }
 
     pub(super) fn name(&mut self, name: impl Into<Name>) {

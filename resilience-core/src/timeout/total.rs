@@ -13,6 +13,7 @@ use super::within::Within;
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
+use crate::inherent::inherent_service_methods;
 use crate::observe::Listen;
 use crate::rejection::{CarriesRejection, Name, RejectionKind};
 
@@ -29,9 +30,7 @@ impl DeadlineLayer {
     /// # Errors
     /// If `limit` is zero or more than a year.
     pub fn new(limit: Duration) -> Result<DeadlineLayer, InvalidConfig> {
-        Ok(DeadlineLayer {
-            settings: Settings::new("deadline", limit)?,
-        })
+        Ok(DeadlineLayer { settings: Settings::new("deadline", limit)? })
     }
 
     /// What rejections call this layer.
@@ -53,10 +52,7 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = DeadlineService<S>;
 
     fn layer(&self, inner: S) -> DeadlineService<S> {
-        DeadlineService {
-            inner,
-            settings: self.settings.clone(),
-        }
+        DeadlineService { inner, settings: self.settings.clone() }
     }
 }
 
@@ -73,6 +69,8 @@ impl<S> DeadlineService<S> {
         &self.inner
     }
 }
+
+inherent_service_methods!(DeadlineService<S>);
 
 impl<S, Req> Service<Req> for DeadlineService<S>
 where
@@ -96,9 +94,7 @@ where
             State::TooLate
         } else {
             let future = deadline.enter(|| self.inner.call(request));
-            State::Running {
-                future: Within::admitted(deadline, future),
-            }
+            State::Running { future: Within::admitted(deadline, future) }
         };
         DeadlineFuture { settings, state }
     }

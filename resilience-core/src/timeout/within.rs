@@ -1,7 +1,7 @@
 //! A deadline around any future.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -29,24 +29,14 @@ use crate::rejection::{Rejection, RejectionKind};
 /// # }
 /// ```
 pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
-    Within {
-        future,
-        deadline,
-        admitted: false,
-        timer: Timer::Unarmed,
-    }
+    Within { future: Some(future), deadline, admitted: false, timer: Timer::Unarmed }
 }
 
 impl<F> Within<F> {
     /// Without the look at the clock, for a caller that has just had one.
     #[cfg(feature = "tower")]
     pub(super) fn admitted(deadline: Deadline, future: F) -> Within<F> {
-        Within {
-            future,
-            deadline,
-            admitted: true,
-            timer: Timer::Unarmed,
-        }
+        Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
     }
 }
 
@@ -56,8 +46,9 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Within<F> {
+        // Dropped as soon as there is an output: what it holds is free then (T7).
         #[pin]
-        future: F,
+        future: Option<F>,
         deadline: Deadline,
         // Whether it was seen to be in time when it began.
         admitted: bool,
@@ -105,19 +96,21 @@ impl<F: Future> Future for Within<F> {
     type Output = Result<F::Output, Rejection>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
         let deadline = *this.deadline;
-        if !*this.admitted && deadline.has_passed(clock::now()) {
-            return Poll::Ready(Err(too_late()));
-        }
-        *this.admitted = true;
-        // The response first: at the deadline, one that is there counts.
-        if let Poll::Ready(output) = deadline.or_current().enter(|| this.future.poll(cx)) {
-            return Poll::Ready(Ok(output));
-        }
-        this.timer
-            .poll_expired(|| deadline, cx)
-            .map(|()| Err(too_late()))
+        let output = if !*this.admitted && deadline.has_passed(clock::now()) {
+            Err(too_late())
+        } else if let Poll::Ready(output) = deadline.or_current().enter(|| future.poll(cx)) {
+            // The response first: at the deadline, one that is there counts.
+            Ok(output)
+        } else {
+            *this.admitted = true;
+            ready!(this.timer.poll_expired(|| deadline, cx));
+            Err(too_late())
+        };
+        this.future.set(None);
+        Poll::Ready(output)
     }
 }
 

@@ -11,10 +11,7 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Starts full.
     pub(crate) fn new(capacity: u64) -> Bucket {
-        Bucket {
-            tokens: AtomicU64::new(capacity),
-            capacity,
-        }
+        Bucket { tokens: AtomicU64::new(capacity), capacity }
     }
 
     pub(crate) fn tokens(&self) -> u64 {
@@ -37,9 +34,7 @@ impl Bucket {
     }
 
     fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> bool {
-        self.tokens
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, change)
-            .is_ok()
+        self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok()
     }
 }
 

@@ -68,11 +68,7 @@ pub struct RetryCosts {
 impl Default for RetryCosts {
     /// One token each.
     fn default() -> RetryCosts {
-        RetryCosts {
-            transient: 1.0,
-            timed_out: 1.0,
-            throttled: 1.0,
-        }
+        RetryCosts { transient: 1.0, timed_out: 1.0, throttled: 1.0 }
     }
 }
 
@@ -88,17 +84,8 @@ struct Account {
 }
 
 enum Kind {
-    Share {
-        deposits: Deposits,
-        deposit: u64,
-        slot: Duration,
-        origin: OnceLock<Instant>,
-    },
-    Bucket {
-        bucket: Bucket,
-        earned: u64,
-        charge: Charge,
-    },
+    Share { deposits: Deposits, deposit: u64, slot: Duration, origin: OnceLock<Instant> },
+    Bucket { bucket: Bucket, earned: u64, charge: Charge },
 }
 
 /// When a bucket is charged.
@@ -163,11 +150,7 @@ impl RetryBudget {
     /// [`aws_2_1`](RetryBudget::aws_2_1), whose capacity is free.
     pub fn with_capacity(&self, capacity: u32) -> Result<RetryBudget, InvalidConfig> {
         let Account {
-            kind:
-                Kind::Bucket {
-                    charge: Charge::Retry,
-                    ..
-                },
+            kind: Kind::Bucket { charge: Charge::Retry, .. },
             transient,
             timed_out,
             throttled,
@@ -182,10 +165,7 @@ impl RetryBudget {
         if capacity > 1_000_000 {
             return Err(InvalidConfig::new("capacity", capacity, "at most 1000000"));
         }
-        Ok(RetryBudget::aws(
-            capacity,
-            (transient, timed_out, throttled),
-        ))
+        Ok(RetryBudget::aws(capacity, (transient, timed_out, throttled)))
     }
 
     /// gRPC's retry throttling (proposal A6): `max_tokens` to begin with, each retryable failure
@@ -197,12 +177,7 @@ impl RetryBudget {
         config::number("max_tokens", f64::from(max_tokens), 1.0, 1_000.0)?;
         let earned = thousandths("token_ratio", token_ratio, 0.001, 1_000.0)?;
         let tokens = u64::from(max_tokens) * TOKEN;
-        Ok(RetryBudget::charged_by_failures(
-            tokens,
-            tokens / 2,
-            earned,
-            prices(1, 1, 1),
-        ))
+        Ok(RetryBudget::charged_by_failures(tokens, tokens / 2, earned, prices(1, 1, 1)))
     }
 
     /// The throttler of Google's client libraries: `tokens` to begin with, each failure takes
@@ -222,24 +197,12 @@ impl RetryBudget {
         }
         let cost = u64::from(error_cost);
         let (tokens, threshold) = (u64::from(tokens) * TOKEN, u64::from(min_tokens) * TOKEN);
-        Ok(RetryBudget::charged_by_failures(
-            tokens,
-            threshold,
-            TOKEN,
-            prices(cost, cost, cost),
-        ))
+        Ok(RetryBudget::charged_by_failures(tokens, threshold, TOKEN, prices(cost, cost, cost)))
     }
 
     fn aws(capacity: u32, costs: (u64, u64, u64)) -> RetryBudget {
         let bucket = Bucket::new(u64::from(capacity) * TOKEN);
-        RetryBudget::new(
-            Kind::Bucket {
-                bucket,
-                earned: TOKEN,
-                charge: Charge::Retry,
-            },
-            costs,
-        )
+        RetryBudget::new(Kind::Bucket { bucket, earned: TOKEN, charge: Charge::Retry }, costs)
     }
 
     fn charged_by_failures(
@@ -249,45 +212,22 @@ impl RetryBudget {
         costs: (u64, u64, u64),
     ) -> RetryBudget {
         let charge = Charge::Failure { threshold };
-        RetryBudget::new(
-            Kind::Bucket {
-                bucket: Bucket::new(tokens),
-                earned,
-                charge,
-            },
-            costs,
-        )
+        RetryBudget::new(Kind::Bucket { bucket: Bucket::new(tokens), earned, charge }, costs)
     }
 
     fn share(deposit: u64, window: Duration, reserve: u32, costs: (u64, u64, u64)) -> RetryBudget {
         let deposits = Deposits::new(u64::from(reserve) * TOKEN);
         let slot = window / SLOTS as u32;
-        RetryBudget::new(
-            Kind::Share {
-                deposits,
-                deposit,
-                slot,
-                origin: OnceLock::new(),
-            },
-            costs,
-        )
+        RetryBudget::new(Kind::Share { deposits, deposit, slot, origin: OnceLock::new() }, costs)
     }
 
     fn new(kind: Kind, (transient, timed_out, throttled): (u64, u64, u64)) -> RetryBudget {
-        RetryBudget(Arc::new(Account {
-            kind,
-            transient,
-            timed_out,
-            throttled,
-        }))
+        RetryBudget(Arc::new(Account { kind, transient, timed_out, throttled }))
     }
 
     /// A call (not an attempt) begins. Deposits its share.
     pub fn call_started(&self, now: Instant) {
-        if let Kind::Share {
-            deposits, deposit, ..
-        } = &self.0.kind
-        {
+        if let Kind::Share { deposits, deposit, .. } = &self.0.kind {
             deposits.deposit(self.0.slot(now), *deposit);
         }
     }
@@ -302,12 +242,7 @@ impl RetryBudget {
 
     /// An attempt failed in a way that may pass, whether or not a retry follows.
     pub fn failed(&self, class: FailureClass) {
-        if let Kind::Bucket {
-            bucket,
-            charge: Charge::Failure { .. },
-            ..
-        } = &self.0.kind
-        {
+        if let Kind::Bucket { bucket, charge: Charge::Failure { .. }, .. } = &self.0.kind {
             bucket.drain(self.0.cost(class));
         }
     }
@@ -324,24 +259,13 @@ impl RetryBudget {
         let cost = self.0.cost(class);
         let taken = match &self.0.kind {
             Kind::Share { deposits, .. } => deposits.withdraw(self.0.slot(now), cost),
-            Kind::Bucket {
-                bucket,
-                charge: Charge::Retry,
-                ..
-            } => bucket.take(cost).then_some(0),
-            Kind::Bucket {
-                bucket,
-                charge: Charge::Failure { threshold },
-                ..
-            } => (bucket.tokens() > *threshold).then_some(0),
+            Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.take(cost).then_some(0),
+            Kind::Bucket { bucket, charge: Charge::Failure { threshold }, .. } => {
+                (bucket.tokens() > *threshold).then_some(0)
+            }
         };
         match taken {
-            Some(slot) => Ok(Withdrawal {
-                budget: self.clone(),
-                cost,
-                slot,
-                sent: false,
-            }),
+            Some(slot) => Ok(Withdrawal { budget: self.clone(), cost, slot, sent: false }),
             None => Err(BudgetExhausted(())),
         }
     }
@@ -395,9 +319,9 @@ impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("RetryBudget");
         match &self.0.kind {
-            Kind::Share { deposit, slot, .. } => out
-                .field("deposit_thousandths", deposit)
-                .field("window", &(*slot * SLOTS as u32)),
+            Kind::Share { deposit, slot, .. } => {
+                out.field("deposit_thousandths", deposit).field("window", &(*slot * SLOTS as u32))
+            }
             Kind::Bucket { bucket, .. } => out.field("thousandths", &bucket.tokens()),
         };
         out.finish_non_exhaustive()
@@ -429,10 +353,7 @@ pub struct Withdrawal {
 
 impl Withdrawal {
     /// The retry is on its way: the price is spent. Keep the receipt to report a success.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "a receipt is only of use if the retry succeeds"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "a receipt is only of use if the retry succeeds")]
     pub fn sent(mut self) -> Receipt {
         self.sent = true;
         Receipt { cost: self.cost }
@@ -446,15 +367,8 @@ impl Drop for Withdrawal {
         }
         match &self.budget.0.kind {
             Kind::Share { deposits, .. } => deposits.give_back(self.slot, self.cost),
-            Kind::Bucket {
-                bucket,
-                charge: Charge::Retry,
-                ..
-            } => bucket.add(self.cost),
-            Kind::Bucket {
-                charge: Charge::Failure { .. },
-                ..
-            } => {}
+            Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.add(self.cost),
+            Kind::Bucket { charge: Charge::Failure { .. }, .. } => {}
         }
     }
 }
@@ -471,11 +385,7 @@ impl Receipt {
     /// does not pay for itself.
     pub fn succeeded(self, budget: &RetryBudget) {
         match &budget.0.kind {
-            Kind::Bucket {
-                bucket,
-                charge: Charge::Retry,
-                ..
-            } => bucket.add(self.cost),
+            Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.add(self.cost),
             _ => budget.succeeded(),
         }
     }
@@ -529,23 +439,14 @@ impl RetryBudgetBuilder {
             return Err(InvalidConfig::new("window", window, "between 1ms and 24h"));
         }
         if self.reserve > 1_000_000 {
-            return Err(InvalidConfig::new(
-                "reserve",
-                self.reserve,
-                "at most 1000000",
-            ));
+            return Err(InvalidConfig::new("reserve", self.reserve, "at most 1000000"));
         }
         let costs = (
             thousandths("costs.transient", self.costs.transient, 0.001, 1_000.0)?,
             thousandths("costs.timed_out", self.costs.timed_out, 0.001, 1_000.0)?,
             thousandths("costs.throttled", self.costs.throttled, 0.001, 1_000.0)?,
         );
-        Ok(RetryBudget::share(
-            deposit,
-            self.window,
-            self.reserve,
-            costs,
-        ))
+        Ok(RetryBudget::share(deposit, self.window, self.reserve, costs))
     }
 }
 
@@ -555,19 +456,11 @@ fn prices(transient: u64, timed_out: u64, throttled: u64) -> (u64, u64, u64) {
 
 /// A number in the fixed point of the accounts. One that falls between two thousandths is refused
 /// rather than rounded: a budget is the percentage it was given.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "within the bounds"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
 fn thousandths(field: &'static str, value: f64, low: f64, high: f64) -> Result<u64, InvalidConfig> {
     let scaled = config::number(field, value, low, high)? * 1_000.0;
     if (scaled - scaled.round()).abs() > 1e-6 {
-        return Err(InvalidConfig::new(
-            field,
-            value,
-            "a whole number of thousandths",
-        ));
+        return Err(InvalidConfig::new(field, value, "a whole number of thousandths"));
     }
     Ok(scaled.round() as u64)
 }
@@ -580,11 +473,7 @@ mod tests {
     const TRANSIENT: FailureClass = FailureClass::Transient;
 
     fn share(ratio: f64, reserve: u32) -> RetryBudget {
-        RetryBudget::builder()
-            .ratio(ratio)
-            .reserve(reserve)
-            .build()
-            .unwrap()
+        RetryBudget::builder().ratio(ratio).reserve(reserve).build().unwrap()
     }
 
     fn granted(budget: &RetryBudget, now: Instant, tries: usize) -> usize {
@@ -598,14 +487,9 @@ mod tests {
     fn the_share_is_the_percentage_it_was_given() {
         let now = clock::now();
         // tower's budget grants 50 %, 100 % and 100 % for the first, third and fourth of these.
-        for (ratio, expected) in [
-            (0.35, 3_500),
-            (0.15, 1_500),
-            (0.6, 6_000),
-            (0.999, 9_990),
-            (3.0, 30_000),
-            (0.0, 0),
-        ] {
+        for (ratio, expected) in
+            [(0.35, 3_500), (0.15, 1_500), (0.6, 6_000), (0.999, 9_990), (3.0, 30_000), (0.0, 0)]
+        {
             let budget = share(ratio, 0);
             (0..10_000).for_each(|_| budget.call_started(now));
             assert_eq!(granted(&budget, now, 40_000), expected, "ratio {ratio}");
@@ -615,11 +499,7 @@ mod tests {
     #[test]
     fn a_retry_that_was_never_sent_is_given_back() {
         let now = clock::now();
-        for budget in [
-            share(1.0, 1),
-            RetryBudget::aws_2_1(),
-            RetryBudget::grpc(10, 0.5).unwrap(),
-        ] {
+        for budget in [share(1.0, 1), RetryBudget::aws_2_1(), RetryBudget::grpc(10, 0.5).unwrap()] {
             let before = budget.available(now);
             drop(budget.withdraw(now, TRANSIENT).unwrap());
             assert_eq!(budget.available(now), before, "{budget:?}");
@@ -632,25 +512,14 @@ mod tests {
         let budget = share(0.0, 1);
         let clone = budget.clone();
         clone.withdraw(now, TRANSIENT).unwrap().sent();
-        assert_eq!(
-            budget.withdraw(now, TRANSIENT).unwrap_err(),
-            BudgetExhausted(())
-        );
+        assert_eq!(budget.withdraw(now, TRANSIENT).unwrap_err(), BudgetExhausted(()));
     }
 
     #[test]
     fn classes_have_prices() {
         let now = clock::now();
-        let costs = RetryCosts {
-            transient: 2.0,
-            timed_out: 3.0,
-            throttled: 0.5,
-        };
-        let budget = RetryBudget::builder()
-            .reserve(6)
-            .costs(costs)
-            .build()
-            .unwrap();
+        let costs = RetryCosts { transient: 2.0, timed_out: 3.0, throttled: 0.5 };
+        let budget = RetryBudget::builder().reserve(6).costs(costs).build().unwrap();
         for (class, left) in [
             (FailureClass::Transient, 4.0),
             (FailureClass::TimedOut, 1.0),
@@ -676,36 +545,20 @@ mod tests {
     fn impossible_configurations_are_named() {
         let named = |result: Result<RetryBudget, InvalidConfig>| result.unwrap_err().field();
         for bad in [-1.0, 10.1, f64::NAN, f64::INFINITY, 0.000_4] {
-            assert_eq!(
-                named(RetryBudget::builder().ratio(bad).build()),
-                "ratio",
-                "{bad}"
-            );
+            assert_eq!(named(RetryBudget::builder().ratio(bad).build()), "ratio", "{bad}");
         }
         for bad in [Duration::ZERO, Duration::MAX, Duration::from_nanos(1)] {
             assert_eq!(named(RetryBudget::builder().window(bad).build()), "window");
         }
-        assert_eq!(
-            named(RetryBudget::builder().reserve(u32::MAX).build()),
-            "reserve"
-        );
-        let costs = RetryCosts {
-            throttled: 0.0,
-            ..RetryCosts::default()
-        };
-        assert_eq!(
-            named(RetryBudget::builder().costs(costs).build()),
-            "costs.throttled"
-        );
+        assert_eq!(named(RetryBudget::builder().reserve(u32::MAX).build()), "reserve");
+        let costs = RetryCosts { throttled: 0.0, ..RetryCosts::default() };
+        assert_eq!(named(RetryBudget::builder().costs(costs).build()), "costs.throttled");
         assert_eq!(named(RetryBudget::percent(f64::NAN)), "percent");
         assert_eq!(named(RetryBudget::percent(1_001.0)), "percent");
         assert_eq!(named(RetryBudget::grpc(0, 0.1)), "max_tokens");
         assert_eq!(named(RetryBudget::grpc(10, 0.0)), "token_ratio");
         assert_eq!(named(RetryBudget::throttler(50, 100, 10)), "min_tokens");
-        assert_eq!(
-            named(RetryBudget::aws_2_1().with_capacity(u32::MAX)),
-            "capacity"
-        );
+        assert_eq!(named(RetryBudget::aws_2_1().with_capacity(u32::MAX)), "capacity");
         assert_eq!(named(RetryBudget::finagle().with_capacity(1)), "capacity");
     }
 }

@@ -97,15 +97,10 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
 
     /// The first token that has not been lost when `slot` is the latest.
     fn kept_from(&self, slot: u64) -> u64 {
-        self.mark(slot - SLOTS as u64)
-            .load(Ordering::Acquire)
-            .saturating_sub(self.reserve)
+        self.mark(slot - SLOTS as u64).load(Ordering::Acquire).saturating_sub(self.reserve)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is less than MARKS"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is less than MARKS")]
     fn mark(&self, slot: u64) -> &AtomicU64 {
         &self.marks[(slot % MARKS as u64) as usize]
     }
@@ -144,9 +139,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
             // marks only grow, so the exchange cannot take an old mark for a new one.
             let _ = mark.compare_exchange(old, deposited, Ordering::AcqRel, Ordering::Acquire);
         }
-        let _ = self
-            .slot
-            .compare_exchange(latest, next, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.slot.compare_exchange(latest, next, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 

@@ -1,0 +1,61 @@
+//! Scenario tables of the field's specifications and test suites, by our own code and names. Each
+//! module names its source. Where we differ on purpose, the test says so and why.
+
+mod aws_standard;
+mod contention;
+mod envoy;
+mod finagle;
+mod gax;
+mod grpc;
+
+use std::time::{Duration, Instant};
+
+use resilience_core::retry::{Attempts, RetryPolicy, StopReason, Verdict};
+use resilience_core::{Deadline, Outcome, clock};
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// One call through a policy, on a clock that jumps from attempt to attempt.
+pub(crate) struct Call {
+    attempts: Attempts,
+    now: Instant,
+    deadline: Option<Deadline>,
+    u: f64,
+}
+
+/// What followed an attempt.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    Done,
+    Wait(Duration),
+    Stop(StopReason),
+}
+
+impl Call {
+    /// A call whose samples are all `u`.
+    pub(crate) fn new<C>(policy: &RetryPolicy<C>, u: f64) -> Call {
+        let now = clock::now();
+        Call { attempts: policy.start(now), now, deadline: None, u }
+    }
+
+    pub(crate) fn within(mut self, limit: Duration) -> Call {
+        self.deadline = Some(Deadline::after(self.now, limit));
+        self
+    }
+
+    /// The attempt ends in `outcome`; a wait is waited and the next attempt begins.
+    pub(crate) fn ends(&mut self, outcome: Outcome) -> Next {
+        match self.attempts.decide(self.now, self.deadline, outcome, self.u) {
+            Verdict::Done => Next::Done,
+            Verdict::Stop { reason, .. } => Next::Stop(reason),
+            Verdict::Retry(retry) => {
+                let delay = retry.delay();
+                self.now += delay;
+                retry.sent(&mut self.attempts);
+                Next::Wait(delay)
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What users put layers into asks for Send, Sync and 'static; and a future is moved, so it is small.
+
+use std::io;
+
+use resilience_core::retry::{Retry, RetryBudget, RetryLayer, RetryPolicy, retry};
+use resilience_core::timeout::{DeadlineLayer, DeadlineService, Timeout, TimeoutLayer, within};
+use resilience_core::{Deadline, Error, InvalidConfig, Outcome, Rejection};
+use tower::{BoxError, Service};
+
+type Inner = Ready;
+
+/// A service of no size whose future is as small as a useful one can be.
+#[derive(Clone)]
+struct Ready;
+
+impl Service<u64> for Ready {
+    type Response = u64;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<u64, BoxError>>;
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), BoxError>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, request: u64) -> Self::Future {
+        std::future::ready(Ok(request))
+    }
+}
+
+fn shared<T: Send + Sync + Unpin + 'static>() {}
+fn movable<T: Send + 'static>() {}
+
+type FutureOf<S> = <S as Service<u64>>::Future;
+type Stack = DeadlineService<Retry<Timeout<Inner>>>;
+
+#[test]
+fn everything_public_is_send_and_sync() {
+    shared::<RetryBudget>();
+    shared::<RetryPolicy>();
+    shared::<RetryLayer>();
+    shared::<TimeoutLayer>();
+    shared::<DeadlineLayer>();
+    shared::<Stack>();
+    shared::<(Deadline, Outcome, Rejection, InvalidConfig, Error<io::Error>)>();
+    movable::<FutureOf<Stack>>();
+    movable::<FutureOf<Retry<Inner>>>();
+    movable::<FutureOf<Timeout<Inner>>>();
+
+    fn is_movable(_: &(impl Send + 'static)) {}
+    let policy: &'static RetryPolicy =
+        Box::leak(Box::new(RetryPolicy::builder().build().expect("the defaults")));
+    is_movable(&retry(policy, || async { Ok::<_, io::Error>(()) }));
+    is_movable(&within(Deadline::at(resilience_core::clock::now()), async {}));
+}
+
+/// Ceilings in bytes, above an inner future of 32 (T22). Lower them when a change allows it.
+#[test]
+fn futures_are_small() {
+    let sizes = [
+        ("inner", size_of::<FutureOf<Inner>>(), 32),
+        ("timeout", size_of::<FutureOf<Timeout<Inner>>>(), 224),
+        ("deadline", size_of::<FutureOf<DeadlineService<Inner>>>(), 256),
+        ("retry", size_of::<FutureOf<Retry<Inner>>>(), 304),
+        ("stack", size_of::<FutureOf<Stack>>(), 800),
+    ];
+    for (name, size, ceiling) in sizes {
+        println!("{name}: {size}");
+        assert!(size <= ceiling, "{name}: {size} bytes, more than {ceiling}");
+    }
+}
