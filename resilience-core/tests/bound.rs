@@ -1,5 +1,7 @@
 //! attempts <= (1 + ratio) * calls + reserve: at every instant, by any interleaving.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Five hundred clients that fail at the same moment, with fixed waits and with the default policy.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::time::{Duration, Instant};
 
 use resilience_core::outcome::AnyError;

@@ -1,5 +1,7 @@
 //! A server's word on when to come back.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::time::Duration;
 
 use rand::rngs::SmallRng;

@@ -23,6 +23,11 @@ proptest! {
     }
 
     #[test]
+    fn config(bytes in bytes()) {
+        model::config(&bytes);
+    }
+
+    #[test]
     fn policy(bytes in bytes()) {
         model::policy(&bytes);
     }
@@ -32,8 +37,13 @@ proptest! {
 #[test]
 fn corpus() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
-    let models: [(&str, fn(&[u8])); 3] =
-        [("backoff", model::backoff), ("budget", model::budget), ("policy", model::policy)];
+    type Model = (&'static str, fn(&[u8]));
+    let models: [Model; 4] = [
+        ("backoff", model::backoff),
+        ("budget", model::budget),
+        ("config", model::config),
+        ("policy", model::policy),
+    ];
     for (name, drive) in models {
         let files: Vec<_> = corpus.join(name).read_dir().unwrap().collect();
         assert!(!files.is_empty(), "no corpus for {name}");

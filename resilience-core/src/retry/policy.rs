@@ -277,8 +277,12 @@ impl Attempts {
             return Some(StopReason::DeadlineTooNear { needed, remaining });
         }
         let (allowed, started) = self.rules.max_elapsed.zip(self.started)?;
-        let remaining = allowed.saturating_sub(now.saturating_duration_since(started));
-        (needed > remaining).then_some(StopReason::OutOfTime { needed, remaining })
+        let elapsed = now.saturating_duration_since(started);
+        // Not by what remains: once the time is over, even a wait of nothing is too long.
+        (elapsed.saturating_add(needed) > allowed).then(|| {
+            let remaining = allowed.saturating_sub(elapsed);
+            StopReason::OutOfTime { needed, remaining }
+        })
     }
 
     fn report(&self, outcome: Outcome, verdict: &Verdict) {
@@ -589,7 +593,8 @@ impl IntoBackoff for Result<Backoff, InvalidConfig> {
     }
 }
 
-#[cfg(all(test, not(resilience_loom)))]
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
 mod tests {
     use super::*;
     use crate::clock;
@@ -627,6 +632,17 @@ mod tests {
         let (needed, remaining) = (SECOND * 2, SECOND * 2);
         assert_eq!(at(SECOND * 2), Some(StopReason::DeadlineTooNear { needed, remaining }));
         assert!(at(Duration::ZERO).is_some());
+    }
+
+    /// Found by fuzzing: a delay of nothing was granted when the time had been over for long.
+    #[test]
+    fn no_attempt_begins_after_the_time_allowed_however_short_the_wait() {
+        let policy = policy(|builder| builder.backoff(Backoff::none()).max_elapsed(SECOND));
+        let start = clock::now();
+        let mut attempts = policy.start(start);
+        let late = start + SECOND + Duration::from_nanos(1);
+        let verdict = attempts.decide(late, None, Outcome::transient(), 0.0);
+        assert!(matches!(verdict.stop_reason(), Some(StopReason::OutOfTime { .. })), "{verdict:?}");
     }
 
     #[test]

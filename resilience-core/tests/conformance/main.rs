@@ -1,6 +1,8 @@
 //! Scenario tables of the field's specifications and test suites, by our own code and names. Each
 //! module names its source. Where we differ on purpose, the test says so and why.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod aws_standard;
 mod contention;
 mod envoy;

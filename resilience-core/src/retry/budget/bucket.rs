@@ -38,7 +38,8 @@ impl Bucket {
     }
 }
 
-#[cfg(all(test, resilience_loom))]
+#[cfg(test)]
+#[cfg(resilience_loom)]
 mod loom_tests {
     use super::*;
     use loom::sync::Arc;

@@ -465,7 +465,8 @@ fn thousandths(field: &'static str, value: f64, low: f64, high: f64) -> Result<u
     Ok(scaled.round() as u64)
 }
 
-#[cfg(all(test, not(resilience_loom)))]
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
 mod tests {
     use super::*;
     use crate::clock;

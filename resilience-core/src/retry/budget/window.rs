@@ -143,7 +143,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
     }
 }
 
-#[cfg(all(test, not(resilience_loom)))]
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
 mod tests {
     use super::*;
 
@@ -200,7 +201,8 @@ mod tests {
     }
 }
 
-#[cfg(all(test, resilience_loom))]
+#[cfg(test)]
+#[cfg(resilience_loom)]
 mod loom_tests {
     use super::*;
     use loom::sync::Arc;
