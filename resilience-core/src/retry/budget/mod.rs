@@ -38,6 +38,7 @@ mod bucket;
 mod window;
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -84,8 +85,18 @@ struct Account {
 }
 
 enum Kind {
-    Share { deposits: Deposits, deposit: u64, slot: Duration, origin: OnceLock<Instant> },
-    Bucket { bucket: Bucket, earned: u64, charge: Charge },
+    /// `slot` is in nanoseconds: dividing durations goes through 128 bits, on every call.
+    Share {
+        deposits: Deposits,
+        deposit: u64,
+        slot: NonZeroU64,
+        origin: OnceLock<Instant>,
+    },
+    Bucket {
+        bucket: Bucket,
+        earned: u64,
+        charge: Charge,
+    },
 }
 
 /// When a bucket is charged.
@@ -217,7 +228,7 @@ impl RetryBudget {
 
     fn share(deposit: u64, window: Duration, reserve: u32, costs: (u64, u64, u64)) -> RetryBudget {
         let deposits = Deposits::new(u64::from(reserve) * TOKEN);
-        let slot = window / SLOTS as u32;
+        let slot = nanos(window / SLOTS as u32).try_into().unwrap_or(NonZeroU64::MIN);
         RetryBudget::new(Kind::Share { deposits, deposit, slot, origin: OnceLock::new() }, costs)
     }
 
@@ -309,9 +320,7 @@ impl Account {
         let Kind::Share { slot, origin, .. } = &self.kind else {
             return 0;
         };
-        let age = now.saturating_duration_since(*origin.get_or_init(|| now));
-        // `slot` is at least a tenth of a millisecond, so the quotient fits.
-        u64::try_from(age.as_nanos() / slot.as_nanos()).unwrap_or(u64::MAX)
+        nanos(now.saturating_duration_since(*origin.get_or_init(|| now))) / *slot
     }
 }
 
@@ -319,9 +328,9 @@ impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("RetryBudget");
         match &self.0.kind {
-            Kind::Share { deposit, slot, .. } => {
-                out.field("deposit_thousandths", deposit).field("window", &(*slot * SLOTS as u32))
-            }
+            Kind::Share { deposit, slot, .. } => out
+                .field("deposit_thousandths", deposit)
+                .field("window", &(Duration::from_nanos(slot.get()) * SLOTS as u32)),
             Kind::Bucket { bucket, .. } => out.field("thousandths", &bucket.tokens()),
         };
         out.finish_non_exhaustive()
@@ -448,6 +457,11 @@ impl RetryBudgetBuilder {
         );
         Ok(RetryBudget::share(deposit, self.window, self.reserve, costs))
     }
+}
+
+/// 64 bits of nanoseconds are five hundred years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn prices(transient: u64, timed_out: u64, throttled: u64) -> (u64, u64, u64) {
