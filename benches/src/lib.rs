@@ -1,1 +1,11 @@
+//! The resilience crates beside their peers, in one run.
+//!
+//! A claim such as "finishes contended work sooner" or "costs nothing when nothing fails" is worth
+//! what it is compared with. This is the only package that depends on the peers; `README.md` says
+//! how each comparison is made, and what each peer does not do.
 
+pub mod contention;
+pub mod options;
+mod output;
+pub mod retry;
+mod stats;

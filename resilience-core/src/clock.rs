@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 ///
 /// Callable inside and outside of a runtime.
 #[must_use]
+#[inline]
 pub fn now() -> Instant {
     #[cfg(feature = "tokio")]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
@@ -33,6 +34,7 @@ pub const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// `now + wait`, with `wait` limited to [`MAX_WAIT`].
 #[must_use]
+#[inline]
 pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
     // `checked_add`: a platform's clock may itself start close to its end.
     now.checked_add(wait.min(MAX_WAIT)).unwrap_or(now)

@@ -65,6 +65,28 @@ impl fmt::Display for InvalidConfig {
 
 impl std::error::Error for InvalidConfig {}
 
+/// A value, or what making it ended in: a builder takes both, so that a chain is not broken by a `?`
+/// in the middle, and reports the error when it is built.
+pub trait OrInvalid<T> {
+    /// The value.
+    ///
+    /// # Errors
+    /// If it was not made.
+    fn or_invalid(self) -> Result<T, InvalidConfig>;
+}
+
+impl<T> OrInvalid<T> for T {
+    fn or_invalid(self) -> Result<T, InvalidConfig> {
+        Ok(self)
+    }
+}
+
+impl<T> OrInvalid<T> for Result<T, InvalidConfig> {
+    fn or_invalid(self) -> Result<T, InvalidConfig> {
+        self
+    }
+}
+
 /// A wait: more than nothing, at most [`MAX_WAIT`].
 pub(crate) fn wait(field: &'static str, value: Duration) -> Result<Duration, InvalidConfig> {
     if value.is_zero() {

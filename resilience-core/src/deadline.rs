@@ -40,6 +40,7 @@ impl Deadline {
 
     /// So long after `now`, at most [`clock::MAX_WAIT`].
     #[must_use]
+    #[inline]
     pub fn after(now: Instant, wait: Duration) -> Deadline {
         Deadline(clock::later(now, wait))
     }
@@ -52,12 +53,14 @@ impl Deadline {
 
     /// What is left at `now`; zero once it has passed.
     #[must_use]
+    #[inline]
     pub fn remaining(self, now: Instant) -> Duration {
         self.0.saturating_duration_since(now)
     }
 
     /// Whether it is too late at `now`.
     #[must_use]
+    #[inline]
     pub fn has_passed(self, now: Instant) -> bool {
         now >= self.0
     }
@@ -67,6 +70,7 @@ impl Deadline {
 impl Deadline {
     /// This, or the deadline of the surrounding call if that comes sooner.
     #[must_use]
+    #[inline]
     pub fn or_current(self) -> Deadline {
         Deadline::current().map_or(self, |current| current.min(self))
     }
@@ -77,12 +81,14 @@ impl Deadline {
     /// [`timeout::within`](crate::timeout::within), which enforce it. It does not cross
     /// `tokio::spawn`: read it before, and use `within` in the task.
     #[must_use]
+    #[inline]
     pub fn current() -> Option<Deadline> {
         CURRENT.get()
     }
 
     /// Runs `body` with this as the current deadline, and puts the former one back, also when
     /// `body` panics. For callers that enforce it: layers inside arm no timer for what it covers.
+    #[inline]
     pub(crate) fn enter<R>(self, body: impl FnOnce() -> R) -> R {
         struct Restore(Option<Deadline>);
         impl Drop for Restore {

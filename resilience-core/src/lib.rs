@@ -16,7 +16,7 @@ pub mod testing;
 #[cfg(feature = "tokio")]
 pub mod timeout;
 
-pub use config::InvalidConfig;
+pub use config::{InvalidConfig, OrInvalid};
 pub use deadline::Deadline;
 pub use outcome::{AsOutcome, Classify, Outcome};
 pub use rejection::{CarriesRejection, Error, Rejection, RejectionKind};

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, Step};
 use super::budget::{Receipt, RetryBudget, Withdrawal};
-use crate::config::{self, InvalidConfig};
+use crate::config::{self, InvalidConfig, OrInvalid};
 use crate::deadline::Deadline;
 use crate::observe::{Event, Listen, Listener};
 use crate::outcome::{Classify, Outcome, RetryHint, Standard};
@@ -72,7 +72,7 @@ impl RetryPolicy {
             throttled_backoff: None,
             max_elapsed: Some(Duration::from_secs(60)),
             attempt_time: Duration::ZERO,
-            budget: Some(RetryBudget::default()),
+            budget: Some(Ok(RetryBudget::default())),
             wait_when_not_ready: false,
             pace_refusals: false,
             #[cfg(feature = "tokio")]
@@ -86,6 +86,7 @@ impl RetryPolicy {
 impl<C> RetryPolicy<C> {
     /// A call begins at `now`: deposits its share into the budget.
     #[must_use]
+    #[inline]
     pub fn start(&self, now: Instant) -> Attempts {
         if let Some(budget) = &self.rules.budget {
             budget.call_started(now);
@@ -95,6 +96,7 @@ impl<C> RetryPolicy<C> {
 
     /// A call begins; the clock is read only if a limit asks for the time.
     #[cfg(feature = "tokio")]
+    #[inline]
     pub(crate) fn start_lazily(&self) -> Attempts {
         let rules = &self.rules;
         let timed = rules.max_elapsed.is_some()
@@ -130,6 +132,7 @@ impl<C> RetryPolicy<C> {
 }
 
 impl Rules {
+    #[inline]
     fn attempts(self: &Arc<Self>, started: Option<Instant>) -> Attempts {
         Attempts { rules: self.clone(), started, made: 1, step: Step::default(), receipt: None }
     }
@@ -155,12 +158,14 @@ impl Attempts {
 
     /// Whether the limit on attempts allows another.
     #[must_use]
+    #[inline]
     pub fn any_left(&self) -> bool {
         self.made < self.rules.max_attempts
     }
 
     /// The attempt under way succeeded. What [`decide`](Attempts::decide) does with a success, which
     /// asks for neither the time nor a sample.
+    #[inline]
     pub fn succeeded(&mut self) -> Verdict {
         self.settle(Outcome::Success);
         if self.made > 1 {
@@ -235,6 +240,7 @@ impl Attempts {
     }
 
     /// Tells the budget how the attempt under way ended.
+    #[inline]
     fn settle(&mut self, outcome: Outcome) {
         let receipt = self.receipt.take();
         let Some(budget) = &self.rules.budget else {
@@ -416,7 +422,7 @@ pub struct RetryPolicyBuilder<C = Standard> {
     throttled_backoff: Option<Result<Backoff, InvalidConfig>>,
     max_elapsed: Option<Duration>,
     attempt_time: Duration,
-    budget: Option<RetryBudget>,
+    budget: Option<Result<RetryBudget, InvalidConfig>>,
     wait_when_not_ready: bool,
     pace_refusals: bool,
     #[cfg(feature = "tokio")]
@@ -440,14 +446,14 @@ impl<C> RetryPolicyBuilder<C> {
 
     /// How long to wait between attempts. Takes a [`Backoff`] or the result of making one: a bad one
     /// is reported by [`build`](Self::build).
-    pub fn backoff(mut self, backoff: impl IntoBackoff) -> Self {
-        self.backoff = backoff.into_backoff();
+    pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
+        self.backoff = backoff.or_invalid();
         self
     }
 
     /// How long to wait after a throttled attempt, where that differs.
-    pub fn throttled_backoff(mut self, backoff: impl IntoBackoff) -> Self {
-        self.throttled_backoff = Some(backoff.into_backoff());
+    pub fn throttled_backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
+        self.throttled_backoff = Some(backoff.or_invalid());
         self
     }
 
@@ -472,9 +478,9 @@ impl<C> RetryPolicyBuilder<C> {
     }
 
     /// The account that retries are paid from. Give the same one (a clone) to everything that calls
-    /// the same upstream.
-    pub fn budget(mut self, budget: RetryBudget) -> Self {
-        self.budget = Some(budget);
+    /// the same upstream. As with [`backoff`](Self::backoff), the result of making one will do.
+    pub fn budget(mut self, budget: impl OrInvalid<RetryBudget>) -> Self {
+        self.budget = Some(budget.or_invalid());
         self
     }
 
@@ -564,32 +570,11 @@ impl<C> RetryPolicyBuilder<C> {
             throttled_backoff: self.throttled_backoff.unwrap_or(Ok(backoff))?,
             max_elapsed: self.max_elapsed,
             attempt_time: self.attempt_time,
-            budget: self.budget,
+            budget: self.budget.transpose()?,
             wait_when_not_ready: self.wait_when_not_ready,
             pace_refusals: self.pace_refusals,
         };
         Ok(RetryPolicy { rules: Arc::new(rules), classifier: self.classifier })
-    }
-}
-
-/// A [`Backoff`], or the attempt to make one.
-pub trait IntoBackoff {
-    /// The backoff.
-    ///
-    /// # Errors
-    /// If it was not made.
-    fn into_backoff(self) -> Result<Backoff, InvalidConfig>;
-}
-
-impl IntoBackoff for Backoff {
-    fn into_backoff(self) -> Result<Backoff, InvalidConfig> {
-        Ok(self)
-    }
-}
-
-impl IntoBackoff for Result<Backoff, InvalidConfig> {
-    fn into_backoff(self) -> Result<Backoff, InvalidConfig> {
-        self
     }
 }
 

@@ -13,11 +13,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    #[inline]
     pub(crate) fn start<C>(policy: &RetryPolicy<C>) -> Run {
         Run { attempts: policy.start_lazily(), samples: None }
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
+    #[inline]
     pub(crate) fn ended(&mut self, outcome: Outcome) -> Verdict {
         if outcome == Outcome::Success {
             return self.attempts.succeeded();

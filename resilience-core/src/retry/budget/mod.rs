@@ -237,6 +237,7 @@ impl RetryBudget {
     }
 
     /// A call (not an attempt) begins. Deposits its share.
+    #[inline]
     pub fn call_started(&self, now: Instant) {
         if let Kind::Share { deposits, deposit, .. } = &self.0.kind {
             deposits.deposit(self.0.slot(now), *deposit);
@@ -245,6 +246,7 @@ impl RetryBudget {
 
     /// A first attempt succeeded, or ended in a way that says the other side is well (a permanent
     /// error is an answer). A bucket earns from it.
+    #[inline]
     pub fn succeeded(&self) {
         if let Kind::Bucket { bucket, earned, .. } = &self.0.kind {
             bucket.add(*earned);
@@ -294,6 +296,7 @@ impl RetryBudget {
 
     /// Whether a call's start must be reported with the time, which costs a look at the clock.
     #[cfg(feature = "tokio")]
+    #[inline]
     pub(crate) fn counts_calls(&self) -> bool {
         matches!(self.0.kind, Kind::Share { .. })
     }
@@ -316,6 +319,7 @@ impl Account {
     }
 
     /// The slot that `now` is in, counted from the first `now` that this account was told.
+    #[inline]
     fn slot(&self, now: Instant) -> u64 {
         let Kind::Share { slot, origin, .. } = &self.kind else {
             return 0;

@@ -51,6 +51,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
     }
 
     /// Adds tokens in slot `slot`, counted from 0.
+    #[inline]
     pub(crate) fn deposit(&self, slot: u64, tokens: u64) {
         self.enter(slot);
         self.deposited.fetch_add(tokens, Ordering::AcqRel);
@@ -108,6 +109,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
     /// Makes `slot` (counted from 0) the latest, if it is later, and returns the latest.
     ///
     /// At most `SLOTS + 1` steps, however long nobody called.
+    #[inline]
     fn enter(&self, slot: u64) -> u64 {
         let slot = slot.saturating_add(MARKS as u64);
         loop {

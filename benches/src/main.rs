@@ -1,0 +1,33 @@
+//! `resilience-benches contention|retry`: prints a table, writes it to `target/benches`, and exits
+//! with 1 if a check of it fails.
+
+use std::process::ExitCode;
+
+use resilience_benches::options::Options;
+use resilience_benches::{contention, retry};
+use tower::BoxError;
+
+const USAGE: &str = "usage: resilience-benches contention [--trials N] [--seed N] [--quick]
+       resilience-benches retry [--quick]";
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every check holds.
+fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
+    let experiment = args.next().unwrap_or_default();
+    let options = Options::parse(args)?;
+    match experiment.as_str() {
+        "contention" => contention::run(&options),
+        "retry" => retry::run(&options),
+        other => Err(format!("no experiment is called `{other}`").into()),
+    }
+}

@@ -1,0 +1,116 @@
+//! The list. **Add a row here**; the table, the JSON and the criterion benchmarks follow it.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use resilience_core::clock;
+use resilience_core::retry::{RetryBudget, RetryLayer, RetryPolicy};
+use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
+use tower::retry::budget::{Budget, TpsBudget};
+use tower::timeout::TimeoutLayer as TowerTimeoutLayer;
+use tower::{BoxError, Layer, service_fn};
+
+use super::peers;
+use super::subject::Group::{ArmedTimeout, Retry, Timeout};
+use super::subject::{Group, Subject};
+
+/// No limit of any subject is ever reached.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Everything that is compared.
+///
+/// # Errors
+/// If a configuration is refused.
+pub fn subjects() -> Result<Vec<Subject>, BoxError> {
+    let mut subjects = retries()?;
+    subjects.extend(time_limits()?);
+    subjects.extend(armed_time_limits()?);
+    subjects.extend(deposits()?);
+    Ok(subjects)
+}
+
+fn retries() -> Result<Vec<Subject>, BoxError> {
+    let inner = service_fn(answer);
+    let bucket = peers::tower_resilience_budget()?;
+    let plain = RetryPolicy::builder().without_budget().unlimited_elapsed().build()?;
+    let default = RetryPolicy::builder().build()?;
+    Ok(vec![
+        Subject::service(Retry, "bare service", inner),
+        Subject::service(Retry, "tower Retry", peers::tower_retry().layer(inner)).baseline(),
+        Subject::service(
+            Retry,
+            "tower Retry, TpsBudget",
+            peers::tower_retry_budgeted().layer(inner),
+        ),
+        Subject::service(Retry, "tower-resilience", peers::tower_resilience(None).layer(inner)),
+        Subject::service(
+            Retry,
+            "tower-resilience, budget",
+            peers::tower_resilience(Some(bucket)).layer(inner),
+        ),
+        Subject::service(Retry, "ours, attempts only", RetryLayer::new(plain).layer(inner)).ours(),
+        Subject::service(Retry, "ours, default", RetryLayer::new(default).layer(inner)).ours(),
+    ])
+}
+
+fn time_limits() -> Result<Vec<Subject>, BoxError> {
+    let inner = service_fn(answer);
+    Ok(vec![
+        Subject::service(Timeout, "tower Timeout", TowerTimeoutLayer::new(LIMIT).layer(inner))
+            .baseline(),
+        Subject::service(Timeout, "our Timeout", TimeoutLayer::new(LIMIT)?.layer(inner)).ours(),
+        Subject::service(Timeout, "our Deadline", DeadlineLayer::new(LIMIT)?.layer(inner)).ours(),
+    ])
+}
+
+fn armed_time_limits() -> Result<Vec<Subject>, BoxError> {
+    let inner = service_fn(answer_at_second_poll);
+    Ok(vec![
+        Subject::service(
+            ArmedTimeout,
+            "tower Timeout, armed",
+            TowerTimeoutLayer::new(LIMIT).layer(inner),
+        )
+        .baseline(),
+        Subject::service(
+            ArmedTimeout,
+            "our Timeout, armed",
+            TimeoutLayer::new(LIMIT)?.layer(inner),
+        )
+        .ours(),
+        Subject::service(
+            ArmedTimeout,
+            "our Deadline, armed",
+            DeadlineLayer::new(LIMIT)?.layer(inner),
+        )
+        .ours(),
+    ])
+}
+
+fn deposits() -> Result<Vec<Subject>, BoxError> {
+    let (theirs, ours) = (Arc::new(TpsBudget::default()), RetryBudget::percent(10.0)?);
+    let deposit = move || theirs.deposit();
+    let call_started = move || ours.call_started(clock::now());
+    Ok(vec![
+        Subject::function(Group::Budget, "tower TpsBudget::deposit", deposit).baseline(),
+        Subject::function(Group::Budget, "our RetryBudget::call_started", call_started).ours(),
+    ])
+}
+
+async fn answer(request: u64) -> Result<u64, BoxError> {
+    Ok(request)
+}
+
+async fn answer_at_second_poll(request: u64) -> Result<u64, BoxError> {
+    let mut polled = false;
+    std::future::poll_fn(|context| {
+        if polled {
+            return Poll::Ready(Ok(request));
+        }
+        polled = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,63 @@
+//! How a number that varies is reported: means with their error, medians with their spread.
+
+/// The mean of a sample, and how far to trust it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mean {
+    pub(crate) mean: f64,
+    pub(crate) deviation: f64,
+    pub(crate) standard_error: f64,
+}
+
+impl Mean {
+    /// Of at least two values.
+    pub(crate) fn of(values: &[f64]) -> Mean {
+        let count = float(values.len());
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (squares / (count - 1.0)).sqrt();
+        Mean { mean, deviation, standard_error: deviation / count.sqrt() }
+    }
+}
+
+/// The middle of a sample, and the tenths that lie outside of the other two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) low: f64,
+    pub(crate) median: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    /// Of at least one value.
+    pub(crate) fn of(values: &[f64]) -> Spread {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |tenths: usize| sorted[(sorted.len() - 1) * tenths / 10];
+        Spread { low: at(1), median: at(5), high: at(9) }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "samples are far smaller than 2^53")]
+pub(crate) fn float(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_their_error() {
+        let mean = Mean::of(&[2.0, 4.0, 4.0, 6.0]);
+        assert_eq!(mean.mean, 4.0);
+        assert!((mean.deviation - (8.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!((mean.standard_error - mean.deviation / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_outlier_does_not_move_the_spread() {
+        let values: Vec<f64> = (0..20).map(f64::from).chain([1e9]).collect();
+        let spread = Spread::of(&values);
+        assert_eq!((spread.low, spread.median, spread.high), (2.0, 10.0, 18.0));
+    }
+}

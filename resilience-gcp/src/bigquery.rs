@@ -1,0 +1,99 @@
+//! What a BigQuery error means for trying again.
+//!
+//! BigQuery's HTTP status does not tell: a write conflict is a 400, of the same reason as a syntax
+//! error, and a queue that drains in seconds is reported in the words of a daily quota. The reason
+//! decides, and for those two the message, which is all there is.
+//!
+//! A conflict and a full queue are answers of the *job*: issue it again under a new id.
+//!
+//! ```
+//! use resilience_core::Outcome;
+//! use resilience_gcp::BigQueryError;
+//!
+//! let full = "Too many DML statements outstanding against table p:d.t, limit is 20.";
+//! let outcome = BigQueryError::new("resourcesExceeded", full).outcome();
+//! assert_eq!(outcome.failure(), Some(resilience_core::outcome::FailureClass::Throttled));
+//! assert_eq!(BigQueryError::new("resourcesExceeded", "out of memory").outcome(), Outcome::Permanent);
+//! ```
+
+use resilience_core::outcome::RetryHint;
+use resilience_core::{AsOutcome, Outcome};
+
+/// The message of a statement or a transaction that lost to another writer.
+const CONFLICTS: [&str; 2] = ["could not serialize access", "due to concurrent update"];
+
+/// The messages of limits that are free again within seconds, unlike those that share their reasons.
+const PASSING_LIMITS: [&str; 4] = [
+    "too many dml statements outstanding",
+    "total number of dml jobs writing to a table",
+    "quota for table dml insert operations",
+    "too many api requests",
+];
+
+/// One entry of a BigQuery error: of `error.errors` in a response, or of a job's `status.errors`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BigQueryError<'a> {
+    reason: &'a str,
+    message: &'a str,
+}
+
+impl<'a> BigQueryError<'a> {
+    /// An entry of this reason and message.
+    #[must_use]
+    pub const fn new(reason: &'a str, message: &'a str) -> BigQueryError<'a> {
+        BigQueryError { reason, message }
+    }
+
+    /// How the job or the request ended.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let message = self.message.to_ascii_lowercase();
+        let says_any = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+        if says_any(&CONFLICTS) {
+            return Outcome::transient();
+        }
+        if says_any(&PASSING_LIMITS) || says_rate_limit(&message) {
+            return Outcome::Throttled(RetryHint::None);
+        }
+        match self.reason {
+            "rateLimitExceeded" | "jobRateLimitExceeded" => Outcome::Throttled(RetryHint::None),
+            "backendError" | "internalError" | "badGateway" | "jobBackendError"
+            | "jobInternalError" | "tableUnavailable" => Outcome::transient(),
+            _ => Outcome::Permanent,
+        }
+    }
+}
+
+/// "Exceeded rate limits: …", "Job exceeded rate limits: …" and their like, by the pattern that
+/// Google's Java client looks for: exceed, rate and limit, in this order.
+fn says_rate_limit(message: &str) -> bool {
+    let mut rest = Some(message);
+    for word in ["exceed", "rate", "limit"] {
+        rest = rest.and_then(|text| text.split_once(word)).map(|(_, after)| after);
+    }
+    rest.is_some()
+}
+
+impl AsOutcome for BigQueryError<'_> {
+    fn as_outcome(&self) -> Outcome {
+        self.outcome()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_rate_limit_must_come_in_order() {
+        assert!(says_rate_limit("exceeded rate limits: too many table update operations"));
+        assert!(!says_rate_limit("the limit on the rate was not exceeded"));
+        assert!(!says_rate_limit(""));
+    }
+
+    #[test]
+    fn case_does_not_matter_in_a_message() {
+        let shouted = BigQueryError::new("invalidQuery", "COULD NOT SERIALIZE ACCESS to table t");
+        assert_eq!(shouted.outcome(), Outcome::transient());
+    }
+}
