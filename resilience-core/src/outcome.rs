@@ -155,7 +155,6 @@ pub trait AsOutcome {
 /// An error type that says nothing does not compile. Guessing "transient" is how a pipeline comes to
 /// retry a missing column for six hours.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct Standard;
 
 impl<T, E: AsOutcome> Classify<T, E> for Standard {
@@ -167,7 +166,6 @@ impl<T, E: AsOutcome> Classify<T, E> for Standard {
 /// Every error is a transient failure. For operations known to be safe to repeat, whose errors are
 /// all worth it; ask for it by name.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "a unit marker that users name as a value")]
 pub struct AnyError;
 
 impl<T, E> Classify<T, E> for AnyError {
@@ -201,22 +199,28 @@ impl AsOutcome for io::Error {
     }
 }
 
-/// A boxed error is a [`Rejection`], an [`io::Error`], or [`Outcome::Permanent`].
+/// A boxed error is what the first [`Rejection`] or [`io::Error`] in its chain of sources is, and
+/// [`Outcome::Permanent`] without one.
 impl AsOutcome for Box<dyn StdError + Send + Sync> {
     fn as_outcome(&self) -> Outcome {
-        if let Some(rejection) = self.downcast_ref::<Rejection>() {
-            rejection.as_outcome()
-        } else if let Some(error) = self.downcast_ref::<io::Error>() {
-            error.as_outcome()
-        } else {
-            Outcome::Permanent
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&**self);
+        while let Some(error) = next {
+            if let Some(rejection) = error.downcast_ref::<Rejection>() {
+                return rejection.as_outcome();
+            }
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return error.as_outcome();
+            }
+            next = error.source();
         }
+        Outcome::Permanent
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rejection::RejectionKind;
 
     #[test]
     fn only_failures_that_may_pass_have_a_class() {
@@ -250,6 +254,10 @@ mod tests {
         let boxed: Box<dyn StdError + Send + Sync> =
             io::Error::from(io::ErrorKind::ConnectionReset).into();
         assert_eq!(boxed.as_outcome(), Outcome::transient());
+        let late = Rejection::new(RejectionKind::TimedOut, "timeout");
+        let wrapped = crate::Error::<io::Error>::Rejected(late);
+        let boxed: Box<dyn StdError + Send + Sync> = wrapped.into();
+        assert_eq!(boxed.as_outcome(), Outcome::TimedOut);
         let boxed: Box<dyn StdError + Send + Sync> = "no such column".into();
         assert_eq!(boxed.as_outcome(), Outcome::Permanent);
     }

@@ -1,1 +1,8 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod classify;
+pub mod clock;
+pub mod retry_after;
+
+pub use classify::StatusClassifier;

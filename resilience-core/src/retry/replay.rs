@@ -27,7 +27,6 @@ where
 
 /// The default: requests are cloned. A request type that is not `Clone` does not compile.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct CloneRequest;
 
 #[diagnostic::do_not_recommend]
