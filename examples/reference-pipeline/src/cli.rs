@@ -1,0 +1,88 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use crate::bad_input::BadInput;
+use crate::demo::{self, Options};
+use crate::lifecycle::{INTERRUPTED, interrupted, while_parent_lives};
+use crate::{BoxError, scrape, upstream};
+
+#[derive(Debug, Parser)]
+#[command(about = "A data pipeline on real sockets, before and after resilience", after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 every assertion holds, 1 one does not or the demo broke, 2 bad usage or bad input, \
+130 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run both arms and print what the difference is.
+    Demo(Options),
+    /// Be the upstream. Started by the demo.
+    #[command(hide = true)]
+    Upstream(upstream::Orders),
+    /// Be a scraper. Started by the demo.
+    #[command(hide = true)]
+    Scrape(scrape::Orders),
+}
+
+/// Reads the command line, does what it says, and says how it went.
+#[must_use]
+pub fn run() -> ExitCode {
+    // Bad usage ends the process in here, with exit code 2.
+    let command = Cli::parse().command;
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let code = runtime.block_on(carry_out(command));
+    // A thread may still wait for a line on stdin. Nobody waits for it.
+    runtime.shutdown_background();
+    code
+}
+
+async fn carry_out(command: Command) -> ExitCode {
+    let ended = match command {
+        Command::Demo(options) => return demo(&options).await,
+        Command::Upstream(orders) => while_parent_lives(upstream::run(&orders)).await,
+        Command::Scrape(orders) => while_parent_lives(scrape::run(&orders)).await,
+    };
+    ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+async fn demo(options: &Options) -> ExitCode {
+    tokio::select! {
+        ended = demo::run(options) => match ended {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => failed(&error),
+        },
+        () = interrupted() => {
+            eprintln!("\ninterrupted");
+            ExitCode::from(INTERRUPTED)
+        }
+    }
+}
+
+fn failed(error: &BoxError) -> ExitCode {
+    eprintln!("error: {error}");
+    if error.is::<BadInput>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,71 @@
+//! One command that shows what the layers are for.
+//!
+//! It starts an upstream and its scrapers as processes of their own, lets each arm do the same three
+//! jobs, and asks the upstream what it saw:
+//!
+//! 1. **season**: two scrapers fetch every game day, under faults that are the same for both arms;
+//! 2. **herd**: hundreds of clients, all refused at one instant;
+//! 3. **dead**: a thousand calls to an upstream that will not come back.
+//!
+//! What should be so is asserted, not only shown.
+
+mod arm;
+mod assertions;
+mod children;
+mod expected;
+mod options;
+mod progress;
+mod report;
+mod table;
+
+use std::fs;
+use std::io::BufWriter;
+use std::path::Path;
+
+use resilience_core::clock;
+
+pub use options::Options;
+
+use crate::BoxError;
+use crate::bad_input::BadInput;
+use crate::league::League;
+use crate::scrape::Arm;
+use crate::upstream::faults::Plan;
+use arm::Setup;
+use expected::Expected;
+use progress::Display;
+use report::Report;
+
+/// Runs the demo, prints the report, and says whether every assertion holds.
+///
+/// # Errors
+/// [`BadInput`] if there is no league or no place to write to; anything else if a process broke.
+pub async fn run(options: &Options) -> Result<bool, BoxError> {
+    let started = clock::now();
+    let (league, problems) = options.league()?;
+    eprint!("{problems}");
+    write_league(&options.out, &league)?;
+    let expected = Expected::new(&league, &Plan::new(options.seed, &league));
+    let setup = Setup::new(options, &league);
+    let display = Display::default();
+    let before = arm::run(Arm::Before, &setup, &display).await?;
+    let after = arm::run(Arm::After, &setup, &display).await?;
+    let assertions = assertions::all(&before, &after, &expected, options.size());
+    let report = Report::new(options, &league, &problems, assertions, [before, after], started)?;
+    let text = serde_json::to_string_pretty(&report)?;
+    fs::write(options.out.join("report.json"), &text)?;
+    if options.json {
+        println!("{text}");
+    } else {
+        print!("{}", table::render(&report));
+    }
+    Ok(report.holds())
+}
+
+/// Where the upstream reads the league, so that it has the very one that is asserted on.
+fn write_league(out: &Path, league: &League) -> Result<(), BoxError> {
+    let unusable = |error| BadInput::new(out.display(), error);
+    fs::create_dir_all(out).map_err(unusable)?;
+    let file = fs::File::create(out.join("league.json")).map_err(unusable)?;
+    Ok(serde_json::to_writer(BufWriter::new(file), league)?)
+}

@@ -1,0 +1,174 @@
+//! What the upstream saw: who came when, and who was told not to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// The length of the window in which arrivals are counted for the peak.
+pub const WINDOW: Duration = Duration::from_millis(50);
+
+/// The part that the upstream plays for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "a new part must be counted somewhere")]
+pub enum Part {
+    /// Serving game days.
+    Season,
+    /// Refusing a herd.
+    Herd,
+    /// Being dead.
+    Dead,
+}
+
+/// Whose request for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// The client, by the name it gives.
+    pub client: String,
+    /// What it asked for.
+    pub path: String,
+}
+
+/// All arrivals of one arm. Told the time.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    parts: BTreeMap<Part, Arrivals>,
+    by_path: HashMap<String, u32>,
+    callers: HashMap<Caller, Standing>,
+}
+
+#[derive(Debug, Default)]
+struct Arrivals {
+    calls: u64,
+    early: u64,
+    /// All but each caller's first.
+    again: Vec<Instant>,
+}
+
+/// A caller that has been here, and when it was told to come back.
+#[derive(Debug, Default)]
+struct Standing {
+    not_before: Option<Instant>,
+}
+
+impl Ledger {
+    /// A request arrives. Returns how many for this path came before it.
+    pub fn arrive(&mut self, now: Instant, part: Part, caller: &Caller) -> u32 {
+        let arrivals = self.parts.entry(part).or_default();
+        arrivals.calls += 1;
+        if let Some(standing) = self.callers.get(caller) {
+            arrivals.again.push(now);
+            arrivals.early += u64::from(standing.not_before.is_some_and(|told| now < told));
+        } else {
+            self.callers.insert(caller.clone(), Standing::default());
+        }
+        let before = self.by_path.entry(caller.path.clone()).or_default();
+        *before += 1;
+        *before - 1
+    }
+
+    /// This caller was told not to come back before `until`.
+    pub fn told(&mut self, caller: Caller, until: Instant) {
+        self.callers.entry(caller).or_default().not_before = Some(until);
+    }
+
+    /// The sums.
+    #[must_use]
+    pub fn statement(&self, poison_path: &str) -> Statement {
+        let part = |part| self.parts.get(&part).map(Arrivals::sums).unwrap_or_default();
+        Statement {
+            season: part(Part::Season),
+            herd: part(Part::Herd),
+            dead: part(Part::Dead),
+            poison_calls: self.by_path.get(poison_path).copied().unwrap_or_default().into(),
+        }
+    }
+}
+
+impl Arrivals {
+    fn sums(&self) -> Sums {
+        Sums { calls: self.calls, early: self.early, peak_again: peak(&self.again) }
+    }
+}
+
+/// The most instants within any half-open [`WINDOW`].
+fn peak(instants: &[Instant]) -> u64 {
+    let mut sorted = instants.to_vec();
+    sorted.sort_unstable();
+    let inside = |first: usize| {
+        let end = sorted[first] + WINDOW;
+        sorted.partition_point(|instant| *instant < end) - first
+    };
+    (0..sorted.len()).map(inside).max().unwrap_or_default() as u64
+}
+
+/// The sums of a ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Fetching the game days.
+    pub season: Sums,
+    /// The herd at the outage.
+    pub herd: Sums,
+    /// Calling a dead upstream.
+    pub dead: Sums,
+    /// Requests for the day that is gone.
+    pub poison_calls: u64,
+}
+
+/// The sums of one part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Requests on the wire.
+    pub calls: u64,
+    /// Requests that came before their caller was told to.
+    pub early: u64,
+    /// The most requests in any [`WINDOW`], each caller's first left out: those are the load, the
+    /// others are what was made of it.
+    pub peak_again: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use resilience_core::clock;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn caller(client: &str) -> Caller {
+        Caller { client: client.into(), path: "/days/1".into() }
+    }
+
+    #[test]
+    fn early_is_before_the_told_instant_by_the_told_caller() {
+        let (mut ledger, start) = (Ledger::default(), clock::now());
+        ledger.arrive(start, Part::Season, &caller("a"));
+        ledger.told(caller("a"), start + MS(1_000));
+        ledger.arrive(start + MS(1), Part::Season, &caller("b"));
+        ledger.arrive(start + MS(999), Part::Season, &caller("a"));
+        ledger.arrive(start + MS(1_000), Part::Season, &caller("a"));
+        let sums = ledger.statement("").season;
+        assert_eq!((sums.calls, sums.early), (4, 1));
+    }
+
+    #[test]
+    fn arrivals_are_numbered_by_path() {
+        let (mut ledger, now) = (Ledger::default(), clock::now());
+        assert_eq!(ledger.arrive(now, Part::Season, &caller("a")), 0);
+        assert_eq!(ledger.arrive(now, Part::Season, &caller("b")), 1);
+        assert_eq!(ledger.statement("/days/1").poison_calls, 2);
+    }
+
+    #[test]
+    fn the_peak_slides_and_leaves_the_first_wave_out() {
+        let (mut ledger, start) = (Ledger::default(), clock::now());
+        for client in ["a", "b", "c", "d"] {
+            ledger.arrive(start, Part::Herd, &caller(client));
+        }
+        assert_eq!(ledger.statement("").herd.peak_again, 0);
+        for (client, at) in [("a", 0), ("b", 40), ("c", 80), ("d", 89), ("a", 130)] {
+            ledger.arrive(start + MS(500 + at), Part::Herd, &caller(client));
+        }
+        // 540 to 590, the end excluded.
+        assert_eq!(ledger.statement("").herd.peak_again, 3);
+    }
+}

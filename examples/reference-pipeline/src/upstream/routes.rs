@@ -1,0 +1,103 @@
+//! Which request gets which answer.
+
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use jiff::civil::Date;
+use parking_lot::Mutex;
+use resilience_core::clock;
+use resilience_http::clock::wall_now;
+
+use super::faults::{Fault, Plan, SLOW};
+use super::hang_up::HangUp;
+use super::ledger::{Caller, Ledger, Part};
+use super::outage::Outage;
+use super::replies::{self, Reply};
+use crate::BoxError;
+use crate::league::League;
+use crate::scrape::CLIENT;
+
+pub(super) struct Upstream {
+    league: League,
+    plan: Plan,
+    outage: Outage,
+    ledger: Mutex<Ledger>,
+}
+
+impl Upstream {
+    pub(super) fn new(league: League, seed: u64, herd: usize) -> Upstream {
+        let plan = Plan::new(seed, &league);
+        Upstream { league, plan, outage: Outage::new(herd), ledger: Mutex::default() }
+    }
+
+    pub(super) async fn answer<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
+        let caller = caller(&request);
+        let path = request.uri().path();
+        match path.split('/').skip(1).collect::<Vec<_>>()[..] {
+            ["days"] => replies::json(&self.league.days().collect::<Vec<_>>()),
+            ["days", day] => self.day(caller, day).await,
+            ["herd", _] => Ok(self.herd(&caller).await),
+            ["dead", _] => Ok(self.dead(&caller)),
+            ["_ledger"] => self.statement(),
+            _ => Ok(replies::empty(StatusCode::NOT_FOUND)),
+        }
+    }
+
+    async fn day(&self, caller: Caller, day: &str) -> Result<Reply, BoxError> {
+        let Ok(day) = day.parse::<Date>() else {
+            return Ok(replies::empty(StatusCode::BAD_REQUEST));
+        };
+        let rows = self.league.on(day).unwrap_or_default();
+        let nth = self.arrive(Part::Season, &caller);
+        match self.plan.fault(day, nth) {
+            None => replies::rows(rows),
+            Some(Fault::Slow) => {
+                tokio::time::sleep(SLOW).await;
+                replies::rows(rows)
+            }
+            Some(Fault::Truncated) => replies::cut_rows(rows),
+            Some(Fault::Reset) => Err(HangUp::Reset.into()),
+            Some(Fault::Gone) => Ok(replies::empty(StatusCode::NOT_FOUND)),
+            Some(Fault::Failed(status)) => Ok(replies::empty(StatusCode::from_u16(status)?)),
+            Some(Fault::ThrottledForSeconds(seconds)) => {
+                self.told(caller, Duration::from_secs(seconds));
+                replies::come_back(StatusCode::TOO_MANY_REQUESTS, seconds)
+            }
+            Some(Fault::ThrottledUntilDate { status, ahead }) => {
+                let now = wall_now();
+                let date = replies::next_date(now, ahead)?;
+                self.told(caller, date.duration_since(now)?);
+                replies::come_back(StatusCode::from_u16(status)?, httpdate::HttpDate::from(date))
+            }
+        }
+    }
+
+    async fn herd(&self, caller: &Caller) -> Reply {
+        self.arrive(Part::Herd, caller);
+        let refused = self.outage.refuses().await;
+        replies::empty(if refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
+    }
+
+    fn dead(&self, caller: &Caller) -> Reply {
+        self.arrive(Part::Dead, caller);
+        replies::empty(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    fn statement(&self) -> Result<Reply, BoxError> {
+        let poison = self.plan.poison().map(|day| format!("/days/{day}")).unwrap_or_default();
+        replies::json(&self.ledger.lock().statement(&poison))
+    }
+
+    fn arrive(&self, part: Part, caller: &Caller) -> u32 {
+        self.ledger.lock().arrive(clock::now(), part, caller)
+    }
+
+    fn told(&self, caller: Caller, wait: Duration) {
+        self.ledger.lock().told(caller, clock::now() + wait);
+    }
+}
+
+fn caller<B>(request: &Request<B>) -> Caller {
+    let client = request.headers().get(CLIENT).and_then(|name| name.to_str().ok());
+    Caller { client: client.unwrap_or_default().into(), path: request.uri().path().into() }
+}

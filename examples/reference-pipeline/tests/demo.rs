@@ -1,0 +1,206 @@
+//! The program as its user meets it: arguments, streams, files, signals and exit codes.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use reference_pipeline::league::League;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reference-pipeline"));
+    command.args(arguments).kill_on_drop(true);
+    command
+}
+
+/// A demo that has printed its first line of progress, so that its children are there.
+struct Running {
+    demo: Child,
+    /// What stood on stderr before.
+    preface: String,
+    stderr: Lines<BufReader<ChildStderr>>,
+}
+
+async fn running(arguments: &[&str]) -> Outcome<Running> {
+    let mut demo = program(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut stderr = BufReader::new(demo.stderr.take().ok_or("no stderr")?).lines();
+    let mut preface = String::new();
+    while let Some(line) = stderr.next_line().await? {
+        if line.starts_with("before: herd") {
+            return Ok(Running { demo, preface, stderr });
+        }
+        preface.push_str(&line);
+        preface.push('\n');
+    }
+    Err(format!("the demo ended: {preface}").into())
+}
+
+fn text(path: &Path) -> Outcome<&str> {
+    Ok(path.to_str().ok_or("not UTF-8")?)
+}
+
+async fn refused(arguments: &[&str]) -> Outcome<String> {
+    let Output { status, stderr, .. } = program(arguments).output().await?;
+    assert_eq!(status.code(), Some(2), "{arguments:?}");
+    Ok(String::from_utf8(stderr)?)
+}
+
+#[tokio::test]
+async fn every_assertion_holds_and_the_report_says_so() -> Outcome {
+    let out = TempDir::new()?;
+    let arguments = ["demo", "--json", "--quick", "--seed", "7", "--out", text(out.path())?];
+    let Output { status, stdout, stderr } = program(&arguments).output().await?;
+    let printed: Value = serde_json::from_slice(&stdout)?;
+    let written: Value = serde_json::from_slice(&std::fs::read(out.path().join("report.json"))?)?;
+    assert_eq!(printed, written);
+    assert_eq!(status.code(), Some(0), "{printed:#}\n{}", String::from_utf8_lossy(&stderr));
+    let assertions = printed["assertions"].as_array().ok_or("no assertions")?;
+    assert_eq!(assertions.len(), 10);
+    for assertion in assertions {
+        assert!(assertion["before"].is_number() && assertion["after"].is_number(), "{assertion}");
+        assert!(assertion["name"].is_string() && assertion["target"].is_string(), "{assertion}");
+        assert_eq!(assertion["holds"], true, "{assertion}");
+    }
+    assert_eq!(printed["seed"], 7);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_folder_is_said_and_the_rest_is_used() -> Outcome {
+    let folder = TempDir::new()?;
+    let write =
+        |name: &str, lines: &[&str]| std::fs::write(folder.path().join(name), lines.join("\n"));
+    write("dateless.csv", &["GAME_ID,TEAM_ID,TEAM_NAME,WL,PTS", "1,1,Otters,W,90"])?;
+    write(
+        "games.csv",
+        &[
+            "GAME_DATE,GAME_ID,TEAM_ID,TEAM_NAME,WL,PTS",
+            "2031-10-21,0001,1,Otters,W,90",
+            "2031-10-21,0001,2,Herons,L,ninety",
+            "2031-10-21,0001,1,Otters,W,90",
+            "someday,0002,1,Otters,W,90",
+            "2031-10-22,0003,1,Otters",
+            "2031-10-22,0003,2,Herons,L,80",
+        ],
+    )?;
+    let out = TempDir::new()?;
+    let (folder, out_dir) = (text(folder.path())?, text(out.path())?);
+    let demo = running(&["demo", "--quick", "--league-data", folder, "--out", out_dir]).await?;
+    for said in [
+        "skipped dateless.csv: missing column GAME_DATE\n",
+        "skipped games.csv:3: PTS: ninety: invalid digit found in string\n",
+        "skipped games.csv:5: GAME_DATE: someday: ",
+        "skipped games.csv:6: 4 fields, must be 6\n",
+        "skipped 1 rows that were there already\n",
+    ] {
+        assert!(demo.preface.contains(said), "{said:?} in {}", demo.preface);
+    }
+    let league: League = serde_json::from_slice(&std::fs::read(out.path().join("league.json"))?)?;
+    assert_eq!((league.days().len(), league.rows()), (2, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_usage_and_bad_input_are_named() -> Outcome {
+    assert!(refused(&["demo", "--seed", "many"]).await?.contains("--seed"));
+    assert!(refused(&["demo", "--spede", "7"]).await?.contains("--spede"));
+    assert!(refused(&["demo", "--league-data", "/no/such/folder"]).await?.contains("/no/such"));
+    let empty = TempDir::new()?;
+    let said = refused(&["demo", "--league-data", text(empty.path())?]).await?;
+    assert!(said.contains(text(empty.path())?) && said.contains("no *.csv"), "{said}");
+    let file = tempfile::NamedTempFile::new()?;
+    assert!(refused(&["demo", "--out", text(file.path())?]).await?.contains(text(file.path())?));
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+mod signals {
+    use super::*;
+    use std::fs;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Its process id, its parent's, and whether it has not ended yet.
+    fn process(pid: &str) -> Option<(u32, u32, bool)> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut after_name = stat.rsplit_once(") ")?.1.split(' ');
+        let lives = after_name.next()? != "Z";
+        Some((pid.parse().ok()?, after_name.next()?.parse().ok()?, lives))
+    }
+
+    fn children(of: u32) -> Outcome<Vec<u32>> {
+        let all = fs::read_dir("/proc")?.filter_map(Result::ok);
+        let processes = all.filter_map(|entry| process(entry.file_name().to_str()?));
+        Ok(processes.filter(|(_, parent, _)| *parent == of).map(|(pid, ..)| pid).collect())
+    }
+
+    async fn all_end(pids: &[u32]) -> Outcome {
+        let lives = |pid: &u32| process(&pid.to_string()).is_some_and(|(_, _, lives)| lives);
+        let ended = async {
+            while pids.iter().any(lives) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        Ok(tokio::time::timeout(PATIENCE, ended).await?)
+    }
+
+    async fn demo_with_children(out: &TempDir) -> Outcome<(Running, u32, Vec<u32>)> {
+        let demo = running(&["demo", "--quick", "--out", text(out.path())?]).await?;
+        let pid = demo.demo.id().ok_or("the demo ended")?;
+        // An upstream and a scraper. The scraper is announced a moment before it is started.
+        let both = async {
+            loop {
+                let children = children(pid)?;
+                if children.len() >= 2 {
+                    return Ok((demo, pid, children));
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, both).await?
+    }
+
+    #[tokio::test]
+    async fn a_demo_that_is_killed_leaves_nobody_behind() -> Outcome {
+        let out = TempDir::new()?;
+        let (mut running, _, children) = demo_with_children(&out).await?;
+        running.demo.kill().await?;
+        all_end(&children).await
+    }
+
+    async fn interrupt(pid: u32) -> Outcome {
+        let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status().await?;
+        assert!(sent.success());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_demo_ends_at_once() -> Outcome {
+        interrupted(1).await
+    }
+
+    #[tokio::test]
+    async fn so_does_one_that_is_interrupted_twice() -> Outcome {
+        interrupted(2).await
+    }
+
+    async fn interrupted(times: usize) -> Outcome {
+        let out = TempDir::new()?;
+        let (mut running, pid, children) = demo_with_children(&out).await?;
+        for _ in 0..times {
+            // It is this test's child: until it is waited for, the id is its own.
+            interrupt(pid).await?;
+        }
+        let status = tokio::time::timeout(PATIENCE, running.demo.wait()).await??;
+        assert_eq!(status.code(), Some(130));
+        while let Some(line) = running.stderr.next_line().await? {
+            assert!(!line.contains("error"), "{line}");
+        }
+        all_end(&children).await
+    }
+}
