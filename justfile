@@ -1,0 +1,35 @@
+# What CI runs, by the piece. `just` alone lists it.
+
+_:
+    @just --list
+
+# Format, lint, test: before each commit.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo test --workspace
+
+# The before/after table of the reference pipeline.
+demo *ARGS:
+    cargo run --release -p reference-pipeline -- demo {{ARGS}}
+
+# Model-check the lock-free parts.
+loom:
+    RUSTFLAGS="--cfg resilience_loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
+        cargo test -p resilience-core --lib --release loom_
+
+# Fuzz one target for a while (nightly): backoff, budget, config or policy.
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# The contention experiment, or any other of the benches' commands.
+bench *ARGS:
+    cargo run --release -p resilience-benches -- {{ARGS}}
+
+# The book, served while it is edited.
+book:
+    mdbook serve docs
+
+# Everything that CI does.
+ci:
+    .ci/run
