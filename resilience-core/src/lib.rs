@@ -4,8 +4,10 @@
 pub mod clock;
 mod config;
 mod deadline;
+mod error;
 #[cfg(feature = "tower")]
 mod inherent;
+mod name;
 pub mod observe;
 pub mod outcome;
 pub mod rejection;
@@ -18,5 +20,7 @@ pub mod timeout;
 
 pub use config::{InvalidConfig, OrInvalid};
 pub use deadline::Deadline;
+pub use error::{CarriesRejection, Error};
+pub use name::Name;
 pub use outcome::{AsOutcome, Classify, Outcome};
-pub use rejection::{CarriesRejection, Error, Rejection, RejectionKind};
+pub use rejection::{Rejection, RejectionKind};

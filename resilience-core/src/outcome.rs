@@ -19,11 +19,8 @@
 //! ```
 
 use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
-
-use crate::rejection::Rejection;
 
 /// What a server (or a layer below) said about trying again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -199,28 +196,9 @@ impl AsOutcome for io::Error {
     }
 }
 
-/// A boxed error is what the first [`Rejection`] or [`io::Error`] in its chain of sources is, and
-/// [`Outcome::Permanent`] without one.
-impl AsOutcome for Box<dyn StdError + Send + Sync> {
-    fn as_outcome(&self) -> Outcome {
-        let mut next: Option<&(dyn StdError + 'static)> = Some(&**self);
-        while let Some(error) = next {
-            if let Some(rejection) = error.downcast_ref::<Rejection>() {
-                return rejection.as_outcome();
-            }
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                return error.as_outcome();
-            }
-            next = error.source();
-        }
-        Outcome::Permanent
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rejection::RejectionKind;
 
     #[test]
     fn only_failures_that_may_pass_have_a_class() {
@@ -247,18 +225,5 @@ mod tests {
         assert_eq!(classify(&missing), Outcome::Permanent);
         assert_eq!(classify(&late), Outcome::TimedOut);
         assert_eq!(Classify::<_, io::Error>::classify(&Standard, Ok(&())), Outcome::Success);
-    }
-
-    #[test]
-    fn a_boxed_error_is_looked_into() {
-        let boxed: Box<dyn StdError + Send + Sync> =
-            io::Error::from(io::ErrorKind::ConnectionReset).into();
-        assert_eq!(boxed.as_outcome(), Outcome::transient());
-        let late = Rejection::new(RejectionKind::TimedOut, "timeout");
-        let wrapped = crate::Error::<io::Error>::Rejected(late);
-        let boxed: Box<dyn StdError + Send + Sync> = wrapped.into();
-        assert_eq!(boxed.as_outcome(), Outcome::TimedOut);
-        let boxed: Box<dyn StdError + Send + Sync> = "no such column".into();
-        assert_eq!(boxed.as_outcome(), Outcome::Permanent);
     }
 }

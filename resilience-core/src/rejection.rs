@@ -1,8 +1,8 @@
 //! A call that a layer refused, and why.
 //!
-//! There is one [`Rejection`] for the whole family. A layer never changes its service's error type:
-//! it asks that the type can *carry* a rejection ([`CarriesRejection`]), which boxed errors can as
-//! they are and a foreign error can once it is wrapped, at the bottom of the stack, in [`Error`].
+//! There is one [`Rejection`] for the whole family, and it travels in the service's own error type
+//! ([`CarriesRejection`](crate::CarriesRejection)). It says who refused, why, whose limit it was, and
+//! when it is worth coming back.
 //!
 //! ```
 //! use std::time::Duration;
@@ -15,12 +15,11 @@
 //! assert_eq!(rejection.to_string(), "rate: rate limited for `odds-api` (limit 30), retry in 2s");
 //! ```
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::name::Name;
 use crate::outcome::{AsOutcome, Outcome};
 
 /// Why a call was refused.
@@ -57,73 +56,6 @@ impl RejectionKind {
             RejectionKind::Shed => "shed",
             RejectionKind::ShuttingDown => "shutting down",
         }
-    }
-}
-
-/// A layer's or key's name. A `&'static str` costs nothing to clone, anything else one
-/// reference count.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name(Repr);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Repr {
-    Static(&'static str),
-    Shared(Arc<str>),
-}
-
-impl Name {
-    /// The name of a layer that was not given one.
-    #[must_use]
-    pub const fn from_static(name: &'static str) -> Name {
-        Name(Repr::Static(name))
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Repr::Static(name) => name,
-            Repr::Shared(name) => name,
-        }
-    }
-}
-
-impl From<&'static str> for Name {
-    fn from(name: &'static str) -> Name {
-        Name::from_static(name)
-    }
-}
-
-impl From<String> for Name {
-    fn from(name: String) -> Name {
-        Name(Repr::Shared(name.into()))
-    }
-}
-
-impl From<Arc<str>> for Name {
-    fn from(name: Arc<str>) -> Name {
-        Name(Repr::Shared(name))
-    }
-}
-
-impl From<Cow<'static, str>> for Name {
-    fn from(name: Cow<'static, str>) -> Name {
-        match name {
-            Cow::Borrowed(name) => name.into(),
-            Cow::Owned(name) => name.into(),
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -280,116 +212,10 @@ impl AsOutcome for Rejection {
     }
 }
 
-/// An error type that a layer's [`Rejection`] can travel in, and be found in again.
-///
-/// Layers put their refusals into the service's own error type, and read those of the layers below
-/// them: a retry must recognise an open circuit whatever the classifier it was given would say.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot carry a `Rejection`",
-    label = "a resilience layer reports its refusals in the service's own error type",
-    note = "wrap the service's errors once, below every resilience layer: `.map_err(resilience_core::Error::Service)`",
-    note = "or use a boxed error, which qualifies as it is: `.map_err(tower::BoxError::from)`",
-    note = "or implement `From<Rejection>` and `CarriesRejection` for `{Self}`"
-)]
-pub trait CarriesRejection: From<Rejection> {
-    /// The rejection in this error, if that is what it is.
-    fn rejection(&self) -> Option<&Rejection>;
-}
-
-impl CarriesRejection for Rejection {
-    fn rejection(&self) -> Option<&Rejection> {
-        Some(self)
-    }
-}
-
-impl CarriesRejection for Box<dyn StdError + Send + Sync> {
-    fn rejection(&self) -> Option<&Rejection> {
-        Rejection::find(&**self)
-    }
-}
-
-/// A service's error, or a layer's refusal.
-///
-/// Wraps a foreign error type once, at the bottom of a stack; no layer above wraps it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the service's or ours: there is no third")]
-pub enum Error<E> {
-    /// The service ran and failed.
-    Service(E),
-    /// A layer refused the call.
-    Rejected(Rejection),
-}
-
-impl<E> Error<E> {
-    /// The service's own error, if it was the service.
-    pub fn into_service(self) -> Option<E> {
-        match self {
-            Error::Service(error) => Some(error),
-            Error::Rejected(_) => None,
-        }
-    }
-}
-
-impl<E> From<Rejection> for Error<E> {
-    fn from(rejection: Rejection) -> Error<E> {
-        Error::Rejected(rejection)
-    }
-}
-
-impl<E> CarriesRejection for Error<E> {
-    fn rejection(&self) -> Option<&Rejection> {
-        match self {
-            Error::Rejected(rejection) => Some(rejection),
-            Error::Service(_) => None,
-        }
-    }
-}
-
-impl<E: AsOutcome> AsOutcome for Error<E> {
-    fn as_outcome(&self) -> Outcome {
-        match self {
-            Error::Service(error) => error.as_outcome(),
-            Error::Rejected(rejection) => rejection.as_outcome(),
-        }
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Service(error) => error.fmt(f),
-            Error::Rejected(rejection) => rejection.fmt(f),
-        }
-    }
-}
-
-/// Transparent: the source of a wrapped error is that error's own source.
-impl<E: StdError + 'static> StdError for Error<E> {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Error::Service(error) => error.source(),
-            // The rejection itself is what `Rejection::find` looks for in a chain.
-            Error::Rejected(rejection) => Some(rejection),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::RetryHint;
-    use std::io;
-
-    #[test]
-    fn a_rejection_is_found_in_every_carrier() {
-        let rejection = Rejection::new(RejectionKind::Shed, "shed");
-        let wrapped: Error<io::Error> = rejection.clone().into();
-        assert_eq!(wrapped.rejection(), Some(&rejection));
-        let boxed: Box<dyn StdError + Send + Sync> = wrapped.into();
-        assert_eq!(boxed.rejection(), Some(&rejection));
-        let service: Box<dyn StdError + Send + Sync> = "other".into();
-        assert_eq!(service.rejection(), None);
-    }
 
     #[test]
     fn a_refusal_in_the_house_is_not_a_failure() {

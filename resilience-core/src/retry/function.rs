@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::policy::{RetryPolicy, Verdict};
+use super::policy::RetryPolicy;
 use super::run::Run;
+use super::verdict::Verdict;
 use crate::outcome::Classify;
 
 /// Runs `operation` until it succeeds or the policy says stop, and returns its last result.

@@ -7,11 +7,12 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use super::policy::{Retry, RetryPolicy, Verdict};
+use super::policy::RetryPolicy;
 use super::replay::Replay;
 use super::run::Run;
+use super::verdict::{GrantedRetry, Verdict};
+use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
-use crate::rejection::CarriesRejection;
 
 pin_project! {
     /// A call in as many attempts as it takes. Dropping it cancels the attempt or the wait, and gives
@@ -39,11 +40,11 @@ pin_project! {
     enum State<Req, F, T> {
         /// The service below is not ready for this attempt's request yet. A retry is not sent, and
         /// not paid for, until it is.
-        Readying { request: Req, retry: Option<Retry> },
+        Readying { request: Req, retry: Option<GrantedRetry> },
         /// The service below has it.
         Calling { #[pin] future: F },
         /// A retry is granted, and not due yet.
-        Waiting { timer: Timer, retry: Retry, request: Req },
+        Waiting { timer: Timer, retry: GrantedRetry, request: Req },
         /// There is no other attempt, and the caller is kept for a moment.
         Pausing { timer: Timer, result: T },
         /// Nothing is held.

@@ -48,9 +48,12 @@
 //! # }
 //! ```
 
+mod attempts;
 pub mod backoff;
 pub mod budget;
+mod builder;
 pub mod policy;
+mod verdict;
 
 #[cfg(feature = "tokio")]
 mod function;
@@ -67,9 +70,12 @@ mod seed;
 #[cfg(feature = "tower")]
 mod service;
 
+pub use attempts::Attempts;
 pub use backoff::{Backoff, Schedule};
 pub use budget::{BudgetExhausted, RetryBudget, RetryBudgetBuilder, RetryCosts};
-pub use policy::{Attempts, RetryPolicy, RetryPolicyBuilder, StopReason, Verdict};
+pub use builder::RetryPolicyBuilder;
+pub use policy::RetryPolicy;
+pub use verdict::{GrantedRetry, StopReason, Verdict};
 
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};

@@ -1,7 +1,11 @@
 //! One call on a real clock: [`Attempts`] with the time, the deadline and the samples filled in.
 
-use super::policy::{Attempts, RetryPolicy, StopReason, Verdict};
+use super::attempts::Attempts;
+use super::policy::RetryPolicy;
 use super::seed::Samples;
+#[cfg(feature = "tower")]
+use super::verdict::StopReason;
+use super::verdict::Verdict;
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
@@ -30,6 +34,7 @@ impl Run {
     }
 
     /// The same for a request that there is no copy of.
+    #[cfg(feature = "tower")]
     pub(crate) fn ended_without_copy(&mut self, outcome: Outcome) -> Verdict {
         if outcome.failure().is_some() && self.attempts.any_left() {
             self.attempts.give_up(outcome, StopReason::NotReplayable)

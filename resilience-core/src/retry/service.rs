@@ -5,9 +5,9 @@ use tower_service::Service;
 use super::future::ResponseFuture;
 use super::policy::RetryPolicy;
 use super::replay::{CloneRequest, Replay};
+use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::outcome::{Classify, Standard};
-use crate::rejection::CarriesRejection;
 
 /// A service whose calls are retried. Made by [`RetryLayer`](super::RetryLayer).
 #[derive(Debug, Clone)]

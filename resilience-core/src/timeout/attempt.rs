@@ -13,9 +13,11 @@ use super::within::Timer;
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
+use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
+use crate::name::Name;
 use crate::observe::Listen;
-use crate::rejection::{CarriesRejection, Name, RejectionKind};
+use crate::rejection::RejectionKind;
 
 /// Limits how long an attempt may take, counted from the first poll of its future. See the
 /// [module](super).

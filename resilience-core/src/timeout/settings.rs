@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::config::{self, InvalidConfig};
+use crate::name::Name;
 use crate::observe::{Event, Listen, Listener};
-use crate::rejection::{Name, Rejection, RejectionKind};
+use crate::rejection::{Rejection, RejectionKind};
 
 /// Cloned into each call: free of reference counts unless it was given a name or a listener.
 #[derive(Debug, Clone)]

@@ -13,9 +13,11 @@ use super::within::Within;
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
+use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
+use crate::name::Name;
 use crate::observe::Listen;
-use crate::rejection::{CarriesRejection, Name, RejectionKind};
+use crate::rejection::RejectionKind;
 
 /// Gives each call a [`Deadline`], that of the surrounding call if it comes sooner. See the
 /// [module](super).

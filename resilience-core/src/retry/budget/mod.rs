@@ -35,6 +35,8 @@
 //! ```
 
 mod bucket;
+mod builder;
+mod presets;
 mod window;
 
 use std::fmt;
@@ -45,33 +47,12 @@ use std::time::{Duration, Instant};
 use crate::config::{self, InvalidConfig};
 use crate::outcome::FailureClass;
 use bucket::Bucket;
+pub use builder::{RetryBudgetBuilder, RetryCosts};
 use window::{Deposits, SLOTS};
 
 /// One token, in the fixed point of the accounts. gRPC keeps three decimals, and so do we: 64 bits
 /// of thousandths last five hundred years of a million calls a second.
 const TOKEN: u64 = 1_000;
-
-/// What a retry costs, in tokens, by the failure that it answers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a price for each failure class, which is exhaustive"
-)]
-pub struct RetryCosts {
-    /// After a [transient](FailureClass::Transient) failure.
-    pub transient: f64,
-    /// After an attempt that [timed out](FailureClass::TimedOut).
-    pub timed_out: f64,
-    /// After a [throttled](FailureClass::Throttled) attempt.
-    pub throttled: f64,
-}
-
-impl Default for RetryCosts {
-    /// One token each.
-    fn default() -> RetryCosts {
-        RetryCosts { transient: 1.0, timed_out: 1.0, throttled: 1.0 }
-    }
-}
 
 /// An account that retries are paid from. Clones share it. See the [module](self).
 #[derive(Clone)]
@@ -79,6 +60,12 @@ pub struct RetryBudget(Arc<Account>);
 
 struct Account {
     kind: Kind,
+    prices: Prices,
+}
+
+/// [`RetryCosts`] in thousandths.
+#[derive(Clone, Copy)]
+struct Prices {
     transient: u64,
     timed_out: u64,
     throttled: u64,
@@ -99,6 +86,17 @@ enum Kind {
     },
 }
 
+impl Prices {
+    /// So many tokens each.
+    const fn whole(transient: u64, timed_out: u64, throttled: u64) -> Prices {
+        Prices {
+            transient: transient * TOKEN,
+            timed_out: timed_out * TOKEN,
+            throttled: throttled * TOKEN,
+        }
+    }
+}
+
 /// When a bucket is charged.
 #[derive(Clone, Copy)]
 enum Charge {
@@ -111,12 +109,7 @@ enum Charge {
 impl RetryBudget {
     /// A share of the traffic, from its defaults: 10 % over a window of one second, a reserve of 10.
     pub fn builder() -> RetryBudgetBuilder {
-        RetryBudgetBuilder {
-            ratio: 0.1,
-            window: Duration::from_secs(1),
-            reserve: 10,
-            costs: RetryCosts::default(),
-        }
+        RetryBudgetBuilder::new()
     }
 
     /// So many percent of the traffic, with the window and the reserve of
@@ -129,111 +122,14 @@ impl RetryBudget {
         RetryBudget::builder().ratio(percent / 100.0).build()
     }
 
-    /// Finagle's numbers: 20 % over ten seconds, and what ten a second would be over that window as
-    /// the reserve. Finagle grants its ten a second to each client for ever; here they are given
-    /// once and refilled by traffic.
-    ///
-    /// Source: *Improving Finagle's Retries*, Twitter, 2016.
-    #[must_use]
-    pub fn finagle() -> RetryBudget {
-        RetryBudget::share(200, Duration::from_secs(10), 100, prices(1, 1, 1))
-    }
-
-    /// AWS SDKs' standard retry mode, version 2.1: a bucket of 500; a retry costs 14, after
-    /// throttling 5; a retry that succeeds gets its cost back, a first attempt that succeeds earns 1.
-    ///
-    /// Source: the AWS SDKs' retry behaviour specification, 2026.
-    #[must_use]
-    pub fn aws_2_1() -> RetryBudget {
-        RetryBudget::aws(500, prices(14, 14, 5))
-    }
-
-    /// AWS SDKs' standard retry mode before 2.1: a bucket of 500; a retry costs 5, after a time-out 10.
-    #[must_use]
-    pub fn aws_2_0() -> RetryBudget {
-        RetryBudget::aws(500, prices(5, 10, 5))
-    }
-
-    /// This bucket with another capacity, filled.
-    ///
-    /// # Errors
-    /// If `capacity` is more than a million, or this is not a budget like
-    /// [`aws_2_1`](RetryBudget::aws_2_1), whose capacity is free.
-    pub fn with_capacity(&self, capacity: u32) -> Result<RetryBudget, InvalidConfig> {
-        let Account {
-            kind: Kind::Bucket { charge: Charge::Retry, .. },
-            transient,
-            timed_out,
-            throttled,
-        } = *self.0
-        else {
-            return Err(InvalidConfig::new(
-                "capacity",
-                capacity,
-                "left out for this kind of budget",
-            ));
-        };
-        if capacity > 1_000_000 {
-            return Err(InvalidConfig::new("capacity", capacity, "at most 1000000"));
-        }
-        Ok(RetryBudget::aws(capacity, (transient, timed_out, throttled)))
-    }
-
-    /// gRPC's retry throttling (proposal A6): `max_tokens` to begin with, each retryable failure
-    /// takes one, each success adds `token_ratio`, and there are no retries while half or less is left.
-    ///
-    /// # Errors
-    /// If `max_tokens` is not between 1 and 1,000, or `token_ratio` not between 0.001 and 1,000.
-    pub fn grpc(max_tokens: u32, token_ratio: f64) -> Result<RetryBudget, InvalidConfig> {
-        config::number("max_tokens", f64::from(max_tokens), 1.0, 1_000.0)?;
-        let earned = thousandths("token_ratio", token_ratio, 0.001, 1_000.0)?;
-        let tokens = u64::from(max_tokens) * TOKEN;
-        Ok(RetryBudget::charged_by_failures(tokens, tokens / 2, earned, prices(1, 1, 1)))
-    }
-
-    /// The throttler of Google's client libraries: `tokens` to begin with, each failure takes
-    /// `error_cost`, each success adds one, and there are no retries at `min_tokens` or below.
-    ///
-    /// # Errors
-    /// If `min_tokens` is more than `tokens`, or `tokens` more than a million.
-    pub fn throttler(
-        tokens: u32,
-        min_tokens: u32,
-        error_cost: u32,
-    ) -> Result<RetryBudget, InvalidConfig> {
-        config::number("tokens", f64::from(tokens), 1.0, 1_000_000.0)?;
-        if min_tokens > tokens {
-            let bound = format_args!("at most `tokens` ({tokens})");
-            return Err(InvalidConfig::new("min_tokens", min_tokens, bound));
-        }
-        let cost = u64::from(error_cost);
-        let (tokens, threshold) = (u64::from(tokens) * TOKEN, u64::from(min_tokens) * TOKEN);
-        Ok(RetryBudget::charged_by_failures(tokens, threshold, TOKEN, prices(cost, cost, cost)))
-    }
-
-    fn aws(capacity: u32, costs: (u64, u64, u64)) -> RetryBudget {
-        let bucket = Bucket::new(u64::from(capacity) * TOKEN);
-        RetryBudget::new(Kind::Bucket { bucket, earned: TOKEN, charge: Charge::Retry }, costs)
-    }
-
-    fn charged_by_failures(
-        tokens: u64,
-        threshold: u64,
-        earned: u64,
-        costs: (u64, u64, u64),
-    ) -> RetryBudget {
-        let charge = Charge::Failure { threshold };
-        RetryBudget::new(Kind::Bucket { bucket: Bucket::new(tokens), earned, charge }, costs)
-    }
-
-    fn share(deposit: u64, window: Duration, reserve: u32, costs: (u64, u64, u64)) -> RetryBudget {
+    fn share(deposit: u64, window: Duration, reserve: u32, prices: Prices) -> RetryBudget {
         let deposits = Deposits::new(u64::from(reserve) * TOKEN);
         let slot = nanos(window / SLOTS as u32).try_into().unwrap_or(NonZeroU64::MIN);
-        RetryBudget::new(Kind::Share { deposits, deposit, slot, origin: OnceLock::new() }, costs)
+        RetryBudget::new(Kind::Share { deposits, deposit, slot, origin: OnceLock::new() }, prices)
     }
 
-    fn new(kind: Kind, (transient, timed_out, throttled): (u64, u64, u64)) -> RetryBudget {
-        RetryBudget(Arc::new(Account { kind, transient, timed_out, throttled }))
+    fn new(kind: Kind, prices: Prices) -> RetryBudget {
+        RetryBudget(Arc::new(Account { kind, prices }))
     }
 
     /// A call (not an attempt) begins. Deposits its share.
@@ -305,16 +201,16 @@ impl RetryBudget {
 /// [`RetryBudget::builder`]'s defaults.
 impl Default for RetryBudget {
     fn default() -> RetryBudget {
-        RetryBudget::share(100, Duration::from_secs(1), 10, prices(1, 1, 1))
+        RetryBudget::share(100, Duration::from_secs(1), 10, Prices::whole(1, 1, 1))
     }
 }
 
 impl Account {
     fn cost(&self, class: FailureClass) -> u64 {
         match class {
-            FailureClass::Transient => self.transient,
-            FailureClass::TimedOut => self.timed_out,
-            FailureClass::Throttled => self.throttled,
+            FailureClass::Transient => self.prices.transient,
+            FailureClass::TimedOut => self.prices.timed_out,
+            FailureClass::Throttled => self.prices.throttled,
         }
     }
 
@@ -404,83 +300,9 @@ impl Receipt {
     }
 }
 
-/// A budget that is a share of the traffic. Made by [`RetryBudget::builder`].
-#[derive(Debug, Clone, Copy)]
-#[must_use = "a builder does nothing until `build` is called"]
-pub struct RetryBudgetBuilder {
-    ratio: f64,
-    window: Duration,
-    reserve: u32,
-    costs: RetryCosts,
-}
-
-impl RetryBudgetBuilder {
-    /// Retries for each call: 0.1 is 10 %. From 0 to 10, in thousandths.
-    pub fn ratio(mut self, ratio: f64) -> Self {
-        self.ratio = ratio;
-        self
-    }
-
-    /// How long a deposit lives: at least this, and at most a tenth longer. From 1 ms to a day.
-    pub fn window(mut self, window: Duration) -> Self {
-        self.window = window;
-        self
-    }
-
-    /// Retries to begin with, and the most that expired deposits keep alive. At most a million.
-    pub fn reserve(mut self, retries: u32) -> Self {
-        self.reserve = retries;
-        self
-    }
-
-    /// What retries cost. Each from 0.001 to 1,000 tokens; at 1 or more, the module's bound on
-    /// attempts holds as it stands.
-    pub fn costs(mut self, costs: RetryCosts) -> Self {
-        self.costs = costs;
-        self
-    }
-
-    /// The budget.
-    ///
-    /// # Errors
-    /// If a value is out of its range or not a number.
-    pub fn build(self) -> Result<RetryBudget, InvalidConfig> {
-        let deposit = thousandths("ratio", self.ratio, 0.0, 10.0)?;
-        let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
-        if !(shortest..=longest).contains(&self.window) {
-            let window = format_args!("{:?}", self.window).to_string();
-            return Err(InvalidConfig::new("window", window, "between 1ms and 24h"));
-        }
-        if self.reserve > 1_000_000 {
-            return Err(InvalidConfig::new("reserve", self.reserve, "at most 1000000"));
-        }
-        let costs = (
-            thousandths("costs.transient", self.costs.transient, 0.001, 1_000.0)?,
-            thousandths("costs.timed_out", self.costs.timed_out, 0.001, 1_000.0)?,
-            thousandths("costs.throttled", self.costs.throttled, 0.001, 1_000.0)?,
-        );
-        Ok(RetryBudget::share(deposit, self.window, self.reserve, costs))
-    }
-}
-
 /// 64 bits of nanoseconds are five hundred years.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn prices(transient: u64, timed_out: u64, throttled: u64) -> (u64, u64, u64) {
-    (transient * TOKEN, timed_out * TOKEN, throttled * TOKEN)
-}
-
-/// A number in the fixed point of the accounts. One that falls between two thousandths is refused
-/// rather than rounded: a budget is the percentage it was given.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
-fn thousandths(field: &'static str, value: f64, low: f64, high: f64) -> Result<u64, InvalidConfig> {
-    let scaled = config::number(field, value, low, high)? * 1_000.0;
-    if (scaled - scaled.round()).abs() > 1e-6 {
-        return Err(InvalidConfig::new(field, value, "a whole number of thousandths"));
-    }
-    Ok(scaled.round() as u64)
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! Errors that a refusal can travel in.
+//!
+//! A layer never changes its service's error type: it asks that the type can *carry* a rejection
+//! ([`CarriesRejection`]). A boxed error can as it is. A foreign error can once it is wrapped, at the
+//! bottom of the stack, in [`Error`].
+//!
+//! ```
+//! use resilience_core::{CarriesRejection, Error, Rejection, RejectionKind};
+//!
+//! let refused: Error<std::io::Error> = Rejection::new(RejectionKind::Shed, "shed").into();
+//! assert_eq!(refused.rejection().map(Rejection::kind), Some(RejectionKind::Shed));
+//! ```
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use crate::outcome::{AsOutcome, Outcome};
+use crate::rejection::Rejection;
+
+/// An error type that a layer's [`Rejection`] can travel in, and be found in again.
+///
+/// Layers put their refusals into the service's own error type, and read those of the layers below
+/// them: a retry must recognise an open circuit whatever the classifier it was given would say.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot carry a `Rejection`",
+    label = "a resilience layer reports its refusals in the service's own error type",
+    note = "wrap the service's errors once, below every resilience layer: `.map_err(resilience_core::Error::Service)`",
+    note = "or use a boxed error, which qualifies as it is: `.map_err(tower::BoxError::from)`",
+    note = "or implement `From<Rejection>` and `CarriesRejection` for `{Self}`"
+)]
+pub trait CarriesRejection: From<Rejection> {
+    /// The rejection in this error, if that is what it is.
+    fn rejection(&self) -> Option<&Rejection>;
+}
+
+impl CarriesRejection for Rejection {
+    fn rejection(&self) -> Option<&Rejection> {
+        Some(self)
+    }
+}
+
+impl CarriesRejection for Box<dyn StdError + Send + Sync> {
+    fn rejection(&self) -> Option<&Rejection> {
+        Rejection::find(&**self)
+    }
+}
+
+/// A service's error, or a layer's refusal.
+///
+/// Wraps a foreign error type once, at the bottom of a stack; no layer above wraps it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the service's or ours: there is no third")]
+pub enum Error<E> {
+    /// The service ran and failed.
+    Service(E),
+    /// A layer refused the call.
+    Rejected(Rejection),
+}
+
+impl<E> Error<E> {
+    /// The service's own error, if it was the service.
+    pub fn into_service(self) -> Option<E> {
+        match self {
+            Error::Service(error) => Some(error),
+            Error::Rejected(_) => None,
+        }
+    }
+}
+
+impl<E> From<Rejection> for Error<E> {
+    fn from(rejection: Rejection) -> Error<E> {
+        Error::Rejected(rejection)
+    }
+}
+
+impl<E> CarriesRejection for Error<E> {
+    fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Error::Rejected(rejection) => Some(rejection),
+            Error::Service(_) => None,
+        }
+    }
+}
+
+impl<E: AsOutcome> AsOutcome for Error<E> {
+    fn as_outcome(&self) -> Outcome {
+        match self {
+            Error::Service(error) => error.as_outcome(),
+            Error::Rejected(rejection) => rejection.as_outcome(),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Service(error) => error.fmt(f),
+            Error::Rejected(rejection) => rejection.fmt(f),
+        }
+    }
+}
+
+/// Transparent: the source of a wrapped error is that error's own source.
+impl<E: StdError + 'static> StdError for Error<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Error::Service(error) => error.source(),
+            // The rejection itself is what `Rejection::find` looks for in a chain.
+            Error::Rejected(rejection) => Some(rejection),
+        }
+    }
+}
+
+/// A boxed error is what the first [`Rejection`] or [`io::Error`] in its chain of sources is, and
+/// [`Outcome::Permanent`] without one.
+impl AsOutcome for Box<dyn StdError + Send + Sync> {
+    fn as_outcome(&self) -> Outcome {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&**self);
+        while let Some(error) = next {
+            if let Some(rejection) = error.downcast_ref::<Rejection>() {
+                return rejection.as_outcome();
+            }
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return error.as_outcome();
+            }
+            next = error.source();
+        }
+        Outcome::Permanent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rejection::RejectionKind;
+
+    #[test]
+    fn a_rejection_is_found_in_every_carrier() {
+        let rejection = Rejection::new(RejectionKind::Shed, "shed");
+        let wrapped: Error<io::Error> = rejection.clone().into();
+        assert_eq!(wrapped.rejection(), Some(&rejection));
+        let boxed: Box<dyn StdError + Send + Sync> = wrapped.into();
+        assert_eq!(boxed.rejection(), Some(&rejection));
+        let service: Box<dyn StdError + Send + Sync> = "other".into();
+        assert_eq!(service.rejection(), None);
+    }
+
+    #[test]
+    fn a_boxed_error_is_looked_into() {
+        let boxed: Box<dyn StdError + Send + Sync> =
+            io::Error::from(io::ErrorKind::ConnectionReset).into();
+        assert_eq!(boxed.as_outcome(), Outcome::transient());
+        let late = Rejection::new(RejectionKind::TimedOut, "timeout");
+        let wrapped = crate::Error::<io::Error>::Rejected(late);
+        let boxed: Box<dyn StdError + Send + Sync> = wrapped.into();
+        assert_eq!(boxed.as_outcome(), Outcome::TimedOut);
+        let boxed: Box<dyn StdError + Send + Sync> = "no such column".into();
+        assert_eq!(boxed.as_outcome(), Outcome::Permanent);
+    }
+}

@@ -1,0 +1,113 @@
+//! A share of the traffic in the making.
+
+use std::time::Duration;
+
+use super::{Prices, RetryBudget};
+use crate::config::{self, InvalidConfig};
+
+/// What a retry costs, in tokens, by the failure that it answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a price for each failure class, which is exhaustive"
+)]
+pub struct RetryCosts {
+    /// After a [transient](FailureClass::Transient) failure.
+    pub transient: f64,
+    /// After an attempt that [timed out](FailureClass::TimedOut).
+    pub timed_out: f64,
+    /// After a [throttled](FailureClass::Throttled) attempt.
+    pub throttled: f64,
+}
+
+impl Default for RetryCosts {
+    /// One token each.
+    fn default() -> RetryCosts {
+        RetryCosts { transient: 1.0, timed_out: 1.0, throttled: 1.0 }
+    }
+}
+
+/// A budget that is a share of the traffic. Made by [`RetryBudget::builder`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RetryBudgetBuilder {
+    ratio: f64,
+    window: Duration,
+    reserve: u32,
+    costs: RetryCosts,
+}
+
+impl RetryBudgetBuilder {
+    pub(super) fn new() -> RetryBudgetBuilder {
+        RetryBudgetBuilder {
+            ratio: 0.1,
+            window: Duration::from_secs(1),
+            reserve: 10,
+            costs: RetryCosts::default(),
+        }
+    }
+
+    /// Retries for each call: 0.1 is 10 %. From 0 to 10, in thousandths.
+    pub fn ratio(mut self, ratio: f64) -> Self {
+        self.ratio = ratio;
+        self
+    }
+
+    /// How long a deposit lives: at least this, and at most a tenth longer. From 1 ms to a day.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Retries to begin with, and the most that expired deposits keep alive. At most a million.
+    pub fn reserve(mut self, retries: u32) -> Self {
+        self.reserve = retries;
+        self
+    }
+
+    /// What retries cost. Each from 0.001 to 1,000 tokens; at 1 or more, the module's bound on
+    /// attempts holds as it stands.
+    pub fn costs(mut self, costs: RetryCosts) -> Self {
+        self.costs = costs;
+        self
+    }
+
+    /// The budget.
+    ///
+    /// # Errors
+    /// If a value is out of its range or not a number.
+    pub fn build(self) -> Result<RetryBudget, InvalidConfig> {
+        let deposit = thousandths("ratio", self.ratio, 0.0, 10.0)?;
+        let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
+        if !(shortest..=longest).contains(&self.window) {
+            let window = format_args!("{:?}", self.window).to_string();
+            return Err(InvalidConfig::new("window", window, "between 1ms and 24h"));
+        }
+        if self.reserve > 1_000_000 {
+            return Err(InvalidConfig::new("reserve", self.reserve, "at most 1000000"));
+        }
+        let cost = |field, value| thousandths(field, value, 0.001, 1_000.0);
+        let prices = Prices {
+            transient: cost("costs.transient", self.costs.transient)?,
+            timed_out: cost("costs.timed_out", self.costs.timed_out)?,
+            throttled: cost("costs.throttled", self.costs.throttled)?,
+        };
+        Ok(RetryBudget::share(deposit, self.window, self.reserve, prices))
+    }
+}
+
+/// A number in the fixed point of the accounts. One that falls between two thousandths is refused
+/// rather than rounded: a budget is the percentage it was given.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
+pub(super) fn thousandths(
+    field: &'static str,
+    value: f64,
+    low: f64,
+    high: f64,
+) -> Result<u64, InvalidConfig> {
+    let scaled = config::number(field, value, low, high)? * 1_000.0;
+    if (scaled - scaled.round()).abs() > 1e-6 {
+        return Err(InvalidConfig::new(field, value, "a whole number of thousandths"));
+    }
+    Ok(scaled.round() as u64)
+}

@@ -1,0 +1,106 @@
+//! The budgets that others have made a name for.
+
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::builder::thousandths;
+use super::{Charge, Kind, Prices, RetryBudget, TOKEN};
+use crate::config::{self, InvalidConfig};
+
+impl RetryBudget {
+    /// Finagle's numbers: 20 % over ten seconds, and what ten a second would be over that window as
+    /// the reserve. Finagle grants its ten a second to each client for ever; here they are given
+    /// once and refilled by traffic.
+    ///
+    /// Source: *Improving Finagle's Retries*, Twitter, 2016.
+    #[must_use]
+    pub fn finagle() -> RetryBudget {
+        RetryBudget::share(200, Duration::from_secs(10), 100, Prices::whole(1, 1, 1))
+    }
+
+    /// AWS SDKs' standard retry mode, version 2.1: a bucket of 500; a retry costs 14, after
+    /// throttling 5; a retry that succeeds gets its cost back, a first attempt that succeeds earns 1.
+    ///
+    /// Source: the AWS SDKs' retry behaviour specification, 2026.
+    #[must_use]
+    pub fn aws_2_1() -> RetryBudget {
+        RetryBudget::aws(500, Prices::whole(14, 14, 5))
+    }
+
+    /// AWS SDKs' standard retry mode before 2.1: a bucket of 500; a retry costs 5, after a time-out 10.
+    #[must_use]
+    pub fn aws_2_0() -> RetryBudget {
+        RetryBudget::aws(500, Prices::whole(5, 10, 5))
+    }
+
+    /// This bucket with another capacity, filled.
+    ///
+    /// # Errors
+    /// If `capacity` is more than a million, or this is not a budget like
+    /// [`aws_2_1`](RetryBudget::aws_2_1), whose capacity is free.
+    pub fn with_capacity(&self, capacity: u32) -> Result<RetryBudget, InvalidConfig> {
+        let Kind::Bucket { charge: Charge::Retry, .. } = self.0.kind else {
+            return Err(InvalidConfig::new(
+                "capacity",
+                capacity,
+                "left out for this kind of budget",
+            ));
+        };
+        if capacity > 1_000_000 {
+            return Err(InvalidConfig::new("capacity", capacity, "at most 1000000"));
+        }
+        Ok(RetryBudget::aws(capacity, self.0.prices))
+    }
+
+    /// gRPC's retry throttling (proposal A6): `max_tokens` to begin with, each retryable failure
+    /// takes one, each success adds `token_ratio`, and there are no retries while half or less is left.
+    ///
+    /// # Errors
+    /// If `max_tokens` is not between 1 and 1,000, or `token_ratio` not between 0.001 and 1,000.
+    pub fn grpc(max_tokens: u32, token_ratio: f64) -> Result<RetryBudget, InvalidConfig> {
+        config::number("max_tokens", f64::from(max_tokens), 1.0, 1_000.0)?;
+        let earned = thousandths("token_ratio", token_ratio, 0.001, 1_000.0)?;
+        let tokens = u64::from(max_tokens) * TOKEN;
+        Ok(RetryBudget::charged_by_failures(tokens, tokens / 2, earned, Prices::whole(1, 1, 1)))
+    }
+
+    /// The throttler of Google's client libraries: `tokens` to begin with, each failure takes
+    /// `error_cost`, each success adds one, and there are no retries at `min_tokens` or below.
+    ///
+    /// # Errors
+    /// If `min_tokens` is more than `tokens`, or `tokens` more than a million.
+    pub fn throttler(
+        tokens: u32,
+        min_tokens: u32,
+        error_cost: u32,
+    ) -> Result<RetryBudget, InvalidConfig> {
+        config::number("tokens", f64::from(tokens), 1.0, 1_000_000.0)?;
+        if min_tokens > tokens {
+            let bound = format_args!("at most `tokens` ({tokens})");
+            return Err(InvalidConfig::new("min_tokens", min_tokens, bound));
+        }
+        let cost = u64::from(error_cost);
+        let (tokens, threshold) = (u64::from(tokens) * TOKEN, u64::from(min_tokens) * TOKEN);
+        Ok(RetryBudget::charged_by_failures(
+            tokens,
+            threshold,
+            TOKEN,
+            Prices::whole(cost, cost, cost),
+        ))
+    }
+
+    fn aws(capacity: u32, prices: Prices) -> RetryBudget {
+        let bucket = Bucket::new(u64::from(capacity) * TOKEN);
+        RetryBudget::new(Kind::Bucket { bucket, earned: TOKEN, charge: Charge::Retry }, prices)
+    }
+
+    fn charged_by_failures(
+        tokens: u64,
+        threshold: u64,
+        earned: u64,
+        prices: Prices,
+    ) -> RetryBudget {
+        let charge = Charge::Failure { threshold };
+        RetryBudget::new(Kind::Bucket { bucket: Bucket::new(tokens), earned, charge }, prices)
+    }
+}

@@ -1,0 +1,216 @@
+//! A policy in the making.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::budget::RetryBudget;
+use super::policy::{RetryPolicy, Rules};
+use crate::config::{self, InvalidConfig, OrInvalid};
+use crate::name::Name;
+use crate::observe::{Listen, Listener};
+use crate::outcome::{Outcome, Standard};
+
+/// A [`RetryPolicy`] in the making. See [`RetryPolicy::builder`] for the defaults.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RetryPolicyBuilder<C = Standard> {
+    draft: Draft,
+    classifier: C,
+}
+
+/// [`Rules`] that nobody has checked.
+#[derive(Debug, Clone)]
+struct Draft {
+    name: Name,
+    max_attempts: u32,
+    backoff: Result<Backoff, InvalidConfig>,
+    throttled_backoff: Option<Result<Backoff, InvalidConfig>>,
+    max_elapsed: Option<Duration>,
+    attempt_time: Duration,
+    budget: Option<Result<RetryBudget, InvalidConfig>>,
+    wait_when_not_ready: bool,
+    pace_refusals: bool,
+    #[cfg(feature = "tokio")]
+    seed: Option<u64>,
+    listener: Listener,
+}
+
+impl RetryPolicyBuilder {
+    pub(super) fn new() -> RetryPolicyBuilder {
+        let (base, cap) = (Duration::from_millis(250), Duration::from_secs(20));
+        let draft = Draft {
+            name: Name::from_static("retry"),
+            max_attempts: 3,
+            backoff: Backoff::decorrelated_jitter(base, cap),
+            throttled_backoff: None,
+            max_elapsed: Some(Duration::from_secs(60)),
+            attempt_time: Duration::ZERO,
+            budget: Some(Ok(RetryBudget::default())),
+            wait_when_not_ready: false,
+            pace_refusals: false,
+            #[cfg(feature = "tokio")]
+            seed: None,
+            listener: Listener::default(),
+        };
+        RetryPolicyBuilder { draft, classifier: Standard }
+    }
+}
+
+impl<C> RetryPolicyBuilder<C> {
+    /// What events call this policy.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.draft.name = name.into();
+        self
+    }
+
+    /// The most attempts one call may make, the first included. From 1 to 1,000.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.draft.max_attempts = attempts;
+        self
+    }
+
+    /// How long to wait between attempts. Takes a [`Backoff`] or the result of making one: a bad one
+    /// is reported by [`build`](Self::build).
+    pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
+        self.draft.backoff = backoff.or_invalid();
+        self
+    }
+
+    /// How long to wait after a throttled attempt, where that differs.
+    pub fn throttled_backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
+        self.draft.throttled_backoff = Some(backoff.or_invalid());
+        self
+    }
+
+    /// No attempt begins later than this after the first. A server's hint that lies beyond ends the
+    /// call at once.
+    pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
+        self.draft.max_elapsed = Some(elapsed);
+        self
+    }
+
+    /// Waits are limited by the attempts, the backoff's cap, the caller's deadline and the hints of
+    /// the other side only; a hint of more than a year ends the call.
+    pub fn unlimited_elapsed(mut self) -> Self {
+        self.draft.max_elapsed = None;
+        self
+    }
+
+    /// What an attempt usually takes: one that could not end before the deadline is not begun.
+    pub fn attempt_time(mut self, usual: Duration) -> Self {
+        self.draft.attempt_time = usual;
+        self
+    }
+
+    /// The account that retries are paid from. Give the same one (a clone) to everything that calls
+    /// the same upstream. As with [`backoff`](Self::backoff), the result of making one will do.
+    pub fn budget(mut self, budget: impl OrInvalid<RetryBudget>) -> Self {
+        self.draft.budget = Some(budget.or_invalid());
+        self
+    }
+
+    /// No limit but each call's own. For a caller that is alone.
+    pub fn without_budget(mut self) -> Self {
+        self.draft.budget = None;
+        self
+    }
+
+    /// When something is [not ready](Outcome::NotReady) and says for how long, waits that long and
+    /// tries again, if that fits the deadline; it costs an attempt, but no budget. Otherwise, and by
+    /// default, not ready goes back to the caller.
+    pub fn wait_when_not_ready(mut self) -> Self {
+        self.draft.wait_when_not_ready = true;
+        self
+    }
+
+    /// Keeps a caller whose retry the budget refused for as long as the retry would have waited. For
+    /// loops that poll, and would otherwise spin on the refusal (AWS 2.1, long-polling operations).
+    pub fn pace_refusals(mut self) -> Self {
+        self.draft.pace_refusals = true;
+        self
+    }
+
+    /// Makes the delays repeatable: the *n*-th call to fail draws from stream *n* of this seed. Without
+    /// one, every draw is from the operating system's entropy.
+    #[cfg(feature = "tokio")]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.draft.seed = Some(seed);
+        self
+    }
+
+    /// Tells this listener what happens.
+    pub fn listen(mut self, listener: impl Listen) -> Self {
+        self.draft.listener = Listener::new(listener);
+        self
+    }
+
+    /// Reads outcomes off results with a closure.
+    ///
+    /// Under the Tower layer it is not asked about the refusals of inner layers: an open circuit is
+    /// not a transient failure, whatever the closure thinks of errors.
+    pub fn classify<T, E, F>(self, classifier: F) -> RetryPolicyBuilder<F>
+    where
+        F: Fn(Result<&T, &E>) -> Outcome,
+    {
+        self.classifier(classifier)
+    }
+
+    /// Reads outcomes off results with a [`Classify`] type.
+    pub fn classifier<D>(self, classifier: D) -> RetryPolicyBuilder<D> {
+        RetryPolicyBuilder { draft: self.draft, classifier }
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// If a value is out of its bounds.
+    pub fn build(self) -> Result<RetryPolicy<C>, InvalidConfig> {
+        let rules = Arc::new(self.draft.check()?);
+        Ok(RetryPolicy { rules, classifier: self.classifier })
+    }
+}
+
+impl Draft {
+    fn check(self) -> Result<Rules, InvalidConfig> {
+        config::number("max_attempts", f64::from(self.max_attempts), 1.0, 1_000.0)?;
+        if let Some(elapsed) = self.max_elapsed {
+            config::wait("max_elapsed", elapsed)?;
+        }
+        config::wait_or_none("attempt_time", self.attempt_time)?;
+        let backoff = self.backoff?;
+        Ok(Rules {
+            name: self.name,
+            listener: self.listener,
+            #[cfg(feature = "tokio")]
+            seed: self.seed.map(super::seed::Seed::new),
+            max_attempts: self.max_attempts,
+            backoff,
+            throttled_backoff: self.throttled_backoff.unwrap_or(Ok(backoff))?,
+            max_elapsed: self.max_elapsed,
+            attempt_time: self.attempt_time,
+            budget: self.budget.transpose()?,
+            wait_when_not_ready: self.wait_when_not_ready,
+            pace_refusals: self.pace_refusals,
+        })
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_configurations_are_named() {
+        let named = |builder: RetryPolicyBuilder| builder.build().unwrap_err().field();
+        assert_eq!(named(RetryPolicy::builder().max_attempts(0)), "max_attempts");
+        assert_eq!(named(RetryPolicy::builder().max_attempts(u32::MAX)), "max_attempts");
+        assert_eq!(named(RetryPolicy::builder().max_elapsed(Duration::ZERO)), "max_elapsed");
+        assert_eq!(named(RetryPolicy::builder().max_elapsed(Duration::MAX)), "max_elapsed");
+        assert_eq!(named(RetryPolicy::builder().attempt_time(Duration::MAX)), "attempt_time");
+        let bad = Backoff::full_jitter(Duration::from_secs(1), Duration::ZERO);
+        assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "cap");
+        assert_eq!(named(RetryPolicy::builder().throttled_backoff(bad)), "cap");
+    }
+}

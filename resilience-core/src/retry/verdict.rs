@@ -1,0 +1,113 @@
+//! What a policy answers, and why.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::attempts::Attempts;
+use super::budget::Withdrawal;
+
+/// What to do with the result of an attempt.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "whoever carries out a verdict must know them all")]
+pub enum Verdict {
+    /// It succeeded: return it.
+    Done,
+    /// Drop it, wait, and try again.
+    Retry(GrantedRetry),
+    /// Return it, after a pause (zero unless refusals are paced).
+    Stop {
+        /// Why there is no other attempt.
+        reason: StopReason,
+        /// How long to keep the caller first.
+        pause: Duration,
+    },
+}
+
+impl Verdict {
+    pub(super) fn stop(reason: StopReason) -> Verdict {
+        Verdict::Stop { reason, pause: Duration::ZERO }
+    }
+
+    /// Why there is no other attempt, if there is none.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        match self {
+            Verdict::Stop { reason, .. } => Some(*reason),
+            _ => None,
+        }
+    }
+}
+
+/// A retry that was granted and paid for. Dropped before it is [`sent`](GrantedRetry::sent), its price goes
+/// back to the budget.
+#[derive(Debug)]
+#[must_use = "dropping a granted retry gives its price back"]
+pub struct GrantedRetry {
+    pub(super) delay: Duration,
+    pub(super) withdrawal: Option<Withdrawal>,
+}
+
+impl GrantedRetry {
+    /// How long to wait first, from the instant of the decision.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// The wait is over and the attempt begins.
+    pub fn sent(self, attempts: &mut Attempts) {
+        attempts.next(self.withdrawal.map(Withdrawal::sent));
+    }
+}
+
+/// Why a call makes no other attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// As many were made as are allowed.
+    AttemptsExhausted,
+    /// The budget refused the retry.
+    BudgetExhausted,
+    /// The wait and another attempt would not end before the caller's deadline.
+    DeadlineTooNear {
+        /// What the wait and an attempt take.
+        needed: Duration,
+        /// What was left.
+        remaining: Duration,
+    },
+    /// The wait and another attempt would not end within the time that retrying may take.
+    OutOfTime {
+        /// What the wait and an attempt take.
+        needed: Duration,
+        /// What was left.
+        remaining: Duration,
+    },
+    /// The failure will not pass.
+    NotRetryable,
+    /// It did not run, and is not expected to by trying again at once.
+    NotReady,
+    /// The other side asked not to be tried again.
+    ToldNotTo,
+    /// The request cannot be sent twice.
+    NotReplayable,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopReason::AttemptsExhausted => f.write_str("no attempts left"),
+            StopReason::BudgetExhausted => f.write_str("the retry budget is spent"),
+            StopReason::DeadlineTooNear { needed, remaining } => {
+                write!(f, "needs {needed:?}, {remaining:?} left before the deadline")
+            }
+            StopReason::OutOfTime { needed, remaining } => {
+                write!(f, "needs {needed:?}, {remaining:?} left for retrying")
+            }
+            StopReason::NotRetryable => f.write_str("the failure is permanent"),
+            StopReason::NotReady => f.write_str("not ready yet"),
+            StopReason::ToldNotTo => f.write_str("told not to try again"),
+            StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
+        }
+    }
+}
