@@ -17,6 +17,9 @@ struct Cli {
     command: Command,
 }
 
+/// What the herd needs, and room to spare.
+const OPEN_FILES: u64 = 2_048;
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 every assertion holds, 1 one does not or the demo broke, 2 bad usage or bad input, \
 130 interrupted";
@@ -38,6 +41,9 @@ enum Command {
 pub fn run() -> ExitCode {
     // Bad usage ends the process in here, with exit code 2.
     let command = Cli::parse().command;
+    // A herd is a connection a client, at both ends, and some systems begin with 256 files. Where this
+    // is not allowed, the herd says so itself.
+    let _ = rlimit::increase_nofile_limit(OPEN_FILES);
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),

@@ -3,11 +3,17 @@
 //! The requests of a herd hang, as they do on a server that is going down, until the last client has
 //! arrived; then all are refused together, and all is well again. That is how a herd is made: hundreds
 //! of clients whose failures are milliseconds apart, and who, if they all wait for the same time, come
-//! back as one. Waiting for the last and not for a while is what makes it one instant on any machine.
+//! back as one. Waiting for the last and not for a while is what makes it one instant on any machine;
+//! where some can never come, for want of open files, the others wait for [`PATIENCE`].
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Barrier;
+use tokio::time::timeout;
+
+/// How long a herd that is not complete is kept.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An outage that refuses a herd of known size, once.
 #[derive(Debug)]
@@ -28,7 +34,8 @@ impl Outage {
     pub async fn refuses(&self) -> bool {
         let early = self.arrived.fetch_add(1, Ordering::Relaxed) < self.herd;
         if early {
-            self.all_here.wait().await;
+            // Late or complete, they are refused all the same.
+            let _ = timeout(PATIENCE, self.all_here.wait()).await;
         }
         early
     }
@@ -48,5 +55,10 @@ mod tests {
         assert!(outage.refuses().await);
         assert_eq!(first_two.await, (true, true));
         assert_eq!(join_all([outage.refuses(), outage.refuses()]).await, [false, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_for_the_last() {
+        assert!(Outage::new(2).refuses().await);
     }
 }
