@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
+
 use super::policy::RetryPolicy;
 use super::run::Run;
 use super::verdict::Verdict;
@@ -106,6 +108,6 @@ where
 /// No timer, and no runtime, for no wait.
 async fn wait(delay: Duration) {
     if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
+        unconstrained(tokio::time::sleep(delay)).await;
     }
 }

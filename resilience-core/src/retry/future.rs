@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::Sleep;
 use tower_service::Service;
 
@@ -166,13 +167,14 @@ fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     }
 }
 
-/// Boxed, because most calls never wait and every call is as large as its largest state.
-struct Timer(Option<Pin<Box<Sleep>>>);
+/// Boxed, because most calls never wait and every call is as large as its largest state. Outside of the
+/// task's share of the executor: waiting is not work.
+struct Timer(Option<Pin<Box<Unconstrained<Sleep>>>>);
 
 impl Timer {
     /// No timer, and no runtime, for no wait.
     fn new(delay: Duration) -> Timer {
-        Timer((!delay.is_zero()).then(|| Box::pin(tokio::time::sleep(delay))))
+        Timer((!delay.is_zero()).then(|| Box::pin(unconstrained(tokio::time::sleep(delay)))))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,9 +1,10 @@
 //! A deadline around any future.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -86,7 +87,9 @@ impl Timer {
             }
         }
         match self.project() {
-            TimerProj::Armed { sleep } => sleep.poll(cx),
+            // What is inside may use up the task's share of the executor at every poll. The timer is
+            // not work, and must be heard.
+            TimerProj::Armed { sleep } => pin!(unconstrained(sleep)).poll(cx),
             TimerProj::Unarmed | TimerProj::Covered => Poll::Pending,
         }
     }

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::every::{LATE_BINDING, LAYERS, budget, layered, policy, reset};
+use crate::every::{Boxed, LATE_BINDING, LAYERS, budget, layered, policy, reset};
 use resilience_core::retry::{RetryLayer, RetryPolicy};
 use resilience_core::testing::{ProbeLog, Reply, Script, ServiceProbe};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use resilience_core::{CarriesRejection, Deadline, RejectionKind};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 /// Fails its first two calls, after a while each; then answers at once.
 fn flaky() -> (
@@ -212,6 +212,27 @@ async fn a_thousand_calls_in_one_task_without_yielding() {
             assert_eq!(service.ready().await.unwrap().call(request).await.unwrap(), request);
         }
         assert_eq!(log.calls(), 1_000, "{name}");
+    }
+}
+
+/// T4, the other way round: work that uses its whole share of the executor at each poll leaves none
+/// for a timer, and must run out of time all the same.
+#[tokio::test]
+async fn busy_work_runs_out_of_time() {
+    for name in ["timeout", "deadline"] {
+        let busy = service_fn(|_: u64| async {
+            loop {
+                tokio::task::coop::consume_budget().await;
+            }
+        });
+        let short = Duration::from_millis(20);
+        let call: Boxed = match name {
+            "timeout" => Boxed::new(TimeoutLayer::new(short).unwrap().layer(busy)),
+            _ => Boxed::new(DeadlineLayer::new(short).unwrap().layer(busy)),
+        };
+        let patient = tokio::time::timeout(Duration::from_secs(10), call.oneshot(1)).await;
+        let error: BoxError = patient.expect("it ends by itself").unwrap_err();
+        assert!(error.rejection().is_some(), "{name}: {error}");
     }
 }
 
