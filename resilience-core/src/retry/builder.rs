@@ -156,7 +156,7 @@ impl<C> RetryPolicyBuilder<C> {
         self.classifier(classifier)
     }
 
-    /// Reads outcomes off results with a [`Classify`] type.
+    /// Reads outcomes off results with a [`Classify`](crate::Classify) type.
     pub fn classifier<D>(self, classifier: D) -> RetryPolicyBuilder<D> {
         RetryPolicyBuilder { draft: self.draft, classifier }
     }

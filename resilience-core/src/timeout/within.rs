@@ -64,8 +64,9 @@ pin_project! {
     #[project = TimerProj]
     pub(super) enum Timer {
         Unarmed,
-        /// A surrounding deadline comes first. Whoever set it polls this, and drops it then.
-        Covered,
+        /// A surrounding deadline comes first: whoever set it polls this, and drops it then. Looked at
+        /// anew at each poll, since a future can outlive the deadline that it was first polled under.
+        Covered { expiry: Deadline },
         Armed { #[pin] sleep: Sleep },
     }
 }
@@ -77,20 +78,24 @@ impl Timer {
         expiry: impl FnOnce() -> Deadline,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if let TimerProj::Unarmed = self.as_mut().project() {
-            let expiry = expiry();
+        let pending = match self.as_mut().project() {
+            TimerProj::Unarmed => Some(expiry()),
+            TimerProj::Covered { expiry } => Some(*expiry),
+            TimerProj::Armed { .. } => None,
+        };
+        if let Some(expiry) = pending {
             if Deadline::current().is_some_and(|current| current <= expiry) {
-                self.set(Timer::Covered);
-            } else {
-                let sleep = tokio::time::sleep_until(expiry.instant().into());
-                self.set(Timer::Armed { sleep });
+                self.set(Timer::Covered { expiry });
+                return Poll::Pending;
             }
+            let sleep = tokio::time::sleep_until(expiry.instant().into());
+            self.as_mut().set(Timer::Armed { sleep });
         }
         match self.project() {
             // What is inside may use up the task's share of the executor at every poll. The timer is
             // not work, and must be heard.
             TimerProj::Armed { sleep } => pin!(unconstrained(sleep)).poll(cx),
-            TimerProj::Unarmed | TimerProj::Covered => Poll::Pending,
+            TimerProj::Unarmed | TimerProj::Covered { .. } => Poll::Pending,
         }
     }
 }

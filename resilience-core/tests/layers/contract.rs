@@ -339,6 +339,25 @@ async fn work_that_is_late_already_does_not_begin() {
     assert_eq!(log.calls(), 0);
 }
 
+/// A call that a surrounding deadline was to end is polled on after that deadline.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_outlives_a_deadline_still_has_its_own_limits() {
+    use resilience_core::{clock, timeout::within};
+    let second = Duration::from_secs(1);
+    let never = || Script::new(|_, _: u64| Reply::<u64, BoxError>::never());
+    let timeout = TimeoutLayer::new(second * 5).unwrap().layer(never());
+    let deadline = DeadlineLayer::new(second * 5).unwrap().layer(never());
+    let start = clock::now();
+    for service in [Boxed::new(timeout), Boxed::new(deadline)] {
+        let mut call = pin!(service.oneshot(1));
+        let outer = Deadline::after(clock::now(), second);
+        assert!(within(outer, call.as_mut()).await.is_err());
+        let error = tokio::time::timeout(second * 60, call).await.expect("it ends").unwrap_err();
+        assert!(error.rejection().is_some());
+    }
+    assert!(clock::now() - start < second * 11);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_timer_serves_a_point_in_time() {
     // An attempt timeout that the deadline comes before arms none, and the error says which it was.

@@ -4,7 +4,7 @@
 //! arrived; then all are refused together, and all is well again. That is how a herd is made: hundreds
 //! of clients whose failures are milliseconds apart, and who, if they all wait for the same time, come
 //! back as one. Waiting for the last and not for a while is what makes it one instant on any machine;
-//! where some can never come, for want of open files, the others wait for [`PATIENCE`].
+//! where some can never come, for want of open files, the others wait for ten seconds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -12,11 +12,11 @@ use crate::config::{self, InvalidConfig};
     reason = "a price for each failure class, which is exhaustive"
 )]
 pub struct RetryCosts {
-    /// After a [transient](FailureClass::Transient) failure.
+    /// After a [transient](crate::outcome::FailureClass::Transient) failure.
     pub transient: f64,
-    /// After an attempt that [timed out](FailureClass::TimedOut).
+    /// After an attempt that [timed out](crate::outcome::FailureClass::TimedOut).
     pub timed_out: f64,
-    /// After a [throttled](FailureClass::Throttled) attempt.
+    /// After a [throttled](crate::outcome::FailureClass::Throttled) attempt.
     pub throttled: f64,
 }
 
