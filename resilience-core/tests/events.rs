@@ -85,6 +85,33 @@ async fn rejections_and_requests_that_cannot_be_sent_twice_are_told() {
     );
 }
 
+/// Whatever the reason, it is said once, and nothing is announced that does not follow.
+#[tokio::test(start_paused = true)]
+async fn why_a_request_without_a_copy_is_not_sent_again() {
+    use resilience_core::Outcome;
+    use resilience_core::outcome::RetryHint;
+    let second = Duration::from_secs(1);
+    for (outcome, said) in [
+        (Outcome::transient(), "retry 1 stop: the request cannot be sent twice"),
+        (Outcome::not_ready(second), "retry 1 stop: not ready yet"),
+        (Outcome::Transient(RetryHint::Never), "retry 1 stop: told not to try again"),
+        (Outcome::Permanent, "retry 1 stop: the failure is permanent"),
+    ] {
+        let notes = Notes::default();
+        let policy = RetryPolicy::builder()
+            .listen(notes.listener())
+            .wait_when_not_ready()
+            .classify(move |_: Result<&(), &BoxError>| outcome)
+            .build()
+            .unwrap();
+        let service = ServiceBuilder::new()
+            .layer(RetryLayer::new(policy).replay(|(): &()| None))
+            .service(Script::new(|_, ()| Reply::ok(())));
+        service.oneshot(()).await.unwrap();
+        assert_eq!(notes.take(), [said]);
+    }
+}
+
 /// T10: an open circuit below is not retried, though the classifier calls every error transient.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_from_below_is_not_a_failure() {

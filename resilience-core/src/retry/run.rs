@@ -9,6 +9,8 @@ use super::verdict::Verdict;
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
+#[cfg(feature = "tower")]
+use crate::outcome::RetryHint;
 
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -33,13 +35,18 @@ impl Run {
         self.attempts.decide(clock::now(), Deadline::current(), outcome, samples.next())
     }
 
-    /// The same for a request that there is no copy of.
+    /// The same for a request that there is no copy of, and that only the lack of one keeps from being
+    /// tried again.
     #[cfg(feature = "tower")]
     pub(crate) fn ended_without_copy(&mut self, outcome: Outcome) -> Verdict {
-        if outcome.failure().is_some() && self.attempts.any_left() {
-            self.attempts.give_up(outcome, StopReason::NotReplayable)
-        } else {
-            self.ended(outcome)
+        let reason = match outcome {
+            _ if !self.attempts.any_left() || outcome.hint() == RetryHint::Never => None,
+            Outcome::NotReady(_) => Some(StopReason::NotReady),
+            _ => outcome.failure().map(|_| StopReason::NotReplayable),
+        };
+        match reason {
+            Some(reason) => self.attempts.give_up(outcome, reason),
+            None => self.ended(outcome),
         }
     }
 }
