@@ -36,7 +36,12 @@ proptest! {
 /// `fuzz/corpus/<model>/*`, so that what a fuzzer found is replayed on stable, without one.
 #[test]
 fn corpus() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    if !fuzz.exists() {
+        println!("skipped: the corpus is in the repository, not in the package");
+        return;
+    }
+    let corpus = fuzz.join("corpus");
     type Model = (&'static str, fn(&[u8]));
     let models: [Model; 4] = [
         ("backoff", model::backoff),
