@@ -40,6 +40,11 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait.min(MAX_WAIT)).unwrap_or(now)
 }
 
+/// In 64 bits, which hold five hundred years of nanoseconds, and no more than they hold.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use std::fmt;
 use std::io;
 
 use crate::outcome::{AsOutcome, Outcome};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, chain};
 
 /// An error type that a layer's [`Rejection`] can travel in, and be found in again.
 ///
@@ -116,17 +116,11 @@ impl<E: StdError + 'static> StdError for Error<E> {
 /// [`Outcome::Permanent`] without one.
 impl AsOutcome for Box<dyn StdError + Send + Sync> {
     fn as_outcome(&self) -> Outcome {
-        let mut next: Option<&(dyn StdError + 'static)> = Some(&**self);
-        while let Some(error) = next {
-            if let Some(rejection) = error.downcast_ref::<Rejection>() {
-                return rejection.as_outcome();
-            }
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                return error.as_outcome();
-            }
-            next = error.source();
-        }
-        Outcome::Permanent
+        let known = |error: &(dyn StdError + 'static)| {
+            let rejection = error.downcast_ref().map(Rejection::as_outcome);
+            rejection.or_else(|| error.downcast_ref().map(io::Error::as_outcome))
+        };
+        chain(&**self).find_map(known).unwrap_or(Outcome::Permanent)
     }
 }
 

@@ -163,15 +163,15 @@ impl Rejection {
     /// The first rejection in `error` or its chain of sources.
     #[must_use]
     pub fn find<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Rejection> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(rejection) = error.downcast_ref() {
-                return Some(rejection);
-            }
-            next = error.source();
-        }
-        None
+        chain(error).find_map(|error| error.downcast_ref())
     }
+}
+
+/// An error and all that caused it, the latest first.
+pub(crate) fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 impl fmt::Display for Rejection {

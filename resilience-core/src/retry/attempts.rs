@@ -63,8 +63,9 @@ impl Attempts {
     /// it is the last.
     pub fn give_up(&mut self, outcome: Outcome, reason: StopReason) -> Verdict {
         self.settle(outcome);
-        self.report(outcome, &Verdict::stop(reason));
-        Verdict::stop(reason)
+        let verdict = Verdict::stop(reason);
+        self.report(outcome, &verdict);
+        verdict
     }
 
     /// The attempt under way ended in `outcome` at `now`: what next?

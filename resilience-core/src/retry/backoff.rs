@@ -35,6 +35,7 @@
 
 use std::time::Duration;
 
+use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
 
 /// How the interval of the next delay follows from the retries so far.
@@ -288,11 +289,6 @@ impl Schedule {
     pub fn next_after(&mut self, hint: Duration, u: f64) -> Duration {
         self.backoff.delay_after(&mut self.step, hint, u)
     }
-}
-
-/// At most `MAX_WAIT`, which fits 64 bits of nanoseconds eighteen times over.
-fn nanos(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A float-to-integer cast saturates, and takes NaN as zero.

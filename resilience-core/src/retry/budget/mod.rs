@@ -44,6 +44,7 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
 use crate::outcome::FailureClass;
 use bucket::Bucket;
@@ -298,11 +299,6 @@ impl Receipt {
             _ => budget.succeeded(),
         }
     }
-}
-
-/// 64 bits of nanoseconds are five hundred years.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
