@@ -1,22 +1,40 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "tower")]
+pub mod admission;
+pub mod breaker;
+pub mod bulkhead;
 pub mod clock;
 mod config;
 mod deadline;
 mod error;
 #[cfg(feature = "tower")]
 mod inherent;
+pub mod keyed;
+#[cfg(feature = "tokio")]
+mod live;
 mod name;
 pub mod observe;
 pub mod outcome;
+#[cfg(feature = "profiles")]
+pub mod profiles;
+pub mod rate;
 pub mod rejection;
 pub mod retry;
+#[cfg(feature = "tower")]
+pub mod select;
+#[cfg(feature = "tower")]
+mod shape;
+#[cfg(feature = "tower")]
+pub mod stack;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tokio")]
 pub mod timeout;
+#[cfg(feature = "tokio")]
+mod timer;
 
 pub use config::{InvalidConfig, OrInvalid};
 pub use deadline::Deadline;

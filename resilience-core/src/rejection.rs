@@ -11,8 +11,12 @@
 //! let rejection = Rejection::new(RejectionKind::RateLimited, "rate")
 //!     .with_key("odds-api")
 //!     .with_limit(30)
+//!     .with_observed(31)
 //!     .with_retry_after(Duration::from_secs(2));
-//! assert_eq!(rejection.to_string(), "rate: rate limited for `odds-api` (limit 30), retry in 2s");
+//! assert_eq!(
+//!     rejection.to_string(),
+//!     "rate: rate limited for `odds-api` (31, limit 30), retry in 2s"
+//! );
 //! ```
 
 use std::error::Error as StdError;
@@ -20,7 +24,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::name::Name;
-use crate::outcome::{AsOutcome, Outcome};
+use crate::outcome::{AsOutcome, Outcome, RetryHint};
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +94,8 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A refusal: which kind, by which layer, for which key, at which limit, and when to come back.
+/// A refusal: which kind, by which layer, for which key, at which limit and what was there instead,
+/// and when to come back.
 ///
 /// Making one does not allocate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,14 +104,22 @@ pub struct Rejection {
     layer: Name,
     key: Option<Name>,
     limit: Option<Quantity>,
-    retry_after: Option<Duration>,
+    observed: Option<Quantity>,
+    retry: RetryHint,
 }
 
 impl Rejection {
     /// A refusal of this kind by the layer of this name.
     #[must_use]
     pub fn new(kind: RejectionKind, layer: impl Into<Name>) -> Rejection {
-        Rejection { kind, layer: layer.into(), key: None, limit: None, retry_after: None }
+        Rejection {
+            kind,
+            layer: layer.into(),
+            key: None,
+            limit: None,
+            observed: None,
+            retry: RetryHint::None,
+        }
     }
 
     /// Adds whose limit it was: a host, a tenant, a shard.
@@ -123,10 +136,25 @@ impl Rejection {
         self
     }
 
+    /// Adds what there was, that did not fit the limit.
+    #[must_use]
+    pub fn with_observed(mut self, observed: impl Into<Quantity>) -> Rejection {
+        self.observed = Some(observed.into());
+        self
+    }
+
     /// Adds when it is worth coming back.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Rejection {
-        self.retry_after = Some(after);
+        self.retry = RetryHint::After(after);
+        self
+    }
+
+    /// Says that it is never worth coming back: what was asked for is more than the limit will ever
+    /// allow.
+    #[must_use]
+    pub fn never(mut self) -> Rejection {
+        self.retry = RetryHint::Never;
         self
     }
 
@@ -154,10 +182,25 @@ impl Rejection {
         self.limit
     }
 
+    /// What there was, in the limit's unit.
+    #[must_use]
+    pub fn observed(&self) -> Option<Quantity> {
+        self.observed
+    }
+
     /// Until when: how long from the refusal it is worth coming back, where that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        match self.retry {
+            RetryHint::After(after) => Some(after),
+            RetryHint::None | RetryHint::Never => None,
+        }
+    }
+
+    /// What it says about coming back, [never](RetryHint::Never) included.
+    #[must_use]
+    pub fn retry_hint(&self) -> RetryHint {
+        self.retry
     }
 
     /// The first rejection in `error` or its chain of sources.
@@ -180,13 +223,17 @@ impl fmt::Display for Rejection {
         if let Some(key) = &self.key {
             write!(f, " for `{key}`")?;
         }
-        if let Some(limit) = self.limit {
-            write!(f, " (limit {limit})")?;
+        match (self.observed, self.limit) {
+            (Some(observed), Some(limit)) => write!(f, " ({observed}, limit {limit})")?,
+            (Some(observed), None) => write!(f, " ({observed})")?,
+            (None, Some(limit)) => write!(f, " (limit {limit})")?,
+            (None, None) => {}
         }
-        if let Some(after) = self.retry_after {
-            write!(f, ", retry in {after:?}")?;
+        match self.retry {
+            RetryHint::None => Ok(()),
+            RetryHint::After(after) => write!(f, ", retry in {after:?}"),
+            RetryHint::Never => f.write_str(", never to be retried"),
         }
-        Ok(())
     }
 }
 
@@ -204,7 +251,7 @@ impl AsOutcome for Rejection {
             RejectionKind::CircuitOpen
             | RejectionKind::BulkheadFull
             | RejectionKind::RateLimited
-            | RejectionKind::Shed => Outcome::NotReady(self.retry_after.into()),
+            | RejectionKind::Shed => Outcome::NotReady(self.retry),
             RejectionKind::DeadlineExceeded
             | RejectionKind::RetryBudgetExhausted
             | RejectionKind::ShuttingDown => Outcome::Permanent,
@@ -215,7 +262,6 @@ impl AsOutcome for Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::RetryHint;
 
     #[test]
     fn a_refusal_in_the_house_is_not_a_failure() {
@@ -224,6 +270,9 @@ mod tests {
         let limited = Rejection::new(RejectionKind::RateLimited, "rate")
             .with_retry_after(Duration::from_secs(1));
         assert_eq!(limited.as_outcome(), Outcome::not_ready(Duration::from_secs(1)));
+        let too_much = Rejection::new(RejectionKind::RateLimited, "rate").never();
+        assert_eq!(too_much.as_outcome(), Outcome::NotReady(RetryHint::Never));
+        assert_eq!(too_much.to_string(), "rate: rate limited, never to be retried");
         let late = Rejection::new(RejectionKind::TimedOut, "timeout");
         assert_eq!(late.as_outcome(), Outcome::TimedOut);
         let closing = Rejection::new(RejectionKind::ShuttingDown, "shutdown");
@@ -232,6 +281,6 @@ mod tests {
 
     #[test]
     fn a_rejection_stays_small_enough_to_return_by_value() {
-        assert!(size_of::<Rejection>() <= 96, "{}", size_of::<Rejection>());
+        assert!(size_of::<Rejection>() <= 112, "{}", size_of::<Rejection>());
     }
 }

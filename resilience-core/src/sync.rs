@@ -1,7 +1,33 @@
-//! The atomics, in one place, so that `--cfg resilience_loom` swaps them for loom's checked ones.
+//! The atomics and the one lock, in one place, so that `--cfg resilience_loom` swaps them for loom's
+//! checked ones.
 
 #[cfg(not(resilience_loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(resilience_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(all(feature = "tokio", not(resilience_loom)))]
+pub(crate) use parking_lot::Mutex;
+
+#[cfg(all(feature = "tokio", not(resilience_loom)))]
+pub(crate) use std::sync::atomic::AtomicU8;
+
+#[cfg(all(feature = "tokio", resilience_loom))]
+pub(crate) use loom::sync::atomic::AtomicU8;
+
+/// loom's, with the interface of parking_lot's.
+#[cfg(all(feature = "tokio", resilience_loom))]
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(all(feature = "tokio", resilience_loom))]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -5,33 +5,25 @@ use std::path::Path;
 use proptest::prelude::*;
 use resilience_core::testing::model;
 
-fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(any::<u8>(), 0..1_024)
+macro_rules! on_random_bytes {
+    ($($model:ident),+) => {
+        $(proptest! {
+            #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+            #[test]
+            fn $model(bytes in prop::collection::vec(any::<u8>(), 0..2_048)) {
+                model::$model(&bytes);
+            }
+        })+
+
+        #[test]
+        fn none_is_left_out() {
+            let driven = [$(stringify!($model)),+];
+            assert_eq!(model::ALL.map(|(name, _)| name), driven);
+        }
+    };
 }
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
-
-    #[test]
-    fn backoff(bytes in bytes()) {
-        model::backoff(&bytes);
-    }
-
-    #[test]
-    fn budget(bytes in bytes()) {
-        model::budget(&bytes);
-    }
-
-    #[test]
-    fn config(bytes in bytes()) {
-        model::config(&bytes);
-    }
-
-    #[test]
-    fn policy(bytes in bytes()) {
-        model::policy(&bytes);
-    }
-}
+on_random_bytes!(backoff, breaker, budget, bulkhead, config, keyed, policy, rate);
 
 /// `fuzz/corpus/<model>/*`, so that what a fuzzer found is replayed on stable, without one.
 #[test]
@@ -42,14 +34,7 @@ fn corpus() {
         return;
     }
     let corpus = fuzz.join("corpus");
-    type Model = (&'static str, fn(&[u8]));
-    let models: [Model; 4] = [
-        ("backoff", model::backoff),
-        ("budget", model::budget),
-        ("config", model::config),
-        ("policy", model::policy),
-    ];
-    for (name, drive) in models {
+    for (name, drive) in model::ALL {
         let files: Vec<_> = corpus.join(name).read_dir().unwrap().collect();
         assert!(!files.is_empty(), "no corpus for {name}");
         for file in files {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::Step;
-use super::budget::Receipt;
+use super::budget::{Receipt, RetryBudget};
 use super::policy::Rules;
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
@@ -19,14 +19,27 @@ pub struct Attempts {
     started: Option<Instant>,
     made: u32,
     step: Step,
+    /// An account of this call's key, in place of the policy's.
+    own_budget: Option<RetryBudget>,
     /// What the latest retry has cost, until it is known how it ended.
     receipt: Option<Receipt>,
 }
 
 impl Attempts {
     #[inline]
-    pub(super) fn new(rules: &Arc<Rules>, started: Option<Instant>) -> Attempts {
-        Attempts { rules: rules.clone(), started, made: 1, step: Step::default(), receipt: None }
+    pub(super) fn new(
+        rules: &Arc<Rules>,
+        started: Option<Instant>,
+        own_budget: Option<RetryBudget>,
+    ) -> Attempts {
+        let (rules, step) = (rules.clone(), Step::default());
+        Attempts { rules, started, made: 1, step, own_budget, receipt: None }
+    }
+
+    /// Where retries are paid from.
+    #[inline]
+    fn budget(&self) -> Option<&RetryBudget> {
+        self.own_budget.as_ref().or(self.rules.budget.as_ref())
     }
 
     /// Another attempt begins, at this cost.
@@ -113,7 +126,7 @@ impl Attempts {
             return Verdict::stop(reason);
         }
         // Waiting until something is ready repeats nothing, so it costs nothing.
-        let Some((class, budget)) = class.zip(self.rules.budget.as_ref()) else {
+        let Some((class, budget)) = class.zip(self.budget()) else {
             return Verdict::Retry(GrantedRetry { delay, withdrawal: None });
         };
         match budget.withdraw(now, class) {
@@ -129,9 +142,7 @@ impl Attempts {
     #[inline]
     fn settle(&mut self, outcome: Outcome) {
         let receipt = self.receipt.take();
-        let Some(budget) = &self.rules.budget else {
-            return;
-        };
+        let Some(budget) = self.budget() else { return };
         match (outcome, outcome.failure()) {
             (_, Some(class)) => budget.failed(class),
             // A permanent error is an answer: the other side is up.
@@ -197,7 +208,7 @@ impl Attempts {
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::retry::{Backoff, RetryBudget, RetryPolicy, RetryPolicyBuilder};
+    use crate::retry::{Backoff, RetryPolicy, RetryPolicyBuilder};
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -15,14 +15,14 @@ use crate::outcome::{Outcome, Standard};
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryPolicyBuilder<C = Standard> {
-    draft: Draft,
+    pub(super) draft: Draft,
     classifier: C,
 }
 
 /// [`Rules`] that nobody has checked.
 #[derive(Debug, Clone)]
-struct Draft {
-    name: Name,
+pub(super) struct Draft {
+    pub(super) name: Name,
     max_attempts: u32,
     backoff: Result<Backoff, InvalidConfig>,
     throttled_backoff: Option<Result<Backoff, InvalidConfig>>,
@@ -33,7 +33,7 @@ struct Draft {
     pace_refusals: bool,
     #[cfg(feature = "tokio")]
     seed: Option<u64>,
-    listener: Listener,
+    pub(super) listener: Listener,
 }
 
 impl RetryPolicyBuilder {

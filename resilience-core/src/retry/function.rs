@@ -49,7 +49,7 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut run = Run::start(policy);
+    let mut run = Run::start(policy, None);
     loop {
         let result = operation().await;
         match run.ended(policy.classify(result.as_ref())) {
@@ -87,7 +87,7 @@ where
 {
     #[expect(clippy::disallowed_methods, reason = "blocking is what this function is for")]
     let sleep = std::thread::sleep;
-    let mut run = Run::start(policy);
+    let mut run = Run::start(policy, None);
     loop {
         let result = operation();
         match run.ended(policy.classify(result.as_ref())) {

@@ -1,19 +1,18 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::task::coop::{Unconstrained, unconstrained};
-use tokio::time::Sleep;
 use tower_service::Service;
 
+use super::budget::RetryBudget;
 use super::policy::RetryPolicy;
 use super::replay::Replay;
 use super::run::Run;
 use super::verdict::{GrantedRetry, Verdict};
 use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
+use crate::timer::Alarm;
 
 pin_project! {
     /// A call in as many attempts as it takes. Dropping it cancels the attempt or the wait, and gives
@@ -45,9 +44,9 @@ pin_project! {
         /// The service below has it.
         Calling { #[pin] future: F },
         /// A retry is granted, and not due yet.
-        Waiting { timer: Timer, retry: GrantedRetry, request: Req },
+        Waiting { timer: Alarm, retry: GrantedRetry, request: Req },
         /// There is no other attempt, and the caller is kept for a moment.
-        Pausing { timer: Timer, result: T },
+        Pausing { timer: Alarm, result: T },
         /// Nothing is held.
         Done,
     }
@@ -58,11 +57,17 @@ where
     S: Service<Req>,
     R: Replay<Req>,
 {
-    pub(crate) fn new(service: S, policy: &RetryPolicy<C>, replay: R, request: Req) -> Self
+    pub(crate) fn new(
+        service: S,
+        policy: &RetryPolicy<C>,
+        own_budget: Option<RetryBudget>,
+        replay: R,
+        request: Req,
+    ) -> Self
     where
         C: Clone,
     {
-        let run = Run::start(policy);
+        let run = Run::start(policy, own_budget);
         let copy = if run.attempts.any_left() { replay.copy(&request) } else { None };
         let classifier = policy.classifier.clone();
         let state = State::Readying { request, retry: None };
@@ -138,13 +143,13 @@ where
                         // Before the wait: the old handle may hold a place in a queue below (T2).
                         let fresh = this.service.clone();
                         *this.service = fresh;
-                        let timer = Timer::new(retry.delay());
+                        let timer = Alarm::after(retry.delay());
                         this.state.set(State::Waiting { timer, retry, request });
                         continue;
                     }
                 }
                 Verdict::Stop { pause, .. } if !pause.is_zero() => {
-                    this.state.set(State::Pausing { timer: Timer::new(pause), result });
+                    this.state.set(State::Pausing { timer: Alarm::after(pause), result });
                     continue;
                 }
                 Verdict::Stop { .. } | Verdict::Done => {}
@@ -164,21 +169,6 @@ fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     match result.as_ref().err().and_then(CarriesRejection::rejection) {
         Some(rejection) => rejection.as_outcome(),
         None => classifier.classify(result.as_ref()),
-    }
-}
-
-/// Boxed, because most calls never wait and every call is as large as its largest state. Outside of the
-/// task's share of the executor: waiting is not work.
-struct Timer(Option<Pin<Box<Unconstrained<Sleep>>>>);
-
-impl Timer {
-    /// No timer, and no runtime, for no wait.
-    fn new(delay: Duration) -> Timer {
-        Timer((!delay.is_zero()).then(|| Box::pin(unconstrained(tokio::time::sleep(delay)))))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(cx))
     }
 }
 

@@ -1,43 +1,81 @@
 use tower_layer::Layer;
 
+use super::account::PolicyBudget;
+use super::budget::RetryBudget;
 use super::policy::RetryPolicy;
 use super::replay::CloneRequest;
 use super::service::Retry;
+use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::Standard;
+use crate::select::PerKey;
 
 /// Retries the calls of the services it is applied to. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares the policy's budget.
 #[derive(Debug, Clone)]
-pub struct RetryLayer<C = Standard, R = CloneRequest> {
+pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     policy: RetryPolicy<C>,
     replay: R,
+    account: A,
 }
+
+/// A budget for each key that `F` reads off a request.
+pub type BudgetPerKey<K, F> = PerKey<K, RetryBudget, F>;
 
 impl<C> RetryLayer<C> {
     /// Retries by this policy, cloning requests.
     #[must_use]
     pub fn new(policy: RetryPolicy<C>) -> RetryLayer<C> {
-        RetryLayer { policy, replay: CloneRequest }
+        RetryLayer { policy, replay: CloneRequest, account: PolicyBudget }
     }
 }
 
-impl<C, R> RetryLayer<C, R> {
+impl<C, R, A> RetryLayer<C, R, A> {
     /// Copies requests in this way instead: a closure from `&Req` to `Option<Req>`, where `None`
     /// says that this one is sent only once.
     #[must_use]
-    pub fn replay<F, Req>(self, replay: F) -> RetryLayer<C, F>
+    pub fn replay<F, Req>(self, replay: F) -> RetryLayer<C, F, A>
     where
         F: Fn(&Req) -> Option<Req>,
     {
-        RetryLayer { policy: self.policy, replay }
+        self.replayed_by(replay)
+    }
+
+    pub(crate) fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
+        RetryLayer { policy: self.policy, replay, account: self.account }
+    }
+
+    /// Who pays: where there is a budget for each key, what holds their store.
+    #[must_use]
+    pub const fn account(&self) -> &A {
+        &self.account
+    }
+
+    /// Pays for retries from a budget for each key: those of one shard that is down do not spend what
+    /// the others would need. Every key's budget begins like `budget`, untouched; the policy's own is
+    /// not used.
+    #[must_use]
+    pub fn budget_per_key<K, F, Req>(
+        self,
+        budget: &RetryBudget,
+        limits: KeyedLimits,
+        key: F,
+    ) -> RetryLayer<C, R, BudgetPerKey<K, F>>
+    where
+        K: Key,
+        F: Fn(&Req) -> K,
+    {
+        let model = budget.fresh();
+        let store = Keyed::new(limits, move |_: &K| model.fresh());
+        let account = PerKey::new(store, key);
+        RetryLayer { policy: self.policy, replay: self.replay, account }
     }
 }
 
-impl<S, C: Clone, R: Clone> Layer<S> for RetryLayer<C, R> {
-    type Service = Retry<S, C, R>;
+impl<S, C: Clone, R: Clone, A: Clone> Layer<S> for RetryLayer<C, R, A> {
+    type Service = Retry<S, C, R, A>;
 
-    fn layer(&self, inner: S) -> Retry<S, C, R> {
-        Retry::new(inner, self.policy.clone(), self.replay.clone())
+    fn layer(&self, inner: S) -> Retry<S, C, R, A> {
+        Retry::new(inner, self.policy.clone(), self.replay.clone(), self.account.clone())
     }
 }

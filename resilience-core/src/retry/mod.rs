@@ -48,6 +48,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "tower")]
+mod account;
 mod attempts;
 pub mod backoff;
 pub mod budget;
@@ -61,6 +63,8 @@ mod function;
 mod future;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod planned;
 #[cfg(feature = "tower")]
 mod replay;
 #[cfg(feature = "tokio")]
@@ -77,12 +81,14 @@ pub use builder::RetryPolicyBuilder;
 pub use policy::RetryPolicy;
 pub use verdict::{GrantedRetry, StopReason, Verdict};
 
+#[cfg(feature = "tower")]
+pub use account::{Account, PolicyBudget};
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]
 pub use future::ResponseFuture;
 #[cfg(feature = "tower")]
-pub use layer::RetryLayer;
+pub use layer::{BudgetPerKey, RetryLayer};
 #[cfg(feature = "tower")]
 pub use replay::{CloneRequest, Replay};
 #[cfg(feature = "tower")]

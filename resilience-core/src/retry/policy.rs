@@ -70,20 +70,33 @@ impl<C> RetryPolicy<C> {
     #[must_use]
     #[inline]
     pub fn start(&self, now: Instant) -> Attempts {
-        if let Some(budget) = &self.rules.budget {
-            budget.call_started(now);
-        }
-        Attempts::new(&self.rules, Some(now))
+        self.begin(Some(now), None)
+    }
+
+    /// A call begins at `now` whose retries are paid from this budget, and not from the policy's.
+    #[must_use]
+    pub fn start_paid_from(&self, budget: RetryBudget, now: Instant) -> Attempts {
+        self.begin(Some(now), Some(budget))
     }
 
     /// A call begins; the clock is read only if a limit asks for the time.
     #[cfg(feature = "tokio")]
     #[inline]
-    pub(crate) fn start_lazily(&self) -> Attempts {
-        let rules = &self.rules;
-        let timed = rules.max_elapsed.is_some()
-            || rules.budget.as_ref().is_some_and(RetryBudget::counts_calls);
-        if timed { self.start(crate::clock::now()) } else { Attempts::new(rules, None) }
+    pub(crate) fn start_lazily(&self, own: Option<RetryBudget>) -> Attempts {
+        let budget = own.as_ref().or(self.rules.budget.as_ref());
+        let timed =
+            self.rules.max_elapsed.is_some() || budget.is_some_and(RetryBudget::counts_calls);
+        self.begin(timed.then(crate::clock::now), own)
+    }
+
+    /// `now` is there if anything asks for it.
+    #[inline]
+    fn begin(&self, now: Option<Instant>, own: Option<RetryBudget>) -> Attempts {
+        let budget = own.as_ref().or(self.rules.budget.as_ref());
+        if let Some((budget, now)) = budget.zip(now) {
+            budget.call_started(now);
+        }
+        Attempts::new(&self.rules, now, own)
     }
 
     /// How the attempt that ended in `result` ended, by the policy's classifier.
@@ -92,6 +105,12 @@ impl<C> RetryPolicy<C> {
         C: Classify<T, E>,
     {
         self.classifier.classify(result)
+    }
+
+    /// The same rules, budget and listener, and outcomes read by another [`Classify`] type.
+    #[must_use]
+    pub fn with_classifier<D>(&self, classifier: D) -> RetryPolicy<D> {
+        RetryPolicy { rules: self.rules.clone(), classifier }
     }
 
     /// The name that events carry.

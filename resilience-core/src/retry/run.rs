@@ -1,6 +1,7 @@
 //! One call on a real clock: [`Attempts`] with the time, the deadline and the samples filled in.
 
 use super::attempts::Attempts;
+use super::budget::RetryBudget;
 use super::policy::RetryPolicy;
 use super::seed::Samples;
 #[cfg(feature = "tower")]
@@ -20,8 +21,8 @@ pub(crate) struct Run {
 
 impl Run {
     #[inline]
-    pub(crate) fn start<C>(policy: &RetryPolicy<C>) -> Run {
-        Run { attempts: policy.start_lazily(), samples: None }
+    pub(crate) fn start<C>(policy: &RetryPolicy<C>, own_budget: Option<RetryBudget>) -> Run {
+        Run { attempts: policy.start_lazily(own_budget), samples: None }
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.

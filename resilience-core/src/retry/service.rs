@@ -2,6 +2,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
+use super::account::{Account, PolicyBudget};
 use super::future::ResponseFuture;
 use super::policy::RetryPolicy;
 use super::replay::{CloneRequest, Replay};
@@ -11,15 +12,16 @@ use crate::outcome::{Classify, Standard};
 
 /// A service whose calls are retried. Made by [`RetryLayer`](super::RetryLayer).
 #[derive(Debug, Clone)]
-pub struct Retry<S, C = Standard, R = CloneRequest> {
+pub struct Retry<S, C = Standard, R = CloneRequest, A = PolicyBudget> {
     inner: S,
     policy: RetryPolicy<C>,
     replay: R,
+    account: A,
 }
 
-impl<S, C, R> Retry<S, C, R> {
-    pub(crate) fn new(inner: S, policy: RetryPolicy<C>, replay: R) -> Retry<S, C, R> {
-        Retry { inner, policy, replay }
+impl<S, C, R, A> Retry<S, C, R, A> {
+    pub(crate) fn new(inner: S, policy: RetryPolicy<C>, replay: R, account: A) -> Self {
+        Retry { inner, policy, replay, account }
     }
 
     /// The service below.
@@ -28,14 +30,15 @@ impl<S, C, R> Retry<S, C, R> {
     }
 }
 
-inherent_service_methods!(Retry<S, C, R>);
+inherent_service_methods!(Retry<S, C, R, A>);
 
-impl<S, C, R, Req> Service<Req> for Retry<S, C, R>
+impl<S, C, R, A, Req> Service<Req> for Retry<S, C, R, A>
 where
     S: Service<Req> + Clone,
     S::Error: CarriesRejection,
     C: Classify<S::Response, S::Error> + Clone,
     R: Replay<Req> + Clone,
+    A: Account<Req>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -49,6 +52,8 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        ResponseFuture::new(self.inner.clone(), &self.policy, self.replay.clone(), request)
+        let own_budget = self.account.budget(&request);
+        let replay = self.replay.clone();
+        ResponseFuture::new(self.inner.clone(), &self.policy, own_budget, replay, request)
     }
 }

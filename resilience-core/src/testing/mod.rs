@@ -5,6 +5,7 @@
 //! - [`Script`] is a service that answers as it is told, after a delay, with a failure, or never.
 //! - [`model`] drives each engine beside a naive reference from a string of bytes, so that a property
 //!   test, a fuzzer and a corpus replay are the same few lines.
+//! - [`each_event`] tells a listener one of each kind.
 //!
 //! ```
 //! use resilience_core::retry::{RetryLayer, RetryPolicy};
@@ -27,9 +28,11 @@
 //! # }
 //! ```
 
+mod events;
 pub mod model;
 mod probe;
 mod script;
 
+pub use events::{SAMPLE_DURATION, each_event};
 pub use probe::{ProbeFuture, ProbeLog, ServiceProbe};
 pub use script::{Reply, Script, ScriptFuture};

@@ -42,6 +42,12 @@ impl TimeoutLayer {
         self
     }
 
+    /// How long attempts may take.
+    #[must_use]
+    pub const fn limit(&self) -> Duration {
+        self.settings.limit
+    }
+
     /// Tells this listener of rejections.
     #[must_use]
     pub fn listen(mut self, listener: impl Listen) -> TimeoutLayer {

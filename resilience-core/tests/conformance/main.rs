@@ -8,7 +8,10 @@ mod contention;
 mod envoy;
 mod finagle;
 mod gax;
+mod governor;
 mod grpc;
+mod resilience4j;
+mod uber;
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,15 @@ use std::io;
 use resilience_core::retry::{Retry, RetryBudget, RetryLayer, RetryPolicy, retry};
 use resilience_core::timeout::{DeadlineLayer, DeadlineService, Timeout, TimeoutLayer, within};
 use resilience_core::{Deadline, Error, InvalidConfig, Outcome, Rejection};
-use tower::{BoxError, Service};
+use tower::{BoxError, Layer, Service};
+
+use crate::every::{Stacked, StackedPerKey};
+use resilience_core::admission::Admission;
+use resilience_core::breaker::{self, CircuitBreaker, CircuitBreakerLayer, CircuitBreakerService};
+use resilience_core::bulkhead::{self, Bulkhead, BulkheadLayer};
+use resilience_core::keyed::Keyed;
+use resilience_core::profiles::Profiles;
+use resilience_core::rate::{self, RateLimitLayer, RateLimiter};
 
 type Inner = Ready;
 
@@ -32,7 +40,11 @@ fn shared<T: Send + Sync + Unpin + 'static>() {}
 fn movable<T: Send + 'static>() {}
 
 type FutureOf<S> = <S as Service<u64>>::Future;
-type Stack = DeadlineService<Retry<Timeout<Inner>>>;
+type Stack = <Stacked as Layer<Inner>>::Service;
+type StackPerKey = <StackedPerKey as Layer<Inner>>::Service;
+type Bulkheaded = <BulkheadLayer as Layer<Inner>>::Service;
+type Limited = <RateLimitLayer as Layer<Inner>>::Service;
+type Broken = CircuitBreakerService<Inner>;
 
 #[test]
 fn everything_public_is_send_and_sync() {
@@ -43,7 +55,15 @@ fn everything_public_is_send_and_sync() {
     shared::<DeadlineLayer>();
     shared::<Stack>();
     shared::<(Deadline, Outcome, Rejection, InvalidConfig, Error<io::Error>)>();
-    movable::<FutureOf<Stack>>();
+    shared::<(Bulkhead, bulkhead::BulkheadConfig, bulkhead::BulkheadPermit, BulkheadLayer)>();
+    shared::<(CircuitBreaker, breaker::CircuitConfig, breaker::Admitted, CircuitBreakerLayer)>();
+    shared::<(RateLimiter, rate::RateConfig, rate::RatePermit, RateLimitLayer)>();
+    shared::<(Keyed<u64, Bulkhead>, Keyed<u64, RateLimiter>, Keyed<u64, CircuitBreaker>)>();
+    shared::<(Stacked, StackedPerKey, StackPerKey, Profiles, Admission<Inner, ()>)>();
+    shared::<(Bulkheaded, Limited, Broken)>();
+    movable::<(bulkhead::Acquire, rate::Acquire, rate::Reservation)>();
+    movable::<(FutureOf<Bulkheaded>, FutureOf<Limited>, FutureOf<Broken>)>();
+    movable::<(FutureOf<Stack>, FutureOf<StackPerKey>)>();
     movable::<FutureOf<Retry<Inner>>>();
     movable::<FutureOf<Timeout<Inner>>>();
 
@@ -62,7 +82,11 @@ fn futures_are_small() {
         ("timeout", size_of::<FutureOf<Timeout<Inner>>>(), 224),
         ("deadline", size_of::<FutureOf<DeadlineService<Inner>>>(), 256),
         ("retry", size_of::<FutureOf<Retry<Inner>>>(), 304),
-        ("stack", size_of::<FutureOf<Stack>>(), 800),
+        ("bulkhead", size_of::<FutureOf<Bulkheaded>>(), 80),
+        ("rate", size_of::<FutureOf<Limited>>(), 160),
+        ("breaker", size_of::<FutureOf<Broken>>(), 72),
+        ("stack", size_of::<FutureOf<Stack>>(), 1_024),
+        ("stack per key", size_of::<FutureOf<StackPerKey>>(), 1_024),
     ];
     for (name, size, ceiling) in sizes {
         println!("{name}: {size}");

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::every::{Boxed, RESERVE, budget, layered, reset};
+use crate::every::{Boxed, Limits, RESERVE, budget, reset, whole};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use resilience_core::clock;
 use resilience_core::testing::{Reply, Script, ServiceProbe};
-use tower::{BoxError, Service};
+use tower::{BoxError, Layer, Service};
 
 #[derive(Debug, Clone, Copy)]
 enum Operation {
@@ -39,16 +39,27 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 type Call = Pin<Box<dyn Future<Output = Result<u64, BoxError>>>>;
 
-async fn run(operations: &[Operation]) {
+/// Few of everything but tokens: calls stand in line, and the circuit opens and is probed.
+const FEW: Limits = Limits { permits: 3, min_gap: Duration::ZERO, failures: 4 };
+
+/// `closing`: the service below is at times not ready.
+async fn run(operations: &[Operation], closing: bool) {
     let budget = budget();
-    let started = Arc::new(Mutex::new(HashSet::new()));
-    let wire = started.clone();
+    let entered = Arc::new(Mutex::new(HashSet::new()));
+    let copied = entered.clone();
+    // The retry copies a request as soon as the bulkhead has let it in, which is when it deposits.
+    let stack = whole(&budget, FEW)
+        .replay(move |request: &u64| {
+            copied.lock().insert(*request);
+            Some(*request)
+        })
+        .build()
+        .unwrap();
     let (probe, log) = ServiceProbe::new(Script::new(move |call, request| {
-        wire.lock().insert(request);
-        let reply = if call % 3 == 0 { Reply::ok(request) } else { Reply::err(reset()) };
+        let reply = if call % 9 > 5 { Reply::ok(request) } else { Reply::err(reset()) };
         reply.after(Duration::from_millis(call as u64 % 7)).yielding(call as u32 % 3)
     }));
-    let mut service = layered("stack", &budget, probe);
+    let mut service = Boxed::new(stack.layer(probe));
     let mut context = Context::from_waker(Waker::noop());
     let (mut calls, mut idle): (Vec<Call>, Vec<Boxed>) = (Vec::new(), Vec::new());
     let mut made = 0;
@@ -72,30 +83,46 @@ async fn run(operations: &[Operation]) {
                 assert!(handle.poll_ready(&mut context).is_ready());
                 idle.push(handle);
             }
-            Operation::Close => log.close(),
+            Operation::Close if closing => log.close(),
             Operation::Open => log.open(),
-            Operation::Poll(_) | Operation::Drop(_) => {}
+            Operation::Close | Operation::Poll(_) | Operation::Drop(_) => {}
         }
         assert!(log.in_flight() <= calls.len());
     }
     drop(calls);
     assert_eq!((log.in_flight(), log.engaged()), (0, 0));
     assert_eq!(log.called_unready(), 0);
-    let retries = log.calls() - started.lock().len();
-    let expected = f64::from(RESERVE) + 0.1 * made as f64 - retries as f64;
-    assert!((budget.available(clock::now()) - expected).abs() < 1e-6);
+    let rest = stack.snapshot();
+    let bulkhead = rest.bulkhead.unwrap();
+    assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0));
+    assert!(bulkhead.peak <= FEW.permits);
+    let (rate, circuit) = (rest.rate_limiter.unwrap(), rest.breaker.unwrap());
+    assert_eq!((rate.queued, circuit.probes), (0, 0));
+    // Attempts that got as far as the circuit: to the wire, or refused by it.
+    let attempts = log.calls() as f64 + f64::from(circuit.not_permitted);
+    let entered = entered.lock().len() as f64;
+    let spent = f64::from(RESERVE) + 0.1 * entered - budget.available(clock::now());
+    if closing {
+        // Some were dropped in front of a service that was not ready: paid for, and not on the wire.
+        assert!(rate.admitted >= log.calls() as u64);
+        assert!(spent > attempts - entered - 1e-6);
+    } else {
+        assert_eq!(rate.admitted, log.calls() as u64);
+        assert_eq!(rate.available as usize, 10_000 - log.calls());
+        assert!((spent - (attempts - entered)).abs() < 1e-6, "{spent}, {attempts}, {entered}");
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn at_rest_everything_is_back(operations in prop::collection::vec(operation(), 1..200)) {
+    fn at_rest_everything_is_back(operations in prop::collection::vec(operation(), 1..200), closing: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(run(&operations));
+        runtime.block_on(run(&operations, closing));
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::every::{Boxed, LATE_BINDING, LAYERS, budget, layered, policy, reset};
+use crate::every::{
+    Boxed, LATE_BINDING, LAYERS, Rig, TIGHT, WIDE, budget, has_retry, layered, reset,
+};
 use resilience_core::retry::{RetryLayer, RetryPolicy};
 use resilience_core::testing::{ProbeLog, Reply, Script, ServiceProbe};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
@@ -170,9 +172,10 @@ async fn a_finished_call_holds_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_ran_out_of_time_holds_nothing() {
-    for name in ["timeout", "deadline", "stack"] {
+    for name in ["timeout", "deadline", "stack", "stack per key"] {
         let (probe, log) = ServiceProbe::new(Script::new(|_, _| Reply::never()));
-        let mut service = layered(name, &budget(), probe);
+        let rig = Rig::new(name, &budget(), WIDE);
+        let mut service = rig.layer(probe);
         let mut call = pin!(service.ready().await.unwrap().call(1));
         let error: BoxError = call.as_mut().await.unwrap_err();
         assert!(error.rejection().is_some(), "{name}: {error}");
@@ -207,11 +210,47 @@ async fn an_error_of_readiness_is_an_error_of_the_call() {
 async fn a_thousand_calls_in_one_task_without_yielding() {
     for name in LAYERS {
         let (probe, log) = ServiceProbe::new(Script::new(|_, request| Reply::ok(request)));
-        let mut service = layered(name, &budget(), probe);
+        let rig = Rig::new(name, &budget(), WIDE);
+        let mut service = rig.layer(probe);
         for request in 0..1_000 {
             assert_eq!(service.ready().await.unwrap().call(request).await.unwrap(), request);
         }
         assert_eq!(log.calls(), 1_000, "{name}");
+        let waited = rig.bulkhead().map(|bulkhead| bulkhead.snapshot().waited);
+        let refused = [
+            rig.bulkhead().map(|bulkhead| bulkhead.snapshot().refused),
+            rig.limiter().map(|limiter| limiter.snapshot().rejected),
+            rig.breaker().map(|breaker| breaker.snapshot().not_permitted.into()),
+        ];
+        assert_eq!(waited.unwrap_or(0), 0, "{name}");
+        assert_eq!(refused.into_iter().flatten().sum::<u64>(), 0, "{name}");
+    }
+}
+
+/// A call that waits is polled when it may go on, and not to find out whether.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_polled_once_to_wait_and_once_to_go() {
+    for name in LAYERS {
+        let rig = Rig::new(name, &budget(), TIGHT);
+        let service = rig.layer(service_fn(|request: u64| async move { Ok(request) }));
+        let held = rig.bulkhead().map(|bulkhead| bulkhead.try_acquire_owned(1).unwrap());
+        let gap = rig.limiter().map(|limiter| limiter.try_acquire(1).unwrap());
+        let waits = usize::from(held.is_some()) + usize::from(gap.is_some());
+        let mut call = pin!(service.oneshot(1));
+        let mut polls = 0;
+        let counted = std::future::poll_fn(|cx| {
+            polls += 1;
+            call.as_mut().poll(cx)
+        });
+        // A task of its own, so that only what the call waits for wakes the call.
+        let release = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(held);
+        });
+        assert_eq!(counted.await.unwrap(), 1, "{name}");
+        release.await.unwrap();
+        assert!(polls <= 1 + waits, "{name}: {polls} polls for {waits} waits");
+        drop(gap);
     }
 }
 
@@ -251,33 +290,59 @@ fn layers_are_made_outside_of_a_runtime() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_below_leaves_no_trace() {
     for name in LAYERS {
-        let budget = budget();
-        let before = budget.available(resilience_core::clock::now());
-        let bomb = service_fn(|_: u64| async { panic!("on purpose") });
-        let service = layered(name, &budget, bomb);
+        let rig = Rig::new(name, &budget(), WIDE);
+        let now = resilience_core::clock::now();
+        let before = rig.budget().available(now);
+        let service = rig.layer(service_fn(|_: u64| async { panic!("on purpose") }));
         let outcome = tokio::spawn(service.oneshot(1)).await;
         assert!(outcome.unwrap_err().is_panic(), "{name}");
         assert_eq!(Deadline::current(), None, "{name}");
-        let after = budget.available(resilience_core::clock::now());
-        // Only a retrying layer deposits.
-        let deposit = if LATE_BINDING.contains(&name) { 0.1 } else { 0.0 };
+        rig.assert_at_rest(name);
+        let deposit = if has_retry(name) { 0.1 } else { 0.0 };
+        let after = rig.budget().available(now);
         assert!((after - before - deposit).abs() < 1e-9, "{name}: {before} then {after}");
     }
 }
 
-/// R7: one layer value applied twice, as axum does for each route, shares its budget.
+/// R7: one layer value applied many times, as axum does for each route, shares its state.
 #[tokio::test(start_paused = true)]
-async fn applying_a_layer_twice_shares_its_state() {
-    let budget = budget();
-    let layer = RetryLayer::new(policy(&budget));
-    let broken = || Script::new(|_, _: u64| Reply::<u64, BoxError>::err(reset()));
-    let now = resilience_core::clock::now();
-    for route in [broken(), broken()] {
-        let before = budget.available(now);
-        let service = ServiceBuilder::new().layer(layer.clone()).service(route.clone());
-        service.oneshot(1).await.unwrap_err();
-        assert_eq!(route.arrivals().len(), 3);
-        assert!((before - budget.available(now) - 1.9).abs() < 1e-9);
+async fn applying_a_layer_many_times_shares_its_state() {
+    const ROUTES: u32 = 3;
+    for name in LAYERS {
+        let rig = Rig::new(name, &budget(), WIDE);
+        let now = resilience_core::clock::now();
+        let before = rig.budget().available(now);
+        let never = Script::new(|_, _: u64| Reply::<u64, BoxError>::never());
+        let held = rig.bulkhead().map(|bulkhead| bulkhead.try_acquire_owned(5).unwrap());
+        let mut waiting: Vec<_> =
+            (0..4).map(|_| Box::pin(rig.layer(never.clone()).oneshot(1))).collect();
+        for call in &mut waiting {
+            assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        if let Some(bulkhead) = rig.bulkhead().map(|bulkhead| bulkhead.snapshot()) {
+            assert_eq!((bulkhead.in_use, bulkhead.queued), (8, 1), "{name}");
+        }
+        drop((waiting, held));
+        rig.assert_at_rest(name);
+
+        let (base, paid) = (never.arrivals().len(), rig.budget().available(now) - before);
+        let mut attempts = 0;
+        for _ in 0..ROUTES {
+            let broken = Script::new(|_, _: u64| Reply::<u64, BoxError>::err(reset()));
+            rig.layer(broken.clone()).oneshot(1).await.unwrap_err();
+            attempts += broken.arrivals().len();
+        }
+        assert_eq!(attempts, if has_retry(name) { 9 } else { 3 }, "{name}");
+        if let Some(limiter) = rig.limiter().map(|limiter| limiter.snapshot()) {
+            assert_eq!(limiter.admitted, (base + attempts) as u64, "{name}");
+        }
+        if let Some(breaker) = rig.breaker().map(|breaker| breaker.snapshot()) {
+            assert_eq!(breaker.streak as usize, attempts, "{name}");
+        }
+        if has_retry(name) {
+            let left = rig.budget().available(now) - before - paid;
+            assert!((left + 1.9 * f64::from(ROUTES)).abs() < 1e-9, "{name}: {left}");
+        }
     }
 }
 

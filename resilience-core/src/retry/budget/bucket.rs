@@ -14,6 +14,11 @@ impl Bucket {
         Bucket { tokens: AtomicU64::new(capacity), capacity }
     }
 
+    /// Another of this capacity, full.
+    pub(crate) fn fresh(&self) -> Bucket {
+        Bucket::new(self.capacity)
+    }
+
     pub(crate) fn tokens(&self) -> u64 {
         self.tokens.load(Ordering::Acquire)
     }

@@ -36,6 +36,8 @@
 
 mod bucket;
 mod builder;
+#[cfg(feature = "tower")]
+mod planned;
 mod presets;
 mod window;
 
@@ -132,6 +134,33 @@ impl RetryBudget {
     fn new(kind: Kind, prices: Prices) -> RetryBudget {
         RetryBudget(Arc::new(Account { kind, prices }))
     }
+
+    /// Another account with the same rules, untouched: for a store of one for each key.
+    #[must_use]
+    pub fn fresh(&self) -> RetryBudget {
+        let kind = match &self.0.kind {
+            Kind::Share { deposits, deposit, slot, .. } => Kind::Share {
+                deposits: Deposits::new(deposits.reserve()),
+                deposit: *deposit,
+                slot: *slot,
+                origin: OnceLock::new(),
+            },
+            Kind::Bucket { bucket, earned, charge } => {
+                Kind::Bucket { bucket: bucket.fresh(), earned: *earned, charge: *charge }
+            }
+        };
+        RetryBudget::new(kind, self.0.prices)
+    }
+
+    /// Whether there is another handle on this account.
+    #[cfg(feature = "tower")]
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// What an account takes: itself and its two reference counts.
+    #[cfg(feature = "tower")]
+    pub(super) const BYTES: usize = size_of::<Account>() + 2 * size_of::<usize>();
 
     /// A call (not an attempt) begins. Deposits its share.
     #[inline]

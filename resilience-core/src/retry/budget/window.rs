@@ -89,6 +89,11 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
+    /// What is kept of deposits that expire.
+    pub(crate) const fn reserve(&self) -> u64 {
+        self.reserve
+    }
+
     /// What could be withdrawn in `slot` by a caller that is alone.
     pub(crate) fn available(&self, slot: u64) -> u64 {
         let slot = self.enter(slot);

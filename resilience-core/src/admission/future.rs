@@ -1,0 +1,107 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::Permit;
+use crate::error::CarriesRejection;
+use crate::rejection::Rejection;
+
+pin_project! {
+    /// A call that is admitted first. Dropping it leaves the queue, or gives the permit back.
+    pub struct ResponseFuture<S, W, P, Req>
+    where
+        S: Service<Req>,
+    {
+        // First, and so dropped first: what the permit admits is over when the permit goes back.
+        #[pin]
+        state: State<W, S::Future>,
+        permit: Option<P>,
+        service: S,
+        request: Option<Req>,
+    }
+}
+
+pin_project! {
+    /// Waiting -> Readying -> Calling -> Done
+    #[project = StateProj]
+    enum State<W, F> {
+        /// Not admitted yet; the handle is not readied.
+        Waiting { #[pin] waiting: W },
+        /// Admitted; the service below is not ready yet.
+        Readying,
+        /// The service below has the request.
+        Calling { #[pin] future: F },
+        /// Nothing is held.
+        Done,
+    }
+}
+
+impl<S: Service<Req>, W, P, Req> ResponseFuture<S, W, P, Req> {
+    pub(super) fn new(service: S, waiting: W, request: Req) -> Self {
+        let state = State::Waiting { waiting };
+        ResponseFuture { state, permit: None, service, request: Some(request) }
+    }
+}
+
+impl<S, W, P, Req> Future for ResponseFuture<S, W, P, Req>
+where
+    S: Service<Req>,
+    S::Error: CarriesRejection,
+    W: Future<Output = Result<P, Rejection>>,
+    P: Permit<S::Response, S::Error>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let refused = match this.state.as_mut().project() {
+                StateProj::Waiting { waiting } => match ready!(waiting.poll(cx)) {
+                    Ok(permit) => {
+                        *this.permit = Some(permit);
+                        this.state.set(State::Readying);
+                        continue;
+                    }
+                    Err(rejection) => rejection.into(),
+                },
+                StateProj::Readying => match ready!(this.service.poll_ready(cx)) {
+                    Ok(()) => {
+                        let Some(request) = this.request.take() else { return Poll::Pending };
+                        if let Some(permit) = this.permit.as_mut() {
+                            permit.sent();
+                        }
+                        let future = this.service.call(request);
+                        this.state.set(State::Calling { future });
+                        continue;
+                    }
+                    // Never sent: dropping the permit takes it back.
+                    Err(error) => error,
+                },
+                StateProj::Calling { future } => {
+                    let result = ready!(future.poll(cx));
+                    // What the call held is free when the answer is, not when this is dropped (T7).
+                    this.state.set(State::Done);
+                    if let Some(permit) = this.permit.take() {
+                        permit.settle(result.as_ref());
+                    }
+                    return Poll::Ready(result);
+                }
+                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                StateProj::Done => return Poll::Pending,
+            };
+            this.state.set(State::Done);
+            *this.permit = None;
+            *this.request = None;
+            return Poll::Ready(Err(refused));
+        }
+    }
+}
+
+impl<S: Service<Req>, W, P, Req> fmt::Debug for ResponseFuture<S, W, P, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("admission::ResponseFuture").finish_non_exhaustive()
+    }
+}

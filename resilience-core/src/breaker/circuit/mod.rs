@@ -1,0 +1,242 @@
+//! Whether a call may be made, decided from how the last ones ended.
+//!
+//! A [`Circuit`] is plain data that is told the time, and a sample where chance is involved. The handle
+//! and the Tower layer fill those in; so can a simulator.
+//!
+//! ```
+//! use std::time::Duration;
+//! use resilience_core::breaker::{Circuit, CircuitConfig, CircuitState};
+//! use resilience_core::{Outcome, clock};
+//!
+//! let config = CircuitConfig::builder()
+//!     .consecutive_failures(2)
+//!     .break_for(Duration::from_secs(5))
+//!     .break_jitter(0.0)
+//!     .config()?;
+//! let (mut circuit, start) = (Circuit::new(), clock::now());
+//! for _ in 0..2 {
+//!     let admission = circuit.admit(&config, start, || 0.5).expect("closed");
+//!     circuit.record(&config, admission, Outcome::transient(), start, || 0.5);
+//! }
+//! let refused = circuit.admit(&config, start, || 0.5).unwrap_err();
+//! assert_eq!(refused.retry_after, Some(Duration::from_secs(5)));
+//!
+//! let later = start + Duration::from_secs(5);
+//! circuit.advance(&config, later, || 0.5);
+//! assert_eq!(circuit.state(), CircuitState::HalfOpen);
+//! # Ok::<_, resilience_core::InvalidConfig>(())
+//! ```
+
+mod manual;
+mod phase;
+mod results;
+mod view;
+
+use std::time::{Duration, Instant};
+
+use super::config::CircuitConfig;
+use super::state::{Change, Changes, CircuitState, TransitionReason};
+use super::tick::Tick;
+use super::window::Tally;
+use phase::Phase;
+pub use view::{CircuitSnapshot, SavedCircuit};
+
+/// The state of one circuit.
+///
+/// It is small because it does not keep its rules: they are an argument, and may be others from one
+/// call to the next. What is counted in windows starts anew if the windows are others; see
+/// [`reconfigured`](Circuit::reconfigured).
+#[derive(Debug, Clone)]
+pub struct Circuit {
+    /// Which stretch of one state this is. A result of an earlier one decides nothing.
+    generation: u64,
+    phase: Phase,
+    tally: Tally,
+    opened: u32,
+    not_permitted: u32,
+    stale: u32,
+    streak: u16,
+    /// Breaks that are remembered, each of which makes the next longer.
+    steps: u16,
+}
+
+/// A call may be made. To be [recorded](Circuit::record), once, when it has ended.
+#[derive(Debug)]
+#[must_use = "a call that is never recorded keeps its place among the probes"]
+pub struct Admission {
+    generation: u64,
+    /// When it began, if that will be asked.
+    started: Tick,
+}
+
+/// A call may not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// What the circuit is.
+    pub state: CircuitState,
+    /// How long until it is worth coming back, if that is known.
+    pub retry_after: Option<Duration>,
+    /// What there was: failures, or probes; for a ramp, all of the calls in percent.
+    pub observed: Option<u64>,
+    /// What there may be of it.
+    pub limit: Option<u64>,
+}
+
+impl Default for Circuit {
+    fn default() -> Circuit {
+        Circuit::new()
+    }
+}
+
+impl Circuit {
+    /// Closed, without a past.
+    #[must_use]
+    pub fn new() -> Circuit {
+        Circuit {
+            generation: 0,
+            phase: Phase::Closed { since: Tick::LONG_AGO, hinted: Tick::LONG_AGO },
+            tally: Tally::default(),
+            opened: 0,
+            not_permitted: 0,
+            stale: 0,
+            streak: 0,
+            steps: 0,
+        }
+    }
+
+    /// What it is, as of the last [`advance`](Circuit::advance).
+    #[must_use]
+    pub fn state(&self) -> CircuitState {
+        self.phase.state()
+    }
+
+    /// What time alone does: ends a break, gives up on probes, goes on to the next stage of a ramp. To be
+    /// called before anything else is asked at this `now`. `u` is asked for a sample of `0..1` if a break
+    /// begins.
+    pub fn advance(
+        &mut self,
+        config: &CircuitConfig,
+        now: Instant,
+        u: impl FnMut() -> f64,
+    ) -> Changes {
+        self.advance_at(config, Tick::of(now), u)
+    }
+
+    pub(in crate::breaker) fn advance_at(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
+        mut u: impl FnMut() -> f64,
+    ) -> Changes {
+        let mut changes = Changes::default();
+        // Each step is later than the one before, and half-open without probes has no end.
+        while let Some(change) = self.step(config, now, &mut u) {
+            changes.push(change);
+        }
+        changes
+    }
+
+    /// One thing that was due at `now`, and the change that it was, if it was one.
+    fn step(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
+        u: &mut impl FnMut() -> f64,
+    ) -> Option<Option<Change>> {
+        let change = match self.phase {
+            Phase::Open { until, .. } | Phase::ForcedOpen { until } if now >= until => {
+                self.tally = Tally::default();
+                self.go(Phase::half_open(), TransitionReason::BreakOver)
+            }
+            Phase::HalfOpen { deadline, .. } if now >= deadline => {
+                let reason = TransitionReason::HalfOpenTooLong;
+                if config.close_when_too_long {
+                    self.go(Phase::closed(deadline), reason)
+                } else {
+                    self.open(config, deadline, None, reason, u())
+                }
+            }
+            Phase::Ramping { until, stage, .. } if now >= until => {
+                self.next_stage(config, stage, until)
+            }
+            _ => return None,
+        };
+        Some(change)
+    }
+
+    /// Whether [`admit`](Circuit::admit) would refuse for certain, without taking a probe's place.
+    #[must_use]
+    pub fn refusal(&self, config: &CircuitConfig, now: Instant) -> Option<Refusal> {
+        self.phase.refusal(config, Tick::of(now))
+    }
+
+    /// Asks for a call. `u` is asked for a sample of `0..1` if only a share of the calls may pass.
+    ///
+    /// # Errors
+    /// If it may not be made.
+    pub fn admit(
+        &mut self,
+        config: &CircuitConfig,
+        now: Instant,
+        mut u: impl FnMut() -> f64,
+    ) -> Result<Admission, Refusal> {
+        let now = Tick::of(now);
+        let refusal =
+            self.phase.refusal(config, now).or_else(|| self.phase.lot(config, now, &mut u));
+        if let Some(refusal) = refusal {
+            self.refused();
+            return Err(refusal);
+        }
+        self.phase.take_place(config, now);
+        let started = if config.slow_after.is_some() { now } else { Tick::NEVER };
+        Ok(Admission { generation: self.generation, started })
+    }
+
+    /// A call was refused.
+    pub(super) fn refused(&mut self) {
+        self.not_permitted = self.not_permitted.saturating_add(1);
+    }
+
+    /// Its rules are others now.
+    pub fn reconfigured(&mut self, from: &CircuitConfig, to: &CircuitConfig) {
+        if from.windows != to.windows {
+            self.tally = Tally::default();
+        }
+        // Probes of another number could not be decided upon.
+        if from.goal != to.goal && matches!(self.phase, Phase::HalfOpen { .. }) {
+            self.go(Phase::half_open(), TransitionReason::Manual);
+        }
+    }
+
+    /// What a call needs to know that is admitted without asking.
+    #[cfg(feature = "tokio")]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Every call passes.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(super) fn passes_all(&self) -> bool {
+        matches!(self.phase, Phase::Closed { .. } | Phase::ForcedClosed | Phase::Disabled)
+    }
+
+    /// Changes the state. Results of calls that were admitted before decide nothing from here on.
+    fn go(&mut self, phase: Phase, reason: TransitionReason) -> Option<Change> {
+        let from = self.phase.state();
+        self.generation += 1;
+        self.phase = phase;
+        self.streak = 0;
+        let to = self.phase.state();
+        (from != to).then_some(Change { from, to, reason, retry_after: None })
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Admission {
+    /// In the generation that was current when it was looked up.
+    pub(super) fn of(generation: u64, started: Option<Instant>) -> Admission {
+        Admission { generation, started: started.map_or(Tick::NEVER, Tick::of) }
+    }
+}

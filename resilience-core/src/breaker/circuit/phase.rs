@@ -1,0 +1,133 @@
+//! What a state remembers.
+
+use super::Refusal;
+use crate::breaker::config::CircuitConfig;
+use crate::breaker::state::{CircuitState, TransitionReason};
+use crate::breaker::tick::Tick;
+
+/// In 24 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Phase {
+    /// `hinted`: when the other side last asked to be called again.
+    Closed {
+        since: Tick,
+        hinted: Tick,
+    },
+    /// Of what there were `observed`, where `limit` is where it opens.
+    Open {
+        until: Tick,
+        reason: TransitionReason,
+        observed: u32,
+        limit: u32,
+    },
+    /// The deadline is the first probe's.
+    HalfOpen {
+        deadline: Tick,
+        in_flight: u16,
+        good: u16,
+        bad: u16,
+    },
+    Ramping {
+        until: Tick,
+        stage: u8,
+        good: u32,
+        bad: u32,
+    },
+    ForcedOpen {
+        until: Tick,
+    },
+    ForcedClosed,
+    Disabled,
+}
+
+impl Phase {
+    pub(super) fn closed(since: Tick) -> Phase {
+        Phase::Closed { since, hinted: Tick::LONG_AGO }
+    }
+
+    pub(super) fn half_open() -> Phase {
+        Phase::HalfOpen { deadline: Tick::NEVER, in_flight: 0, good: 0, bad: 0 }
+    }
+
+    pub(super) fn state(&self) -> CircuitState {
+        match self {
+            Phase::Closed { .. } => CircuitState::Closed,
+            Phase::Open { .. } => CircuitState::Open,
+            Phase::HalfOpen { .. } => CircuitState::HalfOpen,
+            Phase::Ramping { .. } => CircuitState::Ramping,
+            Phase::ForcedOpen { .. } => CircuitState::ForcedOpen,
+            Phase::ForcedClosed => CircuitState::ForcedClosed,
+            Phase::Disabled => CircuitState::Disabled,
+        }
+    }
+
+    /// Why no call may pass, if none may.
+    pub(super) fn refusal(&self, config: &CircuitConfig, now: Tick) -> Option<Refusal> {
+        let refusal =
+            Refusal { state: self.state(), retry_after: None, observed: None, limit: None };
+        match *self {
+            Phase::Open { until, observed, limit, .. } => Some(Refusal {
+                retry_after: Some(until.left(now)),
+                observed: (limit > 0).then_some(observed.into()),
+                limit: (limit > 0).then_some(limit.into()),
+                ..refusal
+            }),
+            Phase::ForcedOpen { until: Tick::NEVER } => Some(refusal),
+            Phase::ForcedOpen { until } => {
+                Some(Refusal { retry_after: Some(until.left(now)), ..refusal })
+            }
+            Phase::HalfOpen { deadline, in_flight, good, bad } => {
+                let decided = good + bad;
+                // Added up in a wider type: the rules may be others than those it was admitted by.
+                let out = u32::from(in_flight);
+                let free = out < u32::from(config.probes)
+                    && out + u32::from(decided) < u32::from(config.goal.of);
+                (!free).then(|| Refusal {
+                    // If the probes fail, a break of at least that follows.
+                    retry_after: Some(config.break_.first.min(deadline.left(now))),
+                    observed: Some(u64::from(out) + u64::from(decided)),
+                    limit: Some(config.probes.into()),
+                    ..refusal
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Draws a lot where only a share of the calls may pass.
+    pub(super) fn lot(
+        &self,
+        config: &CircuitConfig,
+        now: Tick,
+        u: &mut impl FnMut() -> f64,
+    ) -> Option<Refusal> {
+        let Phase::Ramping { until, stage, .. } = *self else { return None };
+        let share = *config.ramp.as_ref()?.shares.get(usize::from(stage))?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
+        let percent = (share * 100.0) as u64;
+        (u() >= share).then_some(Refusal {
+            state: CircuitState::Ramping,
+            retry_after: Some(until.left(now)),
+            observed: Some(100),
+            limit: Some(percent),
+        })
+    }
+
+    /// A call was admitted.
+    pub(super) fn take_place(&mut self, config: &CircuitConfig, now: Tick) {
+        if let Phase::HalfOpen { deadline, in_flight, .. } = self {
+            *in_flight += 1;
+            *deadline = now.after(config.max_half_open).min(*deadline);
+        }
+    }
+
+    /// It ended. Without a probe there is nobody to wait for.
+    pub(super) fn give_place_back(&mut self) {
+        if let Phase::HalfOpen { deadline, in_flight, .. } = self {
+            *in_flight = in_flight.saturating_sub(1);
+            if *in_flight == 0 {
+                *deadline = Tick::NEVER;
+            }
+        }
+    }
+}

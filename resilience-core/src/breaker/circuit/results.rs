@@ -1,0 +1,219 @@
+//! What the end of a call changes.
+
+use std::time::Instant;
+
+use super::phase::Phase;
+use super::{Admission, Circuit};
+use crate::breaker::config::{CircuitConfig, Watches};
+use crate::breaker::state::{Change, TransitionReason};
+use crate::breaker::tick::Tick;
+use crate::breaker::window::{Mark, Tally};
+use crate::outcome::Outcome;
+
+/// What opens a circuit: so many of something, at a limit of so many.
+pub(super) struct Trip {
+    reason: TransitionReason,
+    observed: u64,
+    limit: u64,
+}
+
+impl Circuit {
+    /// A call has ended. `u` is asked for a sample of `0..1` if a break begins.
+    ///
+    /// Decides nothing if the state has changed since the call was admitted.
+    pub fn record(
+        &mut self,
+        config: &CircuitConfig,
+        admission: Admission,
+        outcome: Outcome,
+        now: Instant,
+        u: impl FnOnce() -> f64,
+    ) -> Option<Change> {
+        self.record_at(config, admission, outcome, Tick::of(now), u)
+    }
+
+    #[inline]
+    pub(in crate::breaker) fn record_at(
+        &mut self,
+        config: &CircuitConfig,
+        admission: Admission,
+        outcome: Outcome,
+        now: Tick,
+        u: impl FnOnce() -> f64,
+    ) -> Option<Change> {
+        if admission.generation != self.generation {
+            self.stale = self.stale.saturating_add(1);
+            return None;
+        }
+        self.phase.give_place_back();
+        let mark = config.judge(outcome, now.since(admission.started))?;
+        match &mut self.phase {
+            Phase::Closed { hinted, .. } => {
+                let hint = config.hint(outcome);
+                if let Some(hint) = hint {
+                    *hinted = now.after(hint).max(*hinted);
+                }
+                self.count(config, now, mark);
+                let trip = if hint.is_some() && config.hints.open {
+                    Trip { reason: TransitionReason::Hint, observed: 0, limit: 0 }
+                } else {
+                    self.trip(config)?
+                };
+                let until = self.hinted();
+                self.trip_at(config, now, trip, until, u())
+            }
+            Phase::ForcedClosed => {
+                self.count(config, now, mark);
+                None
+            }
+            Phase::HalfOpen { good, bad, .. } => {
+                let went_badly = mark.failed || mark.slow;
+                (*good, *bad) = (*good + u16::from(!went_badly), *bad + u16::from(went_badly));
+                let ended = (*good, *bad);
+                self.judge_probes(config, now, ended, outcome, u)
+            }
+            Phase::Ramping { good, bad, .. } => {
+                let went_badly = mark.failed || mark.slow;
+                *good = good.saturating_add(u32::from(!went_badly));
+                *bad = bad.saturating_add(u32::from(went_badly));
+                let (good, bad) = (*good, *bad);
+                if !config.goal.is_missed_by_stage(good, bad) {
+                    return None;
+                }
+                let limit = u64::from(config.goal.of - config.goal.needed) + 1;
+                self.fail_probes(config, now, outcome, u64::from(bad), limit, u())
+            }
+            Phase::Open { .. } | Phase::ForcedOpen { .. } | Phase::Disabled => None,
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, config: &CircuitConfig, now: Tick, mark: Mark) {
+        self.streak = if mark.failed { self.streak.saturating_add(1) } else { 0 };
+        self.tally.record(&config.windows, now, mark);
+    }
+
+    fn hinted(&self) -> Option<Tick> {
+        match self.phase {
+            Phase::Closed { hinted, .. } => Some(hinted),
+            _ => None,
+        }
+    }
+
+    /// What opens it now, if anything does.
+    #[inline]
+    fn trip(&self, config: &CircuitConfig) -> Option<Trip> {
+        if let Some(limit) = config.consecutive.filter(|&limit| self.streak >= limit) {
+            let (observed, limit) = (self.streak.into(), limit.into());
+            return Some(Trip { reason: TransitionReason::ConsecutiveFailures, observed, limit });
+        }
+        config.detectors.iter().find_map(|detector| {
+            let counts = self.tally.counts(detector.window);
+            let observed = detector.part(counts);
+            // A share is more than nothing, so nothing bad, the usual case, never reaches it.
+            let trips = observed > 0
+                && detector.is_meaningful(counts)
+                && detector.share.is_reached(observed, counts.calls);
+            let reason = match detector.watches {
+                Watches::Failures => TransitionReason::FailureRate,
+                Watches::Slow => TransitionReason::SlowCallRate,
+            };
+            trips.then(|| Trip { reason, observed, limit: detector.share.of(counts.calls) })
+        })
+    }
+
+    fn judge_probes(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
+        (good, bad): (u16, u16),
+        outcome: Outcome,
+        u: impl FnOnce() -> f64,
+    ) -> Option<Change> {
+        let goal = config.goal;
+        if goal.is_missed(bad) {
+            let limit = u64::from(goal.of - goal.needed) + 1;
+            return self.fail_probes(config, now, outcome, bad.into(), limit, u());
+        }
+        if good < goal.needed {
+            return None;
+        }
+        self.tally = Tally::default();
+        let phase = match &config.ramp {
+            Some(ramp) => Phase::Ramping { until: now.after(ramp.each), stage: 0, good: 0, bad: 0 },
+            None => Phase::closed(now),
+        };
+        self.go(phase, TransitionReason::ProbesSucceeded)
+    }
+
+    fn fail_probes(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
+        outcome: Outcome,
+        observed: u64,
+        limit: u64,
+        u: f64,
+    ) -> Option<Change> {
+        let trip = Trip { reason: TransitionReason::ProbesFailed, observed, limit };
+        let hinted = config.hint(outcome).map(|hint| now.after(hint));
+        self.trip_at(config, now, trip, hinted, u)
+    }
+
+    /// The stage of a ramp that began to be over at `until` was passed.
+    pub(super) fn next_stage(
+        &mut self,
+        config: &CircuitConfig,
+        stage: u8,
+        until: Tick,
+    ) -> Option<Change> {
+        match &config.ramp {
+            Some(ramp) if usize::from(stage) + 1 < ramp.shares.len() => {
+                let until = until.after(ramp.each);
+                self.phase = Phase::Ramping { until, stage: stage + 1, good: 0, bad: 0 };
+                None
+            }
+            _ => self.go(Phase::closed(until), TransitionReason::RampCompleted),
+        }
+    }
+
+    /// Opens for the time that it is.
+    pub(super) fn open(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
+        hinted: Option<Tick>,
+        reason: TransitionReason,
+        u: f64,
+    ) -> Option<Change> {
+        self.trip_at(config, now, Trip { reason, observed: 0, limit: 0 }, hinted, u)
+    }
+
+    fn trip_at(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
+        trip: Trip,
+        hinted: Option<Tick>,
+        u: f64,
+    ) -> Option<Change> {
+        if let Phase::Closed { since, .. } = self.phase {
+            self.steps = self.steps.saturating_sub(config.break_.forgotten(now.since(since)));
+        }
+        let length = config.break_.length(self.steps);
+        if config.break_.length(self.steps.saturating_add(1)) > length {
+            self.steps += 1;
+        }
+        let own = now.after(config.break_.jittered(length, u));
+        // Everybody was told the same instant: a hint is where the spread begins.
+        let spread = length.mul_f64(config.break_.jitter * u);
+        let asked = hinted.filter(|&hinted| hinted > now).map(|hinted| hinted.after(spread));
+        let until = own.max(asked.unwrap_or(own));
+        self.opened = self.opened.saturating_add(1);
+        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let (observed, limit) = (number(trip.observed), number(trip.limit));
+        let phase = Phase::Open { until, reason: trip.reason, observed, limit };
+        let change = self.go(phase, trip.reason)?;
+        Some(Change { retry_after: Some(until.left(now)), ..change })
+    }
+}

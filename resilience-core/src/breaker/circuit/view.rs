@@ -1,0 +1,177 @@
+//! A circuit as plain data: to be measured, and to survive a restart.
+
+use std::time::{Duration, Instant};
+
+use super::Circuit;
+use super::phase::Phase;
+use crate::breaker::config::{CircuitConfig, Watches};
+use crate::breaker::state::{CircuitState, TransitionReason};
+use crate::breaker::tick::Tick;
+use crate::breaker::window::Counts;
+use crate::clock::MAX_WAIT;
+
+/// What a circuit was at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
+pub struct CircuitSnapshot {
+    /// What it was.
+    pub state: CircuitState,
+    /// Why it was open, if it was.
+    pub reason: Option<TransitionReason>,
+    /// How long it would still refuse calls.
+    pub open_for: Option<Duration>,
+    /// The share of failures in the window where it is highest; none before the minimum of calls.
+    pub failure_rate: Option<f64>,
+    /// The share of slow calls; none before the minimum of calls.
+    pub slow_rate: Option<f64>,
+    /// Calls in the first window; those that opened it, while open; probes and the calls of a stage that
+    /// ended, while half-open and ramping.
+    pub calls: u64,
+    /// Those of them that failed, or did not go well.
+    pub failures: u64,
+    /// Those of them that were slow.
+    pub slow: u64,
+    /// Failures in a row.
+    pub streak: u32,
+    /// Probes under way.
+    pub probes: u32,
+    /// How many calls were refused.
+    pub not_permitted: u32,
+    /// How many results came too late to decide anything.
+    pub stale: u32,
+    /// How often it opened.
+    pub opened: u32,
+}
+
+/// What of a circuit is worth keeping over a restart: how it stands with the other side, in lengths of
+/// time. What was counted is not: nobody knows how long the restart took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SavedCircuit {
+    /// What it was.
+    pub state: CircuitState,
+    /// How long it was still to be open; for one that is forced open, none is for ever.
+    pub open_for: Option<Duration>,
+    /// How long it had been closed.
+    pub closed_for: Duration,
+    /// Breaks that make the next one longer.
+    pub steps: u16,
+    /// How often it opened.
+    pub opened: u32,
+}
+
+impl Circuit {
+    /// What it is at `now`.
+    #[must_use]
+    pub fn snapshot(&self, config: &CircuitConfig, now: Instant) -> CircuitSnapshot {
+        let now = Tick::of(now);
+        let rate = |watches| self.rate(config, watches, now);
+        let mut snapshot = CircuitSnapshot {
+            state: self.state(),
+            open_for: self.open_for(now),
+            failure_rate: rate(Watches::Failures),
+            slow_rate: rate(Watches::Slow),
+            streak: self.streak.into(),
+            not_permitted: self.not_permitted,
+            stale: self.stale,
+            opened: self.opened,
+            ..CircuitSnapshot::default()
+        };
+        let first = self.counts(config, 0, now);
+        (snapshot.calls, snapshot.failures, snapshot.slow) =
+            (first.calls, first.failures, first.slow);
+        match self.phase {
+            Phase::Open { reason, .. } => snapshot.reason = Some(reason),
+            Phase::HalfOpen { in_flight, good, bad, .. } => {
+                snapshot.probes = in_flight.into();
+                (snapshot.calls, snapshot.failures) = ((good + bad).into(), bad.into());
+            }
+            Phase::Ramping { good, bad, .. } => {
+                (snapshot.calls, snapshot.failures) =
+                    (u64::from(good) + u64::from(bad), bad.into());
+            }
+            _ => {}
+        }
+        snapshot
+    }
+
+    /// The highest rate there is of it.
+    #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
+    fn rate(&self, config: &CircuitConfig, watches: Watches, now: Tick) -> Option<f64> {
+        let of_these = config.detectors.iter().filter(|detector| detector.watches == watches);
+        let rates = of_these.filter_map(|detector| {
+            let counts = self.counts(config, detector.window, now);
+            let rate = || detector.part(counts) as f64 / counts.calls as f64;
+            detector.is_meaningful(counts).then(rate)
+        });
+        rates.reduce(f64::max)
+    }
+
+    /// While open, what opened it stands still.
+    fn counts(&self, config: &CircuitConfig, window: usize, now: Tick) -> Counts {
+        match self.phase {
+            Phase::Open { .. } => self.tally.counts(window),
+            _ => self.tally.counts_at(&config.windows, window, now),
+        }
+    }
+
+    fn open_for(&self, now: Tick) -> Option<Duration> {
+        match self.phase {
+            Phase::ForcedOpen { until: Tick::NEVER } => None,
+            Phase::Open { until, .. } | Phase::ForcedOpen { until } => Some(until.left(now)),
+            _ => None,
+        }
+    }
+
+    /// What is worth keeping.
+    #[must_use]
+    pub fn save(&self, now: Instant) -> SavedCircuit {
+        let now = Tick::of(now);
+        let closed_for = match self.phase {
+            Phase::Closed { since, .. } => Duration::from_nanos(now.since(since)).min(MAX_WAIT),
+            _ => Duration::ZERO,
+        };
+        let (state, open_for) = (self.state(), self.open_for(now));
+        SavedCircuit { state, open_for, closed_for, steps: self.steps, opened: self.opened }
+    }
+
+    /// Goes on where the saved one was. Probes and ramps begin again; calls that are under way decide
+    /// nothing.
+    pub fn restore(&mut self, saved: SavedCircuit, now: Instant) {
+        let tick = Tick::of(now);
+        let until = tick.after(saved.open_for.unwrap_or_default().min(MAX_WAIT));
+        self.reset();
+        (self.steps, self.opened) = (saved.steps, saved.opened);
+        self.phase = match saved.state {
+            CircuitState::Closed => Phase::closed(tick.before(saved.closed_for.min(MAX_WAIT))),
+            CircuitState::Open => {
+                Phase::Open { until, reason: TransitionReason::Manual, observed: 0, limit: 0 }
+            }
+            CircuitState::ForcedOpen => Phase::ForcedOpen {
+                until: if saved.open_for.is_some() { until } else { Tick::NEVER },
+            },
+            CircuitState::HalfOpen | CircuitState::Ramping => Phase::half_open(),
+            CircuitState::ForcedClosed => Phase::ForcedClosed,
+            CircuitState::Disabled => Phase::Disabled,
+        };
+    }
+
+    /// Has something to lose at `now`: calls are refused, only a share passes, or somebody said what it
+    /// is to be.
+    #[must_use]
+    pub fn is_pinned(&self, now: Instant) -> bool {
+        let now = Tick::of(now);
+        match self.phase {
+            Phase::Open { until, .. } | Phase::Ramping { until, .. } => now < until,
+            Phase::ForcedOpen { until } => now < until,
+            Phase::HalfOpen { in_flight, .. } => in_flight > 0,
+            Phase::ForcedClosed | Phase::Disabled => true,
+            Phase::Closed { .. } => false,
+        }
+    }
+
+    /// Bytes on the heap, block by block.
+    pub fn heap_blocks(&self) -> impl Iterator<Item = usize> {
+        self.tally.heap_bytes()
+    }
+}

@@ -1,0 +1,257 @@
+//! What a circuit goes by.
+
+use std::time::Duration;
+
+use super::builder::CircuitBreakerBuilder;
+use super::window::{Counts, SlidingWindow};
+use crate::clock::{self, nanos};
+use crate::outcome::{Outcome, RetryHint};
+
+/// When a circuit opens, for how long, and how it closes again. Checked; made by
+/// [`CircuitBreakerBuilder::config`].
+///
+/// It is apart from the [`Circuit`](super::Circuit), so that one serves a hundred thousand of them, and
+/// can be changed for all of them at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CircuitConfig {
+    pub(super) consecutive: Option<u16>,
+    pub(super) windows: Box<[SlidingWindow]>,
+    pub(super) detectors: Box<[Detector]>,
+    pub(super) slow_after: Option<Duration>,
+    pub(super) permanent_fails: bool,
+    pub(super) abandoned: AbandonedPolicy,
+    pub(super) break_: Break,
+    pub(super) hints: Hints,
+    pub(super) probes: u16,
+    pub(super) goal: Goal,
+    pub(super) max_half_open: Duration,
+    pub(super) close_when_too_long: bool,
+    pub(super) ramp: Option<Ramp>,
+    pub(super) observe_only: bool,
+}
+
+impl CircuitConfig {
+    /// Starts from the defaults of [`CircuitBreakerBuilder`].
+    pub fn builder() -> CircuitBreakerBuilder {
+        CircuitBreakerBuilder::new()
+    }
+
+    /// How a call that took so many nanoseconds counts; `None` if it does not.
+    #[inline]
+    pub(super) fn judge(&self, outcome: Outcome, took: u64) -> Option<super::window::Mark> {
+        let slow = self.slow_after.is_some_and(|limit| took >= nanos(limit));
+        let failed = match outcome {
+            Outcome::Success => false,
+            Outcome::Permanent => self.permanent_fails,
+            Outcome::Transient(_) | Outcome::TimedOut | Outcome::Throttled(_) => true,
+            Outcome::NotReady(_) => return None,
+            Outcome::Abandoned => match self.abandoned {
+                AbandonedPolicy::Failure => true,
+                AbandonedPolicy::Slow if slow => false,
+                AbandonedPolicy::Slow | AbandonedPolicy::Ignore => return None,
+            },
+        };
+        Some(super::window::Mark { failed, slow })
+    }
+
+    /// How long the other side asked not to be called, as far as it is listened to.
+    pub(super) fn hint(&self, outcome: Outcome) -> Option<Duration> {
+        match outcome {
+            Outcome::Transient(RetryHint::After(hint))
+            | Outcome::Throttled(RetryHint::After(hint)) => {
+                Some(hint.min(self.hints.longest)).filter(|hint| !hint.is_zero())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What to think of a call that was dropped before it ended.
+///
+/// The default is to ignore it: a caller that left says nothing about the other side, and the loser of
+/// a hedge is always dropped. A limit on the attempt belongs inside the breaker, where running out of
+/// time is a result. If the only limit is outside, calls that hang are dropped by it and the circuit
+/// would never open: that is what the other two are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AbandonedPolicy {
+    /// Nothing. A probe is given back.
+    #[default]
+    Ignore,
+    /// It failed.
+    Failure,
+    /// It was slow if it had already taken as long as a slow call, and otherwise nothing.
+    Slow,
+}
+
+/// What the probes must show before a circuit closes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum ProbeRule {
+    /// Of as many probes as there are at once, at least this share goes well. More than 0, at most 1.
+    Ratio(f64),
+    /// So many go well in a row, and not more of them at once than there are probes. From 1 to 1,000.
+    InARow(u32),
+}
+
+/// A share of calls, in millionths: rates are compared in whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share(pub(super) u32);
+
+impl Share {
+    const WHOLE: u128 = 1_000_000;
+
+    /// Whether `part` of `calls` is as much as this.
+    pub(super) fn is_reached(self, part: u64, calls: u64) -> bool {
+        u128::from(part) * Share::WHOLE >= u128::from(self.0) * u128::from(calls)
+    }
+
+    /// The smallest part of `calls` that is as much as this.
+    #[expect(clippy::cast_possible_truncation, reason = "a share is at most the whole")]
+    pub(super) fn of(self, calls: u64) -> u64 {
+        (u128::from(self.0) * u128::from(calls)).div_ceil(Share::WHOLE) as u64
+    }
+}
+
+/// What a window is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Detector {
+    pub(super) window: usize,
+    pub(super) watches: Watches,
+    pub(super) share: Share,
+    pub(super) minimum: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watches {
+    Failures,
+    Slow,
+}
+
+impl Detector {
+    /// What it watches, of `counts`.
+    pub(super) fn part(&self, counts: Counts) -> u64 {
+        match self.watches {
+            Watches::Failures => counts.failures,
+            Watches::Slow => counts.slow,
+        }
+    }
+
+    /// There are enough calls to say something.
+    pub(super) fn is_meaningful(&self, counts: Counts) -> bool {
+        counts.calls >= u64::from(self.minimum)
+    }
+}
+
+/// How long a circuit stays open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Break {
+    pub(super) first: Duration,
+    pub(super) factor: f64,
+    pub(super) max: Duration,
+    pub(super) jitter: f64,
+    pub(super) memory: Option<Duration>,
+}
+
+impl Break {
+    /// The break after so many that are remembered, before jitter.
+    pub(super) fn length(&self, steps: u16) -> Duration {
+        if self.factor <= 1.0 {
+            return self.first;
+        }
+        let grown = self.first.as_secs_f64() * self.factor.powi(i32::from(steps));
+        Duration::try_from_secs_f64(grown).unwrap_or(self.max).min(self.max)
+    }
+
+    /// `length`, moved by up to the jitter to either side.
+    pub(super) fn jittered(&self, length: Duration, u: f64) -> Duration {
+        if self.jitter == 0.0 {
+            return length;
+        }
+        let factor = 1.0 + self.jitter * (2.0 * u - 1.0);
+        Duration::try_from_secs_f64(length.as_secs_f64() * factor)
+            .unwrap_or(length)
+            .min(clock::MAX_WAIT)
+    }
+
+    /// Steps that so many nanoseconds of good behaviour make forgotten.
+    pub(super) fn forgotten(&self, closed_for: u64) -> u16 {
+        let steps = self.memory.map_or(0, |memory| closed_for / nanos(memory).max(1));
+        u16::try_from(steps).unwrap_or(u16::MAX)
+    }
+}
+
+/// What a server's "come back in …" is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hints {
+    /// Zero if they are ignored.
+    pub(super) longest: Duration,
+    pub(super) open: bool,
+}
+
+/// So many of so many probes must go well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Goal {
+    pub(super) needed: u16,
+    pub(super) of: u16,
+}
+
+impl Goal {
+    /// The goal is out of reach.
+    pub(super) fn is_missed(self, bad: u16) -> bool {
+        bad > self.of - self.needed
+    }
+
+    /// The share of bad calls that a stage of a ramp may not pass is the probes' own.
+    pub(super) fn is_missed_by_stage(self, good: u32, bad: u32) -> bool {
+        let calls = u64::from(good) + u64::from(bad);
+        let (needed, of) = (u64::from(self.needed), u64::from(self.of));
+        (needed == of || calls >= of) && u64::from(bad) * of > calls * (of - needed)
+    }
+}
+
+/// The stages of a recovery.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ramp {
+    pub(super) shares: Box<[f64]>,
+    pub(super) each: Duration,
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_compared_exactly() {
+        // 0.07 * 100.0 is more than 7 in floating point.
+        assert!(Share(70_000).is_reached(7, 100));
+        assert!(!Share(70_001).is_reached(7, 100));
+        assert_eq!(Share(500_000).of(5), 3);
+        assert_eq!(Share(1_000_000).of(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn breaks_grow_to_the_longest_and_stay_there() {
+        let second = Duration::from_secs(1);
+        let grows =
+            Break { first: second * 5, factor: 2.0, max: second * 300, jitter: 0.1, memory: None };
+        assert_eq!(grows.length(0), second * 5);
+        assert_eq!(grows.length(3), second * 40);
+        assert_eq!(grows.length(u16::MAX), second * 300);
+        assert_eq!(grows.jittered(second * 10, 0.0), second * 9);
+        assert_eq!(grows.jittered(second * 10, 0.5), second * 10);
+        assert_eq!(grows.jittered(second * 10, 1.0), second * 11);
+        assert_eq!(grows.forgotten(u64::MAX), 0);
+    }
+
+    #[test]
+    fn a_stage_is_missed_as_the_probes_would_be() {
+        let strict = Goal { needed: 3, of: 3 };
+        assert!(strict.is_missed_by_stage(1_000, 1));
+        let half = Goal { needed: 2, of: 4 };
+        assert!(!half.is_missed_by_stage(0, 3), "too early to say");
+        assert!(half.is_missed_by_stage(1, 3));
+        assert!(!half.is_missed_by_stage(2, 2));
+    }
+}

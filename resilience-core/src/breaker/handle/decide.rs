@@ -1,0 +1,190 @@
+//! What the handle adds to the engine: time, chance, the lock, and who is told.
+
+use std::time::Instant;
+
+use super::CircuitBreaker;
+use crate::breaker::circuit::{Admission, Circuit, Refusal};
+use crate::breaker::config::CircuitConfig;
+use crate::breaker::guard::Whose;
+use crate::breaker::state::{Change, Changes};
+use crate::breaker::tick::Tick;
+use crate::clock;
+use crate::error::CarriesRejection;
+use crate::name::Name;
+use crate::observe::Event;
+use crate::outcome::{Classify, Outcome};
+use crate::rejection::{Rejection, RejectionKind};
+
+impl CircuitBreaker {
+    /// Refuses what would be refused for certain.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(in crate::breaker) fn check(&self, whose: &impl Whose) -> Result<(), Rejection> {
+        if self.0.cell.passes_all() {
+            return Ok(());
+        }
+        self.check_closely(whose)
+    }
+
+    #[cfg(feature = "tower")]
+    #[cold]
+    fn check_closely(&self, whose: &impl Whose) -> Result<(), Rejection> {
+        let now = clock::now();
+        let (changes, refusal) = self.locked(|config, circuit| {
+            let changes = circuit.advance(config, now, sample);
+            let refusal = circuit.refusal(config, now).filter(|_| !config.observe_only);
+            if refusal.is_some() {
+                circuit.refused();
+            }
+            (changes, refusal)
+        });
+        self.tell_all(&changes, whose);
+        refusal.map_or(Ok(()), |refusal| Err(self.reject(refusal, whose)))
+    }
+
+    /// Nothing of a call that passes though it would have been refused will be counted.
+    #[inline]
+    pub(in crate::breaker) fn admit(
+        &self,
+        whose: &impl Whose,
+    ) -> Result<Option<Admission>, Rejection> {
+        match self.0.cell.glance(clock::now) {
+            Some(admission) => Ok(Some(admission)),
+            None => self.admit_closely(whose),
+        }
+    }
+
+    #[cold]
+    fn admit_closely(&self, whose: &impl Whose) -> Result<Option<Admission>, Rejection> {
+        let now = clock::now();
+        let (changes, admitted, observe_only) = self.locked(|config, circuit| {
+            let changes = circuit.advance(config, now, sample);
+            (changes, circuit.admit(config, now, sample), config.observe_only)
+        });
+        self.tell_all(&changes, whose);
+        match admitted {
+            Ok(admission) => Ok(Some(admission)),
+            Err(refusal) if observe_only => {
+                let rejection = self.rejection(refusal, whose);
+                self.0.family.listener.tell(|| Event::WouldReject(&rejection));
+                Ok(None)
+            }
+            Err(refusal) => Err(self.reject(refusal, whose)),
+        }
+    }
+
+    #[inline]
+    pub(in crate::breaker) fn record(
+        &self,
+        admission: Admission,
+        outcome: Outcome,
+        whose: &impl Whose,
+    ) {
+        let now = Tick::of(clock::now());
+        let changed = self.locked(|config, circuit| {
+            // Time alone does nothing to a circuit that lets all pass, and most do.
+            let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
+            let change = circuit.record_at(config, admission, outcome, now, sample);
+            (changes.is_some() || change.is_some()).then(|| (changes.unwrap_or_default(), change))
+        });
+        if let Some((changes, change)) = changed {
+            self.tell_all(&changes, whose);
+            self.tell(change, whose);
+        }
+    }
+
+    #[inline]
+    pub(super) fn locked<R>(&self, body: impl FnOnce(&CircuitConfig, &mut Circuit) -> R) -> R {
+        self.0.cell.with(&self.0.family.live, body)
+    }
+
+    /// Looks at the circuit as it is now.
+    pub(super) fn look<R>(
+        &self,
+        body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> R,
+    ) -> R {
+        let now = clock::now();
+        let (changes, result) = self.locked(|config, circuit| {
+            (circuit.advance(config, now, sample), body(config, circuit, now))
+        });
+        self.tell_all(&changes, &());
+        result
+    }
+
+    pub(super) fn change(
+        &self,
+        body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> Option<Change>,
+    ) {
+        let change = self.look(body);
+        self.tell(change, &());
+    }
+
+    fn tell_all(&self, changes: &Changes, whose: &impl Whose) {
+        for &change in changes.iter() {
+            self.tell(Some(change), whose);
+        }
+    }
+
+    /// Outside of the lock: a listener may use the breaker.
+    fn tell(&self, change: Option<Change>, whose: &impl Whose) {
+        let Some(Change { from, to, reason, retry_after }) = change else { return };
+        let family = &*self.0.family;
+        if family.listener.is_none() {
+            return;
+        }
+        let key = whose.name();
+        let (layer, key) = (family.name.as_str(), key.as_ref().map(Name::as_str));
+        family.listener.tell(|| Event::CircuitChanged {
+            layer,
+            key,
+            from,
+            to,
+            reason,
+            retry_after,
+        });
+    }
+
+    #[cold]
+    fn reject(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
+        let rejection = self.rejection(refusal, whose);
+        self.0.family.listener.tell(|| Event::Rejected(&rejection));
+        rejection
+    }
+
+    fn rejection(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
+        let name = self.0.family.name.clone();
+        let mut rejection = Rejection::new(RejectionKind::CircuitOpen, name);
+        if let Some(key) = whose.name() {
+            rejection = rejection.with_key(key);
+        }
+        if let (Some(observed), Some(limit)) = (refusal.observed, refusal.limit) {
+            rejection = rejection.with_observed(observed).with_limit(limit);
+        }
+        match refusal.retry_after {
+            Some(after) => rejection.with_retry_after(after),
+            None => rejection,
+        }
+    }
+}
+
+/// What a refusal from below means is not the classifier's to say. Of a caller that ran out of time
+/// nothing is known; it might as well have left.
+pub(in crate::breaker) fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
+    classifier: &C,
+    result: &Result<T, E>,
+) -> Outcome {
+    match result.as_ref().err().and_then(CarriesRejection::rejection) {
+        None => classifier.classify(result.as_ref()),
+        Some(rejection) => match rejection.kind() {
+            RejectionKind::TimedOut => Outcome::TimedOut,
+            RejectionKind::DeadlineExceeded => Outcome::Abandoned,
+            // Kept in the house: of the other side nothing is known.
+            _ => Outcome::NotReady(rejection.retry_hint()),
+        },
+    }
+}
+
+pub(super) fn sample() -> f64 {
+    use rand::RngExt;
+    rand::rng().random()
+}

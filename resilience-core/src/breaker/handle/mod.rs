@@ -1,0 +1,233 @@
+//! The handle that calls and people share.
+
+mod decide;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::breaker::builder::CircuitBreakerBuilder;
+use crate::breaker::cell::Cell;
+use crate::breaker::circuit::{CircuitSnapshot, SavedCircuit};
+use crate::breaker::config::CircuitConfig;
+use crate::breaker::guard::{Admitted, Guard};
+use crate::breaker::state::{CircuitState, IllegalTransition};
+use crate::clock;
+use crate::config::InvalidConfig;
+use crate::error::CarriesRejection;
+use crate::keyed::Entry;
+use crate::live::Live;
+use crate::name::Name;
+use crate::observe::Listener;
+use crate::outcome::Classify;
+use crate::rejection::Rejection;
+pub(super) use decide::outcome;
+use decide::sample;
+
+/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) makes one of its own
+/// with the same, live configuration.
+///
+/// ```
+/// use resilience_core::breaker::{CircuitBreaker, CircuitState};
+/// use resilience_core::outcome::AnyError;
+/// use resilience_core::Error;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), resilience_core::InvalidConfig> {
+/// let breaker = CircuitBreaker::builder().name("odds").consecutive_failures(2).build()?;
+/// for _ in 0..2 {
+///     let call = async { Err::<(), _>(Error::Service("down")) };
+///     assert!(breaker.call(AnyError, call).await.is_err());
+/// }
+/// assert_eq!(breaker.state(), CircuitState::Open);
+/// let refused = breaker.try_admit().unwrap_err();
+/// assert_eq!((refused.layer(), refused.observed()), ("odds", Some(2.into())));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreaker(Arc<Breaker>);
+
+struct Breaker {
+    family: Arc<Family>,
+    cell: Cell,
+}
+
+/// What a breaker and those made from it have in common.
+struct Family {
+    name: Name,
+    listener: Listener,
+    live: Arc<Live<CircuitConfig>>,
+}
+
+impl CircuitBreakerBuilder {
+    /// The breaker.
+    ///
+    /// # Errors
+    /// If a value is out of its bounds.
+    pub fn build(self) -> Result<CircuitBreaker, InvalidConfig> {
+        let live = Live::new(self.config()?);
+        let family = Family { name: self.name, listener: self.listener, live };
+        Ok(CircuitBreaker::of(Arc::new(family)))
+    }
+}
+
+impl CircuitBreaker {
+    /// Starts from the defaults of [`CircuitBreakerBuilder`].
+    pub fn builder() -> CircuitBreakerBuilder {
+        CircuitConfig::builder()
+    }
+
+    fn of(family: Arc<Family>) -> CircuitBreaker {
+        let cell = Cell::new(family.live.see());
+        CircuitBreaker(Arc::new(Breaker { family, cell }))
+    }
+
+    /// A closed circuit of its own, with the same name and listener, and the same configuration: a later
+    /// [`set_config`](CircuitBreaker::set_config) on either reaches both.
+    #[must_use]
+    pub fn fresh(&self) -> CircuitBreaker {
+        CircuitBreaker::of(self.0.family.clone())
+    }
+
+    /// Goes by other rules from now on, and with it all breakers that were made by `fresh`. Their states
+    /// stay; what was counted in windows starts anew if those are others.
+    pub fn set_config(&self, config: CircuitConfig) {
+        self.0.family.live.set(config);
+    }
+
+    /// What is in force.
+    #[cfg(feature = "tower")]
+    pub(super) fn config(&self) -> crate::live::Seen<CircuitConfig> {
+        self.0.family.live.see()
+    }
+
+    /// What rejections and events call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.family.name.as_str()
+    }
+
+    /// What it is now. A break that is over is over though nobody called since.
+    #[must_use]
+    pub fn state(&self) -> CircuitState {
+        self.look(|_, circuit, _| circuit.state())
+    }
+
+    /// What it is now, in numbers.
+    #[must_use]
+    pub fn snapshot(&self) -> CircuitSnapshot {
+        self.look(|config, circuit, now| circuit.snapshot(config, now))
+    }
+
+    /// Asks for a call.
+    ///
+    /// # Errors
+    /// If the circuit is open.
+    pub fn try_admit(&self) -> Result<Admitted, Rejection> {
+        let mut guard = Guard::new(self.clone(), ());
+        guard.admit()?;
+        Ok(Admitted(guard))
+    }
+
+    /// Runs `future` if the circuit lets it. Dropping the call abandons it.
+    ///
+    /// # Errors
+    /// The future's, or the refusal. What a refusal from below means is not asked of the classifier.
+    pub async fn call<T, E, C, F>(&self, classifier: C, future: F) -> Result<T, E>
+    where
+        E: CarriesRejection,
+        C: Classify<T, E>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let admitted = self.try_admit()?;
+        let result = future.await;
+        admitted.outcome(outcome(&classifier, &result));
+        result
+    }
+
+    /// Opens for a break, as if something had opened it.
+    pub fn open(&self) {
+        self.change(|config, circuit, now| circuit.open_now(config, now, sample()));
+    }
+
+    /// Lets probes pass before the break is over.
+    ///
+    /// # Errors
+    /// If it is not open.
+    pub fn half_open(&self) -> Result<(), IllegalTransition> {
+        let mut illegal = None;
+        self.change(|_, circuit, _| {
+            circuit.half_open().unwrap_or_else(|error| {
+                illegal = Some(error);
+                None
+            })
+        });
+        illegal.map_or(Ok(()), Err)
+    }
+
+    /// Closes, and remembers the breaks that there were.
+    pub fn close(&self) {
+        self.change(|_, circuit, now| circuit.close(now));
+    }
+
+    /// Refuses every call until told otherwise.
+    pub fn force_open(&self) {
+        self.change(|_, circuit, now| circuit.force_open(now, None));
+    }
+
+    /// Refuses every call for so long, and is half-open after that.
+    pub fn force_open_for(&self, length: Duration) {
+        let length = length.min(clock::MAX_WAIT);
+        self.change(|_, circuit, now| circuit.force_open(now, Some(length)));
+    }
+
+    /// Lets every call pass until told otherwise, and goes on counting.
+    pub fn force_closed(&self) {
+        self.change(|_, circuit, _| circuit.force_closed());
+    }
+
+    /// Lets every call pass until told otherwise, and counts nothing.
+    pub fn disable(&self) {
+        self.change(|_, circuit, _| circuit.disable());
+    }
+
+    /// Closes, and forgets everything.
+    pub fn reset(&self) {
+        self.change(|_, circuit, _| circuit.reset());
+    }
+
+    /// What is worth keeping over a restart.
+    #[must_use]
+    pub fn save(&self) -> SavedCircuit {
+        self.look(|_, circuit, now| circuit.save(now))
+    }
+
+    /// Goes on where the saved one was.
+    pub fn restore(&self, saved: SavedCircuit) {
+        self.look(|_, circuit, now| circuit.restore(saved, now));
+    }
+}
+
+impl Entry for CircuitBreaker {
+    fn is_pinned(&self, now: Instant) -> bool {
+        Arc::strong_count(&self.0) > 1 || self.locked(|_, circuit| circuit.is_pinned(now))
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let counts = 2 * size_of::<usize>();
+        let own = allocated(counts + size_of::<Breaker>());
+        own + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
+    }
+}
+
+/// What an allocator takes for so many bytes: a word more, in steps of two words.
+fn allocated(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16).max(32)
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

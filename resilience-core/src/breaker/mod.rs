@@ -1,0 +1,99 @@
+//! Not calling what is down.
+//!
+//! A service that fails is called again by everybody who was failed, and every one of those calls waits
+//! for its timeout. A circuit breaker watches how calls end. When too many fail it *opens*: calls are
+//! refused at once, for a break. Then it is *half-open*: a few probes pass, and decide whether it closes.
+//!
+//! - **What counts.** Failures that may pass ([`Outcome`](crate::Outcome): transient, timed out,
+//!   throttled). A permanent one is an answer, so the other side is up. *Not ready*, and what a layer
+//!   below refused, says nothing about it. A timeout belongs below the breaker, where it is a result; a
+//!   call that is dropped is ignored unless [`AbandonedPolicy`] says otherwise.
+//! - **When it opens.** Failures in a row, a share of failures over the last calls or the last seconds
+//!   ([`SlidingWindow`]), a share of slow calls; any of them, and several at once.
+//! - **For how long.** Longer each time, with jitter; good behaviour is remembered in its favour; a
+//!   server that says when to come back is not called before.
+//! - **How it closes.** Exactly as many probes as configured, never more. A result belongs to the state
+//!   in which its call was admitted; one from an earlier state decides nothing. A probe that hangs does
+//!   not keep it half-open for ever. A [ramp](CircuitBreakerBuilder::ramp) lets the traffic come back in
+//!   steps.
+//! - **By hand.** [`CircuitBreaker`] forces it open or closed, disables it, saves and restores it;
+//!   [`observe_only`](CircuitBreakerBuilder::observe_only) tells what it would do, and does not.
+//!
+//! A circuit per shard, host or tenant ([`CircuitBreakerLayer::per_key`]) is nearly always what is
+//! wanted: one circuit over ten shards makes one dead shard either invisible or everybody's outage.
+//!
+//! The layer belongs directly above the attempt's timeout, inside of retries and limits. It is always
+//! ready and clones the service below for each call. That is for two reasons: an open circuit refuses at
+//! once, though the service below be not ready, and a call is admitted when the service below *is*
+//! ready, so that nothing that happens while it waits makes the admission stale. A service that fails to
+//! become ready has failed.
+//!
+//! ```
+//! use std::time::Duration;
+//! use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer, SlidingWindow};
+//! use resilience_core::keyed::KeyedLimits;
+//! use resilience_core::timeout::TimeoutLayer;
+//! use tower::{BoxError, ServiceBuilder, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), BoxError> {
+//! let breaker = CircuitBreaker::builder()
+//!     .name("shards")
+//!     .failure_rate(0.5, SlidingWindow::time(Duration::from_secs(10)))
+//!     .consecutive_failures(5)
+//!     .build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(CircuitBreakerLayer::per_key(breaker, KeyedLimits::default(), |shard: &u32| *shard))
+//!     .layer(TimeoutLayer::new(Duration::from_secs(2))?)
+//!     .service(service_fn(async |shard: u32| match shard {
+//!         0 => Err(BoxError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))),
+//!         shard => Ok(shard),
+//!     }));
+//! for _ in 0..5 {
+//!     service.clone().oneshot(0).await.unwrap_err();
+//! }
+//! let refused = service.clone().oneshot(0).await.unwrap_err();
+//! assert!(refused.to_string().starts_with("shards: circuit open for `0` (5, limit 5), retry in "));
+//! assert_eq!(service.oneshot(1).await?, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod circuit;
+mod config;
+mod state;
+mod tick;
+pub mod window;
+
+#[cfg(feature = "tokio")]
+mod cell;
+#[cfg(feature = "tower")]
+mod future;
+#[cfg(feature = "tokio")]
+mod guard;
+#[cfg(feature = "tokio")]
+mod handle;
+#[cfg(feature = "tower")]
+mod layer;
+#[cfg(feature = "tower")]
+mod planned;
+#[cfg(feature = "tower")]
+mod service;
+
+pub use builder::CircuitBreakerBuilder;
+pub use circuit::{Admission, Circuit, CircuitSnapshot, Refusal, SavedCircuit};
+pub use config::{AbandonedPolicy, CircuitConfig, ProbeRule};
+pub use state::{Change, Changes, CircuitState, IllegalTransition, TransitionReason};
+pub use window::SlidingWindow;
+
+#[cfg(feature = "tower")]
+pub use future::ResponseFuture;
+#[cfg(feature = "tokio")]
+pub use guard::Admitted;
+#[cfg(feature = "tokio")]
+pub use handle::CircuitBreaker;
+#[cfg(feature = "tower")]
+pub use layer::CircuitBreakerLayer;
+#[cfg(feature = "tower")]
+pub use service::CircuitBreakerService;

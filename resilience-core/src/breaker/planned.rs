@@ -1,0 +1,33 @@
+//! A breaker in numbers, for the plan of the stack that it is a part of.
+
+use super::builder::CircuitBreakerBuilder;
+use super::handle::CircuitBreaker;
+use super::window::Span;
+use crate::name::Name;
+use crate::observe::Listener;
+use crate::shape::Breaking;
+
+impl CircuitBreakerBuilder {
+    /// What it is called, and whom it tells.
+    pub(crate) fn identity(&mut self) -> (&mut Name, &mut Listener) {
+        (&mut self.name, &mut self.listener)
+    }
+}
+
+impl CircuitBreaker {
+    pub(crate) fn planned(&self) -> Breaking {
+        let config = self.config();
+        let windows = config.detectors.iter().filter_map(|detector| {
+            match config.windows.get(detector.window)?.0 {
+                Span::Time { length, .. } => Some((length, detector.minimum)),
+                Span::Calls(_) => None,
+            }
+        });
+        Breaking {
+            windows: windows.collect(),
+            slow_after: config.slow_after,
+            shortest_break: config.break_.first,
+            max_half_open: config.max_half_open,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The calls of the last so long.
+
+use super::{Counts, Mark};
+use crate::breaker::tick::Tick;
+
+/// A ring of buckets. The first begins with the first call after the window was empty: which calls
+/// share a bucket then depends on the calls, and not on what the clock counts from.
+#[derive(Debug, Clone)]
+pub(in crate::breaker) struct TimeWindow {
+    buckets: Box<[Counts]>,
+    width: u64,
+    anchor: Tick,
+    /// The latest slot that has a call.
+    latest: u64,
+    /// Its bucket, and when that is over.
+    current: usize,
+    ends: Tick,
+    counts: Counts,
+}
+
+impl TimeWindow {
+    pub(super) fn new(width: u64, buckets: u32) -> TimeWindow {
+        let buckets = vec![Counts::default(); buckets as usize].into_boxed_slice();
+        TimeWindow {
+            buckets,
+            width,
+            anchor: Tick::NEVER,
+            latest: 0,
+            current: 0,
+            ends: Tick::LONG_AGO,
+            counts: Counts::default(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn record(&mut self, at: Tick, mark: Mark) {
+        if at >= self.ends {
+            self.turn_to(at);
+        }
+        self.buckets[self.current].add(mark);
+        self.counts.add(mark);
+    }
+
+    /// Goes on to the bucket of `at`, and forgets those that the window leaves behind.
+    #[cold]
+    fn turn_to(&mut self, at: Tick) {
+        let slot = self.slot(at);
+        if self.counts.calls == 0 || slot - self.latest >= self.len() {
+            self.buckets.fill(Counts::default());
+            (self.anchor, self.latest, self.counts) = (at, 0, Counts::default());
+        } else {
+            while self.latest < slot {
+                self.latest += 1;
+                let expired = std::mem::take(self.bucket(self.latest));
+                self.counts.take(expired);
+            }
+        }
+        self.current = self.index(self.latest);
+        self.ends = self.anchor.after_ns(self.width.saturating_mul(self.latest + 1));
+    }
+
+    /// What is in the window at `at`.
+    pub(super) fn counts_at(&self, at: Tick) -> Counts {
+        let ahead = self.slot(at) - self.latest;
+        if ahead >= self.len() {
+            return Counts::default();
+        }
+        let mut counts = self.counts;
+        for slot in self.latest + 1..=self.latest + ahead {
+            counts.take(self.buckets[self.index(slot)]);
+        }
+        counts
+    }
+
+    /// What is in the window at the latest call.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
+    /// A call that is told of late, or by a thread whose clock was read earlier, is one of the latest.
+    fn slot(&self, at: Tick) -> u64 {
+        (at.since(self.anchor) / self.width).max(self.latest)
+    }
+
+    fn len(&self) -> u64 {
+        self.buckets.len() as u64
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is less than the length")]
+    fn index(&self, slot: u64) -> usize {
+        (slot % self.len()) as usize
+    }
+
+    fn bucket(&mut self, slot: u64) -> &mut Counts {
+        &mut self.buckets[self.index(slot)]
+    }
+}

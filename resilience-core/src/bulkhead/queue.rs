@@ -1,0 +1,443 @@
+//! Who waits, and who is next.
+//!
+//! A bounded line. Everybody in it can be found, served, turned out or leave in constant time, also
+//! from the middle: a hundred thousand cancelled waiters are a hundred thousand small steps.
+//!
+//! Who is next depends on the [`QueueOrder`]. Whoever it is, nobody is served before them: a call that
+//! needs many permits is not starved by small ones that would fit beside it.
+//!
+//! A waiter that was granted its permits, or turned out, keeps its slot until it asks or leaves; that
+//! is how it learns of it. So a permit that was granted to a waiter that is cancelled before it hears
+//! of it comes back from [`Queue::leave`], and goes to the next.
+//!
+//! ```
+//! use resilience_core::bulkhead::{Denied, PermitLedger, Queue, QueueOrder};
+//!
+//! let now = resilience_core::clock::now();
+//! let ledger = PermitLedger::new(1);
+//! let mut queue = Queue::new();
+//! let out = ledger.try_take(1)?;
+//! assert_eq!(ledger.take_or_wait(1).unwrap_err(), Denied::Full);
+//! let joined = queue.join(1, "a waiter", 10, QueueOrder::Fifo, now).expect("there is room for ten");
+//! assert!(ledger.release(out), "somebody waits");
+//! let served = queue.serve(QueueOrder::Fifo, || now, |cost| ledger.take_next(cost));
+//! assert_eq!(served, Some("a waiter"));
+//! let granted = queue.ask(&joined.ticket, |_| {}).expect("it was served")?;
+//! assert_eq!(granted.permits(), 1);
+//! # Ok::<_, Denied>(())
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::ledger::{Charge, Denied};
+
+/// Who of those that wait is next.
+///
+/// First come, first served is fair, and under a standing overload it is fair to nobody: everybody
+/// waits for as long as they can bear, and is served just before they give up. Serving the newest
+/// first lets most be served at once and the rest give up, which is why Facebook's servers turn to it
+/// while a queue stands ("adaptive LIFO", Maurer, *Fail at Scale*, ACM Queue 13(8), 2015).
+///
+/// When the queue is full and the newest are served first, the oldest makes room for a newcomer: it is
+/// the one that would be served last. In order of arrival it is the newcomer that finds no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum QueueOrder {
+    /// In the order of arrival.
+    #[default]
+    Fifo,
+    /// The newest first, always. A burst is enough to make the first of it the last.
+    NewestFirst,
+    /// In the order of arrival, until the queue has not been empty for so long; then the newest first,
+    /// until it is empty again. Facebook's servers use 100 ms.
+    NewestFirstAfter(Duration),
+}
+
+/// A place in a [`Queue`], until it is [left](Queue::leave) or [asked](Queue::ask) with an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket {
+    id: u64,
+    slot: u32,
+}
+
+/// A place was found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Joined<T> {
+    /// The place.
+    pub ticket: Ticket,
+    /// Who lost theirs for it, and is to be told.
+    pub turned_out: Option<T>,
+}
+
+/// How a waiter stood when it [left](Queue::leave).
+#[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "who left must give back what there is to give back")]
+pub enum Left<T> {
+    /// It was still waiting. Others may have waited behind it.
+    Waiting(T),
+    /// It had been granted its permits.
+    Granted(Charge),
+    /// It had been turned out.
+    TurnedOut(Denied),
+}
+
+/// Those that wait for permits, each with a `T` to tell them by.
+#[derive(Debug)]
+pub struct Queue<T> {
+    slots: Vec<Slot<T>>,
+    /// The first of the free slots, which are chained by `newer`.
+    free: u32,
+    oldest: u32,
+    newest: u32,
+    waiting: usize,
+    /// Slots that are not free.
+    taken: usize,
+    next_id: u64,
+    /// Since when somebody has always been waiting. Of the past, if nobody is.
+    standing_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    id: u64,
+    cost: u32,
+    older: u32,
+    newer: u32,
+    place: Place<T>,
+}
+
+#[derive(Debug)]
+enum Place<T> {
+    Free,
+    Waiting(T),
+    Granted(Charge),
+    TurnedOut(Denied),
+}
+
+const NONE: u32 = u32::MAX;
+
+/// So many slots are kept for the next queue when this one is empty.
+const KEPT: usize = 64;
+
+impl<T> Queue<T> {
+    /// Nobody waits.
+    #[must_use]
+    pub const fn new() -> Queue<T> {
+        Queue {
+            slots: Vec::new(),
+            free: NONE,
+            oldest: NONE,
+            newest: NONE,
+            waiting: 0,
+            taken: 0,
+            next_id: 0,
+            standing_since: None,
+        }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether nobody does.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Whether nobody waits, nor has yet to hear that it was served.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Bytes that the slots take.
+    #[must_use]
+    pub const fn heap_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<T>>()
+    }
+
+    /// Joins the line with a need of `cost` permits, if not more than `most` wait then.
+    ///
+    /// # Errors
+    /// If the line is full, and the order does not make the oldest give way.
+    pub fn join(
+        &mut self,
+        cost: u32,
+        value: T,
+        most: u32,
+        order: QueueOrder,
+        now: Instant,
+    ) -> Result<Joined<T>, Denied> {
+        let full = self.waiting >= most as usize;
+        let gives_way = most > 0 && self.newest_first(order, || now);
+        if full && !gives_way || self.taken >= NONE as usize {
+            return Err(Denied::Full);
+        }
+        if self.is_empty() {
+            self.standing_since = Some(now);
+        }
+        let turned_out = if full { self.turn_out(self.oldest, Denied::Full) } else { None };
+        Ok(Joined { ticket: self.append(cost, value), turned_out })
+    }
+
+    /// Serves who is next: `take` says whether their permits are there. Who is returned was granted
+    /// them, or turned out because [they never will be](Denied::Never), and is to be told. `None` if
+    /// nobody is next, or whoever is has to wait on.
+    pub fn serve(
+        &mut self,
+        order: QueueOrder,
+        now: impl FnOnce() -> Instant,
+        take: impl FnOnce(u32) -> Result<Charge, Denied>,
+    ) -> Option<T> {
+        let next = if self.newest_first(order, now) { self.newest } else { self.oldest };
+        match take(self.slot(next)?.cost) {
+            Ok(charge) => self.settle(next, Place::Granted(charge)),
+            Err(Denied::Never) => self.turn_out(next, Denied::Never),
+            Err(Denied::Full) => None,
+        }
+    }
+
+    /// Whether the holder of `ticket` was served (with a charge) or turned out. If so, its place is
+    /// gone; if not, `renew` may change what it is told by.
+    pub fn ask(
+        &mut self,
+        ticket: &Ticket,
+        renew: impl FnOnce(&mut T),
+    ) -> Option<Result<Charge, Denied>> {
+        if let Some(Slot { place: Place::Waiting(value), .. }) = self.slot_of(ticket) {
+            renew(value);
+            return None;
+        }
+        Some(self.clear(ticket).unwrap_or(Err(Denied::Full)))
+    }
+
+    /// Leaves the line, or hears at last what became of the wait. `None` for a ticket that is void.
+    #[must_use = "a charge goes back to the ledger"]
+    pub fn leave(&mut self, ticket: &Ticket) -> Option<Left<T>> {
+        let waiting = matches!(self.slot_of(ticket)?.place, Place::Waiting(_));
+        let value = if waiting { self.turn_out(ticket.slot, Denied::Full) } else { None };
+        let answer = self.clear(ticket)?;
+        Some(match (value, answer) {
+            (Some(value), _) => Left::Waiting(value),
+            (None, Ok(charge)) => Left::Granted(charge),
+            (None, Err(why)) => Left::TurnedOut(why),
+        })
+    }
+
+    /// Whether the newest is next.
+    fn newest_first(&self, order: QueueOrder, now: impl FnOnce() -> Instant) -> bool {
+        match order {
+            QueueOrder::Fifo => false,
+            QueueOrder::NewestFirst => true,
+            QueueOrder::NewestFirstAfter(standing) => self
+                .standing_since
+                .filter(|_| !self.is_empty())
+                .is_some_and(|since| now().saturating_duration_since(since) > standing),
+        }
+    }
+
+    fn append(&mut self, cost: u32, value: T) -> Ticket {
+        let id = self.next_id;
+        self.next_id += 1;
+        let slot = Slot { id, cost, older: self.newest, newer: NONE, place: Place::Waiting(value) };
+        let at = self.place(slot);
+        match self.slot_mut(self.newest) {
+            Some(newest) => newest.newer = at,
+            None => self.oldest = at,
+        }
+        self.newest = at;
+        self.waiting += 1;
+        Ticket { id, slot: at }
+    }
+
+    /// Puts `slot` into a free place.
+    fn place(&mut self, slot: Slot<T>) -> u32 {
+        self.taken += 1;
+        let at = self.free;
+        if let Some(free) = self.slot_mut(at) {
+            let next = free.newer;
+            *free = slot;
+            self.free = next;
+            return at;
+        }
+        self.slots.push(slot);
+        // `join` has seen that there are fewer.
+        u32::try_from(self.slots.len() - 1).unwrap_or(NONE)
+    }
+
+    fn turn_out(&mut self, at: u32, why: Denied) -> Option<T> {
+        self.settle(at, Place::TurnedOut(why))
+    }
+
+    /// Takes a waiter out of the line and leaves `place` for it to find.
+    fn settle(&mut self, at: u32, place: Place<T>) -> Option<T> {
+        let slot = self.slot_mut(at)?;
+        let before = std::mem::replace(&mut slot.place, place);
+        let (older, newer) = (slot.older, slot.newer);
+        match self.slot_mut(older) {
+            Some(slot) => slot.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.slot_mut(newer) {
+            Some(slot) => slot.older = older,
+            None => self.newest = older,
+        }
+        self.waiting -= 1;
+        if let Place::Waiting(value) = before { Some(value) } else { None }
+    }
+
+    /// Frees the slot of a ticket that waits no more.
+    fn clear(&mut self, ticket: &Ticket) -> Option<Result<Charge, Denied>> {
+        let free = self.free;
+        let slot = self.slot_of(ticket)?;
+        slot.newer = free;
+        let place = std::mem::replace(&mut slot.place, Place::Free);
+        self.free = ticket.slot;
+        self.taken -= 1;
+        if self.taken == 0 && self.slots.capacity() > KEPT {
+            (self.slots, self.free) = (Vec::new(), NONE);
+        }
+        match place {
+            Place::Granted(charge) => Some(Ok(charge)),
+            Place::TurnedOut(why) => Some(Err(why)),
+            Place::Free | Place::Waiting(_) => None,
+        }
+    }
+
+    fn slot(&self, at: u32) -> Option<&Slot<T>> {
+        self.slots.get(at as usize)
+    }
+
+    fn slot_mut(&mut self, at: u32) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(at as usize)
+    }
+
+    /// The slot, if it is still this ticket's.
+    fn slot_of(&mut self, ticket: &Ticket) -> Option<&mut Slot<T>> {
+        let of_ticket =
+            |slot: &&mut Slot<T>| slot.id == ticket.id && !matches!(slot.place, Place::Free);
+        self.slot_mut(ticket.slot).filter(of_ticket)
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Queue<T> {
+        Queue::new()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+    use crate::bulkhead::PermitLedger;
+    use crate::clock;
+
+    const MANY: u32 = 1_000_000;
+
+    fn fill(queue: &mut Queue<u32>, costs: &[u32], order: QueueOrder) -> Vec<Ticket> {
+        let now = clock::now();
+        let join = |(id, &cost)| queue.join(cost, id, MANY, order, now).unwrap().ticket;
+        (0..).zip(costs).map(join).collect()
+    }
+
+    fn serve(queue: &mut Queue<u32>, order: QueueOrder, ledger: &PermitLedger) -> Vec<u32> {
+        let now = clock::now();
+        std::iter::from_fn(|| queue.serve(order, || now, |cost| ledger.take_next(cost))).collect()
+    }
+
+    #[test]
+    fn a_big_head_is_not_passed_by_small_ones() {
+        let (mut queue, ledger) = (Queue::new(), PermitLedger::new(3));
+        let first = ledger.try_take(2).unwrap();
+        let tickets = fill(&mut queue, &[2, 1, 1], QueueOrder::Fifo);
+        assert!(serve(&mut queue, QueueOrder::Fifo, &ledger).is_empty());
+        ledger.release(first);
+        assert_eq!(serve(&mut queue, QueueOrder::Fifo, &ledger), [0, 1]);
+        assert_eq!(queue.ask(&tickets[2], |_| {}), None);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn the_newest_come_first_only_once_the_queue_stands() {
+        let (start, standing) = (clock::now(), Duration::from_millis(100));
+        let order = QueueOrder::NewestFirstAfter(standing);
+        let (mut queue, ledger) = (Queue::new(), PermitLedger::new(MANY));
+        let join = |queue: &mut Queue<u64>, at_ms| {
+            let now = start + Duration::from_millis(at_ms);
+            queue.join(1, at_ms, 3, order, now).map(|joined| joined.turned_out)
+        };
+        let serve = |queue: &mut Queue<u64>, at_ms| {
+            let now = || start + Duration::from_millis(at_ms);
+            queue.serve(order, now, |cost| ledger.take_next(cost))
+        };
+        for at in [0, 50, 60] {
+            assert_eq!(join(&mut queue, at), Ok(None));
+        }
+        assert_eq!(join(&mut queue, 70), Err(Denied::Full), "the newcomer finds no place");
+        assert_eq!(serve(&mut queue, 100), Some(0));
+        // Somebody has been waiting for more than 100 ms, though nobody who is there has.
+        assert_eq!(serve(&mut queue, 101), Some(60));
+        assert_eq!(join(&mut queue, 110), Ok(None));
+        assert_eq!(join(&mut queue, 120), Ok(None));
+        assert_eq!(join(&mut queue, 130), Ok(Some(50)), "the oldest gives way");
+        for newest in [130, 120, 110] {
+            assert_eq!(serve(&mut queue, 140), Some(newest));
+        }
+        // It was empty, so it is no standing queue.
+        for at in [150, 160] {
+            assert_eq!(join(&mut queue, at), Ok(None));
+        }
+        assert_eq!(serve(&mut queue, 170), Some(150));
+    }
+
+    #[test]
+    fn a_queue_of_no_length_takes_nobody() {
+        for order in [QueueOrder::Fifo, QueueOrder::NewestFirst] {
+            let mut queue = Queue::new();
+            assert!(queue.join(1, (), 0, order, clock::now()).is_err());
+            assert!(queue.is_idle());
+        }
+    }
+
+    #[test]
+    fn who_can_never_be_served_is_turned_out_and_hears_of_it() {
+        let (mut queue, ledger) = (Queue::new(), PermitLedger::new(3));
+        let tickets = fill(&mut queue, &[3, 1], QueueOrder::Fifo);
+        ledger.resize(2);
+        assert_eq!(serve(&mut queue, QueueOrder::Fifo, &ledger), [0, 1]);
+        assert_eq!(queue.ask(&tickets[0], |_| {}), Some(Err(Denied::Never)));
+        assert!(matches!(queue.leave(&tickets[1]), Some(Left::Granted(_))));
+        assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_one_place_and_slots_are_used_again() {
+        let mut queue = Queue::new();
+        let tickets = fill(&mut queue, &[1, 1, 1], QueueOrder::Fifo);
+        assert_eq!(queue.leave(&tickets[1]), Some(Left::Waiting(1)));
+        let again = fill(&mut queue, &[1], QueueOrder::Fifo);
+        assert_eq!(again[0].slot, tickets[1].slot);
+        assert_eq!(queue.leave(&tickets[1]), None, "somebody else's now");
+        assert_eq!(queue.ask(&tickets[1], |_| {}), Some(Err(Denied::Full)));
+        assert_eq!((queue.len(), queue.slots.len()), (3, 3));
+    }
+
+    #[test]
+    fn a_crowd_that_left_leaves_no_memory_behind() {
+        let mut queue = Queue::new();
+        let tickets = fill(&mut queue, &vec![1; 100_000], QueueOrder::Fifo);
+        assert!(queue.heap_bytes() >= 100_000 * size_of::<Slot<u32>>());
+        // From the middle outwards, which a list that is searched would take hours for.
+        for at in (0..50_000).rev() {
+            assert!(queue.leave(&tickets[at]).is_some());
+            assert!(queue.leave(&tickets[99_999 - at]).is_some());
+        }
+        assert!(queue.is_idle());
+        assert!(queue.heap_bytes() <= KEPT * size_of::<Slot<u32>>());
+    }
+}

@@ -1,0 +1,84 @@
+//! A store in the making.
+
+use std::time::Duration;
+
+use super::limits::KeyedLimits;
+use super::store::Keyed;
+use super::{Entry, Key};
+use crate::config::InvalidConfig;
+use crate::name::Name;
+use crate::observe::{Listen, Listener};
+
+/// A [`Keyed`] store in the making. See [`KeyedLimits::default`] for the defaults.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct KeyedBuilder {
+    max_keys: usize,
+    max_bytes: usize,
+    idle: Duration,
+    name: Name,
+    listener: Listener,
+}
+
+impl KeyedBuilder {
+    pub(super) fn new(limits: KeyedLimits) -> KeyedBuilder {
+        KeyedBuilder {
+            max_keys: limits.max_keys(),
+            max_bytes: limits.max_bytes(),
+            idle: limits.idle(),
+            name: Name::from_static("keyed"),
+            listener: Listener::default(),
+        }
+    }
+
+    /// The most keys.
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    /// The most bytes, keys and states and the store's own included.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// A key that nobody asked for in so long is let go.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// All three at once.
+    pub fn limits(mut self, limits: KeyedLimits) -> Self {
+        self.max_keys = limits.max_keys();
+        self.max_bytes = limits.max_bytes();
+        self.idle = limits.idle();
+        self
+    }
+
+    /// What events call this store.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Tells this listener of [keys let go of](crate::observe::Event::KeyEvicted), on the call that did so,
+    /// outside of all locks.
+    pub fn listen(mut self, listener: impl Listen) -> Self {
+        self.listener = Listener::new(listener);
+        self
+    }
+
+    /// The store. `make` makes the state of a key that is new; see [`Keyed::new`].
+    ///
+    /// # Errors
+    /// If a limit is out of its bounds; see [`KeyedLimits::new`].
+    pub fn build<K: Key, T: Entry>(
+        self,
+        make: impl Fn(&K) -> T + Send + Sync + 'static,
+    ) -> Result<Keyed<K, T>, InvalidConfig> {
+        let limits = KeyedLimits::new(self.max_keys, self.max_bytes, self.idle)?;
+        Ok(Keyed::of(limits, self.name, self.listener, Box::new(make)))
+    }
+}

@@ -1,0 +1,118 @@
+//! What can be a key.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::{Key, allocated};
+use crate::name::Name;
+
+/// The two counts before what an `Arc` shares.
+const COUNTS: usize = 2 * size_of::<usize>();
+
+macro_rules! keys_by_display {
+    ($($key:ty),+) => {
+        $(impl Key for $key {
+            fn name(&self) -> Name {
+                self.to_string().into()
+            }
+        })+
+    };
+}
+keys_by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char);
+keys_by_display!(IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr);
+
+impl Key for &'static str {
+    fn name(&self) -> Name {
+        Name::from_static(self)
+    }
+}
+
+/// Its clones share the text: the cheapest to ask for by.
+impl Key for Arc<str> {
+    fn name(&self) -> Name {
+        self.clone().into()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        allocated(COUNTS + self.len())
+    }
+}
+
+impl Key for Name {
+    fn name(&self) -> Name {
+        self.clone()
+    }
+
+    /// As if it were not static.
+    fn heap_bytes(&self) -> usize {
+        allocated(COUNTS + self.as_str().len())
+    }
+}
+
+impl Key for String {
+    fn name(&self) -> Name {
+        self.clone().into()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        allocated(self.len())
+    }
+}
+
+/// The smallest to keep.
+impl Key for Box<str> {
+    fn name(&self) -> Name {
+        self.to_string().into()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        allocated(self.len())
+    }
+}
+
+/// Called by its digits, in hexadecimal: an identifier, a digest.
+impl<const N: usize> Key for [u8; N] {
+    fn name(&self) -> Name {
+        let digits = self.iter().fold(String::with_capacity(2 * N), |mut digits, byte| {
+            // A `String` takes whatever is written to it.
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        });
+        digits.into()
+    }
+}
+
+/// Called `a/b`: a tenant's endpoint, a shard of a table.
+impl<A: Key, B: Key> Key for (A, B) {
+    fn name(&self) -> Name {
+        format!("{}/{}", self.0.name(), self.1.name()).into()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes().saturating_add(self.1.heap_bytes())
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_people_call_them() {
+        assert_eq!(Key::name(&[0_u8, 0xab]).as_str(), "00ab");
+        assert_eq!(Key::name(&("a.example", 7_u8)).as_str(), "a.example/7");
+        assert_eq!(Key::name(&Box::<str>::from("x")).as_str(), "x");
+    }
+
+    #[test]
+    fn what_a_key_owns_is_what_malloc_takes() {
+        let text = "nineteen characters";
+        assert_eq!(String::from(text).heap_bytes(), 32);
+        assert_eq!(Box::<str>::from(text).heap_bytes(), 32);
+        assert_eq!(Arc::<str>::from(text).heap_bytes(), 48);
+        assert_eq!((Arc::<str>::from(text), 1_u64).heap_bytes(), 48);
+        assert_eq!(String::new().heap_bytes(), 0);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a store may grow to.
+
+use std::time::Duration;
+
+use crate::config::{self, InvalidConfig};
+
+/// What a [`Keyed`](super::Keyed) store may grow to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyedLimits {
+    max_keys: usize,
+    max_bytes: usize,
+    idle: Duration,
+}
+
+impl KeyedLimits {
+    /// The fewest bytes that a store can be bounded by: 16 KiB.
+    pub const MIN_BYTES: usize = 16 << 10;
+
+    /// - `max_keys`: the most keys; from 1 to 4 billion.
+    /// - `max_bytes`: the most bytes, of keys, states, the store's own structures and the allocator's
+    ///   rounding together; at least [`MIN_BYTES`](Self::MIN_BYTES).
+    /// - `idle`: a key that nobody asked for in so long is let go; more than zero and at most a year.
+    ///   Kept to a hundredth and three milliseconds: never earlier, and not seen again after that.
+    ///
+    /// # Errors
+    /// If one is out of its bounds.
+    pub fn new(
+        max_keys: usize,
+        max_bytes: usize,
+        idle: Duration,
+    ) -> Result<KeyedLimits, InvalidConfig> {
+        if max_keys == 0 || u32::try_from(max_keys).is_err() {
+            return Err(InvalidConfig::new("max_keys", max_keys, "between 1 and 4294967295"));
+        }
+        if max_bytes < Self::MIN_BYTES {
+            return Err(InvalidConfig::new("max_bytes", max_bytes, "at least 16384"));
+        }
+        config::wait("idle", idle)?;
+        Ok(KeyedLimits { max_keys, max_bytes, idle })
+    }
+
+    /// The most keys.
+    #[must_use]
+    pub const fn max_keys(&self) -> usize {
+        self.max_keys
+    }
+
+    /// The most bytes.
+    #[must_use]
+    pub const fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// How long a key is kept that nobody asks for.
+    #[must_use]
+    pub const fn idle(&self) -> Duration {
+        self.idle
+    }
+}
+
+impl Default for KeyedLimits {
+    /// 100,000 keys, 64 MiB, ten minutes.
+    fn default() -> KeyedLimits {
+        KeyedLimits { max_keys: 100_000, max_bytes: 64 << 20, idle: Duration::from_secs(600) }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_named() {
+        let second = Duration::from_secs(1);
+        let field = |limits: Result<KeyedLimits, InvalidConfig>| limits.unwrap_err().field();
+        assert_eq!(field(KeyedLimits::new(0, 1 << 20, second)), "max_keys");
+        assert_eq!(field(KeyedLimits::new(usize::MAX, 1 << 20, second)), "max_keys");
+        assert_eq!(field(KeyedLimits::new(1, KeyedLimits::MIN_BYTES - 1, second)), "max_bytes");
+        assert_eq!(field(KeyedLimits::new(1, 1 << 20, Duration::ZERO)), "idle");
+        assert_eq!(field(KeyedLimits::new(1, 1 << 20, Duration::MAX)), "idle");
+        assert!(KeyedLimits::new(1, KeyedLimits::MIN_BYTES, second).is_ok());
+    }
+}

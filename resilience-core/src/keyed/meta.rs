@@ -1,0 +1,138 @@
+//! All that is known of a key besides itself, in one word.
+//!
+//! ```text
+//! | last used, 36 bits | size, 8 | frequency, 3 | hash, 17 |
+//! ```
+//!
+//! A word for each key instead of four fields is what keeps a small state below 128 bytes.
+
+const HASH_BITS: u32 = 17;
+const FREQUENCY_BITS: u32 = 3;
+const SIZE_BITS: u32 = 8;
+const FREQUENCY_AT: u32 = HASH_BITS;
+const SIZE_AT: u32 = FREQUENCY_AT + FREQUENCY_BITS;
+const USED_AT: u32 = SIZE_AT + SIZE_BITS;
+
+const HASH: u64 = (1 << HASH_BITS) - 1;
+const MAX_FREQUENCY: u64 = (1 << FREQUENCY_BITS) - 1;
+const ONE_MORE: u64 = 1 << FREQUENCY_AT;
+
+/// The last tick that can be told.
+pub(super) const MAX_TICK: u64 = u64::MAX >> USED_AT;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meta(u64);
+
+impl Meta {
+    /// A key that is new: it was asked for once.
+    pub(super) fn new(hash: u64, size: SizeClass, tick: u64) -> Meta {
+        Meta(hash & HASH | u64::from(size.0) << SIZE_AT | tick << USED_AT)
+    }
+
+    /// The part of the hash that places it in its shard's index.
+    #[inline]
+    pub(super) fn hash(self) -> u64 {
+        self.0 & HASH
+    }
+
+    /// The same part of a whole hash.
+    #[inline]
+    pub(super) fn part_of(hash: u64) -> u64 {
+        hash & HASH
+    }
+
+    /// How often it was asked for again, as far as it was not forgotten.
+    #[inline]
+    pub(super) fn frequency(self) -> u64 {
+        self.0 >> FREQUENCY_AT & MAX_FREQUENCY
+    }
+
+    pub(super) fn size(self) -> SizeClass {
+        SizeClass((self.0 >> SIZE_AT & 0xff) as u8)
+    }
+
+    #[inline]
+    pub(super) fn used(self) -> u64 {
+        self.0 >> USED_AT
+    }
+
+    /// Asked for again. Time does not run backwards, though callers come in any order.
+    #[inline]
+    pub(super) fn touch(&mut self, tick: u64) {
+        let frequency = if self.frequency() < MAX_FREQUENCY { ONE_MORE } else { 0 };
+        let used = self.used().max(tick) << USED_AT;
+        self.0 = used | ((self.0 & !(u64::MAX << USED_AT)) + frequency);
+    }
+
+    /// Asked for once less.
+    pub(super) fn cool(&mut self) {
+        if self.frequency() > 0 {
+            self.0 -= ONE_MORE;
+        }
+    }
+}
+
+/// Bytes, rounded up: exact in sixteens up to 256, to an eighth above. Saturates at hundreds of
+/// gigabytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SizeClass(u8);
+
+impl SizeClass {
+    pub(super) fn of(bytes: usize) -> SizeClass {
+        let units = bytes.div_ceil(16) as u64;
+        if units < 16 {
+            return SizeClass(units as u8);
+        }
+        // Four significant bits, the first of which is not kept.
+        let shift = units.ilog2() - 3;
+        let rounded = ((units - 1) >> shift) + 1;
+        let (rounded, shift) = if rounded == 16 { (8, shift + 1) } else { (rounded, shift) };
+        let class = 16 + u64::from(shift - 1) * 8 + (rounded - 8);
+        SizeClass(u8::try_from(class).unwrap_or(u8::MAX))
+    }
+
+    pub(super) fn bytes(self) -> u64 {
+        let class = u64::from(self.0);
+        if class < 16 {
+            return class * 16;
+        }
+        let (shift, rest) = ((class - 16) / 8 + 1, (class - 16) % 8);
+        ((8 + rest) << shift) * 16
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_touch_each_other() {
+        let mut meta = Meta::new(u64::MAX, SizeClass::of(80), 5);
+        for _ in 0..20 {
+            meta.touch(MAX_TICK);
+        }
+        meta.touch(3);
+        assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, 7, MAX_TICK));
+        assert_eq!(meta.size().bytes(), 80);
+        for left in [6, 5, 4, 3, 2, 1, 0, 0] {
+            meta.cool();
+            assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, left, MAX_TICK));
+        }
+        assert_eq!(Meta::new(0, SizeClass::of(usize::MAX), 0).size(), SizeClass(u8::MAX));
+    }
+
+    #[test]
+    fn a_size_is_never_less_and_hardly_more() {
+        let mut before = SizeClass(0);
+        for bytes in (0..100_000).chain([1 << 20, (1 << 20) + 1, (1 << 33) - 7]) {
+            let class = SizeClass::of(bytes);
+            let (bytes, rounded) = (bytes as u64, class.bytes());
+            assert!(rounded >= bytes && class.0 >= before.0, "{bytes}: {class:?}");
+            assert!(
+                rounded <= bytes.div_ceil(16) * 16 + if bytes <= 256 { 0 } else { bytes / 8 + 16 }
+            );
+            before = class;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! One bounded store behind everything that is kept for each key.
+//!
+//! A breaker for each host and a limit for each tenant are a map, and its keys come from outside. Maps of
+//! policies usually grow for ever, or are swept all at once, or are caches, which forget the wrong
+//! things: an open circuit, a permit that is out, the first failures of a key that is new. [`Keyed`] is
+//! made for states:
+//!
+//! - at most so many keys **and** so many bytes, its own structures and the allocator's rounding
+//!   included, at every instant;
+//! - a key that nobody asks for is let go after an idle time, by the caller's `now`;
+//! - for a key that is new, room is made by the least useful of a few that are looked at. Keys that
+//!   are asked for again are kept over those that came once, so a flood of new ones replaces itself;
+//! - what is [pinned](Entry::is_pinned) is never let go of. If all that is in reach is pinned, the new
+//!   key shares one **overflow** state with all others in that situation: calls are still limited,
+//!   together, and counted ([`KeyedSnapshot::overflowed`]);
+//! - all of this happens on the calls themselves, in bounded steps: no task, no sweep, no rehash of
+//!   everything.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use std::time::Duration;
+//! use resilience_core::keyed::{Entry, Keyed};
+//!
+//! #[derive(Clone, Default)]
+//! struct Calls(Arc<AtomicU64>);
+//! impl Entry for Calls {
+//!     fn heap_bytes(&self) -> usize {
+//!         resilience_core::keyed::allocated(24) // an `Arc` counts in 16 bytes
+//!     }
+//! }
+//!
+//! let calls = Keyed::builder()
+//!     .max_keys(10_000)
+//!     .idle(Duration::from_secs(60))
+//!     .build(|_host: &&'static str| Calls::default())?;
+//! let now = resilience_core::clock::now();
+//! calls.with(&"a.example", now, |calls| calls.0.fetch_add(1, Ordering::Relaxed));
+//! assert_eq!(calls.with(&"a.example", now, |calls| calls.0.load(Ordering::Relaxed)), 1);
+//! // Nobody asks for two minutes: it begins anew.
+//! let later = now + Duration::from_secs(120);
+//! assert_eq!(calls.with(&"a.example", later, |calls| calls.0.load(Ordering::Relaxed)), 0);
+//! # Ok::<_, resilience_core::InvalidConfig>(())
+//! ```
+
+mod allocation;
+mod key;
+
+#[cfg(feature = "tokio")]
+mod bounds;
+#[cfg(feature = "tokio")]
+mod builder;
+#[cfg(feature = "tokio")]
+mod index;
+#[cfg(feature = "tokio")]
+mod limits;
+#[cfg(feature = "tokio")]
+mod meta;
+#[cfg(feature = "tokio")]
+#[cfg(feature = "tokio")]
+mod shard;
+#[cfg(feature = "tokio")]
+mod snapshot;
+#[cfg(feature = "tokio")]
+mod store;
+#[cfg(feature = "tokio")]
+mod ticks;
+
+use std::hash::Hash;
+use std::time::Instant;
+
+use crate::name::Name;
+
+pub use allocation::allocated;
+
+#[cfg(feature = "tokio")]
+pub use builder::KeyedBuilder;
+#[cfg(feature = "tokio")]
+pub use limits::KeyedLimits;
+#[cfg(feature = "tokio")]
+pub use snapshot::KeyedSnapshot;
+#[cfg(feature = "tokio")]
+pub use store::Keyed;
+
+/// What state can be kept for: a host, a tenant, a shard.
+///
+/// `Eq` is asked under a lock of the store: it compares, and calls nobody. `Hash` and `Clone` are not.
+pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
+    /// What people call it. Asked for when there is something to tell.
+    fn name(&self) -> Name;
+
+    /// Bytes that a clone of it owns outside of itself, which count towards the store's bound. See
+    /// [`allocated`].
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// State that is kept for a key: a handle whose clones share it.
+pub trait Entry: Clone + Send + Sync + 'static {
+    /// Whether it must not be let go of at `now`: an open circuit, a permit that is out, a handle
+    /// that somebody still holds.
+    ///
+    /// Asked under a lock of the store, only when it would otherwise be let go: it looks, and calls
+    /// nobody.
+    fn is_pinned(&self, now: Instant) -> bool {
+        let _ = now;
+        false
+    }
+
+    /// Bytes that it owns outside of itself, which count towards the store's bound. Asked once, when
+    /// it is put there. See [`allocated`].
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Why a store let go of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EvictionReason {
+    /// Nobody asked for it for longer than the idle time.
+    Idle,
+    /// Room was needed for another.
+    Capacity,
+}

@@ -1,0 +1,281 @@
+//! The shards together: who is asked, who makes room, and who is told.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use foldhash::quality::RandomState;
+use parking_lot::Mutex;
+
+use super::bounds::Bounds;
+use super::builder::KeyedBuilder;
+use super::limits::KeyedLimits;
+use super::meta::SizeClass;
+use super::shard::{Evicted, Newcomer, Offer, Shard};
+use super::snapshot::KeyedSnapshot;
+use super::ticks::{At, Ticks};
+use super::{Entry, Key, allocated};
+use crate::name::Name;
+use crate::observe::{Event, Listener};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Keys in a shard of a full store: so far below the most that one never is full before the store.
+const KEYS_A_SHARD: usize = 160;
+/// The shards that one call looks for room in, and the fewest there are: a small store is exact.
+const REACH: usize = 4;
+/// Idle keys that one chore lets go of, at most.
+const SWEPT: usize = 8;
+
+/// One miss in so many does a chore.
+const MISSES_A_CHORE: u64 = 4;
+
+type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
+
+/// A bounded store of states by key. Clones share it.
+///
+/// Lookups hash with a seed of the store's own, so keys from outside cannot be chosen to collide; and a
+/// collision costs at most a search of one shard.
+pub struct Keyed<K, T>(Arc<Inner<K, T>>);
+
+struct Inner<K, T> {
+    shards: Box<[Aligned<K, T>]>,
+    hasher: RandomState,
+    ticks: Ticks,
+    bounds: Bounds,
+    make: Make<K, T>,
+    /// The state of everybody there is no room for.
+    overflow: OnceLock<T>,
+    /// The shard whose turn it is to be swept.
+    cursor: AtomicU64,
+    name: Name,
+    listener: Listener,
+}
+
+/// Neighbours that are locked by two threads do not share a cache line.
+#[repr(align(64))]
+struct Aligned<K, T>(Mutex<Shard<K, T>>);
+
+impl<K: Key, T: Entry> Keyed<K, T> {
+    /// `make` makes the state of a key that is new, outside of all locks: if two calls make one for the
+    /// same key at once, both get the one that is put there first. It is asked once more for the
+    /// overflow state, by the first key that there is no room for.
+    pub fn new(limits: KeyedLimits, make: impl Fn(&K) -> T + Send + Sync + 'static) -> Keyed<K, T> {
+        let name = Name::from_static("keyed");
+        Keyed::of(limits, name, Listener::default(), Box::new(make))
+    }
+
+    pub(super) fn of(
+        limits: KeyedLimits,
+        name: Name,
+        listener: Listener,
+        make: Make<K, T>,
+    ) -> Keyed<K, T> {
+        let shards: Box<[_]> = (0..shards(&limits, Shard::<K, T>::cost(1)))
+            .map(|_| Aligned(Mutex::default()))
+            .collect();
+        let bounds = Bounds::new(limits.max_keys(), limits.max_bytes());
+        let own = allocated(size_of_val(&*shards)) + allocated(size_of::<Inner<K, T>>() + 16);
+        bounds.bytes.take(own as u64);
+        Keyed(Arc::new(Inner {
+            shards,
+            hasher: RandomState::default(),
+            ticks: Ticks::new(crate::clock::now(), limits.idle()),
+            bounds,
+            make,
+            overflow: OnceLock::new(),
+            cursor: AtomicU64::new(0),
+            name,
+            listener,
+        }))
+    }
+
+    /// The state of this key, made if it is new: a clone of its handle.
+    #[inline]
+    pub fn get(&self, key: &K, now: Instant) -> T {
+        self.with(key, now, T::clone)
+    }
+
+    /// Looks at the state of this key, made if it is new. Cheaper than a clone of a handle.
+    ///
+    /// `look` runs under a lock of the store: it decides, and calls nobody, least of all the store.
+    #[inline]
+    pub fn with<R>(&self, key: &K, now: Instant, look: impl FnOnce(&T) -> R) -> R {
+        let inner = &*self.0;
+        let at = inner.ticks.at(now);
+        let hash = inner.hasher.hash_one(key);
+        let mut shard = inner.shard(hash, 0).lock();
+        let Some((value, chore)) = shard.hit(hash, key, at) else {
+            drop(shard);
+            return inner.miss(key, hash, at, look);
+        };
+        let answer = look(value);
+        drop(shard);
+        if chore {
+            inner.tidy(at);
+        }
+        answer
+    }
+
+    /// The state of this key, if it is there and not idle. Neither made nor kept for longer by that.
+    #[must_use]
+    pub fn peek(&self, key: &K, now: Instant) -> Option<T> {
+        let inner = &*self.0;
+        let hash = inner.hasher.hash_one(key);
+        let shard = inner.shard(hash, 0).lock();
+        shard.peek(hash, key, inner.ticks.at(now)).cloned()
+    }
+
+    /// Lets go of this key, pinned or not. Its state, if it was there. Nobody is told.
+    pub fn remove(&self, key: &K) -> Option<T> {
+        let inner = &*self.0;
+        let hash = inner.hasher.hash_one(key);
+        let removed = inner.shard(hash, 0).lock().remove(hash, key, &inner.bounds);
+        removed.map(|(_, value)| value)
+    }
+}
+
+impl Keyed<(), ()> {
+    /// Starts from [`KeyedLimits::default`].
+    pub fn builder() -> KeyedBuilder {
+        KeyedBuilder::new(KeyedLimits::default())
+    }
+}
+
+impl<K, T> Keyed<K, T> {
+    /// Keys that are there, idle ones that nobody came by included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.bounds.keys.taken() as usize
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that keys, states and the store take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.bounds.bytes.taken() as usize
+    }
+
+    /// What there is, and what happened. Visits every shard: for a scrape, not for a call.
+    #[must_use]
+    pub fn snapshot(&self) -> KeyedSnapshot {
+        let Inner { shards, bounds, .. } = &*self.0;
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        KeyedSnapshot {
+            keys: bounds.keys.taken(),
+            max_keys: bounds.keys.most(),
+            bytes: bounds.bytes.taken(),
+            max_bytes: bounds.bytes.most(),
+            hits: shards.iter().map(|shard| shard.0.lock().hits()).sum(),
+            misses: count(&bounds.misses),
+            overflowed: count(&bounds.overflowed),
+            evicted_idle: count(&bounds.evicted_idle),
+            evicted_capacity: count(&bounds.evicted_capacity),
+        }
+    }
+}
+
+impl<K: Key, T: Entry> Inner<K, T> {
+    /// The shard of this hash, or one after it. The upper half of the hash chooses it, the lower half
+    /// the place in it.
+    #[inline]
+    fn shard(&self, hash: u64, after: usize) -> &Mutex<Shard<K, T>> {
+        let count = self.shards.len();
+        let chosen = (((hash >> 32) * count as u64) >> 32) as usize + after;
+        &self.shards[if chosen < count { chosen } else { chosen - count }].0
+    }
+
+    /// The key is not there.
+    #[cold]
+    fn miss<R>(&self, key: &K, hash: u64, at: At, look: impl FnOnce(&T) -> R) -> R {
+        let mut newcomer = self.newcomer(key, hash);
+        let misses = self.bounds.misses.fetch_add(1, Ordering::Relaxed);
+        for reach in 1..=REACH {
+            let mut shard = self.shard(hash, 0).lock();
+            match shard.offer(newcomer, at, &self.bounds) {
+                Offer::Kept { slot, spare, evicted } => {
+                    let answer = look(shard.value(slot));
+                    drop(shard);
+                    drop(spare);
+                    self.tell(evicted);
+                    if misses.is_multiple_of(MISSES_A_CHORE) {
+                        self.tidy(at);
+                    }
+                    return answer;
+                }
+                Offer::Refused { newcomer: refused, evicted } => {
+                    newcomer = refused;
+                    let others_help = !shard.is_full() && !self.bounds.is_too_large(newcomer.size);
+                    drop(shard);
+                    self.tell(evicted);
+                    if reach < REACH && others_help {
+                        let evicted = self.shard(hash, reach).lock().make_room(at, &self.bounds);
+                        self.tell(evicted);
+                    }
+                }
+            }
+        }
+        self.bounds.overflowed.fetch_add(1, Ordering::Relaxed);
+        // Made outside of the lock of the `OnceLock`: the first one is kept.
+        let overflow = self.overflow.get();
+        look(overflow.unwrap_or_else(|| self.overflow.get_or_init(|| newcomer.value)))
+    }
+
+    fn newcomer(&self, key: &K, hash: u64) -> Newcomer<K, T> {
+        let (key, value) = (key.clone(), (self.make)(key));
+        let size = SizeClass::of(key.heap_bytes().saturating_add(value.heap_bytes()));
+        Newcomer { hash, key, value, size }
+    }
+
+    /// Lets go of a few idle keys of the shard whose turn it is, unless somebody is busy there.
+    #[cold]
+    fn tidy(&self, at: At) {
+        let turn = self.cursor.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
+        for _ in 0..SWEPT {
+            let Some(mut shard) = self.shards[turn].0.try_lock() else { return };
+            let evicted = shard.sweep(at, &self.bounds);
+            drop(shard);
+            if evicted.is_none() {
+                return;
+            }
+            self.tell(evicted);
+        }
+    }
+
+    /// Says so, and drops it; both may call whoever they like.
+    fn tell(&self, evicted: Option<Evicted<K, T>>) {
+        let Some(Evicted { key, value, reason }) = evicted else { return };
+        let name = OnceCell::new();
+        self.listener.tell(|| {
+            let key = name.get_or_init(|| key.name()).as_str();
+            Event::KeyEvicted { store: self.name.as_str(), key, reason }
+        });
+        drop(value);
+    }
+}
+
+/// As many as the bounds allow keys for, if each owned nothing but its place and a small state.
+fn shards(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
+    let bytes_a_key = usize::try_from(bytes_a_key).unwrap_or(usize::MAX);
+    let keys = limits.max_keys().min(limits.max_bytes() / bytes_a_key.max(1));
+    keys.div_ceil(KEYS_A_SHARD).max(REACH)
+}
+
+impl<K, T> Clone for Keyed<K, T> {
+    fn clone(&self) -> Keyed<K, T> {
+        Keyed(self.0.clone())
+    }
+}
+
+impl<K, T> fmt::Debug for Keyed<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { name, bounds, .. } = &*self.0;
+        f.debug_struct("Keyed").field("name", name).field("bounds", bounds).finish_non_exhaustive()
+    }
+}

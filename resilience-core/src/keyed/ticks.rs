@@ -1,0 +1,76 @@
+//! Time in few bits.
+//!
+//! A key's last use takes 36 bits of its [word](super::meta). A tick is a power of two of nanoseconds,
+//! which costs a shift instead of a division: at most a 256th of the idle time, and at least a
+//! millisecond, which lasts for two years (a minute of idle time: for five hundred).
+
+use std::time::{Duration, Instant};
+
+use super::meta::MAX_TICK;
+use crate::clock::nanos;
+
+/// About a millisecond.
+const FINEST: u32 = 20;
+
+/// A clock that counts ticks from an origin.
+#[derive(Debug)]
+pub(super) struct Ticks {
+    origin: Instant,
+    shift: u32,
+    idle: u64,
+}
+
+/// A point in time, both ways.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) now: Instant,
+    pub(super) tick: u64,
+    /// What was last used before this tick is idle.
+    pub(super) idle_before: u64,
+}
+
+impl Ticks {
+    pub(super) fn new(origin: Instant, idle: Duration) -> Ticks {
+        let idle = nanos(idle).max(1);
+        let shift = idle.ilog2().saturating_sub(8).max(FINEST);
+        Ticks { origin, shift, idle: idle.div_ceil(1 << shift) }
+    }
+
+    #[inline]
+    pub(super) fn at(&self, now: Instant) -> At {
+        let tick = nanos(now.saturating_duration_since(self.origin)) >> self.shift;
+        let tick = tick.min(MAX_TICK);
+        // Both ends are rounded down: `idle` whole ticks between them are not yet the idle time.
+        At { now, tick, idle_before: tick.saturating_sub(self.idle) }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_idle_early_and_hardly_late() {
+        let origin = crate::clock::now();
+        for idle in [1, 3, 1_000, 60_000, 31_536_000_000].map(Duration::from_millis) {
+            let ticks = Ticks::new(origin, idle);
+            let late = idle / 80 + Duration::from_millis(4);
+            for used in [0, 1, 999_999, 1_048_575, 123_456_789].map(Duration::from_nanos) {
+                let used = origin + used;
+                let tick = ticks.at(used).tick;
+                assert!(tick >= ticks.at(used + idle).idle_before, "{idle:?} is not over");
+                assert!(tick < ticks.at(used + idle + late).idle_before, "{idle:?} is over");
+            }
+        }
+    }
+
+    #[test]
+    fn time_before_the_origin_and_after_the_end_is_clamped() {
+        let origin = crate::clock::now();
+        let ticks = Ticks::new(origin, Duration::from_millis(1));
+        assert_eq!(ticks.at(origin.checked_sub(Duration::from_secs(1)).unwrap_or(origin)).tick, 0);
+        let end = origin + Duration::from_secs(100 * 365 * 24 * 3_600);
+        assert_eq!(ticks.at(end).tick, MAX_TICK);
+    }
+}

@@ -1,0 +1,78 @@
+//! Configuration that can change while calls are under way.
+//!
+//! Handles keep what they last saw and compare one number to know whether it is still so. Nothing is
+//! locked unless it changed.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// What is in force, shared by all handles: those of one breaker, or of one for each key.
+#[derive(Debug)]
+pub(crate) struct Live<T> {
+    version: AtomicU64,
+    current: Mutex<Arc<T>>,
+}
+
+/// What a handle last saw.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen<T> {
+    version: u64,
+    value: Arc<T>,
+}
+
+impl<T> Live<T> {
+    pub(crate) fn new(value: T) -> Arc<Live<T>> {
+        Arc::new(Live { version: AtomicU64::new(0), current: Mutex::new(Arc::new(value)) })
+    }
+
+    /// Puts `value` into force.
+    pub(crate) fn set(&self, value: T) {
+        let mut current = self.current.lock();
+        *current = Arc::new(value);
+        // Under the lock: a version is never older than the value that is read with it.
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn see(&self) -> Seen<T> {
+        let current = self.current.lock();
+        Seen { version: self.version.load(Ordering::Acquire), value: current.clone() }
+    }
+}
+
+impl<T> Seen<T> {
+    /// Looks again. The former value, if it has changed.
+    #[inline]
+    pub(crate) fn refresh(&mut self, live: &Live<T>) -> Option<Arc<T>> {
+        if self.version == live.version.load(Ordering::Acquire) {
+            return None;
+        }
+        Some(std::mem::replace(self, live.see()).value)
+    }
+}
+
+impl<T> std::ops::Deref for Seen<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_once() {
+        let live = Live::new(1);
+        let mut seen = live.see();
+        assert!(seen.refresh(&live).is_none());
+        live.set(2);
+        assert_eq!(seen.refresh(&live).as_deref(), Some(&1));
+        assert_eq!((*seen, seen.refresh(&live)), (2, None));
+    }
+}

@@ -1,0 +1,46 @@
+//! The process's listener.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::listener::Listen;
+
+static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
+
+/// Makes `listener` the one that is told by every policy without a listener of its own, those made
+/// before included.
+///
+/// It earns its place by the policies that an application cannot reach: those inside of the
+/// libraries it uses. It is for applications, once, at their start; a library that sets it takes it
+/// from its user. To be told of neither, a policy is given `|_: &Event<'_>| {}`.
+///
+/// # Errors
+/// If there is one already. It stays.
+///
+/// ```
+/// use resilience_core::observe::{self, Event};
+///
+/// observe::set_default(|event: &Event<'_>| eprintln!("{event:?}"))?;
+/// assert!(observe::set_default(|_: &Event<'_>| {}).is_err());
+/// # Ok::<_, observe::AlreadySet>(())
+/// ```
+pub fn set_default(listener: impl Listen) -> Result<(), AlreadySet> {
+    DEFAULT.set(Box::new(listener)).map_err(|_| AlreadySet(()))
+}
+
+pub(super) fn get() -> Option<&'static dyn Listen> {
+    DEFAULT.get().map(|listener| &**listener)
+}
+
+/// The process has a default listener already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlreadySet(());
+
+impl fmt::Display for AlreadySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is a default listener already")
+    }
+}
+
+impl StdError for AlreadySet {}

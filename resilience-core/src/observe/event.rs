@@ -1,0 +1,140 @@
+//! What there is to tell.
+
+use std::time::Duration;
+
+use crate::breaker::{CircuitState, TransitionReason};
+use crate::keyed::EvictionReason;
+use crate::outcome::Outcome;
+use crate::rejection::Rejection;
+use crate::retry::StopReason;
+
+/// Something a policy decided.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// An attempt failed and another will follow.
+    #[non_exhaustive]
+    RetryScheduled {
+        /// The policy's name.
+        layer: &'a str,
+        /// How many attempts were made so far.
+        attempts: u32,
+        /// How the last of them ended.
+        outcome: Outcome,
+        /// The wait before the next.
+        delay: Duration,
+    },
+    /// No other attempt will follow; the caller gets the last result.
+    #[non_exhaustive]
+    RetryStopped {
+        /// The policy's name.
+        layer: &'a str,
+        /// How many attempts were made.
+        attempts: u32,
+        /// How the last of them ended.
+        outcome: Outcome,
+        /// Why there is no other.
+        reason: StopReason,
+    },
+    /// A call succeeded after at least one retry.
+    #[non_exhaustive]
+    RetrySucceeded {
+        /// The policy's name.
+        layer: &'a str,
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// A layer refused a call.
+    Rejected(&'a Rejection),
+    /// A layer that only observes let a call pass that it would have refused.
+    WouldReject(&'a Rejection),
+    /// A circuit changed its state.
+    #[non_exhaustive]
+    CircuitChanged {
+        /// The breaker's name.
+        layer: &'a str,
+        /// Whose circuit, where there is one for each key.
+        key: Option<&'a str>,
+        /// What it was.
+        from: CircuitState,
+        /// What it is.
+        to: CircuitState,
+        /// Why.
+        reason: TransitionReason,
+        /// How long it stays open, if it opened for a time.
+        retry_after: Option<Duration>,
+    },
+    /// A rate limit admits nobody for so long, because a server asked for it.
+    #[non_exhaustive]
+    RatePaused {
+        /// The limiter's name.
+        layer: &'a str,
+        /// Whose limit, where there is one for each key.
+        key: Option<&'a str>,
+        /// For how long.
+        pause: Duration,
+    },
+    /// A keyed store let go of a key to stay within its bounds.
+    #[non_exhaustive]
+    KeyEvicted {
+        /// The store's name.
+        store: &'a str,
+        /// Which key.
+        key: &'a str,
+        /// Why.
+        reason: EvictionReason,
+    },
+    /// A profile was reloaded, or a new text of it was refused.
+    #[non_exhaustive]
+    ProfilesReloaded {
+        /// What is wrong with the new text, in which case the old profiles stay in force.
+        error: Option<&'a str>,
+    },
+}
+
+impl<'a> Event<'a> {
+    /// What kind of event it is, in a word that does not change: the variant's, in snake case.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Event::RetryScheduled { .. } => "retry_scheduled",
+            Event::RetryStopped { .. } => "retry_stopped",
+            Event::RetrySucceeded { .. } => "retry_succeeded",
+            Event::Rejected(_) => "rejected",
+            Event::WouldReject(_) => "would_reject",
+            Event::CircuitChanged { .. } => "circuit_changed",
+            Event::RatePaused { .. } => "rate_paused",
+            Event::KeyEvicted { .. } => "key_evicted",
+            Event::ProfilesReloaded { .. } => "profiles_reloaded",
+        }
+    }
+
+    /// The name of the layer, policy or store that it happened in, if it was one.
+    #[must_use]
+    pub fn layer(&self) -> Option<&'a str> {
+        match *self {
+            Event::RetryScheduled { layer, .. }
+            | Event::RetryStopped { layer, .. }
+            | Event::RetrySucceeded { layer, .. }
+            | Event::CircuitChanged { layer, .. }
+            | Event::RatePaused { layer, .. }
+            | Event::KeyEvicted { store: layer, .. } => Some(layer),
+            Event::Rejected(rejection) | Event::WouldReject(rejection) => Some(rejection.layer()),
+            Event::ProfilesReloaded { .. } => None,
+        }
+    }
+
+    /// Whose state it was, where there is one for each key.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a str> {
+        match *self {
+            Event::Rejected(rejection) | Event::WouldReject(rejection) => rejection.key(),
+            Event::CircuitChanged { key, .. } | Event::RatePaused { key, .. } => key,
+            Event::KeyEvicted { key, .. } => Some(key),
+            Event::RetryScheduled { .. }
+            | Event::RetryStopped { .. }
+            | Event::RetrySucceeded { .. }
+            | Event::ProfilesReloaded { .. } => None,
+        }
+    }
+}

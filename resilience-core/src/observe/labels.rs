@@ -1,0 +1,153 @@
+//! Which names become labels.
+//!
+//! Every label value is a time series, kept by every recorder and every scraper from then on. Keys
+//! come from traffic, so whoever sends the traffic decides how many there are; here is where that
+//! ends.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use ::metrics::SharedString;
+use parking_lot::RwLock;
+
+use crate::config::InvalidConfig;
+
+/// The label of everything that has none of its own.
+pub(super) const OTHER: &str = "other";
+
+/// A longer name shares a label: what is remembered is bounded in bytes, too.
+const LONGEST: usize = 256;
+
+/// The most keys that [`KeyLabels::first`] tells apart. Ten thousand series of each kind is what a
+/// scraper bears; beyond that a label is a log.
+const MOST_KEYS: usize = 10_000;
+
+/// Which keys become labels of [`Metrics`](super::Metrics). By default none.
+///
+/// ```
+/// use resilience_core::observe::{KeyLabels, Metrics};
+///
+/// let metrics = Metrics::new(KeyLabels::first(100)?);
+/// let by_tier = Metrics::new(KeyLabels::map(|tenant| match tenant {
+///     "acme" | "globex" => "gold",
+///     _ => "standard",
+/// }));
+/// # let _ = (metrics, by_tier);
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct KeyLabels(Policy);
+
+#[derive(Default)]
+enum Policy {
+    #[default]
+    None,
+    First(FirstNames),
+    Map(Box<dyn Fn(&str) -> &'static str + Send + Sync>),
+}
+
+/// A label, and whether it stands for one thing alone.
+pub(super) struct Labelled {
+    pub(super) label: Option<SharedString>,
+    pub(super) own: bool,
+}
+
+impl KeyLabels {
+    /// No key label: what happens to all keys is counted together.
+    #[must_use]
+    pub fn none() -> KeyLabels {
+        KeyLabels::default()
+    }
+
+    /// The first `keys` distinct keys get a label each, and keep it; all others share `other`. So do
+    /// keys longer than 256 bytes.
+    ///
+    /// A label is not freed when its key is evicted: the recorder would keep the old series and get
+    /// a new one.
+    ///
+    /// # Errors
+    /// If `keys` is not between 1 and 10,000.
+    pub fn first(keys: usize) -> Result<KeyLabels, InvalidConfig> {
+        if !(1..=MOST_KEYS).contains(&keys) {
+            return Err(InvalidConfig::new(
+                "keys",
+                keys,
+                format_args!("between 1 and {MOST_KEYS}"),
+            ));
+        }
+        Ok(KeyLabels(Policy::First(FirstNames::new(keys))))
+    }
+
+    /// The label that `map` has for a key: a tier, a region, a cell. As many series as `map` has
+    /// answers, and `'static` makes that as many as were written down. Called for each event with a
+    /// key, outside of every lock.
+    pub fn map(map: impl Fn(&str) -> &'static str + Send + Sync + 'static) -> KeyLabels {
+        KeyLabels(Policy::Map(Box::new(map)))
+    }
+
+    pub(super) fn of(&self, key: Option<&str>) -> Labelled {
+        match (&self.0, key) {
+            (_, None) => Labelled { label: None, own: true },
+            (Policy::None, Some(_)) => Labelled { label: None, own: false },
+            (Policy::First(names), Some(key)) => names.label(key),
+            (Policy::Map(map), Some(key)) => Labelled { label: Some(map(key).into()), own: false },
+        }
+    }
+
+    /// The key's own label, if it was given one before. Gives none.
+    pub(super) fn known(&self, key: &str) -> Option<SharedString> {
+        match &self.0 {
+            Policy::First(names) => names.known(key),
+            Policy::None | Policy::Map(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Policy::None => f.write_str("None"),
+            Policy::First(names) => write!(f, "First({})", names.max),
+            Policy::Map(_) => f.write_str("Map"),
+        }
+    }
+}
+
+/// The first so many distinct names, remembered for good.
+pub(super) struct FirstNames {
+    max: usize,
+    seen: RwLock<HashSet<Arc<str>>>,
+}
+
+impl FirstNames {
+    pub(super) fn new(max: usize) -> FirstNames {
+        FirstNames { max, seen: RwLock::default() }
+    }
+
+    pub(super) fn label(&self, name: &str) -> Labelled {
+        let own = self.known(name).or_else(|| self.admit(name));
+        match own {
+            Some(label) => Labelled { label: Some(label), own: true },
+            None => Labelled { label: Some(OTHER.into()), own: false },
+        }
+    }
+
+    fn known(&self, name: &str) -> Option<SharedString> {
+        self.seen.read().get(name).map(|name| SharedString::from_shared(name.clone()))
+    }
+
+    fn admit(&self, name: &str) -> Option<SharedString> {
+        // A key that is called `other` must not pass for the rest, nor the rest for it.
+        if name.len() > LONGEST || name == OTHER || self.seen.read().len() >= self.max {
+            return None;
+        }
+        let name: Arc<str> = name.into();
+        let mut seen = self.seen.write();
+        if seen.len() >= self.max && !seen.contains(&name) {
+            return None;
+        }
+        seen.insert(name.clone());
+        Some(SharedString::from_shared(name))
+    }
+}

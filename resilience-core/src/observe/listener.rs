@@ -1,0 +1,179 @@
+//! Who is told.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::default;
+use super::event::Event;
+
+/// Is told of events. Closures over `&Event<'_>` are listeners.
+///
+/// It runs on the calling task, sometimes in code that drops something: be quick, do not block. See
+/// the [module](super) for who is told and what a panic does.
+pub trait Listen: Send + Sync + 'static {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+
+    /// Tells this one, then `next`, which hears of an event even if this one panics over it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use resilience_core::observe::{Event, Listen};
+    /// use resilience_core::retry::RetryPolicy;
+    ///
+    /// let log = |event: &Event<'_>| eprintln!("{event:?}");
+    /// let count = |_: &Event<'_>| { /* a counter */ };
+    /// let both = Arc::new(log.and(count));
+    /// let reads = RetryPolicy::builder().listen(both.clone()).build()?;
+    /// let writes = RetryPolicy::builder().listen(both).build()?;
+    /// # let _ = (reads, writes);
+    /// # Ok::<_, resilience_core::InvalidConfig>(())
+    /// ```
+    fn and<L: Listen>(self, next: L) -> And<Self, L>
+    where
+        Self: Sized,
+    {
+        And(self, next)
+    }
+}
+
+impl<F> Listen for F
+where
+    F: Fn(&Event<'_>) + Send + Sync + 'static,
+{
+    fn event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+/// Clones tell the same listener.
+impl<L: Listen + ?Sized> Listen for Arc<L> {
+    fn event(&self, event: &Event<'_>) {
+        (**self).event(event);
+    }
+}
+
+/// Two listeners, told one after the other. Made by [`Listen::and`].
+#[derive(Debug, Clone)]
+pub struct And<A, B>(A, B);
+
+impl<A: Listen, B: Listen> Listen for And<A, B> {
+    fn event(&self, event: &Event<'_>) {
+        tell(&self.0, event);
+        tell(&self.1, event);
+    }
+}
+
+/// Tells a listener whose panics are its own affair.
+///
+/// Unwind safe: a listener shares nothing with us but `&self`, and an event is plain data.
+fn tell(listener: &dyn Listen, event: &Event<'_>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.event(event))) {
+        // A payload may panic while it is dropped, and the payload of that as well: such is leaked.
+        std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+    }
+}
+
+/// A place for a listener. Empty by default, which means the process's.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(Option<Arc<dyn Listen>>);
+
+impl Listener {
+    pub(crate) fn new(listener: impl Listen) -> Listener {
+        Listener(Some(Arc::new(listener)))
+    }
+
+    /// Whether nobody listens: there is no need to put together what would be told.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none() && default::get().is_none()
+    }
+
+    /// Tells the listener, if there is one; the event is built only then. Never panics.
+    pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        let listener = match &self.0 {
+            Some(own) => Some(&**own),
+            None => default::get(),
+        };
+        if let Some(listener) = listener {
+            tell(listener, &event());
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Listener" } else { "no listener" })
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::rejection::{Rejection, RejectionKind};
+
+    fn bad(_: &Event<'_>) {
+        panic!("a listener's panic");
+    }
+
+    fn counter() -> (Arc<AtomicUsize>, impl Listen) {
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = told.clone();
+        let listener = move |_: &Event<'_>| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        (told, listener)
+    }
+
+    fn shed() -> Rejection {
+        Rejection::new(RejectionKind::Shed, "shed")
+    }
+
+    #[test]
+    fn a_panic_is_kept_from_the_caller_and_from_the_others() {
+        let (told, count) = counter();
+        let (more, count_more) = counter();
+        let listener = Listener::new(Arc::new(count.and(bad).and(count_more)));
+        let rejection = shed();
+        listener.tell(|| Event::Rejected(&rejection));
+        listener.tell(|| Event::Rejected(&rejection));
+        assert_eq!((told.load(Ordering::Relaxed), more.load(Ordering::Relaxed)), (2, 2));
+    }
+
+    /// Were it not caught inside of the drop, the process would abort and this test with it.
+    #[test]
+    fn a_panic_told_from_a_drop_that_a_panic_caused_does_not_abort() {
+        struct Token(Listener);
+        impl Drop for Token {
+            fn drop(&mut self) {
+                let rejection = shed();
+                self.0.tell(|| Event::Rejected(&rejection));
+            }
+        }
+        let (told, count) = counter();
+        let token = Token(Listener::new(bad.and(count)));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _token = token;
+            panic!("the call's own");
+        }));
+        assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"the call's own"));
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_is_kept_as_well() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                std::panic::panic_any(Bomb);
+            }
+        }
+        let rejection = shed();
+        let worse = |_: &Event<'_>| std::panic::panic_any(Bomb);
+        Listener::new(worse).tell(|| Event::Rejected(&rejection));
+    }
+}

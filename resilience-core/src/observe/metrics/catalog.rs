@@ -1,0 +1,66 @@
+//! What each series is, for those who read it.
+
+use ::metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder, Unit};
+
+use crate::observe::names;
+
+type Description = (&'static str, Unit, &'static str);
+
+const COUNTERS: &[Description] = &[
+    (names::RETRIES, Unit::Count, "Retries that were granted."),
+    (names::RETRY_STOPS, Unit::Count, "Calls that failed and were not retried, or not again."),
+    (names::RETRY_RECOVERIES, Unit::Count, "Calls that succeeded by a retry."),
+    (names::REJECTIONS, Unit::Count, "Calls that were refused."),
+    (names::WOULD_REJECT, Unit::Count, "Calls let pass that would have been refused."),
+    (names::CIRCUIT_TRANSITIONS, Unit::Count, "Changes of a circuit's state."),
+    (names::RATE_PAUSES, Unit::Count, "Pauses of a rate limit that a server asked for."),
+    (names::EVICTIONS, Unit::Count, "Keys that a store let go of."),
+    (names::PROFILE_RELOADS, Unit::Count, "Reloads of profiles, accepted or refused."),
+];
+
+const HISTOGRAMS: &[Description] = &[
+    (names::RETRY_DELAY, Unit::Seconds, "The wait before a retry."),
+    (names::RATE_PAUSE_DURATION, Unit::Seconds, "How long a rate limit pauses."),
+];
+
+const GAUGES: &[Description] = &[
+    (names::CIRCUIT_STATUS, Unit::Count, "1 for the state a circuit is in, 0 for every other."),
+    (names::CIRCUITS_OPEN, Unit::Count, "Circuits that are open."),
+    (names::CIRCUIT_FAILURE_RATE, Unit::Count, "The share of failures, 0 to 1."),
+    (names::BUDGET_AVAILABLE, Unit::Count, "Tokens of a retry budget."),
+    (names::BULKHEAD_IN_USE, Unit::Count, "Permits that are out."),
+    (names::BULKHEAD_QUEUED, Unit::Count, "Calls that wait for a permit."),
+    (names::BULKHEAD_LIMIT, Unit::Count, "Permits there are."),
+    (names::RATE_AVAILABLE, Unit::Count, "Calls that a rate limit would admit at once."),
+    (names::RATE_QUEUED, Unit::Count, "Calls that wait for a rate limit."),
+    (names::KEYED_KEYS, Unit::Count, "Keys in a store."),
+    (names::KEYED_BYTES, Unit::Bytes, "Bytes that a store accounts for."),
+];
+
+static METADATA: Metadata<'static> =
+    Metadata::new("resilience", Level::INFO, Some("resilience_core::observe"));
+
+/// A kind of handle.
+pub(super) trait Instrument: Clone {
+    fn describe_all(recorder: &dyn Recorder);
+    fn register(recorder: &dyn Recorder, key: &Key) -> Self;
+}
+
+macro_rules! instrument {
+    ($handle:ty, $all:ident, $describe:ident, $register:ident) => {
+        impl Instrument for $handle {
+            fn describe_all(recorder: &dyn Recorder) {
+                for &(name, unit, text) in $all {
+                    recorder.$describe(name.into(), Some(unit), text.into());
+                }
+            }
+
+            fn register(recorder: &dyn Recorder, key: &Key) -> Self {
+                recorder.$register(key, &METADATA)
+            }
+        }
+    };
+}
+instrument!(Counter, COUNTERS, describe_counter, register_counter);
+instrument!(Histogram, HISTOGRAMS, describe_histogram, register_histogram);
+instrument!(Gauge, GAUGES, describe_gauge, register_gauge);

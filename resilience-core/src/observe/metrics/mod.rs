@@ -1,0 +1,197 @@
+//! Counters, histograms and gauges for the `metrics` facade.
+
+mod catalog;
+mod series;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ::metrics::{Counter, Gauge, Histogram};
+use parking_lot::Mutex;
+
+use super::event::Event;
+use super::gauges::Gauges;
+use super::labels::{FirstNames, KeyLabels};
+use super::listener::Listen;
+use super::{names, words};
+use crate::breaker::CircuitState;
+use crate::rejection::Rejection;
+use series::{Cache, Place, Word};
+
+/// The most names of layers that are told apart: those come from configuration, unless somebody
+/// makes a policy for each request.
+const MOST_LAYERS: usize = 256;
+
+/// Counts each [`Event`] through the `metrics` facade, under the names of [`names`].
+///
+/// - **The recorder** is the one that is installed when something happens: before that nothing is
+///   counted and nothing breaks. Names are described to each recorder once. (Recorders are told apart
+///   by where they are: in tests, which make one after another in the same place, make a `Metrics`
+///   for each as well.)
+/// - **Series are bounded.** Labels are words of fixed lists, the first 256 names of layers, and what
+///   [`KeyLabels`] makes of keys: nothing, by default.
+/// - **Handles are kept**, so that counting in a series that is there allocates nothing.
+///
+/// Clones share all of it. Give one to everything: with two, the first keys of each would be counted
+/// apart.
+///
+/// ```
+/// use resilience_core::observe::{KeyLabels, Listen, Metrics, Tracing, set_default};
+/// use resilience_core::retry::RetryBudget;
+///
+/// let metrics = Metrics::new(KeyLabels::first(100)?);
+/// set_default(metrics.clone().and(Tracing::new()))?;
+///
+/// // Now and then: what is polled rather than told.
+/// let budget = RetryBudget::default();
+/// metrics.record(&budget, "odds-api", None);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    keys: KeyLabels,
+    layers: FirstNames,
+    counters: Cache<Counter>,
+    histograms: Cache<Histogram>,
+    gauges: Cache<Gauge>,
+    /// Held while the gauges of a circuit are set, so that two changes at once do not leave it in two
+    /// states, or none.
+    status: Mutex<()>,
+}
+
+impl Metrics {
+    /// With such labels for keys.
+    #[must_use]
+    pub fn new(keys: KeyLabels) -> Metrics {
+        Metrics(Arc::new(Inner {
+            keys,
+            layers: FirstNames::new(MOST_LAYERS),
+            counters: Cache::default(),
+            histograms: Cache::default(),
+            gauges: Cache::default(),
+            status: Mutex::new(()),
+        }))
+    }
+
+    /// Reads `gauges` and records them for the layer of this name, and the key if the state is one
+    /// key's.
+    ///
+    /// A key without a label of its own is left out: a gauge that several keys share would show
+    /// whichever came last.
+    pub fn record(&self, gauges: &dyn Gauges, layer: &str, key: Option<&str>) {
+        let place = self.0.place(layer, key);
+        if place.own {
+            gauges.gauges(&mut |name, value| self.0.gauges.get(place.series(name, [])).set(value));
+        }
+    }
+}
+
+impl Default for Metrics {
+    /// Without labels for keys.
+    fn default() -> Metrics {
+        Metrics::new(KeyLabels::none())
+    }
+}
+
+impl Inner {
+    fn place(&self, layer: &str, key: Option<&str>) -> Place {
+        let layer = self.layers.label(layer);
+        let key = self.keys.of(key);
+        Place { layer: layer.label, key: key.label, own: layer.own && key.own }
+    }
+
+    fn count<const N: usize>(&self, place: &Place, name: &'static str, words: [Word; N]) {
+        self.counters.get(place.series(name, words)).increment(1);
+    }
+
+    fn reject(&self, name: &'static str, rejection: &Rejection) {
+        let place = self.place(rejection.layer(), rejection.key());
+        self.count(&place, name, [(names::REJECTION_KIND, rejection.kind().as_str())]);
+    }
+
+    /// One state is 1, all others are 0, whatever was told before.
+    fn status(&self, place: &Place, now: CircuitState) {
+        let _alone = self.status.lock();
+        for state in words::circuit_states() {
+            let series = place.series(names::CIRCUIT_STATUS, [state_word(state)]);
+            self.gauges.get(series).set(if state == now { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// A circuit that was forgotten is closed when it is made again.
+    fn forgotten(&self, store: &str, key: &str) {
+        let Some(label) = self.keys.known(key) else { return };
+        let place = Place { key: Some(label), ..self.place(store, None) };
+        let open = state_word(CircuitState::Open);
+        if place.own && self.gauges.has(&place.series(names::CIRCUIT_STATUS, [open])) {
+            self.status(&place, CircuitState::Closed);
+        }
+    }
+}
+
+fn state_word(state: CircuitState) -> Word {
+    (names::CIRCUIT_STATE, state.as_str())
+}
+
+impl Listen for Metrics {
+    fn event(&self, event: &Event<'_>) {
+        let metrics = &*self.0;
+        match *event {
+            Event::RetryScheduled { layer, outcome, delay, .. } => {
+                let place = metrics.place(layer, None);
+                metrics.count(&place, names::RETRIES, [(names::OUTCOME, outcome.as_str())]);
+                metrics.histograms.get(place.series(names::RETRY_DELAY, [])).record(delay);
+            }
+            Event::RetryStopped { layer, reason, .. } => {
+                let place = metrics.place(layer, None);
+                metrics.count(&place, names::RETRY_STOPS, [(names::STOP_REASON, reason.as_str())]);
+            }
+            Event::RetrySucceeded { layer, .. } => {
+                metrics.count(&metrics.place(layer, None), names::RETRY_RECOVERIES, []);
+            }
+            Event::Rejected(rejection) => metrics.reject(names::REJECTIONS, rejection),
+            Event::WouldReject(rejection) => metrics.reject(names::WOULD_REJECT, rejection),
+            Event::CircuitChanged { layer, key, from, to, reason, .. } => {
+                let place = metrics.place(layer, key);
+                let change = [
+                    state_word(to),
+                    (names::CIRCUIT_PREVIOUS_STATE, from.as_str()),
+                    (names::CIRCUIT_REASON, reason.as_str()),
+                ];
+                metrics.count(&place, names::CIRCUIT_TRANSITIONS, change);
+                // Several circuits in one series have no one state.
+                if place.own {
+                    metrics.status(&place, to);
+                }
+            }
+            Event::RatePaused { layer, key, pause } => {
+                let place = metrics.place(layer, key);
+                metrics.count(&place, names::RATE_PAUSES, []);
+                metrics.histograms.get(place.series(names::RATE_PAUSE_DURATION, [])).record(pause);
+            }
+            // Without the key: what is let go of is what had no room, and has none as a label.
+            Event::KeyEvicted { store, key, reason } => {
+                let place = metrics.place(store, None);
+                metrics.count(
+                    &place,
+                    names::EVICTIONS,
+                    [(names::EVICTION_REASON, reason.as_str())],
+                );
+                metrics.forgotten(store, key);
+            }
+            Event::ProfilesReloaded { error } => {
+                let result = if error.is_none() { "accepted" } else { "refused" };
+                let place = Place::default();
+                metrics.count(&place, names::PROFILE_RELOADS, [(names::RELOAD_RESULT, result)]);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("keys", &self.0.keys).finish_non_exhaustive()
+    }
+}

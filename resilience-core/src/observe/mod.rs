@@ -1,0 +1,63 @@
+//! What happened, for whoever wants to know.
+//!
+//! A refused call, a retry, an opened circuit are decisions that nobody sees unless they are told.
+//! Policies report each as a typed [`Event`] to a [`Listen`]er: a closure, [`Tracing`] (feature
+//! `tracing`), [`Metrics`] (feature `metrics`), or several of them joined with [`Listen::and`]. What
+//! changes all the time, permits in use or tokens left, is not told but asked for: [`Gauges`].
+//!
+//! - **Nothing is built for nobody.** Without a listener there is no event; with one, names and
+//!   numbers are borrowed, and a success on the first attempt tells nothing.
+//! - **Whose listener.** A policy's own, if it was given one; otherwise the process's, if there is
+//!   one at that moment ([`set_default`]). Never both.
+//! - **Where it runs.** On the task that made the decision, outside of every lock. One that blocks,
+//!   blocks the call that it is told about.
+//! - **If it panics**, the panic ends there: the call goes on, state and permits stay as they are,
+//!   and the other listeners that it is joined with are still told. The panic hook has reported it.
+//!   That holds for events told while something is dropped, and while another panic unwinds. (Not
+//!   with `panic = "abort"`.)
+//! - **What is stable**: [`Event::name`], the words of `as_str` ([`Outcome::as_str`](crate::Outcome::as_str),
+//!   [`StopReason::as_str`](crate::retry::StopReason::as_str) …) and [`names`].
+//!
+//! ```
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! use std::sync::Arc;
+//! use resilience_core::observe::Event;
+//! use resilience_core::retry::RetryPolicy;
+//!
+//! let retries = Arc::new(AtomicUsize::new(0));
+//! let counter = retries.clone();
+//! let policy = RetryPolicy::builder()
+//!     .listen(move |event: &Event<'_>| {
+//!         if event.name() == "retry_scheduled" {
+//!             counter.fetch_add(1, Ordering::Relaxed);
+//!         }
+//!     })
+//!     .build()?;
+//! # let _ = policy;
+//! # Ok::<_, resilience_core::InvalidConfig>(())
+//! ```
+
+mod default;
+mod event;
+mod gauges;
+#[cfg(feature = "metrics")]
+mod labels;
+mod listener;
+#[cfg(feature = "metrics")]
+mod metrics;
+pub mod names;
+#[cfg(feature = "tracing")]
+mod tracing;
+mod words;
+
+pub use default::{AlreadySet, set_default};
+pub use event::Event;
+pub use gauges::Gauges;
+#[cfg(feature = "metrics")]
+pub use labels::KeyLabels;
+pub(crate) use listener::Listener;
+pub use listener::{And, Listen};
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
+#[cfg(feature = "tracing")]
+pub use tracing::Tracing;

@@ -1,0 +1,101 @@
+//! What series and attributes are called.
+//!
+//! OpenTelemetry's rules: lower case, dots between namespaces, underscores between words, no unit and
+//! no `_total` in a name ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/),
+//! [metrics](https://opentelemetry.io/docs/specs/semconv/general/metrics/)). Exporters for Prometheus
+//! make underscores of the dots. The book's page on observability says what each means.
+//!
+//! ```
+//! use resilience_core::observe::names;
+//!
+//! assert_eq!(names::RETRIES.replace('.', "_"), "resilience_retries");
+//! ```
+
+macro_rules! names {
+    ($($(#[$doc:meta])+ $constant:ident = $name:literal;)+) => {
+        $($(#[$doc])+ pub const $constant: &str = $name;)+
+    };
+}
+
+// Attributes.
+names! {
+    /// Which layer, policy or store.
+    LAYER = "resilience.layer.name";
+    /// Whose state: a host, a tenant, a shard. As a label it is bounded by
+    /// [`KeyLabels`](super::Metrics).
+    KEY = "resilience.key";
+    /// How an attempt ended: the words of [`Outcome::as_str`](crate::Outcome::as_str).
+    OUTCOME = "resilience.outcome";
+    /// Why no retry followed: the words of [`StopReason::as_str`](crate::retry::StopReason::as_str).
+    STOP_REASON = "resilience.retry.stop_reason";
+    /// Why a call was refused: the words of [`RejectionKind::as_str`](crate::RejectionKind::as_str).
+    REJECTION_KIND = "resilience.rejection.kind";
+    /// A circuit's state: the words of [`CircuitState::as_str`](crate::breaker::CircuitState::as_str).
+    CIRCUIT_STATE = "resilience.circuit.state";
+    /// The state before.
+    CIRCUIT_PREVIOUS_STATE = "resilience.circuit.previous_state";
+    /// Why it changed: the words of
+    /// [`TransitionReason::as_str`](crate::breaker::TransitionReason::as_str).
+    CIRCUIT_REASON = "resilience.circuit.reason";
+    /// Why a key was let go: the words of
+    /// [`EvictionReason::as_str`](crate::keyed::EvictionReason::as_str).
+    EVICTION_REASON = "resilience.eviction.reason";
+    /// `accepted` or `refused`.
+    RELOAD_RESULT = "resilience.profile.result";
+}
+
+// Counters.
+names! {
+    /// Retries that were granted.
+    RETRIES = "resilience.retries";
+    /// Calls that failed and were not retried (again).
+    RETRY_STOPS = "resilience.retry.stops";
+    /// Calls that succeeded by a retry.
+    RETRY_RECOVERIES = "resilience.retry.recoveries";
+    /// Refused calls.
+    REJECTIONS = "resilience.rejections";
+    /// Calls that an observing layer let pass and would have refused.
+    WOULD_REJECT = "resilience.would_reject";
+    /// Changes of a circuit's state.
+    CIRCUIT_TRANSITIONS = "resilience.circuit.transitions";
+    /// Pauses that a server asked a rate limit for.
+    RATE_PAUSES = "resilience.rate.pauses";
+    /// Keys that a store let go of.
+    EVICTIONS = "resilience.evictions";
+    /// Reloads of profiles.
+    PROFILE_RELOADS = "resilience.profile.reloads";
+}
+
+// Histograms, in seconds.
+names! {
+    /// The wait before a retry.
+    RETRY_DELAY = "resilience.retry.delay";
+    /// How long a rate limit pauses.
+    RATE_PAUSE_DURATION = "resilience.rate.pause_duration";
+}
+
+// Gauges.
+names! {
+    /// 1 for the state that a circuit is in, 0 for every other. Told, not polled.
+    CIRCUIT_STATUS = "resilience.circuit.status";
+    /// Circuits that are open, where there is one for each key.
+    CIRCUITS_OPEN = "resilience.circuit.open";
+    /// The share of failures that a circuit sees, 0 to 1.
+    CIRCUIT_FAILURE_RATE = "resilience.circuit.failure_rate";
+    /// Tokens of a retry budget.
+    BUDGET_AVAILABLE = "resilience.budget.available";
+    /// Permits that are out.
+    BULKHEAD_IN_USE = "resilience.bulkhead.in_use";
+    /// Calls that wait for a permit.
+    BULKHEAD_QUEUED = "resilience.bulkhead.queued";
+    /// Permits there are.
+    BULKHEAD_LIMIT = "resilience.bulkhead.limit";
+    /// Calls that a rate limit would admit at once.
+    RATE_AVAILABLE = "resilience.rate.available";
+    /// Calls that wait for a rate limit.
+    RATE_QUEUED = "resilience.rate.queued";
+    /// Keys in a store.
+    KEYED_KEYS = "resilience.keyed.keys";
+    /// Bytes that a store accounts for.
+    KEYED_BYTES = "resilience.keyed.bytes";
+}

@@ -1,0 +1,189 @@
+//! Events for `tracing`.
+
+use std::time::Duration;
+
+use ::tracing::{Level, event};
+
+use super::event::Event;
+use super::listener::Listen;
+use crate::breaker::CircuitState;
+use crate::outcome::RetryHint;
+use crate::rejection::{Quantity, Rejection};
+use crate::retry::StopReason;
+
+/// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered.
+///
+/// What happens once a call is `DEBUG`: under overload that is most of the traffic, and a log of it is
+/// more load. What changes for all calls is `WARN` where it makes them fail or wait (a circuit opens, a
+/// rate limit pauses, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
+/// policy that does its work is not broken.
+///
+/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,profile}`, an event's name is
+/// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
+/// durations in seconds. While no subscriber wants an event, it costs the look at its level.
+/// It opens no spans: a call has its caller's.
+///
+/// ```
+/// use resilience_core::observe::Tracing;
+/// use resilience_core::retry::RetryPolicy;
+///
+/// let policy = RetryPolicy::builder().name("odds-api").listen(Tracing::new()).build()?;
+/// # let _ = policy;
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Tracing;
+
+impl Tracing {
+    /// The listener.
+    #[must_use]
+    pub const fn new() -> Tracing {
+        Tracing
+    }
+}
+
+/// One call site for each combination, as `tracing` wants its metadata constant.
+macro_rules! emit {
+    ($level:ident, $target:literal, $name:literal, $message:literal, { $($fields:tt)* }) => {
+        event!(
+            name: concat!("resilience.", $name),
+            target: concat!("resilience::", $target),
+            Level::$level,
+            { $($fields)* },
+            $message
+        )
+    };
+}
+
+impl Listen for Tracing {
+    fn event(&self, event: &Event<'_>) {
+        match *event {
+            Event::RetryScheduled { layer, attempts, outcome, delay } => {
+                emit!(DEBUG, "retry", "retry_scheduled", "will be tried again", {
+                    resilience.layer.name = layer,
+                    resilience.retry.attempts = attempts,
+                    resilience.outcome = outcome.as_str(),
+                    error.type = outcome.as_str(),
+                    resilience.retry.delay = seconds(delay)
+                });
+            }
+            Event::RetryStopped { layer, attempts, outcome, reason } => {
+                let times = times(reason);
+                emit!(DEBUG, "retry", "retry_stopped", "will not be tried again", {
+                    resilience.layer.name = layer,
+                    resilience.retry.attempts = attempts,
+                    resilience.outcome = outcome.as_str(),
+                    error.type = outcome.as_str(),
+                    resilience.retry.stop_reason = reason.as_str(),
+                    resilience.retry.needed = times.map(|(needed, _)| seconds(needed)),
+                    resilience.retry.remaining = times.map(|(_, remaining)| seconds(remaining))
+                });
+            }
+            Event::RetrySucceeded { layer, attempts } => {
+                emit!(DEBUG, "retry", "retry_succeeded", "succeeded by a retry", {
+                    resilience.layer.name = layer,
+                    resilience.retry.attempts = attempts
+                });
+            }
+            Event::Rejected(rejection) => rejected(rejection),
+            Event::WouldReject(rejection) => would_reject(rejection),
+            Event::CircuitChanged { layer, key, from, to, reason, retry_after } => {
+                macro_rules! changed {
+                    ($level:ident) => {
+                        emit!($level, "breaker", "circuit_changed", "a circuit changed its state", {
+                            resilience.layer.name = layer,
+                            resilience.key = key,
+                            resilience.circuit.state = to.as_str(),
+                            resilience.circuit.previous_state = from.as_str(),
+                            resilience.circuit.reason = reason.as_str(),
+                            resilience.circuit.retry_after = retry_after.map(seconds)
+                        })
+                    };
+                }
+                match to {
+                    CircuitState::Open | CircuitState::ForcedOpen => changed!(WARN),
+                    _ => changed!(INFO),
+                }
+            }
+            Event::RatePaused { layer, key, pause } => {
+                emit!(WARN, "rate", "rate_paused", "a rate limit pauses", {
+                    resilience.layer.name = layer,
+                    resilience.key = key,
+                    resilience.rate.pause = seconds(pause)
+                });
+            }
+            Event::KeyEvicted { store, key, reason } => {
+                emit!(DEBUG, "keyed", "key_evicted", "a key was let go", {
+                    resilience.layer.name = store,
+                    resilience.key = key,
+                    resilience.eviction.reason = reason.as_str()
+                });
+            }
+            Event::ProfilesReloaded { error: None } => {
+                emit!(INFO, "profile", "profiles_reloaded", "profiles were reloaded", {
+                    resilience.profile.result = "accepted"
+                });
+            }
+            Event::ProfilesReloaded { error: Some(error) } => {
+                emit!(WARN, "profile", "profiles_reloaded", "profiles were refused", {
+                    resilience.profile.result = "refused",
+                    error.type = "invalid_config",
+                    resilience.profile.error = error
+                });
+            }
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection) {
+    emit!(DEBUG, "rejection", "rejected", "a call was refused", {
+        resilience.layer.name = rejection.layer(),
+        resilience.key = rejection.key(),
+        resilience.rejection.kind = rejection.kind().as_str(),
+        error.type = rejection.kind().as_str(),
+        resilience.rejection.limit = rejection.limit().map(number),
+        resilience.rejection.observed = rejection.observed().map(number),
+        resilience.rejection.retry_after = rejection.retry_after().map(seconds),
+        resilience.rejection.never = never(rejection)
+    });
+}
+
+/// Without an `error.type`: nothing ended in an error.
+fn would_reject(rejection: &Rejection) {
+    emit!(DEBUG, "rejection", "would_reject", "a call would have been refused", {
+        resilience.layer.name = rejection.layer(),
+        resilience.key = rejection.key(),
+        resilience.rejection.kind = rejection.kind().as_str(),
+        resilience.rejection.limit = rejection.limit().map(number),
+        resilience.rejection.observed = rejection.observed().map(number),
+        resilience.rejection.retry_after = rejection.retry_after().map(seconds),
+        resilience.rejection.never = never(rejection)
+    });
+}
+
+/// What was needed and what was left, if it was time that was short.
+fn times(reason: StopReason) -> Option<(Duration, Duration)> {
+    match reason {
+        StopReason::DeadlineTooNear { needed, remaining }
+        | StopReason::OutOfTime { needed, remaining } => Some((needed, remaining)),
+        _ => None,
+    }
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+/// A field has one type: counts as they are, durations in seconds.
+#[expect(clippy::cast_precision_loss, reason = "for people and graphs")]
+fn number(quantity: Quantity) -> f64 {
+    match quantity {
+        Quantity::Count(count) => count as f64,
+        Quantity::Duration(duration) => seconds(duration),
+    }
+}
+
+fn never(rejection: &Rejection) -> Option<bool> {
+    (rejection.retry_hint() == RetryHint::Never).then_some(true)
+}

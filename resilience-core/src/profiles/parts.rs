@@ -1,0 +1,154 @@
+//! What a profile has in force, and how another text of it takes its place.
+
+use std::time::Instant;
+
+use super::error::ProfilesError;
+use super::spec::Spec;
+use crate::breaker::{CircuitBreaker, CircuitConfig};
+use crate::bulkhead::{Bulkhead, BulkheadConfig};
+use crate::config::InvalidConfig;
+use crate::name::Name;
+use crate::observe::Listener;
+use crate::rate::{RateConfig, RateLimiter};
+use crate::retry::{RetryBudget, RetryPolicy};
+use crate::stack::{Handles, Plan};
+use crate::timeout::{DeadlineLayer, TimeoutLayer};
+
+/// A profile that works.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    pub(super) deadline: DeadlineLayer,
+    pub(super) attempt_timeout: Option<TimeoutLayer>,
+    /// One attempt, where the text has no retry: what is always ready stands in every profile.
+    pub(super) retry: RetryPolicy,
+    pub(super) handles: Handles,
+    pub(super) plan: Plan,
+}
+
+/// A profile that works, and the settings that its parts have, to be put into force in those that are
+/// in use.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) parts: Parts,
+    bulkhead: Option<BulkheadConfig>,
+    rate: Option<RateConfig>,
+    breaker: Option<CircuitConfig>,
+}
+
+impl Draft {
+    /// `former` is what is in force under this name: parts that there are in both keep their state.
+    pub(super) fn new(
+        spec: &Spec,
+        former: Option<&Parts>,
+        listener: &Listener,
+        now: Instant,
+    ) -> Result<Draft, ProfilesError> {
+        let name = |part: &str| Name::from(format!("{}.{part}", spec.name));
+        let told = || listener.clone();
+        let refused = |part: &'static str| move |error: InvalidConfig| spec.refused(part, &error);
+        let old = former.map(|parts| &parts.handles);
+
+        let deadline = DeadlineLayer::new(spec.deadline).map_err(refused("deadline"))?;
+        let deadline = deadline.name(name("deadline")).listen(told());
+        let attempt_timeout = spec.attempt_timeout.map(TimeoutLayer::new).transpose();
+        let attempt_timeout = attempt_timeout.map_err(refused("attempt_timeout"))?;
+        let attempt_timeout =
+            attempt_timeout.map(|layer| layer.name(name("attempt_timeout")).listen(told()));
+
+        let bulkhead = spec.bulkhead.clone();
+        let bulkhead = bulkhead.map(|it| it.name(name("bulkhead")).listen(told()));
+        let (bulkhead, bulkhead_config) =
+            made(bulkhead, |it| it.config(), |it| it.build()).map_err(refused("bulkhead"))?;
+        let rate = spec.rate.clone().map(|it| it.name(name("rate_limit")).listen(told()));
+        let (rate, rate_config) =
+            made(rate, |it| it.config(), |it| it.build()).map_err(refused("rate"))?;
+        let breaker = spec.breaker.clone();
+        let breaker = breaker.map(|it| it.name(name("circuit_breaker")).listen(told()));
+        let (breaker, breaker_config) =
+            made(breaker, |it| it.config(), |it| it.build()).map_err(refused("breaker"))?;
+
+        let retry = match &spec.retry {
+            Some((policy, budget)) => {
+                let budget = budget.map(|budget| budget.build()).transpose();
+                let budget = budget.map_err(refused("retry"))?;
+                let old = old.and_then(|old| old.retry.as_ref()).and_then(RetryPolicy::budget);
+                let budget = budget.map(|budget| budget_in_place_of(old, budget, now));
+                let policy = policy.clone().name(name("retry")).listen(told());
+                let policy = budget.into_iter().fold(policy, |policy, it| policy.budget(it));
+                Some(policy.build().map_err(refused("retry"))?)
+            }
+            None => None,
+        };
+
+        // Planned with the parts as the text has them, before any of them is exchanged for one in use.
+        let handles = Handles {
+            deadline: Some(spec.deadline),
+            bulkhead,
+            retry: retry.clone(),
+            rate_limiter: rate,
+            breaker,
+            attempt_timeout: spec.attempt_timeout,
+        };
+        let plan = handles.shape().plan(handles.heap_bytes()).map_err(refused(""))?;
+        let handles = match old {
+            Some(old) => keep(old, handles),
+            None => handles,
+        };
+        let once = || RetryPolicy::builder().max_attempts(1).without_budget().unlimited_elapsed();
+        let retry = retry.map_or_else(|| once().build(), Ok).map_err(refused("retry"))?;
+        let parts = Parts { deadline, attempt_timeout, retry, handles, plan };
+        Ok(Draft { parts, bulkhead: bulkhead_config, rate: rate_config, breaker: breaker_config })
+    }
+
+    /// Puts the settings into force in the parts that stay. Cannot fail, and may wake calls.
+    pub(super) fn enforce(self) -> Parts {
+        let handles = &self.parts.handles;
+        if let (Some(bulkhead), Some(config)) = (&handles.bulkhead, self.bulkhead) {
+            bulkhead.set_config(config);
+        }
+        if let (Some(limiter), Some(config)) = (&handles.rate_limiter, self.rate) {
+            limiter.set_config(config);
+        }
+        if let (Some(breaker), Some(config)) = (&handles.breaker, self.breaker) {
+            breaker.set_config(config);
+        }
+        self.parts
+    }
+}
+
+/// A part, and its settings.
+fn made<B: Clone, P, C>(
+    builder: Option<B>,
+    config: impl FnOnce(B) -> Result<C, InvalidConfig>,
+    build: impl FnOnce(B) -> Result<P, InvalidConfig>,
+) -> Result<(Option<P>, Option<C>), InvalidConfig> {
+    let Some(builder) = builder else { return Ok((None, None)) };
+    let config = config(builder.clone())?;
+    Ok((Some(build(builder)?), Some(config)))
+}
+
+/// The parts of `new`, but those that `old` has too.
+fn keep(old: &Handles, new: Handles) -> Handles {
+    fn kept<T: Clone>(old: &Option<T>, new: Option<T>) -> Option<T> {
+        new.map(|new| old.clone().unwrap_or(new))
+    }
+    Handles {
+        bulkhead: kept::<Bulkhead>(&old.bulkhead, new.bulkhead),
+        rate_limiter: kept::<RateLimiter>(&old.rate_limiter, new.rate_limiter),
+        breaker: kept::<CircuitBreaker>(&old.breaker, new.breaker),
+        ..new
+    }
+}
+
+/// The former account if its terms are the same; otherwise a new one, with no more in it than that has
+/// left.
+fn budget_in_place_of(former: Option<&RetryBudget>, new: RetryBudget, now: Instant) -> RetryBudget {
+    match former {
+        Some(former) if former.planned() == new.planned() => former.clone(),
+        Some(former) => {
+            new.succeed(former, now);
+            new
+        }
+        None => new,
+    }
+}

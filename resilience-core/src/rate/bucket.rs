@@ -1,0 +1,121 @@
+//! Whether a call fits the limit, and if not, when it will.
+//!
+//! ```
+//! use std::time::Duration;
+//! use resilience_core::clock;
+//! use resilience_core::rate::{Decision, Quota, TokenBucket};
+//!
+//! let start = clock::now();
+//! let mut bucket = TokenBucket::new(Quota::per_second(10)?.with_burst(2)?, start);
+//! assert_eq!(bucket.take(start, 2), Decision::Conforms);
+//! let Decision::NotUntil(then) = bucket.take(start, 1) else { panic!() };
+//! assert_eq!(then, start + Duration::from_millis(100));
+//! assert_eq!(bucket.take(then, 1), Decision::Conforms);
+//! assert_eq!(bucket.take(then, 3), Decision::Never);
+//! # Ok::<_, resilience_core::InvalidConfig>(())
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::meter::{Grant, Meter, START, Verdict};
+use super::quota::Pace;
+use crate::clock::{MAX_WAIT, later};
+
+/// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, what is
+/// admitted costs at most `burst + rate · w`.
+///
+/// Starts full. Times may come out of order; an earlier one is admitted later rather than sooner.
+#[derive(Debug)]
+pub struct TokenBucket {
+    origin: Instant,
+    pace: Pace,
+    meter: Meter,
+}
+
+/// What a bucket says to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "now, later or never: there is no fourth")]
+pub enum Decision {
+    /// It may go, and is counted.
+    Conforms,
+    /// It may go then, if nobody else does before. Nothing is counted.
+    NotUntil(Instant),
+    /// It costs more than there ever is at once.
+    Never,
+}
+
+/// Tokens that were taken, and may be [given back](TokenBucket::give_back).
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "dropped, the tokens are spent"]
+pub struct Taken(Grant);
+
+impl TokenBucket {
+    /// A full bucket.
+    pub fn new(pace: impl Into<Pace>, now: Instant) -> TokenBucket {
+        TokenBucket { origin: now, pace: pace.into(), meter: Meter::default() }
+    }
+
+    /// Takes so many tokens, if they are there.
+    pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
+        match self.try_take(now, cost) {
+            Ok(_) => Decision::Conforms,
+            Err(decision) => decision,
+        }
+    }
+
+    /// Takes so many tokens, if they are there, and says what to give back if they are not used.
+    ///
+    /// # Errors
+    /// If they are not there; never [`Decision::Conforms`].
+    pub fn try_take(&mut self, now: Instant, cost: u32) -> Result<Taken, Decision> {
+        let now = nanos_since(self.origin, now);
+        match self.meter.take(&self.pace, now, cost) {
+            Verdict::Granted(grant) => Ok(Taken(grant)),
+            Verdict::NotBefore(then, _) => Err(Decision::NotUntil(instant_at(self.origin, then))),
+            Verdict::Never => Err(Decision::Never),
+        }
+    }
+
+    /// Gives back what was never used, as far as no window can then hold too much: all of it if no
+    /// later call found the bucket fuller for want of it, what is left of it if one did.
+    pub fn give_back(&mut self, taken: Taken) {
+        self.meter.give_back(&self.pace, taken.0);
+    }
+
+    /// Admits nobody before `until` (at most a year after `now`), because the other side said so.
+    pub fn pause_until(&mut self, now: Instant, until: Instant) {
+        let wait = until.saturating_duration_since(now).min(MAX_WAIT);
+        self.meter.pause(nanos_since(self.origin, later(now, wait)));
+    }
+
+    /// Goes by another pace from now on. Tokens that are used stay used.
+    pub fn set_pace(&mut self, now: Instant, pace: impl Into<Pace>) {
+        let new = pace.into();
+        self.meter.change(&self.pace, &new, nanos_since(self.origin, now));
+        self.pace = new;
+    }
+
+    /// Whole tokens that are there at `now`, pauses and gaps aside.
+    #[must_use]
+    pub fn available(&self, now: Instant) -> u32 {
+        available(&self.meter, &self.pace, nanos_since(self.origin, now))
+    }
+}
+
+pub(super) fn available(meter: &Meter, pace: &Pace, now: u64) -> u32 {
+    let used = u32::try_from(meter.used(pace, now)).unwrap_or(u32::MAX);
+    pace.quota.burst().saturating_sub(used)
+}
+
+#[inline]
+pub(super) fn nanos_since(origin: Instant, now: Instant) -> u64 {
+    let since = now.saturating_duration_since(origin);
+    // In 64 bits all the way: this is on the path of every call.
+    let seconds = since.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(since.subsec_nanos())).saturating_add(START)
+}
+
+pub(super) fn instant_at(origin: Instant, ns: u64) -> Instant {
+    let since = Duration::from_nanos(ns.saturating_sub(START));
+    origin.checked_add(since).unwrap_or(origin)
+}

@@ -1,0 +1,322 @@
+//! A bucket with a queue before it: who goes now, who waits, who is sent away.
+//!
+//! There is no barging: while somebody waits, a newcomer does not go, whatever is in the bucket. A place
+//! that is awaited is served when its task comes for it, at the instant when it does. One that is reserved
+//! and due is served on behalf of its owner by whoever comes next, so that nobody waits for somebody who
+//! forgot.
+
+use std::task::Waker;
+
+use super::meter::{Grant, Hold, Meter, Verdict};
+use super::queue::{Queue, Ticket};
+use super::quota::Pace;
+
+/// Those who wait, those who were served and do not know, and how many were sent away.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    pub(super) queue: Queue,
+    served: Vec<(Ticket, Grant)>,
+    pub(super) rejected: u64,
+}
+
+impl Desk {
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.queue.heap_bytes() + self.served.capacity() * size_of::<(Ticket, Grant)>()
+    }
+}
+
+/// Why a call is not let through, and when it is worth coming back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It costs more than there ever is.
+    Never { burst: u32, cost: u32 },
+    /// So many tokens would be out, and that is too many.
+    Tokens { burst: u32, wanted: u64, at: u64 },
+    /// Too soon after the last.
+    Gap { gap: u64, passed: u64, at: u64 },
+    /// The other side asked for a pause.
+    Paused { at: u64 },
+    /// So many others wait, and nobody overtakes; or the queue has no place.
+    Queued { limit: Option<u32>, waiting: u32, at: u64 },
+    /// It would wait longer than it may.
+    TooLong { limit: u64, wait: u64, at: u64 },
+}
+
+impl Refusal {
+    /// When it is worth coming back, if ever.
+    pub(super) const fn at(self) -> Option<u64> {
+        match self {
+            Refusal::Never { .. } => None,
+            Refusal::Tokens { at, .. }
+            | Refusal::Gap { at, .. }
+            | Refusal::Paused { at }
+            | Refusal::Queued { at, .. }
+            | Refusal::TooLong { at, .. } => Some(at),
+        }
+    }
+}
+
+/// What a place in the queue has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Granted(Grant),
+    Refused(Refusal),
+    /// Not yet. Whoever holds the timer looks again at the given time; others are woken.
+    Wait(Option<u64>),
+}
+
+/// Wakers to be woken, and others to be dropped, once nothing is locked.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    wake: Option<Waker>,
+    more: Vec<Waker>,
+    former: Option<Waker>,
+}
+
+impl Wakes {
+    pub(super) fn wake(self) {
+        drop(self.former);
+        self.wake.into_iter().chain(self.more).for_each(Waker::wake);
+    }
+}
+
+/// Now, and what is in force: what every decision is made by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) pace: &'a Pace,
+    pub(super) now: u64,
+}
+
+impl Meter {
+    /// Takes tokens at once, or not at all.
+    #[inline]
+    pub(super) fn try_pass(&mut self, at: At<'_>, cost: u32) -> Result<Grant, Refusal> {
+        if self.desk().is_some_and(|desk| desk.queue.len() > 0) {
+            self.serve_reserved(at);
+            if let Some(refusal) = self.behind_others(at, cost) {
+                return Err(refusal);
+            }
+        }
+        match self.take(at.pace, at.now, cost) {
+            Verdict::Granted(grant) => Ok(grant),
+            verdict => Err(self.refusal(at, cost, verdict)),
+        }
+    }
+
+    fn behind_others(&self, at: At<'_>, cost: u32) -> Option<Refusal> {
+        let waiting = self.desk().map_or(0, |desk| desk.queue.len());
+        if waiting == 0 {
+            return None;
+        }
+        let burst = at.pace.quota.burst();
+        Some(if cost > burst {
+            Refusal::Never { burst, cost }
+        } else {
+            Refusal::Queued { limit: None, waiting, at: self.expected_last(at, cost) }
+        })
+    }
+
+    #[cold]
+    fn refusal(&self, at: At<'_>, cost: u32, verdict: Verdict) -> Refusal {
+        let burst = at.pace.quota.burst();
+        let Verdict::NotBefore(then, hold) = verdict else {
+            return Refusal::Never { burst, cost };
+        };
+        match hold {
+            Hold::Tokens => {
+                let wanted = self.used(at.pace, at.now).saturating_add(cost.into());
+                Refusal::Tokens { burst, wanted, at: then }
+            }
+            Hold::Gap => {
+                let gap = at.pace.min_gap;
+                Refusal::Gap { gap, passed: gap.saturating_sub(then - at.now), at: then }
+            }
+            Hold::Pause => Refusal::Paused { at: then },
+        }
+    }
+
+    /// When a newcomer of this cost would be served.
+    pub(super) fn expected_last(&self, at: At<'_>, cost: u32) -> u64 {
+        let ahead =
+            self.desk().map_or((0, 0), |desk| (desk.queue.tokens(), u64::from(desk.queue.len())));
+        self.expected(at.pace, at.now, cost.into(), ahead)
+    }
+
+    /// When this place will be served.
+    pub(super) fn expected_at(&self, at: At<'_>, ticket: Ticket) -> Option<u64> {
+        let (mut tokens, mut callers) = (0, 0);
+        for place in self.desk()?.queue.iter() {
+            if place.ticket == ticket {
+                let ahead = (tokens, callers);
+                return Some(self.expected(at.pace, at.now, place.cost.into(), ahead));
+            }
+            tokens += u64::from(place.cost);
+            callers += 1;
+        }
+        None
+    }
+
+    /// Takes a place at the end of the queue, if it would be served in time. For those who did not
+    /// [pass](Meter::try_pass).
+    pub(super) fn join(
+        &mut self,
+        at: At<'_>,
+        cost: u32,
+        until: u64,
+        max_queued: u32,
+        waker: Option<Waker>,
+    ) -> Result<Ticket, Refusal> {
+        let burst = at.pace.quota.burst();
+        if cost > burst {
+            return Err(Refusal::Never { burst, cost });
+        }
+        let expected = self.expected_last(at, cost);
+        let desk = self.desk_mut();
+        let waiting = desk.queue.len();
+        if expected > until {
+            let limit = until.saturating_sub(at.now);
+            return Err(Refusal::TooLong { limit, wait: expected - at.now, at: expected });
+        }
+        if waiting as usize + desk.served.len() >= max_queued as usize {
+            return Err(Refusal::Queued { limit: Some(max_queued), waiting, at: expected });
+        }
+        // Whoever reserves is told the time now, and not sent away later.
+        let until = if waker.is_some() { until } else { u64::MAX };
+        Ok(desk.queue.join(cost, until, waker))
+    }
+
+    /// The owner of a place, of this cost, comes for it.
+    pub(super) fn turn(
+        &mut self,
+        at: At<'_>,
+        (ticket, cost): (Ticket, u32),
+        waker: Option<Waker>,
+    ) -> (Turn, Wakes) {
+        // Its own place first: what is served on behalf of others may be its own.
+        if let Some(turn) = self.own_turn(at, ticket, cost) {
+            return turn;
+        }
+        self.serve_reserved(at);
+        if let Some(turn) = self.own_turn(at, ticket, cost) {
+            return turn;
+        }
+        let mut wakes = Wakes::default();
+        let desk = self.desk_mut();
+        if let (Some(waker), Some(place)) = (waker, desk.queue.find(ticket)) {
+            wakes.former = place.awaited_by(waker);
+        }
+        if desk.queue.keeper() != Some(ticket) {
+            return (Turn::Wait(None), wakes);
+        }
+        (Turn::Wait(self.head_due(at)), wakes)
+    }
+
+    /// What is decided about a place without looking at those before it.
+    fn own_turn(&mut self, at: At<'_>, ticket: Ticket, cost: u32) -> Option<(Turn, Wakes)> {
+        let burst = at.pace.quota.burst();
+        let never = Turn::Refused(Refusal::Never { burst, cost });
+        let desk = self.desk_mut();
+        if let Some(index) = desk.served.iter().position(|(served, _)| *served == ticket) {
+            return Some((Turn::Granted(desk.served.swap_remove(index).1), Wakes::default()));
+        }
+        let is_head = desk.queue.head().is_some_and(|head| head.ticket == ticket);
+        let Some(place) = desk.queue.find(ticket) else { return Some((never, Wakes::default())) };
+        let (until, misfit) = (place.until, place.misfit);
+        let turn = if cost > burst {
+            never
+        } else if misfit {
+            self.too_long(at, ticket, until)
+        } else if !is_head {
+            return None;
+        } else {
+            match self.take(at.pace, at.now, cost) {
+                Verdict::Granted(grant) => Turn::Granted(grant),
+                Verdict::NotBefore(then, _) if then <= until => return None,
+                _ => self.too_long(at, ticket, until),
+            }
+        };
+        Some((turn, self.leave(ticket)))
+    }
+
+    fn too_long(&self, at: At<'_>, ticket: Ticket, until: u64) -> Turn {
+        let expected = self.expected_at(at, ticket).unwrap_or(at.now);
+        let (limit, wait) = (until.saturating_sub(at.now), expected.saturating_sub(at.now));
+        Turn::Refused(Refusal::TooLong { limit, wait, at: expected })
+    }
+
+    fn head_due(&self, at: At<'_>) -> Option<u64> {
+        let head = self.desk()?.queue.head()?;
+        Some(self.expected(at.pace, at.now, head.cost.into(), (0, 0)))
+    }
+
+    /// Serves the places at the head that are reserved and due. One that costs more than there now ever
+    /// is loses its place.
+    fn serve_reserved(&mut self, at: At<'_>) {
+        while let Some(head) = self.desk_mut().queue.head()
+            && head.is_reserved()
+        {
+            let (ticket, cost) = (head.ticket, head.cost);
+            match self.take(at.pace, at.now, cost) {
+                Verdict::NotBefore(..) => return,
+                Verdict::Granted(grant) => self.desk_mut().served.push((ticket, grant)),
+                Verdict::Never => {}
+            }
+            self.desk_mut().queue.leave(ticket);
+        }
+    }
+
+    /// A place is given up. What it was served and never used is given back.
+    pub(super) fn give_up(&mut self, at: At<'_>, ticket: Ticket) -> Wakes {
+        let desk = self.desk_mut();
+        let served = desk.served.iter().position(|(served, _)| *served == ticket);
+        match served {
+            Some(index) => {
+                let (_, grant) = desk.served.swap_remove(index);
+                self.give_back(at.pace, grant);
+                self.wake_keeper()
+            }
+            None => self.leave(ticket),
+        }
+    }
+
+    fn leave(&mut self, ticket: Ticket) -> Wakes {
+        let desk = self.desk_mut();
+        let Some((former, matters)) = desk.queue.leave(ticket) else { return Wakes::default() };
+        let wake = if matters { desk.queue.keeper_waker() } else { None };
+        Wakes { wake, more: Vec::new(), former }
+    }
+
+    /// The head's turn may come sooner: whoever holds the timer looks again.
+    pub(super) fn wake_keeper(&self) -> Wakes {
+        let wake = self.desk().and_then(|desk| desk.queue.keeper_waker());
+        Wakes { wake, ..Wakes::default() }
+    }
+
+    /// Things have changed for everybody: those who would now wait too long are told at once.
+    pub(super) fn reconsider(&mut self, at: At<'_>) -> Wakes {
+        let mut wakes = self.wake_keeper();
+        let (mut tokens, mut callers) = (0, 0);
+        let mut late = Vec::new();
+        for place in self.desk().into_iter().flat_map(|desk| desk.queue.iter()) {
+            let expected = self.expected(at.pace, at.now, place.cost.into(), (tokens, callers));
+            let fits = expected <= place.until && place.cost <= at.pace.quota.burst();
+            // Reserved places are their owners' to give up.
+            if !fits && !place.is_reserved() {
+                late.push(place.ticket);
+                continue;
+            }
+            tokens += u64::from(place.cost);
+            callers += 1;
+        }
+        if late.is_empty() {
+            return wakes;
+        }
+        for place in self.desk_mut().queue.iter_mut() {
+            if late.binary_search(&place.ticket).is_ok() {
+                place.misfit = true;
+                wakes.more.extend(place.waker());
+            }
+        }
+        wakes
+    }
+}

@@ -1,0 +1,298 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::acquire::Acquire;
+use super::bucket::{available, instant_at, nanos_since};
+use super::builder::{Patience, RateConfig, RateLimiterBuilder};
+use super::gate::{At, Wakes};
+use super::meter::{Grant, Meter};
+use super::permit::RatePermit;
+use super::quota::Quota;
+use super::refused::Refused;
+use super::reservation::Reservation;
+use crate::clock::{self, MAX_WAIT};
+use crate::config::InvalidConfig;
+use crate::keyed::Entry;
+use crate::live::{Live, Seen};
+use crate::name::Name;
+use crate::observe::Event;
+use crate::rejection::Rejection;
+
+/// So many in any time, and no more. See the [module](super).
+///
+/// Clones share the bucket, the queue and the configuration; [`fresh`](RateLimiter::fresh) ones the
+/// configuration only.
+#[derive(Clone)]
+pub struct RateLimiter(Arc<Cell>);
+
+struct Cell {
+    live: Arc<Live<RateConfig>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    seen: Seen<RateConfig>,
+    meter: Meter,
+}
+
+/// What a limiter holds at one moment. For metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateSnapshot {
+    /// What it goes by.
+    pub quota: Quota,
+    /// Tokens that are there.
+    pub available: u32,
+    /// Calls that wait for one, reservations included.
+    pub queued: u32,
+    /// Calls that were let through, less those that were taken back before the next.
+    pub admitted: u64,
+    /// Calls that were refused, or would have been.
+    pub rejected: u64,
+    /// For how long nobody is let through, because a server asked for it.
+    pub paused_for: Option<Duration>,
+}
+
+impl RateLimiter {
+    /// Starts from the defaults: waits for at most 30 s behind at most 1,024 others, follows a server's
+    /// hint for at most five minutes. There is no default for the quota.
+    pub fn builder() -> RateLimiterBuilder {
+        RateLimiterBuilder::new()
+    }
+
+    pub(super) fn new(config: RateConfig) -> RateLimiter {
+        RateLimiter::over(Live::new(config))
+    }
+
+    fn over(live: Arc<Live<RateConfig>>) -> RateLimiter {
+        let state = State { seen: live.see(), meter: Meter::default() };
+        RateLimiter(Arc::new(Cell { live, state: Mutex::new(state) }))
+    }
+
+    /// What is in force.
+    #[cfg(feature = "tower")]
+    pub(super) fn config(&self) -> Seen<RateConfig> {
+        self.0.live.see()
+    }
+
+    /// A full bucket of its own, under the same configuration, whatever that will be.
+    #[must_use]
+    pub fn fresh(&self) -> RateLimiter {
+        RateLimiter::over(self.0.live.clone())
+    }
+
+    /// Takes so many tokens, if nobody waits and they are there. For calls that are made at once.
+    ///
+    /// # Errors
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with when to come back.
+    #[inline]
+    pub fn check(&self, cost: u32) -> Result<(), Rejection> {
+        self.check_at(clock::now(), cost)
+    }
+
+    /// As [`check`](Self::check), for a caller that has just read the clock.
+    ///
+    /// # Errors
+    /// As `check`.
+    #[inline]
+    pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
+        match self.pass(now, cost) {
+            Ok(_) => Ok(()),
+            Err(refused) => refused.told(None).map(drop),
+        }
+    }
+
+    /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
+    ///
+    /// # Errors
+    /// As `check`.
+    pub fn try_acquire(&self, cost: u32) -> Result<RatePermit, Rejection> {
+        let grant = match self.pass(clock::now(), cost) {
+            Ok(grant) => Some(grant),
+            Err(refused) => refused.told(None)?,
+        };
+        Ok(RatePermit::new(self.clone(), grant))
+    }
+
+    /// Waits for so many tokens, in the order of arrival, as long as the configuration and the
+    /// [deadline](crate::Deadline) of the caller allow; refused at once if it is known to take longer.
+    /// Nothing is asked for before the first poll. Dropping the future gives up the place, and those
+    /// behind it come sooner. Needs a tokio runtime with its timer only if there is a wait.
+    pub fn acquire(&self, cost: u32) -> Acquire {
+        Acquire::new(self.clone(), cost)
+    }
+
+    /// Takes a place behind those who wait, for a call that is made later.
+    ///
+    /// # Errors
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), if its turn is later than the configuration
+    /// and the [deadline](crate::Deadline) of the caller allow, or the queue is full.
+    pub fn reserve(&self, cost: u32) -> Result<Reservation, Rejection> {
+        Reservation::new(self.clone(), cost)
+    }
+
+    /// Admits nobody for so long (at most a year). An earlier end does not shorten a pause that is in
+    /// force. Those who would now wait too long are refused at once.
+    pub fn pause_for(&self, pause: Duration) {
+        self.pause(pause.min(MAX_WAIT), None);
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.change(|meter, _| meter.resume());
+    }
+
+    /// Goes by another configuration from now on, with everything that shares this one. Tokens that are
+    /// used stay used, those who wait stay where they are. Those who wait for another key's limit learn
+    /// of it when their timer rings or somebody calls.
+    pub fn set_config(&self, config: RateConfig) {
+        let origin = self.0.state.lock().seen.origin;
+        self.0.live.set(RateConfig { origin, ..config });
+        self.change(|_, _| ());
+    }
+
+    /// As [`set_config`](Self::set_config), with another quota only.
+    ///
+    /// # Errors
+    /// If a value of the quota is out of its bounds.
+    pub fn set_quota(
+        &self,
+        quota: impl crate::config::OrInvalid<Quota>,
+    ) -> Result<(), InvalidConfig> {
+        let quota = quota.or_invalid()?;
+        let mut config = (*self.0.live.see()).clone();
+        config.pace.quota = quota;
+        self.set_config(config);
+        Ok(())
+    }
+
+    /// What it holds now.
+    #[must_use]
+    pub fn snapshot(&self) -> RateSnapshot {
+        let now = clock::now();
+        self.with(now, |meter, at, _| RateSnapshot {
+            quota: *at.pace.quota(),
+            available: available(meter, at.pace, at.now),
+            queued: meter.desk().map_or(0, |desk| desk.queue.len()),
+            admitted: meter.admitted,
+            rejected: meter.desk().map_or(0, |desk| desk.rejected),
+            paused_for: meter
+                .paused_until()
+                .checked_sub(at.now)
+                .filter(|left| *left > 0)
+                .map(Duration::from_nanos),
+        })
+    }
+
+    /// Decides under the lock, by what is in force.
+    #[inline]
+    pub(super) fn with<R>(
+        &self,
+        now: Instant,
+        decide: impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> R,
+    ) -> R {
+        let mut state = self.0.state.lock();
+        let State { seen, meter } = &mut *state;
+        let former = seen.refresh(&self.0.live);
+        let at = At { pace: &seen.pace, now: nanos_since(seen.origin, now) };
+        let wakes = former.as_ref().map(|former| {
+            meter.change(&former.pace, &seen.pace, at.now);
+            meter.reconsider(at)
+        });
+        let decided = decide(meter, at, seen);
+        drop(state);
+        // Not under the lock: the former listener's own drop, and the wakers.
+        if let Some(wakes) = wakes {
+            wakes.wake();
+            drop(former);
+        }
+        decided
+    }
+
+    #[inline]
+    pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
+        self.with(now, |meter, at, seen| {
+            meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, seen, refusal))
+        })
+    }
+
+    /// Changes what may be of matter to all who wait.
+    fn change<R>(&self, change: impl FnOnce(&mut Meter, At<'_>) -> R) -> R {
+        let (changed, wakes) = self.with(clock::now(), |meter, at, _| {
+            let changed = change(meter, at);
+            (changed, meter.reconsider(at))
+        });
+        wakes.wake();
+        changed
+    }
+
+    /// Pauses, and tells of it.
+    pub(super) fn pause(&self, pause: Duration, key: Option<Name>) {
+        self.change(|meter, at| meter.pause(at.now.saturating_add(clock::nanos(pause))));
+        let config = self.0.live.see();
+        config.listener.tell(|| Event::RatePaused {
+            layer: config.name.as_str(),
+            key: key.as_ref().map(Name::as_str),
+            pause,
+        });
+    }
+
+    /// Follows a server's hint, up to the longest that is allowed.
+    #[cfg(feature = "tower")]
+    pub(super) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
+        let longest = self.0.live.see().longest_hint;
+        self.pause(hint.min(longest), key);
+    }
+
+    pub(super) fn refund(&self, grant: Grant) {
+        let wakes: Wakes = self.with(clock::now(), |meter, at, _| {
+            meter.give_back(at.pace, grant);
+            meter.wake_keeper()
+        });
+        wakes.wake();
+    }
+
+    /// The last instant of the line at which a call that begins now may still be served.
+    pub(super) fn until(config: &RateConfig, now: Instant) -> Option<u64> {
+        let own = match config.patience {
+            Patience::Reject => return None,
+            Patience::Wait => None,
+            Patience::AtMost(wait) => Some(clock::later(now, wait)),
+        };
+        let ambient = crate::Deadline::current().map(crate::Deadline::instant);
+        let until = own.into_iter().chain(ambient).min();
+        Some(until.map_or(u64::MAX, |until| nanos_since(config.origin, until)))
+    }
+
+    pub(super) fn instant(config: &RateConfig, ns: u64) -> Instant {
+        instant_at(config.origin, ns)
+    }
+}
+
+/// Pinned while somebody holds a handle, waits, or was told to pause.
+impl Entry for RateLimiter {
+    fn is_pinned(&self, now: Instant) -> bool {
+        if Arc::strong_count(&self.0) > 1 {
+            return true;
+        }
+        let state = self.0.state.lock();
+        state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
+            || state.meter.paused_until() > nanos_since(state.seen.origin, now)
+    }
+
+    /// Sixteen for the two counts of the `Arc`, and the allocator's own eight, to a multiple of 16.
+    fn heap_bytes(&self) -> usize {
+        let cell = (16 + size_of::<Cell>() + 8).next_multiple_of(16);
+        cell + self.0.state.lock().meter.heap_bytes()
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.live.see().name.clone();
+        f.debug_struct("RateLimiter").field("name", &name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,288 @@
+//! The arithmetic of a bucket, in nanoseconds on a line of its owner's.
+//!
+//! Everything is kept as one instant: the *mark*, at which the bucket would be full again (GCRA's
+//! theoretical arrival time). A call of cost `c` at `t` conforms if `max(mark, t) + c·T <= t + B·T`, and
+//! moves the mark to `max(mark, t) + c·T`, or further.
+//!
+//! **Bound.** Let calls be admitted from `t_1` to `t_n`, in the order of the lock. The mark was at least
+//! `t_1` before the first, each moved it by at least its `c·T`, and the last found it at
+//! `t_n + B·T − c_n·T` or before. So `Σ c·T <= B·T + t_n − t_1`: in every closed window of length `w`, at
+//! most `B + w/T`. This needs no clock that agrees between threads, only the order of the lock.
+//!
+//! **Giving back.** Let a call of cost `c` be taken back, that left the mark at `g`. Without it the mark
+//! would be `c·T` lower, unless a later call found the bucket closer to full than that: for a call at `t`
+//! that found the mark at `m`, the bound among it and those after it needs the mark to be no lower than
+//! what they add to `t`, which is `m − t` below where it is. Marks only fall by what is given back, so
+//! with `r` for what was since, `m >= g − r`, and `t` is at most the latest time of any call. Hence
+//! `min(c·T, g − r − latest)` can be given back, and if nobody was admitted since, `c·T`.
+
+#[cfg(feature = "tokio")]
+use super::gate::Desk;
+use super::quota::Pace;
+use super::span::Span;
+
+/// The first instant of an owner's line. Zero, before anything happened, is a year before it: longer
+/// than any gap, pause or warm-up.
+pub(super) const START: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
+
+/// A bucket. Small, since there may be one for each of a million keys: what few of them need is boxed.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    mark: Span,
+    /// The latest time of an admission.
+    latest: u64,
+    pub(super) admitted: u64,
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    paused_until: u64,
+    /// When the bucket was last started cold.
+    cold_at: u64,
+    /// All that was given back.
+    returned: Span,
+    /// How often the quota was changed.
+    changes: u64,
+    /// Those who wait, and those who were sent away.
+    #[cfg(feature = "tokio")]
+    desk: Desk,
+}
+
+/// What was taken, for giving it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// What the mark was moved by.
+    moved: Span,
+    /// Where it was moved to, as if nothing had ever been given back.
+    gross: Span,
+    number: u64,
+    changes: u64,
+}
+
+/// Why not now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    Tokens,
+    Gap,
+    Pause,
+}
+
+/// What a bucket says to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Granted(Grant),
+    NotBefore(u64, Hold),
+    Never,
+}
+
+impl Meter {
+    #[inline]
+    pub(super) fn take(&mut self, pace: &Pace, now: u64, cost: u32) -> Verdict {
+        let quota = &pace.quota;
+        if cost > quota.burst() {
+            return Verdict::Never;
+        }
+        let (ready, hold) = self.due(pace, u64::from(cost));
+        if now < ready {
+            return Verdict::NotBefore(ready, hold);
+        }
+        Verdict::Granted(self.grant(pace, now, cost))
+    }
+
+    /// When `cost` fits, were nobody admitted before; not necessarily later than now.
+    #[inline]
+    fn due(&self, pace: &Pace, cost: u64) -> (u64, Hold) {
+        let quota = &pace.quota;
+        let time = quota.time_of(cost);
+        // An idle mark lies in the past; the bucket is full, and the cost no more than that.
+        let tokens = self.mark.plus(time, quota.count()).minus(quota.full(), quota.count()).ceil();
+        let (gate, hold) = self.gate(pace);
+        if gate > tokens { (gate, hold) } else { (tokens, Hold::Tokens) }
+    }
+
+    /// When there may be an admission, tokens aside.
+    #[inline]
+    fn gate(&self, pace: &Pace) -> (u64, Hold) {
+        let gap = if pace.min_gap == 0 { 0 } else { self.latest + pace.min_gap };
+        match self.paused_until() {
+            pause if pause > gap => (pause, Hold::Pause),
+            _ => (gap, Hold::Gap),
+        }
+    }
+
+    #[inline]
+    fn grant(&mut self, pace: &Pace, now: u64, cost: u32) -> Grant {
+        let count = pace.quota.count();
+        let time = pace.quota.time_of(u64::from(cost));
+        let moved = if pace.warm_up == 0 { time } else { self.warming(pace, now, time) };
+        self.mark = self.mark.max(Span::ns(now)).plus(moved, count);
+        self.latest = self.latest.max(now);
+        self.admitted += 1;
+        let (returned, changes) =
+            self.rare.as_ref().map_or((Span::ZERO, 0), |rare| (rare.returned, rare.changes));
+        let gross = self.mark.plus(returned, count);
+        Grant { moved, gross, number: self.admitted, changes }
+    }
+
+    #[cold]
+    fn warming(&mut self, pace: &Pace, now: u64, time: Span) -> Span {
+        let cold = Span::ns(now) >= self.mark.plus(Span::ns(pace.warm_up), pace.quota.count());
+        let rare = self.rare.get_or_insert_default();
+        if cold {
+            rare.cold_at = now;
+        }
+        pace.warming(time, now.saturating_sub(rare.cold_at))
+    }
+
+    /// When the last of those who wait, with `ahead` tokens to be taken before it by `callers` others,
+    /// gets its `cost`, if all of them come as soon as they may. Exact, but for a gap between costs that
+    /// differ and for a warm-up, where it is the earliest that it can be.
+    #[cfg(feature = "tokio")]
+    pub(super) fn expected(&self, pace: &Pace, now: u64, cost: u64, ahead: (u64, u64)) -> u64 {
+        let (tokens_ahead, callers) = ahead;
+        let quota = &pace.quota;
+        let start = now.max(self.gate(pace).0);
+        let all = quota.time_of(tokens_ahead.saturating_add(cost));
+        let end = self.mark.max(Span::ns(start)).plus(all, quota.count());
+        let tokens = end.minus(quota.full(), quota.count()).ceil();
+        tokens.max(start.saturating_add(pace.min_gap.saturating_mul(callers)))
+    }
+
+    /// Gives back as much of what was never used as is safe. See the [module](self).
+    pub(super) fn give_back(&mut self, pace: &Pace, grant: Grant) {
+        let count = pace.quota.count();
+        let rare = self.rare.get_or_insert_default();
+        // The marks of another quota are not to be compared with.
+        if grant.changes != rare.changes {
+            return;
+        }
+        // As if it had never been: those before it may be taken back whole as well.
+        if grant.number == self.admitted {
+            self.admitted -= 1;
+            self.mark = self.mark.minus(grant.moved, count);
+            return;
+        }
+        let later = Span::ns(self.latest).plus(rare.returned, count);
+        let back = grant.moved.min(grant.gross.minus(later, count));
+        rare.returned = rare.returned.plus(back, count);
+        self.mark = self.mark.minus(back, count);
+    }
+
+    /// Goes by another pace from now on. Tokens that are used stay used, however
+    /// many more than the new burst they are (forgiven, they could be had again by changing back), but for
+    /// a year at most.
+    pub(super) fn change(&mut self, old: &Pace, new: &Pace, now: u64) {
+        let (old, new) = (&old.quota, &new.quota);
+        let used = self.mark.minus(Span::ns(now), old.count());
+        self.mark = if used == Span::ZERO {
+            // Full; since when is what a warm-up asks for.
+            Span::ns(self.mark.ceil())
+        } else {
+            Span::ns(now).plus(old.translate(used, new).min(Span::ns(START)), new.count())
+        };
+        let rare = self.rare.get_or_insert_default();
+        rare.changes += 1;
+        rare.returned = Span::ZERO;
+    }
+
+    /// Nobody is admitted before `until`. An earlier end does not shorten a pause.
+    pub(super) fn pause(&mut self, until: u64) {
+        let rare = self.rare.get_or_insert_default();
+        rare.paused_until = rare.paused_until.max(until);
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn resume(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.paused_until = 0;
+        }
+    }
+
+    #[inline]
+    pub(super) fn paused_until(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.paused_until)
+    }
+
+    /// Tokens that are not back yet, rounded up.
+    pub(super) fn used(&self, pace: &Pace, now: u64) -> u64 {
+        let (tokens, rest) =
+            pace.quota.tokens_in(self.mark.minus(Span::ns(now), pace.quota.count()));
+        u64::try_from(tokens + u128::from(rest > 0)).unwrap_or(u64::MAX)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn desk(&self) -> Option<&Desk> {
+        self.rare.as_ref().map(|rare| &rare.desk)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn desk_mut(&mut self) -> &mut Desk {
+        &mut self.rare.get_or_insert_default().desk
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| size_of::<Rare>() + 8 + rare.desk.heap_bytes())
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::super::quota::Quota;
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn granted(meter: &mut Meter, pace: &Pace, now: u64) -> Option<Grant> {
+        match meter.take(pace, START + now, 1) {
+            Verdict::Granted(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_nobody_used_is_given_back_whole() {
+        let pace = Pace::new(Quota::per_minute(7).unwrap().with_burst(1).unwrap());
+        let mut meter = Meter::default();
+        let grant = granted(&mut meter, &pace, 0).unwrap();
+        assert!(granted(&mut meter, &pace, 0).is_none());
+        meter.give_back(&pace, grant);
+        assert!(granted(&mut meter, &pace, 0).is_some());
+    }
+
+    /// The bucket of one would have been full at 5 s anyway: there is nothing to give.
+    #[test]
+    fn what_came_back_by_itself_is_not_given_back_again() {
+        let pace = Pace::new(Quota::per_second(1).unwrap());
+        let mut meter = Meter::default();
+        let old = granted(&mut meter, &pace, 0).unwrap();
+        assert!(granted(&mut meter, &pace, 5 * S).is_some());
+        meter.give_back(&pace, old);
+        assert!(granted(&mut meter, &pace, 5 * S + 1).is_none());
+        assert!(granted(&mut meter, &pace, 6 * S).is_some());
+    }
+
+    #[test]
+    fn the_newest_first_all_are_given_back_whole() {
+        let pace = Pace::new(Quota::per_second(3).unwrap());
+        // The oldest first, the last of them is worth nothing more: it is what the others left.
+        for (oldest_first, used) in [(false, 0), (true, 1)] {
+            let mut meter = Meter::default();
+            let mut grants = [(); 3].map(|()| granted(&mut meter, &pace, 0).unwrap());
+            if !oldest_first {
+                grants.reverse();
+            }
+            for grant in grants {
+                meter.give_back(&pace, grant);
+            }
+            assert!(meter.used(&pace, START) <= used, "{oldest_first}");
+        }
+    }
+
+    #[test]
+    fn a_meter_is_small() {
+        assert!(size_of::<Meter>() <= 40, "{}", size_of::<Meter>());
+    }
+}

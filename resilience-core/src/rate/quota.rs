@@ -1,0 +1,223 @@
+//! How many in how long.
+//!
+//! ```
+//! use std::time::Duration;
+//! use resilience_core::rate::{Pace, Quota};
+//!
+//! let scraper = Pace::new(Quota::per_minute(30)?.with_burst(5)?).with_min_gap(Duration::from_secs(1))?;
+//! assert_eq!((scraper.quota().count(), scraper.quota().burst()), (30, 5));
+//! assert!(Quota::per_second(0).is_err());
+//! # Ok::<_, resilience_core::InvalidConfig>(())
+//! ```
+
+use std::time::Duration;
+
+use super::span::Span;
+use crate::clock::{MAX_WAIT, nanos};
+use crate::config::{self, InvalidConfig};
+
+/// So many in a period, and so many at once.
+///
+/// In every closed window of length *w*, no more than `burst + count · w / period` are admitted; for a
+/// limit that is "never more than N in any period", take a burst of one, or a count of N − burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    count: u32,
+    /// In nanoseconds.
+    period: u64,
+    burst: u32,
+    /// What one token takes to come back.
+    interval: Span,
+    /// What a full bucket takes to come back.
+    full: Span,
+}
+
+impl Quota {
+    /// So many a second, all of them at once if need be.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn per_second(count: u32) -> Result<Quota, InvalidConfig> {
+        Quota::per(count, Duration::from_secs(1))
+    }
+
+    /// So many a minute, all of them at once if need be.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn per_minute(count: u32) -> Result<Quota, InvalidConfig> {
+        Quota::per(count, Duration::from_secs(60))
+    }
+
+    /// So many in a period of from a nanosecond to 365 days, all of them at once if need be.
+    ///
+    /// # Errors
+    /// If there are none, or the period is out of its bounds.
+    pub fn per(count: u32, period: Duration) -> Result<Quota, InvalidConfig> {
+        let period = nanos(config::wait("period", period)?);
+        if count == 0 {
+            return Err(InvalidConfig::new("count", count, "at least 1"));
+        }
+        let interval = Span::from_parts(period.into(), count);
+        Ok(Quota { count, period, burst: count, interval, full: Span::ns(period) })
+    }
+
+    /// At most so many at once.
+    ///
+    /// # Errors
+    /// If it is none, or so many that they take more than 365 days to come back.
+    pub fn with_burst(self, burst: u32) -> Result<Quota, InvalidConfig> {
+        let full = Span::from_parts(u128::from(self.period) * u128::from(burst), self.count);
+        if burst == 0 {
+            return Err(InvalidConfig::new("burst", burst, "at least 1"));
+        }
+        if full.ceil() > nanos(MAX_WAIT) {
+            return Err(InvalidConfig::new("burst", burst, "what comes back within 365 days"));
+        }
+        Ok(Quota { burst, full, ..self })
+    }
+
+    /// How many in a [period](Quota::period).
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The time in which `count` tokens come back.
+    #[must_use]
+    pub const fn period(&self) -> Duration {
+        Duration::from_nanos(self.period)
+    }
+
+    /// How many at once; the most that one call may cost.
+    #[must_use]
+    pub const fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    pub(super) const fn full(&self) -> Span {
+        self.full
+    }
+
+    /// What so many tokens take to come back.
+    #[inline]
+    pub(super) fn time_of(&self, tokens: u64) -> Span {
+        if tokens == 1 {
+            return self.interval;
+        }
+        Span::from_parts(u128::from(self.period).saturating_mul(tokens.into()), self.count)
+    }
+
+    /// How many tokens come back in this time, and the remainder, in parts.
+    pub(super) fn tokens_in(&self, span: Span) -> (u128, u128) {
+        let parts = span.parts(self.count);
+        (parts / u128::from(self.period), parts % u128::from(self.period))
+    }
+
+    /// What takes `span` to come back under this quota takes so long under `other`; rounded up.
+    pub(super) fn translate(&self, span: Span, other: &Quota) -> Span {
+        let (tokens, rest) = self.tokens_in(span);
+        // Both below 2^55, and the tokens of a year below 2^64.
+        let rest = (rest * u128::from(other.period)).div_ceil(u128::from(self.period));
+        let parts = tokens.saturating_mul(u128::from(other.period)).saturating_add(rest);
+        Span::from_parts(parts, other.count)
+    }
+}
+
+/// A [`Quota`], and how its tokens may be spread: what a [`TokenBucket`](super::TokenBucket) goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    pub(super) quota: Quota,
+    pub(super) min_gap: u64,
+    pub(super) warm_up: u64,
+}
+
+impl Pace {
+    /// No gap between admissions, no warm-up.
+    #[must_use]
+    pub const fn new(quota: Quota) -> Pace {
+        Pace { quota, min_gap: 0, warm_up: 0 }
+    }
+
+    /// At least so long between two admissions, whatever they cost. Up to 365 days; zero for none.
+    ///
+    /// # Errors
+    /// If it is longer.
+    pub fn with_min_gap(self, gap: Duration) -> Result<Pace, InvalidConfig> {
+        Ok(Pace { min_gap: nanos(config::wait_or_none("min_gap", gap)?), ..self })
+    }
+
+    /// Starts at a third of the rate, and of the burst, and grows to the whole over this time: at the
+    /// first admission, and at the first after the bucket was full for as long. Up to 365 days; zero for
+    /// none. (Sentinel's and Guava's cold factor.)
+    ///
+    /// # Errors
+    /// If it is longer.
+    pub fn with_warm_up(self, warm_up: Duration) -> Result<Pace, InvalidConfig> {
+        Ok(Pace { warm_up: nanos(config::wait_or_none("warm_up", warm_up)?), ..self })
+    }
+
+    /// The quota.
+    #[must_use]
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// What an admission `age` after a cold start takes to come back: three times as long at first.
+    /// Never less than `time`.
+    pub(super) fn warming(&self, time: Span, age: u64) -> Span {
+        if age >= self.warm_up {
+            return time;
+        }
+        let (whole, age) = (u128::from(self.warm_up), u128::from(age));
+        let ns = (u128::from(time.ceil()) * 3 * whole).div_ceil(whole + 2 * age);
+        Span::ns(u64::try_from(ns).unwrap_or(u64::MAX)).max(time)
+    }
+}
+
+impl From<Quota> for Pace {
+    fn from(quota: Quota) -> Pace {
+        Pace::new(quota)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_quotas_are_named() {
+        let year = MAX_WAIT;
+        assert_eq!(Quota::per_second(0).unwrap_err().field(), "count");
+        assert_eq!(Quota::per(1, Duration::ZERO).unwrap_err().field(), "period");
+        assert_eq!(Quota::per(1, Duration::MAX).unwrap_err().field(), "period");
+        let yearly = Quota::per(1, year).unwrap();
+        assert_eq!(yearly.with_burst(0).unwrap_err().field(), "burst");
+        assert_eq!(yearly.with_burst(2).unwrap_err().field(), "burst");
+        assert_eq!(yearly.with_burst(1), Ok(yearly));
+        let pace = Pace::new(yearly);
+        assert_eq!(pace.with_min_gap(Duration::MAX).unwrap_err().field(), "min_gap");
+        assert_eq!(pace.with_warm_up(Duration::MAX).unwrap_err().field(), "warm_up");
+    }
+
+    #[test]
+    fn used_tokens_stay_used_under_another_quota() {
+        let slow = Quota::per_minute(7).unwrap();
+        let fast = Quota::per_second(1_000_000_001).unwrap();
+        let used = slow.time_of(5);
+        assert_eq!(slow.translate(used, &fast), fast.time_of(5));
+        assert_eq!(fast.translate(fast.time_of(5), &slow), used);
+        let half = Span::ns(slow.interval.ns / 2);
+        assert!(fast.translate(slow.translate(half, &fast), &slow) >= half);
+    }
+
+    #[test]
+    fn a_cold_start_takes_three_times_as_long() {
+        let pace = Pace::new(Quota::per_second(10).unwrap());
+        let pace = pace.with_warm_up(Duration::from_secs(1)).unwrap();
+        let time = pace.quota.interval;
+        let warming = |ms: u64| pace.warming(time, ms * 1_000_000).ns / 1_000_000;
+        assert_eq!([0, 250, 500, 999, 1_000].map(warming), [300, 200, 150, 100, 100]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Lengths of time in nanoseconds and parts of one.
+//!
+//! Seven a minute is one every 8,571,428,571 and 3/7 nanoseconds. Rounded down, a limit admits too
+//! many; rounded up, a little too few for ever. So the remainder is carried.
+
+/// Nanoseconds, and parts of one: how many parts make a whole is the quota's count.
+///
+/// Ordered as the numbers they are, between spans of the same quota.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Span {
+    pub(super) ns: u64,
+    pub(super) part: u32,
+}
+
+impl Span {
+    pub(super) const ZERO: Span = Span::ns(0);
+
+    pub(super) const fn ns(ns: u64) -> Span {
+        Span { ns, part: 0 }
+    }
+
+    /// From parts; the longest there is if it is longer.
+    pub(super) fn from_parts(parts: u128, whole: u32) -> Span {
+        let whole = u128::from(whole);
+        match (u64::try_from(parts / whole), u32::try_from(parts % whole)) {
+            (Ok(ns), Ok(part)) => Span { ns, part },
+            _ => Span::ns(u64::MAX),
+        }
+    }
+
+    pub(super) fn parts(self, whole: u32) -> u128 {
+        u128::from(self.ns) * u128::from(whole) + u128::from(self.part)
+    }
+
+    #[inline]
+    pub(super) fn plus(self, other: Span, whole: u32) -> Span {
+        let parts = u64::from(self.part) + u64::from(other.part);
+        let carry = u64::from(parts >= u64::from(whole));
+        let part = parts - carry * u64::from(whole);
+        let ns = self.ns.saturating_add(other.ns).saturating_add(carry);
+        // Less than `whole`, since both were.
+        Span { ns, part: u32::try_from(part).unwrap_or(0) }
+    }
+
+    /// The difference, or nothing if `other` is longer.
+    #[inline]
+    pub(super) fn minus(self, other: Span, whole: u32) -> Span {
+        if self <= other {
+            return Span::ZERO;
+        }
+        if self.part >= other.part {
+            Span { ns: self.ns - other.ns, part: self.part - other.part }
+        } else {
+            Span { ns: self.ns - other.ns - 1, part: whole - (other.part - self.part) }
+        }
+    }
+
+    /// Whole nanoseconds, rounded up: a wait that is rounded down ends too early.
+    #[inline]
+    pub(super) const fn ceil(self) -> u64 {
+        self.ns.saturating_add((self.part > 0) as u64)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sevenths_add_up() {
+        let seventh = Span::from_parts(60_000_000_000, 7);
+        let sum = (0..7).fold(Span::ZERO, |sum, _| sum.plus(seventh, 7));
+        assert_eq!(sum, Span::ns(60_000_000_000));
+        assert_eq!((0..7).fold(sum, |left, _| left.minus(seventh, 7)), Span::ZERO);
+        assert_eq!((seventh.ns, seventh.part, seventh.ceil()), (8_571_428_571, 3, 8_571_428_572));
+    }
+
+    #[test]
+    fn nothing_overflows() {
+        let longest = Span { ns: u64::MAX, part: 6 };
+        assert_eq!(longest.plus(longest, 7).ns, u64::MAX);
+        assert_eq!(Span::from_parts(u128::MAX, 7), Span::ns(u64::MAX));
+        assert_eq!(Span::ZERO.minus(longest, 7), Span::ZERO);
+        assert_eq!(longest.ceil(), u64::MAX);
+    }
+}

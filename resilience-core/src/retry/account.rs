@@ -1,0 +1,45 @@
+//! Whose budget a request's retries are paid from.
+
+use super::budget::RetryBudget;
+use crate::clock;
+use crate::keyed::{Entry, Key};
+use crate::select::{PerKey, Select};
+
+/// Chooses the budget that pays for a request.
+pub trait Account<Req> {
+    /// The budget, or `None` for the policy's own.
+    fn budget(&self, request: &Req) -> Option<RetryBudget>;
+}
+
+/// The default: everybody's retries are paid from the policy's budget.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PolicyBudget;
+
+impl<Req> Account<Req> for PolicyBudget {
+    #[inline]
+    fn budget(&self, _: &Req) -> Option<RetryBudget> {
+        None
+    }
+}
+
+impl<Req, K, F> Account<Req> for PerKey<K, RetryBudget, F>
+where
+    K: Key,
+    F: Fn(&Req) -> K,
+{
+    fn budget(&self, request: &Req) -> Option<RetryBudget> {
+        Some(self.select(request, clock::now()).0)
+    }
+}
+
+/// A budget is let go of as soon as no call holds it: a new one has its reserve, and so a key that
+/// comes and goes gets no more than one reserve for each idle time.
+impl Entry for RetryBudget {
+    fn is_pinned(&self, _: std::time::Instant) -> bool {
+        self.is_shared()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        RetryBudget::BYTES
+    }
+}

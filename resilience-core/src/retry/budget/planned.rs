@@ -1,0 +1,40 @@
+//! A budget in numbers, and one that takes another's place.
+
+use std::time::Duration;
+
+use super::{Kind, RetryBudget, SLOTS, TOKEN};
+use crate::shape::Paying;
+
+impl RetryBudget {
+    #[expect(clippy::cast_precision_loss, reason = "thousandths of at most a million")]
+    pub(crate) fn planned(&self) -> Paying {
+        match &self.0.kind {
+            Kind::Share { deposits, deposit, slot, .. } => Paying::Share {
+                ratio: *deposit as f64 / TOKEN as f64,
+                window: Duration::from_nanos(slot.get()) * SLOTS as u32,
+                reserve: deposits.reserve() as f64 / TOKEN as f64,
+            },
+            Kind::Bucket { .. } => Paying::Bucket,
+        }
+    }
+
+    pub(crate) const fn heap_bytes(&self) -> usize {
+        size_of::<super::Account>()
+    }
+
+    /// Takes the place of `former` at `now`: begins with no more than that has left, so that changing a
+    /// budget does not fill it up.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn succeed(&self, former: &RetryBudget, now: std::time::Instant) {
+        let (Kind::Share { deposits: old, .. }, Kind::Share { deposits: new, .. }) =
+            (&former.0.kind, &self.0.kind)
+        else {
+            return;
+        };
+        let left = old.available(former.0.slot(now));
+        let slot = self.0.slot(now);
+        let spent = new.available(slot).saturating_sub(left);
+        // Nobody else has this budget yet: what is available can be withdrawn.
+        let _ = new.withdraw(slot, spent);
+    }
+}

@@ -1,0 +1,55 @@
+//! A policy in numbers, for the plan of the stack that it is a part of.
+
+use std::time::Duration;
+
+use super::backoff::Step;
+use super::builder::RetryPolicyBuilder;
+use super::policy::RetryPolicy;
+use crate::name::Name;
+use crate::observe::Listener;
+use crate::shape::Retrying;
+
+impl<C> RetryPolicyBuilder<C> {
+    /// What it is called, and whom it tells.
+    pub(crate) fn identity(&mut self) -> (&mut Name, &mut Listener) {
+        (&mut self.draft.name, &mut self.draft.listener)
+    }
+}
+
+impl<C> RetryPolicy<C> {
+    pub(crate) fn planned(&self) -> Retrying {
+        let rules = &self.rules;
+        Retrying {
+            max_attempts: rules.max_attempts,
+            shortest: self.waits(0.0, Duration::min),
+            longest: self.waits(1.0, Duration::max),
+            max_elapsed: rules.max_elapsed,
+            attempt_time: rules.attempt_time,
+            budget: rules.budget.as_ref().map(super::RetryBudget::planned),
+            waits_when_not_ready: rules.wait_when_not_ready,
+        }
+    }
+
+    /// What it and its budget take, its name and listener left out.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of::<super::policy::Rules>() + self.budget().map_or(0, super::RetryBudget::heap_bytes)
+    }
+
+    /// The waits before each further attempt, at `u` of their intervals. Of the two backoffs the one
+    /// that `pick` picks: delays grow with those before them, so the extreme of each is the extreme of all.
+    fn waits(&self, u: f64, pick: impl Fn(Duration, Duration) -> Duration) -> Vec<Duration> {
+        let mut step = Step::default();
+        let retries = 1..self.rules.max_attempts;
+        let wait = |_| {
+            let (mut usual, mut throttled) = (step, step);
+            let delays = (
+                self.rules.backoff.delay(&mut usual, u),
+                self.rules.throttled_backoff.delay(&mut throttled, u),
+            );
+            let delay = pick(delays.0, delays.1);
+            step = if delay == delays.0 { usual } else { throttled };
+            delay
+        };
+        retries.map(wait).collect()
+    }
+}

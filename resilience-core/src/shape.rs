@@ -1,0 +1,159 @@
+//! What the parts of a stack are, in numbers: the words in which they tell a plan about themselves.
+
+use std::time::Duration;
+
+use crate::clock::nanos;
+
+/// The parts of a stack, outermost first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shape {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) bulkhead: Option<Holding>,
+    pub(crate) retry: Option<Retrying>,
+    pub(crate) rate: Option<Pacing>,
+    pub(crate) breaker: Option<Breaking>,
+    pub(crate) attempt_timeout: Option<Duration>,
+}
+
+/// A bulkhead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holding {
+    pub(crate) max_concurrent: u32,
+    pub(crate) line: Line,
+    pub(crate) enforced: bool,
+}
+
+/// Those who wait to be admitted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    pub(crate) wait: Wait,
+    /// It is not the default. A default that the deadline cuts short is nobody's mistake.
+    pub(crate) chosen: bool,
+    pub(crate) max_queued: u32,
+}
+
+/// How long a call may wait to be admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    No,
+    AtMost(Duration),
+    Unbounded,
+}
+
+/// A retry policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Retrying {
+    pub(crate) max_attempts: u32,
+    /// The least and the most that the backoff can be, before each further attempt.
+    pub(crate) shortest: Vec<Duration>,
+    pub(crate) longest: Vec<Duration>,
+    pub(crate) max_elapsed: Option<Duration>,
+    pub(crate) attempt_time: Duration,
+    pub(crate) budget: Option<Paying>,
+    pub(crate) waits_when_not_ready: bool,
+}
+
+/// A retry budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Paying {
+    /// A share of the calls: tokens for each, for so long, and what is kept of those that expire.
+    Share { ratio: f64, window: Duration, reserve: f64 },
+    /// Anything else: bounded over time, though not by a share of the calls.
+    Bucket,
+}
+
+/// A rate limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pacing {
+    pub(crate) calls: u32,
+    pub(crate) per: Duration,
+    pub(crate) burst: u32,
+    pub(crate) min_gap: Duration,
+    pub(crate) line: Line,
+    pub(crate) enforced: bool,
+}
+
+/// A circuit breaker.
+#[derive(Debug, Clone)]
+pub(crate) struct Breaking {
+    /// The windows of time that it judges by, and the calls that it wants to see in each.
+    pub(crate) windows: Vec<(Duration, u32)>,
+    pub(crate) slow_after: Option<Duration>,
+    pub(crate) shortest_break: Duration,
+    pub(crate) max_half_open: Duration,
+}
+
+impl Wait {
+    /// `None` for ever.
+    pub(crate) fn longest(self) -> Option<Duration> {
+        match self {
+            Wait::No => Some(Duration::ZERO),
+            Wait::AtMost(wait) => Some(wait),
+            Wait::Unbounded => None,
+        }
+    }
+}
+
+impl Line {
+    /// How many stand in it at most.
+    pub(crate) fn longest(self) -> u64 {
+        if self.wait == Wait::No { 0 } else { self.max_queued.into() }
+    }
+}
+
+impl Shape {
+    /// The longest wait for the bulkhead.
+    pub(crate) fn bulkhead_wait(&self) -> Option<Duration> {
+        let enforced = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
+        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.line.wait.longest())
+    }
+
+    /// The longest wait for the rate limit, before each attempt.
+    pub(crate) fn rate_wait(&self) -> Option<Duration> {
+        let enforced = self.rate.filter(|rate| rate.enforced);
+        enforced.map_or(Some(Duration::ZERO), |rate| rate.line.wait.longest())
+    }
+
+    /// How many attempts are begun if each takes so long, and each wait is the one given; by the rules
+    /// that a call is judged by (`Attempts::decide`).
+    pub(crate) fn attempts_begun(
+        &self,
+        retry: &Retrying,
+        waits: &[Duration],
+        takes: Duration,
+    ) -> u32 {
+        let (mut elapsed, mut begun) = (Duration::ZERO, 1);
+        for &wait in waits {
+            elapsed = elapsed.saturating_add(takes);
+            let needed = wait.saturating_add(retry.attempt_time);
+            let too_late = |deadline: Duration| needed >= deadline.saturating_sub(elapsed);
+            let too_long = |allowed: Duration| elapsed.saturating_add(needed) > allowed;
+            if self.deadline.is_some_and(too_late) || retry.max_elapsed.is_some_and(too_long) {
+                break;
+            }
+            elapsed = elapsed.saturating_add(wait);
+            begun += 1;
+        }
+        begun
+    }
+}
+
+impl Pacing {
+    /// The most attempts that pass in any time of this length.
+    pub(crate) fn admitted_within(&self, time: Duration) -> u64 {
+        let refilled =
+            u128::from(self.calls) * u128::from(nanos(time)) / u128::from(nanos(self.per).max(1));
+        let by_quota = u128::from(self.burst) + refilled;
+        let by_gap = match nanos(self.min_gap) {
+            0 => u128::MAX,
+            gap => u128::from(nanos(time) / gap) + 1,
+        };
+        u64::try_from(by_quota.min(by_gap)).unwrap_or(u64::MAX)
+    }
+
+    /// Attempts a second that it lets pass for ever.
+    pub(crate) fn per_second(&self) -> f64 {
+        let quota = f64::from(self.calls) / self.per.as_secs_f64();
+        if self.min_gap.is_zero() { quota } else { quota.min(1.0 / self.min_gap.as_secs_f64()) }
+    }
+}

@@ -1,0 +1,271 @@
+//! A stack in the making.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::absent::Absent;
+use super::handles::Handles;
+use super::layer::{Layers, Stack};
+use super::part::{Assembly, Given, Retrying, Separate, Shared, Slot};
+use crate::breaker::CircuitBreaker;
+use crate::bulkhead::Bulkhead;
+use crate::config::InvalidConfig;
+use crate::keyed::{Key, KeyedLimits};
+use crate::name::Name;
+use crate::observe::{Listen, Listener};
+use crate::outcome::{Outcome, Standard};
+use crate::rate::RateLimiter;
+use crate::retry::{CloneRequest, RetryPolicy};
+use crate::timeout::{DeadlineLayer, TimeoutLayer};
+
+/// A [`Stack`] in the making: parts are named, and stand where they belong whatever the order of the
+/// calls.
+///
+/// A part is given as a builder, a ready handle (which other stacks may have too), or the result of
+/// making one; what is wrong with it is reported by [`build`](StackBuilder::build). Builders get the
+/// stack's name and listener, if they have none of their own.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct StackBuilder<
+    K = Standard,
+    D = Absent,
+    B = Absent,
+    R = Absent,
+    L = Absent,
+    C = Absent,
+    T = Absent,
+> {
+    classifier: K,
+    common: Common,
+    /// Outermost first.
+    slots: (D, B, R, L, C, T),
+}
+
+/// What [`Stack::standard`] starts with.
+pub type StandardBuilder = StackBuilder<
+    Standard,
+    Shared<DeadlineLayer>,
+    Shared<Bulkhead>,
+    Retrying,
+    Absent,
+    Shared<CircuitBreaker>,
+    Shared<TimeoutLayer>,
+>;
+
+#[derive(Debug, Default)]
+struct Common {
+    name: Option<Name>,
+    listener: Listener,
+}
+
+impl StackBuilder {
+    pub(super) fn new() -> StackBuilder {
+        let slots = (Absent, Absent, Absent, Absent, Absent, Absent);
+        StackBuilder { classifier: Standard, common: Common::default(), slots }
+    }
+
+    pub(super) fn standard(name: Name) -> StandardBuilder {
+        StackBuilder::new()
+            .name(name)
+            .deadline(Duration::from_secs(30))
+            .bulkhead(Bulkhead::builder())
+            .retry(RetryPolicy::builder())
+            .circuit_breaker(CircuitBreaker::builder())
+            .attempt_timeout(Duration::from_secs(8))
+    }
+}
+
+impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
+    /// What rejections and events call the parts: `name.bulkhead`, `name.retry`, `name.rate_limit`,
+    /// `name.circuit_breaker`, `name.deadline`, `name.attempt_timeout`.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.common.name = Some(name.into());
+        self
+    }
+
+    /// Tells this listener what happens in any part.
+    pub fn listen(mut self, listener: impl Listen) -> Self {
+        self.common.listener = Listener::new(listener);
+        self
+    }
+
+    /// How retry, rate limit and breaker read outcomes off results, with a closure.
+    ///
+    /// None of them asks it about the refusals of inner layers.
+    pub fn classify<X, E, F>(self, classifier: F) -> StackBuilder<F, D, B, R, L, C, T>
+    where
+        F: Fn(Result<&X, &E>) -> Outcome,
+    {
+        self.classifier(classifier)
+    }
+
+    /// How retry, rate limit and breaker read outcomes off results, with a
+    /// [`Classify`](crate::Classify) type.
+    pub fn classifier<J>(self, classifier: J) -> StackBuilder<J, D, B, R, L, C, T> {
+        StackBuilder { classifier, common: self.common, slots: self.slots }
+    }
+
+    /// How long the caller waits in total, all waits and attempts included. A duration will do.
+    pub fn deadline(
+        self,
+        deadline: impl Into<Given<DeadlineLayer>>,
+    ) -> StackBuilder<K, Shared<DeadlineLayer>, B, R, L, C, T> {
+        let (_, b, r, l, c, t) = self.slots;
+        let slots = (Shared(deadline.into()), b, r, l, c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// How many calls are under way at once; they keep their permit while they back off.
+    pub fn bulkhead(
+        self,
+        bulkhead: impl Into<Given<Bulkhead>>,
+    ) -> StackBuilder<K, D, Shared<Bulkhead>, R, L, C, T> {
+        let (d, _, r, l, c, t) = self.slots;
+        let slots = (d, Shared(bulkhead.into()), r, l, c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// The same number for each key that `key` reads off a request.
+    pub fn bulkhead_per_key<Q: Key, F, Req>(
+        self,
+        bulkhead: impl Into<Given<Bulkhead>>,
+        limits: KeyedLimits,
+        key: F,
+    ) -> StackBuilder<K, D, Separate<Bulkhead, F, Req>, R, L, C, T>
+    where
+        F: Fn(&Req) -> Q,
+    {
+        let (d, _, r, l, c, t) = self.slots;
+        let slots = (d, Separate::new(bulkhead, limits, key), r, l, c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// What is tried again, how often, how far apart, and at whose cost.
+    ///
+    /// The policy's own classifier is not asked: the stack's is.
+    pub fn retry(
+        self,
+        policy: impl Into<Given<RetryPolicy>>,
+    ) -> StackBuilder<K, D, B, Retrying, L, C, T> {
+        let (d, b, _, l, c, t) = self.slots;
+        let slots = (d, b, Retrying { given: policy.into(), replay: CloneRequest }, l, c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// How many attempts reach the service in how long. An attempt that the breaker refuses does not
+    /// count.
+    pub fn rate_limit(
+        self,
+        limiter: impl Into<Given<RateLimiter>>,
+    ) -> StackBuilder<K, D, B, R, Shared<RateLimiter>, C, T> {
+        let (d, b, r, _, c, t) = self.slots;
+        let slots = (d, b, r, Shared(limiter.into()), c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// The same limit for each key that `key` reads off a request.
+    pub fn rate_limit_per_key<Q: Key, F, Req>(
+        self,
+        limiter: impl Into<Given<RateLimiter>>,
+        limits: KeyedLimits,
+        key: F,
+    ) -> StackBuilder<K, D, B, R, Separate<RateLimiter, F, Req>, C, T>
+    where
+        F: Fn(&Req) -> Q,
+    {
+        let (d, b, r, _, c, t) = self.slots;
+        let slots = (d, b, r, Separate::new(limiter, limits, key), c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// When the service is not called at all.
+    pub fn circuit_breaker(
+        self,
+        breaker: impl Into<Given<CircuitBreaker>>,
+    ) -> StackBuilder<K, D, B, R, L, Shared<CircuitBreaker>, T> {
+        let (d, b, r, l, _, t) = self.slots;
+        let slots = (d, b, r, l, Shared(breaker.into()), t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// A circuit for each key that `key` reads off a request.
+    pub fn circuit_breaker_per_key<Q: Key, F, Req>(
+        self,
+        breaker: impl Into<Given<CircuitBreaker>>,
+        limits: KeyedLimits,
+        key: F,
+    ) -> StackBuilder<K, D, B, R, L, Separate<CircuitBreaker, F, Req>, T>
+    where
+        F: Fn(&Req) -> Q,
+    {
+        let (d, b, r, l, _, t) = self.slots;
+        let slots = (d, b, r, l, Separate::new(breaker, limits, key), t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// How long one attempt may take. A duration will do.
+    pub fn attempt_timeout(
+        self,
+        timeout: impl Into<Given<TimeoutLayer>>,
+    ) -> StackBuilder<K, D, B, R, L, C, Shared<TimeoutLayer>> {
+        let (d, b, r, l, c, _) = self.slots;
+        let slots = (d, b, r, l, c, Shared(timeout.into()));
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+
+    /// The stack, if it can work.
+    ///
+    /// # Errors
+    /// If a value is out of its bounds, or two parts are in each other's way; the [module](super) lists
+    /// the checks. What can work but is hardly meant is in [`Plan::warnings`](super::Plan).
+    #[expect(clippy::type_complexity, reason = "a layer for each parameter")]
+    pub fn build(
+        self,
+    ) -> Result<Stack<D::Layer, B::Layer, R::Layer, L::Layer, C::Layer, T::Layer>, InvalidConfig>
+    where
+        D: Slot<K>,
+        B: Slot<K>,
+        R: Slot<K>,
+        L: Slot<K>,
+        C: Slot<K>,
+        T: Slot<K>,
+    {
+        let mut handles = Handles::default();
+        let assembly = &mut Assembly {
+            name: self.common.name.as_ref(),
+            listener: &self.common.listener,
+            classifier: &self.classifier,
+            handles: &mut handles,
+        };
+        let (d, b, r, l, c, t) = self.slots;
+        let layers = Layers {
+            deadline: d.fill(assembly)?,
+            bulkhead: b.fill(assembly)?,
+            retry: r.fill(assembly)?,
+            rate_limit: l.fill(assembly)?,
+            circuit_breaker: c.fill(assembly)?,
+            attempt_timeout: t.fill(assembly)?,
+        };
+        let plan = handles.shape().plan(handles.heap_bytes())?;
+        Ok(Stack { layers, handles, plan })
+    }
+}
+
+impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, Retrying<R>, L, C, T> {
+    /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
+    /// that this one is sent only once. By default they are cloned.
+    pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, Retrying<F>, L, C, T>
+    where
+        F: Fn(&Req) -> Option<Req>,
+    {
+        let (d, b, r, l, c, t) = self.slots;
+        let slots = (d, b, Retrying { given: r.given, replay }, l, c, t);
+        StackBuilder { classifier: self.classifier, common: self.common, slots }
+    }
+}
+
+impl<P: super::part::Part, F, Req> Separate<P, F, Req> {
+    fn new(given: impl Into<Given<P>>, limits: KeyedLimits, key: F) -> Separate<P, F, Req> {
+        Separate { given: given.into(), limits, key, request: PhantomData }
+    }
+}

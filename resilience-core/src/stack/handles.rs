@@ -1,0 +1,68 @@
+//! What a stack's parts can be watched and changed by.
+
+use std::time::Duration;
+
+use crate::breaker::{CircuitBreaker, CircuitSnapshot};
+use crate::bulkhead::{Bulkhead, BulkheadSnapshot};
+use crate::clock;
+use crate::keyed::Entry;
+use crate::rate::{RateLimiter, RateSnapshot};
+use crate::retry::RetryPolicy;
+use crate::shape::Shape;
+
+/// The parts that there are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Handles {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) bulkhead: Option<Bulkhead>,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) rate_limiter: Option<RateLimiter>,
+    pub(crate) breaker: Option<CircuitBreaker>,
+    pub(crate) attempt_timeout: Option<Duration>,
+}
+
+/// A stack at one moment, for metrics. Parts that keep one state for each key are not in it: ask their
+/// stores.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StackSnapshot {
+    /// The bulkhead.
+    pub bulkhead: Option<BulkheadSnapshot>,
+    /// Retries that the budget would pay for.
+    pub budget: Option<f64>,
+    /// The rate limit.
+    pub rate_limiter: Option<RateSnapshot>,
+    /// The circuit breaker.
+    pub breaker: Option<CircuitSnapshot>,
+}
+
+impl Handles {
+    pub(crate) fn shape(&self) -> Shape {
+        Shape {
+            deadline: self.deadline,
+            bulkhead: self.bulkhead.as_ref().map(Bulkhead::planned),
+            retry: self.retry.as_ref().map(RetryPolicy::planned),
+            rate: self.rate_limiter.as_ref().map(RateLimiter::planned),
+            breaker: self.breaker.as_ref().map(CircuitBreaker::planned),
+            attempt_timeout: self.attempt_timeout,
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let bulkhead = self.bulkhead.as_ref().map(Entry::heap_bytes);
+        let rate = self.rate_limiter.as_ref().map(Entry::heap_bytes);
+        let breaker = self.breaker.as_ref().map(Entry::heap_bytes);
+        let retry = self.retry.as_ref().map(RetryPolicy::heap_bytes);
+        [bulkhead, rate, breaker, retry].into_iter().flatten().sum()
+    }
+
+    pub(crate) fn snapshot(&self) -> StackSnapshot {
+        let budget = self.retry.as_ref().and_then(RetryPolicy::budget);
+        StackSnapshot {
+            bulkhead: self.bulkhead.as_ref().map(Bulkhead::snapshot),
+            budget: budget.map(|budget| budget.available(clock::now())),
+            rate_limiter: self.rate_limiter.as_ref().map(RateLimiter::snapshot),
+            breaker: self.breaker.as_ref().map(CircuitBreaker::snapshot),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::absent::Absent;
+use super::builder::{StackBuilder, StandardBuilder};
+use super::handles::{Handles, StackSnapshot};
+use super::plan::Plan;
+use crate::breaker::CircuitBreaker;
+use crate::bulkhead::Bulkhead;
+use crate::name::Name;
+use crate::rate::RateLimiter;
+use crate::retry::{RetryBudget, RetryPolicy};
+
+/// Everything that stands between a caller and an unreliable service, in the one order that works. See
+/// the [module](super).
+///
+/// An ordinary layer: every service made by one value, and by its clones, shares permits, budget, tokens
+/// and circuit. The parameters are the layers of the deadline, the bulkhead, the retry, the rate limit,
+/// the circuit breaker and the attempt timeout; [`Absent`] costs nothing.
+#[derive(Debug, Clone)]
+pub struct Stack<D = Absent, B = Absent, R = Absent, L = Absent, C = Absent, T = Absent> {
+    pub(super) layers: Layers<D, B, R, L, C, T>,
+    pub(super) handles: Handles,
+    pub(super) plan: Plan,
+}
+
+/// The layers, outermost first. What order they stand in is said here and nowhere else.
+#[derive(Debug, Clone)]
+pub(crate) struct Layers<D, B, R, L, C, T> {
+    pub(crate) deadline: D,
+    pub(crate) bulkhead: B,
+    pub(crate) retry: R,
+    pub(crate) rate_limit: L,
+    pub(crate) circuit_breaker: C,
+    pub(crate) attempt_timeout: T,
+}
+
+impl<S, D, B, R, L, C, T> Layer<S> for Layers<D, B, R, L, C, T>
+where
+    T: Layer<S>,
+    C: Layer<T::Service>,
+    L: Layer<C::Service>,
+    R: Layer<L::Service>,
+    B: Layer<R::Service>,
+    D: Layer<B::Service>,
+{
+    type Service = D::Service;
+
+    fn layer(&self, inner: S) -> D::Service {
+        let attempt = self.attempt_timeout.layer(inner);
+        let admitted = self.rate_limit.layer(self.circuit_breaker.layer(attempt));
+        self.deadline.layer(self.bulkhead.layer(self.retry.layer(admitted)))
+    }
+}
+
+impl Stack {
+    /// Starts with no part.
+    pub fn builder() -> StackBuilder {
+        StackBuilder::new()
+    }
+
+    /// Starts with every part that needs to know nothing of the service: a deadline of 30 s, a bulkhead,
+    /// a retry and a circuit breaker by their defaults, and an attempt timeout of 8 s, which leaves time
+    /// for all three attempts. Parts that are set after this take the place of these.
+    ///
+    /// There is no rate limit: how much the service bears is its own to say.
+    pub fn standard(name: impl Into<Name>) -> StandardBuilder {
+        StackBuilder::standard(name.into())
+    }
+}
+
+impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
+    /// What it will do at worst.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The bulkhead. Where there is one for each key, that which the others are made from.
+    pub const fn bulkhead(&self) -> Option<&Bulkhead> {
+        self.handles.bulkhead.as_ref()
+    }
+
+    /// The retry policy.
+    pub const fn retry(&self) -> Option<&RetryPolicy> {
+        self.handles.retry.as_ref()
+    }
+
+    /// The budget that retries are paid from. Give it to everything else that calls the same service.
+    pub fn budget(&self) -> Option<&RetryBudget> {
+        self.retry().and_then(RetryPolicy::budget)
+    }
+
+    /// The rate limiter. Where there is one for each key, that which the others are made from.
+    pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
+        self.handles.rate_limiter.as_ref()
+    }
+
+    /// The circuit breaker. Where there is one for each key, that which the others are made from.
+    pub const fn breaker(&self) -> Option<&CircuitBreaker> {
+        self.handles.breaker.as_ref()
+    }
+
+    /// The layer that the bulkhead stands in; its store, where there is one for each key.
+    pub const fn bulkhead_layer(&self) -> &B {
+        &self.layers.bulkhead
+    }
+
+    /// The layer that the rate limit stands in; its store, where there is one for each key.
+    pub const fn rate_limit_layer(&self) -> &L {
+        &self.layers.rate_limit
+    }
+
+    /// The layer that the breaker stands in; its store, where there is one for each key.
+    pub const fn circuit_breaker_layer(&self) -> &C {
+        &self.layers.circuit_breaker
+    }
+
+    /// All of it, now.
+    #[must_use]
+    pub fn snapshot(&self) -> StackSnapshot {
+        self.handles.snapshot()
+    }
+
+    /// Bytes that one call of `S` takes under this stack, its own future and request included.
+    pub const fn bytes_per_call<S, Req>(&self) -> usize
+    where
+        Self: Layer<S>,
+        <Self as Layer<S>>::Service: Service<Req>,
+    {
+        size_of::<<<Self as Layer<S>>::Service as Service<Req>>::Future>()
+    }
+}
+
+impl<S, D, B, R, L, C, T> Layer<S> for Stack<D, B, R, L, C, T>
+where
+    T: Layer<S>,
+    C: Layer<T::Service>,
+    L: Layer<C::Service>,
+    R: Layer<L::Service>,
+    B: Layer<R::Service>,
+    D: Layer<B::Service>,
+{
+    type Service = D::Service;
+
+    fn layer(&self, inner: S) -> D::Service {
+        self.layers.layer(inner)
+    }
+}

@@ -1,0 +1,285 @@
+//! How a part comes into a stack.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer};
+use crate::bulkhead::{Bulkhead, BulkheadBuilder, BulkheadLayer};
+use crate::config::InvalidConfig;
+use crate::keyed::{Key, KeyedLimits};
+use crate::name::Name;
+use crate::observe::{Event, Listen, Listener};
+use crate::rate::{RateLimitLayer, RateLimiter, RateLimiterBuilder};
+use crate::retry::{CloneRequest, RetryLayer, RetryPolicy, RetryPolicyBuilder};
+use crate::select::PerKey;
+use crate::timeout::{DeadlineLayer, TimeoutLayer};
+
+use super::handles::Handles;
+
+/// What a part is made with: the stack's name, listener and classifier.
+#[derive(Debug)]
+pub struct Assembly<'a, K> {
+    pub(super) name: Option<&'a Name>,
+    pub(super) listener: &'a Listener,
+    pub(super) classifier: &'a K,
+    pub(super) handles: &'a mut Handles,
+}
+
+impl<K> Assembly<'_, K> {
+    /// Gives a part that has no name of its own one of the stack's, and one that tells nobody the
+    /// stack's listener.
+    fn adopt(&self, part: &str, unnamed: &Name, (name, listener): (&mut Name, &mut Listener)) {
+        if let Some(stack) = self.name
+            && name == unnamed
+        {
+            *name = format!("{stack}.{part}").into();
+        }
+        if listener.is_none() {
+            *listener = self.listener.clone();
+        }
+    }
+}
+
+/// Several parts tell the same listener.
+impl Listen for Listener {
+    fn event(&self, event: &Event<'_>) {
+        self.tell(|| *event);
+    }
+}
+
+/// Something that a stack can be made of.
+pub trait Part: Sized {
+    /// What it is made from.
+    type Builder;
+
+    /// Makes it, with the stack's name and listener where it has none of its own.
+    ///
+    /// # Errors
+    /// If a value is out of its bounds.
+    fn finish<K>(builder: Self::Builder, assembly: &Assembly<'_, K>)
+    -> Result<Self, InvalidConfig>;
+}
+
+/// A part as it is given to a stack: ready, or what making it ended in; or a builder, which gets the
+/// stack's name and listener where it has none of its own.
+pub struct Given<P: Part>(Source<P>);
+
+enum Source<P: Part> {
+    Ready(Result<P, InvalidConfig>),
+    Builder(P::Builder),
+}
+
+impl<P: Part> Given<P> {
+    fn finish<K>(self, assembly: &Assembly<'_, K>) -> Result<P, InvalidConfig> {
+        match self.0 {
+            Source::Ready(part) => part,
+            Source::Builder(builder) => P::finish(builder, assembly),
+        }
+    }
+}
+
+impl<P: Part> From<P> for Given<P> {
+    fn from(part: P) -> Given<P> {
+        Given(Source::Ready(Ok(part)))
+    }
+}
+
+impl<P: Part> From<Result<P, InvalidConfig>> for Given<P> {
+    fn from(part: Result<P, InvalidConfig>) -> Given<P> {
+        Given(Source::Ready(part))
+    }
+}
+
+impl<P: Part> fmt::Debug for Given<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Source::Ready(Ok(_)) => "ready",
+            Source::Ready(Err(_)) => "invalid",
+            Source::Builder(_) => "builder",
+        })
+    }
+}
+
+macro_rules! parts_with_builders {
+    ($($part:ident from $builder:ty, called $name:literal;)+) => {$(
+        impl Part for $part {
+            type Builder = $builder;
+
+            fn finish<K>(
+                mut builder: $builder,
+                assembly: &Assembly<'_, K>,
+            ) -> Result<$part, InvalidConfig> {
+                let mut unnamed = $part::builder();
+                assembly.adopt($name, unnamed.identity().0, builder.identity());
+                builder.build()
+            }
+        }
+
+        impl From<$builder> for Given<$part> {
+            fn from(builder: $builder) -> Given<$part> {
+                Given(Source::Builder(builder))
+            }
+        }
+    )+};
+}
+parts_with_builders! {
+    Bulkhead from BulkheadBuilder, called "bulkhead";
+    RetryPolicy from RetryPolicyBuilder, called "retry";
+    RateLimiter from RateLimiterBuilder, called "rate_limit";
+    CircuitBreaker from CircuitBreakerBuilder, called "circuit_breaker";
+}
+
+macro_rules! parts_of_a_duration {
+    ($($part:ident called $name:literal;)+) => {$(
+        impl Part for $part {
+            type Builder = Duration;
+
+            fn finish<K>(
+                limit: Duration,
+                assembly: &Assembly<'_, K>,
+            ) -> Result<$part, InvalidConfig> {
+                let field = |error: InvalidConfig| InvalidConfig::new($name, error.value(), error.bound());
+                let layer = $part::new(limit).map_err(field)?.listen(assembly.listener.clone());
+                Ok(match assembly.name {
+                    Some(stack) => layer.name(format!(concat!("{}.", $name), stack)),
+                    None => layer,
+                })
+            }
+        }
+
+        impl From<Duration> for Given<$part> {
+            fn from(limit: Duration) -> Given<$part> {
+                Given(Source::Builder(limit))
+            }
+        }
+    )+};
+}
+parts_of_a_duration! {
+    DeadlineLayer called "deadline";
+    TimeoutLayer called "attempt_timeout";
+}
+
+/// A place in a stack, and what is put there.
+pub trait Slot<K> {
+    /// The layer that stands there.
+    type Layer;
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// If a value is out of its bounds.
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig>;
+}
+
+/// One part for all calls.
+#[derive(Debug)]
+pub struct Shared<P: Part>(pub(super) Given<P>);
+
+/// A part of its own for each key, all with the same configuration.
+#[derive(Debug)]
+pub struct Separate<P: Part, F, Req> {
+    pub(super) given: Given<P>,
+    pub(super) limits: KeyedLimits,
+    pub(super) key: F,
+    pub(super) request: std::marker::PhantomData<fn(&Req)>,
+}
+
+/// A retry policy, and how requests are copied.
+#[derive(Debug)]
+pub struct Retrying<R = CloneRequest> {
+    pub(super) given: Given<RetryPolicy>,
+    pub(super) replay: R,
+}
+
+impl<K> Slot<K> for Shared<DeadlineLayer> {
+    type Layer = DeadlineLayer;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<DeadlineLayer, InvalidConfig> {
+        let layer = self.0.finish(assembly)?;
+        assembly.handles.deadline = Some(layer.limit());
+        Ok(layer)
+    }
+}
+
+impl<K> Slot<K> for Shared<TimeoutLayer> {
+    type Layer = TimeoutLayer;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<TimeoutLayer, InvalidConfig> {
+        let layer = self.0.finish(assembly)?;
+        assembly.handles.attempt_timeout = Some(layer.limit());
+        Ok(layer)
+    }
+}
+
+impl<K> Slot<K> for Shared<Bulkhead> {
+    type Layer = BulkheadLayer;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<BulkheadLayer, InvalidConfig> {
+        let bulkhead = self.0.finish(assembly)?;
+        assembly.handles.bulkhead = Some(bulkhead.clone());
+        Ok(BulkheadLayer::new(bulkhead))
+    }
+}
+
+impl<K: Clone, R> Slot<K> for Retrying<R> {
+    type Layer = RetryLayer<K, R>;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RetryLayer<K, R>, InvalidConfig> {
+        let policy = self.given.finish(assembly)?;
+        let layer = RetryLayer::new(policy.with_classifier(assembly.classifier.clone()));
+        assembly.handles.retry = Some(policy);
+        Ok(layer.replayed_by(self.replay))
+    }
+}
+
+impl<K: Clone> Slot<K> for Shared<RateLimiter> {
+    type Layer = RateLimitLayer<K>;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RateLimitLayer<K>, InvalidConfig> {
+        let limiter = self.0.finish(assembly)?;
+        assembly.handles.rate_limiter = Some(limiter.clone());
+        Ok(RateLimitLayer::new(limiter).classifier(assembly.classifier.clone()))
+    }
+}
+
+impl<K: Clone> Slot<K> for Shared<CircuitBreaker> {
+    type Layer = CircuitBreakerLayer<K>;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<CircuitBreakerLayer<K>, InvalidConfig> {
+        let breaker = self.0.finish(assembly)?;
+        assembly.handles.breaker = Some(breaker.clone());
+        Ok(CircuitBreakerLayer::new(breaker).classifier(assembly.classifier.clone()))
+    }
+}
+
+impl<K, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<Bulkhead, F, Req> {
+    type Layer = BulkheadLayer<PerKey<Q, Bulkhead, F>>;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
+        let bulkhead = self.given.finish(assembly)?;
+        assembly.handles.bulkhead = Some(bulkhead.clone());
+        Ok(BulkheadLayer::per_key(bulkhead, self.limits, self.key))
+    }
+}
+
+impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<RateLimiter, F, Req> {
+    type Layer = RateLimitLayer<K, PerKey<Q, RateLimiter, F>>;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
+        let limiter = self.given.finish(assembly)?;
+        assembly.handles.rate_limiter = Some(limiter.clone());
+        let layer = RateLimitLayer::per_key(limiter, self.limits, self.key);
+        Ok(layer.classifier(assembly.classifier.clone()))
+    }
+}
+
+impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<CircuitBreaker, F, Req> {
+    type Layer = CircuitBreakerLayer<K, PerKey<Q, CircuitBreaker, F>>;
+
+    fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
+        let breaker = self.given.finish(assembly)?;
+        assembly.handles.breaker = Some(breaker.clone());
+        let layer = CircuitBreakerLayer::per_key(breaker, self.limits, self.key);
+        Ok(layer.classifier(assembly.classifier.clone()))
+    }
+}

@@ -1,0 +1,144 @@
+//! What a stack will do at worst, known before it does it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::checks;
+use super::warnings::{self, Warning};
+use crate::config::InvalidConfig;
+use crate::shape::{Paying, Shape};
+
+/// What a stack does at worst. Made by [`Stack::plan`](super::Stack::plan), printed by `Display`.
+///
+/// Limits of parts that only observe are not counted: they limit nothing.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// No call takes longer, waits and retries included, whatever times the other side names. `None`:
+    /// nothing in the stack limits it.
+    pub worst_case_latency: Option<Duration>,
+    /// The most attempts that one call makes, the first included.
+    pub max_attempts: u32,
+    /// So many of them begin in time though each times out and each backoff is the longest, if there
+    /// was no line to stand in.
+    pub sure_attempts: u32,
+    /// Attempts for each call, in the long run and when everything fails. A budget's reserve, which is
+    /// given once, comes on top.
+    pub amplification: f64,
+    /// The longest time that a server can name and still see the call come back. Longer ones end the
+    /// call at once. `None`: a year.
+    pub longest_hint: Option<Duration>,
+    /// Attempts a second that reach the service, in the long run. `None`: no limit.
+    pub attempts_per_second: Option<f64>,
+    /// Attempts that may follow each other at once, where there is a rate limit.
+    pub burst: Option<u32>,
+    /// Calls under way at once. `None`: no limit.
+    pub max_in_flight: Option<u32>,
+    /// Calls that stand in line at once, for the bulkhead and for the rate limit.
+    pub max_waiting: u64,
+    /// Bytes on the heap that all calls share, before any. What a call takes is
+    /// [`Stack::bytes_per_call`](super::Stack::bytes_per_call).
+    pub shared_bytes: usize,
+    /// What works, and is hardly meant.
+    pub warnings: Vec<Warning>,
+}
+
+impl Shape {
+    /// What it will do, or why that cannot be meant.
+    pub(crate) fn plan(&self, shared_bytes: usize) -> Result<Plan, InvalidConfig> {
+        checks::refuse(self)?;
+        let bulkhead = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
+        let rate = self.rate.filter(|rate| rate.enforced);
+        let lines = [bulkhead.map(|it| it.line), rate.map(|it| it.line)];
+        let max_waiting = lines.iter().flatten().map(|line| line.longest()).sum();
+        Ok(Plan {
+            worst_case_latency: self.worst_case_latency(),
+            max_attempts: self.max_attempts(),
+            sure_attempts: self.sure_attempts(),
+            amplification: self.amplification(),
+            longest_hint: self.longest_hint(),
+            attempts_per_second: rate.map(|rate| rate.per_second()),
+            burst: rate.map(|rate| rate.burst),
+            max_in_flight: bulkhead.map(|bulkhead| bulkhead.max_concurrent),
+            max_waiting,
+            shared_bytes,
+            warnings: warnings::of(self),
+        })
+    }
+
+    fn max_attempts(&self) -> u32 {
+        self.retry.as_ref().map_or(1, |retry| retry.max_attempts)
+    }
+
+    pub(super) fn sure_attempts(&self) -> u32 {
+        match (&self.retry, self.attempt_timeout) {
+            (Some(retry), Some(takes)) => self.attempts_begun(retry, &retry.longest, takes),
+            // The first may take all the time there is.
+            _ => 1,
+        }
+    }
+
+    fn amplification(&self) -> f64 {
+        let most = f64::from(self.max_attempts());
+        match self.retry.as_ref().and_then(|retry| retry.budget) {
+            Some(Paying::Share { ratio, .. }) => most.min(1.0 + ratio),
+            Some(Paying::Bucket) | None => most,
+        }
+    }
+
+    fn longest_hint(&self) -> Option<Duration> {
+        let retry = self.retry.as_ref().filter(|retry| retry.max_attempts > 1);
+        let Some(retry) = retry else { return Some(Duration::ZERO) };
+        let limit = [self.deadline, retry.max_elapsed].into_iter().flatten().min();
+        limit.map(|limit| limit.saturating_sub(retry.attempt_time))
+    }
+
+    fn worst_case_latency(&self) -> Option<Duration> {
+        let unlimited = || {
+            let attempt = self.rate_wait()?.checked_add(self.attempt_timeout?)?;
+            let last_begins = match self.retry.as_ref().filter(|retry| retry.max_attempts > 1) {
+                // A server that names times can have the last attempt begin as late as is allowed.
+                Some(retry) => retry.max_elapsed?.saturating_sub(retry.attempt_time),
+                None => Duration::ZERO,
+            };
+            self.bulkhead_wait()?.checked_add(last_begins)?.checked_add(attempt)
+        };
+        [self.deadline, unlimited()].into_iter().flatten().min()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a call takes    ")?;
+        match self.worst_case_latency {
+            Some(latency) => write!(f, "at most {latency:?}")?,
+            None => f.write_str("as long as it likes")?,
+        }
+        write!(
+            f,
+            "\nattempts        at most {}, sure of {}",
+            self.max_attempts, self.sure_attempts
+        )?;
+        write!(f, "\nload in outage  {}× the calls", self.amplification)?;
+        f.write_str("\na hint is       waited for up to ")?;
+        match self.longest_hint {
+            Some(hint) => write!(f, "{hint:?}")?,
+            None => f.write_str("a year")?,
+        }
+        f.write_str("\nattempts pass   ")?;
+        match (self.attempts_per_second, self.burst) {
+            (Some(rate), Some(burst)) => write!(f, "{rate:.3} a second, {burst} at once")?,
+            _ => f.write_str("as they come")?,
+        }
+        f.write_str("\nunder way       ")?;
+        match self.max_in_flight {
+            Some(calls) => write!(f, "at most {calls} calls")?,
+            None => f.write_str("as many calls as come")?,
+        }
+        if self.max_waiting > 0 {
+            write!(f, ", {} in line", self.max_waiting)?;
+        }
+        write!(f, "\nshared          {} bytes", self.shared_bytes)?;
+        self.warnings.iter().try_for_each(|warning| write!(f, "\nwarning         {warning}"))
+    }
+}

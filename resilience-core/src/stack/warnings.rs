@@ -1,0 +1,160 @@
+//! What can work and is hardly meant.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::shape::{Line, Paying, Retrying, Shape, Wait};
+
+/// Something about a stack that works, and is hardly meant. See [`Plan::warnings`](super::Plan).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// What it is about, as [`InvalidConfig`](crate::InvalidConfig) would name it.
+    pub field: &'static str,
+    /// What happens.
+    pub reason: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.field, self.reason)
+    }
+}
+
+/// All of them, outermost part first.
+pub(super) fn of(shape: &Shape) -> Vec<Warning> {
+    let mut found = Vec::new();
+    hangs(shape, &mut found);
+    queues(shape, &mut found);
+    if let Some(retry) = shape.retry.as_ref().filter(|retry| retry.max_attempts > 1) {
+        attempts(shape, retry, &mut found);
+        budget(retry, &mut found);
+    }
+    breaker(shape, &mut found);
+    found
+}
+
+fn warn(found: &mut Vec<Warning>, field: &'static str, reason: String) {
+    found.push(Warning { field, reason });
+}
+
+fn hangs(shape: &Shape, found: &mut Vec<Warning>) {
+    let more = shape.retry.as_ref().is_some_and(|retry| retry.max_attempts > 1);
+    match (shape.deadline, shape.attempt_timeout) {
+        (None, None) => {
+            let reason = "nothing ends a call that hangs, unless the caller has a deadline".into();
+            warn(found, "deadline", reason);
+        }
+        (Some(deadline), None) if more => {
+            let reason = format!(
+                "an attempt that hangs takes all of `deadline` ({deadline:?}), and is never retried"
+            );
+            warn(found, "attempt_timeout", reason);
+        }
+        _ => {}
+    }
+}
+
+fn queues(shape: &Shape, found: &mut Vec<Warning>) {
+    let attempt = shape.attempt_timeout;
+    if let Some(bulkhead) = shape.bulkhead {
+        queue(shape, "bulkhead.wait", bulkhead.line, found);
+        // Each place in line is worth one call's time, shared by all permits.
+        let drain = attempt.map(|takes| {
+            takes.saturating_mul(bulkhead.line.max_queued) / bulkhead.max_concurrent.max(1)
+        });
+        last_in_line(shape, "bulkhead.max_queued", bulkhead.line, drain, found);
+    }
+    if let Some(rate) = shape.rate {
+        queue(shape, "rate_limit.wait", rate.line, found);
+        let seconds = f64::from(rate.line.max_queued) / rate.per_second();
+        let drain = Duration::try_from_secs_f64(seconds).ok();
+        last_in_line(shape, "rate_limit.max_queued", rate.line, drain, found);
+    }
+}
+
+fn queue(shape: &Shape, field: &'static str, line: Line, found: &mut Vec<Warning>) {
+    match (line.wait, shape.deadline, shape.attempt_timeout) {
+        (Wait::Unbounded, None, _) => {
+            let reason = "nothing ends the wait, unless the caller has a deadline".into();
+            warn(found, field, reason);
+        }
+        (Wait::AtMost(wait), Some(deadline), Some(attempt))
+            if line.chosen && wait + attempt > deadline =>
+        {
+            let reason = format!(
+                "who waits {wait:?} has less than `attempt_timeout` ({attempt:?}) left of `deadline` \
+                 ({deadline:?})"
+            );
+            warn(found, field, reason);
+        }
+        _ => {}
+    }
+}
+
+/// Only a queue whose waits are not limited by themselves: a limit refuses who would be too late.
+fn last_in_line(
+    shape: &Shape,
+    field: &'static str,
+    line: Line,
+    drain: Option<Duration>,
+    found: &mut Vec<Warning>,
+) {
+    if let (Wait::Unbounded, Some(deadline), Some(drain)) = (line.wait, shape.deadline, drain)
+        && drain >= deadline
+    {
+        let reason = format!(
+            "the last of {} in line may wait {drain:?}, and `deadline` is {deadline:?}",
+            line.max_queued
+        );
+        warn(found, field, reason);
+    }
+}
+
+fn attempts(shape: &Shape, retry: &Retrying, found: &mut Vec<Warning>) {
+    let sure = shape.sure_attempts();
+    if shape.attempt_timeout.is_some() && sure < retry.max_attempts {
+        let reason = format!(
+            "only {sure} of {} attempts begin in time if each times out and each wait is the longest",
+            retry.max_attempts
+        );
+        warn(found, "retry.max_attempts", reason);
+    }
+}
+
+fn budget(retry: &Retrying, found: &mut Vec<Warning>) {
+    let most = f64::from(retry.max_attempts - 1);
+    match retry.budget {
+        None => {
+            let reason = format!("without one, an outage is {}× the load", retry.max_attempts);
+            warn(found, "retry.budget", reason);
+        }
+        Some(Paying::Share { ratio, .. }) if ratio >= most => {
+            let reason = format!("{ratio} for each call pays for all of {most} retries: no limit");
+            warn(found, "retry.budget.ratio", reason);
+        }
+        Some(_) => {}
+    }
+}
+
+fn breaker(shape: &Shape, found: &mut Vec<Warning>) {
+    let Some(breaker) = &shape.breaker else { return };
+    if let Some(attempt) = shape.attempt_timeout.filter(|&it| it > breaker.max_half_open) {
+        let reason = format!(
+            "probes are given up after {:?}, before they time out ({attempt:?})",
+            breaker.max_half_open
+        );
+        warn(found, "circuit_breaker.max_half_open", reason);
+    }
+    let waits = shape.retry.as_ref().filter(|retry| retry.waits_when_not_ready);
+    let limit = [shape.deadline, waits.and_then(|retry| retry.max_elapsed)].into_iter().flatten();
+    if let (Some(_), Some(limit)) = (waits, limit.min())
+        && breaker.shortest_break >= limit
+    {
+        let reason = format!(
+            "set for an open circuit in vain: it stays open for {:?}, and a call lasts {limit:?}",
+            breaker.shortest_break
+        );
+        warn(found, "retry.wait_when_not_ready", reason);
+    }
+}

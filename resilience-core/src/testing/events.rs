@@ -1,0 +1,96 @@
+//! One of each event.
+
+use std::time::Duration;
+
+use crate::breaker::{CircuitState, TransitionReason};
+use crate::keyed::EvictionReason;
+use crate::observe::Event;
+use crate::outcome::Outcome;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::retry::StopReason;
+
+/// Tells `listener` an event of each kind, so that one can be tested against all there are: none is
+/// forgotten in a dashboard, none panics. Layers are called `layer`, keys `key`, durations are
+/// [`SAMPLE_DURATION`].
+///
+/// ```
+/// use resilience_core::testing::each_event;
+///
+/// let mut names = Vec::new();
+/// each_event(|event| names.push(event.name()));
+/// assert!(names.contains(&"circuit_changed"));
+/// ```
+pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
+    let (layer, key) = ("layer", "key");
+    let rejection = Rejection::new(RejectionKind::RateLimited, layer)
+        .with_key(key)
+        .with_limit(30)
+        .with_observed(31)
+        .with_retry_after(SAMPLE_DURATION);
+    let changed = |key, from, to, reason, retry_after| Event::CircuitChanged {
+        layer,
+        key,
+        from,
+        to,
+        reason,
+        retry_after,
+    };
+    let (closed, open) = (CircuitState::Closed, CircuitState::Open);
+    let (failures, over) = (TransitionReason::ConsecutiveFailures, TransitionReason::BreakOver);
+    let events = [
+        Event::RetryScheduled {
+            layer,
+            attempts: 1,
+            outcome: Outcome::TimedOut,
+            delay: SAMPLE_DURATION,
+        },
+        Event::RetryStopped {
+            layer,
+            attempts: 2,
+            outcome: Outcome::transient(),
+            reason: StopReason::OutOfTime { needed: SAMPLE_DURATION, remaining: Duration::ZERO },
+        },
+        Event::RetrySucceeded { layer, attempts: 2 },
+        Event::Rejected(&rejection),
+        Event::WouldReject(&rejection),
+        changed(None, closed, open, failures, Some(SAMPLE_DURATION)),
+        changed(None, open, CircuitState::HalfOpen, over, None),
+        changed(Some(key), closed, open, TransitionReason::Hint, Some(SAMPLE_DURATION)),
+        Event::RatePaused { layer, key: Some(key), pause: SAMPLE_DURATION },
+        Event::KeyEvicted { store: layer, key, reason: EvictionReason::Capacity },
+        Event::ProfilesReloaded { error: None },
+        Event::ProfilesReloaded { error: Some("`limit` is 0") },
+    ];
+    events.iter().for_each(&mut listener);
+}
+
+/// What [`each_event`] says for every duration: a second and a half.
+pub const SAMPLE_DURATION: Duration = Duration::from_millis(1_500);
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    /// A new variant does not compile here until it has a number, and fails until it has a sample.
+    #[test]
+    fn no_kind_of_event_is_left_out() {
+        const KINDS: usize = 9;
+        let mut seen = [false; KINDS];
+        each_event(|event| {
+            let kind = match event {
+                Event::RetryScheduled { .. } => 0,
+                Event::RetryStopped { .. } => 1,
+                Event::RetrySucceeded { .. } => 2,
+                Event::Rejected(_) => 3,
+                Event::WouldReject(_) => 4,
+                Event::CircuitChanged { .. } => 5,
+                Event::RatePaused { .. } => 6,
+                Event::KeyEvicted { .. } => 7,
+                Event::ProfilesReloaded { .. } => 8,
+            };
+            seen[kind] = true;
+        });
+        assert_eq!(seen, [true; KINDS]);
+    }
+}

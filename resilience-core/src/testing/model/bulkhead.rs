@@ -1,0 +1,300 @@
+//! The bulkhead beside a list of who waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use arbitrary::{Arbitrary, Unstructured};
+
+use crate::bulkhead::QueueOrder;
+use crate::bulkhead::model::{Charge, Entered, Patience, Refusal, Rules, Ticket, Turnstile};
+use crate::clock;
+
+#[derive(Debug, Arbitrary)]
+struct Start {
+    limit: u8,
+    max_queued: u8,
+    order: u8,
+}
+
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum Operation {
+    /// A newcomer that does not wait.
+    Try(u8),
+    /// A newcomer that does.
+    Wait(u8),
+    Poll(u8),
+    Cancel(u8),
+    Release(u8),
+    Resize(u8),
+    Reorder(u8),
+    ObserveOnly(bool),
+    Advance(u8),
+}
+
+/// A waiter, as the engine sees it.
+struct Waiter {
+    id: u64,
+    cost: u32,
+    ticket: Ticket,
+    woken: Arc<Woken>,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A bulkhead as a list of who waits, oldest first, and two numbers.
+struct Naive {
+    rules: Rules,
+    in_use: u32,
+    /// (id, cost)
+    line: Vec<(u64, u32)>,
+    /// What became of those that have not asked yet: served, or not.
+    answers: Vec<(u64, bool)>,
+    standing_since: Option<Instant>,
+}
+
+impl Naive {
+    fn newest_first(&self, now: Instant) -> bool {
+        match self.rules.order {
+            QueueOrder::Fifo => false,
+            QueueOrder::NewestFirst => true,
+            QueueOrder::NewestFirstAfter(standing) => {
+                self.standing_since.is_some_and(|since| now - since > standing)
+            }
+        }
+    }
+
+    fn too_much(&self, cost: u32) -> bool {
+        cost > self.rules.max_concurrent && self.rules.max_concurrent > 0
+    }
+
+    fn try_take(&mut self, cost: u32) -> bool {
+        let granted =
+            cost == 0 || self.line.is_empty() && self.in_use + cost <= self.rules.max_concurrent;
+        self.in_use += if granted { cost } else { 0 };
+        granted
+    }
+
+    /// `None` if it is refused, else whether it was granted at once.
+    fn enter(&mut self, id: u64, cost: u32, now: Instant) -> Option<bool> {
+        if self.try_take(cost) {
+            return Some(true);
+        }
+        if self.too_much(cost) {
+            return None;
+        }
+        if self.line.len() >= self.rules.max_queued as usize {
+            if self.rules.max_queued == 0 || !self.newest_first(now) || self.line.is_empty() {
+                return None;
+            }
+            let (oldest, _) = self.line.remove(0);
+            self.answers.push((oldest, false));
+        }
+        self.standing_since.get_or_insert(now);
+        self.line.push((id, cost));
+        self.serve(now);
+        Some(false)
+    }
+
+    fn serve(&mut self, now: Instant) {
+        while !self.line.is_empty() {
+            let next = if self.newest_first(now) { self.line.len() - 1 } else { 0 };
+            let (id, cost) = self.line[next];
+            let never = self.too_much(cost) && !self.rules.observe_only;
+            let fits = self.rules.observe_only || self.in_use + cost <= self.rules.max_concurrent;
+            if !never && !fits {
+                return;
+            }
+            self.line.remove(next);
+            self.answers.push((id, !never));
+            self.in_use += if never { 0 } else { cost };
+        }
+        self.standing_since = None;
+    }
+
+    fn answer(&mut self, id: u64) -> Option<bool> {
+        let at = self.answers.iter().position(|&(other, _)| other == id)?;
+        Some(self.answers.swap_remove(at).1)
+    }
+
+    fn cancel(&mut self, id: u64, now: Instant) -> Option<bool> {
+        let Some(at) = self.line.iter().position(|&(other, _)| other == id) else {
+            return self.answer(id);
+        };
+        self.line.remove(at);
+        self.serve(now);
+        None
+    }
+
+    fn release(&mut self, cost: u32, now: Instant) {
+        self.in_use -= cost;
+        self.serve(now);
+    }
+}
+
+fn order(byte: u8) -> QueueOrder {
+    match byte % 3 {
+        0 => QueueOrder::Fifo,
+        1 => QueueOrder::NewestFirst,
+        _ => QueueOrder::NewestFirstAfter(Duration::from_millis(u64::from(byte))),
+    }
+}
+
+/// Both, side by side.
+struct Run {
+    turnstile: Turnstile,
+    naive: Naive,
+    version: u64,
+    now: Instant,
+    next_id: u64,
+    waiters: Vec<Waiter>,
+    charges: Vec<Charge>,
+}
+
+impl Run {
+    fn new(start: &Start) -> Run {
+        let rules = Rules {
+            max_concurrent: u32::from(start.limit % 8),
+            patience: Patience::Endless,
+            max_queued: u32::from(start.max_queued % 6),
+            order: order(start.order),
+            observe_only: false,
+        };
+        let turnstile = Turnstile::new(rules, 0);
+        let naive = Naive { rules, in_use: 0, line: vec![], answers: vec![], standing_since: None };
+        let now = clock::now();
+        Run { turnstile, naive, version: 0, now, next_id: 0, waiters: vec![], charges: vec![] }
+    }
+
+    fn step(&mut self, operation: Operation) {
+        match operation {
+            Operation::Try(cost) => {
+                let cost = u32::from(cost % 5);
+                let taken = self.turnstile.try_take(cost);
+                assert_eq!(taken.is_ok(), self.naive.try_take(cost));
+                self.charges.extend(taken);
+            }
+            Operation::Wait(cost) => self.enter(u32::from(cost % 5)),
+            Operation::Poll(at) => self.poll(usize::from(at)),
+            Operation::Cancel(at) => self.cancel(usize::from(at)),
+            Operation::Release(at) if !self.charges.is_empty() => {
+                let charge = self.charges.remove(usize::from(at) % self.charges.len());
+                self.release(charge);
+            }
+            Operation::Release(_) => {}
+            Operation::Resize(limit) => {
+                self.change(|rules| rules.max_concurrent = u32::from(limit % 8));
+            }
+            Operation::Reorder(byte) => self.change(|rules| rules.order = order(byte)),
+            Operation::ObserveOnly(on) => self.change(|rules| rules.observe_only = on),
+            Operation::Advance(ms) => self.now += Duration::from_millis(u64::from(ms)),
+        }
+    }
+
+    fn enter(&mut self, cost: u32) {
+        let (id, woken) = (self.next_id, Arc::<Woken>::default());
+        self.next_id += 1;
+        let expected = self.naive.enter(id, cost, self.now);
+        let entered = self.turnstile.enter(cost, self.now, &Waker::from(woken.clone()));
+        match (entered, expected) {
+            (Entered::Granted(charge), Some(true)) => self.charges.push(charge),
+            (Entered::Waits(ticket, _), Some(false)) => {
+                self.waiters.push(Waiter { id, cost, ticket, woken });
+            }
+            (Entered::Refused(refusal), None) => {
+                let never = matches!(refusal, Refusal::Never { .. });
+                assert_eq!(never, self.naive.too_much(cost));
+            }
+            (entered, expected) => differ(&entered, &expected),
+        }
+    }
+
+    fn poll(&mut self, at: usize) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let waiter = self.waiters.remove(at % self.waiters.len());
+        let expected = self.naive.answer(waiter.id);
+        assert_eq!(waiter.woken.0.load(Ordering::SeqCst), expected.is_some(), "woken once served");
+        let waker = Waker::from(waiter.woken.clone());
+        match (self.turnstile.poll(&waiter.ticket, waiter.cost, &waker), expected) {
+            (Poll::Pending, None) => self.waiters.push(waiter),
+            (Poll::Ready(Ok(charge)), Some(true)) => {
+                assert_eq!(charge.permits(), waiter.cost);
+                self.charges.push(charge);
+            }
+            (Poll::Ready(Err(_)), Some(false)) => {}
+            (polled, expected) => differ(&polled, &expected),
+        }
+    }
+
+    fn cancel(&mut self, at: usize) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let waiter = self.waiters.remove(at % self.waiters.len());
+        let expected = self.naive.cancel(waiter.id, self.now);
+        let now = self.now;
+        let left = self.turnstile.leave(&waiter.ticket, || now);
+        assert_eq!(left.is_some(), expected == Some(true));
+        left.into_iter().for_each(|charge| self.release(charge));
+    }
+
+    fn release(&mut self, charge: Charge) {
+        let (cost, now) = (charge.permits(), self.now);
+        self.turnstile.release(charge, || now);
+        self.naive.release(cost, now);
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Rules)) {
+        change(&mut self.naive.rules);
+        self.version += 1;
+        let now = self.now;
+        self.turnstile.apply(self.naive.rules, self.version, || now);
+        self.naive.serve(now);
+    }
+
+    fn check(&self) {
+        let permits = self.turnstile.ledger().permits();
+        assert_eq!(permits.in_use, self.naive.in_use);
+        assert_eq!(permits.limit, self.naive.rules.max_concurrent);
+        assert_eq!(permits.waited_for, !self.naive.line.is_empty());
+        assert_eq!(self.turnstile.look().queued, self.naive.line.len());
+    }
+}
+
+/// The bulkhead admits, queues, serves, turns out and wakes exactly whom a list of waiters and two
+/// numbers say; a permit is never lost, and at rest all are back.
+pub fn bulkhead(bytes: &[u8]) {
+    let mut bytes = Unstructured::new(bytes);
+    let Ok(start) = bytes.arbitrary() else { return };
+    let mut run = Run::new(&start);
+    // Not a `Vec`, of which random bytes make one of two elements on the average.
+    while !bytes.is_empty() {
+        let Ok(operation) = bytes.arbitrary() else { break };
+        run.step(operation);
+        run.check();
+    }
+    while !run.waiters.is_empty() {
+        run.cancel(0);
+    }
+    while let Some(charge) = run.charges.pop() {
+        run.release(charge);
+    }
+    run.check();
+    assert_eq!(run.turnstile.ledger().permits().in_use, 0);
+    assert!(run.turnstile.look().idle);
+}
+
+#[expect(clippy::panic, reason = "this is how a model fails")]
+fn differ(engine: &impl std::fmt::Debug, model: &impl std::fmt::Debug) -> ! {
+    panic!("the engine says {engine:?}, the model {model:?}")
+}

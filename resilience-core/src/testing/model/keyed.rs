@@ -1,0 +1,216 @@
+//! The keyed store beside a list.
+//!
+//! Whom a store lets go of is its own business, so the model is told by the store's events, and checks
+//! that each was allowed: that it was there, not pinned, idle if that is the reason, and that there was
+//! no room if that is. Everything else must be as if nothing were ever let go of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arbitrary::Arbitrary;
+use parking_lot::Mutex;
+
+use crate::clock;
+use crate::keyed::{Entry, EvictionReason, Keyed, KeyedLimits, allocated};
+use crate::observe::Event;
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    max_keys: u8,
+    spare_bytes: u16,
+    idle: u8,
+    operations: Vec<Operation>,
+}
+
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum Operation {
+    Call(u16),
+    Peek(u16),
+    Pin(u16, u8),
+    Remove(u16),
+    Advance(u8),
+}
+
+/// A state that counts its calls, and is pinned until it says.
+#[derive(Debug, Clone)]
+struct State(Arc<Mutex<Inside>>);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Inside {
+    number: u64,
+    calls: u64,
+    pinned_until: Option<Instant>,
+}
+
+impl Entry for State {
+    fn is_pinned(&self, now: Instant) -> bool {
+        self.0.lock().pinned_until.is_some_and(|until| now < until)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        allocated(16 + size_of::<Mutex<Inside>>())
+    }
+}
+
+/// What the model knows of a key.
+#[derive(Debug)]
+struct Known {
+    key: String,
+    inside: Inside,
+    used: Instant,
+}
+
+impl Known {
+    fn is_pinned(&self, now: Instant) -> bool {
+        self.inside.pinned_until.is_some_and(|until| now < until)
+    }
+}
+
+type Told = Arc<Mutex<Vec<(String, EvictionReason)>>>;
+
+struct Model {
+    store: Keyed<String, State>,
+    known: Vec<Known>,
+    limits: KeyedLimits,
+    told: Told,
+    overflow: Option<Inside>,
+    now: Instant,
+}
+
+/// Any sequence of calls, pins and pauses: no more keys and bytes than allowed, no pinned key let go
+/// of, no state of another key, no state from before an idle time, and every state as it was left
+/// unless an allowed eviction was told.
+pub fn keyed(bytes: &[u8]) {
+    let Some(input) = super::parse::<Input>(bytes) else { return };
+    let bytes = KeyedLimits::MIN_BYTES + usize::from(input.spare_bytes);
+    let idle = Duration::from_millis(u64::from(input.idle).max(1) * 20);
+    let Ok(limits) = KeyedLimits::new(usize::from(input.max_keys).max(1), bytes, idle) else {
+        return;
+    };
+    let mut model = Model::new(limits);
+    for operation in input.operations {
+        match operation {
+            Operation::Call(key) => model.call(name(key), None),
+            Operation::Pin(key, wait) => model.call(name(key), Some(wait)),
+            Operation::Peek(key) => model.peek(&name(key)),
+            Operation::Remove(key) => model.remove(&name(key)),
+            Operation::Advance(wait) => model.now += Duration::from_millis(u64::from(wait)),
+        }
+        model.check_bounds();
+    }
+}
+
+/// Few keys, of lengths from one to a few hundred, some thousands.
+fn name(key: u16) -> String {
+    let length = if key.is_multiple_of(32) { usize::from(key >> 5) } else { 1 };
+    format!("{:>length$}", key % 512)
+}
+
+impl Model {
+    fn new(limits: KeyedLimits) -> Model {
+        let (told, numbers) = (Told::default(), AtomicU64::new(0));
+        let tell = told.clone();
+        let make = move |_: &String| {
+            let number = numbers.fetch_add(1, Ordering::Relaxed);
+            State(Arc::new(Mutex::new(Inside { number, calls: 0, pinned_until: None })))
+        };
+        let store = Keyed::builder().limits(limits).listen(move |event: &Event<'_>| {
+            if let Event::KeyEvicted { key, reason, .. } = event {
+                tell.lock().push(((*key).to_owned(), *reason));
+            }
+        });
+        let Ok(store) = store.build(make) else { unreachable!("limits that were checked") };
+        Model { store, known: Vec::new(), limits, told, overflow: None, now: clock::now() }
+    }
+
+    fn call(&mut self, key: String, pin: Option<u8>) {
+        let (now, keys) = (self.now, self.known.len());
+        let pinned_until = pin.map(|wait| now + Duration::from_millis(u64::from(wait)));
+        let overflowed = self.store.snapshot().overflowed;
+        let mut inside = None;
+        self.store.with(&key, now, |state| {
+            let mut state = state.0.lock();
+            inside = Some(*state);
+            state.calls += 1;
+            state.pinned_until = pinned_until.or(state.pinned_until);
+        });
+        let Some(inside) = inside else { unreachable!("`with` looks") };
+        let left = Inside {
+            calls: inside.calls + 1,
+            pinned_until: pinned_until.or(inside.pinned_until),
+            ..inside
+        };
+        self.evictions(keys);
+        if self.store.snapshot().overflowed > overflowed {
+            assert!(!self.known.iter().any(|known| known.key == key), "{key} is there");
+            assert_eq!(inside, *self.overflow.get_or_insert(inside), "one overflow state");
+            self.overflow = Some(left);
+            return;
+        }
+        match self.known.iter_mut().find(|known| known.key == key) {
+            Some(known) => {
+                let idle = now - known.used > late(self.limits.idle());
+                assert!(!idle || known.is_pinned(now), "{key} was idle");
+                assert_eq!(inside, known.inside, "{key} is as it was left");
+                (known.inside, known.used) = (left, now);
+            }
+            None => {
+                assert_eq!((inside.calls, inside.pinned_until), (0, None), "{key} is new");
+                self.known.push(Known { key, inside: left, used: now });
+            }
+        }
+    }
+
+    /// Every eviction that was told was allowed; `keys` were there before the call.
+    fn evictions(&mut self, keys: usize) {
+        let now = self.now;
+        for (key, reason) in self.told.lock().drain(..) {
+            let place = self.known.iter().position(|known| known.key == key);
+            let Some(place) = place else { unreachable!("{key} was not there") };
+            let known = self.known.swap_remove(place);
+            assert!(!known.is_pinned(now), "{key} was pinned");
+            match reason {
+                EvictionReason::Idle => assert!(now - known.used >= self.limits.idle(), "{key}"),
+                EvictionReason::Capacity => {
+                    // Bytes: not enough for the largest key there can be, and more slots.
+                    let scarce = self.store.bytes() + 12_288 > self.limits.max_bytes();
+                    assert!(keys >= self.limits.max_keys() || scarce, "there was room");
+                }
+            }
+        }
+    }
+
+    fn peek(&self, key: &String) {
+        let seen = self.store.peek(key, self.now).map(|state| *state.0.lock());
+        let known = self.known.iter().find(|known| known.key == *key);
+        match (seen, known) {
+            (Some(seen), Some(known)) => assert_eq!(seen, known.inside, "{key}"),
+            (None, Some(known)) => {
+                assert!(self.now - known.used >= self.limits.idle() && !known.is_pinned(self.now));
+            }
+            (Some(_), None) => unreachable!("{key} was let go of"),
+            (None, None) => {}
+        }
+    }
+
+    fn remove(&mut self, key: &String) {
+        let removed = self.store.remove(key).map(|state| *state.0.lock());
+        let place = self.known.iter().position(|known| known.key == *key);
+        assert_eq!(removed, place.map(|place| self.known.swap_remove(place).inside), "{key}");
+    }
+
+    fn check_bounds(&self) {
+        let snapshot = self.store.snapshot();
+        assert_eq!(self.store.len(), self.known.len());
+        assert!(snapshot.keys <= snapshot.max_keys && snapshot.bytes <= snapshot.max_bytes);
+        let own = |known: &Known| allocated(known.key.len()) + allocated(16);
+        let least: usize = self.known.iter().map(own).sum();
+        assert!(self.store.bytes() > least, "{} bytes for {least}", self.store.bytes());
+    }
+}
+
+/// When an idle key is gone at the latest.
+fn late(idle: Duration) -> Duration {
+    idle + idle / 80 + Duration::from_millis(4)
+}

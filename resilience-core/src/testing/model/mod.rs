@@ -1,0 +1,52 @@
+//! Each engine beside a reference that is too simple to be wrong.
+//!
+//! A function here turns bytes into a configuration and a run of operations, makes them on the engine
+//! and on the model, and panics where the two differ or a promise is broken. The crate's property
+//! tests feed it random bytes, its fuzz targets mutated ones, and the corpus replay those that once
+//! found something.
+
+mod backoff;
+mod breaker;
+mod budget;
+mod bulkhead;
+mod config;
+mod keyed;
+mod policy;
+mod rate;
+
+use arbitrary::{Arbitrary, Unstructured};
+
+pub use backoff::backoff;
+pub use breaker::breaker;
+pub use budget::budget;
+pub use bulkhead::bulkhead;
+pub use config::config;
+pub use keyed::keyed;
+pub use policy::policy;
+pub use rate::rate;
+
+/// A name, and what drives the model of that name.
+pub type Model = (&'static str, fn(&[u8]));
+
+/// Every model there is, by the name of its fuzz target.
+pub const ALL: [Model; 8] = [
+    ("backoff", backoff),
+    ("breaker", breaker),
+    ("budget", budget),
+    ("bulkhead", bulkhead),
+    ("config", config),
+    ("keyed", keyed),
+    ("policy", policy),
+    ("rate", rate),
+];
+
+/// Bytes that do not make a whole input are no input. The last field, a list of operations, takes all
+/// there are: drawn like the others it would end, by chance, after two.
+fn parse<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
+    T::arbitrary_take_rest(Unstructured::new(bytes)).ok()
+}
+
+#[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
+fn unreachable_input(input: &impl std::fmt::Debug) -> ! {
+    panic!("the model made a configuration that is refused: {input:?}")
+}

@@ -1,0 +1,153 @@
+//! A bucket beside a list of what was sent, which is looked at through every window.
+
+use std::time::{Duration, Instant};
+
+use arbitrary::Arbitrary;
+
+use crate::clock;
+use crate::rate::{Decision, Pace, Quota, Taken, TokenBucket};
+
+#[derive(Debug, Arbitrary)]
+struct RateInput {
+    count: u8,
+    period: u16,
+    burst: u8,
+    min_gap: u8,
+    warm_up: u8,
+    operations: Vec<RateOperation>,
+}
+
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum RateOperation {
+    Advance(u8),
+    Take(u8),
+    /// As told: waits for exactly as long, which is enough, and no less, which is not.
+    TakeAsTold(u8),
+    /// One that was taken and not decided about is given back, or sent after all.
+    GiveBack(u8),
+    Send(u8),
+    Pause(u8),
+    /// To the same count in the same period, with another burst.
+    Burst(u8),
+}
+
+/// Everything that was taken and not given back.
+struct Reference {
+    start: Instant,
+    pace: Pace,
+    largest_burst: u32,
+    /// (when, cost, what can be given back), in the order in which it was taken.
+    taken: Vec<(Instant, u32, Option<Taken>)>,
+    paused_until: Instant,
+}
+
+impl Reference {
+    /// No window holds more than burst + rate · w, in exact arithmetic.
+    fn check(&self) {
+        let quota = self.pace.quota();
+        for (first, (from, ..)) in self.taken.iter().enumerate() {
+            let mut sum = 0;
+            for (to, cost, _) in &self.taken[first..] {
+                sum += u128::from(*cost);
+                let allowed = u128::from(self.largest_burst) * quota.period().as_nanos()
+                    + to.duration_since(*from).as_nanos() * u128::from(quota.count());
+                assert!(
+                    sum * quota.period().as_nanos() <= allowed,
+                    "{sum} within {:?}: {:?}",
+                    *to - *from,
+                    self.taken
+                );
+            }
+        }
+    }
+
+    fn took(&mut self, now: Instant, cost: u32, taken: Taken, gap: Duration) {
+        assert!(now >= self.paused_until, "within a pause");
+        if let Some((before, ..)) = self.taken.last() {
+            assert!(now - *before >= gap, "{:?} after the last", now - *before);
+        }
+        self.taken.push((now, cost, Some(taken)));
+    }
+
+    fn pick(&mut self, which: u8) -> Option<usize> {
+        let open: Vec<_> = (0..self.taken.len()).filter(|&i| self.taken[i].2.is_some()).collect();
+        (!open.is_empty()).then(|| open[usize::from(which) % open.len()])
+    }
+}
+
+/// Nothing that was sent is over the bound in any window, whatever was given back meanwhile; waiting as
+/// told is enough, and a nanosecond less is not; and a bucket that is left alone is full again.
+pub fn rate(bytes: &[u8]) {
+    let Some(input) = super::parse::<RateInput>(bytes) else { return };
+    let period = Duration::from_nanos(u64::from(input.period) + 1);
+    let Ok(quota) = Quota::per(u32::from(input.count) + 1, period) else { return };
+    let Ok(quota) = quota.with_burst(u32::from(input.burst % 12) + 1) else { return };
+    let gap = Duration::from_nanos(u64::from(input.min_gap / 16));
+    let warm_up = Duration::from_nanos(u64::from(input.warm_up));
+    let paced = |quota| Pace::new(quota).with_min_gap(gap)?.with_warm_up(warm_up);
+    let Ok(pace) = paced(quota) else { return };
+    let start = clock::now();
+    let mut now = start;
+    let mut bucket = TokenBucket::new(pace, now);
+    let largest_burst = quota.burst();
+    let mut model =
+        Reference { start, pace, largest_burst, taken: Vec::new(), paused_until: start };
+    for operation in input.operations.into_iter().take(80) {
+        match operation {
+            RateOperation::Advance(ns) => now += Duration::from_nanos(ns.into()) * 4,
+            RateOperation::Take(cost) => {
+                let cost = u32::from(cost % 14);
+                if let Ok(taken) = bucket.try_take(now, cost) {
+                    model.took(now, cost, taken, gap);
+                }
+            }
+            RateOperation::TakeAsTold(cost) => {
+                let cost = u32::from(cost % 14);
+                match bucket.try_take(now, cost) {
+                    Ok(taken) => model.took(now, cost, taken, gap),
+                    Err(Decision::NotUntil(then)) => {
+                        assert!(then > now, "told to wait for nothing");
+                        let early = then - Duration::from_nanos(1);
+                        assert_eq!(bucket.take(early, cost), Decision::NotUntil(then));
+                        now = then;
+                        let taken = bucket.try_take(now, cost);
+                        assert!(taken.is_ok(), "waited as told, and refused");
+                        taken.into_iter().for_each(|taken| model.took(now, cost, taken, gap));
+                    }
+                    Err(decision) => {
+                        assert_eq!(decision, Decision::Never);
+                        assert!(cost > model.pace.quota().burst());
+                    }
+                }
+            }
+            RateOperation::GiveBack(which) => {
+                if let Some(index) = model.pick(which)
+                    && let (_, _, Some(taken)) = model.taken.remove(index)
+                {
+                    bucket.give_back(taken);
+                }
+            }
+            RateOperation::Send(which) => {
+                if let Some(index) = model.pick(which) {
+                    model.taken[index].2 = None;
+                }
+            }
+            RateOperation::Pause(ns) => {
+                let until = now + Duration::from_nanos(ns.into());
+                bucket.pause_until(now, until);
+                model.paused_until = model.paused_until.max(until);
+            }
+            RateOperation::Burst(burst) => {
+                let Ok(quota) = quota.with_burst(u32::from(burst % 12) + 1) else { return };
+                let Ok(pace) = paced(quota) else { return };
+                bucket.set_pace(now, pace);
+                model.pace = pace;
+                model.largest_burst = model.largest_burst.max(quota.burst());
+            }
+        }
+    }
+    model.check();
+    assert!(now >= model.start);
+    let rested = now + Duration::from_secs(1);
+    assert_eq!(bucket.available(rested), model.pace.quota().burst());
+}

@@ -1,0 +1,46 @@
+//! The keyed store, by what it promises.
+//!
+//! The flood and the hostile keys run small. In full, with ten million keys each:
+//!
+//! ```sh
+//! RESILIENCE_KEYED_FULL=1 cargo test --release -p resilience-core --test keyed
+//! ```
+
+mod behaviour;
+mod flood;
+mod threads;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use resilience_core::keyed::{Entry, allocated};
+
+/// Counts, and is pinned while it says so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counter(pub(crate) Arc<(AtomicU64, AtomicBool)>);
+
+impl Counter {
+    pub(crate) fn add(&self) -> u64 {
+        self.0.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn pin(&self, pinned: bool) {
+        self.0.1.store(pinned, Ordering::Relaxed);
+    }
+}
+
+impl Entry for Counter {
+    fn is_pinned(&self, _: Instant) -> bool {
+        self.0.1.load(Ordering::Relaxed)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        allocated(32)
+    }
+}
+
+/// As many keys as this run is for.
+pub(crate) fn keys(small: u64) -> u64 {
+    if std::env::var_os("RESILIENCE_KEYED_FULL").is_some() { 10_000_000 } else { small }
+}

@@ -1,0 +1,9 @@
+//! What listeners are told, and what becomes of it in `tracing` and in `metrics`.
+
+mod default;
+mod end_to_end;
+mod labels;
+mod metrics;
+mod recorder;
+mod subscriber;
+mod tracing;

@@ -1,0 +1,8 @@
+//! Stacks from a file: presets, mistakes, and reloads.
+
+#![expect(clippy::panic, reason = "helpers of tests")]
+
+mod garbage;
+mod mistakes;
+mod presets;
+mod reload;

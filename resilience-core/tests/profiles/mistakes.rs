@@ -1,0 +1,215 @@
+//! Whatever is misspelt, the message says where, what and which value is allowed.
+
+use resilience_core::profiles::{Profiles, ProfilesError, ProfilesErrorKind};
+
+fn refused(text: &str) -> ProfilesError {
+    let read = Profiles::from_toml(text);
+    read.err().unwrap_or_else(|| panic!("not refused: {text}"))
+}
+
+/// A profile with these lines after its deadline.
+fn with(lines: &str) -> ProfilesError {
+    refused(&format!("[a.b]\ndeadline = \"60s\"\n{lines}"))
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    use ProfilesErrorKind::{MissingKey, OutOfBounds, UnknownKey, WrongType};
+    let retry = "retry = { attempts = 3, base = \"1s\", cap = \"5s\"";
+    let cases = [
+        ("retyr = {}".into(), UnknownKey, "retyr", "did you mean `retry`?"),
+        (format!("{retry}, bse = 1 }}"), UnknownKey, "retry.bse", "did you mean `base`?"),
+        (
+            "attempt_timeout = 5".into(),
+            WrongType,
+            "attempt_timeout",
+            "is a integer, must be a duration",
+        ),
+        (
+            "attempt_timeout = \"5\"".into(),
+            OutOfBounds,
+            "attempt_timeout",
+            "is 5, must be a duration",
+        ),
+        (
+            "attempt_timeout = \"5M\"".into(),
+            OutOfBounds,
+            "attempt_timeout",
+            "is 5M, must be a duration",
+        ),
+        ("attempt_timeout = \"0s\"".into(), OutOfBounds, "attempt_timeout", "more than zero"),
+        (
+            "attempt_timeout = \"60s\"".into(),
+            OutOfBounds,
+            "attempt_timeout",
+            "less than `deadline` (60s)",
+        ),
+        ("bulkhead = 5".into(), WrongType, "bulkhead", "must be a table"),
+        ("bulkhead = {}".into(), MissingKey, "bulkhead.max_concurrent", "is missing"),
+        (
+            "bulkhead = { max_concurrent = 0 }".into(),
+            OutOfBounds,
+            "bulkhead.max_concurrent",
+            "at least 1",
+        ),
+        (
+            "bulkhead = { max_concurrent = -1 }".into(),
+            OutOfBounds,
+            "bulkhead.max_concurrent",
+            "is -1",
+        ),
+        (
+            "bulkhead = { max_concurrent = 99999999999 }".into(),
+            OutOfBounds,
+            "bulkhead.max_concurrent",
+            "from 0 to 4294967295",
+        ),
+        (
+            "bulkhead = { max_concurrent = 1, wait = \"1m\" }".into(),
+            OutOfBounds,
+            "bulkhead.wait",
+            "less than `deadline`",
+        ),
+        (
+            "bulkhead = { max_concurrent = 1, max_queued = 9 }".into(),
+            OutOfBounds,
+            "bulkhead.max_queued",
+            "left out where no call waits",
+        ),
+        (
+            "bulkhead = { max_concurrent = 1, order = \"lifo\", wait = \"1s\" }".into(),
+            OutOfBounds,
+            "bulkhead.order",
+            "\"fifo\" or \"newest_first\"",
+        ),
+        ("rate = {}".into(), MissingKey, "rate", "has none of `per_second`"),
+        (
+            "rate = { per_second = 1, per_hour = 1 }".into(),
+            OutOfBounds,
+            "rate.per_hour",
+            "the only one",
+        ),
+        ("rate = { per_second = 0 }".into(), OutOfBounds, "rate", "at least 1"),
+        ("rate = { calls = 5 }".into(), MissingKey, "rate.per", "is missing"),
+        (
+            "rate = { per_second = 5, per = \"1s\" }".into(),
+            OutOfBounds,
+            "rate.per",
+            "used with `calls`",
+        ),
+        ("rate = { per_second = 5, burst = 0 }".into(), OutOfBounds, "rate.burst", "at least 1"),
+        (
+            "rate = { per_second = 5, wait = \"2m\" }".into(),
+            OutOfBounds,
+            "rate.wait",
+            "less than `deadline`",
+        ),
+        (
+            "retry = { base = \"1s\", cap = \"1s\" }".into(),
+            MissingKey,
+            "retry.attempts",
+            "is missing",
+        ),
+        ("retry = { attempts = 2, base = \"1s\" }".into(), MissingKey, "retry.cap", "is missing"),
+        (format!("{retry}, budget = \"-1%\" }}"), OutOfBounds, "retry.budget", "between 0 and 10"),
+        (format!("{retry}, budget = \"nan%\" }}"), OutOfBounds, "retry.budget", "is nan%"),
+        (
+            format!("{retry}, budget = 0.1 }}"),
+            WrongType,
+            "retry.budget",
+            "is a float, must be a percentage",
+        ),
+        (format!("{retry}, jitter = \"lots\" }}"), OutOfBounds, "retry.jitter", "\"decorrelated\""),
+        (format!("{retry}, jitter = \"300%\" }}"), OutOfBounds, "retry.jitter", "between 0 and 1"),
+        (
+            format!("{retry}, factor = nan, jitter = \"full\" }}"),
+            OutOfBounds,
+            "retry.factor",
+            "is NaN",
+        ),
+        (format!("{retry}, factor = 2 }}"), OutOfBounds, "retry.factor", "left out"),
+        (
+            format!("{retry}, budget = \"none\", reserve = 1 }}"),
+            OutOfBounds,
+            "retry.reserve",
+            "left out",
+        ),
+        (
+            format!("{retry}, wait_when_not_ready = \"yes\" }}"),
+            WrongType,
+            "retry.wait_when_not_ready",
+            "true",
+        ),
+        (
+            "retry = { attempts = 3, base = \"40s\", cap = \"50s\" }".into(),
+            OutOfBounds,
+            "retry.attempts",
+            "at most 2: the shortest waits alone",
+        ),
+        (
+            "breaker = { failure_rate = 0.5 }".into(),
+            WrongType,
+            "breaker.failure_rate",
+            "a percentage",
+        ),
+        ("breaker = { failure_rate = \"50%\" }".into(), MissingKey, "breaker.window", "is missing"),
+        (
+            "breaker = { minimum_calls = 5 }".into(),
+            OutOfBounds,
+            "breaker.minimum_calls",
+            "used with",
+        ),
+        ("breaker = { break_factor = 2 }".into(), MissingKey, "breaker.break_for", "is missing"),
+        ("breaker = { probes = 0 }".into(), OutOfBounds, "breaker.probes", "between 1 and 1000"),
+        (
+            "breaker = { failure_rate = \"50%\", window = \"10s\", minimum_calls = 20 }\n\
+             rate = { per_minute = 6, burst = 1 }"
+                .into(),
+            OutOfBounds,
+            "breaker.minimum_calls",
+            "at most 2, what the rate limit admits in 10s",
+        ),
+    ];
+    for (lines, kind, field, says) in cases {
+        let error = with(&lines);
+        let message = error.to_string();
+        assert_eq!((error.kind(), error.field()), (kind, Some(field)), "{lines}: {message}");
+        assert!(message.contains(says), "{lines}: {message}");
+        assert_eq!(error.profile(), Some("a.b"), "{lines}");
+        assert_eq!(error.line(), Some(3), "{lines}: {message}");
+    }
+}
+
+#[test]
+fn a_profile_without_a_deadline_is_refused() {
+    let error = refused("[a]\n[a.b]\nretry = { attempts = 1, base = \"1s\", cap = \"1s\" }");
+    assert_eq!(error.to_string(), "line 2: profile `a.b`: `deadline` is missing");
+    assert_eq!(refused("[empty]").field(), Some("deadline"));
+}
+
+#[test]
+fn what_is_no_table_is_no_profile() {
+    let error = refused("name = 5");
+    assert_eq!(error.to_string(), "line 1: `name` is a integer, must be a profile: a table");
+    assert_eq!(refused("[[a]]\ndeadline = \"1s\"").kind(), ProfilesErrorKind::UnknownKey);
+}
+
+#[test]
+fn a_table_within_a_profile_is_no_profile() {
+    let error = refused("[a]\ndeadline = \"1s\"\n[a.b]\ndeadline = \"1s\"");
+    assert_eq!((error.profile(), error.field(), error.line()), (Some("a"), Some("b"), Some(3)));
+}
+
+#[test]
+fn syntax_is_refused_with_the_line() {
+    let error = refused("[a]\ndeadline = \"1s\"\ndeadline = \"2s\"");
+    assert_eq!((error.kind(), error.line()), (ProfilesErrorKind::Syntax, Some(3)));
+    assert_eq!(refused("[a\n").kind(), ProfilesErrorKind::Syntax);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Profiles::load("/no/such/file.toml").unwrap_err();
+    assert_eq!(error.kind(), ProfilesErrorKind::Unreadable);
+    assert!(error.to_string().starts_with("/no/such/file.toml: "), "{error}");
+}

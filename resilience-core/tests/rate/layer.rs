@@ -1,0 +1,151 @@
+//! The Tower layer, on a paused clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use resilience_core::keyed::KeyedLimits;
+use resilience_core::observe::Event;
+use resilience_core::rate::{RateLimitLayer, RateLimiter};
+use resilience_core::testing::{Reply, Script, ServiceProbe};
+use resilience_core::{CarriesRejection, Outcome, Rejection, RejectionKind, clock};
+use tower::{BoxError, Service, ServiceBuilder};
+
+use crate::limiter;
+
+fn echo() -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send {
+    Script::new(|_, request: u64| Reply::ok(request))
+}
+
+/// D-RL3, D-RL4: handles that are readied and dropped cost nothing, and nothing below is held in a wait.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_reserved_by_readiness_nor_below_a_wait() {
+    let limiter = limiter(1, 1).wait().build().unwrap();
+    let (probe, log) = ServiceProbe::new(echo());
+    let service = ServiceBuilder::new().layer(RateLimitLayer::new(limiter.clone())).service(probe);
+    for _ in 0..10 {
+        service.clone().ready::<u64>().await.unwrap();
+    }
+    assert_eq!(limiter.snapshot().available, 1);
+    service.clone().oneshot(1).await.unwrap();
+    let waiting = tokio::spawn(service.clone().oneshot(2));
+    tokio::task::yield_now().await;
+    assert_eq!((log.engaged(), log.calls(), limiter.snapshot().queued), (0, 1, 1));
+    waiting.await.unwrap().unwrap();
+    assert_eq!((log.calls(), log.called_unready()), (2, 0));
+}
+
+/// T11: a circuit that is open below does not drain the bucket.
+#[tokio::test(start_paused = true)]
+async fn refused_below_is_refunded() {
+    for (kind, spent) in [
+        (RejectionKind::CircuitOpen, 0),
+        (RejectionKind::BulkheadFull, 0),
+        (RejectionKind::ShuttingDown, 0),
+        (RejectionKind::TimedOut, 5),
+    ] {
+        let limiter = limiter(7, 5).reject().build().unwrap();
+        let script = Script::new(move |_, _: u64| {
+            Reply::<u64, BoxError>::err(Rejection::new(kind, "below").into())
+        });
+        let service =
+            ServiceBuilder::new().layer(RateLimitLayer::new(limiter.clone())).service(script);
+        for _ in 0..5 {
+            service.clone().oneshot(1).await.unwrap_err();
+        }
+        assert_eq!(limiter.snapshot().available, 5 - spent, "{kind:?}");
+    }
+}
+
+/// One 429 holds everybody back, up to the longest hint, and is told of.
+#[tokio::test(start_paused = true)]
+async fn a_hint_pauses_every_caller() {
+    let pauses = Arc::new(Mutex::new(Vec::new()));
+    let told = pauses.clone();
+    let limiter = limiter(100, 100)
+        .wait()
+        .longest_hint(Duration::from_secs(60))
+        .listen(move |event: &Event<'_>| {
+            if let Event::RatePaused { pause, .. } = event {
+                told.lock().push(*pause);
+            }
+        })
+        .build()
+        .unwrap();
+    let layer =
+        RateLimitLayer::new(limiter.clone()).classify(
+            |result: Result<&u64, &BoxError>| match result {
+                Ok(429) => Outcome::throttled(Duration::from_secs(2)),
+                Ok(430) => Outcome::throttled(Duration::MAX),
+                _ => Outcome::Success,
+            },
+        );
+    let service = ServiceBuilder::new().layer(layer).service(echo());
+    let start = clock::now();
+    service.clone().oneshot(429).await.unwrap();
+    assert_eq!(limiter.snapshot().paused_for, Some(Duration::from_secs(2)));
+    let calls: Vec<_> = (0..20).map(|n| tokio::spawn(service.clone().oneshot(n))).collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+        assert_eq!(clock::now() - start, Duration::from_secs(2));
+    }
+    service.clone().oneshot(430).await.unwrap();
+    service.clone().oneshot(1).await.unwrap();
+    assert_eq!(clock::now() - start, Duration::from_secs(62));
+    assert_eq!(*pauses.lock(), [2, 60].map(Duration::from_secs));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_for_each_key() {
+    let limiter = limiter(1, 1).reject().name("host").build().unwrap();
+    let layer = RateLimitLayer::per_key(limiter, KeyedLimits::default(), |n: &u64| n % 2);
+    let service = ServiceBuilder::new().layer(layer).service(echo());
+    service.clone().oneshot(0).await.unwrap();
+    service.clone().oneshot(1).await.unwrap();
+    let error = service.clone().oneshot(3).await.unwrap_err();
+    assert_eq!(error.rejection().unwrap().key(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn costs_are_read_off_requests() {
+    let limiter = limiter(10, 10).reject().build().unwrap();
+    let layer = RateLimitLayer::new(limiter.clone()).weigh(|n: &u64| u32::try_from(*n).unwrap());
+    let service = ServiceBuilder::new().layer(layer).service(echo());
+    service.clone().oneshot(7).await.unwrap();
+    service.clone().oneshot(4).await.unwrap_err();
+    assert_eq!(limiter.snapshot().available, 3);
+    let never = service.clone().oneshot(11).await.unwrap_err();
+    assert_eq!(never.rejection().unwrap().retry_after(), None);
+}
+
+/// Polled k times and dropped, for every k: what was not sent is given back.
+#[tokio::test(start_paused = true)]
+async fn dropped_at_every_poll() {
+    async fn dropped(polls: usize, limiter: &RateLimiter) -> bool {
+        let script = Script::new(|_, n: u64| Reply::<_, BoxError>::ok(n).yielding(2));
+        let (probe, log) = ServiceProbe::new(script);
+        if polls.is_multiple_of(2) {
+            log.close();
+        }
+        let mut service =
+            ServiceBuilder::new().layer(RateLimitLayer::new(limiter.clone())).service(probe);
+        let mut call = Box::pin(service.call(1));
+        let mut ended = false;
+        for poll in 0..polls {
+            if poll == 2 {
+                log.open();
+            }
+            ended = ended || tokio_test::task::spawn(call.as_mut()).poll().is_ready();
+        }
+        drop(call);
+        assert_eq!((log.engaged(), log.in_flight()), (if ended { 0 } else { log.engaged() }, 0));
+        assert_eq!(limiter.snapshot().available, 5 - u32::try_from(log.calls()).unwrap());
+        ended
+    }
+    let mut polls = 0;
+    while !dropped(polls, &limiter(10, 5).build().unwrap()).await {
+        polls += 1;
+        assert!(polls < 20);
+    }
+    assert!(polls >= 3);
+}

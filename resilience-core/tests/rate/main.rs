@@ -1,0 +1,21 @@
+//! The rate limit: its engine beside a model, its queue, its layer, and what threads do to it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod layer;
+mod limit;
+mod queue;
+mod windows;
+
+use std::time::Duration;
+
+use resilience_core::rate::{Quota, RateLimiter, RateLimiterBuilder};
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// So many a second, so many at once.
+pub(crate) fn limiter(count: u32, burst: u32) -> RateLimiterBuilder {
+    RateLimiter::builder().quota(Quota::per_second(count).and_then(|quota| quota.with_burst(burst)))
+}

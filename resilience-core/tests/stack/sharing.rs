@@ -1,0 +1,155 @@
+//! One value for many services; its size; nothing refused for want of a yield.
+
+use resilience_core::breaker::{CircuitBreaker, CircuitState};
+use resilience_core::bulkhead::Bulkhead;
+use resilience_core::keyed::KeyedLimits;
+use resilience_core::profiles::Profiles;
+use resilience_core::rate::{Quota, RateLimiter};
+use resilience_core::retry::{RetryBudget, RetryPolicy};
+use resilience_core::stack::Stack;
+use resilience_core::testing::{Reply, Script};
+use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
+
+use crate::{SECOND, down};
+
+/// A service of no size whose future is as small as a useful one can be.
+#[derive(Clone)]
+struct Ready;
+
+impl Service<u64> for Ready {
+    type Response = u64;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<u64, BoxError>>;
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), BoxError>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, request: u64) -> Self::Future {
+        std::future::ready(Ok(request))
+    }
+}
+
+macro_rules! whole {
+    () => {
+        Stack::standard("all")
+            .rate_limit(RateLimiter::builder().quota(Quota::per_second(1_000_000)))
+    };
+}
+
+/// T16, T22: built without a runtime; moved whenever a task is, so it is small.
+#[test]
+fn the_whole_stack_is_small_and_can_be_sent() {
+    fn movable<L: Layer<Ready> + Send + Sync + 'static>(_: &L) -> usize
+    where
+        L::Service: Service<u64> + Clone + Send + Sync + 'static,
+        <L::Service as Service<u64>>::Future: Send + 'static,
+    {
+        size_of::<<L::Service as Service<u64>>::Future>()
+    }
+    let stack = whole!().build().unwrap();
+    let profile = Profiles::standard().unwrap().profile("scraper.odds").unwrap().layer();
+    let (stacked, profiled) = (movable(&stack), movable(&profile));
+    println!("a call: {stacked} bytes in a stack, {profiled} in a profile");
+    assert_eq!(stacked, stack.bytes_per_call::<Ready, u64>());
+    assert!(stacked <= 1_024, "{stacked}");
+    assert!(profiled <= 1_024, "{profiled}");
+    let none = Stack::builder().build().unwrap();
+    assert_eq!(movable(&none), size_of::<std::future::Ready<Result<u64, BoxError>>>());
+    let _service: Ready = none.layer(Ready);
+}
+
+/// T4: tokio's share of the executor is not a limit of ours.
+#[tokio::test]
+async fn a_thousand_calls_without_a_yield() {
+    let stack = whole!().bulkhead(Bulkhead::builder().max_concurrent(2)).build().unwrap();
+    let service = ServiceBuilder::new().layer(stack.clone()).service(Ready);
+    for n in 0..1_000 {
+        assert_eq!(service.clone().oneshot(n).await.unwrap(), n);
+    }
+    let snapshot = stack.snapshot();
+    assert_eq!(snapshot.bulkhead.unwrap().refused, 0);
+    assert_eq!(snapshot.rate_limiter.unwrap().rejected, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn applied_many_times_it_is_one_stack() {
+    let stack = Stack::builder()
+        .retry(RetryPolicy::builder().budget(RetryBudget::builder().ratio(0.0).reserve(3).build()))
+        .rate_limit(RateLimiter::builder().quota(Quota::per(100, SECOND * 3_600)).reject())
+        .circuit_breaker(CircuitBreaker::builder().consecutive_failures(5))
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        let script = Script::new(|_, _: u64| Reply::<u64, BoxError>::err(down()));
+        let service = ServiceBuilder::new().layer(stack.clone()).service(script);
+        service.oneshot(1).await.unwrap_err();
+    }
+    let snapshot = stack.snapshot();
+    // Three attempts, then the fourth and, the budget's last retry, the fifth.
+    assert_eq!(snapshot.rate_limiter.unwrap().available, 95);
+    assert_eq!(snapshot.budget, Some(0.0));
+    assert_eq!(stack.breaker().unwrap().state(), CircuitState::Open);
+}
+
+/// A handle given to two stacks is one.
+#[tokio::test(start_paused = true)]
+async fn stacks_can_have_a_part_in_common() {
+    let limiter = RateLimiter::builder().quota(Quota::per(10, SECOND * 3_600)).build().unwrap();
+    for _ in 0..2 {
+        let stack = Stack::builder().rate_limit(limiter.clone()).build().unwrap();
+        ServiceBuilder::new().layer(stack).service(Ready).oneshot(1).await.unwrap();
+    }
+    assert_eq!(limiter.snapshot().available, 8);
+}
+
+/// A limit for each key, and the rest for all.
+#[tokio::test(start_paused = true)]
+async fn parts_can_be_one_for_each_key() {
+    let shard = |request: &u64| request % 2;
+    let stack = Stack::builder()
+        .bulkhead_per_key(Bulkhead::builder().max_concurrent(9), KeyedLimits::default(), shard)
+        .rate_limit_per_key(
+            RateLimiter::builder().quota(Quota::per(2, SECOND * 3_600)).reject(),
+            KeyedLimits::default(),
+            shard,
+        )
+        .circuit_breaker_per_key(
+            CircuitBreaker::builder().consecutive_failures(1),
+            KeyedLimits::default(),
+            shard,
+        )
+        .build()
+        .unwrap();
+    let service = service_fn(
+        async |request: u64| {
+            if request == 3 { Err(down()) } else { Ok::<u64, BoxError>(request) }
+        },
+    );
+    let service = ServiceBuilder::new().layer(stack.clone()).service(service);
+    service.clone().oneshot(3).await.unwrap_err();
+    let refused = service.clone().oneshot(1).await.unwrap_err().to_string();
+    assert!(refused.starts_with("circuit breaker: circuit open for `1`"), "{refused}");
+    service.clone().oneshot(2).await.unwrap();
+    service.clone().oneshot(4).await.unwrap();
+    let refused = service.oneshot(6).await.unwrap_err().to_string();
+    assert!(refused.starts_with("rate: rate limited for `0`"), "{refused}");
+    assert_eq!(stack.circuit_breaker_layer().store().len(), 2);
+}
+
+/// A request that cannot be cloned, and an answer that says when it can be copied.
+#[tokio::test(start_paused = true)]
+async fn requests_are_copied_as_told() {
+    struct Request(u64);
+    let stack = Stack::standard("copies")
+        .replay(|request: &Request| (request.0 == 1).then_some(Request(1)))
+        .build()
+        .unwrap();
+    for (request, calls) in [(1, 3), (2, 1)] {
+        let script = Script::new(|_, _: Request| Reply::<u64, BoxError>::err(down()));
+        let service = ServiceBuilder::new().layer(stack.clone()).service(script.clone());
+        service.oneshot(Request(request)).await.unwrap_err();
+        assert_eq!(script.arrivals().len(), calls);
+    }
+}
