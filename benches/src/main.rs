@@ -1,14 +1,15 @@
-//! `resilience-benches contention|retry`: prints a table, writes it to `target/benches`, and exits
+//! `resilience-benches contention|retry|admission`: prints a table, writes it to `target/benches`, and exits
 //! with 1 if a check of it fails.
 
 use std::process::ExitCode;
 
 use resilience_benches::options::Options;
-use resilience_benches::{contention, retry};
+use resilience_benches::{admission, contention, cost, retry};
 use tower::BoxError;
 
 const USAGE: &str = "usage: resilience-benches contention [--trials N] [--seed N] [--quick]
-       resilience-benches retry [--quick]";
+       resilience-benches retry [--quick]
+       resilience-benches admission [--quick]";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -27,7 +28,8 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
     let options = Options::parse(args)?;
     match experiment.as_str() {
         "contention" => contention::run(&options),
-        "retry" => retry::run(&options),
+        "retry" => cost::run(&retry::subjects()?, "retry.json", &options),
+        "admission" => cost::run(&admission::subjects()?, "admission.json", &options),
         other => Err(format!("no experiment is called `{other}`").into()),
     }
 }

@@ -1,6 +1,7 @@
 //! The success path of the layers allocates nothing.
 
-use resilience_benches::retry::{allocations, subjects};
+use resilience_benches::cost::allocations;
+use resilience_benches::subjects;
 
 #[test]
 fn ours_allocate_nothing() {

@@ -12,8 +12,12 @@ use tower::timeout::TimeoutLayer as TowerTimeoutLayer;
 use tower::{BoxError, Layer, service_fn};
 
 use super::peers;
-use super::subject::Group::{ArmedTimeout, Retry, Timeout};
-use super::subject::{Group, Subject};
+use crate::cost::{Group, Subject};
+
+const RETRY: Group = "retry";
+const TIMEOUT: Group = "time limit, answer at once";
+const ARMED_TIMEOUT: Group = "time limit, answer at the second poll";
+const BUDGET: Group = "budget, one deposit";
 
 /// No limit of any subject is ever reached.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,31 +40,31 @@ fn retries() -> Result<Vec<Subject>, BoxError> {
     let plain = RetryPolicy::builder().without_budget().unlimited_elapsed().build()?;
     let default = RetryPolicy::builder().build()?;
     Ok(vec![
-        Subject::service(Retry, "bare service", inner),
-        Subject::service(Retry, "tower Retry", peers::tower_retry().layer(inner)).baseline(),
+        Subject::service(RETRY, "bare service", inner),
+        Subject::service(RETRY, "tower Retry", peers::tower_retry().layer(inner)).baseline(),
         Subject::service(
-            Retry,
+            RETRY,
             "tower Retry, TpsBudget",
             peers::tower_retry_budgeted().layer(inner),
         ),
-        Subject::service(Retry, "tower-resilience", peers::tower_resilience(None).layer(inner)),
+        Subject::service(RETRY, "tower-resilience", peers::tower_resilience(None).layer(inner)),
         Subject::service(
-            Retry,
+            RETRY,
             "tower-resilience, budget",
             peers::tower_resilience(Some(bucket)).layer(inner),
         ),
-        Subject::service(Retry, "ours, attempts only", RetryLayer::new(plain).layer(inner)).ours(),
-        Subject::service(Retry, "ours, default", RetryLayer::new(default).layer(inner)).ours(),
+        Subject::service(RETRY, "ours, attempts only", RetryLayer::new(plain).layer(inner)).ours(),
+        Subject::service(RETRY, "ours, default", RetryLayer::new(default).layer(inner)).ours(),
     ])
 }
 
 fn time_limits() -> Result<Vec<Subject>, BoxError> {
     let inner = service_fn(answer);
     Ok(vec![
-        Subject::service(Timeout, "tower Timeout", TowerTimeoutLayer::new(LIMIT).layer(inner))
+        Subject::service(TIMEOUT, "tower Timeout", TowerTimeoutLayer::new(LIMIT).layer(inner))
             .baseline(),
-        Subject::service(Timeout, "our Timeout", TimeoutLayer::new(LIMIT)?.layer(inner)).ours(),
-        Subject::service(Timeout, "our Deadline", DeadlineLayer::new(LIMIT)?.layer(inner)).ours(),
+        Subject::service(TIMEOUT, "our Timeout", TimeoutLayer::new(LIMIT)?.layer(inner)).ours(),
+        Subject::service(TIMEOUT, "our Deadline", DeadlineLayer::new(LIMIT)?.layer(inner)).ours(),
     ])
 }
 
@@ -68,19 +72,19 @@ fn armed_time_limits() -> Result<Vec<Subject>, BoxError> {
     let inner = service_fn(answer_at_second_poll);
     Ok(vec![
         Subject::service(
-            ArmedTimeout,
+            ARMED_TIMEOUT,
             "tower Timeout, armed",
             TowerTimeoutLayer::new(LIMIT).layer(inner),
         )
         .baseline(),
         Subject::service(
-            ArmedTimeout,
+            ARMED_TIMEOUT,
             "our Timeout, armed",
             TimeoutLayer::new(LIMIT)?.layer(inner),
         )
         .ours(),
         Subject::service(
-            ArmedTimeout,
+            ARMED_TIMEOUT,
             "our Deadline, armed",
             DeadlineLayer::new(LIMIT)?.layer(inner),
         )
@@ -93,8 +97,8 @@ fn deposits() -> Result<Vec<Subject>, BoxError> {
     let deposit = move || theirs.deposit();
     let call_started = move || ours.call_started(clock::now());
     Ok(vec![
-        Subject::function(Group::Budget, "tower TpsBudget::deposit", deposit).baseline(),
-        Subject::function(Group::Budget, "our RetryBudget::call_started", call_started).ours(),
+        Subject::function(BUDGET, "tower TpsBudget::deposit", deposit).baseline(),
+        Subject::function(BUDGET, "our RetryBudget::call_started", call_started).ours(),
     ])
 }
 

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::measure::{Effort, Measured};
-use super::subject::Group;
 use crate::stats::Spread;
 
 pub(super) fn table(measured: &[Measured], effort: Effort) -> String {
@@ -17,11 +16,13 @@ pub(super) fn table(measured: &[Measured], effort: Effort) -> String {
          {:<32}{:>8}  {:<16}{:>7}{:>8}{:>20}\n",
         "", "ns", "spread", "x", "allocs", "ns, 2 threads share"
     );
-    for group in Group::ALL {
-        let _ = writeln!(out, "{}", group.name());
-        for row in measured.iter().filter(|row| row.group == group) {
-            let _ = writeln!(out, "{}", line(row));
+    let mut group = "";
+    for row in measured {
+        if row.group != group {
+            group = row.group;
+            let _ = writeln!(out, "{group}");
         }
+        let _ = writeln!(out, "{}", line(row));
     }
     for row in measured.iter().filter(|row| row.allocates_against_the_promise()) {
         let _ = writeln!(
@@ -49,7 +50,7 @@ pub(super) fn json(measured: &[Measured], effort: Effort) -> String {
         .map(|row| {
             json!({
                 "name": row.name,
-                "group": row.group.name(),
+                "group": row.group,
                 "ns": spread(row.ns),
                 "ratio_to_baseline": row.ratio,
                 "allocations": row.allocations,

@@ -9,35 +9,8 @@ use tower::{BoxError, Service, ServiceExt};
 /// Makes so many calls, one after the other.
 pub type Batch = Box<dyn FnMut(u64) -> Result<(), BoxError> + Send>;
 
-/// Subjects that answer the same question, and whose costs are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Group {
-    /// A retry around a service that answers at once.
-    Retry,
-    /// A time limit around a service that answers at once.
-    Timeout,
-    /// A time limit around a service that answers at the second poll, so that a timer is needed.
-    ArmedTimeout,
-    /// Telling a budget of a call.
-    Budget,
-}
-
-impl Group {
-    pub(super) const ALL: [Group; 4] =
-        [Group::Retry, Group::Timeout, Group::ArmedTimeout, Group::Budget];
-
-    /// What the group's members have in common.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Group::Retry => "retry",
-            Group::Timeout => "time limit, answer at once",
-            Group::ArmedTimeout => "time limit, answer at the second poll",
-            Group::Budget => "budget, one deposit",
-        }
-    }
-}
+/// Subjects that answer the same question, and whose costs are compared: what they have in common.
+pub type Group = &'static str;
 
 /// A named way to make calls.
 pub struct Subject {
@@ -54,7 +27,7 @@ pub struct Subject {
 
 impl Subject {
     /// Calls of a service. Its handles are clones of it, so they share what its layer shares.
-    pub(super) fn service<S>(group: Group, name: &'static str, service: S) -> Subject
+    pub(crate) fn service<S>(group: Group, name: &'static str, service: S) -> Subject
     where
         S: Service<u64, Response = u64, Error = BoxError> + Clone + Send + 'static,
     {
@@ -66,7 +39,7 @@ impl Subject {
     }
 
     /// Calls of a plain function.
-    pub(super) fn function<F>(group: Group, name: &'static str, function: F) -> Subject
+    pub(crate) fn function<F>(group: Group, name: &'static str, function: F) -> Subject
     where
         F: Fn() + Clone + Send + 'static,
     {
@@ -88,13 +61,13 @@ impl Subject {
     }
 
     /// Marks it as promising to allocate nothing.
-    pub(super) fn ours(mut self) -> Subject {
+    pub(crate) fn ours(mut self) -> Subject {
         self.ours = true;
         self
     }
 
     /// Marks it as what the others of its group are multiples of.
-    pub(super) fn baseline(mut self) -> Subject {
+    pub(crate) fn baseline(mut self) -> Subject {
         self.baseline = true;
         self
     }

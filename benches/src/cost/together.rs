@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use resilience_core::clock;
 use tower::BoxError;
 
-use super::measure;
+use super::cpu;
 use super::subject::Batch;
 use crate::stats::Spread;
 
@@ -44,7 +44,7 @@ fn lap(batch: &mut Batch, calls: u64, running: &AtomicUsize) -> Result<Lap, BoxE
         std::hint::spin_loop();
     }
     let start = clock::now();
-    let cpu = measure::cpu_time(|| batch(calls))?;
+    let cpu = cpu::cpu_time(|| batch(calls))?;
     Ok(Lap { start, end: clock::now(), cpu })
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cpu_time::ThreadTime;
 use tower::BoxError;
 
+use super::cpu::cpu_time;
 use super::subject::{Batch, Group, Subject};
 use super::together;
 use crate::stats::Spread;
@@ -47,22 +47,13 @@ impl Measured {
     }
 }
 
-/// The CPU time that `work` takes of this thread, which does not pass while others have the core.
-///
-/// # Errors
-/// Those of `work`.
-pub fn cpu_time(work: impl FnOnce() -> Result<(), BoxError>) -> Result<Duration, BoxError> {
-    let start = ThreadTime::try_now()?;
-    work()?;
-    Ok(start.try_elapsed()?)
-}
-
-/// How often each of `calls` calls allocates, once the first has been made.
+/// How often each of `calls` calls allocates, once a hundred have been made: what a subject makes once
+/// (a runtime's timer, a breaker's windows) is there by then.
 ///
 /// # Errors
 /// Those of the calls.
 pub fn allocations(batch: &mut Batch, calls: u32) -> Result<f64, BoxError> {
-    batch(1)?;
+    batch(100)?;
     let mut result = Ok(());
     let counted = allocation_counter::measure(|| result = batch(calls.into()));
     result?;
