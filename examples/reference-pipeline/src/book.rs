@@ -13,6 +13,13 @@ documents! {
     retry: "docs/src/retry.md"
     budgets: "docs/src/budgets.md"
     deadlines: "docs/src/deadlines.md"
+    breaker: "docs/src/breaker.md"
+    bulkhead: "docs/src/bulkhead.md"
+    rate: "docs/src/rate.md"
+    keyed: "docs/src/keyed.md"
+    stack: "docs/src/stack.md"
+    profiles: "docs/src/profiles.md"
+    observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"
     pipeline: "docs/src/pipeline.md"
 }

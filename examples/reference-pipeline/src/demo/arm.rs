@@ -1,5 +1,6 @@
 //! One arm, from the first fetch to the last count.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ use crate::scrape::message::Summary;
 use crate::scrape::store::{Landed, Store};
 use crate::scrape::{Arm, Job, Orders};
 use crate::upstream::{self, ledger::Statement};
+
+/// The scrapers' limits.
+pub(super) const PROFILES: &str = "profiles.toml";
 
 /// Scrapers that share the season.
 const WORKERS: usize = 2;
@@ -52,6 +56,9 @@ impl<'a> Setup<'a> {
 pub(super) struct Run {
     pub(super) season: Summary,
     pub(super) herd: Summary,
+    pub(super) odds: Summary,
+    pub(super) slow: Summary,
+    pub(super) keys: Summary,
     pub(super) rows: u64,
     pub(super) duplicates: u64,
     pub(super) days_missing: usize,
@@ -59,68 +66,74 @@ pub(super) struct Run {
     pub(super) seconds: Seconds,
 }
 
-/// How long each job took.
+/// How long each job took, by its name.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Seconds {
-    season: f64,
-    herd: f64,
-    dead: f64,
-}
+#[serde(transparent)]
+pub(super) struct Seconds(BTreeMap<String, f64>);
 
 impl Seconds {
     pub(super) fn total(&self) -> f64 {
-        self.season + self.herd + self.dead
+        self.0.values().sum()
     }
 }
 
-/// Runs the three jobs against an upstream of their own.
+/// Runs the jobs against an upstream of their own.
 pub(super) async fn run(arm: Arm, setup: &Setup<'_>, display: &Display) -> Result<Run, BoxError> {
     let store_path = setup.out.join(format!("{arm}.sqlite"));
     remove_old(&store_path)?;
     // Made before two scrapers open it at once.
     let store = Store::open(&store_path)?;
     let upstream = Upstream::start(&setup.upstream()).await?;
-    let jobs = Jobs { arm, upstream: &upstream, store: store_path, display };
-    let (season, season_time) = jobs.run(Job::Season, WORKERS, 0).await?;
-    let (herd, herd_time) = jobs.run(Job::Herd, 1, setup.size.herd).await?;
-    let (_, dead_time) = jobs.run(Job::Dead, 1, setup.size.dead).await?;
+    let seconds = Seconds::default();
+    let profiles = setup.out.join(PROFILES);
+    let mut jobs = Jobs { arm, profiles, upstream: &upstream, store: store_path, display, seconds };
+    let size = setup.size;
+    let season = jobs.run(Job::Season, WORKERS, 0).await?;
+    let herd = jobs.run(Job::Herd, 1, size.herd).await?;
+    jobs.run(Job::Dead, 1, size.dead).await?;
+    jobs.run(Job::HalfOpen, 1, size.half_open).await?;
+    let odds = jobs.run(Job::Odds, 1, size.boards).await?;
+    let slow = jobs.run(Job::Slow, 1, size.beats).await?;
+    let keys = jobs.run(Job::Keys, 1, size.keys).await?;
     let landed = store.landed()?;
     Ok(Run {
         season,
         herd,
+        odds,
+        slow,
+        keys,
         rows: landed.rows,
         duplicates: landed.duplicates,
         days_missing: setup.days_missing(&landed),
         upstream: statement(&upstream).await?,
-        seconds: Seconds { season: season_time, herd: herd_time, dead: dead_time },
+        seconds: jobs.seconds,
     })
 }
 
 struct Jobs<'a> {
     arm: Arm,
+    profiles: PathBuf,
     upstream: &'a Upstream,
     store: PathBuf,
     display: &'a Display,
+    seconds: Seconds,
 }
 
 impl Jobs<'_> {
-    /// What the scrapers say together, and the seconds they took.
-    async fn run(
-        &self,
-        job: Job,
-        workers: usize,
-        calls: usize,
-    ) -> Result<(Summary, f64), BoxError> {
+    /// What the scrapers say together.
+    async fn run(&mut self, job: Job, workers: usize, calls: usize) -> Result<Summary, BoxError> {
         let started = clock::now();
         self.display.begin(format!("{}: {job}", self.arm), workers);
+        let (display, this) = (self.display, &*self);
         let scrapers = (0..workers).map(async |worker| {
-            let orders = self.orders(job, worker, workers, calls);
-            children::scrape(&orders, |made| self.display.progress(worker, made)).await
+            let orders = this.orders(job, worker, workers, calls);
+            children::scrape(&orders, |made| display.progress(worker, made)).await
         });
         let summaries = try_join_all(scrapers).await?;
         self.display.end();
         let seconds = clock::now().saturating_duration_since(started).as_secs_f64();
-        Ok((summaries.into_iter().fold(Summary::default(), Summary::and), seconds))
+        self.seconds.0.insert(job.to_string(), seconds);
+        Ok(summaries.into_iter().fold(Summary::default(), Summary::and))
     }
 
     fn orders(&self, job: Job, worker: usize, workers: usize, calls: usize) -> Orders {
@@ -129,7 +142,9 @@ impl Jobs<'_> {
             arm: self.arm,
             job,
             upstream: self.upstream.address,
+            hosts: self.upstream.hosts.clone(),
             store,
+            profiles: self.profiles.clone(),
             worker,
             workers,
             calls,

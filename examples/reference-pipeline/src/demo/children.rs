@@ -10,7 +10,7 @@ use tokio::process::{ChildStdout, Command};
 use crate::BoxError;
 use crate::scrape::Orders;
 use crate::scrape::message::{Message, Progress, Summary};
-use crate::upstream::{self, LISTENING};
+use crate::upstream;
 
 /// A process that ends when this is dropped, and when this process ends.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ impl Child {
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
+    pub(super) hosts: Vec<SocketAddr>,
     /// Up for as long as it is held.
     _child: Child,
 }
@@ -59,9 +60,9 @@ impl Upstream {
         arguments.push(league.into());
         let mut child = Child::start(arguments)?;
         let line = child.line().await?;
-        let address =
-            line.strip_prefix(LISTENING).ok_or_else(|| format!("not an address: {line}"))?;
-        Ok(Upstream { address: address.parse()?, _child: child })
+        let (address, hosts) =
+            upstream::announced(&line).ok_or_else(|| format!("not an address: {line}"))?;
+        Ok(Upstream { address, hosts, _child: child })
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) async fn scrape(
 }
 
 fn arguments(orders: &Orders) -> Vec<OsString> {
-    let Orders { arm, job, upstream, store, worker, workers, calls } = orders;
+    let Orders { arm, job, upstream, hosts, store, profiles, worker, workers, calls } = orders;
     let mut arguments = words([
         "scrape",
         &format!("--arm={arm}"),
@@ -92,6 +93,8 @@ fn arguments(orders: &Orders) -> Vec<OsString> {
         "--store",
     ]);
     arguments.push(store.into());
+    arguments.extend(["--profiles".into(), profiles.into()]);
+    arguments.extend(hosts.iter().map(|host| format!("--host={host}").into()));
     arguments
 }
 

@@ -1,14 +1,19 @@
 //! One command that shows what the layers are for.
 //!
-//! It starts an upstream and its scrapers as processes of their own, lets each arm do the same three
-//! jobs, and asks the upstream what it saw:
+//! It starts an upstream and its scrapers as processes of their own, lets each arm do the same jobs,
+//! and asks the upstream what it saw:
 //!
 //! 1. **season**: two scrapers fetch every game day, under faults that are the same for both arms;
 //! 2. **herd**: hundreds of clients, all refused at one instant;
-//! 3. **dead**: a thousand calls to an upstream that will not come back.
+//! 3. **dead**: a thousand calls to an upstream that will not come back;
+//! 4. **half-open**: two hundred more, at the instant when a breaker looks whether it is back;
+//! 5. **odds**: a hundred workers at an API that allows thirty calls a minute;
+//! 6. **slow**: three hosts, of which one hangs;
+//! 7. **keys**: a breaker for each of a million keys.
 //!
 //! What should be so is asserted, not only shown.
 
+mod admission;
 mod arm;
 mod assertions;
 mod children;
@@ -29,7 +34,7 @@ pub use options::Options;
 use crate::BoxError;
 use crate::bad_input::BadInput;
 use crate::league::League;
-use crate::scrape::Arm;
+use crate::scrape::{self, Arm};
 use crate::upstream::faults::Plan;
 use arm::Setup;
 use expected::Expected;
@@ -45,6 +50,7 @@ pub async fn run(options: &Options) -> Result<bool, BoxError> {
     let (league, problems) = options.league()?;
     eprint!("{problems}");
     write_league(&options.out, &league)?;
+    write_profiles(options)?;
     let expected = Expected::new(&league, &Plan::new(options.seed, &league));
     let setup = Setup::new(options, &league);
     let display = Display::default();
@@ -60,6 +66,13 @@ pub async fn run(options: &Options) -> Result<bool, BoxError> {
         print!("{}", table::render(&report));
     }
     Ok(report.holds())
+}
+
+/// Where the scrapers read their limits, so that they have the very ones that were checked.
+fn write_profiles(options: &Options) -> Result<(), BoxError> {
+    let (text, name) = options.profiles()?;
+    scrape::profiles::check(&text).map_err(|error| BadInput::new(name, error))?;
+    Ok(fs::write(options.out.join(arm::PROFILES), text)?)
 }
 
 /// Where the upstream reads the league, so that it has the very one that is asserted on.

@@ -1,5 +1,6 @@
 //! What the demo can be told.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -23,10 +24,16 @@ pub struct Options {
     /// Where to write report.json and the stores.
     #[arg(long, value_name = "DIR", default_value = "target/demo")]
     pub out: PathBuf,
-    /// Fewer days, clients and calls: for tests.
+    /// Run the after arm with the profiles in this file.
+    #[arg(long, value_name = "FILE")]
+    pub profiles: Option<PathBuf>,
+    /// Fewer days, clients, calls and keys: for tests.
     #[arg(long)]
     pub quick: bool,
 }
+
+/// The limits that the demo's claims are made from.
+const PROFILES: &str = include_str!("../../profiles.toml");
 
 /// How much there is to do.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +44,27 @@ pub(super) struct Size {
     pub(super) herd: usize,
     /// Calls to the dead upstream.
     pub(super) dead: usize,
+    /// Calls at once to one that may be alive again.
+    pub(super) half_open: usize,
+    /// Boards of odds.
+    pub(super) boards: usize,
+    /// Calls to each host.
+    pub(super) beats: usize,
+    /// Keys with a breaker each.
+    pub(super) keys: usize,
 }
 
-const FULL: Size = Size { days: 60, herd: 500, dead: 1_000 };
-const QUICK: Size = Size { days: 24, herd: 200, dead: 300 };
+const FULL: Size = Size {
+    days: 60,
+    herd: 500,
+    dead: 1_000,
+    half_open: 200,
+    boards: 120,
+    beats: 36,
+    keys: 1_000_000,
+};
+const QUICK: Size =
+    Size { days: 24, herd: 200, dead: 300, half_open: 50, boards: 100, beats: 24, keys: 200_000 };
 
 impl Options {
     pub(super) fn size(&self) -> Size {
@@ -55,6 +79,16 @@ impl Options {
         let (league, problems) = read::league(folder)?;
         let league = if self.quick { league.first_days(QUICK.days) } else { league };
         Ok((league, problems))
+    }
+
+    /// The text of the profiles, and what to call them when something is wrong with it.
+    pub(super) fn profiles(&self) -> Result<(String, String), BadInput> {
+        let Some(file) = &self.profiles else {
+            return Ok((PROFILES.into(), "profiles.toml".into()));
+        };
+        let text =
+            fs::read_to_string(file).map_err(|error| BadInput::new(file.display(), error))?;
+        Ok((text, file.display().to_string()))
     }
 
     /// Where the league is from, in words.

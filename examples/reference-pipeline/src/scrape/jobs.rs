@@ -1,5 +1,7 @@
 //! What there is to do, whichever way it is done.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 
 use super::message::{Message, Progress, Summary};
@@ -11,6 +13,15 @@ const SEASON_AT_ONCE: usize = 32;
 
 /// Calls to a dead upstream at once: all of them would need a thousand sockets at both ends.
 const DEAD_AT_ONCE: usize = 200;
+
+/// Workers that want odds.
+const ODDS_AT_ONCE: usize = 100;
+
+/// Failures that open a breaker, whichever it is.
+const TRIP: usize = 5;
+
+/// How long until it is half open: its break is a second.
+const BREAK_IS_OVER: Duration = Duration::from_millis(1_500);
 
 /// Fetches this scraper's share of the game days.
 pub(super) async fn season(orders: &Orders, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
@@ -25,22 +36,44 @@ pub(super) async fn season(orders: &Orders, pipeline: impl Pipeline) -> Result<S
 
 /// Is so many clients, all at once.
 pub(super) async fn herd(clients: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
-    all(calls("herd", clients, &pipeline), clients).await
+    all(calls("herd", clients, &pipeline, call), clients).await
 }
 
 /// Makes so many calls to nobody.
 pub(super) async fn dead(count: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
-    all(calls("dead", count, &pipeline), DEAD_AT_ONCE).await
+    all(calls("dead", count, &pipeline, call), DEAD_AT_ONCE).await
 }
 
-fn calls(
+/// Asks for so many boards of odds.
+pub(super) async fn odds(boards: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
+    let board = |pipeline, path| async move { Pipeline::board(&pipeline, path).await };
+    all(calls("odds", boards, &pipeline, board), ODDS_AT_ONCE).await
+}
+
+/// Has a breaker open, waits until it is half open, and then makes so many calls at once.
+pub(super) async fn half_open(count: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
+    for call in 0..TRIP {
+        // That they fail is what they are for.
+        let _ = pipeline.guarded(format!("/failing/{call}")).await;
+    }
+    tokio::time::sleep(BREAK_IS_OVER).await;
+    let guarded = |pipeline, path| async move { Pipeline::guarded(&pipeline, path).await };
+    all(calls("half-open", count, &pipeline, guarded), count).await
+}
+
+async fn call(pipeline: impl Pipeline, path: String) -> Result<(), BoxError> {
+    pipeline.call(path).await
+}
+
+fn calls<P: Pipeline, F>(
     part: &str,
     count: usize,
-    pipeline: &impl Pipeline,
-) -> Vec<(String, impl Future<Output = Result<(), BoxError>> + Send + 'static)> {
+    pipeline: &P,
+    make: impl Fn(P, String) -> F,
+) -> Vec<(String, F)> {
     let call = |number| {
-        let (path, pipeline) = (format!("/{part}/{number}"), pipeline.clone());
-        (path.clone(), async move { pipeline.call(path).await })
+        let path = format!("/{part}/{number}");
+        (path.clone(), make(pipeline.clone(), path))
     };
     (0..count).map(call).collect()
 }

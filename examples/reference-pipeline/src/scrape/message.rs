@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::BoxError;
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "both ends are this program")]
 pub enum Message {
@@ -27,7 +27,7 @@ pub struct Progress {
 }
 
 /// How a scraper's calls ended, as far as it admits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Calls that succeeded, or were said to.
     pub succeeded: usize,
@@ -35,6 +35,29 @@ pub struct Summary {
     pub failed: usize,
     /// The first few failures: what, and why.
     pub failures: Vec<String>,
+    /// What it measured, where the job is to measure.
+    pub measured: Option<Measured>,
+}
+
+/// What a scraper measures on its own side of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "both ends are this program")]
+pub enum Measured {
+    /// What healthy hosts' calls took, in milliseconds, 99 of 100 of them.
+    Healthy {
+        /// While only they were called.
+        alone: f64,
+        /// While a host that hangs was called too.
+        beside_slow: f64,
+    },
+    /// What breakers are remembered by.
+    Memory {
+        /// Keys that are held.
+        keys: usize,
+        /// By how many bytes the process has grown, where the system tells.
+        resident: Option<u64>,
+    },
 }
 
 /// How many failures are told in words.
@@ -61,6 +84,7 @@ impl Summary {
         self.failed += other.failed;
         self.failures.extend(other.failures);
         self.failures.truncate(TOLD);
+        self.measured = self.measured.or(other.measured);
         self
     }
 }

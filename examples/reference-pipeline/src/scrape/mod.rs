@@ -3,11 +3,14 @@
 //! The two arms differ in how they ask and in how they write, and in nothing else: the same days,
 //! the same concurrency, the same upstream. [`naive`] is *before*, [`resilient`] is *after*.
 
+mod beside;
 mod fetch;
+mod hand_made;
 mod jobs;
+mod keys;
 pub mod message;
 pub mod naive;
-mod profile;
+pub mod profiles;
 pub mod resilient;
 pub mod store;
 
@@ -17,6 +20,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
+use reqwest::Url;
+use resilience_core::profiles::Profiles;
 
 use crate::BoxError;
 use message::{Message, Summary};
@@ -47,6 +52,20 @@ pub enum Job {
     Herd,
     /// Call an upstream that is dead.
     Dead,
+    /// Call one that is dead when a breaker's time is over.
+    HalfOpen,
+    /// Ask for odds, within what their API allows.
+    Odds,
+    /// Call three hosts, of which one hangs.
+    Slow,
+    /// Have breakers for very many keys.
+    Keys,
+}
+
+impl Job {
+    /// All of them, in the order in which the demo has them done.
+    pub const ALL: [Job; 7] =
+        [Job::Season, Job::Herd, Job::Dead, Job::HalfOpen, Job::Odds, Job::Slow, Job::Keys];
 }
 
 impl fmt::Display for Arm {
@@ -64,6 +83,10 @@ impl fmt::Display for Job {
             Job::Season => "season",
             Job::Herd => "herd",
             Job::Dead => "dead",
+            Job::HalfOpen => "half-open",
+            Job::Odds => "odds",
+            Job::Slow => "slow",
+            Job::Keys => "keys",
         })
     }
 }
@@ -80,9 +103,15 @@ pub struct Orders {
     /// Whom to ask.
     #[arg(long)]
     pub upstream: SocketAddr,
+    /// The hosts, of which the last one hangs.
+    #[arg(long = "host")]
+    pub hosts: Vec<SocketAddr>,
     /// Where to write.
     #[arg(long)]
     pub store: PathBuf,
+    /// Which limits to keep, if this is an arm that keeps any.
+    #[arg(long)]
+    pub profiles: PathBuf,
     /// Which of the scrapers this is, counted from 0.
     #[arg(long)]
     pub worker: usize,
@@ -113,6 +142,19 @@ pub trait Pipeline: Clone + Send + Sync + 'static {
 
     /// Makes a call whose answer does not matter.
     fn call(&self, path: String) -> impl Future<Output = Result<(), BoxError>> + Send;
+
+    /// Asks the odds API, which allows so many calls a minute.
+    fn board(&self, path: String) -> impl Future<Output = Result<(), BoxError>> + Send {
+        self.call(path)
+    }
+
+    /// Makes a call that a breaker stands before.
+    fn guarded(&self, path: String) -> impl Future<Output = Result<(), BoxError>> + Send {
+        self.call(path)
+    }
+
+    /// Calls one of the hosts, the `host`th.
+    fn quote(&self, host: usize, url: String) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
 /// Carries the orders out, and reports on stdout.
@@ -121,11 +163,21 @@ pub trait Pipeline: Clone + Send + Sync + 'static {
 /// If the job cannot be begun. What fails on the way is counted in the [`Summary`].
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let store = Store::open(&orders.store)?;
-    let base = format!("http://{}", orders.upstream);
+    let base = format!("http://{}", orders.upstream).parse::<Url>()?;
     let summary = match orders.arm {
         Arm::Before => work(orders, Naive::new(base, orders.client(), store)).await?,
         Arm::After => {
-            work(orders, Resilient::new(&base, &orders.client(), orders.job, store)?).await?
+            work(
+                orders,
+                Resilient::new(
+                    base,
+                    &orders.client(),
+                    orders.job,
+                    &Profiles::load(&orders.profiles)?,
+                    store,
+                )?,
+            )
+            .await?
         }
     };
     Message::Summary(summary).send()
@@ -136,5 +188,9 @@ async fn work(orders: &Orders, pipeline: impl Pipeline) -> Result<Summary, BoxEr
         Job::Season => jobs::season(orders, pipeline).await,
         Job::Herd => jobs::herd(orders.calls, pipeline).await,
         Job::Dead => jobs::dead(orders.calls, pipeline).await,
+        Job::HalfOpen => jobs::half_open(orders.calls, pipeline).await,
+        Job::Odds => jobs::odds(orders.calls, pipeline).await,
+        Job::Slow => beside::slow(orders.calls, &orders.hosts, pipeline).await,
+        Job::Keys => keys::remember(orders.arm, orders.calls).await,
     }
 }

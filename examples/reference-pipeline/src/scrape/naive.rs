@@ -8,14 +8,22 @@
 //! - another attempt after *anything*, a 404 included;
 //! - a `Retry-After` that nobody reads, and a timeout setting that has no effect;
 //! - no limit on retries but each call's own;
+//! - a rate limit and a breaker of its own making, which hold as long as one call is made at a time;
+//! - retries *below* the rate limit, which therefore counts one call where there are four;
+//! - one pool of connections for all hosts;
 //! - rows written as they arrive, by append;
 //! - a failure that is logged somewhere, and then counts as done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, Url};
+use resilience_core::clock;
+use tokio::sync::Semaphore;
 
+use super::hand_made::breaker::Breaker;
+use super::hand_made::bucket::Bucket;
 use super::store::Store;
 use super::{CLIENT, Pipeline};
 use crate::BoxError;
@@ -27,25 +35,39 @@ pub const ATTEMPTS: usize = 4;
 /// Five seconds there; the demo runs ten times as fast.
 const WAIT: Duration = Duration::from_millis(500);
 
+/// Calls that may be under way at once, whichever host they are for.
+const POOL: usize = 24;
+
 /// The pipeline before.
 #[derive(Debug, Clone)]
 pub struct Naive {
-    base: String,
+    base: Url,
     client: String,
     store: Store,
+    shared: Arc<Shared>,
+}
+
+/// What the calls of a process share.
+#[derive(Debug)]
+struct Shared {
+    odds: Bucket,
+    breaker: Breaker,
+    pool: Semaphore,
 }
 
 impl Naive {
     /// Asks `base` under the name `client`.
     #[must_use]
-    pub fn new(base: String, client: String, store: Store) -> Naive {
-        Naive { base, client, store }
+    pub fn new(base: Url, client: String, store: Store) -> Naive {
+        let (odds, breaker) = (Bucket::full(), Breaker::default());
+        let shared = Arc::new(Shared { odds, breaker, pool: Semaphore::new(POOL) });
+        Naive { base, client, store, shared }
     }
 
     async fn get(&self, path: &str) -> Result<Response, BoxError> {
         // No proxy: this is about the loopback, whatever the environment says.
         let client = Client::builder().no_proxy().build()?;
-        let request = client.get(format!("{}{path}", self.base)).header(CLIENT, &self.client);
+        let request = client.get(self.base.join(path)?).header(CLIENT, &self.client);
         Ok(request.send().await?.error_for_status()?)
     }
 
@@ -95,6 +117,26 @@ impl Pipeline for Naive {
     async fn call(&self, path: String) -> Result<(), BoxError> {
         let answer = with_fixed_waits(|| self.get(&path)).await;
         answer.map(|_| ()).ok_or_else(|| "no attempts left".into())
+    }
+
+    async fn board(&self, path: String) -> Result<(), BoxError> {
+        self.shared.odds.acquire().await;
+        self.call(path).await
+    }
+
+    /// Without retries: this is about the breaker.
+    async fn guarded(&self, path: String) -> Result<(), BoxError> {
+        if !self.shared.breaker.allows(clock::now()) {
+            return Err("the breaker is open".into());
+        }
+        let answer = self.get(&path).await;
+        self.shared.breaker.record(clock::now(), answer.is_ok());
+        answer.map(|_| ())
+    }
+
+    async fn quote(&self, _: usize, url: String) -> Result<(), BoxError> {
+        let _connection = self.shared.pool.acquire().await?;
+        self.call(url).await
     }
 }
 

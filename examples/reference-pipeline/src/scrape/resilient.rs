@@ -1,30 +1,33 @@
-//! *After*: the same calls on the layers.
+//! *After*: the same calls under a profile.
 //!
 //! ```text
-//! deadline            nobody waits longer than this
-//!   retry             by status, transport error and budget; jittered; never before the hint
-//!     attempt timeout the attempt ends, the call does not
-//!       fetch         one shared client, body included
+//! deadline              nobody waits longer than this
+//!   bulkhead            so many at once, for each upstream by itself
+//!     retry             by status, transport error and budget; jittered; never before the hint
+//!       rate limit      in line, and a 429's hint stops the line
+//!         breaker       a dead upstream is left alone
+//!           attempt timeout
+//!             fetch     one shared client, body included
 //! ```
 //!
-//! and then an upsert, so that whatever comes twice lands once. What fails says so, by name.
+//! and then an upsert, so that whatever comes twice lands once. What fails says so, by name. Which of the
+//! layers there are, and their limits, is in `profiles.toml`; here it is one call.
 
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{Response, StatusCode};
 use jiff::civil::Date;
 use reqwest::{Client, Url};
-use resilience_core::retry::RetryLayer;
-use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
-use resilience_core::{Error, InvalidConfig};
+use resilience_core::Error;
+use resilience_core::profiles::{Profile, Profiles};
+use resilience_http::StatusClassifier;
 use resilience_http::classify::TransportError;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use super::fetch::fetch;
-use super::profile::Profile;
 use super::store::Store;
-use super::{CLIENT, Job, Pipeline};
+use super::{CLIENT, Job, Pipeline, profiles};
 use crate::BoxError;
 use crate::league::TeamGame;
 
@@ -34,23 +37,33 @@ type Fetch = BoxCloneSyncService<Url, Response<Bytes>, Error<TransportError>>;
 #[derive(Debug, Clone)]
 pub struct Resilient {
     base: Url,
-    fetch: Fetch,
+    /// The upstream's, or each host's.
+    fetch: Vec<Fetch>,
     store: Store,
 }
 
 impl Resilient {
-    /// Asks `base` under the name `client`, with the limits that suit the job.
+    /// Asks `base` under the name `client`, within the limits of the job's upstreams.
     ///
     /// # Errors
-    /// If `base` is no URL, or a limit is out of its bounds.
-    pub fn new(base: &str, client: &str, job: Job, store: Store) -> Result<Resilient, BoxError> {
-        let fetch = stack(shared_client(client)?, Profile::of(job)?)?;
-        Ok(Resilient { base: base.parse()?, fetch, store })
+    /// If there is no profile for one of them.
+    pub fn new(
+        base: Url,
+        client: &str,
+        job: Job,
+        profiles: &Profiles,
+        store: Store,
+    ) -> Result<Resilient, BoxError> {
+        let client = shared_client(client)?;
+        let stack = |name: &&str| Ok(stack(client.clone(), &profiles.profile(name)?));
+        let fetch = profiles::of(job).iter().map(stack).collect::<Result<_, BoxError>>()?;
+        Ok(Resilient { base, fetch, store })
     }
 
     /// The body of a good answer, or what was wrong with it.
-    async fn get(&self, path: &str) -> Result<Bytes, BoxError> {
-        let response = self.fetch.clone().oneshot(self.base.join(path)?).await?;
+    async fn get(&self, upstream: usize, path: &str) -> Result<Bytes, BoxError> {
+        let fetch = self.fetch.get(upstream).ok_or("no such upstream")?;
+        let response = fetch.clone().oneshot(self.base.join(path)?).await?;
         match response.status() {
             StatusCode::OK => Ok(response.into_body()),
             status => Err(status.to_string().into()),
@@ -58,14 +71,13 @@ impl Resilient {
     }
 }
 
-fn stack(client: Client, profile: Profile) -> Result<Fetch, InvalidConfig> {
-    Ok(ServiceBuilder::new()
-        .boxed_clone_sync()
-        .layer(DeadlineLayer::new(profile.total)?)
-        .layer(RetryLayer::new(profile.retry))
-        .layer(TimeoutLayer::new(profile.attempt)?)
+fn stack(client: Client, profile: &Profile) -> Fetch {
+    let service = ServiceBuilder::new()
+        .layer(profile.layer_with(StatusClassifier))
         .map_err(Error::Service)
-        .service(service_fn(move |url| fetch(client.clone(), url))))
+        .service(service_fn(move |url: Url| fetch(client.clone(), url)));
+    // Boxed when its type is known: inferred through a `boxed` above, it takes rustc all there is.
+    BoxCloneSyncService::new(service)
 }
 
 /// One client for the process. Exactly one layer retries, so reqwest's own retries are off.
@@ -78,16 +90,20 @@ fn shared_client(name: &str) -> Result<Client, BoxError> {
 
 impl Pipeline for Resilient {
     async fn days(&self) -> Result<Vec<Date>, BoxError> {
-        Ok(serde_json::from_slice(&self.get("/days").await?)?)
+        Ok(serde_json::from_slice(&self.get(0, "/days").await?)?)
     }
 
     async fn day(&self, day: Date) -> Result<(), BoxError> {
-        let body = self.get(&format!("/days/{day}")).await?;
+        let body = self.get(0, &format!("/days/{day}")).await?;
         let rows = serde_json::Deserializer::from_slice(&body).into_iter::<TeamGame>();
         self.store.upsert(rows.collect::<Result<_, _>>()?).await
     }
 
     async fn call(&self, path: String) -> Result<(), BoxError> {
-        self.get(&path).await.map(|_| ())
+        self.get(0, &path).await.map(|_| ())
+    }
+
+    async fn quote(&self, host: usize, url: String) -> Result<(), BoxError> {
+        self.get(host, &url).await.map(|_| ())
     }
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::odds::OddsStatement;
+
 /// The length of the window in which arrivals are counted for the peak.
 pub const WINDOW: Duration = Duration::from_millis(50);
 
@@ -18,6 +20,8 @@ pub enum Part {
     Herd,
     /// Being dead.
     Dead,
+    /// Being dead when somebody looks whether it still is.
+    HalfOpen,
 }
 
 /// Whose request for what.
@@ -72,14 +76,16 @@ impl Ledger {
         self.callers.entry(caller).or_default().not_before = Some(until);
     }
 
-    /// The sums.
+    /// The sums, and beside them those of the odds API, which keeps its own.
     #[must_use]
-    pub fn statement(&self, poison_path: &str) -> Statement {
+    pub fn statement(&self, poison_path: &str, odds: OddsStatement) -> Statement {
         let part = |part| self.parts.get(&part).map(Arrivals::sums).unwrap_or_default();
         Statement {
             season: part(Part::Season),
             herd: part(Part::Herd),
             dead: part(Part::Dead),
+            half_open: part(Part::HalfOpen),
+            odds,
             poison_calls: self.by_path.get(poison_path).copied().unwrap_or_default().into(),
         }
     }
@@ -87,16 +93,16 @@ impl Ledger {
 
 impl Arrivals {
     fn sums(&self) -> Sums {
-        Sums { calls: self.calls, early: self.early, peak_again: peak(&self.again) }
+        Sums { calls: self.calls, early: self.early, peak_again: peak(&self.again, WINDOW) }
     }
 }
 
-/// The most instants within any half-open [`WINDOW`].
-fn peak(instants: &[Instant]) -> u64 {
+/// The most instants within any half-open window of this length.
+pub(super) fn peak(instants: &[Instant], window: Duration) -> u64 {
     let mut sorted = instants.to_vec();
     sorted.sort_unstable();
     let inside = |first: usize| {
-        let end = sorted[first] + WINDOW;
+        let end = sorted[first] + window;
         sorted.partition_point(|instant| *instant < end) - first
     };
     (0..sorted.len()).map(inside).max().unwrap_or_default() as u64
@@ -111,6 +117,10 @@ pub struct Statement {
     pub herd: Sums,
     /// Calling a dead upstream.
     pub dead: Sums,
+    /// Looking whether it still is.
+    pub half_open: Sums,
+    /// Asking for odds.
+    pub odds: OddsStatement,
     /// Requests for the day that is gone.
     pub poison_calls: u64,
 }
@@ -132,6 +142,10 @@ mod tests {
     use super::*;
     use resilience_core::clock;
 
+    fn sums(ledger: &Ledger, poison: &str) -> Statement {
+        ledger.statement(poison, OddsStatement::default())
+    }
+
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn caller(client: &str) -> Caller {
@@ -146,7 +160,7 @@ mod tests {
         ledger.arrive(start + MS(1), Part::Season, &caller("b"));
         ledger.arrive(start + MS(999), Part::Season, &caller("a"));
         ledger.arrive(start + MS(1_000), Part::Season, &caller("a"));
-        let sums = ledger.statement("").season;
+        let sums = sums(&ledger, "").season;
         assert_eq!((sums.calls, sums.early), (4, 1));
     }
 
@@ -155,7 +169,7 @@ mod tests {
         let (mut ledger, now) = (Ledger::default(), clock::now());
         assert_eq!(ledger.arrive(now, Part::Season, &caller("a")), 0);
         assert_eq!(ledger.arrive(now, Part::Season, &caller("b")), 1);
-        assert_eq!(ledger.statement("/days/1").poison_calls, 2);
+        assert_eq!(sums(&ledger, "/days/1").poison_calls, 2);
     }
 
     #[test]
@@ -164,11 +178,11 @@ mod tests {
         for client in ["a", "b", "c", "d"] {
             ledger.arrive(start, Part::Herd, &caller(client));
         }
-        assert_eq!(ledger.statement("").herd.peak_again, 0);
+        assert_eq!(sums(&ledger, "").herd.peak_again, 0);
         for (client, at) in [("a", 0), ("b", 40), ("c", 80), ("d", 89), ("a", 130)] {
             ledger.arrive(start + MS(500 + at), Part::Herd, &caller(client));
         }
         // 540 to 590, the end excluded.
-        assert_eq!(ledger.statement("").herd.peak_again, 3);
+        assert_eq!(sums(&ledger, "").herd.peak_again, 3);
     }
 }

@@ -1,20 +1,26 @@
 //! The other side: a league's data service having a bad day.
 //!
-//! It runs as a process of its own, one for each arm, and plays three parts on three paths:
+//! It runs as a process of its own, one for each arm, and plays a part on each path:
 //!
 //! | path | part |
 //! |---|---|
 //! | `/days`, `/days/{date}` | the season, under [seeded faults](faults) that end after a few arrivals |
 //! | `/herd/{client}` | an [outage] that refuses a whole herd at one instant, then recovers |
 //! | `/dead/{call}` | nobody home: 503, always |
+//! | `/half-open/{call}`, `/failing/{call}` | the same, half a second late; and at once, where nobody counts |
+//! | `/odds/{board}` | an [odds API](odds) that allows 30 calls a minute, a minute being a second |
 //! | `/_ledger` | what the upstream [saw](ledger), for the demo; not counted |
+//!
+//! and, on three more ports, [three hosts](hosts) of which one hangs.
 //!
 //! What the report says about the arms is measured here, at the end of the wire that suffers from
 //! it, and not by those who cause it.
 
 pub mod faults;
 mod hang_up;
+pub mod hosts;
 pub mod ledger;
+pub mod odds;
 pub mod outage;
 mod replies;
 mod routes;
@@ -22,15 +28,17 @@ mod server;
 
 use std::fs::File;
 use std::io::BufReader;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::net::TcpSocket;
+use futures_util::future::try_join_all;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::BoxError;
 use crate::league::League;
+use hosts::HOSTS;
 use routes::Upstream;
 
 /// An upstream's orders, as the demo writes them onto its command line.
@@ -47,22 +55,67 @@ pub struct Orders {
     pub herd: usize,
 }
 
-/// Serves, and says where in the first line on stdout.
+/// Serves, and says where in the first line on stdout: the main address, then that of each host.
 ///
 /// # Errors
 /// If the league cannot be read, or no port be bound.
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let league: League = serde_json::from_reader(BufReader::new(File::open(&orders.league)?))?;
+    let listeners = (0..=HOSTS).map(|_| listener()).collect::<Result<Vec<_>, _>>()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    println!("{}", announcement(&addresses.collect::<Result<Vec<_>, _>>()?));
+    let upstream = Arc::new(Upstream::new(league, orders.seed, orders.herd));
+    let serving = listeners.into_iter().enumerate().map(|(nth, listener)| {
+        let upstream = upstream.clone();
+        server::serve(listener, move |request| {
+            let upstream = upstream.clone();
+            async move {
+                match nth.checked_sub(1) {
+                    None => upstream.answer(request).await,
+                    Some(host) => Ok(hosts::answer(host).await),
+                }
+            }
+        })
+    });
+    try_join_all(serving).await.map(|_| ())
+}
+
+fn listener() -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let listener = socket.listen(BACKLOG)?;
-    println!("{}{}", LISTENING, listener.local_addr()?);
-    server::serve(listener, Arc::new(Upstream::new(league, orders.seed, orders.herd))).await
+    socket.listen(BACKLOG)
 }
 
 /// Connections that may wait to be accepted. With the usual 128 the kernel would drop a part of the
 /// herd's, and what came of that would be its retransmissions and not the clients'.
 const BACKLOG: u32 = 1_024;
 
-/// What stands before the address in the first line.
-pub const LISTENING: &str = "listening ";
+/// What stands before the addresses in the first line.
+const LISTENING: &str = "listening";
+
+fn announcement(addresses: &[SocketAddr]) -> String {
+    addresses.iter().fold(LISTENING.to_owned(), |line, address| format!("{line} {address}"))
+}
+
+/// The addresses in the first line: the main one, and the hosts'.
+#[must_use]
+pub fn announced(line: &str) -> Option<(SocketAddr, Vec<SocketAddr>)> {
+    let mut addresses = line.strip_prefix(LISTENING)?.split_whitespace().map(str::parse);
+    let main = addresses.next()?.ok()?;
+    Some((main, addresses.collect::<Result<_, _>>().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_is_understood() {
+        let addresses: Vec<SocketAddr> =
+            (1..=3).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
+        let (main, hosts) = announced(&announcement(&addresses)).unwrap();
+        assert_eq!((main, &hosts[..]), (addresses[0], &addresses[1..]));
+        assert_eq!(announced("listening somewhere"), None);
+        assert_eq!(announced("error: no port"), None);
+    }
+}

@@ -11,6 +11,7 @@ use resilience_http::clock::wall_now;
 use super::faults::{Fault, Plan, SLOW};
 use super::hang_up::HangUp;
 use super::ledger::{Caller, Ledger, Part};
+use super::odds::OddsApi;
 use super::outage::Outage;
 use super::replies::{self, Reply};
 use crate::BoxError;
@@ -22,12 +23,23 @@ pub(super) struct Upstream {
     plan: Plan,
     outage: Outage,
     ledger: Mutex<Ledger>,
+    odds: Mutex<OddsApi>,
 }
+
+/// How long a dead upstream takes to refuse a call that looks whether it still is, so that those that
+/// are made at once are there at once.
+const HOLD: Duration = Duration::from_millis(500);
 
 impl Upstream {
     pub(super) fn new(league: League, seed: u64, herd: usize) -> Upstream {
         let plan = Plan::new(seed, &league);
-        Upstream { league, plan, outage: Outage::new(herd), ledger: Mutex::default() }
+        Upstream {
+            league,
+            plan,
+            outage: Outage::new(herd),
+            ledger: Mutex::default(),
+            odds: Mutex::default(),
+        }
     }
 
     pub(super) async fn answer<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
@@ -38,6 +50,9 @@ impl Upstream {
             ["days", day] => self.day(caller, day).await,
             ["herd", _] => Ok(self.herd(&caller).await),
             ["dead", _] => Ok(self.dead(&caller)),
+            ["failing", _] => Ok(replies::empty(StatusCode::SERVICE_UNAVAILABLE)),
+            ["half-open", _] => Ok(self.half_open(&caller).await),
+            ["odds", _] => self.board(),
             ["_ledger"] => self.statement(),
             _ => Ok(replies::empty(StatusCode::NOT_FOUND)),
         }
@@ -83,9 +98,23 @@ impl Upstream {
         replies::empty(StatusCode::SERVICE_UNAVAILABLE)
     }
 
+    async fn half_open(&self, caller: &Caller) -> Reply {
+        self.arrive(Part::HalfOpen, caller);
+        tokio::time::sleep(HOLD).await;
+        replies::empty(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    fn board(&self) -> Result<Reply, BoxError> {
+        match self.odds.lock().arrive(clock::now()) {
+            None => Ok(replies::empty(StatusCode::OK)),
+            Some(wait) => replies::come_back(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
+        }
+    }
+
     fn statement(&self) -> Result<Reply, BoxError> {
         let poison = self.plan.poison().map(|day| format!("/days/{day}")).unwrap_or_default();
-        replies::json(&self.ledger.lock().statement(&poison))
+        let odds = self.odds.lock().statement();
+        replies::json(&self.ledger.lock().statement(&poison, odds))
     }
 
     fn arrive(&self, part: Part, caller: &Caller) -> u32 {

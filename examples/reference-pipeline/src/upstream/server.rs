@@ -1,29 +1,38 @@
 //! Connections.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::hang_up::HangUp;
-use super::routes::Upstream;
+use super::replies::Reply;
 use crate::BoxError;
 
 /// Accepts until accepting fails.
-pub(super) async fn serve(listener: TcpListener, upstream: Arc<Upstream>) -> Result<(), BoxError> {
+pub(super) async fn serve<A, F>(listener: TcpListener, answer: A) -> Result<(), BoxError>
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Reply, BoxError>> + Send + 'static,
+{
     loop {
         let (stream, _) = listener.accept().await?;
-        tokio::spawn(connection(stream, upstream.clone()));
+        tokio::spawn(connection(stream, answer.clone()));
     }
 }
 
 /// Serves a connection until either side has enough of it. That is not worth a line in a log: being
 /// hung up on is what this server is for.
-async fn connection(stream: TcpStream, upstream: Arc<Upstream>) {
-    let service = service_fn(|request| Box::pin(upstream.answer(request)));
+async fn connection<A, F>(stream: TcpStream, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Reply, BoxError>>,
+{
+    let service = service_fn(|request| Box::pin(answer(request)));
     let mut http = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = poll_fn(|cx| http.poll_without_shutdown(cx)).await;
     if let Err(error) = ended
