@@ -18,7 +18,7 @@ loom:
     RUSTFLAGS="--cfg resilience_loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
         cargo test -p resilience-core --lib --release loom_
 
-# Fuzz one target for a while (nightly): backoff, budget, config or policy.
+# Fuzz one target for a while (nightly): a name in fuzz/fuzz_targets.
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
 
