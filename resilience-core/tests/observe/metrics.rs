@@ -55,7 +55,8 @@ fn expected(key: &str, status_of_key: bool) -> Vec<(String, Vec<f64>)> {
 }
 
 fn status(of: &str, now: &str) -> Vec<(String, Vec<f64>)> {
-    let states = ["closed", "open", "half_open", "forced_open", "forced_closed", "disabled"];
+    let states =
+        ["closed", "open", "half_open", "ramping", "forced_open", "forced_closed", "disabled"];
     let series = states.map(|state| {
         let name = format!("circuit.status{{{of},resilience.circuit.state={state}}}");
         (name, vec![if state == now { 1.0 } else { 0.0 }])
