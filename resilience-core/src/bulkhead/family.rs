@@ -90,7 +90,7 @@ impl Member {
     pub(crate) const HEAP_BYTES: usize = {
         let counts = 2 * size_of::<usize>();
         let place = 2 * size_of::<(u64, Weak<Member>)>();
-        (size_of::<Member>() + counts).next_multiple_of(16) + place
+        crate::keyed::allocated(size_of::<Member>() + counts) + place
     };
 
     #[inline]

@@ -57,7 +57,6 @@ mod limits;
 #[cfg(feature = "tokio")]
 mod meta;
 #[cfg(feature = "tokio")]
-#[cfg(feature = "tokio")]
 mod shard;
 #[cfg(feature = "tokio")]
 mod snapshot;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::meter::{Grant, Meter, START, Verdict};
 use super::quota::Pace;
-use crate::clock::{MAX_WAIT, later};
+use crate::clock::{MAX_WAIT, later, nanos};
 
 /// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, what is
 /// admitted costs at most `burst + rate · w`.
@@ -109,10 +109,7 @@ pub(super) fn available(meter: &Meter, pace: &Pace, now: u64) -> u32 {
 
 #[inline]
 pub(super) fn nanos_since(origin: Instant, now: Instant) -> u64 {
-    let since = now.saturating_duration_since(origin);
-    // In 64 bits all the way: this is on the path of every call.
-    let seconds = since.as_secs().saturating_mul(1_000_000_000);
-    seconds.saturating_add(u64::from(since.subsec_nanos())).saturating_add(START)
+    nanos(now.saturating_duration_since(origin)).saturating_add(START)
 }
 
 pub(super) fn instant_at(origin: Instant, ns: u64) -> Instant {

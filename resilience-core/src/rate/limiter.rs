@@ -15,7 +15,7 @@ use super::refused::Refused;
 use super::reservation::Reservation;
 use crate::clock::{self, MAX_WAIT};
 use crate::config::InvalidConfig;
-use crate::keyed::Entry;
+use crate::keyed::{Entry, allocated};
 use crate::live::{Live, Seen};
 use crate::name::Name;
 use crate::observe::Event;
@@ -283,10 +283,9 @@ impl Entry for RateLimiter {
             || state.meter.paused_until() > nanos_since(state.seen.origin, now)
     }
 
-    /// Sixteen for the two counts of the `Arc`, and the allocator's own eight, to a multiple of 16.
+    /// Sixteen for the two counts of the `Arc`.
     fn heap_bytes(&self) -> usize {
-        let cell = (16 + size_of::<Cell>() + 8).next_multiple_of(16);
-        cell + self.0.state.lock().meter.heap_bytes()
+        allocated(16 + size_of::<Cell>()) + self.0.state.lock().meter.heap_bytes()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::budget::RetryBudget;
 use crate::clock;
-use crate::keyed::{Entry, Key};
+use crate::keyed::{Entry, Key, allocated};
 use crate::select::{PerKey, Select};
 
 /// Chooses the budget that pays for a request.
@@ -40,6 +40,6 @@ impl Entry for RetryBudget {
     }
 
     fn heap_bytes(&self) -> usize {
-        RetryBudget::BYTES
+        allocated(RetryBudget::BYTES)
     }
 }

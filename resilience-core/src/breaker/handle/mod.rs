@@ -15,7 +15,7 @@ use crate::breaker::state::{CircuitState, IllegalTransition};
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::error::CarriesRejection;
-use crate::keyed::Entry;
+use crate::keyed::{Entry, allocated};
 use crate::live::Live;
 use crate::name::Name;
 use crate::observe::Listener;
@@ -219,11 +219,6 @@ impl Entry for CircuitBreaker {
         let own = allocated(counts + size_of::<Breaker>());
         own + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
     }
-}
-
-/// What an allocator takes for so many bytes: a word more, in steps of two words.
-fn allocated(bytes: usize) -> usize {
-    (bytes + 8).next_multiple_of(16).max(32)
 }
 
 impl fmt::Debug for CircuitBreaker {
