@@ -26,6 +26,37 @@ pub fn now() -> Instant {
     return Instant::now();
 }
 
+/// The time of one poll: read when it is first asked for, and then the same for everything that the
+/// poll does.
+///
+/// A poll is taken for an instant, as tokio's timers take it. What must know how long something inside
+/// took asks [`again`](Now::again).
+#[cfg(feature = "tokio")]
+#[derive(Debug, Default)]
+pub struct Now(Option<Instant>);
+
+#[cfg(feature = "tokio")]
+impl Now {
+    /// Not read yet.
+    #[must_use]
+    #[inline]
+    pub const fn unread() -> Now {
+        Now(None)
+    }
+
+    /// When the poll was, as far as anybody has asked.
+    #[inline]
+    pub fn get(&mut self) -> Instant {
+        *self.0.get_or_insert_with(now)
+    }
+
+    /// The clock, whatever was read before.
+    #[inline]
+    pub fn again(&mut self) -> Instant {
+        *self.0.insert(now())
+    }
+}
+
 /// The longest wait that anything here will be configured for: one year.
 ///
 /// Longer ones are refused by name when they are configuration and shortened to this when they are

@@ -20,6 +20,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::clock::Now;
 use crate::keyed::{Entry, Key, Keyed};
 use crate::name::Name;
 
@@ -43,6 +44,24 @@ pub trait Select<Req> {
     ) -> (Self::Handle, Self::Key) {
         self.select(request, now())
     }
+}
+
+/// A selector that is kept for as long as what it selects is used, and so need not hand out a handle
+/// where one of its own will do.
+pub trait Lend<Req> {
+    /// The handle on that state.
+    type Handle;
+    /// What has to be kept beside the selector.
+    type Lent;
+
+    /// Selects for this request.
+    fn lend(&self, request: &Req, now: &mut Now) -> Self::Lent;
+
+    /// The handle that was selected.
+    fn handle<'a>(&'a self, lent: &'a Self::Lent) -> &'a Self::Handle;
+
+    /// The name of the key that it is for, if there is a key.
+    fn owner(lent: &Self::Lent) -> Option<Name>;
 }
 
 /// Whose state it is, for whoever has to be told.
@@ -95,6 +114,23 @@ impl<Req, T: Clone> Select<Req> for One<T> {
     }
 }
 
+impl<Req, T> Lend<Req> for One<T> {
+    type Handle = T;
+    type Lent = ();
+
+    #[inline]
+    fn lend(&self, _: &Req, _: &mut Now) {}
+
+    #[inline]
+    fn handle<'a>(&'a self, (): &'a ()) -> &'a T {
+        &self.0
+    }
+
+    fn owner((): &()) -> Option<Name> {
+        None
+    }
+}
+
 /// A handle for each key that a closure reads off the request, from a bounded store.
 ///
 /// Clones share the store.
@@ -143,5 +179,29 @@ where
     fn select(&self, request: &Req, now: Instant) -> (T, K) {
         let key = (self.key)(request);
         (self.store.get(&key, now), key)
+    }
+}
+
+impl<Req, K, T, F> Lend<Req> for PerKey<K, T, F>
+where
+    K: Key,
+    T: Entry,
+    F: Fn(&Req) -> K,
+{
+    type Handle = T;
+    type Lent = (T, K);
+
+    #[inline]
+    fn lend(&self, request: &Req, now: &mut Now) -> (T, K) {
+        self.select(request, now.get())
+    }
+
+    #[inline]
+    fn handle<'a>(&'a self, (handle, _): &'a (T, K)) -> &'a T {
+        handle
+    }
+
+    fn owner((_, key): &(T, K)) -> Option<Name> {
+        Some(Key::name(key))
     }
 }

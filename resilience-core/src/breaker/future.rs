@@ -104,7 +104,7 @@ where
             };
             // What the call held is free when the answer is, not when this is dropped (T7).
             this.state.set(State::Done);
-            this.guard.settle(outcome(this.classifier, &result));
+            this.guard.settle(outcome(this.classifier, result.as_ref()));
             return Poll::Ready(result);
         }
     }

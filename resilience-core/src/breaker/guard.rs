@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::circuit::Admission;
 use super::handle::CircuitBreaker;
+use crate::clock::Now;
 use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
@@ -36,13 +37,13 @@ impl<W: Whose> Guard<W> {
     #[cfg(feature = "tower")]
     #[inline]
     pub(super) fn check(&self) -> Result<(), Rejection> {
-        self.breaker.check(&self.whose)
+        self.breaker.check(&self.whose, &mut Now::unread())
     }
 
     /// Takes what there is to take.
     #[inline]
     pub(super) fn admit(&mut self) -> Result<(), Rejection> {
-        self.admission = self.breaker.admit(&self.whose)?;
+        self.admission = self.breaker.admit(&self.whose, &mut Now::unread())?;
         Ok(())
     }
 
@@ -50,7 +51,7 @@ impl<W: Whose> Guard<W> {
     #[inline]
     pub(super) fn settle(&mut self, outcome: Outcome) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.record(admission, outcome, &self.whose);
+            self.breaker.record(admission, outcome, &self.whose, &mut Now::unread());
         }
     }
 }

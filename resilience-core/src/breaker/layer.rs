@@ -65,6 +65,16 @@ impl<C, Sel> CircuitBreakerLayer<C, Sel> {
     }
 }
 
+impl<C, Sel> CircuitBreakerLayer<C, Sel> {
+    pub(super) const fn reader(&self) -> &C {
+        &self.classifier
+    }
+
+    pub(super) const fn selector(&self) -> &Sel {
+        &self.selector
+    }
+}
+
 impl<S, C: Clone, Sel: Clone> Layer<S> for CircuitBreakerLayer<C, Sel> {
     type Service = CircuitBreakerService<S, C, Sel>;
 

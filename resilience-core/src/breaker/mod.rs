@@ -79,6 +79,8 @@ mod layer;
 #[cfg(feature = "tower")]
 mod planned;
 #[cfg(feature = "tower")]
+mod seat;
+#[cfg(feature = "tower")]
 mod service;
 
 pub use builder::CircuitBreakerBuilder;
@@ -95,5 +97,7 @@ pub use guard::Admitted;
 pub use handle::CircuitBreaker;
 #[cfg(feature = "tower")]
 pub use layer::CircuitBreakerLayer;
+#[cfg(feature = "tower")]
+pub use seat::CircuitSeat;
 #[cfg(feature = "tower")]
 pub use service::CircuitBreakerService;

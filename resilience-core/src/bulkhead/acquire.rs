@@ -26,6 +26,12 @@ use crate::timer::Alarm;
 pub struct Acquire<H: Borrow<Bulkhead> = Bulkhead> {
     /// Moved into the permit, which is why one that owns its handle costs no other.
     bulkhead: Option<H>,
+    wait: Wait,
+}
+
+/// A wait, beside the bulkhead that it is for. To be [left](Wait::leave) before it is dropped.
+#[derive(Debug)]
+pub(super) struct Wait {
     weight: u32,
     /// Boxed, because most calls never wait.
     place: Option<Box<Place>>,
@@ -40,10 +46,45 @@ struct Place {
     alarm: Option<Alarm>,
 }
 
+impl Wait {
+    #[inline]
+    pub(super) const fn new(weight: u32) -> Wait {
+        Wait { weight, place: None }
+    }
+
+    /// `key` is whose bulkhead this is, for the rejection.
+    #[inline]
+    pub(super) fn poll(
+        &mut self,
+        bulkhead: &Bulkhead,
+        cx: &mut Context<'_>,
+        key: impl Fn() -> Option<Name>,
+    ) -> Poll<Result<Charge, Rejection>> {
+        let denied = match &self.place {
+            None => match bulkhead.turnstile().try_take(self.weight) {
+                Ok(charge) => return Poll::Ready(Ok(charge)),
+                Err(denied) => Some(denied),
+            },
+            Some(_) => None,
+        };
+        let answer = ready!(poll_on(&mut self.place, bulkhead, self.weight, denied, cx, &key));
+        Poll::Ready(answer.map_err(|refusal| bulkhead.refuse(refusal, key)))
+    }
+
+    #[inline]
+    pub(super) fn leave(&mut self, bulkhead: &Bulkhead) {
+        let Some(place) = self.place.take() else { return };
+        let turnstile = bulkhead.turnstile();
+        if let Some(charge) = turnstile.leave(&place.ticket, clock::now) {
+            turnstile.release(charge, clock::now);
+        }
+    }
+}
+
 impl<H: Borrow<Bulkhead>> Acquire<H> {
     #[inline]
     pub(super) const fn new(bulkhead: H, weight: u32) -> Acquire<H> {
-        Acquire { bulkhead: Some(bulkhead), weight, place: None }
+        Acquire { bulkhead: Some(bulkhead), wait: Wait::new(weight) }
     }
 
     /// `key` is whose bulkhead this is, for the rejection.
@@ -55,22 +96,9 @@ impl<H: Borrow<Bulkhead>> Acquire<H> {
     ) -> Poll<Result<BulkheadPermit<H>, Rejection>> {
         // Polled after it was ready, which a future's contract leaves open: stay silent.
         let Some(handle) = &self.bulkhead else { return Poll::Pending };
-        let bulkhead = handle.borrow();
-        let fast = match &self.place {
-            None => bulkhead.turnstile().try_take(self.weight).map_err(Some),
-            Some(_) => Err(None),
-        };
-        let answer = match fast {
-            Ok(charge) => Ok(charge),
-            Err(denied) => {
-                ready!(poll_on(&mut self.place, bulkhead, self.weight, denied, cx, &key))
-            }
-        };
+        let answer = ready!(self.wait.poll(handle.borrow(), cx, key));
         let Some(handle) = self.bulkhead.take() else { return Poll::Pending };
-        Poll::Ready(match answer {
-            Ok(charge) => Ok(BulkheadPermit::new(handle, charge)),
-            Err(refusal) => Err(handle.borrow().refuse(refusal, key)),
-        })
+        Poll::Ready(answer.map(|charge| BulkheadPermit::new(handle, charge)))
     }
 }
 
@@ -182,10 +210,8 @@ impl Place {
 impl<H: Borrow<Bulkhead>> Drop for Acquire<H> {
     #[inline]
     fn drop(&mut self) {
-        let (Some(handle), Some(place)) = (&self.bulkhead, self.place.take()) else { return };
-        let turnstile = handle.borrow().turnstile();
-        if let Some(charge) = turnstile.leave(&place.ticket, clock::now) {
-            turnstile.release(charge, clock::now);
+        if let Some(handle) = &self.bulkhead {
+            self.wait.leave(handle.borrow());
         }
     }
 }
@@ -202,8 +228,8 @@ impl<H: Borrow<Bulkhead> + Unpin> Future for Acquire<H> {
 impl<H: Borrow<Bulkhead>> fmt::Debug for Acquire<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire")
-            .field("weight", &self.weight)
-            .field("waits", &self.place.is_some())
+            .field("weight", &self.wait.weight)
+            .field("waits", &self.wait.place.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -99,6 +99,10 @@ impl<Sel, W> BulkheadLayer<Sel, W> {
         BulkheadLayer { admit: BulkheadAdmit { select, weigh } }
     }
 
+    pub(super) const fn weigher(&self) -> &W {
+        &self.admit.weigh
+    }
+
     /// What selects the bulkhead: the store of them, where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {

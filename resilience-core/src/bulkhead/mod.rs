@@ -69,6 +69,8 @@ mod permit;
 mod planned;
 #[cfg(feature = "tokio")]
 mod refusal;
+#[cfg(feature = "tower")]
+mod seat;
 #[cfg(feature = "tokio")]
 mod turnstile;
 
@@ -87,6 +89,8 @@ pub use handle::{Bulkhead, BulkheadSnapshot};
 pub use layer::{Admitting, BulkheadAdmit, BulkheadLayer, EachOne, Weigh};
 #[cfg(feature = "tokio")]
 pub use permit::BulkheadPermit;
+#[cfg(feature = "tower")]
+pub use seat::BulkheadSeat;
 
 /// What the reference model drives.
 #[cfg(feature = "testing")]

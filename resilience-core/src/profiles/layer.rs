@@ -9,17 +9,16 @@ use tower_service::Service;
 
 use super::parts::Parts;
 use super::profile::State;
-use crate::admission::Admission;
-use crate::breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitBreakerService};
-use crate::bulkhead::{Bulkhead, BulkheadAdmit, BulkheadLayer};
+use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
+use crate::bulkhead::BulkheadLayer;
+use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::live::Seen;
 use crate::outcome::Standard;
-use crate::rate::{Each, RateAdmit, RateLimitLayer, RateLimiter};
-use crate::retry::{CloneRequest, Retry, RetryLayer};
-use crate::select::One;
-use crate::stack::{Layers, Maybe, Optional};
-use crate::timeout::{DeadlineLayer, DeadlineService, Timeout, TimeoutLayer};
+use crate::rate::{RateLimitLayer, RateLimiter};
+use crate::retry::{CloneRequest, RetryLayer};
+use crate::stack::{Layers, Optional, ResponseFuture, StackService};
+use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 /// The whole stack of a [`Profile`](super::Profile) as one layer. Every service it makes shares the
 /// profile's state, and follows its reloads.
@@ -49,13 +48,13 @@ impl<K, R> ProfileLayer<K, R> {
 }
 
 impl<K: Clone, R: Clone> ProfileLayer<K, R> {
-    fn build<S>(&self, parts: &Parts, inner: S) -> Built<S, K, R> {
+    fn build(&self, parts: &Parts) -> Arc<Built<K, R>> {
         let handles = &parts.handles;
         let classifier = || self.classifier.clone();
         let limit = |it: &RateLimiter| RateLimitLayer::new(it.clone()).classifier(classifier());
         let circuit =
             |it: &CircuitBreaker| CircuitBreakerLayer::new(it.clone()).classifier(classifier());
-        let layers: Stacked<K, R> = Layers {
+        Arc::new(Layers {
             deadline: parts.deadline.clone(),
             bulkhead: Optional::new(handles.bulkhead.clone().map(BulkheadLayer::new)),
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
@@ -63,12 +62,12 @@ impl<K: Clone, R: Clone> ProfileLayer<K, R> {
             rate_limit: Optional::new(handles.rate_limiter.as_ref().map(limit)),
             circuit_breaker: Optional::new(handles.breaker.as_ref().map(circuit)),
             attempt_timeout: Optional::new(parts.attempt_timeout.clone()),
-        };
-        layers.layer(inner)
+        })
     }
 }
 
-type Stacked<K, R> = Layers<
+/// The parts of every profile, those that its text may leave out as such.
+type Built<K, R> = Layers<
     DeadlineLayer,
     Optional<BulkheadLayer>,
     RetryLayer<K, R>,
@@ -77,23 +76,13 @@ type Stacked<K, R> = Layers<
     Optional<TimeoutLayer>,
 >;
 
-// What `Stacked` makes of a service, spelt out: a struct's field asks for no bounds then.
-type Timed<S> = Maybe<Timeout<S>, S>;
-type Guarded<S, K> = Maybe<CircuitBreakerService<Timed<S>, K>, Timed<S>>;
-type Limited<S, K> =
-    Maybe<Admission<Guarded<S, K>, RateAdmit<K, One<RateLimiter>, Each>>, Guarded<S, K>>;
-type Retried<S, K, R> = Retry<Limited<S, K>, K, R>;
-type Held<S, K, R> =
-    Maybe<Admission<Retried<S, K, R>, BulkheadAdmit<One<Bulkhead>>>, Retried<S, K, R>>;
-type Built<S, K, R> = DeadlineService<Held<S, K, R>>;
-
-impl<S: Clone, K: Clone, R: Clone> Layer<S> for ProfileLayer<K, R> {
+impl<S, K: Clone, R: Clone> Layer<S> for ProfileLayer<K, R> {
     type Service = ProfileService<S, K, R>;
 
     fn layer(&self, inner: S) -> ProfileService<S, K, R> {
         let parts = self.state.parts();
-        let built = self.build(&parts, inner.clone());
-        ProfileService { layer: self.clone(), inner, parts, built }
+        let built = StackService::new(inner, self.build(&parts));
+        ProfileService { layer: self.clone(), parts, built }
     }
 }
 
@@ -103,15 +92,14 @@ impl<S: Clone, K: Clone, R: Clone> Layer<S> for ProfileLayer<K, R> {
 #[derive(Clone)]
 pub struct ProfileService<S, K = Standard, R = CloneRequest> {
     layer: ProfileLayer<K, R>,
-    inner: S,
     parts: Seen<Parts>,
-    built: Built<S, K, R>,
+    built: StackService<S, Built<K, R>>,
 }
 
 impl<S, K, R> ProfileService<S, K, R> {
     /// The service below.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
+    pub fn get_ref(&self) -> &S {
+        self.built.get_ref()
     }
 }
 
@@ -122,11 +110,12 @@ where
     S: Service<Req> + Clone,
     K: Clone,
     R: Clone,
-    Built<S, K, R>: Service<Req, Response = S::Response, Error = S::Error>,
+    S::Error: CarriesRejection,
+    Built<K, R>: crate::stack::Parts<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = <Built<S, K, R> as Service<Req>>::Future;
+    type Future = ResponseFuture<S, Built<K, R>, Req>;
 
     /// Always ready, as the retry in every profile is: there is nothing to hold while a reload changes
     /// what is below.
@@ -136,7 +125,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         if self.parts.refresh(self.layer.state.live()).is_some() {
-            self.built = self.layer.build(&self.parts, self.inner.clone());
+            self.built.set_parts(self.layer.build(&self.parts));
         }
         Service::call(&mut self.built, request)
     }

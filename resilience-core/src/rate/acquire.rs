@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::gate::Turn;
 use super::limiter::RateLimiter;
@@ -8,18 +8,18 @@ use super::meter::Grant;
 use super::permit::RatePermit;
 use super::queue::Ticket;
 use super::refused::Refused;
-use crate::clock;
+use crate::clock::{self, Now};
 use crate::rejection::Rejection;
 use crate::timer::Alarm;
 
 /// A wait for tokens, of [`RateLimiter::acquire`]. Dropping it gives up the place.
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
-pub struct Acquire(Wait);
+pub struct Acquire(Waiting);
 
 impl Acquire {
-    pub(super) fn new(limiter: RateLimiter, cost: u32) -> Acquire {
-        Acquire(Wait::new(limiter, cost))
+    pub(super) const fn new(limiter: RateLimiter, cost: u32) -> Acquire {
+        Acquire(Waiting::new(limiter, Wait::new(cost)))
     }
 }
 
@@ -27,16 +27,60 @@ impl Future for Acquire {
     type Output = Result<RatePermit, Rejection>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx).map(|waited| {
-            let grant = waited.or_else(|refused| refused.told(None))?;
-            Ok(RatePermit::new(self.0.limiter.clone(), grant))
-        })
+        let (limiter, waited) = ready!(self.0.poll(cx));
+        let grant = waited.or_else(|refused| refused.told(None))?;
+        Poll::Ready(Ok(RatePermit::new(limiter, grant)))
     }
 }
 
-/// A wait for tokens, that does not say yet whose they are.
+/// A [`Wait`] with a handle of its own, which goes on to the permit. Left when it is dropped.
+pub(super) struct Waiting {
+    limiter: Option<RateLimiter>,
+    wait: Wait,
+}
+
+impl Waiting {
+    pub(super) const fn new(limiter: RateLimiter, wait: Wait) -> Waiting {
+        Waiting { limiter: Some(limiter), wait }
+    }
+
+    #[inline]
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(RateLimiter, Waited)> {
+        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        let Some(limiter) = &self.limiter else { return Poll::Pending };
+        let waited = ready!(self.wait.poll(limiter, &mut Now::unread(), cx));
+        match self.limiter.take() {
+            Some(limiter) => Poll::Ready((limiter, waited)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Whether it is served by now. No timer, no waker.
+    pub(super) fn now(&mut self) -> Option<(RateLimiter, Waited)> {
+        let waited = self.wait.now(self.limiter.as_ref()?)?;
+        self.limiter.take().map(|limiter| (limiter, waited))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(limiter) = &self.limiter {
+            self.wait.leave(limiter);
+        }
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Wait { cost, place, .. } = &self.wait;
+        f.debug_struct("Waiting").field("cost", cost).field("place", place).finish()
+    }
+}
+
+/// A wait for tokens, beside the limiter that they are of. Does not say yet whose they are. To be
+/// [left](Wait::leave) before it is dropped.
+#[derive(Debug)]
 pub(super) struct Wait {
-    pub(super) limiter: RateLimiter,
     cost: u32,
     place: Place,
     alarm: Alarm,
@@ -53,29 +97,32 @@ enum Place {
     Done,
 }
 
-type Waited = Result<Option<Grant>, Refused>;
+pub(super) type Waited = Result<Option<Grant>, Refused>;
 
 impl Wait {
-    pub(super) const fn new(limiter: RateLimiter, cost: u32) -> Wait {
-        Wait { limiter, cost, place: Place::None, alarm: Alarm::none(), armed: 0 }
+    #[inline]
+    pub(super) const fn new(cost: u32) -> Wait {
+        Wait { cost, place: Place::None, alarm: Alarm::none(), armed: 0 }
     }
 
     /// A place that was taken before.
-    pub(super) const fn from(limiter: RateLimiter, cost: u32, ticket: Ticket) -> Wait {
-        let place = Place::Queued(ticket);
-        Wait { limiter, cost, place, alarm: Alarm::none(), armed: 0 }
+    pub(super) const fn from(cost: u32, ticket: Ticket) -> Wait {
+        Wait { cost, place: Place::Queued(ticket), alarm: Alarm::none(), armed: 0 }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Waited> {
+    #[inline]
+    pub(super) fn poll(
+        &mut self,
+        limiter: &RateLimiter,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Poll<Waited> {
         let waited = match self.place {
-            Place::None => match self.begin(cx) {
-                Some(waited) => waited,
-                None => return self.poll(cx),
+            Place::None => match limiter.pass(now.get(), self.cost) {
+                Ok(grant) => Ok(Some(grant)),
+                Err(refused) => ready!(self.begin(limiter, now, refused, cx)),
             },
-            Place::Queued(ticket) => match self.queued(ticket, cx) {
-                Poll::Ready(waited) => waited,
-                Poll::Pending => return Poll::Pending,
-            },
+            Place::Queued(ticket) => ready!(self.queued(limiter, ticket, cx)),
             // Polled after it was ready, which a future's contract leaves open: stay silent.
             Place::Done => return Poll::Pending,
         };
@@ -84,28 +131,37 @@ impl Wait {
         Poll::Ready(waited)
     }
 
-    /// Goes at once, is refused at once, or takes a place.
-    fn begin(&mut self, cx: &Context<'_>) -> Option<Waited> {
-        let now = clock::now();
-        let refused = match self.limiter.pass(now, self.cost) {
-            Ok(grant) => return Some(Ok(Some(grant))),
-            Err(refused) => refused,
-        };
+    /// What is rare: there are no tokens, or others wait.
+    #[cold]
+    fn begin(
+        &mut self,
+        limiter: &RateLimiter,
+        now: &mut Now,
+        refused: Refused,
+        cx: &mut Context<'_>,
+    ) -> Poll<Waited> {
         if !refused.may_wait() {
-            return Some(Err(refused));
+            return Poll::Ready(Err(refused));
         }
         let waker = cx.waker().clone();
-        match self.limiter.join(now, self.cost, Some(waker), refused) {
-            Ok(ticket) => self.place = Place::Queued(ticket),
-            Err(refused) => return Some(Err(refused)),
+        match limiter.join(now.get(), self.cost, Some(waker), refused) {
+            Ok(ticket) => {
+                self.place = Place::Queued(ticket);
+                self.queued(limiter, ticket, cx)
+            }
+            Err(refused) => Poll::Ready(Err(refused)),
         }
-        None
     }
 
-    fn queued(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<Waited> {
+    fn queued(
+        &mut self,
+        limiter: &RateLimiter,
+        ticket: Ticket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Waited> {
         loop {
             let waker = cx.waker().clone();
-            let (waited, due) = self.limiter.turn(ticket, self.cost, Some(waker));
+            let (waited, due) = limiter.turn(ticket, self.cost, Some(waker));
             if let Some(waited) = waited {
                 return Poll::Ready(waited.map(Some));
             }
@@ -126,27 +182,21 @@ impl Wait {
     }
 
     /// Whether it is this one's turn, without waiting for it.
-    pub(super) fn now(&mut self) -> Option<Waited> {
+    fn now(&mut self, limiter: &RateLimiter) -> Option<Waited> {
         let Place::Queued(ticket) = self.place else { return None };
-        let (waited, _) = self.limiter.turn(ticket, self.cost, None);
+        let (waited, _) = limiter.turn(ticket, self.cost, None);
         waited.map(|waited| {
             self.place = Place::Done;
             waited.map(Some)
         })
     }
-}
 
-impl Drop for Wait {
-    fn drop(&mut self) {
-        if let Place::Queued(ticket) = self.place {
-            self.limiter.give_up(ticket);
+    /// Gives up the place, if there is one.
+    #[inline]
+    pub(super) fn leave(&mut self, limiter: &RateLimiter) {
+        if let Place::Queued(ticket) = std::mem::replace(&mut self.place, Place::Done) {
+            limiter.give_up(ticket);
         }
-    }
-}
-
-impl fmt::Debug for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("cost", &self.cost).field("place", &self.place).finish()
     }
 }
 

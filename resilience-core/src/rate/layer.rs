@@ -1,10 +1,11 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::acquire::Wait;
+use super::acquire::{Wait, Waiting};
 use super::limiter::RateLimiter;
 use super::permit::RatePermit;
 use crate::admission::{Admission, Admit, Permit};
@@ -21,14 +22,16 @@ use crate::select::{One, Owner, PerKey, Select};
 /// sent or a layer below keeps it in the house: an open circuit does not drain the bucket that its probe
 /// will need. Every service made by one layer value, and by its clones, shares the limiter.
 #[derive(Clone)]
-pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each>(RateAdmit<C, Sel, W>);
+pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each>(
+    pub(super) RateAdmit<C, Sel, W>,
+);
 
 /// The [`Admit`] of a [`RateLimitLayer`].
 #[derive(Clone)]
 pub struct RateAdmit<C, Sel, W> {
-    classifier: C,
-    select: Sel,
-    weigh: W,
+    pub(super) classifier: C,
+    pub(super) select: Sel,
+    pub(super) weigh: W,
 }
 
 /// Reads nothing off results: the other side's hints are not followed.
@@ -156,14 +159,14 @@ where
 
     fn admit(&self, request: &Req) -> Self::Waiting {
         let (limiter, key) = self.select.select_lazily(request, clock::now);
-        let wait = Wait::new(limiter, self.weigh.weigh(request));
+        let wait = Waiting::new(limiter, Wait::new(self.weigh.weigh(request)));
         WaitForCall { wait, call: Some((self.classifier.clone(), key)) }
     }
 }
 
 /// A call that waits for its tokens. Dropping it gives up the place.
 pub struct WaitForCall<C, K> {
-    wait: Wait,
+    wait: Waiting,
     call: Option<(C, K)>,
 }
 
@@ -174,10 +177,10 @@ impl<C, K: Owner> Future for WaitForCall<C, K> {
     type Output = Result<CallPermit<C, K>, Rejection>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waited = ready!(self.wait.poll(cx));
+        let (limiter, waited) = ready!(self.wait.poll(cx));
         let Some((classifier, key)) = self.call.take() else { return Poll::Pending };
         let grant = waited.or_else(|refused| refused.told(key.name()))?;
-        let permit = RatePermit::new(self.wait.limiter.clone(), grant);
+        let permit = RatePermit::new(limiter, grant);
         Poll::Ready(Ok(CallPermit { permit, sent: false, classifier, key }))
     }
 }
@@ -207,14 +210,35 @@ where
     }
 
     fn settle(mut self, result: Result<&T, &E>) {
-        if let Some(rejection) = result.err().and_then(CarriesRejection::rejection) {
-            if stayed_in_the_house(rejection.kind()) {
-                self.permit.give_back();
-            }
-        } else if let Outcome::Throttled(RetryHint::After(hint)) = self.classifier.classify(result)
-        {
-            self.permit.limiter().follow_hint(hint, self.key.name());
+        match lesson(&self.classifier, result) {
+            Lesson::NeverMade => self.permit.give_back(),
+            Lesson::Hint(hint) => self.permit.limiter().follow_hint(hint, self.key.name()),
+            Lesson::None => {}
         }
+    }
+}
+
+/// What the end of a call says about its token.
+pub(super) enum Lesson {
+    /// It is not needed: something below refused the call.
+    NeverMade,
+    /// Nobody should use one for so long.
+    Hint(Duration),
+    None,
+}
+
+#[inline]
+pub(super) fn lesson<T, E: CarriesRejection, C: Classify<T, E>>(
+    classifier: &C,
+    result: Result<&T, &E>,
+) -> Lesson {
+    match result.err().and_then(CarriesRejection::rejection) {
+        Some(rejection) if stayed_in_the_house(rejection.kind()) => Lesson::NeverMade,
+        Some(_) => Lesson::None,
+        None => match classifier.classify(result) {
+            Outcome::Throttled(RetryHint::After(hint)) => Lesson::Hint(hint),
+            _ => Lesson::None,
+        },
     }
 }
 

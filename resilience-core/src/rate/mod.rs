@@ -64,6 +64,8 @@ mod queue;
 mod refused;
 #[cfg(feature = "tokio")]
 mod reservation;
+#[cfg(feature = "tower")]
+mod seat;
 
 pub use bucket::{Decision, Taken, TokenBucket};
 pub use quota::{Pace, Quota};
@@ -80,3 +82,5 @@ pub use limiter::{RateLimiter, RateSnapshot};
 pub use permit::RatePermit;
 #[cfg(feature = "tokio")]
 pub use reservation::Reservation;
+#[cfg(feature = "tower")]
+pub use seat::RateSeat;

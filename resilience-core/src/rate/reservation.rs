@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::acquire::Wait;
+use super::acquire::{Wait, Waiting};
 use super::limiter::RateLimiter;
 use super::permit::RatePermit;
 use super::queue::Ticket;
@@ -19,7 +19,7 @@ enum Held {
     /// Served at once.
     Ready(Option<RatePermit>, Instant),
     Queued {
-        wait: Wait,
+        wait: Waiting,
         limiter: RateLimiter,
         ticket: Ticket,
         first: Instant,
@@ -44,7 +44,7 @@ impl Reservation {
         }
         match limiter.join(now, cost, None, refused) {
             Ok(ticket) => {
-                let wait = Wait::from(limiter.clone(), cost, ticket);
+                let wait = Waiting::new(limiter.clone(), Wait::from(cost, ticket));
                 let first = limiter.expected(ticket).unwrap_or(now);
                 Ok(Reservation(Held::Queued { wait, limiter, ticket, first }))
             }
@@ -74,9 +74,9 @@ impl Reservation {
     pub fn try_take(mut self) -> Result<RatePermit, Reservation> {
         match &mut self.0 {
             Held::Ready(permit, _) => permit.take().ok_or(self),
-            Held::Queued { wait, limiter, .. } => match wait.now() {
-                Some(Ok(grant)) => Ok(RatePermit::new(limiter.clone(), grant)),
-                Some(Err(_)) | None => Err(self),
+            Held::Queued { wait, .. } => match wait.now() {
+                Some((limiter, Ok(grant))) => Ok(RatePermit::new(limiter, grant)),
+                Some((_, Err(_))) | None => Err(self),
             },
         }
     }
@@ -92,10 +92,10 @@ impl Reservation {
                 Some(permit) => Ok(permit),
                 None => std::future::pending().await,
             },
-            Held::Queued { wait, limiter, .. } => {
-                let waited = std::future::poll_fn(|cx| wait.poll(cx)).await;
+            Held::Queued { wait, .. } => {
+                let (limiter, waited) = std::future::poll_fn(|cx| wait.poll(cx)).await;
                 let grant = waited.or_else(|refused| refused.told(None))?;
-                Ok(RatePermit::new(limiter.clone(), grant))
+                Ok(RatePermit::new(limiter, grant))
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Whose budget a request's retries are paid from.
 
 use super::budget::RetryBudget;
-use crate::clock;
+use crate::clock::Now;
 use crate::keyed::{Entry, Key, allocated};
 use crate::select::{PerKey, Select};
 
 /// Chooses the budget that pays for a request.
 pub trait Account<Req> {
     /// The budget, or `None` for the policy's own.
-    fn budget(&self, request: &Req) -> Option<RetryBudget>;
+    fn budget(&self, request: &Req, now: &mut Now) -> Option<RetryBudget>;
 }
 
 /// The default: everybody's retries are paid from the policy's budget.
@@ -17,7 +17,7 @@ pub struct PolicyBudget;
 
 impl<Req> Account<Req> for PolicyBudget {
     #[inline]
-    fn budget(&self, _: &Req) -> Option<RetryBudget> {
+    fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         None
     }
 }
@@ -27,8 +27,8 @@ where
     K: Key,
     F: Fn(&Req) -> K,
 {
-    fn budget(&self, request: &Req) -> Option<RetryBudget> {
-        Some(self.select(request, clock::now()).0)
+    fn budget(&self, request: &Req, now: &mut Now) -> Option<RetryBudget> {
+        Some(self.select(request, now.get()).0)
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::task::coop::unconstrained;
 use super::policy::RetryPolicy;
 use super::run::Run;
 use super::verdict::Verdict;
+use crate::clock::Now;
 use crate::outcome::Classify;
 
 /// Runs `operation` until it succeeds or the policy says stop, and returns its last result.
@@ -49,10 +50,10 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut run = Run::start(policy, None);
+    let mut run = Run::start(&policy.rules, None, &mut Now::unread());
     loop {
         let result = operation().await;
-        match run.ended(policy.classify(result.as_ref())) {
+        match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 wait(pause).await;
@@ -61,7 +62,7 @@ where
             Verdict::Retry(retry) => {
                 drop(result);
                 wait(retry.delay()).await;
-                retry.sent(&mut run.attempts);
+                retry.begin(&mut run.progress);
             }
         }
     }
@@ -87,10 +88,10 @@ where
 {
     #[expect(clippy::disallowed_methods, reason = "blocking is what this function is for")]
     let sleep = std::thread::sleep;
-    let mut run = Run::start(policy, None);
+    let mut run = Run::start(&policy.rules, None, &mut Now::unread());
     loop {
         let result = operation();
-        match run.ended(policy.classify(result.as_ref())) {
+        match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 sleep(pause);
@@ -99,7 +100,7 @@ where
             Verdict::Retry(retry) => {
                 drop(result);
                 sleep(retry.delay());
-                retry.sent(&mut run.attempts);
+                retry.begin(&mut run.progress);
             }
         }
     }

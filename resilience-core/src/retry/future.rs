@@ -1,15 +1,17 @@
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::budget::RetryBudget;
-use super::policy::RetryPolicy;
+use super::policy::{RetryPolicy, Rules};
 use super::replay::Replay;
 use super::run::Run;
 use super::verdict::{GrantedRetry, Verdict};
+use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
 use crate::timer::Alarm;
@@ -21,6 +23,7 @@ pin_project! {
     where
         S: Service<Req>,
     {
+        rules: Arc<Rules>,
         run: Run,
         classifier: C,
         replay: R,
@@ -63,15 +66,17 @@ where
         own_budget: Option<RetryBudget>,
         replay: R,
         request: Req,
+        now: &mut Now,
     ) -> Self
     where
         C: Clone,
     {
-        let run = Run::start(policy, own_budget);
-        let copy = if run.attempts.any_left() { replay.copy(&request) } else { None };
+        let rules = policy.rules.clone();
+        let run = Run::start(&rules, own_budget, now);
+        let copy = if run.progress.any_left(&rules) { replay.copy(&request) } else { None };
         let classifier = policy.classifier.clone();
         let state = State::Readying { request, retry: None };
-        ResponseFuture { run, classifier, replay, service, copy, state }
+        ResponseFuture { rules, run, classifier, replay, service, copy, state }
     }
 }
 
@@ -96,8 +101,8 @@ where
                         return Poll::Pending;
                     };
                     if let Some(retry) = retry {
-                        retry.sent(&mut this.run.attempts);
-                        if this.run.attempts.any_left() {
+                        retry.begin(&mut this.run.progress);
+                        if this.run.progress.any_left(this.rules) {
                             *this.copy = this.replay.copy(&request);
                         }
                     }
@@ -131,11 +136,12 @@ where
                 StateProj::Done => return Poll::Pending,
             };
 
-            let outcome = outcome(this.classifier, &result);
+            let outcome = outcome(this.classifier, result.as_ref());
+            let now = &mut Now::unread();
             let verdict = if this.copy.is_some() {
-                this.run.ended(outcome)
+                this.run.ended(this.rules, outcome, now)
             } else {
-                this.run.ended_without_copy(outcome)
+                this.run.ended_without_copy(this.rules, outcome, now)
             };
             match verdict {
                 Verdict::Retry(retry) => {
@@ -162,13 +168,14 @@ where
 }
 
 /// What a rejection from below means is not the classifier's to say.
-fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
+#[inline]
+pub(super) fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
-    result: &Result<T, E>,
+    result: Result<&T, &E>,
 ) -> Outcome {
-    match result.as_ref().err().and_then(CarriesRejection::rejection) {
+    match result.err().and_then(CarriesRejection::rejection) {
         Some(rejection) => rejection.as_outcome(),
-        None => classifier.classify(result.as_ref()),
+        None => classifier.classify(result),
     }
 }
 

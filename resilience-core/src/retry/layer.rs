@@ -14,9 +14,9 @@ use crate::select::PerKey;
 /// Every service made by one layer value, and by its clones, shares the policy's budget.
 #[derive(Debug, Clone)]
 pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
-    policy: RetryPolicy<C>,
-    replay: R,
-    account: A,
+    pub(super) policy: RetryPolicy<C>,
+    pub(super) replay: R,
+    pub(super) account: A,
 }
 
 /// A budget for each key that `F` reads off a request.

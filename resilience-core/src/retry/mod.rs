@@ -57,6 +57,8 @@ mod builder;
 pub mod policy;
 mod verdict;
 
+#[cfg(feature = "tower")]
+mod course;
 #[cfg(feature = "tokio")]
 mod function;
 #[cfg(feature = "tower")]
@@ -65,6 +67,7 @@ mod future;
 mod layer;
 #[cfg(feature = "tower")]
 mod planned;
+mod progress;
 #[cfg(feature = "tower")]
 mod replay;
 #[cfg(feature = "tokio")]
@@ -83,6 +86,8 @@ pub use verdict::{GrantedRetry, StopReason, Verdict};
 
 #[cfg(feature = "tower")]
 pub use account::{Account, PolicyBudget};
+#[cfg(feature = "tower")]
+pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]

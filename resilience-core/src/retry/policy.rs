@@ -70,33 +70,21 @@ impl<C> RetryPolicy<C> {
     #[must_use]
     #[inline]
     pub fn start(&self, now: Instant) -> Attempts {
-        self.begin(Some(now), None)
+        self.begin(now, None)
     }
 
     /// A call begins at `now` whose retries are paid from this budget, and not from the policy's.
     #[must_use]
     pub fn start_paid_from(&self, budget: RetryBudget, now: Instant) -> Attempts {
-        self.begin(Some(now), Some(budget))
+        self.begin(now, Some(budget))
     }
 
-    /// A call begins; the clock is read only if a limit asks for the time.
-    #[cfg(feature = "tokio")]
     #[inline]
-    pub(crate) fn start_lazily(&self, own: Option<RetryBudget>) -> Attempts {
-        let budget = own.as_ref().or(self.rules.budget.as_ref());
-        let timed =
-            self.rules.max_elapsed.is_some() || budget.is_some_and(RetryBudget::counts_calls);
-        self.begin(timed.then(crate::clock::now), own)
-    }
-
-    /// `now` is there if anything asks for it.
-    #[inline]
-    fn begin(&self, now: Option<Instant>, own: Option<RetryBudget>) -> Attempts {
-        let budget = own.as_ref().or(self.rules.budget.as_ref());
-        if let Some((budget, now)) = budget.zip(now) {
+    fn begin(&self, now: Instant, own: Option<RetryBudget>) -> Attempts {
+        if let Some(budget) = own.as_ref().or(self.rules.budget.as_ref()) {
             budget.call_started(now);
         }
-        Attempts::new(&self.rules, now, own)
+        Attempts::new(&self.rules, Some(now), own)
     }
 
     /// How the attempt that ended in `result` ended, by the policy's classifier.

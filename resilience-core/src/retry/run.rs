@@ -1,13 +1,13 @@
-//! One call on a real clock: [`Attempts`] with the time, the deadline and the samples filled in.
+//! One call on a real clock: its [`Progress`] with the time, the deadline and the samples filled in.
 
-use super::attempts::Attempts;
 use super::budget::RetryBudget;
-use super::policy::RetryPolicy;
+use super::policy::Rules;
+use super::progress::Progress;
 use super::seed::Samples;
 #[cfg(feature = "tower")]
 use super::verdict::StopReason;
 use super::verdict::Verdict;
-use crate::clock;
+use crate::clock::Now;
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
 #[cfg(feature = "tower")]
@@ -15,39 +15,50 @@ use crate::outcome::RetryHint;
 
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) attempts: Attempts,
+    pub(super) progress: Progress,
     samples: Option<Samples>,
 }
 
 impl Run {
+    /// A call begins, which deposits. Looks at the clock only if that will be of use.
     #[inline]
-    pub(crate) fn start<C>(policy: &RetryPolicy<C>, own_budget: Option<RetryBudget>) -> Run {
-        Run { attempts: policy.start_lazily(own_budget), samples: None }
+    pub(super) fn start(rules: &Rules, own: Option<RetryBudget>, now: &mut Now) -> Run {
+        let budget = own.as_ref().or(rules.budget.as_ref());
+        let counts = budget.is_some_and(RetryBudget::counts_calls);
+        let started = (counts || rules.max_elapsed.is_some()).then(|| now.get());
+        if let Some((budget, now)) = budget.zip(started) {
+            budget.call_started(now);
+        }
+        Run { progress: Progress::new(started, own), samples: None }
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
     #[inline]
-    pub(crate) fn ended(&mut self, outcome: Outcome) -> Verdict {
+    pub(super) fn ended(&mut self, rules: &Rules, outcome: Outcome, now: &mut Now) -> Verdict {
         if outcome == Outcome::Success {
-            return self.attempts.succeeded();
+            return self.progress.succeeded(rules);
         }
-        let samples =
-            self.samples.get_or_insert_with(|| Samples::new(self.attempts.rules.seed.as_ref()));
-        self.attempts.decide(clock::now(), Deadline::current(), outcome, samples.next())
+        let samples = self.samples.get_or_insert_with(|| Samples::new(rules.seed.as_ref()));
+        self.progress.decide(rules, now.again(), Deadline::current(), outcome, samples.next())
     }
 
     /// The same for a request that there is no copy of, and that only the lack of one keeps from being
     /// tried again.
     #[cfg(feature = "tower")]
-    pub(crate) fn ended_without_copy(&mut self, outcome: Outcome) -> Verdict {
+    pub(super) fn ended_without_copy(
+        &mut self,
+        rules: &Rules,
+        outcome: Outcome,
+        now: &mut Now,
+    ) -> Verdict {
         let reason = match outcome {
-            _ if !self.attempts.any_left() || outcome.hint() == RetryHint::Never => None,
+            _ if !self.progress.any_left(rules) || outcome.hint() == RetryHint::Never => None,
             Outcome::NotReady(_) => Some(StopReason::NotReady),
             _ => outcome.failure().map(|_| StopReason::NotReplayable),
         };
         match reason {
-            Some(reason) => self.attempts.give_up(outcome, reason),
-            None => self.ended(outcome),
+            Some(reason) => self.progress.give_up(rules, outcome, reason),
+            None => self.ended(rules, outcome, now),
         }
     }
 }

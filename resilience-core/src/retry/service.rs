@@ -6,6 +6,7 @@ use super::account::{Account, PolicyBudget};
 use super::future::ResponseFuture;
 use super::policy::RetryPolicy;
 use super::replay::{CloneRequest, Replay};
+use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::outcome::{Classify, Standard};
@@ -52,8 +53,9 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let own_budget = self.account.budget(&request);
+        let now = &mut Now::unread();
+        let own_budget = self.account.budget(&request, now);
         let replay = self.replay.clone();
-        ResponseFuture::new(self.inner.clone(), &self.policy, own_budget, replay, request)
+        ResponseFuture::new(self.inner.clone(), &self.policy, own_budget, replay, request, now)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::attempts::Attempts;
 use super::budget::Withdrawal;
+use super::progress::Progress;
 
 /// What to do with the result of an attempt.
 #[derive(Debug)]
@@ -57,7 +58,11 @@ impl GrantedRetry {
 
     /// The wait is over and the attempt begins.
     pub fn sent(self, attempts: &mut Attempts) {
-        attempts.next(self.withdrawal.map(Withdrawal::sent));
+        self.begin(&mut attempts.progress);
+    }
+
+    pub(super) fn begin(self, progress: &mut Progress) {
+        progress.next(self.withdrawal.map(Withdrawal::sent));
     }
 }
 

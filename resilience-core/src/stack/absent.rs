@@ -1,24 +1,56 @@
-use tower_layer::Layer;
+use std::time::Duration;
 
+use super::gate::{Again, Gate, Next, TimeLimit};
 use super::part::{Assembly, Slot};
+use crate::clock::Now;
 use crate::config::InvalidConfig;
+use crate::rejection::{Rejection, RejectionKind};
 
-/// A part that a stack does not have. Applied to a service, it is that service.
+/// A part that a stack does not have: every call passes, once, in any time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Absent;
-
-impl<S> Layer<S> for Absent {
-    type Service = S;
-
-    fn layer(&self, inner: S) -> S {
-        inner
-    }
-}
 
 impl<K> Slot<K> for Absent {
     type Layer = Absent;
 
     fn fill(self, _: &mut Assembly<'_, K>) -> Result<Absent, InvalidConfig> {
         Ok(Absent)
+    }
+}
+
+impl<Req, T, E> Gate<Req, T, E> for Absent {
+    type Seat = ();
+
+    #[inline]
+    fn seat(&self, _: &Req, _: &mut Now) {}
+}
+
+impl<Req, T, E> Again<Req, T, E> for Absent {
+    type Course = ();
+
+    #[inline]
+    fn start(&self, _: &Req, _: &mut Now) -> ((), Option<Req>) {
+        ((), None)
+    }
+
+    #[inline]
+    fn sent(&self, (): &mut (), _: &Req) -> Option<Req> {
+        None
+    }
+
+    #[inline]
+    fn ended(&self, (): &mut (), _: Result<&T, &E>, _: bool, _: &mut Now) -> Next {
+        Next::Done
+    }
+}
+
+impl TimeLimit for Absent {
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        None
+    }
+
+    fn refuse(&self, kind: RejectionKind) -> Rejection {
+        Rejection::new(kind, "stack")
     }
 }

@@ -1,6 +1,7 @@
 //! A stack in the making.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::absent::Absent;
@@ -247,7 +248,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
             attempt_timeout: t.fill(assembly)?,
         };
         let plan = handles.shape().plan(handles.heap_bytes())?;
-        Ok(Stack { layers, handles, plan })
+        Ok(Stack { layers: Arc::new(layers), handles, plan })
     }
 }
 

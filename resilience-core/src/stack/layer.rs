@@ -1,10 +1,15 @@
+use std::sync::Arc;
+
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::absent::Absent;
 use super::builder::{StackBuilder, StandardBuilder};
+use super::future::ResponseFuture;
+use super::gate::Parts;
 use super::handles::{Handles, StackSnapshot};
 use super::plan::Plan;
+use super::service::StackService;
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
 use crate::name::Name;
@@ -19,38 +24,21 @@ use crate::retry::{RetryBudget, RetryPolicy};
 /// the circuit breaker and the attempt timeout; [`Absent`] costs nothing.
 #[derive(Debug, Clone)]
 pub struct Stack<D = Absent, B = Absent, R = Absent, L = Absent, C = Absent, T = Absent> {
-    pub(super) layers: Layers<D, B, R, L, C, T>,
+    pub(super) layers: Arc<Layers<D, B, R, L, C, T>>,
     pub(super) handles: Handles,
     pub(super) plan: Plan,
 }
 
-/// The layers, outermost first. What order they stand in is said here and nowhere else.
+/// The parts of a stack, outermost first. What order they stand in is said in
+/// [`ResponseFuture`](super::ResponseFuture).
 #[derive(Debug, Clone)]
-pub(crate) struct Layers<D, B, R, L, C, T> {
+pub struct Layers<D, B, R, L, C, T> {
     pub(crate) deadline: D,
     pub(crate) bulkhead: B,
     pub(crate) retry: R,
     pub(crate) rate_limit: L,
     pub(crate) circuit_breaker: C,
     pub(crate) attempt_timeout: T,
-}
-
-impl<S, D, B, R, L, C, T> Layer<S> for Layers<D, B, R, L, C, T>
-where
-    T: Layer<S>,
-    C: Layer<T::Service>,
-    L: Layer<C::Service>,
-    R: Layer<L::Service>,
-    B: Layer<R::Service>,
-    D: Layer<B::Service>,
-{
-    type Service = D::Service;
-
-    fn layer(&self, inner: S) -> D::Service {
-        let attempt = self.attempt_timeout.layer(inner);
-        let admitted = self.rate_limit.layer(self.circuit_breaker.layer(attempt));
-        self.deadline.layer(self.bulkhead.layer(self.retry.layer(admitted)))
-    }
 }
 
 impl Stack {
@@ -71,16 +59,19 @@ impl Stack {
 
 impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     /// What it will do at worst.
+    #[must_use] 
     pub const fn plan(&self) -> &Plan {
         &self.plan
     }
 
     /// The bulkhead. Where there is one for each key, that which the others are made from.
+    #[must_use] 
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
     }
 
     /// The retry policy.
+    #[must_use] 
     pub const fn retry(&self) -> Option<&RetryPolicy> {
         self.handles.retry.as_ref()
     }
@@ -91,27 +82,32 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 
     /// The rate limiter. Where there is one for each key, that which the others are made from.
+    #[must_use] 
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.rate_limiter.as_ref()
     }
 
     /// The circuit breaker. Where there is one for each key, that which the others are made from.
+    #[must_use] 
     pub const fn breaker(&self) -> Option<&CircuitBreaker> {
         self.handles.breaker.as_ref()
     }
 
     /// The layer that the bulkhead stands in; its store, where there is one for each key.
-    pub const fn bulkhead_layer(&self) -> &B {
+    #[must_use] 
+    pub fn bulkhead_layer(&self) -> &B {
         &self.layers.bulkhead
     }
 
     /// The layer that the rate limit stands in; its store, where there is one for each key.
-    pub const fn rate_limit_layer(&self) -> &L {
+    #[must_use] 
+    pub fn rate_limit_layer(&self) -> &L {
         &self.layers.rate_limit
     }
 
     /// The layer that the breaker stands in; its store, where there is one for each key.
-    pub const fn circuit_breaker_layer(&self) -> &C {
+    #[must_use] 
+    pub fn circuit_breaker_layer(&self) -> &C {
         &self.layers.circuit_breaker
     }
 
@@ -122,27 +118,20 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 
     /// Bytes that one call of `S` takes under this stack, its own future and request included.
+    #[must_use] 
     pub const fn bytes_per_call<S, Req>(&self) -> usize
     where
-        Self: Layer<S>,
-        <Self as Layer<S>>::Service: Service<Req>,
+        S: Service<Req>,
+        Layers<D, B, R, L, C, T>: Parts<Req, S::Response, S::Error>,
     {
-        size_of::<<<Self as Layer<S>>::Service as Service<Req>>::Future>()
+        size_of::<ResponseFuture<S, Layers<D, B, R, L, C, T>, Req>>()
     }
 }
 
-impl<S, D, B, R, L, C, T> Layer<S> for Stack<D, B, R, L, C, T>
-where
-    T: Layer<S>,
-    C: Layer<T::Service>,
-    L: Layer<C::Service>,
-    R: Layer<L::Service>,
-    B: Layer<R::Service>,
-    D: Layer<B::Service>,
-{
-    type Service = D::Service;
+impl<S, D, B, R, L, C, T> Layer<S> for Stack<D, B, R, L, C, T> {
+    type Service = StackService<S, Layers<D, B, R, L, C, T>>;
 
-    fn layer(&self, inner: S) -> D::Service {
-        self.layers.layer(inner)
+    fn layer(&self, inner: S) -> Self::Service {
+        StackService::new(inner, self.layers.clone())
     }
 }

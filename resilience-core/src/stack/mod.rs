@@ -16,7 +16,11 @@
 //! | your service | |
 //!
 //! Parts are set by name, so no other order can be written. One classifier serves all of them. A part
-//! that is [`Absent`] is not there at all: no branch, no byte.
+//! that is [`Absent`] costs nothing.
+//!
+//! All of it is one service and one future ([`StackService`]): a call takes one handle on the parts, one
+//! copy of the service, and one look at the clock a poll. It is always ready, waits in its own future, and
+//! spends a token, or the price of a retry, when the service takes the request.
 //!
 //! ```
 //! use resilience_core::stack::Stack;
@@ -61,25 +65,30 @@
 mod absent;
 mod builder;
 mod checks;
+mod future;
+mod gate;
 mod handles;
 mod layer;
 #[cfg(feature = "profiles")]
 mod optional;
 mod part;
 mod plan;
+mod service;
 mod warnings;
+mod watch;
 
 pub use absent::Absent;
 pub use builder::{StackBuilder, StandardBuilder};
+pub use future::ResponseFuture;
+pub use gate::{Again, Gate, Next, Parts, TimeLimit};
 pub use handles::StackSnapshot;
-pub use layer::Stack;
+pub use layer::{Layers, Stack};
 pub use part::{Assembly, Given, Part, Retrying, Separate, Shared, Slot};
 pub use plan::Plan;
+pub use service::StackService;
 pub use warnings::Warning;
 
 #[cfg(feature = "profiles")]
 pub(crate) use handles::Handles;
 #[cfg(feature = "profiles")]
-pub(crate) use layer::Layers;
-#[cfg(feature = "profiles")]
-pub use optional::{Maybe, MaybeFuture, Optional};
+pub use optional::Optional;

@@ -1,96 +1,90 @@
-//! A layer that is there or not, which is known only at run time.
+//! A part that is there or not, which is known only at run time.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use pin_project_lite::pin_project;
-use tower_layer::Layer;
-use tower_service::Service;
+use super::absent::Absent;
+use super::gate::{Gate, TimeLimit};
+use crate::clock::Now;
+use crate::rejection::{Rejection, RejectionKind};
 
-/// A layer, or none. The type is the same, so that a file can decide.
-///
-/// What it makes is as large as the larger of both, and costs one branch a call.
+/// A part, or none. The type is the same, so that a file can decide; it costs a branch a call.
 #[derive(Debug, Clone)]
-pub struct Optional<L>(Option<L>);
+pub struct Optional<P>(Option<P>);
 
-impl<L> Optional<L> {
-    /// This layer, if there is one.
-    pub const fn new(layer: Option<L>) -> Optional<L> {
-        Optional(layer)
+impl<P> Optional<P> {
+    /// This part, if there is one.
+    pub const fn new(part: Option<P>) -> Optional<P> {
+        Optional(part)
     }
 }
 
-impl<S, L: Layer<S>> Layer<S> for Optional<L> {
-    type Service = Maybe<L::Service, S>;
+impl<P: Gate<Req, T, E>, Req, T, E> Gate<Req, T, E> for Optional<P> {
+    type Seat = Option<P::Seat>;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        match &self.0 {
-            Some(layer) => Maybe::With(layer.layer(inner)),
-            None => Maybe::Without(inner),
+    #[inline]
+    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat {
+        self.0.as_ref().map(|part| part.seat(request, now))
+    }
+
+    #[inline]
+    fn poll(
+        &self,
+        seat: &mut Self::Seat,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        match (&self.0, seat) {
+            (Some(part), Some(seat)) => part.poll(seat, now, cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    #[inline]
+    fn check(&self, seat: &Self::Seat, now: &mut Now) -> Result<(), Rejection> {
+        match (&self.0, seat) {
+            (Some(part), Some(seat)) => part.check(seat, now),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
+        match (&self.0, seat) {
+            (Some(part), Some(seat)) => part.admit(seat, now),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn sent(&self, seat: &mut Self::Seat) {
+        if let (Some(part), Some(seat)) = (&self.0, seat) {
+            part.sent(seat);
+        }
+    }
+
+    #[inline]
+    fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, now: &mut Now) {
+        if let (Some(part), Some(seat)) = (&self.0, seat) {
+            part.settle(seat, result, now);
+        }
+    }
+
+    #[inline]
+    fn leave(&self, seat: &mut Self::Seat) {
+        if let (Some(part), Some(seat)) = (&self.0, seat) {
+            part.leave(seat);
         }
     }
 }
 
-/// A service with a layer around it, or without.
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_enums, reason = "with or without: there is no third")]
-pub enum Maybe<A, B> {
-    /// The layer is there.
-    With(A),
-    /// It is not.
-    Without(B),
-}
-
-impl<A, B, Req> Service<Req> for Maybe<A, B>
-where
-    A: Service<Req>,
-    B: Service<Req, Response = A::Response, Error = A::Error>,
-{
-    type Response = A::Response;
-    type Error = A::Error;
-    type Future = MaybeFuture<A::Future, B::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), A::Error>> {
-        match self {
-            Maybe::With(service) => service.poll_ready(cx),
-            Maybe::Without(service) => service.poll_ready(cx),
-        }
+impl<P: TimeLimit> TimeLimit for Optional<P> {
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        self.0.as_ref().and_then(P::limit)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
-        let call = match self {
-            Maybe::With(service) => Call::With { future: service.call(request) },
-            Maybe::Without(service) => Call::Without { future: service.call(request) },
-        };
-        MaybeFuture { call }
-    }
-}
-
-pin_project! {
-    /// A call of a [`Maybe`].
-    #[derive(Debug)]
-    pub struct MaybeFuture<A, B> {
-        #[pin]
-        call: Call<A, B>,
-    }
-}
-
-pin_project! {
-    #[derive(Debug)]
-    #[project = CallProj]
-    enum Call<A, B> {
-        With { #[pin] future: A },
-        Without { #[pin] future: B },
-    }
-}
-
-impl<A: Future, B: Future<Output = A::Output>> Future for MaybeFuture<A, B> {
-    type Output = A::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Output> {
-        match self.project().call.project() {
-            CallProj::With { future } => future.poll(cx),
-            CallProj::Without { future } => future.poll(cx),
-        }
+    fn refuse(&self, kind: RejectionKind) -> Rejection {
+        self.0.as_ref().map_or_else(|| Absent.refuse(kind), |part| part.refuse(kind))
     }
 }

@@ -17,7 +17,8 @@ use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::name::Name;
 use crate::observe::Listen;
-use crate::rejection::RejectionKind;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::stack::TimeLimit;
 
 /// Limits how long an attempt may take, counted from the first poll of its future. See the
 /// [module](super).
@@ -53,6 +54,17 @@ impl TimeoutLayer {
     pub fn listen(mut self, listener: impl Listen) -> TimeoutLayer {
         self.settings.listen(listener);
         self
+    }
+}
+
+impl TimeLimit for TimeoutLayer {
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        Some(self.settings.limit)
+    }
+
+    fn refuse(&self, kind: RejectionKind) -> Rejection {
+        self.settings.reject(kind)
     }
 }
 

@@ -17,7 +17,8 @@ use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::name::Name;
 use crate::observe::Listen;
-use crate::rejection::RejectionKind;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::stack::TimeLimit;
 
 /// Gives each call a [`Deadline`], that of the surrounding call if it comes sooner. See the
 /// [module](super).
@@ -53,6 +54,17 @@ impl DeadlineLayer {
     pub fn listen(mut self, listener: impl Listen) -> DeadlineLayer {
         self.settings.listen(listener);
         self
+    }
+}
+
+impl TimeLimit for DeadlineLayer {
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        Some(self.settings.limit)
+    }
+
+    fn refuse(&self, kind: RejectionKind) -> Rejection {
+        self.settings.reject(kind)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resilience_core::profiles::{Profiles, ProfilesErrorKind};
-use tower::{BoxError, ServiceBuilder, service_fn};
+use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -89,4 +89,15 @@ async fn two_layers_of_one_name_share_the_state() {
     second.oneshot(2).await.unwrap();
     assert_eq!(one.snapshot().rate_limiter.unwrap().available, 1);
     assert_eq!(profiles.profile("slack").unwrap().snapshot().rate_limiter.unwrap().admitted, 2);
+}
+
+/// A type for each part used to make the compiler ask the same question millions of times.
+#[tokio::test(start_paused = true)]
+async fn a_box_above_a_profile_compiles() {
+    let profile = Profiles::standard().unwrap().profile("scraper.odds").unwrap();
+    let service = ServiceBuilder::new()
+        .boxed_clone_sync()
+        .layer(profile.layer())
+        .service(service_fn(async |n: u64| Ok::<_, BoxError>(n)));
+    assert_eq!(service.oneshot(7).await.unwrap(), 7);
 }

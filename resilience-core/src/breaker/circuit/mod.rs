@@ -239,4 +239,10 @@ impl Admission {
     pub(super) fn of(generation: u64, started: Option<Instant>) -> Admission {
         Admission { generation, started: started.map_or(Tick::NEVER, Tick::of) }
     }
+
+    /// Whether it will be asked how long it took.
+    #[cfg(feature = "tokio")]
+    pub(super) fn is_timed(&self) -> bool {
+        self.started != Tick::NEVER
+    }
 }

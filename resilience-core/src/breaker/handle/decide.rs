@@ -8,7 +8,7 @@ use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::Whose;
 use crate::breaker::state::{Change, Changes};
 use crate::breaker::tick::Tick;
-use crate::clock;
+use crate::clock::{self, Now};
 use crate::error::CarriesRejection;
 use crate::name::Name;
 use crate::observe::Event;
@@ -19,17 +19,20 @@ impl CircuitBreaker {
     /// Refuses what would be refused for certain.
     #[cfg(feature = "tower")]
     #[inline]
-    pub(in crate::breaker) fn check(&self, whose: &impl Whose) -> Result<(), Rejection> {
+    pub(in crate::breaker) fn check(
+        &self,
+        whose: &impl Whose,
+        now: &mut Now,
+    ) -> Result<(), Rejection> {
         if self.0.cell.passes_all() {
             return Ok(());
         }
-        self.check_closely(whose)
+        self.check_closely(whose, now.get())
     }
 
     #[cfg(feature = "tower")]
     #[cold]
-    fn check_closely(&self, whose: &impl Whose) -> Result<(), Rejection> {
-        let now = clock::now();
+    fn check_closely(&self, whose: &impl Whose, now: Instant) -> Result<(), Rejection> {
         let (changes, refusal) = self.locked(|config, circuit| {
             let changes = circuit.advance(config, now, sample);
             let refusal = circuit.refusal(config, now).filter(|_| !config.observe_only);
@@ -47,16 +50,20 @@ impl CircuitBreaker {
     pub(in crate::breaker) fn admit(
         &self,
         whose: &impl Whose,
+        now: &mut Now,
     ) -> Result<Option<Admission>, Rejection> {
-        match self.0.cell.glance(clock::now) {
+        match self.0.cell.glance(|| now.get()) {
             Some(admission) => Ok(Some(admission)),
-            None => self.admit_closely(whose),
+            None => self.admit_closely(whose, now.get()),
         }
     }
 
     #[cold]
-    fn admit_closely(&self, whose: &impl Whose) -> Result<Option<Admission>, Rejection> {
-        let now = clock::now();
+    fn admit_closely(
+        &self,
+        whose: &impl Whose,
+        now: Instant,
+    ) -> Result<Option<Admission>, Rejection> {
         let (changes, admitted, observe_only) = self.locked(|config, circuit| {
             let changes = circuit.advance(config, now, sample);
             (changes, circuit.admit(config, now, sample), config.observe_only)
@@ -73,14 +80,18 @@ impl CircuitBreaker {
         }
     }
 
+    /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
+    /// of a success how long it took, if it may count as slow.
     #[inline]
     pub(in crate::breaker) fn record(
         &self,
         admission: Admission,
         outcome: Outcome,
         whose: &impl Whose,
+        now: &mut Now,
     ) {
-        let now = Tick::of(clock::now());
+        let exact = admission.is_timed() || outcome != Outcome::Success;
+        let now = Tick::of(if exact { now.again() } else { now.get() });
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
@@ -171,10 +182,10 @@ impl CircuitBreaker {
 /// nothing is known; it might as well have left.
 pub(in crate::breaker) fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
-    result: &Result<T, E>,
+    result: Result<&T, &E>,
 ) -> Outcome {
-    match result.as_ref().err().and_then(CarriesRejection::rejection) {
-        None => classifier.classify(result.as_ref()),
+    match result.err().and_then(CarriesRejection::rejection) {
+        None => classifier.classify(result),
         Some(rejection) => match rejection.kind() {
             RejectionKind::TimedOut => Outcome::TimedOut,
             RejectionKind::DeadlineExceeded => Outcome::Abandoned,

@@ -142,7 +142,7 @@ impl CircuitBreaker {
     {
         let admitted = self.try_admit()?;
         let result = future.await;
-        admitted.outcome(outcome(&classifier, &result));
+        admitted.outcome(outcome(&classifier, result.as_ref()));
         result
     }
 

@@ -1,0 +1,192 @@
+//! How far a call has come, beside the rules that it goes by: who keeps the rules anyway need not keep
+//! them twice.
+
+use std::time::{Duration, Instant};
+
+use super::backoff::Step;
+use super::budget::{Receipt, RetryBudget};
+use super::policy::Rules;
+use super::verdict::{GrantedRetry, StopReason, Verdict};
+use crate::clock::MAX_WAIT;
+use crate::deadline::Deadline;
+use crate::observe::Event;
+use crate::outcome::{Outcome, RetryHint};
+
+/// What one call has done so far.
+#[derive(Debug)]
+pub(super) struct Progress {
+    started: Option<Instant>,
+    made: u32,
+    step: Step,
+    /// An account of this call's key, in place of the policy's.
+    own_budget: Option<RetryBudget>,
+    /// What the latest retry has cost, until it is known how it ended.
+    receipt: Option<Receipt>,
+}
+
+impl Progress {
+    /// Told when it started only if that will be asked.
+    #[inline]
+    pub(super) fn new(started: Option<Instant>, own_budget: Option<RetryBudget>) -> Progress {
+        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None }
+    }
+
+    /// Where retries are paid from.
+    #[inline]
+    fn budget<'a>(&'a self, rules: &'a Rules) -> Option<&'a RetryBudget> {
+        self.own_budget.as_ref().or(rules.budget.as_ref())
+    }
+
+    /// Another attempt begins, at this cost.
+    pub(super) fn next(&mut self, receipt: Option<Receipt>) {
+        self.made = self.made.saturating_add(1);
+        self.receipt = receipt;
+    }
+
+    pub(super) const fn made(&self) -> u32 {
+        self.made
+    }
+
+    #[inline]
+    pub(super) const fn any_left(&self, rules: &Rules) -> bool {
+        self.made < rules.max_attempts
+    }
+
+    #[inline]
+    pub(super) fn succeeded(&mut self, rules: &Rules) -> Verdict {
+        self.settle(rules, Outcome::Success);
+        if self.made > 1 {
+            self.report(rules, Outcome::Success, &Verdict::Done);
+        }
+        Verdict::Done
+    }
+
+    pub(super) fn give_up(
+        &mut self,
+        rules: &Rules,
+        outcome: Outcome,
+        reason: StopReason,
+    ) -> Verdict {
+        self.settle(rules, outcome);
+        let verdict = Verdict::stop(reason);
+        self.report(rules, outcome, &verdict);
+        verdict
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        rules: &Rules,
+        now: Instant,
+        deadline: Option<Deadline>,
+        outcome: Outcome,
+        u: f64,
+    ) -> Verdict {
+        if outcome == Outcome::Success {
+            return self.succeeded(rules);
+        }
+        self.settle(rules, outcome);
+        let verdict = self.judge(rules, (now, deadline), outcome, u);
+        self.report(rules, outcome, &verdict);
+        verdict
+    }
+
+    fn judge(
+        &mut self,
+        rules: &Rules,
+        (now, deadline): (Instant, Option<Deadline>),
+        outcome: Outcome,
+        u: f64,
+    ) -> Verdict {
+        let hint = outcome.hint();
+        let class = outcome.failure();
+        match outcome {
+            Outcome::NotReady(RetryHint::After(_)) if rules.wait_when_not_ready => {}
+            Outcome::NotReady(_) => return Verdict::stop(StopReason::NotReady),
+            _ if class.is_none() => return Verdict::stop(StopReason::NotRetryable),
+            _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ToldNotTo),
+            _ => {}
+        }
+        if !self.any_left(rules) {
+            return Verdict::stop(StopReason::AttemptsExhausted);
+        }
+        let delay = self.next_delay(rules, outcome, u);
+        if let Some(reason) = self.out_of_time(rules, (now, deadline), delay) {
+            return Verdict::stop(reason);
+        }
+        // Waiting until something is ready repeats nothing, so it costs nothing.
+        let Some((class, budget)) = class.zip(self.budget(rules)) else {
+            return Verdict::Retry(GrantedRetry { delay, withdrawal: None });
+        };
+        match budget.withdraw(now, class) {
+            Ok(withdrawal) => Verdict::Retry(GrantedRetry { delay, withdrawal: Some(withdrawal) }),
+            Err(_) if rules.pace_refusals => {
+                Verdict::Stop { reason: StopReason::BudgetExhausted, pause: delay }
+            }
+            Err(_) => Verdict::stop(StopReason::BudgetExhausted),
+        }
+    }
+
+    /// Tells the budget how the attempt under way ended.
+    #[inline]
+    fn settle(&mut self, rules: &Rules, outcome: Outcome) {
+        let receipt = self.receipt.take();
+        let Some(budget) = self.budget(rules) else { return };
+        match (outcome, outcome.failure()) {
+            (_, Some(class)) => budget.failed(class),
+            // A permanent error is an answer: the other side is up.
+            (Outcome::Success | Outcome::Permanent, None) => match receipt {
+                Some(receipt) => receipt.succeeded(budget),
+                None => budget.succeeded(),
+            },
+            _ => {}
+        }
+    }
+
+    fn next_delay(&mut self, rules: &Rules, outcome: Outcome, u: f64) -> Duration {
+        let backoff = match outcome {
+            Outcome::Throttled(_) => &rules.throttled_backoff,
+            _ => &rules.backoff,
+        };
+        match outcome.hint() {
+            RetryHint::After(hint) => backoff.delay_after(&mut self.step, hint, u),
+            _ => backoff.delay(&mut self.step, u),
+        }
+    }
+
+    /// Why there is no time to wait for `delay` and to attempt again, if there is none.
+    fn out_of_time(
+        &self,
+        rules: &Rules,
+        (now, deadline): (Instant, Option<Deadline>),
+        delay: Duration,
+    ) -> Option<StopReason> {
+        let needed = delay.saturating_add(rules.attempt_time);
+        if let Some(remaining) = deadline.map(|deadline| deadline.remaining(now))
+            // At the deadline itself it is too late.
+            && needed >= remaining
+        {
+            return Some(StopReason::DeadlineTooNear { needed, remaining });
+        }
+        // Without a limit of its own a call may still not be sent to sleep for ever by a hint.
+        let allowed = rules.max_elapsed.unwrap_or(MAX_WAIT);
+        let elapsed = self.started.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        // Not by what remains: once the time is over, even a wait of nothing is too long.
+        (elapsed.saturating_add(needed) > allowed).then(|| {
+            let remaining = allowed.saturating_sub(elapsed);
+            StopReason::OutOfTime { needed, remaining }
+        })
+    }
+
+    fn report(&self, rules: &Rules, outcome: Outcome, verdict: &Verdict) {
+        let (layer, attempts) = (rules.name.as_str(), self.made);
+        rules.listener.tell(|| match verdict {
+            Verdict::Retry(retry) => {
+                Event::RetryScheduled { layer, attempts, outcome, delay: retry.delay }
+            }
+            Verdict::Stop { reason, .. } => {
+                Event::RetryStopped { layer, attempts, outcome, reason: *reason }
+            }
+            Verdict::Done => Event::RetrySucceeded { layer, attempts },
+        });
+    }
+}

@@ -1,0 +1,411 @@
+//! A call through all the parts.
+//!
+//! One state machine and not six: what is known to be in time, what is held and what it was sent for is
+//! known in one place. A token, and the price of a retry, are spent when the service below takes the
+//! request, and not before.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::gate::{Again, Gate, Next, Parts, TimeLimit};
+use super::watch::Watch;
+use crate::clock::{Now, later};
+use crate::deadline::Deadline;
+use crate::error::CarriesRejection;
+use crate::rejection::RejectionKind;
+
+type Bulkhead<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::Bulkhead;
+type Retry<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::Retry;
+type RateLimit<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::RateLimit;
+type Breaker<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::CircuitBreaker;
+
+type Response<S, Req> = <S as Service<Req>>::Response;
+type Error<S, Req> = <S as Service<Req>>::Error;
+type Answer<S, Req> = Result<Response<S, Req>, Error<S, Req>>;
+type Seat<G, S, Req> = <G as Gate<Req, Response<S, Req>, Error<S, Req>>>::Seat;
+type Course<R, S, Req> = <R as Again<Req, Response<S, Req>, Error<S, Req>>>::Course;
+
+/// Entering -> (Pacing -> Readying -> Calling -> Waiting)* -> Pausing? -> Done
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody waits for it any more.
+    TooLate,
+    /// Not let in yet.
+    Entering,
+    /// An attempt, not due yet.
+    Pacing,
+    /// It is due; the service below is not ready yet.
+    Readying,
+    /// The service below has the request.
+    Calling,
+    /// Before another attempt.
+    Waiting,
+    /// There is no other, and the caller is kept for a moment.
+    Pausing,
+    /// Nothing is held.
+    Done,
+}
+
+pin_project! {
+    /// A call of a [`StackService`](super::StackService). Dropping it cancels the attempt or the wait,
+    /// leaves every queue, and gives back what was not used.
+    pub struct ResponseFuture<S, P, Req>
+    where
+        S: Service<Req>,
+        P: Parts<Req, S::Response, S::Error>,
+    {
+        #[pin]
+        attempt: Option<S::Future>,
+        held: Held<S, P, Req>,
+        #[pin]
+        watch: Watch,
+    }
+
+    impl<S, P, Req> PinnedDrop for ResponseFuture<S, P, Req>
+    where
+        S: Service<Req>,
+        P: Parts<Req, S::Response, S::Error>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // First: what the parts admitted is over before it is given back.
+            this.attempt.set(None);
+            this.held.leave();
+        }
+    }
+}
+
+/// What a call has, all but what is pinned.
+struct Held<S, P, Req>
+where
+    S: Service<Req>,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    parts: Arc<P>,
+    stage: Stage,
+    /// When the stage is over, if it is limited in time.
+    due: Option<Instant>,
+    deadline: Option<Deadline>,
+    permit: Option<Seat<Bulkhead<S, P, Req>, S, Req>>,
+    course: Option<Course<Retry<S, P, Req>, S, Req>>,
+    token: Option<Seat<RateLimit<S, P, Req>, S, Req>>,
+    circuit: Option<Seat<Breaker<S, P, Req>, S, Req>>,
+    /// The handle of the attempt under way. Replaced by a fresh one before each wait (R4).
+    service: S,
+    /// What the next attempt will send, until it does.
+    request: Option<Req>,
+    copy: Option<Req>,
+    answer: Option<Answer<S, Req>>,
+}
+
+impl<S, P, Req> ResponseFuture<S, P, Req>
+where
+    S: Service<Req>,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    /// `deadline`, and whether it has passed.
+    #[inline]
+    pub(super) fn new(
+        service: S,
+        parts: Arc<P>,
+        deadline: Option<(Deadline, bool)>,
+        request: Req,
+        now: &mut Now,
+    ) -> Self {
+        let too_late = deadline.is_some_and(|(_, passed)| passed);
+        let permit = Some(parts.parts().bulkhead.seat(&request, now));
+        let held = Held {
+            parts,
+            stage: if too_late { Stage::TooLate } else { Stage::Entering },
+            due: None,
+            deadline: deadline.map(|(deadline, _)| deadline),
+            permit,
+            course: None,
+            token: None,
+            circuit: None,
+            service,
+            request: Some(request),
+            copy: None,
+            answer: None,
+        };
+        ResponseFuture { attempt: None, held, watch: Watch::unarmed() }
+    }
+}
+
+impl<S, P, Req> Future for ResponseFuture<S, P, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: CarriesRejection,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let held = this.held;
+        loop {
+            let now = &mut Now::unread();
+            // The answer first: at the deadline, one that is there counts.
+            let answer = under(held.deadline, || held.go_on(this.attempt.as_mut(), now, cx));
+            if answer.is_ready() {
+                return answer;
+            }
+            let Some(then) = held.expiry() else { return Poll::Pending };
+            ready!(this.watch.as_mut().poll(then, cx));
+            this.attempt.set(None);
+            if let Some(answer) = held.expired(then) {
+                return Poll::Ready(answer);
+            }
+        }
+    }
+}
+
+/// Runs `body` with this as the current deadline, if there is one.
+#[inline]
+fn under<R>(deadline: Option<Deadline>, body: impl FnOnce() -> R) -> R {
+    match deadline {
+        Some(deadline) => deadline.or_current().enter(body),
+        None => body(),
+    }
+}
+
+impl<S, P, Req> Held<S, P, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: CarriesRejection,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    /// As far as it goes.
+    #[inline]
+    fn go_on(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer<S, Req>> {
+        loop {
+            let result = match self.stage {
+                Stage::TooLate => return Poll::Ready(self.late()),
+                Stage::Entering => match ready!(self.enter(now, cx)) {
+                    Ok(()) => continue,
+                    Err(refused) => return Poll::Ready(self.end(Err(refused))),
+                },
+                Stage::Pacing => match ready!(self.pace(now, cx)) {
+                    Ok(()) => continue,
+                    Err(refused) => Err(refused),
+                },
+                Stage::Readying => match ready!(self.send(now, cx)) {
+                    Ok(future) => {
+                        attempt.set(Some(future));
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                Stage::Calling => {
+                    let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
+                    let Poll::Ready(result) = future.poll(cx) else {
+                        self.limit(now);
+                        return Poll::Pending;
+                    };
+                    // What it held is free when the answer is, not when this is dropped (T7).
+                    attempt.set(None);
+                    result
+                }
+                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                Stage::Waiting | Stage::Pausing | Stage::Done => return Poll::Pending,
+            };
+            if let Some(answer) = self.ended(result, now) {
+                return Poll::Ready(answer);
+            }
+        }
+    }
+
+    /// Waits to be let in, and begins the first attempt.
+    #[inline]
+    fn enter(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let parts = self.parts.parts();
+        if let Some(seat) = &mut self.permit
+            && let Err(refused) = ready!(parts.bulkhead.poll(seat, now, cx))
+        {
+            return Poll::Ready(Err(refused.into()));
+        }
+        let Some(request) = &self.request else { return Poll::Pending };
+        let (course, copy) = parts.retry.start(request, now);
+        (self.course, self.copy) = (Some(course), copy);
+        self.stage = Stage::Pacing;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until the attempt is due.
+    #[inline]
+    fn pace(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let parts = self.parts.parts();
+        let Some(request) = &self.request else { return Poll::Pending };
+        let seat = self.token.get_or_insert_with(|| parts.rate_limit.seat(request, now));
+        if let Err(refused) = ready!(parts.rate_limit.poll(seat, now, cx)) {
+            return Poll::Ready(Err(refused.into()));
+        }
+        self.circuit = Some(parts.circuit_breaker.seat(request, now));
+        self.stage = Stage::Readying;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until the service below is ready, and sends it the request if the circuit lets it.
+    #[inline]
+    fn send(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
+        let parts = self.parts.parts();
+        let Some(seat) = &mut self.circuit else { return Poll::Pending };
+        // An open circuit does not wait for a service that it will not call …
+        if let Err(refused) = parts.circuit_breaker.check(seat, now) {
+            return Poll::Ready(Err(refused.into()));
+        }
+        let readiness = ready!(self.service.poll_ready(cx));
+        // … and what passes is decided last, when nothing stands between it and the wire.
+        if let Err(refused) = parts.circuit_breaker.admit(seat, now) {
+            return Poll::Ready(Err(refused.into()));
+        }
+        // A service that cannot become ready failed as one that answers so.
+        readiness?;
+        let Some(request) = self.request.take() else { return Poll::Pending };
+        if let Some(seat) = &mut self.token {
+            parts.rate_limit.sent(seat);
+        }
+        if let Some(course) = &mut self.course
+            && let Some(copy) = parts.retry.sent(course, &request)
+        {
+            self.copy = Some(copy);
+        }
+        (self.stage, self.due) = (Stage::Calling, None);
+        Poll::Ready(Ok(self.service.call(request)))
+    }
+
+    /// An attempt that is not ready at once may take so long.
+    fn limit(&mut self, now: &mut Now) {
+        if self.due.is_none() {
+            let limit = self.parts.parts().attempt_timeout.limit();
+            self.due = limit.map(|limit| later(now.get(), limit));
+        }
+    }
+
+    /// The attempt ended so. The answer, if there is no other.
+    #[inline]
+    fn ended(&mut self, result: Answer<S, Req>, now: &mut Now) -> Option<Answer<S, Req>> {
+        let parts = self.parts.parts();
+        if let Some(mut seat) = self.circuit.take() {
+            parts.circuit_breaker.settle(&mut seat, result.as_ref(), now);
+            parts.circuit_breaker.leave(&mut seat);
+        }
+        if let Some(mut seat) = self.token.take() {
+            parts.rate_limit.settle(&mut seat, result.as_ref(), now);
+            parts.rate_limit.leave(&mut seat);
+        }
+        let copied = self.copy.is_some() || self.request.is_some();
+        let next = match &mut self.course {
+            Some(course) => parts.retry.ended(course, result.as_ref(), copied, now),
+            None => Next::Done,
+        };
+        match next {
+            Next::Done => return Some(self.end(result)),
+            Next::Pause(pause) => {
+                self.answer = Some(result);
+                (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
+            }
+            Next::Again(delay) => {
+                // Before the wait: the old handle may hold a place in a queue below (T2).
+                self.service = self.service.clone();
+                // What was refused on the way was never sent, and needs no copy.
+                self.request = self.request.take().or_else(|| self.copy.take());
+                self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
+                self.due = (!delay.is_zero()).then(|| later(now.get(), delay));
+            }
+        }
+        None
+    }
+
+    /// When something is over, if nothing else happens.
+    fn expiry(&self) -> Option<Instant> {
+        let deadline = self.deadline.map(Deadline::instant).filter(|_| self.stage != Stage::Done);
+        match (self.due, deadline) {
+            (Some(due), Some(deadline)) => Some(due.min(deadline)),
+            (due, deadline) => due.or(deadline),
+        }
+    }
+
+    /// It is. The attempt, if there was one, is gone.
+    fn expired(&mut self, then: Instant) -> Option<Answer<S, Req>> {
+        if self.deadline.is_some_and(|deadline| deadline.instant() <= then) {
+            return Some(self.late());
+        }
+        self.due = None;
+        match self.stage {
+            Stage::Waiting => self.stage = Stage::Pacing,
+            Stage::Pausing => {
+                let answer = self.answer.take()?;
+                return Some(self.end(answer));
+            }
+            _ => {
+                let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
+                let now = &mut Now::unread();
+                return under(self.deadline, || self.ended(Err(refusal.into()), now));
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn late(&mut self) -> Answer<S, Req> {
+        self.leave();
+        Err(self.parts.parts().deadline.refuse(RejectionKind::DeadlineExceeded).into())
+    }
+
+    #[inline]
+    fn end(&mut self, answer: Answer<S, Req>) -> Answer<S, Req> {
+        self.leave();
+        answer
+    }
+}
+
+impl<S, P, Req> Held<S, P, Req>
+where
+    S: Service<Req>,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    /// Gives back what is held, innermost first.
+    #[inline]
+    fn leave(&mut self) {
+        if self.stage == Stage::Done {
+            return;
+        }
+        let parts = self.parts.parts();
+        if let Some(mut seat) = self.circuit.take() {
+            parts.circuit_breaker.leave(&mut seat);
+        }
+        if let Some(mut seat) = self.token.take() {
+            parts.rate_limit.leave(&mut seat);
+        }
+        self.course = None;
+        if let Some(mut seat) = self.permit.take() {
+            parts.bulkhead.leave(&mut seat);
+        }
+        (self.request, self.copy, self.answer) = (None, None, None);
+        (self.stage, self.due) = (Stage::Done, None);
+    }
+}
+
+impl<S, P, Req> fmt::Debug for ResponseFuture<S, P, Req>
+where
+    S: Service<Req>,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("stack::ResponseFuture")
+            .field("stage", &self.held.stage)
+            .finish_non_exhaustive()
+    }
+}

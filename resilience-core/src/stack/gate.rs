@@ -1,0 +1,160 @@
+//! What a stack asks of its parts.
+//!
+//! A layer owns what it needs, because it cannot know what it stands in. In a stack that would be a
+//! handle, a copy of the service and a look at the clock for each part of each call. The parts of a
+//! [`Stack`](super::Stack) own nothing: a call has one handle on all of them, knows the time, and keeps
+//! for each part no more than what that part has taken (its *seat*).
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::layer::Layers;
+use crate::clock::Now;
+use crate::rejection::{Rejection, RejectionKind};
+
+/// Lets a call, or an attempt, pass: a bulkhead, a rate limit, a circuit breaker.
+///
+/// For a call that ends in a `Result<T, E>`.
+pub trait Gate<Req, T, E> {
+    /// What one passage has taken. To be [left](Gate::leave) before it is dropped.
+    type Seat;
+
+    /// A passage begins. Takes nothing yet.
+    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat;
+
+    /// Waits until it is this one's turn.
+    #[inline]
+    fn poll(
+        &self,
+        _: &mut Self::Seat,
+        _: &mut Now,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<(), Rejection>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Refuses what would be refused for certain, before the service below is asked whether it is ready.
+    ///
+    /// # Errors
+    /// The refusal.
+    #[inline]
+    fn check(&self, _: &Self::Seat, _: &mut Now) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// Decides, when the service below is ready, or has failed to be.
+    ///
+    /// # Errors
+    /// The refusal.
+    #[inline]
+    fn admit(&self, _: &mut Self::Seat, _: &mut Now) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// The service below takes the request now.
+    #[inline]
+    fn sent(&self, _: &mut Self::Seat) {}
+
+    /// It ended so.
+    #[inline]
+    fn settle(&self, _: &mut Self::Seat, _: Result<&T, &E>, _: &mut Now) {}
+
+    /// Gives back what is still held: what was not settled was abandoned, what was not sent was never
+    /// made.
+    #[inline]
+    fn leave(&self, _: &mut Self::Seat) {}
+}
+
+/// Says whether there is another attempt.
+pub trait Again<Req, T, E> {
+    /// What one call has done so far. Dropped, it gives back what a retry that was not sent has cost.
+    type Course;
+
+    /// The first attempt. With a copy of the request, if there may be a second.
+    fn start(&self, request: &Req, now: &mut Now) -> (Self::Course, Option<Req>);
+
+    /// The service below takes the request now. A copy of it, if this is a retry and there may be
+    /// another.
+    fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req>;
+
+    /// The attempt ended so. `copied` says whether there is a copy to send.
+    fn ended(
+        &self,
+        course: &mut Self::Course,
+        result: Result<&T, &E>,
+        copied: bool,
+        now: &mut Now,
+    ) -> Next;
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever carries it out must know them all")]
+pub enum Next {
+    /// This was the last.
+    Done,
+    /// Another, after so long.
+    Again(Duration),
+    /// This was the last, and the caller is kept for so long.
+    Pause(Duration),
+}
+
+/// How long something may take.
+pub trait TimeLimit {
+    /// The limit, if there is one.
+    fn limit(&self) -> Option<Duration>;
+
+    /// The refusal when it is over, told to the listener.
+    fn refuse(&self, kind: RejectionKind) -> Rejection;
+}
+
+/// The six parts of a stack, of which any may be [`Absent`](super::Absent).
+pub trait Parts<Req, T, E> {
+    /// The total deadline.
+    type Deadline: TimeLimit;
+    /// Bounds calls.
+    type Bulkhead: Gate<Req, T, E>;
+    /// Makes another attempt.
+    type Retry: Again<Req, T, E>;
+    /// Paces attempts.
+    type RateLimit: Gate<Req, T, E>;
+    /// The last decision about an attempt.
+    type CircuitBreaker: Gate<Req, T, E>;
+    /// The time that one attempt has.
+    type AttemptTimeout: TimeLimit;
+
+    /// The parts.
+    #[expect(clippy::type_complexity, reason = "a type for each part")]
+    fn parts(
+        &self,
+    ) -> &Layers<
+        Self::Deadline,
+        Self::Bulkhead,
+        Self::Retry,
+        Self::RateLimit,
+        Self::CircuitBreaker,
+        Self::AttemptTimeout,
+    >;
+}
+
+impl<Req, T, E, D, B, R, L, C, A> Parts<Req, T, E> for Layers<D, B, R, L, C, A>
+where
+    D: TimeLimit,
+    B: Gate<Req, T, E>,
+    R: Again<Req, T, E>,
+    L: Gate<Req, T, E>,
+    C: Gate<Req, T, E>,
+    A: TimeLimit,
+{
+    type Deadline = D;
+    type Bulkhead = B;
+    type Retry = R;
+    type RateLimit = L;
+    type CircuitBreaker = C;
+    type AttemptTimeout = A;
+
+    #[inline]
+    fn parts(&self) -> &Layers<D, B, R, L, C, A> {
+        self
+    }
+}
