@@ -49,6 +49,18 @@ struct Rare {
     desk: Desk,
 }
 
+impl Rare {
+    /// Whether it may keep somebody back who has tokens.
+    #[inline]
+    fn holds(&self) -> bool {
+        #[cfg(feature = "tokio")]
+        if self.desk.queue.len() > 0 {
+            return true;
+        }
+        self.paused_until > 0
+    }
+}
+
 /// What was taken, for giving it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grant {
@@ -77,6 +89,30 @@ pub(super) enum Verdict {
 }
 
 impl Meter {
+    /// Takes tokens where nothing but tokens counts, and puts nothing together to give them back by. If
+    /// not, [`take`](Meter::take) may, and knows why not.
+    #[inline]
+    pub(super) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
+        let quota = &pace.quota;
+        if pace.is_shaped() || self.rare.as_ref().is_some_and(|rare| rare.holds()) {
+            return false;
+        }
+        let time = quota.time_of(u64::from(cost));
+        let mark = self.mark.or_later(now).plus(time, quota.count());
+        let admitted = cost <= quota.burst() && mark.is_within(now, quota.full());
+        if admitted {
+            self.admitted_at(now, mark);
+        }
+        admitted
+    }
+
+    #[inline]
+    fn admitted_at(&mut self, now: u64, mark: Span) {
+        self.mark = mark;
+        self.latest = self.latest.max(now);
+        self.admitted += 1;
+    }
+
     #[inline]
     pub(super) fn take(&mut self, pace: &Pace, now: u64, cost: u32) -> Verdict {
         let quota = &pace.quota;
@@ -116,9 +152,7 @@ impl Meter {
         let count = pace.quota.count();
         let time = pace.quota.time_of(u64::from(cost));
         let moved = if pace.warm_up == 0 { time } else { self.warming(pace, now, time) };
-        self.mark = self.mark.max(Span::ns(now)).plus(moved, count);
-        self.latest = self.latest.max(now);
-        self.admitted += 1;
+        self.admitted_at(now, self.mark.max(Span::ns(now)).plus(moved, count));
         let (returned, changes) =
             self.rare.as_ref().map_or((Span::ZERO, 0), |rare| (rare.returned, rare.changes));
         let gross = self.mark.plus(returned, count);
@@ -230,6 +264,10 @@ impl Meter {
 #[cfg(test)]
 #[cfg(not(resilience_loom))]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::super::quota::Quota;
     use super::*;
 
@@ -278,6 +316,36 @@ mod tests {
                 meter.give_back(&pace, grant);
             }
             assert!(meter.used(&pace, START) <= used, "{oldest_first}");
+        }
+    }
+
+    proptest! {
+        /// The short way and the long one, a call at a time: the same answers, and the same state.
+        #[test]
+        fn both_ways_are_one(
+            (count, period, burst) in (1..40_u32, 1..5_000_u64, 1..9_u32),
+            (gap, warm_up) in (prop::sample::select(vec![0, 0, 7]), prop::sample::select(vec![0, 0, 300])),
+            calls in prop::collection::vec((0..400_u64, 0..11_u32, any::<bool>(), 0..9_u8), 0..80),
+        ) {
+            let ns = Duration::from_nanos;
+            let quota = Quota::per(count, ns(period)).unwrap().with_burst(burst).unwrap();
+            let pace = Pace::new(quota).with_min_gap(ns(gap)).unwrap().with_warm_up(ns(warm_up)).unwrap();
+            let (mut short, mut long) = (Meter::default(), Meter::default());
+            let mut now = START;
+            for (step, cost, forwards, other) in calls {
+                // Stamps come out of order.
+                now = if forwards { now + step } else { now - step.min(now - START) };
+                match other {
+                    0 => [&mut short, &mut long].map(|meter| meter.pause(now + step)),
+                    1 => [&mut short, &mut long].map(|meter| meter.change(&pace, &pace, now)),
+                    _ => [(), ()],
+                };
+                let admitted = short.admit(&pace, now, cost)
+                    || matches!(short.take(&pace, now, cost), Verdict::Granted(_));
+                let granted = matches!(long.take(&pace, now, cost), Verdict::Granted(_));
+                prop_assert_eq!(admitted, granted);
+                prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
+            }
         }
     }
 
