@@ -165,9 +165,8 @@ impl RateLimiter {
             let until = self.until(seen, now).or(patient.then_some(u64::MAX));
             let until = until.unwrap_or(at.now);
             let joined = meter.join(at, cost, until, seen.max_queued, waker);
-            let desk = meter.desk_mut();
             // It was counted as refused, and is not yet.
-            desk.rejected = desk.rejected.saturating_sub(1);
+            meter.set_rejected(meter.rejected().saturating_sub(1));
             joined.map_err(|refusal| Refused::new(meter, at, seen, refusal))
         })
     }

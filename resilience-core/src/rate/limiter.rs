@@ -113,23 +113,7 @@ impl RateLimiter {
         if former.is_none() && meter.admit(&seen.pace, ns, cost) {
             return Ok(());
         }
-        self.refuse(state, former, ns, cost)
-    }
-
-    /// What is neither granted at once nor told in one word.
-    #[cold]
-    #[inline(never)]
-    fn refuse(
-        &self,
-        state: MutexGuard<'_, State>,
-        former: Option<Arc<RateConfig>>,
-        now: u64,
-        cost: u32,
-    ) -> Result<(), Rejection> {
-        match decide(state, former, now, pass(cost)) {
-            Ok(_) => Ok(()),
-            Err(refused) => refused.told(None).map(drop),
-        }
+        check_slowly(state, former, ns, cost)
     }
 
     /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
@@ -204,7 +188,7 @@ impl RateLimiter {
             available: available(meter, at.pace, at.now),
             queued: meter.desk().map_or(0, |desk| desk.queue.len()),
             admitted: meter.admitted,
-            rejected: meter.desk().map_or(0, |desk| desk.rejected),
+            rejected: meter.rejected(),
             paused_for: meter
                 .paused_until()
                 .checked_sub(at.now)
@@ -226,9 +210,19 @@ impl RateLimiter {
         decide(state, former, now, decision)
     }
 
+    /// Takes so many tokens at once, or not at all.
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
-        self.with(now, pass(cost))
+        let now = self.line(now);
+        let mut state = self.0.state.lock();
+        let former = state.seen.refresh(&self.0.shared.live);
+        let State { seen, meter } = &mut *state;
+        if former.is_none()
+            && let Some(grant) = meter.admit_granted(&seen.pace, now, cost)
+        {
+            return Ok(grant);
+        }
+        pass_slowly(state, former, now, cost)
     }
 
     /// Changes what may be of matter to all who wait.
@@ -260,7 +254,11 @@ impl RateLimiter {
     }
 
     pub(super) fn refund(&self, grant: Grant) {
-        let wakes: Wakes = self.with(clock::now(), |meter, at, _| {
+        let mut state = self.0.state.lock();
+        let former = state.seen.refresh(&self.0.shared.live);
+        // What has changed is a matter of when.
+        let now = if former.is_none() { 0 } else { self.line(clock::now()) };
+        let wakes: Wakes = decide(state, former, now, |meter, at, _| {
             meter.give_back(at.pace, grant);
             meter.wake_keeper()
         });
@@ -314,11 +312,36 @@ fn decide<R>(
     decided
 }
 
-/// The decision about a call that does not wait.
-#[inline]
-fn pass(cost: u32) -> impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> Result<Grant, Refused> {
-    move |meter, at, seen| {
-        meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, seen, refusal))
+/// Decides about a call that does not wait, where more than tokens may count.
+#[cold]
+#[inline(never)]
+fn pass_slowly(
+    state: MutexGuard<'_, State>,
+    former: Option<Arc<RateConfig>>,
+    now: u64,
+    cost: u32,
+) -> Result<Grant, Refused> {
+    decide(state, former, now, |meter, at, seen| match meter.try_pass(at, cost) {
+        Ok(grant) => Ok(grant),
+        Err(refusal) => Err(Refused::new(meter, at, seen, refusal)),
+    })
+}
+
+/// The same, to the end.
+#[cold]
+#[inline(never)]
+fn check_slowly(
+    state: MutexGuard<'_, State>,
+    former: Option<Arc<RateConfig>>,
+    now: u64,
+    cost: u32,
+) -> Result<(), Rejection> {
+    let refused = decide(state, former, now, |meter, at, seen| {
+        meter.try_pass(at, cost).err().map(|refusal| Refused::new(meter, at, seen, refusal))
+    });
+    match refused {
+        None => Ok(()),
+        Some(refused) => refused.told(None),
     }
 }
 

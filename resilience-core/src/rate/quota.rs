@@ -126,6 +126,10 @@ impl Quota {
     /// How many tokens come back in this time, and the remainder, in parts.
     pub(super) fn tokens_in(&self, span: Span) -> (u128, u128) {
         let parts = span.parts(self.count);
+        // A division of 128 bits is not for free, and hardly ever needed.
+        if let Ok(parts) = u64::try_from(parts) {
+            return ((parts / self.period).into(), (parts % self.period).into());
+        }
         (parts / u128::from(self.period), parts % u128::from(self.period))
     }
 
