@@ -212,12 +212,11 @@ impl RateLimiter {
         drop(refused);
         let patient = waker.is_none();
         self.with(now, |meter, at, seen| {
-            let until = RateLimiter::until(seen, now).or(patient.then_some(u64::MAX));
+            let until = self.until(seen, now).or(patient.then_some(u64::MAX));
             let until = until.unwrap_or(at.now);
             let joined = meter.join(at, cost, until, seen.max_queued, waker);
-            let desk = meter.desk_mut();
             // It was counted as refused, and is not yet.
-            desk.rejected = desk.rejected.saturating_sub(1);
+            meter.set_rejected(meter.rejected().saturating_sub(1));
             joined.map_err(|refusal| Refused::new(meter, at, seen, refusal))
         })
     }
@@ -234,7 +233,7 @@ impl RateLimiter {
             let looked = match turn {
                 Turn::Granted(grant) => (Some(Ok(grant)), None),
                 Turn::Refused(refusal) => (Some(Err(Refused::new(meter, at, seen, refusal))), None),
-                Turn::Wait(due) => (None, due.map(|ns| (ns, RateLimiter::instant(seen, ns)))),
+                Turn::Wait(due) => (None, due.map(|ns| (ns, self.instant(ns)))),
             };
             (looked, wakes)
         });

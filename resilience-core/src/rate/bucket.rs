@@ -57,6 +57,10 @@ impl TokenBucket {
 
     /// Takes so many tokens, if they are there.
     pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
+        let ns = nanos_since(self.origin, now);
+        if self.meter.admit(&self.pace, ns, cost) {
+            return Decision::Conforms;
+        }
         match self.try_take(now, cost) {
             Ok(_) => Decision::Conforms,
             Err(decision) => decision,

@@ -1,10 +1,9 @@
 //! A limiter in the making.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::limiter::RateLimiter;
 use super::quota::{Pace, Quota};
-use crate::clock;
 use crate::config::{self, InvalidConfig, OrInvalid};
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
@@ -44,8 +43,6 @@ pub struct RateConfig {
     pub(super) max_queued: u32,
     #[cfg(feature = "tower")]
     pub(super) longest_hint: Duration,
-    /// What the limiter's times are counted from. A limiter keeps its first.
-    pub(super) origin: Instant,
 }
 
 impl RateConfig {
@@ -173,7 +170,6 @@ impl RateLimiterBuilder {
             max_queued: self.max_queued,
             #[cfg(feature = "tower")]
             longest_hint: config::wait("longest_hint", self.longest_hint)?,
-            origin: clock::now(),
         })
     }
 }

@@ -11,12 +11,11 @@ use super::meter::{Grant, Hold, Meter, Verdict};
 use super::queue::{Queue, Ticket};
 use super::quota::Pace;
 
-/// Those who wait, those who were served and do not know, and how many were sent away.
+/// Those who wait, and those who were served and do not know.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     pub(super) queue: Queue,
     served: Vec<(Ticket, Grant)>,
-    pub(super) rejected: u64,
 }
 
 impl Desk {
@@ -76,7 +75,10 @@ pub(super) struct Wakes {
 impl Wakes {
     pub(super) fn wake(self) {
         drop(self.former);
-        self.wake.into_iter().chain(self.more).for_each(Waker::wake);
+        if let Some(waker) = self.wake {
+            waker.wake();
+        }
+        self.more.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -116,7 +118,7 @@ impl Meter {
         })
     }
 
-    #[cold]
+    #[inline]
     fn refusal(&self, at: At<'_>, cost: u32, verdict: Verdict) -> Refusal {
         let burst = at.pace.quota.burst();
         let Verdict::NotBefore(then, hold) = verdict else {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
 use super::bucket::{available, instant_at, nanos_since};
@@ -29,8 +29,15 @@ use crate::rejection::Rejection;
 pub struct RateLimiter(Arc<Cell>);
 
 struct Cell {
-    live: Arc<Live<RateConfig>>,
+    shared: Arc<Shared>,
     state: Mutex<State>,
+}
+
+/// What all limiters of one configuration have in common.
+struct Shared {
+    /// What their times are counted from.
+    origin: Instant,
+    live: Arc<Live<RateConfig>>,
 }
 
 struct State {
@@ -64,24 +71,24 @@ impl RateLimiter {
     }
 
     pub(super) fn new(config: RateConfig) -> RateLimiter {
-        RateLimiter::over(Live::new(config))
+        RateLimiter::over(Arc::new(Shared { origin: clock::now(), live: Live::new(config) }))
     }
 
-    fn over(live: Arc<Live<RateConfig>>) -> RateLimiter {
-        let state = State { seen: live.see(), meter: Meter::default() };
-        RateLimiter(Arc::new(Cell { live, state: Mutex::new(state) }))
+    fn over(shared: Arc<Shared>) -> RateLimiter {
+        let state = State { seen: shared.live.see(), meter: Meter::default() };
+        RateLimiter(Arc::new(Cell { shared, state: Mutex::new(state) }))
     }
 
     /// What is in force.
     #[cfg(feature = "tower")]
     pub(super) fn config(&self) -> Seen<RateConfig> {
-        self.0.live.see()
+        self.0.shared.live.see()
     }
 
     /// A full bucket of its own, under the same configuration, whatever that will be.
     #[must_use]
     pub fn fresh(&self) -> RateLimiter {
-        RateLimiter::over(self.0.live.clone())
+        RateLimiter::over(self.0.shared.clone())
     }
 
     /// Takes so many tokens, if nobody waits and they are there. For calls that are made at once.
@@ -99,10 +106,14 @@ impl RateLimiter {
     /// As `check`.
     #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
-        match self.pass(now, cost) {
-            Ok(_) => Ok(()),
-            Err(refused) => refused.told(None).map(drop),
+        let ns = self.line(now);
+        let mut state = self.0.state.lock();
+        let former = state.seen.refresh(&self.0.shared.live);
+        let State { seen, meter } = &mut *state;
+        if former.is_none() && meter.admit(&seen.pace, ns, cost) {
+            return Ok(());
         }
+        check_slowly(state, former, ns, cost)
     }
 
     /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
@@ -149,8 +160,7 @@ impl RateLimiter {
     /// used stay used, those who wait stay where they are. Those who wait for another key's limit learn
     /// of it when their timer rings or somebody calls.
     pub fn set_config(&self, config: RateConfig) {
-        let origin = self.0.state.lock().seen.origin;
-        self.0.live.set(RateConfig { origin, ..config });
+        self.0.shared.live.set(config);
         self.change(|_, _| ());
     }
 
@@ -163,7 +173,7 @@ impl RateLimiter {
         quota: impl crate::config::OrInvalid<Quota>,
     ) -> Result<(), InvalidConfig> {
         let quota = quota.or_invalid()?;
-        let mut config = (*self.0.live.see()).clone();
+        let mut config = (*self.0.shared.live.see()).clone();
         config.pace.quota = quota;
         self.set_config(config);
         Ok(())
@@ -178,7 +188,7 @@ impl RateLimiter {
             available: available(meter, at.pace, at.now),
             queued: meter.desk().map_or(0, |desk| desk.queue.len()),
             admitted: meter.admitted,
-            rejected: meter.desk().map_or(0, |desk| desk.rejected),
+            rejected: meter.rejected(),
             paused_for: meter
                 .paused_until()
                 .checked_sub(at.now)
@@ -192,31 +202,27 @@ impl RateLimiter {
     pub(super) fn with<R>(
         &self,
         now: Instant,
-        decide: impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> R,
+        decision: impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> R,
     ) -> R {
+        let now = self.line(now);
         let mut state = self.0.state.lock();
-        let State { seen, meter } = &mut *state;
-        let former = seen.refresh(&self.0.live);
-        let at = At { pace: &seen.pace, now: nanos_since(seen.origin, now) };
-        let wakes = former.as_ref().map(|former| {
-            meter.change(&former.pace, &seen.pace, at.now);
-            meter.reconsider(at)
-        });
-        let decided = decide(meter, at, seen);
-        drop(state);
-        // Not under the lock: the former listener's own drop, and the wakers.
-        if let Some(wakes) = wakes {
-            wakes.wake();
-            drop(former);
-        }
-        decided
+        let former = state.seen.refresh(&self.0.shared.live);
+        decide(state, former, now, decision)
     }
 
+    /// Takes so many tokens at once, or not at all.
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
-        self.with(now, |meter, at, seen| {
-            meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, seen, refusal))
-        })
+        let now = self.line(now);
+        let mut state = self.0.state.lock();
+        let former = state.seen.refresh(&self.0.shared.live);
+        let State { seen, meter } = &mut *state;
+        if former.is_none()
+            && let Some(grant) = meter.admit_granted(&seen.pace, now, cost)
+        {
+            return Ok(grant);
+        }
+        pass_slowly(state, former, now, cost)
     }
 
     /// Changes what may be of matter to all who wait.
@@ -232,7 +238,7 @@ impl RateLimiter {
     /// Pauses, and tells of it.
     pub(super) fn pause(&self, pause: Duration, key: Option<Name>) {
         self.change(|meter, at| meter.pause(at.now.saturating_add(clock::nanos(pause))));
-        let config = self.0.live.see();
+        let config = self.0.shared.live.see();
         config.listener.tell(|| Event::RatePaused {
             layer: config.name.as_str(),
             key: key.as_ref().map(Name::as_str),
@@ -243,12 +249,16 @@ impl RateLimiter {
     /// Follows a server's hint, up to the longest that is allowed.
     #[cfg(feature = "tower")]
     pub(super) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
-        let longest = self.0.live.see().longest_hint;
+        let longest = self.0.shared.live.see().longest_hint;
         self.pause(hint.min(longest), key);
     }
 
     pub(super) fn refund(&self, grant: Grant) {
-        let wakes: Wakes = self.with(clock::now(), |meter, at, _| {
+        let mut state = self.0.state.lock();
+        let former = state.seen.refresh(&self.0.shared.live);
+        // What has changed is a matter of when.
+        let now = if former.is_none() { 0 } else { self.line(clock::now()) };
+        let wakes: Wakes = decide(state, former, now, |meter, at, _| {
             meter.give_back(at.pace, grant);
             meter.wake_keeper()
         });
@@ -256,7 +266,7 @@ impl RateLimiter {
     }
 
     /// The last instant of the line at which a call that begins now may still be served.
-    pub(super) fn until(config: &RateConfig, now: Instant) -> Option<u64> {
+    pub(super) fn until(&self, config: &RateConfig, now: Instant) -> Option<u64> {
         let own = match config.patience {
             Patience::Reject => return None,
             Patience::Wait => None,
@@ -264,11 +274,74 @@ impl RateLimiter {
         };
         let ambient = crate::Deadline::current().map(crate::Deadline::instant);
         let until = own.into_iter().chain(ambient).min();
-        Some(until.map_or(u64::MAX, |until| nanos_since(config.origin, until)))
+        Some(until.map_or(u64::MAX, |until| self.line(until)))
     }
 
-    pub(super) fn instant(config: &RateConfig, ns: u64) -> Instant {
-        instant_at(config.origin, ns)
+    /// A time on the line that the meter's times are on.
+    #[inline]
+    fn line(&self, time: Instant) -> u64 {
+        nanos_since(self.0.shared.origin, time)
+    }
+
+    pub(super) fn instant(&self, ns: u64) -> Instant {
+        instant_at(self.0.shared.origin, ns)
+    }
+}
+
+/// Decides, after what a change of the configuration asks for.
+#[inline]
+fn decide<R>(
+    mut state: MutexGuard<'_, State>,
+    former: Option<Arc<RateConfig>>,
+    now: u64,
+    decision: impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> R,
+) -> R {
+    let State { seen, meter } = &mut *state;
+    let at = At { pace: &seen.pace, now };
+    let wakes = former.as_ref().map(|former| {
+        meter.change(&former.pace, &seen.pace, now);
+        meter.reconsider(at)
+    });
+    let decided = decision(meter, at, seen);
+    drop(state);
+    // Not under the lock: the former listener's own drop, and the wakers.
+    if let Some(wakes) = wakes {
+        wakes.wake();
+        drop(former);
+    }
+    decided
+}
+
+/// Decides about a call that does not wait, where more than tokens may count.
+#[cold]
+#[inline(never)]
+fn pass_slowly(
+    state: MutexGuard<'_, State>,
+    former: Option<Arc<RateConfig>>,
+    now: u64,
+    cost: u32,
+) -> Result<Grant, Refused> {
+    decide(state, former, now, |meter, at, seen| match meter.try_pass(at, cost) {
+        Ok(grant) => Ok(grant),
+        Err(refusal) => Err(Refused::new(meter, at, seen, refusal)),
+    })
+}
+
+/// The same, to the end.
+#[cold]
+#[inline(never)]
+fn check_slowly(
+    state: MutexGuard<'_, State>,
+    former: Option<Arc<RateConfig>>,
+    now: u64,
+    cost: u32,
+) -> Result<(), Rejection> {
+    let refused = decide(state, former, now, |meter, at, seen| {
+        meter.try_pass(at, cost).err().map(|refusal| Refused::new(meter, at, seen, refusal))
+    });
+    match refused {
+        None => Ok(()),
+        Some(refused) => refused.told(None),
     }
 }
 
@@ -278,9 +351,10 @@ impl Entry for RateLimiter {
         if Arc::strong_count(&self.0) > 1 {
             return true;
         }
+        let now = self.line(now);
         let state = self.0.state.lock();
         state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
-            || state.meter.paused_until() > nanos_since(state.seen.origin, now)
+            || state.meter.paused_until() > now
     }
 
     /// Sixteen for the two counts of the `Arc`.
@@ -291,7 +365,7 @@ impl Entry for RateLimiter {
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.live.see().name.clone();
+        let name = self.0.shared.live.see().name.clone();
         f.debug_struct("RateLimiter").field("name", &name).finish_non_exhaustive()
     }
 }

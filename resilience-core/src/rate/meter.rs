@@ -20,6 +20,8 @@
 use super::gate::Desk;
 use super::quota::Pace;
 use super::span::Span;
+#[cfg(feature = "tokio")]
+use crate::keyed::allocated;
 
 /// The first instant of an owner's line. Zero, before anything happened, is a year before it: longer
 /// than any gap, pause or warm-up.
@@ -28,7 +30,13 @@ pub(super) const START: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
 /// A bucket. Small, since there may be one for each of a million keys: what few of them need is boxed.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    mark: Span,
+    mark: u64,
+    /// Of a nanosecond, after the mark.
+    part: u32,
+    /// Calls that were sent away, as far as they go into 32 bits: a key that is flooded takes no more
+    /// memory than one that is not.
+    #[cfg(feature = "tokio")]
+    rejected: u32,
     /// The latest time of an admission.
     latest: u64,
     pub(super) admitted: u64,
@@ -44,9 +52,24 @@ struct Rare {
     returned: Span,
     /// How often the quota was changed.
     changes: u64,
-    /// Those who wait, and those who were sent away.
+    /// In 2^32, how many were sent away.
+    #[cfg(feature = "tokio")]
+    rejected: u64,
+    /// Those who wait.
     #[cfg(feature = "tokio")]
     desk: Desk,
+}
+
+impl Rare {
+    /// Whether it may keep somebody back who has tokens.
+    #[inline]
+    fn holds(&self) -> bool {
+        #[cfg(feature = "tokio")]
+        if self.desk.queue.len() > 0 {
+            return true;
+        }
+        self.paused_until > 0
+    }
 }
 
 /// What was taken, for giving it back.
@@ -77,6 +100,48 @@ pub(super) enum Verdict {
 }
 
 impl Meter {
+    /// Takes tokens where nothing but tokens counts, and puts nothing together to give them back by. If
+    /// not, [`take`](Meter::take) may, and knows why not.
+    #[inline]
+    pub(super) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
+        let quota = &pace.quota;
+        if pace.is_shaped() || self.rare.as_ref().is_some_and(|rare| rare.holds()) {
+            return false;
+        }
+        let time = quota.time_of(u64::from(cost));
+        let mark = self.mark().or_later(now).plus(time, quota.count());
+        let admitted = cost <= quota.burst() && mark.is_within(now, quota.full());
+        if admitted {
+            self.admitted_at(now, mark);
+        }
+        admitted
+    }
+
+    /// As [`admit`](Meter::admit), with what it takes to give them back.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(super) fn admit_granted(&mut self, pace: &Pace, now: u64, cost: u32) -> Option<Grant> {
+        let admitted = self.admit(pace, now, cost);
+        admitted.then(|| self.newest(pace, pace.quota.time_of(u64::from(cost))))
+    }
+
+    #[inline]
+    const fn mark(&self) -> Span {
+        Span { ns: self.mark, part: self.part }
+    }
+
+    #[inline]
+    const fn set_mark(&mut self, Span { ns, part }: Span) {
+        (self.mark, self.part) = (ns, part);
+    }
+
+    #[inline]
+    fn admitted_at(&mut self, now: u64, mark: Span) {
+        self.set_mark(mark);
+        self.latest = self.latest.max(now);
+        self.admitted += 1;
+    }
+
     #[inline]
     pub(super) fn take(&mut self, pace: &Pace, now: u64, cost: u32) -> Verdict {
         let quota = &pace.quota;
@@ -96,7 +161,8 @@ impl Meter {
         let quota = &pace.quota;
         let time = quota.time_of(cost);
         // An idle mark lies in the past; the bucket is full, and the cost no more than that.
-        let tokens = self.mark.plus(time, quota.count()).minus(quota.full(), quota.count()).ceil();
+        let tokens =
+            self.mark().plus(time, quota.count()).minus(quota.full(), quota.count()).ceil();
         let (gate, hold) = self.gate(pace);
         if gate > tokens { (gate, hold) } else { (tokens, Hold::Tokens) }
     }
@@ -116,18 +182,27 @@ impl Meter {
         let count = pace.quota.count();
         let time = pace.quota.time_of(u64::from(cost));
         let moved = if pace.warm_up == 0 { time } else { self.warming(pace, now, time) };
-        self.mark = self.mark.max(Span::ns(now)).plus(moved, count);
-        self.latest = self.latest.max(now);
-        self.admitted += 1;
-        let (returned, changes) =
-            self.rare.as_ref().map_or((Span::ZERO, 0), |rare| (rare.returned, rare.changes));
-        let gross = self.mark.plus(returned, count);
+        self.admitted_at(now, self.mark().max(Span::ns(now)).plus(moved, count));
+        self.newest(pace, moved)
+    }
+
+    /// What the newest admission took, which moved the mark by `moved`.
+    #[inline]
+    fn newest(&self, pace: &Pace, moved: Span) -> Grant {
+        let (returned, changes) = self.returned();
+        let gross = self.mark().plus(returned, pace.quota.count());
         Grant { moved, gross, number: self.admitted, changes }
+    }
+
+    /// What was given back since the quota was changed, and how often it was.
+    #[inline]
+    fn returned(&self) -> (Span, u64) {
+        self.rare.as_ref().map_or((Span::ZERO, 0), |rare| (rare.returned, rare.changes))
     }
 
     #[cold]
     fn warming(&mut self, pace: &Pace, now: u64, time: Span) -> Span {
-        let cold = Span::ns(now) >= self.mark.plus(Span::ns(pace.warm_up), pace.quota.count());
+        let cold = Span::ns(now) >= self.mark().plus(Span::ns(pace.warm_up), pace.quota.count());
         let rare = self.rare.get_or_insert_default();
         if cold {
             rare.cold_at = now;
@@ -144,7 +219,7 @@ impl Meter {
         let quota = &pace.quota;
         let start = now.max(self.gate(pace).0);
         let all = quota.time_of(tokens_ahead.saturating_add(cost));
-        let end = self.mark.max(Span::ns(start)).plus(all, quota.count());
+        let end = self.mark().max(Span::ns(start)).plus(all, quota.count());
         let tokens = end.minus(quota.full(), quota.count()).ceil();
         tokens.max(start.saturating_add(pace.min_gap.saturating_mul(callers)))
     }
@@ -152,21 +227,21 @@ impl Meter {
     /// Gives back as much of what was never used as is safe. See the [module](self).
     pub(super) fn give_back(&mut self, pace: &Pace, grant: Grant) {
         let count = pace.quota.count();
-        let rare = self.rare.get_or_insert_default();
+        let (returned, changes) = self.returned();
         // The marks of another quota are not to be compared with.
-        if grant.changes != rare.changes {
+        if grant.changes != changes {
             return;
         }
         // As if it had never been: those before it may be taken back whole as well.
         if grant.number == self.admitted {
             self.admitted -= 1;
-            self.mark = self.mark.minus(grant.moved, count);
+            self.set_mark(self.mark().minus(grant.moved, count));
             return;
         }
-        let later = Span::ns(self.latest).plus(rare.returned, count);
+        let later = Span::ns(self.latest).plus(returned, count);
         let back = grant.moved.min(grant.gross.minus(later, count));
-        rare.returned = rare.returned.plus(back, count);
-        self.mark = self.mark.minus(back, count);
+        self.rare.get_or_insert_default().returned = returned.plus(back, count);
+        self.set_mark(self.mark().minus(back, count));
     }
 
     /// Goes by another pace from now on. Tokens that are used stay used, however
@@ -174,13 +249,14 @@ impl Meter {
     /// a year at most.
     pub(super) fn change(&mut self, old: &Pace, new: &Pace, now: u64) {
         let (old, new) = (&old.quota, &new.quota);
-        let used = self.mark.minus(Span::ns(now), old.count());
-        self.mark = if used == Span::ZERO {
+        let used = self.mark().minus(Span::ns(now), old.count());
+        let mark = if used == Span::ZERO {
             // Full; since when is what a warm-up asks for.
-            Span::ns(self.mark.ceil())
+            Span::ns(self.mark().ceil())
         } else {
             Span::ns(now).plus(old.translate(used, new).min(Span::ns(START)), new.count())
         };
+        self.set_mark(mark);
         let rare = self.rare.get_or_insert_default();
         rare.changes += 1;
         rare.returned = Span::ZERO;
@@ -207,8 +283,23 @@ impl Meter {
     /// Tokens that are not back yet, rounded up.
     pub(super) fn used(&self, pace: &Pace, now: u64) -> u64 {
         let (tokens, rest) =
-            pace.quota.tokens_in(self.mark.minus(Span::ns(now), pace.quota.count()));
+            pace.quota.tokens_in(self.mark().minus(Span::ns(now), pace.quota.count()));
         u64::try_from(tokens + u128::from(rest > 0)).unwrap_or(u64::MAX)
+    }
+
+    /// Calls that were sent away.
+    #[cfg(feature = "tokio")]
+    pub(super) fn rejected(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.rejected) << 32 | u64::from(self.rejected)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn set_rejected(&mut self, rejected: u64) {
+        let (high, low) = (rejected >> 32, rejected & u64::from(u32::MAX));
+        self.rejected = low as u32;
+        if high > 0 || self.rare.is_some() {
+            self.rare.get_or_insert_default().rejected = high;
+        }
     }
 
     #[cfg(feature = "tokio")]
@@ -223,13 +314,17 @@ impl Meter {
 
     #[cfg(feature = "tokio")]
     pub(super) fn heap_bytes(&self) -> usize {
-        self.rare.as_ref().map_or(0, |rare| size_of::<Rare>() + 8 + rare.desk.heap_bytes())
+        self.rare.as_ref().map_or(0, |rare| allocated(size_of::<Rare>()) + rare.desk.heap_bytes())
     }
 }
 
 #[cfg(test)]
 #[cfg(not(resilience_loom))]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
     use super::super::quota::Quota;
     use super::*;
 
@@ -278,6 +373,46 @@ mod tests {
                 meter.give_back(&pace, grant);
             }
             assert!(meter.used(&pace, START) <= used, "{oldest_first}");
+        }
+    }
+
+    proptest! {
+        /// The short way and the long one, a call at a time: the same answers, and the same state.
+        #[test]
+        fn both_ways_are_one(
+            (count, period, burst) in (1..40_u32, 1..5_000_u64, 1..9_u32),
+            (gap, warm_up) in (prop::sample::select(vec![0, 0, 7]), prop::sample::select(vec![0, 0, 300])),
+            calls in prop::collection::vec((0..400_u64, 0..11_u32, any::<bool>(), 0..9_u8), 0..80),
+        ) {
+            let ns = Duration::from_nanos;
+            let quota = Quota::per(count, ns(period)).unwrap().with_burst(burst).unwrap();
+            let pace = Pace::new(quota).with_min_gap(ns(gap)).unwrap().with_warm_up(ns(warm_up)).unwrap();
+            let (mut short, mut long) = (Meter::default(), Meter::default());
+            let mut now = START;
+            for (step, cost, forwards, other) in calls {
+                // Stamps come out of order.
+                now = if forwards { now + step } else { now - step.min(now - START) };
+                match other {
+                    0 => [&mut short, &mut long].map(|meter| meter.pause(now + step)),
+                    1 => [&mut short, &mut long].map(|meter| meter.change(&pace, &pace, now)),
+                    _ => [(), ()],
+                };
+                let admitted = short.admit(&pace, now, cost)
+                    || matches!(short.take(&pace, now, cost), Verdict::Granted(_));
+                let granted = matches!(long.take(&pace, now, cost), Verdict::Granted(_));
+                prop_assert_eq!(admitted, granted);
+                prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
+            }
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn more_than_four_billion_are_counted() {
+        let mut meter = Meter::default();
+        for count in [1, u64::from(u32::MAX), 1 << 32, (1 << 32) - 1, 0, (7 << 32) + 5] {
+            meter.set_rejected(count);
+            assert_eq!(meter.rejected(), count);
         }
     }
 

@@ -79,6 +79,7 @@ impl Quota {
 
     /// How many in a [period](Quota::period).
     #[must_use]
+    #[inline]
     pub const fn count(&self) -> u32 {
         self.count
     }
@@ -91,10 +92,12 @@ impl Quota {
 
     /// How many at once; the most that one call may cost.
     #[must_use]
+    #[inline]
     pub const fn burst(&self) -> u32 {
         self.burst
     }
 
+    #[inline]
     pub(super) const fn full(&self) -> Span {
         self.full
     }
@@ -102,15 +105,31 @@ impl Quota {
     /// What so many tokens take to come back.
     #[inline]
     pub(super) fn time_of(&self, tokens: u64) -> Span {
-        if tokens == 1 {
-            return self.interval;
-        }
-        Span::from_parts(u128::from(self.period).saturating_mul(tokens.into()), self.count)
+        if tokens == 1 { self.interval } else { self.time_of_many(tokens) }
+    }
+
+    /// In 64 bits if they do, which is always so up to the burst.
+    #[inline(never)]
+    fn time_of_many(&self, tokens: u64) -> Span {
+        let short = || {
+            let (count, Span { ns, part }) = (u64::from(self.count), self.interval);
+            let parts = u64::from(part).checked_mul(tokens)?;
+            let ns = ns.checked_mul(tokens)?.checked_add(parts / count)?;
+            Some(Span { ns, part: u32::try_from(parts % count).ok()? })
+        };
+        short().unwrap_or_else(|| {
+            let parts = u128::from(self.period).saturating_mul(tokens.into());
+            Span::from_parts(parts, self.count)
+        })
     }
 
     /// How many tokens come back in this time, and the remainder, in parts.
     pub(super) fn tokens_in(&self, span: Span) -> (u128, u128) {
         let parts = span.parts(self.count);
+        // A division of 128 bits is not for free, and hardly ever needed.
+        if let Ok(parts) = u64::try_from(parts) {
+            return ((parts / self.period).into(), (parts % self.period).into());
+        }
         (parts / u128::from(self.period), parts % u128::from(self.period))
     }
 
@@ -157,6 +176,12 @@ impl Pace {
         Ok(Pace { warm_up: nanos(config::wait_or_none("warm_up", warm_up)?), ..self })
     }
 
+    /// Whether it asks for more than tokens.
+    #[inline]
+    pub(super) const fn is_shaped(&self) -> bool {
+        self.min_gap | self.warm_up != 0
+    }
+
     /// The quota.
     #[must_use]
     pub const fn quota(&self) -> &Quota {
@@ -184,6 +209,8 @@ impl From<Quota> for Pace {
 #[cfg(test)]
 #[cfg(not(resilience_loom))]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -199,6 +226,20 @@ mod tests {
         let pace = Pace::new(yearly);
         assert_eq!(pace.with_min_gap(Duration::MAX).unwrap_err().field(), "min_gap");
         assert_eq!(pace.with_warm_up(Duration::MAX).unwrap_err().field(), "warm_up");
+    }
+
+    proptest! {
+        #[test]
+        fn many_tokens_take_as_long_as_in_one_division(
+            count in 1..=u32::MAX,
+            period in prop_oneof![1..1_000_u64, 1..nanos(MAX_WAIT)],
+            tokens in prop_oneof![0..10_u64, any::<u32>().prop_map(u64::from), any::<u64>()],
+        ) {
+            let quota = Quota::per(count, Duration::from_nanos(period)).unwrap();
+            let parts = u128::from(period).saturating_mul(tokens.into());
+            let expected = Span::from_parts(parts, count);
+            prop_assert_eq!(quota.time_of(tokens), expected);
+        }
     }
 
     #[test]

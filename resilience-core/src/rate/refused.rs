@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::builder::{Patience, RateConfig};
 use super::gate::{At, Refusal};
-use super::meter::{Grant, Meter};
+use super::meter::Meter;
 use crate::live::Seen;
 use crate::name::Name;
 use crate::observe::Event;
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::{Quantity, Rejection, RejectionKind};
 
 /// A refusal on its way out of the lock.
 #[derive(Debug)]
@@ -20,14 +20,14 @@ pub(super) struct Refused {
 
 impl Refused {
     /// Counts it.
-    #[cold]
+    #[inline]
     pub(super) fn new(
         meter: &mut Meter,
         at: At<'_>,
         config: &Seen<RateConfig>,
         refusal: Refusal,
     ) -> Refused {
-        meter.desk_mut().rejected += 1;
+        meter.set_rejected(meter.rejected() + 1);
         Refused { config: config.clone(), refusal, now: at.now }
     }
 
@@ -41,50 +41,67 @@ impl Refused {
         self.config.observe_only
     }
 
-    /// Tells the listener; then lets the call pass for all that, if the limiter only observes.
-    pub(super) fn told(self, key: Option<Name>) -> Result<Option<Grant>, Rejection> {
+    /// Tells the listener; then lets the call pass for all that, with nothing
+    /// to give back, if the limiter only observes.
+    #[inline]
+    pub(super) fn told<T: Default>(self, key: Option<Name>) -> Result<T, Rejection> {
+        if !self.config.observe_only && self.config.listener.is_none() {
+            return Err(self.rejection(key));
+        }
+        self.told_to_all(key)
+    }
+
+    #[inline(never)]
+    fn told_to_all<T: Default>(self, key: Option<Name>) -> Result<T, Rejection> {
         let rejection = self.rejection(key);
         let config = &self.config;
         if config.observe_only {
             config.listener.tell(|| Event::WouldReject(&rejection));
-            return Ok(None);
+            return Ok(T::default());
         }
         config.listener.tell(|| Event::Rejected(&rejection));
         Err(rejection)
     }
 
+    #[inline]
     fn rejection(&self, key: Option<Name>) -> Rejection {
-        let rejection = Rejection::new(RejectionKind::RateLimited, self.config.name.clone());
-        let rejection = match key {
-            Some(key) => rejection.with_key(key),
-            None => rejection,
-        };
-        let ns = Duration::from_nanos;
-        let rejection = match self.refusal {
-            Refusal::Never { burst, cost } => {
-                rejection.with_limit(u64::from(burst)).with_observed(u64::from(cost))
-            }
-            Refusal::Tokens { burst, wanted, .. } => {
-                rejection.with_limit(u64::from(burst)).with_observed(wanted)
-            }
-            Refusal::Gap { gap, passed, .. } => {
-                rejection.with_limit(ns(gap)).with_observed(ns(passed))
-            }
-            Refusal::Paused { .. } => rejection,
-            Refusal::Queued { limit, waiting, .. } => {
-                let rejection = rejection.with_observed(u64::from(waiting));
-                match limit {
-                    Some(limit) => rejection.with_limit(u64::from(limit)),
-                    None => rejection,
-                }
-            }
-            Refusal::TooLong { limit, wait, .. } => {
-                rejection.with_limit(ns(limit)).with_observed(ns(wait))
-            }
-        };
+        let mut rejection = Rejection::new(RejectionKind::RateLimited, self.config.name.clone());
+        if let Some(key) = key {
+            rejection = rejection.with_key(key);
+        }
+        let (limit, observed) = self.refusal.quantities();
+        if let Some(limit) = limit {
+            rejection = rejection.with_limit(limit);
+        }
+        if let Some(observed) = observed {
+            rejection = rejection.with_observed(observed);
+        }
         match self.refusal.at() {
             Some(at) => rejection.with_retry_after(ns(at.saturating_sub(self.now))),
             None => rejection.never(),
+        }
+    }
+}
+
+const fn ns(ns: u64) -> Duration {
+    Duration::from_nanos(ns)
+}
+
+impl Refusal {
+    /// The limit that was reached, and what there was.
+    #[inline]
+    fn quantities(self) -> (Option<Quantity>, Option<Quantity>) {
+        let count = |count: u64| Some(Quantity::Count(count));
+        let length = |length: u64| Some(Quantity::Duration(ns(length)));
+        match self {
+            Refusal::Never { burst, cost } => (count(burst.into()), count(cost.into())),
+            Refusal::Tokens { burst, wanted, .. } => (count(burst.into()), count(wanted)),
+            Refusal::Gap { gap, passed, .. } => (length(gap), length(passed)),
+            Refusal::Paused { .. } => (None, None),
+            Refusal::Queued { limit, waiting, .. } => {
+                (limit.and_then(|limit| count(limit.into())), count(waiting.into()))
+            }
+            Refusal::TooLong { limit, wait, .. } => (length(limit), length(wait)),
         }
     }
 }

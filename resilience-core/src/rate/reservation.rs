@@ -118,9 +118,7 @@ impl fmt::Debug for Reservation {
 impl RateLimiter {
     /// When this place's turn is; `None` if it has come.
     fn expected(&self, ticket: Ticket) -> Option<Instant> {
-        self.with(clock::now(), |meter, at, seen| {
-            let ns = meter.expected_at(at, ticket)?;
-            Some(RateLimiter::instant(seen, ns))
-        })
+        let expected = self.with(clock::now(), |meter, at, _| meter.expected_at(at, ticket));
+        expected.map(|ns| self.instant(ns))
     }
 }

@@ -42,6 +42,19 @@ impl Span {
         Span { ns, part: u32::try_from(part).unwrap_or(0) }
     }
 
+    /// This, or `ns` if that is later.
+    #[inline]
+    pub(super) const fn or_later(self, ns: u64) -> Span {
+        if self.ns >= ns { self } else { Span::ns(ns) }
+    }
+
+    /// Whether this is at most `length` after `start`.
+    #[inline]
+    pub(super) const fn is_within(self, start: u64, length: Span) -> bool {
+        let end = start.saturating_add(length.ns);
+        self.ns < end || (self.ns == end && self.part <= length.part)
+    }
+
     /// The difference, or nothing if `other` is longer.
     #[inline]
     pub(super) fn minus(self, other: Span, whole: u32) -> Span {
