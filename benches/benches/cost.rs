@@ -1,20 +1,23 @@
-//! The subjects of `resilience-benches retry` and `admission`, under criterion: for following one of them over time.
+//! The subjects of `resilience-benches compare`, under criterion: for following one of them over time.
 
 #![expect(clippy::expect_used, reason = "criterion takes no errors")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use resilience_benches::cost::cpu_time;
-use resilience_benches::subjects;
+use resilience_benches::figures;
 
 fn success_path(criterion: &mut Criterion) {
-    let subjects = subjects().expect("every configuration is valid");
-    for subject in &subjects {
-        let mut batch = subject.handle().expect("a runtime can be built");
-        let name = format!("{}/{}", subject.group, subject.name);
-        criterion.bench_function(&name, |bencher| {
-            bencher
-                .iter_custom(|calls| cpu_time(|| batch(calls)).expect("the service never fails"));
-        });
+    let figures = figures::all().expect("every configuration is valid");
+    for figure in &figures {
+        for subject in &figure.subjects {
+            let mut batch = subject.handle().expect("a runtime can be built");
+            let name = format!("{}/{}, {}", figure.name, subject.name, subject.inner.name());
+            criterion.bench_function(&name, |bencher| {
+                bencher.iter_custom(|calls| {
+                    cpu_time(|| batch(calls)).expect("the service never fails")
+                });
+            });
+        }
     }
 }
 

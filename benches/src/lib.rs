@@ -4,18 +4,11 @@
 //! what it is compared with. This is the only package that depends on the peers; `README.md` says
 //! how each comparison is made, and what each peer does not do.
 
-pub mod admission;
+pub mod compare;
 pub mod contention;
 pub mod cost;
+pub mod figures;
 pub mod options;
 mod output;
-pub mod retry;
 mod stats;
-
-/// Everything whose cost per call is measured.
-///
-/// # Errors
-/// If a configuration is refused.
-pub fn subjects() -> Result<Vec<cost::Subject>, tower::BoxError> {
-    Ok(retry::subjects()?.into_iter().chain(admission::subjects()?).collect())
-}
+mod svg;

@@ -1,15 +1,14 @@
-//! `resilience-benches contention|retry|admission`: prints a table, writes it to `target/benches`, and exits
-//! with 1 if a check of it fails.
+//! `resilience-benches contention|compare`: prints a table, writes it to `target/benches`, and exits with 1 if a check
+//! of it fails.
 
 use std::process::ExitCode;
 
 use resilience_benches::options::Options;
-use resilience_benches::{admission, contention, cost, retry};
+use resilience_benches::{compare, contention};
 use tower::BoxError;
 
 const USAGE: &str = "usage: resilience-benches contention [--trials N] [--seed N] [--quick]
-       resilience-benches retry [--quick]
-       resilience-benches admission [--quick]";
+       resilience-benches compare [--quick] [--only SUBSTRING] [--against REPORT] [--docs]";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -28,8 +27,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
     let options = Options::parse(args)?;
     match experiment.as_str() {
         "contention" => contention::run(&options),
-        "retry" => cost::run(&retry::subjects()?, "retry.json", &options),
-        "admission" => cost::run(&admission::subjects()?, "admission.json", &options),
+        "compare" => compare::run(&options),
         other => Err(format!("no experiment is called `{other}`").into()),
     }
 }

@@ -1,4 +1,6 @@
-//! The flags of both experiments. Two experiments and three flags do not pay for a parser crate.
+//! The flags of all commands. A handful does not pay for a parser crate.
+
+use std::path::PathBuf;
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,27 +12,55 @@ pub struct Options {
     pub trials: u32,
     /// Where its random numbers start.
     pub seed: u64,
+    /// What has this in its name, and nothing else.
+    pub only: Option<String>,
+    /// The report of an earlier run, to compare with.
+    pub against: Option<PathBuf>,
+    /// Whether charts are written to the book as well.
+    pub docs: bool,
+    /// Whether what is found becomes the baseline.
+    pub bless: bool,
+    /// The one measurement that this process makes, for the process that started it.
+    pub one: Option<String>,
+    /// How much of it.
+    pub amount: u64,
 }
 
 impl Default for Options {
     /// As many trials as the published table was made with.
     fn default() -> Options {
-        Options { quick: false, trials: 400, seed: 2026 }
+        Options {
+            quick: false,
+            trials: 400,
+            seed: 2026,
+            only: None,
+            against: None,
+            docs: false,
+            bless: false,
+            one: None,
+            amount: 0,
+        }
     }
 }
 
 impl Options {
-    /// Reads `--trials N`, `--seed N` and `--quick`.
+    /// Reads the flags that the usage lists.
     ///
     /// # Errors
-    /// If a flag is unknown or its value not a number in range.
+    /// If a flag is unknown or its value missing, or not a number in range.
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut options = Options::default();
         while let Some(flag) = args.next() {
             match flag.as_str() {
                 "--quick" => options.quick = true,
+                "--docs" => options.docs = true,
+                "--bless" => options.bless = true,
                 "--trials" => options.trials = number(&flag, args.next())?,
                 "--seed" => options.seed = number(&flag, args.next())?,
+                "--amount" => options.amount = number(&flag, args.next())?,
+                "--only" => options.only = Some(text(&flag, args.next())?),
+                "--one" => options.one = Some(text(&flag, args.next())?),
+                "--against" => options.against = Some(text(&flag, args.next())?.into()),
                 _ => return Err(format!("unknown flag `{flag}`")),
             }
         }
@@ -42,8 +72,12 @@ impl Options {
     }
 }
 
+fn text(flag: &str, value: Option<String>) -> Result<String, String> {
+    value.ok_or_else(|| format!("`{flag}` needs a value"))
+}
+
 fn number<T: std::str::FromStr>(flag: &str, value: Option<String>) -> Result<T, String> {
-    let value = value.ok_or_else(|| format!("`{flag}` needs a number"))?;
+    let value = text(flag, value)?;
     value.parse().map_err(|_| format!("`{flag}` needs a number, not `{value}`"))
 }
 
@@ -57,14 +91,29 @@ mod tests {
 
     #[test]
     fn flags_are_read_in_any_order() {
-        let expected = Options { quick: true, trials: 60, seed: 7 };
+        let expected = Options { quick: true, trials: 60, seed: 7, ..Options::default() };
         assert_eq!(parse("--seed 7 --quick --trials 60"), Ok(expected));
         assert_eq!(parse(""), Ok(Options::default()));
+        let against = Options {
+            only: Some("stack".to_owned()),
+            against: Some("report.json".into()),
+            ..Options::default()
+        };
+        assert_eq!(parse("--only stack --against report.json"), Ok(against));
     }
 
     #[test]
     fn bad_flags_are_named() {
-        for bad in ["--trials", "--trials many", "--trials 1", "--seed -1", "--fast"] {
+        let bad = [
+            "--trials",
+            "--trials many",
+            "--trials 1",
+            "--seed -1",
+            "--fast",
+            "--only",
+            "--against",
+        ];
+        for bad in bad {
             let flag = bad.split_whitespace().next().unwrap();
             assert!(parse(bad).unwrap_err().contains(flag), "{bad}");
         }

@@ -21,10 +21,13 @@ impl Mean {
 
 /// The middle of a sample, and the tenths that lie outside of the other two.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spread {
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
+pub struct Spread {
+    /// A tenth is below.
+    pub low: f64,
+    /// The middle.
+    pub median: f64,
+    /// A tenth is above.
+    pub high: f64,
 }
 
 impl Spread {

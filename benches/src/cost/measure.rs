@@ -1,50 +1,52 @@
-//! Rounds, CPU time and allocations: numbers that a busy machine moves as little as can be.
+//! Rounds and allocations: numbers that a busy machine moves as little as can be.
 
 use std::time::Duration;
 
 use tower::BoxError;
 
-use super::cpu::cpu_time;
-use super::subject::{Batch, Group, Subject};
-use super::together;
+use super::lane::{Lane, Mode, Sample};
+use super::subject::{Batch, Subject};
+use super::{pool, together};
 use crate::stats::Spread;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Effort {
-    pub(super) rounds: usize,
-    pub(super) calls: u64,
+#[non_exhaustive]
+pub struct Effort {
+    /// How often each subject is measured.
+    pub rounds: usize,
+    /// About how long one of these takes.
+    pub time: Duration,
 }
 
 impl Effort {
-    pub(super) fn new(quick: bool) -> Effort {
+    /// For a look, or for the record.
+    #[must_use]
+    pub const fn new(quick: bool) -> Effort {
         if quick {
-            Effort { rounds: 11, calls: 5_000 }
+            Effort { rounds: 21, time: Duration::from_millis(2) }
         } else {
-            Effort { rounds: 61, calls: 50_000 }
+            Effort { rounds: 61, time: Duration::from_millis(4) }
         }
     }
 }
 
-/// What one subject costs.
+/// What one subject costs in one mode.
 #[derive(Debug)]
-pub(super) struct Measured {
-    pub(super) name: &'static str,
-    pub(super) group: Group,
-    ours: bool,
-    /// Nanoseconds of CPU for each call.
-    pub(super) ns: Spread,
-    /// That, in multiples of the group's baseline.
-    pub(super) ratio: f64,
-    pub(super) allocations: f64,
-    /// Nanoseconds on each of two threads that share one layer, if they ever ran side by side.
-    pub(super) shared_ns: Option<Spread>,
-}
-
-impl Measured {
-    pub(super) fn allocates_against_the_promise(&self) -> bool {
-        self.ours && self.allocations > 0.0
-    }
+#[non_exhaustive]
+pub struct Measured {
+    /// Its place in the list.
+    pub subject: usize,
+    /// On what it was called.
+    pub mode: Mode,
+    /// Nanoseconds of CPU for each call, on each thread; `None` if two never ran side by side.
+    pub ns: Option<Spread>,
+    /// Nanoseconds that passed.
+    pub wall_ns: Option<f64>,
+    /// Of each call.
+    pub allocations: f64,
+    /// Nanoseconds of each round, for ratios.
+    pub(crate) rounds: Vec<Option<f64>>,
 }
 
 /// How often each of `calls` calls allocates, once a hundred have been made: what a subject makes once
@@ -60,74 +62,54 @@ pub fn allocations(batch: &mut Batch, calls: u32) -> Result<f64, BoxError> {
     Ok(f64::from(u32::try_from(counted.count_total)?) / f64::from(calls))
 }
 
-pub(super) fn all(subjects: &[Subject], effort: Effort) -> Result<Vec<Measured>, BoxError> {
-    let alone = alone(subjects, effort)?;
-    let shared = shared(subjects, effort)?;
-    subjects
+/// Measures every subject in every mode it can be called in.
+///
+/// # Errors
+/// Those of the calls, and if there is no runtime to be had.
+pub fn all(subjects: &[&Subject], effort: Effort) -> Result<Vec<Measured>, BoxError> {
+    let pool = pool::runtime()?;
+    let lanes =
+        subjects.iter().enumerate().map(|(at, subject)| Lane::of(at, subject, pool.handle()));
+    let mut lanes: Vec<Lane> =
+        lanes.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    eprintln!("measuring {} rows", lanes.len());
+    lanes.iter_mut().try_for_each(|lane| lane.calibrate(effort.time))?;
+    let rounds = interleaved(&mut lanes, effort.rounds)?;
+    let counts = subjects
         .iter()
-        .enumerate()
-        .map(|(index, subject)| {
-            let baseline =
-                subjects.iter().position(|other| other.group == subject.group && other.baseline);
-            let baseline = &alone[baseline.unwrap_or(index)];
-            let ratios: Vec<f64> =
-                alone[index].iter().zip(baseline).map(|(ns, baseline)| ns / baseline).collect();
-            Ok(Measured {
-                name: subject.name,
-                group: subject.group,
-                ours: subject.ours,
-                ns: Spread::of(&alone[index]),
-                ratio: Spread::of(&ratios).median,
-                allocations: allocations(&mut subject.handle()?, 1_000)?,
-                shared_ns: together::spread(&shared[index]),
-            })
+        .map(|subject| allocations(&mut subject.handle()?, 1_000))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(lanes
+        .iter()
+        .zip(rounds)
+        .map(|(lane, samples)| {
+            let of = |pick: fn(Sample) -> f64| -> Vec<Option<f64>> {
+                samples.iter().map(|sample| sample.map(pick)).collect()
+            };
+            let rounds = of(|sample| sample.cpu);
+            Measured {
+                subject: lane.subject,
+                mode: lane.mode,
+                ns: together::spread(&rounds),
+                wall_ns: together::spread(&of(|sample| sample.wall)).map(|wall| wall.median),
+                allocations: counts[lane.subject],
+                rounds,
+            }
         })
-        .collect()
+        .collect())
 }
 
-fn alone(subjects: &[Subject], effort: Effort) -> Result<Vec<Vec<f64>>, BoxError> {
-    let mut batches = subjects.iter().map(Subject::handle).collect::<Result<Vec<_>, _>>()?;
-    interleaved(subjects.len(), effort, "one thread", |subject| {
-        let time = cpu_time(|| batches[subject](effort.calls))?;
-        Ok(per_call(time, effort.calls))
-    })
-}
-
-fn shared(subjects: &[Subject], effort: Effort) -> Result<Vec<Vec<Option<f64>>>, BoxError> {
-    // Shorter, so that fewer pairs are interrupted.
-    let calls = effort.calls / 5;
-    let mut pairs = subjects
-        .iter()
-        .map(|subject| Ok([subject.handle()?, subject.handle()?]))
-        .collect::<Result<Vec<_>, BoxError>>()?;
-    interleaved(subjects.len(), effort, "two threads", |subject| {
-        let time = together::cpu_time(&mut pairs[subject], calls)?;
-        Ok(time.map(|time| per_call(time, calls)))
-    })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^53 calls")]
-fn per_call(time: Duration, calls: u64) -> f64 {
-    time.as_secs_f64() * 1e9 / calls as f64
-}
-
-/// Measures every subject once a round, each round beginning with another one, so that none always
-/// follows the same neighbour's cache. The round before the first is for warming up.
-fn interleaved<T: Clone>(
-    subjects: usize,
-    effort: Effort,
-    what: &str,
-    mut measure: impl FnMut(usize) -> Result<T, BoxError>,
-) -> Result<Vec<Vec<T>>, BoxError> {
-    let mut rounds = vec![Vec::with_capacity(effort.rounds); subjects];
-    (0..subjects).try_for_each(|subject| measure(subject).map(drop))?;
-    for round in 0..effort.rounds {
-        eprint!("\r{what}: round {} of {}", round + 1, effort.rounds);
-        for turn in 0..subjects {
-            let subject = (round + turn) % subjects;
-            rounds[subject].push(measure(subject)?);
+/// Measures every lane once a round, each round beginning with another one, so that none always
+/// follows the same neighbour's cache. The calibration before has warmed all of them up.
+fn interleaved(lanes: &mut [Lane], rounds: usize) -> Result<Vec<Vec<Option<Sample>>>, BoxError> {
+    let mut samples = vec![Vec::with_capacity(rounds); lanes.len()];
+    for round in 0..rounds {
+        eprint!("\rround {} of {rounds}", round + 1);
+        for turn in 0..lanes.len() {
+            let lane = (7 * round + turn) % lanes.len();
+            samples[lane].push(lanes[lane].sample()?);
         }
     }
     eprintln!();
-    Ok(rounds)
+    Ok(samples)
 }

@@ -1,50 +1,99 @@
 //! Something whose cost per call is measured.
 
 use std::fmt;
-use std::hint::black_box;
 
-use tokio::runtime::{Builder, Runtime};
-use tower::{BoxError, Service, ServiceExt};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tower::{BoxError, Service};
+
+use super::call::{Call, Tower, drive};
+use super::pool;
+use super::role::{Inner, Role};
 
 /// Makes so many calls, one after the other.
 pub type Batch = Box<dyn FnMut(u64) -> Result<(), BoxError> + Send>;
 
-/// Subjects that answer the same question, and whose costs are compared: what they have in common.
-pub type Group = &'static str;
+type MakeBatch = Box<dyn Fn() -> Result<Batch, BoxError>>;
+type MakePooled = Box<dyn Fn(&Handle) -> Batch>;
 
 /// A named way to make calls.
 pub struct Subject {
-    /// Unique among all.
+    /// With `inner`, unique in its figure.
     pub name: &'static str,
-    /// What it is compared with.
-    pub group: Group,
-    /// Whether it promises to allocate nothing.
-    pub ours: bool,
-    /// Whether the others of its group are given as multiples of it.
-    pub baseline: bool,
-    handle: Box<dyn Fn() -> Result<Batch, BoxError>>,
+    /// What it is to the comparison.
+    pub role: Role,
+    /// What it calls.
+    pub inner: Inner,
+    /// What it does not do, of what its figure compares. Empty if nothing is missing.
+    pub lacks: &'static str,
+    /// Whether handles share what is measured, so that two threads contend for it.
+    pub shared: bool,
+    handle: MakeBatch,
+    pooled: Option<MakePooled>,
 }
 
 impl Subject {
-    /// Calls of a service. Its handles are clones of it, so they share what its layer shares.
-    pub(crate) fn service<S>(group: Group, name: &'static str, service: S) -> Subject
+    /// Calls of a tower service. Its handles are clones of it, so they share what its layer shares.
+    pub(crate) fn service<S>(role: Role, name: &'static str, service: S) -> Subject
     where
         S: Service<u64, Response = u64, Error = BoxError> + Clone + Send + 'static,
+        S::Future: Send,
     {
-        Subject::new(group, name, move || {
-            let mut service = service.clone();
-            let runtime = runtime()?;
-            Ok(Box::new(move |calls| runtime.block_on(drive(&mut service, calls))))
-        })
+        Subject::calls(role, name, Tower(service))
     }
 
-    /// Calls of a plain function.
-    pub(crate) fn function<F>(group: Group, name: &'static str, function: F) -> Subject
+    /// Calls of anything asynchronous.
+    pub(crate) fn calls(role: Role, name: &'static str, call: impl Call + Clone) -> Subject {
+        let pooled = call.clone();
+        let mut subject = Subject::new(role, name, move || {
+            let mut call = call.clone();
+            let runtime = runtime()?;
+            Ok(Box::new(move |calls| runtime.block_on(drive(&mut call, calls))))
+        });
+        subject.pooled = Some(Box::new(move |handle| pool::batch(pooled.clone(), handle)));
+        subject
+    }
+
+    /// Calls of a service that is no `Clone`: every handle has one of its own, and no two threads share it.
+    pub(crate) fn unshared<S>(
+        role: Role,
+        name: &'static str,
+        make: impl Fn() -> S + 'static,
+    ) -> Subject
+    where
+        S: Service<u64, Response = u64, Error = BoxError> + Send + 'static,
+        S::Future: Send,
+    {
+        let mut subject = Subject::new(role, name, move || {
+            let runtime = runtime()?;
+            let mut call = Tower({
+                let _inside = runtime.enter();
+                make()
+            });
+            Ok(Box::new(move |calls| runtime.block_on(drive(&mut call, calls))))
+        });
+        subject.shared = false;
+        subject
+    }
+
+    /// Calls of a plain function, whose clones share what it has.
+    pub(crate) fn function<F>(role: Role, name: &'static str, function: F) -> Subject
     where
         F: Fn() + Clone + Send + 'static,
     {
-        Subject::new(group, name, move || {
-            let function = function.clone();
+        Subject::function_each(role, name, move || function.clone())
+    }
+
+    /// Calls of a plain function that is made anew for each thread.
+    pub(crate) fn function_each<F>(
+        role: Role,
+        name: &'static str,
+        make: impl Fn() -> F + 'static,
+    ) -> Subject
+    where
+        F: Fn() + Send + 'static,
+    {
+        Subject::new(role, name, move || {
+            let function = make();
             Ok(Box::new(move |calls| {
                 (0..calls).for_each(|_| function());
                 Ok(())
@@ -53,23 +102,30 @@ impl Subject {
     }
 
     fn new(
-        group: Group,
+        role: Role,
         name: &'static str,
         handle: impl Fn() -> Result<Batch, BoxError> + 'static,
     ) -> Subject {
-        Subject { name, group, ours: false, baseline: false, handle: Box::new(handle) }
+        let handle = Box::new(handle);
+        Subject { name, role, inner: Inner::Ready, lacks: "", shared: true, handle, pooled: None }
     }
 
-    /// Marks it as promising to allocate nothing.
-    pub(crate) fn ours(mut self) -> Subject {
-        self.ours = true;
+    /// Says that the service at the bottom yields.
+    pub(crate) fn yielding(mut self) -> Subject {
+        self.inner = Inner::Yields;
         self
     }
 
-    /// Marks it as what the others of its group are multiples of.
-    pub(crate) fn baseline(mut self) -> Subject {
-        self.baseline = true;
+    /// Says what it does not do.
+    pub(crate) fn lacks(mut self, lacks: &'static str) -> Subject {
+        self.lacks = lacks;
         self
+    }
+
+    /// Whether it promises to allocate nothing.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.role == Role::Ours
     }
 
     /// A handle of its own for a thread, on a runtime of its own.
@@ -78,6 +134,11 @@ impl Subject {
     /// If there is no runtime to be had.
     pub fn handle(&self) -> Result<Batch, BoxError> {
         (self.handle)()
+    }
+
+    /// Calls made by many tasks of one runtime; `None` for plain functions and what cannot be shared.
+    pub(super) fn pooled(&self, handle: &Handle) -> Option<Batch> {
+        self.pooled.as_ref().map(|make| make(handle))
     }
 }
 
@@ -89,14 +150,4 @@ impl fmt::Debug for Subject {
 
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_time().build()
-}
-
-async fn drive<S>(service: &mut S, calls: u64) -> Result<(), BoxError>
-where
-    S: Service<u64, Response = u64, Error = BoxError>,
-{
-    for request in 0..calls {
-        black_box(service.ready().await?.call(black_box(request)).await?);
-    }
-    Ok(())
 }

@@ -1,18 +1,19 @@
-//! The peers' layers, set up as their documentation does it and to the same three attempts.
+//! tower's own layers.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tower::BoxError;
 use tower::retry::budget::{Budget, TpsBudget};
 use tower::retry::{Policy, RetryLayer};
-use tower_resilience_retry::{
-    RetryBudget, RetryBudgetBuilder, RetryBudgetConfigError, RetryLayer as ResilienceRetryLayer,
-};
+use tower::{BoxError, Service, ServiceBuilder};
+
+use super::{LIMIT, PER_SECOND, PERMITS};
+use crate::figures::Answer;
 
 /// tower leaves the policy to its users: this is the least there can be, a number of attempts.
 #[derive(Debug, Clone)]
-pub(super) struct Attempts {
+pub(in crate::figures) struct Attempts {
     left: u32,
 }
 
@@ -33,7 +34,7 @@ impl Policy<u64, u64, BoxError> for Attempts {
 
 /// The same, with tower's budget asked and told as its documentation asks and tells it.
 #[derive(Debug, Clone)]
-pub(super) struct Budgeted {
+pub(in crate::figures) struct Budgeted {
     attempts: Attempts,
     budget: Arc<TpsBudget>,
 }
@@ -59,24 +60,35 @@ impl Policy<u64, u64, BoxError> for Budgeted {
     }
 }
 
-pub(super) fn tower_retry() -> RetryLayer<Attempts> {
+pub(in crate::figures) fn retry() -> RetryLayer<Attempts> {
     RetryLayer::new(Attempts { left: 2 })
 }
 
-pub(super) fn tower_retry_budgeted() -> RetryLayer<Budgeted> {
+pub(in crate::figures) fn retry_budgeted() -> RetryLayer<Budgeted> {
     RetryLayer::new(Budgeted { attempts: Attempts { left: 2 }, budget: Arc::default() })
 }
 
-pub(super) fn tower_resilience(
-    budget: Option<Arc<dyn RetryBudget>>,
-) -> ResilienceRetryLayer<u64, u64, BoxError> {
-    let builder = ResilienceRetryLayer::builder().max_attempts(3);
-    match budget {
-        Some(budget) => builder.budget(budget).build(),
-        None => builder.build(),
-    }
+/// Load shedding, concurrency limit, retry, timeout.
+pub(in crate::figures) fn four(
+    inner: Answer,
+) -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send + 'static {
+    ServiceBuilder::new()
+        .load_shed()
+        .concurrency_limit(PERMITS as usize)
+        .layer(retry())
+        .timeout(LIMIT)
+        .service(inner)
 }
 
-pub(super) fn tower_resilience_budget() -> Result<Arc<dyn RetryBudget>, RetryBudgetConfigError> {
-    RetryBudgetBuilder::new().token_bucket().build()
+/// The same with a rate limit, which stands outside of the retry because it is no `Clone`.
+pub(in crate::figures) fn five(
+    inner: Answer,
+) -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Send + 'static {
+    ServiceBuilder::new()
+        .load_shed()
+        .concurrency_limit(PERMITS as usize)
+        .rate_limit(PER_SECOND.get().into(), Duration::from_secs(1))
+        .layer(retry())
+        .timeout(LIMIT)
+        .service(inner)
 }

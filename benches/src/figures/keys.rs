@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 /// How many.
-pub(super) const KEYS: usize = 1_000;
+pub(crate) const KEYS: usize = 1_000;
 
 thread_local! {
     /// Each thread walks its own way.
@@ -17,16 +17,16 @@ fn seed() -> u64 {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Keys(Arc<[Arc<str>]>);
+pub(crate) struct Keys(Arc<[Arc<str>]>);
 
 impl Keys {
-    pub(super) fn new() -> Keys {
+    pub(crate) fn new() -> Keys {
         Keys((0..KEYS).map(|key| format!("upstream-{key:07}").into()).collect())
     }
 
     /// Some key: a xorshift away from the one before.
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is less than KEYS")]
-    pub(super) fn next(&self) -> &Arc<str> {
+    pub(crate) fn next(&self) -> &Arc<str> {
         let at = AT.with(|at| {
             let mut x = at.get();
             x ^= x << 13;
@@ -37,7 +37,7 @@ impl Keys {
         &self.0[(at % KEYS as u64) as usize]
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.iter()
     }
 }

@@ -8,56 +8,56 @@ use std::time::Duration;
 use dashmap::DashMap;
 use moka::sync::Cache;
 
-use super::keys::{KEYS, Keys};
-use crate::cost::{Group, Subject};
+use crate::cost::{Role, Subject};
+use crate::figures::keys::{KEYS, Keys};
 
 /// What each key has: something small that calls share.
 type State = Arc<u64>;
 
 /// The maps, none of which bounds what it holds but moka's.
-pub(super) fn maps(group: Group) -> Vec<Subject> {
-    vec![papaya(group), scc(group), dashmap(group), mutex(group), moka(group)]
+pub(in crate::figures) fn maps() -> Vec<Subject> {
+    vec![papaya(), scc(), dashmap(), mutex(), moka()]
 }
 
 fn all(keys: &Keys) -> impl Iterator<Item = (Arc<str>, State)> {
     keys.iter().enumerate().map(|(at, key)| (key.clone(), Arc::new(at as u64)))
 }
 
-fn papaya(group: Group) -> Subject {
+fn papaya() -> Subject {
     let keys = Keys::new();
     let map: Arc<papaya::HashMap<_, _>> = Arc::new(all(&keys).collect());
-    Subject::function(group, "papaya, get + clone", move || {
+    Subject::function(Role::Peer, "papaya, get + clone", move || {
         drop(black_box(map.pin().get(keys.next()).cloned()));
     })
 }
 
-fn scc(group: Group) -> Subject {
+fn scc() -> Subject {
     let keys = Keys::new();
     let map: Arc<scc::HashMap<_, _>> = Arc::new(all(&keys).collect());
-    Subject::function(group, "scc, read + clone", move || {
+    Subject::function(Role::Peer, "scc, read + clone", move || {
         drop(black_box(map.read_sync(keys.next(), |_, state| state.clone())));
     })
 }
 
-fn dashmap(group: Group) -> Subject {
+fn dashmap() -> Subject {
     let keys = Keys::new();
     let map: Arc<DashMap<_, _>> = Arc::new(all(&keys).collect());
-    Subject::function(group, "dashmap, get + clone", move || {
+    Subject::function(Role::Peer, "dashmap, get + clone", move || {
         drop(black_box(map.get(keys.next()).map(|state| state.clone())));
     })
 }
 
-fn mutex(group: Group) -> Subject {
+fn mutex() -> Subject {
     let keys = Keys::new();
     let map: HashMap<Arc<str>, State> = all(&keys).collect();
     let map = Arc::new(parking_lot::Mutex::new(map));
-    Subject::function(group, "Mutex<HashMap>, get + clone", move || {
+    Subject::function(Role::Peer, "Mutex<HashMap>, get + clone", move || {
         drop(black_box(map.lock().get(keys.next()).cloned()));
     })
 }
 
 /// Least recently used, and let go when idle: the nearest to what is needed.
-fn moka(group: Group) -> Subject {
+fn moka() -> Subject {
     let keys = Keys::new();
     let map = Cache::builder()
         .max_capacity(2 * KEYS as u64)
@@ -65,7 +65,7 @@ fn moka(group: Group) -> Subject {
         .eviction_policy(moka::policy::EvictionPolicy::lru())
         .build();
     all(&keys).for_each(|(key, state)| map.insert(key, state));
-    Subject::function(group, "moka, get", move || {
+    Subject::function(Role::Peer, "moka, get", move || {
         drop(black_box(map.get(keys.next())));
     })
 }

@@ -1,0 +1,76 @@
+//! What does everything cost, beside its peers and beside what cannot be avoided?
+
+mod against;
+mod chart;
+mod report;
+mod row;
+mod table;
+mod targets;
+
+use tower::BoxError;
+
+use crate::cost::{self, Effort};
+use crate::figures::{self, Figure};
+use crate::options::Options;
+use crate::output;
+use against::Earlier;
+pub use row::Row;
+pub use targets::Target;
+
+/// Measures every subject, prints and writes the results, and says whether ours allocate nothing.
+///
+/// # Errors
+/// If a configuration is refused, a service fails, or a file cannot be read or written.
+pub fn run(options: &Options) -> Result<bool, BoxError> {
+    let earlier = options.against.as_ref().map(std::fs::read_to_string).transpose()?;
+    let earlier = earlier.as_deref().map(Earlier::parse).transpose()?;
+    let figures = chosen(options.only.as_deref())?;
+    let effort = Effort::new(options.quick);
+    let rows = measure(&figures, effort)?;
+    let targets = targets::all(&rows);
+
+    print!("{}", table::table(&figures, &rows, effort));
+    print!("{}", table::targets(&targets));
+    if let Some(earlier) = earlier {
+        print!("{}", against::comparison(&rows, &earlier));
+    }
+    output::write("report.json", &format!("{:#}\n", report::report(&rows, &targets)))?;
+    for figure in &figures {
+        if let Some(chart) = chart::chart(figure.name, &rows) {
+            output::chart(&figure.name.replace(' ', "-"), &chart, options.docs)?;
+        }
+    }
+    let broken: Vec<&Row> = rows.iter().filter(|row| row.breaks_its_promise()).collect();
+    for row in &broken {
+        println!("FAILED {}: {} allocations of a call, must be 0", row.subject, row.allocs);
+    }
+    Ok(broken.is_empty())
+}
+
+/// The figures with `only` in their name, and of the others the floors and subjects that have it in theirs.
+fn chosen(only: Option<&str>) -> Result<Vec<Figure>, BoxError> {
+    let mut figures = figures::all()?;
+    let Some(only) = only else { return Ok(figures) };
+    for figure in figures.iter_mut().filter(|figure| !figure.name.contains(only)) {
+        let kept = |subject: &cost::Subject| subject.name.contains(only);
+        if figure.compared().any(kept) {
+            figure.subjects.retain(|subject| kept(subject) || subject.role == cost::Role::Floor);
+        } else {
+            figure.subjects.clear();
+        }
+    }
+    figures.retain(|figure| !figure.subjects.is_empty());
+    if figures.is_empty() {
+        return Err(format!("nothing is called `{only}`").into());
+    }
+    Ok(figures)
+}
+
+fn measure(figures: &[Figure], effort: Effort) -> Result<Vec<Row>, BoxError> {
+    let subjects: Vec<_> = figures
+        .iter()
+        .flat_map(|figure| figure.subjects.iter().map(move |subject| (figure, subject)))
+        .collect();
+    let alone: Vec<_> = subjects.iter().map(|(_, subject)| *subject).collect();
+    Ok(row::rows(&subjects, &cost::all(&alone, effort)?))
+}

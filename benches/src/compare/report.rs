@@ -1,0 +1,69 @@
+//! The rows to keep: `report.json`.
+
+use serde_json::{Value, json};
+
+use super::row::Row;
+use super::targets::Target;
+
+pub(super) fn report(rows: &[Row], targets: &[Target]) -> Value {
+    json!({
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "targets": targets.iter().map(target).collect::<Vec<_>>(),
+    })
+}
+
+fn row(row: &Row) -> Value {
+    json!({
+        "figure": row.figure,
+        "subject": row.subject,
+        "ours": row.role == crate::cost::Role::Ours,
+        "inner": row.inner.name(),
+        "threads": row.mode.threads(),
+        "mode": row.mode.name(),
+        "ns": row.median(),
+        "spread": row.ns.map(|ns| [ns.low, ns.high]),
+        "wall_ns": row.wall_ns,
+        "allocs": row.allocs,
+        "ratio_to_floor": row.ratio_to_floor,
+        "lacks": row.lacks,
+    })
+}
+
+fn target(target: &Target) -> Value {
+    json!({
+        "figure": target.figure,
+        "target": target.text(),
+        "measured": target.measured,
+        "holds": target.holds(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::row::tests::{ns, row};
+    use crate::compare::targets;
+
+    /// Others read it: fields are not renamed by the way.
+    #[test]
+    fn the_shape_of_a_report() {
+        let row = ns(row("stack", "ours"), 50.0);
+        let target = targets::Target {
+            figure: "stack",
+            what: "to the floor",
+            at_most: 1.5,
+            measured: Some(1.25),
+        };
+        let expected = json!({
+            "rows": [{
+                "figure": "stack", "subject": "ours", "ours": true, "inner": "ready", "threads": 1,
+                "mode": "one thread", "ns": 50.0, "spread": [43.75, 56.25], "wall_ns": 50.0, "allocs": 0.0,
+                "ratio_to_floor": null, "lacks": "",
+            }],
+            "targets": [{
+                "figure": "stack", "target": "to the floor ≤ 1.5", "measured": 1.25, "holds": true,
+            }],
+        });
+        assert_eq!(report(&[row], &[target]), expected);
+    }
+}

@@ -1,0 +1,166 @@
+//! What the library is meant to cost. **Add a row to [`all`]**: a figure, what is divided by what, and the bound.
+
+use super::row::Row;
+use crate::cost::{Inner, Mode};
+use crate::figures::names::*;
+
+/// A ratio that is to be small enough.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Target {
+    /// The figure's name.
+    pub figure: &'static str,
+    /// What is divided by what.
+    pub what: &'static str,
+    /// The bound.
+    pub at_most: f64,
+    /// What it is in this run; `None` if a row is missing.
+    pub measured: Option<f64>,
+}
+
+impl Target {
+    pub(super) fn holds(&self) -> Option<bool> {
+        self.measured.map(|measured| measured <= self.at_most)
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{} ≤ {}", self.what, (self.at_most * 1e3).round() / 1e3)
+    }
+}
+
+/// A row: a subject of a figure around a service that is ready, in a mode.
+type Of = (&'static str, Mode);
+
+fn one(subject: &'static str) -> Of {
+    (subject, Mode::One)
+}
+
+fn two(subject: &'static str) -> Of {
+    (subject, Mode::Two)
+}
+
+fn workers(subject: &'static str) -> Of {
+    (subject, Mode::Workers)
+}
+
+/// Polly v8's own benchmarks: five stages in 766.3 ns, an empty pipeline in 28.2, on another machine.
+const POLLY: f64 = 766.3 / 28.2;
+
+/// The targets that the rows of this run say something about.
+pub(super) fn all(rows: &[Row]) -> Vec<Target> {
+    let ratio = |figure, what, above: Of, below: Of, at_most| Target {
+        figure,
+        what,
+        at_most,
+        measured: find(rows, figure, above).zip(find(rows, figure, below)).map(|(a, b)| a / b),
+    };
+    let mut targets = stack(&ratio);
+    targets.push(allocations(rows));
+    targets.extend(layers(&ratio));
+    targets.retain(|target| rows.iter().any(|row| row.figure == target.figure));
+    targets
+}
+
+type Ratio<'a> = &'a dyn Fn(&'static str, &'static str, Of, Of, f64) -> Target;
+
+fn stack(ratio: Ratio<'_>) -> Vec<Target> {
+    vec![
+        ratio(STACK, "one thread / floor", one(OURS), one(FLOOR), 1.5),
+        ratio(STACK, "two runtimes / one thread", two(OURS), one(OURS), 2.5),
+        ratio(STACK, "two workers / one thread", workers(OURS), one(OURS), 2.5),
+        ratio(STACK, "ours / tower-resilience's five", one(OURS), one(TOWER_RESILIENCE), 0.1),
+        ratio(STACK, "ours / seatbelt's four", one(OURS), one(SEATBELT), 1.0 / 3.0),
+        ratio(
+            STACK,
+            "ours / a boxed service (Polly, published: 27.2)",
+            one(OURS),
+            one(BOXED),
+            POLLY,
+        ),
+        ratio(STACK, "ours / tower's five", one(OURS), one(TOWER_FIVE), 1.0),
+        ratio(TELEMETRY, "with a listener / without", one(LISTENER), one(OURS), 1.5),
+    ]
+}
+
+fn layers(ratio: Ratio<'_>) -> Vec<Target> {
+    vec![
+        ratio(BREAKER, "handle, closed / floor", one(TRY_ADMIT), one(FLOOR), 1.2),
+        ratio(BREAKER_LAYER, "layer, closed / floor", one(LAYER_BY_TIME), one(FLOOR), 1.2),
+        ratio(REFUSAL, "a refusal / floor", one(REFUSED), one(FLOOR), 1.5),
+        ratio(PERMIT, "ours / tokio's try_acquire", one(TRY_ACQUIRE), one(SEMAPHORE), 1.0),
+        ratio(PERMIT, "the same at two threads", two(TRY_ACQUIRE), two(SEMAPHORE), 0.5),
+        ratio(CHECK, "ours / governor on its own clock", one(OUR_CHECK), one(GOVERNOR), 1.0),
+        ratio(
+            CHECK,
+            "ours / governor on the same clock",
+            one(OUR_CHECK),
+            one(GOVERNOR_INSTANT),
+            1.0,
+        ),
+        ratio(CHECK, "ours / governor at two threads", two(OUR_CHECK), two(GOVERNOR), 0.5),
+        ratio(KEYED, "ours / governor keyed", one(OUR_KEYED), one(GOVERNOR_KEYED), 0.8),
+        ratio(KEYED, "the same at two threads", two(OUR_KEYED), two(GOVERNOR_KEYED), 0.5),
+        ratio(RETRY, "attempts only / tower's Retry", one(OUR_RETRY), one(TOWER_RETRY), 1.2),
+        ratio(
+            RETRY_BUDGET,
+            "default / tower's Retry with TpsBudget",
+            one(OUR_RETRY_DEFAULT),
+            one(TOWER_RETRY_BUDGET),
+            1.2,
+        ),
+        ratio(DEPOSIT, "a deposit / TpsBudget's", one(CALL_STARTED), one(TPS_BUDGET), 0.3),
+    ]
+}
+
+/// The only one that a busy machine cannot move, and the only one that fails the run.
+fn allocations(rows: &[Row]) -> Target {
+    let ours = rows.iter().filter(|row| row.figure == STACK && row.subject == OURS);
+    let most = ours.map(|row| row.allocs).reduce(f64::max);
+    Target { figure: STACK, what: "allocations of a call", at_most: 0.0, measured: most }
+}
+
+fn find(rows: &[Row], figure: &str, (subject, mode): Of) -> Option<f64> {
+    rows.iter()
+        .find(|row| {
+            row.figure == figure
+                && row.subject == subject
+                && row.mode == mode
+                && row.inner == Inner::Ready
+        })?
+        .median()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::row::tests::{ns, row};
+
+    #[test]
+    fn a_target_is_met_missed_or_unknown() {
+        let rows = [ns(row(STACK, OURS), 75.0), ns(row(STACK, FLOOR), 50.0), row(STACK, SEATBELT)];
+        let targets = all(&rows);
+        let of = |what: &str| targets.iter().find(|target| target.what == what).unwrap();
+        assert_eq!(of("one thread / floor").measured, Some(1.5));
+        assert_eq!(of("one thread / floor").holds(), Some(true));
+        assert_eq!(of("ours / seatbelt's four").holds(), None);
+        assert_eq!(of("allocations of a call").holds(), Some(true));
+        assert!(targets.iter().all(|target| target.figure == STACK));
+    }
+
+    /// A name that is spelled otherwise than the subject's would be a target that nobody misses.
+    #[test]
+    fn targets_are_about_subjects_that_exist() {
+        let figures = crate::figures::all().unwrap();
+        let rows: Vec<Row> = figures
+            .iter()
+            .flat_map(|figure| figure.subjects.iter().map(|subject| (figure.name, subject.name)))
+            .flat_map(|(figure, subject)| {
+                [Mode::One, Mode::Two, Mode::Workers]
+                    .map(|mode| Row { mode, ..ns(row(figure, subject), 1.0) })
+            })
+            .collect();
+        let unknown: Vec<Target> =
+            all(&rows).into_iter().filter(|target| target.measured.is_none()).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}

@@ -1,0 +1,91 @@
+//! A token, taken: of one limit, and of one limit among a thousand keys.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use resilience_core::clock;
+use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::rate::{Quota, RateLimitLayer, RateLimiter};
+use tower::{BoxError, Layer};
+
+use super::answer::both;
+use super::floor::{Lines, floor, floor_of_service};
+use super::keys::Keys;
+use super::lookup::fill;
+use super::peers::{PER_SECOND, governor, tower_resilience};
+use super::{Figure, names};
+use crate::cost::{Role, Subject};
+
+const FLOOR: &str = "one clock read, one compare-and-swap";
+const GOVERNOR_LACKS: &str =
+    "queue, refund, pause, gap, resizing; a paused clock (quanta) in tests";
+
+fn least(lines: &Lines) {
+    lines.clock();
+    lines.swap(0);
+}
+
+pub(super) fn check() -> Result<Figure, BoxError> {
+    let (limiter, timed, now) = (tokens()?, tokens()?, clock::now());
+    let mut subjects = floor(least);
+    subjects.extend(governor::direct().map(|subject| subject.lacks(GOVERNOR_LACKS)));
+    subjects.push(Subject::function(Role::Ours, names::OUR_CHECK, move || {
+        let _ = black_box(limiter.check(1));
+    }));
+    subjects.push(Subject::function(Role::Ours, "our check_at, the time being known", move || {
+        let _ = black_box(timed.check_at(now, 1));
+    }));
+    Ok(Figure::new(names::CHECK, FLOOR, subjects))
+}
+
+/// tower's own is not `Clone`; it stands in a stack of tower's, and has no row by itself.
+pub(super) fn layer() -> Result<Figure, BoxError> {
+    let mut subjects = floor_of_service(least);
+    subjects.extend(both(|inner| {
+        let ours = RateLimitLayer::new(tokens()?).layer(inner);
+        let theirs = tower_resilience::rate_limit(inner)?;
+        Ok(vec![
+            Subject::service(Role::Ours, "our layer", ours),
+            Subject::service(Role::Peer, "tower-resilience, fixed window", theirs)
+                .lacks("smoothing (twice its limit passes at a window's edge), refunds, hints"),
+        ])
+    })?);
+    Ok(Figure::new(names::RATE_LAYER, FLOOR, subjects))
+}
+
+pub(super) fn keyed() -> Result<Figure, BoxError> {
+    let limiter = tokens()?;
+    let store: Keyed<Arc<str>, RateLimiter> =
+        Keyed::new(KeyedLimits::default(), move |_| limiter.fresh());
+    let keys = Keys::new();
+    fill(&store, &keys);
+    let ours = Subject::function(Role::Ours, names::OUR_KEYED, move || {
+        let now = clock::now();
+        let _ = black_box(store.with(keys.next(), now, |limiter| limiter.check_at(now, 1)));
+    });
+    let subjects = vec![
+        floor_keyed(),
+        governor::keyed().lacks("a bound: it keeps every key; queue, refund, pause, gap"),
+        ours,
+    ];
+    let floor = "one clock read, one lookup in a thread's own HashMap, one compare-and-swap";
+    Ok(Figure::new(names::KEYED, floor, subjects))
+}
+
+fn floor_keyed() -> Subject {
+    Subject::function_each(Role::Floor, names::FLOOR, || {
+        let keys = Keys::new();
+        let map: std::collections::HashMap<_, _, RandomState> =
+            keys.iter().map(|key| (key.clone(), Lines::default())).collect();
+        move || {
+            if let Some(lines) = map.get(keys.next()) {
+                least(lines);
+            }
+        }
+    })
+}
+
+fn tokens() -> Result<RateLimiter, BoxError> {
+    Ok(RateLimiter::builder().quota(Quota::per_second(PER_SECOND.get())).build()?)
+}

@@ -1,0 +1,74 @@
+//! What is compared. A figure is a question, what nobody answers it below, and who answers it.
+//!
+//! **To add one**: a file with a function that returns a [`Figure`], and a line in [`all`]. Tables, charts,
+//! JSON, criterion, the allocation test and instruction counts follow the list.
+
+mod answer;
+mod breaker;
+mod budget;
+mod bulkhead;
+mod floor;
+pub(crate) mod keys;
+mod limiter;
+mod lookup;
+pub(crate) mod names;
+mod peers;
+mod primitives;
+mod retry;
+mod stack;
+mod telemetry;
+mod timeout;
+
+use tower::BoxError;
+
+pub(crate) use answer::Answer;
+
+use crate::cost::{Role, Subject};
+
+/// A question, and those who answer it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Figure {
+    /// Unique, and in the names of files.
+    pub name: &'static str,
+    /// What the floor is made of.
+    pub floor: &'static str,
+    /// The floor among them.
+    pub subjects: Vec<Subject>,
+}
+
+impl Figure {
+    fn new(name: &'static str, floor: &'static str, subjects: Vec<Subject>) -> Figure {
+        Figure { name, floor, subjects }
+    }
+
+    /// What is compared, the floor and rows for scale left out.
+    pub fn compared(&self) -> impl Iterator<Item = &Subject> {
+        self.subjects.iter().filter(|subject| matches!(subject.role, Role::Peer | Role::Ours))
+    }
+}
+
+/// Everything there is, in the order of the report.
+///
+/// # Errors
+/// If a configuration is refused.
+pub fn all() -> Result<Vec<Figure>, BoxError> {
+    Ok(vec![
+        stack::figure()?,
+        telemetry::figure()?,
+        breaker::handle()?,
+        breaker::layer()?,
+        breaker::refusal()?,
+        bulkhead::permit()?,
+        bulkhead::layer()?,
+        limiter::check()?,
+        limiter::layer()?,
+        limiter::keyed()?,
+        lookup::figure(),
+        retry::plain()?,
+        retry::budgeted()?,
+        budget::figure()?,
+        timeout::figure()?,
+        primitives::figure(),
+    ])
+}

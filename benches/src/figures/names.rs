@@ -1,0 +1,42 @@
+//! Names that more than one file means: those of figures, and of the subjects that targets are about.
+
+pub(crate) const STACK: &str = "standard stack";
+pub(crate) const TELEMETRY: &str = "telemetry";
+pub(crate) const BREAKER: &str = "breaker closed";
+pub(crate) const BREAKER_LAYER: &str = "breaker layer closed";
+pub(crate) const REFUSAL: &str = "breaker open";
+pub(crate) const PERMIT: &str = "bulkhead";
+pub(crate) const BULKHEAD_LAYER: &str = "bulkhead layer";
+pub(crate) const CHECK: &str = "direct limiter";
+pub(crate) const RATE_LAYER: &str = "limiter layer";
+pub(crate) const KEYED: &str = "keyed limiter";
+pub(crate) const LOOKUP: &str = "keyed lookup";
+pub(crate) const RETRY: &str = "retry";
+pub(crate) const RETRY_BUDGET: &str = "retry with budget";
+pub(crate) const DEPOSIT: &str = "budget deposit";
+pub(crate) const TIMEOUT: &str = "time limit";
+pub(crate) const PRIMITIVES: &str = "primitives";
+
+pub(crate) const FLOOR: &str = "floor";
+pub(crate) const OURS: &str = "ours";
+pub(crate) const BOXED: &str = "bare service, boxed";
+pub(crate) const TOWER_FIVE: &str = "tower, five layers";
+pub(crate) const TOWER_RESILIENCE: &str = "tower-resilience, five";
+pub(crate) const SEATBELT: &str = "seatbelt, four";
+pub(crate) const LISTENER: &str = "ours, a listener that counts";
+pub(crate) const TRY_ADMIT: &str = "our handle, time window";
+pub(crate) const LAYER_BY_TIME: &str = "our layer, time window";
+pub(crate) const REFUSED: &str = "our handle";
+pub(crate) const SEMAPHORE: &str = "tokio Semaphore::try_acquire";
+pub(crate) const TRY_ACQUIRE: &str = "our Bulkhead::try_acquire";
+pub(crate) const GOVERNOR: &str = "governor, quanta clock";
+pub(crate) const GOVERNOR_INSTANT: &str = "governor, Instant clock";
+pub(crate) const OUR_CHECK: &str = "our RateLimiter::check";
+pub(crate) const GOVERNOR_KEYED: &str = "governor keyed, dashmap";
+pub(crate) const OUR_KEYED: &str = "our Keyed<RateLimiter>";
+pub(crate) const TOWER_RETRY: &str = "tower Retry";
+pub(crate) const TOWER_RETRY_BUDGET: &str = "tower Retry, TpsBudget";
+pub(crate) const OUR_RETRY: &str = "our Retry, attempts only";
+pub(crate) const OUR_RETRY_DEFAULT: &str = "our Retry, default";
+pub(crate) const TPS_BUDGET: &str = "tower TpsBudget::deposit";
+pub(crate) const CALL_STARTED: &str = "our RetryBudget::call_started";

@@ -1,0 +1,36 @@
+//! governor on its own clock (the processor's counter), and on the one that everybody else reads.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use governor::clock::MonotonicClock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use super::PER_SECOND;
+use crate::cost::{Role, Subject};
+use crate::figures::keys::Keys;
+use crate::figures::names;
+
+pub(in crate::figures) fn direct() -> [Subject; 2] {
+    let quanta = Arc::new(RateLimiter::direct(Quota::per_second(PER_SECOND)));
+    let monotonic: Arc<RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<_>>> =
+        Arc::new(RateLimiter::direct_with_clock(Quota::per_second(PER_SECOND), MonotonicClock));
+    [
+        Subject::function(Role::Peer, names::GOVERNOR, move || check(quanta.check())),
+        Subject::function(Role::Peer, names::GOVERNOR_INSTANT, move || check(monotonic.check())),
+    ]
+}
+
+pub(in crate::figures) fn keyed() -> Subject {
+    let limiter = Arc::new(RateLimiter::keyed(Quota::per_second(PER_SECOND)));
+    let keys = Keys::new();
+    Subject::function(Role::Peer, names::GOVERNOR_KEYED, move || {
+        check(limiter.check_key(keys.next()));
+    })
+}
+
+fn check<T>(decision: Result<(), T>) {
+    let _ = black_box(decision);
+}

@@ -1,6 +1,0 @@
-//! Retries, time limits and budgets.
-
-mod peers;
-mod subjects;
-
-pub use subjects::subjects;
