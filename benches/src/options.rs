@@ -18,28 +18,12 @@ pub struct Options {
     pub against: Option<PathBuf>,
     /// Whether charts are written to the book as well.
     pub docs: bool,
-    /// Whether what is found becomes the baseline.
-    pub bless: bool,
-    /// The one measurement that this process makes, for the process that started it.
-    pub one: Option<String>,
-    /// How much of it.
-    pub amount: u64,
 }
 
 impl Default for Options {
     /// As many trials as the published table was made with.
     fn default() -> Options {
-        Options {
-            quick: false,
-            trials: 400,
-            seed: 2026,
-            only: None,
-            against: None,
-            docs: false,
-            bless: false,
-            one: None,
-            amount: 0,
-        }
+        Options { quick: false, trials: 400, seed: 2026, only: None, against: None, docs: false }
     }
 }
 
@@ -54,12 +38,9 @@ impl Options {
             match flag.as_str() {
                 "--quick" => options.quick = true,
                 "--docs" => options.docs = true,
-                "--bless" => options.bless = true,
                 "--trials" => options.trials = number(&flag, args.next())?,
                 "--seed" => options.seed = number(&flag, args.next())?,
-                "--amount" => options.amount = number(&flag, args.next())?,
                 "--only" => options.only = Some(text(&flag, args.next())?),
-                "--one" => options.one = Some(text(&flag, args.next())?),
                 "--against" => options.against = Some(text(&flag, args.next())?.into()),
                 _ => return Err(format!("unknown flag `{flag}`")),
             }

@@ -59,19 +59,19 @@ impl Stack {
 
 impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     /// What it will do at worst.
-    #[must_use] 
+    #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
     }
 
     /// The bulkhead. Where there is one for each key, that which the others are made from.
-    #[must_use] 
+    #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
     }
 
     /// The retry policy.
-    #[must_use] 
+    #[must_use]
     pub const fn retry(&self) -> Option<&RetryPolicy> {
         self.handles.retry.as_ref()
     }
@@ -82,31 +82,31 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 
     /// The rate limiter. Where there is one for each key, that which the others are made from.
-    #[must_use] 
+    #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.rate_limiter.as_ref()
     }
 
     /// The circuit breaker. Where there is one for each key, that which the others are made from.
-    #[must_use] 
+    #[must_use]
     pub const fn breaker(&self) -> Option<&CircuitBreaker> {
         self.handles.breaker.as_ref()
     }
 
     /// The layer that the bulkhead stands in; its store, where there is one for each key.
-    #[must_use] 
+    #[must_use]
     pub fn bulkhead_layer(&self) -> &B {
         &self.layers.bulkhead
     }
 
     /// The layer that the rate limit stands in; its store, where there is one for each key.
-    #[must_use] 
+    #[must_use]
     pub fn rate_limit_layer(&self) -> &L {
         &self.layers.rate_limit
     }
 
     /// The layer that the breaker stands in; its store, where there is one for each key.
-    #[must_use] 
+    #[must_use]
     pub fn circuit_breaker_layer(&self) -> &C {
         &self.layers.circuit_breaker
     }
@@ -118,7 +118,7 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 
     /// Bytes that one call of `S` takes under this stack, its own future and request included.
-    #[must_use] 
+    #[must_use]
     pub const fn bytes_per_call<S, Req>(&self) -> usize
     where
         S: Service<Req>,
