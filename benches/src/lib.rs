@@ -8,6 +8,7 @@ pub mod compare;
 pub mod contention;
 pub mod cost;
 pub mod figures;
+pub mod instructions;
 pub mod options;
 mod output;
 mod stats;

@@ -1,14 +1,15 @@
-//! `resilience-benches contention|compare`: prints a table, writes it to `target/benches`, and exits with 1 if a check
+//! `resilience-benches contention|compare|instructions`: prints a table, writes it to `target/benches`, and exits with 1 if a check
 //! of it fails.
 
 use std::process::ExitCode;
 
 use resilience_benches::options::Options;
-use resilience_benches::{compare, contention};
+use resilience_benches::{compare, contention, instructions};
 use tower::BoxError;
 
 const USAGE: &str = "usage: resilience-benches contention [--trials N] [--seed N] [--quick]
-       resilience-benches compare [--quick] [--only SUBSTRING] [--against REPORT] [--docs]";
+       resilience-benches compare [--quick] [--only SUBSTRING] [--against REPORT] [--docs]
+       resilience-benches instructions [--bless]";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1)) {
@@ -28,6 +29,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
     match experiment.as_str() {
         "contention" => contention::run(&options),
         "compare" => compare::run(&options),
+        "instructions" => instructions::run(&options),
         other => Err(format!("no experiment is called `{other}`").into()),
     }
 }

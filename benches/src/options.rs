@@ -18,12 +18,28 @@ pub struct Options {
     pub against: Option<PathBuf>,
     /// Whether charts are written to the book as well.
     pub docs: bool,
+    /// Whether what is found becomes the baseline.
+    pub bless: bool,
+    /// The one subject that this process calls, for the process that started it.
+    pub one: Option<String>,
+    /// How often.
+    pub calls: u64,
 }
 
 impl Default for Options {
     /// As many trials as the published table was made with.
     fn default() -> Options {
-        Options { quick: false, trials: 400, seed: 2026, only: None, against: None, docs: false }
+        Options {
+            quick: false,
+            trials: 400,
+            seed: 2026,
+            only: None,
+            against: None,
+            docs: false,
+            bless: false,
+            one: None,
+            calls: 0,
+        }
     }
 }
 
@@ -38,6 +54,9 @@ impl Options {
             match flag.as_str() {
                 "--quick" => options.quick = true,
                 "--docs" => options.docs = true,
+                "--bless" => options.bless = true,
+                "--calls" => options.calls = number(&flag, args.next())?,
+                "--one" => options.one = Some(text(&flag, args.next())?),
                 "--trials" => options.trials = number(&flag, args.next())?,
                 "--seed" => options.seed = number(&flag, args.next())?,
                 "--only" => options.only = Some(text(&flag, args.next())?),

@@ -1,0 +1,105 @@
+//! How many instructions does a call of ours take?
+//!
+//! Times move with the machine and whoever else is on it; instructions under valgrind do not. Each subject
+//! is run twice in a process of its own, with more calls the second time: the difference is the calls, and
+//! what it takes to enter a runtime cancels out. Counts are those of one compiler, which the baseline names.
+
+mod baseline;
+
+use std::process::Command;
+
+use tower::BoxError;
+
+use crate::cost::{Batch, Inner, Role, Subject};
+use crate::figures::{self, Figure};
+use crate::options::Options;
+use baseline::Baseline;
+
+/// Calls of the first run, and of the second.
+const CALLS: (u64, u64) = (1_000, 3_000);
+
+/// How much more or fewer there may be than the baseline has.
+const TOLERANCE: f64 = 0.03;
+
+/// Makes the calls of one subject, in the process that valgrind watches; or measures all of them, and says
+/// whether they are as many as the committed baseline says.
+///
+/// # Errors
+/// If a subject is unknown or fails, or the baseline cannot be read or written.
+pub fn run(options: &Options) -> Result<bool, BoxError> {
+    let figures = figures::all()?;
+    if let Some(name) = &options.one {
+        let mut batch = subjects(&figures)
+            .find(|(found, _)| found == name)
+            .ok_or_else(|| format!("no subject is called `{name}`"))?
+            .1
+            .handle()?;
+        // What is made once is there by then.
+        batch(100)?;
+        return counted_calls(&mut batch, options.calls).map(|()| true);
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("skipped: instruction counts: no valgrind");
+        return Ok(true);
+    }
+    let compiler = baseline::compiler()?;
+    let known = Baseline::read()?;
+    if !options.bless && known.compiler != compiler {
+        println!(
+            "skipped: instruction counts: the baseline is of {}, this is {compiler}",
+            known.compiler
+        );
+        return Ok(true);
+    }
+    let mut found = Baseline::of(compiler);
+    let mut good = true;
+    for (name, _) in subjects(&figures) {
+        let count = count(&name)?;
+        let verdict = known.verdict(&name, count, TOLERANCE);
+        good &= verdict.is_ok();
+        println!(
+            "{count:>8.0}  {name}{}",
+            verdict.err().map(|why| format!(": {why}")).unwrap_or_default()
+        );
+        found.set(name, count);
+    }
+    if options.bless {
+        found.write()?;
+        return Ok(true);
+    }
+    Ok(good)
+}
+
+/// What valgrind looks at, and nothing before it: a subject's keys are hashed with another seed each time.
+#[inline(never)]
+fn counted_calls(batch: &mut Batch, calls: u64) -> Result<(), BoxError> {
+    batch(calls)
+}
+
+/// Ours, on a service that is ready at once.
+fn subjects(figures: &[Figure]) -> impl Iterator<Item = (String, &Subject)> {
+    let ours = |subject: &&Subject| subject.role == Role::Ours && subject.inner == Inner::Ready;
+    figures.iter().flat_map(move |figure| {
+        let ours = figure.subjects.iter().filter(ours);
+        ours.map(move |subject| (format!("{}: {}", figure.name, subject.name), subject))
+    })
+}
+
+/// Instructions of one call.
+#[expect(clippy::cast_precision_loss, reason = "counts are far smaller than 2^53")]
+fn count(name: &str) -> Result<f64, BoxError> {
+    let (few, many) = (collected(name, CALLS.0)?, collected(name, CALLS.1)?);
+    Ok(many.saturating_sub(few) as f64 / (CALLS.1 - CALLS.0) as f64)
+}
+
+fn collected(name: &str, calls: u64) -> Result<u64, BoxError> {
+    let run = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*counted_calls*")
+        .arg(std::env::current_exe()?)
+        .args(["instructions", "--one", name, "--calls", &calls.to_string()])
+        .output()?;
+    let said = String::from_utf8_lossy(&run.stderr);
+    let count = said.lines().find_map(|line| line.split("Collected :").nth(1)?.trim().parse().ok());
+    count.ok_or_else(|| format!("valgrind counted nothing for `{name}`: {said}").into())
+}
