@@ -135,3 +135,22 @@ fn per_call(time: Duration, calls: u64) -> f64 {
 fn scaled(calls: u64, scale: f64) -> u64 {
     (calls as f64 * scale).max(32.0) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::role::Role;
+    use super::*;
+
+    /// A subject whose threads rarely ran side by side once grew to a million calls of a millisecond.
+    #[test]
+    fn a_slow_subject_is_called_less_often_whether_or_not_two_run_side_by_side() {
+        let slow = Subject::function(Role::Peer, "slow", || {
+            let took = cpu_time::ProcessTime::now();
+            while took.elapsed() < Duration::from_micros(50) {}
+        });
+        let pair = [slow.handle().unwrap(), slow.handle().unwrap()];
+        let mut lane = Lane { subject: 0, mode: Mode::Two, run: Run::Two(pair), calls: 100 };
+        lane.calibrate(Duration::from_millis(1)).unwrap();
+        assert!(lane.calls <= 100, "{}", lane.calls);
+    }
+}

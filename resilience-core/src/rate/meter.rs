@@ -63,12 +63,12 @@ struct Rare {
 impl Rare {
     /// Whether it may keep somebody back who has tokens.
     #[inline]
-    fn holds(&self) -> bool {
+    fn holds(&self, now: u64) -> bool {
         #[cfg(feature = "tokio")]
         if self.desk.queue.len() > 0 {
             return true;
         }
-        self.paused_until > 0
+        self.paused_until > now
     }
 }
 
@@ -105,7 +105,7 @@ impl Meter {
     #[inline]
     pub(super) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
         let quota = &pace.quota;
-        if pace.is_shaped() || self.rare.as_ref().is_some_and(|rare| rare.holds()) {
+        if pace.is_shaped() || self.rare.as_ref().is_some_and(|rare| rare.holds(now)) {
             return false;
         }
         let time = quota.time_of(u64::from(cost));
