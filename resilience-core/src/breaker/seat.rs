@@ -51,6 +51,10 @@ where
 
     #[inline]
     fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
+        seat.admission = self.selector().handle(&seat.lent).glance(now);
+        if seat.admission.is_some() {
+            return Ok(());
+        }
         let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
         seat.admission = self.selector().handle(&seat.lent).admit(&whose, now)?;
         Ok(())

@@ -210,6 +210,21 @@ impl RateLimiter {
         decide(state, former, now, decision)
     }
 
+    /// Takes so many tokens where nothing but tokens counts. If not, [`pass`](Self::pass) may, and knows why
+    /// not: its answer is large, and this one's is in a register or two.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(super) fn glance(&self, now: Instant, cost: u32) -> Option<Grant> {
+        let now = self.line(now);
+        let mut state = self.0.state.lock();
+        let State { seen, meter } = &mut *state;
+        if seen.is_current(&self.0.shared.live) {
+            meter.admit_granted(&seen.pace, now, cost)
+        } else {
+            None
+        }
+    }
+
     /// Takes so many tokens at once, or not at all.
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {

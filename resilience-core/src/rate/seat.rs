@@ -46,6 +46,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
         let limiter = self.0.select.handle(&seat.lent);
+        seat.grant = seat.wait.glance(limiter, now);
+        if seat.grant.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         seat.grant = match ready!(seat.wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
             Err(refused) => refused.told(Sel::owner(&seat.lent))?,

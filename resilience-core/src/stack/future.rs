@@ -8,7 +8,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -220,8 +220,10 @@ where
                 // Polled after it was ready, which a future's contract leaves open: stay silent.
                 Stage::Waiting | Stage::Pausing | Stage::Done => return Poll::Pending,
             };
-            if let Some(answer) = self.ended(result, now) {
-                return Poll::Ready(answer);
+            match self.ended(&result, now) {
+                Next::Done => return Poll::Ready(self.end(result)),
+                Next::Again(delay) => self.again(delay, now),
+                Next::Pause(pause) => self.pause(pause, result, now),
             }
         }
     }
@@ -293,9 +295,9 @@ where
         }
     }
 
-    /// The attempt ended so. The answer, if there is no other.
+    /// The attempt ended so.
     #[inline]
-    fn ended(&mut self, result: Answer<S, Req>, now: &mut Now) -> Option<Answer<S, Req>> {
+    fn ended(&mut self, result: &Answer<S, Req>, now: &mut Now) -> Next {
         let parts = self.parts.parts();
         if let Some(mut seat) = self.circuit.take() {
             parts.circuit_breaker.settle(&mut seat, result.as_ref(), now);
@@ -306,26 +308,28 @@ where
             parts.rate_limit.leave(&mut seat);
         }
         let copied = self.copy.is_some() || self.request.is_some();
-        let next = match &mut self.course {
+        match &mut self.course {
             Some(course) => parts.retry.ended(course, result.as_ref(), copied, now),
             None => Next::Done,
-        };
-        match next {
-            Next::Done => return Some(self.end(result)),
-            Next::Pause(pause) => {
-                self.answer = Some(result);
-                (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
-            }
-            Next::Again(delay) => {
-                // Before the wait: the old handle may hold a place in a queue below (T2).
-                self.service = self.service.clone();
-                // What was refused on the way was never sent, and needs no copy.
-                self.request = self.request.take().or_else(|| self.copy.take());
-                self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
-                self.due = (!delay.is_zero()).then(|| later(now.get(), delay));
-            }
         }
-        None
+    }
+
+    /// Another attempt, after so long.
+    #[cold]
+    fn again(&mut self, delay: Duration, now: &mut Now) {
+        // Before the wait: the old handle may hold a place in a queue below (T2).
+        self.service = self.service.clone();
+        // What was refused on the way was never sent, and needs no copy.
+        self.request = self.request.take().or_else(|| self.copy.take());
+        self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
+        self.due = (!delay.is_zero()).then(|| later(now.get(), delay));
+    }
+
+    /// The answer, but not yet.
+    #[cold]
+    fn pause(&mut self, pause: Duration, answer: Answer<S, Req>, now: &mut Now) {
+        self.answer = Some(answer);
+        (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
     }
 
     /// When something is over, if nothing else happens.
@@ -351,8 +355,12 @@ where
             }
             _ => {
                 let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
-                let now = &mut Now::unread();
-                return under(self.deadline, || self.ended(Err(refusal.into()), now));
+                let (now, result) = (&mut Now::unread(), Err(refusal.into()));
+                match under(self.deadline, || self.ended(&result, now)) {
+                    Next::Done => return Some(self.end(result)),
+                    Next::Again(delay) => self.again(delay, now),
+                    Next::Pause(pause) => self.pause(pause, result, now),
+                }
             }
         }
         None

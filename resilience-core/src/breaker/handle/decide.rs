@@ -45,6 +45,13 @@ impl CircuitBreaker {
         refusal.map_or(Ok(()), |refusal| Err(self.reject(refusal, whose)))
     }
 
+    /// Admits to a circuit that is closed. If not, [`admit`](Self::admit) may, and knows why not.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(in crate::breaker) fn glance(&self, now: &mut Now) -> Option<Admission> {
+        self.0.cell.glance(|| now.get())
+    }
+
     /// Nothing of a call that passes though it would have been refused will be counted.
     #[inline]
     pub(in crate::breaker) fn admit(
