@@ -93,3 +93,33 @@ async fn dropped_at_every_poll() {
     }
     assert!(polls >= 20, "it ended after {polls} polls: too little was tried");
 }
+
+/// Once lost: behind a breaker, which is always ready, the token, and the retry's price, counted as spent before the
+/// service itself had taken anything.
+#[tokio::test(start_paused = true)]
+async fn a_retry_dropped_before_a_service_that_is_not_ready_costs_nothing() {
+    let day = SECOND * 86_400;
+    let stack = Stack::builder()
+        .retry(
+            RetryPolicy::builder()
+                .backoff(Backoff::none())
+                .budget(RetryBudget::builder().ratio(0.0).reserve(5).window(day).build()),
+        )
+        .rate_limit(RateLimiter::builder().quota(Quota::per(50, day)).wait())
+        .circuit_breaker(CircuitBreaker::builder())
+        .build()
+        .unwrap();
+    let (probe, log) =
+        ServiceProbe::new(Script::new(|_, _: u64| Reply::<u64, _>::err(down()).yielding(1)));
+    let mut service = stack.layer(probe);
+    let mut call = Box::pin(Service::call(&mut service, 1));
+    let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending());
+    log.close();
+    assert!(poll().is_pending(), "the first attempt failed, the second is in front of the service");
+    assert_eq!(stack.rate_limiter().unwrap().snapshot().available, 48);
+    drop(call);
+    assert_eq!(log.calls(), 1);
+    assert_eq!(stack.rate_limiter().unwrap().snapshot().available, 49);
+    assert_eq!(stack.budget().unwrap().available(clock::now()), 5.0);
+}
