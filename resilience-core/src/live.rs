@@ -36,6 +36,12 @@ impl<T> Live<T> {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether this version is in force.
+    #[inline]
+    pub(crate) fn is_at(&self, version: u64) -> bool {
+        self.version.load(Ordering::Acquire) == version
+    }
+
     pub(crate) fn see(&self) -> Seen<T> {
         let current = self.current.lock();
         Seen { version: self.version.load(Ordering::Acquire), value: current.clone() }
@@ -43,17 +49,22 @@ impl<T> Live<T> {
 }
 
 impl<T> Seen<T> {
+    /// The version, and what it was, for who keeps them apart.
+    pub(crate) fn into_parts(self) -> (u64, Arc<T>) {
+        (self.version, self.value)
+    }
+
     /// Whether it has not changed.
     #[cfg(feature = "tower")]
     #[inline]
     pub(crate) fn is_current(&self, live: &Live<T>) -> bool {
-        self.version == live.version.load(Ordering::Acquire)
+        live.is_at(self.version)
     }
 
     /// Looks again. The former value, if it has changed.
     #[inline]
     pub(crate) fn refresh(&mut self, live: &Live<T>) -> Option<Arc<T>> {
-        if self.version == live.version.load(Ordering::Acquire) {
+        if live.is_at(self.version) {
             return None;
         }
         Some(std::mem::replace(self, live.see()).value)

@@ -11,10 +11,10 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use parking_lot::Mutex;
 
 #[cfg(all(feature = "tokio", not(resilience_loom)))]
-pub(crate) use std::sync::atomic::AtomicU8;
+pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8};
 
 #[cfg(all(feature = "tokio", resilience_loom))]
-pub(crate) use loom::sync::atomic::AtomicU8;
+pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8};
 
 /// loom's, with the interface of parking_lot's.
 #[cfg(all(feature = "tokio", resilience_loom))]

@@ -1,28 +1,38 @@
 //! One circuit, shared by threads.
 //!
 //! Most calls meet a closed circuit, and all they need to know of it is that it is closed and in which
-//! generation. Both stand in one word beside the lock, and only who holds the lock writes it. A call that
-//! reads it a moment too late is admitted in a generation that is over: what becomes of it then decides
-//! nothing. Every other admission is decided under the lock, so there are never more probes than there
-//! may be.
+//! generation. Most of them go well, and all there is to do is to count them. Both are in one word beside
+//! the lock: the generation, and for how many more calls that go well there is *room* before the circuit
+//! has to hear of them. Such a call takes its place with one compare-and-swap.
+//!
+//! Who holds the lock takes the room back first and credits the circuit with what was used of it, so it
+//! decides by everything that ended before. A call that reads the word a moment too late is admitted in a
+//! generation that is over: what becomes of it then decides nothing. Every other admission is decided
+//! under the lock, so there are never more probes than there may be.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::circuit::{Admission, Circuit};
 use super::config::CircuitConfig;
+use super::tick::Tick;
+use super::window::Room;
 use crate::live::{Live, Seen};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicI64, AtomicU64, Mutex, Ordering};
 
 #[derive(Debug)]
 pub(super) struct Cell {
-    /// The generation above two bits.
     word: AtomicU64,
+    /// Until when there is room. Written under the lock, before the word.
+    until: AtomicI64,
+    /// The version of the rules that were last seen. As `until`.
+    version: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    config: Seen<CircuitConfig>,
+    config: Arc<CircuitConfig>,
     circuit: Circuit,
 }
 
@@ -30,12 +40,25 @@ struct State {
 const PASSES: u64 = 0b01;
 /// When it began will be asked.
 const TIMED: u64 = 0b10;
+/// One call that there is room for.
+const PLACE: u64 = 0b100;
+/// As many as the word holds: after so many good calls, the circuit hears of them.
+const MOST: u32 = (1 << 14) - 1;
+const ROOM: u64 = MOST as u64 * PLACE;
+/// Below the generation.
+const BITS: u32 = 16;
 
 impl Cell {
-    pub(super) fn new(config: Seen<CircuitConfig>) -> Cell {
+    pub(super) fn new(seen: Seen<CircuitConfig>) -> Cell {
+        let (version, config) = seen.into_parts();
         let circuit = Circuit::new();
-        let word = AtomicU64::new(word(&config, &circuit));
-        Cell { word, state: Mutex::new(State { config, circuit }) }
+        let room = circuit.room(&config);
+        Cell {
+            word: AtomicU64::new(word(&config, &circuit, room)),
+            until: AtomicI64::new(room.until.as_i64()),
+            version: AtomicU64::new(version),
+            state: Mutex::new(State { config, circuit }),
+        }
     }
 
     /// Admits a call to a circuit that is closed. One load, and a look at the clock only where it will
@@ -47,7 +70,7 @@ impl Cell {
             return None;
         }
         let started = if word & TIMED == 0 { None } else { Some(now()) };
-        Some(Admission::of(word >> 2, started))
+        Some(Admission::of(word >> BITS, started))
     }
 
     /// Whether it is closed, or as good as.
@@ -55,6 +78,35 @@ impl Cell {
     #[inline]
     pub(super) fn passes_all(&self) -> bool {
         self.word.load(Ordering::Acquire) & PASSES != 0
+    }
+
+    /// Counts a call that went well, if that is all there is to do. No look at the clock where no window
+    /// is one of time.
+    #[inline]
+    pub(super) fn count_good(
+        &self,
+        live: &Live<CircuitConfig>,
+        admission: &Admission,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        if word & ROOM == 0 || !live.is_at(self.version.load(Ordering::Relaxed)) {
+            return false;
+        }
+        // Room that was measured anew since the word was read is later room: to be counted among the
+        // latest is what happens to every call that is told of late.
+        let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
+        if until != Tick::NEVER && Tick::of(now()) >= until {
+            return false;
+        }
+        while word & ROOM != 0 && admission.is_of(word >> BITS) {
+            let order = (Ordering::AcqRel, Ordering::Acquire);
+            match self.word.compare_exchange_weak(word, word - PLACE, order.0, order.1) {
+                Ok(_) => return true,
+                Err(newer) => word = newer,
+            }
+        }
+        false
     }
 
     /// Does something with the circuit, by the rules that are in force. `body` runs under the lock: it
@@ -67,31 +119,56 @@ impl Cell {
     ) -> R {
         let mut state = self.state.lock();
         let State { config, circuit } = &mut *state;
-        if let Some(former) = config.refresh(live) {
+        // By the rules that it was counted under, and before there are others.
+        circuit.credit(self.take_back(circuit.room(config)));
+        if !live.is_at(self.version.load(Ordering::Relaxed)) {
+            let (version, newer) = live.see().into_parts();
+            self.version.store(version, Ordering::Relaxed);
+            let former = std::mem::replace(config, newer);
             circuit.reconfigured(&former, config);
         }
         let result = body(config, circuit);
-        let word = word(config, circuit);
-        // Read as it was written last: only who holds the lock writes.
+        self.give_out(config, circuit);
+        result
+    }
+
+    /// Takes back the room that was given out. How much of it was used.
+    #[inline]
+    fn take_back(&self, room: Room) -> u32 {
+        let given = room.calls.min(MOST);
+        if given == 0 {
+            return 0;
+        }
+        let left = (self.word.fetch_and(!ROOM, Ordering::AcqRel) & ROOM) / PLACE;
+        given.saturating_sub(u32::try_from(left).unwrap_or(MOST))
+    }
+
+    /// Says what the circuit has become, and for what there is room now.
+    #[inline]
+    fn give_out(&self, config: &CircuitConfig, circuit: &Circuit) {
+        let room = circuit.room(config);
+        let word = word(config, circuit, room);
+        self.until.store(room.until.as_i64(), Ordering::Relaxed);
+        // Read as it was written last: without room, only who holds the lock writes.
         if self.word.load(Ordering::Relaxed) != word {
             self.word.store(word, Ordering::Release);
         }
-        result
     }
 }
 
 #[inline]
-fn word(config: &CircuitConfig, circuit: &Circuit) -> u64 {
+fn word(config: &CircuitConfig, circuit: &Circuit, room: Room) -> u64 {
     let passes = if circuit.passes_all() { PASSES } else { 0 };
     let timed = if config.slow_after.is_some() { TIMED } else { 0 };
-    circuit.generation() << 2 | timed | passes
+    let room = u64::from(room.calls.min(MOST)) * PLACE;
+    circuit.generation() << BITS | room | timed | passes
 }
 
 #[cfg(test)]
 #[cfg(resilience_loom)]
 mod loom_tests {
     use super::*;
-    use crate::breaker::CircuitState;
+    use crate::breaker::{CircuitBreakerBuilder, CircuitState, SlidingWindow};
     use crate::clock;
     use crate::outcome::Outcome;
     use loom::sync::Arc;
@@ -107,7 +184,11 @@ mod loom_tests {
     impl Shared {
         /// Opens at the first failure; one probe.
         fn new() -> Arc<Shared> {
-            let config = CircuitConfig::builder().consecutive_failures(1).probes(1).config();
+            Shared::by(CircuitConfig::builder().consecutive_failures(1).probes(1))
+        }
+
+        fn by(config: CircuitBreakerBuilder) -> Arc<Shared> {
+            let config = config.config();
             let live = Live::new(config.unwrap());
             let cell = Cell::new(live.see());
             Arc::new(Shared { live, cell, now: clock::now() })
@@ -124,6 +205,10 @@ mod loom_tests {
         }
 
         fn record(&self, admission: Admission, outcome: Outcome, now: Instant) {
+            let good = outcome == Outcome::Success;
+            if good && self.cell.count_good(&self.live, &admission, || now) {
+                return;
+            }
             self.cell.with(&self.live, |config, circuit| {
                 circuit.record(config, admission, outcome, now, || 0.5);
             });
@@ -172,6 +257,57 @@ mod loom_tests {
             let theirs = other.join().unwrap();
             assert!(mine.is_some() != theirs.is_some());
             assert_eq!(shared.state(), CircuitState::HalfOpen);
+        });
+    }
+    /// None is lost between those who take a place and whoever takes the room back, and none is counted
+    /// twice.
+    #[test]
+    fn loom_every_call_is_counted_once() {
+        loom::model(|| {
+            let window = SlidingWindow::count(100);
+            let shared = Shared::by(CircuitConfig::builder().failure_rate(1.0, window));
+            let begin = shared.admit(shared.now).unwrap();
+            // There is room from here on.
+            shared.record(begin, Outcome::Success, shared.now);
+            let good = |shared: Arc<Shared>| {
+                move || {
+                    let admission = shared.admit(shared.now).unwrap();
+                    shared.record(admission, Outcome::Success, shared.now);
+                }
+            };
+            let other = thread::spawn(good(shared.clone()));
+            let failing = shared.admit(shared.now).unwrap();
+            shared.record(failing, Outcome::transient(), shared.now);
+            good(shared.clone())();
+            other.join().unwrap();
+            let seen = shared
+                .cell
+                .with(&shared.live, |config, circuit| circuit.snapshot(config, shared.now));
+            assert_eq!((seen.calls, seen.failures), (4, 1));
+        });
+    }
+
+    /// A call whose end is told when others have opened the circuit, by other rules, takes no place.
+    #[test]
+    fn loom_new_rules_are_heard_before_a_call_is_counted_by_the_old() {
+        loom::model(|| {
+            let window = SlidingWindow::count(10);
+            let shared = Shared::by(CircuitConfig::builder().failure_rate(0.9, window));
+            let (begin, late) =
+                (shared.admit(shared.now).unwrap(), shared.admit(shared.now).unwrap());
+            shared.record(begin, Outcome::Success, shared.now);
+            let other = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let rules = CircuitConfig::builder().consecutive_failures(1).config();
+                    shared.live.set(rules.unwrap());
+                    let failing = shared.admit(shared.now).unwrap();
+                    shared.record(failing, Outcome::transient(), shared.now);
+                })
+            };
+            shared.record(late, Outcome::Success, shared.now);
+            other.join().unwrap();
+            assert_eq!(shared.state(), CircuitState::Open);
         });
     }
 }

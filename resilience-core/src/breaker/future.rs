@@ -59,7 +59,7 @@ impl<S: Service<Req>, C, O: Owner, Req> ResponseFuture<S, C, O, Req> {
         request: Req,
     ) -> Self {
         let state = State::Readying { request: Some(request) };
-        ResponseFuture { state, guard: Guard::new(breaker, Of(owner)), classifier, service }
+        ResponseFuture { state, guard: Guard::new(breaker, Of(owner), None), classifier, service }
     }
 }
 

@@ -87,7 +87,7 @@ pub use builder::CircuitBreakerBuilder;
 pub use circuit::{Admission, Circuit, CircuitSnapshot, Refusal, SavedCircuit};
 pub use config::{AbandonedPolicy, CircuitConfig, ProbeRule};
 pub use state::{Change, Changes, CircuitState, IllegalTransition, TransitionReason};
-pub use window::SlidingWindow;
+pub use window::{Room, SlidingWindow};
 
 #[cfg(feature = "tower")]
 pub use future::ResponseFuture;

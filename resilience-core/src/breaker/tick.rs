@@ -29,6 +29,17 @@ impl Tick {
         }
     }
 
+    /// For a place in an atomic.
+    #[cfg(feature = "tokio")]
+    pub(super) const fn as_i64(self) -> i64 {
+        self.0
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) const fn from_i64(ticks: i64) -> Tick {
+        Tick(ticks)
+    }
+
     pub(super) fn after(self, wait: Duration) -> Tick {
         self.after_ns(nanos(wait))
     }

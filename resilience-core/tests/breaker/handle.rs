@@ -201,7 +201,7 @@ async fn pinned_while_open_and_while_calls_are_under_way() {
     let breaker = breaker();
     let pinned = || breaker.is_pinned(clock::now());
     assert!(!pinned());
-    let call = breaker.try_admit().unwrap();
+    let call = breaker.try_admit_owned().unwrap();
     assert!(pinned());
     drop(call);
     fail(&breaker, 2);

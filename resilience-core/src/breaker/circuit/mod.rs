@@ -29,6 +29,7 @@
 
 mod manual;
 mod phase;
+mod quiet;
 mod results;
 mod view;
 
@@ -236,12 +237,18 @@ impl Circuit {
 #[cfg(feature = "tokio")]
 impl Admission {
     /// In the generation that was current when it was looked up.
+    #[inline]
     pub(super) fn of(generation: u64, started: Option<Instant>) -> Admission {
         Admission { generation, started: started.map_or(Tick::NEVER, Tick::of) }
     }
 
+    /// Whether it was made in this generation.
+    #[inline]
+    pub(super) fn is_of(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
     /// Whether it will be asked how long it took.
-    #[cfg(feature = "tokio")]
     pub(super) fn is_timed(&self) -> bool {
         self.started != Tick::NEVER
     }

@@ -98,6 +98,21 @@ impl CircuitBreaker {
         now: &mut Now,
     ) {
         let exact = admission.is_timed() || outcome != Outcome::Success;
+        let (cell, live) = (&self.0.cell, &self.0.family.live);
+        if exact || !cell.count_good(live, &admission, || now.get()) {
+            self.record_closely(admission, outcome, whose, now, exact);
+        }
+    }
+
+    #[cold]
+    fn record_closely(
+        &self,
+        admission: Admission,
+        outcome: Outcome,
+        whose: &impl Whose,
+        now: &mut Now,
+        exact: bool,
+    ) {
         let now = Tick::of(if exact { now.again() } else { now.get() });
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.

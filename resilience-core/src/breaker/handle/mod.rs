@@ -10,7 +10,7 @@ use crate::breaker::builder::CircuitBreakerBuilder;
 use crate::breaker::cell::Cell;
 use crate::breaker::circuit::{CircuitSnapshot, SavedCircuit};
 use crate::breaker::config::CircuitConfig;
-use crate::breaker::guard::{Admitted, Guard};
+use crate::breaker::guard::Admitted;
 use crate::breaker::state::{CircuitState, IllegalTransition};
 use crate::clock;
 use crate::config::InvalidConfig;
@@ -124,10 +124,18 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// If the circuit is open.
-    pub fn try_admit(&self) -> Result<Admitted, Rejection> {
-        let mut guard = Guard::new(self.clone(), ());
-        guard.admit()?;
-        Ok(Admitted(guard))
+    #[inline]
+    pub fn try_admit(&self) -> Result<Admitted<&CircuitBreaker>, Rejection> {
+        Admitted::new(self)
+    }
+
+    /// As [`try_admit`](CircuitBreaker::try_admit), for a call that outlives this handle.
+    ///
+    /// # Errors
+    /// If the circuit is open.
+    #[inline]
+    pub fn try_admit_owned(&self) -> Result<Admitted, Rejection> {
+        Admitted::new(self.clone())
     }
 
     /// Runs `future` if the circuit lets it. Dropping the call abandons it.

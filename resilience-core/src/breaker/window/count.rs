@@ -4,6 +4,8 @@ use super::{Counts, Mark};
 
 /// Two bits a call, thirty-two calls a word.
 const PER_WORD: u32 = 32;
+/// The bit of each call that says that it failed; the one above says that it was slow.
+const FAILED: u64 = 0x5555_5555_5555_5555;
 
 /// A ring of the last `capacity` calls.
 #[derive(Debug, Clone)]
@@ -32,6 +34,25 @@ impl CountWindow {
         self.ring[word] ^= (bits ^ new) << shift;
         self.next = if self.next + 1 == self.capacity { 0 } else { self.next + 1 };
         self.counts.add(mark);
+    }
+
+    /// So many calls at once that went well: a word of the ring at a time.
+    pub(super) fn credit(&mut self, calls: u32) {
+        let calls_in = self.counts.calls + u64::from(calls);
+        self.counts.calls = calls_in.min(self.capacity.into());
+        // What is overwritten a second time is zero by then.
+        let mut left = calls.min(self.capacity);
+        while left > 0 {
+            let (word, at) = ((self.next / PER_WORD) as usize, self.next % PER_WORD);
+            let run = left.min(PER_WORD - at).min(self.capacity - self.next);
+            let mask = (u64::MAX >> (64 - 2 * run)) << (2 * at);
+            let gone = self.ring[word] & mask;
+            self.counts.failures -= u64::from((gone & FAILED).count_ones());
+            self.counts.slow -= u64::from((gone & !FAILED).count_ones());
+            self.ring[word] ^= gone;
+            self.next = if self.next + run == self.capacity { 0 } else { self.next + run };
+            left -= run;
+        }
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -67,6 +88,24 @@ mod tests {
                     slow: count(|mark| mark.slow),
                 };
                 assert_eq!(window.counts(), expected, "{n} of {capacity}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_at_once_are_as_many_one_by_one() {
+        let good = Mark { failed: false, slow: false };
+        for capacity in [1, 2, 31, 32, 33, 100] {
+            let (mut at_once, mut one_by_one) =
+                (CountWindow::new(capacity), CountWindow::new(capacity));
+            for n in 0..capacity * 3 {
+                let mark = Mark { failed: n % 3 == 0, slow: n % 5 == 0 };
+                let many = n * 7 % (capacity * 2);
+                at_once.record(mark);
+                at_once.credit(many);
+                one_by_one.record(mark);
+                (0..many).for_each(|_| one_by_one.record(good));
+                assert_eq!(at_once.counts(), one_by_one.counts(), "{n} of {capacity}");
             }
         }
     }

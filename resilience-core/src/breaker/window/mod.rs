@@ -20,8 +20,9 @@ mod count;
 mod tally;
 mod time;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::tick::Tick;
 use crate::clock::nanos;
 use crate::config::InvalidConfig;
 pub(super) use tally::Tally;
@@ -79,6 +80,31 @@ impl SlidingWindow {
     }
 }
 
+/// Good calls that are a number and no more: all of them would be in the same buckets, and none could
+/// change the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Room {
+    /// How many.
+    pub calls: u32,
+    pub(super) until: Tick,
+}
+
+impl Room {
+    pub(super) const NONE: Room = Room { calls: 0, until: Tick::LONG_AGO };
+    pub(super) const ENDLESS: Room = Room { calls: u32::MAX, until: Tick::NEVER };
+
+    /// Whether there is none for a call that ends at `now`, or later.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.calls == 0 || Tick::of(now) >= self.until
+    }
+
+    fn and(self, other: Room) -> Room {
+        Room { calls: self.calls.min(other.calls), until: self.until.min(other.until) }
+    }
+}
+
 /// Nanoseconds of a bucket.
 fn width(length: Duration, buckets: u32) -> u64 {
     // A checked window is never shorter than its buckets are many.
@@ -105,6 +131,12 @@ impl Counts {
         self.calls += 1;
         self.failures += u64::from(mark.failed);
         self.slow += u64::from(mark.slow);
+    }
+
+    fn put(&mut self, other: Counts) {
+        self.calls += other.calls;
+        self.failures += other.failures;
+        self.slow += other.slow;
     }
 
     fn take(&mut self, other: Counts) {

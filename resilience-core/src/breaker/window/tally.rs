@@ -4,9 +4,11 @@
 //! as bits beside the circuit, and the windows are made when that no longer says all there is to know:
 //! a call falls out of the first bucket, or a window of calls is full, or there are too many.
 
+use std::num::NonZeroU8;
+
 use super::count::CountWindow;
 use super::time::TimeWindow;
-use super::{Counts, Mark, SlidingWindow, Span, width};
+use super::{Counts, Mark, Room, SlidingWindow, Span, width};
 use crate::breaker::tick::Tick;
 
 #[derive(Debug, Clone)]
@@ -21,7 +23,8 @@ pub(in crate::breaker) struct Few {
     anchor: Tick,
     failures: u32,
     slow: u32,
-    len: u8,
+    /// One more than there are calls. Never nothing, which spares a [`Tally`] a word.
+    next: NonZeroU8,
 }
 
 #[derive(Debug, Clone)]
@@ -32,7 +35,7 @@ pub(in crate::breaker) enum Window {
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally::Few(Few { anchor: Tick::NEVER, failures: 0, slow: 0, len: 0 })
+        Tally::Few(Few::none(Tick::NEVER))
     }
 }
 
@@ -56,7 +59,7 @@ impl Tally {
     fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: Mark) -> bool {
         let Tally::Few(few) = self else { return false };
         if few.is_over(spans, at) {
-            *few = Few { anchor: at, failures: 0, slow: 0, len: 0 };
+            *few = Few::none(at);
         }
         if few.has_room(spans, at) {
             few.record(mark);
@@ -64,6 +67,23 @@ impl Tally {
         }
         *self = Tally::Full(few.spread(spans));
         false
+    }
+
+    /// How many good calls [`credit`](Tally::credit) can take for as many [`record`](Tally::record)ed.
+    pub(in crate::breaker) fn room(&self, spans: &[SlidingWindow]) -> Room {
+        match self {
+            _ if spans.is_empty() => Room::ENDLESS,
+            Tally::Few(few) => few.room(spans),
+            Tally::Full(windows) => windows.iter().map(Window::room).fold(Room::ENDLESS, Room::and),
+        }
+    }
+
+    /// Records so many good calls, of those that there was [room](Tally::room) for.
+    pub(in crate::breaker) fn credit(&mut self, calls: u32) {
+        match self {
+            Tally::Few(few) => few.credit(calls),
+            Tally::Full(windows) => windows.iter_mut().for_each(|window| window.credit(calls)),
+        }
     }
 
     /// What is in window `index` at the latest call.
@@ -105,15 +125,48 @@ impl Few {
     /// A word of bits for each.
     const MOST: u8 = 32;
 
+    const fn none(anchor: Tick) -> Few {
+        Few { anchor, failures: 0, slow: 0, next: NonZeroU8::MIN }
+    }
+
+    const fn len(&self) -> u8 {
+        self.next.get() - 1
+    }
+
     fn record(&mut self, mark: Mark) {
-        self.failures |= u32::from(mark.failed) << self.len;
-        self.slow |= u32::from(mark.slow) << self.len;
-        self.len += 1;
+        self.failures |= u32::from(mark.failed) << self.len();
+        self.slow |= u32::from(mark.slow) << self.len();
+        self.next = self.next.saturating_add(1);
+    }
+
+    /// Of those that [`has_room`](Few::has_room) would find room for, one after the other.
+    fn room(&self, spans: &[SlidingWindow]) -> Room {
+        if self.len() == 0 {
+            // The next call says when the first bucket begins.
+            return Room::NONE;
+        }
+        let most = Room { calls: u32::from(Few::MOST - self.len()), until: Tick::NEVER };
+        let in_span = |span: &SlidingWindow| match span.0 {
+            Span::Calls(calls) => {
+                Room { calls: calls.saturating_sub(self.len().into()), until: Tick::NEVER }
+            }
+            Span::Time { length, buckets } => {
+                let until = self.anchor.after_ns(width(length, buckets));
+                Room { calls: u32::MAX, until }
+            }
+        };
+        spans.iter().map(in_span).fold(most, Room::and)
+    }
+
+    fn credit(&mut self, calls: u32) {
+        // A good call is two bits that are not set.
+        let calls = u8::try_from(calls).unwrap_or(u8::MAX);
+        self.next = self.next.saturating_add(calls.min(Few::MOST - self.len()));
     }
 
     fn counts(&self) -> Counts {
         Counts {
-            calls: self.len.into(),
+            calls: self.len().into(),
             failures: self.failures.count_ones().into(),
             slow: self.slow.count_ones().into(),
         }
@@ -131,21 +184,21 @@ impl Few {
 
     /// Nobody remembers these calls.
     fn is_over(&self, spans: &[SlidingWindow], at: Tick) -> bool {
-        self.len == 0 || spans.iter().all(|&span| self.has_left(span, at))
+        self.len() == 0 || spans.iter().all(|&span| self.has_left(span, at))
     }
 
     fn has_room(&self, spans: &[SlidingWindow], at: Tick) -> bool {
         let in_span = |span: &SlidingWindow| match span.0 {
-            Span::Calls(calls) => u32::from(self.len) < calls,
+            Span::Calls(calls) => u32::from(self.len()) < calls,
             Span::Time { length, buckets } => at.since(self.anchor) < width(length, buckets),
         };
-        self.len < Few::MOST && spans.iter().all(in_span)
+        self.len() < Few::MOST && spans.iter().all(in_span)
     }
 
     /// The same calls in windows of their own.
     fn spread(self, spans: &[SlidingWindow]) -> Box<[Window]> {
         let mut windows: Box<[Window]> = spans.iter().map(|&span| Window::new(span)).collect();
-        for call in 0..self.len {
+        for call in 0..self.len() {
             let mark =
                 Mark { failed: self.failures >> call & 1 == 1, slow: self.slow >> call & 1 == 1 };
             for window in &mut windows {
@@ -171,6 +224,20 @@ impl Window {
         match self {
             Window::Count(window) => window.record(mark),
             Window::Time(window) => window.record(at, mark),
+        }
+    }
+
+    fn room(&self) -> Room {
+        match self {
+            Window::Count(_) => Room::ENDLESS,
+            Window::Time(window) => Room { calls: u32::MAX, until: window.ends() },
+        }
+    }
+
+    fn credit(&mut self, calls: u32) {
+        match self {
+            Window::Count(window) => window.credit(calls),
+            Window::Time(window) => window.credit(calls),
         }
     }
 

@@ -72,6 +72,18 @@ impl TimeWindow {
         counts
     }
 
+    /// So many calls at once that went well, in the bucket of the latest.
+    pub(super) fn credit(&mut self, calls: u32) {
+        let calls = Counts { calls: calls.into(), ..Counts::default() };
+        self.buckets[self.current].put(calls);
+        self.counts.put(calls);
+    }
+
+    /// When the bucket of the latest call is over.
+    pub(super) fn ends(&self) -> Tick {
+        self.ends
+    }
+
     /// What is in the window at the latest call.
     pub(super) fn counts(&self) -> Counts {
         self.counts

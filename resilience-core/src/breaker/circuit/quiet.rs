@@ -1,0 +1,40 @@
+//! Good calls that change nothing but a number.
+//!
+//! Most calls of most circuits go well while the circuit is closed. Until a bucket is over, or the
+//! minimum of calls is reached with failures among them, such a call cannot change the state: a share of
+//! failures only falls by it. So they can be counted elsewhere, one addition each, and
+//! [credited](Circuit::credit) before anything else is decided.
+
+use super::Circuit;
+use super::phase::Phase;
+use crate::breaker::config::CircuitConfig;
+use crate::breaker::window::Room;
+
+impl Circuit {
+    /// How many calls that go well, and are not slow, may be counted elsewhere and
+    /// [credited](Circuit::credit) later. None, unless all calls pass.
+    #[must_use]
+    pub fn room(&self, config: &CircuitConfig) -> Room {
+        if !matches!(self.phase, Phase::Closed { .. } | Phase::ForcedClosed) {
+            return Room::NONE;
+        }
+        let room = self.tally.room(&config.windows);
+        // The call that makes a rate say something may open, though it went well.
+        let before_minimum = config.detectors.iter().filter_map(|detector| {
+            let counts = self.tally.counts(detector.window);
+            let decides = detector.part(counts) > 0 && !detector.is_meaningful(counts);
+            let calls = u64::from(detector.minimum).saturating_sub(counts.calls + 1);
+            decides.then_some(u32::try_from(calls).unwrap_or(u32::MAX))
+        });
+        Room { calls: before_minimum.fold(room.calls, u32::min), ..room }
+    }
+
+    /// So many calls, that there was [room](Circuit::room) for, went well since. To be called, by the
+    /// rules that the room was for, before anything else is asked or told.
+    pub fn credit(&mut self, calls: u32) {
+        if calls > 0 {
+            self.streak = 0;
+            self.tally.credit(calls);
+        }
+    }
+}
