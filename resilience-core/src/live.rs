@@ -43,13 +43,6 @@ impl<T> Live<T> {
 }
 
 impl<T> Seen<T> {
-    /// Whether it has not changed.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(crate) fn is_current(&self, live: &Live<T>) -> bool {
-        self.version == live.version.load(Ordering::Acquire)
-    }
-
     /// Looks again. The former value, if it has changed.
     #[inline]
     pub(crate) fn refresh(&mut self, live: &Live<T>) -> Option<Arc<T>> {
