@@ -9,14 +9,14 @@
 //! The **second hand** lets go of what is idle.
 //!
 //! Everything is bounded: a hand's steps by [`STEPS`], a growing or shrinking slab by the
-//! [slots](super::index::MAX_SLOTS) there can be. The engine calls nobody but the key's `Eq` and
+//! [slots](super::index::MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
 //! [`Entry::is_pinned`], and hands back what is let go of, to be dropped outside of any lock.
 
 use super::bounds::Bounds;
 use super::index::{Index, MAX_SLOTS};
 use super::meta::{Meta, SizeClass};
 use super::ticks::At;
-use super::{Entry, EvictionReason, Key, allocated};
+use super::{Entry, EvictionReason, Kept, allocated};
 
 /// The most keys that a hand looks at in one call.
 pub(super) const STEPS: usize = 8;
@@ -26,9 +26,9 @@ const IN_ORDER: usize = 4;
 const HITS_A_CHORE: u64 = 64;
 
 #[derive(Debug)]
-pub(super) struct Shard<K, T> {
+pub(super) struct Shard<Q, T> {
     index: Index,
-    slots: Vec<Slot<K, T>>,
+    slots: Vec<Slot<Q, T>>,
     /// Found so often. What else happened is rarer, and counted in [`Bounds`]: with its lock, a shard is
     /// one cache line.
     hits: u64,
@@ -39,55 +39,58 @@ pub(super) struct Shard<K, T> {
 }
 
 #[derive(Debug)]
-struct Slot<K, T> {
+struct Slot<Q, T> {
     meta: Meta,
-    key: K,
+    key: Q,
     value: T,
 }
 
 /// What was let go of, and why.
 #[derive(Debug)]
-pub(super) struct Evicted<K, T> {
-    pub(super) key: K,
+pub(super) struct Evicted<Q, T> {
+    pub(super) key: Q,
     pub(super) value: T,
     pub(super) reason: EvictionReason,
 }
 
-/// A key that is new, and its state.
+/// What is kept of a key that is new, and its state.
 #[derive(Debug)]
-pub(super) struct Newcomer<K, T> {
+pub(super) struct Newcomer<Q, T> {
     pub(super) hash: u64,
-    pub(super) key: K,
+    pub(super) key: Q,
     pub(super) value: T,
     pub(super) size: SizeClass,
 }
 
 /// What became of a [`Newcomer`].
 #[derive(Debug)]
-pub(super) enum Offer<K, T> {
+pub(super) enum Offer<Q, T> {
     /// The key is in this slot now: the newcomer, or, if it is `spare`, one that was there first.
-    Kept { slot: usize, spare: Option<Newcomer<K, T>>, evicted: Option<Evicted<K, T>> },
+    Kept { slot: usize, spare: Option<Newcomer<Q, T>>, evicted: Option<Evicted<Q, T>> },
     /// There was no room; but if one was let go of, there may be some now.
-    Refused { newcomer: Newcomer<K, T>, evicted: Option<Evicted<K, T>> },
+    Refused { newcomer: Newcomer<Q, T>, evicted: Option<Evicted<Q, T>> },
 }
 
-impl<K, T> Default for Shard<K, T> {
-    fn default() -> Shard<K, T> {
+impl<Q, T> Default for Shard<Q, T> {
+    fn default() -> Shard<Q, T> {
         let (index, slots) = (Index::default(), Vec::new());
         Shard { index, slots, hits: 0, room: 0, clock: 0, sweep: 0 }
     }
 }
 
-impl<K, T> Shard<K, T> {
+impl<Q, T> Shard<Q, T> {
     pub(super) fn hits(&self) -> u64 {
         self.hits
     }
 }
 
-impl<K: Key, T: Entry> Shard<K, T> {
+impl<Q, T: Entry> Shard<Q, T> {
     /// The state of a key that is there and not idle, and whether this caller is to do a chore.
     #[inline]
-    pub(super) fn hit(&mut self, hash: u64, key: &K, at: At) -> Option<(&T, bool)> {
+    pub(super) fn hit<K>(&mut self, hash: u64, key: &K, at: At) -> Option<(&T, bool)>
+    where
+        Q: Kept<K>,
+    {
         let found = self.find(hash, key)?;
         if self.is_idle(found, at) {
             return None;
@@ -100,7 +103,10 @@ impl<K: Key, T: Entry> Shard<K, T> {
     }
 
     /// The same, unnoticed.
-    pub(super) fn peek(&self, hash: u64, key: &K, at: At) -> Option<&T> {
+    pub(super) fn peek<K>(&self, hash: u64, key: &K, at: At) -> Option<&T>
+    where
+        Q: Kept<K>,
+    {
         let found = self.find(hash, key)?;
         (!self.is_idle(found, at)).then(|| &self.slots[found].value)
     }
@@ -111,13 +117,17 @@ impl<K: Key, T: Entry> Shard<K, T> {
 
     /// A key that was not there is put there, if there is room, or was made. An idle one makes room
     /// for its own successor.
-    pub(super) fn offer(
+    pub(super) fn offer<K>(
         &mut self,
-        newcomer: Newcomer<K, T>,
+        key: &K,
+        newcomer: Newcomer<Q, T>,
         at: At,
         bounds: &Bounds,
-    ) -> Offer<K, T> {
-        if let Some(found) = self.find(newcomer.hash, &newcomer.key) {
+    ) -> Offer<Q, T>
+    where
+        Q: Kept<K>,
+    {
+        if let Some(found) = self.find(newcomer.hash, key) {
             if self.is_idle(found, at) {
                 return self.succeed(found, EvictionReason::Idle, newcomer, at, bounds);
             }
@@ -143,13 +153,13 @@ impl<K: Key, T: Entry> Shard<K, T> {
     }
 
     /// Lets go of one, for a newcomer in another shard.
-    pub(super) fn make_room(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<K, T>> {
+    pub(super) fn make_room(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         let (slot, reason) = self.choose(at)?;
         Some(self.evict(slot, reason, bounds))
     }
 
     /// Lets go of the first idle one within reach of the second hand.
-    pub(super) fn sweep(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<K, T>> {
+    pub(super) fn sweep(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         for _ in 0..STEPS.min(self.slots.len()) {
             let slot = usize::from(self.sweep);
             let slot = if slot < self.slots.len() { slot } else { 0 };
@@ -162,16 +172,22 @@ impl<K: Key, T: Entry> Shard<K, T> {
     }
 
     /// Lets go of a key, pinned or not.
-    pub(super) fn remove(&mut self, hash: u64, key: &K, bounds: &Bounds) -> Option<(K, T)> {
+    pub(super) fn remove<K>(&mut self, hash: u64, key: &K, bounds: &Bounds) -> Option<(Q, T)>
+    where
+        Q: Kept<K>,
+    {
         let found = self.find(hash, key)?;
         Some(self.take(found, bounds))
     }
 
     #[inline]
-    fn find(&self, hash: u64, key: &K) -> Option<usize> {
+    fn find<K>(&self, hash: u64, key: &K) -> Option<usize>
+    where
+        Q: Kept<K>,
+    {
         self.index.find(Meta::part_of(hash), |slot| {
             let slot = &self.slots[slot];
-            slot.meta.hash() == Meta::part_of(hash) && slot.key == *key
+            slot.meta.hash() == Meta::part_of(hash) && slot.key.is_of(key)
         })
     }
 
@@ -228,10 +244,10 @@ impl<K: Key, T: Entry> Shard<K, T> {
         &mut self,
         slot: usize,
         reason: EvictionReason,
-        newcomer: Newcomer<K, T>,
+        newcomer: Newcomer<Q, T>,
         at: At,
         bounds: &Bounds,
-    ) -> Offer<K, T> {
+    ) -> Offer<Q, T> {
         let old = self.slots[slot].meta;
         if !bounds.bytes.exchange(old.size().bytes(), newcomer.size.bytes()) {
             let evicted = Some(self.evict(slot, reason, bounds));
@@ -247,13 +263,13 @@ impl<K: Key, T: Entry> Shard<K, T> {
         Offer::Kept { slot, spare: None, evicted: Some(Evicted { key, value, reason }) }
     }
 
-    fn evict(&mut self, slot: usize, reason: EvictionReason, bounds: &Bounds) -> Evicted<K, T> {
+    fn evict(&mut self, slot: usize, reason: EvictionReason, bounds: &Bounds) -> Evicted<Q, T> {
         bounds.evicted(reason);
         let (key, value) = self.take(slot, bounds);
         Evicted { key, value, reason }
     }
 
-    fn push(&mut self, newcomer: Newcomer<K, T>, at: At) -> usize {
+    fn push(&mut self, newcomer: Newcomer<Q, T>, at: At) -> usize {
         let Newcomer { hash, key, value, size } = newcomer;
         let meta = Meta::new(hash, size, at.tick);
         let slot = self.slots.len();
@@ -263,7 +279,7 @@ impl<K: Key, T: Entry> Shard<K, T> {
     }
 
     /// The last one moves into the gap.
-    fn take(&mut self, slot: usize, bounds: &Bounds) -> (K, T) {
+    fn take(&mut self, slot: usize, bounds: &Bounds) -> (Q, T) {
         self.unlink(slot);
         let last = self.slots.len() - 1;
         if slot != last {
@@ -329,7 +345,7 @@ impl<K: Key, T: Entry> Shard<K, T> {
 
     /// What so many slots take, and their index.
     pub(super) const fn cost(room: usize) -> u64 {
-        let slots = allocated(room * size_of::<Slot<K, T>>());
+        let slots = allocated(room * size_of::<Slot<Q, T>>());
         (slots + allocated(Index::cells_for(room) * size_of::<u16>())) as u64
     }
 }

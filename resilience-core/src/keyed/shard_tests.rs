@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::super::Key;
 use super::super::ticks::Ticks;
 use super::*;
 use crate::name::Name;
@@ -28,6 +29,8 @@ impl std::hash::Hash for Counted {
     }
 }
 impl Key for Counted {
+    type Kept = Self;
+
     fn name(&self) -> Name {
         self.0.to_string().into()
     }
@@ -64,7 +67,7 @@ fn a_call_looks_at_few() {
         let at = ticks.at(origin + Duration::from_millis(key / 10));
         let before = (asked.load(Ordering::Relaxed), COMPARED.get());
         // Pinned for good, so that in the end nobody can go.
-        match shard.offer(newcomer(key, &asked, key % 50 == 0), at, &bounds) {
+        match shard.offer(&Counted(key), newcomer(key, &asked, key % 50 == 0), at, &bounds) {
             Offer::Refused { .. } => refused += 1,
             Offer::Kept { spare, .. } => assert!(spare.is_none()),
         }
@@ -87,7 +90,7 @@ fn memory_goes_back() {
     let ticks = Ticks::new(crate::clock::now(), Duration::from_secs(1));
     let at = ticks.at(crate::clock::now());
     for key in 0..MAX_SLOTS as u64 {
-        shard.offer(newcomer(key, &asked, false), at, &bounds);
+        shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
     }
     assert!(shard.is_full() && shard.slots.capacity() == MAX_SLOTS);
     let full = bounds.bytes.taken();
@@ -111,12 +114,12 @@ fn a_flood_replaces_itself() {
     let ticks = Ticks::new(crate::clock::now(), Duration::from_secs(1));
     let at = ticks.at(crate::clock::now());
     for key in 0..50 {
-        shard.offer(newcomer(key, &asked, false), at, &bounds);
+        shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
         assert!(shard.hit(hash(key), &Counted(key), at).is_some());
     }
     // They came together, and each is asked for once in a flood of ten times what fits.
     for key in 1_000..100_000 {
-        shard.offer(newcomer(key, &asked, false), at, &bounds);
+        shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
         if key % 20 == 0 {
             let hot = key / 20 % 50;
             assert!(shard.hit(hash(hot), &Counted(hot), at).is_some(), "{hot} after {key}");
@@ -126,7 +129,7 @@ fn a_flood_replaces_itself() {
     for key in 100_000..100_400_u64 {
         for key in [key, key, key] {
             if shard.hit(hash(key), &Counted(key), at).is_none() {
-                shard.offer(newcomer(key, &asked, false), at, &bounds);
+                shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
             }
         }
     }

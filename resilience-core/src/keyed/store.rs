@@ -16,7 +16,7 @@ use super::meta::SizeClass;
 use super::shard::{Evicted, Newcomer, Offer, Shard};
 use super::snapshot::KeyedSnapshot;
 use super::ticks::{At, Ticks};
-use super::{Entry, Key, allocated};
+use super::{Entry, Kept, Key, allocated};
 use crate::name::Name;
 use crate::observe::{Event, Listener};
 use crate::sync::{AtomicU64, Ordering};
@@ -37,10 +37,10 @@ type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 ///
 /// Lookups hash with a seed of the store's own, so keys from outside cannot be chosen to collide; and a
 /// collision costs at most a search of one shard.
-pub struct Keyed<K, T>(Arc<Inner<K, T>>);
+pub struct Keyed<K: Key, T>(Arc<Inner<K, T>>);
 
-struct Inner<K, T> {
-    shards: Box<[Aligned<K, T>]>,
+struct Inner<K: Key, T> {
+    shards: Box<[Aligned<K::Kept, T>]>,
     hasher: RandomState,
     ticks: Ticks,
     bounds: Bounds,
@@ -55,7 +55,7 @@ struct Inner<K, T> {
 
 /// Neighbours that are locked by two threads do not share a cache line.
 #[repr(align(64))]
-struct Aligned<K, T>(Mutex<Shard<K, T>>);
+struct Aligned<Q, T>(Mutex<Shard<Q, T>>);
 
 impl<K: Key, T: Entry> Keyed<K, T> {
     /// `make` makes the state of a key that is new, outside of all locks: if two calls make one for the
@@ -72,7 +72,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         listener: Listener,
         make: Make<K, T>,
     ) -> Keyed<K, T> {
-        let shards: Box<[_]> = (0..shards(&limits, Shard::<K, T>::cost(1)))
+        let shards: Box<[_]> = (0..shards(&limits, Shard::<K::Kept, T>::cost(1)))
             .map(|_| Aligned(Mutex::default()))
             .collect();
         let bounds = Bounds::new(limits.max_keys(), limits.max_bytes());
@@ -136,14 +136,14 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     }
 }
 
-impl Keyed<(), ()> {
+impl Keyed<u8, ()> {
     /// Starts from [`KeyedLimits::default`].
     pub fn builder() -> KeyedBuilder {
         KeyedBuilder::new(KeyedLimits::default())
     }
 }
 
-impl<K, T> Keyed<K, T> {
+impl<K: Key, T> Keyed<K, T> {
     /// Keys that are there, idle ones that nobody came by included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -185,7 +185,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
     /// The shard of this hash, or one after it. The upper half of the hash chooses it, the lower half
     /// the place in it.
     #[inline]
-    fn shard(&self, hash: u64, after: usize) -> &Mutex<Shard<K, T>> {
+    fn shard(&self, hash: u64, after: usize) -> &Mutex<Shard<K::Kept, T>> {
         let count = self.shards.len();
         let chosen = (((hash >> 32) * count as u64) >> 32) as usize + after;
         &self.shards[if chosen < count { chosen } else { chosen - count }].0
@@ -198,7 +198,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
         let misses = self.bounds.misses.fetch_add(1, Ordering::Relaxed);
         for reach in 1..=REACH {
             let mut shard = self.shard(hash, 0).lock();
-            match shard.offer(newcomer, at, &self.bounds) {
+            match shard.offer(key, newcomer, at, &self.bounds) {
                 Offer::Kept { slot, spare, evicted } => {
                     let answer = look(shard.value(slot));
                     drop(shard);
@@ -227,8 +227,8 @@ impl<K: Key, T: Entry> Inner<K, T> {
         look(overflow.unwrap_or_else(|| self.overflow.get_or_init(|| newcomer.value)))
     }
 
-    fn newcomer(&self, key: &K, hash: u64) -> Newcomer<K, T> {
-        let (key, value) = (key.clone(), (self.make)(key));
+    fn newcomer(&self, key: &K, hash: u64) -> Newcomer<K::Kept, T> {
+        let (key, value) = (K::Kept::of(key), (self.make)(key));
         let size = SizeClass::of(key.heap_bytes().saturating_add(value.heap_bytes()));
         Newcomer { hash, key, value, size }
     }
@@ -249,7 +249,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
     }
 
     /// Says so, and drops it; both may call whoever they like.
-    fn tell(&self, evicted: Option<Evicted<K, T>>) {
+    fn tell(&self, evicted: Option<Evicted<K::Kept, T>>) {
         let Some(Evicted { key, value, reason }) = evicted else { return };
         let name = OnceCell::new();
         self.listener.tell(|| {
@@ -267,13 +267,13 @@ fn shards(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
     keys.div_ceil(KEYS_A_SHARD).max(REACH)
 }
 
-impl<K, T> Clone for Keyed<K, T> {
+impl<K: Key, T> Clone for Keyed<K, T> {
     fn clone(&self) -> Keyed<K, T> {
         Keyed(self.0.clone())
     }
 }
 
-impl<K, T> fmt::Debug for Keyed<K, T> {
+impl<K: Key, T> fmt::Debug for Keyed<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { name, bounds, .. } = &*self.0;
         f.debug_struct("Keyed").field("name", name).field("bounds", bounds).finish_non_exhaustive()
