@@ -60,6 +60,8 @@ mod meta;
 #[cfg(feature = "tokio")]
 mod shard;
 #[cfg(feature = "tokio")]
+mod slab;
+#[cfg(feature = "tokio")]
 mod snapshot;
 #[cfg(feature = "tokio")]
 mod store;

@@ -8,13 +8,14 @@
 //!
 //! The **second hand** lets go of what is idle.
 //!
-//! Everything is bounded: a hand's steps by [`STEPS`], a growing or shrinking slab by the
-//! [slots](super::index::MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
+//! Everything is bounded: a hand's steps by [`STEPS`], what a growing or shrinking [`Slab`]
+//! copies by the places in a block, and the index that is made anew by the [slots](MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
 //! [`Entry::is_pinned`], and hands back what is let go of, to be dropped outside of any lock.
 
 use super::bounds::Bounds;
 use super::index::{Index, MAX_SLOTS};
 use super::meta::{Meta, SizeClass};
+use super::slab::{MAX_ROOM, Slab};
 use super::ticks::At;
 use super::{Entry, EvictionReason, Kept, allocated};
 
@@ -22,18 +23,17 @@ use super::{Entry, EvictionReason, Kept, allocated};
 pub(super) const STEPS: usize = 8;
 /// Those of them that are next to each other.
 const IN_ORDER: usize = 4;
+/// Each slot has a place.
+const _: () = assert!(MAX_SLOTS <= MAX_ROOM);
 /// One hit in so many is asked to do some of the store's work.
 const HITS_A_CHORE: u64 = 64;
 
 #[derive(Debug)]
 pub(super) struct Shard<Q, T> {
     index: Index,
-    slots: Vec<Slot<Q, T>>,
-    /// Found so often. What else happened is rarer, and counted in [`Bounds`]: with its lock, a shard is
-    /// one cache line.
+    slots: Slab<Slot<Q, T>>,
+    /// Found so often. What else happened is rarer, and counted in [`Bounds`].
     hits: u64,
-    /// Slots that are paid for.
-    room: u8,
     clock: u8,
     sweep: u8,
 }
@@ -73,8 +73,8 @@ pub(super) enum Offer<Q, T> {
 
 impl<Q, T> Default for Shard<Q, T> {
     fn default() -> Shard<Q, T> {
-        let (index, slots) = (Index::default(), Vec::new());
-        Shard { index, slots, hits: 0, room: 0, clock: 0, sweep: 0 }
+        let (index, slots) = (Index::default(), Slab::default());
+        Shard { index, slots, hits: 0, clock: 0, sweep: 0 }
     }
 }
 
@@ -155,7 +155,7 @@ impl<Q, T: Entry> Shard<Q, T> {
     /// Lets go of one, for a newcomer in another shard.
     pub(super) fn make_room(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         let (slot, reason) = self.choose(at)?;
-        Some(self.evict(slot, reason, bounds))
+        self.evict(slot, reason, bounds)
     }
 
     /// Lets go of the first idle one within reach of the second hand.
@@ -164,7 +164,7 @@ impl<Q, T: Entry> Shard<Q, T> {
             let slot = usize::from(self.sweep);
             let slot = if slot < self.slots.len() { slot } else { 0 };
             if self.is_idle(slot, at) {
-                return Some(self.evict(slot, EvictionReason::Idle, bounds));
+                return self.evict(slot, EvictionReason::Idle, bounds);
             }
             self.sweep = slot as u8 + 1;
         }
@@ -177,7 +177,7 @@ impl<Q, T: Entry> Shard<Q, T> {
         Q: Kept<K>,
     {
         let found = self.find(hash, key)?;
-        Some(self.take(found, bounds))
+        self.take(found, bounds)
     }
 
     #[inline]
@@ -250,7 +250,7 @@ impl<Q, T: Entry> Shard<Q, T> {
     ) -> Offer<Q, T> {
         let old = self.slots[slot].meta;
         if !bounds.bytes.exchange(old.size().bytes(), newcomer.size.bytes()) {
-            let evicted = Some(self.evict(slot, reason, bounds));
+            let evicted = self.evict(slot, reason, bounds);
             return Offer::Refused { newcomer, evicted };
         }
         self.unlink(slot);
@@ -263,33 +263,36 @@ impl<Q, T: Entry> Shard<Q, T> {
         Offer::Kept { slot, spare: None, evicted: Some(Evicted { key, value, reason }) }
     }
 
-    fn evict(&mut self, slot: usize, reason: EvictionReason, bounds: &Bounds) -> Evicted<Q, T> {
+    fn evict(
+        &mut self,
+        slot: usize,
+        reason: EvictionReason,
+        bounds: &Bounds,
+    ) -> Option<Evicted<Q, T>> {
         bounds.evicted(reason);
-        let (key, value) = self.take(slot, bounds);
-        Evicted { key, value, reason }
+        self.take(slot, bounds).map(|(key, value)| Evicted { key, value, reason })
     }
 
     fn push(&mut self, newcomer: Newcomer<Q, T>, at: At) -> usize {
         let Newcomer { hash, key, value, size } = newcomer;
         let meta = Meta::new(hash, size, at.tick);
-        let slot = self.slots.len();
-        self.slots.push(Slot { meta, key, value });
+        let slot = self.slots.push(Slot { meta, key, value });
         self.index.insert(meta.hash(), slot);
         slot
     }
 
     /// The last one moves into the gap.
-    fn take(&mut self, slot: usize, bounds: &Bounds) -> (Q, T) {
+    fn take(&mut self, slot: usize, bounds: &Bounds) -> Option<(Q, T)> {
         self.unlink(slot);
         let last = self.slots.len() - 1;
         if slot != last {
             self.index.renumber(self.slots[last].meta.hash(), last, slot);
         }
-        let Slot { meta, key, value } = self.slots.swap_remove(slot);
+        let Slot { meta, key, value } = self.slots.swap_remove(slot)?;
         self.shrink(bounds);
         bounds.keys.give(1);
         bounds.bytes.give(meta.size().bytes());
-        (key, value)
+        Some((key, value))
     }
 
     fn unlink(&mut self, slot: usize) {
@@ -299,11 +302,12 @@ impl<Q, T: Entry> Shard<Q, T> {
 
     /// Pays for one more key of this size, and for more slots if it needs them.
     fn make_slot(&mut self, size: SizeClass, bounds: &Bounds) -> bool {
-        if !bounds.keys.take(1) {
+        // Before the slab is: it has room for a little more than the index has numbers for.
+        if self.is_full() || !bounds.keys.take(1) {
             return false;
         }
         if bounds.bytes.take(size.bytes()) {
-            if self.slots.len() < usize::from(self.room) || self.grow(bounds) {
+            if self.slots.len() < self.slots.room() || self.grow(bounds) {
                 return true;
             }
             bounds.bytes.give(size.bytes());
@@ -312,40 +316,35 @@ impl<Q, T: Entry> Shard<Q, T> {
         false
     }
 
-    /// By an eighth: what is copied is a few kilobytes, what is unused is little.
     fn grow(&mut self, bounds: &Bounds) -> bool {
-        let before = usize::from(self.room);
-        let room = (before + (before / 8).max(4)).min(MAX_SLOTS);
-        if room == before || !bounds.bytes.exchange(Self::cost(before), Self::cost(room)) {
+        let before = self.slots.room();
+        let room = Slab::<Slot<Q, T>>::more(before);
+        if !bounds.bytes.exchange(Self::cost(before), Self::cost(room)) {
             return false;
         }
-        self.slots.reserve_exact(room - self.slots.len());
         self.resize(room);
         true
     }
 
-    /// To half when three quarters are unused, so that growing is not next.
     fn shrink(&mut self, bounds: &Bounds) {
-        let (len, before) = (self.slots.len(), usize::from(self.room));
-        if len * 4 > before || (len > 0 && before <= 4) {
-            return;
+        let before = self.slots.room();
+        if let Some(room) = self.slots.less() {
+            self.resize(room);
+            bounds.bytes.give(Self::cost(before) - Self::cost(room));
         }
-        let room = if len == 0 { 0 } else { before / 2 };
-        self.slots.shrink_to(room);
-        self.resize(room);
-        bounds.bytes.give(Self::cost(before) - Self::cost(room));
     }
 
     fn resize(&mut self, room: usize) {
-        if Index::cells_for(room) != Index::cells_for(usize::from(self.room)) {
+        let before = self.slots.room();
+        self.slots.resize(room);
+        if Index::cells_for(room) != Index::cells_for(before) {
             self.index = Index::of(room, self.slots.iter().map(|slot| slot.meta.hash()));
         }
-        self.room = room as u8;
     }
 
     /// What so many slots take, and their index.
     pub(super) const fn cost(room: usize) -> u64 {
-        let slots = allocated(room * size_of::<Slot<Q, T>>());
+        let slots = Slab::<Slot<Q, T>>::cost(room);
         (slots + allocated(Index::cells_for(room) * size_of::<u16>())) as u64
     }
 }

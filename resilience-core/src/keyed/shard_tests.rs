@@ -83,6 +83,21 @@ fn a_call_looks_at_few() {
 }
 
 #[test]
+fn no_more_keys_than_there_are_numbers_for() {
+    let bounds = Bounds::new(1_000, 1 << 20);
+    let mut shard = Shard::default();
+    let asked = Arc::new(AtomicU64::new(0));
+    let at = Ticks::new(crate::clock::now(), Duration::from_secs(1)).at(crate::clock::now());
+    for key in 0..1_000 {
+        let offer = shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
+        assert!(matches!(offer, Offer::Kept { spare: None, .. }));
+        assert!(shard.peek(hash(key), &Counted(key), at).is_some());
+    }
+    assert!(shard.is_full() && bounds.keys.taken() == MAX_SLOTS as u64);
+    assert_eq!(bounds.evicted_capacity.load(Ordering::Relaxed), 1_000 - MAX_SLOTS as u64);
+}
+
+#[test]
 fn memory_goes_back() {
     let bounds = Bounds::new(MAX_SLOTS, 1 << 20);
     let mut shard = Shard::default();
@@ -92,17 +107,17 @@ fn memory_goes_back() {
     for key in 0..MAX_SLOTS as u64 {
         shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
     }
-    assert!(shard.is_full() && shard.slots.capacity() == MAX_SLOTS);
+    assert!(shard.is_full() && shard.slots.len() == MAX_SLOTS);
     let full = bounds.bytes.taken();
     for key in 0..MAX_SLOTS as u64 - 10 {
         assert!(shard.remove(hash(key), &Counted(key), &bounds).is_some());
     }
-    assert!(shard.slots.capacity() <= 40 && bounds.bytes.taken() < full / 6);
+    assert!(shard.slots.room() <= 40 && bounds.bytes.taken() < full / 6);
     for key in MAX_SLOTS as u64 - 10..MAX_SLOTS as u64 {
         assert!(shard.peek(hash(key), &Counted(key), at).is_some());
         shard.remove(hash(key), &Counted(key), &bounds);
     }
-    assert_eq!((bounds.bytes.taken(), shard.slots.capacity()), (0, 0));
+    assert_eq!((bounds.bytes.taken(), shard.slots.room()), (0, 0));
 }
 
 /// Asked for again, a key outlives any number that come once; not asked for, it goes at last.
