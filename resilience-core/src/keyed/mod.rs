@@ -54,6 +54,8 @@ mod builder;
 #[cfg(feature = "tokio")]
 mod index;
 #[cfg(feature = "tokio")]
+mod lanes;
+#[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]
 mod meta;

@@ -1,4 +1,4 @@
-//! A few of the keys: an index, a slab, and two hands that go around it.
+//! A few of the keys: an index, a slab, and a hand that goes around it.
 //!
 //! The **clock hand** looks for whom to let go of when room is needed: the first of [`STEPS`] keys that
 //! was asked for only once, or else the one that was asked for least, and then all that it passed count
@@ -6,7 +6,7 @@
 //! that are not asked for any more lose their place to ones that are. A new key takes the slot that
 //! was freed, right behind the hand, and has a whole turn of it to be asked for again.
 //!
-//! The **second hand** lets go of what is idle.
+//! What is idle is let go of a few at a time, when it is their turn.
 //!
 //! Everything is bounded: a hand's steps by [`STEPS`], what a growing or shrinking [`Slab`]
 //! copies by the places in a block, and the index that is made anew by the [slots](MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
@@ -14,7 +14,7 @@
 
 use super::bounds::Bounds;
 use super::index::{Index, MAX_SLOTS};
-use super::meta::{Meta, SizeClass};
+use super::meta::{Marks, Meta, SizeClass};
 use super::slab::{MAX_ROOM, Slab};
 use super::ticks::At;
 use super::{Entry, EvictionReason, Kept, allocated};
@@ -25,22 +25,17 @@ pub(super) const STEPS: usize = 8;
 const IN_ORDER: usize = 4;
 /// Each slot has a place.
 const _: () = assert!(MAX_SLOTS <= MAX_ROOM);
-/// One hit in so many is asked to do some of the store's work.
-const HITS_A_CHORE: u64 = 64;
 
 #[derive(Debug)]
 pub(super) struct Shard<Q, T> {
     index: Index,
     slots: Slab<Slot<Q, T>>,
-    /// Found so often. What else happened is rarer, and counted in [`Bounds`].
-    hits: u64,
     clock: u8,
-    sweep: u8,
 }
 
 #[derive(Debug)]
 struct Slot<Q, T> {
-    meta: Meta,
+    marks: Marks,
     key: Q,
     value: T,
 }
@@ -74,20 +69,14 @@ pub(super) enum Offer<Q, T> {
 impl<Q, T> Default for Shard<Q, T> {
     fn default() -> Shard<Q, T> {
         let (index, slots) = (Index::default(), Slab::default());
-        Shard { index, slots, hits: 0, clock: 0, sweep: 0 }
-    }
-}
-
-impl<Q, T> Shard<Q, T> {
-    pub(super) fn hits(&self) -> u64 {
-        self.hits
+        Shard { index, slots, clock: 0 }
     }
 }
 
 impl<Q, T: Entry> Shard<Q, T> {
-    /// The state of a key that is there and not idle, and whether this caller is to do a chore.
+    /// The state of a key that is there and not idle.
     #[inline]
-    pub(super) fn hit<K>(&mut self, hash: u64, key: &K, at: At) -> Option<(&T, bool)>
+    pub(super) fn hit<K>(&self, hash: u64, key: &K, at: At) -> Option<&T>
     where
         Q: Kept<K>,
     {
@@ -95,11 +84,9 @@ impl<Q, T: Entry> Shard<Q, T> {
         if self.is_idle(found, at) {
             return None;
         }
-        self.hits += 1;
-        let chore = self.hits.is_multiple_of(HITS_A_CHORE);
-        let slot = &mut self.slots[found];
-        slot.meta.touch(at.tick);
-        Some((&slot.value, chore))
+        let slot = &self.slots[found];
+        slot.marks.touch(at.tick);
+        Some(&slot.value)
     }
 
     /// The same, unnoticed.
@@ -131,7 +118,7 @@ impl<Q, T: Entry> Shard<Q, T> {
             if self.is_idle(found, at) {
                 return self.succeed(found, EvictionReason::Idle, newcomer, at, bounds);
             }
-            self.slots[found].meta.touch(at.tick);
+            self.slots[found].marks.touch(at.tick);
             return Offer::Kept { slot: found, spare: Some(newcomer), evicted: None };
         }
         if self.make_slot(newcomer.size, bounds) {
@@ -158,17 +145,17 @@ impl<Q, T: Entry> Shard<Q, T> {
         self.evict(slot, reason, bounds)
     }
 
-    /// Lets go of the first idle one within reach of the second hand.
-    pub(super) fn sweep(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
-        for _ in 0..STEPS.min(self.slots.len()) {
-            let slot = usize::from(self.sweep);
-            let slot = if slot < self.slots.len() { slot } else { 0 };
-            if self.is_idle(slot, at) {
-                return self.evict(slot, EvictionReason::Idle, bounds);
-            }
-            self.sweep = slot as u8 + 1;
-        }
-        None
+    /// The first idle one of the few that it is the `turn` of.
+    pub(super) fn idle(&self, turn: usize, at: At) -> Option<usize> {
+        let len = self.slots.len();
+        let first = turn * STEPS % len.max(1);
+        (first..len.min(first + STEPS)).find(|slot| self.is_idle(*slot, at))
+    }
+
+    /// Lets go of that one.
+    pub(super) fn sweep(&mut self, turn: usize, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
+        let slot = self.idle(turn, at)?;
+        self.evict(slot, EvictionReason::Idle, bounds)
     }
 
     /// Lets go of a key, pinned or not.
@@ -187,14 +174,14 @@ impl<Q, T: Entry> Shard<Q, T> {
     {
         self.index.find(Meta::part_of(hash), |slot| {
             let slot = &self.slots[slot];
-            slot.meta.hash() == Meta::part_of(hash) && slot.key.is_of(key)
+            slot.marks.get().hash() == Meta::part_of(hash) && slot.key.is_of(key)
         })
     }
 
     #[inline]
     fn is_idle(&self, slot: usize, at: At) -> bool {
-        let Slot { meta, value, .. } = &self.slots[slot];
-        meta.used() < at.idle_before && !value.is_pinned(at.now)
+        let Slot { marks, value, .. } = &self.slots[slot];
+        marks.get().used() < at.idle_before && !value.is_pinned(at.now)
     }
 
     /// Whom to let go of: see the module.
@@ -206,7 +193,8 @@ impl<Q, T: Entry> Shard<Q, T> {
             if step < IN_ORDER {
                 self.clock = slot as u8 + 1;
             }
-            let Slot { meta, value, .. } = &self.slots[slot];
+            let Slot { marks, value, .. } = &self.slots[slot];
+            let meta = marks.get();
             let idle = meta.used() < at.idle_before;
             let worth = if idle { 0 } else { meta.frequency() };
             let rank = (worth, meta.used(), slot);
@@ -221,7 +209,7 @@ impl<Q, T: Entry> Shard<Q, T> {
         }
         for step in 0..steps {
             let slot = self.ahead(first, step);
-            self.slots[slot].meta.cool();
+            self.slots[slot].marks.cool();
         }
         least.map(|(_, _, slot)| (slot, EvictionReason::Capacity))
     }
@@ -248,7 +236,7 @@ impl<Q, T: Entry> Shard<Q, T> {
         at: At,
         bounds: &Bounds,
     ) -> Offer<Q, T> {
-        let old = self.slots[slot].meta;
+        let old = self.slots[slot].marks.get();
         if !bounds.bytes.exchange(old.size().bytes(), newcomer.size.bytes()) {
             let evicted = self.evict(slot, reason, bounds);
             return Offer::Refused { newcomer, evicted };
@@ -256,8 +244,9 @@ impl<Q, T: Entry> Shard<Q, T> {
         self.unlink(slot);
         let Newcomer { hash, key, value, size } = newcomer;
         let meta = Meta::new(hash, size, at.tick);
+        let marks = Marks::new(meta);
         let Slot { key, value, .. } =
-            std::mem::replace(&mut self.slots[slot], Slot { meta, key, value });
+            std::mem::replace(&mut self.slots[slot], Slot { marks, key, value });
         self.index.insert(meta.hash(), slot);
         bounds.evicted(reason);
         Offer::Kept { slot, spare: None, evicted: Some(Evicted { key, value, reason }) }
@@ -276,7 +265,7 @@ impl<Q, T: Entry> Shard<Q, T> {
     fn push(&mut self, newcomer: Newcomer<Q, T>, at: At) -> usize {
         let Newcomer { hash, key, value, size } = newcomer;
         let meta = Meta::new(hash, size, at.tick);
-        let slot = self.slots.push(Slot { meta, key, value });
+        let slot = self.slots.push(Slot { marks: Marks::new(meta), key, value });
         self.index.insert(meta.hash(), slot);
         slot
     }
@@ -286,18 +275,19 @@ impl<Q, T: Entry> Shard<Q, T> {
         self.unlink(slot);
         let last = self.slots.len() - 1;
         if slot != last {
-            self.index.renumber(self.slots[last].meta.hash(), last, slot);
+            self.index.renumber(self.slots[last].marks.get().hash(), last, slot);
         }
-        let Slot { meta, key, value } = self.slots.swap_remove(slot)?;
+        let Slot { marks, key, value } = self.slots.swap_remove(slot)?;
         self.shrink(bounds);
         bounds.keys.give(1);
-        bounds.bytes.give(meta.size().bytes());
+        bounds.bytes.give(marks.get().size().bytes());
         Some((key, value))
     }
 
     fn unlink(&mut self, slot: usize) {
         let slots = &self.slots;
-        self.index.remove(slots[slot].meta.hash(), slot, |slot| slots[slot].meta.hash());
+        self.index
+            .remove(slots[slot].marks.get().hash(), slot, |slot| slots[slot].marks.get().hash());
     }
 
     /// Pays for one more key of this size, and for more slots if it needs them.
@@ -338,7 +328,7 @@ impl<Q, T: Entry> Shard<Q, T> {
         let before = self.slots.room();
         self.slots.resize(room);
         if Index::cells_for(room) != Index::cells_for(before) {
-            self.index = Index::of(room, self.slots.iter().map(|slot| slot.meta.hash()));
+            self.index = Index::of(room, self.slots.iter().map(|slot| slot.marks.get().hash()));
         }
     }
 

@@ -75,7 +75,7 @@ fn a_call_looks_at_few() {
         assert!(COMPARED.get() - before.1 <= 2, "false matches are one in 2^17");
         let before = asked.load(Ordering::Relaxed);
         shard.hit(hash(key / 2), &Counted(key / 2), at);
-        shard.sweep(at, &bounds);
+        shard.sweep(key as usize, at, &bounds);
         assert!(asked.load(Ordering::Relaxed) - before <= 1 + STEPS as u64);
         assert!(shard.slots.len() as u64 == bounds.keys.taken() && shard.slots.len() <= 200);
     }
