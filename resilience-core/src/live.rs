@@ -54,13 +54,6 @@ impl<T> Seen<T> {
         (self.version, self.value)
     }
 
-    /// Whether it has not changed.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(crate) fn is_current(&self, live: &Live<T>) -> bool {
-        live.is_at(self.version)
-    }
-
     /// Looks again. The former value, if it has changed.
     #[inline]
     pub(crate) fn refresh(&mut self, live: &Live<T>) -> Option<Arc<T>> {

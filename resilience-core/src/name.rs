@@ -32,6 +32,12 @@ impl Name {
     }
 }
 
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl From<&'static str> for Name {
     fn from(name: &'static str) -> Name {
         Name::from_static(name)

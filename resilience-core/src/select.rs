@@ -134,7 +134,7 @@ impl<Req, T> Lend<Req> for One<T> {
 /// A handle for each key that a closure reads off the request, from a bounded store.
 ///
 /// Clones share the store.
-pub struct PerKey<K, T, F> {
+pub struct PerKey<K: Key, T, F> {
     store: Keyed<K, T>,
     key: F,
 }
@@ -154,13 +154,13 @@ impl<K: Key, T: Entry, F> PerKey<K, T, F> {
     }
 }
 
-impl<K, T, F: Clone> Clone for PerKey<K, T, F> {
+impl<K: Key, T, F: Clone> Clone for PerKey<K, T, F> {
     fn clone(&self) -> PerKey<K, T, F> {
         PerKey { store: self.store.clone(), key: self.key.clone() }
     }
 }
 
-impl<K, T, F> fmt::Debug for PerKey<K, T, F> {
+impl<K: Key, T, F> fmt::Debug for PerKey<K, T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKey").finish_non_exhaustive()
     }

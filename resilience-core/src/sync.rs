@@ -8,13 +8,16 @@ pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(all(feature = "tokio", not(resilience_loom)))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 
 #[cfg(all(feature = "tokio", not(resilience_loom)))]
 pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8};
 
 #[cfg(all(feature = "tokio", resilience_loom))]
 pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8};
+
+#[cfg(all(feature = "tokio", resilience_loom))]
+pub(crate) use loom::sync::MutexGuard;
 
 /// loom's, with the interface of parking_lot's.
 #[cfg(all(feature = "tokio", resilience_loom))]
@@ -25,6 +28,10 @@ pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Mutex<T> {
         Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok()
     }
 
     pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {

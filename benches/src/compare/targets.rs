@@ -99,7 +99,21 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
         ),
         ratio(CHECK, "ours / governor at two threads", two(OUR_CHECK), two(GOVERNOR), 0.5),
         ratio(KEYED, "ours / governor keyed", one(OUR_KEYED), one(GOVERNOR_KEYED), 0.8),
-        ratio(KEYED, "the same at two threads", two(OUR_KEYED), two(GOVERNOR_KEYED), 0.5),
+        ratio(
+            KEYED,
+            "ours / governor keyed on the same clock",
+            one(OUR_KEYED),
+            one(GOVERNOR_KEYED_INSTANT),
+            0.8,
+        ),
+        ratio(
+            KEYED,
+            "ours / governor keyed at two threads",
+            two(OUR_KEYED),
+            two(GOVERNOR_KEYED),
+            0.5,
+        ),
+        ratio(LOOKUP, "two threads / one thread", two(OUR_WITH), one(OUR_WITH), 2.0),
         ratio(RETRY, "attempts only / tower's Retry", one(OUR_RETRY), one(TOWER_RETRY), 1.2),
         ratio(
             RETRY_BUDGET,

@@ -18,6 +18,7 @@ use super::{Figure, names};
 use crate::cost::{Role, Subject};
 
 const FLOOR: &str = "one clock read, one compare-and-swap";
+const GOVERNOR_KEYED_LACKS: &str = "a bound: it keeps every key; queue, refund, pause, gap";
 const GOVERNOR_LACKS: &str =
     "queue, refund, pause, gap, resizing; a paused clock (quanta) in tests";
 
@@ -66,11 +67,9 @@ pub(super) fn keyed() -> Result<Figure, BoxError> {
         let now = clock::now();
         black_box(store.with(keys.next(), now, |limiter| limiter.check_at(now, 1).is_ok()));
     });
-    let subjects = vec![
-        floor_keyed(),
-        governor::keyed().lacks("a bound: it keeps every key; queue, refund, pause, gap"),
-        ours,
-    ];
+    let mut subjects = vec![floor_keyed()];
+    subjects.extend(governor::keyed().map(|subject| subject.lacks(GOVERNOR_KEYED_LACKS)));
+    subjects.push(ours);
     let floor = "one clock read, one lookup in a thread's own HashMap, one compare-and-swap";
     Ok(Figure::new(names::KEYED, floor, subjects))
 }

@@ -53,7 +53,7 @@ fn ours() -> [Subject; 2] {
     fill(&store, &keys);
     let other_keys = keys.clone();
     [
-        Subject::function(Role::Ours, "our Keyed::with", move || {
+        Subject::function(Role::Ours, names::OUR_WITH, move || {
             black_box(store.with(keys.next(), now, |state| *state.0));
         }),
         Subject::function(Role::Ours, "our Keyed::get, a clone", move || {

@@ -17,7 +17,7 @@ pub(super) struct Index {
 impl Index {
     /// The cells for so many slots: at least a quarter of them is empty.
     pub(super) const fn cells_for(slots: usize) -> usize {
-        if slots == 0 { 0 } else { (slots * 4).div_ceil(3).next_power_of_two() }
+        if slots == 0 { 0 } else { (most(slots) * 4).div_ceil(3).next_power_of_two() }
     }
 
     /// A table for `slots`, with the slots of these hashes in it.
@@ -90,6 +90,10 @@ impl Index {
         }
         place
     }
+}
+
+const fn most(slots: usize) -> usize {
+    if slots < MAX_SLOTS { slots } else { MAX_SLOTS }
 }
 
 #[inline]

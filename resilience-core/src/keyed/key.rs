@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Key, allocated};
+use super::{Key, Text, allocated};
 use crate::name::Name;
 
 /// The two counts before what an `Arc` shares.
@@ -13,6 +13,8 @@ const COUNTS: usize = 2 * size_of::<usize>();
 macro_rules! keys_by_display {
     ($($key:ty),+) => {
         $(impl Key for $key {
+            type Kept = Self;
+
             fn name(&self) -> Name {
                 self.to_string().into()
             }
@@ -23,13 +25,17 @@ keys_by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize,
 keys_by_display!(IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr);
 
 impl Key for &'static str {
+    type Kept = Self;
+
     fn name(&self) -> Name {
         Name::from_static(self)
     }
 }
 
-/// Its clones share the text: the cheapest to ask for by.
+/// Its clones share the text: the cheapest to hand about.
 impl Key for Arc<str> {
+    type Kept = Text;
+
     fn name(&self) -> Name {
         self.clone().into()
     }
@@ -40,6 +46,8 @@ impl Key for Arc<str> {
 }
 
 impl Key for Name {
+    type Kept = Text;
+
     fn name(&self) -> Name {
         self.clone()
     }
@@ -51,6 +59,8 @@ impl Key for Name {
 }
 
 impl Key for String {
+    type Kept = Text;
+
     fn name(&self) -> Name {
         self.clone().into()
     }
@@ -60,8 +70,9 @@ impl Key for String {
     }
 }
 
-/// The smallest to keep.
 impl Key for Box<str> {
+    type Kept = Text;
+
     fn name(&self) -> Name {
         self.to_string().into()
     }
@@ -73,6 +84,8 @@ impl Key for Box<str> {
 
 /// Called by its digits, in hexadecimal: an identifier, a digest.
 impl<const N: usize> Key for [u8; N] {
+    type Kept = Self;
+
     fn name(&self) -> Name {
         let digits = self.iter().fold(String::with_capacity(2 * N), |mut digits, byte| {
             // A `String` takes whatever is written to it.
@@ -85,6 +98,8 @@ impl<const N: usize> Key for [u8; N] {
 
 /// Called `a/b`: a tenant's endpoint, a shard of a table.
 impl<A: Key, B: Key> Key for (A, B) {
+    type Kept = Self;
+
     fn name(&self) -> Name {
         format!("{}/{}", self.0.name(), self.1.name()).into()
     }

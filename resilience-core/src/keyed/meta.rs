@@ -6,14 +6,15 @@
 //!
 //! A word for each key instead of four fields is what keeps a small state below 128 bytes.
 
-const HASH_BITS: u32 = 17;
+use crate::sync::{AtomicU64, Ordering};
+
 const FREQUENCY_BITS: u32 = 3;
 const SIZE_BITS: u32 = 8;
-const FREQUENCY_AT: u32 = HASH_BITS;
+const FREQUENCY_AT: u32 = Meta::HASH_BITS;
 const SIZE_AT: u32 = FREQUENCY_AT + FREQUENCY_BITS;
 const USED_AT: u32 = SIZE_AT + SIZE_BITS;
 
-const HASH: u64 = (1 << HASH_BITS) - 1;
+const HASH: u64 = (1 << Meta::HASH_BITS) - 1;
 const MAX_FREQUENCY: u64 = (1 << FREQUENCY_BITS) - 1;
 const ONE_MORE: u64 = 1 << FREQUENCY_AT;
 
@@ -24,6 +25,9 @@ pub(super) const MAX_TICK: u64 = u64::MAX >> USED_AT;
 pub(super) struct Meta(u64);
 
 impl Meta {
+    /// What it keeps of the hash: the lowest bits.
+    pub(super) const HASH_BITS: u32 = 17;
+
     /// A key that is new: it was asked for once.
     pub(super) fn new(hash: u64, size: SizeClass, tick: u64) -> Meta {
         Meta(hash & HASH | u64::from(size.0) << SIZE_AT | tick << USED_AT)
@@ -58,17 +62,54 @@ impl Meta {
 
     /// Asked for again. Time does not run backwards, though callers come in any order.
     #[inline]
-    pub(super) fn touch(&mut self, tick: u64) {
+    fn touched(self, tick: u64) -> Meta {
         let frequency = if self.frequency() < MAX_FREQUENCY { ONE_MORE } else { 0 };
         let used = self.used().max(tick) << USED_AT;
-        self.0 = used | ((self.0 & !(u64::MAX << USED_AT)) + frequency);
+        Meta(used | ((self.0 & !(u64::MAX << USED_AT)) + frequency))
     }
 
     /// Asked for once less.
-    pub(super) fn cool(&mut self) {
-        if self.frequency() > 0 {
-            self.0 -= ONE_MORE;
+    fn cooled(self) -> Meta {
+        if self.frequency() > 0 { Meta(self.0 - ONE_MORE) } else { self }
+    }
+}
+
+/// A [`Meta`] that readers change.
+///
+/// A key that is asked for all the time has the highest frequency, and a tick is long: hardly any reader
+/// finds something to write, and none takes the cache line away from the others.
+#[derive(Debug)]
+pub(super) struct Marks(AtomicU64);
+
+// Relaxed: it is one word, and orders nothing.
+impl Marks {
+    pub(super) fn new(meta: Meta) -> Marks {
+        Marks(AtomicU64::new(meta.0))
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Meta {
+        Meta(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Asked for again.
+    #[inline]
+    pub(super) fn touch(&self, tick: u64) {
+        let seen = self.get();
+        if seen.touched(tick) != seen {
+            self.update(|meta| meta.touched(tick));
         }
+    }
+
+    /// Asked for once less.
+    pub(super) fn cool(&self) {
+        self.update(Meta::cooled);
+    }
+
+    fn update(&self, change: impl Fn(Meta) -> Meta) {
+        let change = |word| Some(change(Meta(word)).0);
+        // It never refuses.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
@@ -108,15 +149,17 @@ mod tests {
 
     #[test]
     fn fields_do_not_touch_each_other() {
-        let mut meta = Meta::new(u64::MAX, SizeClass::of(80), 5);
+        let marks = Marks::new(Meta::new(u64::MAX, SizeClass::of(80), 5));
         for _ in 0..20 {
-            meta.touch(MAX_TICK);
+            marks.touch(MAX_TICK);
         }
-        meta.touch(3);
+        marks.touch(3);
+        let meta = marks.get();
         assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, 7, MAX_TICK));
         assert_eq!(meta.size().bytes(), 80);
         for left in [6, 5, 4, 3, 2, 1, 0, 0] {
-            meta.cool();
+            marks.cool();
+            let meta = marks.get();
             assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, left, MAX_TICK));
         }
         assert_eq!(Meta::new(0, SizeClass::of(usize::MAX), 0).size(), SizeClass(u8::MAX));
@@ -134,5 +177,27 @@ mod tests {
             );
             before = class;
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(resilience_loom)]
+mod loom_tests {
+    use super::*;
+
+    /// The latest use is kept, whoever writes last: a key must not become idle too early.
+    #[test]
+    fn loom_time_does_not_run_backwards() {
+        loom::model(|| {
+            let marks = Marks::new(Meta::new(7, SizeClass::of(80), 1));
+            let marks = loom::sync::Arc::new(marks);
+            let other = marks.clone();
+            let thread = loom::thread::spawn(move || other.touch(9));
+            marks.touch(5);
+            thread.join().unwrap();
+            let meta = marks.get();
+            assert_eq!((meta.used(), meta.frequency()), (9, 2));
+            assert_eq!((meta.hash(), meta.size()), (7, SizeClass::of(80)));
+        });
     }
 }

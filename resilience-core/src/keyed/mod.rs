@@ -44,6 +44,7 @@
 //! ```
 
 mod allocation;
+mod kept;
 mod key;
 
 #[cfg(feature = "tokio")]
@@ -53,11 +54,15 @@ mod builder;
 #[cfg(feature = "tokio")]
 mod index;
 #[cfg(feature = "tokio")]
+mod lanes;
+#[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]
 mod meta;
 #[cfg(feature = "tokio")]
 mod shard;
+#[cfg(feature = "tokio")]
+mod slab;
 #[cfg(feature = "tokio")]
 mod snapshot;
 #[cfg(feature = "tokio")]
@@ -71,6 +76,7 @@ use std::time::Instant;
 use crate::name::Name;
 
 pub use allocation::allocated;
+pub use kept::{Kept, Text};
 
 #[cfg(feature = "tokio")]
 pub use builder::KeyedBuilder;
@@ -84,12 +90,29 @@ pub use store::Keyed;
 /// What state can be kept for: a host, a tenant, a shard.
 ///
 /// `Eq` is asked under a lock of the store: it compares, and calls nobody. `Hash` and `Clone` are not.
+///
+/// ```
+/// use resilience_core::keyed::Key;
+/// use resilience_core::Name;
+///
+/// #[derive(Clone, PartialEq, Eq, Hash)]
+/// struct Tenant(u32);
+/// impl Key for Tenant {
+///     type Kept = Self;
+///     fn name(&self) -> Name {
+///         format!("tenant {}", self.0).into()
+///     }
+/// }
+/// ```
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
+    /// What a store keeps of it: `Self`, or [`Text`] if it is nothing but one.
+    type Kept: Kept<Self>;
+
     /// What people call it. Asked for when there is something to tell.
     fn name(&self) -> Name;
 
-    /// Bytes that a clone of it owns outside of itself, which count towards the store's bound. See
-    /// [`allocated`].
+    /// Bytes that a clone of it owns outside of itself, which count towards the store's bound if a clone
+    /// is what is kept. See [`allocated`].
     fn heap_bytes(&self) -> usize {
         0
     }

@@ -1,4 +1,4 @@
-//! A few of the keys: an index, a slab, and two hands that go around it.
+//! A few of the keys: an index, a slab, and a hand that goes around it.
 //!
 //! The **clock hand** looks for whom to let go of when room is needed: the first of [`STEPS`] keys that
 //! was asked for only once, or else the one that was asked for least, and then all that it passed count
@@ -6,101 +6,94 @@
 //! that are not asked for any more lose their place to ones that are. A new key takes the slot that
 //! was freed, right behind the hand, and has a whole turn of it to be asked for again.
 //!
-//! The **second hand** lets go of what is idle.
+//! What is idle is let go of a few at a time, when it is their turn.
 //!
-//! Everything is bounded: a hand's steps by [`STEPS`], a growing or shrinking slab by the
-//! [slots](super::index::MAX_SLOTS) there can be. The engine calls nobody but the key's `Eq` and
+//! Everything is bounded: a hand's steps by [`STEPS`], what a growing or shrinking [`Slab`]
+//! copies by the places in a block, and the index that is made anew by the [slots](MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
 //! [`Entry::is_pinned`], and hands back what is let go of, to be dropped outside of any lock.
 
 use super::bounds::Bounds;
 use super::index::{Index, MAX_SLOTS};
-use super::meta::{Meta, SizeClass};
+use super::meta::{Marks, Meta, SizeClass};
+use super::slab::{MAX_ROOM, Slab};
 use super::ticks::At;
-use super::{Entry, EvictionReason, Key, allocated};
+use super::{Entry, EvictionReason, Kept, allocated};
 
 /// The most keys that a hand looks at in one call.
 pub(super) const STEPS: usize = 8;
 /// Those of them that are next to each other.
 const IN_ORDER: usize = 4;
-/// One hit in so many is asked to do some of the store's work.
-const HITS_A_CHORE: u64 = 64;
+/// Each slot has a place.
+const _: () = assert!(MAX_SLOTS <= MAX_ROOM);
 
 #[derive(Debug)]
-pub(super) struct Shard<K, T> {
+pub(super) struct Shard<Q, T> {
     index: Index,
-    slots: Vec<Slot<K, T>>,
-    /// Found so often. What else happened is rarer, and counted in [`Bounds`]: with its lock, a shard is
-    /// one cache line.
-    hits: u64,
-    /// Slots that are paid for.
-    room: u8,
+    slots: Slab<Slot<Q, T>>,
     clock: u8,
-    sweep: u8,
 }
 
 #[derive(Debug)]
-struct Slot<K, T> {
-    meta: Meta,
-    key: K,
+struct Slot<Q, T> {
+    marks: Marks,
+    key: Q,
     value: T,
 }
 
 /// What was let go of, and why.
 #[derive(Debug)]
-pub(super) struct Evicted<K, T> {
-    pub(super) key: K,
+pub(super) struct Evicted<Q, T> {
+    pub(super) key: Q,
     pub(super) value: T,
     pub(super) reason: EvictionReason,
 }
 
-/// A key that is new, and its state.
+/// What is kept of a key that is new, and its state.
 #[derive(Debug)]
-pub(super) struct Newcomer<K, T> {
+pub(super) struct Newcomer<Q, T> {
     pub(super) hash: u64,
-    pub(super) key: K,
+    pub(super) key: Q,
     pub(super) value: T,
     pub(super) size: SizeClass,
 }
 
 /// What became of a [`Newcomer`].
 #[derive(Debug)]
-pub(super) enum Offer<K, T> {
+pub(super) enum Offer<Q, T> {
     /// The key is in this slot now: the newcomer, or, if it is `spare`, one that was there first.
-    Kept { slot: usize, spare: Option<Newcomer<K, T>>, evicted: Option<Evicted<K, T>> },
+    Kept { slot: usize, spare: Option<Newcomer<Q, T>>, evicted: Option<Evicted<Q, T>> },
     /// There was no room; but if one was let go of, there may be some now.
-    Refused { newcomer: Newcomer<K, T>, evicted: Option<Evicted<K, T>> },
+    Refused { newcomer: Newcomer<Q, T>, evicted: Option<Evicted<Q, T>> },
 }
 
-impl<K, T> Default for Shard<K, T> {
-    fn default() -> Shard<K, T> {
-        let (index, slots) = (Index::default(), Vec::new());
-        Shard { index, slots, hits: 0, room: 0, clock: 0, sweep: 0 }
+impl<Q, T> Default for Shard<Q, T> {
+    fn default() -> Shard<Q, T> {
+        let (index, slots) = (Index::default(), Slab::default());
+        Shard { index, slots, clock: 0 }
     }
 }
 
-impl<K, T> Shard<K, T> {
-    pub(super) fn hits(&self) -> u64 {
-        self.hits
-    }
-}
-
-impl<K: Key, T: Entry> Shard<K, T> {
-    /// The state of a key that is there and not idle, and whether this caller is to do a chore.
+impl<Q, T: Entry> Shard<Q, T> {
+    /// The state of a key that is there and not idle.
     #[inline]
-    pub(super) fn hit(&mut self, hash: u64, key: &K, at: At) -> Option<(&T, bool)> {
+    pub(super) fn hit<K>(&self, hash: u64, key: &K, at: At) -> Option<&T>
+    where
+        Q: Kept<K>,
+    {
         let found = self.find(hash, key)?;
         if self.is_idle(found, at) {
             return None;
         }
-        self.hits += 1;
-        let chore = self.hits.is_multiple_of(HITS_A_CHORE);
-        let slot = &mut self.slots[found];
-        slot.meta.touch(at.tick);
-        Some((&slot.value, chore))
+        let slot = &self.slots[found];
+        slot.marks.touch(at.tick);
+        Some(&slot.value)
     }
 
     /// The same, unnoticed.
-    pub(super) fn peek(&self, hash: u64, key: &K, at: At) -> Option<&T> {
+    pub(super) fn peek<K>(&self, hash: u64, key: &K, at: At) -> Option<&T>
+    where
+        Q: Kept<K>,
+    {
         let found = self.find(hash, key)?;
         (!self.is_idle(found, at)).then(|| &self.slots[found].value)
     }
@@ -111,17 +104,21 @@ impl<K: Key, T: Entry> Shard<K, T> {
 
     /// A key that was not there is put there, if there is room, or was made. An idle one makes room
     /// for its own successor.
-    pub(super) fn offer(
+    pub(super) fn offer<K>(
         &mut self,
-        newcomer: Newcomer<K, T>,
+        key: &K,
+        newcomer: Newcomer<Q, T>,
         at: At,
         bounds: &Bounds,
-    ) -> Offer<K, T> {
-        if let Some(found) = self.find(newcomer.hash, &newcomer.key) {
+    ) -> Offer<Q, T>
+    where
+        Q: Kept<K>,
+    {
+        if let Some(found) = self.find(newcomer.hash, key) {
             if self.is_idle(found, at) {
                 return self.succeed(found, EvictionReason::Idle, newcomer, at, bounds);
             }
-            self.slots[found].meta.touch(at.tick);
+            self.slots[found].marks.touch(at.tick);
             return Offer::Kept { slot: found, spare: Some(newcomer), evicted: None };
         }
         if self.make_slot(newcomer.size, bounds) {
@@ -143,42 +140,48 @@ impl<K: Key, T: Entry> Shard<K, T> {
     }
 
     /// Lets go of one, for a newcomer in another shard.
-    pub(super) fn make_room(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<K, T>> {
+    pub(super) fn make_room(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         let (slot, reason) = self.choose(at)?;
-        Some(self.evict(slot, reason, bounds))
+        self.evict(slot, reason, bounds)
     }
 
-    /// Lets go of the first idle one within reach of the second hand.
-    pub(super) fn sweep(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<K, T>> {
-        for _ in 0..STEPS.min(self.slots.len()) {
-            let slot = usize::from(self.sweep);
-            let slot = if slot < self.slots.len() { slot } else { 0 };
-            if self.is_idle(slot, at) {
-                return Some(self.evict(slot, EvictionReason::Idle, bounds));
-            }
-            self.sweep = slot as u8 + 1;
-        }
-        None
+    /// The first idle one of the few that it is the `turn` of.
+    pub(super) fn idle(&self, turn: usize, at: At) -> Option<usize> {
+        let len = self.slots.len();
+        let first = turn * STEPS % len.max(1);
+        (first..len.min(first + STEPS)).find(|slot| self.is_idle(*slot, at))
+    }
+
+    /// Lets go of that one.
+    pub(super) fn sweep(&mut self, turn: usize, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
+        let slot = self.idle(turn, at)?;
+        self.evict(slot, EvictionReason::Idle, bounds)
     }
 
     /// Lets go of a key, pinned or not.
-    pub(super) fn remove(&mut self, hash: u64, key: &K, bounds: &Bounds) -> Option<(K, T)> {
+    pub(super) fn remove<K>(&mut self, hash: u64, key: &K, bounds: &Bounds) -> Option<(Q, T)>
+    where
+        Q: Kept<K>,
+    {
         let found = self.find(hash, key)?;
-        Some(self.take(found, bounds))
+        self.take(found, bounds)
     }
 
     #[inline]
-    fn find(&self, hash: u64, key: &K) -> Option<usize> {
+    fn find<K>(&self, hash: u64, key: &K) -> Option<usize>
+    where
+        Q: Kept<K>,
+    {
         self.index.find(Meta::part_of(hash), |slot| {
             let slot = &self.slots[slot];
-            slot.meta.hash() == Meta::part_of(hash) && slot.key == *key
+            slot.marks.get().hash() == Meta::part_of(hash) && slot.key.is_of(key)
         })
     }
 
     #[inline]
     fn is_idle(&self, slot: usize, at: At) -> bool {
-        let Slot { meta, value, .. } = &self.slots[slot];
-        meta.used() < at.idle_before && !value.is_pinned(at.now)
+        let Slot { marks, value, .. } = &self.slots[slot];
+        marks.get().used() < at.idle_before && !value.is_pinned(at.now)
     }
 
     /// Whom to let go of: see the module.
@@ -190,7 +193,8 @@ impl<K: Key, T: Entry> Shard<K, T> {
             if step < IN_ORDER {
                 self.clock = slot as u8 + 1;
             }
-            let Slot { meta, value, .. } = &self.slots[slot];
+            let Slot { marks, value, .. } = &self.slots[slot];
+            let meta = marks.get();
             let idle = meta.used() < at.idle_before;
             let worth = if idle { 0 } else { meta.frequency() };
             let rank = (worth, meta.used(), slot);
@@ -205,7 +209,7 @@ impl<K: Key, T: Entry> Shard<K, T> {
         }
         for step in 0..steps {
             let slot = self.ahead(first, step);
-            self.slots[slot].meta.cool();
+            self.slots[slot].marks.cool();
         }
         least.map(|(_, _, slot)| (slot, EvictionReason::Capacity))
     }
@@ -228,66 +232,72 @@ impl<K: Key, T: Entry> Shard<K, T> {
         &mut self,
         slot: usize,
         reason: EvictionReason,
-        newcomer: Newcomer<K, T>,
+        newcomer: Newcomer<Q, T>,
         at: At,
         bounds: &Bounds,
-    ) -> Offer<K, T> {
-        let old = self.slots[slot].meta;
+    ) -> Offer<Q, T> {
+        let old = self.slots[slot].marks.get();
         if !bounds.bytes.exchange(old.size().bytes(), newcomer.size.bytes()) {
-            let evicted = Some(self.evict(slot, reason, bounds));
+            let evicted = self.evict(slot, reason, bounds);
             return Offer::Refused { newcomer, evicted };
         }
         self.unlink(slot);
         let Newcomer { hash, key, value, size } = newcomer;
         let meta = Meta::new(hash, size, at.tick);
+        let marks = Marks::new(meta);
         let Slot { key, value, .. } =
-            std::mem::replace(&mut self.slots[slot], Slot { meta, key, value });
+            std::mem::replace(&mut self.slots[slot], Slot { marks, key, value });
         self.index.insert(meta.hash(), slot);
         bounds.evicted(reason);
         Offer::Kept { slot, spare: None, evicted: Some(Evicted { key, value, reason }) }
     }
 
-    fn evict(&mut self, slot: usize, reason: EvictionReason, bounds: &Bounds) -> Evicted<K, T> {
+    fn evict(
+        &mut self,
+        slot: usize,
+        reason: EvictionReason,
+        bounds: &Bounds,
+    ) -> Option<Evicted<Q, T>> {
         bounds.evicted(reason);
-        let (key, value) = self.take(slot, bounds);
-        Evicted { key, value, reason }
+        self.take(slot, bounds).map(|(key, value)| Evicted { key, value, reason })
     }
 
-    fn push(&mut self, newcomer: Newcomer<K, T>, at: At) -> usize {
+    fn push(&mut self, newcomer: Newcomer<Q, T>, at: At) -> usize {
         let Newcomer { hash, key, value, size } = newcomer;
         let meta = Meta::new(hash, size, at.tick);
-        let slot = self.slots.len();
-        self.slots.push(Slot { meta, key, value });
+        let slot = self.slots.push(Slot { marks: Marks::new(meta), key, value });
         self.index.insert(meta.hash(), slot);
         slot
     }
 
     /// The last one moves into the gap.
-    fn take(&mut self, slot: usize, bounds: &Bounds) -> (K, T) {
+    fn take(&mut self, slot: usize, bounds: &Bounds) -> Option<(Q, T)> {
         self.unlink(slot);
         let last = self.slots.len() - 1;
         if slot != last {
-            self.index.renumber(self.slots[last].meta.hash(), last, slot);
+            self.index.renumber(self.slots[last].marks.get().hash(), last, slot);
         }
-        let Slot { meta, key, value } = self.slots.swap_remove(slot);
+        let Slot { marks, key, value } = self.slots.swap_remove(slot)?;
         self.shrink(bounds);
         bounds.keys.give(1);
-        bounds.bytes.give(meta.size().bytes());
-        (key, value)
+        bounds.bytes.give(marks.get().size().bytes());
+        Some((key, value))
     }
 
     fn unlink(&mut self, slot: usize) {
         let slots = &self.slots;
-        self.index.remove(slots[slot].meta.hash(), slot, |slot| slots[slot].meta.hash());
+        self.index
+            .remove(slots[slot].marks.get().hash(), slot, |slot| slots[slot].marks.get().hash());
     }
 
     /// Pays for one more key of this size, and for more slots if it needs them.
     fn make_slot(&mut self, size: SizeClass, bounds: &Bounds) -> bool {
-        if !bounds.keys.take(1) {
+        // Before the slab is: it has room for a little more than the index has numbers for.
+        if self.is_full() || !bounds.keys.take(1) {
             return false;
         }
         if bounds.bytes.take(size.bytes()) {
-            if self.slots.len() < usize::from(self.room) || self.grow(bounds) {
+            if self.slots.len() < self.slots.room() || self.grow(bounds) {
                 return true;
             }
             bounds.bytes.give(size.bytes());
@@ -296,40 +306,35 @@ impl<K: Key, T: Entry> Shard<K, T> {
         false
     }
 
-    /// By an eighth: what is copied is a few kilobytes, what is unused is little.
     fn grow(&mut self, bounds: &Bounds) -> bool {
-        let before = usize::from(self.room);
-        let room = (before + (before / 8).max(4)).min(MAX_SLOTS);
-        if room == before || !bounds.bytes.exchange(Self::cost(before), Self::cost(room)) {
+        let before = self.slots.room();
+        let room = Slab::<Slot<Q, T>>::more(before);
+        if !bounds.bytes.exchange(Self::cost(before), Self::cost(room)) {
             return false;
         }
-        self.slots.reserve_exact(room - self.slots.len());
         self.resize(room);
         true
     }
 
-    /// To half when three quarters are unused, so that growing is not next.
     fn shrink(&mut self, bounds: &Bounds) {
-        let (len, before) = (self.slots.len(), usize::from(self.room));
-        if len * 4 > before || (len > 0 && before <= 4) {
-            return;
+        let before = self.slots.room();
+        if let Some(room) = self.slots.less() {
+            self.resize(room);
+            bounds.bytes.give(Self::cost(before) - Self::cost(room));
         }
-        let room = if len == 0 { 0 } else { before / 2 };
-        self.slots.shrink_to(room);
-        self.resize(room);
-        bounds.bytes.give(Self::cost(before) - Self::cost(room));
     }
 
     fn resize(&mut self, room: usize) {
-        if Index::cells_for(room) != Index::cells_for(usize::from(self.room)) {
-            self.index = Index::of(room, self.slots.iter().map(|slot| slot.meta.hash()));
+        let before = self.slots.room();
+        self.slots.resize(room);
+        if Index::cells_for(room) != Index::cells_for(before) {
+            self.index = Index::of(room, self.slots.iter().map(|slot| slot.marks.get().hash()));
         }
-        self.room = room as u8;
     }
 
     /// What so many slots take, and their index.
     pub(super) const fn cost(room: usize) -> u64 {
-        let slots = allocated(room * size_of::<Slot<K, T>>());
+        let slots = Slab::<Slot<Q, T>>::cost(room);
         (slots + allocated(Index::cells_for(room) * size_of::<u16>())) as u64
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::super::Key;
 use super::super::ticks::Ticks;
 use super::*;
 use crate::name::Name;
@@ -28,6 +29,8 @@ impl std::hash::Hash for Counted {
     }
 }
 impl Key for Counted {
+    type Kept = Self;
+
     fn name(&self) -> Name {
         self.0.to_string().into()
     }
@@ -64,7 +67,7 @@ fn a_call_looks_at_few() {
         let at = ticks.at(origin + Duration::from_millis(key / 10));
         let before = (asked.load(Ordering::Relaxed), COMPARED.get());
         // Pinned for good, so that in the end nobody can go.
-        match shard.offer(newcomer(key, &asked, key % 50 == 0), at, &bounds) {
+        match shard.offer(&Counted(key), newcomer(key, &asked, key % 50 == 0), at, &bounds) {
             Offer::Refused { .. } => refused += 1,
             Offer::Kept { spare, .. } => assert!(spare.is_none()),
         }
@@ -72,11 +75,26 @@ fn a_call_looks_at_few() {
         assert!(COMPARED.get() - before.1 <= 2, "false matches are one in 2^17");
         let before = asked.load(Ordering::Relaxed);
         shard.hit(hash(key / 2), &Counted(key / 2), at);
-        shard.sweep(at, &bounds);
+        shard.sweep(key as usize, at, &bounds);
         assert!(asked.load(Ordering::Relaxed) - before <= 1 + STEPS as u64);
         assert!(shard.slots.len() as u64 == bounds.keys.taken() && shard.slots.len() <= 200);
     }
     assert!(refused > 1_000, "{refused}: the pinned ones fill it");
+}
+
+#[test]
+fn no_more_keys_than_there_are_numbers_for() {
+    let bounds = Bounds::new(1_000, 1 << 20);
+    let mut shard = Shard::default();
+    let asked = Arc::new(AtomicU64::new(0));
+    let at = Ticks::new(crate::clock::now(), Duration::from_secs(1)).at(crate::clock::now());
+    for key in 0..1_000 {
+        let offer = shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
+        assert!(matches!(offer, Offer::Kept { spare: None, .. }));
+        assert!(shard.peek(hash(key), &Counted(key), at).is_some());
+    }
+    assert!(shard.is_full() && bounds.keys.taken() == MAX_SLOTS as u64);
+    assert_eq!(bounds.evicted_capacity.load(Ordering::Relaxed), 1_000 - MAX_SLOTS as u64);
 }
 
 #[test]
@@ -87,19 +105,19 @@ fn memory_goes_back() {
     let ticks = Ticks::new(crate::clock::now(), Duration::from_secs(1));
     let at = ticks.at(crate::clock::now());
     for key in 0..MAX_SLOTS as u64 {
-        shard.offer(newcomer(key, &asked, false), at, &bounds);
+        shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
     }
-    assert!(shard.is_full() && shard.slots.capacity() == MAX_SLOTS);
+    assert!(shard.is_full() && shard.slots.len() == MAX_SLOTS);
     let full = bounds.bytes.taken();
     for key in 0..MAX_SLOTS as u64 - 10 {
         assert!(shard.remove(hash(key), &Counted(key), &bounds).is_some());
     }
-    assert!(shard.slots.capacity() <= 40 && bounds.bytes.taken() < full / 6);
+    assert!(shard.slots.room() <= 40 && bounds.bytes.taken() < full / 6);
     for key in MAX_SLOTS as u64 - 10..MAX_SLOTS as u64 {
         assert!(shard.peek(hash(key), &Counted(key), at).is_some());
         shard.remove(hash(key), &Counted(key), &bounds);
     }
-    assert_eq!((bounds.bytes.taken(), shard.slots.capacity()), (0, 0));
+    assert_eq!((bounds.bytes.taken(), shard.slots.room()), (0, 0));
 }
 
 /// Asked for again, a key outlives any number that come once; not asked for, it goes at last.
@@ -111,12 +129,12 @@ fn a_flood_replaces_itself() {
     let ticks = Ticks::new(crate::clock::now(), Duration::from_secs(1));
     let at = ticks.at(crate::clock::now());
     for key in 0..50 {
-        shard.offer(newcomer(key, &asked, false), at, &bounds);
+        shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
         assert!(shard.hit(hash(key), &Counted(key), at).is_some());
     }
     // They came together, and each is asked for once in a flood of ten times what fits.
     for key in 1_000..100_000 {
-        shard.offer(newcomer(key, &asked, false), at, &bounds);
+        shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
         if key % 20 == 0 {
             let hot = key / 20 % 50;
             assert!(shard.hit(hash(hot), &Counted(hot), at).is_some(), "{hot} after {key}");
@@ -126,7 +144,7 @@ fn a_flood_replaces_itself() {
     for key in 100_000..100_400_u64 {
         for key in [key, key, key] {
             if shard.hit(hash(key), &Counted(key), at).is_none() {
-                shard.offer(newcomer(key, &asked, false), at, &bounds);
+                shard.offer(&Counted(key), newcomer(key, &asked, false), at, &bounds);
             }
         }
     }

@@ -7,29 +7,30 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use foldhash::quality::RandomState;
-use parking_lot::Mutex;
 
 use super::bounds::Bounds;
 use super::builder::KeyedBuilder;
+use super::lanes::Lanes;
 use super::limits::KeyedLimits;
-use super::meta::SizeClass;
-use super::shard::{Evicted, Newcomer, Offer, Shard};
+use super::meta::{Meta, SizeClass};
+use super::shard::{Evicted, Newcomer, Offer, STEPS, Shard};
 use super::snapshot::KeyedSnapshot;
 use super::ticks::{At, Ticks};
-use super::{Entry, Key, allocated};
+use super::{Entry, Kept, Key, allocated};
 use crate::name::Name;
 use crate::observe::{Event, Listener};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Keys in a shard of a full store: so far below the most that one never is full before the store.
 const KEYS_A_SHARD: usize = 160;
-/// The shards that one call looks for room in, and the fewest there are: a small store is exact.
-const REACH: usize = 4;
-/// Idle keys that one chore lets go of, at most.
-const SWEPT: usize = 8;
+/// The shards of a group, which are locked together. One call looks for room in all of them: a store of
+/// one group is exact.
+const SHARDS: usize = 4;
 
 /// One miss in so many does a chore.
 const MISSES_A_CHORE: u64 = 4;
+/// One hit in so many that a lane counts.
+const HITS_A_CHORE: u64 = 64;
 
 type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 
@@ -37,25 +38,24 @@ type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 ///
 /// Lookups hash with a seed of the store's own, so keys from outside cannot be chosen to collide; and a
 /// collision costs at most a search of one shard.
-pub struct Keyed<K, T>(Arc<Inner<K, T>>);
+pub struct Keyed<K: Key, T>(Arc<Inner<K, T>>);
 
-struct Inner<K, T> {
-    shards: Box<[Aligned<K, T>]>,
+struct Inner<K: Key, T> {
+    groups: usize,
+    lanes: Lanes<Group<K::Kept, T>>,
     hasher: RandomState,
     ticks: Ticks,
     bounds: Bounds,
     make: Make<K, T>,
     /// The state of everybody there is no room for.
     overflow: OnceLock<T>,
-    /// The shard whose turn it is to be swept.
-    cursor: AtomicU64,
+    /// Chores that were done: says which keys' turn it is.
+    chores: AtomicU64,
     name: Name,
     listener: Listener,
 }
 
-/// Neighbours that are locked by two threads do not share a cache line.
-#[repr(align(64))]
-struct Aligned<K, T>(Mutex<Shard<K, T>>);
+type Group<Q, T> = [Shard<Q, T>; SHARDS];
 
 impl<K: Key, T: Entry> Keyed<K, T> {
     /// `make` makes the state of a key that is new, outside of all locks: if two calls make one for the
@@ -72,20 +72,20 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         listener: Listener,
         make: Make<K, T>,
     ) -> Keyed<K, T> {
-        let shards: Box<[_]> = (0..shards(&limits, Shard::<K, T>::cost(1)))
-            .map(|_| Aligned(Mutex::default()))
-            .collect();
+        let groups = groups(&limits, Shard::<K::Kept, T>::cost(1));
+        let lanes = Lanes::new((0..groups).map(|_| Group::default()));
         let bounds = Bounds::new(limits.max_keys(), limits.max_bytes());
-        let own = allocated(size_of_val(&*shards)) + allocated(size_of::<Inner<K, T>>() + 16);
+        let own = lanes.heap_bytes(groups) + allocated(size_of::<Inner<K, T>>() + 16);
         bounds.bytes.take(own as u64);
         Keyed(Arc::new(Inner {
-            shards,
+            groups,
+            lanes,
             hasher: RandomState::default(),
             ticks: Ticks::new(crate::clock::now(), limits.idle()),
             bounds,
             make,
             overflow: OnceLock::new(),
-            cursor: AtomicU64::new(0),
+            chores: AtomicU64::new(0),
             name,
             listener,
         }))
@@ -105,17 +105,21 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         let inner = &*self.0;
         let at = inner.ticks.at(now);
         let hash = inner.hasher.hash_one(key);
-        let mut shard = inner.shard(hash, 0).lock();
-        let Some((value, chore)) = shard.hit(hash, key, at) else {
-            drop(shard);
-            return inner.miss(key, hash, at, look);
-        };
-        let answer = look(value);
-        drop(shard);
-        if chore {
-            inner.tidy(at);
+        let mut place = inner.lanes.read(inner.group(hash));
+        if let Some((shards, hits)) = place.parts()
+            && let Some(value) = shards[shard(hash)].hit(hash, key, at)
+        {
+            *hits += 1;
+            let chore = hits.is_multiple_of(HITS_A_CHORE);
+            let answer = look(value);
+            drop(place);
+            if chore {
+                inner.tidy(at);
+            }
+            return answer;
         }
-        answer
+        drop(place);
+        inner.miss(key, hash, at, look)
     }
 
     /// The state of this key, if it is there and not idle. Neither made nor kept for longer by that.
@@ -123,27 +127,31 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     pub fn peek(&self, key: &K, now: Instant) -> Option<T> {
         let inner = &*self.0;
         let hash = inner.hasher.hash_one(key);
-        let shard = inner.shard(hash, 0).lock();
-        shard.peek(hash, key, inner.ticks.at(now)).cloned()
+        let mut place = inner.lanes.read(inner.group(hash));
+        let (shards, _) = place.parts()?;
+        shards[shard(hash)].peek(hash, key, inner.ticks.at(now)).cloned()
     }
 
     /// Lets go of this key, pinned or not. Its state, if it was there. Nobody is told.
     pub fn remove(&self, key: &K) -> Option<T> {
         let inner = &*self.0;
         let hash = inner.hasher.hash_one(key);
-        let removed = inner.shard(hash, 0).lock().remove(hash, key, &inner.bounds);
+        let mut writer = inner.lanes.write(inner.group(hash));
+        let removed = writer.get()?[shard(hash)].remove(hash, key, &inner.bounds);
+        // Before what was removed: its drop may call anybody.
+        drop(writer);
         removed.map(|(_, value)| value)
     }
 }
 
-impl Keyed<(), ()> {
+impl Keyed<u8, ()> {
     /// Starts from [`KeyedLimits::default`].
     pub fn builder() -> KeyedBuilder {
         KeyedBuilder::new(KeyedLimits::default())
     }
 }
 
-impl<K, T> Keyed<K, T> {
+impl<K: Key, T> Keyed<K, T> {
     /// Keys that are there, idle ones that nobody came by included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -162,17 +170,17 @@ impl<K, T> Keyed<K, T> {
         self.0.bounds.bytes.taken() as usize
     }
 
-    /// What there is, and what happened. Visits every shard: for a scrape, not for a call.
+    /// What there is, and what happened. Visits every lock: for a scrape, not for a call.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
-        let Inner { shards, bounds, .. } = &*self.0;
+        let Inner { lanes, bounds, .. } = &*self.0;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         KeyedSnapshot {
             keys: bounds.keys.taken(),
             max_keys: bounds.keys.most(),
             bytes: bounds.bytes.taken(),
             max_bytes: bounds.bytes.most(),
-            hits: shards.iter().map(|shard| shard.0.lock().hits()).sum(),
+            hits: lanes.count(),
             misses: count(&bounds.misses),
             overflowed: count(&bounds.overflowed),
             evicted_idle: count(&bounds.evicted_idle),
@@ -182,13 +190,10 @@ impl<K, T> Keyed<K, T> {
 }
 
 impl<K: Key, T: Entry> Inner<K, T> {
-    /// The shard of this hash, or one after it. The upper half of the hash chooses it, the lower half
-    /// the place in it.
+    /// The group of this hash: its upper half chooses it.
     #[inline]
-    fn shard(&self, hash: u64, after: usize) -> &Mutex<Shard<K, T>> {
-        let count = self.shards.len();
-        let chosen = (((hash >> 32) * count as u64) >> 32) as usize + after;
-        &self.shards[if chosen < count { chosen } else { chosen - count }].0
+    fn group(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.groups as u64) >> 32) as usize
     }
 
     /// The key is not there.
@@ -196,12 +201,14 @@ impl<K: Key, T: Entry> Inner<K, T> {
     fn miss<R>(&self, key: &K, hash: u64, at: At, look: impl FnOnce(&T) -> R) -> R {
         let mut newcomer = self.newcomer(key, hash);
         let misses = self.bounds.misses.fetch_add(1, Ordering::Relaxed);
-        for reach in 1..=REACH {
-            let mut shard = self.shard(hash, 0).lock();
-            match shard.offer(newcomer, at, &self.bounds) {
+        for reach in 1..=SHARDS {
+            let mut writer = self.lanes.write(self.group(hash));
+            let Some(shards) = writer.get() else { break };
+            let shard = shard(hash);
+            match shards[shard].offer(key, newcomer, at, &self.bounds) {
                 Offer::Kept { slot, spare, evicted } => {
-                    let answer = look(shard.value(slot));
-                    drop(shard);
+                    let answer = look(shards[shard].value(slot));
+                    drop(writer);
                     drop(spare);
                     self.tell(evicted);
                     if misses.is_multiple_of(MISSES_A_CHORE) {
@@ -211,13 +218,13 @@ impl<K: Key, T: Entry> Inner<K, T> {
                 }
                 Offer::Refused { newcomer: refused, evicted } => {
                     newcomer = refused;
-                    let others_help = !shard.is_full() && !self.bounds.is_too_large(newcomer.size);
-                    drop(shard);
+                    let others_help =
+                        !shards[shard].is_full() && !self.bounds.is_too_large(newcomer.size);
+                    let other = &mut shards[(shard + reach) % SHARDS];
+                    let room = others_help.then(|| other.make_room(at, &self.bounds));
+                    drop(writer);
                     self.tell(evicted);
-                    if reach < REACH && others_help {
-                        let evicted = self.shard(hash, reach).lock().make_room(at, &self.bounds);
-                        self.tell(evicted);
-                    }
+                    self.tell(room.flatten());
                 }
             }
         }
@@ -227,29 +234,35 @@ impl<K: Key, T: Entry> Inner<K, T> {
         look(overflow.unwrap_or_else(|| self.overflow.get_or_init(|| newcomer.value)))
     }
 
-    fn newcomer(&self, key: &K, hash: u64) -> Newcomer<K, T> {
-        let (key, value) = (key.clone(), (self.make)(key));
+    fn newcomer(&self, key: &K, hash: u64) -> Newcomer<K::Kept, T> {
+        let (key, value) = (K::Kept::of(key), (self.make)(key));
         let size = SizeClass::of(key.heap_bytes().saturating_add(value.heap_bytes()));
         Newcomer { hash, key, value, size }
     }
 
-    /// Lets go of a few idle keys of the shard whose turn it is, unless somebody is busy there.
+    /// Lets go of a few idle keys of the shard whose turn it is.
     #[cold]
     fn tidy(&self, at: At) {
-        let turn = self.cursor.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
-        for _ in 0..SWEPT {
-            let Some(mut shard) = self.shards[turn].0.try_lock() else { return };
-            let evicted = shard.sweep(at, &self.bounds);
-            drop(shard);
-            if evicted.is_none() {
+        let chore = self.chores.fetch_add(1, Ordering::Relaxed) as usize;
+        let (group, round) = (chore % self.groups, chore / self.groups);
+        let (shard, turn) = (round % SHARDS, round / SHARDS);
+        for _ in 0..STEPS {
+            // Hardly ever is there one, and others may read while it is looked for.
+            let idle =
+                self.lanes.read(group).parts().and_then(|(shards, _)| shards[shard].idle(turn, at));
+            if idle.is_none() {
                 return;
             }
+            let mut writer = self.lanes.write(group);
+            let Some(shards) = writer.get() else { return };
+            let evicted = shards[shard].sweep(turn, at, &self.bounds);
+            drop(writer);
             self.tell(evicted);
         }
     }
 
     /// Says so, and drops it; both may call whoever they like.
-    fn tell(&self, evicted: Option<Evicted<K, T>>) {
+    fn tell(&self, evicted: Option<Evicted<K::Kept, T>>) {
         let Some(Evicted { key, value, reason }) = evicted else { return };
         let name = OnceCell::new();
         self.listener.tell(|| {
@@ -260,20 +273,27 @@ impl<K: Key, T: Entry> Inner<K, T> {
     }
 }
 
-/// As many as the bounds allow keys for, if each owned nothing but its place and a small state.
-fn shards(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
-    let bytes_a_key = usize::try_from(bytes_a_key).unwrap_or(usize::MAX);
-    let keys = limits.max_keys().min(limits.max_bytes() / bytes_a_key.max(1));
-    keys.div_ceil(KEYS_A_SHARD).max(REACH)
+/// The shard of its group that a hash belongs to: by bits that neither its group nor its place in the
+/// shard is chosen by.
+#[inline]
+const fn shard(hash: u64) -> usize {
+    (hash >> Meta::HASH_BITS) as usize % SHARDS
 }
 
-impl<K, T> Clone for Keyed<K, T> {
+/// As many as the bounds allow keys for, if each owned nothing but its place and a small state.
+fn groups(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
+    let bytes_a_key = usize::try_from(bytes_a_key).unwrap_or(usize::MAX);
+    let keys = limits.max_keys().min(limits.max_bytes() / bytes_a_key.max(1));
+    keys.div_ceil(KEYS_A_SHARD * SHARDS).max(1)
+}
+
+impl<K: Key, T> Clone for Keyed<K, T> {
     fn clone(&self) -> Keyed<K, T> {
         Keyed(self.0.clone())
     }
 }
 
-impl<K, T> fmt::Debug for Keyed<K, T> {
+impl<K: Key, T> fmt::Debug for Keyed<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { name, bounds, .. } = &*self.0;
         f.debug_struct("Keyed").field("name", name).field("bounds", bounds).finish_non_exhaustive()

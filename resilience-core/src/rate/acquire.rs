@@ -223,13 +223,13 @@ impl RateLimiter {
     ) -> Result<Ticket, Refused> {
         drop(refused);
         let patient = waker.is_none();
-        self.with(now, |meter, at, seen| {
-            let until = self.until(seen, now).or(patient.then_some(u64::MAX));
+        self.with(now, |meter, at, terms| {
+            let until = terms.until(now).or(patient.then_some(u64::MAX));
             let until = until.unwrap_or(at.now);
-            let joined = meter.join(at, cost, until, seen.max_queued, waker);
+            let joined = meter.join(at, cost, until, terms.max_queued, waker);
             // It was counted as refused, and is not yet.
             meter.set_rejected(meter.rejected().saturating_sub(1));
-            joined.map_err(|refusal| Refused::new(meter, at, seen, refusal))
+            joined.map_err(|refusal| Refused::new(meter, at, terms, refusal))
         })
     }
 
@@ -240,12 +240,14 @@ impl RateLimiter {
         cost: u32,
         waker: Option<std::task::Waker>,
     ) -> (Option<Result<Grant, Refused>>, Option<(u64, std::time::Instant)>) {
-        let (looked, wakes) = self.with(clock::now(), |meter, at, seen| {
+        let (looked, wakes) = self.with(clock::now(), |meter, at, terms| {
             let (turn, wakes) = meter.turn(at, (ticket, cost), waker);
             let looked = match turn {
                 Turn::Granted(grant) => (Some(Ok(grant)), None),
-                Turn::Refused(refusal) => (Some(Err(Refused::new(meter, at, seen, refusal))), None),
-                Turn::Wait(due) => (None, due.map(|ns| (ns, self.instant(ns)))),
+                Turn::Refused(refusal) => {
+                    (Some(Err(Refused::new(meter, at, terms, refusal))), None)
+                }
+                Turn::Wait(due) => (None, due.map(|ns| (ns, terms.instant(ns)))),
             };
             (looked, wakes)
         });

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::{available, instant_at, nanos_since};
-use super::builder::{Patience, RateConfig, RateLimiterBuilder};
+use super::bucket::available;
+use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::meter::{Grant, Meter};
 use super::permit::RatePermit;
 use super::quota::Quota;
 use super::refused::Refused;
 use super::reservation::Reservation;
+use super::terms::Terms;
 use crate::clock::{self, MAX_WAIT};
 use crate::config::InvalidConfig;
 use crate::keyed::{Entry, allocated};
-use crate::live::{Live, Seen};
 use crate::name::Name;
 use crate::observe::Event;
 use crate::rejection::Rejection;
@@ -28,20 +28,13 @@ use crate::rejection::Rejection;
 #[derive(Clone)]
 pub struct RateLimiter(Arc<Cell>);
 
+/// Small, since there may be one for each of a million keys.
 struct Cell {
-    shared: Arc<Shared>,
     state: Mutex<State>,
 }
 
-/// What all limiters of one configuration have in common.
-struct Shared {
-    /// What their times are counted from.
-    origin: Instant,
-    live: Arc<Live<RateConfig>>,
-}
-
 struct State {
-    seen: Seen<RateConfig>,
+    terms: Arc<Terms>,
     meter: Meter,
 }
 
@@ -71,24 +64,30 @@ impl RateLimiter {
     }
 
     pub(super) fn new(config: RateConfig) -> RateLimiter {
-        RateLimiter::over(Arc::new(Shared { origin: clock::now(), live: Live::new(config) }))
+        RateLimiter::over(Terms::new(config, clock::now()))
     }
 
-    fn over(shared: Arc<Shared>) -> RateLimiter {
-        let state = State { seen: shared.live.see(), meter: Meter::default() };
-        RateLimiter(Arc::new(Cell { shared, state: Mutex::new(state) }))
+    fn over(terms: Arc<Terms>) -> RateLimiter {
+        RateLimiter(Arc::new(Cell { state: Mutex::new(State { terms, meter: Meter::default() }) }))
+    }
+
+    /// What is in force.
+    fn terms(&self) -> Arc<Terms> {
+        // Not in one go: making terms anew takes another lock.
+        let terms = self.0.state.lock().terms.clone();
+        if terms.are_current() { terms } else { terms.newest() }
     }
 
     /// What is in force.
     #[cfg(feature = "tower")]
-    pub(super) fn config(&self) -> Seen<RateConfig> {
-        self.0.shared.live.see()
+    pub(super) fn config(&self) -> Arc<Terms> {
+        self.terms()
     }
 
     /// A full bucket of its own, under the same configuration, whatever that will be.
     #[must_use]
     pub fn fresh(&self) -> RateLimiter {
-        RateLimiter::over(self.0.shared.clone())
+        RateLimiter::over(self.terms())
     }
 
     /// Takes so many tokens, if nobody waits and they are there. For calls that are made at once.
@@ -106,11 +105,11 @@ impl RateLimiter {
     /// As `check`.
     #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
-        let ns = self.line(now);
         let mut state = self.0.state.lock();
-        let former = state.seen.refresh(&self.0.shared.live);
-        let State { seen, meter } = &mut *state;
-        if former.is_none() && meter.admit(&seen.pace, ns, cost) {
+        let former = Terms::refresh(&mut state.terms);
+        let State { terms, meter } = &mut *state;
+        let ns = terms.line(now);
+        if former.is_none() && meter.admit(&terms.pace, ns, cost) {
             return Ok(());
         }
         check_slowly(state, former, ns, cost)
@@ -160,7 +159,7 @@ impl RateLimiter {
     /// used stay used, those who wait stay where they are. Those who wait for another key's limit learn
     /// of it when their timer rings or somebody calls.
     pub fn set_config(&self, config: RateConfig) {
-        self.0.shared.live.set(config);
+        self.terms().replace(config);
         self.change(|_, _| ());
     }
 
@@ -173,7 +172,7 @@ impl RateLimiter {
         quota: impl crate::config::OrInvalid<Quota>,
     ) -> Result<(), InvalidConfig> {
         let quota = quota.or_invalid()?;
-        let mut config = (*self.0.shared.live.see()).clone();
+        let mut config = RateConfig::clone(&self.terms());
         config.pace.quota = quota;
         self.set_config(config);
         Ok(())
@@ -202,11 +201,11 @@ impl RateLimiter {
     pub(super) fn with<R>(
         &self,
         now: Instant,
-        decision: impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> R,
+        decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
     ) -> R {
-        let now = self.line(now);
         let mut state = self.0.state.lock();
-        let former = state.seen.refresh(&self.0.shared.live);
+        let former = Terms::refresh(&mut state.terms);
+        let now = state.terms.line(now);
         decide(state, former, now, decision)
     }
 
@@ -215,11 +214,10 @@ impl RateLimiter {
     #[cfg(feature = "tower")]
     #[inline]
     pub(super) fn glance(&self, now: Instant, cost: u32) -> Option<Grant> {
-        let now = self.line(now);
         let mut state = self.0.state.lock();
-        let State { seen, meter } = &mut *state;
-        if seen.is_current(&self.0.shared.live) {
-            meter.admit_granted(&seen.pace, now, cost)
+        let State { terms, meter } = &mut *state;
+        if terms.are_current() {
+            meter.admit_granted(&terms.pace, terms.line(now), cost)
         } else {
             None
         }
@@ -228,12 +226,12 @@ impl RateLimiter {
     /// Takes so many tokens at once, or not at all.
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
-        let now = self.line(now);
         let mut state = self.0.state.lock();
-        let former = state.seen.refresh(&self.0.shared.live);
-        let State { seen, meter } = &mut *state;
+        let former = Terms::refresh(&mut state.terms);
+        let State { terms, meter } = &mut *state;
+        let now = terms.line(now);
         if former.is_none()
-            && let Some(grant) = meter.admit_granted(&seen.pace, now, cost)
+            && let Some(grant) = meter.admit_granted(&terms.pace, now, cost)
         {
             return Ok(grant);
         }
@@ -253,7 +251,7 @@ impl RateLimiter {
     /// Pauses, and tells of it.
     pub(super) fn pause(&self, pause: Duration, key: Option<Name>) {
         self.change(|meter, at| meter.pause(at.now.saturating_add(clock::nanos(pause))));
-        let config = self.0.shared.live.see();
+        let config = self.terms();
         config.listener.tell(|| Event::RatePaused {
             layer: config.name.as_str(),
             key: key.as_ref().map(Name::as_str),
@@ -264,42 +262,20 @@ impl RateLimiter {
     /// Follows a server's hint, up to the longest that is allowed.
     #[cfg(feature = "tower")]
     pub(super) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
-        let longest = self.0.shared.live.see().longest_hint;
+        let longest = self.terms().longest_hint;
         self.pause(hint.min(longest), key);
     }
 
     pub(super) fn refund(&self, grant: Grant) {
         let mut state = self.0.state.lock();
-        let former = state.seen.refresh(&self.0.shared.live);
+        let former = Terms::refresh(&mut state.terms);
         // What has changed is a matter of when.
-        let now = if former.is_none() { 0 } else { self.line(clock::now()) };
+        let now = if former.is_none() { 0 } else { state.terms.line(clock::now()) };
         let wakes: Wakes = decide(state, former, now, |meter, at, _| {
             meter.give_back(at.pace, grant);
             meter.wake_keeper()
         });
         wakes.wake();
-    }
-
-    /// The last instant of the line at which a call that begins now may still be served.
-    pub(super) fn until(&self, config: &RateConfig, now: Instant) -> Option<u64> {
-        let own = match config.patience {
-            Patience::Reject => return None,
-            Patience::Wait => None,
-            Patience::AtMost(wait) => Some(clock::later(now, wait)),
-        };
-        let ambient = crate::Deadline::current().map(crate::Deadline::instant);
-        let until = own.into_iter().chain(ambient).min();
-        Some(until.map_or(u64::MAX, |until| self.line(until)))
-    }
-
-    /// A time on the line that the meter's times are on.
-    #[inline]
-    fn line(&self, time: Instant) -> u64 {
-        nanos_since(self.0.shared.origin, time)
-    }
-
-    pub(super) fn instant(&self, ns: u64) -> Instant {
-        instant_at(self.0.shared.origin, ns)
     }
 }
 
@@ -307,17 +283,17 @@ impl RateLimiter {
 #[inline]
 fn decide<R>(
     mut state: MutexGuard<'_, State>,
-    former: Option<Arc<RateConfig>>,
+    former: Option<Arc<Terms>>,
     now: u64,
-    decision: impl FnOnce(&mut Meter, At<'_>, &Seen<RateConfig>) -> R,
+    decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
 ) -> R {
-    let State { seen, meter } = &mut *state;
-    let at = At { pace: &seen.pace, now };
+    let State { terms, meter } = &mut *state;
+    let at = At { pace: &terms.pace, now };
     let wakes = former.as_ref().map(|former| {
-        meter.change(&former.pace, &seen.pace, now);
+        meter.change(&former.pace, &terms.pace, now);
         meter.reconsider(at)
     });
-    let decided = decision(meter, at, seen);
+    let decided = decision(meter, at, terms);
     drop(state);
     // Not under the lock: the former listener's own drop, and the wakers.
     if let Some(wakes) = wakes {
@@ -332,13 +308,13 @@ fn decide<R>(
 #[inline(never)]
 fn pass_slowly(
     state: MutexGuard<'_, State>,
-    former: Option<Arc<RateConfig>>,
+    former: Option<Arc<Terms>>,
     now: u64,
     cost: u32,
 ) -> Result<Grant, Refused> {
-    decide(state, former, now, |meter, at, seen| match meter.try_pass(at, cost) {
+    decide(state, former, now, |meter, at, terms| match meter.try_pass(at, cost) {
         Ok(grant) => Ok(grant),
-        Err(refusal) => Err(Refused::new(meter, at, seen, refusal)),
+        Err(refusal) => Err(Refused::new(meter, at, terms, refusal)),
     })
 }
 
@@ -347,12 +323,12 @@ fn pass_slowly(
 #[inline(never)]
 fn check_slowly(
     state: MutexGuard<'_, State>,
-    former: Option<Arc<RateConfig>>,
+    former: Option<Arc<Terms>>,
     now: u64,
     cost: u32,
 ) -> Result<(), Rejection> {
-    let refused = decide(state, former, now, |meter, at, seen| {
-        meter.try_pass(at, cost).err().map(|refusal| Refused::new(meter, at, seen, refusal))
+    let refused = decide(state, former, now, |meter, at, terms| {
+        meter.try_pass(at, cost).err().map(|refusal| Refused::new(meter, at, terms, refusal))
     });
     match refused {
         None => Ok(()),
@@ -366,10 +342,9 @@ impl Entry for RateLimiter {
         if Arc::strong_count(&self.0) > 1 {
             return true;
         }
-        let now = self.line(now);
         let state = self.0.state.lock();
         state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
-            || state.meter.paused_until() > now
+            || state.meter.paused_until() > state.terms.line(now)
     }
 
     /// Sixteen for the two counts of the `Arc`.
@@ -380,7 +355,7 @@ impl Entry for RateLimiter {
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.shared.live.see().name.clone();
+        let name = self.terms().name.clone();
         f.debug_struct("RateLimiter").field("name", &name).finish_non_exhaustive()
     }
 }

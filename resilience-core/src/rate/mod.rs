@@ -66,6 +66,8 @@ mod refused;
 mod reservation;
 #[cfg(feature = "tower")]
 mod seat;
+#[cfg(feature = "tokio")]
+mod terms;
 
 pub use bucket::{Decision, Taken, TokenBucket};
 pub use quota::{Pace, Quota};

@@ -1,11 +1,12 @@
 //! What a refusal is told to people as.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::builder::{Patience, RateConfig};
+use super::builder::Patience;
 use super::gate::{At, Refusal};
 use super::meter::Meter;
-use crate::live::Seen;
+use super::terms::Terms;
 use crate::name::Name;
 use crate::observe::Event;
 use crate::rejection::{Quantity, Rejection, RejectionKind};
@@ -13,7 +14,7 @@ use crate::rejection::{Quantity, Rejection, RejectionKind};
 /// A refusal on its way out of the lock.
 #[derive(Debug)]
 pub(super) struct Refused {
-    config: Seen<RateConfig>,
+    config: Arc<Terms>,
     refusal: Refusal,
     now: u64,
 }
@@ -24,7 +25,7 @@ impl Refused {
     pub(super) fn new(
         meter: &mut Meter,
         at: At<'_>,
-        config: &Seen<RateConfig>,
+        config: &Arc<Terms>,
         refusal: Refusal,
     ) -> Refused {
         meter.set_rejected(meter.rejected() + 1);

@@ -118,7 +118,8 @@ impl fmt::Debug for Reservation {
 impl RateLimiter {
     /// When this place's turn is; `None` if it has come.
     fn expected(&self, ticket: Ticket) -> Option<Instant> {
-        let expected = self.with(clock::now(), |meter, at, _| meter.expected_at(at, ticket));
-        expected.map(|ns| self.instant(ns))
+        self.with(clock::now(), |meter, at, terms| {
+            meter.expected_at(at, ticket).map(|ns| terms.instant(ns))
+        })
     }
 }

@@ -23,12 +23,19 @@ pub(in crate::figures) fn direct() -> [Subject; 2] {
     ]
 }
 
-pub(in crate::figures) fn keyed() -> Subject {
-    let limiter = Arc::new(RateLimiter::keyed(Quota::per_second(PER_SECOND)));
-    let keys = Keys::new();
-    Subject::function(Role::Peer, names::GOVERNOR_KEYED, move || {
-        check(limiter.check_key(keys.next()));
-    })
+pub(in crate::figures) fn keyed() -> [Subject; 2] {
+    let quota = Quota::per_second(PER_SECOND);
+    let quanta = Arc::new(RateLimiter::dashmap(quota));
+    let monotonic = Arc::new(RateLimiter::dashmap_with_clock(quota, MonotonicClock));
+    let (keys, other) = (Keys::new(), Keys::new());
+    [
+        Subject::function(Role::Peer, names::GOVERNOR_KEYED, move || {
+            check(quanta.check_key(keys.next()));
+        }),
+        Subject::function(Role::Peer, names::GOVERNOR_KEYED_INSTANT, move || {
+            check(monotonic.check_key(other.next()));
+        }),
+    ]
 }
 
 fn check<T>(decision: Result<(), T>) {
