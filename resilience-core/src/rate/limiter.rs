@@ -6,7 +6,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
 use super::bucket::{available, instant_at, nanos_since};
-use super::builder::{Patience, RateConfig, RateLimiterBuilder};
+use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::meter::{Grant, Meter};
 use super::permit::RatePermit;
@@ -19,6 +19,7 @@ use crate::keyed::{Entry, allocated};
 use crate::live::{Live, Seen};
 use crate::name::Name;
 use crate::observe::Event;
+use crate::patience::Patience;
 use crate::rejection::Rejection;
 
 /// So many in any time, and no more. See the [module](super).
@@ -283,8 +284,8 @@ impl RateLimiter {
     /// The last instant of the line at which a call that begins now may still be served.
     pub(super) fn until(&self, config: &RateConfig, now: Instant) -> Option<u64> {
         let own = match config.patience {
-            Patience::Reject => return None,
-            Patience::Wait => None,
+            Patience::None => return None,
+            Patience::Endless => None,
             Patience::AtMost(wait) => Some(clock::later(now, wait)),
         };
         let ambient = crate::Deadline::current().map(crate::Deadline::instant);
