@@ -3,6 +3,18 @@
 //! A method of a trait whose bounds are not met is "not found", and rustc does not say why. One of
 //! the type's own is found, and what is missing is named: that the error cannot carry a rejection,
 //! that the request cannot be sent twice, and what to write. It also spares an import.
+//!
+//! The futures are structs, and the future of the call is a parameter of theirs and of the methods: what an
+//! `async` block holds across an `await` is looked at with its lifetimes forgotten, and a boxed error of any
+//! lifetime is not one that can carry a rejection. So nothing in there may have to be looked up by that
+//! bound, as `<Self as Service<Req>>::Future` is (`tests/layers/spawned.rs`).
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
 
 macro_rules! inherent_service_methods {
     ($service:ident<$($parameter:ident),+>) => {
@@ -11,32 +23,24 @@ macro_rules! inherent_service_methods {
             ///
             /// # Errors
             /// If the service below can take no more calls.
-            pub async fn ready<Req>(
+            pub fn ready<Req>(
                 &mut self,
-            ) -> Result<&mut Self, <Self as tower_service::Service<Req>>::Error>
+            ) -> impl Future<
+                Output = Result<&mut Self, <Self as tower_service::Service<Req>>::Error>,
+            >
             where
                 Self: tower_service::Service<Req>,
             {
-                std::future::poll_fn(|cx| tower_service::Service::poll_ready(self, cx)).await?;
-                Ok(self)
+                $crate::inherent::Ready::new(self)
             }
 
             /// Makes a call, once [`ready`](Self::ready). As `tower::Service::call`.
             ///
             /// # Errors
             /// The service's, or the refusal of a layer.
-            // An opaque future: a named one is looked up before the bounds are, and ends in "not found".
-            pub fn call<Req>(
-                &mut self,
-                request: Req,
-            ) -> impl Future<
-                Output = Result<
-                    <Self as tower_service::Service<Req>>::Response,
-                    <Self as tower_service::Service<Req>>::Error,
-                >,
-            > + use<Req, $($parameter),+>
+            pub fn call<Req, F>(&mut self, request: Req) -> F
             where
-                Self: tower_service::Service<Req>,
+                Self: tower_service::Service<Req, Future = F>,
             {
                 tower_service::Service::call(self, request)
             }
@@ -45,20 +49,94 @@ macro_rules! inherent_service_methods {
             ///
             /// # Errors
             /// The service's, or the refusal of a layer.
-            pub async fn oneshot<Req>(
-                mut self,
+            pub fn oneshot<Req, F>(
+                self,
                 request: Req,
-            ) -> Result<
-                <Self as tower_service::Service<Req>>::Response,
-                <Self as tower_service::Service<Req>>::Error,
-            >
+            ) -> impl Future<
+                Output = Result<
+                    <Self as tower_service::Service<Req>>::Response,
+                    <Self as tower_service::Service<Req>>::Error,
+                >,
+            > + use<Req, F, $($parameter),+>
             where
-                Self: tower_service::Service<Req>,
+                Self: tower_service::Service<Req, Future = F>,
+                F: Future<
+                    Output = Result<
+                        <Self as tower_service::Service<Req>>::Response,
+                        <Self as tower_service::Service<Req>>::Error,
+                    >,
+                >,
             {
-                self.ready().await?;
-                self.call(request).await
+                $crate::inherent::Oneshot::new(self, request)
             }
         }
     };
 }
 pub(crate) use inherent_service_methods;
+
+/// Waits until a service is ready.
+pub(crate) struct Ready<'a, S, Req>(Option<&'a mut S>, PhantomData<fn(Req)>);
+
+impl<'a, S, Req> Ready<'a, S, Req> {
+    pub(crate) const fn new(service: &'a mut S) -> Ready<'a, S, Req> {
+        Ready(Some(service), PhantomData)
+    }
+}
+
+impl<'a, S: Service<Req>, Req> Future for Ready<'a, S, Req> {
+    type Output = Result<&'a mut S, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        let Some(service) = &mut self.0 else { return Poll::Pending };
+        ready!(service.poll_ready(cx))?;
+        self.0.take().map_or(Poll::Pending, |service| Poll::Ready(Ok(service)))
+    }
+}
+
+pin_project! {
+    /// Waits until a service is ready, and calls it.
+    #[project = OneshotProj]
+    pub(crate) enum Oneshot<S, Req, F> {
+        Readying { service: S, request: Option<Req> },
+        Calling { #[pin] future: F },
+        Done,
+    }
+}
+
+impl<S, Req, F> Oneshot<S, Req, F> {
+    pub(crate) const fn new(service: S, request: Req) -> Oneshot<S, Req, F> {
+        Oneshot::Readying { service, request: Some(request) }
+    }
+}
+
+impl<S, Req, F> Future for Oneshot<S, Req, F>
+where
+    S: Service<Req, Future = F>,
+    F: Future<Output = Result<S::Response, S::Error>>,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        loop {
+            let result = match self.as_mut().project() {
+                OneshotProj::Readying { service, request } => {
+                    match (ready!(service.poll_ready(cx)), request.take()) {
+                        (Ok(()), Some(request)) => {
+                            let future = service.call(request);
+                            self.set(Oneshot::Calling { future });
+                            continue;
+                        }
+                        (Err(error), _) => Err(error),
+                        (Ok(()), None) => return Poll::Pending,
+                    }
+                }
+                OneshotProj::Calling { future } => ready!(future.poll(cx)),
+                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                OneshotProj::Done => return Poll::Pending,
+            };
+            self.set(Oneshot::Done);
+            return Poll::Ready(result);
+        }
+    }
+}

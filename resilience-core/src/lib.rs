@@ -17,6 +17,8 @@ mod live;
 mod name;
 pub mod observe;
 pub mod outcome;
+#[cfg(feature = "tokio")]
+mod patience;
 #[cfg(feature = "profiles")]
 pub mod profiles;
 pub mod rate;

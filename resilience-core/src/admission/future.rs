@@ -9,15 +9,16 @@ use super::Permit;
 use crate::error::CarriesRejection;
 use crate::rejection::Rejection;
 
+/// A call of a service `S` that is admitted first.
+pub type ResponseFuture<S, W, P, Req> = CallFuture<S, W, P, Req, <S as Service<Req>>::Future>;
+
+// `F`, and not `S::Future`: see `inherent.rs`.
 pin_project! {
     /// A call that is admitted first. Dropping it leaves the queue, or gives the permit back.
-    pub struct ResponseFuture<S, W, P, Req>
-    where
-        S: Service<Req>,
-    {
+    pub struct CallFuture<S, W, P, Req, F> {
         // First, and so dropped first: what the permit admits is over when the permit goes back.
         #[pin]
-        state: State<W, S::Future>,
+        state: State<W, F>,
         permit: Option<P>,
         service: S,
         request: Option<Req>,
@@ -30,7 +31,7 @@ pin_project! {
     enum State<W, F> {
         /// Not admitted yet; the handle is not readied.
         Waiting { #[pin] waiting: W },
-        /// Admitted; the service below is not ready yet.
+        /// CallFuture; the service below is not ready yet.
         Readying,
         /// The service below has the request.
         Calling { #[pin] future: F },
@@ -39,16 +40,17 @@ pin_project! {
     }
 }
 
-impl<S: Service<Req>, W, P, Req> ResponseFuture<S, W, P, Req> {
+impl<S, W, P, Req, F> CallFuture<S, W, P, Req, F> {
     pub(super) fn new(service: S, waiting: W, request: Req) -> Self {
         let state = State::Waiting { waiting };
-        ResponseFuture { state, permit: None, service, request: Some(request) }
+        CallFuture { state, permit: None, service, request: Some(request) }
     }
 }
 
-impl<S, W, P, Req> Future for ResponseFuture<S, W, P, Req>
+impl<S, W, P, Req, F> Future for CallFuture<S, W, P, Req, F>
 where
-    S: Service<Req>,
+    S: Service<Req, Future = F>,
+    F: Future<Output = Result<S::Response, S::Error>>,
     S::Error: CarriesRejection,
     W: Future<Output = Result<P, Rejection>>,
     P: Permit<S::Response, S::Error>,
@@ -100,7 +102,7 @@ where
     }
 }
 
-impl<S: Service<Req>, W, P, Req> fmt::Debug for ResponseFuture<S, W, P, Req> {
+impl<S, W, P, Req, F> fmt::Debug for CallFuture<S, W, P, Req, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("admission::ResponseFuture").finish_non_exhaustive()
     }

@@ -55,7 +55,7 @@ use tower_service::Service;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::rejection::Rejection;
-pub use future::ResponseFuture;
+pub use future::{CallFuture, ResponseFuture};
 
 /// Decides whether, and when, a call may go on. Clones share what is decided about.
 pub trait Admit<Req>: Clone {
@@ -120,6 +120,6 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let waiting = self.admit.admit(&request);
-        ResponseFuture::new(self.inner.clone(), waiting, request)
+        CallFuture::new(self.inner.clone(), waiting, request)
     }
 }

@@ -21,16 +21,19 @@ impl<O: Owner> Whose for Of<O> {
     }
 }
 
+/// A call of a service `S` that a circuit lets pass, or not.
+pub type ResponseFuture<S, C, O, Req> = CallFuture<S, C, O, Req, <S as Service<Req>>::Future>;
+
+// `F`, and not `S::Future`: see `inherent.rs`.
 pin_project! {
     /// A call that a circuit lets pass, or not. Dropping it abandons the call.
-    pub struct ResponseFuture<S, C, O, Req>
+    pub struct CallFuture<S, C, O, Req, F>
     where
-        S: Service<Req>,
         O: Owner,
     {
         // First, and so dropped first: a probe is over when its place is given back.
         #[pin]
-        state: State<Req, S::Future>,
+        state: State<Req, F>,
         guard: Guard<Of<O>>,
         classifier: C,
         service: S,
@@ -50,7 +53,7 @@ pin_project! {
     }
 }
 
-impl<S: Service<Req>, C, O: Owner, Req> ResponseFuture<S, C, O, Req> {
+impl<S, C, O: Owner, Req, F> CallFuture<S, C, O, Req, F> {
     pub(super) fn new(
         service: S,
         classifier: C,
@@ -59,13 +62,14 @@ impl<S: Service<Req>, C, O: Owner, Req> ResponseFuture<S, C, O, Req> {
         request: Req,
     ) -> Self {
         let state = State::Readying { request: Some(request) };
-        ResponseFuture { state, guard: Guard::new(breaker, Of(owner), None), classifier, service }
+        CallFuture { state, guard: Guard::new(breaker, Of(owner), None), classifier, service }
     }
 }
 
-impl<S, C, O, Req> Future for ResponseFuture<S, C, O, Req>
+impl<S, C, O, Req, F> Future for CallFuture<S, C, O, Req, F>
 where
-    S: Service<Req>,
+    S: Service<Req, Future = F>,
+    F: Future<Output = Result<S::Response, S::Error>>,
     S::Error: CarriesRejection,
     C: Classify<S::Response, S::Error>,
     O: Owner,
@@ -110,7 +114,7 @@ where
     }
 }
 
-impl<S: Service<Req>, C, O: Owner, Req> fmt::Debug for ResponseFuture<S, C, O, Req> {
+impl<S, C, O: Owner, Req, F> fmt::Debug for CallFuture<S, C, O, Req, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("breaker::ResponseFuture").finish_non_exhaustive()
     }

@@ -90,7 +90,7 @@ pub use state::{Change, Changes, CircuitState, IllegalTransition, TransitionReas
 pub use window::{Room, SlidingWindow};
 
 #[cfg(feature = "tower")]
-pub use future::ResponseFuture;
+pub use future::{CallFuture, ResponseFuture};
 #[cfg(feature = "tokio")]
 pub use guard::Admitted;
 #[cfg(feature = "tokio")]

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::Bulkhead;
-use super::config::Patience;
 use super::ledger::{Charge, Denied};
 use super::permit::BulkheadPermit;
 use super::queue::Ticket;
@@ -15,6 +14,7 @@ use super::turnstile::{Entered, Posture};
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::name::Name;
+use crate::patience::Patience;
 use crate::rejection::Rejection;
 use crate::timer::Alarm;
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::Bulkhead;
-use super::config::{BulkheadConfig, Patience, Rules};
+use super::config::{BulkheadConfig, Rules};
 use super::queue::QueueOrder;
 use crate::config::{self, InvalidConfig};
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
+use crate::patience::Patience;
 
 /// A [`Bulkhead`] in the making. See [`Bulkhead::builder`] for the defaults.
 #[derive(Debug, Clone)]

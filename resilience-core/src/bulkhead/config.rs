@@ -1,9 +1,8 @@
 //! What a bulkhead is told to do.
 
-use std::time::Duration;
-
 use super::queue::QueueOrder;
 use super::turnstile::Posture;
+use crate::patience::Patience;
 
 /// A checked configuration, made by [`BulkheadBuilder::config`](super::BulkheadBuilder::config), to be
 /// put into force by [`Bulkhead::set_config`](super::Bulkhead::set_config).
@@ -17,14 +16,6 @@ pub(crate) struct Rules {
     pub(crate) max_queued: u32,
     pub(crate) order: QueueOrder,
     pub(crate) observe_only: bool,
-}
-
-/// For how long a call waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    None,
-    AtMost(Duration),
-    Endless,
 }
 
 impl Rules {

@@ -95,7 +95,7 @@ pub use seat::BulkheadSeat;
 /// What the reference model drives.
 #[cfg(feature = "testing")]
 pub(crate) mod model {
-    pub(crate) use super::config::{Patience, Rules};
+    pub(crate) use super::config::Rules;
     pub(crate) use super::ledger::Charge;
     pub(crate) use super::queue::Ticket;
     pub(crate) use super::refusal::Refusal;

@@ -2,9 +2,9 @@
 
 use super::Bulkhead;
 use super::builder::BulkheadBuilder;
-use super::config::Patience;
 use crate::name::Name;
 use crate::observe::Listener;
+use crate::patience::Patience;
 use crate::shape::{Holding, Line, Wait};
 
 impl BulkheadBuilder {

@@ -7,10 +7,11 @@
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use super::config::{Patience, Rules};
+use super::config::Rules;
 use super::ledger::{Charge, Denied, PermitLedger};
 use super::queue::{Left, Queue, Ticket};
 use super::refusal::Refusal;
+use crate::patience::Patience;
 use crate::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
 
 /// Who may go on, and who waits until they may.

@@ -55,10 +55,10 @@ impl Waiting {
         }
     }
 
-    /// Whether it is served by now. No timer, no waker.
-    pub(super) fn now(&mut self) -> Option<(RateLimiter, Waited)> {
-        let waited = self.wait.now(self.limiter.as_ref()?)?;
-        self.limiter.take().map(|limiter| (limiter, waited))
+    /// Whether it is served by now. No timer, no waker. If it is refused, the next poll says so.
+    pub(super) fn now(&mut self) -> Option<(RateLimiter, Grant)> {
+        let grant = self.wait.now(self.limiter.as_ref()?)?;
+        self.limiter.take().map(|limiter| (limiter, grant))
     }
 }
 
@@ -194,13 +194,12 @@ impl Wait {
     }
 
     /// Whether it is this one's turn, without waiting for it.
-    fn now(&mut self, limiter: &RateLimiter) -> Option<Waited> {
+    fn now(&mut self, limiter: &RateLimiter) -> Option<Grant> {
         let Place::Queued(ticket) = self.place else { return None };
         let (waited, _) = limiter.turn(ticket, self.cost, None);
-        waited.map(|waited| {
-            self.place = Place::Done;
-            waited.map(Some)
-        })
+        let grant = waited?.ok()?;
+        self.place = Place::Done;
+        Some(grant)
     }
 
     /// Gives up the place, if there is one.

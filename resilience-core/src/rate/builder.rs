@@ -7,6 +7,7 @@ use super::quota::{Pace, Quota};
 use crate::config::{self, InvalidConfig, OrInvalid};
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
+use crate::patience::Patience;
 
 /// A [`RateLimiter`] in the making. See [`RateLimiter::builder`] for the defaults.
 #[derive(Debug, Clone)]
@@ -22,14 +23,6 @@ pub struct RateLimiterBuilder {
     max_queued: u32,
     #[cfg(feature = "tower")]
     longest_hint: Duration,
-}
-
-/// How long a call waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    Reject,
-    Wait,
-    AtMost(Duration),
 }
 
 /// What a [`RateLimiter`] goes by, checked. Made by [`RateLimiterBuilder::config`].
@@ -109,14 +102,14 @@ impl RateLimiterBuilder {
 
     /// A call that may not go now is refused.
     pub fn reject(mut self) -> Self {
-        self.patience = Patience::Reject;
+        self.patience = Patience::None;
         self
     }
 
     /// A call waits for its turn: as long as it takes, or at once not at all if that is known to be
     /// longer than its [deadline](crate::Deadline).
     pub fn wait(mut self) -> Self {
-        self.patience = Patience::Wait;
+        self.patience = Patience::Endless;
         self
     }
 

@@ -13,9 +13,9 @@ use super::quota::Pace;
 
 /// Those who wait, and those who were served and do not know.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
-    pub(super) queue: Queue,
-    served: Vec<(Ticket, Grant)>,
+pub(crate) struct Desk {
+    pub(crate) queue: Queue,
+    pub(crate) served: Vec<(Ticket, Grant)>,
 }
 
 impl Desk {
@@ -26,7 +26,7 @@ impl Desk {
 
 /// Why a call is not let through, and when it is worth coming back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// It costs more than there ever is.
     Never { burst: u32, cost: u32 },
     /// So many tokens would be out, and that is too many.
@@ -43,7 +43,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// When it is worth coming back, if ever.
-    pub(super) const fn at(self) -> Option<u64> {
+    pub(crate) const fn at(self) -> Option<u64> {
         match self {
             Refusal::Never { .. } => None,
             Refusal::Tokens { at, .. }
@@ -57,7 +57,7 @@ impl Refusal {
 
 /// What a place in the queue has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     Granted(Grant),
     Refused(Refusal),
     /// Not yet. Whoever holds the timer looks again at the given time; others are woken.
@@ -66,14 +66,14 @@ pub(super) enum Turn {
 
 /// Wakers to be woken, and others to be dropped, once nothing is locked.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
+pub(crate) struct Wakes {
     wake: Option<Waker>,
     more: Vec<Waker>,
     former: Option<Waker>,
 }
 
 impl Wakes {
-    pub(super) fn wake(self) {
+    pub(crate) fn wake(self) {
         drop(self.former);
         if let Some(waker) = self.wake {
             waker.wake();
@@ -84,15 +84,15 @@ impl Wakes {
 
 /// Now, and what is in force: what every decision is made by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At<'a> {
-    pub(super) pace: &'a Pace,
-    pub(super) now: u64,
+pub(crate) struct At<'a> {
+    pub(crate) pace: &'a Pace,
+    pub(crate) now: u64,
 }
 
 impl Meter {
     /// Takes tokens at once, or not at all.
     #[inline]
-    pub(super) fn try_pass(&mut self, at: At<'_>, cost: u32) -> Result<Grant, Refusal> {
+    pub(crate) fn try_pass(&mut self, at: At<'_>, cost: u32) -> Result<Grant, Refusal> {
         if self.desk().is_some_and(|desk| desk.queue.len() > 0) {
             self.serve_reserved(at);
             if let Some(refusal) = self.behind_others(at, cost) {
@@ -145,7 +145,7 @@ impl Meter {
     }
 
     /// When this place will be served.
-    pub(super) fn expected_at(&self, at: At<'_>, ticket: Ticket) -> Option<u64> {
+    pub(crate) fn expected_at(&self, at: At<'_>, ticket: Ticket) -> Option<u64> {
         let (mut tokens, mut callers) = (0, 0);
         for place in self.desk()?.queue.iter() {
             if place.ticket == ticket {
@@ -160,7 +160,7 @@ impl Meter {
 
     /// Takes a place at the end of the queue, if it would be served in time. For those who did not
     /// [pass](Meter::try_pass).
-    pub(super) fn join(
+    pub(crate) fn join(
         &mut self,
         at: At<'_>,
         cost: u32,
@@ -188,7 +188,7 @@ impl Meter {
     }
 
     /// The owner of a place, of this cost, comes for it.
-    pub(super) fn turn(
+    pub(crate) fn turn(
         &mut self,
         at: At<'_>,
         (ticket, cost): (Ticket, u32),
@@ -222,8 +222,14 @@ impl Meter {
             return Some((Turn::Granted(desk.served.swap_remove(index).1), Wakes::default()));
         }
         let is_head = desk.queue.head().is_some_and(|head| head.ticket == ticket);
-        let Some(place) = desk.queue.find(ticket) else { return Some((never, Wakes::default())) };
-        let (until, misfit) = (place.until, place.misfit);
+        let waiting = desk.queue.len();
+        let place = desk.queue.find(ticket).map(|place| (place.until, place.misfit));
+        let Some((until, misfit)) = place else {
+            // A reservation that cost too much for a while. It may come again, at the end of the queue.
+            let at = self.expected_last(at, cost);
+            let gone = Turn::Refused(Refusal::Queued { limit: None, waiting, at });
+            return Some((if cost > burst { never } else { gone }, Wakes::default()));
+        };
         let turn = if cost > burst {
             never
         } else if misfit {
@@ -251,24 +257,31 @@ impl Meter {
         Some(self.expected(at.pace, at.now, head.cost.into(), (0, 0)))
     }
 
-    /// Serves the places at the head that are reserved and due. One that costs more than there now ever
-    /// is loses its place.
+    /// What costs more than there now ever is loses its place: nobody waits behind it for nothing.
+    fn drop_reservations_over(&mut self, burst: u32) {
+        let Some(desk) = self.desk() else { return };
+        let too_much = desk.queue.iter().filter(|it| it.is_reserved() && it.cost > burst);
+        let tickets: Vec<_> = too_much.map(|place| place.ticket).collect();
+        for ticket in tickets {
+            self.desk_mut().queue.leave(ticket);
+        }
+    }
+
+    /// Serves the places at the head that are reserved and due.
     fn serve_reserved(&mut self, at: At<'_>) {
         while let Some(head) = self.desk_mut().queue.head()
             && head.is_reserved()
         {
             let (ticket, cost) = (head.ticket, head.cost);
-            match self.take(at.pace, at.now, cost) {
-                Verdict::NotBefore(..) => return,
-                Verdict::Granted(grant) => self.desk_mut().served.push((ticket, grant)),
-                Verdict::Never => {}
-            }
-            self.desk_mut().queue.leave(ticket);
+            let Verdict::Granted(grant) = self.take(at.pace, at.now, cost) else { return };
+            let desk = self.desk_mut();
+            desk.served.push((ticket, grant));
+            desk.queue.leave(ticket);
         }
     }
 
     /// A place is given up. What it was served and never used is given back.
-    pub(super) fn give_up(&mut self, at: At<'_>, ticket: Ticket) -> Wakes {
+    pub(crate) fn give_up(&mut self, at: At<'_>, ticket: Ticket) -> Wakes {
         let desk = self.desk_mut();
         let served = desk.served.iter().position(|(served, _)| *served == ticket);
         match served {
@@ -289,21 +302,23 @@ impl Meter {
     }
 
     /// The head's turn may come sooner: whoever holds the timer looks again.
-    pub(super) fn wake_keeper(&self) -> Wakes {
+    pub(crate) fn wake_keeper(&self) -> Wakes {
         let wake = self.desk().and_then(|desk| desk.queue.keeper_waker());
         Wakes { wake, ..Wakes::default() }
     }
 
     /// Things have changed for everybody: those who would now wait too long are told at once.
-    pub(super) fn reconsider(&mut self, at: At<'_>) -> Wakes {
+    pub(crate) fn reconsider(&mut self, at: At<'_>) -> Wakes {
+        self.drop_reservations_over(at.pace.quota.burst());
         let mut wakes = self.wake_keeper();
         let (mut tokens, mut callers) = (0, 0);
         let mut late = Vec::new();
-        for place in self.desk().into_iter().flat_map(|desk| desk.queue.iter()) {
+        let places = self.desk().into_iter().flat_map(|desk| desk.queue.iter());
+        // Who was told before is about to leave.
+        for place in places.filter(|place| !place.misfit) {
             let expected = self.expected(at.pace, at.now, place.cost.into(), (tokens, callers));
-            let fits = expected <= place.until && place.cost <= at.pace.quota.burst();
-            // Reserved places are their owners' to give up.
-            if !fits && !place.is_reserved() {
+            // Reserved places are never late: they are their owners' to give up.
+            if expected > place.until || place.cost > at.pace.quota.burst() {
                 late.push(place.ticket);
                 continue;
             }

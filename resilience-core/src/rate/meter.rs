@@ -25,11 +25,11 @@ use crate::keyed::allocated;
 
 /// The first instant of an owner's line. Zero, before anything happened, is a year before it: longer
 /// than any gap, pause or warm-up.
-pub(super) const START: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
+pub(crate) const START: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
 
 /// A bucket. Small, since there may be one for each of a million keys: what few of them need is boxed.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     mark: u64,
     /// Of a nanosecond, after the mark.
     part: u32,
@@ -39,7 +39,7 @@ pub(super) struct Meter {
     rejected: u32,
     /// The latest time of an admission.
     latest: u64,
-    pub(super) admitted: u64,
+    pub(crate) admitted: u64,
     rare: Option<Box<Rare>>,
 }
 
@@ -74,7 +74,7 @@ impl Rare {
 
 /// What was taken, for giving it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Grant {
+pub(crate) struct Grant {
     /// What the mark was moved by.
     moved: Span,
     /// Where it was moved to, as if nothing had ever been given back.
@@ -85,7 +85,7 @@ pub(super) struct Grant {
 
 /// Why not now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(crate) enum Hold {
     Tokens,
     Gap,
     Pause,
@@ -93,7 +93,7 @@ pub(super) enum Hold {
 
 /// What a bucket says to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Granted(Grant),
     NotBefore(u64, Hold),
     Never,
@@ -120,7 +120,7 @@ impl Meter {
     /// As [`admit`](Meter::admit), with what it takes to give them back.
     #[cfg(feature = "tokio")]
     #[inline]
-    pub(super) fn admit_granted(&mut self, pace: &Pace, now: u64, cost: u32) -> Option<Grant> {
+    pub(crate) fn admit_granted(&mut self, pace: &Pace, now: u64, cost: u32) -> Option<Grant> {
         let admitted = self.admit(pace, now, cost);
         admitted.then(|| self.newest(pace, pace.quota.time_of(u64::from(cost))))
     }
@@ -143,7 +143,7 @@ impl Meter {
     }
 
     #[inline]
-    pub(super) fn take(&mut self, pace: &Pace, now: u64, cost: u32) -> Verdict {
+    pub(crate) fn take(&mut self, pace: &Pace, now: u64, cost: u32) -> Verdict {
         let quota = &pace.quota;
         if cost > quota.burst() {
             return Verdict::Never;
@@ -225,7 +225,7 @@ impl Meter {
     }
 
     /// Gives back as much of what was never used as is safe. See the [module](self).
-    pub(super) fn give_back(&mut self, pace: &Pace, grant: Grant) {
+    pub(crate) fn give_back(&mut self, pace: &Pace, grant: Grant) {
         let count = pace.quota.count();
         let (returned, changes) = self.returned();
         // The marks of another quota are not to be compared with.
@@ -247,7 +247,7 @@ impl Meter {
     /// Goes by another pace from now on. Tokens that are used stay used, however
     /// many more than the new burst they are (forgiven, they could be had again by changing back), but for
     /// a year at most.
-    pub(super) fn change(&mut self, old: &Pace, new: &Pace, now: u64) {
+    pub(crate) fn change(&mut self, old: &Pace, new: &Pace, now: u64) {
         let (old, new) = (&old.quota, &new.quota);
         let used = self.mark().minus(Span::ns(now), old.count());
         let mark = if used == Span::ZERO {
@@ -263,13 +263,13 @@ impl Meter {
     }
 
     /// Nobody is admitted before `until`. An earlier end does not shorten a pause.
-    pub(super) fn pause(&mut self, until: u64) {
+    pub(crate) fn pause(&mut self, until: u64) {
         let rare = self.rare.get_or_insert_default();
         rare.paused_until = rare.paused_until.max(until);
     }
 
     #[cfg(feature = "tokio")]
-    pub(super) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         if let Some(rare) = &mut self.rare {
             rare.paused_until = 0;
         }
@@ -281,7 +281,7 @@ impl Meter {
     }
 
     /// Tokens that are not back yet, rounded up.
-    pub(super) fn used(&self, pace: &Pace, now: u64) -> u64 {
+    pub(crate) fn used(&self, pace: &Pace, now: u64) -> u64 {
         let (tokens, rest) =
             pace.quota.tokens_in(self.mark().minus(Span::ns(now), pace.quota.count()));
         u64::try_from(tokens + u128::from(rest > 0)).unwrap_or(u64::MAX)
@@ -303,8 +303,15 @@ impl Meter {
     }
 
     #[cfg(feature = "tokio")]
-    pub(super) fn desk(&self) -> Option<&Desk> {
+    pub(crate) fn desk(&self) -> Option<&Desk> {
         self.rare.as_ref().map(|rare| &rare.desk)
+    }
+
+    /// The bucket as it is, with nobody before it: what the reference model serves from.
+    #[cfg(feature = "testing")]
+    pub(crate) fn bucket(&self) -> Meter {
+        let alone = |rare: &Rare| Box::new(Rare { desk: Desk::default(), ..*rare });
+        Meter { rare: self.rare.as_deref().map(alone), ..*self }
     }
 
     #[cfg(feature = "tokio")]

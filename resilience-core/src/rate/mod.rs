@@ -86,3 +86,11 @@ pub use permit::RatePermit;
 pub use reservation::Reservation;
 #[cfg(feature = "tower")]
 pub use seat::RateSeat;
+
+/// What the reference model drives.
+#[cfg(feature = "testing")]
+pub(crate) mod model {
+    pub(crate) use super::gate::{At, Refusal, Turn, Wakes};
+    pub(crate) use super::meter::{Grant, Meter, START, Verdict};
+    pub(crate) use super::queue::Ticket;
+}

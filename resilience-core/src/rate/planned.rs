@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::builder::{Patience, RateLimiterBuilder};
+use super::builder::RateLimiterBuilder;
 use super::limiter::RateLimiter;
 use crate::name::Name;
 use crate::observe::Listener;
+use crate::patience::Patience;
 use crate::shape::{Line, Pacing, Wait};
 
 impl RateLimiterBuilder {
@@ -19,9 +20,9 @@ impl RateLimiter {
     pub(crate) fn planned(&self) -> Pacing {
         let config = self.config();
         let wait = match config.patience {
-            Patience::Reject => Wait::No,
+            Patience::None => Wait::No,
             Patience::AtMost(wait) => Wait::AtMost(wait),
-            Patience::Wait => Wait::Unbounded,
+            Patience::Endless => Wait::Unbounded,
         };
         let chosen = config.patience != RateLimiter::builder().patience;
         let quota = config.pace.quota();

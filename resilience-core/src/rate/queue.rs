@@ -7,16 +7,16 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 /// A place in the queue. Never given out twice.
-pub(super) type Ticket = u64;
+pub(crate) type Ticket = u64;
 
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) ticket: Ticket,
+pub(crate) struct Place {
+    pub(crate) ticket: Ticket,
     pub(super) cost: u32,
     /// It leaves rather than be served later than this.
     pub(super) until: u64,
     /// It was served in time when it came, and no longer is.
-    pub(super) misfit: bool,
+    pub(crate) misfit: bool,
     seat: Seat,
 }
 
@@ -29,7 +29,7 @@ enum Seat {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     places: VecDeque<Place>,
     /// Of the places that are not left.
     len: u32,
@@ -38,12 +38,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) const fn len(&self) -> u32 {
+    pub(crate) const fn len(&self) -> u32 {
         self.len
     }
 
     /// What those who wait will take.
-    pub(super) const fn tokens(&self) -> u64 {
+    pub(crate) const fn tokens(&self) -> u64 {
         self.tokens
     }
 
@@ -121,17 +121,17 @@ impl Queue {
         self.places.iter_mut().filter(|place| !matches!(place.seat, Seat::Left))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Place> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
         self.places.iter().filter(|place| !matches!(place.seat, Seat::Left))
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.places.capacity() * size_of::<Place>()
     }
 }
 
 impl Place {
-    pub(super) const fn is_reserved(&self) -> bool {
+    pub(crate) const fn is_reserved(&self) -> bool {
         matches!(self.seat, Seat::Reserved)
     }
 

@@ -146,7 +146,7 @@ impl Quota {
 /// A [`Quota`], and how its tokens may be spread: what a [`TokenBucket`](super::TokenBucket) goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    pub(super) quota: Quota,
+    pub(crate) quota: Quota,
     pub(super) min_gap: u64,
     pub(super) warm_up: u64,
 }
@@ -178,7 +178,7 @@ impl Pace {
 
     /// Whether it asks for more than tokens.
     #[inline]
-    pub(super) const fn is_shaped(&self) -> bool {
+    pub(crate) const fn is_shaped(&self) -> bool {
         self.min_gap | self.warm_up != 0
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::builder::Patience;
 use super::gate::{At, Refusal};
 use super::meter::Meter;
 use super::terms::Terms;
 use crate::name::Name;
 use crate::observe::Event;
+use crate::patience::Patience;
 use crate::rejection::{Quantity, Rejection, RejectionKind};
 
 /// A refusal on its way out of the lock.
@@ -34,7 +34,7 @@ impl Refused {
 
     /// Whether it is worth a place in the queue.
     pub(super) fn may_wait(&self) -> bool {
-        let patient = !matches!(self.config.patience, Patience::Reject);
+        let patient = !matches!(self.config.patience, Patience::None);
         patient && !self.config.observe_only && self.refusal.at().is_some()
     }
 

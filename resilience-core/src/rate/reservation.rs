@@ -75,8 +75,8 @@ impl Reservation {
         match &mut self.0 {
             Held::Ready(permit, _) => permit.take().ok_or(self),
             Held::Queued { wait, .. } => match wait.now() {
-                Some((limiter, Ok(grant))) => Ok(RatePermit::new(limiter, grant)),
-                Some((_, Err(_))) | None => Err(self),
+                Some((limiter, grant)) => Ok(RatePermit::new(limiter, Some(grant))),
+                None => Err(self),
             },
         }
     }

@@ -10,9 +10,10 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::bucket::{instant_at, nanos_since};
-use super::builder::{Patience, RateConfig};
+use super::builder::RateConfig;
 use crate::Deadline;
 use crate::clock;
+use crate::patience::Patience;
 use crate::sync::{AtomicU8, Ordering};
 
 /// A configuration, while it is in force or somebody has not noticed that it no longer is.
@@ -77,8 +78,8 @@ impl Terms {
     /// The last instant of the line at which a call that begins now may still be served.
     pub(super) fn until(&self, now: Instant) -> Option<u64> {
         let own = match self.patience {
-            Patience::Reject => return None,
-            Patience::Wait => None,
+            Patience::None => return None,
+            Patience::Endless => None,
             Patience::AtMost(wait) => Some(clock::later(now, wait)),
         };
         let ambient = Deadline::current().map(Deadline::instant);

@@ -16,13 +16,17 @@ use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
 use crate::timer::Alarm;
 
+/// A call of a service `S`, in as many attempts as it takes.
+pub type ResponseFuture<S, C, R, Req> =
+    CallFuture<S, C, R, Req, <S as Service<Req>>::Future, Answer<S, Req>>;
+
+type Answer<S, Req> = Result<<S as Service<Req>>::Response, <S as Service<Req>>::Error>;
+
+// `F`, and not `S::Future`: see `inherent.rs`.
 pin_project! {
-    /// A call in as many attempts as it takes. Dropping it cancels the attempt or the wait, and gives
-    /// back to the budget what a retry that was not sent has cost.
-    pub struct ResponseFuture<S, C, R, Req>
-    where
-        S: Service<Req>,
-    {
+    /// A call in as many attempts as it takes, each `F`, to a result `T`. Dropping it cancels the attempt or
+    /// the wait, and gives back to the budget what a retry that was not sent has cost.
+    pub struct CallFuture<S, C, R, Req, F, T> {
         rules: Arc<Rules>,
         run: Run,
         classifier: C,
@@ -32,7 +36,7 @@ pin_project! {
         // The copy that the next attempt will send.
         copy: Option<Req>,
         #[pin]
-        state: State<Req, S::Future, Result<S::Response, S::Error>>,
+        state: State<Req, F, T>,
     }
 }
 
@@ -55,9 +59,8 @@ pin_project! {
     }
 }
 
-impl<S, C, R, Req> ResponseFuture<S, C, R, Req>
+impl<S, C, R, Req, F, T> CallFuture<S, C, R, Req, F, T>
 where
-    S: Service<Req>,
     R: Replay<Req>,
 {
     pub(crate) fn new(
@@ -76,13 +79,14 @@ where
         let copy = if run.progress.any_left(&rules) { replay.copy(&request) } else { None };
         let classifier = policy.classifier.clone();
         let state = State::Readying { request, retry: None };
-        ResponseFuture { rules, run, classifier, replay, service, copy, state }
+        CallFuture { rules, run, classifier, replay, service, copy, state }
     }
 }
 
-impl<S, C, R, Req> Future for ResponseFuture<S, C, R, Req>
+impl<S, C, R, Req, F> Future for CallFuture<S, C, R, Req, F, Answer<S, Req>>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req, Future = F> + Clone,
+    F: Future<Output = Answer<S, Req>>,
     S::Error: CarriesRejection,
     C: Classify<S::Response, S::Error>,
     R: Replay<Req>,
@@ -179,10 +183,7 @@ pub(super) fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     }
 }
 
-impl<S, C, R, Req> fmt::Debug for ResponseFuture<S, C, R, Req>
-where
-    S: Service<Req>,
-{
+impl<S, C, R, Req, F, T> fmt::Debug for CallFuture<S, C, R, Req, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("retry::ResponseFuture").field("run", &self.run).finish_non_exhaustive()
     }

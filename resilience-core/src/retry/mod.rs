@@ -91,7 +91,7 @@ pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]
-pub use future::ResponseFuture;
+pub use future::{CallFuture, ResponseFuture};
 #[cfg(feature = "tower")]
 pub use layer::{BudgetPerKey, RetryLayer};
 #[cfg(feature = "tower")]

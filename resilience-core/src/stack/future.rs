@@ -52,25 +52,39 @@ enum Stage {
     Done,
 }
 
+/// A call of a service `S` through the parts `P`.
+pub type ResponseFuture<S, P, Req> = CallFuture<<S as Service<Req>>::Future, HeldBy<S, P, Req>>;
+
+/// What such a call has. All types that are looked up by a bound on the error are here, and none in what
+/// they are the parameters of: see `inherent.rs`.
+type HeldBy<S, P, Req> = Held<
+    S,
+    P,
+    Req,
+    Seat<Bulkhead<S, P, Req>, S, Req>,
+    Course<Retry<S, P, Req>, S, Req>,
+    Seat<RateLimit<S, P, Req>, S, Req>,
+    Seat<Breaker<S, P, Req>, S, Req>,
+    Answer<S, Req>,
+>;
+
 pin_project! {
     /// A call of a [`StackService`](super::StackService). Dropping it cancels the attempt or the wait,
     /// leaves every queue, and gives back what was not used.
-    pub struct ResponseFuture<S, P, Req>
+    pub struct CallFuture<F, H>
     where
-        S: Service<Req>,
-        P: Parts<Req, S::Response, S::Error>,
+        H: Leave,
     {
         #[pin]
-        attempt: Option<S::Future>,
-        held: Held<S, P, Req>,
+        attempt: Option<F>,
+        held: H,
         #[pin]
         watch: Watch,
     }
 
-    impl<S, P, Req> PinnedDrop for ResponseFuture<S, P, Req>
+    impl<F, H> PinnedDrop for CallFuture<F, H>
     where
-        S: Service<Req>,
-        P: Parts<Req, S::Response, S::Error>,
+        H: Leave,
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
@@ -81,30 +95,33 @@ pin_project! {
     }
 }
 
-/// What a call has, all but what is pinned.
-struct Held<S, P, Req>
-where
-    S: Service<Req>,
-    P: Parts<Req, S::Response, S::Error>,
-{
+/// What a call holds, all but the attempt: its handle on the parts, what each of them has taken, the request
+/// and the copy of it. Nothing is to be seen of it.
+pub struct Held<S, P, Req, B, R, L, C, T> {
     parts: Arc<P>,
     stage: Stage,
     /// When the stage is over, if it is limited in time.
     due: Option<Instant>,
     deadline: Option<Deadline>,
-    permit: Option<Seat<Bulkhead<S, P, Req>, S, Req>>,
-    course: Option<Course<Retry<S, P, Req>, S, Req>>,
-    token: Option<Seat<RateLimit<S, P, Req>, S, Req>>,
-    circuit: Option<Seat<Breaker<S, P, Req>, S, Req>>,
+    permit: Option<B>,
+    course: Option<R>,
+    token: Option<L>,
+    circuit: Option<C>,
     /// The handle of the attempt under way. Replaced by a fresh one before each wait (R4).
     service: S,
     /// What the next attempt will send, until it does.
     request: Option<Req>,
     copy: Option<Req>,
-    answer: Option<Answer<S, Req>>,
+    answer: Option<T>,
 }
 
-impl<S, P, Req> ResponseFuture<S, P, Req>
+/// Has something to give back when the call is over.
+pub trait Leave {
+    /// Gives back what is held, innermost first.
+    fn leave(&mut self);
+}
+
+impl<S, P, Req> CallFuture<S::Future, HeldBy<S, P, Req>>
 where
     S: Service<Req>,
     P: Parts<Req, S::Response, S::Error>,
@@ -134,11 +151,11 @@ where
             copy: None,
             answer: None,
         };
-        ResponseFuture { attempt: None, held, watch: Watch::unarmed() }
+        CallFuture { attempt: None, held, watch: Watch::unarmed() }
     }
 }
 
-impl<S, P, Req> Future for ResponseFuture<S, P, Req>
+impl<S, P, Req> Future for CallFuture<S::Future, HeldBy<S, P, Req>>
 where
     S: Service<Req> + Clone,
     S::Error: CarriesRejection,
@@ -175,7 +192,7 @@ fn under<R>(deadline: Option<Deadline>, body: impl FnOnce() -> R) -> R {
     }
 }
 
-impl<S, P, Req> Held<S, P, Req>
+impl<S, P, Req> HeldBy<S, P, Req>
 where
     S: Service<Req> + Clone,
     S::Error: CarriesRejection,
@@ -379,12 +396,11 @@ where
     }
 }
 
-impl<S, P, Req> Held<S, P, Req>
+impl<S, P, Req> Leave for HeldBy<S, P, Req>
 where
     S: Service<Req>,
     P: Parts<Req, S::Response, S::Error>,
 {
-    /// Gives back what is held, innermost first.
     #[inline]
     fn leave(&mut self) {
         if self.stage == Stage::Done {
@@ -406,14 +422,14 @@ where
     }
 }
 
-impl<S, P, Req> fmt::Debug for ResponseFuture<S, P, Req>
-where
-    S: Service<Req>,
-    P: Parts<Req, S::Response, S::Error>,
-{
+impl<S, P, Req, B, R, L, C, T> fmt::Debug for Held<S, P, Req, B, R, L, C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("stack::ResponseFuture")
-            .field("stage", &self.held.stage)
-            .finish_non_exhaustive()
+        f.debug_struct("Held").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+impl<F, H: Leave + fmt::Debug> fmt::Debug for CallFuture<F, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("stack::ResponseFuture").field("held", &self.held).finish_non_exhaustive()
     }
 }

@@ -79,7 +79,7 @@ mod watch;
 
 pub use absent::Absent;
 pub use builder::{StackBuilder, StandardBuilder};
-pub use future::ResponseFuture;
+pub use future::{CallFuture, Held, Leave, ResponseFuture};
 pub use gate::{Again, Gate, Next, Parts, TimeLimit};
 pub use handles::StackSnapshot;
 pub use layer::{Layers, Stack};

@@ -84,17 +84,17 @@ pub(crate) const TIGHT: Limits =
 
 pub(crate) const BREAK: Duration = Duration::from_millis(20);
 
-fn bulkhead(limits: Limits) -> Bulkhead {
+pub(crate) fn bulkhead(limits: Limits) -> Bulkhead {
     Bulkhead::builder().max_concurrent(limits.permits).wait().build().unwrap()
 }
 
-fn limiter(limits: Limits) -> RateLimiter {
+pub(crate) fn limiter(limits: Limits) -> RateLimiter {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     let quota = Quota::per(10_000, year);
     RateLimiter::builder().quota(quota).wait().min_gap(limits.min_gap).build().unwrap()
 }
 
-fn breaker(limits: Limits) -> CircuitBreaker {
+pub(crate) fn breaker(limits: Limits) -> CircuitBreaker {
     CircuitBreaker::builder()
         .consecutive_failures(limits.failures)
         .break_for(BREAK)
@@ -104,11 +104,11 @@ fn breaker(limits: Limits) -> CircuitBreaker {
         .unwrap()
 }
 
-fn shard(request: &u64) -> u64 {
+pub(crate) fn shard(request: &u64) -> u64 {
     request % 2
 }
 
-type Shard = fn(&u64) -> u64;
+pub(crate) type Shard = fn(&u64) -> u64;
 type Each<T> = PerKey<u64, T, Shard>;
 
 /// The whole stack, not built yet.
@@ -132,7 +132,7 @@ pub(crate) fn whole(budget: &RetryBudget, limits: Limits) -> Whole {
         .attempt_timeout(Duration::from_secs(1))
 }
 
-type WholePerKey = StackBuilder<
+pub(crate) type WholePerKey = StackBuilder<
     Standard,
     Shared<DeadlineLayer>,
     Separate<Bulkhead, Shard, u64>,
@@ -142,7 +142,7 @@ type WholePerKey = StackBuilder<
     Shared<TimeoutLayer>,
 >;
 
-fn whole_per_key(budget: &RetryBudget, limits: Limits) -> WholePerKey {
+pub(crate) fn whole_per_key(budget: &RetryBudget, limits: Limits) -> WholePerKey {
     let keys = KeyedLimits::default();
     whole(budget, limits)
         .bulkhead_per_key(bulkhead(limits), keys, shard as Shard)

@@ -7,3 +7,4 @@ mod cancel;
 mod conservation;
 mod contract;
 mod every;
+mod spawned;

@@ -200,6 +200,37 @@ async fn reservations_keep_their_place() {
     forgotten.try_take().unwrap().refund();
 }
 
+/// A reservation that costs more than there now ever is holds up nobody: not even by what it would take.
+#[tokio::test(start_paused = true)]
+async fn a_reservation_that_costs_too_much_is_in_nobodys_way() {
+    let limiter = limiter(1, 3).wait_at_most(ms(4_500)).build().unwrap();
+    limiter.check(3).unwrap();
+    let start = clock::now();
+    let never = limiter.reserve(3).unwrap();
+    let sooner = limiter.reserve(3).unwrap_err();
+    assert_eq!(sooner.retry_after(), Some(ms(6_000)));
+    let behind = limiter.clone();
+    let behind = tokio::spawn(async move { (behind.acquire(1).await.map(drop), clock::now()) });
+    tokio::task::yield_now().await;
+    limiter.set_quota(Quota::per_second(1)).unwrap();
+    assert_eq!(limiter.snapshot().queued, 1);
+    assert_eq!(behind.await.unwrap(), (Ok(()), start + ms(3_000)));
+    // Its owner is told, however it asks, and may come again if things are as they were.
+    let never = never.try_take().unwrap_err();
+    let refused = never.ready().await.unwrap_err();
+    assert_eq!(refused.to_string(), "rate: rate limited (3, limit 1), never to be retried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_gone_is_not_never() {
+    let limiter = limiter(1, 3).wait().build().unwrap();
+    limiter.check(3).unwrap();
+    let gone = limiter.reserve(3).unwrap();
+    limiter.set_quota(Quota::per_second(1)).unwrap();
+    limiter.set_quota(Quota::per_second(1).and_then(|quota| quota.with_burst(3))).unwrap();
+    assert_eq!(gone.ready().await.unwrap_err().retry_after(), Some(ms(3_000)));
+}
+
 /// A task that is polled by a waker that nobody can be woken by does not stop those behind it once it
 /// is gone.
 #[test]

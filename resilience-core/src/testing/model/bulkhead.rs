@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use arbitrary::{Arbitrary, Unstructured};
 
 use crate::bulkhead::QueueOrder;
-use crate::bulkhead::model::{Charge, Entered, Patience, Refusal, Rules, Ticket, Turnstile};
+use crate::bulkhead::model::{Charge, Entered, Refusal, Rules, Ticket, Turnstile};
 use crate::clock;
+use crate::patience::Patience;
 
 #[derive(Debug, Arbitrary)]
 struct Start {

@@ -11,6 +11,7 @@ mod budget;
 mod bulkhead;
 mod config;
 mod keyed;
+mod limiter;
 mod policy;
 mod rate;
 
@@ -22,6 +23,7 @@ pub use budget::budget;
 pub use bulkhead::bulkhead;
 pub use config::config;
 pub use keyed::keyed;
+pub use limiter::limiter;
 pub use policy::policy;
 pub use rate::rate;
 
@@ -29,13 +31,14 @@ pub use rate::rate;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 8] = [
+pub const ALL: [Model; 9] = [
     ("backoff", backoff),
     ("breaker", breaker),
     ("budget", budget),
     ("bulkhead", bulkhead),
     ("config", config),
     ("keyed", keyed),
+    ("limiter", limiter),
     ("policy", policy),
     ("rate", rate),
 ];
