@@ -11,6 +11,9 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tokio")]
+use crate::tick::Tick;
+
 /// Now, on tokio's clock (which a test may pause and advance); on the OS's monotonic clock when
 /// the crate is built without the `tokio` feature.
 ///
@@ -33,7 +36,7 @@ pub fn now() -> Instant {
 /// took asks [`again`](Now::again).
 #[cfg(feature = "tokio")]
 #[derive(Debug, Default)]
-pub struct Now(Option<Instant>);
+pub struct Now(Option<(Instant, Tick)>);
 
 #[cfg(feature = "tokio")]
 impl Now {
@@ -47,13 +50,33 @@ impl Now {
     /// When the poll was, as far as anybody has asked.
     #[inline]
     pub fn get(&mut self) -> Instant {
-        *self.0.get_or_insert_with(now)
+        self.read().0
+    }
+
+    /// The same, as engines count it.
+    #[inline]
+    pub(crate) fn tick(&mut self) -> Tick {
+        self.read().1
+    }
+
+    #[inline]
+    fn read(&mut self) -> (Instant, Tick) {
+        match self.0 {
+            Some(read) => read,
+            None => self.read_anew(),
+        }
+    }
+
+    #[inline]
+    fn read_anew(&mut self) -> (Instant, Tick) {
+        let now = now();
+        *self.0.insert((now, Tick::of(now)))
     }
 
     /// The clock, whatever was read before.
     #[inline]
     pub fn again(&mut self) -> Instant {
-        *self.0.insert(now())
+        self.read_anew().0
     }
 }
 

@@ -33,6 +33,7 @@ pub mod stack;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tick;
 #[cfg(feature = "tokio")]
 pub mod timeout;
 #[cfg(feature = "tokio")]

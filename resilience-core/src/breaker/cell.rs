@@ -11,14 +11,13 @@
 //! under the lock, so there are never more probes than there may be.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::circuit::{Admission, Circuit};
 use super::config::CircuitConfig;
-use super::tick::Tick;
 use super::window::Room;
 use crate::live::{Live, Seen};
 use crate::sync::{AtomicI64, AtomicU64, Mutex, Ordering};
+use crate::tick::Tick;
 
 #[derive(Debug)]
 pub(super) struct Cell {
@@ -64,12 +63,12 @@ impl Cell {
     /// Admits a call to a circuit that is closed. One load, and a look at the clock only where it will
     /// matter how long the call took.
     #[inline]
-    pub(super) fn glance(&self, now: impl FnOnce() -> Instant) -> Option<Admission> {
+    pub(super) fn glance(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
         let word = self.word.load(Ordering::Acquire);
         if word & PASSES == 0 {
             return None;
         }
-        let started = if word & TIMED == 0 { None } else { Some(now()) };
+        let started = if word & TIMED == 0 { Tick::NEVER } else { now() };
         Some(Admission::of(word >> BITS, started))
     }
 
@@ -87,7 +86,7 @@ impl Cell {
         &self,
         live: &Live<CircuitConfig>,
         admission: &Admission,
-        now: impl FnOnce() -> Instant,
+        now: impl FnOnce() -> Tick,
     ) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
         if word & ROOM == 0 || !live.is_at(self.version.load(Ordering::Relaxed)) {
@@ -96,7 +95,7 @@ impl Cell {
         // Room that was measured anew since the word was read is later room: to be counted among the
         // latest is what happens to every call that is told of late.
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
-        if until != Tick::NEVER && Tick::of(now()) >= until {
+        if until != Tick::NEVER && now() >= until {
             return false;
         }
         while word & ROOM != 0 && admission.is_of(word >> BITS) {
@@ -173,7 +172,7 @@ mod loom_tests {
     use crate::outcome::Outcome;
     use loom::sync::Arc;
     use loom::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     struct Shared {
         live: std::sync::Arc<Live<CircuitConfig>>,
@@ -195,7 +194,7 @@ mod loom_tests {
         }
 
         fn admit(&self, now: Instant) -> Option<Admission> {
-            let glanced = self.cell.glance(|| now);
+            let glanced = self.cell.glance(|| Tick::of(now));
             glanced.or_else(|| {
                 self.cell.with(&self.live, |config, circuit| {
                     circuit.advance(config, now, || 0.5);
@@ -206,7 +205,7 @@ mod loom_tests {
 
         fn record(&self, admission: Admission, outcome: Outcome, now: Instant) {
             let good = outcome == Outcome::Success;
-            if good && self.cell.count_good(&self.live, &admission, || now) {
+            if good && self.cell.count_good(&self.live, &admission, || Tick::of(now)) {
                 return;
             }
             self.cell.with(&self.live, |config, circuit| {
@@ -237,7 +236,7 @@ mod loom_tests {
             shared.record(failing, Outcome::transient(), shared.now);
             other.join().unwrap();
             assert_eq!(shared.state(), CircuitState::Open);
-            assert!(shared.cell.glance(|| shared.now).is_none());
+            assert!(shared.cell.glance(|| Tick::of(shared.now)).is_none());
         });
     }
 

@@ -63,7 +63,6 @@ mod builder;
 mod circuit;
 mod config;
 mod state;
-mod tick;
 pub mod window;
 
 #[cfg(feature = "tokio")]

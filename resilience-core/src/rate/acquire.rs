@@ -2,6 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use super::bucket::instant_at;
 use super::gate::Turn;
 use super::limiter::RateLimiter;
 use super::meter::Grant;
@@ -117,7 +118,7 @@ impl Wait {
         if self.place != Place::None {
             return None;
         }
-        let grant = limiter.glance(now.get(), self.cost)?;
+        let grant = limiter.glance(now.tick(), self.cost)?;
         self.place = Place::Done;
         Some(grant)
     }
@@ -246,7 +247,7 @@ impl RateLimiter {
                 Turn::Refused(refusal) => {
                     (Some(Err(Refused::new(meter, at, terms, refusal))), None)
                 }
-                Turn::Wait(due) => (None, due.map(|ns| (ns, terms.instant(ns)))),
+                Turn::Wait(due) => (None, due.map(|ns| (ns, instant_at(ns)))),
             };
             (looked, wakes)
         });

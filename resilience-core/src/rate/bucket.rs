@@ -6,7 +6,7 @@
 //! use resilience_core::rate::{Decision, Quota, TokenBucket};
 //!
 //! let start = clock::now();
-//! let mut bucket = TokenBucket::new(Quota::per_second(10)?.with_burst(2)?, start);
+//! let mut bucket = TokenBucket::new(Quota::per_second(10)?.with_burst(2)?);
 //! assert_eq!(bucket.take(start, 2), Decision::Conforms);
 //! let Decision::NotUntil(then) = bucket.take(start, 1) else { panic!() };
 //! assert_eq!(then, start + Duration::from_millis(100));
@@ -15,11 +15,12 @@
 //! # Ok::<_, resilience_core::InvalidConfig>(())
 //! ```
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::meter::{Grant, Meter, START, Verdict};
 use super::quota::Pace;
-use crate::clock::{MAX_WAIT, later, nanos};
+use crate::clock::{MAX_WAIT, later};
+use crate::tick::Tick;
 
 /// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, what is
 /// admitted costs at most `burst + rate · w`.
@@ -27,7 +28,6 @@ use crate::clock::{MAX_WAIT, later, nanos};
 /// Starts full. Times may come out of order; an earlier one is admitted later rather than sooner.
 #[derive(Debug)]
 pub struct TokenBucket {
-    origin: Instant,
     pace: Pace,
     meter: Meter,
 }
@@ -51,13 +51,13 @@ pub struct Taken(Grant);
 
 impl TokenBucket {
     /// A full bucket.
-    pub fn new(pace: impl Into<Pace>, now: Instant) -> TokenBucket {
-        TokenBucket { origin: now, pace: pace.into(), meter: Meter::default() }
+    pub fn new(pace: impl Into<Pace>) -> TokenBucket {
+        TokenBucket { pace: pace.into(), meter: Meter::default() }
     }
 
     /// Takes so many tokens, if they are there.
     pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
-        let ns = nanos_since(self.origin, now);
+        let ns = line_of(now);
         if self.meter.admit(&self.pace, ns, cost) {
             return Decision::Conforms;
         }
@@ -72,10 +72,10 @@ impl TokenBucket {
     /// # Errors
     /// If they are not there; never [`Decision::Conforms`].
     pub fn try_take(&mut self, now: Instant, cost: u32) -> Result<Taken, Decision> {
-        let now = nanos_since(self.origin, now);
+        let now = line_of(now);
         match self.meter.take(&self.pace, now, cost) {
             Verdict::Granted(grant) => Ok(Taken(grant)),
-            Verdict::NotBefore(then, _) => Err(Decision::NotUntil(instant_at(self.origin, then))),
+            Verdict::NotBefore(then, _) => Err(Decision::NotUntil(instant_at(then))),
             Verdict::Never => Err(Decision::Never),
         }
     }
@@ -89,20 +89,20 @@ impl TokenBucket {
     /// Admits nobody before `until` (at most a year after `now`), because the other side said so.
     pub fn pause_until(&mut self, now: Instant, until: Instant) {
         let wait = until.saturating_duration_since(now).min(MAX_WAIT);
-        self.meter.pause(nanos_since(self.origin, later(now, wait)));
+        self.meter.pause(line_of(later(now, wait)));
     }
 
     /// Goes by another pace from now on. Tokens that are used stay used.
     pub fn set_pace(&mut self, now: Instant, pace: impl Into<Pace>) {
         let new = pace.into();
-        self.meter.change(&self.pace, &new, nanos_since(self.origin, now));
+        self.meter.change(&self.pace, &new, line_of(now));
         self.pace = new;
     }
 
     /// Whole tokens that are there at `now`, pauses and gaps aside.
     #[must_use]
     pub fn available(&self, now: Instant) -> u32 {
-        available(&self.meter, &self.pace, nanos_since(self.origin, now))
+        available(&self.meter, &self.pace, line_of(now))
     }
 }
 
@@ -111,12 +111,19 @@ pub(super) fn available(meter: &Meter, pace: &Pace, now: u64) -> u32 {
     pace.quota.burst().saturating_sub(used)
 }
 
+/// A time on the line that buckets are kept on.
 #[inline]
-pub(super) fn nanos_since(origin: Instant, now: Instant) -> u64 {
-    nanos(now.saturating_duration_since(origin)).saturating_add(START)
+pub(super) fn line(time: Tick) -> u64 {
+    // Nothing is longer ago than the start.
+    u64::try_from(time.as_i64().saturating_add(START as i64)).unwrap_or(0)
 }
 
-pub(super) fn instant_at(origin: Instant, ns: u64) -> Instant {
-    let since = Duration::from_nanos(ns.saturating_sub(START));
-    origin.checked_add(since).unwrap_or(origin)
+#[inline]
+pub(super) fn line_of(time: Instant) -> u64 {
+    line(Tick::of(time))
+}
+
+pub(super) fn instant_at(ns: u64) -> Instant {
+    let ahead = i64::try_from(ns).unwrap_or(i64::MAX).saturating_sub(START as i64);
+    Tick::from_i64(ahead).instant()
 }

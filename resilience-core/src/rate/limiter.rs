@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::available;
+use super::bucket::{available, line, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::meter::{Grant, Meter};
@@ -20,6 +20,7 @@ use crate::keyed::{Entry, allocated};
 use crate::name::Name;
 use crate::observe::Event;
 use crate::rejection::Rejection;
+use crate::tick::Tick;
 
 /// So many in any time, and no more. See the [module](super).
 ///
@@ -64,7 +65,7 @@ impl RateLimiter {
     }
 
     pub(super) fn new(config: RateConfig) -> RateLimiter {
-        RateLimiter::over(Terms::new(config, clock::now()))
+        RateLimiter::over(Terms::new(config))
     }
 
     fn over(terms: Arc<Terms>) -> RateLimiter {
@@ -105,10 +106,10 @@ impl RateLimiter {
     /// As `check`.
     #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
+        let ns = line_of(now);
         let mut state = self.0.state.lock();
         let former = Terms::refresh(&mut state.terms);
         let State { terms, meter } = &mut *state;
-        let ns = terms.line(now);
         if former.is_none() && meter.admit(&terms.pace, ns, cost) {
             return Ok(());
         }
@@ -203,9 +204,9 @@ impl RateLimiter {
         now: Instant,
         decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
     ) -> R {
+        let now = line_of(now);
         let mut state = self.0.state.lock();
         let former = Terms::refresh(&mut state.terms);
-        let now = state.terms.line(now);
         decide(state, former, now, decision)
     }
 
@@ -213,23 +214,20 @@ impl RateLimiter {
     /// not: its answer is large, and this one's is in a register or two.
     #[cfg(feature = "tower")]
     #[inline]
-    pub(super) fn glance(&self, now: Instant, cost: u32) -> Option<Grant> {
+    pub(super) fn glance(&self, now: Tick, cost: u32) -> Option<Grant> {
+        let now = line(now);
         let mut state = self.0.state.lock();
         let State { terms, meter } = &mut *state;
-        if terms.are_current() {
-            meter.admit_granted(&terms.pace, terms.line(now), cost)
-        } else {
-            None
-        }
+        if terms.are_current() { meter.admit_granted(&terms.pace, now, cost) } else { None }
     }
 
     /// Takes so many tokens at once, or not at all.
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
+        let now = line_of(now);
         let mut state = self.0.state.lock();
         let former = Terms::refresh(&mut state.terms);
         let State { terms, meter } = &mut *state;
-        let now = terms.line(now);
         if former.is_none()
             && let Some(grant) = meter.admit_granted(&terms.pace, now, cost)
         {
@@ -270,7 +268,7 @@ impl RateLimiter {
         let mut state = self.0.state.lock();
         let former = Terms::refresh(&mut state.terms);
         // What has changed is a matter of when.
-        let now = if former.is_none() { 0 } else { state.terms.line(clock::now()) };
+        let now = if former.is_none() { 0 } else { line_of(clock::now()) };
         let wakes: Wakes = decide(state, former, now, |meter, at, _| {
             meter.give_back(at.pace, grant);
             meter.wake_keeper()
@@ -344,7 +342,7 @@ impl Entry for RateLimiter {
         }
         let state = self.0.state.lock();
         state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
-            || state.meter.paused_until() > state.terms.line(now)
+            || state.meter.paused_until() > line_of(now)
     }
 
     /// Sixteen for the two counts of the `Arc`.

@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Instant;
 
 use super::acquire::{Wait, Waiting};
+use super::bucket::instant_at;
 use super::limiter::RateLimiter;
 use super::permit::RatePermit;
 use super::queue::Ticket;
@@ -118,8 +119,6 @@ impl fmt::Debug for Reservation {
 impl RateLimiter {
     /// When this place's turn is; `None` if it has come.
     fn expected(&self, ticket: Ticket) -> Option<Instant> {
-        self.with(clock::now(), |meter, at, terms| {
-            meter.expected_at(at, ticket).map(|ns| terms.instant(ns))
-        })
+        self.with(clock::now(), |meter, at, _| meter.expected_at(at, ticket).map(instant_at))
     }
 }

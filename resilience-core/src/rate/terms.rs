@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::bucket::{instant_at, nanos_since};
+use super::bucket::line_of;
 use super::builder::RateConfig;
 use crate::Deadline;
 use crate::clock;
@@ -20,8 +20,6 @@ use crate::sync::{AtomicU8, Ordering};
 #[derive(Debug)]
 pub(super) struct Terms {
     config: RateConfig,
-    /// What the limiters' times are counted from.
-    origin: Instant,
     outdated: AtomicU8,
     in_force: Arc<InForce>,
 }
@@ -29,7 +27,6 @@ pub(super) struct Terms {
 /// The newest configuration.
 #[derive(Debug)]
 struct InForce {
-    origin: Instant,
     newest: Mutex<Newest>,
 }
 
@@ -41,9 +38,9 @@ struct Newest {
 }
 
 impl Terms {
-    pub(super) fn new(config: RateConfig, origin: Instant) -> Arc<Terms> {
+    pub(super) fn new(config: RateConfig) -> Arc<Terms> {
         let newest = Mutex::new(Newest { config, terms: Weak::new() });
-        InForce::terms(&Arc::new(InForce { origin, newest }))
+        InForce::terms(&Arc::new(InForce { newest }))
     }
 
     /// Those in force.
@@ -84,17 +81,7 @@ impl Terms {
         };
         let ambient = Deadline::current().map(Deadline::instant);
         let until = own.into_iter().chain(ambient).min();
-        Some(until.map_or(u64::MAX, |until| self.line(until)))
-    }
-
-    /// A time on the line that the meters' times are on.
-    #[inline]
-    pub(super) fn line(&self, time: Instant) -> u64 {
-        nanos_since(self.origin, time)
-    }
-
-    pub(super) fn instant(&self, ns: u64) -> Instant {
-        instant_at(self.origin, ns)
+        Some(until.map_or(u64::MAX, line_of))
     }
 
     #[cold]
@@ -110,9 +97,8 @@ impl InForce {
         if let Some(terms) = newest.terms.upgrade() {
             return terms;
         }
-        let (config, origin) = (newest.config.clone(), in_force.origin);
-        let outdated = AtomicU8::new(0);
-        let terms = Arc::new(Terms { config, origin, outdated, in_force: in_force.clone() });
+        let (config, outdated) = (newest.config.clone(), AtomicU8::new(0));
+        let terms = Arc::new(Terms { config, outdated, in_force: in_force.clone() });
         newest.terms = Arc::downgrade(&terms);
         terms
     }
@@ -143,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_once() {
-        let mut here = Terms::new(config(1), crate::clock::now());
+        let mut here = Terms::new(config(1));
         let mut there = here.newest();
         assert!(Arc::ptr_eq(&here, &there) && Terms::refresh(&mut here).is_none());
         here.replace(config(2));
@@ -158,7 +144,7 @@ mod tests {
     /// Whoever makes the change may be gone before anybody sees it.
     #[test]
     fn a_change_outlives_who_made_it() {
-        let maker = Terms::new(config(1), crate::clock::now());
+        let maker = Terms::new(config(1));
         let mut other = maker.newest();
         maker.replace(config(2));
         drop((maker.newest(), maker));

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::verdict::{StopReason, Verdict};
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
+use crate::tick::Tick;
 
 /// One call: how many attempts it has made, and what the next would take.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl Attempts {
     #[inline]
     pub(super) fn new(
         rules: &Arc<Rules>,
-        started: Option<Instant>,
+        started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
         Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget) }

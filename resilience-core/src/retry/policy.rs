@@ -29,6 +29,7 @@ use super::builder::RetryPolicyBuilder;
 use crate::name::Name;
 use crate::observe::Listener;
 use crate::outcome::{Classify, Outcome, Standard};
+use crate::tick::Tick;
 
 /// What may be retried, how often, how far apart, and at whose cost.
 ///
@@ -84,7 +85,7 @@ impl<C> RetryPolicy<C> {
         if let Some(budget) = own.as_ref().or(self.rules.budget.as_ref()) {
             budget.call_started(now);
         }
-        Attempts::new(&self.rules, Some(now), own)
+        Attempts::new(&self.rules, Some(Tick::of(now)), own)
     }
 
     /// How the attempt that ended in `result` ended, by the policy's classifier.

@@ -11,11 +11,12 @@ use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
 use crate::observe::Event;
 use crate::outcome::{Outcome, RetryHint};
+use crate::tick::Tick;
 
 /// What one call has done so far.
 #[derive(Debug)]
 pub(super) struct Progress {
-    started: Option<Instant>,
+    started: Option<Tick>,
     made: u32,
     step: Step,
     /// An account of this call's key, in place of the policy's.
@@ -27,7 +28,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Told when it started only if that will be asked.
     #[inline]
-    pub(super) fn new(started: Option<Instant>, own_budget: Option<RetryBudget>) -> Progress {
+    pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
         Progress { started, made: 1, step: Step::default(), own_budget, receipt: None }
     }
 
@@ -169,7 +170,8 @@ impl Progress {
         }
         // Without a limit of its own a call may still not be sent to sleep for ever by a hint.
         let allowed = rules.max_elapsed.unwrap_or(MAX_WAIT);
-        let elapsed = self.started.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let elapsed =
+            self.started.map_or(Duration::ZERO, |at| Duration::from_nanos(Tick::of(now).since(at)));
         // Not by what remains: once the time is over, even a wait of nothing is too long.
         (elapsed.saturating_add(needed) > allowed).then(|| {
             let remaining = allowed.saturating_sub(elapsed);

@@ -25,9 +25,9 @@ impl Run {
     pub(super) fn start(rules: &Rules, own: Option<RetryBudget>, now: &mut Now) -> Run {
         let budget = own.as_ref().or(rules.budget.as_ref());
         let counts = budget.is_some_and(RetryBudget::counts_calls);
-        let started = (counts || rules.max_elapsed.is_some()).then(|| now.get());
+        let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
         if let Some((budget, now)) = budget.zip(started) {
-            budget.call_started(now);
+            budget.call_started_at(now);
         }
         Run { progress: Progress::new(started, own), samples: None }
     }

@@ -31,11 +31,11 @@ type Answer<S, Req> = Result<Response<S, Req>, Error<S, Req>>;
 type Seat<G, S, Req> = <G as Gate<Req, Response<S, Req>, Error<S, Req>>>::Seat;
 type Course<R, S, Req> = <R as Again<Req, Response<S, Req>, Error<S, Req>>>::Course;
 
-/// Entering -> (Pacing -> Readying -> Calling -> Waiting)* -> Pausing? -> Done
+/// New -> Entering -> (Pacing -> Readying -> Calling -> Waiting)* -> Pausing? -> Done
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody waits for it any more.
-    TooLate,
+    /// Never polled: nothing is asked for, and no time counted.
+    New,
     /// Not let in yet.
     Entering,
     /// An attempt, not due yet.
@@ -126,23 +126,14 @@ where
     S: Service<Req>,
     P: Parts<Req, S::Response, S::Error>,
 {
-    /// `deadline`, and whether it has passed.
     #[inline]
-    pub(super) fn new(
-        service: S,
-        parts: Arc<P>,
-        deadline: Option<(Deadline, bool)>,
-        request: Req,
-        now: &mut Now,
-    ) -> Self {
-        let too_late = deadline.is_some_and(|(_, passed)| passed);
-        let permit = Some(parts.parts().bulkhead.seat(&request, now));
+    pub(super) const fn new(service: S, parts: Arc<P>, request: Req) -> Self {
         let held = Held {
             parts,
-            stage: if too_late { Stage::TooLate } else { Stage::Entering },
+            stage: Stage::New,
             due: None,
-            deadline: deadline.map(|(deadline, _)| deadline),
-            permit,
+            deadline: None,
+            permit: None,
             course: None,
             token: None,
             circuit: None,
@@ -168,6 +159,9 @@ where
         let held = this.held;
         loop {
             let now = &mut Now::unread();
+            if held.stage == Stage::New && held.begin(now) {
+                return Poll::Ready(held.late());
+            }
             // The answer first: at the deadline, one that is there counts.
             let answer = under(held.deadline, || held.go_on(this.attempt.as_mut(), now, cx));
             if answer.is_ready() {
@@ -198,6 +192,16 @@ where
     S::Error: CarriesRejection,
     P: Parts<Req, S::Response, S::Error>,
 {
+    /// The call begins. Whether nobody waits for it any more.
+    #[inline]
+    fn begin(&mut self, now: &mut Now) -> bool {
+        self.stage = Stage::Entering;
+        let Some(limit) = self.parts.parts().deadline.limit() else { return false };
+        let deadline = Deadline::after(now.get(), limit).or_current();
+        self.deadline = Some(deadline);
+        deadline.has_passed(now.get())
+    }
+
     /// As far as it goes.
     #[inline]
     fn go_on(
@@ -206,37 +210,13 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Answer<S, Req>> {
+        if self.stage == Stage::Entering
+            && let Err(refused) = ready!(self.enter(now, cx))
+        {
+            return Poll::Ready(self.end(Err(refused)));
+        }
         loop {
-            let result = match self.stage {
-                Stage::TooLate => return Poll::Ready(self.late()),
-                Stage::Entering => match ready!(self.enter(now, cx)) {
-                    Ok(()) => continue,
-                    Err(refused) => return Poll::Ready(self.end(Err(refused))),
-                },
-                Stage::Pacing => match ready!(self.pace(now, cx)) {
-                    Ok(()) => continue,
-                    Err(refused) => Err(refused),
-                },
-                Stage::Readying => match ready!(self.send(now, cx)) {
-                    Ok(future) => {
-                        attempt.set(Some(future));
-                        continue;
-                    }
-                    Err(error) => Err(error),
-                },
-                Stage::Calling => {
-                    let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
-                    let Poll::Ready(result) = future.poll(cx) else {
-                        self.limit(now);
-                        return Poll::Pending;
-                    };
-                    // What it held is free when the answer is, not when this is dropped (T7).
-                    attempt.set(None);
-                    result
-                }
-                // Polled after it was ready, which a future's contract leaves open: stay silent.
-                Stage::Waiting | Stage::Pausing | Stage::Done => return Poll::Pending,
-            };
+            let result = ready!(self.attempt(attempt.as_mut(), now, cx));
             match self.ended(&result, now) {
                 Next::Done => return Poll::Ready(self.end(result)),
                 Next::Again(delay) => self.again(delay, now),
@@ -245,16 +225,46 @@ where
         }
     }
 
+    /// One attempt, from where it stands: a stage that is over falls through to the next.
+    #[inline]
+    fn attempt(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer<S, Req>> {
+        if self.stage == Stage::Pacing
+            && let Err(refused) = ready!(self.pace(now, cx))
+        {
+            return Poll::Ready(Err(refused));
+        }
+        if self.stage == Stage::Readying {
+            match ready!(self.send(now, cx)) {
+                Ok(future) => attempt.set(Some(future)),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        // Not under way: it waits, or was polled after it was ready, which a future's contract leaves
+        // open and which is answered by silence.
+        let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
+        let Poll::Ready(result) = future.poll(cx) else {
+            self.limit(now);
+            return Poll::Pending;
+        };
+        // What it held is free when the answer is, not when this is dropped (T7).
+        attempt.set(None);
+        Poll::Ready(result)
+    }
+
     /// Waits to be let in, and begins the first attempt.
     #[inline]
     fn enter(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let parts = self.parts.parts();
-        if let Some(seat) = &mut self.permit
-            && let Err(refused) = ready!(parts.bulkhead.poll(seat, now, cx))
-        {
+        let Some(request) = &self.request else { return Poll::Pending };
+        let seat = self.permit.get_or_insert_with(|| parts.bulkhead.seat(request, now));
+        if let Err(refused) = ready!(parts.bulkhead.poll(seat, now, cx)) {
             return Poll::Ready(Err(refused.into()));
         }
-        let Some(request) = &self.request else { return Poll::Pending };
         let (course, copy) = parts.retry.start(request, now);
         (self.course, self.copy) = (Some(course), copy);
         self.stage = Stage::Pacing;

@@ -7,7 +7,7 @@
 //!
 //! | part | why there |
 //! |---|---|
-//! | total deadline | it is the caller's, and covers every wait |
+//! | total deadline | it is the caller's, and covers every wait; it counts from the call's first poll |
 //! | bulkhead | bounds calls; a call keeps its permit while it backs off |
 //! | retry and its budget | what is inside is done again for each attempt |
 //! | rate limit | a token is spent next to the wire, and handed back if the breaker refuses |

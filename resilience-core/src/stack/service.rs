@@ -5,9 +5,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::gate::{Parts, TimeLimit};
-use crate::clock::Now;
-use crate::deadline::Deadline;
+use super::gate::Parts;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 
@@ -53,14 +51,10 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// The deadline is counted from here.
+    /// Nothing is done, and no time counted, before the first poll.
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let now = &mut Now::unread();
-        let deadline = self.parts.parts().deadline.limit().map(|limit| {
-            let deadline = Deadline::after(now.get(), limit).or_current();
-            (deadline, deadline.has_passed(now.get()))
-        });
-        ResponseFuture::new(self.inner.clone(), self.parts.clone(), deadline, request, now)
+        ResponseFuture::new(self.inner.clone(), self.parts.clone(), request)
     }
 }
 

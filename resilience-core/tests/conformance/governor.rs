@@ -10,7 +10,7 @@ use crate::ms;
 
 fn bucket(count: u32) -> (TokenBucket, Instant) {
     let now = clock::now();
-    (TokenBucket::new(Quota::per_second(count).unwrap(), now), now)
+    (TokenBucket::new(Quota::per_second(count).unwrap()), now)
 }
 
 fn goes(bucket: &mut TokenBucket, at: Instant, cost: u32) -> bool {

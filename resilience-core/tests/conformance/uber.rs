@@ -12,7 +12,7 @@ use crate::ms;
 fn bucket(count: u32, period: Duration, slack: u32) -> (TokenBucket, Instant) {
     let quota = Quota::per(count, period).unwrap().with_burst(slack + 1).unwrap();
     let start = clock::now();
-    let mut bucket = TokenBucket::new(quota, start);
+    let mut bucket = TokenBucket::new(quota);
     if slack > 0 {
         assert_eq!(bucket.take(start, slack), Decision::Conforms);
     }

@@ -74,7 +74,7 @@ fn adversary() {
     for burst in [1, 10, 100] {
         let quota = Quota::per_second(100).unwrap().with_burst(burst).unwrap();
         let start = clock::now();
-        let mut bucket = TokenBucket::new(quota, start);
+        let mut bucket = TokenBucket::new(quota);
         let calls = std::iter::once(0)
             .chain(std::iter::repeat_n(999_000, 99))
             .chain((1_000_500..4_000_000).step_by(100));
@@ -116,7 +116,7 @@ fn twenty_threads_at_once() {
 fn warms_up() {
     let quota = Quota::per_second(100).unwrap().with_burst(1).unwrap();
     let start = clock::now();
-    let mut bucket = TokenBucket::new(Pace::new(quota).with_warm_up(ms(5_000)).unwrap(), start);
+    let mut bucket = TokenBucket::new(Pace::new(quota).with_warm_up(ms(5_000)).unwrap());
     let mut seconds = [0; 8];
     let mut times = Vec::new();
     for at in 0..8_000 {

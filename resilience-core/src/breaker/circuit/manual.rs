@@ -6,8 +6,8 @@ use super::Circuit;
 use super::phase::Phase;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{Change, CircuitState, IllegalTransition, TransitionReason};
-use crate::breaker::tick::Tick;
 use crate::breaker::window::Tally;
+use crate::tick::Tick;
 
 impl Circuit {
     /// Opens for a break of its own, as if something had opened it; one that is open stays as it is.

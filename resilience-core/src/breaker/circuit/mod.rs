@@ -37,8 +37,8 @@ use std::time::{Duration, Instant};
 
 use super::config::CircuitConfig;
 use super::state::{Change, Changes, CircuitState, TransitionReason};
-use super::tick::Tick;
 use super::window::Tally;
+use crate::tick::Tick;
 use phase::Phase;
 pub use view::{CircuitSnapshot, SavedCircuit};
 
@@ -238,8 +238,8 @@ impl Circuit {
 impl Admission {
     /// In the generation that was current when it was looked up.
     #[inline]
-    pub(super) fn of(generation: u64, started: Option<Instant>) -> Admission {
-        Admission { generation, started: started.map_or(Tick::NEVER, Tick::of) }
+    pub(super) const fn of(generation: u64, started: Tick) -> Admission {
+        Admission { generation, started }
     }
 
     /// Whether it was made in this generation.

@@ -3,7 +3,7 @@
 use super::Refusal;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
-use crate::breaker::tick::Tick;
+use crate::tick::Tick;
 
 /// In 24 bytes.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,9 @@ use super::phase::Phase;
 use super::{Admission, Circuit};
 use crate::breaker::config::{CircuitConfig, Watches};
 use crate::breaker::state::{Change, TransitionReason};
-use crate::breaker::tick::Tick;
 use crate::breaker::window::{Mark, Tally};
 use crate::outcome::Outcome;
+use crate::tick::Tick;
 
 /// What opens a circuit: so many of something, at a limit of so many.
 pub(super) struct Trip {

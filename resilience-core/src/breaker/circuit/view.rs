@@ -6,9 +6,9 @@ use super::Circuit;
 use super::phase::Phase;
 use crate::breaker::config::{CircuitConfig, Watches};
 use crate::breaker::state::{CircuitState, TransitionReason};
-use crate::breaker::tick::Tick;
 use crate::breaker::window::Counts;
 use crate::clock::MAX_WAIT;
+use crate::tick::Tick;
 
 /// What a circuit was at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

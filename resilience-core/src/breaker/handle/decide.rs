@@ -7,7 +7,6 @@ use crate::breaker::circuit::{Admission, Circuit, Refusal};
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::Whose;
 use crate::breaker::state::{Change, Changes};
-use crate::breaker::tick::Tick;
 use crate::clock::{self, Now};
 use crate::error::CarriesRejection;
 use crate::name::Name;
@@ -49,7 +48,7 @@ impl CircuitBreaker {
     #[cfg(feature = "tower")]
     #[inline]
     pub(in crate::breaker) fn glance(&self, now: &mut Now) -> Option<Admission> {
-        self.0.cell.glance(|| now.get())
+        self.0.cell.glance(|| now.tick())
     }
 
     /// Nothing of a call that passes though it would have been refused will be counted.
@@ -59,7 +58,7 @@ impl CircuitBreaker {
         whose: &impl Whose,
         now: &mut Now,
     ) -> Result<Option<Admission>, Rejection> {
-        match self.0.cell.glance(|| now.get()) {
+        match self.0.cell.glance(|| now.tick()) {
             Some(admission) => Ok(Some(admission)),
             None => self.admit_closely(whose, now.get()),
         }
@@ -99,7 +98,7 @@ impl CircuitBreaker {
     ) {
         let exact = admission.is_timed() || outcome != Outcome::Success;
         let (cell, live) = (&self.0.cell, &self.0.family.live);
-        if exact || !cell.count_good(live, &admission, || now.get()) {
+        if exact || !cell.count_good(live, &admission, || now.tick()) {
             self.record_closely(admission, outcome, whose, now, exact);
         }
     }
@@ -113,7 +112,10 @@ impl CircuitBreaker {
         now: &mut Now,
         exact: bool,
     ) {
-        let now = Tick::of(if exact { now.again() } else { now.get() });
+        if exact {
+            now.again();
+        }
+        let now = now.tick();
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));

@@ -22,9 +22,9 @@ mod time;
 
 use std::time::{Duration, Instant};
 
-use super::tick::Tick;
 use crate::clock::nanos;
 use crate::config::InvalidConfig;
+use crate::tick::Tick;
 pub(super) use tally::Tally;
 
 /// The calls that a rate is taken over.

@@ -9,7 +9,7 @@ use std::num::NonZeroU8;
 use super::count::CountWindow;
 use super::time::TimeWindow;
 use super::{Counts, Mark, Room, SlidingWindow, Span, width};
-use crate::breaker::tick::Tick;
+use crate::tick::Tick;
 
 #[derive(Debug, Clone)]
 pub(in crate::breaker) enum Tally {

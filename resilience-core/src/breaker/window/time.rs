@@ -1,7 +1,7 @@
 //! The calls of the last so long.
 
 use super::{Counts, Mark};
-use crate::breaker::tick::Tick;
+use crate::tick::Tick;
 
 /// A ring of buckets. The first begins with the first call after the window was empty: which calls
 /// share a bucket then depends on the calls, and not on what the clock counts from.

@@ -49,6 +49,7 @@ use std::time::{Duration, Instant};
 use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
 use crate::outcome::FailureClass;
+use crate::tick::Tick;
 use bucket::Bucket;
 pub use builder::{RetryBudgetBuilder, RetryCosts};
 use window::{Deposits, SLOTS};
@@ -80,7 +81,7 @@ enum Kind {
         deposits: Deposits,
         deposit: u64,
         slot: NonZeroU64,
-        origin: OnceLock<Instant>,
+        origin: OnceLock<Tick>,
     },
     Bucket {
         bucket: Bucket,
@@ -165,8 +166,18 @@ impl RetryBudget {
     /// A call (not an attempt) begins. Deposits its share.
     #[inline]
     pub fn call_started(&self, now: Instant) {
-        if let Kind::Share { deposits, deposit, .. } = &self.0.kind {
-            deposits.deposit(self.0.slot(now), *deposit);
+        if matches!(self.0.kind, Kind::Share { .. }) {
+            self.call_started_at(Tick::of(now));
+        }
+    }
+
+    #[inline]
+    pub(super) fn call_started_at(&self, now: Tick) {
+        if let Kind::Share { deposits, deposit, slot, origin } = &self.0.kind {
+            let passed = now.since(*origin.get_or_init(|| now));
+            // By a multiplication, where the slot is the latest: divisions are slow.
+            let slot = deposits.latest_within(passed, slot.get()).unwrap_or_else(|| passed / *slot);
+            deposits.deposit(slot, *deposit);
         }
     }
 
@@ -250,7 +261,8 @@ impl Account {
         let Kind::Share { slot, origin, .. } = &self.kind else {
             return 0;
         };
-        nanos(now.saturating_duration_since(*origin.get_or_init(|| now))) / *slot
+        let now = Tick::of(now);
+        now.since(*origin.get_or_init(|| now)) / *slot
     }
 }
 

@@ -50,6 +50,14 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
+    /// The latest slot, counted from 0, if it is not over `passed` after the first began.
+    #[inline]
+    pub(crate) fn latest_within(&self, passed: u64, width: u64) -> Option<u64> {
+        let latest = self.slot.load(Ordering::Acquire) - MARKS as u64;
+        let end = (latest + 1).saturating_mul(width);
+        (passed < end).then_some(latest)
+    }
+
     /// Adds tokens in slot `slot`, counted from 0.
     #[inline]
     pub(crate) fn deposit(&self, slot: u64, tokens: u64) {

@@ -88,7 +88,7 @@ pub fn rate(bytes: &[u8]) {
     let Ok(pace) = paced(quota) else { return };
     let start = clock::now();
     let mut now = start;
-    let mut bucket = TokenBucket::new(pace, now);
+    let mut bucket = TokenBucket::new(pace);
     let largest_burst = quota.burst();
     let mut model =
         Reference { start, pace, largest_burst, taken: Vec::new(), paused_until: start };

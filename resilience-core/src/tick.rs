@@ -1,4 +1,5 @@
-//! Instants in eight bytes: a circuit keeps several, and there may be a hundred thousand circuits.
+//! Instants in eight bytes: circuits and buckets keep several, and there may be a million of them. One line
+//! for all, so that what a poll asks the time for is told it once.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -11,17 +12,17 @@ static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 /// Nanoseconds from the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(i64);
+pub(crate) struct Tick(i64);
 
 impl Tick {
     /// Earlier than all others.
-    pub(super) const LONG_AGO: Tick = Tick(i64::MIN);
+    pub(crate) const LONG_AGO: Tick = Tick(i64::MIN);
     /// Later than all others.
-    pub(super) const NEVER: Tick = Tick(i64::MAX);
+    pub(crate) const NEVER: Tick = Tick(i64::MAX);
 
     /// Told once a call, and by the usual way with one subtraction.
     #[inline]
-    pub(super) fn of(instant: Instant) -> Tick {
+    pub(crate) fn of(instant: Instant) -> Tick {
         let origin = *ORIGIN.get_or_init(|| instant);
         match instant.checked_duration_since(origin) {
             Some(ahead) => Tick(signed(nanos(ahead))),
@@ -29,36 +30,45 @@ impl Tick {
         }
     }
 
-    /// For a place in an atomic.
-    #[cfg(feature = "tokio")]
-    pub(super) const fn as_i64(self) -> i64 {
+    /// The instant.
+    pub(crate) fn instant(self) -> Instant {
+        let origin = *ORIGIN.get_or_init(crate::clock::now);
+        let away = Duration::from_nanos(self.0.unsigned_abs());
+        let instant = if self.0 < 0 { origin.checked_sub(away) } else { origin.checked_add(away) };
+        instant.unwrap_or(origin)
+    }
+
+    /// Nanoseconds from the origin, which is not known.
+    #[inline]
+    pub(crate) const fn as_i64(self) -> i64 {
         self.0
     }
 
-    #[cfg(feature = "tokio")]
-    pub(super) const fn from_i64(ticks: i64) -> Tick {
+    #[inline]
+    pub(crate) const fn from_i64(ticks: i64) -> Tick {
         Tick(ticks)
     }
 
-    pub(super) fn after(self, wait: Duration) -> Tick {
+    #[inline]
+    pub(crate) fn after(self, wait: Duration) -> Tick {
         self.after_ns(nanos(wait))
     }
 
-    pub(super) fn after_ns(self, wait: u64) -> Tick {
+    pub(crate) fn after_ns(self, wait: u64) -> Tick {
         Tick(self.0.saturating_add(signed(wait)))
     }
 
-    pub(super) fn before(self, wait: Duration) -> Tick {
+    pub(crate) fn before(self, wait: Duration) -> Tick {
         Tick(self.0.saturating_sub(signed(nanos(wait))))
     }
 
     /// Nanoseconds from `earlier` to this; none if it is not earlier.
-    pub(super) fn since(self, earlier: Tick) -> u64 {
+    pub(crate) fn since(self, earlier: Tick) -> u64 {
         if self <= earlier { 0 } else { self.0.abs_diff(earlier.0) }
     }
 
     /// How long from `now` to this.
-    pub(super) fn left(self, now: Tick) -> Duration {
+    pub(crate) fn left(self, now: Tick) -> Duration {
         Duration::from_nanos(self.since(now))
     }
 }
@@ -84,5 +94,6 @@ mod tests {
         assert_eq!(ticks[0].since(ticks[1]), 0);
         assert_eq!(Tick::NEVER.since(Tick::LONG_AGO), u64::MAX);
         assert_eq!(ticks[0].after(Duration::MAX), Tick::NEVER);
+        assert_eq!(ticks.map(Tick::instant), [now, now + second, now + second * 2]);
     }
 }
