@@ -51,14 +51,14 @@ pub trait Select<Req> {
 pub trait Lend<Req> {
     /// The handle on that state.
     type Handle;
-    /// What has to be kept beside the selector.
-    type Lent;
+    /// What has to be kept beside the selector. Nothing, by default.
+    type Lent: Default;
 
-    /// Selects for this request.
-    fn lend(&self, request: &Req, now: &mut Now) -> Self::Lent;
+    /// Selects for this request, if nothing is lent yet.
+    fn lend(&self, lent: &mut Self::Lent, request: &Req, now: &mut Now);
 
-    /// The handle that was selected.
-    fn handle<'a>(&'a self, lent: &'a Self::Lent) -> &'a Self::Handle;
+    /// The handle that was selected, if one was.
+    fn handle<'a>(&'a self, lent: &'a Self::Lent) -> Option<&'a Self::Handle>;
 
     /// The name of the key that it is for, if there is a key.
     fn owner(lent: &Self::Lent) -> Option<Name>;
@@ -119,11 +119,11 @@ impl<Req, T> Lend<Req> for One<T> {
     type Lent = ();
 
     #[inline]
-    fn lend(&self, _: &Req, _: &mut Now) {}
+    fn lend(&self, (): &mut (), _: &Req, _: &mut Now) {}
 
     #[inline]
-    fn handle<'a>(&'a self, (): &'a ()) -> &'a T {
-        &self.0
+    fn handle<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
+        Some(&self.0)
     }
 
     fn owner((): &()) -> Option<Name> {
@@ -189,19 +189,21 @@ where
     F: Fn(&Req) -> K,
 {
     type Handle = T;
-    type Lent = (T, K);
+    type Lent = Option<(T, K)>;
 
     #[inline]
-    fn lend(&self, request: &Req, now: &mut Now) -> (T, K) {
-        self.select(request, now.get())
+    fn lend(&self, lent: &mut Self::Lent, request: &Req, now: &mut Now) {
+        if lent.is_none() {
+            *lent = Some(self.select(request, now.get()));
+        }
     }
 
     #[inline]
-    fn handle<'a>(&'a self, (handle, _): &'a (T, K)) -> &'a T {
-        handle
+    fn handle<'a>(&'a self, lent: &'a Self::Lent) -> Option<&'a T> {
+        lent.as_ref().map(|(handle, _)| handle)
     }
 
-    fn owner((_, key): &(T, K)) -> Option<Name> {
-        Some(Key::name(key))
+    fn owner(lent: &Self::Lent) -> Option<Name> {
+        lent.as_ref().map(|(_, key)| Key::name(key))
     }
 }

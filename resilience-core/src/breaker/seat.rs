@@ -15,7 +15,7 @@ use crate::select::Lend;
 use crate::stack::Gate;
 
 /// What one attempt holds of a circuit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CircuitSeat<L> {
     lent: L,
     admission: Option<Admission>,
@@ -38,43 +38,43 @@ where
 {
     type Seat = CircuitSeat<Sel::Lent>;
 
-    #[inline]
-    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat {
-        CircuitSeat { lent: self.selector().lend(request, now), admission: None }
-    }
-
-    #[inline]
-    fn check(&self, seat: &Self::Seat, now: &mut Now) -> Result<(), Rejection> {
+    #[inline(always)]
+    fn check(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> Result<(), Rejection> {
+        self.selector().lend(&mut seat.lent, request, now);
         let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
-        self.selector().handle(&seat.lent).check(&whose, now)
+        let breaker = self.selector().handle(&seat.lent);
+        breaker.map_or(Ok(()), |breaker| breaker.check(&whose, now))
     }
 
-    #[inline]
+    #[inline(always)]
     fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
-        seat.admission = self.selector().handle(&seat.lent).glance(now);
-        if seat.admission.is_some() {
-            return Ok(());
+        let Some(breaker) = self.selector().handle(&seat.lent) else { return Ok(()) };
+        seat.admission = breaker.glance(now);
+        if seat.admission.is_none() {
+            let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
+            seat.admission = breaker.admit(&whose, now)?;
         }
-        let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
-        seat.admission = self.selector().handle(&seat.lent).admit(&whose, now)?;
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, now: &mut Now) {
-        if let Some(admission) = seat.admission.take() {
+        if let Some(admission) = seat.admission.take()
+            && let Some(breaker) = self.selector().handle(&seat.lent)
+        {
             let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
-            let outcome = outcome(self.reader(), result);
-            self.selector().handle(&seat.lent).record(admission, outcome, &whose, now);
+            breaker.record(admission, outcome(self.reader(), result), &whose, now);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn leave(&self, seat: &mut Self::Seat) {
-        if let Some(admission) = seat.admission.take() {
+        if let Some(admission) = seat.admission.take()
+            && let Some(breaker) = self.selector().handle(&seat.lent)
+        {
             let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
-            let breaker = self.selector().handle(&seat.lent);
             breaker.record(admission, Outcome::Abandoned, &whose, &mut Now::unread());
         }
+        seat.lent = Sel::Lent::default();
     }
 }

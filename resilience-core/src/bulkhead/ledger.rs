@@ -100,16 +100,27 @@ impl Permits {
     fn of(word: u64) -> Permits {
         Permits { limit: high(word), in_use: low(word), waited_for: word & WAITED_FOR != 0 }
     }
+}
 
-    /// Whether `cost` more fit. At a limit of 0, which is a pause, nothing does, and nothing is too
-    /// much for ever.
-    fn room(self, cost: u32) -> Result<(), Denied> {
-        let most = u64::from(self.limit).min(IN_USE);
-        if u64::from(cost) > most && self.limit > 0 {
-            return Err(Denied::Never);
-        }
-        let fits = u64::from(self.in_use) + u64::from(cost) <= most;
-        if fits { Ok(()) } else { Err(Denied::Full) }
+/// Whether `cost` more fit.
+#[inline]
+fn fits(word: u64, cost: u32) -> bool {
+    (word & IN_USE) + u64::from(cost) <= most(word)
+}
+
+/// As many as the word has room for, whatever the limit.
+#[inline]
+fn most(word: u64) -> u64 {
+    (word >> LIMIT_SHIFT).min(IN_USE)
+}
+
+/// Why there is no permit. At a limit of 0, which is a pause, nothing is too much for ever.
+#[cold]
+fn denied(word: u64, cost: u32) -> Result<Charge, Denied> {
+    match u64::from(cost) {
+        0 => Ok(Charge(0)),
+        cost if cost > most(word) && most(word) > 0 => Err(Denied::Never),
+        _ => Err(Denied::Full),
     }
 }
 
@@ -140,10 +151,14 @@ impl PermitLedger {
     /// If there is no room, or somebody waits.
     #[inline]
     pub fn try_take(&self, cost: u32) -> Result<Charge, Denied> {
-        self.take(cost, |permits| match permits.room(cost) {
-            Ok(()) if permits.waited_for => Err(Denied::Full),
-            room => room,
-        })
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & WAITED_FOR == 0 && fits(word, cost) {
+            match self.swap(word, word + u64::from(cost)) {
+                Ok(_) => return Ok(self.charged(word + u64::from(cost), cost)),
+                Err(now) => word = now,
+            }
+        }
+        denied(word, cost)
     }
 
     /// Takes `cost` permits on behalf of who is next in the queue.
@@ -151,7 +166,14 @@ impl PermitLedger {
     /// # Errors
     /// If there is no room.
     pub fn take_next(&self, cost: u32) -> Result<Charge, Denied> {
-        self.take(cost, |permits| permits.room(cost))
+        let mut word = self.word.load(Ordering::Relaxed);
+        while fits(word, cost) {
+            match self.swap(word, word + u64::from(cost)) {
+                Ok(_) => return Ok(self.charged(word + u64::from(cost), cost)),
+                Err(now) => word = now,
+            }
+        }
+        denied(word, cost)
     }
 
     /// Takes `cost` permits, or marks that somebody waits, in one step. Whoever calls this has locked
@@ -160,17 +182,14 @@ impl PermitLedger {
     /// # Errors
     /// As of [`try_take`](PermitLedger::try_take).
     pub fn take_or_wait(&self, cost: u32) -> Result<Charge, Denied> {
-        if cost == 0 {
-            return Ok(Charge(0));
-        }
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
-            let permits = Permits::of(word);
-            let room = permits.room(cost);
-            let next = match room {
-                Err(Denied::Never) => return Err(Denied::Never),
-                Ok(()) if !permits.waited_for => word + u64::from(cost),
-                _ => word | WAITED_FOR,
+            let next = match denied(word, cost) {
+                Err(Denied::Full) if word & WAITED_FOR == 0 && fits(word, cost) => {
+                    word + u64::from(cost)
+                }
+                Err(Denied::Full) => word | WAITED_FOR,
+                sure => return sure,
             };
             match self.swap(word, next) {
                 Ok(_) if next & WAITED_FOR != 0 => return Err(Denied::Full),
@@ -226,25 +245,6 @@ impl PermitLedger {
     #[must_use]
     pub fn peak(&self) -> u32 {
         low(self.peak.load(Ordering::Relaxed))
-    }
-
-    #[inline]
-    fn take(
-        &self,
-        cost: u32,
-        room: impl Fn(Permits) -> Result<(), Denied>,
-    ) -> Result<Charge, Denied> {
-        if cost == 0 {
-            return Ok(Charge(0));
-        }
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            room(Permits::of(word))?;
-            match self.swap(word, word + u64::from(cost)) {
-                Ok(_) => return Ok(self.charged(word + u64::from(cost), cost)),
-                Err(now) => word = now,
-            }
-        }
     }
 
     #[inline]

@@ -12,10 +12,11 @@ use crate::select::Lend;
 use crate::stack::Gate;
 
 /// A wait, and then the permits of one call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct BulkheadSeat<L> {
     lent: L,
-    wait: Wait,
+    /// Of those who do not get them at once.
+    wait: Option<Wait>,
     charge: Option<Charge>,
 }
 
@@ -26,30 +27,41 @@ where
 {
     type Seat = BulkheadSeat<Sel::Lent>;
 
-    #[inline]
-    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat {
-        let wait = Wait::new(self.weigher().weigh(request));
-        BulkheadSeat { lent: self.selector().lend(request, now), wait, charge: None }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn poll(
         &self,
         seat: &mut Self::Seat,
-        _: &mut Now,
+        request: &Req,
+        now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        let bulkhead = self.selector().handle(&seat.lent);
-        let charge = ready!(seat.wait.poll(bulkhead, cx, || Sel::owner(&seat.lent)));
+        self.selector().lend(&mut seat.lent, request, now);
+        let Some(bulkhead) = self.selector().handle(&seat.lent) else { return Poll::Pending };
+        let wait = match &mut seat.wait {
+            Some(wait) => wait,
+            none => {
+                let weight = self.weigher().weigh(request);
+                seat.charge = bulkhead.turnstile().try_take(weight).ok();
+                if seat.charge.is_some() {
+                    return Poll::Ready(Ok(()));
+                }
+                none.insert(Wait::new(weight))
+            }
+        };
+        let charge = ready!(wait.poll(bulkhead, cx, || Sel::owner(&seat.lent)));
         Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn leave(&self, seat: &mut Self::Seat) {
-        let bulkhead = self.selector().handle(&seat.lent);
-        seat.wait.leave(bulkhead);
+        let Some(bulkhead) = self.selector().handle(&seat.lent) else { return };
+        if let Some(wait) = &mut seat.wait {
+            wait.leave(bulkhead);
+            seat.wait = None;
+        }
         if let Some(charge) = seat.charge.take() {
             bulkhead.turnstile().release(charge, clock::now);
         }
+        seat.lent = Sel::Lent::default();
     }
 }

@@ -111,18 +111,6 @@ impl Wait {
         Wait { cost, place: Place::Queued(ticket), alarm: Alarm::none(), armed: 0 }
     }
 
-    /// What most calls need: tokens that are there. To be asked before the first [`poll`](Wait::poll).
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(super) fn glance(&mut self, limiter: &RateLimiter, now: &mut Now) -> Option<Grant> {
-        if self.place != Place::None {
-            return None;
-        }
-        let grant = limiter.glance(now.tick(), self.cost)?;
-        self.place = Place::Done;
-        Some(grant)
-    }
-
     #[inline]
     pub(super) fn poll(
         &mut self,

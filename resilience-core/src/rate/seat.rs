@@ -14,10 +14,11 @@ use crate::select::Lend;
 use crate::stack::Gate;
 
 /// A wait, and then the tokens of one attempt.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RateSeat<L> {
     lent: L,
-    wait: Wait,
+    /// Of those who do not get them at once.
+    wait: Option<Wait>,
     grant: Option<Grant>,
     /// Whether the service below has the request.
     sent: bool,
@@ -32,39 +33,42 @@ where
 {
     type Seat = RateSeat<Sel::Lent>;
 
-    #[inline]
-    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat {
-        let wait = Wait::new(self.0.weigh.weigh(request));
-        RateSeat { lent: self.0.select.lend(request, now), wait, grant: None, sent: false }
-    }
-
-    #[inline]
+    #[inline(always)]
     fn poll(
         &self,
         seat: &mut Self::Seat,
+        request: &Req,
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        let limiter = self.0.select.handle(&seat.lent);
-        seat.grant = seat.wait.glance(limiter, now);
-        if seat.grant.is_some() {
-            return Poll::Ready(Ok(()));
-        }
-        seat.grant = match ready!(seat.wait.poll(limiter, now, cx)) {
+        self.0.select.lend(&mut seat.lent, request, now);
+        let Some(limiter) = self.0.select.handle(&seat.lent) else { return Poll::Pending };
+        let wait = match &mut seat.wait {
+            Some(wait) => wait,
+            none => {
+                let cost = self.0.weigh.weigh(request);
+                seat.grant = limiter.glance(now.tick(), cost);
+                if seat.grant.is_some() {
+                    return Poll::Ready(Ok(()));
+                }
+                none.insert(Wait::new(cost))
+            }
+        };
+        seat.grant = match ready!(wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
             Err(refused) => refused.told(Sel::owner(&seat.lent))?,
         };
         Poll::Ready(Ok(()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn sent(&self, seat: &mut Self::Seat) {
         seat.sent = true;
     }
 
-    #[inline]
+    #[inline(always)]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, _: &mut Now) {
-        let limiter = self.0.select.handle(&seat.lent);
+        let Some(limiter) = self.0.select.handle(&seat.lent) else { return };
         match lesson(&self.0.classifier, result) {
             // Given back by who leaves.
             Lesson::NeverMade => seat.sent = false,
@@ -73,14 +77,19 @@ where
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn leave(&self, seat: &mut Self::Seat) {
-        let limiter = self.0.select.handle(&seat.lent);
-        seat.wait.leave(limiter);
-        if let Some(grant) = seat.grant.take()
+        let Some(limiter) = self.0.select.handle(&seat.lent) else { return };
+        if let Some(wait) = &mut seat.wait {
+            wait.leave(limiter);
+            seat.wait = None;
+        }
+        if let Some(grant) = seat.grant
             && !seat.sent
         {
             limiter.refund(grant);
         }
+        (seat.grant, seat.sent) = (None, false);
+        seat.lent = Sel::Lent::default();
     }
 }

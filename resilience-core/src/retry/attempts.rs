@@ -25,7 +25,9 @@ impl Attempts {
         started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
-        Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget) }
+        let mut progress = Progress::default();
+        progress.begin(started, own_budget);
+        Attempts { rules: rules.clone(), progress }
     }
 
     /// Attempts made so far, the one under way included.

@@ -12,7 +12,7 @@ use crate::outcome::Classify;
 use crate::stack::{Again, Next};
 
 /// What one call has done so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Course {
     run: Run,
     /// A retry that is granted and has not reached the service below.
@@ -28,23 +28,21 @@ where
 {
     type Course = Course;
 
-    #[inline]
-    fn start(&self, request: &Req, now: &mut Now) -> (Course, Option<Req>) {
-        let own_budget = self.account.budget(request, now);
-        let run = Run::start(&self.policy.rules, own_budget, now);
-        let any_left = run.progress.any_left(&self.policy.rules);
-        let copy = if any_left { self.replay.copy(request) } else { None };
-        (Course { run, granted: None }, copy)
+    #[inline(always)]
+    fn start(&self, course: &mut Course, request: &Req, now: &mut Now) -> Option<Req> {
+        let rules = &*self.policy.rules;
+        course.run.begin(rules, self.account.budget(request, now), now);
+        if course.run.progress.any_left(rules) { self.replay.copy(request) } else { None }
     }
 
-    #[inline]
+    #[inline(always)]
     fn sent(&self, course: &mut Course, request: &Req) -> Option<Req> {
         course.granted.take()?.begin(&mut course.run.progress);
         let any_left = course.run.progress.any_left(&self.policy.rules);
         if any_left { self.replay.copy(request) } else { None }
     }
 
-    #[inline]
+    #[inline(always)]
     fn ended(
         &self,
         course: &mut Course,
@@ -72,5 +70,11 @@ where
             Verdict::Stop { pause, .. } if !pause.is_zero() => Next::Pause(pause),
             Verdict::Stop { .. } | Verdict::Done => Next::Done,
         }
+    }
+
+    #[inline(always)]
+    fn leave(&self, course: &mut Course) {
+        course.granted = None;
+        course.run.progress.leave();
     }
 }

@@ -14,10 +14,11 @@ use crate::outcome::{Outcome, RetryHint};
 use crate::tick::Tick;
 
 /// What one call has done so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Progress {
     started: Option<Tick>,
-    made: u32,
+    /// Attempts but the first.
+    retries: u32,
     step: Step,
     /// An account of this call's key, in place of the policy's.
     own_budget: Option<RetryBudget>,
@@ -28,8 +29,15 @@ pub(super) struct Progress {
 impl Progress {
     /// Told when it started only if that will be asked.
     #[inline]
-    pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
-        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None }
+    pub(super) fn begin(&mut self, started: Option<Tick>, own_budget: Option<RetryBudget>) {
+        (self.started, self.own_budget) = (started, own_budget);
+    }
+
+    /// Lets go of the account.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        self.own_budget = None;
     }
 
     /// Where retries are paid from.
@@ -40,23 +48,23 @@ impl Progress {
 
     /// Another attempt begins, at this cost.
     pub(super) fn next(&mut self, receipt: Option<Receipt>) {
-        self.made = self.made.saturating_add(1);
+        self.retries = self.retries.saturating_add(1);
         self.receipt = receipt;
     }
 
     pub(super) const fn made(&self) -> u32 {
-        self.made
+        self.retries.saturating_add(1)
     }
 
     #[inline]
     pub(super) const fn any_left(&self, rules: &Rules) -> bool {
-        self.made < rules.max_attempts
+        self.made() < rules.max_attempts
     }
 
     #[inline]
     pub(super) fn succeeded(&mut self, rules: &Rules) -> Verdict {
         self.settle(rules, Outcome::Success);
-        if self.made > 1 {
+        if self.retries > 0 {
             self.report(rules, Outcome::Success, &Verdict::Done);
         }
         Verdict::Done
@@ -180,7 +188,7 @@ impl Progress {
     }
 
     fn report(&self, rules: &Rules, outcome: Outcome, verdict: &Verdict) {
-        let (layer, attempts) = (rules.name.as_str(), self.made);
+        let (layer, attempts) = (rules.name.as_str(), self.made());
         rules.listener.tell(|| match verdict {
             Verdict::Retry(retry) => {
                 Event::RetryScheduled { layer, attempts, outcome, delay: retry.delay }

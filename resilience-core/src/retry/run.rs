@@ -13,23 +13,30 @@ use crate::outcome::Outcome;
 #[cfg(feature = "tower")]
 use crate::outcome::RetryHint;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(super) progress: Progress,
     samples: Option<Samples>,
 }
 
 impl Run {
-    /// A call begins, which deposits. Looks at the clock only if that will be of use.
     #[inline]
     pub(super) fn start(rules: &Rules, own: Option<RetryBudget>, now: &mut Now) -> Run {
+        let mut run = Run::default();
+        run.begin(rules, own, now);
+        run
+    }
+
+    /// A call begins, which deposits. Looks at the clock only if that will be of use.
+    #[inline]
+    pub(super) fn begin(&mut self, rules: &Rules, own: Option<RetryBudget>, now: &mut Now) {
         let budget = own.as_ref().or(rules.budget.as_ref());
         let counts = budget.is_some_and(RetryBudget::counts_calls);
         let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
         if let Some((budget, now)) = budget.zip(started) {
             budget.call_started_at(now);
         }
-        Run { progress: Progress::new(started, own), samples: None }
+        self.progress.begin(started, own);
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.

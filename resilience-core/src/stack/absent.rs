@@ -20,17 +20,14 @@ impl<K> Slot<K> for Absent {
 
 impl<Req, T, E> Gate<Req, T, E> for Absent {
     type Seat = ();
-
-    #[inline]
-    fn seat(&self, _: &Req, _: &mut Now) {}
 }
 
 impl<Req, T, E> Again<Req, T, E> for Absent {
     type Course = ();
 
     #[inline]
-    fn start(&self, _: &Req, _: &mut Now) -> ((), Option<Req>) {
-        ((), None)
+    fn start(&self, (): &mut (), _: &Req, _: &mut Now) -> Option<Req> {
+        None
     }
 
     #[inline]

@@ -103,10 +103,10 @@ pub struct Held<S, P, Req, B, R, L, C, T> {
     /// When the stage is over, if it is limited in time.
     due: Option<Instant>,
     deadline: Option<Deadline>,
-    permit: Option<B>,
-    course: Option<R>,
-    token: Option<L>,
-    circuit: Option<C>,
+    permit: B,
+    course: R,
+    token: L,
+    circuit: C,
     /// The handle of the attempt under way. Replaced by a fresh one before each wait (R4).
     service: S,
     /// What the next attempt will send, until it does.
@@ -127,16 +127,16 @@ where
     P: Parts<Req, S::Response, S::Error>,
 {
     #[inline]
-    pub(super) const fn new(service: S, parts: Arc<P>, request: Req) -> Self {
+    pub(super) fn new(service: S, parts: Arc<P>, request: Req) -> Self {
         let held = Held {
             parts,
             stage: Stage::New,
             due: None,
             deadline: None,
-            permit: None,
-            course: None,
-            token: None,
-            circuit: None,
+            permit: Default::default(),
+            course: Default::default(),
+            token: Default::default(),
+            circuit: Default::default(),
             service,
             request: Some(request),
             copy: None,
@@ -178,7 +178,7 @@ where
 }
 
 /// Runs `body` with this as the current deadline, if there is one.
-#[inline]
+#[inline(always)]
 fn under<R>(deadline: Option<Deadline>, body: impl FnOnce() -> R) -> R {
     match deadline {
         Some(deadline) => deadline.or_current().enter(body),
@@ -193,7 +193,7 @@ where
     P: Parts<Req, S::Response, S::Error>,
 {
     /// The call begins. Whether nobody waits for it any more.
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, now: &mut Now) -> bool {
         self.stage = Stage::Entering;
         let Some(limit) = self.parts.parts().deadline.limit() else { return false };
@@ -203,7 +203,7 @@ where
     }
 
     /// As far as it goes.
-    #[inline]
+    #[inline(always)]
     fn go_on(
         &mut self,
         mut attempt: Pin<&mut Option<S::Future>>,
@@ -226,7 +226,7 @@ where
     }
 
     /// One attempt, from where it stands: a stage that is over falls through to the next.
-    #[inline]
+    #[inline(always)]
     fn attempt(
         &mut self,
         mut attempt: Pin<&mut Option<S::Future>>,
@@ -257,57 +257,49 @@ where
     }
 
     /// Waits to be let in, and begins the first attempt.
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let parts = self.parts.parts();
         let Some(request) = &self.request else { return Poll::Pending };
-        let seat = self.permit.get_or_insert_with(|| parts.bulkhead.seat(request, now));
-        if let Err(refused) = ready!(parts.bulkhead.poll(seat, now, cx)) {
+        if let Err(refused) = ready!(parts.bulkhead.poll(&mut self.permit, request, now, cx)) {
             return Poll::Ready(Err(refused.into()));
         }
-        let (course, copy) = parts.retry.start(request, now);
-        (self.course, self.copy) = (Some(course), copy);
+        self.copy = parts.retry.start(&mut self.course, request, now);
         self.stage = Stage::Pacing;
         Poll::Ready(Ok(()))
     }
 
     /// Waits until the attempt is due.
-    #[inline]
+    #[inline(always)]
     fn pace(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let parts = self.parts.parts();
         let Some(request) = &self.request else { return Poll::Pending };
-        let seat = self.token.get_or_insert_with(|| parts.rate_limit.seat(request, now));
-        if let Err(refused) = ready!(parts.rate_limit.poll(seat, now, cx)) {
+        if let Err(refused) = ready!(parts.rate_limit.poll(&mut self.token, request, now, cx)) {
             return Poll::Ready(Err(refused.into()));
         }
-        self.circuit = Some(parts.circuit_breaker.seat(request, now));
         self.stage = Stage::Readying;
         Poll::Ready(Ok(()))
     }
 
     /// Waits until the service below is ready, and sends it the request if the circuit lets it.
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
         let parts = self.parts.parts();
-        let Some(seat) = &mut self.circuit else { return Poll::Pending };
+        let Some(request) = &self.request else { return Poll::Pending };
         // An open circuit does not wait for a service that it will not call …
-        if let Err(refused) = parts.circuit_breaker.check(seat, now) {
+        if let Err(refused) = parts.circuit_breaker.check(&mut self.circuit, request, now) {
             return Poll::Ready(Err(refused.into()));
         }
         let readiness = ready!(self.service.poll_ready(cx));
         // … and what passes is decided last, when nothing stands between it and the wire.
-        if let Err(refused) = parts.circuit_breaker.admit(seat, now) {
+        if let Err(refused) = parts.circuit_breaker.admit(&mut self.circuit, now) {
             return Poll::Ready(Err(refused.into()));
         }
         // A service that cannot become ready failed as one that answers so.
         readiness?;
         let Some(request) = self.request.take() else { return Poll::Pending };
-        if let Some(seat) = &mut self.token {
-            parts.rate_limit.sent(seat);
-        }
-        if let Some(course) = &mut self.course
-            && let Some(copy) = parts.retry.sent(course, &request)
-        {
+        parts.rate_limit.sent(&mut self.token);
+        if let Some(copy) = parts.retry.sent(&mut self.course, &request) {
             self.copy = Some(copy);
         }
         (self.stage, self.due) = (Stage::Calling, None);
@@ -323,22 +315,15 @@ where
     }
 
     /// The attempt ended so.
-    #[inline]
+    #[inline(always)]
     fn ended(&mut self, result: &Answer<S, Req>, now: &mut Now) -> Next {
         let parts = self.parts.parts();
-        if let Some(mut seat) = self.circuit.take() {
-            parts.circuit_breaker.settle(&mut seat, result.as_ref(), now);
-            parts.circuit_breaker.leave(&mut seat);
-        }
-        if let Some(mut seat) = self.token.take() {
-            parts.rate_limit.settle(&mut seat, result.as_ref(), now);
-            parts.rate_limit.leave(&mut seat);
-        }
+        parts.circuit_breaker.settle(&mut self.circuit, result.as_ref(), now);
+        parts.circuit_breaker.leave(&mut self.circuit);
+        parts.rate_limit.settle(&mut self.token, result.as_ref(), now);
+        parts.rate_limit.leave(&mut self.token);
         let copied = self.copy.is_some() || self.request.is_some();
-        match &mut self.course {
-            Some(course) => parts.retry.ended(course, result.as_ref(), copied, now),
-            None => Next::Done,
-        }
+        parts.retry.ended(&mut self.course, result.as_ref(), copied, now)
     }
 
     /// Another attempt, after so long.
@@ -399,7 +384,7 @@ where
         Err(self.parts.parts().deadline.refuse(RejectionKind::DeadlineExceeded).into())
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, answer: Answer<S, Req>) -> Answer<S, Req> {
         self.leave();
         answer
@@ -411,22 +396,16 @@ where
     S: Service<Req>,
     P: Parts<Req, S::Response, S::Error>,
 {
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self) {
         if self.stage == Stage::Done {
             return;
         }
         let parts = self.parts.parts();
-        if let Some(mut seat) = self.circuit.take() {
-            parts.circuit_breaker.leave(&mut seat);
-        }
-        if let Some(mut seat) = self.token.take() {
-            parts.rate_limit.leave(&mut seat);
-        }
-        self.course = None;
-        if let Some(mut seat) = self.permit.take() {
-            parts.bulkhead.leave(&mut seat);
-        }
+        parts.circuit_breaker.leave(&mut self.circuit);
+        parts.rate_limit.leave(&mut self.token);
+        parts.retry.leave(&mut self.course);
+        parts.bulkhead.leave(&mut self.permit);
         (self.request, self.copy, self.answer) = (None, None, None);
         (self.stage, self.due) = (Stage::Done, None);
     }

@@ -16,17 +16,17 @@ use crate::rejection::{Rejection, RejectionKind};
 ///
 /// For a call that ends in a `Result<T, E>`.
 pub trait Gate<Req, T, E> {
-    /// What one passage has taken. To be [left](Gate::leave) before it is dropped.
-    type Seat;
+    /// What one passage has taken: nothing, by default. It stays where it is from the call's beginning to
+    /// its end, since to move it would be most of what it costs. To be [left](Gate::leave) before it is
+    /// dropped.
+    type Seat: Default;
 
-    /// A passage begins. Takes nothing yet.
-    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat;
-
-    /// Waits until it is this one's turn.
+    /// Waits until it is this one's turn. Asks for nothing before the first poll.
     #[inline]
     fn poll(
         &self,
         _: &mut Self::Seat,
+        _: &Req,
         _: &mut Now,
         _: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
@@ -38,7 +38,7 @@ pub trait Gate<Req, T, E> {
     /// # Errors
     /// The refusal.
     #[inline]
-    fn check(&self, _: &Self::Seat, _: &mut Now) -> Result<(), Rejection> {
+    fn check(&self, _: &mut Self::Seat, _: &Req, _: &mut Now) -> Result<(), Rejection> {
         Ok(())
     }
 
@@ -59,19 +59,19 @@ pub trait Gate<Req, T, E> {
     #[inline]
     fn settle(&self, _: &mut Self::Seat, _: Result<&T, &E>, _: &mut Now) {}
 
-    /// Gives back what is still held: what was not settled was abandoned, what was not sent was never
-    /// made.
+    /// Gives back what is still held, and leaves an empty seat: what was not settled was abandoned, what
+    /// was not sent was never made.
     #[inline]
     fn leave(&self, _: &mut Self::Seat) {}
 }
 
 /// Says whether there is another attempt.
 pub trait Again<Req, T, E> {
-    /// What one call has done so far. Dropped, it gives back what a retry that was not sent has cost.
-    type Course;
+    /// What one call has done so far: nothing, by default. To be [left](Again::leave) before it is dropped.
+    type Course: Default;
 
-    /// The first attempt. With a copy of the request, if there may be a second.
-    fn start(&self, request: &Req, now: &mut Now) -> (Self::Course, Option<Req>);
+    /// The first attempt. A copy of the request, if there may be a second.
+    fn start(&self, course: &mut Self::Course, request: &Req, now: &mut Now) -> Option<Req>;
 
     /// The service below takes the request now. A copy of it, if this is a retry and there may be
     /// another.
@@ -85,6 +85,10 @@ pub trait Again<Req, T, E> {
         copied: bool,
         now: &mut Now,
     ) -> Next;
+
+    /// The call is over: gives back what a retry that was not sent has cost.
+    #[inline]
+    fn leave(&self, _: &mut Self::Course) {}
 }
 
 /// What follows an attempt.

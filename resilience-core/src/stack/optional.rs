@@ -20,59 +20,55 @@ impl<P> Optional<P> {
 }
 
 impl<P: Gate<Req, T, E>, Req, T, E> Gate<Req, T, E> for Optional<P> {
-    type Seat = Option<P::Seat>;
-
-    #[inline]
-    fn seat(&self, request: &Req, now: &mut Now) -> Self::Seat {
-        self.0.as_ref().map(|part| part.seat(request, now))
-    }
+    type Seat = P::Seat;
 
     #[inline]
     fn poll(
         &self,
         seat: &mut Self::Seat,
+        request: &Req,
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        match (&self.0, seat) {
-            (Some(part), Some(seat)) => part.poll(seat, now, cx),
-            _ => Poll::Ready(Ok(())),
+        match &self.0 {
+            Some(part) => part.poll(seat, request, now, cx),
+            None => Poll::Ready(Ok(())),
         }
     }
 
     #[inline]
-    fn check(&self, seat: &Self::Seat, now: &mut Now) -> Result<(), Rejection> {
-        match (&self.0, seat) {
-            (Some(part), Some(seat)) => part.check(seat, now),
-            _ => Ok(()),
+    fn check(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> Result<(), Rejection> {
+        match &self.0 {
+            Some(part) => part.check(seat, request, now),
+            None => Ok(()),
         }
     }
 
     #[inline]
     fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
-        match (&self.0, seat) {
-            (Some(part), Some(seat)) => part.admit(seat, now),
-            _ => Ok(()),
+        match &self.0 {
+            Some(part) => part.admit(seat, now),
+            None => Ok(()),
         }
     }
 
     #[inline]
     fn sent(&self, seat: &mut Self::Seat) {
-        if let (Some(part), Some(seat)) = (&self.0, seat) {
+        if let Some(part) = &self.0 {
             part.sent(seat);
         }
     }
 
     #[inline]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, now: &mut Now) {
-        if let (Some(part), Some(seat)) = (&self.0, seat) {
+        if let Some(part) = &self.0 {
             part.settle(seat, result, now);
         }
     }
 
     #[inline]
     fn leave(&self, seat: &mut Self::Seat) {
-        if let (Some(part), Some(seat)) = (&self.0, seat) {
+        if let Some(part) = &self.0 {
             part.leave(seat);
         }
     }
