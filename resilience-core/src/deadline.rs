@@ -66,6 +66,21 @@ impl Deadline {
     }
 }
 
+/// While this is kept, a deadline is the current one.
+#[cfg(feature = "tokio")]
+#[must_use]
+pub(crate) struct Entered {
+    former: Option<Deadline>,
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Entered {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.set(self.former);
+    }
+}
+
 #[cfg(feature = "tokio")]
 impl Deadline {
     /// This, or the deadline of the surrounding call if that comes sooner.
@@ -90,14 +105,14 @@ impl Deadline {
     /// `body` panics. For callers that enforce it: layers inside arm no timer for what it covers.
     #[inline]
     pub(crate) fn enter<R>(self, body: impl FnOnce() -> R) -> R {
-        struct Restore(Option<Deadline>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                CURRENT.set(self.0);
-            }
-        }
-        let _restore = Restore(CURRENT.replace(Some(self)));
+        let _entered = self.entered();
         body()
+    }
+
+    /// The same for as long as what this returns is kept.
+    #[inline]
+    pub(crate) fn entered(self) -> Entered {
+        Entered { former: CURRENT.replace(Some(self)) }
     }
 }
 

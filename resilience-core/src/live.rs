@@ -55,6 +55,7 @@ impl<T> Seen<T> {
     }
 
     /// Looks again. The former value, if it has changed.
+    #[cfg(feature = "profiles")]
     #[inline]
     pub(crate) fn refresh(&mut self, live: &Live<T>) -> Option<Arc<T>> {
         if live.is_at(self.version) {

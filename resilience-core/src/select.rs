@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use resilience_core::keyed::{Keyed, KeyedLimits};
-//! use resilience_core::select::{PerKey, Select};
+//! use resilience_core::select::PerKey;
 //!
 //! # #[derive(Clone, Debug)] struct Handle;
 //! # impl resilience_core::keyed::Entry for Handle {}
 //! let store = Keyed::new(KeyedLimits::default(), |_host: &&'static str| Handle);
 //! let per_host = PerKey::new(store.clone(), |url: &&'static str| url.split('/').next().unwrap_or(""));
-//! let (_handle, host) = per_host.select(&"a.example/quotes", resilience_core::clock::now());
+//! let (_handle, host) = per_host.get(&"a.example/quotes", resilience_core::clock::now());
 //! assert_eq!(host, "a.example");
 //! assert_eq!(store.len(), 1);
 //! ```
@@ -25,62 +25,23 @@ use crate::keyed::{Entry, Key, Keyed};
 use crate::name::Name;
 
 /// Says whose state a request belongs to.
+///
+/// A selector is kept for as long as what it selects is used, and so need not hand out a handle where one
+/// of its own will do.
 pub trait Select<Req> {
     /// The handle on that state. Clones share it.
     type Handle;
-    /// Whose it is: `()` if everybody's.
-    type Key: Owner;
+    /// What a call keeps of the selection. Nothing is selected by default.
+    type Selected: Default;
 
-    /// The handle for this request, and whose it is.
-    fn select(&self, request: &Req, now: Instant) -> (Self::Handle, Self::Key);
+    /// Selects for this request, if nothing is selected yet.
+    fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now);
 
-    /// As [`select`](Select::select), for a caller that has not looked at the clock: a selector that does
-    /// not need to know the time does not ask.
-    #[inline]
-    fn select_lazily(
-        &self,
-        request: &Req,
-        now: impl FnOnce() -> Instant,
-    ) -> (Self::Handle, Self::Key) {
-        self.select(request, now())
-    }
-}
-
-/// A selector that is kept for as long as what it selects is used, and so need not hand out a handle
-/// where one of its own will do.
-pub trait Lend<Req> {
-    /// The handle on that state.
-    type Handle;
-    /// What has to be kept beside the selector. Nothing, by default.
-    type Lent: Default;
-
-    /// Selects for this request, if nothing is lent yet.
-    fn lend(&self, lent: &mut Self::Lent, request: &Req, now: &mut Now);
-
-    /// The handle that was selected, if one was.
-    fn handle<'a>(&'a self, lent: &'a Self::Lent) -> Option<&'a Self::Handle>;
+    /// The handle, if one is selected.
+    fn handle<'a>(&'a self, selected: &'a Self::Selected) -> Option<&'a Self::Handle>;
 
     /// The name of the key that it is for, if there is a key.
-    fn owner(lent: &Self::Lent) -> Option<Name>;
-}
-
-/// Whose state it is, for whoever has to be told.
-pub trait Owner: Clone + Send + Sync + 'static {
-    /// The key's name, if there is a key.
-    fn name(&self) -> Option<Name>;
-}
-
-/// Everybody's.
-impl Owner for () {
-    fn name(&self) -> Option<Name> {
-        None
-    }
-}
-
-impl<K: Key> Owner for K {
-    fn name(&self) -> Option<Name> {
-        Some(Key::name(self))
-    }
+    fn key(selected: &Self::Selected) -> Option<Name>;
 }
 
 /// The same handle for every request.
@@ -99,34 +60,19 @@ impl<T> One<T> {
     }
 }
 
-impl<Req, T: Clone> Select<Req> for One<T> {
+impl<Req, T> Select<Req> for One<T> {
     type Handle = T;
-    type Key = ();
+    type Selected = ();
 
     #[inline]
-    fn select(&self, _: &Req, _: Instant) -> (T, ()) {
-        (self.0.clone(), ())
-    }
-
-    #[inline]
-    fn select_lazily(&self, _: &Req, _: impl FnOnce() -> Instant) -> (T, ()) {
-        (self.0.clone(), ())
-    }
-}
-
-impl<Req, T> Lend<Req> for One<T> {
-    type Handle = T;
-    type Lent = ();
-
-    #[inline]
-    fn lend(&self, (): &mut (), _: &Req, _: &mut Now) {}
+    fn select(&self, (): &mut (), _: &Req, _: &mut Now) {}
 
     #[inline]
     fn handle<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
         Some(&self.0)
     }
 
-    fn owner((): &()) -> Option<Name> {
+    fn key((): &()) -> Option<Name> {
         None
     }
 }
@@ -146,6 +92,16 @@ impl<K: Key, T: Entry, F> PerKey<K, T, F> {
         F: Fn(&Req) -> K,
     {
         PerKey { store, key }
+    }
+
+    /// The handle for this request, and the key that it is for.
+    #[inline]
+    pub fn get<Req>(&self, request: &Req, now: Instant) -> (T, K)
+    where
+        F: Fn(&Req) -> K,
+    {
+        let key = (self.key)(request);
+        (self.store.get(&key, now), key)
     }
 
     /// The store that the handles are kept in.
@@ -173,37 +129,21 @@ where
     F: Fn(&Req) -> K,
 {
     type Handle = T;
-    type Key = K;
+    type Selected = Option<(T, K)>;
 
     #[inline]
-    fn select(&self, request: &Req, now: Instant) -> (T, K) {
-        let key = (self.key)(request);
-        (self.store.get(&key, now), key)
-    }
-}
-
-impl<Req, K, T, F> Lend<Req> for PerKey<K, T, F>
-where
-    K: Key,
-    T: Entry,
-    F: Fn(&Req) -> K,
-{
-    type Handle = T;
-    type Lent = Option<(T, K)>;
-
-    #[inline]
-    fn lend(&self, lent: &mut Self::Lent, request: &Req, now: &mut Now) {
-        if lent.is_none() {
-            *lent = Some(self.select(request, now.get()));
+    fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now) {
+        if selected.is_none() {
+            *selected = Some(self.get(request, now.get()));
         }
     }
 
     #[inline]
-    fn handle<'a>(&'a self, lent: &'a Self::Lent) -> Option<&'a T> {
-        lent.as_ref().map(|(handle, _)| handle)
+    fn handle<'a>(&'a self, selected: &'a Self::Selected) -> Option<&'a T> {
+        selected.as_ref().map(|(handle, _)| handle)
     }
 
-    fn owner(lent: &Self::Lent) -> Option<Name> {
-        lent.as_ref().map(|(_, key)| Key::name(key))
+    fn key(selected: &Self::Selected) -> Option<Name> {
+        selected.as_ref().map(|(_, key)| Key::name(key))
     }
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-#[cfg(feature = "tower")]
-use std::time::Duration;
 use std::time::Instant;
 
 use tokio::task::coop::{Unconstrained, unconstrained};
@@ -15,12 +13,6 @@ use tokio::time::Sleep;
 pub(crate) struct Alarm(Option<Pin<Box<Unconstrained<Sleep>>>>);
 
 impl Alarm {
-    /// No timer, and no runtime, for no wait.
-    #[cfg(feature = "tower")]
-    pub(crate) fn after(delay: Duration) -> Alarm {
-        Alarm((!delay.is_zero()).then(|| Box::pin(unconstrained(tokio::time::sleep(delay)))))
-    }
-
     /// Has rung.
     pub(crate) const fn none() -> Alarm {
         Alarm(None)

@@ -22,61 +22,21 @@ impl Whose for () {
     }
 }
 
-/// A call and what it holds of a circuit. Dropped while it holds something, the call was abandoned.
-pub(super) struct Guard<W: Whose, H: Borrow<CircuitBreaker> = CircuitBreaker> {
-    breaker: H,
-    whose: W,
-    admission: Option<Admission>,
-}
-
-impl<W: Whose, H: Borrow<CircuitBreaker>> Guard<W, H> {
-    /// Holds what there is to hold.
-    #[inline]
-    pub(super) const fn new(breaker: H, whose: W, admission: Option<Admission>) -> Guard<W, H> {
-        Guard { breaker, whose, admission }
-    }
-
-    /// Refuses what would be refused for certain. Takes nothing.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(super) fn check(&self) -> Result<(), Rejection> {
-        self.breaker.borrow().check(&self.whose, &mut Now::unread())
-    }
-
-    /// Takes what there is to take.
-    #[inline]
-    pub(super) fn admit(&mut self) -> Result<(), Rejection> {
-        self.admission = self.breaker.borrow().admit(&self.whose, &mut Now::unread())?;
-        Ok(())
-    }
-
-    /// The call ended so.
-    #[inline]
-    pub(super) fn settle(&mut self, outcome: Outcome) {
-        if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record(admission, outcome, &self.whose, &mut Now::unread());
-        }
-    }
-}
-
-impl<W: Whose, H: Borrow<CircuitBreaker>> Drop for Guard<W, H> {
-    #[inline]
-    fn drop(&mut self) {
-        self.settle(Outcome::Abandoned);
-    }
-}
-
 /// A call that a [`CircuitBreaker`] let pass. Dropped without saying how it ended, it was abandoned.
 ///
 /// Borrows the handle, or [owns](CircuitBreaker::try_admit_owned) one.
 #[must_use = "dropped at once, the call was abandoned"]
-pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker>(Guard<(), H>);
+pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker> {
+    breaker: H,
+    /// None once it was said, and if the breaker only observes and would have refused.
+    admission: Option<Admission>,
+}
 
 impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     #[inline]
     pub(super) fn new(breaker: H) -> Result<Admitted<H>, Rejection> {
         let admission = breaker.borrow().admit(&(), &mut Now::unread())?;
-        Ok(Admitted(Guard::new(breaker, (), admission)))
+        Ok(Admitted { breaker, admission })
     }
 
     /// It went well.
@@ -88,7 +48,21 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     /// It ended so.
     #[inline]
     pub fn outcome(mut self, outcome: Outcome) {
-        self.0.settle(outcome);
+        self.settle(outcome);
+    }
+
+    #[inline]
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker.borrow().record(admission, outcome, &(), &mut Now::unread());
+        }
+    }
+}
+
+impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
+    #[inline]
+    fn drop(&mut self) {
+        self.settle(Outcome::Abandoned);
     }
 }
 

@@ -3,10 +3,10 @@ use std::time::Instant;
 use tower_layer::Layer;
 
 use super::handle::CircuitBreaker;
-use super::service::CircuitBreakerService;
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Outcome, Standard};
 use crate::select::{One, PerKey};
+use crate::stack::{Absent, OnlyCircuitBreaker, StackService};
 
 /// Breaks the circuit of the services it is applied to. See the [module](super).
 ///
@@ -16,6 +16,10 @@ pub struct CircuitBreakerLayer<C = Standard, Sel = One<CircuitBreaker>> {
     selector: Sel,
     classifier: C,
 }
+
+/// A service whose calls pass a circuit.
+pub type CircuitBreakerService<S, C = Standard, Sel = One<CircuitBreaker>> =
+    StackService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
 
 impl CircuitBreakerLayer {
     /// One circuit for all calls.
@@ -79,6 +83,6 @@ impl<S, C: Clone, Sel: Clone> Layer<S> for CircuitBreakerLayer<C, Sel> {
     type Service = CircuitBreakerService<S, C, Sel>;
 
     fn layer(&self, inner: S) -> CircuitBreakerService<S, C, Sel> {
-        CircuitBreakerService::new(inner, self.classifier.clone(), self.selector.clone())
+        OnlyCircuitBreaker::around(inner, (Absent, Absent, Absent, self.clone()))
     }
 }

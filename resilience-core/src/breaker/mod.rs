@@ -67,8 +67,6 @@ pub mod window;
 
 #[cfg(feature = "tokio")]
 mod cell;
-#[cfg(feature = "tower")]
-mod future;
 #[cfg(feature = "tokio")]
 mod guard;
 #[cfg(feature = "tokio")]
@@ -79,8 +77,6 @@ mod layer;
 mod planned;
 #[cfg(feature = "tower")]
 mod seat;
-#[cfg(feature = "tower")]
-mod service;
 
 pub use builder::CircuitBreakerBuilder;
 pub use circuit::{Admission, Circuit, CircuitSnapshot, Refusal, SavedCircuit};
@@ -88,15 +84,11 @@ pub use config::{AbandonedPolicy, CircuitConfig, ProbeRule};
 pub use state::{Change, Changes, CircuitState, IllegalTransition, TransitionReason};
 pub use window::{Room, SlidingWindow};
 
-#[cfg(feature = "tower")]
-pub use future::{CallFuture, ResponseFuture};
 #[cfg(feature = "tokio")]
 pub use guard::Admitted;
 #[cfg(feature = "tokio")]
 pub use handle::CircuitBreaker;
 #[cfg(feature = "tower")]
-pub use layer::CircuitBreakerLayer;
+pub use layer::{CircuitBreakerLayer, CircuitBreakerService};
 #[cfg(feature = "tower")]
 pub use seat::CircuitSeat;
-#[cfg(feature = "tower")]
-pub use service::CircuitBreakerService;

@@ -11,22 +11,22 @@ use crate::error::CarriesRejection;
 use crate::name::Name;
 use crate::outcome::{Classify, Outcome};
 use crate::rejection::Rejection;
-use crate::select::Lend;
+use crate::select::Select;
 use crate::stack::Gate;
 
 /// What one attempt holds of a circuit.
 #[derive(Debug, Default)]
 pub struct CircuitSeat<L> {
-    lent: L,
+    selected: L,
     admission: Option<Admission>,
 }
 
-/// The selector says whose circuit it lent.
-struct Of<'a, Sel: Lend<Req>, Req>(&'a Sel::Lent, PhantomData<fn(&Req)>);
+/// The selector says whose circuit it is.
+struct Of<'a, Sel: Select<Req>, Req>(&'a Sel::Selected, PhantomData<fn(&Req)>);
 
-impl<Sel: Lend<Req>, Req> Whose for Of<'_, Sel, Req> {
+impl<Sel: Select<Req>, Req> Whose for Of<'_, Sel, Req> {
     fn name(&self) -> Option<Name> {
-        Sel::owner(self.0)
+        Sel::key(self.0)
     }
 }
 
@@ -34,24 +34,24 @@ impl<Req, T, E, C, Sel> Gate<Req, T, E> for CircuitBreakerLayer<C, Sel>
 where
     E: CarriesRejection,
     C: Classify<T, E>,
-    Sel: Lend<Req, Handle = CircuitBreaker>,
+    Sel: Select<Req, Handle = CircuitBreaker>,
 {
-    type Seat = CircuitSeat<Sel::Lent>;
+    type Seat = CircuitSeat<Sel::Selected>;
 
     #[inline(always)]
     fn check(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> Result<(), Rejection> {
-        self.selector().lend(&mut seat.lent, request, now);
-        let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
-        let breaker = self.selector().handle(&seat.lent);
+        self.selector().select(&mut seat.selected, request, now);
+        let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
+        let breaker = self.selector().handle(&seat.selected);
         breaker.map_or(Ok(()), |breaker| breaker.check(&whose, now))
     }
 
     #[inline(always)]
     fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
-        let Some(breaker) = self.selector().handle(&seat.lent) else { return Ok(()) };
+        let Some(breaker) = self.selector().handle(&seat.selected) else { return Ok(()) };
         seat.admission = breaker.glance(now);
         if seat.admission.is_none() {
-            let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
+            let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
             seat.admission = breaker.admit(&whose, now)?;
         }
         Ok(())
@@ -60,9 +60,9 @@ where
     #[inline(always)]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, now: &mut Now) {
         if let Some(admission) = seat.admission.take()
-            && let Some(breaker) = self.selector().handle(&seat.lent)
+            && let Some(breaker) = self.selector().handle(&seat.selected)
         {
-            let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
+            let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
             breaker.record(admission, outcome(self.reader(), result), &whose, now);
         }
     }
@@ -70,11 +70,11 @@ where
     #[inline(always)]
     fn leave(&self, seat: &mut Self::Seat) {
         if let Some(admission) = seat.admission.take()
-            && let Some(breaker) = self.selector().handle(&seat.lent)
+            && let Some(breaker) = self.selector().handle(&seat.selected)
         {
-            let whose = Of::<Sel, Req>(&seat.lent, PhantomData);
+            let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
             breaker.record(admission, Outcome::Abandoned, &whose, &mut Now::unread());
         }
-        seat.lent = Sel::Lent::default();
+        seat.selected = Sel::Selected::default();
     }
 }

@@ -86,20 +86,6 @@ impl<H: Borrow<Bulkhead>> Acquire<H> {
     pub(super) const fn new(bulkhead: H, weight: u32) -> Acquire<H> {
         Acquire { bulkhead: Some(bulkhead), wait: Wait::new(weight) }
     }
-
-    /// `key` is whose bulkhead this is, for the rejection.
-    #[inline]
-    pub(super) fn poll_for(
-        &mut self,
-        cx: &mut Context<'_>,
-        key: impl Fn() -> Option<Name>,
-    ) -> Poll<Result<BulkheadPermit<H>, Rejection>> {
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
-        let Some(handle) = &self.bulkhead else { return Poll::Pending };
-        let answer = ready!(self.wait.poll(handle.borrow(), cx, key));
-        let Some(handle) = self.bulkhead.take() else { return Poll::Pending };
-        Poll::Ready(answer.map(|charge| BulkheadPermit::new(handle, charge)))
-    }
 }
 
 /// What is rare: the call was denied just now, or waits since it was.
@@ -221,7 +207,12 @@ impl<H: Borrow<Bulkhead> + Unpin> Future for Acquire<H> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_for(cx, || None)
+        let this = &mut *self;
+        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        let Some(handle) = &this.bulkhead else { return Poll::Pending };
+        let answer = ready!(this.wait.poll(handle.borrow(), cx, || None));
+        let Some(handle) = this.bulkhead.take() else { return Poll::Pending };
+        Poll::Ready(answer.map(|charge| BulkheadPermit::new(handle, charge)))
     }
 }
 

@@ -1,18 +1,11 @@
 //! The bulkhead in a Tower stack.
 
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use tower_layer::Layer;
 
-use super::acquire::Acquire;
-use super::{Bulkhead, BulkheadPermit};
-use crate::admission::{Admission, Admit};
-use crate::clock;
+use super::Bulkhead;
 use crate::keyed::{Key, Keyed, KeyedLimits};
-use crate::rejection::Rejection;
-use crate::select::{One, Owner, PerKey, Select};
+use crate::select::{One, PerKey};
+use crate::stack::{Absent, OnlyBulkhead, StackService};
 
 /// Says how many permits a call needs. Closures `Fn(&Req) -> u32` do.
 pub trait Weigh<Req> {
@@ -46,15 +39,13 @@ where
 /// Every service made by one layer value, and by its clones, shares the permits.
 #[derive(Debug, Clone)]
 pub struct BulkheadLayer<Sel = One<Bulkhead>, W = EachOne> {
-    admit: BulkheadAdmit<Sel, W>,
-}
-
-/// Admits calls to a bulkhead. What [`BulkheadLayer`] makes an [`Admission`] of.
-#[derive(Debug, Clone)]
-pub struct BulkheadAdmit<Sel, W = EachOne> {
     select: Sel,
     weigh: W,
 }
+
+/// A service whose calls wait for their permits.
+pub type BulkheadService<S, Sel = One<Bulkhead>, W = EachOne> =
+    StackService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
 
 impl BulkheadLayer {
     /// One bulkhead for all calls.
@@ -84,7 +75,7 @@ impl<Sel> BulkheadLayer<Sel> {
     /// The bulkhead that `select` selects.
     #[must_use]
     pub fn select(select: Sel) -> BulkheadLayer<Sel> {
-        BulkheadLayer { admit: BulkheadAdmit { select, weigh: EachOne } }
+        BulkheadLayer { select, weigh: EachOne }
     }
 }
 
@@ -95,65 +86,24 @@ impl<Sel, W> BulkheadLayer<Sel, W> {
     where
         F: Fn(&Req) -> u32,
     {
-        let BulkheadAdmit { select, .. } = self.admit;
-        BulkheadLayer { admit: BulkheadAdmit { select, weigh } }
+        BulkheadLayer { select: self.select, weigh }
     }
 
     pub(super) const fn weigher(&self) -> &W {
-        &self.admit.weigh
+        &self.weigh
     }
 
     /// What selects the bulkhead: the store of them, where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
-        &self.admit.select
+        &self.select
     }
 }
 
 impl<S, Sel: Clone, W: Clone> Layer<S> for BulkheadLayer<Sel, W> {
-    type Service = Admission<S, BulkheadAdmit<Sel, W>>;
+    type Service = BulkheadService<S, Sel, W>;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Admission::new(inner, self.admit.clone())
-    }
-}
-
-impl<Req, Sel, W> Admit<Req> for BulkheadAdmit<Sel, W>
-where
-    Sel: Select<Req, Handle = Bulkhead> + Clone,
-    W: Weigh<Req> + Clone,
-{
-    type Waiting = Admitting<Sel::Key>;
-    type Permit = BulkheadPermit;
-
-    #[inline]
-    fn admit(&self, request: &Req) -> Admitting<Sel::Key> {
-        let (bulkhead, key) = self.select.select_lazily(request, clock::now);
-        Admitting { acquire: Acquire::new(bulkhead, self.weigh.weigh(request)), key }
-    }
-}
-
-/// A call on its way into a bulkhead. As [`Acquire`], and its rejection says whose bulkhead it was.
-pub struct Admitting<K> {
-    acquire: Acquire,
-    key: K,
-}
-
-/// Nothing in it is pinned.
-impl<K> Unpin for Admitting<K> {}
-
-impl<K: Owner> Future for Admitting<K> {
-    type Output = Result<BulkheadPermit, Rejection>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        this.acquire.poll_for(cx, || this.key.name())
-    }
-}
-
-impl<K> fmt::Debug for Admitting<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admitting").field("acquire", &self.acquire).finish_non_exhaustive()
+    fn layer(&self, inner: S) -> BulkheadService<S, Sel, W> {
+        OnlyBulkhead::around(inner, (self.clone(), Absent, Absent, Absent))
     }
 }

@@ -86,7 +86,7 @@ pub use config::BulkheadConfig;
 #[cfg(feature = "tokio")]
 pub use handle::{Bulkhead, BulkheadSnapshot};
 #[cfg(feature = "tower")]
-pub use layer::{Admitting, BulkheadAdmit, BulkheadLayer, EachOne, Weigh};
+pub use layer::{BulkheadLayer, BulkheadService, EachOne, Weigh};
 #[cfg(feature = "tokio")]
 pub use permit::BulkheadPermit;
 #[cfg(feature = "tower")]

@@ -8,13 +8,13 @@ use super::layer::{BulkheadLayer, Weigh};
 use super::ledger::Charge;
 use crate::clock::{self, Now};
 use crate::rejection::Rejection;
-use crate::select::Lend;
+use crate::select::Select;
 use crate::stack::Gate;
 
 /// A wait, and then the permits of one call.
 #[derive(Debug, Default)]
 pub struct BulkheadSeat<L> {
-    lent: L,
+    selected: L,
     /// Of those who do not get them at once.
     wait: Option<Wait>,
     charge: Option<Charge>,
@@ -22,10 +22,10 @@ pub struct BulkheadSeat<L> {
 
 impl<Req, T, E, Sel, W> Gate<Req, T, E> for BulkheadLayer<Sel, W>
 where
-    Sel: Lend<Req, Handle = Bulkhead>,
+    Sel: Select<Req, Handle = Bulkhead>,
     W: Weigh<Req>,
 {
-    type Seat = BulkheadSeat<Sel::Lent>;
+    type Seat = BulkheadSeat<Sel::Selected>;
 
     #[inline(always)]
     fn poll(
@@ -35,8 +35,8 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        self.selector().lend(&mut seat.lent, request, now);
-        let Some(bulkhead) = self.selector().handle(&seat.lent) else { return Poll::Pending };
+        self.selector().select(&mut seat.selected, request, now);
+        let Some(bulkhead) = self.selector().handle(&seat.selected) else { return Poll::Pending };
         let wait = match &mut seat.wait {
             Some(wait) => wait,
             none => {
@@ -48,13 +48,13 @@ where
                 none.insert(Wait::new(weight))
             }
         };
-        let charge = ready!(wait.poll(bulkhead, cx, || Sel::owner(&seat.lent)));
+        let charge = ready!(wait.poll(bulkhead, cx, || Sel::key(&seat.selected)));
         Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
     }
 
     #[inline(always)]
     fn leave(&self, seat: &mut Self::Seat) {
-        let Some(bulkhead) = self.selector().handle(&seat.lent) else { return };
+        let Some(bulkhead) = self.selector().handle(&seat.selected) else { return };
         if let Some(wait) = &mut seat.wait {
             wait.leave(bulkhead);
             seat.wait = None;
@@ -62,6 +62,6 @@ where
         if let Some(charge) = seat.charge.take() {
             bulkhead.turnstile().release(charge, clock::now);
         }
-        seat.lent = Sel::Lent::default();
+        seat.selected = Sel::Selected::default();
     }
 }

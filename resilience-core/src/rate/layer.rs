@@ -1,20 +1,15 @@
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::acquire::{Wait, Waiting};
 use super::limiter::RateLimiter;
-use super::permit::RatePermit;
-use crate::admission::{Admission, Admit, Permit};
-use crate::clock;
 use crate::error::CarriesRejection;
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Classify, Outcome, RetryHint};
-use crate::rejection::{Rejection, RejectionKind};
-use crate::select::{One, Owner, PerKey, Select};
+use crate::rejection::RejectionKind;
+use crate::select::{One, PerKey};
+use crate::stack::{Absent, OnlyRateLimit, StackService};
 
 /// Lets so many calls in any time through. See the [module](super).
 ///
@@ -22,17 +17,15 @@ use crate::select::{One, Owner, PerKey, Select};
 /// sent or a layer below keeps it in the house: an open circuit does not drain the bucket that its probe
 /// will need. Every service made by one layer value, and by its clones, shares the limiter.
 #[derive(Clone)]
-pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each>(
-    pub(super) RateAdmit<C, Sel, W>,
-);
-
-/// The [`Admit`] of a [`RateLimitLayer`].
-#[derive(Clone)]
-pub struct RateAdmit<C, Sel, W> {
+pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each> {
     pub(super) classifier: C,
     pub(super) select: Sel,
     pub(super) weigh: W,
 }
+
+/// A service whose calls wait for their tokens.
+pub type RateLimitService<S, C = HintsUnread, Sel = One<RateLimiter>, W = Each> =
+    StackService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
 
 /// Reads nothing off results: the other side's hints are not followed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,7 +64,7 @@ impl RateLimitLayer {
     #[must_use]
     pub const fn new(limiter: RateLimiter) -> RateLimitLayer {
         let select = One::new(limiter);
-        RateLimitLayer(RateAdmit { classifier: HintsUnread, select, weigh: Each })
+        RateLimitLayer { classifier: HintsUnread, select, weigh: Each }
     }
 }
 
@@ -85,7 +78,7 @@ impl<K: Key, F> RateLimitLayer<HintsUnread, PerKey<K, RateLimiter, F>> {
     {
         let store = Keyed::new(limits, move |_: &K| limiter.fresh());
         let select = PerKey::new(store, key);
-        RateLimitLayer(RateAdmit { classifier: HintsUnread, select, weigh: Each })
+        RateLimitLayer { classifier: HintsUnread, select, weigh: Each }
     }
 }
 
@@ -93,7 +86,7 @@ impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
     /// What selects the limiter: the store of them, where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
-        &self.0.select
+        &self.select
     }
 
     /// Reads outcomes off results with a closure: after one that is
@@ -113,8 +106,7 @@ impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
     /// one. See [`classify`](Self::classify).
     #[must_use]
     pub fn classifier<D>(self, classifier: D) -> RateLimitLayer<D, Sel, W> {
-        let RateAdmit { select, weigh, .. } = self.0;
-        RateLimitLayer(RateAdmit { classifier, select, weigh })
+        RateLimitLayer { classifier, select: self.select, weigh: self.weigh }
     }
 
     /// Reads a request's cost off it. One token each without.
@@ -123,8 +115,7 @@ impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
     where
         F: Fn(&Req) -> u32,
     {
-        let RateAdmit { classifier, select, .. } = self.0;
-        RateLimitLayer(RateAdmit { classifier, select, weigh })
+        RateLimitLayer { classifier: self.classifier, select: self.select, weigh }
     }
 }
 
@@ -134,87 +125,11 @@ impl<C, Sel, W> fmt::Debug for RateLimitLayer<C, Sel, W> {
     }
 }
 
-impl<C, Sel, W> fmt::Debug for RateAdmit<C, Sel, W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateAdmit").finish_non_exhaustive()
-    }
-}
-
 impl<S, C: Clone, Sel: Clone, W: Clone> Layer<S> for RateLimitLayer<C, Sel, W> {
-    type Service = Admission<S, RateAdmit<C, Sel, W>>;
+    type Service = RateLimitService<S, C, Sel, W>;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Admission::new(inner, self.0.clone())
-    }
-}
-
-impl<Req, C, Sel, W> Admit<Req> for RateAdmit<C, Sel, W>
-where
-    C: Clone,
-    Sel: Select<Req, Handle = RateLimiter> + Clone,
-    W: Weigh<Req> + Clone,
-{
-    type Waiting = WaitForCall<C, Sel::Key>;
-    type Permit = CallPermit<C, Sel::Key>;
-
-    fn admit(&self, request: &Req) -> Self::Waiting {
-        let (limiter, key) = self.select.select_lazily(request, clock::now);
-        let wait = Waiting::new(limiter, Wait::new(self.weigh.weigh(request)));
-        WaitForCall { wait, call: Some((self.classifier.clone(), key)) }
-    }
-}
-
-/// A call that waits for its tokens. Dropping it gives up the place.
-pub struct WaitForCall<C, K> {
-    wait: Waiting,
-    call: Option<(C, K)>,
-}
-
-// Nothing in it is pinned.
-impl<C, K> Unpin for WaitForCall<C, K> {}
-
-impl<C, K: Owner> Future for WaitForCall<C, K> {
-    type Output = Result<CallPermit<C, K>, Rejection>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (limiter, waited) = ready!(self.wait.poll(cx));
-        let Some((classifier, key)) = self.call.take() else { return Poll::Pending };
-        let grant = waited.or_else(|refused| refused.told(key.name()))?;
-        let permit = RatePermit::new(limiter, grant);
-        Poll::Ready(Ok(CallPermit { permit, sent: false, classifier, key }))
-    }
-}
-
-impl<C, K> fmt::Debug for WaitForCall<C, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.wait.fmt(f)
-    }
-}
-
-/// What a call holds from its admission to its end. Dropped before it was sent, it gives its tokens back.
-pub struct CallPermit<C, K> {
-    permit: RatePermit,
-    sent: bool,
-    classifier: C,
-    key: K,
-}
-
-impl<T, E, C, K> Permit<T, E> for CallPermit<C, K>
-where
-    E: CarriesRejection,
-    C: Classify<T, E>,
-    K: Owner,
-{
-    fn sent(&mut self) {
-        self.sent = true;
-    }
-
-    fn settle(mut self, result: Result<&T, &E>) {
-        match lesson(&self.classifier, result) {
-            Lesson::NeverMade => self.permit.give_back(),
-            Lesson::Hint(hint) => self.permit.limiter().follow_hint(hint, self.key.name()),
-            Lesson::None => {}
-        }
+    fn layer(&self, inner: S) -> RateLimitService<S, C, Sel, W> {
+        OnlyRateLimit::around(inner, (Absent, Absent, self.clone(), Absent))
     }
 }
 
@@ -251,18 +166,4 @@ const fn stayed_in_the_house(kind: RejectionKind) -> bool {
             | RejectionKind::Shed
             | RejectionKind::ShuttingDown
     )
-}
-
-impl<C, K> Drop for CallPermit<C, K> {
-    fn drop(&mut self) {
-        if !self.sent {
-            self.permit.give_back();
-        }
-    }
-}
-
-impl<C, K> fmt::Debug for CallPermit<C, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallPermit").field("sent", &self.sent).finish_non_exhaustive()
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::{available, line, line_of};
+use super::bucket::{available, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::meter::{Grant, Meter};
@@ -20,7 +20,6 @@ use crate::keyed::{Entry, allocated};
 use crate::name::Name;
 use crate::observe::Event;
 use crate::rejection::Rejection;
-use crate::tick::Tick;
 
 /// So many in any time, and no more. See the [module](super).
 ///
@@ -213,9 +212,8 @@ impl RateLimiter {
     /// Takes so many tokens where nothing but tokens counts. If not, [`pass`](Self::pass) may, and knows why
     /// not: its answer is large, and this one's is in a register or two.
     #[cfg(feature = "tower")]
-    #[inline]
-    pub(super) fn glance(&self, now: Tick, cost: u32) -> Option<Grant> {
-        let now = line(now);
+    #[inline(always)]
+    pub(super) fn glance(&self, now: u64, cost: u32) -> Option<Grant> {
         let mut state = self.0.state.lock();
         let State { terms, meter } = &mut *state;
         if terms.are_current() { meter.admit_granted(&terms.pace, now, cost) } else { None }

@@ -102,7 +102,7 @@ pub(crate) enum Verdict {
 impl Meter {
     /// Takes tokens where nothing but tokens counts, and puts nothing together to give them back by. If
     /// not, [`take`](Meter::take) may, and knows why not.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
         let quota = &pace.quota;
         if pace.is_shaped() || self.rare.as_ref().is_some_and(|rare| rare.holds(now)) {
@@ -119,7 +119,7 @@ impl Meter {
 
     /// As [`admit`](Meter::admit), with what it takes to give them back.
     #[cfg(feature = "tokio")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit_granted(&mut self, pace: &Pace, now: u64, cost: u32) -> Option<Grant> {
         let admitted = self.admit(pace, now, cost);
         admitted.then(|| self.newest(pace, pace.quota.time_of(u64::from(cost))))
@@ -187,7 +187,7 @@ impl Meter {
     }
 
     /// What the newest admission took, which moved the mark by `moved`.
-    #[inline]
+    #[inline(always)]
     fn newest(&self, pace: &Pace, moved: Span) -> Grant {
         let (returned, changes) = self.returned();
         let gross = self.mark().plus(returned, pace.quota.count());

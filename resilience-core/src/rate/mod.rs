@@ -77,7 +77,7 @@ pub use acquire::Acquire;
 #[cfg(feature = "tokio")]
 pub use builder::{RateConfig, RateLimiterBuilder};
 #[cfg(feature = "tower")]
-pub use layer::{CallPermit, Each, HintsUnread, RateAdmit, RateLimitLayer, WaitForCall, Weigh};
+pub use layer::{Each, HintsUnread, RateLimitLayer, RateLimitService, Weigh};
 #[cfg(feature = "tokio")]
 pub use limiter::{RateLimiter, RateSnapshot};
 #[cfg(feature = "tokio")]

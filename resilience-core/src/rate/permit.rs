@@ -25,9 +25,4 @@ impl RatePermit {
             self.limiter.refund(grant);
         }
     }
-
-    #[cfg(feature = "tower")]
-    pub(super) const fn limiter(&self) -> &RateLimiter {
-        &self.limiter
-    }
 }

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::acquire::Wait;
+use super::bucket::line;
 use super::layer::{Lesson, RateLimitLayer, Weigh, lesson};
 use super::limiter::RateLimiter;
 use super::meter::Grant;
@@ -10,13 +11,13 @@ use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::outcome::Classify;
 use crate::rejection::Rejection;
-use crate::select::Lend;
+use crate::select::Select;
 use crate::stack::Gate;
 
 /// A wait, and then the tokens of one attempt.
 #[derive(Debug, Default)]
 pub struct RateSeat<L> {
-    lent: L,
+    selected: L,
     /// Of those who do not get them at once.
     wait: Option<Wait>,
     grant: Option<Grant>,
@@ -28,10 +29,10 @@ impl<Req, T, E, C, Sel, W> Gate<Req, T, E> for RateLimitLayer<C, Sel, W>
 where
     E: CarriesRejection,
     C: Classify<T, E>,
-    Sel: Lend<Req, Handle = RateLimiter>,
+    Sel: Select<Req, Handle = RateLimiter>,
     W: Weigh<Req>,
 {
-    type Seat = RateSeat<Sel::Lent>;
+    type Seat = RateSeat<Sel::Selected>;
 
     #[inline(always)]
     fn poll(
@@ -41,13 +42,13 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        self.0.select.lend(&mut seat.lent, request, now);
-        let Some(limiter) = self.0.select.handle(&seat.lent) else { return Poll::Pending };
+        self.select.select(&mut seat.selected, request, now);
+        let Some(limiter) = self.select.handle(&seat.selected) else { return Poll::Pending };
         let wait = match &mut seat.wait {
             Some(wait) => wait,
             none => {
-                let cost = self.0.weigh.weigh(request);
-                seat.grant = limiter.glance(now.tick(), cost);
+                let cost = self.weigh.weigh(request);
+                seat.grant = limiter.glance(line(now.tick()), cost);
                 if seat.grant.is_some() {
                     return Poll::Ready(Ok(()));
                 }
@@ -56,7 +57,7 @@ where
         };
         seat.grant = match ready!(wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
-            Err(refused) => refused.told(Sel::owner(&seat.lent))?,
+            Err(refused) => refused.told(Sel::key(&seat.selected))?,
         };
         Poll::Ready(Ok(()))
     }
@@ -68,28 +69,29 @@ where
 
     #[inline(always)]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, _: &mut Now) {
-        let Some(limiter) = self.0.select.handle(&seat.lent) else { return };
-        match lesson(&self.0.classifier, result) {
+        let Some(limiter) = self.select.handle(&seat.selected) else { return };
+        match lesson(&self.classifier, result) {
             // Given back by who leaves.
             Lesson::NeverMade => seat.sent = false,
-            Lesson::Hint(hint) => limiter.follow_hint(hint, Sel::owner(&seat.lent)),
+            Lesson::Hint(hint) => limiter.follow_hint(hint, Sel::key(&seat.selected)),
             Lesson::None => {}
         }
     }
 
     #[inline(always)]
     fn leave(&self, seat: &mut Self::Seat) {
-        let Some(limiter) = self.0.select.handle(&seat.lent) else { return };
+        let Some(limiter) = self.select.handle(&seat.selected) else { return };
         if let Some(wait) = &mut seat.wait {
             wait.leave(limiter);
             seat.wait = None;
         }
-        if let Some(grant) = seat.grant
-            && !seat.sent
+        // Asked first: to read all of a grant that was just written in parts stalls.
+        if !seat.sent
+            && let Some(grant) = seat.grant
         {
             limiter.refund(grant);
         }
         (seat.grant, seat.sent) = (None, false);
-        seat.lent = Sel::Lent::default();
+        seat.selected = Sel::Selected::default();
     }
 }

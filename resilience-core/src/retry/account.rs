@@ -3,7 +3,7 @@
 use super::budget::RetryBudget;
 use crate::clock::Now;
 use crate::keyed::{Entry, Key, allocated};
-use crate::select::{PerKey, Select};
+use crate::select::PerKey;
 
 /// Chooses the budget that pays for a request.
 pub trait Account<Req> {
@@ -28,7 +28,7 @@ where
     F: Fn(&Req) -> K,
 {
     fn budget(&self, request: &Req, now: &mut Now) -> Option<RetryBudget> {
-        Some(self.select(request, now.get()).0)
+        Some(self.get(request, now.get()).0)
     }
 }
 

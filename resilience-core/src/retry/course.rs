@@ -1,15 +1,14 @@
 //! The retry as a part of a stack, which keeps the rules.
 
 use super::account::Account;
-use super::future::outcome;
 use super::layer::RetryLayer;
 use super::replay::Replay;
 use super::run::Run;
 use super::verdict::{GrantedRetry, Verdict};
 use crate::clock::Now;
 use crate::error::CarriesRejection;
-use crate::outcome::Classify;
-use crate::stack::{Again, Next};
+use crate::outcome::{AsOutcome, Classify, Outcome};
+use crate::stack::{Again, Next, Watch};
 
 /// What one call has done so far.
 #[derive(Debug, Default)]
@@ -27,6 +26,7 @@ where
     A: Account<Req>,
 {
     type Course = Course;
+    type Timer = Watch;
 
     #[inline(always)]
     fn start(&self, course: &mut Course, request: &Req, now: &mut Now) -> Option<Req> {
@@ -37,6 +37,7 @@ where
 
     #[inline(always)]
     fn sent(&self, course: &mut Course, request: &Req) -> Option<Req> {
+        course.granted.as_ref()?;
         course.granted.take()?.begin(&mut course.run.progress);
         let any_left = course.run.progress.any_left(&self.policy.rules);
         if any_left { self.replay.copy(request) } else { None }
@@ -51,8 +52,10 @@ where
         now: &mut Now,
     ) -> Next {
         let rules = &*self.policy.rules;
-        if course.granted.take().is_some() {
-            // Refused on the way: it counts as an attempt, and its price has just gone back.
+        // Looked at and not taken: a move of what is not there costs as much as of what is.
+        if course.granted.is_some() {
+            // Refused on the way: it counts as an attempt, and its price goes back.
+            course.granted = None;
             course.run.progress.next(None);
         }
         let outcome = outcome(&self.policy.classifier, result);
@@ -74,7 +77,21 @@ where
 
     #[inline(always)]
     fn leave(&self, course: &mut Course) {
-        course.granted = None;
+        if course.granted.is_some() {
+            course.granted = None;
+        }
         course.run.progress.leave();
+    }
+}
+
+/// What a rejection from below means is not the classifier's to say.
+#[inline]
+fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
+    classifier: &C,
+    result: Result<&T, &E>,
+) -> Outcome {
+    match result.err().and_then(CarriesRejection::rejection) {
+        Some(rejection) => rejection.as_outcome(),
+        None => classifier.classify(result),
     }
 }

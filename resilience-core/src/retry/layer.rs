@@ -4,10 +4,10 @@ use super::account::PolicyBudget;
 use super::budget::RetryBudget;
 use super::policy::RetryPolicy;
 use super::replay::CloneRequest;
-use super::service::Retry;
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::Standard;
 use crate::select::PerKey;
+use crate::stack::{Absent, OnlyRetry, StackService};
 
 /// Retries the calls of the services it is applied to. See the [module](super).
 ///
@@ -18,6 +18,10 @@ pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) replay: R,
     pub(super) account: A,
 }
+
+/// A service whose calls are retried.
+pub type Retry<S, C = Standard, R = CloneRequest, A = PolicyBudget> =
+    StackService<S, OnlyRetry<RetryLayer<C, R, A>>>;
 
 /// A budget for each key that `F` reads off a request.
 pub type BudgetPerKey<K, F> = PerKey<K, RetryBudget, F>;
@@ -76,6 +80,6 @@ impl<S, C: Clone, R: Clone, A: Clone> Layer<S> for RetryLayer<C, R, A> {
     type Service = Retry<S, C, R, A>;
 
     fn layer(&self, inner: S) -> Retry<S, C, R, A> {
-        Retry::new(inner, self.policy.clone(), self.replay.clone(), self.account.clone())
+        OnlyRetry::around(inner, (Absent, self.clone(), Absent, Absent))
     }
 }

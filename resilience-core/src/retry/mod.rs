@@ -62,8 +62,6 @@ mod course;
 #[cfg(feature = "tokio")]
 mod function;
 #[cfg(feature = "tower")]
-mod future;
-#[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tower")]
 mod planned;
@@ -74,8 +72,6 @@ mod replay;
 mod run;
 #[cfg(feature = "tokio")]
 mod seed;
-#[cfg(feature = "tower")]
-mod service;
 
 pub use attempts::Attempts;
 pub use backoff::{Backoff, Schedule};
@@ -91,10 +87,6 @@ pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]
-pub use future::{CallFuture, ResponseFuture};
-#[cfg(feature = "tower")]
-pub use layer::{BudgetPerKey, RetryLayer};
+pub use layer::{BudgetPerKey, Retry, RetryLayer};
 #[cfg(feature = "tower")]
 pub use replay::{CloneRequest, Replay};
-#[cfg(feature = "tower")]
-pub use service::Retry;

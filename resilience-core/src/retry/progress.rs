@@ -138,7 +138,7 @@ impl Progress {
     /// Tells the budget how the attempt under way ended.
     #[inline]
     fn settle(&mut self, rules: &Rules, outcome: Outcome) {
-        let receipt = self.receipt.take();
+        let receipt = if self.receipt.is_some() { self.receipt.take() } else { None };
         let Some(budget) = self.budget(rules) else { return };
         match (outcome, outcome.failure()) {
             (_, Some(class)) => budget.failed(class),

@@ -28,7 +28,7 @@ impl Run {
     }
 
     /// A call begins, which deposits. Looks at the clock only if that will be of use.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, rules: &Rules, own: Option<RetryBudget>, now: &mut Now) {
         let budget = own.as_ref().or(rules.budget.as_ref());
         let counts = budget.is_some_and(RetryBudget::counts_calls);
@@ -40,7 +40,7 @@ impl Run {
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ended(&mut self, rules: &Rules, outcome: Outcome, now: &mut Now) -> Verdict {
         if outcome == Outcome::Success {
             return self.progress.succeeded(rules);

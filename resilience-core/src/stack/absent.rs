@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::gate::{Again, Gate, Next, TimeLimit};
 use super::part::{Assembly, Slot};
+use super::watch::Untimed;
 use crate::clock::Now;
 use crate::config::InvalidConfig;
 use crate::rejection::{Rejection, RejectionKind};
@@ -24,6 +25,7 @@ impl<Req, T, E> Gate<Req, T, E> for Absent {
 
 impl<Req, T, E> Again<Req, T, E> for Absent {
     type Course = ();
+    type Timer = Untimed;
 
     #[inline]
     fn start(&self, (): &mut (), _: &Req, _: &mut Now) -> Option<Req> {
@@ -42,6 +44,8 @@ impl<Req, T, E> Again<Req, T, E> for Absent {
 }
 
 impl TimeLimit for Absent {
+    type Timer = Untimed;
+
     #[inline]
     fn limit(&self) -> Option<Duration> {
         None

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::gate::{Again, Gate, Next, Parts, TimeLimit};
-use super::watch::Watch;
+use super::watch::Timer;
 use crate::clock::{Now, later};
 use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
@@ -24,6 +24,8 @@ type Bulkhead<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::B
 type Retry<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::Retry;
 type RateLimit<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::RateLimit;
 type Breaker<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::CircuitBreaker;
+
+type Watch<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::Timer;
 
 type Response<S, Req> = <S as Service<Req>>::Response;
 type Error<S, Req> = <S as Service<Req>>::Error;
@@ -53,7 +55,8 @@ enum Stage {
 }
 
 /// A call of a service `S` through the parts `P`.
-pub type ResponseFuture<S, P, Req> = CallFuture<<S as Service<Req>>::Future, HeldBy<S, P, Req>>;
+pub type ResponseFuture<S, P, Req> =
+    CallFuture<<S as Service<Req>>::Future, HeldBy<S, P, Req>, Watch<S, P, Req>>;
 
 /// What such a call has. All types that are looked up by a bound on the error are here, and none in what
 /// they are the parameters of: see `inherent.rs`.
@@ -71,7 +74,7 @@ type HeldBy<S, P, Req> = Held<
 pin_project! {
     /// A call of a [`StackService`](super::StackService). Dropping it cancels the attempt or the wait,
     /// leaves every queue, and gives back what was not used.
-    pub struct CallFuture<F, H>
+    pub struct CallFuture<F, H, W>
     where
         H: Leave,
     {
@@ -79,10 +82,10 @@ pin_project! {
         attempt: Option<F>,
         held: H,
         #[pin]
-        watch: Watch,
+        watch: W,
     }
 
-    impl<F, H> PinnedDrop for CallFuture<F, H>
+    impl<F, H, W> PinnedDrop for CallFuture<F, H, W>
     where
         H: Leave,
     {
@@ -121,7 +124,7 @@ pub trait Leave {
     fn leave(&mut self);
 }
 
-impl<S, P, Req> CallFuture<S::Future, HeldBy<S, P, Req>>
+impl<S, P, Req> ResponseFuture<S, P, Req>
 where
     S: Service<Req>,
     P: Parts<Req, S::Response, S::Error>,
@@ -142,11 +145,11 @@ where
             copy: None,
             answer: None,
         };
-        CallFuture { attempt: None, held, watch: Watch::unarmed() }
+        CallFuture { attempt: None, held, watch: Default::default() }
     }
 }
 
-impl<S, P, Req> Future for CallFuture<S::Future, HeldBy<S, P, Req>>
+impl<S, P, Req> Future for ResponseFuture<S, P, Req>
 where
     S: Service<Req> + Clone,
     S::Error: CarriesRejection,
@@ -163,10 +166,11 @@ where
                 return Poll::Ready(held.late());
             }
             // The answer first: at the deadline, one that is there counts.
-            let answer = under(held.deadline, || held.go_on(this.attempt.as_mut(), now, cx));
-            if answer.is_ready() {
-                return answer;
+            let entered = held.deadline.map(|deadline| deadline.or_current().entered());
+            if let Poll::Ready(answer) = held.go_on(this.attempt.as_mut(), now, cx) {
+                return Poll::Ready(answer);
             }
+            drop(entered);
             let Some(then) = held.expiry() else { return Poll::Pending };
             ready!(this.watch.as_mut().poll(then, cx));
             this.attempt.set(None);
@@ -174,15 +178,6 @@ where
                 return Poll::Ready(answer);
             }
         }
-    }
-}
-
-/// Runs `body` with this as the current deadline, if there is one.
-#[inline(always)]
-fn under<R>(deadline: Option<Deadline>, body: impl FnOnce() -> R) -> R {
-    match deadline {
-        Some(deadline) => deadline.or_current().enter(body),
-        None => body(),
     }
 }
 
@@ -368,7 +363,10 @@ where
             _ => {
                 let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
                 let (now, result) = (&mut Now::unread(), Err(refusal.into()));
-                match under(self.deadline, || self.ended(&result, now)) {
+                let entered = self.deadline.map(|deadline| deadline.or_current().entered());
+                let next = self.ended(&result, now);
+                drop(entered);
+                match next {
                     Next::Done => return Some(self.end(result)),
                     Next::Again(delay) => self.again(delay, now),
                     Next::Pause(pause) => self.pause(pause, result, now),
@@ -417,7 +415,7 @@ impl<S, P, Req, B, R, L, C, T> fmt::Debug for Held<S, P, Req, B, R, L, C, T> {
     }
 }
 
-impl<F, H: Leave + fmt::Debug> fmt::Debug for CallFuture<F, H> {
+impl<F, H: Leave + fmt::Debug, W> fmt::Debug for CallFuture<F, H, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("stack::ResponseFuture").field("held", &self.held).finish_non_exhaustive()
     }

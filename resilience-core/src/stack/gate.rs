@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::layer::Layers;
+use super::watch::Timer;
 use crate::clock::Now;
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -69,6 +70,8 @@ pub trait Gate<Req, T, E> {
 pub trait Again<Req, T, E> {
     /// What one call has done so far: nothing, by default. To be [left](Again::leave) before it is dropped.
     type Course: Default;
+    /// What it waits by between attempts.
+    type Timer: Timer;
 
     /// The first attempt. A copy of the request, if there may be a second.
     fn start(&self, course: &mut Self::Course, request: &Req, now: &mut Now) -> Option<Req>;
@@ -105,6 +108,9 @@ pub enum Next {
 
 /// How long something may take.
 pub trait TimeLimit {
+    /// What ends it.
+    type Timer: Timer;
+
     /// The limit, if there is one.
     fn limit(&self) -> Option<Duration>;
 
@@ -126,6 +132,8 @@ pub trait Parts<Req, T, E> {
     type CircuitBreaker: Gate<Req, T, E>;
     /// The time that one attempt has.
     type AttemptTimeout: TimeLimit;
+    /// One for all of them.
+    type Timer: Timer;
 
     /// The parts.
     #[expect(clippy::type_complexity, reason = "a type for each part")]
@@ -156,6 +164,7 @@ where
     type RateLimit = L;
     type CircuitBreaker = C;
     type AttemptTimeout = A;
+    type Timer = <<D::Timer as Timer>::Or<R::Timer> as Timer>::Or<A::Timer>;
 
     #[inline]
     fn parts(&self) -> &Layers<D, B, R, L, C, A> {

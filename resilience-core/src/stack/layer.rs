@@ -41,6 +41,28 @@ pub struct Layers<D, B, R, L, C, T> {
     pub(crate) attempt_timeout: T,
 }
 
+/// A bulkhead, and nothing else.
+pub type OnlyBulkhead<B> = Layers<Absent, B, Absent, Absent, Absent, Absent>;
+/// A retry, and nothing else.
+pub type OnlyRetry<R> = Layers<Absent, Absent, R, Absent, Absent, Absent>;
+/// A rate limit, and nothing else.
+pub type OnlyRateLimit<L> = Layers<Absent, Absent, Absent, L, Absent, Absent>;
+/// A circuit breaker, and nothing else.
+pub type OnlyCircuitBreaker<C> = Layers<Absent, Absent, Absent, Absent, C, Absent>;
+
+impl<B, R, L, C> Layers<Absent, B, R, L, C, Absent> {
+    /// These around a service: a layer that stands alone is a stack of one part.
+    pub(crate) fn around<S>(
+        inner: S,
+        (bulkhead, retry, rate_limit, circuit_breaker): (B, R, L, C),
+    ) -> StackService<S, Self> {
+        let (deadline, attempt_timeout) = (Absent, Absent);
+        let layers =
+            Layers { deadline, bulkhead, retry, rate_limit, circuit_breaker, attempt_timeout };
+        StackService::new(inner, Arc::new(layers))
+    }
+}
+
 impl Stack {
     /// Starts with no part.
     pub fn builder() -> StackBuilder {

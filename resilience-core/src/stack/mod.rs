@@ -82,11 +82,12 @@ pub use builder::{StackBuilder, StandardBuilder};
 pub use future::{CallFuture, Held, Leave, ResponseFuture};
 pub use gate::{Again, Gate, Next, Parts, TimeLimit};
 pub use handles::StackSnapshot;
-pub use layer::{Layers, Stack};
+pub use layer::{Layers, OnlyBulkhead, OnlyCircuitBreaker, OnlyRateLimit, OnlyRetry, Stack};
 pub use part::{Assembly, Given, Part, Retrying, Separate, Shared, Slot};
 pub use plan::Plan;
 pub use service::StackService;
 pub use warnings::Warning;
+pub use watch::{Timer, Untimed, Watch};
 
 #[cfg(feature = "profiles")]
 pub(crate) use handles::Handles;

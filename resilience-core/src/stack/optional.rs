@@ -75,6 +75,8 @@ impl<P: Gate<Req, T, E>, Req, T, E> Gate<Req, T, E> for Optional<P> {
 }
 
 impl<P: TimeLimit> TimeLimit for Optional<P> {
+    type Timer = P::Timer;
+
     #[inline]
     fn limit(&self) -> Option<Duration> {
         self.0.as_ref().and_then(P::limit)

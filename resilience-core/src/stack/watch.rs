@@ -8,24 +8,44 @@ use tokio::time::Sleep;
 
 use crate::deadline::Deadline;
 
+/// What a call waits by for a time to come, if it may have to: a call that never waits for one is a good
+/// deal smaller.
+pub trait Timer: Default {
+    /// The timer of a call that needs this one, or `T`, or both: there is one for all its parts.
+    type Or<T: Timer>: Timer;
+
+    /// Whether `then` has come.
+    fn poll(self: Pin<&mut Self>, then: Instant, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// For parts that never wait for a time to come.
+#[derive(Debug, Default)]
+pub struct Untimed;
+
+impl Timer for Untimed {
+    type Or<T: Timer> = T;
+
+    fn poll(self: Pin<&mut Self>, _: Instant, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
 pin_project! {
     /// The one timer of a call: armed for what comes first, when something first waits.
-    #[derive(Debug)]
-    pub(super) struct Watch {
+    #[derive(Debug, Default)]
+    pub struct Watch {
         #[pin]
         sleep: Option<Sleep>,
     }
 }
 
-impl Watch {
-    pub(super) const fn unarmed() -> Watch {
-        Watch { sleep: None }
-    }
+impl Timer for Watch {
+    type Or<T: Timer> = Watch;
 
-    /// Whether `then` has come. A deadline around this one that comes no later needs no timer here: who
-    /// set it polls this, and drops it then. It is looked at anew at each poll, since a future can outlive
-    /// the deadline that it was first polled under.
-    pub(super) fn poll(mut self: Pin<&mut Self>, then: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    /// A deadline around this one that comes no later needs no timer here: who set it polls this, and
+    /// drops it then. It is looked at anew at each poll, since a future can outlive the deadline that it
+    /// was first polled under.
+    fn poll(mut self: Pin<&mut Self>, then: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if Deadline::current().is_some_and(|current| current.instant() <= then) {
             return Poll::Pending;
         }

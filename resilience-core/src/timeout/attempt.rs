@@ -18,7 +18,7 @@ use crate::inherent::inherent_service_methods;
 use crate::name::Name;
 use crate::observe::Listen;
 use crate::rejection::{Rejection, RejectionKind};
-use crate::stack::TimeLimit;
+use crate::stack::{TimeLimit, Watch};
 
 /// Limits how long an attempt may take, counted from the first poll of its future. See the
 /// [module](super).
@@ -58,6 +58,8 @@ impl TimeoutLayer {
 }
 
 impl TimeLimit for TimeoutLayer {
+    type Timer = Watch;
+
     #[inline]
     fn limit(&self) -> Option<Duration> {
         Some(self.settings.limit)

@@ -18,7 +18,7 @@ use crate::inherent::inherent_service_methods;
 use crate::name::Name;
 use crate::observe::Listen;
 use crate::rejection::{Rejection, RejectionKind};
-use crate::stack::TimeLimit;
+use crate::stack::{TimeLimit, Watch};
 
 /// Gives each call a [`Deadline`], that of the surrounding call if it comes sooner. See the
 /// [module](super).
@@ -58,6 +58,8 @@ impl DeadlineLayer {
 }
 
 impl TimeLimit for DeadlineLayer {
+    type Timer = Watch;
+
     #[inline]
     fn limit(&self) -> Option<Duration> {
         Some(self.settings.limit)

@@ -88,7 +88,7 @@ impl CircuitBreaker {
 
     /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
     /// of a success how long it took, if it may count as slow.
-    #[inline]
+    #[inline(always)]
     pub(in crate::breaker) fn record(
         &self,
         admission: Admission,
