@@ -19,7 +19,7 @@ use crate::stack::Gate;
 pub struct RateSeat<L> {
     selected: L,
     /// Of those who do not get them at once.
-    wait: Option<Wait>,
+    wait: Option<Box<Wait>>,
     grant: Option<Grant>,
     /// Whether the service below has the request.
     sent: bool,
@@ -52,7 +52,7 @@ where
                 if seat.grant.is_some() {
                     return Poll::Ready(Ok(()));
                 }
-                none.insert(Wait::new(cost))
+                none.insert(Box::new(Wait::new(cost)))
             }
         };
         seat.grant = match ready!(wait.poll(limiter, now, cx)) {

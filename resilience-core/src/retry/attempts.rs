@@ -25,9 +25,7 @@ impl Attempts {
         started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
-        let mut progress = Progress::default();
-        progress.begin(started, own_budget);
-        Attempts { rules: rules.clone(), progress }
+        Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget) }
     }
 
     /// Attempts made so far, the one under way included.

@@ -1,18 +1,31 @@
 //! The retry as a part of a stack, which keeps the rules.
 
 use super::account::Account;
+use super::budget::RetryBudget;
 use super::layer::RetryLayer;
+use super::policy::Rules;
+use super::progress::succeeded_at_once;
 use super::replay::Replay;
-use super::run::Run;
+use super::run::{Run, begin};
 use super::verdict::{GrantedRetry, Verdict};
 use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
 use crate::stack::{Again, Next, Watch};
+use crate::tick::Tick;
 
-/// What one call has done so far.
+/// What one call has done so far. Small, until its first attempt fails: most do not.
 #[derive(Debug, Default)]
 pub struct Course {
+    started: Option<Tick>,
+    /// An account of this call's key, in place of the policy's.
+    own_budget: Option<RetryBudget>,
+    failed: Option<Box<Failed>>,
+}
+
+/// What a call has done that failed once.
+#[derive(Debug)]
+struct Failed {
     run: Run,
     /// A retry that is granted and has not reached the service below.
     granted: Option<GrantedRetry>,
@@ -31,15 +44,16 @@ where
     #[inline(always)]
     fn start(&self, course: &mut Course, request: &Req, now: &mut Now) -> Option<Req> {
         let rules = &*self.policy.rules;
-        course.run.begin(rules, self.account.budget(request, now), now);
-        if course.run.progress.any_left(rules) { self.replay.copy(request) } else { None }
+        course.own_budget = self.account.budget(request, now);
+        course.started = begin(rules, course.own_budget.as_ref(), now);
+        if rules.max_attempts > 1 { self.replay.copy(request) } else { None }
     }
 
     #[inline(always)]
     fn sent(&self, course: &mut Course, request: &Req) -> Option<Req> {
-        course.granted.as_ref()?;
-        course.granted.take()?.begin(&mut course.run.progress);
-        let any_left = course.run.progress.any_left(&self.policy.rules);
+        let Failed { run, granted } = &mut **course.failed.as_mut()?;
+        granted.take()?.begin(&mut run.progress);
+        let any_left = run.progress.any_left(&self.policy.rules);
         if any_left { self.replay.copy(request) } else { None }
     }
 
@@ -52,35 +66,40 @@ where
         now: &mut Now,
     ) -> Next {
         let rules = &*self.policy.rules;
-        // Looked at and not taken: a move of what is not there costs as much as of what is.
-        if course.granted.is_some() {
-            // Refused on the way: it counts as an attempt, and its price goes back.
-            course.granted = None;
-            course.run.progress.next(None);
-        }
         let outcome = outcome(&self.policy.classifier, result);
-        let verdict = if copied {
-            course.run.ended(rules, outcome, now)
-        } else {
-            course.run.ended_without_copy(rules, outcome, now)
-        };
-        match verdict {
-            Verdict::Retry(retry) => {
-                let delay = retry.delay();
-                course.granted = Some(retry);
-                Next::Again(delay)
-            }
-            Verdict::Stop { pause, .. } if !pause.is_zero() => Next::Pause(pause),
-            Verdict::Stop { .. } | Verdict::Done => Next::Done,
+        if course.failed.is_none() && outcome == Outcome::Success {
+            succeeded_at_once(rules, course.own_budget.as_ref());
+            return Next::Done;
         }
+        course.ended(rules, outcome, copied, now)
     }
 
     #[inline(always)]
     fn leave(&self, course: &mut Course) {
-        if course.granted.is_some() {
-            course.granted = None;
+        (course.own_budget, course.failed) = (None, None);
+    }
+}
+
+impl Course {
+    #[cold]
+    fn ended(&mut self, rules: &Rules, outcome: Outcome, copied: bool, now: &mut Now) -> Next {
+        let (started, own_budget) = (self.started, self.own_budget.take());
+        let begun = || Box::new(Failed { run: Run::since(started, own_budget), granted: None });
+        let Failed { run, granted } = &mut **self.failed.get_or_insert_with(begun);
+        if granted.take().is_some() {
+            // Refused on the way: it counts as an attempt, and its price has just gone back.
+            run.progress.next(None);
         }
-        course.run.progress.leave();
+        let verdict = if copied {
+            run.ended(rules, outcome, now)
+        } else {
+            run.ended_without_copy(rules, outcome, now)
+        };
+        match verdict {
+            Verdict::Retry(retry) => Next::Again(granted.insert(retry).delay()),
+            Verdict::Stop { pause, .. } if !pause.is_zero() => Next::Pause(pause),
+            Verdict::Stop { .. } | Verdict::Done => Next::Done,
+        }
     }
 }
 

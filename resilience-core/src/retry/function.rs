@@ -50,7 +50,7 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let mut run = Run::start(&policy.rules, None, &mut Now::unread());
+    let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
         let result = operation().await;
         match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {
@@ -88,7 +88,7 @@ where
 {
     #[expect(clippy::disallowed_methods, reason = "blocking is what this function is for")]
     let sleep = std::thread::sleep;
-    let mut run = Run::start(&policy.rules, None, &mut Now::unread());
+    let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
         let result = operation();
         match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {

@@ -14,11 +14,10 @@ use crate::outcome::{Outcome, RetryHint};
 use crate::tick::Tick;
 
 /// What one call has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
     started: Option<Tick>,
-    /// Attempts but the first.
-    retries: u32,
+    made: u32,
     step: Step,
     /// An account of this call's key, in place of the policy's.
     own_budget: Option<RetryBudget>,
@@ -26,18 +25,20 @@ pub(super) struct Progress {
     receipt: Option<Receipt>,
 }
 
+/// The first attempt of a call succeeded, which nobody needs to hear of but a budget that earns by it.
+#[cfg(feature = "tower")]
+#[inline]
+pub(super) fn succeeded_at_once(rules: &Rules, own_budget: Option<&RetryBudget>) {
+    if let Some(budget) = own_budget.or(rules.budget.as_ref()) {
+        budget.succeeded();
+    }
+}
+
 impl Progress {
     /// Told when it started only if that will be asked.
     #[inline]
-    pub(super) fn begin(&mut self, started: Option<Tick>, own_budget: Option<RetryBudget>) {
-        (self.started, self.own_budget) = (started, own_budget);
-    }
-
-    /// Lets go of the account.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(super) fn leave(&mut self) {
-        self.own_budget = None;
+    pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
+        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None }
     }
 
     /// Where retries are paid from.
@@ -48,12 +49,12 @@ impl Progress {
 
     /// Another attempt begins, at this cost.
     pub(super) fn next(&mut self, receipt: Option<Receipt>) {
-        self.retries = self.retries.saturating_add(1);
+        self.made = self.made.saturating_add(1);
         self.receipt = receipt;
     }
 
     pub(super) const fn made(&self) -> u32 {
-        self.retries.saturating_add(1)
+        self.made
     }
 
     #[inline]
@@ -64,7 +65,7 @@ impl Progress {
     #[inline]
     pub(super) fn succeeded(&mut self, rules: &Rules) -> Verdict {
         self.settle(rules, Outcome::Success);
-        if self.retries > 0 {
+        if self.made > 1 {
             self.report(rules, Outcome::Success, &Verdict::Done);
         }
         Verdict::Done
@@ -138,7 +139,7 @@ impl Progress {
     /// Tells the budget how the attempt under way ended.
     #[inline]
     fn settle(&mut self, rules: &Rules, outcome: Outcome) {
-        let receipt = if self.receipt.is_some() { self.receipt.take() } else { None };
+        let receipt = self.receipt.take();
         let Some(budget) = self.budget(rules) else { return };
         match (outcome, outcome.failure()) {
             (_, Some(class)) => budget.failed(class),

@@ -12,35 +12,40 @@ use crate::deadline::Deadline;
 use crate::outcome::Outcome;
 #[cfg(feature = "tower")]
 use crate::outcome::RetryHint;
+use crate::tick::Tick;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Run {
     pub(super) progress: Progress,
     samples: Option<Samples>,
 }
 
+/// A call begins, which deposits. When that was, if it will be asked: the clock is looked at only if so.
+#[inline]
+pub(super) fn begin(rules: &Rules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
+    let budget = own.or(rules.budget.as_ref());
+    let counts = budget.is_some_and(RetryBudget::counts_calls);
+    let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
+    if let Some((budget, now)) = budget.zip(started) {
+        budget.call_started_at(now);
+    }
+    started
+}
+
 impl Run {
     #[inline]
-    pub(super) fn start(rules: &Rules, own: Option<RetryBudget>, now: &mut Now) -> Run {
-        let mut run = Run::default();
-        run.begin(rules, own, now);
-        run
+    pub(super) fn start(rules: &Rules, now: &mut Now) -> Run {
+        Run::since(begin(rules, None, now), None)
     }
 
-    /// A call begins, which deposits. Looks at the clock only if that will be of use.
-    #[inline(always)]
-    pub(super) fn begin(&mut self, rules: &Rules, own: Option<RetryBudget>, now: &mut Now) {
-        let budget = own.as_ref().or(rules.budget.as_ref());
-        let counts = budget.is_some_and(RetryBudget::counts_calls);
-        let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
-        if let Some((budget, now)) = budget.zip(started) {
-            budget.call_started_at(now);
-        }
-        self.progress.begin(started, own);
+    /// A call that has begun, and is still at its first attempt.
+    #[inline]
+    pub(super) fn since(started: Option<Tick>, own: Option<RetryBudget>) -> Run {
+        Run { progress: Progress::new(started, own), samples: None }
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
-    #[inline(always)]
+    #[inline]
     pub(super) fn ended(&mut self, rules: &Rules, outcome: Outcome, now: &mut Now) -> Verdict {
         if outcome == Outcome::Success {
             return self.progress.succeeded(rules);

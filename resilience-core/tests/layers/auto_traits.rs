@@ -81,12 +81,12 @@ fn futures_are_small() {
         ("inner", size_of::<FutureOf<Inner>>(), 32),
         ("timeout", size_of::<FutureOf<Timeout<Inner>>>(), 224),
         ("deadline", size_of::<FutureOf<DeadlineService<Inner>>>(), 256),
-        ("retry", size_of::<FutureOf<Retry<Inner>>>(), 400),
+        ("retry", size_of::<FutureOf<Retry<Inner>>>(), 288),
         ("bulkhead", size_of::<FutureOf<Bulkheaded>>(), 160),
-        ("rate", size_of::<FutureOf<Limited>>(), 240),
+        ("rate", size_of::<FutureOf<Limited>>(), 216),
         ("breaker", size_of::<FutureOf<Broken>>(), 160),
-        ("stack", size_of::<FutureOf<Stack>>(), 1_024),
-        ("stack per key", size_of::<FutureOf<StackPerKey>>(), 1_024),
+        ("stack", size_of::<FutureOf<Stack>>(), 416),
+        ("stack per key", size_of::<FutureOf<StackPerKey>>(), 480),
     ];
     for (name, size, ceiling) in sizes {
         println!("{name}: {size}");
