@@ -15,9 +15,10 @@ use crate::stack::{Again, Next, Watch};
 use crate::tick::Tick;
 
 /// What one call has done so far. Small, until its first attempt fails: most do not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Course {
-    started: Option<Tick>,
+    /// Never, if that will not be asked.
+    started: Tick,
     /// An account of this call's key, in place of the policy's.
     own_budget: Option<RetryBudget>,
     failed: Option<Box<Failed>>,
@@ -45,7 +46,7 @@ where
     fn start(&self, course: &mut Course, request: &Req, now: &mut Now) -> Option<Req> {
         let rules = &*self.policy.rules;
         course.own_budget = self.account.budget(request, now);
-        course.started = begin(rules, course.own_budget.as_ref(), now);
+        course.started = begin(rules, course.own_budget.as_ref(), now).unwrap_or(Tick::NEVER);
         if rules.max_attempts > 1 { self.replay.copy(request) } else { None }
     }
 
@@ -80,10 +81,18 @@ where
     }
 }
 
+impl Default for Course {
+    #[inline]
+    fn default() -> Course {
+        Course { started: Tick::NEVER, own_budget: None, failed: None }
+    }
+}
+
 impl Course {
     #[cold]
     fn ended(&mut self, rules: &Rules, outcome: Outcome, copied: bool, now: &mut Now) -> Next {
-        let (started, own_budget) = (self.started, self.own_budget.take());
+        let started = Some(self.started).filter(|started| *started != Tick::NEVER);
+        let own_budget = self.own_budget.take();
         let begun = || Box::new(Failed { run: Run::since(started, own_budget), granted: None });
         let Failed { run, granted } = &mut **self.failed.get_or_insert_with(begun);
         if granted.take().is_some() {
