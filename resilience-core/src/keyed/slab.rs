@@ -18,6 +18,7 @@ const STEP: usize = 8;
 pub(super) const MAX_ROOM: usize = BLOCK * BLOCKS;
 
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Slab<S> {
     /// All that are before the last one in use are full.
     blocks: [Vec<S>; BLOCKS],

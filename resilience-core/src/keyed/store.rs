@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -20,6 +19,7 @@ use super::{Entry, Kept, Key, allocated};
 use crate::name::Name;
 use crate::observe::{Event, Listener};
 use crate::sync::{AtomicU64, Ordering};
+use crate::tick::Tick;
 
 /// Keys in a shard of a full store: so far below the most that one never is full before the store.
 const KEYS_A_SHARD: usize = 160;
@@ -102,9 +102,25 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     /// `look` runs under a lock of the store: it decides, and calls nobody, least of all the store.
     #[inline]
     pub fn with<R>(&self, key: &K, now: Instant, look: impl FnOnce(&T) -> R) -> R {
+        self.with_at(key, self.0.ticks.at(now), look)
+    }
+
+    /// As [`with`](Self::with), for who knows what `now` is on the line of [`Tick`]s.
+    #[inline]
+    pub(crate) fn with_known<R>(
+        &self,
+        key: &K,
+        now: Instant,
+        line: Tick,
+        look: impl FnOnce(&T) -> R,
+    ) -> R {
+        self.with_at(key, self.0.ticks.known(now, line), look)
+    }
+
+    #[inline]
+    fn with_at<R>(&self, key: &K, at: At, look: impl FnOnce(&T) -> R) -> R {
         let inner = &*self.0;
-        let at = inner.ticks.at(now);
-        let hash = inner.hasher.hash_one(key);
+        let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut place = inner.lanes.read(inner.group(hash));
         if let Some((shards, hits)) = place.parts()
             && let Some(value) = shards[shard(hash)].hit(hash, key, at)
@@ -126,7 +142,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     #[must_use]
     pub fn peek(&self, key: &K, now: Instant) -> Option<T> {
         let inner = &*self.0;
-        let hash = inner.hasher.hash_one(key);
+        let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut place = inner.lanes.read(inner.group(hash));
         let (shards, _) = place.parts()?;
         shards[shard(hash)].peek(hash, key, inner.ticks.at(now)).cloned()
@@ -135,7 +151,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     /// Lets go of this key, pinned or not. Its state, if it was there. Nobody is told.
     pub fn remove(&self, key: &K) -> Option<T> {
         let inner = &*self.0;
-        let hash = inner.hasher.hash_one(key);
+        let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut writer = inner.lanes.write(inner.group(hash));
         let removed = writer.get()?[shard(hash)].remove(hash, key, &inner.bounds);
         // Before what was removed: its drop may call anybody.

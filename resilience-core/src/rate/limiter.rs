@@ -116,6 +116,28 @@ impl RateLimiter {
         check_slowly(state, former, ns, cost)
     }
 
+    /// As [`check_at`](Self::check_at), of a key's limiter.
+    ///
+    /// # Errors
+    /// As `check`.
+    #[inline(never)]
+    pub(super) fn check_of(&self, now: Instant, cost: u32, key: Name) -> Result<(), Rejection> {
+        match self.pass(now, cost) {
+            Ok(_) => Ok(()),
+            Err(refused) => refused.told(Some(key)),
+        }
+    }
+
+    /// Takes so many tokens where nothing but tokens counts. If not, [`pass`](Self::pass) may, and knows
+    /// why not. Calls nobody, so that it can be asked under a lock.
+    #[inline]
+    pub(super) fn admits(&self, now: Tick, cost: u32) -> bool {
+        let now = line(now);
+        let mut state = self.0.state.lock();
+        let State { terms, meter } = &mut *state;
+        terms.are_current() && meter.admit(&terms.pace, now, cost)
+    }
+
     /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
     ///
     /// # Errors
