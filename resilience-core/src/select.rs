@@ -193,7 +193,8 @@ where
 
     #[inline]
     fn lend(&self, request: &Req, now: &mut Now) -> (T, K) {
-        self.select(request, now.get())
+        let key = (self.key)(request);
+        (self.store.with_known(&key, now, T::clone), key)
     }
 
     #[inline]

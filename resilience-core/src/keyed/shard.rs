@@ -26,7 +26,7 @@ const IN_ORDER: usize = 4;
 /// Each slot has a place.
 const _: () = assert!(MAX_SLOTS <= MAX_ROOM);
 
-/// A lookup goes by the index and the first words of the slab, which one cache line holds for up to 64 keys.
+/// All that a lookup goes by is in the first cache line.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Shard<Q, T> {

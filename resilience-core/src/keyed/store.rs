@@ -16,10 +16,10 @@ use super::shard::{Evicted, Newcomer, Offer, STEPS, Shard};
 use super::snapshot::KeyedSnapshot;
 use super::ticks::{At, Ticks};
 use super::{Entry, Kept, Key, allocated};
+use crate::clock::Now;
 use crate::name::Name;
 use crate::observe::{Event, Listener};
 use crate::sync::{AtomicU64, Ordering};
-use crate::tick::Tick;
 
 /// Keys in a shard of a full store: so far below the most that one never is full before the store.
 const KEYS_A_SHARD: usize = 160;
@@ -105,16 +105,11 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         self.with_at(key, self.0.ticks.at(now), look)
     }
 
-    /// As [`with`](Self::with), for who knows what `now` is on the line of [`Tick`]s.
+    /// As [`with`](Self::with), for a poll whose time others ask for as well.
     #[inline]
-    pub(crate) fn with_known<R>(
-        &self,
-        key: &K,
-        now: Instant,
-        line: Tick,
-        look: impl FnOnce(&T) -> R,
-    ) -> R {
-        self.with_at(key, self.0.ticks.known(now, line), look)
+    pub(crate) fn with_known<R>(&self, key: &K, now: &mut Now, look: impl FnOnce(&T) -> R) -> R {
+        let (instant, tick) = (now.get(), now.tick());
+        self.with_at(key, self.0.ticks.known(instant, tick), look)
     }
 
     #[inline]

@@ -42,7 +42,7 @@ impl Ticks {
         self.known(now, Tick::of(now))
     }
 
-    /// As [`at`](Ticks::at), for who knows what `now` is on the line of [`Tick`]s.
+    /// As [`at`](Ticks::at), for who knows what tick `now` is.
     #[inline]
     pub(super) fn known(&self, now: Instant, line: Tick) -> At {
         let tick = (line.since(self.origin) >> self.shift).min(MAX_TICK);

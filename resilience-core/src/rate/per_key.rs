@@ -27,14 +27,14 @@ impl<K: Key> Keyed<K, RateLimiter> {
     #[inline]
     pub fn check(&self, key: &K, cost: u32) -> Result<(), Rejection> {
         let mut now = Now::unread();
-        let (instant, tick) = (now.get(), now.tick());
+        let tick = now.tick();
         // Under the store's lock it is only looked at; what may call others is asked again outside.
-        let refusing = self.with_known(key, instant, tick, |limiter| {
+        let refusing = self.with_known(key, &mut now, |limiter| {
             if limiter.admits(tick, cost) { None } else { Some(limiter.clone()) }
         });
         match refusing {
             None => Ok(()),
-            Some(limiter) => limiter.check_of(instant, cost, key.name()),
+            Some(limiter) => limiter.check_of(now.get(), cost, key.name()),
         }
     }
 }
