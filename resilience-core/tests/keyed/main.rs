@@ -8,6 +8,7 @@
 
 mod behaviour;
 mod flood;
+mod memory;
 mod threads;
 
 use std::sync::Arc;
