@@ -134,7 +134,8 @@ where
     #[inline]
     fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now) {
         if selected.is_none() {
-            *selected = Some(self.get(request, now.get()));
+            let key = (self.key)(request);
+            *selected = Some((self.store.with_known(&key, now, T::clone), key));
         }
     }
 

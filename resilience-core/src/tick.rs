@@ -63,6 +63,7 @@ impl Tick {
     }
 
     /// Nanoseconds from `earlier` to this; none if it is not earlier.
+    #[inline]
     pub(crate) fn since(self, earlier: Tick) -> u64 {
         if self <= earlier { 0 } else { self.0.abs_diff(earlier.0) }
     }
@@ -73,6 +74,7 @@ impl Tick {
     }
 }
 
+#[inline]
 fn signed(nanos: u64) -> i64 {
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }

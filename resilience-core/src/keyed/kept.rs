@@ -1,5 +1,7 @@
 //! What a store keeps of a key.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+
 use super::{Key, allocated};
 use crate::name::Name;
 
@@ -8,6 +10,15 @@ use crate::name::Name;
 pub trait Kept<K>: Send + Sync + 'static {
     /// What is kept of this key.
     fn of(key: &K) -> Self;
+
+    /// What it is looked for by: the key's own hash, or another that is the same for keys that are equal.
+    #[inline]
+    fn hash_of(key: &K, hasher: &impl BuildHasher) -> u64
+    where
+        K: Hash,
+    {
+        hasher.hash_one(key)
+    }
 
     /// Whether it is of this key. Asked under a lock of the store: it compares, and calls nobody.
     fn is_of(&self, key: &K) -> bool;
@@ -76,6 +87,14 @@ impl Text {
 impl<K: Key<Kept = Text> + AsRef<str>> Kept<K> for Text {
     fn of(key: &K) -> Text {
         Text::new(key.as_ref())
+    }
+
+    /// Of the bytes only: nothing else is hashed, so no mark needs to say where they end.
+    #[inline]
+    fn hash_of(key: &K, hasher: &impl BuildHasher) -> u64 {
+        let mut hasher = hasher.build_hasher();
+        hasher.write(key.as_ref().as_bytes());
+        hasher.finish()
     }
 
     #[inline]

@@ -29,11 +29,12 @@ thread_local! {
 /// A few things, each with a lock in every lane.
 #[derive(Debug)]
 pub(super) struct Lanes<T> {
+    /// All lines of one lane, then all of the next.
+    lines: Box<[Line<T>]>,
     /// A power of two.
-    lanes: Box<[Lane<T>]>,
+    lanes: usize,
+    lines_a_lane: usize,
 }
-
-type Lane<T> = Box<[Line<T>]>;
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -71,23 +72,20 @@ impl<T> Lanes<T> {
 
     fn of(lanes: usize, things: impl Iterator<Item = T>) -> Lanes<T> {
         let things: Vec<Arc<T>> = things.map(Arc::new).collect();
-        let lane = || -> Lane<T> {
-            let line = |line: &[Arc<T>]| {
-                let place = |place| Place { shared: line.get(place).cloned(), count: 0 };
-                Line(std::array::from_fn(|at| Mutex::new(place(at))))
-            };
-            things.chunks(PLACES_A_LINE).map(line).collect()
+        let line = |line: &[Arc<T>]| {
+            let place = |place| Place { shared: line.get(place).cloned(), count: 0 };
+            Line(std::array::from_fn(|at| Mutex::new(place(at))))
         };
-        Lanes { lanes: (0..lanes).map(|_| lane()).collect() }
+        let lines = (0..lanes).flat_map(|_| things.chunks(PLACES_A_LINE).map(line)).collect();
+        Lanes { lines, lanes, lines_a_lane: things.len().div_ceil(PLACES_A_LINE) }
     }
 
     /// The bytes that it takes for so many things: theirs, and its own.
     pub(super) fn heap_bytes(&self, things: usize) -> usize {
-        let aligned = align_of::<Line<T>>() + size_of::<usize>();
-        let lines = things.div_ceil(PLACES_A_LINE) * size_of::<Line<T>>();
-        let lane = size_of::<Lane<T>>() + allocated(lines + aligned);
-        let thing = allocated(size_of::<T>() + 2 * size_of::<usize>());
-        allocated(self.lanes.len() * lane) + things * thing
+        let aligned = |bytes: usize, to: usize| allocated(bytes + to + size_of::<usize>());
+        let counts = align_of::<T>().max(2 * size_of::<usize>());
+        let thing = aligned(counts + size_of::<T>(), align_of::<T>());
+        aligned(size_of_val(&*self.lines), align_of::<Line<T>>()) + things * thing
     }
 
     /// Locks one thing for reading.
@@ -98,20 +96,20 @@ impl<T> Lanes<T> {
 
     #[inline]
     fn read_in(&self, lane: usize, thing: usize) -> Option<MutexGuard<'_, Place<T>>> {
-        self.place(lane & (self.lanes.len() - 1), thing).try_lock()
+        self.place(lane & (self.lanes - 1), thing).try_lock()
     }
 
     #[cold]
     fn change_lanes(&self, thing: usize) -> MutexGuard<'_, Place<T>> {
         let lane = LANE.get().wrapping_add(1);
         LANE.set(lane);
-        self.place(lane & (self.lanes.len() - 1), thing).lock()
+        self.place(lane & (self.lanes - 1), thing).lock()
     }
 
     /// Locks one thing for changing.
     pub(super) fn write(&self, thing: usize) -> Writer<'_, T> {
         let mut places = [const { None }; MOST];
-        for (lane, place) in places.iter_mut().enumerate().take(self.lanes.len()) {
+        for (lane, place) in places.iter_mut().enumerate().take(self.lanes) {
             // All writers in the same order, and no reader waits for a second one.
             let mut locked = self.place(lane, thing).lock();
             if lane > 0 {
@@ -124,13 +122,13 @@ impl<T> Lanes<T> {
 
     /// What all lanes have counted.
     pub(super) fn count(&self) -> u64 {
-        let lines = self.lanes.iter().flatten();
-        lines.flat_map(|line| &line.0).map(|place| place.lock().count).sum()
+        self.lines.iter().flat_map(|line| &line.0).map(|place| place.lock().count).sum()
     }
 
     #[inline]
     fn place(&self, lane: usize, thing: usize) -> &Mutex<Place<T>> {
-        &self.lanes[lane][thing / PLACES_A_LINE].0[thing % PLACES_A_LINE]
+        let line = lane * self.lines_a_lane + thing / PLACES_A_LINE;
+        &self.lines[line].0[thing % PLACES_A_LINE]
     }
 }
 

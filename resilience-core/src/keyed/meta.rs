@@ -60,8 +60,13 @@ impl Meta {
         self.0 >> USED_AT
     }
 
-    /// Asked for again. Time does not run backwards, though callers come in any order.
+    /// Whether it is as if it had just been asked for again: there is nothing to write.
     #[inline]
+    fn is_hot(self, tick: u64) -> bool {
+        self.frequency() == MAX_FREQUENCY && self.used() >= tick
+    }
+
+    /// Asked for again. Time does not run backwards, though callers come in any order.
     fn touched(self, tick: u64) -> Meta {
         let frequency = if self.frequency() < MAX_FREQUENCY { ONE_MORE } else { 0 };
         let used = self.used().max(tick) << USED_AT;
@@ -92,11 +97,10 @@ impl Marks {
         Meta(self.0.load(Ordering::Relaxed))
     }
 
-    /// Asked for again.
+    /// Asked for again, when it was `seen` so.
     #[inline]
-    pub(super) fn touch(&self, tick: u64) {
-        let seen = self.get();
-        if seen.touched(tick) != seen {
+    pub(super) fn touch(&self, seen: Meta, tick: u64) {
+        if !seen.is_hot(tick) {
             self.update(|meta| meta.touched(tick));
         }
     }
@@ -106,6 +110,7 @@ impl Marks {
         self.update(Meta::cooled);
     }
 
+    #[inline(never)]
     fn update(&self, change: impl Fn(Meta) -> Meta) {
         let change = |word| Some(change(Meta(word)).0);
         // It never refuses.
@@ -151,9 +156,10 @@ mod tests {
     fn fields_do_not_touch_each_other() {
         let marks = Marks::new(Meta::new(u64::MAX, SizeClass::of(80), 5));
         for _ in 0..20 {
-            marks.touch(MAX_TICK);
+            marks.touch(marks.get(), MAX_TICK);
         }
-        marks.touch(3);
+        assert!(marks.get().is_hot(MAX_TICK));
+        marks.touch(marks.get(), 3);
         let meta = marks.get();
         assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, 7, MAX_TICK));
         assert_eq!(meta.size().bytes(), 80);
@@ -161,6 +167,7 @@ mod tests {
             marks.cool();
             let meta = marks.get();
             assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, left, MAX_TICK));
+            assert!(!meta.is_hot(0));
         }
         assert_eq!(Meta::new(0, SizeClass::of(usize::MAX), 0).size(), SizeClass(u8::MAX));
     }
@@ -192,8 +199,8 @@ mod loom_tests {
             let marks = Marks::new(Meta::new(7, SizeClass::of(80), 1));
             let marks = loom::sync::Arc::new(marks);
             let other = marks.clone();
-            let thread = loom::thread::spawn(move || other.touch(9));
-            marks.touch(5);
+            let thread = loom::thread::spawn(move || other.touch(other.get(), 9));
+            marks.touch(marks.get(), 5);
             thread.join().unwrap();
             let meta = marks.get();
             assert_eq!((meta.used(), meta.frequency()), (9, 2));

@@ -26,7 +26,9 @@ const IN_ORDER: usize = 4;
 /// Each slot has a place.
 const _: () = assert!(MAX_SLOTS <= MAX_ROOM);
 
+/// All that a lookup goes by is in the first cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Shard<Q, T> {
     index: Index,
     slots: Slab<Slot<Q, T>>,
@@ -38,6 +40,13 @@ struct Slot<Q, T> {
     marks: Marks,
     key: Q,
     value: T,
+}
+
+impl<Q, T: Entry> Slot<Q, T> {
+    #[inline]
+    fn is_idle(&self, meta: Meta, at: At) -> bool {
+        meta.used() < at.idle_before && !self.value.is_pinned(at.now)
+    }
 }
 
 /// What was let go of, and why.
@@ -80,12 +89,12 @@ impl<Q, T: Entry> Shard<Q, T> {
     where
         Q: Kept<K>,
     {
-        let found = self.find(hash, key)?;
-        if self.is_idle(found, at) {
+        let (_, slot) = self.find(hash, key)?;
+        let meta = slot.marks.get();
+        if slot.is_idle(meta, at) {
             return None;
         }
-        let slot = &self.slots[found];
-        slot.marks.touch(at.tick);
+        slot.marks.touch(meta, at.tick);
         Some(&slot.value)
     }
 
@@ -94,8 +103,8 @@ impl<Q, T: Entry> Shard<Q, T> {
     where
         Q: Kept<K>,
     {
-        let found = self.find(hash, key)?;
-        (!self.is_idle(found, at)).then(|| &self.slots[found].value)
+        let (_, slot) = self.find(hash, key)?;
+        (!slot.is_idle(slot.marks.get(), at)).then_some(&slot.value)
     }
 
     pub(super) fn value(&self, slot: usize) -> &T {
@@ -114,11 +123,12 @@ impl<Q, T: Entry> Shard<Q, T> {
     where
         Q: Kept<K>,
     {
-        if let Some(found) = self.find(newcomer.hash, key) {
-            if self.is_idle(found, at) {
+        if let Some((found, slot)) = self.find(newcomer.hash, key) {
+            let meta = slot.marks.get();
+            if slot.is_idle(meta, at) {
                 return self.succeed(found, EvictionReason::Idle, newcomer, at, bounds);
             }
-            self.slots[found].marks.touch(at.tick);
+            slot.marks.touch(meta, at.tick);
             return Offer::Kept { slot: found, spare: Some(newcomer), evicted: None };
         }
         if self.make_slot(newcomer.size, bounds) {
@@ -149,7 +159,10 @@ impl<Q, T: Entry> Shard<Q, T> {
     pub(super) fn idle(&self, turn: usize, at: At) -> Option<usize> {
         let len = self.slots.len();
         let first = turn * STEPS % len.max(1);
-        (first..len.min(first + STEPS)).find(|slot| self.is_idle(*slot, at))
+        (first..len.min(first + STEPS)).find(|slot| {
+            let slot = &self.slots[*slot];
+            slot.is_idle(slot.marks.get(), at)
+        })
     }
 
     /// Lets go of that one.
@@ -163,25 +176,20 @@ impl<Q, T: Entry> Shard<Q, T> {
     where
         Q: Kept<K>,
     {
-        let found = self.find(hash, key)?;
+        let (found, _) = self.find(hash, key)?;
         self.take(found, bounds)
     }
 
     #[inline]
-    fn find<K>(&self, hash: u64, key: &K) -> Option<usize>
+    fn find<K>(&self, hash: u64, key: &K) -> Option<(usize, &Slot<Q, T>)>
     where
         Q: Kept<K>,
     {
-        self.index.find(Meta::part_of(hash), |slot| {
-            let slot = &self.slots[slot];
-            slot.marks.get().hash() == Meta::part_of(hash) && slot.key.is_of(key)
+        let part = Meta::part_of(hash);
+        self.index.find(part, |place| {
+            let slot = &self.slots[place];
+            (slot.marks.get().hash() == part && slot.key.is_of(key)).then_some((place, slot))
         })
-    }
-
-    #[inline]
-    fn is_idle(&self, slot: usize, at: At) -> bool {
-        let Slot { marks, value, .. } = &self.slots[slot];
-        marks.get().used() < at.idle_before && !value.is_pinned(at.now)
     }
 
     /// Whom to let go of: see the module.

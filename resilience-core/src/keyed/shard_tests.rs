@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::Key;
+use super::super::slab::BLOCKS;
 use super::super::ticks::Ticks;
 use super::*;
 use crate::name::Name;
@@ -52,6 +53,14 @@ fn hash(key: u64) -> u64 {
 fn newcomer(key: u64, asked: &Arc<AtomicU64>, pinned: bool) -> Newcomer<Counted, Pin> {
     let value = Pin(asked.clone(), pinned);
     Newcomer { hash: hash(key), key: Counted(key), value, size: SizeClass::of(32) }
+}
+
+/// The index, and the blocks of the slab.
+#[test]
+fn a_lookup_goes_by_one_line() {
+    assert_eq!((align_of::<Shard<u64, Pin>>(), size_of::<Shard<u64, Pin>>()), (64, 128));
+    let blocks = std::mem::offset_of!(Shard<u64, Pin>, slots);
+    assert_eq!((blocks, blocks + BLOCKS * size_of::<Vec<u64>>()), (size_of::<Index>(), 64));
 }
 
 /// A flood with pins, hits, idleness and removals: one call looks at [`STEPS`] keys at most.

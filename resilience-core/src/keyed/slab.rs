@@ -9,15 +9,16 @@ use std::ops::{Index, IndexMut};
 use super::allocated;
 
 /// Places in a block.
-const BLOCK: usize = 32;
-const BLOCKS: usize = 8;
-/// The last block grows and shrinks by so many places; the first begins with half of it.
+const BLOCK: usize = 128;
+pub(super) const BLOCKS: usize = 2;
+/// The last block grows and shrinks by so many places; the first begins with a quarter of it, and doubles.
 const STEP: usize = 8;
 
 /// The most places.
 pub(super) const MAX_ROOM: usize = BLOCK * BLOCKS;
 
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Slab<S> {
     /// All that are before the last one in use are full.
     blocks: [Vec<S>; BLOCKS],
@@ -68,7 +69,11 @@ impl<S> Slab<S> {
 
     /// The room after this one.
     pub(super) const fn more(room: usize) -> usize {
-        if room < STEP { room + STEP / 2 } else { room + STEP }
+        match room {
+            0 => STEP / 4,
+            _ if room < STEP => 2 * room,
+            _ => room + STEP,
+        }
     }
 
     /// The room that is enough for so many, and for so many more that the next one makes it grow again

@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use super::shard::{Evicted, Newcomer, Offer, STEPS, Shard};
 use super::snapshot::KeyedSnapshot;
 use super::ticks::{At, Ticks};
 use super::{Entry, Kept, Key, allocated};
+use crate::clock::Now;
 use crate::name::Name;
 use crate::observe::{Event, Listener};
 use crate::sync::{AtomicU64, Ordering};
@@ -29,8 +29,9 @@ const SHARDS: usize = 4;
 
 /// One miss in so many does a chore.
 const MISSES_A_CHORE: u64 = 4;
-/// One hit in so many that a lane counts.
-const HITS_A_CHORE: u64 = 64;
+/// One hit in so many that a lane counts, after a chore that found a key idle, and after one that did not:
+/// a chore costs several lookups, and nearly always there is nothing to do.
+const HITS_A_CHORE: [u64; 2] = [32, 256];
 
 type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 
@@ -51,6 +52,8 @@ struct Inner<K: Key, T> {
     overflow: OnceLock<T>,
     /// Chores that were done: says which keys' turn it is.
     chores: AtomicU64,
+    /// The hits until the next one. Hardly ever written: it is read by all.
+    hits_a_chore: AtomicU64,
     name: Name,
     listener: Listener,
 }
@@ -86,6 +89,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
             make,
             overflow: OnceLock::new(),
             chores: AtomicU64::new(0),
+            hits_a_chore: AtomicU64::new(HITS_A_CHORE[1]),
             name,
             listener,
         }))
@@ -102,15 +106,27 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     /// `look` runs under a lock of the store: it decides, and calls nobody, least of all the store.
     #[inline]
     pub fn with<R>(&self, key: &K, now: Instant, look: impl FnOnce(&T) -> R) -> R {
+        self.with_at(key, self.0.ticks.at(now), look)
+    }
+
+    /// As [`with`](Self::with), for a poll whose time others ask for as well.
+    #[inline]
+    pub(crate) fn with_known<R>(&self, key: &K, now: &mut Now, look: impl FnOnce(&T) -> R) -> R {
+        let (instant, tick) = (now.get(), now.tick());
+        self.with_at(key, self.0.ticks.known(instant, tick), look)
+    }
+
+    #[inline]
+    fn with_at<R>(&self, key: &K, at: At, look: impl FnOnce(&T) -> R) -> R {
         let inner = &*self.0;
-        let at = inner.ticks.at(now);
-        let hash = inner.hasher.hash_one(key);
+        let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut place = inner.lanes.read(inner.group(hash));
         if let Some((shards, hits)) = place.parts()
             && let Some(value) = shards[shard(hash)].hit(hash, key, at)
         {
             *hits += 1;
-            let chore = hits.is_multiple_of(HITS_A_CHORE);
+            // A power of two: this is no division.
+            let chore = *hits & (inner.hits_a_chore.load(Ordering::Relaxed) - 1) == 0;
             let answer = look(value);
             drop(place);
             if chore {
@@ -126,7 +142,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     #[must_use]
     pub fn peek(&self, key: &K, now: Instant) -> Option<T> {
         let inner = &*self.0;
-        let hash = inner.hasher.hash_one(key);
+        let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut place = inner.lanes.read(inner.group(hash));
         let (shards, _) = place.parts()?;
         shards[shard(hash)].peek(hash, key, inner.ticks.at(now)).cloned()
@@ -135,7 +151,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
     /// Lets go of this key, pinned or not. Its state, if it was there. Nobody is told.
     pub fn remove(&self, key: &K) -> Option<T> {
         let inner = &*self.0;
-        let hash = inner.hasher.hash_one(key);
+        let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut writer = inner.lanes.write(inner.group(hash));
         let removed = writer.get()?[shard(hash)].remove(hash, key, &inner.bounds);
         // Before what was removed: its drop may call anybody.
@@ -240,25 +256,34 @@ impl<K: Key, T: Entry> Inner<K, T> {
         Newcomer { hash, key, value, size }
     }
 
-    /// Lets go of a few idle keys of the shard whose turn it is.
+    /// Does a chore, and finds out when the next one is worth it.
     #[cold]
     fn tidy(&self, at: At) {
+        let hits = HITS_A_CHORE[usize::from(!self.sweep(at))];
+        if hits != self.hits_a_chore.load(Ordering::Relaxed) {
+            self.hits_a_chore.store(hits, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets go of a few idle keys of the shard whose turn it is. Whether there was one.
+    fn sweep(&self, at: At) -> bool {
         let chore = self.chores.fetch_add(1, Ordering::Relaxed) as usize;
         let (group, round) = (chore % self.groups, chore / self.groups);
         let (shard, turn) = (round % SHARDS, round / SHARDS);
-        for _ in 0..STEPS {
+        for found in 0..STEPS {
             // Hardly ever is there one, and others may read while it is looked for.
             let idle =
                 self.lanes.read(group).parts().and_then(|(shards, _)| shards[shard].idle(turn, at));
             if idle.is_none() {
-                return;
+                return found > 0;
             }
             let mut writer = self.lanes.write(group);
-            let Some(shards) = writer.get() else { return };
+            let Some(shards) = writer.get() else { return found > 0 };
             let evicted = shards[shard].sweep(turn, at, &self.bounds);
             drop(writer);
             self.tell(evicted);
         }
+        true
     }
 
     /// Says so, and drops it; both may call whoever they like.

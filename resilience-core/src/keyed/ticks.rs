@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::meta::MAX_TICK;
 use crate::clock::nanos;
+use crate::tick::Tick;
 
 /// About a millisecond.
 const FINEST: u32 = 20;
@@ -15,7 +16,7 @@ const FINEST: u32 = 20;
 /// A clock that counts ticks from an origin.
 #[derive(Debug)]
 pub(super) struct Ticks {
-    origin: Instant,
+    origin: Tick,
     shift: u32,
     idle: u64,
 }
@@ -33,13 +34,18 @@ impl Ticks {
     pub(super) fn new(origin: Instant, idle: Duration) -> Ticks {
         let idle = nanos(idle).max(1);
         let shift = idle.ilog2().saturating_sub(8).max(FINEST);
-        Ticks { origin, shift, idle: idle.div_ceil(1 << shift) }
+        Ticks { origin: Tick::of(origin), shift, idle: idle.div_ceil(1 << shift) }
     }
 
     #[inline]
     pub(super) fn at(&self, now: Instant) -> At {
-        let tick = nanos(now.saturating_duration_since(self.origin)) >> self.shift;
-        let tick = tick.min(MAX_TICK);
+        self.known(now, Tick::of(now))
+    }
+
+    /// As [`at`](Ticks::at), for who knows what tick `now` is.
+    #[inline]
+    pub(super) fn known(&self, now: Instant, line: Tick) -> At {
+        let tick = (line.since(self.origin) >> self.shift).min(MAX_TICK);
         // Both ends are rounded down: `idle` whole ticks between them are not yet the idle time.
         At { now, tick, idle_before: tick.saturating_sub(self.idle) }
     }

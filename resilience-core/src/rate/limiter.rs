@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::{available, line_of};
+use super::bucket::{available, line, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::meter::{Grant, Meter};
@@ -20,6 +20,7 @@ use crate::keyed::{Entry, allocated};
 use crate::name::Name;
 use crate::observe::Event;
 use crate::rejection::Rejection;
+use crate::tick::Tick;
 
 /// So many in any time, and no more. See the [module](super).
 ///
@@ -113,6 +114,28 @@ impl RateLimiter {
             return Ok(());
         }
         check_slowly(state, former, ns, cost)
+    }
+
+    /// As [`check_at`](Self::check_at), of a key's limiter.
+    ///
+    /// # Errors
+    /// As `check`.
+    #[inline(never)]
+    pub(super) fn check_of(&self, now: Instant, cost: u32, key: Name) -> Result<(), Rejection> {
+        match self.pass(now, cost) {
+            Ok(_) => Ok(()),
+            Err(refused) => refused.told(Some(key)),
+        }
+    }
+
+    /// Takes so many tokens where nothing but tokens counts. If not, [`pass`](Self::pass) may, and knows
+    /// why not. Calls nobody, so that it can be asked under a lock.
+    #[inline]
+    pub(super) fn admits(&self, now: Tick, cost: u32) -> bool {
+        let now = line(now);
+        let mut state = self.0.state.lock();
+        let State { terms, meter } = &mut *state;
+        terms.are_current() && meter.admit(&terms.pace, now, cost)
     }
 
     /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
@@ -213,7 +236,8 @@ impl RateLimiter {
     /// not: its answer is large, and this one's is in a register or two.
     #[cfg(feature = "tower")]
     #[inline(always)]
-    pub(super) fn glance(&self, now: u64, cost: u32) -> Option<Grant> {
+    pub(super) fn glance(&self, now: Tick, cost: u32) -> Option<Grant> {
+        let now = line(now);
         let mut state = self.0.state.lock();
         let State { terms, meter } = &mut *state;
         if terms.are_current() { meter.admit_granted(&terms.pace, now, cost) } else { None }

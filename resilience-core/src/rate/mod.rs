@@ -55,6 +55,8 @@ mod layer;
 #[cfg(feature = "tokio")]
 mod limiter;
 #[cfg(feature = "tokio")]
+mod per_key;
+#[cfg(feature = "tokio")]
 mod permit;
 #[cfg(feature = "tower")]
 mod planned;

@@ -3,7 +3,6 @@
 use std::task::{Context, Poll, ready};
 
 use super::acquire::Wait;
-use super::bucket::line;
 use super::layer::{Lesson, RateLimitLayer, Weigh, lesson};
 use super::limiter::RateLimiter;
 use super::meter::Grant;
@@ -48,7 +47,7 @@ where
             Some(wait) => wait,
             none => {
                 let cost = self.weigh.weigh(request);
-                seat.grant = limiter.glance(line(now.tick()), cost);
+                seat.grant = limiter.glance(now.tick(), cost);
                 if seat.grant.is_some() {
                     return Poll::Ready(Ok(()));
                 }

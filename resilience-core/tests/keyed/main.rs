@@ -6,8 +6,11 @@
 //! RESILIENCE_KEYED_FULL=1 cargo test --release -p resilience-core --test keyed
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod behaviour;
 mod flood;
+mod memory;
 mod threads;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 
 mod layer;
 mod limit;
+mod per_key;
 mod queue;
 mod windows;
 

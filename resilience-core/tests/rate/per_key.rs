@@ -1,0 +1,81 @@
+//! What the limiters of a store say when they are asked by their keys.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use resilience_core::clock;
+use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::observe::Event;
+use resilience_core::rate::{Quota, RateLimiter};
+
+use crate::{limiter, ms};
+
+fn store(each: RateLimiter) -> Keyed<u32, RateLimiter> {
+    Keyed::new(KeyedLimits::default(), move |_| each.fresh())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_its_tokens_and_its_name() {
+    let limits = store(limiter(10, 2).name("odds").build().unwrap());
+    limits.check(&7, 2).unwrap();
+    let refused = limits.check(&7, 1).unwrap_err();
+    assert_eq!((refused.key(), refused.retry_after()), (Some("7"), Some(ms(100))));
+    limits.check(&8, 2).unwrap();
+    tokio::time::advance(ms(100)).await;
+    limits.check(&7, 1).unwrap();
+    let seen = limits.with(&7, clock::now(), RateLimiter::snapshot);
+    assert_eq!((seen.admitted, seen.rejected), (2, 1));
+}
+
+#[test]
+fn a_change_is_for_all_keys() {
+    let each = limiter(1, 1).build().unwrap();
+    let limits = store(each.clone());
+    limits.check(&7, 1).unwrap();
+    limits.check(&7, 1).unwrap_err();
+    each.set_quota(Quota::per_second(9)).unwrap();
+    // Used by then: one, and it is not forgiven.
+    assert_eq!((0..9).filter(|_| limits.check(&7, 1).is_ok()).count(), 8);
+}
+
+/// The listener asks the store: a deadlock, if it were told under a lock of it.
+#[test]
+fn refusals_are_told_outside_of_locks() {
+    let asked: Arc<Mutex<Option<Keyed<u32, RateLimiter>>>> = Arc::default();
+    let (told, asking) = (Arc::new(AtomicUsize::new(0)), asked.clone());
+    let telling = told.clone();
+    let each = limiter(1, 1).listen(move |event: &Event<'_>| {
+        assert_eq!(event.key(), Some("7"));
+        let store = asking.lock().clone();
+        assert!(
+            store.is_some_and(|store| store.remove(&7).is_some() && store.snapshot().keys == 0)
+        );
+        telling.fetch_add(1, Ordering::Relaxed);
+    });
+    let limits = store(each.build().unwrap());
+    *asked.lock() = Some(limits.clone());
+    limits.check(&7, 1).unwrap();
+    assert!(limits.check(&7, 1).is_err());
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+    *asked.lock() = None;
+}
+
+/// However many ask, at whatever time they think that it is: the tokens there are, and no more.
+#[test]
+fn threads_get_what_there_is() {
+    let limits =
+        store(RateLimiter::builder().quota(Quota::per(1_000, ms(86_400_000))).build().unwrap());
+    let admitted = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for call in 0..4_000 {
+                    admitted
+                        .fetch_add(limits.check(&(call % 4), 1).is_ok().into(), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!((admitted.into_inner(), limits.len()), (4_000, 4));
+}
