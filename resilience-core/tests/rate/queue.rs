@@ -200,6 +200,19 @@ async fn reservations_keep_their_place() {
     forgotten.try_take().unwrap().refund();
 }
 
+/// Somebody else called, so the place was served for its owner, who gives it up: nothing is spent.
+#[tokio::test(start_paused = true)]
+async fn what_was_served_for_one_who_gives_up_is_given_back() {
+    let limiter = limiter(10, 1).wait().build().unwrap();
+    limiter.check(1).unwrap();
+    let reserved = limiter.reserve(1).unwrap();
+    tokio::time::advance(ms(100)).await;
+    let refused = limiter.check(1).unwrap_err();
+    assert_eq!((refused.retry_after(), limiter.snapshot().queued), (Some(ms(100)), 0));
+    drop(reserved);
+    limiter.check(1).unwrap();
+}
+
 /// A reservation that costs more than there now ever is holds up nobody: not even by what it would take.
 #[tokio::test(start_paused = true)]
 async fn a_reservation_that_costs_too_much_is_in_nobodys_way() {
