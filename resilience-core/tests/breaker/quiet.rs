@@ -9,8 +9,11 @@ use crate::SECOND;
 /// A call at the very instant when a bucket is over is in the next one.
 #[tokio::test(start_paused = true)]
 async fn a_bucket_ends_for_them_when_it_ends() {
-    let window = SlidingWindow::time_in(SECOND * 5, 5);
-    let breaker = CircuitBreaker::builder().failure_rate(1.0, window).build().unwrap();
+    let rules = |window| CircuitBreaker::builder().failure_rate(1.0, window);
+    let breaker = rules(SlidingWindow::count(100)).build().unwrap();
+    // There is room without an end, and then there is none.
+    breaker.try_admit().unwrap().success();
+    breaker.set_config(rules(SlidingWindow::time_in(SECOND * 5, 5)).config().unwrap());
     let succeed = || breaker.try_admit().unwrap().success();
     let calls = || breaker.snapshot().calls;
     (0..3).for_each(|_| succeed());
