@@ -55,6 +55,10 @@ pub enum Event<'a> {
         layer: &'a str,
         /// Whose circuit, where there is one for each key.
         key: Option<&'a str>,
+        /// Greater for the later of two changes. They are told outside of the lock, so two of one
+        /// circuit at almost the same time may be told in either order: whoever shows its state goes by
+        /// the greatest. Unique in the process.
+        sequence: u64,
         /// What it was.
         from: CircuitState,
         /// What it is.

@@ -88,12 +88,13 @@ impl Listen for Tracing {
             }
             Event::Rejected(rejection) => rejected(rejection),
             Event::WouldReject(rejection) => would_reject(rejection),
-            Event::CircuitChanged { layer, key, from, to, reason, retry_after } => {
+            Event::CircuitChanged { layer, key, sequence, from, to, reason, retry_after } => {
                 macro_rules! changed {
                     ($level:ident) => {
                         emit!($level, "breaker", "circuit_changed", "a circuit changed its state", {
                             resilience.layer.name = layer,
                             resilience.key = key,
+                            resilience.circuit.sequence = sequence,
                             resilience.circuit.state = to.as_str(),
                             resilience.circuit.previous_state = from.as_str(),
                             resilience.circuit.reason = reason.as_str(),

@@ -366,6 +366,18 @@ mod tests {
         assert!(granted(&mut meter, &pace, 6 * S).is_some());
     }
 
+    /// Stamps come out of order: what was given out at 5 s keeps a bucket from being filled from before.
+    #[test]
+    fn a_late_stamp_does_not_make_an_old_call_worth_more() {
+        let pace = Pace::new(Quota::per_second(1).unwrap().with_burst(10).unwrap());
+        let mut meter = Meter::default();
+        let old = granted(&mut meter, &pace, 0).unwrap();
+        granted(&mut meter, &pace, 5 * S).unwrap();
+        granted(&mut meter, &pace, 0).unwrap();
+        meter.give_back(&pace, old);
+        assert_eq!(meter.used(&pace, START + 5 * S), 2);
+    }
+
     #[test]
     fn the_newest_first_all_are_given_back_whole() {
         let pace = Pace::new(Quota::per_second(3).unwrap());

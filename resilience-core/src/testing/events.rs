@@ -27,9 +27,10 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         .with_limit(30)
         .with_observed(31)
         .with_retry_after(SAMPLE_DURATION);
-    let changed = |key, from, to, reason, retry_after| Event::CircuitChanged {
+    let changed = |sequence, key, from, to, reason, retry_after| Event::CircuitChanged {
         layer,
         key,
+        sequence,
         from,
         to,
         reason,
@@ -53,9 +54,9 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         Event::RetrySucceeded { layer, attempts: 2 },
         Event::Rejected(&rejection),
         Event::WouldReject(&rejection),
-        changed(None, closed, open, failures, Some(SAMPLE_DURATION)),
-        changed(None, open, CircuitState::HalfOpen, over, None),
-        changed(Some(key), closed, open, TransitionReason::Hint, Some(SAMPLE_DURATION)),
+        changed(1, None, closed, open, failures, Some(SAMPLE_DURATION)),
+        changed(2, None, open, CircuitState::HalfOpen, over, None),
+        changed(3, Some(key), closed, open, TransitionReason::Hint, Some(SAMPLE_DURATION)),
         Event::RatePaused { layer, key: Some(key), pause: SAMPLE_DURATION },
         Event::KeyEvicted { store: layer, key, reason: EvictionReason::Capacity },
         Event::ProfilesReloaded { error: None },

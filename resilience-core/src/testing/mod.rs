@@ -3,6 +3,7 @@
 //! - [`ServiceProbe`] stands below a layer and watches what the layer does to it: calls on handles
 //!   that were not ready, handles that are kept readied, calls that were dropped.
 //! - [`Script`] is a service that answers as it is told, after a delay, with a failure, or never.
+//! - [`Ready`] answers at once, and is nothing: what is left is the layer's own size and cost.
 //! - [`model`] drives each engine beside a naive reference from a string of bytes, so that a property
 //!   test, a fuzzer and a corpus replay are the same few lines.
 //! - [`each_event`] tells a listener one of each kind.
@@ -31,8 +32,10 @@
 mod events;
 pub mod model;
 mod probe;
+mod ready;
 mod script;
 
 pub use events::{SAMPLE_DURATION, each_event};
 pub use probe::{ProbeFuture, ProbeLog, ServiceProbe};
+pub use ready::Ready;
 pub use script::{Reply, Script, ScriptFuture};

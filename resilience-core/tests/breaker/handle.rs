@@ -153,6 +153,20 @@ async fn rules_change_and_the_state_stays() {
     assert_eq!(one.state(), CircuitState::Closed);
 }
 
+/// A quiet call takes its place in a word, and not by rules that are no longer in force.
+#[test]
+fn what_ends_after_a_change_is_counted_by_the_new_rules() {
+    let rules = |calls| builder().failure_rate(0.5, SlidingWindow::count(calls)).minimum_calls(2);
+    let breaker = rules(100).build().unwrap();
+    for _ in 0..3 {
+        breaker.try_admit().unwrap().success();
+    }
+    let late = breaker.try_admit().unwrap();
+    breaker.set_config(rules(10).config().unwrap());
+    late.success();
+    assert_eq!(breaker.snapshot().calls, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_where_it_was() {
     let make = || {

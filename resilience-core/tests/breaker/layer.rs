@@ -12,7 +12,7 @@ use resilience_core::breaker::{CircuitBreakerLayer, CircuitState};
 use resilience_core::keyed::KeyedLimits;
 use resilience_core::observe::Event;
 use resilience_core::outcome::AnyError;
-use resilience_core::testing::{Reply, Script, ServiceProbe};
+use resilience_core::testing::{Ready, Reply, Script, ServiceProbe};
 use resilience_core::{CarriesRejection, Outcome};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
@@ -148,7 +148,7 @@ async fn the_classifier_reads_responses_too() {
                 _ => Outcome::Success,
             }
         });
-    let service = layer.layer(service_fn(async |status: u64| Ok::<_, BoxError>(status)));
+    let service = layer.layer(Ready::<BoxError>::new());
     for _ in 0..2 {
         service.clone().oneshot(503).await.unwrap();
     }

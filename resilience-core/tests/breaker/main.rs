@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod detectors;
 mod half_open;
 mod handle;
+mod keyed;
 mod layer;
 mod peers;
+mod quiet;
 mod shards;
 
 use std::io;

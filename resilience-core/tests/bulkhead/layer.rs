@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use resilience_core::bulkhead::BulkheadLayer;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy};
-use resilience_core::testing::{ProbeLog, Reply, Script, ServiceProbe};
+use resilience_core::testing::{ProbeLog, Ready, Reply, Script, ServiceProbe};
 use resilience_core::{CarriesRejection, Outcome, clock};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
@@ -97,7 +97,7 @@ async fn a_retry_in_its_backoff_holds_nothing() {
 async fn a_thousand_calls_in_one_poll_are_all_admitted() {
     for bulkhead in [rejecting(1), waiting(1)] {
         let layer = BulkheadLayer::new(bulkhead.clone());
-        let service = layer.layer(service_fn(async |n: u64| Ok::<_, BoxError>(n)));
+        let service = layer.layer(Ready::<BoxError>::new());
         for n in 0..1_000 {
             let mut call = std::pin::pin!(service.clone().oneshot(n));
             let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -3,6 +3,7 @@
 use std::io;
 
 use resilience_core::retry::{Retry, RetryBudget, RetryLayer, RetryPolicy, retry};
+use resilience_core::testing::Ready;
 use resilience_core::timeout::{DeadlineLayer, DeadlineService, Timeout, TimeoutLayer, within};
 use resilience_core::{Deadline, Error, InvalidConfig, Outcome, Rejection};
 use tower::{BoxError, Layer, Service};
@@ -15,26 +16,7 @@ use resilience_core::keyed::Keyed;
 use resilience_core::profiles::Profiles;
 use resilience_core::rate::{self, RateLimitLayer, RateLimiter};
 
-type Inner = Ready;
-
-/// A service of no size whose future is as small as a useful one can be.
-#[derive(Clone)]
-struct Ready;
-
-impl Service<u64> for Ready {
-    type Response = u64;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<u64, BoxError>>;
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), BoxError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-    fn call(&mut self, request: u64) -> Self::Future {
-        std::future::ready(Ok(request))
-    }
-}
+type Inner = Ready<BoxError>;
 
 fn shared<T: Send + Sync + Unpin + 'static>() {}
 fn movable<T: Send + 'static>() {}

@@ -1,5 +1,6 @@
 //! What listeners are told, and what becomes of it in `tracing` and in `metrics`.
 
+mod circuits;
 mod default;
 mod end_to_end;
 mod labels;

@@ -32,13 +32,14 @@ const EVERY_LINE: &[&str] = &[
      resilience.rejection.limit=30.0 resilience.rejection.observed=31.0 \
      resilience.rejection.retry_after=1.5",
     "WARN resilience::breaker resilience.circuit_changed: resilience.layer.name=\"layer\" \
-     resilience.circuit.state=\"open\" resilience.circuit.previous_state=\"closed\" \
+     resilience.circuit.sequence=1 resilience.circuit.state=\"open\" \
+     resilience.circuit.previous_state=\"closed\" \
      resilience.circuit.reason=\"consecutive_failures\" resilience.circuit.retry_after=1.5",
     "INFO resilience::breaker resilience.circuit_changed: resilience.layer.name=\"layer\" \
-     resilience.circuit.state=\"half_open\" resilience.circuit.previous_state=\"open\" \
-     resilience.circuit.reason=\"break_over\"",
+     resilience.circuit.sequence=2 resilience.circuit.state=\"half_open\" \
+     resilience.circuit.previous_state=\"open\" resilience.circuit.reason=\"break_over\"",
     "WARN resilience::breaker resilience.circuit_changed: resilience.layer.name=\"layer\" \
-     resilience.key=\"key\" resilience.circuit.state=\"open\" \
+     resilience.key=\"key\" resilience.circuit.sequence=3 resilience.circuit.state=\"open\" \
      resilience.circuit.previous_state=\"closed\" resilience.circuit.reason=\"hint\" \
      resilience.circuit.retry_after=1.5",
     "WARN resilience::rate resilience.rate_paused: resilience.layer.name=\"layer\" \

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use resilience_core::profiles::{Profiles, ProfilesErrorKind};
+use resilience_core::testing::Ready;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -82,7 +83,7 @@ fn near_names_are_offered() {
 async fn two_layers_of_one_name_share_the_state() {
     let profiles = Profiles::standard().unwrap();
     let (one, other) = (profiles.profile("slack").unwrap(), profiles.profile("slack").unwrap());
-    let echo = || service_fn(async |n: u64| Ok::<u64, BoxError>(n));
+    let echo = Ready::<BoxError>::new;
     let first = ServiceBuilder::new().layer(one.layer()).service(echo());
     let second = ServiceBuilder::new().layer(other.layer()).service(echo());
     first.oneshot(1).await.unwrap();
@@ -98,6 +99,6 @@ async fn a_box_above_a_profile_compiles() {
     let service = ServiceBuilder::new()
         .boxed_clone_sync()
         .layer(profile.layer())
-        .service(service_fn(async |n: u64| Ok::<_, BoxError>(n)));
+        .service(Ready::<BoxError>::new());
     assert_eq!(service.oneshot(7).await.unwrap(), 7);
 }

@@ -200,6 +200,21 @@ async fn reservations_keep_their_place() {
     forgotten.try_take().unwrap().refund();
 }
 
+/// Somebody else called, so the place was served for its owner, who gives it up: nothing is spent.
+#[tokio::test(start_paused = true)]
+async fn what_was_served_for_one_who_gives_up_is_given_back() {
+    let limiter = limiter(10, 1).wait().build().unwrap();
+    limiter.check(1).unwrap();
+    let reserved = limiter.reserve(1).unwrap();
+    tokio::time::advance(ms(100)).await;
+    let refused = limiter.check(1).unwrap_err();
+    assert_eq!((refused.retry_after(), limiter.snapshot().queued), (Some(ms(100)), 0));
+    drop(reserved);
+    // One that was served at once and is never used is given back as well.
+    drop(limiter.reserve(1).unwrap());
+    limiter.check(1).unwrap();
+}
+
 /// A reservation that costs more than there now ever is holds up nobody: not even by what it would take.
 #[tokio::test(start_paused = true)]
 async fn a_reservation_that_costs_too_much_is_in_nobodys_way() {
@@ -231,16 +246,66 @@ async fn a_place_that_is_gone_is_not_never() {
     assert_eq!(gone.ready().await.unwrap_err().retry_after(), Some(ms(3_000)));
 }
 
+/// What is refunded serves those who wait at once, and who waited was not refused.
+#[tokio::test(start_paused = true)]
+async fn a_refund_wakes_whoever_waits() {
+    let limiter = limiter(1, 1).wait().build().unwrap();
+    let start = clock::now();
+    let permit = limiter.try_acquire(1).unwrap();
+    let waiting = limiter.clone();
+    let waiting = tokio::spawn(async move { (waiting.acquire(1).await.is_ok(), clock::now()) });
+    tokio::time::advance(ms(400)).await;
+    permit.refund();
+    assert_eq!(waiting.await.unwrap(), (true, start + ms(400)));
+    let seen = limiter.snapshot();
+    assert_eq!((seen.admitted, seen.rejected), (1, 0));
+}
+
+/// The gap is part of what those at the back wait for: who is now too late is told at once.
+#[tokio::test(start_paused = true)]
+async fn a_pause_reaches_those_whom_the_gap_makes_late() {
+    let limiter = limiter(100, 100).min_gap(ms(1_000)).wait_at_most(ms(2_500)).build().unwrap();
+    limiter.check(1).unwrap();
+    let start = clock::now();
+    let spawn = || {
+        let limiter = limiter.clone();
+        tokio::spawn(async move { (limiter.acquire(1).await.is_ok(), clock::now() - start) })
+    };
+    let (first, second) = (spawn(), spawn());
+    tokio::task::yield_now().await;
+    limiter.pause_for(ms(2_000));
+    assert_eq!(second.await.unwrap(), (false, ms(0)));
+    assert_eq!(first.await.unwrap(), (true, ms(2_000)));
+}
+
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// T6: whoever polled last is woken.
+#[tokio::test(start_paused = true)]
+async fn the_latest_waker_is_woken() {
+    let limiter = limiter(1, 1).wait().build().unwrap();
+    limiter.check(1).unwrap();
+    let (mut first, mut second) = (Box::pin(limiter.acquire(1)), Box::pin(limiter.acquire(1)));
+    let wakers = [(); 2].map(|()| Arc::new(Count(AtomicUsize::new(0))));
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    for waker in &wakers {
+        let waker = Waker::from(waker.clone());
+        assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(first);
+    assert_eq!(wakers.map(|waker| waker.0.load(Ordering::Relaxed)), [0, 1]);
+}
+
 /// A task that is polled by a waker that nobody can be woken by does not stop those behind it once it
 /// is gone.
 #[test]
 fn a_woken_waiter_that_is_dropped_passes_it_on() {
-    struct Count(AtomicUsize);
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     let _entered = runtime.enter();

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cancel;
+mod deadline;
+mod held;
 mod infeasible;
 mod order;
 mod plan;

@@ -7,29 +7,10 @@ use resilience_core::profiles::Profiles;
 use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::retry::{RetryBudget, RetryPolicy};
 use resilience_core::stack::Stack;
-use resilience_core::testing::{Reply, Script};
+use resilience_core::testing::{Ready, Reply, Script};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
 use crate::{SECOND, down};
-
-/// A service of no size whose future is as small as a useful one can be.
-#[derive(Clone)]
-struct Ready;
-
-impl Service<u64> for Ready {
-    type Response = u64;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<u64, BoxError>>;
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), BoxError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-    fn call(&mut self, request: u64) -> Self::Future {
-        std::future::ready(Ok(request))
-    }
-}
 
 macro_rules! whole {
     () => {
@@ -41,7 +22,7 @@ macro_rules! whole {
 /// T16, T22: built without a runtime; moved whenever a task is, so it is small.
 #[test]
 fn the_whole_stack_is_small_and_can_be_sent() {
-    fn movable<L: Layer<Ready> + Send + Sync + 'static>(_: &L) -> usize
+    fn movable<L: Layer<Ready<BoxError>> + Send + Sync + 'static>(_: &L) -> usize
     where
         L::Service: Service<u64> + Clone + Send + Sync + 'static,
         <L::Service as Service<u64>>::Future: Send + 'static,
@@ -52,7 +33,7 @@ fn the_whole_stack_is_small_and_can_be_sent() {
     let profile = Profiles::standard().unwrap().profile("scraper.odds").unwrap().layer();
     let (stacked, profiled) = (movable(&stack), movable(&profile));
     println!("a call: {stacked} bytes in a stack, {profiled} in a profile");
-    assert_eq!(stacked, stack.bytes_per_call::<Ready, u64>());
+    assert_eq!(stacked, stack.bytes_per_call::<Ready<BoxError>, u64>());
     assert!(stacked <= 1_024, "{stacked}");
     assert!(profiled <= 1_024, "{profiled}");
     let none = movable(&Stack::builder().build().unwrap());
@@ -63,7 +44,7 @@ fn the_whole_stack_is_small_and_can_be_sent() {
 #[tokio::test]
 async fn a_thousand_calls_without_a_yield() {
     let stack = whole!().bulkhead(Bulkhead::builder().max_concurrent(2)).build().unwrap();
-    let service = ServiceBuilder::new().layer(stack.clone()).service(Ready);
+    let service = ServiceBuilder::new().layer(stack.clone()).service(Ready::<BoxError>::new());
     for n in 0..1_000 {
         assert_eq!(service.clone().oneshot(n).await.unwrap(), n);
     }
@@ -98,7 +79,12 @@ async fn stacks_can_have_a_part_in_common() {
     let limiter = RateLimiter::builder().quota(Quota::per(10, SECOND * 3_600)).build().unwrap();
     for _ in 0..2 {
         let stack = Stack::builder().rate_limit(limiter.clone()).build().unwrap();
-        ServiceBuilder::new().layer(stack).service(Ready).oneshot(1).await.unwrap();
+        ServiceBuilder::new()
+            .layer(stack)
+            .service(Ready::<BoxError>::new())
+            .oneshot(1)
+            .await
+            .unwrap();
     }
     assert_eq!(limiter.snapshot().available, 8);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Circuit;
 use super::phase::Phase;
 use crate::breaker::config::{CircuitConfig, Watches};
-use crate::breaker::state::{CircuitState, TransitionReason};
+use crate::breaker::state::{Change, CircuitState, TransitionReason};
 use crate::breaker::window::Counts;
 use crate::clock::MAX_WAIT;
 use crate::tick::Tick;
@@ -137,8 +137,8 @@ impl Circuit {
 
     /// Goes on where the saved one was. Probes and ramps begin again; calls that are under way decide
     /// nothing.
-    pub fn restore(&mut self, saved: SavedCircuit, now: Instant) {
-        let tick = Tick::of(now);
+    pub fn restore(&mut self, saved: SavedCircuit, now: Instant) -> Option<Change> {
+        let (from, tick) = (self.state(), Tick::of(now));
         let until = tick.after(saved.open_for.unwrap_or_default().min(MAX_WAIT));
         self.reset();
         (self.steps, self.opened) = (saved.steps, saved.opened);
@@ -154,6 +154,8 @@ impl Circuit {
             CircuitState::ForcedClosed => Phase::ForcedClosed,
             CircuitState::Disabled => Phase::Disabled,
         };
+        let (to, reason) = (self.state(), TransitionReason::Manual);
+        (from != to).then_some(Change { from, to, reason, retry_after: self.open_for(tick) })
     }
 
     /// Has something to lose at `now`: calls are refused, only a share passes, or somebody said what it

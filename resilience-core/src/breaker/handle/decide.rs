@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use super::CircuitBreaker;
+use super::changed::{Changed, Numbered};
 use crate::breaker::circuit::{Admission, Circuit, Refusal};
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::Whose;
-use crate::breaker::state::{Change, Changes};
+use crate::breaker::state::Change;
 use crate::clock::{self, Now};
 use crate::error::CarriesRejection;
 use crate::name::Name;
@@ -32,15 +33,15 @@ impl CircuitBreaker {
     #[cfg(feature = "tower")]
     #[cold]
     fn check_closely(&self, whose: &impl Whose, now: Instant) -> Result<(), Rejection> {
-        let (changes, refusal) = self.locked(|config, circuit| {
-            let changes = circuit.advance(config, now, sample);
+        let (changed, refusal) = self.locked(|config, circuit| {
+            let changed = Changed::new(&circuit.advance(config, now, sample), None);
             let refusal = circuit.refusal(config, now).filter(|_| !config.observe_only);
             if refusal.is_some() {
                 circuit.refused();
             }
-            (changes, refusal)
+            (changed, refusal)
         });
-        self.tell_all(&changes, whose);
+        self.tell(&changed, whose);
         refusal.map_or(Ok(()), |refusal| Err(self.reject(refusal, whose)))
     }
 
@@ -70,11 +71,11 @@ impl CircuitBreaker {
         whose: &impl Whose,
         now: Instant,
     ) -> Result<Option<Admission>, Rejection> {
-        let (changes, admitted, observe_only) = self.locked(|config, circuit| {
-            let changes = circuit.advance(config, now, sample);
-            (changes, circuit.admit(config, now, sample), config.observe_only)
+        let (changed, admitted, observe_only) = self.locked(|config, circuit| {
+            let changed = Changed::new(&circuit.advance(config, now, sample), None);
+            (changed, circuit.admit(config, now, sample), config.observe_only)
         });
-        self.tell_all(&changes, whose);
+        self.tell(&changed, whose);
         match admitted {
             Ok(admission) => Ok(Some(admission)),
             Err(refusal) if observe_only => {
@@ -120,11 +121,11 @@ impl CircuitBreaker {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
             let change = circuit.record_at(config, admission, outcome, now, sample);
-            (changes.is_some() || change.is_some()).then(|| (changes.unwrap_or_default(), change))
+            (changes.is_some() || change.is_some())
+                .then(|| Changed::new(&changes.unwrap_or_default(), change))
         });
-        if let Some((changes, change)) = changed {
-            self.tell_all(&changes, whose);
-            self.tell(change, whose);
+        if let Some(changed) = changed {
+            self.tell(&changed, whose);
         }
     }
 
@@ -138,45 +139,52 @@ impl CircuitBreaker {
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> R,
     ) -> R {
+        self.change(|config, circuit, now| (None, body(config, circuit, now)))
+    }
+
+    /// Looks at it, and changes it.
+    pub(super) fn change<R>(
+        &self,
+        body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> (Option<Change>, R),
+    ) -> R {
         let now = clock::now();
-        let (changes, result) = self.locked(|config, circuit| {
-            (circuit.advance(config, now, sample), body(config, circuit, now))
+        let (changed, result) = self.locked(|config, circuit| {
+            let changes = circuit.advance(config, now, sample);
+            let (change, result) = body(config, circuit, now);
+            (Changed::new(&changes, change), result)
         });
-        self.tell_all(&changes, &());
+        self.tell(&changed, &());
         result
     }
 
-    pub(super) fn change(
+    /// Changes it.
+    pub(super) fn become_(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> Option<Change>,
     ) {
-        let change = self.look(body);
-        self.tell(change, &());
-    }
-
-    fn tell_all(&self, changes: &Changes, whose: &impl Whose) {
-        for &change in changes.iter() {
-            self.tell(Some(change), whose);
-        }
+        self.change(|config, circuit, now| (body(config, circuit, now), ()));
     }
 
     /// Outside of the lock: a listener may use the breaker.
-    fn tell(&self, change: Option<Change>, whose: &impl Whose) {
-        let Some(Change { from, to, reason, retry_after }) = change else { return };
+    fn tell(&self, changed: &Changed, whose: &impl Whose) {
         let family = &*self.0.family;
         if family.listener.is_none() {
             return;
         }
-        let key = whose.name();
-        let (layer, key) = (family.name.as_str(), key.as_ref().map(Name::as_str));
-        family.listener.tell(|| Event::CircuitChanged {
-            layer,
-            key,
-            from,
-            to,
-            reason,
-            retry_after,
-        });
+        for Numbered { sequence, change } in changed.iter() {
+            let Change { from, to, reason, retry_after } = change;
+            let key = whose.name();
+            let (layer, key) = (family.name.as_str(), key.as_ref().map(Name::as_str));
+            family.listener.tell(|| Event::CircuitChanged {
+                layer,
+                key,
+                sequence,
+                from,
+                to,
+                reason,
+                retry_after,
+            });
+        }
     }
 
     #[cold]

@@ -1,5 +1,6 @@
 //! The handle that calls and people share.
 
+mod changed;
 mod decide;
 
 use std::fmt;
@@ -156,7 +157,7 @@ impl CircuitBreaker {
 
     /// Opens for a break, as if something had opened it.
     pub fn open(&self) {
-        self.change(|config, circuit, now| circuit.open_now(config, now, sample()));
+        self.become_(|config, circuit, now| circuit.open_now(config, now, sample()));
     }
 
     /// Lets probes pass before the break is over.
@@ -164,45 +165,41 @@ impl CircuitBreaker {
     /// # Errors
     /// If it is not open.
     pub fn half_open(&self) -> Result<(), IllegalTransition> {
-        let mut illegal = None;
-        self.change(|_, circuit, _| {
-            circuit.half_open().unwrap_or_else(|error| {
-                illegal = Some(error);
-                None
-            })
-        });
-        illegal.map_or(Ok(()), Err)
+        self.change(|_, circuit, _| match circuit.half_open() {
+            Ok(change) => (change, Ok(())),
+            Err(illegal) => (None, Err(illegal)),
+        })
     }
 
     /// Closes, and remembers the breaks that there were.
     pub fn close(&self) {
-        self.change(|_, circuit, now| circuit.close(now));
+        self.become_(|_, circuit, now| circuit.close(now));
     }
 
     /// Refuses every call until told otherwise.
     pub fn force_open(&self) {
-        self.change(|_, circuit, now| circuit.force_open(now, None));
+        self.become_(|_, circuit, now| circuit.force_open(now, None));
     }
 
     /// Refuses every call for so long, and is half-open after that.
     pub fn force_open_for(&self, length: Duration) {
         let length = length.min(clock::MAX_WAIT);
-        self.change(|_, circuit, now| circuit.force_open(now, Some(length)));
+        self.become_(|_, circuit, now| circuit.force_open(now, Some(length)));
     }
 
     /// Lets every call pass until told otherwise, and goes on counting.
     pub fn force_closed(&self) {
-        self.change(|_, circuit, _| circuit.force_closed());
+        self.become_(|_, circuit, _| circuit.force_closed());
     }
 
     /// Lets every call pass until told otherwise, and counts nothing.
     pub fn disable(&self) {
-        self.change(|_, circuit, _| circuit.disable());
+        self.become_(|_, circuit, _| circuit.disable());
     }
 
     /// Closes, and forgets everything.
     pub fn reset(&self) {
-        self.change(|_, circuit, _| circuit.reset());
+        self.become_(|_, circuit, _| circuit.reset());
     }
 
     /// What is worth keeping over a restart.
@@ -213,7 +210,7 @@ impl CircuitBreaker {
 
     /// Goes on where the saved one was.
     pub fn restore(&self, saved: SavedCircuit) {
-        self.look(|_, circuit, now| circuit.restore(saved, now));
+        self.become_(|_, circuit, now| circuit.restore(saved, now));
     }
 }
 

@@ -3,6 +3,7 @@
 mod catalog;
 mod series;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,9 +57,9 @@ struct Inner {
     counters: Cache<Counter>,
     histograms: Cache<Histogram>,
     gauges: Cache<Gauge>,
-    /// Held while the gauges of a circuit are set, so that two changes at once do not leave it in two
-    /// states, or none.
-    status: Mutex<()>,
+    /// The latest change that is shown of each circuit: as many as there are labels. Held while the
+    /// gauges of one are set, so that two changes at once do not leave it in two states, or none.
+    shown: Mutex<HashMap<Place, u64>>,
 }
 
 impl Metrics {
@@ -71,7 +72,7 @@ impl Metrics {
             counters: Cache::default(),
             histograms: Cache::default(),
             gauges: Cache::default(),
-            status: Mutex::new(()),
+            shown: Mutex::default(),
         }))
     }
 
@@ -111,12 +112,13 @@ impl Inner {
         self.count(&place, name, [(names::REJECTION_KIND, rejection.kind().as_str())]);
     }
 
-    /// One state is 1, all others are 0, whatever was told before.
-    fn status(&self, place: &Place, now: CircuitState) {
-        let _alone = self.status.lock();
-        for state in words::circuit_states() {
-            let series = place.series(names::CIRCUIT_STATUS, [state_word(state)]);
-            self.gauges.get(series).set(if state == now { 1.0 } else { 0.0 });
+    /// Changes are told outside of their circuit's lock, so an older one may come after a newer.
+    fn changed(&self, place: &Place, sequence: u64, now: CircuitState) {
+        let mut shown = self.shown.lock();
+        let latest = shown.entry(place.clone()).or_default();
+        if sequence >= *latest {
+            *latest = sequence;
+            self.show(place, now);
         }
     }
 
@@ -124,9 +126,17 @@ impl Inner {
     fn forgotten(&self, store: &str, key: &str) {
         let Some(label) = self.keys.known(key) else { return };
         let place = Place { key: Some(label), ..self.place(store, None) };
-        let open = state_word(CircuitState::Open);
-        if place.own && self.gauges.has(&place.series(names::CIRCUIT_STATUS, [open])) {
-            self.status(&place, CircuitState::Closed);
+        let shown = self.shown.lock();
+        if place.own && shown.contains_key(&place) {
+            self.show(&place, CircuitState::Closed);
+        }
+    }
+
+    /// One state is 1, all others are 0, whatever was told before.
+    fn show(&self, place: &Place, now: CircuitState) {
+        for state in words::circuit_states() {
+            let series = place.series(names::CIRCUIT_STATUS, [state_word(state)]);
+            self.gauges.get(series).set(if state == now { 1.0 } else { 0.0 });
         }
     }
 }
@@ -153,7 +163,7 @@ impl Listen for Metrics {
             }
             Event::Rejected(rejection) => metrics.reject(names::REJECTIONS, rejection),
             Event::WouldReject(rejection) => metrics.reject(names::WOULD_REJECT, rejection),
-            Event::CircuitChanged { layer, key, from, to, reason, .. } => {
+            Event::CircuitChanged { layer, key, sequence, from, to, reason, .. } => {
                 let place = metrics.place(layer, key);
                 let change = [
                     state_word(to),
@@ -163,7 +173,7 @@ impl Listen for Metrics {
                 metrics.count(&place, names::CIRCUIT_TRANSITIONS, change);
                 // Several circuits in one series have no one state.
                 if place.own {
-                    metrics.status(&place, to);
+                    metrics.changed(&place, sequence, to);
                 }
             }
             Event::RatePaused { layer, key, pause } => {

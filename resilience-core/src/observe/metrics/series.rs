@@ -81,11 +81,6 @@ impl<I: Instrument> Cache<I> {
         })
     }
 
-    /// Whether the series was asked for before.
-    pub(super) fn has(&self, series: &Series) -> bool {
-        self.0.read().handles.contains_key(series)
-    }
-
     /// The recorder is somebody else's code, and called outside of the lock.
     fn register(&self, recorder: &dyn Recorder, address: usize, series: Series) -> I {
         if self.change_recorder(address) {

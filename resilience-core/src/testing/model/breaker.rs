@@ -602,7 +602,7 @@ impl Pair {
             }
             7 if before == CircuitState::Closed => {
                 let saved = self.circuit.save(now);
-                self.circuit.restore(saved, now);
+                assert_eq!(self.circuit.restore(saved, now), None);
                 let since = self.model.since;
                 self.model.become_(CircuitState::Closed, since, None);
                 (self.model.refused, self.model.stale) = (0, 0);

@@ -1,0 +1,43 @@
+//! Good calls of a quiet circuit, which are counted without its lock, are counted as all others.
+
+use std::time::Duration;
+
+use resilience_core::breaker::{CircuitBreaker, SlidingWindow};
+
+use crate::SECOND;
+
+/// A call at the very instant when a bucket is over is in the next one.
+#[tokio::test(start_paused = true)]
+async fn a_bucket_ends_for_them_when_it_ends() {
+    let rules = |window| CircuitBreaker::builder().failure_rate(1.0, window);
+    let breaker = rules(SlidingWindow::count(100)).build().unwrap();
+    // There is room without an end, and then there is none.
+    breaker.try_admit().unwrap().success();
+    breaker.set_config(rules(SlidingWindow::time_in(SECOND * 5, 5)).config().unwrap());
+    let succeed = || breaker.try_admit().unwrap().success();
+    let calls = || breaker.snapshot().calls;
+    (0..3).for_each(|_| succeed());
+    tokio::time::advance(SECOND - Duration::from_nanos(1)).await;
+    succeed();
+    tokio::time::advance(Duration::from_nanos(1)).await;
+    (0..2).for_each(|_| succeed());
+    assert_eq!(calls(), 6);
+    tokio::time::advance(SECOND * 4).await;
+    assert_eq!(calls(), 2);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(calls(), 0);
+}
+
+/// One from before the circuit was open and closed again decides nothing, though it went well.
+#[test]
+fn a_call_of_an_earlier_generation_takes_no_place() {
+    let window = SlidingWindow::count(100);
+    let breaker = CircuitBreaker::builder().failure_rate(1.0, window).build().unwrap();
+    let late = breaker.try_admit().unwrap();
+    breaker.open();
+    breaker.close();
+    breaker.try_admit().unwrap().success();
+    late.success();
+    let seen = breaker.snapshot();
+    assert_eq!((seen.calls, seen.stale), (1, 1));
+}
