@@ -3,14 +3,14 @@
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use resilience_core::clock;
-use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::keyed::Keyed;
 use tower::BoxError;
 
 use super::figure::Figure;
+use super::keys::room;
 use super::sweep::{At, Sweep};
 use super::{Group, tenfolds};
 use crate::cost::{Effort, Role, Subject};
@@ -49,8 +49,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
 }
 
 fn ours(keys: u64) -> Result<Subject, BoxError> {
-    let limits = KeyedLimits::new(usize::try_from(keys)?, usize::MAX, Duration::from_secs(600))?;
-    let store: Keyed<u64, State> = Keyed::new(limits, |_| State::default());
+    let store: Keyed<u64, State> = Keyed::new(room(usize::try_from(keys)?)?, |_| State::default());
     Ok(full(Role::Ours, OURS, keys, move |key| {
         black_box(store.with(&key, clock::now(), |state| *state.0));
     }))

@@ -1,24 +1,26 @@
 //! Resident bytes of a key that was asked for once and is idle, by how many there are.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::clock;
-use resilience_core::keyed::{Entry, Key, Keyed, KeyedLimits};
+use resilience_core::keyed::{Entry, Key, Keyed};
 use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::retry::RetryBudget;
-use std::sync::Arc;
 use tower::BoxError;
 
 use super::figure::Figure;
+use super::keys::{Numbers, room};
 use super::{Group, child, resident, tenfolds};
+use crate::figures::{lookup, maps};
 use crate::stats::ratio;
 
 pub(super) const GROUP: Group = Group { names: &[NAME], measure };
 /// What the work of a process of its own begins with.
 pub(super) const CHILD: &str = "memory";
 
+const NO_PROC: &str = "no /proc/self/status";
 const NAME: &str = "memory of an idle key";
 const KEYS: [&str; 3] = ["u64", "String", "Arc<str>"];
 
@@ -30,6 +32,17 @@ const KEPT: [(&str, &str); 4] = [
     ("retry budget", "bytes of a retry budget, for the largest key"),
 ];
 
+/// Eight bytes behind an `Arc`, in ours and in maps that promise less.
+const SMALL: &str = "u64: a small state in";
+const MAPS: [(&str, &str); 6] = [
+    ("ours", ""),
+    ("dashmap", "a bound, idle time"),
+    ("scc", "a bound, idle time"),
+    ("papaya", "a bound, idle time"),
+    ("Mutex<HashMap>", "a bound, idle time"),
+    ("moka", "pins, a bound on bytes with its own structures"),
+];
+
 fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     if resident::now().is_none() {
         println!("skipped: {NAME}: no /proc/self/status");
@@ -37,24 +50,33 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     }
     let most = if quick { 100_000 } else { 1_000_000 };
     let mut figure = Figure::new(NAME, "keys", "resident bytes a key");
+    let draw = |figure: &mut Figure, line: &str, lacks| -> Result<(), BoxError> {
+        for size in tenfolds(10_000, most) {
+            let bytes = child::ask(&format!("{CHILD} {line}"), size)?;
+            figure.add(line, lacks, size, bytes.as_f64().ok_or("no number of bytes")?);
+        }
+        Ok(())
+    };
     for (kept, target) in KEPT {
         let mut largest: Option<f64> = None;
         for key in KEYS {
             let line = format!("{key}: {kept}");
-            for size in tenfolds(10_000, most) {
-                let bytes = child::ask(&format!("{CHILD} {line}"), size)?;
-                let bytes = bytes.as_f64().ok_or("no number of bytes")?;
-                figure.add(&line, "", size, bytes);
-            }
+            draw(&mut figure, &line, "")?;
             largest = figure.at(&line, most).into_iter().chain(largest).reduce(f64::max);
         }
         figure.timed(target, 128.0, largest);
+    }
+    for (map, lacks) in MAPS {
+        draw(&mut figure, &format!("{SMALL} {map}"), lacks)?;
     }
     Ok(vec![figure])
 }
 
 /// In a process of its own: the bytes of each of so many keys.
 pub(super) fn child(of: &str, keys: u64) -> Result<f64, BoxError> {
+    if let Some(map) = of.strip_prefix(SMALL) {
+        return in_map(map.trim_start(), keys);
+    }
     match of.split_once(": ") {
         Some(("u64", kept)) => kept_for(kept, keys, |number| number),
         Some(("String", kept)) => kept_for(kept, keys, text),
@@ -96,6 +118,25 @@ fn kept_for<K: Key>(kept: &str, keys: u64, key: fn(u64) -> K) -> Result<f64, Box
     }
 }
 
+/// A map whose keys were put there and never asked for.
+fn in_map(map: &str, keys: u64) -> Result<f64, BoxError> {
+    let count = usize::try_from(keys)?;
+    let (way, limits) = ([Numbers { count, hot: true }], room(count)?);
+    let before = resident::now().ok_or(NO_PROC)?;
+    let kept = match map {
+        "ours" => lookup::ours(&way, limits),
+        "dashmap" => maps::dashmap(&way),
+        "scc" => maps::scc(&way),
+        "papaya" => maps::papaya(&way),
+        "Mutex<HashMap>" => maps::mutex(&way),
+        "moka" => maps::moka(&way),
+        _ => return Err(format!("nothing is called `{map}`").into()),
+    };
+    let after = resident::now().ok_or(NO_PROC)?;
+    drop(kept);
+    Ok(ratio(after.saturating_sub(before), keys))
+}
+
 /// What the process has more of for each key, once each was called once. The store has no room to spare.
 fn bytes<K: Key, T: Entry>(
     keys: u64,
@@ -103,13 +144,12 @@ fn bytes<K: Key, T: Entry>(
     make: impl Fn() -> T + Send + Sync + 'static,
     call: impl Fn(&T) -> bool,
 ) -> Result<f64, BoxError> {
-    let before = resident::now().ok_or("no /proc/self/status")?;
-    let limits = KeyedLimits::new(usize::try_from(keys)?, usize::MAX, Duration::from_secs(600))?;
-    let store = Keyed::new(limits, move |_: &K| make());
+    let before = resident::now().ok_or(NO_PROC)?;
+    let store = Keyed::new(room(usize::try_from(keys)?)?, move |_: &K| make());
     let now = clock::now();
     if !(0..keys).all(|number| store.with(&key(number), now, &call)) || store.len() as u64 != keys {
         return Err("a call was refused, or a key let go of".into());
     }
-    let after = resident::now().ok_or("no /proc/self/status")?;
+    let after = resident::now().ok_or(NO_PROC)?;
     Ok(ratio(after.saturating_sub(before), keys))
 }

@@ -56,7 +56,8 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     let runtime = runtime()?;
     let mut overtaken = 0;
     for (name, lacks, worth, round) in LINES {
-        for waiters in tenfolds(1, most.min(worth)) {
+        let most = most.min(worth);
+        for waiters in tenfolds(1, most) {
             let many = u32::try_from(waiters)?;
             let (mut ns, mut all) = (Vec::new(), Admissions::default());
             for _ in 0..(most / waiters).clamp(5, 50) {

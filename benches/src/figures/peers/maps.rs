@@ -36,7 +36,7 @@ fn each<A: Asked, F: Fn() + Clone + Send + 'static>(
     ways.iter().map(|way| Subject::function(Role::Peer, name, call(way.clone()))).collect()
 }
 
-fn papaya<A: Asked>(ways: &[A]) -> Vec<Subject> {
+pub(crate) fn papaya<A: Asked>(ways: &[A]) -> Vec<Subject> {
     let map: Arc<papaya::HashMap<_, _>> = Arc::new(all(ways).collect());
     each("papaya, get + clone", ways, |way| {
         let map = map.clone();
@@ -44,7 +44,7 @@ fn papaya<A: Asked>(ways: &[A]) -> Vec<Subject> {
     })
 }
 
-fn scc<A: Asked>(ways: &[A]) -> Vec<Subject> {
+pub(crate) fn scc<A: Asked>(ways: &[A]) -> Vec<Subject> {
     let map: Arc<scc::HashMap<_, _>> = Arc::new(all(ways).collect());
     each("scc, read + clone", ways, |way| {
         let map = map.clone();
@@ -52,7 +52,7 @@ fn scc<A: Asked>(ways: &[A]) -> Vec<Subject> {
     })
 }
 
-fn dashmap<A: Asked>(ways: &[A]) -> Vec<Subject> {
+pub(crate) fn dashmap<A: Asked>(ways: &[A]) -> Vec<Subject> {
     let map: Arc<DashMap<_, _>> = Arc::new(all(ways).collect());
     each("dashmap, get + clone", ways, |way| {
         let map = map.clone();
@@ -60,7 +60,7 @@ fn dashmap<A: Asked>(ways: &[A]) -> Vec<Subject> {
     })
 }
 
-fn mutex<A: Asked>(ways: &[A]) -> Vec<Subject> {
+pub(crate) fn mutex<A: Asked>(ways: &[A]) -> Vec<Subject> {
     let map: HashMap<_, _> = all(ways).collect();
     let map = Arc::new(parking_lot::Mutex::new(map));
     each("Mutex<HashMap>, get + clone", ways, |way| {
