@@ -16,12 +16,13 @@ use super::{Group, child, resident, tenfolds};
 use crate::figures::{lookup, maps};
 use crate::stats::ratio;
 
-pub(super) const GROUP: Group = Group { names: &[NAME], measure };
+pub(super) const GROUP: Group = Group { names: &[NAME, BESIDE], measure };
 /// What the work of a process of its own begins with.
 pub(super) const CHILD: &str = "memory";
 
 const NO_PROC: &str = "no /proc/self/status";
 const NAME: &str = "memory of an idle key";
+const BESIDE: &str = "memory beside other maps";
 const KEYS: [&str; 3] = ["u64", "String", "Arc<str>"];
 
 /// What is kept, and what is aimed at.
@@ -32,8 +33,8 @@ const KEPT: [(&str, &str); 4] = [
     ("retry budget", "bytes of a retry budget, for the largest key"),
 ];
 
-/// Eight bytes behind an `Arc`, in ours and in maps that promise less.
-const SMALL: &str = "u64: a small state in";
+/// Keys of eight bytes, and eight bytes behind an `Arc`: in ours and in maps that promise less.
+const SMALL: &str = "a small state in ";
 const MAPS: [(&str, &str); 6] = [
     ("ours", ""),
     ("dashmap", "a bound, idle time"),
@@ -66,16 +67,17 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
         }
         figure.timed(target, 128.0, largest);
     }
+    let mut beside = Figure::new(BESIDE, "keys", "resident bytes a key");
     for (map, lacks) in MAPS {
-        draw(&mut figure, &format!("{SMALL} {map}"), lacks)?;
+        draw(&mut beside, &format!("{SMALL}{map}"), lacks)?;
     }
-    Ok(vec![figure])
+    Ok(vec![figure, beside])
 }
 
 /// In a process of its own: the bytes of each of so many keys.
 pub(super) fn child(of: &str, keys: u64) -> Result<f64, BoxError> {
     if let Some(map) = of.strip_prefix(SMALL) {
-        return in_map(map.trim_start(), keys);
+        return in_map(map, keys);
     }
     match of.split_once(": ") {
         Some(("u64", kept)) => kept_for(kept, keys, |number| number),

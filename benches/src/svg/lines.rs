@@ -54,7 +54,10 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
         tenfolds(out, (least_x, most_x), |across| left + WIDTH * share(across));
     }
     let mut y = bottom + 40.0;
-    for (line, colour) in panel.lines.iter().zip(COLOURS.into_iter().cycle()) {
+    let solid = COLOURS.map(|colour| (colour, ""));
+    let dashed = COLOURS.map(|colour| (colour, " stroke-dasharray='5 3'"));
+    let looks = solid.into_iter().chain(dashed).cycle();
+    for (line, (colour, dashes)) in panel.lines.iter().zip(looks) {
         let path: String = line
             .points
             .iter()
@@ -66,8 +69,8 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
             .collect();
         let _ = writeln!(
             out,
-            "<polyline points='{}' fill='none' stroke='{colour}' stroke-width='2'/>\n\
-             <path d='M{left} {:.0}h24' stroke='{colour}' stroke-width='2'/>",
+            "<polyline points='{}' fill='none' stroke='{colour}' stroke-width='2'{dashes}/>\n\
+             <path d='M{left} {:.0}h24' stroke='{colour}' stroke-width='2'{dashes}/>",
             path.trim_end(),
             y - 4.0
         );
