@@ -90,3 +90,17 @@ pub(crate) fn json(targets: &[Target]) -> Vec<Value> {
 pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or("?".to_owned(), |value| format!("{value:.decimals$}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_fails_by_what_is_counted_and_missed() {
+        let fails = |target: Target| target.fails();
+        assert!(fails(Target::exact("waiters", "inversions", 0.0, Some(1.0))));
+        assert!(!fails(Target::exact("waiters", "inversions", 0.0, Some(0.0))));
+        assert!(!fails(Target::exact("waiters", "inversions", 0.0, None)), "not measured");
+        assert!(!fails(Target::timed("stack", "to the floor", 1.5, Some(2.0))));
+    }
+}
