@@ -11,5 +11,7 @@ pub mod figures;
 pub mod instructions;
 pub mod options;
 mod output;
+pub mod scale;
 mod stats;
 mod svg;
+pub mod target;

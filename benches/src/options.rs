@@ -16,6 +16,8 @@ pub struct Options {
     pub only: Option<String>,
     /// The report of an earlier run, to compare with.
     pub against: Option<PathBuf>,
+    /// The folder that results are written to, if not `target/benches`.
+    pub out: Option<PathBuf>,
     /// Whether charts are written to the book as well.
     pub docs: bool,
     /// Whether what is found becomes the baseline.
@@ -35,6 +37,7 @@ impl Default for Options {
             seed: 2026,
             only: None,
             against: None,
+            out: None,
             docs: false,
             bless: false,
             one: None,
@@ -61,6 +64,7 @@ impl Options {
                 "--seed" => options.seed = number(&flag, args.next())?,
                 "--only" => options.only = Some(text(&flag, args.next())?),
                 "--against" => options.against = Some(text(&flag, args.next())?.into()),
+                "--out" => options.out = Some(text(&flag, args.next())?.into()),
                 _ => return Err(format!("unknown flag `{flag}`")),
             }
         }
@@ -97,9 +101,10 @@ mod tests {
         let against = Options {
             only: Some("stack".to_owned()),
             against: Some("report.json".into()),
+            out: Some("here".into()),
             ..Options::default()
         };
-        assert_eq!(parse("--only stack --against report.json"), Ok(against));
+        assert_eq!(parse("--only stack --out here --against report.json"), Ok(against));
     }
 
     #[test]
@@ -112,6 +117,7 @@ mod tests {
             "--fast",
             "--only",
             "--against",
+            "--out",
         ];
         for bad in bad {
             let flag = bad.split_whitespace().next().unwrap();

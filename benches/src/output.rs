@@ -1,18 +1,24 @@
-//! Where results go: `target/benches` of this workspace, whatever directory the command ran in, and the book.
+//! Where results go: `target/benches` of this workspace, whatever directory the command ran in, or where they were asked
+//! for; and the book.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use crate::options::Options;
+
 /// Writes `contents` to a file of this name, and says where.
-pub(crate) fn write(name: &str, contents: &str) -> io::Result<()> {
-    put(&workspace().join("target/benches"), name, contents)
+pub(crate) fn write(options: &Options, name: &str, contents: &str) -> io::Result<()> {
+    match &options.out {
+        Some(folder) => put(folder, name, contents),
+        None => put(&workspace().join("target/benches"), name, contents),
+    }
 }
 
 /// Writes a chart, and to the book as well if it is for the record.
-pub(crate) fn chart(name: &str, contents: &str, docs: bool) -> io::Result<()> {
+pub(crate) fn chart(options: &Options, name: &str, contents: &str) -> io::Result<()> {
     let name = format!("{name}.svg");
-    write(&name, contents)?;
-    if docs { put(&workspace().join("docs/src/img"), &name, contents) } else { Ok(()) }
+    write(options, &name, contents)?;
+    if options.docs { put(&workspace().join("docs/src/img"), &name, contents) } else { Ok(()) }
 }
 
 fn put(folder: &Path, name: &str, contents: &str) -> io::Result<()> {

@@ -45,6 +45,12 @@ pub(crate) fn float(count: usize) -> f64 {
     count as f64
 }
 
+/// How many of the one there are for each of the other.
+#[expect(clippy::cast_precision_loss, reason = "counts are far smaller than 2^53")]
+pub(crate) fn ratio(of: u64, each: u64) -> f64 {
+    of as f64 / each as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

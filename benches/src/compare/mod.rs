@@ -12,10 +12,9 @@ use tower::BoxError;
 use crate::cost::{self, Effort};
 use crate::figures::{self, Figure};
 use crate::options::Options;
-use crate::output;
+use crate::{output, target};
 use against::Earlier;
 pub use row::Row;
-pub use targets::Target;
 
 /// Measures every subject, prints and writes the results, and says whether ours allocate nothing.
 ///
@@ -30,14 +29,14 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     let targets = targets::all(&rows);
 
     print!("{}", table::table(&figures, &rows, effort));
-    print!("{}", table::targets(&targets));
+    print!("{}", target::table(&targets));
     if let Some(earlier) = earlier {
         print!("{}", against::comparison(&rows, &earlier));
     }
-    output::write("report.json", &format!("{:#}\n", report::report(&rows, &targets)))?;
+    output::write(options, "report.json", &format!("{:#}\n", report::report(&rows, &targets)))?;
     for figure in &figures {
         if let Some(chart) = chart::chart(figure.name, &rows) {
-            output::chart(&figure.name.replace(' ', "-"), &chart, options.docs)?;
+            output::chart(options, &figure.name.replace(' ', "-"), &chart)?;
         }
     }
     let broken: Vec<&Row> = rows.iter().filter(|row| row.breaks_its_promise()).collect();
@@ -72,5 +71,7 @@ fn measure(figures: &[Figure], effort: Effort) -> Result<Vec<Row>, BoxError> {
         .flat_map(|figure| figure.subjects.iter().map(move |subject| (figure, subject)))
         .collect();
     let alone: Vec<_> = subjects.iter().map(|(_, subject)| *subject).collect();
-    Ok(row::rows(&subjects, &cost::all(&alone, effort)?))
+    let measured = cost::all(&alone, effort)?;
+    eprintln!();
+    Ok(row::rows(&subjects, &measured))
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::row::Row;
-use super::targets::Target;
+use crate::target::{self, Target};
 
 pub(super) fn report(rows: &[Row], targets: &[Target]) -> Value {
     json!({
         "rows": rows.iter().map(row).collect::<Vec<_>>(),
-        "targets": targets.iter().map(target).collect::<Vec<_>>(),
+        "targets": target::json(targets),
     })
 }
 
@@ -29,31 +29,16 @@ fn row(row: &Row) -> Value {
     })
 }
 
-fn target(target: &Target) -> Value {
-    json!({
-        "figure": target.figure,
-        "target": target.text(),
-        "measured": target.measured,
-        "holds": target.holds(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compare::row::tests::{ns, row};
-    use crate::compare::targets;
 
     /// Others read it: fields are not renamed by the way.
     #[test]
     fn the_shape_of_a_report() {
         let row = ns(row("stack", "ours"), 50.0);
-        let target = targets::Target {
-            figure: "stack",
-            what: "to the floor",
-            at_most: 1.5,
-            measured: Some(1.25),
-        };
+        let target = Target::timed("stack", "to the floor", 1.5, Some(1.25));
         let expected = json!({
             "rows": [{
                 "figure": "stack", "subject": "ours", "ours": true, "inner": "ready", "threads": 1,
@@ -62,6 +47,7 @@ mod tests {
             }],
             "targets": [{
                 "figure": "stack", "target": "to the floor ≤ 1.5", "measured": 1.25, "holds": true,
+                "exact": false,
             }],
         });
         assert_eq!(report(&[row], &[target]), expected);

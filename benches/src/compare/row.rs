@@ -65,7 +65,7 @@ pub(super) fn rows(subjects: &[(&Figure, &Subject)], measured: &[Measured]) -> V
                 ns: of.ns,
                 wall_ns: of.wall_ns,
                 allocs: of.allocations,
-                ratio_to_floor: floor(subjects, measured, of).and_then(|floor| ratio(of, floor)),
+                ratio_to_floor: floor(subjects, measured, of).and_then(|floor| of.ratio(floor)),
                 lacks: subject.lacks,
             }
         })
@@ -90,13 +90,6 @@ fn floor<'a>(
         })
     };
     on(of.mode).or_else(|| on(Mode::Two))
-}
-
-/// The median of the rounds' own ratios.
-fn ratio(of: &Measured, floor: &Measured) -> Option<f64> {
-    let both = of.rounds.iter().zip(&floor.rounds);
-    let ratios: Vec<f64> = both.filter_map(|(of, floor)| Some((*of)? / (*floor)?)).collect();
-    (ratios.len() >= 5).then(|| Spread::of(&ratios).median)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::row::Row;
-use super::targets::Target;
 use crate::cost::{Effort, Inner, Mode};
 use crate::figures::Figure;
+use crate::target::number;
 
 pub(super) fn table(figures: &[Figure], rows: &[Row], effort: Effort) -> String {
     let mut out = format!(
@@ -67,28 +67,10 @@ fn shared(row: &Row) -> String {
     }
 }
 
-fn number(value: Option<f64>, decimals: usize) -> String {
-    value.map_or("?".to_owned(), |value| format!("{value:.decimals$}"))
-}
-
 fn lacks(out: &mut String, figure: &Figure) {
     for subject in figure.subjects.iter().filter(|subject| subject.inner == Inner::Ready) {
         if !subject.lacks.is_empty() {
             let _ = writeln!(out, "    {} lacks: {}", subject.name, subject.lacks);
         }
     }
-}
-
-pub(super) fn targets(targets: &[Target]) -> String {
-    let mut out = String::from("\ntargets\n");
-    for target in targets {
-        let mark = match target.holds() {
-            Some(true) => '✔',
-            Some(false) => '✘',
-            None => '?',
-        };
-        let measured = number(target.measured, 2);
-        let _ = writeln!(out, "  {mark} {:<22} {:<66} {measured}", target.figure, target.text());
-    }
-    out
 }

@@ -3,30 +3,7 @@
 use super::row::Row;
 use crate::cost::{Inner, Mode};
 use crate::figures::names::*;
-
-/// A ratio that is to be small enough.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Target {
-    /// The figure's name.
-    pub figure: &'static str,
-    /// What is divided by what.
-    pub what: &'static str,
-    /// The bound.
-    pub at_most: f64,
-    /// What it is in this run; `None` if a row is missing.
-    pub measured: Option<f64>,
-}
-
-impl Target {
-    pub(super) fn holds(&self) -> Option<bool> {
-        self.measured.map(|measured| measured <= self.at_most)
-    }
-
-    pub(super) fn text(&self) -> String {
-        format!("{} ≤ {}", self.what, (self.at_most * 1e3).round() / 1e3)
-    }
-}
+use crate::target::Target;
 
 /// A row: a subject of a figure around a service that is ready, in a mode.
 type Of = (&'static str, Mode);
@@ -48,11 +25,9 @@ const POLLY: f64 = 766.3 / 28.2;
 
 /// The targets that the rows of this run say something about.
 pub(super) fn all(rows: &[Row]) -> Vec<Target> {
-    let ratio = |figure, what, above: Of, below: Of, at_most| Target {
-        figure,
-        what,
-        at_most,
-        measured: find(rows, figure, above).zip(find(rows, figure, below)).map(|(a, b)| a / b),
+    let ratio = |figure, what, above: Of, below: Of, at_most| {
+        let both = find(rows, figure, above).zip(find(rows, figure, below));
+        Target::timed(figure, what, at_most, both.map(|(a, b)| a / b))
     };
     let mut targets = stack(&ratio);
     targets.push(allocations(rows));
@@ -130,7 +105,7 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
 fn allocations(rows: &[Row]) -> Target {
     let ours = rows.iter().filter(|row| row.figure == STACK && row.subject == OURS);
     let most = ours.map(|row| row.allocs).reduce(f64::max);
-    Target { figure: STACK, what: "allocations of a call", at_most: 0.0, measured: most }
+    Target::exact(STACK, "allocations of a call", 0.0, most)
 }
 
 fn find(rows: &[Row], figure: &str, (subject, mode): Of) -> Option<f64> {

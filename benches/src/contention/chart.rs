@@ -28,6 +28,7 @@ fn panel(lines: &[&[Point]], title: &str, up: fn(&Point) -> f64) -> Panel {
     Panel {
         title: title.to_owned(),
         across: "clients".to_owned(),
+        tenfold: false,
         lines: lines.iter().map(line).collect(),
     }
 }

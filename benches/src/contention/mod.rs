@@ -41,9 +41,9 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     print!("{}", report::table(&points));
     print!("{}", report::cap_mass(&masses));
     print!("{}", report::checks(&checks));
-    output::write("contention.json", &report::json(options, &points, &masses, &checks))?;
-    output::write("contention.csv", &report::csv(&points))?;
-    output::write("contention.svg", &chart::svg(&points))?;
+    output::write(options, "contention.json", &report::json(options, &points, &masses, &checks))?;
+    output::write(options, "contention.csv", &report::csv(&points))?;
+    output::write(options, "contention.svg", &chart::svg(&points))?;
     Ok(checks.iter().all(Check::holds))
 }
 

@@ -17,6 +17,9 @@ pub struct Effort {
     pub rounds: usize,
     /// About how long one of these takes.
     pub time: Duration,
+    /// Whether each is preceded by one that is not counted, so that it finds its own data in the cache, not
+    /// the others'.
+    pub warm: bool,
 }
 
 impl Effort {
@@ -24,10 +27,17 @@ impl Effort {
     #[must_use]
     pub const fn new(quick: bool) -> Effort {
         if quick {
-            Effort { rounds: 21, time: Duration::from_millis(2) }
+            Effort { rounds: 21, time: Duration::from_millis(2), warm: false }
         } else {
-            Effort { rounds: 61, time: Duration::from_millis(4) }
+            Effort { rounds: 61, time: Duration::from_millis(4), warm: false }
         }
+    }
+
+    /// For subjects whose data does not fit beside each other's.
+    #[must_use]
+    pub const fn warm(mut self) -> Effort {
+        self.warm = true;
+        self
     }
 }
 
@@ -46,7 +56,16 @@ pub struct Measured {
     /// Of each call.
     pub allocations: f64,
     /// Nanoseconds of each round, for ratios.
-    pub(crate) rounds: Vec<Option<f64>>,
+    rounds: Vec<Option<f64>>,
+}
+
+impl Measured {
+    /// How many times as much as the other, which was measured in the same rounds: the median of their own ratios.
+    pub(crate) fn ratio(&self, other: &Measured) -> Option<f64> {
+        let both = self.rounds.iter().zip(&other.rounds);
+        let ratios: Vec<Option<f64>> = both.map(|(of, other)| Some((*of)? / (*other)?)).collect();
+        together::spread(&ratios).map(|ratio| ratio.median)
+    }
 }
 
 /// How often each of `calls` calls allocates, once a hundred have been made: what a subject makes once
@@ -62,7 +81,7 @@ pub fn allocations(batch: &mut Batch, calls: u32) -> Result<f64, BoxError> {
     Ok(f64::from(u32::try_from(counted.count_total)?) / f64::from(calls))
 }
 
-/// Measures every subject in every mode it can be called in.
+/// Measures every subject in every mode it can be called in. Says how far it is on a line that the caller ends.
 ///
 /// # Errors
 /// Those of the calls, and if there is no runtime to be had.
@@ -72,9 +91,8 @@ pub fn all(subjects: &[&Subject], effort: Effort) -> Result<Vec<Measured>, BoxEr
         subjects.iter().enumerate().map(|(at, subject)| Lane::of(at, subject, pool.handle()));
     let mut lanes: Vec<Lane> =
         lanes.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-    eprintln!("measuring {} rows", lanes.len());
     lanes.iter_mut().try_for_each(|lane| lane.calibrate(effort.time))?;
-    let rounds = interleaved(&mut lanes, effort.rounds)?;
+    let rounds = interleaved(&mut lanes, effort)?;
     let counts = subjects
         .iter()
         .map(|subject| allocations(&mut subject.handle()?, 1_000))
@@ -101,15 +119,18 @@ pub fn all(subjects: &[&Subject], effort: Effort) -> Result<Vec<Measured>, BoxEr
 
 /// Measures every lane once a round, each round beginning with another one, so that none always
 /// follows the same neighbour's cache. The calibration before has warmed all of them up.
-fn interleaved(lanes: &mut [Lane], rounds: usize) -> Result<Vec<Vec<Option<Sample>>>, BoxError> {
+fn interleaved(lanes: &mut [Lane], effort: Effort) -> Result<Vec<Vec<Option<Sample>>>, BoxError> {
+    let rounds = effort.rounds;
     let mut samples = vec![Vec::with_capacity(rounds); lanes.len()];
     for round in 0..rounds {
-        eprint!("\rround {} of {rounds}", round + 1);
+        eprint!("\r{} rows, round {} of {rounds} ", lanes.len(), round + 1);
         for turn in 0..lanes.len() {
             let lane = (7 * round + turn) % lanes.len();
+            if effort.warm {
+                lanes[lane].sample()?;
+            }
             samples[lane].push(lanes[lane].sample()?);
         }
     }
-    eprintln!();
     Ok(samples)
 }

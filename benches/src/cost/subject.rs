@@ -116,6 +116,12 @@ impl Subject {
         self
     }
 
+    /// Says that it is measured on one thread only.
+    pub(crate) fn alone(mut self) -> Subject {
+        self.shared = false;
+        self
+    }
+
     /// Says what it does not do.
     pub(crate) fn lacks(mut self, lacks: &'static str) -> Subject {
         self.lacks = lacks;

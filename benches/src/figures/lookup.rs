@@ -8,21 +8,23 @@ use foldhash::fast::RandomState;
 use resilience_core::clock;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
 
-use super::keys::Keys;
+use super::keys::{Asked, Keys};
 use super::peers::maps;
 use super::{Figure, names};
 use crate::cost::{Role, Subject};
 
 /// Something small that calls share.
-#[derive(Clone)]
-struct State(Arc<u64>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State(pub(crate) Arc<u64>);
 
 impl Entry for State {}
 
 pub(super) fn figure() -> Figure {
     let mut subjects = vec![floor()];
-    subjects.extend(maps::maps());
-    subjects.extend(ours());
+    let ways = [Keys::new()];
+    subjects.extend(maps::unbounded(&ways));
+    subjects.extend(maps::moka(&ways));
+    subjects.extend(ours(&ways, KeyedLimits::default()));
     Figure::new(
         names::LOOKUP,
         "one lookup in a thread's own HashMap (foldhash), nothing locked",
@@ -31,9 +33,9 @@ pub(super) fn figure() -> Figure {
 }
 
 /// Looks every key up once: a lookup is of what is there.
-pub(super) fn fill<T: Entry>(store: &Keyed<Arc<str>, T>, keys: &Keys) {
+pub(super) fn fill<A: Asked, T: Entry>(store: &Keyed<A::Key, T>, way: &A) {
     let now = clock::now();
-    keys.iter().for_each(|key| store.with(key, now, |_| ()));
+    way.all().for_each(|key| store.with(&key, now, |_| ()));
 }
 
 fn floor() -> Subject {
@@ -47,17 +49,22 @@ fn floor() -> Subject {
     })
 }
 
-fn ours() -> [Subject; 2] {
-    let store: Keyed<Arc<str>, State> = Keyed::new(KeyedLimits::default(), |_| State(Arc::new(0)));
-    let (keys, other, now) = (Keys::new(), store.clone(), clock::now());
-    fill(&store, &keys);
-    let other_keys = keys.clone();
-    [
+/// Each way to ask one store, looking and cloning.
+pub(crate) fn ours<A: Asked>(ways: &[A], limits: KeyedLimits) -> Vec<Subject> {
+    let store: Keyed<A::Key, State> = Keyed::new(limits, |_| State::default());
+    ways.iter().take(1).for_each(|way| fill(&store, way));
+    let now = clock::now();
+    let with = ways.iter().cloned().map(|way| {
+        let store = store.clone();
         Subject::function(Role::Ours, names::OUR_WITH, move || {
-            black_box(store.with(keys.next(), now, |state| *state.0));
-        }),
-        Subject::function(Role::Ours, "our Keyed::get, a clone", move || {
-            drop(black_box(other.get(other_keys.next(), now)));
-        }),
-    ]
+            black_box(way.ask(|key| store.with(key, now, |state| *state.0)));
+        })
+    });
+    let get = ways.iter().cloned().map(|way| {
+        let store = store.clone();
+        Subject::function(Role::Ours, names::OUR_GET, move || {
+            drop(black_box(way.ask(|key| store.get(key, now))));
+        })
+    });
+    with.chain(get).collect()
 }

@@ -10,18 +10,19 @@ mod bulkhead;
 mod floor;
 pub(crate) mod keys;
 mod limiter;
-mod lookup;
+pub(crate) mod lookup;
 pub(crate) mod names;
 mod peers;
 mod primitives;
 mod retry;
-mod stack;
+pub(crate) mod stack;
 mod telemetry;
 mod timeout;
 
 use tower::BoxError;
 
 pub(crate) use answer::Answer;
+pub(crate) use peers::{maps, tower as plain};
 
 use crate::cost::{Role, Subject};
 

@@ -36,6 +36,7 @@ pub(crate) const GOVERNOR_KEYED: &str = "governor keyed, dashmap";
 pub(crate) const GOVERNOR_KEYED_INSTANT: &str = "governor keyed, Instant clock";
 pub(crate) const OUR_KEYED: &str = "our Keyed<RateLimiter>";
 pub(crate) const OUR_WITH: &str = "our Keyed::with";
+pub(crate) const OUR_GET: &str = "our Keyed::get, a clone";
 pub(crate) const TOWER_RETRY: &str = "tower Retry";
 pub(crate) const TOWER_RETRY_BUDGET: &str = "tower Retry, TpsBudget";
 pub(crate) const OUR_RETRY: &str = "our Retry, attempts only";

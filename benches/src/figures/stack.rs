@@ -71,13 +71,16 @@ fn around(inner: Answer) -> Result<Vec<Subject>, BoxError> {
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// The standard stack, from a builder that may have a listener.
-pub(super) fn standard(
+pub(crate) fn standard<S>(
     builder: StackBuilder,
-    inner: Answer,
+    inner: S,
 ) -> Result<
     impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send + 'static,
     BoxError,
-> {
+>
+where
+    S: Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send + 'static,
+{
     let stack = builder
         .name("bench")
         .classifier(AnyError)

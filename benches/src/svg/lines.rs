@@ -1,4 +1,4 @@
-//! Lines from nought, in panels side by side.
+//! Lines from nought upwards, in panels side by side.
 
 use std::fmt::Write;
 
@@ -18,6 +18,8 @@ pub(crate) struct Panel {
     pub(crate) title: String,
     /// What it depends on, to the right.
     pub(crate) across: String,
+    /// Whether each tenfold is as wide as the next; from nought otherwise.
+    pub(crate) tenfold: bool,
     pub(crate) lines: Vec<Line>,
 }
 
@@ -36,6 +38,11 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
     let points = || panel.lines.iter().flat_map(|line| &line.points);
     let most = |pick: fn(&(f64, f64)) -> f64| points().map(pick).fold(1e-9, f64::max);
     let (most_x, most_y) = (most(|point| point.0), most(|point| point.1));
+    let least_x = points().map(|point| point.0).fold(most_x, f64::min);
+    let share = |across: f64| match panel.tenfold {
+        false => across / most_x,
+        true => (across / least_x).log10() / (most_x / least_x).log10().max(1e-9),
+    };
     let bottom = MARGIN + HEIGHT;
     text(out, left, MARGIN - 14.0, "font-size='13'", &panel.title);
     let _ =
@@ -43,26 +50,43 @@ fn draw(out: &mut String, panel: &Panel, left: f64) {
     text(out, left - 4.0, MARGIN + 8.0, TO_THE_LEFT, &short(most_y));
     let last = format!("{} {}", short(most_x), panel.across);
     text(out, left + WIDTH, bottom + 16.0, TO_THE_LEFT, &last);
+    if panel.tenfold {
+        tenfolds(out, (least_x, most_x), |across| left + WIDTH * share(across));
+    }
     let mut y = bottom + 40.0;
-    for (line, colour) in panel.lines.iter().zip(COLOURS.into_iter().cycle()) {
+    let solid = COLOURS.map(|colour| (colour, ""));
+    let dashed = COLOURS.map(|colour| (colour, " stroke-dasharray='5 3'"));
+    let looks = solid.into_iter().chain(dashed).cycle();
+    for (line, (colour, dashes)) in panel.lines.iter().zip(looks) {
         let path: String = line
             .points
             .iter()
             .map(|&(across, up)| {
-                let x = left + WIDTH * across / most_x;
+                let x = left + WIDTH * share(across);
                 let y = bottom - HEIGHT * up / most_y;
                 format!("{x:.1},{y:.1} ")
             })
             .collect();
         let _ = writeln!(
             out,
-            "<polyline points='{}' fill='none' stroke='{colour}' stroke-width='2'/>\n\
-             <path d='M{left} {:.0}h24' stroke='{colour}' stroke-width='2'/>",
+            "<polyline points='{}' fill='none' stroke='{colour}' stroke-width='2'{dashes}/>\n\
+             <path d='M{left} {:.0}h24' stroke='{colour}' stroke-width='2'{dashes}/>",
             path.trim_end(),
             y - 4.0
         );
         text(out, left + 32.0, y, "", &line.name);
         y += 16.0;
+    }
+}
+
+/// A mark at each tenfold of the first, and what the first is.
+fn tenfolds(out: &mut String, (least, most): (f64, f64), place: impl Fn(f64) -> f64) {
+    let bottom = MARGIN + HEIGHT;
+    text(out, place(least), bottom + 16.0, "", &short(least));
+    let mut at = least;
+    while at <= most {
+        let _ = writeln!(out, "<path d='M{:.1} {bottom}v-4' stroke='black'/>", place(at));
+        at *= 10.0;
     }
 }
 

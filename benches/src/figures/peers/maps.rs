@@ -6,66 +6,85 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use resilience_core::keyed::Key;
 
 use crate::cost::{Role, Subject};
-use crate::figures::keys::{KEYS, Keys};
+use crate::figures::keys::Asked;
 
 /// What each key has: something small that calls share.
 type State = Arc<u64>;
 
-/// The maps, none of which bounds what it holds but moka's.
-pub(in crate::figures) fn maps() -> Vec<Subject> {
-    vec![papaya(), scc(), dashmap(), mutex(), moka()]
+/// The maps that hold whatever they are given. Each has a subject for each way to ask it; all ask for the keys of the
+/// first.
+pub(crate) fn unbounded<A: Asked>(ways: &[A]) -> Vec<Subject> {
+    [papaya(ways), scc(ways), dashmap(ways), mutex(ways)].into_iter().flatten().collect()
 }
 
-fn all(keys: &Keys) -> impl Iterator<Item = (Arc<str>, State)> {
-    keys.iter().enumerate().map(|(at, key)| (key.clone(), Arc::new(at as u64)))
+fn all<A: Asked>(ways: &[A]) -> impl Iterator<Item = (A::Key, State)> {
+    let keys = ways.iter().take(1).flat_map(A::all);
+    keys.enumerate().map(|(at, key)| (key, Arc::new(at as u64)))
 }
 
-fn papaya() -> Subject {
-    let keys = Keys::new();
-    let map: Arc<papaya::HashMap<_, _>> = Arc::new(all(&keys).collect());
-    Subject::function(Role::Peer, "papaya, get + clone", move || {
-        drop(black_box(map.pin().get(keys.next()).cloned()));
+/// A peer's row for each way.
+fn each<A: Asked, F: Fn() + Clone + Send + 'static>(
+    name: &'static str,
+    ways: &[A],
+    call: impl Fn(A) -> F,
+) -> Vec<Subject> {
+    ways.iter().map(|way| Subject::function(Role::Peer, name, call(way.clone()))).collect()
+}
+
+pub(crate) fn papaya<A: Asked>(ways: &[A]) -> Vec<Subject> {
+    let map: Arc<papaya::HashMap<_, _>> = Arc::new(all(ways).collect());
+    each("papaya, get + clone", ways, |way| {
+        let map = map.clone();
+        move || drop(black_box(way.ask(|key| map.pin().get(key).cloned())))
     })
 }
 
-fn scc() -> Subject {
-    let keys = Keys::new();
-    let map: Arc<scc::HashMap<_, _>> = Arc::new(all(&keys).collect());
-    Subject::function(Role::Peer, "scc, read + clone", move || {
-        drop(black_box(map.read_sync(keys.next(), |_, state| state.clone())));
+pub(crate) fn scc<A: Asked>(ways: &[A]) -> Vec<Subject> {
+    let map: Arc<scc::HashMap<_, _>> = Arc::new(all(ways).collect());
+    each("scc, read + clone", ways, |way| {
+        let map = map.clone();
+        move || drop(black_box(way.ask(|key| map.read_sync(key, |_, state| state.clone()))))
     })
 }
 
-fn dashmap() -> Subject {
-    let keys = Keys::new();
-    let map: Arc<DashMap<_, _>> = Arc::new(all(&keys).collect());
-    Subject::function(Role::Peer, "dashmap, get + clone", move || {
-        drop(black_box(map.get(keys.next()).map(|state| state.clone())));
+pub(crate) fn dashmap<A: Asked>(ways: &[A]) -> Vec<Subject> {
+    let map: Arc<DashMap<_, _>> = Arc::new(all(ways).collect());
+    each("dashmap, get + clone", ways, |way| {
+        let map = map.clone();
+        move || drop(black_box(way.ask(|key| map.get(key).map(|state| state.clone()))))
     })
 }
 
-fn mutex() -> Subject {
-    let keys = Keys::new();
-    let map: HashMap<Arc<str>, State> = all(&keys).collect();
+pub(crate) fn mutex<A: Asked>(ways: &[A]) -> Vec<Subject> {
+    let map: HashMap<_, _> = all(ways).collect();
     let map = Arc::new(parking_lot::Mutex::new(map));
-    Subject::function(Role::Peer, "Mutex<HashMap>, get + clone", move || {
-        drop(black_box(map.lock().get(keys.next()).cloned()));
+    each("Mutex<HashMap>, get + clone", ways, |way| {
+        let map = map.clone();
+        move || drop(black_box(way.ask(|key| map.lock().get(key).cloned())))
     })
 }
 
-/// Least recently used, and let go when idle: the nearest to what is needed.
-fn moka() -> Subject {
-    let keys = Keys::new();
-    let map = Cache::builder()
-        .max_capacity(2 * KEYS as u64)
-        .time_to_idle(Duration::from_secs(600))
-        .eviction_policy(moka::policy::EvictionPolicy::lru())
-        .build();
-    all(&keys).for_each(|(key, state)| map.insert(key, state));
-    Subject::function(Role::Peer, "moka, get", move || {
-        drop(black_box(map.get(keys.next())));
+/// The one that has a bound, which is not reached.
+pub(crate) fn moka<A: Asked>(ways: &[A]) -> Vec<Subject> {
+    let keys: usize = ways.iter().take(1).map(|way| way.all().len()).sum();
+    let map = cache(2 * keys as u64, EvictionPolicy::lru());
+    all(ways).for_each(|(key, state)| map.insert(key, state));
+    each("moka, get", ways, |way| {
+        let map = map.clone();
+        move || drop(black_box(way.ask(|key| map.get(key))))
     })
+}
+
+/// With room for so many keys, each let go when idle: the nearest to what is needed.
+pub(crate) fn cache<K: Key>(capacity: u64, policy: EvictionPolicy) -> Cache<K, State> {
+    Cache::builder()
+        .max_capacity(capacity)
+        .time_to_idle(Duration::from_secs(600))
+        .eviction_policy(policy)
+        .build()
 }

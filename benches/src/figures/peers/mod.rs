@@ -4,9 +4,9 @@ pub(super) mod backon;
 pub(super) mod breakers;
 pub(super) mod gax;
 pub(super) mod governor;
-pub(super) mod maps;
+pub(crate) mod maps;
 pub(super) mod seatbelt;
-pub(super) mod tower;
+pub(crate) mod tower;
 pub(super) mod tower_resilience;
 
 use std::num::NonZeroU32;

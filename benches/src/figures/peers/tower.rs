@@ -69,9 +69,12 @@ pub(in crate::figures) fn retry_budgeted() -> RetryLayer<Budgeted> {
 }
 
 /// Load shedding, concurrency limit, retry, timeout.
-pub(in crate::figures) fn four(
-    inner: Answer,
-) -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send + 'static {
+pub(crate) fn four<S>(
+    inner: S,
+) -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send + 'static
+where
+    S: Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send + 'static,
+{
     ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(PERMITS as usize)

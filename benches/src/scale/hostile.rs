@@ -1,0 +1,146 @@
+//! Keys that come once, by the million, through a store that is bounded.
+//!
+//! Between them are a thousand keys that are asked for again and again, whose decisions are compared with those of a map
+//! that forgets nothing; and, in another store, circuits that are open, none of which may be forgotten.
+
+use std::time::Duration;
+
+use resilience_core::breaker::{CircuitBreaker, CircuitState};
+use resilience_core::clock;
+use resilience_core::rate::{Quota, RateLimiter};
+use serde_json::Value;
+use tower::BoxError;
+
+use super::figure::Figure;
+use super::flood::Flood;
+use super::{Group, child, resident};
+use crate::stats::ratio;
+
+pub(super) const GROUP: Group = Group { names: &[NAME], measure };
+/// What the work of a process of its own begins with.
+pub(super) const CHILD: &str = "hostile";
+
+const NAME: &str = "hostile keys";
+/// What the store may take.
+const BOUND: usize = 32 << 20;
+const HOT: u64 = 1_000;
+/// One call for a hot key for so many hostile ones.
+const EACH: u64 = 10;
+const OPEN: u64 = 500;
+/// 8 keys of a shard in each of 4 shards, and 8 that may be idle.
+const LOOKED_AT: f64 = 40.0;
+
+fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
+    if resident::now().is_none() {
+        println!("skipped: {NAME}: no /proc/self/status");
+        return Ok(Vec::new());
+    }
+    let keys = if quick { 1_000_000 } else { 10_000_000 };
+    let mut figure = Figure::new(NAME, "keys that came once", "resident bytes / the bound");
+    let (limiters, breakers) =
+        (of("limiters", keys, &mut figure)?, of("breakers", keys, &mut figure)?);
+    let most = |field: &str| limiters[field].as_f64().into_iter().chain(breakers[field].as_f64());
+    let most = |field: &str| most(field).reduce(f64::max);
+    let (peak, asked) = (most("peak"), most("asked"));
+    figure.exact("resident bytes at most / the bound", 1.05, peak);
+    figure.exact("keys that a call asks whether they are pinned", LOOKED_AT, asked);
+    figure.exact("share of hot decisions that differ", 0.001, limiters["differ"].as_f64());
+    figure.exact("open circuits lost", 0.0, breakers["lost"].as_f64());
+    Ok(vec![figure])
+}
+
+/// What the other process found; its resident bytes become a line.
+fn of(kept: &str, keys: u64, figure: &mut Figure) -> Result<Value, BoxError> {
+    let found = child::ask(&format!("{CHILD} {kept}"), keys)?;
+    for point in found["points"].as_array().into_iter().flatten() {
+        if let Some((size, share)) = point[0].as_u64().zip(point[1].as_f64()) {
+            figure.add(&format!("our Keyed, {kept}"), "", size, share);
+        }
+    }
+    eprintln!("{kept}: {found}");
+    Ok(found)
+}
+
+/// In a process of its own.
+pub(super) fn child(kept: &str, keys: u64) -> Result<Value, BoxError> {
+    match kept {
+        "limiters" => limiters(keys, BOUND),
+        "breakers" => breakers(keys, BOUND),
+        _ => Err(format!("nothing is called `{kept}`").into()),
+    }
+}
+
+/// Every decision about a hot key, beside that of a limiter which nobody lets go of.
+fn limiters(keys: u64, bound: usize) -> Result<Value, BoxError> {
+    // Half of a hot key's calls pass, if it is not forgotten; no token comes back while this runs.
+    let passes = u32::try_from(keys / EACH / HOT / 2)?.max(1);
+    let quota = Quota::per(passes, Duration::from_secs(86_400))?;
+    let limiter = RateLimiter::builder().quota(quota).build()?;
+    let oracle: Vec<(String, RateLimiter)> =
+        (0..HOT).map(|key| (format!("hot {key}"), limiter.fresh())).collect();
+    let now = clock::now();
+    let ask = |limiter: &RateLimiter| limiter.check_at(now, 1).is_ok();
+
+    let mut flood = Flood::new(bound, move |_| limiter.fresh())?;
+    let (mut calls, mut differ) = (0, 0);
+    for number in 0..keys {
+        flood.call(&hostile(number), ask);
+        if number % EACH == 0 {
+            let (key, known) = &oracle[usize::try_from(number / EACH * 7_919 % HOT)?];
+            calls += 1;
+            differ += u64::from(flood.call(key, ask) != ask(known));
+        }
+        flood.look(number + 1);
+    }
+    let mut found = flood.found();
+    found["differ"] = ratio(differ, calls).into();
+    Ok(found)
+}
+
+/// Circuits that opened before the flood came, each key of which makes one good call.
+fn breakers(keys: u64, bound: usize) -> Result<Value, BoxError> {
+    let day = Duration::from_secs(86_400);
+    let breaker = CircuitBreaker::builder().break_for(day).build()?;
+    let mut flood = Flood::new(bound, move |_| breaker.fresh())?;
+    let open: Vec<String> = (0..OPEN).map(|key| format!("open {key}")).collect();
+    for key in &open {
+        flood.call(key, CircuitBreaker::open);
+    }
+    for number in 0..keys {
+        flood.call(&hostile(number), |breaker| {
+            breaker.try_admit().map(|call| call.success()).is_ok()
+        });
+        flood.look(number + 1);
+    }
+    let is_open = |key: &&String| {
+        let kept = flood.store.peek(key, flood.now);
+        kept.is_some_and(|kept| kept.0.state() == CircuitState::Open)
+    };
+    let lost = open.len() - open.iter().filter(is_open).count();
+    let mut found = flood.found();
+    found["lost"] = lost.into();
+    Ok(found)
+}
+
+/// Of 10 to 42 bytes, and never again.
+fn hostile(number: u64) -> String {
+    format!("{number:0width$}", width = 10 + usize::try_from(number % 33).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is resident is a process's own to say; the rest is the same at any size.
+    #[test]
+    fn a_flood_changes_no_decision_and_closes_no_circuit() {
+        let (keys, bound) = (60_000, 3 << 20);
+        for (found, lost) in [(limiters(keys, bound), "differ"), (breakers(keys, bound), "lost")] {
+            let found = found.unwrap();
+            assert_eq!(found[lost].as_f64(), Some(0.0), "{found}");
+            assert!(found["evicted"].as_u64().unwrap() > keys / 3, "{found}");
+            assert!(found["asked"].as_f64().unwrap() <= LOOKED_AT, "{found}");
+            assert!(found["bytes"].as_u64().unwrap() <= bound as u64, "{found}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the kernel says of this process's memory, in bytes. `None` where there is no `/proc`.
+
+use std::fs;
+
+/// In memory now.
+pub(super) fn now() -> Option<u64> {
+    field("/proc/self/status", "VmRSS:")
+}
+
+/// The most there ever was.
+pub(super) fn peak() -> Option<u64> {
+    field("/proc/self/status", "VmHWM:")
+}
+
+/// What the machine could still give.
+pub(super) fn available() -> Option<u64> {
+    field("/proc/meminfo", "MemAvailable:")
+}
+
+/// A line such as `VmRSS:     1024 kB`.
+fn field(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_memory_and_never_more_than_at_its_peak() {
+        let (Some(now), Some(peak)) = (now(), peak()) else { return };
+        assert!(now > 100 << 10 && peak >= now, "{now}, {peak}");
+        assert!(available().is_some());
+    }
+}

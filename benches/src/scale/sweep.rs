@@ -1,0 +1,54 @@
+//! What subjects cost at each size.
+
+use tower::BoxError;
+
+use super::figure::Figure;
+use crate::cost::{self, Effort, Measured, Subject};
+
+/// A subject at one size.
+pub(super) struct At {
+    pub(super) size: u64,
+    pub(super) subject: Subject,
+}
+
+/// Subjects that were measured in the same rounds.
+pub(super) struct Sweep {
+    points: Vec<At>,
+    measured: Vec<Measured>,
+}
+
+impl At {
+    /// Two threads are what `compare` is about.
+    pub(super) fn new(size: u64, subject: Subject) -> At {
+        At { size, subject: subject.alone() }
+    }
+}
+
+impl Sweep {
+    /// # Errors
+    /// Those of the calls.
+    pub(super) fn measure(points: Vec<At>, effort: Effort) -> Result<Sweep, BoxError> {
+        let subjects: Vec<&Subject> = points.iter().map(|at| &at.subject).collect();
+        let measured = cost::all(&subjects, effort)?;
+        Ok(Sweep { points, measured })
+    }
+
+    /// Adds a point for each.
+    pub(super) fn draw(&self, figure: &mut Figure) {
+        for (at, measured) in self.points.iter().zip(&self.measured) {
+            if let Some(ns) = measured.ns {
+                figure.add(at.subject.name, at.subject.lacks, at.size, ns.median);
+            }
+        }
+    }
+
+    /// How many times as much one costs as the other, in the same rounds.
+    pub(super) fn ratio(&self, above: (&str, u64), below: (&str, u64)) -> Option<f64> {
+        self.find(above)?.ratio(self.find(below)?)
+    }
+
+    fn find(&self, (name, size): (&str, u64)) -> Option<&Measured> {
+        let is = |at: &At| at.subject.name == name && at.size == size;
+        self.points.iter().position(is).map(|index| &self.measured[index])
+    }
+}
