@@ -89,6 +89,11 @@ impl Changes {
         }
     }
 
+    #[cfg(feature = "tokio")]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0[0].is_none()
+    }
+
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = &Change> {
         self.0.iter().flatten()

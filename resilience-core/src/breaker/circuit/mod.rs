@@ -169,7 +169,15 @@ impl Circuit {
     /// Whether [`admit`](Circuit::admit) would refuse for certain, without taking a probe's place.
     #[must_use]
     pub fn refusal(&self, config: &CircuitConfig, now: Instant) -> Option<Refusal> {
-        self.phase.refusal(config, Tick::of(now))
+        self.refusal_at(config, Tick::of(now))
+    }
+
+    pub(in crate::breaker) fn refusal_at(
+        &self,
+        config: &CircuitConfig,
+        now: Tick,
+    ) -> Option<Refusal> {
+        self.phase.refusal(config, now)
     }
 
     /// Asks for a call. `u` is asked for a sample of `0..1` if only a share of the calls may pass.
@@ -180,9 +188,17 @@ impl Circuit {
         &mut self,
         config: &CircuitConfig,
         now: Instant,
+        u: impl FnMut() -> f64,
+    ) -> Result<Admission, Refusal> {
+        self.admit_at(config, Tick::of(now), u)
+    }
+
+    pub(in crate::breaker) fn admit_at(
+        &mut self,
+        config: &CircuitConfig,
+        now: Tick,
         mut u: impl FnMut() -> f64,
     ) -> Result<Admission, Refusal> {
-        let now = Tick::of(now);
         let refusal =
             self.phase.refusal(config, now).or_else(|| self.phase.lot(config, now, &mut u));
         if let Some(refusal) = refusal {

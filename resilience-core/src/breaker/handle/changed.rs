@@ -23,6 +23,9 @@ impl Changed {
     /// What time did, and after that something else.
     pub(super) fn new(by_time: &Changes, other: Option<Change>) -> Changed {
         let mut all = Changed::default();
+        if by_time.is_empty() && other.is_none() {
+            return all;
+        }
         let changes = by_time.iter().copied().chain(other);
         for (place, change) in all.0.iter_mut().zip(changes) {
             let sequence = LAST.fetch_add(1, Ordering::Relaxed) + 1;

@@ -14,6 +14,7 @@ use crate::name::Name;
 use crate::observe::Event;
 use crate::outcome::{Classify, Outcome};
 use crate::rejection::{Rejection, RejectionKind};
+use crate::tick::Tick;
 
 impl CircuitBreaker {
     /// Refuses what would be refused for certain.
@@ -27,15 +28,15 @@ impl CircuitBreaker {
         if self.0.cell.passes_all() {
             return Ok(());
         }
-        self.check_closely(whose, now.get())
+        self.check_closely(whose, now.tick())
     }
 
     #[cfg(feature = "tower")]
     #[cold]
-    fn check_closely(&self, whose: &impl Whose, now: Instant) -> Result<(), Rejection> {
+    fn check_closely(&self, whose: &impl Whose, now: Tick) -> Result<(), Rejection> {
         let (changed, refusal) = self.locked(|config, circuit| {
-            let changed = Changed::new(&circuit.advance(config, now, sample), None);
-            let refusal = circuit.refusal(config, now).filter(|_| !config.observe_only);
+            let changed = Changed::new(&circuit.advance_at(config, now, sample), None);
+            let refusal = circuit.refusal_at(config, now).filter(|_| !config.observe_only);
             if refusal.is_some() {
                 circuit.refused();
             }
@@ -61,19 +62,15 @@ impl CircuitBreaker {
     ) -> Result<Option<Admission>, Rejection> {
         match self.0.cell.glance(|| now.tick()) {
             Some(admission) => Ok(Some(admission)),
-            None => self.admit_closely(whose, now.get()),
+            None => self.admit_closely(whose, now.tick()),
         }
     }
 
     #[cold]
-    fn admit_closely(
-        &self,
-        whose: &impl Whose,
-        now: Instant,
-    ) -> Result<Option<Admission>, Rejection> {
+    fn admit_closely(&self, whose: &impl Whose, now: Tick) -> Result<Option<Admission>, Rejection> {
         let (changed, admitted, observe_only) = self.locked(|config, circuit| {
-            let changed = Changed::new(&circuit.advance(config, now, sample), None);
-            (changed, circuit.admit(config, now, sample), config.observe_only)
+            let changed = Changed::new(&circuit.advance_at(config, now, sample), None);
+            (changed, circuit.admit_at(config, now, sample), config.observe_only)
         });
         self.tell(&changed, whose);
         match admitted {
