@@ -77,7 +77,9 @@ where
 
     #[inline(always)]
     fn leave(&self, course: &mut Course) {
-        (course.own_budget, course.failed) = (None, None);
+        if course.own_budget.is_some() || course.failed.is_some() {
+            (course.own_budget, course.failed) = (None, None);
+        }
     }
 }
 

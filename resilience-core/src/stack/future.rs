@@ -404,7 +404,10 @@ where
         parts.rate_limit.leave(&mut self.token);
         parts.retry.leave(&mut self.course);
         parts.bulkhead.leave(&mut self.permit);
-        (self.request, self.copy, self.answer) = (None, None, None);
+        if self.answer.is_some() {
+            self.answer = None;
+        }
+        (self.request, self.copy) = (None, None);
         (self.stage, self.due) = (Stage::Done, None);
     }
 }
