@@ -29,8 +29,15 @@ impl<T> Live<T> {
     }
 
     /// Puts `value` into force.
+    #[cfg(any(feature = "profiles", test))]
     pub(crate) fn set(&self, value: T) {
+        self.set_with(value, || ());
+    }
+
+    /// Puts `value` into force, after this.
+    pub(crate) fn set_with(&self, value: T, first: impl FnOnce()) {
         let mut current = self.current.lock();
+        first();
         *current = Arc::new(value);
         // Under the lock: a version is never older than the value that is read with it.
         self.version.fetch_add(1, Ordering::AcqRel);

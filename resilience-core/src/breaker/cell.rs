@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use super::circuit::{Admission, Circuit};
 use super::config::CircuitConfig;
+use super::rules::Rules;
 use super::window::Room;
-use crate::live::{Live, Seen};
+use crate::live::Seen;
 use crate::sync::{AtomicI64, AtomicU64, Mutex, Ordering};
 use crate::tick::Tick;
 
@@ -84,12 +85,15 @@ impl Cell {
     #[inline]
     pub(super) fn count_good(
         &self,
-        live: &Live<CircuitConfig>,
+        rules: &Rules,
         admission: &Admission,
-        now: impl FnOnce() -> Tick,
+        mut now: impl FnMut() -> Tick,
     ) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
-        if word & ROOM == 0 || !live.is_at(self.version.load(Ordering::Relaxed)) {
+        if word & ROOM == 0 || !rules.are_at(self.version.load(Ordering::Relaxed)) {
+            return false;
+        }
+        if rules.is_slow(admission, &mut now) {
             return false;
         }
         // Room that was measured anew since the word was read is later room: to be counted among the
@@ -113,15 +117,15 @@ impl Cell {
     #[inline]
     pub(super) fn with<R>(
         &self,
-        live: &Live<CircuitConfig>,
+        rules: &Rules,
         body: impl FnOnce(&CircuitConfig, &mut Circuit) -> R,
     ) -> R {
         let mut state = self.state.lock();
         let State { config, circuit } = &mut *state;
         // By the rules that it was counted under, and before there are others.
         circuit.credit(self.take_back(circuit.room(config)));
-        if !live.is_at(self.version.load(Ordering::Relaxed)) {
-            let (version, newer) = live.see().into_parts();
+        if !rules.are_at(self.version.load(Ordering::Relaxed)) {
+            let (version, newer) = rules.see().into_parts();
             self.version.store(version, Ordering::Relaxed);
             let former = std::mem::replace(config, newer);
             circuit.reconfigured(&former, config);
@@ -175,7 +179,7 @@ mod loom_tests {
     use std::time::{Duration, Instant};
 
     struct Shared {
-        live: std::sync::Arc<Live<CircuitConfig>>,
+        rules: Rules,
         cell: Cell,
         now: Instant,
     }
@@ -188,15 +192,15 @@ mod loom_tests {
 
         fn by(config: CircuitBreakerBuilder) -> Arc<Shared> {
             let config = config.config();
-            let live = Live::new(config.unwrap());
-            let cell = Cell::new(live.see());
-            Arc::new(Shared { live, cell, now: clock::now() })
+            let rules = Rules::new(config.unwrap());
+            let cell = Cell::new(rules.see());
+            Arc::new(Shared { rules, cell, now: clock::now() })
         }
 
         fn admit(&self, now: Instant) -> Option<Admission> {
             let glanced = self.cell.glance(|| Tick::of(now));
             glanced.or_else(|| {
-                self.cell.with(&self.live, |config, circuit| {
+                self.cell.with(&self.rules, |config, circuit| {
                     circuit.advance(config, now, || 0.5);
                     circuit.admit(config, now, || 0.5).ok()
                 })
@@ -205,16 +209,16 @@ mod loom_tests {
 
         fn record(&self, admission: Admission, outcome: Outcome, now: Instant) {
             let good = outcome == Outcome::Success;
-            if good && self.cell.count_good(&self.live, &admission, || Tick::of(now)) {
+            if good && self.cell.count_good(&self.rules, &admission, || Tick::of(now)) {
                 return;
             }
-            self.cell.with(&self.live, |config, circuit| {
+            self.cell.with(&self.rules, |config, circuit| {
                 circuit.record(config, admission, outcome, now, || 0.5);
             });
         }
 
         fn state(&self) -> CircuitState {
-            self.cell.with(&self.live, |_, circuit| circuit.state())
+            self.cell.with(&self.rules, |_, circuit| circuit.state())
         }
     }
 
@@ -281,7 +285,7 @@ mod loom_tests {
             other.join().unwrap();
             let seen = shared
                 .cell
-                .with(&shared.live, |config, circuit| circuit.snapshot(config, shared.now));
+                .with(&shared.rules, |config, circuit| circuit.snapshot(config, shared.now));
             assert_eq!((seen.calls, seen.failures), (4, 1));
         });
     }
@@ -299,7 +303,7 @@ mod loom_tests {
                 let shared = shared.clone();
                 thread::spawn(move || {
                     let rules = CircuitConfig::builder().consecutive_failures(1).config();
-                    shared.live.set(rules.unwrap());
+                    shared.rules.set(rules.unwrap());
                     let failing = shared.admit(shared.now).unwrap();
                     shared.record(failing, Outcome::transient(), shared.now);
                 })

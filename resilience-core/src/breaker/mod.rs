@@ -75,6 +75,8 @@ mod handle;
 mod layer;
 #[cfg(feature = "tower")]
 mod planned;
+#[cfg(feature = "tokio")]
+mod rules;
 #[cfg(feature = "tower")]
 mod seat;
 

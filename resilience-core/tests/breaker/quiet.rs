@@ -41,3 +41,32 @@ fn a_call_of_an_earlier_generation_takes_no_place() {
     let seen = breaker.snapshot();
     assert_eq!((seen.calls, seen.stale), (1, 1));
 }
+
+/// Calls that are timed and quick are counted with the others that went well; from the very limit on they
+/// are slow, also by a limit that was changed while they were under way.
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_is_seen_among_quiet_calls() {
+    let rules = |after| {
+        let window = SlidingWindow::count(100);
+        CircuitBreaker::builder().slow_calls(after, 1.0, window).minimum_calls(100)
+    };
+    let breaker = rules(SECOND).build().unwrap();
+    let call = async |took: Duration| {
+        let admitted = breaker.try_admit().unwrap();
+        tokio::time::advance(took).await;
+        admitted.success();
+    };
+    let counted = || (breaker.snapshot().calls, breaker.snapshot().slow);
+    for _ in 0..5 {
+        call(SECOND - Duration::from_nanos(1)).await;
+    }
+    call(SECOND).await;
+    call(SECOND * 9).await;
+    assert_eq!(counted(), (7, 2));
+    let under_way = breaker.try_admit().unwrap();
+    breaker.set_config(rules(SECOND / 2).config().unwrap());
+    tokio::time::advance(SECOND / 2).await;
+    under_way.success();
+    call(SECOND / 4).await;
+    assert_eq!(counted(), (9, 3));
+}

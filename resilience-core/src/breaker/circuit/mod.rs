@@ -265,7 +265,14 @@ impl Admission {
     }
 
     /// Whether it will be asked how long it took.
+    #[inline]
     pub(super) fn is_timed(&self) -> bool {
         self.started != Tick::NEVER
+    }
+
+    /// Nanoseconds since it began.
+    #[inline]
+    pub(super) fn took(&self, now: Tick) -> u64 {
+        now.since(self.started)
     }
 }

@@ -46,7 +46,7 @@ impl Circuit {
             return None;
         }
         self.phase.give_place_back();
-        let mark = config.judge(outcome, now.since(admission.started))?;
+        let mark = config.judge(outcome, admission.took(now))?;
         match &mut self.phase {
             Phase::Closed { hinted, .. } => {
                 let hint = config.hint(outcome);

@@ -94,10 +94,12 @@ impl CircuitBreaker {
         whose: &impl Whose,
         now: &mut Now,
     ) {
-        let exact = admission.is_timed() || outcome != Outcome::Success;
-        let (cell, live) = (&self.0.cell, &self.0.family.live);
-        if exact || !cell.count_good(live, &admission, || now.tick()) {
-            self.record_closely(admission, outcome, whose, now, exact);
+        if admission.is_timed() || outcome != Outcome::Success {
+            now.again();
+        }
+        let (cell, rules) = (&self.0.cell, &self.0.family.rules);
+        if outcome != Outcome::Success || !cell.count_good(rules, &admission, || now.tick()) {
+            self.record_closely(admission, outcome, whose, now.tick());
         }
     }
 
@@ -107,13 +109,8 @@ impl CircuitBreaker {
         admission: Admission,
         outcome: Outcome,
         whose: &impl Whose,
-        now: &mut Now,
-        exact: bool,
+        now: Tick,
     ) {
-        if exact {
-            now.again();
-        }
-        let now = now.tick();
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
@@ -128,7 +125,7 @@ impl CircuitBreaker {
 
     #[inline]
     pub(super) fn locked<R>(&self, body: impl FnOnce(&CircuitConfig, &mut Circuit) -> R) -> R {
-        self.0.cell.with(&self.0.family.live, body)
+        self.0.cell.with(&self.0.family.rules, body)
     }
 
     /// Looks at the circuit as it is now.

@@ -12,12 +12,12 @@ use crate::breaker::cell::Cell;
 use crate::breaker::circuit::{CircuitSnapshot, SavedCircuit};
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::Admitted;
+use crate::breaker::rules::Rules;
 use crate::breaker::state::{CircuitState, IllegalTransition};
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::error::CarriesRejection;
 use crate::keyed::{Entry, allocated};
-use crate::live::Live;
 use crate::name::Name;
 use crate::observe::Listener;
 use crate::outcome::Classify;
@@ -58,7 +58,7 @@ struct Breaker {
 struct Family {
     name: Name,
     listener: Listener,
-    live: Arc<Live<CircuitConfig>>,
+    rules: Rules,
 }
 
 impl CircuitBreakerBuilder {
@@ -67,8 +67,8 @@ impl CircuitBreakerBuilder {
     /// # Errors
     /// If a value is out of its bounds.
     pub fn build(self) -> Result<CircuitBreaker, InvalidConfig> {
-        let live = Live::new(self.config()?);
-        let family = Family { name: self.name, listener: self.listener, live };
+        let rules = Rules::new(self.config()?);
+        let family = Family { name: self.name, listener: self.listener, rules };
         Ok(CircuitBreaker::of(Arc::new(family)))
     }
 }
@@ -80,7 +80,7 @@ impl CircuitBreaker {
     }
 
     fn of(family: Arc<Family>) -> CircuitBreaker {
-        let cell = Cell::new(family.live.see());
+        let cell = Cell::new(family.rules.see());
         CircuitBreaker(Arc::new(Breaker { family, cell }))
     }
 
@@ -94,13 +94,13 @@ impl CircuitBreaker {
     /// Goes by other rules from now on, and with it all breakers that were made by `fresh`. Their states
     /// stay; what was counted in windows starts anew if those are others.
     pub fn set_config(&self, config: CircuitConfig) {
-        self.0.family.live.set(config);
+        self.0.family.rules.set(config);
     }
 
     /// What is in force.
     #[cfg(feature = "tower")]
     pub(super) fn config(&self) -> crate::live::Seen<CircuitConfig> {
-        self.0.family.live.see()
+        self.0.family.rules.see()
     }
 
     /// What rejections and events call it.
