@@ -250,6 +250,14 @@ impl Circuit {
     }
 }
 
+impl Admission {
+    /// Nanoseconds since it began.
+    #[inline]
+    pub(super) fn took(&self, now: Tick) -> u64 {
+        now.since(self.started)
+    }
+}
+
 #[cfg(feature = "tokio")]
 impl Admission {
     /// In the generation that was current when it was looked up.
@@ -268,11 +276,5 @@ impl Admission {
     #[inline]
     pub(super) fn is_timed(&self) -> bool {
         self.started != Tick::NEVER
-    }
-
-    /// Nanoseconds since it began.
-    #[inline]
-    pub(super) fn took(&self, now: Tick) -> u64 {
-        now.since(self.started)
     }
 }
