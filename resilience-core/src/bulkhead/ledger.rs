@@ -151,14 +151,7 @@ impl PermitLedger {
     /// If there is no room, or somebody waits.
     #[inline]
     pub fn try_take(&self, cost: u32) -> Result<Charge, Denied> {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while word & WAITED_FOR == 0 && fits(word, cost) {
-            match self.swap(word, word + u64::from(cost)) {
-                Ok(_) => return Ok(self.charged(word + u64::from(cost), cost)),
-                Err(now) => word = now,
-            }
-        }
-        denied(word, cost)
+        self.take(cost, |word| word & WAITED_FOR == 0)
     }
 
     /// Takes `cost` permits on behalf of who is next in the queue.
@@ -166,14 +159,7 @@ impl PermitLedger {
     /// # Errors
     /// If there is no room.
     pub fn take_next(&self, cost: u32) -> Result<Charge, Denied> {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while fits(word, cost) {
-            match self.swap(word, word + u64::from(cost)) {
-                Ok(_) => return Ok(self.charged(word + u64::from(cost), cost)),
-                Err(now) => word = now,
-            }
-        }
-        denied(word, cost)
+        self.take(cost, |_| true)
     }
 
     /// Takes `cost` permits, or marks that somebody waits, in one step. Whoever calls this has locked
@@ -245,6 +231,18 @@ impl PermitLedger {
     #[must_use]
     pub fn peak(&self) -> u32 {
         low(self.peak.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn take(&self, cost: u32, may: impl Fn(u64) -> bool) -> Result<Charge, Denied> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while may(word) && fits(word, cost) {
+            match self.swap(word, word + u64::from(cost)) {
+                Ok(_) => return Ok(self.charged(word + u64::from(cost), cost)),
+                Err(now) => word = now,
+            }
+        }
+        denied(word, cost)
     }
 
     #[inline]

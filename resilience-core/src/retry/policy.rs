@@ -57,6 +57,14 @@ pub(crate) struct Rules {
     pub(super) pace_refusals: bool,
 }
 
+impl Rules {
+    /// Where the retries of a call are paid from that may have an account of its own.
+    #[inline]
+    pub(super) fn budget<'a>(&'a self, own: Option<&'a RetryBudget>) -> Option<&'a RetryBudget> {
+        own.or(self.budget.as_ref())
+    }
+}
+
 impl RetryPolicy {
     /// Starts from the defaults: 3 attempts, decorrelated jitter from 250 ms to 20 s, no attempt
     /// begun later than 60 s after the first, and a budget of 10 % of the traffic with a reserve of
@@ -82,7 +90,7 @@ impl<C> RetryPolicy<C> {
 
     #[inline]
     fn begin(&self, now: Instant, own: Option<RetryBudget>) -> Attempts {
-        if let Some(budget) = own.as_ref().or(self.rules.budget.as_ref()) {
+        if let Some(budget) = self.rules.budget(own.as_ref()) {
             budget.call_started(now);
         }
         Attempts::new(&self.rules, Some(Tick::of(now)), own)

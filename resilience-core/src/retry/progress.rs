@@ -29,7 +29,7 @@ pub(super) struct Progress {
 #[cfg(feature = "tower")]
 #[inline]
 pub(super) fn succeeded_at_once(rules: &Rules, own_budget: Option<&RetryBudget>) {
-    if let Some(budget) = own_budget.or(rules.budget.as_ref()) {
+    if let Some(budget) = rules.budget(own_budget) {
         budget.succeeded();
     }
 }
@@ -44,7 +44,7 @@ impl Progress {
     /// Where retries are paid from.
     #[inline]
     fn budget<'a>(&'a self, rules: &'a Rules) -> Option<&'a RetryBudget> {
-        self.own_budget.as_ref().or(rules.budget.as_ref())
+        rules.budget(self.own_budget.as_ref())
     }
 
     /// Another attempt begins, at this cost.

@@ -23,7 +23,7 @@ pub(crate) struct Run {
 /// A call begins, which deposits. When that was, if it will be asked: the clock is looked at only if so.
 #[inline]
 pub(super) fn begin(rules: &Rules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
-    let budget = own.or(rules.budget.as_ref());
+    let budget = rules.budget(own);
     let counts = budget.is_some_and(RetryBudget::counts_calls);
     let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
     if let Some((budget, now)) = budget.zip(started) {

@@ -16,7 +16,7 @@ use tower_service::Service;
 use super::gate::{Again, Gate, Next, Parts, TimeLimit};
 use super::watch::Timer;
 use crate::clock::{Now, later};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Entered};
 use crate::error::CarriesRejection;
 use crate::rejection::RejectionKind;
 
@@ -166,7 +166,7 @@ where
                 return Poll::Ready(held.late());
             }
             // The answer first: at the deadline, one that is there counts.
-            let entered = held.deadline.map(|deadline| deadline.or_current().entered());
+            let entered = held.enter_deadline();
             if let Poll::Ready(answer) = held.go_on(this.attempt.as_mut(), now, cx) {
                 return Poll::Ready(answer);
             }
@@ -195,6 +195,12 @@ where
         let deadline = Deadline::after(now.get(), limit).or_current();
         self.deadline = Some(deadline);
         deadline.has_passed(now.get())
+    }
+
+    /// What is inside goes by the call's deadline while this is kept.
+    #[inline(always)]
+    fn enter_deadline(&self) -> Option<Entered> {
+        self.deadline.map(|deadline| deadline.or_current().entered())
     }
 
     /// As far as it goes.
@@ -363,7 +369,7 @@ where
             _ => {
                 let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
                 let (now, result) = (&mut Now::unread(), Err(refusal.into()));
-                let entered = self.deadline.map(|deadline| deadline.or_current().entered());
+                let entered = self.enter_deadline();
                 let next = self.ended(&result, now);
                 drop(entered);
                 match next {
