@@ -21,6 +21,12 @@ pub(crate) fn chart(options: &Options, name: &str, contents: &str) -> io::Result
     if options.docs { put(&workspace().join("docs/src/img"), &name, contents) } else { Ok(()) }
 }
 
+/// Writes a table for a page of the book, if it is for the record.
+pub(crate) fn table(options: &Options, name: &str, contents: &str) -> io::Result<()> {
+    let folder = workspace().join("docs/src/tables");
+    if options.docs { put(&folder, &format!("{name}.md"), contents) } else { Ok(()) }
+}
+
 fn put(folder: &Path, name: &str, contents: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let path = folder.join(name);

@@ -47,6 +47,14 @@ impl Target {
         self.measured.map(|measured| measured <= self.at_most)
     }
 
+    fn mark(&self) -> char {
+        match self.holds() {
+            Some(true) => '✔',
+            Some(false) => '✘',
+            None => '?',
+        }
+    }
+
     pub(crate) fn text(&self) -> String {
         format!("{} ≤ {}", self.what, (self.at_most * 1e3).round() / 1e3)
     }
@@ -61,13 +69,20 @@ impl Target {
 pub(crate) fn table(targets: &[Target]) -> String {
     let mut out = String::from("\ntargets\n");
     for target in targets {
-        let mark = match target.holds() {
-            Some(true) => '✔',
-            Some(false) => '✘',
-            None => '?',
-        };
+        let mark = target.mark();
         let measured = number(target.measured, 2);
         let _ = writeln!(out, "  {mark} {:<22} {:<66} {measured}", target.figure, target.text());
+    }
+    out
+}
+
+/// For the book.
+pub(crate) fn document(targets: &[Target]) -> String {
+    let mut out = String::from("| figure | target | measured | |\n|---|---|---|---|\n");
+    for target in targets {
+        let (figure, text) = (target.figure, target.text());
+        let measured = number(target.measured, 2);
+        let _ = writeln!(out, "| {figure} | {text} | {measured} | {} |", target.mark());
     }
     out
 }

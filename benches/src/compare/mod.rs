@@ -2,6 +2,7 @@
 
 mod against;
 mod chart;
+mod document;
 mod report;
 mod row;
 mod table;
@@ -34,6 +35,8 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
         print!("{}", against::comparison(&rows, &earlier));
     }
     output::write(options, "report.json", &format!("{:#}\n", report::report(&rows, &targets)))?;
+    output::table(options, "compare", &document::sections(&figures, &rows))?;
+    output::table(options, "compare-targets", &target::document(&targets))?;
     for figure in &figures {
         if let Some(chart) = chart::chart(figure.name, &rows) {
             output::chart(options, &figure.name.replace(' ', "-"), &chart)?;

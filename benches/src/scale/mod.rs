@@ -56,6 +56,7 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     print!("{}", report::table(&figures));
     print!("{}", target::table(&targets));
     output::write(options, "scale.json", &format!("{:#}\n", report::json(&figures, &targets)))?;
+    output::table(options, "scale-targets", &target::document(&targets))?;
     for figure in &figures {
         let name = format!("scale-{}", figure.name.replace(' ', "-"));
         output::chart(options, &name, &report::chart(figure))?;
