@@ -4,6 +4,7 @@
 //! what it is compared with. This is the only package that depends on the peers; `README.md` says
 //! how each comparison is made, and what each peer does not do.
 
+mod calls;
 pub mod compare;
 pub mod contention;
 pub mod cost;

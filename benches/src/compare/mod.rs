@@ -13,7 +13,7 @@ use tower::BoxError;
 use crate::cost::{self, Effort};
 use crate::figures::{self, Figure};
 use crate::options::Options;
-use crate::{output, target};
+use crate::{calls, output, target};
 use against::Earlier;
 pub use row::Row;
 
@@ -27,15 +27,23 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     let figures = chosen(options.only.as_deref())?;
     let effort = Effort::new(options.quick);
     let rows = measure(&figures, effort)?;
-    let targets = targets::all(&rows);
+    let real = real_calls(options)?;
+    let mut targets = targets::all(&rows);
+    targets.extend(calls::targets(&real));
 
     print!("{}", table::table(&figures, &rows, effort));
+    print!("{}", calls::table(&real));
     print!("{}", target::table(&targets));
     if let Some(earlier) = earlier {
         print!("{}", against::comparison(&rows, &earlier));
     }
-    output::write(options, "report.json", &format!("{:#}\n", report::report(&rows, &targets)))?;
+    output::write(
+        options,
+        "report.json",
+        &format!("{:#}\n", report::report(&rows, &real, &targets)),
+    )?;
     output::table(options, "compare", &document::sections(&figures, &rows))?;
+    output::table(options, "calls", &calls::section(&real))?;
     output::table(options, "compare-targets", &target::document(&targets))?;
     for figure in &figures {
         if let Some(chart) = chart::chart(figure.name, &rows) {
@@ -62,10 +70,20 @@ fn chosen(only: Option<&str>) -> Result<Vec<Figure>, BoxError> {
         }
     }
     figures.retain(|figure| !figure.subjects.is_empty());
-    if figures.is_empty() {
+    if figures.is_empty() && !calls::FIGURE.contains(only) {
         return Err(format!("nothing is called `{only}`").into());
     }
     Ok(figures)
+}
+
+/// Unless something else was asked for.
+fn real_calls(options: &Options) -> Result<Vec<calls::Row>, BoxError> {
+    if options.only.as_ref().is_some_and(|only| !calls::FIGURE.contains(only.as_str())) {
+        return Ok(Vec::new());
+    }
+    let rows = calls::measure(options.quick)?;
+    eprintln!();
+    Ok(rows)
 }
 
 fn measure(figures: &[Figure], effort: Effort) -> Result<Vec<Row>, BoxError> {

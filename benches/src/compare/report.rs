@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::row::Row;
+use crate::calls;
 use crate::target::{self, Target};
 
-pub(super) fn report(rows: &[Row], targets: &[Target]) -> Value {
+pub(super) fn report(rows: &[Row], real: &[calls::Row], targets: &[Target]) -> Value {
     json!({
-        "rows": rows.iter().map(row).collect::<Vec<_>>(),
+        "rows": rows.iter().map(row).chain(calls::json(real)).collect::<Vec<_>>(),
         "targets": target::json(targets),
     })
 }
@@ -50,6 +51,6 @@ mod tests {
                 "exact": false,
             }],
         });
-        assert_eq!(report(&[row], &[target]), expected);
+        assert_eq!(report(&[row], &[], &[target]), expected);
     }
 }

@@ -1,0 +1,66 @@
+//! Real calls to read, on a terminal and in the book.
+
+use std::fmt::Write;
+
+use super::{OURS, Row, bare};
+
+/// For a terminal.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut out = String::new();
+    let mut figure = String::new();
+    for row in rows {
+        if row.figure() != figure {
+            figure = row.figure();
+            let _ = writeln!(
+                out,
+                "\n{figure} (x: multiples of the bare client's in the same rounds)\n  {:<44}{:>12}{:>8}{:>10}{:>10}{:>10}{:>8}{:>10}{:>8}",
+                "", "calls/s", "x", "p50 us", "p99 us", "p99.9 us", "p99 x", "CPU ns", "x"
+            );
+        }
+        let [throughput, p99, cpu] = ratios(rows, row);
+        let _ = writeln!(
+            out,
+            "  {:<44}{:>12.0}{throughput:>8.2}{:>10.0}{:>10.0}{:>10.0}{p99:>8.2}{:>10.0}{cpu:>8.2}",
+            row.subject,
+            row.median(|round| round.per_second),
+            row.median(|round| round.p50_us),
+            row.median(|round| round.p99_us),
+            row.median(|round| round.p999_us),
+            row.median(|round| round.cpu_ns),
+        );
+    }
+    out
+}
+
+/// For the book.
+pub(crate) fn section(rows: &[Row]) -> String {
+    let mut out = String::from(
+        "| connections | | calls a second | × bare | p50 µs | p99 µs | p99.9 µs | p99 × bare | CPU ns a call | × bare |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let [throughput, p99, cpu] = ratios(rows, row);
+        let name = if row.subject == OURS { format!("**{OURS}**") } else { row.subject.into() };
+        let _ = writeln!(
+            out,
+            "| {} | {name} | {:.0} | {throughput:.2} | {:.0} | {:.0} | {:.0} | {p99:.2} | {:.0} | {cpu:.2} |",
+            row.connections,
+            row.median(|round| round.per_second),
+            row.median(|round| round.p50_us),
+            row.median(|round| round.p99_us),
+            row.median(|round| round.p999_us),
+            row.median(|round| round.cpu_ns),
+        );
+    }
+    out
+}
+
+/// Throughput, p99 and CPU, in multiples of the bare client's.
+fn ratios(rows: &[Row], row: &Row) -> [f64; 3] {
+    let Some(bare) = bare(rows, row) else { return [f64::NAN; 3] };
+    [
+        row.ratio(bare, |round| round.per_second),
+        row.ratio(bare, |round| round.p99_us),
+        row.ratio(bare, |round| round.cpu_ns),
+    ]
+}

@@ -1,0 +1,176 @@
+//! Real calls over loopback: what a layer costs where there is a network, and not only a ready answer.
+//!
+//! A server on a thread and a client on another, a runtime each. Every subject makes the same calls with a
+//! client and connections of its own, over one, 64 and 512 connections, in turn within each round; ratios
+//! are within a round. CPU is the client's thread.
+//!
+//! **To add one**: a line in [`subjects::all`].
+
+mod document;
+mod round;
+mod server;
+mod subjects;
+
+use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
+use tower::BoxError;
+
+use crate::stats::Spread;
+use crate::target::Target;
+pub(crate) use document::{section, table};
+use round::Round;
+use server::Server;
+use subjects::{BARE, OURS, Subject};
+
+/// Connections that calls are made over, and how many calls a round makes.
+const SIZES: [(usize, usize); 3] = [(1, 1_500), (64, 6_000), (512, 6_000)];
+
+/// The name of the figure.
+pub(crate) const FIGURE: &str = "real calls";
+
+/// What one subject's calls cost over so many connections.
+#[derive(Debug)]
+pub(crate) struct Row {
+    subject: &'static str,
+    lacks: &'static str,
+    connections: usize,
+    /// Of each round.
+    rounds: Vec<Round>,
+}
+
+/// Measures every subject. Says how far it is on a line that the caller ends.
+///
+/// # Errors
+/// If a call fails, or a configuration is refused.
+pub(crate) fn measure(quick: bool) -> Result<Vec<Row>, BoxError> {
+    let (rounds, part) = if quick { (3, 10) } else { (15, 1) };
+    let server = Server::start()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut rows = Vec::new();
+    for (connections, calls) in SIZES {
+        // One after the other: a client keeps its connections open for as long as it is held.
+        let subjects = subjects::all(server.address, connections)?;
+        rows.extend(rows_of(&runtime, &subjects, connections, calls / part, rounds)?);
+    }
+    Ok(rows)
+}
+
+fn rows_of(
+    runtime: &Runtime,
+    subjects: &[Subject],
+    connections: usize,
+    calls: usize,
+    rounds: usize,
+) -> Result<Vec<Row>, BoxError> {
+    let row = |subject: &Subject| {
+        let (subject, lacks) = (subject.name, subject.lacks);
+        Row { subject, lacks, connections, rounds: Vec::with_capacity(rounds) }
+    };
+    let mut rows: Vec<Row> = subjects.iter().map(row).collect();
+    for subject in subjects {
+        // Opens the connections.
+        round::run(runtime, subject, connections, calls)?;
+    }
+    for round in 0..rounds {
+        eprint!("\rreal calls over {connections} connections, round {} of {rounds} ", round + 1);
+        for turn in 0..subjects.len() {
+            let at = (round + turn) % subjects.len();
+            rows[at].rounds.push(round::run(runtime, &subjects[at], connections, calls)?);
+        }
+    }
+    Ok(rows)
+}
+
+impl Row {
+    fn spread(&self, of: fn(&Round) -> f64) -> Spread {
+        Spread::of(&self.rounds.iter().map(of).collect::<Vec<_>>())
+    }
+
+    fn median(&self, of: fn(&Round) -> f64) -> f64 {
+        self.spread(of).median
+    }
+
+    /// How many times as much as the other: the median of the rounds' own ratios.
+    fn ratio(&self, other: &Row, of: fn(&Round) -> f64) -> f64 {
+        let ratios = self.rounds.iter().zip(&other.rounds).map(|(this, that)| of(this) / of(that));
+        Spread::of(&ratios.collect::<Vec<_>>()).median
+    }
+
+    fn figure(&self) -> String {
+        match self.connections {
+            1 => format!("{FIGURE}, 1 connection"),
+            many => format!("{FIGURE}, {many} connections"),
+        }
+    }
+}
+
+/// The bare client's row over as many connections.
+fn bare<'a>(rows: &'a [Row], row: &Row) -> Option<&'a Row> {
+    rows.iter().find(|bare| bare.subject == BARE && bare.connections == row.connections)
+}
+
+/// Rows of the same shape as all others, and what only real calls have.
+pub(crate) fn json(rows: &[Row]) -> Vec<Value> {
+    let json = |row: &Row| {
+        let cpu = row.spread(|round| round.cpu_ns);
+        let bare = bare(rows, row);
+        json!({
+            "figure": row.figure(),
+            "subject": row.subject,
+            "ours": row.subject.starts_with("ours"),
+            "inner": "loopback",
+            "threads": 1,
+            "mode": "one thread",
+            "ns": cpu.median,
+            "spread": [cpu.low, cpu.high],
+            "ratio_to_floor": bare.map(|bare| row.ratio(bare, |round| round.cpu_ns)),
+            "per_second": row.median(|round| round.per_second),
+            "p50_us": row.median(|round| round.p50_us),
+            "p99_us": row.median(|round| round.p99_us),
+            "p999_us": row.median(|round| round.p999_us),
+            "throughput_to_bare": bare.map(|bare| row.ratio(bare, |round| round.per_second)),
+            "p99_to_bare": bare.map(|bare| row.ratio(bare, |round| round.p99_us)),
+            "lacks": row.lacks,
+        })
+    };
+    rows.iter().map(json).collect()
+}
+
+/// Whether ours is as good as the bare client.
+pub(crate) fn targets(rows: &[Row]) -> Vec<Target> {
+    let ours = rows.iter().filter(|row| row.subject == OURS);
+    let both = ours.filter_map(|row| Some((row, bare(rows, row)?)));
+    both.flat_map(|(ours, bare)| {
+        let [slower, later] = match ours.connections {
+            1 => ["1 connection: throughput, bare / ours", "1 connection: p99, ours / bare"],
+            64 => ["64 connections: throughput, bare / ours", "64 connections: p99, ours / bare"],
+            _ => ["512 connections: throughput, bare / ours", "512 connections: p99, ours / bare"],
+        };
+        let throughput = bare.ratio(ours, |round| round.per_second);
+        let p99 = ours.ratio(bare, |round| round.p99_us);
+        [
+            Target::timed(FIGURE, slower, 1.0 / 0.97, Some(throughput)),
+            Target::timed(FIGURE, later, 1.03, Some(p99)),
+        ]
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every subject's calls get through, and every row is there.
+    #[test]
+    fn all_of_them_call() {
+        let server = Server::start().unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let subjects = subjects::all(server.address, 4).unwrap();
+        let rows = rows_of(&runtime, &subjects, 4, 16, 2).unwrap();
+        assert_eq!(rows.len(), subjects.len());
+        assert_eq!(json(&rows)[0]["figure"], "real calls, 4 connections");
+        assert_eq!(targets(&rows).len(), 2);
+        assert!(table(&rows).contains(OURS));
+        assert!(section(&rows).contains("| **ours"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Who calls: reqwest alone, and under what each library puts around it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Method, Request, Response, Url};
+use reqwest_middleware::ClientBuilder;
+use reqwest_retry::RetryTransientMiddleware;
+use reqwest_retry::policies::ExponentialBackoff;
+use resilience_core::Error;
+use resilience_core::breaker::CircuitBreaker;
+use resilience_core::bulkhead::Bulkhead;
+use resilience_core::rate::{Quota, RateLimiter};
+use resilience_core::retry::RetryPolicy;
+use resilience_core::stack::Stack;
+use resilience_http::StatusClassifier;
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tower_resilience_bulkhead::BulkheadLayer;
+use tower_resilience_circuitbreaker::CircuitBreakerLayer;
+use tower_resilience_ratelimiter::RateLimiterLayer;
+use tower_resilience_retry::{RetryBudgetBuilder, RetryLayer};
+use tower_resilience_timelimiter::TimeLimiterLayer;
+
+pub(super) const BARE: &str = "bare reqwest";
+pub(super) const OURS: &str = "ours, the standard stack and a rate limit";
+
+type Made = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// Makes calls, each by a boxed future, and reads each answer to its end.
+pub(super) struct Subject {
+    pub(super) name: &'static str,
+    pub(super) lacks: &'static str,
+    pub(super) call: Arc<dyn Fn() -> Made + Send + Sync>,
+}
+
+/// The longest that anything waits.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// More than can be made.
+const PER_SECOND: u32 = 1_000_000_000;
+
+/// As many calls at once as there are tasks, and room.
+const PERMITS: u32 = 1_024;
+
+/// Everyone, with a client of its own.
+pub(super) fn all(address: SocketAddr, connections: usize) -> Result<Vec<Subject>, BoxError> {
+    let url: Url = format!("http://{address}/players/57").parse()?;
+    let client = || client(connections);
+    Ok(vec![
+        bare(client()?, url.clone()),
+        ours(client()?, url.clone())?,
+        middleware(client()?, url.clone()),
+        tower_resilience(client()?, url)?,
+    ])
+}
+
+fn client(connections: usize) -> Result<Client, BoxError> {
+    let builder = Client::builder().no_proxy().retry(reqwest::retry::never());
+    Ok(builder.pool_max_idle_per_host(connections).build()?)
+}
+
+fn subject<F>(
+    name: &'static str,
+    lacks: &'static str,
+    call: impl Fn() -> F + Send + Sync + 'static,
+) -> Subject
+where
+    F: Future<Output = Result<Response, BoxError>> + Send + 'static,
+{
+    let call = move || -> Made {
+        let answer = call();
+        Box::pin(async {
+            answer.await?.bytes().await?;
+            Ok(())
+        })
+    };
+    Subject { name, lacks, call: Arc::new(call) }
+}
+
+fn bare(client: Client, url: Url) -> Subject {
+    subject(BARE, "everything", move || {
+        let answer = client.get(url.clone()).send();
+        async { Ok(answer.await?) }
+    })
+}
+
+fn ours(client: Client, url: Url) -> Result<Subject, BoxError> {
+    let stack = Stack::standard("bench")
+        .classifier(StatusClassifier)
+        .bulkhead(Bulkhead::builder().max_concurrent(PERMITS))
+        .retry(RetryPolicy::builder())
+        .replay(Request::try_clone)
+        .rate_limit(RateLimiter::builder().quota(Quota::per_second(PER_SECOND)))
+        .circuit_breaker(CircuitBreaker::builder())
+        .build()?;
+    let service = stack.layer(client.map_err(Error::Service));
+    Ok(subject(OURS, "", move || {
+        let answer = service.clone().oneshot(Request::new(Method::GET, url.clone()));
+        async { Ok(answer.await?) }
+    }))
+}
+
+fn middleware(client: Client, url: Url) -> Subject {
+    let policy = ExponentialBackoff::builder().build_with_max_retries(2);
+    let retry = RetryTransientMiddleware::new_with_policy(policy);
+    let client = ClientBuilder::new(client).with(retry).build();
+    let lacks = "bulkhead, rate limit, breaker, budget, deadline";
+    subject("reqwest-middleware's retry", lacks, move || {
+        let answer = client.get(url.clone()).send();
+        async { Ok(answer.await?) }
+    })
+}
+
+fn tower_resilience(client: Client, url: Url) -> Result<Subject, BoxError> {
+    let send = service_fn(move |url: Url| {
+        let answer = client.get(url).send();
+        async { Ok::<_, BoxError>(answer.await?) }
+    });
+    let limited = boxed(TimeLimiterLayer::builder().timeout_duration(LIMIT).build().layer(send));
+    let admitted = boxed(CircuitBreakerLayer::builder().build()?.layer(limited));
+    let rate = RateLimiterLayer::builder()
+        .limit_for_period(PER_SECOND as usize)
+        .refresh_period(Duration::from_secs(1))
+        .build()?;
+    let paced = boxed(rate.layer(admitted));
+    let budget = RetryBudgetBuilder::new().token_bucket().build()?;
+    let retry: RetryLayer<Url, Response, BoxError> =
+        RetryLayer::builder().max_attempts(3).budget(budget).build();
+    let bulkhead = BulkheadLayer::builder().max_concurrent_calls(PERMITS as usize).build()?;
+    let service = boxed(bulkhead.layer(retry.layer(paced)));
+    let lacks = "statuses (an answer is a success), total deadline, hints";
+    Ok(subject("tower-resilience, five layers", lacks, move || {
+        service.clone().oneshot(url.clone())
+    }))
+}
+
+/// A service whose errors are boxed again: each layer there has an error type of its own.
+fn boxed<S>(
+    service: S,
+) -> impl Service<Url, Response = Response, Error = BoxError, Future: Send + 'static>
++ Clone
++ Send
++ Sync
++ 'static
+where
+    S: Service<Url, Response = Response, Future: Send + 'static> + Clone + Send + Sync + 'static,
+    S::Error: std::fmt::Display + 'static,
+{
+    service.map_err(|error| BoxError::from(error.to_string()))
+}
