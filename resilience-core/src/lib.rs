@@ -9,6 +9,7 @@ pub mod clock;
 mod config;
 mod deadline;
 mod error;
+pub mod health;
 #[cfg(feature = "tower")]
 mod inherent;
 pub mod keyed;

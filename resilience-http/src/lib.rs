@@ -3,6 +3,10 @@
 
 pub mod classify;
 pub mod clock;
+#[cfg(feature = "layers")]
+pub mod health;
 pub mod retry_after;
+#[cfg(feature = "reqwest")]
+pub mod smoke;
 
 pub use classify::StatusClassifier;

@@ -1,0 +1,154 @@
+//! What is wrong with a dependency, in words for everybody and in words for the log.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most bytes of an error's text that are kept.
+pub const MAX_DETAIL: usize = 512;
+
+/// What is wrong with a dependency.
+///
+/// Shown (`Display`), it says what anybody may read. What the error itself said is its
+/// [`detail`](Failure::detail), which may name hosts, users and worse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    kind: FailureKind,
+    detail: Option<Arc<str>>,
+}
+
+/// How a check failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It ended in an error.
+    Failed,
+    /// It did not end within so long.
+    TimedOut(Duration),
+    /// It panicked.
+    Panicked,
+    /// It has not been run to an end yet.
+    NotChecked,
+    /// The circuit is open, for so long if that is known.
+    CircuitOpen(Option<Duration>),
+}
+
+impl Failure {
+    /// One that there is no more to say of.
+    #[must_use]
+    pub const fn new(kind: FailureKind) -> Failure {
+        Failure { kind, detail: None }
+    }
+
+    /// With what the log is to say of it, of which the first [`MAX_DETAIL`] bytes are kept.
+    #[must_use]
+    pub fn with_detail(self, detail: impl fmt::Display) -> Failure {
+        let mut kept = Bounded(String::new());
+        // Ends in an error where the text is cut.
+        let _ = write!(kept, "{detail}");
+        Failure { detail: Some(kept.0.into()), ..self }
+    }
+
+    /// What an error and its sources say.
+    pub(super) fn of_error(error: &(dyn StdError + 'static)) -> Failure {
+        Failure::new(FailureKind::Failed).with_detail(Chain(error))
+    }
+
+    /// How it failed.
+    #[must_use]
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// What the error said, for the log. Not for the answer to a probe.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            FailureKind::Failed => f.write_str("failed"),
+            FailureKind::TimedOut(limit) => write!(f, "timed out (limit {limit:?})"),
+            FailureKind::Panicked => f.write_str("panicked"),
+            FailureKind::NotChecked => f.write_str("not checked yet"),
+            FailureKind::CircuitOpen(_) => f.write_str("circuit open"),
+        }
+    }
+}
+
+/// An error, and what it was caused by.
+struct Chain<'a>(&'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            write!(f, ": {error}")?;
+            next = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Takes [`MAX_DETAIL`] bytes, and no half characters.
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.0.len() + character.len_utf8() > MAX_DETAIL {
+                return Err(fmt::Error);
+            }
+            self.0.push(character);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_does_not_tell_what_the_error_said() {
+        let error = std::io::Error::other("password of db-7 is hunter2");
+        let failure = Failure::of_error(&error);
+        assert_eq!(failure.to_string(), "failed");
+        assert_eq!(failure.detail(), Some("password of db-7 is hunter2"));
+    }
+
+    #[test]
+    fn details_are_cut_between_characters() {
+        let long = "ß".repeat(MAX_DETAIL);
+        let detail = Failure::new(FailureKind::Failed).with_detail(format_args!("x{long}y"));
+        let kept = detail.detail().unwrap();
+        assert_eq!(kept.len(), MAX_DETAIL - 1);
+        assert!(kept.starts_with("xß") && kept.ends_with('ß'));
+    }
+
+    #[test]
+    fn causes_are_part_of_the_detail() {
+        let cause = std::io::Error::other("refused");
+        let error = std::io::Error::other(cause);
+        assert_eq!(Failure::of_error(&error).detail(), Some("refused"));
+        #[derive(Debug)]
+        struct Outer(std::io::Error);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no connection")
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let outer = Outer(std::io::Error::other("refused"));
+        assert_eq!(Failure::of_error(&outer).detail(), Some("no connection: refused"));
+    }
+}

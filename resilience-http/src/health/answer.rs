@@ -1,0 +1,109 @@
+//! What a probe is answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use resilience_core::health::{CheckReport, CheckState, Criticality, Report};
+use serde_json::{Map, Value, json};
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// That it is alive.
+pub(super) fn alive(method: &Method) -> Answer {
+    answer(method, StatusCode::OK, Bytes::from_static(br#"{"status":"alive"}"#))
+}
+
+/// How it stands.
+pub(super) fn of_report(method: &Method, report: &Report, details: bool) -> Answer {
+    let ready = report.readiness.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut answer = answer(method, status, Bytes::from(body(report, details).to_string()));
+    if let Some(wait) = report.retry_after.filter(|_| !ready) {
+        answer.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
+    }
+    answer
+}
+
+/// That probes are not asked like this.
+pub(super) fn not_allowed(method: &Method) -> Answer {
+    let body = Bytes::from_static(br#"{"error":"method not allowed"}"#);
+    let mut answer = answer(method, StatusCode::METHOD_NOT_ALLOWED, body);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    answer
+}
+
+/// That there is nothing here.
+pub(super) fn not_found(method: &Method) -> Answer {
+    answer(method, StatusCode::NOT_FOUND, Bytes::from_static(br#"{"error":"not found"}"#))
+}
+
+fn answer(method: &Method, status: StatusCode, body: Bytes) -> Answer {
+    let length = HeaderValue::from(body.len());
+    // What a GET would have been answered, and the length of it.
+    let body = if *method == Method::HEAD { Bytes::new() } else { body };
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_LENGTH, length);
+    answer
+}
+
+/// Rounded up: earlier is too early. Not zero, which is a loop.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+fn body(report: &Report, details: bool) -> Value {
+    let mut body = Map::new();
+    body.insert("status".into(), report.readiness.as_str().into());
+    if let Some(reason) = report.reason {
+        body.insert("reason".into(), reason.as_str().into());
+    }
+    let checks = report.checks.iter().map(|it| (it.name.to_string(), check(it, details)));
+    body.insert("checks".into(), checks.collect::<Map<_, _>>().into());
+    body.into()
+}
+
+fn check(check: &CheckReport, details: bool) -> Value {
+    let critical = check.criticality == Criticality::Critical;
+    let mut fields = Map::new();
+    fields.insert("status".into(), check.state.as_str().into());
+    fields.insert("critical".into(), critical.into());
+    if let Some(failure) = check.failure.as_ref().filter(|_| check.state != CheckState::Up) {
+        fields.insert("error".into(), failure.to_string().into());
+        if let Some(detail) = failure.detail().filter(|_| details) {
+            fields.insert("detail".into(), detail.into());
+        }
+    }
+    let lengths = [("age_ms", check.age), ("duration_ms", check.took)];
+    for (name, length) in lengths {
+        if let Some(length) = length {
+            fields.insert(name.into(), json!(millis(length)));
+        }
+    }
+    if let Some(circuit) = check.circuit {
+        fields.insert("circuit".into(), circuit.to_string().into());
+    }
+    fields.into()
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_rounded_up() {
+        let wait = |millis| seconds(Duration::from_millis(millis));
+        assert_eq!([wait(0), wait(1), wait(1_000), wait(1_001)], [1, 1, 1, 2]);
+        assert_eq!(seconds(Duration::new(3, 1)), 4);
+    }
+}

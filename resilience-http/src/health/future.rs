@@ -1,0 +1,103 @@
+//! The future of a request, probe or not.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::answer::Answer;
+use super::body::HealthBody;
+
+/// Boxed: it is rare, and every other request would be as large.
+type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+// `F`, and not `S::Future`: a task that holds this across an await could not tell that it is `Send`.
+pin_project! {
+    /// The future of [`HealthService`](super::HealthService). Dropped, it leaves checks that are under
+    /// way to those who wait for them too, and drops a request that was passed on.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct HealthFuture<S, Req, F> {
+        #[pin]
+        state: State<S, Req, F>,
+    }
+}
+
+pin_project! {
+    /// Readying -> Calling -> Done, Answered -> Done, Asking -> Done
+    #[project = StateProj]
+    enum State<S, Req, F> {
+        /// Not a probe; the service is not ready yet.
+        Readying { service: S, request: Option<Req> },
+        /// The service has the request.
+        Calling { #[pin] future: F },
+        /// A probe whose answer does not depend on anything.
+        Answered { answer: Option<Answer> },
+        /// A probe that waits for checks.
+        Asking { asking: Asking },
+        /// Nothing is held.
+        Done,
+    }
+}
+
+impl<S, Req, F> HealthFuture<S, Req, F> {
+    pub(super) fn pass(service: S, request: Req) -> Self {
+        HealthFuture { state: State::Readying { service, request: Some(request) } }
+    }
+
+    pub(super) fn answered(answer: Answer) -> Self {
+        HealthFuture { state: State::Answered { answer: Some(answer) } }
+    }
+
+    pub(super) fn asking(asking: impl Future<Output = Answer> + Send + 'static) -> Self {
+        HealthFuture { state: State::Asking { asking: Box::pin(asking) } }
+    }
+}
+
+impl<S, Req, F, B> Future for HealthFuture<S, Req, F>
+where
+    S: Service<Req, Response = Response<B>, Future = F>,
+    F: Future<Output = Result<Response<B>, S::Error>>,
+{
+    type Output = Result<Response<HealthBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let result = match state.as_mut().project() {
+                StateProj::Readying { service, request } => match ready!(service.poll_ready(cx)) {
+                    Ok(()) => {
+                        let Some(request) = request.take() else { return Poll::Pending };
+                        let future = service.call(request);
+                        state.set(State::Calling { future });
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                StateProj::Calling { future } => {
+                    ready!(future.poll(cx)).map(|response| response.map(HealthBody::of_service))
+                }
+                StateProj::Answered { answer } => match answer.take() {
+                    Some(answer) => Ok(answer.map(HealthBody::of_probe)),
+                    None => return Poll::Pending,
+                },
+                StateProj::Asking { asking } => {
+                    Ok(ready!(asking.as_mut().poll(cx)).map(HealthBody::of_probe))
+                }
+                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                StateProj::Done => return Poll::Pending,
+            };
+            // What the call held is free when the answer is, not when this is dropped.
+            state.set(State::Done);
+            return Poll::Ready(result);
+        }
+    }
+}
+
+impl<S, Req, F> fmt::Debug for HealthFuture<S, Req, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HealthFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! The service.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::answer;
+use super::body::HealthBody;
+use super::future::HealthFuture;
+use super::layer::HealthLayer;
+use super::probe::{self, Probe};
+
+/// Answers probes, and passes everything else on. Made by [`HealthLayer`].
+///
+/// It is always ready: a probe must not wait for a service that is not. That service is cloned for each
+/// request, and made ready inside of the call.
+#[derive(Debug, Clone)]
+pub struct HealthService<S> {
+    layer: Arc<HealthLayer>,
+    inner: S,
+}
+
+impl<S> HealthService<S> {
+    pub(super) fn new(layer: Arc<HealthLayer>, inner: S) -> HealthService<S> {
+        HealthService { layer, inner }
+    }
+}
+
+impl<S, B, ResBody> Service<Request<B>> for HealthService<S>
+where
+    S: Service<Request<B>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<HealthBody<ResBody>>;
+    type Error = S::Error;
+    type Future = HealthFuture<S, Request<B>, S::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let HealthLayer { health, paths, details } = &*self.layer;
+        let Some(probe) = paths.find(request.uri().path()) else {
+            return HealthFuture::pass(self.inner.clone(), request);
+        };
+        let (method, details) = (request.method().clone(), *details);
+        if !probe::is_allowed(&method) {
+            return HealthFuture::answered(answer::not_allowed(&method));
+        }
+        let health = health.clone();
+        match probe {
+            Probe::Live => HealthFuture::answered(answer::alive(&method)),
+            Probe::Ready => HealthFuture::asking(async move {
+                answer::of_report(&method, &health.ready().await, details)
+            }),
+            Probe::Startup => HealthFuture::asking(async move {
+                answer::of_report(&method, &health.startup().await, details)
+            }),
+        }
+    }
+}
+
+/// A service that has nothing, whatever the path: what stands behind the probes where
+/// [nothing else does](HealthLayer::into_service).
+#[derive(Debug, Clone)]
+pub struct NoRoute(());
+
+impl NoRoute {
+    pub(super) fn new() -> NoRoute {
+        NoRoute(())
+    }
+}
+
+impl<B> Service<Request<B>> for NoRoute {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(answer::not_found(request.method())))
+    }
+}
