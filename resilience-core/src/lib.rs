@@ -29,6 +29,7 @@ pub mod retry;
 pub mod select;
 #[cfg(feature = "tower")]
 mod shape;
+pub mod shutdown;
 #[cfg(feature = "tower")]
 pub mod stack;
 mod sync;

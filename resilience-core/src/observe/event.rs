@@ -7,6 +7,7 @@ use crate::keyed::EvictionReason;
 use crate::outcome::Outcome;
 use crate::rejection::Rejection;
 use crate::retry::StopReason;
+use crate::shutdown::Phase;
 
 /// Something a policy decided.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +89,20 @@ pub enum Event<'a> {
         /// Why.
         reason: EvictionReason,
     },
+    /// A process on its way out came to its next phase.
+    #[non_exhaustive]
+    ShutdownChanged {
+        /// The shutdown's name.
+        layer: &'a str,
+        /// The phase that is over.
+        from: Phase,
+        /// The one that begins.
+        to: Phase,
+        /// How much is under way then.
+        in_flight: u64,
+        /// What it was begun for.
+        reason: &'a str,
+    },
     /// A profile was reloaded, or a new text of it was refused.
     #[non_exhaustive]
     ProfilesReloaded {
@@ -109,6 +124,7 @@ impl<'a> Event<'a> {
             Event::CircuitChanged { .. } => "circuit_changed",
             Event::RatePaused { .. } => "rate_paused",
             Event::KeyEvicted { .. } => "key_evicted",
+            Event::ShutdownChanged { .. } => "shutdown_changed",
             Event::ProfilesReloaded { .. } => "profiles_reloaded",
         }
     }
@@ -122,7 +138,8 @@ impl<'a> Event<'a> {
             | Event::RetrySucceeded { layer, .. }
             | Event::CircuitChanged { layer, .. }
             | Event::RatePaused { layer, .. }
-            | Event::KeyEvicted { store: layer, .. } => Some(layer),
+            | Event::KeyEvicted { store: layer, .. }
+            | Event::ShutdownChanged { layer, .. } => Some(layer),
             Event::Rejected(rejection) | Event::WouldReject(rejection) => Some(rejection.layer()),
             Event::ProfilesReloaded { .. } => None,
         }
@@ -138,6 +155,7 @@ impl<'a> Event<'a> {
             Event::RetryScheduled { .. }
             | Event::RetryStopped { .. }
             | Event::RetrySucceeded { .. }
+            | Event::ShutdownChanged { .. }
             | Event::ProfilesReloaded { .. } => None,
         }
     }

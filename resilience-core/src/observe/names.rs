@@ -40,6 +40,8 @@ names! {
     /// Why a key was let go: the words of
     /// [`EvictionReason::as_str`](crate::keyed::EvictionReason::as_str).
     EVICTION_REASON = "resilience.eviction.reason";
+    /// A phase of a shutdown: the words of [`Phase::as_str`](crate::shutdown::Phase::as_str).
+    SHUTDOWN_PHASE = "resilience.shutdown.phase";
     /// `accepted` or `refused`.
     RELOAD_RESULT = "resilience.profile.result";
 }
@@ -62,6 +64,8 @@ names! {
     RATE_PAUSES = "resilience.rate.pauses";
     /// Keys that a store let go of.
     EVICTIONS = "resilience.evictions";
+    /// Phases of a shutdown that were entered.
+    SHUTDOWN_TRANSITIONS = "resilience.shutdown.transitions";
     /// Reloads of profiles.
     PROFILE_RELOADS = "resilience.profile.reloads";
 }
@@ -94,6 +98,8 @@ names! {
     RATE_AVAILABLE = "resilience.rate.available";
     /// Calls that wait for a rate limit.
     RATE_QUEUED = "resilience.rate.queued";
+    /// Work that a shutdown waits for, or would wait for.
+    SHUTDOWN_IN_FLIGHT = "resilience.shutdown.in_flight";
     /// Keys in a store.
     KEYED_KEYS = "resilience.keyed.keys";
     /// Bytes that a store accounts for.

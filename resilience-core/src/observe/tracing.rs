@@ -10,15 +10,16 @@ use crate::breaker::CircuitState;
 use crate::outcome::RetryHint;
 use crate::rejection::{Quantity, Rejection};
 use crate::retry::StopReason;
+use crate::shutdown::Phase;
 
 /// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered.
 ///
 /// What happens once a call is `DEBUG`: under overload that is most of the traffic, and a log of it is
 /// more load. What changes for all calls is `WARN` where it makes them fail or wait (a circuit opens, a
-/// rate limit pauses, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
+/// rate limit pauses, work is cut, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
 /// policy that does its work is not broken.
 ///
-/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,profile}`, an event's name is
+/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,shutdown,profile}`, an event's name is
 /// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
 /// durations in seconds. While no subscriber wants an event, it costs the look at its level.
 /// It opens no spans: a call has its caller's.
@@ -120,6 +121,23 @@ impl Listen for Tracing {
                     resilience.key = key,
                     resilience.eviction.reason = reason.as_str()
                 });
+            }
+            Event::ShutdownChanged { layer, from, to, in_flight, reason } => {
+                macro_rules! changed {
+                    ($level:ident) => {
+                        emit!($level, "shutdown", "shutdown_changed", "a shutdown goes on", {
+                            resilience.layer.name = layer,
+                            resilience.shutdown.phase = to.as_str(),
+                            resilience.shutdown.previous_phase = from.as_str(),
+                            resilience.shutdown.in_flight = in_flight,
+                            resilience.shutdown.reason = reason
+                        })
+                    };
+                }
+                match to {
+                    Phase::Forced if in_flight > 0 => changed!(WARN),
+                    _ => changed!(INFO),
+                }
             }
             Event::ProfilesReloaded { error: None } => {
                 emit!(INFO, "profile", "profiles_reloaded", "profiles were reloaded", {

@@ -8,6 +8,7 @@ use crate::keyed::EvictionReason;
 use crate::outcome::Outcome;
 use crate::rejection::RejectionKind;
 use crate::retry::StopReason;
+use crate::shutdown::Phase;
 
 macro_rules! words {
     ($($type:ident { $($variant:ident => $word:literal,)+ })+) => {
@@ -53,6 +54,7 @@ words! {
         NotReady => "not_ready",
         ToldNotTo => "told_not_to",
         NotReplayable => "not_replayable",
+        ShuttingDown => "shutting_down",
     }
     CircuitState {
         Closed => "closed",
@@ -74,6 +76,14 @@ words! {
         RampCompleted => "ramp_completed",
         HalfOpenTooLong => "half_open_too_long",
         Manual => "manual",
+    }
+    Phase {
+        Running => "running",
+        NotReady => "not_ready",
+        Draining => "draining",
+        Forced => "forced",
+        Flushing => "flushing",
+        Stopped => "stopped",
     }
     EvictionReason {
         Idle => "idle",

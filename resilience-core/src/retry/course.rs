@@ -1,5 +1,7 @@
 //! The retry as a part of a stack, which keeps the rules.
 
+use std::task::Context;
+
 use super::account::Account;
 use super::budget::RetryBudget;
 use super::layer::RetryLayer;
@@ -11,6 +13,7 @@ use super::verdict::{GrantedRetry, Verdict};
 use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
+use crate::shutdown::ambient::Draining;
 use crate::stack::{Again, Next, Watch};
 use crate::tick::Tick;
 
@@ -28,8 +31,12 @@ pub struct Course {
 #[derive(Debug)]
 struct Failed {
     run: Run,
+    /// How.
+    outcome: Outcome,
     /// A retry that is granted and has not reached the service below.
     granted: Option<GrantedRetry>,
+    /// Waits no longer than until then.
+    draining: Draining,
 }
 
 impl<Req, T, E, C, R, A> Again<Req, T, E> for RetryLayer<C, R, A>
@@ -52,7 +59,7 @@ where
 
     #[inline(always)]
     fn sent(&self, course: &mut Course, request: &Req) -> Option<Req> {
-        let Failed { run, granted } = &mut **course.failed.as_mut()?;
+        let Failed { run, granted, .. } = &mut **course.failed.as_mut()?;
         granted.take()?.begin(&mut run.progress);
         let any_left = run.progress.any_left(&self.policy.rules);
         if any_left { self.replay.copy(request) } else { None }
@@ -75,6 +82,19 @@ where
         course.ended(rules, outcome, copied, now)
     }
 
+    #[cold]
+    fn interrupted(&self, course: &mut Course, cx: &mut Context<'_>) -> bool {
+        let Some(Failed { run, outcome, granted, draining }) = course.failed.as_deref_mut() else {
+            return false;
+        };
+        let interrupted = draining.poll(cx).is_ready();
+        // Dropped, its price goes back.
+        if interrupted && granted.take().is_some() {
+            run.interrupted(&self.policy.rules, *outcome);
+        }
+        interrupted
+    }
+
     #[inline(always)]
     fn leave(&self, course: &mut Course) {
         if course.own_budget.is_some() || course.failed.is_some() {
@@ -95,8 +115,13 @@ impl Course {
     fn ended(&mut self, rules: &Rules, outcome: Outcome, copied: bool, now: &mut Now) -> Next {
         let started = Some(self.started).filter(|started| *started != Tick::NEVER);
         let own_budget = self.own_budget.take();
-        let begun = || Box::new(Failed { run: Run::since(started, own_budget), granted: None });
-        let Failed { run, granted } = &mut **self.failed.get_or_insert_with(begun);
+        let begun = || {
+            let run = Run::since(started, own_budget);
+            Box::new(Failed { run, outcome, granted: None, draining: Draining::default() })
+        };
+        let failed = self.failed.get_or_insert_with(begun);
+        failed.outcome = outcome;
+        let Failed { run, granted, .. } = &mut **failed;
         if granted.take().is_some() {
             // Refused on the way: it counts as an attempt, and its price has just gone back.
             run.progress.next(None);

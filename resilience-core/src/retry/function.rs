@@ -1,5 +1,8 @@
 //! Retrying without Tower: any operation that can be begun again.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
@@ -9,13 +12,15 @@ use super::run::Run;
 use super::verdict::Verdict;
 use crate::clock::Now;
 use crate::outcome::Classify;
+use crate::shutdown::ambient::{self, Draining};
 
 /// Runs `operation` until it succeeds or the policy says stop, and returns its last result.
 ///
 /// `operation` is called anew for each attempt. The last result comes back untouched; why there was
 /// no other attempt is told to the policy's listener. Needs a tokio runtime with its timer only if
 /// there is a wait. Dropping the future cancels the attempt or the wait; a retry that was granted and
-/// not begun is given back to the budget.
+/// not begun is given back to the budget. Inside of a [shutdown's token](crate::shutdown) no wait outlasts the
+/// beginning of the drain, nor is there another attempt after it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,15 +58,22 @@ where
     let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
         let result = operation().await;
-        match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {
+        let outcome = policy.classify(result.as_ref());
+        match run.ended(&policy.rules, outcome, &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 wait(pause).await;
                 return result;
             }
             Verdict::Retry(retry) => {
-                drop(result);
-                wait(retry.delay()).await;
+                // It may hold something, and is kept only where it may be needed.
+                let kept = ambient::is_set().then_some(result);
+                if wait(retry.delay()).await
+                    && let Some(result) = kept
+                {
+                    run.interrupted(&policy.rules, outcome);
+                    return result;
+                }
                 retry.begin(&mut run.progress);
             }
         }
@@ -106,9 +118,16 @@ where
     }
 }
 
-/// No timer, and no runtime, for no wait.
-async fn wait(delay: Duration) {
-    if !delay.is_zero() {
-        unconstrained(tokio::time::sleep(delay)).await;
+/// No timer, and no runtime, for no wait. Whether it was broken off, since the process is shutting down.
+async fn wait(delay: Duration) -> bool {
+    if delay.is_zero() {
+        return false;
     }
+    let mut sleep = pin!(unconstrained(tokio::time::sleep(delay)));
+    let mut draining = Draining::default();
+    poll_fn(|cx| match draining.poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => sleep.as_mut().poll(cx).map(|()| false),
+    })
+    .await
 }

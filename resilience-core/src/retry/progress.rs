@@ -188,6 +188,12 @@ impl Progress {
         })
     }
 
+    /// The wait for a retry that was granted is over early, and so is the call.
+    #[cfg(feature = "tokio")]
+    pub(super) fn interrupted(&self, rules: &Rules, outcome: Outcome) {
+        self.report(rules, outcome, &Verdict::stop(StopReason::ShuttingDown));
+    }
+
     fn report(&self, rules: &Rules, outcome: Outcome, verdict: &Verdict) {
         let (layer, attempts) = (rules.name.as_str(), self.made());
         rules.listener.tell(|| match verdict {

@@ -4,14 +4,11 @@ use super::budget::RetryBudget;
 use super::policy::Rules;
 use super::progress::Progress;
 use super::seed::Samples;
-#[cfg(feature = "tower")]
-use super::verdict::StopReason;
-use super::verdict::Verdict;
+use super::verdict::{StopReason, Verdict};
 use crate::clock::Now;
 use crate::deadline::Deadline;
-use crate::outcome::Outcome;
-#[cfg(feature = "tower")]
-use crate::outcome::RetryHint;
+use crate::outcome::{Outcome, RetryHint};
+use crate::shutdown::ambient;
 use crate::tick::Tick;
 
 #[derive(Debug)]
@@ -50,12 +47,29 @@ impl Run {
         if outcome == Outcome::Success {
             return self.progress.succeeded(rules);
         }
+        if ambient::is_draining() && self.may_retry(rules, outcome) {
+            return self.progress.give_up(rules, outcome, StopReason::ShuttingDown);
+        }
         let samples = self.samples.get_or_insert_with(|| Samples::new(rules.seed.as_ref()));
         self.progress.decide(rules, now.again(), Deadline::current(), outcome, samples.next())
     }
 
-    /// The same for a request that there is no copy of, and that only the lack of one keeps from being
-    /// tried again.
+    /// Whether it is worth a retry at all: only then is it the shutdown that keeps it from one.
+    fn may_retry(&self, rules: &Rules, outcome: Outcome) -> bool {
+        let worth = match outcome {
+            Outcome::NotReady(hint) => rules.wait_when_not_ready && hint != RetryHint::None,
+            _ => outcome.failure().is_some(),
+        };
+        worth && outcome.hint() != RetryHint::Never && self.progress.any_left(rules)
+    }
+
+    /// The wait for a retry ended early, by a shutdown.
+    pub(super) fn interrupted(&self, rules: &Rules, outcome: Outcome) {
+        self.progress.interrupted(rules, outcome);
+    }
+
+    /// [`ended`](Run::ended), for a request that there is no copy of, and that only the lack of one keeps
+    /// from being tried again.
     #[cfg(feature = "tower")]
     pub(super) fn ended_without_copy(
         &mut self,

@@ -96,6 +96,8 @@ pub enum StopReason {
     ToldNotTo,
     /// The request cannot be sent twice.
     NotReplayable,
+    /// The process is shutting down: see [`shutdown`](crate::shutdown).
+    ShuttingDown,
 }
 
 impl fmt::Display for StopReason {
@@ -113,6 +115,7 @@ impl fmt::Display for StopReason {
             StopReason::NotReady => f.write_str("not ready yet"),
             StopReason::ToldNotTo => f.write_str("told not to try again"),
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
+            StopReason::ShuttingDown => f.write_str("the process is shutting down"),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::clock::{Now, later};
 use crate::deadline::{Deadline, Entered};
 use crate::error::CarriesRejection;
 use crate::rejection::RejectionKind;
+use crate::shutdown::ambient;
 
 type Bulkhead<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::Bulkhead;
 type Retry<S, P, Req> = <P as Parts<Req, Response<S, Req>, Error<S, Req>>>::Retry;
@@ -115,6 +116,7 @@ pub struct Held<S, P, Req, B, R, L, C, T> {
     /// What the next attempt will send, until it does.
     request: Option<Req>,
     copy: Option<Req>,
+    /// What the call ends in if there is no other attempt, while it waits.
     answer: Option<T>,
 }
 
@@ -172,6 +174,9 @@ where
             }
             drop(entered);
             let Some(then) = held.expiry() else { return Poll::Pending };
+            if let Some(answer) = held.interrupted(cx) {
+                return Poll::Ready(answer);
+            }
             ready!(this.watch.as_mut().poll(then, cx));
             this.attempt.set(None);
             if let Some(answer) = held.expired(then) {
@@ -220,7 +225,7 @@ where
             let result = ready!(self.attempt(attempt.as_mut(), now, cx));
             match self.ended(&result, now) {
                 Next::Done => return Poll::Ready(self.end(result)),
-                Next::Again(delay) => self.again(delay, now),
+                Next::Again(delay) => self.again(delay, result, now),
                 Next::Pause(pause) => self.pause(pause, result, now),
             }
         }
@@ -329,7 +334,9 @@ where
 
     /// Another attempt, after so long.
     #[cold]
-    fn again(&mut self, delay: Duration, now: &mut Now) {
+    fn again(&mut self, delay: Duration, result: Answer<S, Req>, now: &mut Now) {
+        // It may hold something, and is kept only where it may be needed.
+        self.answer = Some(result).filter(|_| !delay.is_zero() && ambient::is_set());
         // Before the wait: the old handle may hold a place in a queue below (T2).
         self.service = self.service.clone();
         // What was refused on the way was never sent, and needs no copy.
@@ -343,6 +350,21 @@ where
     fn pause(&mut self, pause: Duration, answer: Answer<S, Req>, now: &mut Now) {
         self.answer = Some(answer);
         (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
+    }
+
+    /// The answer that there is, if it waits and must not wait any longer.
+    #[inline]
+    fn interrupted(&mut self, cx: &mut Context<'_>) -> Option<Answer<S, Req>> {
+        if self.answer.is_none() { None } else { self.stop_waiting(cx) }
+    }
+
+    #[cold]
+    fn stop_waiting(&mut self, cx: &mut Context<'_>) -> Option<Answer<S, Req>> {
+        if !self.parts.parts().retry.interrupted(&mut self.course, cx) {
+            return None;
+        }
+        let answer = self.answer.take()?;
+        Some(self.end(answer))
     }
 
     /// When something is over, if nothing else happens.
@@ -361,7 +383,7 @@ where
         }
         self.due = None;
         match self.stage {
-            Stage::Waiting => self.stage = Stage::Pacing,
+            Stage::Waiting => (self.stage, self.answer) = (Stage::Pacing, None),
             Stage::Pausing => {
                 let answer = self.answer.take()?;
                 return Some(self.end(answer));
@@ -374,7 +396,7 @@ where
                 drop(entered);
                 match next {
                     Next::Done => return Some(self.end(result)),
-                    Next::Again(delay) => self.again(delay, now),
+                    Next::Again(delay) => self.again(delay, result, now),
                     Next::Pause(pause) => self.pause(pause, result, now),
                 }
             }

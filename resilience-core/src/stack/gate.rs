@@ -89,6 +89,13 @@ pub trait Again<Req, T, E> {
         now: &mut Now,
     ) -> Next;
 
+    /// While it waits for another attempt, or is kept: whether that must not go on. There is no other attempt
+    /// then, and what it has cost goes back.
+    #[inline]
+    fn interrupted(&self, _: &mut Self::Course, _: &mut Context<'_>) -> bool {
+        false
+    }
+
     /// The call is over: gives back what a retry that was not sent has cost.
     #[inline]
     fn leave(&self, _: &mut Self::Course) {}

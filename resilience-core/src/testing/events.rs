@@ -8,6 +8,7 @@ use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::retry::StopReason;
+use crate::shutdown::Phase;
 
 /// Tells `listener` an event of each kind, so that one can be tested against all there are: none is
 /// forgotten in a dashboard, none panics. Layers are called `layer`, keys `key`, durations are
@@ -59,6 +60,13 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         changed(3, Some(key), closed, open, TransitionReason::Hint, Some(SAMPLE_DURATION)),
         Event::RatePaused { layer, key: Some(key), pause: SAMPLE_DURATION },
         Event::KeyEvicted { store: layer, key, reason: EvictionReason::Capacity },
+        Event::ShutdownChanged {
+            layer,
+            from: Phase::Draining,
+            to: Phase::Forced,
+            in_flight: 2,
+            reason: "SIGTERM",
+        },
         Event::ProfilesReloaded { error: None },
         Event::ProfilesReloaded { error: Some("`limit` is 0") },
     ];
@@ -76,7 +84,7 @@ mod tests {
     /// A new variant does not compile here until it has a number, and fails until it has a sample.
     #[test]
     fn no_kind_of_event_is_left_out() {
-        const KINDS: usize = 9;
+        const KINDS: usize = 10;
         let mut seen = [false; KINDS];
         each_event(|event| {
             let kind = match event {
@@ -89,6 +97,7 @@ mod tests {
                 Event::RatePaused { .. } => 6,
                 Event::KeyEvicted { .. } => 7,
                 Event::ProfilesReloaded { .. } => 8,
+                Event::ShutdownChanged { .. } => 9,
             };
             seen[kind] = true;
         });

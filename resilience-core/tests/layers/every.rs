@@ -14,6 +14,7 @@ use resilience_core::retry::{
     Backoff, BudgetPerKey, CloneRequest, RetryBudget, RetryLayer, RetryPolicy,
 };
 use resilience_core::select::PerKey;
+use resilience_core::shutdown::{Shutdown, ShutdownLayer, ShutdownToken};
 use resilience_core::stack::{Retrying, Separate, Shared, Stack, StackBuilder};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use tower::util::BoxCloneSyncService;
@@ -22,7 +23,7 @@ use tower::{BoxError, Layer, Service};
 /// Requests are numbers, so that a script can tell calls apart.
 pub(crate) type Boxed = BoxCloneSyncService<u64, u64, BoxError>;
 
-pub(crate) const LAYERS: [&str; 12] = [
+pub(crate) const LAYERS: [&str; 13] = [
     "timeout",
     "deadline",
     "retry",
@@ -35,11 +36,12 @@ pub(crate) const LAYERS: [&str; 12] = [
     "rate per key",
     "stack",
     "stack per key",
+    "shutdown",
 ];
 
 /// Those that wait in the call and therefore reserve nothing when they become ready (R4): all that do
 /// not hand readiness through.
-pub(crate) const LATE_BINDING: [&str; 10] = {
+pub(crate) const LATE_BINDING: [&str; 11] = {
     let [_, _, late @ ..] = LAYERS;
     late
 };
@@ -180,6 +182,7 @@ enum Made {
     RatePerKey(RateLimitLayer<resilience_core::rate::HintsUnread, Each<RateLimiter>>),
     Stack(Box<Stacked>),
     StackPerKey(Box<StackedPerKey>),
+    Shutdown(ShutdownLayer, ShutdownToken),
 }
 
 /// One layer value, and what can be seen of its state; of that of the odd requests, where it is kept
@@ -236,6 +239,10 @@ impl Rig {
             "stack per key" => {
                 Made::StackPerKey(Box::new(whole_per_key(budget, limits).build().unwrap()))
             }
+            "shutdown" => {
+                let token = Shutdown::builder().build().unwrap().token();
+                Made::Shutdown(ShutdownLayer::new(&token), token)
+            }
             other => panic!("no layer is called {other}"),
         };
         Rig { budget: budget.clone(), made }
@@ -260,6 +267,7 @@ impl Rig {
             Made::RatePerKey(layer) => Boxed::new(layer.layer(inner)),
             Made::Stack(layer) => Boxed::new(layer.layer(inner)),
             Made::StackPerKey(layer) => Boxed::new(layer.layer(inner)),
+            Made::Shutdown(layer, _) => Boxed::new(layer.layer(inner)),
         }
     }
 
@@ -310,6 +318,9 @@ impl Rig {
         }
         if let Some(breaker) = self.breaker().map(|breaker| breaker.snapshot()) {
             assert_eq!(breaker.probes, 0, "{what}");
+        }
+        if let Made::Shutdown(_, token) = &self.made {
+            assert_eq!(token.in_flight(), 0, "{what}");
         }
         let pinned = match &self.made {
             Made::RetryPerKey(layer) => is_pinned(layer.account().store()),

@@ -15,6 +15,7 @@ const COUNTERS: &[Description] = &[
     (names::CIRCUIT_TRANSITIONS, Unit::Count, "Changes of a circuit's state."),
     (names::RATE_PAUSES, Unit::Count, "Pauses of a rate limit that a server asked for."),
     (names::EVICTIONS, Unit::Count, "Keys that a store let go of."),
+    (names::SHUTDOWN_TRANSITIONS, Unit::Count, "Phases of a shutdown that were entered."),
     (names::PROFILE_RELOADS, Unit::Count, "Reloads of profiles, accepted or refused."),
 ];
 
@@ -33,6 +34,7 @@ const GAUGES: &[Description] = &[
     (names::BULKHEAD_LIMIT, Unit::Count, "Permits there are."),
     (names::RATE_AVAILABLE, Unit::Count, "Calls that a rate limit would admit at once."),
     (names::RATE_QUEUED, Unit::Count, "Calls that wait for a rate limit."),
+    (names::SHUTDOWN_IN_FLIGHT, Unit::Count, "Work that a shutdown waits for."),
     (names::KEYED_KEYS, Unit::Count, "Keys in a store."),
     (names::KEYED_BYTES, Unit::Bytes, "Bytes that a store accounts for."),
 ];

@@ -191,6 +191,14 @@ impl Listen for Metrics {
                 );
                 metrics.forgotten(store, key);
             }
+            Event::ShutdownChanged { layer, to, .. } => {
+                let place = metrics.place(layer, None);
+                metrics.count(
+                    &place,
+                    names::SHUTDOWN_TRANSITIONS,
+                    [(names::SHUTDOWN_PHASE, to.as_str())],
+                );
+            }
             Event::ProfilesReloaded { error } => {
                 let result = if error.is_none() { "accepted" } else { "refused" };
                 let place = Place::default();

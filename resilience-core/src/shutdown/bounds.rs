@@ -1,0 +1,88 @@
+//! How long each phase may take.
+
+use std::time::Duration;
+
+use crate::config::{self, InvalidConfig};
+
+/// How long each phase of a shutdown may take. Checked by [`check`](ShutdownBounds::check), and by whatever
+/// is built with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownBounds {
+    /// Between not being ready and taking nothing new. As long as it takes those who send work to hear of
+    /// it: the period of a readiness probe, times its failures, and a little. May be zero.
+    pub grace: Duration,
+    /// For what is under way to finish.
+    pub drain: Duration,
+    /// For what was told to end to do so, if it was not finished in time.
+    pub unwind: Duration,
+    /// For all hooks together.
+    pub hooks: Duration,
+    /// What all of this must fit into, if something kills the process then: less than Kubernetes'
+    /// `terminationGracePeriodSeconds`, Cloud Run's ten seconds.
+    pub total: Option<Duration>,
+}
+
+/// 27 seconds in total, which fits the 30 that Kubernetes gives if nobody tells it otherwise.
+impl Default for ShutdownBounds {
+    fn default() -> ShutdownBounds {
+        ShutdownBounds {
+            grace: Duration::from_secs(5),
+            drain: Duration::from_secs(15),
+            unwind: Duration::from_secs(2),
+            hooks: Duration::from_secs(5),
+            total: None,
+        }
+    }
+}
+
+impl ShutdownBounds {
+    /// Those that are in bounds themselves.
+    ///
+    /// # Errors
+    /// If one is zero that may not be (all but `grace`), or more than a year; or if they do not fit `total`.
+    pub fn check(self) -> Result<ShutdownBounds, InvalidConfig> {
+        config::wait_or_none("grace", self.grace)?;
+        config::wait("drain", self.drain)?;
+        config::wait("unwind", self.unwind)?;
+        config::wait("hooks", self.hooks)?;
+        if let Some(total) = self.total {
+            config::wait("total", total)?;
+            if self.longest() > total {
+                let needed =
+                    format_args!("at least grace + drain + unwind + hooks, {:?}", self.longest());
+                return Err(InvalidConfig::new("total", format_args!("{total:?}"), needed));
+            }
+        }
+        Ok(self)
+    }
+
+    /// How long a shutdown takes at most, from the moment it begins.
+    #[must_use]
+    pub const fn longest(&self) -> Duration {
+        self.grace.saturating_add(self.drain).saturating_add(self.unwind).saturating_add(self.hooks)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_bounds_are_named() {
+        let named = |change: fn(&mut ShutdownBounds)| {
+            let mut bounds = ShutdownBounds::default();
+            change(&mut bounds);
+            bounds.check().map_err(|error| error.field())
+        };
+        assert_eq!(named(|bounds| bounds.grace = Duration::MAX), Err("grace"));
+        assert_eq!(named(|bounds| bounds.drain = Duration::ZERO), Err("drain"));
+        assert_eq!(named(|bounds| bounds.unwind = Duration::ZERO), Err("unwind"));
+        assert_eq!(named(|bounds| bounds.hooks = Duration::ZERO), Err("hooks"));
+        assert_eq!(named(|bounds| bounds.total = Some(Duration::ZERO)), Err("total"));
+        assert_eq!(named(|bounds| bounds.total = Some(Duration::from_secs(26))), Err("total"));
+        assert!(named(|bounds| bounds.total = Some(Duration::from_secs(27))).is_ok());
+        assert!(named(|bounds| bounds.grace = Duration::ZERO).is_ok());
+    }
+}

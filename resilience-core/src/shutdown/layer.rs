@@ -1,0 +1,111 @@
+//! The outermost layer: calls are counted, refused when it is too late, and cut when it is over.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::scope::Scope;
+use super::token::ShutdownToken;
+use super::work::Tracker;
+use crate::error::CarriesRejection;
+use crate::inherent::{Oneshot, inherent_service_methods};
+use crate::name::Name;
+
+/// Counts the calls of a service as under way. See the [module](super).
+///
+/// To stand outermost. A call is counted, or refused, at its first poll; the service is readied for it inside
+/// of the call, so that a wait for that is counted and cut as well. Services made by one layer value, and
+/// by its clones, are counted together.
+#[derive(Debug, Clone)]
+pub struct ShutdownLayer {
+    tracker: Tracker,
+}
+
+impl ShutdownLayer {
+    /// Counts calls by this token, as `calls`.
+    #[must_use]
+    pub fn new(token: &ShutdownToken) -> ShutdownLayer {
+        ShutdownLayer::named(token, Name::from_static("calls"))
+    }
+
+    /// Counts calls by this token, as work of this name.
+    #[must_use]
+    pub fn named(token: &ShutdownToken, name: impl Into<Name>) -> ShutdownLayer {
+        ShutdownLayer { tracker: token.tracker(name) }
+    }
+}
+
+impl<S> Layer<S> for ShutdownLayer {
+    type Service = ShutdownService<S>;
+
+    fn layer(&self, inner: S) -> ShutdownService<S> {
+        ShutdownService { inner, tracker: self.tracker.clone() }
+    }
+}
+
+/// A service whose calls are finished before the process ends, or cut. Made by [`ShutdownLayer`].
+#[derive(Debug, Clone)]
+pub struct ShutdownService<S> {
+    inner: S,
+    tracker: Tracker,
+}
+
+impl<S> ShutdownService<S> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+inherent_service_methods!(ShutdownService<S>);
+
+impl<S, Req> Service<Req> for ShutdownService<S>
+where
+    S: Service<Req> + Clone,
+    S::Error: CarriesRejection,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ShutdownFuture<S, Req, S::Future>;
+
+    /// Always ready: a call waits in its own future, on a handle of its own.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let call = Oneshot::new(self.inner.clone(), request);
+        ShutdownFuture { scope: Scope::new(self.tracker.clone(), call) }
+    }
+}
+
+pin_project! {
+    /// A call that is counted. Dropping it drops what is inside, and it is not counted any more.
+    pub struct ShutdownFuture<S, Req, F> {
+        #[pin]
+        scope: Scope<Oneshot<S, Req, F>>,
+    }
+}
+
+impl<S, Req, F, T, E> Future for ShutdownFuture<S, Req, F>
+where
+    S: Service<Req, Response = T, Error = E, Future = F>,
+    F: Future<Output = Result<T, E>>,
+    E: CarriesRejection,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().scope.poll(cx).map(|output| output.unwrap_or_else(|cut| Err(cut.into())))
+    }
+}
+
+impl<S, Req, F> fmt::Debug for ShutdownFuture<S, Req, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShutdownFuture").field("scope", &self.scope).finish()
+    }
+}

@@ -1,0 +1,177 @@
+//! The one who carries it out.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::bounds::ShutdownBounds;
+use super::builder::ShutdownBuilder;
+use super::driver::Driver;
+use super::hooks::{Hook, HookOutput};
+use super::phase::Phase;
+use super::report::{HookEnd, HookReport, Report};
+use super::token::ShutdownToken;
+use crate::clock;
+use crate::config::{self, InvalidConfig};
+use crate::name::Name;
+
+/// The owner of a process's end: has the hooks, listens to signals, and carries it out. See the
+/// [module](super).
+pub struct Shutdown {
+    driver: Driver,
+    bounds: ShutdownBounds,
+    hooks: Vec<Hook>,
+}
+
+impl Shutdown {
+    /// Begins with the defaults of [`ShutdownBounds`].
+    pub fn builder() -> ShutdownBuilder {
+        ShutdownBuilder::new()
+    }
+
+    pub(super) const fn new(token: ShutdownToken, bounds: ShutdownBounds) -> Shutdown {
+        Shutdown { driver: Driver::new(token), bounds, hooks: Vec::new() }
+    }
+
+    /// For everybody else.
+    #[must_use]
+    pub fn token(&self) -> ShutdownToken {
+        self.driver.token().clone()
+    }
+
+    /// How long each phase may take.
+    #[must_use]
+    pub const fn bounds(&self) -> &ShutdownBounds {
+        &self.bounds
+    }
+
+    /// Does this when nothing is under way any more, after the hooks that are there already: flush, hand
+    /// back, say goodbye.
+    ///
+    /// It has an equal share of what is left for those hooks that have no [bound of their
+    /// own](Shutdown::hook_within), so one that hangs takes nothing from those after it. Everything in it
+    /// can read how long that is with [`Deadline::current`](crate::Deadline::current), and is dropped then.
+    /// A hook that fails or panics is reported, and the next one runs. Hooks run outside of what a
+    /// [`ShutdownToken`] ends: they may retry.
+    pub fn hook<F, Fut>(&mut self, name: impl Into<Name>, hook: F) -> &mut Shutdown
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output: HookOutput> + Send + 'static,
+    {
+        self.hooks.push(Hook::new(name.into(), None, hook));
+        self
+    }
+
+    /// The same, with a bound of its own.
+    ///
+    /// # Errors
+    /// If `bound` is zero, or the bounds of all hooks do not fit into the time that hooks have together.
+    pub fn hook_within<F, Fut>(
+        &mut self,
+        name: impl Into<Name>,
+        bound: Duration,
+        hook: F,
+    ) -> Result<&mut Shutdown, InvalidConfig>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output: HookOutput> + Send + 'static,
+    {
+        config::wait("bound", bound)?;
+        let room = self.bounds.hooks.saturating_sub(own_bounds(&self.hooks));
+        if bound > room {
+            let value = format_args!("{bound:?}");
+            return Err(InvalidConfig::new(
+                "bound",
+                value,
+                format_args!("at most what hooks have left, {room:?}"),
+            ));
+        }
+        self.hooks.push(Hook::new(name.into(), Some(bound), hook));
+        Ok(self)
+    }
+
+    /// From now on SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) begin the shutdown, a second one
+    /// forces it, and a third one does not wait for the hooks either. Signals before [`run`](Shutdown::run)
+    /// are kept until then.
+    ///
+    /// To be called inside of a tokio runtime with its signals enabled (`enable_all`); it panics elsewhere, as
+    /// tokio does.
+    ///
+    /// # Errors
+    /// If the operating system does not let us listen.
+    #[cfg(feature = "signal")]
+    pub fn on_signals(mut self) -> std::io::Result<Shutdown> {
+        self.driver.listen(super::signals::Signals::new()?);
+        Ok(self)
+    }
+
+    /// Waits until somebody wants an end, and carries it out: phase by phase, each within its bound. Nothing
+    /// moves unless this is polled; to drop it is to stop where it is.
+    ///
+    /// Work that does not return to the executor cannot be ended by anybody, in the end: leave by
+    /// `std::process::exit(report.exit_code().into())`, since a tokio runtime that is dropped waits for its
+    /// blocking tasks without an end.
+    pub async fn run(self) -> Report {
+        let Shutdown { mut driver, bounds, hooks } = self;
+        driver.until(Phase::Flushing).await;
+        let end = clock::later(clock::now(), bounds.hooks);
+        let mut reports = Vec::with_capacity(hooks.len());
+        let mut hooks = hooks.into_iter();
+        while let Some(hook) = hooks.next() {
+            let share = share(&hook, hooks.as_slice(), end);
+            reports.push(run_hook(&mut driver, hook, share).await);
+        }
+        let shared = driver.token().shared();
+        shared.hooks_ended();
+        shared.report(reports)
+    }
+}
+
+fn own_bounds(hooks: &[Hook]) -> Duration {
+    hooks.iter().filter_map(|hook| hook.bound).sum()
+}
+
+/// How long a hook may take, before these others.
+fn share(hook: &Hook, others: &[Hook], end: Instant) -> Duration {
+    let left = end.saturating_duration_since(clock::now());
+    hook.bound.map_or_else(
+        || {
+            let sharing = others.iter().filter(|hook| hook.bound.is_none()).count() + 1;
+            let sharing = u32::try_from(sharing).unwrap_or(u32::MAX);
+            left.saturating_sub(own_bounds(others)) / sharing
+        },
+        |bound| bound.min(left),
+    )
+}
+
+async fn run_hook(driver: &mut Driver, hook: Hook, share: Duration) -> HookReport {
+    let name = hook.name.clone();
+    let began = clock::now();
+    let mut running = hook.start(share);
+    let end = std::future::poll_fn(|cx| {
+        let ended = running.poll(cx);
+        // Its own end first, if both come in the same poll.
+        if ended.is_pending() && driver.poll(Phase::Stopped, cx).is_ready() {
+            let skipped = driver.token().shared().is_abandoned();
+            return std::task::Poll::Ready(if skipped {
+                HookEnd::Skipped
+            } else {
+                HookEnd::OutOfTime
+            });
+        }
+        ended
+    });
+    let end = end.await;
+    running.discard();
+    HookReport { name, took: clock::now().saturating_duration_since(began), end }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hooks: Vec<_> = self.hooks.iter().map(|hook| &hook.name).collect();
+        f.debug_struct("Shutdown")
+            .field("phase", &self.driver.token().phase())
+            .field("bounds", &self.bounds)
+            .field("hooks", &hooks)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,243 @@
+//! What became of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::phase::Phase;
+use crate::name::Name;
+
+/// What became of a shutdown. Shown, it is a few lines for whoever reads the log.
+///
+/// ```text
+/// shutdown (SIGTERM): 2 cut, after 20.3s
+///   not ready 5s, 40 in flight
+///   draining  15s, 38 in flight
+///   forced    120ms, 2 in flight
+///   flushing  180ms
+///   http: 36 finished, 1 cut
+///   worker: 1 cut, which did not end
+///   hook flush: done in 180ms
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The shutdown's name.
+    pub name: Name,
+    /// What it was begun for.
+    pub reason: Name,
+    /// Whether it was begun a second time.
+    pub forced: bool,
+    /// The phases it went through, [`Phase::Running`] and [`Phase::Stopped`] left out.
+    pub phases: Vec<PhaseReport>,
+    /// What was under way when nothing new was taken any more, by name.
+    pub work: Vec<WorkReport>,
+    /// The hooks, in their order.
+    pub hooks: Vec<HookReport>,
+}
+
+/// One phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PhaseReport {
+    /// Which.
+    pub phase: Phase,
+    /// How long it was.
+    pub took: Duration,
+    /// How much was under way when it began.
+    pub in_flight: u64,
+}
+
+/// Work of one name: what was under way when draining began is what `finished` and what was `cut`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkReport {
+    /// What it is called.
+    pub name: Name,
+    /// How much of it was under way when nothing new was taken any more.
+    pub in_flight: u64,
+    /// How much came to its own end.
+    pub finished: u64,
+    /// How much had to be told to end.
+    pub cut: u64,
+    /// How much of what was cut did not end even so, and was left where it was.
+    pub left: u64,
+}
+
+/// One hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HookReport {
+    /// What it is called.
+    pub name: Name,
+    /// How long it ran.
+    pub took: Duration,
+    /// How it ended.
+    pub end: HookEnd,
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HookEnd {
+    /// Well.
+    Done,
+    /// By this error.
+    Failed(String),
+    /// By a panic that said this.
+    Panicked(String),
+    /// Its time was over before it was.
+    OutOfTime,
+    /// It did not run: somebody asked a third time.
+    Skipped,
+}
+
+impl Report {
+    /// For `std::process::exit`: 0 if everything was finished and every hook was done; otherwise 1 if work
+    /// was cut, 2 if a hook was not done, 3 if both.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        u8::from(self.cut() > 0) | (u8::from(self.hooks_not_done() > 0) << 1)
+    }
+
+    /// Whether everything was finished and every hook was done.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.exit_code() == 0
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.phases.iter().map(|phase| phase.took).sum()
+    }
+
+    /// How much work was cut.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.work.iter().map(|work| work.cut).sum()
+    }
+
+    /// How many hooks failed, panicked, had not enough time or did not run.
+    #[must_use]
+    pub fn hooks_not_done(&self) -> usize {
+        self.hooks.iter().filter(|hook| hook.end != HookEnd::Done).count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let forced = if self.forced { ", forced" } else { "" };
+        write!(f, "{} ({}{forced}): ", self.name, self.reason)?;
+        match (self.cut(), self.hooks_not_done()) {
+            (0, 0) => write!(f, "clean")?,
+            (cut, 0) => write!(f, "{cut} cut")?,
+            (0, hooks) => write!(f, "{hooks} of {} hooks not done", self.hooks.len())?,
+            (cut, hooks) => write!(f, "{cut} cut, {hooks} of {} hooks not done", self.hooks.len())?,
+        }
+        write!(f, ", after {:?}", self.took())?;
+        for phase in &self.phases {
+            write!(f, "\n  {:9} {:?}", phase.phase, phase.took)?;
+            if phase.in_flight > 0 {
+                write!(f, ", {} in flight", phase.in_flight)?;
+            }
+        }
+        self.work
+            .iter()
+            .filter(|work| work.in_flight > 0)
+            .try_for_each(|work| write!(f, "\n  {work}"))?;
+        self.hooks.iter().try_for_each(|hook| write!(f, "\n  {hook}"))
+    }
+}
+
+impl fmt::Display for WorkReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.name)?;
+        match (self.finished, self.cut) {
+            (finished, 0) => write!(f, " {finished} finished")?,
+            (0, cut) => write!(f, " {cut} cut")?,
+            (finished, cut) => write!(f, " {finished} finished, {cut} cut")?,
+        }
+        match self.left {
+            0 => Ok(()),
+            left if left == self.cut => f.write_str(", which did not end"),
+            left => write!(f, ", of which {left} did not end"),
+        }
+    }
+}
+
+impl fmt::Display for HookReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hook {}: ", self.name)?;
+        match &self.end {
+            HookEnd::Done => write!(f, "done in {:?}", self.took),
+            HookEnd::Failed(error) => write!(f, "failed after {:?}: {error}", self.took),
+            HookEnd::Panicked(panic) => write!(f, "panicked after {:?}: {panic}", self.took),
+            HookEnd::OutOfTime => write!(f, "out of time after {:?}", self.took),
+            HookEnd::Skipped => f.write_str("skipped"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let phase = |phase, millis, in_flight| PhaseReport {
+            phase,
+            took: Duration::from_millis(millis),
+            in_flight,
+        };
+        let work = |name: &'static str, finished, cut, left| WorkReport {
+            name: name.into(),
+            in_flight: finished + cut,
+            finished,
+            cut,
+            left,
+        };
+        Report {
+            name: "shutdown".into(),
+            reason: "SIGTERM".into(),
+            forced: false,
+            phases: vec![
+                phase(Phase::NotReady, 5_000, 40),
+                phase(Phase::Draining, 15_000, 38),
+                phase(Phase::Forced, 120, 2),
+                phase(Phase::Flushing, 180, 0),
+            ],
+            work: vec![work("http", 36, 1, 0), work("worker", 0, 1, 1), work("idle", 0, 0, 0)],
+            hooks: vec![HookReport {
+                name: "flush".into(),
+                took: Duration::from_millis(180),
+                end: HookEnd::Done,
+            }],
+        }
+    }
+
+    #[test]
+    fn it_is_read_at_a_glance() {
+        let shown = "\
+shutdown (SIGTERM): 2 cut, after 20.3s
+  not ready 5s, 40 in flight
+  draining  15s, 38 in flight
+  forced    120ms, 2 in flight
+  flushing  180ms
+  http: 36 finished, 1 cut
+  worker: 1 cut, which did not end
+  hook flush: done in 180ms";
+        assert_eq!(report().to_string(), shown);
+    }
+
+    #[test]
+    fn the_code_says_what_went_wrong() {
+        let mut report = report();
+        assert_eq!(report.exit_code(), 1);
+        report.hooks[0].end = HookEnd::OutOfTime;
+        assert_eq!(report.exit_code(), 3);
+        report.work.clear();
+        assert_eq!((report.exit_code(), report.is_clean()), (2, false));
+        report.hooks.clear();
+        assert_eq!((report.exit_code(), report.is_clean()), (0, true));
+    }
+}

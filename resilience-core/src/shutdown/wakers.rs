@@ -1,0 +1,166 @@
+//! Who is to be woken when a phase comes.
+//!
+//! In lanes, a few threads to each, because every call that is under way for longer than a poll has a place
+//! here.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use super::phase::Phase;
+use crate::sync::Mutex;
+
+const LANES: usize = 8;
+
+thread_local! {
+    static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// This thread's.
+fn lane() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    LANE.get().unwrap_or_else(|| {
+        let lane = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
+        LANE.set(Some(lane));
+        lane
+    })
+}
+
+#[derive(Debug)]
+pub(super) struct Wakers([Mutex<Lane>; LANES]);
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// Empty where somebody was woken, or has left.
+    places: Vec<Option<(Phase, Waker)>>,
+    free: Vec<usize>,
+}
+
+/// A place in a lane, of who waits. To be [left](Place::leave) before it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Place(Option<Held>);
+
+#[derive(Debug)]
+struct Held {
+    lane: usize,
+    place: usize,
+    /// As it stands in the place, so that nothing is locked to see that it is the same.
+    waker: Waker,
+}
+
+impl Wakers {
+    pub(super) fn new() -> Wakers {
+        Wakers(std::array::from_fn(|_| Mutex::new(Lane::default())))
+    }
+
+    /// Wakes all who wait for this phase, or an earlier one. Outside of the locks: a waker may be anything.
+    pub(super) fn wake(&self, reached: Phase) {
+        for lane in &self.0 {
+            let due: Vec<_> = {
+                let places = &mut lane.lock().places;
+                places
+                    .iter_mut()
+                    .filter_map(|place| place.take_if(|(at, _)| *at <= reached))
+                    .collect()
+            };
+            due.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.0.iter().map(|lane| lane.lock().places.iter().flatten().count()).sum()
+    }
+}
+
+impl Place {
+    /// The task of `cx` is woken when the phase comes, and no other that stood here before. The phase is to be
+    /// looked at after this.
+    pub(super) fn take(&mut self, wakers: &Wakers, phase: Phase, cx: &Context<'_>) {
+        if self.0.as_ref().is_some_and(|held| held.waker.will_wake(cx.waker())) {
+            return;
+        }
+        let waker = cx.waker().clone();
+        let waiting = (phase, waker.clone());
+        let former = match &mut self.0 {
+            Some(held) => {
+                held.waker = waker;
+                wakers.0[held.lane].lock().places[held.place].replace(waiting)
+            }
+            None => {
+                let lane = lane();
+                let place = wakers.0[lane].lock().admit(waiting);
+                self.0 = Some(Held { lane, place, waker });
+                None
+            }
+        };
+        // Outside of the lock.
+        drop(former);
+    }
+
+    /// Nobody stands here any more.
+    pub(super) fn leave(&mut self, wakers: &Wakers) {
+        let Some(Held { lane, place, .. }) = self.0.take() else { return };
+        let waiting = {
+            let mut lane = wakers.0[lane].lock();
+            lane.free.push(place);
+            lane.places[place].take()
+        };
+        drop(waiting);
+    }
+}
+
+impl Lane {
+    fn admit(&mut self, waiting: (Phase, Waker)) -> usize {
+        let place = self.free.pop().unwrap_or(self.places.len());
+        match self.places.get_mut(place) {
+            Some(free) => *free = Some(waiting),
+            None => self.places.push(Some(waiting)),
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use std::task::Waker;
+
+    use tokio_test::task::spawn;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_later_phase_sleeps_on() {
+        let wakers = Wakers::new();
+        let phases = [Phase::Draining, Phase::Forced];
+        let mut waiting = phases.map(|phase| (phase, Place::default(), spawn(())));
+        for (phase, place, task) in &mut waiting {
+            task.enter(|cx, _| place.take(&wakers, *phase, cx));
+        }
+        wakers.wake(Phase::Draining);
+        assert_eq!(waiting.each_ref().map(|(.., task)| task.is_woken()), [true, false]);
+        waiting.iter_mut().for_each(|(_, place, _)| place.leave(&wakers));
+        assert_eq!(wakers.waiting(), 0);
+    }
+
+    #[test]
+    fn the_latest_waker_wins_and_places_are_used_again() {
+        let wakers = Wakers::new();
+        let mut place = Place::default();
+        let (mut first, mut second) = (spawn(()), spawn(()));
+        first.enter(|cx, _| place.take(&wakers, Phase::Forced, cx));
+        second.enter(|cx, _| place.take(&wakers, Phase::Forced, cx));
+        assert_eq!(wakers.waiting(), 1);
+        wakers.wake(Phase::Forced);
+        assert_eq!((first.is_woken(), second.is_woken()), (false, true));
+        place.leave(&wakers);
+        for _ in 0..100 {
+            place.take(&wakers, Phase::Forced, &Context::from_waker(Waker::noop()));
+            place.leave(&wakers);
+        }
+        let places: usize = wakers.0.iter().map(|lane| lane.lock().places.len()).sum();
+        assert_eq!(places, 1);
+    }
+}
