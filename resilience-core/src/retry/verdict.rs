@@ -96,6 +96,9 @@ pub enum StopReason {
     ToldNotTo,
     /// The request cannot be sent twice.
     NotReplayable,
+    /// The call is itself an attempt of somebody further up, who makes the others
+    /// (`RetryScope::single`).
+    RetriedAbove,
 }
 
 impl fmt::Display for StopReason {
@@ -113,6 +116,7 @@ impl fmt::Display for StopReason {
             StopReason::NotReady => f.write_str("not ready yet"),
             StopReason::ToldNotTo => f.write_str("told not to try again"),
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
+            StopReason::RetriedAbove => f.write_str("somebody further up tries again"),
         }
     }
 }
