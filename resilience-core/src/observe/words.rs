@@ -55,6 +55,7 @@ words! {
         ToldNotTo => "told_not_to",
         NotReplayable => "not_replayable",
         ShuttingDown => "shutting_down",
+        RetriedAbove => "retried_above",
     }
     CircuitState {
         Closed => "closed",

@@ -96,6 +96,11 @@ where
     }
 
     #[inline(always)]
+    fn previous(&self, course: &Course) -> u32 {
+        course.failed.as_ref().map_or(0, |failed| failed.run.progress.previous())
+    }
+
+    #[inline(always)]
     fn leave(&self, course: &mut Course) {
         if course.own_budget.is_some() || course.failed.is_some() {
             (course.own_budget, course.failed) = (None, None);

@@ -9,6 +9,7 @@ use tokio::task::coop::unconstrained;
 
 use super::policy::RetryPolicy;
 use super::run::Run;
+use super::scope::{begun, numbered};
 use super::verdict::Verdict;
 use crate::clock::Now;
 use crate::outcome::Classify;
@@ -57,7 +58,9 @@ where
 {
     let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
-        let result = operation().await;
+        let previous = run.progress.previous();
+        let attempt = begun(previous, &mut operation);
+        let result = numbered(previous, attempt).await;
         let outcome = policy.classify(result.as_ref());
         match run.ended(&policy.rules, outcome, &mut Now::unread()) {
             Verdict::Done => return result,
@@ -102,7 +105,7 @@ where
     let sleep = std::thread::sleep;
     let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
-        let result = operation();
+        let result = begun(run.progress.previous(), &mut operation);
         match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {

@@ -71,6 +71,8 @@ mod replay;
 #[cfg(feature = "tokio")]
 mod run;
 #[cfg(feature = "tokio")]
+pub mod scope;
+#[cfg(feature = "tokio")]
 mod seed;
 
 pub use attempts::Attempts;
@@ -90,3 +92,5 @@ pub use function::{retry, retry_blocking};
 pub use layer::{BudgetPerKey, Retry, RetryLayer};
 #[cfg(feature = "tower")]
 pub use replay::{CloneRequest, Replay};
+#[cfg(feature = "tokio")]
+pub use scope::{RetryScope, previous_attempts};

@@ -57,6 +57,11 @@ impl Progress {
         self.made
     }
 
+    /// How many were made before the one under way.
+    pub(super) const fn previous(&self) -> u32 {
+        self.made.saturating_sub(1)
+    }
+
     #[inline]
     pub(super) const fn any_left(&self, rules: &Rules) -> bool {
         self.made() < rules.max_attempts

@@ -3,6 +3,7 @@
 use super::budget::RetryBudget;
 use super::policy::Rules;
 use super::progress::Progress;
+use super::scope::RetryScope;
 use super::seed::Samples;
 use super::verdict::{StopReason, Verdict};
 use crate::clock::Now;
@@ -50,6 +51,13 @@ impl Run {
         if ambient::is_draining() && self.may_retry(rules, outcome) {
             return self.progress.give_up(rules, outcome, StopReason::ShuttingDown);
         }
+        match RetryScope::current() {
+            Some(scope) => self.failed_in(&scope, rules, outcome, now),
+            None => self.failed(rules, outcome, now),
+        }
+    }
+
+    fn failed(&mut self, rules: &Rules, outcome: Outcome, now: &mut Now) -> Verdict {
         let samples = self.samples.get_or_insert_with(|| Samples::new(rules.seed.as_ref()));
         self.progress.decide(rules, now.again(), Deadline::current(), outcome, samples.next())
     }
@@ -68,8 +76,35 @@ impl Run {
         self.progress.interrupted(rules, outcome);
     }
 
-    /// [`ended`](Run::ended), for a request that there is no copy of, and that only the lack of one keeps
-    /// from being tried again.
+    /// The same inside of somebody else's call: it may be an attempt of theirs, and they are to know when
+    /// this one is given up.
+    fn failed_in(
+        &mut self,
+        scope: &RetryScope,
+        rules: &Rules,
+        outcome: Outcome,
+        now: &mut Now,
+    ) -> Verdict {
+        // What waits for something to be ready repeats nothing, and may.
+        let repeats = outcome.failure().is_some() && outcome.hint() != RetryHint::Never;
+        if repeats && !scope.allows_retries() && self.progress.any_left(rules) {
+            return self.progress.give_up(rules, outcome, StopReason::RetriedAbove);
+        }
+        let verdict = self.failed(rules, outcome, now);
+        let spent = match verdict.stop_reason() {
+            Some(StopReason::BudgetExhausted | StopReason::ToldNotTo) => true,
+            // One attempt is what the call would have come to without a retry.
+            Some(_) => self.progress.made() > 1 && outcome.failure().is_some(),
+            None => false,
+        };
+        if spent {
+            scope.give_up();
+        }
+        verdict
+    }
+
+    /// The same for a request that there is no copy of, and that only the lack of one keeps from being
+    /// tried again.
     #[cfg(feature = "tower")]
     pub(super) fn ended_without_copy(
         &mut self,

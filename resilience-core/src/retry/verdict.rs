@@ -98,6 +98,9 @@ pub enum StopReason {
     NotReplayable,
     /// The process is shutting down: see [`shutdown`](crate::shutdown).
     ShuttingDown,
+    /// The call is itself an attempt of somebody further up, who makes the others
+    /// (`RetryScope::single`).
+    RetriedAbove,
 }
 
 impl fmt::Display for StopReason {
@@ -116,6 +119,7 @@ impl fmt::Display for StopReason {
             StopReason::ToldNotTo => f.write_str("told not to try again"),
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
             StopReason::ShuttingDown => f.write_str("the process is shutting down"),
+            StopReason::RetriedAbove => f.write_str("somebody further up tries again"),
         }
     }
 }

@@ -96,6 +96,12 @@ pub trait Again<Req, T, E> {
         false
     }
 
+    /// How many attempts came before the one under way.
+    #[inline]
+    fn previous(&self, _: &Self::Course) -> u32 {
+        0
+    }
+
     /// The call is over: gives back what a retry that was not sent has cost.
     #[inline]
     fn leave(&self, _: &mut Self::Course) {}

@@ -52,4 +52,4 @@ mod within;
 pub use attempt::{Timeout, TimeoutFuture, TimeoutLayer};
 #[cfg(feature = "tower")]
 pub use total::{DeadlineFuture, DeadlineLayer, DeadlineService};
-pub use within::{Within, within};
+pub use within::{Within, within, within_call};

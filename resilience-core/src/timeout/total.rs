@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::settings::Settings;
-use super::within::Within;
+use super::within::{Within, within_call};
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
@@ -112,12 +112,8 @@ where
         let now = clock::now();
         let deadline = Deadline::after(now, self.settings.limit).or_current();
         let settings = self.settings.clone();
-        let state = if deadline.has_passed(now) {
-            State::TooLate
-        } else {
-            let future = deadline.enter(|| self.inner.call(request));
-            State::Running { future: Within::admitted(deadline, future) }
-        };
+        let running = within_call(now, deadline, || self.inner.call(request));
+        let state = running.map_or(State::TooLate, |future| State::Running { future });
         DeadlineFuture { settings, state }
     }
 }

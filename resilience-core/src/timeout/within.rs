@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use pin_project_lite::pin_project;
 use tokio::task::coop::unconstrained;
@@ -33,12 +34,32 @@ pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
     Within { future: Some(future), deadline, admitted: false, timer: Timer::Unarmed }
 }
 
-impl<F> Within<F> {
-    /// Without the look at the clock, for a caller that has just had one.
-    #[cfg(feature = "tower")]
-    pub(super) fn admitted(deadline: Deadline, future: F) -> Within<F> {
-        Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
+/// [`within`] for a future that may do its first work as it is made, as a service's call does: `make` runs
+/// under the deadline too, or not at all if it is too late at `now`.
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::{Deadline, clock, timeout::within_call};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let now = clock::now();
+/// let deadline = Deadline::after(now, Duration::from_secs(1));
+/// let make = || std::future::ready(Deadline::current());
+/// assert_eq!(within_call(now, deadline, make).unwrap().await, Ok(Some(deadline)));
+/// assert!(within_call(deadline.instant(), deadline, make).is_none());
+/// # }
+/// ```
+pub fn within_call<F: Future>(
+    now: Instant,
+    deadline: Deadline,
+    make: impl FnOnce() -> F,
+) -> Option<Within<F>> {
+    if deadline.has_passed(now) {
+        return None;
     }
+    let future = Some(deadline.or_current().enter(make));
+    Some(Within { future, deadline, admitted: true, timer: Timer::Unarmed })
 }
 
 pin_project! {
