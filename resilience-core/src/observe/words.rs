@@ -53,6 +53,7 @@ words! {
         NotReady => "not_ready",
         ToldNotTo => "told_not_to",
         NotReplayable => "not_replayable",
+        MayHaveRun => "may_have_run",
     }
     CircuitState {
         Closed => "closed",

@@ -96,6 +96,8 @@ pub enum StopReason {
     ToldNotTo,
     /// The request cannot be sent twice.
     NotReplayable,
+    /// The request may not run twice, and may have run.
+    MayHaveRun,
 }
 
 impl fmt::Display for StopReason {
@@ -113,6 +115,7 @@ impl fmt::Display for StopReason {
             StopReason::NotReady => f.write_str("not ready yet"),
             StopReason::ToldNotTo => f.write_str("told not to try again"),
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
+            StopReason::MayHaveRun => f.write_str("it may have run, and may not run twice"),
         }
     }
 }
