@@ -130,6 +130,13 @@ pub enum FailureClass {
 pub trait Classify<T, E> {
     /// How the call that ended in `result` ended.
     fn classify(&self, result: Result<&T, &E>) -> Outcome;
+
+    /// Whether the request may have had an effect, though it failed. Only what certainly had none is sent
+    /// again for a request that [may not run twice](crate::retry::Replay::may_run_twice).
+    fn may_have_run(&self, result: Result<&T, &E>) -> bool {
+        let _ = result;
+        true
+    }
 }
 
 impl<F, T, E> Classify<T, E> for F

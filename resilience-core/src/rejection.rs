@@ -203,6 +203,13 @@ impl Rejection {
         self.retry
     }
 
+    /// Whether the call may have reached the other side before: an attempt that timed out did, or a call
+    /// whose deadline passed. All others were kept in the house.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        matches!(self.kind, RejectionKind::TimedOut | RejectionKind::DeadlineExceeded)
+    }
+
     /// The first rejection in `error` or its chain of sources.
     #[must_use]
     pub fn find<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Rejection> {

@@ -136,6 +136,11 @@ impl Bulkhead {
         self.0.family().name().as_str()
     }
 
+    /// Whether permits are out, or calls wait.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.turnstile().ledger().permits().in_use > 0 || !self.turnstile().look().idle
+    }
+
     #[inline]
     pub(super) fn turnstile(&self) -> &Turnstile {
         self.0.turnstile()
@@ -190,9 +195,7 @@ impl Entry for Bulkhead {
     /// While permits are out, calls wait, or anybody but the store holds it: they would be admitted
     /// beside those of the next bulkhead for this key.
     fn is_pinned(&self, _: Instant) -> bool {
-        Arc::strong_count(&self.0) > 1
-            || self.turnstile().ledger().permits().in_use > 0
-            || !self.turnstile().look().idle
+        Arc::strong_count(&self.0) > 1 || self.is_busy()
     }
 
     fn heap_bytes(&self) -> usize {

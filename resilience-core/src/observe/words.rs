@@ -56,6 +56,7 @@ words! {
         NotReplayable => "not_replayable",
         ShuttingDown => "shutting_down",
         RetriedAbove => "retried_above",
+        MayHaveRun => "may_have_run",
     }
     CircuitState {
         Closed => "closed",

@@ -16,7 +16,7 @@ use crate::inherent::inherent_service_methods;
 use crate::live::Seen;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
-use crate::retry::{CloneRequest, RetryLayer};
+use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
 use crate::stack::{Layers, Optional, ResponseFuture, StackService};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
@@ -43,6 +43,12 @@ impl<K, R> ProfileLayer<K, R> {
     where
         F: Fn(&Req) -> Option<Req>,
     {
+        self.replayed_by(replay)
+    }
+
+    /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
+    #[must_use]
+    pub fn replayed_by<F>(self, replay: F) -> ProfileLayer<K, F> {
         ProfileLayer { state: self.state, classifier: self.classifier, replay }
     }
 }
@@ -58,7 +64,8 @@ impl<K: Clone, R: Clone> ProfileLayer<K, R> {
             deadline: parts.deadline.clone(),
             bulkhead: Optional::new(handles.bulkhead.clone().map(BulkheadLayer::new)),
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
-                .replayed_by(self.replay.clone()),
+                .replayed_by(self.replay.clone())
+                .paid_from(OwnBudget::new(parts.own_budget.clone())),
             rate_limit: Optional::new(handles.rate_limiter.as_ref().map(limit)),
             circuit_breaker: Optional::new(handles.breaker.as_ref().map(circuit)),
             attempt_timeout: Optional::new(parts.attempt_timeout.clone()),
@@ -70,7 +77,7 @@ impl<K: Clone, R: Clone> ProfileLayer<K, R> {
 type Built<K, R> = Layers<
     DeadlineLayer,
     Optional<BulkheadLayer>,
-    RetryLayer<K, R>,
+    RetryLayer<K, R, OwnBudget>,
     Optional<RateLimitLayer<K>>,
     Optional<CircuitBreakerLayer<K>>,
     Optional<TimeoutLayer>,

@@ -40,6 +40,7 @@
 //! The book's page on profiles lists the keys.
 
 mod error;
+mod fresh;
 mod layer;
 mod parts;
 mod profile;

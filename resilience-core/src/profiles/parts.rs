@@ -1,5 +1,6 @@
 //! What a profile has in force, and how another text of it takes its place.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::error::ProfilesError;
@@ -22,7 +23,9 @@ pub(super) struct Parts {
     /// One attempt, where the text has no retry: what is always ready stands in every profile.
     pub(super) retry: RetryPolicy,
     pub(super) handles: Handles,
-    pub(super) plan: Plan,
+    /// Where retries are paid from instead of the policy's budget.
+    pub(super) own_budget: Option<RetryBudget>,
+    pub(super) plan: Arc<Plan>,
 }
 
 /// A profile that works, and the settings that its parts have, to be put into force in those that are
@@ -96,7 +99,14 @@ impl Draft {
         };
         let once = || RetryPolicy::builder().max_attempts(1).without_budget().unlimited_elapsed();
         let retry = retry.map_or_else(|| once().build(), Ok).map_err(refused("retry"))?;
-        let parts = Parts { deadline, attempt_timeout, retry, handles, plan };
+        let parts = Parts {
+            deadline,
+            attempt_timeout,
+            retry,
+            handles,
+            own_budget: None,
+            plan: Arc::new(plan),
+        };
         Ok(Draft { parts, bulkhead: bulkhead_config, rate: rate_config, breaker: breaker_config })
     }
 
@@ -142,7 +152,11 @@ fn keep(old: &Handles, new: Handles) -> Handles {
 
 /// The former account if its terms are the same; otherwise a new one, with no more in it than that has
 /// left.
-fn budget_in_place_of(former: Option<&RetryBudget>, new: RetryBudget, now: Instant) -> RetryBudget {
+pub(super) fn budget_in_place_of(
+    former: Option<&RetryBudget>,
+    new: RetryBudget,
+    now: Instant,
+) -> RetryBudget {
     match former {
         Some(former) if former.planned() == new.planned() => former.clone(),
         Some(former) => {

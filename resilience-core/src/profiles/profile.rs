@@ -1,10 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::fresh::Origin;
 use super::layer::ProfileLayer;
 use super::parts::Parts;
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
+use crate::clock;
 use crate::live::{Live, Seen};
 use crate::outcome::{Outcome, Standard};
 use crate::rate::RateLimiter;
@@ -16,11 +18,17 @@ use crate::stack::{Plan, StackSnapshot};
 pub(super) struct State {
     name: String,
     live: Arc<Live<Parts>>,
+    /// Whose rules it goes by, if it was made for a key.
+    origin: Option<Origin>,
 }
 
 impl State {
     pub(super) fn new(name: String, parts: Parts) -> State {
-        State { name, live: Live::new(parts) }
+        State { name, live: Live::new(parts), origin: None }
+    }
+
+    pub(super) fn following(origin: Origin, live: Arc<Live<Parts>>) -> State {
+        State { name: origin.state().name.clone(), live, origin: Some(origin) }
     }
 
     pub(super) fn set(&self, parts: Parts) {
@@ -28,10 +36,17 @@ impl State {
     }
 
     pub(super) fn parts(&self) -> Seen<Parts> {
-        self.live.see()
+        self.live().see()
     }
 
-    pub(super) const fn live(&self) -> &Arc<Live<Parts>> {
+    /// What is in force, in step with whose rules it goes by.
+    #[inline]
+    pub(super) fn live(&self) -> &Arc<Live<Parts>> {
+        if let Some(origin) = &self.origin
+            && origin.has_moved()
+        {
+            origin.follow(&self.live);
+        }
         &self.live
     }
 }
@@ -44,6 +59,30 @@ pub struct Profile(Arc<State>);
 impl Profile {
     pub(super) const fn new(state: Arc<State>) -> Profile {
         Profile(state)
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.0
+    }
+
+    /// The same rules with a state of their own (permits, tokens, circuit and retry budget): what a
+    /// [`Keyed`](crate::keyed::Keyed) store makes for a new key. It follows the reloads of this one.
+    ///
+    /// ```
+    /// use resilience_core::keyed::{Keyed, KeyedLimits};
+    /// use resilience_core::profiles::Profiles;
+    ///
+    /// let model = Profiles::standard()?.profile("scraper")?;
+    /// let limits = KeyedLimits::default();
+    /// let per_host = Keyed::new(limits, move |_host: &&'static str| model.fresh());
+    /// let a = per_host.get(&"a.example", resilience_core::clock::now());
+    /// assert_eq!(a.name(), "scraper");
+    /// # Ok::<_, resilience_core::profiles::ProfilesError>(())
+    /// ```
+    #[must_use]
+    pub fn fresh(&self) -> Profile {
+        let root = self.0.origin.as_ref().map_or(&self.0, Origin::state);
+        Profile(Arc::new(State::fresh(root)))
     }
 
     /// Its name, as `scraper.odds`.
@@ -78,13 +117,16 @@ impl Profile {
     /// What it does at worst, by the text in force.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        self.0.parts().plan.clone()
+        Plan::clone(&self.0.parts().plan)
     }
 
     /// All of it, now.
     #[must_use]
     pub fn snapshot(&self) -> StackSnapshot {
-        self.0.parts().handles.snapshot()
+        let parts = self.0.parts();
+        let snapshot = parts.handles.snapshot();
+        let own = parts.own_budget.as_ref().map(|budget| budget.available(clock::now()));
+        StackSnapshot { budget: own.or(snapshot.budget), ..snapshot }
     }
 
     /// The bulkhead in force. A later reload changes it, unless it takes it away.
@@ -114,7 +156,9 @@ impl Profile {
     /// The budget in force.
     #[must_use]
     pub fn budget(&self) -> Option<RetryBudget> {
-        self.retry()?.budget().cloned()
+        let parts = self.0.parts();
+        let of_policy = || parts.handles.retry.as_ref()?.budget().cloned();
+        parts.own_budget.clone().or_else(of_policy)
     }
 }
 

@@ -91,6 +91,13 @@ impl RateLimiter {
         RateLimiter::over(self.terms())
     }
 
+    /// Whether calls wait, or are paused.
+    pub(crate) fn is_busy(&self, now: Instant) -> bool {
+        let state = self.0.state.lock();
+        state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
+            || state.meter.paused_until() > line_of(now)
+    }
+
     /// Takes so many tokens, if nobody waits and they are there. For calls that are made at once.
     ///
     /// # Errors
@@ -359,12 +366,7 @@ fn check_slowly(
 /// Pinned while somebody holds a handle, waits, or was told to pause.
 impl Entry for RateLimiter {
     fn is_pinned(&self, now: Instant) -> bool {
-        if Arc::strong_count(&self.0) > 1 {
-            return true;
-        }
-        let state = self.0.state.lock();
-        state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
-            || state.meter.paused_until() > line_of(now)
+        Arc::strong_count(&self.0) > 1 || self.is_busy(now)
     }
 
     /// Sixteen for the two counts of the `Arc`.

@@ -22,6 +22,26 @@ impl<Req> Account<Req> for PolicyBudget {
     }
 }
 
+/// This budget, if there is one.
+#[cfg(feature = "profiles")]
+#[derive(Debug, Clone, Default)]
+pub struct OwnBudget(Option<RetryBudget>);
+
+#[cfg(feature = "profiles")]
+impl OwnBudget {
+    pub(crate) const fn new(budget: Option<RetryBudget>) -> OwnBudget {
+        OwnBudget(budget)
+    }
+}
+
+#[cfg(feature = "profiles")]
+impl<Req> Account<Req> for OwnBudget {
+    #[inline]
+    fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
+        self.0.clone()
+    }
+}
+
 impl<Req, K, F> Account<Req> for PerKey<K, RetryBudget, F>
 where
     K: Key,

@@ -9,7 +9,7 @@ use super::policy::Rules;
 use super::progress::succeeded_at_once;
 use super::replay::Replay;
 use super::run::{Run, begin};
-use super::verdict::{GrantedRetry, Verdict};
+use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Outcome};
@@ -70,7 +70,7 @@ where
         &self,
         course: &mut Course,
         result: Result<&T, &E>,
-        copied: bool,
+        copy: Option<&Req>,
         now: &mut Now,
     ) -> Next {
         let rules = &*self.policy.rules;
@@ -79,7 +79,14 @@ where
             succeeded_at_once(rules, course.own_budget.as_ref());
             return Next::Done;
         }
-        course.ended(rules, outcome, copied, now)
+        let obstacle = match copy {
+            None => Some(StopReason::NotReplayable),
+            Some(copy) if self.replay.may_run_twice(copy) => None,
+            Some(_) => {
+                may_have_run(&self.policy.classifier, result).then_some(StopReason::MayHaveRun)
+            }
+        };
+        course.ended(rules, outcome, obstacle, now)
     }
 
     #[cold]
@@ -117,7 +124,13 @@ impl Default for Course {
 
 impl Course {
     #[cold]
-    fn ended(&mut self, rules: &Rules, outcome: Outcome, copied: bool, now: &mut Now) -> Next {
+    fn ended(
+        &mut self,
+        rules: &Rules,
+        outcome: Outcome,
+        obstacle: Option<StopReason>,
+        now: &mut Now,
+    ) -> Next {
         let started = Some(self.started).filter(|started| *started != Tick::NEVER);
         let own_budget = self.own_budget.take();
         let begun = || {
@@ -131,10 +144,9 @@ impl Course {
             // Refused on the way: it counts as an attempt, and its price has just gone back.
             run.progress.next(None);
         }
-        let verdict = if copied {
-            run.ended(rules, outcome, now)
-        } else {
-            run.ended_without_copy(rules, outcome, now)
+        let verdict = match obstacle {
+            None => run.ended(rules, outcome, now),
+            Some(obstacle) => run.ended_for_good(rules, outcome, obstacle, now),
         };
         match verdict {
             Verdict::Retry(retry) => Next::Again(granted.insert(retry).delay()),
@@ -153,5 +165,16 @@ fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     match result.err().and_then(CarriesRejection::rejection) {
         Some(rejection) => rejection.as_outcome(),
         None => classifier.classify(result),
+    }
+}
+
+/// Nor whether the request may have had an effect.
+fn may_have_run<T, E: CarriesRejection, C: Classify<T, E>>(
+    classifier: &C,
+    result: Result<&T, &E>,
+) -> bool {
+    match result.err().and_then(CarriesRejection::rejection) {
+        Some(rejection) => rejection.may_have_run(),
+        None => classifier.may_have_run(result),
     }
 }

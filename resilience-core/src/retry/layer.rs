@@ -45,8 +45,15 @@ impl<C, R, A> RetryLayer<C, R, A> {
         self.replayed_by(replay)
     }
 
-    pub(crate) fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
+    /// As [`replay`](Self::replay), with a [`Replay`](super::Replay) type.
+    #[must_use]
+    pub fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
         RetryLayer { policy: self.policy, replay, account: self.account }
+    }
+
+    #[cfg(feature = "profiles")]
+    pub(crate) fn paid_from<B>(self, account: B) -> RetryLayer<C, R, B> {
+        RetryLayer { policy: self.policy, replay: self.replay, account }
     }
 
     /// Who pays: where there is a budget for each key, what holds their store.

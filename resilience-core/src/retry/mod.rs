@@ -82,6 +82,8 @@ pub use builder::RetryPolicyBuilder;
 pub use policy::RetryPolicy;
 pub use verdict::{GrantedRetry, StopReason, Verdict};
 
+#[cfg(feature = "profiles")]
+pub use account::OwnBudget;
 #[cfg(feature = "tower")]
 pub use account::{Account, PolicyBudget};
 #[cfg(feature = "tower")]

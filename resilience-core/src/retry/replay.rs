@@ -14,6 +14,15 @@
 pub trait Replay<Req> {
     /// A copy of `request`, made before it is sent, or `None` if there can be none.
     fn copy(&self, request: &Req) -> Option<Req>;
+
+    /// Whether no harm is done if it runs twice. One that may run only once is sent again only after an
+    /// attempt that certainly did not run ([`Classify::may_have_run`](crate::Classify::may_have_run)).
+    ///
+    /// Asked after a failure, about the copy.
+    fn may_run_twice(&self, request: &Req) -> bool {
+        let _ = request;
+        true
+    }
 }
 
 impl<F, Req> Replay<Req> for F

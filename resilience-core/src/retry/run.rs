@@ -103,19 +103,20 @@ impl Run {
         verdict
     }
 
-    /// The same for a request that there is no copy of, and that only the lack of one keeps from being
-    /// tried again.
+    /// The same for a request that is not sent again, of which the obstacle is told only if nothing else
+    /// stood in the way.
     #[cfg(feature = "tower")]
-    pub(super) fn ended_without_copy(
+    pub(super) fn ended_for_good(
         &mut self,
         rules: &Rules,
         outcome: Outcome,
+        obstacle: StopReason,
         now: &mut Now,
     ) -> Verdict {
         let reason = match outcome {
             _ if !self.progress.any_left(rules) || outcome.hint() == RetryHint::Never => None,
             Outcome::NotReady(_) => Some(StopReason::NotReady),
-            _ => outcome.failure().map(|_| StopReason::NotReplayable),
+            _ => outcome.failure().map(|_| obstacle),
         };
         match reason {
             Some(reason) => self.progress.give_up(rules, outcome, reason),

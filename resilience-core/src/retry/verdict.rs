@@ -101,6 +101,8 @@ pub enum StopReason {
     /// The call is itself an attempt of somebody further up, who makes the others
     /// (`RetryScope::single`).
     RetriedAbove,
+    /// The request may not run twice, and may have run.
+    MayHaveRun,
 }
 
 impl fmt::Display for StopReason {
@@ -120,6 +122,7 @@ impl fmt::Display for StopReason {
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
             StopReason::ShuttingDown => f.write_str("the process is shutting down"),
             StopReason::RetriedAbove => f.write_str("somebody further up tries again"),
+            StopReason::MayHaveRun => f.write_str("it may have run, and may not run twice"),
         }
     }
 }

@@ -38,7 +38,7 @@ impl<Req, T, E> Again<Req, T, E> for Absent {
     }
 
     #[inline]
-    fn ended(&self, (): &mut (), _: Result<&T, &E>, _: bool, _: &mut Now) -> Next {
+    fn ended(&self, (): &mut (), _: Result<&T, &E>, _: Option<&Req>, _: &mut Now) -> Next {
         Next::Done
     }
 }

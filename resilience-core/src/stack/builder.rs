@@ -259,6 +259,11 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, Retrying<R>, L, C, T> {
     where
         F: Fn(&Req) -> Option<Req>,
     {
+        self.replayed_by(replay)
+    }
+
+    /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
+    pub fn replayed_by<F>(self, replay: F) -> StackBuilder<K, D, B, Retrying<F>, L, C, T> {
         let (d, b, r, l, c, t) = self.slots;
         let slots = (d, b, Retrying { given: r.given, replay }, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }

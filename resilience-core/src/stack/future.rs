@@ -339,8 +339,8 @@ where
         parts.circuit_breaker.leave(&mut self.circuit);
         parts.rate_limit.settle(&mut self.token, result.as_ref(), now);
         parts.rate_limit.leave(&mut self.token);
-        let copied = self.copy.is_some() || self.request.is_some();
-        parts.retry.ended(&mut self.course, result.as_ref(), copied, now)
+        let copy = self.request.as_ref().or(self.copy.as_ref());
+        parts.retry.ended(&mut self.course, result.as_ref(), copy, now)
     }
 
     /// Another attempt, after so long.

@@ -80,12 +80,12 @@ pub trait Again<Req, T, E> {
     /// another.
     fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req>;
 
-    /// The attempt ended so. `copied` says whether there is a copy to send.
+    /// The attempt ended so. `copy` is what another would send, if there is one.
     fn ended(
         &self,
         course: &mut Self::Course,
         result: Result<&T, &E>,
-        copied: bool,
+        copy: Option<&Req>,
         now: &mut Now,
     ) -> Next;
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "helpers of tests")]
 
+mod fresh;
 mod garbage;
 mod mistakes;
 mod presets;

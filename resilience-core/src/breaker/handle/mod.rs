@@ -97,6 +97,11 @@ impl CircuitBreaker {
         self.0.family.rules.set(config);
     }
 
+    /// Whether it is anything but closed.
+    pub(crate) fn is_busy(&self, now: Instant) -> bool {
+        self.locked(|_, circuit| circuit.is_pinned(now))
+    }
+
     /// What is in force.
     #[cfg(feature = "tower")]
     pub(super) fn config(&self) -> crate::live::Seen<CircuitConfig> {
@@ -216,7 +221,7 @@ impl CircuitBreaker {
 
 impl Entry for CircuitBreaker {
     fn is_pinned(&self, now: Instant) -> bool {
-        Arc::strong_count(&self.0) > 1 || self.locked(|_, circuit| circuit.is_pinned(now))
+        Arc::strong_count(&self.0) > 1 || self.is_busy(now)
     }
 
     fn heap_bytes(&self) -> usize {

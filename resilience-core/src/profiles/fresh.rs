@@ -1,0 +1,118 @@
+//! A profile for one key: the rules of another, and a state of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::parts::{Parts, budget_in_place_of};
+use super::profile::{Profile, State};
+use crate::clock;
+use crate::keyed::{Entry, allocated};
+use crate::live::Live;
+use crate::retry::RetryPolicy;
+use crate::stack::Handles;
+
+/// Whose rules a profile goes by.
+#[derive(Debug)]
+pub(super) struct Origin {
+    state: Arc<State>,
+    /// The version of its text that is followed.
+    seen: AtomicU64,
+    following: Mutex<()>,
+}
+
+impl Origin {
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Whether its text has changed.
+    #[inline]
+    pub(super) fn has_moved(&self) -> bool {
+        !self.state.live().is_at(self.seen.load(Ordering::Acquire))
+    }
+
+    /// Brings `live` into step with it.
+    #[cold]
+    pub(super) fn follow(&self, live: &Live<Parts>) {
+        let _one_by_one = self.following.lock();
+        let (version, parts) = self.state.parts().into_parts();
+        if version != self.seen.load(Ordering::Acquire) {
+            let former = live.see();
+            live.set(parts.fresh(Some(&former), clock::now()));
+            // Last: nobody finds it in step before it is.
+            self.seen.store(version, Ordering::Release);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn fresh(origin: &Arc<State>) -> State {
+        let (version, parts) = origin.parts().into_parts();
+        let live = Live::new(parts.fresh(None, clock::now()));
+        let seen = AtomicU64::new(version);
+        let origin = Origin { state: origin.clone(), seen, following: Mutex::default() };
+        State::following(origin, live)
+    }
+}
+
+impl Parts {
+    /// The same rules, with what `former` has, or else with a state of its own.
+    fn fresh(&self, former: Option<&Parts>, now: Instant) -> Parts {
+        fn own<T: Clone>(former: Option<&T>, rules: Option<&T>, fresh: fn(&T) -> T) -> Option<T> {
+            rules.map(|rules| former.cloned().unwrap_or_else(|| fresh(rules)))
+        }
+        let old = former.map(|parts| &parts.handles);
+        let handles = Handles {
+            bulkhead: own(
+                old.and_then(|old| old.bulkhead.as_ref()),
+                self.handles.bulkhead.as_ref(),
+                |it| it.fresh(),
+            ),
+            rate_limiter: own(
+                old.and_then(|old| old.rate_limiter.as_ref()),
+                self.handles.rate_limiter.as_ref(),
+                |it| it.fresh(),
+            ),
+            breaker: own(
+                old.and_then(|old| old.breaker.as_ref()),
+                self.handles.breaker.as_ref(),
+                |it| it.fresh(),
+            ),
+            ..self.handles.clone()
+        };
+        let terms = self.handles.retry.as_ref().and_then(RetryPolicy::budget);
+        let former = former.and_then(|parts| parts.own_budget.as_ref());
+        let own_budget = terms.map(|terms| budget_in_place_of(former, terms.fresh(), now));
+        Parts { handles, own_budget, ..self.clone() }
+    }
+
+    /// What would be lost with it.
+    fn is_pinned(&self, now: Instant) -> bool {
+        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        bulkhead.as_ref().is_some_and(|it| it.is_busy())
+            || rate_limiter.as_ref().is_some_and(|it| it.is_busy(now))
+            || breaker.as_ref().is_some_and(|it| it.is_busy(now))
+    }
+}
+
+/// What a store keeps for a key: made by [`Profile::fresh`], it stays while a circuit is open, a permit is
+/// out or a call waits. Who holds it longer than that holds on to what the store may have let go of.
+impl Entry for Profile {
+    fn is_pinned(&self, now: Instant) -> bool {
+        self.state().parts().is_pinned(now)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let counts = 2 * size_of::<usize>();
+        let parts = self.state().parts();
+        let own_budget = parts.own_budget.as_ref().map_or(0, Entry::heap_bytes);
+        allocated(counts + size_of::<State>())
+            + allocated(counts + size_of::<Live<Parts>>())
+            + allocated(counts + size_of::<Parts>())
+            + parts.handles.heap_bytes()
+            + own_budget
+    }
+}

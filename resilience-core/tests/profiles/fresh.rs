@@ -1,0 +1,108 @@
+//! The rules of a profile, with a state for each key.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use resilience_core::breaker::CircuitState;
+use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
+use resilience_core::profiles::{Profile, Profiles};
+use resilience_core::{CarriesRejection, RejectionKind, clock};
+use tower::{BoxError, ServiceBuilder, service_fn};
+
+const TEXT: &str = r#"
+[a]
+deadline = "10s"
+bulkhead = { max_concurrent = 2 }
+retry = { attempts = 2, base = "10ms", cap = "10ms", budget = "10%", reserve = 5 }
+rate = { per_minute = 10, burst = 10 }
+breaker = { consecutive_failures = 2, break_for = "1m" }
+"#;
+
+async fn fail(profile: &Profile) -> BoxError {
+    let down = || BoxError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    let service = ServiceBuilder::new()
+        .layer(profile.layer())
+        .service(service_fn(async |_: u64| Err::<u64, BoxError>(down())));
+    service.oneshot(1).await.unwrap_err()
+}
+
+fn state(profile: &Profile) -> CircuitState {
+    profile.snapshot().breaker.unwrap().state
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_has_permits_tokens_circuit_and_budget_of_its_own() {
+    let profiles = Profiles::from_toml(TEXT).unwrap();
+    let model = profiles.profile("a").unwrap();
+    let (one, other) = (model.fresh(), model.fresh());
+    fail(&one).await;
+    assert_eq!(state(&one), CircuitState::Open);
+    let refused = fail(&one.clone()).await;
+    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let (spent, whole) = (one.snapshot(), other.snapshot());
+    assert_eq!(spent.rate_limiter.unwrap().available, 8);
+    assert!(spent.budget.unwrap() < whole.budget.unwrap());
+    for untouched in [&other, &model] {
+        assert_eq!(state(untouched), CircuitState::Closed);
+        assert_eq!(untouched.snapshot().rate_limiter.unwrap().available, 10);
+        assert_eq!(untouched.snapshot().budget, whole.budget);
+    }
+    assert_eq!(one.budget().unwrap().available(clock::now()), spent.budget.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_reaches_all_and_leaves_each_its_state() {
+    let profiles = Profiles::from_toml(TEXT).unwrap();
+    let model = profiles.profile("a").unwrap();
+    let (one, other) = (model.fresh(), model.fresh().fresh());
+    fail(&one).await;
+    let left = one.snapshot().budget.unwrap();
+    let text = TEXT.replace("max_concurrent = 2", "max_concurrent = 7");
+    profiles.reload(&text).unwrap();
+    assert_eq!(state(&one), CircuitState::Open);
+    assert_eq!(one.snapshot().budget, Some(left));
+    for profile in [&one, &other] {
+        assert_eq!(profile.snapshot().bulkhead.unwrap().limit, 7);
+    }
+
+    // What is taken away is gone; what comes anew begins anew, for each.
+    profiles.reload("[a]\ndeadline = \"3s\"").unwrap();
+    assert!(one.breaker().is_none() && one.budget().is_none());
+    let refused = fail(&one).await;
+    assert!(refused.rejection().is_none(), "{refused}");
+    profiles.reload(TEXT).unwrap();
+    assert_eq!(state(&one), CircuitState::Closed);
+    fail(&one).await;
+    assert_eq!((state(&one), state(&other)), (CircuitState::Open, CircuitState::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_that_are_made_follow() {
+    let profiles = Profiles::from_toml(TEXT).unwrap();
+    let one = profiles.profile("a").unwrap().fresh();
+    let service = ServiceBuilder::new().layer(one.layer()).service(service_fn(async |_: u64| {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok::<_, BoxError>(())
+    }));
+    service.clone().oneshot(1).await.unwrap();
+    profiles.reload(&TEXT.replace("deadline = \"10s\"", "deadline = \"4s\"")).unwrap();
+    let late = service.oneshot(1).await.unwrap_err();
+    assert_eq!(late.rejection().unwrap().kind(), RejectionKind::DeadlineExceeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_stays_in_a_store_and_a_closed_one_goes() {
+    let model = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();
+    let limits = KeyedLimits::new(4, 1 << 20, Duration::from_secs(600)).unwrap();
+    let store = Keyed::new(limits, move |_: &u32| model.fresh());
+    let open = store.get(&0, clock::now());
+    fail(&open).await;
+    assert!(open.is_pinned(clock::now()));
+    drop(open);
+    for key in 1..1_000 {
+        assert!(!store.get(&key, clock::now()).is_pinned(clock::now()));
+    }
+    assert!(store.len() <= 4);
+    assert_eq!(state(&store.get(&0, clock::now())), CircuitState::Open);
+}
