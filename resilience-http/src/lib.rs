@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "layers")]
+pub mod body;
 pub mod classify;
 pub mod clock;
 #[cfg(feature = "layers")]

@@ -89,7 +89,7 @@ pub use window::{Room, SlidingWindow};
 #[cfg(feature = "tokio")]
 pub use guard::Admitted;
 #[cfg(feature = "tokio")]
-pub use handle::CircuitBreaker;
+pub use handle::{CircuitBreaker, outcome_of};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService};
 #[cfg(feature = "tower")]

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::circuit::Admission;
 use super::guard::Whose;
-use super::handle::{CircuitBreaker, outcome};
+use super::handle::{CircuitBreaker, outcome_of};
 use super::layer::CircuitBreakerLayer;
 use crate::clock::Now;
 use crate::error::CarriesRejection;
@@ -63,7 +63,7 @@ where
             && let Some(breaker) = self.selector().handle(&seat.selected)
         {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
-            breaker.record(admission, outcome(self.reader(), result), &whose, now);
+            breaker.record(admission, outcome_of(self.reader(), result), &whose, now);
         }
     }
 

@@ -204,9 +204,11 @@ impl CircuitBreaker {
     }
 }
 
+/// How a call that ended so counts with a circuit. For layers of one's own.
+///
 /// What a refusal from below means is not the classifier's to say. Of a caller that ran out of time
 /// nothing is known; it might as well have left.
-pub(in crate::breaker) fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
+pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
 ) -> Outcome {

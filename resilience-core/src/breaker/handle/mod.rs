@@ -22,7 +22,7 @@ use crate::name::Name;
 use crate::observe::Listener;
 use crate::outcome::Classify;
 use crate::rejection::Rejection;
-pub(super) use decide::outcome;
+pub use decide::outcome_of;
 use decide::sample;
 
 /// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) makes one of its own
@@ -156,7 +156,7 @@ impl CircuitBreaker {
     {
         let admitted = self.try_admit()?;
         let result = future.await;
-        admitted.outcome(outcome(&classifier, result.as_ref()));
+        admitted.outcome(outcome_of(&classifier, result.as_ref()));
         result
     }
 

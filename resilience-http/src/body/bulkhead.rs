@@ -1,0 +1,104 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use resilience_core::bulkhead::{Acquire, Bulkhead, BulkheadPermit};
+use resilience_core::clock::Now;
+use resilience_core::select::{One, Select};
+use resilience_core::{Name, Rejection};
+use tower_layer::Layer;
+
+use super::gate::{BodyGate, Guarded};
+
+/// Limits how many calls are under way at once, counting a call until the body of its answer has ended or
+/// is dropped.
+///
+/// The bulkhead of `resilience-core` gives a permit back with the head of the answer, when most of what a
+/// large answer costs is still to come. Every service made by one layer value, and by its clones, shares the permits.
+#[derive(Debug, Clone)]
+pub struct BodyBulkheadLayer<Sel = One<Bulkhead>> {
+    select: Sel,
+}
+
+impl BodyBulkheadLayer {
+    /// One bulkhead for all calls.
+    #[must_use]
+    pub const fn new(bulkhead: Bulkhead) -> BodyBulkheadLayer {
+        BodyBulkheadLayer { select: One::new(bulkhead) }
+    }
+}
+
+impl<Sel> BodyBulkheadLayer<Sel> {
+    /// The bulkhead that `select` selects: with [`PerKey`](resilience_core::select::PerKey), one for each host.
+    #[must_use]
+    pub const fn select(select: Sel) -> BodyBulkheadLayer<Sel> {
+        BodyBulkheadLayer { select }
+    }
+}
+
+impl<S, Sel: Clone> Layer<S> for BodyBulkheadLayer<Sel> {
+    type Service = Guarded<S, BodyBulkheadLayer<Sel>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded::new(inner, self.clone())
+    }
+}
+
+impl<Req, B, E, Sel> BodyGate<Req, B, E> for BodyBulkheadLayer<Sel>
+where
+    B: Body,
+    Sel: Select<Req, Handle = Bulkhead> + Clone,
+{
+    type Waiting = BulkheadWaiting<Sel::Selected>;
+    type Held = Option<BulkheadPermit>;
+    type Guard = BulkheadPermit;
+
+    fn ask(&self, request: &Req) -> Self::Waiting {
+        let mut selected = Sel::Selected::default();
+        self.select.select(&mut selected, request, &mut Now::unread());
+        let acquire = self.select.handle(&selected).map(|bulkhead| bulkhead.acquire_owned(1));
+        BulkheadWaiting { acquire, selected, key: Sel::key }
+    }
+
+    /// The place in the queue was waited for: it is kept.
+    fn not_ready(&self, held: Self::Held) -> Option<Self::Held> {
+        Some(held)
+    }
+
+    fn answered(&self, held: Self::Held, _: Result<&Response<B>, &E>) -> Option<BulkheadPermit> {
+        held
+    }
+}
+
+pin_project! {
+    /// A wait for a permit. Nothing is asked for before its first poll; dropped, it leaves the queue.
+    pub struct BulkheadWaiting<L> {
+        // None where nothing was selected: such a call is not limited.
+        acquire: Option<Acquire>,
+        selected: L,
+        key: fn(&L) -> Option<Name>,
+    }
+}
+
+impl<L> Future for BulkheadWaiting<L> {
+    type Output = Result<Option<BulkheadPermit>, Rejection>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(acquire) = this.acquire else { return Poll::Ready(Ok(None)) };
+        let permit = ready!(Pin::new(acquire).poll(cx));
+        Poll::Ready(permit.map(Some).map_err(|rejection| match (this.key)(this.selected) {
+            Some(key) => rejection.with_key(key),
+            None => rejection,
+        }))
+    }
+}
+
+impl<L> fmt::Debug for BulkheadWaiting<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkheadWaiting").field("acquire", &self.acquire).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,291 @@
+//! Permits and circuits that last as long as the body.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use resilience_core::breaker::{AbandonedPolicy, CircuitBreaker, CircuitState};
+use resilience_core::bulkhead::Bulkhead;
+use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::select::PerKey;
+use resilience_core::{CarriesRejection, Outcome, RejectionKind};
+use resilience_http::StatusClassifier;
+use resilience_http::body::{BodyBreakerLayer, BodyBulkheadLayer};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::scripted::{Scripted, Step, trailers};
+
+type Answer = Response<Scripted>;
+
+fn answer(status: u16, steps: impl IntoIterator<Item = Step>) -> Answer {
+    Response::builder().status(status).body(Scripted::new(steps)).unwrap()
+}
+
+/// A service that answers after a pending poll with what is made for the path.
+fn service(
+    make: fn(&str) -> Result<Answer, BoxError>,
+) -> impl Service<Request<()>, Response = Answer, Error = BoxError, Future: Send> + Clone + Send {
+    service_fn(move |request: Request<()>| async move {
+        tokio::task::yield_now().await;
+        make(request.uri().path())
+    })
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(path).body(()).unwrap()
+}
+
+fn bulkhead(permits: u32) -> Bulkhead {
+    Bulkhead::builder().name("host").max_concurrent(permits).build().unwrap()
+}
+
+fn breaker() -> CircuitBreaker {
+    CircuitBreaker::builder().name("host").consecutive_failures(1).probes(1).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_permit_is_held_until_the_body_ends() {
+    let bulkhead = bulkhead(1);
+    let service = BodyBulkheadLayer::new(bulkhead.clone())
+        .layer(service(|_| Ok(answer(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))));
+    let response = service.clone().oneshot(get("/")).await.unwrap();
+    let refused = service.clone().oneshot(get("/")).await.unwrap_err();
+    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
+
+    let mut body = response.into_body();
+    while body.frame().await.is_some() {}
+    assert_eq!(bulkhead.snapshot().in_use, 0, "at the end, not at the drop");
+    let dropped = service.clone().oneshot(get("/")).await.unwrap();
+    assert_eq!(bulkhead.snapshot().in_use, 1);
+    drop(dropped);
+    assert_eq!(bulkhead.snapshot().in_use, 0);
+    drop(body);
+}
+
+#[tokio::test]
+async fn a_permit_goes_back_with_an_error() {
+    let bulkhead = bulkhead(1);
+    let layer = BodyBulkheadLayer::new(bulkhead.clone());
+    let failing = layer.layer(service(|_| Err("down".into())));
+    assert_eq!(failing.oneshot(get("/")).await.unwrap_err().to_string(), "down");
+    assert_eq!(bulkhead.snapshot().in_use, 0);
+    let breaking = layer.layer(service(|_| Ok(answer(200, [Step::Fails]))));
+    let mut body = breaking.oneshot(get("/")).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_err());
+    assert_eq!(bulkhead.snapshot().in_use, 0);
+}
+
+/// The head's outcome alone would be a success in every row.
+#[tokio::test(start_paused = true)]
+async fn a_circuit_hears_of_the_end_of_the_body() {
+    let cases: [(&str, Vec<Step>, bool); 4] = [
+        ("whole", vec![Step::Data("a")], false),
+        ("broken", vec![Step::Data("a"), Step::Fails], true),
+        ("trailers", vec![Step::Data("a"), Step::Trailers(trailers())], false),
+        ("never read", vec![Step::Data("a"), Step::Stalls], false),
+    ];
+    for (what, steps, opens) in cases {
+        let breaker = breaker();
+        let service =
+            BodyBreakerLayer::new(breaker.clone()).layer(service_fn(move |_: Request<()>| {
+                let steps = steps.clone();
+                async move { Ok::<_, BoxError>(answer(200, steps)) }
+            }));
+        let mut body = service.oneshot(get("/")).await.unwrap().into_body();
+        assert_eq!(breaker.state(), CircuitState::Closed, "{what}: not yet");
+        for _ in 0..3 {
+            let _frame =
+                poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx).map(|_| ()))).await;
+        }
+        drop(body);
+        let expected = if opens { CircuitState::Open } else { CircuitState::Closed };
+        assert_eq!(breaker.state(), expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_head_settles_at_once() {
+    for (status, expected) in
+        [(200, CircuitState::Closed), (404, CircuitState::Closed), (503, CircuitState::Open)]
+    {
+        let breaker = breaker();
+        let service = BodyBreakerLayer::new(breaker.clone()).layer(service_fn(
+            move |_: Request<()>| async move { Ok::<_, BoxError>(answer(status, [Step::Stalls])) },
+        ));
+        let response = service.oneshot(get("/")).await.unwrap();
+        assert_eq!(breaker.state(), expected, "{status}");
+        assert_eq!(response.body().guard().is_some(), status == 200, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_body_is_what_the_policy_says() {
+    for (policy, expected) in [
+        (AbandonedPolicy::Ignore, CircuitState::Closed),
+        (AbandonedPolicy::Failure, CircuitState::Open),
+    ] {
+        let breaker =
+            CircuitBreaker::builder().consecutive_failures(1).abandoned(policy).build().unwrap();
+        let service = BodyBreakerLayer::new(breaker.clone())
+            .layer(service(|_| Ok(answer(200, [Step::Data("a"), Step::Stalls]))));
+        drop(service.oneshot(get("/")).await.unwrap());
+        assert_eq!(breaker.state(), expected);
+    }
+}
+
+/// As gRPC says how a call ended.
+#[tokio::test]
+async fn trailers_can_make_a_failure() {
+    let breaker = breaker();
+    let by_trailers = |end: Result<&HeaderMap, &BoxError>| match end {
+        Ok(trailers) if trailers.contains_key("etag") => Outcome::transient(),
+        Ok(_) => Outcome::Success,
+        Err(_) => Outcome::transient(),
+    };
+    let service = BodyBreakerLayer::new(breaker.clone())
+        .body_classifier(by_trailers)
+        .layer(service(|_| Ok(answer(200, [Step::Trailers(trailers())]))));
+    let _collected = service.oneshot(get("/")).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[tokio::test]
+async fn an_open_circuit_refuses_though_the_service_is_not_ready() {
+    let breaker = breaker();
+    breaker.open();
+    let never = tower::util::MapRequest::new(NeverReady, |request: Request<()>| request);
+    let service = BodyBreakerLayer::new(breaker).layer(never);
+    let refused = service.oneshot(get("/")).await.unwrap_err();
+    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+}
+
+#[derive(Clone)]
+struct NeverReady;
+
+impl Service<Request<()>> for NeverReady {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = std::future::Pending<Result<Answer, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+/// A probe's place is not kept by a call that waits for a service that is not ready.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_made_holds_no_probe() {
+    let breaker = breaker();
+    breaker.open();
+    breaker.half_open().unwrap();
+    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(NeverReady);
+    let mut call = Box::pin(service.call(get("/")));
+    for _ in 0..3 {
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let probe = breaker.try_admit().unwrap();
+    assert_eq!(breaker.state(), CircuitState::HalfOpen);
+    drop((probe, call));
+}
+
+#[tokio::test]
+async fn a_key_has_its_own_and_is_named() {
+    let by_path = |request: &Request<()>| request.uri().path().to_owned();
+    let circuits = {
+        let breaker = breaker();
+        Keyed::new(KeyedLimits::default(), move |_: &String| breaker.fresh())
+    };
+    let permits = {
+        let bulkhead = bulkhead(1);
+        Keyed::new(KeyedLimits::default(), move |_: &String| bulkhead.fresh())
+    };
+    let service = ServiceBuilder::new()
+        .layer(BodyBulkheadLayer::select(PerKey::new(permits, by_path)))
+        .layer(
+            BodyBreakerLayer::select(PerKey::new(circuits, by_path)).classifier(StatusClassifier),
+        )
+        .service(service(|path| {
+            Ok(answer(if path == "/bad" { 500 } else { 200 }, [Step::Data("a")]))
+        }));
+    let good = service.clone().oneshot(get("/good")).await.unwrap();
+    drop(service.clone().oneshot(get("/bad")).await.unwrap());
+    let open = service.clone().oneshot(get("/bad")).await.unwrap_err();
+    let full = service.clone().oneshot(get("/good")).await.unwrap_err();
+    assert_eq!(open.rejection().unwrap().key(), Some("/bad"));
+    assert_eq!(full.rejection().unwrap().key(), Some("/good"));
+    drop(good);
+}
+
+/// Dropped after k polls, of the call and then of its body, for every k.
+#[tokio::test(start_paused = true)]
+async fn dropping_at_every_poll_gives_everything_back() {
+    let mut ended = false;
+    let mut polls = 0;
+    while !ended {
+        polls += 1;
+        assert!(polls < 64, "never ended");
+        let breaker = breaker();
+        breaker.open();
+        breaker.half_open().unwrap();
+        let waits = Bulkhead::builder().max_concurrent(1).wait_at_most(Duration::from_secs(1));
+        let bulkhead = waits.build().unwrap();
+        let mut in_front = Some(bulkhead.try_acquire_owned(1).unwrap());
+        let mut service = ServiceBuilder::new()
+            .layer(BodyBulkheadLayer::new(bulkhead.clone()))
+            .layer(BodyBreakerLayer::new(breaker.clone()))
+            .service(service(|_| Ok(answer(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))));
+        let mut call = Box::pin(service.call(get("/")));
+        let mut body = None;
+        let cx = &mut Context::from_waker(Waker::noop());
+        for poll in 0..polls {
+            if poll == 1 {
+                in_front = None;
+            }
+            match &mut body {
+                None => {
+                    if let Poll::Ready(response) = call.as_mut().poll(cx) {
+                        body = Some(Box::pin(response.unwrap().into_body()));
+                    }
+                }
+                Some(body) => ended |= matches!(body.as_mut().poll_frame(cx), Poll::Ready(None)),
+            }
+        }
+        drop((call, body, in_front));
+        assert_eq!(bulkhead.snapshot().in_use, 0, "{polls}");
+        // Either the probe is free, or its success has closed the circuit.
+        assert!(breaker.try_admit().is_ok(), "{polls}");
+        assert_eq!(breaker.state() == CircuitState::Closed, ended, "{polls}");
+    }
+    assert!(polls > 6, "nothing was tried");
+}
+
+#[tokio::test]
+async fn calls_can_be_spawned() {
+    let service = ServiceBuilder::new()
+        .layer(BodyBulkheadLayer::new(bulkhead(1)))
+        .layer(BodyBreakerLayer::new(breaker()))
+        .service(service(|_| Ok(answer(200, [Step::Data("a")]))));
+    let task = tokio::spawn(async move {
+        let response = service.oneshot(get("/")).await?;
+        response.into_body().collect().await.map(|body| body.to_bytes())
+    });
+    assert_eq!(task.await.unwrap().unwrap(), "a");
+}
+
+#[test]
+fn an_error_type_of_ones_own_is_kept() {
+    type Wrapped = resilience_core::Error<Infallible>;
+    fn assert_error<S: Service<Request<()>, Error = Wrapped>>(_: &S) {}
+    let inner = service_fn(|_: Request<()>| async { Ok::<_, Wrapped>(answer(200, [])) });
+    assert_error(&BodyBreakerLayer::new(breaker()).layer(inner));
+    assert_error(&BodyBulkheadLayer::new(bulkhead(1)).layer(inner));
+}

@@ -1,0 +1,84 @@
+//! A body that does as it is told.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use tower::BoxError;
+
+/// What happens at one poll.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Data(&'static str),
+    Trailers(HeaderMap),
+    Fails,
+    /// Pending once, and woken at once.
+    Waits,
+    /// Pending, never woken.
+    Stalls,
+}
+
+/// Ends after its steps. Its length is known only if it is said.
+#[derive(Debug, Default)]
+pub(crate) struct Scripted {
+    steps: VecDeque<Step>,
+    /// Says by `is_end_stream` that it has ended, as bodies of known length do.
+    knows_its_end: bool,
+    hint: SizeHint,
+}
+
+impl Scripted {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Scripted {
+        Scripted { steps: steps.into_iter().collect(), ..Scripted::default() }
+    }
+
+    pub(crate) fn knowing_its_end(mut self) -> Scripted {
+        self.knows_its_end = true;
+        self
+    }
+
+    pub(crate) fn of_length(mut self, length: u64) -> Scripted {
+        self.hint = SizeHint::with_exact(length);
+        self
+    }
+}
+
+impl Body for Scripted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match self.steps.pop_front() {
+            None => None,
+            Some(Step::Data(text)) => Some(Ok(Frame::data(Bytes::from_static(text.as_bytes())))),
+            Some(Step::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Some(Step::Fails) => Some(Err("broke off".into())),
+            Some(Step::Waits) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Some(Step::Stalls) => {
+                self.steps.push_front(Step::Stalls);
+                return Poll::Pending;
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.knows_its_end && self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.hint
+    }
+}
+
+pub(crate) fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([(http::header::ETAG, "last".parse().unwrap())])
+}
