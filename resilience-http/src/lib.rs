@@ -4,5 +4,7 @@
 pub mod classify;
 pub mod clock;
 pub mod retry_after;
+#[cfg(feature = "server")]
+pub mod serve;
 
 pub use classify::StatusClassifier;
