@@ -10,5 +10,7 @@ pub mod health;
 pub mod retry_after;
 #[cfg(feature = "reqwest")]
 pub mod smoke;
+#[cfg(feature = "server")]
+pub mod serve;
 
 pub use classify::StatusClassifier;

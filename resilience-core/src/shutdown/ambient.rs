@@ -51,6 +51,11 @@ pub(super) fn current() -> Option<ShutdownToken> {
     with(ShutdownToken::clone)
 }
 
+/// Whether what is polled is under way by this token.
+pub(super) fn is_within(token: &ShutdownToken) -> bool {
+    with(|current| current.is_same(token)).unwrap_or(false)
+}
+
 /// Whether the call that is polled can be told to stop waiting.
 pub(crate) fn is_set() -> bool {
     with(|_| ()).is_some()

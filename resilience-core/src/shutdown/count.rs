@@ -14,22 +14,31 @@ const FINISHED: u64 = 1 << 31;
 /// So many at most: below [`FINISHED`], and more than a process has room for.
 const MANY: u64 = FINISHED - 1;
 
-/// `CLOSED | FORCED | finished after all (31) | under way (31)`
+/// How much is under way, and how much of it was let in late.
 #[derive(Debug)]
-pub(super) struct Count(AtomicU64);
+pub(super) struct Count {
+    /// `CLOSED | FORCED | finished after all (31) | under way (31)`
+    word: AtomicU64,
+    /// Let in with another, after closing.
+    late: AtomicU64,
+}
 
 impl Count {
     pub(super) fn new() -> Count {
-        Count(AtomicU64::new(0))
+        Count { word: AtomicU64::new(0), late: AtomicU64::new(0) }
     }
 
     /// One more, unless it is closed or full.
     #[inline]
     pub(super) fn enter(&self) -> bool {
-        let mut word = self.0.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Relaxed);
         while word & CLOSED == 0 && word & MANY < MANY {
-            match self.0.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange_weak(
+                word,
+                word + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(newer) => word = newer,
             }
@@ -37,14 +46,38 @@ impl Count {
         false
     }
 
+    /// One more, that belongs to another which is under way, unless all are told to end. The other one is
+    /// counted until this is known.
+    pub(super) fn enter_with_another(&self) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & FORCED == 0 && word & MANY < MANY {
+            let next = word + 1;
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    if word & CLOSED != 0 {
+                        self.late.fetch_add(1, Ordering::AcqRel);
+                    }
+                    return true;
+                }
+                Err(newer) => word = newer,
+            }
+        }
+        false
+    }
+
+    /// How much was let in after closing.
+    pub(super) fn late(&self) -> u64 {
+        self.late.load(Ordering::Acquire)
+    }
+
     /// One less. Whether it was the last one that is waited for.
     #[inline]
     pub(super) fn leave(&self, finished: bool) -> bool {
-        let mut word = self.0.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let after_all = if finished && word & FORCED != 0 { FINISHED } else { 0 };
             let next = word - 1 + after_all;
-            match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return next & CLOSED != 0 && next & MANY == 0,
                 Err(newer) => word = newer,
             }
@@ -53,23 +86,23 @@ impl Count {
 
     /// Lets nothing in from now on. How much is under way at this moment.
     pub(super) fn close(&self) -> u64 {
-        self.0.fetch_or(CLOSED, Ordering::AcqRel) & MANY
+        self.word.fetch_or(CLOSED, Ordering::AcqRel) & MANY
     }
 
     /// What ends from now on was cut. How much is under way at this moment.
     pub(super) fn force(&self) -> u64 {
-        self.0.fetch_or(CLOSED | FORCED, Ordering::AcqRel) & MANY
+        self.word.fetch_or(CLOSED | FORCED, Ordering::AcqRel) & MANY
     }
 
     /// How much is under way.
     pub(super) fn in_flight(&self) -> u64 {
-        self.0.load(Ordering::Acquire) & MANY
+        self.word.load(Ordering::Acquire) & MANY
     }
 
     /// How much is under way, and how much has come to its own end since [`force`](Count::force), at one
     /// moment.
     pub(super) fn left_and_finished(&self) -> (u64, u64) {
-        let word = self.0.load(Ordering::Acquire);
+        let word = self.word.load(Ordering::Acquire);
         (word & MANY, (word & !(CLOSED | FORCED)) / FINISHED)
     }
 }
@@ -92,6 +125,18 @@ mod tests {
         assert_eq!(count.left_and_finished(), (1, 1));
         assert!(count.leave(false), "the last one");
         assert_eq!(count.left_and_finished(), (0, 1));
+    }
+
+    #[test]
+    #[cfg(not(resilience_loom))]
+    fn what_belongs_to_another_comes_in_late_but_not_too_late() {
+        let count = Count::new();
+        assert!(count.enter() && count.enter_with_another());
+        assert_eq!((count.close(), count.late()), (2, 0));
+        assert!(count.enter_with_another());
+        assert_eq!((count.in_flight(), count.late()), (3, 1));
+        assert_eq!(count.force(), 3);
+        assert!(!count.enter_with_another());
     }
 
     /// Two calls come while it is closed: what was let in is what is seen at that moment and what has left

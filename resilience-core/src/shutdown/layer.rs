@@ -79,7 +79,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let call = Oneshot::new(self.inner.clone(), request);
-        ShutdownFuture { scope: Scope::new(self.tracker.clone(), call) }
+        ShutdownFuture { scope: self.tracker.run(call) }
     }
 }
 

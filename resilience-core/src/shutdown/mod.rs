@@ -59,6 +59,8 @@ mod report;
 pub(crate) mod ambient;
 #[cfg(feature = "tokio")]
 mod builder;
+#[cfg(feature = "tokio")]
+mod carry;
 #[cfg(any(feature = "tokio", test))]
 mod count;
 #[cfg(feature = "tokio")]
@@ -87,6 +89,8 @@ mod work;
 pub use bounds::ShutdownBounds;
 #[cfg(feature = "tokio")]
 pub use builder::ShutdownBuilder;
+#[cfg(feature = "tokio")]
+pub use carry::Carry;
 pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use hooks::HookOutput;

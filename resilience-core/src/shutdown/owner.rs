@@ -1,6 +1,8 @@
 //! The one who carries it out.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::bounds::ShutdownBounds;
@@ -146,23 +148,26 @@ fn share(hook: &Hook, others: &[Hook], end: Instant) -> Duration {
 async fn run_hook(driver: &mut Driver, hook: Hook, share: Duration) -> HookReport {
     let name = hook.name.clone();
     let began = clock::now();
+    if driver.token().phase() == Phase::Stopped {
+        return HookReport { name, took: Duration::ZERO, end: stopped(driver) };
+    }
     let mut running = hook.start(share);
-    let end = std::future::poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         let ended = running.poll(cx);
         // Its own end first, if both come in the same poll.
         if ended.is_pending() && driver.poll(Phase::Stopped, cx).is_ready() {
-            let skipped = driver.token().shared().is_abandoned();
-            return std::task::Poll::Ready(if skipped {
-                HookEnd::Skipped
-            } else {
-                HookEnd::OutOfTime
-            });
+            return Poll::Ready(stopped(driver));
         }
         ended
     });
     let end = end.await;
     running.discard();
     HookReport { name, took: clock::now().saturating_duration_since(began), end }
+}
+
+/// How a hook ended that ran when all was over, or would have run after it.
+fn stopped(driver: &Driver) -> HookEnd {
+    if driver.token().shared().is_abandoned() { HookEnd::Skipped } else { HookEnd::OutOfTime }
 }
 
 impl fmt::Debug for Shutdown {

@@ -53,7 +53,8 @@ pub struct PhaseReport {
 pub struct WorkReport {
     /// What it is called.
     pub name: Name,
-    /// How much of it was under way when nothing new was taken any more.
+    /// How much of it was under way when nothing new was taken any more, or began after that and belonged
+    /// to something that was.
     pub in_flight: u64,
     /// How much came to its own end.
     pub finished: u64,

@@ -212,6 +212,7 @@ impl Shared {
         });
         let work = self.work.iter().zip(state.closed).zip(state.forced);
         let work = work.filter_map(|((work, in_flight), forced)| {
+            let in_flight = in_flight + work.count.late();
             let (left, finished_after_all) = work.count.left_and_finished();
             let cut = forced.saturating_sub(finished_after_all);
             Some(WorkReport {

@@ -29,6 +29,10 @@ impl ShutdownToken {
         &self.0
     }
 
+    pub(super) fn is_same(&self, other: &ShutdownToken) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// That of the call that is polled on this thread, if it is one: of what is run by
     /// [`run`](ShutdownToken::run) or called through a [`ShutdownLayer`](super::ShutdownLayer). If one is
     /// inside of another, the inner one.
@@ -93,7 +97,7 @@ impl ShutdownToken {
         self.0.begin(reason.into());
     }
 
-    /// Counts something as under way until what this returns is dropped. What is tracked under more than 31
+    /// Counts something as under way until what this returns is dropped: see [`Tracker::track`]. What is tracked under more than 31
     /// different names shares one more, `other`.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! What is under way, and is waited for.
 
+use super::ambient;
+use super::carry::Carry;
 use super::scope::Scope;
 use super::token::ShutdownToken;
 use crate::rejection::Rejection;
@@ -24,6 +26,9 @@ impl Tracker {
 
     /// Counts one thing until what this returns is dropped.
     ///
+    /// What is tracked inside of something that is under way belongs to it, and is let in though nothing new is
+    /// taken any more: the request of a connection, the call that a request makes.
+    ///
     /// # Errors
     /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), if nothing new is taken any more.
     pub fn track(&self) -> Result<InFlight, Rejection> {
@@ -32,12 +37,13 @@ impl Tracker {
 
     /// Runs `future` as one thing. See [`Scope`].
     pub fn run<F: Future>(&self, future: F) -> Scope<F> {
-        Scope::new(self.clone(), future)
+        Scope::new(Carry::new(self.clone(), future))
     }
 
     #[inline]
     pub(super) fn into_in_flight(self) -> Result<InFlight, Rejection> {
-        if self.token.shared().work(self.index).count.enter() {
+        let count = &self.token.shared().work(self.index).count;
+        if count.enter() || (ambient::is_within(&self.token) && count.enter_with_another()) {
             Ok(InFlight { tracker: self, finished: false })
         } else {
             Err(self.refuse())
@@ -63,6 +69,16 @@ impl InFlight {
     #[inline]
     pub fn finish(mut self) {
         self.finished = true;
+    }
+
+    /// Runs `future` as this, and hands this back with its output. See [`Scope`] for what ends it.
+    pub fn carry<F: Future>(self, future: F) -> Carry<F> {
+        Carry::admitted(self, future)
+    }
+
+    /// Runs `future` as this. See [`Scope`].
+    pub fn run<F: Future>(self, future: F) -> Scope<F> {
+        Scope::new(self.carry(future))
     }
 
     /// Of what it is counted by.

@@ -1,0 +1,27 @@
+//! Ending a process: phases, calls, retries inside of calls, hooks, and a thousand random ends.
+
+mod calls;
+mod hooks;
+mod phases;
+mod random;
+mod retries;
+
+use std::time::Duration;
+
+use resilience_core::shutdown::{Report, Shutdown, WorkReport};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Grace of 2 s, drain of 10 s, 1 s to unwind, 4 s for hooks.
+fn shutdown() -> Shutdown {
+    let builder = Shutdown::builder().grace(SECOND * 2).drain(SECOND * 10);
+    builder.unwind(SECOND).hooks(SECOND * 4).build().unwrap()
+}
+
+/// What was under way, finished, cut and left, of this name.
+fn work(report: &Report, name: &str) -> (u64, u64, u64, u64) {
+    let of_name = |work: &&WorkReport| work.name.as_str() == name;
+    let work = report.work.iter().find(of_name).unwrap_or_else(|| panic!("no {name}: {report}"));
+    (work.in_flight, work.finished, work.cut, work.left)
+}

@@ -1,0 +1,111 @@
+//! What a connection is doing, to know when it has done nothing for too long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use resilience_core::clock;
+
+use super::limits::Limits;
+
+/// Of one connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    accepted: Instant,
+    /// Requests that are not answered in full.
+    requests: AtomicU64,
+    /// Since when it waits for a head, or reads one, in nanoseconds after it was accepted.
+    since: AtomicU64,
+    /// Whether some of a head is there: the first, from the beginning on.
+    in_head: AtomicBool,
+    /// Whether anything was read at all.
+    heard: AtomicBool,
+    /// Whether it speaks HTTP/2, where what is read is not always a head.
+    multiplexed: AtomicBool,
+}
+
+/// What to do about a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again then.
+    Until(Instant),
+    /// A head takes too long: it is not going to be a request.
+    SlowHead,
+    /// Nobody has asked for anything for too long.
+    Idle,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Activity> {
+        Arc::new(Activity {
+            accepted: clock::now(),
+            requests: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            in_head: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
+            multiplexed: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether anything was read at all.
+    pub(super) fn was_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// These bytes were read.
+    pub(super) fn read(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if !self.heard.swap(true, Ordering::Relaxed) {
+            // The beginning of HTTP/2's preface, and of nothing in HTTP/1.
+            self.multiplexed.store(bytes.starts_with(b"PRI"), Ordering::Relaxed);
+        }
+        if self.multiplexed.load(Ordering::Relaxed) {
+            return;
+        }
+        let waits = self.requests.load(Ordering::Relaxed) == 0;
+        if waits && !self.in_head.swap(true, Ordering::Relaxed) {
+            self.mark();
+        }
+    }
+
+    /// A request was read.
+    pub(super) fn begin(self: &Arc<Activity>) -> Busy {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_head.store(false, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
+    fn mark(&self) {
+        let since = clock::now().saturating_duration_since(self.accepted);
+        self.since.store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
+        let in_head = self.in_head.load(Ordering::Relaxed)
+            && !(self.multiplexed.load(Ordering::Relaxed) && self.was_heard());
+        let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
+        if self.requests.load(Ordering::Relaxed) > 0 {
+            // When its answer ends is looked at then: it cannot be idle for longer before.
+            return Verdict::Until(now + limits.header_timeout.min(limits.idle_timeout));
+        }
+        let due = self.accepted + Duration::from_nanos(self.since.load(Ordering::Relaxed)) + limit;
+        match (due > now, in_head) {
+            (true, _) => Verdict::Until(due),
+            (false, true) => Verdict::SlowHead,
+            (false, false) => Verdict::Idle,
+        }
+    }
+}
+
+/// A request, until its answer is sent or given up.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.mark();
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}

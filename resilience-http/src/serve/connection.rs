@@ -1,0 +1,139 @@
+//! One connection, from when it was accepted until it is closed.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use resilience_core::clock;
+use resilience_core::shutdown::Tracker;
+use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
+use tokio::time::sleep_until;
+use tower_service::Service;
+
+use super::activity::{Activity, Verdict};
+use super::io::Watched;
+use super::limits::Limits;
+use super::request::{BoxError, Requests};
+use super::streams::Streams;
+
+/// How long a connection that nothing was read from yet is kept when draining begins: its first request may be
+/// on its way, and whoever sent it has no sign that nobody listens.
+const FIRST_BYTES: Duration = Duration::from_millis(250);
+
+/// How often a connection of HTTP/2 is asked whether anybody is there, and how long it has to say so.
+const PING: Duration = Duration::from_secs(20);
+
+/// Serves what comes, until it is closed: by the client, by a limit, or by us when draining has begun and what
+/// is under way is answered.
+pub(super) async fn connection<S, B>(
+    stream: TcpStream,
+    service: S,
+    requests: Tracker,
+    limits: Limits,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let activity = Activity::new();
+    let token = requests.token().clone();
+    let streams = Streams::default();
+    // Also if this is dropped in the middle.
+    let _ends_with_this = EndsWith(&streams);
+    let service = Requests::new(service, requests, activity.clone());
+    let io = TokioIo::new(Watched::new(stream, activity.clone()));
+    let builder = builder(&streams);
+    let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
+    let mut draining = pin!(token.draining());
+    let mut alarm = pin!(sleep_until(clock::now().into()));
+    let mut closing = Closing { activity, limits, drain_since: None, asked: false };
+    poll_fn(|cx| {
+        loop {
+            // First: what was read already is a request.
+            if served.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let now = clock::now();
+            if closing.drain_since.is_none() && draining.as_mut().poll(cx).is_ready() {
+                closing.drain_since = Some(now);
+            }
+            match closing.next(now) {
+                Next::Wait(until) => {
+                    if alarm.deadline() != until.into() {
+                        alarm.as_mut().reset(until.into());
+                    }
+                    // Not work: it must ring though what is served uses up the task's share.
+                    ready!(pin!(unconstrained(alarm.as_mut())).poll(cx));
+                }
+                Next::Close => served.as_mut().graceful_shutdown(),
+                Next::Drop => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+fn builder(streams: &Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams.clone());
+    // Who has sent all it wants to say may still be waiting for the answer. Heads are timed here, together with
+    // what comes before them: hyper's own limit is one for both them and idleness.
+    builder.http1().half_close(true).header_read_timeout(None);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    builder
+}
+
+struct EndsWith<'a>(&'a Streams);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// When and how a connection is to be closed.
+struct Closing {
+    activity: Arc<Activity>,
+    limits: Limits,
+    drain_since: Option<Instant>,
+    /// To finish what it has and then to close.
+    asked: bool,
+}
+
+enum Next {
+    /// Nothing before then.
+    Wait(Instant),
+    /// Ask it to finish what it has, and then to close.
+    Close,
+    /// There is nothing to finish.
+    Drop,
+}
+
+impl Closing {
+    fn next(&mut self, now: Instant) -> Next {
+        if let Some(since) = self.drain_since.filter(|_| !self.asked) {
+            let until = since + FIRST_BYTES;
+            if !self.activity.was_heard() && now < until {
+                return Next::Wait(until);
+            }
+            self.asked = true;
+            return Next::Close;
+        }
+        match self.activity.verdict(&self.limits, now) {
+            Verdict::Until(due) => Next::Wait(due),
+            Verdict::Idle if !self.asked => {
+                self.asked = true;
+                Next::Close
+            }
+            Verdict::SlowHead | Verdict::Idle => Next::Drop,
+        }
+    }
+}

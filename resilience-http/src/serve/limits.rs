@@ -1,0 +1,66 @@
+//! What a server does not do without end.
+
+use std::time::Duration;
+
+use resilience_core::InvalidConfig;
+use resilience_core::clock::MAX_WAIT;
+
+/// More than one address has ports for.
+const MOST_CONNECTIONS: u32 = 1_000_000;
+
+/// Checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) max_connections: u32,
+    pub(super) header_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(self) -> Result<Limits, InvalidConfig> {
+        if !(1..=MOST_CONNECTIONS).contains(&self.max_connections) {
+            let bound = format_args!("between 1 and {MOST_CONNECTIONS}");
+            return Err(InvalidConfig::new("max_connections", self.max_connections, bound));
+        }
+        wait("header_timeout", self.header_timeout)?;
+        wait("idle_timeout", self.idle_timeout)?;
+        Ok(self)
+    }
+}
+
+fn wait(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
+    if value.is_zero() || value > MAX_WAIT {
+        let shown = format_args!("{value:?}");
+        return Err(InvalidConfig::new(field, shown, "more than zero, at most 365 days"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_limits_are_named() {
+        let named = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits.check().map(|_| ()).map_err(|error| error.field())
+        };
+        assert_eq!(named(|limits| limits.max_connections = 0), Err("max_connections"));
+        assert_eq!(named(|limits| limits.max_connections = u32::MAX), Err("max_connections"));
+        assert_eq!(named(|limits| limits.header_timeout = Duration::ZERO), Err("header_timeout"));
+        assert_eq!(named(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
+        assert_eq!(named(|_| ()), Ok(()));
+    }
+}

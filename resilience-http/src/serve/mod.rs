@@ -1,0 +1,85 @@
+//! Serving HTTP until the process is told to stop, and then answering what was asked.
+//!
+//! [`serve_with_shutdown`] follows a [`ShutdownToken`] through its phases:
+//!
+//! - **Running**: connections are taken, HTTP/1 and HTTP/2 (told apart by their first bytes), at most so many
+//!   at once; those above wait. A head that takes too long ends its connection, and so does idleness.
+//!   When the operating system has no file descriptor left it waits and tries again.
+//! - **Not ready**: all goes on. Answers on HTTP/1 say `connection: close`, so that clients with a connection
+//!   make their next request elsewhere before it is closed.
+//! - **Draining**: what has connected by now is taken, and then the listener is closed. Idle connections are
+//!   closed, the others after the answer that they wait for; HTTP/2 says GOAWAY and finishes its
+//!   streams ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
+//! - **Forced**: what is left is cut, and counted.
+//!
+//! Connections and requests are counted by the token as `http connections` and `http requests`, a request until
+//! the last byte of its answer is handed over. Inside of a handler the token is
+//! [current](ShutdownToken::current): its retries stop when draining begins, and the calls that it makes
+//! through a [`ShutdownLayer`](resilience_core::shutdown::ShutdownLayer) belong to it. An upgraded
+//! connection (a WebSocket) is its handler's own: [track](ShutdownToken::track) it.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use resilience_core::shutdown::Shutdown;
+//! use resilience_http::serve::{bind, serve_with_shutdown};
+//! use tower::service_fn;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let shutdown = Shutdown::builder().grace(std::time::Duration::ZERO).build()?;
+//! let token = shutdown.token();
+//! let service = service_fn(|_request: Request<hyper::body::Incoming>| async {
+//!     Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::from("here")))
+//! });
+//! let listener = bind("127.0.0.1:0").await?;
+//! let server = tokio::spawn(serve_with_shutdown(listener, service, token.clone()));
+//! token.begin("the example is over"); // or `Shutdown::on_signals`
+//! let report = shutdown.run().await;
+//! assert_eq!(report.exit_code(), 0);
+//! assert_eq!(server.await?.cut, 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod accept;
+mod activity;
+mod answer;
+mod bind;
+mod connection;
+mod io;
+mod limits;
+mod request;
+mod server;
+mod streams;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use resilience_core::shutdown::ShutdownToken;
+use tokio::net::TcpListener;
+use tower_service::Service;
+
+pub use answer::Answer;
+pub use bind::{BindError, bind};
+pub use server::{Served, Server, ServerBuilder};
+
+/// Serves `service` on `listener` until `token` says stop, and what is under way then is answered or cut: with the
+/// limits that a [`Server`] begins with.
+///
+/// `service` is any Tower service from `Request<Incoming>` to a response, such as axum's `Router`. A clone of it
+/// serves each connection. Dropping the future cuts everything.
+pub async fn serve_with_shutdown<S, B>(
+    listener: TcpListener,
+    service: S,
+    token: ShutdownToken,
+) -> Served
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    Server::default().serve(listener, service, &token).await
+}

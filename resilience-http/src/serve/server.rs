@@ -1,0 +1,180 @@
+//! A server and what bounds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use resilience_core::InvalidConfig;
+use resilience_core::shutdown::{ShutdownToken, Tracker};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use super::accept::{Accepted, Acceptor};
+use super::connection::connection;
+use super::limits::Limits;
+use super::request::BoxError;
+
+/// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ServerBuilder {
+    /// Not checked yet.
+    limits: Limits,
+}
+
+impl ServerBuilder {
+    /// The most connections at once. Those above it wait in the operating system's queue: set its length
+    /// and the limit on open files by this.
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.limits.max_connections = connections;
+        self
+    }
+
+    /// How long a client may take for the head of a request, from its first byte on, or from the connection for
+    /// the first one. Not so of HTTP/2 after its beginning, where all have a connection in common.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.header_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may be open without a request.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.idle_timeout = timeout;
+        self
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// If a limit is zero, or a time is a year or more.
+    pub fn build(self) -> Result<Server, InvalidConfig> {
+        Ok(Server::new(self.limits.check()?))
+    }
+}
+
+/// Serves HTTP/1 and HTTP/2 until it is told to stop. See the [module](super).
+///
+/// Clones share the limit on connections.
+#[derive(Debug, Clone)]
+pub struct Server {
+    limits: Limits,
+    connections: Arc<Semaphore>,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server::new(Limits::default())
+    }
+}
+
+/// What a server has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Served {
+    /// Connections that were taken.
+    pub connections: u64,
+    /// Those of them that had to be cut.
+    pub cut: u64,
+    /// How often no connection could be taken though there was one: file descriptors had run out, most likely.
+    pub accept_errors: u64,
+}
+
+impl Server {
+    /// Begins with the defaults.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    fn new(limits: Limits) -> Server {
+        let connections = usize::try_from(limits.max_connections).unwrap_or(usize::MAX);
+        Server { limits, connections: Arc::new(Semaphore::new(connections)) }
+    }
+
+    /// Serves what comes to `listener` by `service`, any Tower service or axum's `Router`, until `token` says
+    /// stop and what is under way then is answered or cut. Dropping the future cuts all of it.
+    pub async fn serve<S, B>(
+        self,
+        listener: TcpListener,
+        service: S,
+        token: &ShutdownToken,
+    ) -> Served
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let acceptor = Acceptor::new(listener, token, self.connections.clone());
+        let mut serving = Serving {
+            service,
+            limits: self.limits,
+            connections: token.tracker("http connections"),
+            requests: token.tracker("http requests"),
+            tasks: JoinSet::new(),
+            served: Served::default(),
+        };
+        // As something under way, so that what has connected in time belongs to it. If it is cut it has said
+        // all there is to say.
+        let _cut = token.run("http server", serving.accept(acceptor)).await;
+        serving.finish().await
+    }
+}
+
+struct Serving<S> {
+    service: S,
+    limits: Limits,
+    connections: Tracker,
+    requests: Tracker,
+    /// Each says whether it was cut.
+    tasks: JoinSet<bool>,
+    served: Served,
+}
+
+impl<S, B> Serving<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    async fn accept(&mut self, mut acceptor: Acceptor) {
+        while let Some(accepted) = acceptor.accept().await {
+            self.begin(accepted);
+            self.served.accept_errors = acceptor.errors;
+        }
+        while let Some(accepted) = acceptor.backlog().await {
+            self.begin(accepted);
+        }
+    }
+
+    fn begin(&mut self, (stream, permit): Accepted) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.served.cut += u64::from(ended.unwrap_or(true));
+        }
+        self.served.connections += 1;
+        // Answers are written when they are there: small ones are not to wait for more.
+        let _without = stream.set_nodelay(true);
+        let serve = connection(stream, self.service.clone(), self.requests.clone(), self.limits);
+        let Ok(counted) = self.connections.track() else {
+            self.served.cut += 1;
+            return;
+        };
+        let run = counted.run(serve);
+        self.tasks.spawn(async move {
+            let cut = run.await.is_err();
+            drop(permit);
+            cut
+        });
+    }
+
+    async fn finish(mut self) -> Served {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.served.cut += u64::from(ended.unwrap_or(true));
+        }
+        self.served
+    }
+}
