@@ -40,6 +40,9 @@ names! {
     /// Why a key was let go: the words of
     /// [`EvictionReason::as_str`](crate::keyed::EvictionReason::as_str).
     EVICTION_REASON = "resilience.eviction.reason";
+    /// Why a pool let go of an object: the words of
+    /// [`Retired::as_str`](crate::pool::Retired::as_str).
+    POOL_REASON = "resilience.pool.reason";
     /// `accepted` or `refused`.
     RELOAD_RESULT = "resilience.profile.result";
 }
@@ -62,6 +65,10 @@ names! {
     RATE_PAUSES = "resilience.rate.pauses";
     /// Keys that a store let go of.
     EVICTIONS = "resilience.evictions";
+    /// Failures of a pool to make an object.
+    POOL_CREATE_FAILURES = "resilience.pool.create_failures";
+    /// Objects that a pool let go of.
+    POOL_RETIRED = "resilience.pool.retired";
     /// Reloads of profiles.
     PROFILE_RELOADS = "resilience.profile.reloads";
 }
@@ -94,6 +101,16 @@ names! {
     RATE_AVAILABLE = "resilience.rate.available";
     /// Calls that wait for a rate limit.
     RATE_QUEUED = "resilience.rate.queued";
+    /// The most objects that a pool may have.
+    POOL_MAX_SIZE = "resilience.pool.max_size";
+    /// Objects of a pool.
+    POOL_SIZE = "resilience.pool.size";
+    /// Objects of a pool that nobody uses.
+    POOL_IDLE = "resilience.pool.idle";
+    /// Calls that have an object of a pool, or are at work on getting one.
+    POOL_IN_USE = "resilience.pool.in_use";
+    /// Calls that wait for an object.
+    POOL_WAITING = "resilience.pool.waiting";
     /// Keys in a store.
     KEYED_KEYS = "resilience.keyed.keys";
     /// Bytes that a store accounts for.

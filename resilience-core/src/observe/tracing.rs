@@ -18,7 +18,7 @@ use crate::retry::StopReason;
 /// rate limit pauses, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
 /// policy that does its work is not broken.
 ///
-/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,profile}`, an event's name is
+/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,pool,profile}`, an event's name is
 /// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
 /// durations in seconds. While no subscriber wants an event, it costs the look at its level.
 /// It opens no spans: a call has its caller's.
@@ -119,6 +119,19 @@ impl Listen for Tracing {
                     resilience.layer.name = store,
                     resilience.key = key,
                     resilience.eviction.reason = reason.as_str()
+                });
+            }
+            Event::PoolCreateFailed { layer, failures, pause } => {
+                emit!(WARN, "pool", "pool_create_failed", "a pool could not make an object", {
+                    resilience.layer.name = layer,
+                    resilience.pool.failures = failures,
+                    resilience.pool.pause = seconds(pause)
+                });
+            }
+            Event::PoolRetired { layer, reason } => {
+                emit!(DEBUG, "pool", "pool_retired", "a pool let go of an object", {
+                    resilience.layer.name = layer,
+                    resilience.pool.reason = reason.as_str()
                 });
             }
             Event::ProfilesReloaded { error: None } => {

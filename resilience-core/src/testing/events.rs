@@ -6,6 +6,7 @@ use crate::breaker::{CircuitState, TransitionReason};
 use crate::keyed::EvictionReason;
 use crate::observe::Event;
 use crate::outcome::Outcome;
+use crate::pool::Retired;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::retry::StopReason;
 
@@ -59,6 +60,8 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         changed(3, Some(key), closed, open, TransitionReason::Hint, Some(SAMPLE_DURATION)),
         Event::RatePaused { layer, key: Some(key), pause: SAMPLE_DURATION },
         Event::KeyEvicted { store: layer, key, reason: EvictionReason::Capacity },
+        Event::PoolCreateFailed { layer, failures: 3, pause: SAMPLE_DURATION },
+        Event::PoolRetired { layer, reason: Retired::Broken },
         Event::ProfilesReloaded { error: None },
         Event::ProfilesReloaded { error: Some("`limit` is 0") },
     ];
@@ -76,7 +79,7 @@ mod tests {
     /// A new variant does not compile here until it has a number, and fails until it has a sample.
     #[test]
     fn no_kind_of_event_is_left_out() {
-        const KINDS: usize = 9;
+        const KINDS: usize = 11;
         let mut seen = [false; KINDS];
         each_event(|event| {
             let kind = match event {
@@ -89,6 +92,8 @@ mod tests {
                 Event::RatePaused { .. } => 6,
                 Event::KeyEvicted { .. } => 7,
                 Event::ProfilesReloaded { .. } => 8,
+                Event::PoolCreateFailed { .. } => 9,
+                Event::PoolRetired { .. } => 10,
             };
             seen[kind] = true;
         });

@@ -36,7 +36,7 @@ pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
 impl<F> Within<F> {
     /// Without the look at the clock, for a caller that has just had one.
     #[cfg(feature = "tower")]
-    pub(super) fn admitted(deadline: Deadline, future: F) -> Within<F> {
+    pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
         Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
     }
 }

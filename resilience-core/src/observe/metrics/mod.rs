@@ -191,6 +191,13 @@ impl Listen for Metrics {
                 );
                 metrics.forgotten(store, key);
             }
+            Event::PoolCreateFailed { layer, .. } => {
+                metrics.count(&metrics.place(layer, None), names::POOL_CREATE_FAILURES, []);
+            }
+            Event::PoolRetired { layer, reason } => {
+                let why = [(names::POOL_REASON, reason.as_str())];
+                metrics.count(&metrics.place(layer, None), names::POOL_RETIRED, why);
+            }
             Event::ProfilesReloaded { error } => {
                 let result = if error.is_none() { "accepted" } else { "refused" };
                 let place = Place::default();
