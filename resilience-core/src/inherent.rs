@@ -17,8 +17,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 macro_rules! inherent_service_methods {
-    ($service:ident<$($parameter:ident),+>) => {
-        impl<$($parameter),+> $service<$($parameter),+> {
+    ($service:ident<$($parameter:ident),+> $(where $bounded:ident: $bound:path)?) => {
+        impl<$($parameter),+> $service<$($parameter),+>
+        $(where
+            $bounded: $bound,)?
+        {
             /// Waits until a call can be made. As `tower::ServiceExt::ready`.
             ///
             /// # Errors

@@ -20,6 +20,7 @@ pub mod observe;
 pub mod outcome;
 #[cfg(feature = "tokio")]
 mod patience;
+pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profiles;
 pub mod rate;

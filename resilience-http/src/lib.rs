@@ -8,9 +8,9 @@ pub mod clock;
 #[cfg(feature = "layers")]
 pub mod health;
 pub mod retry_after;
-#[cfg(feature = "reqwest")]
-pub mod smoke;
 #[cfg(feature = "server")]
 pub mod serve;
+#[cfg(feature = "reqwest")]
+pub mod smoke;
 
 pub use classify::StatusClassifier;

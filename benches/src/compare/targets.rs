@@ -97,6 +97,10 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
             one(TOWER_RETRY_BUDGET),
             1.2,
         ),
+        ratio(POOL, "ours / deadpool's own path", one(OUR_POOL), one(DEADPOOL), 1.15),
+        ratio(POOL, "the same at two threads", two(OUR_POOL), two(DEADPOOL), 1.15),
+        ratio(PICK, "a pick and its return / one read-modify-write", one(OUR_PICK), one(ADD), 3.0),
+        ratio(PICK, "two threads / one thread", two(OUR_PICK), one(OUR_PICK), 2.0),
         ratio(DEPOSIT, "a deposit / TpsBudget's", one(CALL_STARTED), one(TPS_BUDGET), 0.3),
     ]
 }

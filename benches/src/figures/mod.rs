@@ -13,6 +13,8 @@ mod limiter;
 pub(crate) mod lookup;
 pub(crate) mod names;
 mod peers;
+mod pick;
+mod pool;
 mod primitives;
 mod retry;
 pub(crate) mod stack;
@@ -70,6 +72,8 @@ pub fn all() -> Result<Vec<Figure>, BoxError> {
         retry::budgeted()?,
         budget::figure()?,
         timeout::figure()?,
+        pool::figure()?,
+        pick::figure()?,
         primitives::figure(),
     ])
 }

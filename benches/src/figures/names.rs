@@ -15,6 +15,8 @@ pub(crate) const RETRY: &str = "retry";
 pub(crate) const RETRY_BUDGET: &str = "retry with budget";
 pub(crate) const DEPOSIT: &str = "budget deposit";
 pub(crate) const TIMEOUT: &str = "time limit";
+pub(crate) const POOL: &str = "pool get and return";
+pub(crate) const PICK: &str = "least loaded of shared handles";
 pub(crate) const PRIMITIVES: &str = "primitives";
 
 pub(crate) const FLOOR: &str = "floor";
@@ -42,4 +44,8 @@ pub(crate) const TOWER_RETRY_BUDGET: &str = "tower Retry, TpsBudget";
 pub(crate) const OUR_RETRY: &str = "our Retry, attempts only";
 pub(crate) const OUR_RETRY_DEFAULT: &str = "our Retry, default";
 pub(crate) const TPS_BUDGET: &str = "tower TpsBudget::deposit";
+pub(crate) const OUR_POOL: &str = "our ResilientPool::get";
+pub(crate) const DEADPOOL: &str = "deadpool get";
+pub(crate) const OUR_PICK: &str = "our LeastLoaded::pick";
+pub(crate) const ADD: &str = "one read-modify-write";
 pub(crate) const CALL_STARTED: &str = "our RetryBudget::call_started";

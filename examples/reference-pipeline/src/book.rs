@@ -16,6 +16,7 @@ documents! {
     breaker: "docs/src/breaker.md"
     bulkhead: "docs/src/bulkhead.md"
     rate: "docs/src/rate.md"
+    pools: "docs/src/pools.md"
     keyed: "docs/src/keyed.md"
     stack: "docs/src/stack.md"
     profiles: "docs/src/profiles.md"

@@ -47,6 +47,13 @@ impl BulkheadBuilder {
         self
     }
 
+    /// As `listen`, where there is a listener already.
+    #[cfg(feature = "pool")]
+    pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
+        self.listener = listener;
+        self
+    }
+
     /// The most permits that are out at once: calls, unless calls [weigh](super::BulkheadLayer::weigh)
     /// more than one. At least 1; to pause, [`resize`](Bulkhead::resize) to 0.
     pub fn max_concurrent(mut self, permits: u32) -> Self {

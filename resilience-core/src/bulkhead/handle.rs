@@ -70,6 +70,13 @@ impl Bulkhead {
         }
     }
 
+    /// The same for whoever can do without: that there is none is no refusal, and nobody is told.
+    #[cfg(feature = "pool")]
+    pub(crate) fn quietly(&self, weight: u32) -> Option<BulkheadPermit<&Bulkhead>> {
+        let charge = self.turnstile().try_take(weight).ok()?;
+        Some(BulkheadPermit::new(self, charge))
+    }
+
     /// As [`try_acquire`](Bulkhead::try_acquire), for permits that outlive this handle.
     ///
     /// # Errors

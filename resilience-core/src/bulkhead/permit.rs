@@ -37,6 +37,21 @@ impl BulkheadPermit<&Bulkhead> {
     }
 }
 
+#[cfg(feature = "pool")]
+impl<H: Borrow<Bulkhead>> BulkheadPermit<H> {
+    /// What holds on to the bulkhead.
+    #[inline]
+    pub(crate) const fn holder(&self) -> &H {
+        &self.bulkhead
+    }
+
+    /// The same permits, held by something else, of the same bulkhead.
+    #[inline]
+    pub(crate) fn held_by<O: Borrow<Bulkhead>>(mut self, other: O) -> BulkheadPermit<O> {
+        BulkheadPermit::new(other, self.charge.take())
+    }
+}
+
 impl<H: Borrow<Bulkhead>> Drop for BulkheadPermit<H> {
     #[inline]
     fn drop(&mut self) {

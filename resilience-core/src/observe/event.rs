@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::breaker::{CircuitState, TransitionReason};
 use crate::keyed::EvictionReason;
 use crate::outcome::Outcome;
+use crate::pool::Retired;
 use crate::rejection::Rejection;
 use crate::retry::StopReason;
 use crate::shutdown::Phase;
@@ -103,6 +104,24 @@ pub enum Event<'a> {
         /// What it was begun for.
         reason: &'a str,
     },
+    /// A pool could not make an object.
+    #[non_exhaustive]
+    PoolCreateFailed {
+        /// The pool's name.
+        layer: &'a str,
+        /// How often in a row.
+        failures: u32,
+        /// How long nobody tries it again.
+        pause: Duration,
+    },
+    /// A pool let go of an object.
+    #[non_exhaustive]
+    PoolRetired {
+        /// The pool's name.
+        layer: &'a str,
+        /// Why.
+        reason: Retired,
+    },
     /// A profile was reloaded, or a new text of it was refused.
     #[non_exhaustive]
     ProfilesReloaded {
@@ -125,6 +144,8 @@ impl<'a> Event<'a> {
             Event::RatePaused { .. } => "rate_paused",
             Event::KeyEvicted { .. } => "key_evicted",
             Event::ShutdownChanged { .. } => "shutdown_changed",
+            Event::PoolCreateFailed { .. } => "pool_create_failed",
+            Event::PoolRetired { .. } => "pool_retired",
             Event::ProfilesReloaded { .. } => "profiles_reloaded",
         }
     }
@@ -138,8 +159,10 @@ impl<'a> Event<'a> {
             | Event::RetrySucceeded { layer, .. }
             | Event::CircuitChanged { layer, .. }
             | Event::RatePaused { layer, .. }
-            | Event::KeyEvicted { store: layer, .. }
-            | Event::ShutdownChanged { layer, .. } => Some(layer),
+            | Event::ShutdownChanged { layer, .. }
+            | Event::PoolCreateFailed { layer, .. }
+            | Event::PoolRetired { layer, .. }
+            | Event::KeyEvicted { store: layer, .. } => Some(layer),
             Event::Rejected(rejection) | Event::WouldReject(rejection) => Some(rejection.layer()),
             Event::ProfilesReloaded { .. } => None,
         }
@@ -156,6 +179,8 @@ impl<'a> Event<'a> {
             | Event::RetryStopped { .. }
             | Event::RetrySucceeded { .. }
             | Event::ShutdownChanged { .. }
+            | Event::PoolCreateFailed { .. }
+            | Event::PoolRetired { .. }
             | Event::ProfilesReloaded { .. } => None,
         }
     }

@@ -42,6 +42,9 @@ names! {
     EVICTION_REASON = "resilience.eviction.reason";
     /// A phase of a shutdown: the words of [`Phase::as_str`](crate::shutdown::Phase::as_str).
     SHUTDOWN_PHASE = "resilience.shutdown.phase";
+    /// Why a pool let go of an object: the words of
+    /// [`Retired::as_str`](crate::pool::Retired::as_str).
+    POOL_REASON = "resilience.pool.reason";
     /// `accepted` or `refused`.
     RELOAD_RESULT = "resilience.profile.result";
 }
@@ -66,6 +69,10 @@ names! {
     EVICTIONS = "resilience.evictions";
     /// Phases of a shutdown that were entered.
     SHUTDOWN_TRANSITIONS = "resilience.shutdown.transitions";
+    /// Failures of a pool to make an object.
+    POOL_CREATE_FAILURES = "resilience.pool.create_failures";
+    /// Objects that a pool let go of.
+    POOL_RETIRED = "resilience.pool.retired";
     /// Reloads of profiles.
     PROFILE_RELOADS = "resilience.profile.reloads";
 }
@@ -100,6 +107,16 @@ names! {
     RATE_QUEUED = "resilience.rate.queued";
     /// Work that a shutdown waits for, or would wait for.
     SHUTDOWN_IN_FLIGHT = "resilience.shutdown.in_flight";
+    /// The most objects that a pool may have.
+    POOL_MAX_SIZE = "resilience.pool.max_size";
+    /// Objects of a pool.
+    POOL_SIZE = "resilience.pool.size";
+    /// Objects of a pool that nobody uses.
+    POOL_IDLE = "resilience.pool.idle";
+    /// Calls that have an object of a pool, or are at work on getting one.
+    POOL_IN_USE = "resilience.pool.in_use";
+    /// Calls that wait for an object.
+    POOL_WAITING = "resilience.pool.waiting";
     /// Keys in a store.
     KEYED_KEYS = "resilience.keyed.keys";
     /// Bytes that a store accounts for.

@@ -19,7 +19,7 @@ use crate::shutdown::Phase;
 /// rate limit pauses, work is cut, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
 /// policy that does its work is not broken.
 ///
-/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,shutdown,profile}`, an event's name is
+/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an event's name is
 /// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
 /// durations in seconds. While no subscriber wants an event, it costs the look at its level.
 /// It opens no spans: a call has its caller's.
@@ -138,6 +138,19 @@ impl Listen for Tracing {
                     Phase::Forced if in_flight > 0 => changed!(WARN),
                     _ => changed!(INFO),
                 }
+            }
+            Event::PoolCreateFailed { layer, failures, pause } => {
+                emit!(WARN, "pool", "pool_create_failed", "a pool could not make an object", {
+                    resilience.layer.name = layer,
+                    resilience.pool.failures = failures,
+                    resilience.pool.pause = seconds(pause)
+                });
+            }
+            Event::PoolRetired { layer, reason } => {
+                emit!(DEBUG, "pool", "pool_retired", "a pool let go of an object", {
+                    resilience.layer.name = layer,
+                    resilience.pool.reason = reason.as_str()
+                });
             }
             Event::ProfilesReloaded { error: None } => {
                 emit!(INFO, "profile", "profiles_reloaded", "profiles were reloaded", {

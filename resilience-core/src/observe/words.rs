@@ -6,6 +6,7 @@
 use crate::breaker::{CircuitState, TransitionReason};
 use crate::keyed::EvictionReason;
 use crate::outcome::Outcome;
+use crate::pool::Retired;
 use crate::rejection::RejectionKind;
 use crate::retry::StopReason;
 use crate::shutdown::Phase;
@@ -90,6 +91,15 @@ words! {
     EvictionReason {
         Idle => "idle",
         Capacity => "capacity",
+    }
+    Retired {
+        Surplus => "surplus",
+        TooOld => "too_old",
+        IdleTooLong => "idle_too_long",
+        Invalid => "invalid",
+        Broken => "broken",
+        Taken => "taken",
+        Closed => "closed",
     }
 }
 

@@ -6,6 +6,7 @@ use crate::breaker::{CircuitState, TransitionReason};
 use crate::keyed::EvictionReason;
 use crate::observe::Event;
 use crate::outcome::Outcome;
+use crate::pool::Retired;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::retry::StopReason;
 use crate::shutdown::Phase;
@@ -67,6 +68,8 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
             in_flight: 2,
             reason: "SIGTERM",
         },
+        Event::PoolCreateFailed { layer, failures: 3, pause: SAMPLE_DURATION },
+        Event::PoolRetired { layer, reason: Retired::Broken },
         Event::ProfilesReloaded { error: None },
         Event::ProfilesReloaded { error: Some("`limit` is 0") },
     ];
@@ -84,7 +87,7 @@ mod tests {
     /// A new variant does not compile here until it has a number, and fails until it has a sample.
     #[test]
     fn no_kind_of_event_is_left_out() {
-        const KINDS: usize = 10;
+        const KINDS: usize = 12;
         let mut seen = [false; KINDS];
         each_event(|event| {
             let kind = match event {
@@ -98,6 +101,8 @@ mod tests {
                 Event::KeyEvicted { .. } => 7,
                 Event::ProfilesReloaded { .. } => 8,
                 Event::ShutdownChanged { .. } => 9,
+                Event::PoolCreateFailed { .. } => 11,
+                Event::PoolRetired { .. } => 10,
             };
             seen[kind] = true;
         });

@@ -62,6 +62,14 @@ pub fn within_call<F: Future>(
     Some(Within { future, deadline, admitted: true, timer: Timer::Unarmed })
 }
 
+impl<F> Within<F> {
+    /// Without the look at the clock, for a caller that has just had one.
+    #[cfg(feature = "tower")]
+    pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
+        Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
+    }
+}
+
 pin_project! {
     /// The future of [`within`]. Ends in a [`Rejection`] at the deadline, and drops what is inside
     /// when it is dropped itself.

@@ -8,11 +8,15 @@ use resilience_core::timeout::{DeadlineLayer, DeadlineService, Timeout, TimeoutL
 use resilience_core::{Deadline, Error, InvalidConfig, Outcome, Rejection};
 use tower::{BoxError, Layer, Service};
 
-use crate::every::{Stacked, StackedPerKey};
+use crate::every::{Numbers, Stacked, StackedPerKey};
 use resilience_core::admission::Admission;
 use resilience_core::breaker::{self, CircuitBreaker, CircuitBreakerLayer, CircuitBreakerService};
 use resilience_core::bulkhead::{self, Bulkhead, BulkheadLayer};
 use resilience_core::keyed::Keyed;
+use resilience_core::pool::{
+    CheckoutFuture, CheckoutLayer, LeastLoaded, Lifetime, PoolSnapshot, Pooled, ResilientManager,
+    ResilientPool,
+};
 use resilience_core::profiles::Profiles;
 use resilience_core::rate::{self, RateLimitLayer, RateLimiter};
 
@@ -46,12 +50,19 @@ fn everything_public_is_send_and_sync() {
     movable::<(bulkhead::Acquire, rate::Acquire, rate::Reservation)>();
     movable::<(FutureOf<Bulkheaded>, FutureOf<Limited>, FutureOf<Broken>)>();
     movable::<(FutureOf<Stack>, FutureOf<StackPerKey>)>();
+    shared::<(ResilientPool<Numbers>, Pooled<Numbers>, ResilientManager<Numbers>)>();
+    shared::<(CheckoutLayer<Numbers>, LeastLoaded<Inner>, Lifetime, PoolSnapshot)>();
+    movable::<CheckoutFuture<u64, BoxError>>();
     movable::<FutureOf<Retry<Inner>>>();
     movable::<FutureOf<Timeout<Inner>>>();
 
     fn is_movable(_: &(impl Send + 'static)) {}
     let policy: &'static RetryPolicy =
         Box::leak(Box::new(RetryPolicy::builder().build().expect("the defaults")));
+    let made = ResilientPool::builder(ResilientManager::builder(Numbers).build()).build();
+    let pool: &'static ResilientPool<Numbers> = Box::leak(Box::new(made.expect("the defaults")));
+    is_movable(&pool.get());
+    is_movable(&pool.maintenance());
     is_movable(&retry(policy, || async { Ok::<_, io::Error>(()) }));
     is_movable(&within(Deadline::at(resilience_core::clock::now()), async {}));
 }

@@ -4,11 +4,13 @@
 use std::io;
 use std::time::Duration;
 
+use deadpool::managed::{Manager, Metrics, RecycleResult};
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
 use resilience_core::clock;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
 use resilience_core::outcome::Standard;
+use resilience_core::pool::{CheckoutLayer, Pooled, ResilientManager, ResilientPool};
 use resilience_core::rate::{Quota, RateLimitLayer, RateLimiter};
 use resilience_core::retry::{
     Backoff, BudgetPerKey, CloneRequest, RetryBudget, RetryLayer, RetryPolicy,
@@ -18,12 +20,12 @@ use resilience_core::shutdown::{Shutdown, ShutdownLayer, ShutdownToken};
 use resilience_core::stack::{Retrying, Separate, Shared, Stack, StackBuilder};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use tower::util::BoxCloneSyncService;
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Layer, Service, ServiceExt};
 
 /// Requests are numbers, so that a script can tell calls apart.
 pub(crate) type Boxed = BoxCloneSyncService<u64, u64, BoxError>;
 
-pub(crate) const LAYERS: [&str; 13] = [
+pub(crate) const LAYERS: [&str; 14] = [
     "timeout",
     "deadline",
     "retry",
@@ -37,6 +39,7 @@ pub(crate) const LAYERS: [&str; 13] = [
     "stack",
     "stack per key",
     "shutdown",
+    "checkout",
 ];
 
 /// Those that wait in the call and therefore reserve nothing when they become ready (R4): all that do
@@ -183,6 +186,29 @@ enum Made {
     Stack(Box<Stacked>),
     StackPerKey(Box<StackedPerKey>),
     Shutdown(ShutdownLayer, ShutdownToken),
+    Checkout(CheckoutLayer<Numbers>),
+}
+
+/// Makes numbers.
+#[derive(Debug)]
+pub(crate) struct Numbers;
+
+impl Manager for Numbers {
+    type Type = u64;
+    type Error = io::Error;
+
+    async fn create(&self) -> Result<u64, io::Error> {
+        Ok(1)
+    }
+
+    async fn recycle(&self, _: &mut u64, _: &Metrics) -> RecycleResult<io::Error> {
+        Ok(())
+    }
+}
+
+fn checkout(limits: Limits) -> CheckoutLayer<Numbers> {
+    let pool = ResilientPool::builder(ResilientManager::builder(Numbers).build());
+    CheckoutLayer::new(pool.max_size(limits.permits).wait().build().unwrap())
 }
 
 /// One layer value, and what can be seen of its state; of that of the odd requests, where it is kept
@@ -243,6 +269,7 @@ impl Rig {
                 let token = Shutdown::builder().build().unwrap().token();
                 Made::Shutdown(ShutdownLayer::new(&token), token)
             }
+            "checkout" => Made::Checkout(checkout(limits)),
             other => panic!("no layer is called {other}"),
         };
         Rig { budget: budget.clone(), made }
@@ -268,6 +295,10 @@ impl Rig {
             Made::Stack(layer) => Boxed::new(layer.layer(inner)),
             Made::StackPerKey(layer) => Boxed::new(layer.layer(inner)),
             Made::Shutdown(layer, _) => Boxed::new(layer.layer(inner)),
+            Made::Checkout(layer) => {
+                let takes = |(request, _): (u64, Pooled<Numbers>)| request;
+                Boxed::new(layer.layer(inner.map_request(takes)))
+            }
         }
     }
 
@@ -321,6 +352,10 @@ impl Rig {
         }
         if let Made::Shutdown(_, token) = &self.made {
             assert_eq!(token.in_flight(), 0, "{what}");
+        }
+        if let Made::Checkout(layer) = &self.made {
+            let pool = layer.pool().snapshot();
+            assert_eq!((pool.in_use, pool.waiting, pool.size), (0, 0, pool.idle), "{what}");
         }
         let pinned = match &self.made {
             Made::RetryPerKey(layer) => is_pinned(layer.account().store()),

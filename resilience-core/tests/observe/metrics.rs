@@ -29,6 +29,8 @@ fn expected(key: &str, status_of_key: bool) -> Vec<(String, Vec<f64>)> {
         &format!("circuit.transitions{{LAYER,{failures}}}"),
         &format!("circuit.transitions{{LAYERKEY,{hint}}}"),
         "evictions{LAYER,resilience.eviction.reason=capacity}",
+        "pool.create_failures{LAYER}",
+        "pool.retired{LAYER,resilience.pool.reason=broken}",
         "profile.reloads{resilience.profile.result=accepted}",
         "profile.reloads{resilience.profile.result=refused}",
         "rate.pauses{LAYERKEY}",

@@ -46,6 +46,10 @@ const EVERY_LINE: &[&str] = &[
      resilience.key=\"key\" resilience.rate.pause=1.5",
     "DEBUG resilience::keyed resilience.key_evicted: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.eviction.reason=\"capacity\"",
+    "WARN resilience::pool resilience.pool_create_failed: resilience.layer.name=\"layer\" \
+     resilience.pool.failures=3 resilience.pool.pause=1.5",
+    "DEBUG resilience::pool resilience.pool_retired: resilience.layer.name=\"layer\" \
+     resilience.pool.reason=\"broken\"",
     "INFO resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"accepted\"",
     "WARN resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"refused\" \
      error.type=\"invalid_config\" resilience.profile.error=\"`limit` is 0\"",

@@ -91,6 +91,13 @@ impl CircuitBreakerBuilder {
         self
     }
 
+    /// As `listen`, where there is a listener already.
+    #[cfg(feature = "pool")]
+    pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
+        self.listener = listener;
+        self
+    }
+
     /// Opens after so many failures in a row: from 1 to 65,535. The first of this, `failure_rate` and
     /// `slow_calls` takes the place of the default; together, any of them opens.
     pub fn consecutive_failures(mut self, failures: u32) -> Self {

@@ -135,6 +135,16 @@ impl CircuitBreaker {
         Admitted::new(self)
     }
 
+    /// The refusal, if a call would be refused now for certain. Takes nothing.
+    ///
+    /// # Errors
+    /// If the circuit is open.
+    #[cfg(feature = "pool")]
+    #[inline]
+    pub(crate) fn refuses(&self) -> Result<(), Rejection> {
+        self.check(&(), &mut crate::clock::Now::unread())
+    }
+
     /// As [`try_admit`](CircuitBreaker::try_admit), for a call that outlives this handle.
     ///
     /// # Errors

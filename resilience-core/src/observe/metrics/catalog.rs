@@ -16,6 +16,8 @@ const COUNTERS: &[Description] = &[
     (names::RATE_PAUSES, Unit::Count, "Pauses of a rate limit that a server asked for."),
     (names::EVICTIONS, Unit::Count, "Keys that a store let go of."),
     (names::SHUTDOWN_TRANSITIONS, Unit::Count, "Phases of a shutdown that were entered."),
+    (names::POOL_CREATE_FAILURES, Unit::Count, "Failures of a pool to make an object."),
+    (names::POOL_RETIRED, Unit::Count, "Objects that a pool let go of."),
     (names::PROFILE_RELOADS, Unit::Count, "Reloads of profiles, accepted or refused."),
 ];
 
@@ -35,6 +37,11 @@ const GAUGES: &[Description] = &[
     (names::RATE_AVAILABLE, Unit::Count, "Calls that a rate limit would admit at once."),
     (names::RATE_QUEUED, Unit::Count, "Calls that wait for a rate limit."),
     (names::SHUTDOWN_IN_FLIGHT, Unit::Count, "Work that a shutdown waits for."),
+    (names::POOL_MAX_SIZE, Unit::Count, "The most objects that a pool may have."),
+    (names::POOL_SIZE, Unit::Count, "Objects of a pool."),
+    (names::POOL_IDLE, Unit::Count, "Objects of a pool that nobody uses."),
+    (names::POOL_IN_USE, Unit::Count, "Calls that have an object, or are getting one."),
+    (names::POOL_WAITING, Unit::Count, "Calls that wait for an object."),
     (names::KEYED_KEYS, Unit::Count, "Keys in a store."),
     (names::KEYED_BYTES, Unit::Bytes, "Bytes that a store accounts for."),
 ];

@@ -199,6 +199,13 @@ impl Listen for Metrics {
                     [(names::SHUTDOWN_PHASE, to.as_str())],
                 );
             }
+            Event::PoolCreateFailed { layer, .. } => {
+                metrics.count(&metrics.place(layer, None), names::POOL_CREATE_FAILURES, []);
+            }
+            Event::PoolRetired { layer, reason } => {
+                let why = [(names::POOL_REASON, reason.as_str())];
+                metrics.count(&metrics.place(layer, None), names::POOL_RETIRED, why);
+            }
             Event::ProfilesReloaded { error } => {
                 let result = if error.is_none() { "accepted" } else { "refused" };
                 let place = Place::default();

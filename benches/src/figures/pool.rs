@@ -1,0 +1,130 @@
+//! An object, taken and given back, when one is idle and works.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::{self, Manager, Metrics, RecycleResult};
+use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool};
+use tower::BoxError;
+
+use super::floor::{Lines, floor};
+use super::{Figure, names};
+use crate::cost::{Call, Role, Subject};
+
+const SIZE: u32 = 16;
+
+/// Makes numbers, and is content with them.
+#[derive(Debug, Clone, Copy)]
+struct Numbers;
+
+impl Manager for Numbers {
+    type Type = u64;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u64, Infallible> {
+        Ok(1)
+    }
+
+    async fn recycle(&self, _: &mut u64, _: &Metrics) -> RecycleResult<Infallible> {
+        Ok(())
+    }
+}
+
+impl bb8::ManageConnection for Numbers {
+    type Connection = u64;
+    type Error = Infallible;
+
+    async fn connect(&self) -> Result<u64, Infallible> {
+        Ok(1)
+    }
+
+    async fn is_valid(&self, _: &mut u64) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn has_broken(&self, _: &mut u64) -> bool {
+        false
+    }
+}
+
+/// A way to use an object once.
+#[derive(Clone)]
+struct Use<F>(F);
+
+impl<F, R> Call for Use<F>
+where
+    F: FnMut(u64) -> R + Clone + Send + 'static,
+    R: Future<Output = Result<u64, BoxError>> + Send,
+{
+    fn call(&mut self, request: u64) -> impl Future<Output = Result<u64, BoxError>> + Send {
+        (self.0)(request)
+    }
+}
+
+/// A place taken and left, and the time of both, since objects have an age.
+fn least(lines: &Lines) {
+    lines.clock();
+    lines.gauge(0);
+    lines.clock();
+}
+
+/// # Errors
+/// If a configuration is refused.
+pub(super) fn figure() -> Result<Figure, BoxError> {
+    let mut subjects = floor(least);
+    let theirs = managed::Pool::<Numbers>::builder(Numbers).max_size(SIZE as usize).build()?;
+    subjects.push(
+        Subject::calls(
+            Role::Peer,
+            names::DEADPOOL,
+            Use(move |request| {
+                let pool = theirs.clone();
+                async move { Ok(*pool.get().await? + request) }
+            }),
+        )
+        .lacks("a bound on who waits, ages, a circuit and pauses around making objects, a drain"),
+    );
+    let theirs = Arc::new(bb8());
+    subjects.push(
+        Subject::calls(
+            Role::Peer,
+            "bb8 get",
+            Use(move |request| {
+                let pool = theirs.clone();
+                async move { Ok(*pool.get().await? + request) }
+            }),
+        )
+        .lacks("a bound on who waits, jitter, a circuit around making objects, a drain"),
+    );
+    for (name, lifetime) in
+        [(names::OUR_POOL, None), ("our ResilientPool::get, ageless", Some(Lifetime::ENDLESS))]
+    {
+        let manager = ResilientManager::builder(Numbers);
+        let manager = match lifetime {
+            Some(lifetime) => manager.lifetime(lifetime),
+            None => manager,
+        };
+        let ours = ResilientPool::builder(manager.build()).max_size(SIZE).build()?;
+        subjects.push(Subject::calls(
+            Role::Ours,
+            name,
+            Use(move |request| {
+                let pool = ours.clone();
+                async move { Ok(*pool.get().await? + request) }
+            }),
+        ));
+    }
+    Ok(Figure::new(names::POOL, "two looks at the clock, one gauge up and down", subjects))
+}
+
+/// As ours: ages, and a look at each object before it is handed out, which is its default. Made without a
+/// first object, so that no runtime is needed.
+fn bb8() -> bb8::Pool<Numbers> {
+    bb8::Pool::builder()
+        .max_size(SIZE)
+        .max_lifetime(Some(Duration::from_secs(30 * 60)))
+        .idle_timeout(Some(Duration::from_secs(10 * 60)))
+        .build_unchecked(Numbers)
+}
