@@ -10,8 +10,8 @@ use crate::health::{Asked, CachedVerdict, CheckState, CheckTerms, Failure, Failu
 
 #[derive(Debug, Arbitrary)]
 struct Input {
-    timeout: u16,
-    ttl: u16,
+    timeout: u8,
+    ttl: u8,
     failures_to_down: u8,
     successes_to_up: u8,
     ops: Vec<Op>,
@@ -19,7 +19,7 @@ struct Input {
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Op {
-    Pass(u16),
+    Pass(u8),
     Ask,
     /// Time has its effect though nobody asks.
     Look,
@@ -46,6 +46,13 @@ impl Model {
         self.said.push(succeeded);
         self.last_said = Some(now);
         self.has_said = true;
+    }
+
+    /// A run that was begun up to two runs ago, and whether it is the last.
+    fn begun_before(&self, drawn: u8) -> Option<(RunId, bool)> {
+        let back = usize::from(drawn % 3);
+        let index = self.begun.len().checked_sub(1 + back)?;
+        Some((self.begun[index].0, back == 0))
     }
 
     fn until(&self) -> Option<Instant> {
@@ -82,14 +89,19 @@ impl Model {
     }
 }
 
+/// So few that what happens at once, and just not, happens often.
+fn millis(drawn: u8) -> Duration {
+    Duration::from_millis(u64::from(drawn % 8))
+}
+
 /// There is one run at a time, a result is the answer for its time to live, each run counts once and
 /// as what it said in time, one that was given up never, and a state changes by the runs in a row that
 /// it takes.
 pub fn health(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let terms = CheckTerms {
-        timeout: Duration::from_millis(u64::from(input.timeout) + 1),
-        ttl: Duration::from_millis(input.ttl.into()),
+        timeout: millis(input.timeout) + millis(1),
+        ttl: millis(input.ttl),
         failures_to_down: u32::from(input.failures_to_down % 4) + 1,
         successes_to_up: u32::from(input.successes_to_up % 4) + 1,
     };
@@ -104,7 +116,7 @@ pub fn health(bytes: &[u8]) {
     };
     for &op in &input.ops {
         match op {
-            Op::Pass(millis) => now += Duration::from_millis(millis.into()),
+            Op::Pass(time) => now += millis(time),
             Op::Look => {
                 verdict.advance(&terms, now);
                 model.pass(now);
@@ -130,14 +142,11 @@ pub fn health(bytes: &[u8]) {
                 }
             }
             Op::Finish(back, succeeded) => {
-                let Some(index) = model.begun.len().checked_sub(1 + usize::from(back)) else {
-                    continue;
-                };
-                let run = model.begun[index].0;
+                let Some((run, is_last)) = model.begun_before(back) else { continue };
                 let failed = || Failure::new(FailureKind::Failed);
                 let result = if succeeded { Ok(()) } else { Err(failed()) };
                 verdict.finish(run, result, &terms, now);
-                if back == 0 && model.under_way {
+                if is_last && model.under_way {
                     let in_time = model.until().is_some_and(|until| now <= until);
                     if !model.has_said {
                         model.say(succeeded && in_time, now);
@@ -146,11 +155,9 @@ pub fn health(bytes: &[u8]) {
                 }
             }
             Op::Abandon(back) => {
-                let Some(index) = model.begun.len().checked_sub(1 + usize::from(back)) else {
-                    continue;
-                };
-                verdict.abandon(model.begun[index].0);
-                model.under_way &= back != 0;
+                let Some((run, is_last)) = model.begun_before(back) else { continue };
+                verdict.abandon(run);
+                model.under_way &= !is_last;
             }
         }
         assert_eq!(verdict.state(), model.state(), "after {op:?}");
