@@ -20,6 +20,7 @@ documents! {
     keyed: "docs/src/keyed.md"
     stack: "docs/src/stack.md"
     profiles: "docs/src/profiles.md"
+    health: "docs/src/health.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"
     pipeline: "docs/src/pipeline.md"

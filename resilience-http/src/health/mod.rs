@@ -46,6 +46,8 @@
 mod answer;
 mod body;
 mod future;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod layer;
 mod probe;
 mod service;

@@ -91,25 +91,30 @@ impl SmokeCheck {
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        let named = |field, value: &dyn std::fmt::Display, bound| {
-            Err(InvalidConfig::new(field, format_args!("{value} (check `{}`)", self.name), bound))
-        };
+        self.flaw().map_or(Ok(()), |flaw| {
+            let value = format_args!("{} (check `{}`)", flaw.value(), self.name);
+            Err(InvalidConfig::new(flaw.field(), value, flaw.bound()))
+        })
+    }
+
+    fn flaw(&self) -> Option<InvalidConfig> {
+        let quoted = |text: &str| format!("`{text}`");
         if self.name.is_empty() {
-            return named("name", &"``", "something");
+            return Some(InvalidConfig::new("name", quoted(""), "something"));
         }
         if !self.path.starts_with('/') {
-            return named("path", &format_args!("`{}`", self.path), "one that begins with `/`");
+            let bound = "one that begins with `/`";
+            return Some(InvalidConfig::new("path", quoted(&self.path), bound));
         }
         if StatusCode::from_u16(self.status).is_err() {
-            return named("status", &self.status, "between 100 and 999");
+            return Some(InvalidConfig::new("status", self.status, "between 100 and 999"));
         }
-        for Expected { pointer, .. } in &self.body {
-            if !pointer.is_empty() && !pointer.starts_with('/') {
-                let value = format_args!("`{pointer}`");
-                return named("json", &value, "a JSON pointer: empty, or begins with `/`");
-            }
+        let mut pointers = self.body.iter().map(|expected| &*expected.pointer);
+        if let Some(bad) = pointers.find(|it| !it.is_empty() && !it.starts_with('/')) {
+            let bound = "a JSON pointer: empty, or one that begins with `/`";
+            return Some(InvalidConfig::new("json", quoted(bad), bound));
         }
-        self.within.map_or(Ok(()), |within| time("within", within))
+        self.within.and_then(|within| time("within", within).err())
     }
 }
 

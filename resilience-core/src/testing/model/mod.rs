@@ -10,6 +10,7 @@ mod breaker;
 mod budget;
 mod bulkhead;
 mod config;
+mod health;
 mod keyed;
 mod limiter;
 mod policy;
@@ -22,6 +23,7 @@ pub use breaker::breaker;
 pub use budget::budget;
 pub use bulkhead::bulkhead;
 pub use config::config;
+pub use health::health;
 pub use keyed::keyed;
 pub use limiter::limiter;
 pub use policy::policy;
@@ -31,12 +33,13 @@ pub use rate::rate;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 9] = [
+pub const ALL: [Model; 10] = [
     ("backoff", backoff),
     ("breaker", breaker),
     ("budget", budget),
     ("bulkhead", bulkhead),
     ("config", config),
+    ("health", health),
     ("keyed", keyed),
     ("limiter", limiter),
     ("policy", policy),

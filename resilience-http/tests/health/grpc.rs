@@ -1,0 +1,71 @@
+//! gRPC's health service, asked by a real client.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use resilience_core::health::{Criticality, Health};
+use resilience_http::health::grpc::GrpcHealth;
+use tonic::transport::{Channel, Server};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::check;
+
+fn request(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+/// Watches until this status is said. Whatever is said before is not it.
+async fn until(client: &mut HealthClient<Channel>, service: &str, status: ServingStatus) {
+    let mut said = client.watch(request(service)).await.unwrap().into_inner();
+    while said.message().await.unwrap().unwrap().status() != status {}
+}
+
+#[tokio::test]
+async fn a_client_is_told_how_the_registry_stands() {
+    let (up, database) = check("database", Criticality::Critical);
+    up.store(false, Ordering::Relaxed);
+    let health = Health::builder().check(database).build().unwrap();
+    let (reporter, server) = tonic_health::server::health_reporter();
+    let driver = GrpcHealth::new(health, reporter)
+        .service("predictions.v1.Predictions")
+        .every(Duration::from_millis(5))
+        .start()
+        .await
+        .unwrap();
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    tokio::spawn(Server::builder().add_service(server).serve_with_incoming(incoming));
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(channel.connect().await.unwrap());
+
+    // Before anything was checked.
+    for service in ["", "predictions.v1.Predictions"] {
+        let said = client.check(request(service)).await.unwrap().into_inner();
+        assert_eq!(said.status(), ServingStatus::NotServing, "`{service}`");
+    }
+    let unknown = client.check(request("nobody.v1.Nobody")).await.unwrap_err();
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+
+    let driver = tokio::spawn(driver);
+    for (is_up, status) in [(true, ServingStatus::Serving), (false, ServingStatus::NotServing)] {
+        up.store(is_up, Ordering::Relaxed);
+        for service in ["", "predictions.v1.Predictions"] {
+            until(&mut client, service, status).await;
+        }
+    }
+    driver.abort();
+}
+
+#[tokio::test]
+async fn to_look_all_the_time_is_refused() {
+    for wait in [Duration::ZERO, Duration::MAX] {
+        let (reporter, _server) = tonic_health::server::health_reporter();
+        let health = Health::builder().build().unwrap();
+        let refused = GrpcHealth::new(health, reporter).every(wait).start().await;
+        assert_eq!(refused.err().map(|error| error.field()), Some("every"));
+    }
+}

@@ -1,0 +1,60 @@
+//! Over real sockets.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use resilience_core::health::{Check, Criticality, Health};
+use resilience_http::health::HealthLayer;
+
+async fn serve(health: Health) -> String {
+    let app = Router::new().layer(HealthLayer::new(health));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    base
+}
+
+/// Eight checks that never return, for all of which readiness probes wait, and liveness none.
+#[tokio::test]
+async fn liveness_does_not_wait_for_eight_blocked_checks() {
+    const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let checks = NAMES.map(|name| {
+        let check = Check::new(name, Criticality::Critical, pending::<Result<(), String>>);
+        check.timeout(Duration::from_secs(3_600))
+    });
+    let base = serve(crate::of(checks)).await;
+    let client = reqwest::Client::new();
+    let waiting: Vec<_> =
+        (0..20).map(|_| tokio::spawn(client.get(format!("{base}/ready")).send())).collect();
+    for _ in 0..500 {
+        let answer = client.get(format!("{base}/health")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.text().await.unwrap(), r#"{"status":"alive"}"#);
+    }
+    for ready in waiting {
+        assert!(!ready.is_finished());
+        ready.abort();
+    }
+}
+
+#[tokio::test]
+async fn five_hundred_probes_ask_once() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counter = runs.clone();
+    let check = Check::critical("it", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, String>(()) }
+    });
+    let base = serve(crate::of([check.ttl(Duration::from_secs(3_600))])).await;
+    let client = reqwest::Client::new();
+    let mut probes = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        probes.spawn(client.get(format!("{base}/ready")).send());
+    }
+    let answers = probes.join_all().await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().status() == 200));
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}

@@ -1,0 +1,130 @@
+//! One fault, in a service that is well otherwise: it is found, and named.
+
+use std::time::Duration;
+
+use resilience_http::smoke::{MAX_BODY, SmokeCheck, SmokeFault, SmokeReport};
+use serde_json::json;
+
+use crate::{Reply, only_fault, serve, smoke};
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// A good check, this one, and another good one.
+async fn run(bad: Reply, check: SmokeCheck) -> SmokeReport {
+    let base = serve(bad).await;
+    let suite = smoke(&base).check(SmokeCheck::ready("/ready")).check(check.named("the bad one"));
+    let report = suite.check(SmokeCheck::startup("/startup")).build().unwrap().run().await;
+    assert_eq!(report.results.len(), 3, "all are asked");
+    report
+}
+
+fn bad() -> SmokeCheck {
+    SmokeCheck::get("/bad")
+}
+
+#[tokio::test]
+async fn a_closed_port() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let report = smoke(&base).check(SmokeCheck::health("/health")).build().unwrap().run().await;
+    let fault = only_fault(&report, "health");
+    assert!(matches!(fault, SmokeFault::Unreachable { .. }), "{fault}");
+    assert!(fault.to_string().contains("refused"), "{fault}");
+}
+
+#[tokio::test]
+async fn no_answer() {
+    let reply = Reply { parts: vec![], hangs: true };
+    let report = run(reply, bad().within(LIMIT)).await;
+    let fault = only_fault(&report, "the bad one");
+    assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
+    assert_eq!(fault.to_string(), "no whole answer within 300ms");
+}
+
+/// A head in time is not an answer in time.
+#[tokio::test]
+async fn an_answer_that_does_not_end() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_owned();
+    let reply = Reply { parts: vec![head, "beginning".to_owned()], hangs: true };
+    let report = run(reply, bad().within(LIMIT)).await;
+    let fault = only_fault(&report, "the bad one");
+    assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_owned();
+    let reply = Reply { parts: vec![head, "beginning".to_owned()], hangs: false };
+    let report = run(reply, bad()).await;
+    let fault = only_fault(&report, "the bad one");
+    assert!(matches!(fault, SmokeFault::Unreachable { .. }), "{fault}");
+}
+
+#[tokio::test]
+async fn another_status() {
+    for found in [204, 301, 404, 500] {
+        let report = run(Reply::new(found, ""), bad()).await;
+        let fault = only_fault(&report, "the bad one");
+        assert_eq!(fault.to_string(), format!("status {found}, expected 200"));
+    }
+    let report = run(Reply::new(404, ""), bad().status(404)).await;
+    assert!(report.passed(), "{report}");
+}
+
+#[tokio::test]
+async fn a_probe_that_says_what_is_down() {
+    let body = json!({"status": "not_ready", "reason": "dependency", "checks": {
+        "cache": {"status": "impaired", "critical": false},
+        "fine": {"status": "up", "critical": true},
+        "warehouse": {"status": "down", "critical": true, "error": "timed out (limit 500ms)"},
+    }});
+    let report = run(Reply::new(503, &body.to_string()), bad()).await;
+    assert_eq!(
+        only_fault(&report, "the bad one").to_string(),
+        "status 503, expected 200: warehouse is down (timed out (limit 500ms)), cache is impaired"
+    );
+    let body = json!({"status": "not_ready", "reason": "not_serving", "checks": {}});
+    let report = run(Reply::new(503, &body.to_string()), bad()).await;
+    let fault = only_fault(&report, "the bad one").to_string();
+    assert_eq!(fault, "status 503, expected 200: not serving");
+}
+
+#[tokio::test]
+async fn garbage() {
+    for body in ["", "<html>", "{\"points\":", "\u{0}"] {
+        let report = run(Reply::new(200, body), bad().has("/points")).await;
+        assert_eq!(only_fault(&report, "the bad one"), &SmokeFault::NotJson, "{body}");
+        // Nobody asked for JSON.
+        assert!(run(Reply::new(200, body), bad()).await.passed());
+    }
+}
+
+#[tokio::test]
+async fn more_than_anybody_wants_to_read() {
+    let report = run(Reply::new(200, &" ".repeat(MAX_BODY + 1)), bad()).await;
+    assert_eq!(only_fault(&report, "the bad one"), &SmokeFault::TooLarge);
+    assert!(run(Reply::new(200, &" ".repeat(MAX_BODY)), bad()).await.passed());
+}
+
+#[tokio::test]
+async fn other_values() {
+    let body = json!({"player": 1, "points": [21.5], "note": null, "long": "x".repeat(500)});
+    let reply = Reply::new(200, &body.to_string());
+    let good = bad().json("/player", 1).json("/points/0", 21.5).has("/note").has("");
+    assert!(run(reply.clone(), good).await.passed());
+    let cases = [
+        (bad().json("/player", 2), "`/player` is 1, expected 2"),
+        (bad().json("/player", "1"), "`/player` is 1, expected \"1\""),
+        (bad().one_of("/points/0", [20, 21]), "`/points/0` is 21.5, expected 20 or 21"),
+        (bad().json("/points/1", 3), "`/points/1` is missing, expected 3"),
+        (bad().has("/name"), "`/name` is missing"),
+    ];
+    for (check, expected) in cases {
+        let report = run(reply.clone(), check).await;
+        assert_eq!(only_fault(&report, "the bad one").to_string(), expected);
+    }
+    let report = run(reply, bad().json("/long", "y")).await;
+    let text = only_fault(&report, "the bad one").to_string();
+    assert!(text.len() < 150 && text.contains('…'), "{text}");
+}

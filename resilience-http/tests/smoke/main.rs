@@ -1,0 +1,77 @@
+//! Smoke tests of a good service, and of bad ones.
+
+#![cfg(feature = "reqwest")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod config;
+mod faults;
+#[cfg(feature = "layers")]
+mod service;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use reqwest::Client;
+use resilience_http::smoke::{Smoke, SmokeBuilder, SmokeFault, SmokeReport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// A suite that uses no proxy of whoever runs the tests.
+fn smoke(base: &str) -> SmokeBuilder {
+    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    Smoke::of(base).client(client.build().unwrap()).timeout(Duration::from_secs(60))
+}
+
+/// What one connection at a time is answered, in parts; and kept open after that if it hangs.
+#[derive(Clone)]
+struct Reply {
+    parts: Vec<String>,
+    hangs: bool,
+}
+
+impl Reply {
+    fn new(status: u16, body: &str) -> Reply {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n\r\n");
+        Reply { parts: vec![head, body.to_owned()], hangs: false }
+    }
+}
+
+/// A service that answers `/bad` like this, and everything else with `{"status":"ready"}`.
+async fn serve(bad: Reply) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let bad = bad.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 1_024];
+                let read = stream.read(&mut request).await?;
+                let is_bad = request[..read].starts_with(b"GET /bad");
+                let reply = if is_bad { bad } else { Reply::new(200, r#"{"status":"ready"}"#) };
+                for part in &reply.parts {
+                    stream.write_all(part.as_bytes()).await?;
+                }
+                if reply.hangs {
+                    std::future::pending::<()>().await;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    base
+}
+
+/// The only fault, which is of the check of this name.
+fn only_fault<'a>(report: &'a SmokeReport, name: &str) -> &'a SmokeFault {
+    let failed: Vec<_> = report.failed().collect();
+    assert_eq!(failed.len(), 1, "{report}");
+    assert_eq!(failed[0].name, name, "{report}");
+    assert!(!report.passed());
+    // An `ExitCode` does not compare.
+    let codes = [report.exit_code(), ExitCode::SUCCESS].map(|code| format!("{code:?}"));
+    assert_ne!(codes[0], codes[1]);
+    assert!(report.to_string().ends_with(&format!(": {name}")), "{report}");
+    failed[0].fault.as_ref().unwrap()
+}
