@@ -35,11 +35,21 @@
 //! # Ok::<_, http::Error>(())
 //! ```
 
+#[cfg(feature = "transport")]
+mod answer;
+#[cfg(feature = "transport")]
+mod failure;
 #[cfg(feature = "reqwest")]
 mod transport;
 
+#[cfg(feature = "transport")]
+pub use answer::HttpClassifier;
+#[cfg(feature = "client")]
+pub(crate) use failure::BoxError;
+#[cfg(feature = "transport")]
+pub use failure::{TransportError, TransportFailure};
 #[cfg(feature = "reqwest")]
-pub use transport::{TransportError, transport_outcome};
+pub use transport::transport_outcome;
 
 use http::{HeaderMap, Response, StatusCode};
 use resilience_core::{AsOutcome, Classify, Outcome};
