@@ -44,10 +44,7 @@ impl HttpClassifier {
         self
     }
 
-    fn outcome(
-        self,
-        result: Result<(StatusCode, &HeaderMap), &Error<TransportError>>,
-    ) -> Outcome {
+    fn outcome(self, result: Result<(StatusCode, &HeaderMap), &Error<TransportError>>) -> Outcome {
         match result {
             Ok((status, headers)) => StatusClassifier.outcome(status, headers),
             Err(error) => error.as_outcome(),

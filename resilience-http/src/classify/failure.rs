@@ -246,7 +246,8 @@ mod tests {
         for failure in [F::Builder, F::NoHost, F::Connect, F::ResetBeforeSent] {
             assert!(!failure.may_have_run(), "{failure}");
         }
-        for failure in [F::ResetAfterSent, F::Timeout, F::Body, F::Protocol, F::Redirect, F::Other] {
+        for failure in [F::ResetAfterSent, F::Timeout, F::Body, F::Protocol, F::Redirect, F::Other]
+        {
             assert!(failure.may_have_run(), "{failure}");
         }
     }

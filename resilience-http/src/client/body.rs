@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::slots::Slot;
+use super::slots::{Slot, Use};
 
 pin_project! {
     /// The body of an answer, which holds a place on the wire until it is over: at its end, its error or
@@ -16,13 +16,26 @@ pin_project! {
         #[pin]
         body: B,
         slot: Option<Slot>,
+        // The server keeps the connection open.
+        kept: bool,
     }
 }
 
 impl<B: Body> HeldBody<B> {
-    pub(super) fn new(body: B, slot: Slot) -> HeldBody<B> {
-        let slot = (!body.is_end_stream()).then_some(slot);
-        HeldBody { body, slot }
+    pub(super) fn new(body: B, slot: Slot, kept: bool) -> HeldBody<B> {
+        let mut slot = Some(slot);
+        if body.is_end_stream() {
+            give_back(&mut slot, kept);
+        }
+        HeldBody { body, slot, kept }
+    }
+}
+
+fn give_back(slot: &mut Option<Slot>, kept: bool) {
+    if let Some(mut slot) = slot.take()
+        && kept
+    {
+        slot.set(Use::Free);
     }
 }
 
@@ -36,13 +49,13 @@ impl<B: Body> Body for HeldBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let frame = this.body.as_mut().poll_frame(cx);
-        let over = match &frame {
-            Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
-            Poll::Ready(Some(Err(_)) | None) => true,
-            Poll::Pending => false,
-        };
-        if over {
-            *this.slot = None;
+        match &frame {
+            Poll::Ready(None) => give_back(this.slot, *this.kept),
+            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => {
+                give_back(this.slot, *this.kept);
+            }
+            Poll::Ready(Some(Err(_))) => give_back(this.slot, false),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         frame
     }

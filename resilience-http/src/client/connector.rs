@@ -15,7 +15,7 @@ use resilience_core::{InvalidConfig, clock};
 use tower_service::Service;
 
 use super::authority::Authority;
-use super::scope::current_call_ends;
+use super::scope;
 use super::slots::ConnectionLimits;
 use crate::classify::BoxError;
 
@@ -64,7 +64,7 @@ where
         let (mut inner, permits) = (self.inner.clone(), self.permits.clone());
         Box::pin(async move {
             let authority = Authority::of(&uri).ok_or("an address without a host")?;
-            let nobody_waits = current_call_ends();
+            let nobody_waits = scope::ends(scope::current());
             let permits = permits.get(&authority, clock::now());
             let open = async move {
                 let permit = permits.acquire_owned(1).await?;

@@ -7,11 +7,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::connector::Until;
-use super::scope::current_call_ends;
+use super::scope::{self, Asking};
 use crate::classify::BoxError;
 
-/// Gives up connections that nobody waits for any more. reqwest's connections cannot carry a permit, so
-/// nothing is counted here.
+/// Opens no more than there may be, and gives up what nobody waits for any more. reqwest's connections cannot
+/// carry a permit: what is known of their ends is in `returns`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GateLayer;
 
@@ -43,10 +43,20 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let open = self.0.call(request);
+        // The readied one, which is this one's; a clone is not ready.
+        let fresh = self.0.clone();
+        let mut ready = std::mem::replace(&mut self.0, fresh);
         Box::pin(async move {
-            let nobody_waits = current_call_ends();
-            Until { open, nobody_waits }.await
+            let call = scope::current();
+            let returns = call.as_ref().map(Asking::returns);
+            let open = async move {
+                let Some(returns) = returns else { return ready.call(request).await };
+                let opening = returns.room().await;
+                let connection = ready.call(request).await?;
+                opening.opened();
+                Ok(connection)
+            };
+            Until { open, nobody_waits: scope::ends(call) }.await
         })
     }
 }

@@ -67,6 +67,7 @@ mod authority;
 mod body;
 mod connector;
 mod request;
+mod returns;
 mod scope;
 mod service;
 mod site;

@@ -6,37 +6,45 @@
 //! can be found there, and what nobody waits for any more is given up.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::returns::Returns;
+
 thread_local! {
-    static CURRENT: RefCell<Option<watch::Receiver<()>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Asking>> = const { RefCell::new(None) };
+}
+
+/// A call that needs a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Asking {
+    answered: watch::Receiver<()>,
+    returns: Arc<Returns>,
 }
 
 /// Of one call, until it has its answer.
 #[derive(Debug)]
-pub(super) struct Scope(Option<(watch::Sender<()>, watch::Receiver<()>)>);
+pub(super) struct Scope {
+    unanswered: watch::Sender<()>,
+    returns: Arc<Returns>,
+}
 
 impl Scope {
-    pub(super) fn new() -> Scope {
-        Scope(Some(watch::channel(())))
+    pub(super) fn new(returns: Arc<Returns>) -> Scope {
+        Scope { unanswered: watch::Sender::new(()), returns }
     }
 
     /// What is begun in here is begun for this call.
     pub(super) fn enter<T>(&self, body: impl FnOnce() -> T) -> T {
-        let Some((_, receiver)) = &self.0 else { return body() };
-        let former = CURRENT.replace(Some(receiver.clone()));
-        let _restored = Restore(former);
+        let asking =
+            Asking { answered: self.unanswered.subscribe(), returns: self.returns.clone() };
+        let _restored = Restore(CURRENT.replace(Some(asking)));
         body()
-    }
-
-    /// It waits for nothing any more.
-    pub(super) fn end(&mut self) {
-        self.0 = None;
     }
 }
 
-struct Restore(Option<watch::Receiver<()>>);
+struct Restore(Option<Asking>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -44,13 +52,23 @@ impl Drop for Restore {
     }
 }
 
-/// Ends when the call does that is being polled; never, if there is none.
-pub(super) fn current_call_ends() -> impl Future<Output = ()> + Send + 'static {
-    let receiver = CURRENT.with_borrow(Clone::clone);
-    async move {
-        match receiver {
-            Some(mut receiver) => while receiver.changed().await.is_ok() {},
-            None => std::future::pending().await,
-        }
+/// The call that is being polled, if there is one.
+pub(super) fn current() -> Option<Asking> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+impl Asking {
+    #[cfg(feature = "reqwest")]
+    pub(super) fn returns(&self) -> Arc<Returns> {
+        self.returns.clone()
+    }
+}
+
+/// Ends when this call does; never, if there is none.
+pub(super) async fn ends(call: Option<Asking>) {
+    match call {
+        // Nothing is ever sent: it ends when the call's side is dropped.
+        Some(mut call) => while call.answered.changed().await.is_ok() {},
+        None => std::future::pending().await,
     }
 }

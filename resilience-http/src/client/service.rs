@@ -150,7 +150,10 @@ impl<S> Resilient<S> {
         &self.layer
     }
 
-    fn begin<R>(&self, call: Call<R>) -> ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>
+    fn begin<R>(
+        &self,
+        call: Call<R>,
+    ) -> ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>
     where
         S: Clone,
         R: HttpRequest,
@@ -220,7 +223,10 @@ macro_rules! requests_as_they_are {
     };
 }
 requests_as_they_are!(http::Request<B>, B);
-requests_as_they_are!(#[cfg(feature = "reqwest")] reqwest::Request);
+requests_as_they_are!(
+    #[cfg(feature = "reqwest")]
+    reqwest::Request
+);
 
 pin_project! {
     /// A call of a [`Resilient`] service.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use resilience_core::keyed::{Entry, allocated};
 use resilience_core::profiles::Profile;
 
+use super::returns::Returns;
 use super::slots::Slots;
 
 /// The state of an authority: the whole profile, and its slots.
@@ -33,6 +34,7 @@ impl Entry for Site {
 
     fn heap_bytes(&self) -> usize {
         let calls = allocated(2 * size_of::<usize>());
-        calls + Entry::heap_bytes(&self.profile) + Entry::heap_bytes(&self.slots.own)
+        let returns = allocated(2 * size_of::<usize>() + size_of::<Returns>());
+        calls + returns + Entry::heap_bytes(&self.profile) + Entry::heap_bytes(&self.slots.own)
     }
 }

@@ -7,12 +7,15 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use resilience_core::bulkhead::{Acquire, Bulkhead, BulkheadPermit};
 use resilience_core::{InvalidConfig, Rejection};
+
+use super::returns::Returns;
 
 /// The bounds of a client's connections: for each authority, and in total.
 ///
@@ -87,6 +90,7 @@ impl ConnectionLimits {
         Ok(Slots {
             own: of(self.per_authority, "per_authority", "connections")?,
             total: of(self.total, "total", "connections.total")?,
+            returns: Returns::new(self.per_authority),
         })
     }
 }
@@ -95,17 +99,25 @@ impl ConnectionLimits {
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
     pub(super) own: Bulkhead,
-    pub(super) total: Bulkhead,
+    total: Bulkhead,
+    pub(super) returns: Arc<Returns>,
 }
 
 impl Slots {
     /// For another authority of the same client.
     pub(super) fn fresh(&self) -> Slots {
-        Slots { own: self.own.fresh(), total: self.total.clone() }
+        let returns = self.returns.fresh();
+        Slots { own: self.own.fresh(), total: self.total.clone(), returns }
     }
 
     pub(super) fn take(&self) -> Take {
-        Take { own: self.own.acquire_owned(1), held: None, next: self.total.clone(), total: None }
+        Take {
+            own: self.own.acquire_owned(1),
+            held: None,
+            next: self.total.clone(),
+            total: None,
+            returns: self.returns.clone(),
+        }
     }
 }
 
@@ -113,6 +125,36 @@ impl Slots {
 pub struct Slot {
     _own: BulkheadPermit,
     _total: BulkheadPermit,
+    returns: Arc<Returns>,
+    connection: Use,
+}
+
+/// What became of the connection that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// There was none.
+    Unused,
+    /// A request was given to one, and whatever ends now ends it.
+    Busy,
+    /// It is free again.
+    Free,
+}
+
+impl Slot {
+    pub(super) fn set(&mut self, connection: Use) {
+        self.connection = connection;
+    }
+}
+
+/// What is known of the connection is told before the permits are given back: that is when others look.
+impl Drop for Slot {
+    fn drop(&mut self) {
+        match self.connection {
+            Use::Unused => {}
+            Use::Busy => self.returns.is_gone(),
+            Use::Free => self.returns.comes_back(),
+        }
+    }
 }
 
 impl fmt::Debug for Slot {
@@ -131,6 +173,7 @@ pin_project! {
         next: Bulkhead,
         #[pin]
         total: Option<Acquire>,
+        returns: Arc<Returns>,
     }
 }
 
@@ -146,8 +189,11 @@ impl Future for Take {
         let Some(total) = this.total.as_mut().as_pin_mut() else { return Poll::Pending };
         let total = ready!(total.poll(cx));
         match (total, this.held.take()) {
-            (Ok(total), Some(own)) => Poll::Ready(Ok(Slot { _own: own, _total: total })),
-            (Err(refused), _) => Poll::Ready(Err(refused)),
+            (Ok(total), Some(own)) => {
+                let returns = this.returns.clone();
+                Poll::Ready(Ok(Slot { _own: own, _total: total, returns, connection: Use::Unused }))
+            }
+            (Err(refused), _) => Poll::Ready(Err(refused.with_key("all authorities"))),
             (Ok(_), None) => Poll::Pending,
         }
     }

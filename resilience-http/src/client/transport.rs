@@ -3,6 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::header::CONNECTION;
+use http::{HeaderMap, Version};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use resilience_core::Error;
@@ -11,7 +13,7 @@ use tower_service::Service;
 use super::body::HeldBody;
 use super::request::Call;
 use super::scope::Scope;
-use super::slots::{Slot, Slots, Take};
+use super::slots::{Slot, Slots, Take, Use};
 use crate::classify::{BoxError, TransportError};
 
 /// An answer whose body can hold a slot.
@@ -27,7 +29,8 @@ impl<B: Body> HttpResponse for http::Response<B> {
     type Held = http::Response<HeldBody<B>>;
 
     fn hold(self, slot: Slot) -> Self::Held {
-        self.map(|body| HeldBody::new(body, slot))
+        let kept = keeps_open(self.version(), self.headers());
+        self.map(|body| HeldBody::new(body, slot, kept))
     }
 }
 
@@ -39,8 +42,9 @@ impl HttpResponse for reqwest::Response {
     fn hold(self, slot: Slot) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
+        let kept = keeps_open(self.version(), self.headers());
         let answer = http::Response::<reqwest::Body>::from(self);
-        let held = answer.map(|body| reqwest::Body::wrap(HeldBody::new(body, slot)));
+        let held = answer.map(|body| reqwest::Body::wrap(HeldBody::new(body, slot, kept)));
         match http::Response::builder().url(url).body(()) {
             Ok(with_url) => {
                 let (mut parts, body) = held.into_parts();
@@ -51,6 +55,16 @@ impl HttpResponse for reqwest::Response {
             Err(_) => held.into(),
         }
     }
+}
+
+/// Whether the connection outlives the answer (RFC 9112 §9.3).
+fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
+    let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let mut says = |option: &str| {
+        options.any(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case(option)))
+    };
+    let is_old = version <= Version::HTTP_10;
+    if is_old { says("keep-alive") } else { !says("close") }
 }
 
 /// The service below all policies: takes a slot for each attempt, and says where one broke.
@@ -81,9 +95,12 @@ where
         Poll::Ready(Ok(()))
     }
 
+    /// Asks for nothing before the first poll.
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let step = Step::Waiting { take: self.slots.take() };
-        Attempt { inner: self.inner.clone(), request: Some(call.request), slot: None, step, scope: Scope::new() }
+        let scope = Some(Scope::new(self.slots.returns.clone()));
+        let (inner, request) = (self.inner.clone(), Some(call.request));
+        Attempt { inner, request, slot: None, step, scope }
     }
 }
 
@@ -95,7 +112,16 @@ pin_project! {
         slot: Option<Slot>,
         #[pin]
         step: Step<F>,
-        scope: Scope,
+        // Until there is an answer.
+        scope: Option<Scope>,
+    }
+}
+
+/// What is begun in `body` is begun for this call.
+fn within<T>(scope: &Option<Scope>, body: impl FnOnce() -> T) -> T {
+    match scope {
+        Some(scope) => scope.enter(body),
+        None => body(),
     }
 }
 
@@ -137,7 +163,10 @@ where
                     let Some(request) = this.request.take() else { return Poll::Pending };
                     match ready {
                         Ok(()) => {
-                            let future = this.scope.enter(|| this.inner.call(request));
+                            if let Some(slot) = this.slot {
+                                slot.set(Use::Busy);
+                            }
+                            let future = within(this.scope, || this.inner.call(request));
                             this.step.set(Step::Calling { future });
                         }
                         Err(error) => {
@@ -148,13 +177,20 @@ where
                     }
                 }
                 StepProj::Calling { future } => {
-                    let result = ready!(this.scope.enter(|| future.poll(cx)));
+                    let result = ready!(within(this.scope, || future.poll(cx)));
                     this.step.set(Step::Done);
-                    this.scope.end();
+                    *this.scope = None;
                     let slot = this.slot.take();
                     return Poll::Ready(match (result, slot) {
                         (Ok(answer), Some(slot)) => Ok(answer.hold(slot)),
-                        (Err(error), _) => Err(Error::Service(TransportError::new(error))),
+                        (Err(error), slot) => {
+                            let error = TransportError::new(error);
+                            if let (false, Some(mut slot)) = (error.failure().may_have_run(), slot)
+                            {
+                                slot.set(Use::Unused);
+                            }
+                            Err(Error::Service(error))
+                        }
                         (Ok(_), None) => return Poll::Pending,
                     });
                 }

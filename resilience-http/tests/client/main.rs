@@ -3,6 +3,7 @@
 #![cfg(all(feature = "client", feature = "reqwest"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod again;
 mod authorities;
 mod connections;
 mod server;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What a server has seen.
 #[derive(Clone, Default)]
@@ -17,6 +18,7 @@ struct Counts {
     open: AtomicUsize,
     peak: AtomicUsize,
     requests: AtomicUsize,
+    close: Notify,
 }
 
 impl Seen {
@@ -28,6 +30,11 @@ impl Seen {
     /// The most that were open at once.
     pub(crate) fn peak(&self) -> usize {
         self.0.peak.load(Ordering::SeqCst)
+    }
+
+    /// Closes the connections that are open.
+    pub(crate) fn close_all(&self) {
+        self.0.close.notify_waiters();
     }
 
     /// Requests, attempts of one call included.
@@ -82,7 +89,11 @@ pub(crate) async fn serve(answer: Answer) -> (SocketAddr, Seen) {
         while let Ok((stream, _)) = listener.accept().await {
             let (open, seen) = (Open::count(&counted), counted.clone());
             tokio::spawn(async move {
-                let _ended = connection(stream, &seen, answer).await;
+                let closed = seen.0.close.notified();
+                tokio::select! {
+                    _ended = connection(stream, &seen, answer) => {}
+                    () = closed => {}
+                }
                 drop(open);
             });
         }
