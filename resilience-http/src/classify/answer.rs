@@ -5,8 +5,9 @@ use resilience_core::{AsOutcome, Classify, Error, Outcome};
 
 use super::StatusClassifier;
 use super::failure::{TransportError, TransportFailure};
+use super::grpc::{GrpcClassifier, is_grpc};
 
-/// [`StatusClassifier`]'s table for answers, [`TransportFailure`]'s for errors, and for both whether the
+/// [`StatusClassifier`]'s table for answers ([`GrpcClassifier`]'s for gRPC's), [`TransportFailure`]'s for errors, and for both whether the
 /// request may have had an effect: the [table](crate::idempotency#what-is-sent-again) of what a request that
 /// is not idempotent is sent again after.
 ///
@@ -46,6 +47,7 @@ impl HttpClassifier {
 
     fn outcome(self, result: Result<(StatusCode, &HeaderMap), &Error<TransportError>>) -> Outcome {
         match result {
+            Ok((status, headers)) if is_grpc(headers) => GrpcClassifier.outcome(status, headers),
             Ok((status, headers)) => StatusClassifier.outcome(status, headers),
             Err(error) => error.as_outcome(),
         }

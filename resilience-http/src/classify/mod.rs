@@ -39,6 +39,7 @@
 mod answer;
 #[cfg(feature = "transport")]
 mod failure;
+pub mod grpc;
 #[cfg(feature = "reqwest")]
 mod transport;
 
@@ -48,6 +49,7 @@ pub use answer::HttpClassifier;
 pub(crate) use failure::BoxError;
 #[cfg(feature = "transport")]
 pub use failure::{TransportError, TransportFailure};
+pub use grpc::GrpcClassifier;
 #[cfg(feature = "reqwest")]
 pub use transport::transport_outcome;
 
