@@ -9,7 +9,7 @@ use resilience_core::keyed::KeyedLimits;
 use resilience_core::profiles::Profile;
 use tower_layer::Layer as _;
 
-use super::gate::GateLayer;
+use super::gate::ConnectionGate;
 use super::resilient::ResilientClient;
 use super::service::{ResilientLayer, ResilientLayerBuilder};
 use super::slots::ConnectionLimits;
@@ -64,9 +64,10 @@ impl ResilientClientBuilder {
     }
 
     /// Calls this client, as it is. Build it with `retry(reqwest::retry::never())`, or its own retries come on
-    /// top of the profile's and nobody counts them; if it follows redirects, where they lead is under no
-    /// policy. A request that may not run twice is never repeated on it once it was given to it: it may have
-    /// been redirected.
+    /// top of the profile's and nobody counts them, and with
+    /// [`connector_layer(ConnectionGate)`](super::ConnectionGate), or its pool opens more than there may be. If it
+    /// follows redirects, where they lead is under no policy. A request that may not run twice is never
+    /// repeated once it was given to it: it may have been redirected.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Source::Ready(client);
         self
@@ -84,7 +85,7 @@ impl ResilientClientBuilder {
                     .retry(retry::never())
                     .redirect(Policy::none())
                     .pool_max_idle_per_host(self.connections.idle_per_authority())
-                    .connector_layer(GateLayer);
+                    .connector_layer(ConnectionGate);
                 (builder.build().map_err(TransportError::new)?, self.layer)
             }
         };

@@ -9,7 +9,7 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use pin_project_lite::pin_project;
-use resilience_core::bulkhead::{Bulkhead, BulkheadPermit};
+use resilience_core::bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot};
 use resilience_core::keyed::{Keyed, KeyedLimits};
 use resilience_core::{InvalidConfig, clock};
 use tower_service::Service;
@@ -41,6 +41,12 @@ impl<C> BoundedConnector<C> {
         let model = limits.build()?.own;
         let permits = Keyed::new(KeyedLimits::default(), move |_: &Authority| model.fresh());
         Ok(BoundedConnector { inner, permits })
+    }
+
+    /// How many connections to an authority are open, and how many wait to be.
+    #[must_use]
+    pub fn snapshot(&self, authority: &Authority) -> Option<BulkheadSnapshot> {
+        self.permits.peek(authority, clock::now()).map(|permits| permits.snapshot())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Around what reqwest opens connections with.
+//! Around what opens connections, where they cannot be wrapped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,24 +10,28 @@ use super::connector::Until;
 use super::scope::{self, Asking};
 use crate::classify::BoxError;
 
-/// Opens no more than there may be, and gives up what nobody waits for any more. reqwest's connections cannot
-/// carry a permit: what is known of their ends is in `returns`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct GateLayer;
+/// A layer for reqwest's [`connector_layer`](https://docs.rs/reqwest/0.13/reqwest/struct.ClientBuilder.html#method.connector_layer):
+/// opens no more connections than the limits of the [client](super) above allow, and gives up those that nobody
+/// waits for any more.
+///
+/// [`ResilientClient`](super::ResilientClientBuilder) puts it there by itself. What is opened outside of a call
+/// of such a client passes as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConnectionGate;
 
-/// See [`GateLayer`].
+/// A connector behind a [`ConnectionGate`].
 #[derive(Debug, Clone)]
-pub(super) struct Gate<C>(C);
+pub struct Gated<C>(C);
 
-impl<C> Layer<C> for GateLayer {
-    type Service = Gate<C>;
+impl<C> Layer<C> for ConnectionGate {
+    type Service = Gated<C>;
 
-    fn layer(&self, inner: C) -> Gate<C> {
-        Gate(inner)
+    fn layer(&self, inner: C) -> Gated<C> {
+        Gated(inner)
     }
 }
 
-impl<C, Req> Service<Req> for Gate<C>
+impl<C, Req> Service<Req> for Gated<C>
 where
     C: Service<Req, Error = BoxError> + Clone + Send + 'static,
     C::Future: Send,

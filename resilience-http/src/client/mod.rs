@@ -66,6 +66,7 @@
 mod authority;
 mod body;
 mod connector;
+mod gate;
 mod request;
 mod returns;
 mod scope;
@@ -77,13 +78,12 @@ mod transport;
 #[cfg(feature = "reqwest")]
 mod builder;
 #[cfg(feature = "reqwest")]
-mod gate;
-#[cfg(feature = "reqwest")]
 mod resilient;
 
 pub use authority::Authority;
 pub use body::HeldBody;
 pub use connector::{BoundedConnector, BoundedIo};
+pub use gate::{ConnectionGate, Gated};
 pub use request::{Call, CopyCall, HttpRequest, Once, ReplayBody};
 pub use service::{Resilient, ResilientLayer, ResilientLayerBuilder, ResponseFuture};
 pub use slots::{ConnectionLimits, Slot};

@@ -55,7 +55,6 @@ impl Returns {
     }
 
     /// Waits until another may be opened.
-    #[cfg(feature = "reqwest")]
     pub(super) async fn room(self: Arc<Self>) -> Opening {
         let until = clock::now() + ON_ITS_WAY;
         loop {
@@ -67,7 +66,6 @@ impl Returns {
     }
 
     /// Counts another, or says how long to wait.
-    #[cfg(feature = "reqwest")]
     fn take(&self, until: Instant) -> Option<Duration> {
         let mut state = self.state.lock();
         if state.open >= self.limit {
@@ -86,10 +84,8 @@ impl Returns {
 }
 
 /// A connection that is being opened, and counts.
-#[cfg(feature = "reqwest")]
 pub(super) struct Opening(Option<Arc<Returns>>);
 
-#[cfg(feature = "reqwest")]
 impl Opening {
     /// It is open.
     pub(super) fn opened(mut self) {
@@ -97,7 +93,6 @@ impl Opening {
     }
 }
 
-#[cfg(feature = "reqwest")]
 impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(returns) = self.0.take() {

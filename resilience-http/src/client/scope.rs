@@ -58,7 +58,6 @@ pub(super) fn current() -> Option<Asking> {
 }
 
 impl Asking {
-    #[cfg(feature = "reqwest")]
     pub(super) fn returns(&self) -> Arc<Returns> {
         self.returns.clone()
     }

@@ -9,13 +9,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use resilience_http::classify::TransportFailure;
 use resilience_http::client::{
-    BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
+    Authority, BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
 };
 use tower::{Layer, ServiceExt};
 
 use crate::profile;
-use crate::server::{serve, status};
+use crate::server::{Reply, serve, status};
 
 const LIMIT: u32 = 8;
 
@@ -25,8 +26,7 @@ fn limits() -> ConnectionLimits {
 
 type HyperClient = Client<BoundedConnector<HttpConnector>, Empty<Bytes>>;
 
-fn hyper_client() -> Resilient<HyperClient> {
-    let connector = BoundedConnector::new(HttpConnector::new(), &limits()).unwrap();
+fn hyper_client(connector: BoundedConnector<HttpConnector>) -> Resilient<HyperClient> {
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let layer = ResilientLayer::builder(&profile("deadline = \"2m\"")).connections(limits());
     layer.build().unwrap().layer(client)
@@ -59,7 +59,8 @@ where
 
 async fn hyper_calls(workers: usize, count: usize) -> usize {
     let (address, seen) = serve(|_, _| status(200)).await;
-    let client = hyper_client();
+    let connector = BoundedConnector::new(HttpConnector::new(), &limits()).unwrap();
+    let client = hyper_client(connector.clone());
     let uri: http::Uri = format!("http://{address}/").parse().unwrap();
     let call = move || {
         let (client, uri) = (client.clone(), uri.clone());
@@ -71,6 +72,14 @@ async fn hyper_calls(workers: usize, count: usize) -> usize {
     };
     calls(workers, count, call).await;
     assert_eq!(seen.requests(), count);
+    let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
+    // What lost against a connection that came back has been given up.
+    let mut turns = 0;
+    while connector.snapshot(&authority).unwrap().queued > 0 {
+        turns += 1;
+        assert!(turns < 100_000, "{:?}", connector.snapshot(&authority));
+        tokio::task::yield_now().await;
+    }
     seen.accepted()
 }
 
@@ -102,15 +111,64 @@ async fn two_hundred_at_once_over_hyper_do_not_open_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_calls_over_reqwest() {
+async fn ten_thousand_calls_over_reqwest_open_as_many_as_the_limit() {
     let (accepted, peak) = reqwest_calls(64, 10_000).await;
-    println!("accepted {accepted}, peak {peak}");
-    assert!(accepted <= LIMIT as usize, "{accepted}");
+    assert!(accepted <= LIMIT as usize, "{accepted}, {peak} at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hundred_at_once_over_reqwest() {
+async fn two_hundred_at_once_over_reqwest_do_not_open_more() {
     let (accepted, peak) = reqwest_calls(200, 200).await;
-    println!("accepted {accepted}, peak {peak}");
-    assert!(accepted <= LIMIT as usize, "{accepted}");
+    assert!(accepted <= LIMIT as usize, "{accepted}, {peak} at once");
+}
+
+/// Connections that end are known to: nobody waits for one to come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_closes_each_connection_is_not_waited_for() {
+    let (address, seen) = serve(|_, _| {
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+        Reply::SaysAndCloses(head.into())
+    })
+    .await;
+    let (client, url) = (reqwest_client(), format!("http://{address}/"));
+    let call = move || {
+        let (client, url) = (client.clone(), url.clone());
+        async move {
+            assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
+        }
+    };
+    calls(32, 400, call).await;
+    assert_eq!((seen.requests(), seen.accepted()), (400, 400));
+}
+
+/// Half-closed: the server says no more and reads no more, and keeps the socket.
+#[tokio::test]
+async fn half_closed_connections_do_not_use_up_the_limit() {
+    let (address, _) = serve(|number, _| match number {
+        0..4 => Reply::HalfCloses,
+        _ => status(200),
+    })
+    .await;
+    let limits = ConnectionLimits::default().per_authority(1);
+    let client = ResilientClient::builder(&profile("deadline = \"20s\"")).connections(limits);
+    let client = client.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap();
+    for _ in 0..4 {
+        let error = client.get(format!("http://{address}/")).await.unwrap_err();
+        let failure = error.into_service().unwrap().failure();
+        assert_eq!(failure, TransportFailure::ResetAfterSent);
+    }
+    client.get(format!("http://{address}/")).await.unwrap();
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused() {
+    for (limits, field) in [
+        (ConnectionLimits::default().per_authority(0), "per_authority"),
+        (ConnectionLimits::default().total(0), "total"),
+        (ConnectionLimits::default().per_authority(u32::MAX), "per_authority"),
+        (ConnectionLimits::default().wait_at_most(Duration::ZERO), "wait"),
+    ] {
+        let layer = ResilientLayer::builder(&profile("deadline = \"2m\"")).connections(limits);
+        assert_eq!(layer.build().map(drop).map_err(|error| error.field()), Err(field));
+    }
 }

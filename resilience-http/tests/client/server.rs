@@ -69,6 +69,8 @@ pub(crate) enum Reply {
     Says(String),
     /// Writes this and closes.
     SaysAndCloses(String),
+    /// Ends its side, and keeps the other.
+    HalfCloses,
     /// Breaks off.
     Resets,
     /// Says nothing ever.
@@ -114,6 +116,10 @@ async fn connection(mut stream: TcpStream, seen: &Seen, answer: Answer) -> std::
         match answer(number, &text) {
             Reply::Says(answer) => stream.write_all(answer.as_bytes()).await?,
             Reply::SaysAndCloses(answer) => return stream.write_all(answer.as_bytes()).await,
+            Reply::HalfCloses => {
+                stream.shutdown().await?;
+                std::future::pending().await
+            }
             Reply::Resets => return stream.set_zero_linger(),
             Reply::Hangs => std::future::pending().await,
         }
