@@ -4,9 +4,12 @@
 #[cfg(feature = "layers")]
 pub mod body;
 pub mod classify;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 #[cfg(feature = "layers")]
 pub mod health;
+pub mod idempotency;
 pub mod retry_after;
 #[cfg(feature = "server")]
 pub mod serve;

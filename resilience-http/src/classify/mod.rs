@@ -35,11 +35,23 @@
 //! # Ok::<_, http::Error>(())
 //! ```
 
+#[cfg(feature = "transport")]
+mod answer;
+#[cfg(feature = "transport")]
+mod failure;
+pub mod grpc;
 #[cfg(feature = "reqwest")]
 mod transport;
 
+#[cfg(feature = "transport")]
+pub use answer::HttpClassifier;
+#[cfg(feature = "client")]
+pub(crate) use failure::BoxError;
+#[cfg(feature = "transport")]
+pub use failure::{TransportError, TransportFailure};
+pub use grpc::GrpcClassifier;
 #[cfg(feature = "reqwest")]
-pub use transport::{TransportError, transport_outcome};
+pub use transport::transport_outcome;
 
 use http::{HeaderMap, Response, StatusCode};
 use resilience_core::{AsOutcome, Classify, Outcome};

@@ -1,13 +1,12 @@
 //! reqwest's errors, and its responses.
 
 use std::error::Error as StdError;
-use std::fmt;
-use std::io;
 
 use reqwest::Response;
 use resilience_core::{AsOutcome, Classify, Error, Outcome};
 
 use super::StatusClassifier;
+use super::failure::{TransportError, TransportFailure, causes, of_connection};
 
 impl Classify<Response, Error<reqwest::Error>> for StatusClassifier {
     fn classify(&self, result: Result<&Response, &Error<reqwest::Error>>) -> Outcome {
@@ -39,52 +38,41 @@ impl Classify<Response, Error<reqwest::Error>> for StatusClassifier {
 /// ```
 #[must_use]
 pub fn transport_outcome(error: &reqwest::Error) -> Outcome {
-    if error.is_timeout() {
-        Outcome::TimedOut
-    } else if error.is_builder() || error.is_redirect() || error.is_upgrade() {
-        Outcome::Permanent
-    } else if let Some(status) = error.status() {
-        StatusClassifier.outcome(status, &http::HeaderMap::new())
-    } else if error.is_decode() {
-        // A body that broke off and one that is complete nonsense are both "decode" errors; only
-        // the first has the connection's error underneath.
-        io_cause(error).map_or(Outcome::Permanent, AsOutcome::as_outcome)
-    } else {
-        Outcome::transient()
-    }
+    TransportFailure::of(error).as_outcome()
 }
-
-/// A [`reqwest::Error`] that says what it means, for a service that hands on something other than
-/// reqwest's own response: one that reads the body inside the attempt, for instance.
-#[derive(Debug)]
-pub struct TransportError(reqwest::Error);
 
 impl From<reqwest::Error> for TransportError {
     fn from(error: reqwest::Error) -> TransportError {
-        TransportError(error)
+        TransportError::new(error)
     }
 }
 
-impl AsOutcome for TransportError {
-    fn as_outcome(&self) -> Outcome {
-        transport_outcome(&self.0)
+/// What reqwest knows better than who it has it from.
+pub(super) fn failure(cause: &(dyn StdError + 'static)) -> Option<TransportFailure> {
+    let error = cause.downcast_ref::<reqwest::Error>()?;
+    if error.is_builder() {
+        Some(TransportFailure::Builder)
+    } else if error.is_redirect() {
+        Some(TransportFailure::Redirect)
+    } else if let Some(status) = error.status() {
+        Some(TransportFailure::Status(status))
+    } else if error.is_connect() {
+        Some(TransportFailure::Connect)
+    } else if error.is_timeout() {
+        Some(TransportFailure::Timeout)
+    } else if error.is_upgrade() {
+        Some(TransportFailure::Decode)
+    } else if error.is_body() || error.is_decode() {
+        // A body that broke off and one that is complete nonsense are both "decode" errors; only
+        // the first has a connection's error underneath.
+        let broke = error.is_body() || causes(error).any(is_of_connection);
+        Some(if broke { TransportFailure::Body } else { TransportFailure::Decode })
+    } else {
+        Some(of_connection(error))
     }
 }
 
-/// Transparent, as its source is.
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for TransportError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
-fn io_cause(error: &reqwest::Error) -> Option<&io::Error> {
-    std::iter::successors(error.source(), |&cause| cause.source())
-        .find_map(|cause| cause.downcast_ref())
+fn is_of_connection(cause: &(dyn StdError + 'static)) -> bool {
+    let io = cause.downcast_ref::<std::io::Error>();
+    cause.is::<hyper::Error>() || io.is_some_and(|io| io.as_outcome() != Outcome::Permanent)
 }

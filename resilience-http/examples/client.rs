@@ -1,0 +1,53 @@
+//! reqwest under a profile, against a server that fails twice.
+//!
+//! `cargo run -p resilience-http --features client,reqwest --example client`
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::any;
+use resilience_core::profiles::Profiles;
+use resilience_http::client::{ConnectionLimits, ResilientClient};
+use tokio::net::TcpListener;
+
+const PROFILES: &str = r#"
+[odds]
+deadline = "10s"
+bulkhead = { max_concurrent = 8, wait = "2s", max_queued = 50 }
+retry = { attempts = 4, base = "50ms", cap = "1s", budget = "10%", reserve = 10 }
+breaker = { consecutive_failures = 10, break_for = "30s" }
+attempt_timeout = "2s"
+"#;
+
+/// Says 503 twice for each method, and then that it is well.
+async fn server() -> std::io::Result<String> {
+    let asked = Arc::new(AtomicU32::new(0));
+    let answer = move || async move {
+        let busy = asked.fetch_add(1, Ordering::Relaxed) < 2;
+        (if busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, "2.35")
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let routes = Router::new().route("/", any(answer));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Ok(format!("http://{address}/"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let profile = Profiles::from_toml(PROFILES)?.profile("odds")?;
+    let client = ResilientClient::builder(&profile)
+        .connections(ConnectionLimits::default().per_authority(8))
+        .build()?;
+
+    let answer = client.get(server().await?).await?;
+    println!("GET:  {} after two 503s", answer.status());
+
+    let post = client.request(reqwest::Method::POST, server().await?).body("bet");
+    let answer = client.send(post).await?;
+    println!("POST: {}, asked once: it may have run", answer.status());
+    println!("known: {} authorities", client.layer().authorities().keys);
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Where a request broke, whoever's error says so.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use resilience_core::{AsOutcome, Outcome};
+
+use super::StatusClassifier;
+
+/// An error of whatever type.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+type Cause<'e> = &'e (dyn StdError + 'static);
+
+/// Where on its way a request broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportFailure {
+    /// It is no request that could be sent.
+    Builder,
+    /// Its address has no host, or none that there can be.
+    NoHost,
+    /// The connection was not made: refused, unreachable, a name that does not resolve, a handshake that
+    /// broke off, no time left for it.
+    Connect,
+    /// It broke before anything was sent, or the server said that it did nothing (`REFUSED_STREAM`, the
+    /// streams after a `GOAWAY`).
+    ResetBeforeSent,
+    /// It broke when something had been sent.
+    ResetAfterSent,
+    /// No answer came in time.
+    Timeout,
+    /// The answer's body, or the request's, broke off.
+    Body,
+    /// The answer is complete, and not what it should be.
+    Decode,
+    /// What came back is not HTTP.
+    Protocol,
+    /// Redirects led nowhere.
+    Redirect,
+    /// An answer with this status, which somebody made into an error.
+    Status(http::StatusCode),
+    /// Something else.
+    Other,
+}
+
+impl TransportFailure {
+    /// Where it broke, read off an error and all that caused it: reqwest's, hyper-util's, hyper's, h2's
+    /// and the operating system's.
+    #[must_use]
+    pub fn of(error: &(dyn StdError + 'static)) -> TransportFailure {
+        #[cfg(feature = "reqwest")]
+        if let Some(failure) = causes(error).find_map(super::transport::failure) {
+            return failure;
+        }
+        of_connection(error)
+    }
+
+    /// Whether the request may have had an effect, though it failed.
+    #[must_use]
+    pub const fn may_have_run(self) -> bool {
+        use TransportFailure::{Builder, Connect, NoHost, ResetBeforeSent};
+        !matches!(self, Builder | NoHost | Connect | ResetBeforeSent)
+    }
+}
+
+/// What it means for trying again. What was never a request, redirects that lead nowhere and a complete
+/// answer that is not what it should be are permanent: the same request would end the same way.
+impl AsOutcome for TransportFailure {
+    fn as_outcome(&self) -> Outcome {
+        use TransportFailure as F;
+        match self {
+            F::Timeout => Outcome::TimedOut,
+            F::Builder | F::NoHost | F::Redirect | F::Decode => Outcome::Permanent,
+            F::Status(status) => StatusClassifier.outcome(*status, &http::HeaderMap::new()),
+            F::Connect
+            | F::ResetBeforeSent
+            | F::ResetAfterSent
+            | F::Body
+            | F::Protocol
+            | F::Other => Outcome::transient(),
+        }
+    }
+}
+
+impl fmt::Display for TransportFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TransportFailure::Builder => "not a request",
+            TransportFailure::NoHost => "an address without a host",
+            TransportFailure::Connect => "no connection",
+            TransportFailure::ResetBeforeSent => "connection reset before the request was sent",
+            TransportFailure::ResetAfterSent => "connection reset after the request was sent",
+            TransportFailure::Timeout => "no answer in time",
+            TransportFailure::Body => "a body broke off",
+            TransportFailure::Decode => "an answer that cannot be read",
+            TransportFailure::Protocol => "an answer that is not HTTP",
+            TransportFailure::Redirect => "redirects that lead nowhere",
+            TransportFailure::Status(status) => return write!(f, "status {status}"),
+            TransportFailure::Other => "transport failure",
+        })
+    }
+}
+
+/// An error and all that caused it, the latest first.
+pub(super) fn causes<'e>(error: Cause<'e>) -> impl Iterator<Item = Cause<'e>> {
+    std::iter::successors(Some(error), |&cause| cause.source())
+}
+
+/// As hyper, h2 and the operating system tell it.
+pub(super) fn of_connection(error: Cause<'_>) -> TransportFailure {
+    let connecting = |cause: Cause<'_>| {
+        cause.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
+    };
+    if causes(error).any(connecting) {
+        return TransportFailure::Connect;
+    }
+    // The innermost knows best, but hyper knows what had been sent.
+    let by_hyper = causes(error).find_map(|cause| of_hyper(cause.downcast_ref()?));
+    let by_h2 = causes(error).find_map(|cause| of_h2(cause.downcast_ref()?));
+    let by_io = || causes(error).find_map(|cause| of_io(cause.downcast_ref()?));
+    by_h2.or(by_hyper).or_else(by_io).unwrap_or(TransportFailure::Other)
+}
+
+fn of_hyper(error: &hyper::Error) -> Option<TransportFailure> {
+    if error.is_canceled() {
+        // hyper hands such a request back: nothing of it was written.
+        Some(TransportFailure::ResetBeforeSent)
+    } else if error.is_timeout() {
+        Some(TransportFailure::Timeout)
+    } else if error.is_parse() {
+        Some(TransportFailure::Protocol)
+    } else if error.is_incomplete_message() {
+        Some(TransportFailure::ResetAfterSent)
+    } else if error.is_user() || error.is_body_write_aborted() {
+        Some(TransportFailure::Body)
+    } else {
+        None
+    }
+}
+
+/// RFC 9113: a stream that was refused (§8.7), or came after the last that is mentioned in an orderly
+/// `GOAWAY` (§6.8), was not processed.
+fn of_h2(error: &h2::Error) -> Option<TransportFailure> {
+    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    let going = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    (error.is_remote() && (refused || going)).then_some(TransportFailure::ResetBeforeSent)
+}
+
+fn of_io(error: &io::Error) -> Option<TransportFailure> {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof,
+    };
+    match error.kind() {
+        // Only ever the answer to an attempt to connect.
+        ConnectionRefused => Some(TransportFailure::Connect),
+        TimedOut => Some(TransportFailure::Timeout),
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+            Some(TransportFailure::ResetAfterSent)
+        }
+        _ => None,
+    }
+}
+
+/// A transport's error that says where it broke and what that means. What it wraps is its own.
+#[derive(Debug)]
+pub struct TransportError {
+    failure: TransportFailure,
+    error: BoxError,
+}
+
+impl TransportError {
+    /// Wraps whatever error a client ends in. See [`TransportFailure::of`].
+    #[must_use]
+    pub fn new(error: impl Into<BoxError>) -> TransportError {
+        let error = error.into();
+        TransportError { failure: TransportFailure::of(&*error), error }
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn no_host(address: impl fmt::Display) -> TransportError {
+        let failure = TransportFailure::NoHost;
+        TransportError { failure, error: format!("{failure}: {address}").into() }
+    }
+
+    /// Where it broke.
+    #[must_use]
+    pub const fn failure(&self) -> TransportFailure {
+        self.failure
+    }
+
+    /// The error itself.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.error
+    }
+}
+
+impl AsOutcome for TransportError {
+    fn as_outcome(&self) -> Outcome {
+        self.failure.as_outcome()
+    }
+}
+
+/// Transparent, as its source is.
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl StdError for TransportError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operating_systems_errors() {
+        for (kind, failure) in [
+            (io::ErrorKind::ConnectionRefused, TransportFailure::Connect),
+            (io::ErrorKind::ConnectionReset, TransportFailure::ResetAfterSent),
+            (io::ErrorKind::BrokenPipe, TransportFailure::ResetAfterSent),
+            (io::ErrorKind::TimedOut, TransportFailure::Timeout),
+            (io::ErrorKind::PermissionDenied, TransportFailure::Other),
+        ] {
+            let wrapped = io::Error::other(io::Error::from(kind));
+            assert_eq!(TransportError::new(wrapped).failure(), failure, "{kind}");
+        }
+    }
+
+    #[test]
+    fn http2_streams_that_were_not_processed() {
+        let ours = h2::Error::from(h2::Reason::REFUSED_STREAM);
+        // Not the server's word.
+        assert_eq!(TransportFailure::of(&ours), TransportFailure::Other);
+    }
+
+    #[test]
+    fn what_was_never_sent_never_ran() {
+        use TransportFailure as F;
+        for failure in [F::Builder, F::NoHost, F::Connect, F::ResetBeforeSent] {
+            assert!(!failure.may_have_run(), "{failure}");
+        }
+        for failure in [F::ResetAfterSent, F::Timeout, F::Body, F::Protocol, F::Redirect, F::Other]
+        {
+            assert!(failure.may_have_run(), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! gRPC, which says over HTTP how a call ended.
+//!
+//! A gRPC call that failed is a `200 OK`. What it ended in is `grpc-status`, in the head of an answer that has
+//! nothing else (*trailers-only*, which is how most failures come) or behind the body.
+//!
+//! | `grpc-status` | outcome | why |
+//! |---|---|---|
+//! | 0 OK, or none in the head | success | what is still to come is known at the end of the body |
+//! | 14 UNAVAILABLE | transient | the one code that all of gRPC's own policies retry |
+//! | 10 ABORTED, 13 INTERNAL, 2 UNKNOWN | transient | they say nothing about the request |
+//! | 8 RESOURCE_EXHAUSTED | throttled | fewer calls were asked for |
+//! | 4 DEADLINE_EXCEEDED | timed out | it may still be running |
+//! | 1 CANCELLED | abandoned | the caller gave up |
+//! | all others | permanent | the request is what is wrong |
+//! | no number | transient | as UNKNOWN, which gRPC has it read as |
+//!
+//! An answer that is not a 200 is not gRPC's but a proxy's, and is read as gRPC's own table
+//! (`http-grpc-status-mapping`) has it: 400 is INTERNAL, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
+//! UNIMPLEMENTED, 429, 502, 503 and 504 are UNAVAILABLE, and everything else is UNKNOWN.
+//!
+//! ```
+//! use http::Response;
+//! use resilience_core::{Classify, Outcome};
+//! use resilience_http::classify::GrpcClassifier;
+//! use std::convert::Infallible;
+//!
+//! let refused = Response::builder().header("grpc-status", "14").body(())?;
+//! let outcome = Classify::<_, Infallible>::classify(&GrpcClassifier, Ok(&refused));
+//! assert_eq!(outcome, Outcome::transient());
+//! # Ok::<_, http::Error>(())
+//! ```
+
+#[cfg(feature = "transport")]
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use resilience_core::outcome::RetryHint;
+use resilience_core::{AsOutcome, Classify, Outcome};
+
+/// Reads outcomes off the heads of gRPC's answers. See the [module's table](self).
+///
+/// It classifies `http::Response`s of a service whose error speaks for itself: a channel's, wrapped in a
+/// `TransportError` (feature `transport`).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GrpcClassifier;
+
+impl GrpcClassifier {
+    /// The outcome of an answer with this head.
+    #[must_use]
+    pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
+        match headers.get("grpc-status").map(|value| value.to_str().ok()?.parse().ok()) {
+            Some(code) => self.of_code(code.unwrap_or(UNKNOWN)),
+            None if status == StatusCode::OK => Outcome::Success,
+            None => self.of_code(code_of(status)),
+        }
+    }
+
+    /// The outcome of a call that ended in this code.
+    #[must_use]
+    pub fn of_code(&self, code: u32) -> Outcome {
+        match code {
+            0 => Outcome::Success,
+            1 => Outcome::Abandoned,
+            4 => Outcome::TimedOut,
+            8 => Outcome::Throttled(RetryHint::None),
+            3 | 5..=7 | 9 | 11 | 12 | 15 | 16 => Outcome::Permanent,
+            // UNKNOWN, ABORTED, INTERNAL, UNAVAILABLE, and what nobody has defined.
+            _ => Outcome::transient(),
+        }
+    }
+}
+
+const UNKNOWN: u32 = 2;
+
+fn code_of(status: StatusCode) -> u32 {
+    match status.as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => UNKNOWN,
+    }
+}
+
+/// Whether an answer is gRPC's.
+#[cfg(feature = "transport")]
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    content.is_some_and(|content| content.starts_with(b"application/grpc"))
+}
+
+impl<B, E: AsOutcome> Classify<Response<B>, E> for GrpcClassifier {
+    fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
+        match result {
+            Ok(response) => self.outcome(response.status(), response.headers()),
+            Err(error) => error.as_outcome(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16, code: Option<&str>) -> Outcome {
+        let mut headers = HeaderMap::new();
+        if let Some(code) = code {
+            headers.insert("grpc-status", code.parse().unwrap());
+        }
+        GrpcClassifier.outcome(StatusCode::from_u16(status).unwrap(), &headers)
+    }
+
+    #[test]
+    fn every_code_has_its_row() {
+        for code in 0..=20 {
+            let expected = match code {
+                0 => Outcome::Success,
+                1 => Outcome::Abandoned,
+                4 => Outcome::TimedOut,
+                8 => Outcome::Throttled(RetryHint::None),
+                2 | 10 | 13 | 14 | 17.. => Outcome::transient(),
+                _ => Outcome::Permanent,
+            };
+            assert_eq!(outcome(200, Some(&code.to_string())), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_unknown() {
+        for code in ["", "-1", "14.0", "4294967296", "UNAVAILABLE"] {
+            assert_eq!(outcome(200, Some(code)), Outcome::transient(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_status_is_a_proxys() {
+        assert_eq!(outcome(200, None), Outcome::Success);
+        for (status, expected) in [
+            (400, Outcome::transient()),
+            (401, Outcome::Permanent),
+            (403, Outcome::Permanent),
+            (404, Outcome::Permanent),
+            (429, Outcome::transient()),
+            (503, Outcome::transient()),
+            (500, Outcome::transient()),
+            (302, Outcome::transient()),
+        ] {
+            assert_eq!(outcome(status, None), expected, "{status}");
+        }
+        // The status that is there holds, whatever the proxy made of it.
+        assert_eq!(outcome(503, Some("5")), Outcome::Permanent);
+    }
+}

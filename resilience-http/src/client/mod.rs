@@ -1,0 +1,95 @@
+//! A client under a profile, with a state for each authority.
+//!
+//! One circuit for all hosts opens for all when one is down; a map of circuits that somebody keeps beside
+//! the client grows with every host that a stranger names; a retry that repeats a POST pays twice; a
+//! pool bounds nothing. [`ResilientClient`] is reqwest's client with all of it decided, in one call:
+//!
+//! ```no_run
+//! # #[cfg(feature = "reqwest")] {
+//! use resilience_core::profiles::Profiles;
+//! use resilience_http::client::ResilientClient;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = ResilientClient::new(&Profiles::standard()?.profile("scraper")?)?;
+//! let odds = client.get("https://odds.example/today").await?.text().await?;
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! For each [`Authority`] (scheme, host and port) there is the whole profile: bulkhead, rate limit, circuit,
+//! retry budget. They are made when a request comes, follow the profile's reloads, and are kept in a bounded
+//! store: an authority that nobody asks for is let go, one whose circuit is open or that has requests under
+//! way stays. That the budget is an authority's and not the client's is deliberate, as in gRPC: it protects the server,
+//! and the retries of one that is down do not use up what others need.
+//!
+//! - **Retries** are the profile's only. reqwest's own are off; hyper-util sends a request anew that it could not begin
+//!   on a connection that died in the pool, which never was on the wire.
+//! - **Which requests** are sent again is a property of the request: [`idempotency`](crate::idempotency).
+//! - **Bodies** of requests that are streams are sent once. A response is returned at its head, and nothing is
+//!   retried after that: a body that breaks off is the reader's error.
+//! - **Connections** are bounded: [`ConnectionLimits`].
+//! - **Redirects** are not followed: where they lead is another authority, with its own limits. Put
+//!   `tower_http`'s `FollowRedirect` above, and each step is a call.
+//!
+//! # Any other client
+//!
+//! [`ResilientLayer`] does the same for every service of `http::Request`s, as hyper-util's client is one
+//! ([`BoundedConnector`] bounds what it opens, exactly):
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::Empty;
+//! use hyper_util::client::legacy::Client;
+//! use hyper_util::client::legacy::connect::HttpConnector;
+//! use hyper_util::rt::TokioExecutor;
+//! use resilience_core::profiles::Profiles;
+//! use resilience_http::client::{BoundedConnector, ConnectionLimits, ResilientLayer};
+//! use tower::ServiceBuilder;
+//!
+//! let profile = Profiles::standard()?.profile("scraper")?;
+//! let limits = ConnectionLimits::default().per_authority(8);
+//! let connector = BoundedConnector::new(HttpConnector::new(), &limits)?;
+//! let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
+//! let service = ServiceBuilder::new()
+//!     .layer(ResilientLayer::builder(&profile).connections(limits).build()?)
+//!     .service(client);
+//! # let _ = service;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Dropping a call
+//!
+//! Gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
+//! it was on is closed, since nobody knows what is still to come on it.
+
+mod authority;
+mod body;
+mod connector;
+mod gate;
+mod request;
+mod returns;
+mod scope;
+mod service;
+mod site;
+mod slots;
+mod transport;
+
+#[cfg(feature = "reqwest")]
+mod builder;
+#[cfg(feature = "reqwest")]
+mod resilient;
+
+pub use authority::Authority;
+pub use body::HeldBody;
+pub use connector::{BoundedConnector, BoundedIo};
+pub use gate::{ConnectionGate, Gated};
+pub use request::{Call, CopyCall, HttpRequest, Once, ReplayBody};
+pub use service::{Resilient, ResilientLayer, ResilientLayerBuilder, ResponseFuture};
+pub use slots::{ConnectionLimits, Slot};
+pub use transport::{Attempt, HttpResponse, Transport};
+
+#[cfg(feature = "reqwest")]
+pub use builder::{BuildError, ResilientClientBuilder};
+#[cfg(feature = "reqwest")]
+pub use resilient::ResilientClient;

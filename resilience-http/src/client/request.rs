@@ -1,0 +1,195 @@
+//! What a client has to know of a request.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use http_body_util::{Empty, Full};
+use resilience_core::retry::Replay;
+
+use super::authority::Authority;
+use crate::classify::TransportError;
+use crate::idempotency::{IDEMPOTENCY_KEY, Idempotency, IdempotencyKey};
+
+/// A request that goes to an authority, and of which there may be a copy.
+pub trait HttpRequest: Sized {
+    /// Its method.
+    fn method(&self) -> &Method;
+    /// Its headers.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    /// Where it goes.
+    ///
+    /// # Errors
+    /// If its address has no host.
+    fn authority(&self) -> Result<Authority, TransportError>;
+    /// Whether it may run twice: as declared, or by its headers and method.
+    fn idempotency(&self) -> Idempotency;
+    /// A copy, or `None` if its body can be sent only once.
+    fn copy(&self) -> Option<Self>;
+}
+
+/// A body that can be sent again, or says that it cannot.
+pub trait ReplayBody: Sized {
+    /// The same body from its beginning. `None` for a stream: nothing is kept of it, so it is sent once.
+    fn copy(&self) -> Option<Self>;
+}
+
+macro_rules! bodies_that_are_cloned {
+    ($($body:ty),+) => {$(
+        impl ReplayBody for $body {
+            fn copy(&self) -> Option<Self> {
+                Some(self.clone())
+            }
+        }
+    )+};
+}
+bodies_that_are_cloned!((), String, Empty<Bytes>, Full<Bytes>);
+
+/// A body that is sent once, whatever happens to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Once<B>(
+    /// The body.
+    pub B,
+);
+
+impl<B> ReplayBody for Once<B> {
+    fn copy(&self) -> Option<Self> {
+        None
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Once<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl<B: ReplayBody> HttpRequest for http::Request<B> {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn authority(&self) -> Result<Authority, TransportError> {
+        Authority::of(self.uri()).ok_or_else(|| TransportError::no_host(self.uri()))
+    }
+
+    fn idempotency(&self) -> Idempotency {
+        Idempotency::of(self.method(), self.headers(), self.extensions())
+    }
+
+    fn copy(&self) -> Option<Self> {
+        let mut copy = http::Request::new(self.body().copy()?);
+        copy.method_mut().clone_from(self.method());
+        copy.uri_mut().clone_from(self.uri());
+        *copy.version_mut() = self.version();
+        copy.headers_mut().clone_from(self.headers());
+        copy.extensions_mut().clone_from(self.extensions());
+        Some(copy)
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl HttpRequest for reqwest::Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn authority(&self) -> Result<Authority, TransportError> {
+        let url = self.url();
+        let authority = || Authority::new(url.scheme(), url.host_str()?, url.port());
+        // Not the whole of it: there may be a password in it.
+        authority().ok_or_else(|| TransportError::no_host(url.scheme()))
+    }
+
+    /// By header and method: reqwest keeps the extensions of its requests to itself.
+    fn idempotency(&self) -> Idempotency {
+        Idempotency::of_head(self.method(), self.headers())
+    }
+
+    fn copy(&self) -> Option<Self> {
+        self.try_clone()
+    }
+}
+
+/// A request, and whether it may run twice: for request types that have nowhere to say so.
+#[derive(Debug)]
+pub struct Call<R> {
+    pub(super) request: R,
+    pub(super) idempotency: Idempotency,
+}
+
+impl<R: HttpRequest> Call<R> {
+    /// By what the request itself says.
+    pub fn new(request: R) -> Call<R> {
+        let idempotency = request.idempotency();
+        Call { request, idempotency }.keyed()
+    }
+
+    /// By what the caller knows.
+    #[must_use]
+    pub fn declared(mut self, idempotency: Idempotency) -> Call<R> {
+        self.idempotency = idempotency;
+        self.keyed()
+    }
+
+    /// With a new key, if it is not safe or idempotent by itself, nor has a key: once for all its attempts.
+    pub(super) fn with_key_if_needed(self) -> Call<R> {
+        if self.idempotency.may_run_twice() {
+            return self;
+        }
+        self.declared(Idempotency::Keyed(IdempotencyKey::random()))
+    }
+
+    /// Its key stands in its header; one that stands there already is the caller's.
+    fn keyed(mut self) -> Call<R> {
+        if let Idempotency::Keyed(key) = &self.idempotency {
+            let headers = self.request.headers_mut();
+            let there = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header);
+            if there.is_none() {
+                headers.insert(IDEMPOTENCY_KEY, key.header_value().clone());
+            }
+        }
+        self
+    }
+}
+
+impl<R: HttpRequest> From<R> for Call<R> {
+    fn from(request: R) -> Call<R> {
+        Call::new(request)
+    }
+}
+
+/// How the requests of a client are copied.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyCall;
+
+impl<R: HttpRequest> Replay<Call<R>> for CopyCall {
+    fn copy(&self, call: &Call<R>) -> Option<Call<R>> {
+        let request = call.request.copy()?;
+        Some(Call { request, idempotency: call.idempotency.clone() })
+    }
+
+    fn may_run_twice(&self, call: &Call<R>) -> bool {
+        call.idempotency.may_run_twice()
+    }
+}

@@ -1,0 +1,305 @@
+//! Each request under the profile of its authority.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use resilience_core::keyed::{Keyed, KeyedLimits, KeyedSnapshot};
+use resilience_core::profiles::{Profile, ProfileService};
+use resilience_core::stack::StackSnapshot;
+use resilience_core::{Classify, Error, InvalidConfig, clock};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::authority::Authority;
+use super::request::{Call, CopyCall, HttpRequest, ReplayBody};
+use super::site::Site;
+use super::slots::ConnectionLimits;
+use super::transport::{HttpResponse, Transport};
+use crate::classify::{BoxError, HttpClassifier, TransportError};
+
+/// Puts each request under the profile of its authority. See the [module](super).
+///
+/// Every service that one value makes, and its clones, share the authorities and their state.
+#[derive(Clone)]
+pub struct ResilientLayer {
+    sites: Keyed<Authority, Site>,
+    classifier: HttpClassifier,
+    generates_keys: bool,
+}
+
+/// A [`ResilientLayer`] in the making.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ResilientLayerBuilder {
+    profile: Profile,
+    connections: ConnectionLimits,
+    authorities: KeyedLimits,
+    classifier: HttpClassifier,
+    generates_keys: bool,
+}
+
+impl ResilientLayer {
+    /// The profile for each authority, and bounds by their defaults.
+    ///
+    /// # Errors
+    /// None with these.
+    pub fn new(profile: &Profile) -> Result<ResilientLayer, InvalidConfig> {
+        ResilientLayer::builder(profile).build()
+    }
+
+    /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys.
+    pub fn builder(profile: &Profile) -> ResilientLayerBuilder {
+        ResilientLayerBuilder {
+            profile: profile.clone(),
+            connections: ConnectionLimits::default(),
+            authorities: KeyedLimits::default(),
+            classifier: HttpClassifier::new(),
+            generates_keys: false,
+        }
+    }
+
+    /// How many authorities are known, in how many bytes, and how often there was no room.
+    #[must_use]
+    pub fn authorities(&self) -> KeyedSnapshot {
+        self.sites.snapshot()
+    }
+
+    /// The state of one, if it is known: its circuit, permits, tokens and budget.
+    #[must_use]
+    pub fn snapshot(&self, authority: &Authority) -> Option<StackSnapshot> {
+        self.profile(authority).map(|profile| profile.snapshot())
+    }
+
+    /// The profile of one, if it is known: the handles on its circuit, bulkhead and limiter.
+    #[must_use]
+    pub fn profile(&self, authority: &Authority) -> Option<Profile> {
+        self.sites.peek(authority, clock::now()).map(|site| site.profile)
+    }
+}
+
+impl ResilientLayerBuilder {
+    /// The bounds of connections.
+    pub fn connections(mut self, limits: ConnectionLimits) -> Self {
+        self.connections = limits;
+        self
+    }
+
+    /// How many authorities are known at once, in how many bytes, and for how long.
+    pub fn authorities(mut self, limits: KeyedLimits) -> Self {
+        self.authorities = limits;
+        self
+    }
+
+    /// The service below follows redirects by itself: see
+    /// [`HttpClassifier::follows_redirects`](HttpClassifier::follows_redirects).
+    pub fn follows_redirects(mut self) -> Self {
+        self.classifier = self.classifier.follows_redirects();
+        self
+    }
+
+    /// Gives every request that may not run twice an `Idempotency-Key`, new for each call and the same for
+    /// its attempts. For servers that go by it: to others it is noise, and their POSTs would run twice.
+    pub fn generate_keys(mut self) -> Self {
+        self.generates_keys = true;
+        self
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    /// If a bound is out of its own.
+    pub fn build(self) -> Result<ResilientLayer, InvalidConfig> {
+        let slots = self.connections.build()?;
+        let (profile, classifier) = (self.profile, self.classifier);
+        let sites =
+            Keyed::new(self.authorities, move |_: &Authority| Site::fresh(&profile, &slots));
+        Ok(ResilientLayer { sites, classifier, generates_keys: self.generates_keys })
+    }
+}
+
+impl<S> Layer<S> for ResilientLayer {
+    type Service = Resilient<S>;
+
+    fn layer(&self, inner: S) -> Resilient<S> {
+        Resilient { inner, layer: self.clone() }
+    }
+}
+
+/// A client under a profile for each authority. Made by [`ResilientLayer`].
+///
+/// Takes `http::Request`s, reqwest's with the feature `reqwest`, and [`Call`]s of either.
+#[derive(Clone)]
+pub struct Resilient<S> {
+    inner: S,
+    layer: ResilientLayer,
+}
+
+type OfAuthority<S> = ProfileService<Transport<S>, HttpClassifier, CopyCall>;
+type Held<S, R> = <<S as Service<R>>::Response as HttpResponse>::Held;
+
+impl<S> Resilient<S> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The layer that this was made by.
+    pub const fn layer(&self) -> &ResilientLayer {
+        &self.layer
+    }
+
+    fn begin<R>(
+        &self,
+        call: Call<R>,
+    ) -> ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>
+    where
+        S: Clone,
+        R: HttpRequest,
+        OfAuthority<S>: Service<Call<R>>,
+    {
+        let authority = match call.request.authority() {
+            Ok(authority) => authority,
+            Err(error) => return ResponseFuture::refused(Error::Service(error)),
+        };
+        let site = self.layer.sites.get(&authority, clock::now());
+        let transport = Transport::new(self.inner.clone(), site.slots.clone());
+        let policies = site.profile.layer_with(self.layer.classifier).replayed_by(CopyCall);
+        let call = if self.layer.generates_keys { call.with_key_if_needed() } else { call };
+        let future = Service::call(&mut policies.layer(transport), call);
+        ResponseFuture { state: State::Calling { future, authority, site } }
+    }
+}
+
+impl<S, R> Service<Call<R>> for Resilient<S>
+where
+    S: Service<R> + Clone,
+    S::Response: HttpResponse,
+    S::Error: Into<BoxError>,
+    R: HttpRequest,
+    HttpClassifier: Classify<Held<S, R>, Error<TransportError>>,
+{
+    type Response = Held<S, R>;
+    type Error = Error<TransportError>;
+    type Future = ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>;
+
+    /// Always ready: which authority it is for is known with the request.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks its authority up; waits, and counts time, in the future.
+    fn call(&mut self, call: Call<R>) -> Self::Future {
+        self.begin(call)
+    }
+}
+
+macro_rules! requests_as_they_are {
+    ($(#[$cfg:meta])? $request:ty $(, $body:ident)?) => {
+        $(#[$cfg])?
+        impl<S, $($body)?> Service<$request> for Resilient<S>
+        where
+            S: Service<$request> + Clone,
+            S::Response: HttpResponse,
+            S::Error: Into<BoxError>,
+            $($body: ReplayBody,)?
+            HttpClassifier: Classify<Held<S, $request>, Error<TransportError>>,
+        {
+            type Response = Held<S, $request>;
+            type Error = Error<TransportError>;
+            type Future = ResponseFuture<<OfAuthority<S> as Service<Call<$request>>>::Future>;
+
+            /// Always ready: which authority it is for is known with the request.
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+                Poll::Ready(Ok(()))
+            }
+
+            /// Looks its authority up; waits, and counts time, in the future.
+            fn call(&mut self, request: $request) -> Self::Future {
+                self.begin(Call::new(request))
+            }
+        }
+    };
+}
+requests_as_they_are!(http::Request<B>, B);
+requests_as_they_are!(
+    #[cfg(feature = "reqwest")]
+    reqwest::Request
+);
+
+pin_project! {
+    /// A call of a [`Resilient`] service.
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[project_replace = StateTaken]
+    enum State<F> {
+        Calling { #[pin] future: F, authority: Authority, site: Site },
+        Refused { error: Error<TransportError> },
+        Done,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    const fn refused(error: Error<TransportError>) -> ResponseFuture<F> {
+        ResponseFuture { state: State::Refused { error } }
+    }
+}
+
+impl<F, T> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<T, Error<TransportError>>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut state = self.project().state;
+        let result = match state.as_mut().project() {
+            StateProj::Calling { future, authority, .. } => {
+                ready!(future.poll(cx)).map_err(|error| of_authority(error, authority))
+            }
+            StateProj::Refused { .. } => match state.project_replace(State::Done) {
+                StateTaken::Refused { error } => return Poll::Ready(Err(error)),
+                _ => return Poll::Pending,
+            },
+            // Polled after it was ready, which a future's contract leaves open: stay silent.
+            StateProj::Done => return Poll::Pending,
+        };
+        state.set(State::Done);
+        Poll::Ready(result)
+    }
+}
+
+/// A refusal says whose limit it was.
+fn of_authority(error: Error<TransportError>, authority: &Authority) -> Error<TransportError> {
+    match error {
+        Error::Rejected(rejection) if rejection.key().is_none() => {
+            Error::Rejected(rejection.with_key(authority.as_str().to_owned()))
+        }
+        error => error,
+    }
+}
+
+impl fmt::Debug for ResilientLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResilientLayer").field("sites", &self.sites).finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Resilient<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resilient").field("layer", &self.layer).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("client::ResponseFuture").finish_non_exhaustive()
+    }
+}

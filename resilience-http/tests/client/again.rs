@@ -1,0 +1,250 @@
+//! What is sent again, and what is not.
+
+use std::time::Duration;
+
+use http::Method;
+use parking_lot::Mutex;
+use reqwest::{Body, Request, Response};
+use resilience_core::{CarriesRejection, Error, RejectionKind};
+use resilience_http::classify::{TransportError, TransportFailure};
+use resilience_http::client::{Call, ConnectionLimits, ResilientClient};
+use resilience_http::idempotency::{Idempotency, IdempotencyKey};
+use tokio::net::TcpListener;
+
+use crate::profile;
+use crate::server::{Answer, Reply, serve, status};
+
+const TEXT: &str = r#"
+deadline = "20s"
+retry = { attempts = 3, base = "1ms", cap = "2ms", budget = "100%", reserve = 10 }
+attempt_timeout = "2s"
+"#;
+
+fn client() -> ResilientClient {
+    let builder = ResilientClient::builder(&profile(TEXT));
+    builder.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
+}
+
+fn request(method: Method, address: std::net::SocketAddr) -> Request {
+    Request::new(method, format!("http://{address}/").parse().unwrap())
+}
+
+/// How many requests a call is, that is answered so, and how it ends.
+async fn attempts(
+    answer: Answer,
+    method: Method,
+    change: impl FnOnce(Call<Request>) -> Call<Request>,
+) -> (usize, Result<Response, Error<TransportError>>) {
+    let (address, seen) = serve(answer).await;
+    let call = change(Call::new(request(method, address)));
+    let result = client().execute(call).await;
+    (seen.requests(), result)
+}
+
+#[tokio::test]
+async fn by_method_and_answer() {
+    let keyed = |call: Call<Request>| call.declared(Idempotency::Keyed(IdempotencyKey::random()));
+    for (answer, get, post) in [
+        ((|_, _| status(503)) as Answer, 3, 1),
+        (|_, _| status(429), 3, 1),
+        (|_, _| status(408), 3, 1),
+        (|_, _| status(500), 3, 1),
+        (|_, _| status(425), 3, 3),
+        (|_, _| status(421), 1, 1),
+        (|_, _| status(404), 1, 1),
+        (|_, _| Reply::Resets, 3, 1),
+        (|_, _| Reply::SaysAndCloses(String::new()), 3, 1),
+        (|_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-le".into()), 3, 1),
+    ] {
+        let (made, result) = attempts(answer, Method::GET, |call| call).await;
+        assert_eq!(made, get, "GET {result:?}");
+        let (made, result) = attempts(answer, Method::DELETE, |call| call).await;
+        assert_eq!(made, get, "DELETE {result:?}");
+        let (made, result) = attempts(answer, Method::POST, |call| call).await;
+        assert_eq!(made, post, "POST {result:?}");
+        let (made, result) = attempts(answer, Method::POST, keyed).await;
+        assert_eq!(made, get, "POST with a key {result:?}");
+        let never = |call: Call<Request>| call.declared(Idempotency::NotIdempotent);
+        let (made, result) = attempts(answer, Method::GET, never).await;
+        assert_eq!(made, post, "GET that must not {result:?}");
+    }
+}
+
+/// The attempt timeout is the profile's own.
+#[tokio::test]
+async fn a_post_that_timed_out_is_not_repeated() {
+    let hangs: Answer = |_, _| Reply::Hangs;
+    let (made, result) = attempts(hangs, Method::POST, |call| call).await;
+    let error = result.unwrap_err();
+    assert_eq!((made, error.rejection().unwrap().kind()), (1, RejectionKind::TimedOut));
+}
+
+#[tokio::test]
+async fn a_post_that_found_no_connection_is_repeated() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let heard = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let told = heard.clone();
+    let profiles = resilience_core::profiles::Profiles::builder()
+        .listen(move |event: &resilience_core::observe::Event<'_>| {
+            told.lock().push(event.name().to_owned());
+        })
+        .from_toml(&format!("[api]\n{TEXT}"))
+        .unwrap();
+    let client = ResilientClient::new(&profiles.profile("api").unwrap()).unwrap();
+    let error = client.execute(request(Method::POST, address)).await.unwrap_err();
+    assert_eq!(error.into_service().unwrap().failure(), TransportFailure::Connect);
+    let scheduled = heard.lock().iter().filter(|name| name.contains("scheduled")).count();
+    assert_eq!(scheduled, 2, "{:?}", heard.lock());
+}
+
+static KEYS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[tokio::test]
+async fn a_generated_key_is_the_same_for_all_attempts_and_another_for_each_call() {
+    let (address, _) = serve(|_, head| {
+        let line = head.lines().find(|line| line.starts_with("idempotency-key: "));
+        KEYS.lock().push(line.unwrap_or("none").to_owned());
+        status(503)
+    })
+    .await;
+    let client = ResilientClient::builder(&profile(TEXT)).generate_keys().build().unwrap();
+    let taken = || std::mem::take(&mut *KEYS.lock());
+    client.execute(request(Method::POST, address)).await.unwrap();
+    let first = taken();
+    client.execute(request(Method::POST, address)).await.unwrap();
+    let second = taken();
+    assert_eq!((first.len(), second.len()), (3, 3));
+    assert!(first.iter().all(|key| key == &first[0]) && first[0].len() == 17 + 34, "{first:?}");
+    assert!(second.iter().all(|key| key == &second[0]) && second[0] != first[0]);
+
+    let mut own = request(Method::POST, address);
+    own.headers_mut().insert("idempotency-key", "\"mine\"".parse().unwrap());
+    client.execute(own).await.unwrap();
+    assert_eq!(taken(), ["idempotency-key: \"mine\""; 3]);
+    client.execute(request(Method::GET, address)).await.unwrap();
+    assert_eq!(taken(), ["none"; 3]);
+}
+
+#[tokio::test]
+async fn a_streaming_body_is_sent_once() {
+    let (address, seen) = serve(|_, _| status(503)).await;
+    let mut streamed = request(Method::PUT, address);
+    let body = http_body_util::Full::new(bytes::Bytes::from_static(b"x"));
+    *streamed.body_mut() = Some(Body::wrap(body));
+    let answer = client().execute(streamed).await.unwrap();
+    assert_eq!((answer.status().as_u16(), seen.requests()), (503, 1));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_once_there_is_an_answer() {
+    let half: Answer =
+        |_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into());
+    let (made, answer) = attempts(half, Method::GET, |call| call).await;
+    let error = answer.unwrap().bytes().await.unwrap_err();
+    assert_eq!(TransportError::from(error).failure(), TransportFailure::Body);
+    assert_eq!(made, 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer() {
+    let elsewhere: Answer = |_, _| {
+        Reply::Says("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n".into())
+    };
+    let (made, answer) = attempts(elsewhere, Method::GET, |call| call).await;
+    assert_eq!((made, answer.unwrap().status().as_u16()), (1, 302));
+}
+
+#[tokio::test]
+async fn where_it_broke() {
+    for (answer, failure) in [
+        ((|_, _| Reply::Resets) as Answer, TransportFailure::ResetAfterSent),
+        (|_, _| Reply::SaysAndCloses(String::new()), TransportFailure::ResetAfterSent),
+        (|_, _| Reply::SaysAndCloses("junk\r\n\r\n".into()), TransportFailure::Protocol),
+    ] {
+        let (_, result) = attempts(answer, Method::POST, |call| call).await;
+        let error = result.unwrap_err().into_service().unwrap();
+        assert_eq!(error.failure(), failure, "{error:?}");
+    }
+    let hangs: Answer = |_, _| Reply::Hangs;
+    let (address, _) = serve(hangs).await;
+    let mut late = request(Method::POST, address);
+    *late.timeout_mut() = Some(Duration::from_millis(50));
+    let error = client().execute(late).await.unwrap_err().into_service().unwrap();
+    assert_eq!(error.failure(), TransportFailure::Timeout);
+}
+
+/// Whether the client has noticed in time is chance; that nothing ran twice is not.
+#[tokio::test]
+async fn a_post_on_a_connection_that_dies_in_the_pool_runs_at_most_once() {
+    let (address, seen) = serve(|_, _| status(200)).await;
+    let client = client();
+    for calls in 1..=20 {
+        let before = seen.requests();
+        let result = client.execute(request(Method::POST, address)).await;
+        match result.map_err(|error| error.into_service().unwrap().failure()) {
+            Ok(answer) => assert_eq!(answer.text().await.unwrap(), "ok"),
+            Err(failure) => assert_eq!(failure, TransportFailure::ResetAfterSent, "{calls}"),
+        }
+        assert!(seen.requests() <= before + 1);
+        seen.close_all();
+    }
+}
+
+/// Nothing of it was written, and hyper says so.
+#[tokio::test]
+async fn a_connection_that_was_closed_before_the_request() {
+    use tokio::net::TcpStream;
+    let (address, _) = serve(|_, _| status(200)).await;
+    let io = hyper_util::rt::TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    drop(connection);
+    let request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
+    let error = TransportError::new(sender.send_request(request).await.unwrap_err());
+    assert_eq!(error.failure(), TransportFailure::ResetBeforeSent, "{error:?}");
+}
+
+/// RFC 9113 §8.7: a refused stream did nothing, so even a POST is sent again.
+#[tokio::test]
+async fn a_stream_that_http2_refuses_is_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut streams = 0;
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            streams += 1;
+            if streams < 3 {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            } else {
+                respond.send_response(http::Response::new(()), true).unwrap();
+            }
+        }
+        streams
+    });
+    let reqwest = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
+    let client = ResilientClient::builder(&profile(TEXT)).reqwest(reqwest).build().unwrap();
+    let answer = client.execute(request(Method::POST, address)).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    drop((answer, client));
+    assert_eq!(server.await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_slowly_keeps_its_slot_and_a_dropped_one_gives_it_back() {
+    let (address, _) = serve(|_, _| status(200)).await;
+    let limits = ConnectionLimits::default().per_authority(1);
+    let limits = limits.wait_at_most(Duration::from_millis(20));
+    let client =
+        ResilientClient::builder(&profile("deadline = \"9s\"")).connections(limits).build();
+    let client = client.unwrap();
+    let unread = client.execute(request(Method::GET, address)).await.unwrap();
+    let refused = client.execute(request(Method::GET, address)).await.unwrap_err();
+    let refused = refused.rejection().unwrap();
+    assert_eq!((refused.kind(), refused.layer()), (RejectionKind::BulkheadFull, "connections"));
+    drop(unread);
+    client.execute(request(Method::GET, address)).await.unwrap().text().await.unwrap();
+    client.execute(request(Method::GET, address)).await.unwrap();
+}

@@ -1,0 +1,127 @@
+//! Many hosts, one client.
+
+use std::time::Duration;
+
+use http_body_util::Empty;
+use resilience_core::breaker::CircuitState;
+use resilience_core::keyed::KeyedLimits;
+use resilience_core::{CarriesRejection, Error, RejectionKind};
+use resilience_http::classify::{TransportError, TransportFailure};
+use resilience_http::client::{Authority, Resilient, ResilientClient, ResilientLayer};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::profile;
+use crate::server::{Reply, serve, status};
+
+const TEXT: &str = r#"
+deadline = "1m"
+retry = { attempts = 2, base = "1ms", cap = "1ms", budget = "10%", reserve = 10 }
+breaker = { consecutive_failures = 4, break_for = "1m" }
+bulkhead = { max_concurrent = 10 }
+"#;
+
+type Request = http::Request<Empty<bytes::Bytes>>;
+type Response = http::Response<Empty<bytes::Bytes>>;
+
+fn to(host: &str) -> Request {
+    http::Request::get(format!("http://{host}/")).body(Empty::new()).unwrap()
+}
+
+/// Hosts that begin with `down` refuse connections.
+fn service(
+    limits: KeyedLimits,
+) -> Resilient<
+    impl Service<Request, Response = Response, Error = std::io::Error, Future: Send> + Clone,
+> {
+    let layer = ResilientLayer::builder(&profile(TEXT)).authorities(limits).build().unwrap();
+    layer.layer(service_fn(async |request: Request| {
+        let down = request.uri().host().is_some_and(|host| host.starts_with("down"));
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        if down { Err(refused) } else { Ok(http::Response::new(Empty::new())) }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_hosts_take_bounded_memory_and_leave_others_alone() {
+    let limits = KeyedLimits::new(1_000, 4 << 20, Duration::from_secs(600)).unwrap();
+    let service = service(limits);
+    for _ in 0..2 {
+        service.clone().oneshot(to("down.example")).await.unwrap_err();
+    }
+    let authority = Authority::new("http", "down.example", None).unwrap();
+    for host in 0..10_000 {
+        service.clone().oneshot(to(&format!("host-{host}.example"))).await.unwrap();
+    }
+    let known = service.layer().authorities();
+    assert!(known.keys <= 1_000 && known.bytes <= 4 << 20, "{known:?}");
+    assert_eq!(known.overflowed, 0);
+    // Its circuit is open, and still there.
+    let state = service.layer().snapshot(&authority).unwrap().breaker.unwrap().state;
+    assert_eq!(state, CircuitState::Open);
+    let refused = service.clone().oneshot(to("DOWN.example:80")).await.unwrap_err();
+    let refused = refused.rejection().unwrap();
+    assert_eq!(refused.kind(), RejectionKind::CircuitOpen);
+    assert_eq!(refused.key(), Some("http://down.example"));
+    service.oneshot(to("host-1.example")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_of_one_that_is_down_are_not_paid_by_others() {
+    let service = service(KeyedLimits::default());
+    service.clone().oneshot(to("up.example")).await.unwrap();
+    for _ in 0..2 {
+        service.clone().oneshot(to("down.example")).await.unwrap_err();
+    }
+    let budget = |host| {
+        let authority = Authority::new("http", host, None).unwrap();
+        service.layer().snapshot(&authority).unwrap().budget.unwrap()
+    };
+    assert!(budget("down.example") < budget("up.example"));
+}
+
+#[tokio::test]
+async fn an_address_without_a_host_is_named() {
+    let client = ResilientClient::new(&profile(TEXT)).unwrap();
+    let failure = |error: Error<TransportError>| error.into_service().unwrap().failure();
+    for url in ["no scheme", "/relative", "http://"] {
+        let error = client.get(url).await.unwrap_err();
+        assert_eq!(failure(error), TransportFailure::Builder, "{url}");
+    }
+    for url in ["file:///etc/passwd", "data:text/plain,hello", "ftp://a.example/"] {
+        let request = reqwest::Request::new(http::Method::GET, url.parse().unwrap());
+        let error = client.execute(request).await.unwrap_err();
+        assert_eq!(failure(error), TransportFailure::NoHost, "{url}");
+    }
+    assert_eq!(client.layer().authorities().keys, 0);
+}
+
+#[tokio::test]
+async fn an_answer_keeps_its_address_and_its_body() {
+    let (address, _) = serve(|_, _| status(200)).await;
+    let client = ResilientClient::new(&profile(TEXT)).unwrap();
+    let url = format!("http://{address}/a?b=c");
+    let answer = client.get(&url).await.unwrap();
+    assert_eq!((answer.url().as_str(), answer.content_length()), (url.as_str(), Some(2)));
+    assert_eq!(answer.text().await.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn hostile_heads_are_errors_and_not_panics() {
+    let (address, _) = serve(|number, _| {
+        let head = match number {
+            0 => "HTTP/1.1 200 OK\r\nretry-after: \u{0}\r\n\r\n".to_owned(),
+            1 => format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(1 << 20)),
+            2 => "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".to_owned(),
+            3 => "not HTTP at all\r\n\r\n".to_owned(),
+            _ => "HTTP/1.1 99999 No\r\n\r\n".to_owned(),
+        };
+        Reply::SaysAndCloses(head)
+    })
+    .await;
+    let client = ResilientClient::new(&profile("deadline = \"5s\"")).unwrap();
+    for _ in 0..5 {
+        let error = client.get(format!("http://{address}/")).await.unwrap_err();
+        let failure = error.into_service().unwrap().failure();
+        assert!(failure.may_have_run(), "{failure}");
+    }
+}

@@ -1,0 +1,88 @@
+//! A call that is dropped leaves nothing behind, wherever it was.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use resilience_http::client::{Authority, ConnectionLimits, Resilient, ResilientLayer};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::profile;
+
+const TEXT: &str = r#"
+deadline = "1m"
+bulkhead = { max_concurrent = 1, wait = "5s" }
+retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "10%", reserve = 10 }
+breaker = { consecutive_failures = 100 }
+attempt_timeout = "10s"
+"#;
+
+type Request = http::Request<Full<Bytes>>;
+type Response = http::Response<Full<Bytes>>;
+
+/// Pending three times; 503 at first, if it is asked to retry.
+fn service(
+    status: u16,
+) -> Resilient<
+    impl Service<Request, Response = Response, Error = std::io::Error, Future: Send> + Clone,
+> {
+    let limits = ConnectionLimits::default().per_authority(1).total(1);
+    let layer = ResilientLayer::builder(&profile(TEXT)).connections(limits).build().unwrap();
+    layer.layer(service_fn(move |_: Request| async move {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        let mut answer = http::Response::new(Full::from("ok"));
+        *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        Ok(answer)
+    }))
+}
+
+fn request() -> Request {
+    http::Request::get("http://a.example/").body(Full::default()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_poll() {
+    for status in [200, 503] {
+        for polls in 0..20 {
+            let service = service(status);
+            {
+                let mut call = pin!(Service::call(&mut service.clone(), request()));
+                let cx = &mut Context::from_waker(Waker::noop());
+                for _ in 0..polls {
+                    if call.as_mut().poll(cx).is_ready() {
+                        break;
+                    }
+                    tokio::time::advance(Duration::from_millis(1)).await;
+                }
+            }
+            let authority = Authority::new("http", "a.example", None).unwrap();
+            let state = service.layer().snapshot(&authority).unwrap();
+            assert_eq!(state.bulkhead.unwrap().in_use, 0, "{status} after {polls} polls");
+            // One slot for all: this would wait for ever behind one that was not given back.
+            let answer = service.oneshot(request()).await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
+        }
+    }
+}
+
+/// T7: what a future holds is free when it is ready, not when it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_kept_holds_nothing() {
+    let service = service(200);
+    let mut call = pin!(Service::call(&mut service.clone(), request()));
+    let answer = std::future::poll_fn(|cx| call.as_mut().poll(cx)).await.unwrap();
+    answer.into_body().collect().await.unwrap();
+    service.oneshot(request()).await.unwrap();
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(matches!(call.as_mut().poll(cx), Poll::Pending));
+}
+
+#[test]
+fn nothing_needs_a_runtime_until_it_is_polled() {
+    let service = service(200);
+    drop(Service::call(&mut service.clone(), request()));
+}

@@ -1,0 +1,174 @@
+//! How many connections there are, counted at the server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use resilience_http::classify::TransportFailure;
+use resilience_http::client::{
+    Authority, BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
+};
+use tower::{Layer, ServiceExt};
+
+use crate::profile;
+use crate::server::{Reply, serve, status};
+
+const LIMIT: u32 = 8;
+
+fn limits() -> ConnectionLimits {
+    ConnectionLimits::default().per_authority(LIMIT).wait_at_most(Duration::from_secs(60))
+}
+
+type HyperClient = Client<BoundedConnector<HttpConnector>, Empty<Bytes>>;
+
+fn hyper_client(connector: BoundedConnector<HttpConnector>) -> Resilient<HyperClient> {
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let layer = ResilientLayer::builder(&profile("deadline = \"2m\"")).connections(limits());
+    layer.build().unwrap().layer(client)
+}
+
+fn reqwest_client() -> ResilientClient {
+    let builder = ResilientClient::builder(&profile("deadline = \"2m\"")).connections(limits());
+    builder.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
+}
+
+/// So many workers make so many calls together.
+async fn calls<F>(workers: usize, calls: usize, call: impl Fn() -> F + Clone + Send + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
+    let left = Arc::new(AtomicUsize::new(calls));
+    let worker = |_| {
+        let (left, call) = (left.clone(), call.clone());
+        tokio::spawn(async move {
+            let take = |left: usize| left.checked_sub(1);
+            while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+                call().await;
+            }
+        })
+    };
+    for worker in (0..workers).map(worker).collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
+}
+
+async fn hyper_calls(workers: usize, count: usize) -> usize {
+    let (address, seen) = serve(|_, _| status(200)).await;
+    let connector = BoundedConnector::new(HttpConnector::new(), &limits()).unwrap();
+    let client = hyper_client(connector.clone());
+    let uri: http::Uri = format!("http://{address}/").parse().unwrap();
+    let call = move || {
+        let (client, uri) = (client.clone(), uri.clone());
+        async move {
+            let request = http::Request::get(uri).body(Empty::new()).unwrap();
+            let answer = client.oneshot(request).await.unwrap();
+            answer.into_body().collect().await.unwrap();
+        }
+    };
+    calls(workers, count, call).await;
+    assert_eq!(seen.requests(), count);
+    let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
+    // What lost against a connection that came back has been given up.
+    let mut turns = 0;
+    while connector.snapshot(&authority).unwrap().queued > 0 {
+        turns += 1;
+        assert!(turns < 100_000, "{:?}", connector.snapshot(&authority));
+        tokio::task::yield_now().await;
+    }
+    seen.accepted()
+}
+
+async fn reqwest_calls(workers: usize, count: usize) -> (usize, usize) {
+    let (address, seen) = serve(|_, _| status(200)).await;
+    let client = reqwest_client();
+    let url = format!("http://{address}/");
+    let call = move || {
+        let (client, url) = (client.clone(), url.clone());
+        async move {
+            assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
+        }
+    };
+    calls(workers, count, call).await;
+    assert_eq!(seen.requests(), count);
+    (seen.accepted(), seen.peak())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_calls_over_hyper_open_as_many_as_the_limit() {
+    let accepted = hyper_calls(64, 10_000).await;
+    assert!(accepted <= LIMIT as usize, "{accepted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_at_once_over_hyper_do_not_open_more() {
+    let accepted = hyper_calls(200, 200).await;
+    assert!(accepted <= LIMIT as usize, "{accepted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_calls_over_reqwest_open_as_many_as_the_limit() {
+    let (accepted, peak) = reqwest_calls(64, 10_000).await;
+    assert!(accepted <= LIMIT as usize, "{accepted}, {peak} at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_at_once_over_reqwest_do_not_open_more() {
+    let (accepted, peak) = reqwest_calls(200, 200).await;
+    assert!(accepted <= LIMIT as usize, "{accepted}, {peak} at once");
+}
+
+/// Connections that end are known to: nobody waits for one to come back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_closes_each_connection_is_not_waited_for() {
+    let (address, seen) = serve(|_, _| {
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+        Reply::SaysAndCloses(head.into())
+    })
+    .await;
+    let (client, url) = (reqwest_client(), format!("http://{address}/"));
+    let call = move || {
+        let (client, url) = (client.clone(), url.clone());
+        async move {
+            assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
+        }
+    };
+    calls(32, 400, call).await;
+    assert_eq!((seen.requests(), seen.accepted()), (400, 400));
+}
+
+/// Half-closed: the server says no more and reads no more, and keeps the socket.
+#[tokio::test]
+async fn half_closed_connections_do_not_use_up_the_limit() {
+    let (address, _) = serve(|number, _| match number {
+        0..4 => Reply::HalfCloses,
+        _ => status(200),
+    })
+    .await;
+    let limits = ConnectionLimits::default().per_authority(1);
+    let client = ResilientClient::builder(&profile("deadline = \"20s\"")).connections(limits);
+    let client = client.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap();
+    for _ in 0..4 {
+        let error = client.get(format!("http://{address}/")).await.unwrap_err();
+        let failure = error.into_service().unwrap().failure();
+        assert_eq!(failure, TransportFailure::ResetAfterSent);
+    }
+    client.get(format!("http://{address}/")).await.unwrap();
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused() {
+    for (limits, field) in [
+        (ConnectionLimits::default().per_authority(0), "per_authority"),
+        (ConnectionLimits::default().total(0), "total"),
+        (ConnectionLimits::default().per_authority(u32::MAX), "per_authority"),
+        (ConnectionLimits::default().wait_at_most(Duration::ZERO), "wait"),
+    ] {
+        let layer = ResilientLayer::builder(&profile("deadline = \"2m\"")).connections(limits);
+        assert_eq!(layer.build().map(drop).map_err(|error| error.field()), Err(field));
+    }
+}
