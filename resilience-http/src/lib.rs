@@ -3,6 +3,9 @@
 
 pub mod classify;
 pub mod clock;
+pub mod propagate;
 pub mod retry_after;
+#[cfg(feature = "layers")]
+pub mod server;
 
 pub use classify::StatusClassifier;
