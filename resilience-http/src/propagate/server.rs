@@ -39,8 +39,9 @@ struct Settings {
 impl AcceptLayer {
     /// Requests have as long as they say.
     #[must_use]
-    pub fn new() -> AcceptLayer {
-        AcceptLayer::default()
+    pub const fn new() -> AcceptLayer {
+        let settings = Settings { longest: None, distrusts: false, refusals: Refusals::new() };
+        AcceptLayer { settings }
     }
 
     /// And no longer than this, also those that say nothing.
