@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -18,7 +18,8 @@ use resilience_core::timeout::{DeadlineLayer, within};
 use resilience_core::{Deadline, Error};
 use resilience_http::StatusClassifier;
 use resilience_http::propagate::{AcceptLayer, Context, PropagateLayer, Trace, attempt, timeout};
-use resilience_http::server::{AnswerRefusalsLayer, ProtectLayer};
+use resilience_http::server::{AnswerRefusalsLayer, Carry, ProtectLayer};
+use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -151,7 +152,14 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
         .layer(RetryLayer::new(policy))
         .layer(PropagateLayer::new())
         .service(failing(&calls, never));
-    let handler = service_fn(move |_: Request<()>| below.clone().oneshot(request(&[])));
+    // Its own answer, with none of the headers of the call's.
+    let handler = service_fn(move |_: Request<()>| {
+        let call = below.clone().oneshot(request(&[]));
+        async move {
+            let status = call.await?.status();
+            Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
+        }
+    });
     let answer = AcceptLayer::new().layer(handler).oneshot(request(incoming)).await.unwrap();
     (calls.load(Ordering::Relaxed), attempt::is_final(answer.headers()))
 }
@@ -257,45 +265,62 @@ impl Drop for Alive {
     }
 }
 
+/// An answer after so many polls, that holds something for as long as it is there.
+struct Holding {
+    _held: Alive,
+    polls: u32,
+}
+
+impl Future for Holding {
+    type Output = Result<Response<()>, Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        if self.polls == 0 {
+            return Poll::Ready(Ok(Response::new(())));
+        }
+        self.polls -= 1;
+        Poll::Pending
+    }
+}
+
 /// Dropped after any number of polls, and when it is ready though it is kept, nothing is left.
-#[tokio::test(start_paused = true)]
-async fn nothing_is_left_whenever_it_is_dropped() {
+fn nothing_is_left<L>(layer: &L)
+where
+    L: Layer<BoxCloneSyncService<Request<()>, Response<()>, Failed>>,
+    L::Service: Service<Request<()>, Error: std::fmt::Debug>,
+{
     for polls in 0..6 {
         let alive = Arc::new(AtomicUsize::new(0));
         let count = alive.clone();
-        let inner = service_fn(move |_: Request<()>| {
-            let held = Alive::new(&count);
-            async move {
-                for _ in 0..3 {
-                    tokio::task::yield_now().await;
-                }
-                drop(held);
-                Ok::<_, Infallible>(Response::new(()))
-            }
-        });
-        let protect = ProtectLayer::builder().concurrency(1).longest(Duration::from_secs(9));
-        let protect = protect.build().unwrap();
-        let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
-        let service =
-            ServiceBuilder::new().layer(PropagateLayer::new()).layer(protect).service(inner);
-        let mut call = pin!(Some(service.oneshot(request(&[]))));
-        let mut ready = false;
-        for _ in 0..polls {
-            let mut cx = TaskContext::from_waker(Waker::noop());
-            let future = call.as_mut().as_pin_mut().unwrap();
-            ready = future.poll(&mut cx).is_ready();
-            if ready {
-                break;
-            }
-        }
+        let inner =
+            service_fn(move |_: Request<()>| Holding { _held: Alive::new(&count), polls: 3 });
+        let mut service = layer.layer(BoxCloneSyncService::new(inner));
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut call = pin!(Some(service.call(request(&[]))));
+        let mut poll = || call.as_mut().as_pin_mut().unwrap().poll(&mut cx).is_ready();
+        let ready = (0..polls).any(|_| poll());
         assert_eq!(ready, polls > 3, "{polls}");
-        if !ready {
+        if ready {
+            assert!(!poll(), "silence after the end");
+        } else {
             call.set(None);
         }
         assert_eq!(alive.load(Ordering::Relaxed), 0, "{polls}");
-        assert_eq!(bulkhead.snapshot().in_use, 0, "{polls}");
         assert!(Context::current().is_none() && Deadline::current().is_none());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_whenever_it_is_dropped() {
+    let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
+    nothing_is_left(&protect);
+    assert_eq!(protect.get_ref().bulkhead().unwrap().snapshot().in_use, 0);
+    nothing_is_left(&AcceptLayer::new());
+    nothing_is_left(&AcceptLayer::new().longest(Duration::from_secs(9)).unwrap());
+    nothing_is_left(&AnswerRefusalsLayer::default());
+    nothing_is_left(&PropagateLayer::new());
+    nothing_is_left(&tower::layer::layer_fn(Carry::new));
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,8 +355,28 @@ async fn a_refusal_in_readiness_is_answered() {
             unreachable!("called though it was not ready")
         }
     }
-    let Ok(answer) = AnswerRefusalsLayer::default().layer(Refusing).oneshot(request(&[])).await;
+    let mut service = AnswerRefusalsLayer::default().layer(Refusing);
+    for _ in 0..2 {
+        let Ok(()) = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+    }
+    let Ok(answer) = service.call(request(&[])).await;
     assert_eq!(answer.status(), 503);
+}
+
+/// The same layer for reqwest's types.
+#[cfg(feature = "reqwest")]
+#[tokio::test(start_paused = true)]
+async fn reqwest_has_headers_too() {
+    let echo = service_fn(|call: reqwest::Request| async move {
+        let mut answer = Response::new(String::new());
+        *answer.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(reqwest::Response::from(answer))
+    });
+    let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
+    let call = reqwest::Request::new(http::Method::GET, "http://localhost".parse().unwrap());
+    let answer = within(deadline, PropagateLayer::new().layer(echo).oneshot(call)).await.unwrap();
+    let Ok(answer) = answer;
+    assert_eq!(text(answer.headers(), &timeout::TIMEOUT), Some("100"));
 }
 
 #[test]

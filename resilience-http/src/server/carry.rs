@@ -1,7 +1,7 @@
 //! A service whose errors can carry refusals.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use resilience_core::Error;
@@ -34,7 +34,7 @@ impl<S: Service<Req>, Req> Service<Req> for Carry<S> {
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        CarryFuture { future: self.0.call(request) }
+        CarryFuture { future: Some(self.0.call(request)) }
     }
 }
 
@@ -42,8 +42,9 @@ pin_project! {
     /// A call of a [`Carry`]. Dropping it drops what is inside.
     #[derive(Debug)]
     pub struct CarryFuture<F> {
+        // Dropped as soon as there is a result: what it holds is free then (T7).
         #[pin]
-        future: F,
+        future: Option<F>,
     }
 }
 
@@ -51,6 +52,10 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for CarryFuture<F> {
     type Output = Result<T, Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().future.poll(cx).map_err(Error::Service)
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let result = ready!(future.poll(cx));
+        this.future.set(None);
+        Poll::Ready(result.map_err(Error::Service))
     }
 }
