@@ -10,9 +10,12 @@ pub mod clock;
 #[cfg(feature = "layers")]
 pub mod health;
 pub mod idempotency;
+pub mod propagate;
 pub mod retry_after;
 #[cfg(feature = "server")]
 pub mod serve;
+#[cfg(feature = "layers")]
+pub mod server;
 #[cfg(feature = "reqwest")]
 pub mod smoke;
 

@@ -44,7 +44,7 @@ pub(crate) const LAYERS: [&str; 14] = [
 
 /// Those that wait in the call and therefore reserve nothing when they become ready (R4): all that do
 /// not hand readiness through.
-pub(crate) const LATE_BINDING: [&str; 11] = {
+pub(crate) const LATE_BINDING: [&str; 12] = {
     let [_, _, late @ ..] = LAYERS;
     late
 };

@@ -22,6 +22,9 @@
 //! A `Retry-After` counts with 429 and 503 only. RFC 9110 also gives it a meaning with redirects,
 //! which is none of a retry's business, and anywhere else it is noise.
 //!
+//! A failure that says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY) stays what it is, and
+//! is not tried again, whatever else it says: somebody further down [has done so](crate::propagate).
+//!
 //! ```
 //! use http::Response;
 //! use resilience_core::{Classify, Outcome};
@@ -54,8 +57,10 @@ pub use grpc::GrpcClassifier;
 pub use transport::transport_outcome;
 
 use http::{HeaderMap, Response, StatusCode};
+use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Classify, Outcome};
 
+use crate::propagate::attempt;
 use crate::retry_after;
 
 /// Reads outcomes off HTTP statuses. See the [module's table](self).
@@ -70,12 +75,14 @@ impl StatusClassifier {
     /// The outcome of an answer with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        let hint = || retry_after::from_headers(headers).into();
+        let never = attempt::says_never(headers);
+        let said = if never { RetryHint::Never } else { RetryHint::None };
+        let hint = || if never { said } else { retry_after::from_headers(headers).into() };
         match status.as_u16() {
             100..400 => Outcome::Success,
             429 => Outcome::Throttled(hint()),
             503 => Outcome::Transient(hint()),
-            408 | 425 | 500 | 502 | 504 => Outcome::transient(),
+            408 | 425 | 500 | 502 | 504 => Outcome::Transient(said),
             _ => Outcome::Permanent,
         }
     }
@@ -94,7 +101,6 @@ impl<B, E: AsOutcome> Classify<Response<B>, E> for StatusClassifier {
 mod tests {
     use super::*;
     use http::header::RETRY_AFTER;
-    use resilience_core::outcome::RetryHint;
     use std::io;
     use std::time::Duration;
 
@@ -124,6 +130,19 @@ mod tests {
         for status in 100..1_000 {
             let expected = if matches!(status, 429 | 503) { hint } else { RetryHint::None };
             assert_eq!(outcome(status, Some("9")).hint(), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn never_holds_for_every_failure() {
+        for status in 100..1_000 {
+            let headers =
+                HeaderMap::from_iter([(attempt::RETRY, attempt::NEVER), (RETRY_AFTER, 9.into())]);
+            let code = StatusCode::from_u16(status).unwrap();
+            let told = StatusClassifier.outcome(code, &headers);
+            let plain = outcome(status, None);
+            let hint = if plain.failure().is_some() { RetryHint::Never } else { RetryHint::None };
+            assert_eq!((told.failure(), told.hint()), (plain.failure(), hint), "{status}");
         }
     }
 

@@ -1,0 +1,128 @@
+//! Which attempt a request is, and whether there should be another.
+//!
+//! | header | on a request | on an answer |
+//! |---|---|---|
+//! | [`ATTEMPT`] | how many attempts came before; absent on the first | |
+//! | [`RETRY`]`: never` | it is part of somebody's attempt: make one of your own | do not try again: somebody has |
+//! | [`GRPC_ATTEMPT`] | gRPC's [`ATTEMPT`] | |
+//! | [`GRPC_PUSHBACK`] | | gRPC's: `-1` is *never* |
+//!
+//! ```
+//! use http::HeaderMap;
+//! use resilience_http::propagate::attempt;
+//!
+//! let mut request = HeaderMap::new();
+//! assert!(!attempt::is_part_of_a_retry(&request));
+//! request.insert(attempt::ATTEMPT, 2.into());
+//! assert_eq!(attempt::previous(&request), 2);
+//! assert!(attempt::is_part_of_a_retry(&request));
+//! ```
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::timeout::number;
+
+/// How many attempts at this call its caller has made before. Absent on the first, as gRPC's is.
+pub const ATTEMPT: HeaderName = HeaderName::from_static("x-resilience-attempt");
+
+/// gRPC's.
+pub const GRPC_ATTEMPT: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// Who may try again: [`NEVER`] says that nobody on this side may.
+pub const RETRY: HeaderName = HeaderName::from_static("x-resilience-retry");
+
+/// The value of [`RETRY`].
+pub const NEVER: HeaderValue = HeaderValue::from_static("never");
+
+/// gRPC's: when to try again, in milliseconds.
+pub const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// How many attempts came before this request. If several headers say, the greatest; what is not a number
+/// says nothing.
+#[must_use]
+pub fn previous(headers: &HeaderMap) -> u32 {
+    let values = headers.get_all(ATTEMPT).iter().chain(headers.get_all(GRPC_ATTEMPT));
+    let texts = values.filter_map(|value| value.to_str().ok());
+    let numbers = texts.filter_map(|text| number(text.trim_matches([' ', '\t'])));
+    numbers.max().map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Whether a request is one of somebody's attempts after the first, or inside of one: then somebody else
+/// makes the others.
+#[must_use]
+pub fn is_part_of_a_retry(headers: &HeaderMap) -> bool {
+    previous(headers) > 0 || says_never(headers)
+}
+
+/// Whether an answer asks not to be tried again. A pushback of gRPC's does if it is negative, no number, or
+/// there twice.
+#[must_use]
+pub fn is_final(headers: &HeaderMap) -> bool {
+    says_never(headers) || pushed_back_for_good(headers)
+}
+
+/// [`RETRY`] alone.
+#[must_use]
+pub fn says_never(headers: &HeaderMap) -> bool {
+    let never = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"never");
+    headers.get_all(RETRY).iter().any(never)
+}
+
+fn pushed_back_for_good(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(GRPC_PUSHBACK).iter();
+    let Some(value) = values.next() else { return false };
+    let a_time = value.to_str().ok().and_then(number).is_some();
+    !a_time || values.next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers<'v>(pairs: impl IntoIterator<Item = (HeaderName, &'v str)>) -> HeaderMap {
+        pairs.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_number_or_nothing() {
+        for (value, expected) in [
+            ("0", 0),
+            ("3", 3),
+            (" 3 ", 3),
+            ("4294967295", u32::MAX),
+            ("99999999999999999999999", u32::MAX),
+            ("-1", 0),
+            ("1.5", 0),
+            ("two", 0),
+            ("", 0),
+        ] {
+            assert_eq!(previous(&headers([(ATTEMPT, value)])), expected, "{value:?}");
+            assert_eq!(previous(&headers([(GRPC_ATTEMPT, value)])), expected, "{value:?}");
+        }
+        assert_eq!(previous(&headers([(ATTEMPT, "1"), (GRPC_ATTEMPT, "2")])), 2);
+        assert_eq!(previous(&headers([(ATTEMPT, "x"), (ATTEMPT, "1")])), 1);
+    }
+
+    #[test]
+    fn never_is_the_only_word() {
+        for (value, expected) in [("never", true), (" Never ", true), ("no", false), ("", false)] {
+            assert_eq!(is_final(&headers([(RETRY, value)])), expected, "{value:?}");
+            assert_eq!(is_part_of_a_retry(&headers([(RETRY, value)])), expected, "{value:?}");
+        }
+    }
+
+    /// CONFORMANCE E5.
+    #[test]
+    fn pushback_of_grpc() {
+        for (values, expected) in [
+            (vec!["-1"], true),
+            (vec!["soon"], true),
+            (vec!["1000", "1000"], true),
+            (vec!["1000"], false),
+            (vec!["0"], false),
+        ] {
+            let headers = headers(values.iter().map(|value| (GRPC_PUSHBACK, *value)));
+            assert_eq!(is_final(&headers), expected, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The client's side: what a call takes along.
+
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use pin_project_lite::pin_project;
+use resilience_core::retry::{RetryScope, previous_attempts};
+use resilience_core::{Deadline, clock};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::attempt::{self, ATTEMPT, GRPC_ATTEMPT, NEVER, RETRY};
+use super::context::Context;
+use super::headers::{HasHeaders, HasHeadersMut};
+use super::timeout::{self, GRPC_TIMEOUT, TIMEOUT};
+
+/// Writes into each request what its server should know: how long its answer is waited for, which attempt
+/// it is, and whose trace it belongs to. See the [module](super).
+///
+/// Stands *below* the retry, so that each attempt has its own number and what time is left by then. The
+/// error type is the service's, readiness is forwarded, and dropping the call drops what is inside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PropagateLayer {
+    alone: bool,
+}
+
+impl PropagateLayer {
+    /// All of it.
+    #[must_use]
+    pub const fn new() -> PropagateLayer {
+        PropagateLayer { alone: false }
+    }
+
+    /// Without trace and baggage, for a server of somebody else's: what a request brought along is none of
+    /// theirs.
+    #[must_use]
+    pub const fn without_trace(self) -> PropagateLayer {
+        PropagateLayer { alone: true }
+    }
+
+    /// Writes the headers of a request that is about to be sent.
+    ///
+    /// A shorter timeout that the request has already, a [`RETRY`] and a trace of its own stay; an attempt
+    /// number, which may have come in from outside, does not.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        self.write_in(headers, Context::current().as_ref());
+    }
+
+    fn write_in(self, headers: &mut HeaderMap, context: Option<&Context>) {
+        let grpc = is_grpc(headers);
+        if let Some(deadline) = Deadline::current() {
+            let left = deadline.remaining(clock::now());
+            let left = timeout::parse(headers).map_or(left, |own| own.min(left));
+            if grpc {
+                headers.insert(GRPC_TIMEOUT, timeout::grpc(left));
+            } else {
+                headers.insert(TIMEOUT, timeout::milliseconds(left));
+            }
+        }
+        headers.remove(ATTEMPT);
+        headers.remove(GRPC_ATTEMPT);
+        let previous = previous_attempts();
+        if previous > 0 {
+            headers.insert(if grpc { GRPC_ATTEMPT } else { ATTEMPT }, previous.into());
+        }
+        let Some(context) = context else { return };
+        if !context.retries().allows_retries() {
+            headers.insert(RETRY, NEVER);
+        }
+        if !self.alone {
+            context.trace().write(headers);
+        }
+    }
+}
+
+/// `application/grpc`, `application/grpc+proto` …, and not `application/grpc-web`.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.and_then(|kind| kind.split_at_checked(GRPC.len())).is_some_and(|(kind, rest)| {
+        kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
+}
+
+impl<S> Layer<S> for PropagateLayer {
+    type Service = Propagate<S>;
+
+    fn layer(&self, inner: S) -> Propagate<S> {
+        Propagate { inner, layer: *self }
+    }
+}
+
+/// A service whose requests say what their server should know. Made by [`PropagateLayer`].
+#[derive(Debug, Clone)]
+pub struct Propagate<S> {
+    inner: S,
+    layer: PropagateLayer,
+}
+
+impl<S> Propagate<S> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, Req> Service<Req> for Propagate<S>
+where
+    S: Service<Req, Response: HasHeaders>,
+    Req: HasHeadersMut,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = PropagateFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Req) -> Self::Future {
+        let context = Context::current();
+        self.layer.write_in(request.headers_mut(), context.as_ref());
+        let scope = context.map(|context| context.retries().clone());
+        PropagateFuture { inner: Some(self.inner.call(request)), scope }
+    }
+}
+
+pin_project! {
+    /// A call whose server knows. Dropping it drops what is inside.
+    #[derive(Debug)]
+    pub struct PropagateFuture<F> {
+        // Dropped as soon as there is an answer: what it holds is free then (T7).
+        #[pin]
+        inner: Option<F>,
+        scope: Option<RetryScope>,
+    }
+}
+
+impl<F, T, E> Future for PropagateFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    T: HasHeaders,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
+        let result = ready!(inner.poll(cx));
+        this.inner.set(None);
+        // Also for calls that have no retry around them, which would note it.
+        if let (Ok(answer), Some(scope)) = (&result, &this.scope)
+            && attempt::is_final(answer.headers())
+        {
+            scope.give_up();
+        }
+        Poll::Ready(result)
+    }
+}

@@ -1,0 +1,131 @@
+//! What the calls made for a request need to know of it.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::HeaderMap;
+use pin_project_lite::pin_project;
+use resilience_core::retry::RetryScope;
+
+use super::attempt;
+use super::trace::Trace;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+}
+
+/// What the calls made for a request need to know of it: where it stands in its trace, and whether they may
+/// be tried again. Clones are of the same request.
+///
+/// [`AcceptLayer`](super::AcceptLayer) has it in place while the handler is polled, and
+/// [`PropagateLayer`](super::PropagateLayer) reads it. It does not cross `tokio::spawn`, nor does the
+/// deadline: take both along.
+///
+/// ```
+/// use resilience_core::{Deadline, timeout::within};
+/// use resilience_http::propagate::Context;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let work = async {};
+/// let (context, deadline) = (Context::current().unwrap_or_default(), Deadline::current());
+/// tokio::spawn(async move {
+///     match deadline {
+///         Some(deadline) => within(deadline, context.scope(work)).await.is_ok(),
+///         None => { context.scope(work).await; true }
+///     }
+/// });
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Context {
+    trace: Arc<Trace>,
+    retries: RetryScope,
+}
+
+impl Context {
+    /// What these headers of a request say.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Context {
+        let retries = if attempt::is_part_of_a_retry(headers) {
+            RetryScope::single()
+        } else {
+            RetryScope::open()
+        };
+        Context { trace: Arc::new(Trace::read(headers)), retries }
+    }
+
+    /// That of the request whose handler is being polled on this thread, if there is one.
+    #[must_use]
+    pub fn current() -> Option<Context> {
+        CURRENT.with_borrow(Option::clone)
+    }
+
+    /// Where it stands in its trace.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Whether calls for it may be tried again, and whether one was given up.
+    #[must_use]
+    pub const fn retries(&self) -> &RetryScope {
+        &self.retries
+    }
+
+    /// Runs `body` with this as the current context, and puts back what was there, also when `body` panics.
+    pub fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _entered = Entered(CURRENT.replace(Some(self.clone())));
+        self.retries.enter(body)
+    }
+
+    /// Polls `future` with this as the current context.
+    pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
+        Scoped { future: Some(future), context: self }
+    }
+}
+
+/// A request that came without headers: the first attempt, and in no trace.
+impl Default for Context {
+    fn default() -> Context {
+        Context { trace: Arc::default(), retries: RetryScope::open() }
+    }
+}
+
+/// While this is kept, there is another context.
+struct Entered(Option<Context>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Dropped after the borrow is over.
+        let _left = CURRENT.replace(self.0.take());
+    }
+}
+
+pin_project! {
+    /// The future of [`Context::scope`]. Dropping it drops what is inside.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Scoped<F> {
+        // Dropped as soon as there is an output: what it holds is free then (T7).
+        #[pin]
+        future: Option<F>,
+        context: Context,
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let polled = this.context.enter(|| future.poll(cx));
+        if polled.is_ready() {
+            this.future.set(None);
+        }
+        polled
+    }
+}

@@ -1,0 +1,54 @@
+//! What has headers, whoever's type it is.
+
+use http::HeaderMap;
+
+/// A request or an answer: `http`'s, and with the feature `reqwest` reqwest's.
+pub trait HasHeaders {
+    /// Its headers.
+    fn headers(&self) -> &HeaderMap;
+}
+
+/// A request whose headers can be written.
+pub trait HasHeadersMut: HasHeaders {
+    /// Its headers.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+}
+
+impl<B> HasHeaders for http::Request<B> {
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+}
+
+impl<B> HasHeadersMut for http::Request<B> {
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+}
+
+impl<B> HasHeaders for http::Response<B> {
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl HasHeaders for reqwest::Request {
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl HasHeadersMut for reqwest::Request {
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl HasHeaders for reqwest::Response {
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+}

@@ -1,0 +1,228 @@
+//! The server's side: what a request brings along.
+
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use resilience_core::clock::{self, MAX_WAIT};
+use resilience_core::timeout::{Within, within_call};
+use resilience_core::{Deadline, InvalidConfig, Rejection, RejectionKind};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
+use super::client::is_grpc;
+use super::context::Context;
+use super::timeout;
+use crate::server::{AnswerBody, GRPC_STATUS, Refusals};
+
+/// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.
+/// See the [module](super).
+///
+/// Stands outermost, around whatever turns errors into answers: an error that passes through it is not an
+/// answer, and says nothing. The error type is the service's, readiness is forwarded, nothing is shared
+/// between calls, and dropping the call drops what is inside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AcceptLayer {
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Settings {
+    longest: Option<Duration>,
+    distrusts: bool,
+    refusals: Refusals,
+}
+
+impl AcceptLayer {
+    /// Requests have as long as they say.
+    #[must_use]
+    pub const fn new() -> AcceptLayer {
+        let settings = Settings { longest: None, distrusts: false, refusals: Refusals::new() };
+        AcceptLayer { settings }
+    }
+
+    /// And no longer than this, also those that say nothing.
+    ///
+    /// # Errors
+    /// If `longest` is zero or more than a year.
+    pub fn longest(mut self, longest: Duration) -> Result<AcceptLayer, InvalidConfig> {
+        let refuse = |bound| InvalidConfig::new("longest", format_args!("{longest:?}"), bound);
+        if longest.is_zero() {
+            return Err(refuse("more than zero"));
+        }
+        if longest > MAX_WAIT {
+            return Err(refuse("at most 365 days"));
+        }
+        self.settings.longest = Some(longest);
+        Ok(self)
+    }
+
+    /// Believes no header: for the edge, where requests come from strangers. Their deadlines, attempts,
+    /// traces and baggage begin here.
+    #[must_use]
+    pub const fn distrust_headers(mut self) -> AcceptLayer {
+        self.settings.distrusts = true;
+        self
+    }
+
+    /// How requests are refused whose time is over.
+    #[must_use]
+    pub const fn refusals(mut self, refusals: Refusals) -> AcceptLayer {
+        self.settings.refusals = refusals;
+        self
+    }
+}
+
+impl Settings {
+    fn context(&self, headers: &HeaderMap) -> Context {
+        if self.distrusts { Context::default() } else { Context::read(headers) }
+    }
+
+    /// How long the request has.
+    fn timeout(&self, headers: &HeaderMap) -> Option<Duration> {
+        let asked = if self.distrusts { None } else { timeout::parse(headers) };
+        asked.into_iter().chain(self.longest).min()
+    }
+
+    fn too_late<B>(self, grpc: bool) -> Response<AnswerBody<B>> {
+        let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
+        self.refusals.answer_as(grpc, &rejection)
+    }
+}
+
+impl<S> Layer<S> for AcceptLayer {
+    type Service = Accept<S>;
+
+    fn layer(&self, inner: S) -> Accept<S> {
+        Accept { inner, settings: self.settings }
+    }
+}
+
+/// A service that goes by what its requests bring along. Made by [`AcceptLayer`].
+#[derive(Debug, Clone)]
+pub struct Accept<S> {
+    inner: S,
+    settings: Settings,
+}
+
+impl<S> Accept<S> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, B, RB> Service<Request<B>> for Accept<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+{
+    type Response = Response<AnswerBody<RB>>;
+    type Error = S::Error;
+    type Future = AcceptFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    /// A request whose time is over does not reach the service below.
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let settings = self.settings;
+        let grpc = is_grpc(request.headers());
+        let context = settings.context(request.headers());
+        let timeout = settings.timeout(request.headers());
+        let inner = &mut self.inner;
+        let state = context.enter(|| match timeout {
+            None => State::Unlimited { future: inner.call(request) },
+            Some(timeout) => {
+                let now = clock::now();
+                let deadline = Deadline::after(now, timeout).or_current();
+                let limited = within_call(now, deadline, || inner.call(request));
+                limited.map_or(State::Over, |future| State::Limited { future })
+            }
+        });
+        AcceptFuture { state, context, settings, grpc }
+    }
+}
+
+pin_project! {
+    /// A request that goes by what it brought along. Dropping it drops what is inside.
+    #[derive(Debug)]
+    pub struct AcceptFuture<F> {
+        #[pin]
+        state: State<F>,
+        context: Context,
+        settings: Settings,
+        grpc: bool,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = StateProj]
+    enum State<F> {
+        /// It was over when it came.
+        Over,
+        Limited { #[pin] future: Within<F> },
+        Unlimited { #[pin] future: F },
+        /// Nothing is held (T7).
+        Done,
+    }
+}
+
+impl<F, RB, E> Future for AcceptFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+{
+    type Output = Result<Response<AnswerBody<RB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let (settings, grpc) = (*this.settings, *this.grpc);
+        let state = this.state.as_mut().project();
+        let result = ready!(this.context.enter(|| match state {
+            StateProj::Over => {
+                // Whoever sent it does not wait, and would be too late again.
+                let mut answer = settings.too_late(grpc);
+                tell_not_to_retry(&mut answer);
+                Poll::Ready(Ok(answer))
+            }
+            StateProj::Limited { future } => future.poll(cx).map(|output| match output {
+                Ok(result) => result.map(|answer| answer.map(AnswerBody::handler)),
+                Err(_) => Ok(settings.too_late(grpc)),
+            }),
+            StateProj::Unlimited { future } => {
+                future.poll(cx).map_ok(|answer| answer.map(AnswerBody::handler))
+            }
+            StateProj::Done => Poll::Pending,
+        }));
+        this.state.set(State::Done);
+        Poll::Ready(result.map(|mut answer| {
+            if this.context.retries().gave_up() && failed(&answer) {
+                tell_not_to_retry(&mut answer);
+            }
+            answer
+        }))
+    }
+}
+
+/// Whether a caller might try again. Of gRPC's answers those that failed at once; others have their status
+/// after the body.
+fn failed<B>(answer: &Response<B>) -> bool {
+    let status = answer.status();
+    let grpc = answer.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
+    status.is_server_error()
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        || status == StatusCode::TOO_EARLY
+        || grpc
+}
+
+fn tell_not_to_retry<B>(answer: &mut Response<B>) {
+    let headers = answer.headers_mut();
+    headers.insert(RETRY, NEVER);
+    if headers.contains_key(GRPC_STATUS) {
+        headers.insert(GRPC_PUSHBACK, http::HeaderValue::from_static("-1"));
+    }
+}

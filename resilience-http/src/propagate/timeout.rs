@@ -1,0 +1,195 @@
+//! How much time is left, on the wire.
+//!
+//! As a length and not as an instant, because two machines do not have the same time. What the message
+//! was under way for is thereby forgotten, which errs on the side of the one who waits; his own deadline
+//! does not move.
+//!
+//! | header | unit | whose |
+//! |---|---|---|
+//! | [`TIMEOUT`] | whole milliseconds | ours |
+//! | [`GRPC_TIMEOUT`] | up to eight digits and one of `H M S m u n` | gRPC's |
+//! | [`ENVOY_TIMEOUT`] | whole milliseconds; 0 says nothing | Envoy's, for what it sends on |
+//!
+//! [`parse`] reads all of them, and the shortest holds: whichever was meant, nobody works for longer.
+//! They come from strangers: a number too large is only a very long time, zero is a time that has passed,
+//! and everything else says nothing.
+//!
+//! ```
+//! use std::time::Duration;
+//! use http::HeaderMap;
+//! use resilience_http::propagate::timeout;
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert(timeout::TIMEOUT, timeout::milliseconds(Duration::from_micros(2_500)));
+//! assert_eq!(timeout::parse(&headers), Some(Duration::from_millis(2))); // never more than there was
+//! headers.insert(timeout::GRPC_TIMEOUT, timeout::grpc(Duration::from_micros(1_500)));
+//! assert_eq!(timeout::parse(&headers), Some(Duration::from_micros(1_500)));
+//! ```
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use resilience_core::clock::MAX_WAIT;
+
+/// How long the caller will wait for this attempt, in whole milliseconds.
+pub const TIMEOUT: HeaderName = HeaderName::from_static("x-resilience-timeout-ms");
+
+/// gRPC's, as its protocol over HTTP/2 writes it.
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Envoy's: how long the proxy will wait for what it sends on. It stands there for requests that went
+/// through one.
+pub const ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+
+/// What is left for this request, at most [`MAX_WAIT`]; zero if its time has passed. `None` if none of the
+/// three headers says.
+#[must_use]
+pub fn parse(headers: &HeaderMap) -> Option<Duration> {
+    let read = |name: &HeaderName, parse: fn(&str) -> Option<Duration>| {
+        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        texts.filter_map(|text| parse(text.trim_matches([' ', '\t']))).min()
+    };
+    let ours = read(&TIMEOUT, parse_milliseconds);
+    let grpc = read(&GRPC_TIMEOUT, parse_grpc);
+    let envoy =
+        read(&ENVOY_TIMEOUT, |text| parse_milliseconds(text).filter(|timeout| !timeout.is_zero()));
+    [ours, grpc, envoy].into_iter().flatten().min()
+}
+
+/// `1*DIGIT`.
+fn parse_milliseconds(text: &str) -> Option<Duration> {
+    number(text).map(|number| Duration::from_millis(number).min(MAX_WAIT))
+}
+
+/// One to eight digits and a unit.
+fn parse_grpc(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let (digits, _) = text.split_at(text.len() - unit.len_utf8());
+    let number = number(digits).filter(|_| digits.len() <= 8)?;
+    let timeout = match unit {
+        'H' => Duration::from_secs(number * 3_600),
+        'M' => Duration::from_secs(number * 60),
+        'S' => Duration::from_secs(number),
+        'm' => Duration::from_millis(number),
+        'u' => Duration::from_micros(number),
+        'n' => Duration::from_nanos(number),
+        _ => return None,
+    };
+    Some(timeout.min(MAX_WAIT))
+}
+
+/// No sign, no fraction; too many digits are a great many.
+pub(super) fn number(digits: &str) -> Option<u64> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+/// The value of [`TIMEOUT`]: what is left, rounded down, so that nobody works when nobody waits.
+#[must_use]
+pub fn milliseconds(left: Duration) -> HeaderValue {
+    HeaderValue::from(whole(left.as_millis()))
+}
+
+/// The value of [`GRPC_TIMEOUT`]: what is left, rounded down to what eight digits of the finest unit hold.
+/// gRPC has no zero: what has passed is one nanosecond.
+#[must_use]
+pub fn grpc(left: Duration) -> HeaderValue {
+    let seconds = u128::from(left.as_secs());
+    let units = [
+        (left.as_nanos().max(1), 'n'),
+        (left.as_micros(), 'u'),
+        (left.as_millis(), 'm'),
+        (seconds, 'S'),
+        (seconds / 60, 'M'),
+        (seconds / 3_600, 'H'),
+    ];
+    let fits = units.into_iter().find(|(number, _)| *number < 100_000_000);
+    let (number, unit) = fits.unwrap_or((99_999_999, 'H'));
+    // Digits and a letter are a header's value.
+    HeaderValue::try_from(format!("{number}{unit}")).unwrap_or(HeaderValue::from_static("1n"))
+}
+
+fn whole(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: HeaderName, value: &str) -> Option<Duration> {
+        parse(&HeaderMap::from_iter([(name, value.parse().unwrap())]))
+    }
+
+    #[test]
+    fn every_unit_of_grpc() {
+        for (value, expected) in [
+            ("2H", Duration::from_secs(7_200)),
+            ("3M", Duration::from_secs(180)),
+            ("4S", Duration::from_secs(4)),
+            ("5m", Duration::from_millis(5)),
+            ("6u", Duration::from_micros(6)),
+            ("7n", Duration::from_nanos(7)),
+            ("0S", Duration::ZERO),
+            ("00000001S", Duration::from_secs(1)),
+            ("99999999H", MAX_WAIT),
+            ("99999999M", MAX_WAIT),
+        ] {
+            assert_eq!(read(GRPC_TIMEOUT, value), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_timeout_says_nothing() {
+        for value in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "1 S", "123456789n", "1SS", "1h"] {
+            assert_eq!(read(GRPC_TIMEOUT, value), None, "{value:?}");
+        }
+        for value in ["", "-1", "+1", "1.5", "1e3", "1ms", "0x1", "1,2", "inf"] {
+            assert_eq!(read(TIMEOUT, value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_huge_one_is_a_long_one() {
+        assert_eq!(read(TIMEOUT, "18446744073709551616"), Some(MAX_WAIT));
+        assert_eq!(read(TIMEOUT, &"9".repeat(5_000)), Some(MAX_WAIT));
+    }
+
+    #[test]
+    fn zero_has_passed_but_says_nothing_to_envoy() {
+        assert_eq!(read(TIMEOUT, "0"), Some(Duration::ZERO));
+        assert_eq!(read(ENVOY_TIMEOUT, "0"), None);
+        assert_eq!(read(ENVOY_TIMEOUT, "15"), Some(Duration::from_millis(15)));
+    }
+
+    #[test]
+    fn the_shortest_holds() {
+        let value = HeaderValue::from_static;
+        let mut headers = HeaderMap::from_iter([
+            (TIMEOUT, value("300")),
+            (GRPC_TIMEOUT, value("200m")),
+            (ENVOY_TIMEOUT, value("100")),
+        ]);
+        assert_eq!(parse(&headers), Some(Duration::from_millis(100)));
+        headers.append(TIMEOUT, value(" 50 "));
+        headers.append(TIMEOUT, value("soon"));
+        assert_eq!(parse(&headers), Some(Duration::from_millis(50)));
+        assert_eq!(parse(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn the_finest_unit_that_fits_is_written() {
+        for (left, expected) in [
+            (Duration::ZERO, "1n"),
+            (Duration::from_nanos(99_999_999), "99999999n"),
+            (Duration::from_nanos(100_000_999), "100000u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_secs(100_000), "100000S"),
+            (Duration::from_secs(100_000_059), "1666667M"),
+            (Duration::MAX, "99999999H"),
+        ] {
+            assert_eq!(grpc(left), expected, "{left:?}");
+        }
+        assert_eq!(milliseconds(Duration::MAX), u64::MAX.to_string());
+    }
+}

@@ -1,0 +1,61 @@
+//! A service whose errors can carry refusals.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use resilience_core::Error;
+use tower_service::Service;
+
+/// A service whose errors have been put into [`Error`], as every layer wants them, a router's routes
+/// included, which have none.
+#[derive(Debug, Clone)]
+pub struct Carry<S>(S);
+
+impl<S> Carry<S> {
+    /// This one's.
+    pub const fn new(inner: S) -> Carry<S> {
+        Carry(inner)
+    }
+
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S: Service<Req>, Req> Service<Req> for Carry<S> {
+    type Response = S::Response;
+    type Error = Error<S::Error>;
+    type Future = CarryFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx).map_err(Error::Service)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        CarryFuture { future: Some(self.0.call(request)) }
+    }
+}
+
+pin_project! {
+    /// A call of a [`Carry`]. Dropping it drops what is inside.
+    #[derive(Debug)]
+    pub struct CarryFuture<F> {
+        // Dropped as soon as there is a result: what it holds is free then (T7).
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<F: Future<Output = Result<T, E>>, T, E> Future for CarryFuture<F> {
+    type Output = Result<T, Error<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+        let result = ready!(future.poll(cx));
+        this.future.set(None);
+        Poll::Ready(result.map_err(Error::Service))
+    }
+}

@@ -1,0 +1,57 @@
+//! The server's side: what is refused, and how that is told.
+//!
+//! A server that takes on all that comes serves nobody when too much does. [`ProtectLayer`] bounds how many
+//! requests are under way, how many come in how long, for all or for each route or tenant, and how long
+//! each may take; and it tells those that it refuses why, and when to come back, in a form that a client can
+//! read: 429, 503 or 504 with `Retry-After` and problem+json, or gRPC's status ([`Refusals`] has the table).
+//!
+//! From outside in:
+//!
+//! | layer | why there |
+//! |---|---|
+//! | [`AcceptLayer`](crate::propagate::AcceptLayer) | who has no time left is told so before anything is taken; and it sees every answer, to say which are final |
+//! | [`AnswerRefusalsLayer`] | refusals are errors to the layers, and answers to callers |
+//! | concurrency, rate | refuse at once: a queue in a server is a place where requests grow old |
+//! | [`Carry`] | a router has no errors: its routes get one that can carry refusals |
+//!
+//! It stands in an `axum::Router::layer`, on the routes that should be limited: leave out what says whether
+//! the server is alive. A permit is free when the answer's head is there, though its body may still stream.
+//!
+//! ```
+//! use std::time::Duration;
+//! use axum::{Router, routing::get};
+//! use resilience_core::keyed::KeyedLimits;
+//! use resilience_core::rate::Quota;
+//! use resilience_http::server::ProtectLayer;
+//!
+//! let tenant = |request: &axum::extract::Request| {
+//!     request.headers().get("x-tenant").and_then(|tenant| tenant.to_str().ok()).unwrap_or("").to_owned()
+//! };
+//! let protect = ProtectLayer::builder()
+//!     .name("api")
+//!     .longest(Duration::from_secs(10))
+//!     .concurrency(200)
+//!     .rate_per_key(Quota::per_second(50), KeyedLimits::default(), tenant)
+//!     .build()?;
+//! let router: Router = Router::new()
+//!     .route("/quotes", get(|| async { "quotes" }))
+//!     .layer(protect)
+//!     .route("/healthz", get(|| async { "alive" }));
+//! # let _ = router;
+//! # Ok::<_, resilience_core::InvalidConfig>(())
+//! ```
+
+mod answer;
+mod body;
+mod carry;
+mod protect;
+mod refusals;
+mod split;
+
+pub use answer::{AnswerRefusals, AnswerRefusalsFuture, AnswerRefusalsLayer};
+pub use body::AnswerBody;
+pub use carry::{Carry, CarryFuture};
+pub use protect::{ProtectBuilder, ProtectLayer, Protected};
+pub(crate) use refusals::GRPC_STATUS;
+pub use refusals::Refusals;
+pub use split::SplitRejection;

@@ -1,0 +1,362 @@
+//! A refusal as an answer.
+//!
+//! | refusal | status | problem type | gRPC |
+//! |---|---|---|---|
+//! | rate limit | 429 | quota-exceeded | `RESOURCE_EXHAUSTED` |
+//! | bulkhead, shed | 503 | temporary-reduced-capacity | `RESOURCE_EXHAUSTED` |
+//! | circuit open | 503 | temporary-reduced-capacity | `UNAVAILABLE` |
+//! | shutting down, retry budget spent | 503 | `about:blank` | `UNAVAILABLE` |
+//! | deadline, timeout | 504 | `about:blank` | `DEADLINE_EXCEEDED` |
+//!
+//! The body is `application/problem+json` (RFC 9457); the two problem types are those of the RateLimit
+//! draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds, rounded up: whoever
+//! keeps to it is not too early. Where it is never worth coming back, the answer says
+//! [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
+//!
+//! To gRPC all answers are 200; the status stands in the head, without a body, and the time to come back
+//! in `grpc-retry-pushback-ms`.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use resilience_core::outcome::RetryHint;
+use resilience_core::rejection::Quantity;
+use resilience_core::{Rejection, RejectionKind};
+use serde_json::{Map, Value, json};
+
+use super::body::AnswerBody;
+use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
+use crate::propagate::is_grpc;
+
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+const REDUCED_CAPACITY: &str =
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+
+/// How refusals are answered. By default an answer names the limit (`layer`, as it is configured, and
+/// `limit`) and not whose it was, nor how many calls there were.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::HeaderMap;
+/// use resilience_core::{Rejection, RejectionKind};
+/// use resilience_http::server::Refusals;
+///
+/// let refused = Rejection::new(RejectionKind::RateLimited, "api.rate_limit")
+///     .with_key("tenant-7")
+///     .with_limit(30)
+///     .with_retry_after(Duration::from_millis(1_200));
+/// let answer = Refusals::new().answer::<()>(&refused, &HeaderMap::new());
+/// assert_eq!(answer.status(), 429);
+/// assert_eq!(answer.headers()["retry-after"], "2");
+/// assert_eq!(answer.headers()["content-type"], "application/problem+json");
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refusals {
+    keys: bool,
+    anonymous: bool,
+}
+
+impl Refusals {
+    /// The default.
+    #[must_use]
+    pub const fn new() -> Refusals {
+        Refusals { keys: false, anonymous: false }
+    }
+
+    /// Names the key too: where keys are what callers know themselves by.
+    #[must_use]
+    pub const fn with_keys(mut self) -> Refusals {
+        self.keys = true;
+        self
+    }
+
+    /// Leaves out the layer and the limit.
+    #[must_use]
+    pub const fn anonymous(mut self) -> Refusals {
+        self.anonymous = true;
+        self
+    }
+
+    /// The answer to a request with these headers, which say whether it is one of gRPC's.
+    #[must_use]
+    pub fn answer<B>(&self, rejection: &Rejection, request: &HeaderMap) -> Response<AnswerBody<B>> {
+        self.answer_as(is_grpc(request), rejection)
+    }
+
+    pub(crate) fn answer_as<B>(self, grpc: bool, rejection: &Rejection) -> Response<AnswerBody<B>> {
+        let meaning = Meaning::of(rejection.kind());
+        let mut answer = if grpc {
+            self.for_grpc(&meaning, rejection)
+        } else {
+            self.problem(&meaning, rejection)
+        };
+        if is_final(rejection) {
+            answer.headers_mut().insert(RETRY, NEVER);
+        }
+        answer
+    }
+
+    fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
+        let mut members = Map::new();
+        let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        add("type", meaning.problem_type.into());
+        add("title", meaning.title.into());
+        add("status", meaning.status.as_u16().into());
+        add("detail", self.detail(meaning, rejection).into());
+        if !self.anonymous {
+            add("layer", rejection.layer().into());
+            add("violated-policies", json!([rejection.layer()]));
+            if let Some(limit) = rejection.limit() {
+                add("limit", quantity(limit));
+            }
+        }
+        if self.keys
+            && let Some(key) = rejection.key()
+        {
+            add("key", key.into());
+        }
+        let seconds = rejection.retry_after().map(whole_seconds);
+        if let Some(seconds) = seconds {
+            add("retry_after", seconds.into());
+        }
+        let mut answer = Response::new(AnswerBody::refusal(Value::Object(members).to_string()));
+        *answer.status_mut() = meaning.status;
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // RFC 6585: a 429 must not be stored. The others say no more about the next request.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = seconds {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        answer
+    }
+
+    /// "Trailers-Only": the status in the head, and no body.
+    fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
+        let mut answer = Response::new(AnswerBody::refusal(""));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, meaning.grpc.into());
+        if let Ok(message) =
+            HeaderValue::try_from(percent_encoded(&self.detail(meaning, rejection)))
+        {
+            headers.insert(GRPC_MESSAGE, message);
+        }
+        if is_final(rejection) {
+            headers.insert(GRPC_PUSHBACK, HeaderValue::from_static("-1"));
+        } else if let Some(after) = rejection.retry_after() {
+            headers.insert(GRPC_PUSHBACK, whole_milliseconds(after).into());
+        }
+        answer
+    }
+
+    fn detail(self, meaning: &Meaning, rejection: &Rejection) -> Cow<'static, str> {
+        if self.anonymous {
+            return meaning.words.into();
+        }
+        let mut detail = format!("{}: {}", rejection.layer(), meaning.words);
+        if let Some(limit) = rejection.limit() {
+            // Writing to a string does not fail.
+            let _written = write!(detail, " (limit {limit})");
+        }
+        detail.into()
+    }
+}
+
+/// It is not worth coming back.
+fn is_final(rejection: &Rejection) -> bool {
+    let kind = rejection.kind();
+    rejection.retry_hint() == RetryHint::Never || kind == RejectionKind::RetryBudgetExhausted
+}
+
+/// What a kind of refusal is to HTTP and to gRPC.
+struct Meaning {
+    status: StatusCode,
+    problem_type: &'static str,
+    /// Of `about:blank`, the status's own phrase.
+    title: &'static str,
+    grpc: u16,
+    words: &'static str,
+}
+
+impl Meaning {
+    const fn of(kind: RejectionKind) -> Meaning {
+        const BLANK: &str = "about:blank";
+        const RESOURCE_EXHAUSTED: u16 = 8;
+        const DEADLINE_EXCEEDED: u16 = 4;
+        const UNAVAILABLE: u16 = 14;
+        let capacity = ("Temporary Reduced Capacity", REDUCED_CAPACITY);
+        let unavailable = ("Service Unavailable", BLANK);
+        let (status, (title, problem_type), grpc, words) = match kind {
+            RejectionKind::RateLimited => (
+                StatusCode::TOO_MANY_REQUESTS,
+                ("Quota Exceeded", QUOTA_EXCEEDED),
+                RESOURCE_EXHAUSTED,
+                "too many requests",
+            ),
+            RejectionKind::BulkheadFull => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                capacity,
+                RESOURCE_EXHAUSTED,
+                "too many requests at once",
+            ),
+            RejectionKind::Shed => {
+                (StatusCode::SERVICE_UNAVAILABLE, capacity, RESOURCE_EXHAUSTED, "overloaded")
+            }
+            RejectionKind::CircuitOpen => {
+                (StatusCode::SERVICE_UNAVAILABLE, capacity, UNAVAILABLE, "a dependency is down")
+            }
+            RejectionKind::TimedOut => (
+                StatusCode::GATEWAY_TIMEOUT,
+                ("Gateway Timeout", BLANK),
+                DEADLINE_EXCEEDED,
+                "a dependency took too long",
+            ),
+            RejectionKind::DeadlineExceeded => (
+                StatusCode::GATEWAY_TIMEOUT,
+                ("Gateway Timeout", BLANK),
+                DEADLINE_EXCEEDED,
+                "the time for this request is over",
+            ),
+            RejectionKind::ShuttingDown => {
+                (StatusCode::SERVICE_UNAVAILABLE, unavailable, UNAVAILABLE, "shutting down")
+            }
+            _ => (StatusCode::SERVICE_UNAVAILABLE, unavailable, UNAVAILABLE, "not available"),
+        };
+        Meaning { status, problem_type, title, grpc, words }
+    }
+}
+
+fn quantity(quantity: Quantity) -> Value {
+    match quantity {
+        Quantity::Count(count) => count.into(),
+        other => other.to_string().into(),
+    }
+}
+
+/// Rounded up.
+fn whole_seconds(after: Duration) -> u64 {
+    after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0))
+}
+
+/// Rounded up.
+fn whole_milliseconds(after: Duration) -> u64 {
+    u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// As gRPC writes messages: printable ASCII but `%` as it is, every other byte as `%XX`.
+fn percent_encoded(message: &str) -> String {
+    message.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b' '..=b'~' if byte != b'%' => text.push(char::from(byte)),
+            // Writing to a string does not fail.
+            _ => drop(write!(text, "%{byte:02X}")),
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    type Empty = http_body_util::Empty<bytes::Bytes>;
+
+    fn body(answer: Response<AnswerBody<Empty>>) -> Value {
+        let mut collected = pin!(answer.into_body().collect());
+        match collected.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(body)) => serde_json::from_slice(&body.to_bytes()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(kind: RejectionKind) -> Rejection {
+        Rejection::new(kind, "api").with_key("tenant").with_limit(7).with_observed(8)
+    }
+
+    #[test]
+    fn every_kind_has_its_row() {
+        for (kind, status, grpc) in [
+            (RejectionKind::RateLimited, 429, "8"),
+            (RejectionKind::BulkheadFull, 503, "8"),
+            (RejectionKind::Shed, 503, "8"),
+            (RejectionKind::CircuitOpen, 503, "14"),
+            (RejectionKind::ShuttingDown, 503, "14"),
+            (RejectionKind::RetryBudgetExhausted, 503, "14"),
+            (RejectionKind::TimedOut, 504, "4"),
+            (RejectionKind::DeadlineExceeded, 504, "4"),
+        ] {
+            let answer = Refusals::new().answer_as::<Empty>(false, &refused(kind));
+            assert_eq!(answer.status(), status, "{kind:?}");
+            assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
+            assert_eq!(body(answer)["status"], status);
+            let answer = Refusals::new().answer_as::<Empty>(true, &refused(kind));
+            assert_eq!(
+                (answer.status(), &answer.headers()[GRPC_STATUS]),
+                (StatusCode::OK, &HeaderValue::from_static(grpc))
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        let name = "a \"quoted\"\r\n\\ näme%\u{0}";
+        let rejection = Rejection::new(RejectionKind::Shed, name.to_owned()).with_key("k\"");
+        let problem = body(Refusals::new().with_keys().answer_as(false, &rejection));
+        assert_eq!(problem["layer"], name);
+        assert_eq!(problem["key"], "k\"");
+        let answer = Refusals::new().answer_as::<Empty>(true, &rejection);
+        assert_eq!(
+            answer.headers()[GRPC_MESSAGE],
+            "a \"quoted\"%0D%0A\\ n%C3%A4me%25%00: overloaded"
+        );
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_told() {
+        let rejection = refused(RejectionKind::RateLimited);
+        let told = |refusals: Refusals| body(refusals.answer_as(false, &rejection)).to_string();
+        assert!(!told(Refusals::new()).contains("tenant"));
+        assert!(!told(Refusals::new()).contains('8'));
+        assert!(told(Refusals::new().with_keys()).contains("tenant"));
+        assert!(!told(Refusals::new().anonymous()).contains("api"));
+        assert!(!told(Refusals::new().anonymous()).contains('7'));
+    }
+
+    #[test]
+    fn nobody_is_told_to_come_too_early() {
+        for (nanos, seconds, milliseconds) in [
+            (0, 0, 0),
+            (1, 1, 1),
+            (1_000_000, 1, 1),
+            (1_000_001, 1, 2),
+            (999_999_999, 1, 1_000),
+            (1_000_000_000, 1, 1_000),
+            (1_000_000_001, 2, 1_001),
+        ] {
+            let after = Duration::from_nanos(nanos);
+            assert_eq!(whole_seconds(after), seconds, "{nanos}");
+            assert_eq!(whole_milliseconds(after), milliseconds, "{nanos}");
+        }
+        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn never_is_said_in_both_languages() {
+        let rejection = refused(RejectionKind::RateLimited).never();
+        let answer = Refusals::new().answer_as::<Empty>(false, &rejection);
+        assert_eq!(answer.headers()[RETRY], NEVER);
+        assert!(!answer.headers().contains_key(RETRY_AFTER));
+        let answer = Refusals::new().answer_as::<Empty>(true, &rejection);
+        assert_eq!(answer.headers()[GRPC_PUSHBACK], "-1");
+    }
+}

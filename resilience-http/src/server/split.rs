@@ -1,0 +1,56 @@
+//! Which of a service's errors are refusals.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+
+use resilience_core::{CarriesRejection, Error, Rejection};
+
+/// An error type in which refusals and other errors can be told apart for good.
+///
+/// What is left when the refusals have become answers is [`Foreign`](SplitRejection::Foreign): nothing at
+/// all for `Error<Infallible>`, which is what a router's routes have below the layers.
+#[diagnostic::on_unimplemented(
+    message = "refusals in `{Self}` cannot be told apart from other errors",
+    note = "put the service's own errors into `resilience_core::Error` below the layers: `.map_err(resilience_core::Error::Service)`"
+)]
+pub trait SplitRejection: CarriesRejection {
+    /// What is not a refusal.
+    type Foreign;
+
+    /// The refusal, or what else it is.
+    ///
+    /// # Errors
+    /// What else it is.
+    fn split(self) -> Result<Rejection, Self::Foreign>;
+}
+
+impl SplitRejection for Rejection {
+    type Foreign = Infallible;
+
+    fn split(self) -> Result<Rejection, Infallible> {
+        Ok(self)
+    }
+}
+
+impl<E> SplitRejection for Error<E> {
+    type Foreign = E;
+
+    fn split(self) -> Result<Rejection, E> {
+        match self {
+            Error::Rejected(rejection) => Ok(rejection),
+            Error::Service(error) => Err(error),
+        }
+    }
+}
+
+/// Refusals deep in the chain of sources included.
+impl SplitRejection for Box<dyn StdError + Send + Sync> {
+    type Foreign = Box<dyn StdError + Send + Sync>;
+
+    fn split(self) -> Result<Rejection, Self::Foreign> {
+        match self.rejection() {
+            Some(rejection) => Ok(rejection.clone()),
+            None => Err(self),
+        }
+    }
+}

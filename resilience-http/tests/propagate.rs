@@ -1,0 +1,431 @@
+//! What travels, without a network: by hand, and by poll.
+
+#![cfg(feature = "layers")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use proptest::prelude::*;
+use resilience_core::clock::{self, MAX_WAIT};
+use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy};
+use resilience_core::timeout::{DeadlineLayer, within};
+use resilience_core::{Deadline, Error};
+use resilience_http::StatusClassifier;
+use resilience_http::propagate::{AcceptLayer, Context, PropagateLayer, Trace, attempt, timeout};
+use resilience_http::server::{AnswerRefusalsLayer, Carry, ProtectLayer};
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn request(pairs: &[(&str, &str)]) -> Request<()> {
+    let builder = pairs.iter().fold(Request::builder(), |b, (name, value)| b.header(*name, *value));
+    builder.body(()).unwrap()
+}
+
+type Failed = Error<Infallible>;
+
+/// A call below the layer, that ends in what it was sent.
+async fn sent(layer: PropagateLayer, call: Request<()>) -> HeaderMap {
+    let echo = service_fn(|call: Request<()>| async move {
+        let mut answer = Response::new(());
+        *answer.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(answer)
+    });
+    let Ok(answer) = layer.layer(echo).oneshot(call).await;
+    answer.headers().clone()
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name).map(|value| value.to_str().unwrap())
+}
+
+/// What a call is sent that a handler makes of a request with these headers.
+async fn handed_on(accept: AcceptLayer, incoming: &[(&str, &str)]) -> HeaderMap {
+    let handler = service_fn(|_: Request<()>| async {
+        let headers = sent(PropagateLayer::new(), request(&[])).await;
+        let mut answer = Response::new(());
+        *answer.headers_mut() = headers;
+        Ok::<_, Infallible>(answer)
+    });
+    let Ok(answer) = accept.layer(handler).oneshot(request(incoming)).await;
+    answer.headers().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn outside_of_any_request_nothing_is_added() {
+    assert_eq!(sent(PropagateLayer::new(), request(&[])).await, HeaderMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_goes_on() {
+    let headers = handed_on(AcceptLayer::new(), &[("x-resilience-timeout-ms", "250")]).await;
+    assert_eq!(text(&headers, &timeout::TIMEOUT), Some("250"));
+    let short = AcceptLayer::new().longest(Duration::from_millis(100)).unwrap();
+    let headers = handed_on(short, &[("x-resilience-timeout-ms", "250")]).await;
+    assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
+    let headers = handed_on(short, &[]).await;
+    assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
+    assert_eq!(handed_on(AcceptLayer::new(), &[]).await, HeaderMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_its_own_stays_if_it_is_shorter() {
+    let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
+    for (own, expected) in [("50", "50"), ("150", "100"), ("soon", "100")] {
+        let call = request(&[("x-resilience-timeout-ms", own)]);
+        let headers = within(deadline, sent(PropagateLayer::new(), call)).await.unwrap();
+        assert_eq!(text(&headers, &timeout::TIMEOUT), Some(expected), "{own}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_has_headers_of_its_own() {
+    let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
+    let call = request(&[("content-type", "application/grpc")]);
+    let headers = within(deadline, sent(PropagateLayer::new(), call)).await.unwrap();
+    assert_eq!(text(&headers, &timeout::GRPC_TIMEOUT), Some("100000u"));
+    assert_eq!(text(&headers, &timeout::TIMEOUT), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_goes_on_as_it_came() {
+    let trace = [("traceparent", PARENT), ("tracestate", "a=1"), ("baggage", "user=7")];
+    let headers = handed_on(AcceptLayer::new(), &trace).await;
+    assert_eq!(&headers, request(&trace).headers());
+    let strange = AcceptLayer::new().distrust_headers();
+    assert_eq!(handed_on(strange, &trace).await, HeaderMap::new());
+    let alone = Context::read(request(&trace).headers());
+    let headers = alone.scope(sent(PropagateLayer::new().without_trace(), request(&[]))).await;
+    assert_eq!(headers, HeaderMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn inside_of_a_retry_everybody_makes_one_attempt() {
+    for (name, value) in [
+        ("x-resilience-attempt", "1"),
+        ("grpc-previous-rpc-attempts", "1"),
+        ("x-resilience-retry", "never"),
+    ] {
+        let headers = handed_on(AcceptLayer::new(), &[(name, value)]).await;
+        assert_eq!(text(&headers, &attempt::RETRY), Some("never"), "{name}");
+        assert_eq!(text(&headers, &attempt::ATTEMPT), None, "its own first attempt");
+    }
+}
+
+/// A service that answers with this status and headers, and counts.
+fn failing(
+    calls: &Arc<AtomicUsize>,
+    never: bool,
+) -> impl Service<Request<()>, Response = Response<()>, Error = Failed, Future: Send> + Clone + use<>
+{
+    let calls = calls.clone();
+    service_fn(move |call: Request<()>| {
+        let made = calls.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(attempt::previous(call.headers()) as usize, made);
+        let mut answer = Response::new(());
+        *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        if never {
+            answer.headers_mut().insert(attempt::RETRY, attempt::NEVER);
+        }
+        async move { Ok::<_, Failed>(answer) }
+    })
+}
+
+/// The number of attempts at a call that fails, and what the answer to the request around it says.
+async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usize, bool) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let backoff = Backoff::decorrelated_jitter(Duration::from_millis(1), Duration::from_millis(2));
+    let policy = RetryPolicy::builder()
+        .max_attempts(if retried { 3 } else { 1 })
+        .backoff(backoff.unwrap())
+        .classifier(StatusClassifier)
+        .build()
+        .unwrap();
+    let below = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy))
+        .layer(PropagateLayer::new())
+        .service(failing(&calls, never));
+    // Its own answer, with none of the headers of the call's.
+    let handler = service_fn(move |_: Request<()>| {
+        let call = below.clone().oneshot(request(&[]));
+        async move {
+            let status = call.await?.status();
+            Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
+        }
+    });
+    let answer = AcceptLayer::new().layer(handler).oneshot(request(incoming)).await.unwrap();
+    (calls.load(Ordering::Relaxed), attempt::is_final(answer.headers()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tier_retries() {
+    assert_eq!(attempts(&[], false, true).await, (3, true), "next to the failure: it gives up");
+    assert_eq!(attempts(&[], true, true).await, (1, true), "further up: told not to, and tells");
+    let retry = [("x-resilience-attempt", "1")];
+    assert_eq!(
+        attempts(&retry, false, true).await,
+        (1, false),
+        "further down: who retries goes on"
+    );
+    assert_eq!(attempts(&retry, true, true).await, (1, true), "unless it was given up below");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_without_retries_hands_the_word_up() {
+    assert_eq!(attempts(&[], true, false).await, (1, true));
+    assert_eq!(attempts(&[], false, false).await, (1, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_number_from_outside_does_not_go_on() {
+    let headers = sent(PropagateLayer::new(), request(&[("x-resilience-attempt", "7")])).await;
+    assert_eq!(headers, HeaderMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_that_answers_is_not_final() {
+    let handler = service_fn(|_: Request<()>| async {
+        Context::current().unwrap().retries().give_up();
+        Ok::<_, Infallible>(Response::new(()))
+    });
+    let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(request(&[])).await;
+    assert_eq!(answer.headers().len(), 0);
+}
+
+/// The whole of an attempt is limited, waits included, and each says what is left by then.
+#[tokio::test(start_paused = true)]
+async fn each_attempt_says_what_is_left_by_then() {
+    let seen = Arc::new(std::sync::OnceLock::new());
+    let note = seen.clone();
+    let second = Arc::new(AtomicUsize::new(0));
+    let policy = RetryPolicy::builder()
+        .backoff(
+            Backoff::decorrelated_jitter(Duration::from_secs(1), Duration::from_secs(1)).unwrap(),
+        )
+        .classifier(StatusClassifier)
+        .build()
+        .unwrap();
+    let service = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(Duration::from_secs(10)).unwrap())
+        .layer(RetryLayer::new(policy))
+        .layer(PropagateLayer::new())
+        .service(service_fn(move |call: Request<()>| {
+            let mut answer = Response::new(());
+            if second.fetch_add(1, Ordering::Relaxed) == 0 {
+                *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            } else {
+                note.set(call.headers().clone()).unwrap();
+            }
+            async move { Ok::<_, Failed>(answer) }
+        }));
+    assert_eq!(service.oneshot(request(&[])).await.unwrap().status(), 200);
+    let headers = seen.get().unwrap();
+    assert_eq!(timeout::parse(headers), Some(Duration::from_secs(9)));
+    assert_eq!(attempt::previous(headers), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spawned_task_takes_the_context_along() {
+    let handler = service_fn(|_: Request<()>| async {
+        let lost = tokio::spawn(async { Context::current().is_none() });
+        let context = Context::current().unwrap();
+        let kept = tokio::spawn(context.scope(sent(PropagateLayer::new(), request(&[]))));
+        assert!(lost.await.unwrap());
+        let mut answer = Response::new(());
+        *answer.headers_mut() = kept.await.unwrap();
+        Ok::<_, Infallible>(answer)
+    });
+    let incoming = request(&[("baggage", "user=7"), ("x-resilience-retry", "never")]);
+    let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(incoming).await;
+    assert_eq!(text(answer.headers(), &HeaderName::from_static("baggage")), Some("user=7"));
+    assert_eq!(text(answer.headers(), &attempt::RETRY), Some("never"));
+    assert!(Context::current().is_none());
+}
+
+/// Counts how many are alive.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Alive {
+        count.fetch_add(1, Ordering::Relaxed);
+        Alive(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer after so many polls, that holds something for as long as it is there.
+struct Holding {
+    _held: Alive,
+    polls: u32,
+}
+
+impl Future for Holding {
+    type Output = Result<Response<()>, Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        if self.polls == 0 {
+            return Poll::Ready(Ok(Response::new(())));
+        }
+        self.polls -= 1;
+        Poll::Pending
+    }
+}
+
+/// Dropped after any number of polls, and when it is ready though it is kept, nothing is left.
+fn nothing_is_left<L>(layer: &L)
+where
+    L: Layer<BoxCloneSyncService<Request<()>, Response<()>, Failed>>,
+    L::Service: Service<Request<()>, Error: std::fmt::Debug>,
+{
+    for polls in 0..6 {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let count = alive.clone();
+        let inner =
+            service_fn(move |_: Request<()>| Holding { _held: Alive::new(&count), polls: 3 });
+        let mut service = layer.layer(BoxCloneSyncService::new(inner));
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let mut call = pin!(Some(service.call(request(&[]))));
+        let mut poll = || call.as_mut().as_pin_mut().unwrap().poll(&mut cx).is_ready();
+        let ready = (0..polls).any(|_| poll());
+        assert_eq!(ready, polls > 3, "{polls}");
+        if ready {
+            assert!(!poll(), "silence after the end");
+        } else {
+            call.set(None);
+        }
+        assert_eq!(alive.load(Ordering::Relaxed), 0, "{polls}");
+        assert!(Context::current().is_none() && Deadline::current().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_whenever_it_is_dropped() {
+    let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
+    nothing_is_left(&protect);
+    assert_eq!(protect.get_ref().bulkhead().unwrap().snapshot().in_use, 0);
+    nothing_is_left(&AcceptLayer::new());
+    nothing_is_left(&AcceptLayer::new().longest(Duration::from_secs(9)).unwrap());
+    nothing_is_left(&AnswerRefusalsLayer::default());
+    nothing_is_left(&PropagateLayer::new());
+    nothing_is_left(&tower::layer::layer_fn(Carry::new));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
+    for (takes, status) in [(100, 200), (101, 504)] {
+        let handler = service_fn(move |_: Request<()>| async move {
+            tokio::time::sleep(Duration::from_millis(takes)).await;
+            Ok::<_, Infallible>(Response::new(()))
+        });
+        let incoming = request(&[("x-resilience-timeout-ms", "100")]);
+        let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(incoming).await;
+        assert_eq!(answer.status(), status, "{takes}");
+    }
+}
+
+/// A service that is refused while it gets ready answers so, once, and goes on.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_readiness_is_answered() {
+    #[derive(Clone)]
+    struct Refusing;
+    impl Service<Request<()>> for Refusing {
+        type Response = Response<()>;
+        type Error = resilience_core::Rejection;
+        type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+            let kind = resilience_core::RejectionKind::Shed;
+            Poll::Ready(Err(resilience_core::Rejection::new(kind, "shed")))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            unreachable!("called though it was not ready")
+        }
+    }
+    let mut service = AnswerRefusalsLayer::default().layer(Refusing);
+    for _ in 0..2 {
+        let Ok(()) = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+    }
+    let Ok(answer) = service.call(request(&[])).await;
+    assert_eq!(answer.status(), 503);
+}
+
+/// The same layer for reqwest's types.
+#[cfg(feature = "reqwest")]
+#[tokio::test(start_paused = true)]
+async fn reqwest_has_headers_too() {
+    let echo = service_fn(|call: reqwest::Request| async move {
+        let mut answer = Response::new(String::new());
+        *answer.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(reqwest::Response::from(answer))
+    });
+    let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
+    let call = reqwest::Request::new(http::Method::GET, "http://localhost".parse().unwrap());
+    let answer = within(deadline, PropagateLayer::new().layer(echo).oneshot(call)).await.unwrap();
+    let Ok(answer) = answer;
+    assert_eq!(text(answer.headers(), &timeout::TIMEOUT), Some("100"));
+}
+
+#[test]
+fn what_a_router_and_reqwest_ask_for() {
+    fn good<T: Clone + Send + Sync + 'static>(_: &T) {}
+    fn sent<T: Send + 'static>(_: &T) {}
+    let inner = || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+    let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
+    good(&protect);
+    let mut service = protect.layer(inner());
+    good(&service);
+    sent(&service.call(request(&[])));
+    let mut service = PropagateLayer::new().layer(inner());
+    good(&service);
+    sent(&service.call(request(&[])));
+    good(&Context::default());
+}
+
+proptest! {
+    #[test]
+    fn no_header_panics_or_lasts_for_ever(
+        pairs in prop::collection::vec((0..9_usize, prop::collection::vec(any::<u8>(), 0..80)), 0..6),
+    ) {
+        let names = [
+            timeout::TIMEOUT, timeout::GRPC_TIMEOUT, timeout::ENVOY_TIMEOUT, attempt::ATTEMPT,
+            attempt::GRPC_ATTEMPT, attempt::RETRY, HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"), HeaderName::from_static("baggage"),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                headers.append(&names[name], value);
+            }
+        }
+        prop_assert!(timeout::parse(&headers).is_none_or(|left| left <= MAX_WAIT));
+        let _ = (attempt::previous(&headers), attempt::is_final(&headers));
+        let mut call = HeaderMap::new();
+        Trace::read(&headers).write(&mut call);
+        prop_assert!(call.iter().all(|(name, value)| headers.get_all(name).iter().any(|v| v == value)));
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_never_more(nanos in any::<u64>()) {
+        let left = Duration::from_nanos(nanos);
+        let read = |name: HeaderName, value| timeout::parse(&HeaderMap::from_iter([(name, value)]));
+        let ours = read(timeout::TIMEOUT, timeout::milliseconds(left)).unwrap();
+        prop_assert!(ours <= left && left.min(MAX_WAIT) - ours < Duration::from_millis(1));
+        let grpc = read(timeout::GRPC_TIMEOUT, timeout::grpc(left)).unwrap();
+        prop_assert!(grpc <= left.max(Duration::from_nanos(1)));
+        prop_assert!(left.min(MAX_WAIT) - grpc.min(left) <= left / 10_000, "{:?} {:?}", left, grpc);
+    }
+}

@@ -1,0 +1,270 @@
+//! Refusals over real sockets, as a client sees them.
+
+#![cfg(feature = "layers")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use reqwest::{Client, Response};
+use resilience_core::keyed::KeyedLimits;
+use resilience_core::rate::Quota;
+use resilience_core::{Error, Rejection, RejectionKind};
+use resilience_http::propagate::timeout::TIMEOUT;
+use resilience_http::propagate::{AcceptLayer, attempt};
+use resilience_http::server::{
+    AnswerRefusalsLayer, ProtectBuilder, ProtectLayer, Refusals, SplitRejection,
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+fn client() -> Client {
+    Client::builder().no_proxy().retry(reqwest::retry::never()).build().unwrap()
+}
+
+async fn get_from(base: &str, path: &str) -> Response {
+    client().get(format!("{base}{path}")).send().await.unwrap()
+}
+
+fn builder() -> ProtectBuilder {
+    ProtectLayer::builder().name("api")
+}
+
+fn header<'r>(response: &'r Response, name: &str) -> &'r str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+async fn problem(response: Response) -> Value {
+    assert_eq!(header(&response, "content-type"), "application/problem+json");
+    response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_broken_quota_is_429_and_names_its_limit() {
+    let protect = builder().rate(Quota::per_minute(1)).build().unwrap();
+    let base = serve(Router::new().route("/", get(|| async { "ok" })).layer(protect)).await;
+    assert_eq!(get_from(&base, "/").await.text().await.unwrap(), "ok");
+    let refused = get_from(&base, "/").await;
+    assert_eq!(refused.status(), 429);
+    let after: u64 = header(&refused, "retry-after").parse().unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    let problem = problem(refused).await;
+    assert_eq!(problem["status"], 429);
+    assert_eq!(problem["layer"], "api.rate_limit");
+    assert_eq!(problem["violated-policies"][0], "api.rate_limit");
+    assert_eq!(problem["limit"], 1);
+    assert_eq!(problem["retry_after"], after);
+}
+
+#[tokio::test]
+async fn a_full_server_is_503_at_once_and_takes_others_afterwards() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (entering, leaving) = (entered.clone(), leave.clone());
+    let slow = get(move || async move {
+        entering.notify_one();
+        let _left = leaving.acquire().await;
+        "done"
+    });
+    let protect = builder().concurrency(1).build().unwrap();
+    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
+    let base = serve(Router::new().route("/", slow).layer(protect)).await;
+    let first = tokio::spawn({
+        let base = base.clone();
+        async move { get_from(&base, "/").await.text().await.unwrap() }
+    });
+    entered.notified().await;
+    let refused = get_from(&base, "/").await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(problem(refused).await["layer"], "api.bulkhead");
+    leave.add_permits(2);
+    assert_eq!(first.await.unwrap(), "done");
+    assert_eq!(bulkhead.snapshot().in_use, 0);
+    assert_eq!(get_from(&base, "/").await.status(), 200);
+}
+
+/// A permit is back when the caller has gone.
+#[tokio::test]
+async fn who_hangs_up_leaves_his_place() {
+    let entered = Arc::new(Notify::new());
+    let entering = entered.clone();
+    let hanging = get(move || async move {
+        entering.notify_one();
+        std::future::pending::<&str>().await
+    });
+    let protect = builder().concurrency(1).build().unwrap();
+    let router = Router::new().route("/hang", hanging).route("/", get(|| async { "ok" }));
+    let base = serve(router.layer(protect)).await;
+    let hung = tokio::spawn({
+        let base = base.clone();
+        async move { get_from(&base, "/hang").await }
+    });
+    entered.notified().await;
+    assert_eq!(get_from(&base, "/").await.status(), 503);
+    hung.abort();
+    while get_from(&base, "/").await.status() != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn each_tenant_has_a_quota_and_no_other_hears_of_it() {
+    let tenant = |request: &Request| {
+        let tenant = request.headers().get("x-tenant");
+        tenant.and_then(|tenant| tenant.to_str().ok()).unwrap_or("").to_owned()
+    };
+    let limits = KeyedLimits::default;
+    let protect = builder().rate_per_key(Quota::per_minute(1), limits(), tenant).build().unwrap();
+    let base = serve(Router::new().route("/", get(|| async {})).layer(protect)).await;
+    let ask =
+        async |tenant: &str| client().get(&base).header("x-tenant", tenant).send().await.unwrap();
+    assert_eq!(ask("acme").await.status(), 200);
+    assert_eq!(ask("umbrella").await.status(), 200);
+    let refused = ask("acme").await;
+    assert_eq!(refused.status(), 429);
+    assert!(!refused.text().await.unwrap().contains("acme"));
+}
+
+#[tokio::test]
+async fn each_route_has_a_quota() {
+    let route = |request: &Request| {
+        let path = request.extensions().get::<MatchedPath>();
+        path.map_or("", MatchedPath::as_str).to_owned()
+    };
+    let limits = KeyedLimits::default;
+    let protect = builder()
+        .rate_per_key(Quota::per_minute(1), limits(), route)
+        .refusals(Refusals::new().with_keys())
+        .build()
+        .unwrap();
+    let router = Router::new().route("/a/{id}", get(|| async {})).route("/b", get(|| async {}));
+    let base = serve(router.layer(protect)).await;
+    assert_eq!(get_from(&base, "/a/1").await.status(), 200);
+    assert_eq!(get_from(&base, "/b").await.status(), 200);
+    let refused = get_from(&base, "/a/2").await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(problem(refused).await["key"], "/a/{id}");
+}
+
+#[tokio::test]
+async fn nobody_works_for_those_who_have_left() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let handler = get(move || async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let protect = builder().build().unwrap();
+    let base = serve(Router::new().route("/", handler).layer(protect)).await;
+    let ask = async |left: &str| client().get(&base).header(TIMEOUT, left).send().await.unwrap();
+    let late = ask("0").await;
+    assert_eq!(late.status(), 504);
+    assert_eq!(header(&late, attempt::RETRY.as_str()), "never");
+    assert_eq!(problem(late).await["type"], "about:blank");
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    for hostile in ["-1", "soon", "1e9", "99999999999999999999999", "\u{e9}"] {
+        assert_eq!(ask(hostile).await.status(), 200, "{hostile}");
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 5);
+}
+
+#[tokio::test]
+async fn the_servers_own_limit_ends_what_has_none() {
+    let protect = builder().longest(Duration::from_millis(20)).build().unwrap();
+    let hanging = get(|| async { std::future::pending::<&str>().await });
+    let base = serve(Router::new().route("/", hanging).layer(protect)).await;
+    let late = get_from(&base, "/").await;
+    assert_eq!(late.status(), 504);
+    assert_eq!(header(&late, attempt::RETRY.as_str()), "", "another server may be quicker");
+}
+
+/// What others limit is theirs to answer, and passes through.
+#[tokio::test]
+async fn a_body_over_its_limit_is_413_still() {
+    let protect = builder().concurrency(10).build().unwrap();
+    let router = Router::new()
+        .route("/", post(|body: Bytes| async move { body.len().to_string() }))
+        .layer(DefaultBodyLimit::max(8))
+        .layer(protect);
+    let base = serve(router).await;
+    let send = async |body: &'static str| client().post(&base).body(body).send().await.unwrap();
+    assert_eq!(send("12345678").await.text().await.unwrap(), "8");
+    assert_eq!(send("123456789").await.status(), 413);
+}
+
+#[tokio::test]
+async fn the_route_that_was_left_out_answers_whatever_happens() {
+    let protect = builder().rate(Quota::per_minute(1)).build().unwrap();
+    let router = Router::new()
+        .route("/", any(|| async { Json(Value::Null) }))
+        .layer(protect)
+        .route("/healthz", get(|| async {}));
+    let base = serve(router).await;
+    assert_eq!(get_from(&base, "/").await.status(), 200);
+    assert_eq!(get_from(&base, "/").await.status(), 429);
+    assert_eq!(get_from(&base, "/healthz").await.status(), 200);
+}
+
+#[tokio::test]
+async fn grpc_is_told_in_its_own_words() {
+    let protect = builder().rate(Quota::per_minute(1)).build().unwrap();
+    let base = serve(Router::new().route("/", any(|| async {})).layer(protect)).await;
+    let ask = async || {
+        let request = client().post(&base).header("content-type", "application/grpc+proto");
+        request.send().await.unwrap()
+    };
+    assert_eq!(ask().await.status(), 200);
+    let refused = ask().await;
+    assert_eq!((refused.status(), header(&refused, "grpc-status")), (reqwest::StatusCode::OK, "8"));
+    let pushback: u64 = header(&refused, "grpc-retry-pushback-ms").parse().unwrap();
+    assert!((1..=60_000).contains(&pushback));
+    assert_eq!(header(&refused, "retry-after"), "");
+    assert_eq!(refused.text().await.unwrap(), "");
+}
+
+/// Foreign errors stay what they are, whatever carries them.
+#[tokio::test]
+async fn what_is_no_refusal_passes_through() {
+    let ask = async |error: fn() -> BoxError| {
+        let service = ServiceBuilder::new().layer(AnswerRefusalsLayer::default()).service(
+            service_fn(move |_: http::Request<()>| async move {
+                Err::<http::Response<()>, BoxError>(error())
+            }),
+        );
+        service.oneshot(http::Request::new(())).await
+    };
+    let passed = ask(|| "broken".into()).await.unwrap_err();
+    assert_eq!(passed.to_string(), "broken");
+    let nested = || {
+        let shed = Rejection::new(RejectionKind::Shed, "shed");
+        io::Error::other(Error::<Infallible>::Rejected(shed)).into()
+    };
+    assert_eq!(ask(nested).await.unwrap().status(), 503);
+    let foreign = Error::Service(io::Error::other("broken")).split().unwrap_err();
+    assert_eq!(foreign.to_string(), "broken");
+}
+
+#[test]
+fn what_is_out_of_bounds_is_named() {
+    for longest in [Duration::ZERO, Duration::MAX] {
+        let error = AcceptLayer::new().longest(longest).unwrap_err();
+        assert_eq!(error.field(), "longest");
+        assert!(ProtectLayer::builder().longest(longest).build().is_err());
+    }
+    assert!(ProtectLayer::builder().concurrency(0).build().is_err());
+    assert!(ProtectLayer::builder().rate(Quota::per_second(0)).build().is_err());
+}
