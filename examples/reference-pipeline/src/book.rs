@@ -18,6 +18,7 @@ documents! {
     rate: "docs/src/rate.md"
     keyed: "docs/src/keyed.md"
     stack: "docs/src/stack.md"
+    shutdown: "docs/src/shutdown.md"
     profiles: "docs/src/profiles.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"

@@ -14,6 +14,7 @@ mod keyed;
 mod limiter;
 mod policy;
 mod rate;
+mod shutdown;
 
 use arbitrary::{Arbitrary, Unstructured};
 
@@ -26,12 +27,13 @@ pub use keyed::keyed;
 pub use limiter::limiter;
 pub use policy::policy;
 pub use rate::rate;
+pub use shutdown::shutdown;
 
 /// A name, and what drives the model of that name.
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 9] = [
+pub const ALL: [Model; 10] = [
     ("backoff", backoff),
     ("breaker", breaker),
     ("budget", budget),
@@ -41,6 +43,7 @@ pub const ALL: [Model; 9] = [
     ("limiter", limiter),
     ("policy", policy),
     ("rate", rate),
+    ("shutdown", shutdown),
 ];
 
 /// Bytes that do not make a whole input are no input. The last field, a list of operations, takes all
