@@ -23,7 +23,9 @@ macro_rules! on_random_bytes {
         }
     };
 }
-on_random_bytes!(backoff, breaker, budget, bulkhead, config, health, keyed, limiter, policy, rate);
+on_random_bytes!(
+    backoff, breaker, budget, bulkhead, config, health, keyed, limiter, policy, rate, shutdown
+);
 
 /// `fuzz/corpus/<model>/*`, so that what a fuzzer found is replayed on stable, without one.
 #[test]

@@ -19,6 +19,7 @@ documents! {
     pools: "docs/src/pools.md"
     keyed: "docs/src/keyed.md"
     stack: "docs/src/stack.md"
+    shutdown: "docs/src/shutdown.md"
     profiles: "docs/src/profiles.md"
     health: "docs/src/health.md"
     observability: "docs/src/observability.md"

@@ -3,6 +3,8 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use resilience_core::Deadline;
 use resilience_core::clock;
@@ -51,7 +53,7 @@ async fn one_that_panics_fails_or_hangs_does_not_keep_the_others_from_running() 
     let report = shutdown.run().await;
     assert_eq!(*order.lock(), ["runs"]);
     let ends: Vec<_> = report.hooks.iter().map(|hook| (hook.took, hook.end.clone())).collect();
-    let [none, half] = [MS * 0, SECOND * 2];
+    let [none, half] = [Duration::ZERO, SECOND * 2];
     assert_eq!(
         ends,
         [

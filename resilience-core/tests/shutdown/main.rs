@@ -1,5 +1,7 @@
 //! Ending a process: phases, calls, retries inside of calls, hooks, and a thousand random ends.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod calls;
 mod hooks;
 mod phases;

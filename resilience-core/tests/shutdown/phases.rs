@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use resilience_core::clock;
 use resilience_core::observe::{Event, Gauges, names};
@@ -38,7 +40,7 @@ async fn each_phase_takes_its_time_and_says_so() {
     let report = shutdown.run().await;
     assert_eq!(clock::now() - began, SECOND * 13);
     let phases: Vec<_> = report.phases.iter().map(|phase| (phase.phase, phase.took)).collect();
-    let [none, ten] = [SECOND * 0, SECOND * 10];
+    let [none, ten] = [Duration::ZERO, SECOND * 10];
     assert_eq!(
         phases,
         [

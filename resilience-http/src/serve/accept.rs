@@ -10,7 +10,6 @@ use std::time::Duration;
 use resilience_core::shutdown::{Reached, ShutdownToken};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::coop::unconstrained;
 
 /// After an error that is not one connection's: no file descriptors are left, most of the time. The first wait,
 /// and the longest.
@@ -60,17 +59,24 @@ impl Acceptor {
         }
     }
 
-    /// What had connected before draining began, one at a time. The client's side of it is done: it knows of no
-    /// reason why its request should not be answered.
-    pub(super) async fn backlog(&mut self) -> Option<Accepted> {
-        let permit = self.connections.clone().try_acquire_owned().ok()?;
-        let listener = &self.listener;
-        // Not by the task's share of the executor, which would look like an empty backlog (T4).
-        let polled = poll_fn(|cx| Poll::Ready(listener.poll_accept(cx)));
-        match unconstrained(polled).await {
-            Poll::Ready(Ok((stream, _))) => Some((stream, permit)),
-            Poll::Ready(Err(_)) | Poll::Pending => None,
-        }
+    /// What had connected before draining began. The client's side of it is done: it knows of no reason why its
+    /// request should not be answered. The operating system is asked itself, as tokio would say that there is
+    /// nobody until it has asked it the next time (T4).
+    pub(super) fn backlog(self) -> impl Iterator<Item = Accepted> {
+        let listener = self.listener.into_std().ok();
+        std::iter::from_fn(move || {
+            let permit = self.connections.clone().try_acquire_owned().ok()?;
+            loop {
+                match listener.as_ref()?.accept() {
+                    Ok((stream, _)) => {
+                        stream.set_nonblocking(true).ok()?;
+                        return Some((TcpStream::from_std(stream).ok()?, permit));
+                    }
+                    Err(error) if is_of_one(&error) => {}
+                    Err(_) => return None,
+                }
+            }
+        })
     }
 }
 

@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use http::Version;
 use resilience_core::clock;
 
 use super::limits::Limits;
+
+/// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+const PREFACE: u64 = 24;
 
 /// Of one connection.
 #[derive(Debug)]
@@ -18,8 +22,10 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// Whether some of a head is there: the first, from the beginning on.
     in_head: AtomicBool,
-    /// Whether anything was read at all.
-    heard: AtomicBool,
+    /// How many bytes were read.
+    heard: AtomicU64,
+    /// Whether it began as HTTP/2 does.
+    preface: AtomicBool,
     /// Whether it speaks HTTP/2, where what is read is not always a head.
     multiplexed: AtomicBool,
 }
@@ -42,14 +48,15 @@ impl Activity {
             requests: AtomicU64::new(0),
             since: AtomicU64::new(0),
             in_head: AtomicBool::new(true),
-            heard: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            preface: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
         })
     }
 
     /// Whether anything was read at all.
     pub(super) fn was_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+        self.heard.load(Ordering::Relaxed) > 0
     }
 
     /// These bytes were read.
@@ -57,9 +64,13 @@ impl Activity {
         if bytes.is_empty() {
             return;
         }
-        if !self.heard.swap(true, Ordering::Relaxed) {
-            // The beginning of HTTP/2's preface, and of nothing in HTTP/1.
-            self.multiplexed.store(bytes.starts_with(b"PRI"), Ordering::Relaxed);
+        let many = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let before = self.heard.fetch_add(many, Ordering::Relaxed);
+        if before == 0 && bytes.starts_with(b"PRI") {
+            self.preface.store(true, Ordering::Relaxed);
+        }
+        if self.preface.load(Ordering::Relaxed) && before.saturating_add(many) >= PREFACE {
+            self.multiplexed.store(true, Ordering::Relaxed);
         }
         if self.multiplexed.load(Ordering::Relaxed) {
             return;
@@ -71,7 +82,10 @@ impl Activity {
     }
 
     /// A request was read.
-    pub(super) fn begin(self: &Arc<Activity>) -> Busy {
+    pub(super) fn begin(self: &Arc<Activity>, version: Version) -> Busy {
+        if version == Version::HTTP_2 {
+            self.multiplexed.store(true, Ordering::Relaxed);
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_head.store(false, Ordering::Relaxed);
         Busy(self.clone())
@@ -83,8 +97,8 @@ impl Activity {
     }
 
     pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
-        let in_head = self.in_head.load(Ordering::Relaxed)
-            && !(self.multiplexed.load(Ordering::Relaxed) && self.was_heard());
+        let multiplexed = self.multiplexed.load(Ordering::Relaxed);
+        let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed;
         let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
         if self.requests.load(Ordering::Relaxed) > 0 {
             // When its answer ends is looked at then: it cannot be idle for longer before.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use resilience_core::clock;
-use resilience_core::shutdown::Tracker;
+use resilience_core::shutdown::{Phase, Tracker};
 use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep_until;
@@ -32,13 +32,14 @@ const FIRST_BYTES: Duration = Duration::from_millis(250);
 const PING: Duration = Duration::from_secs(20);
 
 /// Serves what comes, until it is closed: by the client, by a limit, or by us when draining has begun and what
-/// is under way is answered.
+/// is under way is answered. Whether it ended only because it was told to, with its requests unanswered.
 pub(super) async fn connection<S, B>(
     stream: TcpStream,
     service: S,
     requests: Tracker,
     limits: Limits,
-) where
+) -> bool
+where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
@@ -80,6 +81,7 @@ pub(super) async fn connection<S, B>(
         }
     })
     .await;
+    token.phase() >= Phase::Forced
 }
 
 fn builder(streams: &Streams) -> Builder<Streams> {

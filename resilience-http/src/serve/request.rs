@@ -46,8 +46,8 @@ where
 
     /// Called inside of the connection, which is under way and to which the request belongs.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let busy = Some(self.activity.begin());
         let version = request.version();
+        let busy = Some(self.activity.begin(version));
         let state = match self.tracker.track() {
             Ok(counted) => {
                 let carry = counted.carry(hyper::service::Service::call(&self.service, request));

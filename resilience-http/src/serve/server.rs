@@ -146,9 +146,7 @@ where
             self.begin(accepted);
             self.served.accept_errors = acceptor.errors;
         }
-        while let Some(accepted) = acceptor.backlog().await {
-            self.begin(accepted);
-        }
+        acceptor.backlog().for_each(|accepted| self.begin(accepted));
     }
 
     fn begin(&mut self, (stream, permit): Accepted) {
@@ -165,7 +163,7 @@ where
         };
         let run = counted.run(serve);
         self.tasks.spawn(async move {
-            let cut = run.await.is_err();
+            let cut = run.await.unwrap_or(true);
             drop(permit);
             cut
         });

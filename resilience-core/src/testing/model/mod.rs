@@ -15,6 +15,7 @@ mod keyed;
 mod limiter;
 mod policy;
 mod rate;
+mod shutdown;
 
 use arbitrary::{Arbitrary, Unstructured};
 
@@ -28,6 +29,7 @@ pub use keyed::keyed;
 pub use limiter::limiter;
 pub use policy::policy;
 pub use rate::rate;
+pub use shutdown::shutdown;
 
 /// A name, and what drives the model of that name.
 pub type Model = (&'static str, fn(&[u8]));
@@ -44,6 +46,7 @@ pub const ALL: [Model; 10] = [
     ("limiter", limiter),
     ("policy", policy),
     ("rate", rate),
+    ("shutdown", shutdown),
 ];
 
 /// Bytes that do not make a whole input are no input. The last field, a list of operations, takes all

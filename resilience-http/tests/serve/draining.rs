@@ -1,0 +1,179 @@
+//! Connections of HTTP/1 when draining begins.
+
+use std::io::Write;
+use std::time::Duration;
+
+use resilience_core::shutdown::{Phase, Shutdown};
+use resilience_http::serve::Server;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::{LONG, MS, Rig, SECOND, cut};
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let rig = Rig::new().await;
+    let mut client = Client::connect(rig.address).await;
+    client.get("/echo/one").await;
+    assert!(!client.hear("one").await.contains("connection: close"));
+    client.get("/echo/two").await;
+    client.hear("two").await;
+    rig.token.begin("test");
+    assert_eq!(client.rest().await.unwrap(), "");
+    let (report, served) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((served.connections, served.cut), (1, 0));
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_and_its_connection_closed_politely() {
+    let rig = Rig::new().await;
+    let mut client = Client::connect(rig.address).await;
+    client.get("/held").await;
+    rig.held.entered().await;
+    rig.token.begin("test");
+    rig.token.draining().await;
+    rig.held.may_answer.notify_one();
+    let answer = client.rest().await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("connection: close") && answer.ends_with("at last"), "{answer}");
+    let (report, served) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+    let requests = report.work.iter().find(|work| work.name.as_str() == "http requests").unwrap();
+    assert_eq!((requests.in_flight, requests.finished, served.cut), (1, 1, 0));
+}
+
+/// During the grace, connections are taken, and those there are asked to go elsewhere next.
+#[tokio::test]
+async fn the_grace_serves_on() {
+    let shutdown = Shutdown::builder().grace(LONG).drain(LONG);
+    let rig = Rig::with(Server::default(), shutdown).await;
+    let mut early = Client::connect(rig.address).await;
+    early.get("/echo/early").await;
+    early.hear("early").await;
+    rig.token.begin("test");
+    assert_eq!(rig.token.phase(), Phase::NotReady);
+    let mut late = Client::connect(rig.address).await;
+    for client in [&mut early, &mut late] {
+        client.get("/echo/grace").await;
+    }
+    for client in [early, late] {
+        let answer = client.rest().await.unwrap();
+        assert!(answer.contains("connection: close") && answer.ends_with("grace"), "{answer}");
+    }
+    rig.token.begin("enough");
+    let (report, served) = rig.end().await;
+    assert_eq!((report.cut(), served.connections), (0, 2), "{report}");
+}
+
+#[tokio::test]
+async fn nobody_is_taken_after_it() {
+    let rig = Rig::new().await;
+    rig.token.begin("test");
+    let address = rig.address;
+    rig.end().await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// What had connected before the listener is closed is answered: the operating system has told its client that
+/// somebody is there.
+#[tokio::test]
+async fn who_waits_in_the_listeners_queue_is_answered() {
+    let rig = Rig::new().await;
+    tokio::task::yield_now().await;
+    // On this one thread the server has no chance to accept them before draining begins.
+    let clients = [1, 2, 3].map(|client| {
+        let mut stream = std::net::TcpStream::connect(rig.address).unwrap();
+        let request = format!("GET /echo/{client} HTTP/1.1\r\nhost: test\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (client, stream)
+    });
+    rig.token.begin("test");
+    assert!(rig.token.is_draining());
+    for (client, stream) in clients {
+        let answer = Client(TcpStream::from_std(stream).unwrap()).rest().await.unwrap();
+        assert!(
+            answer.ends_with(&client.to_string()) && answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+    let (report, served) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(served.connections, 3);
+}
+
+#[tokio::test]
+async fn a_client_that_has_sent_all_it_will_is_answered() {
+    let rig = Rig::new().await;
+    let mut client = Client::connect(rig.address).await;
+    client.get("/held").await;
+    client.0.shutdown().await.unwrap();
+    rig.held.entered().await;
+    rig.token.begin("test");
+    rig.token.draining().await;
+    rig.held.may_answer.notify_one();
+    assert!(client.rest().await.unwrap().ends_with("at last"));
+    let (report, _) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+}
+
+/// A connection whose first request is on its way is no idle one.
+#[tokio::test]
+async fn a_new_connection_has_a_moment_to_say_what_it_wants() {
+    let rig = Rig::new().await;
+    let mut client = Client::connect(rig.address).await;
+    while rig.token.in_flight() < 2 {
+        tokio::task::yield_now().await;
+    }
+    rig.token.begin("test");
+    rig.token.draining().await;
+    client.get("/echo/hello").await;
+    let answer = client.rest().await.unwrap();
+    assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
+    let (report, _) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn what_is_not_answered_by_the_deadline_is_cut_and_counted() {
+    let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50).unwind(SECOND);
+    let rig = Rig::with(Server::default(), shutdown).await;
+    let mut client = Client::connect(rig.address).await;
+    client.get("/held").await;
+    rig.held.entered().await;
+    rig.token.begin("test");
+    assert_eq!(client.rest().await.unwrap(), "");
+    let (report, served) = rig.end().await;
+    assert_eq!(cut(&report, "http requests"), 1);
+    assert_eq!((served.cut, report.exit_code()), (1, 1), "{report}");
+    assert_eq!(report.work.iter().map(|work| work.left).sum::<u64>(), 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_second_signal_cuts_at_once() {
+    let rig = Rig::new().await;
+    let mut client = Client::connect(rig.address).await;
+    client.get("/held").await;
+    rig.held.entered().await;
+    rig.token.begin("first");
+    rig.token.draining().await;
+    rig.token.begin("second");
+    assert_eq!(client.rest().await.unwrap(), "");
+    let (report, served) = rig.end().await;
+    assert_eq!((served.cut, report.forced), (1, true), "{report}");
+}
+
+/// Dropped, a server leaves nothing behind.
+#[tokio::test]
+async fn to_drop_the_server_is_to_cut_everything() {
+    let rig = Rig::new().await;
+    let mut client = Client::connect(rig.address).await;
+    client.get("/held").await;
+    rig.held.entered().await;
+    rig.server.abort();
+    assert_eq!(client.rest().await.unwrap_or_default(), "");
+    rig.token.begin("test");
+    assert!(rig.shutdown.await.unwrap().took() < LONG);
+}

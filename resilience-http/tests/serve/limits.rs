@@ -1,0 +1,110 @@
+//! What a server does not put up with.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use resilience_core::shutdown::Shutdown;
+use resilience_http::serve::{Server, bind};
+use tokio::io::AsyncReadExt;
+
+use crate::client::Client;
+use crate::{LONG, MS, Rig};
+
+async fn rig(server: Server) -> Rig {
+    Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG)).await
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let error = bind(&address).await.unwrap_err();
+    assert_eq!(error.address(), address);
+    assert_eq!(error.reason().kind(), io::ErrorKind::AddrInUse);
+    assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
+    assert!(error.source().is_some());
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_wait() {
+    let rig = rig(Server::builder().max_connections(2).build().unwrap()).await;
+    let mut first = Client::connect(rig.address).await;
+    let mut second = Client::connect(rig.address).await;
+    for client in [&mut first, &mut second] {
+        client.get("/echo/in").await;
+        client.hear("in").await;
+    }
+    let mut third = Client::connect(rig.address).await;
+    third.get("/echo/waited").await;
+    let mut byte = [0; 1];
+    let silence = tokio::time::timeout(MS * 50, third.0.read(&mut byte)).await;
+    assert!(silence.is_err(), "answered above the limit: {silence:?}");
+    drop(first);
+    assert!(third.hear("waited").await.starts_with("HTTP/1.1 200"));
+    rig.token.begin("test");
+    let (report, served) = rig.end().await;
+    assert_eq!((served.connections, report.cut()), (3, 0), "{report}");
+}
+
+/// Slow loris: a byte now and then is no request.
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut() {
+    let server =
+        Server::builder().header_timeout(MS * 100).idle_timeout(LONG * 10).build().unwrap();
+    let rig = rig(server).await;
+    for said in ["", "P", "PRI", "GET /echo/x HTTP/1.1\r\nhost: te"] {
+        let mut client = Client::connect(rig.address).await;
+        client.say(said).await;
+        assert_eq!(client.rest().await.unwrap_or_default(), "", "{said:?}");
+    }
+    let mut again = Client::connect(rig.address).await;
+    again.get("/echo/one").await;
+    again.hear("one").await;
+    // Long after the first head, for which the time does not count any more.
+    tokio::time::sleep(MS * 150).await;
+    again.say("GET /echo/two HTTP/1.1\r\n").await;
+    for _ in 0..3 {
+        tokio::time::sleep(MS * 10).await;
+        again.say("x-slow: 1\r\n").await;
+    }
+    assert_eq!(again.rest().await.unwrap_or_default(), "");
+    rig.token.begin("test");
+    let (report, _) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+}
+
+/// Draining does not make it any more of a request.
+#[tokio::test]
+async fn a_head_that_never_ends_does_not_hold_up_the_drain() {
+    let server = Server::builder().header_timeout(MS * 200).build().unwrap();
+    let rig = rig(server).await;
+    let mut client = Client::connect(rig.address).await;
+    client.say("GET /echo/x HTTP/1.1\r\nhost: te").await;
+    while rig.token.in_flight() < 2 {
+        tokio::task::yield_now().await;
+    }
+    rig.token.begin("test");
+    assert_eq!(client.rest().await.unwrap_or_default(), "");
+    let (report, _) = rig.end().await;
+    assert!(report.took() < LONG, "{report}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
+    let server = Server::builder().idle_timeout(MS * 100).build().unwrap();
+    let rig = rig(server).await;
+    let mut idle = Client::connect(rig.address).await;
+    idle.get("/echo/one").await;
+    idle.hear("one").await;
+    let mut busy = Client::connect(rig.address).await;
+    busy.get("/held").await;
+    rig.held.entered().await;
+    assert_eq!(idle.rest().await.unwrap(), "");
+    tokio::time::sleep(MS * 200).await;
+    rig.held.may_answer.notify_one();
+    assert!(busy.hear("at last").await.starts_with("HTTP/1.1 200"));
+    rig.token.begin("test");
+    let (report, _) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+}

@@ -1,0 +1,95 @@
+//! A server on real sockets: what happens to whoever is there when it is told to stop.
+
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod client;
+mod draining;
+mod http2;
+mod limits;
+mod process;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
+use resilience_http::serve::{Served, Server, bind};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+/// Long enough for a machine that is busy with something else.
+const LONG: Duration = Duration::from_secs(30);
+
+/// A server and its process's end, under way.
+struct Rig {
+    address: SocketAddr,
+    token: ShutdownToken,
+    server: JoinHandle<Served>,
+    shutdown: JoinHandle<Report>,
+    /// Of handlers of `/held`, which answer when they may.
+    held: Held,
+}
+
+#[derive(Clone)]
+struct Held {
+    entered: Arc<Semaphore>,
+    may_answer: Arc<Notify>,
+}
+
+impl Held {
+    fn new() -> Held {
+        Held { entered: Arc::new(Semaphore::new(0)), may_answer: Arc::new(Notify::new()) }
+    }
+
+    /// Waits until one more handler is in it.
+    async fn entered(&self) {
+        self.entered.acquire().await.unwrap().forget();
+    }
+}
+
+impl Rig {
+    /// Without a grace, and with all the time in the world to drain.
+    async fn new() -> Rig {
+        Rig::with(Server::default(), Shutdown::builder().grace(Duration::ZERO).drain(LONG * 10))
+            .await
+    }
+
+    async fn with(server: Server, shutdown: resilience_core::shutdown::ShutdownBuilder) -> Rig {
+        let shutdown = shutdown.build().unwrap();
+        let (token, held) = (shutdown.token(), Held::new());
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (router, stop) = (router(held.clone()), token.clone());
+        let server = tokio::spawn(async move { server.serve(listener, router, &stop).await });
+        let shutdown = tokio::spawn(shutdown.run());
+        Rig { address, token, server, shutdown, held }
+    }
+
+    async fn end(self) -> (Report, Served) {
+        let both = async { (self.shutdown.await.unwrap(), self.server.await.unwrap()) };
+        tokio::time::timeout(LONG, both).await.expect("it does not end")
+    }
+}
+
+fn router(held: Held) -> Router {
+    let echo = |Path(word): Path<String>| async move { word };
+    let wait = move || {
+        let held = held.clone();
+        async move {
+            held.entered.add_permits(1);
+            held.may_answer.notified().await;
+            "at last"
+        }
+    };
+    Router::new().route("/echo/{word}", get(echo)).route("/held", get(wait))
+}
+
+fn cut(report: &Report, name: &str) -> u64 {
+    report.work.iter().filter(|work| work.name.as_str() == name).map(|work| work.cut).sum()
+}
