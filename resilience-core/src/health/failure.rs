@@ -50,8 +50,9 @@ impl Failure {
         Failure { detail: Some(kept.0.into()), ..self }
     }
 
-    /// What an error and its sources say.
-    pub(super) fn of_error(error: &(dyn StdError + 'static)) -> Failure {
+    /// One that ended in this error: what it and its sources say is the detail.
+    #[must_use]
+    pub fn of_error(error: &(dyn StdError + 'static)) -> Failure {
         Failure::new(FailureKind::Failed).with_detail(Chain(error))
     }
 

@@ -53,7 +53,6 @@ assert_eq!(report.readiness, Readiness::NotReady);
 
 pub mod config;
 mod failure;
-mod report;
 mod state;
 mod verdict;
 
@@ -66,10 +65,11 @@ mod circuit;
 #[cfg(feature = "tokio")]
 mod registry;
 #[cfg(feature = "tokio")]
+mod report;
+#[cfg(feature = "tokio")]
 mod run;
 
 pub use failure::{Failure, FailureKind, MAX_DETAIL};
-pub use report::{CheckReport, NotReadyReason, Report};
 pub use state::{CheckState, Criticality, Readiness};
 pub use verdict::{Asked, CachedVerdict, CheckTerms, LastRun, RunId};
 
@@ -79,3 +79,5 @@ pub use builder::{HealthBuilder, Startup};
 pub use check::Check;
 #[cfg(feature = "tokio")]
 pub use registry::Health;
+#[cfg(feature = "tokio")]
+pub use report::{CheckReport, NotReadyReason, Report};
