@@ -19,6 +19,7 @@ documents! {
     keyed: "docs/src/keyed.md"
     stack: "docs/src/stack.md"
     profiles: "docs/src/profiles.md"
+    http_client: "docs/src/http-client.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"
     pipeline: "docs/src/pipeline.md"
