@@ -22,6 +22,7 @@ documents! {
     shutdown: "docs/src/shutdown.md"
     profiles: "docs/src/profiles.md"
     health: "docs/src/health.md"
+    http_client: "docs/src/http-client.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"
     pipeline: "docs/src/pipeline.md"

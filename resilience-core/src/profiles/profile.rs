@@ -72,11 +72,11 @@ impl Profile {
     /// use resilience_core::keyed::{Keyed, KeyedLimits};
     /// use resilience_core::profiles::Profiles;
     ///
-    /// let model = Profiles::standard()?.profile("scraper")?;
+    /// let model = Profiles::standard()?.profile("scraper.stats")?;
     /// let limits = KeyedLimits::default();
     /// let per_host = Keyed::new(limits, move |_host: &&'static str| model.fresh());
     /// let a = per_host.get(&"a.example", resilience_core::clock::now());
-    /// assert_eq!(a.name(), "scraper");
+    /// assert_eq!(a.name(), "scraper.stats");
     /// # Ok::<_, resilience_core::profiles::ProfilesError>(())
     /// ```
     #[must_use]

@@ -104,7 +104,11 @@ impl fmt::Display for TransportFailure {
 
 /// An error and all that caused it, the latest first.
 pub(super) fn causes<'e>(error: Cause<'e>) -> impl Iterator<Item = Cause<'e>> {
-    std::iter::successors(Some(error), |&cause| cause.source())
+    std::iter::successors(Some(error), |&cause| {
+        // An `io::Error` names the source of what it wraps, and not what it wraps.
+        let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as Cause<'e>).or_else(|| cause.source())
+    })
 }
 
 /// As hyper, h2 and the operating system tell it.

@@ -10,7 +10,7 @@
 //! use resilience_http::client::ResilientClient;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = ResilientClient::new(&Profiles::standard()?.profile("scraper")?)?;
+//! let client = ResilientClient::new(&Profiles::standard()?.profile("scraper.stats")?)?;
 //! let odds = client.get("https://odds.example/today").await?.text().await?;
 //! # Ok(())
 //! # }
@@ -47,7 +47,7 @@
 //! use resilience_http::client::{BoundedConnector, ConnectionLimits, ResilientLayer};
 //! use tower::ServiceBuilder;
 //!
-//! let profile = Profiles::standard()?.profile("scraper")?;
+//! let profile = Profiles::standard()?.profile("scraper.stats")?;
 //! let limits = ConnectionLimits::default().per_authority(8);
 //! let connector = BoundedConnector::new(HttpConnector::new(), &limits)?;
 //! let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);

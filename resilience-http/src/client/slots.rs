@@ -57,7 +57,7 @@ impl ConnectionLimits {
         self
     }
 
-    /// How long a request waits for one.
+    /// How long a request waits for one; zero is to be refused at once.
     pub const fn wait_at_most(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self

@@ -165,8 +165,8 @@ fn a_limit_of_nothing_is_refused() {
     for (limits, field) in [
         (ConnectionLimits::default().per_authority(0), "per_authority"),
         (ConnectionLimits::default().total(0), "total"),
-        (ConnectionLimits::default().per_authority(u32::MAX), "per_authority"),
-        (ConnectionLimits::default().wait_at_most(Duration::ZERO), "wait"),
+        (ConnectionLimits::default().wait_at_most(Duration::MAX), "wait_at_most"),
+        (ConnectionLimits::default().max_queued(0), "max_queued"),
     ] {
         let layer = ResilientLayer::builder(&profile("deadline = \"2m\"")).connections(limits);
         assert_eq!(layer.build().map(drop).map_err(|error| error.field()), Err(field));
