@@ -5,6 +5,7 @@
 pub mod body;
 pub mod classify;
 pub mod clock;
+pub mod hints;
 pub mod retry_after;
 
 pub use classify::StatusClassifier;

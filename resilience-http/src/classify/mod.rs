@@ -19,7 +19,7 @@
 //! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that
 //! nothing came back in time, the dearest kind of failure to a budget, and here something did.
 //!
-//! A `Retry-After` counts with 429 and 503 only. RFC 9110 also gives it a meaning with redirects,
+//! A hint is `Retry-After`, or else a rate limit that is [used up](crate::hints). It counts with 429 and 503 only. RFC 9110 also gives it a meaning with redirects,
 //! which is none of a retry's business, and anywhere else it is noise.
 //!
 //! ```
@@ -44,7 +44,8 @@ pub use transport::{TransportError, transport_outcome};
 use http::{HeaderMap, Response, StatusCode};
 use resilience_core::{AsOutcome, Classify, Outcome};
 
-use crate::retry_after;
+use crate::clock;
+use crate::hints::Hints;
 
 /// Reads outcomes off HTTP statuses. See the [module's table](self).
 ///
@@ -58,7 +59,7 @@ impl StatusClassifier {
     /// The outcome of an answer with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        let hint = || retry_after::from_headers(headers).into();
+        let hint = || Hints::from_headers(headers, clock::wall_now()).retry_hint();
         match status.as_u16() {
             100..400 => Outcome::Success,
             429 => Outcome::Throttled(hint()),
