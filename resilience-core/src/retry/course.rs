@@ -59,6 +59,11 @@ where
     }
 
     #[inline(always)]
+    fn is_good(&self, copy: &Req, answered: bool) -> bool {
+        self.replay.is_good(copy, answered)
+    }
+
+    #[inline(always)]
     fn ended(
         &self,
         course: &mut Course,

@@ -45,7 +45,9 @@ impl<C, R, A> RetryLayer<C, R, A> {
         self.replayed_by(replay)
     }
 
-    pub(crate) fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
+    /// Copies requests with a [`Replay`](super::Replay) type.
+    #[must_use]
+    pub fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
         RetryLayer { policy: self.policy, replay, account: self.account }
     }
 

@@ -323,7 +323,8 @@ where
         parts.circuit_breaker.leave(&mut self.circuit);
         parts.rate_limit.settle(&mut self.token, result.as_ref(), now);
         parts.rate_limit.leave(&mut self.token);
-        let copied = self.copy.is_some() || self.request.is_some();
+        let good = |copy: &Req| parts.retry.is_good(copy, result.is_ok());
+        let copied = self.copy.as_ref().is_some_and(good) || self.request.is_some();
         parts.retry.ended(&mut self.course, result.as_ref(), copied, now)
     }
 

@@ -80,6 +80,12 @@ pub trait Again<Req, T, E> {
     /// another.
     fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req>;
 
+    /// Whether the copy can still be sent, now that the attempt was answered or has failed.
+    fn is_good(&self, copy: &Req, answered: bool) -> bool {
+        let _ = (copy, answered);
+        true
+    }
+
     /// The attempt ended so. `copied` says whether there is a copy to send.
     fn ended(
         &self,

@@ -5,4 +5,6 @@
 
 mod guarded;
 mod layers;
+mod replay;
 mod scripted;
+mod stall;
