@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use resilience_core::{
-    CarriesRejection, Deadline, InvalidConfig, Name, Rejection, RejectionKind, clock,
-};
+use resilience_core::{Deadline, InvalidConfig, Name, Rejection, RejectionKind, clock};
 use tokio::time::{Sleep, sleep_until};
 
 /// How long a body may make no progress.
@@ -57,7 +55,7 @@ impl StallTimeout {
 pin_project! {
     /// A body that ends in a [`TimedOut`](RejectionKind::TimedOut) rejection when it stalls.
     ///
-    /// The error type is that of the body, which must be able to carry a rejection: wrap a foreign one below this, with
+    /// The error type is that of the body, which a rejection must fit into: wrap a foreign one below this, with
     /// `body.map_err(BoxError::from)`. What the body holds is free when the error is returned. Frames without bytes
     /// are no progress. The timer is made when the body is first waited for, and is the only allocation.
     ///
@@ -97,10 +95,12 @@ impl<B> StallBody<B> {
     }
 }
 
+// `From`, and not `CarriesRejection`: what a task holds across an await is looked at with its lifetimes forgotten, and a
+// boxed error of any lifetime is made from a rejection, but carries none.
 impl<B> Body for StallBody<B>
 where
     B: Body,
-    B::Error: CarriesRejection,
+    B::Error: From<Rejection>,
 {
     type Data = B::Data;
     type Error = B::Error;

@@ -7,4 +7,5 @@ mod guarded;
 mod layers;
 mod replay;
 mod scripted;
+mod sockets;
 mod stall;
