@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 #[cfg(feature = "layers")]
 pub mod health;
+pub mod hints;
 pub mod idempotency;
 pub mod propagate;
 pub mod retry_after;

@@ -79,7 +79,8 @@ where
             succeeded_at_once(rules, course.own_budget.as_ref());
             return Next::Done;
         }
-        let obstacle = match copy {
+        // Not to be sent again, whatever came of it; or only if nothing came of it.
+        let obstacle = match copy.filter(|copy| self.replay.is_good(copy, result.is_ok())) {
             None => Some(StopReason::NotReplayable),
             Some(copy) if self.replay.may_run_twice(copy) => None,
             Some(_) => {

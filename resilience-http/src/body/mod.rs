@@ -7,6 +7,8 @@
 //! - [`GuardedBody`] holds what a call holds until the body has ended, broken off, or been dropped.
 //!   [`BodyBulkheadLayer`] and [`BodyBreakerLayer`] do so with a permit and with a circuit's admission;
 //!   [`BodyGate`] is for layers of one's own.
+//! - [`ReplayBody`] records a request while it is sent, under a cap, so that a retry can send it again.
+//! - [`StallBody`] ends a body that makes no progress, of either side.
 //!
 //! They work with any service of `http::Response<B>`. reqwest's own response becomes one by
 //! `http::Response::<reqwest::Body>::from`.
@@ -40,8 +42,12 @@ mod breaker;
 mod bulkhead;
 mod gate;
 mod guarded;
+mod replay;
+mod stall;
 
 pub use breaker::{BodyBreakerLayer, BreakerGuard};
 pub use bulkhead::{BodyBulkheadLayer, BulkheadWaiting};
 pub use gate::{BodyGate, Guarded, GuardedFuture};
 pub use guarded::{Guard, GuardedBody, Held};
+pub use replay::{NotReplayable, ReplayBody, ReplayRequest};
+pub use stall::{StallBody, StallTimeout};

@@ -19,7 +19,7 @@
 //! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that
 //! nothing came back in time, the dearest kind of failure to a budget, and here something did.
 //!
-//! A `Retry-After` counts with 429 and 503 only. RFC 9110 also gives it a meaning with redirects,
+//! A hint is `Retry-After`, or else a rate limit that is [used up](crate::hints). It counts with 429 and 503 only. RFC 9110 also gives it a meaning with redirects,
 //! which is none of a retry's business, and anywhere else it is noise.
 //!
 //! A failure that says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY) stays what it is, and
@@ -60,8 +60,9 @@ use http::{HeaderMap, Response, StatusCode};
 use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Classify, Outcome};
 
+use crate::clock;
+use crate::hints::Hints;
 use crate::propagate::attempt;
-use crate::retry_after;
 
 /// Reads outcomes off HTTP statuses. See the [module's table](self).
 ///
@@ -77,7 +78,10 @@ impl StatusClassifier {
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         let never = attempt::says_never(headers);
         let said = if never { RetryHint::Never } else { RetryHint::None };
-        let hint = || if never { said } else { retry_after::from_headers(headers).into() };
+        let hint = || match said {
+            RetryHint::Never => said,
+            _ => Hints::from_headers(headers, clock::wall_now()).retry_hint(),
+        };
         match status.as_u16() {
             100..400 => Outcome::Success,
             429 => Outcome::Throttled(hint()),

@@ -5,4 +5,7 @@
 
 mod guarded;
 mod layers;
+mod replay;
 mod scripted;
+mod sockets;
+mod stall;

@@ -35,7 +35,7 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 10] = [
+pub const ALL: [Model; 11] = [
     ("backoff", backoff),
     ("breaker", breaker),
     ("budget", budget),

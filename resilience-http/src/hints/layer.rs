@@ -1,0 +1,135 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use pin_project_lite::pin_project;
+use resilience_core::clock::Now;
+use resilience_core::outcome::RetryHint;
+use resilience_core::rate::RateLimiter;
+use resilience_core::select::{One, Select};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::Hints;
+use crate::clock;
+
+/// Pauses a [`RateLimiter`] when a server says that its limit is used up, also on a good answer: whoever
+/// waits for the 429 has sent a call too many.
+///
+/// It belongs below the limiter, around the transport. Every service made by one layer value, and by its clones, pauses the same
+/// limiters. It cannot wait, so it forwards readiness. A call that is dropped has heard of nothing.
+#[derive(Debug, Clone)]
+pub struct HintLayer<Sel = One<RateLimiter>> {
+    select: Sel,
+    longest: Duration,
+}
+
+impl HintLayer {
+    /// Pauses this limiter.
+    #[must_use]
+    pub const fn new(limiter: RateLimiter) -> HintLayer {
+        HintLayer::select(One::new(limiter))
+    }
+}
+
+impl<Sel> HintLayer<Sel> {
+    /// Pauses the limiter that `select` selects for the request: with
+    /// [`PerKey`](resilience_core::select::PerKey), that of its host.
+    #[must_use]
+    pub const fn select(select: Sel) -> HintLayer<Sel> {
+        HintLayer { select, longest: Duration::from_secs(300) }
+    }
+
+    /// Never pauses for longer than this. Five minutes by default, as a limiter follows hints.
+    #[must_use]
+    pub const fn longest(mut self, longest: Duration) -> HintLayer<Sel> {
+        self.longest = longest;
+        self
+    }
+}
+
+impl<S, Sel: Clone> Layer<S> for HintLayer<Sel> {
+    type Service = HintService<S, Sel>;
+
+    fn layer(&self, inner: S) -> HintService<S, Sel> {
+        HintService { inner, layer: self.clone() }
+    }
+}
+
+/// A service whose answers pause a limiter. Made by [`HintLayer`].
+#[derive(Debug, Clone)]
+pub struct HintService<S, Sel = One<RateLimiter>> {
+    inner: S,
+    layer: HintLayer<Sel>,
+}
+
+impl<S, Sel, Req, B, F> Service<Req> for HintService<S, Sel>
+where
+    S: Service<Req, Response = Response<B>, Future = F>,
+    F: Future<Output = Result<Response<B>, S::Error>>,
+    Sel: Select<Req, Handle = RateLimiter>,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = HintFuture<F>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> HintFuture<F> {
+        let mut selected = Sel::Selected::default();
+        self.layer.select.select(&mut selected, &request, &mut Now::unread());
+        let limiter = self.layer.select.handle(&selected).cloned();
+        HintFuture { inner: self.inner.call(request), limiter, longest: self.layer.longest }
+    }
+}
+
+pin_project! {
+    /// A call whose answer pauses a limiter. Dropping it drops the call.
+    pub struct HintFuture<F> {
+        #[pin]
+        inner: F,
+        limiter: Option<RateLimiter>,
+        longest: Duration,
+    }
+}
+
+impl<F, B, E> Future for HintFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<B>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        if let Some(limiter) = this.limiter.take()
+            && let Ok(response) = &result
+            && let Some(pause) = pause(response)
+        {
+            limiter.pause_for(pause.min(*this.longest));
+        }
+        Poll::Ready(result)
+    }
+}
+
+fn pause<B>(response: &Response<B>) -> Option<Duration> {
+    let hints = Hints::from_headers(response.headers(), clock::wall_now());
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => match hints.retry_hint()
+        {
+            RetryHint::After(after) => Some(after),
+            RetryHint::None | RetryHint::Never => None,
+        },
+        _ => hints.pause(),
+    }
+}
+
+impl<F> fmt::Debug for HintFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HintFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,236 @@
+//! How long `google.rpc.RetryInfo` asks to wait.
+//!
+//! Clients should wait at least `retry_delay` before the same request. It is a protobuf duration from
+//! the network: its parts can be negative, disagree in sign, or say ten thousand years. One that is
+//! not a length of time is no hint at all, and none is ever longer than
+//! [`clock::MAX_WAIT`](resilience_core::clock::MAX_WAIT); whether a long one fits its deadline is for
+//! the retry policy to say.
+//!
+//! ```
+//! use std::time::Duration;
+//! use resilience_core::outcome::RetryHint;
+//! use resilience_http::hints::retry_info;
+//!
+//! assert_eq!(retry_info::hint(1, 500_000_000), RetryHint::After(Duration::from_millis(1_500)));
+//! assert_eq!(retry_info::hint(-1, 0), RetryHint::None);
+//! ```
+
+use std::time::Duration;
+
+use resilience_core::clock::MAX_WAIT;
+use resilience_core::outcome::RetryHint;
+
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
+
+const TYPE: &[u8] = b"google.rpc.RetryInfo";
+
+/// The hint in a `retry_delay` of these parts.
+#[must_use]
+pub fn hint(seconds: i64, nanos: i32) -> RetryHint {
+    duration(seconds, nanos).into()
+}
+
+/// The hint in a serialized `google.rpc.Status`, which has its details in field 3. The first `RetryInfo` counts;
+/// bytes that are not well-formed say nothing.
+#[must_use]
+pub fn from_status(bytes: &[u8]) -> RetryHint {
+    retry_delay(bytes).and_then(|(seconds, nanos)| duration(seconds, nanos)).into()
+}
+
+fn retry_delay(status: &[u8]) -> Option<(i64, i32)> {
+    let mut found = None;
+    for field in Fields(status) {
+        if let (3, Value::Bytes(any)) = field? {
+            found = found.or(retry_info(any)?);
+        }
+    }
+    let info = found?;
+    let delay = last(info, 1)?.and_then(Value::bytes)?;
+    let (seconds, nanos) = (last(delay, 1)?, last(delay, 2)?);
+    // Protobuf's: what is absent is 0, and an `int32` is sent as 64 bits.
+    let number = |value: Option<Value<'_>>| value.map_or(Some(0), Value::number);
+    Some((number(seconds)?, i32::try_from(number(nanos)?).ok()?))
+}
+
+/// The value in an `Any`, if it is one of ours; None if it is not well-formed.
+fn retry_info(any: &[u8]) -> Option<Option<&[u8]>> {
+    let name = last(any, 1)?.and_then(Value::bytes).unwrap_or_default();
+    let ours = name.rsplit(|byte| *byte == b'/').next() == Some(TYPE);
+    let value = last(any, 2)?.and_then(Value::bytes).unwrap_or_default();
+    Some(ours.then_some(value))
+}
+
+/// The last value of a field, which is the one that counts; None if the message is not well-formed.
+fn last(message: &[u8], number: u64) -> Option<Option<Value<'_>>> {
+    let mut found = None;
+    for field in Fields(message) {
+        let (field, value) = field?;
+        if field == number {
+            found = Some(value);
+        }
+    }
+    Some(found)
+}
+
+/// The fields of a message. One that is not well-formed is None, and the last.
+struct Fields<'a>(&'a [u8]);
+
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    /// Of fixed size, which nothing here has.
+    Fixed,
+}
+
+impl<'a> Value<'a> {
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> Option<i64> {
+        match self {
+            Value::Number(number) => Some(number.cast_signed()),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<(u64, Value<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn field(&mut self) -> Option<(u64, Value<'a>)> {
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            0 => Value::Number(self.varint()?),
+            1 => self.take(8).map(|_| Value::Fixed)?,
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Value::Bytes(self.take(length)?)
+            }
+            5 => self.take(4).map(|_| Value::Fixed)?,
+            _ => return None,
+        };
+        Some((tag >> 3, value))
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// At most ten bytes of seven bits.
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
+/// `None` if the parts are negative, or the nanoseconds are a second or more.
+fn duration(seconds: i64, nanos: i32) -> Option<Duration> {
+    let seconds = u64::try_from(seconds).ok()?;
+    let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < NANOS_PER_SECOND)?;
+    Some(Duration::new(seconds, nanos).min(MAX_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_not_a_length_of_time_is_no_hint() {
+        for (seconds, nanos) in
+            [(-1, 0), (0, -1), (1, -1), (i64::MIN, i32::MIN), (0, 1_000_000_000)]
+        {
+            assert_eq!(hint(seconds, nanos), RetryHint::None, "{seconds} s {nanos} ns");
+        }
+    }
+
+    #[test]
+    fn a_hint_is_limited_and_may_be_nothing() {
+        assert_eq!(hint(i64::MAX, 999_999_999), RetryHint::After(MAX_WAIT));
+        assert_eq!(hint(0, 0), RetryHint::After(Duration::ZERO));
+    }
+
+    /// `details = [Any { type_url, RetryInfo { retry_delay { 1 s, 500 ms } } }]`, as prost writes it.
+    fn status() -> Vec<u8> {
+        let delay = [&[0x08, 1, 0x10][..], &[0x80, 0xca, 0xb5, 0xee, 0x01]].concat();
+        let info = [&[0x0a, 8][..], &delay].concat();
+        let url = b"type.googleapis.com/google.rpc.RetryInfo";
+        let any = [&[0x0a, 40][..], url, &[0x12, 10], &info].concat();
+        [&[0x08, 8, 0x12, 4][..], b"slow", &[0x1a, 54], &any].concat()
+    }
+
+    #[test]
+    fn a_status_has_it_in_its_details() {
+        assert_eq!(from_status(&status()), RetryHint::After(Duration::from_millis(1_500)));
+        let mut another = status();
+        let at = another.windows(9).position(|window| window == b"RetryInfo").unwrap();
+        another[at] = b'X';
+        assert_eq!(from_status(&another), RetryHint::None);
+    }
+
+    #[test]
+    fn half_a_status_says_nothing() {
+        let whole = status();
+        for length in 0..whole.len() {
+            assert_eq!(from_status(&whole[..length]), RetryHint::None, "{length}");
+        }
+        // A length that is longer than anything, and a number without an end.
+        for bytes in [&[0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x08; 1], &[0xff; 40]] {
+            assert_eq!(from_status(bytes), RetryHint::None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), at in 0..64_usize, with: u8) {
+            let _hint = from_status(&bytes);
+            let mut status = status();
+            let length = status.len();
+            status[at % length] = with;
+            if let RetryHint::After(wait) = from_status(&status) {
+                prop_assert!(wait <= MAX_WAIT);
+            }
+        }
+
+        #[test]
+        fn a_valid_delay_is_kept_to_the_nanosecond(seconds in 0..86_400_i64, nanos in 0..1_000_000_000_i32) {
+            let total = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+            let RetryHint::After(wait) = hint(seconds, nanos) else { panic!("a hint") };
+            prop_assert_eq!(i128::try_from(wait.as_nanos()).unwrap(), total);
+        }
+
+        #[test]
+        fn nothing_panics_and_nothing_exceeds_the_limit(seconds: i64, nanos: i32) {
+            if let RetryHint::After(wait) = hint(seconds, nanos) {
+                prop_assert!(wait <= MAX_WAIT && seconds >= 0 && nanos >= 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Bodies that make no progress.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, StreamBody};
+use resilience_core::{CarriesRejection, RejectionKind, clock};
+use resilience_http::body::{StallBody, StallTimeout};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tower::BoxError;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A body that yields so many bytes after each of these pauses, in seconds, and then waits for ever.
+fn dripping(drops: &'static [(u64, usize)]) -> impl Body<Data = Bytes, Error = BoxError> {
+    let (sender, mut receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for (pause, bytes) in drops {
+            sleep(SECOND * u32::try_from(*pause).unwrap()).await;
+            sender.send(Ok(Frame::data(Bytes::from(vec![b'a'; *bytes])))).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+        drop(sender);
+    });
+    StreamBody::new(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
+}
+
+/// When it ended, in seconds, and how many bytes came before.
+async fn ended(
+    body: impl Body<Data = Bytes, Error = BoxError>,
+    limit: StallTimeout,
+) -> (u64, usize) {
+    let started = clock::now();
+    let mut body = pin!(StallBody::new(body, limit));
+    let mut bytes = 0;
+    loop {
+        match body.as_mut().frame().await.unwrap() {
+            Ok(frame) => bytes += frame.data_ref().map_or(0, Bytes::len),
+            Err(error) => {
+                let rejection = error.rejection().unwrap();
+                assert_eq!(rejection.kind(), RejectionKind::TimedOut);
+                assert!(body.is_end_stream() && body.frame().await.is_none());
+                return ((clock::now() - started).as_secs(), bytes);
+            }
+        }
+    }
+}
+
+fn limit(seconds: u32) -> StallTimeout {
+    StallTimeout::new(SECOND * seconds).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_it_and_progress_does_not() {
+    assert_eq!(ended(dripping(&[]), limit(10)).await, (10, 0));
+    assert_eq!(ended(dripping(&[(9, 5), (9, 5)]), limit(10)).await, (28, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_without_bytes_are_no_progress() {
+    assert_eq!(ended(dripping(&[(4, 0), (4, 0), (4, 0)]), limit(10)).await, (10, 0));
+}
+
+/// One byte every nine seconds is progress of a kind.
+#[tokio::test(start_paused = true)]
+async fn a_slow_loris_is_too_slow() {
+    let drops = &[(9, 1), (9, 1), (9, 1), (9, 1)];
+    assert_eq!(ended(dripping(drops), limit(10)).await, (46, 4));
+    assert_eq!(ended(dripping(drops), limit(20).at_least(100)).await, (20, 2));
+    assert_eq!(
+        ended(dripping(&[(9, 60), (9, 60), (9, 1)]), limit(20).at_least(100)).await,
+        (38, 121)
+    );
+}
+
+/// A reader that takes its time is not a body that stalls.
+#[tokio::test(start_paused = true)]
+async fn only_waiting_counts() {
+    let mut body = pin!(StallBody::new(dripping(&[(1, 1), (1, 1), (1, 1)]), limit(5).at_least(3)));
+    for _ in 0..3 {
+        assert!(body.as_mut().frame().await.unwrap().is_ok());
+        sleep(SECOND * 60).await;
+    }
+    assert!(body.as_mut().frame().await.unwrap().is_err());
+}
+
+#[test]
+fn no_timer_is_made_for_what_is_there() {
+    // There is no runtime, so to arm one would be to panic.
+    let body = http_body_util::Full::new(Bytes::from_static(b"a")).map_err(BoxError::from);
+    let mut body = pin!(StallBody::new(body, limit(1)));
+    let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(body.as_mut().poll_frame(cx).is_ready());
+    assert_eq!(StallTimeout::new(Duration::ZERO).unwrap_err().field(), "limit");
+}

@@ -1,0 +1,87 @@
+//! From the bytes of a hint to the retry's decision: never before the time that was named.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use resilience_core::retry::{RetryPolicy, StopReason, Verdict};
+use resilience_core::{Deadline, Outcome, clock};
+use resilience_http::StatusClassifier;
+use resilience_http::hints::Hints;
+
+/// A field, its value, and the instant that it names.
+fn hint(form: u32, now: SystemTime, ahead: u64) -> (&'static str, String, SystemTime) {
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    // The next whole second and so many after it: what a date can name.
+    let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds(now) + ahead);
+    let delta = now + Duration::from_secs(ahead);
+    let imf = httpdate::fmt_http_date(date);
+    // "Sun, 06 Nov 1994 08:49:37 GMT"
+    let [day, month, year] = [&imf[5..7], &imf[8..11], &imf[12..16]];
+    let (week, time) = (&imf[..3], &imf[17..25]);
+    let long = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let long = long.into_iter().find(|name| name.starts_with(week)).unwrap();
+    match form % 8 {
+        0 => ("retry-after", ahead.to_string(), delta),
+        1 => ("retry-after", imf, date),
+        2 => ("retry-after", format!("{long}, {day}-{month}-{} {time} GMT", &year[2..]), date),
+        3 => {
+            let day = day.trim_start_matches('0');
+            ("retry-after", format!("{week} {month} {day:>2} {time} {year}"), date)
+        }
+        4 => ("ratelimit", format!("\"default\";r=0;t={ahead}"), delta),
+        5 => ("ratelimit-reset", ahead.to_string(), delta),
+        6 => ("x-ratelimit-reset", seconds(date).to_string(), date),
+        _ => ("x-rate-limit-reset", (seconds(date) * 1_000).to_string(), date),
+    }
+}
+
+/// None of 10⁵, with the clock between two seconds.
+#[test]
+fn never_earlier_than_named() {
+    let policy = RetryPolicy::builder().unlimited_elapsed().without_budget().build().unwrap();
+    let input = (
+        0..8_u32,
+        1_700_000_000..1_800_000_000_u64,
+        0..1_000_000_000_u32,
+        1..3_000_000_u64,
+        0.0..1.0,
+    );
+    let retried = std::cell::Cell::new(0);
+    TestRunner::new(ProptestConfig::with_cases(100_000))
+        .run(&input, |(form, now, nanos, ahead, u)| {
+            let now = SystemTime::UNIX_EPOCH + Duration::new(now, nanos);
+            let (field, value, named) = hint(form, now, ahead);
+            let headers = HeaderMap::from_iter([(field.parse().unwrap(), value.parse().unwrap())]);
+            let outcome = Outcome::Throttled(Hints::from_headers(&headers, now).retry_hint());
+            let at = clock::now();
+            match policy.start(at).decide(at, None, outcome, u) {
+                Verdict::Retry(granted) => {
+                    prop_assert!(now + granted.delay() >= named, "{}: {}", field, value)
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+            retried.set(retried.get() + 1);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(retried.get(), 100_000);
+}
+
+/// "Hint 30 s, 1 s left": the call ends now, and says why.
+#[test]
+fn a_hint_that_does_not_fit_ends_the_call_at_once() {
+    let headers = HeaderMap::from_iter([(RETRY_AFTER, "30".parse().unwrap())]);
+    let outcome = StatusClassifier.outcome(StatusCode::TOO_MANY_REQUESTS, &headers);
+    let policy = RetryPolicy::builder().build().unwrap();
+    let now = clock::now();
+    let deadline = Deadline::after(now, Duration::from_secs(1));
+    match policy.start(now).decide(now, Some(deadline), outcome, 0.5) {
+        Verdict::Stop { reason: StopReason::DeadlineTooNear { needed, .. }, pause } => {
+            assert!(needed >= Duration::from_secs(30));
+            assert_eq!(pause, Duration::ZERO);
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,61 @@
+//! An answer pauses the limiter of who asked.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::rate::{Quota, RateLimiter};
+use resilience_core::select::PerKey;
+use resilience_http::hints::HintLayer;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+fn limiter() -> RateLimiter {
+    RateLimiter::builder().quota(Quota::per_second(100)).build().unwrap()
+}
+
+async fn paused_by(
+    status: u16,
+    headers: &'static [(&'static str, &'static str)],
+) -> Option<Duration> {
+    let limiter = limiter();
+    let service = HintLayer::new(limiter.clone()).longest(Duration::from_secs(60)).layer(
+        service_fn(move |_: Request<()>| async move {
+            let answer = Response::builder().status(status);
+            let answer =
+                headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
+            Ok::<_, BoxError>(answer.body(())?)
+        }),
+    );
+    let _answer = service.oneshot(Request::new(())).await.unwrap();
+    limiter.snapshot().paused_for
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_good_answer_pauses() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=0;t=30")]).await, seconds(30));
+    assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=1;t=30")]).await, None);
+    assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=0;t=3600")]).await, seconds(60), "limited");
+    assert_eq!(paused_by(200, &[("retry-after", "30")]).await, None, "noise");
+    assert_eq!(paused_by(429, &[("retry-after", "30")]).await, seconds(30));
+    assert_eq!(paused_by(503, &[("retry-after", "0")]).await, None);
+    assert_eq!(paused_by(200, &[]).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_limiter_of_that_host() {
+    let first = limiter();
+    let limiters = Keyed::new(KeyedLimits::default(), move |_: &String| first.fresh());
+    let host = |request: &Request<()>| request.uri().host().unwrap_or("").to_owned();
+    let service = HintLayer::select(PerKey::new(limiters.clone(), host)).layer(service_fn(
+        |_: Request<()>| async {
+            let answer = Response::builder().header("x-ratelimit-remaining", "0");
+            Ok::<_, BoxError>(answer.header("x-ratelimit-reset", "9").body(())?)
+        },
+    ));
+    let _answer =
+        service.oneshot(Request::get("http://a.example/").body(()).unwrap()).await.unwrap();
+    let now = resilience_core::clock::now();
+    assert!(limiters.get(&"a.example".to_owned(), now).check(1).is_err());
+    assert!(limiters.get(&"b.example".to_owned(), now).check(1).is_ok());
+}
