@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Metrics, RecycleResult};
 use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool};
@@ -96,7 +95,7 @@ pub(super) fn figure() -> Result<Figure, BoxError> {
                 async move { Ok(*pool.get().await? + request) }
             }),
         )
-        .lacks("a bound on who waits, jitter, a circuit around making objects, a drain"),
+        .lacks("ages here, a bound on who waits, a circuit around making objects, a drain"),
     );
     for (name, lifetime) in
         [(names::OUR_POOL, None), ("our ResilientPool::get, ageless", Some(Lifetime::ENDLESS))]
@@ -119,12 +118,12 @@ pub(super) fn figure() -> Result<Figure, BoxError> {
     Ok(Figure::new(names::POOL, "two looks at the clock, one gauge up and down", subjects))
 }
 
-/// As ours: ages, and a look at each object before it is handed out, which is its default. Made without a
-/// first object, so that no runtime is needed.
+/// With a look at each object before it is handed out, as ours, which is its default. Without ages, for which it
+/// spawns a task where it is built, and there is no runtime here.
 fn bb8() -> bb8::Pool<Numbers> {
     bb8::Pool::builder()
         .max_size(SIZE)
-        .max_lifetime(Some(Duration::from_secs(30 * 60)))
-        .idle_timeout(Some(Duration::from_secs(10 * 60)))
+        .max_lifetime(None)
+        .idle_timeout(None)
         .build_unchecked(Numbers)
 }
