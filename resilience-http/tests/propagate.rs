@@ -179,8 +179,19 @@ async fn one_tier_retries() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tier_without_retries_hands_the_word_up() {
-    assert_eq!(attempts(&[], true, false).await, (1, true));
     assert_eq!(attempts(&[], false, false).await, (1, false));
+    for never in [false, true] {
+        let below = PropagateLayer::new().layer(failing(&Arc::default(), never));
+        let handler = service_fn(move |_: Request<()>| {
+            let call = below.clone().oneshot(request(&[]));
+            async move {
+                let status = call.await?.status();
+                Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
+            }
+        });
+        let answer = AcceptLayer::new().layer(handler).oneshot(request(&[])).await.unwrap();
+        assert_eq!(attempt::is_final(answer.headers()), never);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,14 +350,17 @@ async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
 /// A service that is refused while it gets ready answers so, once, and goes on.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_in_readiness_is_answered() {
-    #[derive(Clone)]
-    struct Refusing;
+    /// An error of readiness is its last word (T6): it is not to be asked again.
+    struct Refusing {
+        asked: bool,
+    }
     impl Service<Request<()>> for Refusing {
         type Response = Response<()>;
         type Error = resilience_core::Rejection;
         type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
 
         fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+            assert!(!std::mem::replace(&mut self.asked, true));
             let kind = resilience_core::RejectionKind::Shed;
             Poll::Ready(Err(resilience_core::Rejection::new(kind, "shed")))
         }
@@ -355,7 +369,7 @@ async fn a_refusal_in_readiness_is_answered() {
             unreachable!("called though it was not ready")
         }
     }
-    let mut service = AnswerRefusalsLayer::default().layer(Refusing);
+    let mut service = AnswerRefusalsLayer::default().layer(Refusing { asked: false });
     for _ in 0..2 {
         let Ok(()) = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
     }

@@ -58,6 +58,7 @@ impl Progress {
     }
 
     /// How many were made before the one under way.
+    #[cfg(feature = "tokio")]
     pub(super) const fn previous(&self) -> u32 {
         self.made.saturating_sub(1)
     }
