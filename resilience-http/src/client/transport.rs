@@ -14,7 +14,7 @@ use super::body::HeldBody;
 use super::request::Call;
 use super::scope::Scope;
 use super::slots::{Slot, Slots, Take, Use};
-use crate::classify::{BoxError, TransportError};
+use crate::classify::{BoxError, TransportError, TransportFailure};
 
 /// An answer whose body can hold a slot.
 pub trait HttpResponse {
@@ -65,6 +65,11 @@ fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
     };
     let is_old = version <= Version::HTTP_10;
     if is_old { says("keep-alive") } else { !says("close") }
+}
+
+/// Whether a request failed before there was a connection for it.
+fn had_no_connection(error: &TransportError) -> bool {
+    matches!(error.failure(), TransportFailure::Builder | TransportFailure::Connect)
 }
 
 /// The service below all policies: takes a slot for each attempt, and says where one broke.
@@ -185,8 +190,7 @@ where
                         (Ok(answer), Some(slot)) => Ok(answer.hold(slot)),
                         (Err(error), slot) => {
                             let error = TransportError::new(error);
-                            if let (false, Some(mut slot)) = (error.failure().may_have_run(), slot)
-                            {
+                            if let (true, Some(mut slot)) = (had_no_connection(&error), slot) {
                                 slot.set(Use::Unused);
                             }
                             Err(Error::Service(error))
