@@ -7,8 +7,9 @@ use tokio::runtime::Runtime;
 
 use crate::bad_input::BadInput;
 use crate::demo::{self, Options};
+use crate::deploy::{rolling, smoke};
 use crate::lifecycle::{INTERRUPTED, interrupted, while_parent_lives};
-use crate::{BoxError, scrape, upstream};
+use crate::{BoxError, balance, scrape, upstream, worker};
 
 #[derive(Debug, Parser)]
 #[command(about = "A data pipeline on real sockets, before and after resilience", after_help = EXIT_CODES)]
@@ -28,6 +29,15 @@ Exit codes: 0 every assertion holds, 1 one does not or the demo broke, 2 bad usa
 enum Command {
     /// Run both arms and print what the difference is.
     Demo(Options),
+    /// Serve predictions until told to stop. Its configuration is in the environment.
+    Serve(worker::Orders),
+    /// Look at a service that was deployed, and name what is wrong with it.
+    Smoke(smoke::Line),
+    /// Restart three workers behind a balancer, under load, again and again.
+    Restart(rolling::Plan),
+    /// Stand before the workers. Started by the demo.
+    #[command(hide = true)]
+    Balance(balance::Orders),
     /// Be the upstream. Started by the demo.
     #[command(hide = true)]
     Upstream(upstream::Orders),
@@ -56,16 +66,24 @@ pub fn run() -> ExitCode {
 
 async fn carry_out(command: Command) -> ExitCode {
     let ended = match command {
-        Command::Demo(options) => return demo(&options).await,
+        Command::Demo(options) => return until_interrupted(demo::run(&options)).await,
+        Command::Serve(orders) if orders.child => {
+            return code(while_parent_lives(worker::run(&orders))).await;
+        }
+        Command::Serve(orders) => return code(worker::run(&orders)).await,
+        Command::Smoke(line) => return code(line.run()).await,
+        Command::Restart(plan) => return until_interrupted(rolling::compare(plan)).await,
+        Command::Balance(orders) => while_parent_lives(balance::run(&orders)).await,
         Command::Upstream(orders) => while_parent_lives(upstream::run(&orders)).await,
         Command::Scrape(orders) => while_parent_lives(scrape::run(&orders)).await,
     };
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-async fn demo(options: &Options) -> ExitCode {
+/// Whether everything holds is the exit code.
+async fn until_interrupted(work: impl Future<Output = Result<bool, BoxError>>) -> ExitCode {
     tokio::select! {
-        ended = demo::run(options) => match ended {
+        ended = work => match ended {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&error),
@@ -75,6 +93,11 @@ async fn demo(options: &Options) -> ExitCode {
             ExitCode::from(INTERRUPTED)
         }
     }
+}
+
+/// The exit code that it says itself.
+async fn code(work: impl Future<Output = Result<ExitCode, BoxError>>) -> ExitCode {
+    work.await.unwrap_or_else(|error| failed(&error))
 }
 
 fn failed(error: &BoxError) -> ExitCode {

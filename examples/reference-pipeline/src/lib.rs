@@ -5,13 +5,18 @@
 mod book;
 
 pub mod bad_input;
+pub mod balance;
 pub mod cli;
 pub mod demo;
+pub mod deploy;
 pub mod league;
 pub mod lifecycle;
+mod process;
+mod progress;
 pub mod scrape;
 pub mod seeded;
 pub mod upstream;
+pub mod worker;
 
 /// What goes wrong on the way, where nobody needs to tell one kind from another.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

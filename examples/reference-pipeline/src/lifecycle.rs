@@ -29,12 +29,12 @@ pub async fn interrupted() {
 ///
 /// # Errors
 /// Those of the work.
-pub async fn while_parent_lives(
-    work: impl Future<Output = Result<(), BoxError>>,
-) -> Result<(), BoxError> {
+pub async fn while_parent_lives<T: Default>(
+    work: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
     tokio::select! {
         ended = work => ended,
-        () = parent_is_gone() => Ok(()),
+        () = parent_is_gone() => Ok(T::default()),
     }
 }
 

@@ -12,9 +12,11 @@ use serde::Serialize;
 
 use super::children::{self, Upstream};
 use super::options::{Options, Size};
-use super::progress::Display;
 use crate::BoxError;
+use crate::deploy::rolling::{self, Plan, Restarted};
+use crate::deploy::smoke::{self, Deploys};
 use crate::league::League;
+use crate::progress::Display;
 use crate::scrape::message::Summary;
 use crate::scrape::store::{Landed, Store};
 use crate::scrape::{Arm, Job, Orders};
@@ -58,7 +60,10 @@ pub(super) struct Run {
     pub(super) herd: Summary,
     pub(super) odds: Summary,
     pub(super) slow: Summary,
+    pub(super) players: Summary,
     pub(super) keys: Summary,
+    pub(super) restarts: Restarted,
+    pub(super) deploys: Deploys,
     pub(super) rows: u64,
     pub(super) duplicates: u64,
     pub(super) days_missing: usize,
@@ -94,14 +99,21 @@ pub(super) async fn run(arm: Arm, setup: &Setup<'_>, display: &Display) -> Resul
     jobs.run(Job::HalfOpen, 1, size.half_open).await?;
     let odds = jobs.run(Job::Odds, 1, size.boards).await?;
     let slow = jobs.run(Job::Slow, 1, size.beats).await?;
+    let players = jobs.run(Job::Connections, 1, size.players).await?;
     let keys = jobs.run(Job::Keys, 1, size.keys).await?;
+    let plan = Plan { rounds: size.restarts, rate: size.rate, balancer: None };
+    let restarts = jobs.restarts(plan).await?;
+    let deploys = jobs.deploys().await?;
     let landed = store.landed()?;
     Ok(Run {
         season,
         herd,
         odds,
         slow,
+        players,
         keys,
+        restarts,
+        deploys,
         rows: landed.rows,
         duplicates: landed.duplicates,
         days_missing: setup.days_missing(&landed),
@@ -122,18 +134,43 @@ struct Jobs<'a> {
 impl Jobs<'_> {
     /// What the scrapers say together.
     async fn run(&mut self, job: Job, workers: usize, calls: usize) -> Result<Summary, BoxError> {
-        let started = clock::now();
-        self.display.begin(format!("{}: {job}", self.arm), workers);
         let (display, this) = (self.display, &*self);
         let scrapers = (0..workers).map(async |worker| {
             let orders = this.orders(job, worker, workers, calls);
             children::scrape(&orders, |made| display.progress(worker, made)).await
         });
-        let summaries = try_join_all(scrapers).await?;
-        self.display.end();
-        let seconds = clock::now().saturating_duration_since(started).as_secs_f64();
-        self.seconds.0.insert(job.to_string(), seconds);
+        let name = job.to_string();
+        let (summaries, took) = self.shown(&name, workers, try_join_all(scrapers)).await?;
+        self.seconds.0.insert(name, took);
         Ok(summaries.into_iter().fold(Summary::default(), Summary::and))
+    }
+
+    async fn restarts(&mut self, plan: Plan) -> Result<Restarted, BoxError> {
+        let work = rolling::run(self.arm, &self.store, plan, |made| self.display.progress(0, made));
+        let (restarted, took) = self.shown("restarts", 1, work).await?;
+        self.seconds.0.insert("restarts".into(), took);
+        Ok(restarted)
+    }
+
+    async fn deploys(&mut self) -> Result<Deploys, BoxError> {
+        let work = smoke::run(self.arm, &self.store, |made| self.display.progress(0, made));
+        let (deploys, took) = self.shown("deploys", 1, work).await?;
+        self.seconds.0.insert("deploys".into(), took);
+        Ok(deploys)
+    }
+
+    /// Does something that is to be seen, and measures it in seconds.
+    async fn shown<T>(
+        &self,
+        name: &str,
+        parts: usize,
+        work: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<(T, f64), BoxError> {
+        let started = clock::now();
+        self.display.begin(format!("{}: {name}", self.arm), parts);
+        let done = work.await?;
+        self.display.end();
+        Ok((done, clock::now().saturating_duration_since(started).as_secs_f64()))
     }
 
     fn orders(&self, job: Job, worker: usize, workers: usize, calls: usize) -> Orders {
@@ -141,8 +178,7 @@ impl Jobs<'_> {
         Orders {
             arm: self.arm,
             job,
-            upstream: self.upstream.address,
-            hosts: self.upstream.hosts.clone(),
+            upstream: self.upstream.addresses.clone(),
             store,
             profiles: self.profiles.clone(),
             worker,
@@ -167,7 +203,7 @@ fn remove_old(store: &Path) -> io::Result<()> {
 
 async fn statement(upstream: &Upstream) -> Result<Statement, BoxError> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-    let url = format!("http://{}/_ledger", upstream.address);
+    let url = format!("http://{}/_ledger", upstream.addresses.main);
     let answer = client.get(url).send().await?.error_for_status()?;
     Ok(serde_json::from_slice(&answer.bytes().await?)?)
 }

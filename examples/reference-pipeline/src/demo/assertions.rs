@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::admission;
 use super::arm::Run;
 use super::expected::Expected;
 use super::options::Size;
+use super::{admission, deploys};
 
 /// Something that should be so.
 #[derive(Debug, Serialize)]
@@ -69,6 +69,7 @@ pub(super) fn all(before: &Run, after: &Run, expected: &Expected, size: Size) ->
         herd_succeeds(before, after, size),
     ];
     all.extend(admission::all(before, after, size));
+    all.extend(deploys::all(before, after, size));
     all.push(seconds(before, after));
     all
 }
@@ -84,7 +85,12 @@ pub(super) fn count(
 }
 
 /// *After* reaches the target, and *before* exceeds it where it is bound to.
-fn cured(name: &'static str, [was, is]: [u64; 2], target: u64, bound_to: bool) -> Assertion {
+pub(super) fn cured(
+    name: &'static str,
+    [was, is]: [u64; 2],
+    target: u64,
+    bound_to: bool,
+) -> Assertion {
     let and_before = if bound_to { format!(" (before > {target})") } else { String::new() };
     let holds = is == target && (was > target || !bound_to);
     count(name, [was, is], format_args!("{target}{and_before}"), holds)

@@ -9,7 +9,10 @@
 //! 4. **half-open**: two hundred more, at the instant when a breaker looks whether it is back;
 //! 5. **odds**: a hundred workers at an API that allows thirty calls a minute;
 //! 6. **slow**: three hosts, of which one hangs;
-//! 7. **keys**: a breaker for each of a million keys.
+//! 7. **connections**: two thousand calls, over connections that are counted;
+//! 8. **keys**: a breaker for each of a million keys;
+//! 9. **restarts**: three workers behind a balancer, restarted one after the other under load;
+//! 10. **deploys**: a good one, and six with a fault each.
 //!
 //! What should be so is asserted, not only shown.
 
@@ -17,9 +20,9 @@ mod admission;
 mod arm;
 mod assertions;
 mod children;
+mod deploys;
 mod expected;
 mod options;
-mod progress;
 mod report;
 mod table;
 
@@ -34,11 +37,11 @@ pub use options::Options;
 use crate::BoxError;
 use crate::bad_input::BadInput;
 use crate::league::League;
+use crate::progress::Display;
 use crate::scrape::{self, Arm};
 use crate::upstream::faults::Plan;
 use arm::Setup;
 use expected::Expected;
-use progress::Display;
 use report::Report;
 
 /// Runs the demo, prints the report, and says whether every assertion holds.

@@ -50,6 +50,12 @@ pub(super) struct Size {
     pub(super) boards: usize,
     /// Calls to each host.
     pub(super) beats: usize,
+    /// Calls where connections are counted.
+    pub(super) players: usize,
+    /// How often each worker is restarted.
+    pub(super) restarts: usize,
+    /// Requests a second meanwhile.
+    pub(super) rate: u32,
     /// Keys with a breaker each.
     pub(super) keys: usize,
 }
@@ -61,10 +67,23 @@ const FULL: Size = Size {
     half_open: 200,
     boards: 120,
     beats: 36,
+    players: 2_000,
+    restarts: 2,
+    rate: 500,
     keys: 1_000_000,
 };
-const QUICK: Size =
-    Size { days: 24, herd: 200, dead: 300, half_open: 50, boards: 100, beats: 24, keys: 200_000 };
+const QUICK: Size = Size {
+    days: 24,
+    herd: 200,
+    dead: 300,
+    half_open: 50,
+    boards: 100,
+    beats: 24,
+    players: 500,
+    restarts: 2,
+    rate: 200,
+    keys: 200_000,
+};
 
 impl Options {
     pub(super) fn size(&self) -> Size {

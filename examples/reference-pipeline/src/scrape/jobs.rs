@@ -17,6 +17,9 @@ const DEAD_AT_ONCE: usize = 200;
 /// Workers that want odds.
 const ODDS_AT_ONCE: usize = 100;
 
+/// Calls where connections are counted that a scraper has the mind to make at once.
+const CONNECTIONS_AT_ONCE: usize = 64;
+
 /// Failures that open a breaker, whichever it is.
 const TRIP: usize = 5;
 
@@ -59,6 +62,19 @@ pub(super) async fn half_open(count: usize, pipeline: impl Pipeline) -> Result<S
     tokio::time::sleep(BREAK_IS_OVER).await;
     let guarded = |pipeline, path| async move { Pipeline::guarded(&pipeline, path).await };
     all(calls("half-open", count, &pipeline, guarded), count).await
+}
+
+/// Makes so many calls where connections are counted.
+pub(super) async fn connections(
+    orders: &Orders,
+    pipeline: impl Pipeline,
+) -> Result<Summary, BoxError> {
+    let base = format!("http://{}", orders.upstream.counted);
+    let player = move |pipeline, path| {
+        let url = format!("{base}{path}");
+        async move { Pipeline::player(&pipeline, url).await }
+    };
+    all(calls("players", orders.calls, &pipeline, player), CONNECTIONS_AT_ONCE).await
 }
 
 async fn call(pipeline: impl Pipeline, path: String) -> Result<(), BoxError> {

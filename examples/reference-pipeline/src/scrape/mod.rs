@@ -15,7 +15,6 @@ pub mod resilient;
 pub mod store;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -24,6 +23,7 @@ use reqwest::Url;
 use resilience_core::profiles::Profiles;
 
 use crate::BoxError;
+use crate::upstream::Addresses;
 use message::{Message, Summary};
 use naive::Naive;
 use resilient::Resilient;
@@ -58,14 +58,24 @@ pub enum Job {
     Odds,
     /// Call three hosts, of which one hangs.
     Slow,
+    /// Make many calls, where connections are counted.
+    Connections,
     /// Have breakers for very many keys.
     Keys,
 }
 
 impl Job {
     /// All of them, in the order in which the demo has them done.
-    pub const ALL: [Job; 7] =
-        [Job::Season, Job::Herd, Job::Dead, Job::HalfOpen, Job::Odds, Job::Slow, Job::Keys];
+    pub const ALL: [Job; 8] = [
+        Job::Season,
+        Job::Herd,
+        Job::Dead,
+        Job::HalfOpen,
+        Job::Odds,
+        Job::Slow,
+        Job::Connections,
+        Job::Keys,
+    ];
 }
 
 impl fmt::Display for Arm {
@@ -86,6 +96,7 @@ impl fmt::Display for Job {
             Job::HalfOpen => "half-open",
             Job::Odds => "odds",
             Job::Slow => "slow",
+            Job::Connections => "connections",
             Job::Keys => "keys",
         })
     }
@@ -101,11 +112,8 @@ pub struct Orders {
     #[arg(long)]
     pub job: Job,
     /// Whom to ask.
-    #[arg(long)]
-    pub upstream: SocketAddr,
-    /// The hosts, of which the last one hangs.
-    #[arg(long = "host")]
-    pub hosts: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub upstream: Addresses,
     /// Where to write.
     #[arg(long)]
     pub store: PathBuf,
@@ -153,6 +161,9 @@ pub trait Pipeline: Clone + Send + Sync + 'static {
         self.call(path)
     }
 
+    /// Makes a call where connections are counted.
+    fn player(&self, url: String) -> impl Future<Output = Result<(), BoxError>> + Send;
+
     /// Calls one of the hosts, the `host`th.
     fn quote(&self, host: usize, url: String) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
@@ -163,7 +174,7 @@ pub trait Pipeline: Clone + Send + Sync + 'static {
 /// If the job cannot be begun. What fails on the way is counted in the [`Summary`].
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let store = Store::open(&orders.store)?;
-    let base = format!("http://{}", orders.upstream).parse::<Url>()?;
+    let base = format!("http://{}", orders.upstream.main).parse::<Url>()?;
     let summary = match orders.arm {
         Arm::Before => work(orders, Naive::new(base, orders.client(), store)).await?,
         Arm::After => {
@@ -190,7 +201,8 @@ async fn work(orders: &Orders, pipeline: impl Pipeline) -> Result<Summary, BoxEr
         Job::Dead => jobs::dead(orders.calls, pipeline).await,
         Job::HalfOpen => jobs::half_open(orders.calls, pipeline).await,
         Job::Odds => jobs::odds(orders.calls, pipeline).await,
-        Job::Slow => beside::slow(orders.calls, &orders.hosts, pipeline).await,
+        Job::Slow => beside::slow(orders.calls, &orders.upstream.hosts, pipeline).await,
+        Job::Connections => jobs::connections(orders, pipeline).await,
         Job::Keys => keys::remember(orders.arm, orders.calls).await,
     }
 }

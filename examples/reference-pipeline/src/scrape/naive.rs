@@ -134,6 +134,10 @@ impl Pipeline for Naive {
         answer.map(|_| ())
     }
 
+    async fn player(&self, url: String) -> Result<(), BoxError> {
+        self.call(url).await
+    }
+
     async fn quote(&self, _: usize, url: String) -> Result<(), BoxError> {
         let _connection = self.shared.pool.acquire().await?;
         self.call(url).await

@@ -4,6 +4,9 @@ use resilience_core::profiles::{Profiles, ProfilesError};
 
 use super::Job;
 
+/// Where connections are counted.
+pub(super) const PLAYERS: &str = "players";
+
 /// The upstreams that a job calls, by the names of their profiles.
 pub(super) fn of(job: Job) -> &'static [&'static str] {
     match job {
@@ -13,6 +16,7 @@ pub(super) fn of(job: Job) -> &'static [&'static str] {
         Job::HalfOpen => &["half-open"],
         Job::Odds => &["odds"],
         Job::Slow => &["host.stats", "host.injuries", "host.reference"],
+        Job::Connections => &[PLAYERS],
         Job::Keys => &[],
     }
 }

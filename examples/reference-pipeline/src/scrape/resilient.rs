@@ -22,6 +22,7 @@ use resilience_core::Error;
 use resilience_core::profiles::{Profile, Profiles};
 use resilience_http::StatusClassifier;
 use resilience_http::classify::TransportError;
+use resilience_http::client::{ConnectionLimits, ResilientClient};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
@@ -39,6 +40,8 @@ pub struct Resilient {
     base: Url,
     /// The upstream's, or each host's.
     fetch: Vec<Fetch>,
+    /// The same profile where an answer is not read inside of the attempt, and connections are counted.
+    client: Option<ResilientClient>,
     store: Store,
 }
 
@@ -54,10 +57,12 @@ impl Resilient {
         profiles: &Profiles,
         store: Store,
     ) -> Result<Resilient, BoxError> {
-        let client = shared_client(client)?;
-        let stack = |name: &&str| Ok(stack(client.clone(), &profiles.profile(name)?));
+        let shared = shared_client(client)?;
+        let stack = |name: &&str| Ok(stack(shared.clone(), &profiles.profile(name)?));
         let fetch = profiles::of(job).iter().map(stack).collect::<Result<_, BoxError>>()?;
-        Ok(Resilient { base, fetch, store })
+        let counts = (job == Job::Connections).then(|| profiles.profile(profiles::PLAYERS));
+        let client = counts.transpose()?.map(|profile| counted_client(&profile)).transpose()?;
+        Ok(Resilient { base, fetch, client, store })
     }
 
     /// The body of a good answer, or what was wrong with it.
@@ -88,6 +93,14 @@ fn shared_client(name: &str) -> Result<Client, BoxError> {
     Ok(builder.default_headers(names).build()?)
 }
 
+/// As many connections as its bulkhead lets calls be under way.
+fn counted_client(profile: &Profile) -> Result<ResilientClient, BoxError> {
+    let most = profile.bulkhead().ok_or("`players` has no bulkhead")?.snapshot().limit;
+    let limits = ConnectionLimits::default().per_authority(most);
+    let builder = Client::builder().no_proxy();
+    Ok(ResilientClient::builder(profile).connections(limits).reqwest(builder).build()?)
+}
+
 impl Pipeline for Resilient {
     async fn days(&self) -> Result<Vec<Date>, BoxError> {
         Ok(serde_json::from_slice(&self.get(0, "/days").await?)?)
@@ -101,6 +114,12 @@ impl Pipeline for Resilient {
 
     async fn call(&self, path: String) -> Result<(), BoxError> {
         self.get(0, &path).await.map(|_| ())
+    }
+
+    async fn player(&self, url: String) -> Result<(), BoxError> {
+        let client = self.client.as_ref().ok_or("no client")?;
+        let answer = client.get(url).await?.error_for_status()?;
+        Ok(answer.bytes().await.map(|_| ())?)
     }
 
     async fn quote(&self, host: usize, url: String) -> Result<(), BoxError> {

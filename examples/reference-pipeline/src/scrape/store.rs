@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use parking_lot::Mutex;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use crate::BoxError;
 use crate::league::TeamGame;
@@ -67,6 +67,15 @@ impl Store {
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.execute_batch(TABLES)?;
         Ok(Store(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Whether there is a store at this place that can be read. Makes none.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn look(path: &Path) -> Result<(), BoxError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(connection.query_row("SELECT COUNT(*) FROM landed", [], |_| Ok(()))?)
     }
 
     /// Adds rows, whether or not they are there.

@@ -76,9 +76,9 @@ impl Ledger {
         self.callers.entry(caller).or_default().not_before = Some(until);
     }
 
-    /// The sums, and beside them those of the odds API, which keeps its own.
+    /// The sums, and beside them those of the odds API, which keeps its own, and the connections.
     #[must_use]
-    pub fn statement(&self, poison_path: &str, odds: OddsStatement) -> Statement {
+    pub fn statement(&self, poison_path: &str, odds: OddsStatement, connections: u64) -> Statement {
         let part = |part| self.parts.get(&part).map(Arrivals::sums).unwrap_or_default();
         Statement {
             season: part(Part::Season),
@@ -86,6 +86,7 @@ impl Ledger {
             dead: part(Part::Dead),
             half_open: part(Part::HalfOpen),
             odds,
+            connections,
             poison_calls: self.by_path.get(poison_path).copied().unwrap_or_default().into(),
         }
     }
@@ -121,6 +122,8 @@ pub struct Statement {
     pub half_open: Sums,
     /// Asking for odds.
     pub odds: OddsStatement,
+    /// Connections where they are counted.
+    pub connections: u64,
     /// Requests for the day that is gone.
     pub poison_calls: u64,
 }
@@ -143,7 +146,7 @@ mod tests {
     use resilience_core::clock;
 
     fn sums(ledger: &Ledger, poison: &str) -> Statement {
-        ledger.statement(poison, OddsStatement::default())
+        ledger.statement(poison, OddsStatement::default(), 0)
     }
 
     const MS: fn(u64) -> Duration = Duration::from_millis;

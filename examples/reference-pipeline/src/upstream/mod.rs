@@ -11,11 +11,13 @@
 //! | `/odds/{board}` | an [odds API](odds) that allows 30 calls a minute, a minute being a second |
 //! | `/_ledger` | what the upstream [saw](ledger), for the demo; not counted |
 //!
-//! and, on three more ports, [three hosts](hosts) of which one hangs.
+//! on a port of its own, the [odds of a player](counted), where connections are counted; and, on three more,
+//! [three hosts](hosts) of which one hangs.
 //!
 //! What the report says about the arms is measured here, at the end of the wire that suffers from
 //! it, and not by those who cause it.
 
+pub mod counted;
 pub mod faults;
 mod hang_up;
 pub mod hosts;
@@ -55,24 +57,30 @@ pub struct Orders {
     pub herd: usize,
 }
 
-/// Serves, and says where in the first line on stdout: the main address, then that of each host.
+/// Serves, and says where in the first line on stdout, as [`announced`] understands it.
 ///
 /// # Errors
 /// If the league cannot be read, or no port be bound.
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let league: League = serde_json::from_reader(BufReader::new(File::open(&orders.league)?))?;
-    let listeners = (0..=HOSTS).map(|_| listener()).collect::<Result<Vec<_>, _>>()?;
+    let listeners = (0..2 + HOSTS).map(|_| listener()).collect::<Result<Vec<_>, _>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr);
     println!("{}", announcement(&addresses.collect::<Result<Vec<_>, _>>()?));
     let upstream = Arc::new(Upstream::new(league, orders.seed, orders.herd));
     let serving = listeners.into_iter().enumerate().map(|(nth, listener)| {
-        let upstream = upstream.clone();
-        server::serve(listener, move |request| {
+        let (accepting, upstream) = (upstream.clone(), upstream.clone());
+        let accepted = move || {
+            if nth == COUNTED {
+                accepting.connected();
+            }
+        };
+        server::serve(listener, accepted, move |request| {
             let upstream = upstream.clone();
             async move {
-                match nth.checked_sub(1) {
-                    None => upstream.answer(request).await,
-                    Some(host) => Ok(hosts::answer(host).await),
+                match nth {
+                    0 => upstream.answer(request).await,
+                    COUNTED => Ok(counted::answer().await),
+                    host => Ok(hosts::answer(host - COUNTED - 1).await),
                 }
             }
         })
@@ -90,6 +98,9 @@ fn listener() -> std::io::Result<TcpListener> {
 /// herd's, and what came of that would be its retransmissions and not the clients'.
 const BACKLOG: u32 = 1_024;
 
+/// Which of the listeners counts its connections; the hosts' come after it.
+const COUNTED: usize = 1;
+
 /// What stands before the addresses in the first line.
 const LISTENING: &str = "listening";
 
@@ -97,12 +108,27 @@ fn announcement(addresses: &[SocketAddr]) -> String {
     addresses.iter().fold(LISTENING.to_owned(), |line, address| format!("{line} {address}"))
 }
 
-/// The addresses in the first line: the main one, and the hosts'.
+/// Where an upstream is.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[expect(clippy::exhaustive_structs, reason = "the demo hands it on to its scrapers")]
+pub struct Addresses {
+    /// Whom to ask.
+    #[arg(long = "upstream")]
+    pub main: SocketAddr,
+    /// Where connections are counted.
+    #[arg(long)]
+    pub counted: SocketAddr,
+    /// The hosts, of which the last one hangs.
+    #[arg(long = "host")]
+    pub hosts: Vec<SocketAddr>,
+}
+
+/// The addresses in the first line.
 #[must_use]
-pub fn announced(line: &str) -> Option<(SocketAddr, Vec<SocketAddr>)> {
+pub fn announced(line: &str) -> Option<Addresses> {
     let mut addresses = line.strip_prefix(LISTENING)?.split_whitespace().map(str::parse);
-    let main = addresses.next()?.ok()?;
-    Some((main, addresses.collect::<Result<_, _>>().ok()?))
+    let (main, counted) = (addresses.next()?.ok()?, addresses.next()?.ok()?);
+    Some(Addresses { main, counted, hosts: addresses.collect::<Result<_, _>>().ok()? })
 }
 
 #[cfg(test)]
@@ -112,9 +138,10 @@ mod tests {
     #[test]
     fn what_is_announced_is_understood() {
         let addresses: Vec<SocketAddr> =
-            (1..=3).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
-        let (main, hosts) = announced(&announcement(&addresses)).unwrap();
-        assert_eq!((main, &hosts[..]), (addresses[0], &addresses[1..]));
+            (1..=4).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
+        let understood = announced(&announcement(&addresses)).unwrap();
+        let [main, counted, hosts @ ..] = &addresses[..] else { unreachable!() };
+        assert_eq!(understood, Addresses { main: *main, counted: *counted, hosts: hosts.to_vec() });
         assert_eq!(announced("listening somewhere"), None);
         assert_eq!(announced("error: no port"), None);
     }

@@ -1,5 +1,6 @@
 //! Which request gets which answer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, StatusCode};
@@ -24,6 +25,7 @@ pub(super) struct Upstream {
     outage: Outage,
     ledger: Mutex<Ledger>,
     odds: Mutex<OddsApi>,
+    connections: AtomicU64,
 }
 
 /// How long a dead upstream takes to refuse a call that looks whether it still is, so that those that
@@ -39,6 +41,7 @@ impl Upstream {
             outage: Outage::new(herd),
             ledger: Mutex::default(),
             odds: Mutex::default(),
+            connections: AtomicU64::new(0),
         }
     }
 
@@ -114,7 +117,13 @@ impl Upstream {
     fn statement(&self) -> Result<Reply, BoxError> {
         let poison = self.plan.poison().map(|day| format!("/days/{day}")).unwrap_or_default();
         let odds = self.odds.lock().statement();
-        replies::json(&self.ledger.lock().statement(&poison, odds))
+        let connections = self.connections.load(Ordering::Relaxed);
+        replies::json(&self.ledger.lock().statement(&poison, odds, connections))
+    }
+
+    /// A connection was accepted where they are counted.
+    pub(super) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
     fn arrive(&self, part: Part, caller: &Caller) -> u32 {

@@ -13,14 +13,19 @@ use super::hang_up::HangUp;
 use super::replies::Reply;
 use crate::BoxError;
 
-/// Accepts until accepting fails.
-pub(super) async fn serve<A, F>(listener: TcpListener, answer: A) -> Result<(), BoxError>
+/// Accepts until accepting fails; `accepted` hears of each connection.
+pub(super) async fn serve<A, F>(
+    listener: TcpListener,
+    accepted: impl Fn(),
+    answer: A,
+) -> Result<(), BoxError>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply, BoxError>> + Send + 'static,
 {
     loop {
         let (stream, _) = listener.accept().await?;
+        accepted();
         tokio::spawn(connection(stream, answer.clone()));
     }
 }

@@ -1,6 +1,5 @@
-//! The program as its user meets it: arguments, streams, files, signals and exit codes.
+//! `demo`.
 
-use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -8,15 +7,9 @@ use reference_pipeline::league::League;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr};
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reference-pipeline"));
-    command.args(arguments).kill_on_drop(true);
-    command
-}
+use crate::{Outcome, program, said, text};
 
 /// A demo that has printed its first line of progress, so that its children are there.
 struct Running {
@@ -40,14 +33,8 @@ async fn running(arguments: &[&str]) -> Outcome<Running> {
     Err(format!("the demo ended: {preface}").into())
 }
 
-fn text(path: &Path) -> Outcome<&str> {
-    Ok(path.to_str().ok_or("not UTF-8")?)
-}
-
 async fn refused(arguments: &[&str]) -> Outcome<String> {
-    let Output { status, stderr, .. } = program(arguments).output().await?;
-    assert_eq!(status.code(), Some(2), "{arguments:?}");
-    Ok(String::from_utf8(stderr)?)
+    said(2, &mut program(arguments)).await
 }
 
 #[tokio::test]
@@ -61,7 +48,7 @@ async fn every_assertion_holds_and_the_report_says_so() -> Outcome {
     assert_eq!(status.code(), Some(0), "{printed:#}\n{}", String::from_utf8_lossy(&stderr));
     let assertions = printed["assertions"].as_array().ok_or("no assertions")?;
     // Where the system does not tell how much memory a process has, nothing is claimed of it.
-    assert_eq!(assertions.len(), if cfg!(target_os = "linux") { 17 } else { 16 });
+    assert_eq!(assertions.len(), if cfg!(target_os = "linux") { 22 } else { 21 });
     for assertion in assertions {
         assert!(assertion["before"].is_number() && assertion["after"].is_number(), "{assertion}");
         assert!(assertion["name"].is_string() && assertion["target"].is_string(), "{assertion}");
@@ -70,6 +57,8 @@ async fn every_assertion_holds_and_the_report_says_so() -> Outcome {
     assert_eq!(printed["seed"], 7);
     let after = &printed["after"];
     assert_eq!(after["odds"]["failed"], 0);
+    assert_eq!(after["restarts"]["restarts"], 6);
+    assert_eq!(after["deploys"]["good_refused"], false);
     assert_eq!(after["keys"]["measured"]["memory"]["keys"], 10_000);
     Ok(())
 }
@@ -125,7 +114,7 @@ async fn bad_usage_and_bad_input_are_named() -> Outcome {
 #[tokio::test]
 async fn what_is_wrong_with_profiles_is_named() -> Outcome {
     let out = TempDir::new()?;
-    let good = include_str!("../profiles.toml");
+    let good = include_str!("../../profiles.toml");
     let texts: [(&[u8], &str); 5] = [
         (b"\x00\xff\xfe", "UTF-8"),
         (b"[odds\n", "line 1"),
@@ -148,33 +137,7 @@ async fn what_is_wrong_with_profiles_is_named() -> Outcome {
 #[cfg(target_os = "linux")]
 mod signals {
     use super::*;
-    use std::fs;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    /// Its process id, its parent's, and whether it has not ended yet.
-    fn process(pid: &str) -> Option<(u32, u32, bool)> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut after_name = stat.rsplit_once(") ")?.1.split(' ');
-        let lives = after_name.next()? != "Z";
-        Some((pid.parse().ok()?, after_name.next()?.parse().ok()?, lives))
-    }
-
-    fn children(of: u32) -> Outcome<Vec<u32>> {
-        let all = fs::read_dir("/proc")?.filter_map(Result::ok);
-        let processes = all.filter_map(|entry| process(entry.file_name().to_str()?));
-        Ok(processes.filter(|(_, parent, _)| *parent == of).map(|(pid, ..)| pid).collect())
-    }
-
-    async fn all_end(pids: &[u32]) -> Outcome {
-        let lives = |pid: &u32| process(&pid.to_string()).is_some_and(|(_, _, lives)| lives);
-        let ended = async {
-            while pids.iter().any(lives) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        Ok(tokio::time::timeout(PATIENCE, ended).await?)
-    }
+    use crate::processes::{PATIENCE, all_end, children, signal};
 
     async fn demo_with_children(out: &TempDir) -> Outcome<(Running, u32, Vec<u32>)> {
         let demo = running(&["demo", "--quick", "--out", text(out.path())?]).await?;
@@ -200,12 +163,6 @@ mod signals {
         all_end(&children).await
     }
 
-    async fn interrupt(pid: u32) -> Outcome {
-        let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status().await?;
-        assert!(sent.success());
-        Ok(())
-    }
-
     #[tokio::test]
     async fn an_interrupted_demo_ends_at_once() -> Outcome {
         interrupted(1).await
@@ -221,7 +178,7 @@ mod signals {
         let (mut running, pid, children) = demo_with_children(&out).await?;
         for _ in 0..times {
             // It is this test's child: until it is waited for, the id is its own.
-            interrupt(pid).await?;
+            signal("INT", pid).await?;
         }
         let status = tokio::time::timeout(PATIENCE, running.demo.wait()).await??;
         assert_eq!(status.code(), Some(130));

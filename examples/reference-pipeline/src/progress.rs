@@ -19,7 +19,7 @@ const LOG: Duration = Duration::from_secs(2);
 
 /// Shows how far the scrapers of a job are.
 #[derive(Debug, Default)]
-pub(super) struct Display(Mutex<State>);
+pub(crate) struct Display(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -31,14 +31,14 @@ struct State {
 
 impl Display {
     /// A job begins.
-    pub(super) fn begin(&self, title: String, scrapers: usize) {
+    pub(crate) fn begin(&self, title: String, scrapers: usize) {
         let mut state = self.0.lock();
         *state = State { title, scrapers: vec![Progress::default(); scrapers], shown: None };
         state.show();
     }
 
     /// A scraper has come so far.
-    pub(super) fn progress(&self, scraper: usize, made: Progress) {
+    pub(crate) fn progress(&self, scraper: usize, made: Progress) {
         let mut state = self.0.lock();
         if let Some(last) = state.scrapers.get_mut(scraper) {
             *last = made;
@@ -47,7 +47,7 @@ impl Display {
     }
 
     /// The job is done. Leaves its last line standing.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.lock().show();
         if stderr().is_terminal() {
             eprintln!();

@@ -1,0 +1,54 @@
+//! What the demo claims of connections and deploys.
+
+use super::arm::Run;
+use super::assertions::{Assertion, count, cured};
+use super::options::Size;
+
+/// Connections that the bulkhead of `players` lets there be.
+const CONNECTIONS: u64 = 8;
+
+/// These claims, in the order of the table.
+pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
+    vec![
+        connections(before, after, size),
+        players(before, after, size),
+        lost(before, after),
+        let_through(before, after),
+        unexplained(before, after),
+    ]
+}
+
+/// One a call, or as many as calls may be under way.
+fn connections(before: &Run, after: &Run, size: Size) -> Assertion {
+    let figures @ [was, is] = [before.upstream.connections, after.upstream.connections];
+    let calls = size.players as u64;
+    let target = format_args!("≤ {CONNECTIONS} (before ≥ {calls})");
+    count("connections opened", figures, target, (1..=CONNECTIONS).contains(&is) && was >= calls)
+}
+
+fn players(before: &Run, after: &Run, size: Size) -> Assertion {
+    let figures = [before.players.succeeded as u64, after.players.succeeded as u64];
+    let holds = after.players.succeeded == size.players;
+    count("calls over them that succeed", figures, size.players, holds)
+}
+
+/// What users lost while workers were restarted. No worker may cut anything off for it.
+fn lost(before: &Run, after: &Run) -> Assertion {
+    let figures = [before.restarts.load.failed, after.restarts.load.failed];
+    let mut claim = cured("requests lost over rolling restarts", figures, 0, true);
+    claim.holds &= after.restarts.unclean == 0 && after.restarts.load.requests > 0;
+    claim
+}
+
+/// Deploys with a fault that users would have met. The good one must be let through.
+fn let_through(before: &Run, after: &Run) -> Assertion {
+    let figures = [before.deploys.let_through as u64, after.deploys.let_through as u64];
+    let mut claim = cured("bad deploys let through", figures, 0, true);
+    claim.holds &= !before.deploys.good_refused && !after.deploys.good_refused;
+    claim
+}
+
+fn unexplained(before: &Run, after: &Run) -> Assertion {
+    let figures = [before.deploys.unexplained as u64, after.deploys.unexplained as u64];
+    cured("bad deploys whose fault nobody names", figures, 0, true)
+}

@@ -1,0 +1,118 @@
+//! Requests at a steady rate, whatever becomes of them.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::pin::pin;
+use std::time::Duration;
+
+use reqwest::{Client, Url};
+use resilience_core::clock;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::BoxError;
+
+/// How long a user waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the requests ended.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct Load {
+    /// Requests that were made.
+    pub requests: u64,
+    /// Those that got no good answer.
+    pub failed: u64,
+    /// How many of them for which reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// What 99 of 100 took from the instant that they were due, in milliseconds.
+    pub p99_ms: f64,
+}
+
+/// Makes so many requests a second until `stop` is ready, and waits for the last of them.
+///
+/// A request is made when it is due, whether or not those before have ended: users do not wait for each
+/// other.
+pub(super) async fn run(
+    url: Url,
+    rate: u32,
+    stop: impl Future<Output = ()>,
+) -> Result<Load, BoxError> {
+    let client = Client::builder().no_proxy().retry(reqwest::retry::never());
+    let client = client.timeout(PATIENCE).build()?;
+    let mut due = interval(Duration::from_secs(1) / rate);
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (mut running, mut ended) = (JoinSet::new(), Vec::new());
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            at = due.tick() => {
+                let (client, url) = (client.clone(), url.clone());
+                running.spawn(async move {
+                    let answer = request(&client, url).await;
+                    (answer, clock::now().saturating_duration_since(at.into_std()))
+                });
+            }
+            Some(one) = running.join_next(), if !running.is_empty() => ended.push(one?),
+        }
+    }
+    while let Some(one) = running.join_next().await {
+        ended.push(one?);
+    }
+    Ok(Load::of(ended))
+}
+
+/// Asks, and reads to the end. Why not, in a few words, if that does not work.
+async fn request(client: &Client, url: Url) -> Result<(), String> {
+    let answer = client.get(url).send().await.map_err(|error| innermost(&error))?;
+    let status = answer.status();
+    answer.bytes().await.map_err(|error| innermost(&error))?;
+    if status.is_success() { Ok(()) } else { Err(status.to_string()) }
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn StdError), |&error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
+}
+
+impl Load {
+    fn of(ended: Vec<(Result<(), String>, Duration)>) -> Load {
+        let mut load = Load::default();
+        let mut took = Vec::with_capacity(ended.len());
+        for (answer, one) in ended {
+            took.push(one);
+            load.requests += 1;
+            if let Err(reason) = answer {
+                load.failed += 1;
+                *load.reasons.entry(reason).or_default() += 1;
+            }
+        }
+        took.sort_unstable();
+        let rank = (took.len() * 99).div_ceil(100);
+        load.p99_ms = rank.checked_sub(1).map_or(0.0, |last| took[last].as_secs_f64() * 1e3);
+        load
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_reason() {
+        let millis = Duration::from_millis;
+        let ended = vec![
+            (Ok(()), millis(3)),
+            (Err("503 Service Unavailable".to_owned()), millis(1)),
+            (Err("503 Service Unavailable".to_owned()), millis(2)),
+        ];
+        let load = Load::of(ended);
+        assert_eq!((load.requests, load.failed), (3, 2));
+        assert_eq!(load.reasons["503 Service Unavailable"], 2);
+        assert_eq!(load.p99_ms, 3.0);
+        assert_eq!(Load::of(Vec::new()).p99_ms, 0.0);
+    }
+}
