@@ -66,12 +66,6 @@ impl Wakers {
             due.into_iter().for_each(|(_, waker)| waker.wake());
         }
     }
-
-    /// How many wait.
-    #[cfg(test)]
-    fn waiting(&self) -> usize {
-        self.0.iter().map(|lane| lane.lock().places.iter().flatten().count()).sum()
-    }
 }
 
 impl Place {
@@ -131,6 +125,11 @@ mod tests {
 
     use super::*;
 
+    /// How many wait.
+    fn waiting_in(wakers: &Wakers) -> usize {
+        wakers.0.iter().map(|lane| lane.lock().places.iter().flatten().count()).sum()
+    }
+
     #[test]
     fn who_waits_for_a_later_phase_sleeps_on() {
         let wakers = Wakers::new();
@@ -142,7 +141,7 @@ mod tests {
         wakers.wake(Phase::Draining);
         assert_eq!(waiting.each_ref().map(|(.., task)| task.is_woken()), [true, false]);
         waiting.iter_mut().for_each(|(_, place, _)| place.leave(&wakers));
-        assert_eq!(wakers.waiting(), 0);
+        assert_eq!(waiting_in(&wakers), 0);
     }
 
     #[test]
@@ -152,7 +151,7 @@ mod tests {
         let (mut first, mut second) = (spawn(()), spawn(()));
         first.enter(|cx, _| place.take(&wakers, Phase::Forced, cx));
         second.enter(|cx, _| place.take(&wakers, Phase::Forced, cx));
-        assert_eq!(wakers.waiting(), 1);
+        assert_eq!(waiting_in(&wakers), 1);
         wakers.wake(Phase::Forced);
         assert_eq!((first.is_woken(), second.is_woken()), (false, true));
         place.leave(&wakers);

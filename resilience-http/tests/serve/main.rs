@@ -1,7 +1,7 @@
 //! A server on real sockets: what happens to whoever is there when it is told to stop.
 
 #![cfg(feature = "server")]
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod client;
 mod draining;
