@@ -38,6 +38,7 @@ fn expected(key: &str, status_of_key: bool) -> Vec<(String, Vec<f64>)> {
         "retries{LAYER,resilience.outcome=timed_out}",
         "retry.recoveries{LAYER}",
         "retry.stops{LAYER,resilience.retry.stop_reason=out_of_time}",
+        "shutdown.transitions{LAYER,resilience.shutdown.phase=forced}",
         "would_reject{LAYERKEY,resilience.rejection.kind=rate_limited}",
     ];
     let mut all: Vec<_> = counters.map(|name| (name.to_owned(), vec![1.0])).to_vec();

@@ -46,6 +46,9 @@ const EVERY_LINE: &[&str] = &[
      resilience.key=\"key\" resilience.rate.pause=1.5",
     "DEBUG resilience::keyed resilience.key_evicted: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.eviction.reason=\"capacity\"",
+    "WARN resilience::shutdown resilience.shutdown_changed: resilience.layer.name=\"layer\" \
+     resilience.shutdown.phase=\"forced\" resilience.shutdown.previous_phase=\"draining\" \
+     resilience.shutdown.in_flight=2 resilience.shutdown.reason=\"SIGTERM\"",
     "WARN resilience::pool resilience.pool_create_failed: resilience.layer.name=\"layer\" \
      resilience.pool.failures=3 resilience.pool.pause=1.5",
     "DEBUG resilience::pool resilience.pool_retired: resilience.layer.name=\"layer\" \
