@@ -23,6 +23,8 @@ documents! {
     profiles: "docs/src/profiles.md"
     health: "docs/src/health.md"
     http_client: "docs/src/http-client.md"
+    http_server: "docs/src/http-server.md"
+    http_bodies: "docs/src/http-bodies.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"
     pipeline: "docs/src/pipeline.md"
