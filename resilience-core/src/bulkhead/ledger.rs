@@ -233,7 +233,7 @@ impl PermitLedger {
         low(self.peak.load(Ordering::Relaxed))
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&self, cost: u32, may: impl Fn(u64) -> bool) -> Result<Charge, Denied> {
         let mut word = self.word.load(Ordering::Relaxed);
         while may(word) && fits(word, cost) {
