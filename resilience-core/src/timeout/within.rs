@@ -58,13 +58,11 @@ pub fn within_call<F: Future>(
     if deadline.has_passed(now) {
         return None;
     }
-    let future = Some(deadline.or_current().enter(make));
-    Some(Within { future, deadline, admitted: true, timer: Timer::Unarmed })
+    Some(Within::admitted(deadline, deadline.or_current().enter(make)))
 }
 
 impl<F> Within<F> {
     /// Without the look at the clock, for a caller that has just had one.
-    #[cfg(feature = "tower")]
     pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
         Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
     }
