@@ -76,19 +76,27 @@ impl StatusClassifier {
     /// The outcome of an answer with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        let never = attempt::says_never(headers);
-        let said = if never { RetryHint::Never } else { RetryHint::None };
-        let hint = || match said {
-            RetryHint::Never => said,
-            _ => Hints::from_headers(headers, clock::wall_now()).retry_hint(),
-        };
         match status.as_u16() {
             100..400 => Outcome::Success,
-            429 => Outcome::Throttled(hint()),
-            503 => Outcome::Transient(hint()),
-            408 | 425 | 500 | 502 | 504 => Outcome::Transient(said),
-            _ => Outcome::Permanent,
+            failed => failure(failed, headers),
         }
+    }
+}
+
+/// Headers are read only now: most answers are good.
+#[cold]
+fn failure(status: u16, headers: &HeaderMap) -> Outcome {
+    let never = attempt::says_never(headers);
+    let said = if never { RetryHint::Never } else { RetryHint::None };
+    let hint = || match said {
+        RetryHint::Never => said,
+        _ => Hints::from_headers(headers, clock::wall_now()).retry_hint(),
+    };
+    match status {
+        429 => Outcome::Throttled(hint()),
+        503 => Outcome::Transient(hint()),
+        408 | 425 | 500 | 502 | 504 => Outcome::Transient(said),
+        _ => Outcome::Permanent,
     }
 }
 
