@@ -283,11 +283,11 @@ struct Holding {
 }
 
 impl Future for Holding {
-    type Output = Result<Response<()>, Failed>;
+    type Output = Result<Response<String>, Failed>;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Self::Output> {
         if self.polls == 0 {
-            return Poll::Ready(Ok(Response::new(())));
+            return Poll::Ready(Ok(Response::new(String::new())));
         }
         self.polls -= 1;
         Poll::Pending
@@ -297,7 +297,7 @@ impl Future for Holding {
 /// Dropped after any number of polls, and when it is ready though it is kept, nothing is left.
 fn nothing_is_left<L>(layer: &L)
 where
-    L: Layer<BoxCloneSyncService<Request<()>, Response<()>, Failed>>,
+    L: Layer<BoxCloneSyncService<Request<()>, Response<String>, Failed>>,
     L::Service: Service<Request<()>, Error: std::fmt::Debug>,
 {
     for polls in 0..6 {
@@ -397,7 +397,8 @@ async fn reqwest_has_headers_too() {
 fn what_a_router_and_reqwest_ask_for() {
     fn good<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn sent<T: Send + 'static>(_: &T) {}
-    let inner = || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+    let inner =
+        || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
     let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
     good(&protect);
     let mut service = protect.layer(inner());

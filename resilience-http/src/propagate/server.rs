@@ -13,10 +13,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
-use super::client::is_grpc;
 use super::context::Context;
 use super::timeout;
-use crate::server::{AnswerBody, GRPC_STATUS, Refusals};
+use crate::server::{AnswerBody, Asked, GRPC_STATUS, Refusals};
 
 /// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.
 /// See the [module](super).
@@ -87,9 +86,9 @@ impl Settings {
         asked.into_iter().chain(self.longest).min()
     }
 
-    fn too_late<B>(self, grpc: bool) -> Response<AnswerBody<B>> {
+    fn too_late<B>(self, asked: Asked) -> Response<AnswerBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
-        self.refusals.answer_as(grpc, &rejection)
+        self.refusals.answer_as(asked, &rejection)
     }
 }
 
@@ -130,7 +129,7 @@ where
     /// A request whose time is over does not reach the service below.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.settings;
-        let grpc = is_grpc(request.headers());
+        let asked = Asked::by(&request);
         let context = settings.context(request.headers());
         let timeout = settings.timeout(request.headers());
         let inner = &mut self.inner;
@@ -143,7 +142,7 @@ where
                 limited.map_or(State::Over, |future| State::Limited { future })
             }
         });
-        AcceptFuture { state, context, settings, grpc }
+        AcceptFuture { state, context, settings, asked }
     }
 }
 
@@ -155,7 +154,7 @@ pin_project! {
         state: State<F>,
         context: Context,
         settings: Settings,
-        grpc: bool,
+        asked: Asked,
     }
 }
 
@@ -180,18 +179,18 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (settings, grpc) = (*this.settings, *this.grpc);
+        let (settings, asked) = (*this.settings, *this.asked);
         let state = this.state.as_mut().project();
         let result = ready!(this.context.enter(|| match state {
             StateProj::Over => {
                 // Whoever sent it does not wait, and would be too late again.
-                let mut answer = settings.too_late(grpc);
+                let mut answer = settings.too_late(asked);
                 tell_not_to_retry(&mut answer);
                 Poll::Ready(Ok(answer))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
                 Ok(result) => result.map(|answer| answer.map(AnswerBody::handler)),
-                Err(_) => Ok(settings.too_late(grpc)),
+                Err(_) => Ok(settings.too_late(asked)),
             }),
             StateProj::Unlimited { future } => {
                 future.poll(cx).map_ok(|answer| answer.map(AnswerBody::handler))
