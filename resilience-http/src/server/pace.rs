@@ -21,7 +21,7 @@ use super::refusals::{Asked, Refusals};
 /// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own refusals, 429.
 ///
 /// A request over the limit is refused at once: whether its limiter would let it wait is not asked. Its token is
-/// taken at the call's first poll, and given back if the call is dropped before it is sent or is refused further in.
+/// taken at the call's first poll, and given back only if it is refused further in: who hangs up has used it.
 /// Services made by one layer value, and by its clones, share the limiters. [`Refusals::anonymous`] keeps the
 /// limits to itself; to gRPC, which has no such fields, nothing is told.
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         PacedFuture {
             state: State::Asking,
-            token: Token::default(),
+            token: None,
             service: Some(self.inner.clone()),
             pace: self.pace.clone(),
             selected: Sel::Selected::default(),
@@ -109,28 +109,13 @@ where
     }
 }
 
-/// A request's token, which goes back if the request is not sent.
-#[derive(Debug, Default)]
-struct Token {
-    permit: Option<RatePermit>,
-    sent: bool,
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit.take().filter(|_| !self.sent) {
-            permit.refund();
-        }
-    }
-}
-
 pin_project! {
-    /// A call that takes a token. Dropping it drops what is inside; a call that was not sent gives its token back.
+    /// A call that takes a token. Dropping it drops what is inside.
     pub struct PacedFuture<S, Sel, L, Req, F> {
-        // First, and so dropped first: the token admits this.
         #[pin]
         state: State<F>,
-        token: Token,
+        // Dropped, it is spent.
+        token: Option<RatePermit>,
         // Gone once the call is over: it may hold a connection.
         service: Option<S>,
         pace: PaceLayer<Sel>,
@@ -180,7 +165,7 @@ where
                             let refusal = key.into_iter().fold(refusal, Rejection::with_key);
                             break Ok(this.pace.refuse(this.selected, *this.asked, &refusal));
                         }
-                        Some(Ok(permit)) => this.token.permit = Some(permit),
+                        Some(Ok(permit)) => *this.token = Some(permit),
                         None => {}
                     }
                     this.state.set(State::Readying);
@@ -189,7 +174,6 @@ where
                     Ok(()) => {
                         let Some(request) = this.request.take() else { return Poll::Pending };
                         let future = service.call(request);
-                        this.token.sent = true;
                         this.state.set(State::Calling { future });
                     }
                     Err(error) => break Err(error),
@@ -197,7 +181,11 @@ where
                 StateProj::Calling { future } => {
                     let result = ready!(future.poll(cx));
                     let refusal = result.as_ref().err().and_then(CarriesRejection::rejection);
-                    this.token.sent = refusal.is_none_or(Rejection::may_have_run);
+                    if refusal.is_some_and(|refusal| !refusal.may_have_run())
+                        && let Some(token) = this.token.take()
+                    {
+                        token.refund();
+                    }
                     break result.map(|answer| {
                         let mut answer = answer.map(AnswerBody::handler);
                         this.pace.tell(this.selected, *this.asked, &mut answer);
@@ -208,8 +196,7 @@ where
             }
         };
         this.state.set(State::Done);
-        *this.token = Token::default();
-        (*this.service, *this.request) = (None, None);
+        (*this.token, *this.service, *this.request) = (None, None, None);
         Poll::Ready(result)
     }
 }

@@ -3,7 +3,11 @@
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod ending;
+mod fields;
+mod keys;
 mod reading;
+mod uploads;
 
 use std::net::SocketAddr;
 use std::time::Duration;
