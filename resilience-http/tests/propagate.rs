@@ -10,7 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
+use axum::body::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use proptest::prelude::*;
 use resilience_core::clock::{self, MAX_WAIT};
 use resilience_core::rate::Quota;
@@ -376,6 +380,39 @@ async fn nothing_is_taken_before_the_first_poll_and_no_place_is_kept() {
         drop(call);
         assert_eq!(held(), (left, 0), "{polls}");
     }
+}
+
+/// A stream of gRPC's fails after its head: then its trailers say that a call was given up.
+#[tokio::test]
+async fn trailers_say_never_where_something_was_given_up_on_the_way() {
+    let ask = async |content: &'static str, status: &'static str, gives_up: bool| {
+        let handler = service_fn(move |_: Request<()>| async move {
+            let messages = stream::once(async move {
+                // While the body is polled: what is called here is called for the same request.
+                if gives_up {
+                    Context::current().inspect(|context| context.retries().give_up());
+                }
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"one")))
+            });
+            let trailers = HeaderMap::from_iter([(
+                HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static(status),
+            )]);
+            let trailers = stream::once(async move { Ok(Frame::trailers(trailers)) });
+            Ok::<_, Infallible>(Response::new(StreamBody::new(messages.chain(trailers))))
+        });
+        let request = request(&[("content-type", content)]);
+        let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(request).await;
+        let Ok(body) = Box::pin(answer.into_body()).collect().await;
+        let trailers = body.trailers().cloned().unwrap();
+        assert_eq!(body.to_bytes(), "one");
+        assert_eq!(trailers["grpc-status"], status);
+        attempt::is_final(&trailers)
+    };
+    assert!(ask("application/grpc", "14", true).await);
+    assert!(!ask("application/grpc", "14", false).await, "another attempt may help");
+    assert!(!ask("application/grpc", "0", true).await, "it did without it");
+    assert!(!ask("text/plain", "14", true).await, "which is nobody's business there");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use resilience_core::{Deadline, InvalidConfig, Rejection, RejectionKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
+use super::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use super::context::Context;
 use super::timeout;
 use crate::server::{AnswerBody, Asked, GRPC_STATUS, Refusals};
@@ -180,8 +180,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (settings, asked) = (*this.settings, *this.asked);
+        let context = &*this.context;
+        let body = |body| match asked.grpc {
+            true => AnswerBody::grpc(body, context.clone()),
+            false => AnswerBody::handler(body),
+        };
         let state = this.state.as_mut().project();
-        let result = ready!(this.context.enter(|| match state {
+        let result = ready!(context.enter(|| match state {
             StateProj::Over => {
                 // Whoever sent it does not wait, and would be too late again.
                 let mut answer = settings.too_late(asked);
@@ -189,17 +194,17 @@ where
                 Poll::Ready(Ok(answer))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
-                Ok(result) => result.map(|answer| answer.map(AnswerBody::handler)),
+                Ok(result) => result.map(|answer| answer.map(body)),
                 Err(_) => Ok(settings.too_late(asked)),
             }),
             StateProj::Unlimited { future } => {
-                future.poll(cx).map_ok(|answer| answer.map(AnswerBody::handler))
+                future.poll(cx).map_ok(|answer| answer.map(body))
             }
             StateProj::Done => Poll::Pending,
         }));
         this.state.set(State::Done);
         Poll::Ready(result.map(|mut answer| {
-            if this.context.retries().gave_up() && failed(&answer) {
+            if context.retries().gave_up() && failed(&answer) {
                 tell_not_to_retry(&mut answer);
             }
             answer
@@ -207,8 +212,8 @@ where
     }
 }
 
-/// Whether a caller might try again. Of gRPC's answers those that failed at once; others have their status
-/// after the body.
+/// Whether a caller might try again. Of gRPC's answers those that failed at once; [others](AnswerBody::grpc) have their
+/// status after the body.
 fn failed<B>(answer: &Response<B>) -> bool {
     let status = answer.status();
     let grpc = answer.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
@@ -222,6 +227,6 @@ fn tell_not_to_retry<B>(answer: &mut Response<B>) {
     let headers = answer.headers_mut();
     headers.insert(RETRY, NEVER);
     if headers.contains_key(GRPC_STATUS) {
-        headers.insert(GRPC_PUSHBACK, http::HeaderValue::from_static("-1"));
+        headers.insert(GRPC_PUSHBACK, NO_MORE);
     }
 }

@@ -34,7 +34,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::AnswerBody;
 use super::fields;
-use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
+use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use crate::propagate::is_grpc;
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -182,7 +182,7 @@ impl Refusals {
             headers.insert(GRPC_MESSAGE, message);
         }
         if is_final(rejection) {
-            headers.insert(GRPC_PUSHBACK, HeaderValue::from_static("-1"));
+            headers.insert(GRPC_PUSHBACK, NO_MORE);
         } else if let Some(after) = when(rejection) {
             headers.insert(GRPC_PUSHBACK, whole_milliseconds(after).into());
         }

@@ -71,7 +71,6 @@ async fn what_is_shutting_down_sends_its_callers_elsewhere() {
 /// there for the others.
 #[tokio::test]
 async fn a_handler_that_panics_gives_its_place_back() {
-    #[expect(clippy::panic, reason = "it is what is tested")]
     async fn broken() -> &'static str {
         panic!("a bug");
     }
