@@ -18,6 +18,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::clock::Now;
@@ -146,5 +147,25 @@ where
 
     fn key(selected: &Self::Selected) -> Option<Name> {
         selected.as_ref().map(|(_, key)| Key::name(key))
+    }
+}
+
+/// For a selector that cannot be cloned, or is costly to clone.
+impl<Req, Sel: Select<Req>> Select<Req> for Arc<Sel> {
+    type Handle = Sel::Handle;
+    type Selected = Sel::Selected;
+
+    #[inline]
+    fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now) {
+        Sel::select(self, selected, request, now);
+    }
+
+    #[inline]
+    fn handle<'a>(&'a self, selected: &'a Self::Selected) -> Option<&'a Self::Handle> {
+        Sel::handle(self, selected)
+    }
+
+    fn key(selected: &Self::Selected) -> Option<Name> {
+        Sel::key(selected)
     }
 }

@@ -1,18 +1,25 @@
-//! An axum server that takes on what it can do, and says so to the rest.
+//! An axum server that takes on what it can do, says so to the rest, and ends politely.
 //!
-//! `cargo run -p resilience-http --example server --features layers`, then
+//! `cargo run -p resilience-http --example server --features server`, then
 //! `for i in $(seq 8); do curl -si localhost:3000/quotes -H 'x-tenant: acme' | head -1; done`:
-//! five are answered, and the others are told when to come back. `/healthz` is not limited.
+//! five are answered, and the others are told when to come back. `/health` and `/ready` are not limited.
+//!
+//! On SIGTERM or ctrl-c `/ready` says no, and everybody still has two seconds to notice; then what is under way is
+//! answered, what takes longer than the drain is cut, and a report says what became of it.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
+use resilience_core::health::Health;
 use resilience_core::keyed::KeyedLimits;
 use resilience_core::rate::Quota;
-use resilience_http::server::ProtectLayer;
-use tokio::net::TcpListener;
+use resilience_core::shutdown::Shutdown;
+use resilience_http::health::HealthLayer;
+use resilience_http::serve::{bind, serve_with_shutdown};
+use resilience_http::server::{ProtectLayer, Uploads};
 
 /// Who is limited: a tenant says who it is, and all that do not are one.
 fn tenant(request: &Request) -> String {
@@ -21,20 +28,27 @@ fn tenant(request: &Request) -> String {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let shutdown = Shutdown::builder().grace(Duration::from_secs(2)).build()?.on_signals()?;
+    let token = shutdown.token();
+    let ready = token.clone();
+    let health = Health::builder().serving(move || ready.is_ready()).build()?;
     let protect = ProtectLayer::builder()
         .name("api")
         .longest(Duration::from_secs(10))
         .concurrency(200)
+        .uploads(Uploads::new().at_most(64 << 10))
         .rate_per_key(Quota::per_second(5), KeyedLimits::default(), tenant)
         .build()?;
     let router = Router::new()
         .route("/quotes", get(|| async { "42\n" }))
         .layer(protect)
-        // After the layer, and so outside of it: whoever asks whether the server is alive must not be refused.
-        .route("/healthz", get(|| async { "alive\n" }));
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+        // After it, and so outside of it: probes are better not limited.
+        .layer(HealthLayer::new(health));
+    let listener = bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).await?;
-    Ok(())
+    tokio::spawn(serve_with_shutdown(listener, router, token));
+    let report = shutdown.run().await;
+    println!("{report}");
+    Ok(ExitCode::from(report.exit_code()))
 }

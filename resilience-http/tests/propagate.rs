@@ -10,15 +10,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
+use axum::body::Bytes;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use proptest::prelude::*;
 use resilience_core::clock::{self, MAX_WAIT};
+use resilience_core::rate::Quota;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy};
 use resilience_core::timeout::{DeadlineLayer, within};
 use resilience_core::{Deadline, Error};
 use resilience_http::StatusClassifier;
 use resilience_http::propagate::{AcceptLayer, Context, PropagateLayer, Trace, attempt, timeout};
-use resilience_http::server::{AnswerRefusalsLayer, Carry, ProtectLayer};
+use resilience_http::server::{AnswerRefusalsLayer, Carry, ProtectLayer, UploadBody, Uploads};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -283,11 +288,11 @@ struct Holding {
 }
 
 impl Future for Holding {
-    type Output = Result<Response<()>, Failed>;
+    type Output = Result<Response<String>, Failed>;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Self::Output> {
         if self.polls == 0 {
-            return Poll::Ready(Ok(Response::new(())));
+            return Poll::Ready(Ok(Response::new(String::new())));
         }
         self.polls -= 1;
         Poll::Pending
@@ -297,7 +302,7 @@ impl Future for Holding {
 /// Dropped after any number of polls, and when it is ready though it is kept, nothing is left.
 fn nothing_is_left<L>(layer: &L)
 where
-    L: Layer<BoxCloneSyncService<Request<()>, Response<()>, Failed>>,
+    L: Layer<BoxCloneSyncService<Request<()>, Response<String>, Failed>>,
     L::Service: Service<Request<()>, Error: std::fmt::Debug>,
 {
     for polls in 0..6 {
@@ -327,11 +332,108 @@ async fn nothing_is_left_whenever_it_is_dropped() {
     let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
     nothing_is_left(&protect);
     assert_eq!(protect.get_ref().bulkhead().unwrap().snapshot().in_use, 0);
+    let protect = ProtectLayer::builder().rate(Quota::per_minute(100)).concurrency(1);
+    nothing_is_left(&protect.longest(Duration::from_secs(9)).build().unwrap());
     nothing_is_left(&AcceptLayer::new());
     nothing_is_left(&AcceptLayer::new().longest(Duration::from_secs(9)).unwrap());
     nothing_is_left(&AnswerRefusalsLayer::default());
     nothing_is_left(&PropagateLayer::new());
     nothing_is_left(&tower::layer::layer_fn(Carry::new));
+}
+
+/// Never ready.
+#[derive(Clone)]
+struct Unready;
+
+impl Service<Request<UploadBody<String>>> for Unready {
+    type Response = Response<String>;
+    type Error = Failed;
+    type Future = std::future::Pending<Result<Response<String>, Failed>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<UploadBody<String>>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+/// Who hangs up gives his place back and has used his token: else a limit could be got round by hanging up.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_before_the_first_poll_and_no_place_is_kept() {
+    let protect = ProtectLayer::builder().rate(Quota::per_minute(5)).concurrency(1);
+    let protect = protect.uploads(Uploads::new()).build().unwrap();
+    let limits = protect.get_ref();
+    let (limiter, bulkhead) = (limits.rate_limiter().unwrap(), limits.bulkhead().unwrap());
+    let mut service = protect.layer(Unready);
+    let mut cx = TaskContext::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut cx).is_ready());
+    let held = || (limiter.snapshot().available, bulkhead.snapshot().in_use);
+    for (polls, left) in [(0, 5), (1, 4), (2, 3)] {
+        let mut call = Box::pin(service.call(Request::new(String::from("body"))));
+        assert_eq!(held().1, 0, "nothing happens before the first poll");
+        for _ in 0..polls {
+            assert!(call.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(held(), (left, 1));
+        }
+        drop(call);
+        assert_eq!(held(), (left, 0), "{polls}");
+    }
+}
+
+/// A stream of gRPC's fails after its head: then its trailers say that a call was given up.
+#[tokio::test]
+async fn trailers_say_never_where_something_was_given_up_on_the_way() {
+    let ask = async |content: &'static str, status: &'static str, gives_up: bool| {
+        let handler = service_fn(move |_: Request<()>| async move {
+            let messages = stream::once(async move {
+                // While the body is polled: what is called here is called for the same request.
+                if gives_up {
+                    Context::current().inspect(|context| context.retries().give_up());
+                }
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"one")))
+            });
+            let trailers = HeaderMap::from_iter([(
+                HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static(status),
+            )]);
+            let trailers = stream::once(async move { Ok(Frame::trailers(trailers)) });
+            Ok::<_, Infallible>(Response::new(StreamBody::new(messages.chain(trailers))))
+        });
+        let request = request(&[("content-type", content)]);
+        let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(request).await;
+        let Ok(body) = Box::pin(answer.into_body()).collect().await;
+        let trailers = body.trailers().cloned().unwrap();
+        assert_eq!(body.to_bytes(), "one");
+        assert_eq!(trailers["grpc-status"], status);
+        attempt::is_final(&trailers)
+    };
+    assert!(ask("application/grpc", "14", true).await);
+    assert!(!ask("application/grpc", "14", false).await, "another attempt may help");
+    assert!(!ask("application/grpc", "0", true).await, "it did without it");
+    assert!(!ask("text/plain", "14", true).await, "which is nobody's business there");
+}
+
+#[tokio::test]
+async fn a_handler_knows_which_attempt_it_is() {
+    let handler = service_fn(|_: Request<()>| async {
+        let previous = Context::current().unwrap().previous_attempts();
+        Ok::<_, Infallible>(Response::builder().header("previous", previous).body(()).unwrap())
+    });
+    for (headers, expected) in [
+        (&[][..], 0),
+        (&[("x-resilience-attempt", "2")], 2),
+        (&[("grpc-previous-rpc-attempts", "1")], 1),
+        (&[("x-resilience-attempt", "-2")], 0),
+    ] {
+        let ask = |accept: AcceptLayer| accept.layer(handler).oneshot(request(headers));
+        let Ok(answer) = ask(AcceptLayer::new()).await;
+        assert_eq!(answer.headers()["previous"], expected.to_string());
+        let Ok(answer) = ask(AcceptLayer::new().distrust_headers()).await;
+        assert_eq!(answer.headers()["previous"], "0", "a stranger's word");
+    }
+    assert_eq!(Context::default().previous_attempts(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -397,7 +499,8 @@ async fn reqwest_has_headers_too() {
 fn what_a_router_and_reqwest_ask_for() {
     fn good<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn sent<T: Send + 'static>(_: &T) {}
-    let inner = || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+    let inner =
+        || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
     let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
     good(&protect);
     let mut service = protect.layer(inner());

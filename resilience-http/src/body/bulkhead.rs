@@ -37,6 +37,12 @@ impl<Sel> BodyBulkheadLayer<Sel> {
     pub const fn select(select: Sel) -> BodyBulkheadLayer<Sel> {
         BodyBulkheadLayer { select }
     }
+
+    /// What selects the bulkhead: the store of them, where there is one for each key.
+    #[must_use]
+    pub const fn selector(&self) -> &Sel {
+        &self.select
+    }
 }
 
 impl<S, Sel: Clone> Layer<S> for BodyBulkheadLayer<Sel> {

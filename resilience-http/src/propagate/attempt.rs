@@ -37,6 +37,9 @@ pub const NEVER: HeaderValue = HeaderValue::from_static("never");
 /// gRPC's: when to try again, in milliseconds.
 pub const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
+/// The value of [`GRPC_PUSHBACK`] that is *never*.
+pub const NO_MORE: HeaderValue = HeaderValue::from_static("-1");
+
 /// How many attempts came before this request. If several headers say, the greatest; what is not a number
 /// says nothing.
 #[must_use]

@@ -16,8 +16,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
 }
 
-/// What the calls made for a request need to know of it: where it stands in its trace, and whether they may
-/// be tried again. Clones are of the same request.
+/// What the calls made for a request need to know of it: where it stands in its trace, which attempt it is, and
+/// whether they may be tried again. Clones are of the same request.
 ///
 /// [`AcceptLayer`](super::AcceptLayer) has it in place while the handler is polled, and
 /// [`PropagateLayer`](super::PropagateLayer) reads it. It does not cross `tokio::spawn`, nor does the
@@ -42,6 +42,7 @@ thread_local! {
 #[derive(Debug, Clone)]
 pub struct Context {
     trace: Arc<Trace>,
+    previous: u32,
     retries: RetryScope,
 }
 
@@ -54,7 +55,8 @@ impl Context {
         } else {
             RetryScope::open()
         };
-        Context { trace: Arc::new(Trace::read(headers)), retries }
+        let previous = attempt::previous(headers);
+        Context { trace: Arc::new(Trace::read(headers)), previous, retries }
     }
 
     /// That of the request whose handler is being polled on this thread, if there is one.
@@ -67,6 +69,13 @@ impl Context {
     #[must_use]
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// How many attempts at it came before, by what [it says](attempt::previous): 0 on the first. For a handler that
+    /// has to know whether something may have been done already, and for logs; a stranger may say anything.
+    #[must_use]
+    pub const fn previous_attempts(&self) -> u32 {
+        self.previous
     }
 
     /// Whether calls for it may be tried again, and whether one was given up.
@@ -90,7 +99,7 @@ impl Context {
 /// A request that came without headers: the first attempt, and in no trace.
 impl Default for Context {
     fn default() -> Context {
-        Context { trace: Arc::default(), retries: RetryScope::open() }
+        Context { trace: Arc::default(), previous: 0, retries: RetryScope::open() }
     }
 }
 

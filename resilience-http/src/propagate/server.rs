@@ -12,11 +12,10 @@ use resilience_core::{Deadline, InvalidConfig, Rejection, RejectionKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
-use super::client::is_grpc;
+use super::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use super::context::Context;
 use super::timeout;
-use crate::server::{AnswerBody, GRPC_STATUS, Refusals};
+use crate::server::{AnswerBody, Asked, GRPC_STATUS, Refusals};
 
 /// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.
 /// See the [module](super).
@@ -87,9 +86,9 @@ impl Settings {
         asked.into_iter().chain(self.longest).min()
     }
 
-    fn too_late<B>(self, grpc: bool) -> Response<AnswerBody<B>> {
+    fn too_late<B>(self, asked: Asked) -> Response<AnswerBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
-        self.refusals.answer_as(grpc, &rejection)
+        self.refusals.answer_as(asked, &rejection)
     }
 }
 
@@ -130,7 +129,7 @@ where
     /// A request whose time is over does not reach the service below.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.settings;
-        let grpc = is_grpc(request.headers());
+        let asked = Asked::by(&request);
         let context = settings.context(request.headers());
         let timeout = settings.timeout(request.headers());
         let inner = &mut self.inner;
@@ -143,7 +142,7 @@ where
                 limited.map_or(State::Over, |future| State::Limited { future })
             }
         });
-        AcceptFuture { state, context, settings, grpc }
+        AcceptFuture { state, context, settings, asked }
     }
 }
 
@@ -155,7 +154,7 @@ pin_project! {
         state: State<F>,
         context: Context,
         settings: Settings,
-        grpc: bool,
+        asked: Asked,
     }
 }
 
@@ -180,27 +179,32 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (settings, grpc) = (*this.settings, *this.grpc);
+        let (settings, asked) = (*this.settings, *this.asked);
+        let context = &*this.context;
+        let body = |body| match asked.grpc {
+            true => AnswerBody::grpc(body, context.clone()),
+            false => AnswerBody::handler(body),
+        };
         let state = this.state.as_mut().project();
-        let result = ready!(this.context.enter(|| match state {
+        let result = ready!(context.enter(|| match state {
             StateProj::Over => {
                 // Whoever sent it does not wait, and would be too late again.
-                let mut answer = settings.too_late(grpc);
+                let mut answer = settings.too_late(asked);
                 tell_not_to_retry(&mut answer);
                 Poll::Ready(Ok(answer))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
-                Ok(result) => result.map(|answer| answer.map(AnswerBody::handler)),
-                Err(_) => Ok(settings.too_late(grpc)),
+                Ok(result) => result.map(|answer| answer.map(body)),
+                Err(_) => Ok(settings.too_late(asked)),
             }),
             StateProj::Unlimited { future } => {
-                future.poll(cx).map_ok(|answer| answer.map(AnswerBody::handler))
+                future.poll(cx).map_ok(|answer| answer.map(body))
             }
             StateProj::Done => Poll::Pending,
         }));
         this.state.set(State::Done);
         Poll::Ready(result.map(|mut answer| {
-            if this.context.retries().gave_up() && failed(&answer) {
+            if context.retries().gave_up() && failed(&answer) {
                 tell_not_to_retry(&mut answer);
             }
             answer
@@ -208,8 +212,8 @@ where
     }
 }
 
-/// Whether a caller might try again. Of gRPC's answers those that failed at once; others have their status
-/// after the body.
+/// Whether a caller might try again. Of gRPC's answers those that failed at once; [others](AnswerBody::grpc) have their
+/// status after the body.
 fn failed<B>(answer: &Response<B>) -> bool {
     let status = answer.status();
     let grpc = answer.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
@@ -223,6 +227,6 @@ fn tell_not_to_retry<B>(answer: &mut Response<B>) {
     let headers = answer.headers_mut();
     headers.insert(RETRY, NEVER);
     if headers.contains_key(GRPC_STATUS) {
-        headers.insert(GRPC_PUSHBACK, http::HeaderValue::from_static("-1"));
+        headers.insert(GRPC_PUSHBACK, NO_MORE);
     }
 }

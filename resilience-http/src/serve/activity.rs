@@ -12,6 +12,9 @@ use super::limits::Limits;
 /// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
 
+/// What is written goes out.
+const FREE: u64 = u64::MAX;
+
 /// Of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -22,6 +25,8 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// Whether some of a head is there: the first, from the beginning on.
     in_head: AtomicBool,
+    /// Since when nothing can be written, in nanoseconds after it was accepted; [`FREE`] if that is not so.
+    stuck: AtomicU64,
     /// How many bytes were read.
     heard: AtomicU64,
     /// Whether it began as HTTP/2 does.
@@ -39,6 +44,8 @@ pub(super) enum Verdict {
     SlowHead,
     /// Nobody has asked for anything for too long.
     Idle,
+    /// Nobody reads what is written.
+    Unread,
 }
 
 impl Activity {
@@ -48,6 +55,7 @@ impl Activity {
             requests: AtomicU64::new(0),
             since: AtomicU64::new(0),
             in_head: AtomicBool::new(true),
+            stuck: AtomicU64::new(FREE),
             heard: AtomicU64::new(0),
             preface: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
@@ -81,6 +89,19 @@ impl Activity {
         }
     }
 
+    /// Something was written, or could not be.
+    pub(super) fn written(&self, out: bool) {
+        if out {
+            let was_free = self.stuck.swap(FREE, Ordering::Relaxed) == FREE;
+            // What is left of an answer that was handed over goes out slowly: it is not idle yet.
+            if !was_free && self.requests.load(Ordering::Relaxed) == 0 {
+                self.mark();
+            }
+        } else if self.stuck.load(Ordering::Relaxed) == FREE {
+            self.stuck.store(self.elapsed(), Ordering::Relaxed);
+        }
+    }
+
     /// A request was read.
     pub(super) fn begin(self: &Arc<Activity>, version: Version) -> Busy {
         if version == Version::HTTP_2 {
@@ -92,11 +113,31 @@ impl Activity {
     }
 
     fn mark(&self) {
-        let since = clock::now().saturating_duration_since(self.accepted);
-        self.since.store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.since.store(self.elapsed(), Ordering::Relaxed);
+    }
+
+    fn elapsed(&self) -> u64 {
+        let elapsed = clock::now().saturating_duration_since(self.accepted);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(FREE).min(FREE - 1)
+    }
+
+    /// When it has been stuck for too long, if it is.
+    fn unread(&self, limits: &Limits) -> Option<Instant> {
+        let stuck = self.stuck.load(Ordering::Relaxed);
+        let due = || self.accepted + Duration::from_nanos(stuck) + limits.write_timeout;
+        (stuck != FREE).then(due)
     }
 
     pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
+        let unread = self.unread(limits);
+        match self.asking_verdict(limits, now) {
+            _ if unread.is_some_and(|due| due <= now) => Verdict::Unread,
+            Verdict::Until(due) => Verdict::Until(unread.map_or(due, |unread| unread.min(due))),
+            other => other,
+        }
+    }
+
+    fn asking_verdict(&self, limits: &Limits, now: Instant) -> Verdict {
         let multiplexed = self.multiplexed.load(Ordering::Relaxed);
         let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed;
         let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };

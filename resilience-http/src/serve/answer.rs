@@ -1,6 +1,7 @@
 //! The body of a response, which is under way until it is sent.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
@@ -8,6 +9,7 @@ use pin_project_lite::pin_project;
 use resilience_core::shutdown::InFlight;
 
 use super::activity::Busy;
+use super::reader::Reader;
 
 pin_project! {
     /// A body, and what counts its request until it is sent in full or given up.
@@ -19,6 +21,8 @@ pin_project! {
         #[pin]
         body: B,
         request: Option<Request>,
+        // Of a stream of HTTP/2.
+        reader: Option<Arc<Reader>>,
     }
 
     impl<B> PinnedDrop for Answer<B>
@@ -43,8 +47,10 @@ struct Request {
 }
 
 impl<B: Body> Answer<B> {
-    pub(super) const fn new(body: B, counted: InFlight, busy: Busy) -> Answer<B> {
-        Answer { body, request: Some(Request { counted, _busy: busy }) }
+    /// To be made where the stream is polled that it belongs to, if it does to one.
+    pub(super) fn new(body: B, counted: InFlight, busy: Busy) -> Answer<B> {
+        let reader = Reader::current().inspect(|reader| reader.waited_for(true));
+        Answer { body, request: Some(Request { counted, _busy: busy }), reader }
     }
 }
 
@@ -64,6 +70,9 @@ impl<B: Body> Body for Answer<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let polled = this.body.poll_frame(cx);
+        if let Some(reader) = this.reader {
+            reader.waited_for(polled.is_ready());
+        }
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             finish(this.request);
         }

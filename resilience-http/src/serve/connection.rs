@@ -47,7 +47,7 @@ where
 {
     let activity = Activity::new();
     let token = requests.token().clone();
-    let streams = Streams::default();
+    let streams = Streams::new(limits.write_timeout);
     // Also if this is dropped in the middle.
     let _ends_with_this = EndsWith(&streams);
     let service = Requests::new(service, requests, activity.clone());
@@ -135,7 +135,7 @@ impl Closing {
                 self.asked = true;
                 Next::Close
             }
-            Verdict::SlowHead | Verdict::Idle => Next::Drop,
+            Verdict::SlowHead | Verdict::Idle | Verdict::Unread => Next::Drop,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A connection's bytes, looked at as they come.
+//! A connection's bytes, looked at as they come and go.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::activity::Activity;
 
-/// A socket that tells its connection's [`Activity`] what was read.
+/// A socket that tells its connection's [`Activity`] what was read, and whether what is written goes out.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: TcpStream,
@@ -42,7 +42,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.activity.written(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -62,6 +64,8 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.activity.written(polled.is_ready());
+        polled
     }
 }

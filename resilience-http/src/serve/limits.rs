@@ -14,6 +14,7 @@ pub(super) struct Limits {
     pub(super) max_connections: u32,
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
+    pub(super) write_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -22,6 +23,7 @@ impl Default for Limits {
             max_connections: 10_000,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -34,6 +36,7 @@ impl Limits {
         }
         wait("header_timeout", self.header_timeout)?;
         wait("idle_timeout", self.idle_timeout)?;
+        wait("write_timeout", self.write_timeout)?;
         Ok(self)
     }
 }
@@ -61,6 +64,7 @@ mod tests {
         assert_eq!(named(|limits| limits.max_connections = u32::MAX), Err("max_connections"));
         assert_eq!(named(|limits| limits.header_timeout = Duration::ZERO), Err("header_timeout"));
         assert_eq!(named(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
+        assert_eq!(named(|limits| limits.write_timeout = Duration::ZERO), Err("write_timeout"));
         assert_eq!(named(|_| ()), Ok(()));
     }
 }

@@ -18,7 +18,8 @@ use super::connection::connection;
 use super::limits::Limits;
 use super::request::BoxError;
 
-/// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection.
+/// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
+/// client that does not read.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
@@ -44,6 +45,17 @@ impl ServerBuilder {
     /// How long a connection may be open without a request.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a client may read nothing of an answer that is there for it. Then its connection is cut, or
+    /// its stream of HTTP/2 reset, and what the answer holds is free. A handler that has nothing to send yet is not
+    /// counted here.
+    ///
+    /// The operating system keeps hundreds of kilobytes for a client, and takes more when a good part of that
+    /// has gone out: a client that is slower than that in this time is cut as well.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.write_timeout = timeout;
         self
     }
 

@@ -1,19 +1,29 @@
 //! The tasks of a connection that has several: one for each stream of HTTP/2.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-/// Spawns a connection's tasks, and ends them with it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<JoinSet<()>>>);
+use super::reader::Read;
+
+/// Spawns a connection's tasks, ends them with it, and each when its reader does not read for so long.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    tasks: Arc<Mutex<JoinSet<()>>>,
+    write_timeout: Duration,
+}
 
 impl Streams {
+    pub(super) fn new(write_timeout: Duration) -> Streams {
+        Streams { tasks: Arc::default(), write_timeout }
+    }
+
     /// Ends those that are left.
     pub(super) fn end(&self) {
-        let left = std::mem::take(&mut *self.0.lock());
+        let left = std::mem::take(&mut *self.tasks.lock());
         // Outside of the lock.
         drop(left);
     }
@@ -24,8 +34,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let mut tasks = self.0.lock();
+        let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(stream);
+        tasks.spawn(Read::new(stream, self.write_timeout));
     }
 }

@@ -10,9 +10,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::AnswerBody;
-use super::refusals::Refusals;
+use super::refusals::{Asked, Refusals};
 use super::split::SplitRejection;
-use crate::propagate::is_grpc;
 
 /// Turns the refusals of the layers inside into answers ([`Refusals`] has the table); what else goes wrong
 /// stays the error that it is.
@@ -105,12 +104,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (refusals, grpc) = (self.refusals, is_grpc(request.headers()));
+        let (refusals, asked) = (self.refusals, Asked::by(&request));
         let state = match self.unready.take() {
             Some(rejection) => State::Refused { rejection },
             None => State::Called { future: self.inner.call(request) },
         };
-        AnswerRefusalsFuture { state, refusals, grpc }
+        AnswerRefusalsFuture { state, refusals, asked }
     }
 }
 
@@ -121,7 +120,7 @@ pin_project! {
         #[pin]
         state: State<F>,
         refusals: Refusals,
-        grpc: bool,
+        asked: Asked,
     }
 }
 
@@ -146,11 +145,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = match this.state.as_mut().project() {
-            StateProj::Refused { rejection } => Ok(this.refusals.answer_as(*this.grpc, rejection)),
+            StateProj::Refused { rejection } => Ok(this.refusals.answer_as(*this.asked, rejection)),
             StateProj::Called { future } => match ready!(future.poll(cx)) {
                 Ok(answer) => Ok(answer.map(AnswerBody::handler)),
                 Err(error) => {
-                    error.split().map(|refused| this.refusals.answer_as(*this.grpc, &refused))
+                    error.split().map(|refused| this.refusals.answer_as(*this.asked, &refused))
                 }
             },
             StateProj::Done => return Poll::Pending,

@@ -1,8 +1,8 @@
 //! The server's side: what is refused, and how that is told.
 //!
 //! A server that takes on all that comes serves nobody when too much does. [`ProtectLayer`] bounds how many
-//! requests are under way, how many come in how long, for all or for each route or tenant, and how long
-//! each may take; and it tells those that it refuses why, and when to come back, in a form that a client can
+//! requests are under way, how many come in how long, for all or for each route or tenant, how long
+//! each may take, and how large and how slow its body may be; and it tells those that it refuses why, and when to come back, in a form that a client can
 //! read: 429, 503 or 504 with `Retry-After` and problem+json, or gRPC's status ([`Refusals`] has the table).
 //!
 //! From outside in:
@@ -11,18 +11,28 @@
 //! |---|---|
 //! | [`AcceptLayer`](crate::propagate::AcceptLayer) | who has no time left is told so before anything is taken; and it sees every answer, to say which are final |
 //! | [`AnswerRefusalsLayer`] | refusals are errors to the layers, and answers to callers |
-//! | concurrency, rate | refuse at once: a queue in a server is a place where requests grow old |
+//! | [rate](PaceLayer) | refuses at once, and who is over his rate takes nobody's place |
+//! | [concurrency](crate::body::BodyBulkheadLayer) | refuses at once: a queue in a server is a place where requests grow old. Who is refused here has his token back |
+//! | [uploads](UploadsLayer) | 413 and 408 in place of what a handler makes of a body that broke off |
 //! | [`Carry`] | a router has no errors: its routes get one that can carry refusals |
 //!
 //! It stands in an `axum::Router::layer`, on the routes that should be limited: leave out what says whether
-//! the server is alive. A permit is free when the answer's head is there, though its body may still stream.
+//! the server is alive. A permit is free when the answer's body has ended, or is given up with its connection: what
+//! bounds how long a caller may take to read it is the server's
+#![cfg_attr(
+    feature = "server",
+    doc = "[`write_timeout`](crate::serve::ServerBuilder::write_timeout)."
+)]
+#![cfg_attr(not(feature = "server"), doc = "`write_timeout`.")]
+//! Of a handler that panics the permit comes back as well; hyper then closes an HTTP/1 connection without an answer,
+//! and resets an HTTP/2 stream, of which the others do not hear.
 //!
 //! ```
 //! use std::time::Duration;
 //! use axum::{Router, routing::get};
 //! use resilience_core::keyed::KeyedLimits;
 //! use resilience_core::rate::Quota;
-//! use resilience_http::server::ProtectLayer;
+//! use resilience_http::server::{ProtectLayer, Uploads};
 //!
 //! let tenant = |request: &axum::extract::Request| {
 //!     request.headers().get("x-tenant").and_then(|tenant| tenant.to_str().ok()).unwrap_or("").to_owned()
@@ -31,6 +41,7 @@
 //!     .name("api")
 //!     .longest(Duration::from_secs(10))
 //!     .concurrency(200)
+//!     .uploads(Uploads::new().at_most(64 << 10))
 //!     .rate_per_key(Quota::per_second(50), KeyedLimits::default(), tenant)
 //!     .build()?;
 //! let router: Router = Router::new()
@@ -44,14 +55,21 @@
 mod answer;
 mod body;
 mod carry;
+mod fields;
+mod limits;
+mod pace;
 mod protect;
 mod refusals;
 mod split;
+mod uploads;
 
 pub use answer::{AnswerRefusals, AnswerRefusalsFuture, AnswerRefusalsLayer};
 pub use body::AnswerBody;
 pub use carry::{Carry, CarryFuture};
+pub use limits::{ForAll, ForEach, Limit, Limits, Made, Shared};
+pub use pace::{PaceLayer, Paced, PacedFuture};
 pub use protect::{ProtectBuilder, ProtectLayer, Protected};
-pub(crate) use refusals::GRPC_STATUS;
 pub use refusals::Refusals;
+pub(crate) use refusals::{Asked, GRPC_STATUS};
 pub use split::SplitRejection;
+pub use uploads::{BoundedUploads, UploadBody, UploadFuture, Uploads, UploadsLayer};

@@ -1,18 +1,20 @@
 //! All of the server's side in one layer.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use http::Request;
-use resilience_core::bulkhead::Bulkhead;
+use resilience_core::bulkhead::{Bulkhead, BulkheadBuilder};
 use resilience_core::keyed::{Key, KeyedLimits};
-use resilience_core::rate::{HintsUnread, Quota, RateLimiter, RateLimiterBuilder};
-use resilience_core::stack::{Absent, Separate, Shared, Slot, Stack, StackBuilder};
+use resilience_core::rate::{Quota, RateLimiter, RateLimiterBuilder};
 use resilience_core::{InvalidConfig, Name, OrInvalid};
-use tower_layer::Layer;
+use tower_layer::{Identity, Layer};
 
 use super::answer::{AnswerRefusals, AnswerRefusalsLayer};
 use super::carry::Carry;
+use super::limits::{ForAll, ForEach, Limit, Limits, Made, Shared};
 use super::refusals::Refusals;
+use super::uploads::Uploads;
 use crate::propagate::{Accept, AcceptLayer};
 
 /// Protects a server: goes by what requests [bring along](AcceptLayer), lets them through the layer `L`,
@@ -57,11 +59,16 @@ impl<L> ProtectLayer<L> {
     }
 }
 
-impl ProtectLayer<Absent> {
+impl ProtectLayer<Limits> {
     /// Starts with nothing that limits.
     pub fn builder() -> ProtectBuilder {
-        let stack = Stack::builder().name("server").classifier(HintsUnread);
-        ProtectBuilder { longest: None, distrusts: false, refusals: Refusals::new(), stack }
+        ProtectBuilder {
+            name: Name::from_static("server"),
+            longest: None,
+            distrusts: false,
+            refusals: Refusals::new(),
+            limits: (Identity::new(), Identity::new(), Identity::new()),
+        }
     }
 }
 
@@ -79,18 +86,21 @@ impl<S, L: Layer<Carry<S>>> Layer<S> for ProtectLayer<L> {
 /// and told when to come back. To let some wait, give [`ProtectLayer::new`] a stack that does.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct ProtectBuilder<B = Absent, L = Absent> {
+pub struct ProtectBuilder<L = Identity, B = Identity, U = Identity> {
+    name: Name,
     longest: Option<Duration>,
     distrusts: bool,
     refusals: Refusals,
-    stack: StackBuilder<HintsUnread, Absent, B, Absent, L, Absent, Absent>,
+    /// Outermost first.
+    limits: (L, B, U),
 }
 
-impl<B, L> ProtectBuilder<B, L> {
-    /// What the limits are called, also to callers: `name.bulkhead`, `name.rate_limit`. `server` if it is
-    /// not said.
-    pub fn name(self, name: impl Into<Name>) -> Self {
-        self.map(|stack| stack.name(name))
+impl<L, B, U> ProtectBuilder<L, B, U> {
+    /// What the limits are called, also to callers: `name.rate_limit`, `name.bulkhead`, `name.uploads`. `server` if
+    /// it is not said.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// No request may take longer, whatever it asks for.
@@ -111,64 +121,68 @@ impl<B, L> ProtectBuilder<B, L> {
         self
     }
 
-    /// So many requests at once, until their answers' heads are there.
-    pub fn concurrency(self, most: u32) -> ProtectBuilder<Shared<Bulkhead>, L> {
-        self.map(|stack| stack.bulkhead(Bulkhead::builder().max_concurrent(most).reject()))
+    /// So many requests at once, until the bodies of their answers have ended or are given up.
+    pub fn concurrency(self, most: u32) -> ProtectBuilder<L, ForAll<BulkheadBuilder>, U> {
+        self.map(|(rate, _, uploads)| (rate, ForAll(at_once(most)), uploads))
     }
 
     /// So many at once for each key that `key` reads off a request: a route, a tenant.
     pub fn concurrency_per_key<K: Key, F, Req>(
         self,
         most: u32,
-        limits: KeyedLimits,
+        keys: KeyedLimits,
         key: F,
-    ) -> ProtectBuilder<Separate<Bulkhead, F, Request<Req>>, L>
+    ) -> ProtectBuilder<L, ForEach<BulkheadBuilder, K, F, Req>, U>
     where
         F: Fn(&Request<Req>) -> K,
     {
-        let bulkhead = Bulkhead::builder().max_concurrent(most).reject();
-        self.map(|stack| stack.bulkhead_per_key(bulkhead, limits, key))
+        let each = ForEach { limit: at_once(most), keys, key, of: PhantomData };
+        self.map(|(rate, _, uploads)| (rate, each, uploads))
     }
 
-    /// So many requests in how long.
-    pub fn rate(self, quota: impl OrInvalid<Quota>) -> ProtectBuilder<B, Shared<RateLimiter>> {
-        self.map(|stack| stack.rate_limit(rejecting(quota)))
+    /// So many requests in how long. [`RateLimit`](super::PaceLayer) tells callers.
+    pub fn rate(
+        self,
+        quota: impl OrInvalid<Quota>,
+    ) -> ProtectBuilder<ForAll<RateLimiterBuilder>, B, U> {
+        self.map(|(_, concurrency, uploads)| (ForAll(in_how_long(quota)), concurrency, uploads))
     }
 
     /// So many in how long for each key that `key` reads off a request.
     pub fn rate_per_key<K: Key, F, Req>(
         self,
         quota: impl OrInvalid<Quota>,
-        limits: KeyedLimits,
+        keys: KeyedLimits,
         key: F,
-    ) -> ProtectBuilder<B, Separate<RateLimiter, F, Request<Req>>>
+    ) -> ProtectBuilder<ForEach<RateLimiterBuilder, K, F, Req>, B, U>
     where
         F: Fn(&Request<Req>) -> K,
     {
-        self.map(|stack| stack.rate_limit_per_key(rejecting(quota), limits, key))
+        let each = ForEach { limit: in_how_long(quota), keys, key, of: PhantomData };
+        self.map(|(_, concurrency, uploads)| (each, concurrency, uploads))
     }
 
-    fn map<C, M>(
-        self,
-        change: impl FnOnce(
-            StackBuilder<HintsUnread, Absent, B, Absent, L, Absent, Absent>,
-        ) -> StackBuilder<HintsUnread, Absent, C, Absent, M, Absent, Absent>,
-    ) -> ProtectBuilder<C, M> {
-        let ProtectBuilder { longest, distrusts, refusals, stack } = self;
-        ProtectBuilder { longest, distrusts, refusals, stack: change(stack) }
+    /// How large requests' bodies may be, and how slowly they may come. The service gets them as
+    /// [`UploadBody`](super::UploadBody), and so must take any body, as a router does.
+    pub fn uploads(self, uploads: Uploads) -> ProtectBuilder<L, B, ForAll<Uploads>> {
+        self.map(|(rate, concurrency, _)| (rate, concurrency, ForAll(uploads)))
+    }
+
+    fn map<M, C, V>(self, change: impl FnOnce((L, B, U)) -> (M, C, V)) -> ProtectBuilder<M, C, V> {
+        let ProtectBuilder { name, longest, distrusts, refusals, limits } = self;
+        ProtectBuilder { name, longest, distrusts, refusals, limits: change(limits) }
     }
 
     /// The layer.
     ///
     /// # Errors
     /// If a value is out of its bounds.
-    #[expect(clippy::type_complexity, reason = "a layer for each part of a stack")]
-    pub fn build(
-        self,
-    ) -> Result<ProtectLayer<Stack<Absent, B::Layer, Absent, L::Layer>>, InvalidConfig>
+    #[expect(clippy::type_complexity, reason = "a layer for each limit")]
+    pub fn build(self) -> Result<ProtectLayer<Limits<L::Layer, B::Layer, U::Layer>>, InvalidConfig>
     where
-        B: Slot<HintsUnread>,
-        L: Slot<HintsUnread>,
+        L: Limit,
+        B: Limit,
+        U: Limit,
     {
         let mut accept = AcceptLayer::new();
         if let Some(longest) = self.longest {
@@ -177,10 +191,20 @@ impl<B, L> ProtectBuilder<B, L> {
         if self.distrusts {
             accept = accept.distrust_headers();
         }
-        Ok(ProtectLayer { accept, refusals: self.refusals, inner: self.stack.build()? })
+        let server = Shared { name: &self.name, refusals: self.refusals };
+        let (mut made, (rate, concurrency, uploads)) = (Made::default(), self.limits);
+        let rate = rate.build(&server, &mut made)?;
+        let concurrency = concurrency.build(&server, &mut made)?;
+        let uploads = uploads.build(&server, &mut made)?;
+        let inner = Limits { rate, concurrency, uploads, handles: made.0 };
+        Ok(ProtectLayer { accept, refusals: self.refusals, inner })
     }
 }
 
-fn rejecting(quota: impl OrInvalid<Quota>) -> RateLimiterBuilder {
+fn at_once(most: u32) -> BulkheadBuilder {
+    Bulkhead::builder().max_concurrent(most).reject()
+}
+
+fn in_how_long(quota: impl OrInvalid<Quota>) -> RateLimiterBuilder {
     RateLimiter::builder().quota(quota).reject()
 }

@@ -7,11 +7,16 @@
 //! | circuit open | 503 | temporary-reduced-capacity | `UNAVAILABLE` |
 //! | shutting down, retry budget spent | 503 | `about:blank` | `UNAVAILABLE` |
 //! | deadline, timeout | 504 | `about:blank` | `DEADLINE_EXCEEDED` |
+//! | an upload that is too large | 413 | `about:blank` | `RESOURCE_EXHAUSTED` |
+//! | an upload that stalled | 408 | `about:blank` | `DEADLINE_EXCEEDED` |
 //!
 //! The body is `application/problem+json` (RFC 9457); the two problem types are those of the RateLimit
 //! draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds, rounded up: whoever
-//! keeps to it is not too early. Where it is never worth coming back, the answer says
-//! [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
+//! keeps to it is not too early. A rate limit is told as `RateLimit` too. Where it is never worth coming back, the
+//! answer says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
+//!
+//! A server that is shutting down asks its callers to come back in a second, when whatever stands before it has
+//! found another; and to close the connection, on HTTP/1, since that leads to nobody who would answer.
 //!
 //! To gRPC all answers are 200; the status stands in the head, without a body, and the time to come back
 //! in `grpc-retry-pushback-ms`.
@@ -20,15 +25,16 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use resilience_core::outcome::RetryHint;
 use resilience_core::rejection::Quantity;
 use resilience_core::{Rejection, RejectionKind};
 use serde_json::{Map, Value, json};
 
 use super::body::AnswerBody;
-use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
+use super::fields;
+use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use crate::propagate::is_grpc;
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -37,6 +43,9 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 const REDUCED_CAPACITY: &str =
     "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+
+/// When to ask again after a server that is shutting down.
+const ANOTHER_SERVER: Duration = Duration::from_secs(1);
 
 /// How refusals are answered. By default an answer names the limit (`layer`, as it is configured, and
 /// `limit`) and not whose it was, nor how many calls there were.
@@ -86,20 +95,41 @@ impl Refusals {
     /// The answer to a request with these headers, which say whether it is one of gRPC's.
     #[must_use]
     pub fn answer<B>(&self, rejection: &Rejection, request: &HeaderMap) -> Response<AnswerBody<B>> {
-        self.answer_as(is_grpc(request), rejection)
+        self.answer_as(Asked { grpc: is_grpc(request), may_close: false }, rejection)
     }
 
-    pub(crate) fn answer_as<B>(self, grpc: bool, rejection: &Rejection) -> Response<AnswerBody<B>> {
-        let meaning = Meaning::of(rejection.kind());
-        let mut answer = if grpc {
-            self.for_grpc(&meaning, rejection)
+    pub(crate) fn answer_as<B>(
+        self,
+        asked: Asked,
+        rejection: &Rejection,
+    ) -> Response<AnswerBody<B>> {
+        self.tell(asked, &Meaning::of(rejection.kind()), rejection)
+    }
+
+    /// `rejection` as what it means here.
+    pub(super) fn tell<B>(
+        self,
+        asked: Asked,
+        meaning: &Meaning,
+        rejection: &Rejection,
+    ) -> Response<AnswerBody<B>> {
+        let mut answer = if asked.grpc {
+            self.for_grpc(meaning, rejection)
         } else {
-            self.problem(&meaning, rejection)
+            self.problem(meaning, rejection)
         };
+        let headers = answer.headers_mut();
         if is_final(rejection) {
-            answer.headers_mut().insert(RETRY, NEVER);
+            headers.insert(RETRY, NEVER);
+        }
+        if meaning.closes && asked.may_close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
+    }
+
+    pub(super) const fn is_anonymous(self) -> bool {
+        self.anonymous
     }
 
     fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
@@ -121,7 +151,7 @@ impl Refusals {
         {
             add("key", key.into());
         }
-        let seconds = rejection.retry_after().map(whole_seconds);
+        let seconds = when(rejection).map(whole_seconds);
         if let Some(seconds) = seconds {
             add("retry_after", seconds.into());
         }
@@ -133,6 +163,9 @@ impl Refusals {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = seconds {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if rejection.kind() == RejectionKind::RateLimited && !self.anonymous {
+            fields::spent(headers, rejection.layer(), rejection.retry_after());
         }
         answer
     }
@@ -149,8 +182,8 @@ impl Refusals {
             headers.insert(GRPC_MESSAGE, message);
         }
         if is_final(rejection) {
-            headers.insert(GRPC_PUSHBACK, HeaderValue::from_static("-1"));
-        } else if let Some(after) = rejection.retry_after() {
+            headers.insert(GRPC_PUSHBACK, NO_MORE);
+        } else if let Some(after) = when(rejection) {
             headers.insert(GRPC_PUSHBACK, whole_milliseconds(after).into());
         }
         answer
@@ -175,22 +208,65 @@ fn is_final(rejection: &Rejection) -> bool {
     rejection.retry_hint() == RetryHint::Never || kind == RejectionKind::RetryBudgetExhausted
 }
 
+/// When it is worth coming back, if that is known.
+fn when(rejection: &Rejection) -> Option<Duration> {
+    let elsewhere = rejection.kind() == RejectionKind::ShuttingDown;
+    rejection.retry_after().or(elsewhere.then_some(ANOTHER_SERVER))
+}
+
+/// What a request is, as far as its answer goes by it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) grpc: bool,
+    /// Its connection is its own: HTTP/1 has a header to close it by, and HTTP/2 forbids that.
+    may_close: bool,
+}
+
+impl Asked {
+    pub(crate) fn by<B>(request: &Request<B>) -> Asked {
+        Asked { grpc: is_grpc(request.headers()), may_close: request.version() < Version::HTTP_2 }
+    }
+}
+
 /// What a kind of refusal is to HTTP and to gRPC.
-struct Meaning {
+pub(super) struct Meaning {
     status: StatusCode,
     problem_type: &'static str,
     /// Of `about:blank`, the status's own phrase.
     title: &'static str,
     grpc: u16,
     words: &'static str,
+    /// Nothing more is to come over this connection.
+    closes: bool,
 }
 
+const BLANK: &str = "about:blank";
+const RESOURCE_EXHAUSTED: u16 = 8;
+const DEADLINE_EXCEEDED: u16 = 4;
+const UNAVAILABLE: u16 = 14;
+
 impl Meaning {
+    /// More was sent than is taken. What is left of it is in the connection's way.
+    pub(super) const TOO_LARGE: Meaning = Meaning {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        problem_type: BLANK,
+        title: "Content Too Large",
+        grpc: RESOURCE_EXHAUSTED,
+        words: "the request has too many bytes",
+        closes: true,
+    };
+
+    /// A request was begun and did not go on ([RFC 9110, 15.5.9](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9)).
+    pub(super) const STALLED: Meaning = Meaning {
+        status: StatusCode::REQUEST_TIMEOUT,
+        problem_type: BLANK,
+        title: "Request Timeout",
+        grpc: DEADLINE_EXCEEDED,
+        words: "the request came too slowly",
+        closes: true,
+    };
+
     const fn of(kind: RejectionKind) -> Meaning {
-        const BLANK: &str = "about:blank";
-        const RESOURCE_EXHAUSTED: u16 = 8;
-        const DEADLINE_EXCEEDED: u16 = 4;
-        const UNAVAILABLE: u16 = 14;
         let capacity = ("Temporary Reduced Capacity", REDUCED_CAPACITY);
         let unavailable = ("Service Unavailable", BLANK);
         let (status, (title, problem_type), grpc, words) = match kind {
@@ -229,7 +305,8 @@ impl Meaning {
             }
             _ => (StatusCode::SERVICE_UNAVAILABLE, unavailable, UNAVAILABLE, "not available"),
         };
-        Meaning { status, problem_type, title, grpc, words }
+        let closes = matches!(kind, RejectionKind::ShuttingDown);
+        Meaning { status, problem_type, title, grpc, words, closes }
     }
 }
 
@@ -241,7 +318,7 @@ fn quantity(quantity: Quantity) -> Value {
 }
 
 /// Rounded up.
-fn whole_seconds(after: Duration) -> u64 {
+pub(super) fn whole_seconds(after: Duration) -> u64 {
     after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0))
 }
 
@@ -279,6 +356,9 @@ mod tests {
         }
     }
 
+    const HTTP: Asked = Asked { grpc: false, may_close: true };
+    const GRPC: Asked = Asked { grpc: true, may_close: false };
+
     fn refused(kind: RejectionKind) -> Rejection {
         Rejection::new(kind, "api").with_key("tenant").with_limit(7).with_observed(8)
     }
@@ -295,11 +375,11 @@ mod tests {
             (RejectionKind::TimedOut, 504, "4"),
             (RejectionKind::DeadlineExceeded, 504, "4"),
         ] {
-            let answer = Refusals::new().answer_as::<Empty>(false, &refused(kind));
+            let answer = Refusals::new().answer_as::<Empty>(HTTP, &refused(kind));
             assert_eq!(answer.status(), status, "{kind:?}");
             assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
             assert_eq!(body(answer)["status"], status);
-            let answer = Refusals::new().answer_as::<Empty>(true, &refused(kind));
+            let answer = Refusals::new().answer_as::<Empty>(GRPC, &refused(kind));
             assert_eq!(
                 (answer.status(), &answer.headers()[GRPC_STATUS]),
                 (StatusCode::OK, &HeaderValue::from_static(grpc))
@@ -311,10 +391,10 @@ mod tests {
     fn text_is_escaped() {
         let name = "a \"quoted\"\r\n\\ näme%\u{0}";
         let rejection = Rejection::new(RejectionKind::Shed, name.to_owned()).with_key("k\"");
-        let problem = body(Refusals::new().with_keys().answer_as(false, &rejection));
+        let problem = body(Refusals::new().with_keys().answer_as(HTTP, &rejection));
         assert_eq!(problem["layer"], name);
         assert_eq!(problem["key"], "k\"");
-        let answer = Refusals::new().answer_as::<Empty>(true, &rejection);
+        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
         assert_eq!(
             answer.headers()[GRPC_MESSAGE],
             "a \"quoted\"%0D%0A\\ n%C3%A4me%25%00: overloaded"
@@ -324,7 +404,7 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_is_told() {
         let rejection = refused(RejectionKind::RateLimited);
-        let told = |refusals: Refusals| body(refusals.answer_as(false, &rejection)).to_string();
+        let told = |refusals: Refusals| body(refusals.answer_as(HTTP, &rejection)).to_string();
         assert!(!told(Refusals::new()).contains("tenant"));
         assert!(!told(Refusals::new()).contains('8'));
         assert!(told(Refusals::new().with_keys()).contains("tenant"));
@@ -353,10 +433,25 @@ mod tests {
     #[test]
     fn never_is_said_in_both_languages() {
         let rejection = refused(RejectionKind::RateLimited).never();
-        let answer = Refusals::new().answer_as::<Empty>(false, &rejection);
+        let answer = Refusals::new().answer_as::<Empty>(HTTP, &rejection);
         assert_eq!(answer.headers()[RETRY], NEVER);
         assert!(!answer.headers().contains_key(RETRY_AFTER));
-        let answer = Refusals::new().answer_as::<Empty>(true, &rejection);
+        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
         assert_eq!(answer.headers()[GRPC_PUSHBACK], "-1");
+    }
+
+    #[test]
+    fn who_shuts_down_sends_callers_elsewhere() {
+        let rejection = refused(RejectionKind::ShuttingDown);
+        let answer = Refusals::new().answer_as::<Empty>(HTTP, &rejection);
+        assert_eq!(answer.headers()[RETRY_AFTER], "1");
+        assert_eq!(answer.headers()[CONNECTION], "close");
+        assert_eq!(body(answer)["retry_after"], 1);
+        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
+        assert_eq!(answer.headers()[GRPC_PUSHBACK], "1000");
+        assert!(!answer.headers().contains_key(CONNECTION), "HTTP/2 has no such field");
+        let other = refused(RejectionKind::Shed);
+        let answer = Refusals::new().answer_as::<Empty>(HTTP, &other);
+        assert!(!answer.headers().contains_key(CONNECTION));
     }
 }

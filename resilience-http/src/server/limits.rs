@@ -1,0 +1,190 @@
+//! What a server is bounded by, in the making and made.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use http::Request;
+use resilience_core::bulkhead::{Bulkhead, BulkheadBuilder};
+use resilience_core::keyed::{Key, Keyed, KeyedLimits};
+use resilience_core::rate::{RateLimiter, RateLimiterBuilder};
+use resilience_core::select::{One, PerKey};
+use resilience_core::{InvalidConfig, Name};
+use tower_layer::{Identity, Layer};
+
+use super::pace::PaceLayer;
+use super::refusals::Refusals;
+use super::uploads::{Uploads, UploadsLayer};
+use crate::body::BodyBulkheadLayer;
+
+/// The limits of a server, in order. Made by [`ProtectBuilder`](super::ProtectBuilder); what there is not is
+/// [`Identity`].
+#[derive(Debug, Clone)]
+pub struct Limits<L = Identity, B = Identity, U = Identity> {
+    pub(super) rate: L,
+    pub(super) concurrency: B,
+    pub(super) uploads: U,
+    pub(super) handles: Handles,
+}
+
+/// To watch them by, and to change them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Handles {
+    bulkhead: Option<Bulkhead>,
+    limiter: Option<RateLimiter>,
+}
+
+impl<L, B, U> Limits<L, B, U> {
+    /// The bulkhead, if there is one. Where there is one for each key, what they are made from: to configure all
+    /// of them.
+    #[must_use]
+    pub const fn bulkhead(&self) -> Option<&Bulkhead> {
+        self.handles.bulkhead.as_ref()
+    }
+
+    /// The rate limiter, if there is one, or what those of the keys are made from.
+    #[must_use]
+    pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
+        self.handles.limiter.as_ref()
+    }
+
+    /// The layer of the rate limit: its selector has the store of the keys.
+    #[must_use]
+    pub const fn rate_layer(&self) -> &L {
+        &self.rate
+    }
+
+    /// The layer of the concurrency limit.
+    #[must_use]
+    pub const fn concurrency_layer(&self) -> &B {
+        &self.concurrency
+    }
+}
+
+impl<S, L, B, U> Layer<S> for Limits<L, B, U>
+where
+    U: Layer<S>,
+    B: Layer<U::Service>,
+    L: Layer<B::Service>,
+{
+    type Service = L::Service;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.rate.layer(self.concurrency.layer(self.uploads.layer(inner)))
+    }
+}
+
+/// A limit in the making.
+pub trait Limit {
+    /// The layer that keeps to it.
+    type Layer;
+
+    /// Makes it, as one of those of a server of this name.
+    ///
+    /// # Errors
+    /// If a value is out of its bounds.
+    fn build(self, server: &Shared<'_>, limits: &mut Made) -> Result<Self::Layer, InvalidConfig>;
+}
+
+/// What the limits of a server have in common.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    pub(super) name: &'a Name,
+    pub(super) refusals: Refusals,
+}
+
+impl Shared<'_> {
+    fn call(&self, part: &str) -> Name {
+        format!("{}.{part}", self.name).into()
+    }
+}
+
+/// What was made so far.
+#[derive(Debug, Default)]
+pub struct Made(pub(super) Handles);
+
+/// There is none.
+impl Limit for Identity {
+    type Layer = Identity;
+
+    fn build(self, _: &Shared<'_>, _: &mut Made) -> Result<Identity, InvalidConfig> {
+        Ok(self)
+    }
+}
+
+/// One limit for all requests.
+#[derive(Debug)]
+pub struct ForAll<T>(pub(super) T);
+
+/// One for each key of theirs.
+pub struct ForEach<T, K, F, Req> {
+    pub(super) limit: T,
+    pub(super) keys: KeyedLimits,
+    pub(super) key: F,
+    pub(super) of: PhantomData<fn(&Request<Req>) -> K>,
+}
+
+impl<T: fmt::Debug, K, F, Req> fmt::Debug for ForEach<T, K, F, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForEach").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl Limit for ForAll<BulkheadBuilder> {
+    type Layer = BodyBulkheadLayer;
+
+    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+        let bulkhead = self.0.name(server.call("bulkhead")).build()?;
+        made.0.bulkhead = Some(bulkhead.clone());
+        Ok(BodyBulkheadLayer::new(bulkhead))
+    }
+}
+
+impl<K: Key, F, Req> Limit for ForEach<BulkheadBuilder, K, F, Req>
+where
+    F: Fn(&Request<Req>) -> K,
+{
+    type Layer = BodyBulkheadLayer<Arc<PerKey<K, Bulkhead, F>>>;
+
+    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+        let bulkhead = self.limit.name(server.call("bulkhead")).build()?;
+        made.0.bulkhead = Some(bulkhead.clone());
+        let store = Keyed::new(self.keys, move |_: &K| bulkhead.fresh());
+        Ok(BodyBulkheadLayer::select(Arc::new(PerKey::new(store, self.key))))
+    }
+}
+
+impl Limit for ForAll<RateLimiterBuilder> {
+    type Layer = PaceLayer;
+
+    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+        let name = server.call("rate_limit");
+        let limiter = self.0.name(name.clone()).build()?;
+        made.0.limiter = Some(limiter.clone());
+        Ok(PaceLayer::new(name, One::new(limiter)).refusals(server.refusals))
+    }
+}
+
+impl<K: Key, F, Req> Limit for ForEach<RateLimiterBuilder, K, F, Req>
+where
+    F: Fn(&Request<Req>) -> K,
+{
+    type Layer = PaceLayer<Arc<PerKey<K, RateLimiter, F>>>;
+
+    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+        let name = server.call("rate_limit");
+        let limiter = self.limit.name(name.clone()).build()?;
+        made.0.limiter = Some(limiter.clone());
+        let store = Keyed::new(self.keys, move |_: &K| limiter.fresh());
+        let select = Arc::new(PerKey::new(store, self.key));
+        Ok(PaceLayer::new(name, select).refusals(server.refusals))
+    }
+}
+
+impl Limit for ForAll<Uploads> {
+    type Layer = UploadsLayer;
+
+    fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+        Ok(UploadsLayer::new(server.call("uploads"), self.0)?.refusals(server.refusals))
+    }
+}

@@ -1,0 +1,248 @@
+//! So many requests in how long, and callers are told how many are left.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use resilience_core::clock::Now;
+use resilience_core::rate::{RateLimiter, RatePermit};
+use resilience_core::select::{One, Select};
+use resilience_core::{CarriesRejection, Name, Rejection};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::AnswerBody;
+use super::fields;
+use super::refusals::{Asked, Refusals};
+
+/// Limits how many requests come in how long, and says so in `RateLimit` and `RateLimit-Policy`
+/// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own refusals, 429.
+///
+/// A request over the limit is refused at once: whether its limiter would let it wait is not asked. Its token is
+/// taken at the call's first poll, and given back only if it is refused further in: who hangs up has used it.
+/// Services made by one layer value, and by its clones, share the limiters. [`Refusals::anonymous`] keeps the
+/// limits to itself; to gRPC, which has no such fields, nothing is told.
+#[derive(Debug, Clone)]
+pub struct PaceLayer<Sel = One<RateLimiter>> {
+    select: Sel,
+    settings: Settings,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    name: Name,
+    refusals: Refusals,
+}
+
+impl<Sel> PaceLayer<Sel> {
+    /// By the limiter that `select` selects. Its fields call it `name`.
+    pub fn new(name: impl Into<Name>, select: Sel) -> PaceLayer<Sel> {
+        let settings = Settings { name: name.into(), refusals: Refusals::new() };
+        PaceLayer { select, settings }
+    }
+
+    /// How requests over the limit are answered.
+    #[must_use]
+    pub fn refusals(mut self, refusals: Refusals) -> PaceLayer<Sel> {
+        self.settings.refusals = refusals;
+        self
+    }
+
+    /// What selects the limiter: the store of them, where there is one for each key.
+    #[must_use]
+    pub const fn selector(&self) -> &Sel {
+        &self.select
+    }
+}
+
+impl<S, Sel: Clone> Layer<S> for PaceLayer<Sel> {
+    type Service = Paced<S, Sel>;
+
+    fn layer(&self, inner: S) -> Paced<S, Sel> {
+        Paced { inner, pace: self.clone() }
+    }
+}
+
+/// A service that takes so many requests in how long. Made by [`PaceLayer`].
+///
+/// It is always ready, and readies a handle of its own for each call.
+#[derive(Debug, Clone)]
+pub struct Paced<S, Sel = One<RateLimiter>> {
+    inner: S,
+    pace: PaceLayer<Sel>,
+}
+
+impl<S, Sel> Paced<S, Sel> {
+    /// The service below.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S, Sel, B, RB, E, F> Service<Request<B>> for Paced<S, Sel>
+where
+    S: Service<Request<B>, Response = Response<RB>, Error = E, Future = F> + Clone,
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: CarriesRejection,
+    Sel: Select<Request<B>, Handle = RateLimiter> + Clone,
+{
+    type Response = Response<AnswerBody<RB>>;
+    type Error = E;
+    type Future = PacedFuture<S, Sel, Sel::Selected, Request<B>, F>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        PacedFuture {
+            state: State::Asking,
+            token: None,
+            service: Some(self.inner.clone()),
+            pace: self.pace.clone(),
+            selected: Sel::Selected::default(),
+            asked: Asked::by(&request),
+            request: Some(request),
+        }
+    }
+}
+
+pin_project! {
+    /// A call that takes a token. Dropping it drops what is inside.
+    pub struct PacedFuture<S, Sel, L, Req, F> {
+        #[pin]
+        state: State<F>,
+        // Dropped, it is spent.
+        token: Option<RatePermit>,
+        // Gone once the call is over: it may hold a connection.
+        service: Option<S>,
+        pace: PaceLayer<Sel>,
+        selected: L,
+        asked: Asked,
+        request: Option<Req>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Asking,
+        Readying,
+        Calling { #[pin] future: F },
+        /// Nothing is held (T7).
+        Done,
+    }
+}
+
+impl<S, Sel, L, B, RB, E, F> Future for PacedFuture<S, Sel, L, Request<B>, F>
+where
+    S: Service<Request<B>, Response = Response<RB>, Error = E, Future = F>,
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: CarriesRejection,
+    Sel: Select<Request<B>, Handle = RateLimiter, Selected = L>,
+{
+    type Output = Result<Response<AnswerBody<RB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        // Polled after it was ready: stay silent.
+        let Some(service) = this.service.as_mut() else { return Poll::Pending };
+        let result = loop {
+            match this.state.as_mut().project() {
+                StateProj::Asking => {
+                    let Some(request) = &this.request else { return Poll::Pending };
+                    this.pace.select.select(this.selected, request, &mut Now::unread());
+                    match this
+                        .pace
+                        .select
+                        .handle(this.selected)
+                        .map(|limiter| limiter.try_acquire(1))
+                    {
+                        Some(Err(refusal)) => {
+                            let key = Sel::key(this.selected);
+                            let refusal = key.into_iter().fold(refusal, Rejection::with_key);
+                            break Ok(this.pace.refuse(this.selected, *this.asked, &refusal));
+                        }
+                        Some(Ok(permit)) => *this.token = Some(permit),
+                        None => {}
+                    }
+                    this.state.set(State::Readying);
+                }
+                StateProj::Readying => match ready!(service.poll_ready(cx)) {
+                    Ok(()) => {
+                        let Some(request) = this.request.take() else { return Poll::Pending };
+                        let future = service.call(request);
+                        this.state.set(State::Calling { future });
+                    }
+                    Err(error) => break Err(error),
+                },
+                StateProj::Calling { future } => {
+                    let result = ready!(future.poll(cx));
+                    let refusal = result.as_ref().err().and_then(CarriesRejection::rejection);
+                    if refusal.is_some_and(|refusal| !refusal.may_have_run())
+                        && let Some(token) = this.token.take()
+                    {
+                        token.refund();
+                    }
+                    break result.map(|answer| {
+                        let mut answer = answer.map(AnswerBody::handler);
+                        this.pace.tell(this.selected, *this.asked, &mut answer);
+                        answer
+                    });
+                }
+                StateProj::Done => return Poll::Pending,
+            }
+        };
+        this.state.set(State::Done);
+        (*this.token, *this.service, *this.request) = (None, None, None);
+        Poll::Ready(result)
+    }
+}
+
+impl<Sel> PaceLayer<Sel> {
+    fn refuse<Req, RB>(
+        &self,
+        selected: &Sel::Selected,
+        asked: Asked,
+        refusal: &Rejection,
+    ) -> Response<AnswerBody<RB>>
+    where
+        Sel: Select<Req, Handle = RateLimiter>,
+    {
+        let mut answer = self.settings.refusals.answer_as(asked, refusal);
+        if let Some(limiter) = self.told(selected, asked) {
+            fields::policy(
+                answer.headers_mut(),
+                self.settings.name.as_str(),
+                &limiter.snapshot().quota,
+            );
+        }
+        answer
+    }
+
+    fn tell<Req, RB>(&self, selected: &Sel::Selected, asked: Asked, answer: &mut Response<RB>)
+    where
+        Sel: Select<Req, Handle = RateLimiter>,
+    {
+        if let Some(limiter) = self.told(selected, asked) {
+            fields::left(answer.headers_mut(), self.settings.name.as_str(), &limiter.snapshot());
+        }
+    }
+
+    /// The limiter, if it is anything to be told of.
+    fn told<'s, Req>(&'s self, selected: &'s Sel::Selected, asked: Asked) -> Option<&'s RateLimiter>
+    where
+        Sel: Select<Req, Handle = RateLimiter>,
+    {
+        let quiet = asked.grpc || self.settings.refusals.is_anonymous();
+        self.select.handle(selected).filter(|_| !quiet)
+    }
+}
+
+impl<S, Sel, L, Req, F> fmt::Debug for PacedFuture<S, Sel, L, Req, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacedFuture").finish_non_exhaustive()
+    }
+}

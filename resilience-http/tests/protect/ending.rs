@@ -1,0 +1,95 @@
+//! Servers and parts of them on their way out.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{any, get};
+use http::{Request, Version};
+use http_body_util::BodyExt;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use resilience_core::shutdown::{Shutdown, ShutdownLayer};
+use resilience_http::serve::{bind, serve_with_shutdown};
+use resilience_http::server::{ProtectLayer, Uploads};
+use tokio::net::TcpStream;
+
+use crate::{Client, LONG, until};
+
+/// A part of the server has a token of its own, and ends before it.
+#[tokio::test]
+async fn what_is_shutting_down_sends_its_callers_elsewhere() {
+    let builder = || Shutdown::builder().grace(Duration::ZERO).drain(LONG);
+    let (whole, part) = (builder().build().unwrap(), builder().build().unwrap());
+    let (stop, part_token) = (whole.token(), part.token());
+    let protect = ProtectLayer::new(ShutdownLayer::new(&part_token));
+    let router = Router::new().route("/part", any(|| async { "here" })).layer(protect);
+    let router = router.route("/rest", get(|| async { "here" }));
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(serve_with_shutdown(listener, router, stop.clone()));
+
+    let mut client = Client::connect(address).await;
+    assert!(client.get("/part", "").await.starts_with("HTTP/1.1 200 "));
+    part_token.begin("it is replaced");
+    assert!(part.run().await.is_clean());
+    let mut client = Client::connect(address).await;
+    client.say("GET /part HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let refused = client.rest().await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains("\r\nconnection: close\r\n"), "{refused}");
+    let mut client = Client::connect(address).await;
+    client.say("POST /part HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\r\n").await;
+    let refused = client.rest().await;
+    assert!(refused.contains("\r\ngrpc-status: 14\r\n"), "{refused}");
+    assert!(refused.contains("\r\ngrpc-retry-pushback-ms: 1000\r\n"), "{refused}");
+
+    // HTTP/2 has no such header, and its connection serves others.
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut ask = async |path: &str| {
+        let request = Request::get(format!("http://test{path}")).version(Version::HTTP_2);
+        sender.send_request(request.body(String::new()).unwrap()).await.unwrap()
+    };
+    let refused = ask("/part").await;
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    assert!(!refused.headers().contains_key("connection"));
+    let rest = ask("/rest").await.into_body().collect().await.unwrap();
+    assert_eq!(rest.to_bytes(), "here");
+
+    stop.begin("test");
+    assert!(whole.run().await.is_clean());
+    assert_eq!(server.await.unwrap().cut, 0);
+    connection.await.unwrap().unwrap();
+}
+
+/// The connection of HTTP/1 is closed without an answer; a stream of HTTP/2 is reset, and its connection is
+/// there for the others.
+#[tokio::test]
+async fn a_handler_that_panics_gives_its_place_back() {
+    async fn broken() -> &'static str {
+        panic!("a bug");
+    }
+    let protect = ProtectLayer::builder().concurrency(1).uploads(Uploads::new()).build().unwrap();
+    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
+    let router = Router::new().route("/panic", get(broken)).route("/", get(|| async { "here" }));
+    let (address, _token) =
+        crate::serve(resilience_http::serve::Server::default(), router.layer(protect)).await;
+    let mut client = Client::connect(address).await;
+    client.say("GET /panic HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert_eq!(client.rest().await, "");
+    until(async || bulkhead.snapshot().in_use == 0).await;
+
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let _connection = tokio::spawn(connection);
+    let request =
+        |path: &str| Request::get(format!("http://test{path}")).body(String::new()).unwrap();
+    assert!(sender.send_request(request("/panic")).await.is_err());
+    until(async || bulkhead.snapshot().in_use == 0).await;
+    assert_eq!(sender.send_request(request("/")).await.unwrap().status(), 200);
+}

@@ -1,0 +1,89 @@
+//! Many tenants, and some who say odd things.
+
+use axum::Router;
+use axum::routing::get;
+use resilience_core::keyed::KeyedLimits;
+use resilience_core::rate::Quota;
+use resilience_http::serve::Server;
+use resilience_http::server::ProtectLayer;
+use tower::{Layer, ServiceExt};
+
+use crate::{Client, LONG, serve};
+
+fn tenant(request: &axum::extract::Request) -> String {
+    let tenant = request.headers().get("x-tenant");
+    tenant.and_then(|tenant| tenant.to_str().ok()).unwrap_or("anonymous").to_owned()
+}
+
+/// Ten thousand strangers with a name each: memory stays within its bound, and who is in use keeps his limit.
+#[tokio::test]
+async fn ten_thousand_tenants_are_not_ten_thousand_states() {
+    const MOST: usize = 1_000;
+    let keys = KeyedLimits::new(MOST, 1 << 20, LONG * 100).unwrap();
+    let protect = ProtectLayer::builder()
+        .rate_per_key(Quota::per(2, LONG * 100), keys, tenant)
+        .concurrency_per_key(1, keys, tenant)
+        .build()
+        .unwrap();
+    let limits = protect.get_ref();
+    let rates = limits.rate_layer().selector().store().clone();
+    let places = limits.concurrency_layer().selector().store().clone();
+    let router = Router::new().route("/", get(|| async { crate::endless() }));
+    let service = Router::new().fallback_service(protect.layer(router));
+    let ask = async |tenant: &str| {
+        let request = http::Request::get("/").header("x-tenant", tenant);
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let Ok(answer) = service.clone().oneshot(request).await;
+        answer
+    };
+    // Kept, and so is its state: it is in use.
+    let slow = ask("slow").await;
+    assert_eq!(slow.status(), 200);
+    for stranger in 0..10_000 {
+        assert_eq!(ask(&format!("stranger {stranger}")).await.status(), 200);
+    }
+    for store in [(rates.len(), rates.bytes()), (places.len(), places.bytes())] {
+        assert!(store.0 <= MOST && store.1 <= 1 << 20, "{store:?}");
+    }
+    assert_eq!(ask("slow").await.status(), 503, "its only place is still taken");
+    drop(slow);
+    assert_eq!(ask("slow").await.status(), 200);
+    for status in [200, 200, 429] {
+        assert_eq!(ask("regular").await.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn odd_headers_are_one_stranger_and_break_nothing() {
+    let protect = ProtectLayer::builder()
+        .rate_per_key(Quota::per_minute(10_000), KeyedLimits::default(), tenant)
+        .concurrency_per_key(1, KeyedLimits::default(), tenant)
+        .build()
+        .unwrap();
+    let router = Router::new().route("/", get(|| async { "here" })).layer(protect);
+    let (address, _token) = serve(Server::default(), router).await;
+    let long = "x".repeat(8 << 10);
+    for tenant in ["", "\t", "a, b", "\u{e9}\u{ff}", "\"", "%00", "../..", &long] {
+        for other in [
+            "",
+            "x-resilience-timeout-ms: -1\r\n",
+            "x-resilience-attempt: 99999999999\r\n",
+            "traceparent: 00-0-0\r\n",
+            "ratelimit: \"x\";r=0;t=9\r\n",
+            "retry-after: never\r\n",
+        ] {
+            let head = Client::connect(address)
+                .await
+                .get("/", &format!("x-tenant: {tenant}\r\n{other}"))
+                .await;
+            assert!(head.starts_with("HTTP/1.1 200 "), "{tenant:?} {other:?} {head}");
+        }
+    }
+    for bad in ["x-tenant: a\0b\r\n", "x-tenant : a\r\n", " folded\r\n", ": nameless\r\n"] {
+        let mut client = Client::connect(address).await;
+        client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\n{bad}\r\n")).await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{bad:?} {answer}");
+    }
+    assert_eq!(crate::status(address, "/", "x-tenant: a\r\n").await, 200);
+}

@@ -1,0 +1,95 @@
+//! A server that is bounded, over real sockets, and clients that keep to nothing.
+
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+mod ending;
+mod fields;
+mod keys;
+mod reading;
+mod uploads;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use resilience_core::shutdown::{Shutdown, ShutdownToken};
+use resilience_http::serve::{Server, bind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const MS: Duration = Duration::from_millis(1);
+/// Long enough for a machine that is busy with something else.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Serves for as long as the test runs.
+async fn serve(server: Server, router: Router) -> (SocketAddr, ShutdownToken) {
+    let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG).build().unwrap();
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let (address, token) = (listener.local_addr().unwrap(), shutdown.token());
+    let stop = token.clone();
+    tokio::spawn(async move { server.serve(listener, router, &stop).await });
+    tokio::spawn(shutdown.run());
+    (address, token)
+}
+
+/// Waits for something that must come.
+async fn until(mut there: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !there().await {
+            tokio::time::sleep(MS).await;
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.expect("it does not come");
+}
+
+/// A body without an end, which is always there.
+fn endless() -> Body {
+    let chunk = Bytes::from(vec![b'x'; 16 << 10]);
+    Body::from_stream(stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone())))
+}
+
+/// A client that shows what is on the wire.
+struct Client(TcpStream);
+
+impl Client {
+    async fn connect(address: SocketAddr) -> Client {
+        Client(TcpStream::connect(address).await.unwrap())
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Asks, and reads the head of the answer.
+    async fn get(&mut self, path: &str, headers: &str) -> String {
+        self.say(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n")).await;
+        self.head().await
+    }
+
+    async fn head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let byte = tokio::time::timeout(LONG, self.0.read_u8()).await.expect("nothing comes");
+            head.push(char::from(byte.expect("it was closed")));
+        }
+        head
+    }
+
+    /// What there is until the other side closes.
+    async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let read = self.0.read_to_end(&mut rest);
+        // A reset says what a close says.
+        let _closed = tokio::time::timeout(LONG, read).await.expect("it is not closed");
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+}
+
+/// The status of one request on a connection of its own.
+async fn status(address: SocketAddr, path: &str, headers: &str) -> u16 {
+    let head = Client::connect(address).await.get(path, headers).await;
+    head[9..12].parse().unwrap()
+}
