@@ -5,9 +5,9 @@
 //! tell the truth, and leaves politely.
 
 mod faults;
-mod naive;
+pub mod naive;
 mod predict;
-mod resilient;
+pub mod resilient;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
