@@ -13,9 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::attempt::{GRPC_PUSHBACK, NEVER, RETRY};
-use super::client::is_grpc;
 use super::context::Context;
-use super::timeout;
+use super::{is_grpc, timeout};
 use crate::server::{AnswerBody, GRPC_STATUS, Refusals};
 
 /// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.

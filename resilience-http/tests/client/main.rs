@@ -5,6 +5,7 @@
 
 mod again;
 mod authorities;
+mod bodies;
 mod cancel;
 mod connections;
 mod server;
