@@ -64,7 +64,7 @@ pub fn within_call<F: Future>(
 
 impl<F> Within<F> {
     /// Without the look at the clock, for a caller that has just had one.
-    #[cfg(feature = "tower")]
+    #[cfg(feature = "pool")]
     pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
         Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
     }
