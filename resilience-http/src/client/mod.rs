@@ -26,7 +26,8 @@
 //! - **Retries** are the profile's only. reqwest's own are off; hyper-util sends a request anew that it could not begin
 //!   on a connection that died in the pool, which never was on the wire.
 //! - **Which requests** are sent again is a property of the request: [`idempotency`](crate::idempotency).
-//! - **Bodies** of requests that are streams are sent once. A response is returned at its head, and nothing is
+//! - **Bodies** of requests that are streams are sent once, or recorded under a cap and sent again
+//!   ([`body::ReplayBody`](crate::body::ReplayBody), for clients of `http::Request`s). A response is returned at its head, and nothing is
 //!   retried after that: a body that breaks off is the reader's error. But the call is over when the body is:
 //!   see [below](#when-a-call-is-over).
 //! - **Hints**: an answer that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
@@ -109,7 +110,7 @@ pub use body::HeldBody;
 pub use connector::{BoundedConnector, BoundedIo};
 pub use gate::{ConnectionGate, Gated};
 pub use hold::Hold;
-pub use request::{Call, CopyCall, HttpRequest, Once, ReplayBody};
+pub use request::{Call, CopyCall, HttpRequest, Once, Replayable};
 pub use service::{Resilient, ResilientLayer, ResilientLayerBuilder, ResponseFuture};
 pub use slots::ConnectionLimits;
 pub use transport::{Attempt, Transport};

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::answer::{Answered, HttpResponse, UntilBodyEnds};
 use super::authority::Authority;
-use super::request::{Call, CopyCall, HttpRequest, ReplayBody};
+use super::request::{Call, CopyCall, HttpRequest, Replayable};
 use super::settings::Settings;
 use super::site::Site;
 use super::slots::ConnectionLimits;
@@ -246,7 +246,7 @@ macro_rules! requests_as_they_are {
             S: Service<$request> + Clone,
             S::Response: HttpResponse,
             S::Error: Into<BoxError>,
-            $($body: ReplayBody,)?
+            $($body: Replayable,)?
         {
             type Response = Held<S, $request>;
             type Error = Error<TransportError>;

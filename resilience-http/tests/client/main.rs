@@ -9,6 +9,8 @@ mod bodies;
 mod cancel;
 mod connections;
 mod server;
+mod streams;
+mod told;
 
 use resilience_core::profiles::{Profile, Profiles};
 
