@@ -9,6 +9,7 @@ mod bodies;
 mod cancel;
 mod connections;
 mod server;
+mod sizes;
 mod streams;
 mod told;
 

@@ -128,12 +128,15 @@ async fn over_reqwest_too() {
 
 #[tokio::test(start_paused = true)]
 async fn who_was_told_never_does_not_try_again_and_tells_on() {
-    let never: Answers = |_| (503, &[("x-resilience-retry", "never")]);
-    let (service, heads) = server(|it| it, never);
-    let context = context();
-    context.clone().scope(service.oneshot(get())).await.unwrap();
-    assert_eq!(heads.lock().len(), 1);
-    assert!(context.retries().gave_up());
+    const NEVER: &[(&str, &str)] = &[("x-resilience-retry", "never")];
+    // The last is no failure that a retry would look at, and is told on all the same.
+    for answers in [(|_| (503, NEVER)) as Answers, |_| (429, NEVER), |_| (404, NEVER)] {
+        let (service, heads) = server(|it| it, answers);
+        let context = context();
+        context.clone().scope(service.oneshot(get())).await.unwrap();
+        assert_eq!(heads.lock().len(), 1);
+        assert!(context.retries().gave_up());
+    }
 }
 
 #[tokio::test(start_paused = true)]
