@@ -39,6 +39,13 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         Ok(Admitted { breaker, admission })
     }
 
+    /// A call that was admitted already.
+    #[cfg(feature = "profiles")]
+    #[inline]
+    pub(super) const fn going_on(breaker: H, admission: Admission) -> Admitted<H> {
+        Admitted { breaker, admission: Some(admission) }
+    }
+
     /// It went well.
     #[inline]
     pub fn success(self) {

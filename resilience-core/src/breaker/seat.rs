@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 
 use super::circuit::Admission;
+#[cfg(feature = "profiles")]
+use super::guard::Admitted;
 use super::guard::Whose;
 use super::handle::{CircuitBreaker, outcome_of};
 use super::layer::CircuitBreakerLayer;
@@ -13,6 +15,8 @@ use crate::outcome::{Classify, Outcome};
 use crate::rejection::Rejection;
 use crate::select::Select;
 use crate::stack::Gate;
+#[cfg(feature = "profiles")]
+use crate::stack::Rest;
 
 /// What one attempt holds of a circuit.
 #[derive(Debug, Default)]
@@ -64,6 +68,18 @@ where
         {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
             breaker.record(admission, outcome_of(self.reader(), result), &whose, now);
+        }
+    }
+
+    /// A failure is one, whatever is still to come of it.
+    #[cfg(feature = "profiles")]
+    #[inline]
+    fn hand_over(&self, seat: &mut Self::Seat, result: &T, rest: &Rest) {
+        if outcome_of(self.reader(), Ok::<_, &E>(result)) == Outcome::Success
+            && let Some(admission) = seat.admission.take()
+            && let Some(breaker) = self.selector().handle(&seat.selected)
+        {
+            rest.keep_circuit(Admitted::going_on(breaker.clone(), admission));
         }
     }
 

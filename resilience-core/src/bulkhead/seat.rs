@@ -3,6 +3,8 @@
 use std::task::{Context, Poll, ready};
 
 use super::Bulkhead;
+#[cfg(feature = "profiles")]
+use super::BulkheadPermit;
 use super::acquire::Wait;
 use super::layer::{BulkheadLayer, Weigh};
 use super::ledger::Charge;
@@ -10,6 +12,8 @@ use crate::clock::{self, Now};
 use crate::rejection::Rejection;
 use crate::select::Select;
 use crate::stack::Gate;
+#[cfg(feature = "profiles")]
+use crate::stack::Rest;
 
 /// A wait, and then the permits of one call.
 #[derive(Debug, Default)]
@@ -50,6 +54,16 @@ where
         };
         let charge = ready!(wait.poll(bulkhead, cx, || Sel::key(&seat.selected)));
         Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
+    }
+
+    #[cfg(feature = "profiles")]
+    #[inline]
+    fn hand_over(&self, seat: &mut Self::Seat, _: &T, rest: &Rest) {
+        if let Some(charge) = seat.charge.take()
+            && let Some(bulkhead) = self.selector().handle(&seat.selected)
+        {
+            rest.keep_permit(BulkheadPermit::new(bulkhead.clone(), charge));
+        }
     }
 
     #[inline(always)]

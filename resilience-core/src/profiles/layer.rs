@@ -10,36 +10,37 @@ use tower_service::Service;
 use super::parts::Parts;
 use super::profile::State;
 use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
-use crate::bulkhead::BulkheadLayer;
+use crate::bulkhead::{Bulkhead, BulkheadLayer};
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::live::Seen;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
 use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
-use crate::stack::{Layers, Optional, ResponseFuture, StackService};
+use crate::stack::{Absent, Lasting, Layers, Optional, ResponseFuture, StackService};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 /// The whole stack of a [`Profile`](super::Profile) as one layer. Every service it makes shares the
 /// profile's state, and follows its reloads.
 #[derive(Clone)]
-pub struct ProfileLayer<K = Standard, R = CloneRequest> {
+pub struct ProfileLayer<K = Standard, R = CloneRequest, L = Absent> {
     state: Arc<State>,
     classifier: K,
     replay: R,
+    until: L,
 }
 
 impl<K> ProfileLayer<K> {
     pub(super) const fn new(state: Arc<State>, classifier: K) -> ProfileLayer<K> {
-        ProfileLayer { state, classifier, replay: CloneRequest }
+        ProfileLayer { state, classifier, replay: CloneRequest, until: Absent }
     }
 }
 
-impl<K, R> ProfileLayer<K, R> {
+impl<K, R, L> ProfileLayer<K, R, L> {
     /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
     /// that this one is sent only once. By default they are cloned.
     #[must_use]
-    pub fn replay<F, Req>(self, replay: F) -> ProfileLayer<K, F>
+    pub fn replay<F, Req>(self, replay: F) -> ProfileLayer<K, F, L>
     where
         F: Fn(&Req) -> Option<Req>,
     {
@@ -48,21 +49,33 @@ impl<K, R> ProfileLayer<K, R> {
 
     /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
     #[must_use]
-    pub fn replayed_by<F>(self, replay: F) -> ProfileLayer<K, F> {
-        ProfileLayer { state: self.state, classifier: self.classifier, replay }
+    pub fn replayed_by<F>(self, replay: F) -> ProfileLayer<K, F, L> {
+        let ProfileLayer { state, classifier, until, .. } = self;
+        ProfileLayer { state, classifier, replay, until }
+    }
+
+    /// For calls that are not over with their result: as far as `until` says so, the permits of the bulkhead and
+    /// the admission of the circuit are handed over to the [`Rest`](crate::stack::Rest) of the call. A
+    /// failure is judged at once, and deadlines, retries and tokens are over with the result.
+    #[must_use]
+    pub fn lasting<U>(self, until: U) -> ProfileLayer<K, R, U> {
+        let ProfileLayer { state, classifier, replay, .. } = self;
+        ProfileLayer { state, classifier, replay, until }
     }
 }
 
-impl<K: Clone, R: Clone> ProfileLayer<K, R> {
-    fn build(&self, parts: &Parts) -> Arc<Built<K, R>> {
+impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
+    fn build(&self, parts: &Parts) -> Arc<Built<K, R, L>> {
         let handles = &parts.handles;
-        let classifier = || self.classifier.clone();
+        let (classifier, until) = (|| self.classifier.clone(), || self.until.clone());
         let limit = |it: &RateLimiter| RateLimitLayer::new(it.clone()).classifier(classifier());
-        let circuit =
-            |it: &CircuitBreaker| CircuitBreakerLayer::new(it.clone()).classifier(classifier());
+        let calls = |it: Bulkhead| Lasting::new(BulkheadLayer::new(it), until());
+        let circuit = |it: &CircuitBreaker| {
+            Lasting::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
+        };
         Arc::new(Layers {
             deadline: parts.deadline.clone(),
-            bulkhead: Optional::new(handles.bulkhead.clone().map(BulkheadLayer::new)),
+            bulkhead: Optional::new(handles.bulkhead.clone().map(calls)),
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
                 .replayed_by(self.replay.clone())
                 .paid_from(OwnBudget::new(parts.own_budget.clone())),
@@ -74,19 +87,19 @@ impl<K: Clone, R: Clone> ProfileLayer<K, R> {
 }
 
 /// The parts of every profile, those that its text may leave out as such.
-type Built<K, R> = Layers<
+type Built<K, R, L> = Layers<
     DeadlineLayer,
-    Optional<BulkheadLayer>,
+    Optional<Lasting<BulkheadLayer, L>>,
     RetryLayer<K, R, OwnBudget>,
     Optional<RateLimitLayer<K>>,
-    Optional<CircuitBreakerLayer<K>>,
+    Optional<Lasting<CircuitBreakerLayer<K>, L>>,
     Optional<TimeoutLayer>,
 >;
 
-impl<S, K: Clone, R: Clone> Layer<S> for ProfileLayer<K, R> {
-    type Service = ProfileService<S, K, R>;
+impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
+    type Service = ProfileService<S, K, R, L>;
 
-    fn layer(&self, inner: S) -> ProfileService<S, K, R> {
+    fn layer(&self, inner: S) -> ProfileService<S, K, R, L> {
         let parts = self.state.parts();
         let built = StackService::new(inner, self.build(&parts));
         ProfileService { layer: self.clone(), parts, built }
@@ -97,32 +110,33 @@ impl<S, K: Clone, R: Clone> Layer<S> for ProfileLayer<K, R> {
 ///
 /// Each call looks at one number to know whether the profile has changed since the last.
 #[derive(Clone)]
-pub struct ProfileService<S, K = Standard, R = CloneRequest> {
-    layer: ProfileLayer<K, R>,
+pub struct ProfileService<S, K = Standard, R = CloneRequest, L = Absent> {
+    layer: ProfileLayer<K, R, L>,
     parts: Seen<Parts>,
-    built: StackService<S, Built<K, R>>,
+    built: StackService<S, Built<K, R, L>>,
 }
 
-impl<S, K, R> ProfileService<S, K, R> {
+impl<S, K, R, L> ProfileService<S, K, R, L> {
     /// The service below.
     pub fn get_ref(&self) -> &S {
         self.built.get_ref()
     }
 }
 
-inherent_service_methods!(ProfileService<S, K, R>);
+inherent_service_methods!(ProfileService<S, K, R, L>);
 
-impl<S, K, R, Req> Service<Req> for ProfileService<S, K, R>
+impl<S, K, R, L, Req> Service<Req> for ProfileService<S, K, R, L>
 where
     S: Service<Req> + Clone,
     K: Clone,
     R: Clone,
+    L: Clone,
     S::Error: CarriesRejection,
-    Built<K, R>: crate::stack::Parts<Req, S::Response, S::Error>,
+    Built<K, R, L>: crate::stack::Parts<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S, Built<K, R>, Req>;
+    type Future = ResponseFuture<S, Built<K, R, L>, Req>;
 
     /// Always ready, as the retry in every profile is: there is nothing to hold while a reload changes
     /// what is below.
@@ -138,13 +152,13 @@ where
     }
 }
 
-impl<K, R> fmt::Debug for ProfileLayer<K, R> {
+impl<K, R, L> fmt::Debug for ProfileLayer<K, R, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProfileLayer").field("profile", &self.state).finish_non_exhaustive()
     }
 }
 
-impl<S, K, R> fmt::Debug for ProfileService<S, K, R> {
+impl<S, K, R, L> fmt::Debug for ProfileService<S, K, R, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProfileService").field("layer", &self.layer).finish_non_exhaustive()
     }

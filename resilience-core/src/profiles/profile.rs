@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::fresh::Origin;
 use super::layer::ProfileLayer;
@@ -151,6 +152,12 @@ impl Profile {
     #[must_use]
     pub fn retry(&self) -> Option<RetryPolicy> {
         self.0.parts().handles.retry.clone()
+    }
+
+    /// How long one attempt may take, by the text in force.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Option<Duration> {
+        self.0.parts().handles.attempt_timeout
     }
 
     /// The budget in force.

@@ -415,6 +415,8 @@ where
 
     #[inline(always)]
     fn end(&mut self, answer: Answer<S, Req>) -> Answer<S, Req> {
+        let parts = self.parts.parts();
+        parts.bulkhead.settle(&mut self.permit, answer.as_ref(), &mut Now::unread());
         self.leave();
         answer
     }

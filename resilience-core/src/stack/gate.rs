@@ -8,6 +8,8 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+#[cfg(feature = "profiles")]
+use super::lasting::Rest;
 use super::layer::Layers;
 use super::watch::Timer;
 use crate::clock::Now;
@@ -56,9 +58,15 @@ pub trait Gate<Req, T, E> {
     #[inline]
     fn sent(&self, _: &mut Self::Seat) {}
 
-    /// It ended so.
+    /// It ended so. For a bulkhead that is the whole call, and for the others an attempt.
     #[inline]
     fn settle(&self, _: &mut Self::Seat, _: Result<&T, &E>, _: &mut Now) {}
+
+    /// The call goes on after this result. What it still has to hold then is put into the rest, and is gone from
+    /// the seat.
+    #[cfg(feature = "profiles")]
+    #[inline]
+    fn hand_over(&self, _: &mut Self::Seat, _: &T, _: &Rest) {}
 
     /// Gives back what is still held, and leaves an empty seat: what was not settled was abandoned, what
     /// was not sent was never made.

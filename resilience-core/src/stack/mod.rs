@@ -68,6 +68,8 @@ mod checks;
 mod future;
 mod gate;
 mod handles;
+#[cfg(feature = "profiles")]
+mod lasting;
 mod layer;
 #[cfg(feature = "profiles")]
 mod optional;
@@ -91,5 +93,7 @@ pub use watch::{Timer, Untimed, Watch};
 
 #[cfg(feature = "profiles")]
 pub(crate) use handles::Handles;
+#[cfg(feature = "profiles")]
+pub use lasting::{Lasting, Lasts, Rest};
 #[cfg(feature = "profiles")]
 pub use optional::Optional;

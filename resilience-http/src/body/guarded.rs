@@ -13,6 +13,9 @@ use resilience_core::bulkhead::BulkheadPermit;
 ///
 /// Dropped without [`ended`](Guard::ended), the body was abandoned midway.
 pub trait Guard<E> {
+    /// Somebody asks the body for more, for the first time or again.
+    fn asked(&mut self) {}
+
     /// The body ended: well, with these trailers (often none), or in this error.
     fn ended(self, end: Result<&HeaderMap, &E>);
 }
@@ -31,6 +34,11 @@ impl<E> Guard<E> for Admitted {
 
 /// Both, the first one first.
 impl<E, A: Guard<E>, B: Guard<E>> Guard<E> for (A, B) {
+    fn asked(&mut self) {
+        self.0.asked();
+        self.1.asked();
+    }
+
     fn ended(self, end: Result<&HeaderMap, &E>) {
         self.0.ended(end);
         self.1.ended(end);
@@ -104,6 +112,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
+        if let Some(guard) = this.guard {
+            guard.asked();
+        }
         let polled = ready!(this.body.as_mut().poll_frame(cx));
         let none = HeaderMap::new();
         let end = match &polled {

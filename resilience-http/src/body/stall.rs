@@ -77,7 +77,8 @@ pin_project! {
         // None once it stalled.
         #[pin]
         body: Option<B>,
-        settings: StallTimeout,
+        // None if it may stall.
+        settings: Option<StallTimeout>,
         timer: Option<Pin<Box<Sleep>>>,
         // Since when it is waited for, if it is.
         since: Option<Instant>,
@@ -90,6 +91,15 @@ pin_project! {
 impl<B> StallBody<B> {
     /// `body`, if it makes progress.
     pub const fn new(body: B, settings: StallTimeout) -> StallBody<B> {
+        StallBody::with(body, Some(settings))
+    }
+
+    /// `body`, however long it makes no progress: where the limit is an option, and the type is not.
+    pub const fn unlimited(body: B) -> StallBody<B> {
+        StallBody::with(body, None)
+    }
+
+    const fn with(body: B, settings: Option<StallTimeout>) -> StallBody<B> {
         let (since, waited) = (None, Duration::ZERO);
         StallBody { body: Some(body), settings, timer: None, since, waited, came: 0 }
     }
@@ -111,6 +121,7 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Some(settings) = this.settings else { return body.poll_frame(cx) };
         // The body first: what is there at the last moment is there.
         if let Poll::Ready(polled) = body.poll_frame(cx) {
             if let Some(since) = this.since.take() {
@@ -119,7 +130,7 @@ where
             if let Some(Ok(frame)) = &polled {
                 *this.came += frame.data_ref().map_or(0, |data| data.remaining() as u64);
             }
-            if *this.came >= this.settings.least {
+            if *this.came >= settings.least {
                 (*this.waited, *this.came) = (Duration::ZERO, 0);
             }
             return Poll::Ready(polled);
@@ -127,9 +138,8 @@ where
         if this.since.is_none() {
             let now = clock::now();
             *this.since = Some(now);
-            let end = Deadline::after(now, this.settings.limit.saturating_sub(*this.waited))
-                .instant()
-                .into();
+            let end =
+                Deadline::after(now, settings.limit.saturating_sub(*this.waited)).instant().into();
             match this.timer.as_mut() {
                 Some(timer) => timer.as_mut().reset(end),
                 None => *this.timer = Some(Box::pin(sleep_until(end))),
@@ -139,7 +149,6 @@ where
             Some(Poll::Ready(())) => {
                 this.body.set(None);
                 *this.timer = None;
-                let settings = this.settings;
                 let rejection = Rejection::new(RejectionKind::TimedOut, settings.name.clone())
                     .with_limit(settings.limit);
                 Poll::Ready(Some(Err(rejection.into())))

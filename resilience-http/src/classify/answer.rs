@@ -45,7 +45,10 @@ impl HttpClassifier {
         self
     }
 
-    fn outcome(self, result: Result<(StatusCode, &HeaderMap), &Error<TransportError>>) -> Outcome {
+    pub(crate) fn outcome(
+        self,
+        result: Result<(StatusCode, &HeaderMap), &Error<TransportError>>,
+    ) -> Outcome {
         match result {
             Ok((status, headers)) if is_grpc(headers) => GrpcClassifier.outcome(status, headers),
             Ok((status, headers)) => StatusClassifier.outcome(status, headers),
@@ -53,7 +56,7 @@ impl HttpClassifier {
         }
     }
 
-    fn ran(self, result: Result<StatusCode, &Error<TransportError>>) -> bool {
+    pub(crate) fn ran(self, result: Result<StatusCode, &Error<TransportError>>) -> bool {
         match result {
             // RFC 8470 §5.2.
             Ok(status) => status != StatusCode::TOO_EARLY,

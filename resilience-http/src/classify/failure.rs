@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use resilience_core::{AsOutcome, Outcome};
+use resilience_core::{AsOutcome, Outcome, Rejection, RejectionKind};
 
 use super::StatusClassifier;
 
@@ -49,6 +49,9 @@ impl TransportFailure {
     /// and the operating system's.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> TransportFailure {
+        if causes(error).any(ran_out_of_time) {
+            return TransportFailure::Timeout;
+        }
         #[cfg(feature = "reqwest")]
         if let Some(failure) = causes(error).find_map(super::transport::failure) {
             return failure;
@@ -109,6 +112,12 @@ pub(super) fn causes<'e>(error: Cause<'e>) -> impl Iterator<Item = Cause<'e>> {
         let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as Cause<'e>).or_else(|| cause.source())
     })
+}
+
+/// By a limit of ours: a body that stalled.
+fn ran_out_of_time(cause: Cause<'_>) -> bool {
+    let kind = cause.downcast_ref().map(Rejection::kind);
+    matches!(kind, Some(RejectionKind::TimedOut | RejectionKind::DeadlineExceeded))
 }
 
 /// As hyper, h2 and the operating system tell it.

@@ -14,6 +14,9 @@
 //! | all others | permanent | the request is what is wrong |
 //! | no number | transient | as UNKNOWN, which gRPC has it read as |
 //!
+//! A failure carries what was [said about trying again](crate::hints::grpc), which then says more than its class: a
+//! DEADLINE_EXCEEDED that is pushed back is transient. `x-resilience-retry: never` is read as for every answer.
+//!
 //! An answer that is not a 200 is not gRPC's but a proxy's, and is read as gRPC's own table
 //! (`http-grpc-status-mapping`) has it: 400 is INTERNAL, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
 //! UNIMPLEMENTED, 429, 502, 503 and 504 are UNAVAILABLE, and everything else is UNKNOWN.
@@ -30,11 +33,16 @@
 //! # Ok::<_, http::Error>(())
 //! ```
 
-#[cfg(feature = "transport")]
+#[cfg(any(feature = "layers", feature = "transport"))]
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Classify, Outcome};
+
+use crate::hints::grpc;
+use crate::propagate::attempt;
+
+pub(crate) const STATUS: &str = "grpc-status";
 
 /// Reads outcomes off the heads of gRPC's answers. See the [module's table](self).
 ///
@@ -47,11 +55,16 @@ impl GrpcClassifier {
     /// The outcome of an answer with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        match headers.get("grpc-status").map(|value| value.to_str().ok()?.parse().ok()) {
-            Some(code) => self.of_code(code.unwrap_or(UNKNOWN)),
+        match code_in(headers) {
             None if status == StatusCode::OK => Outcome::Success,
-            None => self.of_code(code_of(status)),
+            code => hinted(self.of_code(code.unwrap_or_else(|| code_of(status))), headers),
         }
+    }
+
+    /// The outcome of a call whose body ended with these trailers. Without a status in them it is UNKNOWN.
+    #[must_use]
+    pub fn of_trailers(&self, trailers: &HeaderMap) -> Outcome {
+        hinted(self.of_code(code_in(trailers).unwrap_or(UNKNOWN)), trailers)
     }
 
     /// The outcome of a call that ended in this code.
@@ -71,6 +84,23 @@ impl GrpcClassifier {
 
 const UNKNOWN: u32 = 2;
 
+fn code_in(headers: &HeaderMap) -> Option<u32> {
+    let number = |value: &http::HeaderValue| value.to_str().ok()?.parse().ok();
+    headers.get(STATUS).map(|value| number(value).unwrap_or(UNKNOWN))
+}
+
+fn hinted(outcome: Outcome, headers: &HeaderMap) -> Outcome {
+    if outcome.failure().is_none() {
+        return outcome;
+    }
+    let never = attempt::says_never(headers);
+    match if never { RetryHint::Never } else { grpc::hint(headers) } {
+        RetryHint::None => outcome,
+        hint if matches!(outcome, Outcome::Throttled(_)) => Outcome::Throttled(hint),
+        hint => Outcome::Transient(hint),
+    }
+}
+
 fn code_of(status: StatusCode) -> u32 {
     match status.as_u16() {
         400 => 13,
@@ -82,11 +112,14 @@ fn code_of(status: StatusCode) -> u32 {
     }
 }
 
-/// Whether an answer is gRPC's.
-#[cfg(feature = "transport")]
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    content.is_some_and(|content| content.starts_with(b"application/grpc"))
+/// `application/grpc`, `application/grpc+proto` …, and not `application/grpc-web`.
+#[cfg(any(feature = "layers", feature = "transport"))]
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.and_then(|kind| kind.split_at_checked(GRPC.len())).is_some_and(|(kind, rest)| {
+        kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
 }
 
 impl<B, E: AsOutcome> Classify<Response<B>, E> for GrpcClassifier {
@@ -130,6 +163,32 @@ mod tests {
         for code in ["", "-1", "14.0", "4294967296", "UNAVAILABLE"] {
             assert_eq!(outcome(200, Some(code)), Outcome::transient(), "{code:?}");
         }
+    }
+
+    #[test]
+    fn a_failure_says_when_to_come_back() {
+        let with = |code: &'static str, (name, value): (&'static str, &'static str)| {
+            let pairs = [(STATUS, code), (name, value)];
+            let pairs = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let headers = HeaderMap::from_iter(pairs);
+            let outcome = GrpcClassifier.outcome(StatusCode::OK, &headers);
+            assert_eq!(GrpcClassifier.of_trailers(&headers), outcome);
+            outcome
+        };
+        let (later, never) = ("grpc-retry-pushback-ms", ("x-resilience-retry", "never"));
+        let second = RetryHint::After(std::time::Duration::from_secs(1));
+        for (code, pair, expected) in [
+            ("14", (later, "1000"), Outcome::Transient(second)),
+            ("8", (later, "1000"), Outcome::Throttled(second)),
+            ("4", (later, "1000"), Outcome::Transient(second)),
+            ("14", (later, "-1"), Outcome::Transient(RetryHint::Never)),
+            ("8", never, Outcome::Throttled(RetryHint::Never)),
+            ("0", (later, "1000"), Outcome::Success),
+            ("5", (later, "1000"), Outcome::Permanent),
+        ] {
+            assert_eq!(with(code, pair), expected, "{code} {pair:?}");
+        }
+        assert_eq!(GrpcClassifier.of_trailers(&HeaderMap::new()), Outcome::transient());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A body that gives its slot back when it is over.
+//! A body that holds what its call does.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,58 +6,71 @@ use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use resilience_core::Error;
 
-use super::slots::{Slot, Use};
+use super::hold::Hold;
+use crate::body::{GuardedBody, StallBody, StallTimeout};
 
 pin_project! {
-    /// The body of an answer, which holds a place on the wire until it is over: at its end, its error or
+    /// The body of an answer, which holds what the call holds until it is over: at its end, its error or
     /// its drop, whichever comes first.
+    ///
+    /// Its error is the body's own, which [`TransportError::new`](crate::classify::TransportError::new) reads, or the refusal
+    /// of one that stalls.
     pub struct HeldBody<B> {
         #[pin]
-        body: B,
-        slot: Option<Slot>,
-        // The server keeps the connection open.
-        kept: bool,
+        body: GuardedBody<StallBody<Wrapped<B>>, Hold>,
     }
 }
 
 impl<B: Body> HeldBody<B> {
-    pub(super) fn new(body: B, slot: Slot, kept: bool) -> HeldBody<B> {
-        let mut slot = Some(slot);
-        if body.is_end_stream() {
-            give_back(&mut slot, kept);
-        }
-        HeldBody { body, slot, kept }
-    }
-}
-
-fn give_back(slot: &mut Option<Slot>, kept: bool) {
-    if let Some(mut slot) = slot.take()
-        && kept
-    {
-        slot.set(Use::Free);
+    pub(super) fn new(body: B, hold: Hold, stall: Option<StallTimeout>) -> HeldBody<B> {
+        let body = Wrapped { body };
+        let body = match stall {
+            Some(stall) => StallBody::new(body, stall),
+            None => StallBody::unlimited(body),
+        };
+        HeldBody { body: GuardedBody::new(body, hold) }
     }
 }
 
 impl<B: Body> Body for HeldBody<B> {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = Error<B::Error>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
-        let frame = this.body.as_mut().poll_frame(cx);
-        match &frame {
-            Poll::Ready(None) => give_back(this.slot, *this.kept),
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => {
-                give_back(this.slot, *this.kept);
-            }
-            Poll::Ready(Some(Err(_))) => give_back(this.slot, false),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        frame
+    ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// A body whose errors a refusal fits into.
+    struct Wrapped<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B: Body> Body for Wrapped<B> {
+    type Data = B::Data;
+    type Error = Error<B::Error>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
+        self.project().body.poll_frame(cx).map_err(Error::Service)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -71,6 +84,6 @@ impl<B: Body> Body for HeldBody<B> {
 
 impl<B> fmt::Debug for HeldBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldBody").field("held", &self.slot.is_some()).finish_non_exhaustive()
+        f.debug_struct("HeldBody").field("body", &self.body).finish()
     }
 }

@@ -1,6 +1,7 @@
 //! A client in the making.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, retry};
@@ -14,6 +15,7 @@ use super::resilient::ResilientClient;
 use super::service::{ResilientLayer, ResilientLayerBuilder};
 use super::slots::ConnectionLimits;
 use crate::classify::TransportError;
+use crate::propagate::PropagateLayer;
 
 /// A [`ResilientClient`] in the making.
 #[must_use = "a builder does nothing until `build` is called"]
@@ -53,6 +55,25 @@ impl ResilientClientBuilder {
     /// [`ResilientLayerBuilder::generate_keys`].
     pub fn generate_keys(mut self) -> Self {
         self.layer = self.layer.generate_keys();
+        self
+    }
+
+    /// What servers are told of each attempt. See [`ResilientLayerBuilder::propagate`].
+    pub fn propagate(mut self, what: PropagateLayer) -> Self {
+        self.layer = self.layer.propagate(what);
+        self
+    }
+
+    /// Tells servers nothing. See [`ResilientLayerBuilder::without_propagation`].
+    pub fn without_propagation(mut self) -> Self {
+        self.layer = self.layer.without_propagation();
+        self
+    }
+
+    /// Ends the body of an answer that was waited for so long in vain. See
+    /// [`ResilientLayerBuilder::body_stall`].
+    pub fn body_stall(mut self, limit: Duration) -> Self {
+        self.layer = self.layer.body_stall(limit);
         self
     }
 

@@ -26,11 +26,32 @@
 //! - **Retries** are the profile's only. reqwest's own are off; hyper-util sends a request anew that it could not begin
 //!   on a connection that died in the pool, which never was on the wire.
 //! - **Which requests** are sent again is a property of the request: [`idempotency`](crate::idempotency).
-//! - **Bodies** of requests that are streams are sent once. A response is returned at its head, and nothing is
-//!   retried after that: a body that breaks off is the reader's error.
+//! - **Bodies** of requests that are streams are sent once, or recorded under a cap and sent again
+//!   ([`body::ReplayBody`](crate::body::ReplayBody), for clients of `http::Request`s). A response is returned at its head, and nothing is
+//!   retried after that: a body that breaks off is the reader's error. But the call is over when the body is:
+//!   see [below](#when-a-call-is-over).
+//! - **Hints**: an answer that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
+//! - **Headers** tell each server how long it is waited for and which attempt it is: see
+//!   [`propagate`](ResilientLayerBuilder::propagate).
 //! - **Connections** are bounded: [`ConnectionLimits`].
 //! - **Redirects** are not followed: where they lead is another authority, with its own limits. Put
 //!   `tower_http`'s `FollowRedirect` above, and each step is a call.
+//!
+//! # When a call is over
+//!
+//! When the body of its answer has ended. So long it holds its slot, the permit of the profile's bulkhead, and
+//! the admission of the circuit, which hears of it once:
+//!
+//! | the answer | is to the circuit |
+//! |---|---|
+//! | a head that is a failure | what the head says, at once |
+//! | a body that ended | a success; with gRPC what its trailers say |
+//! | a body that broke off, or [stalled](ResilientLayerBuilder::body_stall) | a failure |
+//! | a body that nobody began to read | what the head says, when it is dropped |
+//! | a body that was dropped midway | abandoned: nothing, unless the circuit is told otherwise |
+//!
+//! A circuit that counts slow calls takes their time up to there. The retry and its budget, the rate limit, the deadline and the
+//! attempt timeout are over with the head.
 //!
 //! # Any other client
 //!
@@ -60,17 +81,20 @@
 //!
 //! # Dropping a call
 //!
-//! Gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
+//! Or its answer: gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
 //! it was on is closed, since nobody knows what is still to come on it.
 
+mod answer;
 mod authority;
 mod body;
 mod connector;
 mod gate;
+mod hold;
 mod request;
 mod returns;
 mod scope;
 mod service;
+mod settings;
 mod site;
 mod slots;
 mod transport;
@@ -80,14 +104,16 @@ mod builder;
 #[cfg(feature = "reqwest")]
 mod resilient;
 
+pub use answer::{Answered, HttpResponse, UntilBodyEnds};
 pub use authority::Authority;
 pub use body::HeldBody;
 pub use connector::{BoundedConnector, BoundedIo};
 pub use gate::{ConnectionGate, Gated};
-pub use request::{Call, CopyCall, HttpRequest, Once, ReplayBody};
+pub use hold::Hold;
+pub use request::{Call, CopyCall, HttpRequest, Once, Replayable};
 pub use service::{Resilient, ResilientLayer, ResilientLayerBuilder, ResponseFuture};
-pub use slots::{ConnectionLimits, Slot};
-pub use transport::{Attempt, HttpResponse, Transport};
+pub use slots::ConnectionLimits;
+pub use transport::{Attempt, Transport};
 
 #[cfg(feature = "reqwest")]
 pub use builder::{BuildError, ResilientClientBuilder};

@@ -6,6 +6,7 @@ use http_body_util::{Empty, Full};
 use resilience_core::retry::Replay;
 
 use super::authority::Authority;
+use crate::body::ReplayBody;
 use crate::classify::TransportError;
 use crate::idempotency::{IDEMPOTENCY_KEY, Idempotency, IdempotencyKey};
 
@@ -24,17 +25,45 @@ pub trait HttpRequest: Sized {
     fn idempotency(&self) -> Idempotency;
     /// A copy, or `None` if its body can be sent only once.
     fn copy(&self) -> Option<Self>;
+
+    /// Whether this copy is still good when an attempt has ended, with or without an answer. See
+    /// [`Replay::is_good`].
+    fn is_good(&self, answered: bool) -> bool {
+        let _ = answered;
+        true
+    }
 }
 
 /// A body that can be sent again, or says that it cannot.
-pub trait ReplayBody: Sized {
+///
+/// Those that are in memory are cloned. A stream is sent [`Once`], or recorded under a cap while it is sent
+/// ([`body::ReplayBody`](ReplayBody)).
+pub trait Replayable: Sized {
     /// The same body from its beginning. `None` for a stream: nothing is kept of it, so it is sent once.
     fn copy(&self) -> Option<Self>;
+
+    /// Whether this copy is still good when an attempt has ended, with or without an answer. See
+    /// [`Replay::is_good`].
+    fn is_good(&self, answered: bool) -> bool {
+        let _ = answered;
+        true
+    }
+}
+
+/// As [`ReplayRequest`](crate::body::ReplayRequest) has it.
+impl<B> Replayable for ReplayBody<B> {
+    fn copy(&self) -> Option<Self> {
+        self.copy()
+    }
+
+    fn is_good(&self, answered: bool) -> bool {
+        self.not_replayable().is_none() && (!answered || self.is_read())
+    }
 }
 
 macro_rules! bodies_that_are_cloned {
     ($($body:ty),+) => {$(
-        impl ReplayBody for $body {
+        impl Replayable for $body {
             fn copy(&self) -> Option<Self> {
                 Some(self.clone())
             }
@@ -50,7 +79,7 @@ pub struct Once<B>(
     pub B,
 );
 
-impl<B> ReplayBody for Once<B> {
+impl<B> Replayable for Once<B> {
     fn copy(&self) -> Option<Self> {
         None
     }
@@ -76,7 +105,7 @@ impl<B: http_body::Body + Unpin> http_body::Body for Once<B> {
     }
 }
 
-impl<B: ReplayBody> HttpRequest for http::Request<B> {
+impl<B: Replayable> HttpRequest for http::Request<B> {
     fn method(&self) -> &Method {
         self.method()
     }
@@ -101,6 +130,10 @@ impl<B: ReplayBody> HttpRequest for http::Request<B> {
         copy.headers_mut().clone_from(self.headers());
         copy.extensions_mut().clone_from(self.extensions());
         Some(copy)
+    }
+
+    fn is_good(&self, answered: bool) -> bool {
+        self.body().is_good(answered)
     }
 }
 
@@ -187,6 +220,10 @@ impl<R: HttpRequest> Replay<Call<R>> for CopyCall {
     fn copy(&self, call: &Call<R>) -> Option<Call<R>> {
         let request = call.request.copy()?;
         Some(Call { request, idempotency: call.idempotency.clone() })
+    }
+
+    fn is_good(&self, copy: &Call<R>, answered: bool) -> bool {
+        copy.request.is_good(answered)
     }
 
     fn may_run_twice(&self, call: &Call<R>) -> bool {

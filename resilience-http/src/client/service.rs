@@ -2,22 +2,28 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use resilience_core::keyed::{Keyed, KeyedLimits, KeyedSnapshot};
 use resilience_core::profiles::{Profile, ProfileService};
 use resilience_core::stack::StackSnapshot;
-use resilience_core::{Classify, Error, InvalidConfig, clock};
+use resilience_core::{Error, InvalidConfig, clock};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::answer::{Answered, HttpResponse, UntilBodyEnds};
 use super::authority::Authority;
-use super::request::{Call, CopyCall, HttpRequest, ReplayBody};
+use super::request::{Call, CopyCall, HttpRequest, Replayable};
+use super::settings::Settings;
 use super::site::Site;
 use super::slots::ConnectionLimits;
-use super::transport::{HttpResponse, Transport};
+use super::transport::Transport;
+use crate::body::StallTimeout;
 use crate::classify::{BoxError, HttpClassifier, TransportError};
+use crate::propagate::PropagateLayer;
 
 /// Puts each request under the profile of its authority. See the [module](super).
 ///
@@ -25,8 +31,6 @@ use crate::classify::{BoxError, HttpClassifier, TransportError};
 #[derive(Clone)]
 pub struct ResilientLayer {
     sites: Keyed<Authority, Site>,
-    classifier: HttpClassifier,
-    generates_keys: bool,
 }
 
 /// A [`ResilientLayer`] in the making.
@@ -37,6 +41,8 @@ pub struct ResilientLayerBuilder {
     connections: ConnectionLimits,
     authorities: KeyedLimits,
     classifier: HttpClassifier,
+    propagate: Option<PropagateLayer>,
+    body_stall: Option<Duration>,
     generates_keys: bool,
 }
 
@@ -49,13 +55,16 @@ impl ResilientLayer {
         ResilientLayer::builder(profile).build()
     }
 
-    /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys.
+    /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys, and tells
+    /// servers the deadline and the attempt.
     pub fn builder(profile: &Profile) -> ResilientLayerBuilder {
         ResilientLayerBuilder {
             profile: profile.clone(),
             connections: ConnectionLimits::default(),
             authorities: KeyedLimits::default(),
             classifier: HttpClassifier::new(),
+            propagate: Some(PropagateLayer::new().without_trace()),
+            body_stall: None,
             generates_keys: false,
         }
     }
@@ -75,7 +84,7 @@ impl ResilientLayer {
     /// The profile of one, if it is known: the handles on its circuit, bulkhead and limiter.
     #[must_use]
     pub fn profile(&self, authority: &Authority) -> Option<Profile> {
-        self.sites.peek(authority, clock::now()).map(|site| site.profile)
+        self.sites.peek(authority, clock::now()).map(|site| site.profile.clone())
     }
 }
 
@@ -106,16 +115,49 @@ impl ResilientLayerBuilder {
         self
     }
 
+    /// What servers are told of each attempt, in place of the default: how long it is waited for (the call's deadline
+    /// or the attempt timeout, whichever is first), and which attempt it is.
+    ///
+    /// Say `PropagateLayer::new()` where servers are one's own: they belong to the trace. By default none is told of that, since
+    /// what a request of ours brought along, its baggage above all, is no stranger's business.
+    pub fn propagate(mut self, what: PropagateLayer) -> Self {
+        self.propagate = Some(what);
+        self
+    }
+
+    /// Tells servers nothing: requests go out with the headers that they have. For public hosts, which know nothing of
+    /// ours and could tell by them who asks.
+    pub fn without_propagation(mut self) -> Self {
+        self.propagate = None;
+        self
+    }
+
+    /// Ends the body of an answer that was waited for so long and yielded nothing: with a
+    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) rejection, which is a failure to the circuit. Without this a
+    /// body may take for ever: the profile's time limits are over with the head.
+    pub fn body_stall(mut self, limit: Duration) -> Self {
+        self.body_stall = Some(limit);
+        self
+    }
+
     /// The layer.
     ///
     /// # Errors
     /// If a bound is out of its own.
     pub fn build(self) -> Result<ResilientLayer, InvalidConfig> {
         let slots = self.connections.build()?;
-        let (profile, classifier) = (self.profile, self.classifier);
-        let sites =
-            Keyed::new(self.authorities, move |_: &Authority| Site::fresh(&profile, &slots));
-        Ok(ResilientLayer { sites, classifier, generates_keys: self.generates_keys })
+        let named =
+            |error: InvalidConfig| InvalidConfig::new("body_stall", error.value(), error.bound());
+        let stall = self.body_stall.map(StallTimeout::new).transpose().map_err(named)?;
+        let settings = Arc::new(Settings {
+            classifier: self.classifier,
+            propagate: self.propagate,
+            stall: stall.map(|stall| stall.name("body_stall")),
+            generates_keys: self.generates_keys,
+        });
+        let profile = self.profile;
+        let fresh = move |_: &Authority| Site::fresh(&profile, &slots, &settings);
+        Ok(ResilientLayer { sites: Keyed::new(self.authorities, fresh) })
     }
 }
 
@@ -136,7 +178,7 @@ pub struct Resilient<S> {
     layer: ResilientLayer,
 }
 
-type OfAuthority<S> = ProfileService<Transport<S>, HttpClassifier, CopyCall>;
+type OfAuthority<S> = ProfileService<Transport<S>, HttpClassifier, CopyCall, UntilBodyEnds>;
 type Held<S, R> = <<S as Service<R>>::Response as HttpResponse>::Held;
 
 impl<S> Resilient<S> {
@@ -164,9 +206,11 @@ impl<S> Resilient<S> {
             Err(error) => return ResponseFuture::refused(Error::Service(error)),
         };
         let site = self.layer.sites.get(&authority, clock::now());
-        let transport = Transport::new(self.inner.clone(), site.slots.clone());
-        let policies = site.profile.layer_with(self.layer.classifier).replayed_by(CopyCall);
-        let call = if self.layer.generates_keys { call.with_key_if_needed() } else { call };
+        let transport = Transport::new(self.inner.clone(), site.clone());
+        let settings = &site.settings;
+        let policies = site.profile.layer_with(settings.classifier);
+        let policies = policies.replayed_by(CopyCall).lasting(UntilBodyEnds);
+        let call = if settings.generates_keys { call.with_key_if_needed() } else { call };
         let future = Service::call(&mut policies.layer(transport), call);
         ResponseFuture { state: State::Calling { future, authority, site } }
     }
@@ -178,7 +222,6 @@ where
     S::Response: HttpResponse,
     S::Error: Into<BoxError>,
     R: HttpRequest,
-    HttpClassifier: Classify<Held<S, R>, Error<TransportError>>,
 {
     type Response = Held<S, R>;
     type Error = Error<TransportError>;
@@ -203,8 +246,7 @@ macro_rules! requests_as_they_are {
             S: Service<$request> + Clone,
             S::Response: HttpResponse,
             S::Error: Into<BoxError>,
-            $($body: ReplayBody,)?
-            HttpClassifier: Classify<Held<S, $request>, Error<TransportError>>,
+            $($body: Replayable,)?
         {
             type Response = Held<S, $request>;
             type Error = Error<TransportError>;
@@ -252,18 +294,20 @@ impl<F> ResponseFuture<F> {
     }
 }
 
-impl<F, T> Future for ResponseFuture<F>
+impl<F, A> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<T, Error<TransportError>>>,
+    F: Future<Output = Result<Answered<A>, Error<TransportError>>>,
+    A: HttpResponse,
 {
-    type Output = F::Output;
+    type Output = Result<A::Held, Error<TransportError>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         let result = match state.as_mut().project() {
-            StateProj::Calling { future, authority, .. } => {
-                ready!(future.poll(cx)).map_err(|error| of_authority(error, authority))
-            }
+            StateProj::Calling { future, authority, site } => match ready!(future.poll(cx)) {
+                Ok(answered) => Ok(answered.hold(site.settings.stall.clone())),
+                Err(error) => Err(of_authority(error, authority)),
+            },
             StateProj::Refused { .. } => match state.project_replace(State::Done) {
                 StateTaken::Refused { error } => return Poll::Ready(Err(error)),
                 _ => return Poll::Pending,

@@ -1,5 +1,6 @@
 //! What is kept of an authority.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,34 +8,49 @@ use resilience_core::keyed::{Entry, allocated};
 use resilience_core::profiles::Profile;
 
 use super::returns::Returns;
+use super::settings::Settings;
 use super::slots::Slots;
 
-/// The state of an authority: the whole profile, and its slots.
+/// The state of an authority. Held by every call, however far it has come: what a call holds is not
+/// forgotten.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+pub(super) struct Site(Arc<State>);
+
+/// The whole profile, and the slots.
+#[derive(Debug)]
+pub(super) struct State {
     pub(super) profile: Profile,
     pub(super) slots: Slots,
-    /// Held by every call: who has not come as far as to hold anything else would be forgotten with it.
-    calls: Arc<()>,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl Site {
     /// With the rules of these.
-    pub(super) fn fresh(profile: &Profile, slots: &Slots) -> Site {
-        Site { profile: profile.fresh(), slots: slots.fresh(), calls: Arc::default() }
+    pub(super) fn fresh(profile: &Profile, slots: &Slots, settings: &Arc<Settings>) -> Site {
+        let (profile, slots) = (profile.fresh(), slots.fresh());
+        Site(Arc::new(State { profile, slots, settings: settings.clone() }))
+    }
+}
+
+impl Deref for Site {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
     }
 }
 
 impl Entry for Site {
     fn is_pinned(&self, now: Instant) -> bool {
-        Arc::strong_count(&self.calls) > 1
+        Arc::strong_count(&self.0) > 1
             || self.slots.own.snapshot().in_use > 0
             || self.profile.is_pinned(now)
     }
 
     fn heap_bytes(&self) -> usize {
-        let calls = allocated(2 * size_of::<usize>());
-        let returns = allocated(2 * size_of::<usize>() + size_of::<Returns>());
-        calls + returns + Entry::heap_bytes(&self.profile) + Entry::heap_bytes(&self.slots.own)
+        let counts = 2 * size_of::<usize>();
+        let own = allocated(counts + size_of::<State>());
+        let returns = allocated(counts + size_of::<Returns>());
+        own + returns + Entry::heap_bytes(&self.profile) + Entry::heap_bytes(&self.slots.own)
     }
 }

@@ -122,7 +122,7 @@ impl Slots {
 }
 
 /// A place on the wire.
-pub struct Slot {
+pub(super) struct Slot {
     _own: BulkheadPermit,
     _total: BulkheadPermit,
     returns: Arc<Returns>,

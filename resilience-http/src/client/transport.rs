@@ -1,71 +1,21 @@
-//! One attempt: a slot, the request, and the body that keeps the slot.
+//! One attempt: a slot, the request, and what the head of its answer says to others.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::CONNECTION;
-use http::{HeaderMap, Version};
-use http_body::Body;
+use http::StatusCode;
 use pin_project_lite::pin_project;
 use resilience_core::Error;
 use tower_service::Service;
 
-use super::body::HeldBody;
-use super::request::Call;
+use super::answer::{Answered, HttpResponse};
+use super::request::{Call, HttpRequest};
 use super::scope::Scope;
-use super::slots::{Slot, Slots, Take, Use};
+use super::site::Site;
+use super::slots::{Slot, Take, Use};
 use crate::classify::{BoxError, TransportError, TransportFailure};
-
-/// An answer whose body can hold a slot.
-pub trait HttpResponse {
-    /// The same answer, holding it.
-    type Held;
-
-    /// Gives the body the slot.
-    fn hold(self, slot: Slot) -> Self::Held;
-}
-
-impl<B: Body> HttpResponse for http::Response<B> {
-    type Held = http::Response<HeldBody<B>>;
-
-    fn hold(self, slot: Slot) -> Self::Held {
-        let kept = keeps_open(self.version(), self.headers());
-        self.map(|body| HeldBody::new(body, slot, kept))
-    }
-}
-
-#[cfg(feature = "reqwest")]
-impl HttpResponse for reqwest::Response {
-    type Held = reqwest::Response;
-
-    /// Nothing of the answer is lost, its address included.
-    fn hold(self, slot: Slot) -> reqwest::Response {
-        use reqwest::ResponseBuilderExt as _;
-        let url = self.url().clone();
-        let kept = keeps_open(self.version(), self.headers());
-        let answer = http::Response::<reqwest::Body>::from(self);
-        let held = answer.map(|body| reqwest::Body::wrap(HeldBody::new(body, slot, kept)));
-        match http::Response::builder().url(url).body(()) {
-            Ok(with_url) => {
-                let (mut parts, body) = held.into_parts();
-                parts.extensions.extend(with_url.into_parts().0.extensions);
-                http::Response::from_parts(parts, body).into()
-            }
-            // Not reached: nothing in it can be wrong.
-            Err(_) => held.into(),
-        }
-    }
-}
-
-/// Whether the connection outlives the answer (RFC 9112 §9.3).
-fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
-    let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let mut says = |option: &str| {
-        options.any(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case(option)))
-    };
-    let is_old = version <= Version::HTTP_10;
-    if is_old { says("keep-alive") } else { !says("close") }
-}
+use crate::hints;
+use crate::propagate::Hearer;
 
 /// Whether a request failed before there was a connection for it.
 fn had_no_connection(error: &TransportError) -> bool {
@@ -76,12 +26,12 @@ fn had_no_connection(error: &TransportError) -> bool {
 #[derive(Debug, Clone)]
 pub struct Transport<S> {
     inner: S,
-    slots: Slots,
+    site: Site,
 }
 
 impl<S> Transport<S> {
-    pub(super) const fn new(inner: S, slots: Slots) -> Transport<S> {
-        Transport { inner, slots }
+    pub(super) const fn new(inner: S, site: Site) -> Transport<S> {
+        Transport { inner, site }
     }
 }
 
@@ -90,8 +40,9 @@ where
     S: Service<R> + Clone,
     S::Response: HttpResponse,
     S::Error: Into<BoxError>,
+    R: HttpRequest,
 {
-    type Response = <S::Response as HttpResponse>::Held;
+    type Response = Answered<S::Response>;
     type Error = Error<TransportError>;
     type Future = Attempt<S, R, S::Future>;
 
@@ -102,10 +53,11 @@ where
 
     /// Asks for nothing before the first poll.
     fn call(&mut self, call: Call<R>) -> Self::Future {
-        let step = Step::Waiting { take: self.slots.take() };
-        let scope = Some(Scope::new(self.slots.returns.clone()));
-        let (inner, request) = (self.inner.clone(), Some(call.request));
-        Attempt { inner, request, slot: None, step, scope }
+        let slots = &self.site.slots;
+        let step = Step::Waiting { take: slots.take() };
+        let scope = Some(Scope::new(slots.returns.clone()));
+        let (inner, site, request) = (self.inner.clone(), self.site.clone(), Some(call.request));
+        Attempt { inner, site, request, slot: None, step, scope, hearer: Hearer::default() }
     }
 }
 
@@ -113,12 +65,34 @@ pin_project! {
     /// An attempt of a request `R`.
     pub struct Attempt<S, R, F> {
         inner: S,
+        site: Site,
         request: Option<R>,
         slot: Option<Slot>,
         #[pin]
         step: Step<F>,
         // Until there is an answer.
         scope: Option<Scope>,
+        hearer: Hearer,
+    }
+}
+
+impl Site {
+    /// Writes into the request what its server should know.
+    fn tell(&self, request: &mut impl HttpRequest) -> Hearer {
+        let Some(propagate) = self.settings.propagate else { return Hearer::default() };
+        propagate.begin(request.headers_mut(), self.profile.attempt_timeout())
+    }
+
+    /// Hears what an answer says about the next ones. A limiter reads by itself what asks for fewer calls.
+    fn hear(&self, answer: &impl HttpResponse) {
+        if !matches!(
+            answer.status(),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) && let Some(pause) = hints::pause_after(answer.headers())
+            && let Some(limiter) = self.profile.rate_limiter()
+        {
+            limiter.pause_for(pause);
+        }
     }
 }
 
@@ -146,8 +120,9 @@ where
     S::Response: HttpResponse,
     S::Error: Into<BoxError>,
     F: Future<Output = Result<S::Response, S::Error>>,
+    R: HttpRequest,
 {
-    type Output = Result<<S::Response as HttpResponse>::Held, Error<TransportError>>;
+    type Output = Result<Answered<S::Response>, Error<TransportError>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -165,12 +140,13 @@ where
                 },
                 StepProj::Readying => {
                     let ready = ready!(this.inner.poll_ready(cx));
-                    let Some(request) = this.request.take() else { return Poll::Pending };
+                    let Some(mut request) = this.request.take() else { return Poll::Pending };
                     match ready {
                         Ok(()) => {
                             if let Some(slot) = this.slot {
                                 slot.set(Use::Busy);
                             }
+                            *this.hearer = this.site.tell(&mut request);
                             let future = within(this.scope, || this.inner.call(request));
                             this.step.set(Step::Calling { future });
                         }
@@ -187,7 +163,11 @@ where
                     *this.scope = None;
                     let slot = this.slot.take();
                     return Poll::Ready(match (result, slot) {
-                        (Ok(answer), Some(slot)) => Ok(answer.hold(slot)),
+                        (Ok(answer), Some(slot)) => {
+                            this.site.hear(&answer);
+                            this.hearer.hear(answer.headers());
+                            Ok(Answered::new(answer, slot))
+                        }
                         (Err(error), slot) => {
                             let error = TransportError::new(error);
                             if let (true, Some(mut slot)) = (had_no_connection(&error), slot) {

@@ -12,7 +12,7 @@ use resilience_core::select::{One, Select};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Hints;
+use super::{Hints, LONGEST_PAUSE};
 use crate::clock;
 
 /// Pauses a [`RateLimiter`] when a server says that its limit is used up, also on a good answer: whoever
@@ -39,7 +39,7 @@ impl<Sel> HintLayer<Sel> {
     /// [`PerKey`](resilience_core::select::PerKey), that of its host.
     #[must_use]
     pub const fn select(select: Sel) -> HintLayer<Sel> {
-        HintLayer { select, longest: Duration::from_secs(300) }
+        HintLayer { select, longest: LONGEST_PAUSE }
     }
 
     /// Never pauses for longer than this. Five minutes by default, as a limiter follows hints.

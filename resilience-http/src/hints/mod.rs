@@ -116,6 +116,25 @@ impl Hints {
     }
 }
 
+/// How long a limiter had better pause after an answer with this head, which is not one that asks for fewer calls: a
+/// limiter reads those by itself. At most so long as a limiter follows hints.
+#[cfg(feature = "client")]
+pub(crate) fn pause_after(headers: &HeaderMap) -> Option<Duration> {
+    // Most answers have none, and each look-up costs as much as all of this.
+    let is_limit = |name: &http::HeaderName| {
+        name.as_str().starts_with("ratelimit") || name.as_str().starts_with("x-rate")
+    };
+    if !headers.keys().any(is_limit) {
+        return None;
+    }
+    let pause = Hints::from_headers(headers, crate::clock::wall_now()).pause();
+    pause.map(|pause| pause.min(LONGEST_PAUSE))
+}
+
+/// No hint pauses a limiter for longer, unless somebody says so.
+#[cfg(feature = "layers")]
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// The lines of a list-valued field as one, unless they are more than is worth reading.
 fn joined(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     const MOST: usize = 4_096;

@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use pin_project_lite::pin_project;
 use resilience_core::retry::{RetryScope, previous_attempts};
 use resilience_core::{Deadline, clock};
@@ -15,6 +15,7 @@ use super::attempt::{self, ATTEMPT, GRPC_ATTEMPT, NEVER, RETRY};
 use super::context::Context;
 use super::headers::{HasHeaders, HasHeadersMut};
 use super::timeout::{self, GRPC_TIMEOUT, TIMEOUT};
+use crate::classify::grpc::is_grpc;
 
 /// Writes into each request what its server should know: how long its answer is waited for, which attempt
 /// it is, and whose trace it belongs to. See the [module](super).
@@ -45,13 +46,21 @@ impl PropagateLayer {
     /// A shorter timeout that the request has already, a [`RETRY`] and a trace of its own stay; an attempt
     /// number, which may have come in from outside, does not.
     pub fn write(&self, headers: &mut HeaderMap) {
-        self.write_in(headers, Context::current().as_ref());
+        self.write_in(headers, None, Context::current().as_ref());
     }
 
-    fn write_in(self, headers: &mut HeaderMap, context: Option<&Context>) {
+    /// As [`write`](PropagateLayer::write), for an attempt that is waited for no longer than this. Whoever hears of the
+    /// answer.
+    pub(crate) fn begin(self, headers: &mut HeaderMap, limit: Option<Duration>) -> Hearer {
+        let context = Context::current();
+        self.write_in(headers, limit, context.as_ref());
+        Hearer(context.map(|context| context.retries().clone()))
+    }
+
+    fn write_in(self, headers: &mut HeaderMap, limit: Option<Duration>, context: Option<&Context>) {
         let grpc = is_grpc(headers);
-        if let Some(deadline) = Deadline::current() {
-            let left = deadline.remaining(clock::now());
+        let deadline = Deadline::current().map(|deadline| deadline.remaining(clock::now()));
+        if let Some(left) = deadline.into_iter().chain(limit).min() {
             let left = timeout::parse(headers).map_or(left, |own| own.min(left));
             if grpc {
                 headers.insert(GRPC_TIMEOUT, timeout::grpc(left));
@@ -75,13 +84,19 @@ impl PropagateLayer {
     }
 }
 
-/// `application/grpc`, `application/grpc+proto` …, and not `application/grpc-web`.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-    kind.and_then(|kind| kind.split_at_checked(GRPC.len())).is_some_and(|(kind, rest)| {
-        kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-    })
+/// The calls that are made for a request, who hear of it when one was given up.
+#[derive(Debug, Default)]
+pub(crate) struct Hearer(Option<RetryScope>);
+
+impl Hearer {
+    /// Also for calls that have no retry around them, which would note it.
+    pub(crate) fn hear(&self, answer: &HeaderMap) {
+        if let Some(scope) = &self.0
+            && attempt::is_final(answer)
+        {
+            scope.give_up();
+        }
+    }
 }
 
 impl<S> Layer<S> for PropagateLayer {
@@ -120,10 +135,8 @@ where
     }
 
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let context = Context::current();
-        self.layer.write_in(request.headers_mut(), context.as_ref());
-        let scope = context.map(|context| context.retries().clone());
-        PropagateFuture { inner: Some(self.inner.call(request)), scope }
+        let hearer = self.layer.begin(request.headers_mut(), None);
+        PropagateFuture { inner: Some(self.inner.call(request)), hearer }
     }
 }
 
@@ -134,7 +147,7 @@ pin_project! {
         // Dropped as soon as there is an answer: what it holds is free then (T7).
         #[pin]
         inner: Option<F>,
-        scope: Option<RetryScope>,
+        hearer: Hearer,
     }
 }
 
@@ -150,11 +163,8 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
         let result = ready!(inner.poll(cx));
         this.inner.set(None);
-        // Also for calls that have no retry around them, which would note it.
-        if let (Ok(answer), Some(scope)) = (&result, &this.scope)
-            && attempt::is_final(answer.headers())
-        {
-            scope.give_up();
+        if let Ok(answer) = &result {
+            this.hearer.hear(answer.headers());
         }
         Poll::Ready(result)
     }

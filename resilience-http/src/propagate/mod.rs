@@ -82,11 +82,13 @@ mod context;
 #[cfg(feature = "layers")]
 mod server;
 
+#[cfg(feature = "layers")]
+pub(crate) use crate::classify::grpc::is_grpc;
+#[cfg(feature = "client")]
+pub(crate) use client::Hearer;
 pub use headers::{HasHeaders, HasHeadersMut};
 pub use trace::Trace;
 
-#[cfg(feature = "layers")]
-pub(crate) use client::is_grpc;
 #[cfg(feature = "layers")]
 pub use client::{Propagate, PropagateFuture, PropagateLayer};
 #[cfg(feature = "layers")]

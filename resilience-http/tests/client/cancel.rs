@@ -69,6 +69,72 @@ async fn at_every_poll() {
     }
 }
 
+/// The head, and then the body frame by frame: whatever was let in is out, and told of at most once.
+#[tokio::test(start_paused = true)]
+async fn at_every_poll_of_a_call_and_its_body() {
+    const FRAMES: usize = 3;
+    for fails in [false, true] {
+        for polls in 0..16 {
+            let layer = ResilientLayer::builder(&profile(TEXT))
+                .connections(ConnectionLimits::default().per_authority(1).total(1))
+                .body_stall(Duration::from_secs(1));
+            let service = layer.build().unwrap().layer(service_fn(move |_: Request| async move {
+                tokio::task::yield_now().await;
+                Ok::<_, std::io::Error>(http::Response::new(Frames { left: 2 * FRAMES, fails }))
+            }));
+            let (mut over, mut good) = (false, false);
+            {
+                let call = Service::call(&mut service.clone(), request());
+                let mut whole =
+                    pin!(async move { call.await.unwrap().into_body().collect().await });
+                let cx = &mut Context::from_waker(Waker::noop());
+                for _ in 0..polls {
+                    if let Poll::Ready(end) = whole.as_mut().poll(cx) {
+                        (over, good) = (true, end.is_ok());
+                        break;
+                    }
+                }
+            }
+            let authority = Authority::new("http", "a.example", None).unwrap();
+            let state = service.layer().snapshot(&authority).unwrap();
+            let (bulkhead, breaker) = (state.bulkhead.unwrap(), state.breaker.unwrap());
+            assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{fails} after {polls} polls");
+            // Left midway, it says nothing.
+            let failed = u32::from(over && !good);
+            assert_eq!(breaker.streak, failed, "{fails} after {polls} polls");
+            assert!(!over || good != fails);
+            service.oneshot(request()).await.unwrap();
+        }
+    }
+}
+
+/// Every other poll has a frame; the last of them may be an error.
+struct Frames {
+    left: usize,
+    fails: bool,
+}
+
+impl http_body::Body for Frames {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        if self.left == 0 {
+            let broke = self.fails.then(|| Err(std::io::ErrorKind::ConnectionReset.into()));
+            return Poll::Ready(broke);
+        }
+        self.left -= 1;
+        if self.left.is_multiple_of(2) {
+            Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"frame")))))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
 /// T7: what a future holds is free when it is ready, not when it is dropped.
 #[tokio::test(start_paused = true)]
 async fn a_future_that_is_kept_holds_nothing() {

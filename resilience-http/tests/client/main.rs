@@ -5,9 +5,13 @@
 
 mod again;
 mod authorities;
+mod bodies;
 mod cancel;
 mod connections;
 mod server;
+mod sizes;
+mod streams;
+mod told;
 
 use resilience_core::profiles::{Profile, Profiles};
 

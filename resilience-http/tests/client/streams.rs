@@ -1,0 +1,61 @@
+//! Streams that are recorded while they are sent, through the client.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, StreamBody};
+use parking_lot::Mutex;
+use resilience_http::body::ReplayBody;
+use resilience_http::client::ResilientLayer;
+use std::sync::Arc;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+use crate::profile;
+
+const TEXT: &str = r#"
+deadline = "20s"
+retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "100%", reserve = 10 }
+"#;
+
+/// What a server read of each attempt that it answers with a 503, having read so many frames.
+async fn bodies_read(cap: usize, frames: usize) -> (u16, Vec<Vec<u8>>) {
+    let seen = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+    let heard = seen.clone();
+    let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
+    let service = layer.layer(service_fn(move |mut request: Request<ReplayBody<_>>| {
+        let heard = heard.clone();
+        async move {
+            let mut read = Vec::new();
+            for _ in 0..frames {
+                let Some(frame) = request.body_mut().frame().await else { break };
+                read.extend_from_slice(&frame.map_err(std::io::Error::other)?.into_data().unwrap());
+            }
+            heard.lock().push(read);
+            let mut answer = Response::new(Full::new(Bytes::new()));
+            *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            Ok::<_, std::io::Error>(answer)
+        }
+    }));
+    let data = |text: &'static str| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(text)));
+    let stream = futures_util::stream::iter([data("a "), data("stream")]);
+    let body = ReplayBody::streaming(StreamBody::new(stream), cap);
+    let request = Request::put("http://a.example/").body(body).unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    (status, std::mem::take(&mut *seen.lock()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_the_cap_it_is_sent_again_and_whole() {
+    assert_eq!(bodies_read(8, 3).await, (503, vec![b"a stream".to_vec(); 3]));
+}
+
+/// And the answer is the server's.
+#[tokio::test(start_paused = true)]
+async fn above_the_cap_it_is_sent_once() {
+    assert_eq!(bodies_read(7, 3).await, (503, vec![b"a stream".to_vec()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_before_its_end_is_the_last() {
+    assert_eq!(bodies_read(8, 1).await, (503, vec![b"a ".to_vec()]));
+}

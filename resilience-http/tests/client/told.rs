@@ -1,0 +1,229 @@
+//! What a server is told with each attempt, and what its answers say about the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Empty;
+use parking_lot::Mutex;
+use resilience_core::outcome::RetryHint;
+use resilience_core::{CarriesRejection, RejectionKind, clock};
+use resilience_http::client::{Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder};
+use resilience_http::propagate::{Context, PropagateLayer, attempt, timeout};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::profile;
+use crate::server::{Reply, serve};
+
+const TEXT: &str = r#"
+deadline = "20s"
+retry = { attempts = 3, base = "1ms", cap = "2ms", budget = "100%", reserve = 10 }
+rate = { per_second = 1000, burst = 1000 }
+attempt_timeout = "2s"
+"#;
+
+type Body = Empty<bytes::Bytes>;
+type Heads = Arc<Mutex<Vec<HeaderMap>>>;
+type Answers = fn(usize) -> (u16, &'static [(&'static str, &'static str)]);
+
+/// Answers the *n*-th request so, and keeps their heads.
+fn server(
+    change: impl FnOnce(ResilientLayerBuilder) -> ResilientLayerBuilder,
+    answers: Answers,
+) -> (
+    Resilient<
+        impl Service<Request<Body>, Response = Response<Body>, Error = std::io::Error, Future: Send>
+        + Clone,
+    >,
+    Heads,
+) {
+    let heads = Heads::default();
+    let seen = heads.clone();
+    let service = service_fn(move |request: Request<Body>| {
+        let mut seen = seen.lock();
+        let (status, headers) = answers(seen.len());
+        seen.push(request.headers().clone());
+        async move {
+            let mut answer = Response::new(Body::new());
+            *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+            let pairs = headers
+                .iter()
+                .map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            answer.headers_mut().extend(pairs.collect::<HeaderMap>());
+            Ok(answer)
+        }
+    });
+    (change(ResilientLayer::builder(&profile(TEXT))).build().unwrap().layer(service), heads)
+}
+
+fn get() -> Request<Body> {
+    Request::get("http://a.example/").body(Body::new()).unwrap()
+}
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Of a request that came from elsewhere.
+fn context() -> Context {
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", PARENT.parse().unwrap());
+    headers.insert("baggage", "user=7".parse().unwrap());
+    Context::read(&headers)
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_says_how_long_it_is_waited_for_and_which_it_is() {
+    let (service, heads) = server(|it| it, |_| (503, &[]));
+    context().scope(service.oneshot(get())).await.unwrap();
+    let heads = heads.lock();
+    assert_eq!(heads.iter().map(attempt::previous).collect::<Vec<_>>(), [0, 1, 2]);
+    assert!(!heads[0].contains_key(attempt::ATTEMPT));
+    for head in &*heads {
+        // The attempt timeout, which comes before the deadline.
+        assert_eq!(timeout::parse(head), Some(Duration::from_secs(2)));
+        assert!(!head.contains_key("traceparent") && !head.contains_key("baggage"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_who_waits_is_told_where_it_is_shorter() {
+    let (service, heads) = server(|it| it, |_| (200, &[]));
+    let soon =
+        resilience_core::Deadline::after(resilience_core::clock::now(), Duration::from_secs(1));
+    resilience_core::timeout::within(soon, service.oneshot(get())).await.unwrap().unwrap();
+    assert_eq!(timeout::parse(&heads.lock()[0]), Some(Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ones_own_servers_belong_to_the_trace_and_others_are_told_nothing() {
+    let (service, heads) = server(|it| it.propagate(PropagateLayer::new()), |_| (503, &[]));
+    context().scope(service.oneshot(get())).await.unwrap();
+    let last = heads.lock()[2].clone();
+    assert_eq!(
+        (&last["traceparent"], &last["baggage"]),
+        (&PARENT.parse().unwrap(), &"user=7".parse().unwrap())
+    );
+
+    let (service, heads) = server(ResilientLayerBuilder::without_propagation, |_| (503, &[]));
+    context().scope(service.oneshot(get())).await.unwrap();
+    assert_eq!(*heads.lock(), [HeaderMap::new(), HeaderMap::new(), HeaderMap::new()]);
+}
+
+#[tokio::test]
+async fn over_reqwest_too() {
+    static HEADS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let (address, _) = serve(|number, head| {
+        HEADS.lock().push(head.to_owned());
+        crate::server::status(if number == 0 { 503 } else { 200 })
+    })
+    .await;
+    let client = ResilientClient::new(&profile(TEXT)).unwrap();
+    client.get(format!("http://{address}/")).await.unwrap();
+    let silent = ResilientClient::builder(&profile(TEXT)).without_propagation().build().unwrap();
+    silent.get(format!("http://{address}/")).await.unwrap();
+    let heads = HEADS.lock();
+    assert!(heads[0].contains("x-resilience-timeout-ms: ") && !heads[0].contains("-attempt"));
+    assert!(heads[1].contains("x-resilience-attempt: 1"), "{}", heads[1]);
+    assert!(!heads[2].contains("x-resilience"), "{}", heads[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_told_never_does_not_try_again_and_tells_on() {
+    const NEVER: &[(&str, &str)] = &[("x-resilience-retry", "never")];
+    // The last is no failure that a retry would look at, and is told on all the same.
+    for answers in [(|_| (503, NEVER)) as Answers, |_| (429, NEVER), |_| (404, NEVER)] {
+        let (service, heads) = server(|it| it, answers);
+        let context = context();
+        context.clone().scope(service.oneshot(get())).await.unwrap();
+        assert_eq!(heads.lock().len(), 1);
+        assert!(context.retries().gave_up());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_is_told_in_its_own_words_and_pushes_back() {
+    let grpc = || {
+        let request = Request::put("http://a.example/").header("content-type", "application/grpc");
+        request.body(Body::new()).unwrap()
+    };
+    let later: Answers = |number| match number {
+        0 => (
+            200,
+            &[
+                ("content-type", "application/grpc"),
+                ("grpc-status", "14"),
+                ("grpc-retry-pushback-ms", "3000"),
+            ],
+        ),
+        _ => (
+            200,
+            &[
+                ("content-type", "application/grpc"),
+                ("grpc-status", "14"),
+                ("grpc-retry-pushback-ms", "-1"),
+            ],
+        ),
+    };
+    let (service, heads) = server(|it| it.propagate(PropagateLayer::new()), later);
+    let began = clock::now();
+    service.oneshot(grpc()).await.unwrap();
+    assert!(clock::now().saturating_duration_since(began) >= Duration::from_secs(3));
+    let heads = heads.lock();
+    assert_eq!(heads.len(), 2);
+    assert!(
+        heads[0].contains_key(timeout::GRPC_TIMEOUT)
+            && heads[1].contains_key(attempt::GRPC_ATTEMPT)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_answer_that_was_the_last_pauses_its_authority() {
+    const LAST: &[(&str, &str)] = &[("ratelimit", "\"burst\";r=0;t=60")];
+    const LEFT: &[(&str, &str)] = &[("ratelimit", "\"burst\";r=1;t=60")];
+    let answers: Answers =
+        |number| (if number == 2 { 404 } else { 200 }, if number < 2 { LEFT } else { LAST });
+    let (service, heads) = server(|it| it, answers);
+    for _ in 0..3 {
+        service.clone().oneshot(get()).await.unwrap();
+    }
+    let refused = service.clone().oneshot(get()).await.unwrap_err();
+    let refused = refused.rejection().unwrap();
+    assert_eq!(refused.kind(), RejectionKind::RateLimited);
+    let RetryHint::After(after) = refused.retry_hint() else { panic!("{refused}") };
+    assert!(after > Duration::from_secs(59) && after <= Duration::from_secs(60), "{after:?}");
+    // Nobody else's.
+    let other = Request::get("http://b.example/").body(Body::new()).unwrap();
+    service.clone().oneshot(other).await.unwrap();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    service.oneshot(get()).await.unwrap();
+    assert_eq!(heads.lock().len(), 5);
+}
+
+/// Not twice: the limiter reads those by itself, and the retry waits for it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_asks_for_fewer_calls_is_waited_for() {
+    let answers: Answers = |number| match number {
+        0 => (429, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "5")]),
+        _ => (200, &[]),
+    };
+    let (service, heads) = server(|it| it, answers);
+    let began = clock::now();
+    assert_eq!(service.oneshot(get()).await.unwrap().status(), 200);
+    assert!(clock::now().saturating_duration_since(began) >= Duration::from_secs(5) && heads.lock().len() == 2);
+}
+
+/// What a server says is a stranger's word.
+#[tokio::test]
+async fn no_hint_pauses_for_long() {
+    let (address, _) = serve(|_, _| {
+        Reply::Says(
+            "HTTP/1.1 200 OK\r\nratelimit: \"x\";r=0;t=99999999\r\ncontent-length: 0\r\n\r\n"
+                .into(),
+        )
+    })
+    .await;
+    let client = ResilientClient::new(&profile(TEXT)).unwrap();
+    client.get(format!("http://{address}/")).await.unwrap();
+    let refused = client.get(format!("http://{address}/")).await.unwrap_err();
+    let RetryHint::After(after) = refused.rejection().unwrap().retry_hint() else { panic!() };
+    assert!(after <= Duration::from_secs(300), "{after:?}");
+}
