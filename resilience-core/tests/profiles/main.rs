@@ -4,6 +4,7 @@
 
 mod fresh;
 mod garbage;
+mod lasting;
 mod mistakes;
 mod presets;
 mod reload;
