@@ -72,11 +72,8 @@ impl<F: Future> Future for Carry<F> {
         drop(entered);
         let Some(guard) = this.guard.take() else { return Poll::Pending };
         let shared = guard.token().shared();
-        if output.is_pending() && shared.phase() < Phase::Forced {
-            this.place.take(&shared.wakers, Phase::Forced, cx);
-        }
-        // Again: it may have come before there was anybody to wake.
-        if output.is_pending() && shared.phase() < Phase::Forced {
+        let mut wait = || this.place.wait(&shared.wakers, Phase::Forced, || shared.phase(), cx);
+        if output.is_pending() && wait().is_pending() {
             *this.guard = Some(guard);
             return Poll::Pending;
         }

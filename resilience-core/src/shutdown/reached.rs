@@ -28,15 +28,7 @@ impl Future for Reached {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Reached { token, phase, place } = &mut *self;
         let shared = token.shared();
-        if shared.phase() < *phase {
-            place.take(&shared.wakers, *phase, cx);
-        }
-        // Again: it may have come before there was anybody to wake.
-        if shared.phase() < *phase {
-            return Poll::Pending;
-        }
-        place.leave(&shared.wakers);
-        Poll::Ready(())
+        place.wait(&shared.wakers, *phase, || shared.phase(), cx)
     }
 }
 

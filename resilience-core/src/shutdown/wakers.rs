@@ -5,12 +5,13 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::phase::Phase;
 use crate::sync::Mutex;
 
-const LANES: usize = 8;
+/// Few for loom, which tries all orders of their locks.
+const LANES: usize = if cfg!(resilience_loom) { 2 } else { 8 };
 
 thread_local! {
     static LANE: Cell<Option<usize>> = const { Cell::new(None) };
@@ -69,9 +70,29 @@ impl Wakers {
 }
 
 impl Place {
+    /// Waits for a phase: `reached` says which has come. It is to be changed before anybody is
+    /// [woken](Wakers::wake).
+    pub(super) fn wait(
+        &mut self,
+        wakers: &Wakers,
+        phase: Phase,
+        reached: impl Fn() -> Phase,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
+        if reached() < phase {
+            self.take(wakers, phase, cx);
+        }
+        // Again: it may have come before there was anybody to wake.
+        if reached() < phase {
+            return Poll::Pending;
+        }
+        self.leave(wakers);
+        Poll::Ready(())
+    }
+
     /// The task of `cx` is woken when the phase comes, and no other that stood here before. The phase is to be
     /// looked at after this.
-    pub(super) fn take(&mut self, wakers: &Wakers, phase: Phase, cx: &Context<'_>) {
+    fn take(&mut self, wakers: &Wakers, phase: Phase, cx: &Context<'_>) {
         if self.0.as_ref().is_some_and(|held| held.waker.will_wake(cx.waker())) {
             return;
         }
@@ -161,5 +182,94 @@ mod tests {
         }
         let places: usize = wakers.0.iter().map(|lane| lane.lock().places.len()).sum();
         assert_eq!(places, 1);
+    }
+}
+
+#[cfg(test)]
+#[cfg(resilience_loom)]
+mod loom_tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use loom::sync::atomic::{AtomicBool, AtomicU8};
+    use loom::thread;
+
+    use super::*;
+
+    /// Whether somebody was woken.
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Woken>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn task() -> (Arc<Woken>, Waker) {
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        (woken.clone(), Waker::from(woken))
+    }
+
+    struct Process {
+        wakers: Wakers,
+        phase: AtomicU8,
+    }
+
+    impl Process {
+        fn new() -> Arc<Process> {
+            let phase = AtomicU8::new(Phase::Running.number());
+            Arc::new(Process { wakers: Wakers::new(), phase })
+        }
+
+        /// As `Shared` does it.
+        fn enter(&self, phase: Phase) {
+            self.phase.store(phase.number(), Ordering::Release);
+            self.wakers.wake(phase);
+        }
+
+        fn wait(&self, place: &mut Place, waker: &Waker) -> Poll<()> {
+            let reached = || Phase::from_number(self.phase.load(Ordering::Acquire));
+            place.wait(&self.wakers, Phase::Draining, reached, &Context::from_waker(waker))
+        }
+    }
+
+    /// Who waits while the phase comes has seen it, or is woken.
+    #[test]
+    fn loom_no_wake_is_lost() {
+        loom::model(|| {
+            let process = Process::new();
+            let waiting = process.clone();
+            let waiter = thread::spawn(move || {
+                let ((woken, waker), mut place) = (task(), Place::default());
+                let seen = waiting.wait(&mut place, &waker).is_ready();
+                (seen, woken, place)
+            });
+            process.enter(Phase::Draining);
+            let (seen, woken, mut place) = waiter.join().unwrap();
+            assert!(seen || woken.0.load(Ordering::Relaxed));
+            place.leave(&process.wakers);
+        });
+    }
+
+    /// The same of one that moves to another task meanwhile, next to one that leaves its place to it.
+    #[test]
+    fn loom_the_latest_task_is_woken_wherever_it_stands() {
+        loom::model(|| {
+            let process = Process::new();
+            let waiting = process.clone();
+            let waiter = thread::spawn(move || {
+                let ((_, first), (woken, second)) = (task(), task());
+                let (mut left, mut place) = (Place::default(), Place::default());
+                let _seen = waiting.wait(&mut left, &first);
+                left.leave(&waiting.wakers);
+                let _seen = waiting.wait(&mut place, &first);
+                let seen = waiting.wait(&mut place, &second).is_ready();
+                (seen, woken, place)
+            });
+            process.enter(Phase::Draining);
+            let (seen, woken, mut place) = waiter.join().unwrap();
+            assert!(seen || woken.0.load(Ordering::Relaxed));
+            place.leave(&process.wakers);
+        });
     }
 }

@@ -19,6 +19,7 @@ use resilience_core::pool::{
 };
 use resilience_core::profiles::Profiles;
 use resilience_core::rate::{self, RateLimitLayer, RateLimiter};
+use resilience_core::shutdown::{Reached, ShutdownLayer, ShutdownToken};
 
 type Inner = Ready<BoxError>;
 
@@ -30,6 +31,7 @@ type Stack = <Stacked as Layer<Inner>>::Service;
 type StackPerKey = <StackedPerKey as Layer<Inner>>::Service;
 type Bulkheaded = <BulkheadLayer as Layer<Inner>>::Service;
 type Limited = <RateLimitLayer as Layer<Inner>>::Service;
+type Counted = <ShutdownLayer as Layer<Inner>>::Service;
 type Broken = CircuitBreakerService<Inner>;
 
 #[test]
@@ -53,6 +55,8 @@ fn everything_public_is_send_and_sync() {
     shared::<(ResilientPool<Numbers>, Pooled<Numbers>, ResilientManager<Numbers>)>();
     shared::<(CheckoutLayer<Numbers>, LeastLoaded<Inner>, Lifetime, PoolSnapshot)>();
     movable::<CheckoutFuture<u64, BoxError>>();
+    shared::<(ShutdownToken, ShutdownLayer, Counted)>();
+    movable::<(FutureOf<Counted>, Reached)>();
     movable::<FutureOf<Retry<Inner>>>();
     movable::<FutureOf<Timeout<Inner>>>();
 
@@ -78,6 +82,7 @@ fn futures_are_small() {
         ("bulkhead", size_of::<FutureOf<Bulkheaded>>(), 160),
         ("rate", size_of::<FutureOf<Limited>>(), 216),
         ("breaker", size_of::<FutureOf<Broken>>(), 160),
+        ("shutdown", size_of::<FutureOf<Counted>>(), 112),
         ("stack", size_of::<FutureOf<Stack>>(), 416),
         ("stack per key", size_of::<FutureOf<StackPerKey>>(), 480),
     ];

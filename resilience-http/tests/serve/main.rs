@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod client;
+mod descriptors;
 mod draining;
 mod http2;
 mod limits;
