@@ -240,8 +240,6 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Answer<S, Req>> {
-        // On a retry, what is inside can read which it is.
-        let _numbered = Numbered::on_retry(self.parts.parts().retry.previous(&self.course));
         if self.stage == Stage::Pacing
             && let Err(refused) = ready!(self.pace(now, cx))
         {
@@ -256,7 +254,10 @@ where
         // Not under way: it waits, or was polled after it was ready, which a future's contract leaves
         // open and which is answered by silence.
         let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
-        let Poll::Ready(result) = future.poll(cx) else {
+        let numbered = self.enter_attempt();
+        let polled = future.poll(cx);
+        drop(numbered);
+        let Poll::Ready(result) = polled else {
             self.limit(now);
             return Poll::Pending;
         };
@@ -312,7 +313,14 @@ where
             self.copy = Some(copy);
         }
         (self.stage, self.due) = (Stage::Calling, None);
+        let _numbered = self.enter_attempt();
         Poll::Ready(Ok(self.service.call(request)))
+    }
+
+    /// On a retry, what is inside can read which it is while this is kept. Which it is is known once it is sent.
+    #[inline(always)]
+    fn enter_attempt(&self) -> Option<Numbered> {
+        Numbered::on_retry(self.parts.parts().retry.previous(&self.course))
     }
 
     /// An attempt that is not ready at once may take so long.

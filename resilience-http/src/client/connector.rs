@@ -72,19 +72,18 @@ where
             let authority = Authority::of(&uri).ok_or("an address without a host")?;
             let nobody_waits = scope::ends(scope::current());
             let permits = permits.get(&authority, clock::now());
-            let open = async move {
-                let permit = permits.acquire_owned(1).await?;
-                std::future::poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
-                let io = inner.call(uri).await.map_err(Into::into)?;
-                Ok(BoundedIo { io, _permit: permit })
-            };
-            Until { open, nobody_waits }.await
+            let room = async move { Ok(permits.acquire_owned(1).await?) };
+            let permit = Until { open: room, nobody_waits }.await?;
+            // What is begun is not given up: the other side may have it by now.
+            std::future::poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+            let io = inner.call(uri).await.map_err(Into::into)?;
+            Ok(BoundedIo { io, _permit: permit })
         })
     }
 }
 
 pin_project! {
-    /// Opens, until nobody waits for it any more.
+    /// Waits for room, until nobody waits for the connection any more.
     pub(super) struct Until<F, E> {
         #[pin]
         pub(super) open: F,

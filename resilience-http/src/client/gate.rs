@@ -11,8 +11,8 @@ use super::scope::{self, Asking};
 use crate::classify::BoxError;
 
 /// A layer for reqwest's [`connector_layer`](https://docs.rs/reqwest/0.13/reqwest/struct.ClientBuilder.html#method.connector_layer):
-/// opens no more connections than the limits of the [client](super) above allow, and gives up those that nobody
-/// waits for any more.
+/// opens no more connections than the limits of the [client](super) above allow, and gives up those that wait for
+/// room and that nobody waits for any more.
 ///
 /// [`ResilientClient`](super::ResilientClientBuilder) puts it there by itself. What is opened outside of a call
 /// of such a client passes as it is.
@@ -53,14 +53,13 @@ where
         Box::pin(async move {
             let call = scope::current();
             let returns = call.as_ref().map(Asking::returns);
-            let open = async move {
-                let Some(returns) = returns else { return ready.call(request).await };
-                let opening = returns.room().await;
-                let connection = ready.call(request).await?;
-                opening.opened();
-                Ok(connection)
-            };
-            Until { open, nobody_waits: scope::ends(call) }.await
+            let Some(returns) = returns else { return ready.call(request).await };
+            let room = async move { Ok(returns.room().await) };
+            let opening = Until { open: room, nobody_waits: scope::ends(call) }.await?;
+            // What is begun is not given up: the other side may have it by now.
+            let connection = ready.call(request).await?;
+            opening.opened();
+            Ok(connection)
         })
     }
 }

@@ -208,7 +208,10 @@ async fn an_answer_that_asks_for_fewer_calls_is_waited_for() {
     let (service, heads) = server(|it| it, answers);
     let began = clock::now();
     assert_eq!(service.oneshot(get()).await.unwrap().status(), 200);
-    assert!(clock::now().saturating_duration_since(began) >= Duration::from_secs(5) && heads.lock().len() == 2);
+    assert!(
+        clock::now().saturating_duration_since(began) >= Duration::from_secs(5)
+            && heads.lock().len() == 2
+    );
 }
 
 /// What a server says is a stranger's word.
