@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::answer::Answer;
-use super::body::HealthBody;
+use crate::server::AnswerBody;
 
 /// Boxed: it is rare, and every other request would be as large.
 type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -61,7 +61,7 @@ where
     S: Service<Req, Response = Response<B>, Future = F>,
     F: Future<Output = Result<Response<B>, S::Error>>,
 {
-    type Output = Result<Response<HealthBody<B>>, S::Error>;
+    type Output = Result<Response<AnswerBody<B>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -77,14 +77,14 @@ where
                     Err(error) => Err(error),
                 },
                 StateProj::Calling { future } => {
-                    ready!(future.poll(cx)).map(|response| response.map(HealthBody::of_service))
+                    ready!(future.poll(cx)).map(|response| response.map(AnswerBody::handler))
                 }
                 StateProj::Answered { answer } => match answer.take() {
-                    Some(answer) => Ok(answer.map(HealthBody::of_probe)),
+                    Some(answer) => Ok(answer.map(AnswerBody::ours)),
                     None => return Poll::Pending,
                 },
                 StateProj::Asking { asking } => {
-                    Ok(ready!(asking.as_mut().poll(cx)).map(HealthBody::of_probe))
+                    Ok(ready!(asking.as_mut().poll(cx)).map(AnswerBody::ours))
                 }
                 // Polled after it was ready, which a future's contract leaves open: stay silent.
                 StateProj::Done => return Poll::Pending,

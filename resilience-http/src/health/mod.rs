@@ -44,7 +44,6 @@
 //! ```
 
 mod answer;
-mod body;
 mod future;
 #[cfg(feature = "grpc")]
 pub mod grpc;
@@ -52,7 +51,7 @@ mod layer;
 mod probe;
 mod service;
 
-pub use body::HealthBody;
+pub use crate::server::AnswerBody as HealthBody;
 pub use future::HealthFuture;
 pub use layer::HealthLayer;
 pub use resilience_core::health::Health;

@@ -11,10 +11,10 @@ use http_body_util::Full;
 use tower_service::Service;
 
 use super::answer;
-use super::body::HealthBody;
 use super::future::HealthFuture;
 use super::layer::HealthLayer;
 use super::probe::{self, Probe};
+use crate::server::AnswerBody;
 
 /// Answers probes, and passes everything else on. Made by [`HealthLayer`].
 ///
@@ -36,7 +36,7 @@ impl<S, B, ResBody> Service<Request<B>> for HealthService<S>
 where
     S: Service<Request<B>, Response = Response<ResBody>> + Clone,
 {
-    type Response = Response<HealthBody<ResBody>>;
+    type Response = Response<AnswerBody<ResBody>>;
     type Error = S::Error;
     type Future = HealthFuture<S, Request<B>, S::Future>;
 

@@ -14,7 +14,7 @@ use crate::propagate;
 use crate::propagate::attempt::{self, GRPC_PUSHBACK};
 
 pin_project! {
-    /// The handler's body, or that of a refusal.
+    /// The handler's body, or that of an answer of ours: a refusal, or a probe's.
     #[derive(Debug)]
     pub struct AnswerBody<B> {
         #[pin]
@@ -29,7 +29,7 @@ pin_project! {
         Handler { #[pin] body: B },
         /// Of a call whose status comes after it.
         Grpc { #[pin] body: B, context: Box<propagate::Context> },
-        Refusal { #[pin] body: Full<Bytes> },
+        Ours { #[pin] body: Full<Bytes> },
     }
 }
 
@@ -45,8 +45,9 @@ impl<B> AnswerBody<B> {
         AnswerBody { kind: Kind::Grpc { body, context: Box::new(context) } }
     }
 
-    pub(crate) fn refusal(body: impl Into<Bytes>) -> AnswerBody<B> {
-        AnswerBody { kind: Kind::Refusal { body: Full::new(body.into()) } }
+    /// Of a refusal, or of a probe's answer.
+    pub(crate) fn ours(body: impl Into<Full<Bytes>>) -> AnswerBody<B> {
+        AnswerBody { kind: Kind::Ours { body: body.into() } }
     }
 }
 
@@ -64,21 +65,21 @@ impl<B: Body<Data = Bytes>> Body for AnswerBody<B> {
                 let polled = ready!(context.enter(|| body.poll_frame(cx)));
                 Poll::Ready(polled.map(|frame| frame.map(|frame| told(frame, context))))
             }
-            KindProj::Refusal { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            KindProj::Ours { body } => body.poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Handler { body } | Kind::Grpc { body, .. } => body.is_end_stream(),
-            Kind::Refusal { body } => body.is_end_stream(),
+            Kind::Ours { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Handler { body } | Kind::Grpc { body, .. } => body.size_hint(),
-            Kind::Refusal { body } => body.size_hint(),
+            Kind::Ours { body } => body.size_hint(),
         }
     }
 }

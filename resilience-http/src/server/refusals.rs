@@ -155,7 +155,7 @@ impl Refusals {
         if let Some(seconds) = seconds {
             add("retry_after", seconds.into());
         }
-        let mut answer = Response::new(AnswerBody::refusal(Value::Object(members).to_string()));
+        let mut answer = Response::new(AnswerBody::ours(Value::Object(members).to_string()));
         *answer.status_mut() = meaning.status;
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -172,7 +172,7 @@ impl Refusals {
 
     /// "Trailers-Only": the status in the head, and no body.
     fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
-        let mut answer = Response::new(AnswerBody::refusal(""));
+        let mut answer = Response::new(AnswerBody::ours(""));
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_STATUS, meaning.grpc.into());
