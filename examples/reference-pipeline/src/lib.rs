@@ -11,6 +11,7 @@ pub mod demo;
 pub mod deploy;
 pub mod league;
 pub mod lifecycle;
+mod percentile;
 mod process;
 mod progress;
 pub mod scrape;

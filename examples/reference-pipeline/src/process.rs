@@ -1,6 +1,7 @@
 //! This program again, in another part.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
@@ -55,6 +56,13 @@ impl Child {
         Err(format!("a child ended too soon: {status}\n{said}").trim_end().into())
     }
 
+    /// The address in its first line.
+    pub(crate) async fn address(&mut self) -> Result<SocketAddr, BoxError> {
+        let line = self.line().await?;
+        let first = announced(&line).and_then(|addresses| addresses.first().copied());
+        first.ok_or_else(|| format!("not an address: {line}").into())
+    }
+
     /// Asks it to end, as whoever deploys does.
     pub(crate) async fn terminate(&self) -> Result<(), BoxError> {
         // It is this process's child: until it is waited for, the id is its own.
@@ -72,4 +80,17 @@ impl Child {
 /// A command line of plain words.
 pub(crate) fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
     words.map(OsString::from).into()
+}
+
+/// What stands before the addresses in a child's first line.
+const LISTENING: &str = "listening";
+
+/// The first line of a child that listens.
+pub(crate) fn announcement(addresses: &[SocketAddr]) -> String {
+    addresses.iter().fold(LISTENING.to_owned(), |line, address| format!("{line} {address}"))
+}
+
+/// The addresses in it.
+pub(crate) fn announced(line: &str) -> Option<Vec<SocketAddr>> {
+    line.strip_prefix(LISTENING)?.split_whitespace().map(|address| address.parse().ok()).collect()
 }

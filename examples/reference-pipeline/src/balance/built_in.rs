@@ -19,8 +19,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{CHECK_EVERY, LISTENING};
+use super::CHECK_EVERY;
 use crate::BoxError;
+use crate::process::announcement;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -53,7 +54,7 @@ pub(super) async fn run(workers: &[SocketAddr]) -> Result<(), BoxError> {
         tokio::spawn(check(balancer.clone(), nth));
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    println!("{LISTENING}{}", listener.local_addr()?);
+    println!("{}", announcement(&[listener.local_addr()?]));
     loop {
         let (stream, _) = listener.accept().await?;
         let balancer = balancer.clone();

@@ -9,8 +9,9 @@ use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::{CHECK_EVERY, LISTENING};
+use super::CHECK_EVERY;
 use crate::BoxError;
+use crate::process::announcement;
 
 /// Ports that are tried: between finding a free one and HAProxy's taking it, somebody else may.
 const TRIES: usize = 5;
@@ -38,7 +39,7 @@ pub(super) async fn run(workers: &[SocketAddr]) -> Result<(), BoxError> {
             .kill_on_drop(true)
             .spawn()?;
         if is_up(&mut haproxy, address).await? {
-            println!("{LISTENING}{address}");
+            println!("{}", announcement(&[address]));
             return Err(format!("haproxy ended: {}", haproxy.wait().await?).into());
         }
         if tries.next().is_none() {

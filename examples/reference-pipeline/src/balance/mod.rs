@@ -68,9 +68,6 @@ pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     }
 }
 
-/// What stands before the address in the first line.
-const LISTENING: &str = "listening ";
-
 /// A balancer that is up.
 #[derive(Debug)]
 pub(crate) struct Balancer {
@@ -84,9 +81,7 @@ impl Balancer {
         let mut arguments = words(["balance", &format!("--kind={kind}")]);
         arguments.extend(workers.iter().map(|worker| format!("--worker={worker}").into()));
         let mut child = Child::start(arguments)?;
-        let line = child.line().await?;
-        let address = line.strip_prefix(LISTENING).and_then(|address| address.parse().ok());
-        let address = address.ok_or_else(|| format!("not an address: {line}"))?;
+        let address = child.address().await?;
         Ok(Balancer { address, _child: child })
     }
 }

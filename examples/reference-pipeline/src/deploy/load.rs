@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::BoxError;
+use crate::percentile::p99;
 
 /// How long a user waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,9 +91,7 @@ impl Load {
                 *load.reasons.entry(reason).or_default() += 1;
             }
         }
-        took.sort_unstable();
-        let rank = (took.len() * 99).div_ceil(100);
-        load.p99_ms = rank.checked_sub(1).map_or(0.0, |last| took[last].as_secs_f64() * 1e3);
+        load.p99_ms = p99(took);
         load
     }
 }

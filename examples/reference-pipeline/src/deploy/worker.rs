@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::BoxError;
 use crate::process::{Child, words};
 use crate::scrape::Arm;
-use crate::worker::{Fault, LISTEN, STORE, SYSTEMS, announced};
+use crate::worker::{Fault, LISTEN, STORE, SYSTEMS};
 
 /// How long a worker has to come up, or to end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,8 +51,7 @@ impl Deployment {
         arguments.extend(self.fault.map(|fault| format!("--fault={fault}").into()));
         let listen = at.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let mut child = Child::start_heard(arguments, self.variables(listen))?;
-        let line = timeout(PATIENCE, child.line()).await??;
-        let address = announced(&line).ok_or_else(|| format!("not an address: {line}"))?;
+        let address = timeout(PATIENCE, child.address()).await??;
         Ok(Worker { address, child })
     }
 

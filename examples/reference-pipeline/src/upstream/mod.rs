@@ -40,6 +40,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::BoxError;
 use crate::league::League;
+use crate::process::{self, announcement};
 use hosts::HOSTS;
 use routes::Upstream;
 
@@ -101,13 +102,6 @@ const BACKLOG: u32 = 1_024;
 /// Which of the listeners counts its connections; the hosts' come after it.
 const COUNTED: usize = 1;
 
-/// What stands before the addresses in the first line.
-const LISTENING: &str = "listening";
-
-fn announcement(addresses: &[SocketAddr]) -> String {
-    addresses.iter().fold(LISTENING.to_owned(), |line, address| format!("{line} {address}"))
-}
-
 /// Where an upstream is.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[expect(clippy::exhaustive_structs, reason = "the demo hands it on to its scrapers")]
@@ -126,9 +120,10 @@ pub struct Addresses {
 /// The addresses in the first line.
 #[must_use]
 pub fn announced(line: &str) -> Option<Addresses> {
-    let mut addresses = line.strip_prefix(LISTENING)?.split_whitespace().map(str::parse);
-    let (main, counted) = (addresses.next()?.ok()?, addresses.next()?.ok()?);
-    Some(Addresses { main, counted, hosts: addresses.collect::<Result<_, _>>().ok()? })
+    match process::announced(line)?[..] {
+        [main, counted, ref hosts @ ..] => Some(Addresses { main, counted, hosts: hosts.to_vec() }),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ pub mod naive;
 mod predict;
 pub mod resilient;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -50,13 +49,4 @@ pub async fn run(orders: &Orders) -> Result<ExitCode, BoxError> {
         Arm::Before => naive::run(orders.fault).await,
         Arm::After => resilient::run(orders.fault).await,
     }
-}
-
-/// What stands before the address in the first line.
-const LISTENING: &str = "listening ";
-
-/// The address in the first line.
-#[must_use]
-pub fn announced(line: &str) -> Option<SocketAddr> {
-    line.strip_prefix(LISTENING)?.parse().ok()
 }

@@ -17,14 +17,15 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use super::predict::{player, predict};
-use super::{Fault, LISTEN, LISTENING, SYSTEMS};
+use super::{Fault, LISTEN, SYSTEMS};
 use crate::BoxError;
+use crate::process::announcement;
 
 pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     let variable = |name, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.into());
     let listener = TcpListener::bind(variable(LISTEN, "127.0.0.1:0")).await?;
     let systems = variable(SYSTEMS, "0").parse().unwrap_or_default();
-    println!("{LISTENING}{}", listener.local_addr()?);
+    println!("{}", announcement(&[listener.local_addr()?]));
     loop {
         let (stream, _) = listener.accept().await?;
         let answer = service_fn(move |request| answer(request, systems, fault));

@@ -22,10 +22,11 @@ use resilience_http::health::HealthLayer;
 use resilience_http::serve::{bind, serve_with_shutdown};
 
 use super::predict::{PLAYERS, Predictions, predict};
-use super::{Fault, LISTEN, LISTENING, STORE, SYSTEMS};
+use super::{Fault, LISTEN, STORE, SYSTEMS};
 use crate::BoxError;
 use crate::bad_input::BadInput;
 use crate::balance::CHECK_EVERY;
+use crate::process::announcement;
 use crate::scrape::store::Store;
 
 /// How long it is not ready before it takes nothing new: three of the balancer's looks.
@@ -70,7 +71,7 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
         .serving(serving)
         .build()?;
     let listener = bind(listen).await?;
-    println!("{LISTENING}{}", listener.local_addr()?);
+    println!("{}", announcement(&[listener.local_addr()?]));
     if fault != Some(Fault::Loading) {
         health.set_started();
     }
