@@ -81,14 +81,6 @@ impl Wait {
     }
 }
 
-#[cfg(feature = "pool")]
-impl<H: Borrow<Bulkhead>> Acquire<H> {
-    /// With whatever holds on to the bulkhead.
-    pub(crate) const fn of(bulkhead: H, weight: u32) -> Acquire<H> {
-        Acquire::new(bulkhead, weight)
-    }
-}
-
 impl<H: Borrow<Bulkhead>> Acquire<H> {
     #[inline]
     pub(super) const fn new(bulkhead: H, weight: u32) -> Acquire<H> {

@@ -137,6 +137,13 @@ impl Bulkhead {
         }
     }
 
+    /// How many permits there are.
+    #[cfg(feature = "pool")]
+    #[inline]
+    pub(crate) fn limit(&self) -> u32 {
+        self.turnstile().ledger().permits().limit
+    }
+
     /// What rejections and events call this bulkhead.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::managed::{Manager, Pool, QueueMode};
+use deadpool::managed::Manager;
 
 use super::core::{ClassifyError, Core, Rules};
 use super::handle::{ResilientPool, Settings};
-use super::keeper::Keeper;
 use super::lifetime::Lifetime;
 use super::manager::ResilientManager;
 use super::pace::Pace;
@@ -249,22 +248,16 @@ impl<M: Manager> PoolBuilder<M> {
             min_idle: self.min_idle as usize,
             max_validations: self.max_validations,
             maintain_every: config::wait("maintain_every", self.maintain_every)?,
+            newest_first: self.newest_first,
         };
         let bulkhead = self.bulkhead.name(core.name.clone()).heard_by(core.listener.clone());
         let bulkhead = bulkhead.max_concurrent(self.max_size.max(1)).build().map_err(renamed)?;
         bulkhead.resize(self.max_size);
-        let mode = if self.newest_first { QueueMode::Lifo } else { QueueMode::Fifo };
-        let objects = Pool::builder(Keeper::new(core.clone()))
-            .max_size(self.max_size as usize)
-            .queue_mode(mode)
-            .build()
-            // Only for time limits, which it has none of.
-            .map_err(|error| InvalidConfig::new("manager", error, "one that deadpool takes"))?;
-        Ok(ResilientPool::new(objects, bulkhead, core, settings))
+        Ok(ResilientPool::new(core, bulkhead, settings))
     }
 }
 
-/// deadpool makes room for all of them at once.
+/// An address has no more ports than these.
 const MOST: u32 = 1 << 16;
 
 /// As the fields are called here.

@@ -72,9 +72,8 @@ impl<M: Manager> Core<M> {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Whether it was open until now.
-    pub(super) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// A new object: when it is this one's turn, if the circuit lets it, and in time. Dropped in the
@@ -120,23 +119,25 @@ impl<M: Manager> Core<M> {
         }
     }
 
-    /// Whether the object still works, as far as its manager can say in time.
+    /// Whether the object still works, as far as its manager can say in time. As of its last use.
     #[inline]
     pub(super) async fn validate(&self, slot: &mut Slot<M>, metrics: &Metrics) -> bool {
         let limit = Deadline::after(slot.life.last_used(), self.rules.recycle_timeout);
         let recycled = self.inner.recycle(slot.object_mut(), metrics);
-        matches!(Within::admitted(limit, recycled).await, Ok(Ok(())))
+        let works = matches!(Within::admitted(limit, recycled).await, Ok(Ok(())));
+        if !works {
+            slot.life.retire(Retired::Invalid);
+        }
+        works
     }
 
     /// Whether an object may be handed out at its age, and the time of it as that of its last use.
     #[inline]
     pub(super) fn is_of_age(&self, slot: &mut Slot<M>) -> bool {
         let now = clock::now();
-        if let Some(why) = Retired::of(slot.life.verdict(now)) {
-            slot.life.retire(why);
-        }
+        let why = Retired::of(slot.life.verdict(now));
         slot.life.used(now);
-        !slot.life.is_retired()
+        why.inspect(|&why| slot.life.retire(why)).is_none()
     }
 
     pub(super) fn retired(&self, why: Option<Retired>) {

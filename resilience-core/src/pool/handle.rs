@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::managed::{Manager, Object, Pool, PoolError, Timeouts};
+use deadpool::managed::Manager;
 use tokio::sync::Notify;
 
 use super::builder::PoolBuilder;
 use super::core::Core;
-use super::keeper::{Keeper, doomed};
 use super::manager::ResilientManager;
-use super::pooled::{Doubtful, Held, Permit, Pooled};
+use super::place::Place;
+use super::pooled::{Held, Permit, Pooled};
 use super::retired::Retired;
+use super::shelf::Shelf;
 use super::slot::Slot;
-use crate::bulkhead::{Acquire, Bulkhead};
+use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::config::OrInvalid;
 use crate::deadline::Deadline;
@@ -26,14 +27,11 @@ use crate::sync::Mutex;
 pub struct ResilientPool<M: Manager>(pub(super) Arc<Shared<M>>);
 
 pub(super) struct Shared<M: Manager> {
-    pub(super) objects: Pool<Keeper<M>>,
-    /// Who may have one. As many permits as there may be objects: who has a permit finds an object in
-    /// `objects`, or room to make one.
+    /// Who may have an object, and how many there may be.
     pub(super) bulkhead: Bulkhead,
+    pub(super) shelf: Mutex<Shelf<Box<Slot<M>>>>,
     pub(super) core: Arc<Core<M>>,
     pub(super) settings: Settings,
-    /// Held while both limits change, and while nothing else happens.
-    resizing: Mutex<()>,
     /// A permit came back to a pool that is closed.
     pub(super) returned: Notify,
 }
@@ -43,10 +41,8 @@ pub(super) struct Settings {
     pub(super) min_idle: usize,
     pub(super) max_validations: u32,
     pub(super) maintain_every: Duration,
+    pub(super) newest_first: bool,
 }
-
-/// deadpool is asked only by those who have a permit, and so never waits for a place.
-const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
 
 impl<M: Manager> ResilientPool<M> {
     /// Starts from the defaults of [`PoolBuilder`]: a pool of what `manager` makes, under its name.
@@ -55,13 +51,12 @@ impl<M: Manager> ResilientPool<M> {
     }
 
     pub(super) fn new(
-        objects: Pool<Keeper<M>>,
-        bulkhead: Bulkhead,
         core: Arc<Core<M>>,
+        bulkhead: Bulkhead,
         settings: Settings,
     ) -> ResilientPool<M> {
-        let (resizing, returned) = (Mutex::new(()), Notify::new());
-        ResilientPool(Arc::new(Shared { objects, bulkhead, core, settings, resizing, returned }))
+        let (shelf, returned) = (Mutex::new(Shelf::new(settings.newest_first)), Notify::new());
+        ResilientPool(Arc::new(Shared { bulkhead, shelf, core, settings, returned }))
     }
 
     /// An object: one that is idle and works, or else a new one. Waits for its turn if all are out, as
@@ -78,7 +73,7 @@ impl<M: Manager> ResilientPool<M> {
     /// (`DeadlineExceeded`); the pool is closed (`ShuttingDown`).
     pub async fn get(&self) -> Result<Pooled<M>, Error<M::Error>> {
         self.0.may_begin()?;
-        let permit = Acquire::of(Held::new(&self.0), 1).await?;
+        let permit = self.0.bulkhead.acquire(1).await?.held_by(Held::new(&self.0));
         self.0.checkout(permit).await
     }
 
@@ -138,35 +133,37 @@ impl<M: Manager> Shared<M> {
     }
 
     /// The permit outlives all that is done here for it: dropped half way, the object goes before it.
+    #[inline]
     async fn checkout(&self, permit: Permit<M>) -> Result<Pooled<M>, Error<M::Error>> {
         // Closing lets all go on who wait.
         self.is_open()?;
-        let mut object = Doubtful::new(self.fetch().await?);
+        let mut place = Place::take(self);
         let mut looks = self.settings.max_validations;
-        while !object.is_good(&self.core).await {
-            looks -= 1;
-            if looks == 0 {
-                // Enough time was spent on what is idle.
-                object.replace(self.core.connect().await?, &self.core);
-                break;
+        while let Some(slot) = place.object() {
+            if self.core.is_of_age(slot) {
+                let metrics = slot.life.metrics();
+                if self.core.validate(slot, &metrics).await {
+                    slot.life.recycled();
+                    break;
+                }
+                looks -= 1;
             }
-            drop(object);
-            object = Doubtful::new(self.fetch().await?);
+            place.clear();
+            // Enough time may have been spent on what is idle.
+            if looks > 0 {
+                drop(place);
+                place = Place::take(self);
+            }
         }
-        Ok(Pooled::new(object.into_good(), permit))
+        Ok(Pooled::new(place.filled().await?, permit))
     }
 
-    async fn fetch(&self) -> Result<Object<Keeper<M>>, Error<M::Error>> {
-        self.objects.timeout_get(&AT_ONCE).await.map_err(|error| match error {
-            PoolError::Backend(error) => error,
-            PoolError::Closed => self.core.is_shut().into(),
-            // Not reached: with a permit there is a place, and there are no other time limits or hooks.
-            PoolError::Timeout(_)
-            | PoolError::NoRuntimeSpecified
-            | PoolError::PostCreateHook(_) => {
-                self.core.told(self.core.rejection(RejectionKind::BulkheadFull)).into()
-            }
-        })
+    /// A new object, for a place that is there already.
+    pub(super) async fn make(&self) -> Result<Box<Slot<M>>, Error<M::Error>> {
+        self.is_open()?;
+        // One fewer is left than somebody may have asked to be kept.
+        self.core.news.notify_one();
+        Ok(Box::new(self.core.connect().await?))
     }
 
     /// Makes objects until as many are idle as should be, or as many are there as may be.
@@ -176,25 +173,11 @@ impl<M: Manager> Shared<M> {
             // Callers go first.
             let Some(permit) = self.bulkhead.quietly(1) else { return Ok(()) };
             let permit = permit.held_by(Held::new(self));
-            // One that comes back right now is counted twice, which is one too many and not one too few.
-            let in_use = self.bulkhead.snapshot().in_use as usize;
-            if in_use + self.idle() > self.objects.status().max_size {
-                return Ok(());
-            }
-            let spare = self.core.connect().await?;
-            self.objects.manager().put(spare);
-            // The pool may have been made smaller meanwhile, or closed.
-            self.trim();
+            let Some(place) = Place::reserve(self) else { return Ok(()) };
+            self.give(place.filled().await?);
             drop(permit);
         }
         Ok(())
-    }
-
-    fn trim(&self) {
-        let surplus = self.size().saturating_sub(self.objects.status().max_size);
-        if surplus > 0 {
-            self.let_go(self.take_surplus(surplus, Retired::Surplus));
-        }
     }
 
     /// Lets go of all that are idle and too old.
@@ -203,72 +186,53 @@ impl<M: Manager> Shared<M> {
             return;
         }
         let now = clock::now();
-        let old = self.objects.retain(|slot, _| !doomed(slot, now)).removed;
-        self.let_go(old.into_iter().chain(self.objects.manager().take_old(now)));
+        let old = self.shelf.lock().take_if(|slot| {
+            let why = Retired::of(slot.life.verdict(now));
+            why.inspect(|&why| slot.life.retire(why)).is_some()
+        });
+        old.into_iter().for_each(|slot| self.let_go(*slot));
     }
 
     fn resize(&self, max_size: u32) {
-        let resizing = self.resizing.lock();
         if self.core.is_closed() {
             return;
         }
-        let surplus = self.size().saturating_sub(max_size as usize);
-        let surplus = self.take_surplus(surplus, Retired::Surplus);
-        if self.objects.status().max_size > max_size as usize {
-            self.bulkhead.resize(max_size);
-            self.objects.resize(max_size as usize);
-        } else {
-            // Room first, and then those who are to find it.
-            self.objects.resize(max_size as usize);
-            self.bulkhead.resize(max_size);
+        self.bulkhead.resize(max_size);
+        if self.core.is_closed() {
+            // Meanwhile. All go on, as below.
+            self.bulkhead.resize(u32::MAX);
         }
-        drop(resizing);
-        self.let_go(surplus);
+        self.trim();
     }
 
-    /// Whether this is what closed it.
-    pub(super) fn close(&self) -> bool {
-        let resizing = self.resizing.lock();
-        let first = self.core.close();
-        let idle = self.take_surplus(usize::MAX, Retired::Closed);
-        self.objects.close();
+    pub(super) fn close(&self) {
+        self.core.close();
         // All that wait may go on, and are told.
         self.bulkhead.resize(u32::MAX);
-        drop(resizing);
-        self.let_go(idle);
+        self.trim();
         self.core.news.notify_one();
-        first
     }
 
-    /// The idle ones that are too many, spares first.
-    fn take_surplus(&self, most: usize, why: Retired) -> Vec<Slot<M>> {
-        let mut taken = self.objects.manager().take_surplus(most);
-        taken.iter().for_each(|slot| slot.life.retire(why));
-        let mut left = most - taken.len();
-        let more = self.objects.retain(|slot, _| {
-            let keep = left == 0;
-            if !keep {
-                left -= 1;
-                slot.life.reap(why);
-            }
-            keep
-        });
-        taken.extend(more.removed);
-        taken
+    fn trim(&self) {
+        let mut shelf = self.shelf.lock();
+        let surplus = shelf.trim(self.limit());
+        drop(shelf);
+        surplus.into_iter().for_each(|slot| self.let_go(*slot));
     }
 
-    fn let_go(&self, slots: impl IntoIterator<Item = Slot<M>>) {
-        slots.into_iter().for_each(|mut slot| self.core.inner.detach(slot.object_mut()));
+    pub(super) fn let_go(&self, mut slot: Slot<M>) {
+        self.core.inner.detach(slot.object_mut());
     }
 
-    /// How many there are, out or idle.
-    pub(super) fn size(&self) -> usize {
-        self.objects.status().size + self.objects.manager().spares()
+    /// How many there may be.
+    #[inline]
+    pub(super) fn limit(&self) -> usize {
+        if self.core.is_closed() { 0 } else { self.bulkhead.limit() as usize }
     }
 
-    /// Counted, for deadpool's own status is an estimate.
+    /// How many are idle.
     pub(super) fn idle(&self) -> usize {
-        self.objects.retain(|_, _| true).retained + self.objects.manager().spares()
+        self.shelf.lock().idle()
     }
 }
 

@@ -71,15 +71,31 @@ impl Lifetime {
     #[must_use]
     #[inline]
     pub fn verdict(&self, now: Instant, created: Instant, last_used: Instant, u: f64) -> Verdict {
-        let age = now.saturating_duration_since(created);
+        self.verdict_at(now, self.end(created, u), last_used)
+    }
+
+    /// The same, of what is too old from `end` on.
+    #[inline]
+    pub(super) fn verdict_at(
+        &self,
+        now: Instant,
+        end: Option<Instant>,
+        last_used: Instant,
+    ) -> Verdict {
         let idle = now.saturating_duration_since(last_used);
-        if self.max_age_at(u).is_some_and(|limit| age >= limit) {
+        if end.is_some_and(|end| now >= end) {
             Verdict::TooOld
         } else if self.max_idle.is_some_and(|limit| idle >= limit) {
             Verdict::IdleTooLong
         } else {
             Verdict::Keep
         }
+    }
+
+    /// From when on it is too old; `None` if never, or not as long as there are clocks.
+    #[inline]
+    pub(super) fn end(&self, created: Instant, u: f64) -> Option<Instant> {
+        created.checked_add(self.max_age_at(u)?)
     }
 
     /// The age at which an object of this sample is too old: between `max_age · (1 − jitter)` and

@@ -79,7 +79,6 @@ impl<M: Manager> Manager for ResilientManager<M> {
             return Err(RecycleError::message("too old"));
         }
         if !self.0.validate(slot, metrics).await {
-            slot.life.retire(super::Retired::Invalid);
             return Err(RecycleError::message("not valid"));
         }
         Ok(())

@@ -2,8 +2,8 @@
 //!
 //! A pool is where a slow dependency is felt first, and where it does most harm: callers queue without an
 //! end, a server that is down is hammered by everybody who needs a connection, and a connection that a
-//! firewall dropped an hour ago is handed out. [`ResilientPool`] is deadpool's pool, for any manager that
-//! is written for that, with what it leaves to its users:
+//! firewall dropped an hour ago is handed out. [`ResilientPool`] takes any manager that is written for
+//! deadpool, and does what deadpool's own pool leaves to its users:
 //!
 //! - **Who waits** does so in a bounded queue, first come, first served, for a limited time and no longer
 //!   than the [deadline](crate::Deadline) of the call. The refusal names the limit.
@@ -73,8 +73,6 @@ mod escort;
 #[cfg(feature = "pool")]
 mod handle;
 #[cfg(feature = "pool")]
-mod keeper;
-#[cfg(feature = "pool")]
 mod layer;
 #[cfg(feature = "pool")]
 mod maintain;
@@ -83,7 +81,11 @@ mod manager;
 #[cfg(feature = "pool")]
 mod pace;
 #[cfg(feature = "pool")]
+mod place;
+#[cfg(feature = "pool")]
 mod pooled;
+#[cfg(feature = "pool")]
+mod shelf;
 #[cfg(feature = "pool")]
 mod slot;
 #[cfg(feature = "pool")]

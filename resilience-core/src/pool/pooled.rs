@@ -5,12 +5,10 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use deadpool::managed::{Manager, Object};
+use deadpool::managed::Manager;
 
-use super::core::Core;
 use super::escort::Escort;
 use super::handle::Shared;
-use super::keeper::Keeper;
 use super::lifetime::Verdict;
 use super::retired::Retired;
 use super::slot::Slot;
@@ -36,13 +34,6 @@ impl<M: Manager> Borrow<Bulkhead> for Held<M> {
     }
 }
 
-impl<M: Manager> Held<M> {
-    #[inline]
-    fn core(&self) -> &Core<M> {
-        &self.0.core
-    }
-}
-
 /// The permit is back when what holds it is dropped.
 impl<M: Manager> Drop for Held<M> {
     #[inline]
@@ -50,71 +41,6 @@ impl<M: Manager> Drop for Held<M> {
         if self.0.core.is_closed() {
             self.0.returned.notify_waiters();
         }
-    }
-}
-
-/// An object that is not known to work. Dropped, it is retired: what it was in the middle of is not known
-/// either.
-pub(super) struct Doubtful<M: Manager>(Option<Object<Keeper<M>>>);
-
-impl<M: Manager> Doubtful<M> {
-    pub(super) const fn new(object: Object<Keeper<M>>) -> Doubtful<M> {
-        Doubtful(Some(object))
-    }
-
-    /// A fresh one is. Others are asked.
-    #[inline]
-    pub(super) async fn is_good(&mut self, core: &Core<M>) -> bool {
-        let object = there_mut(&mut self.0);
-        if std::mem::take(&mut object.life.fresh) {
-            return true;
-        }
-        let metrics = *Object::metrics(object);
-        core.validate(object, &metrics).await
-    }
-
-    /// Puts a new one into its place.
-    pub(super) fn replace(&mut self, mut fresh: Slot<M>, core: &Core<M>) {
-        fresh.life.fresh = false;
-        let mut old = std::mem::replace(&mut **there_mut(&mut self.0), fresh);
-        old.life.retire(Retired::Invalid);
-        core.inner.detach(old.object_mut());
-    }
-
-    #[inline]
-    pub(super) fn into_good(mut self) -> Object<Keeper<M>> {
-        match self.0.take() {
-            Some(object) => object,
-            None => unreachable!("{THERE}"),
-        }
-    }
-}
-
-impl<M: Manager> Drop for Doubtful<M> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            object.life.retire(Retired::Invalid);
-            drop(Object::take(object));
-        }
-    }
-}
-
-const THERE: &str = "what a guard holds is there until the guard is gone";
-
-#[inline]
-fn there<T>(held: &Option<T>) -> &T {
-    match held {
-        Some(held) => held,
-        None => unreachable!("{THERE}"),
-    }
-}
-
-#[inline]
-fn there_mut<T>(held: &mut Option<T>) -> &mut T {
-    match held {
-        Some(held) => held,
-        None => unreachable!("{THERE}"),
     }
 }
 
@@ -130,17 +56,19 @@ pub struct Pooled<M: Manager> {
     escort: Option<Escort<M>>,
 }
 
-/// Of a [`Pooled`], without its drop. The object goes before the permit: who is next finds its place.
+/// Of a [`Pooled`], without its drop.
 pub(super) struct Out<M: Manager> {
-    object: Object<Keeper<M>>,
+    slot: Box<Slot<M>>,
     permit: Permit<M>,
     pub(super) broken: bool,
 }
 
+const THERE: &str = "the object is there until its holder is gone";
+
 impl<M: Manager> Pooled<M> {
     #[inline]
-    pub(super) const fn new(object: Object<Keeper<M>>, permit: Permit<M>) -> Pooled<M> {
-        Pooled { out: Some(Out { object, permit, broken: false }), escort: None }
+    pub(super) const fn new(slot: Box<Slot<M>>, permit: Permit<M>) -> Pooled<M> {
+        Pooled { out: Some(Out { slot, permit, broken: false }), escort: None }
     }
 
     pub(super) fn escorted(mut self, escort: Escort<M>) -> Pooled<M> {
@@ -148,59 +76,90 @@ impl<M: Manager> Pooled<M> {
         self
     }
 
+    #[inline]
+    fn out(&self) -> &Out<M> {
+        match &self.out {
+            Some(out) => out,
+            None => unreachable!("{THERE}"),
+        }
+    }
+
+    #[inline]
+    fn out_mut(&mut self) -> &mut Out<M> {
+        match &mut self.out {
+            Some(out) => out,
+            None => unreachable!("{THERE}"),
+        }
+    }
+
     /// It must not be used again: its protocol is in an unknown state, the other side hung up. It is
     /// retired when this is dropped, and nobody gets it after that. There is no way back.
     pub fn broken(&mut self) {
-        there_mut(&mut self.out).broken = true;
+        self.out_mut().broken = true;
     }
 
     /// Whether it was said to be.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        there(&self.out).broken
+        self.out().broken
     }
 
     /// The object itself, which is no longer the pool's: the pool may make another.
     #[must_use]
     pub fn take(mut self) -> M::Type {
-        let Some(Out { object, permit, .. }) = self.out.take() else { unreachable!("{THERE}") };
-        let object = Object::take(object).into_inner();
-        drop(permit);
-        object
+        let Some(Out { mut slot, permit, .. }) = self.out.take() else { unreachable!("{THERE}") };
+        let shared = &permit.holder().0;
+        shared.core.inner.detach(slot.object_mut());
+        shared.shelf.lock().leave();
+        slot.into_inner()
     }
 }
 
 impl<M: Manager> Out<M> {
-    /// Back to the pool, if that wants it.
+    /// Back to the pool, if that wants it. The object goes before the permit: who is next finds its place.
     #[inline]
     pub(super) fn give_back(self) {
-        let Out { mut object, permit, broken } = self;
-        match reason(&mut object, permit.holder().core(), broken) {
-            None => drop(object),
+        let Out { mut slot, permit, broken } = self;
+        let shared = &permit.holder().0;
+        match shared.reason(&mut slot, broken) {
+            None => shared.give(slot),
             Some(why) => {
-                object.life.retire(why);
-                drop(Object::take(object));
+                slot.life.retire(why);
+                shared.let_go(*slot);
+                shared.shelf.lock().leave();
             }
         }
-        drop(permit);
     }
 }
 
-/// Why it does not go back, if it does not.
-#[inline]
-fn reason<M: Manager>(slot: &mut Slot<M>, core: &Core<M>, broken: bool) -> Option<Retired> {
-    if broken || std::thread::panicking() {
-        return Some(Retired::Broken);
+impl<M: Manager> Shared<M> {
+    /// Why an object does not go back, if it does not.
+    #[inline]
+    fn reason(&self, slot: &mut Slot<M>, broken: bool) -> Option<Retired> {
+        if broken || std::thread::panicking() {
+            return Some(Retired::Broken);
+        }
+        if self.core.is_closed() {
+            return Some(Retired::Closed);
+        }
+        if self.core.lifetime().is_endless() {
+            return None;
+        }
+        let now = clock::now();
+        slot.life.used(now);
+        (slot.life.verdict(now) != Verdict::Keep).then_some(Retired::TooOld)
     }
-    if core.is_closed() {
-        return Some(Retired::Closed);
+
+    #[inline]
+    pub(super) fn give(&self, slot: Box<Slot<M>>) {
+        let mut shelf = self.shelf.lock();
+        // Read under the lock: whoever lowers it takes the surplus under the lock afterwards.
+        let surplus = shelf.give(slot, self.limit());
+        drop(shelf);
+        if let Some(slot) = surplus {
+            self.let_go(*slot);
+        }
     }
-    if core.lifetime().is_endless() {
-        return None;
-    }
-    let now = clock::now();
-    slot.life.used(now);
-    (slot.life.verdict(now) != Verdict::Keep).then_some(Retired::TooOld)
 }
 
 impl<M: Manager> Drop for Pooled<M> {
@@ -219,14 +178,14 @@ impl<M: Manager> Deref for Pooled<M> {
 
     #[inline]
     fn deref(&self) -> &M::Type {
-        &there(&self.out).object
+        &self.out().slot
     }
 }
 
 impl<M: Manager> DerefMut for Pooled<M> {
     #[inline]
     fn deref_mut(&mut self) -> &mut M::Type {
-        &mut there_mut(&mut self.out).object
+        &mut self.out_mut().slot
     }
 }
 
@@ -235,7 +194,7 @@ where
     M::Type: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Out { object, broken, .. } = there(&self.out);
-        f.debug_struct("Pooled").field("object", &***object).field("broken", broken).finish()
+        let Out { slot, broken, .. } = self.out();
+        f.debug_struct("Pooled").field("object", &***slot).field("broken", broken).finish()
     }
 }

@@ -13,7 +13,7 @@ use crate::observe::{Gauges, names};
 pub struct PoolSnapshot {
     /// The most objects there may be; 0 once closed.
     pub max_size: usize,
-    /// How many there are. More than `max_size` after that was lowered, until they come back.
+    /// How many there are or are being made. More than `max_size` after that was lowered, until they come back.
     pub size: usize,
     /// How many of them nobody uses.
     pub idle: usize,
@@ -43,15 +43,18 @@ impl PoolSnapshot {
 }
 
 impl<M: Manager> ResilientPool<M> {
-    /// What there is now. Takes the pool's locks for a moment, and counts what is idle.
+    /// What there is now. Takes the pool's locks for a moment.
     #[must_use]
     pub fn snapshot(&self) -> PoolSnapshot {
         let (shared, calls) = (&*self.0, self.0.bulkhead.snapshot());
         let tally: &Tally = &shared.core.tally;
+        let shelf = shared.shelf.lock();
+        let (size, idle) = (shelf.size(), shelf.idle());
+        drop(shelf);
         PoolSnapshot {
-            max_size: shared.objects.status().max_size,
-            size: shared.size(),
-            idle: shared.idle(),
+            max_size: shared.limit(),
+            size,
+            idle,
             in_use: calls.in_use,
             peak: calls.peak,
             waiting: calls.queued,

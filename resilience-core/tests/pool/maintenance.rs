@@ -95,6 +95,19 @@ async fn callers_go_first() {
     assert_eq!((pool.snapshot().idle, server.made()), (2, 2));
 }
 
+/// One more would be one too many, though a permit is free.
+#[tokio::test(start_paused = true)]
+async fn none_is_made_ahead_of_need_beyond_the_maximum() {
+    let server = Server::default();
+    let pool = server.pool(3).min_idle(2).build().unwrap();
+    pool.warm().await.unwrap();
+    let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
+    pool.warm().await.unwrap();
+    assert_eq!((pool.snapshot().size, pool.snapshot().idle, server.live()), (3, 1, 3));
+    drop(held);
+    assert_eq!((pool.snapshot().size, pool.snapshot().idle), (3, 3));
+}
+
 /// One that is ready is looked at before it is handed out, as any other.
 #[tokio::test(start_paused = true)]
 async fn a_spare_that_died_is_not_handed_out() {
