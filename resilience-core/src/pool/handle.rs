@@ -135,8 +135,6 @@ impl<M: Manager> Shared<M> {
     /// The permit outlives all that is done here for it: dropped half way, the object goes before it.
     #[inline]
     async fn checkout(&self, permit: Permit<M>) -> Result<Pooled<M>, Error<M::Error>> {
-        // Closing lets all go on who wait.
-        self.is_open()?;
         let mut place = Place::take(self);
         let mut looks = self.settings.max_validations;
         while let Some(slot) = place.object() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool::managed;
 use resilience_core::breaker::{CircuitBreaker, CircuitState};
-use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool, Retired};
+use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool};
 use resilience_core::retry::Backoff;
 use resilience_core::{Error, Outcome, Rejection, RejectionKind, clock};
 
@@ -181,5 +181,19 @@ async fn in_deadpools_own_pool() {
     assert!(error.contains("circuit open"), "{error}");
     assert_eq!((server.detached(), server.live()), (vec![0, 1, 2], 0));
     assert_eq!(pool.manager().created(), 3);
-    let _ = Retired::Invalid;
+}
+
+/// There nobody says when an object came back: it is idle since it was handed out.
+#[tokio::test(start_paused = true)]
+async fn idleness_in_deadpools_own_pool() {
+    let server = Server::default();
+    let lifetime = Lifetime::new().max_idle(10 * SECOND).build();
+    let manager = server.manager().lifetime(lifetime).build().unwrap();
+    let pool = managed::Pool::<ResilientManager<Server>>::builder(manager).build().unwrap();
+    for _ in 0..5 {
+        assert_eq!(pool.get().await.unwrap().id, 0);
+        tokio::time::advance(9 * SECOND).await;
+    }
+    tokio::time::advance(SECOND).await;
+    assert_eq!(pool.get().await.unwrap().id, 1);
 }

@@ -1,7 +1,7 @@
 //! A checkout is paid for out of the time of its call.
 
 use resilience_core::breaker::CircuitBreaker;
-use resilience_core::pool::ResilientPool;
+use resilience_core::pool::{ResilientPool, Retired};
 use resilience_core::retry::Backoff;
 use resilience_core::timeout::within;
 use resilience_core::{Deadline, Error, RejectionKind, clock};
@@ -32,6 +32,7 @@ async fn nor_is_anything_made_or_looked_at_past_it() {
     let late = within(Deadline::after(clock::now(), SECOND / 2), pool.get()).await;
     assert!(late.is_err());
     assert_eq!((pool.snapshot().size, pool.snapshot().in_use), (0, 0));
+    assert_eq!((pool.snapshot().retired(Retired::Invalid), server.detached()), (1, vec![0]));
 }
 
 /// The future may be polled though it is too late: by a call that makes several.

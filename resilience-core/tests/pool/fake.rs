@@ -55,6 +55,8 @@ struct State {
     creating: Mutex<VecDeque<Reply>>,
     recycling: Mutex<VecDeque<Reply>>,
     detached: Mutex<Vec<usize>>,
+    /// What the manager was told of an object at the last look.
+    metrics: Mutex<Option<Metrics>>,
 }
 
 /// Alive until it is dropped.
@@ -99,6 +101,10 @@ impl Server {
         self.0.detached.lock().clone()
     }
 
+    pub(crate) fn metrics(&self) -> Option<Metrics> {
+        *self.0.metrics.lock()
+    }
+
     /// A manager of this server, whose objects are ageless.
     pub(crate) fn manager(&self) -> ManagerBuilder<Server> {
         ResilientManager::builder(self.clone()).name("db").lifetime(Lifetime::ENDLESS)
@@ -122,7 +128,8 @@ impl Manager for Server {
         Ok(Connection { id, counter: 0, server: self.clone() })
     }
 
-    async fn recycle(&self, _: &mut Connection, _: &Metrics) -> RecycleResult<io::Error> {
+    async fn recycle(&self, _: &mut Connection, metrics: &Metrics) -> RecycleResult<io::Error> {
+        *self.0.metrics.lock() = Some(*metrics);
         let reply = self.0.recycling.lock().pop_front().unwrap_or(Reply::Works);
         Ok(reply.give().await?)
     }

@@ -257,6 +257,44 @@ async fn an_old_one_is_not_handed_out() {
     }
 }
 
+/// It takes no time to see, so it is no look.
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_is_not_looked_at() {
+    let server = Server::default();
+    let lifetime = Lifetime::new().max_age(10 * SECOND).jitter(0.0).build();
+    let manager = server.manager().lifetime(lifetime).build();
+    let pool = ResilientPool::builder(manager).max_size(6).max_validations(2).build().unwrap();
+    fill(&pool, 5).await;
+    let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
+    advance(5 * SECOND).await;
+    let young = [pool.get().await.unwrap(), pool.get().await.unwrap(), pool.get().await.unwrap()];
+    let sixth = pool.get().await.unwrap();
+    assert_eq!(sixth.id, 5);
+    drop((held, young, sixth));
+    advance(5 * SECOND).await;
+    assert_eq!(pool.get().await.unwrap().id, 5);
+    assert_eq!(pool.snapshot().retired(Retired::TooOld), 5);
+}
+
+/// As in deadpool: how often it was found to work, and when that was.
+#[tokio::test(start_paused = true)]
+async fn a_manager_is_told_what_it_looks_at() {
+    let server = Server::default();
+    let pool = server.pool(1).build().unwrap();
+    let made = clock::now();
+    let mut last = None;
+    for count in 0..3 {
+        drop(pool.get().await.unwrap());
+        if count > 0 {
+            let metrics = server.metrics().unwrap();
+            assert_eq!((metrics.created, metrics.recycled), (made, last));
+            assert_eq!(metrics.recycle_count, count - 1);
+            last = Some(clock::now());
+        }
+        advance(SECOND).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn so_many_are_kept_idle() {
     let server = Server::default();

@@ -31,6 +31,8 @@ async fn failures_ends_and_refusals_are_told() {
     held.broken();
     drop(held);
     let taken = pool.get().await.unwrap().take();
+    assert_eq!(server.detached().last(), Some(&taken.id), "its manager hears of it");
+    assert_eq!(pool.snapshot().size, 0);
     drop(taken);
     pool.close();
     assert!(pool.get().await.is_err());
