@@ -52,6 +52,19 @@ async fn a_refused_connection_is_none_of_tls() {
     assert_eq!(failure(client.execute(post(address)).await), TransportFailure::Connect);
 }
 
+/// The handshake would come after the proxy's answer.
+#[tokio::test]
+async fn a_proxy_that_breaks_off_is_none_of_tls() {
+    for peer in [Peer::Closes, Peer::Resets] {
+        let (address, seen) = serve(move |_| peer.clone()).await;
+        let proxy = reqwest::Proxy::all(format!("http://{address}")).unwrap();
+        let client = trusting(&Ca::new("ours")).reqwest(reqwest::Client::builder().proxy(proxy));
+        let result = client.build().unwrap().get("https://server.example/").await;
+        assert_eq!(failure(result), TransportFailure::Connect);
+        assert_eq!(seen.accepted(), 3);
+    }
+}
+
 /// By the attempt's limit, and its connection is closed.
 #[tokio::test]
 async fn a_handshake_that_stalls_is_out_of_time() {
