@@ -4,13 +4,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Outcome, Rejection, RejectionKind};
 
 use super::StatusClassifier;
 
 /// An error of whatever type.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-type Cause<'e> = &'e (dyn StdError + 'static);
+pub(super) type Cause<'e> = &'e (dyn StdError + 'static);
 
 /// Where on its way a request broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,9 +21,16 @@ pub enum TransportFailure {
     Builder,
     /// Its address has no host, or none that there can be.
     NoHost,
-    /// The connection was not made: refused, unreachable, a name that does not resolve, a handshake that
-    /// broke off, no time left for it.
+    /// The connection was not made: refused, unreachable, a name that does not resolve, no time left for it;
+    /// without the feature `tls`, also a TLS handshake that failed.
     Connect,
+    /// The TLS handshake failed, for another reason than a certificate: it broke off, the other side does not
+    /// speak TLS, there was no version or cipher for both. Only rustls' errors are known, and only with the
+    /// feature `tls`.
+    Tls,
+    /// A certificate was not accepted in the TLS handshake: the server's (another name, expired, of an unknown
+    /// issuer, revoked), or ours by the server. Known as [`Tls`](Self::Tls) is.
+    Certificate,
     /// It broke before anything was sent, or the server said that it did nothing (`REFUSED_STREAM`, the
     /// streams after a `GOAWAY`).
     ResetBeforeSent,
@@ -62,21 +70,32 @@ impl TransportFailure {
     /// Whether the request may have had an effect, though it failed.
     #[must_use]
     pub const fn may_have_run(self) -> bool {
-        use TransportFailure::{Builder, Connect, NoHost, ResetBeforeSent};
-        !matches!(self, Builder | NoHost | Connect | ResetBeforeSent)
+        !(self.had_no_connection() || matches!(self, Self::NoHost | Self::ResetBeforeSent))
+    }
+
+    /// Whether it failed before there was a connection for it.
+    pub(crate) const fn had_no_connection(self) -> bool {
+        matches!(self, Self::Builder | Self::Connect | Self::Tls | Self::Certificate)
     }
 }
 
 /// What it means for trying again. What was never a request, redirects that lead nowhere and a complete
 /// answer that is not what it should be are permanent: the same request would end the same way.
+///
+/// So would a certificate that is not accepted, but it is the server's and not the request's: it is a failure
+/// that is not to be tried again ([`RetryHint::Never`]), which a circuit counts, where a permanent one would be a good
+/// answer to it. Another handshake that failed may pass: a server that restarts or has too many connections
+/// breaks off, and a load balancer without servers answers in plain text or by an alert.
 impl AsOutcome for TransportFailure {
     fn as_outcome(&self) -> Outcome {
         use TransportFailure as F;
         match self {
             F::Timeout => Outcome::TimedOut,
             F::Builder | F::NoHost | F::Redirect | F::Decode => Outcome::Permanent,
+            F::Certificate => Outcome::Transient(RetryHint::Never),
             F::Status(status) => StatusClassifier.outcome(*status, &http::HeaderMap::new()),
             F::Connect
+            | F::Tls
             | F::ResetBeforeSent
             | F::ResetAfterSent
             | F::Body
@@ -92,6 +111,8 @@ impl fmt::Display for TransportFailure {
             TransportFailure::Builder => "not a request",
             TransportFailure::NoHost => "an address without a host",
             TransportFailure::Connect => "no connection",
+            TransportFailure::Tls => "no TLS handshake",
+            TransportFailure::Certificate => "a certificate that is not accepted",
             TransportFailure::ResetBeforeSent => "connection reset before the request was sent",
             TransportFailure::ResetAfterSent => "connection reset after the request was sent",
             TransportFailure::Timeout => "no answer in time",
@@ -122,17 +143,25 @@ fn ran_out_of_time(cause: Cause<'_>) -> bool {
 
 /// As hyper, h2 and the operating system tell it.
 pub(super) fn of_connection(error: Cause<'_>) -> TransportFailure {
-    let connecting = |cause: Cause<'_>| {
+    let connects = |cause: &Cause<'_>| {
         cause.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
     };
-    if causes(error).any(connecting) {
+    let connecting = causes(error).find(connects);
+    #[cfg(feature = "tls")]
+    if let Some(failure) = connecting.and_then(super::tls::of_handshake) {
+        return failure;
+    }
+    if connecting.is_some() {
         return TransportFailure::Connect;
     }
     // The innermost knows best, but hyper knows what had been sent.
     let by_hyper = causes(error).find_map(|cause| of_hyper(cause.downcast_ref()?));
     let by_h2 = causes(error).find_map(|cause| of_h2(cause.downcast_ref()?));
     let by_io = || causes(error).find_map(|cause| of_io(cause.downcast_ref()?));
-    by_h2.or(by_hyper).or_else(by_io).unwrap_or(TransportFailure::Other)
+    let known = by_h2.or(by_hyper).or_else(by_io);
+    #[cfg(feature = "tls")]
+    let known = known.or_else(|| super::tls::of_connection(error));
+    known.unwrap_or(TransportFailure::Other)
 }
 
 fn of_hyper(error: &hyper::Error) -> Option<TransportFailure> {
@@ -254,9 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_a_failure_that_is_not_tried_again() {
+        let outcome = TransportFailure::Certificate.as_outcome();
+        assert_eq!(outcome, Outcome::Transient(RetryHint::Never));
+    }
+
+    #[test]
     fn what_was_never_sent_never_ran() {
         use TransportFailure as F;
-        for failure in [F::Builder, F::NoHost, F::Connect, F::ResetBeforeSent] {
+        for failure in
+            [F::Builder, F::NoHost, F::Connect, F::Tls, F::Certificate, F::ResetBeforeSent]
+        {
             assert!(!failure.may_have_run(), "{failure}");
         }
         for failure in [F::ResetAfterSent, F::Timeout, F::Body, F::Protocol, F::Redirect, F::Other]

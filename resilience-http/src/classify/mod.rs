@@ -43,6 +43,8 @@ mod answer;
 #[cfg(feature = "transport")]
 mod failure;
 pub mod grpc;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "reqwest")]
 mod transport;
 

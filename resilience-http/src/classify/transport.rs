@@ -25,9 +25,10 @@ impl Classify<Response, Error<reqwest::Error>> for StatusClassifier {
 /// and a complete answer that is not what it should be, are permanent: the same request would end
 /// the same way.
 ///
-/// A failed connection is transient whatever the reason, and so is a name that does not resolve
-/// or a certificate that does not verify: reqwest does not tell these apart, and a retry's limits
-/// bound what the mistake costs.
+/// A failed connection is transient whatever the reason, and so is a name that does not resolve:
+/// reqwest does not tell these apart, and a retry's limits bound what the mistake costs. A
+/// certificate that does not verify is known with the feature `tls` only, and is a failure that is not to be tried
+/// again: see [`TransportFailure`].
 ///
 /// ```
 /// use resilience_core::Outcome;
@@ -57,7 +58,7 @@ pub(super) fn failure(cause: &(dyn StdError + 'static)) -> Option<TransportFailu
     } else if let Some(status) = error.status() {
         Some(TransportFailure::Status(status))
     } else if error.is_connect() {
-        Some(TransportFailure::Connect)
+        Some(of_connection(error))
     } else if error.is_timeout() {
         Some(TransportFailure::Timeout)
     } else if error.is_upgrade() {

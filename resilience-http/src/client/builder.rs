@@ -1,6 +1,8 @@
 //! A client in the making.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -14,6 +16,8 @@ use super::gate::ConnectionGate;
 use super::resilient::ResilientClient;
 use super::service::{ResilientLayer, ResilientLayerBuilder};
 use super::slots::ConnectionLimits;
+#[cfg(feature = "tls")]
+use super::tls::{TlsFileError, TlsFiles};
 use crate::classify::TransportError;
 use crate::propagate::PropagateLayer;
 
@@ -23,6 +27,8 @@ pub struct ResilientClientBuilder {
     layer: ResilientLayerBuilder,
     connections: ConnectionLimits,
     client: Source,
+    #[cfg(feature = "tls")]
+    tls: TlsFiles,
 }
 
 enum Source {
@@ -36,6 +42,8 @@ impl ResilientClientBuilder {
             layer: ResilientLayer::builder(profile),
             connections: ConnectionLimits::default(),
             client: Source::Builder(Box::default()),
+            #[cfg(feature = "tls")]
+            tls: TlsFiles::default(),
         }
     }
 
@@ -77,7 +85,29 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// Builds reqwest's client from this: certificates, proxies, headers and time-outs are its own. Its
+    /// Trusts the roots in this PEM file, one certificate or more, and no longer the system's. Called several
+    /// times, it trusts all of them.
+    ///
+    /// The file is read when the client is [built](Self::build), and not again: for a new root there must be a
+    /// new client. Certificates that reqwest's builder was given are trusted too; a whole TLS configuration that it was
+    /// given is not looked at. Who wants the system's roots as well leaves this out and gives
+    /// [`reqwest`](Self::reqwest) a builder with `tls_certs_merge`.
+    #[cfg(feature = "tls")]
+    pub fn root_certificate(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.add_root(path.into());
+        self
+    }
+
+    /// Shows servers that ask for one this certificate (mutual TLS): PEM files of the chain, our own certificate
+    /// first, and of its private key (PKCS#8, PKCS#1 or SEC1, not encrypted). They may be one file, and are read
+    /// as [`root_certificate`](Self::root_certificate)s are.
+    #[cfg(feature = "tls")]
+    pub fn identity(mut self, certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.set_identity(certificates.into(), key.into());
+        self
+    }
+
+    /// Builds reqwest's client from this: proxies, headers, time-outs and whatever else of TLS are its own. Its
     /// retries and redirects are turned off, and as many idle connections kept as there may be.
     pub fn reqwest(mut self, builder: ClientBuilder) -> Self {
         self.client = Source::Builder(Box::new(builder));
@@ -97,11 +127,17 @@ impl ResilientClientBuilder {
     /// The client.
     ///
     /// # Errors
-    /// If a bound is out of its own, or reqwest cannot make its client.
+    /// If a bound is out of its own, a file cannot be used, or reqwest cannot make its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
         let (client, layer) = match self.client {
-            Source::Ready(client) => (client, self.layer.follows_redirects()),
+            Source::Ready(client) => {
+                #[cfg(feature = "tls")]
+                self.tls.none_given()?;
+                (client, self.layer.follows_redirects())
+            }
             Source::Builder(builder) => {
+                #[cfg(feature = "tls")]
+                let builder = self.tls.configure(*builder)?;
                 let builder = builder
                     .retry(retry::never())
                     .redirect(Policy::none())
@@ -121,8 +157,18 @@ impl ResilientClientBuilder {
 pub enum BuildError {
     /// A value is out of its bounds.
     Config(InvalidConfig),
-    /// reqwest could not make its client: a certificate, a proxy.
+    /// reqwest could not make its client: a certificate that it was given itself, a proxy.
     Client(TransportError),
+    /// A file of certificates or of a key cannot be used.
+    #[cfg(feature = "tls")]
+    TlsFile(TlsFileError),
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsFileError> for BuildError {
+    fn from(error: TlsFileError) -> BuildError {
+        BuildError::TlsFile(error)
+    }
 }
 
 impl From<InvalidConfig> for BuildError {
@@ -142,6 +188,8 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::Config(error) => error.fmt(f),
             BuildError::Client(error) => write!(f, "no client: {error}"),
+            #[cfg(feature = "tls")]
+            BuildError::TlsFile(error) => error.fmt(f),
         }
     }
 }
@@ -151,6 +199,8 @@ impl std::error::Error for BuildError {
         match self {
             BuildError::Config(error) => Some(error),
             BuildError::Client(error) => Some(error),
+            #[cfg(feature = "tls")]
+            BuildError::TlsFile(error) => Some(error),
         }
     }
 }

@@ -53,6 +53,28 @@
 //! A circuit that counts slow calls takes their time up to there. The retry and its budget, the rate limit, the deadline and the
 //! attempt timeout are over with the head.
 //!
+//! # TLS
+//!
+//! With the feature `tls` reqwest's client speaks it by rustls, and trusts the system's roots or those of one's own:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "reqwest", feature = "tls"))] {
+//! # use resilience_core::profiles::Profiles;
+//! # use resilience_http::client::ResilientClient;
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = ResilientClient::builder(&Profiles::standard()?.profile("scraper.stats")?)
+//!     .root_certificate("/etc/pki/internal-ca.pem")
+//!     .identity("/etc/pki/us.pem", "/etc/pki/us.key")
+//!     .build()?; // "`root_certificate` /etc/pki/internal-ca.pem: cannot be read: .."
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! A handshake is part of the attempt, and of its timeout. What comes of one that fails depends on why: see
+//! [`TransportFailure::Certificate`](crate::classify::TransportFailure::Certificate) and
+//! [`Tls`](crate::classify::TransportFailure::Tls).
+//!
 //! # Any other client
 //!
 //! [`ResilientLayer`] does the same for every service of `http::Request`s, as hyper-util's client is one
@@ -103,6 +125,8 @@ mod transport;
 mod builder;
 #[cfg(feature = "reqwest")]
 mod resilient;
+#[cfg(all(feature = "reqwest", feature = "tls"))]
+mod tls;
 
 pub use answer::{Answered, HttpResponse, UntilBodyEnds};
 pub use authority::Authority;
@@ -119,3 +143,5 @@ pub use transport::{Attempt, Transport};
 pub use builder::{BuildError, ResilientClientBuilder};
 #[cfg(feature = "reqwest")]
 pub use resilient::ResilientClient;
+#[cfg(all(feature = "reqwest", feature = "tls"))]
+pub use tls::{TlsFileError, TlsFileProblem};

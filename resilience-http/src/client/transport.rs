@@ -13,14 +13,9 @@ use super::request::{Call, HttpRequest};
 use super::scope::Scope;
 use super::site::Site;
 use super::slots::{Slot, Take, Use};
-use crate::classify::{BoxError, TransportError, TransportFailure};
+use crate::classify::{BoxError, TransportError};
 use crate::hints;
 use crate::propagate::Hearer;
-
-/// Whether a request failed before there was a connection for it.
-fn had_no_connection(error: &TransportError) -> bool {
-    matches!(error.failure(), TransportFailure::Builder | TransportFailure::Connect)
-}
 
 /// The service below all policies: takes a slot for each attempt, and says where one broke.
 #[derive(Debug, Clone)]
@@ -170,7 +165,9 @@ where
                         }
                         (Err(error), slot) => {
                             let error = TransportError::new(error);
-                            if let (true, Some(mut slot)) = (had_no_connection(&error), slot) {
+                            if let (true, Some(mut slot)) =
+                                (error.failure().had_no_connection(), slot)
+                            {
                                 slot.set(Use::Unused);
                             }
                             Err(Error::Service(error))

@@ -24,11 +24,12 @@
 //!
 //! | the attempt ended in | safe, idempotent, keyed | anything else |
 //! |---|---|---|
-//! | a refusal by a layer of ours, a connection that was not made, `REFUSED_STREAM` | again | again: it never ran |
+//! | a refusal by a layer of ours, a connection that was not made, a TLS handshake that broke off, `REFUSED_STREAM` | again | again: it never ran |
 //! | 425 Too Early | again | again: RFC 8470 §5.2 has the server not process it |
 //! | 429, 503, 408 | again | **no** |
 //! | a time-out, a connection that broke, 500, 502, 504 | again | **no** |
 //! | 421 Misdirected Request | no: the same connection would be asked | no |
+//! | a certificate that is not accepted | no: it would be the same | no |
 //!
 //! That a 503 to a POST is not repeated is deliberate. RFC 9110 §9.2.2 asks for "some means to detect that
 //! the original request was never applied", and a 503 is none: a proxy answers so for a server that broke

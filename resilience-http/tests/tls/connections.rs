@@ -1,0 +1,75 @@
+//! How many connections there are, when handshakes fail as well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resilience_http::classify::TransportFailure;
+use resilience_http::client::{ConnectionLimits, ResilientClient};
+use tokio::task::JoinSet;
+
+use crate::authority::Ca;
+use crate::profile;
+use crate::server::{Peer, Seen, serve};
+
+const LIMIT: usize = 4;
+
+/// Many calls at once over HTTP/1, to a server that closes often, and every third time in the handshake.
+async fn calls(workers: usize, each: usize) -> (Seen, usize) {
+    let ca = Ca::new("ours");
+    let mut config = ca.local().server(None);
+    config.alpn_protocols.clear();
+    let good = Peer::ServesFour(Arc::new(config));
+    let peer = move |number| if number % 3 == 0 { Peer::Closes } else { good.clone() };
+    let (address, seen) = serve(peer).await;
+    let limits = ConnectionLimits::default().per_authority(LIMIT as u32);
+    let limits = limits.wait_at_most(Duration::from_secs(60));
+    let client = ResilientClient::builder(&profile("deadline = \"2m\"")).connections(limits);
+    let client = client.reqwest(reqwest::Client::builder().no_proxy());
+    let client = Arc::new(client.root_certificate(ca.root_file()).build().unwrap());
+    let mut tasks = JoinSet::new();
+    for _ in 0..workers {
+        let (client, url) = (client.clone(), format!("https://{address}/"));
+        tasks.spawn(async move {
+            let mut failed = 0;
+            for _ in 0..each {
+                match client.get(&url).await {
+                    Ok(answer) => assert_eq!(answer.text().await.unwrap(), "ok"),
+                    Err(error) => {
+                        let failure = error.into_service().unwrap().failure();
+                        assert_eq!(failure, TransportFailure::Tls);
+                        failed += 1;
+                    }
+                }
+            }
+            failed
+        });
+    }
+    let failed = tasks.join_all().await.into_iter().sum();
+    (seen, failed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn there_are_never_more_than_the_limit() {
+    let (seen, failed) = calls(32, 40).await;
+    assert!(seen.peak() <= LIMIT, "{} at once of {}", seen.peak(), seen.accepted());
+    assert_eq!(seen.requests() + failed, 1_280);
+}
+
+/// A handshake that failed gives back what it held: a limit of one lets the next call through.
+#[tokio::test]
+async fn a_failed_handshake_gives_its_slot_back() {
+    let ca = Ca::new("ours");
+    let good = Peer::serves(ca.local().server(None));
+    let (address, seen) =
+        serve(move |number| if number < 20 { Peer::Closes } else { good.clone() }).await;
+    let limits = ConnectionLimits::default().per_authority(1).wait_at_most(Duration::ZERO);
+    let client = ResilientClient::builder(&profile("deadline = \"20s\"")).connections(limits);
+    let client = client.reqwest(reqwest::Client::builder().no_proxy());
+    let client = client.root_certificate(ca.root_file()).build().unwrap();
+    let url = format!("https://{address}/");
+    for _ in 0..20 {
+        client.get(&url).await.unwrap_err().into_service().unwrap();
+    }
+    client.get(&url).await.unwrap();
+    assert_eq!((seen.accepted(), seen.requests()), (21, 1));
+}

@@ -1,0 +1,154 @@
+//! Servers that speak TLS, or not quite.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// What a server does with a connection.
+#[derive(Clone)]
+pub(crate) enum Peer {
+    /// Answers 200 to every request.
+    Serves(Arc<ServerConfig>),
+    /// The same to four requests of HTTP/1, and closes.
+    ServesFour(Arc<ServerConfig>),
+    /// Reads the client's first message and says this, which is no TLS.
+    Says(&'static str),
+    /// Reads a client's first message and closes.
+    Closes,
+    /// Reads a part of it and resets.
+    Resets,
+    /// Reads and says nothing ever.
+    Stalls,
+}
+
+impl Peer {
+    pub(crate) fn serves(config: ServerConfig) -> Peer {
+        Peer::Serves(Arc::new(config))
+    }
+}
+
+/// What a server has seen.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    accepted: AtomicUsize,
+    open: AtomicUsize,
+    peak: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+impl Seen {
+    /// Connections that were accepted, ever.
+    pub(crate) fn accepted(&self) -> usize {
+        self.0.accepted.load(Ordering::SeqCst)
+    }
+
+    /// The most that were open at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.0.peak.load(Ordering::SeqCst)
+    }
+
+    /// Those that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.0.open.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.0.requests.load(Ordering::SeqCst)
+    }
+
+    fn count(&self) -> Open {
+        self.0.accepted.fetch_add(1, Ordering::SeqCst);
+        let open = self.0.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.peak.fetch_max(open, Ordering::SeqCst);
+        Open(self.clone())
+    }
+}
+
+/// A connection that counts until it is dropped, which is before its client can know that it is closed.
+struct Open(Seen);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The *n*-th connection, from 0, is served so.
+pub(crate) async fn serve(peer: impl Fn(usize) -> Peer + Send + 'static) -> (SocketAddr, Seen) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
+    let counted = seen.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let peer = peer(counted.accepted());
+            tokio::spawn(connection(stream, peer, counted.count()));
+        }
+    });
+    (address, seen)
+}
+
+async fn connection(mut stream: TcpStream, peer: Peer, open: Open) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = [0; 4096];
+    match peer {
+        Peer::Serves(config) => return answer(stream, config, open, usize::MAX).await,
+        Peer::ServesFour(config) => return answer(stream, config, open, 4).await,
+        Peer::Says(text) => {
+            let _hello = stream.read(&mut buffer).await?;
+            stream.write_all(text.as_bytes()).await?;
+        }
+        Peer::Closes => {
+            let _hello = stream.read(&mut buffer).await?;
+        }
+        Peer::Resets => {
+            let _part = stream.read(&mut buffer[..5]).await?;
+            stream.set_zero_linger()?;
+        }
+        Peer::Stalls => while stream.read(&mut buffer).await? > 0 {},
+    }
+    drop(open);
+    Ok(())
+}
+
+async fn answer(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    open: Open,
+    requests: usize,
+) -> std::io::Result<()> {
+    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (seen, left) = (open.0.clone(), AtomicUsize::new(requests));
+    let open = Mutex::new(Some(open));
+    let service = service_fn(|_| {
+        seen.0.requests.fetch_add(1, Ordering::SeqCst);
+        let mut answer = http::Response::new(Full::<Bytes>::from("ok"));
+        if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            answer.headers_mut().insert("connection", "close".parse().unwrap());
+            open.lock().take();
+        }
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let stream = TokioIo::new(stream);
+    let served = if http2 {
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        server.serve_connection(stream, service).await
+    } else {
+        hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await
+    };
+    served.map_err(std::io::Error::other)
+}
