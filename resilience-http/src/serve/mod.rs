@@ -53,6 +53,7 @@ mod connection;
 mod io;
 mod limits;
 mod linger;
+mod piece;
 mod reader;
 mod request;
 mod server;
@@ -67,6 +68,7 @@ use tower_service::Service;
 
 pub use answer::Answer;
 pub use bind::{BindError, bind};
+pub use piece::Piece;
 pub use server::{Served, Server, ServerBuilder};
 
 /// Serves `service` on `listener` until `token` says stop, and what is under way then is answered or cut: with the
