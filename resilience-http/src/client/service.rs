@@ -269,6 +269,10 @@ requests_as_they_are!(
     #[cfg(feature = "reqwest")]
     reqwest::Request
 );
+requests_as_they_are!(
+    #[cfg(feature = "reqwest")]
+    super::recorded::Recorded
+);
 
 pin_project! {
     /// A call of a [`Resilient`] service.
