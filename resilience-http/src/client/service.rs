@@ -156,7 +156,7 @@ impl ResilientLayerBuilder {
             generates_keys: self.generates_keys,
         });
         let profile = self.profile;
-        let fresh = move |_: &Authority| Site::fresh(&profile, &slots, &settings);
+        let fresh = move |it: &Authority| Site::fresh(it, &profile, &slots, &settings);
         Ok(ResilientLayer { sites: Keyed::new(self.authorities, fresh) })
     }
 }
