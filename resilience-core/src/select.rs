@@ -43,6 +43,11 @@ pub trait Select<Req> {
 
     /// The name of the key that it is for, if there is a key.
     fn key(selected: &Self::Selected) -> Option<Name>;
+
+    /// The same, of a selector that may know it by itself. What is told of a refusal asks this.
+    fn whose(&self, selected: &Self::Selected) -> Option<Name> {
+        Self::key(selected)
+    }
 }
 
 /// The same handle for every request.
@@ -75,6 +80,43 @@ impl<Req, T> Select<Req> for One<T> {
 
     fn key((): &()) -> Option<Name> {
         None
+    }
+}
+
+/// The same handle for every request, all of which are of one key or of none.
+#[cfg(feature = "profiles")]
+#[derive(Debug, Clone)]
+pub struct OfKey<T> {
+    handle: T,
+    key: Option<Name>,
+}
+
+#[cfg(feature = "profiles")]
+impl<T> OfKey<T> {
+    pub(crate) const fn new(handle: T, key: Option<Name>) -> OfKey<T> {
+        OfKey { handle, key }
+    }
+}
+
+#[cfg(feature = "profiles")]
+impl<Req, T> Select<Req> for OfKey<T> {
+    type Handle = T;
+    type Selected = ();
+
+    #[inline]
+    fn select(&self, (): &mut (), _: &Req, _: &mut Now) {}
+
+    #[inline]
+    fn handle<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
+        Some(&self.handle)
+    }
+
+    fn key((): &()) -> Option<Name> {
+        None
+    }
+
+    fn whose(&self, (): &()) -> Option<Name> {
+        self.key.clone()
     }
 }
 
@@ -167,5 +209,9 @@ impl<Req, Sel: Select<Req>> Select<Req> for Arc<Sel> {
 
     fn key(selected: &Self::Selected) -> Option<Name> {
         Sel::key(selected)
+    }
+
+    fn whose(&self, selected: &Self::Selected) -> Option<Name> {
+        Sel::whose(self, selected)
     }
 }

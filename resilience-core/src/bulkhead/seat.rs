@@ -52,7 +52,7 @@ where
                 none.insert(Wait::new(weight))
             }
         };
-        let charge = ready!(wait.poll(bulkhead, cx, || Sel::key(&seat.selected)));
+        let charge = ready!(wait.poll(bulkhead, cx, || self.selector().whose(&seat.selected)));
         Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
     }
 

@@ -19,6 +19,8 @@ pub enum Event<'a> {
     RetryScheduled {
         /// The policy's name.
         layer: &'a str,
+        /// Whose call it was, where the policy is one for each key.
+        key: Option<&'a str>,
         /// How many attempts were made so far.
         attempts: u32,
         /// How the last of them ended.
@@ -31,6 +33,8 @@ pub enum Event<'a> {
     RetryStopped {
         /// The policy's name.
         layer: &'a str,
+        /// Whose call it was, where the policy is one for each key.
+        key: Option<&'a str>,
         /// How many attempts were made.
         attempts: u32,
         /// How the last of them ended.
@@ -43,6 +47,8 @@ pub enum Event<'a> {
     RetrySucceeded {
         /// The policy's name.
         layer: &'a str,
+        /// Whose call it was, where the policy is one for each key.
+        key: Option<&'a str>,
         /// How many attempts were made.
         attempts: u32,
     },
@@ -173,12 +179,13 @@ impl<'a> Event<'a> {
     pub fn key(&self) -> Option<&'a str> {
         match *self {
             Event::Rejected(rejection) | Event::WouldReject(rejection) => rejection.key(),
-            Event::CircuitChanged { key, .. } | Event::RatePaused { key, .. } => key,
+            Event::RetryScheduled { key, .. }
+            | Event::RetryStopped { key, .. }
+            | Event::RetrySucceeded { key, .. }
+            | Event::CircuitChanged { key, .. }
+            | Event::RatePaused { key, .. } => key,
             Event::KeyEvicted { key, .. } => Some(key),
-            Event::RetryScheduled { .. }
-            | Event::RetryStopped { .. }
-            | Event::RetrySucceeded { .. }
-            | Event::ShutdownChanged { .. }
+            Event::ShutdownChanged { .. }
             | Event::PoolCreateFailed { .. }
             | Event::PoolRetired { .. }
             | Event::ProfilesReloaded { .. } => None,

@@ -60,19 +60,21 @@ macro_rules! emit {
 impl Listen for Tracing {
     fn event(&self, event: &Event<'_>) {
         match *event {
-            Event::RetryScheduled { layer, attempts, outcome, delay } => {
+            Event::RetryScheduled { layer, key, attempts, outcome, delay } => {
                 emit!(DEBUG, "retry", "retry_scheduled", "will be tried again", {
                     resilience.layer.name = layer,
+                    resilience.key = key,
                     resilience.retry.attempts = attempts,
                     resilience.outcome = outcome.as_str(),
                     error.type = outcome.as_str(),
                     resilience.retry.delay = seconds(delay)
                 });
             }
-            Event::RetryStopped { layer, attempts, outcome, reason } => {
+            Event::RetryStopped { layer, key, attempts, outcome, reason } => {
                 let times = times(reason);
                 emit!(DEBUG, "retry", "retry_stopped", "will not be tried again", {
                     resilience.layer.name = layer,
+                    resilience.key = key,
                     resilience.retry.attempts = attempts,
                     resilience.outcome = outcome.as_str(),
                     error.type = outcome.as_str(),
@@ -81,9 +83,10 @@ impl Listen for Tracing {
                     resilience.retry.remaining = times.map(|(_, remaining)| seconds(remaining))
                 });
             }
-            Event::RetrySucceeded { layer, attempts } => {
+            Event::RetrySucceeded { layer, key, attempts } => {
                 emit!(DEBUG, "retry", "retry_succeeded", "succeeded by a retry", {
                     resilience.layer.name = layer,
+                    resilience.key = key,
                     resilience.retry.attempts = attempts
                 });
             }

@@ -11,6 +11,7 @@ use super::profile::{Profile, State};
 use crate::clock;
 use crate::keyed::{Entry, allocated};
 use crate::live::Live;
+use crate::name::Name;
 use crate::retry::RetryPolicy;
 use crate::stack::Handles;
 
@@ -41,7 +42,7 @@ impl Origin {
         let (version, parts) = self.state.parts().into_parts();
         if version != self.seen.load(Ordering::Acquire) {
             let former = live.see();
-            live.set(parts.fresh(Some(&former), clock::now()));
+            live.set(parts.fresh(Some(&former), former.key.clone(), clock::now()));
             // Last: nobody finds it in step before it is.
             self.seen.store(version, Ordering::Release);
         }
@@ -49,9 +50,9 @@ impl Origin {
 }
 
 impl State {
-    pub(super) fn fresh(origin: &Arc<State>) -> State {
+    pub(super) fn fresh(origin: &Arc<State>, key: Option<Name>) -> State {
         let (version, parts) = origin.parts().into_parts();
-        let live = Live::new(parts.fresh(None, clock::now()));
+        let live = Live::new(parts.fresh(None, key, clock::now()));
         let seen = AtomicU64::new(version);
         let origin = Origin { state: origin.clone(), seen, following: Mutex::default() };
         State::following(origin, live)
@@ -60,8 +61,12 @@ impl State {
 
 impl Parts {
     /// The same rules, with what `former` has, or else with a state of its own.
-    fn fresh(&self, former: Option<&Parts>, now: Instant) -> Parts {
-        fn own<T: Clone>(former: Option<&T>, rules: Option<&T>, fresh: fn(&T) -> T) -> Option<T> {
+    fn fresh(&self, former: Option<&Parts>, key: Option<Name>, now: Instant) -> Parts {
+        fn own<T: Clone>(
+            former: Option<&T>,
+            rules: Option<&T>,
+            fresh: impl FnOnce(&T) -> T,
+        ) -> Option<T> {
             rules.map(|rules| former.cloned().unwrap_or_else(|| fresh(rules)))
         }
         let old = former.map(|parts| &parts.handles);
@@ -79,14 +84,14 @@ impl Parts {
             breaker: own(
                 old.and_then(|old| old.breaker.as_ref()),
                 self.handles.breaker.as_ref(),
-                |it| it.fresh(),
+                |it| it.fresh_for(key.clone()),
             ),
             ..self.handles.clone()
         };
         let terms = self.handles.retry.as_ref().and_then(RetryPolicy::budget);
         let former = former.and_then(|parts| parts.own_budget.as_ref());
         let own_budget = terms.map(|terms| budget_in_place_of(former, terms.fresh(), now));
-        Parts { handles, own_budget, ..self.clone() }
+        Parts { handles, own_budget, key, ..self.clone() }
     }
 
     /// What would be lost with it.

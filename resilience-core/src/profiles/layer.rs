@@ -17,6 +17,7 @@ use crate::live::Seen;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
 use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
+use crate::select::OfKey;
 use crate::stack::{Absent, Lasting, Layers, Optional, ResponseFuture, StackService};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
@@ -66,10 +67,13 @@ impl<K, R, L> ProfileLayer<K, R, L> {
 
 impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
     fn build(&self, parts: &Parts) -> Arc<Built<K, R, L>> {
-        let handles = &parts.handles;
+        let (handles, key) = (&parts.handles, || parts.key.clone());
         let (classifier, until) = (|| self.classifier.clone(), || self.until.clone());
-        let limit = |it: &RateLimiter| RateLimitLayer::new(it.clone()).classifier(classifier());
-        let calls = |it: Bulkhead| Lasting::new(BulkheadLayer::new(it), until());
+        let limit = |it: &RateLimiter| {
+            RateLimitLayer::select(OfKey::new(it.clone(), key())).classifier(classifier())
+        };
+        let calls =
+            |it: Bulkhead| Lasting::new(BulkheadLayer::select(OfKey::new(it, key())), until());
         let circuit = |it: &CircuitBreaker| {
             Lasting::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
         };
@@ -78,7 +82,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
             bulkhead: Optional::new(handles.bulkhead.clone().map(calls)),
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
                 .replayed_by(self.replay.clone())
-                .paid_from(OwnBudget::new(parts.own_budget.clone())),
+                .paid_from(OwnBudget::new(parts.own_budget.clone(), key())),
             rate_limit: Optional::new(handles.rate_limiter.as_ref().map(limit)),
             circuit_breaker: Optional::new(handles.breaker.as_ref().map(circuit)),
             attempt_timeout: Optional::new(parts.attempt_timeout.clone()),
@@ -89,9 +93,9 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
 /// The parts of every profile, those that its text may leave out as such.
 type Built<K, R, L> = Layers<
     DeadlineLayer,
-    Optional<Lasting<BulkheadLayer, L>>,
+    Optional<Lasting<BulkheadLayer<OfKey<Bulkhead>>, L>>,
     RetryLayer<K, R, OwnBudget>,
-    Optional<RateLimitLayer<K>>,
+    Optional<RateLimitLayer<K, OfKey<RateLimiter>>>,
     Optional<Lasting<CircuitBreakerLayer<K>, L>>,
     Optional<TimeoutLayer>,
 >;

@@ -25,6 +25,8 @@ pub(super) struct Parts {
     pub(super) handles: Handles,
     /// Where retries are paid from instead of the policy's budget.
     pub(super) own_budget: Option<RetryBudget>,
+    /// Whose they are, if they were made for a key.
+    pub(super) key: Option<Name>,
     pub(super) plan: Arc<Plan>,
 }
 
@@ -105,6 +107,7 @@ impl Draft {
             retry,
             handles,
             own_budget: None,
+            key: None,
             plan: Arc::new(plan),
         };
         Ok(Draft { parts, bulkhead: bulkhead_config, rate: rate_config, breaker: breaker_config })

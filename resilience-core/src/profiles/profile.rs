@@ -9,6 +9,7 @@ use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::live::{Live, Seen};
+use crate::name::Name;
 use crate::outcome::{Outcome, Standard};
 use crate::rate::RateLimiter;
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -82,8 +83,27 @@ impl Profile {
     /// ```
     #[must_use]
     pub fn fresh(&self) -> Profile {
+        self.fresh_of(None)
+    }
+
+    /// As [`fresh`](Profile::fresh), for this key: what bulkhead, rate limit, circuit breaker and retry refuse or tell of
+    /// says whose it is. Deadline and attempt timeout do not know.
+    #[must_use]
+    pub fn fresh_for(&self, key: impl Into<Name>) -> Profile {
+        self.fresh_of(Some(key.into()))
+    }
+
+    fn fresh_of(&self, key: Option<Name>) -> Profile {
         let root = self.0.origin.as_ref().map_or(&self.0, Origin::state);
-        Profile(Arc::new(State::fresh(root)))
+        Profile(Arc::new(State::fresh(root, key)))
+    }
+
+    /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does, and tells whose it is.
+    pub fn pause_for(&self, pause: Duration) {
+        let parts = self.0.parts();
+        if let Some(limiter) = &parts.handles.rate_limiter {
+            limiter.pause_of(pause, parts.key.clone());
+        }
     }
 
     /// Its name, as `scraper.odds`.

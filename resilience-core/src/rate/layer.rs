@@ -82,6 +82,13 @@ impl<K: Key, F> RateLimitLayer<HintsUnread, PerKey<K, RateLimiter, F>> {
     }
 }
 
+#[cfg(feature = "profiles")]
+impl<Sel> RateLimitLayer<HintsUnread, Sel> {
+    pub(crate) const fn select(select: Sel) -> Self {
+        RateLimitLayer { classifier: HintsUnread, select, weigh: Each }
+    }
+}
+
 impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
     /// What selects the limiter: the store of them, where there is one for each key.
     #[must_use]

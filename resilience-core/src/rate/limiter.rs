@@ -180,6 +180,12 @@ impl RateLimiter {
         self.pause(pause.min(MAX_WAIT), None);
     }
 
+    /// The same of a key's limiter.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn pause_of(&self, pause: Duration, key: Option<Name>) {
+        self.pause(pause.min(MAX_WAIT), key);
+    }
+
     /// Ends a pause.
     pub fn resume(&self) {
         self.change(|meter, _| meter.resume());

@@ -56,7 +56,7 @@ where
         };
         seat.grant = match ready!(wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
-            Err(refused) => refused.told(Sel::key(&seat.selected))?,
+            Err(refused) => refused.told(self.select.whose(&seat.selected))?,
         };
         Poll::Ready(Ok(()))
     }
@@ -72,7 +72,7 @@ where
         match lesson(&self.classifier, result) {
             // Given back by who leaves.
             Lesson::NeverMade => seat.sent = false,
-            Lesson::Hint(hint) => limiter.follow_hint(hint, Sel::key(&seat.selected)),
+            Lesson::Hint(hint) => limiter.follow_hint(hint, self.select.whose(&seat.selected)),
             Lesson::None => {}
         }
     }

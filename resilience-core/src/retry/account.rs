@@ -3,12 +3,18 @@
 use super::budget::RetryBudget;
 use crate::clock::Now;
 use crate::keyed::{Entry, Key, allocated};
+use crate::name::Name;
 use crate::select::PerKey;
 
 /// Chooses the budget that pays for a request.
 pub trait Account<Req> {
     /// The budget, or `None` for the policy's own.
     fn budget(&self, request: &Req, now: &mut Now) -> Option<RetryBudget>;
+
+    /// Whose calls they are, if all are one's.
+    fn key(&self) -> Option<Name> {
+        None
+    }
 }
 
 /// The default: everybody's retries are paid from the policy's budget.
@@ -22,15 +28,18 @@ impl<Req> Account<Req> for PolicyBudget {
     }
 }
 
-/// This budget, if there is one.
+/// This budget, if there is one, for the calls of this key, if they are of one.
 #[cfg(feature = "profiles")]
 #[derive(Debug, Clone, Default)]
-pub struct OwnBudget(Option<RetryBudget>);
+pub struct OwnBudget {
+    budget: Option<RetryBudget>,
+    key: Option<Name>,
+}
 
 #[cfg(feature = "profiles")]
 impl OwnBudget {
-    pub(crate) const fn new(budget: Option<RetryBudget>) -> OwnBudget {
-        OwnBudget(budget)
+    pub(crate) const fn new(budget: Option<RetryBudget>, key: Option<Name>) -> OwnBudget {
+        OwnBudget { budget, key }
     }
 }
 
@@ -38,7 +47,11 @@ impl OwnBudget {
 impl<Req> Account<Req> for OwnBudget {
     #[inline]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
-        self.0.clone()
+        self.budget.clone()
+    }
+
+    fn key(&self) -> Option<Name> {
+        self.key.clone()
     }
 }
 

@@ -5,7 +5,6 @@ use std::task::Context;
 use super::account::Account;
 use super::budget::RetryBudget;
 use super::layer::RetryLayer;
-use super::policy::Rules;
 use super::progress::succeeded_at_once;
 use super::replay::Replay;
 use super::run::{Run, begin};
@@ -87,7 +86,7 @@ where
                 may_have_run(&self.policy.classifier, result).then_some(StopReason::MayHaveRun)
             }
         };
-        course.ended(rules, outcome, obstacle, now)
+        course.ended::<Req, _, _, _>(self, outcome, obstacle, now)
     }
 
     #[cold]
@@ -125,17 +124,18 @@ impl Default for Course {
 
 impl Course {
     #[cold]
-    fn ended(
+    fn ended<Req, C, R, A: Account<Req>>(
         &mut self,
-        rules: &Rules,
+        layer: &RetryLayer<C, R, A>,
         outcome: Outcome,
         obstacle: Option<StopReason>,
         now: &mut Now,
     ) -> Next {
+        let rules = &*layer.policy.rules;
         let started = Some(self.started).filter(|started| *started != Tick::NEVER);
         let own_budget = self.own_budget.take();
         let begun = || {
-            let run = Run::since(started, own_budget);
+            let run = Run::since(started, own_budget).of_key(layer.account.key());
             Box::new(Failed { run, outcome, granted: None, draining: Draining::default() })
         };
         let failed = self.failed.get_or_insert_with(begun);

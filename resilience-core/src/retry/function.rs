@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
 
+use super::blocking;
 use super::policy::RetryPolicy;
 use super::run::Run;
 use super::scope::{begun, numbered};
@@ -83,7 +84,8 @@ where
     }
 }
 
-/// [`retry`] for code that is not async: waits block the thread.
+/// [`retry`] for code that is not async: waits block the thread. Inside of a [shutdown's token](crate::shutdown) they end when
+/// draining begins, as they do there.
 ///
 /// ```
 /// use resilience_core::retry::{RetryPolicy, retry_blocking};
@@ -101,20 +103,24 @@ where
     C: Classify<T, E>,
     F: FnMut() -> Result<T, E>,
 {
-    #[expect(clippy::disallowed_methods, reason = "blocking is what this function is for")]
-    let sleep = std::thread::sleep;
     let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
         let result = begun(run.progress.previous(), &mut operation);
-        match run.ended(&policy.rules, policy.classify(result.as_ref()), &mut Now::unread()) {
+        let outcome = policy.classify(result.as_ref());
+        match run.ended(&policy.rules, outcome, &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
-                sleep(pause);
+                blocking::sleep(pause);
                 return result;
             }
             Verdict::Retry(retry) => {
-                drop(result);
-                sleep(retry.delay());
+                let kept = ambient::is_set().then_some(result);
+                if blocking::sleep(retry.delay())
+                    && let Some(result) = kept
+                {
+                    run.interrupted(&policy.rules, outcome);
+                    return result;
+                }
                 retry.begin(&mut run.progress);
             }
         }

@@ -52,6 +52,8 @@
 mod account;
 mod attempts;
 pub mod backoff;
+#[cfg(feature = "tokio")]
+mod blocking;
 pub mod budget;
 mod builder;
 pub mod policy;

@@ -9,6 +9,7 @@ use super::policy::Rules;
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
+use crate::name::Name;
 use crate::observe::Event;
 use crate::outcome::{Outcome, RetryHint};
 use crate::tick::Tick;
@@ -23,6 +24,8 @@ pub(super) struct Progress {
     own_budget: Option<RetryBudget>,
     /// What the latest retry has cost, until it is known how it ended.
     receipt: Option<Receipt>,
+    /// Whose call it is, for who is told of it.
+    key: Option<Name>,
 }
 
 /// The first attempt of a call succeeded, which nobody needs to hear of but a budget that earns by it.
@@ -38,7 +41,12 @@ impl Progress {
     /// Told when it started only if that will be asked.
     #[inline]
     pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
-        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None }
+        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key: None }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) fn set_key(&mut self, key: Option<Name>) {
+        self.key = key;
     }
 
     /// Where retries are paid from.
@@ -202,14 +210,15 @@ impl Progress {
 
     fn report(&self, rules: &Rules, outcome: Outcome, verdict: &Verdict) {
         let (layer, attempts) = (rules.name.as_str(), self.made());
+        let key = self.key.as_ref().map(Name::as_str);
         rules.listener.tell(|| match verdict {
             Verdict::Retry(retry) => {
-                Event::RetryScheduled { layer, attempts, outcome, delay: retry.delay }
+                Event::RetryScheduled { layer, key, attempts, outcome, delay: retry.delay }
             }
             Verdict::Stop { reason, .. } => {
-                Event::RetryStopped { layer, attempts, outcome, reason: *reason }
+                Event::RetryStopped { layer, key, attempts, outcome, reason: *reason }
             }
-            Verdict::Done => Event::RetrySucceeded { layer, attempts },
+            Verdict::Done => Event::RetrySucceeded { layer, key, attempts },
         });
     }
 }

@@ -8,6 +8,8 @@ use super::seed::Samples;
 use super::verdict::{StopReason, Verdict};
 use crate::clock::Now;
 use crate::deadline::Deadline;
+#[cfg(feature = "tower")]
+use crate::name::Name;
 use crate::outcome::{Outcome, RetryHint};
 use crate::shutdown::ambient;
 use crate::tick::Tick;
@@ -40,6 +42,12 @@ impl Run {
     #[inline]
     pub(super) fn since(started: Option<Tick>, own: Option<RetryBudget>) -> Run {
         Run { progress: Progress::new(started, own), samples: None }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(super) fn of_key(mut self, key: Option<Name>) -> Run {
+        self.progress.set_key(key);
+        self
     }
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.

@@ -43,17 +43,19 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
     let events = [
         Event::RetryScheduled {
             layer,
+            key: None,
             attempts: 1,
             outcome: Outcome::TimedOut,
             delay: SAMPLE_DURATION,
         },
         Event::RetryStopped {
             layer,
+            key: Some(key),
             attempts: 2,
             outcome: Outcome::transient(),
             reason: StopReason::OutOfTime { needed: SAMPLE_DURATION, remaining: Duration::ZERO },
         },
-        Event::RetrySucceeded { layer, attempts: 2 },
+        Event::RetrySucceeded { layer, key: Some(key), attempts: 2 },
         Event::Rejected(&rejection),
         Event::WouldReject(&rejection),
         changed(1, None, closed, open, failures, Some(SAMPLE_DURATION)),

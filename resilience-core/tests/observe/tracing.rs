@@ -18,11 +18,11 @@ const EVERY_LINE: &[&str] = &[
      resilience.retry.attempts=1 resilience.outcome=\"timed_out\" error.type=\"timed_out\" \
      resilience.retry.delay=1.5",
     "DEBUG resilience::retry resilience.retry_stopped: resilience.layer.name=\"layer\" \
-     resilience.retry.attempts=2 resilience.outcome=\"transient\" error.type=\"transient\" \
+     resilience.key=\"key\" resilience.retry.attempts=2 resilience.outcome=\"transient\" error.type=\"transient\" \
      resilience.retry.stop_reason=\"out_of_time\" resilience.retry.needed=1.5 \
      resilience.retry.remaining=0.0",
     "DEBUG resilience::retry resilience.retry_succeeded: resilience.layer.name=\"layer\" \
-     resilience.retry.attempts=2",
+     resilience.key=\"key\" resilience.retry.attempts=2",
     "DEBUG resilience::rejection resilience.rejected: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.rejection.kind=\"rate_limited\" error.type=\"rate_limited\" \
      resilience.rejection.limit=30.0 resilience.rejection.observed=31.0 \

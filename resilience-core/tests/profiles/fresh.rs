@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use resilience_core::breaker::CircuitState;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
+use resilience_core::observe::Event;
 use resilience_core::profiles::{Profile, Profiles};
 use resilience_core::{CarriesRejection, RejectionKind, clock};
 use tower::{BoxError, ServiceBuilder, service_fn};
@@ -105,4 +109,56 @@ async fn an_open_circuit_stays_in_a_store_and_a_closed_one_goes() {
     }
     assert!(store.len() <= 4);
     assert_eq!(state(&store.get(&0, clock::now())), CircuitState::Open);
+}
+
+/// All that is told of a key's profile, as often as it may be: by calls, by hand, and after a reload.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_says_whose_it_is() {
+    let told = Arc::<Mutex<Vec<(&str, Option<String>)>>>::default();
+    let heard = told.clone();
+    let profiles = Profiles::builder()
+        .listen(move |event: &Event<'_>| {
+            heard.lock().push((event.name(), event.key().map(str::to_owned)));
+        })
+        .from_toml(TEXT)
+        .unwrap();
+    let model = profiles.profile("a").unwrap();
+    let everything = async |profile: &Profile| {
+        profile.breaker().unwrap().reset();
+        fail(profile).await;
+        let open = fail(profile).await;
+        let (bulkhead, breaker) = (profile.bulkhead().unwrap(), profile.breaker().unwrap());
+        breaker.close();
+        let all = bulkhead.try_acquire(2).unwrap();
+        let full = fail(profile).await;
+        drop(all);
+        profile.pause_for(Duration::from_secs(600));
+        let limited = fail(profile).await;
+        profile.rate_limiter().unwrap().resume();
+        let key = |error: &BoxError| error.rejection().unwrap().key().map(str::to_owned);
+        let mut all = std::mem::take(&mut *told.lock());
+        all.extend([&open, &full, &limited].map(|refused| ("refusal", key(refused))));
+        all
+    };
+    let one = model.fresh_for("one");
+    for (profile, key) in [(&one, Some("one")), (&model.fresh(), None), (&model, None)] {
+        let all = everything(profile).await;
+        assert!(all.iter().all(|(_, whose)| whose.as_deref() == key), "{key:?}: {all:?}");
+        let names: BTreeSet<_> = all.iter().map(|(name, _)| *name).collect();
+        let expected = [
+            "circuit_changed",
+            "rate_paused",
+            "refusal",
+            "rejected",
+            "retry_scheduled",
+            "retry_stopped",
+        ];
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+    }
+    profiles.reload("[a]\ndeadline = \"3s\"").unwrap();
+    assert!(one.breaker().is_none());
+    profiles.reload(TEXT).unwrap();
+    told.lock().clear();
+    let all = everything(&one).await;
+    assert!(all.iter().all(|(_, whose)| whose.as_deref() == Some("one")), "{all:?}");
 }

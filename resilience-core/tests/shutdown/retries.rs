@@ -1,13 +1,15 @@
 //! Retries inside of something that is under way.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use resilience_core::clock;
 use resilience_core::observe::{Event, Listen};
-use resilience_core::retry::{Backoff, RetryBudget, RetryLayer, RetryPolicy, StopReason, retry};
+use resilience_core::retry::{
+    Backoff, RetryBudget, RetryLayer, RetryPolicy, StopReason, retry, retry_blocking,
+};
 use resilience_core::shutdown::{Shutdown, ShutdownLayer};
 use resilience_core::stack::Stack;
 use resilience_core::testing::{ProbeLog, Reply, Script, ServiceProbe};
@@ -38,12 +40,16 @@ fn budget() -> RetryBudget {
 }
 
 fn policy(budget: &RetryBudget, reasons: &Reasons, delay: Duration) -> RetryPolicy {
+    told(budget, delay, listener(reasons))
+}
+
+fn told(budget: &RetryBudget, delay: Duration, listener: impl Listen) -> RetryPolicy {
     RetryPolicy::builder()
         .max_attempts(5)
         .backoff(Backoff::constant(delay))
         .unlimited_elapsed()
         .budget(budget.clone())
-        .listen(listener(reasons))
+        .listen(listener)
         .build()
         .unwrap()
 }
@@ -179,4 +185,60 @@ async fn a_backoff_is_woken_itself() {
     let report = shutdown.run().await;
     assert!(call.await.unwrap().unwrap().is_err());
     assert!(report.took() <= SECOND * 2 + MS * 100, "{report}");
+}
+
+/// A thread that waits is told as well.
+#[test]
+fn a_thread_in_its_backoff_returns_at_once() {
+    // Often: it is told before it sleeps, while it does, or while it falls asleep.
+    for before in (0..200).map(|round| round < 10) {
+        let (budget, reasons) = (budget(), Reasons::default());
+        let shutdown = Shutdown::builder().grace(Duration::ZERO).build().unwrap();
+        let token = shutdown.token();
+        let (waits, waiting) = mpsc::channel();
+        let stop = token.clone();
+        let waits = move |event: &Event<'_>| {
+            if let Event::RetryScheduled { .. } = event {
+                if before {
+                    stop.begin("before it sleeps");
+                }
+                waits.send(()).unwrap();
+            }
+        };
+        let rules = told(&budget, SECOND * 60, listener(&reasons).and(waits));
+        let (ends, ended) = mpsc::channel();
+        let calls = token.clone();
+        std::thread::spawn(move || {
+            let mut attempts = 0;
+            let job = calls.run("job", async {
+                retry_blocking(&rules, || {
+                    attempts += 1;
+                    Err::<(), _>(reset())
+                })
+            });
+            let result = assert_ready!(spawn(job).poll());
+            ends.send((result.unwrap().unwrap_err().kind(), attempts)).unwrap();
+        });
+        waiting.recv_timeout(SECOND * 30).unwrap();
+        if !before {
+            token.begin("while it sleeps");
+        }
+        let (kind, attempts) = ended.recv_timeout(SECOND * 30).expect("it sleeps on");
+        assert_eq!((kind, attempts), (reset().kind(), 1));
+        assert_eq!(budget.available(clock::now()), 10.0, "given back");
+        assert_eq!(*reasons.lock(), [StopReason::ShuttingDown]);
+    }
+}
+
+/// Nobody tells it anything: it sleeps for as long as it is to.
+#[test]
+fn a_thread_sleeps_as_long_as_it_should() {
+    let (budget, reasons) = (budget(), Reasons::default());
+    let rules = policy(&budget, &reasons, MS * 5);
+    let token = Shutdown::builder().build().unwrap().token();
+    let job = token.run("job", async { retry_blocking(&rules, || Err::<(), _>(reset())) });
+    let began = clock::now();
+    assert_ready!(spawn(job).poll()).unwrap().unwrap_err();
+    assert!(clock::now() - began >= MS * 20, "{:?}", clock::now() - began);
+    assert_eq!(*reasons.lock(), [StopReason::AttemptsExhausted]);
 }

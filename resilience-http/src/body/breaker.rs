@@ -90,7 +90,7 @@ where
         let mut selected = Sel::Selected::default();
         self.select.select(&mut selected, request, &mut Now::unread());
         let admitted = self.select.handle(&selected).map(CircuitBreaker::try_admit_owned);
-        ready(admitted.transpose().map_err(|rejection| match Sel::key(&selected) {
+        ready(admitted.transpose().map_err(|rejection| match self.select.whose(&selected) {
             Some(key) => rejection.with_key(key),
             None => rejection,
         }))

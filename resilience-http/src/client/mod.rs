@@ -26,8 +26,8 @@
 //! - **Retries** are the profile's only. reqwest's own are off; hyper-util sends a request anew that it could not begin
 //!   on a connection that died in the pool, which never was on the wire.
 //! - **Which requests** are sent again is a property of the request: [`idempotency`](crate::idempotency).
-//! - **Bodies** of requests that are streams are sent once, or recorded under a cap and sent again
-//!   ([`body::ReplayBody`](crate::body::ReplayBody), for clients of `http::Request`s). A response is returned at its head, and nothing is
+//! - **Bodies** of requests that are streams are sent once, or recorded under a cap and sent again: as a
+//!   [`body::ReplayBody`](crate::body::ReplayBody) in an `http::Request`, or in a `Recorded` request of reqwest's. A response is returned at its head, and nothing is
 //!   retried after that: a body that breaks off is the reader's error. But the call is over when the body is:
 //!   see [below](#when-a-call-is-over).
 //! - **Hints**: an answer that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
@@ -124,6 +124,8 @@ mod transport;
 #[cfg(feature = "reqwest")]
 mod builder;
 #[cfg(feature = "reqwest")]
+mod recorded;
+#[cfg(feature = "reqwest")]
 mod resilient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]
 mod tls;
@@ -141,6 +143,8 @@ pub use transport::{Attempt, Transport};
 
 #[cfg(feature = "reqwest")]
 pub use builder::{BuildError, ResilientClientBuilder};
+#[cfg(feature = "reqwest")]
+pub use recorded::Recorded;
 #[cfg(feature = "reqwest")]
 pub use resilient::ResilientClient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]

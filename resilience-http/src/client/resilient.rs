@@ -2,13 +2,13 @@
 
 use std::task::{Context, Poll};
 
-use reqwest::{Client, IntoUrl, Method, Request, RequestBuilder, Response};
+use reqwest::{Client, IntoUrl, Method, RequestBuilder, Response};
 use resilience_core::Error;
 use resilience_core::profiles::Profile;
 use tower_service::Service;
 
 use super::builder::{BuildError, ResilientClientBuilder};
-use super::request::Call;
+use super::request::{Call, HttpRequest};
 use super::service::{Resilient, ResilientLayer};
 use crate::classify::TransportError;
 
@@ -59,14 +59,19 @@ impl ResilientClient {
         self.execute(request).await
     }
 
-    /// Sends a request, or a [`Call`] that says whether it may run twice.
+    /// Sends a request, one whose stream is [recorded](super::Recorded), or a [`Call`] of either that says whether it may
+    /// run twice.
     ///
     /// # Errors
     /// The transport's, or the refusal of a policy. A status is an answer, whatever it says.
-    pub async fn execute(
+    pub async fn execute<R>(
         &self,
-        request: impl Into<Call<Request>>,
-    ) -> Result<Response, Error<TransportError>> {
+        request: impl Into<Call<R>>,
+    ) -> Result<Response, Error<TransportError>>
+    where
+        R: HttpRequest,
+        Client: Service<R, Response = Response, Error = reqwest::Error>,
+    {
         Service::call(&mut self.0.clone(), request.into()).await
     }
 

@@ -156,7 +156,7 @@ impl ResilientLayerBuilder {
             generates_keys: self.generates_keys,
         });
         let profile = self.profile;
-        let fresh = move |_: &Authority| Site::fresh(&profile, &slots, &settings);
+        let fresh = move |it: &Authority| Site::fresh(it, &profile, &slots, &settings);
         Ok(ResilientLayer { sites: Keyed::new(self.authorities, fresh) })
     }
 }
@@ -268,6 +268,10 @@ requests_as_they_are!(http::Request<B>, B);
 requests_as_they_are!(
     #[cfg(feature = "reqwest")]
     reqwest::Request
+);
+requests_as_they_are!(
+    #[cfg(feature = "reqwest")]
+    super::recorded::Recorded
 );
 
 pin_project! {

@@ -4,9 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use resilience_core::keyed::{Entry, allocated};
+use resilience_core::keyed::{Entry, Key, allocated};
 use resilience_core::profiles::Profile;
 
+use super::authority::Authority;
 use super::returns::Returns;
 use super::settings::Settings;
 use super::slots::Slots;
@@ -26,8 +27,13 @@ pub(super) struct State {
 
 impl Site {
     /// With the rules of these.
-    pub(super) fn fresh(profile: &Profile, slots: &Slots, settings: &Arc<Settings>) -> Site {
-        let (profile, slots) = (profile.fresh(), slots.fresh());
+    pub(super) fn fresh(
+        authority: &Authority,
+        profile: &Profile,
+        slots: &Slots,
+        settings: &Arc<Settings>,
+    ) -> Site {
+        let (profile, slots) = (profile.fresh_for(Key::name(authority)), slots.fresh());
         Site(Arc::new(State { profile, slots, settings: settings.clone() }))
     }
 }

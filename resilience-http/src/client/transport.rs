@@ -84,9 +84,8 @@ impl Site {
             answer.status(),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ) && let Some(pause) = hints::pause_after(answer.headers())
-            && let Some(limiter) = self.profile.rate_limiter()
         {
-            limiter.pause_for(pause);
+            self.profile.pause_for(pause);
         }
     }
 }

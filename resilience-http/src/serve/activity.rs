@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Version;
+use parking_lot::Mutex;
 use resilience_core::clock;
+use tokio::net::TcpStream;
 
 use super::limits::Limits;
 
@@ -33,6 +35,10 @@ pub(super) struct Activity {
     preface: AtomicBool,
     /// Whether it speaks HTTP/2, where what is read is not always a head.
     multiplexed: AtomicBool,
+    /// Whether a request had a body, which the client may still be sending when all else is done.
+    sending: AtomicBool,
+    /// The socket, when it is let go of and its client may still be sending.
+    left: Mutex<Option<TcpStream>>,
 }
 
 /// What to do about a connection.
@@ -59,6 +65,8 @@ impl Activity {
             heard: AtomicU64::new(0),
             preface: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
+            sending: AtomicBool::new(false),
+            left: Mutex::new(None),
         })
     }
 
@@ -102,14 +110,40 @@ impl Activity {
         }
     }
 
-    /// A request was read.
-    pub(super) fn begin(self: &Arc<Activity>, version: Version) -> Busy {
+    /// A request was read, which has a body or not.
+    pub(super) fn begin(self: &Arc<Activity>, version: Version, body: bool) -> Busy {
         if version == Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
+            self.sending.fetch_or(body, Ordering::Relaxed);
+        } else {
+            // What came before it was read to its end.
+            self.sending.store(body, Ordering::Relaxed);
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_head.store(false, Ordering::Relaxed);
         Busy(self.clone())
+    }
+
+    /// It is asked to close. If it has answered all, in full, and is still there, then all was read.
+    pub(super) fn closing(&self) {
+        let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
+        if self.requests.load(Ordering::Relaxed) == 0 && !stuck {
+            self.sending.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The socket is let go of. It is kept if its client may still be sending, if only a head that was refused.
+    pub(super) fn leave(&self, stream: TcpStream) {
+        let multiplexed = self.multiplexed.load(Ordering::Relaxed);
+        let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed && self.was_heard();
+        if in_head || self.sending.load(Ordering::Relaxed) {
+            *self.left.lock() = Some(stream);
+        }
+    }
+
+    /// The socket that was [left](Activity::leave), if it is to be closed in stages.
+    pub(super) fn take_left(&self) -> Option<TcpStream> {
+        self.left.lock().take()
     }
 
     fn mark(&self) {

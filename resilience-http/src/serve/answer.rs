@@ -2,13 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use resilience_core::shutdown::InFlight;
 
 use super::activity::Busy;
+use super::piece::Piece;
 use super::reader::Reader;
 
 pin_project! {
@@ -23,6 +25,8 @@ pin_project! {
         request: Option<Request>,
         // Of a stream of HTTP/2.
         reader: Option<Arc<Reader>>,
+        // The body has ended, with these trailers or without, and what it has handed over has not gone out yet.
+        end: Option<Option<HeaderMap>>,
     }
 
     impl<B> PinnedDrop for Answer<B>
@@ -32,7 +36,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             // A body that is sent in full is not always polled to its end.
-            if this.body.is_end_stream() {
+            if this.body.is_end_stream() && has_all(this.reader.as_ref()) {
                 finish(this.request);
             }
         }
@@ -50,7 +54,7 @@ impl<B: Body> Answer<B> {
     /// To be made where the stream is polled that it belongs to, if it does to one.
     pub(super) fn new(body: B, counted: InFlight, busy: Busy) -> Answer<B> {
         let reader = Reader::current().inspect(|reader| reader.waited_for(true));
-        Answer { body, request: Some(Request { counted, _busy: busy }), reader }
+        Answer { body, request: Some(Request { counted, _busy: busy }), reader, end: None }
     }
 }
 
@@ -60,27 +64,49 @@ fn finish(request: &mut Option<Request>) {
     }
 }
 
+fn has_all(reader: Option<&Arc<Reader>>) -> bool {
+    reader.is_none_or(|reader| reader.has_all())
+}
+
 impl<B: Body> Body for Answer<B> {
-    type Data = B::Data;
+    type Data = Piece<B::Data>;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let polled = this.body.poll_frame(cx);
+    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
+        let mut this = self.project();
+        if this.end.is_none() {
+            let polled = this.body.as_mut().poll_frame(cx);
+            if let Some(reader) = this.reader {
+                reader.waited_for(polled.is_ready());
+            }
+            let frame = match ready!(polled).transpose() {
+                Ok(frame) => frame.map(Frame::into_data),
+                Err(error) => {
+                    finish(this.request);
+                    return Poll::Ready(Some(Err(error)));
+                }
+            };
+            match frame {
+                Some(Ok(data)) => {
+                    let piece = Piece::new(data, this.reader.as_ref());
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+                Some(Err(frame)) => *this.end = Some(frame.into_trailers().ok()),
+                None => *this.end = Some(None),
+            }
+        }
         if let Some(reader) = this.reader {
-            reader.waited_for(polled.is_ready());
+            ready!(reader.poll_has_all(cx));
         }
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            finish(this.request);
-        }
-        polled
+        finish(this.request);
+        Poll::Ready(this.end.take().flatten().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.end.is_none() && has_all(self.reader.as_ref())
     }
 
     fn size_hint(&self) -> SizeHint {

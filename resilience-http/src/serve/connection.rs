@@ -21,6 +21,7 @@ use tower_service::Service;
 use super::activity::{Activity, Verdict};
 use super::io::Watched;
 use super::limits::Limits;
+use super::linger::linger;
 use super::request::{BoxError, Requests};
 use super::streams::Streams;
 
@@ -53,35 +54,42 @@ where
     let service = Requests::new(service, requests, activity.clone());
     let io = TokioIo::new(Watched::new(stream, activity.clone()));
     let builder = builder(&streams);
-    let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
-    let mut draining = pin!(token.draining());
-    let mut alarm = pin!(sleep_until(clock::now().into()));
-    let mut closing = Closing { activity, limits, drain_since: None, asked: false };
-    poll_fn(|cx| {
-        loop {
-            // First: what was read already is a request.
-            if served.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            let now = clock::now();
-            if closing.drain_since.is_none() && draining.as_mut().poll(cx).is_ready() {
-                closing.drain_since = Some(now);
-            }
-            match closing.next(now) {
-                Next::Wait(until) => {
-                    if alarm.deadline() != until.into() {
-                        alarm.as_mut().reset(until.into());
-                    }
-                    // Not work: it must ring though what is served uses up the task's share.
-                    ready!(pin!(unconstrained(alarm.as_mut())).poll(cx));
+    let mut closing =
+        Closing { activity: activity.clone(), limits, drain_since: None, asked: false };
+    let by_itself = {
+        let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
+        let mut draining = pin!(token.draining());
+        let mut alarm = pin!(sleep_until(clock::now().into()));
+        poll_fn(|cx| {
+            loop {
+                // First: what was read already is a request.
+                if served.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(true);
                 }
-                Next::Close => served.as_mut().graceful_shutdown(),
-                Next::Drop => return Poll::Ready(()),
+                let now = clock::now();
+                if closing.drain_since.is_none() && draining.as_mut().poll(cx).is_ready() {
+                    closing.drain_since = Some(now);
+                }
+                match closing.next(now) {
+                    Next::Wait(until) => {
+                        if alarm.deadline() != until.into() {
+                            alarm.as_mut().reset(until.into());
+                        }
+                        // Not work: it must ring though what is served uses up the task's share.
+                        ready!(pin!(unconstrained(alarm.as_mut())).poll(cx));
+                    }
+                    Next::Close => served.as_mut().graceful_shutdown(),
+                    Next::Drop => return Poll::Ready(false),
+                }
             }
-        }
-    })
-    .await;
-    token.phase() >= Phase::Forced
+        })
+        .await
+    };
+    let cut = token.phase() >= Phase::Forced;
+    if let Some(stream) = activity.take_left().filter(|_| by_itself) {
+        linger(stream, limits).await;
+    }
+    cut
 }
 
 fn builder(streams: &Streams) -> Builder<Streams> {
@@ -126,16 +134,18 @@ impl Closing {
             if !self.activity.was_heard() && now < until {
                 return Next::Wait(until);
             }
-            self.asked = true;
-            return Next::Close;
+            return self.close();
         }
         match self.activity.verdict(&self.limits, now) {
             Verdict::Until(due) => Next::Wait(due),
-            Verdict::Idle if !self.asked => {
-                self.asked = true;
-                Next::Close
-            }
+            Verdict::Idle if !self.asked => self.close(),
             Verdict::SlowHead | Verdict::Idle | Verdict::Unread => Next::Drop,
         }
+    }
+
+    fn close(&mut self) -> Next {
+        self.asked = true;
+        self.activity.closing();
+        Next::Close
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Limits {
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) write_timeout: Duration,
+    pub(super) linger_timeout: Duration,
+    pub(super) linger_bytes: u64,
 }
 
 impl Default for Limits {
@@ -24,6 +26,8 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(60),
+            linger_timeout: Duration::from_secs(5),
+            linger_bytes: 16 << 20,
         }
     }
 }
@@ -37,6 +41,7 @@ impl Limits {
         wait("header_timeout", self.header_timeout)?;
         wait("idle_timeout", self.idle_timeout)?;
         wait("write_timeout", self.write_timeout)?;
+        wait("linger_timeout", self.linger_timeout)?;
         Ok(self)
     }
 }
@@ -65,6 +70,7 @@ mod tests {
         assert_eq!(named(|limits| limits.header_timeout = Duration::ZERO), Err("header_timeout"));
         assert_eq!(named(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
         assert_eq!(named(|limits| limits.write_timeout = Duration::ZERO), Err("write_timeout"));
+        assert_eq!(named(|limits| limits.linger_timeout = Duration::MAX), Err("linger_timeout"));
         assert_eq!(named(|_| ()), Ok(()));
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! - **Running**: connections are taken, HTTP/1 and HTTP/2 (told apart by their first bytes), at most so many
 //!   at once; those above wait. A head that takes too long ends its connection, and so do idleness and a client that does
-//!   not read its answer; on HTTP/2, such a client's stream.
+//!   not read its answer; on HTTP/2, such a client's stream. One that may still be sending when its connection is
+//!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its answer.
 //!   When the operating system has no file descriptor left it waits and tries again.
 //! - **Not ready**: all goes on. Answers on HTTP/1 say `connection: close`, so that clients with a connection
 //!   make their next request elsewhere before it is closed.
@@ -51,6 +52,8 @@ mod bind;
 mod connection;
 mod io;
 mod limits;
+mod linger;
+mod piece;
 mod reader;
 mod request;
 mod server;
@@ -65,6 +68,7 @@ use tower_service::Service;
 
 pub use answer::Answer;
 pub use bind::{BindError, bind};
+pub use piece::Piece;
 pub use server::{Served, Server, ServerBuilder};
 
 /// Serves `service` on `listener` until `token` says stop, and what is under way then is answered or cut: with the

@@ -1,12 +1,14 @@
 //! Whether the reader of one stream of HTTP/2 reads.
 //!
 //! On HTTP/1 a client that does not read stops the socket, which is seen there. On HTTP/2 it leaves its stream's window
-//! shut, and the connection goes on: all that can be seen is that nobody asks the answer's body for more.
+//! shut, and the connection goes on: all that can be seen is that nobody asks the answer's body for more, and that what it
+//! has handed over is not taken. The end of an answer is handed over when all large pieces before it are gone: until
+//! then there is a task that can be ended, and with it the stream.
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -19,13 +21,26 @@ thread_local! {
 }
 
 /// Of one stream.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
-    /// Since when its answer waits for it, if it does.
-    since: Mutex<Option<Instant>>,
+#[derive(Debug)]
+pub(super) struct Reader(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// When it took something, or something was there for it after it had everything.
+    since: Instant,
+    /// Whether its answer was not asked for more since it has handed something over.
+    handed: bool,
+    /// How many large pieces are on their way to it.
+    pieces: usize,
+    /// Who waits until none is.
+    end: Option<Waker>,
 }
 
 impl Reader {
+    fn new() -> Reader {
+        Reader(Mutex::new(State { since: clock::now(), handed: false, pieces: 0, end: None }))
+    }
+
     /// That of the stream that is polled on this thread, if one is.
     pub(super) fn current() -> Option<Arc<Reader>> {
         CURRENT.with_borrow(Option::clone)
@@ -33,8 +48,53 @@ impl Reader {
 
     /// The answer has handed something over and is asked for more when that has gone out; or has nothing to hand
     /// over, for which the reader cannot be blamed.
-    pub(super) fn waited_for(&self, waited_for: bool) {
-        *self.since.lock() = waited_for.then(clock::now);
+    pub(super) fn waited_for(&self, handed: bool) {
+        let mut state = self.0.lock();
+        state.handed = handed;
+        if handed {
+            state.since = clock::now();
+        }
+    }
+
+    pub(super) fn piece_begun(&self) {
+        self.0.lock().pieces += 1;
+    }
+
+    /// Some of a piece has gone out.
+    pub(super) fn took(&self) {
+        self.0.lock().since = clock::now();
+    }
+
+    pub(super) fn piece_gone(&self) {
+        let mut state = self.0.lock();
+        state.pieces -= 1;
+        let end = if state.pieces == 0 { state.end.take() } else { None };
+        drop(state);
+        end.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether all large pieces have gone out.
+    pub(super) fn has_all(&self) -> bool {
+        self.0.lock().pieces == 0
+    }
+
+    /// Waits until all large pieces have gone out.
+    pub(super) fn poll_has_all(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.pieces == 0 {
+            return Poll::Ready(());
+        }
+        let former = state.end.replace(cx.waker().clone());
+        drop(state);
+        // Outside of the lock.
+        drop(former);
+        Poll::Pending
+    }
+
+    /// Since when something is there for it that it does not take, if anything is.
+    fn slow_since(&self) -> Option<Instant> {
+        let state = self.0.lock();
+        (state.handed || state.pieces > 0).then_some(state.since)
     }
 }
 
@@ -51,7 +111,7 @@ pin_project! {
 
 impl<F> Read<F> {
     pub(super) fn new(stream: F, limit: Duration) -> Read<F> {
-        Read { stream, reader: Arc::default(), limit, timer: None }
+        Read { stream, reader: Arc::new(Reader::new()), limit, timer: None }
     }
 }
 
@@ -64,7 +124,7 @@ impl<F: Future<Output = ()>> Future for Read<F> {
             let _entered = Entered(CURRENT.replace(Some(this.reader.clone())));
             this.stream.poll(cx)
         };
-        let since = *this.reader.since.lock();
+        let since = this.reader.slow_since();
         let (Poll::Pending, Some(since)) = (polled, since) else { return polled };
         let due = (since + *this.limit).into();
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));

@@ -47,7 +47,7 @@ where
     /// Called inside of the connection, which is under way and to which the request belongs.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
-        let busy = Some(self.activity.begin(version));
+        let busy = Some(self.activity.begin(version, !request.body().is_end_stream()));
         let state = match self.tracker.track() {
             Ok(counted) => {
                 let carry = counted.carry(hyper::service::Service::call(&self.service, request));

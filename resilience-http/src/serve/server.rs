@@ -19,7 +19,7 @@ use super::limits::Limits;
 use super::request::BoxError;
 
 /// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
-/// client that does not read.
+/// client that does not read, 5 and 16 MiB for one that is still sending when its connection is closed.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
@@ -56,6 +56,22 @@ impl ServerBuilder {
     /// has gone out: a client that is slower than that in this time is cut as well.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
+        self
+    }
+
+    /// How long a connection that is to be closed is kept for a client that may still be sending: a body too large, or
+    /// one that nobody read to its end. It has its answer, which it would lose if what it sends met a closed
+    /// connection. It is told that nothing more is coming, and what comes of it is thrown away until it closes too.
+    /// Such a connection counts, and a shutdown cuts it at its deadline like any other.
+    pub fn linger_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.linger_timeout = timeout;
+        self
+    }
+
+    /// How many bytes are thrown away within the [`linger_timeout`](ServerBuilder::linger_timeout) before the connection
+    /// is closed all the same. With 0 it is closed at once.
+    pub fn linger_bytes(mut self, bytes: u64) -> Self {
+        self.limits.linger_bytes = bytes;
         self
     }
 

@@ -161,7 +161,7 @@ where
                         .map(|limiter| limiter.try_acquire(1))
                     {
                         Some(Err(refusal)) => {
-                            let key = Sel::key(this.selected);
+                            let key = this.pace.select.whose(this.selected);
                             let refusal = key.into_iter().fold(refusal, Rejection::with_key);
                             break Ok(this.pace.refuse(this.selected, *this.asked, &refusal));
                         }

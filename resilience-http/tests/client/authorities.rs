@@ -1,10 +1,16 @@
 //! Many hosts, one client.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Empty;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use parking_lot::Mutex;
 use resilience_core::breaker::CircuitState;
 use resilience_core::keyed::KeyedLimits;
+use resilience_core::observe::Event;
+use resilience_core::profiles::Profiles;
 use resilience_core::{CarriesRejection, Error, RejectionKind};
 use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{Authority, Resilient, ResilientClient, ResilientLayer};
@@ -124,4 +130,44 @@ async fn hostile_heads_are_errors_and_not_panics() {
         let failure = error.into_service().unwrap().failure();
         assert!(failure.may_have_run(), "{failure}");
     }
+}
+
+/// Also of what comes to an end after the call.
+#[tokio::test(start_paused = true)]
+async fn listeners_hear_whose_it_is() {
+    const TEXT: &str = r#"
+        [api]
+        deadline = "5s"
+        retry = { attempts = 2, base = "1ms", cap = "1ms", budget = "none" }
+        rate = { per_second = 100 }
+        breaker = { consecutive_failures = 1, break_for = "1m" }
+    "#;
+    let heard = Arc::<Mutex<Vec<(&str, Option<String>)>>>::default();
+    let told = heard.clone();
+    let profiles = Profiles::builder()
+        .listen(move |event: &Event<'_>| {
+            told.lock().push((event.name(), event.key().map(str::to_owned)));
+        })
+        .from_toml(TEXT)
+        .unwrap();
+    // Its body breaks off, and there is nothing left of its quota.
+    let service = service_fn(async |_: Request| {
+        let broken = Err::<http_body::Frame<Bytes>, _>(io::Error::other("broken"));
+        let body = StreamBody::new(futures_util::stream::iter([broken]));
+        let quota = [("ratelimit-remaining", "0"), ("ratelimit-reset", "1")];
+        let answer = quota
+            .into_iter()
+            .fold(http::Response::builder(), |answer, (name, value)| answer.header(name, value));
+        Ok::<_, io::Error>(answer.body(body).unwrap())
+    });
+    let service = ResilientLayer::new(&profiles.profile("api").unwrap()).unwrap().layer(service);
+    let answer = service.clone().oneshot(to("a.example")).await.unwrap();
+    answer.into_body().collect().await.unwrap_err();
+    // The pause is over, the break is not.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let refused = service.clone().oneshot(to("a.example")).await.unwrap_err();
+    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let key = || Some("http://a.example".to_owned());
+    let expected = ["rate_paused", "circuit_changed", "rejected", "retry_stopped"];
+    assert_eq!(*heard.lock(), expected.map(|name| (name, key())));
 }

@@ -8,6 +8,7 @@ mod authorities;
 mod bodies;
 mod cancel;
 mod connections;
+mod recorded;
 mod server;
 mod sizes;
 mod streams;

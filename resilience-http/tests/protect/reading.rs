@@ -2,13 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::routing::get;
 use futures_util::stream::pending;
-use http::Request;
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use resilience_core::bulkhead::Bulkhead;
@@ -104,6 +107,114 @@ async fn a_stream_that_is_not_read_is_reset_and_the_others_go_on() {
     let ended = async { while slow.frame().await.is_some_and(|frame| frame.is_ok()) {} };
     tokio::time::timeout(LONG, ended).await.expect("it was not reset");
     assert!(!connection.is_finished());
+}
+
+/// Bytes that are counted as long as anybody has them.
+struct Counted(Vec<u8>, Arc<AtomicUsize>);
+
+impl Counted {
+    fn body(length: usize, left: &Arc<AtomicUsize>) -> Bytes {
+        left.fetch_add(1, Ordering::Relaxed);
+        Bytes::from_owner(Counted(vec![b'x'; length], left.clone()))
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.1.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers that are there all at once: known to be at their end, found to be, and with trailers after it.
+fn tails(left: &Arc<AtomicUsize>) -> Router {
+    let at_once = |frames: fn(Bytes) -> Vec<Frame<Bytes>>| {
+        let left = left.clone();
+        get(async move || {
+            let frames = frames(Counted::body(LARGE, &left)).into_iter().map(io::Result::Ok);
+            Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+        })
+    };
+    let known = left.clone();
+    routes()
+        .route("/known", get(async move || Body::from(Counted::body(LARGE, &known))))
+        .route("/found", at_once(|bytes| vec![Frame::data(bytes)]))
+        .route(
+            "/trailers",
+            at_once(|bytes| {
+                let trailer = (HeaderName::from_static("x-tail"), HeaderValue::from_static("end"));
+                vec![Frame::data(bytes), Frame::trailers(HeaderMap::from_iter([trailer]))]
+            }),
+        )
+}
+
+const LARGE: usize = 64 << 10;
+const TAILS: [&str; 3] = ["/known", "/found", "/trailers"];
+
+/// All of it is handed over, and its handler is done: it is kept for its reader all the same, but not for ever.
+#[tokio::test]
+async fn the_end_of_an_answer_is_not_kept_for_who_does_not_read() {
+    for path in TAILS {
+        let left = Arc::new(AtomicUsize::new(0));
+        let server = Server::builder().write_timeout(MS * 50).build().unwrap();
+        let (address, token) = serve(server, tails(&left)).await;
+        let (mut sender, connection) = http2_client(address).await;
+        let slow = sender.send_request(request(path)).await.unwrap();
+        assert_eq!((slow.status().as_u16(), left.load(Ordering::Relaxed)), (200, 1), "{path}");
+        // The connection is never idle.
+        until(async || {
+            let answer = sender.send_request(request("/")).await.unwrap();
+            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "here");
+            left.load(Ordering::Relaxed) == 0
+        })
+        .await;
+        let mut slow = slow.into_body();
+        let ended = async { while slow.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+        tokio::time::timeout(LONG, ended).await.expect("it was not reset");
+        assert!(!connection.is_finished());
+        // The server, its connection and what else is counted: not the request.
+        until(async || token.in_flight() == 2).await;
+    }
+}
+
+/// The end comes when the rest is gone, and no timer is waited for.
+#[tokio::test]
+async fn who_reads_quickly_waits_for_nothing() {
+    let left = Arc::new(AtomicUsize::new(0));
+    let server = Server::builder().write_timeout(LONG * 10).build().unwrap();
+    let (address, _token) = serve(server, tails(&left)).await;
+    let (mut sender, _connection) = http2_client(address).await;
+    for path in TAILS {
+        let quick = sender.send_request(request(path)).await.unwrap().into_body();
+        let all = tokio::time::timeout(LONG, quick.collect()).await.expect("no end comes");
+        assert_eq!(all.unwrap().to_bytes().len(), LARGE, "{path}");
+    }
+}
+
+/// Who takes longer in all, but takes something within the time, gets it all.
+#[tokio::test]
+async fn who_reads_slowly_gets_the_end_as_well() {
+    for path in TAILS {
+        let left = Arc::new(AtomicUsize::new(0));
+        let server = Server::builder().write_timeout(MS * 400).build().unwrap();
+        let (address, _token) = serve(server, tails(&left)).await;
+        let (mut sender, _connection) = http2_client(address).await;
+        let mut slow = sender.send_request(request(path)).await.unwrap().into_body();
+        let (mut read, mut trailers) = (0, None);
+        while let Some(frame) = slow.frame().await {
+            match frame.unwrap().into_data() {
+                Ok(data) => read += data.len(),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+            tokio::time::sleep(MS * 10).await;
+        }
+        assert_eq!((read, trailers.is_some()), (LARGE, path == "/trailers"), "{path}");
+    }
 }
 
 /// One tenant's slow readers are in nobody else's way.

@@ -8,6 +8,7 @@ mod descriptors;
 mod draining;
 mod http2;
 mod limits;
+mod lingering;
 mod process;
 
 use std::net::SocketAddr;
@@ -15,8 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
-use axum::routing::get;
+use axum::routing::{any, get, post};
+use http::StatusCode;
 use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
 use resilience_http::serve::{Served, Server, bind};
 use tokio::sync::{Notify, Semaphore};
@@ -88,7 +91,13 @@ fn router(held: Held) -> Router {
             "at last"
         }
     };
-    Router::new().route("/echo/{word}", get(echo)).route("/held", get(wait))
+    let refuse = || async { (StatusCode::PAYLOAD_TOO_LARGE, "too much") };
+    let length = |body: Bytes| async move { body.len().to_string() };
+    Router::new()
+        .route("/echo/{word}", get(echo))
+        .route("/held", get(wait))
+        .route("/refuse", any(refuse))
+        .route("/length", post(length))
 }
 
 fn cut(report: &Report, name: &str) -> u64 {

@@ -167,7 +167,7 @@ impl CircuitBreaker {
         }
         for Numbered { sequence, change } in changed.iter() {
             let Change { from, to, reason, retry_after } = change;
-            let key = whose.name();
+            let key = self.key(whose);
             let (layer, key) = (family.name.as_str(), key.as_ref().map(Name::as_str));
             family.listener.tell(|| Event::CircuitChanged {
                 layer,
@@ -181,6 +181,10 @@ impl CircuitBreaker {
         }
     }
 
+    fn key(&self, whose: &impl Whose) -> Option<Name> {
+        whose.name().or_else(|| self.0.key.as_deref().cloned())
+    }
+
     #[cold]
     fn reject(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
         let rejection = self.rejection(refusal, whose);
@@ -191,7 +195,7 @@ impl CircuitBreaker {
     fn rejection(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
         let name = self.0.family.name.clone();
         let mut rejection = Rejection::new(RejectionKind::CircuitOpen, name);
-        if let Some(key) = whose.name() {
+        if let Some(key) = self.key(whose) {
             rejection = rejection.with_key(key);
         }
         if let (Some(observed), Some(limit)) = (refusal.observed, refusal.limit) {

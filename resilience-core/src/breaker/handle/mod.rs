@@ -52,6 +52,8 @@ pub struct CircuitBreaker(Arc<Breaker>);
 struct Breaker {
     family: Arc<Family>,
     cell: Cell,
+    /// Whose it is, if it is told so itself.
+    key: Option<Box<Name>>,
 }
 
 /// What a breaker and those made from it have in common.
@@ -69,7 +71,7 @@ impl CircuitBreakerBuilder {
     pub fn build(self) -> Result<CircuitBreaker, InvalidConfig> {
         let rules = Rules::new(self.config()?);
         let family = Family { name: self.name, listener: self.listener, rules };
-        Ok(CircuitBreaker::of(Arc::new(family)))
+        Ok(CircuitBreaker::of(Arc::new(family), None))
     }
 }
 
@@ -79,16 +81,22 @@ impl CircuitBreaker {
         CircuitConfig::builder()
     }
 
-    fn of(family: Arc<Family>) -> CircuitBreaker {
+    fn of(family: Arc<Family>, key: Option<Name>) -> CircuitBreaker {
         let cell = Cell::new(family.rules.see());
-        CircuitBreaker(Arc::new(Breaker { family, cell }))
+        CircuitBreaker(Arc::new(Breaker { family, cell, key: key.map(Box::new) }))
     }
 
     /// A closed circuit of its own, with the same name and listener, and the same configuration: a later
     /// [`set_config`](CircuitBreaker::set_config) on either reaches both.
     #[must_use]
     pub fn fresh(&self) -> CircuitBreaker {
-        CircuitBreaker::of(self.0.family.clone())
+        CircuitBreaker::of(self.0.family.clone(), None)
+    }
+
+    /// The same, which says in rejections and events whose it is.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn fresh_for(&self, key: Option<Name>) -> CircuitBreaker {
+        CircuitBreaker::of(self.0.family.clone(), key)
     }
 
     /// Goes by other rules from now on, and with it all breakers that were made by `fresh`. Their states
@@ -237,7 +245,8 @@ impl Entry for CircuitBreaker {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocated(counts + size_of::<Breaker>());
-        own + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
+        let key = self.0.key.as_ref().map_or(0, |_| allocated(size_of::<Name>()));
+        own + key + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
     }
 }
 

@@ -1,0 +1,98 @@
+//! Streams in the requests of reqwest, recorded while they are sent.
+
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, Method};
+use reqwest::{Body, Client, Request};
+use tower_service::Service;
+
+use super::authority::Authority;
+use super::request::{HttpRequest, Replayable};
+use crate::body::ReplayBody;
+use crate::classify::TransportError;
+use crate::idempotency::Idempotency;
+
+/// A request of reqwest's whose body is recorded while it is sent, so that it can be sent again.
+///
+/// reqwest copies bodies that are in memory, and no streams. Here a stream is a [`ReplayBody`], as it can be in an
+/// `http::Request`: no more is kept than its cap, and what is larger, or was answered before it was read, is sent once.
+///
+/// ```no_run
+/// use http::Method;
+/// use reqwest::Body;
+/// use resilience_http::client::{Recorded, ResilientClient};
+///
+/// # async fn example(client: ResilientClient, stream: Body) -> Result<(), Box<dyn std::error::Error>> {
+/// let upload = client.request(Method::PUT, "https://store.example/today").body(stream).build()?;
+/// client.execute(Recorded::new(upload, 1 << 20)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Recorded {
+    /// Without its body, if that is a stream.
+    request: Request,
+    stream: Option<ReplayBody<Body>>,
+}
+
+impl Recorded {
+    /// Records at most `cap` bytes. A body that is in memory is copied as ever, however large it is.
+    #[must_use]
+    pub fn new(mut request: Request, cap: usize) -> Recorded {
+        let stream = request.body_mut().take_if(|body| body.as_bytes().is_none());
+        let stream = stream.map(|stream| ReplayBody::streaming(stream, cap));
+        Recorded { request, stream }
+    }
+
+    fn into_request(self) -> Request {
+        let Recorded { mut request, stream } = self;
+        if let Some(stream) = stream {
+            *request.body_mut() = Some(Body::wrap(stream));
+        }
+        request
+    }
+}
+
+impl HttpRequest for Recorded {
+    fn method(&self) -> &Method {
+        self.request.method()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.request.headers_mut()
+    }
+
+    fn authority(&self) -> Result<Authority, TransportError> {
+        self.request.authority()
+    }
+
+    fn idempotency(&self) -> Idempotency {
+        self.request.idempotency()
+    }
+
+    fn copy(&self) -> Option<Recorded> {
+        let stream = match &self.stream {
+            Some(stream) => Some(Replayable::copy(stream)?),
+            None => None,
+        };
+        Some(Recorded { request: self.request.copy()?, stream })
+    }
+
+    fn is_good(&self, answered: bool) -> bool {
+        self.stream.as_ref().is_none_or(|stream| Replayable::is_good(stream, answered))
+    }
+}
+
+impl Service<Recorded> for Client {
+    type Response = <Client as Service<Request>>::Response;
+    type Error = <Client as Service<Request>>::Error;
+    type Future = <Client as Service<Request>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<Request>::poll_ready(self, cx)
+    }
+
+    fn call(&mut self, recorded: Recorded) -> Self::Future {
+        Service::<Request>::call(self, recorded.into_request())
+    }
+}

@@ -1,0 +1,132 @@
+//! Streams of reqwest's own requests that are recorded while they are sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::any;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, Method, StatusCode};
+use parking_lot::Mutex;
+use reqwest::{Body, Request};
+use resilience_http::client::{Call, Recorded, ResilientClient};
+use resilience_http::idempotency::{Idempotency, IdempotencyKey};
+use tower::ServiceExt;
+
+use crate::profile;
+
+const TEXT: &str = r#"
+deadline = "20s"
+retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "100%", reserve = 10 }
+"#;
+
+type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+
+/// A server that reads each request, or not, and then says that it cannot; and what it has read.
+async fn serve(reads: bool) -> (String, Seen) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let seen = Seen::default();
+    let heard = seen.clone();
+    let answer = async move |headers: HeaderMap, body: axum::body::Body| {
+        let most = if reads { usize::MAX } else { 0 };
+        let body = axum::body::to_bytes(body, most).await.unwrap_or_default();
+        heard.lock().push((headers, body));
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let router = Router::new().route("/", any(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, seen)
+}
+
+fn client() -> ResilientClient {
+    let builder = ResilientClient::builder(&profile(TEXT));
+    builder.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
+}
+
+/// A request whose body is made as it is read, and how often that was.
+fn upload(method: Method, url: &str) -> (Request, Arc<AtomicUsize>) {
+    let made = Arc::new(AtomicUsize::new(0));
+    let pieces = {
+        let made = made.clone();
+        stream::iter(["a ", "stream"]).map(move |piece| {
+            made.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(piece)
+        })
+    };
+    let mut request = Request::new(method, url.parse().unwrap());
+    request.headers_mut().insert("x-own", "kept".parse().unwrap());
+    *request.body_mut() = Some(Body::wrap_stream(pieces));
+    (request, made)
+}
+
+fn bodies(seen: &Seen) -> Vec<Bytes> {
+    assert!(seen.lock().iter().all(|(headers, _)| headers["x-own"] == "kept"), "{seen:?}");
+    std::mem::take(&mut *seen.lock()).into_iter().map(|(_, body)| body).collect()
+}
+
+#[tokio::test]
+async fn under_the_cap_it_is_sent_again_and_whole() {
+    let (url, seen) = serve(true).await;
+    let (request, made) = upload(Method::PUT, &url);
+    let answer = client().execute(Recorded::new(request, 8)).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(bodies(&seen), ["a stream"; 3]);
+    assert_eq!(made.load(Ordering::Relaxed), 2);
+    // As a service too.
+    let (request, _) = upload(Method::PUT, &url);
+    client().oneshot(Recorded::new(request, 8)).await.unwrap();
+    assert_eq!(bodies(&seen), ["a stream"; 3]);
+}
+
+#[tokio::test]
+async fn above_the_cap_and_unrecorded_it_is_sent_once() {
+    let (url, seen) = serve(true).await;
+    let (request, _) = upload(Method::PUT, &url);
+    let answer = client().execute(Recorded::new(request, 7)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
+    let (request, _) = upload(Method::PUT, &url);
+    let answer = client().execute(request).await.unwrap();
+    assert_eq!((answer.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
+}
+
+/// Nobody knows how much of it was heard.
+#[tokio::test]
+async fn an_answer_before_its_end_is_the_last() {
+    let (url, seen) = serve(false).await;
+    let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 1_000])));
+    let (mut request, _) = upload(Method::PUT, &url);
+    *request.body_mut() = Some(Body::wrap_stream(endless));
+    let result = client().execute(Recorded::new(request, usize::MAX)).await;
+    assert!(result.is_ok_and(|answer| answer.status() == 503));
+    assert_eq!(bodies(&seen), [""]);
+}
+
+/// As for every other request.
+#[tokio::test]
+async fn one_that_may_not_run_twice_is_sent_once() {
+    let (url, seen) = serve(true).await;
+    let (request, _) = upload(Method::POST, &url);
+    client().execute(Recorded::new(request, 8)).await.unwrap();
+    assert_eq!(bodies(&seen).len(), 1);
+    let (request, _) = upload(Method::POST, &url);
+    let key = Idempotency::Keyed(IdempotencyKey::random());
+    client().execute(Call::new(Recorded::new(request, 8)).declared(key)).await.unwrap();
+    let keys: Vec<_> =
+        seen.lock().iter().map(|(headers, _)| headers["idempotency-key"].clone()).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert_eq!(bodies(&seen).len(), 3);
+}
+
+/// What is in memory needs no recording, and has no cap.
+#[tokio::test]
+async fn what_can_be_copied_is() {
+    let (url, seen) = serve(true).await;
+    for body in [None, Some("in memory")] {
+        let (mut request, _) = upload(Method::PUT, &url);
+        *request.body_mut() = body.map(Body::from);
+        client().execute(Recorded::new(request, 0)).await.unwrap();
+        assert_eq!(bodies(&seen), [body.unwrap_or_default(); 3]);
+    }
+}

@@ -1,0 +1,158 @@
+//! Clients that are still sending when they are answered.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use resilience_core::shutdown::Shutdown;
+use resilience_http::serve::{Server, ServerBuilder};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::{LONG, MS, Rig, cut};
+
+const LARGE: usize = 5_000_000;
+
+/// What a client that looks at nothing before it has sent everything gets to see.
+fn post(address: SocketAddr, length: usize) -> std::io::Result<String> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(LONG))?;
+    let head = format!("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&vec![b'x'; length])?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn patient() -> ServerBuilder {
+    Server::builder().linger_timeout(LONG * 10)
+}
+
+async fn rig(server: ServerBuilder) -> Rig {
+    let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG * 10);
+    Rig::with(server.build().unwrap(), shutdown).await
+}
+
+/// The refused one, who has begun to send.
+async fn refused(rig: &Rig) -> Client {
+    let mut client = Client::connect(rig.address).await;
+    client.say("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nx").await;
+    let answer = client.hear("too much").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    client
+}
+
+impl Rig {
+    /// Only the server itself is under way: no connection is.
+    async fn closes_all(&self) {
+        let closed = async {
+            while self.token.in_flight() > 1 {
+                tokio::time::sleep(MS).await;
+            }
+        };
+        tokio::time::timeout(LONG, closed).await.expect("a connection is kept");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_early_answer_is_read_by_who_sends_everything_first() {
+    let rig = rig(patient()).await;
+    for attempt in 0..100 {
+        let address = rig.address;
+        let posted = tokio::task::spawn_blocking(move || post(address, LARGE)).await.unwrap();
+        let answer = posted.unwrap_or_else(|error| panic!("{attempt}: {error}"));
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("too much"), "{answer}");
+    }
+    rig.closes_all().await;
+}
+
+/// hyper refuses it by itself.
+#[tokio::test]
+async fn so_is_the_answer_to_a_head_that_is_too_large() {
+    let rig = rig(patient()).await;
+    let mut client = Client::connect(rig.address).await;
+    client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}", "x".repeat(LARGE))).await;
+    let answer = client.rest().await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    rig.closes_all().await;
+}
+
+#[tokio::test]
+async fn who_never_ends_is_closed_in_time() {
+    let rig = rig(Server::builder().linger_timeout(MS * 100)).await;
+    let client = refused(&rig).await;
+    let trickle = async {
+        while client.0.try_write(b"x").is_ok() {
+            tokio::time::sleep(MS * 10).await;
+        }
+    };
+    tokio::time::timeout(LONG, trickle).await.expect("it is read for ever");
+    rig.closes_all().await;
+}
+
+#[tokio::test]
+async fn who_sends_too_much_is_closed() {
+    for most in [0, 100_000] {
+        let rig = rig(patient().linger_bytes(most)).await;
+        let address = rig.address;
+        let sent = tokio::task::spawn_blocking(move || post(address, 20 * LARGE)).await.unwrap();
+        assert!(sent.is_err(), "{sent:?}");
+        rig.closes_all().await;
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_cuts_it_at_its_deadline() {
+    let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50);
+    let rig = Rig::with(patient().build().unwrap(), shutdown).await;
+    let _client = refused(&rig).await;
+    rig.token.begin("test");
+    let (report, served) = rig.end().await;
+    assert_eq!((cut(&report, "http connections"), cut(&report, "http requests")), (1, 0));
+    assert_eq!((served.connections, served.cut), (1, 1), "{report}");
+}
+
+/// Their clients do not look at them: they would be there until the limit.
+#[tokio::test]
+async fn nobody_waits_for_who_has_sent_everything() {
+    let rig = rig(patient()).await;
+    let mut asked = Client::connect(rig.address).await;
+    asked.say("GET /echo/in HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+    asked.hear("in").await;
+    rig.closes_all().await;
+    let mut idle = Client::connect(rig.address).await;
+    idle.say("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\n\r\n123").await;
+    idle.hear("\r\n\r\n3").await;
+    let mut again = Client::connect(rig.address).await;
+    again.say("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n1").await;
+    again.hear("\r\n\r\n1").await;
+    again.say("GET /echo/in HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+    again.hear("in").await;
+    rig.token.begin("test");
+    let (report, served) = rig.end().await;
+    assert_eq!((report.cut(), served.connections), (0, 3), "{report}");
+}
+
+/// A stream that is not read ends by RST_STREAM, and its connection goes on.
+#[tokio::test]
+async fn on_http2_it_costs_the_stream_only() {
+    let rig = rig(patient()).await;
+    let io = TokioIo::new(TcpStream::connect(rig.address).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..20 {
+        let body = Full::new(Bytes::from(vec![b'x'; LARGE]));
+        let request = Request::post("http://test/refuse").body(body).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 413);
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "too much");
+    }
+    assert!(!connection.is_finished());
+    assert_eq!(rig.token.in_flight(), 2);
+}
