@@ -46,6 +46,8 @@ pub mod grpc;
 #[cfg(feature = "reqwest")]
 mod transport;
 
+#[cfg(feature = "client")]
+pub(crate) use answer::Head;
 #[cfg(feature = "transport")]
 pub use answer::HttpClassifier;
 #[cfg(feature = "client")]

@@ -63,11 +63,11 @@ impl ResilientClient {
     ///
     /// # Errors
     /// The transport's, or the refusal of a policy. A status is an answer, whatever it says.
-    pub async fn execute(
+    pub fn execute(
         &self,
         request: impl Into<Call<Request>>,
-    ) -> Result<Response, Error<TransportError>> {
-        Service::call(&mut self.0.clone(), request.into()).await
+    ) -> <Resilient<Client> as Service<Call<Request>>>::Future {
+        self.0.begin(request.into())
     }
 
     /// What is known of the authorities.
