@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -13,6 +14,7 @@ use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use crate::bulkhead::{Bulkhead, BulkheadLayer};
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
+use crate::keyed::allocated;
 use crate::live::Seen;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
@@ -90,6 +92,20 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
     }
 }
 
+impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
+    /// For services that are made for each call.
+    #[must_use]
+    pub fn calls(self) -> ProfileCalls<K, R, L> {
+        let current = Mutex::new(self.current());
+        ProfileCalls { layer: self, current }
+    }
+
+    fn current(&self) -> Current<K, R, L> {
+        let (version, parts) = self.state.parts().into_parts();
+        Current { version, built: self.build(&parts) }
+    }
+}
+
 /// The parts of every profile, those that its text may leave out as such.
 type Built<K, R, L> = Layers<
     DeadlineLayer,
@@ -128,6 +144,66 @@ impl<S, K, R, L> ProfileService<S, K, R, L> {
 }
 
 inherent_service_methods!(ProfileService<S, K, R, L>);
+
+/// The whole stack of a [`Profile`](super::Profile), for a service that is made for each call. Made by
+/// [`ProfileLayer::calls`].
+///
+/// A layer puts its parts together for each service that it makes, and a service follows reloads. Here they are put together
+/// once and after a reload, as if one service took all calls.
+pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
+    layer: ProfileLayer<K, R, L>,
+    current: Mutex<Current<K, R, L>>,
+}
+
+/// What was in force when it was last looked at.
+struct Current<K, R, L> {
+    version: u64,
+    built: Arc<Built<K, R, L>>,
+}
+
+impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
+    /// Calls `service` under the profile, as a [`ProfileService`] does: nothing is done, and no time counted, before
+    /// the first poll.
+    pub fn call<S, Req>(&self, service: S, request: Req) -> ResponseFuture<S, Built<K, R, L>, Req>
+    where
+        S: Service<Req> + Clone,
+        S::Error: CarriesRejection,
+        Built<K, R, L>: crate::stack::Parts<Req, S::Response, S::Error>,
+    {
+        ResponseFuture::new(service, self.built(), request)
+    }
+
+    /// Bytes that this owns outside of itself, which a [`Keyed`](crate::keyed::Keyed) store counts.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        allocated(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
+    }
+
+    /// What is in force. Put together outside of the lock, since what is cloned for it may be anybody's.
+    fn built(&self) -> Arc<Built<K, R, L>> {
+        let live = self.layer.state.live();
+        let known = {
+            let current = self.current.lock();
+            live.is_at(current.version).then(|| current.built.clone())
+        };
+        known.unwrap_or_else(|| self.rebuilt())
+    }
+
+    #[cold]
+    fn rebuilt(&self) -> Arc<Built<K, R, L>> {
+        let current = self.layer.current();
+        let built = current.built.clone();
+        let former = std::mem::replace(&mut *self.current.lock(), current);
+        drop(former);
+        built
+    }
+}
+
+impl<K, R, L> fmt::Debug for ProfileCalls<K, R, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProfileCalls").field("layer", &self.layer).finish_non_exhaustive()
+    }
+}
 
 impl<S, K, R, L, Req> Service<Req> for ProfileService<S, K, R, L>
 where

@@ -50,6 +50,6 @@ mod spec;
 mod specs;
 
 pub use error::{ProfilesError, ProfilesErrorKind};
-pub use layer::{ProfileLayer, ProfileService};
+pub use layer::{ProfileCalls, ProfileLayer, ProfileService};
 pub use profile::Profile;
 pub use registry::{Profiles, ProfilesBuilder};

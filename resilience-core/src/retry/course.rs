@@ -49,18 +49,22 @@ where
     type Timer = Watch;
 
     #[inline(always)]
-    fn start(&self, course: &mut Course, request: &Req, now: &mut Now) -> Option<Req> {
+    fn start(&self, course: &mut Course, request: &Req, now: &mut Now) {
         let rules = &*self.policy.rules;
         course.own_budget = self.account.budget(request, now);
         course.started = begin(rules, course.own_budget.as_ref(), now).unwrap_or(Tick::NEVER);
-        if rules.max_attempts > 1 { self.replay.copy(request) } else { None }
     }
 
     #[inline(always)]
     fn sent(&self, course: &mut Course, request: &Req) -> Option<Req> {
-        let Failed { run, granted, .. } = &mut **course.failed.as_mut()?;
-        granted.take()?.begin(&mut run.progress);
-        let any_left = run.progress.any_left(&self.policy.rules);
+        let rules = &*self.policy.rules;
+        let any_left = match &mut course.failed {
+            None => rules.max_attempts > 1,
+            Some(failed) => {
+                failed.granted.take()?.begin(&mut failed.run.progress);
+                failed.run.progress.any_left(rules)
+            }
+        };
         if any_left { self.replay.copy(request) } else { None }
     }
 

@@ -28,9 +28,7 @@ impl<Req, T, E> Again<Req, T, E> for Absent {
     type Timer = Untimed;
 
     #[inline]
-    fn start(&self, (): &mut (), _: &Req, _: &mut Now) -> Option<Req> {
-        None
-    }
+    fn start(&self, (): &mut (), _: &Req, _: &mut Now) {}
 
     #[inline]
     fn sent(&self, (): &mut (), _: &Req) -> Option<Req> {

@@ -100,8 +100,8 @@ pin_project! {
     }
 }
 
-/// What a call holds, all but the attempt: its handle on the parts, what each of them has taken, the request
-/// and the copy of it. Nothing is to be seen of it.
+/// What a call holds, all but the attempt: its handle on the parts, what each of them has taken, and what
+/// another attempt would send. Nothing is to be seen of it.
 pub struct Held<S, P, Req, B, R, L, C, T> {
     parts: Arc<P>,
     stage: Stage,
@@ -114,11 +114,10 @@ pub struct Held<S, P, Req, B, R, L, C, T> {
     circuit: C,
     /// The handle of the attempt under way. Replaced by a fresh one before each wait (R4).
     service: S,
-    /// What the next attempt will send, until it does.
+    /// What the next attempt will send, if there may be one. In one place, since a request is large.
     request: Option<Req>,
-    copy: Option<Req>,
-    /// What the call ends in if there is no other attempt, while it waits.
-    answer: Option<T>,
+    /// What the call ends in if there is no other attempt, while it waits. Boxed: most calls never do.
+    answer: Option<Box<T>>,
 }
 
 /// Has something to give back when the call is over.
@@ -133,7 +132,7 @@ where
     P: Parts<Req, S::Response, S::Error>,
 {
     #[inline]
-    pub(super) fn new(service: S, parts: Arc<P>, request: Req) -> Self {
+    pub(crate) fn new(service: S, parts: Arc<P>, request: Req) -> Self {
         let held = Held {
             parts,
             stage: Stage::New,
@@ -145,7 +144,6 @@ where
             circuit: Default::default(),
             service,
             request: Some(request),
-            copy: None,
             answer: None,
         };
         CallFuture { attempt: None, held, watch: Default::default() }
@@ -274,7 +272,7 @@ where
         if let Err(refused) = ready!(parts.bulkhead.poll(&mut self.permit, request, now, cx)) {
             return Poll::Ready(Err(refused.into()));
         }
-        self.copy = parts.retry.start(&mut self.course, request, now);
+        parts.retry.start(&mut self.course, request, now);
         self.stage = Stage::Pacing;
         Poll::Ready(Ok(()))
     }
@@ -309,9 +307,7 @@ where
         readiness?;
         let Some(request) = self.request.take() else { return Poll::Pending };
         parts.rate_limit.sent(&mut self.token);
-        if let Some(copy) = parts.retry.sent(&mut self.course, &request) {
-            self.copy = Some(copy);
-        }
+        self.request = parts.retry.sent(&mut self.course, &request);
         (self.stage, self.due) = (Stage::Calling, None);
         let _numbered = self.enter_attempt();
         Poll::Ready(Ok(self.service.call(request)))
@@ -339,19 +335,16 @@ where
         parts.circuit_breaker.leave(&mut self.circuit);
         parts.rate_limit.settle(&mut self.token, result.as_ref(), now);
         parts.rate_limit.leave(&mut self.token);
-        let copy = self.request.as_ref().or(self.copy.as_ref());
-        parts.retry.ended(&mut self.course, result.as_ref(), copy, now)
+        parts.retry.ended(&mut self.course, result.as_ref(), self.request.as_ref(), now)
     }
 
     /// Another attempt, after so long.
     #[cold]
     fn again(&mut self, delay: Duration, result: Answer<S, Req>, now: &mut Now) {
         // It may hold something, and is kept only where it may be needed.
-        self.answer = Some(result).filter(|_| !delay.is_zero() && ambient::is_set());
+        self.answer = (!delay.is_zero() && ambient::is_set()).then(|| Box::new(result));
         // Before the wait: the old handle may hold a place in a queue below (T2).
         self.service = self.service.clone();
-        // What was refused on the way was never sent, and needs no copy.
-        self.request = self.request.take().or_else(|| self.copy.take());
         self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
         self.due = (!delay.is_zero()).then(|| later(now.get(), delay));
     }
@@ -359,7 +352,7 @@ where
     /// The answer, but not yet.
     #[cold]
     fn pause(&mut self, pause: Duration, answer: Answer<S, Req>, now: &mut Now) {
-        self.answer = Some(answer);
+        self.answer = Some(Box::new(answer));
         (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
     }
 
@@ -375,7 +368,7 @@ where
             return None;
         }
         let answer = self.answer.take()?;
-        Some(self.end(answer))
+        Some(self.end(*answer))
     }
 
     /// When something is over, if nothing else happens.
@@ -397,7 +390,7 @@ where
             Stage::Waiting => (self.stage, self.answer) = (Stage::Pacing, None),
             Stage::Pausing => {
                 let answer = self.answer.take()?;
-                return Some(self.end(answer));
+                return Some(self.end(*answer));
             }
             _ => {
                 let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
@@ -448,7 +441,7 @@ where
         if self.answer.is_some() {
             self.answer = None;
         }
-        (self.request, self.copy) = (None, None);
+        self.request = None;
         (self.stage, self.due) = (Stage::Done, None);
     }
 }

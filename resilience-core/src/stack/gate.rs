@@ -81,11 +81,10 @@ pub trait Again<Req, T, E> {
     /// What it waits by between attempts.
     type Timer: Timer;
 
-    /// The first attempt. A copy of the request, if there may be a second.
-    fn start(&self, course: &mut Self::Course, request: &Req, now: &mut Now) -> Option<Req>;
+    /// The first attempt.
+    fn start(&self, course: &mut Self::Course, request: &Req, now: &mut Now);
 
-    /// The service below takes the request now. A copy of it, if this is a retry and there may be
-    /// another.
+    /// The service below takes the request now. A copy of it, if there may be another attempt.
     fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req>;
 
     /// The attempt ended so. `copy` is what another would send, if there is one.

@@ -96,6 +96,32 @@ async fn services_that_are_made_follow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_of_services_that_are_made_for_them_follow() {
+    let profiles = Profiles::from_toml(TEXT).unwrap();
+    let calls = profiles.profile("a").unwrap().fresh().layer().calls();
+    let call = || {
+        let service = service_fn(async |_: u64| {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok::<_, BoxError>(())
+        });
+        calls.call(service, 1_u64)
+    };
+    let (begun, unpolled) = (call(), call());
+    let begun = tokio::spawn(begun);
+    tokio::task::yield_now().await;
+    profiles.reload(&TEXT.replace("deadline = \"10s\"", "deadline = \"4s\"")).unwrap();
+    for _ in 0..2 {
+        let late = call().await.unwrap_err();
+        assert_eq!(late.rejection().unwrap().kind(), RejectionKind::DeadlineExceeded);
+    }
+    // By what was in force when they were made.
+    begun.await.unwrap().unwrap();
+    unpolled.await.unwrap();
+    profiles.reload(TEXT).unwrap();
+    call().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_circuit_stays_in_a_store_and_a_closed_one_goes() {
     let model = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();
     let limits = KeyedLimits::new(4, 1 << 20, Duration::from_secs(600)).unwrap();

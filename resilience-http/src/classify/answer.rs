@@ -30,6 +30,19 @@ pub struct HttpClassifier {
     follows_redirects: bool,
 }
 
+/// What an answer is classified by.
+pub(crate) struct Head<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) is_grpc: bool,
+}
+
+impl Head<'_> {
+    fn of(status: StatusCode, headers: &HeaderMap) -> Head<'_> {
+        Head { status, headers, is_grpc: is_grpc(headers) }
+    }
+}
+
 impl HttpClassifier {
     /// For a client that hands redirects on.
     #[must_use]
@@ -45,13 +58,12 @@ impl HttpClassifier {
         self
     }
 
-    pub(crate) fn outcome(
-        self,
-        result: Result<(StatusCode, &HeaderMap), &Error<TransportError>>,
-    ) -> Outcome {
+    pub(crate) fn outcome(self, result: Result<Head<'_>, &Error<TransportError>>) -> Outcome {
         match result {
-            Ok((status, headers)) if is_grpc(headers) => GrpcClassifier.outcome(status, headers),
-            Ok((status, headers)) => StatusClassifier.outcome(status, headers),
+            Ok(Head { status, headers, is_grpc: true }) => GrpcClassifier.outcome(status, headers),
+            Ok(Head { status, headers, is_grpc: false }) => {
+                StatusClassifier.outcome(status, headers)
+            }
             Err(error) => error.as_outcome(),
         }
     }
@@ -71,7 +83,7 @@ impl HttpClassifier {
 
 impl<B> Classify<http::Response<B>, Error<TransportError>> for HttpClassifier {
     fn classify(&self, result: Result<&http::Response<B>, &Error<TransportError>>) -> Outcome {
-        self.outcome(result.map(|response| (response.status(), response.headers())))
+        self.outcome(result.map(|response| Head::of(response.status(), response.headers())))
     }
 
     fn may_have_run(&self, result: Result<&http::Response<B>, &Error<TransportError>>) -> bool {
@@ -82,7 +94,7 @@ impl<B> Classify<http::Response<B>, Error<TransportError>> for HttpClassifier {
 #[cfg(feature = "reqwest")]
 impl Classify<reqwest::Response, Error<TransportError>> for HttpClassifier {
     fn classify(&self, result: Result<&reqwest::Response, &Error<TransportError>>) -> Outcome {
-        self.outcome(result.map(|response| (response.status(), response.headers())))
+        self.outcome(result.map(|response| Head::of(response.status(), response.headers())))
     }
 
     fn may_have_run(&self, result: Result<&reqwest::Response, &Error<TransportError>>) -> bool {

@@ -48,6 +48,8 @@ mod tls;
 #[cfg(feature = "reqwest")]
 mod transport;
 
+#[cfg(feature = "client")]
+pub(crate) use answer::Head;
 #[cfg(feature = "transport")]
 pub use answer::HttpClassifier;
 #[cfg(feature = "client")]

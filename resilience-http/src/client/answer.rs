@@ -11,7 +11,7 @@ use super::body::HeldBody;
 use super::hold::Hold;
 use super::slots::Slot;
 use crate::body::StallTimeout;
-use crate::classify::{HttpClassifier, TransportError};
+use crate::classify::{Head, HttpClassifier, TransportError, grpc};
 
 /// An answer whose body can hold what the call does.
 pub trait HttpResponse {
@@ -68,35 +68,38 @@ impl HttpResponse for reqwest::Response {
     fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
-        let answer = Response::<reqwest::Body>::from(self);
-        let held = answer.map(|body| reqwest::Body::wrap(HeldBody::new(body, hold, stall)));
-        match Response::builder().url(url).body(()) {
-            Ok(with_url) => {
-                let (mut parts, body) = held.into_parts();
-                parts.extensions.extend(with_url.into_parts().0.extensions);
-                Response::from_parts(parts, body).into()
-            }
-            // Not reached: nothing in it can be wrong.
-            Err(_) => held.into(),
+        let (mut parts, body) = Response::<reqwest::Body>::from(self).into_parts();
+        let mut with_url = Response::builder();
+        if let Some(extensions) = with_url.extensions_mut() {
+            std::mem::swap(extensions, &mut parts.extensions);
         }
+        // Nothing in it can be wrong.
+        if let Ok(with_url) = with_url.url(url).body(()) {
+            parts.extensions = with_url.into_parts().0.extensions;
+        }
+        let held = reqwest::Body::wrap(HeldBody::new(body, hold, stall));
+        Response::from_parts(parts, held).into()
     }
 }
 
 /// An answer on its way through the policies. Dropped, its connection is given up.
 pub struct Answered<A> {
     answer: A,
+    // Asked by every policy, and a look-up for each.
+    is_grpc: bool,
     rest: Rest,
     slot: Slot,
 }
 
 impl<A: HttpResponse> Answered<A> {
     pub(super) fn new(answer: A, slot: Slot) -> Answered<A> {
-        Answered { answer, rest: Rest::default(), slot }
+        let is_grpc = grpc::is_grpc(answer.headers());
+        Answered { answer, is_grpc, rest: Rest::default(), slot }
     }
 
     /// The answer, whose body holds from now on what the call did.
     pub(super) fn hold(self, stall: Option<StallTimeout>) -> A::Held {
-        let hold = Hold::new(&self.answer, self.rest, self.slot);
+        let hold = Hold::new(&self.answer, self.is_grpc, self.rest, self.slot);
         self.answer.hold(hold, stall)
     }
 }
@@ -104,7 +107,11 @@ impl<A: HttpResponse> Answered<A> {
 /// By its head.
 impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for HttpClassifier {
     fn classify(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> Outcome {
-        self.outcome(result.map(|it| (it.answer.status(), it.answer.headers())))
+        self.outcome(result.map(|it| Head {
+            status: it.answer.status(),
+            headers: it.answer.headers(),
+            is_grpc: it.is_grpc,
+        }))
     }
 
     fn may_have_run(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> bool {

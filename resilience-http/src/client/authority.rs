@@ -1,7 +1,6 @@
 //! Whose state a request belongs to.
 
 use std::fmt;
-use std::sync::Arc;
 
 use http::Uri;
 use resilience_core::Name;
@@ -13,7 +12,7 @@ use resilience_core::keyed::{Key, Text};
 /// Hosts are compared in lower case, and a port that is the scheme's own is left out: addresses that reach
 /// the same server are the same key.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Authority(Arc<str>);
+pub struct Authority(String);
 
 /// The longest that there can be: a name in the DNS has 253 octets. Whatever a stranger writes into an
 /// address, a key is small.
@@ -29,13 +28,13 @@ impl Authority {
         }
         let own = if scheme == "http" { 80 } else { 443 };
         let mut text = String::with_capacity(scheme.len() + 3 + host.len() + 6);
-        text.extend([scheme, "://"]);
-        text.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
+        text.extend([scheme, "://", host]);
+        text.make_ascii_lowercase();
         if let Some(port) = port.filter(|port| *port != own) {
             text.push(':');
-            text.push_str(&port.to_string());
+            push_digits(&mut text, port);
         }
-        Some(Authority(text.into()))
+        Some(Authority(text))
     }
 
     /// The authority of an absolute address.
@@ -49,6 +48,20 @@ impl Authority {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Without a text of its own: this is done for each request.
+fn push_digits(text: &mut String, mut number: u16) {
+    let mut digits = [b'0'; 5];
+    let mut from = digits.len();
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit += (number % 10) as u8;
+        (number, from) = (number / 10, place);
+        if number == 0 {
+            break;
+        }
+    }
+    text.push_str(digits.get(from..).and_then(|all| str::from_utf8(all).ok()).unwrap_or_default());
 }
 
 impl AsRef<str> for Authority {
@@ -83,6 +96,14 @@ mod tests {
 
     fn of(uri: &str) -> Option<String> {
         Authority::of(&uri.parse().ok()?).map(|it| it.to_string())
+    }
+
+    #[test]
+    fn a_port_is_a_number() {
+        for port in [0_u16, 7, 10, 8_080, 65_535] {
+            let authority = Authority::new("http", "a", Some(port)).unwrap();
+            assert_eq!(authority.as_str(), format!("http://a:{port}"));
+        }
     }
 
     #[test]

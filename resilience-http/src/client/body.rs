@@ -19,7 +19,7 @@ pin_project! {
     /// of one that stalls.
     pub struct HeldBody<B> {
         #[pin]
-        body: GuardedBody<StallBody<Wrapped<B>>, Hold>,
+        body: GuardedBody<Watched<B>, Hold>,
     }
 }
 
@@ -27,8 +27,8 @@ impl<B: Body> HeldBody<B> {
     pub(super) fn new(body: B, hold: Hold, stall: Option<StallTimeout>) -> HeldBody<B> {
         let body = Wrapped { body };
         let body = match stall {
-            Some(stall) => StallBody::new(body, stall),
-            None => StallBody::unlimited(body),
+            Some(stall) => Watched::Limited { body: Box::pin(StallBody::new(body, stall)) },
+            None => Watched::Unlimited { body },
         };
         HeldBody { body: GuardedBody::new(body, hold) }
     }
@@ -51,6 +51,44 @@ impl<B: Body> Body for HeldBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// A body that may stall, or may not: in a box then, since a body is moved a few times before it is read.
+    #[project = WatchedProj]
+    enum Watched<B> {
+        Unlimited { #[pin] body: Wrapped<B> },
+        Limited { body: Pin<Box<StallBody<Wrapped<B>>>> },
+    }
+}
+
+impl<B: Body> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = Error<B::Error>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
+        match self.project() {
+            WatchedProj::Unlimited { body } => body.poll_frame(cx),
+            WatchedProj::Limited { body } => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Watched::Unlimited { body } => body.is_end_stream(),
+            Watched::Limited { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Watched::Unlimited { body } => body.size_hint(),
+            Watched::Limited { body } => body.size_hint(),
+        }
     }
 }
 

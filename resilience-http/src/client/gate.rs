@@ -1,6 +1,9 @@
 //! Around what opens connections, where they cannot be wrapped.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower_layer::Layer;
@@ -20,14 +23,22 @@ use crate::classify::BoxError;
 pub struct ConnectionGate;
 
 /// A connector behind a [`ConnectionGate`].
-#[derive(Debug, Clone)]
-pub struct Gated<C>(C);
+pub struct Gated<C>(
+    // hyper-util's client is cloned six times for a call, connector and all, and opens a connection for few of them.
+    Arc<C>,
+);
 
 impl<C> Layer<C> for ConnectionGate {
     type Service = Gated<C>;
 
     fn layer(&self, inner: C) -> Gated<C> {
-        Gated(inner)
+        Gated(Arc::new(inner))
+    }
+}
+
+impl<C> Clone for Gated<C> {
+    fn clone(&self) -> Gated<C> {
+        Gated(self.0.clone())
     }
 }
 
@@ -42,24 +53,33 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
+    /// Always ready: a connection waits in its own future.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        // The readied one, which is this one's; a clone is not ready.
-        let fresh = self.0.clone();
-        let mut ready = std::mem::replace(&mut self.0, fresh);
+        let mut inner = C::clone(&self.0);
         Box::pin(async move {
+            let connect = async move {
+                poll_fn(|cx| inner.poll_ready(cx)).await?;
+                inner.call(request).await
+            };
             let call = scope::current();
             let returns = call.as_ref().map(Asking::returns);
-            let Some(returns) = returns else { return ready.call(request).await };
+            let Some(returns) = returns else { return connect.await };
             let room = async move { Ok(returns.room().await) };
             let opening = Until { open: room, nobody_waits: scope::ends(call) }.await?;
             // What is begun is not given up: the other side may have it by now.
-            let connection = ready.call(request).await?;
+            let connection = connect.await?;
             opening.opened();
             Ok(connection)
         })
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Gated<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Gated").field(&self.0).finish()
     }
 }

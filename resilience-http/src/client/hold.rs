@@ -30,10 +30,10 @@ pub struct Hold {
 }
 
 impl Hold {
-    pub(super) fn new(answer: &impl HttpResponse, rest: Rest, slot: Slot) -> Hold {
+    pub(super) fn new(answer: &impl HttpResponse, is_grpc: bool, rest: Rest, slot: Slot) -> Hold {
         let headers = answer.headers();
         let kept = keeps_open(answer.version(), headers);
-        let says_at_the_end = grpc::is_grpc(headers) && !headers.contains_key(grpc::STATUS);
+        let says_at_the_end = is_grpc && !headers.contains_key(grpc::STATUS);
         let (circuit, permit) = rest.into_parts();
         Hold { circuit, slot, _permit: permit, kept, says_at_the_end, was_read: false }
     }

@@ -165,29 +165,42 @@ impl HttpRequest for reqwest::Request {
 }
 
 /// A request, and whether it may run twice: for request types that have nowhere to say so.
+///
+/// In a box, since a request is large and is handed from policy to policy.
 #[derive(Debug)]
-pub struct Call<R> {
-    pub(super) request: R,
-    pub(super) idempotency: Idempotency,
+pub struct Call<R>(Box<Declared<R>>);
+
+#[derive(Debug)]
+struct Declared<R> {
+    request: R,
+    idempotency: Idempotency,
 }
 
 impl<R: HttpRequest> Call<R> {
     /// By what the request itself says.
     pub fn new(request: R) -> Call<R> {
         let idempotency = request.idempotency();
-        Call { request, idempotency }.keyed()
+        Call(Box::new(Declared { request, idempotency })).keyed()
+    }
+
+    pub(super) fn request(&self) -> &R {
+        &self.0.request
+    }
+
+    pub(super) fn into_request(self) -> R {
+        self.0.request
     }
 
     /// By what the caller knows.
     #[must_use]
     pub fn declared(mut self, idempotency: Idempotency) -> Call<R> {
-        self.idempotency = idempotency;
+        self.0.idempotency = idempotency;
         self.keyed()
     }
 
     /// With a new key, if it is not safe or idempotent by itself, nor has a key: once for all its attempts.
     pub(super) fn with_key_if_needed(self) -> Call<R> {
-        if self.idempotency.may_run_twice() {
+        if self.0.idempotency.may_run_twice() {
             return self;
         }
         self.declared(Idempotency::Keyed(IdempotencyKey::random()))
@@ -195,8 +208,9 @@ impl<R: HttpRequest> Call<R> {
 
     /// Its key stands in its header; one that stands there already is the caller's.
     fn keyed(mut self) -> Call<R> {
-        if let Idempotency::Keyed(key) = &self.idempotency {
-            let headers = self.request.headers_mut();
+        let Declared { request, idempotency } = &mut *self.0;
+        if let Idempotency::Keyed(key) = idempotency {
+            let headers = request.headers_mut();
             let there = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header);
             if there.is_none() {
                 headers.insert(IDEMPOTENCY_KEY, key.header_value().clone());
@@ -218,15 +232,15 @@ pub struct CopyCall;
 
 impl<R: HttpRequest> Replay<Call<R>> for CopyCall {
     fn copy(&self, call: &Call<R>) -> Option<Call<R>> {
-        let request = call.request.copy()?;
-        Some(Call { request, idempotency: call.idempotency.clone() })
+        let request = call.request().copy()?;
+        Some(Call(Box::new(Declared { request, idempotency: call.0.idempotency.clone() })))
     }
 
     fn is_good(&self, copy: &Call<R>, answered: bool) -> bool {
-        copy.request.is_good(answered)
+        copy.request().is_good(answered)
     }
 
     fn may_run_twice(&self, call: &Call<R>) -> bool {
-        call.idempotency.may_run_twice()
+        call.0.idempotency.may_run_twice()
     }
 }

@@ -64,15 +64,15 @@ impl ResilientClient {
     ///
     /// # Errors
     /// The transport's, or the refusal of a policy. A status is an answer, whatever it says.
-    pub async fn execute<R>(
+    pub fn execute<R>(
         &self,
         request: impl Into<Call<R>>,
-    ) -> Result<Response, Error<TransportError>>
+    ) -> <Resilient<Client> as Service<Call<R>>>::Future
     where
         R: HttpRequest,
         Client: Service<R, Response = Response, Error = reqwest::Error>,
     {
-        Service::call(&mut self.0.clone(), request.into()).await
+        self.0.begin(request.into())
     }
 
     /// What is known of the authorities.

@@ -5,7 +5,7 @@
 //! socket": a connection that nobody waits for. It is begun inside of a poll of the call, so the call
 //! can be found there, and what nobody waits for any more is given up.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use super::returns::Returns;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Asking>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<Scope>> = const { Cell::new(None) };
 }
 
 /// A call that needs a connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Asking {
     answered: watch::Receiver<()>,
     returns: Arc<Returns>,
@@ -26,35 +26,50 @@ pub(super) struct Asking {
 /// Of one call, until it has its answer.
 #[derive(Debug)]
 pub(super) struct Scope {
-    unanswered: watch::Sender<()>,
+    /// Made for the first connection that is begun: most calls find one.
+    unanswered: Option<watch::Sender<()>>,
     returns: Arc<Returns>,
 }
 
 impl Scope {
-    pub(super) fn new(returns: Arc<Returns>) -> Scope {
-        Scope { unanswered: watch::Sender::new(()), returns }
+    pub(super) const fn new(returns: Arc<Returns>) -> Scope {
+        Scope { unanswered: None, returns }
     }
 
-    /// What is begun in here is begun for this call.
-    pub(super) fn enter<T>(&self, body: impl FnOnce() -> T) -> T {
-        let asking =
-            Asking { answered: self.unanswered.subscribe(), returns: self.returns.clone() };
-        let _restored = Restore(CURRENT.replace(Some(asking)));
-        body()
+    fn asking(&mut self) -> Asking {
+        let unanswered = self.unanswered.get_or_insert_with(|| watch::Sender::new(()));
+        Asking { answered: unanswered.subscribe(), returns: self.returns.clone() }
     }
 }
 
-struct Restore(Option<Asking>);
+/// What is begun in `body` is begun for this call, if it has no answer yet. The scope itself stands where it is found
+/// for so long: a poll counts no references.
+pub(super) fn within<T>(scope: &mut Option<Scope>, body: impl FnOnce() -> T) -> T {
+    if scope.is_none() {
+        return body();
+    }
+    let former = CURRENT.replace(scope.take());
+    let _restored = Restore { scope, former };
+    body()
+}
 
-impl Drop for Restore {
+struct Restore<'a> {
+    scope: &'a mut Option<Scope>,
+    former: Option<Scope>,
+}
+
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        *self.scope = CURRENT.replace(self.former.take());
     }
 }
 
 /// The call that is being polled, if there is one.
 pub(super) fn current() -> Option<Asking> {
-    CURRENT.with_borrow(Clone::clone)
+    let mut scope = CURRENT.take()?;
+    let asking = scope.asking();
+    CURRENT.set(Some(scope));
+    Some(asking)
 }
 
 impl Asking {

@@ -192,27 +192,27 @@ impl<S> Resilient<S> {
         &self.layer
     }
 
-    fn begin<R>(
+    pub(super) fn begin<R>(
         &self,
         call: Call<R>,
     ) -> ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>
     where
-        S: Clone,
+        S: Service<R> + Clone,
+        S::Response: HttpResponse,
+        S::Error: Into<BoxError>,
         R: HttpRequest,
-        OfAuthority<S>: Service<Call<R>>,
     {
-        let authority = match call.request.authority() {
+        let authority = match call.request().authority() {
             Ok(authority) => authority,
-            Err(error) => return ResponseFuture::refused(Error::Service(error)),
+            Err(error) => {
+                return ResponseFuture { state: State::Refused(Box::new(Error::Service(error))) };
+            }
         };
         let site = self.layer.sites.get(&authority, clock::now());
         let transport = Transport::new(self.inner.clone(), site.clone());
-        let settings = &site.settings;
-        let policies = site.profile.layer_with(settings.classifier);
-        let policies = policies.replayed_by(CopyCall).lasting(UntilBodyEnds);
-        let call = if settings.generates_keys { call.with_key_if_needed() } else { call };
-        let future = Service::call(&mut policies.layer(transport), call);
-        ResponseFuture { state: State::Calling { future, authority, site } }
+        let call = if site.settings.generates_keys { call.with_key_if_needed() } else { call };
+        let future = site.calls.call(transport, call);
+        ResponseFuture { state: State::Calling(Box::pin(Calling { future, authority, site })) }
     }
 }
 
@@ -274,27 +274,25 @@ requests_as_they_are!(
     super::recorded::Recorded
 );
 
+/// A call of a [`Resilient`] service.
+///
+/// In a box, as reqwest has its own: whoever awaits a future moves it a few times, and this holds half a kilobyte.
+pub struct ResponseFuture<F> {
+    state: State<F>,
+}
+
+enum State<F> {
+    Calling(Pin<Box<Calling<F>>>),
+    Refused(Box<Error<TransportError>>),
+    Done,
+}
+
 pin_project! {
-    /// A call of a [`Resilient`] service.
-    pub struct ResponseFuture<F> {
+    struct Calling<F> {
         #[pin]
-        state: State<F>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    #[project_replace = StateTaken]
-    enum State<F> {
-        Calling { #[pin] future: F, authority: Authority, site: Site },
-        Refused { error: Error<TransportError> },
-        Done,
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    const fn refused(error: Error<TransportError>) -> ResponseFuture<F> {
-        ResponseFuture { state: State::Refused { error } }
+        future: F,
+        authority: Authority,
+        site: Site,
     }
 }
 
@@ -305,22 +303,33 @@ where
 {
     type Output = Result<A::Held, Error<TransportError>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        let result = match state.as_mut().project() {
-            StateProj::Calling { future, authority, site } => match ready!(future.poll(cx)) {
-                Ok(answered) => Ok(answered.hold(site.settings.stall.clone())),
-                Err(error) => Err(of_authority(error, authority)),
-            },
-            StateProj::Refused { .. } => match state.project_replace(State::Done) {
-                StateTaken::Refused { error } => return Poll::Ready(Err(error)),
-                _ => return Poll::Pending,
-            },
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Calling(calling) = &mut self.state {
+            let result = ready!(calling.as_mut().poll(cx));
+            self.state = State::Done;
+            return Poll::Ready(result);
+        }
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Refused(error) => Poll::Ready(Err(*error)),
             // Polled after it was ready, which a future's contract leaves open: stay silent.
-            StateProj::Done => return Poll::Pending,
-        };
-        state.set(State::Done);
-        Poll::Ready(result)
+            State::Done | State::Calling(_) => Poll::Pending,
+        }
+    }
+}
+
+impl<F, A> Future for Calling<F>
+where
+    F: Future<Output = Result<Answered<A>, Error<TransportError>>>,
+    A: HttpResponse,
+{
+    type Output = Result<A::Held, Error<TransportError>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match ready!(this.future.poll(cx)) {
+            Ok(answered) => Ok(answered.hold(this.site.settings.stall.clone())),
+            Err(error) => Err(of_authority(error, this.authority)),
+        })
     }
 }
 
@@ -349,5 +358,17 @@ impl<S> fmt::Debug for Resilient<S> {
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("client::ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "reqwest"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_call_allocates_is_small() {
+        type Request = Call<reqwest::Request>;
+        type Future = <OfAuthority<reqwest::Client> as Service<Request>>::Future;
+        assert!(size_of::<Calling<Future>>() <= 560, "{}", size_of::<Calling<Future>>());
     }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use resilience_core::keyed::{Entry, Key, allocated};
-use resilience_core::profiles::Profile;
+use resilience_core::profiles::{Profile, ProfileCalls};
 
+use super::answer::UntilBodyEnds;
 use super::authority::Authority;
+use super::request::CopyCall;
 use super::returns::Returns;
 use super::settings::Settings;
 use super::slots::Slots;
+use crate::classify::HttpClassifier;
 
 /// The state of an authority. Held by every call, however far it has come: what a call holds is not
 /// forgotten.
@@ -23,7 +26,11 @@ pub(super) struct State {
     pub(super) profile: Profile,
     pub(super) slots: Slots,
     pub(super) settings: Arc<Settings>,
+    pub(super) calls: Calls,
 }
+
+/// The profile's policies around one attempt after the other.
+pub(super) type Calls = ProfileCalls<HttpClassifier, CopyCall, UntilBodyEnds>;
 
 impl Site {
     /// With the rules of these.
@@ -34,7 +41,9 @@ impl Site {
         settings: &Arc<Settings>,
     ) -> Site {
         let (profile, slots) = (profile.fresh_for(Key::name(authority)), slots.fresh());
-        Site(Arc::new(State { profile, slots, settings: settings.clone() }))
+        let policies = profile.layer_with(settings.classifier);
+        let calls = policies.replayed_by(CopyCall).lasting(UntilBodyEnds).calls();
+        Site(Arc::new(State { profile, slots, settings: settings.clone(), calls }))
     }
 }
 
@@ -57,6 +66,7 @@ impl Entry for Site {
         let counts = 2 * size_of::<usize>();
         let own = allocated(counts + size_of::<State>());
         let returns = allocated(counts + size_of::<Returns>());
-        own + returns + Entry::heap_bytes(&self.profile) + Entry::heap_bytes(&self.slots.own)
+        let parts = Entry::heap_bytes(&self.profile) + self.calls.heap_bytes();
+        own + returns + parts + Entry::heap_bytes(&self.slots.own)
     }
 }

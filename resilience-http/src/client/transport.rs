@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::answer::{Answered, HttpResponse};
 use super::request::{Call, HttpRequest};
-use super::scope::Scope;
+use super::scope::{Scope, within};
 use super::site::Site;
 use super::slots::{Slot, Take, Use};
 use crate::classify::{BoxError, TransportError};
@@ -51,7 +51,7 @@ where
         let slots = &self.site.slots;
         let step = Step::Waiting { take: slots.take() };
         let scope = Some(Scope::new(slots.returns.clone()));
-        let (inner, site, request) = (self.inner.clone(), self.site.clone(), Some(call.request));
+        let (inner, site, request) = (self.inner.clone(), self.site.clone(), Some(call));
         Attempt { inner, site, request, slot: None, step, scope, hearer: Hearer::default() }
     }
 }
@@ -61,7 +61,7 @@ pin_project! {
     pub struct Attempt<S, R, F> {
         inner: S,
         site: Site,
-        request: Option<R>,
+        request: Option<Call<R>>,
         slot: Option<Slot>,
         #[pin]
         step: Step<F>,
@@ -87,14 +87,6 @@ impl Site {
         {
             self.profile.pause_for(pause);
         }
-    }
-}
-
-/// What is begun in `body` is begun for this call.
-fn within<T>(scope: &Option<Scope>, body: impl FnOnce() -> T) -> T {
-    match scope {
-        Some(scope) => scope.enter(body),
-        None => body(),
     }
 }
 
@@ -134,12 +126,13 @@ where
                 },
                 StepProj::Readying => {
                     let ready = ready!(this.inner.poll_ready(cx));
-                    let Some(mut request) = this.request.take() else { return Poll::Pending };
+                    let Some(call) = this.request.take() else { return Poll::Pending };
                     match ready {
                         Ok(()) => {
                             if let Some(slot) = this.slot {
                                 slot.set(Use::Busy);
                             }
+                            let mut request = call.into_request();
                             *this.hearer = this.site.tell(&mut request);
                             let future = within(this.scope, || this.inner.call(request));
                             this.step.set(Step::Calling { future });

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use pin_project_lite::pin_project;
 use resilience_core::retry::{RetryScope, previous_attempts};
 use resilience_core::{Deadline, clock};
@@ -59,17 +59,22 @@ impl PropagateLayer {
 
     fn write_in(self, headers: &mut HeaderMap, limit: Option<Duration>, context: Option<&Context>) {
         let grpc = is_grpc(headers);
+        // Most requests say nothing yet, and each look-up costs as much as all of this.
+        let said = headers.keys().any(is_ours);
+        let told = if said { timeout::parse(headers) } else { None };
+        if said {
+            headers.remove(ATTEMPT);
+            headers.remove(GRPC_ATTEMPT);
+        }
         let deadline = Deadline::current().map(|deadline| deadline.remaining(clock::now()));
         if let Some(left) = deadline.into_iter().chain(limit).min() {
-            let left = timeout::parse(headers).map_or(left, |own| own.min(left));
+            let left = told.map_or(left, |told| told.min(left));
             if grpc {
                 headers.insert(GRPC_TIMEOUT, timeout::grpc(left));
             } else {
                 headers.insert(TIMEOUT, timeout::milliseconds(left));
             }
         }
-        headers.remove(ATTEMPT);
-        headers.remove(GRPC_ATTEMPT);
         let previous = previous_attempts();
         if previous > 0 {
             headers.insert(if grpc { GRPC_ATTEMPT } else { ATTEMPT }, previous.into());
@@ -82,6 +87,11 @@ impl PropagateLayer {
             context.trace().write(headers);
         }
     }
+}
+
+/// Whether it may be one of the headers that say how long an answer is waited for, or which attempt it is.
+fn is_ours(name: &HeaderName) -> bool {
+    ["x-resilience-", "grpc-", "x-envoy-"].iter().any(|family| name.as_str().starts_with(family))
 }
 
 /// The calls that are made for a request, who hear of it when one was given up.
