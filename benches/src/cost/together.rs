@@ -3,7 +3,8 @@
 //! On a busy machine two threads take turns as often as not, and then nothing is contended for. So
 //! the pairs that did not run side by side are found out and left out. A pair that hardly used its cores
 //! because its subject put threads to sleep did run side by side: the kernel says how long a thread stood in line
-//! for a core, which a sleeper does not.
+//! for a core, which a sleeper does not. One that began when the other was nearly done stood in no line since, and
+//! did not.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,9 +37,16 @@ pub(super) fn time(batches: &mut [Batch; 2], calls: u64) -> Result<(Took, bool),
     });
     let (one, two) = (one?, two?);
     let wall = one.end.max(two.end).saturating_duration_since(one.start.min(two.start));
+    let both = one.end.min(two.end).saturating_duration_since(one.start.max(two.start));
     let cpu = one.cpu + two.cpu;
     let queued = one.queued.zip(two.queued).map(|(one, two)| one + two);
-    Ok((Took { cpu: cpu / 2, wall }, side_by_side(cpu, queued, wall)))
+    let together = overlap(both, wall) && side_by_side(cpu, queued, wall);
+    Ok((Took { cpu: cpu / 2, wall }, together))
+}
+
+/// Whether both were under way for nearly all of `wall`.
+fn overlap(both: Duration, wall: Duration) -> bool {
+    both.as_secs_f64() >= 0.8 * wall.as_secs_f64()
 }
 
 /// Whether both had a core for nearly all of `wall`, or asked for none.
@@ -82,6 +90,14 @@ mod tests {
     fn few_rounds_say_nothing() {
         assert!(spread(&[Some(1.0), None, Some(2.0), None, Some(3.0), Some(4.0)]).is_none());
         assert!(spread(&[Some(1.0); 5]).is_some());
+    }
+
+    /// The second thread waited for a core before it began, and had it for itself then.
+    #[test]
+    fn one_after_the_other_is_not_together() {
+        let ms = Duration::from_millis;
+        assert!(side_by_side(ms(10), Some(ms(0)), ms(10)) && !overlap(ms(0), ms(10)));
+        assert!(overlap(ms(9), ms(10)));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::acquire::Acquire;
 use super::bucket::{available, line, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
+use super::lease;
+use super::lent::Lent;
 use super::meter::{Grant, Meter};
 use super::permit::RatePermit;
 use super::quota::Quota;
@@ -114,13 +116,65 @@ impl RateLimiter {
     #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
         let ns = line_of(now);
-        let mut state = self.0.state.lock();
+        if cost == 1 && lease::take_of(self.address(), ns) {
+            return Ok(());
+        }
+        let Some(mut state) = self.0.state.try_lock() else {
+            return self.check_among_others(ns, cost);
+        };
         let former = Terms::refresh(&mut state.terms);
         let State { terms, meter } = &mut *state;
         if former.is_none() && meter.admit(&terms.pace, ns, cost) {
             return Ok(());
         }
-        check_slowly(state, former, ns, cost)
+        self.check_slowly(state, former, ns, (cost, false))
+    }
+
+    /// Where another thread has the lock: the next calls had better do without.
+    #[cold]
+    #[inline(never)]
+    fn check_among_others(&self, ns: u64, cost: u32) -> Result<(), Rejection> {
+        let mut state = self.0.state.lock();
+        // Whoever had it may have lent some to this one.
+        if cost == 1 && lease::take_of(self.address(), ns) {
+            return Ok(());
+        }
+        let former = Terms::refresh(&mut state.terms);
+        self.check_slowly(state, former, ns, (cost, true))
+    }
+
+    /// Where more than tokens may count, or some are lent.
+    #[cold]
+    #[inline(never)]
+    fn check_slowly(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        former: Option<Arc<Terms>>,
+        now: u64,
+        (cost, among_others): (u32, bool),
+    ) -> Result<(), Rejection> {
+        let mut lent = call_in(&mut state, former.as_deref());
+        let lends = among_others || lent.is_to_others();
+        let refused = decide(state, former, now, |meter, at, terms| {
+            if let Err(refusal) = meter.try_pass(at, cost) {
+                return Some(Refused::new(meter, at, terms, refusal));
+            }
+            if lends {
+                lease::claim(self.address()).into_iter().for_each(|lease| lent.join(lease));
+                meter.lend(at, terms, lent);
+            }
+            None
+        });
+        match refused {
+            None => Ok(()),
+            Some(refused) => refused.told(None),
+        }
+    }
+
+    /// Which it is, while it is there.
+    #[inline]
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// As [`check_at`](Self::check_at), of a key's limiter.
@@ -312,7 +366,14 @@ impl RateLimiter {
     }
 }
 
-/// Decides, after what a change of the configuration asks for.
+/// Calls in what is lent, under the configuration that it was lent under.
+#[inline]
+fn call_in(state: &mut State, former: Option<&Terms>) -> Lent {
+    let State { terms, meter } = state;
+    meter.call_in(&former.unwrap_or(terms).pace)
+}
+
+/// Decides, after what is lent was called in, and after what a change of the configuration asks for.
 #[inline]
 fn decide<R>(
     mut state: MutexGuard<'_, State>,
@@ -320,6 +381,7 @@ fn decide<R>(
     now: u64,
     decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
 ) -> R {
+    drop(call_in(&mut state, former.as_deref()));
     let State { terms, meter } = &mut *state;
     let at = At { pace: &terms.pace, now };
     let wakes = former.as_ref().map(|former| {
@@ -327,6 +389,7 @@ fn decide<R>(
         meter.reconsider(at)
     });
     let decided = decision(meter, at, terms);
+    meter.tidy();
     drop(state);
     // Not under the lock: the former listener's own drop, and the wakers.
     if let Some(wakes) = wakes {
@@ -351,24 +414,6 @@ fn pass_slowly(
     })
 }
 
-/// The same, to the end.
-#[cold]
-#[inline(never)]
-fn check_slowly(
-    state: MutexGuard<'_, State>,
-    former: Option<Arc<Terms>>,
-    now: u64,
-    cost: u32,
-) -> Result<(), Rejection> {
-    let refused = decide(state, former, now, |meter, at, terms| {
-        meter.try_pass(at, cost).err().map(|refusal| Refused::new(meter, at, terms, refusal))
-    });
-    match refused {
-        None => Ok(()),
-        Some(refused) => refused.told(None),
-    }
-}
-
 /// Pinned while somebody holds a handle, waits, or was told to pause.
 impl Entry for RateLimiter {
     fn is_pinned(&self, now: Instant) -> bool {
@@ -385,5 +430,95 @@ impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.terms().name.clone();
         f.debug_struct("RateLimiter").field("name", &name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(resilience_loom))]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A hundred an hour, of which one is taken and some are lent to this thread.
+    fn lending() -> (RateLimiter, Instant) {
+        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
+        let (limiter, now) = (builder.build().unwrap(), clock::now());
+        limiter.check_among_others(line_of(now), 1).unwrap();
+        assert!(limiter.0.state.lock().meter.is_lent());
+        (limiter, now)
+    }
+
+    #[test]
+    fn what_is_lent_is_not_missed() {
+        let (limiter, now) = lending();
+        for _ in 0..49 {
+            limiter.check_at(now, 1).unwrap();
+        }
+        assert!(limiter.0.state.lock().meter.is_lent(), "and not called in since");
+        let seen = limiter.snapshot();
+        assert_eq!((seen.available, seen.admitted), (50, 50));
+        limiter.check_at(now, 50).unwrap();
+        limiter.check_at(now, 1).unwrap_err();
+    }
+
+    #[test]
+    fn who_is_lent_to_takes_no_more_than_there_is() {
+        let (limiter, now) = lending();
+        assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 99);
+    }
+
+    #[test]
+    fn a_pause_holds_for_what_is_lent() {
+        let (limiter, now) = lending();
+        limiter.check_at(now, 1).unwrap();
+        limiter.pause_for(HOUR);
+        limiter.check_at(now, 1).unwrap_err();
+        limiter.resume();
+        limiter.check_at(now, 1).unwrap();
+        assert_eq!(limiter.snapshot().admitted, 3);
+    }
+
+    /// It is made by another limiter of the same configuration.
+    #[test]
+    fn a_change_holds_for_what_is_lent() {
+        let (limiter, now) = lending();
+        limiter.fresh().set_quota(Quota::per(1, HOUR)).unwrap();
+        limiter.check_at(now, 1).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn nobody_overtakes_by_what_is_lent() {
+        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).wait();
+        let (limiter, now) = (builder.build().unwrap(), clock::now());
+        limiter.check_among_others(line_of(now), 1).unwrap();
+        let _permit = limiter.acquire(90).await.unwrap();
+        let mut waits = tokio_test::task::spawn(limiter.acquire(50));
+        assert!(waits.poll().is_pending());
+        limiter.check_at(now, 1).unwrap_err();
+        drop(waits);
+        limiter.check_at(now, 1).unwrap();
+    }
+
+    #[test]
+    fn a_thread_is_lent_to_by_one_limiter_until_it_is_gone() {
+        let (first, now) = lending();
+        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
+        let second = builder.build().unwrap();
+        second.check_among_others(line_of(now), 1).unwrap();
+        assert!(!second.0.state.lock().meter.is_lent());
+        drop(first);
+        second.check_among_others(line_of(now), 1).unwrap();
+        assert!(second.0.state.lock().meter.is_lent());
+    }
+
+    /// A thread that is alone again goes by the lock again.
+    #[test]
+    fn who_is_alone_is_lent_nothing() {
+        let (limiter, now) = lending();
+        limiter.check_at(now, 1).unwrap();
+        limiter.check_at(now, 2).unwrap();
+        assert!(!limiter.0.state.lock().meter.is_lent());
+        assert_eq!(limiter.heap_bytes(), limiter.fresh().heap_bytes());
     }
 }

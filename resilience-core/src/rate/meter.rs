@@ -18,6 +18,8 @@
 
 #[cfg(feature = "tokio")]
 use super::gate::Desk;
+#[cfg(feature = "tokio")]
+use super::lent::Lent;
 use super::quota::Pace;
 use super::span::Span;
 #[cfg(feature = "tokio")]
@@ -58,17 +60,28 @@ struct Rare {
     /// Those who wait.
     #[cfg(feature = "tokio")]
     desk: Desk,
+    /// What threads may take by themselves.
+    #[cfg(feature = "tokio")]
+    lent: Lent,
 }
 
 impl Rare {
-    /// Whether it may keep somebody back who has tokens.
+    /// Whether it may keep somebody back who has tokens, or has to be looked at first.
     #[inline]
     fn holds(&self, now: u64) -> bool {
         #[cfg(feature = "tokio")]
-        if self.desk.queue.len() > 0 {
+        if self.desk.queue.len() > 0 || !self.lent.is_to_nobody() {
             return true;
         }
         self.paused_until > now
+    }
+
+    /// Whether it could as well not be there.
+    #[cfg(feature = "tokio")]
+    fn is_as_new(&self) -> bool {
+        let numbers = self.paused_until | self.cold_at | self.changes | self.rejected;
+        let (desk, lent) = (&self.desk, &self.lent);
+        numbers == 0 && self.returned == Span::ZERO && desk.is_as_new() && lent.is_to_nobody()
     }
 }
 
@@ -105,7 +118,7 @@ impl Meter {
     #[inline(always)]
     pub(super) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
         let quota = &pace.quota;
-        if pace.is_shaped() || self.rare.as_ref().is_some_and(|rare| rare.holds(now)) {
+        if pace.is_shaped() || self.holds(now) {
             return false;
         }
         let time = quota.time_of(u64::from(cost));
@@ -125,8 +138,46 @@ impl Meter {
         admitted.then(|| self.newest(pace, pace.quota.time_of(u64::from(cost))))
     }
 
+    /// Whether tokens may not be all that counts.
     #[inline]
-    const fn mark(&self) -> Span {
+    pub(super) fn holds(&self, now: u64) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.holds(now))
+    }
+
+    /// So many were let through, the latest of them then, and left the mark there.
+    #[cfg(feature = "tokio")]
+    pub(super) fn admitted_until(&mut self, latest: u64, calls: u64, mark: Span) {
+        self.admitted_at(latest, mark);
+        self.admitted += calls - 1;
+    }
+
+    /// A limiter that has lent something takes no more memory after that than before.
+    #[cfg(feature = "tokio")]
+    pub(super) fn tidy(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_as_new()) {
+            self.rare = None;
+        }
+    }
+
+    /// The latest time of an admission.
+    #[cfg(feature = "tokio")]
+    pub(super) const fn latest(&self) -> u64 {
+        self.latest
+    }
+
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(super) fn is_lent(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.lent.is_to_nobody())
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn lent_mut(&mut self) -> &mut Lent {
+        &mut self.rare.get_or_insert_default().lent
+    }
+
+    #[inline]
+    pub(super) const fn mark(&self) -> Span {
         Span { ns: self.mark, part: self.part }
     }
 
@@ -310,7 +361,8 @@ impl Meter {
     /// The bucket as it is, with nobody before it: what the reference model serves from.
     #[cfg(feature = "testing")]
     pub(crate) fn bucket(&self) -> Meter {
-        let alone = |rare: &Rare| Box::new(Rare { desk: Desk::default(), ..*rare });
+        let (desk, lent) = (Desk::default, Lent::default);
+        let alone = |rare: &Rare| Box::new(Rare { desk: desk(), lent: lent(), ..*rare });
         Meter { rare: self.rare.as_deref().map(alone), ..*self }
     }
 
@@ -321,7 +373,8 @@ impl Meter {
 
     #[cfg(feature = "tokio")]
     pub(super) fn heap_bytes(&self) -> usize {
-        self.rare.as_ref().map_or(0, |rare| allocated(size_of::<Rare>()) + rare.desk.heap_bytes())
+        let rare = |rare: &Rare| rare.desk.heap_bytes() + rare.lent.heap_bytes();
+        self.rare.as_deref().map_or(0, |it| allocated(size_of::<Rare>()) + rare(it))
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Run {
 }
 
 /// A call begins, which deposits. When that was, if it will be asked: the clock is looked at only if so.
-#[inline]
+#[inline(always)]
 pub(super) fn begin(rules: &Rules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
     let budget = rules.budget(own);
     let counts = budget.is_some_and(RetryBudget::counts_calls);

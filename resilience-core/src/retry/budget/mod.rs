@@ -175,9 +175,9 @@ impl RetryBudget {
     pub(super) fn call_started_at(&self, now: Tick) {
         if let Kind::Share { deposits, deposit, slot, origin } = &self.0.kind {
             let passed = now.since(*origin.get_or_init(|| now));
-            // By a multiplication, where the slot is the latest: divisions are slow.
-            let slot = deposits.latest_within(passed, slot.get()).unwrap_or_else(|| passed / *slot);
-            deposits.deposit(slot, *deposit);
+            if !deposits.deposit_within(passed, slot.get(), *deposit) {
+                deposit_later(deposits, passed / *slot, *deposit);
+            }
         }
     }
 
@@ -237,6 +237,13 @@ impl RetryBudget {
     pub(crate) fn counts_calls(&self) -> bool {
         matches!(self.0.kind, Kind::Share { .. })
     }
+}
+
+/// The first deposit of its slot.
+#[cold]
+#[inline(never)]
+fn deposit_later(deposits: &Deposits, slot: u64, tokens: u64) {
+    deposits.deposit(slot, tokens);
 }
 
 /// [`RetryBudget::builder`]'s defaults.

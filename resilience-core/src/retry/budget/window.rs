@@ -50,16 +50,19 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
-    /// The latest slot, counted from 0, if it is not over `passed` after the first began.
+    /// Adds tokens, if the latest slot is not over `passed` after the first began: there is none to enter
+    /// then, and no division to find out which. Whether it did.
     #[inline]
-    pub(crate) fn latest_within(&self, passed: u64, width: u64) -> Option<u64> {
+    pub(crate) fn deposit_within(&self, passed: u64, width: u64, tokens: u64) -> bool {
         let latest = self.slot.load(Ordering::Acquire) - MARKS as u64;
-        let end = (latest + 1).saturating_mul(width);
-        (passed < end).then_some(latest)
+        let within = passed < (latest + 1).saturating_mul(width);
+        if within {
+            self.deposited.fetch_add(tokens, Ordering::AcqRel);
+        }
+        within
     }
 
     /// Adds tokens in slot `slot`, counted from 0.
-    #[inline]
     pub(crate) fn deposit(&self, slot: u64, tokens: u64) {
         self.enter(slot);
         self.deposited.fetch_add(tokens, Ordering::AcqRel);
@@ -206,6 +209,17 @@ mod tests {
         tokens.deposit(11, 1);
         tokens.give_back(taken, 2);
         assert_eq!(tokens.available(11), 1);
+    }
+
+    #[test]
+    fn a_deposit_is_within_the_latest_slot_or_enters_its_own() {
+        let tokens = window(0);
+        assert!(tokens.deposit_within(9, 10, 1) && !tokens.deposit_within(10, 10, 1));
+        tokens.deposit(3, 1);
+        assert!(tokens.deposit_within(39, 10, 1) && !tokens.deposit_within(40, 10, 1));
+        // One that is late counts as the latest do.
+        assert!(tokens.deposit_within(0, 10, 1));
+        assert_eq!([3, 11, 14].map(|slot| tokens.available(slot)), [4, 3, 0]);
     }
 
     #[test]
