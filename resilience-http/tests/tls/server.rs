@@ -46,7 +46,8 @@ pub(crate) struct Seen(Arc<Counts>);
 struct Counts {
     accepted: AtomicUsize,
     open: AtomicUsize,
-    peak: AtomicUsize,
+    most: AtomicUsize,
+    above: AtomicUsize,
     requests: AtomicUsize,
 }
 
@@ -56,9 +57,14 @@ impl Seen {
         self.0.accepted.load(Ordering::SeqCst)
     }
 
-    /// The most that were open at once.
-    pub(crate) fn peak(&self) -> usize {
-        self.0.peak.load(Ordering::SeqCst)
+    /// Connections that were accepted while there were as many as there may be.
+    pub(crate) fn above(&self) -> usize {
+        self.0.above.load(Ordering::SeqCst)
+    }
+
+    /// There may be so many connections at once.
+    pub(crate) fn may_be(&self, most: usize) {
+        self.0.most.store(most, Ordering::SeqCst);
     }
 
     /// Those that are open.
@@ -72,8 +78,9 @@ impl Seen {
 
     fn count(&self) -> Open {
         self.0.accepted.fetch_add(1, Ordering::SeqCst);
-        let open = self.0.open.fetch_add(1, Ordering::SeqCst) + 1;
-        self.0.peak.fetch_max(open, Ordering::SeqCst);
+        let open = self.0.open.fetch_add(1, Ordering::SeqCst);
+        let above = usize::from(open >= self.0.most.load(Ordering::SeqCst));
+        self.0.above.fetch_add(above, Ordering::SeqCst);
         Open(self.clone())
     }
 }
