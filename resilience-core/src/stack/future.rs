@@ -116,8 +116,8 @@ pub struct Held<S, P, Req, B, R, L, C, T> {
     service: S,
     /// What the next attempt will send, if there may be one. In one place, since a request is large.
     request: Option<Req>,
-    /// What the call ends in if there is no other attempt, while it waits. Boxed: most calls never do.
-    answer: Option<Box<T>>,
+    /// What the call ends in if there is no other attempt, while it waits.
+    answer: Option<T>,
 }
 
 /// Has something to give back when the call is over.
@@ -342,7 +342,7 @@ where
     #[cold]
     fn again(&mut self, delay: Duration, result: Answer<S, Req>, now: &mut Now) {
         // It may hold something, and is kept only where it may be needed.
-        self.answer = (!delay.is_zero() && ambient::is_set()).then(|| Box::new(result));
+        self.answer = Some(result).filter(|_| !delay.is_zero() && ambient::is_set());
         // Before the wait: the old handle may hold a place in a queue below (T2).
         self.service = self.service.clone();
         self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
@@ -352,7 +352,7 @@ where
     /// The answer, but not yet.
     #[cold]
     fn pause(&mut self, pause: Duration, answer: Answer<S, Req>, now: &mut Now) {
-        self.answer = Some(Box::new(answer));
+        self.answer = Some(answer);
         (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
     }
 
@@ -368,7 +368,7 @@ where
             return None;
         }
         let answer = self.answer.take()?;
-        Some(self.end(*answer))
+        Some(self.end(answer))
     }
 
     /// When something is over, if nothing else happens.
@@ -390,7 +390,7 @@ where
             Stage::Waiting => (self.stage, self.answer) = (Stage::Pacing, None),
             Stage::Pausing => {
                 let answer = self.answer.take()?;
-                return Some(self.end(*answer));
+                return Some(self.end(answer));
             }
             _ => {
                 let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
