@@ -71,11 +71,15 @@ impl<const N: usize> Lease<N> {
     /// Makes it a limiter's, if it is nobody's. Called by the thread.
     pub(super) fn claim(&self) -> bool {
         // Nobody else makes it anybody's.
-        let free = self.word.load(Ordering::Acquire) & OWNED == 0;
+        let free = !self.is_owned();
         if free {
             self.word.fetch_or(OWNED, Ordering::AcqRel);
         }
         free
+    }
+
+    fn is_owned(&self) -> bool {
+        self.word.load(Ordering::Acquire) & OWNED != 0
     }
 
     /// Makes it nobody's. Called by its owner, as all that follow, when it is called in.
@@ -103,8 +107,8 @@ impl<const N: usize> Lease<N> {
 }
 
 thread_local! {
-    /// Whose the thread's lease was last, by its address, and when it last took from it: to be looked at before
-    /// anything else is.
+    /// Whose the thread's lease is, by its address, as far as it has noticed, and when it last took from it: to be
+    /// looked at before anything else is.
     static OWNER: Cell<usize> = const { Cell::new(0) };
     static LATEST: Cell<u64> = const { Cell::new(0) };
     static LEASE: Arc<Lease> = Arc::new(Lease::new());
@@ -118,11 +122,23 @@ pub(super) fn take_of(limiter: usize, now: u64) -> bool {
 
 fn take(now: u64) -> bool {
     // None at the end of the thread.
-    let taken = LEASE.try_with(|lease| lease.take(now, terms::changes())).unwrap_or(false);
+    let taken = LEASE.try_with(|lease| {
+        let taken = lease.take(now, terms::changes());
+        if !taken && !lease.is_owned() {
+            OWNER.set(0);
+        }
+        taken
+    });
+    let taken = taken.unwrap_or(false);
     if taken {
         LATEST.set(now);
     }
     taken
+}
+
+/// Whether this thread has a lease of another limiter, and so can be lent nothing by this one.
+pub(super) fn is_of_another(limiter: usize) -> bool {
+    OWNER.get() != limiter && LEASE.try_with(|lease| lease.is_owned()).unwrap_or(true)
 }
 
 /// This thread's lease, which is the limiter's from now on; unless it is one's already.
