@@ -8,14 +8,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::gate::{Again, Gate, Next, Parts, TimeLimit};
 use super::watch::Timer;
-use crate::clock::{Now, later};
+use crate::clock::Now;
 use crate::deadline::{Deadline, Entered};
 use crate::error::CarriesRejection;
 use crate::rejection::RejectionKind;
@@ -105,9 +105,10 @@ pin_project! {
 pub struct Held<S, P, Req, B, R, L, C, T> {
     parts: Arc<P>,
     stage: Stage,
-    /// When the stage is over, if it is limited in time.
-    due: Option<Instant>,
-    deadline: Option<Deadline>,
+    /// When the stage is over, if ever.
+    due: Deadline,
+    /// When the call is.
+    deadline: Deadline,
     permit: B,
     course: R,
     token: L,
@@ -137,8 +138,8 @@ where
         let held = Held {
             parts,
             stage: Stage::New,
-            due: None,
-            deadline: None,
+            due: Deadline::NEVER,
+            deadline: Deadline::NEVER,
             permit: Default::default(),
             course: Default::default(),
             token: Default::default(),
@@ -162,28 +163,18 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let held = this.held;
-        loop {
-            let now = &mut Now::unread();
-            if held.stage == Stage::New && held.begin(now) {
-                return Poll::Ready(held.late());
-            }
-            // The answer first: at the deadline, one that is there counts.
-            let entered = held.enter_deadline();
-            if let Poll::Ready(answer) = held.go_on(this.attempt.as_mut(), now, cx) {
-                return Poll::Ready(answer);
-            }
-            drop(entered);
-            let Some(then) = held.expiry() else { return Poll::Pending };
-            if let Some(answer) = held.interrupted(cx) {
-                return Poll::Ready(answer);
-            }
-            ready!(this.watch.as_mut().poll(then, cx));
-            this.attempt.set(None);
-            if let Some(answer) = held.expired(then) {
-                return Poll::Ready(answer);
+        let now = &mut Now::unread();
+        if this.held.stage == Stage::New && this.held.begin(now) {
+            match this.held.at_once(this.attempt.as_mut(), now, cx) {
+                Some(Poll::Ready(answer)) => return Poll::Ready(answer),
+                Some(Poll::Pending) => {
+                    let answer = this.held.wait(this.attempt, this.watch, cx);
+                    return answer.map_or(Poll::Pending, Poll::Ready);
+                }
+                None => {}
             }
         }
+        this.held.go_on(this.attempt, this.watch, now, cx).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -193,30 +184,100 @@ where
     S::Error: CarriesRejection,
     P: Parts<Req, S::Response, S::Error>,
 {
-    /// The call begins. Whether nobody waits for it any more.
+    /// The call begins, if somebody still waits for it.
     #[inline(always)]
     fn begin(&mut self, now: &mut Now) -> bool {
+        if let Some(limit) = self.parts.parts().deadline.limit() {
+            self.deadline = Deadline::after_tick(now.tick(), limit).or_current();
+            if self.deadline.has_passed_at(now.tick()) {
+                return false;
+            }
+        }
         self.stage = Stage::Entering;
-        let Some(limit) = self.parts.parts().deadline.limit() else { return false };
-        let deadline = Deadline::after(now.get(), limit).or_current();
-        self.deadline = Some(deadline);
-        deadline.has_passed(now.get())
+        true
+    }
+
+    /// The way of most calls, from one end to the other: no part has anything to wait for, to refuse or to tell.
+    /// As far as it goes; what is left of it, and what went otherwise, is for [`go_on`](Self::go_on).
+    #[inline(always)]
+    fn at_once(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<Answer<S, Req>>> {
+        let _entered = self.enter_deadline();
+        let parts = self.parts.parts();
+        let request = self.request.as_ref()?;
+        if !parts.bulkhead.pass(&mut self.permit, request, now) {
+            return None;
+        }
+        self.copy = parts.retry.start(&mut self.course, request, now);
+        if !parts.rate_limit.pass(&mut self.token, request, now) {
+            self.stage = Stage::Pacing;
+            return None;
+        }
+        self.stage = Stage::Readying;
+        if !parts.circuit_breaker.is_clear(&mut self.circuit, request, now) {
+            return None;
+        }
+        let result = match self.service.poll_ready(cx) {
+            Poll::Pending => return Some(Poll::Pending),
+            Poll::Ready(Err(error)) => self.not_ready(error, now),
+            Poll::Ready(Ok(())) => {
+                let circuit_breaker = &self.parts.parts().circuit_breaker;
+                if !circuit_breaker.admit_at_once(&mut self.circuit, now) {
+                    return None;
+                }
+                attempt.set(self.call());
+                match self.poll_attempt(attempt, now, cx) {
+                    Poll::Pending => return Some(Poll::Pending),
+                    Poll::Ready(result) => result,
+                }
+            }
+        };
+        match self.ended(&result, now) {
+            Next::Done => Some(Poll::Ready(self.end(result))),
+            next => {
+                self.follow(next, result, now);
+                None
+            }
+        }
     }
 
     /// What is inside goes by the call's deadline while this is kept.
     #[inline(always)]
-    fn enter_deadline(&self) -> Option<Entered> {
-        self.deadline.map(|deadline| deadline.or_current().entered())
+    fn enter_deadline(&self) -> Entered {
+        self.deadline.or_current().entered()
+    }
+
+    /// From where it stands to its end, or to where it has to wait.
+    #[inline(never)]
+    fn go_on(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        watch: Pin<&mut Watch<S, P, Req>>,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Option<Answer<S, Req>> {
+        if self.stage == Stage::New {
+            return Some(self.late());
+        }
+        // The answer first: at the deadline, one that is there counts.
+        match self.work(attempt.as_mut(), now, cx) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => self.wait(attempt, watch, cx),
+        }
     }
 
     /// As far as it goes.
-    #[inline(always)]
-    fn go_on(
+    fn work(
         &mut self,
         mut attempt: Pin<&mut Option<S::Future>>,
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Answer<S, Req>> {
+        let _entered = self.enter_deadline();
         if self.stage == Stage::Entering
             && let Err(refused) = ready!(self.enter(now, cx))
         {
@@ -226,14 +287,12 @@ where
             let result = ready!(self.attempt(attempt.as_mut(), now, cx));
             match self.ended(&result, now) {
                 Next::Done => return Poll::Ready(self.end(result)),
-                Next::Again(delay) => self.again(delay, result, now),
-                Next::Pause(pause) => self.pause(pause, result, now),
+                next => self.follow(next, result, now),
             }
         }
     }
 
     /// One attempt, from where it stands: a stage that is over falls through to the next.
-    #[inline(always)]
     fn attempt(
         &mut self,
         mut attempt: Pin<&mut Option<S::Future>>,
@@ -246,11 +305,21 @@ where
             return Poll::Ready(Err(refused));
         }
         if self.stage == Stage::Readying {
-            match ready!(self.send(now, cx)) {
-                Ok(future) => attempt.set(Some(future)),
+            match ready!(self.admit(now, cx)) {
+                Ok(()) => attempt.set(self.call()),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        self.poll_attempt(attempt, now, cx)
+    }
+
+    #[inline(always)]
+    fn poll_attempt(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer<S, Req>> {
         // Not under way: it waits, or was polled after it was ready, which a future's contract leaves
         // open and which is answered by silence.
         let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
@@ -267,54 +336,56 @@ where
     }
 
     /// Waits to be let in, and begins the first attempt.
-    #[inline(always)]
     fn enter(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let parts = self.parts.parts();
         let Some(request) = &self.request else { return Poll::Pending };
-        if let Err(refused) = ready!(parts.bulkhead.poll(&mut self.permit, request, now, cx)) {
-            return Poll::Ready(Err(refused.into()));
-        }
+        ready!(parts.bulkhead.poll(&mut self.permit, request, now, cx))?;
         self.copy = parts.retry.start(&mut self.course, request, now);
         self.stage = Stage::Pacing;
         Poll::Ready(Ok(()))
     }
 
     /// Waits until the attempt is due.
-    #[inline(always)]
     fn pace(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        let parts = self.parts.parts();
         let Some(request) = &self.request else { return Poll::Pending };
-        if let Err(refused) = ready!(parts.rate_limit.poll(&mut self.token, request, now, cx)) {
-            return Poll::Ready(Err(refused.into()));
-        }
+        let rate_limit = &self.parts.parts().rate_limit;
+        ready!(rate_limit.poll(&mut self.token, request, now, cx))?;
         self.stage = Stage::Readying;
         Poll::Ready(Ok(()))
     }
 
-    /// Waits until the service below is ready, and sends it the request if the circuit lets it.
-    #[inline(always)]
-    fn send(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<S::Future, S::Error>> {
-        let parts = self.parts.parts();
+    /// Waits until the service below is ready, if the circuit lets it be called.
+    fn admit(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let circuit_breaker = &self.parts.parts().circuit_breaker;
         let Some(request) = &self.request else { return Poll::Pending };
         // An open circuit does not wait for a service that it will not call …
-        if let Err(refused) = parts.circuit_breaker.check(&mut self.circuit, request, now) {
-            return Poll::Ready(Err(refused.into()));
+        circuit_breaker.check(&mut self.circuit, request, now)?;
+        if let Err(error) = ready!(self.service.poll_ready(cx)) {
+            return Poll::Ready(self.not_ready(error, now).map(|_| ()));
         }
-        let readiness = ready!(self.service.poll_ready(cx));
         // … and what passes is decided last, when nothing stands between it and the wire.
-        if let Err(refused) = parts.circuit_breaker.admit(&mut self.circuit, now) {
-            return Poll::Ready(Err(refused.into()));
-        }
-        // A service that cannot become ready failed as one that answers so.
-        readiness?;
-        let Some(request) = self.request.take() else { return Poll::Pending };
+        Poll::Ready(Ok(self.parts.parts().circuit_breaker.admit(&mut self.circuit, now)?))
+    }
+
+    /// A service that cannot become ready failed as one that answers so.
+    #[cold]
+    fn not_ready(&mut self, error: S::Error, now: &mut Now) -> Answer<S, Req> {
+        self.parts.parts().circuit_breaker.admit(&mut self.circuit, now)?;
+        Err(error)
+    }
+
+    /// The service below takes the request.
+    #[inline(always)]
+    fn call(&mut self) -> Option<S::Future> {
+        let request = self.request.take()?;
+        let parts = self.parts.parts();
         parts.rate_limit.sent(&mut self.token);
         if let Some(copy) = parts.retry.sent(&mut self.course, &request) {
             self.copy = Some(copy);
         }
-        (self.stage, self.due) = (Stage::Calling, None);
+        (self.stage, self.due) = (Stage::Calling, Deadline::NEVER);
         let _numbered = self.enter_attempt();
-        Poll::Ready(Ok(self.service.call(request)))
+        Some(self.service.call(request))
     }
 
     /// On a retry, what is inside can read which it is while this is kept. Which it is is known once it is sent.
@@ -325,26 +396,47 @@ where
 
     /// An attempt that is not ready at once may take so long.
     fn limit(&mut self, now: &mut Now) {
-        if self.due.is_none() {
-            let limit = self.parts.parts().attempt_timeout.limit();
-            self.due = limit.map(|limit| later(now.get(), limit));
+        if self.due == Deadline::NEVER
+            && let Some(limit) = self.parts.parts().attempt_timeout.limit()
+        {
+            self.due = Deadline::after_tick(now.tick(), limit);
         }
     }
 
     /// The attempt ended so.
     #[inline(always)]
     fn ended(&mut self, result: &Answer<S, Req>, now: &mut Now) -> Next {
+        match result {
+            Ok(answer) => self.settle(Ok(answer), now),
+            Err(error) => self.failed(error, now),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: &S::Error, now: &mut Now) -> Next {
+        self.settle(Err(error), now)
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, result: Result<&S::Response, &S::Error>, now: &mut Now) -> Next {
         let parts = self.parts.parts();
-        parts.circuit_breaker.settle(&mut self.circuit, result.as_ref(), now);
-        parts.circuit_breaker.leave(&mut self.circuit);
-        parts.rate_limit.settle(&mut self.token, result.as_ref(), now);
-        parts.rate_limit.leave(&mut self.token);
+        parts.circuit_breaker.settle(&mut self.circuit, result, now);
+        parts.rate_limit.settle(&mut self.token, result, now);
         let copy = self.request.as_ref().or(self.copy.as_ref());
-        parts.retry.ended(&mut self.course, result.as_ref(), copy, now)
+        parts.retry.ended(&mut self.course, result, copy, now)
+    }
+
+    /// There is more to come.
+    #[cold]
+    fn follow(&mut self, next: Next, result: Answer<S, Req>, now: &mut Now) {
+        match next {
+            Next::Again(delay) => self.again(delay, result, now),
+            Next::Pause(pause) => self.pause(pause, result, now),
+            Next::Done => {}
+        }
     }
 
     /// Another attempt, after so long.
-    #[cold]
     fn again(&mut self, delay: Duration, result: Answer<S, Req>, now: &mut Now) {
         // It may hold something, and is kept only where it may be needed.
         self.answer = Some(result).filter(|_| !delay.is_zero() && ambient::is_set());
@@ -353,14 +445,42 @@ where
         // What was refused on the way was never sent, and needs no copy.
         self.request = self.request.take().or_else(|| self.copy.take());
         self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
-        self.due = (!delay.is_zero()).then(|| later(now.get(), delay));
+        self.due = match self.stage {
+            Stage::Waiting => Deadline::after_tick(now.tick(), delay),
+            _ => Deadline::NEVER,
+        };
     }
 
     /// The answer, but not yet.
-    #[cold]
     fn pause(&mut self, pause: Duration, answer: Answer<S, Req>, now: &mut Now) {
         self.answer = Some(answer);
-        (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
+        (self.stage, self.due) = (Stage::Pausing, Deadline::after_tick(now.tick(), pause));
+    }
+
+    /// Until it may go on, or is over.
+    #[inline(never)]
+    fn wait(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        mut watch: Pin<&mut Watch<S, P, Req>>,
+        cx: &mut Context<'_>,
+    ) -> Option<Answer<S, Req>> {
+        loop {
+            let then = self.expiry()?;
+            if let Some(answer) = self.interrupted(cx) {
+                return Some(answer);
+            }
+            if watch.as_mut().poll(then, cx).is_pending() {
+                return None;
+            }
+            attempt.set(None);
+            if let Some(answer) = self.expired(then) {
+                return Some(answer);
+            }
+            if let Poll::Ready(answer) = self.work(attempt.as_mut(), &mut Now::unread(), cx) {
+                return Some(answer);
+            }
+        }
     }
 
     /// The answer that there is, if it waits and must not wait any longer.
@@ -379,20 +499,16 @@ where
     }
 
     /// When something is over, if nothing else happens.
-    fn expiry(&self) -> Option<Instant> {
-        let deadline = self.deadline.map(Deadline::instant).filter(|_| self.stage != Stage::Done);
-        match (self.due, deadline) {
-            (Some(due), Some(deadline)) => Some(due.min(deadline)),
-            (due, deadline) => due.or(deadline),
-        }
+    fn expiry(&self) -> Option<Deadline> {
+        if self.stage == Stage::Done { None } else { self.due.min(self.deadline).if_ever() }
     }
 
     /// It is. The attempt, if there was one, is gone.
-    fn expired(&mut self, then: Instant) -> Option<Answer<S, Req>> {
-        if self.deadline.is_some_and(|deadline| deadline.instant() <= then) {
+    fn expired(&mut self, then: Deadline) -> Option<Answer<S, Req>> {
+        if self.deadline <= then {
             return Some(self.late());
         }
-        self.due = None;
+        self.due = Deadline::NEVER;
         match self.stage {
             Stage::Waiting => (self.stage, self.answer) = (Stage::Pacing, None),
             Stage::Pausing => {
@@ -407,8 +523,7 @@ where
                 drop(entered);
                 match next {
                     Next::Done => return Some(self.end(result)),
-                    Next::Again(delay) => self.again(delay, result, now),
-                    Next::Pause(pause) => self.pause(pause, result, now),
+                    next => self.follow(next, result, now),
                 }
             }
         }
@@ -425,7 +540,7 @@ where
     fn end(&mut self, answer: Answer<S, Req>) -> Answer<S, Req> {
         let parts = self.parts.parts();
         parts.bulkhead.settle(&mut self.permit, answer.as_ref(), &mut Now::unread());
-        self.leave();
+        self.close();
         answer
     }
 }
@@ -437,19 +552,35 @@ where
 {
     #[inline(always)]
     fn leave(&mut self) {
-        if self.stage == Stage::Done {
-            return;
+        if self.stage != Stage::Done {
+            self.give_up();
         }
+    }
+}
+
+impl<S, P, Req> HeldBy<S, P, Req>
+where
+    S: Service<Req>,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    #[cold]
+    fn give_up(&mut self) {
         let parts = self.parts.parts();
         parts.circuit_breaker.leave(&mut self.circuit);
         parts.rate_limit.leave(&mut self.token);
-        parts.retry.leave(&mut self.course);
         parts.bulkhead.leave(&mut self.permit);
+        self.close();
+    }
+
+    /// The call is over, and no gate holds anything of it.
+    #[inline(always)]
+    fn close(&mut self) {
+        self.parts.parts().retry.leave(&mut self.course);
         if self.answer.is_some() {
             self.answer = None;
         }
         (self.request, self.copy) = (None, None);
-        (self.stage, self.due) = (Stage::Done, None);
+        self.stage = Stage::Done;
     }
 }
 
