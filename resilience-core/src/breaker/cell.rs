@@ -71,7 +71,7 @@ impl Cell {
 
     /// Admits a call to a circuit that is closed. One load, and a look at the clock only where it will
     /// matter how long the call took.
-    #[inline]
+    #[inline(always)]
     pub(super) fn glance(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
         let word = self.word.load(Ordering::Acquire);
         if word & PASSES == 0 {
@@ -90,7 +90,7 @@ impl Cell {
 
     /// Counts a call that went well, if that is all there is to do. No look at the clock where no window
     /// is one of time.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_good(
         &self,
         rules: &Rules,

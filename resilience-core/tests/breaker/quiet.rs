@@ -113,7 +113,7 @@ async fn a_break_that_changes_is_another_at_once() {
 #[test]
 fn large_numbers_are_told_as_they_are() {
     let window = SlidingWindow::count(100_000);
-    let rules = CircuitBreaker::builder().failure_rate(1.0, window).minimum_calls(70_000);
+    let rules = CircuitBreaker::builder().failure_rate(0.5, window).minimum_calls(70_000);
     let breaker = rules.build().unwrap();
     fail(&breaker, 70_000);
     for _ in 0..2 {

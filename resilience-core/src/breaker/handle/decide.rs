@@ -72,7 +72,7 @@ impl CircuitBreaker {
     }
 
     /// Admits to a circuit that is closed. If not, [`admit`](Self::admit) may, and knows why not.
-    #[inline]
+    #[inline(always)]
     pub(in crate::breaker) fn glance(&self, now: &mut Now) -> Option<Admission> {
         self.0.cell.glance(|| now.tick())
     }
