@@ -35,8 +35,20 @@ pub fn now() -> Instant {
 /// A poll is taken for an instant, as tokio's timers take it. What must know how long something inside
 /// took asks [`again`](Now::again).
 #[cfg(feature = "tokio")]
-#[derive(Debug, Default)]
-pub struct Now(Option<(Instant, Tick)>);
+#[derive(Debug)]
+pub struct Now {
+    /// As engines count it. Never, until it is read.
+    tick: Tick,
+    /// The same, if somebody asked for it.
+    read: Option<Instant>,
+}
+
+#[cfg(feature = "tokio")]
+impl Default for Now {
+    fn default() -> Now {
+        Now::unread()
+    }
+}
 
 #[cfg(feature = "tokio")]
 impl Now {
@@ -44,39 +56,33 @@ impl Now {
     #[must_use]
     #[inline]
     pub const fn unread() -> Now {
-        Now(None)
+        Now { read: None, tick: Tick::NEVER }
     }
 
     /// When the poll was, as far as anybody has asked.
     #[inline]
     pub fn get(&mut self) -> Instant {
-        self.read().0
+        match self.read {
+            Some(read) => read,
+            None if self.tick == Tick::NEVER => self.again(),
+            None => *self.read.insert(self.tick.instant()),
+        }
     }
 
     /// The same, as engines count it.
     #[inline]
     pub(crate) fn tick(&mut self) -> Tick {
-        self.read().1
-    }
-
-    #[inline]
-    fn read(&mut self) -> (Instant, Tick) {
-        match self.0 {
-            Some(read) => read,
-            None => self.read_anew(),
+        if self.tick == Tick::NEVER {
+            self.tick = Tick::now();
         }
-    }
-
-    #[inline]
-    fn read_anew(&mut self) -> (Instant, Tick) {
-        let now = now();
-        *self.0.insert((now, Tick::of(now)))
+        self.tick
     }
 
     /// The clock, whatever was read before.
-    #[inline]
     pub fn again(&mut self) -> Instant {
-        self.read_anew().0
+        let now = now();
+        (self.read, self.tick) = (Some(now), Tick::of(now));
+        now
     }
 }
 

@@ -19,49 +19,65 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::clock;
+use crate::clock::MAX_WAIT;
+use crate::tick::Tick;
 
 #[cfg(feature = "tokio")]
 thread_local! {
-    static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
+    static CURRENT: Cell<Deadline> = const { Cell::new(Deadline::NEVER) };
 }
 
 /// A point in time on the monotonic clock. At the deadline itself it is too late, unless the answer
 /// is there in the same poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Deadline(Instant);
+pub struct Deadline(Tick);
 
 impl Deadline {
+    /// None: later than all others.
+    #[cfg(feature = "tokio")]
+    pub(crate) const NEVER: Deadline = Deadline(Tick::NEVER);
+
     /// At this instant.
     #[must_use]
-    pub const fn at(instant: Instant) -> Deadline {
-        Deadline(instant)
+    pub fn at(instant: Instant) -> Deadline {
+        Deadline(Tick::of(instant))
     }
 
-    /// So long after `now`, at most [`clock::MAX_WAIT`].
+    /// So long after `now`, at most [`MAX_WAIT`].
     #[must_use]
     #[inline]
     pub fn after(now: Instant, wait: Duration) -> Deadline {
-        Deadline(clock::later(now, wait))
+        Deadline::after_tick(Tick::of(now), wait.min(MAX_WAIT))
+    }
+
+    /// The same where no wait is longer than that.
+    #[inline]
+    pub(crate) fn after_tick(now: Tick, wait: Duration) -> Deadline {
+        Deadline(now.after(wait))
     }
 
     /// The instant.
     #[must_use]
-    pub const fn instant(self) -> Instant {
-        self.0
+    pub fn instant(self) -> Instant {
+        self.0.instant()
     }
 
     /// What is left at `now`; zero once it has passed.
     #[must_use]
     #[inline]
     pub fn remaining(self, now: Instant) -> Duration {
-        self.0.saturating_duration_since(now)
+        self.0.left(Tick::of(now))
     }
 
     /// Whether it is too late at `now`.
     #[must_use]
     #[inline]
     pub fn has_passed(self, now: Instant) -> bool {
+        self.has_passed_at(Tick::of(now))
+    }
+
+    #[inline]
+    pub(crate) fn has_passed_at(self, now: Tick) -> bool {
         now >= self.0
     }
 }
@@ -70,7 +86,7 @@ impl Deadline {
 #[cfg(feature = "tokio")]
 #[must_use]
 pub(crate) struct Entered {
-    former: Option<Deadline>,
+    former: Deadline,
 }
 
 #[cfg(feature = "tokio")]
@@ -87,7 +103,7 @@ impl Deadline {
     #[must_use]
     #[inline]
     pub fn or_current(self) -> Deadline {
-        Deadline::current().map_or(self, |current| current.min(self))
+        CURRENT.get().min(self)
     }
 
     /// The deadline of the call that is being polled on this thread, if it has one.
@@ -98,7 +114,13 @@ impl Deadline {
     #[must_use]
     #[inline]
     pub fn current() -> Option<Deadline> {
-        CURRENT.get()
+        CURRENT.get().if_ever()
+    }
+
+    /// This, if it is one.
+    #[inline]
+    pub(crate) fn if_ever(self) -> Option<Deadline> {
+        (self != Deadline::NEVER).then_some(self)
     }
 
     /// Runs `body` with this as the current deadline, and puts the former one back, also when
@@ -112,13 +134,14 @@ impl Deadline {
     /// The same for as long as what this returns is kept.
     #[inline]
     pub(crate) fn entered(self) -> Entered {
-        Entered { former: CURRENT.replace(Some(self)) }
+        Entered { former: CURRENT.replace(self) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     #[cfg(feature = "tokio")]
@@ -145,6 +168,6 @@ mod tests {
     #[test]
     fn an_endless_wait_does_not_overflow() {
         let now = clock::now();
-        assert_eq!(Deadline::after(now, Duration::MAX).remaining(now), clock::MAX_WAIT);
+        assert_eq!(Deadline::after(now, Duration::MAX).remaining(now), MAX_WAIT);
     }
 }

@@ -7,25 +7,25 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// What is in force, shared by all handles: those of one breaker, or of one for each key.
 #[derive(Debug)]
 pub(crate) struct Live<T> {
-    version: AtomicU64,
+    version: AtomicU32,
     current: Mutex<Arc<T>>,
 }
 
 /// What a handle last saw.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen<T> {
-    version: u64,
+    version: u32,
     value: Arc<T>,
 }
 
 impl<T> Live<T> {
-    pub(crate) fn new(value: T) -> Arc<Live<T>> {
-        Arc::new(Live { version: AtomicU64::new(0), current: Mutex::new(Arc::new(value)) })
+    pub(crate) fn new(value: T) -> Live<T> {
+        Live { version: AtomicU32::new(0), current: Mutex::new(Arc::new(value)) }
     }
 
     /// Puts `value` into force.
@@ -45,7 +45,7 @@ impl<T> Live<T> {
 
     /// Whether this version is in force.
     #[inline]
-    pub(crate) fn is_at(&self, version: u64) -> bool {
+    pub(crate) fn is_at(&self, version: u32) -> bool {
         self.version.load(Ordering::Acquire) == version
     }
 
@@ -57,7 +57,7 @@ impl<T> Live<T> {
 
 impl<T> Seen<T> {
     /// The version, and what it was, for who keeps them apart.
-    pub(crate) fn into_parts(self) -> (u64, Arc<T>) {
+    pub(crate) fn into_parts(self) -> (u32, Arc<T>) {
         (self.version, self.value)
     }
 

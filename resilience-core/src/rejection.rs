@@ -122,6 +122,19 @@ impl Rejection {
         }
     }
 
+    /// All of it in one place: what is put together in parts is copied on its way.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) const fn whole(
+        kind: RejectionKind,
+        layer: Name,
+        key: Option<Name>,
+        (observed, limit): (Option<Quantity>, Option<Quantity>),
+        retry: RetryHint,
+    ) -> Rejection {
+        Rejection { kind, layer, key, limit, observed, retry }
+    }
+
     /// Adds whose limit it was: a host, a tenant, a shard.
     #[must_use]
     pub fn with_key(mut self, key: impl Into<Name>) -> Rejection {

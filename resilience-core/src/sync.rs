@@ -11,10 +11,10 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 
 #[cfg(all(feature = "tokio", not(resilience_loom)))]
-pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8};
+pub(crate) use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32};
 
 #[cfg(all(feature = "tokio", resilience_loom))]
-pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8};
+pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8, AtomicU32};
 
 #[cfg(all(feature = "tokio", resilience_loom))]
 pub(crate) use loom::sync::MutexGuard;

@@ -5,19 +5,23 @@
 //! the lock: the generation, and for how many more calls that go well there is *room* before the circuit
 //! has to hear of them. Such a call takes its place with one compare-and-swap.
 //!
+//! While a break lasts, the same word says how many calls may be refused before the circuit has to hear of
+//! them: all are told the same, which stands beside it.
+//!
 //! Who holds the lock takes the room back first and credits the circuit with what was used of it, so it
 //! decides by everything that ended before. A call that reads the word a moment too late is admitted in a
 //! generation that is over: what becomes of it then decides nothing. Every other admission is decided
 //! under the lock, so there are never more probes than there may be.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::circuit::{Admission, Circuit};
+use super::circuit::{Admission, Circuit, Refusal, Standstill};
 use super::config::CircuitConfig;
 use super::rules::Rules;
 use super::window::Room;
 use crate::live::Seen;
-use crate::sync::{AtomicI64, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::tick::Tick;
 
 #[derive(Debug)]
@@ -25,8 +29,11 @@ pub(super) struct Cell {
     word: AtomicU64,
     /// Until when there is room. Written under the lock, before the word.
     until: AtomicI64,
+    /// What calls are told that are refused until then: how many there were of what opened the circuit, and
+    /// what its limit is. As `until`.
+    why: AtomicU32,
     /// The version of the rules that were last seen. As `until`.
-    version: AtomicU64,
+    version: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -40,7 +47,7 @@ struct State {
 const PASSES: u64 = 0b01;
 /// When it began will be asked.
 const TIMED: u64 = 0b10;
-/// One call that there is room for.
+/// One call that there is room for: that goes well if every call passes, that is refused if not.
 const PLACE: u64 = 0b100;
 /// As many as the word holds: after so many good calls, the circuit hears of them.
 const MOST: u32 = (1 << 14) - 1;
@@ -52,25 +59,26 @@ impl Cell {
     pub(super) fn new(seen: Seen<CircuitConfig>) -> Cell {
         let (version, config) = seen.into_parts();
         let circuit = Circuit::new();
-        let room = circuit.room(&config);
+        let (room, why) = room(&config, &circuit);
         Cell {
             word: AtomicU64::new(word(&config, &circuit, room)),
             until: AtomicI64::new(room.until.as_i64()),
-            version: AtomicU64::new(version),
+            why: AtomicU32::new(why),
+            version: AtomicU32::new(version),
             state: Mutex::new(State { config, circuit }),
         }
     }
 
     /// Admits a call to a circuit that is closed. One load, and a look at the clock only where it will
     /// matter how long the call took.
-    #[inline]
+    #[inline(always)]
     pub(super) fn glance(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
         let word = self.word.load(Ordering::Acquire);
         if word & PASSES == 0 {
             return None;
         }
         let started = if word & TIMED == 0 { Tick::NEVER } else { now() };
-        Some(Admission::of(word >> BITS, started))
+        Some(Admission::of(NonZeroU64::new(word >> BITS)?, started))
     }
 
     /// Whether it is closed, or as good as.
@@ -82,7 +90,7 @@ impl Cell {
 
     /// Counts a call that went well, if that is all there is to do. No look at the clock where no window
     /// is one of time.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_good(
         &self,
         rules: &Rules,
@@ -112,6 +120,34 @@ impl Cell {
         false
     }
 
+    /// Refuses a call while a break lasts, if that is all there is to do.
+    #[inline]
+    pub(super) fn refuse(&self, rules: &Rules, now: impl FnOnce() -> Tick) -> Option<Refusal> {
+        let mut word = self.word.load(Ordering::Acquire);
+        if word & PASSES != 0
+            || word & ROOM == 0
+            || !rules.are_at(self.version.load(Ordering::Relaxed))
+        {
+            return None;
+        }
+        let now = now();
+        let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
+        let why = self.why.load(Ordering::Relaxed);
+        if now >= until {
+            return None;
+        }
+        // Of this break, if the word still is when the place is taken.
+        let of_break = word & !ROOM;
+        while word & ROOM != 0 && word & !ROOM == of_break {
+            let order = (Ordering::AcqRel, Ordering::Acquire);
+            match self.word.compare_exchange_weak(word, word - PLACE, order.0, order.1) {
+                Ok(_) => return Some(standstill(until, why).refusal(now)),
+                Err(newer) => word = newer,
+            }
+        }
+        None
+    }
+
     /// Does something with the circuit, by the rules that are in force. `body` runs under the lock: it
     /// decides, and calls nobody.
     #[inline]
@@ -123,7 +159,12 @@ impl Cell {
         let mut state = self.state.lock();
         let State { config, circuit } = &mut *state;
         // By the rules that it was counted under, and before there are others.
-        circuit.credit(self.take_back(circuit.room(config)));
+        let used = self.take_back(room(config, circuit).0);
+        if circuit.passes_all() {
+            circuit.credit(used);
+        } else {
+            circuit.refused(used);
+        }
         if !rules.are_at(self.version.load(Ordering::Relaxed)) {
             let (version, newer) = rules.see().into_parts();
             self.version.store(version, Ordering::Relaxed);
@@ -149,14 +190,30 @@ impl Cell {
     /// Says what the circuit has become, and for what there is room now.
     #[inline]
     fn give_out(&self, config: &CircuitConfig, circuit: &Circuit) {
-        let room = circuit.room(config);
+        let (room, why) = room(config, circuit);
         let word = word(config, circuit, room);
         self.until.store(room.until.as_i64(), Ordering::Relaxed);
+        self.why.store(why, Ordering::Relaxed);
         // Read as it was written last: without room, only who holds the lock writes.
         if self.word.load(Ordering::Relaxed) != word {
             self.word.store(word, Ordering::Release);
         }
     }
+}
+
+/// For how many calls there is room, and what they are told if they are refused.
+fn room(config: &CircuitConfig, circuit: &Circuit) -> (Room, u32) {
+    let told = |standstill: Standstill| {
+        // In halves of a word. What does not fit is told under the lock.
+        let observed = u16::try_from(standstill.observed).ok()?;
+        let limit = u16::try_from(standstill.limit).ok()?;
+        Some((Room::until(standstill.until), u32::from(observed) << 16 | u32::from(limit)))
+    };
+    circuit.standstill(config).and_then(told).unwrap_or_else(|| (circuit.room(config), 0))
+}
+
+fn standstill(until: Tick, why: u32) -> Standstill {
+    Standstill { until, observed: why >> 16, limit: why & u32::from(u16::MAX) }
 }
 
 #[inline]
@@ -215,6 +272,14 @@ mod loom_tests {
             self.cell.with(&self.rules, |config, circuit| {
                 circuit.record(config, admission, outcome, now, || 0.5);
             });
+        }
+
+        fn is_refused(&self) -> bool {
+            let refused = self.cell.refuse(&self.rules, || Tick::of(self.now)).is_some();
+            let closely = |config: &CircuitConfig, circuit: &mut Circuit| {
+                circuit.admit(config, self.now, || 0.5).is_err()
+            };
+            refused || self.cell.with(&self.rules, closely)
         }
 
         fn state(&self) -> CircuitState {
@@ -311,6 +376,29 @@ mod loom_tests {
             shared.record(late, Outcome::Success, shared.now);
             other.join().unwrap();
             assert_eq!(shared.state(), CircuitState::Open);
+        });
+    }
+
+    /// Also beside whoever takes the room back, and ends the break.
+    #[test]
+    fn loom_every_refusal_is_counted_once() {
+        loom::model(|| {
+            let shared = Shared::new();
+            let failing = shared.admit(shared.now).unwrap();
+            shared.record(failing, Outcome::transient(), shared.now);
+            let other = {
+                let shared = shared.clone();
+                thread::spawn(move || u32::from(shared.is_refused()))
+            };
+            let mine = u32::from(shared.is_refused());
+            let half_open = shared.cell.with(&shared.rules, |_, circuit| circuit.half_open());
+            assert!(half_open.is_ok());
+            assert!(shared.cell.refuse(&shared.rules, || Tick::of(shared.now)).is_none());
+            let refused = mine + other.join().unwrap();
+            let seen = shared
+                .cell
+                .with(&shared.rules, |config, circuit| circuit.snapshot(config, shared.now));
+            assert_eq!(seen.not_permitted, refused);
         });
     }
 }

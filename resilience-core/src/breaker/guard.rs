@@ -33,10 +33,19 @@ pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker> {
 }
 
 impl<H: Borrow<CircuitBreaker>> Admitted<H> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(breaker: H) -> Result<Admitted<H>, Rejection> {
-        let admission = breaker.borrow().admit(&(), &mut Now::unread())?;
-        Ok(Admitted { breaker, admission })
+        let (circuit, now) = (breaker.borrow(), &mut Now::unread());
+        if let Some(admission) = circuit.glance(now) {
+            return Ok(Admitted { breaker, admission: Some(admission) });
+        }
+        if let Some(rejection) = circuit.refuse(&(), now) {
+            return Err(rejection);
+        }
+        match circuit.admit(&(), now) {
+            Ok(admission) => Ok(Admitted { breaker, admission }),
+            Err(rejection) => Err(rejection),
+        }
     }
 
     /// A call that was admitted already.

@@ -1,7 +1,5 @@
 //! The rules of a circuit and of those made from it, while they can change.
 
-use std::sync::Arc;
-
 use super::circuit::Admission;
 use super::config::CircuitConfig;
 use crate::clock::nanos;
@@ -12,7 +10,7 @@ use crate::tick::Tick;
 /// What is in force, and the one thing of it that a good call is asked on its way past the lock.
 #[derive(Debug)]
 pub(super) struct Rules {
-    live: Arc<Live<CircuitConfig>>,
+    live: Live<CircuitConfig>,
     /// Nanoseconds after which a call was slow.
     slow_after: AtomicU64,
 }
@@ -36,7 +34,7 @@ impl Rules {
 
     /// Whether the rules of this version are in force.
     #[inline]
-    pub(super) fn are_at(&self, version: u64) -> bool {
+    pub(super) fn are_at(&self, version: u32) -> bool {
         self.live.is_at(version)
     }
 

@@ -43,6 +43,11 @@ where
     type Seat = CircuitSeat<Sel::Selected>;
 
     #[inline(always)]
+    fn is_clear(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        self.selector().select(&mut seat.selected, request, now);
+        self.selector().handle(&seat.selected).is_some_and(CircuitBreaker::passes_all)
+    }
+
     fn check(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> Result<(), Rejection> {
         self.selector().select(&mut seat.selected, request, now);
         let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
@@ -51,11 +56,20 @@ where
     }
 
     #[inline(always)]
+    fn admit_at_once(&self, seat: &mut Self::Seat, now: &mut Now) -> bool {
+        let Some(breaker) = self.selector().handle(&seat.selected) else { return false };
+        seat.admission = breaker.glance(now);
+        seat.admission.is_some()
+    }
+
     fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
         let Some(breaker) = self.selector().handle(&seat.selected) else { return Ok(()) };
         seat.admission = breaker.glance(now);
         if seat.admission.is_none() {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
+            if let Some(rejection) = breaker.refuse(&whose, now) {
+                return Err(rejection);
+            }
             seat.admission = breaker.admit(&whose, now)?;
         }
         Ok(())
@@ -69,6 +83,7 @@ where
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
             breaker.record(admission, outcome_of(self.reader(), result), &whose, now);
         }
+        seat.selected = Sel::Selected::default();
     }
 
     /// A failure is one, whatever is still to come of it.

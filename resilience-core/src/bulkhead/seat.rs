@@ -32,6 +32,16 @@ where
     type Seat = BulkheadSeat<Sel::Selected>;
 
     #[inline(always)]
+    fn pass(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        if seat.wait.is_some() {
+            return false;
+        }
+        self.selector().select(&mut seat.selected, request, now);
+        let Some(bulkhead) = self.selector().handle(&seat.selected) else { return false };
+        seat.charge = bulkhead.turnstile().try_take(self.weigher().weigh(request)).ok();
+        seat.charge.is_some()
+    }
+
     fn poll(
         &self,
         seat: &mut Self::Seat,
@@ -41,19 +51,15 @@ where
     ) -> Poll<Result<(), Rejection>> {
         self.selector().select(&mut seat.selected, request, now);
         let Some(bulkhead) = self.selector().handle(&seat.selected) else { return Poll::Pending };
-        let wait = match &mut seat.wait {
-            Some(wait) => wait,
-            none => {
-                let weight = self.weigher().weigh(request);
-                seat.charge = bulkhead.turnstile().try_take(weight).ok();
-                if seat.charge.is_some() {
-                    return Poll::Ready(Ok(()));
-                }
-                none.insert(Wait::new(weight))
-            }
-        };
+        let wait = seat.wait.get_or_insert_with(|| Wait::new(self.weigher().weigh(request)));
         let charge = ready!(wait.poll(bulkhead, cx, || self.selector().whose(&seat.selected)));
         Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
+    }
+
+    /// However it ended.
+    #[inline(always)]
+    fn settle(&self, seat: &mut Self::Seat, _: Result<&T, &E>, _: &mut Now) {
+        Gate::<Req, T, E>::leave(self, seat);
     }
 
     #[cfg(feature = "profiles")]

@@ -1,7 +1,7 @@
 //! A profile for one key: the rules of another, and a state of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::stack::Handles;
 pub(super) struct Origin {
     state: Arc<State>,
     /// The version of its text that is followed.
-    seen: AtomicU64,
+    seen: AtomicU32,
     following: Mutex<()>,
 }
 
@@ -52,8 +52,8 @@ impl Origin {
 impl State {
     pub(super) fn fresh(origin: &Arc<State>, key: Option<Name>) -> State {
         let (version, parts) = origin.parts().into_parts();
-        let live = Live::new(parts.fresh(None, key, clock::now()));
-        let seen = AtomicU64::new(version);
+        let live = Arc::new(Live::new(parts.fresh(None, key, clock::now())));
+        let seen = AtomicU32::new(version);
         let origin = Origin { state: origin.clone(), seen, following: Mutex::default() };
         State::following(origin, live)
     }

@@ -157,7 +157,7 @@ pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
 
 /// What was in force when it was last looked at.
 struct Current<K, R, L> {
-    version: u64,
+    version: u32,
     built: Arc<Built<K, R, L>>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(name: String, parts: Parts) -> State {
-        State { name, live: Live::new(parts), origin: None }
+        State { name, live: Arc::new(Live::new(parts)), origin: None }
     }
 
     pub(super) fn following(origin: Origin, live: Arc<Live<Parts>>) -> State {

@@ -34,6 +34,16 @@ where
     type Seat = RateSeat<Sel::Selected>;
 
     #[inline(always)]
+    fn pass(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        if seat.wait.is_some() {
+            return false;
+        }
+        self.select.select(&mut seat.selected, request, now);
+        let Some(limiter) = self.select.handle(&seat.selected) else { return false };
+        seat.grant = limiter.glance(now.tick(), self.weigh.weigh(request));
+        seat.grant.is_some()
+    }
+
     fn poll(
         &self,
         seat: &mut Self::Seat,
@@ -41,19 +51,12 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        self.select.select(&mut seat.selected, request, now);
+        if Gate::<Req, T, E>::pass(self, seat, request, now) {
+            return Poll::Ready(Ok(()));
+        }
         let Some(limiter) = self.select.handle(&seat.selected) else { return Poll::Pending };
-        let wait = match &mut seat.wait {
-            Some(wait) => wait,
-            none => {
-                let cost = self.weigh.weigh(request);
-                seat.grant = limiter.glance(now.tick(), cost);
-                if seat.grant.is_some() {
-                    return Poll::Ready(Ok(()));
-                }
-                none.insert(Box::new(Wait::new(cost)))
-            }
-        };
+        let begun = || Box::new(Wait::new(self.weigh.weigh(request)));
+        let wait = seat.wait.get_or_insert_with(begun);
         seat.grant = match ready!(wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
             Err(refused) => refused.told(self.select.whose(&seat.selected))?,
@@ -68,13 +71,15 @@ where
 
     #[inline(always)]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, _: &mut Now) {
-        let Some(limiter) = self.select.handle(&seat.selected) else { return };
-        match lesson(&self.classifier, result) {
-            // Given back by who leaves.
-            Lesson::NeverMade => seat.sent = false,
-            Lesson::Hint(hint) => limiter.follow_hint(hint, self.select.whose(&seat.selected)),
-            Lesson::None => {}
+        if let Some(limiter) = self.select.handle(&seat.selected) {
+            match lesson(&self.classifier, result) {
+                // Given back by who leaves.
+                Lesson::NeverMade => seat.sent = false,
+                Lesson::Hint(hint) => limiter.follow_hint(hint, self.select.whose(&seat.selected)),
+                Lesson::None => {}
+            }
         }
+        Gate::<Req, T, E>::leave(self, seat);
     }
 
     #[inline(always)]

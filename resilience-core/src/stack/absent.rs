@@ -21,6 +21,21 @@ impl<K> Slot<K> for Absent {
 
 impl<Req, T, E> Gate<Req, T, E> for Absent {
     type Seat = ();
+
+    #[inline]
+    fn pass(&self, (): &mut (), _: &Req, _: &mut Now) -> bool {
+        true
+    }
+
+    #[inline]
+    fn is_clear(&self, (): &mut (), _: &Req, _: &mut Now) -> bool {
+        true
+    }
+
+    #[inline]
+    fn admit_at_once(&self, (): &mut (), _: &mut Now) -> bool {
+        true
+    }
 }
 
 impl<Req, T, E> Again<Req, T, E> for Absent {

@@ -24,6 +24,12 @@ pub trait Gate<Req, T, E> {
     /// dropped.
     type Seat: Default;
 
+    /// What [`poll`](Gate::poll) does if there is nothing to wait for, to refuse or to tell. Whether it was so.
+    #[inline]
+    fn pass(&self, _: &mut Self::Seat, _: &Req, _: &mut Now) -> bool {
+        false
+    }
+
     /// Waits until it is this one's turn. Asks for nothing before the first poll.
     #[inline]
     fn poll(
@@ -36,6 +42,12 @@ pub trait Gate<Req, T, E> {
         Poll::Ready(Ok(()))
     }
 
+    /// What [`check`](Gate::check) does if it is nothing. Whether it is so.
+    #[inline]
+    fn is_clear(&self, _: &mut Self::Seat, _: &Req, _: &mut Now) -> bool {
+        false
+    }
+
     /// Refuses what would be refused for certain, before the service below is asked whether it is ready.
     ///
     /// # Errors
@@ -43,6 +55,12 @@ pub trait Gate<Req, T, E> {
     #[inline]
     fn check(&self, _: &mut Self::Seat, _: &Req, _: &mut Now) -> Result<(), Rejection> {
         Ok(())
+    }
+
+    /// What [`admit`](Gate::admit) does if there is nothing to decide. Whether it was so.
+    #[inline]
+    fn admit_at_once(&self, _: &mut Self::Seat, _: &mut Now) -> bool {
+        false
     }
 
     /// Decides, when the service below is ready, or has failed to be.
@@ -58,7 +76,8 @@ pub trait Gate<Req, T, E> {
     #[inline]
     fn sent(&self, _: &mut Self::Seat) {}
 
-    /// It ended so. For a bulkhead that is the whole call, and for the others an attempt.
+    /// It ended so: for a bulkhead that is the whole call, and for the others an attempt. What is held is given
+    /// back, and the seat is empty, as if it were [left](Gate::leave).
     #[inline]
     fn settle(&self, _: &mut Self::Seat, _: Result<&T, &E>, _: &mut Now) {}
 

@@ -78,6 +78,11 @@ impl<P: Gate<Req, T, E>, L: Lasts<T>, Req, T, E> Gate<Req, T, E> for Lasting<P, 
     type Seat = P::Seat;
 
     #[inline]
+    fn pass(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        self.part.pass(seat, request, now)
+    }
+
+    #[inline]
     fn poll(
         &self,
         seat: &mut Self::Seat,
@@ -89,8 +94,18 @@ impl<P: Gate<Req, T, E>, L: Lasts<T>, Req, T, E> Gate<Req, T, E> for Lasting<P, 
     }
 
     #[inline]
+    fn is_clear(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        self.part.is_clear(seat, request, now)
+    }
+
+    #[inline]
     fn check(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> Result<(), Rejection> {
         self.part.check(seat, request, now)
+    }
+
+    #[inline]
+    fn admit_at_once(&self, seat: &mut Self::Seat, now: &mut Now) -> bool {
+        self.part.admit_at_once(seat, now)
     }
 
     #[inline]

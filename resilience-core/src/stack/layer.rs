@@ -31,7 +31,9 @@ pub struct Stack<D = Absent, B = Absent, R = Absent, L = Absent, C = Absent, T =
 
 /// The parts of a stack, outermost first. What order they stand in is said in
 /// [`ResponseFuture`](super::ResponseFuture).
+// Away from the count of handles in front of it, which every call writes: all threads read these.
 #[derive(Debug, Clone)]
+#[repr(align(128))]
 pub struct Layers<D, B, R, L, C, T> {
     pub(crate) deadline: D,
     pub(crate) bulkhead: B,

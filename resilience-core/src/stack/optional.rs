@@ -23,6 +23,14 @@ impl<P: Gate<Req, T, E>, Req, T, E> Gate<Req, T, E> for Optional<P> {
     type Seat = P::Seat;
 
     #[inline]
+    fn pass(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        match &self.0 {
+            Some(part) => part.pass(seat, request, now),
+            None => true,
+        }
+    }
+
+    #[inline]
     fn poll(
         &self,
         seat: &mut Self::Seat,
@@ -37,10 +45,26 @@ impl<P: Gate<Req, T, E>, Req, T, E> Gate<Req, T, E> for Optional<P> {
     }
 
     #[inline]
+    fn is_clear(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> bool {
+        match &self.0 {
+            Some(part) => part.is_clear(seat, request, now),
+            None => true,
+        }
+    }
+
+    #[inline]
     fn check(&self, seat: &mut Self::Seat, request: &Req, now: &mut Now) -> Result<(), Rejection> {
         match &self.0 {
             Some(part) => part.check(seat, request, now),
             None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn admit_at_once(&self, seat: &mut Self::Seat, now: &mut Now) -> bool {
+        match &self.0 {
+            Some(part) => part.admit_at_once(seat, now),
+            None => true,
         }
     }
 

@@ -1,6 +1,5 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use pin_project_lite::pin_project;
 use tokio::task::coop::unconstrained;
@@ -15,7 +14,7 @@ pub trait Timer: Default {
     type Or<T: Timer>: Timer;
 
     /// Whether `then` has come.
-    fn poll(self: Pin<&mut Self>, then: Instant, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, then: Deadline, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// For parts that never wait for a time to come.
@@ -25,7 +24,7 @@ pub struct Untimed;
 impl Timer for Untimed {
     type Or<T: Timer> = T;
 
-    fn poll(self: Pin<&mut Self>, _: Instant, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, _: Deadline, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 }
@@ -45,11 +44,11 @@ impl Timer for Watch {
     /// A deadline around this one that comes no later needs no timer here: who set it polls this, and
     /// drops it then. It is looked at anew at each poll, since a future can outlive the deadline that it
     /// was first polled under.
-    fn poll(mut self: Pin<&mut Self>, then: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if Deadline::current().is_some_and(|current| current.instant() <= then) {
+    fn poll(mut self: Pin<&mut Self>, then: Deadline, cx: &mut Context<'_>) -> Poll<()> {
+        if Deadline::current().is_some_and(|current| current <= then) {
             return Poll::Pending;
         }
-        let then = tokio::time::Instant::from_std(then);
+        let then = tokio::time::Instant::from_std(then.instant());
         let mut this = self.as_mut().project();
         match this.sleep.as_mut().as_pin_mut() {
             None => this.sleep.set(Some(tokio::time::sleep_until(then))),

@@ -9,8 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::settings::Settings;
-use super::within::{Within, within_call};
-use crate::clock;
+use super::within::{Within, begun};
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
@@ -19,6 +18,7 @@ use crate::name::Name;
 use crate::observe::Listen;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::stack::{TimeLimit, Watch};
+use crate::tick::Tick;
 
 /// Gives each call a [`Deadline`], that of the surrounding call if it comes sooner. See the
 /// [module](super).
@@ -109,10 +109,10 @@ where
 
     /// A call that nobody waits for any more does not reach the service below.
     fn call(&mut self, request: Req) -> Self::Future {
-        let now = clock::now();
-        let deadline = Deadline::after(now, self.settings.limit).or_current();
+        let now = Tick::now();
+        let deadline = Deadline::after_tick(now, self.settings.limit).or_current();
         let settings = self.settings.clone();
-        let running = within_call(now, deadline, || self.inner.call(request));
+        let running = begun(now, deadline, || self.inner.call(request));
         let state = running.map_or(State::TooLate, |future| State::Running { future });
         DeadlineFuture { settings, state }
     }

@@ -11,6 +11,7 @@ use tokio::time::Sleep;
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
+use crate::tick::Tick;
 
 /// Runs `future` until `deadline`, which everything inside can read with [`Deadline::current`].
 ///
@@ -55,7 +56,17 @@ pub fn within_call<F: Future>(
     deadline: Deadline,
     make: impl FnOnce() -> F,
 ) -> Option<Within<F>> {
-    if deadline.has_passed(now) {
+    begun(Tick::of(now), deadline, make)
+}
+
+/// The same for who knows the time as one number.
+#[inline]
+pub(super) fn begun<F: Future>(
+    now: Tick,
+    deadline: Deadline,
+    make: impl FnOnce() -> F,
+) -> Option<Within<F>> {
+    if deadline.has_passed_at(now) {
         return None;
     }
     Some(Within::admitted(deadline, deadline.or_current().enter(make)))

@@ -1,10 +1,11 @@
-//! Good calls of a quiet circuit, which are counted without its lock, are counted as all others.
+//! What is counted without a circuit's lock, good calls of a quiet one and refusals of an open one, is counted as all
+//! the rest.
 
 use std::time::Duration;
 
 use resilience_core::breaker::{CircuitBreaker, SlidingWindow};
 
-use crate::SECOND;
+use crate::{SECOND, breaker, builder, fail};
 
 /// A call at the very instant when a bucket is over is in the next one.
 #[tokio::test(start_paused = true)]
@@ -69,4 +70,54 @@ async fn what_is_slow_is_seen_among_quiet_calls() {
     under_way.success();
     call(SECOND / 4).await;
     assert_eq!(counted(), (9, 3));
+}
+
+/// More than a word has room for; and what they are told stays true while the break goes on.
+#[tokio::test(start_paused = true)]
+async fn refusals_are_counted_and_say_when_to_come_back() {
+    let breaker = breaker();
+    fail(&breaker, 2);
+    for seconds in (1..=5).rev() {
+        let left = SECOND * seconds;
+        for _ in 0..5_000 {
+            let refused = breaker.try_admit().unwrap_err();
+            assert_eq!(refused.retry_after(), Some(left));
+            assert_eq!((refused.observed(), refused.limit()), (Some(2.into()), Some(2.into())));
+        }
+        assert_eq!(breaker.snapshot().not_permitted, 5_000 * (6 - seconds));
+        tokio::time::advance(SECOND).await;
+    }
+    breaker.try_admit().unwrap().success();
+    assert!(breaker.try_admit().is_ok(), "one probe is enough");
+}
+
+/// Of a change of the break, and of one of the rules, those who come after it hear.
+#[tokio::test(start_paused = true)]
+async fn a_break_that_changes_is_another_at_once() {
+    let breaker = breaker();
+    breaker.force_open();
+    assert_eq!(breaker.try_admit().unwrap_err().retry_after(), None);
+    breaker.force_open_for(SECOND * 3);
+    assert_eq!(breaker.try_admit().unwrap_err().retry_after(), Some(SECOND * 3));
+    breaker.set_config(builder().observe_only().config().unwrap());
+    assert!(breaker.try_admit().is_ok());
+    breaker.set_config(builder().config().unwrap());
+    assert_eq!(breaker.try_admit().unwrap_err().retry_after(), Some(SECOND * 3));
+    breaker.close();
+    assert!(breaker.try_admit().is_ok());
+    // One of them would have been refused.
+    assert_eq!(breaker.snapshot().not_permitted, 4);
+}
+
+/// Numbers that are too large to stand beside the word are told all the same.
+#[test]
+fn large_numbers_are_told_as_they_are() {
+    let window = SlidingWindow::count(100_000);
+    let rules = CircuitBreaker::builder().failure_rate(0.5, window).minimum_calls(70_000);
+    let breaker = rules.build().unwrap();
+    fail(&breaker, 70_000);
+    for _ in 0..2 {
+        assert_eq!(breaker.try_admit().unwrap_err().observed(), Some(70_000.into()));
+    }
+    assert_eq!(breaker.snapshot().not_permitted, 2);
 }

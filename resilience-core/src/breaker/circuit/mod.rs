@@ -33,6 +33,7 @@ mod quiet;
 mod results;
 mod view;
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::config::CircuitConfig;
@@ -40,6 +41,8 @@ use super::state::{Change, Changes, CircuitState, TransitionReason};
 use super::window::Tally;
 use crate::tick::Tick;
 use phase::Phase;
+#[cfg(feature = "tokio")]
+pub(super) use quiet::Standstill;
 pub use view::{CircuitSnapshot, SavedCircuit};
 
 /// The state of one circuit.
@@ -50,7 +53,7 @@ pub use view::{CircuitSnapshot, SavedCircuit};
 #[derive(Debug, Clone)]
 pub struct Circuit {
     /// Which stretch of one state this is. A result of an earlier one decides nothing.
-    generation: u64,
+    generation: NonZeroU64,
     phase: Phase,
     tally: Tally,
     opened: u32,
@@ -65,7 +68,8 @@ pub struct Circuit {
 #[derive(Debug)]
 #[must_use = "a call that is never recorded keeps its place among the probes"]
 pub struct Admission {
-    generation: u64,
+    /// Never nothing, which spares who may have none a word.
+    generation: NonZeroU64,
     /// When it began, if that will be asked.
     started: Tick,
 }
@@ -95,7 +99,7 @@ impl Circuit {
     #[must_use]
     pub fn new() -> Circuit {
         Circuit {
-            generation: 0,
+            generation: NonZeroU64::MIN,
             phase: Phase::Closed { since: Tick::LONG_AGO, hinted: Tick::LONG_AGO },
             tally: Tally::default(),
             opened: 0,
@@ -202,17 +206,12 @@ impl Circuit {
         let refusal =
             self.phase.refusal(config, now).or_else(|| self.phase.lot(config, now, &mut u));
         if let Some(refusal) = refusal {
-            self.refused();
+            self.refused(1);
             return Err(refusal);
         }
         self.phase.take_place(config, now);
         let started = if config.slow_after.is_some() { now } else { Tick::NEVER };
         Ok(Admission { generation: self.generation, started })
-    }
-
-    /// A call was refused.
-    pub(super) fn refused(&mut self) {
-        self.not_permitted = self.not_permitted.saturating_add(1);
     }
 
     /// Its rules are others now.
@@ -229,7 +228,7 @@ impl Circuit {
     /// What a call needs to know that is admitted without asking.
     #[cfg(feature = "tokio")]
     pub(super) fn generation(&self) -> u64 {
-        self.generation
+        self.generation.get()
     }
 
     /// Every call passes.
@@ -242,7 +241,7 @@ impl Circuit {
     /// Changes the state. Results of calls that were admitted before decide nothing from here on.
     fn go(&mut self, phase: Phase, reason: TransitionReason) -> Option<Change> {
         let from = self.phase.state();
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.phase = phase;
         self.streak = 0;
         let to = self.phase.state();
@@ -262,14 +261,14 @@ impl Admission {
 impl Admission {
     /// In the generation that was current when it was looked up.
     #[inline]
-    pub(super) const fn of(generation: u64, started: Tick) -> Admission {
+    pub(super) const fn of(generation: NonZeroU64, started: Tick) -> Admission {
         Admission { generation, started }
     }
 
     /// Whether it was made in this generation.
     #[inline]
     pub(super) fn is_of(&self, generation: u64) -> bool {
-        self.generation == generation
+        self.generation.get() == generation
     }
 
     /// Whether it will be asked how long it took.

@@ -1,6 +1,7 @@
 //! What a state remembers.
 
 use super::Refusal;
+use super::quiet::Standstill;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
 use crate::tick::Tick;
@@ -63,19 +64,10 @@ impl Phase {
 
     /// Why no call may pass, if none may.
     pub(super) fn refusal(&self, config: &CircuitConfig, now: Tick) -> Option<Refusal> {
-        let refusal =
-            Refusal { state: self.state(), retry_after: None, observed: None, limit: None };
+        if let Some(standstill) = self.standstill() {
+            return Some(Refusal { state: self.state(), ..standstill.refusal(now) });
+        }
         match *self {
-            Phase::Open { until, observed, limit, .. } => Some(Refusal {
-                retry_after: Some(until.left(now)),
-                observed: (limit > 0).then_some(observed.into()),
-                limit: (limit > 0).then_some(limit.into()),
-                ..refusal
-            }),
-            Phase::ForcedOpen { until: Tick::NEVER } => Some(refusal),
-            Phase::ForcedOpen { until } => {
-                Some(Refusal { retry_after: Some(until.left(now)), ..refusal })
-            }
             Phase::HalfOpen { deadline, in_flight, good, bad } => {
                 let decided = good + bad;
                 // Added up in a wider type: the rules may be others than those it was admitted by.
@@ -87,9 +79,20 @@ impl Phase {
                     retry_after: Some(config.break_.first.min(deadline.left(now))),
                     observed: Some(u64::from(out) + u64::from(decided)),
                     limit: Some(config.probes.into()),
-                    ..refusal
+                    state: self.state(),
                 })
             }
+            _ => None,
+        }
+    }
+
+    /// The break that it is in.
+    pub(super) const fn standstill(&self) -> Option<Standstill> {
+        match *self {
+            Phase::Open { until, observed, limit, .. } => {
+                Some(Standstill { until, observed, limit })
+            }
+            Phase::ForcedOpen { until } => Some(Standstill { until, observed: 0, limit: 0 }),
             _ => None,
         }
     }

@@ -1,14 +1,41 @@
-//! Good calls that change nothing but a number.
+//! Calls that change nothing but a number.
 //!
 //! Most calls of most circuits go well while the circuit is closed. Until a bucket is over, or the
 //! minimum of calls is reached with failures among them, such a call cannot change the state: a share of
 //! failures only falls by it. So they can be counted elsewhere, one addition each, and
 //! [credited](Circuit::credit) before anything else is decided.
+//!
+//! So can those that are refused while a break lasts: all are told the same, and nothing comes of them.
 
-use super::Circuit;
 use super::phase::Phase;
+use super::{Circuit, Refusal};
 use crate::breaker::config::CircuitConfig;
+use crate::breaker::state::CircuitState;
 use crate::breaker::window::Room;
+use crate::tick::Tick;
+
+/// A break: until it is over every call is refused. Of what opened it there were `observed`, where `limit`
+/// is where it opens, if that is known.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::breaker) struct Standstill {
+    pub(in crate::breaker) until: Tick,
+    pub(in crate::breaker) observed: u32,
+    pub(in crate::breaker) limit: u32,
+}
+
+impl Standstill {
+    /// What a call is told at `now`.
+    #[inline]
+    pub(in crate::breaker) fn refusal(self, now: Tick) -> Refusal {
+        let known = self.limit > 0;
+        Refusal {
+            state: CircuitState::Open,
+            retry_after: (self.until != Tick::NEVER).then(|| self.until.left(now)),
+            observed: known.then_some(self.observed.into()),
+            limit: known.then_some(self.limit.into()),
+        }
+    }
+}
 
 impl Circuit {
     /// How many calls that go well, and are not slow, may be counted elsewhere and
@@ -36,5 +63,16 @@ impl Circuit {
             self.streak = 0;
             self.tally.credit(calls);
         }
+    }
+
+    /// The break that every call is refused in, if that is so.
+    #[cfg(feature = "tokio")]
+    pub(in crate::breaker) fn standstill(&self, config: &CircuitConfig) -> Option<Standstill> {
+        if config.observe_only { None } else { self.phase.standstill() }
+    }
+
+    /// So many calls were refused.
+    pub(in crate::breaker) fn refused(&mut self, calls: u32) {
+        self.not_permitted = self.not_permitted.saturating_add(calls);
     }
 }

@@ -13,10 +13,17 @@ use crate::error::CarriesRejection;
 use crate::name::Name;
 use crate::observe::Event;
 use crate::outcome::{Classify, Outcome};
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::{Quantity, Rejection, RejectionKind};
 use crate::tick::Tick;
 
 impl CircuitBreaker {
+    /// Whether every call passes.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub(in crate::breaker) fn passes_all(&self) -> bool {
+        self.0.cell.passes_all()
+    }
+
     /// Refuses what would be refused for certain.
     #[cfg(feature = "tower")]
     #[inline]
@@ -28,7 +35,25 @@ impl CircuitBreaker {
         if self.0.cell.passes_all() {
             return Ok(());
         }
-        self.check_closely(whose, now.tick())
+        match self.refuse(whose, now) {
+            Some(rejection) => Err(rejection),
+            None => self.check_closely(whose, now.tick()),
+        }
+    }
+
+    /// Refuses a call in a break that nobody else needs to hear of. If not, [`admit`](Self::admit) may, or
+    /// [`check`](Self::check).
+    #[inline]
+    pub(in crate::breaker) fn refuse(
+        &self,
+        whose: &impl Whose,
+        now: &mut Now,
+    ) -> Option<Rejection> {
+        if !self.0.family.listener.is_none() {
+            return None;
+        }
+        let refusal = self.0.cell.refuse(&self.0.family.rules, || now.tick())?;
+        Some(self.rejection(refusal, whose))
     }
 
     #[cfg(feature = "tower")]
@@ -38,7 +63,7 @@ impl CircuitBreaker {
             let changed = Changed::new(&circuit.advance_at(config, now, sample), None);
             let refusal = circuit.refusal_at(config, now).filter(|_| !config.observe_only);
             if refusal.is_some() {
-                circuit.refused();
+                circuit.refused(1);
             }
             (changed, refusal)
         });
@@ -47,27 +72,20 @@ impl CircuitBreaker {
     }
 
     /// Admits to a circuit that is closed. If not, [`admit`](Self::admit) may, and knows why not.
-    #[cfg(feature = "tower")]
-    #[inline]
+    #[inline(always)]
     pub(in crate::breaker) fn glance(&self, now: &mut Now) -> Option<Admission> {
         self.0.cell.glance(|| now.tick())
     }
 
-    /// Nothing of a call that passes though it would have been refused will be counted.
-    #[inline]
+    /// Decides about a call that was neither admitted at a [glance](Self::glance) nor [refused](Self::refuse).
+    /// Nothing of one that passes though it would have been refused will be counted.
+    #[cold]
     pub(in crate::breaker) fn admit(
         &self,
         whose: &impl Whose,
         now: &mut Now,
     ) -> Result<Option<Admission>, Rejection> {
-        match self.0.cell.glance(|| now.tick()) {
-            Some(admission) => Ok(Some(admission)),
-            None => self.admit_closely(whose, now.tick()),
-        }
-    }
-
-    #[cold]
-    fn admit_closely(&self, whose: &impl Whose, now: Tick) -> Result<Option<Admission>, Rejection> {
+        let now = now.tick();
         let (changed, admitted, observe_only) = self.locked(|config, circuit| {
             let changed = Changed::new(&circuit.advance_at(config, now, sample), None);
             (changed, circuit.admit_at(config, now, sample), config.observe_only)
@@ -192,19 +210,13 @@ impl CircuitBreaker {
         rejection
     }
 
+    #[inline]
     fn rejection(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
+        let Refusal { observed, limit, retry_after, .. } = refusal;
         let name = self.0.family.name.clone();
-        let mut rejection = Rejection::new(RejectionKind::CircuitOpen, name);
-        if let Some(key) = self.key(whose) {
-            rejection = rejection.with_key(key);
-        }
-        if let (Some(observed), Some(limit)) = (refusal.observed, refusal.limit) {
-            rejection = rejection.with_observed(observed).with_limit(limit);
-        }
-        match refusal.retry_after {
-            Some(after) => rejection.with_retry_after(after),
-            None => rejection,
-        }
+        let counts = (observed.map(Quantity::Count), limit.map(Quantity::Count));
+        let (kind, retry) = (RejectionKind::CircuitOpen, retry_after.into());
+        Rejection::whole(kind, name, self.key(whose), counts, retry)
     }
 }
 

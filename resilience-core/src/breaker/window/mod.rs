@@ -94,6 +94,12 @@ impl Room {
     pub(super) const NONE: Room = Room { calls: 0, until: Tick::LONG_AGO };
     pub(super) const ENDLESS: Room = Room { calls: u32::MAX, until: Tick::NEVER };
 
+    /// For all calls until then.
+    #[cfg(feature = "tokio")]
+    pub(super) const fn until(until: Tick) -> Room {
+        Room { calls: u32::MAX, until }
+    }
+
     /// Whether there is none for a call that ends at `now`, or later.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {

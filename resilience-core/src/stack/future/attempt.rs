@@ -1,0 +1,112 @@
+//! One attempt, and what comes of it: the same on either way.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::{Answer, HeldBy, Stage};
+use crate::clock::Now;
+use crate::deadline::{Deadline, Entered};
+use crate::error::CarriesRejection;
+use crate::retry::scope::Numbered;
+use crate::stack::gate::{Again, Gate, Next, Parts, TimeLimit};
+
+impl<S, P, Req> HeldBy<S, P, Req>
+where
+    S: Service<Req> + Clone,
+    S::Error: CarriesRejection,
+    P: Parts<Req, S::Response, S::Error>,
+{
+    /// What is inside goes by the call's deadline while this is kept.
+    #[inline(always)]
+    pub(super) fn enter_deadline(&self) -> Entered {
+        self.deadline.or_current().entered()
+    }
+
+    /// A service that cannot become ready failed as one that answers so.
+    #[cold]
+    pub(super) fn not_ready(&mut self, error: S::Error, now: &mut Now) -> Answer<S, Req> {
+        self.parts.parts().circuit_breaker.admit(&mut self.circuit, now)?;
+        Err(error)
+    }
+
+    /// The service below takes the request.
+    #[inline(always)]
+    pub(super) fn call(&mut self) -> Option<S::Future> {
+        let request = self.request.take()?;
+        let parts = self.parts.parts();
+        parts.rate_limit.sent(&mut self.token);
+        self.request = parts.retry.sent(&mut self.course, &request);
+        (self.stage, self.due) = (Stage::Calling, Deadline::NEVER);
+        let _numbered = self.enter_attempt();
+        Some(self.service.call(request))
+    }
+
+    #[inline(always)]
+    pub(super) fn poll_attempt(
+        &mut self,
+        mut attempt: Pin<&mut Option<S::Future>>,
+        now: &mut Now,
+        cx: &mut Context<'_>,
+    ) -> Poll<Answer<S, Req>> {
+        // Not under way: it waits, or was polled after it was ready, which a future's contract leaves
+        // open and which is answered by silence.
+        let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
+        let numbered = self.enter_attempt();
+        let polled = future.poll(cx);
+        drop(numbered);
+        let Poll::Ready(result) = polled else {
+            self.limit(now);
+            return Poll::Pending;
+        };
+        // What it held is free when the answer is, not when this is dropped (T7).
+        attempt.set(None);
+        Poll::Ready(result)
+    }
+
+    /// On a retry, what is inside can read which it is while this is kept. Which it is is known once it is sent.
+    #[inline(always)]
+    fn enter_attempt(&self) -> Option<Numbered> {
+        Numbered::on_retry(self.parts.parts().retry.previous(&self.course))
+    }
+
+    /// An attempt that is not ready at once may take so long.
+    fn limit(&mut self, now: &mut Now) {
+        if self.due == Deadline::NEVER
+            && let Some(limit) = self.parts.parts().attempt_timeout.limit()
+        {
+            self.due = Deadline::after_tick(now.tick(), limit);
+        }
+    }
+
+    /// The attempt ended so.
+    #[inline(always)]
+    pub(super) fn ended(&mut self, result: &Answer<S, Req>, now: &mut Now) -> Next {
+        match result {
+            Ok(answer) => self.settle(Ok(answer), now),
+            Err(error) => self.failed(error, now),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, error: &S::Error, now: &mut Now) -> Next {
+        self.settle(Err(error), now)
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, result: Result<&S::Response, &S::Error>, now: &mut Now) -> Next {
+        let parts = self.parts.parts();
+        parts.circuit_breaker.settle(&mut self.circuit, result, now);
+        parts.rate_limit.settle(&mut self.token, result, now);
+        parts.retry.ended(&mut self.course, result, self.request.as_ref(), now)
+    }
+
+    #[inline(always)]
+    pub(super) fn end(&mut self, answer: Answer<S, Req>) -> Answer<S, Req> {
+        let parts = self.parts.parts();
+        parts.bulkhead.settle(&mut self.permit, answer.as_ref(), &mut Now::unread());
+        self.close();
+        answer
+    }
+}
