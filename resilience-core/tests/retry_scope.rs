@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -177,4 +180,28 @@ async fn a_timed_out_attempt_is_seen_by_the_scope_too() {
     }));
     let late = single.scope(service.oneshot(())).await.unwrap_err();
     assert_eq!((late.kind(), *calls.lock()), (RejectionKind::TimedOut, 1));
+}
+
+/// One retry is one more than there would have been without.
+#[tokio::test(start_paused = true)]
+async fn a_call_of_two_attempts_is_given_up_as_well() {
+    for (attempts, gave_up) in [(1, false), (2, true)] {
+        let scope = RetryScope::open();
+        let made = made(&scope, policy().max_attempts(attempts), &DOWN).await;
+        assert_eq!((made.len(), scope.gave_up()), (attempts as usize, gave_up));
+    }
+}
+
+/// T7.
+#[tokio::test]
+async fn what_is_over_holds_nothing() {
+    let held = Arc::new(());
+    let holds = held.clone();
+    let ends = poll_fn(move |_| {
+        let _holds = &holds;
+        Poll::Ready(())
+    });
+    let mut over = pin!(RetryScope::open().scope(ends));
+    over.as_mut().await;
+    assert_eq!(Arc::strong_count(&held), 1);
 }

@@ -319,4 +319,15 @@ mod tests {
             assert_eq!(verdict.state(), expected);
         }
     }
+    /// Looked at in the same moment, it has timed out, and that was the result.
+    #[test]
+    fn a_result_that_comes_after_the_look_is_late() {
+        let (terms, now) = (CheckTerms::default(), clock::now());
+        let mut verdict = CachedVerdict::new();
+        let run = run_of(verdict.ask(&terms, now));
+        verdict.advance(&terms, now + terms.timeout);
+        verdict.finish(run, Ok(()), &terms, now + terms.timeout);
+        assert_eq!(verdict.state(), CheckState::Down);
+        assert!(!verdict.is_running(run));
+    }
 }

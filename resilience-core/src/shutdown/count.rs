@@ -117,6 +117,8 @@ mod tests {
         let count = Count::new();
         assert!((0..4).all(|_| count.enter()));
         assert!(!count.leave(false), "open: nobody waits");
+        let alone = Count::new();
+        assert!(alone.enter() && !alone.leave(true), "open: nobody waits for the last either");
         assert_eq!(count.close(), 3);
         assert!(!count.enter());
         assert!(!count.leave(true));

@@ -1,8 +1,9 @@
 //! Calls through the layer.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
 use resilience_core::shutdown::{ShutdownLayer, ShutdownToken};
@@ -225,5 +226,39 @@ async fn dropped_at_every_poll_in_every_phase() {
             let report = shutdown.run().await;
             assert_eq!(report.work.iter().map(|work| work.left).sum::<u64>(), 0, "{what}");
         }
+    }
+}
+
+/// Who was to be woken by the end of it all is forgotten with the call.
+#[test]
+fn a_call_that_is_over_keeps_nobody_awake() {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Nobody>) {}
+    }
+    let shutdown = shutdown();
+    let token = shutdown.token();
+    for ends in [true, false] {
+        let (nobody, held) = (Arc::new(Nobody), Arc::new(()));
+        let (mut polls, holds) = (0, held.clone());
+        let call = token.run(
+            "call",
+            poll_fn(move |_| {
+                polls += 1;
+                let _holds = &holds;
+                if ends && polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+            }),
+        );
+        let mut call = Box::pin(call);
+        let waker = Waker::from(nobody.clone());
+        let mut poll = || call.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        assert_eq!([poll(), poll()], [false, ends]);
+        if ends {
+            assert_eq!(Arc::strong_count(&held), 1, "what it held is free with its end");
+        } else {
+            drop(call);
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&nobody), 1, "{ends}");
     }
 }

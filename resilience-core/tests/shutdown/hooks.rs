@@ -131,3 +131,50 @@ async fn a_second_time_lets_them_run_and_a_third_does_not() {
     let ends = report.hooks.iter().map(|hook| hook.end.clone()).collect::<Vec<_>>();
     assert_eq!(ends, [HookEnd::Done, HookEnd::Skipped, HookEnd::Skipped]);
 }
+
+/// One that is done when the time is up has done its work.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_done_at_the_last_moment_is_done() {
+    let mut shutdown = shutdown();
+    let token = shutdown.token();
+    shutdown.hook_within("takes all", SECOND * 4, || tokio::time::sleep(SECOND * 4)).unwrap();
+    token.begin("test");
+    let report = shutdown.run().await;
+    assert_eq!((report.hooks[0].took, &report.hooks[0].end), (SECOND * 4, &HookEnd::Done));
+    assert!(report.is_clean(), "{report}");
+}
+
+/// What it leaves behind may panic, when its time is over and when nobody waits for it any more.
+#[tokio::test(start_paused = true)]
+async fn one_that_panics_when_it_is_given_up_takes_nothing_along() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+    for asked in [1, 3] {
+        let (mut shutdown, order) = (shutdown(), Order::default());
+        let token = shutdown.token();
+        shutdown.hook("hangs", || {
+            let bomb = Bomb;
+            async move {
+                let _bomb = bomb;
+                pending::<()>().await;
+            }
+        });
+        recording(&mut shutdown, &order, "runs");
+        token.begin("test");
+        let running = tokio::spawn(shutdown.run());
+        tokio::time::sleep(SECOND * 3).await;
+        (1..asked).for_each(|_| token.begin("enough"));
+        let report = running.await.unwrap();
+        let panicked = HookEnd::Panicked("on purpose".into());
+        let ends = if asked == 1 {
+            [panicked, HookEnd::Done]
+        } else {
+            [HookEnd::Skipped, HookEnd::Skipped]
+        };
+        assert_eq!([0, 1].map(|hook| report.hooks[hook].end.clone()), ends);
+    }
+}

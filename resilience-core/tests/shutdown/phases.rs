@@ -186,3 +186,16 @@ fn bounds_that_something_kills_us_before_are_refused() {
     let said = "invalid configuration: `total` is 30s, must be at least grace + drain + unwind + hooks, 72s";
     assert_eq!(refused.to_string(), said);
 }
+
+/// The time to unwind is counted from then, whatever was waited for before.
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_waits_for_the_unwinding_only() {
+    let shutdown = shutdown();
+    let token = shutdown.token();
+    let _stuck = token.track("stuck").unwrap();
+    token.begin("test");
+    let running = tokio::spawn(shutdown.run());
+    tokio::time::sleep(MS * 100).await;
+    token.begin("at once");
+    assert_eq!(running.await.unwrap().took(), MS * 100 + SECOND);
+}

@@ -104,6 +104,7 @@ fn the_drafts_examples() {
 fn of_several_limits_the_most_restrictive() {
     for (field, remaining, reset) in [
         ("\"a\";r=5;t=1, \"b\";r=2;t=9", 2, Some(9)),
+        ("\"a\";r=5;t=1, \"b\";r=5;t=9", 5, Some(9)),
         ("\"a\";r=0;t=1, \"b\";r=0;t=9", 0, Some(9)),
         ("\"a\";r=0;t=1, \"b\";r=1;t=9", 0, Some(1)),
         ("\"a\";r=0, \"b\";r=0;t=9", 0, Some(9)),
@@ -119,6 +120,42 @@ fn of_several_limits_the_most_restrictive() {
     // The lines of a list are one list.
     let hints = read(&[("ratelimit", "\"a\";r=7"), ("ratelimit", "\"b\";r=3")]);
     assert_eq!(hints.remaining, Some(3));
+}
+
+#[test]
+fn what_a_quota_is_counted_in() {
+    for (unit, expected) in [
+        ("", QuotaUnit::Requests),
+        (";qu=\"requests\"", QuotaUnit::Requests),
+        (";qu=content-bytes", QuotaUnit::ContentBytes),
+        (";qu=\"concurrent-requests\"", QuotaUnit::ConcurrentRequests),
+        (";qu=\"tokens\"", QuotaUnit::Other),
+    ] {
+        let hints = read(&[("ratelimit-policy", &format!("\"a\";q=1{unit}"))]);
+        assert_eq!(hints.policy.map(|policy| policy.unit), Some(expected), "{unit}");
+    }
+}
+
+/// Who names his limits in the new way has not meant the old one.
+#[test]
+fn the_newest_field_that_is_there_counts() {
+    let both = read(&[("x-ratelimit-remaining", "7"), ("ratelimit", "\"a\";r=0;t=5")]);
+    assert_eq!((both.remaining, both.reset), (Some(0), Some(SECONDS(5))));
+}
+
+/// As much as is read, and no more.
+#[test]
+fn the_largest_field() {
+    let items = |many: usize| vec!["\"a\";r=1"; many].join(",");
+    let of_bytes = |many: usize| format!("\"{}\";r=1", "a".repeat(many - 6));
+    for (field, remaining) in [
+        (items(16), Some(1)),
+        (items(17), None),
+        (of_bytes(4_096), Some(1)),
+        (of_bytes(4_097), None),
+    ] {
+        assert_eq!(read(&[("ratelimit", &field)]).remaining, remaining, "{}", field.len());
+    }
 }
 
 #[test]
@@ -241,6 +278,14 @@ fn grpc_details() {
     }
     for bad in ["****", "A", &"A".repeat(9_000), &text[1..]] {
         assert_eq!(grpc::details(&headers(&[("grpc-status-details-bin", bad)])), RetryHint::None);
+    }
+    // As much as is read, and no more: 8,192 letters.
+    for (bytes, expected) in [(6_144, RetryHint::After(SECONDS(3))), (6_145, RetryHint::None)] {
+        let message = bytes - status.len() - 3;
+        let length = [(message & 0x7f) | 0x80, message >> 7].map(|it| u8::try_from(it).unwrap());
+        let long = [&status[..], &[0x12], &length, &vec![b'x'; message]].concat();
+        let long = base64(&long);
+        assert_eq!(grpc::details(&headers(&[("grpc-status-details-bin", &long)])), expected);
     }
     let twice = [("grpc-status-details-bin", text.as_str()); 2];
     assert_eq!(grpc::details(&headers(&twice)), RetryHint::None);
