@@ -19,17 +19,17 @@ use crate::tick::Tick;
 
 /// What one call has done so far. Small, until its first attempt fails: most do not.
 #[derive(Debug)]
-pub struct Course {
+pub struct Course<T> {
     /// Never, if that will not be asked.
     started: Tick,
     /// An account of this call's key, in place of the policy's.
     own_budget: Option<RetryBudget>,
-    failed: Option<Box<Failed>>,
+    failed: Option<Box<Failed<T>>>,
 }
 
 /// What a call has done that failed once.
 #[derive(Debug)]
-struct Failed {
+struct Failed<T> {
     run: Run,
     /// How.
     outcome: Outcome,
@@ -37,6 +37,8 @@ struct Failed {
     granted: Option<GrantedRetry>,
     /// Waits no longer than until then.
     draining: Draining,
+    /// What the call ends in if there is no other attempt, while it waits.
+    answer: Option<T>,
 }
 
 impl<Req, T, E, C, R, A> Again<Req, T, E> for RetryLayer<C, R, A>
@@ -46,18 +48,18 @@ where
     R: Replay<Req>,
     A: Account<Req>,
 {
-    type Course = Course;
+    type Course = Course<Result<T, E>>;
     type Timer = Watch;
 
     #[inline(always)]
-    fn start(&self, course: &mut Course, request: &Req, now: &mut Now) {
+    fn start(&self, course: &mut Self::Course, request: &Req, now: &mut Now) {
         let rules = &*self.policy.rules;
         course.own_budget = self.account.budget(request, now);
         course.started = begin(rules, course.own_budget.as_ref(), now).unwrap_or(Tick::NEVER);
     }
 
     #[inline(always)]
-    fn sent(&self, course: &mut Course, request: &Req) -> Option<Req> {
+    fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req> {
         let rules = &*self.policy.rules;
         let any_left = match &mut course.failed {
             None => rules.max_attempts > 1,
@@ -72,7 +74,7 @@ where
     #[inline(always)]
     fn ended(
         &self,
-        course: &mut Course,
+        course: &mut Self::Course,
         result: Result<&T, &E>,
         copy: Option<&Req>,
         now: &mut Now,
@@ -95,10 +97,28 @@ where
     }
 
     #[cold]
-    fn interrupted(&self, course: &mut Course, cx: &mut Context<'_>) -> bool {
-        let Some(Failed { run, outcome, granted, draining }) = course.failed.as_deref_mut() else {
+    fn keep(&self, course: &mut Self::Course, answer: Result<T, E>) {
+        if let Some(failed) = &mut course.failed {
+            failed.answer = Some(answer);
+        }
+    }
+
+    #[inline]
+    fn keeps(&self, course: &Self::Course) -> bool {
+        course.failed.as_ref().is_some_and(|failed| failed.answer.is_some())
+    }
+
+    #[cold]
+    fn kept(&self, course: &mut Self::Course) -> Option<Result<T, E>> {
+        course.failed.as_mut()?.answer.take()
+    }
+
+    #[cold]
+    fn interrupted(&self, course: &mut Self::Course, cx: &mut Context<'_>) -> bool {
+        let Some(failed) = course.failed.as_deref_mut() else {
             return false;
         };
+        let Failed { run, outcome, granted, draining, .. } = failed;
         let interrupted = draining.poll(cx).is_ready();
         // Dropped, its price goes back.
         if interrupted && granted.take().is_some() {
@@ -108,26 +128,26 @@ where
     }
 
     #[inline(always)]
-    fn previous(&self, course: &Course) -> u32 {
+    fn previous(&self, course: &Self::Course) -> u32 {
         course.failed.as_ref().map_or(0, |failed| failed.run.progress.previous())
     }
 
     #[inline(always)]
-    fn leave(&self, course: &mut Course) {
+    fn leave(&self, course: &mut Self::Course) {
         if course.own_budget.is_some() || course.failed.is_some() {
             (course.own_budget, course.failed) = (None, None);
         }
     }
 }
 
-impl Default for Course {
+impl<T> Default for Course<T> {
     #[inline]
-    fn default() -> Course {
+    fn default() -> Course<T> {
         Course { started: Tick::NEVER, own_budget: None, failed: None }
     }
 }
 
-impl Course {
+impl<T> Course<T> {
     #[cold]
     fn ended(
         &mut self,
@@ -140,7 +160,8 @@ impl Course {
         let own_budget = self.own_budget.take();
         let begun = || {
             let run = Run::since(started, own_budget);
-            Box::new(Failed { run, outcome, granted: None, draining: Draining::default() })
+            let draining = Draining::default();
+            Box::new(Failed { run, outcome, granted: None, draining, answer: None })
         };
         let failed = self.failed.get_or_insert_with(begun);
         failed.outcome = outcome;

@@ -70,7 +70,6 @@ type HeldBy<S, P, Req> = Held<
     Course<Retry<S, P, Req>, S, Req>,
     Seat<RateLimit<S, P, Req>, S, Req>,
     Seat<Breaker<S, P, Req>, S, Req>,
-    Answer<S, Req>,
 >;
 
 pin_project! {
@@ -102,7 +101,7 @@ pin_project! {
 
 /// What a call holds, all but the attempt: its handle on the parts, what each of them has taken, and what
 /// another attempt would send. Nothing is to be seen of it.
-pub struct Held<S, P, Req, B, R, L, C, T> {
+pub struct Held<S, P, Req, B, R, L, C> {
     parts: Arc<P>,
     stage: Stage,
     /// When the stage is over, if it is limited in time.
@@ -116,8 +115,6 @@ pub struct Held<S, P, Req, B, R, L, C, T> {
     service: S,
     /// What the next attempt will send, if there may be one. In one place, since a request is large.
     request: Option<Req>,
-    /// What the call ends in if there is no other attempt, while it waits.
-    answer: Option<T>,
 }
 
 /// Has something to give back when the call is over.
@@ -144,7 +141,6 @@ where
             circuit: Default::default(),
             service,
             request: Some(request),
-            answer: None,
         };
         CallFuture { attempt: None, held, watch: Default::default() }
     }
@@ -342,7 +338,9 @@ where
     #[cold]
     fn again(&mut self, delay: Duration, result: Answer<S, Req>, now: &mut Now) {
         // It may hold something, and is kept only where it may be needed.
-        self.answer = Some(result).filter(|_| !delay.is_zero() && ambient::is_set());
+        if !delay.is_zero() && ambient::is_set() {
+            self.parts.parts().retry.keep(&mut self.course, result);
+        }
         // Before the wait: the old handle may hold a place in a queue below (T2).
         self.service = self.service.clone();
         self.stage = if delay.is_zero() { Stage::Pacing } else { Stage::Waiting };
@@ -352,22 +350,24 @@ where
     /// The answer, but not yet.
     #[cold]
     fn pause(&mut self, pause: Duration, answer: Answer<S, Req>, now: &mut Now) {
-        self.answer = Some(answer);
+        self.parts.parts().retry.keep(&mut self.course, answer);
         (self.stage, self.due) = (Stage::Pausing, Some(later(now.get(), pause)));
     }
 
     /// The answer that there is, if it waits and must not wait any longer.
     #[inline]
     fn interrupted(&mut self, cx: &mut Context<'_>) -> Option<Answer<S, Req>> {
-        if self.answer.is_none() { None } else { self.stop_waiting(cx) }
+        let keeps = self.parts.parts().retry.keeps(&self.course);
+        if keeps { self.stop_waiting(cx) } else { None }
     }
 
     #[cold]
     fn stop_waiting(&mut self, cx: &mut Context<'_>) -> Option<Answer<S, Req>> {
-        if !self.parts.parts().retry.interrupted(&mut self.course, cx) {
+        let retry = &self.parts.parts().retry;
+        if !retry.interrupted(&mut self.course, cx) {
             return None;
         }
-        let answer = self.answer.take()?;
+        let answer = retry.kept(&mut self.course)?;
         Some(self.end(answer))
     }
 
@@ -387,9 +387,12 @@ where
         }
         self.due = None;
         match self.stage {
-            Stage::Waiting => (self.stage, self.answer) = (Stage::Pacing, None),
+            Stage::Waiting => {
+                self.stage = Stage::Pacing;
+                drop(self.parts.parts().retry.kept(&mut self.course));
+            }
             Stage::Pausing => {
-                let answer = self.answer.take()?;
+                let answer = self.parts.parts().retry.kept(&mut self.course)?;
                 return Some(self.end(answer));
             }
             _ => {
@@ -438,15 +441,12 @@ where
         parts.rate_limit.leave(&mut self.token);
         parts.retry.leave(&mut self.course);
         parts.bulkhead.leave(&mut self.permit);
-        if self.answer.is_some() {
-            self.answer = None;
-        }
         self.request = None;
         (self.stage, self.due) = (Stage::Done, None);
     }
 }
 
-impl<S, P, Req, B, R, L, C, T> fmt::Debug for Held<S, P, Req, B, R, L, C, T> {
+impl<S, P, Req, B, R, L, C> fmt::Debug for Held<S, P, Req, B, R, L, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held").field("stage", &self.stage).finish_non_exhaustive()
     }

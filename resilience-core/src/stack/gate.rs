@@ -96,6 +96,23 @@ pub trait Again<Req, T, E> {
         now: &mut Now,
     ) -> Next;
 
+    /// What the call ends in if there is no other attempt, while it waits. Kept where it takes no room of calls that do
+    /// not wait.
+    #[inline]
+    fn keep(&self, _: &mut Self::Course, _: Result<T, E>) {}
+
+    /// Whether there is one that is kept.
+    #[inline]
+    fn keeps(&self, _: &Self::Course) -> bool {
+        false
+    }
+
+    /// It, not kept any longer.
+    #[inline]
+    fn kept(&self, _: &mut Self::Course) -> Option<Result<T, E>> {
+        None
+    }
+
     /// While it waits for another attempt, or is kept: whether that must not go on. There is no other attempt
     /// then, and what it has cost goes back.
     #[inline]

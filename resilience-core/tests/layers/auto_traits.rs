@@ -78,13 +78,13 @@ fn futures_are_small() {
         ("inner", size_of::<FutureOf<Inner>>(), 32),
         ("timeout", size_of::<FutureOf<Timeout<Inner>>>(), 224),
         ("deadline", size_of::<FutureOf<DeadlineService<Inner>>>(), 256),
-        ("retry", size_of::<FutureOf<Retry<Inner>>>(), 288),
-        ("bulkhead", size_of::<FutureOf<Bulkheaded>>(), 160),
-        ("rate", size_of::<FutureOf<Limited>>(), 216),
-        ("breaker", size_of::<FutureOf<Broken>>(), 160),
+        ("retry", size_of::<FutureOf<Retry<Inner>>>(), 256),
+        ("bulkhead", size_of::<FutureOf<Bulkheaded>>(), 144),
+        ("rate", size_of::<FutureOf<Limited>>(), 184),
+        ("breaker", size_of::<FutureOf<Broken>>(), 136),
         ("shutdown", size_of::<FutureOf<Counted>>(), 112),
-        ("stack", size_of::<FutureOf<Stack>>(), 408),
-        ("stack per key", size_of::<FutureOf<StackPerKey>>(), 464),
+        ("stack", size_of::<FutureOf<Stack>>(), 384),
+        ("stack per key", size_of::<FutureOf<StackPerKey>>(), 432),
     ];
     for (name, size, ceiling) in sizes {
         println!("{name}: {size}");

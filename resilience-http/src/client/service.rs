@@ -365,6 +365,6 @@ mod tests {
     fn what_a_call_allocates_is_small() {
         type Request = Call<reqwest::Request>;
         type Future = <OfAuthority<reqwest::Client> as Service<Request>>::Future;
-        assert!(size_of::<Calling<Future>>() <= 800, "{}", size_of::<Calling<Future>>());
+        assert!(size_of::<Calling<Future>>() <= 560, "{}", size_of::<Calling<Future>>());
     }
 }
