@@ -200,7 +200,7 @@ impl CircuitBreaker {
     }
 
     fn key(&self, whose: &impl Whose) -> Option<Name> {
-        whose.name().or_else(|| self.0.key.as_deref().cloned())
+        whose.name().or_else(|| self.0.family.key.clone())
     }
 
     #[cold]

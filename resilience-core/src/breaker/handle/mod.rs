@@ -52,15 +52,15 @@ pub struct CircuitBreaker(Arc<Breaker>);
 struct Breaker {
     family: Arc<Family>,
     cell: Cell,
-    /// Whose it is, if it is told so itself.
-    key: Option<Box<Name>>,
 }
 
 /// What a breaker and those made from it have in common.
 struct Family {
     name: Name,
     listener: Listener,
-    rules: Rules,
+    rules: Arc<Rules>,
+    /// Whose they are, if they are told so themselves.
+    key: Option<Name>,
 }
 
 impl CircuitBreakerBuilder {
@@ -69,9 +69,9 @@ impl CircuitBreakerBuilder {
     /// # Errors
     /// If a value is out of its bounds.
     pub fn build(self) -> Result<CircuitBreaker, InvalidConfig> {
-        let rules = Rules::new(self.config()?);
-        let family = Family { name: self.name, listener: self.listener, rules };
-        Ok(CircuitBreaker::of(Arc::new(family), None))
+        let rules = Arc::new(Rules::new(self.config()?));
+        let family = Family { name: self.name, listener: self.listener, rules, key: None };
+        Ok(CircuitBreaker::of(Arc::new(family)))
     }
 }
 
@@ -81,22 +81,24 @@ impl CircuitBreaker {
         CircuitConfig::builder()
     }
 
-    fn of(family: Arc<Family>, key: Option<Name>) -> CircuitBreaker {
+    fn of(family: Arc<Family>) -> CircuitBreaker {
         let cell = Cell::new(family.rules.see());
-        CircuitBreaker(Arc::new(Breaker { family, cell, key: key.map(Box::new) }))
+        CircuitBreaker(Arc::new(Breaker { family, cell }))
     }
 
     /// A closed circuit of its own, with the same name and listener, and the same configuration: a later
     /// [`set_config`](CircuitBreaker::set_config) on either reaches both.
     #[must_use]
     pub fn fresh(&self) -> CircuitBreaker {
-        CircuitBreaker::of(self.0.family.clone(), None)
+        CircuitBreaker::of(self.0.family.clone())
     }
 
     /// The same, which says in rejections and events whose it is.
     #[cfg(feature = "profiles")]
     pub(crate) fn fresh_for(&self, key: Option<Name>) -> CircuitBreaker {
-        CircuitBreaker::of(self.0.family.clone(), key)
+        let Family { name, listener, rules, .. } = &*self.0.family;
+        let (name, listener, rules) = (name.clone(), listener.clone(), rules.clone());
+        CircuitBreaker::of(Arc::new(Family { name, listener, rules, key }))
     }
 
     /// Goes by other rules from now on, and with it all breakers that were made by `fresh`. Their states
@@ -245,8 +247,10 @@ impl Entry for CircuitBreaker {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocated(counts + size_of::<Breaker>());
-        let key = self.0.key.as_ref().map_or(0, |_| allocated(size_of::<Name>()));
-        own + key + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
+        // One that says whose it is has a family to itself.
+        let family =
+            self.0.family.key.as_ref().map_or(0, |_| allocated(counts + size_of::<Family>()));
+        own + family + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
     }
 }
 
