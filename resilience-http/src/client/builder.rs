@@ -13,6 +13,7 @@ use resilience_core::profiles::Profile;
 use tower_layer::Layer as _;
 
 use super::gate::ConnectionGate;
+use super::recorded::ReqwestTransport;
 use super::resilient::ResilientClient;
 use super::service::{ResilientLayer, ResilientLayerBuilder};
 use super::slots::ConnectionLimits;
@@ -147,7 +148,7 @@ impl ResilientClientBuilder {
             }
         };
         let layer = layer.connections(self.connections).build()?;
-        Ok(ResilientClient::over(layer.layer(client)))
+        Ok(ResilientClient::over(layer.layer(ReqwestTransport::new(client))))
     }
 }
 

@@ -144,7 +144,7 @@ pub use transport::{Attempt, Transport};
 #[cfg(feature = "reqwest")]
 pub use builder::{BuildError, ResilientClientBuilder};
 #[cfg(feature = "reqwest")]
-pub use recorded::Recorded;
+pub use recorded::{Recorded, ReqwestTransport};
 #[cfg(feature = "reqwest")]
 pub use resilient::ResilientClient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]

@@ -83,16 +83,51 @@ impl HttpRequest for Recorded {
     }
 }
 
-impl Service<Recorded> for Client {
+/// reqwest's client, that sends [`Recorded`] requests as well. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ReqwestTransport(
+    // Its own impl for `Recorded` would be another `Service` of reqwest's type, and whoever uses that as one had to say which.
+    Client,
+);
+
+impl ReqwestTransport {
+    /// Sends by this client.
+    #[must_use]
+    pub const fn new(client: Client) -> ReqwestTransport {
+        ReqwestTransport(client)
+    }
+
+    /// The client.
+    #[must_use]
+    pub const fn get_ref(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl Service<Request> for ReqwestTransport {
     type Response = <Client as Service<Request>>::Response;
     type Error = <Client as Service<Request>>::Error;
     type Future = <Client as Service<Request>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Service::<Request>::poll_ready(self, cx)
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+impl Service<Recorded> for ReqwestTransport {
+    type Response = <Client as Service<Request>>::Response;
+    type Error = <Client as Service<Request>>::Error;
+    type Future = <Client as Service<Request>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
     }
 
     fn call(&mut self, recorded: Recorded) -> Self::Future {
-        Service::<Request>::call(self, recorded.into_request())
+        self.0.call(recorded.into_request())
     }
 }

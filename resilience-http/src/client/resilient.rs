@@ -2,12 +2,13 @@
 
 use std::task::{Context, Poll};
 
-use reqwest::{Client, IntoUrl, Method, RequestBuilder, Response};
+use reqwest::{IntoUrl, Method, RequestBuilder, Response};
 use resilience_core::Error;
 use resilience_core::profiles::Profile;
 use tower_service::Service;
 
 use super::builder::{BuildError, ResilientClientBuilder};
+use super::recorded::ReqwestTransport;
 use super::request::{Call, HttpRequest};
 use super::service::{Resilient, ResilientLayer};
 use crate::classify::TransportError;
@@ -16,7 +17,7 @@ use crate::classify::TransportError;
 ///
 /// Clones share everything: authorities, slots, connections.
 #[derive(Debug, Clone)]
-pub struct ResilientClient(Resilient<Client>);
+pub struct ResilientClient(Resilient<ReqwestTransport>);
 
 impl ResilientClient {
     /// A client of reqwest's defaults under this profile.
@@ -33,7 +34,7 @@ impl ResilientClient {
         ResilientClientBuilder::new(profile)
     }
 
-    pub(super) const fn over(service: Resilient<Client>) -> ResilientClient {
+    pub(super) const fn over(service: Resilient<ReqwestTransport>) -> ResilientClient {
         ResilientClient(service)
     }
 
@@ -47,7 +48,7 @@ impl ResilientClient {
 
     /// A request in the making, for [`send`](Self::send). Its own `send` is reqwest's, and knows no policy.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
-        self.0.get_ref().request(method, url)
+        self.0.get_ref().get_ref().request(method, url)
     }
 
     /// Makes the request, and sends it.
@@ -67,10 +68,10 @@ impl ResilientClient {
     pub fn execute<R>(
         &self,
         request: impl Into<Call<R>>,
-    ) -> <Resilient<Client> as Service<Call<R>>>::Future
+    ) -> <Resilient<ReqwestTransport> as Service<Call<R>>>::Future
     where
         R: HttpRequest,
-        Client: Service<R, Response = Response, Error = reqwest::Error>,
+        ReqwestTransport: Service<R, Response = Response, Error = reqwest::Error>,
     {
         self.0.begin(request.into())
     }
@@ -84,11 +85,11 @@ impl ResilientClient {
 
 impl<R> Service<R> for ResilientClient
 where
-    Resilient<Client>: Service<R>,
+    Resilient<ReqwestTransport>: Service<R>,
 {
-    type Response = <Resilient<Client> as Service<R>>::Response;
-    type Error = <Resilient<Client> as Service<R>>::Error;
-    type Future = <Resilient<Client> as Service<R>>::Future;
+    type Response = <Resilient<ReqwestTransport> as Service<R>>::Response;
+    type Error = <Resilient<ReqwestTransport> as Service<R>>::Error;
+    type Future = <Resilient<ReqwestTransport> as Service<R>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.0.poll_ready(cx)
