@@ -199,8 +199,10 @@ impl CircuitBreaker {
         }
     }
 
+    #[inline]
     fn key(&self, whose: &impl Whose) -> Option<Name> {
-        whose.name().or_else(|| self.0.family.key.clone())
+        let own = self.0.family.key.as_ref();
+        whose.name().or_else(|| own.map(own_key))
     }
 
     #[cold]
@@ -218,6 +220,12 @@ impl CircuitBreaker {
         let (kind, retry) = (RejectionKind::CircuitOpen, retry_after.into());
         Rejection::whole(kind, name, self.key(whose), counts, retry)
     }
+}
+
+/// Away from those that have none.
+#[cold]
+fn own_key(key: &Name) -> Name {
+    key.clone()
 }
 
 /// How a call that ended so counts with a circuit. For layers of one's own.
