@@ -12,10 +12,12 @@ use reqwest_retry::policies::ExponentialBackoff;
 use resilience_core::Error;
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
+use resilience_core::profiles::Profiles;
 use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::retry::RetryPolicy;
 use resilience_core::stack::Stack;
 use resilience_http::StatusClassifier;
+use resilience_http::client::{ConnectionLimits, ResilientClient};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_resilience_bulkhead::BulkheadLayer;
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
@@ -51,6 +53,7 @@ pub(super) fn all(address: SocketAddr, connections: usize) -> Result<Vec<Subject
     Ok(vec![
         bare(client()?, url.clone()),
         ours(client()?, url.clone())?,
+        resilient(connections, url.clone())?,
         middleware(client()?, url.clone()),
         tower_resilience(client()?, url)?,
     ])
@@ -98,6 +101,29 @@ fn ours(client: Client, url: Url) -> Result<Subject, BoxError> {
     let service = stack.layer(client.map_err(Error::Service));
     Ok(subject(OURS, "", move || {
         let answer = service.clone().oneshot(Request::new(Method::GET, url.clone()));
+        async { Ok(answer.await?) }
+    }))
+}
+
+/// What a client has that a stack has not: all of it for each authority, bounded connections, answers that hold what the call
+/// does, hints, and headers that say how long the server is waited for.
+fn resilient(connections: usize, url: Url) -> Result<Subject, BoxError> {
+    let profiles = Profiles::from_toml(&format!(
+        "[bench]\n\
+         deadline = \"30s\"\n\
+         bulkhead = {{ max_concurrent = {PERMITS} }}\n\
+         retry = {{ attempts = 3, base = \"100ms\", cap = \"10s\" }}\n\
+         rate = {{ per_second = {PER_SECOND} }}\n\
+         breaker = {{ failure_rate = \"50%\", window_calls = 100, break_for = \"10s\" }}\n",
+    ))?;
+    let limits =
+        ConnectionLimits::default().per_authority(u32::try_from(connections)?).total(PERMITS);
+    let client = ResilientClient::builder(&profiles.profile("bench")?)
+        .connections(limits)
+        .reqwest(Client::builder().no_proxy())
+        .build()?;
+    Ok(subject("ours, ResilientClient", "", move || {
+        let answer = client.execute(Request::new(Method::GET, url.clone()));
         async { Ok(answer.await?) }
     }))
 }
