@@ -64,28 +64,27 @@ fn client(connections: usize) -> Result<Client, BoxError> {
     Ok(builder.pool_max_idle_per_host(connections).build()?)
 }
 
+/// The call is written as a handler would write it: what is awaited is made where it is awaited.
 fn subject<F>(
     name: &'static str,
     lacks: &'static str,
     call: impl Fn() -> F + Send + Sync + 'static,
 ) -> Subject
 where
-    F: Future<Output = Result<Response, BoxError>> + Send + 'static,
+    F: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    let call = move || -> Made {
-        let answer = call();
-        Box::pin(async {
-            answer.await?.bytes().await?;
-            Ok(())
-        })
-    };
-    Subject { name, lacks, call: Arc::new(call) }
+    Subject { name, lacks, call: Arc::new(move || Box::pin(call())) }
+}
+
+async fn read(answer: Response) -> Result<(), BoxError> {
+    answer.bytes().await?;
+    Ok(())
 }
 
 fn bare(client: Client, url: Url) -> Subject {
     subject(BARE, "everything", move || {
-        let answer = client.get(url.clone()).send();
-        async { Ok(answer.await?) }
+        let (client, url) = (client.clone(), url.clone());
+        async move { read(client.get(url).send().await?).await }
     })
 }
 
@@ -100,8 +99,8 @@ fn ours(client: Client, url: Url) -> Result<Subject, BoxError> {
         .build()?;
     let service = stack.layer(client.map_err(Error::Service));
     Ok(subject(OURS, "", move || {
-        let answer = service.clone().oneshot(Request::new(Method::GET, url.clone()));
-        async { Ok(answer.await?) }
+        let (service, request) = (service.clone(), Request::new(Method::GET, url.clone()));
+        async move { read(service.oneshot(request).await?).await }
     }))
 }
 
@@ -123,8 +122,8 @@ fn resilient(connections: usize, url: Url) -> Result<Subject, BoxError> {
         .reqwest(Client::builder().no_proxy())
         .build()?;
     Ok(subject("ours, ResilientClient", "", move || {
-        let answer = client.execute(Request::new(Method::GET, url.clone()));
-        async { Ok(answer.await?) }
+        let (client, request) = (client.clone(), Request::new(Method::GET, url.clone()));
+        async move { read(client.execute(request).await?).await }
     }))
 }
 
@@ -134,8 +133,8 @@ fn middleware(client: Client, url: Url) -> Subject {
     let client = ClientBuilder::new(client).with(retry).build();
     let lacks = "bulkhead, rate limit, breaker, budget, deadline";
     subject("reqwest-middleware's retry", lacks, move || {
-        let answer = client.get(url.clone()).send();
-        async { Ok(answer.await?) }
+        let (client, url) = (client.clone(), url.clone());
+        async move { read(client.get(url).send().await?).await }
     })
 }
 
@@ -158,7 +157,8 @@ fn tower_resilience(client: Client, url: Url) -> Result<Subject, BoxError> {
     let service = boxed(bulkhead.layer(retry.layer(paced)));
     let lacks = "statuses (an answer is a success), total deadline, hints";
     Ok(subject("tower-resilience, five layers", lacks, move || {
-        service.clone().oneshot(url.clone())
+        let (service, url) = (service.clone(), url.clone());
+        async move { read(service.oneshot(url).await?).await }
     }))
 }
 
