@@ -34,6 +34,10 @@ const LIMIT_LACKS: &str = "a bounded queue, refusals";
 const PERMITS: u32 = 1_000;
 const LONG: Duration = Duration::from_secs(30);
 
+/// In bytes, of ten layers: a call that may wait keeps a handle on the service below, which has its own handle inside, a word more for
+/// each layer. The less there is else in a call, the more of it they are.
+const HANDLES: f64 = 8.0 * 45.0;
+
 /// A kind of service that stands around its own kind.
 #[derive(Clone, Copy)]
 struct Kind(Role, &'static str, &'static str);
@@ -79,10 +83,16 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
         ("timeouts: ten / ten times one", TIMEOUT),
         ("standard stacks: ten / ten times one", STACK),
     ] {
-        let grown = cost.growth(name);
-        cost.timed(what, 1.2, grown.map(|grown| grown / 10.0));
-        let grown = bytes.growth(name);
-        bytes.exact(what, 1.2, grown.map(|grown| grown / 10.0));
+        cost.timed(what, 1.2, cost.growth(name).map(|grown| grown / 10.0));
+    }
+    for (what, name, handles) in [
+        ("bulkheads: ten, but for their handles / ten times one", BULKHEAD, HANDLES),
+        ("timeouts: ten / ten times one", TIMEOUT, 0.0),
+        ("standard stacks: ten, but for their handles / ten times one", STACK, HANDLES),
+    ] {
+        let ten = bytes.at(name, 10).map(|ten| ten - handles);
+        let grown = ten.zip(bytes.at(name, 1)).map(|(ten, one)| ten / (10.0 * one));
+        bytes.exact(what, 1.2, grown);
     }
     Ok(vec![cost, bytes])
 }
