@@ -52,54 +52,31 @@ pub trait Select<Req> {
 
 /// The same handle for every request.
 #[derive(Debug, Clone)]
-pub struct One<T>(T);
+pub struct One<T> {
+    handle: T,
+    /// Whose all requests are, if they are of one key.
+    key: Option<Name>,
+}
 
 impl<T> One<T> {
     /// This one.
     pub const fn new(handle: T) -> One<T> {
-        One(handle)
+        One { handle, key: None }
+    }
+
+    /// This one, for requests that are all of this key.
+    #[cfg(feature = "profiles")]
+    pub(crate) const fn of_key(handle: T, key: Option<Name>) -> One<T> {
+        One { handle, key }
     }
 
     /// The handle.
     pub const fn handle(&self) -> &T {
-        &self.0
+        &self.handle
     }
 }
 
 impl<Req, T> Select<Req> for One<T> {
-    type Handle = T;
-    type Selected = ();
-
-    #[inline]
-    fn select(&self, (): &mut (), _: &Req, _: &mut Now) {}
-
-    #[inline]
-    fn handle<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
-        Some(&self.0)
-    }
-
-    fn key((): &()) -> Option<Name> {
-        None
-    }
-}
-
-/// The same handle for every request, all of which are of one key or of none.
-#[cfg(feature = "profiles")]
-#[derive(Debug, Clone)]
-pub struct OfKey<T> {
-    handle: T,
-    key: Option<Name>,
-}
-
-#[cfg(feature = "profiles")]
-impl<T> OfKey<T> {
-    pub(crate) const fn new(handle: T, key: Option<Name>) -> OfKey<T> {
-        OfKey { handle, key }
-    }
-}
-
-#[cfg(feature = "profiles")]
-impl<Req, T> Select<Req> for OfKey<T> {
     type Handle = T;
     type Selected = ();
 

@@ -19,7 +19,7 @@ use crate::live::Seen;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
 use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
-use crate::select::OfKey;
+use crate::select::One;
 use crate::stack::{Absent, Lasting, Layers, Optional, ResponseFuture, StackService};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
@@ -72,10 +72,10 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
         let (handles, key) = (&parts.handles, || parts.key.clone());
         let (classifier, until) = (|| self.classifier.clone(), || self.until.clone());
         let limit = |it: &RateLimiter| {
-            RateLimitLayer::select(OfKey::new(it.clone(), key())).classifier(classifier())
+            RateLimitLayer::select(One::of_key(it.clone(), key())).classifier(classifier())
         };
         let calls =
-            |it: Bulkhead| Lasting::new(BulkheadLayer::select(OfKey::new(it, key())), until());
+            |it: Bulkhead| Lasting::new(BulkheadLayer::select(One::of_key(it, key())), until());
         let circuit = |it: &CircuitBreaker| {
             Lasting::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
         };
@@ -109,9 +109,9 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
 /// The parts of every profile, those that its text may leave out as such.
 type Built<K, R, L> = Layers<
     DeadlineLayer,
-    Optional<Lasting<BulkheadLayer<OfKey<Bulkhead>>, L>>,
+    Optional<Lasting<BulkheadLayer, L>>,
     RetryLayer<K, R, OwnBudget>,
-    Optional<RateLimitLayer<K, OfKey<RateLimiter>>>,
+    Optional<RateLimitLayer<K>>,
     Optional<Lasting<CircuitBreakerLayer<K>, L>>,
     Optional<TimeoutLayer>,
 >;
