@@ -38,7 +38,12 @@ where
         }
         self.selector().select(&mut seat.selected, request, now);
         let Some(bulkhead) = self.selector().handle(&seat.selected) else { return false };
-        seat.charge = bulkhead.turnstile().try_take(self.weigher().weigh(request)).ok();
+        let weight = self.weigher().weigh(request);
+        seat.charge = bulkhead.turnstile().try_take(weight).ok();
+        if seat.charge.is_none() {
+            // A request is weighed once.
+            seat.wait = Some(Wait::new(weight));
+        }
         seat.charge.is_some()
     }
 
@@ -49,9 +54,11 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Rejection>> {
-        self.selector().select(&mut seat.selected, request, now);
+        if Gate::<Req, T, E>::pass(self, seat, request, now) {
+            return Poll::Ready(Ok(()));
+        }
         let Some(bulkhead) = self.selector().handle(&seat.selected) else { return Poll::Pending };
-        let wait = seat.wait.get_or_insert_with(|| Wait::new(self.weigher().weigh(request)));
+        let Some(wait) = &mut seat.wait else { return Poll::Pending };
         let charge = ready!(wait.poll(bulkhead, cx, || self.selector().whose(&seat.selected)));
         Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
     }

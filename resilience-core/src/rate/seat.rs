@@ -40,7 +40,12 @@ where
         }
         self.select.select(&mut seat.selected, request, now);
         let Some(limiter) = self.select.handle(&seat.selected) else { return false };
-        seat.grant = limiter.glance(now.tick(), self.weigh.weigh(request));
+        let cost = self.weigh.weigh(request);
+        seat.grant = limiter.glance(now.tick(), cost);
+        if seat.grant.is_none() {
+            // A request is weighed once.
+            seat.wait = Some(Box::new(Wait::new(cost)));
+        }
         seat.grant.is_some()
     }
 
@@ -55,8 +60,7 @@ where
             return Poll::Ready(Ok(()));
         }
         let Some(limiter) = self.select.handle(&seat.selected) else { return Poll::Pending };
-        let begun = || Box::new(Wait::new(self.weigh.weigh(request)));
-        let wait = seat.wait.get_or_insert_with(begun);
+        let Some(wait) = &mut seat.wait else { return Poll::Pending };
         seat.grant = match ready!(wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
             Err(refused) => refused.told(self.select.whose(&seat.selected))?,

@@ -1,5 +1,6 @@
 //! The layer: traps T1–T7, T25, and what is left behind by calls that are dropped.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use resilience_core::bulkhead::BulkheadLayer;
@@ -228,6 +229,25 @@ async fn calls_weigh_what_their_closure_says() {
     assert_eq!(service.clone().oneshot(3).await.unwrap(), 3);
     assert_eq!(big.await.unwrap().unwrap(), 7);
     assert_eq!(bulkhead.snapshot().peak, 10);
+    assert_at_rest(&bulkhead);
+}
+
+/// Also one that has to wait. The closure is its user's, and may be dear.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_weighed_once() {
+    static WEIGHED: AtomicU32 = AtomicU32::new(0);
+    let weigh = |n: &u32| {
+        WEIGHED.fetch_add(1, Ordering::Relaxed);
+        *n
+    };
+    let bulkhead = waiting(1);
+    let inner = Script::new(|_, n: u32| Reply::<_, BoxError>::ok(n).after(SECOND));
+    let service = BulkheadLayer::new(bulkhead.clone()).weigh(weigh).layer(inner);
+    let first = tokio::spawn(service.clone().oneshot(1));
+    tokio::task::yield_now().await;
+    assert_eq!(service.oneshot(1).await.unwrap(), 1);
+    first.await.unwrap().unwrap();
+    assert_eq!(WEIGHED.load(Ordering::Relaxed), 2);
     assert_at_rest(&bulkhead);
 }
 
