@@ -77,8 +77,7 @@ pin_project! {
         // None once it stalled.
         #[pin]
         body: Option<B>,
-        // None if it may stall.
-        settings: Option<StallTimeout>,
+        settings: StallTimeout,
         timer: Option<Pin<Box<Sleep>>>,
         // Since when it is waited for, if it is.
         since: Option<Instant>,
@@ -91,15 +90,6 @@ pin_project! {
 impl<B> StallBody<B> {
     /// `body`, if it makes progress.
     pub const fn new(body: B, settings: StallTimeout) -> StallBody<B> {
-        StallBody::with(body, Some(settings))
-    }
-
-    /// `body`, however long it makes no progress: where the limit is an option, and the type is not.
-    pub const fn unlimited(body: B) -> StallBody<B> {
-        StallBody::with(body, None)
-    }
-
-    const fn with(body: B, settings: Option<StallTimeout>) -> StallBody<B> {
         let (since, waited) = (None, Duration::ZERO);
         StallBody { body: Some(body), settings, timer: None, since, waited, came: 0 }
     }
@@ -121,7 +111,7 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let Some(settings) = this.settings else { return body.poll_frame(cx) };
+        let settings = this.settings;
         // The body first: what is there at the last moment is there.
         if let Poll::Ready(polled) = body.poll_frame(cx) {
             if let Some(since) = this.since.take() {

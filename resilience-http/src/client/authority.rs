@@ -1,6 +1,6 @@
 //! Whose state a request belongs to.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use http::Uri;
 use resilience_core::Name;
@@ -31,8 +31,8 @@ impl Authority {
         text.extend([scheme, "://", host]);
         text.make_ascii_lowercase();
         if let Some(port) = port.filter(|port| *port != own) {
-            text.push(':');
-            push_digits(&mut text, port);
+            // Into a text nothing fails.
+            let _written = write!(text, ":{port}");
         }
         Some(Authority(text))
     }
@@ -48,20 +48,6 @@ impl Authority {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Without a text of its own: this is done for each request.
-fn push_digits(text: &mut String, mut number: u16) {
-    let mut digits = [b'0'; 5];
-    let mut from = digits.len();
-    for (place, digit) in digits.iter_mut().enumerate().rev() {
-        *digit += (number % 10) as u8;
-        (number, from) = (number / 10, place);
-        if number == 0 {
-            break;
-        }
-    }
-    text.push_str(digits.get(from..).and_then(|all| str::from_utf8(all).ok()).unwrap_or_default());
 }
 
 impl AsRef<str> for Authority {

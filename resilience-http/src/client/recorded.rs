@@ -43,9 +43,11 @@ impl Recorded {
         let stream = stream.map(|stream| ReplayBody::streaming(stream, cap));
         Recorded { request, stream }
     }
+}
 
-    fn into_request(self) -> Request {
-        let Recorded { mut request, stream } = self;
+impl From<Recorded> for Request {
+    fn from(recorded: Recorded) -> Request {
+        let Recorded { mut request, stream } = recorded;
         if let Some(stream) = stream {
             *request.body_mut() = Some(Body::wrap(stream));
         }
@@ -104,7 +106,7 @@ impl ReqwestTransport {
     }
 }
 
-impl Service<Request> for ReqwestTransport {
+impl<R: Into<Request>> Service<R> for ReqwestTransport {
     type Response = <Client as Service<Request>>::Response;
     type Error = <Client as Service<Request>>::Error;
     type Future = <Client as Service<Request>>::Future;
@@ -113,21 +115,7 @@ impl Service<Request> for ReqwestTransport {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        self.0.call(request)
-    }
-}
-
-impl Service<Recorded> for ReqwestTransport {
-    type Response = <Client as Service<Request>>::Response;
-    type Error = <Client as Service<Request>>::Error;
-    type Future = <Client as Service<Request>>::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, recorded: Recorded) -> Self::Future {
-        self.0.call(recorded.into_request())
+    fn call(&mut self, request: R) -> Self::Future {
+        self.0.call(request.into())
     }
 }

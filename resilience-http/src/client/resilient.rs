@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use reqwest::{IntoUrl, Method, RequestBuilder, Response};
+use reqwest::{IntoUrl, Method, Request, RequestBuilder, Response};
 use resilience_core::Error;
 use resilience_core::profiles::Profile;
 use tower_service::Service;
@@ -70,8 +70,7 @@ impl ResilientClient {
         request: impl Into<Call<R>>,
     ) -> <Resilient<ReqwestTransport> as Service<Call<R>>>::Future
     where
-        R: HttpRequest,
-        ReqwestTransport: Service<R, Response = Response, Error = reqwest::Error>,
+        R: HttpRequest + Into<Request>,
     {
         self.0.begin(request.into())
     }

@@ -179,3 +179,15 @@ where
         Poll::Ready(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_or_replaced_is_of_a_family_that_is_looked_for() {
+        for name in [TIMEOUT, GRPC_TIMEOUT, timeout::ENVOY_TIMEOUT, ATTEMPT, GRPC_ATTEMPT] {
+            assert!(is_ours(&name), "{name}");
+        }
+    }
+}
