@@ -22,31 +22,7 @@ macro_rules! inherent_service_methods {
         $(where
             $bounded: $bound,)?
         {
-            /// Waits until a call can be made. As `tower::ServiceExt::ready`.
-            ///
-            /// # Errors
-            /// If the service below can take no more calls.
-            pub fn ready<Req>(
-                &mut self,
-            ) -> impl Future<
-                Output = Result<&mut Self, <Self as tower_service::Service<Req>>::Error>,
-            >
-            where
-                Self: tower_service::Service<Req>,
-            {
-                $crate::inherent::Ready::new(self)
-            }
-
-            /// Makes a call, once [`ready`](Self::ready). As `tower::Service::call`.
-            ///
-            /// # Errors
-            /// The service's, or the refusal of a layer.
-            pub fn call<Req, F>(&mut self, request: Req) -> F
-            where
-                Self: tower_service::Service<Req, Future = F>,
-            {
-                tower_service::Service::call(self, request)
-            }
+            $crate::inherent::ready_and_call!();
 
             /// Waits until a call can be made, and makes it. As `tower::ServiceExt::oneshot`.
             ///
@@ -74,8 +50,54 @@ macro_rules! inherent_service_methods {
             }
         }
     };
+    // Nothing to wait for before the call: that does nothing either before it is polled.
+    (always ready: $service:ident<$($parameter:ident),+>) => {
+        impl<$($parameter),+> $service<$($parameter),+> {
+            $crate::inherent::ready_and_call!();
+
+            /// Makes a call, by the last handle. As `tower::ServiceExt::oneshot`.
+            ///
+            /// # Errors
+            /// The service's, or the refusal of a layer.
+            pub fn oneshot<Req, F>(mut self, request: Req) -> F
+            where
+                Self: tower_service::Service<Req, Future = F>,
+            {
+                tower_service::Service::call(&mut self, request)
+            }
+        }
+    };
 }
 pub(crate) use inherent_service_methods;
+
+macro_rules! ready_and_call {
+    () => {
+        /// Waits until a call can be made. As `tower::ServiceExt::ready`.
+        ///
+        /// # Errors
+        /// If the service below can take no more calls.
+        pub fn ready<Req>(
+            &mut self,
+        ) -> impl Future<Output = Result<&mut Self, <Self as tower_service::Service<Req>>::Error>>
+        where
+            Self: tower_service::Service<Req>,
+        {
+            $crate::inherent::Ready::new(self)
+        }
+
+        /// Makes a call, once [`ready`](Self::ready). As `tower::Service::call`.
+        ///
+        /// # Errors
+        /// The service's, or the refusal of a layer.
+        pub fn call<Req, F>(&mut self, request: Req) -> F
+        where
+            Self: tower_service::Service<Req, Future = F>,
+        {
+            tower_service::Service::call(self, request)
+        }
+    };
+}
+pub(crate) use ready_and_call;
 
 /// Waits until a service is ready.
 pub(crate) struct Ready<'a, S, Req>(Option<&'a mut S>, PhantomData<fn(Req)>);

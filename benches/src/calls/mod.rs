@@ -43,7 +43,7 @@ pub(crate) struct Row {
 /// # Errors
 /// If a call fails, or a configuration is refused.
 pub(crate) fn measure(quick: bool) -> Result<Vec<Row>, BoxError> {
-    let (rounds, part) = if quick { (3, 10) } else { (15, 1) };
+    let (rounds, part) = if quick { (3, 10) } else { (31, 1) };
     let server = Server::start()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut rows = Vec::new();

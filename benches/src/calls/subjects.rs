@@ -10,14 +10,12 @@ use reqwest_middleware::ClientBuilder;
 use reqwest_retry::RetryTransientMiddleware;
 use reqwest_retry::policies::ExponentialBackoff;
 use resilience_core::Error;
-use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::profiles::Profiles;
 use resilience_core::rate::{Quota, RateLimiter};
-use resilience_core::retry::RetryPolicy;
 use resilience_core::stack::Stack;
 use resilience_http::StatusClassifier;
-use resilience_http::client::{ConnectionLimits, ResilientClient};
+use resilience_http::client::{ConnectionLimits, ReqwestTransport, ResilientClient};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_resilience_bulkhead::BulkheadLayer;
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
@@ -53,6 +51,7 @@ pub(super) fn all(address: SocketAddr, connections: usize) -> Result<Vec<Subject
     Ok(vec![
         bare(client()?, url.clone()),
         ours(client()?, url.clone())?,
+        whole(client()?, url.clone())?,
         resilient(connections, url.clone())?,
         middleware(client()?, url.clone()),
         tower_resilience(client()?, url)?,
@@ -88,17 +87,40 @@ fn bare(client: Client, url: Url) -> Subject {
     })
 }
 
+/// A request of the caller's own: small to move and to copy, and made into the client's for each attempt.
+#[derive(Clone)]
+struct Get(Arc<Url>);
+
+impl From<Get> for Request {
+    fn from(Get(url): Get) -> Request {
+        Request::new(Method::GET, Url::clone(&url))
+    }
+}
+
 fn ours(client: Client, url: Url) -> Result<Subject, BoxError> {
     let stack = Stack::standard("bench")
         .classifier(StatusClassifier)
         .bulkhead(Bulkhead::builder().max_concurrent(PERMITS))
-        .retry(RetryPolicy::builder())
+        .rate_limit(RateLimiter::builder().quota(Quota::per_second(PER_SECOND)))
+        .build()?;
+    let client = ServiceExt::<Get>::map_err(ReqwestTransport::new(client), Error::Service);
+    let (service, get) = (stack.layer(client), Get(Arc::new(url)));
+    Ok(subject(OURS, "", move || {
+        let (service, get) = (service.clone(), get.clone());
+        async move { read(service.oneshot(get).await?).await }
+    }))
+}
+
+/// The same with the client's own requests, each copied as that does: [`Get`] is what spares this.
+fn whole(client: Client, url: Url) -> Result<Subject, BoxError> {
+    let stack = Stack::standard("bench")
+        .classifier(StatusClassifier)
+        .bulkhead(Bulkhead::builder().max_concurrent(PERMITS))
         .replay(Request::try_clone)
         .rate_limit(RateLimiter::builder().quota(Quota::per_second(PER_SECOND)))
-        .circuit_breaker(CircuitBreaker::builder())
         .build()?;
     let service = stack.layer(client.map_err(Error::Service));
-    Ok(subject(OURS, "", move || {
+    Ok(subject("ours, of whole requests", "", move || {
         let (service, request) = (service.clone(), Request::new(Method::GET, url.clone()));
         async move { read(service.oneshot(request).await?).await }
     }))

@@ -143,7 +143,7 @@ impl<S, K, R, L> ProfileService<S, K, R, L> {
     }
 }
 
-inherent_service_methods!(ProfileService<S, K, R, L>);
+inherent_service_methods!(always ready: ProfileService<S, K, R, L>);
 
 /// The whole stack of a [`Profile`](super::Profile), for a service that is made for each call. Made by
 /// [`ProfileLayer::calls`].

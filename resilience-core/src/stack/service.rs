@@ -34,7 +34,7 @@ impl<S, P> StackService<S, P> {
     }
 }
 
-inherent_service_methods!(StackService<S, P>);
+inherent_service_methods!(always ready: StackService<S, P>);
 
 impl<S, P, Req> Service<Req> for StackService<S, P>
 where

@@ -9,7 +9,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::settings::Settings;
-use super::within::Timer;
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
@@ -19,6 +18,7 @@ use crate::name::Name;
 use crate::observe::Listen;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::stack::{TimeLimit, Watch};
+use crate::timer::Wait;
 
 /// Limits how long an attempt may take, counted from the first poll of its future. See the
 /// [module](super).
@@ -109,7 +109,12 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let inner = self.inner.call(request);
-        TimeoutFuture { inner: Some(inner), settings: self.settings.clone(), timer: Timer::Unarmed }
+        TimeoutFuture {
+            inner: Some(inner),
+            settings: self.settings.clone(),
+            due: None,
+            wait: Wait::default(),
+        }
     }
 }
 
@@ -121,8 +126,10 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         settings: Settings,
+        // From the first poll, if there was no result then.
+        due: Option<Deadline>,
         #[pin]
-        timer: Timer,
+        wait: Wait,
     }
 }
 
@@ -140,7 +147,8 @@ where
             result
         } else {
             let limit = this.settings.limit;
-            ready!(this.timer.poll_expired(|| Deadline::after(clock::now(), limit), cx));
+            let due = this.due.get_or_insert_with(|| Deadline::after(clock::now(), limit));
+            ready!(this.wait.poll(*due, cx));
             Err(this.settings.reject(RejectionKind::TimedOut).into())
         };
         this.inner.set(None);

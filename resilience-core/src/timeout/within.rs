@@ -1,17 +1,16 @@
 //! A deadline around any future.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use pin_project_lite::pin_project;
-use tokio::task::coop::unconstrained;
-use tokio::time::Sleep;
 
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::tick::Tick;
+use crate::timer::Wait;
 
 /// Runs `future` until `deadline`, which everything inside can read with [`Deadline::current`].
 ///
@@ -32,7 +31,7 @@ use crate::tick::Tick;
 /// # }
 /// ```
 pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
-    Within { future: Some(future), deadline, admitted: false, timer: Timer::Unarmed }
+    Within { future: Some(future), deadline, admitted: false, wait: Wait::default() }
 }
 
 /// [`within`] for a future that may do its first work as it is made, as a service's call does: `make` runs
@@ -75,7 +74,7 @@ pub(super) fn begun<F: Future>(
 impl<F> Within<F> {
     /// Without the look at the clock, for a caller that has just had one.
     pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
-        Within { future: Some(future), deadline, admitted: true, timer: Timer::Unarmed }
+        Within { future: Some(future), deadline, admitted: true, wait: Wait::default() }
     }
 }
 
@@ -92,49 +91,7 @@ pin_project! {
         // Whether it was seen to be in time when it began.
         admitted: bool,
         #[pin]
-        timer: Timer,
-    }
-}
-
-pin_project! {
-    /// At most one timer for a point in time, and none before the first wait.
-    #[derive(Debug)]
-    #[project = TimerProj]
-    pub(super) enum Timer {
-        Unarmed,
-        /// A surrounding deadline comes first: whoever set it polls this, and drops it then. Looked at
-        /// anew at each poll, since a future can outlive the deadline that it was first polled under.
-        Covered { expiry: Deadline },
-        Armed { #[pin] sleep: Sleep },
-    }
-}
-
-impl Timer {
-    /// Whether `expiry` has come. Arms at the first call.
-    pub(super) fn poll_expired(
-        mut self: Pin<&mut Self>,
-        expiry: impl FnOnce() -> Deadline,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        let pending = match self.as_mut().project() {
-            TimerProj::Unarmed => Some(expiry()),
-            TimerProj::Covered { expiry } => Some(*expiry),
-            TimerProj::Armed { .. } => None,
-        };
-        if let Some(expiry) = pending {
-            if Deadline::current().is_some_and(|current| current <= expiry) {
-                self.set(Timer::Covered { expiry });
-                return Poll::Pending;
-            }
-            let sleep = tokio::time::sleep_until(expiry.instant().into());
-            self.as_mut().set(Timer::Armed { sleep });
-        }
-        match self.project() {
-            // What is inside may use up the task's share of the executor at every poll. The timer is
-            // not work, and must be heard.
-            TimerProj::Armed { sleep } => pin!(unconstrained(sleep)).poll(cx),
-            TimerProj::Unarmed | TimerProj::Covered { .. } => Poll::Pending,
-        }
+        wait: Wait,
     }
 }
 
@@ -152,7 +109,7 @@ impl<F: Future> Future for Within<F> {
             Ok(output)
         } else {
             *this.admitted = true;
-            ready!(this.timer.poll_expired(|| deadline, cx));
+            ready!(this.wait.poll(deadline, cx));
             Err(too_late())
         };
         this.future.set(None);

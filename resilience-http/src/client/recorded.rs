@@ -85,7 +85,8 @@ impl HttpRequest for Recorded {
     }
 }
 
-/// reqwest's client, that sends [`Recorded`] requests as well. Clones share it.
+/// reqwest's client, that sends [`Recorded`] requests as well, and whatever else is made into one of reqwest's: a type of the caller's
+/// own is small to copy for a retry, and is made into a request for each attempt. Clones share it.
 #[derive(Debug, Clone)]
 pub struct ReqwestTransport(
     // Its own impl for `Recorded` would be another `Service` of reqwest's type, and whoever uses that as one had to say which.
