@@ -56,21 +56,20 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     }
 
     /// It went well.
-    #[inline]
-    pub fn success(self) {
-        self.outcome(Outcome::Success);
+    // All that most calls need, in the caller.
+    #[inline(always)]
+    pub fn success(mut self) {
+        if let Some(admission) = self.admission.take()
+            && !self.breaker.borrow().count(&admission)
+        {
+            self.breaker.borrow().told(admission, Outcome::Success);
+        }
     }
 
     /// It ended so.
-    #[inline]
     pub fn outcome(mut self, outcome: Outcome) {
-        self.settle(outcome);
-    }
-
-    #[inline]
-    fn settle(&mut self, outcome: Outcome) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record(admission, outcome, &(), &mut Now::unread());
+            self.breaker.borrow().told(admission, outcome);
         }
     }
 }
@@ -78,7 +77,9 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
 impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
     #[inline]
     fn drop(&mut self) {
-        self.settle(Outcome::Abandoned);
+        if let Some(admission) = self.admission.take() {
+            self.breaker.borrow().told(admission, Outcome::Abandoned);
+        }
     }
 }
 

@@ -102,6 +102,20 @@ impl CircuitBreaker {
         }
     }
 
+    /// Counts a call that went well, if that is all there is to do. If not, [`record`](Self::record) does it.
+    #[inline(always)]
+    pub(in crate::breaker) fn count(&self, admission: &Admission) -> bool {
+        let (cell, rules) = (&self.0.cell, &self.0.family.rules);
+        !admission.is_timed() && cell.count_good(rules, admission, Tick::now)
+    }
+
+    /// How a call ended that belongs to nobody's key.
+    // Not of what holds the admission: whose address is taken is kept in memory, written in parts and read whole.
+    #[inline(never)]
+    pub(in crate::breaker) fn told(&self, admission: Admission, outcome: Outcome) {
+        self.record(admission, outcome, &(), &mut Now::unread());
+    }
+
     /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
     /// of a success how long it took, if it may count as slow.
     #[inline(always)]
