@@ -16,6 +16,8 @@ pub struct Target {
     pub at_most: f64,
     /// What it is in this run; `None` if a row is missing.
     pub measured: Option<f64>,
+    /// What the figure's floor alone would be, where it is known. A bound below that is out of reach of whatever does this work.
+    pub floor: Option<f64>,
     /// Whether it is counted rather than timed: the machine cannot move it, and a miss fails the run.
     pub exact: bool,
 }
@@ -28,7 +30,7 @@ impl Target {
         at_most: f64,
         measured: Option<f64>,
     ) -> Target {
-        Target { figure, what, at_most, measured, exact: false }
+        Target { figure, what, at_most, measured, floor: None, exact: false }
     }
 
     /// One that it has none in.
@@ -38,7 +40,19 @@ impl Target {
         at_most: f64,
         measured: Option<f64>,
     ) -> Target {
-        Target { figure, what, at_most, measured, exact: true }
+        Target { figure, what, at_most, measured, floor: None, exact: true }
+    }
+
+    /// The same, beside what the floor alone would be.
+    pub(crate) const fn above(mut self, floor: Option<f64>) -> Target {
+        self.floor = floor;
+        self
+    }
+
+    /// What the floor alone would be, if that is more than there may be.
+    #[must_use]
+    pub fn out_of_reach(&self) -> Option<f64> {
+        self.floor.filter(|floor| *floor > self.at_most)
     }
 
     /// Whether it is met; `None` if it was not measured.
@@ -71,18 +85,23 @@ pub(crate) fn table(targets: &[Target]) -> String {
     for target in targets {
         let mark = target.mark();
         let measured = number(target.measured, 2);
-        let _ = writeln!(out, "  {mark} {:<22} {:<66} {measured}", target.figure, target.text());
+        let floor = target.out_of_reach().map(|floor| format!("  (its floor alone: {floor:.2})"));
+        let (figure, text, floor) = (target.figure, target.text(), floor.unwrap_or_default());
+        let _ = writeln!(out, "  {mark} {figure:<22} {text:<66} {measured}{floor}");
     }
     out
 }
 
 /// For the book.
 pub(crate) fn document(targets: &[Target]) -> String {
-    let mut out = String::from("| figure | target | measured | |\n|---|---|---|---|\n");
+    let mut out = String::from(
+        "| figure | target | measured | | the floor alone, where it is more |\n|---|---|---|---|---|\n",
+    );
     for target in targets {
         let (figure, text) = (target.figure, target.text());
-        let measured = number(target.measured, 2);
-        let _ = writeln!(out, "| {figure} | {text} | {measured} | {} |", target.mark());
+        let (measured, mark) = (number(target.measured, 2), target.mark());
+        let floor = target.out_of_reach().map(|floor| format!("{floor:.2}")).unwrap_or_default();
+        let _ = writeln!(out, "| {figure} | {text} | {measured} | {mark} | {floor} |");
     }
     out
 }
@@ -95,6 +114,7 @@ pub(crate) fn json(targets: &[Target]) -> Vec<Value> {
             "target": target.text(),
             "measured": target.measured,
             "holds": target.holds(),
+            "floor": target.floor,
             "exact": target.exact,
         })
     };
@@ -117,5 +137,14 @@ mod tests {
         assert!(!fails(Target::exact("waiters", "inversions", 0.0, Some(0.0))));
         assert!(!fails(Target::exact("waiters", "inversions", 0.0, None)), "not measured");
         assert!(!fails(Target::timed("stack", "to the floor", 1.5, Some(2.0))));
+    }
+
+    #[test]
+    fn a_bound_below_the_floor_is_said_to_be() {
+        let of = |floor| Target::timed("limiter", "ours / theirs", 0.5, Some(0.9)).above(floor);
+        assert_eq!(of(Some(0.7)).out_of_reach(), Some(0.7));
+        assert!(of(Some(0.4)).out_of_reach().is_none() && of(None).out_of_reach().is_none());
+        assert!(table(&[of(Some(0.7))]).contains("0.90  (its floor alone: 0.70)"));
+        assert!(document(&[of(Some(0.7))]).contains("| 0.90 | ✘ | 0.70 |"));
     }
 }

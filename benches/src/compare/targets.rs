@@ -26,8 +26,10 @@ const POLLY: f64 = 766.3 / 28.2;
 /// The targets that the rows of this run say something about.
 pub(super) fn all(rows: &[Row]) -> Vec<Target> {
     let ratio = |figure, what, above: Of, below: Of, at_most| {
-        let both = find(rows, figure, above).zip(find(rows, figure, below));
-        Target::timed(figure, what, at_most, both.map(|(a, b)| a / b))
+        let below_ns = find(rows, figure, below);
+        let over = |row: Of| find(rows, figure, row).zip(below_ns).map(|(a, b)| a / b);
+        // One thread's, whatever the mode: no two pay less.
+        Target::timed(figure, what, at_most, over(above)).above(over(one(FLOOR)))
     };
     let mut targets = stack(&ratio);
     targets.push(allocations(rows));
@@ -45,6 +47,7 @@ fn stack(ratio: Ratio<'_>) -> Vec<Target> {
         ratio(STACK, "two workers / one thread", workers(OURS), one(OURS), 2.5),
         ratio(STACK, "ours / tower-resilience's five", one(OURS), one(TOWER_RESILIENCE), 0.1),
         ratio(STACK, "ours / seatbelt's four", one(OURS), one(SEATBELT), 1.0 / 3.0),
+        ratio(STACK, "the same four / seatbelt's", one(OUR_FOUR), one(SEATBELT), 1.0 / 3.0),
         ratio(
             STACK,
             "ours / a boxed service (Polly, published: 27.2)",

@@ -21,6 +21,7 @@ pub(crate) const PRIMITIVES: &str = "primitives";
 
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const OURS: &str = "ours";
+pub(crate) const OUR_FOUR: &str = "ours, seatbelt's four";
 pub(crate) const BOXED: &str = "bare service, boxed";
 pub(crate) const TOWER_FIVE: &str = "tower, five layers";
 pub(crate) const TOWER_RESILIENCE: &str = "tower-resilience, five";

@@ -59,7 +59,7 @@ fn around(inner: Answer) -> Result<Vec<Subject>, BoxError> {
         Subject::service(Role::Scale, names::BOXED, BoxCloneService::new(inner)),
         Subject::service(Role::Scale, "ours, no parts", empty.layer(inner)),
         Subject::service(Role::Ours, names::OURS, standard(Stack::builder(), inner)?),
-        Subject::service(Role::Ours, "ours, seatbelt's four", four.layer(inner))
+        Subject::service(Role::Ours, names::OUR_FOUR, four.layer(inner))
             .lacks("bulkhead, rate limit, retry budget"),
         Subject::service(Role::Peer, "tower, four layers", plain::four(inner)).lacks(FOUR_LACKS),
         Subject::service(Role::Peer, names::TOWER_RESILIENCE, tower_resilience::five(inner)?)
