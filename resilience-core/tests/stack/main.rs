@@ -9,6 +9,7 @@ mod infeasible;
 mod order;
 mod plan;
 mod sharing;
+mod threads;
 
 use std::io;
 use std::time::Duration;
