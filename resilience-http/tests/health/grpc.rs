@@ -1,16 +1,17 @@
 //! gRPC's health service, asked by a real client.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use resilience_core::health::{Criticality, Health};
+use resilience_core::health::{Check, Criticality, Health};
 use resilience_http::health::grpc::GrpcHealth;
 use tonic::transport::{Channel, Server};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::{check, down};
+use crate::{check, down, of};
 
 fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
@@ -60,6 +61,20 @@ async fn a_client_is_told_how_the_registry_stands() {
         }
     }
     driver.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn unless_told_otherwise_it_looks_every_second() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counter = looks.clone();
+    let check = Check::critical("it", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, String>(()) }
+    });
+    let (reporter, _server) = tonic_health::server::health_reporter();
+    let driver = GrpcHealth::new(of([check.ttl(Duration::ZERO)]), reporter).start().await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(3_500), driver).await.is_err());
+    assert_eq!(looks.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]
