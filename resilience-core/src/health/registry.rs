@@ -66,7 +66,8 @@ impl Health {
         }
         self.checked().await;
         let report = self.known();
-        if report.readiness.is_ready() && self.0.startup == Startup::FirstReady {
+        // Where it is told, it was by now.
+        if report.readiness.is_ready() {
             self.set_started();
         }
         match self.refusal() {

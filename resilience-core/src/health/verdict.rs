@@ -296,6 +296,15 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_late_waits_no_longer_than_the_run_has() {
+        let (terms, now) = (CheckTerms::default(), clock::now());
+        let mut verdict = CachedVerdict::new();
+        let run = run_of(verdict.ask(&terms, now));
+        let late = verdict.ask(&terms, now + terms.timeout / 2);
+        assert_eq!(late, Asked::Wait { run, until: now + terms.timeout });
+    }
+
+    #[test]
     fn a_run_that_was_given_up_says_nothing() {
         let (terms, now) = (CheckTerms::default(), clock::now());
         let mut verdict = CachedVerdict::new();

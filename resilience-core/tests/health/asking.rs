@@ -136,6 +136,22 @@ async fn a_result_is_the_answer_until_it_is_too_old() {
     assert_eq!(dependency.runs(), 2);
 }
 
+/// As their documentation says: 500 ms, and 2 s.
+#[tokio::test(start_paused = true)]
+async fn unless_told_otherwise_a_run_has_half_a_second_and_its_result_two() {
+    let dependency = Dependency::new(Does::Hang);
+    let health = of(critical(&dependency));
+    let began = clock::now();
+    let report = health.ready().await;
+    assert_eq!(clock::now() - began, 500 * MILLISECOND);
+    assert_eq!(failure(only(&report)).kind(), FailureKind::TimedOut(500 * MILLISECOND));
+    for (later, runs) in [(2 * SECOND - MILLISECOND, 1), (MILLISECOND, 2)] {
+        tokio::time::advance(later).await;
+        health.ready().await;
+        assert_eq!(dependency.runs(), runs);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_time_to_live_every_probe_asks() {
     let dependency = healthy();

@@ -43,6 +43,21 @@ async fn every_state_has_its_meaning() {
     assert_eq!((optional.snapshot().calls, optional.snapshot().not_permitted), (0, 0));
 }
 
+/// It takes some of the requests, and would never close without.
+#[tokio::test(start_paused = true)]
+async fn a_ramp_is_impaired() {
+    let breaker = CircuitBreaker::builder().probes(1).ramp([0.5], SECOND).build().unwrap();
+    let health = Health::builder().breaker("odds", breaker.clone(), Criticality::Critical);
+    let health = health.build().unwrap();
+    breaker.open();
+    breaker.half_open().unwrap();
+    breaker.try_admit().unwrap().success();
+    let report = health.ready().await;
+    let check = report.check("odds").unwrap();
+    assert_eq!((check.circuit, check.state), (Some(CircuitState::Ramping), CheckState::Impaired));
+    assert_eq!(report.readiness, Readiness::Degraded);
+}
+
 /// Otherwise no request would come that could close it.
 #[tokio::test(start_paused = true)]
 async fn a_break_that_is_over_is_ready_though_nobody_called_since() {

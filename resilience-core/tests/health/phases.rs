@@ -61,11 +61,14 @@ async fn it_has_started_when_it_was_ready_once() {
     database.becomes(Does::Refuse);
     tokio::time::advance(3 * SECOND).await;
     assert_eq!(health.ready().await.readiness, Readiness::NotReady);
+    assert!(health.known().retry_after.is_some());
     serves.store(false, Ordering::Relaxed);
     let runs = database.runs();
     tokio::time::advance(3 * SECOND).await;
+    assert_eq!(health.ready().await.retry_after, None, "nobody knows");
     let report = health.startup().await;
     assert_eq!((report.readiness, report.reason), (Readiness::Degraded, None));
+    assert_eq!(report.retry_after, None, "it is what it was asked for");
     assert_eq!(database.runs(), runs, "a startup probe asks nobody once it has started");
 }
 

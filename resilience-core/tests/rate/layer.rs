@@ -1,6 +1,7 @@
 //! The Tower layer, on a paused clock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use resilience_core::testing::{Reply, Script, ServiceProbe};
 use resilience_core::{CarriesRejection, Outcome, Rejection, RejectionKind, clock};
 use tower::{BoxError, Service, ServiceBuilder};
 
-use crate::limiter;
+use crate::{limiter, ms};
 
 fn echo() -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Clone + Send {
     Script::new(|_, request: u64| Reply::ok(request))
@@ -41,6 +42,8 @@ async fn refused_below_is_refunded() {
     for (kind, spent) in [
         (RejectionKind::CircuitOpen, 0),
         (RejectionKind::BulkheadFull, 0),
+        (RejectionKind::RateLimited, 0),
+        (RejectionKind::Shed, 0),
         (RejectionKind::ShuttingDown, 0),
         (RejectionKind::TimedOut, 5),
     ] {
@@ -106,6 +109,51 @@ async fn a_limit_for_each_key() {
     assert_eq!(error.rejection().unwrap().key(), Some("1"));
 }
 
+/// The other side has said nothing.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_layer_below_is_no_hint() {
+    let limiter = limiter(100, 100).build().unwrap();
+    let layer = RateLimitLayer::new(limiter.clone())
+        .classify(|_: Result<&u64, &BoxError>| Outcome::throttled(Duration::from_secs(2)));
+    let script = Script::new(|_, _: u64| {
+        Reply::<u64, BoxError>::err(Rejection::new(RejectionKind::TimedOut, "below").into())
+    });
+    let service = ServiceBuilder::new().layer(layer).service(script);
+    service.oneshot(1).await.unwrap_err();
+    assert_eq!(limiter.snapshot().paused_for, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_limit_a_hint_pauses_is_told() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let limiter = limiter(100, 100).listen(move |event: &Event<'_>| {
+        if let Event::RatePaused { key, .. } = event {
+            heard.lock().push(key.map(str::to_owned));
+        }
+    });
+    let limiter = limiter.build().unwrap();
+    let layer = RateLimitLayer::per_key(limiter, KeyedLimits::default(), |n: &u64| n % 2)
+        .classify(|_: Result<&u64, &BoxError>| Outcome::throttled(Duration::from_secs(2)));
+    let service = ServiceBuilder::new().layer(layer).service(echo());
+    service.clone().oneshot(3).await.unwrap();
+    assert_eq!(*told.lock(), [Some("1".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_while_it_waits_gives_up_its_place() {
+    let limiter = limiter(1, 1).wait().build().unwrap();
+    let layer = RateLimitLayer::new(limiter.clone());
+    let service = ServiceBuilder::new().layer(layer).service(echo());
+    service.clone().oneshot(1).await.unwrap();
+    let waits = tokio::spawn(service.clone().oneshot(2));
+    tokio::task::yield_now().await;
+    assert_eq!(limiter.snapshot().queued, 1);
+    waits.abort();
+    assert!(waits.await.unwrap_err().is_cancelled());
+    assert_eq!(limiter.snapshot().queued, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn costs_are_read_off_requests() {
     let limiter = limiter(10, 10).reject().build().unwrap();
@@ -116,6 +164,29 @@ async fn costs_are_read_off_requests() {
     assert_eq!(limiter.snapshot().available, 3);
     let never = service.clone().oneshot(11).await.unwrap_err();
     assert_eq!(never.rejection().unwrap().retry_after(), None);
+}
+
+/// Also one that has to wait. The closure is its user's, and may be dear.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_weighed_once() {
+    static WEIGHED: AtomicU32 = AtomicU32::new(0);
+    let weigh = |n: &u64| {
+        WEIGHED.fetch_add(1, Ordering::Relaxed);
+        u32::try_from(*n).unwrap()
+    };
+    let limiter = limiter(10, 10).wait().build().unwrap();
+    let layer = RateLimitLayer::new(limiter.clone()).weigh(weigh);
+    let service = ServiceBuilder::new().layer(layer).service(echo());
+    let start = clock::now();
+    service.clone().oneshot(10).await.unwrap();
+    assert_eq!(clock::now(), start);
+    // Polled when it comes, when another has paused, and when it is its turn.
+    let waits = tokio::spawn(service.clone().oneshot(5));
+    tokio::task::yield_now().await;
+    limiter.pause_for(ms(700));
+    waits.await.unwrap().unwrap();
+    assert_eq!(clock::now() - start, ms(700));
+    assert_eq!(WEIGHED.load(Ordering::Relaxed), 2);
 }
 
 /// Polled k times and dropped, for every k: what was not sent is given back.

@@ -138,7 +138,6 @@ where
         match this.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => {
                 this.body.set(None);
-                *this.timer = None;
                 let rejection = Rejection::new(RejectionKind::TimedOut, settings.name.clone())
                     .with_limit(settings.limit);
                 Poll::Ready(Some(Err(rejection.into())))

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
-use resilience_core::health::{CheckReport, CheckState, Criticality, Report};
+use resilience_core::health::{CheckReport, Criticality, Report};
 use serde_json::{Map, Value, json};
 
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -21,7 +21,7 @@ pub(super) fn of_report(method: &Method, report: &Report, details: bool) -> Answ
     let ready = report.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut answer = answer(method, status, Bytes::from(body(report, details).to_string()));
-    if let Some(wait) = report.retry_after.filter(|_| !ready) {
+    if let Some(wait) = report.retry_after {
         answer.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
     }
     answer
@@ -74,7 +74,7 @@ fn check(check: &CheckReport, details: bool) -> Value {
     let mut fields = Map::new();
     fields.insert("status".into(), check.state.as_str().into());
     fields.insert("critical".into(), critical.into());
-    if let Some(failure) = check.failure.as_ref().filter(|_| check.state != CheckState::Up) {
+    if let Some(failure) = &check.failure {
         fields.insert("error".into(), failure.to_string().into());
         if let Some(detail) = failure.detail().filter(|_| details) {
             fields.insert("detail".into(), detail.into());

@@ -72,7 +72,7 @@ fn last(message: &[u8], number: u64) -> Option<Option<Value<'_>>> {
     Some(found)
 }
 
-/// The fields of a message. One that is not well-formed is None, and the last.
+/// The fields of a message. One that is not well-formed is None, and nothing behind it means anything.
 struct Fields<'a>(&'a [u8]);
 
 #[derive(Clone, Copy)]
@@ -103,14 +103,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Option<(u64, Value<'a>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_none() {
-            self.0 = &[];
-        }
-        Some(field)
+        (!self.0.is_empty()).then(|| self.field())
     }
 }
 
@@ -204,6 +197,103 @@ mod tests {
         // A length that is longer than anything, and a number without an end.
         for bytes in [&[0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x08; 1], &[0xff; 40]] {
             assert_eq!(from_status(bytes), RetryHint::None);
+        }
+    }
+
+    const URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
+
+    /// A field of these bytes.
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()][..], bytes].concat()
+    }
+
+    fn detail(url: &str, info: &[u8]) -> Vec<u8> {
+        field(3, &[field(1, url.as_bytes()), field(2, info)].concat())
+    }
+
+    /// A detail whose duration is this.
+    fn delay(parts: &[u8]) -> Vec<u8> {
+        detail(URL, &field(1, parts))
+    }
+
+    /// A detail that asks for so many seconds.
+    fn wait(seconds: u8) -> Vec<u8> {
+        delay(&[0x08, seconds])
+    }
+
+    fn seconds(seconds: u64) -> RetryHint {
+        RetryHint::After(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_first_of_several_counts() {
+        for (what, details, expected) in [
+            ("two", [wait(3), wait(5)], seconds(3)),
+            ("behind another", [detail("a/google.rpc.Help", &[]), wait(5)], seconds(5)),
+            ("one without a time", [detail(URL, &[]), wait(5)], RetryHint::None),
+        ] {
+            assert_eq!(from_status(&details.concat()), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_a_field_counts() {
+        assert_eq!(from_status(&delay(&[0x08, 3, 0x08, 5])), seconds(5));
+    }
+
+    #[test]
+    fn its_type_is_what_follows_the_last_slash() {
+        for (url, expected) in [
+            ("google.rpc.RetryInfo", seconds(3)),
+            ("a.example/b/google.rpc.RetryInfo", seconds(3)),
+            ("a.example/xgoogle.rpc.RetryInfo", RetryHint::None),
+            ("google.rpc.RetryInfo/", RetryHint::None),
+        ] {
+            let status = detail(url, &field(1, &[0x08, 3]));
+            assert_eq!(from_status(&status), expected, "{url}");
+        }
+    }
+
+    /// Field 15 of each wire type, in every message.
+    #[test]
+    fn fields_that_nobody_knows_are_skipped() {
+        let minus_one = [&[0x78][..], &[0xff; 9], &[0x01]].concat();
+        for unknown in [
+            &minus_one[..],
+            &[&[0x79][..], &[0xff; 8]].concat(),
+            &field(15, &[0xff; 3]),
+            &[&[0x7d][..], &[0xff; 4]].concat(),
+        ] {
+            let behind = |bytes: &[u8]| [unknown, bytes].concat();
+            let info = behind(&field(1, &behind(&[0x08, 3])));
+            let any = behind(&[field(1, URL.as_bytes()), field(2, &info)].concat());
+            let status = behind(&field(3, &any));
+            assert_eq!(from_status(&status), seconds(3), "{unknown:02x?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_spoils_all_of_it() {
+        for (what, rest) in [
+            ("a group", &[0x7b, 0x7c][..]),
+            ("the end of one", &[0x7c]),
+            ("no wire type", &[0x7e, 0]),
+            ("a tag alone", &[0x78]),
+            ("half a fixed64", &[0x79, 0, 0, 0, 0]),
+        ] {
+            assert_eq!(from_status(&[&wait(3), rest].concat()), RetryHint::None, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_not_its_number_is_no_hint() {
+        for (what, parts) in [
+            ("seconds as a fixed64", &[0x09, 3, 0, 0, 0, 0, 0, 0, 0][..]),
+            ("seconds as a fixed32", &[0x0d, 3, 0, 0, 0]),
+            ("seconds as bytes", &[0x0a, 1, 3]),
+            ("nanoseconds of 33 bits", &[0x08, 3, 0x10, 0x80, 0x80, 0x80, 0x80, 0x10]),
+        ] {
+            assert_eq!(from_status(&delay(parts)), RetryHint::None, "{what}");
         }
     }
 

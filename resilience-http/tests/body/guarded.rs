@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use parking_lot::Mutex;
+use resilience_core::breaker::{CircuitBreaker, CircuitState};
 use resilience_http::body::{Guard, GuardedBody, Held};
 
 use crate::scripted::{Scripted, Step, trailers};
@@ -124,8 +125,27 @@ async fn frames_trailers_and_size_pass_through() {
     let collected = body.collect().await.unwrap();
     assert_eq!(collected.trailers(), Some(&trailers()));
     assert_eq!(collected.to_bytes(), "abc");
-    let full = GuardedBody::new(Full::new(Bytes::from_static(b"abc")), Held(()));
-    assert_eq!(full.size_hint().exact(), SizeHint::with_exact(3).exact());
+    let abc = || Full::new(Bytes::from_static(b"abc"));
+    for full in [GuardedBody::new(abc(), Held(())), GuardedBody::free(abc())] {
+        assert_eq!(full.size_hint().exact(), SizeHint::with_exact(3).exact());
+        assert!(!full.is_end_stream());
+        assert_eq!(full.collect().await.unwrap().to_bytes(), "abc");
+    }
+}
+
+/// One's own admission, without a layer.
+#[tokio::test]
+async fn a_circuit_hears_it_from_its_admission() {
+    for (step, state) in
+        [(Step::Data("a"), CircuitState::Closed), (Step::Fails, CircuitState::Open)]
+    {
+        let breaker = CircuitBreaker::builder().consecutive_failures(1).build().unwrap();
+        let mut body = GuardedBody::new(Scripted::new([step]), breaker.try_admit_owned().unwrap());
+        for _ in 0..2 {
+            let _frame = body.frame().await;
+        }
+        assert_eq!(breaker.state(), state);
+    }
 }
 
 #[test]
@@ -137,4 +157,58 @@ fn two_guards_hear_it_in_turn() {
     let body = GuardedBody::new(Full::new(Bytes::from_static(b"a")), (first.guard(), Held(())));
     drop(body);
     assert_eq!(first.heard().last(), Some(&Heard::Dropped));
+}
+
+/// What is said, in order.
+type Said = Arc<Mutex<Vec<&'static str>>>;
+
+struct Saying {
+    said: Said,
+    asked: &'static str,
+    ended: &'static str,
+}
+
+impl<E> Guard<E> for Saying {
+    fn asked(&mut self) {
+        self.said.lock().push(self.asked);
+    }
+
+    fn ended(self, _: Result<&HeaderMap, &E>) {
+        self.said.lock().push(self.ended);
+    }
+}
+
+/// Also of a question without an answer, and of none behind the end.
+#[test]
+fn guards_hear_of_every_question_and_in_turn() {
+    let said = Said::default();
+    let guard = |asked, ended| Saying { said: said.clone(), asked, ended };
+    let guards = (guard("first asked", "first ended"), guard("second asked", "second ended"));
+    let mut body = GuardedBody::new(Scripted::new([Step::Waits]), guards);
+    for _ in 0..3 {
+        let _frame =
+            std::pin::Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+    }
+    let question = ["first asked", "second asked"];
+    let expected = [&question[..], &question, &["first ended", "second ended"]].concat();
+    assert_eq!(*said.lock(), expected);
+}
+
+/// What the guard admits is over when the guard goes.
+#[test]
+fn a_body_is_dropped_before_its_guard() {
+    struct Gone(&'static str, Said);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.1.lock().push(self.0);
+        }
+    }
+    let said = Said::default();
+    let [body, guard] = ["body", "guard"].map(|what| Gone(what, said.clone()));
+    let body = Scripted::new([]).map_frame(move |frame| {
+        let _body = &body;
+        frame
+    });
+    drop(GuardedBody::new(body, Held(guard)));
+    assert_eq!(*said.lock(), ["body", "guard"]);
 }

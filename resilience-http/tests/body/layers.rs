@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use resilience_core::breaker::{AbandonedPolicy, CircuitBreaker, CircuitState};
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -78,6 +80,32 @@ async fn a_permit_goes_back_with_an_error() {
     let mut body = breaking.oneshot(get("/")).await.unwrap().into_body();
     assert!(body.frame().await.unwrap().is_err());
     assert_eq!(bulkhead.snapshot().in_use, 0);
+}
+
+/// T7, though the future is still there: of a good call, of one that fails and of one that is refused.
+#[tokio::test]
+async fn what_a_call_held_is_free_when_it_is_over() {
+    for (status, permits, good) in [(200, 1, true), (500, 1, false), (200, 0, false)] {
+        let held = Arc::new(());
+        let kept = held.clone();
+        let service = service_fn(move |request: Request<Arc<()>>| {
+            let kept = (kept.clone(), request);
+            poll_fn(move |_| {
+                let _kept = &kept;
+                let answer = answer(status, [Step::Stalls]);
+                Poll::Ready(if status == 200 { Ok(answer) } else { Err(BoxError::from("down")) })
+            })
+        });
+        let bulkhead = bulkhead(1);
+        let _taken = bulkhead.try_acquire_owned(1 - permits).unwrap();
+        let mut service = BodyBulkheadLayer::new(bulkhead).layer(service);
+        let mut call = Box::pin(service.call(Request::new(held.clone())));
+        let at_rest = 2;
+        assert!(Arc::strong_count(&held) > at_rest);
+        assert_eq!(call.as_mut().await.is_ok(), good, "{status} {permits}");
+        assert_eq!(Arc::strong_count(&held), at_rest, "{status} {permits}");
+        assert!(poll_once(call.as_mut()).is_pending(), "polled again");
+    }
 }
 
 /// The head's outcome alone would be a success in every row.
@@ -158,27 +186,42 @@ async fn trailers_can_make_a_failure() {
 async fn an_open_circuit_refuses_though_the_service_is_not_ready() {
     let breaker = breaker();
     breaker.open();
-    let never = tower::util::MapRequest::new(NeverReady, |request: Request<()>| request);
+    let never = tower::util::MapRequest::new(Told::not_ready(), |request: Request<()>| request);
     let service = BodyBreakerLayer::new(breaker).layer(never);
     let refused = service.oneshot(get("/")).await.unwrap_err();
     assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
 }
 
+/// What is ready, or not, as it is told. Its calls are never answered.
 #[derive(Clone)]
-struct NeverReady;
+struct Told(Arc<Mutex<Poll<Result<(), &'static str>>>>);
 
-impl Service<Request<()>> for NeverReady {
+impl Told {
+    fn not_ready() -> Told {
+        Told(Arc::new(Mutex::new(Poll::Pending)))
+    }
+
+    fn becomes(&self, readiness: Result<(), &'static str>) {
+        *self.0.lock() = Poll::Ready(readiness);
+    }
+}
+
+impl Service<Request<()>> for Told {
     type Response = Answer;
     type Error = BoxError;
     type Future = std::future::Pending<Result<Answer, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Pending
+        self.0.lock().map_err(BoxError::from)
     }
 
     fn call(&mut self, _: Request<()>) -> Self::Future {
         std::future::pending()
     }
+}
+
+fn poll_once<F: Future>(call: Pin<&mut F>) -> Poll<F::Output> {
+    call.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A probe's place is not kept by a call that waits for a service that is not ready.
@@ -187,7 +230,7 @@ async fn a_call_that_is_not_made_holds_no_probe() {
     let breaker = breaker();
     breaker.open();
     breaker.half_open().unwrap();
-    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(NeverReady);
+    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(Told::not_ready());
     let mut call = Box::pin(service.call(get("/")));
     for _ in 0..3 {
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -195,6 +238,60 @@ async fn a_call_that_is_not_made_holds_no_probe() {
     let probe = breaker.try_admit().unwrap();
     assert_eq!(breaker.state(), CircuitState::HalfOpen);
     drop((probe, call));
+}
+
+/// Nobody overtakes it.
+#[tokio::test]
+async fn a_permit_is_held_also_while_the_service_is_not_ready() {
+    let (bulkhead, told) = (bulkhead(1), Told::not_ready());
+    let mut service = BodyBulkheadLayer::new(bulkhead.clone()).layer(told.clone());
+    let mut call = Box::pin(service.call(get("/")));
+    for _ in 0..2 {
+        assert!(poll_once(call.as_mut()).is_pending());
+        assert_eq!(bulkhead.snapshot().in_use, 1);
+    }
+    told.becomes(Err("broken"));
+    let Poll::Ready(Err(error)) = poll_once(call.as_mut()) else { panic!("an error") };
+    assert_eq!(error.to_string(), "broken");
+    assert_eq!(bulkhead.snapshot().in_use, 0);
+}
+
+/// An admission is for one look at the service, which may take long to be ready.
+#[tokio::test]
+async fn a_circuit_is_asked_again_when_the_service_is_ready() {
+    let (breaker, told) = (breaker(), Told::not_ready());
+    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(told.clone());
+    let mut call = Box::pin(service.call(get("/")));
+    assert!(poll_once(call.as_mut()).is_pending());
+    breaker.open();
+    told.becomes(Ok(()));
+    let Poll::Ready(Err(error)) = poll_once(call.as_mut()) else { panic!("an error") };
+    assert_eq!(error.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+}
+
+/// What it admits is over when it goes.
+#[tokio::test]
+async fn a_call_is_dropped_before_its_permit() {
+    struct Looks(Bulkhead, Arc<Mutex<Vec<u32>>>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.1.lock().push(self.0.snapshot().in_use);
+        }
+    }
+    let (bulkhead, seen) = (bulkhead(1), Arc::<Mutex<Vec<u32>>>::default());
+    let layer = BodyBulkheadLayer::new(bulkhead.clone());
+    let log = seen.clone();
+    let mut service = layer.layer(service_fn(move |_: Request<()>| {
+        let looks = Looks(bulkhead.clone(), log.clone());
+        async move {
+            let _looks = looks;
+            std::future::pending::<Result<Answer, BoxError>>().await
+        }
+    }));
+    let mut call = Box::pin(service.call(get("/")));
+    assert!(poll_once(call.as_mut()).is_pending());
+    drop(call);
+    assert_eq!(*seen.lock(), [1]);
 }
 
 #[tokio::test]

@@ -3,13 +3,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
-use resilience_core::retry::{RetryLayer, RetryPolicy};
+use resilience_core::retry::{Replay, RetryLayer, RetryPolicy};
 use resilience_http::StatusClassifier;
 use resilience_http::body::{NotReplayable, ReplayBody, ReplayRequest};
 use tower::{BoxError, ServiceBuilder, service_fn};
@@ -60,6 +60,9 @@ async fn empty_and_trailers_only() {
     let second = first.copy().unwrap();
     assert!(first.is_end_stream() && second.is_end_stream() && first.is_read());
     assert!(second.collect().await.unwrap().to_bytes().is_empty());
+    // Of a length that is not said, but over.
+    let over = ReplayBody::new(Scripted::new([]).knowing_its_end(), 0);
+    assert_eq!(over.not_replayable(), None);
 
     let first = ReplayBody::new(Scripted::new([Step::Trailers(trailers())]).of_length(0), 0);
     let second = first.copy().unwrap();
@@ -76,8 +79,17 @@ async fn what_is_too_large_or_of_unknown_size_says_so_at_once() {
     assert!(large.copy().is_none());
     assert_eq!(large.collect().await.unwrap().to_bytes(), "abcd", "sent once");
 
-    let streamed = ReplayBody::new(Scripted::new(abc()), 3);
-    assert_eq!(streamed.not_replayable(), Some(NotReplayable::UnknownSize));
+    let body = || Scripted::new(abc()).of_length_at_least(3);
+    for large in [ReplayBody::new(body(), 2), ReplayBody::streaming(body(), 2)] {
+        assert_eq!(large.not_replayable(), Some(NotReplayable::TooLarge { cap: 2 }));
+    }
+
+    let mut streamed = ReplayBody::new(Scripted::new(abc()), 2);
+    for _ in 0..2 {
+        assert_eq!(streamed.not_replayable(), Some(NotReplayable::UnknownSize));
+        assert!(poll(&mut streamed).is_ready());
+    }
+    assert_eq!(streamed.not_replayable(), Some(NotReplayable::UnknownSize), "the first reason");
     let collected = streamed.collect().await.unwrap();
     assert_eq!(collected.trailers(), Some(&trailers()));
 
@@ -110,22 +122,73 @@ async fn over_the_cap() {
     }
 }
 
+/// It has all that was kept, and lacks one byte that was not.
+#[test]
+fn a_copy_that_was_halfway_over_the_cap() {
+    let mut first = ReplayBody::streaming(Scripted::new([Step::Data("a"), Step::Data("b")]), 1);
+    let mut second = first.copy().unwrap();
+    for body in [&mut first, &mut second] {
+        assert!(matches!(poll(body), Poll::Ready(Some(Ok(_)))));
+    }
+    assert!(matches!(poll(&mut first), Poll::Ready(Some(Ok(_)))));
+    assert!(matches!(poll(&mut second), Poll::Ready(Some(Err(_)))));
+}
+
 #[tokio::test]
 async fn many_small_frames_are_too_many() {
-    let body = ReplayBody::streaming(Scripted::new(vec![Step::Data("a"); 1_025]), 1 << 20);
-    let copy = body.copy().unwrap();
-    assert_eq!(body.collect().await.unwrap().to_bytes().len(), 1_025);
-    assert!(copy.not_replayable().is_some());
+    for (frames, fault) in [(1_024, None), (1_025, Some(NotReplayable::TooLarge { cap: 1 << 20 }))]
+    {
+        let body = ReplayBody::streaming(Scripted::new(vec![Step::Data("a"); frames]), 1 << 20);
+        let copy = body.copy().unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), frames);
+        assert_eq!(copy.not_replayable(), fault, "{frames}");
+    }
+}
+
+/// They are passed on, and cost nothing.
+#[tokio::test]
+async fn frames_without_bytes_are_not_recorded() {
+    let steps = [vec![Step::Data(""); 2_000], abc().to_vec()].concat();
+    let first = ReplayBody::streaming(Scripted::new(steps), 3);
+    let mut second = first.copy().unwrap();
+    assert_eq!(first.collect().await.unwrap().to_bytes(), "abc");
+    let frame = second.frame().await.unwrap().unwrap();
+    assert_eq!(frame.into_data().unwrap(), "a");
 }
 
 #[test]
 fn a_body_that_breaks_off_breaks_its_copies() {
-    let mut first = ReplayBody::streaming(Scripted::new([Step::Fails]), 9);
+    for steps in [vec![Step::Fails], vec![Step::Data("a"), Step::Fails]] {
+        let polls = steps.len();
+        let mut first = ReplayBody::streaming(Scripted::new(steps), 9);
+        let mut second = first.copy().unwrap();
+        for _ in 1..polls {
+            assert!(matches!(poll(&mut first), Poll::Ready(Some(Ok(_)))));
+        }
+        assert!(matches!(poll(&mut first), Poll::Ready(Some(Err(_)))));
+        assert!(matches!(poll(&mut first), Poll::Ready(None)));
+        assert!(!second.is_end_stream(), "it ends in an error");
+        // Not in what came before it, which is nobody's use.
+        let Poll::Ready(Some(Err(error))) = poll(&mut second) else { panic!("an error") };
+        assert_eq!(error.downcast_ref(), Some(&NotReplayable::Broken));
+    }
+}
+
+/// As servers ask for it that know the length.
+#[tokio::test]
+async fn without_trailers_it_is_over_with_its_last_byte() {
+    let body = Scripted::new([Step::Data("a"), Step::Data("bc")]).knowing_its_end();
+    let mut first = ReplayBody::streaming(body, 3);
     let mut second = first.copy().unwrap();
-    assert!(matches!(poll(&mut first), Poll::Ready(Some(Err(_)))));
-    assert!(matches!(poll(&mut first), Poll::Ready(None)));
-    let Poll::Ready(Some(Err(error))) = poll(&mut second) else { panic!("an error") };
-    assert_eq!(error.downcast_ref(), Some(&NotReplayable::Broken));
+    for body in [&mut first, &mut second] {
+        for text in ["a", "bc"] {
+            assert!(!body.is_end_stream());
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), text);
+        }
+        assert!(body.is_end_stream() && body.is_read());
+        assert!(body.frame().await.is_none());
+    }
 }
 
 /// linkerd's panics here.
@@ -141,13 +204,132 @@ async fn two_at_once_take_turns() {
     assert_eq!(task.await.unwrap().unwrap().to_bytes(), "abc");
 }
 
+/// Whoever has read it may keep it for long.
+#[test]
+fn at_its_end_what_it_holds_is_free() {
+    let held = Arc::new(());
+    let kept = held.clone();
+    let body = Scripted::new([Step::Data("a")]).map_frame(move |frame| {
+        let _kept = &kept;
+        frame
+    });
+    let mut body = ReplayBody::streaming(body, 9);
+    assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(_)))));
+    assert_eq!(Arc::strong_count(&held), 2);
+    assert!(matches!(poll(&mut body), Poll::Ready(None)));
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// How often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Copies that wait for the first, polled twice each, and how often each was woken.
+fn waiting(many: usize, first: &ReplayBody<Scripted>) -> Vec<Arc<Woken>> {
+    let wakers: Vec<_> = (0..many).map(|_| Arc::<Woken>::default()).collect();
+    for woken in &wakers {
+        let mut copy = first.copy().unwrap();
+        for _ in 0..2 {
+            let waker = woken.clone().into();
+            let polled = Pin::new(&mut copy).poll_frame(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+    }
+    wakers
+}
+
+fn times(wakers: &[Arc<Woken>]) -> Vec<usize> {
+    wakers.iter().map(|woken| woken.0.load(Ordering::Relaxed)).collect()
+}
+
+/// The first has it, and waits for this.
+fn stalled(then: Step) -> ReplayBody<Scripted> {
+    let mut first = ReplayBody::streaming(Scripted::new([Step::Waits, then]), 9);
+    assert!(poll(&mut first).is_pending());
+    first
+}
+
+#[test]
+fn who_waits_is_woken_once_when_it_is_dropped() {
+    let first = stalled(Step::Data("a"));
+    let wakers = waiting(8, &first);
+    assert_eq!(times(&wakers), [0; 8]);
+    drop(first);
+    assert_eq!(times(&wakers), [1; 8]);
+}
+
+#[test]
+fn who_waits_is_woken_when_it_is_read() {
+    let mut first = stalled(Step::Data("a"));
+    let wakers = waiting(2, &first);
+    assert!(matches!(poll(&mut first), Poll::Ready(Some(Ok(_)))));
+    assert!(!first.is_read());
+    assert_eq!(times(&wakers), [0; 2], "not yet");
+    for _ in 0..2 {
+        assert!(matches!(poll(&mut first), Poll::Ready(None)));
+        assert!(first.is_read());
+        assert_eq!(times(&wakers), [1; 2]);
+    }
+}
+
+#[test]
+fn who_waits_is_woken_by_trailers_and_by_an_error() {
+    for then in [Step::Trailers(trailers()), Step::Fails] {
+        let mut first = stalled(then);
+        let wakers = waiting(2, &first);
+        assert!(matches!(poll(&mut first), Poll::Ready(Some(_))));
+        assert!(first.is_read() && first.is_end_stream());
+        assert_eq!(times(&wakers), [1; 2]);
+        assert!(matches!(poll(&mut first), Poll::Ready(None)), "not twice");
+    }
+}
+
+/// Who is not remembered looks again.
+#[test]
+fn eight_are_remembered() {
+    let first = stalled(Step::Data("a"));
+    let wakers = waiting(9, &first);
+    assert_eq!(times(&wakers), [1, 1, 1, 1, 1, 1, 1, 1, 0]);
+}
+
 #[test]
 fn the_size_is_what_is_left() {
     let mut body = ReplayBody::new(Scripted::new(abc()).of_length(3), 9);
-    let copy = body.copy().unwrap();
+    let mut copy = body.copy().unwrap();
     assert_eq!(body.size_hint().exact(), Some(3));
     let _frame = poll(&mut body);
     assert_eq!((body.size_hint().exact(), copy.size_hint().exact()), (Some(2), Some(3)));
+    let _frame = poll(&mut copy);
+    assert_eq!(copy.size_hint().exact(), Some(2), "what was played too");
+}
+
+#[test]
+fn why_it_is_not_replayable_is_said() {
+    for (why, text) in [
+        (NotReplayable::TooLarge { cap: 9 }, "more than 9 bytes"),
+        (NotReplayable::UnknownSize, "of unknown size"),
+        (NotReplayable::Broken, "it broke off"),
+    ] {
+        assert_eq!(why.to_string(), format!("the body is not replayable: {text}"));
+    }
+}
+
+#[test]
+fn a_copy_of_a_request_is_its_head_and_extensions_too() {
+    let body = ReplayBody::new(Full::new(Bytes::from_static(b"abc")), 3);
+    let mut request = Request::patch("/a?b=1").version(Version::HTTP_2).body(body).unwrap();
+    *request.headers_mut() = trailers();
+    request.extensions_mut().insert(7_u32);
+    let copy = ReplayRequest.copy(&request).unwrap();
+    assert_eq!((copy.method(), copy.uri()), (request.method(), request.uri()));
+    assert_eq!((copy.version(), copy.headers()), (request.version(), request.headers()));
+    assert_eq!(copy.extensions().get(), Some(&7_u32));
 }
 
 /// A server that fails, after reading so many frames of the request. How many attempts it saw.

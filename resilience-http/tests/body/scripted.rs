@@ -44,6 +44,11 @@ impl Scripted {
         self.hint = SizeHint::with_exact(length);
         self
     }
+
+    pub(crate) fn of_length_at_least(mut self, length: u64) -> Scripted {
+        self.hint.set_lower(length);
+        self
+    }
 }
 
 impl Body for Scripted {

@@ -6,11 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
+use resilience_core::rejection::Quantity;
 use resilience_core::{CarriesRejection, RejectionKind, clock};
 use resilience_http::body::{StallBody, StallTimeout};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tower::BoxError;
+
+use crate::scripted::{Scripted, Step};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -61,7 +64,9 @@ async fn silence_ends_it_and_progress_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn frames_without_bytes_are_no_progress() {
-    assert_eq!(ended(dripping(&[(4, 0), (4, 0), (4, 0)]), limit(10)).await, (10, 0));
+    for limit in [limit(10), limit(10).at_least(0)] {
+        assert_eq!(ended(dripping(&[(4, 0), (4, 0), (4, 0)]), limit).await, (10, 0));
+    }
 }
 
 /// One byte every nine seconds is progress of a kind.
@@ -94,5 +99,37 @@ fn no_timer_is_made_for_what_is_there() {
     let mut body = pin!(StallBody::new(body, limit(1)));
     let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
     assert!(body.as_mut().poll_frame(cx).is_ready());
-    assert_eq!(StallTimeout::new(Duration::ZERO).unwrap_err().field(), "limit");
+}
+
+#[test]
+fn a_year_is_the_longest_limit() {
+    for bad in [Duration::ZERO, clock::MAX_WAIT + Duration::from_nanos(1), Duration::MAX] {
+        assert_eq!(StallTimeout::new(bad).unwrap_err().field(), "limit", "{bad:?}");
+    }
+    assert!(StallTimeout::new(clock::MAX_WAIT).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gave_up_and_after_how_long_is_said() {
+    for (limit, name) in [(limit(10), "stall"), (limit(10).name("uploads"), "uploads")] {
+        let mut body = pin!(StallBody::new(dripping(&[]), limit));
+        let error = body.as_mut().frame().await.unwrap().unwrap_err();
+        let rejection = error.rejection().unwrap();
+        assert_eq!(rejection.layer(), name);
+        assert_eq!(rejection.limit(), Some(Quantity::Duration(10 * SECOND)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn size_and_end_are_the_bodys_until_it_stalls() {
+    let body = || Scripted::new([Step::Data("abc"), Step::Stalls]).of_length(7);
+    let mut stalls = pin!(StallBody::new(body(), limit(1)));
+    assert_eq!(stalls.size_hint().exact(), Some(7));
+    assert!(stalls.as_mut().frame().await.unwrap().is_ok() && !stalls.is_end_stream());
+    assert!(stalls.as_mut().frame().await.unwrap().is_err());
+    assert_eq!((stalls.size_hint().exact(), stalls.is_end_stream()), (Some(0), true));
+
+    let body = Scripted::new([Step::Data("abc")]).knowing_its_end();
+    let mut ends = pin!(StallBody::new(body, limit(1)));
+    assert!(ends.as_mut().frame().await.unwrap().is_ok() && ends.is_end_stream());
 }

@@ -198,6 +198,23 @@ async fn a_good_answer_that_was_the_last_pauses_its_authority() {
     assert_eq!(heads.lock().len(), 5);
 }
 
+#[tokio::test(start_paused = true)]
+async fn whatever_the_family_that_it_says_so_in() {
+    let families: [Answers; 4] = [
+        |_| (200, &[("ratelimit", "\"a\";r=0;t=9")]),
+        |_| (200, &[("ratelimit-remaining", "0"), ("ratelimit-reset", "9")]),
+        |_| (200, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9")]),
+        |_| (200, &[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "9")]),
+    ];
+    for (number, answers) in families.into_iter().enumerate() {
+        let (service, _) = server(|it| it, answers);
+        service.clone().oneshot(get()).await.unwrap();
+        let refused = service.oneshot(get()).await.unwrap_err();
+        let refused = refused.rejection().unwrap().retry_hint();
+        assert_eq!(refused, RetryHint::After(Duration::from_secs(9)), "{number}");
+    }
+}
+
 /// Not twice: the limiter reads those by itself, and the retry waits for it.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_asks_for_fewer_calls_is_waited_for() {

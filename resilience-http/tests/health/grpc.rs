@@ -1,16 +1,17 @@
 //! gRPC's health service, asked by a real client.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use resilience_core::health::{Criticality, Health};
+use resilience_core::health::{Check, Criticality, Health};
 use resilience_http::health::grpc::GrpcHealth;
 use tonic::transport::{Channel, Server};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::check;
+use crate::{check, down, of};
 
 fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
@@ -26,7 +27,9 @@ async fn until(client: &mut HealthClient<Channel>, service: &str, status: Servin
 async fn a_client_is_told_how_the_registry_stands() {
     let (up, database) = check("database", Criticality::Critical);
     up.store(false, Ordering::Relaxed);
-    let health = Health::builder().check(database).build().unwrap();
+    // Degraded all the time, which is ready.
+    let cache = down("cache", Criticality::Optional);
+    let health = Health::builder().check(database).check(cache).build().unwrap();
     let (reporter, server) = tonic_health::server::health_reporter();
     let driver = GrpcHealth::new(health, reporter)
         .service("predictions.v1.Predictions")
@@ -60,12 +63,32 @@ async fn a_client_is_told_how_the_registry_stands() {
     driver.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn unless_told_otherwise_it_looks_every_second() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counter = looks.clone();
+    let check = Check::critical("it", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, String>(()) }
+    });
+    let (reporter, _server) = tonic_health::server::health_reporter();
+    let driver = GrpcHealth::new(of([check.ttl(Duration::ZERO)]), reporter).start().await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(3_500), driver).await.is_err());
+    assert_eq!(looks.load(Ordering::Relaxed), 4);
+}
+
 #[tokio::test]
 async fn to_look_all_the_time_is_refused() {
-    for wait in [Duration::ZERO, Duration::MAX] {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    for (wait, field) in [
+        (Duration::ZERO, Some("every")),
+        (year + Duration::from_nanos(1), Some("every")),
+        (Duration::MAX, Some("every")),
+        (year, None),
+    ] {
         let (reporter, _server) = tonic_health::server::health_reporter();
         let health = Health::builder().build().unwrap();
-        let refused = GrpcHealth::new(health, reporter).every(wait).start().await;
-        assert_eq!(refused.err().map(|error| error.field()), Some("every"));
+        let started = GrpcHealth::new(health, reporter).every(wait).start().await;
+        assert_eq!(started.err().map(|error| error.field()), field, "{wait:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! What probes are answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -54,6 +54,53 @@ async fn readiness_names_what_is_wrong() {
     assert_eq!(head.headers()[RETRY_AFTER], "7", "rounded up");
 }
 
+/// A check that fails once and not yet often enough.
+#[tokio::test(start_paused = true)]
+async fn what_is_impaired_is_degraded_and_says_why() {
+    let (up, check) = check("cache", Criticality::Critical);
+    let layer = HealthLayer::new(of([check.failures_to_down(2)]));
+    assert_eq!(get(&layer, "/ready").await.1["status"], "ready");
+    up.store(false, Ordering::Relaxed);
+    let (status, body) = get(&layer, "/ready").await;
+    assert_eq!((status, &body["status"], body.get("reason")), (200, &json!("degraded"), None));
+    let cache = &body["checks"]["cache"];
+    assert_eq!((&cache["status"], &cache["error"]), (&json!("impaired"), &json!("failed")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_answer_says_how_old_it_is_and_how_long_it_took() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counter = runs.clone();
+    let check = Check::critical("it", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok::<_, String>(())
+        }
+    });
+    let layer = HealthLayer::new(of([check.ttl(Duration::from_secs(5))]));
+    for (age, path) in [(0, "/ready"), (1_500, "/ready"), (3_000, "/startup")] {
+        let (status, body) = get(&layer, path).await;
+        let expected = json!({"status": "up", "critical": true, "age_ms": age, "duration_ms": 20});
+        assert_eq!((status, &body["checks"]["it"]), (200, &expected));
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+    }
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_started_stays_started_and_need_not_be_ready() {
+    let (up, check) = check("database", Criticality::Critical);
+    let layer = HealthLayer::new(of([check.ttl(Duration::from_secs(60))]));
+    assert_eq!(get(&layer, "/startup").await.0, 200);
+    up.store(false, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(get(&layer, "/ready").await.0, 503);
+    let (head, _) = ask(&layer, Method::GET, "/startup").await;
+    assert_eq!((head.status().as_u16(), head.headers().get(RETRY_AFTER)), (200, None));
+    assert_eq!(get(&layer, "/startup").await.1["status"], "degraded");
+}
+
 #[tokio::test(start_paused = true)]
 async fn heads_are_as_they_must_be() {
     let failing = down("it", Criticality::Critical).ttl(Duration::from_secs(60));
@@ -76,8 +123,10 @@ async fn what_errors_said_is_shown_if_asked_for() {
     let layer = HealthLayer::new(of([down("it", Criticality::Critical)]));
     let (_, hidden) = get(&layer, "/ready").await;
     assert!(!hidden.to_string().contains("10.0.0.7"), "{hidden}");
-    let (_, shown) = get(&layer.show_details(), "/ready").await;
-    assert_eq!(shown["checks"]["it"]["detail"], "refused by 10.0.0.7");
+    for path in ["/ready", "/startup"] {
+        let (_, shown) = get(&layer.clone().show_details(), path).await;
+        assert_eq!(shown["checks"]["it"]["detail"], "refused by 10.0.0.7", "{path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,14 +160,21 @@ async fn starting_is_a_question_of_its_own() {
 async fn other_methods_and_other_paths_are_refused() {
     let layer = HealthLayer::new(of([]));
     for path in ["/health", "/ready", "/startup"] {
-        let (head, _) = ask(&layer, Method::POST, path).await;
-        assert_eq!(
-            (head.status().as_u16(), &head.headers()[ALLOW]),
-            (405, &"GET, HEAD".parse().unwrap())
-        );
+        for method in [Method::POST, Method::OPTIONS] {
+            let (head, body) = ask(&layer, method, path).await;
+            assert_eq!(
+                (head.status().as_u16(), &head.headers()[ALLOW]),
+                (405, &"GET, HEAD".parse().unwrap())
+            );
+            assert_eq!(body, r#"{"error":"method not allowed"}"#);
+        }
     }
     for path in ["/", "/health/", "/healthy", "/Health", "/ready/now"] {
-        assert_eq!(ask(&layer, Method::GET, path).await.0.status(), 404, "{path}");
+        let (head, body) = ask(&layer, Method::GET, path).await;
+        assert_eq!((head.status().as_u16(), &body[..]), (404, &br#"{"error":"not found"}"#[..]));
+        let (headed, nothing) = ask(&layer, Method::HEAD, path).await;
+        assert_eq!((headed.status().as_u16(), headed.headers()), (404, head.headers()), "{path}");
+        assert!(nothing.is_empty());
     }
 }
 
@@ -133,4 +189,17 @@ async fn paths_are_where_they_are_put() {
         assert_eq!((code, &body["status"]), (200, &json!(status)), "{path}");
     }
     assert_eq!(ask(&layer, Method::GET, "/health").await.0.status(), 404);
+}
+
+/// Of paths that are the same: alive before ready before started.
+#[tokio::test(start_paused = true)]
+async fn of_one_path_the_first_probe_is_answered() {
+    let (up, check) = check("it", Criticality::Critical);
+    let layer = HealthLayer::new(of([check]));
+    assert_eq!(get(&layer, "/startup").await.0, 200);
+    up.store(false, Ordering::Relaxed);
+    let all = layer.clone().live_at("/it").ready_at("/it").startup_at("/it");
+    assert_eq!(get(&all, "/it").await, (200, json!({"status": "alive"})));
+    let two = layer.ready_at("/it").startup_at("/it");
+    assert_eq!(get(&two, "/it").await.0, 503, "not ready, and started");
 }

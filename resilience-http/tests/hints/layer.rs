@@ -38,8 +38,19 @@ async fn the_last_good_answer_pauses() {
     assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=0;t=3600")]).await, seconds(60), "limited");
     assert_eq!(paused_by(200, &[("retry-after", "30")]).await, None, "noise");
     assert_eq!(paused_by(429, &[("retry-after", "30")]).await, seconds(30));
+    assert_eq!(paused_by(503, &[("retry-after", "30")]).await, seconds(30));
     assert_eq!(paused_by(503, &[("retry-after", "0")]).await, None);
     assert_eq!(paused_by(200, &[]).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unless_told_otherwise_for_five_minutes_at_most() {
+    let limiter = limiter();
+    let service = HintLayer::new(limiter.clone()).layer(service_fn(|_: Request<()>| async {
+        Ok::<_, BoxError>(Response::builder().header("ratelimit", "\"a\";r=0;t=3600").body(())?)
+    }));
+    let _answer = service.oneshot(Request::new(())).await.unwrap();
+    assert_eq!(limiter.snapshot().paused_for, Some(Duration::from_secs(300)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -143,6 +143,36 @@ fn the_newest_field_that_is_there_counts() {
     assert_eq!((both.remaining, both.reset), (Some(0), Some(SECONDS(5))));
 }
 
+/// The same of the older ones, whose names are all read.
+#[test]
+fn the_newest_family_that_is_there_counts() {
+    const FAMILIES: [[&str; 3]; 3] = [
+        ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+        ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
+        ["x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset"],
+    ];
+    let lines = FAMILIES.iter().zip(["1", "2", "3"]);
+    let lines: Vec<_> = lines.flat_map(|(names, value)| names.map(|name| (name, value))).collect();
+    for (skipped, number) in [(0, 1), (3, 2), (6, 3)] {
+        let hints = read(&lines[skipped..]);
+        let quota = hints.policy.map(|policy| policy.quota);
+        assert_eq!((quota, hints.remaining), (Some(number), Some(number)), "{number}");
+        assert_eq!(hints.reset, Some(SECONDS(number)), "{number}");
+    }
+}
+
+#[test]
+fn of_several_policies_the_slowest() {
+    for (field, quota) in [
+        ("\"a\";q=9;w=3, \"b\";q=10;w=5", 10),
+        ("\"a\";q=1, \"b\";q=1000;w=1", 1_000), // nobody knows how slow the first is
+        ("\"a\";q=7", 7),
+    ] {
+        let hints = read(&[("ratelimit-policy", field)]);
+        assert_eq!(hints.policy.map(|policy| policy.quota), Some(quota), "{field}");
+    }
+}
+
 /// As much as is read, and no more.
 #[test]
 fn the_largest_field() {
@@ -202,14 +232,19 @@ fn the_older_fields() {
     assert_eq!((hints.remaining, hints.pause()), (Some(0), Some(SECONDS(50))));
     let long = read(&[("ratelimit-reset", "99999999999999999999999")]);
     assert_eq!(long.reset, Some(MAX_WAIT));
+    let spaced = read(&[("ratelimit-limit", "100 , 100;w=60")]);
+    assert_eq!(spaced.policy.map(|policy| policy.quota), Some(100));
     // Whatever was meant by two.
     let two = read(&[
+        ("x-rate-limit-limit", "8"),
+        ("x-rate-limit-limit", "6"),
         ("x-rate-limit-remaining", "3"),
         ("x-rate-limit-remaining", "0"),
         ("x-rate-limit-reset", "4"),
         ("x-rate-limit-reset", "2"),
     ]);
     assert_eq!((two.remaining, two.reset), (Some(0), Some(SECONDS(4))));
+    assert_eq!(two.policy.map(|policy| policy.quota), Some(6));
 }
 
 #[test]
@@ -218,6 +253,12 @@ fn retry_after_wins() {
     assert_eq!(read(&both).retry_hint(), RetryHint::After(SECONDS(2)));
     let malformed = [("retry-after", "soon"), ("ratelimit", "\"a\";r=0;t=60")];
     assert_eq!(read(&malformed).retry_hint(), RetryHint::After(SECONDS(60)));
+}
+
+#[test]
+fn a_limit_that_is_full_again_by_now_pauses_nobody() {
+    assert_eq!(read(&[("ratelimit", "\"a\";r=0;t=0")]).pause(), None);
+    assert_eq!(read(&[("ratelimit", "\"a\";r=0;t=1")]).pause(), Some(SECONDS(1)));
 }
 
 #[test]
@@ -244,6 +285,7 @@ fn grpc_pushback() {
         (&["1000"], RetryHint::After(SECONDS(1))),
         (&["5000"], RetryHint::After(SECONDS(5))),
         (&["0"], RetryHint::After(SECONDS(0))),
+        (&["31536000001"], RetryHint::After(MAX_WAIT)),
         (&["99999999999999999999"], RetryHint::After(MAX_WAIT)),
         (&["-1"], RetryHint::Never),
         (&["1.5"], RetryHint::Never),
@@ -276,6 +318,10 @@ fn grpc_details() {
             assert_eq!(grpc::hint(&headers(&both)), expected);
         }
     }
+    // Bits behind the last byte mean nothing.
+    let stray = base64(&[&status[..], &[0x40]].concat());
+    let stray = [("grpc-status-details-bin", &stray[..67])];
+    assert_eq!(grpc::details(&headers(&stray)), RetryHint::After(SECONDS(3)));
     for bad in ["****", "A", &"A".repeat(9_000), &text[1..]] {
         assert_eq!(grpc::details(&headers(&[("grpc-status-details-bin", bad)])), RetryHint::None);
     }

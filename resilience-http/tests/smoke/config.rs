@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use resilience_core::InvalidConfig;
+use resilience_core::clock::MAX_WAIT;
 use resilience_http::smoke::{Smoke, SmokeCheck, USAGE};
 
 use crate::{Reply, only_fault, serve};
@@ -35,8 +36,14 @@ fn so_are_suites_that_ask_nothing_or_nobody() {
         let error = Smoke::of(base).probes().build().unwrap_err();
         assert_eq!(error.field(), "base", "{base}");
     }
-    let never = Smoke::of("http://127.0.0.1:1").probes().timeout(Duration::ZERO);
-    assert_eq!(never.build().unwrap_err().field(), "timeout");
+    for base in ["http://127.0.0.1:1", "https://host/below/"] {
+        assert!(Smoke::of(base).probes().build().is_ok(), "{base}");
+    }
+    let within = |timeout| Smoke::of("http://127.0.0.1:1").probes().timeout(timeout).build();
+    for bad in [Duration::ZERO, MAX_WAIT + Duration::from_nanos(1)] {
+        assert_eq!(within(bad).unwrap_err().field(), "timeout");
+    }
+    assert!(within(MAX_WAIT).is_ok());
 }
 
 fn from_line(line: &str) -> Result<Smoke, InvalidConfig> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use resilience_http::smoke::{MAX_BODY, SmokeCheck, SmokeFault, SmokeReport};
+use resilience_http::smoke::{MAX_BODY, Smoke, SmokeCheck, SmokeFault, SmokeReport};
 use serde_json::json;
 
 use crate::{Reply, only_fault, serve, smoke};
@@ -40,6 +40,18 @@ async fn no_answer() {
     let fault = only_fault(&report, "the bad one");
     assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
     assert_eq!(fault.to_string(), "no whole answer within 300ms");
+    let [took, others @ ..] = [1, 0, 2].map(|index| report.results[index].took);
+    assert!(took >= LIMIT && others.iter().all(|it| !it.is_zero()), "{report}");
+}
+
+/// Of a check that does not say how long it may take.
+#[tokio::test]
+async fn no_answer_within_the_suites_time() {
+    let base = serve(Reply { parts: vec![], hangs: true }).await;
+    let suite = smoke(&base).timeout(LIMIT).check(bad());
+    let report = suite.build().unwrap().run().await;
+    let fault = only_fault(&report, "/bad");
+    assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
 }
 
 /// A head in time is not an answer in time.
@@ -72,6 +84,23 @@ async fn another_status() {
     assert!(report.passed(), "{report}");
 }
 
+/// By a client that nobody configured: where it leads is well, and was not asked.
+#[tokio::test]
+async fn a_redirect() {
+    for status in [301, 302, 303, 307, 308] {
+        let head = format!("HTTP/1.1 {status} x\r\nlocation: /ready\r\ncontent-length: 0\r\n\r\n");
+        let base = serve(Reply { parts: vec![head], hangs: false }).await;
+        let suite = Smoke::of(&base).check(bad().named("the bad one"));
+        let report = suite.build().unwrap().run().await;
+        let fault = only_fault(&report, "the bad one");
+        assert_eq!(fault.to_string(), format!("status {status}, expected 200"));
+        // A client that was given does as it does.
+        let follows = reqwest::Client::builder().no_proxy().build().unwrap();
+        let suite = Smoke::of(&base).client(follows).check(bad());
+        assert!(suite.build().unwrap().run().await.passed());
+    }
+}
+
 #[tokio::test]
 async fn a_probe_that_says_what_is_down() {
     let body = json!({"status": "not_ready", "reason": "dependency", "checks": {
@@ -84,10 +113,14 @@ async fn a_probe_that_says_what_is_down() {
         only_fault(&report, "the bad one").to_string(),
         "status 503, expected 200: warehouse is down (timed out (limit 500ms)), cache is impaired"
     );
-    let body = json!({"status": "not_ready", "reason": "not_serving", "checks": {}});
-    let report = run(Reply::new(503, &body.to_string()), bad()).await;
-    let fault = only_fault(&report, "the bad one").to_string();
-    assert_eq!(fault, "status 503, expected 200: not serving");
+    for body in [
+        json!({"status": "not_ready", "reason": "not_serving", "checks": {}}),
+        json!({"status": "not_ready", "reason": "not_serving"}),
+    ] {
+        let report = run(Reply::new(503, &body.to_string()), bad()).await;
+        let fault = only_fault(&report, "the bad one").to_string();
+        assert_eq!(fault, "status 503, expected 200: not serving");
+    }
 }
 
 #[tokio::test]
