@@ -48,7 +48,7 @@ mod tests {
             }],
             "targets": [{
                 "figure": "stack", "target": "to the floor ≤ 1.5", "measured": 1.25, "holds": true,
-                "exact": false,
+                "floor": null, "exact": false,
             }],
         });
         assert_eq!(report(&[row], &[], &[target]), expected);

@@ -85,7 +85,7 @@ mod tests {
             }],
             "targets": [{
                 "figure": "churn", "target": "largest / smallest ≤ 1.5", "measured": 2.0,
-                "holds": false, "exact": true,
+                "holds": false, "floor": null, "exact": true,
             }],
         });
         assert_eq!(json(std::slice::from_ref(&figure), &figure.targets), expected);
