@@ -40,6 +40,18 @@ impl Spread {
     }
 }
 
+/// Where the middle of all that there is lies, 19 times out of 20, judged by a sample whose values are independent: two of its own
+/// values, as far from its middle as the binomial distribution (by its normal approximation) lets that many fall on one side.
+pub(crate) fn interval(values: &[f64]) -> [f64; 2] {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    // √n to the next whole number, for 1.96 × √n / 2: wider by a fiftieth at least.
+    let off = sorted.len().isqrt() + 1;
+    let low = (last / 2).saturating_sub(off);
+    [sorted[low], sorted[last - low]]
+}
+
 #[expect(clippy::cast_precision_loss, reason = "samples are far smaller than 2^53")]
 pub(crate) fn float(count: usize) -> f64 {
     count as f64
@@ -68,5 +80,14 @@ mod tests {
         let values: Vec<f64> = (0..20).map(f64::from).chain([1e9]).collect();
         let spread = Spread::of(&values);
         assert_eq!((spread.low, spread.median, spread.high), (2.0, 10.0, 18.0));
+    }
+
+    /// Of 400 values 20 on either side of the middle, and few values bound nothing but themselves.
+    #[test]
+    fn the_middle_lies_within_its_interval() {
+        let values: Vec<f64> = (0..401).map(f64::from).collect();
+        assert_eq!(interval(&values), [179.0, 221.0]);
+        assert_eq!(interval(&values[..3]), [0.0, 2.0]);
+        assert_eq!(interval(&[7.0]), [7.0, 7.0]);
     }
 }

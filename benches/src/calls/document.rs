@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use super::round::Round;
 use super::{OURS, Row, bare};
+use crate::stats::{Spread, interval};
 
 /// For a terminal.
 pub(crate) fn table(rows: &[Row]) -> String {
@@ -13,14 +15,15 @@ pub(crate) fn table(rows: &[Row]) -> String {
             figure = row.figure();
             let _ = writeln!(
                 out,
-                "\n{figure} (x: multiples of the bare client's in the same rounds)\n  {:<44}{:>12}{:>8}{:>10}{:>10}{:>10}{:>8}{:>10}{:>8}",
+                "\n{figure} (x: multiples of the bare client's in the same rounds [19 times out of 20 the median lies within])\n  \
+                 {:<42}{:>9}{:>20}{:>8}{:>8}{:>9}{:>20}{:>8}{:>20}",
                 "", "calls/s", "x", "p50 us", "p99 us", "p99.9 us", "p99 x", "CPU ns", "x"
             );
         }
         let [throughput, p99, cpu] = ratios(rows, row);
         let _ = writeln!(
             out,
-            "  {:<44}{:>12.0}{throughput:>8.2}{:>10.0}{:>10.0}{:>10.0}{p99:>8.2}{:>10.0}{cpu:>8.2}",
+            "  {:<42}{:>9.0}{throughput:>20}{:>8.0}{:>8.0}{:>9.0}{p99:>20}{:>8.0}{cpu:>20}",
             row.subject,
             row.median(|round| round.per_second),
             row.median(|round| round.p50_us),
@@ -43,7 +46,7 @@ pub(crate) fn section(rows: &[Row]) -> String {
         let name = if row.subject == OURS { format!("**{OURS}**") } else { row.subject.into() };
         let _ = writeln!(
             out,
-            "| {} | {name} | {:.0} | {throughput:.2} | {:.0} | {:.0} | {:.0} | {p99:.2} | {:.0} | {cpu:.2} |",
+            "| {} | {name} | {:.0} | {throughput} | {:.0} | {:.0} | {:.0} | {p99} | {:.0} | {cpu} |",
             row.connections,
             row.median(|round| round.per_second),
             row.median(|round| round.p50_us),
@@ -56,11 +59,12 @@ pub(crate) fn section(rows: &[Row]) -> String {
 }
 
 /// Throughput, p99 and CPU, in multiples of the bare client's.
-fn ratios(rows: &[Row], row: &Row) -> [f64; 3] {
-    let Some(bare) = bare(rows, row) else { return [f64::NAN; 3] };
-    [
-        row.ratio(bare, |round| round.per_second),
-        row.ratio(bare, |round| round.p99_us),
-        row.ratio(bare, |round| round.cpu_ns),
-    ]
+fn ratios(rows: &[Row], row: &Row) -> [String; 3] {
+    let Some(bare) = bare(rows, row) else { return Default::default() };
+    let said = |of: fn(&Round) -> f64| {
+        let ratios = row.ratios(bare, of);
+        let [low, high] = interval(&ratios);
+        format!("{:.2} [{low:.2}..{high:.2}]", Spread::of(&ratios).median)
+    };
+    [said(|round| round.per_second), said(|round| round.p99_us), said(|round| round.cpu_ns)]
 }
