@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::{available, line, line_of};
+use super::bucket::{available, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::lease;
-use super::lent::Lent;
 use super::meter::{Grant, Meter};
 use super::permit::RatePermit;
 use super::quota::Quota;
@@ -22,7 +21,6 @@ use crate::keyed::{Entry, allocated};
 use crate::name::Name;
 use crate::observe::Event;
 use crate::rejection::Rejection;
-use crate::tick::Tick;
 
 /// So many in any time, and no more. See the [module](super).
 ///
@@ -51,7 +49,8 @@ pub struct RateSnapshot {
     pub available: u32,
     /// Calls that wait for one, reservations included.
     pub queued: u32,
-    /// Calls that were let through, less those that were taken back before the next.
+    /// Calls that were let through, less those that were taken back before the next and not by a token that its
+    /// thread was lent.
     pub admitted: u64,
     /// Calls that were refused, or would have been.
     pub rejected: u64,
@@ -116,64 +115,74 @@ impl RateLimiter {
     #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
         let ns = line_of(now);
-        if cost == 1 && lease::take_of(self.address(), ns) {
+        if self.glance(ns, cost, |_| ()) {
             return Ok(());
+        }
+        match self.look(ns, cost) {
+            Ok(_) => Ok(()),
+            Err(refused) => refused.told(None),
+        }
+    }
+
+    /// Takes so many tokens where nothing but tokens counts, and tells what to give them back by. If not,
+    /// [`look`](Self::look) may, and knows why not. Calls nobody else, so that it can be asked under a lock.
+    ///
+    /// A grant is told to who keeps it where it is made: handed on, it would be written in parts and then copied whole,
+    /// which stalls.
+    #[inline(always)]
+    pub(super) fn glance(&self, now: u64, cost: u32, mut granted: impl FnMut(Grant)) -> bool {
+        if cost == 1 && lease::take_of(self.address(), now, &mut granted) {
+            return true;
         }
         let Some(mut state) = self.0.state.try_lock() else {
-            return self.check_among_others(ns, cost);
+            return self.glance_among_others(now, cost).map(granted).is_some();
         };
-        let former = Terms::refresh(&mut state.terms);
         let State { terms, meter } = &mut *state;
-        if former.is_none() && meter.admit(&terms.pace, ns, cost) {
-            return Ok(());
+        if !terms.are_current() {
+            return false;
         }
-        self.check_slowly(state, former, ns, (cost, false))
+        if meter.admit(&terms.pace, now, cost) {
+            granted(meter.newest(&terms.pace, cost));
+            return true;
+        }
+        meter.is_lent() && self.take_and_lend(state, now, cost, false).map(granted).is_some()
     }
 
     /// Where another thread has the lock: the next calls had better do without.
     #[cold]
     #[inline(never)]
-    fn check_among_others(&self, ns: u64, cost: u32) -> Result<(), Rejection> {
-        let mut state = self.0.state.lock();
+    fn glance_among_others(&self, now: u64, cost: u32) -> Option<Grant> {
+        let state = self.0.state.lock();
         // Whoever had it may have lent some to this one.
-        if cost == 1 && lease::take_of(self.address(), ns) {
-            return Ok(());
+        let mut lent = None;
+        if cost == 1 && lease::take_of(self.address(), now, |grant| lent = Some(grant)) {
+            return lent;
         }
-        let former = Terms::refresh(&mut state.terms);
-        let State { terms, meter } = &mut *state;
-        let lent_elsewhere = former.is_none() && lease::is_of_another(self.address());
-        if lent_elsewhere && meter.admit(&terms.pace, ns, cost) {
-            return Ok(());
-        }
-        self.check_slowly(state, former, ns, (cost, true))
+        self.take_and_lend(state, now, cost, true)
     }
 
-    /// Where more than tokens may count, or some are lent.
+    /// Where some are lent, or are about to be: to those who took what they had, and to this thread if it met another.
     #[cold]
     #[inline(never)]
-    fn check_slowly(
+    fn take_and_lend(
         &self,
         mut state: MutexGuard<'_, State>,
-        former: Option<Arc<Terms>>,
         now: u64,
-        (cost, among_others): (u32, bool),
-    ) -> Result<(), Rejection> {
-        let mut lent = call_in(&mut state, former.as_deref());
-        let lends = among_others || lent.is_to_others();
-        let refused = decide(state, former, now, |meter, at, terms| {
-            if let Err(refusal) = meter.try_pass(at, cost) {
-                return Some(Refused::new(meter, at, terms, refusal));
-            }
-            if lends {
-                lease::claim(self.address()).into_iter().for_each(|lease| lent.join(lease));
-                meter.lend(at, terms, lent);
-            }
-            None
-        });
-        match refused {
-            None => Ok(()),
-            Some(refused) => refused.told(None),
+        cost: u32,
+        among_others: bool,
+    ) -> Option<Grant> {
+        let State { terms, meter } = &mut *state;
+        if !terms.are_current() {
+            return None;
         }
+        let mut lent = meter.call_in(&terms.pace);
+        let grant = meter.admit(&terms.pace, now, cost).then(|| meter.newest(&terms.pace, cost));
+        if grant.is_some() && (among_others || lent.is_to_others()) {
+            lease::claim(self.address(), now).into_iter().for_each(|lease| lent.join(lease));
+            meter.lend(At { pace: &terms.pace, now }, terms, lent);
+        }
+        meter.tidy();
+        grant
     }
 
     /// Which it is, while it is there.
@@ -192,16 +201,6 @@ impl RateLimiter {
             Ok(_) => Ok(()),
             Err(refused) => refused.told(Some(key)),
         }
-    }
-
-    /// Takes so many tokens where nothing but tokens counts. If not, [`pass`](Self::pass) may, and knows
-    /// why not. Calls nobody, so that it can be asked under a lock.
-    #[inline]
-    pub(super) fn admits(&self, now: Tick, cost: u32) -> bool {
-        let now = line(now);
-        let mut state = self.0.state.lock();
-        let State { terms, meter } = &mut *state;
-        terms.are_current() && meter.admit(&terms.pace, now, cost)
     }
 
     /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
@@ -304,30 +303,25 @@ impl RateLimiter {
         decide(state, former, now, decision)
     }
 
-    /// Takes so many tokens where nothing but tokens counts. If not, [`pass`](Self::pass) may, and knows why
-    /// not: its answer is large, and this one's is in a register or two.
-    #[cfg(feature = "tower")]
-    #[inline(always)]
-    pub(super) fn glance(&self, now: Tick, cost: u32) -> Option<Grant> {
-        let now = line(now);
-        let mut state = self.0.state.lock();
-        let State { terms, meter } = &mut *state;
-        if terms.are_current() { meter.admit_granted(&terms.pace, now, cost) } else { None }
-    }
-
     /// Takes so many tokens at once, or not at all.
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
-        let now = line_of(now);
+        let (now, mut grant) = (line_of(now), None);
+        match self.glance(now, cost, |taken| grant = Some(taken)).then_some(grant).flatten() {
+            Some(grant) => Ok(grant),
+            None => self.look(now, cost),
+        }
+    }
+
+    /// The same, by all that counts.
+    #[cold]
+    #[inline(never)]
+    fn look(&self, now: u64, cost: u32) -> Result<Grant, Refused> {
         let mut state = self.0.state.lock();
         let former = Terms::refresh(&mut state.terms);
-        let State { terms, meter } = &mut *state;
-        if former.is_none()
-            && let Some(grant) = meter.admit_granted(&terms.pace, now, cost)
-        {
-            return Ok(grant);
-        }
-        pass_slowly(state, former, now, cost)
+        decide(state, former, now, |meter, at, terms| {
+            meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, terms, refusal))
+        })
     }
 
     /// Changes what may be of matter to all who wait.
@@ -371,13 +365,6 @@ impl RateLimiter {
     }
 }
 
-/// Calls in what is lent, under the configuration that it was lent under.
-#[inline]
-fn call_in(state: &mut State, former: Option<&Terms>) -> Lent {
-    let State { terms, meter } = state;
-    meter.call_in(&former.unwrap_or(terms).pace)
-}
-
 /// Decides, after what is lent was called in, and after what a change of the configuration asks for.
 #[inline]
 fn decide<R>(
@@ -386,8 +373,9 @@ fn decide<R>(
     now: u64,
     decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
 ) -> R {
-    drop(call_in(&mut state, former.as_deref()));
     let State { terms, meter } = &mut *state;
+    // Under the configuration that it was lent under.
+    drop(meter.call_in(&former.as_deref().unwrap_or(terms).pace));
     let at = At { pace: &terms.pace, now };
     let wakes = former.as_ref().map(|former| {
         meter.change(&former.pace, &terms.pace, now);
@@ -402,21 +390,6 @@ fn decide<R>(
         drop(former);
     }
     decided
-}
-
-/// Decides about a call that does not wait, where more than tokens may count.
-#[cold]
-#[inline(never)]
-fn pass_slowly(
-    state: MutexGuard<'_, State>,
-    former: Option<Arc<Terms>>,
-    now: u64,
-    cost: u32,
-) -> Result<Grant, Refused> {
-    decide(state, former, now, |meter, at, terms| match meter.try_pass(at, cost) {
-        Ok(grant) => Ok(grant),
-        Err(refusal) => Err(Refused::new(meter, at, terms, refusal)),
-    })
 }
 
 /// Pinned while somebody holds a handle, waits, or was told to pause.
@@ -449,9 +422,16 @@ mod tests {
     fn lending() -> (RateLimiter, Instant) {
         let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
         let (limiter, now) = (builder.build().unwrap(), clock::now());
-        limiter.check_among_others(line_of(now), 1).unwrap();
+        limiter.glance_among_others(line_of(now), 1).unwrap();
         assert!(limiter.0.state.lock().meter.is_lent());
         (limiter, now)
+    }
+
+    /// Takes one of them.
+    fn lent_to(limiter: &RateLimiter, now: Instant) -> Grant {
+        let grant = limiter.pass(now, 1).unwrap();
+        assert!(matches!(grant, Grant::Lent { .. }), "{grant:?}");
+        grant
     }
 
     #[test]
@@ -496,7 +476,7 @@ mod tests {
     async fn nobody_overtakes_by_what_is_lent() {
         let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).wait();
         let (limiter, now) = (builder.build().unwrap(), clock::now());
-        limiter.check_among_others(line_of(now), 1).unwrap();
+        limiter.glance_among_others(line_of(now), 1).unwrap();
         let _permit = limiter.acquire(90).await.unwrap();
         let mut waits = tokio_test::task::spawn(limiter.acquire(50));
         assert!(waits.poll().is_pending());
@@ -508,14 +488,76 @@ mod tests {
     #[test]
     fn a_thread_is_lent_to_by_one_limiter_until_it_is_gone() {
         let (first, now) = lending();
-        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
-        let second = builder.build().unwrap();
-        second.check_among_others(line_of(now), 1).unwrap();
+        let second = lends_to_another(now);
         assert!(!second.0.state.lock().meter.is_lent());
         first.check_at(now, 1).unwrap();
         drop(first);
-        second.check_among_others(line_of(now), 1).unwrap();
+        second.glance_among_others(line_of(now), 1).unwrap();
         assert!(second.0.state.lock().meter.is_lent());
+    }
+
+    /// What the first still has of it is called in, as ever.
+    #[test]
+    fn a_thread_is_lent_to_by_another_once_it_takes_nothing_of_the_first() {
+        let (first, now) = lending();
+        let _taken = lent_to(&first, now);
+        let now = now + Duration::from_millis(1);
+        let second = lends_to_another(now);
+        let _taken = lent_to(&second, now);
+        for limiter in [first, second] {
+            assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 98);
+        }
+    }
+
+    /// Another of the same kind, which this thread asks while others do.
+    fn lends_to_another(now: Instant) -> RateLimiter {
+        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
+        let limiter = builder.build().unwrap();
+        limiter.glance_among_others(line_of(now), 1).unwrap();
+        limiter
+    }
+
+    /// As if they had never been there: the last and the one before it, whichever comes first.
+    #[test]
+    fn what_is_lent_and_not_used_goes_back() {
+        for order in [[0, 1], [1, 0]] {
+            let (limiter, now) = lending();
+            let grants = [(); 2].map(|()| lent_to(&limiter, now));
+            order.into_iter().for_each(|which: usize| limiter.refund(grants[which]));
+            assert_eq!(limiter.snapshot().available, 99, "{order:?}");
+            assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 99);
+        }
+    }
+
+    /// As does what was taken before, and is not the last.
+    #[test]
+    fn what_went_back_before_does_not_count_twice() {
+        let (limiter, now) = lending();
+        let [first, _second] = [40, 2].map(|cost| limiter.pass(now, cost).unwrap());
+        limiter.refund(first);
+        limiter.glance_among_others(line_of(now), 1).unwrap();
+        let grant = lent_to(&limiter, now);
+        limiter.refund(grant);
+        assert_eq!(limiter.snapshot().available, 100 - 1 - 2 - 1);
+    }
+
+    /// The bucket has filled since they were lent.
+    #[test]
+    fn what_is_lent_for_long_goes_back() {
+        let (limiter, now) = lending();
+        let grant = lent_to(&limiter, now + HOUR);
+        limiter.refund(grant);
+        assert_eq!((0..200).filter(|_| limiter.check_at(now + HOUR, 1).is_ok()).count(), 100);
+    }
+
+    #[test]
+    fn what_was_lent_by_another_quota_does_not_go_back() {
+        let (limiter, now) = lending();
+        let grant = lent_to(&limiter, now);
+        limiter.set_quota(Quota::per(10, HOUR)).unwrap();
+        let before = limiter.snapshot().available;
+        limiter.refund(grant);
+        assert_eq!(limiter.snapshot().available, before);
     }
 
     /// A thread that is alone again goes by the lock again.

@@ -14,7 +14,9 @@
 //! that found the mark at `m`, the bound among it and those after it needs the mark to be no lower than
 //! what they add to `t`, which is `m − t` below where it is. Marks only fall by what is given back, so
 //! with `r` for what was since, `m >= g − r`, and `t` is at most the latest time of any call. Hence
-//! `min(c·T, g − r − latest)` can be given back, and if nobody was admitted since, `c·T`.
+//! `min(c·T, g − r − latest)` can be given back, and if nobody was admitted since, `c·T`. A lower `g` gives back less
+//! and is as safe: that of a token that was [lent](super::lent) is not known, only that it was at least `t + T`, and `j·T` after
+//! the mark when they were lent for the `j`-th that its thread took.
 
 #[cfg(feature = "tokio")]
 use super::gate::Desk;
@@ -87,13 +89,27 @@ impl Rare {
 
 /// What was taken, for giving it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Grant {
-    /// What the mark was moved by.
-    moved: Span,
-    /// Where it was moved to, as if nothing had ever been given back.
-    gross: Span,
-    number: u64,
-    changes: u64,
+pub(crate) enum Grant {
+    /// By the lock.
+    Taken {
+        /// What the mark was moved by.
+        moved: Span,
+        /// Where it was moved to, as if nothing had ever been given back.
+        gross: Span,
+        number: u64,
+        changes: u64,
+    },
+    /// A token that a thread took by itself.
+    #[cfg(feature = "tokio")]
+    Lent {
+        at: u64,
+        /// Which it was of those that the thread was lent.
+        nth: u32,
+        /// Where the mark was then, and what had been given back.
+        mark: Span,
+        returned: Span,
+        changes: u64,
+    },
 }
 
 /// Why not now.
@@ -116,7 +132,7 @@ impl Meter {
     /// Takes tokens where nothing but tokens counts, and puts nothing together to give them back by. If
     /// not, [`take`](Meter::take) may, and knows why not.
     #[inline(always)]
-    pub(super) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
+    pub(crate) fn admit(&mut self, pace: &Pace, now: u64, cost: u32) -> bool {
         let quota = &pace.quota;
         if pace.is_shaped() || self.holds(now) {
             return false;
@@ -128,14 +144,6 @@ impl Meter {
             self.admitted_at(now, mark);
         }
         admitted
-    }
-
-    /// As [`admit`](Meter::admit), with what it takes to give them back.
-    #[cfg(feature = "tokio")]
-    #[inline(always)]
-    pub(crate) fn admit_granted(&mut self, pace: &Pace, now: u64, cost: u32) -> Option<Grant> {
-        let admitted = self.admit(pace, now, cost);
-        admitted.then(|| self.newest(pace, pace.quota.time_of(u64::from(cost))))
     }
 
     /// Whether tokens may not be all that counts.
@@ -234,20 +242,27 @@ impl Meter {
         let time = pace.quota.time_of(u64::from(cost));
         let moved = if pace.warm_up == 0 { time } else { self.warming(pace, now, time) };
         self.admitted_at(now, self.mark().max(Span::ns(now)).plus(moved, count));
-        self.newest(pace, moved)
+        self.moved_by(pace, moved)
     }
 
-    /// What the newest admission took, which moved the mark by `moved`.
+    /// What the newest admission took, where nothing but tokens counted.
+    #[cfg(feature = "tokio")]
     #[inline(always)]
-    fn newest(&self, pace: &Pace, moved: Span) -> Grant {
+    pub(crate) fn newest(&self, pace: &Pace, cost: u32) -> Grant {
+        self.moved_by(pace, pace.quota.time_of(u64::from(cost)))
+    }
+
+    /// What the newest admission took, which moved the mark by so much.
+    #[inline(always)]
+    fn moved_by(&self, pace: &Pace, moved: Span) -> Grant {
         let (returned, changes) = self.returned();
         let gross = self.mark().plus(returned, pace.quota.count());
-        Grant { moved, gross, number: self.admitted, changes }
+        Grant::Taken { moved, gross, number: self.admitted, changes }
     }
 
     /// What was given back since the quota was changed, and how often it was.
     #[inline]
-    fn returned(&self) -> (Span, u64) {
+    pub(super) fn returned(&self) -> (Span, u64) {
         self.rare.as_ref().map_or((Span::ZERO, 0), |rare| (rare.returned, rare.changes))
     }
 
@@ -278,19 +293,31 @@ impl Meter {
     /// Gives back as much of what was never used as is safe. See the [module](self).
     pub(crate) fn give_back(&mut self, pace: &Pace, grant: Grant) {
         let count = pace.quota.count();
-        let (returned, changes) = self.returned();
+        let (moved, gross, changes) = match grant {
+            // As if it had never been: those before it may be taken back whole as well.
+            Grant::Taken { moved, number, changes, .. }
+                if (number, changes) == (self.admitted, self.returned().1) =>
+            {
+                self.admitted -= 1;
+                self.set_mark(self.mark().minus(moved, count));
+                return;
+            }
+            Grant::Taken { moved, gross, changes, .. } => (moved, gross, changes),
+            #[cfg(feature = "tokio")]
+            Grant::Lent { at, nth, mark, returned, changes } => {
+                let moved = pace.quota.time_of(1);
+                let from_mark = mark.plus(pace.quota.time_of(nth.into()), count);
+                let from_call = Span::ns(at).plus(moved, count);
+                (moved, from_mark.max(from_call).plus(returned, count), changes)
+            }
+        };
+        let (returned, current) = self.returned();
         // The marks of another quota are not to be compared with.
-        if grant.changes != changes {
-            return;
-        }
-        // As if it had never been: those before it may be taken back whole as well.
-        if grant.number == self.admitted {
-            self.admitted -= 1;
-            self.set_mark(self.mark().minus(grant.moved, count));
+        if changes != current {
             return;
         }
         let later = Span::ns(self.latest).plus(returned, count);
-        let back = grant.moved.min(grant.gross.minus(later, count));
+        let back = moved.min(gross.minus(later, count));
         self.rare.get_or_insert_default().returned = returned.plus(back, count);
         self.set_mark(self.mark().minus(back, count));
     }

@@ -1,5 +1,6 @@
 //! A limit for each key, asked for by the key.
 
+use super::bucket::line;
 use super::limiter::RateLimiter;
 use crate::clock::Now;
 use crate::keyed::{Key, Keyed};
@@ -27,10 +28,10 @@ impl<K: Key> Keyed<K, RateLimiter> {
     #[inline]
     pub fn check(&self, key: &K, cost: u32) -> Result<(), Rejection> {
         let mut now = Now::unread();
-        let tick = now.tick();
+        let ns = line(now.tick());
         // Under the store's lock it is only looked at; what may call others is asked again outside.
         let refusing = self.with_known(key, &mut now, |limiter| {
-            if limiter.admits(tick, cost) { None } else { Some(limiter.clone()) }
+            if limiter.glance(ns, cost, |_| ()) { None } else { Some(limiter.clone()) }
         });
         match refusing {
             None => Ok(()),

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::acquire::Wait;
+use super::bucket::line;
 use super::layer::{Lesson, RateLimitLayer, Weigh, lesson};
 use super::limiter::RateLimiter;
 use super::meter::Grant;
@@ -41,12 +42,13 @@ where
         self.select.select(&mut seat.selected, request, now);
         let Some(limiter) = self.select.handle(&seat.selected) else { return false };
         let cost = self.weigh.weigh(request);
-        seat.grant = limiter.glance(now.tick(), cost);
-        if seat.grant.is_none() {
+        let grant = &mut seat.grant;
+        let passes = limiter.glance(line(now.tick()), cost, |taken| *grant = Some(taken));
+        if !passes {
             // A request is weighed once.
             seat.wait = Some(Box::new(Wait::new(cost)));
         }
-        seat.grant.is_some()
+        passes
     }
 
     fn poll(

@@ -7,7 +7,7 @@
 ///
 /// Ordered as the numbers they are, between spans of the same quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub(super) ns: u64,
     pub(super) part: u32,
 }

@@ -275,9 +275,10 @@ impl Run {
         let fits = matches!(bucket.take(&self.pace, self.now, cost), Verdict::Granted(_));
         let pace = self.pace;
         let at = At { pace: &pace, now: self.now };
-        let passed = match self.meter.admit_granted(&pace, self.now, cost) {
-            Some(grant) => Ok(grant),
-            None => self.meter.try_pass(at, cost),
+        let passed = if self.meter.admit(&pace, self.now, cost) {
+            Ok(self.meter.newest(&pace, cost))
+        } else {
+            self.meter.try_pass(at, cost)
         };
         assert_eq!(passed.is_ok(), self.line.is_empty() && fits, "{passed:?}");
         match passed {
