@@ -130,6 +130,9 @@ mod tests {
         let kept = detail.detail().unwrap();
         assert_eq!(kept.len(), MAX_DETAIL - 1);
         assert!(kept.starts_with("xß") && kept.ends_with('ß'));
+        let fits = "x".repeat(MAX_DETAIL);
+        let detail = Failure::new(FailureKind::Failed).with_detail(format_args!("{fits}y"));
+        assert_eq!(detail.detail(), Some(&*fits));
     }
 
     #[test]

@@ -250,6 +250,17 @@ mod tests {
         assert!(lease.claim());
     }
 
+    /// Whoever read the word of the one before, and slept, takes nothing of the next.
+    #[test]
+    fn each_loan_has_a_number_of_its_own() {
+        let lease = Lease::<4>::new();
+        let words = [(); 3].map(|()| {
+            lease.lend(&terms(4, 0, 0));
+            lease.word.load(Ordering::Acquire)
+        });
+        assert!(words[0] != words[1] && words[1] != words[2] && words[0] != words[2], "{words:?}");
+    }
+
     /// They are written in words.
     #[test]
     fn a_token_says_on_what_it_was_lent() {
