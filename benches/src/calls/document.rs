@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::round::Round;
 use super::{OURS, Row, bare};
-use crate::stats::{Spread, interval};
 
 /// For a terminal.
 pub(crate) fn table(rows: &[Row]) -> String {
@@ -62,9 +61,8 @@ pub(crate) fn section(rows: &[Row]) -> String {
 fn ratios(rows: &[Row], row: &Row) -> [String; 3] {
     let Some(bare) = bare(rows, row) else { return Default::default() };
     let said = |of: fn(&Round) -> f64| {
-        let ratios = row.ratios(bare, of);
-        let [low, high] = interval(&ratios);
-        format!("{:.2} [{low:.2}..{high:.2}]", Spread::of(&ratios).median)
+        let (ratio, [low, high]) = (row.ratio(bare, of), row.within(bare, of));
+        format!("{ratio:.2} [{low:.2}..{high:.2}]")
     };
     [said(|round| round.per_second), said(|round| round.p99_us), said(|round| round.cpu_ns)]
 }

@@ -62,6 +62,12 @@ pub(super) struct LoanTerms {
 impl LoanTerms {
     const WORDS: usize = 5;
 
+    /// So many, from then on, while there is no change.
+    #[cfg(test)]
+    fn of(tokens: usize, since: u64, changes: u64) -> LoanTerms {
+        LoanTerms { tokens, since, changes, ..LoanTerms::default() }
+    }
+
     /// All but the two that every call is asked about.
     fn to_words(self) -> [u64; LoanTerms::WORDS] {
         let LoanTerms { tokens, mark, returned, quotas, .. } = self;
@@ -224,10 +230,6 @@ pub(super) fn is_own(lease: &Arc<Lease>) -> bool {
 mod tests {
     use super::*;
 
-    fn terms(tokens: usize, since: u64, changes: u64) -> LoanTerms {
-        LoanTerms { tokens, since, changes, ..LoanTerms::default() }
-    }
-
     fn called_in(lease: &Lease, tokens: usize) -> Vec<u64> {
         (lease.call_in()..tokens).rev().map(|place| lease.time(place)).collect()
     }
@@ -237,13 +239,13 @@ mod tests {
         let lease = Lease::new();
         assert!(lease.claim() && !lease.claim());
         assert!(!lease.take(9, 0, drop), "nothing is lent yet");
-        lease.lend(&terms(3, 5, 0));
+        lease.lend(&LoanTerms::of(3, 5, 0));
         assert!(!lease.take(4, 0, drop), "too early");
         assert!(!lease.take(5, 1, drop), "a configuration has changed");
         assert!(lease.take(5, 0, drop) && lease.take(7, 0, drop));
         assert_eq!(called_in(&lease, 3), [5, 7]);
         assert!(!lease.take(8, 0, drop) && called_in(&lease, 0).is_empty());
-        lease.lend(&terms(1, 5, 0));
+        lease.lend(&LoanTerms::of(1, 5, 0));
         assert!(lease.take(8, 0, drop) && !lease.take(9, 0, drop));
         assert_eq!(called_in(&lease, 1), [8]);
         lease.release();
@@ -255,7 +257,7 @@ mod tests {
     fn each_loan_has_a_number_of_its_own() {
         let lease = Lease::<4>::new();
         let words = [(); 3].map(|()| {
-            lease.lend(&terms(4, 0, 0));
+            lease.lend(&LoanTerms::of(4, 0, 0));
             lease.word.load(Ordering::Acquire)
         });
         assert!(words[0] != words[1] && words[1] != words[2] && words[0] != words[2], "{words:?}");
@@ -276,7 +278,7 @@ mod tests {
     #[test]
     fn no_more_than_there_are_places() {
         let lease = Lease::new();
-        lease.lend(&terms(usize::MAX, 0, 0));
+        lease.lend(&LoanTerms::of(usize::MAX, 0, 0));
         assert_eq!((0..200).filter(|now| lease.take(*now, 0, drop)).count(), MOST);
         assert!(called_in(&lease, MOST).into_iter().eq(0..MOST as u64));
     }
@@ -289,10 +291,6 @@ mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;
 
-    fn terms(tokens: usize, since: u64, changes: u64) -> LoanTerms {
-        LoanTerms { tokens, since, changes, ..LoanTerms::default() }
-    }
-
     fn called_in<const N: usize>(lease: &Lease<N>, tokens: usize) -> Vec<u64> {
         (lease.call_in()..tokens).rev().map(|place| lease.time(place)).collect()
     }
@@ -302,13 +300,13 @@ mod loom_tests {
     fn loom_what_is_taken_is_called_in_once() {
         loom::model(|| {
             let lease = Arc::new(Lease::<2>::new());
-            lease.lend(&terms(2, 10, 0));
+            lease.lend(&LoanTerms::of(2, 10, 0));
             let thread = {
                 let lease = lease.clone();
                 thread::spawn(move || (10..13).filter(|now| lease.take(*now, 0, drop)).collect())
             };
             let mut noted = called_in(&lease, 2);
-            lease.lend(&terms(1, 11, 0));
+            lease.lend(&LoanTerms::of(1, 11, 0));
             let taken: Vec<u64> = thread.join().unwrap();
             let before = noted.len();
             noted.extend(called_in(&lease, 1));
@@ -323,12 +321,12 @@ mod loom_tests {
         loom::model(|| {
             let lease = Arc::new(Lease::<1>::new());
             assert!(lease.claim());
-            lease.lend(&terms(1, 0, 0));
+            lease.lend(&LoanTerms::of(1, 0, 0));
             let owner = {
                 let lease = lease.clone();
                 thread::spawn(move || {
                     let taken = called_in(&lease, 1).len();
-                    lease.lend(&terms(1, 0, 0));
+                    lease.lend(&LoanTerms::of(1, 0, 0));
                     let taken = taken + called_in(&lease, 1).len();
                     lease.release();
                     taken

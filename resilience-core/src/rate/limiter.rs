@@ -49,8 +49,8 @@ pub struct RateSnapshot {
     pub available: u32,
     /// Calls that wait for one, reservations included.
     pub queued: u32,
-    /// Calls that were let through, less those that were taken back before the next and not by a token that its
-    /// thread was lent.
+    /// Calls that were let through, less those that were taken back before the next. A call by a token that its thread was
+    /// lent stays counted.
     pub admitted: u64,
     /// Calls that were refused, or would have been.
     pub rejected: u64,
@@ -297,7 +297,16 @@ impl RateLimiter {
         now: Instant,
         decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
     ) -> R {
-        let now = line_of(now);
+        self.with_line(line_of(now), decision)
+    }
+
+    /// As [`with`](Self::with), at a time on the bucket's line.
+    #[inline]
+    fn with_line<R>(
+        &self,
+        now: u64,
+        decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
+    ) -> R {
         let mut state = self.0.state.lock();
         let former = Terms::refresh(&mut state.terms);
         decide(state, former, now, decision)
@@ -307,19 +316,15 @@ impl RateLimiter {
     #[inline]
     pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
         let (now, mut grant) = (line_of(now), None);
-        match self.glance(now, cost, |taken| grant = Some(taken)).then_some(grant).flatten() {
-            Some(grant) => Ok(grant),
-            None => self.look(now, cost),
-        }
+        self.glance(now, cost, |taken| grant = Some(taken));
+        grant.map_or_else(|| self.look(now, cost), Ok)
     }
 
     /// The same, by all that counts.
     #[cold]
     #[inline(never)]
     fn look(&self, now: u64, cost: u32) -> Result<Grant, Refused> {
-        let mut state = self.0.state.lock();
-        let former = Terms::refresh(&mut state.terms);
-        decide(state, former, now, |meter, at, terms| {
+        self.with_line(now, |meter, at, terms| {
             meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, terms, refusal))
         })
     }
@@ -418,11 +423,18 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    /// A hundred an hour, of which one is taken and some are lent to this thread.
-    fn lending() -> (RateLimiter, Instant) {
+    /// A hundred an hour, of which this thread takes one while others ask.
+    fn asked_among_others(now: Instant) -> RateLimiter {
         let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
-        let (limiter, now) = (builder.build().unwrap(), clock::now());
+        let limiter = builder.build().unwrap();
         limiter.glance_among_others(line_of(now), 1).unwrap();
+        limiter
+    }
+
+    /// One that lends some to this thread.
+    fn lending() -> (RateLimiter, Instant) {
+        let now = clock::now();
+        let limiter = asked_among_others(now);
         assert!(limiter.0.state.lock().meter.is_lent());
         (limiter, now)
     }
@@ -488,7 +500,7 @@ mod tests {
     #[test]
     fn a_thread_is_lent_to_by_one_limiter_until_it_is_gone() {
         let (first, now) = lending();
-        let second = lends_to_another(now);
+        let second = asked_among_others(now);
         assert!(!second.0.state.lock().meter.is_lent());
         first.check_at(now, 1).unwrap();
         drop(first);
@@ -502,19 +514,11 @@ mod tests {
         let (first, now) = lending();
         let _taken = lent_to(&first, now);
         let now = now + Duration::from_millis(1);
-        let second = lends_to_another(now);
+        let second = asked_among_others(now);
         let _taken = lent_to(&second, now);
         for limiter in [first, second] {
             assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 98);
         }
-    }
-
-    /// Another of the same kind, which this thread asks while others do.
-    fn lends_to_another(now: Instant) -> RateLimiter {
-        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
-        let limiter = builder.build().unwrap();
-        limiter.glance_among_others(line_of(now), 1).unwrap();
-        limiter
     }
 
     /// As if they had never been there: the last and the one before it, whichever comes first.

@@ -112,6 +112,17 @@ pub(crate) enum Grant {
     },
 }
 
+impl Grant {
+    /// How often the quota had been changed.
+    const fn changes(&self) -> u64 {
+        match self {
+            Grant::Taken { changes, .. } => *changes,
+            #[cfg(feature = "tokio")]
+            Grant::Lent { changes, .. } => *changes,
+        }
+    }
+}
+
 /// Why not now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
@@ -293,29 +304,27 @@ impl Meter {
     /// Gives back as much of what was never used as is safe. See the [module](self).
     pub(crate) fn give_back(&mut self, pace: &Pace, grant: Grant) {
         let count = pace.quota.count();
-        let (moved, gross, changes) = match grant {
+        let (returned, changes) = self.returned();
+        // The marks of another quota are not to be compared with.
+        if grant.changes() != changes {
+            return;
+        }
+        let (moved, gross) = match grant {
             // As if it had never been: those before it may be taken back whole as well.
-            Grant::Taken { moved, number, changes, .. }
-                if (number, changes) == (self.admitted, self.returned().1) =>
-            {
+            Grant::Taken { moved, number, .. } if number == self.admitted => {
                 self.admitted -= 1;
                 self.set_mark(self.mark().minus(moved, count));
                 return;
             }
-            Grant::Taken { moved, gross, changes, .. } => (moved, gross, changes),
+            Grant::Taken { moved, gross, .. } => (moved, gross),
             #[cfg(feature = "tokio")]
-            Grant::Lent { at, nth, mark, returned, changes } => {
+            Grant::Lent { at, nth, mark, returned: before, .. } => {
                 let moved = pace.quota.time_of(1);
                 let from_mark = mark.plus(pace.quota.time_of(nth.into()), count);
                 let from_call = Span::ns(at).plus(moved, count);
-                (moved, from_mark.max(from_call).plus(returned, count), changes)
+                (moved, from_mark.max(from_call).plus(before, count))
             }
         };
-        let (returned, current) = self.returned();
-        // The marks of another quota are not to be compared with.
-        if changes != current {
-            return;
-        }
         let later = Span::ns(self.latest).plus(returned, count);
         let back = moved.min(gross.minus(later, count));
         self.rare.get_or_insert_default().returned = returned.plus(back, count);

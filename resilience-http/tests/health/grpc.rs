@@ -1,17 +1,16 @@
 //! gRPC's health service, asked by a real client.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use resilience_core::health::{Check, Criticality, Health};
+use resilience_core::health::{Criticality, Health};
 use resilience_http::health::grpc::GrpcHealth;
 use tonic::transport::{Channel, Server};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::{check, down, of};
+use crate::{check, counting, down, of};
 
 fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
@@ -65,12 +64,7 @@ async fn a_client_is_told_how_the_registry_stands() {
 
 #[tokio::test(start_paused = true)]
 async fn unless_told_otherwise_it_looks_every_second() {
-    let looks = Arc::new(AtomicUsize::new(0));
-    let counter = looks.clone();
-    let check = Check::critical("it", move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        async { Ok::<_, String>(()) }
-    });
+    let (looks, check) = counting(Duration::ZERO);
     let (reporter, _server) = tonic_health::server::health_reporter();
     let driver = GrpcHealth::new(of([check.ttl(Duration::ZERO)]), reporter).start().await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(3_500), driver).await.is_err());

@@ -10,7 +10,8 @@ mod routes;
 mod sockets;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -28,13 +29,27 @@ fn check(name: &'static str, criticality: Criticality) -> (Arc<AtomicBool>, Chec
         let up = seen.load(Ordering::Relaxed);
         async move { if up { Ok(()) } else { Err("refused by 10.0.0.7") } }
     });
-    (up, check.ttl(std::time::Duration::ZERO))
+    (up, check.ttl(Duration::ZERO))
 }
 
 fn down(name: &'static str, criticality: Criticality) -> Check {
     let (up, check) = check(name, criticality);
     up.store(false, Ordering::Relaxed);
     check
+}
+
+/// A check that is up, after so long, and how often it ran.
+fn counting(takes: Duration) -> (Arc<AtomicUsize>, Check) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counter = runs.clone();
+    let check = Check::critical("it", move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::time::sleep(takes).await;
+            Ok::<_, String>(())
+        }
+    });
+    (runs, check)
 }
 
 fn of(checks: impl IntoIterator<Item = Check>) -> Health {

@@ -1,7 +1,7 @@
 //! What probes are answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -11,7 +11,7 @@ use resilience_core::health::{Check, Criticality, Health, Startup};
 use resilience_http::health::HealthLayer;
 use serde_json::json;
 
-use crate::{ask, check, down, get, of};
+use crate::{ask, check, counting, down, get, of};
 
 #[tokio::test(start_paused = true)]
 async fn liveness_touches_nothing() {
@@ -69,15 +69,7 @@ async fn what_is_impaired_is_degraded_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cached_answer_says_how_old_it_is_and_how_long_it_took() {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counter = runs.clone();
-    let check = Check::critical("it", move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        async {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            Ok::<_, String>(())
-        }
-    });
+    let (runs, check) = counting(Duration::from_millis(20));
     let layer = HealthLayer::new(of([check.ttl(Duration::from_secs(5))]));
     for (age, path) in [(0, "/ready"), (1_500, "/ready"), (3_000, "/startup")] {
         let (status, body) = get(&layer, path).await;

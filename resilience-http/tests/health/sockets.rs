@@ -1,13 +1,14 @@
 //! Over real sockets.
 
 use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use resilience_core::health::{Check, Criticality, Health};
 use resilience_http::health::HealthLayer;
+
+use crate::{counting, of};
 
 async fn serve(health: Health) -> String {
     let app = Router::new().layer(HealthLayer::new(health));
@@ -25,7 +26,7 @@ async fn liveness_does_not_wait_for_eight_blocked_checks() {
         let check = Check::new(name, Criticality::Critical, pending::<Result<(), String>>);
         check.timeout(Duration::from_secs(3_600))
     });
-    let base = serve(crate::of(checks)).await;
+    let base = serve(of(checks)).await;
     let client = reqwest::Client::new();
     let waiting: Vec<_> =
         (0..20).map(|_| tokio::spawn(client.get(format!("{base}/ready")).send())).collect();
@@ -42,13 +43,8 @@ async fn liveness_does_not_wait_for_eight_blocked_checks() {
 
 #[tokio::test]
 async fn five_hundred_probes_ask_once() {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counter = runs.clone();
-    let check = Check::critical("it", move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        async { Ok::<_, String>(()) }
-    });
-    let base = serve(crate::of([check.ttl(Duration::from_secs(3_600))])).await;
+    let (runs, check) = counting(Duration::ZERO);
+    let base = serve(of([check.ttl(Duration::from_secs(3_600))])).await;
     let client = reqwest::Client::new();
     let mut probes = tokio::task::JoinSet::new();
     for _ in 0..500 {
