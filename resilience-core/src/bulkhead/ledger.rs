@@ -37,9 +37,15 @@ const WAITED_FOR: u64 = 1 << 31;
 const LIMIT_SHIFT: u32 = 32;
 
 /// How many permits there are, how many are out, and whether somebody waits for one. Lock-free.
+///
+/// `B` is something that its owner keeps in it: see [`beside`](PermitLedger::beside).
+// The peak is read by who has just changed the word. On the word's cache line, it would have to be fetched
+// from the core that has changed it since.
 #[derive(Debug)]
-pub struct PermitLedger {
+#[repr(C)]
+pub struct PermitLedger<B = ()> {
     word: AtomicU64,
+    beside: B,
     peak: AtomicU64,
 }
 
@@ -136,10 +142,27 @@ impl PermitLedger {
     /// All permits are here.
     #[must_use]
     pub fn new(limit: u32) -> PermitLedger {
+        PermitLedger::around((), limit)
+    }
+}
+
+impl<B> PermitLedger<B> {
+    /// All permits are here, and so is this.
+    #[must_use]
+    pub fn around(beside: B, limit: u32) -> PermitLedger<B> {
         PermitLedger {
             word: AtomicU64::new(u64::from(limit) << LIMIT_SHIFT),
+            beside,
             peak: AtomicU64::new(0),
         }
+    }
+
+    /// What is kept in it. If it takes a cache line (64 bytes), threads that take permits do not wait for each
+    /// other's count of the most that were out.
+    #[must_use]
+    #[inline]
+    pub const fn beside(&self) -> &B {
+        &self.beside
     }
 
     /// Takes `cost` permits, for a newcomer. Nothing costs nothing, and is always granted.

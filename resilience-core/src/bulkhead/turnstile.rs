@@ -17,7 +17,14 @@ use crate::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
 /// Who may go on, and who waits until they may.
 #[derive(Debug)]
 pub(crate) struct Turnstile {
-    ledger: PermitLedger,
+    ledger: Ledger,
+}
+
+type Ledger = PermitLedger<Overflow>;
+
+/// What only a call has to do with that finds no permit.
+#[derive(Debug)]
+pub(crate) struct Overflow {
     /// A [`Posture`], so that shedding takes no lock.
     posture: AtomicU8,
     refused: AtomicU64,
@@ -60,15 +67,21 @@ pub(crate) struct Sight {
 
 impl Turnstile {
     pub(crate) fn new(rules: Rules, version: u64) -> Turnstile {
-        Turnstile {
-            ledger: PermitLedger::new(rules.max_concurrent),
+        const { assert!(size_of::<Overflow>() >= 64, "what stands around it is on one cache line") };
+        let overflow = Overflow {
             posture: AtomicU8::new(rules.posture() as u8),
             refused: AtomicU64::new(0),
             line: Mutex::new(Line { rules, version, queue: Queue::new(), waited: 0 }),
-        }
+        };
+        Turnstile { ledger: PermitLedger::around(overflow, rules.max_concurrent) }
     }
 
-    pub(crate) const fn ledger(&self) -> &PermitLedger {
+    #[inline]
+    const fn overflow(&self) -> &Overflow {
+        self.ledger.beside()
+    }
+
+    pub(crate) const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
@@ -78,7 +91,7 @@ impl Turnstile {
     }
 
     pub(crate) fn posture(&self) -> Posture {
-        match self.posture.load(Ordering::Relaxed) {
+        match self.overflow().posture.load(Ordering::Relaxed) {
             0 => Posture::Refused,
             1 => Posture::Waits,
             _ => Posture::Observed,
@@ -88,7 +101,7 @@ impl Turnstile {
     /// Queues for `cost` permits, unless they are there by now.
     pub(crate) fn enter(&self, cost: u32, now: Instant, waker: &Waker) -> Entered {
         let mut wakes = Wakes::default();
-        let mut line = self.line.lock();
+        let mut line = self.overflow().line.lock();
         let entered = line.enter(&self.ledger, cost, now, waker, &mut wakes);
         drop(line);
         wakes.wake();
@@ -103,7 +116,7 @@ impl Turnstile {
         waker: &Waker,
     ) -> Poll<Result<Charge, Refusal>> {
         let mut replaced = None;
-        let mut line = self.line.lock();
+        let mut line = self.overflow().line.lock();
         let asked = line.queue.ask(ticket, |current| {
             if !current.will_wake(waker) {
                 replaced = Some(std::mem::replace(current, waker.clone()));
@@ -119,7 +132,7 @@ impl Turnstile {
     /// Stops waiting. What the waiter was granted meanwhile, if it was.
     pub(crate) fn leave(&self, ticket: &Ticket, now: impl Fn() -> Instant) -> Option<Charge> {
         let mut wakes = Wakes::default();
-        let mut line = self.line.lock();
+        let mut line = self.overflow().line.lock();
         let left = line.queue.leave(ticket);
         if let Some(Left::Waiting(_)) = left {
             // It may have stood in the way of others.
@@ -141,17 +154,17 @@ impl Turnstile {
     #[cold]
     fn serve(&self, now: impl Fn() -> Instant) {
         let mut wakes = Wakes::default();
-        self.line.lock().serve(&self.ledger, now, &mut wakes);
+        self.overflow().line.lock().serve(&self.ledger, now, &mut wakes);
         wakes.wake();
     }
 
     /// Puts the rules of this version into force, unless newer ones are, and serves whom they allow.
     pub(crate) fn apply(&self, rules: Rules, version: u64, now: impl Fn() -> Instant) {
         let mut wakes = Wakes::default();
-        let mut line = self.line.lock();
+        let mut line = self.overflow().line.lock();
         if line.version < version {
             (line.rules, line.version) = (rules, version);
-            self.posture.store(rules.posture() as u8, Ordering::Relaxed);
+            self.overflow().posture.store(rules.posture() as u8, Ordering::Relaxed);
             self.ledger.resize(rules.max_concurrent);
             line.serve(&self.ledger, now, &mut wakes);
         }
@@ -162,7 +175,7 @@ impl Turnstile {
     /// Admits a call that there is no permit for, because this only observes. What it would have been
     /// refused with: those over the limit stand for the queue.
     pub(crate) fn observe(&self, cost: u32, denied: Denied) -> (Charge, Option<Refusal>) {
-        let rules = self.line.lock().rules;
+        let rules = self.overflow().line.lock().rules;
         let permits = self.ledger.permits();
         let over = permits.in_use.saturating_sub(permits.limit);
         let refusal = match (denied, rules.patience) {
@@ -184,15 +197,15 @@ impl Turnstile {
     }
 
     pub(crate) fn count_refusal(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.overflow().refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.overflow().refused.load(Ordering::Relaxed)
     }
 
     pub(crate) fn look(&self) -> Sight {
-        let line = self.line.lock();
+        let line = self.overflow().line.lock();
         Sight {
             queued: line.queue.len(),
             waited: line.waited,
@@ -205,7 +218,7 @@ impl Turnstile {
 impl Line {
     fn enter(
         &mut self,
-        ledger: &PermitLedger,
+        ledger: &Ledger,
         cost: u32,
         now: Instant,
         waker: &Waker,
@@ -238,7 +251,7 @@ impl Line {
     }
 
     /// Serves until who is next has to wait on.
-    fn serve(&mut self, ledger: &PermitLedger, now: impl Fn() -> Instant, wakes: &mut Wakes) {
+    fn serve(&mut self, ledger: &Ledger, now: impl Fn() -> Instant, wakes: &mut Wakes) {
         let Rules { order, observe_only, .. } = self.rules;
         let take = |cost| {
             if observe_only { Ok(ledger.take_over(cost)) } else { ledger.take_next(cost) }
