@@ -56,6 +56,12 @@ impl Deadline {
         Deadline(now.after(wait))
     }
 
+    /// So many nanoseconds after it.
+    #[inline]
+    pub(crate) fn after_ns(now: Tick, wait: u64) -> Deadline {
+        Deadline(now.after_ns(wait))
+    }
+
     /// The instant.
     #[must_use]
     pub fn instant(self) -> Instant {

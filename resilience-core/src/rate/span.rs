@@ -34,6 +34,9 @@ impl Span {
 
     #[inline]
     pub(super) fn plus(self, other: Span, whole: u32) -> Span {
+        if self.part | other.part == 0 {
+            return Span::ns(self.ns.saturating_add(other.ns));
+        }
         let parts = u64::from(self.part) + u64::from(other.part);
         let carry = u64::from(parts >= u64::from(whole));
         let part = parts - carry * u64::from(whole);

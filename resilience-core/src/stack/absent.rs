@@ -1,10 +1,9 @@
-use std::time::Duration;
-
 use super::gate::{Again, Gate, Next, TimeLimit};
 use super::part::{Assembly, Slot};
 use super::watch::Untimed;
 use crate::clock::Now;
 use crate::config::InvalidConfig;
+use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 
 /// A part that a stack does not have: every call passes, once, in any time.
@@ -60,7 +59,7 @@ impl TimeLimit for Absent {
     type Timer = Untimed;
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
+    fn due(&self, _: &mut Now) -> Option<Deadline> {
         None
     }
 

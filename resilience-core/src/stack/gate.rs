@@ -13,6 +13,7 @@ use super::lasting::Rest;
 use super::layer::Layers;
 use super::watch::Timer;
 use crate::clock::Now;
+use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 
 /// Lets a call, or an attempt, pass: a bulkhead, a rate limit, a circuit breaker.
@@ -167,8 +168,8 @@ pub trait TimeLimit {
     /// What ends it.
     type Timer: Timer;
 
-    /// The limit, if there is one.
-    fn limit(&self) -> Option<Duration>;
+    /// When what begins now must be over, if ever.
+    fn due(&self, now: &mut Now) -> Option<Deadline>;
 
     /// The refusal when it is over, told to the listener.
     fn refuse(&self, kind: RejectionKind) -> Rejection;

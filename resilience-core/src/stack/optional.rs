@@ -1,11 +1,11 @@
 //! A part that is there or not, which is known only at run time.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::absent::Absent;
 use super::gate::{Gate, TimeLimit};
 use crate::clock::Now;
+use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 
 /// A part, or none. The type is the same, so that a file can decide; it costs a branch a call.
@@ -102,8 +102,8 @@ impl<P: TimeLimit> TimeLimit for Optional<P> {
     type Timer = P::Timer;
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
-        self.0.as_ref().and_then(P::limit)
+    fn due(&self, now: &mut Now) -> Option<Deadline> {
+        self.0.as_ref().and_then(|part| part.due(now))
     }
 
     fn refuse(&self, kind: RejectionKind) -> Rejection {

@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::settings::Settings;
-use crate::clock;
+use crate::clock::Now;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
@@ -18,6 +18,7 @@ use crate::name::Name;
 use crate::observe::Listen;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::stack::{TimeLimit, Watch};
+use crate::tick::Tick;
 use crate::timer::Wait;
 
 /// Limits how long an attempt may take, counted from the first poll of its future. See the
@@ -46,7 +47,7 @@ impl TimeoutLayer {
     /// How long attempts may take.
     #[must_use]
     pub const fn limit(&self) -> Duration {
-        self.settings.limit
+        self.settings.limit()
     }
 
     /// Tells this listener of rejections.
@@ -61,8 +62,8 @@ impl TimeLimit for TimeoutLayer {
     type Timer = Watch;
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
-        Some(self.settings.limit)
+    fn due(&self, now: &mut Now) -> Option<Deadline> {
+        Some(self.settings.due(now.tick()))
     }
 
     fn refuse(&self, kind: RejectionKind) -> Rejection {
@@ -146,8 +147,7 @@ where
         let result = if let Poll::Ready(result) = inner.poll(cx) {
             result
         } else {
-            let limit = this.settings.limit;
-            let due = this.due.get_or_insert_with(|| Deadline::after(clock::now(), limit));
+            let due = this.due.get_or_insert_with(|| this.settings.due(Tick::now()));
             ready!(this.wait.poll(*due, cx));
             Err(this.settings.reject(RejectionKind::TimedOut).into())
         };

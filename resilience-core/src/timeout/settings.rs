@@ -2,23 +2,37 @@
 
 use std::time::Duration;
 
+use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
+use crate::deadline::Deadline;
 use crate::name::Name;
 use crate::observe::{Event, Listen, Listener};
 use crate::rejection::{Rejection, RejectionKind};
+use crate::tick::Tick;
 
 /// Cloned into each call: free of reference counts unless it was given a name or a listener.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     name: Name,
-    pub(super) limit: Duration,
+    /// At most a year.
+    nanos: u64,
     listener: Listener,
 }
 
 impl Settings {
     pub(super) fn new(name: &'static str, limit: Duration) -> Result<Settings, InvalidConfig> {
-        let limit = config::wait("limit", limit)?;
-        Ok(Settings { name: name.into(), limit, listener: Listener::default() })
+        let nanos = nanos(config::wait("limit", limit)?);
+        Ok(Settings { name: name.into(), nanos, listener: Listener::default() })
+    }
+
+    pub(super) const fn limit(&self) -> Duration {
+        Duration::from_nanos(self.nanos)
+    }
+
+    /// When what begins now must be over.
+    #[inline]
+    pub(super) fn due(&self, now: Tick) -> Deadline {
+        Deadline::after_ns(now, self.nanos)
     }
 
     pub(super) fn name(&mut self, name: impl Into<Name>) {
@@ -31,7 +45,7 @@ impl Settings {
 
     /// The refusal of this layer, told to the listener.
     pub(super) fn reject(&self, kind: RejectionKind) -> Rejection {
-        let rejection = Rejection::new(kind, self.name.clone()).with_limit(self.limit);
+        let rejection = Rejection::new(kind, self.name.clone()).with_limit(self.limit());
         self.listener.tell(|| Event::Rejected(&rejection));
         rejection
     }

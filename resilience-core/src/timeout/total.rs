@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use super::settings::Settings;
 use super::within::{Within, begun};
+use crate::clock::Now;
 use crate::config::InvalidConfig;
 use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
@@ -46,7 +47,7 @@ impl DeadlineLayer {
     /// How long calls may take.
     #[must_use]
     pub const fn limit(&self) -> Duration {
-        self.settings.limit
+        self.settings.limit()
     }
 
     /// Tells this listener of rejections.
@@ -61,8 +62,8 @@ impl TimeLimit for DeadlineLayer {
     type Timer = Watch;
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
-        Some(self.settings.limit)
+    fn due(&self, now: &mut Now) -> Option<Deadline> {
+        Some(self.settings.due(now.tick()))
     }
 
     fn refuse(&self, kind: RejectionKind) -> Rejection {
@@ -110,7 +111,7 @@ where
     /// A call that nobody waits for any more does not reach the service below.
     fn call(&mut self, request: Req) -> Self::Future {
         let now = Tick::now();
-        let deadline = Deadline::after_tick(now, self.settings.limit).or_current();
+        let deadline = self.settings.due(now).or_current();
         let settings = self.settings.clone();
         let running = begun(now, deadline, || self.inner.call(request));
         let state = running.map_or(State::TooLate, |future| State::Running { future });

@@ -74,9 +74,9 @@ where
     /// An attempt that is not ready at once may take so long.
     fn limit(&mut self, now: &mut Now) {
         if self.due == Deadline::NEVER
-            && let Some(limit) = self.parts.parts().attempt_timeout.limit()
+            && let Some(due) = self.parts.parts().attempt_timeout.due(now)
         {
-            self.due = Deadline::after_tick(now.tick(), limit);
+            self.due = due;
         }
     }
 

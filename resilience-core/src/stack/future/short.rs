@@ -10,7 +10,6 @@ use tower_service::Service;
 
 use super::{Answer, HeldBy, Stage};
 use crate::clock::Now;
-use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
 use crate::stack::gate::{Again, Gate, Next, Parts, TimeLimit};
 
@@ -23,8 +22,8 @@ where
     /// The call begins, if somebody still waits for it.
     #[inline(always)]
     pub(super) fn begin(&mut self, now: &mut Now) -> bool {
-        if let Some(limit) = self.parts.parts().deadline.limit() {
-            self.deadline = Deadline::after_tick(now.tick(), limit).or_current();
+        if let Some(due) = self.parts.parts().deadline.due(now) {
+            self.deadline = due.or_current();
             if self.deadline.has_passed_at(now.tick()) {
                 return false;
             }
