@@ -17,7 +17,7 @@
 
 use std::time::Instant;
 
-use super::meter::{Grant, Meter, START, Verdict};
+use super::meter::{Grant, Meter, Verdict};
 use super::quota::Pace;
 use crate::clock::{MAX_WAIT, later};
 use crate::tick::Tick;
@@ -114,8 +114,8 @@ pub(super) fn available(meter: &Meter, pace: &Pace, now: u64) -> u32 {
 /// A time on the line that buckets are kept on.
 #[inline]
 pub(super) fn line(time: Tick) -> u64 {
-    // Nothing is longer ago than the start.
-    u64::try_from(time.as_i64().saturating_add(START as i64)).unwrap_or(0)
+    // Nothing is longer ago than a year before the first.
+    u64::try_from(time.as_i64()).unwrap_or(0)
 }
 
 #[inline]
@@ -124,6 +124,5 @@ pub(super) fn line_of(time: Instant) -> u64 {
 }
 
 pub(super) fn instant_at(ns: u64) -> Instant {
-    let ahead = i64::try_from(ns).unwrap_or(i64::MAX).saturating_sub(START as i64);
-    Tick::from_i64(ahead).instant()
+    Tick::from_i64(i64::try_from(ns).unwrap_or(i64::MAX)).instant()
 }

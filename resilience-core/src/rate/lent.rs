@@ -161,9 +161,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::RateLimiter;
-    use super::super::meter::{START, Verdict};
+    use super::super::meter::Verdict;
     use super::super::quota::Quota;
     use super::*;
+    use crate::tick::START;
 
     /// What a caller of `Meter` can tell.
     fn state(meter: &Meter) -> (Span, u64, u64) {

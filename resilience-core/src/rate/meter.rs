@@ -26,10 +26,7 @@ use super::quota::Pace;
 use super::span::Span;
 #[cfg(feature = "tokio")]
 use crate::keyed::allocated;
-
-/// The first instant of an owner's line. Zero, before anything happened, is a year before it: longer
-/// than any gap, pause or warm-up.
-pub(crate) const START: u64 = 365 * 24 * 60 * 60 * 1_000_000_000;
+use crate::tick::START;
 
 /// A bucket. Small, since there may be one for each of a million keys: what few of them need is boxed.
 #[derive(Debug, Default)]

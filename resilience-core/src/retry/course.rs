@@ -53,8 +53,12 @@ where
     #[inline(always)]
     fn start(&self, course: &mut Self::Course, request: &Req, now: &mut Now) {
         let rules = &*self.policy.rules;
-        course.own_budget = self.account.budget(request, now);
-        course.started = begin(rules, course.own_budget.as_ref(), now).unwrap_or(Tick::NEVER);
+        let own_budget = self.account.budget(request, now);
+        course.started = begin(rules, own_budget.as_ref(), now).unwrap_or(Tick::NEVER);
+        // There is none before: to put one there that is none is to look for what to drop.
+        if own_budget.is_some() {
+            course.own_budget = own_budget;
+        }
     }
 
     #[inline(always)]

@@ -9,25 +9,26 @@ use std::time::{Duration, Instant};
 use crate::clock::nanos;
 use told::Told;
 
-/// What ticks are counted from: the first instant anybody asked about. Nothing depends on which it is,
-/// since ticks before it are negative.
-static ORIGIN: OnceLock<Origin> = OnceLock::new();
+/// The first instant anybody asked about. Nothing depends on which it is.
+static FIRST: OnceLock<Instant> = OnceLock::new();
+/// What ticks are counted from, as [told] by an instant; if instants can be read off, and once there is a first.
+static ORIGIN: OnceLock<Told> = OnceLock::new();
 
-#[derive(Debug)]
-struct Origin {
-    instant: Instant,
-    /// If instants can be read off.
-    told: Option<Told>,
+/// The first instant on the line, in nanoseconds. Zero is a year before it: longer than anything that is ever waited
+/// for.
+pub(crate) const START: u64 = START_SECONDS as u64 * 1_000_000_000;
+const START_SECONDS: u32 = 365 * 24 * 60 * 60;
+
+fn first(instant: Instant) -> Instant {
+    *FIRST.get_or_init(|| {
+        if let Some(told) = Told::by(instant).filter(|_| told::is_so(instant)) {
+            ORIGIN.get_or_init(|| told.earlier(START_SECONDS));
+        }
+        instant
+    })
 }
 
-impl Origin {
-    #[cold]
-    fn at(instant: Instant) -> Origin {
-        Origin { instant, told: Told::by(instant).filter(|_| told::is_so(instant)) }
-    }
-}
-
-/// Nanoseconds from the origin.
+/// Nanoseconds on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tick(i64);
 
@@ -37,13 +38,13 @@ impl Tick {
     /// Later than all others.
     pub(crate) const NEVER: Tick = Tick(i64::MAX);
 
-    /// Told once a call, and by the usual way with one subtraction.
+    /// By what it tells; else by how far apart it is from the first.
     #[inline]
     pub(crate) fn of(instant: Instant) -> Tick {
-        let origin = ORIGIN.get_or_init(|| Origin::at(instant));
-        match (origin.told, Told::by(instant)) {
-            (Some(origin), Some(told)) => Tick(told.since(origin)),
-            _ => Tick::apart(origin.instant, instant),
+        let told = ORIGIN.get().zip(Told::by(instant));
+        match told.and_then(|(origin, told)| told.since(*origin)) {
+            Some(ticks) => Tick(ticks),
+            None => Tick::apart(first(instant), instant),
         }
     }
 
@@ -56,22 +57,26 @@ impl Tick {
     }
 
     /// The same where all there is to be had is the difference.
-    fn apart(origin: Instant, instant: Instant) -> Tick {
-        match instant.checked_duration_since(origin) {
-            Some(ahead) => Tick(signed(nanos(ahead))),
-            None => Tick(-signed(nanos(origin.saturating_duration_since(instant)))),
-        }
+    #[cold]
+    #[inline(never)]
+    fn apart(first: Instant, instant: Instant) -> Tick {
+        let ahead = match instant.checked_duration_since(first) {
+            Some(ahead) => signed(nanos(ahead)),
+            None => -signed(nanos(first.saturating_duration_since(instant))),
+        };
+        Tick(ahead.saturating_add(signed(START)))
     }
 
     /// The instant.
     pub(crate) fn instant(self) -> Instant {
-        let origin = ORIGIN.get_or_init(|| Origin::at(crate::clock::now())).instant;
-        let away = Duration::from_nanos(self.0.unsigned_abs());
-        let instant = if self.0 < 0 { origin.checked_sub(away) } else { origin.checked_add(away) };
-        instant.unwrap_or(origin)
+        let first = FIRST.get().copied().unwrap_or_else(|| first(crate::clock::now()));
+        let ahead = self.0.saturating_sub(signed(START));
+        let away = Duration::from_nanos(ahead.unsigned_abs());
+        let instant = if ahead < 0 { first.checked_sub(away) } else { first.checked_add(away) };
+        instant.unwrap_or(first)
     }
 
-    /// Nanoseconds from the origin, which is not known.
+    /// Nanoseconds on the line.
     #[inline]
     pub(crate) const fn as_i64(self) -> i64 {
         self.0
@@ -140,9 +145,10 @@ mod tests {
         for origin in apart.map(|apart| now + apart) {
             for instant in apart.map(|apart| now + apart) {
                 let told = Told::by(instant).zip(Told::by(origin));
+                let told = told.and_then(|(to, from)| to.since(from.earlier(START_SECONDS)));
                 // Where there is nothing to read off, that is what is gone by.
                 let expected = Tick::apart(origin, instant);
-                assert_eq!(told.map_or(expected, |(to, from)| Tick(to.since(from))), expected);
+                assert_eq!(told.map_or(expected, Tick), expected);
             }
         }
     }

@@ -24,11 +24,17 @@ impl Told {
         Some(Told { seconds: ear.seconds?, nanos: ear.nanos? })
     }
 
-    /// Nanoseconds from `origin` to this, as far as they go.
+    /// So many seconds before.
+    pub(super) const fn earlier(self, seconds: u32) -> Told {
+        Told { seconds: self.seconds.wrapping_sub(seconds as i64), ..self }
+    }
+
+    /// Nanoseconds from `origin` to this, if that is less than a lifetime: no step of it overflows then.
     #[inline(always)]
-    pub(super) fn since(self, origin: Told) -> i64 {
-        let seconds = self.seconds.wrapping_sub(origin.seconds).saturating_mul(1_000_000_000);
-        seconds.saturating_add(i64::from(self.nanos) - i64::from(origin.nanos))
+    pub(super) fn since(self, origin: Told) -> Option<i64> {
+        let seconds = i32::try_from(self.seconds.wrapping_sub(origin.seconds)).ok()?;
+        let nanos = i64::from(self.nanos) - i64::from(origin.nanos);
+        Some(i64::from(seconds) * 1_000_000_000 + nanos)
     }
 }
 
@@ -37,7 +43,7 @@ impl Told {
 pub(super) fn is_so(instant: Instant) -> bool {
     let is_so = |ahead: u32| {
         let later = instant.checked_add(Duration::from_nanos(ahead.into()))?;
-        Some(Told::by(later)?.since(Told::by(instant)?) == i64::from(ahead))
+        Some(Told::by(later)?.since(Told::by(instant)?)? == i64::from(ahead))
     };
     [1, 999_999_999, 1_000_000_000, u32::MAX].into_iter().all(|ahead| is_so(ahead) == Some(true))
 }
