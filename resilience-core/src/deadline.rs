@@ -19,7 +19,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::clock::MAX_WAIT;
+use crate::clock::{MAX_WAIT, nanos};
 use crate::tick::Tick;
 
 #[cfg(feature = "tokio")]
@@ -53,7 +53,7 @@ impl Deadline {
     /// The same where no wait is longer than that.
     #[inline]
     pub(crate) fn after_tick(now: Tick, wait: Duration) -> Deadline {
-        Deadline(now.after(wait))
+        Deadline::after_ns(now, nanos(wait))
     }
 
     /// So many nanoseconds after it.
