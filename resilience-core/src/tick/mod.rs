@@ -6,7 +6,7 @@ mod told;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::clock::nanos;
+use crate::clock::{MAX_WAIT, nanos};
 use told::Told;
 
 /// The first instant anybody asked about. Nothing depends on which it is.
@@ -14,15 +14,13 @@ static FIRST: OnceLock<Instant> = OnceLock::new();
 /// What ticks are counted from, as [told] by an instant; if instants can be read off, and once there is a first.
 static ORIGIN: OnceLock<Told> = OnceLock::new();
 
-/// The first instant on the line, in nanoseconds. Zero is a year before it: longer than anything that is ever waited
-/// for.
-pub(crate) const START: u64 = START_SECONDS as u64 * 1_000_000_000;
-const START_SECONDS: u32 = 365 * 24 * 60 * 60;
+/// The first instant on the line, in nanoseconds. Zero is as long before it as anything is ever waited for.
+pub(crate) const START: u64 = MAX_WAIT.as_secs() * 1_000_000_000;
 
 fn first(instant: Instant) -> Instant {
     *FIRST.get_or_init(|| {
         if let Some(told) = Told::by(instant).filter(|_| told::is_so(instant)) {
-            ORIGIN.get_or_init(|| told.earlier(START_SECONDS));
+            ORIGIN.get_or_init(|| told.earlier(MAX_WAIT));
         }
         instant
     })
@@ -130,6 +128,7 @@ mod tests {
         assert_eq!(ticks[1].since(ticks[0]), ticks[2].since(ticks[1]));
         if let Some(early) = now.checked_sub(second) {
             assert_eq!(ticks[0].left(Tick::of(early)), second);
+            assert_eq!(Tick::of(early).instant(), early);
         }
         assert_eq!(ticks[0].since(ticks[1]), 0);
         assert_eq!(Tick::NEVER.since(Tick::LONG_AGO), u64::MAX);
@@ -145,7 +144,7 @@ mod tests {
         for origin in apart.map(|apart| now + apart) {
             for instant in apart.map(|apart| now + apart) {
                 let told = Told::by(instant).zip(Told::by(origin));
-                let told = told.and_then(|(to, from)| to.since(from.earlier(START_SECONDS)));
+                let told = told.and_then(|(to, from)| to.since(from.earlier(MAX_WAIT)));
                 // Where there is nothing to read off, that is what is gone by.
                 let expected = Tick::apart(origin, instant);
                 assert_eq!(told.map_or(expected, Tick), expected);

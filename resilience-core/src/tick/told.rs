@@ -24,9 +24,9 @@ impl Told {
         Some(Told { seconds: ear.seconds?, nanos: ear.nanos? })
     }
 
-    /// So many seconds before.
-    pub(super) const fn earlier(self, seconds: u32) -> Told {
-        Told { seconds: self.seconds.wrapping_sub(seconds as i64), ..self }
+    /// So many whole seconds before.
+    pub(super) const fn earlier(self, wait: Duration) -> Told {
+        Told { seconds: self.seconds.wrapping_sub_unsigned(wait.as_secs()), ..self }
     }
 
     /// Nanoseconds from `origin` to this, if that is less than a lifetime: no step of it overflows then.
