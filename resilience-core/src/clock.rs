@@ -103,9 +103,9 @@ pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
 /// In 64 bits, which hold five hundred years of nanoseconds, and no more than they hold. All the way:
 /// this is on the path of every call, and 128 bits are not for free.
 #[inline]
-pub(crate) fn nanos(duration: Duration) -> u64 {
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);
-    seconds.saturating_add(u64::from(duration.subsec_nanos()))
+    seconds.saturating_add(duration.subsec_nanos() as u64)
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Cell {
         mut now: impl FnMut() -> Tick,
     ) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
-        if !rules.are_at(self.version.load(Ordering::Relaxed)) {
+        if word & ROOM == 0 || !rules.are_at(self.version.load(Ordering::Relaxed)) {
             return false;
         }
         if rules.is_slow(admission, &mut now) {

@@ -263,10 +263,8 @@ impl Meter {
     /// What the newest admission took, which moved the mark by so much.
     #[inline(always)]
     fn moved_by(&self, pace: &Pace, moved: Span) -> Grant {
-        let (gross, changes) = match &self.rare {
-            None => (self.mark(), 0),
-            Some(rare) => (self.mark().plus(rare.returned, pace.quota.count()), rare.changes),
-        };
+        let (returned, changes) = self.returned();
+        let gross = self.mark().plus(returned, pace.quota.count());
         Grant::Taken { moved, gross, number: self.admitted, changes }
     }
 

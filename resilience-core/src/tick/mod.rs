@@ -15,7 +15,7 @@ static FIRST: OnceLock<Instant> = OnceLock::new();
 static ORIGIN: OnceLock<Told> = OnceLock::new();
 
 /// The first instant on the line, in nanoseconds. Zero is as long before it as anything is ever waited for.
-pub(crate) const START: u64 = MAX_WAIT.as_secs() * 1_000_000_000;
+pub(crate) const START: u64 = nanos(MAX_WAIT);
 
 fn first(instant: Instant) -> Instant {
     *FIRST.get_or_init(|| {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_before_the_origin_are_as_far_apart_as_those_after() {
+    fn instants_before_the_first_are_as_far_apart_as_those_after() {
         let now = crate::clock::now();
         let second = Duration::from_secs(1);
         let ticks = [now, now + second, now + second * 2].map(Tick::of);
