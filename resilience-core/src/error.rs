@@ -15,8 +15,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use crate::outcome::{AsOutcome, Outcome};
-use crate::rejection::{Rejection, chain};
+use crate::outcome::{AsOutcome, Outcome, known};
+use crate::rejection::Rejection;
 
 /// An error type that a layer's [`Rejection`] can travel in, and be found in again.
 ///
@@ -90,6 +90,20 @@ impl<E: AsOutcome> AsOutcome for Error<E> {
             Error::Rejected(rejection) => rejection.as_outcome(),
         }
     }
+
+    fn may_have_run(&self) -> bool {
+        match self {
+            Error::Service(error) => error.may_have_run(),
+            Error::Rejected(rejection) => rejection.may_have_run(),
+        }
+    }
+
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Error::Service(error) => error.as_error(),
+            Error::Rejected(rejection) => Some(rejection),
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for Error<E> {
@@ -101,26 +115,33 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-/// Transparent: the source of a wrapped error is that error's own source.
+/// The source is the wrapped error or rejection itself, so that it is found in the chain of a boxed error.
 impl<E: StdError + 'static> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Error::Service(error) => error.source(),
-            // The rejection itself is what `Rejection::find` looks for in a chain.
+            Error::Service(error) => Some(error),
             Error::Rejected(rejection) => Some(rejection),
         }
     }
 }
 
-/// A boxed error is what the first [`Rejection`] or [`io::Error`] in its chain of sources is, and
-/// [`Outcome::Permanent`] without one.
+/// Reads the first [`Rejection`], [`io::Error`] or `Elapsed` of tokio in the chain of sources.
+/// An error without one has [`Outcome::Unknown`]: a circuit counts it as a failure, and a retry repeats
+/// it. Give the policy a classifier, or use a type that implements [`AsOutcome`], for errors that will not pass.
 impl AsOutcome for Box<dyn StdError + Send + Sync> {
     fn as_outcome(&self) -> Outcome {
-        let known = |error: &(dyn StdError + 'static)| {
-            let rejection = error.downcast_ref().map(Rejection::as_outcome);
-            rejection.or_else(|| error.downcast_ref().map(io::Error::as_outcome))
-        };
-        chain(&**self).find_map(known).unwrap_or(Outcome::Permanent)
+        known(&**self).map_or(Outcome::Unknown, AsOutcome::as_outcome)
+    }
+
+    fn may_have_run(&self) -> bool {
+        // A refused connection deep in the chain proves nothing: a client that followed a redirect has sent
+        // the request before.
+        let refused = || self.downcast_ref::<io::Error>().map(AsOutcome::may_have_run);
+        self.rejection().map(Rejection::may_have_run).or_else(refused).unwrap_or(true)
+    }
+
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&**self)
     }
 }
 
@@ -150,6 +171,29 @@ mod tests {
         let boxed: Box<dyn StdError + Send + Sync> = wrapped.into();
         assert_eq!(boxed.as_outcome(), Outcome::TimedOut);
         let boxed: Box<dyn StdError + Send + Sync> = "no such column".into();
+        assert_eq!(boxed.as_outcome(), Outcome::Unknown);
+        let inner = Error::Service(io::Error::from(io::ErrorKind::NotFound));
+        let boxed: Box<dyn StdError + Send + Sync> = inner.into();
         assert_eq!(boxed.as_outcome(), Outcome::Permanent);
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (error, may_have_run) in [(refused(), false), (io::Error::other(refused()), true)] {
+            let boxed: Box<dyn StdError + Send + Sync> = error.into();
+            let read = (boxed.as_outcome(), boxed.may_have_run());
+            assert_eq!(read, (Outcome::transient(), may_have_run));
+        }
+        let shed = Rejection::new(RejectionKind::Shed, "shed");
+        let boxed: Box<dyn StdError + Send + Sync> = io::Error::other(shed).into();
+        assert_eq!((boxed.rejection().is_some(), boxed.may_have_run()), (true, false));
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_of_tokio_is_recognised() {
+        use std::time::Duration;
+        let never = std::future::pending::<()>();
+        let elapsed = tokio::time::timeout(Duration::from_secs(1), never).await.unwrap_err();
+        assert_eq!(elapsed.as_outcome(), Outcome::TimedOut);
+        let boxed: Box<dyn StdError + Send + Sync> = elapsed.into();
+        assert_eq!((boxed.as_outcome(), boxed.may_have_run()), (Outcome::TimedOut, true));
     }
 }

@@ -18,9 +18,14 @@
 //! assert_eq!(by_status.classify(Ok(&Page { status: 503 })), Outcome::transient());
 //! ```
 
+#[cfg(feature = "tokio")]
+use std::any::type_name;
 use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
+
+use crate::rejection::{Rejection, chain};
 
 /// What a server (or a layer below) said about trying again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -58,8 +63,12 @@ pub enum Outcome {
     TimedOut,
     /// The other side asked for fewer calls: a 429, a quota.
     Throttled(RetryHint),
-    /// It failed and will fail again: a 404, a bug.
+    /// It failed and will fail again: a 404, a bug. Only code that recognises the failure returns this.
     Permanent,
+    /// A failure that no code recognised. A circuit counts it as a failure, a budget prices it as
+    /// [transient](Outcome::Transient), and the request may have run. A retry repeats it unless the
+    /// policy was built [without](crate::retry::RetryPolicyBuilder::without_unknown_retries).
+    Unknown,
     /// It did not run, for want of something that is expected to come.
     NotReady(RetryHint),
     /// Nobody waited for the end.
@@ -85,11 +94,12 @@ impl Outcome {
         Outcome::NotReady(RetryHint::After(after))
     }
 
-    /// The kind of failure that may pass, if it is one.
+    /// Returns the price class of a failure that may pass, and `None` for everything else. An
+    /// [unknown](Outcome::Unknown) failure has the class of a transient one.
     #[must_use]
     pub const fn failure(self) -> Option<FailureClass> {
         match self {
-            Outcome::Transient(_) => Some(FailureClass::Transient),
+            Outcome::Transient(_) | Outcome::Unknown => Some(FailureClass::Transient),
             Outcome::TimedOut => Some(FailureClass::TimedOut),
             Outcome::Throttled(_) => Some(FailureClass::Throttled),
             _ => None,
@@ -110,12 +120,42 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a budget must price every kind there is")]
 pub enum FailureClass {
-    /// See [`Outcome::Transient`].
+    /// See [`Outcome::Transient`] and [`Outcome::Unknown`].
     Transient,
     /// See [`Outcome::TimedOut`].
     TimedOut,
     /// See [`Outcome::Throttled`].
     Throttled,
+}
+
+/// How a call ended: what policies decide by, and what their events carry of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended<'e> {
+    pub(crate) outcome: Outcome,
+    /// The error, if the classifier knows it as a standard error.
+    pub(crate) error: Option<&'e (dyn StdError + 'static)>,
+    /// The type of the error, if it is known.
+    pub(crate) error_type: Option<&'static str>,
+}
+
+impl<'e> Ended<'e> {
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn new<T, E>(
+        outcome: Outcome,
+        classifier: &impl Classify<T, E>,
+        result: Result<&T, &'e E>,
+    ) -> Ended<'e> {
+        let error = result.err().and_then(|error| classifier.as_error(error));
+        Ended { outcome, error, error_type: Some(type_name::<E>()) }
+    }
+}
+
+impl From<Outcome> for Ended<'_> {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        Ended { outcome, error: None, error_type: None }
+    }
 }
 
 /// Reads an [`Outcome`] off a result.
@@ -137,6 +177,12 @@ pub trait Classify<T, E> {
         let _ = result;
         true
     }
+
+    /// Returns `error` as a standard error, for the text of events; `None`, the default, leaves the text out.
+    fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {
+        let _ = error;
+        None
+    }
 }
 
 impl<F, T, E> Classify<T, E> for F
@@ -149,21 +195,64 @@ where
 }
 
 /// An error that knows what it means for trying again.
+///
+/// ```
+/// use std::fmt;
+/// use resilience_core::{AsOutcome, Outcome};
+///
+/// #[derive(Debug)]
+/// enum OddsError { Unavailable, NoSuchGame }
+/// # impl fmt::Display for OddsError {
+/// #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{self:?}") }
+/// # }
+/// impl std::error::Error for OddsError {}
+///
+/// impl AsOutcome for OddsError {
+///     fn as_outcome(&self) -> Outcome {
+///         match self {
+///             OddsError::Unavailable => Outcome::transient(),
+///             OddsError::NoSuchGame => Outcome::Permanent,
+///         }
+///     }
+///     fn as_error(&self) -> Option<&(dyn std::error::Error + 'static)> { Some(self) }
+/// }
+/// # assert_eq!(OddsError::NoSuchGame.as_outcome(), Outcome::Permanent);
+/// ```
 pub trait AsOutcome {
-    /// The outcome of a call that ended in this error.
+    /// Returns the outcome of a call that ended in this error: [`Outcome::Unknown`] for an error that is not
+    /// recognised, never [`Outcome::Permanent`].
     fn as_outcome(&self) -> Outcome;
+
+    /// Returns `true`, the default, if the request may have had an effect; `false` only if it certainly had
+    /// none.
+    fn may_have_run(&self) -> bool {
+        true
+    }
+
+    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the text out.
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        None
+    }
 }
 
-/// The default classifier: `Ok` is a success, and an error says for itself ([`AsOutcome`]).
+/// The default classifier: `Ok` is a success, and the outcome of an error is its own ([`AsOutcome`]).
 ///
-/// An error type that says nothing does not compile. Guessing "transient" is how a pipeline comes to
-/// retry a missing column for six hours.
+/// An error type without an outcome does not compile. A boxed error whose type is not recognised has
+/// [`Outcome::Unknown`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standard;
 
 impl<T, E: AsOutcome> Classify<T, E> for Standard {
     fn classify(&self, result: Result<&T, &E>) -> Outcome {
         result.map_or_else(AsOutcome::as_outcome, |_| Outcome::Success)
+    }
+
+    fn may_have_run(&self, result: Result<&T, &E>) -> bool {
+        result.map_or_else(AsOutcome::may_have_run, |_| true)
+    }
+
+    fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {
+        error.as_error()
     }
 }
 
@@ -184,23 +273,107 @@ impl AsOutcome for Infallible {
     }
 }
 
-/// The connection's errors are transient, running out of time is [`Outcome::TimedOut`], and
-/// everything else (not found, permission denied, invalid data …) is permanent.
+/// Reads an error of the operating system by its [kind](io::ErrorKind).
+///
+/// | kinds | outcome |
+/// |---|---|
+/// | `TimedOut` | timed out |
+/// | connections (`ConnectionRefused`, `ConnectionReset`, `BrokenPipe`, `UnexpectedEof`, …), networks and hosts (`HostUnreachable`, …), and what is used up for now (`AddrInUse`, `AddrNotAvailable`, `StorageFull`, `ResourceBusy`, …) | transient |
+/// | the request (`InvalidInput`, `InvalidData`, `Unsupported`, …), rights (`PermissionDenied`, `ReadOnlyFilesystem`) and files (`NotFound`, `AlreadyExists`, `IsADirectory`, …) | permanent |
+/// | `Other`, and kinds that std adds later or keeps to itself, such as a name that does not resolve | the outcome of the error it wraps, if that is recognised; else unknown |
 impl AsOutcome for io::Error {
     fn as_outcome(&self) -> Outcome {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
-            Interrupted, NetworkDown, NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
-            WouldBlock,
-        };
-        match self.kind() {
-            TimedOut => Outcome::TimedOut,
-            BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset
-            | HostUnreachable | Interrupted | NetworkDown | NetworkUnreachable | NotConnected
-            | UnexpectedEof | WouldBlock => Outcome::transient(),
-            _ => Outcome::Permanent,
-        }
+        let wrapped = || self.get_ref().and_then(|wrapped| recognised(wrapped));
+        of_kind(self.kind()).or_else(wrapped).unwrap_or(Outcome::Unknown)
     }
+
+    /// Returns `false` for a connection that was refused: nothing was sent.
+    fn may_have_run(&self) -> bool {
+        self.kind() != io::ErrorKind::ConnectionRefused
+    }
+
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self)
+    }
+}
+
+/// Returns the outcome of a kind that says enough, and `None` for the others.
+fn of_kind(kind: io::ErrorKind) -> Option<Outcome> {
+    use io::ErrorKind as K;
+    match kind {
+        K::TimedOut => Some(Outcome::TimedOut),
+        K::AddrInUse
+        | K::AddrNotAvailable
+        | K::BrokenPipe
+        | K::ConnectionAborted
+        | K::ConnectionRefused
+        | K::ConnectionReset
+        | K::Deadlock
+        | K::HostUnreachable
+        | K::Interrupted
+        | K::NetworkDown
+        | K::NetworkUnreachable
+        | K::NotConnected
+        | K::OutOfMemory
+        | K::QuotaExceeded
+        | K::ResourceBusy
+        | K::StaleNetworkFileHandle
+        | K::StorageFull
+        | K::UnexpectedEof
+        | K::WouldBlock
+        | K::WriteZero => Some(Outcome::transient()),
+        K::AlreadyExists
+        | K::ArgumentListTooLong
+        | K::DirectoryNotEmpty
+        | K::ExecutableFileBusy
+        | K::FileTooLarge
+        | K::InvalidData
+        | K::InvalidInput
+        | K::IsADirectory
+        | K::NotADirectory
+        | K::NotFound
+        | K::NotSeekable
+        | K::PermissionDenied
+        | K::ReadOnlyFilesystem
+        | K::TooManyLinks
+        | K::Unsupported => Some(Outcome::Permanent),
+        _ => None,
+    }
+}
+
+/// A [`tokio::time::timeout`] that elapsed: [`Outcome::TimedOut`].
+#[cfg(feature = "tokio")]
+impl AsOutcome for tokio::time::error::Elapsed {
+    fn as_outcome(&self) -> Outcome {
+        Outcome::TimedOut
+    }
+
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self)
+    }
+}
+
+/// Returns the first error in the chain of `error` whose outcome is known: a [`Rejection`], an
+/// [`io::Error`], tokio's `Elapsed`.
+pub(crate) fn known<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e dyn AsOutcome> {
+    chain(error).find_map(|cause| {
+        let rejection = cause.downcast_ref::<Rejection>().map(|it| it as &dyn AsOutcome);
+        let io = || {
+            let io = cause.downcast_ref::<io::Error>();
+            io.filter(|io| of_kind(io.kind()).is_some()).map(|it| it as &dyn AsOutcome)
+        };
+        let known = rejection.or_else(io);
+        #[cfg(feature = "tokio")]
+        let known = known.or_else(|| {
+            cause.downcast_ref::<tokio::time::error::Elapsed>().map(|it| it as &dyn AsOutcome)
+        });
+        known
+    })
+}
+
+/// Returns the outcome of the first error in the chain of `error` that is recognised.
+fn recognised(error: &(dyn StdError + 'static)) -> Option<Outcome> {
+    known(error).map(AsOutcome::as_outcome)
 }
 
 #[cfg(test)]
@@ -210,6 +383,7 @@ mod tests {
     #[test]
     fn only_failures_that_may_pass_have_a_class() {
         assert_eq!(Outcome::transient().failure(), Some(FailureClass::Transient));
+        assert_eq!(Outcome::Unknown.failure(), Some(FailureClass::Transient));
         assert_eq!(Outcome::TimedOut.failure(), Some(FailureClass::TimedOut));
         assert_eq!(Outcome::throttled(Duration::ZERO).failure(), Some(FailureClass::Throttled));
         for other in [
@@ -232,5 +406,24 @@ mod tests {
         assert_eq!(classify(&missing), Outcome::Permanent);
         assert_eq!(classify(&late), Outcome::TimedOut);
         assert_eq!(Classify::<_, io::Error>::classify(&Standard, Ok(&())), Outcome::Success);
+    }
+
+    #[test]
+    fn only_a_kind_that_is_listed_is_permanent() {
+        use io::ErrorKind as K;
+        for (error, expected) in [
+            (io::Error::other("too many open files"), Outcome::Unknown),
+            (io::Error::from(K::Other), Outcome::Unknown),
+            // EMFILE has no kind of its own.
+            (io::Error::from_raw_os_error(24), Outcome::Unknown),
+            (io::Error::from(K::AddrNotAvailable), Outcome::transient()),
+            (io::Error::from(K::StorageFull), Outcome::transient()),
+            (io::Error::from(K::InvalidData), Outcome::Permanent),
+            (io::Error::other(io::Error::from(K::ConnectionReset)), Outcome::transient()),
+            (io::Error::other(io::Error::other(io::Error::from(K::NotFound))), Outcome::Permanent),
+            (io::Error::other(io::Error::other("deep")), Outcome::Unknown),
+        ] {
+            assert_eq!(error.as_outcome(), expected, "{error:?}");
+        }
     }
 }

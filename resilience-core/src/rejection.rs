@@ -21,6 +21,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::name::Name;
@@ -49,6 +50,11 @@ pub enum RejectionKind {
 }
 
 impl RejectionKind {
+    /// Returns `true` for the kinds that end a call which is under way.
+    const fn is_out_of_time(self) -> bool {
+        matches!(self, RejectionKind::TimedOut | RejectionKind::DeadlineExceeded)
+    }
+
     const fn words(self) -> &'static str {
         match self {
             RejectionKind::CircuitOpen => "circuit open",
@@ -106,6 +112,7 @@ pub struct Rejection {
     limit: Option<Quantity>,
     observed: Option<Quantity>,
     retry: RetryHint,
+    may_have_run: bool,
 }
 
 impl Rejection {
@@ -119,6 +126,7 @@ impl Rejection {
             limit: None,
             observed: None,
             retry: RetryHint::None,
+            may_have_run: kind.is_out_of_time(),
         }
     }
 
@@ -132,7 +140,8 @@ impl Rejection {
         (observed, limit): (Option<Quantity>, Option<Quantity>),
         retry: RetryHint,
     ) -> Rejection {
-        Rejection { kind, layer, key, limit, observed, retry }
+        let may_have_run = kind.is_out_of_time();
+        Rejection { kind, layer, key, limit, observed, retry, may_have_run }
     }
 
     /// Adds whose limit it was: a host, a tenant, a shard.
@@ -216,11 +225,21 @@ impl Rejection {
         self.retry
     }
 
-    /// Whether the call may have reached the other side before: an attempt that timed out did, or a call
-    /// whose deadline passed. All others were kept in the house.
+    /// Returns `true` if the request may have had an effect: an attempt of the call was sent, and did not
+    /// certainly fail without one. Set for [`TimedOut`](RejectionKind::TimedOut) and
+    /// [`DeadlineExceeded`](RejectionKind::DeadlineExceeded), unless the time passed before the request was
+    /// sent, and for every kind once an earlier attempt of the same call may have run.
     #[must_use]
-    pub fn may_have_run(&self) -> bool {
-        matches!(self.kind, RejectionKind::TimedOut | RejectionKind::DeadlineExceeded)
+    pub const fn may_have_run(&self) -> bool {
+        self.may_have_run
+    }
+
+    /// Sets whether the request may have had an effect. By default, only a rejection that ends a call under
+    /// way (by a timeout or a deadline) may have had one.
+    #[must_use]
+    pub const fn with_may_have_run(mut self, may_have_run: bool) -> Rejection {
+        self.may_have_run = may_have_run;
+        self
     }
 
     /// The first rejection in `error` or its chain of sources.
@@ -230,16 +249,23 @@ impl Rejection {
     }
 }
 
-/// An error and all that caused it, the latest first.
+/// Iterates over an error and the chain of its sources, outermost first.
 pub(crate) fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+    std::iter::successors(Some(error), |&error| {
+        // The source of an `io::Error` is the source of the error it wraps, which would be left out.
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static)).or_else(|| error.source())
+    })
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.layer, self.kind.words())?;
+        if self.kind.is_out_of_time() && !self.may_have_run {
+            f.write_str(" before it was sent")?;
+        }
         if let Some(key) = &self.key {
             write!(f, " for `{key}`")?;
         }
@@ -261,7 +287,7 @@ impl StdError for Rejection {}
 
 /// What a refusal means to the layers above it.
 ///
-/// A timed-out attempt did reach the other side and is worth another. An open circuit, a full
+/// A timed-out attempt is worth another. An open circuit, a full
 /// bulkhead, a rate limit and shedding kept the call in the house: that is *not ready*. A spent
 /// deadline, a spent budget and a shutdown end the call.
 impl AsOutcome for Rejection {
@@ -276,6 +302,14 @@ impl AsOutcome for Rejection {
             | RejectionKind::RetryBudgetExhausted
             | RejectionKind::ShuttingDown => Outcome::Permanent,
         }
+    }
+
+    fn may_have_run(&self) -> bool {
+        self.may_have_run
+    }
+
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self)
     }
 }
 
@@ -297,6 +331,19 @@ mod tests {
         assert_eq!(late.as_outcome(), Outcome::TimedOut);
         let closing = Rejection::new(RejectionKind::ShuttingDown, "shutdown");
         assert_eq!(closing.as_outcome(), Outcome::Permanent);
+    }
+
+    #[test]
+    fn only_a_call_under_way_may_have_run() {
+        let late =
+            Rejection::new(RejectionKind::TimedOut, "odds").with_limit(Duration::from_secs(1));
+        assert!(late.may_have_run());
+        assert_eq!(late.to_string(), "odds: timed out (limit 1s)");
+        let unsent = late.with_may_have_run(false);
+        assert_eq!(unsent.to_string(), "odds: timed out before it was sent (limit 1s)");
+        let open = Rejection::new(RejectionKind::CircuitOpen, "breaker");
+        assert!(!open.may_have_run());
+        assert!(open.with_may_have_run(true).may_have_run());
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(crate) struct Retrying {
     pub(crate) attempt_time: Duration,
     pub(crate) budget: Option<Paying>,
     pub(crate) waits_when_not_ready: bool,
+    pub(crate) retries_unknown: bool,
 }
 
 /// A retry budget.

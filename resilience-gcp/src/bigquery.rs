@@ -59,7 +59,25 @@ impl<'a> BigQueryError<'a> {
             "rateLimitExceeded" | "jobRateLimitExceeded" => Outcome::Throttled(RetryHint::None),
             "backendError" | "internalError" | "badGateway" | "jobBackendError"
             | "jobInternalError" | "tableUnavailable" => Outcome::transient(),
-            _ => Outcome::Permanent,
+            "accessDenied"
+            | "billingNotEnabled"
+            | "billingTierLimitExceeded"
+            | "blocked"
+            | "duplicate"
+            | "invalid"
+            | "invalidQuery"
+            | "invalidUser"
+            | "notFound"
+            | "notImplemented"
+            | "proxyAuthenticationRequired"
+            | "quotaExceeded"
+            | "resourceInUse"
+            | "resourcesExceeded"
+            | "responseTooLarge"
+            | "stopped"
+            | "attributeError"
+            | "bytesBilledLimitExceeded" => Outcome::Permanent,
+            _ => Outcome::Unknown,
         }
     }
 }

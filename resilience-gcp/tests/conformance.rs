@@ -91,7 +91,8 @@ fn bigquery_reasons() {
         ("notFound", "", Outcome::Permanent),
         ("responseTooLarge", "", Outcome::Permanent),
         ("stopped", "", Outcome::Permanent),
-        ("", "", Outcome::Permanent),
+        ("", "", Outcome::Unknown),
+        ("aReasonOfNextYear", "", Outcome::Unknown),
     ];
     for (reason, message, expected) in table {
         assert_eq!(

@@ -19,6 +19,7 @@ pub struct CircuitConfig {
     pub(super) detectors: Box<[Detector]>,
     pub(super) slow_after: Option<Duration>,
     pub(super) permanent_fails: bool,
+    pub(super) throttled_in_rates_only: bool,
     pub(super) abandoned: AbandonedPolicy,
     pub(super) break_: Break,
     pub(super) hints: Hints,
@@ -43,7 +44,10 @@ impl CircuitConfig {
         let failed = match outcome {
             Outcome::Success => false,
             Outcome::Permanent => self.permanent_fails,
-            Outcome::Transient(_) | Outcome::TimedOut | Outcome::Throttled(_) => true,
+            Outcome::Transient(_)
+            | Outcome::TimedOut
+            | Outcome::Throttled(_)
+            | Outcome::Unknown => true,
             Outcome::NotReady(_) => return None,
             Outcome::Abandoned => match self.abandoned {
                 AbandonedPolicy::Failure => true,
@@ -52,6 +56,12 @@ impl CircuitConfig {
             },
         };
         Some(super::window::Mark { failed, slow })
+    }
+
+    /// Returns `true` if a call that ended so takes part in the rule on failures in a row.
+    #[inline]
+    pub(super) fn is_in_streak(&self, outcome: Outcome) -> bool {
+        !(self.throttled_in_rates_only && matches!(outcome, Outcome::Throttled(_)))
     }
 
     /// How long the other side asked not to be called, as far as it is listened to.

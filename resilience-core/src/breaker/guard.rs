@@ -7,7 +7,7 @@ use super::circuit::Admission;
 use super::handle::CircuitBreaker;
 use crate::clock::Now;
 use crate::name::Name;
-use crate::outcome::Outcome;
+use crate::outcome::{Ended, Outcome};
 use crate::rejection::Rejection;
 
 /// Whose circuit it is, for whoever has to be told.
@@ -62,14 +62,19 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         if let Some(admission) = self.admission.take()
             && !self.breaker.borrow().count(&admission)
         {
-            self.breaker.borrow().told(admission, Outcome::Success);
+            self.breaker.borrow().told(admission, Outcome::Success.into());
         }
     }
 
     /// It ended so.
-    pub fn outcome(mut self, outcome: Outcome) {
+    pub fn outcome(self, outcome: Outcome) {
+        self.ended(outcome.into());
+    }
+
+    /// It ended so, with this error.
+    pub(super) fn ended(mut self, ended: Ended<'_>) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told(admission, outcome);
+            self.breaker.borrow().told(admission, ended);
         }
     }
 }
@@ -78,7 +83,7 @@ impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
     #[inline]
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told(admission, Outcome::Abandoned);
+            self.breaker.borrow().told(admission, Outcome::Abandoned.into());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The rules of a circuit and of those made from it, while they can change.
 
+use std::sync::atomic::AtomicBool;
+
 use super::circuit::Admission;
 use super::config::CircuitConfig;
 use crate::clock::nanos;
@@ -13,12 +15,14 @@ pub(super) struct Rules {
     live: Live<CircuitConfig>,
     /// Nanoseconds after which a call was slow.
     slow_after: AtomicU64,
+    /// A failure that no code recognised was reported.
+    met_unknown: AtomicBool,
 }
 
 impl Rules {
     pub(super) fn new(config: CircuitConfig) -> Rules {
         let slow_after = AtomicU64::new(slow_after(&config));
-        Rules { live: Live::new(config), slow_after }
+        Rules { live: Live::new(config), slow_after, met_unknown: AtomicBool::new(false) }
     }
 
     /// Puts `config` into force.
@@ -26,6 +30,11 @@ impl Rules {
         let after = slow_after(&config);
         // Before the version: whoever finds that in force finds this, or what came after it.
         self.live.set_with(config, || self.slow_after.store(after, Ordering::Relaxed));
+    }
+
+    /// Returns `true` at the first call.
+    pub(super) fn meets_unknown(&self) -> bool {
+        !self.met_unknown.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn see(&self) -> Seen<CircuitConfig> {

@@ -11,7 +11,7 @@ use super::layer::CircuitBreakerLayer;
 use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::name::Name;
-use crate::outcome::{Classify, Outcome};
+use crate::outcome::{Classify, Ended, Outcome};
 use crate::rejection::Rejection;
 use crate::select::Select;
 use crate::stack::Gate;
@@ -81,7 +81,8 @@ where
             && let Some(breaker) = self.selector().handle(&seat.selected)
         {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
-            breaker.record(admission, outcome_of(self.reader(), result), &whose, now);
+            let outcome = outcome_of(self.reader(), result);
+            breaker.record(admission, Ended::new(outcome, self.reader(), result), &whose, now);
         }
         seat.selected = Sel::Selected::default();
     }
@@ -104,7 +105,7 @@ where
             && let Some(breaker) = self.selector().handle(&seat.selected)
         {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
-            breaker.record(admission, Outcome::Abandoned, &whose, &mut Now::unread());
+            breaker.record(admission, Outcome::Abandoned.into(), &whose, &mut Now::unread());
         }
         seat.selected = Sel::Selected::default();
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::text::ErrorText;
 use crate::breaker::{CircuitState, TransitionReason};
 use crate::keyed::EvictionReason;
 use crate::outcome::Outcome;
@@ -25,6 +26,9 @@ pub enum Event<'a> {
         attempts: u32,
         /// How the last of them ended.
         outcome: Outcome,
+        /// The error that it ended in, if the classifier knows it as [a standard
+        /// error](crate::Classify::as_error).
+        error: Option<ErrorText<'a>>,
         /// The wait before the next.
         delay: Duration,
     },
@@ -39,6 +43,9 @@ pub enum Event<'a> {
         attempts: u32,
         /// How the last of them ended.
         outcome: Outcome,
+        /// The error that it ended in, if the classifier knows it as [a standard
+        /// error](crate::Classify::as_error).
+        error: Option<ErrorText<'a>>,
         /// Why there is no other.
         reason: StopReason,
     },
@@ -75,6 +82,22 @@ pub enum Event<'a> {
         reason: TransitionReason,
         /// How long it stays open, if it opened for a time.
         retry_after: Option<Duration>,
+        /// The error of the call that changed it, if one did and the classifier knows it as [a standard
+        /// error](crate::Classify::as_error).
+        error: Option<ErrorText<'a>>,
+    },
+    /// A policy met the first failure that no code recognised ([`Outcome::Unknown`]); there is one event for
+    /// each policy, however many follow.
+    #[non_exhaustive]
+    UnknownError {
+        /// The policy's name.
+        layer: &'a str,
+        /// Whose call it was, where there is state for each key.
+        key: Option<&'a str>,
+        /// The type of the error: of a boxed one, the first word of its `Debug` output.
+        error_type: &'a str,
+        /// The error, if the classifier knows it as [a standard error](crate::Classify::as_error).
+        error: Option<ErrorText<'a>>,
     },
     /// A rate limit admits nobody for so long, because a server asked for it.
     #[non_exhaustive]
@@ -119,6 +142,9 @@ pub enum Event<'a> {
         failures: u32,
         /// How long nobody tries it again.
         pause: Duration,
+        /// The error of the manager, if the pool's classifier knows it as [a standard
+        /// error](crate::Classify::as_error).
+        error: Option<ErrorText<'a>>,
     },
     /// A pool let go of an object.
     #[non_exhaustive]
@@ -147,6 +173,7 @@ impl<'a> Event<'a> {
             Event::Rejected(_) => "rejected",
             Event::WouldReject(_) => "would_reject",
             Event::CircuitChanged { .. } => "circuit_changed",
+            Event::UnknownError { .. } => "unknown_error",
             Event::RatePaused { .. } => "rate_paused",
             Event::KeyEvicted { .. } => "key_evicted",
             Event::ShutdownChanged { .. } => "shutdown_changed",
@@ -164,6 +191,7 @@ impl<'a> Event<'a> {
             | Event::RetryStopped { layer, .. }
             | Event::RetrySucceeded { layer, .. }
             | Event::CircuitChanged { layer, .. }
+            | Event::UnknownError { layer, .. }
             | Event::RatePaused { layer, .. }
             | Event::ShutdownChanged { layer, .. }
             | Event::PoolCreateFailed { layer, .. }
@@ -183,6 +211,7 @@ impl<'a> Event<'a> {
             | Event::RetryStopped { key, .. }
             | Event::RetrySucceeded { key, .. }
             | Event::CircuitChanged { key, .. }
+            | Event::UnknownError { key, .. }
             | Event::RatePaused { key, .. } => key,
             Event::KeyEvicted { key, .. } => Some(key),
             Event::ShutdownChanged { .. }

@@ -46,6 +46,7 @@ mod listener;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod names;
+mod text;
 #[cfg(feature = "tracing")]
 mod tracing;
 mod words;
@@ -59,5 +60,7 @@ pub(crate) use listener::Listener;
 pub use listener::{And, Listen};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
+pub use text::ErrorText;
+pub(crate) use text::type_of;
 #[cfg(feature = "tracing")]
 pub use tracing::Tracing;

@@ -63,6 +63,8 @@ names! {
     WOULD_REJECT = "resilience.would_reject";
     /// Changes of a circuit's state.
     CIRCUIT_TRANSITIONS = "resilience.circuit.transitions";
+    /// Policies that met a failure which no code recognised: one for each policy.
+    UNKNOWN_ERRORS = "resilience.unknown_errors";
     /// Pauses that a server asked a rate limit for.
     RATE_PAUSES = "resilience.rate.pauses";
     /// Keys that a store let go of.

@@ -19,7 +19,7 @@ use crate::shutdown::Phase;
 /// rate limit pauses, work is cut, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
 /// policy that does its work is not broken.
 ///
-/// Targets are `resilience::{retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an event's name is
+/// Targets are `resilience::{outcome,retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an event's name is
 /// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
 /// durations in seconds. While no subscriber wants an event, it costs the look at its level.
 /// It opens no spans: a call has its caller's.
@@ -60,17 +60,18 @@ macro_rules! emit {
 impl Listen for Tracing {
     fn event(&self, event: &Event<'_>) {
         match *event {
-            Event::RetryScheduled { layer, key, attempts, outcome, delay } => {
+            Event::RetryScheduled { layer, key, attempts, outcome, error, delay } => {
                 emit!(DEBUG, "retry", "retry_scheduled", "will be tried again", {
                     resilience.layer.name = layer,
                     resilience.key = key,
                     resilience.retry.attempts = attempts,
                     resilience.outcome = outcome.as_str(),
                     error.type = outcome.as_str(),
+                    error.message = error.map(display),
                     resilience.retry.delay = seconds(delay)
                 });
             }
-            Event::RetryStopped { layer, key, attempts, outcome, reason } => {
+            Event::RetryStopped { layer, key, attempts, outcome, error, reason } => {
                 let times = times(reason);
                 emit!(DEBUG, "retry", "retry_stopped", "will not be tried again", {
                     resilience.layer.name = layer,
@@ -78,6 +79,7 @@ impl Listen for Tracing {
                     resilience.retry.attempts = attempts,
                     resilience.outcome = outcome.as_str(),
                     error.type = outcome.as_str(),
+                    error.message = error.map(display),
                     resilience.retry.stop_reason = reason.as_str(),
                     resilience.retry.needed = times.map(|(needed, _)| seconds(needed)),
                     resilience.retry.remaining = times.map(|(_, remaining)| seconds(remaining))
@@ -92,7 +94,16 @@ impl Listen for Tracing {
             }
             Event::Rejected(rejection) => rejected(rejection),
             Event::WouldReject(rejection) => would_reject(rejection),
-            Event::CircuitChanged { layer, key, sequence, from, to, reason, retry_after } => {
+            Event::CircuitChanged {
+                layer,
+                key,
+                sequence,
+                from,
+                to,
+                reason,
+                retry_after,
+                error,
+            } => {
                 macro_rules! changed {
                     ($level:ident) => {
                         emit!($level, "breaker", "circuit_changed", "a circuit changed its state", {
@@ -102,7 +113,8 @@ impl Listen for Tracing {
                             resilience.circuit.state = to.as_str(),
                             resilience.circuit.previous_state = from.as_str(),
                             resilience.circuit.reason = reason.as_str(),
-                            resilience.circuit.retry_after = retry_after.map(seconds)
+                            resilience.circuit.retry_after = retry_after.map(seconds),
+                            error.message = error.map(display)
                         })
                     };
                 }
@@ -110,6 +122,14 @@ impl Listen for Tracing {
                     CircuitState::Open | CircuitState::ForcedOpen => changed!(WARN),
                     _ => changed!(INFO),
                 }
+            }
+            Event::UnknownError { layer, key, error_type, error } => {
+                emit!(WARN, "outcome", "unknown_error", "no code recognises this error: it counts as a failure", {
+                    resilience.layer.name = layer,
+                    resilience.key = key,
+                    error.type = error_type,
+                    error.message = error.map(display)
+                });
             }
             Event::RatePaused { layer, key, pause } => {
                 emit!(WARN, "rate", "rate_paused", "a rate limit pauses", {
@@ -142,11 +162,12 @@ impl Listen for Tracing {
                     _ => changed!(INFO),
                 }
             }
-            Event::PoolCreateFailed { layer, failures, pause } => {
+            Event::PoolCreateFailed { layer, failures, pause, error } => {
                 emit!(WARN, "pool", "pool_create_failed", "a pool could not make an object", {
                     resilience.layer.name = layer,
                     resilience.pool.failures = failures,
-                    resilience.pool.pause = seconds(pause)
+                    resilience.pool.pause = seconds(pause),
+                    error.message = error.map(display)
                 });
             }
             Event::PoolRetired { layer, reason } => {

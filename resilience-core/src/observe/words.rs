@@ -33,6 +33,7 @@ words! {
         TimedOut => "timed_out",
         Throttled => "throttled",
         Permanent => "permanent",
+        Unknown => "unknown",
         NotReady => "not_ready",
         Abandoned => "abandoned",
     }

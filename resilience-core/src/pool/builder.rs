@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deadpool::managed::Manager;
 
-use super::core::{ClassifyError, Core, Rules};
+use super::core::{ClassifyError, Core, Errors, Rules};
 use super::handle::{ResilientPool, Settings};
 use super::lifetime::Lifetime;
 use super::manager::ResilientManager;
@@ -110,7 +110,10 @@ impl<M: Manager> ManagerBuilder<M> {
     ///
     /// # Errors
     /// If a value is out of its bounds.
-    pub fn build(self) -> Result<ResilientManager<M>, InvalidConfig> {
+    pub fn build(self) -> Result<ResilientManager<M>, InvalidConfig>
+    where
+        M::Error: fmt::Display,
+    {
         let rules = Rules {
             lifetime: self.lifetime?,
             create_timeout: config::wait("create_timeout", self.create_timeout)?,
@@ -128,7 +131,8 @@ impl<M: Manager> ManagerBuilder<M> {
             None => Backoff::equal_jitter(Duration::from_millis(10), Duration::from_secs(5))?,
         };
         let told = (self.name, self.listener);
-        let core = Core::new(self.inner, told, rules, breaker, self.classify, Pace::new(backoff));
+        let errors = Errors { classify: self.classify, text: |error| error };
+        let core = Core::new(self.inner, told, rules, breaker, errors, Pace::new(backoff));
         Ok(ResilientManager::new(core))
     }
 }

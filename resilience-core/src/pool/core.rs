@@ -18,13 +18,20 @@ use crate::clock;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::name::Name;
-use crate::observe::{Event, Listener};
+use crate::observe::{ErrorText, Event, Listener};
 use crate::outcome::Outcome;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::timeout::Within;
 
 /// What an error of `create` means.
 pub(super) type ClassifyError<E> = Arc<dyn Fn(&E) -> Outcome + Send + Sync>;
+
+/// How errors of `create` are read.
+pub(super) struct Errors<E> {
+    pub(super) classify: ClassifyError<E>,
+    /// Returns what events show of an error.
+    pub(super) text: fn(&E) -> &dyn fmt::Display,
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
@@ -39,7 +46,7 @@ pub(super) struct Core<M: Manager> {
     pub(super) listener: Listener,
     pub(super) rules: Rules,
     pub(super) breaker: CircuitBreaker,
-    pub(super) classify: ClassifyError<M::Error>,
+    pub(super) errors: Errors<M::Error>,
     pub(super) pace: Pace,
     pub(super) tally: Tally,
     /// No more are made, and what comes back goes.
@@ -54,12 +61,12 @@ impl<M: Manager> Core<M> {
         (name, listener): (Name, Listener),
         rules: Rules,
         breaker: CircuitBreaker,
-        classify: ClassifyError<M::Error>,
+        errors: Errors<M::Error>,
         pace: Pace,
     ) -> Core<M> {
         let (tally, closed) = (Tally::default(), AtomicBool::new(false));
         let news = Arc::new(Notify::new());
-        Core { inner, name, listener, rules, breaker, classify, pace, tally, closed, news }
+        Core { inner, name, listener, rules, breaker, errors, pace, tally, closed, news }
     }
 
     #[inline]
@@ -90,7 +97,7 @@ impl<M: Manager> Core<M> {
                 return Ok(Slot::new(self, object, clock::now(), sample()));
             }
             Ok(Err(error)) => {
-                admitted.outcome((self.classify)(&error));
+                admitted.outcome((self.errors.classify)(&error));
                 Error::Service(error)
             }
             Err(_) => {
@@ -102,7 +109,17 @@ impl<M: Manager> Core<M> {
         self.tally.failed();
         let (failures, pause) = self.pace.failed(clock::now(), sample());
         let layer = self.name.as_str();
-        self.listener.tell(|| Event::PoolCreateFailed { layer, failures, pause });
+        let text = match &error {
+            Error::Service(error) => (self.errors.text)(error),
+            Error::Rejected(rejection) => rejection,
+        };
+        let error_text = Some(ErrorText::of_text(text));
+        self.listener.tell(|| Event::PoolCreateFailed {
+            layer,
+            failures,
+            pause,
+            error: error_text,
+        });
         Err(error)
     }
 

@@ -167,7 +167,10 @@ fn outcome<T, E: CarriesRejection>(
 
 /// Whether an object that a call ended on so cannot be trusted with another.
 fn breaks(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Transient(_) | Outcome::TimedOut | Outcome::Abandoned)
+    matches!(
+        outcome,
+        Outcome::Transient(_) | Outcome::TimedOut | Outcome::Unknown | Outcome::Abandoned
+    )
 }
 
 impl<T, E> Future for CheckoutFuture<T, E> {

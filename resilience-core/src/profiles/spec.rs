@@ -200,6 +200,9 @@ fn retry(reader: Reader<'_>) -> Read<(RetryPolicyBuilder, Option<RetryBudgetBuil
     if reader.flag("wait_when_not_ready")? {
         builder = builder.wait_when_not_ready();
     }
+    if reader.flag("without_unknown_retries")? {
+        builder = builder.without_unknown_retries();
+    }
     let budget = budget(&reader)?;
     reader.finish()?;
     Ok((builder.without_budget(), budget))
@@ -269,6 +272,9 @@ fn breaker(reader: Reader<'_>) -> Read<CircuitBreakerBuilder> {
     let mut builder = CircuitBreaker::builder();
     if let Some(failures) = reader.count("consecutive_failures")? {
         builder = builder.consecutive_failures(failures);
+    }
+    if reader.flag("throttled_in_rates_only")? {
+        builder = builder.throttled_in_rates_only();
     }
     builder = rates(&reader, builder)?;
     builder = breaks(&reader, builder)?;

@@ -7,7 +7,6 @@ use super::limiter::RateLimiter;
 use crate::error::CarriesRejection;
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Classify, Outcome, RetryHint};
-use crate::rejection::RejectionKind;
 use crate::select::{One, PerKey};
 use crate::stack::{Absent, OnlyRateLimit, StackService};
 
@@ -155,22 +154,11 @@ pub(super) fn lesson<T, E: CarriesRejection, C: Classify<T, E>>(
     result: Result<&T, &E>,
 ) -> Lesson {
     match result.err().and_then(CarriesRejection::rejection) {
-        Some(rejection) if stayed_in_the_house(rejection.kind()) => Lesson::NeverMade,
+        Some(rejection) if !rejection.may_have_run() => Lesson::NeverMade,
         Some(_) => Lesson::None,
         None => match classifier.classify(result) {
             Outcome::Throttled(RetryHint::After(hint)) => Lesson::Hint(hint),
             _ => Lesson::None,
         },
     }
-}
-
-const fn stayed_in_the_house(kind: RejectionKind) -> bool {
-    matches!(
-        kind,
-        RejectionKind::CircuitOpen
-            | RejectionKind::BulkheadFull
-            | RejectionKind::RateLimited
-            | RejectionKind::Shed
-            | RejectionKind::ShuttingDown
-    )
 }

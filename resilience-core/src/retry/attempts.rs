@@ -51,7 +51,7 @@ impl Attempts {
     /// The attempt under way ended in `outcome`, and for a `reason` that the policy cannot know of
     /// it is the last.
     pub fn give_up(&mut self, outcome: Outcome, reason: StopReason) -> Verdict {
-        self.progress.give_up(&self.rules, outcome, reason)
+        self.progress.give_up(&self.rules, outcome.into(), reason)
     }
 
     /// The attempt under way ended in `outcome` at `now`: what next?
@@ -66,7 +66,7 @@ impl Attempts {
         outcome: Outcome,
         u: f64,
     ) -> Verdict {
-        self.progress.decide(&self.rules, now, deadline, outcome, u)
+        self.progress.decide(&self.rules, now, deadline, outcome.into(), u)
     }
 }
 

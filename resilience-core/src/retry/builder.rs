@@ -1,6 +1,7 @@
 //! A policy in the making.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::backoff::Backoff;
@@ -30,6 +31,7 @@ pub(super) struct Draft {
     attempt_time: Duration,
     budget: Option<Result<RetryBudget, InvalidConfig>>,
     wait_when_not_ready: bool,
+    retry_unknown: bool,
     pace_refusals: bool,
     #[cfg(feature = "tokio")]
     seed: Option<u64>,
@@ -48,6 +50,7 @@ impl RetryPolicyBuilder {
             attempt_time: Duration::ZERO,
             budget: Some(Ok(RetryBudget::default())),
             wait_when_not_ready: false,
+            retry_unknown: true,
             pace_refusals: false,
             #[cfg(feature = "tokio")]
             seed: None,
@@ -124,6 +127,13 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
+    /// Does not retry a failure that no code recognised ([`Outcome::Unknown`]); it stays a failure to circuits
+    /// and to the budget. By default it is retried as a transient one is.
+    pub fn without_unknown_retries(mut self) -> Self {
+        self.draft.retry_unknown = false;
+        self
+    }
+
     /// Keeps a caller whose retry the budget refused for as long as the retry would have waited. For
     /// loops that poll, and would otherwise spin on the refusal (AWS 2.1, long-polling operations).
     pub fn pace_refusals(mut self) -> Self {
@@ -147,8 +157,10 @@ impl<C> RetryPolicyBuilder<C> {
 
     /// Reads outcomes off results with a closure.
     ///
-    /// Under the Tower layer it is not asked about the refusals of inner layers: an open circuit is
-    /// not a transient failure, whatever the closure thinks of errors.
+    /// Under the Tower layer, the outcome of a rejection is the rejection's own: an open circuit is not a
+    /// transient failure, whatever the closure returns for errors. The one exception is an attempt that
+    /// timed out ([`RejectionKind::TimedOut`](crate::RejectionKind::TimedOut)), as everywhere: the
+    /// classifier can forbid its retry, by an outcome that is not a failure which may pass.
     pub fn classify<T, E, F>(self, classifier: F) -> RetryPolicyBuilder<F>
     where
         F: Fn(Result<&T, &E>) -> Outcome,
@@ -191,7 +203,9 @@ impl Draft {
             attempt_time: self.attempt_time,
             budget: self.budget.transpose()?,
             wait_when_not_ready: self.wait_when_not_ready,
+            retry_unknown: self.retry_unknown,
             pace_refusals: self.pace_refusals,
+            met_unknown: AtomicBool::new(false),
         })
     }
 }

@@ -11,7 +11,8 @@ use super::run::{Run, begin};
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::Now;
 use crate::error::CarriesRejection;
-use crate::outcome::{AsOutcome, Classify, Outcome};
+use crate::outcome::{AsOutcome, Classify, Ended, Outcome, RetryHint};
+use crate::rejection::{Rejection, RejectionKind};
 use crate::shutdown::ambient::Draining;
 use crate::stack::{Again, Next, Watch};
 use crate::tick::Tick;
@@ -34,6 +35,8 @@ struct Failed<T> {
     outcome: Outcome,
     /// A retry that is granted and has not reached the service below.
     granted: Option<GrantedRetry>,
+    /// An attempt was sent that may have had an effect.
+    ran: bool,
     /// Waits no longer than until then.
     draining: Draining,
     /// What the call ends in if there is no other attempt, while it waits.
@@ -80,6 +83,7 @@ where
         course: &mut Self::Course,
         result: Result<&T, &E>,
         copy: Option<&Req>,
+        sent: bool,
         now: &mut Now,
     ) -> Next {
         let rules = &*self.policy.rules;
@@ -88,15 +92,26 @@ where
             succeeded_at_once(rules, course.own_budget.as_ref());
             return Next::Done;
         }
+        let attempt = Attempt {
+            ended: Ended::new(outcome, &self.policy.classifier, result),
+            ran: sent && may_have_run(&self.policy.classifier, result),
+            in_house: is_in_house(result),
+        };
         // Not to be sent again, whatever came of it; or only if nothing came of it.
         let obstacle = match copy.filter(|copy| self.replay.is_good(copy, result.is_ok())) {
             None => Some(StopReason::NotReplayable),
-            Some(copy) if self.replay.may_run_twice(copy) => None,
-            Some(_) => {
-                may_have_run(&self.policy.classifier, result).then_some(StopReason::MayHaveRun)
+            Some(copy) if attempt.ran && !self.replay.may_run_twice(copy) => {
+                Some(StopReason::MayHaveRun)
             }
+            Some(_) if self.forbids(result) => Some(StopReason::NotRetryable),
+            Some(_) => None,
         };
-        course.ended::<Req, _, _, _>(self, outcome, obstacle, now)
+        course.ended::<Req, _, _, _>(self, &attempt, obstacle, now)
+    }
+
+    #[inline]
+    fn ran_before(&self, course: &Self::Course) -> bool {
+        course.failed.as_ref().is_some_and(|failed| failed.ran)
     }
 
     #[cold]
@@ -155,35 +170,79 @@ impl<T> Course<T> {
     fn ended<Req, C, R, A: Account<Req>>(
         &mut self,
         layer: &RetryLayer<C, R, A>,
-        outcome: Outcome,
+        attempt: &Attempt<'_>,
         obstacle: Option<StopReason>,
         now: &mut Now,
     ) -> Next {
         let rules = &*layer.policy.rules;
+        let outcome = attempt.ended.outcome;
         let started = Some(self.started).filter(|started| *started != Tick::NEVER);
         let own_budget = self.own_budget.take();
         let begun = || {
             let run = Run::since(started, own_budget).of_key(layer.account.key());
             let draining = Draining::default();
-            Box::new(Failed { run, outcome, granted: None, draining, answer: None })
+            Box::new(Failed { run, outcome, granted: None, ran: false, draining, answer: None })
         };
         let failed = self.failed.get_or_insert_with(begun);
         failed.outcome = outcome;
+        failed.ran |= attempt.ran;
         let Failed { run, granted, .. } = &mut **failed;
-        if granted.take().is_some() {
-            // Refused on the way: it counts as an attempt, and its price has just gone back.
-            run.progress.next(None);
-        }
+        // Still there: the attempt was not sent. Its price pays for the next one if a layer of ours kept the
+        // call from the service, and is spent if the service itself could not take it: that was an attempt.
+        let unsent = match granted.take() {
+            Some(retry) if attempt.in_house => {
+                run.progress.next(None);
+                Some(retry)
+            }
+            Some(retry) => {
+                retry.begin(&mut run.progress);
+                None
+            }
+            None => None,
+        };
         let verdict = match obstacle {
-            None => run.ended(rules, outcome, now),
-            Some(obstacle) => run.ended_for_good(rules, outcome, obstacle, now),
+            None => run.ended(rules, attempt.ended, now),
+            Some(obstacle) => run.ended_for_good(rules, attempt.ended, obstacle, now),
         };
         match verdict {
-            Verdict::Retry(retry) => Next::Again(granted.insert(retry).delay()),
+            Verdict::Retry(retry) => Next::Again(granted.insert(retry.or_paid_by(unsent)).delay()),
             Verdict::Stop { pause, .. } if !pause.is_zero() => Next::Pause(pause),
             Verdict::Stop { .. } | Verdict::Done => Next::Done,
         }
     }
+}
+
+/// How one attempt ended.
+struct Attempt<'e> {
+    ended: Ended<'e>,
+    /// The request was sent, and may have had an effect.
+    ran: bool,
+    /// A layer of ours kept the request from the service.
+    in_house: bool,
+}
+
+impl<C, R, A> RetryLayer<C, R, A> {
+    /// Returns `true` if the classifier forbids to retry an attempt of ours that timed out.
+    fn forbids<T, E: CarriesRejection>(&self, result: Result<&T, &E>) -> bool
+    where
+        C: Classify<T, E>,
+    {
+        let timed_out = rejection_in(result).is_some_and(|it| it.kind() == RejectionKind::TimedOut);
+        timed_out && {
+            let outcome = self.policy.classifier.classify(result);
+            !self.policy.rules.is_retryable(outcome) || outcome.hint() == RetryHint::Never
+        }
+    }
+}
+
+fn rejection_in<'r, T, E: CarriesRejection>(result: Result<&T, &'r E>) -> Option<&'r Rejection> {
+    result.err().and_then(CarriesRejection::rejection)
+}
+
+/// Returns `true` for a rejection without any contact to the service: every one but a timeout, in which
+/// the service may have been working on becoming ready.
+fn is_in_house<T, E: CarriesRejection>(result: Result<&T, &E>) -> bool {
+    rejection_in(result).is_some_and(|it| it.kind() != RejectionKind::TimedOut)
 }
 
 /// What a rejection from below means is not the classifier's to say.
@@ -192,7 +251,7 @@ fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
 ) -> Outcome {
-    match result.err().and_then(CarriesRejection::rejection) {
+    match rejection_in(result) {
         Some(rejection) => rejection.as_outcome(),
         None => classifier.classify(result),
     }
@@ -203,7 +262,7 @@ fn may_have_run<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
 ) -> bool {
-    match result.err().and_then(CarriesRejection::rejection) {
+    match rejection_in(result) {
         Some(rejection) => rejection.may_have_run(),
         None => classifier.may_have_run(result),
     }

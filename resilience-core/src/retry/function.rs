@@ -62,8 +62,9 @@ where
         let previous = run.progress.previous();
         let attempt = begun(previous, &mut operation);
         let result = numbered(previous, attempt).await;
-        let outcome = policy.classify(result.as_ref());
-        match run.ended(&policy.rules, outcome, &mut Now::unread()) {
+        let ended = policy.ended(result.as_ref());
+        let outcome = ended.outcome;
+        match run.ended(&policy.rules, ended, &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 wait(pause).await;
@@ -106,8 +107,9 @@ where
     let mut run = Run::start(&policy.rules, &mut Now::unread());
     loop {
         let result = begun(run.progress.previous(), &mut operation);
-        let outcome = policy.classify(result.as_ref());
-        match run.ended(&policy.rules, outcome, &mut Now::unread()) {
+        let ended = policy.ended(result.as_ref());
+        let outcome = ended.outcome;
+        match run.ended(&policy.rules, ended, &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 blocking::sleep(pause);

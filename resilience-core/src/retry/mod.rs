@@ -95,6 +95,6 @@ pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]
 pub use layer::{BudgetPerKey, Retry, RetryLayer};
 #[cfg(feature = "tower")]
-pub use replay::{CloneRequest, Replay};
+pub use replay::{AtMostOnce, CloneRequest, Replay};
 #[cfg(feature = "tokio")]
 pub use scope::{RetryScope, previous_attempts};

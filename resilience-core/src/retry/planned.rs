@@ -27,6 +27,7 @@ impl<C> RetryPolicy<C> {
             attempt_time: rules.attempt_time,
             budget: rules.budget.as_ref().map(super::RetryBudget::planned),
             waits_when_not_ready: rules.wait_when_not_ready,
+            retries_unknown: rules.retry_unknown,
         }
     }
 

@@ -20,6 +20,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
@@ -28,6 +29,8 @@ use super::budget::RetryBudget;
 use super::builder::RetryPolicyBuilder;
 use crate::name::Name;
 use crate::observe::Listener;
+#[cfg(feature = "tokio")]
+use crate::outcome::Ended;
 use crate::outcome::{Classify, Outcome, Standard};
 use crate::tick::Tick;
 
@@ -54,10 +57,19 @@ pub(crate) struct Rules {
     pub(super) attempt_time: Duration,
     pub(super) budget: Option<RetryBudget>,
     pub(super) wait_when_not_ready: bool,
+    pub(super) retry_unknown: bool,
     pub(super) pace_refusals: bool,
+    /// A failure that no code recognised was reported.
+    pub(super) met_unknown: AtomicBool,
 }
 
 impl Rules {
+    /// Returns `true` for a failure that another attempt may mend: one that may pass, or may be one that does.
+    #[inline]
+    pub(super) fn is_retryable(&self, outcome: Outcome) -> bool {
+        outcome.failure().is_some() && (self.retry_unknown || outcome != Outcome::Unknown)
+    }
+
     /// Where the retries of a call are paid from that may have an account of its own.
     #[inline]
     pub(super) fn budget<'a>(&'a self, own: Option<&'a RetryBudget>) -> Option<&'a RetryBudget> {
@@ -102,6 +114,15 @@ impl<C> RetryPolicy<C> {
         C: Classify<T, E>,
     {
         self.classifier.classify(result)
+    }
+
+    /// Returns how the attempt that ended in `result` ended, with its error.
+    #[cfg(feature = "tokio")]
+    pub(super) fn ended<'e, T, E>(&self, result: Result<&T, &'e E>) -> Ended<'e>
+    where
+        C: Classify<T, E>,
+    {
+        Ended::new(self.classifier.classify(result), &self.classifier, result)
     }
 
     /// The same rules, budget and listener, and outcomes read by another [`Classify`] type.

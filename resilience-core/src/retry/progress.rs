@@ -1,6 +1,7 @@
 //! How far a call has come, beside the rules that it goes by: who keeps the rules anyway need not keep
 //! them twice.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backoff::Step;
@@ -10,8 +11,8 @@ use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
 use crate::name::Name;
-use crate::observe::Event;
-use crate::outcome::{Outcome, RetryHint};
+use crate::observe::{ErrorText, Event, type_of};
+use crate::outcome::{Ended, Outcome, RetryHint};
 use crate::tick::Tick;
 
 /// What one call has done so far.
@@ -80,7 +81,7 @@ impl Progress {
     pub(super) fn succeeded(&mut self, rules: &Rules) -> Verdict {
         self.settle(rules, Outcome::Success);
         if self.made > 1 {
-            self.report(rules, Outcome::Success, &Verdict::Done);
+            self.report(rules, Outcome::Success.into(), &Verdict::Done);
         }
         Verdict::Done
     }
@@ -88,12 +89,12 @@ impl Progress {
     pub(super) fn give_up(
         &mut self,
         rules: &Rules,
-        outcome: Outcome,
+        ended: Ended<'_>,
         reason: StopReason,
     ) -> Verdict {
-        self.settle(rules, outcome);
+        self.settle(rules, ended.outcome);
         let verdict = Verdict::stop(reason);
-        self.report(rules, outcome, &verdict);
+        self.report(rules, ended, &verdict);
         verdict
     }
 
@@ -102,15 +103,16 @@ impl Progress {
         rules: &Rules,
         now: Instant,
         deadline: Option<Deadline>,
-        outcome: Outcome,
+        ended: Ended<'_>,
         u: f64,
     ) -> Verdict {
+        let outcome = ended.outcome;
         if outcome == Outcome::Success {
             return self.succeeded(rules);
         }
         self.settle(rules, outcome);
         let verdict = self.judge(rules, (now, deadline), outcome, u);
-        self.report(rules, outcome, &verdict);
+        self.report(rules, ended, &verdict);
         verdict
     }
 
@@ -126,7 +128,7 @@ impl Progress {
         match outcome {
             Outcome::NotReady(RetryHint::After(_)) if rules.wait_when_not_ready => {}
             Outcome::NotReady(_) => return Verdict::stop(StopReason::NotReady),
-            _ if class.is_none() => return Verdict::stop(StopReason::NotRetryable),
+            _ if !rules.is_retryable(outcome) => return Verdict::stop(StopReason::NotRetryable),
             _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ToldNotTo),
             _ => {}
         }
@@ -205,20 +207,40 @@ impl Progress {
     /// The wait for a retry that was granted is over early, and so is the call.
     #[cfg(feature = "tokio")]
     pub(super) fn interrupted(&self, rules: &Rules, outcome: Outcome) {
-        self.report(rules, outcome, &Verdict::stop(StopReason::ShuttingDown));
+        self.report(rules, outcome.into(), &Verdict::stop(StopReason::ShuttingDown));
     }
 
-    fn report(&self, rules: &Rules, outcome: Outcome, verdict: &Verdict) {
+    fn report(&self, rules: &Rules, ended: Ended<'_>, verdict: &Verdict) {
+        self.report_unknown(rules, ended);
+        let Ended { outcome, error, .. } = ended;
+        let error = error.map(ErrorText::of);
         let (layer, attempts) = (rules.name.as_str(), self.made());
         let key = self.key.as_ref().map(Name::as_str);
         rules.listener.tell(|| match verdict {
             Verdict::Retry(retry) => {
-                Event::RetryScheduled { layer, key, attempts, outcome, delay: retry.delay }
+                Event::RetryScheduled { layer, key, attempts, outcome, error, delay: retry.delay }
             }
             Verdict::Stop { reason, .. } => {
-                Event::RetryStopped { layer, key, attempts, outcome, reason: *reason }
+                Event::RetryStopped { layer, key, attempts, outcome, error, reason: *reason }
             }
             Verdict::Done => Event::RetrySucceeded { layer, key, attempts },
+        });
+    }
+
+    /// Notifies the listener of the first failure of this policy that no code recognised.
+    fn report_unknown(&self, rules: &Rules, ended: Ended<'_>) {
+        let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type) } = ended else {
+            return;
+        };
+        if rules.listener.is_none() || rules.met_unknown.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let error_type = type_of(error_type, error);
+        rules.listener.tell(|| Event::UnknownError {
+            layer: rules.name.as_str(),
+            key: self.key.as_ref().map(Name::as_str),
+            error_type: &error_type,
+            error: error.map(ErrorText::of),
         });
     }
 }

@@ -42,7 +42,11 @@ where
     }
 }
 
-/// The default: requests are cloned. A request type that is not `Clone` does not compile.
+/// The default: requests are cloned, and every one may run twice. A request type that is not `Clone` does not
+/// compile.
+///
+/// A request that must not run twice needs one line: `.replayed_by(AtMostOnce)` for all requests of a
+/// service, or a [`Replay`] of your own that decides for each.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CloneRequest;
 
@@ -50,5 +54,30 @@ pub struct CloneRequest;
 impl<Req: Clone> Replay<Req> for CloneRequest {
     fn copy(&self, request: &Req) -> Option<Req> {
         Some(request.clone())
+    }
+}
+
+/// Clones requests, and sends one again only after an attempt that certainly did not run: a layer rejected
+/// it, the service was not ready for it, or its error [is known](crate::Classify::may_have_run) to come from
+/// before it was sent, as a refused connection is. For requests that are not idempotent.
+///
+/// ```
+/// use resilience_core::retry::{AtMostOnce, RetryLayer, RetryPolicy};
+///
+/// let writes = RetryLayer::new(RetryPolicy::builder().build()?).replayed_by(AtMostOnce);
+/// # let _: RetryLayer<_, AtMostOnce> = writes;
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AtMostOnce;
+
+#[diagnostic::do_not_recommend]
+impl<Req: Clone> Replay<Req> for AtMostOnce {
+    fn copy(&self, request: &Req) -> Option<Req> {
+        Some(request.clone())
+    }
+
+    fn may_run_twice(&self, _: &Req) -> bool {
+        false
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::deadline::Deadline;
 #[cfg(feature = "tower")]
 use crate::name::Name;
-use crate::outcome::{Outcome, RetryHint};
+use crate::outcome::{Ended, Outcome, RetryHint};
 use crate::shutdown::ambient;
 use crate::tick::Tick;
 
@@ -52,29 +52,29 @@ impl Run {
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
     #[inline]
-    pub(super) fn ended(&mut self, rules: &Rules, outcome: Outcome, now: &mut Now) -> Verdict {
-        if outcome == Outcome::Success {
+    pub(super) fn ended(&mut self, rules: &Rules, ended: Ended<'_>, now: &mut Now) -> Verdict {
+        if ended.outcome == Outcome::Success {
             return self.progress.succeeded(rules);
         }
-        if ambient::is_draining() && self.may_retry(rules, outcome) {
-            return self.progress.give_up(rules, outcome, StopReason::ShuttingDown);
+        if ambient::is_draining() && self.may_retry(rules, ended.outcome) {
+            return self.progress.give_up(rules, ended, StopReason::ShuttingDown);
         }
         match RetryScope::current() {
-            Some(scope) => self.failed_in(&scope, rules, outcome, now),
-            None => self.failed(rules, outcome, now),
+            Some(scope) => self.failed_in(&scope, rules, ended, now),
+            None => self.failed(rules, ended, now),
         }
     }
 
-    fn failed(&mut self, rules: &Rules, outcome: Outcome, now: &mut Now) -> Verdict {
+    fn failed(&mut self, rules: &Rules, ended: Ended<'_>, now: &mut Now) -> Verdict {
         let samples = self.samples.get_or_insert_with(|| Samples::new(rules.seed.as_ref()));
-        self.progress.decide(rules, now.again(), Deadline::current(), outcome, samples.next())
+        self.progress.decide(rules, now.again(), Deadline::current(), ended, samples.next())
     }
 
     /// Whether it is worth a retry at all: only then is it the shutdown that keeps it from one.
     fn may_retry(&self, rules: &Rules, outcome: Outcome) -> bool {
         let worth = match outcome {
             Outcome::NotReady(hint) => rules.wait_when_not_ready && hint != RetryHint::None,
-            _ => outcome.failure().is_some(),
+            _ => rules.is_retryable(outcome),
         };
         worth && outcome.hint() != RetryHint::Never && self.progress.any_left(rules)
     }
@@ -90,15 +90,16 @@ impl Run {
         &mut self,
         scope: &RetryScope,
         rules: &Rules,
-        outcome: Outcome,
+        ended: Ended<'_>,
         now: &mut Now,
     ) -> Verdict {
+        let outcome = ended.outcome;
         // What waits for something to be ready repeats nothing, and may.
-        let repeats = outcome.failure().is_some() && outcome.hint() != RetryHint::Never;
+        let repeats = rules.is_retryable(outcome) && outcome.hint() != RetryHint::Never;
         if repeats && !scope.allows_retries() && self.progress.any_left(rules) {
-            return self.progress.give_up(rules, outcome, StopReason::RetriedAbove);
+            return self.progress.give_up(rules, ended, StopReason::RetriedAbove);
         }
-        let verdict = self.failed(rules, outcome, now);
+        let verdict = self.failed(rules, ended, now);
         let spent = match verdict.stop_reason() {
             Some(StopReason::BudgetExhausted | StopReason::ToldNotTo) => true,
             // One attempt is what the call would have come to without a retry.
@@ -117,18 +118,19 @@ impl Run {
     pub(super) fn ended_for_good(
         &mut self,
         rules: &Rules,
-        outcome: Outcome,
+        ended: Ended<'_>,
         obstacle: StopReason,
         now: &mut Now,
     ) -> Verdict {
+        let outcome = ended.outcome;
         let reason = match outcome {
             _ if !self.progress.any_left(rules) || outcome.hint() == RetryHint::Never => None,
             Outcome::NotReady(_) => Some(StopReason::NotReady),
-            _ => outcome.failure().map(|_| obstacle),
+            _ => rules.is_retryable(outcome).then_some(obstacle),
         };
         match reason {
-            Some(reason) => self.progress.give_up(rules, outcome, reason),
-            None => self.ended(rules, outcome, now),
+            Some(reason) => self.progress.give_up(rules, ended, reason),
+            None => self.ended(rules, ended, now),
         }
     }
 }

@@ -61,6 +61,13 @@ impl GrantedRetry {
         self.begin(&mut attempts.progress);
     }
 
+    /// Paid for by `unsent`, a retry that was granted before and never sent, if this one was not paid for.
+    #[cfg(feature = "tower")]
+    pub(super) fn or_paid_by(mut self, unsent: Option<GrantedRetry>) -> GrantedRetry {
+        self.withdrawal = self.withdrawal.or_else(|| unsent?.withdrawal);
+        self
+    }
+
     pub(super) fn begin(self, progress: &mut Progress) {
         progress.next(self.withdrawal.map(Withdrawal::sent));
     }

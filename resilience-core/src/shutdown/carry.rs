@@ -81,7 +81,7 @@ impl<F: Future> Future for Carry<F> {
         this.future.set(None);
         Poll::Ready(match output {
             Poll::Ready(output) => Ok((output, guard)),
-            Poll::Pending => Err(guard.refuse()),
+            Poll::Pending => Err(guard.refuse().with_may_have_run(true)),
         })
     }
 }

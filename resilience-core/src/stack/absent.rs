@@ -50,7 +50,7 @@ impl<Req, T, E> Again<Req, T, E> for Absent {
     }
 
     #[inline]
-    fn ended(&self, (): &mut (), _: Result<&T, &E>, _: Option<&Req>, _: &mut Now) -> Next {
+    fn ended(&self, (): &mut (), _: Result<&T, &E>, _: Option<&Req>, _: bool, _: &mut Now) -> Next {
         Next::Done
     }
 }
@@ -63,7 +63,7 @@ impl TimeLimit for Absent {
         None
     }
 
-    fn refuse(&self, kind: RejectionKind) -> Rejection {
-        Rejection::new(kind, "stack")
+    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
+        Rejection::new(kind, "stack").with_may_have_run(may_have_run)
     }
 }

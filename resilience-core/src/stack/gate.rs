@@ -107,14 +107,22 @@ pub trait Again<Req, T, E> {
     /// The service below takes the request now. A copy of it, if there may be another attempt.
     fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req>;
 
-    /// The attempt ended so. `copy` is what another would send, if there is one.
+    /// Decides what follows an attempt that ended in `result`. `copy` is the request that another attempt
+    /// would send, if there is one; `sent` is `true` if the service below had taken this one.
     fn ended(
         &self,
         course: &mut Self::Course,
         result: Result<&T, &E>,
         copy: Option<&Req>,
+        sent: bool,
         now: &mut Now,
     ) -> Next;
+
+    /// Returns `true` if an attempt that has ended may have had an effect.
+    #[inline]
+    fn ran_before(&self, _: &Self::Course) -> bool {
+        false
+    }
 
     /// What the call ends in if there is no other attempt, while it waits. Kept where it takes no room of calls that do
     /// not wait.
@@ -171,8 +179,9 @@ pub trait TimeLimit {
     /// When what begins now must be over, if ever.
     fn due(&self, now: &mut Now) -> Option<Deadline>;
 
-    /// The refusal when it is over, told to the listener.
-    fn refuse(&self, kind: RejectionKind) -> Rejection;
+    /// Returns the rejection of a call whose time is over, and notifies the listener. `may_have_run` is its
+    /// [`Rejection::may_have_run`].
+    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection;
 }
 
 /// The six parts of a stack, of which any may be [`Absent`](super::Absent).

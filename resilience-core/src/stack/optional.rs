@@ -106,7 +106,8 @@ impl<P: TimeLimit> TimeLimit for Optional<P> {
         self.0.as_ref().and_then(|part| part.due(now))
     }
 
-    fn refuse(&self, kind: RejectionKind) -> Rejection {
-        self.0.as_ref().map_or_else(|| Absent.refuse(kind), |part| part.refuse(kind))
+    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
+        let absent = || Absent.refuse(kind, may_have_run);
+        self.0.as_ref().map_or_else(absent, |part| part.refuse(kind, may_have_run))
     }
 }

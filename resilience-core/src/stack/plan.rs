@@ -28,6 +28,8 @@ pub struct Plan {
     /// The longest time that a server can name and still see the call come back. Longer ones end the
     /// call at once. `None`: a year.
     pub longest_hint: Option<Duration>,
+    /// A failure that no code recognised ([`Outcome::Unknown`](crate::Outcome::Unknown)) is retried.
+    pub retries_unknown: bool,
     /// Attempts a second that reach the service, in the long run. `None`: no limit.
     pub attempts_per_second: Option<f64>,
     /// Attempts that may follow each other at once, where there is a rate limit.
@@ -57,6 +59,10 @@ impl Shape {
             sure_attempts: self.sure_attempts(),
             amplification: self.amplification(),
             longest_hint: self.longest_hint(),
+            retries_unknown: self
+                .retry
+                .as_ref()
+                .is_some_and(|it| it.retries_unknown && it.max_attempts > 1),
             attempts_per_second: rate.map(|rate| rate.per_second()),
             burst: rate.map(|rate| rate.burst),
             max_in_flight: bulkhead.map(|bulkhead| bulkhead.max_concurrent),
@@ -125,6 +131,9 @@ impl fmt::Display for Plan {
             Some(hint) => write!(f, "{hint:?}")?,
             None => f.write_str("a year")?,
         }
+        let unknown =
+            if self.retries_unknown { "failures, retried" } else { "failures, not retried" };
+        write!(f, "\nunknown errors  {unknown}")?;
         f.write_str("\nattempts pass   ")?;
         match (self.attempts_per_second, self.burst) {
             (Some(rate), Some(burst)) => write!(f, "{rate:.3} a second, {burst} at once")?,

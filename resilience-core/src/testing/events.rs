@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::breaker::{CircuitState, TransitionReason};
 use crate::keyed::EvictionReason;
-use crate::observe::Event;
+use crate::observe::{ErrorText, Event};
 use crate::outcome::Outcome;
 use crate::pool::Retired;
 use crate::rejection::{Rejection, RejectionKind};
@@ -24,6 +24,7 @@ use crate::shutdown::Phase;
 /// ```
 pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
     let (layer, key) = ("layer", "key");
+    let error = ErrorText::of_text(&"a sample of an error");
     let rejection = Rejection::new(RejectionKind::RateLimited, layer)
         .with_key(key)
         .with_limit(30)
@@ -37,6 +38,7 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         to,
         reason,
         retry_after,
+        error: retry_after.map(|_| error),
     };
     let (closed, open) = (CircuitState::Closed, CircuitState::Open);
     let (failures, over) = (TransitionReason::ConsecutiveFailures, TransitionReason::BreakOver);
@@ -46,6 +48,7 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
             key: None,
             attempts: 1,
             outcome: Outcome::TimedOut,
+            error: None,
             delay: SAMPLE_DURATION,
         },
         Event::RetryStopped {
@@ -53,6 +56,7 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
             key: Some(key),
             attempts: 2,
             outcome: Outcome::transient(),
+            error: Some(error),
             reason: StopReason::OutOfTime { needed: SAMPLE_DURATION, remaining: Duration::ZERO },
         },
         Event::RetrySucceeded { layer, key: Some(key), attempts: 2 },
@@ -61,6 +65,7 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         changed(1, None, closed, open, failures, Some(SAMPLE_DURATION)),
         changed(2, None, open, CircuitState::HalfOpen, over, None),
         changed(3, Some(key), closed, open, TransitionReason::Hint, Some(SAMPLE_DURATION)),
+        Event::UnknownError { layer, key: None, error_type: "Sample", error: Some(error) },
         Event::RatePaused { layer, key: Some(key), pause: SAMPLE_DURATION },
         Event::KeyEvicted { store: layer, key, reason: EvictionReason::Capacity },
         Event::ShutdownChanged {
@@ -70,7 +75,7 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
             in_flight: 2,
             reason: "SIGTERM",
         },
-        Event::PoolCreateFailed { layer, failures: 3, pause: SAMPLE_DURATION },
+        Event::PoolCreateFailed { layer, failures: 3, pause: SAMPLE_DURATION, error: Some(error) },
         Event::PoolRetired { layer, reason: Retired::Broken },
         Event::ProfilesReloaded { error: None },
         Event::ProfilesReloaded { error: Some("`limit` is 0") },
@@ -89,7 +94,7 @@ mod tests {
     /// A new variant does not compile here until it has a number, and fails until it has a sample.
     #[test]
     fn no_kind_of_event_is_left_out() {
-        const KINDS: usize = 12;
+        const KINDS: usize = 13;
         let mut seen = [false; KINDS];
         each_event(|event| {
             let kind = match event {
@@ -105,6 +110,7 @@ mod tests {
                 Event::ShutdownChanged { .. } => 9,
                 Event::PoolCreateFailed { .. } => 11,
                 Event::PoolRetired { .. } => 10,
+                Event::UnknownError { .. } => 12,
             };
             seen[kind] = true;
         });

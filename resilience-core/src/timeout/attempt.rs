@@ -66,8 +66,8 @@ impl TimeLimit for TimeoutLayer {
         Some(self.settings.due(now.tick()))
     }
 
-    fn refuse(&self, kind: RejectionKind) -> Rejection {
-        self.settings.reject(kind)
+    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
+        self.settings.reject(kind, may_have_run)
     }
 }
 
@@ -149,7 +149,7 @@ where
         } else {
             let due = this.due.get_or_insert_with(|| this.settings.due(Tick::now()));
             ready!(this.wait.poll(*due, cx));
-            Err(this.settings.reject(RejectionKind::TimedOut).into())
+            Err(this.settings.reject(RejectionKind::TimedOut, true).into())
         };
         this.inner.set(None);
         Poll::Ready(result)

@@ -43,9 +43,10 @@ impl Settings {
         self.listener = Listener::new(listener);
     }
 
-    /// The refusal of this layer, told to the listener.
-    pub(super) fn reject(&self, kind: RejectionKind) -> Rejection {
+    /// Returns this layer's rejection, and notifies the listener.
+    pub(super) fn reject(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
         let rejection = Rejection::new(kind, self.name.clone()).with_limit(self.limit());
+        let rejection = rejection.with_may_have_run(may_have_run);
         self.listener.tell(|| Event::Rejected(&rejection));
         rejection
     }

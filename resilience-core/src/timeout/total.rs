@@ -66,8 +66,8 @@ impl TimeLimit for DeadlineLayer {
         Some(self.settings.due(now.tick()))
     }
 
-    fn refuse(&self, kind: RejectionKind) -> Rejection {
-        self.settings.reject(kind)
+    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
+        self.settings.reject(kind, may_have_run)
     }
 }
 
@@ -147,13 +147,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match this.state.project() {
-            StateProj::TooLate => Poll::Ready(None),
-            StateProj::Running { future } => future.poll(cx).map(Result::ok),
+        let (polled, was_called) = match this.state.project() {
+            StateProj::TooLate => (Poll::Ready(None), false),
+            StateProj::Running { future } => (future.poll(cx).map(Result::ok), true),
         };
         polled.map(|output| {
             output.unwrap_or_else(|| {
-                Err(this.settings.reject(RejectionKind::DeadlineExceeded).into())
+                Err(this.settings.reject(RejectionKind::DeadlineExceeded, was_called).into())
             })
         })
     }

@@ -103,7 +103,7 @@ impl<F: Future> Future for Within<F> {
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
         let deadline = *this.deadline;
         let output = if !*this.admitted && deadline.has_passed(clock::now()) {
-            Err(too_late())
+            Err(too_late().with_may_have_run(false))
         } else if let Poll::Ready(output) = deadline.or_current().enter(|| future.poll(cx)) {
             // The response first: at the deadline, one that is there counts.
             Ok(output)

@@ -38,6 +38,7 @@ fn expected(key: &str, status_of_key: bool) -> Vec<(String, Vec<f64>)> {
         "retries{LAYER,resilience.outcome=timed_out}",
         "retry.recoveries{LAYER}",
         "retry.stops{LAYER,resilience.retry.stop_reason=out_of_time}",
+        "unknown_errors{LAYER}",
         "shutdown.transitions{LAYER,resilience.shutdown.phase=forced}",
         "would_reject{LAYERKEY,resilience.rejection.kind=rate_limited}",
     ];

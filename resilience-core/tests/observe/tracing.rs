@@ -19,7 +19,7 @@ const EVERY_LINE: &[&str] = &[
      resilience.retry.delay=1.5",
     "DEBUG resilience::retry resilience.retry_stopped: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.retry.attempts=2 resilience.outcome=\"transient\" error.type=\"transient\" \
-     resilience.retry.stop_reason=\"out_of_time\" resilience.retry.needed=1.5 \
+     error.message=a sample of an error resilience.retry.stop_reason=\"out_of_time\" resilience.retry.needed=1.5 \
      resilience.retry.remaining=0.0",
     "DEBUG resilience::retry resilience.retry_succeeded: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.retry.attempts=2",
@@ -34,14 +34,17 @@ const EVERY_LINE: &[&str] = &[
     "WARN resilience::breaker resilience.circuit_changed: resilience.layer.name=\"layer\" \
      resilience.circuit.sequence=1 resilience.circuit.state=\"open\" \
      resilience.circuit.previous_state=\"closed\" \
-     resilience.circuit.reason=\"consecutive_failures\" resilience.circuit.retry_after=1.5",
+     resilience.circuit.reason=\"consecutive_failures\" resilience.circuit.retry_after=1.5 \
+     error.message=a sample of an error",
     "INFO resilience::breaker resilience.circuit_changed: resilience.layer.name=\"layer\" \
      resilience.circuit.sequence=2 resilience.circuit.state=\"half_open\" \
      resilience.circuit.previous_state=\"open\" resilience.circuit.reason=\"break_over\"",
     "WARN resilience::breaker resilience.circuit_changed: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.circuit.sequence=3 resilience.circuit.state=\"open\" \
      resilience.circuit.previous_state=\"closed\" resilience.circuit.reason=\"hint\" \
-     resilience.circuit.retry_after=1.5",
+     resilience.circuit.retry_after=1.5 error.message=a sample of an error",
+    "WARN resilience::outcome resilience.unknown_error: resilience.layer.name=\"layer\" \
+     error.type=\"Sample\" error.message=a sample of an error",
     "WARN resilience::rate resilience.rate_paused: resilience.layer.name=\"layer\" \
      resilience.key=\"key\" resilience.rate.pause=1.5",
     "DEBUG resilience::keyed resilience.key_evicted: resilience.layer.name=\"layer\" \
@@ -50,7 +53,7 @@ const EVERY_LINE: &[&str] = &[
      resilience.shutdown.phase=\"forced\" resilience.shutdown.previous_phase=\"draining\" \
      resilience.shutdown.in_flight=2 resilience.shutdown.reason=\"SIGTERM\"",
     "WARN resilience::pool resilience.pool_create_failed: resilience.layer.name=\"layer\" \
-     resilience.pool.failures=3 resilience.pool.pause=1.5",
+     resilience.pool.failures=3 resilience.pool.pause=1.5 error.message=a sample of an error",
     "DEBUG resilience::pool resilience.pool_retired: resilience.layer.name=\"layer\" \
      resilience.pool.reason=\"broken\"",
     "INFO resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"accepted\"",

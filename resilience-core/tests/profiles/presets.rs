@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use resilience_core::Outcome;
+use resilience_core::breaker::CircuitState;
+use resilience_core::outcome::RetryHint;
 use resilience_core::profiles::{Profiles, ProfilesErrorKind};
 use resilience_core::testing::Ready;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
@@ -54,6 +57,21 @@ fn presets_are_the_limits_of_the_services() {
     assert_eq!(plan("firestore.tx").max_attempts, 5);
     assert_eq!(plan("pubsub.publish").max_attempts, 3);
     assert_eq!(plan("slack").max_attempts, 3);
+}
+
+/// Ten 429s in a row do not close a scraper for five minutes: its rate limit pauses, and that is the remedy.
+#[tokio::test(start_paused = true)]
+async fn a_throttled_scraper_is_paced_and_not_cut_off() {
+    let profile = Profiles::standard().unwrap().profile("scraper.odds").unwrap();
+    for (outcome, open) in
+        [(Outcome::Throttled(RetryHint::None), false), (Outcome::transient(), true)]
+    {
+        let breaker = profile.breaker().unwrap();
+        for _ in 0..10 {
+            breaker.try_admit().unwrap().outcome(outcome);
+        }
+        assert_eq!(breaker.state() == CircuitState::Open, open, "{outcome:?}");
+    }
 }
 
 /// T16: nothing of a stack asks for a runtime before it is called.

@@ -8,6 +8,7 @@ mod held;
 mod infeasible;
 mod order;
 mod plan;
+mod readiness;
 mod sharing;
 mod threads;
 

@@ -1,15 +1,17 @@
 //! Outcomes of requests that may or may not run twice.
 
+use std::error::Error as StdError;
+
 use http::{HeaderMap, StatusCode};
-use resilience_core::{AsOutcome, Classify, Error, Outcome};
+use resilience_core::{AsOutcome, CarriesRejection, Classify, Error, Outcome, Rejection};
 
 use super::StatusClassifier;
-use super::failure::{TransportError, TransportFailure};
+use super::failure::{BoxError, TransportError, TransportFailure};
 use super::grpc::{GrpcClassifier, is_grpc};
 
 /// [`StatusClassifier`]'s table for answers ([`GrpcClassifier`]'s for gRPC's), [`TransportFailure`]'s for errors, and for both whether the
 /// request may have had an effect: the [table](crate::idempotency#what-is-sent-again) of what a request that
-/// is not idempotent is sent again after.
+/// is not idempotent is sent again after. A boxed error is read through its chain of sources.
 ///
 /// ```
 /// use http::{Response, StatusCode};
@@ -58,46 +60,83 @@ impl HttpClassifier {
         self
     }
 
-    pub(crate) fn outcome(self, result: Result<Head<'_>, &Error<TransportError>>) -> Outcome {
+    pub(crate) fn outcome(self, result: Result<Head<'_>, &impl Ending>) -> Outcome {
         match result {
             Ok(Head { status, headers, is_grpc: true }) => GrpcClassifier.outcome(status, headers),
             Ok(Head { status, headers, is_grpc: false }) => {
                 StatusClassifier.outcome(status, headers)
             }
-            Err(error) => error.as_outcome(),
+            Err(error) => match error.rejected() {
+                Some(rejection) => rejection.as_outcome(),
+                None => error.failure().as_outcome(),
+            },
         }
     }
 
-    pub(crate) fn ran(self, result: Result<StatusCode, &Error<TransportError>>) -> bool {
+    pub(crate) fn ran(self, result: Result<StatusCode, &impl Ending>) -> bool {
         match result {
             // RFC 8470 §5.2.
             Ok(status) => status != StatusCode::TOO_EARLY,
-            Err(Error::Service(error)) => match error.failure() {
-                TransportFailure::Builder | TransportFailure::NoHost => false,
-                failure => self.follows_redirects || failure.may_have_run(),
+            Err(error) => match (error.rejected(), error.failure()) {
+                (Some(rejection), _) => rejection.may_have_run(),
+                (None, TransportFailure::Builder | TransportFailure::NoHost) => false,
+                (None, failure) => self.follows_redirects || failure.may_have_run(),
             },
-            Err(Error::Rejected(rejection)) => rejection.may_have_run(),
         }
     }
 }
 
-impl<B> Classify<http::Response<B>, Error<TransportError>> for HttpClassifier {
-    fn classify(&self, result: Result<&http::Response<B>, &Error<TransportError>>) -> Outcome {
-        self.outcome(result.map(|response| Head::of(response.status(), response.headers())))
+/// Implements `Classify` for a type of response and one of error.
+macro_rules! classify {
+    ([$($generics:tt)*] $response:ty, $error:ty) => {
+        impl<$($generics)*> Classify<$response, $error> for HttpClassifier {
+            fn classify(&self, result: Result<&$response, &$error>) -> Outcome {
+                self.outcome(result.map(|it| Head::of(it.status(), it.headers())))
+            }
+
+            fn may_have_run(&self, result: Result<&$response, &$error>) -> bool {
+                self.ran(result.map(<$response>::status))
+            }
+
+            fn as_error<'e>(&self, error: &'e $error) -> Option<&'e (dyn StdError + 'static)> {
+                error.as_error()
+            }
+        }
+    };
+}
+classify!([B] http::Response<B>, Error<TransportError>);
+classify!([B] http::Response<B>, BoxError);
+#[cfg(feature = "reqwest")]
+classify!([] reqwest::Response, Error<TransportError>);
+#[cfg(feature = "reqwest")]
+classify!([] reqwest::Response, BoxError);
+
+/// An error of a transport, or a rejection: typed, or in a box in whose chain either is looked for.
+pub(crate) trait Ending {
+    fn rejected(&self) -> Option<&Rejection>;
+    fn failure(&self) -> TransportFailure;
+}
+
+impl Ending for Error<TransportError> {
+    fn rejected(&self) -> Option<&Rejection> {
+        self.rejection()
     }
 
-    fn may_have_run(&self, result: Result<&http::Response<B>, &Error<TransportError>>) -> bool {
-        self.ran(result.map(http::Response::status))
+    fn failure(&self) -> TransportFailure {
+        match self {
+            Error::Service(error) => error.failure(),
+            Error::Rejected(_) => TransportFailure::Other,
+        }
     }
 }
 
-#[cfg(feature = "reqwest")]
-impl Classify<reqwest::Response, Error<TransportError>> for HttpClassifier {
-    fn classify(&self, result: Result<&reqwest::Response, &Error<TransportError>>) -> Outcome {
-        self.outcome(result.map(|response| Head::of(response.status(), response.headers())))
+impl Ending for BoxError {
+    fn rejected(&self) -> Option<&Rejection> {
+        self.rejection()
     }
 
-    fn may_have_run(&self, result: Result<&reqwest::Response, &Error<TransportError>>) -> bool {
-        self.ran(result.map(reqwest::Response::status))
+    fn failure(&self) -> TransportFailure {
+        let wrapped = self.downcast_ref().map(TransportError::failure);
+        wrapped.unwrap_or_else(|| TransportFailure::of(&**self))
     }
 }

@@ -48,7 +48,7 @@ pub enum TransportFailure {
     Redirect,
     /// An answer with this status, which somebody made into an error.
     Status(http::StatusCode),
-    /// Something else.
+    /// Something that is not recognised.
     Other,
 }
 
@@ -99,8 +99,8 @@ impl AsOutcome for TransportFailure {
             | F::ResetBeforeSent
             | F::ResetAfterSent
             | F::Body
-            | F::Protocol
-            | F::Other => Outcome::transient(),
+            | F::Protocol => Outcome::transient(),
+            F::Other => Outcome::Unknown,
         }
     }
 }
@@ -241,6 +241,10 @@ impl TransportError {
 impl AsOutcome for TransportError {
     fn as_outcome(&self) -> Outcome {
         self.failure.as_outcome()
+    }
+
+    fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self)
     }
 }
 

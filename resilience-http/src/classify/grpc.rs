@@ -33,6 +33,8 @@
 //! # Ok::<_, http::Error>(())
 //! ```
 
+use std::error::Error as StdError;
+
 #[cfg(any(feature = "layers", feature = "transport"))]
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
@@ -128,6 +130,10 @@ impl<B, E: AsOutcome> Classify<Response<B>, E> for GrpcClassifier {
             Ok(response) => self.outcome(response.status(), response.headers()),
             Err(error) => error.as_outcome(),
         }
+    }
+
+    fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {
+        error.as_error()
     }
 }
 

@@ -12,9 +12,10 @@
 //! | 503 | transient, with the server's hint | the server says that it will pass |
 //! | 408, 425 | transient | the server gave the request up before it began on it |
 //! | 504 | transient | a gateway answered in time; *we* waited for nobody |
-//! | 500, 502 | transient | most often passes |
-//! | other 4xx | permanent | the same question gets the same answer |
-//! | 501, 505 and other 5xx | permanent | the server says what it cannot do, not how it is |
+//! | 500, 502, 507 and every 5xx that is not listed here | transient | most often passes; RFC 9110 §15 reads an unknown 5xx, such as a CDN's 520 to 530, as a 500 |
+//! | 501, 505, 506, 508, 510, 511 | permanent | the server describes what it cannot do, not how it is |
+//! | other 4xx | permanent | the same request gets the same response; an unknown one is read as a 400 |
+//! | 600 and above | unknown | no class of HTTP (RFC 9110 §15) |
 //!
 //! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that
 //! nothing came back in time, the dearest kind of failure to a budget, and here something did.
@@ -60,6 +61,8 @@ pub use grpc::GrpcClassifier;
 #[cfg(feature = "reqwest")]
 pub use transport::transport_outcome;
 
+use std::error::Error as StdError;
+
 use http::{HeaderMap, Response, StatusCode};
 use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Classify, Outcome};
@@ -99,8 +102,10 @@ fn failure(status: u16, headers: &HeaderMap) -> Outcome {
     match status {
         429 => Outcome::Throttled(hint()),
         503 => Outcome::Transient(hint()),
-        408 | 425 | 500 | 502 | 504 => Outcome::Transient(said),
-        _ => Outcome::Permanent,
+        501 | 505 | 506 | 508 | 510 | 511 => Outcome::Permanent,
+        408 | 425 | 500..600 => Outcome::Transient(said),
+        400..500 => Outcome::Permanent,
+        _ => Outcome::Unknown,
     }
 }
 
@@ -110,6 +115,10 @@ impl<B, E: AsOutcome> Classify<Response<B>, E> for StatusClassifier {
             Ok(response) => self.outcome(response.status(), response.headers()),
             Err(error) => error.as_outcome(),
         }
+    }
+
+    fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {
+        error.as_error()
     }
 }
 
@@ -132,8 +141,10 @@ mod tests {
             let expected = match status {
                 100..400 => Outcome::Success,
                 429 => Outcome::Throttled(RetryHint::None),
-                408 | 425 | 500 | 502 | 503 | 504 => Outcome::transient(),
-                _ => Outcome::Permanent,
+                501 | 505 | 506 | 508 | 510 | 511 => Outcome::Permanent,
+                408 | 425 | 500..600 => Outcome::transient(),
+                400..500 => Outcome::Permanent,
+                _ => Outcome::Unknown,
             };
             assert_eq!(outcome(status, None), expected, "{status}");
         }
@@ -157,7 +168,8 @@ mod tests {
             let code = StatusCode::from_u16(status).unwrap();
             let told = StatusClassifier.outcome(code, &headers);
             let plain = outcome(status, None);
-            let hint = if plain.failure().is_some() { RetryHint::Never } else { RetryHint::None };
+            let known = plain.failure().is_some() && plain != Outcome::Unknown;
+            let hint = if known { RetryHint::Never } else { RetryHint::None };
             assert_eq!((told.failure(), told.hint()), (plain.failure(), hint), "{status}");
         }
     }

@@ -31,6 +31,7 @@ impl Draft {
             detectors: detectors.into(),
             slow_after: slow_after.transpose()?,
             permanent_fails: self.permanent_fails,
+            throttled_in_rates_only: self.throttled_in_rates_only,
             abandoned: self.abandoned,
             break_: self.checked_break()?,
             hints: self.hints()?,

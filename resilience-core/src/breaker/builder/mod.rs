@@ -34,6 +34,7 @@ struct Draft {
     slow: Option<(Duration, f64, SlidingWindow)>,
     minimum_calls: Option<u32>,
     permanent_fails: bool,
+    throttled_in_rates_only: bool,
     abandoned: AbandonedPolicy,
     break_: Break,
     growing: bool,
@@ -55,6 +56,7 @@ impl CircuitBreakerBuilder {
             slow: None,
             minimum_calls: None,
             permanent_fails: false,
+            throttled_in_rates_only: false,
             abandoned: AbandonedPolicy::Ignore,
             break_: Break {
                 first: Duration::from_secs(5),
@@ -129,6 +131,15 @@ impl CircuitBreakerBuilder {
     /// the other side is up.
     pub fn permanent_failures_count(mut self) -> Self {
         self.draft.permanent_fails = true;
+        self
+    }
+
+    /// Keeps [throttled](crate::Outcome::Throttled) calls (a 429, a quota) out of the rule on
+    /// [consecutive failures](Self::consecutive_failures): they neither add to a row of failures nor end it.
+    /// Rates, probes and ramps still count them as failures. For servers that throttle as a matter of
+    /// course, where a rate limit is the remedy.
+    pub fn throttled_in_rates_only(mut self) -> Self {
+        self.draft.throttled_in_rates_only = true;
         self
     }
 

@@ -53,7 +53,7 @@ impl Circuit {
                 if let Some(hint) = hint {
                     *hinted = now.after(hint).max(*hinted);
                 }
-                self.count(config, now, mark);
+                self.count(config, now, outcome, mark);
                 let trip = if hint.is_some() && config.hints.open {
                     Trip { reason: TransitionReason::Hint, observed: 0, limit: 0 }
                 } else {
@@ -63,7 +63,7 @@ impl Circuit {
                 self.trip_at(config, now, trip, until, u())
             }
             Phase::ForcedClosed => {
-                self.count(config, now, mark);
+                self.count(config, now, outcome, mark);
                 None
             }
             Phase::HalfOpen { good, bad, .. } => {
@@ -88,8 +88,10 @@ impl Circuit {
     }
 
     #[inline]
-    fn count(&mut self, config: &CircuitConfig, now: Tick, mark: Mark) {
-        self.streak = if mark.failed { self.streak.saturating_add(1) } else { 0 };
+    fn count(&mut self, config: &CircuitConfig, now: Tick, outcome: Outcome, mark: Mark) {
+        if config.is_in_streak(outcome) {
+            self.streak = if mark.failed { self.streak.saturating_add(1) } else { 0 };
+        }
         self.tally.record(&config.windows, now, mark);
     }
 

@@ -1,5 +1,6 @@
 //! What the handle adds to the engine: time, chance, the lock, and who is told.
 
+use std::error::Error as StdError;
 use std::time::Instant;
 
 use super::CircuitBreaker;
@@ -11,8 +12,8 @@ use crate::breaker::state::Change;
 use crate::clock::{self, Now};
 use crate::error::CarriesRejection;
 use crate::name::Name;
-use crate::observe::Event;
-use crate::outcome::{Classify, Outcome};
+use crate::observe::{ErrorText, Event, type_of};
+use crate::outcome::{Classify, Ended, Outcome};
 use crate::rejection::{Quantity, Rejection, RejectionKind};
 use crate::tick::Tick;
 
@@ -112,8 +113,8 @@ impl CircuitBreaker {
     /// How a call ended that belongs to nobody's key.
     // Not of what holds the admission: whose address is taken is kept in memory, written in parts and read whole.
     #[inline(never)]
-    pub(in crate::breaker) fn told(&self, admission: Admission, outcome: Outcome) {
-        self.record(admission, outcome, &(), &mut Now::unread());
+    pub(in crate::breaker) fn told(&self, admission: Admission, ended: Ended<'_>) {
+        self.record(admission, ended, &(), &mut Now::unread());
     }
 
     /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
@@ -122,16 +123,17 @@ impl CircuitBreaker {
     pub(in crate::breaker) fn record(
         &self,
         admission: Admission,
-        outcome: Outcome,
+        ended: Ended<'_>,
         whose: &impl Whose,
         now: &mut Now,
     ) {
+        let outcome = ended.outcome;
         if admission.is_timed() || outcome != Outcome::Success {
             now.again();
         }
         let (cell, rules) = (&self.0.cell, &self.0.family.rules);
         if outcome != Outcome::Success || !cell.count_good(rules, &admission, || now.tick()) {
-            self.record_closely(admission, outcome, whose, now.tick());
+            self.record_closely(admission, ended, whose, now.tick());
         }
     }
 
@@ -139,10 +141,11 @@ impl CircuitBreaker {
     fn record_closely(
         &self,
         admission: Admission,
-        outcome: Outcome,
+        ended: Ended<'_>,
         whose: &impl Whose,
         now: Tick,
     ) {
+        let outcome = ended.outcome;
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
@@ -150,9 +153,28 @@ impl CircuitBreaker {
             (changes.is_some() || change.is_some())
                 .then(|| Changed::new(&changes.unwrap_or_default(), change))
         });
+        self.tell_unknown(ended, whose);
         if let Some(changed) = changed {
-            self.tell(&changed, whose);
+            self.tell_of(&changed, ended.error, whose);
         }
+    }
+
+    /// Notifies the listener of the first failure of this breaker that no code recognised.
+    fn tell_unknown(&self, ended: Ended<'_>, whose: &impl Whose) {
+        let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type) } = ended else {
+            return;
+        };
+        let family = &*self.0.family;
+        if family.listener.is_none() || !family.rules.meets_unknown() {
+            return;
+        }
+        let (key, error_type) = (self.key(whose), type_of(error_type, error));
+        family.listener.tell(|| Event::UnknownError {
+            layer: family.name.as_str(),
+            key: key.as_ref().map(Name::as_str),
+            error_type: &error_type,
+            error: error.map(ErrorText::of),
+        });
     }
 
     #[inline]
@@ -191,8 +213,17 @@ impl CircuitBreaker {
         self.change(|config, circuit, now| (body(config, circuit, now), ()));
     }
 
-    /// Outside of the lock: a listener may use the breaker.
     fn tell(&self, changed: &Changed, whose: &impl Whose) {
+        self.tell_of(changed, None, whose);
+    }
+
+    /// Notifies the listener, outside of the lock: it may use the breaker.
+    fn tell_of(
+        &self,
+        changed: &Changed,
+        error: Option<&(dyn StdError + 'static)>,
+        whose: &impl Whose,
+    ) {
         let family = &*self.0.family;
         if family.listener.is_none() {
             return;
@@ -209,6 +240,7 @@ impl CircuitBreaker {
                 to,
                 reason,
                 retry_after,
+                error: error.map(ErrorText::of),
             });
         }
     }
@@ -253,7 +285,7 @@ pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
     match result.err().and_then(CarriesRejection::rejection) {
         None => classifier.classify(result),
         Some(rejection) => match rejection.kind() {
-            RejectionKind::TimedOut => Outcome::TimedOut,
+            RejectionKind::TimedOut if rejection.may_have_run() => Outcome::TimedOut,
             RejectionKind::DeadlineExceeded => Outcome::Abandoned,
             // Kept in the house: of the other side nothing is known.
             _ => Outcome::NotReady(rejection.retry_hint()),

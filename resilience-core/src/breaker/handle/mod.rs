@@ -20,7 +20,7 @@ use crate::error::CarriesRejection;
 use crate::keyed::{Entry, allocated};
 use crate::name::Name;
 use crate::observe::Listener;
-use crate::outcome::Classify;
+use crate::outcome::{Classify, Ended};
 use crate::rejection::Rejection;
 pub use decide::outcome_of;
 use decide::sample;
@@ -176,7 +176,8 @@ impl CircuitBreaker {
     {
         let admitted = self.try_admit()?;
         let result = future.await;
-        admitted.outcome(outcome_of(&classifier, result.as_ref()));
+        let outcome = outcome_of(&classifier, result.as_ref());
+        admitted.ended(Ended::new(outcome, &classifier, result.as_ref()));
         result
     }
 

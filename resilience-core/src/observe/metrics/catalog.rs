@@ -13,6 +13,7 @@ const COUNTERS: &[Description] = &[
     (names::REJECTIONS, Unit::Count, "Calls that were refused."),
     (names::WOULD_REJECT, Unit::Count, "Calls let pass that would have been refused."),
     (names::CIRCUIT_TRANSITIONS, Unit::Count, "Changes of a circuit's state."),
+    (names::UNKNOWN_ERRORS, Unit::Count, "Policies that met a failure no code recognised."),
     (names::RATE_PAUSES, Unit::Count, "Pauses of a rate limit that a server asked for."),
     (names::EVICTIONS, Unit::Count, "Keys that a store let go of."),
     (names::SHUTDOWN_TRANSITIONS, Unit::Count, "Phases of a shutdown that were entered."),

@@ -176,6 +176,9 @@ impl Listen for Metrics {
                     metrics.changed(&place, sequence, to);
                 }
             }
+            Event::UnknownError { layer, .. } => {
+                metrics.count(&metrics.place(layer, None), names::UNKNOWN_ERRORS, []);
+            }
             Event::RatePaused { layer, key, pause } => {
                 let place = metrics.place(layer, key);
                 metrics.count(&place, names::RATE_PAUSES, []);

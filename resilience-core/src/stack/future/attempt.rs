@@ -9,6 +9,7 @@ use super::{Answer, HeldBy, Stage};
 use crate::clock::Now;
 use crate::deadline::{Deadline, Entered};
 use crate::error::CarriesRejection;
+use crate::rejection::Rejection;
 use crate::retry::scope::Numbered;
 use crate::stack::gate::{Again, Gate, Next, Parts, TimeLimit};
 
@@ -27,8 +28,10 @@ where
     /// A service that cannot become ready failed as one that answers so.
     #[cold]
     pub(super) fn not_ready(&mut self, error: S::Error, now: &mut Now) -> Answer<S, Req> {
-        self.parts.parts().circuit_breaker.admit(&mut self.circuit, now)?;
-        Err(error)
+        match self.parts.parts().circuit_breaker.admit(&mut self.circuit, now) {
+            Ok(()) => Err(error),
+            Err(rejection) => Err(self.refused(rejection)),
+        }
     }
 
     /// The service below takes the request.
@@ -38,7 +41,8 @@ where
         let parts = self.parts.parts();
         parts.rate_limit.sent(&mut self.token);
         self.request = parts.retry.sent(&mut self.course, &request);
-        (self.stage, self.due) = (Stage::Calling, Deadline::NEVER);
+        // The limit on the attempt covers the wait for readiness: `due` stays what it is.
+        self.stage = Stage::Calling;
         let _numbered = self.enter_attempt();
         Some(self.service.call(request))
     }
@@ -71,8 +75,8 @@ where
         Numbered::on_retry(self.parts.parts().retry.previous(&self.course))
     }
 
-    /// An attempt that is not ready at once may take so long.
-    fn limit(&mut self, now: &mut Now) {
+    /// Limits an attempt that has to wait, for the service to be ready or for its result.
+    pub(super) fn limit(&mut self, now: &mut Now) {
         if self.due == Deadline::NEVER
             && let Some(due) = self.parts.parts().attempt_timeout.due(now)
         {
@@ -99,7 +103,24 @@ where
         let parts = self.parts.parts();
         parts.circuit_breaker.settle(&mut self.circuit, result, now);
         parts.rate_limit.settle(&mut self.token, result, now);
-        parts.retry.ended(&mut self.course, result, self.request.as_ref(), now)
+        let sent = self.stage == Stage::Calling;
+        parts.retry.ended(&mut self.course, result, self.request.as_ref(), sent, now)
+    }
+
+    /// Returns `true` if an attempt of this call may have had an effect.
+    #[cold]
+    pub(super) fn may_have_run(&self) -> bool {
+        self.stage == Stage::Calling || self.parts.parts().retry.ran_before(&self.course)
+    }
+
+    /// Puts a rejection by one of the parts into the service's error type.
+    #[cold]
+    pub(super) fn refused(&self, rejection: Rejection) -> S::Error {
+        if self.may_have_run() {
+            rejection.with_may_have_run(true).into()
+        } else {
+            rejection.into()
+        }
     }
 
     #[inline(always)]

@@ -97,7 +97,9 @@ where
     fn pace(&mut self, now: &mut Now, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let Some(request) = &self.request else { return Poll::Pending };
         let rate_limit = &self.parts.parts().rate_limit;
-        ready!(rate_limit.poll(&mut self.token, request, now, cx))?;
+        if let Err(rejection) = ready!(rate_limit.poll(&mut self.token, request, now, cx)) {
+            return Poll::Ready(Err(self.refused(rejection)));
+        }
         self.stage = Stage::Readying;
         Poll::Ready(Ok(()))
     }
@@ -107,12 +109,20 @@ where
         let circuit_breaker = &self.parts.parts().circuit_breaker;
         let Some(request) = &self.request else { return Poll::Pending };
         // An open circuit does not wait for a service that it will not call …
-        circuit_breaker.check(&mut self.circuit, request, now)?;
-        if let Err(error) = ready!(self.service.poll_ready(cx)) {
-            return Poll::Ready(self.not_ready(error, now).map(|_| ()));
+        if let Err(rejection) = circuit_breaker.check(&mut self.circuit, request, now) {
+            return Poll::Ready(Err(self.refused(rejection)));
+        }
+        match self.service.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(self.not_ready(error, now).map(|_| ())),
+            Poll::Pending => {
+                self.limit(now);
+                return Poll::Pending;
+            }
         }
         // … and what passes is decided last, when nothing stands between it and the wire.
-        Poll::Ready(Ok(self.parts.parts().circuit_breaker.admit(&mut self.circuit, now)?))
+        let admitted = self.parts.parts().circuit_breaker.admit(&mut self.circuit, now);
+        Poll::Ready(admitted.map_err(|rejection| self.refused(rejection)))
     }
 
     /// There is more to come.
@@ -210,7 +220,9 @@ where
                 return Some(self.end(answer));
             }
             _ => {
-                let refusal = self.parts.parts().attempt_timeout.refuse(RejectionKind::TimedOut);
+                let ran = self.may_have_run();
+                let refusal = &self.parts.parts().attempt_timeout;
+                let refusal = refusal.refuse(RejectionKind::TimedOut, ran);
                 let (now, result) = (&mut Now::unread(), Err(refusal.into()));
                 let entered = self.enter_deadline();
                 let next = self.ended(&result, now);
@@ -226,7 +238,8 @@ where
 
     #[cold]
     fn late(&mut self) -> Answer<S, Req> {
+        let ran = self.may_have_run();
         self.leave();
-        Err(self.parts.parts().deadline.refuse(RejectionKind::DeadlineExceeded).into())
+        Err(self.parts.parts().deadline.refuse(RejectionKind::DeadlineExceeded, ran).into())
     }
 }

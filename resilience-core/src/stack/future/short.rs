@@ -56,7 +56,10 @@ where
             return None;
         }
         let result = match self.service.poll_ready(cx) {
-            Poll::Pending => return Some(Poll::Pending),
+            Poll::Pending => {
+                self.limit(now);
+                return Some(Poll::Pending);
+            }
             Poll::Ready(Err(error)) => self.not_ready(error, now),
             Poll::Ready(Ok(())) => {
                 let circuit_breaker = &self.parts.parts().circuit_breaker;

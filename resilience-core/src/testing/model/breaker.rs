@@ -155,6 +155,9 @@ impl Rules {
             let window = SlidingWindow::count(calls.max(1).into());
             builder = builder.slow_calls(ms(after.max(1)), share(percent(rate)), window);
         }
+        if self.throttled_in_rates_only() {
+            builder = builder.throttled_in_rates_only();
+        }
         if input.permanent {
             builder = builder.permanent_failures_count();
         }
@@ -193,6 +196,11 @@ impl Rules {
         }
     }
 
+    // In a bit of another field, so that inputs that were found before stay what they are.
+    fn throttled_in_rates_only(&self) -> bool {
+        self.input.abandoned & 0x80 != 0
+    }
+
     /// (failed, slow), if it counts.
     fn judge(&self, outcome: Outcome, took: Duration) -> Option<(bool, bool)> {
         let slow = self.slow_after.is_some_and(|limit| took >= limit);
@@ -227,8 +235,8 @@ fn unreachable_config(error: &crate::InvalidConfig) -> ! {
     panic!("the model made a configuration that is refused: {error}")
 }
 
-/// A call that ended: when, failed, slow.
-type Call = (Instant, bool, bool);
+/// A call that ended: when, failed, slow, in the rule on failures in a row.
+type Call = (Instant, bool, bool, bool);
 
 /// A call under way: in which life of the circuit, and since when.
 #[derive(Clone, Copy)]
@@ -292,7 +300,7 @@ impl Naive {
     }
 
     fn trips(&self) -> bool {
-        let in_a_row = self.calls.iter().rev().take_while(|call| call.1).count();
+        let in_a_row = self.streak();
         let consecutive = self.rules.input.consecutive;
         if consecutive.is_some_and(|limit| in_a_row >= usize::from(limit.max(1))) {
             return true;
@@ -305,7 +313,8 @@ impl Naive {
     }
 
     fn streak(&self) -> usize {
-        self.calls.iter().rev().take_while(|call| call.1).count()
+        let counted = self.calls.iter().rev().filter(|call| call.3);
+        counted.take_while(|call| call.1).count()
     }
 
     fn open(&mut self, at: Instant, hint: Option<Instant>) {
@@ -395,12 +404,14 @@ impl Naive {
         }
         let Some((failed, slow)) = self.rules.judge(outcome, now - call.since) else { return };
         let hint = self.rules.hint(outcome).map(|hint| now + hint);
+        let throttled = matches!(outcome, Outcome::Throttled(_));
+        let in_row = !(throttled && self.rules.throttled_in_rates_only());
         match self.state {
             CircuitState::Disabled => return,
             CircuitState::HalfOpen | CircuitState::Ramping => {
-                self.calls.push((now, failed || slow, slow));
+                self.calls.push((now, failed || slow, slow, in_row));
             }
-            _ => self.calls.push((now, failed, slow)),
+            _ => self.calls.push((now, failed, slow, in_row)),
         }
         let bad = self.calls.iter().filter(|call| call.1).count();
         let (needed, of) = (self.rules.needed, self.rules.of);
@@ -487,6 +498,7 @@ impl Pair {
             }
             Operation::Other { which, kind, hint_ms } => {
                 let outcome = match kind % 5 {
+                    _ if kind >= 250 => Outcome::Unknown,
                     0 => Outcome::TimedOut,
                     1 => Outcome::throttled(ms(hint_ms)),
                     2 => Outcome::Permanent,

@@ -37,6 +37,7 @@ impl AttemptInput {
     fn outcome(self) -> Outcome {
         let hint = if self.never { RetryHint::Never } else { self.hint.into() };
         match self.kind % 7 {
+            _ if self.kind >= 250 => Outcome::Unknown,
             0 => Outcome::Success,
             1 => Outcome::TimedOut,
             2 => Outcome::Permanent,
