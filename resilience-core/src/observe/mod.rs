@@ -46,6 +46,7 @@ mod listener;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod names;
+mod rounded;
 mod text;
 #[cfg(feature = "tracing")]
 mod tracing;
@@ -60,6 +61,7 @@ pub(crate) use listener::Listener;
 pub use listener::{And, Listen};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
+pub use rounded::Rounded;
 pub use text::ErrorText;
 pub(crate) use text::type_of;
 #[cfg(feature = "tracing")]
