@@ -6,6 +6,11 @@ use crate::config::{self, InvalidConfig};
 
 /// How long each phase of a shutdown may take. Checked by [`check`](ShutdownBounds::check), and by whatever
 /// is built with it.
+///
+/// They bound waits, not threads. Whatever is not ready is left behind when its time is over; code that blocks the
+/// thread on which [`Shutdown::run`](super::Shutdown::run) is polled suspends all of them until it returns. Only
+/// [`ShutdownBuilder::exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) bounds that, by ending the
+/// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownBounds {
@@ -57,7 +62,7 @@ impl ShutdownBounds {
         Ok(self)
     }
 
-    /// How long a shutdown takes at most, from the moment it begins.
+    /// How long a shutdown takes at most, from the moment it begins, unless its thread is blocked.
     #[must_use]
     pub const fn longest(&self) -> Duration {
         self.grace.saturating_add(self.drain).saturating_add(self.unwind).saturating_add(self.hooks)

@@ -30,11 +30,12 @@ pin_project! {
     impl<F> PinnedDrop for Carry<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // First: what is under way is over before it is not counted any more.
-            this.future.set(None);
+            // Before the future's destructor, which may panic.
             if let Some(guard) = this.guard {
                 this.place.leave(&guard.token().shared().wakers);
             }
+            // Before the guard, which is dropped after this: what is under way is over before it is not counted any more.
+            this.future.set(None);
         }
     }
 }

@@ -83,15 +83,22 @@ impl Running {
             Ok(Poll::Ready(Ok(Ok(())))) => Poll::Ready(HookEnd::Done),
             Ok(Poll::Ready(Ok(Err(error)))) => Poll::Ready(HookEnd::Failed(error)),
             Ok(Poll::Ready(Err(_late))) => Poll::Ready(HookEnd::OutOfTime),
-            Err(panic) => Poll::Ready(HookEnd::Panicked(said(&*panic))),
+            Err(panic) => {
+                let words = said(&*panic);
+                contain(|| drop(panic));
+                Poll::Ready(HookEnd::Panicked(words))
+            }
         }
     }
+}
 
-    /// What is left of it may panic as well, and the others are still to run.
-    pub(super) fn discard(mut self) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.0 = None)) {
-            std::mem::forget(payload);
-        }
+/// Runs code of a user whose panic must not stop what comes after it: a destructor, a waker.
+///
+/// Unwind safe: the code owns all that it touches.
+pub(super) fn contain(run: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+        // A payload may panic as well while it is dropped.
+        std::mem::forget(payload);
     }
 }
 

@@ -14,7 +14,8 @@
 //! | `Stopped` | the [`Report`] says what became of everything | |
 //!
 //! A second signal goes to `Forced` at once, a third does not wait for hooks either. All of it takes at most
-//! [`ShutdownBounds::longest`], whatever hangs.
+//! [`ShutdownBounds::longest`], whatever never becomes ready. A handler, hook, listener or destructor that blocks its
+//! thread is another matter: see [`ShutdownBounds`], and [`ShutdownBuilder::exit_process_at_total`] for a bound on that.
 //!
 //! [`Shutdown`] carries it out; [`ShutdownToken`]s are for everybody else. Work is what was
 //! [tracked](ShutdownToken::track), [run](ShutdownToken::run), or called through a [`ShutdownLayer`].
@@ -66,6 +67,10 @@ mod count;
 #[cfg(feature = "tokio")]
 mod driver;
 #[cfg(feature = "tokio")]
+mod exit;
+#[cfg(feature = "tokio")]
+mod hook_log;
+#[cfg(feature = "tokio")]
 mod hooks;
 #[cfg(feature = "tower")]
 mod layer;
@@ -79,6 +84,8 @@ mod scope;
 mod shared;
 #[cfg(feature = "signal")]
 mod signals;
+#[cfg(feature = "tokio")]
+mod so_far;
 #[cfg(feature = "tokio")]
 mod token;
 #[cfg(feature = "tokio")]

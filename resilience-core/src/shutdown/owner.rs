@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use super::bounds::ShutdownBounds;
 use super::builder::ShutdownBuilder;
 use super::driver::Driver;
-use super::hooks::{Hook, HookOutput};
+use super::hooks::{Hook, HookOutput, contain};
 use super::phase::Phase;
-use super::report::{HookEnd, HookReport, Report};
+use super::report::{HookEnd, Report};
+#[cfg(feature = "signal")]
+use super::signals;
 use super::token::ShutdownToken;
 use crate::clock;
 use crate::config::{self, InvalidConfig};
@@ -22,6 +24,9 @@ pub struct Shutdown {
     driver: Driver,
     bounds: ShutdownBounds,
     hooks: Vec<Hook>,
+    /// Signals are received by the thread that may end the process.
+    #[cfg(feature = "signal")]
+    listens: bool,
 }
 
 impl Shutdown {
@@ -31,7 +36,13 @@ impl Shutdown {
     }
 
     pub(super) const fn new(token: ShutdownToken, bounds: ShutdownBounds) -> Shutdown {
-        Shutdown { driver: Driver::new(token), bounds, hooks: Vec::new() }
+        Shutdown {
+            driver: Driver::new(token),
+            bounds,
+            hooks: Vec::new(),
+            #[cfg(feature = "signal")]
+            listens: false,
+        }
     }
 
     /// For everybody else.
@@ -59,7 +70,7 @@ impl Shutdown {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output: HookOutput> + Send + 'static,
     {
-        self.hooks.push(Hook::new(name.into(), None, hook));
+        self.add(Hook::new(name.into(), None, hook));
         self
     }
 
@@ -87,44 +98,66 @@ impl Shutdown {
                 format_args!("at most what hooks have left, {room:?}"),
             ));
         }
-        self.hooks.push(Hook::new(name.into(), Some(bound), hook));
+        self.add(Hook::new(name.into(), Some(bound), hook));
         Ok(self)
     }
 
-    /// From now on SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) begin the shutdown, a second one
-    /// forces it, and a third one does not wait for the hooks either. Signals before [`run`](Shutdown::run)
-    /// are kept until then.
+    fn add(&mut self, hook: Hook) {
+        self.driver.token().shared().hooks.add(hook.name.clone());
+        self.hooks.push(hook);
+    }
+
+    /// Begins the shutdown at SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) from now on. A second signal forces
+    /// it, and a third one skips the hooks that are left. Signals of one kind that arrive before the first of them is
+    /// received count as one.
     ///
-    /// To be called inside of a tokio runtime with its signals enabled (`enable_all`); it panics elsewhere, as
-    /// tokio does.
+    /// Signals are received by [`run`](Shutdown::run), and kept until then. While its runtime is blocked none is
+    /// received, and the process does not react to any number of them. With
+    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) a thread receives them instead: the
+    /// first one takes effect at once, and the third one ends the process.
+    ///
+    /// Panics outside of a tokio runtime with its signals enabled (`enable_all`), as tokio does; not with
+    /// `exit_process_at_total`, which needs no runtime here.
     ///
     /// # Errors
-    /// If the operating system does not let us listen.
+    /// Those of the operating system, if it starts no thread or installs no signal handler.
     #[cfg(feature = "signal")]
     pub fn on_signals(mut self) -> std::io::Result<Shutdown> {
-        self.driver.listen(super::signals::Signals::new()?);
+        let token = self.token();
+        match token.shared().exit() {
+            Some(notices) if !self.listens => signals::listen_apart(&token, notices)?,
+            Some(_) => {}
+            None => self.driver.listen(signals::Signals::new()?),
+        }
+        self.listens = true;
         Ok(self)
     }
 
     /// Waits until somebody wants an end, and carries it out: phase by phase, each within its bound. Nothing
     /// moves unless this is polled; to drop it is to stop where it is.
     ///
-    /// Work that does not return to the executor cannot be ended by anybody, in the end: leave by
-    /// `std::process::exit(report.exit_code().into())`, since a tokio runtime that is dropped waits for its
-    /// blocking tasks without an end.
+    /// The bounds hold for whatever is not ready, not for what blocks its thread. A handler that blocks the only
+    /// thread of a runtime, or all of them, keeps this from being polled: phases come late and signals are not
+    /// received until the thread is free again. A hook, a listener or a destructor that blocks inside of this does the
+    /// same on any runtime. [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ends the process
+    /// all the same; without it, what blocks for ever keeps the process for ever.
+    ///
+    /// Leave by `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped waits for its blocking
+    /// tasks, without an end.
     pub async fn run(self) -> Report {
-        let Shutdown { mut driver, bounds, hooks } = self;
+        let Shutdown { mut driver, bounds, hooks, .. } = self;
         driver.until(Phase::Flushing).await;
         let end = clock::later(clock::now(), bounds.hooks);
-        let mut reports = Vec::with_capacity(hooks.len());
         let mut hooks = hooks.into_iter();
+        let mut index = 0;
         while let Some(hook) = hooks.next() {
             let share = share(&hook, hooks.as_slice(), end);
-            reports.push(run_hook(&mut driver, hook, share).await);
+            run_hook(&mut driver, index, hook, share).await;
+            index += 1;
         }
         let shared = driver.token().shared();
         shared.hooks_ended();
-        shared.report(reports)
+        shared.report(clock::now())
     }
 }
 
@@ -145,12 +178,15 @@ fn share(hook: &Hook, others: &[Hook], end: Instant) -> Duration {
     )
 }
 
-async fn run_hook(driver: &mut Driver, hook: Hook, share: Duration) -> HookReport {
-    let name = hook.name.clone();
-    let began = clock::now();
-    if driver.token().phase() == Phase::Stopped {
-        return HookReport { name, took: Duration::ZERO, end: stopped(driver) };
+async fn run_hook(driver: &mut Driver, index: usize, hook: Hook, share: Duration) {
+    let token = driver.token().clone();
+    let log = &token.shared().hooks;
+    if token.phase() == Phase::Stopped {
+        contain(|| drop(hook));
+        return log.ended(index, Duration::ZERO, stopped(driver));
     }
+    let began = clock::now();
+    log.started(index, began);
     let mut running = hook.start(share);
     let end = poll_fn(|cx| {
         let ended = running.poll(cx);
@@ -161,8 +197,8 @@ async fn run_hook(driver: &mut Driver, hook: Hook, share: Duration) -> HookRepor
         ended
     });
     let end = end.await;
-    running.discard();
-    HookReport { name, took: clock::now().saturating_duration_since(began), end }
+    contain(|| drop(running));
+    log.ended(index, clock::now().saturating_duration_since(began), end);
 }
 
 /// How a hook ended that ran when all was over, or would have run after it.

@@ -9,11 +9,11 @@ use crate::name::Name;
 /// What became of a shutdown. Shown, it is a few lines for whoever reads the log.
 ///
 /// ```text
-/// shutdown (SIGTERM): 2 cut, after 20.3s
+/// shutdown (SIGTERM): 2 cut, after 22.18s
 ///   not ready 5s, 40 in flight
 ///   draining  15s, 38 in flight
-///   forced    120ms, 2 in flight
-///   flushing  180ms
+///   forced    2s, 2 in flight
+///   flushing  180ms, 1 in flight
 ///   http: 36 finished, 1 cut
 ///   worker: 1 cut, which did not end
 ///   hook flush: done in 180ms
@@ -88,13 +88,19 @@ pub enum HookEnd {
     Panicked(String),
     /// Its time was over before it was.
     OutOfTime,
-    /// It did not run: somebody asked a third time.
+    /// Its end was not seen: it was running when [`run`](super::Shutdown::run) was dropped, or when the process was
+    /// [ended](super::ShutdownBuilder::exit_process_at_total).
+    Unfinished,
+    /// It did not run: somebody asked a third time, or `run` did not come to it.
     Skipped,
 }
 
 impl Report {
     /// For `std::process::exit`: 0 if everything was finished and every hook was done; otherwise 1 if work
     /// was cut, 2 if a hook was not done, 3 if both.
+    ///
+    /// A process that [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ended has 4 more: 4 to
+    /// 7, by the report at that moment.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(self.cut() > 0) | (u8::from(self.hooks_not_done() > 0) << 1)
@@ -174,6 +180,7 @@ impl fmt::Display for HookReport {
             HookEnd::Failed(error) => write!(f, "failed after {:?}: {error}", self.took),
             HookEnd::Panicked(panic) => write!(f, "panicked after {:?}: {panic}", self.took),
             HookEnd::OutOfTime => write!(f, "out of time after {:?}", self.took),
+            HookEnd::Unfinished => write!(f, "unfinished after {:?}", self.took),
             HookEnd::Skipped => f.write_str("skipped"),
         }
     }
@@ -183,56 +190,45 @@ impl fmt::Display for HookReport {
 #[cfg(not(resilience_loom))]
 mod tests {
     use super::*;
+    use crate::shutdown::{InFlight, Shutdown};
 
-    fn report() -> Report {
-        let phase = |phase, millis, in_flight| PhaseReport {
-            phase,
-            took: Duration::from_millis(millis),
-            in_flight,
-        };
-        let work = |name: &'static str, finished, cut, left| WorkReport {
-            name: name.into(),
-            in_flight: finished + cut,
-            finished,
-            cut,
-            left,
-        };
-        Report {
-            name: "shutdown".into(),
-            reason: "SIGTERM".into(),
-            forced: false,
-            phases: vec![
-                phase(Phase::NotReady, 5_000, 40),
-                phase(Phase::Draining, 15_000, 38),
-                phase(Phase::Forced, 120, 2),
-                phase(Phase::Flushing, 180, 0),
-            ],
-            work: vec![work("http", 36, 1, 0), work("worker", 0, 1, 1), work("idle", 0, 0, 0)],
-            hooks: vec![HookReport {
-                name: "flush".into(),
-                took: Duration::from_millis(180),
-                end: HookEnd::Done,
-            }],
-        }
+    /// Drops so many, after so long.
+    async fn end(work: &mut Vec<InFlight>, count: usize, after: Duration) {
+        tokio::time::sleep(after).await;
+        work.truncate(work.len() - count);
     }
 
-    #[test]
-    fn it_is_read_at_a_glance() {
-        let shown = "\
-shutdown (SIGTERM): 2 cut, after 20.3s
-  not ready 5s, 40 in flight
-  draining  15s, 38 in flight
-  forced    120ms, 2 in flight
-  flushing  180ms
-  http: 36 finished, 1 cut
-  worker: 1 cut, which did not end
-  hook flush: done in 180ms";
-        assert_eq!(report().to_string(), shown);
+    async fn report() -> Report {
+        let mut shutdown = Shutdown::builder().build().unwrap();
+        let millis = Duration::from_millis;
+        shutdown.hook("flush", move || tokio::time::sleep(millis(180)));
+        let token = shutdown.token();
+        let mut http: Vec<_> = (0..39).map(|_| token.track("http").unwrap()).collect();
+        let _worker = token.track("worker").unwrap();
+        token.begin("SIGTERM");
+        let work = async {
+            end(&mut http, 2, millis(4_000)).await;
+            token.draining().await;
+            end(&mut http, 36, millis(9_000)).await;
+            token.forced().await;
+            end(&mut http, 1, millis(120)).await;
+        };
+        tokio::join!(shutdown.run(), work).0
     }
 
-    #[test]
-    fn the_code_says_what_went_wrong() {
-        let mut report = report();
+    #[tokio::test(start_paused = true)]
+    async fn the_book_and_the_docs_show_what_is_printed() {
+        let shown = report().await.to_string();
+        let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/shutdown.md");
+        let book = std::fs::read_to_string(book).unwrap();
+        assert!(book.contains(&format!("```text\n{shown}\n```")), "{shown}");
+        let docs = include_str!("report.rs").replace("/// ", "");
+        assert!(docs.contains(&format!("```text\n{shown}\n```")), "{shown}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_code_says_what_went_wrong() {
+        let mut report = report().await;
         assert_eq!(report.exit_code(), 1);
         report.hooks[0].end = HookEnd::OutOfTime;
         assert_eq!(report.exit_code(), 3);

@@ -1,13 +1,16 @@
 //! What the owner and all tokens share.
 
 use std::sync::OnceLock;
+use std::sync::mpsc::Sender;
 use std::task::Waker;
 use std::time::Instant;
 
 use super::count::Count;
 use super::course::Course;
+use super::exit::Notice;
+use super::hook_log::HookLog;
+use super::hooks::contain;
 use super::phase::Phase;
-use super::report::{HookReport, PhaseReport, Report, WorkReport};
 use super::wakers::Wakers;
 use crate::clock;
 use crate::name::Name;
@@ -20,38 +23,55 @@ pub(super) const MOST_NAMES: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    name: Name,
+    pub(super) name: Name,
     listener: Listener,
     /// The course's, for those who do not want the lock.
     phase: AtomicU8,
-    work: [Work; MOST_NAMES],
+    pub(super) work: [Work; MOST_NAMES],
     pub(super) wakers: Wakers,
     /// Of who drives the course.
     driver: Mutex<Option<Waker>>,
-    state: Mutex<State>,
+    pub(super) hooks: HookLog,
+    /// Notifies the thread that ends the process, if there is one.
+    exit: Option<Sender<Notice>>,
+    pub(super) state: Mutex<State>,
 }
 
 /// Work of one name.
 #[derive(Debug)]
 pub(super) struct Work {
-    name: OnceLock<Name>,
+    pub(super) name: OnceLock<Name>,
     pub(super) count: Count,
 }
 
 #[derive(Debug)]
-struct State {
-    course: Course,
-    reason: Name,
+pub(super) struct State {
+    pub(super) course: Course,
+    pub(super) reason: Name,
     /// Each phase that came, when, and how much was under way.
-    entered: Vec<(Phase, Instant, u64)>,
+    pub(super) entered: Vec<(Phase, Instant, u64)>,
     /// How much of each name was under way when nothing new was let in any more, and when it was told to
     /// end.
-    closed: [u64; MOST_NAMES],
-    forced: [u64; MOST_NAMES],
+    pub(super) closed: [u64; MOST_NAMES],
+    pub(super) forced: [u64; MOST_NAMES],
+}
+
+/// The phases that one change has entered, to be announced outside of the lock.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Step {
+    from: Phase,
+    entered: Vec<(Phase, Instant, u64)>,
+    reason: Name,
 }
 
 impl Shared {
-    pub(super) fn new(name: Name, listener: Listener, course: Course) -> Shared {
+    pub(super) fn new(
+        name: Name,
+        listener: Listener,
+        course: Course,
+        exit: Option<Sender<Notice>>,
+    ) -> Shared {
         Shared {
             name,
             listener,
@@ -59,6 +79,8 @@ impl Shared {
             work: std::array::from_fn(|_| Work { name: OnceLock::new(), count: Count::new() }),
             wakers: Wakers::new(),
             driver: Mutex::new(None),
+            hooks: HookLog::new(),
+            exit,
             state: Mutex::new(State {
                 course,
                 reason: Name::from_static(""),
@@ -71,6 +93,11 @@ impl Shared {
 
     pub(super) fn name(&self) -> &Name {
         &self.name
+    }
+
+    #[cfg(feature = "signal")]
+    pub(super) const fn exit(&self) -> Option<&Sender<Notice>> {
+        self.exit.as_ref()
     }
 
     #[inline]
@@ -112,12 +139,23 @@ impl Shared {
     }
 
     pub(super) fn begin(&self, reason: Name) {
-        self.change(|state, now| {
+        let step = self.begin_quietly(reason);
+        self.announce_begin(&step);
+    }
+
+    /// First half of [`begin`](Shared::begin): changes the phase, and runs no code of a user.
+    pub(super) fn begin_quietly(&self, reason: Name) -> Step {
+        self.step(|state, now| {
             if state.course.phase() == Phase::Running {
                 state.reason = reason;
             }
             state.course.begin(now);
-        });
+        })
+    }
+
+    /// Second half: notifies wakers, the listener and the driver.
+    pub(super) fn announce_begin(&self, step: &Step) {
+        self.announce(step);
         self.wake_driver();
     }
 
@@ -137,21 +175,30 @@ impl Shared {
     }
 
     pub(super) fn set_driver(&self, waker: &Waker) {
-        let mut driver = self.driver.lock();
-        if driver.as_ref().is_none_or(|driver| !driver.will_wake(waker)) {
-            *driver = Some(waker.clone());
+        if self.driver.lock().as_ref().is_some_and(|driver| driver.will_wake(waker)) {
+            return;
         }
+        // Cloned before the lock is taken and dropped after it: both run code of the executor.
+        let waker = waker.clone();
+        let former = self.driver.lock().replace(waker);
+        drop(former);
     }
 
     pub(super) fn wake_driver(&self) {
-        let driver = self.driver.lock().clone();
+        // Taken, not cloned under the lock: the driver sets its waker anew with each poll.
+        let driver = self.driver.lock().take();
         if let Some(driver) = driver {
-            driver.wake();
+            contain(|| driver.wake());
         }
     }
 
     /// Changes something, and goes on to whichever phases that leads to.
     fn change(&self, change: impl FnOnce(&mut State, Instant)) {
+        let step = self.step(change);
+        self.announce(&step);
+    }
+
+    fn step(&self, change: impl FnOnce(&mut State, Instant)) -> Step {
         let mut state = self.state.lock();
         let now = clock::now();
         let from = state.course.phase();
@@ -163,10 +210,22 @@ impl Shared {
         let entered = state.entered[first..].to_vec();
         let reason = state.reason.clone();
         drop(state);
-        if let Some((reached, ..)) = entered.last() {
+        // Before the first code of a user, which may block.
+        if from == Phase::Running
+            && !entered.is_empty()
+            && let Some(exit) = &self.exit
+        {
+            // The thread ends with the process.
+            let _gone = exit.send(Notice::Begun);
+        }
+        Step { from, entered, reason }
+    }
+
+    fn announce(&self, step: &Step) {
+        if let Some((reached, ..)) = step.entered.last() {
             self.wakers.wake(*reached);
         }
-        self.tell(from, &entered, &reason);
+        self.tell(step.from, &step.entered, &step.reason);
     }
 
     fn enter(&self, state: &mut State, phase: Phase, now: Instant) {
@@ -199,37 +258,6 @@ impl Shared {
                 reason: reason.as_str(),
             });
             from = to;
-        }
-    }
-
-    pub(super) fn report(&self, hooks: Vec<HookReport>) -> Report {
-        let state = self.state.lock();
-        let phases = state.entered.windows(2).filter_map(|phases| match phases {
-            &[(phase, from, in_flight), (_, to, _)] => {
-                Some(PhaseReport { phase, took: to.saturating_duration_since(from), in_flight })
-            }
-            _ => None,
-        });
-        let work = self.work.iter().zip(state.closed).zip(state.forced);
-        let work = work.filter_map(|((work, in_flight), forced)| {
-            let in_flight = in_flight + work.count.late();
-            let (left, finished_after_all) = work.count.left_and_finished();
-            let cut = forced.saturating_sub(finished_after_all);
-            Some(WorkReport {
-                name: work.name.get()?.clone(),
-                in_flight,
-                finished: in_flight.saturating_sub(cut),
-                cut,
-                left: left.min(cut),
-            })
-        });
-        Report {
-            name: self.name.clone(),
-            reason: state.reason.clone(),
-            forced: state.course.is_forced(),
-            phases: phases.collect(),
-            work: work.filter(|work| work.in_flight > 0).collect(),
-            hooks,
         }
     }
 }

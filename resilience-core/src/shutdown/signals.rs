@@ -1,12 +1,17 @@
 //! What asks for an end from outside of the process.
 
+use std::future::poll_fn;
 use std::io;
+use std::sync::mpsc::{self, Sender};
 use std::task::{Context, Poll};
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 #[cfg(windows)]
 use tokio::signal::windows::{CtrlC, ctrl_c};
+
+use super::exit::{Notice, spawn};
+use super::token::ShutdownToken;
 
 /// Signals that were not heard yet. Two of a kind that come at once are heard as one.
 #[derive(Debug)]
@@ -49,4 +54,39 @@ impl Signals {
             _ => Poll::Pending,
         }
     }
+}
+
+/// Receives signals from now on, on threads of its own that live as long as the process.
+pub(super) fn listen_apart(token: &ShutdownToken, notices: &Sender<Notice>) -> io::Result<()> {
+    let (steps, announced) = mpsc::channel();
+    let (ready, started) = mpsc::channel();
+    let announcing = token.clone();
+    spawn("shutdown-begin", move || {
+        announced.into_iter().for_each(|step| announcing.shared().announce_begin(&step));
+    })?;
+    let (token, notices) = (token.clone(), notices.clone());
+    spawn("shutdown-signal", move || {
+        let received = receive(&ready, |signal| {
+            // Neither receiver ends before the process.
+            let _gone = notices.send(Notice::Signal);
+            let _gone = steps.send(token.shared().begin_quietly(signal.into()));
+        });
+        if let Err(error) = received {
+            let _gone = ready.send(Err(error));
+        }
+    })?;
+    started.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)))
+}
+
+/// Passes each signal to `on_signal`, for ever. Reports to `ready` once signals are received.
+fn receive(ready: &Sender<io::Result<()>>, on_signal: impl Fn(&'static str)) -> io::Result<()> {
+    // tokio wakes the signal drivers of all runtimes, so this one receives what a blocked one does not.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let _gone = ready.send(Ok(()));
+        loop {
+            on_signal(poll_fn(|cx| signals.poll(cx)).await);
+        }
+    })
 }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use super::hooks::contain;
 use super::phase::Phase;
 use crate::sync::Mutex;
 
@@ -64,7 +65,7 @@ impl Wakers {
                     .filter_map(|place| place.take_if(|(at, _)| *at <= reached))
                     .collect()
             };
-            due.into_iter().for_each(|(_, waker)| waker.wake());
+            due.into_iter().for_each(|(_, waker)| contain(|| waker.wake()));
         }
     }
 }

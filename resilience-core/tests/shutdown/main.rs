@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod calls;
+mod foreign;
 mod hooks;
 mod phases;
+#[cfg(all(unix, feature = "signal"))]
+mod process;
 mod random;
 mod retries;
 

@@ -187,6 +187,16 @@ fn bounds_that_something_kills_us_before_are_refused() {
     assert_eq!(refused.to_string(), said);
 }
 
+/// Before a thread is started that would end this process.
+#[test]
+fn a_process_is_ended_at_a_total_that_is_set() {
+    let refused = Shutdown::builder().exit_process_at_total().build().unwrap_err();
+    let said = "invalid configuration: `total` is not set, must be set for `exit_process_at_total`";
+    assert_eq!(refused.to_string(), said);
+    let too_short = Shutdown::builder().total(SECOND).exit_process_at_total().build();
+    assert_eq!(too_short.unwrap_err().field(), "total");
+}
+
 /// The time to unwind is counted from then, whatever was waited for before.
 #[tokio::test(start_paused = true)]
 async fn who_asks_again_waits_for_the_unwinding_only() {
