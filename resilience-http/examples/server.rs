@@ -5,7 +5,8 @@
 //! five are answered, and the others are told when to come back. `/health` and `/ready` are not limited.
 //!
 //! On SIGTERM or ctrl-c `/ready` says no, and everybody still has two seconds to notice; then what is under way is
-//! answered, what takes longer than the drain is cut, and a report says what became of it.
+//! answered, what takes longer than the drain is cut, and a report says what became of it. A process that is blocked
+//! ends after 29 seconds, or at the third signal.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,7 +30,12 @@ fn tenant(request: &Request) -> String {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let shutdown = Shutdown::builder().grace(Duration::from_secs(2)).build()?.on_signals()?;
+    let shutdown = Shutdown::builder()
+        .grace(Duration::from_secs(2))
+        .total(Duration::from_secs(29)) // Kubernetes kills after 30 s
+        .exit_process_at_total() // a handler may block its thread
+        .build()?
+        .on_signals()?;
     let token = shutdown.token();
     let ready = token.clone();
     let health = Health::builder().serving(move || ready.is_ready()).build()?;

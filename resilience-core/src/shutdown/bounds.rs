@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::config::{self, InvalidConfig};
 
-/// How long each phase of a shutdown may take. Checked by [`check`](ShutdownBounds::check), and by whatever
-/// is built with it.
+/// The longest time that each phase of a shutdown takes. Validated by [`check`](ShutdownBounds::check), and by every
+/// builder that takes it.
 ///
-/// They bound waits, not threads. Whatever is not ready is left behind when its time is over; code that blocks the
+/// The times bound waits, not threads. Whatever is not ready is left behind when its time is over; code that blocks the
 /// thread on which [`Shutdown::run`](super::Shutdown::run) is polled suspends all of them until it returns. Only
 /// [`ShutdownBuilder::exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) bounds that, by ending the
 /// process.
@@ -62,7 +62,7 @@ impl ShutdownBounds {
         Ok(self)
     }
 
-    /// How long a shutdown takes at most, from the moment it begins, unless its thread is blocked.
+    /// Returns the longest time that a shutdown takes from its beginning, unless its thread is blocked.
     #[must_use]
     pub const fn longest(&self) -> Duration {
         self.grace.saturating_add(self.drain).saturating_add(self.unwind).saturating_add(self.hooks)

@@ -116,12 +116,12 @@ impl ShutdownBuilder {
         self
     }
 
-    /// The shutdown.
+    /// Builds the shutdown.
     ///
     /// # Errors
-    /// If a time is out of its bounds: see [`ShutdownBounds::check`]. With
-    /// [`exit_process_at_total`](ShutdownBuilder::exit_process_at_total) also if there is no `total`, or the operating
-    /// system starts no thread.
+    /// Rejects a time that is out of its bounds: see [`ShutdownBounds::check`]. With
+    /// [`exit_process_at_total`](ShutdownBuilder::exit_process_at_total) also a missing `total`, and an operating
+    /// system that starts no thread.
     pub fn build(self) -> Result<Shutdown, InvalidConfig> {
         let course = Course::new(self.bounds.check()?);
         let total = if self.exits { Some(self.required_total()?) } else { None };

@@ -23,7 +23,7 @@ const LAST_SIGNAL: u32 = 3;
 /// Time for the report to be written, and then for the process to exit.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What the thread is notified of.
+/// A notice to the thread that ends the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Notice {
     /// The shutdown has begun. Sent once.
@@ -103,7 +103,7 @@ fn end_process(text: &str, code: u8) -> ! {
     let copy = text.to_owned();
     let printing = spawn("shutdown-print", move || {
         print(&copy);
-        // Received by no one if the moment is over.
+        // The receiver is gone if the moment is over.
         let _late = printed.send(());
     });
     match printing {

@@ -1,4 +1,4 @@
-//! What is known of each hook, also before the last of them has ended.
+//! The progress of each hook, to be read also before the last of them has ended.
 
 use std::time::{Duration, Instant};
 

@@ -133,8 +133,9 @@ impl Shutdown {
         Ok(self)
     }
 
-    /// Waits until somebody wants an end, and carries it out: phase by phase, each within its bound. Nothing
-    /// moves unless this is polled; to drop it is to stop where it is.
+    /// Waits until the shutdown is begun, and carries it out: phase by phase, each within its bound. Returns the report
+    /// of all of it. The phases move on only while this is polled; dropping it drops the hooks, and leaves the phase as
+    /// it is.
     ///
     /// The bounds hold for whatever is not ready, not for what blocks its thread. A handler that blocks the only
     /// thread of a runtime, or all of them, keeps this from being polled: phases come late and signals are not

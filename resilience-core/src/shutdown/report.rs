@@ -88,10 +88,10 @@ pub enum HookEnd {
     Panicked(String),
     /// Its time was over before it was.
     OutOfTime,
-    /// Its end was not seen: it was running when [`run`](super::Shutdown::run) was dropped, or when the process was
+    /// Interrupted: the hook was running when [`run`](super::Shutdown::run) was dropped, or when the process was
     /// [ended](super::ShutdownBuilder::exit_process_at_total).
     Unfinished,
-    /// It did not run: somebody asked a third time, or `run` did not come to it.
+    /// Not run: the shutdown was begun a third time, or ended before this hook's turn.
     Skipped,
 }
 
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::shutdown::{InFlight, Shutdown};
 
-    /// Drops so many, after so long.
+    /// Drops `count` pieces of work after a wait.
     async fn end(work: &mut Vec<InFlight>, count: usize, after: Duration) {
         tokio::time::sleep(after).await;
         work.truncate(work.len() - count);

@@ -103,7 +103,7 @@ mod tests {
         assert_eq!((report.exit_code(), so_far()), (0, report.clone()));
     }
 
-    /// What is dropped in the middle is not called done.
+    /// A report never calls an interrupted hook done.
     #[tokio::test(start_paused = true)]
     async fn a_hook_that_is_dropped_with_run_is_unfinished() {
         let mut shutdown = Shutdown::builder().grace(Duration::ZERO).build().unwrap();

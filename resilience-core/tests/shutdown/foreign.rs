@@ -1,4 +1,4 @@
-//! Code of others that a shutdown runs into: wakers and destructors that panic, or that begin it once more.
+//! Wakers and destructors of users that panic, or that begin the shutdown once more.
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -85,7 +85,7 @@ fn a_waker_may_begin_the_shutdown_when_it_is_dropped() {
     assert_eq!(phase.recv_timeout(SECOND * 30), Ok(Phase::NotReady));
 }
 
-/// What panics while it is dropped is woken by nothing after that.
+/// Its waker is not kept by what it waited for.
 #[test]
 fn work_that_panics_when_it_is_dropped_leaves_no_waker_behind() {
     struct Idle;
@@ -106,7 +106,7 @@ fn work_that_panics_when_it_is_dropped_leaves_no_waker_behind() {
     assert_eq!((Arc::strong_count(&idle), token.in_flight()), (1, 0));
 }
 
-/// Whether they have run, are to be skipped, or end in something that panics once more.
+/// Hooks that have run or are skipped, and a payload that panics once more.
 #[tokio::test(start_paused = true)]
 async fn hooks_may_panic_in_each_of_their_destructors() {
     for asked in [1, 3] {

@@ -35,6 +35,9 @@ const GRACE: Duration = CHECK_EVERY.saturating_mul(3);
 /// How long what it has begun may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Ends the process even if one of its threads is blocked: the phases take 12.3 s at most.
+const TOTAL: Duration = Duration::from_secs(15);
+
 /// What is read from the environment.
 struct Configuration {
     listen: SocketAddr,
@@ -57,8 +60,8 @@ impl Configuration {
 
 pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     let Configuration { listen, store, systems } = Configuration::read()?;
-    let shutdown = Shutdown::builder().name("worker").grace(GRACE).drain(DRAIN).build()?;
-    let shutdown = shutdown.on_signals()?;
+    let shutdown = Shutdown::builder().name("worker").grace(GRACE).drain(DRAIN).total(TOTAL);
+    let shutdown = shutdown.exit_process_at_total().build()?.on_signals()?;
     let token = shutdown.token();
     let serving = {
         let token = token.clone();

@@ -1,4 +1,4 @@
-//! What the child processes do: each prints `ready` to stdout, and something of it blocks.
+//! The child processes: each prints `ready` to stdout, and something of it blocks.
 
 use std::fs::File;
 use std::future::{pending, poll_fn};
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use resilience_core::observe::Event;
-use resilience_core::shutdown::{Shutdown, ShutdownBuilder};
+use resilience_core::shutdown::{Phase, Shutdown, ShutdownBuilder};
 use tokio::runtime::{Builder, Runtime};
 
 use super::TOTAL;
@@ -247,7 +247,7 @@ fn waker() {
     block()
 }
 
-/// The lock of stderr is held by what blocks.
+/// The lock of stderr is held by the thread that blocks.
 fn stderr_locked() {
     let _shutdown = built(exiting());
     let _lock = io::stderr().lock();
@@ -255,7 +255,7 @@ fn stderr_locked() {
     block()
 }
 
-/// Nobody reads stderr, and what blocks is the write to it.
+/// Stderr is not read, and a write to it blocks.
 fn stderr_full() {
     let _shutdown = built(exiting());
     ready();
@@ -268,7 +268,7 @@ fn fill(mut output: File) -> ! {
     }
 }
 
-/// Nobody reads stdout, which std writes to when a process exits.
+/// Stdout is not read, and std writes to it when a process exits.
 fn stdout_full() {
     let _shutdown = built(exiting());
     ready();
@@ -276,7 +276,7 @@ fn stdout_full() {
     fill(io::stdout().as_fd().try_clone_to_owned().unwrap().into())
 }
 
-/// Only what comes after the hooks blocks.
+/// The thread blocks after the hooks.
 fn hooks_done() {
     runtime().block_on(async {
         let shutdown = built(exiting());
@@ -286,20 +286,28 @@ fn hooks_done() {
     block()
 }
 
-/// With so long a total that only signals end it.
+/// The total is long, so only signals end the process.
 fn signals() {
     let _shutdown = built(exiting().total(SECOND * 600));
     ready();
     block()
 }
 
+/// Phases come though their listener blocks.
 fn signals_listener() {
-    let _shutdown = built(exiting().total(SECOND * 600).listen(|_: &Event<'_>| block()));
+    let shutdown = built(exiting().total(SECOND * 600).listen(|_: &Event<'_>| block()));
+    let token = shutdown.token();
     ready();
+    for phase in [Phase::NotReady, Phase::Forced] {
+        while token.phase() < phase {
+            thread::park_timeout(MS);
+        }
+        eprintln!("phase {phase}");
+    }
     block()
 }
 
-/// What ends in time ends as without the setting.
+/// A shutdown that ends in time ends as without the setting.
 fn finishes() {
     let report = runtime().block_on(async {
         let mut shutdown = built(exiting());

@@ -26,7 +26,14 @@ fn child() {
     run();
 }
 
-const TERM: &[(&str, &str)] = &[("TERM", "")];
+/// Signals, and the line that the child prints when it has received them.
+type Signals = &'static [(&'static str, &'static str)];
+
+const TERM: Signals = &[("TERM", "")];
+
+const THREE: Signals = &[("TERM", "phase not ready"), ("TERM", "phase forced"), ("TERM", "")];
+
+const MIXED: Signals = &[("INT", "phase not ready"), ("TERM", "phase forced"), ("INT", "")];
 
 /// Ended by its own thread at `total`.
 fn at_total(child: &'static str, code: i32, printed: &'static [&'static str]) -> Scenario {
@@ -41,7 +48,7 @@ fn at_total(child: &'static str, code: i32, printed: &'static [&'static str]) ->
 }
 
 /// Ended by a third signal.
-fn at_once(child: &'static str, signals: &'static [(&'static str, &'static str)]) -> Scenario {
+fn at_once(child: &'static str, signals: Signals) -> Scenario {
     let printed = &["a third signal was received; exit code 6", "hook goodbye: skipped"];
     Scenario { child, code: Some(6), printed, signals, ..Scenario::DEFAULT }
 }
@@ -96,10 +103,10 @@ const SCENARIOS: fn() -> Vec<Scenario> = || {
             ..at_total("stdout full", 6, &["exit code 6"])
         },
         at_total("hooks done", 4, &["(SIGTERM): clean"]),
-        at_once("signals", &[("TERM", "phase not ready"), ("TERM", "phase forced"), ("TERM", "")]),
-        at_once("signals", &[("INT", "phase not ready"), ("TERM", "phase forced"), ("INT", "")]),
-        at_once("signals, listener", &[("TERM", ""), ("TERM", ""), ("TERM", "")]),
-        at_once("signals, listener", &[("INT", ""), ("TERM", ""), ("INT", "")]),
+        at_once("signals", THREE),
+        at_once("signals", MIXED),
+        at_once("signals, listener", THREE),
+        at_once("signals, listener", MIXED),
         Scenario {
             child: "finishes",
             code: Some(2),
@@ -119,7 +126,7 @@ const SCENARIOS: fn() -> Vec<Scenario> = || {
     ]
 };
 
-/// Whatever blocks, the process ends at its total and at the third signal if it was built to, and never otherwise.
+/// A process ends at its total and at the third signal if it was built to, whatever blocks, and never otherwise.
 #[test]
 fn a_blocked_process_ends_in_time() {
     let running = SCENARIOS().into_iter().map(|scenario| (scenario, scenario.start()));

@@ -1,4 +1,4 @@
-//! Starts a child, sends what it is to receive, and measures its end.
+//! Starts a child, sends it signals, and measures its end.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use resilience_core::clock;
 
-use super::CHILD;
 use super::children::LONG;
+use super::{CHILD, Signals};
 use crate::MS;
 
-/// What is done with a child's stderr.
+/// Treatment of a child's stderr.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Stderr {
     Read,
@@ -24,7 +24,7 @@ pub(super) enum Stderr {
 pub(super) struct Scenario {
     pub(super) child: &'static str,
     /// Sent one after the other; the next one when the child has printed this, or after a while.
-    pub(super) signals: &'static [(&'static str, &'static str)],
+    pub(super) signals: Signals,
     pub(super) stderr: Stderr,
     /// The child gets its line on stdin so long after the signals.
     pub(super) released_after: Option<Duration>,
@@ -66,7 +66,7 @@ impl Scenario {
         let mut child = command.spawn().unwrap();
         let pid = child.id();
         let stdin = child.stdin.take().unwrap();
-        let stdout = wait_until_ready(child.stdout.take().unwrap());
+        let stdout = wait_until_ready(child.stdout.take().unwrap(), pid);
         let stderr = child.stderr.take().unwrap();
         let (lines, unread) = match self.stderr {
             Stderr::Read => (lines(stderr), None),
@@ -115,7 +115,7 @@ fn wait(mut child: Child) -> Receiver<Exit> {
 }
 
 /// Reads stdout until the child is ready, and not after that.
-fn wait_until_ready(stdout: ChildStdout) -> ChildStdout {
+fn wait_until_ready(stdout: ChildStdout, pid: u32) -> ChildStdout {
     let (ready, is_ready) = mpsc::channel();
     let reading = thread::spawn(move || {
         let mut stdout = stdout;
@@ -127,7 +127,10 @@ fn wait_until_ready(stdout: ChildStdout) -> ChildStdout {
         ready.send(()).unwrap();
         stdout
     });
-    is_ready.recv_timeout(LONG).expect("the child does not start");
+    if is_ready.recv_timeout(LONG).is_err() {
+        send("KILL", pid);
+        panic!("the child does not start");
+    }
     reading.join().unwrap()
 }
 
