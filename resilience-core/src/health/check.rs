@@ -113,8 +113,11 @@ impl Check {
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
         let terms = &self.terms;
         let named = |error: InvalidConfig| {
-            let value = format_args!("{} (check `{}`)", error.value(), self.name);
-            InvalidConfig::new(error.field(), value, error.bound())
+            InvalidConfig::new(
+                error.field(),
+                format_args!("{} (check `{}`)", error.value(), self.name),
+                error.bound(),
+            )
         };
         config::wait("timeout", terms.timeout).map_err(named)?;
         config::wait_or_none("ttl", terms.ttl).map_err(named)?;

@@ -242,7 +242,7 @@ impl<M: Manager> PoolBuilder<M> {
             ));
         }
         if self.min_idle > self.max_size && self.max_size > 0 {
-            let bound = format_args!("at most `max_size` ({})", self.max_size);
+            let bound = format!("at most `max_size` ({})", self.max_size);
             return Err(InvalidConfig::new("min_idle", self.min_idle, bound));
         }
         if self.max_validations == 0 {

@@ -53,10 +53,13 @@ impl ShutdownBounds {
         config::wait("hooks", self.hooks)?;
         if let Some(total) = self.total {
             config::wait("total", total)?;
-            if self.longest() > total {
-                let needed =
-                    format_args!("at least grace + drain + unwind + hooks, {:?}", self.longest());
-                return Err(InvalidConfig::new("total", format_args!("{total:?}"), needed));
+            let longest = self.longest();
+            if longest > total {
+                return Err(InvalidConfig::new(
+                    "total",
+                    format_args!("{total:?}"),
+                    format_args!("at least grace + drain + unwind + hooks, {longest:?}"),
+                ));
             }
         }
         Ok(self)

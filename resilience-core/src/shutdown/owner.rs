@@ -91,10 +91,9 @@ impl Shutdown {
         config::wait("bound", bound)?;
         let room = self.bounds.hooks.saturating_sub(own_bounds(&self.hooks));
         if bound > room {
-            let value = format_args!("{bound:?}");
             return Err(InvalidConfig::new(
                 "bound",
-                value,
+                format_args!("{bound:?}"),
                 format_args!("at most what hooks have left, {room:?}"),
             ));
         }

@@ -35,7 +35,7 @@ impl Default for Limits {
 impl Limits {
     pub(super) fn check(self) -> Result<Limits, InvalidConfig> {
         if !(1..=MOST_CONNECTIONS).contains(&self.max_connections) {
-            let bound = format_args!("between 1 and {MOST_CONNECTIONS}");
+            let bound = format!("between 1 and {MOST_CONNECTIONS}");
             return Err(InvalidConfig::new("max_connections", self.max_connections, bound));
         }
         wait("header_timeout", self.header_timeout)?;
@@ -48,8 +48,11 @@ impl Limits {
 
 fn wait(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
     if value.is_zero() || value > MAX_WAIT {
-        let shown = format_args!("{value:?}");
-        return Err(InvalidConfig::new(field, shown, "more than zero, at most 365 days"));
+        return Err(InvalidConfig::new(
+            field,
+            format_args!("{value:?}"),
+            "more than zero, at most 365 days",
+        ));
     }
     Ok(())
 }

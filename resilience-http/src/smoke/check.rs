@@ -92,8 +92,11 @@ impl SmokeCheck {
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
         self.flaw().map_or(Ok(()), |flaw| {
-            let value = format_args!("{} (check `{}`)", flaw.value(), self.name);
-            Err(InvalidConfig::new(flaw.field(), value, flaw.bound()))
+            Err(InvalidConfig::new(
+                flaw.field(),
+                format_args!("{} (check `{}`)", flaw.value(), self.name),
+                flaw.bound(),
+            ))
         })
     }
 

@@ -98,8 +98,11 @@ impl SmokeBuilder {
         for check in self.checks {
             check.validate()?;
             if checks.iter().any(|other| other.check.name == check.name) {
-                let value = format_args!("`{}`", check.name);
-                return Err(InvalidConfig::new("name", value, "the name of one check only"));
+                return Err(InvalidConfig::new(
+                    "name",
+                    format_args!("`{}`", check.name),
+                    "the name of one check only",
+                ));
             }
             let url = parse(&format!("{base}{}", check.path))?;
             let limit = check.within.unwrap_or(self.timeout);

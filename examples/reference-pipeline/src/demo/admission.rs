@@ -51,13 +51,13 @@ pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
 fn dead_calls(before: &Run, after: &Run) -> Assertion {
     let figures @ [was, is] = [before.upstream.dead.calls, after.upstream.dead.calls];
     let most = FAILURES + (CONCURRENT - 1) + PROBES;
-    let target = format_args!("≤ {most} = {FAILURES} + {} + {PROBES}", CONCURRENT - 1);
+    let target = format!("≤ {most} = {FAILURES} + {} + {PROBES}", CONCURRENT - 1);
     count("wire calls at a dead upstream", figures, target, is <= most && was > most)
 }
 
 fn probes(before: &Run, after: &Run, size: Size) -> Assertion {
     let figures @ [was, is] = [before.upstream.half_open.calls, after.upstream.half_open.calls];
-    let target = format_args!("≤ {PROBES} of {}", size.half_open);
+    let target = format!("≤ {PROBES} of {}", size.half_open);
     let holds = (1..=PROBES).contains(&is) && was > PROBES;
     count("calls at it when a break is over", figures, target, holds)
 }
@@ -65,7 +65,7 @@ fn probes(before: &Run, after: &Run, size: Size) -> Assertion {
 fn odds_peak(before: &Run, after: &Run) -> Assertion {
     let figures @ [was, is] = [before.upstream.odds.peak, after.upstream.odds.peak];
     let most = u64::from(PER_MINUTE + BURST);
-    let target = format_args!("≤ {most} (before > {})", 2 * most);
+    let target = format!("≤ {most} (before > {})", 2 * most);
     count("peak arrivals per minute at the odds API", figures, target, is <= most && was > 2 * most)
 }
 
@@ -73,7 +73,7 @@ fn odds_peak(before: &Run, after: &Run) -> Assertion {
 fn odds_refused(before: &Run, after: &Run) -> Assertion {
     let figures @ [was, is] = [before.upstream.odds.refused, after.upstream.odds.refused];
     let most = 1 + (ODDS_CONCURRENT - 1);
-    let target = format_args!("≤ {most} (before > {most})");
+    let target = format!("≤ {most} (before > {most})");
     count("429s from the odds API", figures, target, (1..=most).contains(&is) && was > most)
 }
 
@@ -103,7 +103,7 @@ fn keys_kept(before: &Run, after: &Run, size: Size) -> Assertion {
     let keys = |run: &Run| kept(&run.keys).map_or(0, |(keys, _)| keys);
     let figures @ [was, is] = [keys(before), keys(after)];
     let holds = (1..=MOST_KEYS).contains(&is) && was == size.keys as u64;
-    let target = format_args!("≤ {MOST_KEYS} of {}", size.keys);
+    let target = format!("≤ {MOST_KEYS} of {}", size.keys);
     count("breakers remembered", figures, target, holds)
 }
 

@@ -133,7 +133,7 @@ fn early(before: &Run, after: &Run, expected: &Expected) -> Assertion {
 
 fn herd_peak(before: &Run, after: &Run) -> Assertion {
     let figures @ [was, is] = [before.upstream.herd.peak_again, after.upstream.herd.peak_again];
-    let target = format_args!("≤ {} (a {HERD}th)", was / HERD);
+    let target = format!("≤ {} (a {HERD}th)", was / HERD);
     count("peak arrivals per 50 ms", figures, target, is > 0 && is * HERD <= was)
 }
 

@@ -22,7 +22,7 @@ pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
 fn connections(before: &Run, after: &Run, size: Size) -> Assertion {
     let figures @ [was, is] = [before.upstream.connections, after.upstream.connections];
     let calls = size.players as u64;
-    let target = format_args!("≤ {CONNECTIONS} (before ≥ {calls})");
+    let target = format!("≤ {CONNECTIONS} (before ≥ {calls})");
     count("connections opened", figures, target, (1..=CONNECTIONS).contains(&is) && was >= calls)
 }
 

@@ -25,7 +25,7 @@ pub fn league(folder: &Path) -> Result<(League, Problems), BadInput> {
         reading.file(&path);
     }
     if reading.rows.is_empty() {
-        let why = format_args!("no *.csv with a readable row\n{}", reading.problems);
+        let why = format!("no *.csv with a readable row\n{}", reading.problems);
         return Err(BadInput::new(folder.display(), why));
     }
     Ok((League::new(reading.rows), reading.problems))

@@ -76,7 +76,7 @@ impl RetryBudget {
     ) -> Result<RetryBudget, InvalidConfig> {
         config::number("tokens", f64::from(tokens), 1.0, 1_000_000.0)?;
         if min_tokens > tokens {
-            let bound = format_args!("at most `tokens` ({tokens})");
+            let bound = format!("at most `tokens` ({tokens})");
             return Err(InvalidConfig::new("min_tokens", min_tokens, bound));
         }
         let cost = u64::from(error_cost);
