@@ -41,9 +41,8 @@ pub enum RejectionKind {
     TimedOut,
     /// The call's deadline has passed.
     DeadlineExceeded,
-    /// The retry budget is spent.
-    RetryBudgetExhausted,
-    /// The call was shed under overload.
+    /// The call was shed under overload. For layers of one's own, and for the uploads that `resilience-http`
+    /// refuses: no policy of this crate sheds.
     Shed,
     /// The process is shutting down.
     ShuttingDown,
@@ -62,7 +61,6 @@ impl RejectionKind {
             RejectionKind::RateLimited => "rate limited",
             RejectionKind::TimedOut => "timed out",
             RejectionKind::DeadlineExceeded => "deadline exceeded",
-            RejectionKind::RetryBudgetExhausted => "retry budget exhausted",
             RejectionKind::Shed => "shed",
             RejectionKind::ShuttingDown => "shutting down",
         }
@@ -289,7 +287,8 @@ impl StdError for Rejection {}
 ///
 /// A timed-out attempt is worth another. An open circuit, a full
 /// bulkhead, a rate limit and shedding kept the call in the house: that is *not ready*. A spent
-/// deadline, a spent budget and a shutdown end the call.
+/// deadline and a shutdown end the call. A spent retry budget rejects nothing: the call ends in the
+/// service's own last result.
 impl AsOutcome for Rejection {
     fn as_outcome(&self) -> Outcome {
         match self.kind {
@@ -298,9 +297,7 @@ impl AsOutcome for Rejection {
             | RejectionKind::BulkheadFull
             | RejectionKind::RateLimited
             | RejectionKind::Shed => Outcome::NotReady(self.retry),
-            RejectionKind::DeadlineExceeded
-            | RejectionKind::RetryBudgetExhausted
-            | RejectionKind::ShuttingDown => Outcome::Permanent,
+            RejectionKind::DeadlineExceeded | RejectionKind::ShuttingDown => Outcome::Permanent,
         }
     }
 

@@ -43,7 +43,6 @@ words! {
         RateLimited => "rate_limited",
         TimedOut => "timed_out",
         DeadlineExceeded => "deadline_exceeded",
-        RetryBudgetExhausted => "retry_budget_exhausted",
         Shed => "shed",
         ShuttingDown => "shutting_down",
     }

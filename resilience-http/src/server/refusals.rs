@@ -204,8 +204,7 @@ impl Refusals {
 
 /// It is not worth coming back.
 fn is_final(rejection: &Rejection) -> bool {
-    let kind = rejection.kind();
-    rejection.retry_hint() == RetryHint::Never || kind == RejectionKind::RetryBudgetExhausted
+    rejection.retry_hint() == RetryHint::Never
 }
 
 /// When it is worth coming back, if that is known.
@@ -371,7 +370,6 @@ mod tests {
             (RejectionKind::Shed, 503, "8"),
             (RejectionKind::CircuitOpen, 503, "14"),
             (RejectionKind::ShuttingDown, 503, "14"),
-            (RejectionKind::RetryBudgetExhausted, 503, "14"),
             (RejectionKind::TimedOut, 504, "4"),
             (RejectionKind::DeadlineExceeded, 504, "4"),
         ] {
