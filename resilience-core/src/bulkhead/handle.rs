@@ -109,8 +109,10 @@ impl Bulkhead {
         self.0.family().change(|rules| rules.max_concurrent = max_concurrent);
     }
 
-    /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once.
-    /// Calls that wait keep their place and the time they were given.
+    /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once. The
+    /// name, the listener and the numbers of the snapshot stay. Permits that are out stay out. Calls that
+    /// wait keep their place and the time they were given, also where later calls are rejected at once;
+    /// those that wait for more permits than there are now are rejected.
     pub fn set_config(&self, config: BulkheadConfig) {
         self.0.family().change(|rules| *rules = config.0);
     }

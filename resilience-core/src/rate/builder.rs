@@ -26,10 +26,9 @@ pub struct RateLimiterBuilder {
 }
 
 /// What a [`RateLimiter`] goes by, checked. Made by [`RateLimiterBuilder::config`].
+/// The name and the listener are no part of it: a limiter keeps its own.
 #[derive(Debug, Clone)]
 pub struct RateConfig {
-    pub(super) name: Name,
-    pub(super) listener: Listener,
     pub(super) observe_only: bool,
     pub(super) pace: Pace,
     pub(super) patience: Patience,
@@ -62,13 +61,13 @@ impl RateLimiterBuilder {
         }
     }
 
-    /// What events and refusals call this limiter.
+    /// What events and refusals call this limiter. Kept by a later [`set_config`](RateLimiter::set_config).
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener what happens.
+    /// Tells this listener what happens. Kept by a later [`set_config`](RateLimiter::set_config).
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
@@ -113,7 +112,8 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// A call waits for its turn for so long, or at once not at all if it is known to take longer.
+    /// A call waits for its turn for so long, or at once not at all if it is known to take longer. At
+    /// most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.patience = Patience::AtMost(wait);
         self
@@ -138,28 +138,32 @@ impl RateLimiterBuilder {
     /// # Errors
     /// If a value is out of its bounds, or there is no quota.
     pub fn build(self) -> Result<RateLimiter, InvalidConfig> {
-        self.config().map(RateLimiter::new)
+        let config = self.config()?;
+        Ok(RateLimiter::new(self.name, self.listener, config))
     }
 
-    /// What to give to [`RateLimiter::set_config`].
+    /// Returns the checked configuration, for [`RateLimiter::set_config`]. The name and the listener are
+    /// no part of it.
     ///
     /// # Errors
     /// If a value is out of its bounds, or there is no quota.
-    pub fn config(self) -> Result<RateConfig, InvalidConfig> {
+    pub fn config(&self) -> Result<RateConfig, InvalidConfig> {
         let missing = || Err(InvalidConfig::new("quota", "not there", "given"));
-        let quota = self.quota.unwrap_or_else(missing)?;
-        if let Patience::AtMost(wait) = self.patience {
-            config::wait("wait_at_most", wait)?;
+        let quota = self.quota.clone().unwrap_or_else(missing)?;
+        let mut patience = self.patience;
+        if let Patience::AtMost(wait) = patience {
+            config::wait_or_none("wait_at_most", wait)?;
+            if wait.is_zero() {
+                patience = Patience::None;
+            }
         }
         if self.max_queued == 0 {
             return Err(InvalidConfig::new("max_queued", 0, "at least 1"));
         }
         Ok(RateConfig {
-            name: self.name,
-            listener: self.listener,
             observe_only: self.observe_only,
             pace: Pace::new(quota).with_min_gap(self.min_gap)?.with_warm_up(self.warm_up)?,
-            patience: self.patience,
+            patience,
             max_queued: self.max_queued,
             #[cfg(feature = "tower")]
             longest_hint: config::wait("longest_hint", self.longest_hint)?,
@@ -180,9 +184,16 @@ mod tests {
         assert_eq!(named(builder().quota(Quota::per_second(0))), "count");
         assert_eq!(named(builder().min_gap(Duration::MAX)), "min_gap");
         assert_eq!(named(builder().warm_up(Duration::MAX)), "warm_up");
-        assert_eq!(named(builder().wait_at_most(Duration::ZERO)), "wait_at_most");
+        assert_eq!(named(builder().wait_at_most(Duration::MAX)), "wait_at_most");
         assert_eq!(named(builder().max_queued(0)), "max_queued");
         #[cfg(feature = "tower")]
         assert_eq!(named(builder().longest_hint(Duration::ZERO)), "longest_hint");
+    }
+
+    #[test]
+    fn to_wait_for_no_time_is_to_be_rejected_at_once() {
+        let builder = RateLimiter::builder().quota(Quota::per_second(1));
+        let config = builder.wait_at_most(Duration::ZERO).config().unwrap();
+        assert_eq!(config.patience, Patience::None);
     }
 }

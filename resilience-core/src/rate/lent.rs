@@ -164,6 +164,8 @@ mod tests {
     use super::super::meter::Verdict;
     use super::super::quota::Quota;
     use super::*;
+    use crate::name::Name;
+    use crate::observe::Listener;
     use crate::tick::START;
 
     /// What a caller of `Meter` can tell.
@@ -172,7 +174,8 @@ mod tests {
     }
 
     fn terms(quota: Quota) -> Arc<Terms> {
-        Terms::new(RateLimiter::builder().quota(quota).config().unwrap())
+        let config = RateLimiter::builder().quota(quota).config().unwrap();
+        Terms::new(Name::from_static("rate"), Listener::default(), config)
     }
 
     proptest! {

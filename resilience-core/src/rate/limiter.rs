@@ -19,7 +19,7 @@ use crate::clock::{self, MAX_WAIT};
 use crate::config::InvalidConfig;
 use crate::keyed::{Entry, allocated};
 use crate::name::Name;
-use crate::observe::Event;
+use crate::observe::{Event, Listener};
 use crate::rejection::Rejection;
 
 /// So many in any time, and no more. See the [module](super).
@@ -65,8 +65,8 @@ impl RateLimiter {
         RateLimiterBuilder::new()
     }
 
-    pub(super) fn new(config: RateConfig) -> RateLimiter {
-        RateLimiter::over(Terms::new(config))
+    pub(super) fn new(name: Name, listener: Listener, config: RateConfig) -> RateLimiter {
+        RateLimiter::over(Terms::new(name, listener, config))
     }
 
     fn over(terms: Arc<Terms>) -> RateLimiter {
@@ -249,9 +249,14 @@ impl RateLimiter {
         self.change(|meter, _| meter.resume());
     }
 
-    /// Goes by another configuration from now on, with everything that shares this one. Tokens that are
-    /// used stay used, those who wait stay where they are. Those who wait for another key's limit learn
-    /// of it when their timer rings or somebody calls.
+    /// Puts another configuration into force, here and for every limiter made by
+    /// [`fresh`](RateLimiter::fresh). The name, the listener, a pause, the queue and the numbers of the
+    /// snapshot stay. Used tokens stay used. Calls that wait keep their place and the time they were
+    /// given; one that now costs more than the burst, or would be served too late, is rejected. A
+    /// [reservation](RateLimiter::reserve) of more than the burst loses its place.
+    ///
+    /// Under another quota, tokens that were taken before the change cannot be refunded. Calls that wait
+    /// for another key's limit notice the change when their timer fires, or at the next call for that key.
     pub fn set_config(&self, config: RateConfig) {
         self.terms().replace(config);
         self.change(|_, _| ());
@@ -342,9 +347,9 @@ impl RateLimiter {
     /// Pauses, and tells of it.
     pub(super) fn pause(&self, pause: Duration, key: Option<Name>) {
         self.change(|meter, at| meter.pause(at.now.saturating_add(clock::nanos(pause))));
-        let config = self.terms();
-        config.listener.tell(|| Event::RatePaused {
-            layer: config.name.as_str(),
+        let terms = self.terms();
+        terms.listener().tell(|| Event::RatePaused {
+            layer: terms.name().as_str(),
             key: key.as_ref().map(Name::as_str),
             pause,
         });
@@ -389,7 +394,7 @@ fn decide<R>(
     let decided = decision(meter, at, terms);
     meter.tidy();
     drop(state);
-    // Not under the lock: the former listener's own drop, and the wakers.
+    // Not under the lock: wakers run code of the runtime.
     if let Some(wakes) = wakes {
         wakes.wake();
         drop(former);
@@ -411,8 +416,7 @@ impl Entry for RateLimiter {
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.terms().name.clone();
-        f.debug_struct("RateLimiter").field("name", &name).finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("name", self.terms().name()).finish_non_exhaustive()
     }
 }
 

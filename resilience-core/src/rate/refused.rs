@@ -46,7 +46,7 @@ impl Refused {
     /// to give back, if the limiter only observes.
     #[inline]
     pub(super) fn told<T: Default>(self, key: Option<Name>) -> Result<T, Rejection> {
-        if !self.config.observe_only && self.config.listener.is_none() {
+        if !self.config.observe_only && self.config.listener().is_none() {
             return Err(self.rejection(key));
         }
         self.told_to_all(key)
@@ -57,16 +57,16 @@ impl Refused {
         let rejection = self.rejection(key);
         let config = &self.config;
         if config.observe_only {
-            config.listener.tell(|| Event::WouldReject(&rejection));
+            config.listener().tell(|| Event::WouldReject(&rejection));
             return Ok(T::default());
         }
-        config.listener.tell(|| Event::Rejected(&rejection));
+        config.listener().tell(|| Event::Rejected(&rejection));
         Err(rejection)
     }
 
     #[inline]
     fn rejection(&self, key: Option<Name>) -> Rejection {
-        let mut rejection = Rejection::new(RejectionKind::RateLimited, self.config.name.clone());
+        let mut rejection = Rejection::new(RejectionKind::RateLimited, self.config.name().clone());
         if let Some(key) = key {
             rejection = rejection.with_key(key);
         }

@@ -13,6 +13,8 @@ use super::bucket::line_of;
 use super::builder::RateConfig;
 use crate::Deadline;
 use crate::clock;
+use crate::name::Name;
+use crate::observe::Listener;
 use crate::patience::Patience;
 use crate::sync::{AtomicU8, Ordering};
 
@@ -33,9 +35,11 @@ pub(super) struct Terms {
     in_force: Arc<InForce>,
 }
 
-/// The newest configuration.
+/// The newest configuration, and what no configuration changes.
 #[derive(Debug)]
 struct InForce {
+    name: Name,
+    listener: Listener,
     newest: Mutex<Newest>,
 }
 
@@ -47,9 +51,19 @@ struct Newest {
 }
 
 impl Terms {
-    pub(super) fn new(config: RateConfig) -> Arc<Terms> {
+    pub(super) fn new(name: Name, listener: Listener, config: RateConfig) -> Arc<Terms> {
         let newest = Mutex::new(Newest { config, terms: Weak::new() });
-        InForce::terms(&Arc::new(InForce { newest }))
+        InForce::terms(&Arc::new(InForce { name, listener, newest }))
+    }
+
+    /// The name of the limiters in rejections and events.
+    pub(super) fn name(&self) -> &Name {
+        &self.in_force.name
+    }
+
+    /// The listener of the limiters.
+    pub(super) fn listener(&self) -> &Listener {
+        &self.in_force.listener
     }
 
     /// Those in force.
@@ -68,8 +82,6 @@ impl Terms {
         }
         // After that: whoever does not see this finds them outdated.
         CHANGES.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        // Before the former ones: what drops with their listener may be anything.
-        drop(newest);
     }
 
     #[inline]
@@ -130,6 +142,10 @@ mod tests {
     use super::*;
     use crate::rate::{Quota, RateLimiter};
 
+    fn terms(config: RateConfig) -> Arc<Terms> {
+        Terms::new(Name::from_static("rate"), Listener::default(), config)
+    }
+
     fn config(count: u32) -> RateConfig {
         RateLimiter::builder().quota(Quota::per_second(count)).config().unwrap()
     }
@@ -140,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_once() {
-        let mut here = Terms::new(config(1));
+        let mut here = terms(config(1));
         let mut there = here.newest();
         assert!(Arc::ptr_eq(&here, &there) && Terms::refresh(&mut here).is_none());
         here.replace(config(2));
@@ -155,7 +171,7 @@ mod tests {
     /// Whoever makes the change may be gone before anybody sees it.
     #[test]
     fn a_change_outlives_who_made_it() {
-        let maker = Terms::new(config(1));
+        let maker = terms(config(1));
         let mut other = maker.newest();
         maker.replace(config(2));
         drop((maker.newest(), maker));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod config;
 mod layer;
 mod limit;
 mod per_key;

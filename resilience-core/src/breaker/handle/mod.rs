@@ -101,8 +101,11 @@ impl CircuitBreaker {
         CircuitBreaker::of(Arc::new(Family { name, listener, rules, key }))
     }
 
-    /// Goes by other rules from now on, and with it all breakers that were made by `fresh`. Their states
-    /// stay; what was counted in windows starts anew if those are others.
+    /// Puts another configuration into force, here and for every breaker made by
+    /// [`fresh`](CircuitBreaker::fresh). The name, the listener, the state, a break with its end, the
+    /// failures in a row and the numbers of the snapshot stay. What was counted in windows starts anew if
+    /// the windows are others. While half-open, the probes start anew if their number or their rule is
+    /// another: those that are under way decide nothing. A stage of a ramp keeps its end.
     pub fn set_config(&self, config: CircuitConfig) {
         self.0.family.rules.set(config);
     }
