@@ -6,6 +6,7 @@ use super::builder::CircuitBreakerBuilder;
 use super::window::{Counts, SlidingWindow};
 use crate::clock::{self, nanos};
 use crate::outcome::{Outcome, RetryHint};
+use crate::rejection::RejectionKind;
 
 /// When a circuit opens, for how long, and how it closes again. Checked; made by
 /// [`CircuitBreakerBuilder::config`].
@@ -20,6 +21,8 @@ pub struct CircuitConfig {
     pub(super) slow_after: Option<Duration>,
     pub(super) permanent_fails: bool,
     pub(super) throttled_in_rates_only: bool,
+    /// Kinds of rejections, by layers below, that count as failures.
+    pub(super) counted_rejections: Box<[RejectionKind]>,
     pub(super) abandoned: AbandonedPolicy,
     pub(super) break_: Break,
     pub(super) hints: Hints,

@@ -6,8 +6,9 @@ use std::fmt;
 use super::circuit::Admission;
 use super::handle::CircuitBreaker;
 use crate::clock::Now;
+use crate::error::CarriesRejection;
 use crate::name::Name;
-use crate::outcome::{Ended, Outcome};
+use crate::outcome::{Classify, Ended, Outcome};
 use crate::rejection::Rejection;
 
 /// Whose circuit it is, for whoever has to be told.
@@ -53,6 +54,18 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     #[inline]
     pub(super) const fn going_on(breaker: H, admission: Admission) -> Admitted<H> {
         Admitted { breaker, admission: Some(admission) }
+    }
+
+    /// Returns how a call with this result counts with this circuit: [`outcome_of`](super::outcome_of),
+    /// but for the rejections that its breaker
+    /// [counts](super::CircuitBreakerBuilder::count_rejections). For layers of one's own, which hand it to
+    /// [`outcome`](Self::outcome).
+    pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
+        &self,
+        classifier: &C,
+        result: Result<&T, &E>,
+    ) -> Outcome {
+        self.breaker.borrow().outcome_of(classifier, result)
     }
 
     /// It went well.

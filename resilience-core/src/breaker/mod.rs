@@ -6,7 +6,8 @@
 //!
 //! - **What counts.** Failures that may pass ([`Outcome`](crate::Outcome): transient, timed out,
 //!   throttled). A permanent one is an answer, so the other side is up. *Not ready*, and what a layer
-//!   below refused, says nothing about it. A timeout belongs below the breaker, where it is a result; a
+//!   below refused, says nothing about it, unless it is to be
+//!   [counted](CircuitBreakerBuilder::count_rejections). A timeout belongs below the breaker, where it is a result; a
 //!   call that is dropped is ignored unless [`AbandonedPolicy`] says otherwise.
 //! - **When it opens.** Failures in a row, a share of failures over the last calls or the last seconds
 //!   ([`SlidingWindow`]), a share of slow calls; any of them, and several at once.

@@ -6,7 +6,9 @@ use super::circuit::Admission;
 #[cfg(feature = "profiles")]
 use super::guard::Admitted;
 use super::guard::Whose;
-use super::handle::{CircuitBreaker, outcome_of};
+use super::handle::CircuitBreaker;
+#[cfg(feature = "profiles")]
+use super::handle::outcome_of;
 use super::layer::CircuitBreakerLayer;
 use crate::clock::Now;
 use crate::error::CarriesRejection;
@@ -81,7 +83,7 @@ where
             && let Some(breaker) = self.selector().handle(&seat.selected)
         {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
-            let outcome = outcome_of(self.reader(), result);
+            let outcome = breaker.outcome_of(self.reader(), result);
             breaker.record(admission, Ended::new(outcome, self.reader(), result), &whose, now);
         }
         seat.selected = Sel::Selected::default();

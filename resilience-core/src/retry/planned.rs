@@ -25,7 +25,7 @@ impl<C> RetryPolicy<C> {
             longest: self.waits(1.0, Duration::max),
             max_elapsed: rules.max_elapsed,
             attempt_time: rules.attempt_time,
-            budget: rules.budget.as_ref().map(super::RetryBudget::planned),
+            budget: rules.budget.as_ref().and_then(super::RetryBudget::planned),
             waits_when_not_ready: rules.wait_when_not_ready,
             retries_unknown: rules.retry_unknown,
         }

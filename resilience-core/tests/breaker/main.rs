@@ -9,6 +9,7 @@ mod keyed;
 mod layer;
 mod peers;
 mod quiet;
+mod rejections;
 mod shards;
 
 use std::io;

@@ -3,7 +3,7 @@ use std::future::{Ready, ready};
 
 use http::{HeaderMap, Response};
 use http_body::Body;
-use resilience_core::breaker::{Admitted, CircuitBreaker, outcome_of};
+use resilience_core::breaker::{Admitted, CircuitBreaker};
 use resilience_core::clock::Now;
 use resilience_core::outcome::{AnyError, RetryHint};
 use resilience_core::select::{One, Select};
@@ -111,7 +111,7 @@ where
         result: Result<&Response<B>, &E>,
     ) -> Option<BreakerGuard<D>> {
         let admitted = held?;
-        match (outcome_of(&self.head, result), result) {
+        match (admitted.outcome_of(&self.head, result), result) {
             (Outcome::Success, Ok(_)) => Some(BreakerGuard { admitted, body: self.body.clone() }),
             (outcome, _) => {
                 admitted.outcome(outcome);

@@ -386,3 +386,19 @@ fn an_error_type_of_ones_own_is_kept() {
     assert_error(&BodyBreakerLayer::new(breaker()).layer(inner));
     assert_error(&BodyBulkheadLayer::new(bulkhead(1)).layer(inner));
 }
+
+/// A rejection from below counts where the breaker says so, as with any other layer of a breaker.
+#[tokio::test]
+async fn a_full_bulkhead_opens_a_breaker_that_counts_it() {
+    for (kinds, opens) in [(vec![RejectionKind::BulkheadFull], true), (Vec::new(), false)] {
+        let breaker = CircuitBreaker::builder().consecutive_failures(1).count_rejections(kinds);
+        let (breaker, full) = (breaker.build().unwrap(), bulkhead(1));
+        let service = ServiceBuilder::new()
+            .layer(BodyBreakerLayer::new(breaker.clone()))
+            .layer(BodyBulkheadLayer::new(full.clone()))
+            .service(service(|_| Ok(answer(200, []))));
+        let _permit = full.try_acquire(1).unwrap();
+        service.oneshot(get("/")).await.unwrap_err();
+        assert_eq!(breaker.state() == CircuitState::Open, opens);
+    }
+}

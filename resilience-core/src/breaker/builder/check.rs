@@ -32,6 +32,7 @@ impl Draft {
             slow_after: slow_after.transpose()?,
             permanent_fails: self.permanent_fails,
             throttled_in_rates_only: self.throttled_in_rates_only,
+            counted_rejections: self.counted_rejections.clone().into(),
             abandoned: self.abandoned,
             break_: self.checked_break()?,
             hints: self.hints()?,

@@ -9,6 +9,7 @@ use super::window::SlidingWindow;
 use crate::config::InvalidConfig;
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
+use crate::rejection::RejectionKind;
 
 /// A circuit breaker in the making.
 ///
@@ -35,6 +36,7 @@ struct Draft {
     minimum_calls: Option<u32>,
     permanent_fails: bool,
     throttled_in_rates_only: bool,
+    counted_rejections: Vec<RejectionKind>,
     abandoned: AbandonedPolicy,
     break_: Break,
     growing: bool,
@@ -57,6 +59,7 @@ impl CircuitBreakerBuilder {
             minimum_calls: None,
             permanent_fails: false,
             throttled_in_rates_only: false,
+            counted_rejections: Vec::new(),
             abandoned: AbandonedPolicy::Ignore,
             break_: Break {
                 first: Duration::from_secs(5),
@@ -140,6 +143,19 @@ impl CircuitBreakerBuilder {
     /// course, where a rate limit is the remedy.
     pub fn throttled_in_rates_only(mut self) -> Self {
         self.draft.throttled_in_rates_only = true;
+        self
+    }
+
+    /// Counts rejections of these kinds, by layers below this breaker, as transient failures; their
+    /// retry-after counts as a server's hint. Replaces the kinds of an earlier call. By default no such
+    /// rejection counts but [`TimedOut`](RejectionKind::TimedOut), which always does: a full bulkhead or
+    /// an open circuit below says nothing about the service.
+    ///
+    /// For a breaker around a whole stack: with [`BulkheadFull`](RejectionKind::BulkheadFull) it opens
+    /// when the bulkhead inside stays full, and its callers go elsewhere. A
+    /// [`Circuit`](super::Circuit) without a handle is given outcomes, and has no use for this.
+    pub fn count_rejections(mut self, kinds: impl IntoIterator<Item = RejectionKind>) -> Self {
+        self.draft.counted_rejections = kinds.into_iter().collect();
         self
     }
 

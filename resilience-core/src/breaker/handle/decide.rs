@@ -117,6 +117,29 @@ impl CircuitBreaker {
         self.record(admission, ended, &(), &mut Now::unread());
     }
 
+    /// Returns how a call with this result counts here: [`outcome_of`], but for the rejections that are
+    /// [counted](crate::breaker::CircuitBreakerBuilder::count_rejections).
+    #[inline]
+    pub(in crate::breaker) fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
+        &self,
+        classifier: &C,
+        result: Result<&T, &E>,
+    ) -> Outcome {
+        match result.err().and_then(CarriesRejection::rejection) {
+            Some(rejection) if self.counts_as_failure(rejection.kind()) => {
+                Outcome::Transient(rejection.retry_hint())
+            }
+            _ => outcome_of(classifier, result),
+        }
+    }
+
+    #[cold]
+    fn counts_as_failure(&self, kind: RejectionKind) -> bool {
+        // Time-outs are failures of a kind of their own.
+        kind != RejectionKind::TimedOut
+            && self.0.family.rules.see().counted_rejections.contains(&kind)
+    }
+
     /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
     /// of a success how long it took, if it may count as slow.
     #[inline(always)]
@@ -277,7 +300,9 @@ fn own_key(key: &Name) -> Name {
 /// How a call that ended so counts with a circuit. For layers of one's own.
 ///
 /// What a refusal from below means is not the classifier's to say. Of a caller that ran out of time
-/// nothing is known; it might as well have left.
+/// nothing is known; it might as well have left. Knows of no breaker's
+/// [counted rejections](crate::breaker::CircuitBreakerBuilder::count_rejections):
+/// [`Admitted::outcome_of`](crate::breaker::Admitted::outcome_of) does.
 pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,

@@ -170,7 +170,8 @@ impl CircuitBreaker {
     /// Runs `future` if the circuit lets it. Dropping the call abandons it.
     ///
     /// # Errors
-    /// The future's, or the refusal. What a refusal from below means is not asked of the classifier.
+    /// The future's, or the refusal. What a refusal from below means is not asked of the classifier; see
+    /// [`count_rejections`](CircuitBreakerBuilder::count_rejections).
     pub async fn call<T, E, C, F>(&self, classifier: C, future: F) -> Result<T, E>
     where
         E: CarriesRejection,
@@ -179,7 +180,7 @@ impl CircuitBreaker {
     {
         let admitted = self.try_admit()?;
         let result = future.await;
-        let outcome = outcome_of(&classifier, result.as_ref());
+        let outcome = self.outcome_of(&classifier, result.as_ref());
         admitted.ended(Ended::new(outcome, &classifier, result.as_ref()));
         result
     }

@@ -17,6 +17,8 @@
 //!   [`grpc`](RetryBudget::grpc), [`throttler`](RetryBudget::throttler)): failures take tokens,
 //!   successes put them back.
 //!
+//! [`RetryBudget::unlimited`] grants every retry, where something has to have a budget.
+//!
 //! A [`RetryBudget`] is a handle: clones share one account, so give the same budget to every layer,
 //! plain function and hedge that calls the same upstream. Everything here is lock-free, in fixed
 //! point (thousandths), and checked by loom.
@@ -88,6 +90,7 @@ enum Kind {
         earned: u64,
         charge: Charge,
     },
+    Unlimited,
 }
 
 impl Prices {
@@ -149,6 +152,7 @@ impl RetryBudget {
             Kind::Bucket { bucket, earned, charge } => {
                 Kind::Bucket { bucket: bucket.fresh(), earned: *earned, charge: *charge }
             }
+            Kind::Unlimited => Kind::Unlimited,
         };
         RetryBudget::new(kind, self.0.prices)
     }
@@ -213,6 +217,7 @@ impl RetryBudget {
             Kind::Bucket { bucket, charge: Charge::Failure { threshold }, .. } => {
                 (bucket.tokens() > *threshold).then_some(0)
             }
+            Kind::Unlimited => Some(0),
         };
         match taken {
             Some(slot) => Ok(Withdrawal { budget: self.clone(), cost, slot, sent: false }),
@@ -220,13 +225,19 @@ impl RetryBudget {
         }
     }
 
-    /// Tokens that are there at `now`.
+    /// Returns the tokens that are there at `now`; infinitely many in an
+    /// [unlimited](RetryBudget::unlimited) budget.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
     pub fn available(&self, now: Instant) -> f64 {
         let thousandths = match &self.0.kind {
-            Kind::Share { deposits, .. } => deposits.available(self.0.slot(now)),
+            Kind::Share { deposits, slot, origin, .. } => {
+                // A read begins no count of slots: that is the first call's or retry's to do.
+                let passed = origin.get().map_or(0, |origin| Tick::of(now).since(*origin));
+                deposits.available(passed / *slot)
+            }
             Kind::Bucket { bucket, .. } => bucket.tokens(),
+            Kind::Unlimited => return f64::INFINITY,
         };
         thousandths as f64 / TOKEN as f64
     }
@@ -281,6 +292,7 @@ impl fmt::Debug for RetryBudget {
                 .field("deposit_thousandths", deposit)
                 .field("window", &(Duration::from_nanos(slot.get()) * SLOTS as u32)),
             Kind::Bucket { bucket, .. } => out.field("thousandths", &bucket.tokens()),
+            Kind::Unlimited => out.field("unlimited", &true),
         };
         out.finish_non_exhaustive()
     }
@@ -326,7 +338,7 @@ impl Drop for Withdrawal {
         match &self.budget.0.kind {
             Kind::Share { deposits, .. } => deposits.give_back(self.slot, self.cost),
             Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.add(self.cost),
-            Kind::Bucket { charge: Charge::Failure { .. }, .. } => {}
+            Kind::Bucket { charge: Charge::Failure { .. }, .. } | Kind::Unlimited => {}
         }
     }
 }
@@ -384,7 +396,8 @@ mod tests {
     #[test]
     fn a_retry_that_was_never_sent_is_given_back() {
         let now = clock::now();
-        for budget in [share(1.0, 1), RetryBudget::aws_2_1(), RetryBudget::grpc(10, 0.5).unwrap()] {
+        let grpc = RetryBudget::grpc(10, 0.5).unwrap();
+        for budget in [share(1.0, 1), RetryBudget::aws_2_1(), grpc, RetryBudget::unlimited()] {
             let before = budget.available(now);
             drop(budget.withdraw(now, TRANSIENT).unwrap());
             assert_eq!(budget.available(now), before, "{budget:?}");
@@ -412,6 +425,33 @@ mod tests {
         ] {
             budget.withdraw(now, class).unwrap().sent();
             assert_eq!(budget.available(now), left);
+        }
+    }
+
+    #[test]
+    fn unlimited_grants_everything() {
+        let now = clock::now();
+        for budget in [RetryBudget::unlimited(), RetryBudget::unlimited().fresh()] {
+            for class in [FailureClass::Transient, FailureClass::TimedOut, FailureClass::Throttled] {
+                (0..10_000).for_each(|_| budget.failed(class));
+                for _ in 0..10_000 {
+                    budget.withdraw(now, class).unwrap().sent().succeeded(&budget);
+                }
+            }
+            assert_eq!(budget.available(now), f64::INFINITY);
+            assert_eq!(budget.with_capacity(1).unwrap_err().field(), "capacity");
+        }
+    }
+
+    /// A gauge that is read with a time ahead would otherwise put all calls into one slot for so long.
+    #[test]
+    fn a_read_changes_nothing() {
+        let now = clock::now();
+        let (read, unread) = (share(1.0, 0), share(1.0, 0));
+        let _ = read.available(now + Duration::from_secs(3_600));
+        for budget in [&read, &unread] {
+            budget.call_started(now);
+            assert_eq!(budget.available(now + Duration::from_secs(2)), 0.0, "expired");
         }
     }
 

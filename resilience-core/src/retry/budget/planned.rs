@@ -7,14 +7,15 @@ use crate::shape::Paying;
 
 impl RetryBudget {
     #[expect(clippy::cast_precision_loss, reason = "thousandths of at most a million")]
-    pub(crate) fn planned(&self) -> Paying {
+    pub(crate) fn planned(&self) -> Option<Paying> {
         match &self.0.kind {
-            Kind::Share { deposits, deposit, slot, .. } => Paying::Share {
+            Kind::Share { deposits, deposit, slot, .. } => Some(Paying::Share {
                 ratio: *deposit as f64 / TOKEN as f64,
                 window: Duration::from_nanos(slot.get()) * SLOTS as u32,
                 reserve: deposits.reserve() as f64 / TOKEN as f64,
-            },
-            Kind::Bucket { .. } => Paying::Bucket,
+            }),
+            Kind::Bucket { .. } => Some(Paying::Bucket),
+            Kind::Unlimited => None,
         }
     }
 

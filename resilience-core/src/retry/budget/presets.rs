@@ -8,6 +8,17 @@ use super::{Charge, Kind, Prices, RetryBudget, TOKEN};
 use crate::config::{self, InvalidConfig};
 
 impl RetryBudget {
+    /// Grants every retry. For a caller that is alone, or whose retries something else bounds, where a
+    /// budget has to be given: to one key of a store, or to code that takes one. A policy that needs none
+    /// has [`without_budget`](crate::retry::RetryPolicyBuilder::without_budget), a profile `budget = "none"`.
+    ///
+    /// Each call still makes at most [`max_attempts`](crate::retry::RetryPolicyBuilder::max_attempts) attempts:
+    /// during an outage that is the load, which a stack's plan warns of.
+    #[must_use]
+    pub fn unlimited() -> RetryBudget {
+        RetryBudget::new(Kind::Unlimited, Prices::whole(0, 0, 0))
+    }
+
     /// Finagle's numbers: 20 % over ten seconds, and what ten a second would be over that window as
     /// the reserve. Finagle grants its ten a second to each client for ever; here they are given
     /// once and refilled by traffic.
