@@ -29,6 +29,9 @@ pub struct BulkheadSnapshot {
     pub limit: u32,
     /// How many are out. More than `limit` after it was lowered, or while this only observes.
     pub in_use: u32,
+    /// Permits that a new call gets at once: 0 while others wait for what is free, and while more are out
+    /// than there are. By the limit also while this only observes, and then admits more.
+    pub available: u32,
     /// The most that ever were.
     pub peak: u32,
     /// Calls that wait.
@@ -132,6 +135,7 @@ impl Bulkhead {
         BulkheadSnapshot {
             limit: permits.limit,
             in_use: permits.in_use,
+            available: permits.available(),
             peak: turnstile.ledger().peak(),
             queued: sight.queued,
             waited: sight.waited,

@@ -106,6 +106,13 @@ impl Permits {
     fn of(word: u64) -> Permits {
         Permits { limit: high(word), in_use: low(word), waited_for: word & WAITED_FOR != 0 }
     }
+
+    /// Returns the permits that a new call gets at once: 0 while others wait for what is free.
+    #[must_use]
+    pub const fn available(&self) -> u32 {
+        let most = if self.limit > low(IN_USE) { low(IN_USE) } else { self.limit };
+        if self.waited_for { 0 } else { most.saturating_sub(self.in_use) }
+    }
 }
 
 /// Whether `cost` more fit.

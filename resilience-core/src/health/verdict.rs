@@ -222,7 +222,17 @@ impl CachedVerdict {
         self.runs
     }
 
-    /// How the dependency stands by all this.
+    /// Returns the state at `now`, at which a run may be late, whether or not the verdict was
+    /// [advanced](CachedVerdict::advance).
+    #[must_use]
+    pub fn state_at(&self, terms: &CheckTerms, now: Instant) -> CheckState {
+        let mut then = self.clone();
+        then.advance(terms, now);
+        then.state()
+    }
+
+    /// Returns the state as of the last call that was given a time. A run may be late since:
+    /// [`state_at`](CachedVerdict::state_at).
     #[must_use]
     pub fn state(&self) -> CheckState {
         match self.up {
@@ -286,7 +296,9 @@ mod tests {
         verdict.finish(run, Ok(()), &terms, now);
         let stuck = run_of(verdict.ask(&terms, now + 2 * SECOND));
         for later in [3, 10, 100] {
-            assert_eq!(verdict.ask(&terms, now + later * SECOND), Asked::Known);
+            let then = now + later * SECOND;
+            assert_eq!(verdict.state_at(&terms, then), CheckState::Impaired);
+            assert_eq!(verdict.ask(&terms, then), Asked::Known);
             assert_eq!(verdict.state(), CheckState::Impaired);
         }
         // What it says at last is too late, and the next may start.

@@ -99,16 +99,11 @@ impl TokenBucket {
         self.pace = new;
     }
 
-    /// Whole tokens that are there at `now`, pauses and gaps aside.
+    /// Returns the most tokens that [`take`](Self::take) would take at `now`: 0 during a pause or a gap.
     #[must_use]
     pub fn available(&self, now: Instant) -> u32 {
-        available(&self.meter, &self.pace, line_of(now))
+        self.meter.available(&self.pace, line_of(now))
     }
-}
-
-pub(super) fn available(meter: &Meter, pace: &Pace, now: u64) -> u32 {
-    let used = u32::try_from(meter.used(pace, now)).unwrap_or(u32::MAX);
-    pace.quota.burst().saturating_sub(used)
 }
 
 /// A time on the line that buckets are kept on.

@@ -110,6 +110,20 @@ impl Meter {
         }
     }
 
+    /// Returns the most that a newcomer [passes](Meter::try_pass) with: what is left by the reservations that
+    /// are due, and nothing while anybody else waits.
+    pub(crate) fn free(&self, at: At<'_>) -> u32 {
+        let Some(desk) = self.desk().filter(|desk| desk.queue.len() > 0) else {
+            return self.available(at.pace, at.now);
+        };
+        let mut rest = self.bucket();
+        let served = desk.queue.iter().all(|place| {
+            place.is_reserved()
+                && matches!(rest.take(at.pace, at.now, place.cost), Verdict::Granted(_))
+        });
+        if served { rest.available(at.pace, at.now) } else { 0 }
+    }
+
     fn behind_others(&self, at: At<'_>, cost: u32) -> Option<Refusal> {
         let waiting = self.desk().map_or(0, |desk| desk.queue.len());
         if waiting == 0 {

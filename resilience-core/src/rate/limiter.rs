@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::{available, line_of};
+use super::bucket::line_of;
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::lease;
@@ -45,7 +45,8 @@ struct State {
 pub struct RateSnapshot {
     /// What it goes by.
     pub quota: Quota,
-    /// Tokens that are there.
+    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a gap. By
+    /// the limit also where it only observes, and lets everything pass.
     pub available: u32,
     /// Calls that wait for one, reservations included.
     pub queued: u32,
@@ -283,7 +284,7 @@ impl RateLimiter {
         let now = clock::now();
         self.with(now, |meter, at, _| RateSnapshot {
             quota: *at.pace.quota(),
-            available: available(meter, at.pace, at.now),
+            available: meter.free(at),
             queued: meter.desk().map_or(0, |desk| desk.queue.len()),
             admitted: meter.admitted,
             rejected: meter.rejected(),

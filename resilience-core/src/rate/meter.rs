@@ -375,6 +375,16 @@ impl Meter {
         u64::try_from(tokens + u128::from(rest > 0)).unwrap_or(u64::MAX)
     }
 
+    /// Returns the most that a call could take at `now`, others who wait aside: nothing during a pause or a
+    /// gap.
+    pub(super) fn available(&self, pace: &Pace, now: u64) -> u32 {
+        if self.gate(pace).0 > now {
+            return 0;
+        }
+        let used = u32::try_from(self.used(pace, now)).unwrap_or(u32::MAX);
+        pace.quota.burst().saturating_sub(used)
+    }
+
     /// Calls that were sent away.
     #[cfg(feature = "tokio")]
     pub(super) fn rejected(&self) -> u64 {
@@ -395,8 +405,8 @@ impl Meter {
         self.rare.as_ref().map(|rare| &rare.desk)
     }
 
-    /// The bucket as it is, with nobody before it: what the reference model serves from.
-    #[cfg(feature = "testing")]
+    /// The bucket as it is, with nobody before it.
+    #[cfg(feature = "tokio")]
     pub(crate) fn bucket(&self) -> Meter {
         let (desk, lent) = (Desk::default, Lent::default);
         let alone = |rare: &Rare| Box::new(Rare { desk: desk(), lent: lent(), ..*rare });

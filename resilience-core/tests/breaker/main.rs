@@ -9,6 +9,7 @@ mod keyed;
 mod layer;
 mod peers;
 mod quiet;
+mod reads;
 mod rejections;
 mod shards;
 

@@ -44,6 +44,7 @@ async fn run(operations: &[Operation]) {
     let configured = |limit| builder(limit).wait_at_most(Duration::from_millis(100)).max_queued(5);
     let bulkhead = configured(3).build().unwrap();
     let (mut permits, mut callers) = (Vec::new(), Vec::<Caller>::new());
+    let mut observes = false;
     for &operation in operations {
         match operation {
             Operation::Try(weight) => permits.extend(bulkhead.try_acquire_owned(weight)),
@@ -65,6 +66,7 @@ async fn run(operations: &[Operation]) {
             Operation::Configure(limit, order, observe) => {
                 let builder = configured(limit).order(order);
                 let builder = if observe { builder.observe_only() } else { builder };
+                observes = observe;
                 bulkhead.set_config(builder.config().unwrap());
             }
             Operation::Advance(ms) => tokio::time::advance(Duration::from_millis(ms)).await,
@@ -75,6 +77,11 @@ async fn run(operations: &[Operation]) {
         let held: u32 = permits.iter().map(BulkheadPermit::weight).sum();
         assert!(held <= seen.in_use, "{seen:?}");
         assert!(seen.queued <= 5);
+        // What is available is what a new call gets, and one more is not.
+        if !observes {
+            assert!(bulkhead.try_acquire(seen.available + 1).is_err(), "{seen:?}");
+            assert!(seen.available == 0 || bulkhead.try_acquire(seen.available).is_ok(), "{seen:?}");
+        }
     }
     drop(callers);
     let held: u32 = permits.iter().map(BulkheadPermit::weight).sum();

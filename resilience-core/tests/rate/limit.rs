@@ -1,8 +1,11 @@
 //! What a limiter says without waiting.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 
+use proptest::prelude::*;
 use resilience_core::observe::Event;
 use resilience_core::rate::Quota;
 use resilience_core::{RejectionKind, clock};
@@ -92,4 +95,93 @@ async fn gap_between_any_two() {
     }
     let refused = limiter.check(1).unwrap_err();
     assert_eq!(refused.to_string(), "rate: rate limited (0ns, limit 250ms), retry in 250ms");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Advance(u16),
+    Take(u8),
+    Wait(u8),
+    Reserve(u8),
+    LeaveOldest,
+    Pause(u8),
+    Burst(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        any::<u16>().prop_map(Step::Advance),
+        (0..8_u8).prop_map(Step::Take),
+        (1..8_u8).prop_map(Step::Wait),
+        (1..8_u8).prop_map(Step::Reserve),
+        Just(Step::LeaveOldest),
+        any::<u8>().prop_map(Step::Pause),
+        (1..10_u8).prop_map(Step::Burst),
+    ]
+}
+
+proptest! {
+    /// What the snapshot calls available is what a new call gets, and one more is not; and a read
+    /// changes nothing.
+    #[test]
+    fn available_is_what_a_new_call_gets(
+        steps in prop::collection::vec(step(), 0..24),
+        gap in prop_oneof![Just(0_u64), 1..400_u64],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let limiter = limiter(10, 5).min_gap(ms(gap)).wait().build().unwrap();
+            let (mut waits, mut places) = (VecDeque::new(), VecDeque::new());
+            let nothing = &mut Context::from_waker(Waker::noop());
+            for step in steps {
+                match step {
+                    Step::Advance(time) => tokio::time::advance(ms(time.into()) / 100).await,
+                    Step::Take(cost) => drop(limiter.check(cost.into())),
+                    Step::Wait(cost) => {
+                        let mut wait = Box::pin(limiter.acquire(cost.into()));
+                        if wait.as_mut().poll(nothing).is_pending() {
+                            waits.push_back(wait);
+                        }
+                    }
+                    Step::Reserve(cost) => places.extend(limiter.reserve(cost.into()).ok()),
+                    Step::LeaveOldest => drop((waits.pop_front(), places.pop_front())),
+                    Step::Pause(pause) => limiter.pause_for(ms(pause.into())),
+                    Step::Burst(burst) => {
+                        let quota = Quota::per_second(10);
+                        let burst = |quota: Quota| quota.with_burst(burst.into());
+                        limiter.set_quota(quota.and_then(burst)).unwrap();
+                    }
+                }
+                assert_eq!(limiter.snapshot(), limiter.snapshot());
+            }
+            let free = limiter.snapshot().available;
+            limiter.check(free + 1).unwrap_err();
+            if free > 0 {
+                limiter.check(free).unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_available_behind_others_in_a_pause_or_in_a_gap() {
+    let limiter = limiter(1, 5).min_gap(ms(100)).wait().build().unwrap();
+    let available = || limiter.snapshot().available;
+    assert_eq!(available(), 5);
+    limiter.check(1).unwrap();
+    assert_eq!(available(), 0, "a gap");
+    tokio::time::advance(ms(100)).await;
+    assert_eq!(available(), 4);
+    limiter.pause_for(ms(10));
+    assert_eq!(available(), 0, "a pause");
+    limiter.resume();
+    let mut waits = Box::pin(limiter.acquire(5));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(available(), 0, "behind one who waits");
+    drop(waits);
+    assert_eq!(available(), 4);
 }

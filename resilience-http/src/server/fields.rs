@@ -25,8 +25,7 @@ pub(super) fn left(headers: &mut HeaderMap, name: &str, limit: &RateSnapshot) {
         Some(pause) => Some(pause),
         None => (limit.available < quota.burst()).then(|| quota.period() / quota.count()),
     };
-    let left = if limit.paused_for.is_some() { 0 } else { limit.available };
-    let left = [(key_ref("r"), Some(left.into())), (key_ref("t"), more.map(seconds))];
+    let left = [(key_ref("r"), Some(limit.available.into())), (key_ref("t"), more.map(seconds))];
     put(headers, RATE_LIMIT, name, left);
     policy(headers, name, quota);
 }

@@ -22,8 +22,7 @@
 //! assert_eq!(refused.retry_after, Some(Duration::from_secs(5)));
 //!
 //! let later = start + Duration::from_secs(5);
-//! circuit.advance(&config, later, || 0.5);
-//! assert_eq!(circuit.state(), CircuitState::HalfOpen);
+//! assert_eq!(circuit.state_at(&config, later), CircuitState::HalfOpen);
 //! # Ok::<_, resilience_core::InvalidConfig>(())
 //! ```
 
@@ -33,6 +32,7 @@ mod quiet;
 mod results;
 mod view;
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,7 @@ impl Circuit {
     pub fn new() -> Circuit {
         Circuit {
             generation: NonZeroU64::MIN,
-            phase: Phase::Closed { since: Tick::LONG_AGO, hinted: Tick::LONG_AGO },
+            phase: Phase::closed(Tick::LONG_AGO),
             tally: Tally::default(),
             opened: 0,
             not_permitted: 0,
@@ -110,15 +110,37 @@ impl Circuit {
         }
     }
 
-    /// What it is, as of the last [`advance`](Circuit::advance).
+    /// Returns the state as of the last call that was given a time: [`advance`](Circuit::advance),
+    /// [`admit`](Circuit::admit) or [`record`](Circuit::record). Time alone may have changed it since:
+    /// [`state_at`](Circuit::state_at).
     #[must_use]
     pub fn state(&self) -> CircuitState {
         self.phase.state()
     }
 
-    /// What time alone does: ends a break, gives up on probes, goes on to the next stage of a ramp. To be
-    /// called before anything else is asked at this `now`. `u` is asked for a sample of `0..1` if a break
-    /// begins.
+    /// Returns the state at `now`, whether or not the circuit was advanced.
+    #[must_use]
+    pub fn state_at(&self, config: &CircuitConfig, now: Instant) -> CircuitState {
+        self.as_of(config, Tick::of(now)).state()
+    }
+
+    /// Returns the circuit as [`advance`](Circuit::advance) would leave it at `now`; a copy only if that
+    /// changes anything.
+    fn as_of(&self, config: &CircuitConfig, now: Tick) -> Cow<'_, Circuit> {
+        if !self.phase.is_over(now) {
+            return Cow::Borrowed(self);
+        }
+        let mut then = self.clone();
+        // A break that begins meanwhile has no sample yet: the middle of its jitter.
+        then.advance_at(config, now, || 0.5);
+        Cow::Owned(then)
+    }
+
+    /// Applies what time alone does: ends a break, gives up on probes, goes on to the next stage of a ramp.
+    /// `u` is asked for a sample of `0..1` if a break begins.
+    ///
+    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) do so by themselves, and what is read at
+    /// a `now` is as of then: call this to learn of the changes.
     pub fn advance(
         &mut self,
         config: &CircuitConfig,
@@ -170,10 +192,12 @@ impl Circuit {
         Some(change)
     }
 
-    /// Whether [`admit`](Circuit::admit) would refuse for certain, without taking a probe's place.
+    /// Returns the refusal if [`admit`](Circuit::admit) would refuse at `now` for certain. Takes no
+    /// probe's place.
     #[must_use]
     pub fn refusal(&self, config: &CircuitConfig, now: Instant) -> Option<Refusal> {
-        self.refusal_at(config, Tick::of(now))
+        let now = Tick::of(now);
+        self.as_of(config, now).refusal_at(config, now)
     }
 
     pub(in crate::breaker) fn refusal_at(
@@ -184,7 +208,8 @@ impl Circuit {
         self.phase.refusal(config, now)
     }
 
-    /// Asks for a call. `u` is asked for a sample of `0..1` if only a share of the calls may pass.
+    /// Asks for a call at `now`, after what [time alone](Circuit::advance) does. `u` is asked for a sample
+    /// of `0..1` if only a share of the calls may pass, or if a break began meanwhile.
     ///
     /// # Errors
     /// If it may not be made.
@@ -192,9 +217,11 @@ impl Circuit {
         &mut self,
         config: &CircuitConfig,
         now: Instant,
-        u: impl FnMut() -> f64,
+        mut u: impl FnMut() -> f64,
     ) -> Result<Admission, Refusal> {
-        self.admit_at(config, Tick::of(now), u)
+        let now = Tick::of(now);
+        self.advance_at(config, now, &mut u);
+        self.admit_at(config, now, u)
     }
 
     pub(in crate::breaker) fn admit_at(
@@ -240,11 +267,11 @@ impl Circuit {
 
     /// Changes the state. Results of calls that were admitted before decide nothing from here on.
     fn go(&mut self, phase: Phase, reason: TransitionReason) -> Option<Change> {
-        let from = self.phase.state();
+        let (from, to) = (self.phase.state(), phase.state());
+        let why = if from == to { self.phase.reason() } else { Some(reason) };
         self.generation = self.generation.saturating_add(1);
-        self.phase = phase;
+        self.phase = phase.because(why);
         self.streak = 0;
-        let to = self.phase.state();
         (from != to).then_some(Change { from, to, reason, retry_after: None })
     }
 }

@@ -6,13 +6,14 @@ use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
 use crate::tick::Tick;
 
-/// In 24 bytes.
+/// In 24 bytes. `reason`: what led to the state, if anything did.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Phase {
     /// `hinted`: when the other side last asked to be called again.
     Closed {
         since: Tick,
         hinted: Tick,
+        reason: Option<TransitionReason>,
     },
     /// Of what there were `observed`, where `limit` is where it opens.
     Open {
@@ -27,12 +28,14 @@ pub(super) enum Phase {
         in_flight: u16,
         good: u16,
         bad: u16,
+        reason: Option<TransitionReason>,
     },
     Ramping {
         until: Tick,
         stage: u8,
         good: u32,
         bad: u32,
+        reason: Option<TransitionReason>,
     },
     ForcedOpen {
         until: Tick,
@@ -43,11 +46,50 @@ pub(super) enum Phase {
 
 impl Phase {
     pub(super) fn closed(since: Tick) -> Phase {
-        Phase::Closed { since, hinted: Tick::LONG_AGO }
+        Phase::Closed { since, hinted: Tick::LONG_AGO, reason: None }
     }
 
     pub(super) fn half_open() -> Phase {
-        Phase::HalfOpen { deadline: Tick::NEVER, in_flight: 0, good: 0, bad: 0 }
+        Phase::HalfOpen { deadline: Tick::NEVER, in_flight: 0, good: 0, bad: 0, reason: None }
+    }
+
+    pub(super) fn ramping(until: Tick, stage: u8, reason: Option<TransitionReason>) -> Phase {
+        Phase::Ramping { until, stage, good: 0, bad: 0, reason }
+    }
+
+    /// Returns the reason of the change that led here; `None` if nothing ever changed.
+    pub(super) fn reason(&self) -> Option<TransitionReason> {
+        match *self {
+            Phase::Closed { reason, .. }
+            | Phase::HalfOpen { reason, .. }
+            | Phase::Ramping { reason, .. } => reason,
+            Phase::Open { reason, .. } => Some(reason),
+            Phase::ForcedOpen { .. } | Phase::ForcedClosed | Phase::Disabled => {
+                Some(TransitionReason::Manual)
+            }
+        }
+    }
+
+    /// Returns this phase, reached for `why`. An open one was made with its reason.
+    pub(super) fn because(mut self, why: Option<TransitionReason>) -> Phase {
+        if let Phase::Closed { reason, .. }
+        | Phase::HalfOpen { reason, .. }
+        | Phase::Ramping { reason, .. } = &mut self
+        {
+            *reason = why;
+        }
+        self
+    }
+
+    /// Returns `true` if time alone has ended this phase at `now`.
+    pub(super) fn is_over(&self, now: Tick) -> bool {
+        match *self {
+            Phase::Open { until, .. }
+            | Phase::ForcedOpen { until }
+            | Phase::Ramping { until, .. }
+            | Phase::HalfOpen { deadline: until, .. } => now >= until,
+            Phase::Closed { .. } | Phase::ForcedClosed | Phase::Disabled => false,
+        }
     }
 
     pub(super) fn state(&self) -> CircuitState {
@@ -68,7 +110,7 @@ impl Phase {
             return Some(Refusal { state: self.state(), ..standstill.refusal(now) });
         }
         match *self {
-            Phase::HalfOpen { deadline, in_flight, good, bad } => {
+            Phase::HalfOpen { deadline, in_flight, good, bad, .. } => {
                 let decided = good + bad;
                 // Added up in a wider type: the rules may be others than those it was admitted by.
                 let out = u32::from(in_flight);

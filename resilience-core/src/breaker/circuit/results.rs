@@ -18,18 +18,21 @@ pub(super) struct Trip {
 }
 
 impl Circuit {
-    /// A call has ended. `u` is asked for a sample of `0..1` if a break begins.
+    /// Records how a call ended at `now`, after what [time alone](Circuit::advance) does, and returns the
+    /// change that this made. `u` is asked for a sample of `0..1` if a break begins.
     ///
-    /// Decides nothing if the state has changed since the call was admitted.
+    /// Decides nothing if the state has changed since the call was admitted, also by time.
     pub fn record(
         &mut self,
         config: &CircuitConfig,
         admission: Admission,
         outcome: Outcome,
         now: Instant,
-        u: impl FnOnce() -> f64,
+        mut u: impl FnMut() -> f64,
     ) -> Option<Change> {
-        self.record_at(config, admission, outcome, Tick::of(now), u)
+        let now = Tick::of(now);
+        self.advance_at(config, now, &mut u);
+        self.record_at(config, admission, outcome, now, u)
     }
 
     #[inline]
@@ -142,7 +145,7 @@ impl Circuit {
         }
         self.tally = Tally::default();
         let phase = match &config.ramp {
-            Some(ramp) => Phase::Ramping { until: now.after(ramp.each), stage: 0, good: 0, bad: 0 },
+            Some(ramp) => Phase::ramping(now.after(ramp.each), 0, None),
             None => Phase::closed(now),
         };
         self.go(phase, TransitionReason::ProbesSucceeded)
@@ -172,7 +175,7 @@ impl Circuit {
         match &config.ramp {
             Some(ramp) if usize::from(stage) + 1 < ramp.shares.len() => {
                 let until = until.after(ramp.each);
-                self.phase = Phase::Ramping { until, stage: stage + 1, good: 0, bad: 0 };
+                self.phase = Phase::ramping(until, stage + 1, self.phase.reason());
                 None
             }
             _ => self.go(Phase::closed(until), TransitionReason::RampCompleted),

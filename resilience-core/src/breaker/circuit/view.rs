@@ -16,13 +16,17 @@ use crate::tick::Tick;
 pub struct CircuitSnapshot {
     /// What it was.
     pub state: CircuitState,
-    /// Why it was open, if it was.
+    /// The reason of the last change of state. `None` for a circuit that never changed its state, or none
+    /// since it was [reset](super::CircuitBreaker::reset).
     pub reason: Option<TransitionReason>,
     /// How long it would still refuse calls.
     pub open_for: Option<Duration>,
-    /// The share of failures in the window where it is highest; none before the minimum of calls.
+    /// The share of failures in the window where it is highest; `None` without a call in any window, or if
+    /// no failure rate is watched. Measured from the first call on; it decides nothing before there are
+    /// as many calls in its window as the [minimum](crate::breaker::CircuitBreakerBuilder::minimum_calls).
+    /// While open, the rate that opened it; half-open and ramping go by probes and stages, not by windows.
     pub failure_rate: Option<f64>,
-    /// The share of slow calls; none before the minimum of calls.
+    /// The share of slow calls, as [`failure_rate`](Self::failure_rate) is the share of failures.
     pub slow_rate: Option<f64>,
     /// Calls in the first window; those that opened it, while open; probes and the calls of a stage that
     /// ended, while half-open and ramping.
@@ -61,13 +65,20 @@ pub struct SavedCircuit {
 }
 
 impl Circuit {
-    /// What it is at `now`.
+    /// Returns what it is at `now`, whether or not it was advanced. Of a break that nothing has begun yet,
+    /// `open_for` leaves out the jitter.
     #[must_use]
     pub fn snapshot(&self, config: &CircuitConfig, now: Instant) -> CircuitSnapshot {
         let now = Tick::of(now);
+        self.as_of(config, now).look(config, now)
+    }
+
+    /// Returns what it is at `now`, to which it was advanced.
+    fn look(&self, config: &CircuitConfig, now: Tick) -> CircuitSnapshot {
         let rate = |watches| self.rate(config, watches, now);
         let mut snapshot = CircuitSnapshot {
             state: self.state(),
+            reason: self.phase.reason(),
             open_for: self.open_for(now),
             failure_rate: rate(Watches::Failures),
             slow_rate: rate(Watches::Slow),
@@ -81,7 +92,6 @@ impl Circuit {
         (snapshot.calls, snapshot.failures, snapshot.slow) =
             (first.calls, first.failures, first.slow);
         match self.phase {
-            Phase::Open { reason, .. } => snapshot.reason = Some(reason),
             Phase::HalfOpen { in_flight, good, bad, .. } => {
                 snapshot.probes = in_flight.into();
                 (snapshot.calls, snapshot.failures) = ((good + bad).into(), bad.into());
@@ -101,8 +111,7 @@ impl Circuit {
         let of_these = config.detectors.iter().filter(|detector| detector.watches == watches);
         let rates = of_these.filter_map(|detector| {
             let counts = self.counts(config, detector.window, now);
-            let rate = || detector.part(counts) as f64 / counts.calls as f64;
-            detector.is_meaningful(counts).then(rate)
+            (counts.calls > 0).then(|| detector.part(counts) as f64 / counts.calls as f64)
         });
         rates.reduce(f64::max)
     }
@@ -123,7 +132,7 @@ impl Circuit {
         }
     }
 
-    /// What is worth keeping.
+    /// Returns what is worth keeping at `now`. A break that is over is saved as half-open.
     #[must_use]
     pub fn save(&self, now: Instant) -> SavedCircuit {
         let now = Tick::of(now);
@@ -131,7 +140,10 @@ impl Circuit {
             Phase::Closed { since, .. } => Duration::from_nanos(now.since(since)).min(MAX_WAIT),
             _ => Duration::ZERO,
         };
-        let (state, open_for) = (self.state(), self.open_for(now));
+        let (state, open_for) = match self.open_for(now) {
+            Some(Duration::ZERO) => (CircuitState::HalfOpen, None),
+            open_for => (self.state(), open_for),
+        };
         SavedCircuit { state, open_for, closed_for, steps: self.steps, opened: self.opened }
     }
 
@@ -155,6 +167,9 @@ impl Circuit {
             CircuitState::Disabled => Phase::Disabled,
         };
         let (to, reason) = (self.state(), TransitionReason::Manual);
+        if from != to || to != CircuitState::Closed {
+            self.phase = self.phase.because(Some(reason));
+        }
         (from != to).then_some(Change { from, to, reason, retry_after: self.open_for(tick) })
     }
 

@@ -149,5 +149,13 @@ pub fn rate(bytes: &[u8]) {
     model.check();
     assert!(now >= model.start);
     let rested = now + Duration::from_secs(1);
-    assert_eq!(bucket.available(rested), model.pace.quota().burst());
+    let free = if model.paused_until > rested { 0 } else { model.pace.quota().burst() };
+    assert_eq!(bucket.available(rested), free);
+    // What is available, and no more, is granted.
+    for at in [now, rested] {
+        let free = bucket.available(at);
+        let over = bucket.take(at, free + 1);
+        assert_ne!(over, Decision::Conforms, "{free} available");
+        assert!(free == 0 || bucket.take(at, free) == Decision::Conforms, "{free} available");
+    }
 }
