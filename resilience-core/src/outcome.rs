@@ -172,7 +172,7 @@ pub trait Classify<T, E> {
     fn classify(&self, result: Result<&T, &E>) -> Outcome;
 
     /// Whether the request may have had an effect, though it failed. Only what certainly had none is sent
-    /// again for a request that [may not run twice](crate::retry::Replay::may_run_twice).
+    /// again for a request that may not run twice (`Replay::may_run_twice`).
     fn may_have_run(&self, result: Result<&T, &E>) -> bool {
         let _ = result;
         true

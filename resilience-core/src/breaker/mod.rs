@@ -59,6 +59,9 @@
 //! # Ok(())
 //! # }
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(not(feature = "tokio"), doc = "\n[`CircuitBreaker`]: crate")]
+#![cfg_attr(not(feature = "tower"), doc = "\n[`CircuitBreakerLayer::per_key`]: crate")]
 
 mod builder;
 mod circuit;

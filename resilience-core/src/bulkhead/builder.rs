@@ -54,8 +54,8 @@ impl BulkheadBuilder {
         self
     }
 
-    /// The most permits that are out at once: calls, unless calls [weigh](super::BulkheadLayer::weigh)
-    /// more than one. At least 1; to pause, [`resize`](Bulkhead::resize) to 0.
+    /// The most permits that are out at once: calls, unless calls weigh more than one
+    /// (`BulkheadLayer::weigh`). At least 1; to pause, [`resize`](Bulkhead::resize) to 0.
     pub fn max_concurrent(mut self, permits: u32) -> Self {
         self.draft.max_concurrent = permits;
         self

@@ -2,13 +2,13 @@
 //!
 //! A dependency that turns slow does not refuse calls, it keeps them. Without a limit, all tasks,
 //! connections and memory end up waiting for it, and calls to others, which are well, fail too. A
-//! [`Bulkhead`] limits how many are under way; with [one for each key](BulkheadLayer::per_key) the
+//! [`Bulkhead`] limits how many are under way; with [one for each key][BulkheadLayer::per_key] the
 //! others' calls do not even notice.
 //!
 //! - A call that finds no permit is refused at once, or waits: in a queue that is
-//!   [bounded](BulkheadBuilder::max_queued), for a [limited time](BulkheadBuilder::wait_at_most) or
+//!   [bounded][BulkheadBuilder::max_queued], for a [limited time][BulkheadBuilder::wait_at_most] or
 //!   until the [deadline](crate::Deadline) of the call around it. [`QueueOrder`] says who is next.
-//! - Nobody barges past those who wait, whatever they [need](BulkheadLayer::weigh).
+//! - Nobody barges past those who wait, whatever they [need][BulkheadLayer::weigh].
 //! - A permit belongs to a call, not to a handle. It is asked for when the call's future is first
 //!   polled, and it is back when that is ready, or dropped: a service that was made ready and never
 //!   called holds none.
@@ -19,6 +19,22 @@
 //! Put it outside of retries to bound calls, which keep their permit while they back off; and inside
 //! of the deadline, which then bounds the wait.
 //!
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[`Bulkhead`]: crate
+[`Bulkhead::resize`]: crate
+[`Bulkhead::set_config`]: crate
+[BulkheadBuilder::max_queued]: crate
+[BulkheadBuilder::wait_at_most]: crate"
+)]
+#![cfg_attr(
+    not(feature = "tower"),
+    doc = "
+[BulkheadLayer::per_key]: crate
+[BulkheadLayer::weigh]: crate"
+)]
 #![cfg_attr(
     feature = "tower",
     doc = r#"

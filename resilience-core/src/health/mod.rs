@@ -5,7 +5,7 @@
 //! - *Is the process alive?* If not it is killed, which helps against a deadlock and makes an outage of
 //!   a dependency worse. So the answer depends on nothing: that it comes is the answer.
 //! - *May it be sent requests?* [`Health::ready`]. Not while a [critical](Criticality) dependency is
-//!   down, nor once [`serving`](HealthBuilder::serving) says no. If only optional ones are down it is
+//!   down, nor once [`serving`][HealthBuilder::serving] says no. If only optional ones are down it is
 //!   [degraded](Readiness::Degraded), which is ready.
 //! - *Has it started?* [`Health::startup`]. Once yes, always yes.
 //!
@@ -22,6 +22,15 @@
 //! Routes that answer probes are in `resilience-http`. [`config`] refuses to start a service that
 //! is configured wrongly, before there is anything to probe.
 //!
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[`Health::ready`]: crate
+[HealthBuilder::serving]: crate
+[`Health::startup`]: crate
+[`Check`]: crate"
+)]
 #![cfg_attr(
     feature = "tokio",
     doc = r#"

@@ -42,6 +42,13 @@
 //! assert_eq!(calls.with(&"a.example", later, |calls| calls.0.load(Ordering::Relaxed)), 0);
 //! # Ok::<_, resilience_core::InvalidConfig>(())
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[`Keyed`]: crate
+[`KeyedSnapshot::overflowed`]: crate"
+)]
 
 mod allocation;
 mod kept;

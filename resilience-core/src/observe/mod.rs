@@ -36,6 +36,9 @@
 //! # let _ = policy;
 //! # Ok::<_, resilience_core::InvalidConfig>(())
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(not(feature = "tracing"), doc = "\n[`Tracing`]: crate")]
+#![cfg_attr(not(feature = "metrics"), doc = "\n[`Metrics`]: crate")]
 
 mod default;
 mod event;

@@ -22,7 +22,7 @@ names! {
     /// Which layer, policy or store.
     LAYER = "resilience.layer.name";
     /// Whose state: a host, a tenant, a shard. As a label it is bounded by
-    /// [`KeyLabels`](super::Metrics).
+    /// `KeyLabels`.
     KEY = "resilience.key";
     /// How an attempt ended: the words of [`Outcome::as_str`](crate::Outcome::as_str).
     OUTCOME = "resilience.outcome";

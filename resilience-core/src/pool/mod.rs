@@ -13,13 +13,25 @@
 //! - **Looking at an object** before it is handed out has a time limit, and so many looks are enough: a new
 //!   one is made then.
 //! - **A broken object** is never handed out again: [`Pooled::broken`], a panic, a dropped call.
-//! - **[Maintenance](ResilientPool::maintenance)** keeps objects ready ahead of need and lets go of old ones;
-//!   [`resize`](ResilientPool::resize), [`drain`](ResilientPool::drain), [`PoolSnapshot`].
+//! - **[Maintenance][ResilientPool::maintenance]** keeps objects ready ahead of need and lets go of old ones;
+//!   [`resize`][ResilientPool::resize], [`drain`][ResilientPool::drain], [`PoolSnapshot`].
 //!
 //! [`CheckoutLayer`] takes an object for each call of a Tower service. Clients that multiplex need no pool:
 //! [`LeastLoaded`] shares a few of them. [`Lifetime`] and `LeastLoaded` are there without the feature
 //! `pool`.
 //!
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "pool"),
+    doc = "
+[`ResilientPool`]: crate
+[`Pooled::broken`]: crate
+[ResilientPool::maintenance]: crate
+[ResilientPool::resize]: crate
+[ResilientPool::drain]: crate
+[`PoolSnapshot`]: crate
+[`CheckoutLayer`]: crate"
+)]
 #![cfg_attr(
     feature = "pool",
     doc = r#"

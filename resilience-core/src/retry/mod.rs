@@ -47,6 +47,14 @@
 //! # Ok(())
 //! # }
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[`retry`]: crate
+[`retry_blocking`]: crate"
+)]
+#![cfg_attr(not(feature = "tower"), doc = "\n[`RetryLayer`]: crate")]
 
 #[cfg(feature = "tower")]
 mod account;

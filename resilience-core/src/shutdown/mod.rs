@@ -6,11 +6,11 @@
 //!
 //! | [`Phase`] | what happens | until |
 //! |---|---|---|
-//! | `Running` | | SIGTERM, SIGINT, or [`begin`](ShutdownToken::begin) |
+//! | `Running` | | SIGTERM, SIGINT, or [`begin`][ShutdownToken::begin] |
 //! | `NotReady` | health checks say no; work is still taken | the grace is over |
 //! | `Draining` | nothing new is taken; no retry is begun, no backoff is slept through; what is under way goes on | nothing is under way, or the time for it is over |
 //! | `Forced` | what is still under way is told to end: left out if nothing is | it has, or a moment is over |
-//! | `Flushing` | [hooks](Shutdown::hook) run, in their order, each in its bound | all have, or their time is over |
+//! | `Flushing` | [hooks][Shutdown::hook] run, in their order, each in its bound | all have, or their time is over |
 //! | `Stopped` | the [`Report`] says what became of everything | |
 //!
 //! A second signal goes to `Forced` at once, a third does not wait for hooks either. All of it takes at most
@@ -18,7 +18,7 @@
 //! thread is another matter: see [`ShutdownBounds`], and [`ShutdownBuilder::exit_process_at_total`] for a bound on that.
 //!
 //! [`Shutdown`] carries it out; [`ShutdownToken`]s are for everybody else. Work is what was
-//! [tracked](ShutdownToken::track), [run](ShutdownToken::run), or called through a [`ShutdownLayer`].
+//! [tracked][ShutdownToken::track], [run][ShutdownToken::run], or called through a [`ShutdownLayer`].
 //! Inside of the latter two the token is *ambient*, as a [`Deadline`](crate::Deadline) is: the retries of
 //! this crate find it there. A call that waits for a permit or for a rate limit may still get its turn
 //! while draining; it is cut when the others are.
@@ -50,6 +50,18 @@
 //! # Ok(())
 //! # }
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[ShutdownToken::begin]: crate
+[Shutdown::hook]: crate
+[`Shutdown`]: crate
+[`ShutdownToken`]: crate
+[ShutdownToken::track]: crate
+[ShutdownToken::run]: crate"
+)]
+#![cfg_attr(not(feature = "tower"), doc = "\n[`ShutdownLayer`]: crate")]
 
 mod bounds;
 mod course;

@@ -34,7 +34,7 @@ impl ShutdownToken {
     }
 
     /// That of the call that is polled on this thread, if it is one: of what is run by
-    /// [`run`](ShutdownToken::run) or called through a [`ShutdownLayer`](super::ShutdownLayer). If one is
+    /// [`run`](ShutdownToken::run) or called through a `ShutdownLayer`. If one is
     /// inside of another, the inner one.
     ///
     /// It does not cross `tokio::spawn`: use `run` in the task.

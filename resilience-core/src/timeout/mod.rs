@@ -39,6 +39,13 @@
 //! # Ok(())
 //! # }
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "tower"),
+    doc = "
+[`TimeoutLayer`]: crate
+[`DeadlineLayer`]: crate"
+)]
 
 #[cfg(feature = "tower")]
 mod attempt;

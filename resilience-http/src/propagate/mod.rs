@@ -34,12 +34,12 @@
 //! The server's side has a [`Context`] and a [`Deadline`](resilience_core::Deadline) in place while it polls
 //! the handler, and the client's side reads them, whatever the types between. They do not cross
 //! `tokio::spawn`: see [`Context`]. The attempt number is the retry's, ambient for what it polls
-//! ([`previous_attempts`](resilience_core::retry::previous_attempts)), so that the copy of a request needs no
+//! ([`previous_attempts`][resilience_core::retry::previous_attempts]), so that the copy of a request needs no
 //! counting, and a first attempt costs nothing.
 //!
 //! Headers that say something else than they may are read as if they were not there, and none can have a
-//! handler work for longer than the server's own [limit](AcceptLayer::longest). What a stranger can do with
-//! them is to get fewer attempts, or less time; [`distrust_headers`](AcceptLayer::distrust_headers) leaves
+//! handler work for longer than the server's own [limit][AcceptLayer::longest]. What a stranger can do with
+//! them is to get fewer attempts, or less time; [`distrust_headers`][AcceptLayer::distrust_headers] leaves
 //! that to callers that are known.
 //!
 #![cfg_attr(feature = "layers", doc = "```")]
@@ -69,6 +69,17 @@
 //! # Ok(())
 //! # }
 //! ```
+// Links to items of features that are off lead to the page of the crate, which lists the features.
+#![cfg_attr(
+    not(feature = "layers"),
+    doc = "
+[`PropagateLayer`]: crate
+[`AcceptLayer`]: crate
+[`Context`]: crate
+[AcceptLayer::longest]: crate
+[AcceptLayer::distrust_headers]: crate
+[resilience_core::retry::previous_attempts]: crate"
+)]
 
 pub mod attempt;
 mod headers;

@@ -83,14 +83,14 @@ impl CircuitBreakerBuilder {
     }
 
     /// What rejections and events call this breaker. Kept by a later
-    /// [`set_config`](super::CircuitBreaker::set_config).
+    /// `CircuitBreaker::set_config`.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
     /// Tells this listener what happens. Kept by a later
-    /// [`set_config`](super::CircuitBreaker::set_config).
+    /// `CircuitBreaker::set_config`.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self

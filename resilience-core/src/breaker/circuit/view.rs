@@ -17,7 +17,7 @@ pub struct CircuitSnapshot {
     /// What it was.
     pub state: CircuitState,
     /// The reason of the last change of state. `None` for a circuit that never changed its state, or none
-    /// since it was [reset](super::CircuitBreaker::reset).
+    /// since it was [reset](Circuit::reset).
     pub reason: Option<TransitionReason>,
     /// How long it would still refuse calls.
     pub open_for: Option<Duration>,
