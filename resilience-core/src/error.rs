@@ -25,9 +25,9 @@ use crate::rejection::Rejection;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a `Rejection`",
     label = "a resilience layer reports its refusals in the service's own error type",
-    note = "wrap the service's errors once, below every resilience layer: `.map_err(resilience_core::Error::Service)`",
-    note = "or use a boxed error, which qualifies as it is: `.map_err(tower::BoxError::from)`",
-    note = "or implement `From<Rejection>` and `CarriesRejection` for `{Self}`"
+    note = "wrap the service's errors once, below every resilience layer: `.map_err(resilience_core::Error::Service)`; where a retry or a breaker reads them, implement `AsOutcome` for `{Self}` as well",
+    note = "or implement `From<Rejection>` and `CarriesRejection` for `{Self}`",
+    note = "or box it: `.map_err(tower::BoxError::from)`. The price: a boxed error of a type that is not known here is an unknown failure, which counts with breakers and is retried if the request may run twice. A typed error with `AsOutcome`, or a closure with `.classify(..)`, is exact"
 )]
 pub trait CarriesRejection: From<Rejection> {
     /// The rejection in this error, if that is what it is.

@@ -22,38 +22,54 @@ macro_rules! inherent_service_methods {
         $(where
             $bounded: $bound,)?
         {
-            $crate::inherent::ready_and_call!();
+            $crate::inherent::call!();
+
+            /// Waits until a call can be made. As `tower::ServiceExt::ready`.
+            ///
+            /// # Errors
+            /// If the service below can take no more calls.
+            pub fn ready<Req, E>(&mut self) -> impl Future<Output = Result<&mut Self, E>>
+            where
+                Self: tower_service::Service<Req, Error = E>,
+            {
+                $crate::inherent::Ready::new(self)
+            }
 
             /// Waits until a call can be made, and makes it. As `tower::ServiceExt::oneshot`.
             ///
             /// # Errors
             /// The service's, or the refusal of a layer.
-            pub fn oneshot<Req, F>(
+            pub fn oneshot<Req, T, E, F>(
                 self,
                 request: Req,
-            ) -> impl Future<
-                Output = Result<
-                    <Self as tower_service::Service<Req>>::Response,
-                    <Self as tower_service::Service<Req>>::Error,
-                >,
-            > + use<Req, F, $($parameter),+>
+            ) -> impl Future<Output = Result<T, E>> + use<Req, T, E, F, $($parameter),+>
             where
-                Self: tower_service::Service<Req, Future = F>,
-                F: Future<
-                    Output = Result<
-                        <Self as tower_service::Service<Req>>::Response,
-                        <Self as tower_service::Service<Req>>::Error,
-                    >,
-                >,
+                Self: tower_service::Service<Req, Response = T, Error = E, Future = F>,
+                F: Future<Output = Result<T, E>>,
             {
                 $crate::inherent::Oneshot::new(self, request)
             }
         }
     };
     // Nothing to wait for before the call: that does nothing either before it is polled.
-    (always ready: $service:ident<$($parameter:ident),+>) => {
-        impl<$($parameter),+> $service<$($parameter),+> {
-            $crate::inherent::ready_and_call!();
+    (always ready: $service:ident<$below:ident $(, $parameter:ident)*>) => {
+        impl<$below $(, $parameter)*> $service<$below $(, $parameter)*> {
+            $crate::inherent::call!();
+
+            /// Returns the service, which is always ready: a call waits in its own future. As
+            /// `tower::ServiceExt::ready`.
+            ///
+            /// # Errors
+            /// None.
+            // Bound by the service below only: what else is wrong is named by the call.
+            pub fn ready<Req>(
+                &mut self,
+            ) -> std::future::Ready<Result<&mut Self, <$below as tower_service::Service<Req>>::Error>>
+            where
+                $below: tower_service::Service<Req>,
+            {
+                std::future::ready(Ok(self))
+            }
 
             /// Makes a call, by the last handle. As `tower::ServiceExt::oneshot`.
             ///
@@ -70,21 +86,8 @@ macro_rules! inherent_service_methods {
 }
 pub(crate) use inherent_service_methods;
 
-macro_rules! ready_and_call {
+macro_rules! call {
     () => {
-        /// Waits until a call can be made. As `tower::ServiceExt::ready`.
-        ///
-        /// # Errors
-        /// If the service below can take no more calls.
-        pub fn ready<Req>(
-            &mut self,
-        ) -> impl Future<Output = Result<&mut Self, <Self as tower_service::Service<Req>>::Error>>
-        where
-            Self: tower_service::Service<Req>,
-        {
-            $crate::inherent::Ready::new(self)
-        }
-
         /// Makes a call, once [`ready`](Self::ready). As `tower::Service::call`.
         ///
         /// # Errors
@@ -97,7 +100,7 @@ macro_rules! ready_and_call {
         }
     };
 }
-pub(crate) use ready_and_call;
+pub(crate) use call;
 
 /// Waits until a service is ready.
 pub(crate) struct Ready<'a, S, Req>(Option<&'a mut S>, PhantomData<fn(Req)>);

@@ -165,7 +165,7 @@ impl From<Outcome> for Ended<'_> {
     message = "`{Self}` does not classify `Result<&{T}, &{E}>`",
     label = "not a classifier of these results",
     note = "a classifier is a closure `|result: Result<&{T}, &{E}>| -> Outcome {{ .. }}`, or a type that implements `Classify<{T}, {E}>`",
-    note = "the default classifier, `Standard`, asks the error: implement `AsOutcome` for `{E}`, or give the policy a closure with `.classify(..)`"
+    note = "the default classifier, `Standard`, reads the outcome off the error: implement `AsOutcome` for your own error type (inside of a `resilience_core::Error<E>` that is `E`), or give the policy a closure with `.classify(..)`"
 )]
 pub trait Classify<T, E> {
     /// How the call that ended in `result` ended.
@@ -218,9 +218,16 @@ where
 /// }
 /// # assert_eq!(OddsError::NoSuchGame.as_outcome(), Outcome::Permanent);
 /// ```
+/// Implement it for the service's own error type: [`Error<E>`](crate::Error) has it where `E` does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not know which `Outcome` it is",
+    label = "the default classifier, `Standard`, reads the outcome off this error",
+    note = "implement `AsOutcome` for `{Self}`: which of its values may pass, and which will fail again",
+    note = "or give the policy a closure with `.classify(..)`; `resilience_core::outcome::AnyError` calls every error transient"
+)]
 pub trait AsOutcome {
-    /// Returns the outcome of a call that ended in this error: [`Outcome::Unknown`] for an error that is not
-    /// recognised, never [`Outcome::Permanent`].
+    /// Returns the outcome of a call that ended in this error. An error that is not recognised is
+    /// [`Outcome::Unknown`], and not [`Outcome::Permanent`].
     fn as_outcome(&self) -> Outcome;
 
     /// Returns `true`, the default, if the request may have had an effect; `false` only if it certainly had

@@ -29,6 +29,11 @@ use crate::name::Name;
 ///
 /// A selector is kept for as long as what it selects is used, and so need not hand out a handle where one
 /// of its own will do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` selects no state for a `{Req}`",
+    label = "a layer with one state for each key reads the key off each request",
+    note = "a key is read by a closure `|request: &{Req}| -> Key {{ .. }}`; its result implements `keyed::Key`"
+)]
 pub trait Select<Req> {
     /// The handle on that state. Clones share it.
     type Handle;

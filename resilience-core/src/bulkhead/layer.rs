@@ -8,6 +8,10 @@ use crate::select::{One, PerKey};
 use crate::stack::{Absent, OnlyBulkhead, StackService};
 
 /// Says how many permits a call needs. Closures `Fn(&Req) -> u32` do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how many permits a `{Req}` needs",
+    note = "weigh with a closure `|request: &{Req}| -> u32 {{ .. }}`"
+)]
 pub trait Weigh<Req> {
     /// How many this one needs. 0 is admitted always, and counts for nothing.
     fn weigh(&self, request: &Req) -> u32;

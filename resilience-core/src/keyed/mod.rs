@@ -111,6 +111,10 @@ pub use store::Keyed;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a key of a keyed store",
+    note = "keys are strings, numbers, addresses and pairs of keys; for a type of your own implement `keyed::Key`, with `type Kept = Self`"
+)]
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
     /// What a store keeps of it: `Self`, or [`Text`] if it is nothing but one.
     type Kept: Kept<Self>;

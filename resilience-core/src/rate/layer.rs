@@ -37,6 +37,10 @@ impl<T, E> Classify<T, E> for HintsUnread {
 }
 
 /// Says how many tokens a request costs. Closures from `&Req` to `u32` do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how many tokens a `{Req}` costs",
+    note = "weigh with a closure `|request: &{Req}| -> u32 {{ .. }}`"
+)]
 pub trait Weigh<Req> {
     /// Its cost. One of 0 only waits for gaps and pauses; one above the burst is refused for good.
     fn weigh(&self, request: &Req) -> u32;

@@ -9,7 +9,7 @@
     message = "there is no way to send `{Req}` twice",
     label = "a retry needs a copy of each request before it is first sent",
     note = "derive `Clone` for `{Req}`",
-    note = "or say how to copy it, and when that cannot be done: `RetryLayer::new(policy).replay(|request: &{Req}| -> Option<{Req}> {{ .. }})`"
+    note = "or say how to copy it, and when that cannot be done, with `.replay(|request: &{Req}| -> Option<{Req}> {{ .. }})` on the `RetryLayer` or the `StackBuilder`"
 )]
 pub trait Replay<Req> {
     /// A copy of `request`, made before it is sent, or `None` if there can be none.

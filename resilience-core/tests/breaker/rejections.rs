@@ -5,8 +5,11 @@ use std::time::Duration;
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitState};
 use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
 use resilience_core::outcome::AnyError;
+use resilience_core::rate::{Quota, RateLimiter};
+use resilience_core::shutdown::{Shutdown, ShutdownLayer};
+use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use resilience_core::{CarriesRejection, Error, Outcome, Rejection, RejectionKind};
-use tower::{BoxError, ServiceBuilder, service_fn};
+use tower::{BoxError, Layer as _, ServiceBuilder, service_fn};
 
 use crate::{SECOND, builder};
 
@@ -31,11 +34,11 @@ async fn after(breaker: &CircuitBreaker, kind: RejectionKind) -> CircuitState {
 
 /// The layer decides as the handle does.
 async fn after_layer(breaker: &CircuitBreaker, kind: RejectionKind) -> CircuitState {
-    let service = ServiceBuilder::new()
-        .layer(CircuitBreakerLayer::new(breaker.clone()))
-        .service(service_fn(async |kind: RejectionKind| {
+    let service = ServiceBuilder::new().layer(CircuitBreakerLayer::new(breaker.clone())).service(
+        service_fn(async |kind: RejectionKind| {
             Err::<(), Error<std::io::Error>>(Rejection::new(kind, "below").into())
-        }));
+        }),
+    );
     for _ in 0..2 {
         service.clone().oneshot(kind).await.unwrap_err();
     }
@@ -113,4 +116,36 @@ async fn it_is_a_part_of_the_configuration() {
     breaker.reset();
     breaker.set_config(others.config().unwrap());
     assert_eq!(after(&breaker, RejectionKind::Shed).await, CircuitState::Closed);
+}
+
+/// A kind that nothing produces is a row in a dashboard that stays empty. `Shed` is for layers of one's own.
+#[tokio::test(start_paused = true)]
+async fn every_kind_but_shed_is_produced_by_a_policy() {
+    let breaker = builder().build().unwrap();
+    breaker.force_open();
+    let bulkhead = Bulkhead::builder().max_concurrent(1).build().unwrap();
+    let _permit = bulkhead.try_acquire(1).unwrap();
+    let rate =
+        RateLimiter::builder().quota(Quota::per(1, SECOND * 3_600)).reject().build().unwrap();
+    rate.check(1).unwrap();
+    let shutdown = Shutdown::builder().build().unwrap();
+    let token = shutdown.token();
+    token.begin("test");
+    shutdown.run().await;
+    let hangs = || service_fn(async |(): ()| std::future::pending::<Result<(), BoxError>>().await);
+    let timeout = TimeoutLayer::new(SECOND).unwrap().layer(hangs());
+    let deadline = DeadlineLayer::new(SECOND).unwrap().layer(hangs());
+    let closing = ShutdownLayer::new(&token).layer(hangs());
+    let of = |error: BoxError| error.rejection().unwrap().kind();
+    let produced = [
+        breaker.try_admit().unwrap_err().kind(),
+        bulkhead.try_acquire(1).unwrap_err().kind(),
+        rate.check(1).unwrap_err().kind(),
+        of(timeout.oneshot(()).await.unwrap_err()),
+        of(deadline.oneshot(()).await.unwrap_err()),
+        of(closing.oneshot(()).await.unwrap_err()),
+    ];
+    let mut kinds = KINDS.to_vec();
+    kinds.retain(|&kind| kind != RejectionKind::Shed);
+    assert_eq!(produced, kinds[..]);
 }

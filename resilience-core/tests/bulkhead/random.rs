@@ -80,7 +80,10 @@ async fn run(operations: &[Operation]) {
         // What is available is what a new call gets, and one more is not.
         if !observes {
             assert!(bulkhead.try_acquire(seen.available + 1).is_err(), "{seen:?}");
-            assert!(seen.available == 0 || bulkhead.try_acquire(seen.available).is_ok(), "{seen:?}");
+            assert!(
+                seen.available == 0 || bulkhead.try_acquire(seen.available).is_ok(),
+                "{seen:?}"
+            );
         }
     }
     drop(callers);

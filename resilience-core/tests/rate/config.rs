@@ -90,8 +90,7 @@ async fn every_policy_keeps_its_name_and_listener() {
     let heard = Heard::default();
     let rate = limiter(1, 1).reject().name("mine").listen(heard.listener()).build().unwrap();
     rate.set_config(other().config().unwrap());
-    let breaker =
-        CircuitBreaker::builder().name("mine").listen(heard.listener()).build().unwrap();
+    let breaker = CircuitBreaker::builder().name("mine").listen(heard.listener()).build().unwrap();
     breaker.set_config(CircuitBreaker::builder().name("other").config().unwrap());
     breaker.force_open();
     let bulkhead = Bulkhead::builder().name("mine").listen(heard.listener()).build().unwrap();

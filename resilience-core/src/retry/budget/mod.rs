@@ -432,7 +432,8 @@ mod tests {
     fn unlimited_grants_everything() {
         let now = clock::now();
         for budget in [RetryBudget::unlimited(), RetryBudget::unlimited().fresh()] {
-            for class in [FailureClass::Transient, FailureClass::TimedOut, FailureClass::Throttled] {
+            for class in [FailureClass::Transient, FailureClass::TimedOut, FailureClass::Throttled]
+            {
                 (0..10_000).for_each(|_| budget.failed(class));
                 for _ in 0..10_000 {
                     budget.withdraw(now, class).unwrap().sent().succeeded(&budget);
