@@ -4,6 +4,12 @@
 //! (`clippy.toml` bans the alternatives), so that a test under `tokio::time::pause` drives every
 //! layer, budget and deadline of a stack together.
 //!
+//! # Far instants
+//! Engines count nanoseconds from where the OS's clock was when the process first used one. Instants more
+//! than 200 years before or after that count as 200 years before or after it. No instant changes how
+//! another engine, or another key, sees the time. The engine that is handed an instant far ahead goes on
+//! from there: earlier instants are late ones to it, and each engine documents what it does with those.
+//!
 //! ```
 //! let earlier = resilience_core::clock::now();
 //! assert!(resilience_core::clock::now() >= earlier);
@@ -26,6 +32,13 @@ pub fn now() -> Instant {
     return tokio::time::Instant::now().into_std();
     #[cfg(not(feature = "tokio"))]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    return Instant::now();
+}
+
+/// Reads the OS's monotonic clock, whatever a test has done to tokio's. For the origin of ticks, which every
+/// runtime of the process shares.
+pub(crate) fn os_now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the origin is no runtime's")]
     return Instant::now();
 }
 

@@ -37,7 +37,7 @@ impl Deadline {
     #[cfg(feature = "tokio")]
     pub(crate) const NEVER: Deadline = Deadline(Tick::NEVER);
 
-    /// At this instant.
+    /// Creates a deadline at this instant, or 200 years away if it is [farther](crate::clock#far-instants).
     #[must_use]
     pub fn at(instant: Instant) -> Deadline {
         Deadline(Tick::of(instant))

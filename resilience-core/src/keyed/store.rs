@@ -37,6 +37,10 @@ type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 
 /// A bounded store of states by key. Clones share it.
 ///
+/// Each lookup is handed the time, and keys are idle by that: a lookup at a
+/// [far instant](crate::clock#far-instants) evicts a few other keys as idle, and its own key is not idle
+/// before that instant.
+///
 /// Lookups hash with a seed of the store's own, so keys from outside cannot be chosen to collide; and a
 /// collision costs at most a search of one shard.
 pub struct Keyed<K: Key, T>(Arc<Inner<K, T>>);

@@ -25,7 +25,9 @@ use crate::tick::Tick;
 /// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, what is
 /// admitted costs at most `burst + rate · w`.
 ///
-/// Starts full. Times may come out of order; an earlier one is admitted later rather than sooner.
+/// Starts full. Times may come out of order; an earlier one is admitted later rather than sooner. After a
+/// call at a [far instant](crate::clock#far-instants), earlier calls get what is left of the burst, and then
+/// none before that instant.
 #[derive(Debug)]
 pub struct TokenBucket {
     pace: Pace,
@@ -107,11 +109,15 @@ impl TokenBucket {
 }
 
 /// A time on the line that buckets are kept on.
+// Counted from the earliest tick there is: subtraction of a constant, and no tick is out of range.
 #[inline]
-pub(super) fn line(time: Tick) -> u64 {
-    // Nothing is longer ago than a year before the first.
-    u64::try_from(time.as_i64()).unwrap_or(0)
+pub(super) const fn line(time: Tick) -> u64 {
+    i64::MIN.abs_diff(time.as_i64())
 }
+
+/// Where the process's origin is on the line: the models and tests begin there.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) const START: u64 = line(Tick::from_i64(0));
 
 #[inline]
 pub(super) fn line_of(time: Instant) -> u64 {
@@ -119,5 +125,5 @@ pub(super) fn line_of(time: Instant) -> u64 {
 }
 
 pub(super) fn instant_at(ns: u64) -> Instant {
-    Tick::from_i64(i64::try_from(ns).unwrap_or(i64::MAX)).instant()
+    Tick::from_i64(i64::MIN.saturating_add_unsigned(ns)).instant()
 }

@@ -207,7 +207,7 @@ pub(super) fn claim(limiter: usize, now: u64) -> Option<Arc<Lease>> {
             return Some(lease.clone());
         }
         // The other one keeps it until it calls it in; this thread takes no more of it.
-        let idle = OWNER.get() != limiter && now.saturating_sub(LATEST.get()) >= IDLE;
+        let idle = OWNER.get() != limiter && now.abs_diff(LATEST.get()) >= IDLE;
         idle.then(|| {
             *lease = Arc::new(Lease::new());
             lease.claim();

@@ -161,12 +161,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::RateLimiter;
+    use super::super::bucket::START;
     use super::super::meter::Verdict;
     use super::super::quota::Quota;
     use super::*;
     use crate::name::Name;
     use crate::observe::Listener;
-    use crate::tick::START;
 
     /// What a caller of `Meter` can tell.
     fn state(meter: &Meter) -> (Span, u64, u64) {

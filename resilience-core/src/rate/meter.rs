@@ -24,9 +24,9 @@ use super::gate::Desk;
 use super::lent::Lent;
 use super::quota::Pace;
 use super::span::Span;
+use crate::clock::{MAX_WAIT, nanos};
 #[cfg(feature = "tokio")]
 use crate::keyed::allocated;
-use crate::tick::START;
 
 /// A bucket. Small, since there may be one for each of a million keys: what few of them need is boxed.
 #[derive(Debug, Default)]
@@ -237,7 +237,7 @@ impl Meter {
     /// When there may be an admission, tokens aside.
     #[inline]
     fn gate(&self, pace: &Pace) -> (u64, Hold) {
-        let gap = if pace.min_gap == 0 { 0 } else { self.latest + pace.min_gap };
+        let gap = if pace.min_gap == 0 { 0 } else { self.latest.saturating_add(pace.min_gap) };
         match self.paused_until() {
             pause if pause > gap => (pause, Hold::Pause),
             _ => (gap, Hold::Gap),
@@ -342,7 +342,7 @@ impl Meter {
             // Full; since when is what a warm-up asks for.
             Span::ns(self.mark().ceil())
         } else {
-            Span::ns(now).plus(old.translate(used, new).min(Span::ns(START)), new.count())
+            Span::ns(now).plus(old.translate(used, new).min(Span::ns(nanos(MAX_WAIT))), new.count())
         };
         self.set_mark(mark);
         let rare = self.rare.get_or_insert_default();
@@ -432,6 +432,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::bucket::START;
     use super::super::quota::Quota;
     use super::*;
 

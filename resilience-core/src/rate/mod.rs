@@ -96,8 +96,8 @@ pub use seat::RateSeat;
 /// What the reference model drives.
 #[cfg(feature = "testing")]
 pub(crate) mod model {
+    pub(crate) use super::bucket::START;
     pub(crate) use super::gate::{At, Refusal, Turn, Wakes};
     pub(crate) use super::meter::{Grant, Meter, Verdict};
     pub(crate) use super::queue::Ticket;
-    pub(crate) use crate::tick::START;
 }

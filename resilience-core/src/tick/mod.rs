@@ -1,32 +1,37 @@
-//! Instants in eight bytes: circuits and buckets keep several, and there may be a million of them. One line
-//! for all, so that what a poll asks the time for is told it once.
+//! Instants in eight bytes: circuits and buckets keep several, and there may be a million of them.
+//!
+//! All ticks lie on one line, which is the process's: a poll converts its instant once, for everything that
+//! reads it. The line begins where the OS's clock was at the first conversion, so no instant that a caller
+//! hands in moves it. Instants more than [`FARTHEST`] away are clamped to that distance. What engines add to
+//! an instant is a few years at most, so their sums stay on the line, and [`Tick::NEVER`] is later than any.
 
 mod told;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::clock::{MAX_WAIT, nanos};
+use crate::clock::{self, nanos};
 use told::Told;
 
-/// The first instant anybody asked about. Nothing depends on which it is.
-static FIRST: OnceLock<Instant> = OnceLock::new();
-/// What ticks are counted from, as [told] by an instant; if instants can be read off, and once there is a first.
-static ORIGIN: OnceLock<Told> = OnceLock::new();
+/// The instant of tick zero.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+/// The [origin](ORIGIN) in seconds and nanoseconds, where instants can be read that way.
+static TOLD: OnceLock<Told> = OnceLock::new();
 
-/// The first instant on the line, in nanoseconds. Zero is as long before it as anything is ever waited for.
-pub(crate) const START: u64 = nanos(MAX_WAIT);
+/// The farthest tick of an instant, in both directions: 200 years, of the 292 that 64 bits hold.
+const FARTHEST: i64 = 200 * 365 * 24 * 60 * 60 * 1_000_000_000;
 
-fn first(instant: Instant) -> Instant {
-    *FIRST.get_or_init(|| {
-        if let Some(told) = Told::by(instant).filter(|_| told::is_so(instant)) {
-            ORIGIN.get_or_init(|| told.earlier(MAX_WAIT));
+fn origin() -> Instant {
+    *ORIGIN.get_or_init(|| {
+        let origin = clock::os_now();
+        if let Some(told) = Told::by(origin).filter(|_| told::is_so(origin)) {
+            TOLD.get_or_init(|| told);
         }
-        instant
+        origin
     })
 }
 
-/// Nanoseconds on the line.
+/// Nanoseconds after the origin of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tick(i64);
 
@@ -36,13 +41,13 @@ impl Tick {
     /// Later than all others.
     pub(crate) const NEVER: Tick = Tick(i64::MAX);
 
-    /// By what it tells; else by how far apart it is from the first.
+    /// The tick of this instant, or the farthest one in its direction if it is more than 200 years away.
     #[inline]
     pub(crate) fn of(instant: Instant) -> Tick {
-        let told = ORIGIN.get().zip(Told::by(instant));
+        let told = TOLD.get().zip(Told::by(instant));
         match told.and_then(|(origin, told)| told.since(*origin)) {
             Some(ticks) => Tick(ticks),
-            None => Tick::apart(first(instant), instant),
+            None => Tick::apart(origin(), instant),
         }
     }
 
@@ -54,24 +59,21 @@ impl Tick {
         Tick::of(crate::clock::now())
     }
 
-    /// The same where all there is to be had is the difference.
+    /// [`of`](Tick::of) by the difference from `origin`, which std gives for any two instants.
     #[cold]
     #[inline(never)]
-    fn apart(first: Instant, instant: Instant) -> Tick {
-        let ahead = match instant.checked_duration_since(first) {
-            Some(ahead) => signed(nanos(ahead)),
-            None => -signed(nanos(first.saturating_duration_since(instant))),
-        };
-        Tick(ahead.saturating_add(signed(START)))
+    fn apart(origin: Instant, instant: Instant) -> Tick {
+        let ahead = signed(nanos(instant.saturating_duration_since(origin)));
+        let behind = signed(nanos(origin.saturating_duration_since(instant)));
+        Tick((ahead - behind).clamp(-FARTHEST, FARTHEST))
     }
 
-    /// The instant.
+    /// Returns the instant, or the line's origin where the platform has no instant so far away.
     pub(crate) fn instant(self) -> Instant {
-        let first = FIRST.get().copied().unwrap_or_else(|| first(crate::clock::now()));
-        let ahead = self.0.saturating_sub(signed(START));
-        let away = Duration::from_nanos(ahead.unsigned_abs());
-        let instant = if ahead < 0 { first.checked_sub(away) } else { first.checked_add(away) };
-        instant.unwrap_or(first)
+        let origin = origin();
+        let away = Duration::from_nanos(self.0.unsigned_abs());
+        let instant = if self.0 < 0 { origin.checked_sub(away) } else { origin.checked_add(away) };
+        instant.unwrap_or(origin)
     }
 
     /// Nanoseconds on the line.
@@ -144,7 +146,7 @@ mod tests {
         for origin in apart.map(|apart| now + apart) {
             for instant in apart.map(|apart| now + apart) {
                 let told = Told::by(instant).zip(Told::by(origin));
-                let told = told.and_then(|(to, from)| to.since(from.earlier(MAX_WAIT)));
+                let told = told.and_then(|(to, from)| to.since(from));
                 // Where there is nothing to read off, that is what is gone by.
                 let expected = Tick::apart(origin, instant);
                 assert_eq!(told.map_or(expected, Tick), expected);
@@ -154,11 +156,23 @@ mod tests {
 
     /// Five hundred years are more nanoseconds than there are.
     #[test]
-    fn what_is_too_far_away_is_as_far_as_it_goes() {
+    fn instants_too_far_away_are_two_hundred_years_away() {
         let now = crate::clock::now();
-        let far = now.checked_add(Duration::from_secs(500 * 365 * 24 * 60 * 60));
-        for far in far.into_iter() {
-            assert!(Tick::of(far) > Tick::of(now).after(Duration::from_secs(200 * 365 * 86_400)));
+        let years = |years: u64| Duration::from_secs(years * 365 * 24 * 60 * 60);
+        let ahead = [201, 293, 500, 1_000_000].map(|far| now.checked_add(years(far)));
+        for far in ahead.into_iter().flatten() {
+            assert_eq!(Tick::of(far), Tick(FARTHEST));
+            assert!(Tick::of(far).after(years(3)) < Tick::NEVER, "sums stay on the line");
+            assert_eq!(Tick::of(Tick::of(far).instant()), Tick(FARTHEST));
+        }
+        let behind = [201, 293, 500].map(|far| now.checked_sub(years(far)));
+        for far in behind.into_iter().flatten() {
+            assert_eq!(Tick::of(far), Tick(-FARTHEST));
+            assert!(Tick::of(far).before(years(3)) > Tick::LONG_AGO);
+        }
+        for near in [1, 68, 69, 199].map(years) {
+            assert_eq!(Tick::of(now + near).left(Tick::of(now)), near);
+            assert_eq!(Tick::of(now + near).instant(), now + near);
         }
     }
 }

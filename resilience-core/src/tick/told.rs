@@ -24,11 +24,6 @@ impl Told {
         Some(Told { seconds: ear.seconds?, nanos: ear.nanos? })
     }
 
-    /// So many whole seconds before.
-    pub(super) const fn earlier(self, wait: Duration) -> Told {
-        Told { seconds: self.seconds.wrapping_sub_unsigned(wait.as_secs()), ..self }
-    }
-
     /// Nanoseconds from `origin` to this, if that is less than a lifetime: no step of it overflows then.
     #[inline(always)]
     pub(super) fn since(self, origin: Told) -> Option<i64> {

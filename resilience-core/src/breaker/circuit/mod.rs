@@ -50,6 +50,10 @@ pub use view::{CircuitSnapshot, SavedCircuit};
 /// It is small because it does not keep its rules: they are an argument, and may be others from one
 /// call to the next. What is counted in windows starts anew if the windows are others; see
 /// [`reconfigured`](Circuit::reconfigured).
+///
+/// Times may come out of order: a call that ends earlier than the latest one counts with the latest. A
+/// circuit that opens at a [far instant](crate::clock#far-instants) stays open until a break after that,
+/// and every method returns, whatever instant it is handed.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     /// Which stretch of one state this is. A result of an earlier one decides nothing.
@@ -157,7 +161,8 @@ impl Circuit {
         mut u: impl FnMut() -> f64,
     ) -> Changes {
         let mut changes = Changes::default();
-        // Each step is later than the one before, and half-open without probes has no end.
+        // Each step is later than the one before, and half-open without probes ends at `Tick::NEVER`, which
+        // no instant reaches: so this ends.
         while let Some(change) = self.step(config, now, &mut u) {
             changes.push(change);
         }

@@ -61,6 +61,9 @@ use window::{Deposits, SLOTS};
 const TOKEN: u64 = 1_000;
 
 /// An account that retries are paid from. Clones share it. See the [module](self).
+///
+/// Times may come out of order: an earlier one counts as the latest. So after a
+/// [far instant](crate::clock#far-instants) deposits do not expire before it.
 #[derive(Clone)]
 pub struct RetryBudget(Arc<Account>);
 

@@ -94,7 +94,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
 
     /// Gives back what `withdraw` took in `taken` and nobody used, unless it has expired since.
     pub(crate) fn give_back(&self, taken: u64, tokens: u64) {
-        if self.slot.load(Ordering::Acquire) <= taken + SLOTS as u64 {
+        if self.slot.load(Ordering::Acquire) <= taken.saturating_add(SLOTS as u64) {
             // `spent` is at least the sum of what is out, so this does not pass zero.
             self.spent.fetch_sub(tokens, Ordering::AcqRel);
         }
