@@ -2,6 +2,8 @@
 //!
 //! A binary of its own: the first instant of a process is the first of all its tests.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::time::{Duration, Instant};
 
 use resilience_core::breaker::{Circuit, CircuitConfig, CircuitState};

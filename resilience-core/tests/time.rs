@@ -4,6 +4,8 @@
 //! Each call ends, none panics (overflow is checked in this build), and where a bound holds whatever the
 //! clock says, it holds here.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use resilience_core::breaker::{Admission, Circuit, CircuitConfig, ProbeRule, SlidingWindow};
 use resilience_core::health::{Asked, CachedVerdict, CheckTerms};
-use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
 use resilience_core::outcome::FailureClass;
 use resilience_core::pool::Lifetime;
 use resilience_core::rate::{Decision, Pace, Quota, RateLimiter, TokenBucket};
@@ -123,7 +125,7 @@ fn drive_circuit(config: &CircuitConfig, steps: &[Step]) {
             _ => drop(circuit.advance(config, now, draw)),
         }
         let _seen = (circuit.snapshot(config, now), circuit.refusal(config, now));
-        let _kept = circuit.is_pinned(now);
+        let _kept = (circuit.is_pinned(now), circuit.remembers_until(config, now));
     }
 }
 
@@ -183,6 +185,7 @@ fn drive_budget(budget: &RetryBudget, steps: &[Step]) {
             _ => budget.failed(FailureClass::Throttled),
         }
         assert!(budget.available(now) >= 0.0);
+        let _kept = budget.remembers_until(now);
         assert!(spent <= calls + 10, "{spent} retries of {calls} calls");
     }
 }
@@ -290,7 +293,7 @@ proptest! {
     fn budgets_hold_their_bound(steps in steps()) {
         let share = RetryBudget::builder().ratio(1.0);
         for window in [MS, DAY] {
-            drive_budget(&share.clone().window(window).build().unwrap(), &steps);
+            drive_budget(&share.window(window).build().unwrap(), &steps);
         }
         let bucket = RetryBudget::aws_2_1();
         steps.iter().for_each(|(now, ..)| drop(bucket.withdraw(*now, FailureClass::TimedOut)));

@@ -82,6 +82,10 @@ impl<T: Entry> Entry for Asked<T> {
         self.0.is_pinned(now)
     }
 
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.0.remembers_until(now)
+    }
+
     fn heap_bytes(&self) -> usize {
         self.0.heap_bytes()
     }

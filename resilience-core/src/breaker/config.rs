@@ -7,6 +7,7 @@ use super::window::{Counts, SlidingWindow};
 use crate::clock::{self, nanos};
 use crate::outcome::{Outcome, RetryHint};
 use crate::rejection::RejectionKind;
+use crate::tick::Tick;
 
 /// When a circuit opens, for how long, and how it closes again. Checked; made by
 /// [`CircuitBreakerBuilder::config`].
@@ -65,6 +66,13 @@ impl CircuitConfig {
     #[inline]
     pub(super) fn is_in_streak(&self, outcome: Outcome) -> bool {
         !(self.throttled_in_rates_only && matches!(outcome, Outcome::Throttled(_)))
+    }
+
+    /// Returns when the last stage of the ramp is over, if this one is at `until`.
+    pub(super) fn ramp_ends(&self, until: Tick, stage: u8) -> Tick {
+        let Some(ramp) = &self.ramp else { return until };
+        let left = ramp.shares.len().saturating_sub(usize::from(stage) + 1) as u64;
+        until.after_ns(nanos(ramp.each).saturating_mul(left))
     }
 
     /// How long the other side asked not to be called, as far as it is listened to.
@@ -185,6 +193,15 @@ impl Break {
         Duration::try_from_secs_f64(length.as_secs_f64() * factor)
             .unwrap_or(length)
             .min(clock::MAX_WAIT)
+    }
+
+    /// Returns when the growth of so many steps is forgotten, if it is closed from `since` on.
+    pub(super) fn forgotten_at(&self, since: Tick, steps: u16) -> Tick {
+        match self.memory {
+            _ if steps == 0 => Tick::LONG_AGO,
+            Some(memory) => since.after_ns(nanos(memory).saturating_mul(steps.into())),
+            None => Tick::NEVER,
+        }
     }
 
     /// Steps that so many nanoseconds of good behaviour make forgotten.

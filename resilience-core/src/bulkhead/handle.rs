@@ -211,6 +211,7 @@ impl fmt::Debug for Bulkhead {
     }
 }
 
+/// Remembers nothing: without permits out and calls that wait, it is as new.
 impl Entry for Bulkhead {
     /// While permits are out, calls wait, or anybody but the store holds it: they would be admitted
     /// beside those of the next bulkhead for this key.

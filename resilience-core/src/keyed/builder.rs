@@ -43,7 +43,8 @@ impl KeyedBuilder {
         self
     }
 
-    /// A key that nobody asked for in so long is let go.
+    /// Evicts a key without calls after this time, if its state is as good as new; see
+    /// [`Entry::remembers_until`].
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = idle;
         self

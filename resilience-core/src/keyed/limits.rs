@@ -19,8 +19,10 @@ impl KeyedLimits {
     /// - `max_keys`: the most keys; from 1 to 4 billion.
     /// - `max_bytes`: the most bytes, of keys, states, the store's own structures and the allocator's
     ///   rounding together; at least [`MIN_BYTES`](Self::MIN_BYTES).
-    /// - `idle`: a key that nobody asked for in so long is let go; more than zero and at most a year.
-    ///   Kept to a hundredth and three milliseconds: never earlier, and not seen again after that.
+    /// - `idle`: how long a key is kept without a call; more than zero and at most a year. Exact to a
+    ///   hundredth and three milliseconds: never evicted earlier, and not seen again after that. A state
+    ///   that [remembers](super::Entry::remembers_until) something is kept for longer, until it does not:
+    ///   an hourly quota holds with any idle time.
     ///
     /// # Errors
     /// If one is out of its bounds.
@@ -51,7 +53,7 @@ impl KeyedLimits {
         self.max_bytes
     }
 
-    /// How long a key is kept that nobody asks for.
+    /// Returns how long a key is kept without a call, if its state is as good as new.
     #[must_use]
     pub const fn idle(&self) -> Duration {
         self.idle

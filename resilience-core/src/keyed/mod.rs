@@ -7,9 +7,12 @@
 //!
 //! - at most so many keys **and** so many bytes, its own structures and the allocator's rounding
 //!   included, at every instant;
-//! - a key that nobody asks for is let go after an idle time, by the caller's `now`;
-//! - for a key that is new, room is made by the least useful of a few that are looked at. Keys that
-//!   are asked for again are kept over those that came once, so a flood of new ones replaces itself;
+//! - a key without calls is evicted after an idle time, by the caller's `now`, unless its state
+//!   [remembers](Entry::remembers_until) something that a new one would not: a bucket that is not full, a
+//!   failure that is still counted;
+//! - for a key that is new, room is made by the one of a few that loses least: a state that is as good as
+//!   new before one that remembers, one that remembers for a short time before one that does so for long,
+//!   and of those that lose the same, the key that is asked for less. So a flood of new keys replaces itself;
 //! - what is [pinned](Entry::is_pinned) is never let go of. If all that is in reach is pinned, the new
 //!   key shares one **overflow** state with all others in that situation: calls are still limited,
 //!   together, and counted ([`KeyedSnapshot::overflowed`]);
@@ -141,6 +144,20 @@ pub trait Entry: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Returns until when the state differs, at `now`, from that of a new key if no call comes: until a
+    /// bucket is full, or a failure is out of its window. `None` if it does not differ any more.
+    ///
+    /// While it does, idle time alone does not evict the key. If room is needed, the key whose state is as
+    /// new soonest goes first; a state that no time heals returns an instant that is far ahead. Unlike what
+    /// is [pinned](Self::is_pinned), it can go: a flood does not push new keys into the overflow state.
+    ///
+    /// Called under a lock of the store, for a few keys of a call and after [`is_pinned`](Self::is_pinned):
+    /// it reads, changes nothing that `now` decides, and calls no other code. The default is `None`.
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
+
     /// Bytes that it owns outside of itself, which count towards the store's bound. Asked once, when
     /// it is put there. See [`allocated`].
     fn heap_bytes(&self) -> usize {
@@ -152,7 +169,7 @@ pub trait Entry: Clone + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EvictionReason {
-    /// Nobody asked for it for longer than the idle time.
+    /// It had no call for longer than the idle time, and remembered nothing.
     Idle,
     /// Room was needed for another.
     Capacity,

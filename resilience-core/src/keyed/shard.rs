@@ -1,16 +1,19 @@
 //! A few of the keys: an index, a slab, and a hand that goes around it.
 //!
-//! The **clock hand** looks for whom to let go of when room is needed: the first of [`STEPS`] keys that
-//! was asked for only once, or else the one that was asked for least, and then all that it passed count
-//! one less. So a flood of keys that come once replaces itself, at no cost to the others, and keys
-//! that are not asked for any more lose their place to ones that are. A new key takes the slot that
-//! was freed, right behind the hand, and has a whole turn of it to be asked for again.
+//! The **clock hand** looks for the key to evict when room is needed: the first of [`STEPS`] keys that
+//! loses nothing (its state is as good as new, and it was asked for only once), or else the one with the
+//! least [`Loss`]. If that one was asked for again, all that the hand passed count one less. So a flood of
+//! keys that come once replaces itself, at no cost to the others, and keys that are not asked for any more
+//! lose their place to ones that are. A new key takes the slot that was freed, right behind the hand, and
+//! has a whole turn of it to be asked for again.
 //!
-//! What is idle is let go of a few at a time, when it is their turn.
+//! Idle keys whose state is as good as new are evicted a few at a time, when it is their turn.
 //!
 //! Everything is bounded: a hand's steps by [`STEPS`], what a growing or shrinking [`Slab`]
 //! copies by the places in a block, and the index that is made anew by the [slots](MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
-//! [`Entry::is_pinned`], and hands back what is let go of, to be dropped outside of any lock.
+//! [`Entry`], and hands back what is let go of, to be dropped outside of any lock.
+
+use std::time::Instant;
 
 use super::bounds::Bounds;
 use super::index::{Index, MAX_SLOTS};
@@ -45,7 +48,45 @@ struct Slot<Q, T> {
 impl<Q, T: Entry> Slot<Q, T> {
     #[inline]
     fn is_idle(&self, meta: Meta, at: At) -> bool {
-        meta.used() < at.idle_before && !self.value.is_pinned(at.now)
+        meta.used() < at.idle_before && self.is_as_new(at)
+    }
+
+    fn is_as_new(&self, at: At) -> bool {
+        !self.value.is_pinned(at.now) && self.value.remembers_until(at.now).is_none()
+    }
+
+    /// Returns what evicting it loses, or `None` if it is pinned.
+    fn loss(&self, at: At) -> Option<Loss> {
+        if self.value.is_pinned(at.now) {
+            return None;
+        }
+        let meta = self.marks.get();
+        let is_idle = meta.used() < at.idle_before;
+        Some(Loss {
+            until: self.value.remembers_until(at.now),
+            frequency: if is_idle { 0 } else { meta.frequency() },
+            used: meta.used(),
+        })
+    }
+}
+
+/// What is lost with a key. In this order: for how long its state would have been remembered, how often it
+/// was asked for again, and how recently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Loss {
+    until: Option<Instant>,
+    frequency: u64,
+    used: u64,
+}
+
+impl Loss {
+    const fn is_nothing(&self) -> bool {
+        self.until.is_none() && self.frequency == 0
+    }
+
+    fn reason(&self, at: At) -> EvictionReason {
+        let is_idle = self.until.is_none() && self.used < at.idle_before;
+        if is_idle { EvictionReason::Idle } else { EvictionReason::Capacity }
     }
 }
 
@@ -192,41 +233,38 @@ impl<Q, T: Entry> Shard<Q, T> {
         })
     }
 
-    /// Whom to let go of: see the module.
+    /// Returns the key to evict, if one can be, and why: see the module.
     fn choose(&mut self, at: At) -> Option<(usize, EvictionReason)> {
         let (first, steps) = (usize::from(self.clock), STEPS.min(self.slots.len()));
-        let mut least: Option<(u64, u64, usize)> = None;
+        let mut least: Option<(Loss, usize)> = None;
         for step in 0..steps {
-            let slot = self.ahead(first, step);
-            if step < IN_ORDER {
-                self.clock = slot as u8 + 1;
+            let Some(loss) = self.slots[self.ahead(first, step)].loss(at) else { continue };
+            if least.is_none_or(|(least, _)| loss < least) {
+                least = Some((loss, step));
             }
-            let Slot { marks, value, .. } = &self.slots[slot];
-            let meta = marks.get();
-            let idle = meta.used() < at.idle_before;
-            let worth = if idle { 0 } else { meta.frequency() };
-            let rank = (worth, meta.used(), slot);
-            if least.is_some_and(|least| least <= rank) || value.is_pinned(at.now) {
-                continue;
+            if loss.is_nothing() {
+                break;
             }
-            if worth == 0 {
-                let reason = if idle { EvictionReason::Idle } else { EvictionReason::Capacity };
-                return Some((slot, reason));
-            }
-            least = Some(rank);
         }
-        for step in 0..steps {
-            let slot = self.ahead(first, step);
-            self.slots[slot].marks.cool();
+        let chosen = least.filter(|(loss, _)| loss.frequency == 0).map(|(_, step)| step);
+        if chosen.is_none() {
+            for step in 0..steps {
+                let slot = self.ahead(first, step);
+                self.slots[slot].marks.cool();
+            }
         }
-        least.map(|(_, _, slot)| (slot, EvictionReason::Capacity))
+        // Past the keys in order that count one less now; or past the chosen one, so that those behind it
+        // have their turn next.
+        let passed = chosen.unwrap_or(IN_ORDER).min(IN_ORDER - 1).min(steps.checked_sub(1)?);
+        self.clock = self.ahead(first, passed) as u8 + 1;
+        least.map(|(loss, step)| (self.ahead(first, step), loss.reason(at)))
     }
 
     /// The slots that the clock hand looks at: the next few, oldest first; then, since keys that came
-    /// together may all be asked for, some from all around.
+    /// together may all be asked for, some from all around. If there are few, all of them.
     fn ahead(&self, first: usize, step: usize) -> usize {
         let len = self.slots.len();
-        let leap = if step < IN_ORDER {
+        let leap = if step < IN_ORDER || len <= STEPS {
             step
         } else {
             len * (step - IN_ORDER + 1) / (STEPS - IN_ORDER + 1)

@@ -18,7 +18,7 @@ pub struct KeyedSnapshot {
     pub misses: u64,
     /// Calls for a key that was not there, and found no room: they got the overflow state.
     pub overflowed: u64,
-    /// Keys let go of because nobody asked for them.
+    /// Keys evicted because they had no call for the idle time, and remembered nothing.
     pub evicted_idle: u64,
     /// Keys let go of because there was no room.
     pub evicted_capacity: u64,

@@ -47,6 +47,8 @@ pub struct Keyed<K: Key, T>(Arc<Inner<K, T>>);
 
 struct Inner<K: Key, T> {
     groups: usize,
+    /// The shards of a group that are in use: one in a small store, which so compares all that it has.
+    shards: usize,
     lanes: Lanes<Group<K::Kept, T>>,
     hasher: RandomState,
     ticks: Ticks,
@@ -79,13 +81,16 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         listener: Listener,
         make: Make<K, T>,
     ) -> Keyed<K, T> {
-        let groups = groups(&limits, Shard::<K::Kept, T>::cost(1));
+        let keys = keys(&limits, Shard::<K::Kept, T>::cost(1));
+        let groups = keys.div_ceil(KEYS_A_SHARD * SHARDS).max(1);
+        let shards = if keys <= KEYS_A_SHARD { 1 } else { SHARDS };
         let lanes = Lanes::new((0..groups).map(|_| Group::default()));
         let bounds = Bounds::new(limits.max_keys(), limits.max_bytes());
         let own = lanes.heap_bytes(groups) + allocated(size_of::<Inner<K, T>>() + 16);
         bounds.bytes.take(own as u64);
         Keyed(Arc::new(Inner {
             groups,
+            shards,
             lanes,
             hasher: RandomState::default(),
             ticks: Ticks::new(crate::clock::now(), limits.idle()),
@@ -126,7 +131,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut place = inner.lanes.read(inner.group(hash));
         if let Some((shards, hits)) = place.parts()
-            && let Some(value) = shards[shard(hash)].hit(hash, key, at)
+            && let Some(value) = shards[inner.shard(hash)].hit(hash, key, at)
         {
             *hits += 1;
             // A power of two: this is no division.
@@ -149,7 +154,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut place = inner.lanes.read(inner.group(hash));
         let (shards, _) = place.parts()?;
-        shards[shard(hash)].peek(hash, key, inner.ticks.at(now)).cloned()
+        shards[inner.shard(hash)].peek(hash, key, inner.ticks.at(now)).cloned()
     }
 
     /// Lets go of this key, pinned or not. Its state, if it was there. Nobody is told.
@@ -157,7 +162,7 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         let inner = &*self.0;
         let hash = K::Kept::hash_of(key, &inner.hasher);
         let mut writer = inner.lanes.write(inner.group(hash));
-        let removed = writer.get()?[shard(hash)].remove(hash, key, &inner.bounds);
+        let removed = writer.get()?[inner.shard(hash)].remove(hash, key, &inner.bounds);
         // Before what was removed: its drop may call anybody.
         drop(writer);
         removed.map(|(_, value)| value)
@@ -216,6 +221,14 @@ impl<K: Key, T: Entry> Inner<K, T> {
         (((hash >> 32) * self.groups as u64) >> 32) as usize
     }
 
+    /// Returns the shard of its group that a hash belongs to: by bits that choose neither its group nor its
+    /// place in the shard.
+    #[inline]
+    fn shard(&self, hash: u64) -> usize {
+        // A power of two, and at most as many as there are: this needs no division, and no check.
+        ((hash >> Meta::HASH_BITS) as usize & (self.shards - 1)) % SHARDS
+    }
+
     /// The key is not there.
     #[cold]
     fn miss<R>(&self, key: &K, hash: u64, at: At, look: impl FnOnce(&T) -> R) -> R {
@@ -224,7 +237,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
         for reach in 1..=SHARDS {
             let mut writer = self.lanes.write(self.group(hash));
             let Some(shards) = writer.get() else { break };
-            let shard = shard(hash);
+            let shard = self.shard(hash);
             match shards[shard].offer(key, newcomer, at, &self.bounds) {
                 Offer::Kept { slot, spare, evicted } => {
                     let answer = look(shards[shard].value(slot));
@@ -240,7 +253,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
                     newcomer = refused;
                     let others_help =
                         !shards[shard].is_full() && !self.bounds.is_too_large(newcomer.size);
-                    let other = &mut shards[(shard + reach) % SHARDS];
+                    let other = &mut shards[(shard + reach) % self.shards];
                     let room = others_help.then(|| other.make_room(at, &self.bounds));
                     drop(writer);
                     self.tell(evicted);
@@ -273,7 +286,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
     fn sweep(&self, at: At) -> bool {
         let chore = self.chores.fetch_add(1, Ordering::Relaxed) as usize;
         let (group, round) = (chore % self.groups, chore / self.groups);
-        let (shard, turn) = (round % SHARDS, round / SHARDS);
+        let (shard, turn) = (round % self.shards, round / self.shards);
         for found in 0..STEPS {
             // Hardly ever is there one, and others may read while it is looked for.
             let idle =
@@ -302,18 +315,10 @@ impl<K: Key, T: Entry> Inner<K, T> {
     }
 }
 
-/// The shard of its group that a hash belongs to: by bits that neither its group nor its place in the
-/// shard is chosen by.
-#[inline]
-const fn shard(hash: u64) -> usize {
-    (hash >> Meta::HASH_BITS) as usize % SHARDS
-}
-
-/// As many as the bounds allow keys for, if each owned nothing but its place and a small state.
-fn groups(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
+/// Returns how many keys the bounds allow, if each owned nothing but its place and a small state.
+fn keys(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
     let bytes_a_key = usize::try_from(bytes_a_key).unwrap_or(usize::MAX);
-    let keys = limits.max_keys().min(limits.max_bytes() / bytes_a_key.max(1));
-    keys.div_ceil(KEYS_A_SHARD * SHARDS).max(1)
+    limits.max_keys().min(limits.max_bytes() / bytes_a_key.max(1))
 }
 
 impl<K: Key, T> Clone for Keyed<K, T> {

@@ -101,13 +101,29 @@ impl Parts {
             || rate_limiter.as_ref().is_some_and(|it| it.is_busy(now))
             || breaker.as_ref().is_some_and(|it| it.is_busy(now))
     }
+
+    /// Until when one of them differs from a new one.
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        fn of<T: Entry>(part: Option<&T>, now: Instant) -> Option<Instant> {
+            part.and_then(|part| part.remembers_until(now))
+        }
+        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        of(bulkhead.as_ref(), now)
+            .max(of(rate_limiter.as_ref(), now))
+            .max(of(breaker.as_ref(), now))
+            .max(of(self.own_budget.as_ref(), now))
+    }
 }
 
 /// What a store keeps for a key: made by [`Profile::fresh`], it stays while a circuit is open, a permit is
-/// out or a call waits. Who holds it longer than that holds on to what the store may have let go of.
+/// out or a call waits, and remembers for as long as the part that remembers longest. Who holds it longer than that holds on to what the store may have let go of.
 impl Entry for Profile {
     fn is_pinned(&self, now: Instant) -> bool {
         self.state().parts().is_pinned(now)
+    }
+
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.state().parts().remembers_until(now)
     }
 
     fn heap_bytes(&self) -> usize {

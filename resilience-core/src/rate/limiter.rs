@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::line_of;
+use super::bucket::{instant_at, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::{At, Wakes};
 use super::lease;
@@ -403,10 +403,22 @@ fn decide<R>(
     decided
 }
 
-/// Pinned while somebody holds a handle, waits, or was told to pause.
+/// Pinned while there is another handle, a call waits, or a pause lasts. Remembers tokens until they are back,
+/// the minimum gap, and a warm-up until it would begin anew. Of two with the same quota, the fuller one is
+/// evicted first.
 impl Entry for RateLimiter {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy(now)
+    }
+
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.0.state.lock();
+        let State { terms, meter } = &mut *state;
+        // By the configuration that the bucket was used under: reading the newest takes another lock.
+        drop(meter.call_in(&terms.pace));
+        meter.tidy();
+        let as_new = meter.as_new_at(&terms.pace);
+        (as_new > line_of(now)).then(|| instant_at(as_new))
     }
 
     /// Sixteen for the two counts of the `Arc`.

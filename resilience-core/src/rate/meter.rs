@@ -385,6 +385,14 @@ impl Meter {
         pace.quota.burst().saturating_sub(used)
     }
 
+    /// Returns when it is as if no call had ever come: the bucket is full, the gap after the latest call is
+    /// over, and the bucket has been full for as long as makes it cold.
+    #[cfg(feature = "tokio")]
+    pub(super) fn as_new_at(&self, pace: &Pace) -> u64 {
+        let cold = self.mark().ceil().saturating_add(pace.warm_up);
+        cold.max(self.latest.saturating_add(pace.min_gap))
+    }
+
     /// Calls that were sent away.
     #[cfg(feature = "tokio")]
     pub(super) fn rejected(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Whose budget a request's retries are paid from.
 
+use std::time::Instant;
+
 use super::budget::RetryBudget;
 use crate::clock::Now;
 use crate::keyed::{Entry, Key, allocated};
@@ -65,11 +67,15 @@ where
     }
 }
 
-/// A budget is let go of as soon as no call holds it: a new one has its reserve, and so a key that
-/// comes and goes gets no more than one reserve for each idle time.
+/// Pinned while a call holds it. Remembers deposits until they expire, and a reserve or a bucket that was spent
+/// until calls have filled it again: idle time gives no key a second reserve.
 impl Entry for RetryBudget {
-    fn is_pinned(&self, _: std::time::Instant) -> bool {
+    fn is_pinned(&self, _: Instant) -> bool {
         self.is_shared()
+    }
+
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.remembers_until(now)
     }
 
     fn heap_bytes(&self) -> usize {

@@ -1,9 +1,11 @@
 //! Keys that come once, by the million.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use resilience_core::clock;
+use resilience_core::breaker::{CircuitBreaker, CircuitState};
 use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::rate::{Quota, RateLimiter};
+use resilience_core::{Outcome, clock};
 
 use crate::{Counter, keys};
 
@@ -68,4 +70,94 @@ fn long_keys_evict_few() {
         store.with(&format!("{number:050000}"), now, Counter::add);
     }
     assert_eq!((store.len(), store.snapshot().overflowed), (before, 1_000));
+}
+
+fn ten_an_hour() -> RateLimiter {
+    let quota = Quota::per(10, Duration::from_secs(3_600));
+    RateLimiter::builder().quota(quota).reject().build().unwrap()
+}
+
+/// Of `store`, in which each key has ten tokens an hour: takes so many.
+fn take(store: &Keyed<u64, RateLimiter>, key: u64, now: Instant, cost: u32) -> bool {
+    store.with(&key, now, |limiter| limiter.check_at(now, cost).is_ok())
+}
+
+/// Every key of the flood takes a token, which takes six minutes to come back: by keys and by bytes.
+#[test]
+fn a_flood_forgets_no_spent_key_and_denies_no_new_one() {
+    const SPENT: u64 = 500;
+    let idle = KeyedLimits::default().idle();
+    for (max_keys, max_bytes) in [(20_000, 64 << 20), (1_000_000, 3 << 20)] {
+        let limits = KeyedLimits::new(max_keys, max_bytes, idle).unwrap();
+        let limiter = ten_an_hour();
+        let store = Keyed::new(limits, move |_: &u64| limiter.fresh());
+        let start = clock::now();
+        assert!((0..SPENT).all(|key| take(&store, key, start, 10)));
+        for number in 0..keys(200_000) {
+            let now = start + Duration::from_micros(number);
+            assert!(take(&store, u64::MAX - number, now, 1), "a key that is new has its tokens");
+            assert!(store.len() <= max_keys && store.bytes() <= max_bytes);
+        }
+        let now = start + Duration::from_secs(1);
+        let lost = (0..SPENT).filter(|key| take(&store, *key, now, 1)).count();
+        let snapshot = store.snapshot();
+        println!("{lost} of {SPENT} spent keys forgotten: {snapshot:?}");
+        assert_eq!((lost, snapshot.overflowed), (0, 0));
+        assert!(snapshot.evicted_capacity > 150_000, "{snapshot:?}");
+    }
+}
+
+/// Where not all of them fit, those with the most tokens go.
+#[test]
+fn the_fullest_bucket_goes_first() {
+    for max_keys in 1..=8_u64 {
+        let limiter = ten_an_hour();
+        let builder = Keyed::builder().max_keys(max_keys as usize);
+        let store = builder.build(move |_: &u64| limiter.fresh()).unwrap();
+        let now = clock::now();
+        // Key `n` has spent `n` tokens; the flood spends one less than the first of them.
+        for key in (2..=max_keys + 1).rev() {
+            assert!(take(&store, key, now, key as u32));
+        }
+        for flood in 100..300 {
+            assert!(take(&store, flood, now, 1), "none is pinned");
+        }
+        let gone: Vec<u64> =
+            (2..=max_keys + 1).filter(|key| store.peek(key, now).is_none()).collect();
+        assert_eq!(gone, [2], "the fullest of {max_keys}");
+    }
+}
+
+/// If no bucket is full, one that is not goes.
+#[test]
+fn spent_keys_are_not_pinned() {
+    let limiter = ten_an_hour();
+    let store = Keyed::builder().max_keys(1_000).build(move |_: &u64| limiter.fresh()).unwrap();
+    let now = clock::now();
+    assert!((0..20_000).all(|key| take(&store, key, now, 10)));
+    assert_eq!((store.len(), store.snapshot().overflowed), (1_000, 0));
+}
+
+/// Circuits that have counted a failure are kept over those that have not, and neither are pinned.
+#[test]
+fn a_flood_forgets_no_streak() {
+    let breaker = CircuitBreaker::builder().consecutive_failures(3).build().unwrap();
+    let store = Keyed::builder().max_keys(2_000).build(move |_: &u64| breaker.fresh()).unwrap();
+    let now = clock::now();
+    let fail = |key: u64, times: u64| {
+        store.with(&key, now, |breaker| {
+            (0..times).for_each(|_| breaker.try_admit().unwrap().outcome(Outcome::transient()));
+        });
+    };
+    // In one visit: it is what they remember that keeps them.
+    (0..100).for_each(|key| fail(key, 2));
+    for number in 0..50_000 {
+        store.with(&(u64::MAX - number), now, |breaker| breaker.try_admit().unwrap().success());
+    }
+    (0..100).for_each(|key| fail(key, 1));
+    let is_open = |key: &u64| store.with(key, now, |breaker| breaker.state() == CircuitState::Open);
+    assert_eq!((0..100).filter(is_open).count(), 100);
+    // All of these remember a failure.
+    (1_000..20_000).for_each(|key| fail(key, 1));
+    assert_eq!(store.snapshot().overflowed, 0);
 }

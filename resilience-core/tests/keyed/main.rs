@@ -11,6 +11,7 @@
 mod behaviour;
 mod flood;
 mod memory;
+mod remembered;
 mod threads;
 
 use std::sync::Arc;

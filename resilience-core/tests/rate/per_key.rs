@@ -61,6 +61,25 @@ fn refusals_are_told_outside_of_locks() {
     *asked.lock() = None;
 }
 
+/// A key that is asked for every eleven minutes is idle each time, and its hour is not over.
+#[tokio::test(start_paused = true)]
+async fn an_hourly_quota_outlives_the_idle_time() {
+    const MINUTES: u64 = 11;
+    let quota = Quota::per(10, ms(3_600_000));
+    let limits = store(RateLimiter::builder().quota(quota).reject().build().unwrap());
+    let mut passed = 0;
+    for visit in 0..24 * 60 / MINUTES {
+        passed += (0..10).filter(|_| limits.check(&7, 1).is_ok()).count();
+        // Others come by meanwhile, and evict what may go.
+        (0..100).for_each(|other| drop(limits.check(&(1_000 + visit as u32 * 100 + other), 1)));
+        tokio::time::advance(ms(MINUTES * 60_000)).await;
+    }
+    // Ten at first, and one every six minutes until the last visit: all of those, and no more.
+    let most = 10 + (24 * 60 / MINUTES - 1) * MINUTES / 6;
+    println!("{passed} of {} in a day, at most {most}", 24 * 60 / MINUTES * 10);
+    assert!(passed as u64 <= most && most <= 248 && passed >= 240, "{passed} of {most}");
+}
+
 /// However many ask, at whatever time they think that it is: the tokens there are, and no more.
 #[test]
 fn threads_get_what_there_is() {

@@ -62,6 +62,10 @@ impl Entry for Site {
             || self.profile.is_pinned(now)
     }
 
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.profile.remembers_until(now)
+    }
+
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocated(counts + size_of::<State>());

@@ -187,6 +187,37 @@ impl Circuit {
         }
     }
 
+    /// Returns until when the circuit differs from a [new](Circuit::new) one if no call comes, or `None` if
+    /// it does not at `now`: until its failures are out of their windows, growing breaks are forgotten, and
+    /// the time that the other side named has come. Good calls make no difference.
+    ///
+    /// No time ends a streak of failures, a window of the last so many calls, or a break without a probe: an
+    /// instant far ahead stands for those.
+    #[must_use]
+    pub fn remembers_until(&self, config: &CircuitConfig, now: Instant) -> Option<Instant> {
+        let until = self.as_new_at(config);
+        (until > Tick::of(now)).then(|| until.instant())
+    }
+
+    fn as_new_at(&self, config: &CircuitConfig) -> Tick {
+        match self.phase {
+            Phase::Closed { .. } if config.consecutive.is_some() && self.streak > 0 => Tick::NEVER,
+            Phase::Closed { since, hinted } => {
+                let counted = self.tally.good_again_at(&config.windows);
+                config.break_.forgotten_at(since, self.steps).max(counted).max(hinted)
+            }
+            Phase::Ramping { until, stage, .. } => {
+                let closed = config.ramp_ends(until, stage);
+                config.break_.forgotten_at(closed, self.steps).max(closed)
+            }
+            Phase::Open { .. }
+            | Phase::HalfOpen { .. }
+            | Phase::ForcedOpen { .. }
+            | Phase::ForcedClosed
+            | Phase::Disabled => Tick::NEVER,
+        }
+    }
+
     /// Bytes on the heap, block by block.
     pub fn heap_blocks(&self) -> impl Iterator<Item = usize> {
         self.tally.heap_bytes()

@@ -244,9 +244,15 @@ impl CircuitBreaker {
     }
 }
 
+/// Pinned while there is another handle, or [as the circuit is](crate::breaker::Circuit::is_pinned); remembers
+/// [what the circuit does](crate::breaker::Circuit::remembers_until).
 impl Entry for CircuitBreaker {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy(now)
+    }
+
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.locked(|config, circuit| circuit.remembers_until(config, now))
     }
 
     fn heap_bytes(&self) -> usize {

@@ -133,6 +133,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Returns `true` if a call in it failed or was slow.
+    const fn is_bad(&self) -> bool {
+        self.failures | self.slow != 0
+    }
+
     fn add(&mut self, mark: Mark) {
         self.calls += 1;
         self.failures += u64::from(mark.failed);

@@ -111,6 +111,22 @@ impl Tally {
         }
     }
 
+    /// Returns when every window has moved past the calls that failed or were slow; [`Tick::NEVER`] if only
+    /// more calls can move it.
+    pub(in crate::breaker) fn good_again_at(&self, spans: &[SlidingWindow]) -> Tick {
+        let last = match self {
+            Tally::Few(few) if few.counts().is_bad() => {
+                spans.iter().map(|span| few.left_at(*span)).max()
+            }
+            Tally::Few(_) => None,
+            Tally::Full(windows) => {
+                let bad = windows.iter().filter(|window| window.counts().is_bad());
+                bad.map(Window::empty_at).max()
+            }
+        };
+        last.unwrap_or(Tick::LONG_AGO)
+    }
+
     pub(in crate::breaker) fn heap_bytes(&self) -> impl Iterator<Item = usize> {
         let windows = match self {
             Tally::Few(_) => &[],
@@ -178,6 +194,17 @@ impl Few {
             Span::Calls(_) => false,
             Span::Time { length, buckets } => {
                 at.since(self.anchor) / width(length, buckets) >= u64::from(buckets)
+            }
+        }
+    }
+
+    /// Returns when `span` has left the first bucket, with all calls in it, behind.
+    fn left_at(&self, span: SlidingWindow) -> Tick {
+        match span.0 {
+            Span::Calls(_) => Tick::NEVER,
+            Span::Time { length, buckets } => {
+                let length = width(length, buckets).saturating_mul(buckets.into());
+                self.anchor.after_ns(length)
             }
         }
     }
@@ -253,6 +280,13 @@ impl Window {
         match self {
             Window::Count(window) => window.counts(),
             Window::Time(window) => window.counts_at(at),
+        }
+    }
+
+    fn empty_at(&self) -> Tick {
+        match self {
+            Window::Count(_) => Tick::NEVER,
+            Window::Time(window) => window.empty_at(),
         }
     }
 

@@ -84,6 +84,11 @@ impl TimeWindow {
         self.ends
     }
 
+    /// Returns when the window has moved past the latest call.
+    pub(super) fn empty_at(&self) -> Tick {
+        self.anchor.after_ns(self.width.saturating_mul(self.latest + self.len()))
+    }
+
     /// What is in the window at the latest call.
     pub(super) fn counts(&self) -> Counts {
         self.counts

@@ -23,6 +23,11 @@ impl Bucket {
         self.tokens.load(Ordering::Acquire)
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_full(&self) -> bool {
+        self.tokens() == self.capacity
+    }
+
     /// Adds up to the capacity. When the bucket is full, which is the usual case, this is a load.
     pub(crate) fn add(&self, tokens: u64) {
         self.update(|now| (now < self.capacity).then(|| (now + tokens).min(self.capacity)));

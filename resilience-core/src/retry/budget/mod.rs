@@ -166,6 +166,23 @@ impl RetryBudget {
         Arc::strong_count(&self.0) > 1
     }
 
+    /// Returns until when the account differs from a [fresh](RetryBudget::fresh) one if no call comes, or
+    /// `None` if it does not. Without calls, a reserve or a bucket that was spent does not come back.
+    // Enters no slot: a store looks at the accounts of other keys than the one whose call it is.
+    #[cfg(feature = "tower")]
+    pub(super) fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        let until = match &self.0.kind {
+            Kind::Bucket { bucket, .. } if bucket.is_full() => return None,
+            Kind::Bucket { .. } => Tick::NEVER,
+            Kind::Share { deposits, slot, origin, .. } => match deposits.left() {
+                left if left < deposits.reserve() => Tick::NEVER,
+                left if left == deposits.reserve() => return None,
+                _ => origin.get()?.after_ns(deposits.over().saturating_mul(slot.get())),
+            },
+        };
+        (until > Tick::of(now)).then(|| until.instant())
+    }
+
     /// What an account takes: itself and its two reference counts.
     #[cfg(feature = "tower")]
     pub(super) const BYTES: usize = size_of::<Account>() + 2 * size_of::<usize>();

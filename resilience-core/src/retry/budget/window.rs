@@ -112,6 +112,21 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         self.deposited.load(Ordering::Acquire).saturating_sub(from)
     }
 
+    /// Returns what could be withdrawn in the latest slot, and enters no other.
+    #[cfg(feature = "tower")]
+    pub(crate) fn left(&self) -> u64 {
+        let from = self.kept_from(self.slot.load(Ordering::Acquire));
+        let from = self.spent.load(Ordering::Acquire).max(from);
+        self.deposited.load(Ordering::Acquire).saturating_sub(from)
+    }
+
+    /// Returns the slot, counted from 0, in which nothing is left of deposits but the reserve.
+    #[cfg(feature = "tower")]
+    pub(crate) fn over(&self) -> u64 {
+        let latest = self.slot.load(Ordering::Acquire) - MARKS as u64;
+        latest.saturating_add(SLOTS as u64 + 1)
+    }
+
     /// The first token that has not been lost when `slot` is the latest.
     fn kept_from(&self, slot: u64) -> u64 {
         self.mark(slot - SLOTS as u64).load(Ordering::Acquire).saturating_sub(self.reserve)

@@ -1,8 +1,8 @@
 //! The keyed store beside a list.
 //!
 //! Whom a store lets go of is its own business, so the model is told by the store's events, and checks
-//! that each was allowed: that it was there, not pinned, idle if that is the reason, and that there was
-//! no room if that is. Everything else must be as if nothing were ever let go of.
+//! that each was allowed: that it was there, not pinned, idle and as good as new if that is the reason, and
+//! that there was no room if that is. Everything else must be as if nothing were ever let go of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,11 +28,12 @@ enum Operation {
     Call(u16),
     Peek(u16),
     Pin(u16, u8),
+    Remember(u16, u8),
     Remove(u16),
     Advance(u8),
 }
 
-/// A state that counts its calls, and is pinned until it says.
+/// A state that counts its calls, is pinned for a time and remembers for one.
 #[derive(Debug, Clone)]
 struct State(Arc<Mutex<Inside>>);
 
@@ -41,11 +42,48 @@ struct Inside {
     number: u64,
     calls: u64,
     pinned_until: Option<Instant>,
+    remembers_until: Option<Instant>,
+}
+
+impl Inside {
+    fn is_pinned(&self, now: Instant) -> bool {
+        self.pinned_until.is_some_and(|until| now < until)
+    }
+
+    fn remembers(&self, now: Instant) -> Option<Instant> {
+        self.remembers_until.filter(|until| now < *until)
+    }
+
+    fn is_kept(&self, now: Instant) -> bool {
+        self.is_pinned(now) || self.remembers(now).is_some()
+    }
+
+    /// After a call that pins it, or has it remember, until then.
+    fn called(&mut self, until: Until) {
+        self.calls += 1;
+        match until {
+            Until::Nothing => {}
+            Until::Pinned(until) => self.pinned_until = Some(until),
+            Until::Remembered(until) => self.remembers_until = Some(until),
+        }
+    }
+}
+
+/// What a call does to a state besides counting.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    Nothing,
+    Pinned(Instant),
+    Remembered(Instant),
 }
 
 impl Entry for State {
     fn is_pinned(&self, now: Instant) -> bool {
-        self.0.lock().pinned_until.is_some_and(|until| now < until)
+        self.0.lock().is_pinned(now)
+    }
+
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.0.lock().remembers(now)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -61,12 +99,6 @@ struct Known {
     used: Instant,
 }
 
-impl Known {
-    fn is_pinned(&self, now: Instant) -> bool {
-        self.inside.pinned_until.is_some_and(|until| now < until)
-    }
-}
-
 type Told = Arc<Mutex<Vec<(String, EvictionReason)>>>;
 
 struct Model {
@@ -78,9 +110,9 @@ struct Model {
     now: Instant,
 }
 
-/// Any sequence of calls, pins and pauses: no more keys and bytes than allowed, no pinned key let go
-/// of, no state of another key, no state from before an idle time, and every state as it was left
-/// unless an allowed eviction was told.
+/// Any sequence of calls, pins, memories and pauses: no more keys and bytes than allowed, no pinned key
+/// evicted, none that remembers evicted as idle, no state of another key, no state from before an idle time
+/// that remembers nothing, and every state as it was left unless an allowed eviction was reported.
 pub fn keyed(bytes: &[u8]) {
     let Some(input) = super::parse::<Input>(bytes) else { return };
     let bytes = KeyedLimits::MIN_BYTES + usize::from(input.spare_bytes);
@@ -90,9 +122,14 @@ pub fn keyed(bytes: &[u8]) {
     };
     let mut model = Model::new(limits);
     for operation in input.operations {
+        let now = model.now;
+        let after = |wait: u8| now + Duration::from_millis(u64::from(wait) * 4);
         match operation {
-            Operation::Call(key) => model.call(name(key), None),
-            Operation::Pin(key, wait) => model.call(name(key), Some(wait)),
+            Operation::Call(key) => model.call(name(key), Until::Nothing),
+            Operation::Pin(key, wait) => model.call(name(key), Until::Pinned(after(wait))),
+            Operation::Remember(key, wait) => {
+                model.call(name(key), Until::Remembered(after(wait)));
+            }
             Operation::Peek(key) => model.peek(&name(key)),
             Operation::Remove(key) => model.remove(&name(key)),
             Operation::Advance(wait) => model.now += Duration::from_millis(u64::from(wait)),
@@ -113,7 +150,8 @@ impl Model {
         let tell = told.clone();
         let make = move |_: &String| {
             let number = numbers.fetch_add(1, Ordering::Relaxed);
-            State(Arc::new(Mutex::new(Inside { number, calls: 0, pinned_until: None })))
+            let new = Inside { number, calls: 0, pinned_until: None, remembers_until: None };
+            State(Arc::new(Mutex::new(new)))
         };
         let store = Keyed::builder().limits(limits).listen(move |event: &Event<'_>| {
             if let Event::KeyEvicted { key, reason, .. } = event {
@@ -124,23 +162,18 @@ impl Model {
         Model { store, known: Vec::new(), limits, told, overflow: None, now: clock::now() }
     }
 
-    fn call(&mut self, key: String, pin: Option<u8>) {
+    fn call(&mut self, key: String, until: Until) {
         let (now, keys) = (self.now, self.known.len());
-        let pinned_until = pin.map(|wait| now + Duration::from_millis(u64::from(wait)));
         let overflowed = self.store.snapshot().overflowed;
         let mut inside = None;
         self.store.with(&key, now, |state| {
             let mut state = state.0.lock();
             inside = Some(*state);
-            state.calls += 1;
-            state.pinned_until = pinned_until.or(state.pinned_until);
+            state.called(until);
         });
         let Some(inside) = inside else { unreachable!("`with` looks") };
-        let left = Inside {
-            calls: inside.calls + 1,
-            pinned_until: pinned_until.or(inside.pinned_until),
-            ..inside
-        };
+        let mut left = inside;
+        left.called(until);
         self.evictions(keys);
         if self.store.snapshot().overflowed > overflowed {
             assert!(!self.known.iter().any(|known| known.key == key), "{key} is there");
@@ -151,12 +184,12 @@ impl Model {
         match self.known.iter_mut().find(|known| known.key == key) {
             Some(known) => {
                 let idle = now - known.used > late(self.limits.idle());
-                assert!(!idle || known.is_pinned(now), "{key} was idle");
+                assert!(!idle || known.inside.is_kept(now), "{key} was idle");
                 assert_eq!(inside, known.inside, "{key} is as it was left");
                 (known.inside, known.used) = (left, now);
             }
             None => {
-                assert_eq!((inside.calls, inside.pinned_until), (0, None), "{key} is new");
+                assert!(inside.calls == 0 && !inside.is_kept(now), "{key} is new");
                 self.known.push(Known { key, inside: left, used: now });
             }
         }
@@ -169,9 +202,12 @@ impl Model {
             let place = self.known.iter().position(|known| known.key == key);
             let Some(place) = place else { unreachable!("{key} was not there") };
             let known = self.known.swap_remove(place);
-            assert!(!known.is_pinned(now), "{key} was pinned");
+            assert!(!known.inside.is_pinned(now), "{key} was pinned");
             match reason {
-                EvictionReason::Idle => assert!(now - known.used >= self.limits.idle(), "{key}"),
+                EvictionReason::Idle => {
+                    assert!(now - known.used >= self.limits.idle(), "{key} was not idle");
+                    assert_eq!(known.inside.remembers(now), None, "{key} remembered");
+                }
                 EvictionReason::Capacity => {
                     // Bytes: not enough for the largest key there can be, and more slots.
                     let scarce = self.store.bytes() + 12_288 > self.limits.max_bytes();
@@ -187,7 +223,8 @@ impl Model {
         match (seen, known) {
             (Some(seen), Some(known)) => assert_eq!(seen, known.inside, "{key}"),
             (None, Some(known)) => {
-                assert!(self.now - known.used >= self.limits.idle() && !known.is_pinned(self.now));
+                assert!(self.now - known.used >= self.limits.idle());
+                assert!(!known.inside.is_kept(self.now), "{key} is there");
             }
             (Some(_), None) => unreachable!("{key} was let go of"),
             (None, None) => {}
