@@ -1,7 +1,8 @@
 //! Keys that come once, by the million, through a store that is bounded.
 //!
 //! Between them are a thousand keys that are asked for again and again, whose decisions are compared with those of a map
-//! that forgets nothing; and, in another store, circuits that are open, none of which may be forgotten.
+//! that forgets nothing; and, in other stores, circuits that are open and hourly quotas that are spent, none of which may
+//! be forgotten. A key that is new is never denied for what the flood has done.
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ const HOT: u64 = 1_000;
 /// One call for a hot key for so many hostile ones.
 const EACH: u64 = 10;
 const OPEN: u64 = 500;
+const SPENT: u64 = 500;
 /// 8 keys of a shard in each of 4 shards, and 8 that may be idle.
 const LOOKED_AT: f64 = 40.0;
 
@@ -37,14 +39,18 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     }
     let keys = if quick { 1_000_000 } else { 10_000_000 };
     let mut figure = Figure::new(NAME, "keys that came once", "resident bytes / the bound");
-    let (limiters, breakers) =
-        (of("limiters", keys, &mut figure)?, of("breakers", keys, &mut figure)?);
-    let most = |field: &str| limiters[field].as_f64().into_iter().chain(breakers[field].as_f64());
-    let most = |field: &str| most(field).reduce(f64::max);
+    let limiters = of("limiters", keys, &mut figure)?;
+    let hourly = of("hourly limiters", keys, &mut figure)?;
+    let breakers = of("breakers", keys, &mut figure)?;
+    let all = [&limiters, &hourly, &breakers];
+    let most = |field: &str| all.iter().filter_map(|found| found[field].as_f64()).reduce(f64::max);
     let (peak, asked) = (most("peak"), most("asked"));
     figure.exact("resident bytes at most / the bound", 1.05, peak);
     figure.exact("keys that a call asks whether they are pinned", LOOKED_AT, asked);
-    figure.exact("share of hot decisions that differ", 0.001, limiters["differ"].as_f64());
+    figure.exact("share of hot decisions that differ", 0.001, most("differ"));
+    figure.exact("calls for the overflow state", 0.0, most("overflowed"));
+    figure.exact("new keys denied, at ten an hour", 0.0, hourly["denied"].as_f64());
+    figure.exact("spent keys forgotten, at ten an hour", 0.0, hourly["lost"].as_f64());
     figure.exact("open circuits lost", 0.0, breakers["lost"].as_f64());
     Ok(vec![figure])
 }
@@ -65,6 +71,7 @@ fn of(kept: &str, keys: u64, figure: &mut Figure) -> Result<Value, BoxError> {
 pub(super) fn child(kept: &str, keys: u64) -> Result<Value, BoxError> {
     match kept {
         "limiters" => limiters(keys, BOUND),
+        "hourly limiters" => hourly(keys, BOUND),
         "breakers" => breakers(keys, BOUND),
         _ => Err(format!("nothing is called `{kept}`").into()),
     }
@@ -74,7 +81,23 @@ pub(super) fn child(kept: &str, keys: u64) -> Result<Value, BoxError> {
 fn limiters(keys: u64, bound: usize) -> Result<Value, BoxError> {
     // Half of a hot key's calls pass, if it is not forgotten; no token comes back while this runs.
     let passes = u32::try_from(keys / EACH / HOT / 2)?.max(1);
-    let quota = Quota::per(passes, Duration::from_secs(86_400))?;
+    Ok(flooded(keys, bound, Quota::per(passes, Duration::from_secs(86_400))?)?.0)
+}
+
+/// Ten calls an hour, which many keys have spent before the flood comes: each key of that spends one.
+fn hourly(keys: u64, bound: usize) -> Result<Value, BoxError> {
+    let (mut found, flood) = flooded(keys, bound, Quota::per(10, Duration::from_secs(3_600))?)?;
+    let kept = (0..SPENT).filter_map(|key| flood.store.peek(&spent(key), flood.now));
+    let spent = kept.filter(|limiter| limiter.0.check_at(flood.now, 1).is_err()).count();
+    found["lost"] = SPENT.saturating_sub(spent as u64).into();
+    Ok(found)
+}
+
+fn spent(key: u64) -> String {
+    format!("spent {key}")
+}
+
+fn flooded(keys: u64, bound: usize, quota: Quota) -> Result<(Value, Flood<RateLimiter>), BoxError> {
     let limiter = RateLimiter::builder().quota(quota).build()?;
     let oracle: Vec<(String, RateLimiter)> =
         (0..HOT).map(|key| (format!("hot {key}"), limiter.fresh())).collect();
@@ -82,9 +105,12 @@ fn limiters(keys: u64, bound: usize) -> Result<Value, BoxError> {
     let ask = |limiter: &RateLimiter| limiter.check_at(now, 1).is_ok();
 
     let mut flood = Flood::new(bound, move |_| limiter.fresh())?;
-    let (mut calls, mut differ) = (0, 0);
+    for key in 0..SPENT {
+        flood.call(&spent(key), |limiter| limiter.check_at(now, quota.burst()).is_ok());
+    }
+    let (mut calls, mut differ, mut denied) = (0, 0, 0);
     for number in 0..keys {
-        flood.call(&hostile(number), ask);
+        denied += u64::from(!flood.call(&hostile(number), ask));
         if number % EACH == 0 {
             let (key, known) = &oracle[usize::try_from(number / EACH * 7_919 % HOT)?];
             calls += 1;
@@ -94,7 +120,8 @@ fn limiters(keys: u64, bound: usize) -> Result<Value, BoxError> {
     }
     let mut found = flood.found();
     found["differ"] = ratio(differ, calls).into();
-    Ok(found)
+    found["denied"] = denied.into();
+    Ok((found, flood))
 }
 
 /// Circuits that opened before the flood came, each key of which makes one good call.
@@ -135,9 +162,16 @@ mod tests {
     #[test]
     fn a_flood_changes_no_decision_and_closes_no_circuit() {
         let (keys, bound) = (60_000, 3 << 20);
-        for (found, lost) in [(limiters(keys, bound), "differ"), (breakers(keys, bound), "lost")] {
+        let all = [
+            (limiters(keys, bound), &["differ", "denied"][..]),
+            (hourly(keys, bound), &["differ", "denied", "lost"]),
+            (breakers(keys, bound), &["lost"]),
+        ];
+        for (found, none) in all {
             let found = found.unwrap();
-            assert_eq!(found[lost].as_f64(), Some(0.0), "{found}");
+            for field in none.iter().chain(&["overflowed"]) {
+                assert_eq!(found[*field].as_f64(), Some(0.0), "{field}: {found}");
+            }
             assert!(found["evicted"].as_u64().unwrap() > keys / 3, "{found}");
             assert!(found["asked"].as_f64().unwrap() <= LOOKED_AT, "{found}");
             assert!(found["bytes"].as_u64().unwrap() <= bound as u64, "{found}");

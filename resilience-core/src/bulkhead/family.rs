@@ -4,7 +4,7 @@
 //! the limit is raised, though nobody else calls, and the usual call does not ask whether anything
 //! has changed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -27,7 +27,8 @@ struct Register {
     rules: Rules,
     version: u64,
     next_id: u64,
-    members: HashMap<u64, Weak<Member>>,
+    // A tree gives back the memory of members that are gone, and never moves all that are left.
+    members: BTreeMap<u64, Weak<Member>>,
 }
 
 /// One bulkhead.
@@ -41,7 +42,7 @@ pub(crate) struct Member {
 impl Family {
     /// The first bulkhead of a family.
     pub(crate) fn found(name: Name, listener: Listener, rules: Rules) -> Arc<Member> {
-        let register = Register { rules, version: 0, next_id: 0, members: HashMap::new() };
+        let register = Register { rules, version: 0, next_id: 0, members: BTreeMap::new() };
         Family::join(&Arc::new(Family { name, listener, register: Mutex::new(register) }))
     }
 
@@ -86,10 +87,11 @@ impl Family {
 }
 
 impl Member {
-    /// Itself with an `Arc`'s two counts, its place in the register, and the allocator's rounding.
+    /// Itself with an `Arc`'s two counts, its place in the register (a tree's nodes are at least five
+    /// elevenths full), and the allocator's rounding.
     pub(crate) const HEAP_BYTES: usize = {
         let counts = 2 * size_of::<usize>();
-        let place = 2 * size_of::<(u64, Weak<Member>)>();
+        let place = 3 * size_of::<(u64, Weak<Member>)>();
         crate::keyed::allocated(size_of::<Member>() + counts) + place
     };
 

@@ -12,6 +12,7 @@ mod behaviour;
 mod flood;
 mod memory;
 mod remembered;
+mod soak;
 mod threads;
 
 use std::sync::Arc;
