@@ -195,6 +195,12 @@ impl Break {
             .min(clock::MAX_WAIT)
     }
 
+    /// Returns by how much a break is longer than its hint: up to the jitter's share of `length`.
+    pub(super) fn spread(&self, length: Duration, u: f64) -> Duration {
+        let spread = length.as_secs_f64() * self.jitter * u;
+        Duration::try_from_secs_f64(spread).unwrap_or_default().min(clock::MAX_WAIT)
+    }
+
     /// Returns when the growth of so many steps is forgotten, if it is closed from `since` on.
     pub(super) fn forgotten_at(&self, since: Tick, steps: u16) -> Tick {
         match self.memory {
@@ -272,6 +278,10 @@ mod tests {
         assert_eq!(grows.jittered(second * 10, 0.0), second * 9);
         assert_eq!(grows.jittered(second * 10, 0.5), second * 10);
         assert_eq!(grows.jittered(second * 10, 1.0), second * 11);
+        assert_eq!([0.5, 1.0].map(|u| grows.spread(second * 10, u)), [second / 2, second]);
+        for wild in [f64::NAN, f64::INFINITY, -1.0, f64::MAX] {
+            assert_eq!(grows.spread(second, wild), Duration::ZERO, "{wild}");
+        }
         assert_eq!(grows.forgotten(u64::MAX), 0);
     }
 

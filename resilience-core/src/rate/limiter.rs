@@ -538,6 +538,17 @@ mod tests {
         }
     }
 
+    /// It took something of the first at an instant that is far ahead.
+    #[test]
+    fn a_far_instant_keeps_no_thread_to_one_limiter() {
+        let now = clock::now();
+        let first = asked_among_others(now + HOUR);
+        let _taken = lent_to(&first, now + HOUR);
+        let second = asked_among_others(now);
+        let _taken = lent_to(&second, now);
+        assert_eq!((0..200).filter(|_| second.check_at(now, 1).is_ok()).count(), 98);
+    }
+
     /// As if they had never been there: the last and the one before it, whichever comes first.
     #[test]
     fn what_is_lent_and_not_used_goes_back() {

@@ -19,6 +19,10 @@ use crate::sync::Mutex;
 /// What is due sooner than this is not worth a shared timer.
 pub(super) const FAR: Duration = Duration::from_secs(1);
 
+/// A shared timer rings by then, whenever the call is due that sets it: one far deadline would leave all nearer ones
+/// of its thread to timers of their own.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
 /// How many are woken at once. Who comes later has a timer of its own.
 pub(super) const SHARES: usize = 4_096;
 
@@ -78,13 +82,13 @@ impl Bell {
         let round = state.round;
         if state.set.is_none() {
             drop(state);
-            let sleep = self.timer(then)?;
+            let (rings, sleep) = self.timer(then)?;
             state = self.state.lock();
             // It may have rung since: a runtime that ends rings all its timers.
             if state.round != round {
                 return None;
             }
-            state.set = Some((then, sleep));
+            state.set = Some((rings, sleep));
         }
         let rings = state.set.as_ref().map(|(rings, _)| *rings).filter(|rings| *rings <= then)?;
         if state.waiting.len() >= SHARES {
@@ -95,16 +99,18 @@ impl Bell {
         Some(Share { bell: self, round, place, rings })
     }
 
-    /// Rings this when `then` has come, if that is far off.
+    /// Sets a timer that rings this when `then` has come, or sooner if that is very far off. `None` if it is near.
     #[cold]
-    fn timer(self: &Arc<Self>, then: Deadline) -> Option<Pin<Box<Sleep>>> {
-        if then.remaining(clock::now()) < FAR {
+    fn timer(self: &Arc<Self>, then: Deadline) -> Option<(Deadline, Pin<Box<Sleep>>)> {
+        let now = clock::now();
+        if then.remaining(now) < FAR {
             return None;
         }
-        let mut sleep = Box::pin(tokio::time::sleep_until(then.instant().into()));
+        let rings = then.min(Deadline::after(now, LONGEST));
+        let mut sleep = Box::pin(tokio::time::sleep_until(rings.instant().into()));
         let waker = Waker::from(self.clone());
         let polled = pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(&waker));
-        polled.is_pending().then_some(sleep)
+        polled.is_pending().then_some((rings, sleep))
     }
 }
 

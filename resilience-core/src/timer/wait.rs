@@ -149,6 +149,22 @@ mod tests {
         assert!(is_shared(&poll(after(12 * SECOND))), "it stays set");
     }
 
+    /// A deadline that never comes, first, does not leave all others to timers of their own.
+    #[test]
+    fn a_very_far_one_shares_with_nearer_ones() {
+        let runtime = paused();
+        let _entered = runtime.enter();
+        let years = clock::now() + 500 * 365 * (24 * 3_600 * SECOND);
+        let waits = [Deadline::at(years), after(3_600 * SECOND), after(60 * SECOND)].map(|then| {
+            let mut wait = spawn(Box::pin(Wait::default()));
+            assert_pending!(wait.enter(|cx, wait| wait.get_mut().as_mut().poll(then, cx)));
+            wait
+        });
+        assert!(waits.iter().all(|wait| matches!(wait.timer, Some(Timer::Shared { .. }))));
+        let hour = || wait_for(3_600 * SECOND);
+        assert_eq!(paused().block_on(hour()), 3_600 * SECOND, "woken early, and not late");
+    }
+
     #[test]
     fn whoever_polled_last_is_woken() {
         paused().block_on(async {

@@ -211,7 +211,7 @@ impl Circuit {
         }
         let own = now.after(config.break_.jittered(length, u));
         // Everybody was told the same instant: a hint is where the spread begins.
-        let spread = length.mul_f64(config.break_.jitter * u);
+        let spread = config.break_.spread(length, u);
         let asked = hinted.filter(|&hinted| hinted > now).map(|hinted| hinted.after(spread));
         let until = own.max(asked.unwrap_or(own));
         self.opened = self.opened.saturating_add(1);
