@@ -16,7 +16,7 @@ use resilience_core::retry::{
 use resilience_core::stack::Stack;
 use resilience_core::testing::{Reply, Script};
 use resilience_core::{CarriesRejection, Outcome, Rejection, RejectionKind};
-use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
+use tower::{BoxError, ServiceBuilder, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -202,7 +202,7 @@ impl Circuit {
     fn as_new_at(&self, config: &CircuitConfig) -> Tick {
         match self.phase {
             Phase::Closed { .. } if config.consecutive.is_some() && self.streak > 0 => Tick::NEVER,
-            Phase::Closed { since, hinted } => {
+            Phase::Closed { since, hinted, .. } => {
                 let counted = self.tally.good_again_at(&config.windows);
                 config.break_.forgotten_at(since, self.steps).max(counted).max(hinted)
             }

@@ -172,6 +172,7 @@ impl RetryBudget {
     #[cfg(feature = "tower")]
     pub(super) fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let until = match &self.0.kind {
+            Kind::Unlimited => return None,
             Kind::Bucket { bucket, .. } if bucket.is_full() => return None,
             Kind::Bucket { .. } => Tick::NEVER,
             Kind::Share { deposits, slot, origin, .. } => match deposits.left() {
