@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::config::InvalidConfig;
-
 /// What is wrong: in which line, in which profile, with which of its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfilesError(Box<Details>);
@@ -47,9 +45,9 @@ impl ProfilesError {
         ProfilesError(Box::new(Details { kind, line: None, profile: None, field: None, message }))
     }
 
-    /// A value that is refused by the part it is for.
-    pub(super) fn out_of_bounds(error: &InvalidConfig) -> ProfilesError {
-        let message = format!("is {}, must be {}", error.value(), error.bound());
+    /// Rejects a `value` that breaks its `bound`.
+    pub(super) fn out_of_bounds(value: &str, bound: &str) -> ProfilesError {
+        let message = format!("is {value}, must be {bound}");
         ProfilesError::new(ProfilesErrorKind::OutOfBounds, message)
     }
 

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ProfilesError, ProfilesErrorKind, did_you_mean, near};
+use crate::config::InvalidConfig;
 
 type Read<T> = Result<T, ProfilesError>;
 
@@ -145,15 +146,17 @@ impl<'a> Reader<'a> {
         error.field_is(self.path.trim_end_matches('.'))
     }
 
-    /// `key` is there though what it belongs to is not.
+    /// Rejects `key` if it is there: the setting that it belongs to is not.
     pub(super) fn refuse(&self, key: &'static str, bound: &str) -> Read<()> {
-        match self.get(key) {
-            Some(value) => {
-                let message = format!("is set, must be {bound}");
-                Err(self.error(ProfilesErrorKind::OutOfBounds, key, value.line, message))
-            }
-            None => Ok(()),
-        }
+        self.get(key).map_or(Ok(()), |value| Err(value.is(&value.as_written(), bound)))
+    }
+
+    /// Names `key`, and its line, in the error of a builder that was given its value.
+    pub(super) fn invalid(&self, key: &str, error: &InvalidConfig) -> ProfilesError {
+        let name = self.table.get_key_value(key).map(|(name, _)| name.span().start);
+        let line = name.map_or(self.line, |start| self.text.line(start));
+        let invalid = ProfilesError::out_of_bounds(error.value(), error.bound());
+        invalid.at(Some(line)).of(self.profile).field_is(self.path(key))
     }
 
     /// Nothing is left that nobody asked for.
@@ -193,8 +196,21 @@ impl Value<'_, '_> {
     }
 
     fn is(&self, found: &str, expected: &str) -> ProfilesError {
-        let message = format!("is {}, must be {expected}", shortened(found));
-        self.reader.error(ProfilesErrorKind::OutOfBounds, self.key, self.line, message)
+        // An empty text would leave a gap in the sentence.
+        let found = if found.trim().is_empty() { format!("{found:?}") } else { shortened(found) };
+        let error = ProfilesError::out_of_bounds(&found, expected);
+        let error = error.at(Some(self.line)).of(self.reader.profile);
+        error.field_is(self.reader.path(self.key))
+    }
+
+    /// Returns the value as the text has it; a table by its type.
+    fn as_written(&self) -> String {
+        let value = self.value.get_ref();
+        let text = value.as_str().map(str::to_owned);
+        let text = text.or_else(|| value.as_integer().map(ToString::to_string));
+        let text = text.or_else(|| value.as_float().map(ToString::to_string));
+        let text = text.or_else(|| value.as_bool().map(|flag| flag.to_string()));
+        text.unwrap_or_else(|| format!("a {}", value.type_str()))
     }
 
     fn text(&self, expected: &str) -> Read<&str> {
@@ -212,15 +228,20 @@ impl Value<'_, '_> {
         let integer = self.value.get_ref().as_integer();
         let integer = integer.ok_or_else(|| self.wrong_type(EXPECTED))?;
         u32::from_str_radix(integer.as_str(), integer.radix())
-            .map_err(|_| self.is(integer.as_str(), EXPECTED))
+            .map_err(|_| self.is(&integer.to_string(), EXPECTED))
     }
 
     fn number(self) -> Read<f64> {
         let value = self.value.get_ref();
-        let text = value.as_float().map(|float| float.as_str());
-        let text = text.or_else(|| value.as_integer().map(|integer| integer.as_str()));
-        let text = text.ok_or_else(|| self.wrong_type("a number"))?;
-        text.parse().map_err(|_| self.is(text, "a number"))
+        if let Some(integer) = value.as_integer() {
+            let number = match (integer.as_str(), integer.radix()) {
+                (decimal, 10) => decimal.parse().ok(),
+                (digits, radix) => u32::from_str_radix(digits, radix).ok().map(f64::from),
+            };
+            return number.ok_or_else(|| self.is(&integer.to_string(), "a number"));
+        }
+        let float = value.as_float().ok_or_else(|| self.wrong_type("a number"))?;
+        float.as_str().parse().map_err(|_| self.is(float.as_str(), "a number"))
     }
 }
 

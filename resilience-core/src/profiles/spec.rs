@@ -62,29 +62,27 @@ impl Spec {
         let at = |path: &str| self.places.iter().find(|(it, _)| it == path).map(|&(_, line)| line);
         let outer = field.split('.').next().unwrap_or_default();
         let line = at(&field).or_else(|| at(outer)).unwrap_or(self.line);
-        ProfilesError::out_of_bounds(error).at(Some(line)).of(&self.name).field_is(field)
+        let refused = ProfilesError::out_of_bounds(error.value(), &toml_bound(error.bound()));
+        refused.at(Some(line)).of(&self.name).field_is(field)
     }
 }
 
 /// What the text calls a field that a builder calls otherwise.
 fn toml_name(part: &str, field: &str) -> String {
-    const NAMES: [(&str, &str); 24] = [
+    const NAMES: [(&str, &str); 21] = [
         ("bulkhead.wait_at_most", "bulkhead.wait"),
         ("rate_limit.wait_at_most", "rate.wait"),
         ("rate_limit.wait", "rate.wait"),
         ("rate_limit.max_queued", "rate.max_queued"),
         ("rate.wait_at_most", "rate.wait"),
-        ("rate.count", "rate"),
-        ("rate.period", "rate.per"),
         ("retry.max_attempts", "retry.attempts"),
-        ("retry.percent", "retry.jitter"),
         ("retry.budget.ratio", "retry.budget"),
         ("retry.ratio", "retry.budget"),
         ("retry.window", "retry.budget_window"),
         ("circuit_breaker.minimum_calls", "breaker.minimum_calls"),
         ("circuit_breaker.slow_calls", "breaker.slow_after"),
-        ("circuit_breaker.max_half_open", "breaker.max_half_open"),
         ("breaker.slow_calls", "breaker.slow_after"),
+        ("breaker.slow_calls.share", "breaker.slow_rate"),
         ("breaker.window.time", "breaker.window"),
         ("breaker.window.count", "breaker.window_calls"),
         ("breaker.growing_break.first", "breaker.break_for"),
@@ -96,6 +94,11 @@ fn toml_name(part: &str, field: &str) -> String {
     ];
     let path = if part.is_empty() { field.to_owned() } else { format!("{part}.{field}") };
     NAMES.iter().find(|(name, _)| *name == path).map_or(path, |(_, name)| (*name).to_owned())
+}
+
+/// Replaces the name of another setting in a builder's bound by the one that the text uses.
+fn toml_bound(bound: &str) -> String {
+    bound.replace("`growing_break.max`", "`break_max`")
 }
 
 fn bulkhead(reader: Reader<'_>) -> Read<BulkheadBuilder> {
@@ -147,7 +150,7 @@ fn rate(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
 }
 
 /// How many in how long, said in one way.
-fn quota(reader: &Reader<'_>) -> Read<Result<Quota, InvalidConfig>> {
+fn quota(reader: &Reader<'_>) -> Read<Quota> {
     const ONE_OF: &str = "the only one of `per_second`, `per_minute`, `per_hour` and `calls`";
     let second = Duration::from_secs(1);
     let periods =
@@ -162,21 +165,25 @@ fn quota(reader: &Reader<'_>) -> Read<Result<Quota, InvalidConfig>> {
     } else {
         reader.refuse("per", "used with `calls`")?;
     }
-    let (count, period) = match given[..] {
-        [(_, count, period)] => (count, period),
-        [] => {
-            let message = "has none of `per_second`, `per_minute`, `per_hour` and `calls`";
-            return Err(reader.missing(message));
-        }
-        [_, (key, ..), ..] => {
-            reader.refuse(key, ONE_OF)?;
-            return Ok(Err(InvalidConfig::new("count", "given twice", ONE_OF)));
-        }
+    if let [_, (second, ..), ..] = given[..] {
+        reader.refuse(second, ONE_OF)?;
+    }
+    let Some(&(key, count, period)) = given.first() else {
+        let message = "has none of `per_second`, `per_minute`, `per_hour` and `calls`";
+        return Err(reader.missing(message));
     };
     let quota = Quota::per(count, period);
-    Ok(match reader.count("burst")? {
+    let quota = match reader.count("burst")? {
         Some(burst) => quota.and_then(|quota| quota.with_burst(burst)),
         None => quota,
+    };
+    quota.map_err(|error| {
+        let key = match error.field() {
+            "count" => key,
+            "period" => "per",
+            other => other,
+        };
+        reader.invalid(key, &error)
     })
 }
 
@@ -241,7 +248,7 @@ enum Jitter {
     Percent(f64),
 }
 
-fn backoff(reader: &Reader<'_>) -> Read<Result<Backoff, InvalidConfig>> {
+fn backoff(reader: &Reader<'_>) -> Read<Backoff> {
     const JITTER: &str =
         "\"decorrelated\", \"full\", \"equal\", \"none\" or a percentage such as \"30%\"";
     let (base, cap) = (reader.duration("base")?, reader.duration("cap")?);
@@ -262,9 +269,13 @@ fn backoff(reader: &Reader<'_>) -> Read<Result<Backoff, InvalidConfig>> {
             Backoff::exponential(base, cap).and_then(|backoff| backoff.jittered(percent))
         }
     };
-    Ok(match factor {
+    let backoff = match factor {
         Some(factor) => backoff.and_then(|backoff| backoff.with_factor(factor)),
         None => backoff,
+    };
+    backoff.map_err(|error| {
+        let key = if error.field() == "percent" { "jitter" } else { error.field() };
+        reader.invalid(key, &error)
     })
 }
 

@@ -198,7 +198,7 @@ impl Draft {
             seed: self.seed.map(super::seed::Seed::new),
             max_attempts: self.max_attempts,
             backoff,
-            throttled_backoff: self.throttled_backoff.unwrap_or(Ok(backoff))?,
+            throttled_backoff: self.throttled_backoff.map_or(Ok(backoff), throttled)?,
             max_elapsed: self.max_elapsed,
             attempt_time: self.attempt_time,
             budget: self.budget.transpose()?,
@@ -208,6 +208,21 @@ impl Draft {
             met_unknown: AtomicBool::new(false),
         })
     }
+}
+
+/// Names the field of a refused throttled backoff apart from that of the usual one.
+fn throttled(backoff: Result<Backoff, InvalidConfig>) -> Result<Backoff, InvalidConfig> {
+    backoff.map_err(|error| {
+        let field = match error.field() {
+            "base" => "throttled_backoff.base",
+            "cap" => "throttled_backoff.cap",
+            "factor" => "throttled_backoff.factor",
+            "percent" => "throttled_backoff.percent",
+            "wait" => "throttled_backoff.wait",
+            _ => "throttled_backoff",
+        };
+        InvalidConfig::new(field, error.value(), error.bound())
+    })
 }
 
 #[cfg(test)]
@@ -225,6 +240,6 @@ mod tests {
         assert_eq!(named(RetryPolicy::builder().attempt_time(Duration::MAX)), "attempt_time");
         let bad = Backoff::full_jitter(Duration::from_secs(1), Duration::ZERO);
         assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "cap");
-        assert_eq!(named(RetryPolicy::builder().throttled_backoff(bad)), "cap");
+        assert_eq!(named(RetryPolicy::builder().throttled_backoff(bad)), "throttled_backoff.cap");
     }
 }

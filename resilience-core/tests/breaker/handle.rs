@@ -247,7 +247,7 @@ fn impossible_configurations_are_named() {
     let window = SlidingWindow::count(10);
     for share in [0.0, -1.0, 1.1, f64::NAN, f64::INFINITY, 0.123_456_78] {
         assert_eq!(named(new().failure_rate(share, window)), "failure_rate");
-        assert_eq!(named(new().slow_calls(SECOND, share, window)), "slow_calls");
+        assert_eq!(named(new().slow_calls(SECOND, share, window)), "slow_calls.share");
         assert_eq!(named(new().probes_succeed_by(ProbeRule::Ratio(share))), "probes_succeed_by");
     }
     for window in [SlidingWindow::count(0), SlidingWindow::count(u32::MAX)] {

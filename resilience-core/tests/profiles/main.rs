@@ -1,7 +1,8 @@
 //! Stacks from a file: presets, mistakes, and reloads.
 
-#![expect(clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+mod fields;
 mod fresh;
 mod garbage;
 mod lasting;

@@ -89,7 +89,12 @@ fn every_mistake_is_named_with_its_place() {
             "rate.per_hour",
             "the only one",
         ),
-        ("rate = { per_second = 0 }".into(), OutOfBounds, "rate", "at least 1"),
+        (
+            "rate = { per_second = 0 }".into(),
+            OutOfBounds,
+            "rate.per_second",
+            "is 0, must be at least 1",
+        ),
         ("rate = { calls = 5 }".into(), MissingKey, "rate.per", "is missing"),
         (
             "rate = { per_second = 5, per = \"1s\" }".into(),

@@ -54,7 +54,7 @@ impl Draft {
         };
         let failures = rates.iter().flatten();
         let failures = failures.map(|&(share, window)| ("failure_rate", share, window));
-        let slow = self.slow.iter().map(|&(_, share, window)| ("slow_calls", share, window));
+        let slow = self.slow.iter().map(|&(_, share, window)| ("slow_calls.share", share, window));
         let mut watched = Watched::default();
         let Watched { windows, detectors } = &mut watched;
         for (field, share, window) in failures.chain(slow) {
@@ -63,7 +63,7 @@ impl Draft {
             if index == windows.len() {
                 windows.push(window);
             }
-            let slow = field == "slow_calls";
+            let slow = field == "slow_calls.share";
             detectors.push(Detector {
                 window: index,
                 watches: if slow { Watches::Slow } else { Watches::Failures },

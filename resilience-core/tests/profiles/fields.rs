@@ -1,0 +1,311 @@
+//! Every field of a profile, with every kind of bad value: the error names that very field, the value
+//! and the bound.
+
+use resilience_core::profiles::{Profiles, ProfilesError};
+
+/// A type of value, with values that are bad for it wherever it stands.
+#[derive(Clone, Copy)]
+enum Type {
+    Duration,
+    Count,
+    Share,
+    Number,
+    Flag,
+    Word,
+}
+
+use Type::{Count, Duration, Flag, Number, Share, Word};
+
+impl Type {
+    fn bad_values(self) -> &'static [&'static str] {
+        match self {
+            Duration => {
+                &["5", "-1", "true", "[]", "''", "' '", "'-1s'", "'5M'", "'nan'", "'400 days'"]
+            }
+            Count => &["-1", "4294967296", "1.5", "nan", "'5'", "''", "true", "{}"],
+            Share => &["0.5", "1", "''", "'10'", "'-1%'", "'nan%'", "'inf%'", "'1e9%'", "false"],
+            Number => {
+                &["nan", "inf", "-inf", "-1", "0", "1e9", "99999999999", "0xffff", "''", "'2'"]
+            }
+            Flag => &["1", "0", "''", "'yes'", "nan"],
+            Word => &["1", "true", "''", "'lots'", "nan"],
+        }
+    }
+}
+
+/// Path, type, a good value, and what else is bad for it: zeros, what is too large, and what contradicts
+/// other fields.
+type Field = (&'static str, Type, &'static str, &'static [&'static str]);
+
+/// All fields that can stand in one profile.
+const FIELDS: &[Field] = &[
+    ("deadline", Duration, "'60s'", &["'0s'"]),
+    ("attempt_timeout", Duration, "'5s'", &["'0s'", "'60s'", "'61s'"]),
+    ("bulkhead.max_concurrent", Count, "10", &["0"]),
+    ("bulkhead.wait", Duration, "'1s'", &["'60s'", "'61s'"]),
+    ("bulkhead.max_queued", Count, "50", &["0"]),
+    ("bulkhead.order", Word, "'fifo'", &["'FIFO'"]),
+    ("bulkhead.observe_only", Flag, "false", &[]),
+    ("retry.attempts", Count, "3", &["0", "1001", "4294967295"]),
+    ("retry.base", Duration, "'100ms'", &["'0s'", "'3s'"]),
+    ("retry.cap", Duration, "'2s'", &["'0s'"]),
+    ("retry.jitter", Word, "'full'", &["'-1%'", "'101%'", "'nan%'"]),
+    ("retry.factor", Number, "2.0", &["0.99", "1001"]),
+    ("retry.throttled.base", Duration, "'200ms'", &["'0s'", "'4s'"]),
+    ("retry.throttled.cap", Duration, "'3s'", &["'0s'"]),
+    ("retry.throttled.jitter", Word, "'equal'", &["'-1%'", "'101%'", "'nan%'"]),
+    ("retry.throttled.factor", Number, "2", &["0.99", "1001"]),
+    ("retry.budget", Share, "'10%'", &["'1001%'", "'0.01%'"]),
+    ("retry.reserve", Count, "10", &["1000001", "4294967295"]),
+    ("retry.budget_window", Duration, "'1m'", &["'0s'", "'25h'"]),
+    ("retry.max_elapsed", Duration, "'50s'", &["'0s'"]),
+    ("retry.attempt_time", Duration, "'1s'", &["'6s'"]),
+    ("retry.wait_when_not_ready", Flag, "true", &[]),
+    ("rate.calls", Count, "100", &["0"]),
+    ("rate.per", Duration, "'1s'", &["'0s'"]),
+    ("rate.burst", Count, "5", &["0", "4294967295"]),
+    ("rate.min_gap", Duration, "'1ms'", &[]),
+    ("rate.warm_up", Duration, "'1s'", &[]),
+    ("rate.wait", Duration, "'1s'", &["'0s'", "'60s'"]),
+    ("rate.max_queued", Count, "10", &["0"]),
+    ("rate.observe_only", Flag, "false", &[]),
+    ("breaker.consecutive_failures", Count, "5", &["0", "65536"]),
+    ("breaker.failure_rate", Share, "'50%'", &["'0%'", "'101%'", "'0.00001%'", "'12.34567%'"]),
+    ("breaker.slow_rate", Share, "'40%'", &["'0%'", "'101%'", "'0.00001%'", "'12.34567%'"]),
+    ("breaker.slow_after", Duration, "'1s'", &["'0s'", "'6s'"]),
+    ("breaker.window", Duration, "'10s'", &["'0s'", "'25h'"]),
+    ("breaker.minimum_calls", Count, "5", &["0", "1000001", "1900"]),
+    ("breaker.break_for", Duration, "'5s'", &["'0s'", "'61s'"]),
+    ("breaker.break_factor", Number, "2", &["0.99", "101"]),
+    ("breaker.break_max", Duration, "'60s'", &["'0s'"]),
+    ("breaker.break_jitter", Share, "'10%'", &["'101%'"]),
+    ("breaker.break_memory", Duration, "'60s'", &["'0s'"]),
+    ("breaker.longest_hint", Duration, "'60s'", &["'0s'"]),
+    ("breaker.open_on_hint", Flag, "true", &[]),
+    ("breaker.probes", Count, "3", &["0", "1001"]),
+    ("breaker.probes_succeed", Share, "'60%'", &["'0%'", "'101%'"]),
+    ("breaker.max_half_open", Duration, "'1m'", &["'0s'"]),
+    ("breaker.observe_only", Flag, "false", &[]),
+];
+
+/// Fields that stand in place of others, and those.
+const INSTEAD: &[(Field, &[&str])] = &[
+    (("rate.per_second", Count, "100", &["0"]), &["rate.calls", "rate.per"]),
+    (("rate.per_minute", Count, "6000", &["0"]), &["rate.calls", "rate.per"]),
+    (("rate.per_hour", Count, "360000", &["0"]), &["rate.calls", "rate.per"]),
+    (("breaker.window_calls", Count, "100", &["0", "1000001"]), &["breaker.window"]),
+    (
+        ("breaker.break_for", Duration, "'5s'", &["'0s'"]),
+        &["breaker.break_factor", "breaker.break_max"],
+    ),
+    (
+        ("retry.throttled", Flag, "{ base = '1s', cap = '2s' }", &[]),
+        &[
+            "retry.throttled.base",
+            "retry.throttled.cap",
+            "retry.throttled.jitter",
+            "retry.throttled.factor",
+        ],
+    ),
+    (
+        ("bulkhead", Flag, "{ max_concurrent = 1 }", &[]),
+        &[
+            "bulkhead.max_concurrent",
+            "bulkhead.wait",
+            "bulkhead.max_queued",
+            "bulkhead.order",
+            "bulkhead.observe_only",
+        ],
+    ),
+];
+
+/// Fields that cannot stand without another, or beside it, with the value that they have here.
+const CONTRADICTIONS: &[(&str, &[&str], &[&str])] = &[
+    ("bulkhead.max_queued = 50", &[], &["bulkhead.wait", "bulkhead.order"]),
+    ("bulkhead.order = 'fifo'", &[], &["bulkhead.wait"]),
+    ("rate.max_queued = 10", &[], &["rate.wait"]),
+    ("rate.per = '1s'", &["rate.per_second = 3"], &["rate.calls"]),
+    ("rate.per_minute = 4", &["rate.per_second = 3"], &["rate.calls", "rate.per"]),
+    ("rate.calls = 100", &["rate.per_second = 3"], &[]),
+    ("retry.reserve = 10", &["retry.budget = 'none'"], &["retry.budget"]),
+    ("retry.budget_window = '1m'", &["retry.budget = 'none'"], &["retry.budget", "retry.reserve"]),
+    ("retry.factor = 2.0", &["retry.jitter = 'decorrelated'"], &["retry.jitter"]),
+    (
+        "retry.throttled.factor = 2",
+        &["retry.throttled.jitter = 'decorrelated'"],
+        &["retry.throttled.jitter"],
+    ),
+    (
+        "retry.attempts = 3",
+        &["retry.jitter = 'none'", "retry.base = '30s'", "retry.cap = '30s'"],
+        &[
+            "retry.jitter",
+            "retry.base",
+            "retry.cap",
+            "retry.throttled.base",
+            "retry.throttled.cap",
+            "retry.throttled.jitter",
+            "retry.throttled.factor",
+        ],
+    ),
+    ("breaker.window = '10s'", &["breaker.window_calls = 9"], &[]),
+    ("breaker.window = '10s'", &[], &["breaker.failure_rate", "breaker.slow_rate"]),
+    ("breaker.slow_after = '1s'", &[], &["breaker.slow_rate"]),
+    (
+        "breaker.minimum_calls = 5",
+        &[],
+        &["breaker.failure_rate", "breaker.slow_rate", "breaker.window"],
+    ),
+    ("breaker.minimum_calls = 5", &["breaker.window_calls = 4"], &["breaker.window"]),
+];
+
+/// The profile of all [`FIELDS`] but those `without`, and these `lines`.
+fn text(without: &[&str], lines: &[String]) -> String {
+    let fields = FIELDS.iter().filter(|(path, ..)| !without.contains(path));
+    let fields = fields.map(|(path, _, good, _)| format!("{path} = {good}"));
+    let lines: Vec<String> = ["[a.b]".to_owned()]
+        .into_iter()
+        .chain(fields)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain(lines.iter().cloned())
+        .collect();
+    lines.join("\n")
+}
+
+/// Reads `text` in which `field = value` is bad, and checks what the error names.
+fn check(text: &str, field: &str, value: &str) {
+    let Err(error) = Profiles::from_toml(text) else {
+        panic!("`{field} = {value}` is not refused")
+    };
+    let message = error.to_string();
+    assert_eq!((error.profile(), error.field()), (Some("a.b"), Some(field)), "{value}: {message}");
+    let line = 1 + text.lines().position(|line| line == format!("{field} = {value}")).unwrap_or(0);
+    assert_eq!(error.line(), Some(line), "`{field} = {value}`: {message}");
+    let (found, bound) = sentence(&error, field);
+    assert!(!bound.is_empty() && shows(&found, value), "`{field} = {value}`: {message}");
+}
+
+/// The value and the bound of "…`field` is 5, must be at least 6".
+fn sentence(error: &ProfilesError, field: &str) -> (String, String) {
+    let message = error.to_string();
+    let parts = message
+        .split_once(&format!("`{field}` is "))
+        .and_then(|(_, it)| it.split_once(", must be "));
+    let (found, bound) =
+        parts.unwrap_or_else(|| panic!("no value and bound of `{field}`: {message}"));
+    (found.to_owned(), bound.to_owned())
+}
+
+/// Whether `found` is `value`, as the text has it, as the type of it, or as what it amounts to.
+fn shows(found: &str, value: &str) -> bool {
+    let plain = value.trim_matches('\'');
+    let number = |text: &str| text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
+    let same =
+        |a: f64, b: f64| a.to_bits() == b.to_bits() || (a - b).abs() < 1e-9 * b.abs().max(1.0);
+    let scale = if plain.ends_with('%') { 100.0 } else { 1.0 };
+    let amounts = number(plain)
+        .zip(number(found))
+        .is_some_and(|(a, b)| same(a / scale, b) || (a.is_nan() && b.is_nan()));
+    let lasts = humantime(plain).is_some() && humantime(plain) == humantime(found);
+    let hex = plain.strip_prefix("0x").and_then(|hex| i64::from_str_radix(hex, 16).ok());
+    let typed =
+        ["a integer", "a float", "a string", "a boolean", "a array", "a table"].contains(&found);
+    found == plain
+        || found == format!("{plain:?}")
+        || amounts
+        || lasts
+        || typed
+        || hex.is_some_and(|hex| found == hex.to_string())
+}
+
+/// Returns the milliseconds of a duration in one unit.
+fn humantime(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    let seconds = match text[digits..].trim() {
+        _ if number == 0 => return Some(0),
+        "ms" => return Some(number),
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "days" => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(seconds * 1_000)
+}
+
+#[test]
+fn the_profile_of_all_fields_is_good() {
+    Profiles::from_toml(&text(&[], &[])).unwrap();
+    for ((path, _, good, _), without) in INSTEAD {
+        Profiles::from_toml(&text(&[*without, &[*path]].concat(), &[format!("{path} = {good}")]))
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_own_field() {
+    let all = FIELDS.iter().map(|field| (field, &[] as &[&str]));
+    let instead = INSTEAD.iter().map(|(field, without)| (field, *without));
+    for ((path, kind, _, bad), without) in all.chain(instead) {
+        for value in kind.bad_values().iter().chain(*bad) {
+            let without = [without, &[*path]].concat();
+            check(&text(&without, &[format!("{path} = {value}")]), path, value);
+        }
+    }
+}
+
+#[test]
+fn a_contradiction_is_named_with_one_of_its_fields() {
+    for (line, others, without) in CONTRADICTIONS {
+        let (path, value) = line.split_once(" = ").unwrap();
+        let without = [*without, &[path]].concat();
+        let lines: Vec<String> = others.iter().chain([line]).map(|&line| line.to_owned()).collect();
+        check(&text(&without, &lines), path, value);
+    }
+}
+
+/// What is missing is named with its own path, though no line has it.
+#[test]
+fn a_missing_field_is_named() {
+    let required = [
+        "deadline",
+        "bulkhead.max_concurrent",
+        "retry.attempts",
+        "retry.base",
+        "retry.cap",
+        "retry.throttled.base",
+        "retry.throttled.cap",
+        "rate.per",
+        "breaker.window",
+        "breaker.slow_after",
+        "breaker.break_for",
+        "breaker.break_factor",
+        "breaker.break_max",
+    ];
+    for path in required {
+        let error = Profiles::from_toml(&text(&[path], &[])).unwrap_err();
+        assert_eq!(error.field(), Some(path), "{error}");
+        assert!(error.to_string().ends_with(&format!("`{path}` is missing")), "{error}");
+    }
+}
+
+/// The other setting that a bound names is called what the text calls it.
+#[test]
+fn a_bound_names_fields_of_the_text() {
+    let cases = [
+        ("breaker.break_for = '61s'", "at most `break_max` (60s)"),
+        ("retry.base = '3s'", "at most `cap` (2s)"),
+        ("retry.throttled.base = '4s'", "at most `cap` (3s)"),
+        ("bulkhead.wait = '61s'", "less than `deadline` (60s)"),
+        ("retry.attempt_time = '6s'", "at most `attempt_timeout` (5s)"),
+    ];
+    for (line, expected) in cases {
+        let (path, _) = line.split_once(" = ").unwrap();
+        let error = Profiles::from_toml(&text(&[path], &[line.to_owned()])).unwrap_err();
+        let (_, bound) = sentence(&error, path);
+        let names = |bound: &str| bound.split('`').nth(1).map(str::to_owned);
+        assert_eq!(names(&bound), names(expected), "{error}");
+    }
+}
