@@ -8,10 +8,12 @@ use parking_lot::Mutex;
 
 use super::parts::{Parts, budget_in_place_of};
 use super::profile::{Profile, State};
+use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::keyed::{Entry, allocated};
 use crate::live::Live;
 use crate::name::Name;
+use crate::rate::RateLimiter;
 use crate::retry::RetryPolicy;
 use crate::stack::Handles;
 
@@ -38,14 +40,18 @@ impl Origin {
     /// Brings `live` into step with it.
     #[cold]
     pub(super) fn follow(&self, live: &Live<Parts>) {
-        let _one_by_one = self.following.lock();
+        let one_by_one = self.following.lock();
         let (version, parts) = self.state.parts().into_parts();
-        if version != self.seen.load(Ordering::Acquire) {
-            let former = live.see();
-            live.set(parts.fresh(Some(&former), former.key.clone(), clock::now()));
-            // Last: nobody finds it in step before it is.
-            self.seen.store(version, Ordering::Release);
+        if version == self.seen.load(Ordering::Acquire) {
+            return;
         }
+        let former = live.see();
+        live.set(parts.fresh(Some(&former), former.key.clone(), clock::now()));
+        // Last: nobody finds it in step before it is.
+        self.seen.store(version, Ordering::Release);
+        drop(one_by_one);
+        // Not under the lock: a listener may be notified.
+        live.see().forget_parked();
     }
 }
 
@@ -60,38 +66,21 @@ impl State {
 }
 
 impl Parts {
-    /// The same rules, with what `former` has, or else with a state of its own.
+    /// Returns the same rules with the state that `former` has, or else with a state of their own.
     fn fresh(&self, former: Option<&Parts>, key: Option<Name>, now: Instant) -> Parts {
-        fn own<T: Clone>(
-            former: Option<&T>,
-            rules: Option<&T>,
-            fresh: impl FnOnce(&T) -> T,
-        ) -> Option<T> {
-            rules.map(|rules| former.cloned().unwrap_or_else(|| fresh(rules)))
-        }
-        let old = former.map(|parts| &parts.handles);
+        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
         let handles = Handles {
-            bulkhead: own(
-                old.and_then(|old| old.bulkhead.as_ref()),
-                self.handles.bulkhead.as_ref(),
-                |it| it.fresh(),
-            ),
-            rate_limiter: own(
-                old.and_then(|old| old.rate_limiter.as_ref()),
-                self.handles.rate_limiter.as_ref(),
-                |it| it.fresh(),
-            ),
-            breaker: own(
-                old.and_then(|old| old.breaker.as_ref()),
-                self.handles.breaker.as_ref(),
-                |it| it.fresh_for(key.clone()),
-            ),
+            bulkhead: bulkhead.as_ref().map(Bulkhead::fresh),
+            rate_limiter: rate_limiter.as_ref().map(RateLimiter::fresh),
+            breaker: breaker.as_ref().map(|it| it.fresh_for(key.clone())),
             ..self.handles.clone()
         };
+        let handles = former.map_or(handles.clone(), |former| former.keep(handles));
+        let parked = former.and_then(|former| former.parked_beside(&handles));
         let terms = self.handles.retry.as_ref().and_then(RetryPolicy::budget);
         let former = former.and_then(|parts| parts.own_budget.as_ref());
         let own_budget = terms.map(|terms| budget_in_place_of(former, terms.fresh(), now));
-        Parts { handles, own_budget, key, ..self.clone() }
+        Parts { handles, parked, own_budget, key, ..self.clone() }
     }
 
     /// What would be lost with it.

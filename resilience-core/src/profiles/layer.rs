@@ -34,7 +34,8 @@ pub struct ProfileLayer<K = Standard, R = CloneRequest, L = Absent> {
 }
 
 impl<K> ProfileLayer<K> {
-    pub(super) const fn new(state: Arc<State>, classifier: K) -> ProfileLayer<K> {
+    pub(super) fn new(state: Arc<State>, classifier: K) -> ProfileLayer<K> {
+        state.called();
         ProfileLayer { state, classifier, replay: CloneRequest, until: Absent }
     }
 }

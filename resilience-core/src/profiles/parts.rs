@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::error::ProfilesError;
 use super::spec::Spec;
-use crate::breaker::{CircuitBreaker, CircuitConfig};
-use crate::bulkhead::{Bulkhead, BulkheadConfig};
+use crate::breaker::CircuitConfig;
+use crate::bulkhead::BulkheadConfig;
 use crate::config::InvalidConfig;
 use crate::name::Name;
 use crate::observe::Listener;
-use crate::rate::{RateConfig, RateLimiter};
+use crate::rate::RateConfig;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stack::{Handles, Plan};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
@@ -23,6 +23,9 @@ pub(super) struct Parts {
     /// One attempt, where the text has no retry: what is always ready stands in every profile.
     pub(super) retry: RetryPolicy,
     pub(super) handles: Handles,
+    /// Bulkhead, limiter and breaker that an earlier text had. Whoever watches one watches the right one
+    /// if it comes back.
+    pub(super) parked: Option<Arc<Handles>>,
     /// Where retries are paid from instead of the policy's budget.
     pub(super) own_budget: Option<RetryBudget>,
     /// Whose they are, if they were made for a key.
@@ -95,16 +98,14 @@ impl Draft {
             attempt_timeout: spec.attempt_timeout,
         };
         let plan = handles.shape().plan(handles.heap_bytes()).map_err(refused(""))?;
-        let handles = match old {
-            Some(old) => keep(old, handles),
-            None => handles,
-        };
+        let handles = former.map_or(handles.clone(), |former| former.keep(handles));
         let once = || RetryPolicy::builder().max_attempts(1).without_budget().unlimited_elapsed();
         let retry = retry.map_or_else(|| once().build(), Ok).map_err(refused("retry"))?;
         let parts = Parts {
             deadline,
             attempt_timeout,
             retry,
+            parked: former.and_then(|former| former.parked_beside(&handles)),
             handles,
             own_budget: None,
             key: None,
@@ -115,6 +116,7 @@ impl Draft {
 
     /// Puts the settings into force in the parts that stay. Cannot fail, and may wake calls.
     pub(super) fn enforce(self) -> Parts {
+        self.parts.forget_parked();
         let handles = &self.parts.handles;
         if let (Some(bulkhead), Some(config)) = (&handles.bulkhead, self.bulkhead) {
             bulkhead.set_config(config);
@@ -140,16 +142,50 @@ fn made<B: Clone, P, C>(
     Ok((Some(build(builder)?), Some(config)))
 }
 
-/// The parts of `new`, but those that `old` has too.
-fn keep(old: &Handles, new: Handles) -> Handles {
-    fn kept<T: Clone>(old: &Option<T>, new: Option<T>) -> Option<T> {
-        new.map(|new| old.clone().unwrap_or(new))
+impl Parts {
+    /// Returns the budget that calls pay from.
+    pub(super) fn budget(&self) -> Option<&RetryBudget> {
+        let of_policy = || self.handles.retry.as_ref().and_then(RetryPolicy::budget);
+        self.own_budget.as_ref().or_else(of_policy)
     }
-    Handles {
-        bulkhead: kept::<Bulkhead>(&old.bulkhead, new.bulkhead),
-        rate_limiter: kept::<RateLimiter>(&old.rate_limiter, new.rate_limiter),
-        breaker: kept::<CircuitBreaker>(&old.breaker, new.breaker),
-        ..new
+
+    /// Returns the part that calls use, or used before a reload took it out of the text.
+    fn known<T: Clone>(&self, part: impl Fn(&Handles) -> &Option<T>) -> Option<T> {
+        let parked = self.parked.as_deref().and_then(|parked| part(parked).as_ref());
+        part(&self.handles).as_ref().or(parked).cloned()
+    }
+
+    /// Returns `new`, with the parts that are known in place of new ones.
+    pub(super) fn keep(&self, new: Handles) -> Handles {
+        let Handles { bulkhead, rate_limiter, breaker, .. } = &new;
+        Handles {
+            bulkhead: bulkhead.clone().map(|new| self.known(|it| &it.bulkhead).unwrap_or(new)),
+            rate_limiter: rate_limiter
+                .clone()
+                .map(|new| self.known(|it| &it.rate_limiter).unwrap_or(new)),
+            breaker: breaker.clone().map(|new| self.known(|it| &it.breaker).unwrap_or(new)),
+            ..new
+        }
+    }
+
+    /// Returns the parts that are known and not in `now`.
+    pub(super) fn parked_beside(&self, now: &Handles) -> Option<Arc<Handles>> {
+        let parked = Handles {
+            bulkhead: self.known(|it| &it.bulkhead).filter(|_| now.bulkhead.is_none()),
+            rate_limiter: self.known(|it| &it.rate_limiter).filter(|_| now.rate_limiter.is_none()),
+            breaker: self.known(|it| &it.breaker).filter(|_| now.breaker.is_none()),
+            ..Handles::default()
+        };
+        let Handles { bulkhead, rate_limiter, breaker, .. } = &parked;
+        let any = bulkhead.is_some() || rate_limiter.is_some() || breaker.is_some();
+        any.then(|| Arc::new(parked))
+    }
+
+    /// Closes the circuit that the text no longer has: calls pass. May notify its listener.
+    pub(super) fn forget_parked(&self) {
+        if let Some(breaker) = self.parked.as_ref().and_then(|parked| parked.breaker.as_ref()) {
+            breaker.reset();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::fresh::Origin;
@@ -22,15 +23,29 @@ pub(super) struct State {
     live: Arc<Live<Parts>>,
     /// Whose rules it goes by, if it was made for a key.
     origin: Option<Origin>,
+    /// Set by the first layer. Until then no call can touch the state.
+    is_called: AtomicBool,
 }
 
 impl State {
     pub(super) fn new(name: String, parts: Parts) -> State {
-        State { name, live: Arc::new(Live::new(parts)), origin: None }
+        let live = Arc::new(Live::new(parts));
+        State { name, live, origin: None, is_called: AtomicBool::new(false) }
     }
 
     pub(super) fn following(origin: Origin, live: Arc<Live<Parts>>) -> State {
-        State { name: origin.state().name.clone(), live, origin: Some(origin) }
+        let name = origin.state().name.clone();
+        State { name, live, origin: Some(origin), is_called: AtomicBool::new(false) }
+    }
+
+    /// Notes that calls are made under this state from now on.
+    pub(super) fn called(&self) {
+        self.is_called.store(true, Ordering::Release);
+    }
+
+    /// Returns the parts that calls use; `None` while no layer was made, and so no call can be.
+    pub(super) fn used(&self) -> Option<Seen<Parts>> {
+        self.is_called.load(Ordering::Acquire).then(|| self.parts())
     }
 
     pub(super) fn set(&self, parts: Parts) {
@@ -53,8 +68,24 @@ impl State {
     }
 }
 
-/// A stack for one upstream, as a text describes it. Clones, and all that is made from it, share its
+/// A stack for one upstream, as a text describes it. Clones, and the layers made from it, share its
 /// state and follow its reloads.
+///
+/// **Handles show what calls use.** A profile may serve as a model only: an HTTP client makes a
+/// [`fresh`](Profile::fresh) one for each authority, and no call touches the state of the model. So
+/// [`breaker`](Profile::breaker) and the other handles, [`snapshot`](Profile::snapshot) and the
+/// [gauges](crate::observe::Gauges) are there from the first [`layer`](Profile::layer) on. A handle stays
+/// the right one when a reload takes its part out of the text and a later one puts it back.
+///
+/// ```
+/// use resilience_core::profiles::Profiles;
+///
+/// let model = Profiles::standard()?.profile("scraper.odds")?;
+/// let one = model.fresh_for("a.example");
+/// let _layer = one.layer();
+/// assert!(model.breaker().is_none() && one.breaker().is_some());
+/// # Ok::<_, resilience_core::profiles::ProfilesError>(())
+/// ```
 #[derive(Clone)]
 pub struct Profile(Arc<State>);
 
@@ -141,37 +172,45 @@ impl Profile {
         Plan::clone(&self.0.parts().plan)
     }
 
-    /// All of it, now.
+    /// Returns the state of every part now. Without any part until a layer was made.
     #[must_use]
     pub fn snapshot(&self) -> StackSnapshot {
-        let parts = self.0.parts();
-        let snapshot = parts.handles.snapshot();
-        let own = parts.own_budget.as_ref().map(|budget| budget.available(clock::now()));
-        StackSnapshot { budget: own.or(snapshot.budget), ..snapshot }
+        let Some(parts) = self.0.used() else { return StackSnapshot::default() };
+        let budget = parts.budget().map(|budget| budget.available(clock::now()));
+        StackSnapshot { budget, ..parts.handles.snapshot() }
     }
 
-    /// The bulkhead in force. A later reload changes it, unless it takes it away.
+    /// Returns the bulkhead that calls use. `None` if the text has none, or until a layer was made.
     #[must_use]
     pub fn bulkhead(&self) -> Option<Bulkhead> {
-        self.0.parts().handles.bulkhead.clone()
+        self.0.used()?.handles.bulkhead.clone()
     }
 
-    /// The rate limiter in force. A later reload changes it, unless it takes it away.
+    /// Returns the rate limiter that calls use. `None` if the text has none, or until a layer was made.
     #[must_use]
     pub fn rate_limiter(&self) -> Option<RateLimiter> {
-        self.0.parts().handles.rate_limiter.clone()
+        self.0.used()?.handles.rate_limiter.clone()
     }
 
-    /// The circuit breaker in force. A later reload changes it, unless it takes it away.
+    /// Returns the circuit breaker that calls use. `None` if the text has none, or until a layer was
+    /// made.
+    ///
+    /// For [`HealthBuilder::breaker`](crate::health::HealthBuilder::breaker), make the layer first.
     #[must_use]
     pub fn breaker(&self) -> Option<CircuitBreaker> {
-        self.0.parts().handles.breaker.clone()
+        self.0.used()?.handles.breaker.clone()
     }
 
-    /// The retry policy in force. A later reload puts another in its place.
+    /// Returns the retry policy that calls use, with the budget that they pay from. `None` if the text
+    /// has none, or until a layer was made. A reload puts another in its place.
     #[must_use]
     pub fn retry(&self) -> Option<RetryPolicy> {
-        self.0.parts().handles.retry.clone()
+        let parts = self.0.used()?;
+        let policy = parts.handles.retry.as_ref()?;
+        Some(match &parts.own_budget {
+            Some(budget) => policy.paid_from(budget.clone()),
+            None => policy.clone(),
+        })
     }
 
     /// How long one attempt may take, by the text in force.
@@ -180,12 +219,11 @@ impl Profile {
         self.0.parts().handles.attempt_timeout
     }
 
-    /// The budget in force.
+    /// Returns the budget that calls pay from. `None` if the text has none, or until a layer was made. A
+    /// reload with other terms puts another in its place.
     #[must_use]
     pub fn budget(&self) -> Option<RetryBudget> {
-        let parts = self.0.parts();
-        let of_policy = || parts.handles.retry.as_ref()?.budget().cloned();
-        parts.own_budget.clone().or_else(of_policy)
+        self.0.used()?.budget().cloned()
     }
 }
 

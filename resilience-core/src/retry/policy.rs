@@ -131,6 +131,23 @@ impl<C> RetryPolicy<C> {
         RetryPolicy { rules: self.rules.clone(), classifier }
     }
 
+    /// Returns this policy with another budget. Without a seed, as no text of profiles has one.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn paid_from(&self, budget: RetryBudget) -> RetryPolicy<C>
+    where
+        C: Clone,
+    {
+        let Rules { name, listener, .. } = &*self.rules;
+        let rules = Rules {
+            name: name.clone(),
+            listener: listener.clone(),
+            seed: None,
+            budget: Some(budget),
+            ..*self.rules
+        };
+        RetryPolicy { rules: Arc::new(rules), classifier: self.classifier.clone() }
+    }
+
     /// The name that events carry.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -232,11 +232,13 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         T: Slot<K>,
     {
         let mut handles = Handles::default();
+        let mut models = Handles::default();
         let assembly = &mut Assembly {
             name: self.common.name.as_ref(),
             listener: &self.common.listener,
             classifier: &self.classifier,
             handles: &mut handles,
+            models: &mut models,
         };
         let (d, b, r, l, c, t) = self.slots;
         let layers = Layers {
@@ -247,7 +249,8 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
             circuit_breaker: c.fill(assembly)?,
             attempt_timeout: t.fill(assembly)?,
         };
-        let plan = handles.shape().plan(handles.heap_bytes())?;
+        let all = handles.with_models(&models);
+        let plan = all.shape().plan(all.heap_bytes())?;
         Ok(Stack { layers: Arc::new(layers), handles, plan })
     }
 }

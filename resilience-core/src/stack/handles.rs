@@ -21,9 +21,9 @@ pub(crate) struct Handles {
     pub(crate) attempt_timeout: Option<Duration>,
 }
 
-/// A stack at one moment, for metrics. Parts that keep one state for each key are not in it: ask their
-/// stores.
-#[derive(Debug, Clone)]
+/// The state of a stack at one moment, for metrics. Without the parts that keep one state for each key:
+/// their stores have those.
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StackSnapshot {
     /// The bulkhead.
@@ -37,6 +37,16 @@ pub struct StackSnapshot {
 }
 
 impl Handles {
+    /// Returns these parts, and `models` for the parts that keep one state for each key.
+    pub(crate) fn with_models(&self, models: &Handles) -> Handles {
+        Handles {
+            bulkhead: self.bulkhead.clone().or_else(|| models.bulkhead.clone()),
+            rate_limiter: self.rate_limiter.clone().or_else(|| models.rate_limiter.clone()),
+            breaker: self.breaker.clone().or_else(|| models.breaker.clone()),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         Shape {
             deadline: self.deadline,

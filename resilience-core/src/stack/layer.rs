@@ -88,7 +88,9 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         &self.plan
     }
 
-    /// The bulkhead. Where there is one for each key, that which the others are made from.
+    /// Returns the bulkhead that all calls use. `None` without one, or where there is one for each key:
+    /// [`bulkhead_layer`](Self::bulkhead_layer) has their store, and a change of configuration through
+    /// any of them reaches all.
     #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
@@ -105,13 +107,17 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         self.retry().and_then(RetryPolicy::budget)
     }
 
-    /// The rate limiter. Where there is one for each key, that which the others are made from.
+    /// Returns the rate limiter that all calls use. `None` without one, or where there is one for each
+    /// key: [`rate_limit_layer`](Self::rate_limit_layer) has their store, and a change of configuration
+    /// through any of them reaches all.
     #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.rate_limiter.as_ref()
     }
 
-    /// The circuit breaker. Where there is one for each key, that which the others are made from.
+    /// Returns the circuit breaker that all calls use. `None` without one, or where there is one for each
+    /// key: [`circuit_breaker_layer`](Self::circuit_breaker_layer) has their store, and a change of
+    /// configuration through any of them reaches all.
     #[must_use]
     pub const fn breaker(&self) -> Option<&CircuitBreaker> {
         self.handles.breaker.as_ref()
@@ -135,7 +141,7 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         &self.layers.circuit_breaker
     }
 
-    /// All of it, now.
+    /// Returns the state of every part now, but of those that keep one for each key.
     #[must_use]
     pub fn snapshot(&self) -> StackSnapshot {
         self.handles.snapshot()

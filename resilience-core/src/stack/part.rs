@@ -23,6 +23,8 @@ pub struct Assembly<'a, K> {
     pub(super) listener: &'a Listener,
     pub(super) classifier: &'a K,
     pub(super) handles: &'a mut Handles,
+    /// What the states of the keys are made from. No call uses these.
+    pub(super) models: &'a mut Handles,
 }
 
 impl<K> Assembly<'_, K> {
@@ -257,7 +259,7 @@ impl<K, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<Bulkhead, F, Req> {
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
         let bulkhead = self.given.finish(assembly)?;
-        assembly.handles.bulkhead = Some(bulkhead.clone());
+        assembly.models.bulkhead = Some(bulkhead.clone());
         Ok(BulkheadLayer::per_key(bulkhead, self.limits, self.key))
     }
 }
@@ -267,7 +269,7 @@ impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<RateLimiter, 
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
         let limiter = self.given.finish(assembly)?;
-        assembly.handles.rate_limiter = Some(limiter.clone());
+        assembly.models.rate_limiter = Some(limiter.clone());
         let layer = RateLimitLayer::per_key(limiter, self.limits, self.key);
         Ok(layer.classifier(assembly.classifier.clone()))
     }
@@ -278,7 +280,7 @@ impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<CircuitBreake
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
         let breaker = self.given.finish(assembly)?;
-        assembly.handles.breaker = Some(breaker.clone());
+        assembly.models.breaker = Some(breaker.clone());
         let layer = CircuitBreakerLayer::per_key(breaker, self.limits, self.key);
         Ok(layer.classifier(assembly.classifier.clone()))
     }

@@ -40,6 +40,7 @@ async fn each_has_permits_tokens_circuit_and_budget_of_its_own() {
     let profiles = Profiles::from_toml(TEXT).unwrap();
     let model = profiles.profile("a").unwrap();
     let (one, other) = (model.fresh(), model.fresh());
+    let _layers = (other.layer(), model.layer());
     fail(&one).await;
     assert_eq!(state(&one), CircuitState::Open);
     let refused = fail(&one.clone()).await;
@@ -60,6 +61,7 @@ async fn a_reload_reaches_all_and_leaves_each_its_state() {
     let profiles = Profiles::from_toml(TEXT).unwrap();
     let model = profiles.profile("a").unwrap();
     let (one, other) = (model.fresh(), model.fresh().fresh());
+    let _layer = other.layer();
     fail(&one).await;
     let left = one.snapshot().budget.unwrap();
     let text = TEXT.replace("max_concurrent = 2", "max_concurrent = 7");
@@ -150,6 +152,7 @@ async fn what_is_told_says_whose_it_is() {
         .unwrap();
     let model = profiles.profile("a").unwrap();
     let everything = async |profile: &Profile| {
+        let _layer = profile.layer();
         profile.breaker().unwrap().reset();
         fail(profile).await;
         let open = fail(profile).await;

@@ -5,6 +5,7 @@
 mod fields;
 mod fresh;
 mod garbage;
+mod handles;
 mod lasting;
 mod mistakes;
 mod presets;

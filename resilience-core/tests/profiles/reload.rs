@@ -63,6 +63,7 @@ async fn an_open_breaker_stays_open_and_spent_tokens_stay_spent() {
 fn a_budget_on_the_same_terms_is_the_same_account() {
     let profiles = Profiles::from_toml(TEXT).unwrap();
     let a = profiles.profile("a").unwrap();
+    let _layer = a.layer();
     let budget = a.budget().unwrap();
     profiles.reload(&changed("attempts = 2", "attempts = 3")).unwrap();
     let class = resilience_core::outcome::FailureClass::Transient;

@@ -121,6 +121,22 @@ async fn parts_can_be_one_for_each_key() {
     let refused = service.oneshot(6).await.unwrap_err().to_string();
     assert!(refused.starts_with("rate: rate limited for `0`"), "{refused}");
     assert_eq!(stack.circuit_breaker_layer().store().len(), 2);
+    // No call uses what those of the keys are made from.
+    assert!(stack.bulkhead().is_none());
+    assert!(stack.rate_limiter().is_none());
+    assert!(stack.breaker().is_none());
+    let shown = stack.snapshot();
+    assert!(shown.bulkhead.is_none() && shown.rate_limiter.is_none() && shown.breaker.is_none());
+    let (circuits, now) = (stack.circuit_breaker_layer(), resilience_core::clock::now());
+    assert_eq!(circuits.circuit(&1, now).state(), CircuitState::Open);
+    let limits = stack.rate_limit_layer().selector().store();
+    assert_eq!(limits.get(&0, now).snapshot().available, 0);
+    // A change through any of them reaches all.
+    let permits = stack.bulkhead_layer().selector().store();
+    permits.get(&0, now).resize(3);
+    assert_eq!(permits.get(&1, now).snapshot().limit, 3);
+    // Planned with them all the same.
+    assert_eq!(stack.plan().max_in_flight, Some(9));
 }
 
 /// A request that cannot be cloned, and an answer that says when it can be copied.

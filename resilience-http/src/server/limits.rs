@@ -35,14 +35,17 @@ pub(super) struct Handles {
 }
 
 impl<L, B, U> Limits<L, B, U> {
-    /// The bulkhead, if there is one. Where there is one for each key, what they are made from: to configure all
-    /// of them.
+    /// Returns the bulkhead that all requests use. `None` without one, or where there is one for each key: the
+    /// selector of [`concurrency_layer`](Self::concurrency_layer) has their store, and a change of configuration
+    /// through any of them reaches all.
     #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
     }
 
-    /// The rate limiter, if there is one, or what those of the keys are made from.
+    /// Returns the rate limiter that all requests use. `None` without one, or where there is one for each key: the
+    /// selector of [`rate_layer`](Self::rate_layer) has their store, and a change of configuration through any of
+    /// them reaches all.
     #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.limiter.as_ref()
@@ -146,9 +149,8 @@ where
 {
     type Layer = BodyBulkheadLayer<Arc<PerKey<K, Bulkhead, F>>>;
 
-    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+    fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
         let bulkhead = self.limit.name(server.call("bulkhead")).build()?;
-        made.0.bulkhead = Some(bulkhead.clone());
         let store = Keyed::new(self.keys, move |_: &K| bulkhead.fresh());
         Ok(BodyBulkheadLayer::select(Arc::new(PerKey::new(store, self.key))))
     }
@@ -171,10 +173,9 @@ where
 {
     type Layer = PaceLayer<Arc<PerKey<K, RateLimiter, F>>>;
 
-    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
+    fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
         let name = server.call("rate_limit");
         let limiter = self.limit.name(name.clone()).build()?;
-        made.0.limiter = Some(limiter.clone());
         let store = Keyed::new(self.keys, move |_: &K| limiter.fresh());
         let select = Arc::new(PerKey::new(store, self.key));
         Ok(PaceLayer::new(name, select).refusals(server.refusals))

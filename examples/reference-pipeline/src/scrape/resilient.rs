@@ -95,7 +95,7 @@ fn shared_client(name: &str) -> Result<Client, BoxError> {
 
 /// As many connections as its bulkhead lets calls be under way.
 fn counted_client(profile: &Profile) -> Result<ResilientClient, BoxError> {
-    let most = profile.bulkhead().ok_or("`players` has no bulkhead")?.snapshot().limit;
+    let most = profile.plan().max_in_flight.ok_or("`players` has no bulkhead")?;
     let limits = ConnectionLimits::default().per_authority(most);
     let builder = Client::builder().no_proxy();
     Ok(ResilientClient::builder(profile).connections(limits).reqwest(builder).build()?)
