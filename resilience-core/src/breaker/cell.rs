@@ -82,7 +82,6 @@ impl Cell {
     }
 
     /// Whether it is closed, or as good as.
-    #[cfg(feature = "tower")]
     #[inline]
     pub(super) fn passes_all(&self) -> bool {
         self.word.load(Ordering::Acquire) & PASSES != 0

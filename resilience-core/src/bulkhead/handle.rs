@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::turnstile::{Posture, Turnstile};
 use crate::keyed::Entry;
 use crate::name::Name;
-use crate::observe::{Event, Listener};
+use crate::observe::{Event, Gauges, Listener, names};
 use crate::rejection::Rejection;
 
 /// A limit on how much is under way at once. Clones share it. See the [module](super).
@@ -197,6 +197,17 @@ impl Bulkhead {
         let rejection = refusal.into_rejection(family.name().clone(), key());
         family.listener().tell(|| Event::Rejected(&rejection));
         rejection
+    }
+}
+
+/// [`names::BULKHEAD_IN_USE`], [`names::BULKHEAD_QUEUED`] and [`names::BULKHEAD_LIMIT`].
+impl Gauges for Bulkhead {
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        let now = self.snapshot();
+        visit(names::BULKHEAD_IN_USE, f64::from(now.in_use));
+        visit(names::BULKHEAD_QUEUED, now.queued as f64);
+        visit(names::BULKHEAD_LIMIT, f64::from(now.limit));
     }
 }
 

@@ -163,6 +163,12 @@ pub trait Entry: Clone + Send + Sync + 'static {
     fn heap_bytes(&self) -> usize {
         0
     }
+
+    /// Returns `true` if the circuit of a state rejects calls at this time. `None` for states without a
+    /// circuit, whose stores have no gauge of open ones.
+    ///
+    /// Called under a lock of the store: it reads, and calls no user code.
+    const IS_OPEN: Option<fn(&Self, Instant) -> bool> = None;
 }
 
 /// Why a store let go of a key.

@@ -148,6 +148,11 @@ impl<Q, T: Entry> Shard<Q, T> {
         (!slot.is_idle(slot.marks.get(), at)).then_some(&slot.value)
     }
 
+    /// Counts the states for which `is` returns `true`.
+    pub(super) fn count(&self, is: impl Fn(&T) -> bool) -> usize {
+        self.slots.iter().filter(|slot| is(&slot.value)).count()
+    }
+
     pub(super) fn value(&self, slot: usize) -> &T {
         &self.slots[slot].value
     }

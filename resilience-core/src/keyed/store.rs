@@ -18,7 +18,7 @@ use super::ticks::{At, Ticks};
 use super::{Entry, Kept, Key, allocated};
 use crate::clock::Now;
 use crate::name::Name;
-use crate::observe::{Event, Listener};
+use crate::observe::{Event, Gauges, Listener, names};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Keys in a shard of a full store: so far below the most that one never is full before the store.
@@ -214,7 +214,33 @@ impl<K: Key, T> Keyed<K, T> {
     }
 }
 
+/// [`names::KEYED_KEYS`] and [`names::KEYED_BYTES`]; for a store of circuits also
+/// [`names::CIRCUITS_OPEN`], which visits every state once. Locks one shard of one lane at a time, so no
+/// call waits for more than a few hundred states.
+impl<K: Key, T: Entry> Gauges for Keyed<K, T> {
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        visit(names::KEYED_KEYS, self.len() as f64);
+        visit(names::KEYED_BYTES, self.bytes() as f64);
+        if let Some(is_open) = T::IS_OPEN {
+            let now = crate::clock::now();
+            visit(names::CIRCUITS_OPEN, self.0.count(|state| is_open(state, now)) as f64);
+        }
+    }
+}
+
 impl<K: Key, T: Entry> Inner<K, T> {
+    /// Counts the states for which `is` returns `true`, that of all keys without room included.
+    fn count(&self, is: impl Fn(&T) -> bool) -> usize {
+        let shards =
+            (0..self.groups).flat_map(|group| (0..SHARDS).map(move |shard| (group, shard)));
+        let kept = shards.map(|(group, shard)| {
+            let mut place = self.lanes.read(group);
+            place.parts().map_or(0, |(shards, _)| shards[shard].count(&is))
+        });
+        kept.sum::<usize>() + self.overflow.get().map_or(0, |state| usize::from(is(state)))
+    }
+
     /// The group of this hash: its upper half chooses it.
     #[inline]
     fn group(&self, hash: u64) -> usize {

@@ -21,7 +21,8 @@ use crate::retry::RetryBudget;
 /// # Ok::<_, resilience_core::InvalidConfig>(())
 /// ```
 pub trait Gauges {
-    /// Calls `visit` with each name and its value now. A name comes at most once.
+    /// Calls `visit` with each name and its value now. A name comes at most once. A recorder
+    /// keeps the last value of a name that does not come any more.
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64));
 }
 

@@ -108,7 +108,7 @@ impl Parts {
 /// out or a call waits, and remembers for as long as the part that remembers longest. Who holds it longer than that holds on to what the store may have let go of.
 impl Entry for Profile {
     fn is_pinned(&self, now: Instant) -> bool {
-        self.state().parts().is_pinned(now)
+        self.state().peek().is_pinned(now)
     }
 
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
@@ -117,7 +117,7 @@ impl Entry for Profile {
 
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
-        let parts = self.state().parts();
+        let parts = self.state().peek();
         let own_budget = parts.own_budget.as_ref().map_or(0, Entry::heap_bytes);
         allocated(counts + size_of::<State>())
             + allocated(counts + size_of::<Live<Parts>>())
@@ -125,4 +125,8 @@ impl Entry for Profile {
             + parts.handles.heap_bytes()
             + own_budget
     }
+
+    const IS_OPEN: Option<fn(&Profile, Instant) -> bool> = Some(|profile, now| {
+        profile.state().peek().handles.breaker.as_ref().is_some_and(|it| it.is_open(now))
+    });
 }

@@ -11,6 +11,7 @@ use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::live::{Live, Seen};
 use crate::name::Name;
+use crate::observe::Gauges;
 use crate::outcome::{Outcome, Standard};
 use crate::rate::RateLimiter;
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -54,6 +55,11 @@ impl State {
 
     pub(super) fn parts(&self) -> Seen<Parts> {
         self.live().see()
+    }
+
+    /// Returns what was last in force, without following a reload. Calls no user code.
+    pub(super) fn peek(&self) -> Seen<Parts> {
+        self.live.see()
     }
 
     /// What is in force, in step with whose rules it goes by.
@@ -224,6 +230,16 @@ impl Profile {
     #[must_use]
     pub fn budget(&self) -> Option<RetryBudget> {
         self.0.used()?.budget().cloned()
+    }
+}
+
+/// Those of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]; none until a layer
+/// was made.
+impl Gauges for Profile {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        if let Some(parts) = self.0.used() {
+            parts.handles.gauges(parts.budget(), visit);
+        }
     }
 }
 

@@ -125,6 +125,25 @@ impl Profiles {
         self.0.states.lock().keys().cloned().collect()
     }
 
+    /// Returns all profiles, in the order of their names: to record the gauges of each, for example.
+    ///
+    /// They count as held: a reload that takes one away is rejected until they are dropped.
+    ///
+    /// ```
+    /// use resilience_core::observe::{KeyLabels, Metrics};
+    /// use resilience_core::profiles::Profiles;
+    ///
+    /// let (metrics, profiles) = (Metrics::new(KeyLabels::none()), Profiles::standard()?);
+    /// for profile in profiles.all() {
+    ///     metrics.record(&profile, profile.name(), None);
+    /// }
+    /// # Ok::<_, resilience_core::profiles::ProfilesError>(())
+    /// ```
+    #[must_use]
+    pub fn all(&self) -> Vec<Profile> {
+        self.0.states.lock().values().cloned().map(Profile::new).collect()
+    }
+
     /// Puts another text into force, while calls are under way.
     ///
     /// All of it is checked first; if anything is wrong, nothing changes. Then each profile changes as a

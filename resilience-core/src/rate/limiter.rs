@@ -19,7 +19,7 @@ use crate::clock::{self, MAX_WAIT};
 use crate::config::InvalidConfig;
 use crate::keyed::{Entry, allocated};
 use crate::name::Name;
-use crate::observe::{Event, Listener};
+use crate::observe::{Event, Gauges, Listener, names};
 use crate::rejection::Rejection;
 
 /// So many in any time, and no more. See the [module](super).
@@ -401,6 +401,15 @@ fn decide<R>(
         drop(former);
     }
     decided
+}
+
+/// [`names::RATE_AVAILABLE`] and [`names::RATE_QUEUED`].
+impl Gauges for RateLimiter {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        let now = self.snapshot();
+        visit(names::RATE_AVAILABLE, f64::from(now.available));
+        visit(names::RATE_QUEUED, f64::from(now.queued));
+    }
 }
 
 /// Pinned while there is another handle, a call waits, or a pause lasts. Remembers tokens until they are back,

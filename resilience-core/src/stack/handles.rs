@@ -6,8 +6,9 @@ use crate::breaker::{CircuitBreaker, CircuitSnapshot};
 use crate::bulkhead::{Bulkhead, BulkheadSnapshot};
 use crate::clock;
 use crate::keyed::Entry;
+use crate::observe::Gauges;
 use crate::rate::{RateLimiter, RateSnapshot};
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryBudget, RetryPolicy};
 use crate::shape::Shape;
 
 /// The parts that there are.
@@ -64,6 +65,21 @@ impl Handles {
         let breaker = self.breaker.as_ref().map(Entry::heap_bytes);
         let retry = self.retry.as_ref().map(RetryPolicy::heap_bytes);
         [bulkhead, rate, breaker, retry].into_iter().flatten().sum()
+    }
+
+    /// Visits the gauges of each part, with those of this budget.
+    pub(crate) fn gauges(
+        &self,
+        budget: Option<&RetryBudget>,
+        visit: &mut dyn FnMut(&'static str, f64),
+    ) {
+        let parts: [Option<&dyn Gauges>; 4] = [
+            self.bulkhead.as_ref().map(|it| it as _),
+            budget.map(|it| it as _),
+            self.rate_limiter.as_ref().map(|it| it as _),
+            self.breaker.as_ref().map(|it| it as _),
+        ];
+        parts.into_iter().flatten().for_each(|part| part.gauges(visit));
     }
 
     pub(crate) fn snapshot(&self) -> StackSnapshot {

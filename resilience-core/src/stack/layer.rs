@@ -13,6 +13,7 @@ use super::service::StackService;
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
 use crate::name::Name;
+use crate::observe::Gauges;
 use crate::rate::RateLimiter;
 use crate::retry::{RetryBudget, RetryPolicy};
 
@@ -155,6 +156,14 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         Layers<D, B, R, L, C, T>: Parts<Req, S::Response, S::Error>,
     {
         size_of::<ResponseFuture<S, Layers<D, B, R, L, C, T>, Req>>()
+    }
+}
+
+/// Those of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]. Without the parts
+/// that keep one state for each key: record their stores.
+impl<D, B, R, L, C, T> Gauges for Stack<D, B, R, L, C, T> {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        self.handles.gauges(self.budget(), visit);
     }
 }
 

@@ -3,6 +3,7 @@
 mod circuits;
 mod default;
 mod end_to_end;
+mod gauges;
 mod labels;
 mod metrics;
 mod recorder;

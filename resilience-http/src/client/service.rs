@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use resilience_core::keyed::{Keyed, KeyedLimits, KeyedSnapshot};
+use resilience_core::observe::Gauges;
 use resilience_core::profiles::{Profile, ProfileService};
 use resilience_core::stack::StackSnapshot;
 use resilience_core::{Error, InvalidConfig, clock};
@@ -85,6 +86,14 @@ impl ResilientLayer {
     #[must_use]
     pub fn profile(&self, authority: &Authority) -> Option<Profile> {
         self.sites.peek(authority, clock::now()).map(|site| site.profile.clone())
+    }
+}
+
+/// Those of the store of authorities: how many there are, in how many bytes, and how many of them have an
+/// open circuit.
+impl Gauges for ResilientLayer {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        self.sites.gauges(visit);
     }
 }
 

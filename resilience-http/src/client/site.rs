@@ -73,4 +73,8 @@ impl Entry for Site {
         let parts = Entry::heap_bytes(&self.profile) + self.calls.heap_bytes();
         own + returns + parts + Entry::heap_bytes(&self.slots.own)
     }
+
+    const IS_OPEN: Option<fn(&Site, Instant) -> bool> = Some(|site, now| {
+        <Profile as Entry>::IS_OPEN.is_some_and(|is_open| is_open(&site.profile, now))
+    });
 }

@@ -218,6 +218,15 @@ impl Circuit {
         }
     }
 
+    /// Returns `true` if it is open, or forced open, at `now`.
+    #[must_use]
+    pub fn is_open(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Open { until, .. } | Phase::ForcedOpen { until } => Tick::of(now) < until,
+            _ => false,
+        }
+    }
+
     /// Bytes on the heap, block by block.
     pub fn heap_blocks(&self) -> impl Iterator<Item = usize> {
         self.tally.heap_bytes()

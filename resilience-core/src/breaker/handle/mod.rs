@@ -19,7 +19,7 @@ use crate::config::InvalidConfig;
 use crate::error::CarriesRejection;
 use crate::keyed::{Entry, allocated};
 use crate::name::Name;
-use crate::observe::Listener;
+use crate::observe::{Gauges, Listener, names};
 use crate::outcome::{Classify, Ended};
 use crate::rejection::Rejection;
 pub use decide::outcome_of;
@@ -113,6 +113,11 @@ impl CircuitBreaker {
     /// Whether it is anything but closed.
     pub(crate) fn is_busy(&self, now: Instant) -> bool {
         self.locked(|_, circuit| circuit.is_pinned(now))
+    }
+
+    /// Returns `true` if it is open at `now`. Locks nothing while every call passes.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        !self.0.cell.passes_all() && self.locked(|_, circuit| circuit.is_open(now))
     }
 
     /// What is in force.
@@ -262,6 +267,17 @@ impl Entry for CircuitBreaker {
         let family =
             self.0.family.key.as_ref().map_or(0, |_| allocated(counts + size_of::<Family>()));
         own + family + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
+    }
+
+    const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);
+}
+
+/// [`names::CIRCUITS_OPEN`], which is 0 or 1, and [`names::CIRCUIT_FAILURE_RATE`], which is 0 where no
+/// failure rate is watched, or while there were fewer calls than its minimum.
+impl Gauges for CircuitBreaker {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        visit(names::CIRCUITS_OPEN, f64::from(u8::from(self.is_open(clock::now()))));
+        visit(names::CIRCUIT_FAILURE_RATE, self.snapshot().failure_rate.unwrap_or(0.0));
     }
 }
 
