@@ -31,7 +31,7 @@ impl CircuitBreakerLayer {
 
 impl<K: Key, F> CircuitBreakerLayer<Standard, PerKey<K, CircuitBreaker, F>> {
     /// A circuit for each key that `key` reads off a request, all by the rules of `breaker`; at most as
-    /// many as the limits say.
+    /// many as the limits say. No call passes `breaker` itself: watch the [`store`](Self::store).
     #[must_use]
     pub fn per_key<Req>(breaker: CircuitBreaker, limits: KeyedLimits, key: F) -> Self
     where

@@ -59,7 +59,8 @@ impl BulkheadLayer {
     }
 
     /// A bulkhead for each key that `key` reads off a request: as many permits for each. They are made
-    /// [`fresh`](Bulkhead::fresh) from `bulkhead`, which changes the configuration of all.
+    /// [`fresh`](Bulkhead::fresh) from `bulkhead`, which changes the configuration of all
+    /// and whose own permits no call takes.
     #[must_use]
     pub fn per_key<K, F, Req>(
         bulkhead: Bulkhead,

@@ -59,6 +59,9 @@ impl HealthBuilder {
     ///
     /// An open circuit is down. One that is half-open or ramping is impaired and not down, whatever its
     /// criticality: without requests it would never find out that it may close.
+    ///
+    /// Give it the circuit that calls use, and not one that others are made from: no call passes a
+    /// breaker that [`fresh`](CircuitBreaker::fresh) ones are made of for each key.
     pub fn breaker(
         mut self,
         name: impl Into<Name>,

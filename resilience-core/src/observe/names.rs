@@ -91,7 +91,7 @@ names! {
 names! {
     /// 1 for the state that a circuit is in, 0 for every other. Told, not polled.
     CIRCUIT_STATUS = "resilience.circuit.status";
-    /// Circuits that are open, where there is one for each key.
+    /// Circuits that are open: 0 or 1 of one circuit, a count where there is one for each key.
     CIRCUITS_OPEN = "resilience.circuit.open";
     /// The share of failures that a circuit sees, 0 to 1.
     CIRCUIT_FAILURE_RATE = "resilience.circuit.failure_rate";

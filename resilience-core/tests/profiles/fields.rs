@@ -256,6 +256,20 @@ fn a_bad_value_is_named_with_its_own_field() {
     }
 }
 
+/// Of two bad values one is named, and never a third field that they would contradict.
+#[test]
+fn of_two_bad_values_one_is_named() {
+    let bad = |field: &Field| field.3.first().copied().unwrap_or_else(|| field.1.bad_values()[0]);
+    for (at, one) in FIELDS.iter().enumerate() {
+        for other in &FIELDS[at + 1..] {
+            let lines = [one, other].map(|field| format!("{} = {}", field.0, bad(field)));
+            let error = Profiles::from_toml(&text(&[one.0, other.0], &lines)).unwrap_err();
+            let named = error.field().unwrap();
+            assert!(named == one.0 || named == other.0, "{lines:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_contradiction_is_named_with_one_of_its_fields() {
     for (line, others, without) in CONTRADICTIONS {

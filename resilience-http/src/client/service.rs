@@ -58,6 +58,8 @@ impl ResilientLayer {
 
     /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys, and tells
     /// servers the deadline and the attempt.
+    ///
+    /// `profile` is the model of those of the authorities: no call touches its own state, and it has no handles.
     pub fn builder(profile: &Profile) -> ResilientLayerBuilder {
         ResilientLayerBuilder {
             profile: profile.clone(),

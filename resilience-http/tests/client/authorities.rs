@@ -1,5 +1,6 @@
 //! Many hosts, one client.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use parking_lot::Mutex;
 use resilience_core::breaker::CircuitState;
 use resilience_core::keyed::KeyedLimits;
-use resilience_core::observe::Event;
+use resilience_core::observe::{Event, Gauges};
 use resilience_core::profiles::Profiles;
-use resilience_core::{CarriesRejection, Error, RejectionKind};
+use resilience_core::{CarriesRejection, Error, RejectionKind, clock};
 use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{Authority, Resilient, ResilientClient, ResilientLayer};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -69,6 +70,40 @@ async fn ten_thousand_hosts_take_bounded_memory_and_leave_others_alone() {
     assert_eq!(refused.kind(), RejectionKind::CircuitOpen);
     assert_eq!(refused.key(), Some("http://down.example"));
     service.oneshot(to("host-1.example")).await.unwrap();
+}
+
+/// The handles of an authority show its calls; the model has none; the layer counts over all.
+#[tokio::test(start_paused = true)]
+async fn handles_and_gauges_are_those_of_calls() {
+    let model = profile(TEXT);
+    let layer = ResilientLayer::new(&model).unwrap();
+    let gauges = || {
+        let mut seen = BTreeMap::new();
+        layer.gauges(&mut |name, value| {
+            seen.insert(name, value);
+        });
+        (seen["resilience.keyed.keys"], seen["resilience.circuit.open"])
+    };
+    assert_eq!(gauges(), (0.0, 0.0));
+    let service = layer.layer(service_fn(async |_: Request| {
+        Err::<Response, _>(io::Error::from(io::ErrorKind::ConnectionRefused))
+    }));
+    let authority = Authority::new("http", "down.example", None).unwrap();
+    service.clone().oneshot(to("down.example")).await.unwrap_err();
+    let known = layer.profile(&authority).unwrap();
+    let (breaker, budget) = (known.breaker().unwrap(), known.budget().unwrap());
+    assert_eq!((breaker.state(), gauges()), (CircuitState::Closed, (1.0, 0.0)));
+    let left = budget.available(clock::now());
+    for host in ["down.example", "other.example"] {
+        service.clone().oneshot(to(host)).await.unwrap_err();
+    }
+    assert_eq!((breaker.state(), gauges()), (CircuitState::Open, (2.0, 1.0)));
+    assert!(budget.available(clock::now()) < left);
+    let paid = known.retry().unwrap().budget().unwrap().available(clock::now());
+    assert_eq!(paid, budget.available(clock::now()));
+    assert!(model.breaker().is_none() && model.bulkhead().is_none());
+    assert!(model.retry().is_none() && model.budget().is_none());
+    assert!(model.snapshot().breaker.is_none());
 }
 
 #[tokio::test(start_paused = true)]

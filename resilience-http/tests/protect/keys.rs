@@ -26,6 +26,8 @@ async fn ten_thousand_tenants_are_not_ten_thousand_states() {
         .build()
         .unwrap();
     let limits = protect.get_ref();
+    // No request uses what those of the tenants are made from.
+    assert!(limits.bulkhead().is_none() && limits.rate_limiter().is_none());
     let rates = limits.rate_layer().selector().store().clone();
     let places = limits.concurrency_layer().selector().store().clone();
     let router = Router::new().route("/", get(|| async { crate::endless() }));
