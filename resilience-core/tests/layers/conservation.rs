@@ -66,7 +66,14 @@ async fn run(operations: &[Operation], closing: bool, noted: bool) {
         let keys = KeyedLimits::default();
         let stack = whole(&budget, FEW).circuit_breaker_per_key(breaker(FEW), keys, all_the_same);
         let stack = stack.build().unwrap();
-        (Boxed::new(stack.layer(probe)), Box::new(move || stack.snapshot()))
+        let service = Boxed::new(stack.layer(probe));
+        let snapshot = move || {
+            let circuit = stack.circuit_breaker_layer().circuit(&0, clock::now());
+            let mut rest = stack.snapshot();
+            rest.breaker = Some(circuit.snapshot());
+            rest
+        };
+        (service, Box::new(snapshot))
     } else {
         let stack = whole(&budget, FEW).build().unwrap();
         (Boxed::new(stack.layer(probe)), Box::new(move || stack.snapshot()))

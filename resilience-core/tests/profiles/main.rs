@@ -1,6 +1,6 @@
 //! Stacks from a file: presets, mistakes, and reloads.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::panic, reason = "helpers of tests")]
 
 mod fields;
 mod fresh;

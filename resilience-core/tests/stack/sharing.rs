@@ -2,6 +2,7 @@
 
 use resilience_core::breaker::{CircuitBreaker, CircuitState};
 use resilience_core::bulkhead::Bulkhead;
+use resilience_core::clock;
 use resilience_core::keyed::KeyedLimits;
 use resilience_core::profiles::Profiles;
 use resilience_core::rate::{Quota, RateLimiter};
@@ -73,6 +74,42 @@ async fn applied_many_times_it_is_one_stack() {
     assert_eq!(stack.breaker().unwrap().state(), CircuitState::Open);
 }
 
+/// Each handle is of what the calls use.
+#[tokio::test(start_paused = true)]
+async fn every_handle_of_a_stack_shows_its_calls() {
+    let stack = Stack::builder()
+        .bulkhead(Bulkhead::builder())
+        .retry(RetryPolicy::builder().max_attempts(2))
+        .rate_limit(RateLimiter::builder().quota(Quota::per(100, SECOND * 3_600)).reject())
+        .circuit_breaker(CircuitBreaker::builder().consecutive_failures(2))
+        .build()
+        .unwrap();
+    let show = || {
+        let now = clock::now();
+        let left = stack.budget().unwrap().available(now);
+        assert_eq!(stack.retry().unwrap().budget().unwrap().available(now), left);
+        let in_use = stack.bulkhead().unwrap().snapshot().in_use;
+        let tokens = stack.rate_limiter().unwrap().snapshot().available;
+        let state = stack.breaker().unwrap().state();
+        let all = stack.snapshot();
+        assert_eq!((all.bulkhead.unwrap().in_use, all.budget), (in_use, Some(left)));
+        assert_eq!(all.rate_limiter.unwrap().available, tokens);
+        assert_eq!(all.breaker.unwrap().state, state);
+        (in_use, left, tokens, state)
+    };
+    assert_eq!(show(), (0, 10.0, 100, CircuitState::Closed));
+    let service =
+        ServiceBuilder::new().layer(stack.clone()).service(service_fn(async |waits: bool| {
+            if waits { std::future::pending().await } else { Err::<u64, BoxError>(down()) }
+        }));
+    tokio::spawn(service.clone().oneshot(true));
+    tokio::task::yield_now().await;
+    service.oneshot(false).await.unwrap_err();
+    let (in_use, left, tokens, state) = show();
+    assert_eq!((in_use, tokens, state), (1, 97, CircuitState::Open));
+    assert!(left < 10.0, "{left}");
+}
+
 /// A handle given to two stacks is one.
 #[tokio::test(start_paused = true)]
 async fn stacks_can_have_a_part_in_common() {
@@ -127,7 +164,7 @@ async fn parts_can_be_one_for_each_key() {
     assert!(stack.breaker().is_none());
     let shown = stack.snapshot();
     assert!(shown.bulkhead.is_none() && shown.rate_limiter.is_none() && shown.breaker.is_none());
-    let (circuits, now) = (stack.circuit_breaker_layer(), resilience_core::clock::now());
+    let (circuits, now) = (stack.circuit_breaker_layer(), clock::now());
     assert_eq!(circuits.circuit(&1, now).state(), CircuitState::Open);
     let limits = stack.rate_limit_layer().selector().store();
     assert_eq!(limits.get(&0, now).snapshot().available, 0);
