@@ -47,6 +47,8 @@ async fn drop_after(polls: usize, name: &str, half_open: bool) -> bool {
     assert_eq!((log.in_flight(), log.engaged()), (0, 0), "{what}");
     assert_eq!(log.called_unready(), 0, "{what}");
     rig.assert_at_rest(what);
+    // Nothing is available in a gap.
+    tokio::time::advance(TIGHT.min_gap).await;
     if let Some(limiter) = rig.limiter().map(|limiter| limiter.snapshot()) {
         // Its own attempts, and that of who was in front.
         let sent = log.calls() + 1;
