@@ -21,6 +21,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+#[cfg(feature = "profiles")]
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
@@ -143,6 +145,7 @@ impl<C> RetryPolicy<C> {
             listener: listener.clone(),
             seed: None,
             budget: Some(budget),
+            met_unknown: AtomicBool::new(self.rules.met_unknown.load(Ordering::Relaxed)),
             ..*self.rules
         };
         RetryPolicy { rules: Arc::new(rules), classifier: self.classifier.clone() }

@@ -66,6 +66,7 @@ async fn a_throttled_scraper_is_paced_and_not_cut_off() {
     for (outcome, open) in
         [(Outcome::Throttled(RetryHint::None), false), (Outcome::transient(), true)]
     {
+        let _layer = profile.layer();
         let breaker = profile.breaker().unwrap();
         for _ in 0..10 {
             breaker.try_admit().unwrap().outcome(outcome);
