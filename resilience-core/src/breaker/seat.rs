@@ -79,12 +79,16 @@ where
 
     #[inline(always)]
     fn settle(&self, seat: &mut Self::Seat, result: Result<&T, &E>, now: &mut Now) {
-        if let Some(admission) = seat.admission.take()
+        if seat.admission.is_some()
             && let Some(breaker) = self.selector().handle(&seat.selected)
         {
-            let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
+            // Before the admission is taken: if this panics, the call's drop abandons it.
             let outcome = breaker.outcome_of(self.reader(), result);
-            breaker.record(admission, Ended::new(outcome, self.reader(), result), &whose, now);
+            let ended = Ended::new(outcome, self.reader(), result);
+            if let Some(admission) = seat.admission.take() {
+                let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
+                breaker.record(admission, ended, &whose, now);
+            }
         }
         seat.selected = Sel::Selected::default();
     }
@@ -94,8 +98,8 @@ where
     #[inline]
     fn hand_over(&self, seat: &mut Self::Seat, result: &T, rest: &Rest) {
         if outcome_of(self.reader(), Ok::<_, &E>(result)) == Outcome::Success
-            && let Some(admission) = seat.admission.take()
             && let Some(breaker) = self.selector().handle(&seat.selected)
+            && let Some(admission) = seat.admission.take()
         {
             rest.keep_circuit(Admitted::going_on(breaker.clone(), admission));
         }

@@ -60,16 +60,16 @@ pub struct And<A, B>(A, B);
 
 impl<A: Listen, B: Listen> Listen for And<A, B> {
     fn event(&self, event: &Event<'_>) {
-        tell(&self.0, event);
-        tell(&self.1, event);
+        contain(|| self.0.event(event));
+        contain(|| self.1.event(event));
     }
 }
 
-/// Tells a listener whose panics are its own affair.
+/// Notifies a listener, and ends a panic of it here.
 ///
 /// Unwind safe: a listener shares nothing with us but `&self`, and an event is plain data.
-fn tell(listener: &dyn Listen, event: &Event<'_>) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener.event(event))) {
+fn contain(notify: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(notify)) {
         // A payload may panic while it is dropped, and the payload of that as well: such is leaked.
         std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
     }
@@ -90,14 +90,15 @@ impl Listener {
         self.0.is_none() && default::get().is_none()
     }
 
-    /// Tells the listener, if there is one; the event is built only then. Never panics.
+    /// Notifies the listener, if there is one; the event is built only then. Never panics, also if the
+    /// name of a key in the event does.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         let listener = match &self.0 {
             Some(own) => Some(&**own),
             None => default::get(),
         };
         if let Some(listener) = listener {
-            tell(listener, &event());
+            contain(|| listener.event(&event()));
         }
     }
 }

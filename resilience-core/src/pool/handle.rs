@@ -205,10 +205,10 @@ impl<M: Manager> Shared<M> {
 
     pub(super) fn close(&self) {
         self.core.close();
+        self.core.news.notify_one();
         // All that wait may go on, and are told.
         self.bulkhead.resize(u32::MAX);
         self.trim();
-        self.core.news.notify_one();
     }
 
     fn trim(&self) {

@@ -62,7 +62,16 @@ impl<M: Manager> Drop for Place<'_, M> {
     #[inline]
     fn drop(&mut self) {
         let Some(shared) = self.shared else { return };
+        let _given_up = GivenUp(shared);
         self.clear();
-        shared.shelf.lock().leave();
+    }
+}
+
+/// A place that is given up when this is dropped: after its object, also if that panics as it goes.
+pub(super) struct GivenUp<'p, M: Manager>(pub(super) &'p Shared<M>);
+
+impl<M: Manager> Drop for GivenUp<'_, M> {
+    fn drop(&mut self) {
+        self.0.shelf.lock().leave();
     }
 }

@@ -10,6 +10,7 @@ use deadpool::managed::Manager;
 use super::escort::Escort;
 use super::handle::Shared;
 use super::lifetime::Verdict;
+use super::place::GivenUp;
 use super::retired::Retired;
 use super::slot::Slot;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
@@ -109,8 +110,8 @@ impl<M: Manager> Pooled<M> {
     pub fn take(mut self) -> M::Type {
         let Some(Out { mut slot, permit, .. }) = self.out.take() else { unreachable!("{THERE}") };
         let shared = &permit.holder().0;
+        let _given_up = GivenUp(shared);
         shared.core.inner.detach(slot.object_mut());
-        shared.shelf.lock().leave();
         slot.into_inner()
     }
 }
@@ -125,8 +126,8 @@ impl<M: Manager> Out<M> {
             None => shared.give(slot),
             Some(why) => {
                 slot.life.retire(why);
+                let _given_up = GivenUp(shared);
                 shared.let_go(*slot);
-                shared.shelf.lock().leave();
             }
         }
     }

@@ -95,9 +95,10 @@ where
             wait.leave(limiter);
             seat.wait = None;
         }
-        // Asked first: to read all of a grant that was just written in parts stalls.
+        // Asked first: to read all of a grant that was just written in parts stalls. Taken before it goes
+        // back, which wakes others: if that panics, the next look finds none.
         if !seat.sent
-            && let Some(grant) = seat.grant
+            && let Some(grant) = seat.grant.take()
         {
             limiter.refund(grant);
         }

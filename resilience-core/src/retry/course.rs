@@ -67,14 +67,17 @@ where
     #[inline(always)]
     fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req> {
         let rules = &*self.policy.rules;
-        let any_left = match &mut course.failed {
-            None => rules.max_attempts > 1,
-            Some(failed) => {
-                failed.granted.take()?.begin(&mut failed.run.progress);
-                failed.run.progress.any_left(rules)
-            }
+        let before = match &course.failed {
+            None => 0,
+            Some(failed) => failed.granted.as_ref().map(|_| failed.run.progress.made())?,
         };
-        if any_left { self.replay.copy(request) } else { None }
+        let any_left = before.saturating_add(1) < rules.max_attempts;
+        // Before the price is paid: if it panics, nothing was sent.
+        let copy = if any_left { self.replay.copy(request) } else { None };
+        if let Some(failed) = &mut course.failed {
+            failed.granted.take()?.begin(&mut failed.run.progress);
+        }
+        copy
     }
 
     #[inline(always)]

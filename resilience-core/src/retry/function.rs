@@ -73,11 +73,14 @@ where
             Verdict::Retry(retry) => {
                 // It may hold something, and is kept only where it may be needed.
                 let kept = ambient::is_set().then_some(result);
-                if wait(retry.delay()).await
-                    && let Some(result) = kept
-                {
-                    run.interrupted(&policy.rules, outcome);
-                    return result;
+                let interrupted = wait(retry.delay()).await;
+                match kept {
+                    Some(result) if interrupted => {
+                        run.interrupted(&policy.rules, outcome);
+                        return result;
+                    }
+                    // Before the price is paid: what it holds may panic as it goes.
+                    kept => drop(kept),
                 }
                 retry.begin(&mut run.progress);
             }
@@ -117,11 +120,13 @@ where
             }
             Verdict::Retry(retry) => {
                 let kept = ambient::is_set().then_some(result);
-                if blocking::sleep(retry.delay())
-                    && let Some(result) = kept
-                {
-                    run.interrupted(&policy.rules, outcome);
-                    return result;
+                let interrupted = blocking::sleep(retry.delay());
+                match kept {
+                    Some(result) if interrupted => {
+                        run.interrupted(&policy.rules, outcome);
+                        return result;
+                    }
+                    kept => drop(kept),
                 }
                 retry.begin(&mut run.progress);
             }

@@ -1,6 +1,7 @@
 //! How far a call has come, beside the rules that it goes by: who keeps the rules anyway need not keep
 //! them twice.
 
+use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -235,11 +236,12 @@ impl Progress {
         if rules.listener.is_none() || rules.met_unknown.swap(true, Ordering::Relaxed) {
             return;
         }
-        let error_type = type_of(error_type, error);
+        // Made in the event, whose panics are caught.
+        let name = OnceCell::new();
         rules.listener.tell(|| Event::UnknownError {
             layer: rules.name.as_str(),
             key: self.key.as_ref().map(Name::as_str),
-            error_type: &error_type,
+            error_type: name.get_or_init(|| type_of(error_type, error)),
             error: error.map(ErrorText::of),
         });
     }

@@ -7,4 +7,5 @@ mod cancel;
 mod conservation;
 mod contract;
 mod every;
+mod panics;
 mod spawned;

@@ -1,5 +1,6 @@
 //! What the handle adds to the engine: time, chance, the lock, and who is told.
 
+use std::cell::OnceCell;
 use std::error::Error as StdError;
 use std::time::Instant;
 
@@ -191,11 +192,12 @@ impl CircuitBreaker {
         if family.listener.is_none() || !family.rules.meets_unknown() {
             return;
         }
-        let (key, error_type) = (self.key(whose), type_of(error_type, error));
+        // Made in the event, whose panics are caught.
+        let (key, name) = (OnceCell::new(), OnceCell::new());
         family.listener.tell(|| Event::UnknownError {
             layer: family.name.as_str(),
-            key: key.as_ref().map(Name::as_str),
-            error_type: &error_type,
+            key: key.get_or_init(|| self.key(whose)).as_ref().map(Name::as_str),
+            error_type: name.get_or_init(|| type_of(error_type, error)),
             error: error.map(ErrorText::of),
         });
     }
@@ -253,17 +255,13 @@ impl CircuitBreaker {
         }
         for Numbered { sequence, change } in changed.iter() {
             let Change { from, to, reason, retry_after } = change;
-            let key = self.key(whose);
-            let (layer, key) = (family.name.as_str(), key.as_ref().map(Name::as_str));
-            family.listener.tell(|| Event::CircuitChanged {
-                layer,
-                key,
-                sequence,
-                from,
-                to,
-                reason,
-                retry_after,
-                error: error.map(ErrorText::of),
+            let layer = family.name.as_str();
+            // Named in the event, whose panics are caught: an admission may be in the caller's hands.
+            let key = OnceCell::new();
+            family.listener.tell(|| {
+                let key = key.get_or_init(|| self.key(whose)).as_ref().map(Name::as_str);
+                let error = error.map(ErrorText::of);
+                Event::CircuitChanged { layer, key, sequence, from, to, reason, retry_after, error }
             });
         }
     }

@@ -37,10 +37,11 @@ where
     /// The service below takes the request.
     #[inline(always)]
     pub(super) fn call(&mut self) -> Option<S::Future> {
-        let request = self.request.take()?;
         let parts = self.parts.parts();
+        // The copy first: if that panics, the request was never sent, and the token goes back.
+        let copy = parts.retry.sent(&mut self.course, self.request.as_ref()?);
         parts.rate_limit.sent(&mut self.token);
-        self.request = parts.retry.sent(&mut self.course, &request);
+        let request = std::mem::replace(&mut self.request, copy)?;
         // The limit on the attempt covers the wait for readiness: `due` stays what it is.
         self.stage = Stage::Calling;
         let _numbered = self.enter_attempt();

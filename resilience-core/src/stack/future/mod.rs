@@ -91,9 +91,9 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // First: what the parts admitted is over before it is given back.
+            // First: what the parts admitted is over before it is given back, also if it panics.
+            let _leaves = Finally(|| this.held.leave());
             this.attempt.set(None);
-            this.held.leave();
         }
     }
 }
@@ -192,10 +192,14 @@ where
     #[cold]
     fn give_up(&mut self) {
         let parts = self.parts.parts();
-        parts.circuit_breaker.leave(&mut self.circuit);
-        parts.rate_limit.leave(&mut self.token);
-        parts.bulkhead.leave(&mut self.permit);
-        self.close();
+        // A part may drop, wake or name what is the user's, and so panic: all the others are left even so.
+        // Dropped last first: the circuit breaker is innermost.
+        let _request = Finally(|| self.request = None);
+        let _course = Finally(|| parts.retry.leave(&mut self.course));
+        let _permit = Finally(|| parts.bulkhead.leave(&mut self.permit));
+        let _token = Finally(|| parts.rate_limit.leave(&mut self.token));
+        let _circuit = Finally(|| parts.circuit_breaker.leave(&mut self.circuit));
+        self.stage = Stage::Done;
     }
 
     /// The call is over, and no gate holds anything of it.
@@ -204,6 +208,15 @@ where
         self.parts.parts().retry.leave(&mut self.course);
         self.request = None;
         self.stage = Stage::Done;
+    }
+}
+
+/// Runs a closure when it is dropped, at the end of its scope or by a panic in it.
+struct Finally<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
