@@ -41,6 +41,8 @@ mod tick;
 pub mod timeout;
 #[cfg(feature = "tokio")]
 mod timer;
+#[cfg(feature = "tokio")]
+mod wakes;
 
 pub use config::{InvalidConfig, OrInvalid};
 pub use deadline::Deadline;

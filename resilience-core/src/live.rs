@@ -36,11 +36,15 @@ impl<T> Live<T> {
 
     /// Puts `value` into force, after this.
     pub(crate) fn set_with(&self, value: T, first: impl FnOnce()) {
+        let value = Arc::new(value);
         let mut current = self.current.lock();
         first();
-        *current = Arc::new(value);
+        let former = std::mem::replace(&mut *current, value);
         // Under the lock: a version is never older than the value that is read with it.
         self.version.fetch_add(1, Ordering::AcqRel);
+        drop(current);
+        // After the lock: a listener may go with it, whose drop may be anything.
+        drop(former);
     }
 
     /// Whether this version is in force.
@@ -61,14 +65,11 @@ impl<T> Seen<T> {
         (self.version, self.value)
     }
 
-    /// Looks again. The former value, if it has changed.
+    /// Returns what is in force, if that is no longer this.
     #[cfg(feature = "profiles")]
     #[inline]
-    pub(crate) fn refresh(&mut self, live: &Live<T>) -> Option<Arc<T>> {
-        if live.is_at(self.version) {
-            return None;
-        }
-        Some(std::mem::replace(self, live.see()).value)
+    pub(crate) fn newer(&self, live: &Live<T>) -> Option<Seen<T>> {
+        (!live.is_at(self.version)).then(|| live.see())
     }
 }
 
@@ -88,10 +89,11 @@ mod tests {
     #[test]
     fn a_change_is_seen_once() {
         let live = Live::new(1);
-        let mut seen = live.see();
-        assert!(seen.refresh(&live).is_none());
+        let first = live.see();
+        assert!(first.newer(&live).is_none());
         live.set(2);
-        assert_eq!(seen.refresh(&live).as_deref(), Some(&1));
-        assert_eq!((*seen, seen.refresh(&live)), (2, None));
+        let second = first.newer(&live).unwrap();
+        assert_eq!((*first, *second), (1, 2));
+        assert!(second.newer(&live).is_none());
     }
 }

@@ -17,6 +17,7 @@ use crate::name::Name;
 use crate::patience::Patience;
 use crate::rejection::Rejection;
 use crate::timer::Alarm;
+use crate::wakes::Wakes;
 
 /// The future of [`Bulkhead::acquire`]. Nothing is asked for before its first poll; dropped, it leaves
 /// the queue, and passes on what it was granted and had not heard of.
@@ -99,16 +100,23 @@ fn poll_on(
     key: impl Fn() -> Option<Name>,
 ) -> Poll<Result<Charge, Refusal>> {
     if let Some(denied) = denied {
-        match begin(bulkhead, weight, denied, cx, key) {
+        let mut wakes = Wakes::default();
+        match begin(bulkhead, weight, denied, cx, key, &mut wakes) {
             Begun::Answered(answer) => return Poll::Ready(answer),
             // Who is served in this moment is woken, and asks when it is polled again.
-            Begun::Waits(place) => return waiting.insert(place).begin(cx),
+            Begun::Waits(place) => {
+                let place = waiting.insert(place);
+                wakes.wake();
+                return place.begin(cx);
+            }
         }
     }
     let Some(place) = waiting else { return Poll::Pending };
     let answer = ready!(place.poll(bulkhead, weight, cx));
+    // Given back if the drop of the place panics, by a waker in its timer.
+    let answer = answer.map(|charge| BulkheadPermit::new(bulkhead, charge));
     *waiting = None;
-    Poll::Ready(answer)
+    Poll::Ready(answer.map(BulkheadPermit::into_charge))
 }
 
 enum Begun {
@@ -124,6 +132,7 @@ fn begin(
     denied: Denied,
     cx: &Context<'_>,
     key: impl Fn() -> Option<Name>,
+    wakes: &mut Wakes,
 ) -> Begun {
     let turnstile = bulkhead.turnstile();
     match (turnstile.posture(), denied) {
@@ -139,7 +148,7 @@ fn begin(
     if Deadline::current().is_some_and(|deadline| deadline.has_passed(now)) {
         return Begun::Answered(Err(Refusal::Late));
     }
-    match turnstile.enter(weight, now, cx.waker()) {
+    match turnstile.enter(weight, now, cx.waker(), wakes) {
         Entered::Granted(charge) => Begun::Answered(Ok(charge)),
         Entered::Refused(refusal) => Begun::Answered(Err(refusal)),
         Entered::Waits(ticket, patience) => {

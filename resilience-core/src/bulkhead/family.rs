@@ -14,6 +14,7 @@ use super::turnstile::Turnstile;
 use crate::clock;
 use crate::name::Name;
 use crate::observe::Listener;
+use crate::wakes::Wakes;
 
 #[derive(Debug)]
 pub(crate) struct Family {
@@ -64,11 +65,14 @@ impl Family {
         register.version += 1;
         let (rules, version) = (register.rules, register.version);
         let members: Vec<_> = register.members.values().filter_map(Weak::upgrade).collect();
-        // Applying wakes calls, and the last handle on a member takes the register when it goes.
+        // The last handle on a member takes the register when it goes.
         drop(register);
+        // Woken last: a waker may panic, and all of them are to have the same rules even so.
+        let mut wakes = Wakes::default();
         for member in members {
-            member.turnstile.apply(rules, version, clock::now);
+            member.turnstile.apply(rules, version, clock::now, &mut wakes);
         }
+        wakes.wake();
     }
 
     /// What is in force.

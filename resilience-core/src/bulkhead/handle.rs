@@ -181,14 +181,14 @@ impl Bulkhead {
         denied: Denied,
         key: impl FnOnce() -> Option<Name>,
     ) -> Charge {
-        let (charge, refusal) = self.turnstile().observe(weight, denied);
-        if let Some(refusal) = refusal {
+        // The key's name before the permits: it may panic.
+        if let Some(refusal) = self.turnstile().would_refuse(weight, denied) {
             self.turnstile().count_refusal();
             let family = self.0.family();
             let rejection = refusal.into_rejection(family.name().clone(), key());
             family.listener().tell(|| Event::WouldReject(&rejection));
         }
-        charge
+        self.turnstile().let_in(weight)
     }
 
     pub(super) fn refuse(&self, refusal: Refusal, key: impl FnOnce() -> Option<Name>) -> Rejection {

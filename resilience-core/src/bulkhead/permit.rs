@@ -30,6 +30,12 @@ impl<H: Borrow<Bulkhead>> BulkheadPermit<H> {
 }
 
 impl BulkheadPermit<&Bulkhead> {
+    /// The permits without a guard, for a place of which somebody else is one.
+    #[inline]
+    pub(super) fn into_charge(mut self) -> Charge {
+        self.charge.take()
+    }
+
     /// The same permits, with a handle of their own.
     #[inline]
     pub fn into_owned(mut self) -> BulkheadPermit {

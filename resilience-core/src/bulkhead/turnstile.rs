@@ -13,6 +13,7 @@ use super::queue::{Left, Queue, Ticket};
 use super::refusal::Refusal;
 use crate::patience::Patience;
 use crate::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
+use crate::wakes::Wakes;
 
 /// Who may go on, and who waits until they may.
 #[derive(Debug)]
@@ -36,7 +37,8 @@ struct Line {
     rules: Rules,
     /// Counts the changes of the rules, so that an older one never replaces a newer one.
     version: u64,
-    queue: Queue<Waker>,
+    /// A waker each, cloned and dropped outside of the lock: both may be any code.
+    queue: Queue<Option<Waker>>,
     waited: u64,
 }
 
@@ -98,14 +100,18 @@ impl Turnstile {
         }
     }
 
-    /// Queues for `cost` permits, unless they are there by now.
-    pub(crate) fn enter(&self, cost: u32, now: Instant, waker: &Waker) -> Entered {
-        let mut wakes = Wakes::default();
-        let mut line = self.overflow().line.lock();
-        let entered = line.enter(&self.ledger, cost, now, waker, &mut wakes);
-        drop(line);
-        wakes.wake();
-        entered
+    /// Queues for `cost` permits, unless they are there by now. Others who may go on then are added to
+    /// `wakes`, for the caller to wake when the ticket is kept: a waker that panics would lose it.
+    pub(crate) fn enter(
+        &self,
+        cost: u32,
+        now: Instant,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Entered {
+        // Cloned, and dropped if it finds no place, outside of the lock.
+        let mut waker = Some(waker.clone());
+        self.overflow().line.lock().enter(&self.ledger, cost, now, &mut waker, wakes)
     }
 
     /// Whether the waiter was served. Its ticket is void if so; if not, `waker` is woken when it is.
@@ -115,18 +121,31 @@ impl Turnstile {
         cost: u32,
         waker: &Waker,
     ) -> Poll<Result<Charge, Refusal>> {
-        let mut replaced = None;
-        let mut line = self.overflow().line.lock();
-        let asked = line.queue.ask(ticket, |current| {
-            if !current.will_wake(waker) {
-                replaced = Some(std::mem::replace(current, waker.clone()));
-            }
+        let mut is_known = false;
+        let answer = self.ask(ticket, cost, |current| {
+            is_known = current.as_ref().is_some_and(|current| current.will_wake(waker));
         });
-        let answer = asked.map(|answer| answer.map_err(|why| line.turned_out(why, cost)));
-        drop(line);
-        // A waker's drop may free its task, and a task may hold anything.
-        drop(replaced);
-        answer.map_or(Poll::Pending, Poll::Ready)
+        if answer.is_ready() || is_known {
+            return answer;
+        }
+        // Outside of the lock, as the drop of the former one: that may free its task, and a task may hold
+        // anything.
+        let mut newer = Some(waker.clone());
+        self.ask(ticket, cost, |current| std::mem::swap(current, &mut newer))
+    }
+
+    /// Returns what became of the waiter, or passes its waker to `renew` while it waits.
+    fn ask(
+        &self,
+        ticket: &Ticket,
+        cost: u32,
+        renew: impl FnOnce(&mut Option<Waker>),
+    ) -> Poll<Result<Charge, Refusal>> {
+        let mut line = self.overflow().line.lock();
+        let asked = line.queue.ask(ticket, renew);
+        asked.map_or(Poll::Pending, |answer| {
+            Poll::Ready(answer.map_err(|why| line.turned_out(why, cost)))
+        })
     }
 
     /// Stops waiting. What the waiter was granted meanwhile, if it was.
@@ -158,34 +177,42 @@ impl Turnstile {
         wakes.wake();
     }
 
-    /// Puts the rules of this version into force, unless newer ones are, and serves whom they allow.
-    pub(crate) fn apply(&self, rules: Rules, version: u64, now: impl Fn() -> Instant) {
-        let mut wakes = Wakes::default();
+    /// Puts the rules of this version into force, unless newer ones are, and serves whom they allow: those
+    /// are added to `wakes`.
+    pub(crate) fn apply(
+        &self,
+        rules: Rules,
+        version: u64,
+        now: impl Fn() -> Instant,
+        wakes: &mut Wakes,
+    ) {
         let mut line = self.overflow().line.lock();
         if line.version < version {
             (line.rules, line.version) = (rules, version);
             self.overflow().posture.store(rules.posture() as u8, Ordering::Relaxed);
             self.ledger.resize(rules.max_concurrent);
-            line.serve(&self.ledger, now, &mut wakes);
+            line.serve(&self.ledger, now, wakes);
         }
-        drop(line);
-        wakes.wake();
     }
 
-    /// Admits a call that there is no permit for, because this only observes. What it would have been
-    /// refused with: those over the limit stand for the queue.
-    pub(crate) fn observe(&self, cost: u32, denied: Denied) -> (Charge, Option<Refusal>) {
+    /// Returns what a call that finds no permit would be refused with if this did more than observe: those
+    /// over the limit stand for the queue. It is [let in](Turnstile::let_in) all the same.
+    pub(crate) fn would_refuse(&self, cost: u32, denied: Denied) -> Option<Refusal> {
         let rules = self.overflow().line.lock().rules;
         let permits = self.ledger.permits();
         let over = permits.in_use.saturating_sub(permits.limit);
-        let refusal = match (denied, rules.patience) {
+        match (denied, rules.patience) {
             (Denied::Never, _) | (Denied::Full, Patience::None) => Some(self.refusal(denied, cost)),
             (Denied::Full, _) if over >= rules.max_queued => {
                 Some(Refusal::QueueFull { limit: rules.max_queued, queued: over as usize })
             }
             (Denied::Full, _) => None,
-        };
-        (self.ledger.take_over(cost), refusal)
+        }
+    }
+
+    /// Takes permits whether they are there or not.
+    pub(crate) fn let_in(&self, cost: u32) -> Charge {
+        self.ledger.take_over(cost)
     }
 
     pub(crate) fn refusal(&self, denied: Denied, cost: u32) -> Refusal {
@@ -221,7 +248,7 @@ impl Line {
         ledger: &Ledger,
         cost: u32,
         now: Instant,
-        waker: &Waker,
+        waker: &mut Option<Waker>,
         wakes: &mut Wakes,
     ) -> Entered {
         match ledger.take_or_wait(cost) {
@@ -234,9 +261,11 @@ impl Line {
             Err(Denied::Full) => {}
         }
         let Rules { max_queued, order, patience, .. } = self.rules;
-        let entered = match self.queue.join(cost, waker.clone(), max_queued, order, now) {
+        let entered = match self.queue.join(cost, None, max_queued, order, now) {
             Ok(joined) => {
-                wakes.extend(joined.turned_out);
+                // It waits, and so is asked to renew its waker. One that finds no place stays the caller's.
+                self.queue.ask(&joined.ticket, |current| *current = waker.take());
+                wakes.add(joined.turned_out.flatten());
                 self.waited += 1;
                 Entered::Waits(joined.ticket, patience)
             }
@@ -257,7 +286,7 @@ impl Line {
             if observe_only { Ok(ledger.take_over(cost)) } else { ledger.take_next(cost) }
         };
         while let Some(waker) = self.queue.serve(order, &now, take) {
-            wakes.extend(Some(waker));
+            wakes.add(waker);
         }
         if self.queue.is_empty() {
             ledger.nobody_waits();
@@ -273,27 +302,6 @@ impl Line {
             // The limit was lowered while it waited.
             Denied::Never => Refusal::Never { limit: self.rules.max_concurrent, cost },
         }
-    }
-}
-
-/// Those to be woken once the lock is free. One, as a rule, which takes no allocation.
-#[derive(Default)]
-struct Wakes {
-    first: Option<Waker>,
-    others: Vec<Waker>,
-}
-
-impl Wakes {
-    fn extend(&mut self, waker: Option<Waker>) {
-        if self.first.is_none() {
-            self.first = waker;
-        } else {
-            self.others.extend(waker);
-        }
-    }
-
-    fn wake(self) {
-        self.first.into_iter().chain(self.others).for_each(Waker::wake);
     }
 }
 
@@ -339,7 +347,8 @@ mod loom_tests {
     impl Waiter {
         fn enter(turnstile: &Turnstile, cost: u32) -> Waiter {
             let woken = std::sync::Arc::<Woken>::default();
-            let entered = turnstile.enter(cost, clock::now(), &woken.clone().into());
+            let (now, waker) = (clock::now(), woken.clone().into());
+            let entered = turnstile.enter(cost, now, &waker, &mut Wakes::default());
             Waiter { woken, entered }
         }
 
@@ -416,7 +425,9 @@ mod loom_tests {
             let turnstile = turnstile(0);
             let resizer = {
                 let turnstile = turnstile.clone();
-                thread::spawn(move || turnstile.apply(rules(1), 1, clock::now))
+                thread::spawn(move || {
+                    turnstile.apply(rules(1), 1, clock::now, &mut Wakes::default())
+                })
             };
             let waiter = Waiter::enter(&turnstile, 1);
             resizer.join().unwrap();

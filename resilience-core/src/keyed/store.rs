@@ -261,29 +261,32 @@ impl<K: Key, T: Entry> Inner<K, T> {
         let mut newcomer = self.newcomer(key, hash);
         let misses = self.bounds.misses.fetch_add(1, Ordering::Relaxed);
         for reach in 1..=SHARDS {
+            // Declared before the lock, and so dropped after it, also if `look` panics: the user's code.
+            let (gone, others_gone, unused);
             let mut writer = self.lanes.write(self.group(hash));
             let Some(shards) = writer.get() else { break };
             let shard = self.shard(hash);
             match shards[shard].offer(key, newcomer, at, &self.bounds) {
                 Offer::Kept { slot, spare, evicted } => {
+                    (unused, gone) = (spare, evicted);
                     let answer = look(shards[shard].value(slot));
                     drop(writer);
-                    drop(spare);
-                    self.tell(evicted);
+                    drop(unused);
+                    self.tell(gone);
                     if misses.is_multiple_of(MISSES_A_CHORE) {
                         self.tidy(at);
                     }
                     return answer;
                 }
                 Offer::Refused { newcomer: refused, evicted } => {
-                    newcomer = refused;
+                    (newcomer, gone) = (refused, evicted);
                     let others_help =
                         !shards[shard].is_full() && !self.bounds.is_too_large(newcomer.size);
                     let other = &mut shards[(shard + reach) % self.shards];
-                    let room = others_help.then(|| other.make_room(at, &self.bounds));
+                    others_gone = others_help.then(|| other.make_room(at, &self.bounds)).flatten();
                     drop(writer);
-                    self.tell(evicted);
-                    self.tell(room.flatten());
+                    self.tell(gone);
+                    self.tell(others_gone);
                 }
             }
         }

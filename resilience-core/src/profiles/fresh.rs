@@ -40,12 +40,14 @@ impl Origin {
     /// Brings `live` into step with it.
     #[cold]
     pub(super) fn follow(&self, live: &Live<Parts>) {
+        // Declared before the lock, and so dropped after it: a listener may go with them.
+        let (version, parts, former);
         let one_by_one = self.following.lock();
-        let (version, parts) = self.state.parts().into_parts();
+        (version, parts) = self.state.parts().into_parts();
         if version == self.seen.load(Ordering::Acquire) {
             return;
         }
-        let former = live.see();
+        former = live.see();
         live.set(parts.fresh(Some(&former), former.key.clone(), clock::now()));
         // Last: nobody finds it in step before it is.
         self.seen.store(version, Ordering::Release);

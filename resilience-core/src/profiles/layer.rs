@@ -226,8 +226,10 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        if self.parts.refresh(self.layer.state.live()).is_some() {
-            self.built.set_parts(self.layer.build(&self.parts));
+        if let Some(newer) = self.parts.newer(self.layer.state.live()) {
+            // In this order: what is cloned to build them may panic, and the next call tries again.
+            self.built.set_parts(self.layer.build(&newer));
+            self.parts = newer;
         }
         Service::call(&mut self.built, request)
     }

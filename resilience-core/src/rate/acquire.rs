@@ -1,6 +1,7 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use super::bucket::instant_at;
 use super::gate::Turn;
@@ -12,6 +13,7 @@ use super::refused::Refused;
 use crate::clock::{self, Now};
 use crate::rejection::Rejection;
 use crate::timer::Alarm;
+use crate::wakes::Wakes;
 
 /// A wait for tokens, of [`RateLimiter::acquire`]. Dropping it gives up the place.
 #[must_use = "futures do nothing unless polled"]
@@ -94,11 +96,20 @@ enum Place {
     /// Never polled.
     None,
     Queued(Ticket),
+    /// Its turn has come, and it holds what was granted.
+    Served(Grant),
     /// Nothing is held, whatever the outcome was.
     Done,
 }
 
 pub(super) type Waited = Result<Option<Grant>, Refused>;
+
+/// What became of a look at a place.
+enum Looked {
+    Over(Result<Grant, Refused>),
+    /// When to look again, if this is who looks for all.
+    Waits(Option<(u64, Instant)>),
+}
 
 impl Wait {
     #[inline]
@@ -124,11 +135,13 @@ impl Wait {
                 Err(refused) => ready!(self.begin(limiter, now, refused, cx)),
             },
             Place::Queued(ticket) => ready!(self.queued(limiter, ticket, cx)),
+            Place::Served(grant) => Ok(Some(grant)),
             // Polled after it was ready, which a future's contract leaves open: stay silent.
             Place::Done => return Poll::Pending,
         };
-        self.place = Place::Done;
+        // A waker in the timer may panic as it is dropped: until then a grant is in the place.
         self.alarm = Alarm::none();
+        self.place = Place::Done;
         Poll::Ready(waited)
     }
 
@@ -144,8 +157,8 @@ impl Wait {
         if !refused.may_wait() {
             return Poll::Ready(Err(refused));
         }
-        let waker = cx.waker().clone();
-        match limiter.join(now.get(), self.cost, Some(waker), refused) {
+        let mut waker = Some(cx.waker().clone());
+        match limiter.join(now.get(), self.cost, &mut waker, refused) {
             Ok(ticket) => {
                 self.place = Place::Queued(ticket);
                 self.queued(limiter, ticket, cx)
@@ -161,11 +174,11 @@ impl Wait {
         cx: &mut Context<'_>,
     ) -> Poll<Waited> {
         loop {
-            let waker = cx.waker().clone();
-            let (waited, due) = limiter.turn(ticket, self.cost, Some(waker));
-            if let Some(waited) = waited {
-                return Poll::Ready(waited.map(Some));
-            }
+            let mut waker = Some(cx.waker().clone());
+            let due = match self.turn(limiter, ticket, &mut waker) {
+                Looked::Over(waited) => return Poll::Ready(waited.map(Some)),
+                Looked::Waits(due) => due,
+            };
             let Some((ns, instant)) = due else {
                 self.alarm = Alarm::none();
                 self.armed = 0;
@@ -184,18 +197,32 @@ impl Wait {
 
     /// Whether it is this one's turn, without waiting for it.
     fn now(&mut self, limiter: &RateLimiter) -> Option<Grant> {
-        let Place::Queued(ticket) = self.place else { return None };
-        let (waited, _) = limiter.turn(ticket, self.cost, None);
-        let grant = waited?.ok()?;
+        if let Place::Queued(ticket) = self.place {
+            self.turn(limiter, ticket, &mut None);
+        }
+        let Place::Served(grant) = self.place else { return None };
         self.place = Place::Done;
         Some(grant)
     }
 
-    /// Gives up the place, if there is one.
+    /// Comes for its turn. What is granted is kept in the place before others are woken: one of their
+    /// wakers may panic.
+    fn turn(&mut self, limiter: &RateLimiter, ticket: Ticket, waker: &mut Option<Waker>) -> Looked {
+        let (looked, wakes) = limiter.turn(ticket, self.cost, waker);
+        if let Looked::Over(Ok(grant)) = &looked {
+            self.place = Place::Served(*grant);
+        }
+        wakes.wake();
+        looked
+    }
+
+    /// Gives up the place, or what was granted there, if there is one.
     #[inline]
     pub(super) fn leave(&mut self, limiter: &RateLimiter) {
-        if let Place::Queued(ticket) = std::mem::replace(&mut self.place, Place::Done) {
-            limiter.give_up(ticket);
+        match std::mem::replace(&mut self.place, Place::Done) {
+            Place::Queued(ticket) => limiter.give_up(ticket),
+            Place::Served(grant) => limiter.refund(grant),
+            Place::None | Place::Done => {}
         }
     }
 }
@@ -204,9 +231,9 @@ impl RateLimiter {
     /// Takes a place in the queue for a call that was refused just now.
     pub(super) fn join(
         &self,
-        now: std::time::Instant,
+        now: Instant,
         cost: u32,
-        waker: Option<std::task::Waker>,
+        waker: &mut Option<Waker>,
         refused: Refused,
     ) -> Result<Ticket, Refused> {
         drop(refused);
@@ -221,26 +248,19 @@ impl RateLimiter {
         })
     }
 
-    #[expect(clippy::type_complexity, reason = "an outcome, or when to look again")]
-    fn turn(
-        &self,
-        ticket: Ticket,
-        cost: u32,
-        waker: Option<std::task::Waker>,
-    ) -> (Option<Result<Grant, Refused>>, Option<(u64, std::time::Instant)>) {
-        let (looked, wakes) = self.with(clock::now(), |meter, at, terms| {
+    /// Looks whether a place's turn has come. Wakes nobody yet, so that what is granted can be kept first.
+    fn turn(&self, ticket: Ticket, cost: u32, waker: &mut Option<Waker>) -> (Looked, Wakes) {
+        self.with(clock::now(), |meter, at, terms| {
             let (turn, wakes) = meter.turn(at, (ticket, cost), waker);
             let looked = match turn {
-                Turn::Granted(grant) => (Some(Ok(grant)), None),
+                Turn::Granted(grant) => Looked::Over(Ok(grant)),
                 Turn::Refused(refusal) => {
-                    (Some(Err(Refused::new(meter, at, terms, refusal))), None)
+                    Looked::Over(Err(Refused::new(meter, at, terms, refusal)))
                 }
-                Turn::Wait(due) => (None, due.map(|ns| (ns, instant_at(ns)))),
+                Turn::Wait(due) => Looked::Waits(due.map(|ns| (ns, instant_at(ns)))),
             };
             (looked, wakes)
-        });
-        wakes.wake();
-        looked
+        })
     }
 
     fn give_up(&self, ticket: Ticket) {

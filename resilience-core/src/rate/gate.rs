@@ -10,6 +10,7 @@ use std::task::Waker;
 use super::meter::{Grant, Hold, Meter, Verdict};
 use super::queue::{Queue, Ticket};
 use super::quota::Pace;
+use crate::wakes::Wakes;
 
 /// Those who wait, and those who were served and do not know.
 #[derive(Debug, Default)]
@@ -67,24 +68,6 @@ pub(crate) enum Turn {
     Refused(Refusal),
     /// Not yet. Whoever holds the timer looks again at the given time; others are woken.
     Wait(Option<u64>),
-}
-
-/// Wakers to be woken, and others to be dropped, once nothing is locked.
-#[derive(Debug, Default)]
-pub(crate) struct Wakes {
-    wake: Option<Waker>,
-    more: Vec<Waker>,
-    former: Option<Waker>,
-}
-
-impl Wakes {
-    pub(crate) fn wake(self) {
-        drop(self.former);
-        if let Some(waker) = self.wake {
-            waker.wake();
-        }
-        self.more.into_iter().for_each(Waker::wake);
-    }
 }
 
 /// Now, and what is in force: what every decision is made by.
@@ -178,14 +161,15 @@ impl Meter {
     }
 
     /// Takes a place at the end of the queue, if it would be served in time. For those who did not
-    /// [pass](Meter::try_pass).
+    /// [pass](Meter::try_pass). A waker is taken only with a place: one that is left is the caller's to
+    /// drop, since this runs under a lock.
     pub(crate) fn join(
         &mut self,
         at: At<'_>,
         cost: u32,
         until: u64,
         max_queued: u32,
-        waker: Option<Waker>,
+        waker: &mut Option<Waker>,
     ) -> Result<Ticket, Refusal> {
         let burst = at.pace.quota.burst();
         if cost > burst {
@@ -203,15 +187,15 @@ impl Meter {
         }
         // Whoever reserves is told the time now, and not sent away later.
         let until = if waker.is_some() { until } else { u64::MAX };
-        Ok(desk.queue.join(cost, until, waker))
+        Ok(desk.queue.join(cost, until, waker.take()))
     }
 
-    /// The owner of a place, of this cost, comes for it.
+    /// The owner of a place, of this cost, comes for it. A waker is taken if it has to wait.
     pub(crate) fn turn(
         &mut self,
         at: At<'_>,
         (ticket, cost): (Ticket, u32),
-        waker: Option<Waker>,
+        waker: &mut Option<Waker>,
     ) -> (Turn, Wakes) {
         // Its own place first: what is served on behalf of others may be its own.
         if let Some(turn) = self.own_turn(at, ticket, cost) {
@@ -223,8 +207,10 @@ impl Meter {
         }
         let mut wakes = Wakes::default();
         let desk = self.desk_mut();
-        if let (Some(waker), Some(place)) = (waker, desk.queue.find(ticket)) {
-            wakes.former = place.awaited_by(waker);
+        if let Some(place) = desk.queue.find(ticket)
+            && let Some(waker) = waker.take()
+        {
+            wakes.keep_former(place.awaited_by(waker));
         }
         if desk.queue.keeper() != Some(ticket) {
             return (Turn::Wait(None), wakes);
@@ -315,15 +301,22 @@ impl Meter {
 
     fn leave(&mut self, ticket: Ticket) -> Wakes {
         let desk = self.desk_mut();
-        let Some((former, matters)) = desk.queue.leave(ticket) else { return Wakes::default() };
-        let wake = if matters { desk.queue.keeper_waker() } else { None };
-        Wakes { wake, more: Vec::new(), former }
+        let mut wakes = Wakes::default();
+        let Some((former, matters)) = desk.queue.leave(ticket) else { return wakes };
+        wakes.keep_former(former);
+        if matters {
+            wakes.add(desk.queue.take_keeper_waker());
+        }
+        wakes
     }
 
     /// The head's turn may come sooner: whoever holds the timer looks again.
-    pub(crate) fn wake_keeper(&self) -> Wakes {
-        let wake = self.desk().and_then(|desk| desk.queue.keeper_waker());
-        Wakes { wake, ..Wakes::default() }
+    pub(crate) fn wake_keeper(&mut self) -> Wakes {
+        let mut wakes = Wakes::default();
+        if self.desk().is_some() {
+            wakes.add(self.desk_mut().queue.take_keeper_waker());
+        }
+        wakes
     }
 
     /// Things have changed for everybody: those who would now wait too long are told at once.
@@ -350,7 +343,7 @@ impl Meter {
         for place in self.desk_mut().queue.iter_mut() {
             if late.binary_search(&place.ticket).is_ok() {
                 place.misfit = true;
-                wakes.more.extend(place.waker());
+                wakes.add(place.take_waker());
             }
         }
         wakes

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::acquire::Acquire;
 use super::bucket::{instant_at, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
-use super::gate::{At, Wakes};
+use super::gate::At;
 use super::lease;
 use super::meter::{Grant, Meter};
 use super::permit::RatePermit;
@@ -314,8 +314,31 @@ impl RateLimiter {
         decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
     ) -> R {
         let mut state = self.0.state.lock();
-        let former = Terms::refresh(&mut state.terms);
-        decide(state, former, now, decision)
+        while let Some(former) = Terms::refresh(&mut state.terms) {
+            state = self.changed(state, former, now);
+        }
+        decide(state, now, decision)
+    }
+
+    /// Carries out a change of the configuration that was just seen. Before anything is decided, since it
+    /// runs what is the user's: wakers, and the drop of the former listener.
+    #[cold]
+    fn changed<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        former: Arc<Terms>,
+        now: u64,
+    ) -> MutexGuard<'a, State> {
+        let State { terms, meter } = &mut *state;
+        // Under the configuration that it was lent under.
+        drop(meter.call_in(&former.pace));
+        meter.change(&former.pace, &terms.pace, now);
+        let wakes = meter.reconsider(At { pace: &terms.pace, now });
+        meter.tidy();
+        drop(state);
+        wakes.wake();
+        drop(former);
+        self.0.state.lock()
     }
 
     /// Takes so many tokens at once, or not at all.
@@ -365,10 +388,11 @@ impl RateLimiter {
 
     pub(super) fn refund(&self, grant: Grant) {
         let mut state = self.0.state.lock();
-        let former = Terms::refresh(&mut state.terms);
-        // What has changed is a matter of when.
-        let now = if former.is_none() { 0 } else { line_of(clock::now()) };
-        let wakes: Wakes = decide(state, former, now, |meter, at, _| {
+        while let Some(former) = Terms::refresh(&mut state.terms) {
+            // What has changed is a matter of when.
+            state = self.changed(state, former, line_of(clock::now()));
+        }
+        let wakes = decide(state, 0, |meter, at, _| {
             meter.give_back(at.pace, grant);
             meter.wake_keeper()
         });
@@ -376,30 +400,18 @@ impl RateLimiter {
     }
 }
 
-/// Decides, after what is lent was called in, and after what a change of the configuration asks for.
+/// Decides, after what is lent was called in.
 #[inline]
 fn decide<R>(
     mut state: MutexGuard<'_, State>,
-    former: Option<Arc<Terms>>,
     now: u64,
     decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
 ) -> R {
     let State { terms, meter } = &mut *state;
-    // Under the configuration that it was lent under.
-    drop(meter.call_in(&former.as_deref().unwrap_or(terms).pace));
+    drop(meter.call_in(&terms.pace));
     let at = At { pace: &terms.pace, now };
-    let wakes = former.as_ref().map(|former| {
-        meter.change(&former.pace, &terms.pace, now);
-        meter.reconsider(at)
-    });
     let decided = decision(meter, at, terms);
     meter.tidy();
-    drop(state);
-    // Not under the lock: wakers run code of the runtime.
-    if let Some(wakes) = wakes {
-        wakes.wake();
-        drop(former);
-    }
     decided
 }
 

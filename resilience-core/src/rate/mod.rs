@@ -97,7 +97,7 @@ pub use seat::RateSeat;
 #[cfg(feature = "testing")]
 pub(crate) mod model {
     pub(crate) use super::bucket::START;
-    pub(crate) use super::gate::{At, Refusal, Turn, Wakes};
+    pub(crate) use super::gate::{At, Refusal, Turn};
     pub(crate) use super::meter::{Grant, Meter, Verdict};
     pub(crate) use super::queue::Ticket;
 }

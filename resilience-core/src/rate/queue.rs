@@ -22,7 +22,8 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 enum Seat {
-    Awaited(Waker),
+    /// By a task, and its waker unless that was woken since its last look.
+    Awaited(Option<Waker>),
     Reserved,
     /// Given up. Cleared away with others.
     Left,
@@ -56,7 +57,7 @@ impl Queue {
     pub(super) fn join(&mut self, cost: u32, until: u64, waker: Option<Waker>) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        let seat = waker.map_or(Seat::Reserved, Seat::Awaited);
+        let seat = waker.map_or(Seat::Reserved, |waker| Seat::Awaited(Some(waker)));
         self.places.push_back(Place { ticket, cost, until, misfit: false, seat });
         self.len += 1;
         self.tokens += u64::from(cost);
@@ -86,7 +87,7 @@ impl Queue {
         self.tokens -= cost;
         self.clear();
         let waker = match seat {
-            Seat::Awaited(waker) => Some(waker),
+            Seat::Awaited(waker) => waker,
             Seat::Reserved | Seat::Left => None,
         };
         Some((waker, matters))
@@ -107,18 +108,17 @@ impl Queue {
 
     /// Whoever holds the timer.
     pub(super) fn keeper(&self) -> Option<Ticket> {
-        self.first_awaited().map(|(ticket, _)| ticket)
+        let keeper = self.places.iter().find(|place| matches!(place.seat, Seat::Awaited(_)))?;
+        Some(keeper.ticket)
     }
 
-    pub(super) fn keeper_waker(&self) -> Option<Waker> {
-        self.first_awaited().map(|(_, waker)| waker.clone())
-    }
-
-    fn first_awaited(&self) -> Option<(Ticket, &Waker)> {
-        self.places.iter().find_map(|place| match &place.seat {
-            Seat::Awaited(waker) => Some((place.ticket, waker)),
+    /// Takes the waker of whoever holds the timer, to be woken: it leaves another with its next look.
+    // Not a clone: a waker may run any code, and this is under a lock.
+    pub(super) fn take_keeper_waker(&mut self) -> Option<Waker> {
+        self.places.iter_mut().find_map(|place| match &mut place.seat {
+            Seat::Awaited(waker) => Some(waker.take()),
             Seat::Reserved | Seat::Left => None,
-        })
+        })?
     }
 
     /// Those in the queue from the head on, to be marked as misfits.
@@ -140,17 +140,17 @@ impl Place {
         matches!(self.seat, Seat::Reserved)
     }
 
-    pub(super) fn waker(&self) -> Option<Waker> {
-        match &self.seat {
-            Seat::Awaited(waker) => Some(waker.clone()),
+    pub(super) fn take_waker(&mut self) -> Option<Waker> {
+        match &mut self.seat {
+            Seat::Awaited(waker) => waker.take(),
             Seat::Reserved | Seat::Left => None,
         }
     }
 
     /// The latest waker is the one to wake. The former, to be dropped outside of the lock.
     pub(super) fn awaited_by(&mut self, waker: Waker) -> Option<Waker> {
-        match std::mem::replace(&mut self.seat, Seat::Awaited(waker)) {
-            Seat::Awaited(former) => Some(former),
+        match std::mem::replace(&mut self.seat, Seat::Awaited(Some(waker))) {
+            Seat::Awaited(former) => former,
             Seat::Reserved | Seat::Left => None,
         }
     }

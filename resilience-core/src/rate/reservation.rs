@@ -43,7 +43,7 @@ impl Reservation {
             let grant = refused.told(None)?;
             return Ok(Reservation(Held::Ready(Some(RatePermit::new(limiter, grant)), now)));
         }
-        match limiter.join(now, cost, None, refused) {
+        match limiter.join(now, cost, &mut None, refused) {
             Ok(ticket) => {
                 let wait = Waiting::new(limiter.clone(), Wait::from(cost, ticket));
                 let first = limiter.expected(ticket).unwrap_or(now);

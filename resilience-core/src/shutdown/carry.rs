@@ -71,15 +71,16 @@ impl<F: Future> Future for Carry<F> {
         let entered = Entered::new(this.guard);
         let output = future.poll(cx);
         drop(entered);
-        let Some(guard) = this.guard.take() else { return Poll::Pending };
+        // The guard stays where it is while wakers are cloned and dropped: whoever has it leaves the place.
+        let Some(guard) = this.guard.as_ref() else { return Poll::Pending };
         let shared = guard.token().shared();
         let mut wait = || this.place.wait(&shared.wakers, Phase::Forced, || shared.phase(), cx);
         if output.is_pending() && wait().is_pending() {
-            *this.guard = Some(guard);
             return Poll::Pending;
         }
         this.place.leave(&shared.wakers);
         this.future.set(None);
+        let Some(guard) = this.guard.take() else { return Poll::Pending };
         Poll::Ready(match output {
             Poll::Ready(output) => Ok((output, guard)),
             Poll::Pending => Err(guard.refuse().with_may_have_run(true)),

@@ -184,6 +184,7 @@ impl Shared {
         drop(former);
     }
 
+    /// Wakes the driver, which leaves its waker again when it is polled.
     pub(super) fn wake_driver(&self) {
         // Taken, not cloned under the lock: the driver sets its waker anew with each poll.
         let driver = self.driver.lock().take();

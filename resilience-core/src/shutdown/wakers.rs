@@ -101,8 +101,8 @@ impl Place {
         let waiting = (phase, waker.clone());
         let former = match &mut self.0 {
             Some(held) => {
-                held.waker = waker;
-                wakers.0[held.lane].lock().places[held.place].replace(waiting)
+                let former = wakers.0[held.lane].lock().places[held.place].replace(waiting);
+                Some((former, std::mem::replace(&mut held.waker, waker)))
             }
             None => {
                 let lane = lane();
@@ -150,6 +150,29 @@ mod tests {
     /// How many wait.
     fn waiting_in(wakers: &Wakers) -> usize {
         wakers.0.iter().map(|lane| lane.lock().places.iter().flatten().count()).sum()
+    }
+
+    /// A future whose drop panics, and which is cancelled while it waits.
+    #[test]
+    fn a_place_is_left_though_what_waits_panics_as_it_is_dropped() {
+        struct Fragile;
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                panic!("on purpose");
+            }
+        }
+        let shutdown = crate::shutdown::Shutdown::builder().build().unwrap();
+        let token = shutdown.token();
+        let fragile = Fragile;
+        let mut call = spawn(token.run("call", async move {
+            std::future::pending::<()>().await;
+            drop(fragile);
+        }));
+        assert!(call.poll().is_pending());
+        assert_eq!(waiting_in(&token.shared().wakers), 1);
+        let dropped = std::panic::AssertUnwindSafe(|| drop(call));
+        assert!(std::panic::catch_unwind(dropped).is_err());
+        assert_eq!((waiting_in(&token.shared().wakers), token.in_flight()), (0, 0));
     }
 
     #[test]

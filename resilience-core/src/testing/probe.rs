@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use crate::wakes::Wakes;
+
 /// Passes calls on and keeps account of them in its [`ProbeLog`].
 ///
 /// Strict where services are usually lenient: readiness belongs to one handle, ends with the call,
@@ -94,7 +96,9 @@ impl ProbeLog {
             gate.closed = false;
             std::mem::take(&mut gate.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        let mut wakes = Wakes::default();
+        waiting.into_iter().for_each(|waker| wakes.add(Some(waker)));
+        wakes.wake();
     }
 }
 
@@ -136,9 +140,11 @@ impl<S: Service<Req>, Req> Service<Req> for ServiceProbe<S> {
             self.log.0.engaged.fetch_add(1, Ordering::SeqCst);
         }
         self.ready = false;
+        // Not under the lock: a waker may be anything.
+        let waker = cx.waker().clone();
         let mut gate = self.log.0.gate.lock();
         if gate.closed {
-            gate.waiting.push(cx.waker().clone());
+            gate.waiting.push(waker);
             return Poll::Pending;
         }
         drop(gate);

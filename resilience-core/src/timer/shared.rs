@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::sync::Mutex;
+use crate::wakes::Wakes;
 
 /// What is due sooner than this is not worth a shared timer.
 pub(super) const FAR: Duration = Duration::from_secs(1);
@@ -123,9 +124,9 @@ impl Wake for Bell {
             (state.set.take(), mem::take(&mut state.waiting))
         };
         drop(set);
-        for (_, waiting) in waiting {
-            waiting.wake();
-        }
+        let mut wakes = Wakes::default();
+        waiting.into_iter().for_each(|(_, waker)| wakes.add(Some(waker)));
+        wakes.wake();
     }
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod keyed;
 mod layer;
 mod order;
+mod panics;
 mod random;
 mod threads;
 mod wait;

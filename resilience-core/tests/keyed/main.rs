@@ -11,6 +11,7 @@
 mod behaviour;
 mod flood;
 mod memory;
+mod panics;
 mod remembered;
 mod soak;
 mod threads;

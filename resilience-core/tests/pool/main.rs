@@ -13,6 +13,7 @@ mod drain;
 mod fake;
 mod layer;
 mod maintenance;
+mod panics;
 mod rows;
 mod sockets;
 mod telemetry;

@@ -207,3 +207,35 @@ async fn calls_under_a_thousand_reloads_never_fail() {
     assert!(calls.load(Ordering::Relaxed) > 0);
     assert_eq!(a.snapshot().bulkhead.unwrap().in_use, 0);
 }
+
+/// What is cloned to put a new text into force may panic: the next call tries again.
+#[tokio::test(start_paused = true)]
+async fn a_classifier_whose_clone_panics_keeps_no_service_at_the_former_text() {
+    struct Clones(Arc<AtomicBool>);
+    impl Clone for Clones {
+        fn clone(&self) -> Clones {
+            assert!(!self.0.swap(false, Ordering::SeqCst), "on purpose");
+            Clones(self.0.clone())
+        }
+    }
+    impl resilience_core::Classify<u64, BoxError> for Clones {
+        fn classify(&self, _: Result<&u64, &BoxError>) -> resilience_core::Outcome {
+            resilience_core::Outcome::Success
+        }
+    }
+
+    let profiles = Profiles::from_toml(TEXT).unwrap();
+    let bomb = Arc::<AtomicBool>::default();
+    let layer = profiles.profile("a").unwrap().layer_with(Clones(bomb.clone()));
+    let late = service_fn(async |n: u64| {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok::<_, BoxError>(n)
+    });
+    let mut service = ServiceBuilder::new().layer(layer).service(late);
+    profiles.reload(&changed("deadline = \"10s\"", "deadline = \"1s\"")).unwrap();
+    bomb.store(true, Ordering::SeqCst);
+    let call = std::panic::AssertUnwindSafe(|| drop(tower::Service::call(&mut service, 1)));
+    assert!(std::panic::catch_unwind(call).is_err());
+    let error = tower::Service::call(&mut service, 2).await.unwrap_err();
+    assert_eq!(error.rejection().map(|it| it.kind()), Some(RejectionKind::DeadlineExceeded));
+}

@@ -5,6 +5,7 @@
 mod config;
 mod layer;
 mod limit;
+mod panics;
 mod per_key;
 mod queue;
 mod windows;

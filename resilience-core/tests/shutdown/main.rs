@@ -5,6 +5,7 @@
 mod calls;
 mod foreign;
 mod hooks;
+mod panics;
 mod phases;
 #[cfg(all(unix, feature = "signal"))]
 mod process;

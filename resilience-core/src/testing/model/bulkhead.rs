@@ -11,6 +11,7 @@ use crate::bulkhead::QueueOrder;
 use crate::bulkhead::model::{Charge, Entered, Refusal, Rules, Ticket, Turnstile};
 use crate::clock;
 use crate::patience::Patience;
+use crate::wakes::Wakes;
 
 #[derive(Debug, Arbitrary)]
 struct Start {
@@ -204,7 +205,9 @@ impl Run {
         let (id, woken) = (self.next_id, Arc::<Woken>::default());
         self.next_id += 1;
         let expected = self.naive.enter(id, cost, self.now);
-        let entered = self.turnstile.enter(cost, self.now, &Waker::from(woken.clone()));
+        let (waker, mut wakes) = (Waker::from(woken.clone()), Wakes::default());
+        let entered = self.turnstile.enter(cost, self.now, &waker, &mut wakes);
+        wakes.wake();
         match (entered, expected) {
             (Entered::Granted(charge), Some(true)) => self.charges.push(charge),
             (Entered::Waits(ticket, _), Some(false)) => {
@@ -259,7 +262,9 @@ impl Run {
         change(&mut self.naive.rules);
         self.version += 1;
         let now = self.now;
-        self.turnstile.apply(self.naive.rules, self.version, || now);
+        let mut wakes = Wakes::default();
+        self.turnstile.apply(self.naive.rules, self.version, || now, &mut wakes);
+        wakes.wake();
         self.naive.serve(now);
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use crate::rate::model::{At, Grant, Meter, Refusal, START, Ticket, Turn, Verdict, Wakes};
+use crate::rate::model::{At, Grant, Meter, Refusal, START, Ticket, Turn, Verdict};
 use crate::rate::{Pace, Quota};
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -301,10 +301,10 @@ impl Run {
         let (exact, slack) = (self.is_exact(), self.slack());
         let room = self.line.len() + self.waits_unserved() < self.max_queued as usize;
         let woken = Arc::<Woken>::default();
-        let waker = awaited.then(|| Waker::from(woken.clone()));
+        let mut waker = awaited.then(|| Waker::from(woken.clone()));
         let pace = self.pace;
         let at = At { pace: &pace, now: self.now };
-        match self.meter.join(at, cost, until, self.max_queued, waker) {
+        match self.meter.join(at, cost, until, self.max_queued, &mut waker) {
             Ok(ticket) => {
                 assert!(room, "the queue is full");
                 let late = expected.is_none_or(|then| then > until + slack);
@@ -398,8 +398,8 @@ impl Run {
         });
         let pace = self.pace;
         let at = At { pace: &pace, now: self.now };
-        let waker = waits.then(|| Waker::from(woken));
-        let (turn, wakes) = self.meter.turn(at, (ticket, cost), waker);
+        let mut waker = waits.then(|| Waker::from(woken));
+        let (turn, wakes) = self.meter.turn(at, (ticket, cost), &mut waker);
         wakes.wake();
         match (turn, expected) {
             (Turn::Granted(grant), Some((caller, true))) => self.open.push((caller.id, grant)),
@@ -444,7 +444,7 @@ impl Run {
     fn tell_all(&mut self, change: impl FnOnce(&mut Meter)) {
         let pace = self.pace;
         change(&mut self.meter);
-        let wakes: Wakes = self.meter.reconsider(At { pace: &pace, now: self.now });
+        let wakes = self.meter.reconsider(At { pace: &pace, now: self.now });
         wakes.wake();
         self.tally.others += 1;
         // What is reserved and costs too much is gone; told when its owner comes.

@@ -1,0 +1,117 @@
+//! Wakers that panic: no token is lost or given back twice, and nobody else waits for ever.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use resilience_core::rate::{Acquire, Quota, RateLimitLayer, RateLimiter};
+use resilience_core::{Rejection, RejectionKind};
+use tower::{BoxError, Layer, Service, service_fn};
+
+use crate::ms;
+
+/// Panics when it is woken, once it is armed.
+#[derive(Default)]
+struct Bomb(AtomicBool);
+
+impl Bomb {
+    fn arm(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        if self.0.swap(false, Ordering::SeqCst) {
+            panic!("on purpose");
+        }
+    }
+}
+
+/// A call that waits, and the waker of its task.
+struct Caller {
+    call: Pin<Box<Acquire>>,
+    bomb: Arc<Bomb>,
+}
+
+impl Caller {
+    fn queued(limiter: &RateLimiter) -> Caller {
+        let mut caller = Caller { call: Box::pin(limiter.acquire(1)), bomb: Arc::default() };
+        assert!(caller.poll().is_pending());
+        caller
+    }
+
+    fn poll(&mut self) -> Poll<bool> {
+        let waker = Waker::from(self.bomb.clone());
+        self.call.as_mut().poll(&mut Context::from_waker(&waker)).map(|it| it.is_ok())
+    }
+}
+
+fn panics(body: impl FnOnce()) {
+    assert!(catch_unwind(AssertUnwindSafe(body)).is_err(), "a waker panics");
+}
+
+/// So many a day, and no gap.
+fn limiter(burst: u32) -> RateLimiter {
+    let day = Duration::from_secs(24 * 60 * 60);
+    RateLimiter::builder().quota(Quota::per(burst, day)).wait().build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_grant_wakes_a_waker_that_panics_comes_back() {
+    let limiter = RateLimiter::builder().quota(Quota::per_minute(60)).min_gap(ms(5)).wait();
+    let limiter = limiter.build().unwrap();
+    limiter.check(1).unwrap();
+    let mut first = Caller::queued(&limiter);
+    let mut second = Caller::queued(&limiter);
+    tokio::time::advance(ms(6)).await;
+    second.bomb.arm();
+    let before = limiter.snapshot().available;
+    panics(|| assert!(first.poll().is_ready()));
+    drop(first);
+    assert_eq!((limiter.snapshot().available, limiter.snapshot().queued), (before, 1));
+    // As much later as the grant of the first has moved the gap.
+    tokio::time::advance(ms(6)).await;
+    assert_eq!(second.poll(), Poll::Ready(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_comes_back_once_though_that_wakes_a_waker_that_panics() {
+    let limiter = limiter(2);
+    let refused = || BoxError::from(Rejection::new(RejectionKind::CircuitOpen, "below"));
+    let below = service_fn(move |_: u64| async move {
+        tokio::task::yield_now().await;
+        Err::<u64, _>(refused())
+    });
+    let mut service = RateLimitLayer::new(limiter.clone()).layer(below);
+    let mut call = Box::pin(Service::call(&mut service, 1));
+    let noop = &mut Context::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(noop).is_pending());
+    limiter.check(1).unwrap();
+    let waits = Caller::queued(&limiter);
+    assert_eq!(limiter.snapshot().available, 0);
+    waits.bomb.arm();
+    panics(|| drop(call.as_mut().poll(noop)));
+    drop((call, waits));
+    assert_eq!(limiter.snapshot().available, 1);
+}
+
+/// Whoever comes first after a change of the configuration carries it out, before it takes a place.
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_that_carries_out_a_change_leaves_no_place_behind() {
+    let model = limiter(2);
+    let limiter = model.fresh();
+    limiter.check(2).unwrap();
+    let waits = Caller::queued(&limiter);
+    model.set_quota(Quota::per(4, Duration::from_secs(24 * 60 * 60))).unwrap();
+    waits.bomb.arm();
+    let mut newcomer = Caller { call: Box::pin(limiter.acquire(1)), bomb: Arc::default() };
+    panics(|| assert!(newcomer.poll().is_pending()));
+    drop(newcomer);
+    assert_eq!(limiter.snapshot().queued, 1);
+    drop(waits);
+    assert_eq!(limiter.snapshot().queued, 0);
+}
