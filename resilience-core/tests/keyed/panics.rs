@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -129,11 +130,11 @@ fn keys_and_bytes_are_given_back_whatever_panics() {
 /// What is let go of while the new one panics is dropped outside of the locks, and so may use the store.
 #[test]
 fn a_drop_that_a_panic_causes_may_use_the_store() {
-    /// Of a number, and the store that it is in.
-    struct State(u64, Arc<OnceLock<Keyed<u64, State>>>);
+    /// Which it is of those that were made, and the store that it is in.
+    struct State(usize, Arc<OnceLock<Keyed<u64, State>>>);
     impl Clone for State {
         fn clone(&self) -> State {
-            assert_ne!(self.0, 2, "on purpose");
+            assert_ne!(self.0, 1, "on purpose");
             State(self.0, self.1.clone())
         }
     }
@@ -147,14 +148,16 @@ fn a_drop_that_a_panic_causes_may_use_the_store() {
     let (ended, end) = mpsc::channel();
     // On a thread of its own: to wait for a lock that one has is to wait for ever.
     std::thread::spawn(move || {
-        let kept = Arc::new(OnceLock::new());
+        let (kept, made) = (Arc::new(OnceLock::new()), AtomicUsize::new(0));
         let this = kept.clone();
-        let store = Keyed::builder().max_keys(1).build(move |key: &u64| State(*key, this.clone()));
-        let store = kept.get_or_init(|| store.unwrap());
-        drop(store.get(&1, clock::now()));
-        let call = || drop(store.get(&2, clock::now()));
+        let make = move |_: &u64| State(made.fetch_add(1, Ordering::SeqCst), this.clone());
+        let store = Keyed::builder().idle(Duration::from_secs(60)).build(make);
+        let (store, now) = (kept.get_or_init(|| store.unwrap()), clock::now());
+        drop(store.get(&7, now));
+        // Idle by now, it makes room for its own successor, which panics.
+        let call = || drop(store.get(&7, now + Duration::from_secs(600)));
         let panicked = catch_unwind(AssertUnwindSafe(call)).is_err();
-        ended.send((panicked, store.snapshot().evicted_capacity)).unwrap();
+        ended.send((panicked, store.snapshot().evicted_idle)).unwrap();
     });
     assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok((true, 1)));
 }

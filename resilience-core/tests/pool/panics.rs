@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 
 use deadpool::managed::{Manager, Metrics, RecycleResult};
 use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool};
@@ -13,6 +14,8 @@ use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool};
 struct Fragile {
     detach: AtomicBool,
     drop: AtomicBool,
+    /// Never says whether an object works.
+    hangs: AtomicBool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -42,6 +45,9 @@ impl Manager for Server {
     }
 
     async fn recycle(&self, _: &mut Object, _: &Metrics) -> RecycleResult<io::Error> {
+        if self.0.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
     }
 
@@ -101,5 +107,22 @@ async fn an_object_that_does_not_work_gives_up_its_place_though_it_panics() {
         let call = tokio::spawn(async move { drop(handle.get().await) });
         assert!(call.await.unwrap_err().is_panic());
         assert_at_rest(&pool, "invalid").await;
+    }
+}
+
+/// Dropped while it is looked at, an object goes.
+#[tokio::test(start_paused = true)]
+async fn an_object_whose_call_is_dropped_gives_up_its_place_though_it_panics() {
+    let server = Server::default();
+    for bomb in [&server.0.detach, &server.0.drop] {
+        let pool = pool(&server);
+        drop(pool.get().await.unwrap());
+        server.0.hangs.store(true, Ordering::SeqCst);
+        let mut call = Box::pin(pool.get());
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        server.0.hangs.store(false, Ordering::SeqCst);
+        bomb.store(true, Ordering::SeqCst);
+        panics(|| drop(call));
+        assert_at_rest(&pool, "dropped").await;
     }
 }
