@@ -215,8 +215,8 @@ impl<K: Key, T> Keyed<K, T> {
 }
 
 /// [`names::KEYED_KEYS`] and [`names::KEYED_BYTES`]; for a store of circuits also
-/// [`names::CIRCUITS_OPEN`], which visits every state once. Locks one shard of one lane at a time, so no
-/// call waits for more than a few hundred states.
+/// [`names::CIRCUITS_OPEN`], which takes time in proportion to the keys: for a scrape, not for a call. It
+/// holds one lock of one lane at a time, for the at most 254 states of a shard.
 impl<K: Key, T: Entry> Gauges for Keyed<K, T> {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {

@@ -23,8 +23,8 @@ pub(super) struct Parts {
     /// One attempt, where the text has no retry: what is always ready stands in every profile.
     pub(super) retry: RetryPolicy,
     pub(super) handles: Handles,
-    /// Bulkhead, limiter and breaker that an earlier text had. Whoever watches one watches the right one
-    /// if it comes back.
+    /// Bulkhead, limiter and breaker that an earlier text had. They are used again if the text has them
+    /// again, so that a handle on one stays valid.
     pub(super) parked: Option<Arc<Handles>>,
     /// Where retries are paid from instead of the policy's budget.
     pub(super) own_budget: Option<RetryBudget>,

@@ -24,7 +24,7 @@ pub(super) struct State {
     live: Arc<Live<Parts>>,
     /// Whose rules it goes by, if it was made for a key.
     origin: Option<Origin>,
-    /// Set by the first layer. Until then no call can touch the state.
+    /// `true` from the first layer on. Until then no call can touch the state.
     is_called: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ impl State {
         State { name, live, origin: Some(origin), is_called: AtomicBool::new(false) }
     }
 
-    /// Notes that calls are made under this state from now on.
+    /// Records that calls may use this state from now on.
     pub(super) fn called(&self) {
         self.is_called.store(true, Ordering::Release);
     }
@@ -233,8 +233,8 @@ impl Profile {
     }
 }
 
-/// Those of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]; none until a layer
-/// was made.
+/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]; none
+/// until a layer was made.
 impl Gauges for Profile {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         if let Some(parts) = self.0.used() {

@@ -67,7 +67,7 @@ impl Handles {
         [bulkhead, rate, breaker, retry].into_iter().flatten().sum()
     }
 
-    /// Visits the gauges of each part, with those of this budget.
+    /// Visits the gauges of each part, and those of this budget.
     pub(crate) fn gauges(
         &self,
         budget: Option<&RetryBudget>,

@@ -142,7 +142,7 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         &self.layers.circuit_breaker
     }
 
-    /// Returns the state of every part now, but of those that keep one for each key.
+    /// Returns the state of every part now, except those that keep one for each key.
     #[must_use]
     pub fn snapshot(&self) -> StackSnapshot {
         self.handles.snapshot()
@@ -159,8 +159,8 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 }
 
-/// Those of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]. Without the parts
-/// that keep one state for each key: record their stores.
+/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]. Parts
+/// that keep one state for each key are left out: record their stores.
 impl<D, B, R, L, C, T> Gauges for Stack<D, B, R, L, C, T> {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         self.handles.gauges(self.budget(), visit);

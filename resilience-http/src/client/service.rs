@@ -91,7 +91,7 @@ impl ResilientLayer {
     }
 }
 
-/// Those of the store of authorities: how many there are, in how many bytes, and how many of them have an
+/// Visits the gauges of the store of authorities: how many are known, in how many bytes, and how many have an
 /// open circuit.
 impl Gauges for ResilientLayer {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
