@@ -133,6 +133,9 @@ pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
 }
 
 /// State that is kept for a key: a handle whose clones share it.
+///
+/// `Clone` runs under a lock of the store, and must not use the store. Its panics, and those of a key's
+/// `Eq`, leave the store as it was. `Drop` runs outside of the locks.
 pub trait Entry: Clone + Send + Sync + 'static {
     /// Whether it must not be let go of at `now`: an open circuit, a permit that is out, a handle
     /// that somebody still holds.

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
@@ -105,7 +106,7 @@ struct Recording<B> {
     ended: bool,
     fault: Option<NotReplayable>,
     /// Copies whose turn it is not. A few.
-    waiting: Vec<Waker>,
+    waiting: Waiting,
 }
 
 impl<B: Body> ReplayBody<B> {
@@ -133,7 +134,7 @@ impl<B: Body> ReplayBody<B> {
             cap,
             trailers: None,
             fault,
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
         };
         ReplayBody::of(Arc::new(Mutex::new(recording)), size)
     }
@@ -168,44 +169,80 @@ impl<B> ReplayBody<B> {
         if self.over || self.body.is_some() {
             return self.over.then_some(Poll::Ready(None));
         }
+        if let Some(played) = self.look(&mut None) {
+            return played;
+        }
+        // Cloned outside of the lock, and the look is another one: wakers may be any code.
+        self.look(&mut Some(cx.waker().clone())).unwrap_or(Some(Poll::Pending))
+    }
+
+    /// What [`play`](Self::play) returns; `None` if it has to wait, and there is no waker to wake.
+    fn look(&mut self, waker: &mut Option<Waker>) -> Option<Option<Poll<Polled>>> {
         let mut recording = self.shared.lock();
         if let Some(frame) = recording.frames.get(self.played) {
             self.played += 1;
             self.sent += frame.len() as u64;
-            return Some(Poll::Ready(Some(Ok(Frame::data(frame.clone())))));
+            return Some(Some(Poll::Ready(Some(Ok(Frame::data(frame.clone()))))));
         }
         // Of what was read and not recorded this one lacks the beginning.
         if let Some(fault) = recording.fault
             && (recording.read != self.sent || fault == NotReplayable::Broken)
         {
             self.over = true;
-            return Some(Poll::Ready(Some(Err(fault.into()))));
+            return Some(Some(Poll::Ready(Some(Err(fault.into())))));
         }
         if recording.ended {
             self.over = true;
-            return Some(Poll::Ready(
-                recording.trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))),
-            ));
+            let trailers = recording.trailers.clone();
+            return Some(Some(Poll::Ready(trailers.map(|it| Ok(Frame::trailers(it))))));
         }
         self.body = recording.body.take();
-        if self.body.is_none() {
-            recording.wait(cx.waker());
-            return Some(Poll::Pending);
+        if self.body.is_some() {
+            return Some(None);
         }
-        None
+        waker.as_ref()?;
+        let crowd = recording.wait(waker);
+        drop(recording);
+        crowd.wake();
+        Some(Some(Poll::Pending))
+    }
+}
+
+/// Copies that wait for the body.
+#[derive(Default)]
+struct Waiting(VecDeque<Waker>);
+
+impl Waiting {
+    /// Wakes all of them, also if one of them panics.
+    fn wake(mut self) {
+        self.wake_all();
+    }
+
+    fn wake_all(&mut self) {
+        while let Some(waker) = self.0.pop_front() {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.wake_all();
     }
 }
 
 impl<B> Recording<B> {
-    fn wait(&mut self, waker: &Waker) {
+    /// Adds a waker that is not there yet. Returns those that are too many, to be woken.
+    fn wait(&mut self, waker: &mut Option<Waker>) -> Waiting {
         const MOST: usize = 8;
-        if self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
-            return;
-        }
-        if self.waiting.len() == MOST {
-            self.waiting.drain(..).for_each(Waker::wake);
-        }
-        self.waiting.push(waker.clone());
+        let is_there = |waker: &Waker| self.waiting.0.iter().any(|other| other.will_wake(waker));
+        let Some(waker) = waker.take_if(|waker| !is_there(waker)) else {
+            return Waiting::default();
+        };
+        let is_full = self.waiting.0.len() == MOST;
+        let crowd = if is_full { std::mem::take(&mut self.waiting) } else { Waiting::default() };
+        self.waiting.0.push_back(waker);
+        crowd
     }
 
     fn record(&mut self, data: &Bytes) {
@@ -238,18 +275,19 @@ where
         let Some(body) = &mut this.body else { return Poll::Pending };
         let polled = ready!(body.as_mut().poll_frame(cx));
         let at_end = body.is_end_stream();
-        let mut recording = this.shared.lock();
+        // Before the lock: the data and the error are the user's.
         let polled = polled.map(|polled| {
-            let frame = polled
-                .map_err(Into::into)?
-                .map_data(|mut data| data.copy_to_bytes(data.remaining()));
-            if let Some(data) = frame.data_ref() {
-                recording.record(data);
-                this.sent += data.len() as u64;
-                this.played = recording.frames.len();
-            }
-            Ok(frame)
+            let frame = polled.map_err(Into::into)?;
+            Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
         });
+        let mut recording = this.shared.lock();
+        if let Some(Ok(frame)) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            recording.record(data);
+            this.sent += data.len() as u64;
+            this.played = recording.frames.len();
+        }
         match &polled {
             None => recording.ended = true,
             Some(Ok(frame)) => match frame.trailers_ref() {
@@ -268,8 +306,9 @@ where
         if recording.ended {
             let waiting = std::mem::take(&mut recording.waiting);
             drop(recording);
+            // Woken by its own drop, if that of the body panics.
             this.body = None;
-            waiting.into_iter().for_each(Waker::wake);
+            waiting.wake();
         }
         Poll::Ready(polled)
     }
@@ -299,7 +338,7 @@ impl<B> Drop for ReplayBody<B> {
         recording.body = Some(body);
         let waiting = std::mem::take(&mut recording.waiting);
         drop(recording);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.wake();
     }
 }
 

@@ -80,13 +80,14 @@ impl Reader {
 
     /// Waits until all large pieces have gone out.
     pub(super) fn poll_has_all(&self, cx: &Context<'_>) -> Poll<()> {
+        // Cloned, and the former one dropped, outside of the lock.
+        let waker = cx.waker().clone();
         let mut state = self.0.lock();
         if state.pieces == 0 {
             return Poll::Ready(());
         }
-        let former = state.end.replace(cx.waker().clone());
+        let former = state.end.replace(waker);
         drop(state);
-        // Outside of the lock.
         drop(former);
         Poll::Pending
     }

@@ -34,8 +34,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        // Declared before the lock, and so dropped after it: what a handler panicked with is the user's.
+        let mut panics = Vec::new();
         let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            panics.extend(ended.err());
+        }
         tasks.spawn(Read::new(stream, self.write_timeout));
     }
 }

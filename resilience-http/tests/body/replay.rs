@@ -376,3 +376,25 @@ async fn a_retry_sends_it_again_if_it_can() {
     let unknown = ReplayBody::new(Scripted::new(abc()), 9);
     assert_eq!(attempts(unknown, 9, true).await, (1, true));
 }
+
+/// Those behind a waker that panics are woken as well: none of them has the body, and nobody else would wake them.
+#[test]
+fn who_waits_is_woken_though_another_waker_panics() {
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+
+    let first = stalled(Step::Data("a"));
+    // The bomb is in the middle.
+    let before = waiting(1, &first);
+    let mut other = first.copy().unwrap();
+    let bomb = Waker::from(Arc::new(Bomb));
+    assert!(Pin::new(&mut other).poll_frame(&mut Context::from_waker(&bomb)).is_pending());
+    let after = waiting(1, &first);
+    let dropped = std::panic::AssertUnwindSafe(|| drop(first));
+    assert!(std::panic::catch_unwind(dropped).is_err());
+    assert_eq!((times(&before), times(&after)), (vec![1], vec![1]));
+}
