@@ -640,9 +640,11 @@ impl Wake for Woken {
     }
 }
 
+type Call = Pin<Box<dyn Future<Output = Result<Answer, Failure>>>>;
+
 struct Task {
     woken: Arc<Woken>,
-    call: Option<Pin<Box<dyn Future<Output = Result<Answer, Failure>>>>>,
+    call: Option<Call>,
     result: Option<Result<(), Option<RejectionKind>>>,
     panicked: bool,
     cancelled: bool,

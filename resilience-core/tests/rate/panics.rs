@@ -25,9 +25,7 @@ impl Bomb {
 
 impl Wake for Bomb {
     fn wake(self: Arc<Self>) {
-        if self.0.swap(false, Ordering::SeqCst) {
-            panic!("on purpose");
-        }
+        assert!(!self.0.swap(false, Ordering::SeqCst), "on purpose");
     }
 }
 
