@@ -39,7 +39,7 @@ const MS: Duration = Duration::from_millis(1);
 const TOKENS: u32 = 10_000;
 
 thread_local! {
-    /// How often the user's code still runs before it panics.
+    /// Runs of the user's code that are left until it panics.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     static WHERE: Cell<&'static str> = const { Cell::new("") };
 }
@@ -139,7 +139,7 @@ impl AsOutcome for Failure {
     }
 }
 
-/// Whose requests are whose.
+/// A key.
 #[derive(Debug)]
 struct Shard(u64, #[expect(dead_code, reason = "is dropped")] Dropped);
 
@@ -247,7 +247,7 @@ fn listen(_: &Event<'_>) {
     user("listener");
 }
 
-/// What has reached the service below.
+/// Requests and attempts that have reached the service below.
 #[derive(Debug, Default)]
 struct Seen {
     /// Attempts that fail, from the first one on.
@@ -342,7 +342,7 @@ impl Future for Attempt {
     }
 }
 
-/// Is polled twice.
+/// Ends at its second poll.
 async fn once_pending() {
     let mut polled = false;
     std::future::poll_fn(|cx| {
@@ -379,7 +379,7 @@ impl Manager for Numbers {
     }
 }
 
-/// A gate of the user's own, and how many have passed it.
+/// A gate of the user's own, with a count of the calls that hold its permit.
 #[derive(Debug)]
 struct Gate(Arc<AtomicUsize>);
 
@@ -426,7 +426,7 @@ impl Permit<Answer, Failure> for Pass {
 
 type Boxed = BoxCloneSyncService<Request, Answer, Failure>;
 
-/// A service under one layer, and what can be seen of the layer's state.
+/// A service under one layer, and handles on the layer's state.
 #[derive(Default)]
 struct Rig {
     service: Option<Boxed>,
@@ -603,7 +603,7 @@ impl Rig {
         rig
     }
 
-    /// What was taken is back, and what is ambient is nobody's.
+    /// Asserts that all that was taken is back, and that nothing ambient is left.
     fn assert_at_rest(&self, what: &str) {
         if let Some(bulkhead) = self.bulkhead.as_ref().map(Bulkhead::snapshot) {
             assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{what}");
@@ -715,7 +715,7 @@ impl Task {
     }
 }
 
-/// Only the panics that were asked for are caught.
+/// Panics again with a panic that was not asked for.
 fn rethrow_assertions(payload: Box<dyn Any + Send>) {
     if payload.downcast_ref::<&'static str>() != Some(&WHERE.get()) {
         resume_unwind(payload);
@@ -838,7 +838,7 @@ fn every_layer_panicked_in_at_every_run_of_the_users_code_in_a_probe() {
     assert_eq!(at_every_run(true, None), []);
 }
 
-/// In its queue, in its backoff, and while the service below works.
+/// Dropped in its queue, in its backoff, and while the service below works.
 #[test]
 fn every_layer_panicked_in_at_every_run_of_the_users_code_in_a_call_that_is_dropped() {
     let leaks: Vec<_> = (0..20).flat_map(|it| at_every_run(it % 2 == 1, Some(it / 2))).collect();
