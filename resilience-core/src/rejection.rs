@@ -15,7 +15,7 @@
 //!     .with_retry_after(Duration::from_secs(2));
 //! assert_eq!(
 //!     rejection.to_string(),
-//!     "rate: rate limited for `odds-api` (31, limit 30), retry in 2s"
+//!     "rate: rate limited for `odds-api` (31 calls, limit 30), retry in 2 s"
 //! );
 //! ```
 
@@ -25,6 +25,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::observe::Rounded;
 use crate::outcome::{AsOutcome, Outcome, RetryHint};
 
 /// Why a call was refused.
@@ -54,6 +55,13 @@ impl RejectionKind {
         matches!(self, RejectionKind::TimedOut | RejectionKind::DeadlineExceeded)
     }
 
+    const fn unit(self) -> Unit {
+        match self {
+            RejectionKind::CircuitOpen => Unit::Failures,
+            _ => Unit::Calls,
+        }
+    }
+
     const fn words(self) -> &'static str {
         match self {
             RejectionKind::CircuitOpen => "circuit open",
@@ -77,6 +85,53 @@ pub enum Quantity {
     Duration(Duration),
 }
 
+/// The unit of a count in a [`Rejection`], for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Calls, or the tokens that they cost.
+    Calls,
+    /// Calls in a queue.
+    CallsWaiting,
+    /// Permits that are out, or that a call needs.
+    Permits,
+    /// Failed calls.
+    Failures,
+    /// Slow calls.
+    SlowCalls,
+    /// Probes of a half-open circuit.
+    Probes,
+    /// Probes that failed.
+    FailedProbes,
+    /// Per cent of the calls.
+    Percent,
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    /// Returns the words for one, and for any other count.
+    const fn words(self) -> [&'static str; 2] {
+        match self {
+            Unit::Calls => ["call", "calls"],
+            Unit::CallsWaiting => ["call waiting", "calls waiting"],
+            Unit::Permits => ["permit", "permits"],
+            Unit::Failures => ["failure", "failures"],
+            Unit::SlowCalls => ["slow call", "slow calls"],
+            Unit::Probes => ["probe", "probes"],
+            Unit::FailedProbes => ["failed probe", "failed probes"],
+            Unit::Percent => ["% of the calls"; 2],
+            Unit::Bytes => ["byte", "bytes"],
+        }
+    }
+
+    /// Shows a quantity in this unit.
+    fn show(self, quantity: Quantity, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Quantity::Count(count) = quantity else { return fmt::Display::fmt(&quantity, f) };
+        write!(f, "{count} {}", self.words()[usize::from(count != 1)])
+    }
+}
+
 impl From<u64> for Quantity {
     fn from(count: u64) -> Quantity {
         Quantity::Count(count)
@@ -93,7 +148,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Quantity::Count(count) => count.fmt(f),
-            Quantity::Duration(duration) => fmt::Debug::fmt(duration, f),
+            Quantity::Duration(duration) => Rounded(*duration).fmt(f),
         }
     }
 }
@@ -109,6 +164,7 @@ pub struct Rejection {
     key: Option<Name>,
     limit: Option<Quantity>,
     observed: Option<Quantity>,
+    unit: Unit,
     retry: RetryHint,
     may_have_run: bool,
 }
@@ -123,6 +179,7 @@ impl Rejection {
             key: None,
             limit: None,
             observed: None,
+            unit: kind.unit(),
             retry: RetryHint::None,
             may_have_run: kind.is_out_of_time(),
         }
@@ -135,11 +192,11 @@ impl Rejection {
         kind: RejectionKind,
         layer: Name,
         key: Option<Name>,
-        (observed, limit): (Option<Quantity>, Option<Quantity>),
+        (observed, limit, unit): (Option<Quantity>, Option<Quantity>, Unit),
         retry: RetryHint,
     ) -> Rejection {
         let may_have_run = kind.is_out_of_time();
-        Rejection { kind, layer, key, limit, observed, retry, may_have_run }
+        Rejection { kind, layer, key, limit, observed, unit, retry, may_have_run }
     }
 
     /// Adds whose limit it was: a host, a tenant, a shard.
@@ -160,6 +217,14 @@ impl Rejection {
     #[must_use]
     pub fn with_observed(mut self, observed: impl Into<Quantity>) -> Rejection {
         self.observed = Some(observed.into());
+        self
+    }
+
+    /// Sets the unit of `limit` and `observed` where they are counts. By default failures for an open
+    /// circuit, and calls for everything else.
+    #[must_use]
+    pub const fn with_unit(mut self, unit: Unit) -> Rejection {
+        self.unit = unit;
         self
     }
 
@@ -206,6 +271,12 @@ impl Rejection {
     #[must_use]
     pub fn observed(&self) -> Option<Quantity> {
         self.observed
+    }
+
+    /// Returns the unit of `limit` and `observed` where they are counts.
+    #[must_use]
+    pub const fn unit(&self) -> Unit {
+        self.unit
     }
 
     /// Until when: how long from the refusal it is worth coming back, where that is known.
@@ -268,14 +339,26 @@ impl fmt::Display for Rejection {
             write!(f, " for `{key}`")?;
         }
         match (self.observed, self.limit) {
-            (Some(observed), Some(limit)) => write!(f, " ({observed}, limit {limit})")?,
-            (Some(observed), None) => write!(f, " ({observed})")?,
-            (None, Some(limit)) => write!(f, " (limit {limit})")?,
+            (Some(observed), Some(limit)) => {
+                f.write_str(" (")?;
+                self.unit.show(observed, f)?;
+                write!(f, ", limit {limit})")?;
+            }
+            (Some(observed), None) => {
+                f.write_str(" (")?;
+                self.unit.show(observed, f)?;
+                f.write_str(")")?;
+            }
+            (None, Some(limit)) => {
+                f.write_str(" (limit ")?;
+                self.unit.show(limit, f)?;
+                f.write_str(")")?;
+            }
             (None, None) => {}
         }
         match self.retry {
             RetryHint::None => Ok(()),
-            RetryHint::After(after) => write!(f, ", retry in {after:?}"),
+            RetryHint::After(after) => write!(f, ", retry in {}", Rounded(after)),
             RetryHint::Never => f.write_str(", never to be retried"),
         }
     }
@@ -335,9 +418,9 @@ mod tests {
         let late =
             Rejection::new(RejectionKind::TimedOut, "odds").with_limit(Duration::from_secs(1));
         assert!(late.may_have_run());
-        assert_eq!(late.to_string(), "odds: timed out (limit 1s)");
+        assert_eq!(late.to_string(), "odds: timed out (limit 1 s)");
         let unsent = late.with_may_have_run(false);
-        assert_eq!(unsent.to_string(), "odds: timed out before it was sent (limit 1s)");
+        assert_eq!(unsent.to_string(), "odds: timed out before it was sent (limit 1 s)");
         let open = Rejection::new(RejectionKind::CircuitOpen, "breaker");
         assert!(!open.may_have_run());
         assert!(open.with_may_have_run(true).may_have_run());

@@ -81,7 +81,7 @@ async fn rejections_and_requests_that_cannot_be_sent_twice_are_told() {
     service.oneshot("a stream".into()).await.unwrap_err();
     assert_eq!(
         notes.take(),
-        ["odds: timed out (limit 1s)", "retry 1 stop: the request cannot be sent twice"]
+        ["odds: timed out (limit 1 s)", "retry 1 stop: the request cannot be sent twice"]
     );
 }
 

@@ -21,6 +21,8 @@ use super::config::CircuitConfig;
 use super::rules::Rules;
 use super::window::Room;
 use crate::live::Seen;
+use crate::outcome::Outcome;
+use crate::rejection::Unit;
 use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::tick::Tick;
 
@@ -161,6 +163,7 @@ impl Cell {
         let used = self.take_back(room(config, circuit).0);
         if circuit.passes_all() {
             circuit.credit(used);
+            rules.ended.add(Outcome::Success, used);
         } else {
             circuit.refused(used);
         }
@@ -203,16 +206,31 @@ impl Cell {
 /// For how many calls there is room, and what they are told if they are refused.
 fn room(config: &CircuitConfig, circuit: &Circuit) -> (Room, u32) {
     let told = |standstill: Standstill| {
-        // In halves of a word. What does not fit is told under the lock.
-        let observed = u16::try_from(standstill.observed).ok()?;
-        let limit = u16::try_from(standstill.limit).ok()?;
-        Some((Room::until(standstill.until), u32::from(observed) << 16 | u32::from(limit)))
+        // What does not fit is told under the lock.
+        Some((Room::until(standstill.until), packed(standstill)?))
     };
     circuit.standstill(config).and_then(told).unwrap_or_else(|| (circuit.room(config), 0))
 }
 
+/// Bits of a count: two counts and a unit fit into a word.
+const COUNT_BITS: u32 = 15;
+const COUNT: u32 = (1 << COUNT_BITS) - 1;
+/// The units that a break can have, in the order of their numbers.
+const UNITS: [Unit; 3] = [Unit::Failures, Unit::SlowCalls, Unit::FailedProbes];
+
+/// Packs the counts of a break and their unit, if they fit.
+fn packed(standstill: Standstill) -> Option<u32> {
+    let Standstill { observed, limit, unit, .. } = standstill;
+    let unit = UNITS.iter().position(|it| *it == unit)?;
+    let fits = observed <= COUNT && limit <= COUNT;
+    fits.then(|| {
+        u32::try_from(unit).ok().map(|unit| (unit << COUNT_BITS | observed) << COUNT_BITS | limit)
+    })?
+}
+
 fn standstill(until: Tick, why: u32) -> Standstill {
-    Standstill { until, observed: why >> 16, limit: why & u32::from(u16::MAX) }
+    let unit = UNITS.get((why >> (2 * COUNT_BITS)) as usize).copied().unwrap_or(Unit::Failures);
+    Standstill { until, observed: why >> COUNT_BITS & COUNT, limit: why & COUNT, unit }
 }
 
 #[inline]

@@ -54,7 +54,7 @@
 //!     service.clone().oneshot(0).await.unwrap_err();
 //! }
 //! let refused = service.clone().oneshot(0).await.unwrap_err();
-//! assert!(refused.to_string().starts_with("shards: circuit open for `0` (5, limit 5), retry in "));
+//! assert!(refused.to_string().starts_with("shards: circuit open for `0` (5 failures, limit 5), retry in "));
 //! assert_eq!(service.oneshot(1).await?, 1);
 //! # Ok(())
 //! # }
@@ -77,6 +77,8 @@ mod guard;
 mod handle;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tokio")]
+mod outcomes;
 #[cfg(feature = "tower")]
 mod planned;
 #[cfg(feature = "tokio")]
@@ -96,5 +98,7 @@ pub use guard::Admitted;
 pub use handle::{CircuitBreaker, outcome_of};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService};
+#[cfg(feature = "tokio")]
+pub use outcomes::OutcomeCounts;
 #[cfg(feature = "tower")]
 pub use seat::CircuitSeat;

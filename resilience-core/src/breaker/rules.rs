@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::circuit::Admission;
 use super::config::CircuitConfig;
+use super::outcomes::Ended;
 use crate::clock::nanos;
 use crate::live::{Live, Seen};
 use crate::sync::{AtomicU64, Ordering};
@@ -17,12 +18,19 @@ pub(super) struct Rules {
     slow_after: AtomicU64,
     /// A failure that no code recognised was reported.
     met_unknown: AtomicBool,
+    /// Calls that have ended.
+    pub(super) ended: Ended,
 }
 
 impl Rules {
     pub(super) fn new(config: CircuitConfig) -> Rules {
         let slow_after = AtomicU64::new(slow_after(&config));
-        Rules { live: Live::new(config), slow_after, met_unknown: AtomicBool::new(false) }
+        Rules {
+            live: Live::new(config),
+            slow_after,
+            met_unknown: AtomicBool::new(false),
+            ended: Ended::default(),
+        }
     }
 
     /// Puts `config` into force.

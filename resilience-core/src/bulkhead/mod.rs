@@ -56,7 +56,7 @@ let (first, second) = tokio::join!(service.clone().oneshot("one"), service.onesh
 assert_eq!(first?, "one");
 let refused = second.unwrap_err();
 assert_eq!(refused.rejection().map(|why| why.kind()), Some(RejectionKind::BulkheadFull));
-assert_eq!(refused.to_string(), "quotes: bulkhead full (1, limit 1)");
+assert_eq!(refused.to_string(), "quotes: bulkhead full (1 permit, limit 1)");
 assert_eq!(bulkhead.snapshot().in_use, 0);
 # Ok(())
 # }

@@ -1,7 +1,7 @@
 //! Why a call was not admitted, and what its rejection says.
 
 use crate::name::Name;
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::{Rejection, RejectionKind, Unit};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -35,6 +35,10 @@ impl Refusal {
             }
             Refusal::Late => return rejection,
         };
-        rejection.with_limit(u64::from(limit)).with_observed(observed)
+        let unit = match self {
+            Refusal::QueueFull { .. } => Unit::CallsWaiting,
+            _ => Unit::Permits,
+        };
+        rejection.with_limit(u64::from(limit)).with_observed(observed).with_unit(unit)
     }
 }

@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::observe::{ErrorText, Rounded};
+
 /// The most bytes of an error's text that are kept.
 pub const MAX_DETAIL: usize = 512;
 
@@ -50,10 +52,10 @@ impl Failure {
         Failure { detail: Some(kept.0.into()), ..self }
     }
 
-    /// One that ended in this error: what it and its sources say is the detail.
+    /// A check that ended in this error. Its detail is the [text](ErrorText) of the error and its sources.
     #[must_use]
     pub fn of_error(error: &(dyn StdError + 'static)) -> Failure {
-        Failure::new(FailureKind::Failed).with_detail(Chain(error))
+        Failure::new(FailureKind::Failed).with_detail(ErrorText::of(error))
     }
 
     /// How it failed.
@@ -73,26 +75,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             FailureKind::Failed => f.write_str("failed"),
-            FailureKind::TimedOut(limit) => write!(f, "timed out (limit {limit:?})"),
+            FailureKind::TimedOut(limit) => write!(f, "timed out (limit {})", Rounded(limit)),
             FailureKind::Panicked => f.write_str("panicked"),
             FailureKind::NotChecked => f.write_str("not checked yet"),
             FailureKind::CircuitOpen(_) => f.write_str("circuit open"),
         }
-    }
-}
-
-/// An error, and what it was caused by.
-struct Chain<'a>(&'a (dyn StdError + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(error) = next {
-            write!(f, ": {error}")?;
-            next = error.source();
-        }
-        Ok(())
     }
 }
 

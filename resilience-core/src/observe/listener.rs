@@ -85,7 +85,6 @@ impl Listener {
     }
 
     /// Whether nobody listens: there is no need to put together what would be told.
-    #[cfg(feature = "tokio")]
     pub(crate) fn is_none(&self) -> bool {
         self.0.is_none() && default::get().is_none()
     }

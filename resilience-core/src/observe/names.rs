@@ -95,6 +95,22 @@ names! {
     CIRCUITS_OPEN = "resilience.circuit.open";
     /// The share of failures that a circuit sees, 0 to 1.
     CIRCUIT_FAILURE_RATE = "resilience.circuit.failure_rate";
+    /// Calls through a breaker that ended in [`Outcome::Success`](crate::Outcome::Success). These eight only grow.
+    CALLS_SUCCESS = "resilience.circuit.calls.success";
+    /// Calls through a breaker that ended in [`Outcome::Transient`](crate::Outcome::Transient).
+    CALLS_TRANSIENT = "resilience.circuit.calls.transient";
+    /// Calls through a breaker that ended in [`Outcome::TimedOut`](crate::Outcome::TimedOut).
+    CALLS_TIMED_OUT = "resilience.circuit.calls.timed_out";
+    /// Calls through a breaker that ended in [`Outcome::Throttled`](crate::Outcome::Throttled).
+    CALLS_THROTTLED = "resilience.circuit.calls.throttled";
+    /// Calls through a breaker that ended in [`Outcome::Permanent`](crate::Outcome::Permanent).
+    CALLS_PERMANENT = "resilience.circuit.calls.permanent";
+    /// Calls through a breaker that ended in [`Outcome::Unknown`](crate::Outcome::Unknown).
+    CALLS_UNKNOWN = "resilience.circuit.calls.unknown";
+    /// Calls through a breaker that ended in [`Outcome::NotReady`](crate::Outcome::NotReady).
+    CALLS_NOT_READY = "resilience.circuit.calls.not_ready";
+    /// Calls through a breaker that ended in [`Outcome::Abandoned`](crate::Outcome::Abandoned).
+    CALLS_ABANDONED = "resilience.circuit.calls.abandoned";
     /// Tokens of a retry budget.
     BUDGET_AVAILABLE = "resilience.budget.available";
     /// Permits that are out.

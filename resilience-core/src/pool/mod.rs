@@ -61,7 +61,7 @@ let manager = ResilientManager::builder(Connect)
     .build();
 let pool = ResilientPool::builder(manager).max_size(1).reject().build()?;
 let connection = pool.get().await?;
-assert_eq!(pool.get().await.unwrap_err().to_string(), "db: bulkhead full (1, limit 1)");
+assert_eq!(pool.get().await.unwrap_err().to_string(), "db: bulkhead full (1 permit, limit 1)");
 drop(connection);
 assert_eq!((pool.snapshot().idle, pool.snapshot().created), (1, 1));
 # Ok(())

@@ -9,7 +9,7 @@ use super::terms::Terms;
 use crate::name::Name;
 use crate::observe::Event;
 use crate::patience::Patience;
-use crate::rejection::{Quantity, Rejection, RejectionKind};
+use crate::rejection::{Quantity, Rejection, RejectionKind, Unit};
 
 /// A refusal on its way out of the lock.
 #[derive(Debug)]
@@ -76,6 +76,9 @@ impl Refused {
         }
         if let Some(observed) = observed {
             rejection = rejection.with_observed(observed);
+        }
+        if matches!(self.refusal, Refusal::Queued { .. }) {
+            rejection = rejection.with_unit(Unit::CallsWaiting);
         }
         match self.refusal.at() {
             Some(at) => rejection.with_retry_after(ns(at.saturating_sub(self.now))),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::attempts::Attempts;
 use super::budget::Withdrawal;
 use super::progress::Progress;
+use crate::observe::Rounded;
 
 /// What to do with the result of an attempt.
 #[derive(Debug)]
@@ -118,10 +119,12 @@ impl fmt::Display for StopReason {
             StopReason::AttemptsExhausted => f.write_str("no attempts left"),
             StopReason::BudgetExhausted => f.write_str("the retry budget is spent"),
             StopReason::DeadlineTooNear { needed, remaining } => {
-                write!(f, "needs {needed:?}, {remaining:?} left before the deadline")
+                let (needed, remaining) = (Rounded(*needed), Rounded(*remaining));
+                write!(f, "needs {needed}, {remaining} left before the deadline")
             }
             StopReason::OutOfTime { needed, remaining } => {
-                write!(f, "needs {needed:?}, {remaining:?} left for retrying")
+                let (needed, remaining) = (Rounded(*needed), Rounded(*remaining));
+                write!(f, "needs {needed}, {remaining} left for retrying")
             }
             StopReason::NotRetryable => f.write_str("the failure is permanent"),
             StopReason::NotReady => f.write_str("not ready yet"),

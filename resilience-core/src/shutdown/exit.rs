@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::token::ShutdownToken;
 use crate::clock;
+use crate::observe::Rounded;
 
 /// Added to the exit code of the report.
 const CODE: u8 = 4;
@@ -44,7 +45,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Total(total) => {
-                write!(f, "the process still runs {total:?} after its shutdown began")
+                write!(f, "the process still runs {} after its shutdown began", Rounded(*total))
             }
             Cause::LastSignal => f.write_str("a third signal was received"),
         }

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use super::phase::Phase;
 use crate::name::Name;
+use crate::observe::Rounded;
 
 /// What became of a shutdown. Shown, it is a few lines for whoever reads the log.
 ///
 /// ```text
-/// shutdown (SIGTERM): 2 cut, after 22.18s
-///   not ready 5s, 40 in flight
-///   draining  15s, 38 in flight
-///   forced    2s, 2 in flight
-///   flushing  180ms, 1 in flight
+/// shutdown (SIGTERM): 2 cut, after 22 s
+///   not ready 5 s, 40 in flight
+///   draining  15 s, 38 in flight
+///   forced    2 s, 2 in flight
+///   flushing  180 ms, 1 in flight
 ///   http: 36 finished, 1 cut
 ///   worker: 1 cut, which did not end
-///   hook flush: done in 180ms
+///   hook flush: done in 180 ms
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -141,9 +142,9 @@ impl fmt::Display for Report {
             (0, hooks) => write!(f, "{hooks} of {} hooks not done", self.hooks.len())?,
             (cut, hooks) => write!(f, "{cut} cut, {hooks} of {} hooks not done", self.hooks.len())?,
         }
-        write!(f, ", after {:?}", self.took())?;
+        write!(f, ", after {}", Rounded(self.took()))?;
         for phase in &self.phases {
-            write!(f, "\n  {:9} {:?}", phase.phase, phase.took)?;
+            write!(f, "\n  {:9} {}", phase.phase, Rounded(phase.took))?;
             if phase.in_flight > 0 {
                 write!(f, ", {} in flight", phase.in_flight)?;
             }
@@ -176,11 +177,11 @@ impl fmt::Display for HookReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hook {}: ", self.name)?;
         match &self.end {
-            HookEnd::Done => write!(f, "done in {:?}", self.took),
-            HookEnd::Failed(error) => write!(f, "failed after {:?}: {error}", self.took),
-            HookEnd::Panicked(panic) => write!(f, "panicked after {:?}: {panic}", self.took),
-            HookEnd::OutOfTime => write!(f, "out of time after {:?}", self.took),
-            HookEnd::Unfinished => write!(f, "unfinished after {:?}", self.took),
+            HookEnd::Done => write!(f, "done in {}", Rounded(self.took)),
+            HookEnd::Failed(error) => write!(f, "failed after {}: {error}", Rounded(self.took)),
+            HookEnd::Panicked(panic) => write!(f, "panicked after {}: {panic}", Rounded(self.took)),
+            HookEnd::OutOfTime => write!(f, "out of time after {}", Rounded(self.took)),
+            HookEnd::Unfinished => write!(f, "unfinished after {}", Rounded(self.took)),
             HookEnd::Skipped => f.write_str("skipped"),
         }
     }

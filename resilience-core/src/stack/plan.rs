@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::checks;
 use super::warnings::{self, Warning};
 use crate::config::InvalidConfig;
+use crate::observe::Rounded;
 use crate::shape::{Paying, Shape};
 
 /// What a stack does at worst. Made by [`Stack::plan`](super::Stack::plan), printed by `Display`.
@@ -117,7 +118,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a call takes    ")?;
         match self.worst_case_latency {
-            Some(latency) => write!(f, "at most {latency:?}")?,
+            Some(latency) => write!(f, "at most {}", Rounded(latency))?,
             None => f.write_str("as long as it likes")?,
         }
         write!(
@@ -128,7 +129,7 @@ impl fmt::Display for Plan {
         write!(f, "\nload in outage  {}× the calls", self.amplification)?;
         f.write_str("\na hint is       waited for up to ")?;
         match self.longest_hint {
-            Some(hint) => write!(f, "{hint:?}")?,
+            Some(hint) => write!(f, "{}", Rounded(hint))?,
             None => f.write_str("a year")?,
         }
         let unknown =

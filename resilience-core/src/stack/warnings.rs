@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::observe::Rounded;
 use crate::shape::{Line, Paying, Retrying, Shape, Wait};
 
 /// Something about a stack that works, and is hardly meant. See [`Plan::warnings`](super::Plan).
@@ -47,7 +48,8 @@ fn hangs(shape: &Shape, found: &mut Vec<Warning>) {
         }
         (Some(deadline), None) if more => {
             let reason = format!(
-                "an attempt that hangs takes all of `deadline` ({deadline:?}), and is never retried"
+                "an attempt that hangs takes all of `deadline` ({}), and is never retried",
+                Rounded(deadline)
             );
             warn(found, "attempt_timeout", reason);
         }
@@ -83,8 +85,10 @@ fn queue(shape: &Shape, field: &'static str, line: Line, found: &mut Vec<Warning
             if line.chosen && wait + attempt > deadline =>
         {
             let reason = format!(
-                "who waits {wait:?} has less than `attempt_timeout` ({attempt:?}) left of `deadline` \
-                 ({deadline:?})"
+                "a call that waits {} has less than `attempt_timeout` ({}) left of `deadline` ({})",
+                Rounded(wait),
+                Rounded(attempt),
+                Rounded(deadline)
             );
             warn(found, field, reason);
         }
@@ -104,8 +108,10 @@ fn last_in_line(
         && drain >= deadline
     {
         let reason = format!(
-            "the last of {} in line may wait {drain:?}, and `deadline` is {deadline:?}",
-            line.max_queued
+            "the last of {} in line may wait {}, and `deadline` is {}",
+            line.max_queued,
+            Rounded(drain),
+            Rounded(deadline)
         );
         warn(found, field, reason);
     }
@@ -141,8 +147,9 @@ fn breaker(shape: &Shape, found: &mut Vec<Warning>) {
     let Some(breaker) = &shape.breaker else { return };
     if let Some(attempt) = shape.attempt_timeout.filter(|&it| it > breaker.max_half_open) {
         let reason = format!(
-            "probes are given up after {:?}, before they time out ({attempt:?})",
-            breaker.max_half_open
+            "probes are given up after {}, before they time out ({})",
+            Rounded(breaker.max_half_open),
+            Rounded(attempt)
         );
         warn(found, "circuit_breaker.max_half_open", reason);
     }
@@ -152,8 +159,9 @@ fn breaker(shape: &Shape, found: &mut Vec<Warning>) {
         && breaker.shortest_break >= limit
     {
         let reason = format!(
-            "set for an open circuit in vain: it stays open for {:?}, and a call lasts {limit:?}",
-            breaker.shortest_break
+            "set for an open circuit in vain: it stays open for {}, and a call lasts {}",
+            Rounded(breaker.shortest_break),
+            Rounded(limit)
         );
         warn(found, "retry.wait_when_not_ready", reason);
     }

@@ -35,7 +35,7 @@
 //! let error = service.ready().await?.call(()).await.unwrap_err();
 //! let rejection = error.downcast_ref::<resilience_core::Rejection>().unwrap();
 //! assert_eq!(rejection.kind(), RejectionKind::TimedOut);
-//! assert_eq!(rejection.to_string(), "timeout: timed out (limit 500ms)");
+//! assert_eq!(rejection.to_string(), "timeout: timed out (limit 500 ms)");
 //! # Ok(())
 //! # }
 //! ```

@@ -202,11 +202,11 @@ async fn a_refusal_says_all() {
     fail(&breaker, 2);
     tokio::time::advance(SECOND).await;
     let refused = breaker.try_admit().unwrap_err();
-    assert_eq!(refused.to_string(), "odds: circuit open (2, limit 2), retry in 4s");
+    assert_eq!(refused.to_string(), "odds: circuit open (2 failures, limit 2), retry in 4 s");
     tokio::time::advance(SECOND * 4).await;
     let _probe = breaker.try_admit().unwrap();
     let refused = breaker.try_admit().unwrap_err();
-    assert_eq!(refused.to_string(), "odds: circuit open (1, limit 1), retry in 5s");
+    assert_eq!(refused.to_string(), "odds: circuit open (1 probe, limit 1), retry in 5 s");
 }
 
 /// Nobody else holds it, and it has something to lose.

@@ -7,6 +7,7 @@ mod half_open;
 mod handle;
 mod keyed;
 mod layer;
+mod outcomes;
 mod peers;
 mod quiet;
 mod reads;

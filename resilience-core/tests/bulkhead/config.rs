@@ -19,7 +19,7 @@ fn a_full_bulkhead_says_so() {
     assert_eq!(rejection.limit(), Some(Quantity::Count(2)));
     assert_eq!(rejection.observed(), Some(Quantity::Count(2)));
     assert_eq!(rejection.retry_hint(), RetryHint::None);
-    assert_eq!(rejection.to_string(), "b: bulkhead full (2, limit 2)");
+    assert_eq!(rejection.to_string(), "b: bulkhead full (2 permits, limit 2)");
     drop(held);
     assert_at_rest(&bulkhead);
 }
@@ -39,7 +39,7 @@ fn the_largest_limit_there_is_works() {
 fn what_weighs_more_than_there_is_is_never_admitted() {
     let bulkhead = waiting(3);
     let rejection = Caller::new(&bulkhead, 4).refused();
-    assert_eq!(rejection.to_string(), "b: bulkhead full (4, limit 3), never to be retried");
+    assert_eq!(rejection.to_string(), "b: bulkhead full (4 permits, limit 3), never to be retried");
     assert_at_rest(&bulkhead);
 }
 
@@ -132,9 +132,9 @@ fn one_that_only_observes_admits_everything_and_says_whom_it_would_not() {
     let seen = bulkhead.snapshot();
     assert_eq!((seen.in_use, seen.limit, seen.peak, seen.refused), (5, 1, 5, 3));
     let expected = [
-        "would b: bulkhead full (1, limit 1)",
-        "would b: bulkhead full (2, limit 1)",
-        "would b: bulkhead full (2, limit 1), never to be retried",
+        "would b: bulkhead full (1 permit, limit 1)",
+        "would b: bulkhead full (2 permits, limit 1)",
+        "would b: bulkhead full (2 permits, limit 1), never to be retried",
     ];
     assert_eq!(*log.lock(), expected);
     // What is over the limit is a debt once it does more than observe.
@@ -149,7 +149,7 @@ fn one_that_only_observes_admits_everything_and_says_whom_it_would_not() {
 fn those_over_the_limit_stand_for_the_queue_of_one_that_only_observes() {
     let (bulkhead, log) = logged(builder(1).wait().max_queued(2).observe_only());
     let permits: Vec<_> = (0..4).map(|_| Caller::new(&bulkhead, 1).served()).collect();
-    assert_eq!(*log.lock(), ["would b: bulkhead full (2, limit 2)"]);
+    assert_eq!(*log.lock(), ["would b: bulkhead full (2 calls waiting, limit 2)"]);
     drop(permits);
     assert_eq!(bulkhead.snapshot().in_use, 0);
 }

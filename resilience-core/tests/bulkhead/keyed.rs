@@ -30,7 +30,7 @@ async fn a_saturated_dependency_does_not_touch_another() {
         assert_eq!(service.clone().oneshot("fast").await.unwrap(), "fast");
         let refused = service.clone().oneshot("slow").await.unwrap_err();
         let rejection = refused.rejection().unwrap();
-        assert_eq!(rejection.to_string(), "b: bulkhead full for `slow` (2, limit 2)");
+        assert_eq!(rejection.to_string(), "b: bulkhead full for `slow` (2 permits, limit 2)");
     }
     assert_eq!(clock::now(), start, "nobody waited");
     let snapshot = |host| {

@@ -58,7 +58,7 @@ fn e26_more_than_there_ever_is() {
     let limiter =
         resilience_core::rate::RateLimiter::builder().quota(Quota::per_second(5)).build().unwrap();
     let refused = limiter.check(6).unwrap_err();
-    assert_eq!(refused.to_string(), "rate: rate limited (6, limit 5), never to be retried");
+    assert_eq!(refused.to_string(), "rate: rate limited (6 calls, limit 5), never to be retried");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use resilience_core::breaker::{
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
 use resilience_core::outcome::FailureClass;
-use resilience_core::profiles::Profiles;
+use resilience_core::profiles::{Profile, Profiles};
 use resilience_core::rate::{Quota, RateLimiter, RateLimiterBuilder};
 use resilience_core::retry::RetryBudget;
 use resilience_core::{Outcome, clock};
@@ -328,7 +328,11 @@ breaker = { consecutive_failures = 3, break_for = "1m" }
 "#;
     let model = Profiles::from_toml(text).unwrap().profile("all").unwrap();
     let fresh = model.clone();
-    let store = store(move || fresh.fresh());
+    let called = |profile: Profile| {
+        let _layer = profile.layer();
+        profile
+    };
+    let store = store(move || called(fresh.fresh()));
     let look = |store: &Keyed<u32, _>| store.get(&7, clock::now());
     assert!(look(&store).rate_limiter().unwrap().check(60).is_ok());
     kept(&store, IDLE, Some(HOUR)).await;
@@ -336,7 +340,7 @@ breaker = { consecutive_failures = 3, break_for = "1m" }
     breaker.try_admit().unwrap().outcome(Outcome::transient());
     drop(breaker);
     kept(&store, DAY, None).await;
-    let store = self::store(move || model.fresh());
+    let store = self::store(move || called(model.fresh()));
     let budget = look(&store).budget().unwrap();
     let _receipt = budget.withdraw(clock::now(), FailureClass::Transient).unwrap().sent();
     drop(budget);

@@ -35,6 +35,8 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::every::{BREAK, LAYERS, RESERVE, budget};
 
+/// Between two admissions of the rate limit.
+const GAP: Duration = Duration::from_millis(3);
 const MS: Duration = Duration::from_millis(1);
 const TOKENS: u32 = 10_000;
 
@@ -447,7 +449,7 @@ fn bulkhead() -> Bulkhead {
 fn limiter() -> RateLimiter {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     let quota = Quota::per(TOKENS, year);
-    let limiter = RateLimiter::builder().quota(quota).wait().min_gap(MS * 3);
+    let limiter = RateLimiter::builder().quota(quota).wait().min_gap(GAP);
     limiter.listen(listen).build().unwrap()
 }
 
@@ -769,6 +771,8 @@ async fn panics_at(run: usize, name: &str, half_open: bool, cancelled: Option<us
     assert!(tasks.iter().filter(|task| task.panicked).count() <= usize::from(panicked), "{what}");
     drop((tasks, gap));
     rig.assert_at_rest(what);
+    // Nothing is available in a gap.
+    tokio::time::advance(GAP).await;
     if let Some(limiter) = rig.limiter.as_ref().map(RateLimiter::snapshot) {
         // Those of the requests that reached the service, and of who was in front.
         assert_eq!(limiter.available, TOKENS - seen.attempts() - 1, "{what}");

@@ -75,7 +75,7 @@ async fn as_many_wait_as_may_and_the_next_is_refused() {
         .collect();
     settle().await;
     let error = pool.get().await.unwrap_err();
-    assert_eq!(error.to_string(), "db: bulkhead full (2, limit 2)");
+    assert_eq!(error.to_string(), "db: bulkhead full (2 calls waiting, limit 2)");
     drop(held);
     for waiter in waiting {
         waiter.await.unwrap().unwrap();

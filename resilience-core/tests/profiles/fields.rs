@@ -66,7 +66,7 @@ const FIELDS: &[Field] = &[
     ("rate.burst", Count, "5", &["0", "4294967295"]),
     ("rate.min_gap", Duration, "'1ms'", &[]),
     ("rate.warm_up", Duration, "'1s'", &[]),
-    ("rate.wait", Duration, "'1s'", &["'0s'", "'60s'"]),
+    ("rate.wait", Duration, "'1s'", &["'60s'"]),
     ("rate.max_queued", Count, "10", &["0"]),
     ("rate.observe_only", Flag, "false", &[]),
     ("breaker.consecutive_failures", Count, "5", &["0", "65536"]),

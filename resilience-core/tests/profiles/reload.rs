@@ -132,7 +132,7 @@ async fn services_follow_and_calls_under_way_end_under_the_old_text() {
     // Parts come and go.
     profiles.reload("[a]\ndeadline = \"3s\"").unwrap();
     let late = service.oneshot(3).await.unwrap_err();
-    assert_eq!(late.to_string(), "a.deadline: deadline exceeded (limit 3s)");
+    assert_eq!(late.to_string(), "a.deadline: deadline exceeded (limit 3 s)");
 }
 
 fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {

@@ -19,13 +19,13 @@ async fn refusals_and_snapshots_tell_the_time() {
     limiter.check(2).unwrap();
     let refused = limiter.check(1).unwrap_err();
     assert_eq!(refused.kind(), RejectionKind::RateLimited);
-    assert_eq!(refused.to_string(), "odds: rate limited (3, limit 2), retry in 100ms");
+    assert_eq!(refused.to_string(), "odds: rate limited (3 calls, limit 2), retry in 100 ms");
     assert_eq!(limiter.snapshot().available, 0);
     tokio::time::advance(ms(100)).await;
     assert_eq!(limiter.snapshot().available, 1);
     limiter.check(1).unwrap();
     let never = limiter.check(3).unwrap_err();
-    assert_eq!(never.to_string(), "odds: rate limited (3, limit 2), never to be retried");
+    assert_eq!(never.to_string(), "odds: rate limited (3 calls, limit 2), never to be retried");
     let seen = limiter.snapshot();
     assert_eq!((seen.admitted, seen.rejected, seen.queued), (2, 2, 0));
 }
@@ -94,7 +94,7 @@ async fn gap_between_any_two() {
         assert_eq!(clock::now() - start, ms(250) * n);
     }
     let refused = limiter.check(1).unwrap_err();
-    assert_eq!(refused.to_string(), "rate: rate limited (0ns, limit 250ms), retry in 250ms");
+    assert_eq!(refused.to_string(), "rate: rate limited (0 s, limit 250 ms), retry in 250 ms");
 }
 
 #[derive(Debug, Clone)]

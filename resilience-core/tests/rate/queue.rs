@@ -87,7 +87,7 @@ async fn a_wait_that_will_not_fit_is_not_begun() {
     let start = clock::now();
     let refused = limiter.acquire(1).await.unwrap_err();
     assert_eq!((clock::now(), refused.retry_after()), (start, Some(ms(3_000))));
-    assert_eq!(refused.to_string(), "rate: rate limited (3s, limit 2.5s), retry in 3s");
+    assert_eq!(refused.to_string(), "rate: rate limited (3 s, limit 2.5 s), retry in 3 s");
     // The caller's deadline counts too.
     drop(waiting);
     let deadline = Deadline::after(start, ms(500));
@@ -102,7 +102,7 @@ async fn the_queue_is_bounded() {
     limiter.check(1).unwrap();
     let held = [limiter.reserve(1).unwrap(), limiter.reserve(1).unwrap()];
     let refused = limiter.acquire(1).await.unwrap_err();
-    assert_eq!(refused.to_string(), "rate: rate limited (2, limit 2), retry in 3s");
+    assert_eq!(refused.to_string(), "rate: rate limited (2 calls waiting, limit 2), retry in 3 s");
     drop(held);
     limiter.acquire(1).await.unwrap();
 }
@@ -233,7 +233,7 @@ async fn a_reservation_that_costs_too_much_is_in_nobodys_way() {
     // Its owner is told, however it asks, and may come again if things are as they were.
     let never = never.try_take().unwrap_err();
     let refused = never.ready().await.unwrap_err();
-    assert_eq!(refused.to_string(), "rate: rate limited (3, limit 1), never to be retried");
+    assert_eq!(refused.to_string(), "rate: rate limited (3 calls, limit 1), never to be retried");
 }
 
 #[tokio::test(start_paused = true)]

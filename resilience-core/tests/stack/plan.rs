@@ -175,10 +175,10 @@ fn the_numbers_of_a_plan() {
     let text = plan.to_string();
     println!("{text}");
     for line in [
-        "at most 60s",
+        "at most 60 s",
         "at most 3, sure of 3",
         "1.1×",
-        "39s",
+        "39 s",
         "0.500 a second, 5 at once",
         "7 calls, 24 in line",
     ] {

@@ -61,7 +61,7 @@ impl Service<u64> for Slow {
                 Some(time) => tokio::time::sleep(time).await,
                 None => std::future::pending().await,
             }
-            if request % 3 == 0 { Ok(()) } else { Err(down()) }
+            if request.is_multiple_of(3) { Ok(()) } else { Err(down()) }
         })
     }
 }
@@ -86,7 +86,7 @@ async fn behind_a_concurrency_limit() {
     assert_eq!(clock::now() - start, MS * 100);
     let rejection = error.rejection().unwrap();
     assert_eq!((rejection.kind(), rejection.may_have_run()), (RejectionKind::TimedOut, false));
-    assert_eq!(rejection.to_string(), "timeout: timed out before it was sent (limit 100ms)");
+    assert_eq!(rejection.to_string(), "timeout: timed out before it was sent (limit 100 ms)");
     holding.await.unwrap().unwrap();
 }
 

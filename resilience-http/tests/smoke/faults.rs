@@ -106,12 +106,12 @@ async fn a_probe_that_says_what_is_down() {
     let body = json!({"status": "not_ready", "reason": "dependency", "checks": {
         "cache": {"status": "impaired", "critical": false},
         "fine": {"status": "up", "critical": true},
-        "warehouse": {"status": "down", "critical": true, "error": "timed out (limit 500ms)"},
+        "warehouse": {"status": "down", "critical": true, "error": "timed out (limit 500 ms)"},
     }});
     let report = run(Reply::new(503, &body.to_string()), bad()).await;
     assert_eq!(
         only_fault(&report, "the bad one").to_string(),
-        "status 503, expected 200: warehouse is down (timed out (limit 500ms)), cache is impaired"
+        "status 503, expected 200: warehouse is down (timed out (limit 500 ms)), cache is impaired"
     );
     for body in [
         json!({"status": "not_ready", "reason": "not_serving", "checks": {}}),

@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 use super::config::CircuitConfig;
 use super::state::{Change, Changes, CircuitState, TransitionReason};
 use super::window::Tally;
+use crate::rejection::Unit;
 use crate::tick::Tick;
 use phase::Phase;
 #[cfg(feature = "tokio")]
@@ -90,6 +91,8 @@ pub struct Refusal {
     pub observed: Option<u64>,
     /// What there may be of it.
     pub limit: Option<u64>,
+    /// The unit of both.
+    pub unit: Unit,
 }
 
 impl Default for Circuit {

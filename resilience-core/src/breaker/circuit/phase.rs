@@ -4,6 +4,7 @@ use super::Refusal;
 use super::quiet::Standstill;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
+use crate::rejection::Unit;
 use crate::tick::Tick;
 
 /// In 24 bytes. `reason`: what led to the state, if anything did.
@@ -121,6 +122,7 @@ impl Phase {
                     retry_after: Some(config.break_.first.min(deadline.left(now))),
                     observed: Some(u64::from(out) + u64::from(decided)),
                     limit: Some(config.probes.into()),
+                    unit: Unit::Probes,
                     state: self.state(),
                 })
             }
@@ -131,10 +133,17 @@ impl Phase {
     /// The break that it is in.
     pub(super) const fn standstill(&self) -> Option<Standstill> {
         match *self {
-            Phase::Open { until, observed, limit, .. } => {
-                Some(Standstill { until, observed, limit })
+            Phase::Open { until, observed, limit, reason } => {
+                let unit = match reason {
+                    TransitionReason::SlowCallRate => Unit::SlowCalls,
+                    TransitionReason::ProbesFailed => Unit::FailedProbes,
+                    _ => Unit::Failures,
+                };
+                Some(Standstill { until, observed, limit, unit })
             }
-            Phase::ForcedOpen { until } => Some(Standstill { until, observed: 0, limit: 0 }),
+            Phase::ForcedOpen { until } => {
+                Some(Standstill { until, observed: 0, limit: 0, unit: Unit::Failures })
+            }
             _ => None,
         }
     }
@@ -155,6 +164,7 @@ impl Phase {
             retry_after: Some(until.left(now)),
             observed: Some(100),
             limit: Some(percent),
+            unit: Unit::Percent,
         })
     }
 

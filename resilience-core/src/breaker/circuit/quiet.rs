@@ -12,6 +12,7 @@ use super::{Circuit, Refusal};
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::CircuitState;
 use crate::breaker::window::Room;
+use crate::rejection::Unit;
 use crate::tick::Tick;
 
 /// A break: until it is over every call is refused. Of what opened it there were `observed`, where `limit`
@@ -21,6 +22,7 @@ pub(in crate::breaker) struct Standstill {
     pub(in crate::breaker) until: Tick,
     pub(in crate::breaker) observed: u32,
     pub(in crate::breaker) limit: u32,
+    pub(in crate::breaker) unit: Unit,
 }
 
 impl Standstill {
@@ -33,6 +35,7 @@ impl Standstill {
             retry_after: (self.until != Tick::NEVER).then(|| self.until.left(now)),
             observed: known.then_some(self.observed.into()),
             limit: known.then_some(self.limit.into()),
+            unit: self.unit,
         }
     }
 }

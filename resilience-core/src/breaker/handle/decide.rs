@@ -170,6 +170,7 @@ impl CircuitBreaker {
         now: Tick,
     ) {
         let outcome = ended.outcome;
+        self.0.family.rules.ended.add(outcome, 1);
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
@@ -281,9 +282,9 @@ impl CircuitBreaker {
 
     #[inline]
     fn rejection(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
-        let Refusal { observed, limit, retry_after, .. } = refusal;
+        let Refusal { observed, limit, unit, retry_after, .. } = refusal;
         let name = self.0.family.name.clone();
-        let counts = (observed.map(Quantity::Count), limit.map(Quantity::Count));
+        let counts = (observed.map(Quantity::Count), limit.map(Quantity::Count), unit);
         let (kind, retry) = (RejectionKind::CircuitOpen, retry_after.into());
         Rejection::whole(kind, name, self.key(whose), counts, retry)
     }
