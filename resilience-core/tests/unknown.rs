@@ -1,7 +1,5 @@
 //! A failure that no code recognises is a failure: circuits count it, budgets price it, retries repeat it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::fmt;
 use std::io;
 use std::sync::Arc;
