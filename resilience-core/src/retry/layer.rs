@@ -12,6 +12,9 @@ use crate::stack::{Absent, OnlyRetry, StackService};
 /// Retries the calls of the services it is applied to. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares the policy's budget.
+///
+/// **Every request that is `Clone` counts as one that may run twice.** For requests that must not, write
+/// `.replayed_by(AtMostOnce)` ([`AtMostOnce`](super::AtMostOnce)).
 #[derive(Debug, Clone)]
 pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) policy: RetryPolicy<C>,
