@@ -229,7 +229,8 @@ fn packed(standstill: Standstill) -> Option<u32> {
 }
 
 fn standstill(until: Tick, why: u32) -> Standstill {
-    let unit = UNITS.get((why >> (2 * COUNT_BITS)) as usize).copied().unwrap_or(Unit::Failures);
+    // Three numbers in two bits: the fourth is never packed.
+    let unit = UNITS[(why >> (2 * COUNT_BITS)) as usize % UNITS.len()];
     Standstill { until, observed: why >> COUNT_BITS & COUNT, limit: why & COUNT, unit }
 }
 

@@ -75,19 +75,21 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         if let Some(admission) = self.admission.take()
             && !self.breaker.borrow().count(&admission)
         {
-            self.breaker.borrow().told(admission, Outcome::Success.into());
+            self.breaker.borrow().told(admission, Outcome::Success);
         }
     }
 
     /// It ended so.
-    pub fn outcome(self, outcome: Outcome) {
-        self.ended(outcome.into());
+    pub fn outcome(mut self, outcome: Outcome) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker.borrow().told(admission, outcome);
+        }
     }
 
     /// It ended so, with this error.
     pub(super) fn ended(mut self, ended: Ended<'_>) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told(admission, ended);
+            self.breaker.borrow().told_with(admission, ended);
         }
     }
 }
@@ -96,7 +98,7 @@ impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
     #[inline]
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told(admission, Outcome::Abandoned.into());
+            self.breaker.borrow().told(admission, Outcome::Abandoned);
         }
     }
 }

@@ -114,7 +114,13 @@ impl CircuitBreaker {
     /// How a call ended that belongs to nobody's key.
     // Not of what holds the admission: whose address is taken is kept in memory, written in parts and read whole.
     #[inline(never)]
-    pub(in crate::breaker) fn told(&self, admission: Admission, ended: Ended<'_>) {
+    pub(in crate::breaker) fn told(&self, admission: Admission, outcome: Outcome) {
+        self.record(admission, outcome.into(), &(), &mut Now::unread());
+    }
+
+    /// Records how a call ended that belongs to no key, with its error.
+    #[inline(never)]
+    pub(in crate::breaker) fn told_with(&self, admission: Admission, ended: Ended<'_>) {
         self.record(admission, ended, &(), &mut Now::unread());
     }
 
