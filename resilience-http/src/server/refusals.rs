@@ -309,9 +309,11 @@ impl Meaning {
     }
 }
 
+/// Returns the exact value: programs read it.
 fn quantity(quantity: Quantity) -> Value {
     match quantity {
         Quantity::Count(count) => count.into(),
+        Quantity::Duration(duration) => format!("{duration:?}").into(),
         other => other.to_string().into(),
     }
 }

@@ -141,7 +141,7 @@ async fn what_does_not_come_is_408() {
     {
         let problem = problem(&rig.ask("/", headers, some).await, 408);
         assert_eq!(problem["title"], "Request Timeout");
-        assert_eq!(problem["limit"], "50 ms");
+        assert_eq!(problem["limit"], "50ms");
     }
     rig.is_free().await;
 }
