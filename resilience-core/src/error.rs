@@ -32,10 +32,37 @@ use crate::rejection::Rejection;
 pub trait CarriesRejection: From<Rejection> {
     /// The rejection in this error, if that is what it is.
     fn rejection(&self) -> Option<&Rejection>;
+
+    /// Returns `true` if the rejection in this error proves that the request [did not
+    /// run](Rejection::may_have_run).
+    fn did_not_run(&self) -> bool {
+        self.rejection().is_some_and(|rejection| !rejection.may_have_run())
+    }
+
+    /// Returns this error with a rejection that [may have run](Rejection::with_may_have_run), because an earlier
+    /// attempt of the call may have. By default, and where there is no rejection, the error as it is.
+    #[must_use]
+    fn with_may_have_run(self) -> Self {
+        self
+    }
+
+    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the text out
+    /// where the [classifier](crate::Classify::as_error) does not know it either.
+    fn as_std_error(&self) -> Option<&(dyn StdError + 'static)> {
+        None
+    }
 }
 
 impl CarriesRejection for Rejection {
     fn rejection(&self) -> Option<&Rejection> {
+        Some(self)
+    }
+
+    fn with_may_have_run(self) -> Rejection {
+        Rejection::with_may_have_run(self, true)
+    }
+
+    fn as_std_error(&self) -> Option<&(dyn StdError + 'static)> {
         Some(self)
     }
 }
@@ -43,6 +70,23 @@ impl CarriesRejection for Rejection {
 impl CarriesRejection for Box<dyn StdError + Send + Sync> {
     fn rejection(&self) -> Option<&Rejection> {
         Rejection::find(&**self)
+    }
+
+    /// Only by the boxed error itself: one deep in the chain can be the end of a call that the service made
+    /// while it ran.
+    fn did_not_run(&self) -> bool {
+        self.downcast_ref().is_some_and(|rejection: &Rejection| !rejection.may_have_run())
+    }
+
+    fn with_may_have_run(self) -> Self {
+        match self.downcast::<Rejection>() {
+            Ok(rejection) => rejection.with_may_have_run(true).into(),
+            Err(other) => other,
+        }
+    }
+
+    fn as_std_error(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&**self)
     }
 }
 
@@ -80,6 +124,17 @@ impl<E> CarriesRejection for Error<E> {
             Error::Rejected(rejection) => Some(rejection),
             Error::Service(_) => None,
         }
+    }
+
+    fn with_may_have_run(self) -> Error<E> {
+        match self {
+            Error::Rejected(rejection) => Error::Rejected(rejection.with_may_have_run(true)),
+            Error::Service(error) => Error::Service(error),
+        }
+    }
+
+    fn as_std_error(&self) -> Option<&(dyn StdError + 'static)> {
+        self.rejection().map(|rejection| rejection as &(dyn StdError + 'static))
     }
 }
 
@@ -134,10 +189,10 @@ impl AsOutcome for Box<dyn StdError + Send + Sync> {
     }
 
     fn may_have_run(&self) -> bool {
-        // A refused connection deep in the chain proves nothing: a client that followed a redirect has sent
-        // the request before.
-        let refused = || self.downcast_ref::<io::Error>().map(AsOutcome::may_have_run);
-        self.rejection().map(Rejection::may_have_run).or_else(refused).unwrap_or(true)
+        // A rejection or a refused connection deep in the chain proves nothing: the service may have made the
+        // call that ended so while it ran, and a client that followed a redirect has sent the request before.
+        let refused = self.downcast_ref::<io::Error>().is_some_and(|error| !error.may_have_run());
+        !(refused || self.did_not_run())
     }
 
     fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
@@ -183,7 +238,7 @@ mod tests {
         }
         let shed = Rejection::new(RejectionKind::Shed, "shed");
         let boxed: Box<dyn StdError + Send + Sync> = io::Error::other(shed).into();
-        assert_eq!((boxed.rejection().is_some(), boxed.may_have_run()), (true, false));
+        assert_eq!((boxed.rejection().is_some(), boxed.may_have_run()), (true, true));
     }
 
     #[cfg(feature = "tokio")]

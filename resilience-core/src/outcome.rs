@@ -25,6 +25,8 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+use crate::error::CarriesRejection;
 use crate::rejection::{Rejection, chain};
 
 /// What a server (or a layer below) said about trying again.
@@ -136,6 +138,8 @@ pub(crate) struct Ended<'e> {
     pub(crate) error: Option<&'e (dyn StdError + 'static)>,
     /// The type of the error, if it is known.
     pub(crate) error_type: Option<&'static str>,
+    /// Not ready, and yet the request may have run: another attempt repeats what may have failed.
+    pub(crate) repeats: bool,
 }
 
 impl<'e> Ended<'e> {
@@ -147,14 +151,27 @@ impl<'e> Ended<'e> {
         result: Result<&T, &'e E>,
     ) -> Ended<'e> {
         let error = result.err().and_then(|error| classifier.as_error(error));
-        Ended { outcome, error, error_type: Some(type_name::<E>()) }
+        Ended { outcome, error, error_type: Some(type_name::<E>()), repeats: false }
+    }
+
+    /// [`new`](Ended::new), where the error itself knows whether it is a standard error.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn carrying<T, E: CarriesRejection>(
+        outcome: Outcome,
+        classifier: &impl Classify<T, E>,
+        result: Result<&T, &'e E>,
+    ) -> Ended<'e> {
+        let ended = Ended::new(outcome, classifier, result);
+        let own = || result.err().and_then(CarriesRejection::as_std_error);
+        Ended { error: ended.error.or_else(own), ..ended }
     }
 }
 
 impl From<Outcome> for Ended<'_> {
     #[inline]
     fn from(outcome: Outcome) -> Self {
-        Ended { outcome, error: None, error_type: None }
+        Ended { outcome, error: None, error_type: None, repeats: false }
     }
 }
 

@@ -368,10 +368,9 @@ impl StdError for Rejection {}
 
 /// What a refusal means to the layers above it.
 ///
-/// A timed-out attempt is worth another. An open circuit, a full
-/// bulkhead, a rate limit and shedding kept the call in the house: that is *not ready*. A spent
-/// deadline and a shutdown end the call. A spent retry budget rejects nothing: the call ends in the
-/// service's own last result.
+/// A timed-out attempt is worth another. An open circuit, a full bulkhead, a rate limit and shedding kept the
+/// call in the house: that is *not ready*, and so is a shutdown, which is never worth another attempt. A
+/// call whose deadline passed was abandoned. None of it is an answer of the other side.
 impl AsOutcome for Rejection {
     fn as_outcome(&self) -> Outcome {
         match self.kind {
@@ -380,7 +379,8 @@ impl AsOutcome for Rejection {
             | RejectionKind::BulkheadFull
             | RejectionKind::RateLimited
             | RejectionKind::Shed => Outcome::NotReady(self.retry),
-            RejectionKind::DeadlineExceeded | RejectionKind::ShuttingDown => Outcome::Permanent,
+            RejectionKind::DeadlineExceeded => Outcome::Abandoned,
+            RejectionKind::ShuttingDown => Outcome::NotReady(RetryHint::Never),
         }
     }
 
@@ -410,7 +410,9 @@ mod tests {
         let late = Rejection::new(RejectionKind::TimedOut, "timeout");
         assert_eq!(late.as_outcome(), Outcome::TimedOut);
         let closing = Rejection::new(RejectionKind::ShuttingDown, "shutdown");
-        assert_eq!(closing.as_outcome(), Outcome::Permanent);
+        assert_eq!(closing.as_outcome(), Outcome::NotReady(RetryHint::Never));
+        let late = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
+        assert_eq!(late.as_outcome(), Outcome::Abandoned);
     }
 
     #[test]

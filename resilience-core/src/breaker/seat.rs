@@ -84,10 +84,14 @@ where
         {
             // Before the admission is taken: if this panics, the call's drop abandons it.
             let outcome = breaker.outcome_of(self.reader(), result);
-            let ended = Ended::new(outcome, self.reader(), result);
-            if let Some(admission) = seat.admission.take() {
-                let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
-                breaker.record(admission, ended, &whose, now);
+            let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
+            if outcome == Outcome::Success {
+                if let Some(admission) = seat.admission.take() {
+                    breaker.record(admission, Outcome::Success.into(), &whose, now);
+                }
+            } else {
+                let ended = Ended::carrying(outcome, self.reader(), result);
+                breaker.record_failed(&mut seat.admission, ended, &whose, now);
             }
         }
         seat.selected = Sel::Selected::default();

@@ -142,7 +142,7 @@ pub enum Event<'a> {
         failures: u32,
         /// How long nobody tries it again.
         pause: Duration,
-        /// The error of the manager, if the pool's classifier knows it as [a standard
+        /// The manager's error, without its sources, if the pool's classifier knows it as [a standard
         /// error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
     },

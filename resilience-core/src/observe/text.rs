@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
+use std::io;
 
 use crate::rejection::chain;
 
 /// The text of an error and of everything that caused it.
 ///
-/// Shown by `Display`: the texts of the chain of sources, outermost first, joined by `: `; a text that
-/// another one already contains is left out. At most [`MAX_BYTES`](ErrorText::MAX_BYTES) are shown, and URLs
+/// Shown by `Display`: the texts of the chain of sources, outermost first, joined by `: `; a text that an
+/// outer one contains already is left out. At most [`MAX_BYTES`](ErrorText::MAX_BYTES) are shown, and URLs
 /// without their user info and query, which can hold secrets. Nothing is formatted before it is shown.
 ///
 /// ```
@@ -43,43 +44,75 @@ impl<'e> ErrorText<'e> {
         ErrorText(Source::Text(text))
     }
 
-    fn whole(&self) -> Bounded {
+    /// The text, cleaned, and whether some of it is missing.
+    fn whole(&self) -> (String, bool) {
         let error = match self.0 {
             Source::Error(error) => error,
-            Source::Text(text) => return Bounded::of(text),
+            Source::Text(text) => {
+                let text = Bounded::of(text);
+                return (without_secrets(&text), text.is_cut);
+            }
         };
-        let mut whole = Bounded::default();
-        for cause in chain(error) {
+        let (mut whole, mut is_cut) = (String::new(), false);
+        for (number, cause) in chain(error).enumerate() {
+            if number == MAX_CAUSES || whole.len() > Self::MAX_BYTES {
+                return (whole, true);
+            }
             let text = Bounded::of(cause);
-            if whole.text.is_empty() {
+            is_cut |= text.is_cut;
+            let text = without_secrets(&text);
+            if whole.is_empty() {
                 whole = text;
-            } else if !text.text.is_empty() && !whole.text.contains(&text.text) {
-                whole.append(format_args!(": {}", text.text));
-                whole.is_cut |= text.is_cut;
+            } else if !text.is_empty() && !has_words(&whole, &text) {
+                whole.push_str(": ");
+                whole.push_str(&text);
             }
         }
-        whole
+        (whole, is_cut)
     }
 }
 
-/// Returns the name of an error's type: the first word of its `Debug` output where `type_name` is that of a box.
+/// The most errors of a chain that are shown.
+const MAX_CAUSES: usize = 32;
+
+/// Returns `true` if `text` contains `words`, and no part of a longer word.
+fn has_words(text: &str, words: &str) -> bool {
+    let part_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    text.match_indices(words).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + words.len()..]);
+        !part_of_word(before.chars().next_back()) && !part_of_word(after.chars().next())
+    })
+}
+
+/// Returns the name of an error's type. In a box that is the first word of its `Debug` output; an
+/// [`io::Error`] and an [`Error`](crate::Error) of ours are looked into.
 pub(crate) fn type_of<'a>(
     type_name: &'a str,
     error: Option<&(dyn StdError + 'static)>,
 ) -> Cow<'a, str> {
     let boxed = error.filter(|_| type_name.contains("dyn "));
-    let debug = boxed.map(|error| Bounded::of(format_args!("{error:?}")).text);
-    let word = debug.and_then(|text| {
-        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
-        (1..=64).contains(&end).then(|| text[..end].to_owned())
+    let Some(error) = boxed else { return Cow::Borrowed(type_name) };
+    let words = chain(error).take(MAX_CAUSES).filter_map(|cause| match cause.downcast_ref() {
+        Some(error) if io::Error::get_ref(error).is_some() => None,
+        Some(_) => Some("std::io::Error".to_owned()),
+        None => first_word(&Bounded::of(format_args!("{cause:?}")).text),
     });
-    word.map_or(Cow::Borrowed(type_name), Cow::Owned)
+    let mut named = words.filter(|word| word != "Service");
+    named.next().map_or(Cow::Borrowed(type_name), Cow::Owned)
+}
+
+/// Returns the name that a derived `Debug` begins with: of a type, or of a variant.
+fn first_word(debug: &str) -> Option<String> {
+    let end = debug.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(debug.len());
+    let (word, rest) = debug.split_at(end);
+    let is_derived = rest.is_empty() || rest.starts_with(['(', '{']) || rest.starts_with(" {");
+    ((1..=64).contains(&end) && is_derived).then(|| word.to_owned())
 }
 
 impl fmt::Display for ErrorText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = self.whole();
-        f.write_str(&shortened(&without_secrets(&whole), whole.is_cut))
+        let (text, is_cut) = self.whole();
+        f.write_str(&shortened(&text, is_cut))
     }
 }
 
@@ -122,50 +155,66 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Removes user info and query from every URL.
-fn without_secrets(whole: &Bounded) -> String {
-    let start_of_last = whole
-        .text
-        .char_indices()
-        .rfind(|(_, c)| c.is_whitespace())
-        .map_or(0, |(at, space)| at + space.len_utf8());
-    let (kept, last) = whole.text.split_at(start_of_last);
-    // Of a URL that was cut, the `@` that ends the user info may be missing.
-    let text = if whole.is_cut && last.contains("://") { kept } else { &whole.text };
-    let mut cleaned = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(found) = rest.find("://") {
-        let (before, url) = rest.split_at(found + 3);
-        let url_end = url.find(ends_url).unwrap_or(url.len());
-        let (url, after) = url.split_at(url_end);
-        cleaned.push_str(&without_query_of_paths(before));
-        let path_at = url.find(['/', '?', '#']).unwrap_or(url.len());
-        let (authority, path) = url.split_at(path_at);
-        cleaned.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-        cleaned.push_str(path.split(['?', '#']).next().unwrap_or_default());
-        rest = after;
+/// Removes what can be a secret from every URL: user info, query and fragment. Control characters, which could
+/// forge a line of a log, become spaces.
+///
+/// A URL ends at white space, and nowhere else: brackets and quotes are allowed in user info and queries.
+fn without_secrets(bounded: &Bounded) -> String {
+    let words = bounded.text.split_inclusive(|c: char| c.is_whitespace() || c.is_control());
+    let mut cleaned = String::with_capacity(bounded.text.len());
+    for word in words {
+        let end = word.trim_end_matches(|c: char| c.is_whitespace() || c.is_control()).len();
+        let (word, space) = word.split_at(end);
+        // The last word of a text that was cut may lack the `@` that ends its user info.
+        let is_cut = bounded.is_cut && space.is_empty();
+        if !(is_cut && authority_at(word).is_some()) {
+            cleaned.push_str(&without_query(&without_user_info(word)));
+        }
+        cleaned.push_str(if space.is_empty() { "" } else { " " });
     }
-    cleaned.push_str(&without_query_of_paths(rest));
     cleaned
 }
 
-/// Removes the query of every path that stands without scheme and host (`/v4/odds?key=…`).
-fn without_query_of_paths(text: &str) -> String {
-    let words = text.split_inclusive(ends_url).map(|word| {
-        let (word, end) = match word.char_indices().next_back() {
-            Some((at, last)) if ends_url(last) => word.split_at(at),
-            _ => (word, ""),
-        };
-        let query =
-            word.find('?').filter(|&at| word[..at].contains('/') && word[at..].contains('='));
-        [&word[..query.unwrap_or(word.len())], end].concat()
-    });
-    words.collect()
+/// Returns where an authority begins: after `//`, as JSON writes it too.
+fn authority_at(word: &str) -> Option<usize> {
+    let plain = word.find("//").map(|at| at + 2);
+    let escaped = word.find("\\/\\/").map(|at| at + 4);
+    plain.into_iter().chain(escaped).min()
 }
 
-/// Returns `true` for a character that no URL contains as it is, and texts put around one.
-fn ends_url(character: char) -> bool {
-    character.is_whitespace() || matches!(character, '"' | '\'' | '`' | '<' | '>' | '(' | ')')
+fn without_user_info(word: &str) -> String {
+    let mut cleaned = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(at) = authority_at(rest) {
+        let (before, authority) = rest.split_at(at);
+        cleaned.push_str(before);
+        // Up to the last `@` before the path: a password may contain one.
+        let end = authority.find(['/', '\\', '?', '#']).unwrap_or(authority.len());
+        let host = authority[..end].rfind('@').map_or(0, |at| at + 1);
+        rest = &authority[host..];
+        if rest.is_empty() || authority_at(rest) == Some(0) {
+            break;
+        }
+    }
+    cleaned.push_str(rest);
+    cleaned
+}
+
+/// Cuts a word at its query, and at the fragment of a URL. Closing marks at its end stay.
+fn without_query(word: &str) -> String {
+    let is_url = authority_at(word).is_some();
+    let Some(at) = word.find(|c| c == '?' || is_url && c == '#') else { return word.to_owned() };
+    let rest = &word[at + 1..];
+    let marks = &rest[rest.trim_end_matches(is_mark).len()..];
+    // A question, and no query.
+    if marks.len() == rest.len() {
+        return word.to_owned();
+    }
+    [&word[..at], marks].concat()
+}
+
+fn is_mark(c: char) -> bool {
+    matches!(c, ')' | ']' | '}' | '>' | '"' | '\'' | '`' | '.' | ',' | ';' | ':' | '!')
 }
 
 /// Cuts `text` to the bytes that are shown, and marks a text that was cut, here or before.
@@ -186,8 +235,6 @@ fn char_boundary(text: &str, room: usize) -> usize {
 #[cfg(test)]
 #[cfg(not(resilience_loom))]
 mod tests {
-    use std::io;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -218,6 +265,13 @@ mod tests {
         let outer = |text| ErrorText::of(&Outer(text, inner())).to_string();
         assert_eq!(outer("no odds"), "no odds: reset by peer");
         assert_eq!(outer("no odds: reset by peer"), "no odds: reset by peer");
+        assert_eq!(
+            ErrorText::of(&Outer("status 500", io::Error::other("5"))).to_string(),
+            "status 500: 5"
+        );
+        let url = |user| format!("https://{user}@h/a");
+        let same = Outer("https://me@h/a", io::Error::other(url("you")));
+        assert_eq!(ErrorText::of(&same).to_string(), "https://h/a");
         assert_eq!(outer(""), "reset by peer");
         let wrapped = Error::Service(inner());
         assert_eq!(ErrorText::of(&wrapped).to_string(), "reset by peer");
@@ -229,6 +283,12 @@ mod tests {
         let error = Outer("no odds", io::Error::other("down"));
         assert_eq!(type_of("dyn core::error::Error", Some(&error)), "Outer");
         assert_eq!(type_of("my::Error", Some(&error)), "my::Error");
+        let boxed =
+            |error: &(dyn StdError + 'static)| type_of("dyn Error", Some(error)).into_owned();
+        assert_eq!(boxed(&io::Error::other(Outer("x", io::Error::other("y")))), "Outer");
+        assert_eq!(boxed(&Error::Service(Outer("x", io::Error::other("y")))), "Outer");
+        assert_eq!(boxed(&io::Error::from_raw_os_error(24)), "std::io::Error");
+        assert_eq!(boxed(&io::Error::other("a message")), "dyn Error");
         assert_eq!(type_of("dyn core::error::Error", None), "dyn core::error::Error");
     }
 
@@ -239,7 +299,17 @@ mod tests {
             ("postgres://u:p@db:5432/x", "postgres://db:5432/x"),
             ("https://u:p@ss@h#f next", "https://h next"),
             ("https://h?a=b&c", "https://h"),
-            ("GET /v4/odds?apiKey=s: 500", "GET /v4/odds 500"),
+            ("GET /v4/odds?apiKey=s: 500", "GET /v4/odds: 500"),
+            ("(https://a.example/odds?filter=(a)&apiKey=s)", "(https://a.example/odds)"),
+            ("https://h/p?x=it's&apiKey=s", "https://h/p"),
+            ("https://me:pass(s@h/ https://p'q@h", "https://h/ https://h"),
+            ("http://proxy/https://me:s@h/x", "http://proxy/https://h/x"),
+            ("https://h/a,https://u:s@h2/", "https://h/a,https://h2/"),
+            ("https://h/p?q=<s>&k=s //me:s@host/x", "https://h/p //host/x"),
+            (r"https:\/\/me:s@host\/x?s", r"https:\/\/host\/x"),
+            ("host:443?apiKey=s odds?apiKey=s ?apiKey=s", "host:443 odds "),
+            ("/v4/odds?s, then", "/v4/odds, then"),
+            ("one\nline \u{1b}[31mred", "one line  [31mred"),
             ("two https://x@h/ \"https://y@h/?q\" end", "two https://h/ \"https://h/\" end"),
             ("is that so? a = b", "is that so? a = b"),
             ("redis://:p@h then /p?k=v 'q'", "redis://h then /p 'q'"),
@@ -261,9 +331,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_secret_of_a_url_is_shown_and_no_bound_passed(
-            before in "[ -~äß]{0,900}", path in "(/[a-z]{0,5}){0,3}", after in "[ (\"]?[ -~]{0,700}",
+            before in "[ -~äß]{0,900}",
+            marks in "[-._~!$&'()*+,;=:%a-z]{0,9}",
+            path in "(/[a-z('),]{0,5}){0,3}",
+            after in "[ (\"]?[ -~]{0,700}",
         ) {
-            let url = format!("https://me:S3CR3T@host{path}?key=S3CR3T#S3CR3T");
+            let url = format!("https://me{marks}:{marks}S3CR3T@host{path}?k{marks}=S3CR3T{marks}S3CR3T#S3CR3T");
             let text = shown(&format!("{before} {url} {after}"));
             prop_assert!(text.len() <= ErrorText::MAX_BYTES);
             prop_assert!(!text.contains("S3CR3T"), "{text}");

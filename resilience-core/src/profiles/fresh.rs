@@ -114,7 +114,8 @@ impl Entry for Profile {
     }
 
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
-        self.state().parts().remembers_until(now)
+        // Under the store's lock: following a reload would notify listeners.
+        self.state().peek().remembers_until(now)
     }
 
     fn heap_bytes(&self) -> usize {

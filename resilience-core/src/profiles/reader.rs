@@ -180,6 +180,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Returns the type of a value with its article: "an integer".
+pub(super) fn type_of(value: &DeValue<'_>) -> String {
+    let name = value.type_str();
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
 /// A value, and what to call it.
 struct Value<'r, 'a> {
     reader: &'r Reader<'a>,
@@ -190,8 +197,8 @@ struct Value<'r, 'a> {
 
 impl Value<'_, '_> {
     fn wrong_type(&self, expected: &str) -> ProfilesError {
-        let found = self.value.get_ref().type_str();
-        let message = format!("is a {found}, must be {expected}");
+        let found = type_of(self.value.get_ref());
+        let message = format!("is {found}, must be {expected}");
         self.reader.error(ProfilesErrorKind::WrongType, self.key, self.line, message)
     }
 
@@ -210,7 +217,7 @@ impl Value<'_, '_> {
         let text = text.or_else(|| value.as_integer().map(ToString::to_string));
         let text = text.or_else(|| value.as_float().map(ToString::to_string));
         let text = text.or_else(|| value.as_bool().map(|flag| flag.to_string()));
-        text.unwrap_or_else(|| format!("a {}", value.type_str()))
+        text.unwrap_or_else(|| type_of(value))
     }
 
     fn text(&self, expected: &str) -> Read<&str> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::error::{ProfilesError, ProfilesErrorKind};
-use super::reader::Text;
+use super::reader::{Text, type_of};
 use super::spec::Spec;
 
 /// A longer text is somebody's mistake.
@@ -41,9 +41,13 @@ fn namespace(
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         let line = text.line(key.span().start);
+        if name.is_empty() {
+            let error = ProfilesError::out_of_bounds("\"\"", "a name of at least one character");
+            return Err(error.at(Some(line)).field_is(format!("{path}\"\"")));
+        }
         let Some(inner) = value.get_ref().as_table() else {
-            let message =
-                format!("is a {}, must be a profile: a table", value.get_ref().type_str());
+            let found = type_of(value.get_ref());
+            let message = format!("is {found}, must be a profile: a table");
             let error = ProfilesError::new(ProfilesErrorKind::UnknownKey, message);
             return Err(error.at(Some(line)).field_is(format!("{path}{name}")));
         };

@@ -157,8 +157,8 @@ pub(super) fn lesson<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
 ) -> Lesson {
-    match result.err().and_then(CarriesRejection::rejection) {
-        Some(rejection) if !rejection.may_have_run() => Lesson::NeverMade,
+    match result.err().filter(|error| error.rejection().is_some()) {
+        Some(error) if error.did_not_run() => Lesson::NeverMade,
         Some(_) => Lesson::None,
         None => match classifier.classify(result) {
             Outcome::Throttled(RetryHint::After(hint)) => Lesson::Hint(hint),

@@ -14,7 +14,7 @@ use crate::error::CarriesRejection;
 use crate::outcome::{AsOutcome, Classify, Ended, Outcome, RetryHint};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::shutdown::ambient::Draining;
-use crate::stack::{Again, Next, Watch};
+use crate::stack::{Again, Next, Reached, Watch};
 use crate::tick::Tick;
 
 /// What one call has done so far. Small, until its first attempt fails: most do not.
@@ -86,7 +86,7 @@ where
         course: &mut Self::Course,
         result: Result<&T, &E>,
         copy: Option<&Req>,
-        sent: bool,
+        reached: Reached,
         now: &mut Now,
     ) -> Next {
         let rules = &*self.policy.rules;
@@ -95,10 +95,14 @@ where
             succeeded_at_once(rules, course.own_budget.as_ref());
             return Next::Done;
         }
+        let sent = reached == Reached::Service;
+        let ran_below = rejection_in(result).is_some_and(Rejection::may_have_run);
+        let ended = Ended::carrying(outcome, &self.policy.classifier, result);
         let attempt = Attempt {
-            ended: Ended::new(outcome, &self.policy.classifier, result),
+            // Not ready without any contact repeats nothing.
+            ended: Ended { repeats: sent && ran_below || reached == Reached::Readiness, ..ended },
             ran: sent && may_have_run(&self.policy.classifier, result),
-            in_house: is_in_house(result),
+            in_house: reached == Reached::Nothing,
         };
         // Not to be sent again, whatever came of it; or only if nothing came of it.
         let obstacle = match copy.filter(|copy| self.replay.is_good(copy, result.is_ok())) {
@@ -190,8 +194,8 @@ impl<T> Course<T> {
         failed.outcome = outcome;
         failed.ran |= attempt.ran;
         let Failed { run, granted, .. } = &mut **failed;
-        // Still there: the attempt was not sent. Its price pays for the next one if a layer of ours kept the
-        // call from the service, and is spent if the service itself could not take it: that was an attempt.
+        // Still there: the attempt was not sent. Its price pays for the next one if a part of the stack kept the
+        // call from the service, and is spent if the service was contacted: that was an attempt.
         let unsent = match granted.take() {
             Some(retry) if attempt.in_house => {
                 run.progress.next(None);
@@ -220,7 +224,7 @@ struct Attempt<'e> {
     ended: Ended<'e>,
     /// The request was sent, and may have had an effect.
     ran: bool,
-    /// A layer of ours kept the request from the service.
+    /// A part of the stack kept the request from the service.
     in_house: bool,
 }
 
@@ -242,12 +246,6 @@ fn rejection_in<'r, T, E: CarriesRejection>(result: Result<&T, &'r E>) -> Option
     result.err().and_then(CarriesRejection::rejection)
 }
 
-/// Returns `true` for a rejection without any contact to the service: every one but a timeout, in which
-/// the service may have been working on becoming ready.
-fn is_in_house<T, E: CarriesRejection>(result: Result<&T, &E>) -> bool {
-    rejection_in(result).is_some_and(|it| it.kind() != RejectionKind::TimedOut)
-}
-
 /// What a rejection from below means is not the classifier's to say.
 #[inline]
 fn outcome<T, E: CarriesRejection, C: Classify<T, E>>(
@@ -265,8 +263,8 @@ fn may_have_run<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
 ) -> bool {
-    match rejection_in(result) {
-        Some(rejection) => rejection.may_have_run(),
-        None => classifier.may_have_run(result),
+    match result {
+        Err(error) if error.rejection().is_some() => !error.did_not_run(),
+        _ => classifier.may_have_run(result),
     }
 }

@@ -34,6 +34,8 @@ use crate::observe::Listener;
 #[cfg(feature = "tokio")]
 use crate::outcome::Ended;
 use crate::outcome::{Classify, Outcome, Standard};
+#[cfg(feature = "tokio")]
+use crate::rejection::Rejection;
 use crate::tick::Tick;
 
 /// What may be retried, how often, how far apart, and at whose cost.
@@ -124,7 +126,9 @@ impl<C> RetryPolicy<C> {
     where
         C: Classify<T, E>,
     {
-        Ended::new(self.classifier.classify(result), &self.classifier, result)
+        let ended = Ended::new(self.classifier.classify(result), &self.classifier, result);
+        let rejection = ended.error.and_then(Rejection::find);
+        Ended { repeats: rejection.is_some_and(Rejection::may_have_run), ..ended }
     }
 
     /// The same rules, budget and listener, and outcomes read by another [`Classify`] type.

@@ -13,7 +13,7 @@ use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
 use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
-use crate::outcome::{Ended, Outcome, RetryHint};
+use crate::outcome::{Ended, FailureClass, Outcome, RetryHint};
 use crate::tick::Tick;
 
 /// What one call has done so far.
@@ -112,7 +112,7 @@ impl Progress {
             return self.succeeded(rules);
         }
         self.settle(rules, outcome);
-        let verdict = self.judge(rules, (now, deadline), outcome, u);
+        let verdict = self.judge(rules, (now, deadline), ended, u);
         self.report(rules, ended, &verdict);
         verdict
     }
@@ -121,11 +121,12 @@ impl Progress {
         &mut self,
         rules: &Rules,
         (now, deadline): (Instant, Option<Deadline>),
-        outcome: Outcome,
+        ended: Ended<'_>,
         u: f64,
     ) -> Verdict {
+        let outcome = ended.outcome;
         let hint = outcome.hint();
-        let class = outcome.failure();
+        let class = outcome.failure().or(ended.repeats.then_some(FailureClass::Transient));
         match outcome {
             Outcome::NotReady(RetryHint::After(_)) if rules.wait_when_not_ready => {}
             Outcome::NotReady(_) => return Verdict::stop(StopReason::NotReady),
@@ -140,7 +141,7 @@ impl Progress {
         if let Some(reason) = self.out_of_time(rules, (now, deadline), delay) {
             return Verdict::stop(reason);
         }
-        // Waiting until something is ready repeats nothing, so it costs nothing.
+        // Waiting until something is ready costs nothing, unless it repeats what may have failed.
         let Some((class, budget)) = class.zip(self.budget(rules)) else {
             return Verdict::Retry(GrantedRetry { delay, withdrawal: None });
         };
@@ -230,7 +231,8 @@ impl Progress {
 
     /// Notifies the listener of the first failure of this policy that no code recognised.
     fn report_unknown(&self, rules: &Rules, ended: Ended<'_>) {
-        let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type) } = ended else {
+        let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
+        else {
             return;
         };
         if rules.listener.is_none() || rules.met_unknown.swap(true, Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-use super::gate::{Again, Gate, Next, TimeLimit};
+use super::gate::{Again, Gate, Next, Reached, TimeLimit};
 use super::part::{Assembly, Slot};
 use super::watch::Untimed;
 use crate::clock::Now;
@@ -50,7 +50,14 @@ impl<Req, T, E> Again<Req, T, E> for Absent {
     }
 
     #[inline]
-    fn ended(&self, (): &mut (), _: Result<&T, &E>, _: Option<&Req>, _: bool, _: &mut Now) -> Next {
+    fn ended(
+        &self,
+        (): &mut (),
+        _: Result<&T, &E>,
+        _: Option<&Req>,
+        _: Reached,
+        _: &mut Now,
+    ) -> Next {
         Next::Done
     }
 }

@@ -108,13 +108,13 @@ pub trait Again<Req, T, E> {
     fn sent(&self, course: &mut Self::Course, request: &Req) -> Option<Req>;
 
     /// Decides what follows an attempt that ended in `result`. `copy` is the request that another attempt
-    /// would send, if there is one; `sent` is `true` if the service below had taken this one.
+    /// would send, if there is one.
     fn ended(
         &self,
         course: &mut Self::Course,
         result: Result<&T, &E>,
         copy: Option<&Req>,
-        sent: bool,
+        reached: Reached,
         now: &mut Now,
     ) -> Next;
 
@@ -157,6 +157,18 @@ pub trait Again<Req, T, E> {
     /// The call is over: gives back what a retry that was not sent has cost.
     #[inline]
     fn leave(&self, _: &mut Self::Course) {}
+}
+
+/// How far an attempt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the stages of an attempt")]
+pub enum Reached {
+    /// A part of the stack rejected it; the service below was not asked for it.
+    Nothing,
+    /// The service below failed to become ready, or did not in time.
+    Readiness,
+    /// The service below took the request.
+    Service,
 }
 
 /// What follows an attempt.

@@ -82,7 +82,7 @@ mod watch;
 pub use absent::Absent;
 pub use builder::{StackBuilder, StandardBuilder};
 pub use future::{CallFuture, Held, Leave, ResponseFuture};
-pub use gate::{Again, Gate, Next, Parts, TimeLimit};
+pub use gate::{Again, Gate, Next, Parts, Reached, TimeLimit};
 pub use handles::StackSnapshot;
 pub use layer::{Layers, OnlyBulkhead, OnlyCircuitBreaker, OnlyRateLimit, OnlyRetry, Stack};
 pub use part::{Assembly, Given, Part, Retrying, Separate, Shared, Slot};

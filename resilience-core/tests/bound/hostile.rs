@@ -299,3 +299,86 @@ async fn an_answer_that_is_not_ready_costs_no_budget() {
     service.oneshot(1).await.unwrap();
     assert_eq!(server.contacts(), 5);
 }
+
+/// A stack around a stack: what the inner one rejects after it has called the service is a repeat to the outer
+/// one, and is paid for. Before, 991 contacts.
+#[tokio::test(start_paused = true)]
+async fn a_stack_around_a_stack() {
+    let circuit = || CircuitBreaker::builder().consecutive_failures(1).break_for(MS * 50).probes(1);
+    let rate = || RateLimiter::builder().quota(Quota::per_second(5)).reject();
+    let inner_retry = |budget| {
+        RetryPolicy::builder()
+            .max_attempts(3)
+            .budget(budget)
+            .unlimited_elapsed()
+            .backoff(Backoff::constant(MS))
+    };
+    for shared in [true, false] {
+        for limited in [true, false] {
+            let (outer, server) = (tokens(2), Server::new(Manners::DEAD, 1));
+            let inner = if shared { outer.clone() } else { tokens(2) };
+            let stack = Stack::builder().retry(inner_retry(inner));
+            let service = if limited {
+                let stack = stack.rate_limit(rate()).build().unwrap();
+                Boxed::new(ServiceBuilder::new().layer(stack).service(server.clone()))
+            } else {
+                let stack = stack.circuit_breaker(circuit()).build().unwrap();
+                Boxed::new(ServiceBuilder::new().layer(stack).service(server.clone()))
+            };
+            let stack = Stack::builder().retry(persistent(outer)).build().unwrap();
+            ten_calls(ServiceBuilder::new().layer(stack).service(service)).await;
+            let most = if shared { 12 } else { 14 };
+            println!("contacts with the server: {} of {most}", server.contacts());
+            assert!(server.contacts() <= most, "{} {shared} {limited}", server.contacts());
+        }
+    }
+}
+
+/// A rejection that the service itself returns as it fails to become ready is a contact like any other error.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_rejects_as_it_becomes_ready() {
+    let server = Server::new(Manners { ready_fails: 1_000, ..Manners::DEAD }, 1);
+    let service = Rejects(server.clone());
+    let stack = Stack::builder().retry(persistent(tokens(2))).build().unwrap();
+    ten_calls(ServiceBuilder::new().layer(stack).service(service)).await;
+    println!("contacts with the server: {}", server.contacts());
+    assert!(server.contacts() <= 12, "{}", server.contacts());
+}
+
+#[derive(Clone)]
+struct Rejects(Server);
+
+impl Service<u64> for Rejects {
+    type Response = ();
+    type Error = BoxError;
+    type Future = <Server as Service<u64>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(|_| {
+            let shed =
+                resilience_core::Rejection::new(resilience_core::RejectionKind::Shed, "mine");
+            shed.with_retry_after(MS).into()
+        })
+    }
+
+    fn call(&mut self, request: u64) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+/// A call that hangs until a deadline below, and a process that shuts down, are no answer that the other side is
+/// up: their retries are not given back.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_below_gives_no_price_back() {
+    let server = Server::new(Manners { call_hangs: 500, ..Manners::DEAD }, 7);
+    let budget = RetryBudget::aws_2_0().with_capacity(20).unwrap();
+    let inner = Stack::builder().deadline(MS * 10).build().unwrap();
+    let retry = RetryPolicy::builder().max_attempts(3).budget(budget.clone());
+    let outer = Stack::builder().retry(retry.backoff(Backoff::constant(MS))).build().unwrap();
+    let service = ServiceBuilder::new().layer(outer).layer(inner).service(server.clone());
+    for call in 0..100 {
+        let _ended = service.clone().oneshot(call).await;
+    }
+    println!("contacts with the server: {}", server.contacts());
+    assert!(server.contacts() <= 104, "{}", server.contacts());
+}

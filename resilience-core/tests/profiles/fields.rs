@@ -210,7 +210,7 @@ fn shows(found: &str, value: &str) -> bool {
     let lasts = humantime(plain).is_some() && humantime(plain) == humantime(found);
     let hex = plain.strip_prefix("0x").and_then(|hex| i64::from_str_radix(hex, 16).ok());
     let typed =
-        ["a integer", "a float", "a string", "a boolean", "a array", "a table"].contains(&found);
+        ["an integer", "a float", "a string", "a boolean", "an array", "a table"].contains(&found);
     found == plain
         || found == format!("{plain:?}")
         || amounts

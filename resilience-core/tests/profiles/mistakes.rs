@@ -23,7 +23,7 @@ fn every_mistake_is_named_with_its_place() {
             "attempt_timeout = 5".into(),
             WrongType,
             "attempt_timeout",
-            "is a integer, must be a duration",
+            "is an integer, must be a duration",
         ),
         (
             "attempt_timeout = \"5\"".into(),
@@ -195,7 +195,12 @@ fn a_profile_without_a_deadline_is_refused() {
 #[test]
 fn what_is_no_table_is_no_profile() {
     let error = refused("name = 5");
-    assert_eq!(error.to_string(), "line 1: `name` is a integer, must be a profile: a table");
+    assert_eq!(error.to_string(), "line 1: `name` is an integer, must be a profile: a table");
+    let unnamed = refused("['']\ndeadline = \"1s\"");
+    assert_eq!(
+        unnamed.to_string(),
+        "line 1: `\"\"` is \"\", must be a name of at least one character"
+    );
     assert_eq!(refused("[[a]]\ndeadline = \"1s\"").kind(), ProfilesErrorKind::UnknownKey);
 }
 

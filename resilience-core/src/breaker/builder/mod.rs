@@ -147,9 +147,11 @@ impl CircuitBreakerBuilder {
     }
 
     /// Counts rejections of these kinds, by layers below this breaker, as transient failures; their
-    /// retry-after counts as a server's hint. Replaces the kinds of an earlier call. By default no such
-    /// rejection counts but [`TimedOut`](RejectionKind::TimedOut), which always does: a full bulkhead or
-    /// an open circuit below says nothing about the service.
+    /// retry-after counts as a server's hint. Replaces the kinds of an earlier call. By default none
+    /// counts: a full bulkhead or an open circuit below says nothing about the service. A
+    /// [`TimedOut`](RejectionKind::TimedOut) of a request that had been sent counts without this, as
+    /// [`Outcome::TimedOut`](crate::Outcome::TimedOut); one of a request that was never sent counts only
+    /// in a rejection that this lists.
     ///
     /// For a breaker around a whole stack: with [`BulkheadFull`](RejectionKind::BulkheadFull) it opens
     /// when the bulkhead inside stays full, and its callers go elsewhere. A

@@ -147,6 +147,21 @@ impl CircuitBreaker {
             && self.0.family.rules.see().counted_rejections.contains(&kind)
     }
 
+    /// [`record`](Self::record) away from the path of calls that go well.
+    #[cfg(feature = "tower")]
+    #[cold]
+    pub(in crate::breaker) fn record_failed(
+        &self,
+        admission: &mut Option<Admission>,
+        ended: Ended<'_>,
+        whose: &impl Whose,
+        now: &mut Now,
+    ) {
+        if let Some(admission) = admission.take() {
+            self.record(admission, ended, whose, now);
+        }
+    }
+
     /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
     /// of a success how long it took, if it may count as slow.
     #[inline(always)]
@@ -192,7 +207,8 @@ impl CircuitBreaker {
 
     /// Notifies the listener of the first failure of this breaker that no code recognised.
     fn tell_unknown(&self, ended: Ended<'_>, whose: &impl Whose) {
-        let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type) } = ended else {
+        let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
+        else {
             return;
         };
         let family = &*self.0.family;

@@ -212,7 +212,7 @@ impl CircuitBreaker {
         let admitted = self.try_admit()?;
         let result = future.await;
         let outcome = self.outcome_of(&classifier, result.as_ref());
-        admitted.ended(Ended::new(outcome, &classifier, result.as_ref()));
+        admitted.ended(Ended::carrying(outcome, &classifier, result.as_ref()));
         result
     }
 
@@ -298,8 +298,9 @@ impl Entry for CircuitBreaker {
     const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);
 }
 
-/// [`names::CIRCUITS_OPEN`], which is 0 or 1, and [`names::CIRCUIT_FAILURE_RATE`], which is 0 where no
-/// failure rate is watched, or while there were fewer calls than its minimum.
+/// [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is measured from the
+/// first call in the window on, and is 0 where no failure rate is watched, while the window holds no calls,
+/// and while the circuit is half-open or ramps up; and the calls by outcome.
 impl Gauges for CircuitBreaker {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         visit(names::CIRCUITS_OPEN, f64::from(u8::from(self.is_open(clock::now()))));

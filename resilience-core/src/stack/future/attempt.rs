@@ -11,7 +11,7 @@ use crate::deadline::{Deadline, Entered};
 use crate::error::CarriesRejection;
 use crate::rejection::Rejection;
 use crate::retry::scope::Numbered;
-use crate::stack::gate::{Again, Gate, Next, Parts, TimeLimit};
+use crate::stack::gate::{Again, Gate, Next, Parts, Reached, TimeLimit};
 
 impl<S, P, Req> HeldBy<S, P, Req>
 where
@@ -104,8 +104,12 @@ where
         let parts = self.parts.parts();
         parts.circuit_breaker.settle(&mut self.circuit, result, now);
         parts.rate_limit.settle(&mut self.token, result, now);
-        let sent = self.stage == Stage::Calling;
-        parts.retry.ended(&mut self.course, result, self.request.as_ref(), sent, now)
+        let reached = match self.stage {
+            Stage::Calling => Reached::Service,
+            _ if std::mem::take(&mut self.rejected) => Reached::Nothing,
+            _ => Reached::Readiness,
+        };
+        parts.retry.ended(&mut self.course, result, self.request.as_ref(), reached, now)
     }
 
     /// Returns `true` if an attempt of this call may have had an effect.
@@ -116,7 +120,8 @@ where
 
     /// Puts a rejection by one of the parts into the service's error type.
     #[cold]
-    pub(super) fn refused(&self, rejection: Rejection) -> S::Error {
+    pub(super) fn refused(&mut self, rejection: Rejection) -> S::Error {
+        self.rejected = true;
         if self.may_have_run() {
             rejection.with_may_have_run(true).into()
         } else {
@@ -124,8 +129,16 @@ where
         }
     }
 
+    /// Returns the error of the call, which has an earlier attempt behind it if there was one.
+    #[cold]
+    fn after_others(&self, error: S::Error) -> S::Error {
+        let ran = self.parts.parts().retry.ran_before(&self.course);
+        if ran { error.with_may_have_run() } else { error }
+    }
+
     #[inline(always)]
     pub(super) fn end(&mut self, answer: Answer<S, Req>) -> Answer<S, Req> {
+        let answer = answer.map_err(|error| self.after_others(error));
         let parts = self.parts.parts();
         parts.bulkhead.settle(&mut self.permit, answer.as_ref(), &mut Now::unread());
         self.close();

@@ -103,6 +103,8 @@ pin_project! {
 pub struct Held<S, P, Req, B, R, L, C> {
     parts: Arc<P>,
     stage: Stage,
+    /// A part rejected the attempt that is ending.
+    rejected: bool,
     /// When the stage is over, if ever.
     due: Deadline,
     /// When the call is.
@@ -133,6 +135,7 @@ where
         let held = Held {
             parts,
             stage: Stage::New,
+            rejected: false,
             due: Deadline::NEVER,
             deadline: Deadline::NEVER,
             permit: Default::default(),
