@@ -8,8 +8,8 @@ use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::retry::{RetryPolicy, retry};
 use resilience_core::stack::Stack;
-use resilience_core::{Error, Outcome};
-use resilience_http::classify::{GrpcClassifier, TransportError};
+use resilience_core::Error;
+use resilience_http::classify::{GrpcClassifier, TransportError, to_status};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
@@ -36,15 +36,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let channel = Channel::from_shared(format!("http://{address}"))?.connect_lazy();
     let channel = channel.map_err(|error| Error::Service(TransportError::new(error)));
-    let client = HealthClient::new(ServiceBuilder::new().layer(stack.clone()).service(channel));
+    // Outermost: what the stack rejects becomes a status that callers and the policy below can read.
+    let service = ServiceBuilder::new().map_err(to_status).layer(stack.clone()).service(channel);
+    let client = HealthClient::new(service);
 
-    // Asking for health changes nothing, so the message is sent again, where it is a message still.
-    let policy = RetryPolicy::builder().build()?.with_classifier(
-        |result: Result<&tonic::Response<_>, &tonic::Status>| match result {
-            Ok(_) => Outcome::Success,
-            Err(status) => GrpcClassifier.of_code(status.code() as u32),
-        },
-    );
+    // Asking for health changes nothing, so the message is sent again, where it is a message still. An open
+    // circuit is not called again: the classifier finds it in the status.
+    let policy = RetryPolicy::builder().build()?.with_classifier(GrpcClassifier);
     let ask = |service: &'static str| {
         let client = client.clone();
         async move {

@@ -119,7 +119,10 @@ pub(crate) trait Ending {
 
 impl Ending for Error<TransportError> {
     fn rejected(&self) -> Option<&Rejection> {
-        self.rejection()
+        match self {
+            Error::Service(error) => error.kept_here(),
+            Error::Rejected(rejection) => Some(rejection),
+        }
     }
 
     fn failure(&self) -> TransportFailure {

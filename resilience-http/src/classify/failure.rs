@@ -4,8 +4,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
 use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Outcome, Rejection, RejectionKind};
+use tower_service::Service;
 
 use super::StatusClassifier;
 
@@ -53,8 +56,9 @@ pub enum TransportFailure {
 }
 
 impl TransportFailure {
-    /// Where it broke, read off an error and all that caused it: reqwest's, hyper-util's, hyper's, h2's
-    /// and the operating system's.
+    /// Returns where the request broke, read off `error` and its chain of sources: errors of reqwest, hyper-util
+    /// (its client and its bare connector), hyper, h2, tokio and the operating system, and with the feature
+    /// `grpc` those of tonic's channel.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> TransportFailure {
         if causes(error).any(ran_out_of_time) {
@@ -141,12 +145,39 @@ fn ran_out_of_time(cause: Cause<'_>) -> bool {
     matches!(kind, Some(RejectionKind::TimedOut | RejectionKind::DeadlineExceeded))
 }
 
-/// As hyper, h2 and the operating system tell it.
+/// Error of hyper-util's `HttpConnector`, which has no public name: a name that does not resolve, an address
+/// that refuses or does not respond in time. Clients other than hyper-util's return it as it is.
+type ConnectorError = <HttpConnector as Service<Uri>>::Error;
+
+/// Returns `true` for the errors that wrap whatever kept a connection from being made.
+fn is_connect(cause: Cause<'_>) -> bool {
+    #[cfg(feature = "grpc")]
+    if cause.is::<tonic::ConnectError>() {
+        return true;
+    }
+    #[cfg(all(feature = "client", feature = "grpc"))]
+    if is_connect_timeout_of_tonic(cause) {
+        return true;
+    }
+    cause.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// Returns `true` for `Endpoint::connect_timeout` over a connector that is not tonic's own. The timer stands
+/// outside of what makes a `ConnectError`; calls that take too long end in `TimeoutExpired`.
+#[cfg(all(feature = "client", feature = "grpc"))]
+fn is_connect_timeout_of_tonic(cause: Cause<'_>) -> bool {
+    let timer = cause.source().and_then(<dyn StdError>::downcast_ref).and_then(io::Error::get_ref);
+    cause.is::<tonic::transport::Error>()
+        && timer.is_some_and(|timer| timer.is::<tokio::time::error::Elapsed>())
+}
+
+/// Reads the errors of hyper-util, hyper, h2, tokio and the operating system.
 pub(super) fn of_connection(error: Cause<'_>) -> TransportFailure {
-    let connects = |cause: &Cause<'_>| {
-        cause.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
-    };
-    let connecting = causes(error).find(connects);
+    // Before the handshake: a connector that fails has no connection to shake hands on.
+    if causes(error).any(|cause| cause.is::<ConnectorError>()) {
+        return TransportFailure::Connect;
+    }
+    let connecting = causes(error).find(|cause| is_connect(*cause));
     #[cfg(feature = "tls")]
     if let Some(failure) = connecting.and_then(super::tls::of_handshake) {
         return failure;
@@ -161,12 +192,22 @@ pub(super) fn of_connection(error: Cause<'_>) -> TransportFailure {
     let known = by_h2.or(by_hyper).or_else(by_io);
     #[cfg(feature = "tls")]
     let known = known.or_else(|| super::tls::of_connection(error));
-    known.unwrap_or(TransportFailure::Other)
+    let late = || causes(error).any(is_late).then_some(TransportFailure::Timeout);
+    known.or_else(late).unwrap_or(TransportFailure::Other)
+}
+
+/// Returns `true` for the errors of timers around a call.
+fn is_late(cause: Cause<'_>) -> bool {
+    #[cfg(feature = "grpc")]
+    if cause.is::<tonic::TimeoutExpired>() {
+        return true;
+    }
+    cause.is::<tokio::time::error::Elapsed>()
 }
 
 fn of_hyper(error: &hyper::Error) -> Option<TransportFailure> {
-    if error.is_canceled() {
-        // hyper hands such a request back: nothing of it was written.
+    if error.is_canceled() || error.is_closed() {
+        // hyper returns such a request to its caller, or has not taken it: nothing of it was written.
         Some(TransportFailure::ResetBeforeSent)
     } else if error.is_timeout() {
         Some(TransportFailure::Timeout)
@@ -182,22 +223,36 @@ fn of_hyper(error: &hyper::Error) -> Option<TransportFailure> {
 }
 
 /// RFC 9113: a stream that was refused (§8.7), or came after the last that is mentioned in an orderly
-/// `GOAWAY` (§6.8), was not processed.
+/// `GOAWAY` (§6.8), was not processed. Every other end that the server sets may come after it has run.
 fn of_h2(error: &h2::Error) -> Option<TransportFailure> {
+    if let Some(io) = error.get_io() {
+        // h2's errors have no source.
+        return of_io(io);
+    }
+    if !error.is_remote() {
+        return error.is_library().then_some(TransportFailure::Protocol);
+    }
     let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     let going = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-    (error.is_remote() && (refused || going)).then_some(TransportFailure::ResetBeforeSent)
+    Some(if refused || going {
+        TransportFailure::ResetBeforeSent
+    } else {
+        TransportFailure::ResetAfterSent
+    })
 }
 
 fn of_io(error: &io::Error) -> Option<TransportFailure> {
     use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof,
+        AddrNotAvailable, BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset,
+        HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
     };
     match error.kind() {
-        // Only ever the answer to an attempt to connect.
-        ConnectionRefused => Some(TransportFailure::Connect),
+        // Only an attempt to connect ends in these.
+        ConnectionRefused | AddrNotAvailable => Some(TransportFailure::Connect),
         TimedOut => Some(TransportFailure::Timeout),
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+        // The unreachable ones end a connection as well: ICMP messages arrive at any time.
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | NotConnected
+        | HostUnreachable | NetworkUnreachable | NetworkDown => {
             Some(TransportFailure::ResetAfterSent)
         }
         _ => None,
@@ -236,11 +291,29 @@ impl TransportError {
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.error
     }
+
+    /// Returns the rejection in this error or its chain of sources that kept the request in this process: a
+    /// limit on connections, an open circuit. The other side is not to blame for it.
+    pub(crate) fn kept_here(&self) -> Option<&Rejection> {
+        let rejection = Rejection::find(&*self.error);
+        rejection.filter(|it| matches!(it.as_outcome(), Outcome::NotReady(_)))
+    }
 }
 
+/// Reads the [failure](TransportError::failure), unless a rejection of a limit in this process is in the chain
+/// of sources: then the outcome is the rejection's, and not a failure of the other side.
 impl AsOutcome for TransportError {
     fn as_outcome(&self) -> Outcome {
-        self.failure.as_outcome()
+        self.kept_here().map_or_else(|| self.failure.as_outcome(), AsOutcome::as_outcome)
+    }
+
+    fn may_have_run(&self) -> bool {
+        // reqwest follows redirects: no connection may mean no second one, after a server that has run.
+        #[cfg(feature = "reqwest")]
+        if causes(&*self.error).any(|cause| cause.is::<reqwest::Error>()) {
+            return true;
+        }
+        self.kept_here().map_or_else(|| self.failure.may_have_run(), Rejection::may_have_run)
     }
 
     fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
@@ -255,9 +328,10 @@ impl fmt::Display for TransportError {
     }
 }
 
+/// The source is that of the wrapped error; a wrapped rejection is the source itself, so that it is found.
 impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error.source()
+        if self.error.is::<Rejection>() { Some(&*self.error) } else { self.error.source() }
     }
 }
 
@@ -272,6 +346,9 @@ mod tests {
             (io::ErrorKind::ConnectionReset, TransportFailure::ResetAfterSent),
             (io::ErrorKind::BrokenPipe, TransportFailure::ResetAfterSent),
             (io::ErrorKind::TimedOut, TransportFailure::Timeout),
+            (io::ErrorKind::AddrNotAvailable, TransportFailure::Connect),
+            (io::ErrorKind::HostUnreachable, TransportFailure::ResetAfterSent),
+            (io::ErrorKind::NotConnected, TransportFailure::ResetAfterSent),
             (io::ErrorKind::PermissionDenied, TransportFailure::Other),
         ] {
             let wrapped = io::Error::other(io::Error::from(kind));
@@ -284,6 +361,30 @@ mod tests {
         let ours = h2::Error::from(h2::Reason::REFUSED_STREAM);
         // Not the server's word.
         assert_eq!(TransportFailure::of(&ours), TransportFailure::Other);
+    }
+
+    #[tokio::test]
+    async fn a_timer_around_a_call() {
+        let never = std::future::pending::<()>();
+        let late = tokio::time::timeout(std::time::Duration::from_millis(1), never).await;
+        let error = io::Error::other(late.unwrap_err());
+        assert_eq!(TransportFailure::of(&error), TransportFailure::Timeout);
+    }
+
+    #[test]
+    fn a_limit_of_this_process_is_no_failure_of_the_other_side() {
+        for kind in
+            [RejectionKind::BulkheadFull, RejectionKind::RateLimited, RejectionKind::CircuitOpen]
+        {
+            let rejection = Rejection::new(kind, "connections");
+            let error = TransportError::new(io::Error::other(io::Error::other(rejection)));
+            assert_eq!(error.as_outcome(), Outcome::NotReady(RetryHint::None), "{kind:?}");
+            assert!(!error.may_have_run(), "{kind:?}");
+        }
+        // A body that stalled.
+        let rejection = Rejection::new(RejectionKind::TimedOut, "body");
+        let error = TransportError::new(io::Error::other(rejection));
+        assert_eq!((error.as_outcome(), error.may_have_run()), (Outcome::TimedOut, true));
     }
 
     #[test]

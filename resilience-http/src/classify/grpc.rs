@@ -95,15 +95,20 @@ fn hinted(outcome: Outcome, headers: &HeaderMap) -> Outcome {
     if outcome.failure().is_none() {
         return outcome;
     }
+    with_hint(outcome, headers, grpc::hint(headers))
+}
+
+/// Returns `outcome`, a failure, with `hint`, or with *never* if `headers` contain it.
+pub(super) fn with_hint(outcome: Outcome, headers: &HeaderMap, hint: RetryHint) -> Outcome {
     let never = attempt::says_never(headers);
-    match if never { RetryHint::Never } else { grpc::hint(headers) } {
+    match if never { RetryHint::Never } else { hint } {
         RetryHint::None => outcome,
         hint if matches!(outcome, Outcome::Throttled(_)) => Outcome::Throttled(hint),
         hint => Outcome::Transient(hint),
     }
 }
 
-fn code_of(status: StatusCode) -> u32 {
+pub(super) fn code_of(status: StatusCode) -> u32 {
     match status.as_u16() {
         400 => 13,
         401 => 16,
@@ -130,6 +135,10 @@ impl<B, E: AsOutcome> Classify<Response<B>, E> for GrpcClassifier {
             Ok(response) => self.outcome(response.status(), response.headers()),
             Err(error) => error.as_outcome(),
         }
+    }
+
+    fn may_have_run(&self, result: Result<&Response<B>, &E>) -> bool {
+        result.map_or_else(AsOutcome::may_have_run, |_| true)
     }
 
     fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {

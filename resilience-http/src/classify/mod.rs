@@ -44,6 +44,8 @@ mod answer;
 #[cfg(feature = "transport")]
 mod failure;
 pub mod grpc;
+#[cfg(feature = "grpc")]
+mod status;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "reqwest")]
@@ -58,6 +60,8 @@ pub(crate) use failure::BoxError;
 #[cfg(feature = "transport")]
 pub use failure::{TransportError, TransportFailure};
 pub use grpc::GrpcClassifier;
+#[cfg(feature = "grpc")]
+pub use status::to_status;
 #[cfg(feature = "reqwest")]
 pub use transport::transport_outcome;
 

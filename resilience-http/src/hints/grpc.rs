@@ -50,11 +50,22 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The hint in the trailers, or in the head of an answer that has no others.
 #[must_use]
 pub fn hint(trailers: &HeaderMap) -> RetryHint {
-    match (pushback(trailers), details(trailers)) {
+    longer(pushback(trailers), details(trailers))
+}
+
+/// Returns the longer of two waits; *never* if `pushback` is.
+pub(crate) fn longer(pushback: RetryHint, details: RetryHint) -> RetryHint {
+    match (pushback, details) {
         (RetryHint::Never, _) => RetryHint::Never,
         (RetryHint::After(one), RetryHint::After(other)) => RetryHint::After(one.max(other)),
         (RetryHint::None, hint) | (hint, _) => hint,
     }
+}
+
+/// Returns the hint in a `google.rpc.Status` that is decoded already.
+#[cfg(feature = "grpc")]
+pub(crate) fn of_details(status: &[u8]) -> RetryHint {
+    if status.len() > MOST { RetryHint::None } else { retry_info::from_status(status) }
 }
 
 /// `grpc-retry-pushback-ms` alone.

@@ -98,6 +98,24 @@ impl Refusals {
         self.answer_as(Asked { grpc: is_grpc(request), may_close: false }, rejection)
     }
 
+    /// Returns the status of gRPC for `rejection`, with `grpc-retry-pushback-ms` in its metadata and
+    /// `rejection` as its source. [`to_status`](crate::classify::to_status) makes one without names, of any error.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn status(&self, rejection: &Rejection) -> tonic::Status {
+        let meaning = Meaning::of(rejection.kind());
+        let code = tonic::Code::from_i32(meaning.grpc.into());
+        let mut metadata = HeaderMap::new();
+        if let Some(pushback) = pushback(rejection) {
+            metadata.insert(GRPC_PUSHBACK, pushback);
+        }
+        let metadata = tonic::metadata::MetadataMap::from_headers(metadata);
+        let message = self.detail(&meaning, rejection).into_owned();
+        let mut status = tonic::Status::with_metadata(code, message, metadata);
+        status.set_source(std::sync::Arc::new(rejection.clone()));
+        status
+    }
+
     pub(crate) fn answer_as<B>(
         self,
         asked: Asked,
@@ -181,10 +199,8 @@ impl Refusals {
         {
             headers.insert(GRPC_MESSAGE, message);
         }
-        if is_final(rejection) {
-            headers.insert(GRPC_PUSHBACK, NO_MORE);
-        } else if let Some(after) = when(rejection) {
-            headers.insert(GRPC_PUSHBACK, whole_milliseconds(after).into());
+        if let Some(pushback) = pushback(rejection) {
+            headers.insert(GRPC_PUSHBACK, pushback);
         }
         answer
     }
@@ -211,6 +227,14 @@ fn is_final(rejection: &Rejection) -> bool {
 fn when(rejection: &Rejection) -> Option<Duration> {
     let elsewhere = rejection.kind() == RejectionKind::ShuttingDown;
     rejection.retry_after().or(elsewhere.then_some(ANOTHER_SERVER))
+}
+
+/// Returns the value of `grpc-retry-pushback-ms`.
+fn pushback(rejection: &Rejection) -> Option<HeaderValue> {
+    if is_final(rejection) {
+        return Some(NO_MORE);
+    }
+    when(rejection).map(|after| whole_milliseconds(after).into())
 }
 
 /// What a request is, as far as its answer goes by it.
