@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use resilience_core::Error;
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::retry::{RetryPolicy, retry};
 use resilience_core::stack::Stack;
-use resilience_core::Error;
 use resilience_http::classify::{GrpcClassifier, TransportError, to_status};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;

@@ -211,17 +211,32 @@ impl<H: Borrow<Bulkhead>> Drop for Acquire<H> {
     }
 }
 
+impl<H: Borrow<Bulkhead>> Acquire<H> {
+    /// Polls as [`Future::poll`] does, for a bulkhead that belongs to one key. `key` is called when there is no
+    /// permit, for the rejection and its event.
+    ///
+    /// # Errors
+    /// As [`Bulkhead::acquire`], with the key.
+    #[inline]
+    pub fn poll_for(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: impl Fn() -> Option<Name>,
+    ) -> Poll<Result<BulkheadPermit<H>, Rejection>> {
+        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        let Some(handle) = &self.bulkhead else { return Poll::Pending };
+        let answer = ready!(self.wait.poll(handle.borrow(), cx, key));
+        let Some(handle) = self.bulkhead.take() else { return Poll::Pending };
+        Poll::Ready(answer.map(|charge| BulkheadPermit::new(handle, charge)))
+    }
+}
+
 impl<H: Borrow<Bulkhead> + Unpin> Future for Acquire<H> {
     type Output = Result<BulkheadPermit<H>, Rejection>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
-        let Some(handle) = &this.bulkhead else { return Poll::Pending };
-        let answer = ready!(this.wait.poll(handle.borrow(), cx, || None));
-        let Some(handle) = this.bulkhead.take() else { return Poll::Pending };
-        Poll::Ready(answer.map(|charge| BulkheadPermit::new(handle, charge)))
+        self.poll_for(cx, || None)
     }
 }
 

@@ -209,9 +209,22 @@ impl RateLimiter {
     /// # Errors
     /// As `check`.
     pub fn try_acquire(&self, cost: u32) -> Result<RatePermit, Rejection> {
+        self.try_acquire_for(cost, || None)
+    }
+
+    /// Takes `cost` tokens as [`try_acquire`](Self::try_acquire) does, from a limiter that belongs to one key.
+    /// `key` is called when there are too few, for the rejection and its event.
+    ///
+    /// # Errors
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
+    pub fn try_acquire_for(
+        &self,
+        cost: u32,
+        key: impl FnOnce() -> Option<Name>,
+    ) -> Result<RatePermit, Rejection> {
         let grant = match self.pass(clock::now(), cost) {
             Ok(grant) => Some(grant),
-            Err(refused) => refused.told(None)?,
+            Err(refused) => refused.told(key())?,
         };
         Ok(RatePermit::new(self.clone(), grant))
     }

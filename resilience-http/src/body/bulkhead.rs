@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Response;
 use http_body::Body;
@@ -95,11 +95,8 @@ impl<L> Future for BulkheadWaiting<L> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(acquire) = this.acquire else { return Poll::Ready(Ok(None)) };
-        let permit = ready!(Pin::new(acquire).poll(cx));
-        Poll::Ready(permit.map(Some).map_err(|rejection| match (this.key)(this.selected) {
-            Some(key) => rejection.with_key(key),
-            None => rejection,
-        }))
+        let (key, selected) = (*this.key, &*this.selected);
+        acquire.poll_for(cx, || key(selected)).map_ok(Some)
     }
 }
 

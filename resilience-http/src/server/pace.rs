@@ -154,15 +154,10 @@ where
                 StateProj::Asking => {
                     let Some(request) = &this.request else { return Poll::Pending };
                     this.pace.select.select(this.selected, request, &mut Now::unread());
-                    match this
-                        .pace
-                        .select
-                        .handle(this.selected)
-                        .map(|limiter| limiter.try_acquire(1))
-                    {
+                    let key = || this.pace.select.whose(this.selected);
+                    let limiter = this.pace.select.handle(this.selected);
+                    match limiter.map(|limiter| limiter.try_acquire_for(1, key)) {
                         Some(Err(refusal)) => {
-                            let key = this.pace.select.whose(this.selected);
-                            let refusal = key.into_iter().fold(refusal, Rejection::with_key);
                             break Ok(this.pace.refuse(this.selected, *this.asked, &refusal));
                         }
                         Some(Ok(permit)) => *this.token = Some(permit),

@@ -1,11 +1,18 @@
 //! Many tenants, and some who say odd things.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::get;
-use resilience_core::keyed::KeyedLimits;
-use resilience_core::rate::Quota;
+use parking_lot::Mutex;
+use resilience_core::bulkhead::Bulkhead;
+use resilience_core::keyed::{Keyed, KeyedLimits};
+use resilience_core::observe::Event;
+use resilience_core::rate::{Quota, RateLimiter};
+use resilience_core::select::PerKey;
+use resilience_http::body::BodyBulkheadLayer;
 use resilience_http::serve::Server;
-use resilience_http::server::ProtectLayer;
+use resilience_http::server::{AnswerRefusalsLayer, Carry, PaceLayer, ProtectLayer};
 use tower::{Layer, ServiceExt};
 
 use crate::{Client, LONG, serve};
@@ -88,4 +95,45 @@ async fn odd_headers_are_one_stranger_and_break_nothing() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{bad:?} {answer}");
     }
     assert_eq!(crate::status(address, "/", "x-tenant: a\r\n").await, 200);
+}
+
+/// Events, and so the metrics that are made of them, carry the key of whoever is over a limit of their own.
+#[tokio::test]
+async fn events_of_rejections_carry_the_key() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = |heard: Arc<Mutex<Vec<_>>>| {
+        move |event: &Event<'_>| {
+            if let Event::Rejected(rejection) = event {
+                heard.lock().push((rejection.layer().to_owned(), event.key().map(str::to_owned)));
+            }
+        }
+    };
+    let rate = RateLimiter::builder().name("rate").quota(Quota::per(1, LONG * 100)).reject();
+    let rate = rate.listen(listener(heard.clone())).build().unwrap();
+    let places = Bulkhead::builder().name("places").max_concurrent(1).reject();
+    let places = places.listen(listener(heard.clone())).build().unwrap();
+    let rates = Keyed::new(KeyedLimits::default(), move |_: &String| rate.fresh());
+    let places = Keyed::new(KeyedLimits::default(), move |_: &String| places.fresh());
+    let router = Router::new().route("/", get(|| async { crate::endless() }));
+    let concurrency = BodyBulkheadLayer::select(Arc::new(PerKey::new(places, tenant)));
+    let inner = concurrency.layer(Carry::new(router.clone()));
+    let inner = AnswerRefusalsLayer::default().layer(inner);
+    let outer = PaceLayer::new("rate", Arc::new(PerKey::new(rates, tenant)));
+    let outer = AnswerRefusalsLayer::default().layer(outer.layer(Carry::new(router)));
+    let ask = |tenant: &str| {
+        http::Request::get("/").header("x-tenant", tenant).body(axum::body::Body::empty()).unwrap()
+    };
+    let mut held = Vec::new();
+    for (tenant, expected) in [("a", 200), ("a", 503), ("b", 200), ("b", 503)] {
+        let Ok(answer) = inner.clone().oneshot(ask(tenant)).await;
+        assert_eq!(answer.status(), expected);
+        held.push(answer);
+    }
+    for (tenant, expected) in [("a", 200), ("a", 429), ("b", 200), ("b", 429)] {
+        let Ok(answer) = outer.clone().oneshot(ask(tenant)).await;
+        assert_eq!(answer.status(), expected);
+    }
+    let of = |layer: &str, key: &str| (layer.to_owned(), Some(key.to_owned()));
+    let expected = [of("places", "a"), of("places", "b"), of("rate", "a"), of("rate", "b")];
+    assert_eq!(*heard.lock(), expected);
 }
