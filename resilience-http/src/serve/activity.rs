@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use http::Version;
 use parking_lot::Mutex;
 use resilience_core::clock;
-use tokio::net::TcpStream;
 
 use super::limits::Limits;
+use super::socket::Socket;
 
 /// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
@@ -35,10 +35,12 @@ pub(super) struct Activity {
     preface: AtomicBool,
     /// Whether it speaks HTTP/2, where what is read is not always a head.
     multiplexed: AtomicBool,
+    /// Whether the request under way may make the connection another protocol's (HTTP/1).
+    may_upgrade: AtomicBool,
     /// Whether a request had a body, which the client may still be sending when all else is done.
     sending: AtomicBool,
     /// The socket, when it is let go of and its client may still be sending.
-    left: Mutex<Option<TcpStream>>,
+    left: Mutex<Option<Socket>>,
 }
 
 /// What to do about a connection.
@@ -65,6 +67,7 @@ impl Activity {
             heard: AtomicU64::new(0),
             preface: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
+            may_upgrade: AtomicBool::new(false),
             sending: AtomicBool::new(false),
             left: Mutex::new(None),
         })
@@ -124,6 +127,17 @@ impl Activity {
         Busy(self.clone())
     }
 
+    /// Sets whether the request under way may end in an upgrade.
+    pub(super) fn may_upgrade(&self, may: bool) {
+        self.may_upgrade.store(may, Ordering::Relaxed);
+    }
+
+    /// Returns `true` from a request that asks for an upgrade until a response that is none. hyper, asked to close
+    /// meanwhile, would add `close` to a 101.
+    pub(super) fn is_upgrading(&self) -> bool {
+        self.may_upgrade.load(Ordering::Relaxed)
+    }
+
     /// It is asked to close. If it has answered all, in full, and is still there, then all was read.
     pub(super) fn closing(&self) {
         let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
@@ -133,7 +147,7 @@ impl Activity {
     }
 
     /// The socket is let go of. It is kept if its client may still be sending, if only a head that was refused.
-    pub(super) fn leave(&self, stream: TcpStream) {
+    pub(super) fn leave(&self, stream: Socket) {
         let multiplexed = self.multiplexed.load(Ordering::Relaxed);
         let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed && self.was_heard();
         if in_head || self.sending.load(Ordering::Relaxed) {
@@ -142,7 +156,7 @@ impl Activity {
     }
 
     /// The socket that was [left](Activity::leave), if it is to be closed in stages.
-    pub(super) fn take_left(&self) -> Option<TcpStream> {
+    pub(super) fn take_left(&self) -> Option<Socket> {
         self.left.lock().take()
     }
 

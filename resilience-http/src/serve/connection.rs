@@ -13,7 +13,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use resilience_core::clock;
 use resilience_core::shutdown::{Phase, Tracker};
-use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep_until;
 use tower_service::Service;
@@ -23,6 +22,7 @@ use super::io::Watched;
 use super::limits::Limits;
 use super::linger::linger;
 use super::request::{BoxError, Requests};
+use super::socket::Socket;
 use super::streams::Streams;
 
 /// How long a connection that nothing was read from yet is kept when draining begins: its first request may be
@@ -35,7 +35,7 @@ const PING: Duration = Duration::from_secs(20);
 /// Serves what comes, until it is closed: by the client, by a limit, or by us when draining has begun and what
 /// is under way is answered. Whether it ended only because it was told to, with its requests unanswered.
 pub(super) async fn connection<S, B>(
-    stream: TcpStream,
+    stream: Socket,
     service: S,
     requests: Tracker,
     limits: Limits,
@@ -129,7 +129,8 @@ enum Next {
 
 impl Closing {
     fn next(&mut self, now: Instant) -> Next {
-        if let Some(since) = self.drain_since.filter(|_| !self.asked) {
+        let waits = self.asked || self.activity.is_upgrading();
+        if let Some(since) = self.drain_since.filter(|_| !waits) {
             let until = since + FIRST_BYTES;
             if !self.activity.was_heard() && now < until {
                 return Next::Wait(until);

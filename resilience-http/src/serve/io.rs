@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::activity::Activity;
+use super::socket::Socket;
 
 /// A socket that tells its connection's [`Activity`] what was read, and whether what is written goes out.
 #[derive(Debug)]
 pub(super) struct Watched {
     /// Until this is dropped.
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
     activity: Arc<Activity>,
 }
 
 impl Watched {
-    pub(super) const fn new(stream: TcpStream, activity: Arc<Activity>) -> Watched {
+    pub(super) const fn new(stream: Socket, activity: Arc<Activity>) -> Watched {
         Watched { stream: Some(stream), activity }
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }

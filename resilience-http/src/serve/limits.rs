@@ -12,6 +12,7 @@ const MOST_CONNECTIONS: u32 = 1_000_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_connections: u32,
+    pub(super) max_per_ip: Option<u32>,
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) write_timeout: Duration,
@@ -23,6 +24,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             max_connections: 10_000,
+            max_per_ip: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(60),
@@ -37,6 +39,9 @@ impl Limits {
         if !(1..=MOST_CONNECTIONS).contains(&self.max_connections) {
             let bound = format!("between 1 and {MOST_CONNECTIONS}");
             return Err(InvalidConfig::new("max_connections", self.max_connections, bound));
+        }
+        if self.max_per_ip == Some(0) {
+            return Err(InvalidConfig::new("max_connections_per_ip", 0, "1 or more"));
         }
         wait("header_timeout", self.header_timeout)?;
         wait("idle_timeout", self.idle_timeout)?;
@@ -70,6 +75,7 @@ mod tests {
         };
         assert_eq!(named(|limits| limits.max_connections = 0), Err("max_connections"));
         assert_eq!(named(|limits| limits.max_connections = u32::MAX), Err("max_connections"));
+        assert_eq!(named(|limits| limits.max_per_ip = Some(0)), Err("max_connections_per_ip"));
         assert_eq!(named(|limits| limits.header_timeout = Duration::ZERO), Err("header_timeout"));
         assert_eq!(named(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
         assert_eq!(named(|limits| limits.write_timeout = Duration::ZERO), Err("write_timeout"));

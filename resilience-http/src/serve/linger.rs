@@ -9,21 +9,21 @@ use std::io;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::limits::Limits;
+use super::socket::Socket;
 
 /// How much is read at once.
 const PIECE: usize = 16 << 10;
 
 /// Until the client has closed, or a limit is reached. Dropping it closes at once.
-pub(super) async fn linger(mut stream: TcpStream, limits: Limits) {
+pub(super) async fn linger(mut stream: Socket, limits: Limits) {
     // Whatever ends it, it is closed.
     let _ended = timeout(limits.linger_timeout, discard(&mut stream, limits.linger_bytes)).await;
 }
 
-async fn discard(stream: &mut TcpStream, most: u64) -> io::Result<()> {
+async fn discard(stream: &mut Socket, most: u64) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
     let mut piece = vec![0; PIECE];
     let mut left = most;

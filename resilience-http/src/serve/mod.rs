@@ -7,8 +7,9 @@
 //!   not read its answer; on HTTP/2, such a client's stream. One that may still be sending when its connection is
 //!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its answer.
 //!   When the operating system has no file descriptor left it waits and tries again.
-//! - **Not ready**: all goes on. Answers on HTTP/1 say `connection: close`, so that clients with a connection
-//!   make their next request elsewhere before it is closed.
+//! - **Not ready**: all goes on. `close` is added to the `connection` header of responses on HTTP/1, so that clients
+//!   with a connection make their next request elsewhere before it is closed. A 101, and a 2xx to CONNECT, keep
+//!   their headers: such a connection is HTTP no longer.
 //! - **Draining**: what has connected by now is taken, and then the listener is closed. Idle connections are
 //!   closed, the others after the answer that they wait for; HTTP/2 says GOAWAY and finishes its
 //!   streams ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
@@ -53,35 +54,38 @@ mod connection;
 mod io;
 mod limits;
 mod linger;
+mod listener;
+mod peer;
 mod piece;
 mod reader;
 mod request;
 mod server;
+mod socket;
 mod streams;
 
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use resilience_core::shutdown::ShutdownToken;
-use tokio::net::TcpListener;
 use tower_service::Service;
 
 pub use answer::Answer;
 pub use bind::{BindError, bind};
+pub use listener::Listener;
+pub use peer::Peer;
 pub use piece::Piece;
 pub use server::{Served, Server, ServerBuilder};
+pub use socket::Socket;
 
-/// Serves `service` on `listener` until `token` says stop, and what is under way then is answered or cut: with the
+/// Serves `service` on `listener` (TCP, Unix, or [another](Listener)) until `token` says stop, and what is under way then is answered or cut: with the
 /// limits that a [`Server`] begins with.
 ///
 /// `service` is any Tower service from `Request<Incoming>` to a response, such as axum's `Router`. A clone of it
-/// serves each connection. Dropping the future cuts everything.
-pub async fn serve_with_shutdown<S, B>(
-    listener: TcpListener,
-    service: S,
-    token: ShutdownToken,
-) -> Served
+/// serves each connection. Dropping the future cuts everything. Requests have the client's address in their
+/// extensions, as [`Peer`]; [`Server::serve_make_service`] serves axum's `ConnectInfo`.
+pub async fn serve_with_shutdown<L, S, B>(listener: L, service: S, token: ShutdownToken) -> Served
 where
+    L: Listener,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,

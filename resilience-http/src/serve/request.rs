@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderValue, Request, Response, Version, header};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::service::TowerToHyperService;
 use pin_project_lite::pin_project;
 use resilience_core::Rejection;
@@ -47,6 +49,10 @@ where
     /// Called inside of the connection, which is under way and to which the request belongs.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
+        let is_connect = request.method() == Method::CONNECT;
+        if version < Version::HTTP_2 {
+            self.activity.may_upgrade(request.extensions().get::<OnUpgrade>().is_some());
+        }
         let busy = Some(self.activity.begin(version, !request.body().is_end_stream()));
         let state = match self.tracker.track() {
             Ok(counted) => {
@@ -55,7 +61,8 @@ where
             }
             Err(refused) => State::Refused { refused: Some(refused) },
         };
-        Handling { state, busy, version, tracker: self.tracker.clone() }
+        let (tracker, activity) = (self.tracker.clone(), self.activity.clone());
+        Handling { state, busy, version, is_connect, tracker, activity }
     }
 }
 
@@ -66,7 +73,9 @@ pin_project! {
         state: State<F>,
         busy: Option<Busy>,
         version: Version,
+        is_connect: bool,
         tracker: Tracker,
+        activity: Arc<Activity>,
     }
 }
 
@@ -104,11 +113,74 @@ where
                 return Poll::Ready(Err(error.into()));
             }
         };
-        // Before anything is closed: whoever hears it now makes its next request elsewhere.
-        if *this.version < Version::HTTP_2 && !this.tracker.token().is_ready() {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
+        let is_upgrade = switches(*this.is_connect, response.status());
+        if *this.version < Version::HTTP_2 && !is_upgrade {
+            this.activity.may_upgrade(false);
+            // Before anything is closed: a client that reads it makes its next request elsewhere.
+            if !this.tracker.token().is_ready() {
+                add_close(response.headers_mut());
+            }
         }
         Poll::Ready(Ok(response.map(|body| Answer::new(body, counted, busy))))
+    }
+}
+
+/// Returns `true` if the connection is HTTP no longer after a response with this status
+/// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8) and 9.3.6).
+fn switches(is_connect: bool, status: StatusCode) -> bool {
+    status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success())
+}
+
+/// Adds `close` to the connection options, of which `keep-alive` contradicts it.
+fn add_close(headers: &mut HeaderMap) {
+    const CLOSE: HeaderValue = HeaderValue::from_static("close");
+    let values = headers.get_all(header::CONNECTION).iter();
+    let options = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let ours = ["", "close", "keep-alive"];
+    let kept = options
+        .map(str::trim)
+        .filter(|option| !ours.iter().any(|ours| option.eq_ignore_ascii_case(ours)));
+    let mut all = kept.fold(String::new(), |all, option| all + option + ", ");
+    let value = if all.is_empty() {
+        CLOSE
+    } else {
+        all.push_str("close");
+        HeaderValue::try_from(all).unwrap_or(CLOSE)
+    };
+    headers.insert(header::CONNECTION, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_is_added_to_what_is_there() {
+        for (values, expected) in [
+            (&[][..], "close"),
+            (&["close"], "close"),
+            (&["Keep-Alive"], "close"),
+            (&["upgrade"], "upgrade, close"),
+            (&["Upgrade, keep-alive", "x-hop,", "CLOSE"], "Upgrade, x-hop, close"),
+            (&["\u{e9}"], "close"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                headers.append(header::CONNECTION, value);
+            }
+            add_close(&mut headers);
+            let all = headers.get_all(header::CONNECTION).iter().collect::<Vec<_>>();
+            assert_eq!(all, [expected]);
+        }
+    }
+
+    #[test]
+    fn what_ends_http_on_a_connection() {
+        for status in 100..600 {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(switches(false, status), status == 101, "{status}");
+            assert_eq!(switches(true, status), status == 101 || status.is_success(), "{status}");
+        }
     }
 }

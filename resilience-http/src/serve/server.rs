@@ -1,5 +1,6 @@
 //! A server and what bounds it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,15 @@ use http_body::Body;
 use hyper::body::Incoming;
 use resilience_core::InvalidConfig;
 use resilience_core::shutdown::{ShutdownToken, Tracker};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-use super::accept::{Accepted, Acceptor};
+use super::accept::{Accepted, Acceptor, Rooms};
 use super::connection::connection;
 use super::limits::Limits;
+use super::listener::Listener;
+use super::peer::{PerIp, Same, WithPeer};
 use super::request::BoxError;
 
 /// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
@@ -32,6 +34,16 @@ impl ServerBuilder {
     /// and the limit on open files by this.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.limits.max_connections = connections;
+        self
+    }
+
+    /// Sets the most connections at once of one IP address, or of one /64 network of IPv6. By default only
+    /// [`max_connections`](Self::max_connections) limits them, and one client can take all.
+    ///
+    /// A connection above it is accepted and closed at once ([`Served::refused`]). Behind a proxy, all clients have the
+    /// proxy's address: leave it unset there. Clients without an IP address, on a Unix socket, are not counted.
+    pub fn max_connections_per_ip(mut self, connections: u32) -> Self {
+        self.limits.max_per_ip = Some(connections);
         self
     }
 
@@ -86,11 +98,11 @@ impl ServerBuilder {
 
 /// Serves HTTP/1 and HTTP/2 until it is told to stop. See the [module](super).
 ///
-/// Clones share the limit on connections.
+/// Clones share the limits on connections.
 #[derive(Debug, Clone)]
 pub struct Server {
     limits: Limits,
-    connections: Arc<Semaphore>,
+    rooms: Rooms,
 }
 
 impl Default for Server {
@@ -109,6 +121,9 @@ pub struct Served {
     pub cut: u64,
     /// How often no connection could be taken though there was one: file descriptors had run out, most likely.
     pub accept_errors: u64,
+    /// Connections that were closed at once, because their address had
+    /// [as many as it may](ServerBuilder::max_connections_per_ip). Not among `connections`.
+    pub refused: u64,
 }
 
 impl Server {
@@ -119,26 +134,63 @@ impl Server {
 
     fn new(limits: Limits) -> Server {
         let connections = usize::try_from(limits.max_connections).unwrap_or(usize::MAX);
-        Server { limits, connections: Arc::new(Semaphore::new(connections)) }
+        let per_ip = limits.max_per_ip.map(|most| Arc::new(PerIp::new(most)));
+        Server { limits, rooms: Rooms { all: Arc::new(Semaphore::new(connections)), per_ip } }
     }
 
     /// Serves what comes to `listener` by `service`, any Tower service or axum's `Router`, until `token` says
     /// stop and what is under way then is answered or cut. Dropping the future cuts all of it.
-    pub async fn serve<S, B>(
-        self,
-        listener: TcpListener,
-        service: S,
-        token: &ShutdownToken,
-    ) -> Served
+    ///
+    /// Requests have the client's address in their extensions, as [`Peer<L::Addr>`](super::Peer). For axum's
+    /// `ConnectInfo` see [`serve_make_service`](Self::serve_make_service).
+    pub async fn serve<L, S, B>(self, listener: L, service: S, token: &ShutdownToken) -> Served
     where
+        L: Listener,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let acceptor = Acceptor::new(listener, token, self.connections.clone());
+        self.serve_make_service(listener, Same(service), token).await
+    }
+
+    /// Serves as [`serve`](Self::serve) does, with a service for each connection, which `make_service` returns for
+    /// its client's address. If `make_service` fails, the connection is closed.
+    ///
+    /// Axum's `ConnectInfo` is an extractor for such a service:
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use axum::{Router, extract::ConnectInfo, routing::get};
+    /// use resilience_core::shutdown::ShutdownToken;
+    /// use resilience_http::serve::{Server, bind};
+    ///
+    /// # async fn run(token: ShutdownToken) -> Result<(), Box<dyn std::error::Error>> {
+    /// let whoami = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+    /// let router = Router::new().route("/", get(whoami));
+    /// let make_service = router.into_make_service_with_connect_info::<SocketAddr>();
+    /// Server::default().serve_make_service(bind("0.0.0.0:3000").await?, make_service, &token).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn serve_make_service<L, M, S, B>(
+        self,
+        listener: L,
+        make_service: M,
+        token: &ShutdownToken,
+    ) -> Served
+    where
+        L: Listener,
+        M: Service<L::Addr, Response = S> + Clone + Send + 'static,
+        M::Future: Send,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let acceptor = Acceptor::new(listener, token, self.rooms);
         let mut serving = Serving {
-            service,
+            make_service,
             limits: self.limits,
             connections: token.tracker("http connections"),
             requests: token.tracker("http requests"),
@@ -152,8 +204,8 @@ impl Server {
     }
 }
 
-struct Serving<S> {
-    service: S,
+struct Serving<M> {
+    make_service: M,
     limits: Limits,
     connections: Tracker,
     requests: Tracker,
@@ -162,29 +214,49 @@ struct Serving<S> {
     served: Served,
 }
 
-impl<S, B> Serving<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
-    async fn accept(&mut self, mut acceptor: Acceptor) {
+impl<M> Serving<M> {
+    async fn accept<L, S, B>(&mut self, mut acceptor: Acceptor<L>)
+    where
+        L: Listener,
+        M: Service<L::Addr, Response = S> + Clone + Send + 'static,
+        M::Future: Send,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
         while let Some(accepted) = acceptor.accept().await {
             self.begin(accepted);
             self.served.accept_errors = acceptor.errors;
+            self.served.refused = acceptor.refused;
         }
+        (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
         acceptor.backlog().for_each(|accepted| self.begin(accepted));
     }
 
-    fn begin(&mut self, (stream, permit): Accepted) {
+    fn begin<A, S, B>(&mut self, (stream, peer, place): Accepted<A>)
+    where
+        A: Clone + Send + Sync + 'static,
+        M: Service<A, Response = S> + Clone + Send + 'static,
+        M::Future: Send,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
         while let Some(ended) = self.tasks.try_join_next() {
             self.served.cut += u64::from(ended.unwrap_or(true));
         }
         self.served.connections += 1;
-        // Answers are written when they are there: small ones are not to wait for more.
-        let _without = stream.set_nodelay(true);
-        let serve = connection(stream, self.service.clone(), self.requests.clone(), self.limits);
+        let mut make_service = self.make_service.clone();
+        let (requests, limits) = (self.requests.clone(), self.limits);
+        let serve = async move {
+            if poll_fn(|cx| make_service.poll_ready(cx)).await.is_err() {
+                return false;
+            }
+            let Ok(service) = make_service.call(peer.clone()).await else { return false };
+            connection(stream, WithPeer { service, peer }, requests, limits).await
+        };
         let Ok(counted) = self.connections.track() else {
             self.served.cut += 1;
             return;
@@ -192,7 +264,7 @@ where
         let run = counted.run(serve);
         self.tasks.spawn(async move {
             let cut = run.await.unwrap_or(true);
-            drop(permit);
+            drop(place);
             cut
         });
     }

@@ -9,7 +9,9 @@ mod draining;
 mod http2;
 mod limits;
 mod lingering;
+mod peers;
 mod process;
+mod upgrades;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,171 @@
+//! Connections that leave HTTP while the server is on its way out.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
+use resilience_http::serve::{Served, Server, bind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tower::service_fn;
+
+use crate::LONG;
+use crate::client::Client;
+
+struct Upgrading {
+    address: SocketAddr,
+    token: ShutdownToken,
+    /// Of handlers that have begun, and of those that may answer.
+    entered: Arc<Semaphore>,
+    may_answer: Arc<Semaphore>,
+    server: JoinHandle<Served>,
+    shutdown: JoinHandle<Report>,
+}
+
+/// Answers what the query says: a status, and the options of its connection. After a 101 or a 2xx to CONNECT, echoes.
+async fn upgrading(grace: Duration) -> Upgrading {
+    let shutdown = Shutdown::builder().grace(grace).drain(LONG).build().unwrap();
+    let token = shutdown.token();
+    let (entered, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let gates = (entered.clone(), may_answer.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (entered, may_answer) = gates.clone();
+        async move {
+            entered.add_permits(1);
+            may_answer.acquire().await.unwrap().forget();
+            let answer = request.headers().get("x-answer").unwrap().to_str().unwrap().to_owned();
+            // The space at an end is none of the value.
+            let (status, options) = answer.split_once(' ').unwrap_or((&answer, ""));
+            let status: StatusCode = status.parse().unwrap();
+            let mut answer = Response::new(Empty::<bytes::Bytes>::new());
+            *answer.status_mut() = status;
+            for option in options.split('|').filter(|option| !option.is_empty()) {
+                answer.headers_mut().append("connection", option.parse().unwrap());
+            }
+            if status == 101 || request.method() == Method::CONNECT && status.is_success() {
+                let upgraded = hyper::upgrade::on(&mut request);
+                tokio::spawn(async move {
+                    let mut stream = TokioIo::new(upgraded.await.unwrap());
+                    let mut word = [0; 4];
+                    if stream.read_exact(&mut word).await.is_ok() {
+                        stream.write_all(&word).await.unwrap();
+                    }
+                });
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), token.clone());
+    let server =
+        tokio::spawn(async move { Server::default().serve(listener, service, &stop).await });
+    let shutdown = tokio::spawn(shutdown.run());
+    Upgrading { address, token, entered, may_answer, server, shutdown }
+}
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n";
+const CONNECT: &str = "CONNECT test:80 HTTP/1.1\r\nhost: test:80\r\n";
+const PLAIN: &str = "GET / HTTP/1.1\r\nhost: test\r\n";
+
+/// What the `connection` of each answer is: in the order of request, answer, expected.
+const TABLE: [(&str, &str, Option<&str>); 10] = [
+    (UPGRADE, "101 upgrade", Some("upgrade")),
+    (UPGRADE, "101 Upgrade|x-hop", Some("Upgrade, x-hop")),
+    (CONNECT, "200 ", None),
+    (CONNECT, "204 ", None),
+    (CONNECT, "502 ", Some("close")),
+    (UPGRADE, "200 ", Some("close")),
+    (UPGRADE, "426 upgrade", Some("upgrade, close")),
+    (PLAIN, "200 keep-alive", Some("close")),
+    (PLAIN, "404 x-hop, close", Some("x-hop, close")),
+    (PLAIN, "426 upgrade", Some("upgrade, close")),
+];
+
+fn connection(head: &str) -> Option<&str> {
+    head.lines().find_map(|line| line.strip_prefix("connection: "))
+}
+
+impl Upgrading {
+    /// One request, whose handler has begun before `then` and answers after it.
+    async fn ask(&self, request: &str, answer: &str, then: impl FnOnce()) -> (Client, String) {
+        let mut client = Client::connect(self.address).await;
+        client.say(&format!("{request}x-answer: {answer}\r\n\r\n")).await;
+        let entered = tokio::time::timeout(LONG, self.entered.acquire()).await;
+        entered.expect("no handler begins").unwrap().forget();
+        then();
+        // The server has a chance to see it.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        self.may_answer.add_permits(1);
+        let head = client.hear("\r\n\r\n").await;
+        (client, head)
+    }
+}
+
+async fn echoes(mut client: Client) {
+    client.say("ping").await;
+    assert_eq!(client.hear("ping").await, "ping");
+}
+
+fn leaves_http(request: &str, answer: &str) -> bool {
+    answer.starts_with("101") || request == CONNECT && answer.starts_with('2')
+}
+
+#[tokio::test]
+async fn an_upgrade_during_the_grace_keeps_its_headers() {
+    for (request, answer, expected) in TABLE {
+        let server = upgrading(LONG).await;
+        server.token.begin("test");
+        assert!(!server.token.is_ready() && !server.token.is_draining());
+        let (client, head) = server.ask(request, answer, || ()).await;
+        assert_eq!(connection(&head), expected, "{request:?} {head:?}");
+        if leaves_http(request, answer) {
+            echoes(client).await;
+        } else {
+            assert_eq!(client.rest().await.unwrap(), "", "{request:?} {head:?}");
+        }
+        server.token.begin("enough");
+        let both = async { (server.shutdown.await.unwrap(), server.server.await.unwrap()) };
+        let (report, served) = tokio::time::timeout(LONG, both).await.expect("it does not end");
+        assert_eq!((report.cut(), served.cut), (0, 0), "{report}");
+    }
+}
+
+/// The same of a request that was under way when draining began.
+#[tokio::test]
+async fn an_upgrade_under_way_when_draining_begins_keeps_its_headers() {
+    for (request, answer, expected) in TABLE {
+        let server = upgrading(Duration::ZERO).await;
+        let begin = || {
+            server.token.begin("test");
+            assert!(server.token.is_draining());
+        };
+        let (client, head) = server.ask(request, answer, begin).await;
+        assert_eq!(connection(&head), expected, "{request:?} {head:?}");
+        if leaves_http(request, answer) {
+            echoes(client).await;
+        } else {
+            assert_eq!(client.rest().await.unwrap(), "", "{request:?} {head:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_all_is_well_headers_are_as_the_handler_has_them() {
+    for (request, answer, _) in TABLE {
+        let server = upgrading(Duration::ZERO).await;
+        let (_client, head) = server.ask(request, answer, || ()).await;
+        let (_, options) = answer.split_once(' ').unwrap();
+        let options = options.replace('|', ", ");
+        let expected = Some(options.as_str()).filter(|options| !options.is_empty());
+        assert_eq!(connection(&head), expected, "{request:?} {head:?}");
+    }
+}
