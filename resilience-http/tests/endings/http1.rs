@@ -1,0 +1,84 @@
+//! HTTP/1, by hand.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::clients::Protocol;
+use crate::{Ending, Manner, Proves, Seen, check};
+
+/// Where a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    /// Before anything is read.
+    Accepted,
+    /// In the head of the request.
+    SomeHead,
+    /// When the request is executed.
+    Request,
+    /// In the status line, in the head, and at its end.
+    Response(&'static str),
+}
+
+const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood";
+
+async fn serve(mut stream: TcpStream, seen: Seen, ending: Option<Ending<Point>>) -> io::Result<()> {
+    let manner = ending.map_or(Manner::Closes, |ending| ending.manner);
+    let point = ending.map(|ending| ending.point);
+    if point == Some(Point::Accepted) {
+        return manner.end(stream);
+    }
+    let mut text = String::new();
+    loop {
+        let byte = stream.read_u8().await?;
+        text.push(char::from(byte));
+        if point == Some(Point::SomeHead) && text.ends_with("\r\n") {
+            return manner.end(stream);
+        }
+        // Every request has a body of ten bytes.
+        if text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() == 10) {
+            text.clear();
+            seen.execute();
+            match point {
+                None => stream.write_all(WHOLE.as_bytes()).await?,
+                Some(Point::Response(some)) => {
+                    stream.write_all(some.as_bytes()).await?;
+                    return manner.end(stream);
+                }
+                Some(_) => return manner.end(stream),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_are_executed_as_often_as_they_may() {
+    for (point, executes, answers) in [
+        (Point::Accepted, false, false),
+        (Point::SomeHead, false, false),
+        (Point::Request, true, false),
+        (Point::Response("HTTP/1"), true, false),
+        (Point::Response("HTTP/1.1 200 OK\r\ncontent-le"), true, false),
+        (Point::Response("HTTP/1.1 100 Continue\r\n\r\n"), true, false),
+        (Point::Response("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"), true, true),
+        (Point::Response("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngo"), true, true),
+        (
+            Point::Response("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\ngo"),
+            true,
+            true,
+        ),
+    ] {
+        // A reset takes a head with it that was not read yet: there either is right.
+        let manners =
+            if answers { &[Manner::Closes][..] } else { &[Manner::Closes, Manner::Resets] };
+        for &manner in manners {
+            let proves = match point {
+                Point::Accepted => Proves::PerhapsNotExecuted,
+                _ => Proves::Nothing,
+            };
+            let ending = Ending { point, manner, executes, proves, answers };
+            check(Protocol::Http1, ending, serve).await;
+        }
+    }
+}

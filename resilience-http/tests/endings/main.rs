@@ -1,0 +1,175 @@
+//! Servers that end badly, at each point of a request, on HTTP/1 and HTTP/2: how often each request is executed,
+//! counted where that happens.
+//!
+//! `POST` is executed once at most, whatever the ending; a `GET` is repeated until it succeeds or its attempts are
+//! over. An ending that proves that nothing was executed lets a `POST` be repeated as well.
+
+#![cfg(all(feature = "client", feature = "reqwest"))]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod clients;
+mod http1;
+mod http2;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use tokio::net::{TcpListener, TcpStream};
+
+use clients::{Clients, Protocol};
+
+const ATTEMPTS: usize = 3;
+/// Long enough for a machine that is busy with something else.
+const LONG: Duration = Duration::from_secs(30);
+
+/// What a server has seen.
+#[derive(Clone, Default)]
+struct Seen(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicUsize,
+    executed: AtomicUsize,
+}
+
+impl Seen {
+    fn execute(&self) {
+        self.0.executed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn executed(&self) -> usize {
+        self.0.executed.load(Ordering::SeqCst)
+    }
+
+    fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Closes,
+    Resets,
+}
+
+impl Manner {
+    fn end(self, stream: TcpStream) -> io::Result<()> {
+        if self == Manner::Resets {
+            stream.set_zero_linger()?;
+        }
+        drop(stream);
+        Ok(())
+    }
+}
+
+/// A way to end, and what is right about it.
+#[derive(Debug, Clone, Copy)]
+struct Ending<P> {
+    point: P,
+    manner: Manner,
+    /// Whether the request was executed by then.
+    executes: bool,
+    /// Whether the ending proves to the client that it was not.
+    proves: Proves,
+    /// Whether the head of a response has arrived by then, after which a call is not repeated.
+    answers: bool,
+}
+
+/// What a client can know of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proves {
+    Nothing,
+    /// That there was none.
+    NotExecuted,
+    /// That there was none, if the client sees it before it sends its request.
+    PerhapsNotExecuted,
+}
+
+/// One bad connection, or nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Badness {
+    Once,
+    Always,
+}
+
+/// A server whose connections are served by `serve`, the bad ones with an ending.
+async fn server<P, F>(
+    ending: Ending<P>,
+    badness: Badness,
+    serve: fn(TcpStream, Seen, Option<Ending<P>>) -> F,
+) -> (SocketAddr, Seen)
+where
+    P: Copy + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
+    let counted = seen.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let before = counted.0.connections.fetch_add(1, Ordering::SeqCst);
+            let is_bad = badness == Badness::Always || before == 0;
+            tokio::spawn(serve(stream, counted.clone(), is_bad.then_some(ending)));
+        }
+    });
+    (address, seen)
+}
+
+/// Calls by every client and both methods, and compares what the server has executed.
+async fn check<P, F>(
+    protocol: Protocol,
+    ending: Ending<P>,
+    serve: fn(TcpStream, Seen, Option<Ending<P>>) -> F,
+) where
+    P: Copy + Send + std::fmt::Debug + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let clients = Clients::new(protocol);
+    for badness in [Badness::Once, Badness::Always] {
+        for method in [Method::GET, Method::POST] {
+            for client in Clients::ALL {
+                let (address, seen) = server(ending, badness, serve).await;
+                let calling = clients.call(client, method.clone(), address);
+                let called = tokio::time::timeout(LONG, calling).await.unwrap();
+                let what = format!("{client:?} {method} {badness:?} {ending:?}: {called:?}");
+                judge(&what, ending, badness, &method, called.is_ok(), &seen);
+            }
+        }
+    }
+}
+
+fn judge<P>(
+    what: &str,
+    ending: Ending<P>,
+    badness: Badness,
+    method: &Method,
+    succeeded: bool,
+    seen: &Seen,
+) {
+    let repeats = match ending.proves {
+        _ if ending.answers => false,
+        _ if method == Method::GET => true,
+        Proves::Nothing => false,
+        Proves::NotExecuted => true,
+        // It shows by the connections.
+        Proves::PerhapsNotExecuted => seen.connections() > 1,
+    };
+    let bad = match (badness, ending.proves) {
+        // Each of its attempts is repeated or not.
+        (Badness::Always, Proves::PerhapsNotExecuted) if method == Method::POST => {
+            seen.connections().min(ATTEMPTS)
+        }
+        (Badness::Always, _) if repeats => ATTEMPTS,
+        _ => 1,
+    };
+    let good = usize::from(badness == Badness::Once && repeats);
+    let expected = bad * usize::from(ending.executes) + good;
+    assert_eq!(seen.executed(), expected, "executed {what}");
+    assert_eq!(seen.connections(), bad + good, "connections {what}");
+    assert_eq!(succeeded, good == 1, "success {what}");
+}
