@@ -54,8 +54,13 @@ where
     let service = Requests::new(service, requests, activity.clone());
     let io = TokioIo::new(Watched::new(stream, activity.clone()));
     let builder = builder(&streams);
-    let mut closing =
-        Closing { activity: activity.clone(), limits, drain_since: None, asked: false };
+    let mut closing = Closing {
+        activity: activity.clone(),
+        streams: streams.clone(),
+        limits,
+        drain_since: None,
+        asked: false,
+    };
     let by_itself = {
         let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut draining = pin!(token.draining());
@@ -97,7 +102,10 @@ fn builder(streams: &Streams) -> Builder<Streams> {
     // Who has sent all it wants to say may still be waiting for the answer. Heads are timed here, together with
     // what comes before them: hyper's own limit is one for both them and idleness.
     builder.http1().half_close(true).header_read_timeout(None);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    // WebSockets over HTTP/2 (RFC 8441), as axum::serve.
+    http2.enable_connect_protocol();
     builder
 }
 
@@ -112,6 +120,7 @@ impl Drop for EndsWith<'_> {
 /// When and how a connection is to be closed.
 struct Closing {
     activity: Arc<Activity>,
+    streams: Streams,
     limits: Limits,
     drain_since: Option<Instant>,
     /// To finish what it has and then to close.
@@ -139,6 +148,8 @@ impl Closing {
         }
         match self.activity.verdict(&self.limits, now) {
             Verdict::Until(due) => Next::Wait(due),
+            // A stream that has left HTTP (RFC 8441) is no request any more, and has a task.
+            Verdict::Idle if self.streams.are_busy() => Next::Wait(now + self.limits.idle_timeout),
             Verdict::Idle if !self.asked => self.close(),
             Verdict::SlowHead | Verdict::Idle | Verdict::Unread => Next::Drop,
         }

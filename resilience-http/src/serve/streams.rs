@@ -21,6 +21,13 @@ impl Streams {
         Streams { tasks: Arc::default(), write_timeout }
     }
 
+    /// Returns `true` if any task has not ended.
+    pub(super) fn are_busy(&self) -> bool {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        !tasks.is_empty()
+    }
+
     /// Ends those that are left.
     pub(super) fn end(&self) {
         let left = std::mem::take(&mut *self.tasks.lock());

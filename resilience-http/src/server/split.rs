@@ -10,7 +10,8 @@ use resilience_core::{CarriesRejection, Error, Rejection};
 /// What is left when the refusals have become answers is [`Foreign`](SplitRejection::Foreign): nothing at
 /// all for `Error<Infallible>`, which is what a router's routes have below the layers.
 #[diagnostic::on_unimplemented(
-    message = "refusals in `{Self}` cannot be told apart from other errors",
+    message = "`{Self}` cannot carry a `Rejection` that can be told apart from other errors",
+    label = "the errors of this service have to implement `CarriesRejection` and `SplitRejection`",
     note = "put the service's own errors into `resilience_core::Error` below the layers: `.map_err(resilience_core::Error::Service)`"
 )]
 pub trait SplitRejection: CarriesRejection {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clients::Protocol;
-use crate::{Ending, Manner, Proves, Seen, check};
+use crate::{Ending, Manner, Proves, Seen, check, check_idle};
 
 /// Where a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,4 +81,13 @@ async fn requests_are_executed_as_often_as_they_may() {
             check(Protocol::Http1, ending, serve).await;
         }
     }
+}
+
+/// Without `connection: close`. (A reset would take the response with it.)
+#[tokio::test]
+async fn an_idle_connection_that_ends_costs_no_execution() {
+    let point = Point::Response(WHOLE);
+    let proves = Proves::Nothing;
+    let ending = Ending { point, manner: Manner::Closes, executes: true, proves, answers: true };
+    check_idle(Protocol::Http1, ending, serve).await;
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clients::Protocol;
-use crate::{Ending, Manner, Proves, Seen, check};
+use crate::{Ending, Manner, Proves, Seen, check, check_idle};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -47,6 +47,8 @@ enum Point {
     Request(Sends),
     /// When a head was sent, with these frames after it.
     Head(Sends),
+    /// When the whole response was sent, with these frames after it.
+    Whole(Sends),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +135,11 @@ async fn serve(stream: TcpStream, seen: Seen, ending: Option<Ending<Point>>) -> 
                         connection.send(DATA, 0, stream, b"go").await?;
                         sends
                     }
+                    Some(Point::Whole(sends)) => {
+                        connection.send(HEADERS, END_HEADERS, stream, &[0x88]).await?;
+                        connection.send(DATA, END_STREAM, stream, b"good").await?;
+                        sends
+                    }
                     Some(Point::Request(sends)) => sends,
                     Some(Point::Accepted | Point::Settings) => Sends::Nothing,
                 };
@@ -181,5 +188,20 @@ async fn requests_are_executed_as_often_as_they_may() {
             let ending = Ending { point, manner, executes, proves, answers };
             check(Protocol::Http2, ending, serve).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_ends_costs_no_execution() {
+    for sends in [
+        Sends::Nothing,
+        Sends::GoAway(Last::This, NO_ERROR),
+        Sends::GoAway(Last::Any, NO_ERROR),
+        Sends::GoAway(Last::This, ENHANCE_YOUR_CALM),
+    ] {
+        let (point, proves) = (Point::Whole(sends), Proves::Nothing);
+        let manner = Manner::Closes;
+        let ending = Ending { point, manner, executes: true, proves, answers: true };
+        check_idle(Protocol::Http2, ending, serve).await;
     }
 }

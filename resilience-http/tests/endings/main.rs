@@ -143,6 +143,33 @@ async fn check<P, F>(
     }
 }
 
+/// Two calls one after the other, of which the first has its whole response before the ending. The second finds a
+/// connection that is about to end, and no client can always know: it succeeds or is not executed.
+async fn check_idle<P, F>(
+    protocol: Protocol,
+    ending: Ending<P>,
+    serve: fn(TcpStream, Seen, Option<Ending<P>>) -> F,
+) where
+    P: Copy + Send + std::fmt::Debug + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let clients = Clients::new(protocol);
+    for method in [Method::GET, Method::POST] {
+        for client in Clients::ALL {
+            let (address, seen) = server(ending, Badness::Once, serve).await;
+            let mut succeeded = 0;
+            for call in 0..2 {
+                let calling = clients.call(client, method.clone(), address);
+                let called = tokio::time::timeout(LONG, calling).await.unwrap();
+                let what = format!("{client:?} {method} {ending:?} call {call}: {called:?}");
+                succeeded += usize::from(called.is_ok());
+                assert!(called.is_ok() || (call == 1 && method == Method::POST), "{what}");
+                assert_eq!(seen.executed(), succeeded, "executed {what}");
+            }
+        }
+    }
+}
+
 fn judge<P>(
     what: &str,
     ending: Ending<P>,

@@ -7,6 +7,7 @@ mod ending;
 mod fields;
 mod keys;
 mod reading;
+mod router;
 mod uploads;
 
 use std::net::SocketAddr;

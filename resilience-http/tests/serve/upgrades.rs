@@ -169,3 +169,58 @@ async fn while_all_is_well_headers_are_as_the_handler_has_them() {
         assert_eq!(connection(&head), expected, "{request:?} {head:?}");
     }
 }
+
+/// A WebSocket over HTTP/2 (RFC 8441) lasts for longer than a connection may be idle; the connection does not.
+#[tokio::test]
+async fn a_stream_of_http2_may_leave_http() {
+    const IDLE: Duration = Duration::from_millis(100);
+    let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG).build().unwrap();
+    let token = shutdown.token();
+    tokio::spawn(shutdown.run());
+    let service = service_fn(|mut request: Request<Incoming>| async move {
+        let protocol = request.extensions().get::<hyper::ext::Protocol>();
+        assert_eq!(protocol.map(|protocol| protocol.as_str()), Some("websocket"));
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgraded.await.unwrap());
+            let mut word = [0; 4];
+            while stream.read_exact(&mut word).await.is_ok() {
+                stream.write_all(&word).await.unwrap();
+            }
+        });
+        Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+    });
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), token.clone());
+    let server = Server::builder().idle_timeout(IDLE).build().unwrap();
+    let server = tokio::spawn(async move { server.serve(listener, service, &stop).await });
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let handshake = hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut request = Request::connect("http://test/").body(Empty::<bytes::Bytes>::new()).unwrap();
+    request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+    // The server's settings have to be there first.
+    let answer = loop {
+        match sender.send_request(request.clone()).await {
+            Ok(answer) => break answer,
+            Err(error) if error.is_user() => tokio::task::yield_now().await,
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    assert_eq!(answer.status(), 200);
+    let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    for _ in 0..2 {
+        let mut word = [0; 4];
+        stream.write_all(b"ping").await.unwrap();
+        stream.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"ping");
+        tokio::time::sleep(IDLE * 5).await;
+    }
+    assert!(!connection.is_finished());
+    drop(stream);
+    tokio::time::timeout(LONG, connection).await.expect("it stays").unwrap().unwrap();
+    token.begin("test");
+    assert_eq!(server.await.unwrap().cut, 0);
+}
