@@ -119,7 +119,7 @@ impl Drop for IpPlace {
 }
 
 /// Returns what one client has: an IPv4 address, also where it is mapped into IPv6, or the first 64 bits of an
-/// IPv6 address, since whoever has one usually has all of them (RFC 6177).
+/// IPv6 address, since one site usually has all of them (RFC 6177).
 fn client_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => {

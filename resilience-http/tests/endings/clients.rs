@@ -8,7 +8,9 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use resilience_core::Error;
 use resilience_core::profiles::{Profile, Profiles};
+use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{Resilient, ResilientClient, ResilientLayer};
 use tower::{Layer, ServiceExt};
 
@@ -73,13 +75,13 @@ impl Clients {
             Client::Reqwest => {
                 let mut request = reqwest::Request::new(method, uri.parse().unwrap());
                 *request.body_mut() = Some(BODY.into());
-                let response = self.reqwest.execute(request).await.map_err(debug)?;
+                let response = self.reqwest.execute(request).await.map_err(known)?;
                 response.bytes().await.map_err(debug)
             }
             Client::Hyper => {
                 let request = Request::builder().method(method).uri(uri);
                 let request = request.body(Full::new(Bytes::from(BODY))).unwrap();
-                let response = self.hyper.clone().oneshot(request).await.map_err(debug)?;
+                let response = self.hyper.clone().oneshot(request).await.map_err(known)?;
                 Ok(response.into_body().collect().await.map_err(debug)?.to_bytes())
             }
         }
@@ -88,4 +90,12 @@ impl Clients {
 
 fn debug(error: impl std::fmt::Debug) -> String {
     format!("{error:?}")
+}
+
+/// Every ending is recognised for what it is.
+fn known(error: Error<TransportError>) -> String {
+    if let Error::Service(error) = &error {
+        assert_ne!(error.failure(), TransportFailure::Other, "{error:?}");
+    }
+    debug(error)
 }

@@ -5,7 +5,7 @@
 //! over. An ending that proves that nothing was executed lets a `POST` be repeated as well.
 
 #![cfg(all(feature = "client", feature = "reqwest"))]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod clients;
 mod http1;
