@@ -43,6 +43,8 @@ enum Point {
     Accepted,
     /// After the settings.
     Settings,
+    /// When the head of the request was read.
+    SomeRequest,
     /// When the request was read, with these frames and then in the ending's manner.
     Request(Sends),
     /// When a head was sent, with these frames after it.
@@ -119,6 +121,7 @@ async fn serve(stream: TcpStream, seen: Seen, ending: Option<Ending<Point>>) -> 
         let (kind, flags, stream) = connection.frame().await?;
         match kind {
             SETTINGS if flags & ACK == 0 => connection.send(SETTINGS, ACK, 0, &[]).await?,
+            HEADERS if point == Some(Point::SomeRequest) => return manner.end(connection.0),
             PING if flags & ACK == 0 => connection.send(PING, ACK, 0, &[0; 8]).await?,
             HEADERS | DATA if flags & END_STREAM != 0 => {
                 if ending.is_none_or(|ending| ending.executes) {
@@ -141,7 +144,7 @@ async fn serve(stream: TcpStream, seen: Seen, ending: Option<Ending<Point>>) -> 
                         sends
                     }
                     Some(Point::Request(sends)) => sends,
-                    Some(Point::Accepted | Point::Settings) => Sends::Nothing,
+                    Some(Point::Accepted | Point::Settings | Point::SomeRequest) => Sends::Nothing,
                 };
                 connection.sends(sends, stream).await?;
                 return match manner {
@@ -162,6 +165,7 @@ async fn requests_are_executed_as_often_as_they_may() {
     for (point, executes, proves, answers) in [
         (Point::Accepted, false, perhaps, false),
         (Point::Settings, false, perhaps, false),
+        (Point::SomeRequest, false, Proves::Nothing, false),
         (request(Reset(REFUSED_STREAM)), false, Proves::NotExecuted, false),
         (request(GoAway(Last::None, NO_ERROR)), false, Proves::NotExecuted, false),
         (request(GoAway(Last::None, ENHANCE_YOUR_CALM)), false, Proves::Nothing, false),
@@ -181,7 +185,10 @@ async fn requests_are_executed_as_often_as_they_may() {
         (head(GoAway(Last::This, NO_ERROR)), true, Proves::Nothing, true),
     ] {
         // A reset of TCP takes frames with it that were not read yet: then it is the ending.
-        let is_last = matches!(point, Point::Accepted | Point::Settings | Point::Request(Nothing));
+        let is_last = matches!(
+            point,
+            Point::Accepted | Point::Settings | Point::SomeRequest | Point::Request(Nothing)
+        );
         let manners =
             if is_last { &[Manner::Closes, Manner::Resets][..] } else { &[Manner::Closes] };
         for &manner in manners {
