@@ -92,6 +92,8 @@ impl GrpcClassifier {
     /// A rejection in its chain of sources has its own outcome, an open circuit is therefore *not ready*; a
     /// transport's error there has that of its [`TransportFailure`]. Otherwise the code counts, with what
     /// metadata and details contain about trying again.
+    ///
+    /// As a [`Classify`], the classifier takes results with a `tonic::Response`; for others, call this in a closure.
     #[must_use]
     pub fn of_status(&self, status: &Status) -> Outcome {
         match local(status) {
