@@ -99,16 +99,17 @@ impl<L: Listener> Acceptor<L> {
 
     /// What had connected before draining began. The client's side of it is done: it knows of no reason why its
     /// request should not be answered.
-    pub(super) fn backlog(self) -> impl Iterator<Item = Accepted<L::Addr>> {
+    /// `None` stands for one that is refused, as its address has as many as it may.
+    pub(super) fn backlog(self) -> impl Iterator<Item = Option<Accepted<L::Addr>>> {
         let (rooms, mut waiting) = (self.rooms, self.listener.into_waiting());
         std::iter::from_fn(move || {
-            let mut permit = rooms.all.clone().try_acquire_owned().ok()?;
+            let permit = rooms.all.clone().try_acquire_owned().ok()?;
             loop {
                 match waiting.next()? {
-                    Ok((stream, peer)) => match rooms.place(L::ip(&peer), permit) {
-                        Ok(place) => return Some((stream, peer, place)),
-                        Err(again) => permit = again,
-                    },
+                    Ok((stream, peer)) => {
+                        let place = rooms.place(L::ip(&peer), permit).ok();
+                        return Some(place.map(|place| (stream, peer, place)));
+                    }
                     Err(error) if is_of_one(&error) => {}
                     Err(_) => return None,
                 }

@@ -231,7 +231,12 @@ impl<M> Serving<M> {
             self.served.refused = acceptor.refused;
         }
         (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
-        acceptor.backlog().for_each(|accepted| self.begin(accepted));
+        for waiting in acceptor.backlog() {
+            match waiting {
+                Some(accepted) => self.begin(accepted),
+                None => self.served.refused += 1,
+            }
+        }
     }
 
     fn begin<A, S, B>(&mut self, (stream, peer, place): Accepted<A>)

@@ -211,6 +211,35 @@ async fn one_address_does_not_take_all_connections() {
     assert!(served.refused >= 1 && served.connections == 4, "{served:?}");
 }
 
+/// The same of connections that are in the listener's queue when draining begins.
+#[tokio::test]
+async fn one_address_does_not_take_the_queue() {
+    let server = Server::builder().max_connections_per_ip(2).build().unwrap();
+    let router = Router::new().route("/", get(|| async { "here" }));
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let (address, token) = (listener.local_addr().unwrap(), token());
+    let stop = token.clone();
+    let server = tokio::spawn(async move { server.serve(listener, router, &stop).await });
+    tokio::task::yield_now().await;
+    // On this one thread the server has no chance to accept them before draining begins.
+    let waiting = [1, 2, 3, 4].map(|_| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    });
+    token.begin("test");
+    assert!(token.is_draining());
+    let mut answered = 0;
+    for stream in waiting {
+        let mut answer = String::new();
+        let read = TcpStream::from_std(stream).unwrap().read_to_string(&mut answer).await;
+        answered += usize::from(read.is_ok() && answer.ends_with("here"));
+    }
+    let served = served(server).await;
+    assert_eq!((answered, served.connections, served.refused), (2, 2, 2), "{served:?}");
+}
+
 /// A file that is removed with the test.
 struct File(std::path::PathBuf);
 
