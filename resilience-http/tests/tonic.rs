@@ -137,7 +137,6 @@ fn every_kind_of_rejection_is_a_status() {
         (Kind::Shed, Code::ResourceExhausted, None, None),
         (Kind::TimedOut, Code::DeadlineExceeded, None, None),
         (Kind::DeadlineExceeded, Code::DeadlineExceeded, None, None),
-        (Kind::RetryBudgetExhausted, Code::Unavailable, None, Some("-1")),
         (Kind::ShuttingDown, Code::Unavailable, None, Some("1000")),
     ] {
         let rejection = Rejection::new(kind, "inner.layer").with_key("tenant").with_limit(77);
