@@ -5,8 +5,8 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ use proptest::prelude::*;
 use resilience_core::clock::{self, MAX_WAIT};
 use resilience_core::rate::Quota;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy};
-use resilience_core::timeout::{DeadlineLayer, within};
+use resilience_core::stack::Stack;
+use resilience_core::timeout::{DeadlineLayer, TimeoutLayer, within};
 use resilience_core::{Deadline, Error};
 use resilience_http::StatusClassifier;
 use resilience_http::propagate::{AcceptLayer, Context, PropagateLayer, Trace, attempt, timeout};
@@ -45,6 +46,48 @@ async fn sent(layer: PropagateLayer, call: Request<()>) -> HeaderMap {
     });
     let Ok(answer) = layer.layer(echo).oneshot(call).await;
     answer.headers().clone()
+}
+
+/// The shorter of the two is how long the response is waited for.
+#[tokio::test(start_paused = true)]
+async fn under_a_stack_the_shorter_of_deadline_and_attempt_limit_is_sent() {
+    let milliseconds = Duration::from_millis;
+    let (seen, heads) = mpsc::channel();
+    let below = PropagateLayer::new().layer(service_fn(move |call: Request<()>| {
+        seen.send(timeout::parse(call.headers())).unwrap();
+        std::future::ready(Ok::<_, Failed>(Response::new(())))
+    }));
+    let stack = Stack::builder().deadline(milliseconds(2_000)).attempt_timeout(milliseconds(800));
+    let service = stack.build().unwrap().layer(below);
+    service.clone().oneshot(request(&[])).await.unwrap();
+    assert_eq!(heads.try_recv(), Ok(Some(milliseconds(800))));
+    let soon = Deadline::after(clock::now(), milliseconds(500));
+    within(soon, service.oneshot(request(&[]))).await.unwrap().unwrap();
+    assert_eq!(heads.try_recv(), Ok(Some(milliseconds(500))));
+}
+
+/// Each attempt has its own time, less what it waited before it was called; also of a timeout that stands alone, and
+/// not beyond it.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_limit_is_what_is_left_of_it() {
+    let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let heads = seen.clone();
+    let echo = service_fn(move |call: Request<()>| {
+        heads.lock().push(timeout::parse(call.headers()));
+        std::future::ready(Ok::<_, Failed>(Response::new(())))
+    });
+    let below = PropagateLayer::new().layer(echo);
+    let late = service_fn(move |call: Request<()>| {
+        let below = below.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            below.oneshot(call).await
+        }
+    });
+    let limit = TimeoutLayer::new(Duration::from_millis(800)).unwrap();
+    limit.layer(late.clone()).oneshot(request(&[])).await.unwrap();
+    late.oneshot(request(&[])).await.unwrap();
+    assert_eq!(*seen.lock(), [Some(Duration::from_millis(500)), None]);
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::gate::{Again, Gate, Next, Reached, TimeLimit};
 use super::part::{Assembly, Slot};
 use super::watch::Untimed;
@@ -67,6 +69,11 @@ impl TimeLimit for Absent {
 
     #[inline]
     fn due(&self, _: &mut Now) -> Option<Deadline> {
+        None
+    }
+
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
         None
     }
 

@@ -1,6 +1,7 @@
 //! A part that is there or not, which is known only at run time.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::absent::Absent;
 use super::gate::{Gate, TimeLimit};
@@ -104,6 +105,11 @@ impl<P: TimeLimit> TimeLimit for Optional<P> {
     #[inline]
     fn due(&self, now: &mut Now) -> Option<Deadline> {
         self.0.as_ref().and_then(|part| part.due(now))
+    }
+
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        self.0.as_ref().and_then(TimeLimit::limit)
     }
 
     fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {

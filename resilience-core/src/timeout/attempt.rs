@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::ambient::AttemptLimit;
 use super::settings::Settings;
 use crate::clock::Now;
 use crate::config::InvalidConfig;
@@ -66,6 +67,11 @@ impl TimeLimit for TimeoutLayer {
         Some(self.settings.due(now.tick()))
     }
 
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        Some(self.settings.limit())
+    }
+
     fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
         self.settings.reject(kind, may_have_run)
     }
@@ -109,7 +115,10 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
+        let limit = AttemptLimit { limit: self.settings.limit(), due: Deadline::NEVER };
+        let entered = limit.entered();
         let inner = self.inner.call(request);
+        drop(entered);
         TimeoutFuture {
             inner: Some(inner),
             settings: self.settings.clone(),
@@ -144,7 +153,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
-        let result = if let Poll::Ready(result) = inner.poll(cx) {
+        let due = this.due.unwrap_or(Deadline::NEVER);
+        let entered = AttemptLimit { limit: this.settings.limit(), due }.entered();
+        let polled = inner.poll(cx);
+        drop(entered);
+        let result = if let Poll::Ready(result) = polled {
             result
         } else {
             let due = this.due.get_or_insert_with(|| this.settings.due(Tick::now()));

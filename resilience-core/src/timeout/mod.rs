@@ -48,6 +48,8 @@
 )]
 
 #[cfg(feature = "tower")]
+mod ambient;
+#[cfg(feature = "tower")]
 mod attempt;
 #[cfg(feature = "tower")]
 mod settings;
@@ -55,6 +57,10 @@ mod settings;
 mod total;
 mod within;
 
+#[cfg(feature = "tower")]
+pub use ambient::attempt_time_left;
+#[cfg(feature = "tower")]
+pub(crate) use ambient::{AttemptLimit, EnteredLimit};
 #[cfg(feature = "tower")]
 pub use attempt::{Timeout, TimeoutFuture, TimeoutLayer};
 #[cfg(feature = "tower")]

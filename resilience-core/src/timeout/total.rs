@@ -66,6 +66,11 @@ impl TimeLimit for DeadlineLayer {
         Some(self.settings.due(now.tick()))
     }
 
+    #[inline]
+    fn limit(&self) -> Option<Duration> {
+        Some(self.settings.limit())
+    }
+
     fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
         self.settings.reject(kind, may_have_run)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use pin_project_lite::pin_project;
 use resilience_core::retry::{RetryScope, previous_attempts};
+use resilience_core::timeout::attempt_time_left;
 use resilience_core::{Deadline, clock};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -19,6 +20,9 @@ use crate::classify::grpc::is_grpc;
 
 /// Writes into each request what its server should know: how long its answer is waited for, which attempt
 /// it is, and whose trace it belongs to. See the [module](super).
+///
+/// The time is the shorter of the call's deadline and the limit of the attempt, of a stack or a
+/// [`TimeoutLayer`](resilience_core::timeout::TimeoutLayer) around this layer.
 ///
 /// Stands *below* the retry, so that each attempt has its own number and what time is left by then. The
 /// error type is the service's, readiness is forwarded, and dropping the call drops what is inside.
@@ -67,7 +71,7 @@ impl PropagateLayer {
             headers.remove(GRPC_ATTEMPT);
         }
         let deadline = Deadline::current().map(|deadline| deadline.remaining(clock::now()));
-        if let Some(left) = deadline.into_iter().chain(limit).min() {
+        if let Some(left) = deadline.into_iter().chain(attempt_time_left()).chain(limit).min() {
             let left = told.map_or(left, |told| told.min(left));
             if grpc {
                 headers.insert(GRPC_TIMEOUT, timeout::grpc(left));

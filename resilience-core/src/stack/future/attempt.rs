@@ -12,6 +12,7 @@ use crate::error::CarriesRejection;
 use crate::rejection::Rejection;
 use crate::retry::scope::Numbered;
 use crate::stack::gate::{Again, Gate, Next, Parts, Reached, TimeLimit};
+use crate::timeout::{AttemptLimit, EnteredLimit};
 
 impl<S, P, Req> HeldBy<S, P, Req>
 where
@@ -44,7 +45,7 @@ where
         let request = std::mem::replace(&mut self.request, copy)?;
         // The limit on the attempt covers the wait for readiness: `due` stays what it is.
         self.stage = Stage::Calling;
-        let _numbered = self.enter_attempt();
+        let (_numbered, _limited) = (self.enter_attempt(), self.enter_limit());
         Some(self.service.call(request))
     }
 
@@ -58,9 +59,9 @@ where
         // Not under way: it waits, or was polled after it was ready, which a future's contract leaves
         // open and which is answered by silence.
         let Some(future) = attempt.as_mut().as_pin_mut() else { return Poll::Pending };
-        let numbered = self.enter_attempt();
+        let entered = (self.enter_attempt(), self.enter_limit());
         let polled = future.poll(cx);
-        drop(numbered);
+        drop(entered);
         let Poll::Ready(result) = polled else {
             self.limit(now);
             return Poll::Pending;
@@ -74,6 +75,13 @@ where
     #[inline(always)]
     fn enter_attempt(&self) -> Option<Numbered> {
         Numbered::on_retry(self.parts.parts().retry.previous(&self.course))
+    }
+
+    /// Lets what is inside read the time that the attempt has left, while the result is kept.
+    #[inline(always)]
+    fn enter_limit(&self) -> Option<EnteredLimit> {
+        let limit = self.parts.parts().attempt_timeout.limit()?;
+        Some(AttemptLimit { limit, due: self.due }.entered())
     }
 
     /// Limits an attempt that has to wait, for the service to be ready or for its result.
