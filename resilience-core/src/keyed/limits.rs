@@ -1,5 +1,6 @@
 //! What a store may grow to.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::config::{self, InvalidConfig};
@@ -41,6 +42,17 @@ impl KeyedLimits {
         Ok(KeyedLimits { max_keys, max_bytes, idle })
     }
 
+    /// Returns limits with twice the keys and bytes, as far as a store can have them.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn twice(self) -> KeyedLimits {
+        let most = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        KeyedLimits {
+            max_keys: self.max_keys.saturating_mul(2).min(most),
+            max_bytes: self.max_bytes.saturating_mul(2),
+            idle: self.idle,
+        }
+    }
+
     /// The most keys.
     #[must_use]
     pub const fn max_keys(&self) -> usize {
@@ -57,6 +69,13 @@ impl KeyedLimits {
     #[must_use]
     pub const fn idle(&self) -> Duration {
         self.idle
+    }
+}
+
+impl fmt::Display for KeyedLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KeyedLimits { max_keys, max_bytes, idle } = self;
+        write!(f, "{max_keys} keys, {max_bytes} bytes, idle for {idle:?}")
     }
 }
 

@@ -1,5 +1,6 @@
 //! A profile for one key: the rules of another, and a state of its own.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -10,31 +11,30 @@ use super::parts::{Parts, budget_in_place_of};
 use super::profile::{Profile, State};
 use crate::bulkhead::Bulkhead;
 use crate::clock;
-use crate::keyed::{Entry, allocated};
+use crate::config::InvalidConfig;
+use crate::keyed::{Entry, Key, Keyed, KeyedLimits, allocated};
 use crate::live::Live;
 use crate::name::Name;
 use crate::rate::RateLimiter;
 use crate::retry::RetryPolicy;
 use crate::stack::Handles;
 
-/// Whose rules a profile goes by.
+/// The profile whose rules another one follows.
 #[derive(Debug)]
 pub(super) struct Origin {
-    state: Arc<State>,
+    live: Arc<Live<Parts>>,
+    /// Keeps a reload from removing the profile. `None` in a store of the profile's own, which would keep itself alive.
+    holds: Option<Arc<State>>,
     /// The version of its text that is followed.
     seen: AtomicU32,
     following: Mutex<()>,
 }
 
 impl Origin {
-    pub(super) fn state(&self) -> &Arc<State> {
-        &self.state
-    }
-
     /// Whether its text has changed.
     #[inline]
     pub(super) fn has_moved(&self) -> bool {
-        !self.state.live().is_at(self.seen.load(Ordering::Acquire))
+        !self.live.is_at(self.seen.load(Ordering::Acquire))
     }
 
     /// Brings `live` into step with it.
@@ -43,7 +43,7 @@ impl Origin {
         // Declared before the lock, and so dropped after it: a listener may go with them.
         let (version, parts, former);
         let one_by_one = self.following.lock();
-        (version, parts) = self.state.parts().into_parts();
+        (version, parts) = self.live.see().into_parts();
         if version == self.seen.load(Ordering::Acquire) {
             return;
         }
@@ -58,12 +58,106 @@ impl Origin {
 }
 
 impl State {
-    pub(super) fn fresh(origin: &Arc<State>, key: Option<Name>) -> State {
-        let (version, parts) = origin.parts().into_parts();
+    /// Makes a profile with the rules of `of`, and a state of its own. It holds the profile that `of` holds, or `of`.
+    pub(super) fn fresh(of: &Arc<State>, key: Option<Name>) -> State {
+        let holds = of.origin().map_or_else(|| Some(of.clone()), |origin| origin.holds.clone());
+        State::fresh_of(of, key, holds)
+    }
+
+    /// Makes a profile as [`fresh`](State::fresh) does, that holds no other.
+    fn fresh_unheld(of: &Arc<State>, key: Option<Name>) -> State {
+        State::fresh_of(of, key, None)
+    }
+
+    fn fresh_of(of: &State, key: Option<Name>, holds: Option<Arc<State>>) -> State {
+        let rules = of.origin().map_or_else(|| of.live(), |origin| &origin.live);
+        let (version, parts) = rules.see().into_parts();
         let live = Arc::new(Live::new(parts.fresh(None, key, clock::now())));
-        let seen = AtomicU32::new(version);
-        let origin = Origin { state: origin.clone(), seen, following: Mutex::default() };
-        State::following(origin, live)
+        let (seen, following) = (AtomicU32::new(version), Mutex::default());
+        let origin = Origin { live: rules.clone(), holds, seen, following };
+        State::following(of.name().to_owned(), origin, live)
+    }
+}
+
+/// The state of a profile for one key, shared by all that ask the profile's own store for the key. See
+/// [`Profile::per_key`].
+///
+/// The store keeps it while a clone of this exists, and as long as any other [`Profile`] beyond that.
+#[derive(Debug, Clone)]
+pub struct KeyProfile(Arc<Profile>);
+
+impl Deref for KeyProfile {
+    type Target = Profile;
+
+    fn deref(&self) -> &Profile {
+        &self.0
+    }
+}
+
+impl Entry for KeyProfile {
+    fn is_pinned(&self, now: Instant) -> bool {
+        Arc::strong_count(&self.0) > 1 || self.0.is_pinned(now)
+    }
+
+    fn remembers_until(&self, now: Instant) -> Option<Instant> {
+        self.0.remembers_until(now)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        allocated(2 * size_of::<usize>() + size_of::<Profile>()) + Entry::heap_bytes(&*self.0)
+    }
+
+    const IS_OPEN: Option<fn(&KeyProfile, Instant) -> bool> =
+        Some(|profile, now| is_open(&profile.0, now));
+}
+
+/// The store of a profile's keys, and the limits that it was made with.
+pub(super) struct Keys<K: Key> {
+    limits: KeyedLimits,
+    store: Keyed<K, KeyProfile>,
+}
+
+impl<K: Key> Keys<K> {
+    fn new(of: &Arc<State>, limits: KeyedLimits) -> Keys<K> {
+        let model = Profile::new(Arc::new(State::fresh_unheld(of, None)));
+        let make = move |key: &K| {
+            let fresh = State::fresh_unheld(model.shared_state(), Some(key.name()));
+            // Every user of the key calls through this state, so its handles are there at once.
+            fresh.called();
+            KeyProfile(Arc::new(Profile::new(Arc::new(fresh))))
+        };
+        Keys { limits, store: Keyed::new(limits.twice(), make) }
+    }
+}
+
+impl Profile {
+    /// Returns the store of this profile's states by key, which all clones of the profile share: a key has one
+    /// circuit, bulkhead, rate limit and retry budget, whichever of its users asks.
+    ///
+    /// The states follow the reloads of the profile. The store lives as long as the profile; it does not keep a
+    /// reload from removing it. A [`fresh`](Profile::fresh) profile has a store of its own. `limits` are those of
+    /// one user: the store itself holds twice as many keys and bytes, so that what users hold leaves room.
+    ///
+    /// # Errors
+    /// If the profile has a store for keys of this type with other limits: the error names `authorities`.
+    pub fn per_key<K: Key>(
+        &self,
+        limits: KeyedLimits,
+    ) -> Result<Keyed<K, KeyProfile>, InvalidConfig> {
+        let mut stores = self.state().keys().lock();
+        let found = stores.iter().find_map(|keys| keys.downcast_ref::<Keys<K>>());
+        if let Some(Keys { limits: first, store }) = found {
+            if *first != limits {
+                let bound =
+                    format!("{first}, the limits that profile `{}` has already", self.name());
+                return Err(InvalidConfig::new("authorities", limits, bound));
+            }
+            return Ok(store.clone());
+        }
+        let keys = Keys::<K>::new(self.shared_state(), limits);
+        let store = keys.store.clone();
+        stores.push(Box::new(keys));
+        Ok(store)
     }
 }
 
@@ -129,7 +223,9 @@ impl Entry for Profile {
             + own_budget
     }
 
-    const IS_OPEN: Option<fn(&Profile, Instant) -> bool> = Some(|profile, now| {
-        profile.state().peek().handles.breaker.as_ref().is_some_and(|it| it.is_open(now))
-    });
+    const IS_OPEN: Option<fn(&Profile, Instant) -> bool> = Some(is_open);
+}
+
+fn is_open(profile: &Profile, now: Instant) -> bool {
+    profile.state().peek().handles.breaker.as_ref().is_some_and(|it| it.is_open(now))
 }

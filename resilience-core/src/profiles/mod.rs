@@ -50,6 +50,7 @@ mod spec;
 mod specs;
 
 pub use error::{ProfilesError, ProfilesErrorKind};
+pub use fresh::KeyProfile;
 pub use layer::{ProfileCalls, ProfileLayer, ProfileService};
 pub use profile::Profile;
 pub use registry::{Profiles, ProfilesBuilder};

@@ -1,7 +1,10 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::fresh::Origin;
 use super::layer::ProfileLayer;
@@ -22,21 +25,37 @@ use crate::stack::{Plan, StackSnapshot};
 pub(super) struct State {
     name: String,
     live: Arc<Live<Parts>>,
-    /// Whose rules it goes by, if it was made for a key.
+    /// The profile whose rules this one follows, if it was made by `fresh` or for a key.
     origin: Option<Origin>,
     /// `true` from the first layer on. Until then no call can touch the state.
     is_called: AtomicBool,
+    /// The stores of [`Profile::per_key`], one for each type of key.
+    keys: Mutex<Vec<Box<dyn Any + Send + Sync>>>,
 }
 
 impl State {
     pub(super) fn new(name: String, parts: Parts) -> State {
-        let live = Arc::new(Live::new(parts));
-        State { name, live, origin: None, is_called: AtomicBool::new(false) }
+        State::of(name, None, Arc::new(Live::new(parts)))
     }
 
-    pub(super) fn following(origin: Origin, live: Arc<Live<Parts>>) -> State {
-        let name = origin.state().name.clone();
-        State { name, live, origin: Some(origin), is_called: AtomicBool::new(false) }
+    pub(super) fn following(name: String, origin: Origin, live: Arc<Live<Parts>>) -> State {
+        State::of(name, Some(origin), live)
+    }
+
+    fn of(name: String, origin: Option<Origin>, live: Arc<Live<Parts>>) -> State {
+        State { name, live, origin, is_called: AtomicBool::new(false), keys: Mutex::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    pub(super) const fn keys(&self) -> &Mutex<Vec<Box<dyn Any + Send + Sync>>> {
+        &self.keys
     }
 
     /// Records that calls may use this state from now on.
@@ -104,6 +123,10 @@ impl Profile {
         &self.0
     }
 
+    pub(super) const fn shared_state(&self) -> &Arc<State> {
+        &self.0
+    }
+
     /// The same rules with a state of their own (permits, tokens, circuit and retry budget): what a
     /// [`Keyed`](crate::keyed::Keyed) store makes for a new key. It follows the reloads of this one.
     ///
@@ -131,8 +154,7 @@ impl Profile {
     }
 
     fn fresh_of(&self, key: Option<Name>) -> Profile {
-        let root = self.0.origin.as_ref().map_or(&self.0, Origin::state);
-        Profile(Arc::new(State::fresh(root, key)))
+        Profile(Arc::new(State::fresh(&self.0, key)))
     }
 
     /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does, and tells whose it is.
@@ -140,6 +162,15 @@ impl Profile {
         let parts = self.0.parts();
         if let Some(limiter) = &parts.handles.rate_limiter {
             limiter.pause_of(pause, parts.key.clone());
+        }
+    }
+
+    /// Pauses the rate limit, if there is one, as a server's hint asks for: for at most `longest_hint` of the
+    /// profile's `rate` part (five minutes by default). A pause that is in force for as long or longer stays as it is.
+    pub fn follow_hint(&self, hint: Duration) {
+        let parts = self.0.parts();
+        if let Some(limiter) = &parts.handles.rate_limiter {
+            limiter.follow_hint(hint, parts.key.clone());
         }
     }
 

@@ -191,7 +191,7 @@ impl Registry {
         }
         {
             let mut states = self.states.lock();
-            // Once there, and once in `former`.
+            // Once there, and once in `former`. States in a profile's own store by key hold nothing.
             let in_use = |(name, state): &(&String, &Arc<State>)| {
                 !specs.contains_key(*name) && Arc::strong_count(state) > 2
             };

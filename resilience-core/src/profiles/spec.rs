@@ -134,6 +134,9 @@ fn rate(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
     if let Some(warm_up) = reader.duration("warm_up")? {
         builder = builder.warm_up(warm_up);
     }
+    if let Some(longest) = reader.duration("longest_hint")? {
+        builder = builder.longest_hint(longest);
+    }
     if let Some(wait) = reader.duration("wait")? {
         builder = builder.wait_at_most(wait);
         let queued = reader.count("max_queued")?;

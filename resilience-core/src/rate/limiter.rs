@@ -394,7 +394,7 @@ impl RateLimiter {
 
     /// Follows a server's hint, up to the longest that is allowed.
     #[cfg(feature = "tower")]
-    pub(super) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
+    pub(crate) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
         let longest = self.terms().longest_hint;
         self.pause(hint.min(longest), key);
     }

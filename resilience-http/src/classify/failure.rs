@@ -51,6 +51,9 @@ pub enum TransportFailure {
     Redirect,
     /// An answer with this status, which somebody made into an error.
     Status(http::StatusCode),
+    /// A policy of this crate family rejected the request below the client, before it was sent: a connector
+    /// without room for a connection, for example.
+    Rejected,
     /// Something that is not recognised.
     Other,
 }
@@ -61,6 +64,9 @@ impl TransportFailure {
     /// `grpc` those of tonic's channel.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> TransportFailure {
+        if Rejection::find(error).is_some_and(|rejection| !rejection.may_have_run()) {
+            return TransportFailure::Rejected;
+        }
         if causes(error).any(ran_out_of_time) {
             return TransportFailure::Timeout;
         }
@@ -79,7 +85,10 @@ impl TransportFailure {
 
     /// Whether it failed before there was a connection for it.
     pub(crate) const fn had_no_connection(self) -> bool {
-        matches!(self, Self::Builder | Self::Connect | Self::Tls | Self::Certificate)
+        matches!(
+            self,
+            Self::Builder | Self::Connect | Self::Tls | Self::Certificate | Self::Rejected
+        )
     }
 }
 
@@ -104,6 +113,7 @@ impl AsOutcome for TransportFailure {
             | F::ResetAfterSent
             | F::Body
             | F::Protocol => Outcome::transient(),
+            F::Rejected => Outcome::NotReady(RetryHint::None),
             F::Other => Outcome::Unknown,
         }
     }
@@ -125,6 +135,7 @@ impl fmt::Display for TransportFailure {
             TransportFailure::Protocol => "an answer that is not HTTP",
             TransportFailure::Redirect => "redirects that lead nowhere",
             TransportFailure::Status(status) => return write!(f, "status {status}"),
+            TransportFailure::Rejected => "rejected before it was sent",
             TransportFailure::Other => "transport failure",
         })
     }

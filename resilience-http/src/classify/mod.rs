@@ -8,11 +8,13 @@
 //! | status | outcome | why |
 //! |---|---|---|
 //! | 1xx, 2xx, 3xx | success | an answer; a redirect is the client's to follow |
-//! | 429 | throttled, with the server's hint | fewer calls were asked for |
-//! | 503 | transient, with the server's hint | the server says that it will pass |
-//! | 408, 425 | transient | the server gave the request up before it began on it |
-//! | 504 | transient | a gateway answered in time; *we* waited for nobody |
-//! | 500, 502, 507 and every 5xx that is not listed here | transient | most often passes; RFC 9110 §15 reads an unknown 5xx, such as a CDN's 520 to 530, as a 500 |
+//! | 429 | throttled, with the server's hint | the server asks for fewer calls |
+//! | 403 with `Retry-After` | throttled, with it | a rate limit under another status, as GitHub's secondary one |
+//! | 503 | transient, with the server's hint | a state of the server that will pass |
+//! | 408, 425 | transient, with `Retry-After` | the server gave the request up before it began on it |
+//! | 413 with `Retry-After` | transient, with it | the condition is temporary (RFC 9110 §15.5.14) |
+//! | 504 | transient, with `Retry-After` | a gateway answered in time |
+//! | 500, 502, 507 and every 5xx that is not listed here | transient, with `Retry-After` | most often passes; RFC 9110 §15 reads an unknown 5xx, such as a CDN's 520 to 530, as a 500 |
 //! | 501, 505, 506, 508, 510, 511 | permanent | the server describes what it cannot do, not how it is |
 //! | other 4xx | permanent | the same request gets the same response; an unknown one is read as a 400 |
 //! | 600 and above | unknown | no class of HTTP (RFC 9110 §15) |
@@ -20,8 +22,8 @@
 //! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that
 //! nothing came back in time, the dearest kind of failure to a budget, and here something did.
 //!
-//! A hint is `Retry-After`, or else a rate limit that is [used up](crate::hints). It counts with 429 and 503 only. RFC 9110 also gives it a meaning with redirects,
-//! which is none of a retry's business, and anywhere else it is noise.
+//! A hint is `Retry-After`, or else, with 429 and 503, a rate limit that is used up. Where else each of them
+//! counts is in the [table of hints](crate::hints#effect-by-status).
 //!
 //! A failure that says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY) stays what it is, and
 //! is not tried again, whatever else it says: somebody further down [has done so](crate::propagate).
@@ -97,17 +99,15 @@ impl StatusClassifier {
 /// Headers are read only now: most answers are good.
 #[cold]
 fn failure(status: u16, headers: &HeaderMap) -> Outcome {
+    let hint = Hints::from_headers(headers, clock::wall_now()).retry_hint_of(status);
     let never = attempt::says_never(headers);
-    let said = if never { RetryHint::Never } else { RetryHint::None };
-    let hint = || match said {
-        RetryHint::Never => said,
-        _ => Hints::from_headers(headers, clock::wall_now()).retry_hint(),
-    };
+    let waits = if never { RetryHint::Never } else { hint };
     match status {
-        429 => Outcome::Throttled(hint()),
-        503 => Outcome::Transient(hint()),
+        429 => Outcome::Throttled(waits),
+        403 if hint != RetryHint::None => Outcome::Throttled(waits),
         501 | 505 | 506 | 508 | 510 | 511 => Outcome::Permanent,
-        408 | 425 | 500..600 => Outcome::Transient(said),
+        408 | 425 | 500..600 => Outcome::Transient(waits),
+        413 if hint != RetryHint::None => Outcome::Transient(waits),
         400..500 => Outcome::Permanent,
         _ => Outcome::Unknown,
     }
@@ -154,13 +154,37 @@ mod tests {
         }
     }
 
-    /// CONFORMANCE E25: only 429 and 503 are read.
     #[test]
-    fn only_429_and_503_are_asked_when_to_come_back() {
+    fn retry_after_counts_by_status() {
         let hint = RetryHint::After(Duration::from_secs(9));
         for status in 100..1_000 {
-            let expected = if matches!(status, 429 | 503) { hint } else { RetryHint::None };
-            assert_eq!(outcome(status, Some("9")).hint(), expected, "{status}");
+            let expected = match status {
+                403 | 429 => Outcome::Throttled(hint),
+                501 | 505 | 506 | 508 | 510 | 511 => Outcome::Permanent,
+                408 | 413 | 425 | 500..600 => Outcome::Transient(hint),
+                _ => outcome(status, None),
+            };
+            assert_eq!(outcome(status, Some("9")), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn spent_counters_are_a_hint_where_a_rate_limit_is_meant() {
+        let hint = RetryHint::After(Duration::from_secs(9));
+        let of = |status: u16, remaining: &str| {
+            let pairs = [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", "9")];
+            let pairs = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let headers = HeaderMap::from_iter(pairs);
+            StatusClassifier.outcome(StatusCode::from_u16(status).unwrap(), &headers)
+        };
+        for status in 100..1_000 {
+            let expected = match status {
+                429 => Outcome::Throttled(hint),
+                503 => Outcome::Transient(hint),
+                _ => outcome(status, None),
+            };
+            assert_eq!(of(status, "0"), expected, "{status}");
+            assert_eq!(of(status, "1"), outcome(status, None), "{status}: not spent");
         }
     }
 
@@ -171,7 +195,7 @@ mod tests {
                 HeaderMap::from_iter([(attempt::RETRY, attempt::NEVER), (RETRY_AFTER, 9.into())]);
             let code = StatusCode::from_u16(status).unwrap();
             let told = StatusClassifier.outcome(code, &headers);
-            let plain = outcome(status, None);
+            let plain = outcome(status, Some("9"));
             let known = plain.failure().is_some() && plain != Outcome::Unknown;
             let hint = if known { RetryHint::Never } else { RetryHint::None };
             assert_eq!((told.failure(), told.hint()), (plain.failure(), hint), "{status}");
@@ -182,6 +206,8 @@ mod tests {
     fn a_bad_hint_leaves_the_status_as_it_is() {
         assert_eq!(outcome(429, Some("-1")), Outcome::Throttled(RetryHint::None));
         assert_eq!(outcome(503, Some("soon")), Outcome::transient());
+        assert_eq!(outcome(403, Some("soon")), Outcome::Permanent);
+        assert_eq!(outcome(413, Some("1.5")), Outcome::Permanent);
     }
 
     #[test]

@@ -65,9 +65,13 @@ fn code_for(failure: TransportFailure) -> Code {
         F::Builder | F::NoHost | F::Redirect | F::Decode | F::Protocol => Code::Internal,
         F::Status(status) => i32::try_from(code_of(status)).map_or(Code::Unknown, Code::from_i32),
         F::Other => Code::Unknown,
-        F::Connect | F::Tls | F::Certificate | F::ResetBeforeSent | F::ResetAfterSent | F::Body => {
-            Code::Unavailable
-        }
+        F::Connect
+        | F::Tls
+        | F::Certificate
+        | F::ResetBeforeSent
+        | F::ResetAfterSent
+        | F::Body
+        | F::Rejected => Code::Unavailable,
     }
 }
 

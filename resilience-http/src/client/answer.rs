@@ -5,13 +5,12 @@ use std::fmt;
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 use resilience_core::stack::{Lasts, Rest};
-use resilience_core::{Classify, Error, Outcome};
 
 use super::body::HeldBody;
 use super::hold::Hold;
 use super::slots::Slot;
 use crate::body::StallTimeout;
-use crate::classify::{Head, HttpClassifier, TransportError, grpc};
+use crate::classify::grpc;
 
 /// An answer whose body can hold what the call does.
 pub trait HttpResponse {
@@ -97,25 +96,15 @@ impl<A: HttpResponse> Answered<A> {
         Answered { answer, is_grpc, rest: Rest::default(), slot }
     }
 
+    /// Returns the response, and whether it is one of gRPC.
+    pub(super) const fn head(&self) -> (&A, bool) {
+        (&self.answer, self.is_grpc)
+    }
+
     /// The answer, whose body holds from now on what the call did.
     pub(super) fn hold(self, stall: Option<StallTimeout>) -> A::Held {
         let hold = Hold::new(&self.answer, self.is_grpc, self.rest, self.slot);
         self.answer.hold(hold, stall)
-    }
-}
-
-/// By its head.
-impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for HttpClassifier {
-    fn classify(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> Outcome {
-        self.outcome(result.map(|it| Head {
-            status: it.answer.status(),
-            headers: it.answer.headers(),
-            is_grpc: it.is_grpc,
-        }))
-    }
-
-    fn may_have_run(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> bool {
-        self.ran(result.map(|it| it.answer.status()))
     }
 }
 

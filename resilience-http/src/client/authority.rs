@@ -1,6 +1,7 @@
 //! Whose state a request belongs to.
 
 use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::Uri;
 use resilience_core::Name;
@@ -43,11 +44,55 @@ impl Authority {
         Authority::new(uri.scheme_str()?, uri.host()?, uri.port_u16())
     }
 
+    /// Returns the authority as a pool of connections of hyper-util's keys it: as it is written, but for the case of
+    /// letters. Addresses that are not [normalized](normalized) have other keys than their [`Authority::of`]. User info
+    /// is in the key as a hash: keys are in events, and a password is not.
+    pub(super) fn of_pool(uri: &Uri) -> Option<Authority> {
+        let known = Authority::of(uri)?;
+        let written = uri.authority()?.as_str();
+        let (user, host) = match written.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, written),
+        };
+        let mut text = format!("{}://{host}", uri.scheme_str()?);
+        text.make_ascii_lowercase();
+        if let Some(user) = user {
+            let mut hasher = DefaultHasher::new();
+            user.hash(&mut hasher);
+            // Into a text nothing fails.
+            let _written = write!(text, "#{:016x}", hasher.finish());
+        }
+        Some(if text == known.0 { known } else { Authority(text) })
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Returns this address without user info and without the port that is the scheme's own, or `None` if it has neither.
+pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
+    let authority = uri.authority()?;
+    let own = match uri.scheme_str()? {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let (written, host) = (authority.as_str(), authority.host());
+    let port = authority.port_u16().filter(|port| *port != own);
+    let plain = written.len() == host.len() || port.is_some() && !written.contains('@');
+    if plain {
+        return None;
+    }
+    let authority = match port {
+        Some(port) => format!("{host}:{port}").parse(),
+        None => host.parse(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.authority = Some(authority.ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 impl AsRef<str> for Authority {
@@ -99,6 +144,40 @@ mod tests {
         }
         assert_eq!(of("https://a.example:80/").as_deref(), Some("https://a.example:80"));
         assert_eq!(of("https://[::1]:443/").as_deref(), Some("https://[::1]"));
+    }
+
+    /// What a pool keys by is one for all spellings of a server, once they are normalized.
+    #[test]
+    fn normalized_addresses_have_one_key_in_the_pool() {
+        for (written, expected) in [
+            ("http://a.example/x?q", None),
+            ("http://a.example:8080/", None),
+            ("http://[::1]/", None),
+            ("http://a.example:80/x?q", Some("http://a.example/x?q")),
+            ("http://user@a.example/", Some("http://a.example/")),
+            ("http://u:p%40x@a.example:80/", Some("http://a.example/")),
+            ("http://user@a.example:8080/", Some("http://a.example:8080/")),
+            ("https://a.example:443/", Some("https://a.example/")),
+            ("https://a.example:80/", None),
+            ("http://[::1]:80/", Some("http://[::1]/")),
+            ("http://user@[::1]:81/", Some("http://[::1]:81/")),
+        ] {
+            let uri: Uri = written.parse().unwrap();
+            let changed = normalized(&uri);
+            assert_eq!(changed.as_ref().map(Uri::to_string).as_deref(), expected, "{written}");
+            let pooled = changed.unwrap_or(uri.clone());
+            assert_eq!(Authority::of_pool(&pooled), Authority::of(&uri), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_pool_keeps_other_spellings_apart() {
+        let of_pool = |uri: &str| Authority::of_pool(&uri.parse().unwrap()).unwrap().to_string();
+        assert_eq!(of_pool("http://A.example"), "http://a.example");
+        assert_eq!(of_pool("http://a.example:80"), "http://a.example:80");
+        assert_eq!(of_pool("http://a.example."), "http://a.example.");
+        let secret = of_pool("http://user:secret@a.example");
+        assert!(secret.starts_with("http://a.example#") && !secret.contains("secret"), "{secret}");
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, retry};
-use resilience_core::InvalidConfig;
 use resilience_core::keyed::KeyedLimits;
 use resilience_core::profiles::Profile;
+use resilience_core::{Classify, Error, InvalidConfig};
 use tower_layer::Layer as _;
 
+use super::classifier::ResponseHead;
 use super::gate::ConnectionGate;
 use super::recorded::ReqwestTransport;
 use super::resilient::ResilientClient;
@@ -57,6 +58,16 @@ impl ResilientClientBuilder {
     /// How many authorities are known at once, in how many bytes, and for how long.
     pub fn authorities(mut self, limits: KeyedLimits) -> Self {
         self.layer = self.layer.authorities(limits);
+        self
+    }
+
+    /// Replaces the classifier, which decides for all policies what became of an attempt. See
+    /// [`ResilientLayerBuilder::classifier`].
+    pub fn classifier<K>(mut self, classifier: K) -> Self
+    where
+        K: for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Send + Sync + 'static,
+    {
+        self.layer = self.layer.classifier(classifier);
         self
     }
 
@@ -117,9 +128,12 @@ impl ResilientClientBuilder {
 
     /// Calls this client, as it is. Build it with `retry(reqwest::retry::never())`, or its own retries come on
     /// top of the profile's and nobody counts them, and with
-    /// [`connector_layer(ConnectionGate)`](super::ConnectionGate), or its pool opens more than there may be. If it
-    /// follows redirects, where they lead is under no policy. A request that may not run twice is never
-    /// repeated once it was given to it: it may have been redirected.
+    /// [`connector_layer(ConnectionGate)`](super::ConnectionGate), or its pool opens more than there may be.
+    ///
+    /// It may follow redirects, which is under no policy. So a request that may not run twice is never repeated
+    /// once it was given to it, and no deadline or attempt number is sent, unless [`propagate`](Self::propagate) is
+    /// called: reqwest would send it to the other host as well. It does so with an `Idempotency-Key`: build the client
+    /// with `redirect(Policy::none())` where requests have keys.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Source::Ready(client);
         self

@@ -26,6 +26,10 @@ use crate::classify::BoxError;
 /// future that opens it, where it loses against a connection that comes back to the pool, and is given
 /// up when its request has one; so a pool that reuses its connections does not stand still behind its own
 /// bound. (A limit in the `poll_ready` of a connector does: hyper-util waits there for ever.)
+///
+/// hyper-util keys its pool by the authority as it is written: `a.example`, `a.example:80` and `user@a.example` have
+/// idle connections of their own, and so they have permits of their own. Under a
+/// [`ResilientLayer`](super::ResilientLayer) these are one, since it normalizes the address.
 #[derive(Clone)]
 pub struct BoundedConnector<C> {
     inner: C,
@@ -69,7 +73,7 @@ where
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (mut inner, permits) = (self.inner.clone(), self.permits.clone());
         Box::pin(async move {
-            let authority = Authority::of(&uri).ok_or("an address without a host")?;
+            let authority = Authority::of_pool(&uri).ok_or("an address without a host")?;
             let nobody_waits = scope::ends(scope::current());
             let permits = permits.get(&authority, clock::now());
             let room = async move { Ok(permits.acquire_owned(1).await?) };

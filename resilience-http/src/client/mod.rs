@@ -11,7 +11,9 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = ResilientClient::new(&Profiles::standard()?.profile("scraper.stats")?)?;
-//! let odds = client.get("https://odds.example/today").await?.text().await?;
+//! let odds = client.get("https://odds.example/today").send().await?.text().await?;
+//! let bet = client.post("https://odds.example/bets").json(&["57", "2.35"]).send().await?;
+//! # let _ = (odds, bet);
 //! # Ok(())
 //! # }
 //! # }
@@ -109,6 +111,7 @@
 mod answer;
 mod authority;
 mod body;
+mod classifier;
 mod connector;
 mod gate;
 mod hold;
@@ -126,6 +129,8 @@ mod builder;
 #[cfg(feature = "reqwest")]
 mod recorded;
 #[cfg(feature = "reqwest")]
+mod request_builder;
+#[cfg(feature = "reqwest")]
 mod resilient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]
 mod tls;
@@ -133,6 +138,7 @@ mod tls;
 pub use answer::{Answered, HttpResponse, UntilBodyEnds};
 pub use authority::Authority;
 pub use body::HeldBody;
+pub use classifier::{ClientClassifier, ResponseHead};
 pub use connector::{BoundedConnector, BoundedIo};
 pub use gate::{ConnectionGate, Gated};
 pub use hold::Hold;
@@ -145,6 +151,8 @@ pub use transport::{Attempt, Transport};
 pub use builder::{BuildError, ResilientClientBuilder};
 #[cfg(feature = "reqwest")]
 pub use recorded::{Recorded, ReqwestTransport};
+#[cfg(feature = "reqwest")]
+pub use request_builder::{RequestBuilder, RequestFuture, Unsent};
 #[cfg(feature = "reqwest")]
 pub use resilient::ResilientClient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]

@@ -43,6 +43,11 @@ impl Recorded {
         let stream = stream.map(|stream| ReplayBody::streaming(stream, cap));
         Recorded { request, stream }
     }
+
+    /// Records nothing: a stream is sent once.
+    pub(super) const fn sent_once(request: Request) -> Recorded {
+        Recorded { request, stream: None }
+    }
 }
 
 impl From<Recorded> for Request {
@@ -82,6 +87,10 @@ impl HttpRequest for Recorded {
 
     fn is_good(&self, answered: bool) -> bool {
         self.stream.as_ref().is_none_or(|stream| Replayable::is_good(stream, answered))
+    }
+
+    fn normalize(&mut self) {
+        self.request.normalize();
     }
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use http_body_util::{Empty, Full};
 use resilience_core::retry::Replay;
 
-use super::authority::Authority;
+use super::authority::{self, Authority};
 use crate::body::ReplayBody;
 use crate::classify::TransportError;
 use crate::idempotency::{IDEMPOTENCY_KEY, Idempotency, IdempotencyKey};
@@ -32,6 +32,11 @@ pub trait HttpRequest: Sized {
         let _ = answered;
         true
     }
+
+    /// Writes the address as its [`Authority`] is written, so that the pool of connections has one key for it as well:
+    /// without user info, which HTTP does not send, and without the port that is the scheme's own. Does nothing by
+    /// default.
+    fn normalize(&mut self) {}
 }
 
 /// A body that can be sent again, or says that it cannot.
@@ -135,6 +140,12 @@ impl<B: Replayable> HttpRequest for http::Request<B> {
     fn is_good(&self, answered: bool) -> bool {
         self.body().is_good(answered)
     }
+
+    fn normalize(&mut self) {
+        if let Some(uri) = authority::normalized(self.uri()) {
+            *self.uri_mut() = uri;
+        }
+    }
 }
 
 #[cfg(feature = "reqwest")]
@@ -162,6 +173,15 @@ impl HttpRequest for reqwest::Request {
     fn copy(&self) -> Option<Self> {
         self.try_clone()
     }
+
+    fn normalize(&mut self) {
+        let url = self.url();
+        if !url.username().is_empty() || url.password().is_some() {
+            // An address without a host has none to remove, and is refused elsewhere.
+            let _removed = self.url_mut().set_username("");
+            let _removed = self.url_mut().set_password(None);
+        }
+    }
 }
 
 /// A request, and whether it may run twice: for request types that have nowhere to say so.
@@ -185,6 +205,10 @@ impl<R: HttpRequest> Call<R> {
 
     pub(super) fn request(&self) -> &R {
         &self.0.request
+    }
+
+    pub(super) fn normalize(&mut self) {
+        self.0.request.normalize();
     }
 
     pub(super) fn into_request(self) -> R {
@@ -223,6 +247,14 @@ impl<R: HttpRequest> Call<R> {
 impl<R: HttpRequest> From<R> for Call<R> {
     fn from(request: R) -> Call<R> {
         Call::new(request)
+    }
+}
+
+/// Returns the request, for a service of reqwest's requests below a stack of [`Call`]s.
+#[cfg(feature = "reqwest")]
+impl<R: Into<reqwest::Request>> From<Call<R>> for reqwest::Request {
+    fn from(call: Call<R>) -> reqwest::Request {
+        call.0.request.into()
     }
 }
 

@@ -1,26 +1,34 @@
 //! Connections of a client that cannot be counted by who holds them.
 //!
 //! reqwest's connections carry nothing of ours, so their end is not seen. What is seen is their beginning, and
-//! most ends: an answer that says so, an attempt that failed, a body that nobody read to its end. A
+//! most ends: a response that announces it, an attempt that failed, a body that was not read to its end. A
 //! connection that is not known to have ended, and that no request is on, is idle in the pool or on its
-//! way there, which takes a few turns of the executor. So what would open one more than there may be waits for
-//! that, and loses against the one that comes back. Only if none does for a while has one ended
-//! unseen.
+//! way there, which takes a few turns of the executor. So a connect that would exceed the limit waits for
+//! that, and loses against the connection that comes back.
+//!
+//! A pool opens a connection only if it has no idle one. So once the connections on their way have had time to
+//! arrive, all that are counted and have no request on them have ended unseen: the server closed them. The count
+//! then falls to the requests under way.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use resilience_core::bulkhead::Bulkhead;
 use resilience_core::clock;
 use tokio::sync::Notify;
 
-/// How long after a request's end its connection is waited for.
-const ON_ITS_WAY: Duration = Duration::from_millis(200);
+/// The time that a connection has to get back to the pool, from the end of its request.
+const ON_ITS_WAY: Duration = Duration::from_millis(25);
+/// The bound of a wait while requests go on ending.
+const LONGEST_WAIT: Duration = Duration::from_millis(40);
 
 /// The connections to one authority.
 #[derive(Debug)]
 pub(super) struct Returns {
     limit: u32,
+    /// A permit for each request under way.
+    requests: Bulkhead,
     state: Mutex<State>,
     ended: Notify,
 }
@@ -33,12 +41,12 @@ struct State {
 }
 
 impl Returns {
-    pub(super) fn new(limit: u32) -> Arc<Returns> {
-        Arc::new(Returns { limit, state: Mutex::default(), ended: Notify::new() })
+    pub(super) fn new(limit: u32, requests: Bulkhead) -> Arc<Returns> {
+        Arc::new(Returns { limit, requests, state: Mutex::default(), ended: Notify::new() })
     }
 
-    pub(super) fn fresh(&self) -> Arc<Returns> {
-        Returns::new(self.limit)
+    pub(super) fn fresh(&self, requests: Bulkhead) -> Arc<Returns> {
+        Returns::new(self.limit, requests)
     }
 
     /// A request ended, whose connection is free.
@@ -56,7 +64,7 @@ impl Returns {
 
     /// Waits until another may be opened.
     pub(super) async fn room(self: Arc<Self>) -> Opening {
-        let until = clock::now() + ON_ITS_WAY;
+        let until = clock::now() + LONGEST_WAIT;
         loop {
             let ended = self.ended.notified();
             let Some(wait) = self.take(until) else { break };
@@ -75,8 +83,14 @@ impl Returns {
             if !wait.is_zero() {
                 return Some(wait);
             }
-            // One has ended unseen, and this takes its place.
-            return None;
+            if ended <= now {
+                // The request of this connect is among them, so the sum is at least the connections that are left.
+                state.open = state.open.min(self.requests.snapshot().in_use);
+            }
+            if state.open >= self.limit {
+                // One has ended unseen, and this takes its place.
+                return None;
+            }
         }
         state.open += 1;
         None

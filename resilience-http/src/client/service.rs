@@ -7,16 +7,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use resilience_core::breaker::CircuitState;
+use resilience_core::bulkhead::Bulkhead;
+use resilience_core::health::Check;
 use resilience_core::keyed::{Keyed, KeyedLimits, KeyedSnapshot};
 use resilience_core::observe::Gauges;
-use resilience_core::profiles::{Profile, ProfileService};
+use resilience_core::profiles::{KeyProfile, Profile, ProfileService};
 use resilience_core::stack::StackSnapshot;
-use resilience_core::{Error, InvalidConfig, clock};
+use resilience_core::{Classify, Error, InvalidConfig, clock};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::answer::{Answered, HttpResponse, UntilBodyEnds};
 use super::authority::Authority;
+use super::classifier::{ClientClassifier, ResponseHead};
 use super::request::{Call, CopyCall, HttpRequest, Replayable};
 use super::settings::Settings;
 use super::site::Site;
@@ -32,6 +36,10 @@ use crate::propagate::PropagateLayer;
 #[derive(Clone)]
 pub struct ResilientLayer {
     sites: Keyed<Authority, Site>,
+    /// The states of the profile, which its clients share.
+    states: Keyed<Authority, KeyProfile>,
+    /// The permits for requests to all authorities.
+    total: Bulkhead,
 }
 
 /// A [`ResilientLayer`] in the making.
@@ -41,8 +49,10 @@ pub struct ResilientLayerBuilder {
     profile: Profile,
     connections: ConnectionLimits,
     authorities: KeyedLimits,
-    classifier: HttpClassifier,
-    propagate: Option<PropagateLayer>,
+    classifier: ClientClassifier,
+    /// `None` unless the caller chose: by default, what a client without redirects sends.
+    propagate: Option<Option<PropagateLayer>>,
+    follows_redirects: bool,
     body_stall: Option<Duration>,
     generates_keys: bool,
 }
@@ -65,8 +75,9 @@ impl ResilientLayer {
             profile: profile.clone(),
             connections: ConnectionLimits::default(),
             authorities: KeyedLimits::default(),
-            classifier: HttpClassifier::new(),
-            propagate: Some(PropagateLayer::new().without_trace()),
+            classifier: ClientClassifier::Standard(HttpClassifier::new()),
+            propagate: None,
+            follows_redirects: false,
             body_stall: None,
             generates_keys: false,
         }
@@ -84,17 +95,54 @@ impl ResilientLayer {
         self.profile(authority).map(|profile| profile.snapshot())
     }
 
-    /// The profile of one, if it is known: the handles on its circuit, bulkhead and limiter.
+    /// Returns the profile of an authority, if it is known to a client of the profile: the handles on its circuit,
+    /// bulkhead and limiter.
     #[must_use]
     pub fn profile(&self, authority: &Authority) -> Option<Profile> {
-        self.sites.peek(authority, clock::now()).map(|site| site.profile.clone())
+        let now = clock::now();
+        let own = self.sites.peek(authority, now).map(|site| Profile::clone(&site.profile));
+        own.or_else(|| self.states.peek(authority, now).map(|profile| Profile::clone(&profile)))
     }
 }
 
-/// Visits the gauges of the store of authorities: how many are known, in how many bytes, and how many have an
-/// open circuit.
+impl ResilientLayer {
+    /// Returns the profile of an authority, and makes its state if no client of the profile has called it yet. Its
+    /// circuit, bulkhead, limiter and budget are those that all clients of the profile use for this authority, and stay
+    /// while the result is kept.
+    #[must_use]
+    pub fn profile_of(&self, authority: &Authority) -> KeyProfile {
+        self.states.get(authority, clock::now())
+    }
+
+    /// Returns a health check of an authority by its circuit, which costs no call: an open circuit is down, every
+    /// other state is up, also before the first call and for a profile without circuit breaker. Its name is the
+    /// authority's, its criticality critical.
+    ///
+    /// For an authority that the service can do without, give the circuit of [`profile_of`](Self::profile_of) to
+    /// [`HealthBuilder::breaker`](resilience_core::health::HealthBuilder::breaker).
+    pub fn check(&self, authority: &Authority) -> Check {
+        let (profile, layer) = (self.profile_of(authority), self.clone());
+        let run = move || {
+            // Held with the check, as by any other user of the profile.
+            let _held = &layer;
+            let state = profile.breaker().map(|breaker| breaker.snapshot().state);
+            let is_open = matches!(state, Some(CircuitState::Open | CircuitState::ForcedOpen));
+            std::future::ready(if is_open { Err("circuit open") } else { Ok(()) })
+        };
+        Check::critical(authority.as_str().to_owned(), run).ttl(Duration::ZERO)
+    }
+}
+
+/// Visits the gauges of the requests on the wire to all authorities, [`names::BULKHEAD_IN_USE`],
+/// [`names::BULKHEAD_QUEUED`] and [`names::BULKHEAD_LIMIT`], and those of the store of authorities: how many are
+/// known, in how many bytes, and how many have an open circuit.
+///
+/// [`names::BULKHEAD_IN_USE`]: resilience_core::observe::names::BULKHEAD_IN_USE
+/// [`names::BULKHEAD_QUEUED`]: resilience_core::observe::names::BULKHEAD_QUEUED
+/// [`names::BULKHEAD_LIMIT`]: resilience_core::observe::names::BULKHEAD_LIMIT
 impl Gauges for ResilientLayer {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        self.total.gauges(visit);
         self.sites.gauges(visit);
     }
 }
@@ -106,16 +154,52 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// How many authorities are known at once, in how many bytes, and for how long.
+    /// Bounds the authorities that are known at once: their number, bytes and idle time. All clients of a profile have
+    /// the same limits, since they share its states.
     pub fn authorities(mut self, limits: KeyedLimits) -> Self {
         self.authorities = limits;
         self
     }
 
-    /// The service below follows redirects by itself: see
-    /// [`HttpClassifier::follows_redirects`](HttpClassifier::follows_redirects).
+    /// Declares that the service below follows redirects by itself: see
+    /// [`HttpClassifier::follows_redirects`](HttpClassifier::follows_redirects). By default nothing is then
+    /// [propagated](Self::propagate), since it would be sent to the other host as well.
     pub fn follows_redirects(mut self) -> Self {
-        self.classifier = self.classifier.follows_redirects();
+        self.follows_redirects = true;
+        if let ClientClassifier::Standard(classifier) = &mut self.classifier {
+            *classifier = classifier.follows_redirects();
+        }
+        self
+    }
+
+    /// Replaces the classifier, which decides for all policies what became of an attempt: a closure, or a
+    /// [`Classify`] type of the head of a response or the error. [`HttpClassifier`] is the default, and can be asked for
+    /// all that is not decided otherwise. Rejections of the profile's own policies are not classified by it.
+    ///
+    /// A closure takes every failure for one that may have had an effect, so that a POST is never sent again; a type
+    /// decides by [`Classify::may_have_run`].
+    ///
+    /// ```
+    /// use resilience_core::profiles::Profiles;
+    /// use resilience_core::{Classify, Error, Outcome};
+    /// use resilience_http::classify::{HttpClassifier, TransportError};
+    /// use resilience_http::client::{ResilientLayer, ResponseHead};
+    ///
+    /// let profile = Profiles::standard()?.profile("scraper.stats")?;
+    /// let layer = ResilientLayer::builder(&profile)
+    ///     .classifier(|result: Result<&ResponseHead<'_>, &Error<TransportError>>| match result {
+    ///         Ok(head) if head.status() == 404 => Outcome::transient(),
+    ///         other => HttpClassifier::new().classify(other),
+    ///     })
+    ///     .build()?;
+    /// # let _ = layer;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn classifier<K>(mut self, classifier: K) -> Self
+    where
+        K: for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Send + Sync + 'static,
+    {
+        self.classifier = ClientClassifier::custom(classifier);
         self
     }
 
@@ -132,14 +216,14 @@ impl ResilientLayerBuilder {
     /// Say `PropagateLayer::new()` where servers are one's own: they belong to the trace. By default none is told of that, since
     /// what a request of ours brought along, its baggage above all, is no stranger's business.
     pub fn propagate(mut self, what: PropagateLayer) -> Self {
-        self.propagate = Some(what);
+        self.propagate = Some(Some(what));
         self
     }
 
     /// Tells servers nothing: requests go out with the headers that they have. For public hosts, which know nothing of
     /// ours and could tell by them who asks.
     pub fn without_propagation(mut self) -> Self {
-        self.propagate = None;
+        self.propagate = Some(None);
         self
     }
 
@@ -154,7 +238,7 @@ impl ResilientLayerBuilder {
     /// The layer.
     ///
     /// # Errors
-    /// If a bound is out of its own.
+    /// If a bound is out of its own, or another client of the profile has other [`authorities`](Self::authorities).
     pub fn build(self) -> Result<ResilientLayer, InvalidConfig> {
         let slots = self.connections.build()?;
         let named =
@@ -162,13 +246,20 @@ impl ResilientLayerBuilder {
         let stall = self.body_stall.map(StallTimeout::new).transpose().map_err(named)?;
         let settings = Arc::new(Settings {
             classifier: self.classifier,
-            propagate: self.propagate,
+            propagate: self.propagate.unwrap_or_else(|| {
+                (!self.follows_redirects).then(|| PropagateLayer::new().without_trace())
+            }),
             stall: stall.map(|stall| stall.name("body_stall")),
             generates_keys: self.generates_keys,
         });
-        let profile = self.profile;
-        let fresh = move |it: &Authority| Site::fresh(it, &profile, &slots, &settings);
-        Ok(ResilientLayer { sites: Keyed::new(self.authorities, fresh) })
+        let states = self.profile.per_key(self.authorities)?;
+        let (shared, profile, total) = (states.clone(), self.profile, slots.total().clone());
+        let fresh = move |authority: &Authority| {
+            // Held by the client, so that a reload does not remove it.
+            let _held = &profile;
+            Site::fresh(shared.get(authority, clock::now()), &slots, &settings)
+        };
+        Ok(ResilientLayer { sites: Keyed::new(self.authorities, fresh), states, total })
     }
 }
 
@@ -189,7 +280,7 @@ pub struct Resilient<S> {
     layer: ResilientLayer,
 }
 
-type OfAuthority<S> = ProfileService<Transport<S>, HttpClassifier, CopyCall, UntilBodyEnds>;
+type OfAuthority<S> = ProfileService<Transport<S>, ClientClassifier, CopyCall, UntilBodyEnds>;
 type Held<S, R> = <<S as Service<R>>::Response as HttpResponse>::Held;
 
 impl<S> Resilient<S> {
@@ -205,7 +296,7 @@ impl<S> Resilient<S> {
 
     pub(super) fn begin<R>(
         &self,
-        call: Call<R>,
+        mut call: Call<R>,
     ) -> ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>
     where
         S: Service<R> + Clone,
@@ -215,10 +306,9 @@ impl<S> Resilient<S> {
     {
         let authority = match call.request().authority() {
             Ok(authority) => authority,
-            Err(error) => {
-                return ResponseFuture { state: State::Refused(Box::new(Error::Service(error))) };
-            }
+            Err(error) => return ResponseFuture::refused(error),
         };
+        call.normalize();
         let site = self.layer.sites.get(&authority, clock::now());
         let transport = Transport::new(self.inner.clone(), site.clone());
         let call = if site.settings.generates_keys { call.with_key_if_needed() } else { call };
@@ -290,6 +380,13 @@ requests_as_they_are!(
 /// In a box, as reqwest has its own: whoever awaits a future moves it a few times, and this holds half a kilobyte.
 pub struct ResponseFuture<F> {
     state: State<F>,
+}
+
+impl<F> ResponseFuture<F> {
+    /// Returns a future that ends in this error.
+    pub(super) fn refused(error: TransportError) -> ResponseFuture<F> {
+        ResponseFuture { state: State::Refused(Box::new(Error::Service(error))) }
+    }
 }
 
 enum State<F> {

@@ -4,44 +4,39 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use resilience_core::keyed::{Entry, Key, allocated};
-use resilience_core::profiles::{Profile, ProfileCalls};
+use resilience_core::keyed::{Entry, allocated};
+use resilience_core::profiles::{KeyProfile, Profile, ProfileCalls};
 
 use super::answer::UntilBodyEnds;
-use super::authority::Authority;
+use super::classifier::ClientClassifier;
 use super::request::CopyCall;
 use super::returns::Returns;
 use super::settings::Settings;
 use super::slots::Slots;
-use crate::classify::HttpClassifier;
 
 /// The state of an authority. Held by every call, however far it has come: what a call holds is not
 /// forgotten.
 #[derive(Debug, Clone)]
 pub(super) struct Site(Arc<State>);
 
-/// The whole profile, and the slots.
+/// The state of the profile for the authority, and what is this client's own: slots, settings.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) profile: Profile,
+    /// Shared with the other clients of the profile.
+    pub(super) profile: KeyProfile,
     pub(super) slots: Slots,
     pub(super) settings: Arc<Settings>,
     pub(super) calls: Calls,
 }
 
 /// The profile's policies around one attempt after the other.
-pub(super) type Calls = ProfileCalls<HttpClassifier, CopyCall, UntilBodyEnds>;
+pub(super) type Calls = ProfileCalls<ClientClassifier, CopyCall, UntilBodyEnds>;
 
 impl Site {
-    /// With the rules of these.
-    pub(super) fn fresh(
-        authority: &Authority,
-        profile: &Profile,
-        slots: &Slots,
-        settings: &Arc<Settings>,
-    ) -> Site {
-        let (profile, slots) = (profile.fresh_for(Key::name(authority)), slots.fresh());
-        let policies = profile.layer_with(settings.classifier);
+    /// Makes the state of one authority in one client.
+    pub(super) fn fresh(profile: KeyProfile, slots: &Slots, settings: &Arc<Settings>) -> Site {
+        let slots = slots.fresh();
+        let policies = profile.layer_with(settings.classifier.clone());
         let calls = policies.replayed_by(CopyCall).lasting(UntilBodyEnds).calls();
         Site(Arc::new(State { profile, slots, settings: settings.clone(), calls }))
     }
@@ -59,7 +54,8 @@ impl Entry for Site {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1
             || self.slots.own.snapshot().in_use > 0
-            || self.profile.is_pinned(now)
+            // Not as its store sees it, where a site pins it.
+            || Profile::is_pinned(&self.profile, now)
     }
 
     fn remembers_until(&self, now: Instant) -> Option<Instant> {

@@ -87,11 +87,10 @@ impl ConnectionLimits {
             let bulkhead = bulkhead.wait_at_most(self.wait).max_queued(self.max_queued);
             bulkhead.build().map_err(named)
         };
-        Ok(Slots {
-            own: of(self.per_authority, "per_authority", "connections")?,
-            total: of(self.total, "total", "connections.total")?,
-            returns: Returns::new(self.per_authority),
-        })
+        let own = of(self.per_authority, "per_authority", "connections")?;
+        let total = of(self.total, "total", "connections.total")?;
+        let returns = Returns::new(self.per_authority, own.clone());
+        Ok(Slots { own, total, returns })
     }
 }
 
@@ -106,8 +105,13 @@ pub(super) struct Slots {
 impl Slots {
     /// For another authority of the same client.
     pub(super) fn fresh(&self) -> Slots {
-        let returns = self.returns.fresh();
-        Slots { own: self.own.fresh(), total: self.total.clone(), returns }
+        let own = self.own.fresh();
+        let returns = self.returns.fresh(own.clone());
+        Slots { own, total: self.total.clone(), returns }
+    }
+
+    pub(super) const fn total(&self) -> &Bulkhead {
+        &self.total
     }
 
     pub(super) fn take(&self) -> Take {

@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use pin_project_lite::pin_project;
-use resilience_core::Error;
+use resilience_core::{CarriesRejection, Error, Rejection};
 use tower_service::Service;
 
 use super::answer::{Answered, HttpResponse};
@@ -15,7 +16,7 @@ use super::site::Site;
 use super::slots::{Slot, Take, Use};
 use crate::classify::{BoxError, TransportError};
 use crate::hints;
-use crate::propagate::Hearer;
+use crate::propagate::{Hearer, attempt};
 
 /// The service below all policies: takes a slot for each attempt, and says where one broke.
 #[derive(Debug, Clone)]
@@ -71,6 +72,12 @@ pin_project! {
     }
 }
 
+/// Returns the rejection in an error of the service below, if the request was not sent: a connector of ours
+/// without room, for example. It is a rejection of this call, and no failure of the server.
+fn unsent(error: &BoxError) -> Option<Rejection> {
+    error.rejection().filter(|rejection| !rejection.may_have_run()).cloned()
+}
+
 impl Site {
     /// Writes into the request what its server should know.
     fn tell(&self, request: &mut impl HttpRequest) -> Hearer {
@@ -78,14 +85,20 @@ impl Site {
         propagate.begin(request.headers_mut(), self.profile.attempt_timeout())
     }
 
-    /// Hears what an answer says about the next ones. A limiter reads by itself what asks for fewer calls.
+    /// Pauses the limiter of the authority as the hints of a response ask for.
     fn hear(&self, answer: &impl HttpResponse) {
-        if !matches!(
-            answer.status(),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        ) && let Some(pause) = hints::pause_after(answer.headers())
-        {
-            self.profile.pause_for(pause);
+        let (status, headers) = (answer.status(), answer.headers());
+        // Throttled: the profile's limiter follows the hint itself, unless "never" is in its place.
+        let throttled = match status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::FORBIDDEN => headers.contains_key(RETRY_AFTER),
+            _ => false,
+        };
+        if throttled && !attempt::says_never(headers) {
+            return;
+        }
+        if let Some(pause) = hints::pause_after(status, headers) {
+            self.profile.follow_hint(pause);
         }
     }
 }
@@ -156,6 +169,13 @@ where
                             Ok(Answered::new(answer, slot))
                         }
                         (Err(error), slot) => {
+                            let error = error.into();
+                            if let Some(rejection) = unsent(&error) {
+                                if let Some(mut slot) = slot {
+                                    slot.set(Use::Unused);
+                                }
+                                return Poll::Ready(Err(rejection.into()));
+                            }
                             let error = TransportError::new(error);
                             if let (true, Some(mut slot)) =
                                 (error.failure().had_no_connection(), slot)

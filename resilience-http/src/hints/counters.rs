@@ -11,8 +11,9 @@ use super::{Hints, Policy, QuotaUnit};
 type Family = ([&'static str; 3], fn(u64, SystemTime) -> Option<Duration>);
 
 const FAMILIES: [Family; 3] = [
-    (["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"], |seconds, _| {
-        Some(from_now(seconds))
+    (["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"], |number, now| {
+        // The drafts have seconds from now. GitLab sends Unix seconds under the same name.
+        reset(number, now).or(Some(MAX_WAIT))
     }),
     (["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"], reset),
     (["x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset"], reset),
@@ -43,10 +44,6 @@ fn numbers(headers: &HeaderMap, name: &str) -> impl Iterator<Item = u64> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().unwrap_or(u64::MAX))
     })
-}
-
-fn from_now(seconds: u64) -> Duration {
-    Duration::from_secs(seconds).min(MAX_WAIT)
 }
 
 /// See "The `Reset` of the `X-` families".

@@ -3,20 +3,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::Response;
 use pin_project_lite::pin_project;
 use resilience_core::clock::Now;
-use resilience_core::outcome::RetryHint;
 use resilience_core::rate::RateLimiter;
 use resilience_core::select::{One, Select};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Hints, LONGEST_PAUSE};
-use crate::clock;
+use super::{LONGEST_PAUSE, pause_after};
 
-/// Pauses a [`RateLimiter`] when a server says that its limit is used up, also on a good answer: whoever
-/// waits for the 429 has sent a call too many.
+/// Pauses a [`RateLimiter`] when a response says that a limit is used up, also a good one, or asks for fewer
+/// calls: see [Effect by status](super#effect-by-status).
+///
+/// One response stops all calls of the limiter for up to [`longest`](Self::longest).
 ///
 /// It belongs below the limiter, around the transport. Every service made by one layer value, and by its clones, pauses the same
 /// limiters. It cannot wait, so it forwards readiness. A call that is dropped has heard of nothing.
@@ -42,7 +42,7 @@ impl<Sel> HintLayer<Sel> {
         HintLayer { select, longest: LONGEST_PAUSE }
     }
 
-    /// Never pauses for longer than this. Five minutes by default, as a limiter follows hints.
+    /// Bounds each pause; five minutes by default. A hint that is longer pauses for this long.
     #[must_use]
     pub const fn longest(mut self, longest: Duration) -> HintLayer<Sel> {
         self.longest = longest;
@@ -108,23 +108,11 @@ where
         let result = ready!(this.inner.poll(cx));
         if let Some(limiter) = this.limiter.take()
             && let Ok(response) = &result
-            && let Some(pause) = pause(response)
+            && let Some(pause) = pause_after(response.status(), response.headers())
         {
             limiter.pause_for(pause.min(*this.longest));
         }
         Poll::Ready(result)
-    }
-}
-
-fn pause<B>(response: &Response<B>) -> Option<Duration> {
-    let hints = Hints::from_headers(response.headers(), clock::wall_now());
-    match response.status() {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => match hints.retry_hint()
-        {
-            RetryHint::After(after) => Some(after),
-            RetryHint::None | RetryHint::Never => None,
-        },
-        _ => hints.pause(),
     }
 }
 

@@ -4,9 +4,29 @@
 //! |---|---|
 //! | `Retry-After` (RFC 9110) | [`retry_after`]; wins over all others |
 //! | `RateLimit`, `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers, structured by RFC 9651) | what is left, when there is more, and the policy |
-//! | `RateLimit-{Limit,Remaining,Reset}` (the drafts up to 07) | the same; `Reset` in seconds from now |
-//! | `X-RateLimit-*`, `X-Rate-Limit-*` | the same; `Reset` by the rule below |
+//! | `RateLimit-{Limit,Remaining,Reset}` (the drafts up to 07; GitLab with Unix seconds) | the same; `Reset` by the rule below, where a number that is neither is the longest wait |
+//! | `X-RateLimit-{Limit,Remaining,Reset}` (GitHub, Reddit, Vimeo), `X-Rate-Limit-*` (X, Okta) | the same; `Reset` by the rule below |
 //! | `grpc-retry-pushback-ms`, `grpc-status-details-bin` | [`grpc`] |
+//!
+//! Other spellings are not read: milliseconds (`retry-after-ms`, `x-ms-retry-after-ms`), fractions of seconds (Discord's
+//! `x-ratelimit-reset-after`, Shopify's `Retry-After: 2.0`), a family for each resource (`x-ratelimit-remaining-requests`,
+//! `anthropic-ratelimit-*`), dates in `Reset`.
+//!
+//! # Effect by status
+//!
+//! | status | `Retry-After` | a rate limit that is used up (`remaining` 0) |
+//! |---|---|---|
+//! | 429, 503 | the call waits at least that long, and the limiter of the authority pauses | the same |
+//! | 403 | the same, and the response counts as throttled; without `Retry-After` it is permanent | the limiter pauses |
+//! | 408, 425, 5xx but 501, 505, 506, 508, 510, 511 | only the retry of this request waits | the limiter pauses |
+//! | 413 | only the retry of this request waits; without one the response is permanent (RFC 9110 §15.5.14) | the limiter pauses |
+//! | 3xx | delays only the following of that redirect (RFC 9110 §10.2.3), which is the caller's | the limiter pauses |
+//! | all others | is returned to the caller, and delays nothing | the limiter pauses |
+//!
+//! One response can therefore stop all calls to an authority. A pause is no longer than `longest_hint` of the profile's
+//! `rate` part, or [`HintLayer::longest`]: five minutes by default.
+//!
+//! # Families
 //!
 //! Of the rate limits, the first family that says anything counts, in this order, and the others do not. Of several policies the most
 //! restrictive counts: of those that are used up the one that takes longest to come back, and else the one with the least left.
@@ -14,7 +34,7 @@
 //! All of it is input from a stranger. A malformed field says nothing, fields of more than 4 KiB are not read, and no wait
 //! is longer than [`MAX_WAIT`](resilience_core::clock::MAX_WAIT).
 //!
-//! # The `Reset` of the `X-` families
+//! # The `Reset` of the counters
 //!
 //! There is no specification, and servers send three things, which differ in size by factors of fifty and more. So a whole
 //! number is read as seconds from now if that is at most a year; else as Unix seconds, and else as Unix milliseconds, if that is now
@@ -45,6 +65,8 @@ pub mod retry_info;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
+#[cfg(feature = "layers")]
+use http::StatusCode;
 use resilience_core::outcome::RetryHint;
 
 use crate::retry_after;
@@ -69,11 +91,11 @@ pub struct Hints {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policy {
-    /// So many.
+    /// The number of units that a window allows.
     pub quota: u64,
-    /// Of these.
+    /// The unit of `quota`.
     pub unit: QuotaUnit,
-    /// In so long, if that was said.
+    /// The length of a window, if the server declares it.
     pub window: Option<Duration>,
 }
 
@@ -100,38 +122,65 @@ impl Hints {
         Hints { retry_after: retry_after::parse(headers, now), ..limit.unwrap_or_default() }
     }
 
-    /// For an answer that asks for fewer calls (429, 503): when to come back.
-    ///
-    /// `Retry-After`, or else when there is more of the limit, unless some of it is left.
+    /// Returns when to come back, for a response that asks for fewer calls (429, 503): `Retry-After`, or else
+    /// `reset`, unless something is left of the limit.
     #[must_use]
     pub fn retry_hint(&self) -> RetryHint {
         let spent = self.remaining.unwrap_or(0) == 0;
         self.retry_after.or(self.reset.filter(|_| spent)).into()
     }
 
-    /// For an answer that is good: how long a limiter had better pause, since this was the last one.
+    /// Returns how long a limiter should pause after any response: until `reset`, if `remaining` is 0.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         self.reset.filter(|reset| self.remaining == Some(0) && !reset.is_zero())
     }
+
+    /// Returns when to come back after a response with this status: see [Effect by status](self#effect-by-status).
+    pub(crate) fn retry_hint_of(&self, status: u16) -> RetryHint {
+        match status {
+            429 | 503 => self.retry_hint(),
+            403 | 408 | 413 | 425 | 500..600 => self.retry_after.into(),
+            _ => RetryHint::None,
+        }
+    }
+
+    /// Returns how long a limiter should pause after a response with this status.
+    #[cfg(feature = "layers")]
+    fn pause_of(&self, status: StatusCode) -> Option<Duration> {
+        if !stops_all_calls(status) {
+            return self.pause();
+        }
+        match self.retry_hint_of(status.as_u16()) {
+            RetryHint::After(after) => Some(after).filter(|after| !after.is_zero()),
+            RetryHint::None | RetryHint::Never => self.pause(),
+        }
+    }
 }
 
-/// How long a limiter had better pause after an answer with this head, which is not one that asks for fewer calls: a
-/// limiter reads those by itself. At most so long as a limiter follows hints.
-#[cfg(feature = "client")]
-pub(crate) fn pause_after(headers: &HeaderMap) -> Option<Duration> {
-    // Most answers have none, and each look-up costs as much as all of this.
+/// Returns `true` if `Retry-After` in a response with this status is about all calls, and not about this request.
+#[cfg(feature = "layers")]
+const fn stops_all_calls(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    )
+}
+
+/// Returns how long a limiter should pause after a response with this head, without the bound of the limiter.
+#[cfg(feature = "layers")]
+pub(crate) fn pause_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    // Most responses have none, and each look-up costs as much as all of this.
     let is_limit = |name: &http::HeaderName| {
         name.as_str().starts_with("ratelimit") || name.as_str().starts_with("x-rate")
     };
-    if !headers.keys().any(is_limit) {
+    if !stops_all_calls(status) && !headers.keys().any(is_limit) {
         return None;
     }
-    let pause = Hints::from_headers(headers, crate::clock::wall_now()).pause();
-    pause.map(|pause| pause.min(LONGEST_PAUSE))
+    Hints::from_headers(headers, crate::clock::wall_now()).pause_of(status)
 }
 
-/// No hint pauses a limiter for longer, unless somebody says so.
+/// The default bound of a pause.
 #[cfg(feature = "layers")]
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 

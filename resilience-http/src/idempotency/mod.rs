@@ -26,7 +26,7 @@
 //! |---|---|---|
 //! | a refusal by a layer of ours, a connection that was not made, a TLS handshake that broke off, `REFUSED_STREAM` | again | again: it never ran |
 //! | 425 Too Early | again | again: RFC 8470 §5.2 has the server not process it |
-//! | 429, 503, 408 | again | **no** |
+//! | 403 and 413 with a hint, 408, 429, 503 | again | **no** |
 //! | a time-out, a connection that broke, 500, 502, 504 | again | **no** |
 //! | 421 Misdirected Request | no: the same connection would be asked | no |
 //! | a certificate that is not accepted | no: it would be the same | no |

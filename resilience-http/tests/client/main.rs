@@ -8,6 +8,8 @@ mod authorities;
 mod bodies;
 mod cancel;
 mod connections;
+mod idle;
+mod natural;
 mod recorded;
 mod server;
 mod sizes;

@@ -8,7 +8,9 @@ use http_body_util::Empty;
 use parking_lot::Mutex;
 use resilience_core::outcome::RetryHint;
 use resilience_core::{CarriesRejection, RejectionKind, clock};
-use resilience_http::client::{Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder};
+use resilience_http::client::{
+    Authority, Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder,
+};
 use resilience_http::propagate::{Context, PropagateLayer, attempt, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -37,6 +39,20 @@ fn server(
     >,
     Heads,
 ) {
+    let layer = change(ResilientLayer::builder(&profile(TEXT))).build().unwrap();
+    server_under(layer, answers)
+}
+
+fn server_under(
+    layer: ResilientLayer,
+    answers: Answers,
+) -> (
+    Resilient<
+        impl Service<Request<Body>, Response = Response<Body>, Error = std::io::Error, Future: Send>
+        + Clone,
+    >,
+    Heads,
+) {
     let heads = Heads::default();
     let seen = heads.clone();
     let service = service_fn(move |request: Request<Body>| {
@@ -53,7 +69,7 @@ fn server(
             Ok(answer)
         }
     });
-    (change(ResilientLayer::builder(&profile(TEXT))).build().unwrap().layer(service), heads)
+    (layer.layer(service), heads)
 }
 
 fn get() -> Request<Body> {
@@ -229,6 +245,75 @@ async fn an_answer_that_asks_for_fewer_calls_is_waited_for() {
         clock::now().saturating_duration_since(began) >= Duration::from_secs(5)
             && heads.lock().len() == 2
     );
+}
+
+/// The table of `hints`: how long the retry of this request waits, and how long the limiter of the authority pauses.
+#[tokio::test(start_paused = true)]
+async fn what_retry_after_does_depends_on_the_status() {
+    const LATER: &[(&str, &str)] = &[("retry-after", "7")];
+    let seven = Some(Duration::from_secs(7));
+    macro_rules! answers {
+        ($($status:literal)+) => {[$((
+            $status,
+            (|number| if number == 0 { ($status, LATER) } else { (200, &[] as &[_]) }) as Answers,
+        )),+]};
+    }
+    for (status, answers) in answers!(
+        200 204 301 307 400 403 404 408 409 410 413 421 425 429 500 501 502 503 504 507 511 520 529 530 599
+    ) {
+        let (service, heads) = server(|it| it, answers);
+        let began = clock::now();
+        service.clone().oneshot(get()).await.unwrap();
+        let waited = clock::now().saturating_duration_since(began);
+        let again = matches!(status, 403 | 408 | 413 | 425 | 429 | 500 | 502..=504 | 507 | 520..);
+        assert_eq!(heads.lock().len(), if again { 2 } else { 1 }, "{status}");
+        let floor = if again { 7 } else { 0 };
+        assert!(waited >= Duration::from_secs(floor), "{status}: {waited:?}");
+        assert!(waited < Duration::from_secs(floor + 1), "{status}: {waited:?}");
+
+        // A request that is sent once shows the limiter.
+        let (service, _) = server(|it| it, answers);
+        let post = Request::post("http://a.example/").body(Body::new()).unwrap();
+        service.clone().oneshot(post).await.unwrap();
+        let authority = Authority::new("http", "a.example", None).unwrap();
+        let limiter = service.layer().profile(&authority).unwrap().rate_limiter().unwrap();
+        let pauses = matches!(status, 403 | 429 | 503);
+        assert_eq!(limiter.snapshot().paused_for, seven.filter(|_| pauses), "{status}");
+    }
+}
+
+/// "Never" is about this call, the hint about all.
+#[tokio::test(start_paused = true)]
+async fn a_final_answer_pauses_as_well() {
+    const BOTH: &[(&str, &str)] = &[("retry-after", "7"), ("x-resilience-retry", "never")];
+    for answers in [(|_| (403, BOTH)) as Answers, |_| (429, BOTH), |_| (503, BOTH)] {
+        let (service, heads) = server(|it| it, answers);
+        service.clone().oneshot(get()).await.unwrap();
+        assert_eq!(heads.lock().len(), 1);
+        let refused = service.oneshot(get()).await.unwrap_err();
+        let hint = refused.rejection().unwrap().retry_hint();
+        assert_eq!(hint, RetryHint::After(Duration::from_secs(7)));
+    }
+}
+
+/// A stranger's word stops all calls of an authority for as long as the profile lets it.
+#[tokio::test(start_paused = true)]
+async fn the_longest_pause_is_the_profiles() {
+    const LONG: &[(&str, &str)] = &[("retry-after", "9999")];
+    const SPENT: &[(&str, &str)] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9999")];
+    for answers in
+        [(|_| (200, SPENT)) as Answers, |_| (403, LONG), |_| (429, LONG), |_| (503, LONG)]
+    {
+        for (longest, seconds) in [("", 300), (", longest_hint = \"10s\"", 10)] {
+            let text = format!("deadline = \"20s\"\nrate = {{ per_second = 9 {longest} }}");
+            let layer = ResilientLayer::new(&profile(&text)).unwrap();
+            let (service, _) = server_under(layer.clone(), answers);
+            service.oneshot(get()).await.unwrap();
+            let authority = Authority::new("http", "a.example", None).unwrap();
+            let limiter = layer.profile(&authority).unwrap().rate_limiter().unwrap();
+            assert_eq!(limiter.snapshot().paused_for, Some(Duration::from_secs(seconds)));
+        }
+    }
 }
 
 /// What a server says is a stranger's word.

@@ -40,6 +40,12 @@ async fn the_last_good_answer_pauses() {
     assert_eq!(paused_by(429, &[("retry-after", "30")]).await, seconds(30));
     assert_eq!(paused_by(503, &[("retry-after", "30")]).await, seconds(30));
     assert_eq!(paused_by(503, &[("retry-after", "0")]).await, None);
+    assert_eq!(paused_by(403, &[("retry-after", "30")]).await, seconds(30));
+    for status in [301, 404, 408, 413, 425, 500, 502] {
+        assert_eq!(paused_by(status, &[("retry-after", "30")]).await, None, "{status}");
+        assert_eq!(paused_by(status, &[("ratelimit", "\"a\";r=0;t=30")]).await, seconds(30));
+    }
+    assert_eq!(paused_by(403, &[("ratelimit", "\"a\";r=0;t=30")]).await, seconds(30));
     assert_eq!(paused_by(200, &[]).await, None);
 }
 

@@ -230,6 +230,9 @@ fn the_older_fields() {
     ]);
     assert_eq!(hints.policy.map(|policy| policy.quota), Some(100));
     assert_eq!((hints.remaining, hints.pause()), (Some(0), Some(SECONDS(50))));
+    // GitLab's form, under the name that the drafts have seconds for.
+    let unix = read(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "1000000007")]);
+    assert_eq!(unix.pause(), Some(SECONDS(7)));
     let long = read(&[("ratelimit-reset", "99999999999999999999999")]);
     assert_eq!(long.reset, Some(MAX_WAIT));
     let spaced = read(&[("ratelimit-limit", "100 , 100;w=60")]);

@@ -1,0 +1,190 @@
+//! Connections that a server closes while they are idle, and addresses that are spelled in several ways.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use resilience_core::breaker::CircuitState;
+use resilience_core::{CarriesRejection, Error, RejectionKind};
+use resilience_http::classify::{TransportError, TransportFailure};
+use resilience_http::client::{
+    Authority, BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
+};
+use tower::{Layer, ServiceExt};
+
+use crate::profile;
+use crate::server::{Reply, serve, status};
+
+const PLAIN: &str = "deadline = \"20s\"";
+
+fn limited(connections: u32) -> ResilientClient {
+    let limits = ConnectionLimits::default().per_authority(connections);
+    let client = ResilientClient::builder(&profile(PLAIN)).connections(limits);
+    client.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
+}
+
+/// Closes each connection after its response, and does not announce it.
+fn unannounced(_: usize, _: &str) -> Reply {
+    Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())
+}
+
+async fn read(client: &ResilientClient, url: &str) {
+    assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
+}
+
+/// The client knows only when it needs a connection that there is none. 40 calls are 1.0 s at 25 ms each; it was
+/// 7.9 s for a limit of one.
+#[tokio::test]
+async fn a_server_that_closes_idle_connections_costs_little() {
+    for limit in [1, 2, 8, 32] {
+        let (address, seen) = serve(unannounced).await;
+        let (client, url) = (limited(limit), format!("http://{address}/"));
+        let began = Instant::now();
+        for _ in 0..40 {
+            read(&client, &url).await;
+            // The server's FIN is here before the next call.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let took = began.elapsed();
+        assert_eq!((seen.requests(), seen.peak() <= limit as usize + 1), (40, true), "{limit}");
+        assert!(took < Duration::from_millis(40 * 50), "{limit}: {took:?}");
+    }
+}
+
+/// After a burst, and a pause in which all of its connections were closed.
+#[tokio::test]
+async fn after_a_burst_nobody_waits_for_connections_that_are_gone() {
+    let (address, seen) = serve(status_of_all).await;
+    let (client, url) = (limited(32), format!("http://{address}/"));
+    let burst: Vec<_> = (0..32).map(|_| client.get(&url).send()).collect();
+    for answer in futures_util::future::join_all(burst).await {
+        assert_eq!(answer.unwrap().text().await.unwrap(), "ok");
+    }
+    seen.close_all();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let began = Instant::now();
+        let pair = [client.get(&url).send(), client.get(&url).send()];
+        for answer in futures_util::future::join_all(pair).await {
+            assert_eq!(answer.unwrap().text().await.unwrap(), "ok");
+        }
+        slowest = slowest.max(began.elapsed());
+        seen.close_all();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Nothing is waited for: far below the 200 ms that were.
+    assert!(slowest < Duration::from_millis(50), "{slowest:?}");
+}
+
+fn status_of_all(_: usize, _: &str) -> Reply {
+    status(200)
+}
+
+type HyperClient = Client<BoundedConnector<HttpConnector>, Empty<Bytes>>;
+
+fn hyper(text: &str, connections: ConnectionLimits) -> Resilient<HyperClient> {
+    let connector = BoundedConnector::new(HttpConnector::new(), &connections).unwrap();
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    ResilientLayer::new(&profile(text)).unwrap().layer(client)
+}
+
+async fn get(client: &Resilient<HyperClient>, url: String) -> Result<u16, Error<TransportError>> {
+    let request = http::Request::get(url).body(Empty::new()).unwrap();
+    let answer = client.clone().oneshot(request).await?;
+    let status = answer.status().as_u16();
+    answer.into_body().collect().await.unwrap();
+    Ok(status)
+}
+
+/// One server, one connection, however it is spelled.
+#[tokio::test]
+async fn all_spellings_of_a_server_use_one_connection() {
+    let (address, seen) = serve(status_of_all).await;
+    let limits = ConnectionLimits::default().per_authority(1);
+    let client = hyper(PLAIN, limits.clone());
+    for user in ["", "user@", "user:secret@", "", "other@"] {
+        assert_eq!(get(&client, format!("http://{user}{address}/")).await.unwrap(), 200, "{user}");
+    }
+    assert_eq!((seen.requests(), seen.accepted()), (5, 1));
+    let client = limited(1);
+    for user in ["", "user@", "user:secret@", "", "other@"] {
+        let url = format!("http://{user}{address}/").parse().unwrap();
+        let request = reqwest::Request::new(http::Method::GET, url);
+        let answer = client.execute(request).await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "ok");
+    }
+    assert_eq!((seen.requests(), seen.accepted()), (10, 2));
+}
+
+/// Without a layer above, each spelling has a pool of its own in hyper-util, and permits of its own here: a call is not
+/// refused while a connection that it cannot use is idle.
+#[tokio::test]
+async fn a_bare_connector_does_not_stand_still_behind_another_spelling() {
+    let (address, _) = serve(status_of_all).await;
+    let limits = ConnectionLimits::default().per_authority(1);
+    let connector = BoundedConnector::new(HttpConnector::new(), &limits).unwrap();
+    let client: HyperClient = Client::builder(TokioExecutor::new()).build(connector.clone());
+    for user in ["", "user@", ""] {
+        let request = http::Request::get(format!("http://{user}{address}/"));
+        let answer = client.request(request.body(Empty::new()).unwrap()).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+    }
+    let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
+    assert_eq!(connector.snapshot(&authority).unwrap().in_use, 1);
+}
+
+/// A connector without room is no failure of the server: not reported as `Connect`, not sent again, and not counted.
+#[tokio::test]
+async fn a_connector_without_room_is_a_rejection() {
+    const TEXT: &str = r#"
+        deadline = "20s"
+        retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "none" }
+        breaker = { consecutive_failures = 1, break_for = "1m" }
+    "#;
+    let (address, seen) = serve(|_, _| Reply::Hangs).await;
+    let wait = Duration::from_millis(20);
+    let limits = ConnectionLimits::default().per_authority(1).wait_at_most(wait);
+    let (client, url) = (hyper(TEXT, limits), format!("http://{address}/"));
+    let (first, held) = (client.clone(), url.clone());
+    let holder = tokio::spawn(async move { get(&first, held).await });
+    while seen.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    for _ in 0..3 {
+        let error = get(&client, url.clone()).await.unwrap_err();
+        let rejection = error.rejection().expect("a rejection");
+        assert_eq!(rejection.kind(), RejectionKind::BulkheadFull);
+        assert_eq!(rejection.key(), Some(&*format!("http://{address}")));
+    }
+    // Once each: a retry would wait again.
+    assert!(began.elapsed() >= wait * 3);
+    let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
+    let breaker = client.layer().snapshot(&authority).unwrap().breaker.unwrap();
+    assert_eq!((breaker.state, seen.requests()), (CircuitState::Closed, 1));
+    holder.abort();
+}
+
+/// The same error where no client of ours is above.
+#[tokio::test]
+async fn a_rejection_below_another_client_is_known() {
+    let (address, seen) = serve(|_, _| Reply::Hangs).await;
+    let wait = Duration::from_millis(20);
+    let limits = ConnectionLimits::default().per_authority(1).wait_at_most(wait);
+    let connector = BoundedConnector::new(HttpConnector::new(), &limits).unwrap();
+    let client: HyperClient = Client::builder(TokioExecutor::new()).build(connector);
+    let request = || http::Request::get(format!("http://{address}/")).body(Empty::new()).unwrap();
+    let holder = tokio::spawn(client.request(request()));
+    while seen.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = client.request(request()).await.unwrap_err();
+    let failure = TransportFailure::of(&error);
+    assert_eq!(failure, TransportFailure::Rejected);
+    assert!(!failure.may_have_run());
+    holder.abort();
+}

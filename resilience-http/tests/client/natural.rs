@@ -1,0 +1,317 @@
+//! The shortest code: a builder that sends through the client.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::Method;
+use parking_lot::Mutex;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Request, retry};
+use resilience_core::health::{CheckState, Health};
+use resilience_core::keyed::KeyedLimits;
+use resilience_core::observe::{Gauges, names};
+use resilience_core::profiles::{Profile, Profiles};
+use resilience_core::retry::{Backoff, RetryPolicy};
+use resilience_core::stack::Stack;
+use resilience_core::{CarriesRejection, Classify, Error, Outcome, RejectionKind};
+use resilience_http::classify::{HttpClassifier, TransportError, TransportFailure};
+use resilience_http::client::{
+    BuildError, Call, CopyCall, RequestBuilder, ReqwestTransport, ResilientClient, ResponseHead,
+};
+use resilience_http::idempotency::{Idempotency, IdempotencyKey};
+use resilience_http::propagate::PropagateLayer;
+use tower::{Layer, ServiceExt};
+
+use crate::profile;
+use crate::server::{Reply, serve, status};
+
+const ONE_FAILURE: &str = r#"
+deadline = "5s"
+retry = { attempts = 2, base = "1ms", cap = "1ms", budget = "none" }
+breaker = { consecutive_failures = 1, break_for = "1m" }
+"#;
+
+const RETRIES: &str = r#"
+deadline = "5s"
+retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "none" }
+"#;
+
+type Verb = fn(&ResilientClient, &str) -> RequestBuilder;
+
+const VERBS: [(&str, Verb); 7] = [
+    ("GET", |client, url| client.get(url)),
+    ("HEAD", |client, url| client.head(url)),
+    ("POST", |client, url| client.post(url)),
+    ("PUT", |client, url| client.put(url)),
+    ("PATCH", |client, url| client.patch(url)),
+    ("DELETE", |client, url| client.delete(url)),
+    ("REPORT", |client, url| client.request(Method::from_bytes(b"REPORT").unwrap(), url)),
+];
+
+/// An open circuit is the policy that is easiest to see: nothing reaches the server.
+#[tokio::test]
+async fn every_verb_is_under_every_policy() {
+    for (method, verb) in VERBS {
+        let (address, seen) = serve(|_, _| status(500)).await;
+        let (url, client) =
+            (format!("http://{address}/"), ResilientClient::new(&profile(ONE_FAILURE)).unwrap());
+        let send = || verb(&client, &url).json(&["a"]).send();
+        match send().await {
+            Ok(answer) => assert_eq!(answer.status(), 500, "{method}"),
+            Err(error) => {
+                let kind = error.rejection().unwrap().kind();
+                assert_eq!(kind, RejectionKind::CircuitOpen, "{method}: the retry met it");
+            }
+        }
+        let refused = send().await.unwrap_err();
+        assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "{method}");
+        let refused = verb(&client, &url).await.unwrap_err();
+        assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "{method}");
+        assert_eq!(seen.requests(), 1, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_verb_is_sent_again_as_its_method_allows() {
+    for (method, verb) in VERBS {
+        let (address, seen) = serve(|_, _| status(503)).await;
+        let client = ResilientClient::new(&profile(RETRIES)).unwrap();
+        let url = format!("http://{address}/");
+        verb(&client, &url).send().await.unwrap();
+        let once = matches!(method, "POST" | "PATCH" | "REPORT");
+        assert_eq!(seen.requests(), if once { 1 } else { 3 }, "{method}");
+        // Whatever the method, as the caller declares.
+        verb(&client, &url).idempotency(Idempotency::NotIdempotent).send().await.unwrap();
+        assert_eq!(seen.requests(), if once { 2 } else { 4 }, "{method}");
+        let key = Idempotency::Keyed(IdempotencyKey::from_bits(7));
+        client.send(verb(&client, &url).idempotency(key)).await.unwrap();
+        assert_eq!(seen.requests(), if once { 5 } else { 7 }, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_built_is_what_is_sent() {
+    let (address, _) = serve(|_, head| {
+        let head = head.to_lowercase();
+        let all = ["post /bets http", "content-type: application/json", "x-one: 1", "x-two: 2"]
+            .into_iter()
+            .chain(["authorization: bearer t", "idempotency-key: \"0000000000000000000000000000"])
+            .all(|it| head.contains(it));
+        status(if all { 200 } else { 400 })
+    })
+    .await;
+    let client = ResilientClient::new(&profile(RETRIES)).unwrap();
+    let headers = http::HeaderMap::from_iter([("x-two".parse().unwrap(), "2".parse().unwrap())]);
+    let request = client
+        .post(format!("http://{address}/bets"))
+        .header("x-one", 1)
+        .headers(headers)
+        .bearer_auth("t")
+        .timeout(Duration::from_secs(4))
+        .idempotency(Idempotency::Keyed(IdempotencyKey::from_bits(7)))
+        .json(&[2.35]);
+    let answer = request.map(|it| it.version(http::Version::HTTP_11)).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_is_an_error_of_the_call() {
+    let client = ResilientClient::new(&profile(RETRIES)).unwrap();
+    let failure = |error: Error<TransportError>| error.into_service().unwrap().failure();
+    for request in [
+        client.post("no scheme"),
+        client.post("http://a.example/").header("no name", "x"),
+        client.post("http://a.example/").header("x", "\n"),
+        client.post("http://a.example/").json(&std::collections::HashMap::from([((1, 2), 3)])),
+    ] {
+        assert_eq!(failure(request.send().await.unwrap_err()), TransportFailure::Builder);
+    }
+}
+
+const QUOTA: &str = "deadline = \"5s\"\nrate = { per_minute = 2, burst = 2 }";
+
+#[tokio::test]
+async fn one_profile_has_one_state_for_an_authority_whichever_client_calls() {
+    let (address, seen) = serve(|_, _| status(200)).await;
+    let (url, profile) = (format!("http://{address}/"), profile(QUOTA));
+    let new = |profile: &Profile| ResilientClient::new(profile).unwrap();
+    let (one, two) = (new(&profile), new(&profile));
+    one.get(&url).await.unwrap();
+    two.get(&url).await.unwrap();
+    for client in [&one, &two, &new(&profile)] {
+        let refused = client.get(&url).await.unwrap_err();
+        assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::RateLimited);
+    }
+    assert_eq!(seen.requests(), 2);
+    // Profiles that are fresh are apart, from the first and from each other.
+    for _ in 0..2 {
+        new(&profile.fresh()).get(&url).await.unwrap();
+    }
+    assert_eq!(seen.requests(), 4);
+}
+
+/// Also if each call has a client of its own, which is gone when the next is made.
+#[tokio::test]
+async fn a_state_outlives_its_clients() {
+    let (address, seen) = serve(|_, _| status(200)).await;
+    let profile = profile(QUOTA);
+    let mut passed = 0;
+    for _ in 0..6 {
+        let client = ResilientClient::new(&profile).unwrap();
+        passed += usize::from(client.get(format!("http://{address}/")).await.is_ok());
+    }
+    assert_eq!((passed, seen.requests()), (2, 2));
+}
+
+#[test]
+fn other_limits_for_one_profile_are_a_named_error() {
+    let profile = profile(QUOTA);
+    let limits = |keys| KeyedLimits::new(keys, 1 << 20, Duration::from_secs(60)).unwrap();
+    let build = |limits| ResilientClient::builder(&profile).authorities(limits).build();
+    let _first = build(limits(10)).unwrap();
+    let _same = build(limits(10)).unwrap();
+    let BuildError::Config(error) = build(limits(11)).unwrap_err() else { panic!() };
+    assert_eq!(error.field(), "authorities");
+    let text = error.to_string();
+    assert!(
+        text.contains("11 keys") && text.contains("10 keys") && text.contains("`api`"),
+        "{text}"
+    );
+    ResilientClient::builder(&profile.fresh()).authorities(limits(11)).build().unwrap();
+}
+
+/// A store in a profile must not keep it.
+#[tokio::test]
+async fn a_profile_whose_clients_are_gone_can_be_removed() {
+    let profiles = Profiles::from_toml("[a]\ndeadline = \"5s\"\n[b]\ndeadline = \"5s\"").unwrap();
+    let (address, _) = serve(|_, _| status(200)).await;
+    let client = ResilientClient::new(&profiles.profile("a").unwrap()).unwrap();
+    client.get(format!("http://{address}/")).await.unwrap().text().await.unwrap();
+    profiles.reload("[b]\ndeadline = \"5s\"").unwrap_err();
+    drop(client);
+    profiles.reload("[b]\ndeadline = \"5s\"").unwrap();
+}
+
+#[tokio::test]
+async fn a_client_checks_a_server_that_it_has_not_called() {
+    let (address, _) = serve(|_, _| status(500)).await;
+    let url = format!("http://{address}/path");
+    let client = ResilientClient::new(&profile(ONE_FAILURE)).unwrap();
+    let health = Health::builder().check(client.check(&url).unwrap()).build().unwrap();
+    let state = async || health.ready().await.checks[0].state;
+    assert_eq!(state().await, CheckState::Up);
+    client.post(&url).send().await.unwrap();
+    assert_eq!(state().await, CheckState::Down);
+    client.profile_of(&url).unwrap().breaker().unwrap().force_closed();
+    assert_eq!(state().await, CheckState::Up);
+    assert!(client.check("no address").is_err() && client.check("data:,x").is_err());
+}
+
+#[tokio::test]
+async fn a_client_has_gauges() {
+    let (address, _) =
+        serve(|number, _| if number == 0 { status(200) } else { Reply::Hangs }).await;
+    let client = ResilientClient::new(&profile(RETRIES)).unwrap();
+    let gauge = |name| {
+        let mut found = None;
+        client.gauges(&mut |it, value| found = found.or((it == name).then_some(value)));
+        found.unwrap()
+    };
+    assert_eq!((gauge(names::KEYED_KEYS), gauge(names::BULKHEAD_LIMIT)), (0.0, 1_024.0));
+    let answer = client.get(format!("http://{address}/")).await.unwrap();
+    assert_eq!((gauge(names::KEYED_KEYS), gauge(names::BULKHEAD_IN_USE)), (1.0, 1.0));
+    drop(answer);
+    assert_eq!(gauge(names::BULKHEAD_IN_USE), 0.0);
+}
+
+#[tokio::test]
+async fn a_classifier_of_ones_own_decides_for_all_policies() {
+    let (address, seen) = serve(|_, _| status(404)).await;
+    let url = format!("http://{address}/");
+    let builder = ResilientClient::builder(&profile(RETRIES));
+    let missing_may_come = |result: Result<&ResponseHead<'_>, &Error<TransportError>>| match result
+    {
+        Ok(head) if head.status() == 404 => Outcome::transient(),
+        other => HttpClassifier::new().classify(other),
+    };
+    let client = builder.classifier(missing_may_come).build().unwrap();
+    client.get(&url).await.unwrap();
+    assert_eq!(seen.requests(), 3);
+    client.post(&url).await.unwrap();
+    assert_eq!(seen.requests(), 4, "a closure does not know that it did not run");
+    let client = ResilientClient::builder(&profile(RETRIES)).classifier(NotBegun).build().unwrap();
+    client.post(&url).await.unwrap();
+    assert_eq!(seen.requests(), 7);
+}
+
+/// Knows a server that means "not begun" by 404.
+struct NotBegun;
+
+impl Classify<ResponseHead<'_>, Error<TransportError>> for NotBegun {
+    fn classify(&self, result: Result<&ResponseHead<'_>, &Error<TransportError>>) -> Outcome {
+        if result.is_ok() { Outcome::transient() } else { HttpClassifier::new().classify(result) }
+    }
+
+    fn may_have_run(&self, result: Result<&ResponseHead<'_>, &Error<TransportError>>) -> bool {
+        result.is_err() && HttpClassifier::new().may_have_run(result)
+    }
+}
+
+/// The book's snippet: reqwest's client below a stack of one's own.
+#[tokio::test]
+async fn a_reqwest_client_under_a_stack() {
+    let (address, seen) = serve(|_, _| status(503)).await;
+    let client = Client::builder().retry(retry::never()).redirect(Policy::none()).no_proxy();
+    let transport =
+        ServiceExt::<Request>::map_err(ReqwestTransport::new(client.build().unwrap()), |error| {
+            Error::Service(TransportError::new(error))
+        });
+    let transport = PropagateLayer::new().layer(transport);
+    let backoff = Backoff::constant(Duration::from_millis(1)).unwrap();
+    let policy = RetryPolicy::builder().max_attempts(3).backoff(backoff).without_budget();
+    let stack = Stack::builder()
+        .deadline(Duration::from_secs(5))
+        .retry(policy)
+        .classifier(HttpClassifier::new())
+        .replayed_by(CopyCall);
+    let service =
+        stack.build().unwrap().layer(ServiceExt::<Request>::map_request(transport, Request::from));
+    let send = async |method: Method| {
+        let request = Request::new(method, format!("http://{address}/").parse().unwrap());
+        service.clone().oneshot(Call::new(request)).await.unwrap().status().as_u16()
+    };
+    assert_eq!((send(Method::POST).await, seen.requests()), (503, 1));
+    assert_eq!((send(Method::GET).await, seen.requests()), (503, 4));
+}
+
+/// Those that a client of the caller's follows below all policies: the next host is a stranger.
+#[tokio::test]
+async fn a_followed_redirect_carries_no_deadline_to_another_host() {
+    static HEADS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    static NEXT: OnceLock<String> = OnceLock::new();
+    let (stranger, _) = serve(|_, head| {
+        HEADS.lock().push(head.to_lowercase());
+        status(200)
+    })
+    .await;
+    NEXT.set(format!("http://{stranger}/")).unwrap();
+    let (address, _) = serve(|_, head| {
+        HEADS.lock().push(head.to_lowercase());
+        let next = NEXT.get().unwrap();
+        Reply::Says(format!("HTTP/1.1 307 To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
+    })
+    .await;
+    let url = format!("http://{address}/");
+    let ready = Client::builder().no_proxy().build().unwrap();
+    let builder = || ResilientClient::builder(&profile(RETRIES));
+    let client = builder().client(ready.clone()).build().unwrap();
+    assert_eq!(client.get(&url).await.unwrap().status(), 200);
+    assert_eq!(HEADS.lock().len(), 2);
+    assert!(HEADS.lock().iter().all(|head| !head.contains("x-resilience")), "{HEADS:?}");
+    // As the caller wants it, both are told; a client that follows nothing tells the first.
+    let chosen = PropagateLayer::new().without_trace();
+    builder().client(ready).propagate(chosen).build().unwrap().get(&url).await.unwrap();
+    builder().build().unwrap().get(&url).await.unwrap();
+    let told = HEADS.lock().iter().filter(|head| head.contains("x-resilience-timeout-ms")).count();
+    assert_eq!((told, HEADS.lock().len()), (3, 5));
+}
