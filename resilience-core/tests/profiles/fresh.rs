@@ -191,3 +191,94 @@ async fn what_is_told_says_whose_it_is() {
     let all = everything(&one).await;
     assert!(all.iter().all(|(_, whose)| whose.as_deref() == Some("one")), "{all:?}");
 }
+
+fn limits(keys: usize) -> KeyedLimits {
+    KeyedLimits::new(keys, 1 << 22, Duration::from_secs(60)).unwrap()
+}
+
+/// The store of the profile itself: one state for a key, whichever clone of the profile asks.
+#[tokio::test(start_paused = true)]
+async fn a_key_has_one_state_in_its_profile() {
+    let profiles = Profiles::from_toml(TEXT).unwrap();
+    let profile = || profiles.profile("a").unwrap();
+    let of = |profile: &Profile, key: &'static str| {
+        profile.per_key::<&'static str>(limits(10)).unwrap().get(&key, clock::now())
+    };
+    fail(&of(&profile(), "one")).await;
+    assert_eq!(state(&of(&profile(), "one")), CircuitState::Open);
+    let refused = fail(&of(&profile(), "one")).await;
+    assert_eq!(refused.rejection().unwrap().key(), Some("one"));
+    for untouched in [&of(&profile(), "two"), &of(&profile().fresh(), "one")] {
+        assert_eq!(state(untouched), CircuitState::Closed);
+    }
+    assert_eq!(state(&profile()), CircuitState::Closed);
+    // It follows reloads, also when nothing else of the profile is held.
+    profiles.reload(&TEXT.replace("max_concurrent = 2", "max_concurrent = 7")).unwrap();
+    let one = of(&profile(), "one");
+    assert_eq!(one.snapshot().bulkhead.unwrap().limit, 7);
+    assert_eq!(state(&one), CircuitState::Open);
+}
+
+#[test]
+fn other_limits_for_the_keys_of_one_profile_are_named() {
+    let profile = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();
+    let _first = profile.per_key::<u64>(limits(10)).unwrap();
+    let _again = profile.clone().per_key::<u64>(limits(10)).unwrap();
+    let error = profile.per_key::<u64>(limits(11)).unwrap_err();
+    assert_eq!(error.field(), "authorities");
+    // Keys of another type are another store.
+    let _other = profile.per_key::<String>(limits(11)).unwrap();
+}
+
+/// A store that stood in its profile and held it would keep both for ever.
+#[test]
+fn the_store_of_a_profile_does_not_hold_it() {
+    let profiles = Profiles::from_toml(&format!("{TEXT}\n[b]\ndeadline = \"1s\"")).unwrap();
+    let store = profiles.profile("a").unwrap().per_key::<u64>(limits(10)).unwrap();
+    let held = store.get(&7, clock::now());
+    let fresh = held.fresh();
+    profiles.reload("[b]\ndeadline = \"1s\"").unwrap();
+    // What is kept of it goes on by the last text.
+    assert_eq!(fresh.snapshot().bulkhead.unwrap().limit, 2);
+    // A fresh profile that its user made holds it, as ever.
+    let fresh = profiles.profile("b").unwrap().fresh();
+    profiles.reload("[c]\ndeadline = \"1s\"").unwrap_err();
+    drop(fresh);
+    profiles.reload("[c]\ndeadline = \"1s\"").unwrap();
+}
+
+/// What is held stays, however many keys come after it.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_held_is_not_made_again() {
+    let profile = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();
+    let store = profile.per_key::<u64>(limits(10)).unwrap();
+    let held = store.get(&0, clock::now());
+    held.rate_limiter().unwrap().check(3).unwrap();
+    for round in 1..1_000 {
+        store.get(&round, clock::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let again = store.get(&0, clock::now());
+    assert_eq!(again.snapshot().rate_limiter, held.snapshot().rate_limiter);
+    assert!(store.len() <= 20);
+    held.rate_limiter().unwrap().pause_for(Duration::from_secs(9));
+    let paused = again.rate_limiter().unwrap().snapshot().paused_for;
+    assert_eq!(paused, Some(Duration::from_secs(9)), "one state");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_pauses_for_as_long_as_the_text_lets_it() {
+    let pause = |line: &str, hint| {
+        let text = TEXT.replace("burst = 10 }", &format!("burst = 10 {line} }}"));
+        let profile = Profiles::from_toml(&text).unwrap().profile("a").unwrap();
+        profile.follow_hint(Duration::from_secs(hint));
+        profile.snapshot().rate_limiter.unwrap().paused_for
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(pause("", 7), seconds(7));
+    assert_eq!(pause("", 7_000), seconds(300));
+    assert_eq!(pause(", longest_hint = \"1h\"", 7_000), seconds(3_600));
+    let text = TEXT.replace("burst = 10 }", "burst = 10, longest_hint = \"0s\" }");
+    let error = Profiles::from_toml(&text).unwrap_err().to_string();
+    assert!(error.contains("`rate.longest_hint`") && error.contains("line 6"), "{error}");
+}

@@ -43,7 +43,7 @@ fn a_text_may_begin_with_a_byte_order_mark_and_end_its_lines_with_two() {
 }
 
 /// Keys that there are, so that the values are looked at.
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "deadline",
     "attempt_timeout",
     "bulkhead",
@@ -69,6 +69,7 @@ const KEYS: [&str; 32] = [
     "burst",
     "min_gap",
     "warm_up",
+    "longest_hint",
     "consecutive_failures",
     "failure_rate",
     "window",

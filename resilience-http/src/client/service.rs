@@ -34,7 +34,10 @@ use crate::propagate::PropagateLayer;
 ///
 /// Every service that one value makes, and its clones, share the authorities and their state.
 #[derive(Clone)]
-pub struct ResilientLayer {
+pub struct ResilientLayer(Arc<Shared>);
+
+/// The authorities of a client, and what its clones share.
+struct Shared {
     sites: Keyed<Authority, Site>,
     /// The states of the profile, which its clients share.
     states: Keyed<Authority, KeyProfile>,
@@ -86,7 +89,7 @@ impl ResilientLayer {
     /// How many authorities are known, in how many bytes, and how often there was no room.
     #[must_use]
     pub fn authorities(&self) -> KeyedSnapshot {
-        self.sites.snapshot()
+        self.0.sites.snapshot()
     }
 
     /// The state of one, if it is known: its circuit, permits, tokens and budget.
@@ -100,8 +103,8 @@ impl ResilientLayer {
     #[must_use]
     pub fn profile(&self, authority: &Authority) -> Option<Profile> {
         let now = clock::now();
-        let own = self.sites.peek(authority, now).map(|site| Profile::clone(&site.profile));
-        own.or_else(|| self.states.peek(authority, now).map(|profile| Profile::clone(&profile)))
+        let own = self.0.sites.peek(authority, now).map(|site| Profile::clone(&site.profile));
+        own.or_else(|| self.0.states.peek(authority, now).map(|profile| Profile::clone(&profile)))
     }
 }
 
@@ -111,7 +114,7 @@ impl ResilientLayer {
     /// while the result is kept.
     #[must_use]
     pub fn profile_of(&self, authority: &Authority) -> KeyProfile {
-        self.states.get(authority, clock::now())
+        self.0.states.get(authority, clock::now())
     }
 
     /// Returns a health check of an authority by its circuit, which costs no call: an open circuit is down, every
@@ -142,8 +145,8 @@ impl ResilientLayer {
 /// [`names::BULKHEAD_LIMIT`]: resilience_core::observe::names::BULKHEAD_LIMIT
 impl Gauges for ResilientLayer {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
-        self.total.gauges(visit);
-        self.sites.gauges(visit);
+        self.0.total.gauges(visit);
+        self.0.sites.gauges(visit);
     }
 }
 
@@ -259,7 +262,8 @@ impl ResilientLayerBuilder {
             let _held = &profile;
             Site::fresh(shared.get(authority, clock::now()), &slots, &settings)
         };
-        Ok(ResilientLayer { sites: Keyed::new(self.authorities, fresh), states, total })
+        let sites = Keyed::new(self.authorities, fresh);
+        Ok(ResilientLayer(Arc::new(Shared { sites, states, total })))
     }
 }
 
@@ -309,7 +313,7 @@ impl<S> Resilient<S> {
             Err(error) => return ResponseFuture::refused(error),
         };
         call.normalize();
-        let site = self.layer.sites.get(&authority, clock::now());
+        let site = self.layer.0.sites.get(&authority, clock::now());
         let transport = Transport::new(self.inner.clone(), site.clone());
         let call = if site.settings.generates_keys { call.with_key_if_needed() } else { call };
         let future = site.calls.call(transport, call);
@@ -453,7 +457,7 @@ fn of_authority(error: Error<TransportError>, authority: &Authority) -> Error<Tr
 
 impl fmt::Debug for ResilientLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResilientLayer").field("sites", &self.sites).finish_non_exhaustive()
+        f.debug_struct("ResilientLayer").field("sites", &self.0.sites).finish_non_exhaustive()
     }
 }
 

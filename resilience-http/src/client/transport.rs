@@ -82,7 +82,7 @@ impl Site {
     /// Writes into the request what its server should know.
     fn tell(&self, request: &mut impl HttpRequest) -> Hearer {
         let Some(propagate) = self.settings.propagate else { return Hearer::default() };
-        propagate.begin(request.headers_mut(), self.profile.attempt_timeout())
+        propagate.begin(request.headers_mut())
     }
 
     /// Pauses the limiter of the authority as the hints of a response ask for.

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use pin_project_lite::pin_project;
@@ -50,18 +49,18 @@ impl PropagateLayer {
     /// A shorter timeout that the request has already, a [`RETRY`] and a trace of its own stay; an attempt
     /// number, which may have come in from outside, does not.
     pub fn write(&self, headers: &mut HeaderMap) {
-        self.write_in(headers, None, Context::current().as_ref());
+        self.write_in(headers, Context::current().as_ref());
     }
 
-    /// As [`write`](PropagateLayer::write), for an attempt that is waited for no longer than this. Whoever hears of the
-    /// answer.
-    pub(crate) fn begin(self, headers: &mut HeaderMap, limit: Option<Duration>) -> Hearer {
+    /// Writes the headers as [`write`](PropagateLayer::write) does, and returns the scope of retries that the response
+    /// is to be reported to.
+    pub(crate) fn begin(self, headers: &mut HeaderMap) -> Hearer {
         let context = Context::current();
-        self.write_in(headers, limit, context.as_ref());
+        self.write_in(headers, context.as_ref());
         Hearer(context.map(|context| context.retries().clone()))
     }
 
-    fn write_in(self, headers: &mut HeaderMap, limit: Option<Duration>, context: Option<&Context>) {
+    fn write_in(self, headers: &mut HeaderMap, context: Option<&Context>) {
         let grpc = is_grpc(headers);
         // Most requests say nothing yet, and each look-up costs as much as all of this.
         let said = headers.keys().any(is_ours);
@@ -71,7 +70,7 @@ impl PropagateLayer {
             headers.remove(GRPC_ATTEMPT);
         }
         let deadline = Deadline::current().map(|deadline| deadline.remaining(clock::now()));
-        if let Some(left) = deadline.into_iter().chain(attempt_time_left()).chain(limit).min() {
+        if let Some(left) = deadline.into_iter().chain(attempt_time_left()).min() {
             let left = told.map_or(left, |told| told.min(left));
             if grpc {
                 headers.insert(GRPC_TIMEOUT, timeout::grpc(left));
@@ -149,7 +148,7 @@ where
     }
 
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let hearer = self.layer.begin(request.headers_mut(), None);
+        let hearer = self.layer.begin(request.headers_mut());
         PropagateFuture { inner: Some(self.inner.call(request)), hearer }
     }
 }
