@@ -72,7 +72,8 @@ impl Authority {
     }
 }
 
-/// Returns this address without user info and without the port that is the scheme's own, or `None` if it has neither.
+/// Returns this address without user info, without the port that is the scheme's own, and without zeros before another
+/// port, or `None` if it has none of them.
 pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
     let authority = uri.authority()?;
     let own = match uri.scheme_str()? {
@@ -82,8 +83,14 @@ pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
     };
     let (written, host) = (authority.as_str(), authority.host());
     let port = authority.port_u16().filter(|port| *port != own);
-    let plain = written.len() == host.len() || port.is_some() && !written.contains('@');
-    if plain {
+    // What follows the host, where nothing is before it.
+    let rest = written.strip_prefix(host).filter(|_| !written.contains('@'));
+    let is_plain = match (rest, port) {
+        (Some(""), _) => true,
+        (Some(rest), Some(_)) => rest == ":0" || !rest.starts_with(":0"),
+        _ => false,
+    };
+    if is_plain {
         return None;
     }
     let authority = match port {
@@ -123,6 +130,8 @@ impl fmt::Display for Authority {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn of(uri: &str) -> Option<String> {
@@ -153,6 +162,8 @@ mod tests {
             ("http://a.example/x?q", None),
             ("http://a.example:8080/", None),
             ("http://[::1]/", None),
+            ("http://a.example:0/", None),
+            ("http://a.example:08080/", Some("http://a.example:8080/")),
             ("http://a.example:80/x?q", Some("http://a.example/x?q")),
             ("http://user@a.example/", Some("http://a.example/")),
             ("http://u:p%40x@a.example:80/", Some("http://a.example/")),
@@ -167,6 +178,26 @@ mod tests {
             assert_eq!(changed.as_ref().map(Uri::to_string).as_deref(), expected, "{written}");
             let pooled = changed.unwrap_or(uri.clone());
             assert_eq!(Authority::of_pool(&pooled), Authority::of(&uri), "{written}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the spelling, but for a trailing dot, which names another host to the DNS.
+        #[test]
+        fn every_spelling_ends_in_the_pool_of_its_authority(
+            scheme in "(http|https|HTTP)",
+            user in "([a-zA-Z0-9._~%:-]{0,12}@)?",
+            host in "([a-zA-Z0-9]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}|\\[::[0-9a-f]{1,4}\\])",
+            port in "(:(80|443|8080|[0-9]{1,4})?)?",
+            path in "(/[a-z@:]{0,8}(\\?[a-z@:]{0,8})?)?",
+        ) {
+            let written = format!("{scheme}://{user}{host}{port}{path}");
+            if let Ok(uri) = written.parse::<Uri>() {
+                let sent = normalized(&uri).unwrap_or_else(|| uri.clone());
+                prop_assert_eq!(Authority::of_pool(&sent), Authority::of(&uri), "{}", written);
+                prop_assert_eq!(sent.path_and_query(), uri.path_and_query());
+                prop_assert!(normalized(&sent).is_none(), "{}", sent);
+            }
         }
     }
 

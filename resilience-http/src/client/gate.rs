@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -69,7 +69,13 @@ where
             let returns = call.as_ref().map(Asking::returns);
             let Some(returns) = returns else { return connect.await };
             let room = async move { Ok(returns.room().await) };
-            let opening = Until { open: room, nobody_waits: scope::ends(call) }.await?;
+            let mut waiting = pin!(Until { open: room, nobody_waits: scope::ends(call) });
+            // First of all: a call that has another connection must not be counted as one without.
+            let opening = poll_fn(|cx| match scope::is_outside() {
+                true => Poll::Ready(Err("the call has another connection".into())),
+                false => waiting.as_mut().poll(cx),
+            });
+            let opening = opening.await?;
             // What is begun is not given up: the other side may have it by now.
             let connection = connect.await?;
             opening.opened();

@@ -8,7 +8,7 @@
 //!
 //! A pool opens a connection only if it has no idle one. So once the connections on their way have had time to
 //! arrive, all that are counted and have no request on them have ended unseen: the server closed them. The count
-//! then falls to the requests under way.
+//! then falls to the requests under way, less those that wait for a connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +37,10 @@ pub(super) struct Returns {
 struct State {
     /// Opened, or about to be, and not known to have ended.
     open: u32,
+    /// Those of `open` that are not made yet.
+    opening: u32,
+    /// Connects that wait for room, each for a call without a connection.
+    waiting: u32,
     last_request_ended: Option<Instant>,
 }
 
@@ -62,38 +66,59 @@ impl Returns {
         self.ended.notify_one();
     }
 
-    /// Waits until another may be opened.
+    /// Waits until another connection may be opened, for a call that has none.
     pub(super) async fn room(self: Arc<Self>) -> Opening {
         let until = clock::now() + LONGEST_WAIT;
+        let mut waiting = Waiting::new(self.clone());
         loop {
             let ended = self.ended.notified();
-            let Some(wait) = self.take(until) else { break };
+            let Some(wait) = waiting.take(until) else { break };
             let _or_enough_waited = tokio::time::timeout(wait, ended).await;
         }
-        Opening(Some(self))
+        Opening(Some(self.clone()))
+    }
+}
+
+/// A connect that waits for room: its call has no connection yet.
+struct Waiting {
+    returns: Arc<Returns>,
+    is_counted: bool,
+}
+
+impl Waiting {
+    fn new(returns: Arc<Returns>) -> Waiting {
+        returns.state.lock().waiting += 1;
+        Waiting { returns, is_counted: true }
     }
 
-    /// Counts another, or says how long to wait.
-    fn take(&self, until: Instant) -> Option<Duration> {
-        let mut state = self.state.lock();
-        if state.open >= self.limit {
+    /// Counts another connection, or returns how long to wait.
+    fn take(&mut self, until: Instant) -> Option<Duration> {
+        let Returns { limit, requests, state, .. } = &*self.returns;
+        let mut state = state.lock();
+        if state.open >= *limit {
             let now = clock::now();
             let ended = state.last_request_ended.map_or(now, |ended| ended + ON_ITS_WAY);
             let wait = until.min(ended).saturating_duration_since(now);
             if !wait.is_zero() {
                 return Some(wait);
             }
-            if ended <= now {
-                // The request of this connect is among them, so the sum is at least the connections that are left.
-                state.open = state.open.min(self.requests.snapshot().in_use);
-            }
-            if state.open >= self.limit {
-                // One has ended unseen, and this takes its place.
-                return None;
-            }
+            // The pool has none that is idle: what is left has a request on it, or is being opened.
+            let in_use = requests.snapshot().in_use.saturating_sub(state.waiting);
+            state.open = state.open.min(in_use.saturating_add(state.opening));
         }
         state.open += 1;
+        state.opening += 1;
+        state.waiting -= 1;
+        self.is_counted = false;
         None
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.returns.state.lock().waiting -= 1;
+        }
     }
 }
 
@@ -103,13 +128,16 @@ pub(super) struct Opening(Option<Arc<Returns>>);
 impl Opening {
     /// It is open.
     pub(super) fn opened(mut self) {
-        self.0 = None;
+        if let Some(returns) = self.0.take() {
+            returns.state.lock().opening -= 1;
+        }
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(returns) = self.0.take() {
+            returns.state.lock().opening -= 1;
             returns.is_gone();
         }
     }

@@ -72,6 +72,15 @@ pub(super) fn current() -> Option<Asking> {
     Some(asking)
 }
 
+/// Returns `true` outside of all polls of calls: hyper-util polls a connect in a task of its own once its call has
+/// another connection.
+pub(super) fn is_outside() -> bool {
+    let scope = CURRENT.take();
+    let outside = scope.is_none();
+    CURRENT.set(scope);
+    outside
+}
+
 impl Asking {
     pub(super) fn returns(&self) -> Arc<Returns> {
         self.returns.clone()
