@@ -64,42 +64,52 @@ type Custom = dyn for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Se
 
 /// The classifier of all authorities of a client. Clones share one of the caller's.
 #[derive(Clone)]
-pub enum ClientClassifier {
-    /// The tables of this crate.
+pub struct ClientClassifier(Kind);
+
+#[derive(Clone)]
+enum Kind {
     Standard(HttpClassifier),
-    /// The caller's own.
     Custom(Arc<Custom>),
 }
 
 impl ClientClassifier {
+    pub(super) const fn standard() -> ClientClassifier {
+        ClientClassifier(Kind::Standard(HttpClassifier::new()))
+    }
+
     pub(super) fn custom<K>(classifier: K) -> ClientClassifier
     where
         K: for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Send + Sync + 'static,
     {
-        ClientClassifier::Custom(Arc::new(classifier))
+        ClientClassifier(Kind::Custom(Arc::new(classifier)))
+    }
+
+    /// Follows redirects, if it is not the caller's own.
+    pub(super) const fn follows_redirects(&mut self) {
+        if let Kind::Standard(classifier) = &mut self.0 {
+            *classifier = classifier.follows_redirects();
+        }
     }
 }
 
 impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientClassifier {
     fn classify(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> Outcome {
         let head = result.map(ResponseHead::of);
-        match self {
-            ClientClassifier::Standard(classifier) => {
+        match &self.0 {
+            Kind::Standard(classifier) => {
                 classifier.classify(head.as_ref().map_err(|error| *error))
             }
-            ClientClassifier::Custom(classifier) => {
-                classifier.classify(head.as_ref().map_err(|error| *error))
-            }
+            Kind::Custom(classifier) => classifier.classify(head.as_ref().map_err(|error| *error)),
         }
     }
 
     fn may_have_run(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> bool {
         let head = result.map(ResponseHead::of);
-        match self {
-            ClientClassifier::Standard(classifier) => {
+        match &self.0 {
+            Kind::Standard(classifier) => {
                 classifier.may_have_run(head.as_ref().map_err(|error| *error))
             }
-            ClientClassifier::Custom(classifier) => {
+            Kind::Custom(classifier) => {
                 classifier.may_have_run(head.as_ref().map_err(|error| *error))
             }
         }
@@ -115,9 +125,9 @@ impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientCla
 
 impl fmt::Debug for ClientClassifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientClassifier::Standard(classifier) => classifier.fmt(f),
-            ClientClassifier::Custom(_) => f.debug_struct("Custom").finish_non_exhaustive(),
+        match &self.0 {
+            Kind::Standard(classifier) => classifier.fmt(f),
+            Kind::Custom(_) => f.debug_struct("Custom").finish_non_exhaustive(),
         }
     }
 }

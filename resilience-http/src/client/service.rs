@@ -27,7 +27,7 @@ use super::site::Site;
 use super::slots::ConnectionLimits;
 use super::transport::Transport;
 use crate::body::StallTimeout;
-use crate::classify::{BoxError, HttpClassifier, TransportError};
+use crate::classify::{BoxError, TransportError};
 use crate::propagate::PropagateLayer;
 
 /// Puts each request under the profile of its authority. See the [module](super).
@@ -78,7 +78,7 @@ impl ResilientLayer {
             profile: profile.clone(),
             connections: ConnectionLimits::default(),
             authorities: KeyedLimits::default(),
-            classifier: ClientClassifier::Standard(HttpClassifier::new()),
+            classifier: ClientClassifier::standard(),
             propagate: None,
             follows_redirects: false,
             body_stall: None,
@@ -165,18 +165,16 @@ impl ResilientLayerBuilder {
     }
 
     /// Declares that the service below follows redirects by itself: see
-    /// [`HttpClassifier::follows_redirects`](HttpClassifier::follows_redirects). By default nothing is then
+    /// [`HttpClassifier::follows_redirects`](crate::classify::HttpClassifier::follows_redirects). By default nothing is then
     /// [propagated](Self::propagate), since it would be sent to the other host as well.
     pub fn follows_redirects(mut self) -> Self {
         self.follows_redirects = true;
-        if let ClientClassifier::Standard(classifier) = &mut self.classifier {
-            *classifier = classifier.follows_redirects();
-        }
+        self.classifier.follows_redirects();
         self
     }
 
     /// Replaces the classifier, which decides for all policies what became of an attempt: a closure, or a
-    /// [`Classify`] type of the head of a response or the error. [`HttpClassifier`] is the default, and can be asked for
+    /// [`Classify`] type of the head of a response or the error. [`HttpClassifier`](crate::classify::HttpClassifier) is the default, and can be asked for
     /// all that is not decided otherwise. Rejections of the profile's own policies are not classified by it.
     ///
     /// A closure takes every failure for one that may have had an effect, so that a POST is never sent again; a type
