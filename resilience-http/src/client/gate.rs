@@ -89,3 +89,29 @@ impl<C: fmt::Debug> fmt::Debug for Gated<C> {
         f.debug_tuple("Gated").field(&self.0).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use resilience_core::bulkhead::Bulkhead;
+    use tower::service_fn;
+
+    use super::super::returns::Returns;
+    use super::super::scope::{Scope, within};
+    use super::*;
+
+    /// hyper-util goes on with it in a task of its own. However long that response takes, it must not become a
+    /// connection more than the limit.
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_whose_call_has_another_connection_is_given_up() {
+        let requests = Bulkhead::builder().max_concurrent(1).build().unwrap();
+        let returns = Returns::new(1, requests);
+        returns.clone().room().await.opened();
+        returns.comes_back();
+        let connect = service_fn(async |()| Ok::<_, BoxError>(()));
+        let mut connect = ConnectionGate.layer(connect).call(());
+        let mut scope = Some(Scope::new(returns));
+        let polled = poll_fn(|cx| Poll::Ready(within(&mut scope, || connect.as_mut().poll(cx))));
+        assert!(polled.await.is_pending(), "one is on its way back");
+        connect.await.unwrap_err();
+    }
+}
