@@ -1,18 +1,20 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use resilience_core::{Deadline, InvalidConfig, Name, Rejection, RejectionKind, clock};
 use tokio::time::{Sleep, sleep_until};
 
 /// How long a body may make no progress.
 ///
-/// Only waiting counts: the time between a poll that found nothing and the next that finds something. Whoever does
-/// not read is not stalled.
+/// Only waiting counts: the time between a poll that found nothing and the moment at which the body wakes its reader.
+/// A reader that takes its time after that, or does not read at all, does not make a body stall.
 #[derive(Debug, Clone)]
 pub struct StallTimeout {
     name: Name,
@@ -57,7 +59,7 @@ pin_project! {
     ///
     /// The error type is that of the body, which a rejection must fit into: wrap a foreign one below this, with
     /// `body.map_err(BoxError::from)`. What the body holds is free when the error is returned. Frames without bytes
-    /// are no progress. The timer is made when the body is first waited for, and is the only allocation.
+    /// are no progress. The timer and the waker are made when the body is first waited for, and are the only allocations.
     ///
     /// ```
     /// use std::time::Duration;
@@ -79,6 +81,8 @@ pin_project! {
         body: Option<B>,
         settings: StallTimeout,
         timer: Option<Pin<Box<Sleep>>>,
+        // What the body wakes, once it was waited for.
+        woken: Option<(Arc<Woken>, Waker)>,
         // Since when it is waited for, if it is.
         since: Option<Instant>,
         // How long it was waited for, and what came, since there was last enough.
@@ -91,7 +95,7 @@ impl<B> StallBody<B> {
     /// `body`, if it makes progress.
     pub const fn new(body: B, settings: StallTimeout) -> StallBody<B> {
         let (since, waited) = (None, Duration::ZERO);
-        StallBody { body: Some(body), settings, timer: None, since, waited, came: 0 }
+        StallBody { body: Some(body), settings, timer: None, woken: None, since, waited, came: 0 }
     }
 }
 
@@ -110,12 +114,20 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let settings = this.settings;
         // The body first: what is there at the last moment is there.
-        if let Poll::Ready(polled) = body.poll_frame(cx) {
+        let (mut polled, at) = poll_noting(body.as_mut(), this.woken.as_ref(), cx);
+        if polled.is_pending() && this.woken.is_none() {
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(woken.clone());
+            // Registers the new waker, in place of the task's own.
+            (polled, _) = poll_noting(body, Some(&*this.woken.insert((woken, waker))), cx);
+        }
+        if let Poll::Ready(polled) = polled {
             if let Some(since) = this.since.take() {
-                *this.waited += clock::now().saturating_duration_since(since);
+                let until = at.unwrap_or_else(clock::now);
+                *this.waited += until.saturating_duration_since(since);
             }
             if let Some(Ok(frame)) = &polled {
                 *this.came += frame.data_ref().map_or(0, |data| data.remaining() as u64);
@@ -152,6 +164,61 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
+
+/// Polls `body`, and returns when it woke its reader, if it did since the last poll.
+fn poll_noting<B: Body>(
+    body: Pin<&mut B>,
+    woken: Option<&(Arc<Woken>, Waker)>,
+    cx: &mut Context<'_>,
+) -> (Polled<B>, Option<Instant>) {
+    let Some((woken, waker)) = woken else { return (body.poll_frame(cx), None) };
+    let at = woken.begin(cx.waker());
+    (body.poll_frame(&mut Context::from_waker(waker)), at)
+}
+
+/// Wakes the reader of a body, and notes when.
+#[derive(Default)]
+struct Woken(Mutex<Wakes>);
+
+#[derive(Default)]
+struct Wakes {
+    reader: Option<Waker>,
+    /// The first wake since the last poll began.
+    at: Option<Instant>,
+}
+
+impl Woken {
+    /// A poll begins, for this reader. Returns the first wake since the last one began.
+    fn begin(&self, reader: &Waker) -> Option<Instant> {
+        let mut wakes = self.0.lock();
+        let at = wakes.at.take();
+        if wakes.reader.as_ref().is_some_and(|known| known.will_wake(reader)) {
+            return at;
+        }
+        let former = wakes.reader.replace(reader.clone());
+        drop(wakes);
+        // Outside of the lock.
+        drop(former);
+        at
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let now = clock::now();
+        let mut wakes = self.0.lock();
+        wakes.at.get_or_insert(now);
+        let reader = wakes.reader.clone();
+        drop(wakes);
+        reader.into_iter().for_each(Waker::wake);
     }
 }
 

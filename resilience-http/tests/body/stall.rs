@@ -92,6 +92,40 @@ async fn only_waiting_counts() {
     assert!(body.as_mut().frame().await.unwrap().is_err());
 }
 
+/// What waits for its reader is there: only the time until the body woke it counts.
+#[tokio::test(start_paused = true)]
+async fn a_busy_reader_does_not_make_a_body_stall() {
+    let drops = &[(1, 400), (1, 400), (1, 400), (1, 400)];
+    for limit in [limit(30).at_least(1_000), limit(5).at_least(1_600)] {
+        let mut body = pin!(StallBody::new(dripping(drops), limit));
+        for _ in 0..4 {
+            let first = std::future::poll_fn(|cx| {
+                assert!(body.as_mut().poll_frame(cx).is_pending());
+                std::task::Poll::Ready(())
+            });
+            // The reader waits, and has something else to do by the time it is woken.
+            first.await;
+            sleep(SECOND * 40).await;
+            let frame = body.as_mut().frame().await.unwrap().expect("it stalled");
+            assert_eq!(frame.data_ref().map(Bytes::len), Some(400));
+        }
+        // 4 s of waiting so far.
+        let started = clock::now();
+        assert!(body.as_mut().frame().await.unwrap().is_err());
+        assert!((clock::now() - started).as_secs() <= 30);
+    }
+}
+
+/// A wake that finds nothing is no progress.
+#[tokio::test(start_paused = true)]
+async fn to_be_woken_for_nothing_does_not_help() {
+    let started = clock::now();
+    let drops = &[(4, 0), (4, 0), (4, 0)];
+    let mut body = pin!(StallBody::new(dripping(drops), limit(10)));
+    while body.as_mut().frame().await.unwrap().is_ok() {}
+    assert_eq!((clock::now() - started).as_secs(), 10);
+}
+
 #[test]
 fn no_timer_is_made_for_what_is_there() {
     // There is no runtime, so to arm one would be to panic.
