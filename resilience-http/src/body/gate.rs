@@ -2,7 +2,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
+use http::response::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use resilience_core::{CarriesRejection, Rejection};
@@ -165,12 +167,31 @@ where
         let held = this.held.take();
         let guard = held.and_then(|held| this.gate.answered(held, result.as_ref()));
         Poll::Ready(result.map(|response| {
-            response.map(|body| match guard {
-                Some(guard) => GuardedBody::new(body, guard),
+            let (head, body) = response.into_parts();
+            let body = match guard {
+                Some(guard) => {
+                    let length = length(&head, body.size_hint().exact());
+                    GuardedBody::expecting(body, guard, length)
+                }
                 None => GuardedBody::free(body),
-            })
+            };
+            Response::from_parts(head, body)
         }))
     }
+}
+
+/// Returns how many bytes a body has by its head, or by its own account if the head does not announce it: `hint`. `None` if trailers may follow.
+fn length(head: &Parts, hint: Option<u64>) -> Option<u64> {
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Some(0);
+    }
+    let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_grpc = content_type.is_some_and(|value| value.starts_with(b"application/grpc"));
+    if is_grpc || head.headers.contains_key(TRAILER) {
+        return None;
+    }
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    announced.and_then(|value| value.trim().parse().ok()).or(hint)
 }
 
 impl<S, A, W, H, Req, F> fmt::Debug for GuardedFuture<S, A, W, H, Req, F> {

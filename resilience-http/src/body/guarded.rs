@@ -2,6 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -58,7 +59,9 @@ pin_project! {
     /// exactly one of them.
     ///
     /// The end is the last frame, not the `None` behind it: a server that knows the length, or has sent the
-    /// trailers, does not ask for more. A body that is at its end when this is made holds nothing.
+    /// trailers, does not ask for more. Bytes are counted against an [exact size hint](SizeHint::exact) or
+    /// [the length in the head](GuardedBody::expecting), since files and streams do not notice their own end.
+    /// A body that is at its end when this is made holds nothing.
     ///
     /// Frames, trailers and size hint are those of the body inside; nothing is allocated.
     pub struct GuardedBody<B, G> {
@@ -66,6 +69,8 @@ pin_project! {
         #[pin]
         body: B,
         guard: Option<G>,
+        // Bytes that are still to come, if their number is known.
+        left: Option<u64>,
     }
 }
 
@@ -76,16 +81,27 @@ impl<B, G> GuardedBody<B, G> {
         B: Body,
         G: Guard<B::Error>,
     {
-        if body.is_end_stream() {
+        let left = body.size_hint().exact();
+        GuardedBody::expecting(body, guard, left)
+    }
+
+    /// `body`, which holds `guard` until it has ended, at the latest with byte number `length`. `None`: only the body
+    /// knows where its end is, and trailers may follow its last byte.
+    pub fn expecting(body: B, guard: G, length: Option<u64>) -> GuardedBody<B, G>
+    where
+        B: Body,
+        G: Guard<B::Error>,
+    {
+        if length == Some(0) || body.is_end_stream() {
             guard.ended(Ok(&HeaderMap::new()));
             return GuardedBody::free(body);
         }
-        GuardedBody { body, guard: Some(guard) }
+        GuardedBody { body, guard: Some(guard), left: length }
     }
 
     /// `body`, which holds nothing: where the call was over with its head.
     pub const fn free(body: B) -> GuardedBody<B, G> {
-        GuardedBody { body, guard: None }
+        GuardedBody { body, guard: None, left: None }
     }
 
     /// What it still holds.
@@ -121,10 +137,12 @@ where
             None => Some(Ok(&none)),
             Some(Err(error)) => Some(Err(error)),
             // Nothing may follow trailers, and hyper does not look.
-            Some(Ok(frame)) => match frame.trailers_ref() {
-                Some(trailers) => Some(Ok(trailers)),
-                None => this.body.is_end_stream().then_some(Ok(&none)),
-            },
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                *this.left = this.left.map(|left| left.saturating_sub(bytes));
+                let is_last = *this.left == Some(0) || this.body.is_end_stream();
+                frame.trailers_ref().map(Ok).or(is_last.then_some(Ok(&none)))
+            }
         };
         if let Some(end) = end
             && let Some(guard) = this.guard.take()

@@ -89,6 +89,25 @@ fn a_body_that_knows_its_end_need_not_be_asked_again() {
     assert_eq!(after_polls(body(), 2), (well(), well()));
 }
 
+/// Bodies of files and streams do not notice their end; servers do, and drop them.
+#[test]
+fn bytes_are_counted_against_a_known_length() {
+    let body = || Scripted::new([Step::Data("ab"), Step::Waits, Step::Data("c")]).of_length(3);
+    assert_eq!(after_polls(body(), 2), (vec![], vec![Heard::Dropped]));
+    for polls in 3..5 {
+        assert_eq!(after_polls(body(), polls), (well(), well()), "{polls}");
+    }
+    let longer = || Scripted::new([Step::Data("abc"), Step::Data("d")]).of_length(3);
+    assert_eq!(after_polls(longer(), 2), (well(), well()));
+    let breaks = || Scripted::new([Step::Data("ab"), Step::Fails]).of_length(3);
+    assert_eq!(after_polls(breaks(), 2), (vec![Heard::Broke], vec![Heard::Broke]));
+    let at_least = || Scripted::new([Step::Data("abc")]).of_length_at_least(3);
+    assert_eq!(after_polls(at_least(), 1), (vec![], vec![Heard::Dropped]));
+    let log = Log::default();
+    drop(GuardedBody::expecting(Scripted::new([Step::Data("a")]), log.guard(), Some(0)));
+    assert_eq!(log.heard(), well());
+}
+
 /// hyper stops at them.
 #[test]
 fn trailers_are_the_end_and_are_heard() {

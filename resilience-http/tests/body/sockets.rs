@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use resilience_core::breaker::{CircuitBreaker, CircuitState};
+use resilience_core::breaker::{AbandonedPolicy, CircuitBreaker, CircuitState};
 use resilience_core::bulkhead::Bulkhead;
-use resilience_core::{CarriesRejection, RejectionKind};
+use resilience_core::{CarriesRejection, Outcome, RejectionKind};
 use resilience_http::body::{BodyBreakerLayer, BodyBulkheadLayer, StallBody, StallTimeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
 /// What a server does once it has sent half of a body.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,5 +125,85 @@ async fn a_request_that_does_not_end_is_refused() {
             kind = heard.recv() => assert_eq!(kind, Some(expected), "{closes}"),
             () = trickle => {}
         }
+    }
+}
+
+/// Serves one request of HTTP/1 with this answer, and returns the state of a circuit that takes an abandoned body for a failure.
+async fn served(answer: Response<Stepwise>) -> CircuitState {
+    let breaker = CircuitBreaker::builder().consecutive_failures(1);
+    let breaker = breaker.abandoned(AbandonedPolicy::Failure).build().unwrap();
+    let answer = std::sync::Arc::new(std::sync::Mutex::new(Some(answer)));
+    let service =
+        BodyBreakerLayer::new(breaker.clone()).layer(service_fn(move |_: Request<Incoming>| {
+            let answer = answer.lock().unwrap().take().unwrap();
+            async move { Ok::<_, BoxError>(answer) }
+        }));
+    let (server, mut client) = pair().await;
+    let service = hyper_util::service::TowerToHyperService::new(service);
+    let server = tokio::spawn(
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service),
+    );
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    client.read_to_end(&mut Vec::new()).await.unwrap();
+    server.await.unwrap().unwrap();
+    breaker.state()
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (listener.accept().await.unwrap().0, client)
+}
+
+type Stepwise =
+    StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, BoxError>>>>;
+
+/// hyper drops a body with its last byte if it knows which one that is, and one that is not to be sent unread.
+#[tokio::test]
+async fn a_body_of_known_length_has_ended_when_its_server_drops_it() {
+    let body = |texts: &[&'static str]| {
+        let frames: Vec<_> =
+            texts.iter().map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))).collect();
+        StreamBody::new(futures_util::stream::iter(frames))
+    };
+    for (status, length, texts, expected) in [
+        (200, Some("6"), ["abc", "def"], CircuitState::Closed),
+        (206, Some("6"), ["abcde", "f"], CircuitState::Closed),
+        (200, None, ["abc", "def"], CircuitState::Closed),
+        (204, None, ["", ""], CircuitState::Closed),
+    ] {
+        let mut answer = Response::builder().status(status);
+        if let Some(length) = length {
+            answer = answer.header("content-length", length);
+        }
+        let state = served(answer.body(body(&texts)).unwrap()).await;
+        assert_eq!(state, expected, "{status} {length:?}");
+    }
+}
+
+/// Trailers that are announced may come after the last byte, and decide.
+#[tokio::test]
+async fn where_trailers_may_follow_the_last_byte_is_not_the_end() {
+    let frames = || {
+        let trailers = http::HeaderMap::from_iter([(
+            http::HeaderName::from_static("grpc-status"),
+            http::HeaderValue::from_static("14"),
+        )]);
+        vec![Ok(Frame::data(Bytes::from_static(b"abc"))), Ok(Frame::trailers(trailers))]
+    };
+    for (name, value) in [("content-type", "application/grpc+proto"), ("trailer", "grpc-status")] {
+        let breaker = CircuitBreaker::builder().consecutive_failures(1).build().unwrap();
+        let service = BodyBreakerLayer::new(breaker.clone())
+            .body_classifier(|end: Result<&http::HeaderMap, &BoxError>| match end {
+                Ok(trailers) if trailers.is_empty() => Outcome::Success,
+                _ => Outcome::transient(),
+            })
+            .layer(service_fn(move |_: Request<()>| {
+                let answer = Response::builder().header("content-length", 3).header(name, value);
+                let body: Stepwise = StreamBody::new(futures_util::stream::iter(frames()));
+                async move { Ok::<_, BoxError>(answer.body(body).unwrap()) }
+            }));
+        service.oneshot(Request::new(())).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(breaker.state(), CircuitState::Open, "{name}");
     }
 }
