@@ -14,6 +14,9 @@ use super::socket::Socket;
 /// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
 
+/// How often a busy connection is looked at: its client may have left behind bytes that nobody reads.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is written goes out.
 const FREE: u64 = u64::MAX;
 
@@ -37,6 +40,10 @@ pub(super) struct Activity {
     multiplexed: AtomicBool,
     /// Whether the request under way may make the connection another protocol's (HTTP/1).
     may_upgrade: AtomicBool,
+    /// Set when the client has closed its sending side.
+    half_closed: AtomicBool,
+    /// Set when the connection is broken.
+    broken: AtomicBool,
     /// Whether a request had a body, which the client may still be sending when all else is done.
     sending: AtomicBool,
     /// The socket, when it is let go of and its client may still be sending.
@@ -68,6 +75,8 @@ impl Activity {
             preface: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
             may_upgrade: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             sending: AtomicBool::new(false),
             left: Mutex::new(None),
         })
@@ -98,6 +107,28 @@ impl Activity {
         if waits && !self.in_head.swap(true, Ordering::Relaxed) {
             self.mark();
         }
+    }
+
+    /// The client has closed its sending side.
+    pub(super) fn half_closed(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection is broken.
+    pub(super) fn broken(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` while a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns `true` if a request is under way on HTTP/1 whose client has left.
+    pub(super) fn is_left_alone(&self, limits: &Limits) -> bool {
+        let left = self.broken.load(Ordering::Relaxed)
+            || (!limits.half_close && self.half_closed.load(Ordering::Relaxed));
+        left && self.is_busy() && !self.multiplexed.load(Ordering::Relaxed)
     }
 
     /// Something was written, or could not be.
@@ -191,7 +222,8 @@ impl Activity {
         let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
         if self.requests.load(Ordering::Relaxed) > 0 {
             // When its answer ends is looked at then: it cannot be idle for longer before.
-            return Verdict::Until(now + limits.header_timeout.min(limits.idle_timeout));
+            let next = limits.header_timeout.min(limits.idle_timeout).min(LOOK);
+            return Verdict::Until(now + next);
         }
         let due = self.accepted + Duration::from_nanos(self.since.load(Ordering::Relaxed)) + limit;
         match (due > now, in_head) {

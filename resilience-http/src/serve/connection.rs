@@ -29,6 +29,10 @@ use super::streams::Streams;
 /// on its way, and whoever sent it has no sign that nobody listens.
 const FIRST_BYTES: Duration = Duration::from_millis(250);
 
+/// How long the goodbye of an idle connection of HTTP/2 may take: GOAWAY, the requests that were on their way to meet it,
+/// and the last GOAWAY, which follows an answered PING ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
+const ROUND_TRIP: Duration = Duration::from_secs(5);
+
 /// How often a connection of HTTP/2 is asked whether anybody is there, and how long it has to say so.
 const PING: Duration = Duration::from_secs(20);
 
@@ -52,14 +56,14 @@ where
     // Also if this is dropped in the middle.
     let _ends_with_this = EndsWith(&streams);
     let service = Requests::new(service, requests, activity.clone());
-    let io = TokioIo::new(Watched::new(stream, activity.clone()));
-    let builder = builder(&streams);
+    let io = TokioIo::new(Watched::new(stream, activity.clone(), limits.half_close));
+    let builder = builder(&streams, &limits);
     let mut closing = Closing {
         activity: activity.clone(),
         streams: streams.clone(),
         limits,
         drain_since: None,
-        asked: false,
+        asked: None,
     };
     let by_itself = {
         let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
@@ -97,11 +101,11 @@ where
     cut
 }
 
-fn builder(streams: &Streams) -> Builder<Streams> {
+fn builder(streams: &Streams, limits: &Limits) -> Builder<Streams> {
     let mut builder = Builder::new(streams.clone());
-    // Who has sent all it wants to say may still be waiting for the answer. Heads are timed here, together with
-    // what comes before them: hyper's own limit is one for both them and idleness.
-    builder.http1().half_close(true).header_read_timeout(None);
+    // Heads are timed here, together with what comes before them: hyper's own limit is one for both them and idleness.
+    builder.http1().half_close(limits.half_close).header_read_timeout(None);
+    builder.http1().max_buf_size(usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX));
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
     // WebSockets over HTTP/2 (RFC 8441), as axum::serve.
@@ -123,8 +127,8 @@ struct Closing {
     streams: Streams,
     limits: Limits,
     drain_since: Option<Instant>,
-    /// To finish what it has and then to close.
-    asked: bool,
+    /// When it was asked to finish what it has and then to close, if it was.
+    asked: Option<Instant>,
 }
 
 enum Next {
@@ -138,25 +142,32 @@ enum Next {
 
 impl Closing {
     fn next(&mut self, now: Instant) -> Next {
-        let waits = self.asked || self.activity.is_upgrading();
+        if self.activity.is_left_alone(&self.limits) {
+            return Next::Drop;
+        }
+        let waits = self.asked.is_some() || self.activity.is_upgrading();
         if let Some(since) = self.drain_since.filter(|_| !waits) {
             let until = since + FIRST_BYTES;
             if !self.activity.was_heard() && now < until {
                 return Next::Wait(until);
             }
-            return self.close();
+            return self.close(now);
         }
         match self.activity.verdict(&self.limits, now) {
             Verdict::Until(due) => Next::Wait(due),
             // A stream that has left HTTP (RFC 8441) is no request any more, and has a task.
             Verdict::Idle if self.streams.are_busy() => Next::Wait(now + self.limits.idle_timeout),
-            Verdict::Idle if !self.asked => self.close(),
-            Verdict::SlowHead | Verdict::Idle | Verdict::Unread => Next::Drop,
+            Verdict::Idle => match self.asked.map(|asked| asked + ROUND_TRIP) {
+                None => self.close(now),
+                Some(until) if now < until => Next::Wait(until),
+                Some(_) => Next::Drop,
+            },
+            Verdict::SlowHead | Verdict::Unread => Next::Drop,
         }
     }
 
-    fn close(&mut self) -> Next {
-        self.asked = true;
+    fn close(&mut self, now: Instant) -> Next {
+        self.asked = Some(now);
         self.activity.closing();
         Next::Close
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::activity::Activity;
 use super::socket::Socket;
@@ -16,11 +16,35 @@ pub(super) struct Watched {
     /// Until this is dropped.
     stream: Option<Socket>,
     activity: Arc<Activity>,
+    half_close: bool,
+    /// Everything was read since the last look, so that the reader waits for more, or for the end.
+    waits: bool,
 }
 
 impl Watched {
-    pub(super) const fn new(stream: Socket, activity: Arc<Activity>) -> Watched {
-        Watched { stream: Some(stream), activity }
+    /// With `half_close`, only a reset is looked for while nobody reads.
+    pub(super) const fn new(
+        stream: Socket,
+        activity: Arc<Activity>,
+        half_close: bool,
+    ) -> Watched {
+        Watched { stream: Some(stream), activity, half_close, waits: false }
+    }
+
+    /// Notes whether the client has left. What it sent before may be unread, so reading does not show it.
+    fn look(&mut self) {
+        let was_read = std::mem::take(&mut self.waits);
+        if was_read || !self.activity.is_busy() {
+            return;
+        }
+        let Some(stream) = &self.stream else { return };
+        if stream.has(Interest::ERROR) {
+            self.activity.broken();
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if !self.half_close && stream.has(Interest::PRIORITY) {
+            self.activity.half_closed();
+        }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
@@ -43,8 +67,17 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(self.stream()?.poll_read(cx, buf))?;
-        self.activity.read(&buf.filled()[before..]);
+        let polled = self.stream()?.poll_read(cx, buf);
+        self.waits = polled.is_pending();
+        if let Err(error) = ready!(polled) {
+            self.activity.broken();
+            return Poll::Ready(Err(error));
+        }
+        let read = &buf.filled()[before..];
+        if read.is_empty() && buf.remaining() > 0 {
+            self.activity.half_closed();
+        }
+        self.activity.read(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -61,6 +94,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.look();
         self.stream()?.poll_flush(cx)
     }
 

@@ -1,5 +1,6 @@
 //! What a server does not do without end.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use resilience_core::InvalidConfig;
@@ -7,6 +8,9 @@ use resilience_core::clock::MAX_WAIT;
 
 /// More than one address has ports for.
 const MOST_CONNECTIONS: u32 = 1_000_000;
+
+/// hyper refuses less than the first, and more than the second is no head.
+const HEAD_BYTES: RangeInclusive<u32> = 8 << 10..=1 << 20;
 
 /// Checked.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +22,8 @@ pub(super) struct Limits {
     pub(super) write_timeout: Duration,
     pub(super) linger_timeout: Duration,
     pub(super) linger_bytes: u64,
+    pub(super) max_head_bytes: u32,
+    pub(super) half_close: bool,
 }
 
 impl Default for Limits {
@@ -30,6 +36,8 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(60),
             linger_timeout: Duration::from_secs(5),
             linger_bytes: 16 << 20,
+            max_head_bytes: 32 << 10,
+            half_close: false,
         }
     }
 }
@@ -42,6 +50,10 @@ impl Limits {
         }
         if self.max_per_ip == Some(0) {
             return Err(InvalidConfig::new("max_connections_per_ip", 0, "1 or more"));
+        }
+        if !HEAD_BYTES.contains(&self.max_head_bytes) {
+            let bound = "between 8 KiB and 1 MiB";
+            return Err(InvalidConfig::new("max_head_bytes", self.max_head_bytes, bound));
         }
         wait("header_timeout", self.header_timeout)?;
         wait("idle_timeout", self.idle_timeout)?;
@@ -80,6 +92,9 @@ mod tests {
         assert_eq!(named(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
         assert_eq!(named(|limits| limits.write_timeout = Duration::ZERO), Err("write_timeout"));
         assert_eq!(named(|limits| limits.linger_timeout = Duration::MAX), Err("linger_timeout"));
+        assert_eq!(named(|limits| limits.max_head_bytes = 8_191), Err("max_head_bytes"));
+        assert_eq!(named(|limits| limits.max_head_bytes = u32::MAX), Err("max_head_bytes"));
+        assert_eq!(named(|limits| limits.max_head_bytes = 8_192), Ok(()));
         assert_eq!(named(|_| ()), Ok(()));
     }
 }

@@ -6,6 +6,7 @@
 //!   at once; those above wait. A head that takes too long ends its connection, and so do idleness and a client that does
 //!   not read its answer; on HTTP/2, such a client's stream. One that may still be sending when its connection is
 //!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its answer.
+//!   A client of HTTP/1 that leaves takes its handler with it, unless [half-closed](ServerBuilder::half_close) clients are served.
 //!   When the operating system has no file descriptor left it waits and tries again.
 //! - **Not ready**: all goes on. `close` is added to the `connection` header of responses on HTTP/1, so that clients
 //!   with a connection make their next request elsewhere before it is closed. A 101, and a 2xx to CONNECT, keep

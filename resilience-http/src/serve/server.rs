@@ -87,10 +87,28 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the most bytes of a request's head on HTTP/1, between 8 KiB and 1 MiB: 32 KiB unless set. A longer one is
+    /// answered with 431. Such a connection also reads and buffers bodies in pieces of at most this size. The heads of
+    /// HTTP/2 have a limit of their own, 16 KiB.
+    pub fn max_head_bytes(mut self, bytes: u32) -> Self {
+        self.limits.max_head_bytes = bytes;
+        self
+    }
+
+    /// Serves clients of HTTP/1 that close their sending side after a request and wait for the answer. Off unless set,
+    /// since a client that has left looks just like that.
+    ///
+    /// When it is off, such a close ends the connection: the handler of its request is dropped at its next await, and
+    /// what the request holds is free. A reset does so in either case.
+    pub fn half_close(mut self, served: bool) -> Self {
+        self.limits.half_close = served;
+        self
+    }
+
     /// The server.
     ///
     /// # Errors
-    /// If a limit is zero, or a time is a year or more.
+    /// If a limit is out of its bounds, or a time is zero or more than a year.
     pub fn build(self) -> Result<Server, InvalidConfig> {
         Ok(Server::new(self.limits.check()?))
     }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::task::coop::unconstrained;
 
 /// A connection that a [`Listener`](super::Listener) has accepted.
 ///
@@ -32,6 +33,22 @@ impl Socket {
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Socket {
         Socket(Kind::Other(Box::new(stream)))
     }
+
+    /// Returns `true` if the operating system has reported this event. A boxed stream reports none: only reading
+    /// shows that its client has left.
+    pub(super) fn has(&self, event: Interest) -> bool {
+        match &self.0 {
+            Kind::Tcp(stream) => is_ready(stream.ready(event)),
+            #[cfg(unix)]
+            Kind::Unix(stream) => is_ready(stream.ready(event)),
+            Kind::Other(_) => false,
+        }
+    }
+}
+
+/// Queries a stream's readiness once: whoever is to be woken has registered elsewhere.
+fn is_ready(event: impl Future<Output = io::Result<Ready>>) -> bool {
+    pin!(unconstrained(event)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 impl From<TcpStream> for Socket {

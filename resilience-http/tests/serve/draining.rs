@@ -106,7 +106,8 @@ async fn who_waits_in_the_listeners_queue_is_answered() {
 
 #[tokio::test]
 async fn a_client_that_has_sent_all_it_will_is_answered() {
-    let rig = Rig::new().await;
+    let server = Server::builder().half_close(true).build().unwrap();
+    let rig = Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG)).await;
     let mut client = Client::connect(rig.address).await;
     client.get("/held").await;
     client.0.shutdown().await.unwrap();

@@ -108,3 +108,31 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let (report, _) = rig.end().await;
     assert!(report.is_clean(), "{report}");
 }
+
+/// hyper's own limit is 400 kB.
+#[tokio::test]
+async fn the_head_of_a_request_is_bounded() {
+    let default = Server::builder();
+    let small = Server::builder().max_head_bytes(8 << 10);
+    let large = Server::builder().max_head_bytes(256 << 10);
+    for (server, most) in [(default, 32 << 10), (small, 8 << 10), (large, 256 << 10)] {
+        let rig = rig(server.build().unwrap()).await;
+        for (bytes, fits) in [(most - 100, true), (most + 100, false), (2 * most, false)] {
+            for line in [bytes, 1_000] {
+                let mut client = Client::connect(rig.address).await;
+                let mut head = "GET /echo/x HTTP/1.1\r\nhost: test\r\nconnection: close".to_owned();
+                while head.len() + 4 < bytes {
+                    let length = line.min(bytes - 4 - head.len()).saturating_sub(5);
+                    head.push_str(&format!("\r\nx: {}", "x".repeat(length)));
+                }
+                client.say(&head).await;
+                client.say("\r\n\r\n").await;
+                let answer = client.rest().await.unwrap();
+                // hyper takes no more than a hundred fields.
+                let fits = fits && bytes / line < 95;
+                let expected = if fits { "HTTP/1.1 200 " } else { "HTTP/1.1 431 " };
+                assert!(answer.starts_with(expected), "{bytes} of {most}: {answer}");
+            }
+        }
+    }
+}

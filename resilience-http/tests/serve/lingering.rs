@@ -48,18 +48,6 @@ async fn refused(rig: &Rig) -> Client {
     client
 }
 
-impl Rig {
-    /// Only the server itself is under way: no connection is.
-    async fn closes_all(&self) {
-        let closed = async {
-            while self.token.in_flight() > 1 {
-                tokio::time::sleep(MS).await;
-            }
-        };
-        tokio::time::timeout(LONG, closed).await.expect("a connection is kept");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_early_answer_is_read_by_who_sends_everything_first() {
     let rig = rig(patient()).await;

@@ -6,7 +6,9 @@
 mod client;
 mod descriptors;
 mod draining;
+mod goodbye;
 mod http2;
+mod leaving;
 mod limits;
 mod lingering;
 mod peers;
@@ -77,6 +79,16 @@ impl Rig {
         Rig { address, token, server, shutdown, held }
     }
 
+    /// Waits until only the server itself is under way: no connection is.
+    async fn closes_all(&self) {
+        let closed = async {
+            while self.token.in_flight() > 1 {
+                tokio::time::sleep(MS).await;
+            }
+        };
+        tokio::time::timeout(LONG, closed).await.expect("a connection is kept");
+    }
+
     async fn end(self) -> (Report, Served) {
         let both = async { (self.shutdown.await.unwrap(), self.server.await.unwrap()) };
         tokio::time::timeout(LONG, both).await.expect("it does not end")
@@ -97,7 +109,15 @@ fn router(held: Held) -> Router {
     let length = |body: Bytes| async move { body.len().to_string() };
     Router::new()
         .route("/echo/{word}", get(echo))
-        .route("/held", get(wait))
+        .route("/held", any(wait.clone()))
+        .route(
+            "/kept",
+            any(async move |request: axum::extract::Request| {
+                let answer = wait().await;
+                drop(request);
+                answer
+            }),
+        )
         .route("/refuse", any(refuse))
         .route("/length", post(length))
 }
