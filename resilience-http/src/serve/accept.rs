@@ -1,28 +1,36 @@
-//! Taking connections, one permit each, until draining begins.
+//! Taking connections, one place each, until draining begins.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use resilience_core::shutdown::{Reached, ShutdownToken};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::listener::Listener;
 use super::peer::{IpPlace, PerIp};
+use super::room::Room;
 use super::socket::Socket;
 
 /// After an error that is not one connection's: no file descriptors are left, most of the time. The first wait,
 /// and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-pub(super) struct Acceptor<L> {
-    listener: L,
+/// More than an operating system keeps for a listener, so that draining ends though clients keep coming.
+const LONGEST_QUEUE: usize = 1 << 16;
+
+pub(super) struct Acceptor<L: Listener> {
+    /// `None` once its queue was taken.
+    listener: Option<L>,
     draining: Reached,
-    rooms: Rooms,
+    room: Room,
+    per_ip: Option<Arc<PerIp>>,
+    /// Has no place yet.
+    newcomer: Option<Newcomer<L::Addr>>,
     pause: Duration,
     /// Errors that were not one connection's.
     pub(super) errors: u64,
@@ -30,61 +38,51 @@ pub(super) struct Acceptor<L> {
     pub(super) refused: u64,
 }
 
-/// The limits on connections, of the server and of each address. Clones share them.
-#[derive(Debug, Clone)]
-pub(super) struct Rooms {
-    pub(super) all: Arc<Semaphore>,
-    pub(super) per_ip: Option<Arc<PerIp>>,
+/// A connection, its client's address, and its place among those of the address.
+pub(super) struct Newcomer<A> {
+    pub(super) stream: Socket,
+    pub(super) peer: A,
+    pub(super) of_ip: Option<IpPlace>,
 }
-
-/// Place of a connection among those there may be, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    _of_all: OwnedSemaphorePermit,
-    _of_ip: Option<IpPlace>,
-}
-
-impl Rooms {
-    /// Returns the place of a connection, or its permit if its address has as many connections as it may.
-    fn place(
-        &self,
-        ip: Option<IpAddr>,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Place, OwnedSemaphorePermit> {
-        let of_ip = match (&self.per_ip, ip) {
-            (Some(per_ip), Some(ip)) => match per_ip.enter(ip) {
-                None => return Err(permit),
-                place => place,
-            },
-            _ => None,
-        };
-        Ok(Place { _of_all: permit, _of_ip: of_ip })
-    }
-}
-
-/// A connection, its client's address, and its place.
-pub(super) type Accepted<A> = (Socket, A, Place);
 
 impl<L: Listener> Acceptor<L> {
-    pub(super) fn new(listener: L, token: &ShutdownToken, rooms: Rooms) -> Acceptor<L> {
-        let draining = token.draining();
-        Acceptor { listener, draining, rooms, pause: PAUSES.0, errors: 0, refused: 0 }
+    pub(super) fn new(
+        listener: L,
+        token: &ShutdownToken,
+        room: Room,
+        per_ip: Option<Arc<PerIp>>,
+    ) -> Acceptor<L> {
+        Acceptor {
+            listener: Some(listener),
+            draining: token.draining(),
+            room,
+            per_ip,
+            newcomer: None,
+            pause: PAUSES.0,
+            errors: 0,
+            refused: 0,
+        }
     }
 
-    /// The next connection, or none if draining has begun: then what waits already is to be
+    /// The next connection and its place, or none if draining has begun: then what waits already is to be
     /// [taken](Acceptor::backlog).
-    pub(super) async fn accept(&mut self) -> Option<Accepted<L::Addr>> {
-        let mut permit = pin!(self.rooms.all.clone().acquire_owned());
-        let mut permit = unless(&mut self.draining, |cx| permit.as_mut().poll(cx)).await?.ok()?;
+    pub(super) async fn accept(&mut self) -> Option<(Newcomer<L::Addr>, OwnedSemaphorePermit)> {
+        // Kept where the backlog finds it if draining begins before it has a place.
+        self.newcomer = Some(self.next().await?);
+        let mut place = pin!(self.room.enter());
+        let place = unless(&mut self.draining, |cx| place.as_mut().poll(cx)).await??;
+        self.newcomer.take().map(|newcomer| (newcomer, place))
+    }
+
+    async fn next(&mut self) -> Option<Newcomer<L::Addr>> {
         loop {
-            match unless(&mut self.draining, |cx| self.listener.poll_accept(cx)).await? {
+            let listener = self.listener.as_mut()?;
+            match unless(&mut self.draining, |cx| listener.poll_accept(cx)).await? {
                 Ok((stream, peer)) => {
                     self.pause = PAUSES.0;
-                    match self.rooms.place(L::ip(&peer), permit) {
-                        Ok(place) => return Some((stream, peer, place)),
-                        Err(again) => permit = again,
+                    if let Some(newcomer) = self.admitted(stream, peer) {
+                        return Some(newcomer);
                     }
-                    self.refused += 1;
                 }
                 Err(error) if is_of_one(&error) => {}
                 Err(_) => {
@@ -97,24 +95,41 @@ impl<L: Listener> Acceptor<L> {
         }
     }
 
-    /// What had connected before draining began. The client's side of it is done: it knows of no reason why its
-    /// request should not be answered.
-    /// `None` stands for one that is refused, as its address has as many as it may.
-    pub(super) fn backlog(self) -> impl Iterator<Item = Option<Accepted<L::Addr>>> {
-        let (rooms, mut waiting) = (self.rooms, self.listener.into_waiting());
-        std::iter::from_fn(move || {
-            let permit = rooms.all.clone().try_acquire_owned().ok()?;
-            loop {
-                match waiting.next()? {
-                    Ok((stream, peer)) => {
-                        let place = rooms.place(L::ip(&peer), permit).ok();
-                        return Some(place.map(|place| (stream, peer, place)));
-                    }
-                    Err(error) if is_of_one(&error) => {}
-                    Err(_) => return None,
+    /// Returns the connection, or `None` and counts it if its address has as many as it may.
+    fn admitted(&mut self, stream: Socket, peer: L::Addr) -> Option<Newcomer<L::Addr>> {
+        let of_ip = match (&self.per_ip, L::ip(&peer)) {
+            (Some(per_ip), Some(ip)) => {
+                let place = per_ip.enter(ip);
+                self.refused += u64::from(place.is_none());
+                Some(place?)
+            }
+            _ => None,
+        };
+        Some(Newcomer { stream, peer, of_ip })
+    }
+
+    /// Closes the listener and returns what had connected before. The client's side of it is done: it knows of no
+    /// reason why its request should not be answered. There may be more than there are places for, so that they wait
+    /// here: a listener that is closed resets what is left in its queue.
+    pub(super) async fn backlog(&mut self) -> VecDeque<Newcomer<L::Addr>> {
+        let mut taken: VecDeque<_> = self.newcomer.take().into_iter().collect();
+        let Some(listener) = self.listener.take() else { return taken };
+        let mut waiting = listener.into_waiting();
+        let mut pause = PAUSES.0;
+        while taken.len() < LONGEST_QUEUE {
+            match waiting.next() {
+                None => break,
+                Some(Ok((stream, peer))) => taken.extend(self.admitted(stream, peer)),
+                Some(Err(error)) if is_of_one(&error) => {}
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Some(Err(_)) if pause > PAUSES.1 => break,
+                Some(Err(_)) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
                 }
             }
-        })
+        }
+        taken
     }
 }
 

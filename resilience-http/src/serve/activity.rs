@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use resilience_core::clock;
 
 use super::limits::Limits;
+use super::room::Room;
 use super::socket::Socket;
 
 /// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
@@ -23,6 +24,7 @@ const FREE: u64 = u64::MAX;
 /// Of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
+    pub(super) room: Room,
     accepted: Instant,
     /// Requests that are not answered in full.
     requests: AtomicU64,
@@ -64,8 +66,9 @@ pub(super) enum Verdict {
 }
 
 impl Activity {
-    pub(super) fn new() -> Arc<Activity> {
+    pub(super) fn new(room: Room) -> Arc<Activity> {
         Arc::new(Activity {
+            room,
             accepted: clock::now(),
             requests: AtomicU64::new(0),
             since: AtomicU64::new(0),
@@ -179,9 +182,7 @@ impl Activity {
 
     /// The socket is let go of. It is kept if its client may still be sending, if only a head that was refused.
     pub(super) fn leave(&self, stream: Socket) {
-        let multiplexed = self.multiplexed.load(Ordering::Relaxed);
-        let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed && self.was_heard();
-        if in_head || self.sending.load(Ordering::Relaxed) {
+        if self.has_begun_a_head() || self.sending.load(Ordering::Relaxed) {
             *self.left.lock() = Some(stream);
         }
     }
@@ -189,6 +190,18 @@ impl Activity {
     /// The socket that was [left](Activity::leave), if it is to be closed in stages.
     pub(super) fn take_left(&self) -> Option<Socket> {
         self.left.lock().take()
+    }
+
+    /// Returns since when it has had nothing to do and no byte of a head was read, if that is so.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
+        let idle = !self.is_busy() && !stuck && !self.has_begun_a_head();
+        idle.then(|| self.accepted + Duration::from_nanos(self.since.load(Ordering::Relaxed)))
+    }
+
+    fn has_begun_a_head(&self) -> bool {
+        let multiplexed = self.multiplexed.load(Ordering::Relaxed);
+        self.in_head.load(Ordering::Relaxed) && !multiplexed && self.was_heard()
     }
 
     fn mark(&self) {
@@ -237,6 +250,13 @@ impl Activity {
 /// A request, until its answer is sent or given up.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Activity>);
+
+impl Busy {
+    /// Returns `true` if the next connection would have to wait for a place.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.room.is_full()
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {

@@ -1,9 +1,9 @@
 //! One connection, from when it was accepted until it is closed.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use resilience_core::clock;
 use resilience_core::shutdown::{Phase, Tracker};
+use tokio::sync::futures::Notified;
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep_until;
 use tower_service::Service;
@@ -22,6 +23,7 @@ use super::io::Watched;
 use super::limits::Limits;
 use super::linger::linger;
 use super::request::{BoxError, Requests};
+use super::room::{Room, SETTLED};
 use super::socket::Socket;
 use super::streams::Streams;
 
@@ -42,6 +44,7 @@ pub(super) async fn connection<S, B>(
     stream: Socket,
     service: S,
     requests: Tracker,
+    activity: Arc<Activity>,
     limits: Limits,
 ) -> bool
 where
@@ -50,7 +53,6 @@ where
     S::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let activity = Activity::new();
     let token = requests.token().clone();
     let streams = Streams::new(limits.write_timeout);
     // Also if this is dropped in the middle.
@@ -68,6 +70,7 @@ where
     let by_itself = {
         let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut draining = pin!(token.draining());
+        let mut wanted = pin!(None);
         let mut alarm = pin!(sleep_until(clock::now().into()));
         poll_fn(|cx| {
             loop {
@@ -78,6 +81,10 @@ where
                 let now = clock::now();
                 if closing.drain_since.is_none() && draining.as_mut().poll(cx).is_ready() {
                     closing.drain_since = Some(now);
+                }
+                if closing.gives_way(now, wanted.as_mut(), &activity.room, cx) {
+                    served.as_mut().graceful_shutdown();
+                    continue;
                 }
                 match closing.next(now) {
                     Next::Wait(until) => {
@@ -154,7 +161,9 @@ impl Closing {
             return self.close(now);
         }
         match self.activity.verdict(&self.limits, now) {
-            Verdict::Until(due) => Next::Wait(due),
+            Verdict::Until(due) => {
+                Next::Wait(self.settles().filter(|at| *at > now).map_or(due, |at| at.min(due)))
+            }
             // A stream that has left HTTP (RFC 8441) is no request any more, and has a task.
             Verdict::Idle if self.streams.are_busy() => Next::Wait(now + self.limits.idle_timeout),
             Verdict::Idle => match self.asked.map(|asked| asked + ROUND_TRIP) {
@@ -163,6 +172,42 @@ impl Closing {
                 Some(_) => Next::Drop,
             },
             Verdict::SlowHead | Verdict::Unread => Next::Drop,
+        }
+    }
+
+    /// Returns from when on it may be closed for a newcomer, if nothing happens until then.
+    fn settles(&self) -> Option<Instant> {
+        let is_free = self.asked.is_none() && !self.streams.are_busy();
+        self.activity.idle_since().filter(|_| is_free).map(|since| since + SETTLED)
+    }
+
+    /// Returns `true` if it is to be closed for a newcomer. It stands in line for that in `wanted`, from when it may be.
+    fn gives_way<'r>(
+        &mut self,
+        now: Instant,
+        mut wanted: Pin<&mut Option<Notified<'r>>>,
+        room: &'r Room,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if self.settles().is_none_or(|at| at > now) {
+            if wanted.is_some() {
+                wanted.set(None);
+            }
+            return false;
+        }
+        loop {
+            if wanted.is_none() {
+                wanted.set(Some(room.wanted()));
+            }
+            match wanted.as_mut().as_pin_mut().map(|turn| turn.poll(cx)) {
+                Some(Poll::Ready(())) => wanted.set(None),
+                _ => return false,
+            }
+            // The newcomer that it was woken for may have found a place meanwhile.
+            if room.is_wanted() {
+                self.close(now);
+                return true;
+            }
         }
     }
 

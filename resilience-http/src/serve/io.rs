@@ -23,11 +23,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// With `half_close`, only a reset is looked for while nobody reads.
-    pub(super) const fn new(
-        stream: Socket,
-        activity: Arc<Activity>,
-        half_close: bool,
-    ) -> Watched {
+    pub(super) const fn new(stream: Socket, activity: Arc<Activity>, half_close: bool) -> Watched {
         Watched { stream: Some(stream), activity, half_close, waits: false }
     }
 

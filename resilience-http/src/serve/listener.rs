@@ -53,7 +53,8 @@ pub trait Listener: Send + 'static {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Self::Addr)>>;
 
     /// Stops listening and returns, without waiting, the connections that were established and not yet
-    /// accepted. They are read up to the first error that is not one connection's. Empty by default.
+    /// accepted. They are read until it returns `None` or `WouldBlock`; after any other error that is not one
+    /// connection's the server waits and reads on, for 1.3 s at most. Empty by default.
     fn into_waiting(self) -> impl Iterator<Item = io::Result<(Socket, Self::Addr)>> + Send
     where
         Self: Sized,

@@ -3,7 +3,7 @@
 //! [`serve_with_shutdown`] follows a [`ShutdownToken`] through its phases:
 //!
 //! - **Running**: connections are taken, HTTP/1 and HTTP/2 (told apart by their first bytes), at most so many
-//!   at once; those above wait. A head that takes too long ends its connection, and so do idleness and a client that does
+//!   at once; those above wait, and the one that was idle for longest is closed for them. A head that takes too long ends its connection, and so do idleness and a client that does
 //!   not read its answer; on HTTP/2, such a client's stream. One that may still be sending when its connection is
 //!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its answer.
 //!   A client of HTTP/1 that leaves takes its handler with it, unless [half-closed](ServerBuilder::half_close) clients are served.
@@ -60,6 +60,7 @@ mod peer;
 mod piece;
 mod reader;
 mod request;
+mod room;
 mod server;
 mod socket;
 mod streams;

@@ -117,7 +117,7 @@ where
         if *this.version < Version::HTTP_2 && !is_upgrade {
             this.activity.may_upgrade(false);
             // Before anything is closed: a client that reads it makes its next request elsewhere.
-            if !this.tracker.token().is_ready() {
+            if !this.tracker.token().is_ready() || busy.is_crowded() {
                 add_close(response.headers_mut());
             }
         }

@@ -1,5 +1,6 @@
 //! A server and what bounds it.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +10,18 @@ use http_body::Body;
 use hyper::body::Incoming;
 use resilience_core::InvalidConfig;
 use resilience_core::shutdown::{ShutdownToken, Tracker};
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-use super::accept::{Accepted, Acceptor, Rooms};
+use super::accept::{Acceptor, Newcomer};
+use super::activity::Activity;
 use super::connection::connection;
 use super::limits::Limits;
 use super::listener::Listener;
 use super::peer::{PerIp, Same, WithPeer};
 use super::request::BoxError;
+use super::room::Room;
 
 /// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
 /// client that does not read, 5 and 16 MiB for one that is still sending when its connection is closed.
@@ -30,8 +33,12 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// The most connections at once. Those above it wait in the operating system's queue: set its length
-    /// and the limit on open files by this.
+    /// Sets the most connections at once. Those above it wait, one of them accepted and the others in the operating
+    /// system's queue: set its length and the limit on open files by this.
+    ///
+    /// While there are that many, responses on HTTP/1 have `connection: close`. If a newcomer waits, the connection that has
+    /// been idle for the longest time is closed for it, once that is a second or more and no byte of a head was read.
+    /// Health probes wait like all others: give them a listener and a [`Server`] of their own, with the same token.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.limits.max_connections = connections;
         self
@@ -120,7 +127,8 @@ impl ServerBuilder {
 #[derive(Debug, Clone)]
 pub struct Server {
     limits: Limits,
-    rooms: Rooms,
+    room: Room,
+    per_ip: Option<Arc<PerIp>>,
 }
 
 impl Default for Server {
@@ -151,9 +159,8 @@ impl Server {
     }
 
     fn new(limits: Limits) -> Server {
-        let connections = usize::try_from(limits.max_connections).unwrap_or(usize::MAX);
         let per_ip = limits.max_per_ip.map(|most| Arc::new(PerIp::new(most)));
-        Server { limits, rooms: Rooms { all: Arc::new(Semaphore::new(connections)), per_ip } }
+        Server { limits, room: Room::new(limits.max_connections), per_ip }
     }
 
     /// Serves what comes to `listener` by `service`, any Tower service or axum's `Router`, until `token` says
@@ -206,10 +213,12 @@ impl Server {
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let acceptor = Acceptor::new(listener, token, self.rooms);
+        let acceptor = Acceptor::new(listener, token, self.room.clone(), self.per_ip);
         let mut serving = Serving {
             make_service,
             limits: self.limits,
+            room: self.room,
+            queue: VecDeque::new(),
             connections: token.tracker("http connections"),
             requests: token.tracker("http requests"),
             tasks: JoinSet::new(),
@@ -222,9 +231,12 @@ impl Server {
     }
 }
 
-struct Serving<M> {
+struct Serving<M, A> {
     make_service: M,
     limits: Limits,
+    room: Room,
+    /// Connections that were taken from the listener before it was closed, and have no place yet.
+    queue: VecDeque<Newcomer<A>>,
     connections: Tracker,
     requests: Tracker,
     /// Each says whether it was cut.
@@ -232,34 +244,36 @@ struct Serving<M> {
     served: Served,
 }
 
-impl<M> Serving<M> {
+impl<M, A> Serving<M, A>
+where
+    A: Clone + Send + Sync + 'static,
+{
     async fn accept<L, S, B>(&mut self, mut acceptor: Acceptor<L>)
     where
-        L: Listener,
-        M: Service<L::Addr, Response = S> + Clone + Send + 'static,
+        L: Listener<Addr = A>,
+        M: Service<A, Response = S> + Clone + Send + 'static,
         M::Future: Send,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        while let Some(accepted) = acceptor.accept().await {
-            self.begin(accepted);
-            self.served.accept_errors = acceptor.errors;
-            self.served.refused = acceptor.refused;
+        while let Some((newcomer, place)) = acceptor.accept().await {
+            self.begin(newcomer, place);
+            (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
         }
+        self.queue = acceptor.backlog().await;
         (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
-        for waiting in acceptor.backlog() {
-            match waiting {
-                Some(accepted) => self.begin(accepted),
-                None => self.served.refused += 1,
+        while !self.queue.is_empty() {
+            let Some(place) = self.room.enter().await else { break };
+            if let Some(newcomer) = self.queue.pop_front() {
+                self.begin(newcomer, place);
             }
         }
     }
 
-    fn begin<A, S, B>(&mut self, (stream, peer, place): Accepted<A>)
+    fn begin<S, B>(&mut self, newcomer: Newcomer<A>, permit: OwnedSemaphorePermit)
     where
-        A: Clone + Send + Sync + 'static,
         M: Service<A, Response = S> + Clone + Send + 'static,
         M::Future: Send,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -271,14 +285,16 @@ impl<M> Serving<M> {
             self.served.cut += u64::from(ended.unwrap_or(true));
         }
         self.served.connections += 1;
+        let Newcomer { stream, peer, of_ip } = newcomer;
         let mut make_service = self.make_service.clone();
         let (requests, limits) = (self.requests.clone(), self.limits);
+        let activity = Activity::new(self.room.clone());
         let serve = async move {
             if poll_fn(|cx| make_service.poll_ready(cx)).await.is_err() {
                 return false;
             }
             let Ok(service) = make_service.call(peer.clone()).await else { return false };
-            connection(stream, WithPeer { service, peer }, requests, limits).await
+            connection(stream, WithPeer { service, peer }, requests, activity, limits).await
         };
         let Ok(counted) = self.connections.track() else {
             self.served.cut += 1;
@@ -287,12 +303,16 @@ impl<M> Serving<M> {
         let run = counted.run(serve);
         self.tasks.spawn(async move {
             let cut = run.await.unwrap_or(true);
-            drop(place);
+            drop((permit, of_ip));
             cut
         });
     }
 
     async fn finish(mut self) -> Served {
+        let queued = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
+        self.served.connections += queued;
+        self.served.cut += queued;
+        self.queue.clear();
         while let Some(ended) = self.tasks.join_next().await {
             self.served.cut += u64::from(ended.unwrap_or(true));
         }

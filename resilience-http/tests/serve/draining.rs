@@ -104,6 +104,52 @@ async fn who_waits_in_the_listeners_queue_is_answered() {
     assert_eq!(served.connections, 3);
 }
 
+/// Also if there are more of them than there are places: they are answered one after the other.
+#[tokio::test]
+async fn a_full_servers_queue_is_answered_as_well() {
+    let server = Server::builder().max_connections(2).build().unwrap();
+    let rig = Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG * 10)).await;
+    let mut held = Client::connect(rig.address).await;
+    held.get("/held").await;
+    rig.held.entered().await;
+    let mut clients = Vec::new();
+    for client in 0..20 {
+        let mut stream = std::net::TcpStream::connect(rig.address).unwrap();
+        let request = format!("GET /echo/{client} HTTP/1.1\r\nhost: test\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        clients.push((client, Client(TcpStream::from_std(stream).unwrap())));
+    }
+    rig.token.begin("test");
+    for (client, stream) in clients {
+        let answer = stream.rest().await.unwrap();
+        assert!(answer.ends_with(&client.to_string()), "{answer}");
+    }
+    rig.held.may_answer.notify_one();
+    assert!(held.rest().await.unwrap().ends_with("at last"));
+    let (report, served) = rig.end().await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((served.connections, served.cut), (21, 0));
+}
+
+/// What has no place by the deadline is counted.
+#[tokio::test]
+async fn who_waits_in_a_full_servers_queue_at_the_deadline_is_counted() {
+    let server = Server::builder().max_connections(1).build().unwrap();
+    let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50);
+    let rig = Rig::with(server, shutdown).await;
+    let mut held = Client::connect(rig.address).await;
+    held.get("/held").await;
+    rig.held.entered().await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client::connect(rig.address).await);
+    }
+    rig.token.begin("test");
+    let (_, served) = rig.end().await;
+    assert_eq!((served.connections, served.cut), (4, 4));
+}
+
 #[tokio::test]
 async fn a_client_that_has_sent_all_it_will_is_answered() {
     let server = Server::builder().half_close(true).build().unwrap();

@@ -52,7 +52,7 @@ async fn leave(mut client: Client, how: Leaves) -> Option<Client> {
 async fn nothing_is_kept_for_a_client_that_has_left() {
     for how in [Leaves::HalfCloses, Leaves::Closes, Leaves::Resets] {
         for sent in SENT {
-            let rig = rig(Server::builder().max_connections(1)).await;
+            let rig = rig(Server::builder().max_connections(2)).await;
             let mut client = Client::connect(rig.address).await;
             client.say(sent).await;
             rig.held.entered().await;

@@ -9,7 +9,7 @@ use resilience_http::serve::{Server, bind};
 use tokio::io::AsyncReadExt;
 
 use crate::client::Client;
-use crate::{LONG, MS, Rig};
+use crate::{LONG, MS, Rig, SECOND};
 
 async fn rig(server: Server) -> Rig {
     Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG)).await
@@ -26,25 +26,113 @@ async fn a_port_in_use_is_named() {
     assert!(error.source().is_some());
 }
 
+async fn full(most: u32) -> Rig {
+    rig(Server::builder().max_connections(most).build().unwrap()).await
+}
+
 #[tokio::test]
 async fn connections_above_the_limit_wait() {
-    let rig = rig(Server::builder().max_connections(2).build().unwrap()).await;
-    let mut first = Client::connect(rig.address).await;
-    let mut second = Client::connect(rig.address).await;
-    for client in [&mut first, &mut second] {
-        client.get("/echo/in").await;
-        client.hear("in").await;
+    let rig = full(2).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(rig.address).await;
+        client.get("/held").await;
+        rig.held.entered().await;
+        clients.push(client);
     }
     let mut third = Client::connect(rig.address).await;
     third.get("/echo/waited").await;
     let mut byte = [0; 1];
     let silence = tokio::time::timeout(MS * 50, third.0.read(&mut byte)).await;
     assert!(silence.is_err(), "answered above the limit: {silence:?}");
-    drop(first);
+    clients.pop();
     assert!(third.hear("waited").await.starts_with("HTTP/1.1 200"));
     rig.token.begin("test");
+    rig.held.may_answer.notify_waiters();
     let (report, served) = rig.end().await;
     assert_eq!((served.connections, report.cut()), (3, 0), "{report}");
+}
+
+/// Who is answered while there are as many as there may be comes again by a new connection.
+#[tokio::test]
+async fn a_full_server_keeps_no_connection() {
+    let rig = full(2).await;
+    let mut alone = Client::connect(rig.address).await;
+    alone.get("/echo/in").await;
+    assert!(!alone.hear("in").await.contains("connection: close"));
+    let mut other = Client::connect(rig.address).await;
+    other.get("/held").await;
+    rig.held.entered().await;
+    alone.get("/echo/last").await;
+    let answer = alone.rest().await.unwrap();
+    assert!(answer.contains("connection: close") && answer.ends_with("last"), "{answer}");
+}
+
+/// After a second, and not before; and not if it has begun to say something.
+#[tokio::test]
+async fn the_connection_that_was_idle_for_longest_is_closed_for_a_newcomer() {
+    let rig = full(3).await;
+    let begun = std::time::Instant::now();
+    let mut idle = Client::connect(rig.address).await;
+    idle.get("/echo/one").await;
+    assert!(!idle.hear("one").await.contains("connection: close"));
+    let mut asks = Client::connect(rig.address).await;
+    asks.say("GET /echo/two HTTP/1.1\r\nhost: te").await;
+    let mut busy = Client::connect(rig.address).await;
+    busy.get("/held").await;
+    rig.held.entered().await;
+    let mut newcomer = Client::connect(rig.address).await;
+    newcomer.get("/echo/new").await;
+    assert!(newcomer.hear("new").await.starts_with("HTTP/1.1 200"));
+    let waited = begun.elapsed();
+    assert!(waited >= SECOND && waited < LONG / 2, "{waited:?}");
+    assert_eq!(idle.rest().await.unwrap(), "");
+    asks.say("st\r\n\r\n").await;
+    assert!(asks.hear("two").await.starts_with("HTTP/1.1 200"));
+    rig.held.may_answer.notify_one();
+    assert!(busy.hear("at last").await.starts_with("HTTP/1.1 200"));
+}
+
+/// Each closes one connection: the ones of the others go on.
+#[tokio::test]
+async fn no_more_are_closed_than_there_are_newcomers() {
+    let rig = full(4).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(Client::connect(rig.address).await);
+    }
+    // Silent ones as well: no byte of a head was read.
+    tokio::time::sleep(SECOND + MS * 300).await;
+    let mut newcomer = Client::connect(rig.address).await;
+    newcomer.get("/held").await;
+    rig.held.entered().await;
+    tokio::time::sleep(MS * 300).await;
+    let mut closed = 0;
+    for client in &clients {
+        let read = client.0.try_read(&mut [0; 1]);
+        closed += i32::from(read.is_ok_and(|many| many == 0));
+    }
+    assert_eq!(closed, 1);
+}
+
+/// Health probes have a listener of their own, and one token.
+#[tokio::test]
+async fn a_listener_of_their_own_is_there_for_probes() {
+    let rig = full(1).await;
+    let probes = bind("127.0.0.1:0").await.unwrap();
+    let (address, token) = (probes.local_addr().unwrap(), rig.token.clone());
+    let router = axum::Router::new().route("/healthz", axum::routing::get(async || "alive"));
+    let probes = tokio::spawn(async move { Server::default().serve(probes, router, &token).await });
+    let mut busy = Client::connect(rig.address).await;
+    busy.get("/held").await;
+    rig.held.entered().await;
+    let mut probe = Client::connect(address).await;
+    probe.get("/healthz").await;
+    assert!(probe.hear("alive").await.starts_with("HTTP/1.1 200"));
+    rig.token.begin("test");
+    rig.held.may_answer.notify_one();
+    assert!(rig.end().await.0.is_clean());
+    assert_eq!(probes.await.unwrap().cut, 0);
 }
 
 /// Slow loris: a byte now and then is no request.
