@@ -1,8 +1,9 @@
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Response;
+use http::{Extensions, HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use resilience_core::bulkhead::{Acquire, Bulkhead, BulkheadPermit};
@@ -12,6 +13,7 @@ use resilience_core::{Name, Rejection};
 use tower_layer::Layer;
 
 use super::gate::{BodyGate, Guarded};
+use super::guarded::Guard;
 
 /// Limits how many calls are under way at once, counting a call until the body of its answer has ended or
 /// is dropped.
@@ -21,13 +23,14 @@ use super::gate::{BodyGate, Guarded};
 #[derive(Debug, Clone)]
 pub struct BodyBulkheadLayer<Sel = One<Bulkhead>> {
     select: Sel,
+    until_written: bool,
 }
 
 impl BodyBulkheadLayer {
     /// One bulkhead for all calls.
     #[must_use]
     pub const fn new(bulkhead: Bulkhead) -> BodyBulkheadLayer {
-        BodyBulkheadLayer { select: One::new(bulkhead) }
+        BodyBulkheadLayer { select: One::new(bulkhead), until_written: false }
     }
 }
 
@@ -35,7 +38,14 @@ impl<Sel> BodyBulkheadLayer<Sel> {
     /// The bulkhead that `select` selects: with [`PerKey`](resilience_core::select::PerKey), one for each host.
     #[must_use]
     pub const fn select(select: Sel) -> BodyBulkheadLayer<Sel> {
-        BodyBulkheadLayer { select }
+        BodyBulkheadLayer { select, until_written: false }
+    }
+
+    /// Lets the server that sends the answer keep the permit until the bytes of the body are written: it finds a [`Place`] in the
+    /// answer's extensions.
+    pub(crate) const fn until_written(mut self) -> BodyBulkheadLayer<Sel> {
+        self.until_written = true;
+        self
     }
 
     /// What selects the bulkhead: the store of them, where there is one for each key.
@@ -60,7 +70,7 @@ where
 {
     type Waiting = BulkheadWaiting<Sel::Selected>;
     type Held = Option<BulkheadPermit>;
-    type Guard = BulkheadPermit;
+    type Guard = BodyPermit;
 
     fn ask(&self, request: &Req) -> Self::Waiting {
         let mut selected = Sel::Selected::default();
@@ -74,9 +84,44 @@ where
         Some(held)
     }
 
-    fn answered(&self, held: Self::Held, _: Result<&Response<B>, &E>) -> Option<BulkheadPermit> {
-        held
+    fn answered(&self, held: Self::Held, _: Result<&Response<B>, &E>) -> Option<BodyPermit> {
+        let until_written = self.until_written;
+        held.map(|permit| BodyPermit { permit: Some(permit), place: None, until_written })
     }
+}
+
+/// A permit that a body holds until it has ended, or until its server has written it.
+#[derive(Debug)]
+pub struct BodyPermit {
+    permit: Option<BulkheadPermit>,
+    place: Option<Place>,
+    until_written: bool,
+}
+
+impl<E> Guard<E> for BodyPermit {
+    fn attach(&mut self, extensions: &mut Extensions) {
+        if self.until_written
+            && let Some(permit) = self.permit.take()
+        {
+            let inner = extensions.remove::<Place>();
+            let place = Place(Arc::new(Taken { _permit: permit, _inner: inner }));
+            extensions.insert(place.clone());
+            self.place = Some(place);
+        }
+    }
+
+    fn ended(self, _: Result<&HeaderMap, &E>) {}
+}
+
+/// A place among the requests that are under way, until the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(#[expect(dead_code, reason = "it is held")] Arc<Taken>);
+
+#[derive(Debug)]
+struct Taken {
+    _permit: BulkheadPermit,
+    /// That of a limit further in.
+    _inner: Option<Place>,
 }
 
 pin_project! {

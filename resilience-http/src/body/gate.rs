@@ -167,10 +167,13 @@ where
         let held = this.held.take();
         let guard = held.and_then(|held| this.gate.answered(held, result.as_ref()));
         Poll::Ready(result.map(|response| {
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
             let body = match guard {
-                Some(guard) => {
+                Some(mut guard) => {
                     let length = length(&head, body.size_hint().exact());
+                    if length != Some(0) && !body.is_end_stream() {
+                        guard.attach(&mut head.extensions);
+                    }
                     GuardedBody::expecting(body, guard, length)
                 }
                 None => GuardedBody::free(body),

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use resilience_core::Outcome;
@@ -16,6 +16,11 @@ use resilience_core::bulkhead::BulkheadPermit;
 pub trait Guard<E> {
     /// Somebody asks the body for more, for the first time or again.
     fn asked(&mut self) {}
+
+    /// The head of an answer whose body is still to come is passed on, with these extensions.
+    fn attach(&mut self, extensions: &mut Extensions) {
+        let _unused = extensions;
+    }
 
     /// The body ended: well, with these trailers (often none), or in this error.
     fn ended(self, end: Result<&HeaderMap, &E>);
@@ -38,6 +43,11 @@ impl<E, A: Guard<E>, B: Guard<E>> Guard<E> for (A, B) {
     fn asked(&mut self) {
         self.0.asked();
         self.1.asked();
+    }
+
+    fn attach(&mut self, extensions: &mut Extensions) {
+        self.0.attach(extensions);
+        self.1.attach(extensions);
     }
 
     fn ended(self, end: Result<&HeaderMap, &E>) {

@@ -46,7 +46,9 @@ mod replay;
 mod stall;
 
 pub use breaker::{BodyBreakerLayer, BreakerGuard};
-pub use bulkhead::{BodyBulkheadLayer, BulkheadWaiting};
+#[cfg(feature = "server")]
+pub(crate) use bulkhead::Place;
+pub use bulkhead::{BodyBulkheadLayer, BodyPermit, BulkheadWaiting};
 pub use gate::{BodyGate, Guarded, GuardedFuture};
 pub use guarded::{Guard, GuardedBody, Held};
 pub use replay::{NotReplayable, ReplayBody, ReplayRequest};

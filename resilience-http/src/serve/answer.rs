@@ -12,6 +12,7 @@ use resilience_core::shutdown::InFlight;
 use super::activity::Busy;
 use super::piece::Piece;
 use super::reader::Reader;
+use crate::body::Place;
 
 pin_project! {
     /// A body, and what counts its request until it is sent in full or given up.
@@ -25,6 +26,8 @@ pin_project! {
         request: Option<Request>,
         // Of a stream of HTTP/2.
         reader: Option<Arc<Reader>>,
+        // Each piece has a clone: it is free when all of them are written.
+        place: Option<Place>,
         // The body has ended, with these trailers or without, and what it has handed over has not gone out yet.
         end: Option<Option<HeaderMap>>,
     }
@@ -52,9 +55,10 @@ struct Request {
 
 impl<B: Body> Answer<B> {
     /// To be made where the stream is polled that it belongs to, if it does to one.
-    pub(super) fn new(body: B, counted: InFlight, busy: Busy) -> Answer<B> {
+    pub(super) fn new(body: B, counted: InFlight, busy: Busy, place: Option<Place>) -> Answer<B> {
         let reader = Reader::current().inspect(|reader| reader.waited_for(true));
-        Answer { body, request: Some(Request { counted, _busy: busy }), reader, end: None }
+        let request = Some(Request { counted, _busy: busy });
+        Answer { body, request, reader, place, end: None }
     }
 }
 
@@ -91,7 +95,7 @@ impl<B: Body> Body for Answer<B> {
             };
             match frame {
                 Some(Ok(data)) => {
-                    let piece = Piece::new(data, this.reader.as_ref());
+                    let piece = Piece::new(data, this.reader.as_ref(), this.place.clone());
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
                 Some(Err(frame)) => *this.end = Some(frame.into_trailers().ok()),

@@ -24,6 +24,7 @@ pub(super) struct Limits {
     pub(super) linger_bytes: u64,
     pub(super) max_head_bytes: u32,
     pub(super) half_close: bool,
+    pub(super) at_least: u64,
 }
 
 impl Default for Limits {
@@ -38,6 +39,7 @@ impl Default for Limits {
             linger_bytes: 16 << 20,
             max_head_bytes: 32 << 10,
             half_close: false,
+            at_least: 240,
         }
     }
 }

@@ -6,34 +6,39 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::reader::Reader;
+use crate::body::Place;
 
-/// What is no larger than this is not looked after: HTTP/2 hands it over in one frame, and a stream has one such
-/// piece at most that was not taken.
-const SMALL: usize = 16 << 10;
-
-/// A piece of an answer's body. A large one of a stream of HTTP/2 tells of how it goes out.
+/// A piece of an answer's body, which holds the request's place until it is written. One of a stream of HTTP/2 notes how
+/// it goes out.
 #[derive(Debug)]
 pub struct Piece<D> {
     data: D,
-    large: Option<Large>,
+    watched: Option<Watched>,
+    _place: Option<Place>,
 }
 
 #[derive(Debug)]
-struct Large(Arc<Reader>);
+struct Watched(Arc<Reader>);
 
-impl Drop for Large {
+impl Drop for Watched {
     fn drop(&mut self) {
         self.0.piece_gone();
     }
 }
 
 impl<D: Buf> Piece<D> {
-    pub(super) fn new(data: D, reader: Option<&Arc<Reader>>) -> Piece<D> {
-        let large = reader.filter(|_| data.remaining() > SMALL).map(|reader| {
+    pub(super) fn new(data: D, reader: Option<&Arc<Reader>>, place: Option<Place>) -> Piece<D> {
+        let watched = reader.filter(|_| data.has_remaining()).map(|reader| {
             reader.piece_begun();
-            Large(reader.clone())
+            Watched(reader.clone())
         });
-        Piece { data, large }
+        Piece { data, watched, _place: place }
+    }
+
+    fn took(&self, count: usize) {
+        if let Some(Watched(reader)) = &self.watched {
+            reader.took(count);
+        }
     }
 }
 
@@ -52,12 +57,11 @@ impl<D: Buf> Buf for Piece<D> {
 
     fn advance(&mut self, count: usize) {
         self.data.advance(count);
-        if let Some(Large(reader)) = &self.large {
-            reader.took();
-        }
+        self.took(count);
     }
 
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        self.took(length);
         self.data.copy_to_bytes(length)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! On HTTP/1 a client that does not read stops the socket, which is seen there. On HTTP/2 it leaves its stream's window
 //! shut, and the connection goes on: all that can be seen is that nobody asks the answer's body for more, and that what it
-//! has handed over is not taken. The end of an answer is handed over when all large pieces before it are gone: until
+//! has handed over is not taken. The end of an answer is handed over when all pieces before it are gone: until
 //! then there is a task that can be ended, and with it the stream.
 
 use std::cell::RefCell;
@@ -16,29 +16,57 @@ use pin_project_lite::pin_project;
 use resilience_core::clock;
 use tokio::time::{Sleep, sleep_until};
 
+use super::limits::Limits;
+
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Reader>>> = const { RefCell::new(None) };
 }
 
+/// How long the average pace of a reader is measured.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// How fast a reader must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// It takes something within this time.
+    write_timeout: Duration,
+    /// And so many bytes within each [`WINDOW`].
+    least: u64,
+}
+
+impl Pace {
+    pub(super) const fn new(limits: &Limits) -> Pace {
+        let least = limits.at_least.saturating_mul(WINDOW.as_secs());
+        Pace { write_timeout: limits.write_timeout, least }
+    }
+}
+
 /// Of one stream.
 #[derive(Debug)]
-pub(super) struct Reader(Mutex<State>);
+pub(super) struct Reader {
+    state: Mutex<State>,
+    pace: Pace,
+}
 
 #[derive(Debug)]
 struct State {
     /// When it took something, or something was there for it after it had everything.
     since: Instant,
+    /// Since when less than the least was taken though something was there, and how much that was.
+    window: (Instant, u64),
     /// Whether its answer was not asked for more since it has handed something over.
     handed: bool,
-    /// How many large pieces are on their way to it.
+    /// How many pieces are on their way to it.
     pieces: usize,
     /// Who waits until none is.
     end: Option<Waker>,
 }
 
 impl Reader {
-    fn new() -> Reader {
-        Reader(Mutex::new(State { since: clock::now(), handed: false, pieces: 0, end: None }))
+    fn new(pace: Pace) -> Reader {
+        let now = clock::now();
+        let state = State { since: now, window: (now, 0), handed: false, pieces: 0, end: None };
+        Reader { state: Mutex::new(state), pace }
     }
 
     /// That of the stream that is polled on this thread, if one is.
@@ -49,40 +77,51 @@ impl Reader {
     /// The answer has handed something over and is asked for more when that has gone out; or has nothing to hand
     /// over, for which the reader cannot be blamed.
     pub(super) fn waited_for(&self, handed: bool) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
+        let had_all = !state.is_owed();
         state.handed = handed;
         if handed {
             state.since = clock::now();
+            if had_all {
+                state.window = (state.since, 0);
+            }
         }
     }
 
     pub(super) fn piece_begun(&self) {
-        self.0.lock().pieces += 1;
+        self.state.lock().pieces += 1;
     }
 
     /// Some of a piece has gone out.
-    pub(super) fn took(&self) {
-        self.0.lock().since = clock::now();
+    pub(super) fn took(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let now = clock::now();
+        let mut state = self.state.lock();
+        state.since = now;
+        state.window.1 = state.window.1.saturating_add(count);
+        if state.window.1 >= self.pace.least {
+            state.window = (now, 0);
+        }
     }
 
     pub(super) fn piece_gone(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.pieces -= 1;
         let end = if state.pieces == 0 { state.end.take() } else { None };
         drop(state);
         end.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether all large pieces have gone out.
+    /// Whether all pieces have gone out.
     pub(super) fn has_all(&self) -> bool {
-        self.0.lock().pieces == 0
+        self.state.lock().pieces == 0
     }
 
-    /// Waits until all large pieces have gone out.
+    /// Waits until all pieces have gone out.
     pub(super) fn poll_has_all(&self, cx: &Context<'_>) -> Poll<()> {
         // Cloned, and the former one dropped, outside of the lock.
         let waker = cx.waker().clone();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.pieces == 0 {
             return Poll::Ready(());
         }
@@ -92,10 +131,22 @@ impl Reader {
         Poll::Pending
     }
 
-    /// Since when something is there for it that it does not take, if anything is.
-    fn slow_since(&self) -> Option<Instant> {
-        let state = self.0.lock();
-        (state.handed || state.pieces > 0).then_some(state.since)
+    /// Returns when it will have been too slow, if something is there for it.
+    fn due(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        if !state.is_owed() {
+            return None;
+        }
+        let silent = state.since + self.pace.write_timeout;
+        let slow = (self.pace.least > 0).then(|| state.window.0 + WINDOW);
+        Some(slow.map_or(silent, |slow| slow.min(silent)))
+    }
+}
+
+impl State {
+    /// Returns `true` if something is there for it that it has not taken.
+    const fn is_owed(&self) -> bool {
+        self.handed || self.pieces > 0
     }
 }
 
@@ -105,14 +156,13 @@ pin_project! {
         #[pin]
         stream: F,
         reader: Arc<Reader>,
-        limit: Duration,
         timer: Option<Pin<Box<Sleep>>>,
     }
 }
 
 impl<F> Read<F> {
-    pub(super) fn new(stream: F, limit: Duration) -> Read<F> {
-        Read { stream, reader: Arc::new(Reader::new()), limit, timer: None }
+    pub(super) fn new(stream: F, pace: Pace) -> Read<F> {
+        Read { stream, reader: Arc::new(Reader::new(pace)), timer: None }
     }
 }
 
@@ -125,9 +175,8 @@ impl<F: Future<Output = ()>> Future for Read<F> {
             let _entered = Entered(CURRENT.replace(Some(this.reader.clone())));
             this.stream.poll(cx)
         };
-        let since = this.reader.slow_since();
-        let (Poll::Pending, Some(since)) = (polled, since) else { return polled };
-        let due = (since + *this.limit).into();
+        let (Poll::Pending, Some(due)) = (polled, this.reader.due()) else { return polled };
+        let due = due.into();
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if timer.deadline() != due {
             timer.as_mut().reset(due);

@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, Busy};
 use super::answer::Answer;
+use crate::body::Place;
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -121,7 +122,8 @@ where
                 add_close(response.headers_mut());
             }
         }
-        Poll::Ready(Ok(response.map(|body| Answer::new(body, counted, busy))))
+        let place = response.extensions_mut().remove::<Place>();
+        Poll::Ready(Ok(response.map(|body| Answer::new(body, counted, busy, place))))
     }
 }
 

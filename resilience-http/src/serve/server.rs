@@ -67,7 +67,7 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may read nothing of an answer that is there for it. Then its connection is cut, or
+    /// How long a client may read nothing of an answer that is there for it, also of one that its handler gave in one piece. Then its connection is cut, or
     /// its stream of HTTP/2 reset, and what the answer holds is free. A handler that has nothing to send yet is not
     /// counted here.
     ///
@@ -91,6 +91,15 @@ impl ServerBuilder {
     /// is closed all the same. With 0 it is closed at once.
     pub fn linger_bytes(mut self, bytes: u64) -> Self {
         self.limits.linger_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes a second a client of HTTP/2 must read of an answer that is there for it, after 5 s: 240 unless set,
+    /// as Kestrel. The stream of a slower one is reset, and its place is free. It is measured over each 5 s in which bytes
+    /// were there for the client. 0: only the [`write_timeout`](ServerBuilder::write_timeout) holds, as on HTTP/1, where
+    /// the operating system does not show how much of what it keeps has gone out.
+    pub fn at_least(mut self, bytes_per_second: u64) -> Self {
+        self.limits.at_least = bytes_per_second;
         self
     }
 

@@ -1,24 +1,23 @@
 //! The tasks of a connection that has several: one for each stream of HTTP/2.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use super::reader::Read;
+use super::reader::{Pace, Read};
 
-/// Spawns a connection's tasks, ends them with it, and each when its reader does not read for so long.
+/// Spawns a connection's tasks, ends them with it, and each when its reader does not keep up the pace.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     tasks: Arc<Mutex<JoinSet<()>>>,
-    write_timeout: Duration,
+    pace: Pace,
 }
 
 impl Streams {
-    pub(super) fn new(write_timeout: Duration) -> Streams {
-        Streams { tasks: Arc::default(), write_timeout }
+    pub(super) fn new(pace: Pace) -> Streams {
+        Streams { tasks: Arc::default(), pace }
     }
 
     /// Returns `true` if any task has not ended.
@@ -47,6 +46,6 @@ where
         while let Some(ended) = tasks.try_join_next() {
             panics.extend(ended.err());
         }
-        tasks.spawn(Read::new(stream, self.write_timeout));
+        tasks.spawn(Read::new(stream, self.pace));
     }
 }

@@ -139,7 +139,7 @@ impl Limit for ForAll<BulkheadBuilder> {
     fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
         let bulkhead = self.0.name(server.call("bulkhead")).build()?;
         made.0.bulkhead = Some(bulkhead.clone());
-        Ok(BodyBulkheadLayer::new(bulkhead))
+        Ok(BodyBulkheadLayer::new(bulkhead).until_written())
     }
 }
 
@@ -152,7 +152,7 @@ where
     fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
         let bulkhead = self.limit.name(server.call("bulkhead")).build()?;
         let store = Keyed::new(self.keys, move |_: &K| bulkhead.fresh());
-        Ok(BodyBulkheadLayer::select(Arc::new(PerKey::new(store, self.key))))
+        Ok(BodyBulkheadLayer::select(Arc::new(PerKey::new(store, self.key))).until_written())
     }
 }
 

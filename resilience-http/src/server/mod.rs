@@ -17,7 +17,7 @@
 //! | [`Carry`] | a router has no errors: its routes get one that can carry refusals |
 //!
 //! It stands in an `axum::Router::layer`, on the routes that should be limited: leave out what says whether
-//! the server is alive. A permit is free when the answer's body has ended, or is given up with its connection: what
+//! the server is alive. A permit is free when the last byte of the answer is written, or the answer is given up with its connection: what
 //! bounds how long a caller may take to read it is the server's
 #![cfg_attr(
     feature = "server",

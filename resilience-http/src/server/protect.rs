@@ -121,7 +121,7 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         self
     }
 
-    /// So many requests at once, until the bodies of their answers have ended or are given up.
+    /// Sets how many requests may be under way at once, until the bodies of their answers are written or given up.
     pub fn concurrency(self, most: u32) -> ProtectBuilder<L, ForAll<BulkheadBuilder>, U> {
         self.map(|(rate, _, uploads)| (rate, ForAll(at_once(most)), uploads))
     }

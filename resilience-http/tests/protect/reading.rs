@@ -217,6 +217,81 @@ async fn who_reads_slowly_gets_the_end_as_well() {
     }
 }
 
+/// Answers of one piece: the kernel does not take all of it, and a handler is done with it at once.
+fn in_one_piece(most: u32) -> (Router, Bulkhead) {
+    let protect = ProtectLayer::builder().concurrency(most).build().unwrap();
+    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
+    let router = routes()
+        .route("/string", get(|| async { "x".repeat(32 << 20) }))
+        .route("/bytes", get(|| async { vec![b'x'; 32 << 20] }))
+        .route("/small", get(|| async { "x".repeat(8 << 10) }))
+        .route(
+            "/halves",
+            get(|| async {
+                let half = || Ok::<_, io::Error>(Bytes::from(vec![b'x'; 16 << 20]));
+                Body::from_stream(futures_util::stream::iter([half(), half()]))
+            }),
+        );
+    (router.layer(protect), bulkhead)
+}
+
+#[tokio::test]
+async fn a_place_is_taken_until_the_last_byte_is_written() {
+    for path in ["/string", "/bytes", "/halves"] {
+        let (router, bulkhead) = in_one_piece(1);
+        let server = Server::builder().write_timeout(MS * 700).build().unwrap();
+        let (address, _token) = serve(server, router).await;
+        let mut slow = Client::connect(address).await;
+        slow.get(path, "").await;
+        tokio::time::sleep(MS * 100).await;
+        assert_eq!(bulkhead.snapshot().in_use, 1, "{path}");
+        assert_eq!(status(address, "/", "").await, 503, "{path}");
+        // Its reader is cut in time, or has read all.
+        until(async || bulkhead.snapshot().in_use == 0).await;
+        let mut quick = Client::connect(address).await;
+        quick.say(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
+        assert!(quick.rest().await.len() > 32 << 20, "{path}");
+        until(async || bulkhead.snapshot().in_use == 0).await;
+    }
+}
+
+/// Also for what HTTP/2 hands over in one frame.
+#[tokio::test]
+async fn a_stream_takes_its_place_until_its_last_byte_is_written() {
+    for path in ["/string", "/halves", "/small"] {
+        let (router, bulkhead) = in_one_piece(1);
+        let server = Server::builder().write_timeout(MS * 700).build().unwrap();
+        let (address, _token) = serve(server, router).await;
+        let (mut sender, connection) = http2_client(address).await;
+        let slow = sender.send_request(request(path)).await.unwrap();
+        tokio::time::sleep(MS * 100).await;
+        assert_eq!(bulkhead.snapshot().in_use, 1, "{path}");
+        let refused = sender.send_request(request("/")).await.unwrap();
+        assert_eq!(refused.status(), 503, "{path}");
+        until(async || bulkhead.snapshot().in_use == 0).await;
+        let read = sender.send_request(request("/")).await.unwrap().into_body();
+        assert_eq!(read.collect().await.unwrap().to_bytes(), "here");
+        until(async || bulkhead.snapshot().in_use == 0).await;
+        assert!(!connection.is_finished());
+        drop(slow);
+    }
+}
+
+/// Places of two limits, of which one stands in the other, are both kept.
+#[tokio::test]
+async fn every_limit_that_a_request_passed_counts_it_until_then() {
+    let (router, inner) = in_one_piece(5);
+    let outer = ProtectLayer::builder().concurrency(5).build().unwrap();
+    let places = [inner, outer.get_ref().bulkhead().unwrap().clone()];
+    let server = Server::builder().write_timeout(MS * 700).build().unwrap();
+    let (address, _token) = serve(server, router.layer(outer)).await;
+    let mut slow = Client::connect(address).await;
+    slow.get("/string", "").await;
+    tokio::time::sleep(MS * 100).await;
+    assert_eq!(places.each_ref().map(|places| places.snapshot().in_use), [1, 1]);
+    until(async || places.iter().all(|places| places.snapshot().in_use == 0)).await;
+}
+
 /// One tenant's slow readers are in nobody else's way.
 #[tokio::test]
 async fn a_slow_tenant_has_used_up_his_own_places() {

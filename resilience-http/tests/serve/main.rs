@@ -6,7 +6,8 @@
 mod client;
 mod descriptors;
 mod draining;
-mod goodbye;
+
+mod frames;
 mod http2;
 mod leaving;
 mod limits;
@@ -118,6 +119,7 @@ fn router(held: Held) -> Router {
                 answer
             }),
         )
+        .route("/large", get(|| async { "x".repeat(1 << 20) }))
         .route("/refuse", any(refuse))
         .route("/length", post(length))
 }

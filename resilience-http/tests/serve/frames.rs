@@ -1,4 +1,4 @@
-//! How the connection of HTTP/2 that has been idle for too long is closed.
+//! HTTP/2, frame by frame: how an idle connection is closed, and what becomes of a slow reader.
 
 use std::time::Duration;
 
@@ -10,18 +10,24 @@ use tokio::net::TcpStream;
 use crate::{LONG, MS, Rig};
 
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
 /// A client that shows frames.
-struct Frames(TcpStream);
+struct Frames(TcpStream, Vec<u8>);
 
 impl Frames {
     async fn connect(rig: &Rig) -> Frames {
-        let mut frames = Frames(TcpStream::connect(rig.address).await.unwrap());
+        Frames::with(rig, &[]).await
+    }
+
+    async fn with(rig: &Rig, settings: &[u8]) -> Frames {
+        let mut frames = Frames(TcpStream::connect(rig.address).await.unwrap(), Vec::new());
         frames.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        frames.send(SETTINGS, 0, 0, &[]).await;
+        frames.send(SETTINGS, 0, 0, settings).await;
         frames
     }
 
@@ -39,22 +45,39 @@ impl Frames {
         self.send(HEADERS, 0x5, stream, b"\x82\x86\x84\x41\x01a").await;
     }
 
-    /// Waits for a frame of this kind. Returns its stream and payload.
+    /// The same, of another path.
+    async fn request_large(&mut self, stream: u32) {
+        self.send(HEADERS, 0x5, stream, b"\x82\x86\x04\x06/large\x41\x01a").await;
+    }
+
+    /// Waits for a frame of this kind. Returns its stream and payload. Dropped, it loses no byte.
     async fn next(&mut self, kind: u8) -> (u32, Vec<u8>) {
         let next = async {
             loop {
-                let mut head = [0; 9];
-                self.0.read_exact(&mut head).await.unwrap();
-                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-                let mut payload = vec![0; usize::try_from(length).unwrap()];
-                self.0.read_exact(&mut payload).await.unwrap();
+                let Some((head, payload)) = self.frame() else {
+                    assert_ne!(self.0.read_buf(&mut self.1).await.unwrap(), 0, "it is closed");
+                    continue;
+                };
                 if head[3] == kind && (kind != PING || head[4] == 0) {
-                    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-                    return (stream, payload);
+                    return (u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload);
                 }
             }
         };
         tokio::time::timeout(LONG, next).await.expect("it does not come")
+    }
+
+    /// Takes a frame that was read in full.
+    fn frame(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let head = self.1.first_chunk::<9>()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let length = usize::try_from(length).unwrap();
+        let frame = self.1.get(..9 + length)?.to_vec();
+        self.1.drain(..9 + length);
+        Some((frame[..9].to_vec(), frame[9..].to_vec()))
+    }
+
+    async fn widen(&mut self, stream: u32, bytes: u32) {
+        self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes()).await;
     }
 
     async fn last_stream(&mut self) -> u32 {
@@ -95,4 +118,28 @@ async fn a_client_that_does_not_answer_is_closed() {
     let mut client = Frames::connect(&rig).await;
     assert_eq!(client.last_stream().await, (1 << 31) - 1);
     rig.closes_all().await;
+}
+
+/// A byte now and then is not enough, by default; 600 bytes a second are.
+#[tokio::test]
+async fn a_reader_that_is_too_slow_is_reset_and_others_go_on() {
+    let rig = Rig::with(Server::default(), Shutdown::builder().drain(LONG)).await;
+    // Windows of streams are shut in the beginning.
+    let mut client = Frames::with(&rig, &[0, 4, 0, 0, 0, 0]).await;
+    let begun = std::time::Instant::now();
+    for stream in [1, 3] {
+        client.request_large(stream).await;
+    }
+    let mut reset = None;
+    while begun.elapsed() < Duration::from_secs(20) && reset.is_none() {
+        client.widen(1, 1).await;
+        client.widen(3, 300).await;
+        reset = tokio::time::timeout(MS * 500, client.next(RST_STREAM)).await.ok();
+    }
+    assert_eq!(reset.map(|(stream, _)| stream), Some(1));
+    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
+    for _ in 0..12 {
+        client.widen(3, 300).await;
+        assert!(tokio::time::timeout(MS * 500, client.next(RST_STREAM)).await.is_err());
+    }
 }
