@@ -91,6 +91,7 @@ mod client;
 #[cfg(feature = "layers")]
 mod context;
 #[cfg(feature = "layers")]
+mod limited;
 mod server;
 
 #[cfg(feature = "layers")]
@@ -105,4 +106,6 @@ pub use client::{Propagate, PropagateFuture, PropagateLayer};
 #[cfg(feature = "layers")]
 pub use context::{Context, Scoped};
 #[cfg(feature = "layers")]
+#[cfg(feature = "server")]
+pub(crate) use limited::{CallEnd, LimitedBody};
 pub use server::{Accept, AcceptFuture, AcceptLayer};

@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use super::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use super::context::Context;
+use super::limited::CallEnd;
 use super::timeout;
 use crate::server::{AnswerBody, Asked, GRPC_STATUS, Refusals};
 
@@ -31,6 +32,7 @@ pub struct AcceptLayer {
 #[derive(Debug, Clone, Copy, Default)]
 struct Settings {
     longest: Option<Duration>,
+    longest_head: Option<Duration>,
     distrusts: bool,
     refusals: Refusals,
 }
@@ -39,23 +41,32 @@ impl AcceptLayer {
     /// Requests have as long as they say.
     #[must_use]
     pub const fn new() -> AcceptLayer {
-        let settings = Settings { longest: None, distrusts: false, refusals: Refusals::new() };
+        let settings = Settings {
+            longest: None,
+            longest_head: None,
+            distrusts: false,
+            refusals: Refusals::new(),
+        };
         AcceptLayer { settings }
     }
 
-    /// And no longer than this, also those that say nothing.
+    /// Ends answers that take longer than this, body included, whatever their requests bring along: up to the head by a 504,
+    /// after it by an error of the body, or gRPC's status 4. A body is ended by the `serve` of this crate; under other servers
+    /// the time holds up to the head.
     ///
     /// # Errors
     /// If `longest` is zero or more than a year.
     pub fn longest(mut self, longest: Duration) -> Result<AcceptLayer, InvalidConfig> {
-        let refuse = |bound| InvalidConfig::new("longest", format_args!("{longest:?}"), bound);
-        if longest.is_zero() {
-            return Err(refuse("more than zero"));
-        }
-        if longest > MAX_WAIT {
-            return Err(refuse("at most 365 days"));
-        }
-        self.settings.longest = Some(longest);
+        self.settings.longest = Some(check("longest", longest)?);
+        Ok(self)
+    }
+
+    /// Ends requests by a 504 whose answers do not begin within this time. A body that has begun goes on.
+    ///
+    /// # Errors
+    /// If `longest` is zero or more than a year.
+    pub fn longest_head(mut self, longest: Duration) -> Result<AcceptLayer, InvalidConfig> {
+        self.settings.longest_head = Some(check("longest_head", longest)?);
         Ok(self)
     }
 
@@ -80,9 +91,15 @@ impl Settings {
         if self.distrusts { Context::default() } else { Context::read(headers) }
     }
 
-    /// How long the request has.
+    /// Returns how long the request has up to the head of its answer.
     fn timeout(&self, headers: &HeaderMap) -> Option<Duration> {
         let asked = if self.distrusts { None } else { timeout::parse(headers) };
+        asked.into_iter().chain(self.longest).chain(self.longest_head).min()
+    }
+
+    /// Returns how long it has up to the end of its answer.
+    fn whole(&self, headers: &HeaderMap) -> Option<Duration> {
+        let asked = if self.distrusts { None } else { timeout::parse_call(headers) };
         asked.into_iter().chain(self.longest).min()
     }
 
@@ -90,6 +107,17 @@ impl Settings {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
         self.refusals.answer_as(asked, &rejection)
     }
+}
+
+fn check(field: &'static str, longest: Duration) -> Result<Duration, InvalidConfig> {
+    let refuse = |bound| InvalidConfig::new(field, format_args!("{longest:?}"), bound);
+    if longest.is_zero() {
+        return Err(refuse("more than zero"));
+    }
+    if longest > MAX_WAIT {
+        return Err(refuse("at most 365 days"));
+    }
+    Ok(longest)
 }
 
 impl<S> Layer<S> for AcceptLayer {
@@ -132,6 +160,11 @@ where
         let asked = Asked::by(&request);
         let context = settings.context(request.headers());
         let timeout = settings.timeout(request.headers());
+        let whole = settings.whole(request.headers());
+        let end = whole.map(|whole| CallEnd {
+            at: Deadline::after(clock::now(), whole).instant(),
+            grpc: asked.grpc,
+        });
         let inner = &mut self.inner;
         let state = context.enter(|| match timeout {
             None => State::Unlimited { future: inner.call(request) },
@@ -142,7 +175,7 @@ where
                 limited.map_or(State::Over, |future| State::Limited { future })
             }
         });
-        AcceptFuture { state, context, settings, asked }
+        AcceptFuture { state, context, settings, asked, end }
     }
 }
 
@@ -155,6 +188,7 @@ pin_project! {
         context: Context,
         settings: Settings,
         asked: Asked,
+        end: Option<CallEnd>,
     }
 }
 
@@ -185,17 +219,23 @@ where
             true => AnswerBody::grpc(body, context.clone()),
             false => AnswerBody::handler(body),
         };
+        let mut end = *this.end;
         let state = this.state.as_mut().project();
         let result = ready!(context.enter(|| match state {
             StateProj::Over => {
                 // Whoever sent it does not wait, and would be too late again.
+                end = None;
                 let mut answer = settings.too_late(asked);
                 tell_not_to_retry(&mut answer);
                 Poll::Ready(Ok(answer))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
                 Ok(result) => result.map(|answer| answer.map(body)),
-                Err(_) => Ok(settings.too_late(asked)),
+                Err(_) => {
+                    // The refusal itself is not ended.
+                    end = None;
+                    Ok(settings.too_late(asked))
+                }
             }),
             StateProj::Unlimited { future } => {
                 future.poll(cx).map_ok(|answer| answer.map(body))
@@ -206,6 +246,9 @@ where
         Poll::Ready(result.map(|mut answer| {
             if context.retries().gave_up() && failed(&answer) {
                 tell_not_to_retry(&mut answer);
+            }
+            if let Some(end) = end {
+                answer.extensions_mut().insert(end);
             }
             answer
         }))

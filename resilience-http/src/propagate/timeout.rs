@@ -10,7 +10,8 @@
 //! | [`GRPC_TIMEOUT`] | up to eight digits and one of `H M S m u n` | gRPC's |
 //! | [`ENVOY_TIMEOUT`] | whole milliseconds; 0 says nothing | Envoy's, for what it sends on |
 //!
-//! [`parse`] reads all of them, and the shortest holds: whichever was meant, nobody works for longer.
+//! [`parse`] reads all of them, and the shortest holds up to the head of the answer: whichever was meant, nobody works for
+//! longer. Only gRPC's is for the whole call ([`parse_call`]), and ends a body that has begun.
 //! They come from strangers: a number too large is only a very long time, zero is a time that has passed,
 //! and everything else says nothing.
 //!
@@ -45,15 +46,28 @@ pub const ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-
 /// three headers says.
 #[must_use]
 pub fn parse(headers: &HeaderMap) -> Option<Duration> {
-    let read = |name: &HeaderName, parse: fn(&str) -> Option<Duration>| {
-        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        texts.filter_map(|text| parse(text.trim_matches([' ', '\t']))).min()
-    };
-    let ours = read(&TIMEOUT, parse_milliseconds);
-    let grpc = read(&GRPC_TIMEOUT, parse_grpc);
-    let envoy =
-        read(&ENVOY_TIMEOUT, |text| parse_milliseconds(text).filter(|timeout| !timeout.is_zero()));
+    let ours = read(headers, &TIMEOUT, parse_milliseconds);
+    let grpc = parse_call(headers);
+    let envoy = read(headers, &ENVOY_TIMEOUT, |text| {
+        parse_milliseconds(text).filter(|timeout| !timeout.is_zero())
+    });
     [ours, grpc, envoy].into_iter().flatten().min()
+}
+
+/// Returns what is left for the whole call, its body and trailers included: what [`GRPC_TIMEOUT`] has. The other two are
+/// for the head of the answer.
+#[must_use]
+pub fn parse_call(headers: &HeaderMap) -> Option<Duration> {
+    read(headers, &GRPC_TIMEOUT, parse_grpc)
+}
+
+fn read(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    parse: fn(&str) -> Option<Duration>,
+) -> Option<Duration> {
+    let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    texts.filter_map(|text| parse(text.trim_matches([' ', '\t']))).min()
 }
 
 /// `1*DIGIT`.

@@ -19,6 +19,7 @@ use tower_service::Service;
 use super::activity::{Activity, Busy};
 use super::answer::Answer;
 use crate::body::Place;
+use crate::propagate::{CallEnd, LimitedBody};
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -41,9 +42,9 @@ impl<S> Requests<S> {
 impl<S, B> hyper::service::Service<Request<Incoming>> for Requests<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>> + Clone,
-    B: Body,
+    B: Body<Error: Into<BoxError>>,
 {
-    type Response = Response<Answer<B>>;
+    type Response = Response<Answer<LimitedBody<B>>>;
     type Error = BoxError;
     type Future = Handling<Called<S>>;
 
@@ -91,10 +92,10 @@ pin_project! {
 impl<F, B, E> Future for Handling<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
-    B: Body,
+    B: Body<Error: Into<BoxError>>,
     E: Into<BoxError>,
 {
-    type Output = Result<Response<Answer<B>>, BoxError>;
+    type Output = Result<Response<Answer<LimitedBody<B>>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -123,7 +124,10 @@ where
             }
         }
         let place = response.extensions_mut().remove::<Place>();
-        Poll::Ready(Ok(response.map(|body| Answer::new(body, counted, busy, place))))
+        let end = response.extensions_mut().remove::<CallEnd>();
+        Poll::Ready(Ok(
+            response.map(|body| Answer::new(LimitedBody::new(body, end), counted, busy, place))
+        ))
     }
 }
 

@@ -65,6 +65,7 @@ impl ProtectLayer<Limits> {
         ProtectBuilder {
             name: Name::from_static("server"),
             longest: None,
+            longest_head: None,
             distrusts: false,
             refusals: Refusals::new(),
             limits: (Identity::new(), Identity::new(), Identity::new()),
@@ -89,6 +90,7 @@ impl<S, L: Layer<Carry<S>>> Layer<S> for ProtectLayer<L> {
 pub struct ProtectBuilder<L = Identity, B = Identity, U = Identity> {
     name: Name,
     longest: Option<Duration>,
+    longest_head: Option<Duration>,
     distrusts: bool,
     refusals: Refusals,
     /// Outermost first.
@@ -103,9 +105,15 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         self
     }
 
-    /// No request may take longer, whatever it asks for.
+    /// Ends answers that take longer, body included, whatever their requests ask for. See [`AcceptLayer::longest`].
     pub fn longest(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
+        self
+    }
+
+    /// Ends requests whose answers do not begin within this time. See [`AcceptLayer::longest_head`].
+    pub fn longest_head(mut self, longest: Duration) -> Self {
+        self.longest_head = Some(longest);
         self
     }
 
@@ -169,8 +177,9 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
     }
 
     fn map<M, C, V>(self, change: impl FnOnce((L, B, U)) -> (M, C, V)) -> ProtectBuilder<M, C, V> {
-        let ProtectBuilder { name, longest, distrusts, refusals, limits } = self;
-        ProtectBuilder { name, longest, distrusts, refusals, limits: change(limits) }
+        let ProtectBuilder { name, longest, longest_head, distrusts, refusals, limits } = self;
+        let limits = change(limits);
+        ProtectBuilder { name, longest, longest_head, distrusts, refusals, limits }
     }
 
     /// The layer.
@@ -187,6 +196,9 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         let mut accept = AcceptLayer::new();
         if let Some(longest) = self.longest {
             accept = accept.longest(longest)?;
+        }
+        if let Some(longest) = self.longest_head {
+            accept = accept.longest_head(longest)?;
         }
         if self.distrusts {
             accept = accept.distrust_headers();

@@ -292,6 +292,84 @@ async fn every_limit_that_a_request_passed_counts_it_until_then() {
     until(async || places.iter().all(|places| places.snapshot().in_use == 0)).await;
 }
 
+/// A stream without an end, by two handlers: one sends now and then, the other always has something.
+fn streaming() -> Router {
+    let drips = futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(MS * 10).await;
+        Some((Ok::<_, io::Error>("drip"), ()))
+    });
+    let drips = std::sync::Mutex::new(Some(Body::from_stream(drips)));
+    let drips = Arc::new(drips);
+    routes().route("/drips", get(async move || drips.lock().unwrap().take().unwrap()))
+}
+
+/// Returns how long the body took, and whether it ended in an error.
+async fn ended(
+    protect: ProtectLayer<resilience_http::server::Limits>,
+    path: &str,
+    header: &str,
+) -> (std::time::Duration, bool) {
+    let (address, _token) = serve(Server::default(), streaming().layer(protect)).await;
+    let begun = std::time::Instant::now();
+    let url = format!("http://{address}{path}");
+    let (name, value) = header.split_once(": ").unwrap();
+    let mut answer = reqwest::Client::new().get(url).header(name, value).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let end = loop {
+        match answer.chunk().await {
+            Ok(Some(_)) if begun.elapsed() < MS * 2_000 => {}
+            Ok(_) => break false,
+            Err(_) => break true,
+        }
+    };
+    (begun.elapsed(), end)
+}
+
+#[tokio::test]
+async fn the_longest_time_is_for_the_whole_answer() {
+    for path in ["/drips", "/endless"] {
+        let whole = ProtectLayer::builder().longest(MS * 300).build().unwrap();
+        let (took, broke) = ended(whole, path, "x-any: 1").await;
+        assert!(broke && took >= MS * 300 && took < MS * 2_000, "{path}: {took:?}");
+    }
+    // What is for the head does not end a body, and is not made longer by it.
+    let head = || ProtectLayer::builder().longest_head(MS * 300).build().unwrap();
+    let none = || ProtectLayer::builder().build().unwrap();
+    for (protect, header) in [(head(), "x-any: 1"), (none(), "x-resilience-timeout-ms: 300")] {
+        assert!(!ended(protect, "/drips", header).await.1, "{header}");
+    }
+    let (took, broke) = ended(none(), "/drips", "grpc-timeout: 300m").await;
+    assert!(broke && took >= MS * 300, "{took:?}");
+}
+
+/// A call of gRPC ends by its status.
+#[tokio::test]
+async fn the_time_of_a_grpc_call_ends_in_its_status() {
+    let protect = ProtectLayer::builder().build().unwrap();
+    let (address, _token) = serve(Server::default(), streaming().layer(protect)).await;
+    let (mut sender, _connection) = http2_client(address).await;
+    let mut call = request("/drips");
+    for (name, value) in [("content-type", "application/grpc"), ("grpc-timeout", "300m")] {
+        call.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let answer = sender.send_request(call).await.unwrap().into_body();
+    let all = tokio::time::timeout(LONG, answer.collect()).await.expect("no end").unwrap();
+    assert_eq!(all.trailers().unwrap()["grpc-status"], "4");
+}
+
+/// A handler that never begins is ended by either.
+#[tokio::test]
+async fn a_head_that_does_not_come_is_504_by_both() {
+    let hangs = || Router::new().route("/", get(std::future::pending::<&str>));
+    let builder = ProtectLayer::builder;
+    for protect in [builder().longest_head(MS * 20), builder().longest(MS * 20)] {
+        let router = hangs().layer(protect.build().unwrap());
+        let (address, _token) = serve(Server::default(), router).await;
+        assert_eq!(status(address, "/", "").await, 504);
+    }
+    assert!(builder().longest_head(std::time::Duration::ZERO).build().is_err());
+}
+
 /// One tenant's slow readers are in nobody else's way.
 #[tokio::test]
 async fn a_slow_tenant_has_used_up_his_own_places() {
