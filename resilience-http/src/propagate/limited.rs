@@ -22,9 +22,10 @@ pin_project! {
     /// A body that ends when the time of its call is over: in a `DeadlineExceeded` rejection, or in gRPC's status 4.
     ///
     /// What the body holds is free then. The timer is made when the body is first waited for. A body that is not polled,
-    /// since its client does not read, is not ended by this but by `write_timeout`.
+    /// since its client does not read, is not ended by this but by `write_timeout`. `serve` makes one for each answer; under
+    /// another server, make it where the answer leaves the layers.
     #[derive(Debug)]
-    pub(crate) struct LimitedBody<B> {
+    pub struct LimitedBody<B> {
         // None once it was ended.
         #[pin]
         body: Option<B>,
@@ -35,13 +36,22 @@ pin_project! {
 
 /// When the time of a call is over, its body included. [`AcceptLayer`](super::AcceptLayer) puts it into the answer's extensions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CallEnd {
+pub struct CallEnd {
     pub(super) at: Instant,
     pub(super) grpc: bool,
 }
 
+impl CallEnd {
+    /// Returns the instant at which the time is over.
+    #[must_use]
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+}
+
 impl<B> LimitedBody<B> {
-    pub(crate) const fn new(body: B, end: Option<CallEnd>) -> LimitedBody<B> {
+    /// `body`, until `end`, if there is one.
+    pub const fn new(body: B, end: Option<CallEnd>) -> LimitedBody<B> {
         LimitedBody { body: Some(body), end, timer: None }
     }
 }

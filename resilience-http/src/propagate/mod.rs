@@ -106,6 +106,5 @@ pub use client::{Propagate, PropagateFuture, PropagateLayer};
 #[cfg(feature = "layers")]
 pub use context::{Context, Scoped};
 #[cfg(feature = "layers")]
-#[cfg(feature = "server")]
-pub(crate) use limited::{CallEnd, LimitedBody};
+pub use limited::{CallEnd, LimitedBody};
 pub use server::{Accept, AcceptFuture, AcceptLayer};

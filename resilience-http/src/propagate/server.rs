@@ -52,7 +52,7 @@ impl AcceptLayer {
 
     /// Ends answers that take longer than this, body included, whatever their requests bring along: up to the head by a 504,
     /// after it by an error of the body, or gRPC's status 4. A body is ended by the `serve` of this crate; under other servers
-    /// the time holds up to the head.
+    /// the time holds up to the head, unless the body is put into a [`LimitedBody`](super::LimitedBody).
     ///
     /// # Errors
     /// If `longest` is zero or more than a year.

@@ -132,10 +132,10 @@ async fn a_request_that_does_not_end_is_refused() {
 async fn served(answer: Response<Stepwise>) -> CircuitState {
     let breaker = CircuitBreaker::builder().consecutive_failures(1);
     let breaker = breaker.abandoned(AbandonedPolicy::Failure).build().unwrap();
-    let answer = std::sync::Arc::new(std::sync::Mutex::new(Some(answer)));
+    let answer = std::sync::Arc::new(parking_lot::Mutex::new(Some(answer)));
     let service =
         BodyBreakerLayer::new(breaker.clone()).layer(service_fn(move |_: Request<Incoming>| {
-            let answer = answer.lock().unwrap().take().unwrap();
+            let answer = answer.lock().take().unwrap();
             async move { Ok::<_, BoxError>(answer) }
         }));
     let (server, mut client) = pair().await;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use resilience_core::clock;
 use resilience_core::shutdown::Shutdown;
 use resilience_http::serve::{Server, bind};
 use tokio::io::AsyncReadExt;
@@ -72,7 +73,7 @@ async fn a_full_server_keeps_no_connection() {
 #[tokio::test]
 async fn the_connection_that_was_idle_for_longest_is_closed_for_a_newcomer() {
     let rig = full(3).await;
-    let begun = std::time::Instant::now();
+    let begun = clock::now();
     let mut idle = Client::connect(rig.address).await;
     idle.get("/echo/one").await;
     assert!(!idle.hear("one").await.contains("connection: close"));
@@ -84,7 +85,7 @@ async fn the_connection_that_was_idle_for_longest_is_closed_for_a_newcomer() {
     let mut newcomer = Client::connect(rig.address).await;
     newcomer.get("/echo/new").await;
     assert!(newcomer.hear("new").await.starts_with("HTTP/1.1 200"));
-    let waited = begun.elapsed();
+    let waited = clock::now() - begun;
     assert!(waited >= SECOND && waited < LONG / 2, "{waited:?}");
     assert_eq!(idle.rest().await.unwrap(), "");
     asks.say("st\r\n\r\n").await;
