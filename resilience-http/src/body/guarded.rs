@@ -64,6 +64,9 @@ impl<E, T> Guard<E> for Held<T> {
     fn ended(self, _: Result<&HeaderMap, &E>) {}
 }
 
+/// The number of bytes that are still to come where only the body knows its end.
+const UNKNOWN: u64 = u64::MAX;
+
 pin_project! {
     /// A body that holds a guard until its end, its error, or its drop, whichever is first. The guard hears of
     /// exactly one of them.
@@ -79,8 +82,8 @@ pin_project! {
         #[pin]
         body: B,
         guard: Option<G>,
-        // Bytes that are still to come, if their number is known.
-        left: Option<u64>,
+        // Bytes that are still to come, or `UNKNOWN`: in eight bytes.
+        left: u64,
     }
 }
 
@@ -106,12 +109,12 @@ impl<B, G> GuardedBody<B, G> {
             guard.ended(Ok(&HeaderMap::new()));
             return GuardedBody::free(body);
         }
-        GuardedBody { body, guard: Some(guard), left: length }
+        GuardedBody { body, guard: Some(guard), left: length.unwrap_or(UNKNOWN) }
     }
 
     /// `body`, which holds nothing: where the call was over with its head.
     pub const fn free(body: B) -> GuardedBody<B, G> {
-        GuardedBody { body, guard: None, left: None }
+        GuardedBody { body, guard: None, left: UNKNOWN }
     }
 
     /// What it still holds.
@@ -149,8 +152,10 @@ where
             // Nothing may follow trailers, and hyper does not look.
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
-                *this.left = this.left.map(|left| left.saturating_sub(bytes));
-                let is_last = *this.left == Some(0) || this.body.is_end_stream();
+                if *this.left != UNKNOWN {
+                    *this.left = this.left.saturating_sub(bytes);
+                }
+                let is_last = *this.left == 0 || this.body.is_end_stream();
                 frame.trailers_ref().map(Ok).or(is_last.then_some(Ok(&none)))
             }
         };
