@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::gate::{Again, Gate, Next, Reached, TimeLimit};
 use super::part::{Assembly, Slot};
 use super::watch::Untimed;
@@ -73,7 +71,7 @@ impl TimeLimit for Absent {
     }
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
+    fn limit_nanos(&self) -> Option<u64> {
         None
     }
 

@@ -191,8 +191,8 @@ pub trait TimeLimit {
     /// When what begins now must be over, if ever.
     fn due(&self, now: &mut Now) -> Option<Deadline>;
 
-    /// Returns the limit itself, if there is one.
-    fn limit(&self) -> Option<Duration>;
+    /// Returns the limit itself in nanoseconds, if there is one.
+    fn limit_nanos(&self) -> Option<u64>;
 
     /// Returns the rejection of a call whose time is over, and notifies the listener. `may_have_run` is its
     /// [`Rejection::may_have_run`].

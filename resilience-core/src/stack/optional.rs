@@ -1,7 +1,6 @@
 //! A part that is there or not, which is known only at run time.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::absent::Absent;
 use super::gate::{Gate, TimeLimit};
@@ -108,8 +107,8 @@ impl<P: TimeLimit> TimeLimit for Optional<P> {
     }
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
-        self.0.as_ref().and_then(TimeLimit::limit)
+    fn limit_nanos(&self) -> Option<u64> {
+        self.0.as_ref().and_then(TimeLimit::limit_nanos)
     }
 
     fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {

@@ -7,15 +7,15 @@ use crate::clock;
 use crate::deadline::Deadline;
 
 thread_local! {
-    static CURRENT: Cell<Option<AttemptLimit>> = const { Cell::new(None) };
+    static CURRENT: Cell<AttemptLimit> = const { Cell::new(AttemptLimit::NONE) };
 }
 
 /// The limit of one attempt. `due` is `NEVER` until the attempt has been pending once: before that, the attempt
-/// has all of `limit` left.
-#[derive(Debug, Clone, Copy)]
+/// has all of its limit left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AttemptLimit {
-    pub(crate) limit: Duration,
-    pub(crate) due: Deadline,
+    nanos: u64,
+    due: Deadline,
 }
 
 /// Returns the time that is left for the attempt that is being called or polled on this thread: the limit of the
@@ -41,29 +41,42 @@ pub(crate) struct AttemptLimit {
 /// ```
 #[must_use]
 pub fn attempt_time_left() -> Option<Duration> {
-    CURRENT.get().map(AttemptLimit::left)
+    let current = CURRENT.get();
+    (current != AttemptLimit::NONE).then(|| current.left())
 }
 
 impl AttemptLimit {
-    fn left(self) -> Duration {
-        self.due.if_ever().map_or(self.limit, |due| due.remaining(clock::now()).min(self.limit))
+    const NONE: AttemptLimit = AttemptLimit { nanos: u64::MAX, due: Deadline::NEVER };
+
+    #[inline(always)]
+    pub(crate) const fn new(nanos: u64, due: Deadline) -> AttemptLimit {
+        AttemptLimit { nanos, due }
     }
 
-    /// Makes this the current limit for as long as the result is kept, unless a shorter one is around it.
+    fn left(self) -> Duration {
+        let limit = Duration::from_nanos(self.nanos);
+        self.due.if_ever().map_or(limit, |due| due.remaining(clock::now()).min(limit))
+    }
+
+    /// Makes this a current limit, beside those around it, for as long as the result is kept.
+    #[inline(always)]
     pub(crate) fn entered(self) -> EnteredLimit {
         let former = CURRENT.get();
-        let outer_is_shorter = former.is_some_and(|outer| outer.limit < self.limit);
-        CURRENT.set(if outer_is_shorter { former } else { Some(self) });
+        CURRENT.set(AttemptLimit {
+            nanos: former.nanos.min(self.nanos),
+            due: former.due.min(self.due),
+        });
         EnteredLimit { former }
     }
 }
 
 /// Puts the former limit back, also after a panic.
 pub(crate) struct EnteredLimit {
-    former: Option<AttemptLimit>,
+    former: AttemptLimit,
 }
 
 impl Drop for EnteredLimit {
+    #[inline(always)]
     fn drop(&mut self) {
         CURRENT.set(self.former);
     }

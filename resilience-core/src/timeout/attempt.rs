@@ -68,8 +68,8 @@ impl TimeLimit for TimeoutLayer {
     }
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
-        Some(self.settings.limit())
+    fn limit_nanos(&self) -> Option<u64> {
+        Some(self.settings.nanos())
     }
 
     fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
@@ -115,7 +115,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let limit = AttemptLimit { limit: self.settings.limit(), due: Deadline::NEVER };
+        let limit = AttemptLimit::new(self.settings.nanos(), Deadline::NEVER);
         let entered = limit.entered();
         let inner = self.inner.call(request);
         drop(entered);
@@ -154,7 +154,7 @@ where
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
         let due = this.due.unwrap_or(Deadline::NEVER);
-        let entered = AttemptLimit { limit: this.settings.limit(), due }.entered();
+        let entered = AttemptLimit::new(this.settings.nanos(), due).entered();
         let polled = inner.poll(cx);
         drop(entered);
         let result = if let Poll::Ready(result) = polled {

@@ -29,6 +29,11 @@ impl Settings {
         Duration::from_nanos(self.nanos)
     }
 
+    #[inline(always)]
+    pub(super) const fn nanos(&self) -> u64 {
+        self.nanos
+    }
+
     /// When what begins now must be over.
     #[inline]
     pub(super) fn due(&self, now: Tick) -> Deadline {

@@ -67,8 +67,8 @@ impl TimeLimit for DeadlineLayer {
     }
 
     #[inline]
-    fn limit(&self) -> Option<Duration> {
-        Some(self.settings.limit())
+    fn limit_nanos(&self) -> Option<u64> {
+        Some(self.settings.nanos())
     }
 
     fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {

@@ -80,8 +80,8 @@ where
     /// Lets what is inside read the time that the attempt has left, while the result is kept.
     #[inline(always)]
     fn enter_limit(&self) -> Option<EnteredLimit> {
-        let limit = self.parts.parts().attempt_timeout.limit()?;
-        Some(AttemptLimit { limit, due: self.due }.entered())
+        let nanos = self.parts.parts().attempt_timeout.limit_nanos()?;
+        Some(AttemptLimit::new(nanos, self.due).entered())
     }
 
     /// Limits an attempt that has to wait, for the service to be ready or for its result.
