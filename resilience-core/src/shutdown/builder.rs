@@ -130,7 +130,7 @@ impl ShutdownBuilder {
         let token = ShutdownToken::new(shared);
         if let Some(total) = total {
             exit::start(token.clone(), total, noticed).map_err(|error| {
-                let bound = format_args!("unset where no thread starts: {error}");
+                let bound = format!("unset where no thread starts: {error}");
                 InvalidConfig::new("exit_process_at_total", "set", bound)
             })?;
         }
