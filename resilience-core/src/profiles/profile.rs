@@ -96,8 +96,9 @@ impl State {
 /// A stack for one upstream, as a text describes it. Clones, and the layers made from it, share its
 /// state and follow its reloads.
 ///
-/// **Handles show what calls use.** A profile may serve as a model only: an HTTP client makes a
-/// [`fresh`](Profile::fresh) one for each authority, and no call touches the state of the model. So
+/// **Handles show what calls use.** A profile may serve as a model only: the HTTP clients of a profile
+/// share one state for each authority, from its store [by key](Profile::per_key), and no call touches the state
+/// of the model. So
 /// [`breaker`](Profile::breaker) and the other handles, [`snapshot`](Profile::snapshot) and the
 /// [gauges](crate::observe::Gauges) are there from the first [`layer`](Profile::layer) on. A handle stays
 /// the right one when a reload takes its part out of the text and a later one puts it back.

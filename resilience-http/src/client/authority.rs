@@ -10,7 +10,7 @@ use resilience_core::keyed::{Key, Text};
 /// Scheme, host and port, as `https://api.example:8443`: what has one connection pool, one circuit and one
 /// limit.
 ///
-/// Hosts are compared in lower case, and a port that is the scheme's own is left out: addresses that reach
+/// Hosts are compared in lower case and without a trailing dot, and a port that is the scheme's own is left out: addresses that reach
 /// the same server are the same key.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Authority(String);

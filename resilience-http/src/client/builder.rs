@@ -142,7 +142,8 @@ impl ResilientClientBuilder {
     /// The client.
     ///
     /// # Errors
-    /// If a bound is out of its own, a file cannot be used, or reqwest cannot make its client.
+    /// If a bound is out of its own, another client of the profile has other authorities, a file cannot be used, or
+    /// reqwest cannot make its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
         let (client, layer) = match self.client {
             Source::Ready(client) => {

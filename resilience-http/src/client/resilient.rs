@@ -26,7 +26,7 @@ impl ResilientClient {
     /// A client of reqwest's defaults under this profile.
     ///
     /// # Errors
-    /// If reqwest cannot make its client.
+    /// If reqwest cannot make its client, or another client of the profile has other authorities than the default.
     pub fn new(profile: &Profile) -> Result<ResilientClient, BuildError> {
         ResilientClient::builder(profile).build()
     }

@@ -64,7 +64,7 @@ impl ResilientLayer {
     /// The profile for each authority, and bounds by their defaults.
     ///
     /// # Errors
-    /// None with these.
+    /// If another client of the profile has other [authorities](ResilientLayerBuilder::authorities) than the default.
     pub fn new(profile: &Profile) -> Result<ResilientLayer, InvalidConfig> {
         ResilientLayer::builder(profile).build()
     }

@@ -248,7 +248,11 @@ where
                 tell_not_to_retry(&mut answer);
             }
             if let Some(end) = end {
-                answer.extensions_mut().insert(end);
+                let extensions = answer.extensions_mut();
+                // A limit further in may be the shorter one.
+                if extensions.get::<CallEnd>().is_none_or(|inner| end.at < inner.at) {
+                    extensions.insert(end);
+                }
             }
             answer
         }))

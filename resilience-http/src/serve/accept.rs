@@ -108,12 +108,12 @@ impl<L: Listener> Acceptor<L> {
         Some(Newcomer { stream, peer, of_ip })
     }
 
-    /// Closes the listener and returns what had connected before. The client's side of it is done: it knows of no
+    /// Closes the listener and adds what had connected before to `taken`. The client's side of it is done: it knows of no
     /// reason why its request should not be answered. There may be more than there are places for, so that they wait
     /// here: a listener that is closed resets what is left in its queue.
-    pub(super) async fn backlog(&mut self) -> VecDeque<Newcomer<L::Addr>> {
-        let mut taken: VecDeque<_> = self.newcomer.take().into_iter().collect();
-        let Some(listener) = self.listener.take() else { return taken };
+    pub(super) async fn backlog(&mut self, taken: &mut VecDeque<Newcomer<L::Addr>>) {
+        taken.extend(self.newcomer.take());
+        let Some(listener) = self.listener.take() else { return };
         let mut waiting = listener.into_waiting();
         let mut pause = PAUSES.0;
         while taken.len() < LONGEST_QUEUE {
@@ -122,14 +122,16 @@ impl<L: Listener> Acceptor<L> {
                 Some(Ok((stream, peer))) => taken.extend(self.admitted(stream, peer)),
                 Some(Err(error)) if is_of_one(&error) => {}
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Some(Err(_)) if pause > PAUSES.1 => break,
                 Some(Err(_)) => {
+                    self.errors += 1;
+                    if pause > PAUSES.1 {
+                        break;
+                    }
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
             }
         }
-        taken
     }
 }
 

@@ -69,7 +69,7 @@ impl ServerBuilder {
 
     /// How long a client may read nothing of an answer that is there for it, also of one that its handler gave in one piece. Then its connection is cut, or
     /// its stream of HTTP/2 reset, and what the answer holds is free. A handler that has nothing to send yet is not
-    /// counted here.
+    /// counted here. On HTTP/2, [`at_least`](ServerBuilder::at_least) ends a stream after 5 s already, unless it is 0.
     ///
     /// The operating system keeps hundreds of kilobytes for a client, and takes more when a good part of that
     /// has gone out: a client that is slower than that in this time is cut as well.
@@ -271,7 +271,7 @@ where
             self.begin(newcomer, place);
             (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
         }
-        self.queue = acceptor.backlog().await;
+        acceptor.backlog(&mut self.queue).await;
         (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
         while !self.queue.is_empty() {
             let Some(place) = self.room.enter().await else { break };

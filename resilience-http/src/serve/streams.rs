@@ -22,8 +22,12 @@ impl Streams {
 
     /// Returns `true` if any task has not ended.
     pub(super) fn are_busy(&self) -> bool {
+        // Declared before the lock, as in `execute`.
+        let mut panics = Vec::new();
         let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            panics.extend(ended.err());
+        }
         !tasks.is_empty()
     }
 
