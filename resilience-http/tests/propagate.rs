@@ -23,7 +23,9 @@ use resilience_core::stack::Stack;
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer, within};
 use resilience_core::{Deadline, Error};
 use resilience_http::StatusClassifier;
-use resilience_http::propagate::{AcceptLayer, Context, PropagateLayer, Trace, attempt, timeout};
+use resilience_http::propagate::{
+    AcceptLayer, CallEnd, Context, PropagateLayer, Trace, attempt, timeout,
+};
 use resilience_http::server::{AnswerRefusalsLayer, Carry, ProtectLayer, UploadBody, Uploads};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -121,6 +123,19 @@ async fn what_is_left_goes_on() {
     let headers = handed_on(short, &[]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
     assert_eq!(handed_on(AcceptLayer::new(), &[]).await, HeaderMap::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shorter_of_two_limits_ends_an_answer() {
+    let longest = |ms| AcceptLayer::new().longest(Duration::from_millis(ms)).unwrap();
+    for (outer, inner) in [(100, 900), (900, 100)] {
+        let handler = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+        let service = longest(outer).layer(longest(inner).layer(handler));
+        let begun = clock::now();
+        let Ok(answer) = service.oneshot(request(&[])).await;
+        let end = answer.extensions().get::<CallEnd>().unwrap().at();
+        assert_eq!(end - begun, Duration::from_millis(100), "{outer} around {inner}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use crate::config::{self, InvalidConfig};
 /// builder that takes it.
 ///
 /// The times bound waits, not threads. Whatever is not ready is left behind when its time is over; code that blocks the
-/// thread on which [`Shutdown::run`](super::Shutdown::run) is polled suspends all of them until it returns. Only
-/// [`ShutdownBuilder::exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) bounds that, by ending the
+/// thread on which `Shutdown::run` is polled suspends all of them until it returns. Only
+/// `ShutdownBuilder::exit_process_at_total` bounds that, by ending the
 /// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

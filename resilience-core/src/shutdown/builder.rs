@@ -88,7 +88,7 @@ impl ShutdownBuilder {
     /// - The thread waits for no other: not for runtimes, handlers, hooks, destructors, listeners, wakers, nor for the
     ///   lock or the reader of stderr. An output or an `atexit` handler that blocks delays the end by up to two
     ///   seconds, after which the process aborts.
-    /// - With [`on_signals`](Shutdown::on_signals) the first signal begins the shutdown at once, also if the runtime is
+    /// - With `on_signals` the first signal begins the shutdown at once, also if the runtime is
     ///   blocked or [`run`](Shutdown::run) is never polled. Three signals end the process, of one kind or mixed,
     ///   whether or not the shutdown was begun by something else. Signals of one kind that arrive before the first of
     ///   them is received count as one: the operating system merges them.

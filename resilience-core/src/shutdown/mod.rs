@@ -56,6 +56,7 @@
     doc = "
 [ShutdownToken::begin]: crate
 [Shutdown::hook]: crate
+[`ShutdownBuilder::exit_process_at_total`]: crate
 [`Shutdown`]: crate
 [`ShutdownToken`]: crate
 [ShutdownToken::track]: crate

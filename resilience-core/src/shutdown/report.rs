@@ -89,8 +89,8 @@ pub enum HookEnd {
     Panicked(String),
     /// Its time was over before it was.
     OutOfTime,
-    /// Interrupted: the hook was running when [`run`](super::Shutdown::run) was dropped, or when the process was
-    /// [ended](super::ShutdownBuilder::exit_process_at_total).
+    /// Interrupted: the hook was running when `run` was dropped, or when the process was
+    /// ended (`exit_process_at_total`).
     Unfinished,
     /// Not run: the shutdown was begun a third time, or ended before this hook's turn.
     Skipped,
@@ -100,7 +100,7 @@ impl Report {
     /// For `std::process::exit`: 0 if everything was finished and every hook was done; otherwise 1 if work
     /// was cut, 2 if a hook was not done, 3 if both.
     ///
-    /// A process that [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ended has 4 more: 4 to
+    /// A process that `exit_process_at_total` ended has 4 more: 4 to
     /// 7, by the report at that moment.
     #[must_use]
     pub fn exit_code(&self) -> u8 {

@@ -92,6 +92,7 @@ mod client;
 mod context;
 #[cfg(feature = "layers")]
 mod limited;
+#[cfg(feature = "layers")]
 mod server;
 
 #[cfg(feature = "layers")]
@@ -107,4 +108,5 @@ pub use client::{Propagate, PropagateFuture, PropagateLayer};
 pub use context::{Context, Scoped};
 #[cfg(feature = "layers")]
 pub use limited::{CallEnd, LimitedBody};
+#[cfg(feature = "layers")]
 pub use server::{Accept, AcceptFuture, AcceptLayer};
