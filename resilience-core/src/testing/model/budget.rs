@@ -89,12 +89,15 @@ pub fn budget(bytes: &[u8]) {
     let Ok(budget) = budget else { unreachable_input(&input) };
     let reserve = u64::from(input.reserve) * 1_000;
     let mut model = NaiveBudget { deposits: vec![(0, reserve)], reserve };
-    let start = clock::now();
-    let mut now = start;
+    let mut now = clock::now();
+    // The first call or retry begins the count of slots; a read does not.
+    let mut start = None;
     let (mut deposited, mut spent) = (reserve, 0);
-    // The first call fixes the budget's origin.
     assert_eq!(budget.available(now), as_tokens(reserve));
     for operation in &input.operations {
+        if !matches!(operation, BudgetOperation::Advance(_)) {
+            start.get_or_insert(now);
+        }
         let slot = slot(start, now, window);
         model.expire(slot);
         match *operation {
@@ -125,8 +128,9 @@ pub fn budget(bytes: &[u8]) {
     }
 }
 
-fn slot(start: Instant, now: Instant, window: Duration) -> u64 {
-    u64::try_from((now - start).as_nanos() / (window / 10).as_nanos()).unwrap_or(u64::MAX)
+fn slot(start: Option<Instant>, now: Instant, window: Duration) -> u64 {
+    let passed = start.map_or(Duration::ZERO, |start| now - start);
+    u64::try_from(passed.as_nanos() / (window / 10).as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
