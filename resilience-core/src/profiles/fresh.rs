@@ -201,7 +201,8 @@ impl Parts {
 }
 
 /// What a store keeps for a key: made by [`Profile::fresh`], it stays while a circuit is open, a permit is
-/// out or a call waits, and remembers for as long as the part that remembers longest. Who holds it longer than that holds on to what the store may have let go of.
+/// out or a call waits, and for as long as one of its parts differs from a new one. A clone that is kept for
+/// longer may be of a state that the store has let go of.
 impl Entry for Profile {
     fn is_pinned(&self, now: Instant) -> bool {
         self.state().peek().is_pinned(now)

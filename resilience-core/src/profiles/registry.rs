@@ -150,7 +150,8 @@ impl Profiles {
     /// whole: a call goes by one text or the other, calls under way by the one they began under. Circuits,
     /// permits, tokens and budgets keep their state (see `set_config` of each). A budget of other terms
     /// starts with no more tokens than its predecessor has left. A part that the text leaves out is not used. If
-    /// a later text has it again, its circuit is closed and its budget begins anew; handles stay valid. Services that are made already follow by themselves.
+    /// a later text has it again, its circuit is closed and its budget begins anew; handles stay valid.
+    /// Services that are made already follow by themselves.
     ///
     /// The listener is told of either end ([`Event::ProfilesReloaded`]).
     ///
