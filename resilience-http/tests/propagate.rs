@@ -157,6 +157,53 @@ async fn grpc_has_headers_of_its_own() {
     assert_eq!(text(&headers, &timeout::TIMEOUT), None);
 }
 
+/// `grpc-timeout` ends a stream, and an attempt's limit is over with the head of the response.
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
+    let milliseconds = Duration::from_millis;
+    for (deadline, attempt, own, expected) in [
+        (None, Some(800), &[][..], (None, Some("800"))),
+        (Some(2_000), Some(800), &[], (Some("2000000u"), Some("800"))),
+        (Some(500), Some(800), &[], (Some("500000u"), None)),
+        (Some(500), None, &[], (Some("500000u"), None)),
+        // Those that the request has stay where they are shorter.
+        (None, Some(800), &[("grpc-timeout", "1S")], (Some("1S"), Some("800"))),
+        (None, Some(800), &[("grpc-timeout", "300m")], (Some("300m"), Some("300"))),
+        (Some(2_000), Some(800), &[("grpc-timeout", "1S")], (Some("1000000u"), Some("800"))),
+        (Some(2_000), None, &[("x-resilience-timeout-ms", "300")], (Some("2000000u"), Some("300"))),
+        (
+            Some(2_000),
+            Some(800),
+            &[("x-resilience-timeout-ms", "300")],
+            (Some("2000000u"), Some("300")),
+        ),
+    ] {
+        let mut call = request(own);
+        call.headers_mut().insert("content-type", "application/grpc+proto".parse().unwrap());
+        let sent = service_fn(async |call: Request<()>| {
+            let mut response = Response::new(());
+            *response.headers_mut() = sent(PropagateLayer::new(), call).await;
+            Ok::<_, Failed>(response)
+        });
+        let within_attempt = async |call| match attempt {
+            Some(limit) => {
+                TimeoutLayer::new(milliseconds(limit)).unwrap().layer(sent).oneshot(call).await
+            }
+            None => sent.oneshot(call).await,
+        };
+        let answer = match deadline {
+            Some(limit) => {
+                let deadline = Deadline::after(clock::now(), milliseconds(limit));
+                within(deadline, within_attempt(call)).await.unwrap()
+            }
+            None => within_attempt(call).await,
+        };
+        let headers = answer.unwrap().into_parts().0.headers;
+        let found = (text(&headers, &timeout::GRPC_TIMEOUT), text(&headers, &timeout::TIMEOUT));
+        assert_eq!(found, expected, "{deadline:?} {attempt:?} {own:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_trace_goes_on_as_it_came() {
     let trace = [("traceparent", PARENT), ("tracestate", "a=1"), ("baggage", "user=7")];

@@ -26,12 +26,14 @@ use resilience_core::{
 use resilience_http::classify::{
     GrpcClassifier, HttpClassifier, TransportError, TransportFailure, to_status,
 };
+use resilience_http::propagate::{AcceptLayer, CallEnd, LimitedBody, PropagateLayer};
 use resilience_http::server::{ProtectLayer, Refusals};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
@@ -335,4 +337,39 @@ async fn a_call_that_is_not_answered_in_time_may_have_run() {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert_eq!((of(&status), ran(&status)), (Outcome::TimedOut, true));
     assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+/// Ends a body with its call, as `serve` does.
+fn limited<B>(mut response: http::Response<B>) -> http::Response<LimitedBody<B>> {
+    let end = response.extensions_mut().remove::<CallEnd>();
+    response.map(|body| LimitedBody::new(body, end))
+}
+
+/// The limit of an attempt is over with the head, at the server as at the client.
+#[tokio::test]
+async fn a_stream_outlives_the_limit_of_its_attempt() {
+    let limit = Duration::from_secs(1);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let layers = ServiceBuilder::new().map_response(limited).layer(AcceptLayer::new());
+    let server = Server::builder().layer(layers).add_service(health);
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let channel = endpoint(address).connect_lazy();
+    let service = ServiceBuilder::new()
+        .map_err(to_status)
+        .layer(Stack::builder().attempt_timeout(limit).classifier(GrpcClassifier).build().unwrap())
+        .layer(PropagateLayer::new())
+        .service(channel.map_err(|error| Error::Service(TransportError::new(error))));
+    let mut client = HealthClient::new(service);
+    let watched = client.watch(HealthCheckRequest::default()).await.unwrap();
+    let mut statuses = watched.into_inner();
+    let mut next = async || {
+        let next = tokio::time::timeout(LONG, statuses.message());
+        next.await.unwrap().unwrap().map(|it| it.status())
+    };
+    assert_eq!(next().await, Some(ServingStatus::Serving));
+    tokio::time::sleep(limit + limit / 2).await;
+    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
 }

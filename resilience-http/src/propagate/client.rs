@@ -17,11 +17,15 @@ use super::headers::{HasHeaders, HasHeadersMut};
 use super::timeout::{self, GRPC_TIMEOUT, TIMEOUT};
 use crate::classify::grpc::is_grpc;
 
-/// Writes into each request what its server should know: how long its answer is waited for, which attempt
-/// it is, and whose trace it belongs to. See the [module](super).
+/// Adds headers to each request: the time that is left, the number of the attempt, and the trace. See the [module](super).
 ///
 /// The time is the shorter of the call's deadline and the limit of the attempt, of a stack or a
-/// [`TimeoutLayer`](resilience_core::timeout::TimeoutLayer) around this layer.
+/// [`TimeoutLayer`](resilience_core::timeout::TimeoutLayer) around this layer. In gRPC only the deadline is sent as
+/// `grpc-timeout`, which is for the whole call, its streams included; the limit of the attempt is for the head of the
+/// response, and is sent as [`TIMEOUT`] if it is shorter.
+///
+/// A request does not show which server it goes to: put this layer in front of servers that are the caller's own.
+/// [`ResilientLayer`](crate::client) chooses by authority.
 ///
 /// Stands *below* the retry, so that each attempt has its own number and what time is left by then. The
 /// error type is the service's, readiness is forwarded, and dropping the call drops what is inside.
@@ -62,21 +66,29 @@ impl PropagateLayer {
 
     fn write_in(self, headers: &mut HeaderMap, context: Option<&Context>) {
         let grpc = is_grpc(headers);
-        // Most requests say nothing yet, and each look-up costs as much as all of this.
-        let said = headers.keys().any(is_ours);
-        let told = if said { timeout::parse(headers) } else { None };
-        if said {
+        // Most requests have none of the headers yet, and each look-up costs as much as all of this.
+        let has_some = headers.keys().any(is_ours);
+        if has_some {
             headers.remove(ATTEMPT);
             headers.remove(GRPC_ATTEMPT);
         }
         let deadline = Deadline::current().map(|deadline| deadline.remaining(clock::now()));
-        if let Some(left) = deadline.into_iter().chain(attempt_time_left()).min() {
-            let left = told.map_or(left, |told| told.min(left));
-            if grpc {
-                headers.insert(GRPC_TIMEOUT, timeout::grpc(left));
-            } else {
-                headers.insert(TIMEOUT, timeout::milliseconds(left));
+        let to_head = match (deadline, attempt_time_left()) {
+            // gRPC's header is for the whole call, and ends a stream.
+            (deadline, attempt) if grpc => {
+                if let Some(left) = deadline {
+                    let own = if has_some { timeout::parse_call(headers) } else { None };
+                    headers
+                        .insert(GRPC_TIMEOUT, timeout::grpc(own.map_or(left, |own| own.min(left))));
+                }
+                attempt.filter(|attempt| deadline.is_none_or(|deadline| *attempt < deadline))
             }
+            (deadline, attempt) => deadline.into_iter().chain(attempt).min(),
+        };
+        if let Some(left) = to_head {
+            let own = if has_some { timeout::parse(headers) } else { None };
+            let left = own.map_or(left, |own| own.min(left));
+            headers.insert(TIMEOUT, timeout::milliseconds(left));
         }
         let previous = previous_attempts();
         if previous > 0 {
