@@ -46,14 +46,14 @@ impl Head<'_> {
 }
 
 impl HttpClassifier {
-    /// For a client that hands redirects on.
+    /// Reads the results of a client that returns redirects.
     #[must_use]
     pub const fn new() -> HttpClassifier {
         HttpClassifier { follows_redirects: false }
     }
 
-    /// For a client that follows redirects by itself: that no connection was made proves nothing any more,
-    /// since it may have been the second one, and the first server answered.
+    /// Reads the results of a client that follows redirects itself: no connection, or a 425, may be about a second
+    /// request, and the server of the first may have run it. So everything that was sent may have run.
     #[must_use]
     pub const fn follows_redirects(mut self) -> HttpClassifier {
         self.follows_redirects = true;
@@ -75,8 +75,8 @@ impl HttpClassifier {
 
     pub(crate) fn ran(self, result: Result<StatusCode, &impl Ending>) -> bool {
         match result {
-            // RFC 8470 §5.2.
-            Ok(status) => status != StatusCode::TOO_EARLY,
+            // RFC 8470 §5.2, of the server that answered: the one before it may have run the request (303).
+            Ok(status) => self.follows_redirects || status != StatusCode::TOO_EARLY,
             Err(error) => match (error.rejected(), error.failure()) {
                 (Some(rejection), _) => rejection.may_have_run(),
                 (None, TransportFailure::Builder | TransportFailure::NoHost) => false,

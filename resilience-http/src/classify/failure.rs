@@ -291,6 +291,12 @@ impl TransportError {
         TransportError { failure, error: format!("{failure}: {address}").into() }
     }
 
+    /// Returns the error of a request that is not sent, for this reason.
+    #[cfg(feature = "client")]
+    pub(crate) fn unsendable(reason: &'static str) -> TransportError {
+        TransportError { failure: TransportFailure::Builder, error: reason.into() }
+    }
+
     /// Where it broke.
     #[must_use]
     pub const fn failure(&self) -> TransportFailure {

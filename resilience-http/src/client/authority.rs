@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv6Addr;
 
 use http::Uri;
 use resilience_core::Name;
@@ -10,8 +11,8 @@ use resilience_core::keyed::{Key, Text};
 /// Scheme, host and port, as `https://api.example:8443`: what has one connection pool, one circuit and one
 /// limit.
 ///
-/// Hosts are compared in lower case and without a trailing dot, and a port that is the scheme's own is left out: addresses that reach
-/// the same server are the same key.
+/// Hosts are compared in lower case and without a trailing dot, IPv6 addresses in their shortest form, and a port that is the
+/// scheme's own is left out: addresses that reach the same server are the same key.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Authority(String);
 
@@ -24,12 +25,23 @@ impl Authority {
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Option<Authority> {
         let host = host.strip_suffix('.').unwrap_or(host);
-        if !matches!(scheme, "http" | "https") || host.is_empty() || host.len() > MAX_HOST {
+        let own = match scheme {
+            _ if scheme.eq_ignore_ascii_case("http") => 80,
+            _ if scheme.eq_ignore_ascii_case("https") => 443,
+            _ => return None,
+        };
+        if host.is_empty() || host.len() > MAX_HOST {
             return None;
         }
-        let own = if scheme == "http" { 80 } else { 443 };
         let mut text = String::with_capacity(scheme.len() + 3 + host.len() + 6);
-        text.extend([scheme, "://", host]);
+        text.extend([scheme, "://"]);
+        match ipv6(host) {
+            // Into a text nothing fails.
+            Some(address) => {
+                let _written = write!(text, "[{address}]");
+            }
+            None => text.push_str(host),
+        }
         text.make_ascii_lowercase();
         if let Some(port) = port.filter(|port| *port != own) {
             // Into a text nothing fails.
@@ -70,10 +82,27 @@ impl Authority {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the host, an IPv6 address in its brackets, and the port.
+    pub(super) fn host_and_port(&self) -> (&str, u16) {
+        let (scheme, written) = self.0.split_once("://").unwrap_or(("http", &self.0));
+        let own = if scheme == "http" { 80 } else { 443 };
+        let with_port = written.rsplit_once(':').filter(|_| !written.ends_with(']'));
+        match with_port.map(|(host, port)| (host, port.parse())) {
+            Some((host, Ok(port))) => (host, port),
+            _ => (written, own),
+        }
+    }
 }
 
-/// Returns this address without user info, without the port that is the scheme's own, and without zeros before another
-/// port, or `None` if it has none of them.
+/// Returns the IPv6 address that a host is, with or without brackets.
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.contains(':').then(|| bare.parse().ok())?
+}
+
+/// Returns this address without user info, without the port that is the scheme's own, without zeros before another
+/// port, and with an IPv6 address in its shortest form, or `None` if it is written so already.
 pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
     let authority = uri.authority()?;
     let own = match uri.scheme_str()? {
@@ -90,7 +119,9 @@ pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
         (Some(rest), Some(_)) => rest == ":0" || !rest.starts_with(":0"),
         _ => false,
     };
-    if is_plain {
+    let shortest = ipv6(host).map(|address| format!("[{address}]"));
+    let host = shortest.as_deref().filter(|it| !it.eq_ignore_ascii_case(host)).unwrap_or(host);
+    if is_plain && host == authority.host() {
         return None;
     }
     let authority = match port {
@@ -152,7 +183,9 @@ mod tests {
             assert_eq!(of(uri).as_deref(), Some("http://a.example"), "{uri}");
         }
         assert_eq!(of("https://a.example:80/").as_deref(), Some("https://a.example:80"));
-        assert_eq!(of("https://[::1]:443/").as_deref(), Some("https://[::1]"));
+        for uri in ["https://[::1]:443/", "https://[0:0:0:0:0:0:0:1]", "https://[::0.0.0.1]"] {
+            assert_eq!(of(uri).as_deref(), Some("https://[::1]"), "{uri}");
+        }
     }
 
     /// What a pool keys by is one for all spellings of a server, once they are normalized.
@@ -172,6 +205,9 @@ mod tests {
             ("https://a.example:80/", None),
             ("http://[::1]:80/", Some("http://[::1]/")),
             ("http://user@[::1]:81/", Some("http://[::1]:81/")),
+            ("http://[0:0:0::1]/", Some("http://[::1]/")),
+            ("http://[2001:DB8::0a]:81/", Some("http://[2001:db8::a]:81/")),
+            ("http://[2001:DB8::a]/", None),
         ] {
             let uri: Uri = written.parse().unwrap();
             let changed = normalized(&uri);
@@ -187,7 +223,7 @@ mod tests {
         fn every_spelling_ends_in_the_pool_of_its_authority(
             scheme in "(http|https|HTTP)",
             user in "([a-zA-Z0-9._~%:-]{0,12}@)?",
-            host in "([a-zA-Z0-9]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}|\\[::[0-9a-f]{1,4}\\])",
+            host in "([a-zA-Z0-9]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}|\\[([0-9a-fA-F]{1,4}:){0,3}:[0-9a-fA-F]{1,4}\\])",
             port in "(:(80|443|8080|[0-9]{1,4})?)?",
             path in "(/[a-z@:]{0,8}(\\?[a-z@:]{0,8})?)?",
         ) {
@@ -209,6 +245,24 @@ mod tests {
         assert_eq!(of_pool("http://a.example."), "http://a.example.");
         let secret = of_pool("http://user:secret@a.example");
         assert!(secret.starts_with("http://a.example#") && !secret.contains("secret"), "{secret}");
+    }
+
+    #[test]
+    fn parts_are_spelled_in_many_ways_too() {
+        for (scheme, host, port, expected) in [
+            ("HTTP", "A.Example.", Some(80), "http://a.example"),
+            ("Https", "a.example", Some(80), "https://a.example:80"),
+            ("http", "::1", None, "http://[::1]"),
+            ("http", "[0:0::1]", Some(81), "http://[::1]:81"),
+            ("http", "[fe80::1%25eth0]", None, "http://[fe80::1%25eth0]"),
+            ("http", "xn--bcher-kva.example", None, "http://xn--bcher-kva.example"),
+        ] {
+            let authority = Authority::new(scheme, host, port).unwrap();
+            assert_eq!(authority.as_str(), expected, "{scheme} {host} {port:?}");
+            let (host, port) = authority.host_and_port();
+            let again = Authority::new(scheme, host, Some(port)).unwrap();
+            assert_eq!(again, authority, "{host} {port}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct ResilientClientBuilder {
 
 enum Source {
     Builder(Box<ClientBuilder>),
-    Ready(Client),
+    Ready { client: Client, follows_redirects: bool },
 }
 
 impl ResilientClientBuilder {
@@ -78,13 +78,20 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// What servers are told of each attempt. See [`ResilientLayerBuilder::propagate`].
+    /// Replaces the headers that each attempt gives its server. See [`ResilientLayerBuilder::propagate`].
     pub fn propagate(mut self, what: PropagateLayer) -> Self {
         self.layer = self.layer.propagate(what);
         self
     }
 
-    /// Tells servers nothing. See [`ResilientLayerBuilder::without_propagation`].
+    /// Declares the servers that are the caller's own; all others get no headers of ours. See
+    /// [`ResilientLayerBuilder::ours`].
+    pub fn ours(mut self, authorities: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.layer = self.layer.ours(authorities);
+        self
+    }
+
+    /// Adds no headers for servers. See [`ResilientLayerBuilder::without_propagation`].
     pub fn without_propagation(mut self) -> Self {
         self.layer = self.layer.without_propagation();
         self
@@ -130,26 +137,36 @@ impl ResilientClientBuilder {
     /// top of the profile's and nobody counts them, and with
     /// [`connector_layer(ConnectionGate)`](super::ConnectionGate), or its pool opens more than there may be.
     ///
-    /// It may follow redirects, which is under no policy. So a request that may not run twice is never repeated
-    /// once it was given to it, and no deadline or attempt number is sent, unless [`propagate`](Self::propagate) is
-    /// called: reqwest would send it to the other host as well. It does so with an `Idempotency-Key`: build the client
-    /// with `redirect(Policy::none())` where requests have keys.
+    /// It may follow redirects, as reqwest's clients do by default and which cannot be read off a client, and sends a
+    /// request's headers to the other host. So no deadline or attempt number is sent, a request with an `Idempotency-Key`
+    /// is an error ([`Builder`](crate::classify::TransportFailure::Builder)), and a request that may not run twice is
+    /// never repeated once the client has it. Where that is too little, use
+    /// [`client_without_redirects`](Self::client_without_redirects) or [`reqwest`](Self::reqwest).
     pub fn client(mut self, client: Client) -> Self {
-        self.client = Source::Ready(client);
+        self.client = Source::Ready { client, follows_redirects: true };
+        self
+    }
+
+    /// Calls this client, as [`client`](Self::client) does, but with headers and keys: it must have been built with
+    /// `redirect(reqwest::redirect::Policy::none())`. If it follows redirects after all, other hosts get both.
+    pub fn client_without_redirects(mut self, client: Client) -> Self {
+        self.client = Source::Ready { client, follows_redirects: false };
         self
     }
 
     /// The client.
     ///
     /// # Errors
-    /// If a bound is out of its own, another client of the profile has other authorities, a file cannot be used, or
-    /// reqwest cannot make its client.
+    /// If a bound is out of its own, another client of the profile has other authorities, a file cannot be used, a
+    /// [`client`](Self::client) that may follow redirects would give a header away that was asked for (`propagate`, `ours`,
+    /// `generate_keys`), or reqwest cannot make its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
         let (client, layer) = match self.client {
-            Source::Ready(client) => {
+            Source::Ready { client, follows_redirects } => {
                 #[cfg(feature = "tls")]
                 self.tls.none_given()?;
-                (client, self.layer.follows_redirects())
+                let layer = self.layer;
+                (client, if follows_redirects { layer.follows_redirects() } else { layer })
             }
             Source::Builder(builder) => {
                 #[cfg(feature = "tls")]

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Classify, Error, Outcome};
 
 use super::answer::{Answered, HttpResponse};
-use crate::classify::{Head, HttpClassifier, TransportError};
+use crate::classify::{Head, HttpClassifier, TransportError, grpc};
 
 /// The head of a response, as the classifier of a client reads it.
 #[derive(Clone, Copy)]
@@ -64,7 +65,11 @@ type Custom = dyn for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Se
 
 /// The classifier of all authorities of a client. Clones share one of the caller's.
 #[derive(Clone)]
-pub struct ClientClassifier(Kind);
+pub struct ClientClassifier {
+    kind: Kind,
+    /// A failure of the service below may be that of a second request, after a redirect.
+    follows_redirects: bool,
+}
 
 #[derive(Clone)]
 enum Kind {
@@ -74,28 +79,36 @@ enum Kind {
 
 impl ClientClassifier {
     pub(super) const fn standard() -> ClientClassifier {
-        ClientClassifier(Kind::Standard(HttpClassifier::new()))
+        ClientClassifier { kind: Kind::Standard(HttpClassifier::new()), follows_redirects: false }
     }
 
     pub(super) fn custom<K>(classifier: K) -> ClientClassifier
     where
         K: for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Send + Sync + 'static,
     {
-        ClientClassifier(Kind::Custom(Arc::new(classifier)))
+        ClientClassifier { kind: Kind::Custom(Arc::new(classifier)), follows_redirects: false }
     }
 
-    /// Follows redirects, if it is not the caller's own.
-    pub(super) const fn follows_redirects(&mut self) {
-        if let Kind::Standard(classifier) = &mut self.0 {
-            *classifier = classifier.follows_redirects();
-        }
+    /// Returns `true` if a response with this head is throttled with a time, which pauses the limiter of the profile.
+    /// A classifier of the caller's is not called for it: a pause that is in force is not changed by a second one.
+    pub(super) fn throttles(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let Kind::Standard(classifier) = &self.kind else { return false };
+        let head = Head { status, headers, is_grpc: grpc::is_grpc(headers) };
+        let outcome = classifier.outcome(Ok::<_, &Error<TransportError>>(head));
+        matches!(outcome, Outcome::Throttled(RetryHint::After(_)))
+    }
+
+    /// Reads the results of a service that follows redirects itself.
+    pub(super) fn follows_redirects(mut self) -> ClientClassifier {
+        self.follows_redirects = true;
+        self
     }
 }
 
 impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientClassifier {
     fn classify(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> Outcome {
         let head = result.map(ResponseHead::of);
-        match &self.0 {
+        match &self.kind {
             Kind::Standard(classifier) => {
                 classifier.classify(head.as_ref().map_err(|error| *error))
             }
@@ -105,7 +118,13 @@ impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientCla
 
     fn may_have_run(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> bool {
         let head = result.map(ResponseHead::of);
-        match &self.0 {
+        let following = HttpClassifier::new().follows_redirects();
+        if self.follows_redirects
+            && following.ran(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
+        {
+            return true;
+        }
+        match &self.kind {
             Kind::Standard(classifier) => {
                 classifier.may_have_run(head.as_ref().map_err(|error| *error))
             }
@@ -125,7 +144,7 @@ impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientCla
 
 impl fmt::Debug for ClientClassifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Standard(classifier) => classifier.fmt(f),
             Kind::Custom(_) => f.debug_struct("Custom").finish_non_exhaustive(),
         }

@@ -33,8 +33,8 @@
 //!   retried after that: a body that breaks off is the reader's error. But the call is over when the body is:
 //!   see [below](#when-a-call-is-over).
 //! - **Hints**: an answer that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
-//! - **Headers** tell each server how long it is waited for and which attempt it is: see
-//!   [`propagate`](ResilientLayerBuilder::propagate).
+//! - **Headers** give each server the time that is left and the number of the attempt: see
+//!   [`propagate`](ResilientLayerBuilder::propagate). With [`ours`](ResilientLayerBuilder::ours), only declared servers get them.
 //! - **Connections** are bounded: [`ConnectionLimits`].
 //! - **Redirects** are not followed: where they lead is another authority, with its own limits. Put
 //!   `tower_http`'s `FollowRedirect` above, and each step is a call.
@@ -115,6 +115,7 @@ mod classifier;
 mod connector;
 mod gate;
 mod hold;
+mod ours;
 mod request;
 mod returns;
 mod scope;

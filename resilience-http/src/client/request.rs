@@ -215,6 +215,11 @@ impl<R: HttpRequest> Call<R> {
         self.0.request
     }
 
+    /// Returns `true` if the request has an `Idempotency-Key`, whatever it is.
+    pub(super) fn has_key(&mut self) -> bool {
+        self.0.request.headers_mut().contains_key(IDEMPOTENCY_KEY)
+    }
+
     /// By what the caller knows.
     #[must_use]
     pub fn declared(mut self, idempotency: Idempotency) -> Call<R> {

@@ -21,6 +21,7 @@ use tower_service::Service;
 use super::answer::{Answered, HttpResponse, UntilBodyEnds};
 use super::authority::Authority;
 use super::classifier::{ClientClassifier, ResponseHead};
+use super::ours::Ours;
 use super::request::{Call, CopyCall, HttpRequest, Replayable};
 use super::settings::Settings;
 use super::site::Site;
@@ -43,7 +44,11 @@ struct Shared {
     states: Keyed<Authority, KeyProfile>,
     /// The permits for requests to all authorities.
     total: Bulkhead,
+    /// The service below sends a request on to other hosts, with its headers.
+    follows_redirects: bool,
 }
+
+const KEY_WOULD_LEAK: &str = "an `Idempotency-Key` over a client that may follow redirects, and would send it to other hosts";
 
 /// A [`ResilientLayer`] in the making.
 #[derive(Debug, Clone)]
@@ -55,6 +60,7 @@ pub struct ResilientLayerBuilder {
     classifier: ClientClassifier,
     /// `None` unless the caller chose: by default, what a client without redirects sends.
     propagate: Option<Option<PropagateLayer>>,
+    ours: Option<Vec<String>>,
     follows_redirects: bool,
     body_stall: Option<Duration>,
     generates_keys: bool,
@@ -80,6 +86,7 @@ impl ResilientLayer {
             authorities: KeyedLimits::default(),
             classifier: ClientClassifier::standard(),
             propagate: None,
+            ours: None,
             follows_redirects: false,
             body_stall: None,
             generates_keys: false,
@@ -165,11 +172,14 @@ impl ResilientLayerBuilder {
     }
 
     /// Declares that the service below follows redirects by itself: see
-    /// [`HttpClassifier::follows_redirects`](crate::classify::HttpClassifier::follows_redirects). By default nothing is then
-    /// [propagated](Self::propagate), since it would be sent to the other host as well.
+    /// [`HttpClassifier::follows_redirects`](crate::classify::HttpClassifier::follows_redirects).
+    ///
+    /// The headers of a request are then sent to the other host as well. So nothing is propagated, and a request with an
+    /// `Idempotency-Key` is rejected ([`Builder`](crate::classify::TransportFailure::Builder)) before it is sent.
+    /// [`propagate`](Self::propagate), [`ours`](Self::ours) and [`generate_keys`](Self::generate_keys) are then errors of
+    /// [`build`](Self::build).
     pub fn follows_redirects(mut self) -> Self {
         self.follows_redirects = true;
-        self.classifier.follows_redirects();
         self
     }
 
@@ -211,18 +221,39 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// What servers are told of each attempt, in place of the default: how long it is waited for (the call's deadline
-    /// or the attempt timeout, whichever is first), and which attempt it is.
-    ///
-    /// Say `PropagateLayer::new()` where servers are one's own: they belong to the trace. By default none is told of that, since
-    /// what a request of ours brought along, its baggage above all, is no stranger's business.
+    /// Replaces the headers that each attempt gives its server. By default these are the time that is left (the call's
+    /// deadline or the attempt timeout, whichever is first) and the number of the attempt, but neither trace nor baggage.
+    /// `PropagateLayer::new()` sends all of them, for servers that belong to the trace.
     pub fn propagate(mut self, what: PropagateLayer) -> Self {
         self.propagate = Some(Some(what));
         self
     }
 
-    /// Tells servers nothing: requests go out with the headers that they have. For public hosts, which know nothing of
-    /// ours and could tell by them who asks.
+    /// Declares the servers that are the caller's own. They get the headers of [`propagate`](Self::propagate), by default
+    /// all of `PropagateLayer::new()`, trace and baggage included; every other server gets none. Without this method all
+    /// servers get the same headers.
+    ///
+    /// An entry is a host (`stats.example`, `10.0.0.7`, `[::1]`) or all hosts below one (`*.internal.example`), and holds for
+    /// every port unless it has one (`stats.example:8443`). A name that is not ASCII is written in punycode. Entries of
+    /// several calls are added up.
+    ///
+    /// ```
+    /// use resilience_core::profiles::Profiles;
+    /// use resilience_http::client::ResilientLayer;
+    ///
+    /// let profile = Profiles::standard()?.profile("scraper.stats")?;
+    /// let layer = ResilientLayer::builder(&profile).ours(["*.internal.example", "localhost"]).build()?;
+    /// # let _ = layer;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ours(mut self, authorities: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let authorities = authorities.into_iter().map(Into::into);
+        self.ours.get_or_insert_default().extend(authorities);
+        self
+    }
+
+    /// Sends requests with the headers that they have, and adds none: for public hosts, which could recognise this
+    /// library by them.
     pub fn without_propagation(mut self) -> Self {
         self.propagate = Some(None);
         self
@@ -239,17 +270,23 @@ impl ResilientLayerBuilder {
     /// The layer.
     ///
     /// # Errors
-    /// If a bound is out of its own, or another client of the profile has other [`authorities`](Self::authorities).
+    /// If a bound is out of its own, an entry of [`ours`](Self::ours) is no host, a header was asked for that a service
+    /// which [follows redirects](Self::follows_redirects) would give away, or another client of the profile has other
+    /// [`authorities`](Self::authorities).
     pub fn build(self) -> Result<ResilientLayer, InvalidConfig> {
+        self.gives_nothing_away()?;
+        let propagate = self.propagates();
         let slots = self.connections.build()?;
         let named =
             |error: InvalidConfig| InvalidConfig::new("body_stall", error.value(), error.bound());
         let stall = self.body_stall.map(StallTimeout::new).transpose().map_err(named)?;
         let settings = Arc::new(Settings {
-            classifier: self.classifier,
-            propagate: self.propagate.unwrap_or_else(|| {
-                (!self.follows_redirects).then(|| PropagateLayer::new().without_trace())
-            }),
+            classifier: match self.follows_redirects {
+                true => self.classifier.follows_redirects(),
+                false => self.classifier,
+            },
+            propagate,
+            ours: self.ours.as_deref().map(Ours::new).transpose()?,
             stall: stall.map(|stall| stall.name("body_stall")),
             generates_keys: self.generates_keys,
         });
@@ -258,10 +295,37 @@ impl ResilientLayerBuilder {
         let fresh = move |authority: &Authority| {
             // Held by the client, so that a reload does not remove it.
             let _held = &profile;
-            Site::fresh(shared.get(authority, clock::now()), &slots, &settings)
+            Site::fresh(authority, shared.get(authority, clock::now()), &slots, &settings)
         };
         let sites = Keyed::new(self.authorities, fresh);
-        Ok(ResilientLayer(Arc::new(Shared { sites, states, total })))
+        let follows_redirects = self.follows_redirects;
+        Ok(ResilientLayer(Arc::new(Shared { sites, states, total, follows_redirects })))
+    }
+
+    /// Rejects headers that a service which follows redirects would send to another host.
+    fn gives_nothing_away(&self) -> Result<(), InvalidConfig> {
+        let asked_for = [
+            ("propagate", matches!(self.propagate, Some(Some(_)))),
+            ("ours", self.ours.is_some()),
+            ("generate_keys", self.generates_keys),
+        ];
+        match asked_for.into_iter().find(|(_, is_set)| *is_set && self.follows_redirects) {
+            Some((field, _)) => {
+                let bound = "unset over a service that follows redirects to other hosts itself";
+                Err(InvalidConfig::new(field, "set", bound))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the headers for servers that may get any: the caller's choice, or else the default.
+    fn propagates(&self) -> Option<PropagateLayer> {
+        match (self.propagate, &self.ours) {
+            (Some(chosen), _) => chosen,
+            (None, _) if self.follows_redirects => None,
+            (None, Some(_)) => Some(PropagateLayer::new()),
+            (None, None) => Some(PropagateLayer::new().without_trace()),
+        }
     }
 }
 
@@ -311,6 +375,9 @@ impl<S> Resilient<S> {
             Err(error) => return ResponseFuture::refused(error),
         };
         call.normalize();
+        if self.layer.0.follows_redirects && call.has_key() {
+            return ResponseFuture::refused(TransportError::unsendable(KEY_WOULD_LEAK));
+        }
         let site = self.layer.0.sites.get(&authority, clock::now());
         let transport = Transport::new(self.inner.clone(), site.clone());
         let call = if site.settings.generates_keys { call.with_key_if_needed() } else { call };

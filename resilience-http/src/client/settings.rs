@@ -1,14 +1,27 @@
-//! What is the same for all authorities of a client.
+//! Settings that all authorities of a client share.
 
+use super::authority::Authority;
 use super::classifier::ClientClassifier;
+use super::ours::Ours;
 use crate::body::StallTimeout;
 use crate::propagate::PropagateLayer;
 
-/// How requests are sent and answers read.
+/// How requests are sent and responses read.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) classifier: ClientClassifier,
+    /// The headers for servers that may get any.
     pub(super) propagate: Option<PropagateLayer>,
+    /// The servers that may. `None` is all.
+    pub(super) ours: Option<Ours>,
     pub(super) stall: Option<StallTimeout>,
     pub(super) generates_keys: bool,
+}
+
+impl Settings {
+    /// Returns the headers that the servers of this authority get.
+    pub(super) fn propagate_to(&self, authority: &Authority) -> Option<PropagateLayer> {
+        let is_ours = self.ours.as_ref().is_none_or(|ours| ours.contains(authority));
+        self.propagate.filter(|_| is_ours)
+    }
 }

@@ -8,11 +8,13 @@ use resilience_core::keyed::{Entry, allocated};
 use resilience_core::profiles::{KeyProfile, Profile, ProfileCalls};
 
 use super::answer::UntilBodyEnds;
+use super::authority::Authority;
 use super::classifier::ClientClassifier;
 use super::request::CopyCall;
 use super::returns::Returns;
 use super::settings::Settings;
 use super::slots::Slots;
+use crate::propagate::PropagateLayer;
 
 /// The state of an authority. Held by every call, however far it has come: what a call holds is not
 /// forgotten.
@@ -26,6 +28,8 @@ pub(super) struct State {
     pub(super) profile: KeyProfile,
     pub(super) slots: Slots,
     pub(super) settings: Arc<Settings>,
+    /// The headers that the servers of this authority get.
+    pub(super) propagate: Option<PropagateLayer>,
     pub(super) calls: Calls,
 }
 
@@ -34,11 +38,17 @@ pub(super) type Calls = ProfileCalls<ClientClassifier, CopyCall, UntilBodyEnds>;
 
 impl Site {
     /// Makes the state of one authority in one client.
-    pub(super) fn fresh(profile: KeyProfile, slots: &Slots, settings: &Arc<Settings>) -> Site {
+    pub(super) fn fresh(
+        authority: &Authority,
+        profile: KeyProfile,
+        slots: &Slots,
+        settings: &Arc<Settings>,
+    ) -> Site {
         let slots = slots.fresh();
+        let propagate = settings.propagate_to(authority);
         let policies = profile.layer_with(settings.classifier.clone());
         let calls = policies.replayed_by(CopyCall).lasting(UntilBodyEnds).calls();
-        Site(Arc::new(State { profile, slots, settings: settings.clone(), calls }))
+        Site(Arc::new(State { profile, slots, settings: settings.clone(), propagate, calls }))
     }
 }
 

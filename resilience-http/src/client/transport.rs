@@ -3,8 +3,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
-use http::header::RETRY_AFTER;
 use pin_project_lite::pin_project;
 use resilience_core::{CarriesRejection, Error, Rejection};
 use tower_service::Service;
@@ -16,7 +14,7 @@ use super::site::Site;
 use super::slots::{Slot, Take, Use};
 use crate::classify::{BoxError, TransportError};
 use crate::hints;
-use crate::propagate::{Hearer, attempt};
+use crate::propagate::Hearer;
 
 /// The service below all policies: takes a slot for each attempt, and says where one broke.
 #[derive(Debug, Clone)]
@@ -81,23 +79,15 @@ fn unsent(error: &BoxError) -> Option<Rejection> {
 impl Site {
     /// Writes into the request what its server should know.
     fn tell(&self, request: &mut impl HttpRequest) -> Hearer {
-        let Some(propagate) = self.settings.propagate else { return Hearer::default() };
+        let Some(propagate) = self.propagate else { return Hearer::default() };
         propagate.begin(request.headers_mut())
     }
 
-    /// Pauses the limiter of the authority as the hints of a response ask for.
-    fn hear(&self, answer: &impl HttpResponse) {
-        let (status, headers) = (answer.status(), answer.headers());
-        // Throttled: the profile's limiter follows the hint itself, unless "never" is in its place.
-        let throttled = match status {
-            StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::FORBIDDEN => headers.contains_key(RETRY_AFTER),
-            _ => false,
-        };
-        if throttled && !attempt::says_never(headers) {
-            return;
-        }
-        if let Some(pause) = hints::pause_after(status, headers) {
+    /// Pauses the limiter of the authority by the hints of a response, unless the limiter reads them itself.
+    fn pause(&self, response: &impl HttpResponse) {
+        let (status, headers) = (response.status(), response.headers());
+        let Some(pause) = hints::pause_after(status, headers) else { return };
+        if !self.settings.classifier.throttles(status, headers) {
             self.profile.follow_hint(pause);
         }
     }
@@ -164,7 +154,7 @@ where
                     let slot = this.slot.take();
                     return Poll::Ready(match (result, slot) {
                         (Ok(answer), Some(slot)) => {
-                            this.site.hear(&answer);
+                            this.site.pause(&answer);
                             this.hearer.hear(answer.headers());
                             Ok(Answered::new(answer, slot))
                         }

@@ -217,3 +217,33 @@ async fn a_rejection_below_another_client_is_known() {
     assert!(!failure.may_have_run());
     holder.abort();
 }
+
+/// Bursts of as many callers as connections, more and fewer, each after all connections of the one before were closed.
+#[tokio::test]
+async fn a_burst_after_connections_were_closed_costs_each_call_little() {
+    const BURSTS: u32 = 10;
+    for (callers, limit) in [(1, 8), (8, 8), (32, 8), (32, 32)] {
+        let (address, seen) = serve(status_of_all).await;
+        let (client, url) = (limited(limit), format!("http://{address}/"));
+        let mut took = Duration::ZERO;
+        for _ in 0..BURSTS {
+            let timed = |_| {
+                let (client, url) = (client.clone(), url.clone());
+                tokio::spawn(async move {
+                    let began = clock::now();
+                    read(&client, &url).await;
+                    clock::now().saturating_duration_since(began)
+                })
+            };
+            for call in futures_util::future::join_all((0..callers).map(timed)).await {
+                took += call.unwrap();
+            }
+            seen.close_all();
+            // The server's FIN is here before the next burst.
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        let mean = took / (BURSTS * callers);
+        assert!(seen.peak() <= limit as usize, "{callers} callers: {}", seen.peak());
+        assert!(mean < Duration::from_millis(50), "{callers} callers over {limit}: {mean:?}");
+    }
+}

@@ -16,7 +16,8 @@ use resilience_core::stack::Stack;
 use resilience_core::{CarriesRejection, Classify, Error, Outcome, RejectionKind};
 use resilience_http::classify::{HttpClassifier, TransportError, TransportFailure};
 use resilience_http::client::{
-    BuildError, Call, CopyCall, RequestBuilder, ReqwestTransport, ResilientClient, ResponseHead,
+    BuildError, Call, CopyCall, Recorded, RequestBuilder, ReqwestTransport, ResilientClient,
+    ResponseHead,
 };
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use resilience_http::propagate::PropagateLayer;
@@ -284,34 +285,150 @@ async fn a_reqwest_client_under_a_stack() {
     assert_eq!((send(Method::GET).await, seen.requests()), (503, 4));
 }
 
-/// Those that a client of the caller's follows below all policies: the next host is a stranger.
+/// Where the redirecting server sends its clients, and the requests that reached either.
+static STRANGER: OnceLock<String> = OnceLock::new();
+static HEADS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Redirects to the stranger with the status in its path.
+fn redirecting(_: usize, head: &str) -> Reply {
+    HEADS.lock().push(head.to_lowercase());
+    let next = STRANGER.get().unwrap();
+    let status = head.split(['/', ' ']).find(|it| it.starts_with('3')).unwrap();
+    Reply::Says(format!("HTTP/1.1 {status} To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
+}
+
+fn keyed(bits: u128) -> Idempotency {
+    Idempotency::Keyed(IdempotencyKey::from_bits(bits))
+}
+
+/// Whatever the redirect, and whichever client follows it or not: the next host is a stranger.
 #[tokio::test]
-async fn a_followed_redirect_carries_no_deadline_to_another_host() {
-    static HEADS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    static NEXT: OnceLock<String> = OnceLock::new();
-    let (stranger, _) = serve(|_, head| {
+async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
+    let (stranger, at_stranger) = serve(|_, head| {
         HEADS.lock().push(head.to_lowercase());
         status(200)
     })
     .await;
-    NEXT.set(format!("http://{stranger}/")).unwrap();
-    let (address, _) = serve(|_, head| {
-        HEADS.lock().push(head.to_lowercase());
-        let next = NEXT.get().unwrap();
-        Reply::Says(format!("HTTP/1.1 307 To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
+    STRANGER.set(format!("http://{stranger}/")).unwrap();
+    let (address, _) = serve(redirecting).await;
+    let builder = || ResilientClient::builder(&profile(RETRIES));
+    let ready = || Client::builder().no_proxy();
+    let follows = builder().client(ready().build().unwrap()).build().unwrap();
+    let stays = ready().redirect(Policy::none()).build().unwrap();
+    let stays = builder().client_without_redirects(stays).build().unwrap();
+    let made = builder().reqwest(ready()).build().unwrap();
+    let taken = || std::mem::take(&mut *HEADS.lock());
+    for status in [301, 302, 303, 307, 308] {
+        let url = format!("http://{address}/{status}");
+        assert_eq!(follows.post(&url).await.unwrap().status(), 200);
+        let heads = taken();
+        assert_eq!(heads.len(), 2);
+        assert!(heads.iter().all(|head| !head.contains("x-resilience")), "{heads:?}");
+
+        for request in [
+            follows.post(&url).idempotency(keyed(7)),
+            follows.put(&url).header("idempotency-key", "\"k\""),
+            follows.post(&url).header("Idempotency-Key", "not a structured field, and sent too"),
+        ] {
+            let refused = request.send().await.unwrap_err().into_service().unwrap();
+            assert_eq!(refused.failure(), TransportFailure::Builder);
+            assert!(refused.get_ref().to_string().contains("Idempotency-Key"), "{refused}");
+            assert!(taken().is_empty(), "nothing was sent");
+        }
+
+        let before = at_stranger.requests();
+        for client in [&stays, &made] {
+            let response = client.post(&url).idempotency(keyed(7)).send().await.unwrap();
+            assert_eq!(response.status(), status);
+            let heads = taken();
+            assert_eq!(heads.len(), 1);
+            assert!(heads[0].contains("idempotency-key") && heads[0].contains("x-resilience"));
+        }
+        assert_eq!(at_stranger.requests(), before);
+    }
+    for (field, builder) in [
+        ("propagate", builder().propagate(PropagateLayer::new().without_trace())),
+        ("ours", builder().ours(["a.example"])),
+        ("generate_keys", builder().generate_keys()),
+    ] {
+        let built = builder.client(Client::new()).build();
+        let BuildError::Config(error) = built.unwrap_err() else { panic!() };
+        assert_eq!(error.field(), field);
+    }
+}
+
+/// A failure may be that of the second request, also to a classifier of the caller's that knows nothing of it.
+#[tokio::test]
+async fn over_a_client_that_follows_redirects_no_failure_proves_that_nothing_ran() {
+    static NEXT: OnceLock<[String; 2]> = OnceLock::new();
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (early, _) = serve(|_, _| status(425)).await;
+    NEXT.set([dead, early].map(|it| format!("http://{it}/"))).unwrap();
+    let (address, seen) = serve(|_, head| {
+        // Both have run the request.
+        let [dead, early] = NEXT.get().unwrap();
+        let next = if head.contains("/dead") { dead } else { early };
+        Reply::Says(format!("HTTP/1.1 303 To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
     })
     .await;
+    let builder = || {
+        let client = Client::builder().no_proxy().build().unwrap();
+        ResilientClient::builder(&profile(RETRIES)).client(client)
+    };
+    let own = builder().classifier(HttpClassifier::new());
+    for client in [builder().build().unwrap(), own.build().unwrap()] {
+        let before = seen.requests();
+        let error = client.post(format!("http://{address}/dead")).await.unwrap_err();
+        assert_eq!(error.into_service().unwrap().failure(), TransportFailure::Connect);
+        assert_eq!(client.post(format!("http://{address}/early")).await.unwrap().status(), 425);
+        assert_eq!(seen.requests(), before + 2);
+    }
+}
+
+/// A dead server is no failure of a check, which sends no request.
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_up_until_its_circuit_opens() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{address}/");
-    let ready = Client::builder().no_proxy().build().unwrap();
-    let builder = || ResilientClient::builder(&profile(RETRIES));
-    let client = builder().client(ready.clone()).build().unwrap();
-    assert_eq!(client.get(&url).await.unwrap().status(), 200);
-    assert_eq!(HEADS.lock().len(), 2);
-    assert!(HEADS.lock().iter().all(|head| !head.contains("x-resilience")), "{HEADS:?}");
-    // As the caller wants it, both are told; a client that follows nothing tells the first.
-    let chosen = PropagateLayer::new().without_trace();
-    builder().client(ready).propagate(chosen).build().unwrap().get(&url).await.unwrap();
-    builder().build().unwrap().get(&url).await.unwrap();
-    let told = HEADS.lock().iter().filter(|head| head.contains("x-resilience-timeout-ms")).count();
-    assert_eq!((told, HEADS.lock().len()), (3, 5));
+    let client = ResilientClient::new(&profile(ONE_FAILURE)).unwrap();
+    let health = Health::builder().check(client.check(&url).unwrap()).build().unwrap();
+    let state = async || health.ready().await.checks[0].state;
+    assert_eq!(state().await, CheckState::Up);
+    let other = client.check(format!("http://USER@{address}/other?path")).unwrap();
+    client.get(&url).send().await.unwrap_err();
+    assert_eq!(state().await, CheckState::Down);
+    let other = Health::builder().check(other).build().unwrap();
+    assert_eq!(other.ready().await.checks[0].state, CheckState::Down, "the same server");
+}
+
+/// Bodies of every kind, sent by the builder and again by the profile.
+#[tokio::test]
+async fn a_body_in_memory_is_sent_again_and_a_stream_is_not() {
+    static BODIES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let routes = axum::Router::new().fallback(async |body: String| {
+        BODIES.lock().push(body);
+        http::StatusCode::SERVICE_UNAVAILABLE
+    });
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let client = ResilientClient::new(&profile(RETRIES)).unwrap();
+    let stream = || {
+        let parts = ["a", "b"].map(Ok::<_, std::io::Error>);
+        reqwest::Body::wrap_stream(futures_util::stream::iter(parts))
+    };
+    for (request, body, attempts) in [
+        (client.put(&url).json(&["a"]), "[\"a\"]", 3),
+        (client.put(&url).body("ab"), "ab", 3),
+        (client.put(&url).body(vec![b'a'; 3]), "aaa", 3),
+        (client.put(&url).body(stream()), "ab", 1),
+        (client.post(&url).body("ab"), "ab", 1),
+        (client.post(&url).body("ab").idempotency(keyed(7)), "ab", 3),
+    ] {
+        assert_eq!(request.send().await.unwrap().status(), 503);
+        assert_eq!(std::mem::take(&mut *BODIES.lock()), vec![body; attempts]);
+    }
+    let stream = client.put(&url).body(stream()).build().unwrap();
+    client.execute(Recorded::new(stream, 16)).await.unwrap();
+    assert_eq!(*BODIES.lock(), ["ab"; 3]);
 }

@@ -7,9 +7,10 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Empty;
 use parking_lot::Mutex;
 use resilience_core::outcome::RetryHint;
-use resilience_core::{CarriesRejection, RejectionKind, clock};
+use resilience_core::{CarriesRejection, Error, Outcome, RejectionKind, clock};
+use resilience_http::classify::TransportError;
 use resilience_http::client::{
-    Authority, Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder,
+    Authority, Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder, ResponseHead,
 };
 use resilience_http::propagate::{Context, PropagateLayer, attempt, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -25,6 +26,7 @@ attempt_timeout = "2s"
 "#;
 
 type Body = Empty<bytes::Bytes>;
+type Failed = Error<TransportError>;
 type Heads = Arc<Mutex<Vec<HeaderMap>>>;
 type Answers = fn(usize) -> (u16, &'static [(&'static str, &'static str)]);
 
@@ -122,6 +124,47 @@ async fn ones_own_servers_belong_to_the_trace_and_others_are_told_nothing() {
     let (service, heads) = server(ResilientLayerBuilder::without_propagation, |_| (503, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     assert_eq!(*heads.lock(), [HeaderMap::new(), HeaderMap::new(), HeaderMap::new()]);
+}
+
+/// One rule: all headers to servers that are declared, none to others.
+#[tokio::test(start_paused = true)]
+async fn declared_servers_get_all_headers_and_others_none() {
+    let ours = |it: ResilientLayerBuilder| it.ours(["*.internal.example"]).ours(["a.example:81"]);
+    let to = |host: &str| Request::get(format!("http://{host}/")).body(Body::new()).unwrap();
+    for (host, is_ours) in [
+        ("a.internal.example", true),
+        ("A.B.Internal.Example.:8443", true),
+        ("a.example:81", true),
+        ("a.example", false),
+        ("internal.example", false),
+        ("xinternal.example", false),
+        ("a.internal.example.evil", false),
+        ("127.0.0.1", false),
+    ] {
+        let (service, heads) = server(ours, |_| (503, &[]));
+        context().scope(service.oneshot(to(host))).await.unwrap();
+        let heads = heads.lock();
+        assert_eq!(heads.len(), 3, "{host}");
+        for (number, head) in heads.iter().enumerate() {
+            let names = ["x-resilience-timeout-ms", "traceparent", "baggage"];
+            let all = names.into_iter().all(|name| head.contains_key(name));
+            assert!(if is_ours { all } else { head.is_empty() }, "{host} {head:?}");
+            let previous = u32::try_from(if is_ours { number } else { 0 }).unwrap();
+            assert_eq!(attempt::previous(head), previous, "{host}");
+        }
+    }
+    // A choice of headers holds for the declared servers; an empty list declares none.
+    let alone = PropagateLayer::new().without_trace();
+    let (service, heads) = server(|it| ours(it).propagate(alone), |_| (200, &[]));
+    for host in ["a.internal.example", "a.example"] {
+        context().scope(service.clone().oneshot(to(host))).await.unwrap();
+    }
+    let names = |head: &HeaderMap| head.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let names: Vec<_> = heads.lock().iter().map(names).collect();
+    assert_eq!(names, [vec![timeout::TIMEOUT.to_string()], vec![]]);
+    let (service, heads) = server(|it| it.ours([""; 0]), |_| (200, &[]));
+    context().scope(service.oneshot(get())).await.unwrap();
+    assert_eq!(*heads.lock(), [HeaderMap::new()]);
 }
 
 #[tokio::test]
@@ -259,14 +302,18 @@ async fn what_retry_after_does_depends_on_the_status() {
         )),+]};
     }
     for (status, answers) in answers!(
-        200 204 301 307 400 403 404 408 409 410 413 421 425 429 500 501 502 503 504 507 511 520 529 530 599
+        200 204 301 304 307 308 400 403 404 408 409 410 413 418 421 425 429 451 500 501 502 503 504 507 511 520
+        529 530 599 600 799 999
     ) {
         let (service, heads) = server(|it| it, answers);
         let began = clock::now();
         service.clone().oneshot(get()).await.unwrap();
         let waited = clock::now().saturating_duration_since(began);
-        let again = matches!(status, 403 | 408 | 413 | 425 | 429 | 500 | 502..=504 | 507 | 520..);
-        assert_eq!(heads.lock().len(), if again { 2 } else { 1 }, "{status}");
+        // 600 and more are unknown, which is tried again without a hint.
+        let again =
+            matches!(status, 403 | 408 | 413 | 425 | 429 | 500 | 502..=504 | 507 | 520..600);
+        let attempts = if again || status >= 600 { 2 } else { 1 };
+        assert_eq!(heads.lock().len(), attempts, "{status}");
         let floor = if again { 7 } else { 0 };
         assert!(waited >= Duration::from_secs(floor), "{status}: {waited:?}");
         assert!(waited < Duration::from_secs(floor + 1), "{status}: {waited:?}");
@@ -293,6 +340,40 @@ async fn a_final_answer_pauses_as_well() {
         let refused = service.oneshot(get()).await.unwrap_err();
         let hint = refused.rejection().unwrap().retry_hint();
         assert_eq!(hint, RetryHint::After(Duration::from_secs(7)));
+    }
+}
+
+/// Also in a response whose `Retry-After` cannot be read, as Shopify's; and whatever a classifier of the caller's makes of it.
+#[tokio::test(start_paused = true)]
+async fn a_hint_pauses_the_limiter_whatever_the_classifier() {
+    const FRACTION: &[(&str, &str)] =
+        &[("retry-after", "2.0"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "7")];
+    const LATER: &[(&str, &str)] = &[("retry-after", "7")];
+    macro_rules! answers {
+        ($headers:ident: $($status:literal)+) => {
+            [$(($status, (|_| ($status, $headers)) as Answers)),+]
+        };
+    }
+    let paused = async |layer: ResilientLayer, answers| {
+        let (service, _) = server_under(layer, answers);
+        let post = Request::post("http://a.example/").body(Body::new()).unwrap();
+        service.clone().oneshot(post).await.unwrap();
+        let authority = Authority::new("http", "a.example", None).unwrap();
+        let limiter = service.layer().profile(&authority).unwrap().rate_limiter().unwrap();
+        limiter.snapshot().paused_for
+    };
+    let seven = Some(Duration::from_secs(7));
+    for (status, answers) in answers!(FRACTION: 200 301 403 404 413 429 451 500 503 599 600 799) {
+        let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
+        assert_eq!(paused(layer, answers).await, seven, "{status}");
+    }
+    for (status, answers) in answers!(LATER: 403 429 503) {
+        for outcome in [Outcome::Permanent, Outcome::Success, Outcome::transient()] {
+            let layer = ResilientLayer::builder(&profile(TEXT));
+            let layer = layer.classifier(move |_: Result<&ResponseHead<'_>, &Failed>| outcome);
+            let paused = paused(layer.build().unwrap(), answers).await;
+            assert_eq!(paused, seven, "{status} {outcome:?}");
+        }
     }
 }
 
