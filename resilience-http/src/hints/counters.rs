@@ -39,14 +39,14 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Hints> {
 /// `1*DIGIT`. One that is too large for a machine is the largest there is.
 fn numbers(headers: &HeaderMap, name: &str) -> impl Iterator<Item = u64> {
     headers.get_all(name).into_iter().filter_map(|value| {
-        // Early drafts put the policies behind the limit: `100, 100;w=60`.
-        let text = value.to_str().ok()?.split(',').next()?.trim_matches([' ', '\t']);
+        // Early drafts put the policies behind the limit: `100, 100;w=60`. Docker Hub sends `100;w=21600`.
+        let text = value.to_str().ok()?.split([',', ';']).next()?.trim_matches([' ', '\t']);
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().unwrap_or(u64::MAX))
     })
 }
 
-/// See "The `Reset` of the `X-` families".
+/// See "The `Reset` of the counters" in the [module](super).
 fn reset(number: u64, now: SystemTime) -> Option<Duration> {
     if number <= MAX_WAIT.as_secs() {
         return Some(Duration::from_secs(number));

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `Retry-After` (RFC 9110) | [`retry_after`]; wins over all others |
 //! | `RateLimit`, `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers, structured by RFC 9651) | what is left, when there is more, and the policy |
-//! | `RateLimit-{Limit,Remaining,Reset}` (the drafts up to 07; GitLab with Unix seconds) | the same; `Reset` by the rule below, where a number that is neither is the longest wait |
-//! | `X-RateLimit-{Limit,Remaining,Reset}` (GitHub, Reddit, Vimeo), `X-Rate-Limit-*` (X, Okta) | the same; `Reset` by the rule below |
+//! | `RateLimit-{Limit,Remaining,Reset}` (the drafts up to 07; GitLab with Unix seconds; Docker Hub with `;w=` and without `Reset`) | the same; `Reset` by the rule below, where a number that is neither is the longest wait |
+//! | `X-RateLimit-{Limit,Remaining,Reset}` (GitHub, Vimeo), `X-Rate-Limit-*` (X, Okta) | the same; `Reset` by the rule below |
 //! | `grpc-retry-pushback-ms`, `grpc-status-details-bin` | [`grpc`] |
 //!
-//! Other spellings are not read: milliseconds (`retry-after-ms`, `x-ms-retry-after-ms`), fractions of seconds (Discord's
-//! `x-ratelimit-reset-after`, Shopify's `Retry-After: 2.0`), a family for each resource (`x-ratelimit-remaining-requests`,
+//! Other spellings are not read: milliseconds (`retry-after-ms`, `x-ms-retry-after-ms`), fractions (Discord's
+//! `x-ratelimit-reset-after`, Shopify's `Retry-After: 2.0`, Reddit's `x-ratelimit-remaining: 98.0`), a family for each resource (`x-ratelimit-remaining-requests`,
 //! `anthropic-ratelimit-*`), dates in `Reset`.
 //!
 //! # Effect by status

@@ -12,8 +12,10 @@ use resilience_http::classify::TransportError;
 use resilience_http::client::{
     Authority, Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder, ResponseHead,
 };
+use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use resilience_http::propagate::{Context, PropagateLayer, attempt, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_http::follow_redirect::FollowRedirectLayer;
 
 use crate::profile;
 use crate::server::{Reply, serve};
@@ -165,6 +167,30 @@ async fn declared_servers_get_all_headers_and_others_none() {
     let (service, heads) = server(|it| it.ours([""; 0]), |_| (200, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     assert_eq!(*heads.lock(), [HeaderMap::new()]);
+}
+
+/// The book's way to follow redirects: each step is a call of its own.
+#[tokio::test(start_paused = true)]
+async fn a_redirect_that_is_followed_above_takes_neither_key_nor_deadline_along() {
+    const STRANGER: &[(&str, &str)] = &[("location", "http://stranger.example/")];
+    let redirects: [Answers; 5] = [
+        |number| if number == 0 { (301, STRANGER) } else { (200, &[]) },
+        |number| if number == 0 { (302, STRANGER) } else { (200, &[]) },
+        |number| if number == 0 { (303, STRANGER) } else { (200, &[]) },
+        |number| if number == 0 { (307, STRANGER) } else { (200, &[]) },
+        |number| if number == 0 { (308, STRANGER) } else { (200, &[]) },
+    ];
+    for answers in redirects {
+        let (service, heads) = server(|it| it.ours(["a.example"]), answers);
+        let mut post = Request::post("http://a.example/").body(Body::new()).unwrap();
+        post.extensions_mut().insert(Idempotency::Keyed(IdempotencyKey::from_bits(7)));
+        let follows = FollowRedirectLayer::new().layer(service);
+        assert_eq!(context().scope(follows.oneshot(post)).await.unwrap().status(), 200);
+        let heads = heads.lock();
+        let [here, there] = &heads[..] else { panic!("{heads:?}") };
+        assert!(here.contains_key("idempotency-key") && here.contains_key(timeout::TIMEOUT));
+        assert_eq!(there, &HeaderMap::new());
+    }
 }
 
 #[tokio::test]

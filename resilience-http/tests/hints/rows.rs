@@ -235,6 +235,10 @@ fn the_older_fields() {
     assert_eq!(unix.pause(), Some(SECONDS(7)));
     let long = read(&[("ratelimit-reset", "99999999999999999999999")]);
     assert_eq!(long.reset, Some(MAX_WAIT));
+    // Docker Hub, which sends no reset: nothing to wait for.
+    let docker = read(&[("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600")]);
+    assert_eq!((docker.remaining, docker.policy.map(|it| it.quota)), (Some(0), Some(100)));
+    assert_eq!((docker.pause(), docker.retry_hint()), (None, RetryHint::None));
     let spaced = read(&[("ratelimit-limit", "100 , 100;w=60")]);
     assert_eq!(spaced.policy.map(|policy| policy.quota), Some(100));
     // Whatever was meant by two.
