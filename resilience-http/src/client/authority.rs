@@ -1,4 +1,4 @@
-//! Whose state a request belongs to.
+//! The server that a request goes to, as the key of its state.
 
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,12 +16,11 @@ use resilience_core::keyed::{Key, Text};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Authority(String);
 
-/// The longest that there can be: a name in the DNS has 253 octets. Whatever a stranger writes into an
-/// address, a key is small.
+/// The longest host. A name in the DNS has 253 octets, so that a key is small whatever the address.
 const MAX_HOST: usize = 255;
 
 impl Authority {
-    /// The authority of these parts, if that can be one.
+    /// Returns the authority of these parts, or `None` if the scheme is not HTTP's or the host is empty or too long.
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Option<Authority> {
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -50,7 +49,7 @@ impl Authority {
         Some(Authority(text))
     }
 
-    /// The authority of an absolute address.
+    /// Returns the authority of an absolute address, or `None` if it has none.
     #[must_use]
     pub fn of(uri: &Uri) -> Option<Authority> {
         Authority::new(uri.scheme_str()?, uri.host()?, uri.port_u16())
@@ -77,7 +76,7 @@ impl Authority {
         Some(if text == known.0 { known } else { Authority(text) })
     }
 
-    /// As text.
+    /// Returns the authority as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -188,7 +187,7 @@ mod tests {
         }
     }
 
-    /// What a pool keys by is one for all spellings of a server, once they are normalized.
+    /// All spellings of a server have one key in a pool, once they are normalized.
     #[test]
     fn normalized_addresses_have_one_key_in_the_pool() {
         for (written, expected) in [
@@ -218,7 +217,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the spelling, but for a trailing dot, which names another host to the DNS.
+        /// Holds for every spelling but a trailing dot, which names another host to the DNS.
         #[test]
         fn every_spelling_ends_in_the_pool_of_its_authority(
             scheme in "(http|https|HTTP)",

@@ -55,7 +55,7 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// How many authorities are known at once, in how many bytes, and for how long.
+    /// Bounds the authorities that are known at once: their number, bytes and idle time.
     pub fn authorities(mut self, limits: KeyedLimits) -> Self {
         self.layer = self.layer.authorities(limits);
         self
@@ -97,7 +97,7 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// Ends the body of an answer that was waited for so long in vain. See
+    /// Ends the body of a response that yields nothing for this long. See
     /// [`ResilientLayerBuilder::body_stall`].
     pub fn body_stall(mut self, limit: Duration) -> Self {
         self.layer = self.layer.body_stall(limit);
@@ -109,7 +109,7 @@ impl ResilientClientBuilder {
     ///
     /// The file is read when the client is [built](Self::build), and not again: for a new root there must be a
     /// new client. Certificates that reqwest's builder was given are trusted too; a whole TLS configuration that it was
-    /// given is not looked at. Who wants the system's roots as well leaves this out and gives
+    /// given is not changed. For the system's roots as well, leave this out and give
     /// [`reqwest`](Self::reqwest) a builder with `tls_certs_merge`.
     #[cfg(feature = "tls")]
     pub fn root_certificate(mut self, path: impl Into<PathBuf>) -> Self {
@@ -134,7 +134,7 @@ impl ResilientClientBuilder {
     }
 
     /// Calls this client, as it is. Build it with `retry(reqwest::retry::never())`, or its own retries come on
-    /// top of the profile's and nobody counts them, and with
+    /// top of the profile's, uncounted, and with
     /// [`connector_layer(ConnectionGate)`](super::ConnectionGate), or its pool opens more than there may be.
     ///
     /// It may follow redirects, as reqwest's clients do by default and which cannot be read off a client, and sends a

@@ -75,8 +75,8 @@ impl ResilientLayer {
         ResilientLayer::builder(profile).build()
     }
 
-    /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys, and tells
-    /// servers the deadline and the attempt.
+    /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys, with the
+    /// deadline and the attempt number in the headers.
     ///
     /// `profile` is the model of those of the authorities: no call touches its own state, and it has no handles.
     pub fn builder(profile: &Profile) -> ResilientLayerBuilder {
@@ -93,7 +93,7 @@ impl ResilientLayer {
         }
     }
 
-    /// How many authorities are known, in how many bytes, and how often there was no room.
+    /// Returns the number of known authorities, their bytes, and the number of times that there was no room.
     #[must_use]
     pub fn authorities(&self) -> KeyedSnapshot {
         self.0.sites.snapshot()
@@ -215,7 +215,7 @@ impl ResilientLayerBuilder {
     }
 
     /// Gives every request that may not run twice an `Idempotency-Key`, new for each call and the same for
-    /// its attempts. For servers that go by it: to others it is noise, and their POSTs would run twice.
+    /// its attempts. Use it with servers that honour the key: others ignore it, and run the request twice.
     pub fn generate_keys(mut self) -> Self {
         self.generates_keys = true;
         self
@@ -259,7 +259,7 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// Ends the body of an answer that was waited for so long and yielded nothing: with a
+    /// Ends the body of a response that yields nothing for this long, with a
     /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) rejection, which is a failure to the circuit. Without this a
     /// body may take for ever: the profile's time limits are over with the head.
     pub fn body_stall(mut self, limit: Duration) -> Self {
@@ -446,7 +446,7 @@ requests_as_they_are!(
 
 /// A call of a [`Resilient`] service.
 ///
-/// In a box, as reqwest has its own: whoever awaits a future moves it a few times, and this holds half a kilobyte.
+/// Boxed, as reqwest's future is: a future is moved a few times before it is polled, and this one has half a kilobyte.
 pub struct ResponseFuture<F> {
     state: State<F>,
 }
@@ -510,7 +510,7 @@ where
     }
 }
 
-/// A refusal says whose limit it was.
+/// Adds the authority to a rejection as its key.
 fn of_authority(error: Error<TransportError>, authority: &Authority) -> Error<TransportError> {
     match error {
         Error::Rejected(rejection) if rejection.key().is_none() => {

@@ -6,7 +6,7 @@ use super::ours::Ours;
 use crate::body::StallTimeout;
 use crate::propagate::PropagateLayer;
 
-/// How requests are sent and responses read.
+/// Settings for sending requests and reading responses.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) classifier: ClientClassifier,

@@ -1,4 +1,4 @@
-//! One attempt: a slot, the request, and what the head of its answer says to others.
+//! One attempt: a slot, the request, and the hints in the head of its response.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,7 +16,7 @@ use crate::classify::{BoxError, TransportError};
 use crate::hints;
 use crate::propagate::Hearer;
 
-/// The service below all policies: takes a slot for each attempt, and says where one broke.
+/// The service below all policies. Takes a slot for each attempt, and finds where a failed one broke.
 #[derive(Debug, Clone)]
 pub struct Transport<S> {
     inner: S,
@@ -45,7 +45,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Asks for nothing before the first poll.
+    /// Takes nothing before the first poll.
     fn call(&mut self, call: Call<R>) -> Self::Future {
         let slots = &self.site.slots;
         let step = Step::Waiting { take: slots.take() };
@@ -77,7 +77,7 @@ fn unsent(error: &BoxError) -> Option<Rejection> {
 }
 
 impl Site {
-    /// Writes into the request what its server should know.
+    /// Adds the headers for the server to the request.
     fn tell(&self, request: &mut impl HttpRequest) -> Hearer {
         let Some(propagate) = self.propagate else { return Hearer::default() };
         propagate.begin(request.headers_mut())

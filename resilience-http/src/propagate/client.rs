@@ -41,8 +41,7 @@ impl PropagateLayer {
         PropagateLayer { alone: false }
     }
 
-    /// Without trace and baggage, for a server of somebody else's: what a request brought along is none of
-    /// theirs.
+    /// Leaves out trace and baggage, for a server that is not the caller's own.
     #[must_use]
     pub const fn without_trace(self) -> PropagateLayer {
         PropagateLayer { alone: true }
@@ -73,17 +72,16 @@ impl PropagateLayer {
             headers.remove(GRPC_ATTEMPT);
         }
         let deadline = Deadline::current().map(|deadline| deadline.remaining(clock::now()));
-        let to_head = match (deadline, attempt_time_left()) {
-            // gRPC's header is for the whole call, and ends a stream.
-            (deadline, attempt) if grpc => {
-                if let Some(left) = deadline {
-                    let own = if has_some { timeout::parse_call(headers) } else { None };
-                    headers
-                        .insert(GRPC_TIMEOUT, timeout::grpc(own.map_or(left, |own| own.min(left))));
-                }
-                attempt.filter(|attempt| deadline.is_none_or(|deadline| *attempt < deadline))
+        let attempt = attempt_time_left();
+        let to_head = if grpc {
+            if let Some(left) = deadline {
+                let own = if has_some { timeout::parse_call(headers) } else { None };
+                headers.insert(GRPC_TIMEOUT, timeout::grpc(own.map_or(left, |own| own.min(left))));
             }
-            (deadline, attempt) => deadline.into_iter().chain(attempt).min(),
+            // Not as `grpc-timeout`, which would end a stream.
+            attempt.filter(|attempt| deadline.is_none_or(|deadline| *attempt < deadline))
+        } else {
+            deadline.into_iter().chain(attempt).min()
         };
         if let Some(left) = to_head {
             let own = if has_some { timeout::parse(headers) } else { None };
@@ -104,12 +102,12 @@ impl PropagateLayer {
     }
 }
 
-/// Whether it may be one of the headers that say how long an answer is waited for, or which attempt it is.
+/// Returns `true` if it may be a header with a time limit or the number of an attempt.
 fn is_ours(name: &HeaderName) -> bool {
     ["x-resilience-", "grpc-", "x-envoy-"].iter().any(|family| name.as_str().starts_with(family))
 }
 
-/// The calls that are made for a request, who hear of it when one was given up.
+/// The scope of the calls that are made for a request, which notes that one was given up.
 #[derive(Debug, Default)]
 pub(crate) struct Hearer(Option<RetryScope>);
 
@@ -132,7 +130,7 @@ impl<S> Layer<S> for PropagateLayer {
     }
 }
 
-/// A service whose requests say what their server should know. Made by [`PropagateLayer`].
+/// A service whose requests carry headers for their server. Made by [`PropagateLayer`].
 #[derive(Debug, Clone)]
 pub struct Propagate<S> {
     inner: S,
@@ -166,7 +164,7 @@ where
 }
 
 pin_project! {
-    /// A call whose server knows. Dropping it drops what is inside.
+    /// A call with headers for its server. Dropping it drops the call below.
     #[derive(Debug)]
     pub struct PropagateFuture<F> {
         // Dropped as soon as there is an answer: what it holds is free then (T7).
