@@ -171,7 +171,8 @@ where
             let body = match guard {
                 Some(mut guard) => {
                     let length = length(&head, body.size_hint().exact());
-                    if length != Some(0) && !body.is_end_stream() {
+                    let is_empty = length == Some(0) || body.is_end_stream();
+                    if !is_empty || may_upgrade(head.status) {
                         guard.attach(&mut head.extensions);
                     }
                     GuardedBody::expecting(body, guard, length)
@@ -181,6 +182,12 @@ where
             Response::from_parts(head, body)
         }))
     }
+}
+
+/// Returns `true` if the connection may be HTTP no longer after a response with this status: 101, or 2xx to CONNECT. The
+/// server then keeps the place until the upgraded stream is dropped.
+fn may_upgrade(status: StatusCode) -> bool {
+    status == StatusCode::SWITCHING_PROTOCOLS || status.is_success()
 }
 
 /// Returns how many bytes a body has by its head, or by its own account if the head does not announce it: `hint`. `None` if trailers may follow.

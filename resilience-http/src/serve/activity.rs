@@ -1,244 +1,360 @@
-//! What a connection is doing, to know when it has done nothing for too long.
+//! State of a connection: idle, busy, closing or upgraded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use http::Version;
-use parking_lot::Mutex;
+use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
 use resilience_core::clock;
 
 use super::limits::Limits;
 use super::room::Room;
 use super::socket::Socket;
+use super::upgraded::Upgraded;
 
-/// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+/// Length of HTTP/2's preface ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
 
-/// How often a busy connection is looked at: its client may have left behind bytes that nobody reads.
+/// Longest time between two looks at a busy connection: its client may have sent bytes that are not read.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is written goes out.
-const FREE: u64 = u64::MAX;
+/// States of [`Activity::stage`].
+const HTTP: u8 = 0;
+const UPGRADED: u8 = 1;
+const CUT: u8 = 2;
 
-/// Of one connection.
+/// State of one connection, shared by its task, its socket, its requests and their bodies.
 #[derive(Debug)]
 pub(super) struct Activity {
     pub(super) room: Room,
-    accepted: Instant,
-    /// Requests that are not answered in full.
-    requests: AtomicU64,
-    /// Since when it waits for a head, or reads one, in nanoseconds after it was accepted.
-    since: AtomicU64,
-    /// Whether some of a head is there: the first, from the beginning on.
-    in_head: AtomicBool,
-    /// Since when nothing can be written, in nanoseconds after it was accepted; [`FREE`] if that is not so.
-    stuck: AtomicU64,
-    /// How many bytes were read.
-    heard: AtomicU64,
-    /// Whether it began as HTTP/2 does.
-    preface: AtomicBool,
-    /// Whether it speaks HTTP/2, where what is read is not always a head.
-    multiplexed: AtomicBool,
-    /// Whether the request under way may make the connection another protocol's (HTTP/1).
-    may_upgrade: AtomicBool,
-    /// Set when the client has closed its sending side.
-    half_closed: AtomicBool,
-    /// Set when the connection is broken.
-    broken: AtomicBool,
-    /// Whether a request had a body, which the client may still be sending when all else is done.
-    sending: AtomicBool,
-    /// The socket, when it is let go of and its client may still be sending.
-    left: Mutex<Option<Socket>>,
+    // Outside of the lock: every operation of the socket reads it.
+    stage: AtomicU8,
+    state: Mutex<State>,
 }
 
-/// What to do about a connection.
+#[derive(Debug)]
+struct State {
+    /// Requests whose responses are not sent.
+    requests: u32,
+    /// Request bodies that are not read to their end.
+    bodies: u32,
+    /// Set when a request body was dropped before its end. Its client may still be sending.
+    abandoned: bool,
+    /// Dropped body of an HTTP/1 request, of which the connection reads what is there.
+    dropped: Option<Incoming>,
+    /// Start of the wait for a request's head, or of the head.
+    since: Instant,
+    /// Set while a request's head is incomplete. Starts `true`, so that a silent new connection is subject to
+    /// `header_timeout`.
+    in_head: bool,
+    /// Time of the first write that could not proceed, if none has proceeded since.
+    stuck: Option<Instant>,
+    /// Bytes read.
+    heard: u64,
+    /// Set when the connection begins as HTTP/2 does.
+    preface: bool,
+    /// Set for HTTP/2, where not everything that is read is a head.
+    multiplexed: bool,
+    /// Set from an HTTP/1 request with an upgrade to a response without one.
+    may_upgrade: bool,
+    /// Set when the client has closed its sending side.
+    half_closed: bool,
+    /// Set when the connection is broken.
+    broken: bool,
+    /// Request that has upgraded this HTTP/1 connection, until the socket is dropped.
+    upgraded: Option<Upgraded>,
+    /// Socket that hyper has dropped while the client may still be sending.
+    left: Option<Socket>,
+    /// Waker of the connection's task.
+    task: Option<Waker>,
+    /// Wakers of the upgraded stream's reader and writer.
+    users: [Option<Waker>; 2],
+}
+
+/// Decision about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Look again then.
     Until(Instant),
-    /// A head takes too long: it is not going to be a request.
+    /// A head takes too long.
     SlowHead,
-    /// Nobody has asked for anything for too long.
+    /// No request has come for too long.
     Idle,
-    /// Nobody reads what is written.
+    /// The client does not read what is written.
     Unread,
+}
+
+/// Half of an upgraded stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Half {
+    Reader,
+    Writer,
 }
 
 impl Activity {
     pub(super) fn new(room: Room) -> Arc<Activity> {
-        Arc::new(Activity {
-            room,
-            accepted: clock::now(),
-            requests: AtomicU64::new(0),
-            since: AtomicU64::new(0),
-            in_head: AtomicBool::new(true),
-            stuck: AtomicU64::new(FREE),
-            heard: AtomicU64::new(0),
-            preface: AtomicBool::new(false),
-            multiplexed: AtomicBool::new(false),
-            may_upgrade: AtomicBool::new(false),
-            half_closed: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
-            sending: AtomicBool::new(false),
-            left: Mutex::new(None),
-        })
+        let state = State {
+            requests: 0,
+            bodies: 0,
+            abandoned: false,
+            dropped: None,
+            since: clock::now(),
+            in_head: true,
+            stuck: None,
+            heard: 0,
+            preface: false,
+            multiplexed: false,
+            may_upgrade: false,
+            half_closed: false,
+            broken: false,
+            upgraded: None,
+            left: None,
+            task: None,
+            users: [None, None],
+        };
+        Arc::new(Activity { room, stage: AtomicU8::new(HTTP), state: Mutex::new(state) })
     }
 
-    /// Whether anything was read at all.
+    /// Returns `true` if any byte was read.
     pub(super) fn was_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed) > 0
+        self.state.lock().heard > 0
     }
 
-    /// These bytes were read.
+    /// Notes that these bytes were read.
     pub(super) fn read(&self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let many = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let before = self.heard.fetch_add(many, Ordering::Relaxed);
-        if before == 0 && bytes.starts_with(b"PRI") {
-            self.preface.store(true, Ordering::Relaxed);
-        }
-        if self.preface.load(Ordering::Relaxed) && before.saturating_add(many) >= PREFACE {
-            self.multiplexed.store(true, Ordering::Relaxed);
-        }
-        if self.multiplexed.load(Ordering::Relaxed) {
-            return;
-        }
-        let waits = self.requests.load(Ordering::Relaxed) == 0;
-        if waits && !self.in_head.swap(true, Ordering::Relaxed) {
-            self.mark();
+        let mut state = self.state.lock();
+        state.preface |= state.heard == 0 && bytes.starts_with(b"PRI");
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        state.heard = state.heard.saturating_add(count);
+        state.multiplexed |= state.preface && state.heard >= PREFACE;
+        let reads_a_head = !state.is_busy() && state.bodies == 0;
+        if !state.multiplexed && reads_a_head && !state.in_head {
+            state.in_head = true;
+            state.since = clock::now();
         }
     }
 
-    /// The client has closed its sending side.
+    /// Notes that the client has closed its sending side.
     pub(super) fn half_closed(&self) {
-        self.half_closed.store(true, Ordering::Relaxed);
+        self.state.lock().half_closed = true;
     }
 
-    /// The connection is broken.
+    /// Notes that the connection is broken.
     pub(super) fn broken(&self) {
-        self.broken.store(true, Ordering::Relaxed);
+        self.state.lock().broken = true;
     }
 
-    /// Returns `true` while a request is under way.
+    /// Returns `true` while a request is in flight.
     pub(super) fn is_busy(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) > 0
+        self.state.lock().is_busy()
     }
 
-    /// Returns `true` if a request is under way on HTTP/1 whose client has left.
+    /// Returns `true` if a request is in flight on HTTP/1 whose client has left.
     pub(super) fn is_left_alone(&self, limits: &Limits) -> bool {
-        let left = self.broken.load(Ordering::Relaxed)
-            || (!limits.half_close && self.half_closed.load(Ordering::Relaxed));
-        left && self.is_busy() && !self.multiplexed.load(Ordering::Relaxed)
+        let state = self.state.lock();
+        let left = state.broken || (!limits.half_close && state.half_closed);
+        left && state.is_busy() && !state.multiplexed
     }
 
-    /// Something was written, or could not be.
+    /// Notes that a write has proceeded (`out`), or could not.
     pub(super) fn written(&self, out: bool) {
-        if out {
-            let was_free = self.stuck.swap(FREE, Ordering::Relaxed) == FREE;
-            // What is left of an answer that was handed over goes out slowly: it is not idle yet.
-            if !was_free && self.requests.load(Ordering::Relaxed) == 0 {
-                self.mark();
-            }
-        } else if self.stuck.load(Ordering::Relaxed) == FREE {
-            self.stuck.store(self.elapsed(), Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if !out {
+            state.stuck.get_or_insert_with(clock::now);
+        } else if state.stuck.take().is_some() && !state.is_busy() {
+            // The rest of a response that was handed over goes out slowly: not idle yet.
+            state.since = clock::now();
         }
     }
 
-    /// A request was read, which has a body or not.
-    pub(super) fn begin(self: &Arc<Activity>, version: Version, body: bool) -> Busy {
+    /// Notes a request that was read, with a body or without. On HTTP/1, `may_upgrade` is set if it asks for an upgrade.
+    pub(super) fn begin(self: &Arc<Self>, version: Version, body: bool, may_upgrade: bool) -> Busy {
+        let mut state = self.state.lock();
         if version == Version::HTTP_2 {
-            self.multiplexed.store(true, Ordering::Relaxed);
-            self.sending.fetch_or(body, Ordering::Relaxed);
+            state.multiplexed = true;
         } else {
-            // What came before it was read to its end.
-            self.sending.store(body, Ordering::Relaxed);
+            // The body of the request before was read to its end.
+            state.abandoned = false;
+            state.may_upgrade = may_upgrade;
         }
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_head.store(false, Ordering::Relaxed);
+        state.bodies += u32::from(body);
+        state.requests += 1;
+        state.in_head = false;
+        drop(state);
         Busy(self.clone())
     }
 
-    /// Sets whether the request under way may end in an upgrade.
-    pub(super) fn may_upgrade(&self, may: bool) {
-        self.may_upgrade.store(may, Ordering::Relaxed);
+    /// Notes the end of a request body, or (not `read_to_end`) that it is dropped before.
+    pub(super) fn body_ended(&self, read_to_end: bool) {
+        let mut state = self.state.lock();
+        state.bodies = state.bodies.saturating_sub(1);
+        state.abandoned |= !read_to_end;
     }
 
-    /// Returns `true` from a request that asks for an upgrade until a response that is none. hyper, asked to close
+    /// Hands a dropped body of HTTP/1 to the connection's task, which reads what is there of it.
+    pub(super) fn body_dropped(&self, body: Incoming) {
+        let mut state = self.state.lock();
+        let former = state.dropped.replace(body);
+        let task = state.task.clone();
+        drop(state);
+        if former.is_some() {
+            self.body_ended(false);
+        }
+        task.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns the body that was handed to the connection's task, which is woken for the next one.
+    pub(super) fn dropped_body(&self, cx: &Context<'_>) -> Option<Incoming> {
+        self.attend(cx).dropped.take()
+    }
+
+    /// Locks the state, in which the connection's task is registered to be woken.
+    fn attend(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        if state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            return state;
+        }
+        drop(state);
+        // Cloned, and the former one dropped, outside of the lock.
+        let waker = cx.waker().clone();
+        let former = self.state.lock().task.replace(waker);
+        drop(former);
+        self.state.lock()
+    }
+
+    /// Notes an HTTP/1 response that is no upgrade.
+    pub(super) fn stays_http(&self) {
+        self.state.lock().may_upgrade = false;
+    }
+
+    /// Returns `true` from an HTTP/1 request with an upgrade to a response without one. hyper, if it is to close
     /// meanwhile, would add `close` to a 101.
     pub(super) fn is_upgrading(&self) -> bool {
-        self.may_upgrade.load(Ordering::Relaxed)
+        self.state.lock().may_upgrade
     }
 
-    /// It is asked to close. If it has answered all, in full, and is still there, then all was read.
+    /// Makes the connection another protocol's. `request` is held until the socket is dropped or cut.
+    pub(super) fn upgrade(&self, request: Upgraded) {
+        self.stage.store(UPGRADED, Ordering::Release);
+        self.state.lock().upgraded = Some(request);
+    }
+
+    /// Returns `true` if the connection was cut, and every operation of its socket is to fail.
+    pub(super) fn is_cut(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == CUT
+    }
+
+    /// Ends the connection: every further operation of its socket fails, and what it holds is released. Wakes the users
+    /// of an upgraded stream.
+    pub(super) fn cut(&self) {
+        self.stage.store(CUT, Ordering::Release);
+        let mut state = self.state.lock();
+        let users = std::mem::take(&mut state.users);
+        let held = (state.upgraded.take(), state.left.take(), state.task.take());
+        drop(state);
+        drop(held);
+        users.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Registers the user of one half of an upgraded stream, to be woken when it is cut.
+    pub(super) fn wait(&self, half: Half, cx: &Context<'_>) {
+        if self.stage.load(Ordering::Acquire) == HTTP {
+            return;
+        }
+        // Cloned, and the former one dropped, outside of the lock.
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
+        // Cut before the lock: `cut` has not seen this waker.
+        let missed = self.is_cut().then(|| waker.clone());
+        let [reader, writer] = &mut state.users;
+        let user = match half {
+            Half::Reader => reader,
+            Half::Writer => writer,
+        };
+        let former = user.replace(waker);
+        drop(state);
+        drop(former);
+        missed.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the socket of an upgraded connection is dropped. Ready at once if the connection is not upgraded.
+    pub(super) fn poll_dropped(&self, cx: &Context<'_>) -> Poll<()> {
+        let state = self.attend(cx);
+        if state.upgraded.is_some() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Notes that the connection is asked to close. If it has sent all responses in full and is still open, then
+    /// hyper has read all bodies (HTTP/1), or a round trip follows (HTTP/2).
     pub(super) fn closing(&self) {
-        let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
-        if self.requests.load(Ordering::Relaxed) == 0 && !stuck {
-            self.sending.store(false, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if !state.is_busy() && state.stuck.is_none() {
+            state.abandoned = false;
         }
     }
 
-    /// The socket is let go of. It is kept if its client may still be sending, if only a head that was refused.
+    /// Takes the dropped socket. It is kept if its client may still be sending: a body, or a head that was rejected.
     pub(super) fn leave(&self, stream: Socket) {
-        if self.has_begun_a_head() || self.sending.load(Ordering::Relaxed) {
-            *self.left.lock() = Some(stream);
-        }
+        let mut state = self.state.lock();
+        let upgraded = state.upgraded.take();
+        let is_http = self.stage.load(Ordering::Acquire) == HTTP;
+        let is_sending = state.has_begun_a_head() || state.bodies > 0 || state.abandoned;
+        let closed = if is_http && is_sending { state.left.replace(stream) } else { Some(stream) };
+        let task = if upgraded.is_some() { state.task.clone() } else { None };
+        drop(state);
+        // Closed before the places are free.
+        drop(closed);
+        upgraded.into_iter().for_each(Upgraded::finish);
+        task.into_iter().for_each(Waker::wake);
     }
 
-    /// The socket that was [left](Activity::leave), if it is to be closed in stages.
+    /// Returns the socket that was [left](Activity::leave), if it is to be closed in stages.
     pub(super) fn take_left(&self) -> Option<Socket> {
-        self.left.lock().take()
+        self.state.lock().left.take()
     }
 
-    /// Returns since when it has had nothing to do and no byte of a head was read, if that is so.
+    /// Returns since when it has been idle with no byte of a head read, if that is so.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
-        let idle = !self.is_busy() && !stuck && !self.has_begun_a_head();
-        idle.then(|| self.accepted + Duration::from_nanos(self.since.load(Ordering::Relaxed)))
+        let state = self.state.lock();
+        let idle = !state.is_busy() && state.stuck.is_none() && !state.has_begun_a_head();
+        idle.then_some(state.since)
     }
 
-    fn has_begun_a_head(&self) -> bool {
-        let multiplexed = self.multiplexed.load(Ordering::Relaxed);
-        self.in_head.load(Ordering::Relaxed) && !multiplexed && self.was_heard()
-    }
-
-    fn mark(&self) {
-        self.since.store(self.elapsed(), Ordering::Relaxed);
-    }
-
-    fn elapsed(&self) -> u64 {
-        let elapsed = clock::now().saturating_duration_since(self.accepted);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(FREE).min(FREE - 1)
-    }
-
-    /// When it has been stuck for too long, if it is.
-    fn unread(&self, limits: &Limits) -> Option<Instant> {
-        let stuck = self.stuck.load(Ordering::Relaxed);
-        let due = || self.accepted + Duration::from_nanos(stuck) + limits.write_timeout;
-        (stuck != FREE).then(due)
-    }
-
+    /// Returns the decision about the connection at `now`.
     pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
-        let unread = self.unread(limits);
-        match self.asking_verdict(limits, now) {
+        let state = self.state.lock();
+        let unread = state.stuck.map(|stuck| stuck + limits.write_timeout);
+        match state.waiting_verdict(limits, now) {
             _ if unread.is_some_and(|due| due <= now) => Verdict::Unread,
             Verdict::Until(due) => Verdict::Until(unread.map_or(due, |unread| unread.min(due))),
             other => other,
         }
     }
+}
 
-    fn asking_verdict(&self, limits: &Limits, now: Instant) -> Verdict {
-        let multiplexed = self.multiplexed.load(Ordering::Relaxed);
-        let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed;
-        let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
-        if self.requests.load(Ordering::Relaxed) > 0 {
-            // When its answer ends is looked at then: it cannot be idle for longer before.
+impl State {
+    const fn is_busy(&self) -> bool {
+        self.requests > 0 || self.upgraded.is_some()
+    }
+
+    const fn has_begun_a_head(&self) -> bool {
+        self.in_head && !self.multiplexed && self.heard > 0
+    }
+
+    fn waiting_verdict(&self, limits: &Limits, now: Instant) -> Verdict {
+        if self.is_busy() {
+            // The end of the response is looked at then: the connection cannot be idle for longer before.
             let next = limits.header_timeout.min(limits.idle_timeout).min(LOOK);
             return Verdict::Until(now + next);
         }
-        let due = self.accepted + Duration::from_nanos(self.since.load(Ordering::Relaxed)) + limit;
+        let in_head = self.in_head && !self.multiplexed;
+        let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
+        let due = self.since + limit;
         match (due > now, in_head) {
             (true, _) => Verdict::Until(due),
             (false, true) => Verdict::SlowHead,
@@ -247,7 +363,7 @@ impl Activity {
     }
 }
 
-/// A request, until its answer is sent or given up.
+/// A request in flight, until its response is sent or given up.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Activity>);
 
@@ -260,7 +376,8 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.mark();
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.0.state.lock();
+        state.since = clock::now();
+        state.requests = state.requests.saturating_sub(1);
     }
 }

@@ -62,6 +62,13 @@ impl<B: Body> Answer<B> {
     }
 }
 
+impl<B: Body> Answer<B> {
+    /// Creates the body of a response that upgrades its connection, which is not sent. It counts nothing.
+    pub(super) const fn of_upgrade(body: B) -> Answer<B> {
+        Answer { body, request: None, reader: None, place: None, end: None }
+    }
+}
+
 fn finish(request: &mut Option<Request>) {
     if let Some(request) = request.take() {
         request.counted.finish();

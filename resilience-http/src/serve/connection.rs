@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use resilience_core::clock;
@@ -19,11 +18,13 @@ use tokio::time::sleep_until;
 use tower_service::Service;
 
 use super::activity::{Activity, Verdict};
+use super::discard::Discard;
 use super::io::Watched;
 use super::limits::Limits;
 use super::linger::linger;
 use super::reader::Pace;
 use super::request::{BoxError, Requests};
+use super::request_body::RequestBody;
 use super::room::{Room, SETTLED};
 use super::socket::Socket;
 use super::streams::Streams;
@@ -49,15 +50,15 @@ pub(super) async fn connection<S, B>(
     limits: Limits,
 ) -> bool
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let token = requests.token().clone();
     let streams = Streams::new(Pace::new(&limits));
-    // Also if this is dropped in the middle.
-    let _ends_with_this = EndsWith(&streams);
+    // Also if this future is dropped in the middle.
+    let _ends_with_this = EndsWith { streams: &streams, activity: &activity };
     let service = Requests::new(service, requests, activity.clone());
     let io = TokioIo::new(Watched::new(stream, activity.clone(), limits.half_close));
     let builder = builder(&streams, &limits);
@@ -70,6 +71,7 @@ where
     };
     let by_itself = {
         let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
+        let mut discard = Discard::new(&activity, limits.linger_bytes);
         let mut draining = pin!(token.draining());
         let mut wanted = pin!(None);
         let mut alarm = pin!(sleep_until(clock::now().into()));
@@ -78,6 +80,9 @@ where
                 // First: what was read already is a request.
                 if served.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(true);
+                }
+                if discard.poll(cx) {
+                    continue;
                 }
                 let now = clock::now();
                 if closing.drain_since.is_none() && draining.as_mut().poll(cx).is_ready() {
@@ -102,6 +107,9 @@ where
         })
         .await
     };
+    if by_itself {
+        poll_fn(|cx| activity.poll_dropped(cx)).await;
+    }
     let cut = token.phase() >= Phase::Forced;
     if let Some(stream) = activity.take_left().filter(|_| by_itself) {
         linger(stream, limits).await;
@@ -121,11 +129,16 @@ fn builder(streams: &Streams, limits: &Limits) -> Builder<Streams> {
     builder
 }
 
-struct EndsWith<'a>(&'a Streams);
+/// Ends what belongs to a connection: its tasks and its upgraded stream.
+struct EndsWith<'a> {
+    streams: &'a Streams,
+    activity: &'a Activity,
+}
 
 impl Drop for EndsWith<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        self.streams.end();
+        self.activity.cut();
     }
 }
 

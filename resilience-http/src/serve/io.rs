@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::activity::Activity;
+use super::activity::{Activity, Half};
 use super::socket::Socket;
 
 /// A socket that tells its connection's [`Activity`] what was read, and whether what is written goes out.
@@ -43,7 +43,12 @@ impl Watched {
         }
     }
 
+    /// Returns the socket. It is closed if the connection was cut.
     fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
+        if self.activity.is_cut() {
+            self.stream = None;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
@@ -65,6 +70,9 @@ impl AsyncRead for Watched {
         let before = buf.filled().len();
         let polled = self.stream()?.poll_read(cx, buf);
         self.waits = polled.is_pending();
+        if self.waits {
+            self.activity.wait(Half::Reader, cx);
+        }
         if let Err(error) = ready!(polled) {
             self.activity.broken();
             return Poll::Ready(Err(error));
@@ -85,6 +93,9 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write(cx, bytes);
+        if polled.is_pending() {
+            self.activity.wait(Half::Writer, cx);
+        }
         self.activity.written(polled.is_ready());
         polled
     }
@@ -108,6 +119,9 @@ impl AsyncWrite for Watched {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write_vectored(cx, slices);
+        if polled.is_pending() {
+            self.activity.wait(Half::Writer, cx);
+        }
         self.activity.written(polled.is_ready());
         polled
     }

@@ -20,21 +20,22 @@
 //! the last byte of its answer is handed over. Inside of a handler the token is
 //! [current](ShutdownToken::current): its retries stop when draining begins, and the calls that it makes
 //! through a [`ShutdownLayer`](resilience_core::shutdown::ShutdownLayer) belong to it. An upgraded
-//! connection (a WebSocket) is its handler's own: [track](ShutdownToken::track) it.
+//! connection (a WebSocket), or stream of HTTP/2, keeps its places and both counts until its stream is dropped. It is
+//! closed only when the shutdown is forced: let its handler watch the token and end it before.
 //!
 //! ```
 //! use std::convert::Infallible;
 //! use http::{Request, Response};
 //! use http_body_util::Full;
 //! use resilience_core::shutdown::Shutdown;
-//! use resilience_http::serve::{bind, serve_with_shutdown};
+//! use resilience_http::serve::{RequestBody, bind, serve_with_shutdown};
 //! use tower::service_fn;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let shutdown = Shutdown::builder().grace(std::time::Duration::ZERO).build()?;
 //! let token = shutdown.token();
-//! let service = service_fn(|_request: Request<hyper::body::Incoming>| async {
+//! let service = service_fn(|_request: Request<RequestBody>| async {
 //!     Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::from("here")))
 //! });
 //! let listener = bind("127.0.0.1:0").await?;
@@ -52,6 +53,7 @@ mod activity;
 mod answer;
 mod bind;
 mod connection;
+mod discard;
 mod io;
 mod limits;
 mod linger;
@@ -60,14 +62,15 @@ mod peer;
 mod piece;
 mod reader;
 mod request;
+mod request_body;
 mod room;
 mod server;
 mod socket;
 mod streams;
+mod upgraded;
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use resilience_core::shutdown::ShutdownToken;
 use tower_service::Service;
 
@@ -76,19 +79,20 @@ pub use bind::{BindError, bind};
 pub use listener::Listener;
 pub use peer::Peer;
 pub use piece::Piece;
+pub use request_body::RequestBody;
 pub use server::{Served, Server, ServerBuilder};
 pub use socket::Socket;
 
 /// Serves `service` on `listener` (TCP, Unix, or [another](Listener)) until `token` says stop, and what is under way then is answered or cut: with the
 /// limits that a [`Server`] begins with.
 ///
-/// `service` is any Tower service from `Request<Incoming>` to a response, such as axum's `Router`. A clone of it
+/// `service` is any Tower service from `Request<RequestBody>` to a response, such as axum's `Router`. A clone of it
 /// serves each connection. Dropping the future cuts everything. Requests have the client's address in their
 /// extensions, as [`Peer`]; [`Server::serve_make_service`] serves axum's `ConnectInfo`.
 pub async fn serve_with_shutdown<L, S, B>(listener: L, service: S, token: ShutdownToken) -> Served
 where
     L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,

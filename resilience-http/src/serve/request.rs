@@ -1,4 +1,4 @@
-//! A request, from when its head is there until its answer is sent.
+//! A request, from its head until its response is sent.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -18,14 +18,16 @@ use tower_service::Service;
 
 use super::activity::{Activity, Busy};
 use super::answer::Answer;
+use super::request_body::RequestBody;
+use super::upgraded::Upgraded;
 use crate::body::Place;
 use crate::propagate::{CallEnd, LimitedBody};
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
-type Called<S> = <TowerToHyperService<S> as hyper::service::Service<Request<Incoming>>>::Future;
+type Called<S> = <TowerToHyperService<S> as hyper::service::Service<Request<RequestBody>>>::Future;
 
-/// What a connection calls for each of its requests.
+/// Service that a connection calls for each of its requests.
 #[derive(Debug, Clone)]
 pub(super) struct Requests<S> {
     service: TowerToHyperService<S>,
@@ -41,21 +43,21 @@ impl<S> Requests<S> {
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Requests<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>> + Clone,
     B: Body<Error: Into<BoxError>>,
 {
     type Response = Response<Answer<LimitedBody<B>>>;
     type Error = BoxError;
     type Future = Handling<Called<S>>;
 
-    /// Called inside of the connection, which is under way and to which the request belongs.
+    /// Begins a request as part of its connection, which is in flight.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         let is_connect = request.method() == Method::CONNECT;
-        if version < Version::HTTP_2 {
-            self.activity.may_upgrade(request.extensions().get::<OnUpgrade>().is_some());
-        }
-        let busy = Some(self.activity.begin(version, !request.body().is_end_stream()));
+        let may_upgrade = request.extensions().get::<OnUpgrade>().is_some();
+        let has_body = !request.body().is_end_stream();
+        let busy = Some(self.activity.begin(version, has_body, may_upgrade));
+        let request = RequestBody::wrap(request, &self.activity);
         let state = match self.tracker.track() {
             Ok(counted) => {
                 let carry = counted.carry(hyper::service::Service::call(&self.service, request));
@@ -115,15 +117,26 @@ where
                 return Poll::Ready(Err(error.into()));
             }
         };
-        let is_upgrade = switches(*this.is_connect, response.status());
-        if *this.version < Version::HTTP_2 && !is_upgrade {
-            this.activity.may_upgrade(false);
+        let place = response.extensions_mut().remove::<Place>();
+        let multiplexed = *this.version == Version::HTTP_2;
+        if switches(*this.is_connect, response.status()) {
+            let upgraded = Upgraded::new(counted, place);
+            if multiplexed {
+                upgraded.hand_over();
+            } else {
+                this.activity.upgrade(upgraded);
+            }
+            return Poll::Ready(Ok(
+                response.map(|body| Answer::of_upgrade(LimitedBody::new(body, None)))
+            ));
+        }
+        if !multiplexed {
+            this.activity.stays_http();
             // Before anything is closed: a client that reads it makes its next request elsewhere.
             if !this.tracker.token().is_ready() || busy.is_crowded() {
                 add_close(response.headers_mut());
             }
         }
-        let place = response.extensions_mut().remove::<Place>();
         let end = response.extensions_mut().remove::<CallEnd>();
         Poll::Ready(Ok(
             response.map(|body| Answer::new(LimitedBody::new(body, end), counted, busy, place))

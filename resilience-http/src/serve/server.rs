@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use resilience_core::InvalidConfig;
 use resilience_core::shutdown::{ShutdownToken, Tracker};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,6 +20,7 @@ use super::limits::Limits;
 use super::listener::Listener;
 use super::peer::{PerIp, Same, WithPeer};
 use super::request::BoxError;
+use super::request_body::RequestBody;
 use super::room::Room;
 
 /// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
@@ -180,7 +180,7 @@ impl Server {
     pub async fn serve<L, S, B>(self, listener: L, service: S, token: &ShutdownToken) -> Served
     where
         L: Listener,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
@@ -217,7 +217,7 @@ impl Server {
         L: Listener,
         M: Service<L::Addr, Response = S> + Clone + Send + 'static,
         M::Future: Send,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
@@ -262,7 +262,7 @@ where
         L: Listener<Addr = A>,
         M: Service<A, Response = S> + Clone + Send + 'static,
         M::Future: Send,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
@@ -285,7 +285,7 @@ where
     where
         M: Service<A, Response = S> + Clone + Send + 'static,
         M::Future: Send,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::reader::{Pace, Read};
+use super::upgraded::Holding;
 
 /// Spawns a connection's tasks, ends them with it, and each when its reader does not keep up the pace.
 #[derive(Debug, Clone)]
@@ -50,6 +51,6 @@ where
         while let Some(ended) = tasks.try_join_next() {
             panics.extend(ended.err());
         }
-        tasks.spawn(Read::new(stream, self.pace));
+        tasks.spawn(Holding::new(Read::new(stream, self.pace)));
     }
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::{LONG, MS, Rig};
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -49,6 +50,12 @@ impl Frames {
     /// The same, of another path.
     async fn request_large(&mut self, stream: u32) {
         self.send(HEADERS, 0x5, stream, b"\x82\x86\x04\x06/large\x41\x01a").await;
+    }
+
+    /// Sends a POST whose body is still to come, to a path of five bytes.
+    async fn post(&mut self, stream: u32, path: &str) {
+        let head = [b"\x83\x86\x04\x05", path.as_bytes(), b"\x41\x01a"].concat();
+        self.send(HEADERS, 0x4, stream, &head).await;
     }
 
     /// Waits for a frame of this kind. Returns its stream and payload. Dropped, it loses no byte.
@@ -142,5 +149,34 @@ async fn a_reader_that_is_too_slow_is_reset_and_others_go_on() {
     for _ in 0..12 {
         client.widen(3, 300).await;
         assert!(tokio::time::timeout(MS * 500, client.next(RST_STREAM)).await.is_err());
+    }
+}
+
+/// A body that was read to its end, or is there in full, keeps no connection at drain. One that is still sent does, since a
+/// reset would take the response from its client.
+#[tokio::test]
+async fn only_a_client_that_is_still_sending_is_waited_for_at_drain() {
+    for (path, is_whole) in [("/read", true), ("/half", true), ("/held", true), ("/held", false)] {
+        let server = Server::builder().linger_timeout(LONG * 10).build().unwrap();
+        let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG);
+        let rig = Rig::with(server, shutdown).await;
+        let mut client = Frames::connect(&rig).await;
+        client.post(1, path).await;
+        client.send(DATA, 0, 1, b"1").await;
+        client.send(DATA, u8::from(is_whole), 1, b"23").await;
+        rig.held.entered().await;
+        rig.token.begin("test");
+        let (_, ping) = client.next(PING).await;
+        client.send(PING, 1, 0, &ping).await;
+        rig.held.may_answer.notify_one();
+        assert_eq!(client.next(HEADERS).await.0, 1);
+        let mut rest = Vec::new();
+        let _closed = tokio::time::timeout(LONG, client.0.read_to_end(&mut rest)).await.unwrap();
+        if !is_whole {
+            assert!(rig.token.in_flight() > 0 && !rig.server.is_finished());
+            drop(client);
+        }
+        let (report, served) = rig.end().await;
+        assert_eq!((report.cut(), served.cut), (0, 0), "{path} {is_whole} {report}");
     }
 }

@@ -54,6 +54,34 @@ async fn connections_above_the_limit_wait() {
     assert_eq!((served.connections, report.cut()), (3, 0), "{report}");
 }
 
+/// On a listener and by a `Server` of their own, with the same token.
+#[tokio::test]
+async fn probes_are_answered_while_a_server_is_full() {
+    let rig = full(1).await;
+    let mut busy = Client::connect(rig.address).await;
+    busy.get("/held").await;
+    rig.held.entered().await;
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let (address, token) = (listener.local_addr().unwrap(), rig.token.clone());
+    let probes = axum::Router::new().route("/live", axum::routing::get(|| async { "alive" }));
+    let probed =
+        tokio::spawn(async move { Server::default().serve(listener, probes, &token).await });
+    let mut waits = Client::connect(rig.address).await;
+    waits.get("/echo/waited").await;
+    for _ in 0..3 {
+        let mut probe = Client::connect(address).await;
+        probe.get("/live").await;
+        assert!(probe.hear("alive").await.starts_with("HTTP/1.1 200"));
+    }
+    rig.token.begin("test");
+    rig.held.may_answer.notify_one();
+    assert!(busy.rest().await.unwrap().ends_with("at last"));
+    assert!(waits.rest().await.unwrap().ends_with("waited"));
+    assert_eq!(probed.await.unwrap().cut, 0);
+    let (report, served) = rig.end().await;
+    assert_eq!((report.cut(), served.cut), (0, 0), "{report}");
+}
+
 /// Who is answered while there are as many as there may be comes again by a new connection.
 #[tokio::test]
 async fn a_full_server_keeps_no_connection() {

@@ -6,14 +6,15 @@
 mod client;
 mod descriptors;
 mod draining;
-
 mod frames;
 mod http2;
 mod leaving;
 mod limits;
 mod lingering;
 mod peers;
+mod posts;
 mod process;
+mod upgraded;
 mod upgrades;
 
 use std::net::SocketAddr;
@@ -21,10 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::routing::{any, get, post};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
 use resilience_http::serve::{Served, Server, bind};
 use tokio::sync::{Notify, Semaphore};
@@ -106,11 +108,22 @@ fn router(held: Held) -> Router {
             "at last"
         }
     };
+    let read = wait.clone();
+    let half = wait.clone();
     let refuse = || async { (StatusCode::PAYLOAD_TOO_LARGE, "too much") };
     let length = |body: Bytes| async move { body.len().to_string() };
     Router::new()
         .route("/echo/{word}", get(echo))
         .route("/held", any(wait.clone()))
+        .route("/read", any(async move |_: Bytes| read().await))
+        .route(
+            "/half",
+            any(async move |mut body: Body| {
+                drop(body.frame().await);
+                drop(body);
+                half().await
+            }),
+        )
         .route(
             "/kept",
             any(async move |request: axum::extract::Request| {

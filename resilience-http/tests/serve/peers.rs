@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use resilience_core::keyed::KeyedLimits;
 use resilience_core::rate::Quota;
 use resilience_core::shutdown::{Shutdown, ShutdownToken};
-use resilience_http::serve::{Listener, Peer, Served, Server, Socket, bind};
+use resilience_http::serve::{Listener, Peer, RequestBody, Served, Server, Socket, bind};
 use resilience_http::server::ProtectLayer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
@@ -296,7 +296,7 @@ async fn any_stream_is_served() {
     let (connect, listener) = mpsc::channel(1);
     let token = token();
     let stop = token.clone();
-    let service = service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+    let service = service_fn(|request: http::Request<RequestBody>| async move {
         let peer = request.extensions().get::<Peer<&'static str>>().map(|Peer(peer)| *peer);
         Ok::<_, Infallible>(http::Response::new(peer.unwrap_or_default().to_owned()))
     });

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
-use resilience_http::serve::{Served, Server, bind};
+use resilience_http::serve::{RequestBody, Served, Server, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -35,7 +34,7 @@ async fn upgrading(grace: Duration) -> Upgrading {
     let token = shutdown.token();
     let (entered, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let gates = (entered.clone(), may_answer.clone());
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<RequestBody>| {
         let (entered, may_answer) = gates.clone();
         async move {
             entered.add_permits(1);
@@ -177,7 +176,7 @@ async fn a_stream_of_http2_may_leave_http() {
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG).build().unwrap();
     let token = shutdown.token();
     tokio::spawn(shutdown.run());
-    let service = service_fn(|mut request: Request<Incoming>| async move {
+    let service = service_fn(|mut request: Request<RequestBody>| async move {
         let protocol = request.extensions().get::<hyper::ext::Protocol>();
         assert_eq!(protocol.map(|protocol| protocol.as_str()), Some("websocket"));
         let upgraded = hyper::upgrade::on(&mut request);
