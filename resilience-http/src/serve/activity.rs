@@ -201,7 +201,7 @@ impl Activity {
     pub(super) fn body_dropped(&self, body: Incoming) {
         let mut state = self.state.lock();
         let former = state.dropped.replace(body);
-        let task = state.task.clone();
+        let task = state.task.take();
         drop(state);
         if former.is_some() {
             self.body_ended(false);
@@ -305,7 +305,7 @@ impl Activity {
         let is_http = self.stage.load(Ordering::Acquire) == HTTP;
         let is_sending = state.has_begun_a_head() || state.bodies > 0 || state.abandoned;
         let closed = if is_http && is_sending { state.left.replace(stream) } else { Some(stream) };
-        let task = if upgraded.is_some() { state.task.clone() } else { None };
+        let task = if upgraded.is_some() { state.task.take() } else { None };
         drop(state);
         // Closed before the places are free.
         drop(closed);
