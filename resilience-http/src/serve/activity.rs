@@ -9,8 +9,10 @@ use parking_lot::Mutex;
 use resilience_core::clock;
 
 use super::limits::Limits;
+use super::outgoing::Outgoing;
 use super::room::Room;
 use super::socket::Socket;
+use super::unread::Connection;
 
 /// How long HTTP/2's preface is ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
@@ -18,13 +20,12 @@ const PREFACE: u64 = 24;
 /// How often a busy connection is looked at: its client may have left behind bytes that nobody reads.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is written goes out.
-const FREE: u64 = u64::MAX;
-
 /// Of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     pub(super) room: Room,
+    pub(super) out: Outgoing,
+    unread: Arc<Connection>,
     accepted: Instant,
     /// Requests that are not answered in full.
     requests: AtomicU64,
@@ -32,8 +33,6 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// Whether some of a head is there: the first, from the beginning on.
     in_head: AtomicBool,
-    /// Since when nothing can be written, in nanoseconds after it was accepted; [`FREE`] if that is not so.
-    stuck: AtomicU64,
     /// How many bytes were read.
     heard: AtomicU64,
     /// Whether it began as HTTP/2 does.
@@ -66,14 +65,15 @@ pub(super) enum Verdict {
 }
 
 impl Activity {
-    pub(super) fn new(room: Room) -> Arc<Activity> {
+    pub(super) fn new(room: Room, unread: Arc<Connection>, limits: &Limits) -> Arc<Activity> {
         Arc::new(Activity {
             room,
+            out: Outgoing::new(limits),
+            unread,
             accepted: clock::now(),
             requests: AtomicU64::new(0),
             since: AtomicU64::new(0),
             in_head: AtomicBool::new(true),
-            stuck: AtomicU64::new(FREE),
             heard: AtomicU64::new(0),
             preface: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
@@ -134,16 +134,11 @@ impl Activity {
         left && self.is_busy() && !self.multiplexed.load(Ordering::Relaxed)
     }
 
-    /// Something was written, or could not be.
-    pub(super) fn written(&self, out: bool) {
-        if out {
-            let was_free = self.stuck.swap(FREE, Ordering::Relaxed) == FREE;
-            // What is left of an answer that was handed over goes out slowly: it is not idle yet.
-            if !was_free && self.requests.load(Ordering::Relaxed) == 0 {
-                self.mark();
-            }
-        } else if self.stuck.load(Ordering::Relaxed) == FREE {
-            self.stuck.store(self.elapsed(), Ordering::Relaxed);
+    /// Notes that everything was written.
+    pub(super) fn flushed(&self) {
+        // What was left of a response went out slowly: it is not idle yet.
+        if self.out.has_all() && !self.is_busy() {
+            self.mark();
         }
     }
 
@@ -174,8 +169,7 @@ impl Activity {
 
     /// It is asked to close. If it has answered all, in full, and is still there, then all was read.
     pub(super) fn closing(&self) {
-        let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
-        if self.requests.load(Ordering::Relaxed) == 0 && !stuck {
+        if !self.is_busy() && !self.out.is_full() {
             self.sending.store(false, Ordering::Relaxed);
         }
     }
@@ -194,8 +188,7 @@ impl Activity {
 
     /// Returns since when it has had nothing to do and no byte of a head was read, if that is so.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        let stuck = self.stuck.load(Ordering::Relaxed) != FREE;
-        let idle = !self.is_busy() && !stuck && !self.has_begun_a_head();
+        let idle = !self.is_busy() && !self.out.is_full() && !self.has_begun_a_head();
         idle.then(|| self.accepted + Duration::from_nanos(self.since.load(Ordering::Relaxed)))
     }
 
@@ -210,21 +203,16 @@ impl Activity {
 
     fn elapsed(&self) -> u64 {
         let elapsed = clock::now().saturating_duration_since(self.accepted);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(FREE).min(FREE - 1)
-    }
-
-    /// When it has been stuck for too long, if it is.
-    fn unread(&self, limits: &Limits) -> Option<Instant> {
-        let stuck = self.stuck.load(Ordering::Relaxed);
-        let due = || self.accepted + Duration::from_nanos(stuck) + limits.write_timeout;
-        (stuck != FREE).then(due)
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
-        let unread = self.unread(limits);
+        let Some(due) = self.out.due() else { return self.asking_verdict(limits, now) };
+        if due <= now {
+            return Verdict::Unread;
+        }
         match self.asking_verdict(limits, now) {
-            _ if unread.is_some_and(|due| due <= now) => Verdict::Unread,
-            Verdict::Until(due) => Verdict::Until(unread.map_or(due, |unread| unread.min(due))),
+            Verdict::Until(next) => Verdict::Until(next.min(due).min(now + self.out.look())),
             other => other,
         }
     }
@@ -233,7 +221,7 @@ impl Activity {
         let multiplexed = self.multiplexed.load(Ordering::Relaxed);
         let in_head = self.in_head.load(Ordering::Relaxed) && !multiplexed;
         let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
-        if self.requests.load(Ordering::Relaxed) > 0 {
+        if self.is_busy() || self.out.is_full() {
             // When its answer ends is looked at then: it cannot be idle for longer before.
             let next = limits.header_timeout.min(limits.idle_timeout).min(LOOK);
             return Verdict::Until(now + next);
@@ -252,6 +240,11 @@ impl Activity {
 pub(super) struct Busy(Arc<Activity>);
 
 impl Busy {
+    /// Returns the unread bytes of its connection.
+    pub(super) fn unread(&self) -> &Arc<Connection> {
+        &self.0.unread
+    }
+
     /// Returns `true` if the next connection would have to wait for a place.
     pub(super) fn is_crowded(&self) -> bool {
         self.0.room.is_full()

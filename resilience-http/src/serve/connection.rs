@@ -22,7 +22,7 @@ use super::activity::{Activity, Verdict};
 use super::io::Watched;
 use super::limits::Limits;
 use super::linger::linger;
-use super::reader::Pace;
+use super::pace::Pace;
 use super::request::{BoxError, Requests};
 use super::room::{Room, SETTLED};
 use super::socket::Socket;
@@ -55,7 +55,7 @@ where
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let token = requests.token().clone();
-    let streams = Streams::new(Pace::new(&limits));
+    let streams = Streams::new(Pace::of_stream(&limits));
     // Also if this is dropped in the middle.
     let _ends_with_this = EndsWith(&streams);
     let service = Requests::new(service, requests, activity.clone());

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use super::activity::Activity;
 use super::socket::Socket;
 
-/// A socket that tells its connection's [`Activity`] what was read, and whether what is written goes out.
+/// A socket that notes in its connection's [`Activity`] what is read, and whether what is written goes out.
 #[derive(Debug)]
 pub(super) struct Watched {
     /// Until this is dropped.
@@ -41,6 +41,23 @@ impl Watched {
         if !self.half_close && stream.has(Interest::PRIORITY) {
             self.activity.half_closed();
         }
+    }
+
+    /// Notes what the socket has taken. One that is full is tried again now and then, since the operating system reports it as
+    /// writable only when a third of its buffer is free, which a slow reader may need minutes for.
+    fn noted(
+        &self,
+        polled: Poll<io::Result<usize>>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = match (polled, &self.stream) {
+            (Poll::Pending, Some(stream)) if self.activity.out.full() => stream.try_write(slices),
+            (polled, _) => polled,
+        };
+        if let Poll::Ready(Ok(count)) = polled {
+            self.activity.out.took(count);
+        }
+        polled
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
@@ -85,21 +102,28 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write(cx, bytes);
-        self.activity.written(polled.is_ready());
-        polled
+        self.noted(polled, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.look();
-        self.stream()?.poll_flush(cx)
+        let polled = self.stream()?.poll_flush(cx);
+        match polled {
+            Poll::Ready(_) => self.activity.flushed(),
+            // A stream of TLS keeps what its socket does not take.
+            Poll::Pending => drop(self.activity.out.full()),
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream()?.poll_shutdown(cx)
     }
 
+    /// Returns `true` for every stream: hyper would copy the whole of a response for one that writes no slices, and what is
+    /// copied counts as written.
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        true
     }
 
     fn poll_write_vectored(
@@ -108,7 +132,6 @@ impl AsyncWrite for Watched {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write_vectored(cx, slices);
-        self.activity.written(polled.is_ready());
-        polled
+        self.noted(polled, slices)
     }
 }

@@ -56,6 +56,8 @@ mod io;
 mod limits;
 mod linger;
 mod listener;
+mod outgoing;
+mod pace;
 mod peer;
 mod piece;
 mod reader;
@@ -64,6 +66,7 @@ mod room;
 mod server;
 mod socket;
 mod streams;
+mod unread;
 
 use http::{Request, Response};
 use http_body::Body;

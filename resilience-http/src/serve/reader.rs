@@ -9,36 +9,17 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use resilience_core::clock;
 use tokio::time::{Sleep, sleep_until};
 
-use super::limits::Limits;
+use super::pace::{Pace, Progress};
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Reader>>> = const { RefCell::new(None) };
-}
-
-/// How long the average pace of a reader is measured.
-const WINDOW: Duration = Duration::from_secs(5);
-
-/// How fast a reader must be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// It takes something within this time.
-    write_timeout: Duration,
-    /// And so many bytes within each [`WINDOW`].
-    least: u64,
-}
-
-impl Pace {
-    pub(super) const fn new(limits: &Limits) -> Pace {
-        let least = limits.at_least.saturating_mul(WINDOW.as_secs());
-        Pace { write_timeout: limits.write_timeout, least }
-    }
 }
 
 /// Of one stream.
@@ -50,10 +31,7 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 struct State {
-    /// When it took something, or something was there for it after it had everything.
-    since: Instant,
-    /// Since when less than the least was taken though something was there, and how much that was.
-    window: (Instant, u64),
+    progress: Progress,
     /// Whether its answer was not asked for more since it has handed something over.
     handed: bool,
     /// How many pieces are on their way to it.
@@ -64,8 +42,8 @@ struct State {
 
 impl Reader {
     fn new(pace: Pace) -> Reader {
-        let now = clock::now();
-        let state = State { since: now, window: (now, 0), handed: false, pieces: 0, end: None };
+        let progress = Progress::new(clock::now());
+        let state = State { progress, handed: false, pieces: 0, end: None };
         Reader { state: Mutex::new(state), pace }
     }
 
@@ -81,9 +59,10 @@ impl Reader {
         let had_all = !state.is_owed();
         state.handed = handed;
         if handed {
-            state.since = clock::now();
-            if had_all {
-                state.window = (state.since, 0);
+            let now = clock::now();
+            match had_all {
+                true => state.progress = Progress::new(now),
+                false => state.progress.more(now),
             }
         }
     }
@@ -96,12 +75,7 @@ impl Reader {
     pub(super) fn took(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let now = clock::now();
-        let mut state = self.state.lock();
-        state.since = now;
-        state.window.1 = state.window.1.saturating_add(count);
-        if state.window.1 >= self.pace.least {
-            state.window = (now, 0);
-        }
+        self.state.lock().progress.took(count, &self.pace, now);
     }
 
     pub(super) fn piece_gone(&self) {
@@ -134,12 +108,7 @@ impl Reader {
     /// Returns when it will have been too slow, if something is there for it.
     fn due(&self) -> Option<Instant> {
         let state = self.state.lock();
-        if !state.is_owed() {
-            return None;
-        }
-        let silent = state.since + self.pace.write_timeout;
-        let slow = (self.pace.least > 0).then(|| state.window.0 + WINDOW);
-        Some(slow.map_or(silent, |slow| slow.min(silent)))
+        state.is_owed().then(|| state.progress.due(&self.pace))
     }
 }
 

@@ -9,9 +9,10 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use resilience_core::InvalidConfig;
+use resilience_core::observe::{Gauges, names};
 use resilience_core::shutdown::{ShutdownToken, Tracker};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
 
 use super::accept::{Acceptor, Newcomer};
@@ -22,6 +23,7 @@ use super::listener::Listener;
 use super::peer::{PerIp, Same, WithPeer};
 use super::request::BoxError;
 use super::room::Room;
+use super::unread::Unread;
 
 /// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
 /// client that does not read, 5 and 16 MiB for one that is still sending when its connection is closed.
@@ -103,6 +105,29 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the most bytes of responses, on all connections together, that clients have not taken: 256 MiB unless set.
+    ///
+    /// When there are more, the connection is closed that would keep the most bytes for the longest time, by what its client
+    /// has taken so far; then the next one, until the others are within the bound. Each is an
+    /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of `serve` for the listener of the process, and counted in
+    /// [`Served::unread`]. A response of one piece that is larger than this is never sent: stream it.
+    ///
+    /// A piece of a response (all of a `String`, one chunk of a stream) counts from when the body yields it until the operating
+    /// system has taken its last byte, because its memory is not free before. What a body has not yielded, heads, the
+    /// operating system's own buffers, and small frames in the write buffer of HTTP/2 (16 KiB) do not count.
+    pub fn max_unread_bytes(mut self, bytes: u64) -> Self {
+        self.limits.max_unread = bytes;
+        self
+    }
+
+    /// Sets how many [unread bytes](Self::max_unread_bytes) one connection may have: 64 MiB unless set. When it has as many, the
+    /// next response that yields bytes is ended by an error: on HTTP/2 its stream is reset and the others go on, on HTTP/1
+    /// the connection is closed. One piece may be larger than this. An end is reported as for `max_unread_bytes`.
+    pub fn max_unread_bytes_per_connection(mut self, bytes: u64) -> Self {
+        self.limits.max_unread_per_connection = bytes;
+        self
+    }
+
     /// Sets the most bytes of a request's head on HTTP/1, between 8 KiB and 1 MiB: 32 KiB unless set. A longer one is
     /// answered with 431. Such a connection also reads and buffers bodies in pieces of at most this size. The heads of
     /// HTTP/2 have a limit of their own, 16 KiB.
@@ -132,12 +157,13 @@ impl ServerBuilder {
 
 /// Serves HTTP/1 and HTTP/2 until it is told to stop. See the [module](super).
 ///
-/// Clones share the limits on connections.
+/// Clones share the limits on connections and on unread bytes.
 #[derive(Debug, Clone)]
 pub struct Server {
     limits: Limits,
     room: Room,
     per_ip: Option<Arc<PerIp>>,
+    unread: Unread,
 }
 
 impl Default for Server {
@@ -159,6 +185,17 @@ pub struct Served {
     /// Connections that were closed at once, because their address had
     /// [as many as it may](ServerBuilder::max_connections_per_ip). Not among `connections`.
     pub refused: u64,
+    /// Connections and responses that were ended because of
+    /// [unread bytes](ServerBuilder::max_unread_bytes), those of the server's clones included.
+    pub unread: u64,
+}
+
+/// [`names::SERVER_UNREAD`], of the server and its clones.
+impl Gauges for Server {
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        visit(names::SERVER_UNREAD, self.unread_bytes() as f64);
+    }
 }
 
 impl Server {
@@ -169,7 +206,14 @@ impl Server {
 
     fn new(limits: Limits) -> Server {
         let per_ip = limits.max_per_ip.map(|most| Arc::new(PerIp::new(most)));
-        Server { limits, room: Room::new(limits.max_connections), per_ip }
+        let room = Room::new(limits.max_connections);
+        Server { limits, room, per_ip, unread: Unread::new(&limits) }
+    }
+
+    /// Returns the [unread bytes](ServerBuilder::max_unread_bytes) of the server and its clones.
+    #[must_use]
+    pub fn unread_bytes(&self) -> u64 {
+        self.unread.bytes()
     }
 
     /// Serves what comes to `listener` by `service`, any Tower service or axum's `Router`, until `token` says
@@ -227,6 +271,7 @@ impl Server {
             make_service,
             limits: self.limits,
             room: self.room,
+            unread: self.unread,
             queue: VecDeque::new(),
             connections: token.tracker("http connections"),
             requests: token.tracker("http requests"),
@@ -244,6 +289,7 @@ struct Serving<M, A> {
     make_service: M,
     limits: Limits,
     room: Room,
+    unread: Unread,
     /// Connections that were taken from the listener before it was closed, and have no place yet.
     queue: VecDeque<Newcomer<A>>,
     connections: Tracker,
@@ -291,13 +337,15 @@ where
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         while let Some(ended) = self.tasks.try_join_next() {
-            self.served.cut += u64::from(ended.unwrap_or(true));
+            self.served.cut += u64::from(was_cut(ended));
         }
         self.served.connections += 1;
         let Newcomer { stream, peer, of_ip } = newcomer;
         let mut make_service = self.make_service.clone();
         let (requests, limits) = (self.requests.clone(), self.limits);
-        let activity = Activity::new(self.room.clone());
+        let listed = self.unread.connection();
+        let unread = listed.get().clone();
+        let activity = Activity::new(self.room.clone(), unread.clone(), &limits);
         let serve = async move {
             if poll_fn(|cx| make_service.poll_ready(cx)).await.is_err() {
                 return false;
@@ -310,11 +358,12 @@ where
             return;
         };
         let run = counted.run(serve);
-        self.tasks.spawn(async move {
+        let task = self.tasks.spawn(async move {
             let cut = run.await.unwrap_or(true);
-            drop((permit, of_ip));
+            drop((permit, of_ip, listed));
             cut
         });
+        unread.is_served_by(task);
     }
 
     async fn finish(mut self) -> Served {
@@ -323,8 +372,14 @@ where
         self.served.cut += queued;
         self.queue.clear();
         while let Some(ended) = self.tasks.join_next().await {
-            self.served.cut += u64::from(ended.unwrap_or(true));
+            self.served.cut += u64::from(was_cut(ended));
         }
+        self.served.unread = self.unread.ended();
         self.served
     }
+}
+
+/// A task that was aborted is a connection that was ended for its unread bytes.
+fn was_cut(ended: Result<bool, JoinError>) -> bool {
+    ended.unwrap_or_else(|error| !error.is_cancelled())
 }
