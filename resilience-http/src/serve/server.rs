@@ -110,7 +110,7 @@ impl ServerBuilder {
     /// When there are more, the connection is closed that would keep the most bytes for the longest time, by what its client
     /// has taken so far; then the next one, until the others are within the bound. Each is an
     /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of `serve` for the listener of the process, and counted in
-    /// [`Served::unread`]. A response of one piece that is larger than this is never sent: stream it.
+    /// [`Served::unread`]. A response of one piece that is larger than this is cut: stream it.
     ///
     /// A piece of a response (all of a `String`, one chunk of a stream) counts from when the body yields it until the operating
     /// system has taken its last byte, because its memory is not free before. What a body has not yielded, heads, the

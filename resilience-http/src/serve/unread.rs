@@ -16,6 +16,9 @@ use super::limits::Limits;
 /// The name of the layer in rejections.
 const LAYER: &str = "serve";
 
+/// Bytes that a client counts as having taken in the beginning, so that a newcomer is not the slowest of all.
+const ADVANCE: u64 = 64 << 10;
+
 /// Unread bytes of a server. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Unread(Arc<Shared>);
@@ -173,12 +176,11 @@ impl Connection {
         }
     }
 
-    /// Returns what it costs to wait for its client: `bytes`, times the time for them at the pace of the client so far. A client
-    /// that has taken nothing counts as having taken a byte.
+    /// Returns what it costs to wait for its client: `bytes`, times the time for them at the pace of the client so far.
     fn cost(&self, bytes: u64, now: Instant) -> u128 {
         let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
         let waited = now.saturating_duration_since(self.begun + since).as_nanos();
-        let taken = self.taken.load(Ordering::Relaxed).max(1);
+        let taken = self.taken.load(Ordering::Relaxed).saturating_add(ADVANCE);
         let bytes = u128::from(bytes);
         waited.saturating_mul(bytes).saturating_mul(bytes) / u128::from(taken)
     }
@@ -282,19 +284,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_slowest_reader_makes_room() {
-        let server = unread(100, 1_000);
+        let most = 100 << 20;
+        let server = unread(most, most);
         let connections = [(); 4].map(|()| server.connection());
         let [slow, fast, small, new] = &connections;
-        let of_slow = slow.get().add(40).unwrap();
-        let of_fast = fast.get().add(50).unwrap();
-        let _of_small = small.get().add(5).unwrap();
+        let of_slow = slow.get().add(40 << 20).unwrap();
+        let of_fast = fast.get().add(50 << 20).unwrap();
+        let _of_small = small.get().add(1 << 20).unwrap();
         tokio::time::advance(SECOND * 10).await;
-        of_slow.took(10);
-        of_fast.took(40);
-        let _of_new = new.get().add(30).unwrap();
+        of_slow.took(10 << 20);
+        of_fast.took(40 << 20);
+        let _of_new = new.get().add(30 << 20).unwrap();
         assert_eq!([slow, fast, small, new].map(is_ended), [true, false, false, false]);
         // What is being ended does not count any more, though it is not dropped yet.
-        let _more = new.get().add(15).unwrap();
+        let _more = new.get().add(15 << 20).unwrap();
         assert_eq!(server.ended(), 1);
     }
 

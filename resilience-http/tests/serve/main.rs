@@ -14,6 +14,8 @@ mod limits;
 mod lingering;
 mod peers;
 mod process;
+mod slow;
+mod unread;
 mod upgrades;
 
 use std::net::SocketAddr;
