@@ -13,16 +13,16 @@ use super::socket::Socket;
 /// A socket that notes in its connection's [`Activity`] what is read, and whether what is written goes out.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// Until this is dropped.
+    /// `Some` until this is dropped.
     stream: Option<Socket>,
     activity: Arc<Activity>,
     half_close: bool,
-    /// Everything was read since the last look, so that the reader waits for more, or for the end.
+    /// Set when everything was read since the last look, so that hyper waits for more, or for the end.
     waits: bool,
 }
 
 impl Watched {
-    /// With `half_close`, only a reset is looked for while nobody reads.
+    /// Watches `stream`. With `half_close`, only a reset is looked for while hyper does not read.
     pub(super) const fn new(stream: Socket, activity: Arc<Activity>, half_close: bool) -> Watched {
         Watched { stream: Some(stream), activity, half_close, waits: false }
     }

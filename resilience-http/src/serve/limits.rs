@@ -1,4 +1,4 @@
-//! What a server does not do without end.
+//! Limits of a server.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use resilience_core::InvalidConfig;
 use resilience_core::clock::MAX_WAIT;
 
-/// More than one address has ports for.
+/// The greatest number of connections, which is more than one address has ports for.
 const MOST_CONNECTIONS: u32 = 1_000_000;
 
-/// hyper refuses less than the first, and more than the second is no head.
+/// Bounds of `max_head_bytes`: hyper panics below the first.
 const HEAD_BYTES: RangeInclusive<u32> = 8 << 10..=1 << 20;
 
-/// Checked.
+/// Limits that were checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_connections: u32,

@@ -12,7 +12,7 @@ use super::pace::{Pace, Progress};
 /// The longest time between two attempts to write to a socket that was full.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What a socket takes of what is there for its client, from when it is full until everything is out.
+/// Progress of a socket from when it is full until everything is out.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pace: Pace,
@@ -44,7 +44,7 @@ impl Outgoing {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Notes that the socket is full. Returns `true` if the last attempt to write was so long ago that another one is due.
+    /// Notes that the socket is full. Returns `true` if another attempt to write is due.
     pub(super) fn full(&self) -> bool {
         let now = clock::now();
         let mut full = self.full.lock();

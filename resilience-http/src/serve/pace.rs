@@ -1,4 +1,4 @@
-//! How fast a client must read, on a socket and on a stream of HTTP/2.
+//! The pace at which a client must read, on a socket and on a stream of HTTP/2.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ impl Pace {
     }
 }
 
-/// What a reader has taken since bytes were there for it.
+/// Progress of a reader since bytes were there for it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     /// When it last took something, or when bytes were there for it after it had all.

@@ -1,9 +1,9 @@
-//! Whether the reader of one stream of HTTP/2 reads.
+//! Slow readers of streams of HTTP/2.
 //!
-//! On HTTP/1 a client that does not read stops the socket, which is seen there. On HTTP/2 it leaves its stream's window
-//! shut, and the connection goes on: all that can be seen is that nobody asks the answer's body for more, and that what it
-//! has handed over is not taken. The end of an answer is handed over when all pieces before it are gone: until
-//! then there is a task that can be ended, and with it the stream.
+//! On HTTP/1 a client that does not read fills the socket, which shows there. On HTTP/2 it leaves its stream's window
+//! shut, and the connection goes on: it shows only in that the response's body is not polled for more, and its pieces
+//! are not taken. The body yields its end after all pieces before it are gone: until
+//! then there is a task that can be dropped, and with it the stream.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Reader>>> = const { RefCell::new(None) };
 }
 
-/// Of one stream.
+/// The reader of one stream.
 #[derive(Debug)]
 pub(super) struct Reader {
     state: Mutex<State>,
@@ -32,11 +32,11 @@ pub(super) struct Reader {
 #[derive(Debug)]
 struct State {
     progress: Progress,
-    /// Whether its answer was not asked for more since it has handed something over.
+    /// Set while the body has yielded something and was not polled again.
     handed: bool,
-    /// How many pieces are on their way to it.
+    /// Pieces that have not gone out.
     pieces: usize,
-    /// Who waits until none is.
+    /// Wakes the task that waits until there are none.
     end: Option<Waker>,
 }
 
@@ -47,13 +47,12 @@ impl Reader {
         Reader { state: Mutex::new(state), pace }
     }
 
-    /// That of the stream that is polled on this thread, if one is.
+    /// Returns the reader of the stream that is polled on this thread, if one is.
     pub(super) fn current() -> Option<Arc<Reader>> {
         CURRENT.with_borrow(Option::clone)
     }
 
-    /// The answer has handed something over and is asked for more when that has gone out; or has nothing to hand
-    /// over, for which the reader cannot be blamed.
+    /// Notes whether the body has yielded something. If it has not, the reader has nothing to take.
     pub(super) fn waited_for(&self, handed: bool) {
         let mut state = self.state.lock();
         let had_all = !state.is_owed();
@@ -71,7 +70,7 @@ impl Reader {
         self.state.lock().pieces += 1;
     }
 
-    /// Some of a piece has gone out.
+    /// Notes that `count` bytes of a piece have gone out.
     pub(super) fn took(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let now = clock::now();
@@ -86,7 +85,7 @@ impl Reader {
         end.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether all pieces have gone out.
+    /// Returns `true` if all pieces have gone out.
     pub(super) fn has_all(&self) -> bool {
         self.state.lock().pieces == 0
     }
@@ -120,7 +119,7 @@ impl State {
 }
 
 pin_project! {
-    /// A stream, until its reader has not read for too long: then it is dropped, and so reset.
+    /// A stream, which is dropped, and so reset, when its reader is too slow.
     pub(super) struct Read<F> {
         #[pin]
         stream: F,
@@ -155,7 +154,7 @@ impl<F: Future<Output = ()>> Future for Read<F> {
     }
 }
 
-/// While this is kept, there is another current stream.
+/// Puts the former current stream back when it is dropped.
 struct Entered(Option<Arc<Reader>>);
 
 impl Drop for Entered {

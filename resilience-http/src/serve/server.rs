@@ -25,8 +25,9 @@ use super::request::BoxError;
 use super::room::Room;
 use super::unread::Unread;
 
-/// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
-/// client that does not read, 5 and 16 MiB for one that is still sending when its connection is closed.
+/// A builder of a [`Server`]. Its defaults: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
+/// client that does not read, 240 bytes a second for one that does, 256 MiB that are not read (64 of one connection), 5 seconds
+/// and 16 MiB for a client that is still sending when its connection is closed.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
@@ -69,12 +70,13 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may read nothing of an answer that is there for it, also of one that its handler gave in one piece. Then its connection is cut, or
-    /// its stream of HTTP/2 reset, and what the answer holds is free. A handler that has nothing to send yet is not
-    /// counted here. On HTTP/2, [`at_least`](ServerBuilder::at_least) ends a stream after 5 s already, unless it is 0.
+    /// Sets how long a client may read nothing of a response that is there for it: 60 s unless set. Then its connection is closed, or
+    /// its stream of HTTP/2 reset, and what the response holds is free. Time in which the handler has nothing to send does not
+    /// count. A client that reads, but less than [`at_least`](ServerBuilder::at_least), is ended as well.
     ///
-    /// The operating system keeps hundreds of kilobytes for a client, and takes more when a good part of that
-    /// has gone out: a client that is slower than that in this time is cut as well.
+    /// On a socket that is full, a client's progress shows in steps of some kilobytes; see the book's page on servers.
+    /// It is looked for every second, or four times in this time if that is shorter; through boxed streams (TLS) it shows only when
+    /// a third of the operating system's buffer is free.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
         self
@@ -96,10 +98,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many bytes a second a client of HTTP/2 must read of an answer that is there for it, after 5 s: 240 unless set,
-    /// as Kestrel. The stream of a slower one is reset, and its place is free. It is measured over each 5 s in which bytes
-    /// were there for the client. 0: only the [`write_timeout`](ServerBuilder::write_timeout) holds, as on HTTP/1, where
-    /// the operating system does not show how much of what it keeps has gone out.
+    /// Sets how many bytes a second a client must read of a response that is there for it: 240 unless set, as Kestrel. The
+    /// average counts over each 5 s on a stream of HTTP/2, and on a socket over each
+    /// [`write_timeout`](ServerBuilder::write_timeout), 5 s or more, in which bytes were there for it. The stream of a slower client is reset, or its
+    /// connection closed. With 0 only the `write_timeout` holds.
     pub fn at_least(mut self, bytes_per_second: u64) -> Self {
         self.limits.at_least = bytes_per_second;
         self

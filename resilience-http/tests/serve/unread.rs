@@ -1,8 +1,11 @@
 //! Bytes of responses that clients do not read: counted, and bounded.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,9 +13,9 @@ use axum::body::Bytes;
 use axum::routing::get;
 use resilience_core::observe::{Gauges, names};
 use resilience_core::shutdown::{Shutdown, ShutdownToken};
-use resilience_http::serve::{Served, Server, ServerBuilder, bind};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use resilience_http::serve::{Listener, Served, Server, ServerBuilder, Socket, bind};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
@@ -34,9 +37,18 @@ pub(crate) struct Bytewise {
 
 impl Bytewise {
     pub(crate) async fn new(builder: ServerBuilder, length: usize) -> Bytewise {
-        let server = builder.build().unwrap();
         let listener = bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        Bytewise::over(listener, address, builder, length)
+    }
+
+    fn over(
+        listener: impl Listener,
+        address: SocketAddr,
+        builder: ServerBuilder,
+        length: usize,
+    ) -> Bytewise {
+        let server = builder.build().unwrap();
         let made = Arc::new(AtomicUsize::new(0));
         let count = made.clone();
         let router = Router::new().route(
@@ -199,4 +211,59 @@ async fn a_response_larger_than_the_bound_of_the_server_is_not_sent() {
     assert!(all.len() < 64 * MIB);
     rig.reaches(|bytes| bytes == 0).await;
     assert_eq!(rig.end().await.unread, 1);
+}
+
+/// A stream that writes no slices.
+struct Plain(TcpStream);
+
+impl AsyncRead for Plain {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+struct Boxed(TcpListener);
+
+impl Listener for Boxed {
+    type Addr = SocketAddr;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+        let (stream, peer) = ready!(TcpListener::poll_accept(&self.0, cx))?;
+        Poll::Ready(Ok((Socket::new(Plain(stream)), peer)))
+    }
+}
+
+/// hyper copies the response for such a stream if it is not told otherwise, and has done with it.
+#[tokio::test]
+async fn a_response_on_a_boxed_stream_counts_until_it_is_written() {
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let builder = Server::builder().write_timeout(SECOND);
+    let rig = Bytewise::over(Boxed(listener), address, builder, 64 * MIB);
+    let _slow = asks(address, 1).await;
+    rig.reaches(|bytes| bytes == 64 << 20).await;
+    rig.reaches(|bytes| bytes == 0).await;
+    assert!(read_all(address).await > 64 * MIB);
 }
