@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::listener::Listen;
+use super::event::Event;
+use super::listener::{Listen, Listener};
 
 static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
 
@@ -27,6 +28,20 @@ static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
 /// ```
 pub fn set_default(listener: impl Listen) -> Result<(), AlreadySet> {
     DEFAULT.set(Box::new(listener)).map_err(|_| AlreadySet(()))
+}
+
+/// Notifies the process's listener, if there is one, of an event of a policy that has no listener of its own. A panic of the
+/// listener ends here.
+///
+/// ```
+/// use resilience_core::observe::{self, Event};
+/// use resilience_core::{Rejection, RejectionKind};
+///
+/// let rejection = Rejection::new(RejectionKind::Shed, "mine");
+/// observe::notify(&Event::Rejected(&rejection));
+/// ```
+pub fn notify(event: &Event<'_>) {
+    Listener::default().tell(|| *event);
 }
 
 pub(super) fn get() -> Option<&'static dyn Listen> {

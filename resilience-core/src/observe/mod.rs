@@ -55,7 +55,7 @@ mod text;
 mod tracing;
 mod words;
 
-pub use default::{AlreadySet, set_default};
+pub use default::{AlreadySet, notify, set_default};
 pub use event::Event;
 pub use gauges::Gauges;
 #[cfg(feature = "metrics")]

@@ -139,4 +139,6 @@ names! {
     KEYED_KEYS = "resilience.keyed.keys";
     /// Bytes that a store accounts for.
     KEYED_BYTES = "resilience.keyed.bytes";
+    /// Bytes of responses that the clients of a server have not taken yet.
+    SERVER_UNREAD = "resilience.server.unread";
 }

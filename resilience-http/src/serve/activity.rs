@@ -11,8 +11,10 @@ use parking_lot::{Mutex, MutexGuard};
 use resilience_core::clock;
 
 use super::limits::Limits;
+use super::outgoing::Outgoing;
 use super::room::Room;
 use super::socket::Socket;
+use super::unread::Connection;
 use super::upgraded::Upgraded;
 
 /// Length of HTTP/2's preface ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
@@ -30,6 +32,8 @@ const CUT: u8 = 2;
 #[derive(Debug)]
 pub(super) struct Activity {
     pub(super) room: Room,
+    pub(super) out: Outgoing,
+    unread: Arc<Connection>,
     // Outside of the lock: every operation of the socket reads it.
     stage: AtomicU8,
     state: Mutex<State>,
@@ -50,8 +54,6 @@ struct State {
     /// Set while a request's head is incomplete. Starts `true`, so that a silent new connection is subject to
     /// `header_timeout`.
     in_head: bool,
-    /// Time of the first write that could not proceed, if none has proceeded since.
-    stuck: Option<Instant>,
     /// Bytes read.
     heard: u64,
     /// Set when the connection begins as HTTP/2 does.
@@ -95,7 +97,7 @@ pub(super) enum Half {
 }
 
 impl Activity {
-    pub(super) fn new(room: Room) -> Arc<Activity> {
+    pub(super) fn new(room: Room, unread: Arc<Connection>, limits: &Limits) -> Arc<Activity> {
         let state = State {
             requests: 0,
             bodies: 0,
@@ -103,7 +105,6 @@ impl Activity {
             dropped: None,
             since: clock::now(),
             in_head: true,
-            stuck: None,
             heard: 0,
             preface: false,
             multiplexed: false,
@@ -115,7 +116,9 @@ impl Activity {
             task: None,
             users: [None, None],
         };
-        Arc::new(Activity { room, stage: AtomicU8::new(HTTP), state: Mutex::new(state) })
+        let out = Outgoing::new(limits);
+        let stage = AtomicU8::new(HTTP);
+        Arc::new(Activity { room, out, unread, stage, state: Mutex::new(state) })
     }
 
     /// Returns `true` if any byte was read.
@@ -162,13 +165,14 @@ impl Activity {
         left && state.is_busy() && !state.multiplexed
     }
 
-    /// Notes that a write has proceeded (`out`), or could not.
-    pub(super) fn written(&self, out: bool) {
+    /// Notes that everything was written.
+    pub(super) fn flushed(&self) {
+        if !self.out.has_all() {
+            return;
+        }
         let mut state = self.state.lock();
-        if !out {
-            state.stuck.get_or_insert_with(clock::now);
-        } else if state.stuck.take().is_some() && !state.is_busy() {
-            // The rest of a response that was handed over goes out slowly: not idle yet.
+        if !state.is_busy() {
+            // The rest of a response went out slowly: not idle yet.
             state.since = clock::now();
         }
     }
@@ -293,7 +297,7 @@ impl Activity {
     /// hyper has read all bodies (HTTP/1), or a round trip follows (HTTP/2).
     pub(super) fn closing(&self) {
         let mut state = self.state.lock();
-        if !state.is_busy() && state.stuck.is_none() {
+        if !state.is_busy() && !self.out.is_full() {
             state.abandoned = false;
         }
     }
@@ -321,17 +325,20 @@ impl Activity {
     /// Returns since when it has been idle with no byte of a head read, if that is so.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state.lock();
-        let idle = !state.is_busy() && state.stuck.is_none() && !state.has_begun_a_head();
+        let idle = !state.is_busy() && !self.out.is_full() && !state.has_begun_a_head();
         idle.then_some(state.since)
     }
 
     /// Returns the decision about the connection at `now`.
     pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
         let state = self.state.lock();
-        let unread = state.stuck.map(|stuck| stuck + limits.write_timeout);
-        match state.waiting_verdict(limits, now) {
-            _ if unread.is_some_and(|due| due <= now) => Verdict::Unread,
-            Verdict::Until(due) => Verdict::Until(unread.map_or(due, |unread| unread.min(due))),
+        let is_full = self.out.is_full();
+        let Some(due) = self.out.due() else { return state.waiting_verdict(limits, now, is_full) };
+        if due <= now {
+            return Verdict::Unread;
+        }
+        match state.waiting_verdict(limits, now, is_full) {
+            Verdict::Until(next) => Verdict::Until(next.min(due).min(now + self.out.look())),
             other => other,
         }
     }
@@ -346,8 +353,8 @@ impl State {
         self.in_head && !self.multiplexed && self.heard > 0
     }
 
-    fn waiting_verdict(&self, limits: &Limits, now: Instant) -> Verdict {
-        if self.is_busy() {
+    fn waiting_verdict(&self, limits: &Limits, now: Instant, is_full: bool) -> Verdict {
+        if self.is_busy() || is_full {
             // The end of the response is looked at then: the connection cannot be idle for longer before.
             let next = limits.header_timeout.min(limits.idle_timeout).min(LOOK);
             return Verdict::Until(now + next);
@@ -368,6 +375,11 @@ impl State {
 pub(super) struct Busy(Arc<Activity>);
 
 impl Busy {
+    /// Returns the unread bytes of its connection.
+    pub(super) fn unread(&self) -> &Arc<Connection> {
+        &self.0.unread
+    }
+
     /// Returns `true` if the next connection would have to wait for a place.
     pub(super) fn is_crowded(&self) -> bool {
         self.0.room.is_full()

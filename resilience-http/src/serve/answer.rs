@@ -4,14 +4,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use resilience_core::Rejection;
 use resilience_core::shutdown::InFlight;
 
 use super::activity::Busy;
 use super::piece::Piece;
 use super::reader::Reader;
+use super::request::BoxError;
+use super::unread::Count;
 use crate::body::Place;
 
 pin_project! {
@@ -49,15 +53,15 @@ pin_project! {
 #[derive(Debug)]
 struct Request {
     counted: InFlight,
-    /// Dropped after the other: a connection is idle when its request is not counted any more.
-    _busy: Busy,
+    // Dropped after `counted`: a connection is idle when its request is not counted any more.
+    busy: Busy,
 }
 
 impl<B: Body> Answer<B> {
     /// To be made where the stream is polled that it belongs to, if it does to one.
     pub(super) fn new(body: B, counted: InFlight, busy: Busy, place: Option<Place>) -> Answer<B> {
         let reader = Reader::current().inspect(|reader| reader.waited_for(true));
-        let request = Some(Request { counted, _busy: busy });
+        let request = Some(Request { counted, busy });
         Answer { body, request, reader, place, end: None }
     }
 }
@@ -75,18 +79,24 @@ fn finish(request: &mut Option<Request>) {
     }
 }
 
+/// Counts the bytes of `data` as unread.
+fn count(request: Option<&Request>, data: &impl Buf) -> Result<Option<Count>, Rejection> {
+    let connection = request.filter(|_| data.has_remaining()).map(|request| request.busy.unread());
+    connection.map(|connection| connection.add(data.remaining())).transpose()
+}
+
 fn has_all(reader: Option<&Arc<Reader>>) -> bool {
     reader.is_none_or(|reader| reader.has_all())
 }
 
-impl<B: Body> Body for Answer<B> {
+impl<B: Body<Error: Into<BoxError>>> Body for Answer<B> {
     type Data = Piece<B::Data>;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
         let mut this = self.project();
         if this.end.is_none() {
             let polled = this.body.as_mut().poll_frame(cx);
@@ -97,12 +107,20 @@ impl<B: Body> Body for Answer<B> {
                 Ok(frame) => frame.map(Frame::into_data),
                 Err(error) => {
                     finish(this.request);
-                    return Poll::Ready(Some(Err(error)));
+                    return Poll::Ready(Some(Err(error.into())));
                 }
             };
             match frame {
                 Some(Ok(data)) => {
-                    let piece = Piece::new(data, this.reader.as_ref(), this.place.clone());
+                    let unread = match count(this.request.as_ref(), &data) {
+                        Ok(unread) => unread,
+                        Err(rejection) => {
+                            finish(this.request);
+                            return Poll::Ready(Some(Err(rejection.into())));
+                        }
+                    };
+                    let place = this.place.clone();
+                    let piece = Piece::new(data, this.reader.as_ref(), unread, place);
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
                 Some(Err(frame)) => *this.end = Some(frame.into_trailers().ok()),

@@ -22,7 +22,7 @@ use super::discard::Discard;
 use super::io::Watched;
 use super::limits::Limits;
 use super::linger::linger;
-use super::reader::Pace;
+use super::pace::Pace;
 use super::request::{BoxError, Requests};
 use super::request_body::RequestBody;
 use super::room::{Room, SETTLED};
@@ -56,7 +56,7 @@ where
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let token = requests.token().clone();
-    let streams = Streams::new(Pace::new(&limits));
+    let streams = Streams::new(Pace::of_stream(&limits));
     // Also if this future is dropped in the middle.
     let _ends_with_this = EndsWith { streams: &streams, activity: &activity };
     let service = Requests::new(service, requests, activity.clone());

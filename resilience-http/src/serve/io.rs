@@ -10,19 +10,19 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use super::activity::{Activity, Half};
 use super::socket::Socket;
 
-/// A socket that tells its connection's [`Activity`] what was read, and whether what is written goes out.
+/// A socket that notes in its connection's [`Activity`] what is read, and whether what is written goes out.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// Until this is dropped.
+    /// `Some` until this is dropped.
     stream: Option<Socket>,
     activity: Arc<Activity>,
     half_close: bool,
-    /// Everything was read since the last look, so that the reader waits for more, or for the end.
+    /// Set when everything was read since the last look, so that hyper waits for more, or for the end.
     waits: bool,
 }
 
 impl Watched {
-    /// With `half_close`, only a reset is looked for while nobody reads.
+    /// Watches `stream`. With `half_close`, only a reset is looked for while hyper does not read.
     pub(super) const fn new(stream: Socket, activity: Arc<Activity>, half_close: bool) -> Watched {
         Watched { stream: Some(stream), activity, half_close, waits: false }
     }
@@ -41,6 +41,23 @@ impl Watched {
         if !self.half_close && stream.has(Interest::PRIORITY) {
             self.activity.half_closed();
         }
+    }
+
+    /// Notes what the socket has taken. One that is full is tried again now and then, since the operating system reports it as
+    /// writable only when a third of its buffer is free, which a slow reader may need minutes for.
+    fn noted(
+        &self,
+        polled: Poll<io::Result<usize>>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = match (polled, &self.stream) {
+            (Poll::Pending, Some(stream)) if self.activity.out.full() => stream.try_write(slices),
+            (polled, _) => polled,
+        };
+        if let Poll::Ready(Ok(count)) = polled {
+            self.activity.out.took(count);
+        }
+        polled
     }
 
     /// Returns the socket. It is closed if the connection was cut.
@@ -93,24 +110,32 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write(cx, bytes);
+        let polled = self.noted(polled, &[io::IoSlice::new(bytes)]);
         if polled.is_pending() {
             self.activity.wait(Half::Writer, cx);
         }
-        self.activity.written(polled.is_ready());
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.look();
-        self.stream()?.poll_flush(cx)
+        let polled = self.stream()?.poll_flush(cx);
+        match polled {
+            Poll::Ready(_) => self.activity.flushed(),
+            // A stream of TLS keeps what its socket does not take.
+            Poll::Pending => drop(self.activity.out.full()),
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream()?.poll_shutdown(cx)
     }
 
+    /// Returns `true` for every stream: hyper would copy the whole of a response for one that writes no slices, and what is
+    /// copied counts as written.
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        true
     }
 
     fn poll_write_vectored(
@@ -119,10 +144,10 @@ impl AsyncWrite for Watched {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write_vectored(cx, slices);
+        let polled = self.noted(polled, slices);
         if polled.is_pending() {
             self.activity.wait(Half::Writer, cx);
         }
-        self.activity.written(polled.is_ready());
         polled
     }
 }

@@ -1,4 +1,4 @@
-//! What a server does not do without end.
+//! Limits of a server.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use resilience_core::InvalidConfig;
 use resilience_core::clock::MAX_WAIT;
 
-/// More than one address has ports for.
+/// The greatest number of connections, which is more than one address has ports for.
 const MOST_CONNECTIONS: u32 = 1_000_000;
 
-/// hyper refuses less than the first, and more than the second is no head.
+/// Bounds of `max_head_bytes`: hyper panics below the first.
 const HEAD_BYTES: RangeInclusive<u32> = 8 << 10..=1 << 20;
 
-/// Checked.
+/// Limits that were checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_connections: u32,
@@ -25,6 +25,8 @@ pub(super) struct Limits {
     pub(super) max_head_bytes: u32,
     pub(super) half_close: bool,
     pub(super) at_least: u64,
+    pub(super) max_unread: u64,
+    pub(super) max_unread_per_connection: u64,
 }
 
 impl Default for Limits {
@@ -40,6 +42,8 @@ impl Default for Limits {
             max_head_bytes: 32 << 10,
             half_close: false,
             at_least: 240,
+            max_unread: 256 << 20,
+            max_unread_per_connection: 64 << 20,
         }
     }
 }
@@ -56,6 +60,12 @@ impl Limits {
         if !HEAD_BYTES.contains(&self.max_head_bytes) {
             let bound = "between 8 KiB and 1 MiB";
             return Err(InvalidConfig::new("max_head_bytes", self.max_head_bytes, bound));
+        }
+        if self.max_unread == 0 {
+            return Err(InvalidConfig::new("max_unread_bytes", 0, "1 or more"));
+        }
+        if self.max_unread_per_connection == 0 {
+            return Err(InvalidConfig::new("max_unread_bytes_per_connection", 0, "1 or more"));
         }
         wait("header_timeout", self.header_timeout)?;
         wait("idle_timeout", self.idle_timeout)?;
@@ -97,6 +107,9 @@ mod tests {
         assert_eq!(named(|limits| limits.max_head_bytes = 8_191), Err("max_head_bytes"));
         assert_eq!(named(|limits| limits.max_head_bytes = u32::MAX), Err("max_head_bytes"));
         assert_eq!(named(|limits| limits.max_head_bytes = 8_192), Ok(()));
+        assert_eq!(named(|limits| limits.max_unread = 0), Err("max_unread_bytes"));
+        let field = "max_unread_bytes_per_connection";
+        assert_eq!(named(|limits| limits.max_unread_per_connection = 0), Err(field));
         assert_eq!(named(|_| ()), Ok(()));
     }
 }

@@ -58,6 +58,8 @@ mod io;
 mod limits;
 mod linger;
 mod listener;
+mod outgoing;
+mod pace;
 mod peer;
 mod piece;
 mod reader;
@@ -67,6 +69,7 @@ mod room;
 mod server;
 mod socket;
 mod streams;
+mod unread;
 mod upgraded;
 
 use http::{Request, Response};

@@ -1,4 +1,4 @@
-//! Some of an answer's body, on its way out.
+//! Some of a response's body, on its way out.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -6,14 +6,16 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::reader::Reader;
+use super::unread::Count;
 use crate::body::Place;
 
-/// A piece of an answer's body, which holds the request's place until it is written. One of a stream of HTTP/2 notes how
-/// it goes out.
+/// A piece of a response's body. Until it is written it holds the request's place, and its bytes count as unread. A piece of
+/// a stream of HTTP/2 notes how it goes out.
 #[derive(Debug)]
 pub struct Piece<D> {
     data: D,
     watched: Option<Watched>,
+    unread: Option<Count>,
     _place: Option<Place>,
 }
 
@@ -27,17 +29,25 @@ impl Drop for Watched {
 }
 
 impl<D: Buf> Piece<D> {
-    pub(super) fn new(data: D, reader: Option<&Arc<Reader>>, place: Option<Place>) -> Piece<D> {
+    pub(super) fn new(
+        data: D,
+        reader: Option<&Arc<Reader>>,
+        unread: Option<Count>,
+        place: Option<Place>,
+    ) -> Piece<D> {
         let watched = reader.filter(|_| data.has_remaining()).map(|reader| {
             reader.piece_begun();
             Watched(reader.clone())
         });
-        Piece { data, watched, _place: place }
+        Piece { data, watched, unread, _place: place }
     }
 
     fn took(&self, count: usize) {
         if let Some(Watched(reader)) = &self.watched {
             reader.took(count);
+        }
+        if let Some(unread) = &self.unread {
+            unread.took(count);
         }
     }
 }

@@ -1,47 +1,28 @@
-//! Whether the reader of one stream of HTTP/2 reads.
+//! Slow readers of streams of HTTP/2.
 //!
-//! On HTTP/1 a client that does not read stops the socket, which is seen there. On HTTP/2 it leaves its stream's window
-//! shut, and the connection goes on: all that can be seen is that nobody asks the answer's body for more, and that what it
-//! has handed over is not taken. The end of an answer is handed over when all pieces before it are gone: until
-//! then there is a task that can be ended, and with it the stream.
+//! On HTTP/1 a client that does not read fills the socket, which shows there. On HTTP/2 it leaves its stream's window
+//! shut, and the connection goes on: it shows only in that the response's body is not polled for more, and its pieces
+//! are not taken. The body yields its end after all pieces before it are gone: until
+//! then there is a task that can be dropped, and with it the stream.
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use resilience_core::clock;
 use tokio::time::{Sleep, sleep_until};
 
-use super::limits::Limits;
+use super::pace::{Pace, Progress};
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Reader>>> = const { RefCell::new(None) };
 }
 
-/// How long the average pace of a reader is measured.
-const WINDOW: Duration = Duration::from_secs(5);
-
-/// How fast a reader must be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// It takes something within this time.
-    write_timeout: Duration,
-    /// And so many bytes within each [`WINDOW`].
-    least: u64,
-}
-
-impl Pace {
-    pub(super) const fn new(limits: &Limits) -> Pace {
-        let least = limits.at_least.saturating_mul(WINDOW.as_secs());
-        Pace { write_timeout: limits.write_timeout, least }
-    }
-}
-
-/// Of one stream.
+/// The reader of one stream.
 #[derive(Debug)]
 pub(super) struct Reader {
     state: Mutex<State>,
@@ -50,40 +31,37 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 struct State {
-    /// When it took something, or something was there for it after it had everything.
-    since: Instant,
-    /// Since when less than the least was taken though something was there, and how much that was.
-    window: (Instant, u64),
-    /// Whether its answer was not asked for more since it has handed something over.
+    progress: Progress,
+    /// Set while the body has yielded something and was not polled again.
     handed: bool,
-    /// How many pieces are on their way to it.
+    /// Pieces that have not gone out.
     pieces: usize,
-    /// Who waits until none is.
+    /// Wakes the task that waits until there are none.
     end: Option<Waker>,
 }
 
 impl Reader {
     fn new(pace: Pace) -> Reader {
-        let now = clock::now();
-        let state = State { since: now, window: (now, 0), handed: false, pieces: 0, end: None };
+        let progress = Progress::new(clock::now());
+        let state = State { progress, handed: false, pieces: 0, end: None };
         Reader { state: Mutex::new(state), pace }
     }
 
-    /// That of the stream that is polled on this thread, if one is.
+    /// Returns the reader of the stream that is polled on this thread, if one is.
     pub(super) fn current() -> Option<Arc<Reader>> {
         CURRENT.with_borrow(Option::clone)
     }
 
-    /// The answer has handed something over and is asked for more when that has gone out; or has nothing to hand
-    /// over, for which the reader cannot be blamed.
+    /// Notes whether the body has yielded something. If it has not, the reader has nothing to take.
     pub(super) fn waited_for(&self, handed: bool) {
         let mut state = self.state.lock();
         let had_all = !state.is_owed();
         state.handed = handed;
         if handed {
-            state.since = clock::now();
-            if had_all {
-                state.window = (state.since, 0);
+            let now = clock::now();
+            match had_all {
+                true => state.progress = Progress::new(now),
+                false => state.progress.more(now),
             }
         }
     }
@@ -92,16 +70,11 @@ impl Reader {
         self.state.lock().pieces += 1;
     }
 
-    /// Some of a piece has gone out.
+    /// Notes that `count` bytes of a piece have gone out.
     pub(super) fn took(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let now = clock::now();
-        let mut state = self.state.lock();
-        state.since = now;
-        state.window.1 = state.window.1.saturating_add(count);
-        if state.window.1 >= self.pace.least {
-            state.window = (now, 0);
-        }
+        self.state.lock().progress.took(count, &self.pace, now);
     }
 
     pub(super) fn piece_gone(&self) {
@@ -112,7 +85,7 @@ impl Reader {
         end.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether all pieces have gone out.
+    /// Returns `true` if all pieces have gone out.
     pub(super) fn has_all(&self) -> bool {
         self.state.lock().pieces == 0
     }
@@ -134,12 +107,7 @@ impl Reader {
     /// Returns when it will have been too slow, if something is there for it.
     fn due(&self) -> Option<Instant> {
         let state = self.state.lock();
-        if !state.is_owed() {
-            return None;
-        }
-        let silent = state.since + self.pace.write_timeout;
-        let slow = (self.pace.least > 0).then(|| state.window.0 + WINDOW);
-        Some(slow.map_or(silent, |slow| slow.min(silent)))
+        state.is_owed().then(|| state.progress.due(&self.pace))
     }
 }
 
@@ -151,7 +119,7 @@ impl State {
 }
 
 pin_project! {
-    /// A stream, until its reader has not read for too long: then it is dropped, and so reset.
+    /// A stream, which is dropped, and so reset, when its reader is too slow.
     pub(super) struct Read<F> {
         #[pin]
         stream: F,
@@ -186,7 +154,7 @@ impl<F: Future<Output = ()>> Future for Read<F> {
     }
 }
 
-/// While this is kept, there is another current stream.
+/// Puts the former current stream back when it is dropped.
 struct Entered(Option<Arc<Reader>>);
 
 impl Drop for Entered {

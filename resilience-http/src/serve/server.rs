@@ -8,9 +8,10 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use resilience_core::InvalidConfig;
+use resilience_core::observe::{Gauges, names};
 use resilience_core::shutdown::{ShutdownToken, Tracker};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
 
 use super::accept::{Acceptor, Newcomer};
@@ -22,9 +23,11 @@ use super::peer::{PerIp, Same, WithPeer};
 use super::request::BoxError;
 use super::request_body::RequestBody;
 use super::room::Room;
+use super::unread::Unread;
 
-/// A [`Server`] in the making: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
-/// client that does not read, 5 and 16 MiB for one that is still sending when its connection is closed.
+/// A builder of a [`Server`]. Its defaults: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
+/// client that does not read, 240 bytes a second for one that does, 256 MiB that are not read (64 of one connection), 5 seconds
+/// and 16 MiB for a client that is still sending when its connection is closed.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
@@ -67,12 +70,13 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may read nothing of an answer that is there for it, also of one that its handler gave in one piece. Then its connection is cut, or
-    /// its stream of HTTP/2 reset, and what the answer holds is free. A handler that has nothing to send yet is not
-    /// counted here. On HTTP/2, [`at_least`](ServerBuilder::at_least) ends a stream after 5 s already, unless it is 0.
+    /// Sets how long a client may read nothing of a response that is there for it: 60 s unless set. Then its connection is closed, or
+    /// its stream of HTTP/2 reset, and what the response holds is free. Time in which the handler has nothing to send does not
+    /// count. A client that reads, but less than [`at_least`](ServerBuilder::at_least), is ended as well.
     ///
-    /// The operating system keeps hundreds of kilobytes for a client, and takes more when a good part of that
-    /// has gone out: a client that is slower than that in this time is cut as well.
+    /// On a socket that is full, a client's progress shows in steps of some kilobytes; see the book's page on servers.
+    /// It is looked for every second, or four times in this time if that is shorter; through boxed streams (TLS) it shows only when
+    /// a third of the operating system's buffer is free.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
         self
@@ -94,12 +98,35 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many bytes a second a client of HTTP/2 must read of an answer that is there for it, after 5 s: 240 unless set,
-    /// as Kestrel. The stream of a slower one is reset, and its place is free. It is measured over each 5 s in which bytes
-    /// were there for the client. 0: only the [`write_timeout`](ServerBuilder::write_timeout) holds, as on HTTP/1, where
-    /// the operating system does not show how much of what it keeps has gone out.
+    /// Sets how many bytes a second a client must read of a response that is there for it: 240 unless set, as Kestrel. The
+    /// average counts over each 5 s on a stream of HTTP/2, and on a socket over each
+    /// [`write_timeout`](ServerBuilder::write_timeout), 5 s or more, in which bytes were there for it. The stream of a slower client is reset, or its
+    /// connection closed. With 0 only the `write_timeout` holds.
     pub fn at_least(mut self, bytes_per_second: u64) -> Self {
         self.limits.at_least = bytes_per_second;
+        self
+    }
+
+    /// Sets the most bytes of responses, on all connections together, that clients have not taken: 256 MiB unless set.
+    ///
+    /// When there are more, the connection is closed that would keep the most bytes for the longest time, by what its client
+    /// has taken so far; then the next one, until the others are within the bound. Each is an
+    /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of `serve` for the listener of the process, and counted in
+    /// [`Served::unread`]. A response of one piece that is larger than this is cut: stream it.
+    ///
+    /// A piece of a response (all of a `String`, one chunk of a stream) counts from when the body yields it until the operating
+    /// system has taken its last byte, because its memory is not free before. What a body has not yielded, heads, the
+    /// operating system's own buffers, and small frames in the write buffer of HTTP/2 (16 KiB) do not count.
+    pub fn max_unread_bytes(mut self, bytes: u64) -> Self {
+        self.limits.max_unread = bytes;
+        self
+    }
+
+    /// Sets how many [unread bytes](Self::max_unread_bytes) one connection may have: 64 MiB unless set. When it has as many, the
+    /// next response that yields bytes is ended by an error: on HTTP/2 its stream is reset and the others go on, on HTTP/1
+    /// the connection is closed. One piece may be larger than this. An end is reported as for `max_unread_bytes`.
+    pub fn max_unread_bytes_per_connection(mut self, bytes: u64) -> Self {
+        self.limits.max_unread_per_connection = bytes;
         self
     }
 
@@ -132,12 +159,13 @@ impl ServerBuilder {
 
 /// Serves HTTP/1 and HTTP/2 until it is told to stop. See the [module](super).
 ///
-/// Clones share the limits on connections.
+/// Clones share the limits on connections and on unread bytes.
 #[derive(Debug, Clone)]
 pub struct Server {
     limits: Limits,
     room: Room,
     per_ip: Option<Arc<PerIp>>,
+    unread: Unread,
 }
 
 impl Default for Server {
@@ -159,6 +187,17 @@ pub struct Served {
     /// Connections that were closed at once, because their address had
     /// [as many as it may](ServerBuilder::max_connections_per_ip). Not among `connections`.
     pub refused: u64,
+    /// Connections and responses that were ended because of
+    /// [unread bytes](ServerBuilder::max_unread_bytes), those of the server's clones included.
+    pub unread: u64,
+}
+
+/// [`names::SERVER_UNREAD`], of the server and its clones.
+impl Gauges for Server {
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        visit(names::SERVER_UNREAD, self.unread_bytes() as f64);
+    }
 }
 
 impl Server {
@@ -169,7 +208,14 @@ impl Server {
 
     fn new(limits: Limits) -> Server {
         let per_ip = limits.max_per_ip.map(|most| Arc::new(PerIp::new(most)));
-        Server { limits, room: Room::new(limits.max_connections), per_ip }
+        let room = Room::new(limits.max_connections);
+        Server { limits, room, per_ip, unread: Unread::new(&limits) }
+    }
+
+    /// Returns the [unread bytes](ServerBuilder::max_unread_bytes) of the server and its clones.
+    #[must_use]
+    pub fn unread_bytes(&self) -> u64 {
+        self.unread.bytes()
     }
 
     /// Serves what comes to `listener` by `service`, any Tower service or axum's `Router`, until `token` says
@@ -227,6 +273,7 @@ impl Server {
             make_service,
             limits: self.limits,
             room: self.room,
+            unread: self.unread,
             queue: VecDeque::new(),
             connections: token.tracker("http connections"),
             requests: token.tracker("http requests"),
@@ -244,6 +291,7 @@ struct Serving<M, A> {
     make_service: M,
     limits: Limits,
     room: Room,
+    unread: Unread,
     /// Connections that were taken from the listener before it was closed, and have no place yet.
     queue: VecDeque<Newcomer<A>>,
     connections: Tracker,
@@ -291,13 +339,15 @@ where
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         while let Some(ended) = self.tasks.try_join_next() {
-            self.served.cut += u64::from(ended.unwrap_or(true));
+            self.served.cut += u64::from(was_cut(ended));
         }
         self.served.connections += 1;
         let Newcomer { stream, peer, of_ip } = newcomer;
         let mut make_service = self.make_service.clone();
         let (requests, limits) = (self.requests.clone(), self.limits);
-        let activity = Activity::new(self.room.clone());
+        let listed = self.unread.connection();
+        let unread = listed.get().clone();
+        let activity = Activity::new(self.room.clone(), unread.clone(), &limits);
         let serve = async move {
             if poll_fn(|cx| make_service.poll_ready(cx)).await.is_err() {
                 return false;
@@ -310,11 +360,12 @@ where
             return;
         };
         let run = counted.run(serve);
-        self.tasks.spawn(async move {
+        let task = self.tasks.spawn(async move {
             let cut = run.await.unwrap_or(true);
-            drop((permit, of_ip));
+            drop((permit, of_ip, listed));
             cut
         });
+        unread.is_served_by(task);
     }
 
     async fn finish(mut self) -> Served {
@@ -323,8 +374,14 @@ where
         self.served.cut += queued;
         self.queue.clear();
         while let Some(ended) = self.tasks.join_next().await {
-            self.served.cut += u64::from(ended.unwrap_or(true));
+            self.served.cut += u64::from(was_cut(ended));
         }
+        self.served.unread = self.unread.ended();
         self.served
     }
+}
+
+/// A task that was aborted is a connection that was ended for its unread bytes.
+fn was_cut(ended: Result<bool, JoinError>) -> bool {
+    ended.unwrap_or_else(|error| !error.is_cancelled())
 }

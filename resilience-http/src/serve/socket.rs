@@ -2,6 +2,10 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::os::fd::{AsFd, OwnedFd};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream as UnixDuplicate;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -43,6 +47,33 @@ impl Socket {
             Kind::Unix(stream) => is_ready(stream.ready(event)),
             Kind::Other(_) => false,
         }
+    }
+
+    /// Writes what the operating system takes at once, though it has not reported that it takes anything. Pending if that is
+    /// nothing, and for boxed streams.
+    pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        #[cfg(unix)]
+        match &self.0 {
+            Kind::Tcp(stream) => return write_now(stream, slices, std::net::TcpStream::from),
+            Kind::Unix(stream) => return write_now(stream, slices, UnixDuplicate::from),
+            Kind::Other(_) => {}
+        }
+        Poll::Pending
+    }
+}
+
+/// Writes to a duplicate of `stream`, because tokio does not try a write before it is notified.
+#[cfg(unix)]
+fn write_now<T: io::Write>(
+    stream: &impl AsFd,
+    slices: &[IoSlice<'_>],
+    open: fn(OwnedFd) -> T,
+) -> Poll<io::Result<usize>> {
+    let written = stream.as_fd().try_clone_to_owned().map(open);
+    match written.and_then(|mut duplicate| duplicate.write_vectored(slices)) {
+        Ok(count) if count > 0 => Poll::Ready(Ok(count)),
+        // An error of the socket is met again by the next write; having no descriptor left is none of its own.
+        _ => Poll::Pending,
     }
 }
 

@@ -6,7 +6,8 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use super::reader::{Pace, Read};
+use super::pace::Pace;
+use super::reader::Read;
 use super::upgraded::Holding;
 
 /// Spawns a connection's tasks, ends them with it, and each when its reader does not keep up the pace.

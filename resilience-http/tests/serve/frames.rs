@@ -1,5 +1,6 @@
 //! HTTP/2, frame by frame: how an idle connection is closed, and what becomes of a slow reader.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use resilience_core::clock;
@@ -10,16 +11,16 @@ use tokio::net::TcpStream;
 
 use crate::{LONG, MS, Rig};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
 /// A client that shows frames.
-struct Frames(TcpStream, Vec<u8>);
+pub(crate) struct Frames(pub(crate) TcpStream, Vec<u8>);
 
 impl Frames {
     async fn connect(rig: &Rig) -> Frames {
@@ -27,7 +28,11 @@ impl Frames {
     }
 
     async fn with(rig: &Rig, settings: &[u8]) -> Frames {
-        let mut frames = Frames(TcpStream::connect(rig.address).await.unwrap(), Vec::new());
+        Frames::to(rig.address, settings).await
+    }
+
+    pub(crate) async fn to(address: SocketAddr, settings: &[u8]) -> Frames {
+        let mut frames = Frames(TcpStream::connect(address).await.unwrap(), Vec::new());
         frames.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         frames.send(SETTINGS, 0, 0, settings).await;
         frames
@@ -43,7 +48,7 @@ impl Frames {
     }
 
     /// Sends a whole request: GET, http, /, and an authority.
-    async fn request(&mut self, stream: u32) {
+    pub(crate) async fn request(&mut self, stream: u32) {
         self.send(HEADERS, 0x5, stream, b"\x82\x86\x84\x41\x01a").await;
     }
 
@@ -59,7 +64,7 @@ impl Frames {
     }
 
     /// Waits for a frame of this kind. Returns its stream and payload. Dropped, it loses no byte.
-    async fn next(&mut self, kind: u8) -> (u32, Vec<u8>) {
+    pub(crate) async fn next(&mut self, kind: u8) -> (u32, Vec<u8>) {
         let next = async {
             loop {
                 let Some((head, payload)) = self.frame() else {
@@ -84,7 +89,7 @@ impl Frames {
         Some((frame[..9].to_vec(), frame[9..].to_vec()))
     }
 
-    async fn widen(&mut self, stream: u32, bytes: u32) {
+    pub(crate) async fn widen(&mut self, stream: u32, bytes: u32) {
         self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes()).await;
     }
 

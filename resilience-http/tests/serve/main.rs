@@ -14,6 +14,8 @@ mod lingering;
 mod peers;
 mod posts;
 mod process;
+mod slow;
+mod unread;
 mod upgraded;
 mod upgrades;
 

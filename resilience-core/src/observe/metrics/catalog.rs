@@ -53,6 +53,7 @@ const GAUGES: &[Description] = &[
     (names::POOL_WAITING, Unit::Count, "Calls that wait for an object."),
     (names::KEYED_KEYS, Unit::Count, "Keys in a store."),
     (names::KEYED_BYTES, Unit::Bytes, "Bytes that a store accounts for."),
+    (names::SERVER_UNREAD, Unit::Bytes, "Bytes of responses that clients have not taken yet."),
 ];
 
 static METADATA: Metadata<'static> =
