@@ -1,7 +1,6 @@
 //! The public API of each crate, as committed text: compares it with the code, or rewrites it.
 //!
-//! `cargo run --manifest-path .ci/surface/Cargo.toml` compares; `-- bless` rewrites. The input is rustdoc's JSON, which a
-//! stable toolchain writes with `RUSTC_BOOTSTRAP=1`.
+//! `cargo run --manifest-path .ci/surface/Cargo.toml` compares; `-- bless` rewrites. The input is rustdoc's JSON.
 
 mod foreign;
 mod listing;
@@ -24,7 +23,7 @@ fn main() -> Result<ExitCode> {
             return Err(format!("unknown argument `{other}`: expected `bless` or none").into());
         }
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let mut complaints = Vec::new();
     for package in PACKAGES {
         let listing = Listing::read(&rustdoc_json(&root, package.name)?, package.name)?;
@@ -42,7 +41,7 @@ fn main() -> Result<ExitCode> {
         if bless {
             std::fs::write(&file, listing.text())?;
         } else {
-            complaints.extend(differences(&file, &listing.text()));
+            complaints.extend(difference(&file, &listing.text())?);
         }
     }
     for complaint in &complaints {
@@ -53,18 +52,16 @@ fn main() -> Result<ExitCode> {
 
 /// Builds rustdoc's JSON of `package` with all features, and returns its path.
 fn rustdoc_json(root: &Path, package: &str) -> Result<PathBuf> {
-    let target = root.join("target/surface");
     let status = Command::new("cargo")
         .current_dir(root)
-        .args(["rustdoc", "--quiet", "--lib", "--all-features", "-p", package, "--target-dir"])
-        .arg(&target)
+        .args(["rustdoc", "--quiet", "--lib", "--all-features", "-p", package])
         .args(["--", "-Zunstable-options", "--output-format", "json"])
-        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTDOC", root.join(".ci/surface/rustdoc"))
         .status()?;
     if !status.success() {
         return Err(format!("cargo rustdoc of {package} failed").into());
     }
-    Ok(target.join("doc").join(package.replace('-', "_")).with_extension("json"))
+    Ok(root.join("target/doc").join(package.replace('-', "_")).with_extension("json"))
 }
 
 /// Returns a complaint for each limit of `package` that its listing exceeds.
@@ -80,23 +77,20 @@ fn limits(package: &Package, listing: &Listing) -> Vec<String> {
     complaints
 }
 
-/// Returns the lines that only one of the committed file and the present text has, or nothing if both are equal.
-fn differences(file: &Path, present: &str) -> Vec<String> {
-    let committed = std::fs::read_to_string(file).unwrap_or_default();
-    if committed == present {
-        return Vec::new();
+/// Prints how `present` differs from the committed `file`. Returns a complaint if it does.
+fn difference(file: &Path, present: &str) -> Result<Option<String>> {
+    if std::fs::read_to_string(file).is_ok_and(|committed| committed == present) {
+        return Ok(None);
     }
-    let only_in = |text: &str, other: &str, sign: &str| -> Vec<String> {
-        let mut others: Vec<&str> = other.lines().collect();
-        others.sort_unstable();
-        text.lines()
-            .filter(|line| others.binary_search(line).is_err())
-            .map(|line| format!("{sign}{line}"))
-            .collect()
-    };
-    let mut complaints =
-        vec![format!("{} differs from the code; `just api-bless` rewrites it", file.display())];
-    complaints.extend(only_in(&committed, present, "-"));
-    complaints.extend(only_in(present, &committed, "+"));
-    complaints
+    let scratch = file.with_extension("txt.new");
+    std::fs::write(&scratch, present)?;
+    // `-F`: above each difference, the item that it belongs to.
+    let shown = Command::new("diff")
+        .args(["-U1", "-F^.*pub [a-z]* crate::"])
+        .arg(file)
+        .arg(&scratch)
+        .status();
+    std::fs::remove_file(&scratch)?;
+    shown?;
+    Ok(Some(format!("{} differs from the code; `just api-bless` rewrites it", file.display())))
 }
