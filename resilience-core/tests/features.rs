@@ -69,7 +69,9 @@ fn the_tables_are_those_of_the_manifests() {
 fn a_difference_is_found() {
     let cargo = "[features]\ndefault = [\"a\"]\na = [\"b\", \"dep:c\", \"b/d\"]\nb = []\n";
     let table = |rows: &str| {
-        readme(&format!("# x\n\n## Features\n\n| feature | default | enables | adds |\n|---|---|---|---|\n{rows}\n\n## More\n| `z` | | | z |\n"))
+        readme(&format!(
+            "# x\n\n## Features\n\n| feature | default | enables | adds |\n|---|---|---|---|\n{rows}\n\n## More\n| `z` | | | z |\n"
+        ))
     };
     assert_eq!(table("| `a` | yes | `b` | one |\n| `b` | | | two |"), manifest(cargo));
     for other in [
