@@ -18,6 +18,14 @@ loom:
     RUSTFLAGS="--cfg resilience_loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=target/loom \
         cargo test -p resilience-core --lib --release loom_
 
+# The public API of each crate beside its committed public-api.txt.
+api:
+    cargo run --quiet --manifest-path .ci/surface/Cargo.toml
+
+# Rewrite public-api.txt: the diff is what a reviewer reads.
+api-bless:
+    cargo run --quiet --manifest-path .ci/surface/Cargo.toml -- bless
+
 # Fuzz one target for a while (nightly): a name in fuzz/fuzz_targets.
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
