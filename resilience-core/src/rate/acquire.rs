@@ -130,7 +130,7 @@ impl Wait {
         cx: &mut Context<'_>,
     ) -> Poll<Waited> {
         let waited = match self.place {
-            Place::None => match limiter.pass(now.get(), self.cost) {
+            Place::None => match limiter.take(now.get(), self.cost) {
                 Ok(grant) => Ok(Some(grant)),
                 Err(refused) => ready!(self.begin(limiter, now, refused, cx)),
             },

@@ -20,11 +20,6 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Whether nobody ever waited.
-    pub(super) fn is_as_new(&self) -> bool {
-        self.queue.is_as_new() && self.served.is_empty()
-    }
-
     pub(super) fn heap_bytes(&self) -> usize {
         self.queue.heap_bytes() + self.served.capacity() * size_of::<(Ticket, Grant)>()
     }

@@ -8,7 +8,6 @@ use super::acquire::Acquire;
 use super::bucket::{instant_at, line_of};
 use super::builder::{RateConfig, RateLimiterBuilder};
 use super::gate::At;
-use super::lease;
 use super::meter::{Grant, Meter};
 use super::permit::RatePermit;
 use super::quota::Quota;
@@ -50,8 +49,7 @@ pub struct RateSnapshot {
     pub available: u32,
     /// Calls that wait for one, reservations included.
     pub queued: u32,
-    /// Calls that were let through, less those that were taken back before the next. A call by a token that its thread was
-    /// lent stays counted.
+    /// Calls that were let through, less those whose tokens were refunded before the next call.
     pub admitted: u64,
     /// Calls that were refused, or would have been.
     pub rejected: u64,
@@ -116,80 +114,23 @@ impl RateLimiter {
     #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
         let ns = line_of(now);
-        if self.glance(ns, cost, |_| ()) {
+        if self.take_fast(ns, cost).is_some() {
             return Ok(());
         }
-        match self.look(ns, cost) {
+        match self.take_slow(ns, cost) {
             Ok(_) => Ok(()),
             Err(refused) => refused.told(None),
         }
     }
 
-    /// Takes so many tokens where nothing but tokens counts, and tells what to give them back by. If not,
-    /// [`look`](Self::look) may, and knows why not. Calls nobody else, so that it can be asked under a lock.
-    ///
-    /// A grant is told to who keeps it where it is made: handed on, it would be written in parts and then copied whole,
-    /// which stalls.
+    /// Takes the tokens if the bucket alone decides. `None` means "not decided": [`take_slow`](Self::take_slow)
+    /// decides, and knows the reason of a rejection. Runs no code of the user, so it may be called under a lock.
     #[inline(always)]
-    pub(super) fn glance(&self, now: u64, cost: u32, mut granted: impl FnMut(Grant)) -> bool {
-        if cost == 1 && lease::take_of(self.address(), now, &mut granted) {
-            return true;
-        }
-        let Some(mut state) = self.0.state.try_lock() else {
-            return self.glance_among_others(now, cost).map(granted).is_some();
-        };
+    pub(super) fn take_fast(&self, now: u64, cost: u32) -> Option<Grant> {
+        let mut state = self.0.state.lock();
         let State { terms, meter } = &mut *state;
-        if !terms.are_current() {
-            return false;
-        }
-        if meter.admit(&terms.pace, now, cost) {
-            granted(meter.newest(&terms.pace, cost));
-            return true;
-        }
-        meter.is_lent() && self.take_and_lend(state, now, cost, false).map(granted).is_some()
-    }
-
-    /// Where another thread has the lock: the next calls had better do without.
-    #[cold]
-    #[inline(never)]
-    fn glance_among_others(&self, now: u64, cost: u32) -> Option<Grant> {
-        let state = self.0.state.lock();
-        // Whoever had it may have lent some to this one.
-        let mut lent = None;
-        if cost == 1 && lease::take_of(self.address(), now, |grant| lent = Some(grant)) {
-            return lent;
-        }
-        self.take_and_lend(state, now, cost, true)
-    }
-
-    /// Where some are lent, or are about to be: to those who took what they had, and to this thread if it met another.
-    #[cold]
-    #[inline(never)]
-    fn take_and_lend(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        now: u64,
-        cost: u32,
-        among_others: bool,
-    ) -> Option<Grant> {
-        let State { terms, meter } = &mut *state;
-        if !terms.are_current() {
-            return None;
-        }
-        let mut lent = meter.call_in(&terms.pace);
-        let grant = meter.admit(&terms.pace, now, cost).then(|| meter.newest(&terms.pace, cost));
-        if grant.is_some() && (among_others || lent.is_to_others()) {
-            lease::claim(self.address(), now).into_iter().for_each(|lease| lent.join(lease));
-            meter.lend(At { pace: &terms.pace, now }, terms, lent);
-        }
-        meter.tidy();
-        grant
-    }
-
-    /// Which it is, while it is there.
-    #[inline]
-    fn address(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
+        let admitted = terms.are_current() && meter.admit(&terms.pace, now, cost);
+        admitted.then(|| meter.newest(&terms.pace, cost))
     }
 
     /// As [`check_at`](Self::check_at), of a key's limiter.
@@ -198,7 +139,7 @@ impl RateLimiter {
     /// As `check`.
     #[inline(never)]
     pub(super) fn check_of(&self, now: Instant, cost: u32, key: Name) -> Result<(), Rejection> {
-        match self.pass(now, cost) {
+        match self.take(now, cost) {
             Ok(_) => Ok(()),
             Err(refused) => refused.told(Some(key)),
         }
@@ -222,7 +163,7 @@ impl RateLimiter {
         cost: u32,
         key: impl FnOnce() -> Option<Name>,
     ) -> Result<RatePermit, Rejection> {
-        let grant = match self.pass(clock::now(), cost) {
+        let grant = match self.take(clock::now(), cost) {
             Ok(grant) => Some(grant),
             Err(refused) => refused.told(key())?,
         };
@@ -326,11 +267,18 @@ impl RateLimiter {
         now: u64,
         decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
     ) -> R {
+        let mut state = self.current(|| now);
+        let State { terms, meter } = &mut *state;
+        decision(meter, At { pace: &terms.pace, now }, terms)
+    }
+
+    /// Locks the state, and applies the newest configuration. `now` is read only if that is another one.
+    fn current(&self, now: impl Fn() -> u64) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock();
         while let Some(former) = Terms::refresh(&mut state.terms) {
-            state = self.changed(state, former, now);
+            state = self.changed(state, former, now());
         }
-        decide(state, now, decision)
+        state
     }
 
     /// Carries out a change of the configuration that was just seen. Before anything is decided, since it
@@ -343,29 +291,25 @@ impl RateLimiter {
         now: u64,
     ) -> MutexGuard<'a, State> {
         let State { terms, meter } = &mut *state;
-        // Under the configuration that it was lent under.
-        drop(meter.call_in(&former.pace));
         meter.change(&former.pace, &terms.pace, now);
         let wakes = meter.reconsider(At { pace: &terms.pace, now });
-        meter.tidy();
         drop(state);
         wakes.wake();
         drop(former);
         self.0.state.lock()
     }
 
-    /// Takes so many tokens at once, or not at all.
-    #[inline]
-    pub(super) fn pass(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
-        let (now, mut grant) = (line_of(now), None);
-        self.glance(now, cost, |taken| grant = Some(taken));
-        grant.map_or_else(|| self.look(now, cost), Ok)
+    /// Takes the tokens now, or says why not.
+    pub(super) fn take(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
+        let now = line_of(now);
+        self.take_fast(now, cost).map_or_else(|| self.take_slow(now, cost), Ok)
     }
 
-    /// The same, by all that counts.
+    /// Slow path of [`take`](Self::take): applies the queue, a pause and the minimum gap, and says why a call is
+    /// rejected.
     #[cold]
     #[inline(never)]
-    fn look(&self, now: u64, cost: u32) -> Result<Grant, Refused> {
+    fn take_slow(&self, now: u64, cost: u32) -> Result<Grant, Refused> {
         self.with_line(now, |meter, at, terms| {
             meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, terms, refusal))
         })
@@ -400,32 +344,13 @@ impl RateLimiter {
     }
 
     pub(super) fn refund(&self, grant: Grant) {
-        let mut state = self.0.state.lock();
-        while let Some(former) = Terms::refresh(&mut state.terms) {
-            // What has changed is a matter of when.
-            state = self.changed(state, former, line_of(clock::now()));
-        }
-        let wakes = decide(state, 0, |meter, at, _| {
-            meter.give_back(at.pace, grant);
-            meter.wake_keeper()
-        });
+        let mut state = self.current(|| line_of(clock::now()));
+        let State { terms, meter } = &mut *state;
+        meter.give_back(&terms.pace, grant);
+        let wakes = meter.wake_keeper();
+        drop(state);
         wakes.wake();
     }
-}
-
-/// Decides, after what is lent was called in.
-#[inline]
-fn decide<R>(
-    mut state: MutexGuard<'_, State>,
-    now: u64,
-    decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
-) -> R {
-    let State { terms, meter } = &mut *state;
-    drop(meter.call_in(&terms.pace));
-    let at = At { pace: &terms.pace, now };
-    let decided = decision(meter, at, terms);
-    meter.tidy();
-    decided
 }
 
 /// [`names::RATE_AVAILABLE`] and [`names::RATE_QUEUED`].
@@ -446,12 +371,9 @@ impl Entry for RateLimiter {
     }
 
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
-        let mut state = self.0.state.lock();
-        let State { terms, meter } = &mut *state;
+        let state = self.0.state.lock();
         // By the configuration that the bucket was used under: reading the newest takes another lock.
-        drop(meter.call_in(&terms.pace));
-        meter.tidy();
-        let as_new = meter.as_new_at(&terms.pace);
+        let as_new = state.meter.as_new_at(&state.terms.pace);
         (as_new > line_of(now)).then(|| instant_at(as_new))
     }
 
@@ -464,175 +386,5 @@ impl Entry for RateLimiter {
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter").field("name", self.terms().name()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-#[cfg(not(resilience_loom))]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    /// A hundred an hour, of which this thread takes one while others ask.
-    fn asked_among_others(now: Instant) -> RateLimiter {
-        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).reject();
-        let limiter = builder.build().unwrap();
-        limiter.glance_among_others(line_of(now), 1).unwrap();
-        limiter
-    }
-
-    /// One that lends some to this thread.
-    fn lending() -> (RateLimiter, Instant) {
-        let now = clock::now();
-        let limiter = asked_among_others(now);
-        assert!(limiter.0.state.lock().meter.is_lent());
-        (limiter, now)
-    }
-
-    /// Takes one of them.
-    fn lent_to(limiter: &RateLimiter, now: Instant) -> Grant {
-        let grant = limiter.pass(now, 1).unwrap();
-        assert!(matches!(grant, Grant::Lent { .. }), "{grant:?}");
-        grant
-    }
-
-    #[test]
-    fn what_is_lent_is_not_missed() {
-        let (limiter, now) = lending();
-        for _ in 0..49 {
-            limiter.check_at(now, 1).unwrap();
-        }
-        assert!(limiter.0.state.lock().meter.is_lent(), "and not called in since");
-        let seen = limiter.snapshot();
-        assert_eq!((seen.available, seen.admitted), (50, 50));
-        limiter.check_at(now, 50).unwrap();
-        limiter.check_at(now, 1).unwrap_err();
-    }
-
-    #[test]
-    fn who_is_lent_to_takes_no_more_than_there_is() {
-        let (limiter, now) = lending();
-        assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 99);
-    }
-
-    #[test]
-    fn a_pause_holds_for_what_is_lent() {
-        let (limiter, now) = lending();
-        limiter.check_at(now, 1).unwrap();
-        limiter.pause_for(HOUR);
-        limiter.check_at(now, 1).unwrap_err();
-        limiter.resume();
-        limiter.check_at(now, 1).unwrap();
-        assert_eq!(limiter.snapshot().admitted, 3);
-    }
-
-    /// It is made by another limiter of the same configuration.
-    #[test]
-    fn a_change_holds_for_what_is_lent() {
-        let (limiter, now) = lending();
-        limiter.fresh().set_quota(Quota::per(1, HOUR)).unwrap();
-        limiter.check_at(now, 1).unwrap_err();
-    }
-
-    #[tokio::test]
-    async fn nobody_overtakes_by_what_is_lent() {
-        let builder = RateLimiter::builder().quota(Quota::per(100, HOUR)).wait();
-        let (limiter, now) = (builder.build().unwrap(), clock::now());
-        limiter.glance_among_others(line_of(now), 1).unwrap();
-        let _permit = limiter.acquire(90).await.unwrap();
-        let mut waits = tokio_test::task::spawn(limiter.acquire(50));
-        assert!(waits.poll().is_pending());
-        limiter.check_at(now, 1).unwrap_err();
-        drop(waits);
-        limiter.check_at(now, 1).unwrap();
-    }
-
-    #[test]
-    fn a_thread_is_lent_to_by_one_limiter_until_it_is_gone() {
-        let (first, now) = lending();
-        let second = asked_among_others(now);
-        assert!(!second.0.state.lock().meter.is_lent());
-        first.check_at(now, 1).unwrap();
-        drop(first);
-        second.glance_among_others(line_of(now), 1).unwrap();
-        assert!(second.0.state.lock().meter.is_lent());
-    }
-
-    /// What the first still has of it is called in, as ever.
-    #[test]
-    fn a_thread_is_lent_to_by_another_once_it_takes_nothing_of_the_first() {
-        let (first, now) = lending();
-        let _taken = lent_to(&first, now);
-        let now = now + Duration::from_millis(1);
-        let second = asked_among_others(now);
-        let _taken = lent_to(&second, now);
-        for limiter in [first, second] {
-            assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 98);
-        }
-    }
-
-    /// It took something of the first at an instant that is far ahead.
-    #[test]
-    fn a_far_instant_keeps_no_thread_to_one_limiter() {
-        let now = clock::now();
-        let first = asked_among_others(now + HOUR);
-        let _taken = lent_to(&first, now + HOUR);
-        let second = asked_among_others(now);
-        let _taken = lent_to(&second, now);
-        assert_eq!((0..200).filter(|_| second.check_at(now, 1).is_ok()).count(), 98);
-    }
-
-    /// As if they had never been there: the last and the one before it, whichever comes first.
-    #[test]
-    fn what_is_lent_and_not_used_goes_back() {
-        for order in [[0, 1], [1, 0]] {
-            let (limiter, now) = lending();
-            let grants = [(); 2].map(|()| lent_to(&limiter, now));
-            order.into_iter().for_each(|which: usize| limiter.refund(grants[which]));
-            assert_eq!(limiter.snapshot().available, 99, "{order:?}");
-            assert_eq!((0..200).filter(|_| limiter.check_at(now, 1).is_ok()).count(), 99);
-        }
-    }
-
-    /// As does what was taken before, and is not the last.
-    #[test]
-    fn what_went_back_before_does_not_count_twice() {
-        let (limiter, now) = lending();
-        let [first, _second] = [40, 2].map(|cost| limiter.pass(now, cost).unwrap());
-        limiter.refund(first);
-        limiter.glance_among_others(line_of(now), 1).unwrap();
-        let grant = lent_to(&limiter, now);
-        limiter.refund(grant);
-        assert_eq!(limiter.snapshot().available, 100 - 1 - 2 - 1);
-    }
-
-    /// The bucket has filled since they were lent.
-    #[test]
-    fn what_is_lent_for_long_goes_back() {
-        let (limiter, now) = lending();
-        let grant = lent_to(&limiter, now + HOUR);
-        limiter.refund(grant);
-        assert_eq!((0..200).filter(|_| limiter.check_at(now + HOUR, 1).is_ok()).count(), 100);
-    }
-
-    #[test]
-    fn what_was_lent_by_another_quota_does_not_go_back() {
-        let (limiter, now) = lending();
-        let grant = lent_to(&limiter, now);
-        limiter.set_quota(Quota::per(10, HOUR)).unwrap();
-        let before = limiter.snapshot().available;
-        limiter.refund(grant);
-        assert_eq!(limiter.snapshot().available, before);
-    }
-
-    /// A thread that is alone again goes by the lock again.
-    #[test]
-    fn who_is_alone_is_lent_nothing() {
-        let (limiter, now) = lending();
-        limiter.check_at(now, 1).unwrap();
-        limiter.check_at(now, 2).unwrap();
-        assert!(!limiter.0.state.lock().meter.is_lent());
-        assert_eq!(limiter.heap_bytes(), limiter.fresh().heap_bytes());
     }
 }

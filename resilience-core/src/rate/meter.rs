@@ -14,14 +14,10 @@
 //! that found the mark at `m`, the bound among it and those after it needs the mark to be no lower than
 //! what they add to `t`, which is `m − t` below where it is. Marks only fall by what is given back, so
 //! with `r` for what was since, `m >= g − r`, and `t` is at most the latest time of any call. Hence
-//! `min(c·T, g − r − latest)` can be given back, and if nobody was admitted since, `c·T`. A lower `g` gives back less
-//! and is as safe: that of a token that was [lent](super::lent) is not known, only that it was at least `t + T`, and `j·T` after
-//! the mark when they were lent for the `j`-th that its thread took.
+//! `min(c·T, g − r − latest)` can be given back, and if nobody was admitted since, `c·T`.
 
 #[cfg(feature = "tokio")]
 use super::gate::Desk;
-#[cfg(feature = "tokio")]
-use super::lent::Lent;
 use super::quota::Pace;
 use super::span::Span;
 use crate::clock::{MAX_WAIT, nanos};
@@ -59,65 +55,31 @@ struct Rare {
     /// Those who wait.
     #[cfg(feature = "tokio")]
     desk: Desk,
-    /// What threads may take by themselves.
-    #[cfg(feature = "tokio")]
-    lent: Lent,
 }
 
 impl Rare {
-    /// Whether it may keep somebody back who has tokens, or has to be looked at first.
+    /// Returns `true` if a call may have to wait although there are tokens.
     #[inline]
     fn holds(&self, now: u64) -> bool {
         #[cfg(feature = "tokio")]
-        if self.desk.queue.len() > 0 || !self.lent.is_to_nobody() {
+        if self.desk.queue.len() > 0 {
             return true;
         }
         self.paused_until > now
     }
-
-    /// Whether it could as well not be there.
-    #[cfg(feature = "tokio")]
-    fn is_as_new(&self) -> bool {
-        let numbers = self.paused_until | self.cold_at | self.changes | self.rejected;
-        let (desk, lent) = (&self.desk, &self.lent);
-        numbers == 0 && self.returned == Span::ZERO && desk.is_as_new() && lent.is_to_nobody()
-    }
 }
 
-/// What was taken, for giving it back.
+/// Tokens that were taken, with what is needed to give them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grant {
-    /// By the lock.
-    Taken {
-        /// What the mark was moved by.
-        moved: Span,
-        /// Where it was moved to, as if nothing had ever been given back.
-        gross: Span,
-        number: u64,
-        changes: u64,
-    },
-    /// A token that a thread took by itself.
-    #[cfg(feature = "tokio")]
-    Lent {
-        at: u64,
-        /// Which it was of those that the thread was lent.
-        nth: u32,
-        /// Where the mark was then, and what had been given back.
-        mark: Span,
-        returned: Span,
-        changes: u64,
-    },
-}
-
-impl Grant {
+pub(crate) struct Grant {
+    /// How far the mark was moved.
+    moved: Span,
+    /// Where the mark was moved to, with everything added that was given back before.
+    gross: Span,
+    /// The number of the admission.
+    number: u64,
     /// How often the quota had been changed.
-    const fn changes(&self) -> u64 {
-        match self {
-            Grant::Taken { changes, .. } => *changes,
-            #[cfg(feature = "tokio")]
-            Grant::Lent { changes, .. } => *changes,
-        }
-    }
+    changes: u64,
 }
 
 /// Why not now.
@@ -158,38 +120,6 @@ impl Meter {
     #[inline]
     pub(super) fn holds(&self, now: u64) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.holds(now))
-    }
-
-    /// So many were let through, the latest of them then, and left the mark there.
-    #[cfg(feature = "tokio")]
-    pub(super) fn admitted_until(&mut self, latest: u64, calls: u64, mark: Span) {
-        self.admitted_at(latest, mark);
-        self.admitted += calls - 1;
-    }
-
-    /// A limiter that has lent something takes no more memory after that than before.
-    #[cfg(feature = "tokio")]
-    pub(super) fn tidy(&mut self) {
-        if self.rare.as_ref().is_some_and(|rare| rare.is_as_new()) {
-            self.rare = None;
-        }
-    }
-
-    /// The latest time of an admission.
-    #[cfg(feature = "tokio")]
-    pub(super) const fn latest(&self) -> u64 {
-        self.latest
-    }
-
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(super) fn is_lent(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| !rare.lent.is_to_nobody())
-    }
-
-    #[cfg(feature = "tokio")]
-    pub(super) fn lent_mut(&mut self) -> &mut Lent {
-        &mut self.rare.get_or_insert_default().lent
     }
 
     #[inline]
@@ -265,7 +195,7 @@ impl Meter {
     fn moved_by(&self, pace: &Pace, moved: Span) -> Grant {
         let (returned, changes) = self.returned();
         let gross = self.mark().plus(returned, pace.quota.count());
-        Grant::Taken { moved, gross, number: self.admitted, changes }
+        Grant { moved, gross, number: self.admitted, changes }
     }
 
     /// What was given back since the quota was changed, and how often it was.
@@ -303,27 +233,17 @@ impl Meter {
         let count = pace.quota.count();
         let (returned, changes) = self.returned();
         // The marks of another quota are not to be compared with.
-        if grant.changes() != changes {
+        if grant.changes != changes {
             return;
         }
-        let (moved, gross) = match grant {
-            // As if it had never been: those before it may be taken back whole as well.
-            Grant::Taken { moved, number, .. } if number == self.admitted => {
-                self.admitted -= 1;
-                self.set_mark(self.mark().minus(moved, count));
-                return;
-            }
-            Grant::Taken { moved, gross, .. } => (moved, gross),
-            #[cfg(feature = "tokio")]
-            Grant::Lent { at, nth, mark, returned: before, .. } => {
-                let moved = pace.quota.time_of(1);
-                let from_mark = mark.plus(pace.quota.time_of(nth.into()), count);
-                let from_call = Span::ns(at).plus(moved, count);
-                (moved, from_mark.max(from_call).plus(before, count))
-            }
-        };
+        // As if the call had never been: those before it may be taken back whole as well.
+        if grant.number == self.admitted {
+            self.admitted -= 1;
+            self.set_mark(self.mark().minus(grant.moved, count));
+            return;
+        }
         let later = Span::ns(self.latest).plus(returned, count);
-        let back = moved.min(gross.minus(later, count));
+        let back = grant.moved.min(grant.gross.minus(later, count));
         self.rare.get_or_insert_default().returned = returned.plus(back, count);
         self.set_mark(self.mark().minus(back, count));
     }
@@ -416,8 +336,7 @@ impl Meter {
     /// The bucket as it is, with nobody before it.
     #[cfg(feature = "tokio")]
     pub(crate) fn bucket(&self) -> Meter {
-        let (desk, lent) = (Desk::default, Lent::default);
-        let alone = |rare: &Rare| Box::new(Rare { desk: desk(), lent: lent(), ..*rare });
+        let alone = |rare: &Rare| Box::new(Rare { desk: Desk::default(), ..*rare });
         Meter { rare: self.rare.as_deref().map(alone), ..*self }
     }
 
@@ -428,8 +347,8 @@ impl Meter {
 
     #[cfg(feature = "tokio")]
     pub(super) fn heap_bytes(&self) -> usize {
-        let rare = |rare: &Rare| rare.desk.heap_bytes() + rare.lent.heap_bytes();
-        self.rare.as_deref().map_or(0, |it| allocated(size_of::<Rare>()) + rare(it))
+        let rare = |rare: &Rare| allocated(size_of::<Rare>()) + rare.desk.heap_bytes();
+        self.rare.as_deref().map_or(0, rare)
     }
 }
 

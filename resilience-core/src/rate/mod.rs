@@ -53,10 +53,6 @@ mod gate;
 #[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tokio")]
-mod lease;
-#[cfg(feature = "tokio")]
-mod lent;
-#[cfg(feature = "tokio")]
 mod limiter;
 #[cfg(feature = "tokio")]
 mod per_key;

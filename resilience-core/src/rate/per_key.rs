@@ -31,7 +31,7 @@ impl<K: Key> Keyed<K, RateLimiter> {
         let ns = line(now.tick());
         // Under the store's lock it is only looked at; what may call others is asked again outside.
         let refusing = self.with_known(key, &mut now, |limiter| {
-            if limiter.glance(ns, cost, |_| ()) { None } else { Some(limiter.clone()) }
+            if limiter.take_fast(ns, cost).is_some() { None } else { Some(limiter.clone()) }
         });
         match refusing {
             None => Ok(()),

@@ -43,11 +43,6 @@ impl Queue {
         self.len
     }
 
-    /// Whether no place was ever given out: places are numbered for good.
-    pub(super) const fn is_as_new(&self) -> bool {
-        self.next == 0
-    }
-
     /// What those who wait will take.
     pub(crate) const fn tokens(&self) -> u64 {
         self.tokens

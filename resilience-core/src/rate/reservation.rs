@@ -30,7 +30,7 @@ enum Held {
 impl Reservation {
     pub(super) fn new(limiter: RateLimiter, cost: u32) -> Result<Reservation, Rejection> {
         let now = clock::now();
-        let refused = match limiter.pass(now, cost) {
+        let refused = match limiter.take(now, cost) {
             Ok(grant) => {
                 return Ok(Reservation(Held::Ready(
                     Some(RatePermit::new(limiter, Some(grant))),

@@ -42,13 +42,12 @@ where
         self.select.select(&mut seat.selected, request, now);
         let Some(limiter) = self.select.handle(&seat.selected) else { return false };
         let cost = self.weigh.weigh(request);
-        let grant = &mut seat.grant;
-        let passes = limiter.glance(line(now.tick()), cost, |taken| *grant = Some(taken));
-        if !passes {
+        seat.grant = limiter.take_fast(line(now.tick()), cost);
+        if seat.grant.is_none() {
             // A request is weighed once.
             seat.wait = Some(Box::new(Wait::new(cost)));
         }
-        passes
+        seat.grant.is_some()
     }
 
     fn poll(

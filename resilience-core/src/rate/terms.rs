@@ -18,15 +18,6 @@ use crate::observe::Listener;
 use crate::patience::Patience;
 use crate::sync::{AtomicU8, Ordering};
 
-/// How often any configuration was changed. Of the standard library: loom's cannot be static.
-static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-/// How often any configuration was changed: what was right when it was as often is right now.
-#[inline]
-pub(super) fn changes() -> u64 {
-    CHANGES.load(std::sync::atomic::Ordering::Acquire)
-}
-
 /// A configuration, while it is in force or somebody has not noticed that it no longer is.
 #[derive(Debug)]
 pub(super) struct Terms {
@@ -80,8 +71,6 @@ impl Terms {
             // Under the lock: whoever reads this finds at least the new ones.
             outdated.outdated.store(1, Ordering::Release);
         }
-        // After that: whoever does not see this finds them outdated.
-        CHANGES.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     }
 
     #[inline]

@@ -33,8 +33,7 @@ fn the_check_of_windows_can_fail() {
     assert_eq!(windows_over(&[0, 0, 9], &quota), 1);
 }
 
-/// Two threads, each at the next instant of a clock that they share: stamps reach the lock out of order. At a
-/// small burst all go by the lock; of a large one, tokens are lent to both.
+/// Two threads, each at the next instant of a clock that they share: stamps reach the lock out of order.
 #[test]
 fn bound_holds_for_two_threads() {
     for (rate, burst) in [(70_000_007, 50), (350_000_003, 5_000)] {
