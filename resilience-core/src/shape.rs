@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::nanos;
+use crate::on_full::OnFull;
 
 /// The parts of a stack, outermost first.
 #[derive(Debug, Clone, Default)]
@@ -26,18 +27,10 @@ pub(crate) struct Holding {
 /// Those who wait to be admitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
-    pub(crate) wait: Wait,
+    pub(crate) on_full: OnFull,
     /// It is not the default. A default that the deadline cuts short is nobody's mistake.
     pub(crate) chosen: bool,
     pub(crate) max_queued: u32,
-}
-
-/// How long a call may wait to be admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    No,
-    AtMost(Duration),
-    Unbounded,
 }
 
 /// A retry policy.
@@ -84,21 +77,10 @@ pub(crate) struct Breaking {
     pub(crate) max_half_open: Duration,
 }
 
-impl Wait {
-    /// `None` for ever.
-    pub(crate) fn longest(self) -> Option<Duration> {
-        match self {
-            Wait::No => Some(Duration::ZERO),
-            Wait::AtMost(wait) => Some(wait),
-            Wait::Unbounded => None,
-        }
-    }
-}
-
 impl Line {
     /// How many stand in it at most.
     pub(crate) fn longest(self) -> u64 {
-        if self.wait == Wait::No { 0 } else { self.max_queued.into() }
+        if self.on_full == OnFull::Reject { 0 } else { self.max_queued.into() }
     }
 }
 
@@ -106,13 +88,13 @@ impl Shape {
     /// The longest wait for the bulkhead.
     pub(crate) fn bulkhead_wait(&self) -> Option<Duration> {
         let enforced = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
-        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.line.wait.longest())
+        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.line.on_full.longest_wait())
     }
 
     /// The longest wait for the rate limit, before each attempt.
     pub(crate) fn rate_wait(&self) -> Option<Duration> {
         let enforced = self.rate.filter(|rate| rate.enforced);
-        enforced.map_or(Some(Duration::ZERO), |rate| rate.line.wait.longest())
+        enforced.map_or(Some(Duration::ZERO), |rate| rate.line.on_full.longest_wait())
     }
 
     /// How many attempts are begun if each takes so long, and each wait is the one given; by the rules

@@ -43,7 +43,7 @@ impl CircuitConfig {
 
     /// How a call that took so many nanoseconds counts; `None` if it does not.
     #[inline]
-    pub(super) fn judge(&self, outcome: Outcome, took: u64) -> Option<super::window::Mark> {
+    pub(super) fn judge(&self, outcome: Outcome, took: u64) -> Option<super::window::CallMark> {
         let slow = self.slow_after.is_some_and(|limit| took >= nanos(limit));
         let failed = match outcome {
             Outcome::Success => false,
@@ -59,7 +59,7 @@ impl CircuitConfig {
                 AbandonedPolicy::Slow | AbandonedPolicy::Ignore => return None,
             },
         };
-        Some(super::window::Mark { failed, slow })
+        Some(super::window::CallMark { failed, slow })
     }
 
     /// Returns `true` if a call that ended so takes part in the rule on failures in a row.

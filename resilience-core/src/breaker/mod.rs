@@ -67,10 +67,10 @@ mod builder;
 mod circuit;
 mod config;
 mod state;
-pub mod window;
+mod window;
 
 #[cfg(feature = "tokio")]
-mod cell;
+mod common;
 #[cfg(feature = "tokio")]
 mod guard;
 #[cfg(feature = "tokio")]
@@ -81,16 +81,16 @@ mod layer;
 mod outcomes;
 #[cfg(feature = "tower")]
 mod planned;
-#[cfg(feature = "tokio")]
-mod rules;
 #[cfg(feature = "tower")]
 mod seat;
+#[cfg(feature = "tokio")]
+mod shared;
 
 pub use builder::CircuitBreakerBuilder;
-pub use circuit::{Admission, Circuit, CircuitSnapshot, Refusal, SavedCircuit};
+pub use circuit::{Admission, Circuit, CircuitRejection, CircuitSnapshot, SavedCircuit};
 pub use config::{AbandonedPolicy, CircuitConfig, ProbeRule};
 pub use state::{Change, Changes, CircuitState, IllegalTransition, TransitionReason};
-pub use window::{Room, SlidingWindow};
+pub use window::{SlidingWindow, UncountedSuccesses};
 
 #[cfg(feature = "tokio")]
 pub use guard::Admitted;

@@ -1,3 +1,5 @@
+//! The handle that calls share.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -5,147 +7,154 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::acquire::Acquire;
-use super::bucket::{instant_at, line_of};
+use super::bucket::{instant_at, ns_of, ns_of_tick};
 use super::builder::{RateConfig, RateLimiterBuilder};
-use super::gate::At;
-use super::meter::{Grant, Meter};
-use super::permit::RatePermit;
+use super::gcra::{Gcra, Grant};
+use super::pending::PendingRejection;
 use super::quota::Quota;
-use super::refused::Refused;
 use super::reservation::Reservation;
-use super::terms::Terms;
-use crate::clock::{self, MAX_WAIT};
-use crate::config::InvalidConfig;
-use crate::keyed::{Entry, allocated};
+use super::wait_queue::Conditions;
+use crate::clock::{self, MAX_WAIT, Now};
+use crate::config::{InvalidConfig, OrInvalid};
+use crate::keyed::{Entry, Key, Keyed, allocated};
+use crate::live::{LiveConfig, Versioned};
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
 use crate::rejection::Rejection;
 
-/// So many in any time, and no more. See the [module](super).
+/// A rate limiter. See the [module](super).
 ///
-/// Clones share the bucket, the queue and the configuration; [`fresh`](RateLimiter::fresh) ones the
-/// configuration only.
+/// Clones share the bucket, the queue and the configuration; limiters made by
+/// [`fresh`](RateLimiter::fresh) share the configuration only.
 #[derive(Clone)]
-pub struct RateLimiter(Arc<Cell>);
+pub struct RateLimiter(Arc<Shared>);
 
 /// Small, since there may be one for each of a million keys.
-struct Cell {
+struct Shared {
+    group: Arc<Group>,
     state: Mutex<State>,
 }
 
-struct State {
-    terms: Arc<Terms>,
-    meter: Meter,
+/// Everything that a limiter and its [`fresh`](RateLimiter::fresh) ones have in common.
+struct Group {
+    name: Name,
+    listener: Listener,
+    config: LiveConfig<RateConfig>,
 }
 
-/// What a limiter holds at one moment. For metrics.
+struct State {
+    /// The configuration that the bucket was last used under.
+    config: Versioned<RateConfig>,
+    gcra: Gcra,
+}
+
+/// Tokens taken for one call. Dropped, they are spent: the call was made.
+#[derive(Debug)]
+pub struct RatePermit {
+    limiter: RateLimiter,
+    /// `None` if the limiter only observes and would have rejected the call.
+    grant: Option<Grant>,
+}
+
+/// A rate limiter at one moment, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateSnapshot {
-    /// What it goes by.
+    /// The quota in force.
     pub quota: Quota,
-    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a gap. By
-    /// the limit also where it only observes, and lets everything pass.
+    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a gap. A limiter that
+    /// only observes admits more.
     pub available: u32,
-    /// Calls that wait for one, reservations included.
+    /// Calls that wait, reservations included.
     pub queued: u32,
-    /// Calls that were let through, less those whose tokens were refunded before the next call.
+    /// Calls that were admitted, less those whose tokens were refunded before the next admission.
     pub admitted: u64,
-    /// Calls that were refused, or would have been.
+    /// Calls that were rejected, or would have been by a limiter that only observes.
     pub rejected: u64,
-    /// For how long nobody is let through, because a server asked for it.
+    /// Time left of a pause that a server asked for.
     pub paused_for: Option<Duration>,
 }
 
 impl RateLimiter {
-    /// Starts from the defaults: waits for at most 30 s behind at most 1,024 others, follows a server's
-    /// hint for at most five minutes. There is no default for the quota.
+    /// Returns a builder with the defaults: calls wait for at most 30 s behind at most 1,024 others, and a
+    /// server's hint pauses for at most five minutes. There is no default for the quota.
     pub fn builder() -> RateLimiterBuilder {
         RateLimiterBuilder::new()
     }
 
     pub(super) fn new(name: Name, listener: Listener, config: RateConfig) -> RateLimiter {
-        RateLimiter::over(Terms::new(name, listener, config))
+        let config = LiveConfig::new(config);
+        RateLimiter::of(Arc::new(Group { name, listener, config }))
     }
 
-    fn over(terms: Arc<Terms>) -> RateLimiter {
-        RateLimiter(Arc::new(Cell { state: Mutex::new(State { terms, meter: Meter::default() }) }))
+    fn of(group: Arc<Group>) -> RateLimiter {
+        let state = State { config: group.config.get(), gcra: Gcra::default() };
+        RateLimiter(Arc::new(Shared { group, state: Mutex::new(state) }))
     }
 
-    /// What is in force.
-    fn terms(&self) -> Arc<Terms> {
-        // Not in one go: making terms anew takes another lock.
-        let terms = self.0.state.lock().terms.clone();
-        if terms.are_current() { terms } else { terms.newest() }
-    }
-
-    /// What is in force.
-    #[cfg(feature = "tower")]
-    pub(super) fn config(&self) -> Arc<Terms> {
-        self.terms()
-    }
-
-    /// A full bucket of its own, under the same configuration, whatever that will be.
+    /// Returns a limiter with a full bucket of its own. It shares the name, the listener and the
+    /// configuration: a later [`set_config`](Self::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> RateLimiter {
-        RateLimiter::over(self.terms())
+        RateLimiter::of(self.0.group.clone())
     }
 
-    /// Whether calls wait, or are paused.
+    /// Returns the name that rejections and events carry.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.group.name.as_str()
+    }
+
+    /// Returns the configuration in force.
+    #[must_use]
+    pub fn config(&self) -> RateConfig {
+        *self.0.group.config.get()
+    }
+
+    pub(super) fn shared_name(&self) -> &Name {
+        &self.0.group.name
+    }
+
+    pub(super) fn listener(&self) -> &Listener {
+        &self.0.group.listener
+    }
+
+    /// Returns `true` if calls wait or are paused.
     pub(crate) fn is_busy(&self, now: Instant) -> bool {
-        let state = self.0.state.lock();
-        state.meter.desk().is_some_and(|desk| desk.queue.len() > 0)
-            || state.meter.paused_until() > line_of(now)
+        let gcra = &self.0.state.lock().gcra;
+        gcra.has_waiters() || gcra.paused_until() > ns_of(now)
     }
 
-    /// Takes so many tokens, if nobody waits and they are there. For calls that are made at once.
+    /// Takes `cost` tokens if they are there and no call waits. For calls that are made at once.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), with when to come back.
-    #[inline]
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the time after which to retry.
     pub fn check(&self, cost: u32) -> Result<(), Rejection> {
         self.check_at(clock::now(), cost)
     }
 
-    /// As [`check`](Self::check), for a caller that has just read the clock.
+    /// Takes tokens as [`check`](Self::check) does, for a caller that has just read the clock.
     ///
     /// # Errors
     /// As `check`.
-    #[inline]
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
-        let ns = line_of(now);
-        if self.take_fast(ns, cost).is_some() {
-            return Ok(());
-        }
-        match self.take_slow(ns, cost) {
-            Ok(_) => Ok(()),
-            Err(refused) => refused.told(None),
-        }
+        self.check_for(now, cost, || None)
     }
 
-    /// Takes the tokens if the bucket alone decides. `None` means "not decided": [`take_slow`](Self::take_slow)
-    /// decides, and knows the reason of a rejection. Runs no code of the user, so it may be called under a lock.
-    #[inline(always)]
-    pub(super) fn take_fast(&self, now: u64, cost: u32) -> Option<Grant> {
-        let mut state = self.0.state.lock();
-        let State { terms, meter } = &mut *state;
-        let admitted = terms.are_current() && meter.admit(&terms.pace, now, cost);
-        admitted.then(|| meter.newest(&terms.pace, cost))
-    }
-
-    /// As [`check_at`](Self::check_at), of a key's limiter.
-    ///
-    /// # Errors
-    /// As `check`.
-    #[inline(never)]
-    pub(super) fn check_of(&self, now: Instant, cost: u32, key: Name) -> Result<(), Rejection> {
+    fn check_for(
+        &self,
+        now: Instant,
+        cost: u32,
+        key: impl FnOnce() -> Option<Name>,
+    ) -> Result<(), Rejection> {
         match self.take(now, cost) {
             Ok(_) => Ok(()),
-            Err(refused) => refused.told(Some(key)),
+            Err(pending) => self.reject(pending, key()).map(drop),
         }
     }
 
-    /// As [`check`](Self::check), for a call that may still not be made: the permit can be refunded.
+    /// Takes `cost` tokens as [`check`](Self::check) does, for a call that may still not be made: the permit can
+    /// be refunded.
     ///
     /// # Errors
     /// As `check`.
@@ -165,20 +174,20 @@ impl RateLimiter {
     ) -> Result<RatePermit, Rejection> {
         let grant = match self.take(clock::now(), cost) {
             Ok(grant) => Some(grant),
-            Err(refused) => refused.told(key())?,
+            Err(pending) => self.reject(pending, key())?,
         };
         Ok(RatePermit::new(self.clone(), grant))
     }
 
-    /// Waits for so many tokens, in the order of arrival, as long as the configuration and the
-    /// [deadline](crate::Deadline) of the caller allow; refused at once if it is known to take longer.
-    /// Nothing is asked for before the first poll. Dropping the future gives up the place, and those
+    /// Waits for `cost` tokens in the order of arrival, as long as the configuration and the
+    /// [deadline](crate::Deadline) of the caller allow. A call that is known to wait longer is rejected at once.
+    /// Nothing happens before the first poll. Dropping the future gives up the place in the queue, and those
     /// behind it come sooner. Needs a tokio runtime with its timer only if there is a wait.
     pub fn acquire(&self, cost: u32) -> Acquire {
         Acquire::new(self.clone(), cost)
     }
 
-    /// Takes a place behind those who wait, for a call that is made later.
+    /// Reserves a place in the queue, for a call that is made later.
     ///
     /// # Errors
     /// [`RateLimited`](crate::RejectionKind::RateLimited), if its turn is later than the configuration
@@ -187,21 +196,21 @@ impl RateLimiter {
         Reservation::new(self.clone(), cost)
     }
 
-    /// Admits nobody for so long (at most a year). An earlier end does not shorten a pause that is in
-    /// force. Those who would now wait too long are refused at once.
+    /// Admits no call for the length of `pause` (at most a year). A pause in force is not shortened. Waiting
+    /// calls that would now wait too long are rejected at once.
     pub fn pause_for(&self, pause: Duration) {
-        self.pause(pause.min(MAX_WAIT), None);
+        self.pause(pause, None);
     }
 
-    /// The same of a key's limiter.
+    /// Pauses the limiter of a key.
     #[cfg(feature = "profiles")]
     pub(crate) fn pause_of(&self, pause: Duration, key: Option<Name>) {
-        self.pause(pause.min(MAX_WAIT), key);
+        self.pause(pause, key);
     }
 
     /// Ends a pause.
     pub fn resume(&self) {
-        self.change(|meter, _| meter.resume());
+        self.change(|gcra, _| gcra.resume());
     }
 
     /// Puts another configuration into force, here and for every limiter made by
@@ -213,143 +222,196 @@ impl RateLimiter {
     /// Under another quota, tokens that were taken before the change cannot be refunded. Calls that wait
     /// for another key's limit notice the change when their timer fires, or at the next call for that key.
     pub fn set_config(&self, config: RateConfig) {
-        self.terms().replace(config);
-        self.change(|_, _| ());
+        self.0.group.config.set(config);
+        self.apply_change();
     }
 
-    /// As [`set_config`](Self::set_config), with another quota only.
+    /// Puts another quota into force, as [`set_config`](Self::set_config) does with a whole configuration.
     ///
     /// # Errors
     /// If a value of the quota is out of its bounds.
-    pub fn set_quota(
-        &self,
-        quota: impl crate::config::OrInvalid<Quota>,
-    ) -> Result<(), InvalidConfig> {
+    pub fn set_quota(&self, quota: impl OrInvalid<Quota>) -> Result<(), InvalidConfig> {
         let quota = quota.or_invalid()?;
-        let mut config = RateConfig::clone(&self.terms());
-        config.pace.quota = quota;
-        self.set_config(config);
+        self.0.group.config.update(|config| config.with_quota(quota));
+        self.apply_change();
         Ok(())
     }
 
-    /// What it holds now.
+    /// Returns the state now.
     #[must_use]
     pub fn snapshot(&self) -> RateSnapshot {
-        let now = clock::now();
-        self.with(now, |meter, at, _| RateSnapshot {
-            quota: *at.pace.quota(),
-            available: meter.free(at),
-            queued: meter.desk().map_or(0, |desk| desk.queue.len()),
-            admitted: meter.admitted,
-            rejected: meter.rejected(),
-            paused_for: meter
+        let now = ns_of(clock::now());
+        self.with(now, |gcra, at, _| RateSnapshot {
+            quota: *at.shaping.quota(),
+            available: gcra.available_to_newcomer(at),
+            queued: gcra.queued(),
+            admitted: gcra.admitted,
+            rejected: gcra.rejected(),
+            paused_for: gcra
                 .paused_until()
-                .checked_sub(at.now)
+                .checked_sub(now)
                 .filter(|left| *left > 0)
                 .map(Duration::from_nanos),
         })
     }
 
-    /// Decides under the lock, by what is in force.
-    #[inline]
+    /// Takes the tokens if the bucket alone decides. `None` means "not decided": [`take_slow`](Self::take_slow)
+    /// decides, and knows the reason of a rejection. Runs no code of the user, so it may be called under a lock.
+    #[inline(always)]
+    pub(super) fn take_fast(&self, now: u64, cost: u32) -> Option<Grant> {
+        let mut state = self.0.state.lock();
+        let State { config, gcra } = &mut *state;
+        let passes =
+            self.0.group.config.is_at(config.version()) && gcra.admit(&config.shaping, now, cost);
+        passes.then(|| gcra.last_grant(&config.shaping, cost))
+    }
+
+    /// Takes the tokens now, or returns the reason why not.
+    pub(super) fn take(&self, now: Instant, cost: u32) -> Result<Grant, PendingRejection> {
+        let now = ns_of(now);
+        self.take_fast(now, cost).map_or_else(|| self.take_slow(now, cost), Ok)
+    }
+
+    /// Slow path of [`take`](Self::take): applies the queue, a pause and the minimum gap.
+    #[cold]
+    #[inline(never)]
+    fn take_slow(&self, now: u64, cost: u32) -> Result<Grant, PendingRejection> {
+        self.with(now, |gcra, at, config| {
+            gcra.try_pass(at, cost)
+                .map_err(|reason| PendingRejection::new(gcra, at, config, reason))
+        })
+    }
+
+    /// Runs `decide` under the lock, with the configuration in force.
     pub(super) fn with<R>(
         &self,
-        now: Instant,
-        decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
-    ) -> R {
-        self.with_line(line_of(now), decision)
-    }
-
-    /// As [`with`](Self::with), at a time on the bucket's line.
-    #[inline]
-    fn with_line<R>(
-        &self,
         now: u64,
-        decision: impl FnOnce(&mut Meter, At<'_>, &Arc<Terms>) -> R,
+        decide: impl FnOnce(&mut Gcra, Conditions<'_>, &RateConfig) -> R,
     ) -> R {
         let mut state = self.current(|| now);
-        let State { terms, meter } = &mut *state;
-        decision(meter, At { pace: &terms.pace, now }, terms)
+        let State { config, gcra } = &mut *state;
+        decide(gcra, Conditions { shaping: &config.shaping, now }, config)
     }
 
-    /// Locks the state, and applies the newest configuration. `now` is read only if that is another one.
+    /// Locks the state and applies the newest configuration. `now` is called only if that is another one.
     fn current(&self, now: impl Fn() -> u64) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock();
-        while let Some(former) = Terms::refresh(&mut state.terms) {
-            state = self.changed(state, former, now());
+        while let Some(newer) = self.0.group.config.newer(&state.config) {
+            state = self.apply(state, newer, now());
         }
         state
     }
 
-    /// Carries out a change of the configuration that was just seen. Before anything is decided, since it
-    /// runs what is the user's: wakers, and the drop of the former listener.
+    /// Applies a change of the configuration. Wakes calls, and so lets go of the lock for that.
     #[cold]
-    fn changed<'a>(
+    fn apply<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        former: Arc<Terms>,
+        newer: Versioned<RateConfig>,
         now: u64,
     ) -> MutexGuard<'a, State> {
-        let State { terms, meter } = &mut *state;
-        meter.change(&former.pace, &terms.pace, now);
-        let wakes = meter.reconsider(At { pace: &terms.pace, now });
+        let State { config, gcra } = &mut *state;
+        gcra.change(&config.shaping, &newer.shaping, now);
+        *config = newer;
+        let wakes = gcra.reconsider(Conditions { shaping: &config.shaping, now });
         drop(state);
         wakes.wake();
-        drop(former);
         self.0.state.lock()
     }
 
-    /// Takes the tokens now, or says why not.
-    pub(super) fn take(&self, now: Instant, cost: u32) -> Result<Grant, Refused> {
-        let now = line_of(now);
-        self.take_fast(now, cost).map_or_else(|| self.take_slow(now, cost), Ok)
+    fn apply_change(&self) {
+        self.change(|_, _| ());
     }
 
-    /// Slow path of [`take`](Self::take): applies the queue, a pause and the minimum gap, and says why a call is
-    /// rejected.
-    #[cold]
-    #[inline(never)]
-    fn take_slow(&self, now: u64, cost: u32) -> Result<Grant, Refused> {
-        self.with_line(now, |meter, at, terms| {
-            meter.try_pass(at, cost).map_err(|refusal| Refused::new(meter, at, terms, refusal))
-        })
-    }
-
-    /// Changes what may be of matter to all who wait.
-    fn change<R>(&self, change: impl FnOnce(&mut Meter, At<'_>) -> R) -> R {
-        let (changed, wakes) = self.with(clock::now(), |meter, at, _| {
-            let changed = change(meter, at);
-            (changed, meter.reconsider(at))
+    /// Makes a change that may matter to all waiting calls.
+    fn change(&self, change: impl FnOnce(&mut Gcra, Conditions<'_>)) {
+        let wakes = self.with(ns_of(clock::now()), |gcra, at, _| {
+            change(gcra, at);
+            gcra.reconsider(at)
         });
         wakes.wake();
-        changed
     }
 
-    /// Pauses, and tells of it.
-    pub(super) fn pause(&self, pause: Duration, key: Option<Name>) {
-        self.change(|meter, at| meter.pause(at.now.saturating_add(clock::nanos(pause))));
-        let terms = self.terms();
-        terms.listener().tell(|| Event::RatePaused {
-            layer: terms.name().as_str(),
+    /// Pauses, and notifies the listener.
+    fn pause(&self, pause: Duration, key: Option<Name>) {
+        let pause = pause.min(MAX_WAIT);
+        self.change(|gcra, at| gcra.pause(at.now.saturating_add(clock::nanos(pause))));
+        self.listener().tell(|| Event::RatePaused {
+            layer: self.name(),
             key: key.as_ref().map(Name::as_str),
             pause,
         });
     }
 
-    /// Follows a server's hint, up to the longest that is allowed.
+    /// Pauses for as long as a server asks for, up to the configured
+    /// [`longest_hint`](RateLimiterBuilder::longest_hint); not at all if hints are
+    /// [ignored](RateLimiterBuilder::ignore_hints).
     #[cfg(feature = "tower")]
     pub(crate) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
-        let longest = self.terms().longest_hint;
-        self.pause(hint.min(longest), key);
+        if let Some(longest) = self.config().longest_hint {
+            self.pause(hint.min(longest), key);
+        }
     }
 
     pub(super) fn refund(&self, grant: Grant) {
-        let mut state = self.current(|| line_of(clock::now()));
-        let State { terms, meter } = &mut *state;
-        meter.give_back(&terms.pace, grant);
-        let wakes = meter.wake_keeper();
+        let mut state = self.current(|| ns_of(clock::now()));
+        let State { config, gcra } = &mut *state;
+        gcra.give_back(&config.shaping, grant);
+        let wakes = gcra.wake_timer_holder();
         drop(state);
         wakes.wake();
+    }
+}
+
+impl RatePermit {
+    pub(super) const fn new(limiter: RateLimiter, grant: Option<Grant>) -> RatePermit {
+        RatePermit { limiter, grant }
+    }
+
+    /// Gives back the tokens of a call that was never made, as far as no window can then hold too much. See
+    /// [`TokenBucket::give_back`](super::TokenBucket::give_back).
+    pub fn refund(mut self) {
+        self.give_back();
+    }
+
+    pub(super) fn give_back(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            self.limiter.refund(grant);
+        }
+    }
+}
+
+impl<K: Key> Keyed<K, RateLimiter> {
+    /// Takes `cost` tokens of this key's limiter if they are there and no call for the key waits. For calls that
+    /// are made at once. Reads the clock once, and clones no handle.
+    ///
+    /// ```
+    /// use resilience_core::keyed::{Keyed, KeyedLimits};
+    /// use resilience_core::rate::{Quota, RateLimiter};
+    ///
+    /// let each = RateLimiter::builder().quota(Quota::per_minute(2)).build()?;
+    /// let limits = Keyed::new(KeyedLimits::default(), move |_: &&'static str| each.fresh());
+    /// assert!(limits.check(&"a.example", 2).is_ok());
+    /// let rejected = limits.check(&"a.example", 1).unwrap_err();
+    /// assert_eq!(rejected.key(), Some("a.example"));
+    /// assert!(limits.check(&"b.example", 1).is_ok());
+    /// # Ok::<_, resilience_core::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
+    #[inline]
+    pub fn check(&self, key: &K, cost: u32) -> Result<(), Rejection> {
+        let mut now = Now::unread();
+        let ns = ns_of_tick(now.tick());
+        // Only the fast path runs under the store's lock; the slow one may run the user's code.
+        let undecided = self.with_known(key, &mut now, |limiter| {
+            if limiter.take_fast(ns, cost).is_some() { None } else { Some(limiter.clone()) }
+        });
+        match undecided {
+            None => Ok(()),
+            Some(limiter) => limiter.check_for(now.get(), cost, || Some(key.name())),
+        }
     }
 }
 
@@ -372,19 +434,19 @@ impl Entry for RateLimiter {
 
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let state = self.0.state.lock();
-        // By the configuration that the bucket was used under: reading the newest takes another lock.
-        let as_new = state.meter.as_new_at(&state.terms.pace);
-        (as_new > line_of(now)).then(|| instant_at(as_new))
+        // With the configuration that the bucket was used under: reading the newest takes another lock.
+        let as_new = state.gcra.as_new_at(&state.config.shaping);
+        (as_new > ns_of(now)).then(|| instant_at(as_new))
     }
 
     /// Sixteen for the two counts of the `Arc`.
     fn heap_bytes(&self) -> usize {
-        allocated(16 + size_of::<Cell>()) + self.0.state.lock().meter.heap_bytes()
+        allocated(16 + size_of::<Shared>()) + self.0.state.lock().gcra.heap_bytes()
     }
 }
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter").field("name", self.terms().name()).finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("name", &self.name()).finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@
 //! - a server that asks for a pause is given one by every caller, not only by the one that it told.
 //!
 //! The bound is on the instants at which tokens are taken. A call that stalls between that and the wire
-//! for *d* can make a window on the wire hold `rate · d` more.
+//! for *d* can make a window on the wire limited_by `rate · d` more.
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,7 +40,7 @@
 //! ```
 
 mod bucket;
-mod meter;
+mod gcra;
 mod quota;
 mod span;
 
@@ -48,42 +48,34 @@ mod span;
 mod acquire;
 #[cfg(feature = "tokio")]
 mod builder;
-#[cfg(feature = "tokio")]
-mod gate;
 #[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tokio")]
 mod limiter;
 #[cfg(feature = "tokio")]
-mod per_key;
-#[cfg(feature = "tokio")]
-mod permit;
+mod pending;
 #[cfg(feature = "tower")]
 mod planned;
 #[cfg(feature = "tokio")]
 mod queue;
 #[cfg(feature = "tokio")]
-mod refused;
-#[cfg(feature = "tokio")]
 mod reservation;
 #[cfg(feature = "tower")]
 mod seat;
 #[cfg(feature = "tokio")]
-mod terms;
+mod wait_queue;
 
 pub use bucket::{Decision, Taken, TokenBucket};
-pub use quota::{Pace, Quota};
+pub use quota::{Quota, Shaping};
 
 #[cfg(feature = "tokio")]
 pub use acquire::Acquire;
 #[cfg(feature = "tokio")]
 pub use builder::{RateConfig, RateLimiterBuilder};
 #[cfg(feature = "tower")]
-pub use layer::{Each, HintsUnread, RateLimitLayer, RateLimitService, Weigh};
+pub use layer::{RateLimitLayer, RateLimitService};
 #[cfg(feature = "tokio")]
-pub use limiter::{RateLimiter, RateSnapshot};
-#[cfg(feature = "tokio")]
-pub use permit::RatePermit;
+pub use limiter::{RateLimiter, RatePermit, RateSnapshot};
 #[cfg(feature = "tokio")]
 pub use reservation::Reservation;
 #[cfg(feature = "tower")]
@@ -93,7 +85,7 @@ pub use seat::RateSeat;
 #[cfg(feature = "testing")]
 pub(crate) mod model {
     pub(crate) use super::bucket::START;
-    pub(crate) use super::gate::{At, Refusal, Turn};
-    pub(crate) use super::meter::{Grant, Meter, Verdict};
+    pub(crate) use super::gcra::{Gcra, GcraDecision, Grant};
     pub(crate) use super::queue::Ticket;
+    pub(crate) use super::wait_queue::{Conditions, QueuePoll, RateRejectReason};
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use resilience_core::clock;
-use resilience_core::rate::{Decision, Pace, Quota, RateLimiter, TokenBucket};
+use resilience_core::rate::{Decision, Quota, RateLimiter, Shaping, TokenBucket};
 
 use crate::{limiter, ms};
 
@@ -122,7 +122,7 @@ fn twenty_threads_at_once() {
 fn warms_up() {
     let quota = Quota::per_second(100).unwrap().with_burst(1).unwrap();
     let start = clock::now();
-    let mut bucket = TokenBucket::new(Pace::new(quota).with_warm_up(ms(5_000)).unwrap());
+    let mut bucket = TokenBucket::new(Shaping::new(quota).with_warm_up(ms(5_000)).unwrap());
     let mut seconds = [0; 8];
     let mut times = Vec::new();
     for at in 0..8_000 {

@@ -6,7 +6,7 @@ use super::Draft;
 use crate::breaker::config::{
     AbandonedPolicy, Break, CircuitConfig, Detector, Goal, Hints, ProbeRule, Ramp, Share, Watches,
 };
-use crate::breaker::window::{SlidingWindow, Span};
+use crate::breaker::window::{SlidingWindow, WindowSpan};
 use crate::config::{self, InvalidConfig};
 
 /// Rates, and the windows that they are of.
@@ -76,8 +76,8 @@ impl Draft {
 
     fn minimum(&self, window: SlidingWindow) -> Result<u32, InvalidConfig> {
         let most = match window.0 {
-            Span::Calls(calls) => calls,
-            Span::Time { .. } => 1_000_000,
+            WindowSpan::Calls(calls) => calls,
+            WindowSpan::Time { .. } => 1_000_000,
         };
         let Some(minimum) = self.minimum_calls else { return Ok(most.min(20)) };
         if (1..=most).contains(&minimum) {

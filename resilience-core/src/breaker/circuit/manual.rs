@@ -6,7 +6,7 @@ use super::Circuit;
 use super::phase::Phase;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{Change, CircuitState, IllegalTransition, TransitionReason};
-use crate::breaker::window::Tally;
+use crate::breaker::window::CallWindows;
 use crate::tick::Tick;
 
 impl Circuit {
@@ -73,7 +73,7 @@ impl Circuit {
     }
 
     fn become_(&mut self, phase: Phase) -> Option<Change> {
-        self.tally = Tally::default();
+        self.call_windows = CallWindows::default();
         self.go(phase, TransitionReason::Manual)
     }
 }

@@ -28,8 +28,8 @@
 
 mod manual;
 mod phase;
-mod quiet;
 mod results;
+mod uncounted;
 mod view;
 
 use std::borrow::Cow;
@@ -38,17 +38,17 @@ use std::time::{Duration, Instant};
 
 use super::config::CircuitConfig;
 use super::state::{Change, Changes, CircuitState, TransitionReason};
-use super::window::Tally;
+use super::window::CallWindows;
 use crate::rejection::Unit;
 use crate::tick::Tick;
 use phase::Phase;
 #[cfg(feature = "tokio")]
-pub(super) use quiet::Standstill;
+pub(super) use uncounted::OpenSnapshot;
 pub use view::{CircuitSnapshot, SavedCircuit};
 
 /// The state of one circuit.
 ///
-/// It is small because it does not keep its rules: they are an argument, and may be others from one
+/// It is small because it does not keep its common: they are an argument, and may be others from one
 /// call to the next. What is counted in windows starts anew if the windows are others; see
 /// [`reconfigured`](Circuit::reconfigured).
 ///
@@ -60,7 +60,7 @@ pub struct Circuit {
     /// Which stretch of one state this is. A result of an earlier one decides nothing.
     generation: NonZeroU64,
     phase: Phase,
-    tally: Tally,
+    call_windows: CallWindows,
     opened: u32,
     not_permitted: u32,
     stale: u32,
@@ -82,7 +82,7 @@ pub struct Admission {
 /// A call may not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct CircuitRejection {
     /// What the circuit is.
     pub state: CircuitState,
     /// How long until it is worth coming back, if that is known.
@@ -108,7 +108,7 @@ impl Circuit {
         Circuit {
             generation: NonZeroU64::MIN,
             phase: Phase::closed(Tick::LONG_AGO),
-            tally: Tally::default(),
+            call_windows: CallWindows::default(),
             opened: 0,
             not_permitted: 0,
             stale: 0,
@@ -181,7 +181,7 @@ impl Circuit {
     ) -> Option<Option<Change>> {
         let change = match self.phase {
             Phase::Open { until, .. } | Phase::ForcedOpen { until } if now >= until => {
-                self.tally = Tally::default();
+                self.call_windows = CallWindows::default();
                 self.go(Phase::half_open(), TransitionReason::BreakOver)
             }
             Phase::HalfOpen { deadline, .. } if now >= deadline => {
@@ -200,20 +200,20 @@ impl Circuit {
         Some(change)
     }
 
-    /// Returns the refusal if [`admit`](Circuit::admit) would refuse at `now` for certain. Takes no
+    /// Returns the rejection if [`admit`](Circuit::admit) would refuse at `now` for certain. Takes no
     /// probe's place.
     #[must_use]
-    pub fn refusal(&self, config: &CircuitConfig, now: Instant) -> Option<Refusal> {
+    pub fn rejection(&self, config: &CircuitConfig, now: Instant) -> Option<CircuitRejection> {
         let now = Tick::of(now);
-        self.as_of(config, now).refusal_at(config, now)
+        self.as_of(config, now).rejection_at(config, now)
     }
 
-    pub(in crate::breaker) fn refusal_at(
+    pub(in crate::breaker) fn rejection_at(
         &self,
         config: &CircuitConfig,
         now: Tick,
-    ) -> Option<Refusal> {
-        self.phase.refusal(config, now)
+    ) -> Option<CircuitRejection> {
+        self.phase.rejection(config, now)
     }
 
     /// Asks for a call at `now`, after what [time alone](Circuit::advance) does. `u` is asked for a sample
@@ -226,7 +226,7 @@ impl Circuit {
         config: &CircuitConfig,
         now: Instant,
         mut u: impl FnMut() -> f64,
-    ) -> Result<Admission, Refusal> {
+    ) -> Result<Admission, CircuitRejection> {
         let now = Tick::of(now);
         self.advance_at(config, now, &mut u);
         self.admit_at(config, now, u)
@@ -237,22 +237,22 @@ impl Circuit {
         config: &CircuitConfig,
         now: Tick,
         mut u: impl FnMut() -> f64,
-    ) -> Result<Admission, Refusal> {
-        let refusal =
-            self.phase.refusal(config, now).or_else(|| self.phase.lot(config, now, &mut u));
-        if let Some(refusal) = refusal {
-            self.refused(1);
-            return Err(refusal);
+    ) -> Result<Admission, CircuitRejection> {
+        let rejection =
+            self.phase.rejection(config, now).or_else(|| self.phase.lot(config, now, &mut u));
+        if let Some(rejection) = rejection {
+            self.count_rejections(1);
+            return Err(rejection);
         }
         self.phase.take_place(config, now);
         let started = if config.slow_after.is_some() { now } else { Tick::NEVER };
         Ok(Admission { generation: self.generation, started })
     }
 
-    /// Its rules are others now.
+    /// Its common are others now.
     pub fn reconfigured(&mut self, from: &CircuitConfig, to: &CircuitConfig) {
         if from.windows != to.windows {
-            self.tally = Tally::default();
+            self.call_windows = CallWindows::default();
         }
         // Probes of another number could not be decided upon.
         if from.goal != to.goal && matches!(self.phase, Phase::HalfOpen { .. }) {

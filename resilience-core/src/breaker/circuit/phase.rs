@@ -1,7 +1,7 @@
 //! What a state remembers.
 
-use super::Refusal;
-use super::quiet::Standstill;
+use super::CircuitRejection;
+use super::uncounted::OpenSnapshot;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
 use crate::rejection::Unit;
@@ -106,18 +106,18 @@ impl Phase {
     }
 
     /// Why no call may pass, if none may.
-    pub(super) fn refusal(&self, config: &CircuitConfig, now: Tick) -> Option<Refusal> {
-        if let Some(standstill) = self.standstill() {
-            return Some(Refusal { state: self.state(), ..standstill.refusal(now) });
+    pub(super) fn rejection(&self, config: &CircuitConfig, now: Tick) -> Option<CircuitRejection> {
+        if let Some(open_snapshot) = self.open_snapshot() {
+            return Some(CircuitRejection { state: self.state(), ..open_snapshot.rejection(now) });
         }
         match *self {
             Phase::HalfOpen { deadline, in_flight, good, bad, .. } => {
                 let decided = good + bad;
-                // Added up in a wider type: the rules may be others than those it was admitted by.
+                // Added up in a wider type: the common may be others than those it was admitted by.
                 let out = u32::from(in_flight);
                 let free = out < u32::from(config.probes)
                     && out + u32::from(decided) < u32::from(config.goal.of);
-                (!free).then(|| Refusal {
+                (!free).then(|| CircuitRejection {
                     // If the probes fail, a break of at least that follows.
                     retry_after: Some(config.break_.first.min(deadline.left(now))),
                     observed: Some(u64::from(out) + u64::from(decided)),
@@ -131,7 +131,7 @@ impl Phase {
     }
 
     /// The break that it is in.
-    pub(super) const fn standstill(&self) -> Option<Standstill> {
+    pub(super) const fn open_snapshot(&self) -> Option<OpenSnapshot> {
         match *self {
             Phase::Open { until, observed, limit, reason } => {
                 let unit = match reason {
@@ -139,10 +139,10 @@ impl Phase {
                     TransitionReason::ProbesFailed => Unit::FailedProbes,
                     _ => Unit::Failures,
                 };
-                Some(Standstill { until, observed, limit, unit })
+                Some(OpenSnapshot { until, observed, limit, unit })
             }
             Phase::ForcedOpen { until } => {
-                Some(Standstill { until, observed: 0, limit: 0, unit: Unit::Failures })
+                Some(OpenSnapshot { until, observed: 0, limit: 0, unit: Unit::Failures })
             }
             _ => None,
         }
@@ -154,12 +154,12 @@ impl Phase {
         config: &CircuitConfig,
         now: Tick,
         u: &mut impl FnMut() -> f64,
-    ) -> Option<Refusal> {
+    ) -> Option<CircuitRejection> {
         let Phase::Ramping { until, stage, .. } = *self else { return None };
         let share = *config.ramp.as_ref()?.shares.get(usize::from(stage))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
         let percent = (share * 100.0) as u64;
-        (u() >= share).then_some(Refusal {
+        (u() >= share).then_some(CircuitRejection {
             state: CircuitState::Ramping,
             retry_after: Some(until.left(now)),
             observed: Some(100),

@@ -6,7 +6,7 @@ use super::phase::Phase;
 use super::{Admission, Circuit};
 use crate::breaker::config::{CircuitConfig, Watches};
 use crate::breaker::state::{Change, TransitionReason};
-use crate::breaker::window::{Mark, Tally};
+use crate::breaker::window::{CallMark, CallWindows};
 use crate::outcome::Outcome;
 use crate::tick::Tick;
 
@@ -91,11 +91,11 @@ impl Circuit {
     }
 
     #[inline]
-    fn count(&mut self, config: &CircuitConfig, now: Tick, outcome: Outcome, mark: Mark) {
+    fn count(&mut self, config: &CircuitConfig, now: Tick, outcome: Outcome, mark: CallMark) {
         if config.is_in_streak(outcome) {
             self.streak = if mark.failed { self.streak.saturating_add(1) } else { 0 };
         }
-        self.tally.record(&config.windows, now, mark);
+        self.call_windows.record(&config.windows, now, mark);
     }
 
     fn hinted(&self) -> Option<Tick> {
@@ -113,7 +113,7 @@ impl Circuit {
             return Some(Trip { reason: TransitionReason::ConsecutiveFailures, observed, limit });
         }
         config.detectors.iter().find_map(|detector| {
-            let counts = self.tally.counts(detector.window);
+            let counts = self.call_windows.counts(detector.window);
             let observed = detector.part(counts);
             // A share is more than nothing, so nothing bad, the usual case, never reaches it.
             let trips = observed > 0
@@ -143,7 +143,7 @@ impl Circuit {
         if good < goal.needed {
             return None;
         }
-        self.tally = Tally::default();
+        self.call_windows = CallWindows::default();
         let phase = match &config.ramp {
             Some(ramp) => Phase::ramping(now.after(ramp.each), 0, None),
             None => Phase::closed(now),

@@ -119,8 +119,8 @@ impl Circuit {
     /// While open, what opened it stands still.
     fn counts(&self, config: &CircuitConfig, window: usize, now: Tick) -> Counts {
         match self.phase {
-            Phase::Open { .. } => self.tally.counts(window),
-            _ => self.tally.counts_at(&config.windows, window, now),
+            Phase::Open { .. } => self.call_windows.counts(window),
+            _ => self.call_windows.counts_at(&config.windows, window, now),
         }
     }
 
@@ -203,7 +203,7 @@ impl Circuit {
         match self.phase {
             Phase::Closed { .. } if config.consecutive.is_some() && self.streak > 0 => Tick::NEVER,
             Phase::Closed { since, hinted, .. } => {
-                let counted = self.tally.good_again_at(&config.windows);
+                let counted = self.call_windows.good_again_at(&config.windows);
                 config.break_.forgotten_at(since, self.steps).max(counted).max(hinted)
             }
             Phase::Ramping { until, stage, .. } => {
@@ -229,6 +229,6 @@ impl Circuit {
 
     /// Bytes on the heap, block by block.
     pub fn heap_blocks(&self) -> impl Iterator<Item = usize> {
-        self.tally.heap_bytes()
+        self.call_windows.heap_bytes()
     }
 }

@@ -1,6 +1,6 @@
 //! The calls of the last so long.
 
-use super::{Counts, Mark};
+use super::{CallMark, Counts};
 use crate::tick::Tick;
 
 /// A ring of buckets. The first begins with the first call after the window was empty: which calls
@@ -33,7 +33,7 @@ impl TimeWindow {
     }
 
     #[inline]
-    pub(super) fn record(&mut self, at: Tick, mark: Mark) {
+    pub(super) fn record(&mut self, at: Tick, mark: CallMark) {
         if at >= self.ends {
             self.turn_to(at);
         }
@@ -73,7 +73,7 @@ impl TimeWindow {
     }
 
     /// So many calls at once that went well, in the bucket of the latest.
-    pub(super) fn credit(&mut self, calls: u32) {
+    pub(super) fn count_successes(&mut self, calls: u32) {
         let calls = Counts { calls: calls.into(), ..Counts::default() };
         self.buckets[self.current].put(calls);
         self.counts.put(calls);

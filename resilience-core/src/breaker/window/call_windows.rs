@@ -8,22 +8,22 @@ use std::num::NonZeroU8;
 
 use super::count::CountWindow;
 use super::time::TimeWindow;
-use super::{Counts, Mark, Room, SlidingWindow, Span, width};
+use super::{CallMark, Counts, SlidingWindow, UncountedSuccesses, WindowSpan, width};
 use crate::tick::Tick;
 
 #[derive(Debug, Clone)]
-pub(in crate::breaker) enum Tally {
-    Few(Few),
+pub(in crate::breaker) enum CallWindows {
+    FewCalls(FewCalls),
     Full(Box<[Window]>),
 }
 
 /// Calls that are all in every window, and in the first bucket of those that have buckets.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::breaker) struct Few {
+pub(in crate::breaker) struct FewCalls {
     anchor: Tick,
     failures: u32,
     slow: u32,
-    /// One more than there are calls. Never nothing, which spares a [`Tally`] a word.
+    /// One more than there are calls. Never nothing, which spares a [`CallWindows`] a word.
     next: NonZeroU8,
 }
 
@@ -33,22 +33,22 @@ pub(in crate::breaker) enum Window {
     Time(TimeWindow),
 }
 
-impl Default for Tally {
-    fn default() -> Tally {
-        Tally::Few(Few::none(Tick::NEVER))
+impl Default for CallWindows {
+    fn default() -> CallWindows {
+        CallWindows::FewCalls(FewCalls::none(Tick::NEVER))
     }
 }
 
-impl Tally {
+impl CallWindows {
     #[inline]
-    pub(in crate::breaker) fn record(&mut self, spans: &[SlidingWindow], at: Tick, mark: Mark) {
+    pub(in crate::breaker) fn record(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) {
         if spans.is_empty() {
             return;
         }
-        if !matches!(self, Tally::Full(_)) && self.record_few(spans, at, mark) {
+        if !matches!(self, CallWindows::Full(_)) && self.record_few(spans, at, mark) {
             return;
         }
-        if let Tally::Full(windows) = self {
+        if let CallWindows::Full(windows) = self {
             for window in windows {
                 window.record(at, mark);
             }
@@ -56,33 +56,41 @@ impl Tally {
     }
 
     /// Records among the few, or makes the windows that will do.
-    fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: Mark) -> bool {
-        let Tally::Few(few) = self else { return false };
+    fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) -> bool {
+        let CallWindows::FewCalls(few) = self else { return false };
         if few.is_over(spans, at) {
-            *few = Few::none(at);
+            *few = FewCalls::none(at);
         }
         if few.has_room(spans, at) {
             few.record(mark);
             return true;
         }
-        *self = Tally::Full(few.spread(spans));
+        *self = CallWindows::Full(few.spread(spans));
         false
     }
 
-    /// How many good calls [`credit`](Tally::credit) can take for as many [`record`](Tally::record)ed.
-    pub(in crate::breaker) fn room(&self, spans: &[SlidingWindow]) -> Room {
+    /// How many good calls [`credit`](CallWindows::credit) can take for as many [`record`](CallWindows::record)ed.
+    pub(in crate::breaker) fn uncounted_successes(
+        &self,
+        spans: &[SlidingWindow],
+    ) -> UncountedSuccesses {
         match self {
-            _ if spans.is_empty() => Room::ENDLESS,
-            Tally::Few(few) => few.room(spans),
-            Tally::Full(windows) => windows.iter().map(Window::room).fold(Room::ENDLESS, Room::and),
+            _ if spans.is_empty() => UncountedSuccesses::UNBOUNDED,
+            CallWindows::FewCalls(few) => few.uncounted_successes(spans),
+            CallWindows::Full(windows) => windows
+                .iter()
+                .map(Window::uncounted_successes)
+                .fold(UncountedSuccesses::UNBOUNDED, UncountedSuccesses::and),
         }
     }
 
-    /// Records so many good calls, of those that there was [room](Tally::room) for.
-    pub(in crate::breaker) fn credit(&mut self, calls: u32) {
+    /// Records so many good calls, of those that there was [room](CallWindows::room) for.
+    pub(in crate::breaker) fn count_successes(&mut self, calls: u32) {
         match self {
-            Tally::Few(few) => few.credit(calls),
-            Tally::Full(windows) => windows.iter_mut().for_each(|window| window.credit(calls)),
+            CallWindows::FewCalls(few) => few.count_successes(calls),
+            CallWindows::Full(windows) => {
+                windows.iter_mut().for_each(|window| window.count_successes(calls))
+            }
         }
     }
 
@@ -90,8 +98,10 @@ impl Tally {
     #[inline]
     pub(in crate::breaker) fn counts(&self, index: usize) -> Counts {
         match self {
-            Tally::Few(few) => few.counts(),
-            Tally::Full(windows) => windows.get(index).map(Window::counts).unwrap_or_default(),
+            CallWindows::FewCalls(few) => few.counts(),
+            CallWindows::Full(windows) => {
+                windows.get(index).map(Window::counts).unwrap_or_default()
+            }
         }
     }
 
@@ -103,8 +113,8 @@ impl Tally {
         at: Tick,
     ) -> Counts {
         match (self, spans.get(index)) {
-            (Tally::Few(few), Some(span)) if !few.has_left(*span, at) => few.counts(),
-            (Tally::Full(windows), Some(_)) => {
+            (CallWindows::FewCalls(few), Some(span)) if !few.has_left(*span, at) => few.counts(),
+            (CallWindows::Full(windows), Some(_)) => {
                 windows.get(index).map(|window| window.counts_at(at)).unwrap_or_default()
             }
             _ => Counts::default(),
@@ -115,11 +125,11 @@ impl Tally {
     /// more calls can move it.
     pub(in crate::breaker) fn good_again_at(&self, spans: &[SlidingWindow]) -> Tick {
         let last = match self {
-            Tally::Few(few) if few.counts().is_bad() => {
+            CallWindows::FewCalls(few) if few.counts().is_bad() => {
                 spans.iter().map(|span| few.left_at(*span)).max()
             }
-            Tally::Few(_) => None,
-            Tally::Full(windows) => {
+            CallWindows::FewCalls(_) => None,
+            CallWindows::Full(windows) => {
                 let bad = windows.iter().filter(|window| window.counts().is_bad());
                 bad.map(Window::empty_at).max()
             }
@@ -129,55 +139,59 @@ impl Tally {
 
     pub(in crate::breaker) fn heap_bytes(&self) -> impl Iterator<Item = usize> {
         let windows = match self {
-            Tally::Few(_) => &[],
-            Tally::Full(windows) => &**windows,
+            CallWindows::FewCalls(_) => &[],
+            CallWindows::Full(windows) => &**windows,
         };
         let own = size_of_val(windows);
         windows.iter().map(Window::heap_bytes).chain((own > 0).then_some(own))
     }
 }
 
-impl Few {
+impl FewCalls {
     /// A word of bits for each.
     const MOST: u8 = 32;
 
-    const fn none(anchor: Tick) -> Few {
-        Few { anchor, failures: 0, slow: 0, next: NonZeroU8::MIN }
+    const fn none(anchor: Tick) -> FewCalls {
+        FewCalls { anchor, failures: 0, slow: 0, next: NonZeroU8::MIN }
     }
 
     const fn len(&self) -> u8 {
         self.next.get() - 1
     }
 
-    fn record(&mut self, mark: Mark) {
+    fn record(&mut self, mark: CallMark) {
         self.failures |= u32::from(mark.failed) << self.len();
         self.slow |= u32::from(mark.slow) << self.len();
         self.next = self.next.saturating_add(1);
     }
 
-    /// Of those that [`has_room`](Few::has_room) would find room for, one after the other.
-    fn room(&self, spans: &[SlidingWindow]) -> Room {
+    /// Of those that [`has_room`](FewCalls::has_room) would find room for, one after the other.
+    fn uncounted_successes(&self, spans: &[SlidingWindow]) -> UncountedSuccesses {
         if self.len() == 0 {
             // The next call says when the first bucket begins.
-            return Room::NONE;
+            return UncountedSuccesses::NONE;
         }
-        let most = Room { calls: u32::from(Few::MOST - self.len()), until: Tick::NEVER };
+        let most = UncountedSuccesses {
+            calls: u32::from(FewCalls::MOST - self.len()),
+            until: Tick::NEVER,
+        };
         let in_span = |span: &SlidingWindow| match span.0 {
-            Span::Calls(calls) => {
-                Room { calls: calls.saturating_sub(self.len().into()), until: Tick::NEVER }
-            }
-            Span::Time { length, buckets } => {
+            WindowSpan::Calls(calls) => UncountedSuccesses {
+                calls: calls.saturating_sub(self.len().into()),
+                until: Tick::NEVER,
+            },
+            WindowSpan::Time { length, buckets } => {
                 let until = self.anchor.after_ns(width(length, buckets));
-                Room { calls: u32::MAX, until }
+                UncountedSuccesses { calls: u32::MAX, until }
             }
         };
-        spans.iter().map(in_span).fold(most, Room::and)
+        spans.iter().map(in_span).fold(most, UncountedSuccesses::and)
     }
 
-    fn credit(&mut self, calls: u32) {
+    fn count_successes(&mut self, calls: u32) {
         // A good call is two bits that are not set.
         let calls = u8::try_from(calls).unwrap_or(u8::MAX);
-        self.next = self.next.saturating_add(calls.min(Few::MOST - self.len()));
+        self.next = self.next.saturating_add(calls.min(FewCalls::MOST - self.len()));
     }
 
     fn counts(&self) -> Counts {
@@ -191,8 +205,8 @@ impl Few {
     /// Whether `span` has left the first bucket, with all calls in it, behind.
     fn has_left(&self, span: SlidingWindow, at: Tick) -> bool {
         match span.0 {
-            Span::Calls(_) => false,
-            Span::Time { length, buckets } => {
+            WindowSpan::Calls(_) => false,
+            WindowSpan::Time { length, buckets } => {
                 at.since(self.anchor) / width(length, buckets) >= u64::from(buckets)
             }
         }
@@ -201,8 +215,8 @@ impl Few {
     /// Returns when `span` has left the first bucket, with all calls in it, behind.
     fn left_at(&self, span: SlidingWindow) -> Tick {
         match span.0 {
-            Span::Calls(_) => Tick::NEVER,
-            Span::Time { length, buckets } => {
+            WindowSpan::Calls(_) => Tick::NEVER,
+            WindowSpan::Time { length, buckets } => {
                 let length = width(length, buckets).saturating_mul(buckets.into());
                 self.anchor.after_ns(length)
             }
@@ -216,18 +230,20 @@ impl Few {
 
     fn has_room(&self, spans: &[SlidingWindow], at: Tick) -> bool {
         let in_span = |span: &SlidingWindow| match span.0 {
-            Span::Calls(calls) => u32::from(self.len()) < calls,
-            Span::Time { length, buckets } => at.since(self.anchor) < width(length, buckets),
+            WindowSpan::Calls(calls) => u32::from(self.len()) < calls,
+            WindowSpan::Time { length, buckets } => at.since(self.anchor) < width(length, buckets),
         };
-        self.len() < Few::MOST && spans.iter().all(in_span)
+        self.len() < FewCalls::MOST && spans.iter().all(in_span)
     }
 
     /// The same calls in windows of their own.
     fn spread(self, spans: &[SlidingWindow]) -> Box<[Window]> {
         let mut windows: Box<[Window]> = spans.iter().map(|&span| Window::new(span)).collect();
         for call in 0..self.len() {
-            let mark =
-                Mark { failed: self.failures >> call & 1 == 1, slow: self.slow >> call & 1 == 1 };
+            let mark = CallMark {
+                failed: self.failures >> call & 1 == 1,
+                slow: self.slow >> call & 1 == 1,
+            };
             for window in &mut windows {
                 window.record(self.anchor, mark);
             }
@@ -239,32 +255,32 @@ impl Few {
 impl Window {
     fn new(span: SlidingWindow) -> Window {
         match span.0 {
-            Span::Calls(calls) => Window::Count(CountWindow::new(calls)),
-            Span::Time { length, buckets } => {
+            WindowSpan::Calls(calls) => Window::Count(CountWindow::new(calls)),
+            WindowSpan::Time { length, buckets } => {
                 Window::Time(TimeWindow::new(width(length, buckets), buckets))
             }
         }
     }
 
     #[inline]
-    fn record(&mut self, at: Tick, mark: Mark) {
+    fn record(&mut self, at: Tick, mark: CallMark) {
         match self {
             Window::Count(window) => window.record(mark),
             Window::Time(window) => window.record(at, mark),
         }
     }
 
-    fn room(&self) -> Room {
+    fn uncounted_successes(&self) -> UncountedSuccesses {
         match self {
-            Window::Count(_) => Room::ENDLESS,
-            Window::Time(window) => Room { calls: u32::MAX, until: window.ends() },
+            Window::Count(_) => UncountedSuccesses::UNBOUNDED,
+            Window::Time(window) => UncountedSuccesses { calls: u32::MAX, until: window.ends() },
         }
     }
 
-    fn credit(&mut self, calls: u32) {
+    fn count_successes(&mut self, calls: u32) {
         match self {
-            Window::Count(window) => window.credit(calls),
-            Window::Time(window) => window.credit(calls),
+            Window::Count(window) => window.count_successes(calls),
+            Window::Time(window) => window.count_successes(calls),
         }
     }
 
