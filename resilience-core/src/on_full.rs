@@ -1,17 +1,17 @@
-//! What a call does that finds no permit, no token and no idle connection: one setting for all policies.
+//! The one setting for calls that find no permit, no token and no idle connection.
 
 use std::time::Duration;
 
 use crate::config::{self, InvalidConfig};
 
-/// What becomes of a call that is not admitted at once.
+/// The treatment of a call that is not admitted at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnFull {
-    /// It is rejected.
+    /// The call is rejected.
     Reject,
-    /// It waits for so long, and is rejected after that.
+    /// The call waits for so long, and is rejected after that.
     WaitAtMost(Duration),
-    /// It waits until its deadline, or until it is dropped.
+    /// The call waits until its deadline, or until it is dropped.
     Wait,
 }
 

@@ -32,6 +32,7 @@ impl Tick {
 
     /// Returns the tick of this instant, or the farthest one in its direction if it is more than 200 years
     /// away.
+    #[inline]
     pub(crate) fn of(instant: Instant) -> Tick {
         let origin = origin();
         let ahead = signed(nanos(instant.saturating_duration_since(origin)));

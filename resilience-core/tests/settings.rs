@@ -1,6 +1,6 @@
 //! A setting means the same for every policy that has it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,18 +22,18 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The setters that say what a call does that is not admitted at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Wait {
+enum Full {
     Reject,
     Wait,
     AtMost(Duration),
 }
 
-macro_rules! with_wait {
+macro_rules! when_full {
     ($builder:expr, $wait:expr) => {
         match $wait {
-            Wait::Reject => $builder.reject(),
-            Wait::Wait => $builder.wait(),
-            Wait::AtMost(wait) => $builder.wait_at_most(wait),
+            Full::Reject => $builder.reject(),
+            Full::Wait => $builder.wait(),
+            Full::AtMost(wait) => $builder.wait_at_most(wait),
         }
     };
 }
@@ -68,16 +68,16 @@ impl Manager for Objects {
 
 type Acquired = Pin<Box<dyn Future<Output = Result<(), Rejection>>>>;
 /// A policy of which everything is in use, and a call of it.
-type Waits = fn(Wait) -> Result<Acquired, InvalidConfig>;
+type Waits = fn(Full) -> Result<Acquired, InvalidConfig>;
 
 const WAITS: [(&str, Waits); 3] = [
     ("rate limiter", |wait| {
-        let limiter = with_wait!(limiter(), wait).build()?;
+        let limiter = when_full!(limiter(), wait).build()?;
         limiter.check(1).unwrap();
         Ok(Box::pin(async move { limiter.acquire(1).await.map(drop) }))
     }),
     ("bulkhead", |wait| {
-        let bulkhead = with_wait!(bulkhead(), wait).build()?;
+        let bulkhead = when_full!(bulkhead(), wait).build()?;
         let permit = bulkhead.try_acquire_owned(1).unwrap();
         Ok(Box::pin(async move {
             let result = bulkhead.acquire(1).await.map(drop);
@@ -89,10 +89,10 @@ const WAITS: [(&str, Waits); 3] = [
         let builder =
             ResilientPool::builder(ResilientManager::builder(Objects).build()).max_size(1);
         let pool = match wait {
-            Wait::Reject => builder.reject(),
-            Wait::AtMost(wait) => builder.wait_at_most(wait),
+            Full::Reject => builder.reject(),
+            Full::AtMost(wait) => builder.wait_at_most(wait),
             // A pool waits for a limited time only.
-            Wait::Wait => builder.wait_at_most(HOUR * 24),
+            Full::Wait => builder.wait_at_most(HOUR * 24),
         };
         let pool = pool.build()?;
         Ok(Box::pin(async move {
@@ -106,8 +106,8 @@ const WAITS: [(&str, Waits); 3] = [
 async fn to_wait_for_no_time_is_to_reject() {
     for (policy, waits) in WAITS {
         let start = clock::now();
-        let zero = waits(Wait::AtMost(Duration::ZERO)).unwrap().await.unwrap_err();
-        let rejected = waits(Wait::Reject).unwrap().await.unwrap_err();
+        let zero = waits(Full::AtMost(Duration::ZERO)).unwrap().await.unwrap_err();
+        let rejected = waits(Full::Reject).unwrap().await.unwrap_err();
         assert_eq!(zero.to_string(), rejected.to_string(), "{policy}");
         assert_eq!(clock::now(), start, "{policy} waited");
     }
@@ -118,7 +118,7 @@ async fn a_limited_wait_ends_in_a_rejection() {
     for (policy, waits) in WAITS {
         let start = clock::now();
         let wait = Duration::from_secs(7);
-        assert!(waits(Wait::AtMost(wait)).unwrap().await.is_err(), "{policy}");
+        assert!(waits(Full::AtMost(wait)).unwrap().await.is_err(), "{policy}");
         // A rate limiter knows at once that the tokens come later.
         assert!(clock::now() - start <= wait, "{policy}");
     }
@@ -127,17 +127,17 @@ async fn a_limited_wait_ends_in_a_rejection() {
 #[test]
 fn a_wait_has_one_bound() {
     for (policy, waits) in WAITS {
-        let error = waits(Wait::AtMost(Duration::MAX)).err().unwrap();
+        let error = waits(Full::AtMost(Duration::MAX)).err().unwrap();
         assert_eq!(error.field(), "wait_at_most", "{policy}");
     }
 }
 
 #[test]
 fn a_queue_has_room_for_one_at_least() {
-    for wait in [Wait::Wait, Wait::AtMost(HOUR)] {
-        let limiter = with_wait!(limiter(), wait).max_queued(0).build();
+    for wait in [Full::Wait, Full::AtMost(HOUR)] {
+        let limiter = when_full!(limiter(), wait).max_queued(0).build();
         assert_eq!(limiter.unwrap_err().field(), "max_queued");
-        let bulkhead = with_wait!(bulkhead(), wait).max_queued(0).build();
+        let bulkhead = when_full!(bulkhead(), wait).max_queued(0).build();
         assert_eq!(bulkhead.unwrap_err().field(), "max_queued");
     }
 }

@@ -11,7 +11,7 @@ use crate::name::Name;
 use crate::outcome::{Classify, Ended, Outcome};
 use crate::rejection::Rejection;
 
-/// KeySource circuit it is, for whoever has to be told.
+/// The key of a circuit, for rejections and events.
 pub(super) trait KeySource {
     fn name(&self) -> Option<Name>;
 }

@@ -50,7 +50,7 @@ impl OutcomeCounts {
     }
 }
 
-/// The counters behind [`OutcomeCounts`], shared by all circuits of one set of common.
+/// The counters behind [`OutcomeCounts`], shared by all circuits of one configuration.
 // Relaxed: each is a number of its own, and orders nothing.
 #[derive(Debug, Default)]
 pub(super) struct OutcomeCounters {

@@ -248,7 +248,8 @@ fn unpack(until: Tick, counts: u32) -> OpenSnapshot {
 fn word(config: &CircuitConfig, circuit: &Circuit, allowance: Allowance) -> u64 {
     let passes = if circuit.passes_all() { PASSES } else { 0 };
     let timed = if config.slow_after.is_some() { TIMED } else { 0 };
-    circuit.generation() << BITS | u64::from(allowance.calls) * ONE | timed | passes
+    let allowance = u64::from(allowance.calls) * ONE;
+    circuit.generation() << BITS | allowance | timed | passes
 }
 
 #[cfg(test)]
@@ -382,7 +383,7 @@ mod loom_tests {
         });
     }
 
-    /// A call whose end is told when others have opened the circuit, by other common, takes no place.
+    /// A call that ends after another configuration has opened the circuit takes none of the allowance.
     #[test]
     fn loom_new_rules_are_heard_before_a_call_is_counted_by_the_old() {
         loom::model(|| {

@@ -372,7 +372,7 @@ mod loom_tests {
             Waiter { woken, entered }
         }
 
-        /// When all else is at rest: it has its permit, and has been told if it had to wait.
+        /// When all else is at rest: it has its permit, and was woken if it had to wait.
         fn finish(self, admission_queue: &AdmissionQueue) -> PermitGrant {
             let ticket = match self.entered {
                 EnterOutcome::Granted(grant) => return grant,

@@ -279,8 +279,8 @@ impl fmt::Debug for Bulkhead {
 
 /// Remembers nothing: without permits in use and calls that wait, it is as new.
 impl Entry for Bulkhead {
-    /// While permits are out, calls wait, or anybody but the store holds it: they would be admitted
-    /// colocated those of the next bulkhead for this key.
+    /// Returns `true` while permits are in use, calls wait, or there is a handle outside of the store: their calls
+    /// would be admitted beside those of the next bulkhead for this key.
     fn is_pinned(&self, _: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy()
     }

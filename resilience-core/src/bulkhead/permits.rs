@@ -336,7 +336,7 @@ mod tests {
             Err(Denied::Full),
             "one is free, and somebody waits for two"
         );
-        assert!(permits.release(out), "the releaser is told");
+        assert!(permits.release(out), "the releaser serves the queue");
         let next = permits.take_next(2).unwrap();
         permits.clear_waited_for();
         let newcomer = permits.try_take(1).unwrap();
@@ -398,8 +398,8 @@ mod loom_tests {
                 thread::spawn(move || permits.release(out))
             };
             let waits = permits.take_or_wait(1).is_err();
-            let told = releaser.join().unwrap();
-            assert_eq!(waits, told, "nobody sleeps colocated a free permit");
+            let served = releaser.join().unwrap();
+            assert_eq!(waits, served, "no call sleeps beside a free permit");
         });
     }
 

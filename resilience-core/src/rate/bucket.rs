@@ -1,4 +1,4 @@
-//! Whether a call fits the limit, and if not, when it will.
+//! A token bucket that admits a call now, later or never.
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,15 +34,15 @@ pub struct TokenBucket {
     gcra: Gcra,
 }
 
-/// What a bucket says to a call.
+/// The decision about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "now, later or never: there is no fourth")]
 pub enum Decision {
-    /// It may go, and is counted.
+    /// The call is admitted, and counted.
     Conforms,
-    /// It may go then, if nobody else does before. Nothing is counted.
+    /// The call is admitted at this time if no other call comes before. Nothing is counted.
     NotUntil(Instant),
-    /// It costs more than there ever is at once.
+    /// The call costs more than the burst.
     Never,
 }
 
@@ -52,12 +52,12 @@ pub enum Decision {
 pub struct Taken(Grant);
 
 impl TokenBucket {
-    /// A full bucket.
+    /// Returns a full bucket.
     pub fn new(shaping: impl Into<Shaping>) -> TokenBucket {
         TokenBucket { shaping: shaping.into(), gcra: Gcra::default() }
     }
 
-    /// Takes so many tokens, if they are there.
+    /// Takes `cost` tokens if they are there.
     pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
         let ns = ns_of(now);
         if self.gcra.admit(&self.shaping, ns, cost) {
@@ -69,10 +69,10 @@ impl TokenBucket {
         }
     }
 
-    /// Takes so many tokens, if they are there, and says what to give back if they are not used.
+    /// Takes `cost` tokens if they are there, and returns what [`give_back`](Self::give_back) needs.
     ///
     /// # Errors
-    /// If they are not there; never [`Decision::Conforms`].
+    /// [`Decision::NotUntil`] or [`Decision::Never`]; never [`Decision::Conforms`].
     pub fn try_take(&mut self, now: Instant, cost: u32) -> Result<Taken, Decision> {
         let now = ns_of(now);
         match self.gcra.take(&self.shaping, now, cost) {
@@ -82,19 +82,19 @@ impl TokenBucket {
         }
     }
 
-    /// Gives back what was never used, as far as no window can then limited_by too much: all of it if no
-    /// later call found the bucket fuller for want of it, what is left of it if one did.
+    /// Gives back unused tokens, as far as no window can then hold too much: all of them if no
+    /// later call found the bucket emptier for it, what is left of them if one did.
     pub fn give_back(&mut self, taken: Taken) {
         self.gcra.give_back(&self.shaping, taken.0);
     }
 
-    /// Admits nobody before `until` (at most a year after `now`), because the other side said so.
+    /// Admits no call before `until` (at most a year after `now`), because a server asked for it.
     pub fn pause_until(&mut self, now: Instant, until: Instant) {
         let wait = until.saturating_duration_since(now).min(MAX_WAIT);
         self.gcra.pause(ns_of(later(now, wait)));
     }
 
-    /// Goes by another shaping from now on. Tokens that are used stay used.
+    /// Puts another quota, gap and warm-up into force. Used tokens stay used.
     pub fn set_shaping(&mut self, now: Instant, shaping: impl Into<Shaping>) {
         let new = shaping.into();
         self.gcra.change(&self.shaping, &new, ns_of(now));
@@ -108,14 +108,14 @@ impl TokenBucket {
     }
 }
 
-/// A time on the line that buckets are kept on.
+/// Returns a tick as nanoseconds since the earliest tick.
 // Counted from the earliest tick there is: subtraction of a constant, and no tick is out of range.
 #[inline]
 pub(super) const fn ns_of_tick(time: Tick) -> u64 {
     i64::MIN.abs_diff(time.as_i64())
 }
 
-/// Where the process's origin is on the line: the models and tests begin there.
+/// The process's origin in these nanoseconds: the models and tests begin there.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) const START: u64 = ns_of_tick(Tick::from_i64(0));
 

@@ -58,6 +58,7 @@ struct Extra {
 
 impl Extra {
     /// Returns `true` if a call may have to wait although there are tokens.
+    #[inline]
     fn may_hold_back(&self, now: u64) -> bool {
         #[cfg(feature = "tokio")]
         if self.wait_queue.queue.len() > 0 {
@@ -129,6 +130,7 @@ impl Gcra {
         admitted
     }
 
+    #[inline]
     fn may_hold_back(&self, now: u64) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.may_hold_back(now))
     }
@@ -142,6 +144,7 @@ impl Gcra {
         self.part = part;
     }
 
+    #[inline]
     fn record_admission(&mut self, now: u64, mark: FracNanos) {
         self.set_mark(mark);
         self.latest = self.latest.max(now);
@@ -205,10 +208,12 @@ impl Gcra {
     }
 
     /// Returns the sum of what was given back since the quota was changed.
+    #[inline]
     pub(super) fn returned(&self) -> FracNanos {
         self.extra.as_ref().map_or(FracNanos::ZERO, |extra| extra.returned)
     }
 
+    #[inline]
     fn changes(&self) -> u64 {
         self.extra.as_ref().map_or(0, |extra| extra.changes)
     }

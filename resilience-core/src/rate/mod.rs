@@ -1,18 +1,18 @@
-//! So many in any time, and no more.
+//! Limits the rate of calls.
 //!
-//! A fixed window lets twice its limit through at its edge. Waiters that sleep until "the next token" all
+//! A fixed window admits twice its limit at its edge. Waiters that sleep until "the next token" all
 //! wake for the same one, and the newest may get it. A limiter that spends its tokens on calls that an
-//! open circuit then refuses has none left for the probe. So here
+//! open circuit then rejects has none left for the probe. This one keeps four promises:
 //!
-//! - in *every* closed window of length *w*, what is let through costs at most `burst + rate · w`, in
+//! - in *every* closed window of length *w*, the admitted calls cost at most `burst + rate · w`, in
 //!   integer arithmetic with the remainder carried ([`TokenBucket`]);
-//! - those who wait are served in the order in which they came, by at most two wakes each; a wait that is
-//!   known not to fit is refused at once, with when to come back;
+//! - waiting calls are served in the order of arrival, by at most two wakes each; a wait that is
+//!   known not to fit is rejected at once, with the time to come back;
 //! - a token whose call was never sent is given back, as far as the bound allows;
-//! - a server that asks for a pause is given one by every caller, not only by the one that it told.
+//! - a pause that a server asks for is kept by all callers.
 //!
 //! The bound is on the instants at which tokens are taken. A call that stalls between that and the wire
-//! for *d* can make a window on the wire limited_by `rate · d` more.
+//! for *d* can make a window on the wire hold `rate · d` more.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How many in how long.
+//! Quotas: a number of calls in a period.
 //!
 //! ```
 //! use std::time::Duration;
@@ -16,43 +16,43 @@ use super::span::FracNanos;
 use crate::clock::{MAX_WAIT, nanos};
 use crate::config::{self, InvalidConfig};
 
-/// So many in a period, and so many at once.
+/// A number of calls in a period, and a number at once (the burst).
 ///
 /// In every closed window of length *w*, no more than `burst + count · w / period` are admitted; for a
 /// limit that is "never more than N in any period", take a burst of one, or a count of N − burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     count: u32,
-    /// In nanoseconds.
+    /// Nanoseconds.
     period: u64,
     burst: u32,
-    /// What one token takes to come back.
+    /// The time in which one token comes back.
     interval: FracNanos,
-    /// What a full bucket takes to come back.
+    /// The time in which a full bucket comes back.
     full: FracNanos,
 }
 
 impl Quota {
-    /// So many a second, all of them at once if need be.
+    /// Returns a quota of `count` a second, with a burst of as many.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `count` is 0.
     pub fn per_second(count: u32) -> Result<Quota, InvalidConfig> {
         Quota::per(count, Duration::from_secs(1))
     }
 
-    /// So many a minute, all of them at once if need be.
+    /// Returns a quota of `count` a minute, with a burst of as many.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `count` is 0.
     pub fn per_minute(count: u32) -> Result<Quota, InvalidConfig> {
         Quota::per(count, Duration::from_secs(60))
     }
 
-    /// So many in a period of from a nanosecond to 365 days, all of them at once if need be.
+    /// Returns a quota of `count` in a period of a nanosecond to 365 days, with a burst of as many.
     ///
     /// # Errors
-    /// If there are none, or the period is out of its bounds.
+    /// If `count` is 0, or the period is out of its bounds.
     pub fn per(count: u32, period: Duration) -> Result<Quota, InvalidConfig> {
         let period = nanos(config::wait("period", period)?);
         if count == 0 {
@@ -62,10 +62,10 @@ impl Quota {
         Ok(Quota { count, period, burst: count, interval, full: FracNanos::ns(period) })
     }
 
-    /// At most so many at once.
+    /// Sets the burst: the most tokens at once.
     ///
     /// # Errors
-    /// If it is none, or so many that they take more than 365 days to come back.
+    /// If `burst` is 0, or takes more than 365 days to come back.
     pub fn with_burst(self, burst: u32) -> Result<Quota, InvalidConfig> {
         let full = FracNanos::from_parts(u128::from(self.period) * u128::from(burst), self.count);
         if burst == 0 {
@@ -77,20 +77,20 @@ impl Quota {
         Ok(Quota { burst, full, ..self })
     }
 
-    /// How many in a [period](Quota::period).
+    /// Returns the number of calls in a [period](Quota::period).
     #[must_use]
     #[inline]
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// The time in which `count` tokens come back.
+    /// Returns the time in which `count` tokens come back.
     #[must_use]
     pub const fn period(&self) -> Duration {
         Duration::from_nanos(self.period)
     }
 
-    /// How many at once; the most that one call may cost.
+    /// Returns the burst, which is the most that one call may cost.
     #[must_use]
     #[inline]
     pub const fn burst(&self) -> u32 {
@@ -102,13 +102,13 @@ impl Quota {
         self.full
     }
 
-    /// What so many tokens take to come back.
+    /// Returns the time in which `tokens` come back.
     #[inline]
     pub(super) fn time_of(&self, tokens: u64) -> FracNanos {
         if tokens == 1 { self.interval } else { self.time_of_many(tokens) }
     }
 
-    /// In 64 bits if they do, which is always so up to the burst.
+    /// Computes in 64 bits if they suffice, which is always so up to the burst.
     #[inline(never)]
     fn time_of_many(&self, tokens: u64) -> FracNanos {
         let short = || {
@@ -123,7 +123,7 @@ impl Quota {
         })
     }
 
-    /// How many tokens come back in this time, and the remainder, in parts.
+    /// Returns how many tokens come back in this time, and the remainder, in parts.
     pub(super) fn tokens_in(&self, span: FracNanos) -> (u128, u128) {
         let parts = span.parts(self.count);
         // A division of 128 bits is not for free, and hardly ever needed.
@@ -133,7 +133,7 @@ impl Quota {
         (parts / u128::from(self.period), parts % u128::from(self.period))
     }
 
-    /// What takes `span` to come back under this quota takes so long under `other`; rounded up.
+    /// Returns the time in which the tokens of `span` under this quota come back under `other`; rounded up.
     pub(super) fn translate(&self, span: FracNanos, other: &Quota) -> FracNanos {
         let (tokens, rest) = self.tokens_in(span);
         // Both below 2^55, and the tokens of a year below 2^64.
@@ -143,7 +143,7 @@ impl Quota {
     }
 }
 
-/// A [`Quota`], and how its tokens may be spread: what a [`TokenBucket`](super::TokenBucket) goes by.
+/// A [`Quota`], with a minimum gap between calls and a warm-up: the limit of a [`TokenBucket`](super::TokenBucket).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shaping {
     pub(crate) quota: Quota,
@@ -152,13 +152,13 @@ pub struct Shaping {
 }
 
 impl Shaping {
-    /// No gap between admissions, no warm-up.
+    /// Returns a quota without a gap and a warm-up.
     #[must_use]
     pub const fn new(quota: Quota) -> Shaping {
         Shaping { quota, min_gap: 0, warm_up: 0 }
     }
 
-    /// At least so long between two admissions, whatever they cost. Up to 365 days; zero for none.
+    /// Sets the shortest time between two admissions, whatever they cost. Up to 365 days; zero for none.
     ///
     /// # Errors
     /// If it is longer.

@@ -1,4 +1,4 @@
-//! What a state remembers.
+//! The data of each state.
 
 use super::CircuitRejection;
 use super::uncounted::OpenSnapshot;
@@ -7,16 +7,16 @@ use crate::breaker::state::{CircuitState, TransitionReason};
 use crate::rejection::Unit;
 use crate::tick::Tick;
 
-/// In 24 bytes. `reason`: what led to the state, if anything did.
+/// The state of a circuit, in 24 bytes. `reason` led to the state, if anything did.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Phase {
-    /// `hinted`: when the other side last asked to be called again.
+    /// `hinted` is the time at which a server last asked to be called again.
     Closed {
         since: Tick,
         hinted: Tick,
         reason: Option<TransitionReason>,
     },
-    /// Of what there were `observed`, where `limit` is where it opens.
+    /// `observed` is the count that opened it, at a limit of `limit`.
     Open {
         until: Tick,
         reason: TransitionReason,
@@ -105,7 +105,7 @@ impl Phase {
         }
     }
 
-    /// Why no call may pass, if none may.
+    /// Returns the rejection of all calls, if all are rejected.
     pub(super) fn rejection(&self, config: &CircuitConfig, now: Tick) -> Option<CircuitRejection> {
         if let Some(open_snapshot) = self.open_snapshot() {
             return Some(CircuitRejection { state: self.state(), ..open_snapshot.rejection(now) });
@@ -113,12 +113,12 @@ impl Phase {
         match *self {
             Phase::HalfOpen { deadline, in_flight, good, bad, .. } => {
                 let decided = good + bad;
-                // Added up in a wider type: the common may be others than those it was admitted by.
+                // Added up in a wider type: the configuration may be another than the one it was admitted by.
                 let out = u32::from(in_flight);
                 let free = out < u32::from(config.probes)
                     && out + u32::from(decided) < u32::from(config.goal.of);
                 (!free).then(|| CircuitRejection {
-                    // If the probes fail, a break of at least that follows.
+                    // If the probes fail, at least such a break follows.
                     retry_after: Some(config.break_.first.min(deadline.left(now))),
                     observed: Some(u64::from(out) + u64::from(decided)),
                     limit: Some(config.probes.into()),
@@ -130,7 +130,7 @@ impl Phase {
         }
     }
 
-    /// The break that it is in.
+    /// Returns the break, if it is in one.
     pub(super) const fn open_snapshot(&self) -> Option<OpenSnapshot> {
         match *self {
             Phase::Open { until, observed, limit, reason } => {
@@ -148,7 +148,7 @@ impl Phase {
         }
     }
 
-    /// Draws a lot where only a share of the calls may pass.
+    /// Rejects a random share of the calls during a ramp.
     pub(super) fn lot(
         &self,
         config: &CircuitConfig,
@@ -168,7 +168,7 @@ impl Phase {
         })
     }
 
-    /// A call was admitted.
+    /// Counts an admitted call.
     pub(super) fn take_place(&mut self, config: &CircuitConfig, now: Tick) {
         if let Phase::HalfOpen { deadline, in_flight, .. } = self {
             *in_flight += 1;
@@ -176,7 +176,7 @@ impl Phase {
         }
     }
 
-    /// It ended. Without a probe there is nobody to wait for.
+    /// Counts a call that ended. Without probes there is no deadline.
     pub(super) fn give_place_back(&mut self) {
         if let Phase::HalfOpen { deadline, in_flight, .. } = self {
             *in_flight = in_flight.saturating_sub(1);

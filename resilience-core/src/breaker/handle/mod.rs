@@ -61,12 +61,12 @@ impl Drop for Breaker {
     }
 }
 
-/// What a breaker and those made from it have in common.
+/// Everything that a breaker and its [`fresh`](CircuitBreaker::fresh) ones have in common.
 struct Group {
     name: Name,
     listener: Listener,
     common: Arc<Common>,
-    /// KeySource they are, if they are told so themselves.
+    /// The key of all of them, if they were made for one.
     key: Option<Name>,
 }
 

@@ -1,8 +1,8 @@
 //! All windows of one circuit.
 //!
-//! Most of a hundred thousand keys see a handful of calls and then nothing. So the first calls are kept
-//! as bits beside the circuit, and the windows are made when that no longer says all there is to know:
-//! a call falls out of the first bucket, or a window of calls is full, or there are too many.
+//! Most of a hundred thousand keys see a handful of calls and then none. So the first calls are kept as bits beside
+//! the circuit. The windows are made when the bits no longer suffice: when a call falls out of the first bucket, a
+//! window of calls is full, or there are too many calls.
 
 use std::num::NonZeroU8;
 
@@ -23,7 +23,7 @@ pub(in crate::breaker) struct FewCalls {
     anchor: Tick,
     failures: u32,
     slow: u32,
-    /// One more than there are calls. Never nothing, which spares a [`CallWindows`] a word.
+    /// One more than the number of calls. Never zero, which saves a [`CallWindows`] a word.
     next: NonZeroU8,
 }
 
@@ -55,7 +55,7 @@ impl CallWindows {
         }
     }
 
-    /// Records among the few, or makes the windows that will do.
+    /// Records the call among the first few, or makes the windows.
     fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) -> bool {
         let CallWindows::FewCalls(few) = self else { return false };
         if few.is_over(spans, at) {
@@ -69,7 +69,7 @@ impl CallWindows {
         false
     }
 
-    /// How many good calls [`credit`](CallWindows::credit) can take for as many [`record`](CallWindows::record)ed.
+    /// Returns how many successes [`count_successes`](CallWindows::count_successes) may take in place of [`record`](CallWindows::record).
     pub(in crate::breaker) fn uncounted_successes(
         &self,
         spans: &[SlidingWindow],
@@ -84,7 +84,7 @@ impl CallWindows {
         }
     }
 
-    /// Records so many good calls, of those that there was [room](CallWindows::room) for.
+    /// Records successes, of those [allowed](CallWindows::uncounted_successes).
     pub(in crate::breaker) fn count_successes(&mut self, calls: u32) {
         match self {
             CallWindows::FewCalls(few) => few.count_successes(calls),
@@ -94,7 +94,7 @@ impl CallWindows {
         }
     }
 
-    /// What is in window `index` at the latest call.
+    /// Returns the counts of window `index` at the latest call.
     #[inline]
     pub(in crate::breaker) fn counts(&self, index: usize) -> Counts {
         match self {
@@ -105,7 +105,7 @@ impl CallWindows {
         }
     }
 
-    /// What is in window `index` at `at`.
+    /// Returns the counts of window `index` at `at`.
     pub(in crate::breaker) fn counts_at(
         &self,
         spans: &[SlidingWindow],
@@ -148,7 +148,7 @@ impl CallWindows {
 }
 
 impl FewCalls {
-    /// A word of bits for each.
+    /// The bits of a word.
     const MOST: u8 = 32;
 
     const fn none(anchor: Tick) -> FewCalls {
@@ -165,10 +165,10 @@ impl FewCalls {
         self.next = self.next.saturating_add(1);
     }
 
-    /// Of those that [`has_room`](FewCalls::has_room) would find room for, one after the other.
+    /// Returns how many successes [`has_room`](FewCalls::has_room) would accept one after the other.
     fn uncounted_successes(&self, spans: &[SlidingWindow]) -> UncountedSuccesses {
         if self.len() == 0 {
-            // The next call says when the first bucket begins.
+            // The next call begins the first bucket.
             return UncountedSuccesses::NONE;
         }
         let most = UncountedSuccesses {
@@ -189,7 +189,7 @@ impl FewCalls {
     }
 
     fn count_successes(&mut self, calls: u32) {
-        // A good call is two bits that are not set.
+        // A success is two bits that are not set.
         let calls = u8::try_from(calls).unwrap_or(u8::MAX);
         self.next = self.next.saturating_add(calls.min(FewCalls::MOST - self.len()));
     }
@@ -202,7 +202,7 @@ impl FewCalls {
         }
     }
 
-    /// Whether `span` has left the first bucket, with all calls in it, behind.
+    /// Returns `true` if `span` has moved past the first bucket, which holds all calls.
     fn has_left(&self, span: SlidingWindow, at: Tick) -> bool {
         match span.0 {
             WindowSpan::Calls(_) => false,
@@ -212,7 +212,7 @@ impl FewCalls {
         }
     }
 
-    /// Returns when `span` has left the first bucket, with all calls in it, behind.
+    /// Returns when `span` has moved past the first bucket, which holds all calls.
     fn left_at(&self, span: SlidingWindow) -> Tick {
         match span.0 {
             WindowSpan::Calls(_) => Tick::NEVER,
@@ -223,7 +223,7 @@ impl FewCalls {
         }
     }
 
-    /// Nobody remembers these calls.
+    /// Returns `true` when every window has moved past these calls.
     fn is_over(&self, spans: &[SlidingWindow], at: Tick) -> bool {
         self.len() == 0 || spans.iter().all(|&span| self.has_left(span, at))
     }
@@ -236,7 +236,7 @@ impl FewCalls {
         self.len() < FewCalls::MOST && spans.iter().all(in_span)
     }
 
-    /// The same calls in windows of their own.
+    /// Returns windows with the same calls.
     fn spread(self, spans: &[SlidingWindow]) -> Box<[Window]> {
         let mut windows: Box<[Window]> = spans.iter().map(|&span| Window::new(span)).collect();
         for call in 0..self.len() {

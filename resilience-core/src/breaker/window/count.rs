@@ -1,10 +1,10 @@
-//! The last so many calls.
+//! A window of the last `n` calls.
 
 use super::{CallMark, Counts};
 
 /// Two bits a call, thirty-two calls a word.
 const PER_WORD: u32 = 32;
-/// The bit of each call that says that it failed; the one above says that it was slow.
+/// The bit that marks a failure; the one above marks a slow call.
 const FAILED: u64 = 0x5555_5555_5555_5555;
 
 /// A ring of the last `capacity` calls.
@@ -36,7 +36,7 @@ impl CountWindow {
         self.counts.add(mark);
     }
 
-    /// So many calls at once that went well: a word of the ring at a time.
+    /// Records successes, a word of the ring at a time.
     pub(super) fn count_successes(&mut self, calls: u32) {
         let calls_in = self.counts.calls + u64::from(calls);
         self.counts.calls = calls_in.min(self.capacity.into());

@@ -1,4 +1,4 @@
-//! The bulkhead colocated a list of who waits.
+//! The bulkhead beside a list of the calls that wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
