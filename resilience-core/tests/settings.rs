@@ -163,7 +163,7 @@ fn never(_: &Event<'_>) {
 
 impl Handle for RateLimiter {
     fn name(&self) -> String {
-        self.name().to_owned()
+        self.name().to_string()
     }
 
     fn config(&self) -> String {

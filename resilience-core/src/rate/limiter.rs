@@ -1,7 +1,7 @@
 //! The handle that calls share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -17,7 +17,7 @@ use super::wait_queue::Conditions;
 use crate::clock::{self, MAX_WAIT, Now};
 use crate::config::{InvalidConfig, OrInvalid};
 use crate::keyed::{Entry, Key, Keyed, allocated};
-use crate::live::{LiveConfig, Versioned};
+use crate::live::LiveConfig;
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
 use crate::rejection::Rejection;
@@ -29,23 +29,53 @@ use crate::rejection::Rejection;
 #[derive(Clone)]
 pub struct RateLimiter(Arc<Shared>);
 
-/// Small, since there may be one for each of a million keys.
+/// Small, since there may be one for each of a million keys: `tests/keyed/memory.rs`.
 struct Shared {
-    group: Arc<Group>,
     state: Mutex<State>,
 }
 
 /// Everything that a limiter and its [`fresh`](RateLimiter::fresh) ones have in common.
-struct Group {
-    name: Name,
-    listener: Listener,
+pub(super) struct Group {
+    pub(super) name: Name,
+    pub(super) listener: Listener,
     config: LiveConfig<RateConfig>,
+    /// The rules in force, as long as a limiter has them.
+    rules: Mutex<Weak<Rules>>,
+}
+
+/// A configuration with its version and its group, in one pointer for each limiter.
+struct Rules {
+    version: u32,
+    config: RateConfig,
+    group: Arc<Group>,
 }
 
 struct State {
-    /// The configuration that the bucket was last used under.
-    config: Versioned<RateConfig>,
+    /// The rules that the bucket was last used under.
+    rules: Arc<Rules>,
     gcra: Gcra,
+}
+
+impl Group {
+    /// Returns the rules in force, which all limiters share.
+    fn rules(self: &Arc<Group>) -> Arc<Rules> {
+        let mut shared = self.rules.lock();
+        let newest = self.config.get();
+        let version = newest.version();
+        if let Some(rules) = shared.upgrade().filter(|rules| rules.version == version) {
+            return rules;
+        }
+        let rules = Arc::new(Rules { version, config: *newest, group: self.clone() });
+        *shared = Arc::downgrade(&rules);
+        rules
+    }
+}
+
+impl Rules {
+    #[inline]
+    fn are_current(&self) -> bool {
+        self.group.config.is_at(self.version)
+    }
 }
 
 /// Tokens taken for one call. Dropped, they are spent: the call was made.
@@ -84,39 +114,35 @@ impl RateLimiter {
 
     pub(super) fn new(name: Name, listener: Listener, config: RateConfig) -> RateLimiter {
         let config = LiveConfig::new(config);
-        RateLimiter::of(Arc::new(Group { name, listener, config }))
+        RateLimiter::of(&Arc::new(Group { name, listener, config, rules: Mutex::default() }))
     }
 
-    fn of(group: Arc<Group>) -> RateLimiter {
-        let state = State { config: group.config.get(), gcra: Gcra::default() };
-        RateLimiter(Arc::new(Shared { group, state: Mutex::new(state) }))
+    fn of(group: &Arc<Group>) -> RateLimiter {
+        let state = State { rules: group.rules(), gcra: Gcra::default() };
+        RateLimiter(Arc::new(Shared { state: Mutex::new(state) }))
     }
 
     /// Returns a limiter with a full bucket of its own. It shares the name, the listener and the
     /// configuration: a later [`set_config`](Self::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> RateLimiter {
-        RateLimiter::of(self.0.group.clone())
+        RateLimiter::of(&self.group())
     }
 
     /// Returns the name that rejections and events carry.
     #[must_use]
-    pub fn name(&self) -> &str {
-        self.0.group.name.as_str()
+    pub fn name(&self) -> Name {
+        self.group().name.clone()
     }
 
     /// Returns the configuration in force.
     #[must_use]
     pub fn config(&self) -> RateConfig {
-        *self.0.group.config.get()
+        *self.group().config.get()
     }
 
-    pub(super) fn shared_name(&self) -> &Name {
-        &self.0.group.name
-    }
-
-    pub(super) fn listener(&self) -> &Listener {
-        &self.0.group.listener
+    pub(super) fn group(&self) -> Arc<Group> {
+        self.0.state.lock().rules.group.clone()
     }
 
     /// Returns `true` if calls wait or are paused.
@@ -222,7 +248,7 @@ impl RateLimiter {
     /// Under another quota, tokens that were taken before the change cannot be refunded. Calls that wait
     /// for another key's limit notice the change when their timer fires, or at the next call for that key.
     pub fn set_config(&self, config: RateConfig) {
-        self.0.group.config.set(config);
+        self.group().config.set(config);
         self.apply_change();
     }
 
@@ -232,7 +258,7 @@ impl RateLimiter {
     /// If a value of the quota is out of its bounds.
     pub fn set_quota(&self, quota: impl OrInvalid<Quota>) -> Result<(), InvalidConfig> {
         let quota = quota.or_invalid()?;
-        self.0.group.config.update(|config| config.with_quota(quota));
+        self.group().config.update(|config| config.with_quota(quota));
         self.apply_change();
         Ok(())
     }
@@ -260,10 +286,10 @@ impl RateLimiter {
     #[inline(always)]
     pub(super) fn take_fast(&self, now: u64, cost: u32) -> Option<Grant> {
         let mut state = self.0.state.lock();
-        let State { config, gcra } = &mut *state;
-        let passes =
-            self.0.group.config.is_at(config.version()) && gcra.admit(&config.shaping, now, cost);
-        passes.then(|| gcra.last_grant(&config.shaping, cost))
+        let State { rules, gcra } = &mut *state;
+        let shaping = &rules.config.shaping;
+        let passes = rules.are_current() && gcra.admit(shaping, now, cost);
+        passes.then(|| gcra.last_grant(shaping, cost))
     }
 
     /// Takes the tokens now, or returns the reason why not.
@@ -289,33 +315,35 @@ impl RateLimiter {
         decide: impl FnOnce(&mut Gcra, Conditions<'_>, &RateConfig) -> R,
     ) -> R {
         let mut state = self.current(|| now);
-        let State { config, gcra } = &mut *state;
+        let State { rules, gcra } = &mut *state;
+        let config = &rules.config;
         decide(gcra, Conditions { shaping: &config.shaping, now }, config)
     }
 
     /// Locks the state and applies the newest configuration. `now` is called only if that is another one.
     fn current(&self, now: impl Fn() -> u64) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock();
-        while let Some(newer) = self.0.group.config.newer(&state.config) {
-            state = self.apply(state, newer, now());
+        while !state.rules.are_current() {
+            state = self.apply_newest(state, now());
         }
         state
     }
 
-    /// Applies a change of the configuration. Wakes calls, and so lets go of the lock for that.
+    /// Applies the newest configuration. Wakes calls, and so releases the lock for that.
     #[cold]
-    fn apply<'a>(
+    fn apply_newest<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        newer: Versioned<RateConfig>,
         now: u64,
     ) -> MutexGuard<'a, State> {
-        let State { config, gcra } = &mut *state;
-        gcra.change(&config.shaping, &newer.shaping, now);
-        *config = newer;
-        let wakes = gcra.reconsider(Conditions { shaping: &config.shaping, now });
+        let State { rules, gcra } = &mut *state;
+        let newest = rules.group.rules();
+        gcra.change(&rules.config.shaping, &newest.config.shaping, now);
+        let former = std::mem::replace(rules, newest);
+        let wakes = gcra.reconsider(Conditions { shaping: &rules.config.shaping, now });
         drop(state);
         wakes.wake();
+        drop(former);
         self.0.state.lock()
     }
 
@@ -336,8 +364,9 @@ impl RateLimiter {
     fn pause(&self, pause: Duration, key: Option<Name>) {
         let pause = pause.min(MAX_WAIT);
         self.change(|gcra, at| gcra.pause(at.now.saturating_add(clock::nanos(pause))));
-        self.listener().tell(|| Event::RatePaused {
-            layer: self.name(),
+        let group = self.group();
+        group.listener.tell(|| Event::RatePaused {
+            layer: group.name.as_str(),
             key: key.as_ref().map(Name::as_str),
             pause,
         });
@@ -355,8 +384,8 @@ impl RateLimiter {
 
     pub(super) fn refund(&self, grant: Grant) {
         let mut state = self.current(|| ns_of(clock::now()));
-        let State { config, gcra } = &mut *state;
-        gcra.give_back(&config.shaping, grant);
+        let State { rules, gcra } = &mut *state;
+        gcra.give_back(&rules.config.shaping, grant);
         let wakes = gcra.wake_timer_holder();
         drop(state);
         wakes.wake();
@@ -435,7 +464,7 @@ impl Entry for RateLimiter {
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let state = self.0.state.lock();
         // With the configuration that the bucket was used under: reading the newest takes another lock.
-        let as_new = state.gcra.as_new_at(&state.config.shaping);
+        let as_new = state.gcra.as_new_at(&state.rules.config.shaping);
         (as_new > ns_of(now)).then(|| instant_at(as_new))
     }
 

@@ -75,12 +75,13 @@ impl RateLimiter {
         pending: PendingRejection,
         key: Option<Name>,
     ) -> Result<Option<Grant>, Rejection> {
-        let rejection = pending.rejection(self.shared_name().clone(), key);
+        let group = self.group();
+        let rejection = pending.rejection(group.name.clone(), key);
         if pending.observe_only {
-            self.listener().tell(|| Event::WouldReject(&rejection));
+            group.listener.tell(|| Event::WouldReject(&rejection));
             return Ok(None);
         }
-        self.listener().tell(|| Event::Rejected(&rejection));
+        group.listener.tell(|| Event::Rejected(&rejection));
         Err(rejection)
     }
 }
