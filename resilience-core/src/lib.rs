@@ -17,9 +17,9 @@ pub mod keyed;
 mod live;
 mod name;
 pub mod observe;
-pub mod outcome;
 #[cfg(feature = "tokio")]
-mod patience;
+mod on_full;
+pub mod outcome;
 pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profiles;

@@ -1,83 +1,102 @@
-//! Configuration that can change while calls are under way.
+//! Configuration that changes while calls are under way.
 //!
-//! Handles keep what they last saw and compare one number to know whether it is still so. Nothing is
-//! locked unless it changed.
+//! A handle keeps the version that it read last, and one load tells it whether a newer one is in force.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::sync::{AtomicU32, Ordering};
 
-/// What is in force, shared by all handles: those of one breaker, or of one for each key.
+/// The configuration in force, shared by all handles of one policy or of one for each key.
 #[derive(Debug)]
-pub(crate) struct Live<T> {
+pub(crate) struct LiveConfig<T> {
     version: AtomicU32,
-    current: Mutex<Arc<T>>,
+    current: Mutex<Versioned<T>>,
 }
 
-/// What a handle last saw.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen<T> {
+/// A configuration with its version, in one pointer: there may be one for each of a million keys. Clones share it.
+#[derive(Debug)]
+pub(crate) struct Versioned<T>(Arc<Numbered<T>>);
+
+#[derive(Debug)]
+struct Numbered<T> {
     version: u32,
-    value: Arc<T>,
+    value: T,
 }
 
-impl<T> Live<T> {
-    pub(crate) fn new(value: T) -> Live<T> {
-        Live { version: AtomicU32::new(0), current: Mutex::new(Arc::new(value)) }
+impl<T> LiveConfig<T> {
+    pub(crate) fn new(value: T) -> LiveConfig<T> {
+        let current = Versioned::new(0, value);
+        LiveConfig { version: AtomicU32::new(0), current: Mutex::new(current) }
     }
 
     /// Puts `value` into force.
-    #[cfg(any(feature = "profiles", test))]
     pub(crate) fn set(&self, value: T) {
-        self.set_with(value, || ());
+        self.update(|_| value);
     }
 
-    /// Puts `value` into force, after this.
-    pub(crate) fn set_with(&self, value: T, first: impl FnOnce()) {
-        let value = Arc::new(value);
+    /// Puts the configuration into force that `change` makes of the current one, and returns it. `change` runs
+    /// under the lock.
+    pub(crate) fn update(&self, change: impl FnOnce(&T) -> T) -> Versioned<T> {
         let mut current = self.current.lock();
-        first();
-        let former = std::mem::replace(&mut *current, value);
-        // Under the lock: a version is never older than the value that is read with it.
-        self.version.fetch_add(1, Ordering::AcqRel);
+        let version = current.version().wrapping_add(1);
+        let newest = Versioned::new(version, change(&current));
+        let former = std::mem::replace(&mut *current, newest.clone());
+        // Under the lock: `version` is never older than the value that is read after it.
+        self.version.store(version, Ordering::Release);
         drop(current);
-        // After the lock: a listener may go with it, whose drop may be anything.
+        // After the lock: the drop of a listener may run any code.
         drop(former);
+        newest
     }
 
-    /// Whether this version is in force.
+    /// Returns `true` if this version is in force.
     #[inline]
     pub(crate) fn is_at(&self, version: u32) -> bool {
         self.version.load(Ordering::Acquire) == version
     }
 
-    pub(crate) fn see(&self) -> Seen<T> {
-        let current = self.current.lock();
-        Seen { version: self.version.load(Ordering::Acquire), value: current.clone() }
-    }
-}
-
-impl<T> Seen<T> {
-    /// The version, and what it was, for who keeps them apart.
-    pub(crate) fn into_parts(self) -> (u32, Arc<T>) {
-        (self.version, self.value)
+    /// Returns the configuration in force.
+    pub(crate) fn get(&self) -> Versioned<T> {
+        self.current.lock().clone()
     }
 
-    /// Returns what is in force, if that is no longer this.
-    #[cfg(feature = "profiles")]
+    /// Returns the configuration in force, if `known` no longer is.
     #[inline]
-    pub(crate) fn newer(&self, live: &Live<T>) -> Option<Seen<T>> {
-        (!live.is_at(self.version)).then(|| live.see())
+    pub(crate) fn newer(&self, known: &Versioned<T>) -> Option<Versioned<T>> {
+        (!self.is_at(known.version())).then(|| self.get())
     }
 }
 
-impl<T> std::ops::Deref for Seen<T> {
+impl<T> Versioned<T> {
+    /// Bytes of one on the heap.
+    #[cfg(feature = "profiles")]
+    pub(crate) const BYTES: usize = size_of::<Numbered<T>>() + 2 * size_of::<usize>();
+
+    fn new(version: u32, value: T) -> Versioned<T> {
+        Versioned(Arc::new(Numbered { version, value }))
+    }
+
+    #[inline]
+    pub(crate) fn version(&self) -> u32 {
+        self.0.version
+    }
+}
+
+impl<T> Clone for Versioned<T> {
+    fn clone(&self) -> Versioned<T> {
+        Versioned(self.0.clone())
+    }
+}
+
+impl<T> Deref for Versioned<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
-        &self.value
+        &self.0.value
     }
 }
 
@@ -88,12 +107,13 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_once() {
-        let live = Live::new(1);
-        let first = live.see();
-        assert!(first.newer(&live).is_none());
+        let live = LiveConfig::new(1);
+        let first = live.get();
+        assert!(live.newer(&first).is_none());
         live.set(2);
-        let second = first.newer(&live).unwrap();
-        assert_eq!((*first, *second), (1, 2));
-        assert!(second.newer(&live).is_none());
+        let updated = live.update(|current| current + 1);
+        let newest = live.newer(&first).unwrap();
+        assert_eq!((*first, *updated, *newest, newest.version()), (1, 3, 3, updated.version()));
+        assert!(live.newer(&newest).is_none());
     }
 }

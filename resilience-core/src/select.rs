@@ -1,8 +1,8 @@
 //! One breaker, bulkhead or limit for all calls, or one for each key.
 //!
-//! A layer asks its [`Select`] whose state a request belongs to. [`One`] answers with the same handle
+//! A layer has a [`Select`], which returns the handle of a request. [`One`] returns the same handle
 //! for every request. [`PerKey`] reads a key off the request and looks its handle up in a bounded
-//! [`Keyed`] store, which makes it if it is not there.
+//! [`Keyed`] store, which makes it if it is missing.
 //!
 //! ```
 //! use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -25,31 +25,30 @@ use crate::clock::Now;
 use crate::keyed::{Entry, Key, Keyed};
 use crate::name::Name;
 
-/// Says whose state a request belongs to.
+/// Returns the handle that a request belongs to.
 ///
-/// A selector is kept for as long as what it selects is used, and so need not hand out a handle where one
-/// of its own will do.
+/// A selector lives as long as its selections are used, so `handle` borrows.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` selects no state for a `{Req}`",
     label = "a layer with one state for each key reads the key off each request",
     note = "a key is read by a closure `|request: &{Req}| -> Key {{ .. }}`; its result implements `keyed::Key`"
 )]
 pub trait Select<Req> {
-    /// The handle on that state. Clones share it.
+    /// The handle. Clones share its state.
     type Handle;
-    /// What a call keeps of the selection. Nothing is selected by default.
+    /// The selection that a call keeps. Nothing is selected by default.
     type Selected: Default;
 
     /// Selects for this request, if nothing is selected yet.
     fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now);
 
-    /// The handle, if one is selected.
+    /// Returns the handle, if one is selected.
     fn handle<'a>(&'a self, selected: &'a Self::Selected) -> Option<&'a Self::Handle>;
 
-    /// The name of the key that it is for, if there is a key.
+    /// Returns the name of the selected key, if there is a key.
     fn key(selected: &Self::Selected) -> Option<Name>;
 
-    /// The same, of a selector that may know it by itself. What is told of a refusal asks this.
+    /// Returns the name of the key for a rejection and its event; also of a selector for one key.
     fn whose(&self, selected: &Self::Selected) -> Option<Name> {
         Self::key(selected)
     }
@@ -59,23 +58,23 @@ pub trait Select<Req> {
 #[derive(Debug, Clone)]
 pub struct One<T> {
     handle: T,
-    /// Whose all requests are, if they are of one key.
+    /// The key of all requests, if they are of one.
     key: Option<Name>,
 }
 
 impl<T> One<T> {
-    /// This one.
+    /// Returns a selector of this handle.
     pub const fn new(handle: T) -> One<T> {
         One { handle, key: None }
     }
 
-    /// This one, for requests that are all of this key.
+    /// Returns a selector of this handle, for requests that are all of this key.
     #[cfg(feature = "profiles")]
     pub(crate) const fn of_key(handle: T, key: Option<Name>) -> One<T> {
         One { handle, key }
     }
 
-    /// The handle.
+    /// Returns the handle.
     pub const fn handle(&self) -> &T {
         &self.handle
     }
@@ -111,7 +110,7 @@ pub struct PerKey<K: Key, T, F> {
 }
 
 impl<K: Key, T: Entry, F> PerKey<K, T, F> {
-    /// `key` reads the key off a request.
+    /// Returns a selector that reads the key off a request with `key`.
     pub fn new<Req>(store: Keyed<K, T>, key: F) -> PerKey<K, T, F>
     where
         F: Fn(&Req) -> K,
@@ -119,7 +118,7 @@ impl<K: Key, T: Entry, F> PerKey<K, T, F> {
         PerKey { store, key }
     }
 
-    /// The handle for this request, and the key that it is for.
+    /// Returns the handle for this request, and its key.
     #[inline]
     pub fn get<Req>(&self, request: &Req, now: Instant) -> (T, K)
     where
@@ -129,7 +128,7 @@ impl<K: Key, T: Entry, F> PerKey<K, T, F> {
         (self.store.get(&key, now), key)
     }
 
-    /// The store that the handles are kept in.
+    /// Returns the store of the handles.
     pub fn store(&self) -> &Keyed<K, T> {
         &self.store
     }
@@ -171,6 +170,37 @@ where
 
     fn key(selected: &Self::Selected) -> Option<Name> {
         selected.as_ref().map(|(_, key)| Key::name(key))
+    }
+}
+
+/// Reads the weight of a request: the permits or tokens that it costs. Closures `Fn(&Req) -> u32` do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not weigh a `{Req}`",
+    label = "permits and tokens are counted by the weight of a request",
+    note = "weigh with a closure `|request: &{Req}| -> u32 {{ .. }}`"
+)]
+pub trait Weigh<Req> {
+    /// Returns the weight of this request. A bulkhead always admits 0, and counts nothing for it; a rate limiter
+    /// makes it wait for gaps and pauses only. A weight above the limit or the burst is rejected for good.
+    fn weigh(&self, request: &Req) -> u32;
+}
+
+impl<F, Req> Weigh<Req> for F
+where
+    F: Fn(&Req) -> u32,
+{
+    fn weigh(&self, request: &Req) -> u32 {
+        self(request)
+    }
+}
+
+/// Weighs every request as 1: the default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnitWeight;
+
+impl<Req> Weigh<Req> for UnitWeight {
+    fn weigh(&self, _: &Req) -> u32 {
+        1
     }
 }
 

@@ -1,8 +1,9 @@
-//! What the parts of a stack are, in numbers: the words in which they tell a plan about themselves.
+//! The parts of a stack in numbers, for its plan.
 
 use std::time::Duration;
 
 use crate::clock::nanos;
+use crate::on_full::OnFull;
 
 /// The parts of a stack, outermost first.
 #[derive(Debug, Clone, Default)]
@@ -23,28 +24,20 @@ pub(crate) struct Holding {
     pub(crate) enforced: bool,
 }
 
-/// Those who wait to be admitted.
+/// The queue before a bulkhead or a rate limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
-    pub(crate) wait: Wait,
-    /// It is not the default. A default that the deadline cuts short is nobody's mistake.
+    pub(crate) on_full: OnFull,
+    /// It is not the default. A default that the deadline cuts short is no mistake.
     pub(crate) chosen: bool,
     pub(crate) max_queued: u32,
-}
-
-/// How long a call may wait to be admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    No,
-    AtMost(Duration),
-    Unbounded,
 }
 
 /// A retry policy.
 #[derive(Debug, Clone)]
 pub(crate) struct Retrying {
     pub(crate) max_attempts: u32,
-    /// The least and the most that the backoff can be, before each further attempt.
+    /// The least and the most backoff before each further attempt.
     pub(crate) shortest: Vec<Duration>,
     pub(crate) longest: Vec<Duration>,
     pub(crate) max_elapsed: Option<Duration>,
@@ -57,7 +50,7 @@ pub(crate) struct Retrying {
 /// A retry budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Paying {
-    /// A share of the calls: tokens for each, for so long, and what is kept of those that expire.
+    /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that expire.
     Share { ratio: f64, window: Duration, reserve: f64 },
     /// Anything else: bounded over time, though not by a share of the calls.
     Bucket,
@@ -77,46 +70,35 @@ pub(crate) struct Pacing {
 /// A circuit breaker.
 #[derive(Debug, Clone)]
 pub(crate) struct Breaking {
-    /// The windows of time that it judges by, and the calls that it wants to see in each.
+    /// Its windows of time, and the calls that each needs.
     pub(crate) windows: Vec<(Duration, u32)>,
     pub(crate) slow_after: Option<Duration>,
     pub(crate) shortest_break: Duration,
     pub(crate) max_half_open: Duration,
 }
 
-impl Wait {
-    /// `None` for ever.
-    pub(crate) fn longest(self) -> Option<Duration> {
-        match self {
-            Wait::No => Some(Duration::ZERO),
-            Wait::AtMost(wait) => Some(wait),
-            Wait::Unbounded => None,
-        }
-    }
-}
-
 impl Line {
-    /// How many stand in it at most.
+    /// Returns the most calls that wait.
     pub(crate) fn longest(self) -> u64 {
-        if self.wait == Wait::No { 0 } else { self.max_queued.into() }
+        if self.on_full == OnFull::Reject { 0 } else { self.max_queued.into() }
     }
 }
 
 impl Shape {
-    /// The longest wait for the bulkhead.
+    /// Returns the longest wait for the bulkhead.
     pub(crate) fn bulkhead_wait(&self) -> Option<Duration> {
         let enforced = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
-        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.line.wait.longest())
+        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.line.on_full.longest_wait())
     }
 
-    /// The longest wait for the rate limit, before each attempt.
+    /// Returns the longest wait for the rate limit, before each attempt.
     pub(crate) fn rate_wait(&self) -> Option<Duration> {
         let enforced = self.rate.filter(|rate| rate.enforced);
-        enforced.map_or(Some(Duration::ZERO), |rate| rate.line.wait.longest())
+        enforced.map_or(Some(Duration::ZERO), |rate| rate.line.on_full.longest_wait())
     }
 
-    /// How many attempts are begun if each takes so long, and each wait is the one given; by the rules
-    /// that a call is judged by (`Attempts::decide`).
+    /// Returns how many attempts begin if each takes `takes` and the waits are `waits`, by the rules
+    /// of `Attempts::decide`.
     pub(crate) fn attempts_begun(
         &self,
         retry: &Retrying,
@@ -140,7 +122,7 @@ impl Shape {
 }
 
 impl Pacing {
-    /// The most attempts that pass in any time of this length.
+    /// Returns the most attempts that pass in any time of this length.
     pub(crate) fn admitted_within(&self, time: Duration) -> u64 {
         let refilled =
             u128::from(self.calls) * u128::from(nanos(time)) / u128::from(nanos(self.per).max(1));
@@ -152,7 +134,7 @@ impl Pacing {
         u64::try_from(by_quota.min(by_gap)).unwrap_or(u64::MAX)
     }
 
-    /// Attempts a second that it lets pass for ever.
+    /// Returns the attempts a second that it admits for ever.
     pub(crate) fn per_second(&self) -> f64 {
         let quota = f64::from(self.calls) / self.per.as_secs_f64();
         if self.min_gap.is_zero() { quota } else { quota.min(1.0 / self.min_gap.as_secs_f64()) }

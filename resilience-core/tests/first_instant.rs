@@ -55,7 +55,7 @@ fn circuit_recovers(now: Instant) {
     let mut circuit = Circuit::new();
     let admission = circuit.admit(&config, now, || 0.5).unwrap();
     circuit.record(&config, admission, Outcome::transient(), now, || 0.5);
-    assert_eq!(circuit.refusal(&config, now).unwrap().retry_after, Some(SECOND));
+    assert_eq!(circuit.rejection(&config, now).unwrap().retry_after, Some(SECOND));
     circuit.advance(&config, now + SECOND, || 0.5);
     assert_eq!(circuit.state(), CircuitState::HalfOpen);
 }

@@ -16,7 +16,7 @@ use resilience_core::health::{Asked, CachedVerdict, CheckTerms};
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
 use resilience_core::outcome::FailureClass;
 use resilience_core::pool::Lifetime;
-use resilience_core::rate::{Decision, Pace, Quota, RateLimiter, TokenBucket};
+use resilience_core::rate::{Decision, Quota, RateLimiter, Shaping, TokenBucket};
 use resilience_core::retry::{RetryBudget, RetryPolicy};
 use resilience_core::shutdown::{Course, ShutdownBounds};
 use resilience_core::{Deadline, Outcome, clock};
@@ -119,27 +119,28 @@ fn drive_circuit(config: &CircuitConfig, steps: &[Step]) {
                 circuit.restore(saved, now);
             }
             14 => {
-                let room = circuit.room(config);
-                circuit.credit(if room.is_over(now) { 0 } else { room.calls.min(50) });
+                let uncounted = circuit.uncounted_successes(config);
+                let calls = if uncounted.is_over(now) { 0 } else { uncounted.calls.min(50) };
+                circuit.count_successes(calls);
             }
             _ => drop(circuit.advance(config, now, draw)),
         }
-        let _seen = (circuit.snapshot(config, now), circuit.refusal(config, now));
+        let _seen = (circuit.snapshot(config, now), circuit.rejection(config, now));
         let _kept = (circuit.is_pinned(now), circuit.remembers_until(config, now));
     }
 }
 
-fn paces() -> Vec<Pace> {
+fn shapings() -> Vec<Shaping> {
     let yearly = Quota::per(3, YEAR).unwrap();
     let sevenths = Quota::per(7, Duration::from_secs(3_600)).unwrap();
     let fast = Quota::per(u32::MAX, Duration::from_nanos(1)).unwrap().with_burst(5).unwrap();
-    let plain = [yearly, sevenths, fast].map(Pace::new);
+    let plain = [yearly, sevenths, fast].map(Shaping::new);
     let shaped = plain[1].with_min_gap(YEAR).unwrap();
     plain.into_iter().chain([shaped, plain[0].with_warm_up(YEAR).unwrap()]).collect()
 }
 
-fn drive_bucket(pace: Pace, steps: &[Step]) {
-    let mut bucket = TokenBucket::new(pace);
+fn drive_bucket(shaping: Shaping, steps: &[Step]) {
+    let mut bucket = TokenBucket::new(shaping);
     let mut taken = Vec::new();
     for (now, byte, which) in steps.iter().copied() {
         match byte % 8 {
@@ -154,17 +155,17 @@ fn drive_bucket(pace: Pace, steps: &[Step]) {
                 bucket.give_back(taken.swap_remove(which.index(taken.len())));
             }
             6 => bucket.pause_until(now, now.checked_add(YEAR * 3).unwrap_or(now)),
-            _ => bucket.set_pace(now, *which.get(&paces())),
+            _ => bucket.set_shaping(now, *which.get(&shapings())),
         }
-        assert!(bucket.available(now) <= pace.quota().burst().max(7));
+        assert!(bucket.available(now) <= shaping.quota().burst().max(7));
     }
 }
 
 /// The clock that stands still at its end gives no more than a burst.
-fn burst_at(pace: Pace, now: Instant) {
-    let mut bucket = TokenBucket::new(pace);
+fn burst_at(shaping: Shaping, now: Instant) {
+    let mut bucket = TokenBucket::new(shaping);
     let admitted = (0..100).filter(|_| bucket.take(now, 1) == Decision::Conforms).count();
-    assert!(admitted <= pace.quota().burst() as usize, "{admitted} at once");
+    assert!(admitted <= shaping.quota().burst() as usize, "{admitted} at once");
 }
 
 fn drive_budget(budget: &RetryBudget, steps: &[Step]) {
@@ -283,9 +284,9 @@ proptest! {
 
     #[test]
     fn buckets_hold_their_burst(steps in steps(), now in instant()) {
-        for pace in paces() {
-            drive_bucket(pace, &steps);
-            burst_at(pace, now);
+        for shaping in shapings() {
+            drive_bucket(shaping, &steps);
+            burst_at(shaping, now);
         }
     }
 

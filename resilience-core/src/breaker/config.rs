@@ -1,4 +1,4 @@
-//! What a circuit goes by.
+//! Configuration of a circuit.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::outcome::{Outcome, RetryHint};
 use crate::rejection::RejectionKind;
 use crate::tick::Tick;
 
-/// When a circuit opens, for how long, and how it closes again. Checked; made by
+/// The checked rules of a circuit: when it opens, for how long, and how it closes again. Made by
 /// [`CircuitBreakerBuilder::config`].
 ///
-/// It is apart from the [`Circuit`](super::Circuit), so that one serves a hundred thousand of them, and
-/// can be changed for all of them at once.
+/// Apart from the [`Circuit`](super::Circuit), so that one configuration serves a hundred thousand circuits, and
+/// changes for all of them at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CircuitConfig {
     pub(super) consecutive: Option<u16>,
@@ -36,14 +36,14 @@ pub struct CircuitConfig {
 }
 
 impl CircuitConfig {
-    /// Starts from the defaults of [`CircuitBreakerBuilder`].
+    /// Returns a builder with the defaults of [`CircuitBreakerBuilder`].
     pub fn builder() -> CircuitBreakerBuilder {
         CircuitBreakerBuilder::new()
     }
 
-    /// How a call that took so many nanoseconds counts; `None` if it does not.
+    /// Returns how a call that took `took` nanoseconds counts; `None` if it does not count.
     #[inline]
-    pub(super) fn judge(&self, outcome: Outcome, took: u64) -> Option<super::window::Mark> {
+    pub(super) fn judge(&self, outcome: Outcome, took: u64) -> Option<super::window::CallMark> {
         let slow = self.slow_after.is_some_and(|limit| took >= nanos(limit));
         let failed = match outcome {
             Outcome::Success => false,
@@ -59,7 +59,7 @@ impl CircuitConfig {
                 AbandonedPolicy::Slow | AbandonedPolicy::Ignore => return None,
             },
         };
-        Some(super::window::Mark { failed, slow })
+        Some(super::window::CallMark { failed, slow })
     }
 
     /// Returns `true` if a call that ended so takes part in the rule on failures in a row.
@@ -75,7 +75,7 @@ impl CircuitConfig {
         until.after_ns(nanos(ramp.each).saturating_mul(left))
     }
 
-    /// How long the other side asked not to be called, as far as it is listened to.
+    /// Returns the time that a server asked to be left alone, up to the longest hint.
     pub(super) fn hint(&self, outcome: Outcome) -> Option<Duration> {
         match outcome {
             Outcome::Transient(RetryHint::After(hint))
@@ -87,31 +87,31 @@ impl CircuitConfig {
     }
 }
 
-/// What to think of a call that was dropped before it ended.
+/// How a call counts that was dropped before it ended.
 ///
-/// The default is to ignore it: a caller that left says nothing about the other side, and the loser of
+/// Ignored by default: a caller that left says nothing about the service, and the loser of
 /// a hedge is always dropped. A limit on the attempt belongs inside the breaker, where running out of
 /// time is a result. If the only limit is outside, calls that hang are dropped by it and the circuit
-/// would never open: that is what the other two are for.
+/// would never open: the other two are for that case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AbandonedPolicy {
-    /// Nothing. A probe is given back.
+    /// It does not count. A probe is given back.
     #[default]
     Ignore,
-    /// It failed.
+    /// It counts as a failure.
     Failure,
-    /// It was slow if it had already taken as long as a slow call, and otherwise nothing.
+    /// It counts as slow if it had already taken as long as a slow call, and does not count otherwise.
     Slow,
 }
 
-/// What the probes must show before a circuit closes.
+/// The rule by which probes close a circuit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum ProbeRule {
-    /// Of as many probes as there are at once, at least this share goes well. More than 0, at most 1.
+    /// At least this share of the probes succeeds, of as many as there are at once. More than 0, at most 1.
     Ratio(f64),
-    /// So many go well in a row, and not more of them at once than there are probes. From 1 to 1,000.
+    /// This many succeed in a row, with no more at once than there are probes. From 1 to 1,000.
     InARow(u32),
 }
 
@@ -122,19 +122,19 @@ pub(super) struct Share(pub(super) u32);
 impl Share {
     const WHOLE: u128 = 1_000_000;
 
-    /// Whether `part` of `calls` is as much as this.
+    /// Returns `true` if `part` of `calls` reaches this share.
     pub(super) fn is_reached(self, part: u64, calls: u64) -> bool {
         u128::from(part) * Share::WHOLE >= u128::from(self.0) * u128::from(calls)
     }
 
-    /// The smallest part of `calls` that is as much as this.
+    /// Returns the smallest part of `calls` that reaches this share.
     #[expect(clippy::cast_possible_truncation, reason = "a share is at most the whole")]
     pub(super) fn of(self, calls: u64) -> u64 {
         (u128::from(self.0) * u128::from(calls)).div_ceil(Share::WHOLE) as u64
     }
 }
 
-/// What a window is watched for.
+/// The kind of calls that a detector watches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Detector {
     pub(super) window: usize,
@@ -150,7 +150,7 @@ pub(super) enum Watches {
 }
 
 impl Detector {
-    /// What it watches, of `counts`.
+    /// Returns the part of `counts` that it watches.
     pub(super) fn part(&self, counts: Counts) -> u64 {
         match self.watches {
             Watches::Failures => counts.failures,
@@ -158,13 +158,13 @@ impl Detector {
         }
     }
 
-    /// There are enough calls to say something.
+    /// Returns `true` if there are enough calls.
     pub(super) fn is_meaningful(&self, counts: Counts) -> bool {
         counts.calls >= u64::from(self.minimum)
     }
 }
 
-/// How long a circuit stays open.
+/// The length of breaks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Break {
     pub(super) first: Duration,
@@ -175,7 +175,7 @@ pub(super) struct Break {
 }
 
 impl Break {
-    /// The break after so many that are remembered, before jitter.
+    /// Returns the length of the break after `steps` others, before jitter.
     pub(super) fn length(&self, steps: u16) -> Duration {
         if self.factor <= 1.0 {
             return self.first;
@@ -184,7 +184,7 @@ impl Break {
         Duration::try_from_secs_f64(grown).unwrap_or(self.max).min(self.max)
     }
 
-    /// `length`, moved by up to the jitter to either side.
+    /// Returns `length` with up to the jitter added or subtracted.
     pub(super) fn jittered(&self, length: Duration, u: f64) -> Duration {
         if self.jitter == 0.0 {
             return length;
@@ -201,7 +201,7 @@ impl Break {
         Duration::try_from_secs_f64(spread).unwrap_or_default().min(clock::MAX_WAIT)
     }
 
-    /// Returns when the growth of so many steps is forgotten, if it is closed from `since` on.
+    /// Returns when the growth of `steps` breaks is forgotten, if the circuit is closed from `since` on.
     pub(super) fn forgotten_at(&self, since: Tick, steps: u16) -> Tick {
         match self.memory {
             _ if steps == 0 => Tick::LONG_AGO,
@@ -210,14 +210,14 @@ impl Break {
         }
     }
 
-    /// Steps that so many nanoseconds of good behaviour make forgotten.
+    /// Returns the steps that are forgotten after this many nanoseconds of being closed.
     pub(super) fn forgotten(&self, closed_for: u64) -> u16 {
         let steps = self.memory.map_or(0, |memory| closed_for / nanos(memory).max(1));
         u16::try_from(steps).unwrap_or(u16::MAX)
     }
 }
 
-/// What a server's "come back in …" is worth.
+/// The use of servers' hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hints {
     /// Zero if they are ignored.
@@ -225,7 +225,7 @@ pub(super) struct Hints {
     pub(super) open: bool,
 }
 
-/// So many of so many probes must go well.
+/// The number of probes that must succeed, of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Goal {
     pub(super) needed: u16,
@@ -233,12 +233,12 @@ pub(super) struct Goal {
 }
 
 impl Goal {
-    /// The goal is out of reach.
+    /// Returns `true` if the goal is out of reach.
     pub(super) fn is_missed(self, bad: u16) -> bool {
         bad > self.of - self.needed
     }
 
-    /// The share of bad calls that a stage of a ramp may not pass is the probes' own.
+    /// Returns `true` if a stage of a ramp has more bad calls than the probes may have.
     pub(super) fn is_missed_by_stage(self, good: u32, bad: u32) -> bool {
         let calls = u64::from(good) + u64::from(bad);
         let (needed, of) = (u64::from(self.needed), u64::from(self.of));

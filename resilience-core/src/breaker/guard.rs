@@ -1,4 +1,4 @@
-//! A call on its way through a circuit.
+//! The guard of an admitted call.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,25 +11,25 @@ use crate::name::Name;
 use crate::outcome::{Classify, Ended, Outcome};
 use crate::rejection::Rejection;
 
-/// Whose circuit it is, for whoever has to be told.
-pub(super) trait Whose {
+/// The key of a circuit, for rejections and events.
+pub(super) trait KeySource {
     fn name(&self) -> Option<Name>;
 }
 
-/// Everybody's.
-impl Whose for () {
+/// No key.
+impl KeySource for () {
     fn name(&self) -> Option<Name> {
         None
     }
 }
 
-/// A call that a [`CircuitBreaker`] let pass. Dropped without saying how it ended, it was abandoned.
+/// A call that a [`CircuitBreaker`] admitted. Dropped without an outcome, it counts as abandoned.
 ///
 /// Borrows the handle, or [owns](CircuitBreaker::try_admit_owned) one.
 #[must_use = "dropped at once, the call was abandoned"]
 pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker> {
     breaker: H,
-    /// None once it was said, and if the breaker only observes and would have refused.
+    /// `None` once an outcome was recorded, and if the breaker only observes and would have rejected the call.
     admission: Option<Admission>,
 }
 
@@ -37,19 +37,19 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     #[inline(always)]
     pub(super) fn new(breaker: H) -> Result<Admitted<H>, Rejection> {
         let (circuit, now) = (breaker.borrow(), &mut Now::unread());
-        if let Some(admission) = circuit.glance(now) {
+        if let Some(admission) = circuit.admit_fast(now) {
             return Ok(Admitted { breaker, admission: Some(admission) });
         }
-        if let Some(rejection) = circuit.refuse(&(), now) {
+        if let Some(rejection) = circuit.reject_fast(&(), now) {
             return Err(rejection);
         }
-        match circuit.admit(&(), now) {
+        match circuit.admit_slow(&(), now) {
             Ok(admission) => Ok(Admitted { breaker, admission }),
             Err(rejection) => Err(rejection),
         }
     }
 
-    /// A call that was admitted already.
+    /// Returns the guard of a call that was admitted already.
     #[cfg(feature = "profiles")]
     #[inline]
     pub(super) const fn going_on(breaker: H, admission: Admission) -> Admitted<H> {
@@ -68,28 +68,27 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         self.breaker.borrow().outcome_of(classifier, result)
     }
 
-    /// It went well.
-    // All that most calls need, in the caller.
+    /// Records a success.
     #[inline(always)]
     pub fn success(mut self) {
         if let Some(admission) = self.admission.take()
             && !self.breaker.borrow().count(&admission)
         {
-            self.breaker.borrow().told(admission, Outcome::Success);
+            self.breaker.borrow().record_unkeyed(admission, Outcome::Success);
         }
     }
 
-    /// It ended so.
+    /// Records how the call ended.
     pub fn outcome(mut self, outcome: Outcome) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told(admission, outcome);
+            self.breaker.borrow().record_unkeyed(admission, outcome);
         }
     }
 
-    /// It ended so, with this error.
+    /// Records how the call ended, with its error.
     pub(super) fn ended(mut self, ended: Ended<'_>) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told_with(admission, ended);
+            self.breaker.borrow().record_unkeyed_error(admission, ended);
         }
     }
 }
@@ -98,7 +97,7 @@ impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
     #[inline]
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().told(admission, Outcome::Abandoned);
+            self.breaker.borrow().record_unkeyed(admission, Outcome::Abandoned);
         }
     }
 }

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use tower_layer::Layer;
 
 use super::handle::CircuitBreaker;
@@ -8,7 +6,7 @@ use crate::outcome::{Outcome, Standard};
 use crate::select::{One, PerKey};
 use crate::stack::{Absent, OnlyCircuitBreaker, StackService};
 
-/// Breaks the circuit of the services it is applied to. See the [module](super).
+/// Stops calls to a service that fails. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares its circuits.
 #[derive(Debug, Clone)]
@@ -22,38 +20,37 @@ pub type CircuitBreakerService<S, C = Standard, Sel = One<CircuitBreaker>> =
     StackService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
 
 impl CircuitBreakerLayer {
-    /// One circuit for all calls.
+    /// Admits all calls to one circuit.
     #[must_use]
     pub const fn new(breaker: CircuitBreaker) -> CircuitBreakerLayer {
-        CircuitBreakerLayer { selector: One::new(breaker), classifier: Standard }
+        CircuitBreakerLayer::with_selector(One::new(breaker))
     }
 }
 
 impl<K: Key, F> CircuitBreakerLayer<Standard, PerKey<K, CircuitBreaker, F>> {
-    /// A circuit for each key that `key` reads off a request, all by the rules of `breaker`; at most as
-    /// many as the limits say. No call passes `breaker` itself: watch the [`store`](Self::store).
+    /// Admits each call to the circuit of the key that `key` reads off its request. The circuits are made
+    /// [`fresh`](CircuitBreaker::fresh) from `breaker`, which changes the configuration of all and admits no call
+    /// itself: the [`selector`](Self::selector) has their store.
     #[must_use]
     pub fn per_key<Req>(breaker: CircuitBreaker, limits: KeyedLimits, key: F) -> Self
     where
         F: Fn(&Req) -> K,
     {
         let store = Keyed::new(limits, move |_: &K| breaker.fresh());
-        CircuitBreakerLayer { selector: PerKey::new(store, key), classifier: Standard }
+        CircuitBreakerLayer::with_selector(PerKey::new(store, key))
     }
+}
 
-    /// The store that the circuits are kept in.
-    pub fn store(&self) -> &Keyed<K, CircuitBreaker> {
-        self.selector.store()
-    }
-
-    /// The circuit of this key, made if it is new.
-    pub fn circuit(&self, key: &K, now: Instant) -> CircuitBreaker {
-        self.store().get(key, now)
+impl<Sel> CircuitBreakerLayer<Standard, Sel> {
+    /// Admits each call to the circuit that `selector` returns for its request.
+    #[must_use]
+    pub const fn with_selector(selector: Sel) -> Self {
+        CircuitBreakerLayer { selector, classifier: Standard }
     }
 }
 
 impl<C, Sel> CircuitBreakerLayer<C, Sel> {
-    /// Reads outcomes off results with a closure. It is not asked about the refusals of inner layers.
+    /// Reads outcomes off results with a closure. Rejections of inner layers are not passed to it.
     #[must_use]
     pub fn classify<T, E, F>(self, classifier: F) -> CircuitBreakerLayer<F, Sel>
     where
@@ -74,7 +71,9 @@ impl<C, Sel> CircuitBreakerLayer<C, Sel> {
         &self.classifier
     }
 
-    pub(super) const fn selector(&self) -> &Sel {
+    /// Returns the selector, which has the store of circuits where there is one for each key.
+    #[must_use]
+    pub const fn selector(&self) -> &Sel {
         &self.selector
     }
 }

@@ -1,32 +1,32 @@
-//! Not calling what is down.
+//! Stops calls to a service that fails.
 //!
-//! A service that fails is called again by everybody who was failed, and every one of those calls waits
+//! Every caller of a failing service calls it again, and each of those calls waits
 //! for its timeout. A circuit breaker watches how calls end. When too many fail it *opens*: calls are
-//! refused at once, for a break. Then it is *half-open*: a few probes pass, and decide whether it closes.
+//! rejected at once, for a break. Then it is *half-open*: a few probes pass, and decide whether it closes.
 //!
 //! - **What counts.** Failures that may pass ([`Outcome`](crate::Outcome): transient, timed out,
-//!   throttled). A permanent one is an answer, so the other side is up. *Not ready*, and what a layer
-//!   below refused, says nothing about it, unless it is to be
+//!   throttled). After a permanent one the service is up. *Not ready*, and a rejection by a layer
+//!   below, says nothing about it, unless it is to be
 //!   [counted](CircuitBreakerBuilder::count_rejections). A timeout belongs below the breaker, where it is a result; a
 //!   call that is dropped is ignored unless [`AbandonedPolicy`] says otherwise.
 //! - **When it opens.** Failures in a row, a share of failures over the last calls or the last seconds
 //!   ([`SlidingWindow`]), a share of slow calls; any of them, and several at once.
-//! - **For how long.** Longer each time, with jitter; good behaviour is remembered in its favour; a
-//!   server that says when to come back is not called before.
+//! - **For how long.** Longer each time, with jitter; time spent closed makes the next break shorter; a
+//!   server that names a time to come back is not called before.
 //! - **How it closes.** Exactly as many probes as configured, never more. A result belongs to the state
-//!   in which its call was admitted; one from an earlier state decides nothing. A probe that hangs does
+//!   in which its call was admitted; one from an earlier state changes nothing. A probe that hangs does
 //!   not keep it half-open for ever. A [ramp](CircuitBreakerBuilder::ramp) lets the traffic come back in
 //!   steps.
 //! - **By hand.** [`CircuitBreaker`] forces it open or closed, disables it, saves and restores it;
-//!   [`observe_only`](CircuitBreakerBuilder::observe_only) tells what it would do, and does not.
+//!   [`observe_only`](CircuitBreakerBuilder::observe_only) reports what it would reject, and rejects nothing.
 //!
-//! A circuit per shard, host or tenant ([`CircuitBreakerLayer::per_key`]) is nearly always what is
-//! wanted: one circuit over ten shards makes one dead shard either invisible or everybody's outage.
+//! One circuit for each shard, host or tenant ([`CircuitBreakerLayer::per_key`]) is nearly always
+//! right: with one circuit over ten shards, one dead shard either goes unnoticed or stops the calls to all.
 //!
 //! The layer belongs directly above the attempt's timeout, inside of retries and limits. It is always
-//! ready and clones the service below for each call. That is for two reasons: an open circuit refuses at
-//! once, though the service below be not ready, and a call is admitted when the service below *is*
-//! ready, so that nothing that happens while it waits makes the admission stale. A service that fails to
+//! ready and clones the service below for each call, for two reasons: an open circuit rejects at
+//! once, though the service below is not ready, and a call is admitted when the service below *is*
+//! ready, so that no change while it waits makes the admission stale. A service that fails to
 //! become ready has failed.
 //!
 //! ```
@@ -67,10 +67,10 @@ mod builder;
 mod circuit;
 mod config;
 mod state;
-pub mod window;
+mod window;
 
 #[cfg(feature = "tokio")]
-mod cell;
+mod common;
 #[cfg(feature = "tokio")]
 mod guard;
 #[cfg(feature = "tokio")]
@@ -81,16 +81,16 @@ mod layer;
 mod outcomes;
 #[cfg(feature = "tower")]
 mod planned;
-#[cfg(feature = "tokio")]
-mod rules;
 #[cfg(feature = "tower")]
 mod seat;
+#[cfg(feature = "tokio")]
+mod shared;
 
 pub use builder::CircuitBreakerBuilder;
-pub use circuit::{Admission, Circuit, CircuitSnapshot, Refusal, SavedCircuit};
+pub use circuit::{Admission, Circuit, CircuitRejection, CircuitSnapshot, SavedCircuit};
 pub use config::{AbandonedPolicy, CircuitConfig, ProbeRule};
 pub use state::{Change, Changes, CircuitState, IllegalTransition, TransitionReason};
-pub use window::{Room, SlidingWindow};
+pub use window::{SlidingWindow, UncountedSuccesses};
 
 #[cfg(feature = "tokio")]
 pub use guard::Admitted;

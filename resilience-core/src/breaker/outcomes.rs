@@ -50,10 +50,10 @@ impl OutcomeCounts {
     }
 }
 
-/// The counters behind [`OutcomeCounts`], shared by all circuits of one set of rules.
+/// The counters behind [`OutcomeCounts`], shared by all circuits of one configuration.
 // Relaxed: each is a number of its own, and orders nothing.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct OutcomeCounters {
     success: AtomicU64,
     transient: AtomicU64,
     timed_out: AtomicU64,
@@ -64,7 +64,7 @@ pub(super) struct Ended {
     abandoned: AtomicU64,
 }
 
-impl Ended {
+impl OutcomeCounters {
     pub(super) fn add(&self, outcome: Outcome, calls: u32) {
         if calls == 0 {
             return;

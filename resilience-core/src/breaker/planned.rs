@@ -2,7 +2,7 @@
 
 use super::builder::CircuitBreakerBuilder;
 use super::handle::CircuitBreaker;
-use super::window::Span;
+use super::window::WindowSpan;
 use crate::name::Name;
 use crate::observe::Listener;
 use crate::shape::Breaking;
@@ -19,8 +19,8 @@ impl CircuitBreaker {
         let config = self.config();
         let windows = config.detectors.iter().filter_map(|detector| {
             match config.windows.get(detector.window)?.0 {
-                Span::Time { length, .. } => Some((length, detector.minimum)),
-                Span::Calls(_) => None,
+                WindowSpan::Time { length, .. } => Some((length, detector.minimum)),
+                WindowSpan::Calls(_) => None,
             }
         });
         Breaking {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::circuit::Admission;
 #[cfg(feature = "profiles")]
 use super::guard::Admitted;
-use super::guard::Whose;
+use super::guard::KeySource;
 use super::handle::CircuitBreaker;
 #[cfg(feature = "profiles")]
 use super::handle::outcome_of;
@@ -30,7 +30,7 @@ pub struct CircuitSeat<L> {
 /// The selector says whose circuit it is.
 struct Of<'a, Sel: Select<Req>, Req>(&'a Sel::Selected, PhantomData<fn(&Req)>);
 
-impl<Sel: Select<Req>, Req> Whose for Of<'_, Sel, Req> {
+impl<Sel: Select<Req>, Req> KeySource for Of<'_, Sel, Req> {
     fn name(&self) -> Option<Name> {
         Sel::key(self.0)
     }
@@ -60,19 +60,19 @@ where
     #[inline(always)]
     fn admit_at_once(&self, seat: &mut Self::Seat, now: &mut Now) -> bool {
         let Some(breaker) = self.selector().handle(&seat.selected) else { return false };
-        seat.admission = breaker.glance(now);
+        seat.admission = breaker.admit_fast(now);
         seat.admission.is_some()
     }
 
     fn admit(&self, seat: &mut Self::Seat, now: &mut Now) -> Result<(), Rejection> {
         let Some(breaker) = self.selector().handle(&seat.selected) else { return Ok(()) };
-        seat.admission = breaker.glance(now);
+        seat.admission = breaker.admit_fast(now);
         if seat.admission.is_none() {
             let whose = Of::<Sel, Req>(&seat.selected, PhantomData);
-            if let Some(rejection) = breaker.refuse(&whose, now) {
+            if let Some(rejection) = breaker.reject_fast(&whose, now) {
                 return Err(rejection);
             }
-            seat.admission = breaker.admit(&whose, now)?;
+            seat.admission = breaker.admit_slow(&whose, now)?;
         }
         Ok(())
     }

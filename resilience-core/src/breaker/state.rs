@@ -1,26 +1,26 @@
-//! The states of a circuit, and what leads from one to another.
+//! The states of a circuit, and the changes between them.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Whether a circuit lets calls pass.
+/// The state of a circuit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CircuitState {
-    /// Calls pass and are counted.
+    /// Calls are admitted and counted.
     #[default]
     Closed,
-    /// Calls are refused until the break is over.
+    /// Calls are rejected until the break is over.
     Open,
-    /// A few calls pass, to see.
+    /// Probes are admitted.
     HalfOpen,
-    /// The probes went well; a growing share of the calls passes.
+    /// The probes succeeded; a growing share of the calls is admitted.
     Ramping,
-    /// Calls are refused until somebody says otherwise, or for as long as somebody said.
+    /// Calls are rejected by hand, for a time or until the next change by hand.
     ForcedOpen,
-    /// Calls pass until somebody says otherwise, and are counted.
+    /// Calls are admitted by hand, and counted.
     ForcedClosed,
-    /// Calls pass, and nothing is counted.
+    /// Calls are admitted by hand, and not counted.
     Disabled,
 }
 
@@ -38,47 +38,47 @@ impl fmt::Display for CircuitState {
     }
 }
 
-/// Why a circuit changed its state.
+/// The reason of a change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransitionReason {
-    /// So many failures in a row.
+    /// Failures in a row.
     ConsecutiveFailures,
     /// The share of failures.
     FailureRate,
     /// The share of slow calls.
     SlowCallRate,
-    /// The other side named a time.
+    /// A server named a time to come back.
     Hint,
     /// The break is over.
     BreakOver,
-    /// The probes went well.
+    /// The probes succeeded.
     ProbesSucceeded,
-    /// The probes did not, or the calls of a ramp.
+    /// The probes failed, or the calls of a ramp.
     ProbesFailed,
     /// Half-open for longer than allowed.
     HalfOpenTooLong,
     /// All stages of the ramp were passed.
     RampCompleted,
-    /// Somebody said so.
+    /// By hand.
     Manual,
 }
 
-/// A circuit went from one state to another.
+/// A change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// What it was.
+    /// The state before.
     pub from: CircuitState,
-    /// What it is.
+    /// The state after.
     pub to: CircuitState,
-    /// Why.
+    /// The reason.
     pub reason: TransitionReason,
-    /// How long it stays so, if it opened for a time.
+    /// The length of a break.
     pub retry_after: Option<Duration>,
 }
 
-/// What [time alone](super::Circuit::advance) did to a circuit: at most two changes, in order.
+/// The changes that [time alone](super::Circuit::advance) made: at most two, in order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changes([Option<Change>; 2]);
 
@@ -94,20 +94,19 @@ impl Changes {
         self.0[0].is_none()
     }
 
-    /// In order.
+    /// Iterates over the changes in order.
     pub fn iter(&self) -> impl Iterator<Item = &Change> {
         self.0.iter().flatten()
     }
 }
 
-/// A transition that makes no sense was asked for: a circuit is half-open after it was open, and not
-/// otherwise.
+/// The error of a transition that does not exist: only an open circuit becomes half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IllegalTransition {
-    /// What the circuit is.
+    /// The state of the circuit.
     pub from: CircuitState,
-    /// What it was to become.
+    /// The state that was asked for.
     pub to: CircuitState,
 }
 

@@ -6,125 +6,122 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::Bulkhead;
-use super::ledger::{Charge, Denied};
+use super::admission_queue::{EnterOutcome, FullAction};
+use super::handle::BulkheadRejectReason;
 use super::permit::BulkheadPermit;
+use super::permits::{Denied, PermitGrant};
 use super::queue::Ticket;
-use super::refusal::Refusal;
-use super::turnstile::{Entered, Posture};
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::name::Name;
-use crate::patience::Patience;
+use crate::on_full::OnFull;
 use crate::rejection::Rejection;
 use crate::timer::Alarm;
 use crate::wakes::Wakes;
 
-/// The future of [`Bulkhead::acquire`]. Nothing is asked for before its first poll; dropped, it leaves
-/// the queue, and passes on what it was granted and had not heard of.
+/// The future of [`Bulkhead::acquire`]. Does nothing before its first poll. Dropped, it leaves the queue, and
+/// passes a permit that it was granted meanwhile on to the next call.
 ///
-/// When permits are free it takes them in one atomic operation, with no look at the clock.
+/// When permits are free it takes them in one atomic operation, and does not read the clock.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire<H: Borrow<Bulkhead> = Bulkhead> {
-    /// Moved into the permit, which is why one that owns its handle costs no other.
+    /// Moved into the permit, so that one that owns its handle needs no other.
     bulkhead: Option<H>,
-    wait: Wait,
+    wait: PermitWait,
 }
 
-/// A wait, beside the bulkhead that it is for. To be [left](Wait::leave) before it is dropped.
+/// A wait for permits, kept beside the bulkhead that they come from. The owner calls
+/// [`leave`](PermitWait::leave) before it drops the wait.
 #[derive(Debug)]
-pub(super) struct Wait {
+pub(super) struct PermitWait {
     weight: u32,
     /// Boxed, because most calls never wait.
-    place: Option<Box<Place>>,
+    place: Option<Box<QueuedWait>>,
 }
 
-/// A place in the queue.
+/// A wait that has a place in the queue.
 #[derive(Debug)]
-struct Place {
+struct QueuedWait {
     ticket: Ticket,
-    /// When the wait is over, if it is limited.
+    /// The end of the wait, if it is limited.
     expiry: Option<Deadline>,
     alarm: Option<Alarm>,
 }
 
-impl Wait {
-    #[inline]
-    pub(super) const fn new(weight: u32) -> Wait {
-        Wait { weight, place: None }
+impl PermitWait {
+    pub(super) const fn new(weight: u32) -> PermitWait {
+        PermitWait { weight, place: None }
     }
 
-    /// `key` is whose bulkhead this is, for the rejection.
-    #[inline]
+    /// Polls for the permits. `key` names the key of the bulkhead, for the rejection.
     pub(super) fn poll(
         &mut self,
         bulkhead: &Bulkhead,
         cx: &mut Context<'_>,
         key: impl Fn() -> Option<Name>,
-    ) -> Poll<Result<Charge, Rejection>> {
+    ) -> Poll<Result<PermitGrant, Rejection>> {
         let denied = match &self.place {
-            None => match bulkhead.turnstile().try_take(self.weight) {
-                Ok(charge) => return Poll::Ready(Ok(charge)),
+            None => match bulkhead.admission_queue().try_take(self.weight) {
+                Ok(grant) => return Poll::Ready(Ok(grant)),
                 Err(denied) => Some(denied),
             },
             Some(_) => None,
         };
-        let answer = ready!(poll_on(&mut self.place, bulkhead, self.weight, denied, cx, &key));
-        Poll::Ready(answer.map_err(|refusal| bulkhead.refuse(refusal, key)))
+        let polled = ready!(self.poll_slow(bulkhead, denied, cx, &key));
+        Poll::Ready(polled.map_err(|reason| bulkhead.reject(reason, key)))
     }
 
-    #[inline]
+    /// Polls a call that was `denied` just now, or is in the queue.
+    #[cold]
+    fn poll_slow(
+        &mut self,
+        bulkhead: &Bulkhead,
+        denied: Option<Denied>,
+        cx: &mut Context<'_>,
+        key: impl Fn() -> Option<Name>,
+    ) -> Poll<Result<PermitGrant, BulkheadRejectReason>> {
+        if let Some(denied) = denied {
+            let mut wakes = Wakes::default();
+            match begin(bulkhead, self.weight, denied, cx, key, &mut wakes) {
+                Begun::Decided(decided) => return Poll::Ready(decided),
+                // A call that is served in this moment is woken, and looks when it is polled again.
+                Begun::Waits(place) => {
+                    let place = self.place.insert(place);
+                    wakes.wake();
+                    return place.begin(cx);
+                }
+            }
+        }
+        let Some(place) = &mut self.place else { return Poll::Pending };
+        let polled = ready!(place.poll(bulkhead, self.weight, cx));
+        // A permit, so that it is given back if the drop of the place panics, by a waker in its timer.
+        let polled = polled.map(|grant| BulkheadPermit::new(bulkhead, grant));
+        self.place = None;
+        Poll::Ready(polled.map(BulkheadPermit::into_grant))
+    }
+
+    /// Leaves the queue, and gives back the permits that were granted there.
     pub(super) fn leave(&mut self, bulkhead: &Bulkhead) {
         let Some(place) = self.place.take() else { return };
-        let turnstile = bulkhead.turnstile();
-        if let Some(charge) = turnstile.leave(&place.ticket, clock::now) {
-            turnstile.release(charge, clock::now);
+        let admission_queue = bulkhead.admission_queue();
+        if let Some(grant) = admission_queue.leave(&place.ticket, clock::now) {
+            admission_queue.release(grant, clock::now);
         }
     }
 }
 
 impl<H: Borrow<Bulkhead>> Acquire<H> {
-    #[inline]
     pub(super) const fn new(bulkhead: H, weight: u32) -> Acquire<H> {
-        Acquire { bulkhead: Some(bulkhead), wait: Wait::new(weight) }
+        Acquire { bulkhead: Some(bulkhead), wait: PermitWait::new(weight) }
     }
-}
-
-/// What is rare: the call was denied just now, or waits since it was.
-#[cold]
-fn poll_on(
-    waiting: &mut Option<Box<Place>>,
-    bulkhead: &Bulkhead,
-    weight: u32,
-    denied: Option<Denied>,
-    cx: &mut Context<'_>,
-    key: impl Fn() -> Option<Name>,
-) -> Poll<Result<Charge, Refusal>> {
-    if let Some(denied) = denied {
-        let mut wakes = Wakes::default();
-        match begin(bulkhead, weight, denied, cx, key, &mut wakes) {
-            Begun::Answered(answer) => return Poll::Ready(answer),
-            // Who is served in this moment is woken, and asks when it is polled again.
-            Begun::Waits(place) => {
-                let place = waiting.insert(place);
-                wakes.wake();
-                return place.begin(cx);
-            }
-        }
-    }
-    let Some(place) = waiting else { return Poll::Pending };
-    let answer = ready!(place.poll(bulkhead, weight, cx));
-    // Given back if the drop of the place panics, by a waker in its timer.
-    let answer = answer.map(|charge| BulkheadPermit::new(bulkhead, charge));
-    *waiting = None;
-    Poll::Ready(answer.map(BulkheadPermit::into_charge))
 }
 
 enum Begun {
-    Waits(Box<Place>),
-    Answered(Result<Charge, Refusal>),
+    Waits(Box<QueuedWait>),
+    Decided(Result<PermitGrant, BulkheadRejectReason>),
 }
 
-/// A call that found no permit: is it refused, does it wait, or is it only watched?
+/// Decides about a call that found no permit: it is rejected, queued, or only observed.
 #[cold]
 fn begin(
     bulkhead: &Bulkhead,
@@ -134,34 +131,34 @@ fn begin(
     key: impl Fn() -> Option<Name>,
     wakes: &mut Wakes,
 ) -> Begun {
-    let turnstile = bulkhead.turnstile();
-    match (turnstile.posture(), denied) {
-        (Posture::Observed, _) => {
-            return Begun::Answered(Ok(bulkhead.observe(weight, denied, key)));
+    let admission_queue = bulkhead.admission_queue();
+    match (admission_queue.full_action(), denied) {
+        (FullAction::Observe, _) => {
+            return Begun::Decided(Ok(bulkhead.observe(weight, denied, key)));
         }
-        (Posture::Refused, _) | (Posture::Waits, Denied::Never) => {
-            return Begun::Answered(Err(turnstile.refusal(denied, weight)));
+        (FullAction::Reject, _) | (FullAction::Wait, Denied::Never) => {
+            return Begun::Decided(Err(admission_queue.reason(denied, weight)));
         }
-        (Posture::Waits, Denied::Full) => {}
+        (FullAction::Wait, Denied::Full) => {}
     }
     let now = clock::now();
     if Deadline::current().is_some_and(|deadline| deadline.has_passed(now)) {
-        return Begun::Answered(Err(Refusal::Late));
+        return Begun::Decided(Err(BulkheadRejectReason::Late));
     }
-    match turnstile.enter(weight, now, cx.waker(), wakes) {
-        Entered::Granted(charge) => Begun::Answered(Ok(charge)),
-        Entered::Refused(refusal) => Begun::Answered(Err(refusal)),
-        Entered::Waits(ticket, patience) => {
-            let expiry = match patience {
-                Patience::AtMost(wait) => Some(Deadline::after(now, wait)),
-                Patience::None | Patience::Endless => None,
+    match admission_queue.enter(weight, now, cx.waker(), wakes) {
+        EnterOutcome::Granted(grant) => Begun::Decided(Ok(grant)),
+        EnterOutcome::Rejected(reason) => Begun::Decided(Err(reason)),
+        EnterOutcome::Waits(ticket, on_full) => {
+            let expiry = match on_full {
+                OnFull::WaitAtMost(wait) => Some(Deadline::after(now, wait)),
+                OnFull::Reject | OnFull::Wait => None,
             };
-            Begun::Waits(Box::new(Place { ticket, expiry, alarm: None }))
+            Begun::Waits(Box::new(QueuedWait { ticket, expiry, alarm: None }))
         }
     }
 }
 
-impl Place {
+impl QueuedWait {
     fn begin<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         if self.poll_expired(cx).is_ready() {
             cx.waker().wake_by_ref();
@@ -169,30 +166,31 @@ impl Place {
         Poll::Pending
     }
 
-    /// The place is gone when this is ready.
+    /// Polls the place in the queue, which is gone when this is ready.
     fn poll(
         &mut self,
         bulkhead: &Bulkhead,
         weight: u32,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Charge, Refusal>> {
-        let turnstile = bulkhead.turnstile();
-        if let Poll::Ready(answer) = turnstile.poll(&self.ticket, weight, cx.waker()) {
-            return Poll::Ready(answer);
+    ) -> Poll<Result<PermitGrant, BulkheadRejectReason>> {
+        let admission_queue = bulkhead.admission_queue();
+        let polled = admission_queue.poll(&self.ticket, weight, cx.waker());
+        if polled.is_ready() {
+            return polled;
         }
         if self.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
         // Granted at the last moment is granted.
-        Poll::Ready(match turnstile.leave(&self.ticket, clock::now) {
-            Some(charge) => Ok(charge),
-            None => Err(turnstile.refusal(Denied::Full, weight)),
+        Poll::Ready(match admission_queue.leave(&self.ticket, clock::now) {
+            Some(grant) => Ok(grant),
+            None => Err(admission_queue.reason(Denied::Full, weight)),
         })
     }
 
-    /// Whether the wait is over. No timer is armed for what comes after the deadline of the call
-    /// around this, whoever set that drops this then; looked at anew each time, since a future can
-    /// outlive the deadline that it was first polled under.
+    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call comes first,
+    /// which then drops this. The deadline is read at each poll, since a future can outlive the one that it was
+    /// first polled under.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(expiry) = self.expiry else { return Poll::Pending };
         if self.alarm.is_none() && Deadline::current().is_some_and(|current| current <= expiry) {
@@ -217,24 +215,22 @@ impl<H: Borrow<Bulkhead>> Acquire<H> {
     ///
     /// # Errors
     /// As [`Bulkhead::acquire`], with the key.
-    #[inline]
     pub fn poll_for(
         &mut self,
         cx: &mut Context<'_>,
         key: impl Fn() -> Option<Name>,
     ) -> Poll<Result<BulkheadPermit<H>, Rejection>> {
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        // Polled after it was ready, which the contract of a future leaves open: stay pending.
         let Some(handle) = &self.bulkhead else { return Poll::Pending };
-        let answer = ready!(self.wait.poll(handle.borrow(), cx, key));
+        let polled = ready!(self.wait.poll(handle.borrow(), cx, key));
         let Some(handle) = self.bulkhead.take() else { return Poll::Pending };
-        Poll::Ready(answer.map(|charge| BulkheadPermit::new(handle, charge)))
+        Poll::Ready(polled.map(|grant| BulkheadPermit::new(handle, grant)))
     }
 }
 
 impl<H: Borrow<Bulkhead> + Unpin> Future for Acquire<H> {
     type Output = Result<BulkheadPermit<H>, Rejection>;
 
-    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_for(cx, || None)
     }

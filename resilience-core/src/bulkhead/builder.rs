@@ -1,23 +1,33 @@
-//! A bulkhead in the making.
+//! Builder and configuration of a bulkhead.
 
 use std::time::Duration;
 
 use super::Bulkhead;
-use super::config::{BulkheadConfig, Rules};
 use super::queue::QueueOrder;
 use crate::config::{self, InvalidConfig};
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
-use crate::patience::Patience;
+use crate::on_full::OnFull;
 
-/// A [`Bulkhead`] in the making. See [`Bulkhead::builder`] for the defaults.
+/// A builder of a [`Bulkhead`]. See [`Bulkhead::builder`] for the defaults.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BulkheadBuilder {
     pub(super) name: Name,
     pub(super) listener: Listener,
     /// Not checked yet.
-    draft: Rules,
+    draft: BulkheadConfig,
+}
+
+/// The checked configuration of a [`Bulkhead`], made by [`BulkheadBuilder::config`].
+/// The name and the listener are no part of it: a bulkhead keeps its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BulkheadConfig {
+    pub(crate) max_concurrent: u32,
+    pub(crate) on_full: OnFull,
+    pub(crate) max_queued: u32,
+    pub(crate) order: QueueOrder,
+    pub(crate) observe_only: bool,
 }
 
 impl BulkheadBuilder {
@@ -25,9 +35,9 @@ impl BulkheadBuilder {
         BulkheadBuilder {
             name: Name::from_static("bulkhead"),
             listener: Listener::default(),
-            draft: Rules {
+            draft: BulkheadConfig {
                 max_concurrent: 25,
-                patience: Patience::None,
+                on_full: OnFull::Reject,
                 max_queued: 100,
                 order: QueueOrder::Fifo,
                 observe_only: false,
@@ -35,99 +45,93 @@ impl BulkheadBuilder {
         }
     }
 
-    /// What rejections and events call this bulkhead.
+    /// Sets the name that events and rejections carry. Kept by a later
+    /// [`set_config`](Bulkhead::set_config).
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener of refusals.
+    /// Sets the listener. Kept by a later [`set_config`](Bulkhead::set_config).
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// As `listen`, where there is a listener already.
+    /// Sets a listener that is shared already.
     #[cfg(feature = "pool")]
     pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
         self.listener = listener;
         self
     }
 
-    /// The most permits that are out at once: calls, unless calls weigh more than one
+    /// Sets the number of permits: the most calls at once, unless calls weigh more than one
     /// (`BulkheadLayer::weigh`). At least 1; to pause, [`resize`](Bulkhead::resize) to 0.
     pub fn max_concurrent(mut self, permits: u32) -> Self {
         self.draft.max_concurrent = permits;
         self
     }
 
-    /// A call that finds no permit is refused at once.
+    /// Rejects a call that finds no permit.
     pub fn reject(mut self) -> Self {
-        self.draft.patience = Patience::None;
+        self.draft.on_full = OnFull::Reject;
         self
     }
 
-    /// A call that finds no permit waits for one as long as its caller does: until the deadline of the
-    /// call around it, or until it is dropped.
+    /// Makes a call that finds no permit wait for one, until its [deadline](crate::Deadline) or until it is dropped.
     pub fn wait(mut self) -> Self {
-        self.draft.patience = Patience::Endless;
+        self.draft.on_full = OnFull::Wait;
         self
     }
 
-    /// A call that finds no permit waits for one, and is refused if there is none after so long. At
-    /// most 365 days; for no time at all, it is refused at once.
+    /// Makes a call that finds no permit wait for one, for at most `wait`. At most 365 days; zero rejects at
+    /// once, as [`reject`](Self::reject) does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
-        self.draft.patience = Patience::AtMost(wait);
+        self.draft.on_full = OnFull::WaitAtMost(wait);
         self
     }
 
-    /// The most calls that wait at once. A queue is of use as long as what is in it is served in time:
+    /// Sets the most calls that wait at once. A queue is of use as long as its calls are served in time:
     /// keep it below `max_concurrent` × the time that callers have ÷ the time that calls take.
     pub fn max_queued(mut self, calls: u32) -> Self {
         self.draft.max_queued = calls;
         self
     }
 
-    /// Who is next, and who gives way when the queue is full.
+    /// Sets which call is served next, and which gives way when the queue is full.
     pub fn order(mut self, order: QueueOrder) -> Self {
         self.draft.order = order;
         self
     }
 
-    /// Admits everything, and tells the listener whom it [would have
-    /// refused](crate::observe::Event::WouldReject): to try a limit out on real traffic. Nobody waits
-    /// either: calls over the limit are counted as if they were the queue.
+    /// Admits every call, and notifies the listener of those that it [would have
+    /// rejected](crate::observe::Event::WouldReject): to try out a limit on real traffic. No call waits
+    /// either: calls over the limit count as if they were the queue.
     pub fn observe_only(mut self) -> Self {
         self.draft.observe_only = true;
         self
     }
 
-    /// What it was told so far, checked, for [`Bulkhead::set_config`]. The name and the listener are no
-    /// part of it.
+    /// Returns the checked configuration, for [`Bulkhead::set_config`], without the name and the listener.
     ///
     /// # Errors
     /// If a value is out of its bounds.
     pub fn config(&self) -> Result<BulkheadConfig, InvalidConfig> {
-        let mut rules = self.draft;
-        if rules.max_concurrent == 0 {
+        let on_full = self.draft.on_full.checked()?;
+        let config = BulkheadConfig { on_full, ..self.draft };
+        if config.max_concurrent == 0 {
             return Err(InvalidConfig::new("max_concurrent", 0, "at least 1"));
         }
-        if let Patience::AtMost(wait) = rules.patience {
-            config::wait_or_none("wait_at_most", wait)?;
-            if wait.is_zero() {
-                rules.patience = Patience::None;
-            }
-        }
-        if rules.patience != Patience::None && rules.max_queued == 0 {
+        if on_full != OnFull::Reject && config.max_queued == 0 {
             return Err(InvalidConfig::new("max_queued", 0, "at least 1 where calls wait"));
         }
-        if let QueueOrder::NewestFirstAfter(standing) = rules.order {
+        if let QueueOrder::NewestFirstAfter(standing) = config.order {
             config::wait("order", standing)?;
         }
-        Ok(BulkheadConfig(rules))
+        Ok(config)
     }
 
-    /// The bulkhead.
+    /// Builds the bulkhead.
     ///
     /// # Errors
     /// If a value is out of its bounds.
@@ -153,15 +157,5 @@ mod tests {
             assert_eq!(named(builder().order(QueueOrder::NewestFirstAfter(standing))), "order");
         }
         assert!(builder().max_queued(0).wait().reject().build().is_ok());
-    }
-
-    #[test]
-    fn to_wait_for_no_time_is_to_be_refused_at_once() {
-        let (none, refused) = (builder().wait_at_most(Duration::ZERO), builder().reject());
-        assert_eq!(none.config(), refused.config());
-    }
-
-    fn builder() -> BulkheadBuilder {
-        Bulkhead::builder()
     }
 }

@@ -1,23 +1,21 @@
-//! The bulkhead, as it is held by those who use it.
+//! The handle that calls share.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::acquire::Acquire;
-use super::builder::BulkheadBuilder;
-use super::config::BulkheadConfig;
-use super::family::{Family, Member};
-use super::ledger::{Charge, Denied};
+use super::admission_queue::{AdmissionQueue, FullAction};
+use super::builder::{BulkheadBuilder, BulkheadConfig};
+use super::group::{Group, Member};
 use super::permit::BulkheadPermit;
-use super::refusal::Refusal;
-use super::turnstile::{Posture, Turnstile};
+use super::permits::{Denied, PermitGrant};
 use crate::keyed::Entry;
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RejectionKind, Unit};
 
-/// A limit on how much is under way at once. Clones share it. See the [module](super).
+/// A limit on the calls under way at once. Clones share it. See the [module](super).
 #[derive(Clone)]
 pub struct Bulkhead(pub(super) Arc<Member>);
 
@@ -25,154 +23,173 @@ pub struct Bulkhead(pub(super) Arc<Member>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BulkheadSnapshot {
-    /// How many permits there are.
+    /// The number of permits.
     pub limit: u32,
-    /// How many are out. More than `limit` after it was lowered, or while this only observes.
+    /// Permits in use. More than `limit` after it was lowered, or while the bulkhead only observes.
     pub in_use: u32,
-    /// Permits that a new call gets at once: 0 while others wait for what is free, and while more are out
-    /// than there are. By the limit also while this only observes, and then admits more.
+    /// Permits that a new call gets at once: 0 while others wait for what is free, and while more are in use
+    /// than there are. A bulkhead that only observes admits more.
     pub available: u32,
-    /// The most that ever were.
+    /// The most permits that were in use at once.
     pub peak: u32,
     /// Calls that wait.
     pub queued: usize,
     /// Calls that ever had to wait.
     pub waited: u64,
-    /// Calls that were refused, or would have been if this did more than observe.
-    pub refused: u64,
+    /// Calls that were rejected, or would have been by a bulkhead that only observes.
+    pub rejected: u64,
+}
+
+/// Why a call is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BulkheadRejectReason {
+    /// No permit was free, or none became free in time.
+    Full { limit: u32, in_use: u32 },
+    /// The queue was full, or a newer call took its place.
+    QueueFull { limit: u32, queued: usize },
+    /// It needs more permits than there are.
+    Never { limit: u32, cost: u32 },
+    /// Its deadline had passed before it could wait.
+    Late,
 }
 
 impl Bulkhead {
-    /// Starts from the defaults: 25 permits, and a call that finds none is refused at once.
+    /// Returns a builder with the defaults: 25 permits, and a call that finds none is rejected at once.
     ///
-    /// 25 is resilience4j's. Refusing is the default because it needs nothing else to be right: how
-    /// long it is worth waiting, and how many may, depend on what callers can bear. Where calls wait,
-    /// at most 100 do: for four times as long as a call takes.
+    /// 25 is resilience4j's. Rejecting is the default because it is right whatever the callers can bear: how
+    /// long to wait, and how many calls may, depends on them. Where calls wait, at most 100 do: for four times
+    /// as long as a call takes.
     pub fn builder() -> BulkheadBuilder {
         BulkheadBuilder::new()
     }
 
     pub(super) fn new(name: Name, listener: Listener, config: BulkheadConfig) -> Bulkhead {
-        Bulkhead(Family::found(name, listener, config.0))
+        Bulkhead(Group::found(name, listener, config))
     }
 
-    /// `weight` permits, if they are free and nobody waits for them; never waits, also not by yielding.
-    /// A weight of 0 is always admitted. The permits are borrowed from this handle, which costs less
-    /// than [owning](Bulkhead::try_acquire_owned) them.
+    /// Takes `weight` permits if they are free and no call waits for them. Never waits or yields. A weight of
+    /// 0 is always admitted. The permits are borrowed from this handle, which costs less than
+    /// [owning](Bulkhead::try_acquire_owned) them.
     ///
     /// # Errors
-    /// If they are not free.
+    /// [`BulkheadFull`](RejectionKind::BulkheadFull), if they are not free.
     #[inline]
     pub fn try_acquire(&self, weight: u32) -> Result<BulkheadPermit<&Bulkhead>, Rejection> {
-        match self.turnstile().try_take(weight) {
-            Ok(charge) => Ok(BulkheadPermit::new(self, charge)),
-            Err(denied) => {
-                let charge = self.denied(weight, denied)?;
-                Ok(BulkheadPermit::new(self, charge))
-            }
-        }
+        let grant = match self.admission_queue().try_take(weight) {
+            Ok(grant) => grant,
+            Err(denied) => self.denied(weight, denied)?,
+        };
+        Ok(BulkheadPermit::new(self, grant))
     }
 
-    /// The same for whoever can do without: that there is none is no refusal, and nobody is told.
+    /// Takes permits as [`try_acquire`](Bulkhead::try_acquire) does, without counting or reporting a rejection.
     #[cfg(feature = "pool")]
     pub(crate) fn quietly(&self, weight: u32) -> Option<BulkheadPermit<&Bulkhead>> {
-        let charge = self.turnstile().try_take(weight).ok()?;
-        Some(BulkheadPermit::new(self, charge))
+        let grant = self.admission_queue().try_take(weight).ok()?;
+        Some(BulkheadPermit::new(self, grant))
     }
 
-    /// As [`try_acquire`](Bulkhead::try_acquire), for permits that outlive this handle.
+    /// Takes permits as [`try_acquire`](Bulkhead::try_acquire) does, that outlive this handle.
     ///
     /// # Errors
-    /// If they are not free.
+    /// [`BulkheadFull`](RejectionKind::BulkheadFull), if they are not free.
     #[inline]
     pub fn try_acquire_owned(&self, weight: u32) -> Result<BulkheadPermit, Rejection> {
         Ok(self.try_acquire(weight)?.into_owned())
     }
 
-    /// `weight` permits, waiting for them if this bulkhead waits. Dropping the future leaves the queue.
+    /// Takes `weight` permits, and waits for them if this bulkhead is configured to. Dropping the future leaves
+    /// the queue.
     ///
-    /// Waiting for a [limited time](BulkheadBuilder::wait_at_most) needs tokio's timer, unless the
-    /// deadline of the surrounding call comes before.
+    /// A [limited wait](BulkheadBuilder::wait_at_most) needs tokio's timer, unless the deadline of the surrounding
+    /// call comes first.
     #[inline]
     pub fn acquire(&self, weight: u32) -> Acquire<&Bulkhead> {
         Acquire::new(self, weight)
     }
 
-    /// As [`acquire`](Bulkhead::acquire), for permits that outlive this handle.
+    /// Takes permits as [`acquire`](Bulkhead::acquire) does, that outlive this handle.
     #[inline]
     pub fn acquire_owned(&self, weight: u32) -> Acquire {
         Acquire::new(self.clone(), weight)
     }
 
-    /// Changes how many permits there are, here and for [every key](Bulkhead::fresh), at once. Those
-    /// that wait and fit now are served; those that wait for more than there are now are refused.
-    /// Permits that are out stay out: below that, it is a debt. 0 is a pause: calls wait or are
-    /// refused, until it is raised.
+    /// Changes the number of permits, here and for [every key](Bulkhead::fresh), at once. Calls that wait and fit
+    /// now are served; those that wait for more permits than there are now are rejected. Permits in use stay in
+    /// use, and are a debt as long as they are more than the limit. 0 is a pause: calls wait or are rejected
+    /// until the limit is raised.
     pub fn resize(&self, max_concurrent: u32) {
-        self.0.family().change(|rules| rules.max_concurrent = max_concurrent);
+        self.0.group().change(|config| BulkheadConfig { max_concurrent, ..*config });
     }
 
     /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once. The
-    /// name, the listener and the numbers of the snapshot stay. Permits that are out stay out. Calls that
+    /// name, the listener and the numbers of the snapshot stay. Permits in use stay in use. Calls that
     /// wait keep their place and the time they were given, also where later calls are rejected at once;
     /// those that wait for more permits than there are now are rejected.
     pub fn set_config(&self, config: BulkheadConfig) {
-        self.0.family().change(|rules| *rules = config.0);
+        self.0.group().change(|_| config);
     }
 
-    /// A bulkhead with permits of its own and the same configuration, also when that changes: what a
-    /// keyed store makes for a new key.
+    /// Returns the configuration in force.
+    #[must_use]
+    pub fn config(&self) -> BulkheadConfig {
+        self.0.group().config()
+    }
+
+    /// Returns a bulkhead with permits of its own. It shares the name, the listener and the configuration: a later
+    /// [`set_config`](Bulkhead::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> Bulkhead {
-        Bulkhead(Family::join(self.0.family()))
+        Bulkhead(Group::join(self.0.group()))
     }
 
-    /// What there is now. Takes the queue's lock for a moment.
+    /// Returns the state now. Takes the lock of the queue for a moment.
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {
-        let turnstile = self.turnstile();
-        let (permits, sight) = (turnstile.ledger().permits(), turnstile.look());
+        let admission_queue = self.admission_queue();
+        let counts = admission_queue.permits().counts();
+        let stats = admission_queue.stats();
         BulkheadSnapshot {
-            limit: permits.limit,
-            in_use: permits.in_use,
-            available: permits.available(),
-            peak: turnstile.ledger().peak(),
-            queued: sight.queued,
-            waited: sight.waited,
-            refused: turnstile.refused(),
+            limit: counts.limit,
+            in_use: counts.in_use,
+            available: counts.available(),
+            peak: admission_queue.permits().peak(),
+            queued: stats.queued,
+            waited: stats.waited,
+            rejected: admission_queue.rejected(),
         }
     }
 
-    /// How many permits there are.
+    /// Returns the number of permits.
     #[cfg(feature = "pool")]
-    #[inline]
     pub(crate) fn limit(&self) -> u32 {
-        self.turnstile().ledger().permits().limit
+        self.admission_queue().permits().counts().limit
     }
 
-    /// What rejections and events call this bulkhead.
+    /// Returns the name that rejections and events carry.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.family().name().as_str()
+        self.0.group().name().as_str()
     }
 
-    /// Whether permits are out, or calls wait.
+    /// Returns `true` if permits are in use or calls wait.
     pub(crate) fn is_busy(&self) -> bool {
-        self.turnstile().ledger().permits().in_use > 0 || !self.turnstile().look().idle
+        let admission_queue = self.admission_queue();
+        admission_queue.permits().counts().in_use > 0 || !admission_queue.stats().idle
     }
 
     #[inline]
-    pub(super) fn turnstile(&self) -> &Turnstile {
-        self.0.turnstile()
+    pub(super) fn admission_queue(&self) -> &AdmissionQueue {
+        self.0.admission_queue()
     }
 
-    /// What becomes of a call that does not wait.
+    /// Rejects a call that does not wait, or only observes it.
     #[cold]
-    fn denied(&self, weight: u32, denied: Denied) -> Result<Charge, Rejection> {
-        if self.turnstile().posture() == Posture::Observed {
+    fn denied(&self, weight: u32, denied: Denied) -> Result<PermitGrant, Rejection> {
+        if self.admission_queue().full_action() == FullAction::Observe {
             return Ok(self.observe(weight, denied, || None));
         }
-        Err(self.refuse(self.turnstile().refusal(denied, weight), || None))
+        Err(self.reject(self.admission_queue().reason(denied, weight), || None))
     }
 
     pub(super) fn observe(
@@ -180,23 +197,61 @@ impl Bulkhead {
         weight: u32,
         denied: Denied,
         key: impl FnOnce() -> Option<Name>,
-    ) -> Charge {
-        // The key's name before the permits: it may panic.
-        if let Some(refusal) = self.turnstile().would_refuse(weight, denied) {
-            self.turnstile().count_refusal();
-            let family = self.0.family();
-            let rejection = refusal.into_rejection(family.name().clone(), key());
-            family.listener().tell(|| Event::WouldReject(&rejection));
+    ) -> PermitGrant {
+        // The name of the key before the permits: it may panic.
+        if let Some(reason) = self.admission_queue().would_reject(weight, denied) {
+            let rejection = self.rejection(reason, key);
+            self.0.group().listener().tell(|| Event::WouldReject(&rejection));
         }
-        self.turnstile().let_in(weight)
+        self.admission_queue().admit_over_limit(weight)
     }
 
-    pub(super) fn refuse(&self, refusal: Refusal, key: impl FnOnce() -> Option<Name>) -> Rejection {
-        self.turnstile().count_refusal();
-        let family = self.0.family();
-        let rejection = refusal.into_rejection(family.name().clone(), key());
-        family.listener().tell(|| Event::Rejected(&rejection));
+    pub(super) fn reject(
+        &self,
+        reason: BulkheadRejectReason,
+        key: impl FnOnce() -> Option<Name>,
+    ) -> Rejection {
+        let rejection = self.rejection(reason, key);
+        self.0.group().listener().tell(|| Event::Rejected(&rejection));
         rejection
+    }
+
+    /// Counts and returns a rejection.
+    fn rejection(
+        &self,
+        reason: BulkheadRejectReason,
+        key: impl FnOnce() -> Option<Name>,
+    ) -> Rejection {
+        self.admission_queue().count_rejection();
+        reason.into_rejection(self.0.group().name().clone(), key())
+    }
+}
+
+impl BulkheadRejectReason {
+    /// Returns the rejection. No reason knows when a permit is free, so none has a time to retry after.
+    fn into_rejection(self, layer: Name, key: Option<Name>) -> Rejection {
+        let kind = match self {
+            BulkheadRejectReason::Late => RejectionKind::DeadlineExceeded,
+            _ => RejectionKind::BulkheadFull,
+        };
+        let mut rejection = Rejection::new(kind, layer);
+        if let Some(key) = key {
+            rejection = rejection.with_key(key);
+        }
+        let (limit, observed, unit) = match self {
+            BulkheadRejectReason::Full { limit, in_use } => {
+                (limit, u64::from(in_use), Unit::Permits)
+            }
+            BulkheadRejectReason::QueueFull { limit, queued } => {
+                (limit, queued as u64, Unit::CallsWaiting)
+            }
+            BulkheadRejectReason::Never { limit, cost } => {
+                rejection = rejection.never();
+                (limit, u64::from(cost), Unit::Permits)
+            }
+            BulkheadRejectReason::Late => return rejection,
+        };
+        rejection.with_limit(u64::from(limit)).with_observed(observed).with_unit(unit)
     }
 }
 
@@ -213,24 +268,24 @@ impl Gauges for Bulkhead {
 
 impl fmt::Debug for Bulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let permits = self.turnstile().ledger().permits();
+        let counts = self.admission_queue().permits().counts();
         f.debug_struct("Bulkhead")
             .field("name", &self.name())
-            .field("limit", &permits.limit)
-            .field("in_use", &permits.in_use)
+            .field("limit", &counts.limit)
+            .field("in_use", &counts.in_use)
             .finish_non_exhaustive()
     }
 }
 
-/// Remembers nothing: without permits out and calls that wait, it is as new.
+/// Remembers nothing: without permits in use and calls that wait, it is as new.
 impl Entry for Bulkhead {
-    /// While permits are out, calls wait, or anybody but the store holds it: they would be admitted
-    /// beside those of the next bulkhead for this key.
+    /// Returns `true` while permits are in use, calls wait, or there is a handle outside of the store: their calls
+    /// would be admitted beside those of the next bulkhead for this key.
     fn is_pinned(&self, _: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy()
     }
 
     fn heap_bytes(&self) -> usize {
-        Member::HEAP_BYTES + self.turnstile().look().heap_bytes
+        Member::HEAP_BYTES + self.admission_queue().stats().heap_bytes
     }
 }

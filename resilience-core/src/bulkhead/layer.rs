@@ -4,61 +4,30 @@ use tower_layer::Layer;
 
 use super::Bulkhead;
 use crate::keyed::{Key, Keyed, KeyedLimits};
-use crate::select::{One, PerKey};
+use crate::select::{One, PerKey, UnitWeight};
 use crate::stack::{Absent, OnlyBulkhead, StackService};
 
-/// Says how many permits a call needs. Closures `Fn(&Req) -> u32` do.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say how many permits a `{Req}` needs",
-    note = "weigh with a closure `|request: &{Req}| -> u32 {{ .. }}`"
-)]
-pub trait Weigh<Req> {
-    /// How many this one needs. 0 is admitted always, and counts for nothing.
-    fn weigh(&self, request: &Req) -> u32;
-}
-
-/// The default: every call needs one permit.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EachOne;
-
-impl<Req> Weigh<Req> for EachOne {
-    #[inline]
-    fn weigh(&self, _: &Req) -> u32 {
-        1
-    }
-}
-
-impl<F, Req> Weigh<Req> for F
-where
-    F: Fn(&Req) -> u32,
-{
-    fn weigh(&self, request: &Req) -> u32 {
-        self(request)
-    }
-}
-
-/// Limits how many calls of the services it is applied to are under way at once. See the
-/// [module](super).
+/// Limits the calls under way at once. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares the permits.
 #[derive(Debug, Clone)]
-pub struct BulkheadLayer<Sel = One<Bulkhead>, W = EachOne> {
+pub struct BulkheadLayer<Sel = One<Bulkhead>, W = UnitWeight> {
     select: Sel,
     weigh: W,
 }
 
 /// A service whose calls wait for their permits.
-pub type BulkheadService<S, Sel = One<Bulkhead>, W = EachOne> =
+pub type BulkheadService<S, Sel = One<Bulkhead>, W = UnitWeight> =
     StackService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
 
 impl BulkheadLayer {
-    /// One bulkhead for all calls.
+    /// Limits all calls by one bulkhead.
     #[must_use]
     pub fn new(bulkhead: Bulkhead) -> BulkheadLayer {
-        BulkheadLayer::select(One::new(bulkhead))
+        BulkheadLayer::with_selector(One::new(bulkhead))
     }
 
-    /// A bulkhead for each key that `key` reads off a request: as many permits for each. They are made
+    /// Limits the calls of each key that `key` reads off a request. The bulkheads are made
     /// [`fresh`](Bulkhead::fresh) from `bulkhead`, which changes the configuration of all
     /// and whose own permits no call takes.
     #[must_use]
@@ -72,20 +41,20 @@ impl BulkheadLayer {
         F: Fn(&Req) -> K,
     {
         let store = Keyed::new(limits, move |_: &K| bulkhead.fresh());
-        BulkheadLayer::select(PerKey::new(store, key))
+        BulkheadLayer::with_selector(PerKey::new(store, key))
     }
 }
 
 impl<Sel> BulkheadLayer<Sel> {
-    /// The bulkhead that `select` selects.
+    /// Limits each call by the bulkhead that `selector` returns for its request.
     #[must_use]
-    pub fn select(select: Sel) -> BulkheadLayer<Sel> {
-        BulkheadLayer { select, weigh: EachOne }
+    pub const fn with_selector(selector: Sel) -> BulkheadLayer<Sel> {
+        BulkheadLayer { select: selector, weigh: UnitWeight }
     }
 }
 
 impl<Sel, W> BulkheadLayer<Sel, W> {
-    /// Calls need as many permits as this says, instead of one each.
+    /// Reads the number of permits that a call needs off its request with `weigh`; one by default.
     #[must_use]
     pub fn weigh<F, Req>(self, weigh: F) -> BulkheadLayer<Sel, F>
     where
@@ -98,7 +67,7 @@ impl<Sel, W> BulkheadLayer<Sel, W> {
         &self.weigh
     }
 
-    /// What selects the bulkhead: the store of them, where there is one for each key.
+    /// Returns the selector, which has the store of bulkheads where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
         &self.select

@@ -1,23 +1,23 @@
-//! So many at once, and no more: a slow dependency must not take everything down with it.
+//! Limits the calls under way at once: a slow dependency must not take everything down with it.
 //!
 //! A dependency that turns slow does not refuse calls, it keeps them. Without a limit, all tasks,
-//! connections and memory end up waiting for it, and calls to others, which are well, fail too. A
-//! [`Bulkhead`] limits how many are under way; with [one for each key][BulkheadLayer::per_key] the
-//! others' calls do not even notice.
+//! connections and memory end up waiting for it, and calls to healthy dependencies fail too. A
+//! [`Bulkhead`] limits the calls under way; with [one for each key][BulkheadLayer::per_key] the calls of
+//! other keys are not affected.
 //!
-//! - A call that finds no permit is refused at once, or waits: in a queue that is
+//! - A call that finds no permit is rejected at once, or waits: in a queue that is
 //!   [bounded][BulkheadBuilder::max_queued], for a [limited time][BulkheadBuilder::wait_at_most] or
-//!   until the [deadline](crate::Deadline) of the call around it. [`QueueOrder`] says who is next.
-//! - Nobody barges past those who wait, whatever they [need][BulkheadLayer::weigh].
-//! - A permit belongs to a call, not to a handle. It is asked for when the call's future is first
+//!   until the [deadline](crate::Deadline) of the call around it. [`QueueOrder`] decides which is next.
+//! - No newcomer overtakes a call that waits, whatever they [need][BulkheadLayer::weigh].
+//! - A permit belongs to a call, not to a handle. It is taken when the call's future is first
 //!   polled, and it is back when that is ready, or dropped: a service that was made ready and never
 //!   called holds none.
-//! - [`Bulkhead::resize`] and [`Bulkhead::set_config`] take effect at once, also for those who wait.
+//! - [`Bulkhead::resize`] and [`Bulkhead::set_config`] take effect at once, also for calls that wait.
 //!
-//! The decisions are [`PermitLedger`] and [`Queue`], which know neither time nor tasks.
+//! The decisions are made by [`Permits`] and [`Queue`], which know neither time nor tasks.
 //!
-//! Put it outside of retries to bound calls, which keep their permit while they back off; and inside
-//! of the deadline, which then bounds the wait.
+//! Outside of retries a bulkhead bounds calls, which keep their permit while they back off. It belongs inside of
+//! the deadline, which then bounds the wait.
 //!
 // Links to items of features that are off lead to the page of the crate, which lists the features.
 #![cfg_attr(
@@ -54,9 +54,9 @@ let service = ServiceBuilder::new()
     }));
 let (first, second) = tokio::join!(service.clone().oneshot("one"), service.oneshot("two"));
 assert_eq!(first?, "one");
-let refused = second.unwrap_err();
-assert_eq!(refused.rejection().map(|why| why.kind()), Some(RejectionKind::BulkheadFull));
-assert_eq!(refused.to_string(), "quotes: bulkhead full (1 permit, limit 1)");
+let rejected = second.unwrap_err();
+assert_eq!(rejected.rejection().map(|why| why.kind()), Some(RejectionKind::BulkheadFull));
+assert_eq!(rejected.to_string(), "quotes: bulkhead full (1 permit, limit 1)");
 assert_eq!(bulkhead.snapshot().in_use, 0);
 # Ok(())
 # }
@@ -64,17 +64,17 @@ assert_eq!(bulkhead.snapshot().in_use, 0);
 "#
 )]
 
-mod ledger;
+mod permits;
 mod queue;
 
 #[cfg(feature = "tokio")]
 mod acquire;
 #[cfg(feature = "tokio")]
+mod admission_queue;
+#[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]
-mod config;
-#[cfg(feature = "tokio")]
-mod family;
+mod group;
 #[cfg(feature = "tokio")]
 mod handle;
 #[cfg(feature = "tower")]
@@ -83,37 +83,31 @@ mod layer;
 mod permit;
 #[cfg(feature = "tower")]
 mod planned;
-#[cfg(feature = "tokio")]
-mod refusal;
 #[cfg(feature = "tower")]
 mod seat;
-#[cfg(feature = "tokio")]
-mod turnstile;
 
-pub use ledger::{Charge, Denied, PermitLedger, Permits};
+pub use permits::{Denied, PermitCounts, PermitGrant, Permits};
 pub use queue::{Joined, Left, Queue, QueueOrder, Ticket};
 
 #[cfg(feature = "tokio")]
 pub use acquire::Acquire;
 #[cfg(feature = "tokio")]
-pub use builder::BulkheadBuilder;
-#[cfg(feature = "tokio")]
-pub use config::BulkheadConfig;
+pub use builder::{BulkheadBuilder, BulkheadConfig};
 #[cfg(feature = "tokio")]
 pub use handle::{Bulkhead, BulkheadSnapshot};
 #[cfg(feature = "tower")]
-pub use layer::{BulkheadLayer, BulkheadService, EachOne, Weigh};
+pub use layer::{BulkheadLayer, BulkheadService};
 #[cfg(feature = "tokio")]
 pub use permit::BulkheadPermit;
 #[cfg(feature = "tower")]
 pub use seat::BulkheadSeat;
 
-/// What the reference model drives.
+/// Internals for the reference model.
 #[cfg(feature = "testing")]
 pub(crate) mod model {
-    pub(crate) use super::config::Rules;
-    pub(crate) use super::ledger::Charge;
+    pub(crate) use super::admission_queue::{AdmissionQueue, EnterOutcome};
+    pub(crate) use super::builder::BulkheadConfig;
+    pub(crate) use super::handle::BulkheadRejectReason;
+    pub(crate) use super::permits::PermitGrant;
     pub(crate) use super::queue::Ticket;
-    pub(crate) use super::refusal::Refusal;
-    pub(crate) use super::turnstile::{Entered, Turnstile};
 }

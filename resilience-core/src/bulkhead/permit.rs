@@ -1,68 +1,68 @@
+//! Permits in use.
+
 use std::borrow::Borrow;
 use std::fmt;
 
 use super::Bulkhead;
-use super::ledger::Charge;
+use super::permits::PermitGrant;
 use crate::clock;
 
-/// Permits of a [`Bulkhead`], which go back when this is dropped: to the bulkhead, or to who is next
-/// in its queue.
+/// Permits of a [`Bulkhead`]. Dropped, they go to the next call in the queue, or back to the bulkhead.
 ///
-/// `H` is how it holds on to the bulkhead: by a handle of its own, or by a borrowed one, which spares
-/// two counts of references.
+/// `H` is a handle of its own, or a borrowed one, which saves two operations on a reference count.
 #[must_use = "a permit is given back when it is dropped"]
 pub struct BulkheadPermit<H: Borrow<Bulkhead> = Bulkhead> {
     bulkhead: H,
-    charge: Charge,
+    grant: PermitGrant,
 }
 
 impl<H: Borrow<Bulkhead>> BulkheadPermit<H> {
     #[inline]
-    pub(super) const fn new(bulkhead: H, charge: Charge) -> BulkheadPermit<H> {
-        BulkheadPermit { bulkhead, charge }
+    pub(super) const fn new(bulkhead: H, grant: PermitGrant) -> BulkheadPermit<H> {
+        BulkheadPermit { bulkhead, grant }
     }
 
-    /// How many permits these are.
+    /// Returns the number of permits.
     #[must_use]
     pub fn weight(&self) -> u32 {
-        self.charge.permits()
+        self.grant.permits()
     }
 }
 
 impl BulkheadPermit<&Bulkhead> {
-    /// The permits without a guard, for a place of which somebody else is one.
+    /// Returns the permits without their guard, for a place that is guarded itself.
     #[inline]
-    pub(super) fn into_charge(mut self) -> Charge {
-        self.charge.take()
+    pub(super) fn into_grant(mut self) -> PermitGrant {
+        self.grant.take()
     }
 
-    /// The same permits, with a handle of their own.
+    /// Returns the permits with a handle of their own.
     #[inline]
     pub fn into_owned(mut self) -> BulkheadPermit {
-        BulkheadPermit::new(self.bulkhead.clone(), self.charge.take())
+        BulkheadPermit::new(self.bulkhead.clone(), self.grant.take())
     }
 }
 
 #[cfg(feature = "pool")]
 impl<H: Borrow<Bulkhead>> BulkheadPermit<H> {
-    /// What holds on to the bulkhead.
+    /// Returns the handle on the bulkhead.
     #[inline]
     pub(crate) const fn holder(&self) -> &H {
         &self.bulkhead
     }
 
-    /// The same permits, held by something else, of the same bulkhead.
+    /// Returns the permits with another handle on the same bulkhead.
     #[inline]
     pub(crate) fn held_by<O: Borrow<Bulkhead>>(mut self, other: O) -> BulkheadPermit<O> {
-        BulkheadPermit::new(other, self.charge.take())
+        BulkheadPermit::new(other, self.grant.take())
     }
 }
 
 impl<H: Borrow<Bulkhead>> Drop for BulkheadPermit<H> {
     #[inline]
     fn drop(&mut self) {
-        if self.charge.permits() > 0 {
-            self.bulkhead.borrow().turnstile().release(self.charge.take(), clock::now);
+        if self.grant.permits() > 0 {
+            self.bulkhead.borrow().admission_queue().release(self.grant.take(), clock::now);
         }
     }
 }
@@ -80,6 +80,5 @@ impl<H: Borrow<Bulkhead>> fmt::Debug for BulkheadPermit<H> {
 impl<T, E, H: Borrow<Bulkhead>> crate::admission::Permit<T, E> for BulkheadPermit<H> {
     fn sent(&mut self) {}
 
-    /// However it ended.
     fn settle(self, _: Result<&T, &E>) {}
 }

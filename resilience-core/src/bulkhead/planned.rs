@@ -4,8 +4,7 @@ use super::Bulkhead;
 use super::builder::BulkheadBuilder;
 use crate::name::Name;
 use crate::observe::Listener;
-use crate::patience::Patience;
-use crate::shape::{Holding, Line, Wait};
+use crate::shape::{Holding, Line};
 
 impl BulkheadBuilder {
     /// What it is called, and whom it tells.
@@ -16,16 +15,11 @@ impl BulkheadBuilder {
 
 impl Bulkhead {
     pub(crate) fn planned(&self) -> Holding {
-        let rules = self.0.family().rules();
-        let wait = match rules.patience {
-            Patience::None => Wait::No,
-            Patience::AtMost(wait) => Wait::AtMost(wait),
-            Patience::Endless => Wait::Unbounded,
-        };
+        let config = self.config();
         Holding {
-            max_concurrent: rules.max_concurrent,
-            line: Line { wait, chosen: true, max_queued: rules.max_queued },
-            enforced: !rules.observe_only,
+            max_concurrent: config.max_concurrent,
+            line: Line { on_full: config.on_full, chosen: true, max_queued: config.max_queued },
+            enforced: !config.observe_only,
         }
     }
 }

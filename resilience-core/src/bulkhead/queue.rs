@@ -1,45 +1,43 @@
-//! Who waits, and who is next.
+//! The calls that wait for permits, and which is next.
 //!
-//! A bounded line. Everybody in it can be found, served, turned out or leave in constant time, also
-//! from the middle: a hundred thousand cancelled waiters are a hundred thousand small steps.
+//! A bounded queue. A call joins, is served, is evicted or leaves in constant time, also from the middle: a
+//! hundred thousand cancelled waiters are a hundred thousand small steps.
 //!
-//! Who is next depends on the [`QueueOrder`]. Whoever it is, nobody is served before them: a call that
-//! needs many permits is not starved by small ones that would fit beside it.
+//! [`QueueOrder`] decides which call is next. None is served before it: small calls that would fit do not
+//! starve one that needs many permits.
 //!
-//! A waiter that was granted its permits, or turned out, keeps its slot until it asks or leaves; that
-//! is how it learns of it. So a permit that was granted to a waiter that is cancelled before it hears
-//! of it comes back from [`Queue::leave`], and goes to the next.
+//! A waiter that was granted its permits, or evicted, keeps its slot until it is polled or leaves. So a permit
+//! that was granted to a waiter that is cancelled before it is polled comes back from [`Queue::leave`].
 //!
 //! ```
-//! use resilience_core::bulkhead::{Denied, PermitLedger, Queue, QueueOrder};
+//! use resilience_core::bulkhead::{Denied, Permits, Queue, QueueOrder};
 //!
 //! let now = resilience_core::clock::now();
-//! let ledger = PermitLedger::new(1);
+//! let permits = Permits::new(1);
 //! let mut queue = Queue::new();
-//! let out = ledger.try_take(1)?;
-//! assert_eq!(ledger.take_or_wait(1).unwrap_err(), Denied::Full);
-//! let joined = queue.join(1, "a waiter", 10, QueueOrder::Fifo, now).expect("there is room for ten");
-//! assert!(ledger.release(out), "somebody waits");
-//! let served = queue.serve(QueueOrder::Fifo, || now, |cost| ledger.take_next(cost));
+//! let out = permits.try_take(1)?;
+//! assert_eq!(permits.take_or_wait(1).unwrap_err(), Denied::Full);
+//! let joined = queue.join(1, "a waiter", 10, QueueOrder::Fifo, now).expect("the queue holds ten");
+//! assert!(permits.release(out), "a call waits");
+//! let served = queue.serve(QueueOrder::Fifo, || now, |cost| permits.take_next(cost));
 //! assert_eq!(served, Some("a waiter"));
-//! let granted = queue.ask(&joined.ticket, |_| {}).expect("it was served")?;
+//! let granted = queue.poll(&joined.ticket, |_| {}).expect("it was served")?;
 //! assert_eq!(granted.permits(), 1);
 //! # Ok::<_, Denied>(())
 //! ```
 
 use std::time::{Duration, Instant};
 
-use super::ledger::{Charge, Denied};
+use super::permits::{Denied, PermitGrant};
 
-/// Who of those that wait is next.
+/// The order in which waiting calls are served.
 ///
-/// First come, first served is fair, and under a standing overload it is fair to nobody: everybody
-/// waits for as long as they can bear, and is served just before they give up. Serving the newest
-/// first lets most be served at once and the rest give up, which is why Facebook's servers turn to it
-/// while a queue stands ("adaptive LIFO", Maurer, *Fail at Scale*, ACM Queue 13(8), 2015).
+/// In the order of arrival, a standing overload makes every call wait until just before its caller gives up.
+/// With the newest first, most calls are served at once and the rest give up, which is why Facebook's servers
+/// turn to it while a queue stands ("adaptive LIFO", Maurer, *Fail at Scale*, ACM Queue 13(8), 2015).
 ///
-/// When the queue is full and the newest are served first, the oldest makes room for a newcomer: it is
-/// the one that would be served last. In order of arrival it is the newcomer that finds no place.
+/// When the queue is full and the newest is served first, a newcomer evicts the oldest, which would be served
+/// last. In the order of arrival the newcomer is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum QueueOrder {
@@ -48,41 +46,41 @@ pub enum QueueOrder {
     Fifo,
     /// The newest first, always. A burst is enough to make the first of it the last.
     NewestFirst,
-    /// In the order of arrival, until the queue has not been empty for so long; then the newest first,
+    /// In the order of arrival, until the queue has not been empty for this long; then the newest first,
     /// until it is empty again. Facebook's servers use 100 ms.
     NewestFirstAfter(Duration),
 }
 
-/// A place in a [`Queue`], until it is [left](Queue::leave) or [asked](Queue::ask) with an answer.
+/// A place in a [`Queue`], until it is [left](Queue::leave) or a [poll](Queue::poll) returns a result.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ticket {
     id: u64,
     slot: u32,
 }
 
-/// A place was found.
+/// A new place in the queue.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Joined<T> {
     /// The place.
     pub ticket: Ticket,
-    /// Who lost theirs for it, and is to be told.
-    pub turned_out: Option<T>,
+    /// The value of the waiter that was evicted for it, to be notified.
+    pub evicted: Option<T>,
 }
 
-/// How a waiter stood when it [left](Queue::leave).
+/// The state of a waiter that [left](Queue::leave).
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "who left must give back what there is to give back")]
+#[expect(clippy::exhaustive_enums, reason = "the caller has to give back a grant")]
 pub enum Left<T> {
     /// It was still waiting. Others may have waited behind it.
     Waiting(T),
     /// It had been granted its permits.
-    Granted(Charge),
-    /// It had been turned out.
-    TurnedOut(Denied),
+    Granted(PermitGrant),
+    /// It had been evicted.
+    Evicted(Denied),
 }
 
-/// Those that wait for permits, each with a `T` to tell them by.
+/// Calls that wait for permits, each with a `T` to notify it by.
 #[derive(Debug)]
 pub struct Queue<T> {
     slots: Vec<Slot<T>>,
@@ -94,7 +92,7 @@ pub struct Queue<T> {
     /// Slots that are not free.
     taken: usize,
     next_id: u64,
-    /// Since when somebody has always been waiting. Of the past, if nobody is.
+    /// The time at which the queue was last empty; out of date while it is empty.
     standing_since: Option<Instant>,
 }
 
@@ -104,24 +102,24 @@ struct Slot<T> {
     cost: u32,
     older: u32,
     newer: u32,
-    place: Place<T>,
+    state: SlotState<T>,
 }
 
 #[derive(Debug)]
-enum Place<T> {
+enum SlotState<T> {
     Free,
     Waiting(T),
-    Granted(Charge),
-    TurnedOut(Denied),
+    Granted(PermitGrant),
+    Evicted(Denied),
 }
 
 const NONE: u32 = u32::MAX;
 
-/// So many slots are kept for the next queue when this one is empty.
+/// The slots that an empty queue keeps.
 const KEPT: usize = 64;
 
 impl<T> Queue<T> {
-    /// Nobody waits.
+    /// Returns an empty queue.
     #[must_use]
     pub const fn new() -> Queue<T> {
         Queue {
@@ -136,34 +134,34 @@ impl<T> Queue<T> {
         }
     }
 
-    /// How many wait.
+    /// Returns how many calls wait.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Whether nobody does.
+    /// Returns `true` if no call waits.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Whether nobody waits, nor has yet to hear that it was served.
+    /// Returns `true` if no call waits, and all that were served or evicted have seen it.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.taken == 0
     }
 
-    /// Bytes that the slots take.
+    /// Returns the bytes of the slots.
     #[must_use]
     pub const fn heap_bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot<T>>()
     }
 
-    /// Joins the line with a need of `cost` permits, if not more than `most` wait then.
+    /// Joins the queue with a need of `cost` permits, if at most `most` calls wait then.
     ///
     /// # Errors
-    /// If the line is full, and the order does not make the oldest give way.
+    /// If the queue is full, and the order does not evict the oldest.
     pub fn join(
         &mut self,
         cost: u32,
@@ -180,55 +178,55 @@ impl<T> Queue<T> {
         if self.is_empty() {
             self.standing_since = Some(now);
         }
-        let turned_out = if full { self.turn_out(self.oldest, Denied::Full) } else { None };
-        Ok(Joined { ticket: self.append(cost, value), turned_out })
+        let evicted = if full { self.evict(self.oldest, Denied::Full) } else { None };
+        Ok(Joined { ticket: self.append(cost, value), evicted })
     }
 
-    /// Serves who is next: `take` says whether their permits are there. Who is returned was granted
-    /// them, or turned out because [they never will be](Denied::Never), and is to be told. `None` if
-    /// nobody is next, or whoever is has to wait on.
+    /// Serves the next call, with the permits that `take` grants. Returns its value, to notify it: it was granted
+    /// them, or evicted because they are [never](Denied::Never) free. `None` if no call waits, or the next has to
+    /// wait on.
     pub fn serve(
         &mut self,
         order: QueueOrder,
         now: impl FnOnce() -> Instant,
-        take: impl FnOnce(u32) -> Result<Charge, Denied>,
+        take: impl FnOnce(u32) -> Result<PermitGrant, Denied>,
     ) -> Option<T> {
         let next = if self.newest_first(order, now) { self.newest } else { self.oldest };
         match take(self.slot(next)?.cost) {
-            Ok(charge) => self.settle(next, Place::Granted(charge)),
-            Err(Denied::Never) => self.turn_out(next, Denied::Never),
+            Ok(grant) => self.settle(next, SlotState::Granted(grant)),
+            Err(Denied::Never) => self.evict(next, Denied::Never),
             Err(Denied::Full) => None,
         }
     }
 
-    /// Whether the holder of `ticket` was served (with a charge) or turned out. If so, its place is
-    /// gone; if not, `renew` may change what it is told by.
-    pub fn ask(
+    /// Returns the result of the wait: the grant, or the reason of an eviction. The place is gone then. `None` while
+    /// the call waits; `renew` may change its value.
+    pub fn poll(
         &mut self,
         ticket: &Ticket,
         renew: impl FnOnce(&mut T),
-    ) -> Option<Result<Charge, Denied>> {
-        if let Some(Slot { place: Place::Waiting(value), .. }) = self.slot_of(ticket) {
+    ) -> Option<Result<PermitGrant, Denied>> {
+        if let Some(Slot { state: SlotState::Waiting(value), .. }) = self.slot_of(ticket) {
             renew(value);
             return None;
         }
         Some(self.clear(ticket).unwrap_or(Err(Denied::Full)))
     }
 
-    /// Leaves the line, or hears at last what became of the wait. `None` for a ticket that is void.
-    #[must_use = "a charge goes back to the ledger"]
+    /// Leaves the queue, and returns the state of the wait; `None` for a ticket that is void.
+    #[must_use = "a grant goes back to the permits"]
     pub fn leave(&mut self, ticket: &Ticket) -> Option<Left<T>> {
-        let waiting = matches!(self.slot_of(ticket)?.place, Place::Waiting(_));
-        let value = if waiting { self.turn_out(ticket.slot, Denied::Full) } else { None };
+        let waiting = matches!(self.slot_of(ticket)?.state, SlotState::Waiting(_));
+        let value = if waiting { self.evict(ticket.slot, Denied::Full) } else { None };
         let answer = self.clear(ticket)?;
         Some(match (value, answer) {
             (Some(value), _) => Left::Waiting(value),
-            (None, Ok(charge)) => Left::Granted(charge),
-            (None, Err(why)) => Left::TurnedOut(why),
+            (None, Ok(grant)) => Left::Granted(grant),
+            (None, Err(why)) => Left::Evicted(why),
         })
     }
 
-    /// Whether the newest is next.
+    /// Returns `true` if the newest call is next.
     fn newest_first(&self, order: QueueOrder, now: impl FnOnce() -> Instant) -> bool {
         match order {
             QueueOrder::Fifo => false,
@@ -243,7 +241,8 @@ impl<T> Queue<T> {
     fn append(&mut self, cost: u32, value: T) -> Ticket {
         let id = self.next_id;
         self.next_id += 1;
-        let slot = Slot { id, cost, older: self.newest, newer: NONE, place: Place::Waiting(value) };
+        let slot =
+            Slot { id, cost, older: self.newest, newer: NONE, state: SlotState::Waiting(value) };
         let at = self.place(slot);
         match self.slot_mut(self.newest) {
             Some(newest) => newest.newer = at,
@@ -254,7 +253,7 @@ impl<T> Queue<T> {
         Ticket { id, slot: at }
     }
 
-    /// Puts `slot` into a free place.
+    /// Stores `slot` in a free slot.
     fn place(&mut self, slot: Slot<T>) -> u32 {
         self.taken += 1;
         let at = self.free;
@@ -265,18 +264,18 @@ impl<T> Queue<T> {
             return at;
         }
         self.slots.push(slot);
-        // `join` has seen that there are fewer.
+        // `join` has checked that there are fewer.
         u32::try_from(self.slots.len() - 1).unwrap_or(NONE)
     }
 
-    fn turn_out(&mut self, at: u32, why: Denied) -> Option<T> {
-        self.settle(at, Place::TurnedOut(why))
+    fn evict(&mut self, at: u32, why: Denied) -> Option<T> {
+        self.settle(at, SlotState::Evicted(why))
     }
 
-    /// Takes a waiter out of the line and leaves `place` for it to find.
-    fn settle(&mut self, at: u32, place: Place<T>) -> Option<T> {
+    /// Takes a waiter out of the queue and leaves `state` for its next poll.
+    fn settle(&mut self, at: u32, state: SlotState<T>) -> Option<T> {
         let slot = self.slot_mut(at)?;
-        let before = std::mem::replace(&mut slot.place, place);
+        let before = std::mem::replace(&mut slot.state, state);
         let (older, newer) = (slot.older, slot.newer);
         match self.slot_mut(older) {
             Some(slot) => slot.newer = newer,
@@ -287,24 +286,24 @@ impl<T> Queue<T> {
             None => self.newest = older,
         }
         self.waiting -= 1;
-        if let Place::Waiting(value) = before { Some(value) } else { None }
+        if let SlotState::Waiting(value) = before { Some(value) } else { None }
     }
 
-    /// Frees the slot of a ticket that waits no more.
-    fn clear(&mut self, ticket: &Ticket) -> Option<Result<Charge, Denied>> {
+    /// Frees the slot of a ticket that no longer waits.
+    fn clear(&mut self, ticket: &Ticket) -> Option<Result<PermitGrant, Denied>> {
         let free = self.free;
         let slot = self.slot_of(ticket)?;
         slot.newer = free;
-        let place = std::mem::replace(&mut slot.place, Place::Free);
+        let state = std::mem::replace(&mut slot.state, SlotState::Free);
         self.free = ticket.slot;
         self.taken -= 1;
         if self.taken == 0 && self.slots.capacity() > KEPT {
             (self.slots, self.free) = (Vec::new(), NONE);
         }
-        match place {
-            Place::Granted(charge) => Some(Ok(charge)),
-            Place::TurnedOut(why) => Some(Err(why)),
-            Place::Free | Place::Waiting(_) => None,
+        match state {
+            SlotState::Granted(grant) => Some(Ok(grant)),
+            SlotState::Evicted(why) => Some(Err(why)),
+            SlotState::Free | SlotState::Waiting(_) => None,
         }
     }
 
@@ -316,10 +315,10 @@ impl<T> Queue<T> {
         self.slots.get_mut(at as usize)
     }
 
-    /// The slot, if it is still this ticket's.
+    /// Returns the slot if it is still this ticket's.
     fn slot_of(&mut self, ticket: &Ticket) -> Option<&mut Slot<T>> {
         let of_ticket =
-            |slot: &&mut Slot<T>| slot.id == ticket.id && !matches!(slot.place, Place::Free);
+            |slot: &&mut Slot<T>| slot.id == ticket.id && !matches!(slot.state, SlotState::Free);
         self.slot_mut(ticket.slot).filter(of_ticket)
     }
 }
@@ -334,7 +333,7 @@ impl<T> Default for Queue<T> {
 #[cfg(not(resilience_loom))]
 mod tests {
     use super::*;
-    use crate::bulkhead::PermitLedger;
+    use crate::bulkhead::Permits;
     use crate::clock;
 
     const MANY: u32 = 1_000_000;
@@ -345,20 +344,20 @@ mod tests {
         (0..).zip(costs).map(join).collect()
     }
 
-    fn serve(queue: &mut Queue<u32>, order: QueueOrder, ledger: &PermitLedger) -> Vec<u32> {
+    fn serve(queue: &mut Queue<u32>, order: QueueOrder, permits: &Permits) -> Vec<u32> {
         let now = clock::now();
-        std::iter::from_fn(|| queue.serve(order, || now, |cost| ledger.take_next(cost))).collect()
+        std::iter::from_fn(|| queue.serve(order, || now, |cost| permits.take_next(cost))).collect()
     }
 
     #[test]
     fn a_big_head_is_not_passed_by_small_ones() {
-        let (mut queue, ledger) = (Queue::new(), PermitLedger::new(3));
-        let first = ledger.try_take(2).unwrap();
+        let (mut queue, permits) = (Queue::new(), Permits::new(3));
+        let first = permits.try_take(2).unwrap();
         let tickets = fill(&mut queue, &[2, 1, 1], QueueOrder::Fifo);
-        assert!(serve(&mut queue, QueueOrder::Fifo, &ledger).is_empty());
-        ledger.release(first);
-        assert_eq!(serve(&mut queue, QueueOrder::Fifo, &ledger), [0, 1]);
-        assert_eq!(queue.ask(&tickets[2], |_| {}), None);
+        assert!(serve(&mut queue, QueueOrder::Fifo, &permits).is_empty());
+        permits.release(first);
+        assert_eq!(serve(&mut queue, QueueOrder::Fifo, &permits), [0, 1]);
+        assert_eq!(queue.poll(&tickets[2], |_| {}), None);
         assert_eq!(queue.len(), 1);
     }
 
@@ -366,14 +365,14 @@ mod tests {
     fn the_newest_come_first_only_once_the_queue_stands() {
         let (start, standing) = (clock::now(), Duration::from_millis(100));
         let order = QueueOrder::NewestFirstAfter(standing);
-        let (mut queue, ledger) = (Queue::new(), PermitLedger::new(MANY));
+        let (mut queue, permits) = (Queue::new(), Permits::new(MANY));
         let join = |queue: &mut Queue<u64>, at_ms| {
             let now = start + Duration::from_millis(at_ms);
-            queue.join(1, at_ms, 3, order, now).map(|joined| joined.turned_out)
+            queue.join(1, at_ms, 3, order, now).map(|joined| joined.evicted)
         };
         let serve = |queue: &mut Queue<u64>, at_ms| {
             let now = || start + Duration::from_millis(at_ms);
-            queue.serve(order, now, |cost| ledger.take_next(cost))
+            queue.serve(order, now, |cost| permits.take_next(cost))
         };
         for at in [0, 50, 60] {
             assert_eq!(join(&mut queue, at), Ok(None));
@@ -406,11 +405,11 @@ mod tests {
 
     #[test]
     fn who_can_never_be_served_is_turned_out_and_hears_of_it() {
-        let (mut queue, ledger) = (Queue::new(), PermitLedger::new(3));
+        let (mut queue, permits) = (Queue::new(), Permits::new(3));
         let tickets = fill(&mut queue, &[3, 1], QueueOrder::Fifo);
-        ledger.resize(2);
-        assert_eq!(serve(&mut queue, QueueOrder::Fifo, &ledger), [0, 1]);
-        assert_eq!(queue.ask(&tickets[0], |_| {}), Some(Err(Denied::Never)));
+        permits.resize(2);
+        assert_eq!(serve(&mut queue, QueueOrder::Fifo, &permits), [0, 1]);
+        assert_eq!(queue.poll(&tickets[0], |_| {}), Some(Err(Denied::Never)));
         assert!(matches!(queue.leave(&tickets[1]), Some(Left::Granted(_))));
         assert!(queue.is_idle());
     }
@@ -423,7 +422,7 @@ mod tests {
         let again = fill(&mut queue, &[1], QueueOrder::Fifo);
         assert_eq!(again[0].slot, tickets[1].slot);
         assert_eq!(queue.leave(&tickets[1]), None, "somebody else's now");
-        assert_eq!(queue.ask(&tickets[1], |_| {}), Some(Err(Denied::Full)));
+        assert_eq!(queue.poll(&tickets[1], |_| {}), Some(Err(Denied::Full)));
         assert_eq!((queue.len(), queue.slots.len()), (3, 3));
     }
 

@@ -5,12 +5,12 @@ use std::task::{Context, Poll, ready};
 use super::Bulkhead;
 #[cfg(feature = "profiles")]
 use super::BulkheadPermit;
-use super::acquire::Wait;
-use super::layer::{BulkheadLayer, Weigh};
-use super::ledger::Charge;
+use super::acquire::PermitWait;
+use super::layer::BulkheadLayer;
+use super::permits::PermitGrant;
 use crate::clock::{self, Now};
 use crate::rejection::Rejection;
-use crate::select::Select;
+use crate::select::{Select, Weigh};
 use crate::stack::Gate;
 #[cfg(feature = "profiles")]
 use crate::stack::Rest;
@@ -20,8 +20,8 @@ use crate::stack::Rest;
 pub struct BulkheadSeat<L> {
     selected: L,
     /// Of those who do not get them at once.
-    wait: Option<Wait>,
-    charge: Option<Charge>,
+    wait: Option<PermitWait>,
+    grant: Option<PermitGrant>,
 }
 
 impl<Req, T, E, Sel, W> Gate<Req, T, E> for BulkheadLayer<Sel, W>
@@ -39,12 +39,12 @@ where
         self.selector().select(&mut seat.selected, request, now);
         let Some(bulkhead) = self.selector().handle(&seat.selected) else { return false };
         let weight = self.weigher().weigh(request);
-        seat.charge = bulkhead.turnstile().try_take(weight).ok();
-        if seat.charge.is_none() {
+        seat.grant = bulkhead.admission_queue().try_take(weight).ok();
+        if seat.grant.is_none() {
             // A request is weighed once.
-            seat.wait = Some(Wait::new(weight));
+            seat.wait = Some(PermitWait::new(weight));
         }
-        seat.charge.is_some()
+        seat.grant.is_some()
     }
 
     fn poll(
@@ -59,8 +59,8 @@ where
         }
         let Some(bulkhead) = self.selector().handle(&seat.selected) else { return Poll::Pending };
         let Some(wait) = &mut seat.wait else { return Poll::Pending };
-        let charge = ready!(wait.poll(bulkhead, cx, || self.selector().whose(&seat.selected)));
-        Poll::Ready(charge.map(|charge| seat.charge = Some(charge)))
+        let grant = ready!(wait.poll(bulkhead, cx, || self.selector().whose(&seat.selected)));
+        Poll::Ready(grant.map(|grant| seat.grant = Some(grant)))
     }
 
     /// However it ended.
@@ -72,10 +72,10 @@ where
     #[cfg(feature = "profiles")]
     #[inline]
     fn hand_over(&self, seat: &mut Self::Seat, _: &T, rest: &Rest) {
-        if let Some(charge) = seat.charge.take()
+        if let Some(grant) = seat.grant.take()
             && let Some(bulkhead) = self.selector().handle(&seat.selected)
         {
-            rest.keep_permit(BulkheadPermit::new(bulkhead.clone(), charge));
+            rest.keep_permit(BulkheadPermit::new(bulkhead.clone(), grant));
         }
     }
 
@@ -86,8 +86,8 @@ where
             wait.leave(bulkhead);
             seat.wait = None;
         }
-        if let Some(charge) = seat.charge.take() {
-            bulkhead.turnstile().release(charge, clock::now);
+        if let Some(grant) = seat.grant.take() {
+            bulkhead.admission_queue().release(grant, clock::now);
         }
         seat.selected = Sel::Selected::default();
     }

@@ -59,7 +59,7 @@ impl<M: Manager> ResilientPool<M> {
             peak: calls.peak,
             waiting: calls.queued,
             waited: calls.waited,
-            refused: calls.refused,
+            refused: calls.rejected,
             created: tally.count_made(),
             create_failures: tally.count_failed(),
             retired: Retired::ALL.map(|why| tally.count_retired(why)),

@@ -13,7 +13,7 @@ use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::keyed::{Entry, Key, Keyed, KeyedLimits, allocated};
-use crate::live::Live;
+use crate::live::{LiveConfig, Versioned};
 use crate::name::Name;
 use crate::rate::RateLimiter;
 use crate::retry::RetryPolicy;
@@ -22,7 +22,7 @@ use crate::stack::Handles;
 /// The profile whose rules another one follows.
 #[derive(Debug)]
 pub(super) struct Origin {
-    live: Arc<Live<Parts>>,
+    live: Arc<LiveConfig<Parts>>,
     /// Keeps a reload from removing the profile. `None` in a store of the profile's own, which would keep itself alive.
     holds: Option<Arc<State>>,
     /// The version of its text that is followed.
@@ -39,21 +39,22 @@ impl Origin {
 
     /// Brings `live` into step with it.
     #[cold]
-    pub(super) fn follow(&self, live: &Live<Parts>) {
+    pub(super) fn follow(&self, live: &LiveConfig<Parts>) {
         // Declared before the lock, and so dropped after it: a listener may go with them.
-        let (version, parts, former);
+        let parts;
+        let former;
         let one_by_one = self.following.lock();
-        (version, parts) = self.live.see().into_parts();
-        if version == self.seen.load(Ordering::Acquire) {
+        parts = self.live.get();
+        if parts.version() == self.seen.load(Ordering::Acquire) {
             return;
         }
-        former = live.see();
+        former = live.get();
         live.set(parts.fresh(Some(&former), former.key.clone(), clock::now()));
         // Last: nobody finds it in step before it is.
-        self.seen.store(version, Ordering::Release);
+        self.seen.store(parts.version(), Ordering::Release);
         drop(one_by_one);
         // Not under the lock: a listener may be notified.
-        live.see().forget_parked();
+        live.get().forget_parked();
     }
 }
 
@@ -71,9 +72,9 @@ impl State {
 
     fn fresh_of(of: &State, key: Option<Name>, holds: Option<Arc<State>>) -> State {
         let rules = of.origin().map_or_else(|| of.live(), |origin| &origin.live);
-        let (version, parts) = rules.see().into_parts();
-        let live = Arc::new(Live::new(parts.fresh(None, key, clock::now())));
-        let (seen, following) = (AtomicU32::new(version), Mutex::default());
+        let parts = rules.get();
+        let live = Arc::new(LiveConfig::new(parts.fresh(None, key, clock::now())));
+        let (seen, following) = (AtomicU32::new(parts.version()), Mutex::default());
         let origin = Origin { live: rules.clone(), holds, seen, following };
         State::following(of.name().to_owned(), origin, live)
     }
@@ -218,8 +219,8 @@ impl Entry for Profile {
         let parts = self.state().peek();
         let own_budget = parts.own_budget.as_ref().map_or(0, Entry::heap_bytes);
         allocated(counts + size_of::<State>())
-            + allocated(counts + size_of::<Live<Parts>>())
-            + allocated(counts + size_of::<Parts>())
+            + allocated(counts + size_of::<LiveConfig<Parts>>())
+            + allocated(Versioned::<Parts>::BYTES)
             + parts.handles.heap_bytes()
             + own_budget
     }

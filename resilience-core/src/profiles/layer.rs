@@ -15,7 +15,7 @@ use crate::bulkhead::{Bulkhead, BulkheadLayer};
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::keyed::allocated;
-use crate::live::Seen;
+use crate::live::Versioned;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
 use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
@@ -73,10 +73,11 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
         let (handles, key) = (&parts.handles, || parts.key.clone());
         let (classifier, until) = (|| self.classifier.clone(), || self.until.clone());
         let limit = |it: &RateLimiter| {
-            RateLimitLayer::select(One::of_key(it.clone(), key())).classifier(classifier())
+            RateLimitLayer::with_selector(One::of_key(it.clone(), key())).classifier(classifier())
         };
-        let calls =
-            |it: Bulkhead| Lasting::new(BulkheadLayer::select(One::of_key(it, key())), until());
+        let calls = |it: Bulkhead| {
+            Lasting::new(BulkheadLayer::with_selector(One::of_key(it, key())), until())
+        };
         let circuit = |it: &CircuitBreaker| {
             Lasting::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
         };
@@ -102,8 +103,8 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
     }
 
     fn current(&self) -> Current<K, R, L> {
-        let (version, parts) = self.state.parts().into_parts();
-        Current { version, built: self.build(&parts) }
+        let parts = self.state.parts();
+        Current { version: parts.version(), built: self.build(&parts) }
     }
 }
 
@@ -133,7 +134,7 @@ impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
 #[derive(Clone)]
 pub struct ProfileService<S, K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
-    parts: Seen<Parts>,
+    parts: Versioned<Parts>,
     built: StackService<S, Built<K, R, L>>,
 }
 
@@ -226,7 +227,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        if let Some(newer) = self.parts.newer(self.layer.state.live()) {
+        if let Some(newer) = self.layer.state.live().newer(&self.parts) {
             // In this order: what is cloned to build them may panic, and the next call tries again.
             self.built.set_parts(self.layer.build(&newer));
             self.parts = newer;

@@ -12,7 +12,7 @@ use super::parts::Parts;
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
 use crate::clock;
-use crate::live::{Live, Seen};
+use crate::live::{LiveConfig, Versioned};
 use crate::name::Name;
 use crate::observe::Gauges;
 use crate::outcome::{Outcome, Standard};
@@ -24,7 +24,7 @@ use crate::stack::{Plan, StackSnapshot};
 #[derive(Debug)]
 pub(super) struct State {
     name: String,
-    live: Arc<Live<Parts>>,
+    live: Arc<LiveConfig<Parts>>,
     /// The profile whose rules this one follows, if it was made by `fresh` or for a key.
     origin: Option<Origin>,
     /// `true` from the first layer on. Until then no call can touch the state.
@@ -35,14 +35,14 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(name: String, parts: Parts) -> State {
-        State::of(name, None, Arc::new(Live::new(parts)))
+        State::of(name, None, Arc::new(LiveConfig::new(parts)))
     }
 
-    pub(super) fn following(name: String, origin: Origin, live: Arc<Live<Parts>>) -> State {
+    pub(super) fn following(name: String, origin: Origin, live: Arc<LiveConfig<Parts>>) -> State {
         State::of(name, Some(origin), live)
     }
 
-    fn of(name: String, origin: Option<Origin>, live: Arc<Live<Parts>>) -> State {
+    fn of(name: String, origin: Option<Origin>, live: Arc<LiveConfig<Parts>>) -> State {
         State { name, live, origin, is_called: AtomicBool::new(false), keys: Mutex::default() }
     }
 
@@ -64,7 +64,7 @@ impl State {
     }
 
     /// Returns the parts that calls use; `None` while no layer was made, and so no call can be.
-    pub(super) fn used(&self) -> Option<Seen<Parts>> {
+    pub(super) fn used(&self) -> Option<Versioned<Parts>> {
         self.is_called.load(Ordering::Acquire).then(|| self.parts())
     }
 
@@ -72,18 +72,18 @@ impl State {
         self.live.set(parts);
     }
 
-    pub(super) fn parts(&self) -> Seen<Parts> {
-        self.live().see()
+    pub(super) fn parts(&self) -> Versioned<Parts> {
+        self.live().get()
     }
 
     /// Returns what was last in force, without following a reload. Calls no user code.
-    pub(super) fn peek(&self) -> Seen<Parts> {
-        self.live.see()
+    pub(super) fn peek(&self) -> Versioned<Parts> {
+        self.live.get()
     }
 
     /// What is in force, in step with whose rules it goes by.
     #[inline]
-    pub(super) fn live(&self) -> &Arc<Live<Parts>> {
+    pub(super) fn live(&self) -> &Arc<LiveConfig<Parts>> {
         if let Some(origin) = &self.origin
             && origin.has_moved()
         {

@@ -1,28 +1,29 @@
+//! Waiting for tokens.
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use super::bucket::instant_at;
-use super::gate::Turn;
-use super::limiter::RateLimiter;
-use super::meter::Grant;
-use super::permit::RatePermit;
+use super::bucket::{instant_at, ns_of};
+use super::gcra::Grant;
+use super::limiter::{RateLimiter, RatePermit};
+use super::pending::PendingRejection;
 use super::queue::Ticket;
-use super::refused::Refused;
+use super::wait_queue::QueuePoll;
 use crate::clock::{self, Now};
 use crate::rejection::Rejection;
 use crate::timer::Alarm;
 use crate::wakes::Wakes;
 
-/// A wait for tokens, of [`RateLimiter::acquire`]. Dropping it gives up the place.
+/// A wait for tokens, made by [`RateLimiter::acquire`]. Dropping it gives up the place in the queue.
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
-pub struct Acquire(Waiting);
+pub struct Acquire(OwnedWait);
 
 impl Acquire {
     pub(super) const fn new(limiter: RateLimiter, cost: u32) -> Acquire {
-        Acquire(Waiting::new(limiter, Wait::new(cost)))
+        Acquire(OwnedWait::new(limiter, TokenWait::new(cost)))
     }
 }
 
@@ -30,42 +31,39 @@ impl Future for Acquire {
     type Output = Result<RatePermit, Rejection>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (limiter, waited) = ready!(self.0.poll(cx));
-        let grant = waited.or_else(|refused| refused.told(None))?;
-        Poll::Ready(Ok(RatePermit::new(limiter, grant)))
+        self.0.poll(cx)
     }
 }
 
-/// A [`Wait`] with a handle of its own, which goes on to the permit. Left when it is dropped.
-pub(super) struct Waiting {
+/// A [`TokenWait`] with a handle of its own, which moves into the permit. Left when it is dropped.
+pub(super) struct OwnedWait {
     limiter: Option<RateLimiter>,
-    wait: Wait,
+    wait: TokenWait,
 }
 
-impl Waiting {
-    pub(super) const fn new(limiter: RateLimiter, wait: Wait) -> Waiting {
-        Waiting { limiter: Some(limiter), wait }
+impl OwnedWait {
+    pub(super) const fn new(limiter: RateLimiter, wait: TokenWait) -> OwnedWait {
+        OwnedWait { limiter: Some(limiter), wait }
     }
 
-    #[inline]
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(RateLimiter, Waited)> {
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<RatePermit, Rejection>> {
+        // Polled after it was ready, which the contract of a future leaves open: stay pending.
         let Some(limiter) = &self.limiter else { return Poll::Pending };
         let waited = ready!(self.wait.poll(limiter, &mut Now::unread(), cx));
-        match self.limiter.take() {
-            Some(limiter) => Poll::Ready((limiter, waited)),
-            None => Poll::Pending,
-        }
+        let Some(limiter) = self.limiter.take() else { return Poll::Pending };
+        let grant = waited.or_else(|pending| limiter.reject(pending, None))?;
+        Poll::Ready(Ok(RatePermit::new(limiter, grant)))
     }
 
-    /// Whether it is served by now. No timer, no waker. If it is refused, the next poll says so.
-    pub(super) fn now(&mut self) -> Option<(RateLimiter, Grant)> {
-        let grant = self.wait.now(self.limiter.as_ref()?)?;
-        self.limiter.take().map(|limiter| (limiter, grant))
+    /// Returns the permit if it is there by now. Sets no timer and registers no waker. A rejection is left to the
+    /// next [`poll`](Self::poll).
+    pub(super) fn try_take(&mut self) -> Option<RatePermit> {
+        let grant = self.wait.try_take(self.limiter.as_ref()?)?;
+        Some(RatePermit::new(self.limiter.take()?, Some(grant)))
     }
 }
 
-impl Drop for Waiting {
+impl Drop for OwnedWait {
     fn drop(&mut self) {
         if let Some(limiter) = &self.limiter {
             self.wait.leave(limiter);
@@ -73,110 +71,106 @@ impl Drop for Waiting {
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for OwnedWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Wait { cost, place, .. } = &self.wait;
-        f.debug_struct("Waiting").field("cost", cost).field("place", place).finish()
+        let TokenWait { cost, state, .. } = &self.wait;
+        f.debug_struct("OwnedWait").field("cost", cost).field("state", state).finish()
     }
 }
 
-/// A wait for tokens, beside the limiter that they are of. Does not say yet whose they are. To be
-/// [left](Wait::leave) before it is dropped.
+/// A wait for tokens, kept beside the limiter that they come from. The owner calls [`leave`](TokenWait::leave)
+/// before it drops the wait.
 #[derive(Debug)]
-pub(super) struct Wait {
+pub(super) struct TokenWait {
     cost: u32,
-    place: Place,
+    state: WaitState,
     alarm: Alarm,
-    /// When the alarm rings.
+    /// The time that the alarm is set to.
     armed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum WaitState {
     /// Never polled.
-    None,
+    New,
     Queued(Ticket),
-    /// Its turn has come, and it holds what was granted.
-    Served(Grant),
-    /// Nothing is held, whatever the outcome was.
+    /// The turn has come, and the tokens are held here.
+    Granted(Grant),
+    /// Holds nothing, whatever the outcome was.
     Done,
 }
 
-pub(super) type Waited = Result<Option<Grant>, Refused>;
-
-/// What became of a look at a place.
+/// The result of one look at the queue.
 enum Looked {
-    Over(Result<Grant, Refused>),
-    /// When to look again, if this is who looks for all.
+    Over(Result<Grant, PendingRejection>),
+    /// The time to look again, for the one waiter that holds the timer.
     Waits(Option<(u64, Instant)>),
 }
 
-impl Wait {
-    #[inline]
-    pub(super) const fn new(cost: u32) -> Wait {
-        Wait { cost, place: Place::None, alarm: Alarm::none(), armed: 0 }
+impl TokenWait {
+    pub(super) const fn new(cost: u32) -> TokenWait {
+        TokenWait { cost, state: WaitState::New, alarm: Alarm::none(), armed: 0 }
     }
 
-    /// A place that was taken before.
-    pub(super) const fn from(cost: u32, ticket: Ticket) -> Wait {
-        Wait { cost, place: Place::Queued(ticket), alarm: Alarm::none(), armed: 0 }
+    /// Returns a wait for a place that is in the queue already.
+    pub(super) const fn queued_as(cost: u32, ticket: Ticket) -> TokenWait {
+        TokenWait { cost, state: WaitState::Queued(ticket), alarm: Alarm::none(), armed: 0 }
     }
 
-    #[inline]
     pub(super) fn poll(
         &mut self,
         limiter: &RateLimiter,
         now: &mut Now,
         cx: &mut Context<'_>,
-    ) -> Poll<Waited> {
-        let waited = match self.place {
-            Place::None => match limiter.pass(now.get(), self.cost) {
-                Ok(grant) => Ok(Some(grant)),
-                Err(refused) => ready!(self.begin(limiter, now, refused, cx)),
+    ) -> Poll<Result<Option<Grant>, PendingRejection>> {
+        let waited = match self.state {
+            WaitState::New => match limiter.take(now.get(), self.cost) {
+                Ok(grant) => Ok(grant),
+                Err(pending) => ready!(self.join(limiter, now, pending, cx)),
             },
-            Place::Queued(ticket) => ready!(self.queued(limiter, ticket, cx)),
-            Place::Served(grant) => Ok(Some(grant)),
-            // Polled after it was ready, which a future's contract leaves open: stay silent.
-            Place::Done => return Poll::Pending,
+            WaitState::Queued(ticket) => ready!(self.poll_queued(limiter, ticket, cx)),
+            WaitState::Granted(grant) => Ok(grant),
+            // Polled after it was ready, which the contract of a future leaves open: stay pending.
+            WaitState::Done => return Poll::Pending,
         };
-        // A waker in the timer may panic as it is dropped: until then a grant is in the place.
+        // A waker in the timer may panic as it is dropped: until then the state holds a grant.
         self.alarm = Alarm::none();
-        self.place = Place::Done;
-        Poll::Ready(waited)
+        self.state = WaitState::Done;
+        Poll::Ready(waited.map(Some))
     }
 
-    /// What is rare: there are no tokens, or others wait.
+    /// Joins the queue.
     #[cold]
-    fn begin(
+    fn join(
         &mut self,
         limiter: &RateLimiter,
         now: &mut Now,
-        refused: Refused,
+        pending: PendingRejection,
         cx: &mut Context<'_>,
-    ) -> Poll<Waited> {
-        if !refused.may_wait() {
-            return Poll::Ready(Err(refused));
+    ) -> Poll<Result<Grant, PendingRejection>> {
+        if !pending.may_wait() {
+            return Poll::Ready(Err(pending));
         }
         let mut waker = Some(cx.waker().clone());
-        match limiter.join(now.get(), self.cost, &mut waker, refused) {
+        match limiter.join(now.get(), self.cost, &mut waker) {
             Ok(ticket) => {
-                self.place = Place::Queued(ticket);
-                self.queued(limiter, ticket, cx)
+                self.state = WaitState::Queued(ticket);
+                self.poll_queued(limiter, ticket, cx)
             }
-            Err(refused) => Poll::Ready(Err(refused)),
+            Err(pending) => Poll::Ready(Err(pending)),
         }
     }
 
-    fn queued(
+    fn poll_queued(
         &mut self,
         limiter: &RateLimiter,
         ticket: Ticket,
         cx: &mut Context<'_>,
-    ) -> Poll<Waited> {
+    ) -> Poll<Result<Grant, PendingRejection>> {
         loop {
             let mut waker = Some(cx.waker().clone());
-            let due = match self.turn(limiter, ticket, &mut waker) {
-                Looked::Over(waited) => return Poll::Ready(waited.map(Some)),
+            let due = match self.look(limiter, ticket, &mut waker) {
+                Looked::Over(waited) => return Poll::Ready(waited),
                 Looked::Waits(due) => due,
             };
             let Some((ns, instant)) = due else {
@@ -195,76 +189,70 @@ impl Wait {
         }
     }
 
-    /// Whether it is this one's turn, without waiting for it.
-    fn now(&mut self, limiter: &RateLimiter) -> Option<Grant> {
-        if let Place::Queued(ticket) = self.place {
-            self.turn(limiter, ticket, &mut None);
+    fn try_take(&mut self, limiter: &RateLimiter) -> Option<Grant> {
+        if let WaitState::Queued(ticket) = self.state {
+            self.look(limiter, ticket, &mut None);
         }
-        let Place::Served(grant) = self.place else { return None };
-        self.place = Place::Done;
+        let WaitState::Granted(grant) = self.state else { return None };
+        self.state = WaitState::Done;
         Some(grant)
     }
 
-    /// Comes for its turn. What is granted is kept in the place before others are woken: one of their
-    /// wakers may panic.
-    fn turn(&mut self, limiter: &RateLimiter, ticket: Ticket, waker: &mut Option<Waker>) -> Looked {
-        let (looked, wakes) = limiter.turn(ticket, self.cost, waker);
+    /// Looks whether the turn has come. A grant is kept before others are woken: one of their wakers may panic.
+    fn look(&mut self, limiter: &RateLimiter, ticket: Ticket, waker: &mut Option<Waker>) -> Looked {
+        let (looked, wakes) = limiter.look(ticket, self.cost, waker);
         if let Looked::Over(Ok(grant)) = &looked {
-            self.place = Place::Served(*grant);
+            self.state = WaitState::Granted(*grant);
         }
         wakes.wake();
         looked
     }
 
-    /// Gives up the place, or what was granted there, if there is one.
-    #[inline]
+    /// Gives up the place in the queue, or the tokens that were granted there.
     pub(super) fn leave(&mut self, limiter: &RateLimiter) {
-        match std::mem::replace(&mut self.place, Place::Done) {
-            Place::Queued(ticket) => limiter.give_up(ticket),
-            Place::Served(grant) => limiter.refund(grant),
-            Place::None | Place::Done => {}
+        match std::mem::replace(&mut self.state, WaitState::Done) {
+            WaitState::Queued(ticket) => limiter.give_up(ticket),
+            WaitState::Granted(grant) => limiter.refund(grant),
+            WaitState::New | WaitState::Done => {}
         }
     }
 }
 
 impl RateLimiter {
-    /// Takes a place in the queue for a call that was refused just now.
+    /// Joins the queue with a call that was just rejected, and takes back its rejection. A call without a waker is
+    /// a reservation.
     pub(super) fn join(
         &self,
         now: Instant,
         cost: u32,
         waker: &mut Option<Waker>,
-        refused: Refused,
-    ) -> Result<Ticket, Refused> {
-        drop(refused);
-        let patient = waker.is_none();
-        self.with(now, |meter, at, terms| {
-            let until = terms.until(now).or(patient.then_some(u64::MAX));
-            let until = until.unwrap_or(at.now);
-            let joined = meter.join(at, cost, until, terms.max_queued, waker);
-            // It was counted as refused, and is not yet.
-            meter.set_rejected(meter.rejected().saturating_sub(1));
-            joined.map_err(|refusal| Refused::new(meter, at, terms, refusal))
+    ) -> Result<Ticket, PendingRejection> {
+        let reserves = waker.is_none();
+        self.with(ns_of(now), |gcra, at, config| {
+            let until = config.latest_turn(now).or(reserves.then_some(u64::MAX));
+            let joined = gcra.join(at, cost, until.unwrap_or(at.now), config.max_queued, waker);
+            gcra.set_rejected(gcra.rejected().saturating_sub(1));
+            joined.map_err(|reason| PendingRejection::new(gcra, at, config, reason))
         })
     }
 
-    /// Looks whether a place's turn has come. Wakes nobody yet, so that what is granted can be kept first.
-    fn turn(&self, ticket: Ticket, cost: u32, waker: &mut Option<Waker>) -> (Looked, Wakes) {
-        self.with(clock::now(), |meter, at, terms| {
-            let (turn, wakes) = meter.turn(at, (ticket, cost), waker);
-            let looked = match turn {
-                Turn::Granted(grant) => Looked::Over(Ok(grant)),
-                Turn::Refused(refusal) => {
-                    Looked::Over(Err(Refused::new(meter, at, terms, refusal)))
+    /// Looks whether the turn of a place has come. The caller wakes others once it has kept the grant.
+    fn look(&self, ticket: Ticket, cost: u32, waker: &mut Option<Waker>) -> (Looked, Wakes) {
+        self.with(ns_of(clock::now()), |gcra, at, config| {
+            let (polled, wakes) = gcra.poll_place(at, ticket, cost, waker);
+            let looked = match polled {
+                QueuePoll::Granted(grant) => Looked::Over(Ok(grant)),
+                QueuePoll::Rejected(reason) => {
+                    Looked::Over(Err(PendingRejection::new(gcra, at, config, reason)))
                 }
-                Turn::Wait(due) => Looked::Waits(due.map(|ns| (ns, instant_at(ns)))),
+                QueuePoll::Wait(due) => Looked::Waits(due.map(|ns| (ns, instant_at(ns)))),
             };
             (looked, wakes)
         })
     }
 
     fn give_up(&self, ticket: Ticket) {
-        let wakes = self.with(clock::now(), |meter, at, _| meter.give_up(at, ticket));
+        let wakes = self.with(ns_of(clock::now()), |gcra, at, _| gcra.give_up(at, ticket));
         wakes.wake();
     }
 }

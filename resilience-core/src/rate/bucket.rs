@@ -1,4 +1,4 @@
-//! Whether a call fits the limit, and if not, when it will.
+//! A token bucket that admits a call now, later or never.
 //!
 //! ```
 //! use std::time::Duration;
@@ -17,8 +17,8 @@
 
 use std::time::Instant;
 
-use super::meter::{Grant, Meter, Verdict};
-use super::quota::Pace;
+use super::gcra::{Gcra, GcraDecision, Grant};
+use super::quota::Shaping;
 use crate::clock::{MAX_WAIT, later};
 use crate::tick::Tick;
 
@@ -30,19 +30,19 @@ use crate::tick::Tick;
 /// none before that instant.
 #[derive(Debug)]
 pub struct TokenBucket {
-    pace: Pace,
-    meter: Meter,
+    shaping: Shaping,
+    gcra: Gcra,
 }
 
-/// What a bucket says to a call.
+/// The decision about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "now, later or never: there is no fourth")]
 pub enum Decision {
-    /// It may go, and is counted.
+    /// The call is admitted, and counted.
     Conforms,
-    /// It may go then, if nobody else does before. Nothing is counted.
+    /// The call is admitted at this time if no other call comes before. Nothing is counted.
     NotUntil(Instant),
-    /// It costs more than there ever is at once.
+    /// The call costs more than the burst.
     Never,
 }
 
@@ -52,15 +52,15 @@ pub enum Decision {
 pub struct Taken(Grant);
 
 impl TokenBucket {
-    /// A full bucket.
-    pub fn new(pace: impl Into<Pace>) -> TokenBucket {
-        TokenBucket { pace: pace.into(), meter: Meter::default() }
+    /// Returns a full bucket.
+    pub fn new(shaping: impl Into<Shaping>) -> TokenBucket {
+        TokenBucket { shaping: shaping.into(), gcra: Gcra::default() }
     }
 
-    /// Takes so many tokens, if they are there.
+    /// Takes `cost` tokens if they are there.
     pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
-        let ns = line_of(now);
-        if self.meter.admit(&self.pace, ns, cost) {
+        let ns = ns_of(now);
+        if self.gcra.admit(&self.shaping, ns, cost) {
             return Decision::Conforms;
         }
         match self.try_take(now, cost) {
@@ -69,59 +69,59 @@ impl TokenBucket {
         }
     }
 
-    /// Takes so many tokens, if they are there, and says what to give back if they are not used.
+    /// Takes `cost` tokens if they are there, and returns what [`give_back`](Self::give_back) needs.
     ///
     /// # Errors
-    /// If they are not there; never [`Decision::Conforms`].
+    /// [`Decision::NotUntil`] or [`Decision::Never`]; never [`Decision::Conforms`].
     pub fn try_take(&mut self, now: Instant, cost: u32) -> Result<Taken, Decision> {
-        let now = line_of(now);
-        match self.meter.take(&self.pace, now, cost) {
-            Verdict::Granted(grant) => Ok(Taken(grant)),
-            Verdict::NotBefore(then, _) => Err(Decision::NotUntil(instant_at(then))),
-            Verdict::Never => Err(Decision::Never),
+        let now = ns_of(now);
+        match self.gcra.take(&self.shaping, now, cost) {
+            GcraDecision::Granted(grant) => Ok(Taken(grant)),
+            GcraDecision::NotBefore(then, _) => Err(Decision::NotUntil(instant_at(then))),
+            GcraDecision::Never => Err(Decision::Never),
         }
     }
 
-    /// Gives back what was never used, as far as no window can then hold too much: all of it if no
-    /// later call found the bucket fuller for want of it, what is left of it if one did.
+    /// Gives back unused tokens, as far as no window can then hold too much: all of them if no
+    /// later call found the bucket emptier for it, what is left of them if one did.
     pub fn give_back(&mut self, taken: Taken) {
-        self.meter.give_back(&self.pace, taken.0);
+        self.gcra.give_back(&self.shaping, taken.0);
     }
 
-    /// Admits nobody before `until` (at most a year after `now`), because the other side said so.
+    /// Admits no call before `until` (at most a year after `now`), because a server asked for it.
     pub fn pause_until(&mut self, now: Instant, until: Instant) {
         let wait = until.saturating_duration_since(now).min(MAX_WAIT);
-        self.meter.pause(line_of(later(now, wait)));
+        self.gcra.pause(ns_of(later(now, wait)));
     }
 
-    /// Goes by another pace from now on. Tokens that are used stay used.
-    pub fn set_pace(&mut self, now: Instant, pace: impl Into<Pace>) {
-        let new = pace.into();
-        self.meter.change(&self.pace, &new, line_of(now));
-        self.pace = new;
+    /// Puts another quota, gap and warm-up into force. Used tokens stay used.
+    pub fn set_shaping(&mut self, now: Instant, shaping: impl Into<Shaping>) {
+        let new = shaping.into();
+        self.gcra.change(&self.shaping, &new, ns_of(now));
+        self.shaping = new;
     }
 
     /// Returns the most tokens that [`take`](Self::take) would take at `now`: 0 during a pause or a gap.
     #[must_use]
     pub fn available(&self, now: Instant) -> u32 {
-        self.meter.available(&self.pace, line_of(now))
+        self.gcra.available(&self.shaping, ns_of(now))
     }
 }
 
-/// A time on the line that buckets are kept on.
+/// Returns a tick as nanoseconds since the earliest tick.
 // Counted from the earliest tick there is: subtraction of a constant, and no tick is out of range.
 #[inline]
-pub(super) const fn line(time: Tick) -> u64 {
+pub(super) const fn ns_of_tick(time: Tick) -> u64 {
     i64::MIN.abs_diff(time.as_i64())
 }
 
-/// Where the process's origin is on the line: the models and tests begin there.
+/// The process's origin in these nanoseconds: the models and tests begin there.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) const START: u64 = line(Tick::from_i64(0));
+pub(crate) const START: u64 = ns_of_tick(Tick::from_i64(0));
 
 #[inline]
-pub(super) fn line_of(time: Instant) -> u64 {
-    line(Tick::of(time))
+pub(super) fn ns_of(time: Instant) -> u64 {
+    ns_of_tick(Tick::of(time))
 }
 
 pub(super) fn instant_at(ns: u64) -> Instant {

@@ -1,15 +1,18 @@
-//! A limiter in the making.
+//! Builder and configuration of a limiter.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::bucket::ns_of;
 use super::limiter::RateLimiter;
-use super::quota::{Pace, Quota};
-use crate::config::{self, InvalidConfig, OrInvalid};
+use super::quota::{Quota, Shaping};
+use crate::clock;
+use crate::config::{InvalidConfig, OrInvalid};
+use crate::deadline::Deadline;
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
-use crate::patience::Patience;
+use crate::on_full::OnFull;
 
-/// A [`RateLimiter`] in the making. See [`RateLimiter::builder`] for the defaults.
+/// A builder of a [`RateLimiter`]. See [`RateLimiter::builder`] for the defaults.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RateLimiterBuilder {
@@ -19,29 +22,46 @@ pub struct RateLimiterBuilder {
     quota: Option<Result<Quota, InvalidConfig>>,
     min_gap: Duration,
     warm_up: Duration,
-    pub(super) patience: Patience,
+    pub(super) on_full: OnFull,
     max_queued: u32,
     #[cfg(feature = "tower")]
-    longest_hint: Duration,
+    longest_hint: Option<Duration>,
 }
 
-/// What a [`RateLimiter`] goes by, checked. Made by [`RateLimiterBuilder::config`].
+/// The checked configuration of a [`RateLimiter`], made by [`RateLimiterBuilder::config`].
 /// The name and the listener are no part of it: a limiter keeps its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateConfig {
     pub(super) observe_only: bool,
-    pub(super) pace: Pace,
-    pub(super) patience: Patience,
+    pub(super) shaping: Shaping,
+    pub(super) on_full: OnFull,
     pub(super) max_queued: u32,
     #[cfg(feature = "tower")]
-    pub(super) longest_hint: Duration,
+    pub(super) longest_hint: Option<Duration>,
 }
 
 impl RateConfig {
-    /// The quota, the gap and the warm-up.
+    /// Returns the quota, the gap and the warm-up.
     #[must_use]
-    pub const fn pace(&self) -> &Pace {
-        &self.pace
+    pub const fn shaping(&self) -> &Shaping {
+        &self.shaping
+    }
+
+    pub(super) const fn with_quota(mut self, quota: Quota) -> RateConfig {
+        self.shaping.quota = quota;
+        self
+    }
+
+    /// Returns the last time at which a call that begins at `now` may be served; `None` if calls do not wait.
+    pub(super) fn latest_turn(&self, now: Instant) -> Option<u64> {
+        let own = match self.on_full {
+            OnFull::Reject => return None,
+            OnFull::Wait => None,
+            OnFull::WaitAtMost(wait) => Some(clock::later(now, wait)),
+        };
+        let ambient = Deadline::current().map(Deadline::instant);
+        let latest = own.into_iter().chain(ambient).min();
+        Some(latest.map_or(u64::MAX, ns_of))
     }
 }
 
@@ -54,86 +74,94 @@ impl RateLimiterBuilder {
             quota: None,
             min_gap: Duration::ZERO,
             warm_up: Duration::ZERO,
-            patience: Patience::AtMost(Duration::from_secs(30)),
+            on_full: OnFull::WaitAtMost(Duration::from_secs(30)),
             max_queued: 1_024,
             #[cfg(feature = "tower")]
-            longest_hint: Duration::from_secs(300),
+            longest_hint: Some(Duration::from_secs(300)),
         }
     }
 
-    /// What events and refusals call this limiter. Kept by a later [`set_config`](RateLimiter::set_config).
+    /// Sets the name that events and rejections carry. Kept by a later
+    /// [`set_config`](RateLimiter::set_config).
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener what happens. Kept by a later [`set_config`](RateLimiter::set_config).
+    /// Sets the listener. Kept by a later [`set_config`](RateLimiter::set_config).
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// Lets every call pass at once, and reports those that it would have made wait or refused.
+    /// Admits every call at once, and reports those that would have waited or been rejected.
     pub fn observe_only(mut self) -> Self {
         self.observe_only = true;
         self
     }
 
-    /// How many, in how long, and how many at once. Takes a [`Quota`] or the result of making one: a
-    /// bad one is reported by [`build`](Self::build).
+    /// Sets the quota. Takes a [`Quota`] or the result of making one: an invalid one is reported by
+    /// [`build`](Self::build).
     pub fn quota(mut self, quota: impl OrInvalid<Quota>) -> Self {
         self.quota = Some(quota.or_invalid());
         self
     }
 
-    /// At least so long between two calls, whatever they cost.
+    /// Sets the shortest time between two calls, whatever they cost.
     pub fn min_gap(mut self, gap: Duration) -> Self {
         self.min_gap = gap;
         self
     }
 
     /// Starts at a third of the rate and grows to the whole over this time, when cold. See
-    /// [`Pace::with_warm_up`].
+    /// [`Shaping::with_warm_up`].
     pub fn warm_up(mut self, warm_up: Duration) -> Self {
         self.warm_up = warm_up;
         self
     }
 
-    /// A call that may not go now is refused.
+    /// Rejects a call that finds no tokens.
     pub fn reject(mut self) -> Self {
-        self.patience = Patience::None;
+        self.on_full = OnFull::Reject;
         self
     }
 
-    /// A call waits for its turn: as long as it takes, or at once not at all if that is known to be
-    /// longer than its [deadline](crate::Deadline).
+    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is dropped. A call whose
+    /// turn is known to come after its deadline is rejected at once.
     pub fn wait(mut self) -> Self {
-        self.patience = Patience::Endless;
+        self.on_full = OnFull::Wait;
         self
     }
 
-    /// A call waits for its turn for so long, or at once not at all if it is known to take longer. At
-    /// most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
+    /// Makes a call wait for its turn, for at most `wait`. A call whose turn is known to come later is rejected at
+    /// once. At most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
-        self.patience = Patience::AtMost(wait);
+        self.on_full = OnFull::WaitAtMost(wait);
         self
     }
 
-    /// The most that wait, reservations included. At least 1; from [`reject`](Self::reject) on, of
-    /// matter to reservations only.
-    pub fn max_queued(mut self, waiting: u32) -> Self {
-        self.max_queued = waiting;
+    /// Sets the most calls that wait, reservations included. At least 1; with [`reject`](Self::reject) it bounds
+    /// reservations only.
+    pub fn max_queued(mut self, calls: u32) -> Self {
+        self.max_queued = calls;
         self
     }
 
-    /// A server that asks for a longer pause than this gets this.
+    /// Sets the longest pause that a server's hint causes. Longer hints pause for this long.
     #[cfg(feature = "tower")]
     pub fn longest_hint(mut self, pause: Duration) -> Self {
-        self.longest_hint = pause;
+        self.longest_hint = Some(pause);
         self
     }
 
-    /// The limiter.
+    /// Ignores the pauses that servers ask for.
+    #[cfg(feature = "tower")]
+    pub fn ignore_hints(mut self) -> Self {
+        self.longest_hint = None;
+        self
+    }
+
+    /// Builds the limiter.
     ///
     /// # Errors
     /// If a value is out of its bounds, or there is no quota.
@@ -142,31 +170,26 @@ impl RateLimiterBuilder {
         Ok(RateLimiter::new(self.name, self.listener, config))
     }
 
-    /// Returns the checked configuration, for [`RateLimiter::set_config`]. The name and the listener are
-    /// no part of it.
+    /// Returns the checked configuration, for [`RateLimiter::set_config`], without the name and the listener.
     ///
     /// # Errors
     /// If a value is out of its bounds, or there is no quota.
     pub fn config(&self) -> Result<RateConfig, InvalidConfig> {
         let missing = || Err(InvalidConfig::new("quota", "not there", "given"));
         let quota = self.quota.clone().unwrap_or_else(missing)?;
-        let mut patience = self.patience;
-        if let Patience::AtMost(wait) = patience {
-            config::wait_or_none("wait_at_most", wait)?;
-            if wait.is_zero() {
-                patience = Patience::None;
-            }
-        }
+        let on_full = self.on_full.checked()?;
         if self.max_queued == 0 {
             return Err(InvalidConfig::new("max_queued", 0, "at least 1"));
         }
+        #[cfg(feature = "tower")]
+        let longest_hint = self.longest_hint.map(|hint| crate::config::wait("longest_hint", hint));
         Ok(RateConfig {
             observe_only: self.observe_only,
-            pace: Pace::new(quota).with_min_gap(self.min_gap)?.with_warm_up(self.warm_up)?,
-            patience,
+            shaping: Shaping::new(quota).with_min_gap(self.min_gap)?.with_warm_up(self.warm_up)?,
+            on_full,
             max_queued: self.max_queued,
             #[cfg(feature = "tower")]
-            longest_hint: config::wait("longest_hint", self.longest_hint)?,
+            longest_hint: longest_hint.transpose()?,
         })
     }
 }
@@ -188,12 +211,5 @@ mod tests {
         assert_eq!(named(builder().max_queued(0)), "max_queued");
         #[cfg(feature = "tower")]
         assert_eq!(named(builder().longest_hint(Duration::ZERO)), "longest_hint");
-    }
-
-    #[test]
-    fn to_wait_for_no_time_is_to_be_rejected_at_once() {
-        let builder = RateLimiter::builder().quota(Quota::per_second(1));
-        let config = builder.wait_at_most(Duration::ZERO).config().unwrap();
-        assert_eq!(config.patience, Patience::None);
     }
 }

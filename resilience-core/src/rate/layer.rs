@@ -6,104 +6,70 @@ use tower_layer::Layer;
 use super::limiter::RateLimiter;
 use crate::error::CarriesRejection;
 use crate::keyed::{Key, Keyed, KeyedLimits};
-use crate::outcome::{Classify, Outcome, RetryHint};
-use crate::select::{One, PerKey};
+use crate::outcome::{Classify, Outcome, RetryHint, Standard};
+use crate::select::{One, PerKey, UnitWeight};
 use crate::stack::{Absent, OnlyRateLimit, StackService};
 
-/// Lets so many calls in any time through. See the [module](super).
+/// Limits the rate of calls. See the [module](super).
 ///
-/// The token is taken in the call, as late as can be, and given back if the call is dropped before it is
-/// sent or a layer below keeps it in the house: an open circuit does not drain the bucket that its probe
+/// The token is taken in the call, as late as possible, and given back if the call is dropped before it is
+/// sent or a layer below rejects it: an open circuit does not drain the bucket that its probe
 /// will need. Every service made by one layer value, and by its clones, shares the limiter.
+///
+/// A server's hint pauses the limiter, unless hints are
+/// [ignored](super::RateLimiterBuilder::ignore_hints).
 #[derive(Clone)]
-pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each> {
+pub struct RateLimitLayer<C = Standard, Sel = One<RateLimiter>, W = UnitWeight> {
     pub(super) classifier: C,
     pub(super) select: Sel,
     pub(super) weigh: W,
 }
 
 /// A service whose calls wait for their tokens.
-pub type RateLimitService<S, C = HintsUnread, Sel = One<RateLimiter>, W = Each> =
+pub type RateLimitService<S, C = Standard, Sel = One<RateLimiter>, W = UnitWeight> =
     StackService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
 
-/// Reads nothing off results: the other side's hints are not followed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HintsUnread;
-
-impl<T, E> Classify<T, E> for HintsUnread {
-    fn classify(&self, _: Result<&T, &E>) -> Outcome {
-        Outcome::Success
-    }
-}
-
-/// Says how many tokens a request costs. Closures from `&Req` to `u32` do.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say how many tokens a `{Req}` costs",
-    note = "weigh with a closure `|request: &{Req}| -> u32 {{ .. }}`"
-)]
-pub trait Weigh<Req> {
-    /// Its cost. One of 0 only waits for gaps and pauses; one above the burst is refused for good.
-    fn weigh(&self, request: &Req) -> u32;
-}
-
-impl<Req, F: Fn(&Req) -> u32> Weigh<Req> for F {
-    fn weigh(&self, request: &Req) -> u32 {
-        self(request)
-    }
-}
-
-/// One token for each request.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Each;
-
-impl<Req> Weigh<Req> for Each {
-    fn weigh(&self, _: &Req) -> u32 {
-        1
-    }
-}
-
 impl RateLimitLayer {
-    /// One limit for all calls.
+    /// Limits all calls by one limiter.
     #[must_use]
     pub const fn new(limiter: RateLimiter) -> RateLimitLayer {
-        let select = One::new(limiter);
-        RateLimitLayer { classifier: HintsUnread, select, weigh: Each }
+        RateLimitLayer::with_selector(One::new(limiter))
     }
 }
 
-impl<K: Key, F> RateLimitLayer<HintsUnread, PerKey<K, RateLimiter, F>> {
-    /// A limit for each key that `key` reads off a request, as `limiter` is configured, now and later;
-    /// its own bucket is not used. A key that was let go of starts with a full bucket: let `limits` keep
-    /// keys for at least as long as an empty one takes to fill.
+impl<K: Key, F> RateLimitLayer<Standard, PerKey<K, RateLimiter, F>> {
+    /// Limits the calls of each key that `key` reads off a request. The limiters are made
+    /// [`fresh`](RateLimiter::fresh) from `limiter`, which changes the configuration of all and whose own bucket is
+    /// not used. A key that was evicted starts with a full bucket: let `limits` keep keys for at least as long as an
+    /// empty one takes to fill.
     pub fn per_key<Req>(limiter: RateLimiter, limits: KeyedLimits, key: F) -> Self
     where
         F: Fn(&Req) -> K,
     {
         let store = Keyed::new(limits, move |_: &K| limiter.fresh());
-        let select = PerKey::new(store, key);
-        RateLimitLayer { classifier: HintsUnread, select, weigh: Each }
+        RateLimitLayer::with_selector(PerKey::new(store, key))
     }
 }
 
-#[cfg(feature = "profiles")]
-impl<Sel> RateLimitLayer<HintsUnread, Sel> {
-    pub(crate) const fn select(select: Sel) -> Self {
-        RateLimitLayer { classifier: HintsUnread, select, weigh: Each }
+impl<Sel> RateLimitLayer<Standard, Sel> {
+    /// Limits each call by the limiter that `selector` returns for its request.
+    #[must_use]
+    pub const fn with_selector(selector: Sel) -> Self {
+        RateLimitLayer { classifier: Standard, select: selector, weigh: UnitWeight }
     }
 }
 
 impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
-    /// What selects the limiter: the store of them, where there is one for each key.
+    /// Returns the selector, which has the store of limiters where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
         &self.select
     }
 
-    /// Reads outcomes off results with a closure: after one that is
-    /// [throttled](Outcome::Throttled) and names a time, nobody is let through for so long, up to
-    /// [`longest_hint`](super::RateLimiterBuilder::longest_hint).
+    /// Reads outcomes off results with a closure. A [throttled](Outcome::Throttled) outcome that names a time
+    /// pauses the limiter for so long, up to [`longest_hint`](super::RateLimiterBuilder::longest_hint).
     ///
-    /// It is not asked about the refusals of inner layers.
+    /// Rejections of inner layers are not passed to the closure.
     #[must_use]
     pub fn classify<T, E, F>(self, classifier: F) -> RateLimitLayer<F, Sel, W>
     where
@@ -112,14 +78,14 @@ impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
         self.classifier(classifier)
     }
 
-    /// Reads outcomes off results with a [`Classify`] type, [`Standard`](crate::outcome::Standard) for
-    /// one. See [`classify`](Self::classify).
+    /// Reads outcomes off results with a [`Classify`] type; [`Standard`] by default. See
+    /// [`classify`](Self::classify).
     #[must_use]
     pub fn classifier<D>(self, classifier: D) -> RateLimitLayer<D, Sel, W> {
         RateLimitLayer { classifier, select: self.select, weigh: self.weigh }
     }
 
-    /// Reads a request's cost off it. One token each without.
+    /// Reads the cost of a request off it with `weigh`; one token by default.
     #[must_use]
     pub fn weigh<Req, F>(self, weigh: F) -> RateLimitLayer<C, Sel, F>
     where

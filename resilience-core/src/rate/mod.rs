@@ -1,15 +1,15 @@
-//! So many in any time, and no more.
+//! Limits the rate of calls.
 //!
-//! A fixed window lets twice its limit through at its edge. Waiters that sleep until "the next token" all
+//! A fixed window admits twice its limit at its edge. Waiters that sleep until "the next token" all
 //! wake for the same one, and the newest may get it. A limiter that spends its tokens on calls that an
-//! open circuit then refuses has none left for the probe. So here
+//! open circuit then rejects has none left for the probe. This one keeps four promises:
 //!
-//! - in *every* closed window of length *w*, what is let through costs at most `burst + rate · w`, in
+//! - in *every* closed window of length *w*, the admitted calls cost at most `burst + rate · w`, in
 //!   integer arithmetic with the remainder carried ([`TokenBucket`]);
-//! - those who wait are served in the order in which they came, by at most two wakes each; a wait that is
-//!   known not to fit is refused at once, with when to come back;
+//! - waiting calls are served in the order of arrival, by at most two wakes each; a wait that is
+//!   known not to fit is rejected at once, with the time to come back;
 //! - a token whose call was never sent is given back, as far as the bound allows;
-//! - a server that asks for a pause is given one by every caller, not only by the one that it told.
+//! - a pause that a server asks for is kept by all callers.
 //!
 //! The bound is on the instants at which tokens are taken. A call that stalls between that and the wire
 //! for *d* can make a window on the wire hold `rate · d` more.
@@ -40,7 +40,7 @@
 //! ```
 
 mod bucket;
-mod meter;
+mod gcra;
 mod quota;
 mod span;
 
@@ -48,46 +48,34 @@ mod span;
 mod acquire;
 #[cfg(feature = "tokio")]
 mod builder;
-#[cfg(feature = "tokio")]
-mod gate;
 #[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tokio")]
-mod lease;
-#[cfg(feature = "tokio")]
-mod lent;
-#[cfg(feature = "tokio")]
 mod limiter;
 #[cfg(feature = "tokio")]
-mod per_key;
-#[cfg(feature = "tokio")]
-mod permit;
+mod pending;
 #[cfg(feature = "tower")]
 mod planned;
 #[cfg(feature = "tokio")]
 mod queue;
 #[cfg(feature = "tokio")]
-mod refused;
-#[cfg(feature = "tokio")]
 mod reservation;
 #[cfg(feature = "tower")]
 mod seat;
 #[cfg(feature = "tokio")]
-mod terms;
+mod wait_queue;
 
 pub use bucket::{Decision, Taken, TokenBucket};
-pub use quota::{Pace, Quota};
+pub use quota::{Quota, Shaping};
 
 #[cfg(feature = "tokio")]
 pub use acquire::Acquire;
 #[cfg(feature = "tokio")]
 pub use builder::{RateConfig, RateLimiterBuilder};
 #[cfg(feature = "tower")]
-pub use layer::{Each, HintsUnread, RateLimitLayer, RateLimitService, Weigh};
+pub use layer::{RateLimitLayer, RateLimitService};
 #[cfg(feature = "tokio")]
-pub use limiter::{RateLimiter, RateSnapshot};
-#[cfg(feature = "tokio")]
-pub use permit::RatePermit;
+pub use limiter::{RateLimiter, RatePermit, RateSnapshot};
 #[cfg(feature = "tokio")]
 pub use reservation::Reservation;
 #[cfg(feature = "tower")]
@@ -97,7 +85,7 @@ pub use seat::RateSeat;
 #[cfg(feature = "testing")]
 pub(crate) mod model {
     pub(crate) use super::bucket::START;
-    pub(crate) use super::gate::{At, Refusal, Turn};
-    pub(crate) use super::meter::{Grant, Meter, Verdict};
+    pub(crate) use super::gcra::{Gcra, GcraDecision, Grant};
     pub(crate) use super::queue::Ticket;
+    pub(crate) use super::wait_queue::{Conditions, QueuePoll, RateRejectReason};
 }

@@ -6,8 +6,7 @@ use super::builder::RateLimiterBuilder;
 use super::limiter::RateLimiter;
 use crate::name::Name;
 use crate::observe::Listener;
-use crate::patience::Patience;
-use crate::shape::{Line, Pacing, Wait};
+use crate::shape::{Line, Pacing};
 
 impl RateLimiterBuilder {
     /// What it is called, and whom it tells.
@@ -19,19 +18,14 @@ impl RateLimiterBuilder {
 impl RateLimiter {
     pub(crate) fn planned(&self) -> Pacing {
         let config = self.config();
-        let wait = match config.patience {
-            Patience::None => Wait::No,
-            Patience::AtMost(wait) => Wait::AtMost(wait),
-            Patience::Endless => Wait::Unbounded,
-        };
-        let chosen = config.patience != RateLimiter::builder().patience;
-        let quota = config.pace.quota();
+        let chosen = config.on_full != RateLimiter::builder().on_full;
+        let quota = config.shaping.quota();
         Pacing {
             calls: quota.count(),
             per: quota.period(),
             burst: quota.burst(),
-            min_gap: Duration::from_nanos(config.pace.min_gap),
-            line: Line { wait, chosen, max_queued: config.max_queued },
+            min_gap: Duration::from_nanos(config.shaping.min_gap),
+            line: Line { on_full: config.on_full, chosen, max_queued: config.max_queued },
             enforced: !config.observe_only,
         }
     }

@@ -1,38 +1,49 @@
-//! Who waits, in the order in which they came.
+//! The calls that wait, in the order in which they came.
 //!
-//! A place is either *awaited*, by a task that can be woken, or *reserved*, by somebody who will come for
-//! it. Only the first who can be woken is, and holds the timer for whoever is at the head.
+//! A place belongs to a task that can be woken, or to a reservation whose owner will come for it. Only the
+//! first task is woken: it holds the timer for the head of the queue, whatever that is.
 
 use std::collections::VecDeque;
 use std::task::Waker;
 
-/// A place in the queue. Never given out twice.
+/// The number of a place in the queue. Never used twice.
 pub(crate) type Ticket = u64;
 
+/// A call in the queue.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Waiter {
     pub(crate) ticket: Ticket,
     pub(super) cost: u32,
-    /// It leaves rather than be served later than this.
+    /// The latest time at which it may be served.
     pub(super) until: u64,
-    /// It was served in time when it came, and no longer is.
-    pub(crate) misfit: bool,
-    seat: Seat,
+    /// It could be served in time when it came, and no longer can.
+    pub(crate) too_late: bool,
+    owner: Owner,
 }
 
 #[derive(Debug)]
-enum Seat {
-    /// By a task, and its waker unless that was woken since its last look.
-    Awaited(Option<Waker>),
-    Reserved,
-    /// Given up. Cleared away with others.
-    Left,
+enum Owner {
+    /// A task, with its waker unless it was woken since it last looked.
+    Task(Option<Waker>),
+    Reservation,
+    /// None: the place was given up, and is removed later together with others.
+    Gone,
+}
+
+/// What a place leaves behind.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// The waker of the place, for the caller to drop outside of the lock.
+    pub(super) waker: Option<Waker>,
+    /// The place was the head or held the timer, so the timer holder has to look again.
+    pub(super) matters_to_timer: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    places: VecDeque<Place>,
-    /// Of the places that are not left.
+    /// By ticket.
+    waiters: VecDeque<Waiter>,
+    /// The number of places that are not given up.
     len: u32,
     tokens: u64,
     next: Ticket,
@@ -43,115 +54,114 @@ impl Queue {
         self.len
     }
 
-    /// Whether no place was ever given out: places are numbered for good.
-    pub(super) const fn is_as_new(&self) -> bool {
-        self.next == 0
-    }
-
-    /// What those who wait will take.
+    /// Returns the cost of all calls in the queue.
     pub(crate) const fn tokens(&self) -> u64 {
         self.tokens
     }
 
-    /// A place at the end.
+    /// Adds a place at the end: a task's with a waker, a reservation without.
     pub(super) fn join(&mut self, cost: u32, until: u64, waker: Option<Waker>) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        let seat = waker.map_or(Seat::Reserved, |waker| Seat::Awaited(Some(waker)));
-        self.places.push_back(Place { ticket, cost, until, misfit: false, seat });
+        let owner = waker.map_or(Owner::Reservation, |waker| Owner::Task(Some(waker)));
+        self.waiters.push_back(Waiter { ticket, cost, until, too_late: false, owner });
         self.len += 1;
         self.tokens += u64::from(cost);
         ticket
     }
 
-    /// Whose turn is next.
-    pub(super) fn head(&self) -> Option<&Place> {
-        // What is left at the front is cleared away at once.
-        self.places.front()
+    /// Returns the place that is served next.
+    pub(super) fn head(&self) -> Option<&Waiter> {
+        // `remove_gone` leaves no given-up place at the front.
+        self.waiters.front()
     }
 
-    pub(super) fn find(&mut self, ticket: Ticket) -> Option<&mut Place> {
-        let index = self.places.binary_search_by_key(&ticket, |place| place.ticket).ok()?;
-        self.places.get_mut(index).filter(|place| !matches!(place.seat, Seat::Left))
+    pub(super) fn find(&mut self, ticket: Ticket) -> Option<&mut Waiter> {
+        let index = self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()?;
+        self.waiters.get_mut(index).filter(|waiter| !waiter.is_gone())
     }
 
-    /// Gives a place up. What was in it, and whether somebody has to be told: it was at the head, or
-    /// held the timer.
-    pub(super) fn leave(&mut self, ticket: Ticket) -> Option<(Option<Waker>, bool)> {
-        let matters = self.head().is_some_and(|head| head.ticket == ticket)
-            || self.keeper().is_some_and(|keeper| keeper == ticket);
-        let place = self.find(ticket)?;
-        let cost = u64::from(place.cost);
-        let seat = std::mem::replace(&mut place.seat, Seat::Left);
+    /// Gives a place up. Returns `None` if it was given up before.
+    pub(super) fn leave(&mut self, ticket: Ticket) -> Option<Left> {
+        let is_head = self.head().is_some_and(|head| head.ticket == ticket);
+        let matters_to_timer = is_head || self.timer_holder() == Some(ticket);
+        let waiter = self.find(ticket)?;
+        let cost = u64::from(waiter.cost);
+        let owner = std::mem::replace(&mut waiter.owner, Owner::Gone);
         self.len -= 1;
         self.tokens -= cost;
-        self.clear();
-        let waker = match seat {
-            Seat::Awaited(waker) => waker,
-            Seat::Reserved | Seat::Left => None,
+        self.remove_gone();
+        let waker = match owner {
+            Owner::Task(waker) => waker,
+            Owner::Reservation | Owner::Gone => None,
         };
-        Some((waker, matters))
+        Some(Left { waker, matters_to_timer })
     }
 
-    fn clear(&mut self) {
-        while matches!(self.places.front(), Some(Place { seat: Seat::Left, .. })) {
-            self.places.pop_front();
+    fn remove_gone(&mut self) {
+        while self.waiters.front().is_some_and(Waiter::is_gone) {
+            self.waiters.pop_front();
         }
-        // At most as much work as was left since: whoever leaves pays for one place.
-        if self.places.len() > 2 * self.len as usize + 16 {
-            self.places.retain(|place| !matches!(place.seat, Seat::Left));
+        // Amortised: each place that is given up pays for the scan of one.
+        if self.waiters.len() > 2 * self.len as usize + 16 {
+            self.waiters.retain(|waiter| !waiter.is_gone());
         }
-        if self.places.is_empty() {
-            self.places = VecDeque::new();
+        if self.waiters.is_empty() {
+            self.waiters = VecDeque::new();
         }
     }
 
-    /// Whoever holds the timer.
-    pub(super) fn keeper(&self) -> Option<Ticket> {
-        let keeper = self.places.iter().find(|place| matches!(place.seat, Seat::Awaited(_)))?;
-        Some(keeper.ticket)
+    /// Returns the first task, which holds the timer.
+    pub(super) fn timer_holder(&self) -> Option<Ticket> {
+        let holder = self.waiters.iter().find(|waiter| matches!(waiter.owner, Owner::Task(_)))?;
+        Some(holder.ticket)
     }
 
-    /// Takes the waker of whoever holds the timer, to be woken: it leaves another with its next look.
+    /// Takes the waker of the timer holder, which leaves another when it looks again.
     // Not a clone: a waker may run any code, and this is under a lock.
-    pub(super) fn take_keeper_waker(&mut self) -> Option<Waker> {
-        self.places.iter_mut().find_map(|place| match &mut place.seat {
-            Seat::Awaited(waker) => Some(waker.take()),
-            Seat::Reserved | Seat::Left => None,
+    pub(super) fn take_timer_waker(&mut self) -> Option<Waker> {
+        self.waiters.iter_mut().find_map(|waiter| match &mut waiter.owner {
+            Owner::Task(waker) => Some(waker.take()),
+            Owner::Reservation | Owner::Gone => None,
         })?
     }
 
-    /// Those in the queue from the head on, to be marked as misfits.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place> {
-        self.places.iter_mut().filter(|place| !matches!(place.seat, Seat::Left))
+    /// Iterates over the calls in the queue, from the head on.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter> {
+        self.waiters.iter_mut().filter(|waiter| !waiter.is_gone())
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
-        self.places.iter().filter(|place| !matches!(place.seat, Seat::Left))
+    /// Iterates over the calls in the queue, from the head on.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.waiters.iter().filter(|waiter| !waiter.is_gone())
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.places.capacity() * size_of::<Place>()
+        self.waiters.capacity() * size_of::<Waiter>()
     }
 }
 
-impl Place {
+impl Waiter {
     pub(crate) const fn is_reserved(&self) -> bool {
-        matches!(self.seat, Seat::Reserved)
+        matches!(self.owner, Owner::Reservation)
+    }
+
+    const fn is_gone(&self) -> bool {
+        matches!(self.owner, Owner::Gone)
     }
 
     pub(super) fn take_waker(&mut self) -> Option<Waker> {
-        match &mut self.seat {
-            Seat::Awaited(waker) => waker.take(),
-            Seat::Reserved | Seat::Left => None,
+        match &mut self.owner {
+            Owner::Task(waker) => waker.take(),
+            Owner::Reservation | Owner::Gone => None,
         }
     }
 
-    /// The latest waker is the one to wake. The former, to be dropped outside of the lock.
+    /// Registers the latest waker, and returns the former one, to be dropped outside of the lock.
     pub(super) fn awaited_by(&mut self, waker: Waker) -> Option<Waker> {
-        match std::mem::replace(&mut self.seat, Seat::Awaited(Some(waker))) {
-            Seat::Awaited(former) => former,
-            Seat::Reserved | Seat::Left => None,
+        match std::mem::replace(&mut self.owner, Owner::Task(Some(waker))) {
+            Owner::Task(former) => former,
+            Owner::Reservation | Owner::Gone => None,
         }
     }
 }
@@ -162,18 +172,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_that_were_left_are_cleared_away() {
+    fn places_that_were_given_up_are_removed() {
         let mut queue = Queue::default();
         let first = queue.join(1, 0, Some(Waker::noop().clone()));
         for _ in 0..1_000 {
             let ticket = queue.join(2, 0, Some(Waker::noop().clone()));
             let stays = queue.join(1, 0, Some(Waker::noop().clone()));
-            assert_eq!(queue.leave(ticket).map(|(_, matters)| matters), Some(false));
-            assert_eq!(queue.leave(stays).map(|(_, matters)| matters), Some(false));
+            assert_eq!(queue.leave(ticket).map(|left| left.matters_to_timer), Some(false));
+            assert_eq!(queue.leave(stays).map(|left| left.matters_to_timer), Some(false));
         }
         assert_eq!((queue.len(), queue.tokens()), (1, 1));
-        assert!(queue.places.len() <= 20, "{}", queue.places.len());
-        assert_eq!(queue.leave(first).map(|(_, matters)| matters), Some(true));
+        assert!(queue.waiters.len() <= 20, "{}", queue.waiters.len());
+        assert_eq!(queue.leave(first).map(|left| left.matters_to_timer), Some(true));
         assert_eq!((queue.heap_bytes(), queue.leave(first).is_none()), (0, true));
     }
 }

@@ -1,10 +1,10 @@
-//! How many in how long.
+//! Quotas: a number of calls in a period.
 //!
 //! ```
 //! use std::time::Duration;
-//! use resilience_core::rate::{Pace, Quota};
+//! use resilience_core::rate::{Shaping, Quota};
 //!
-//! let scraper = Pace::new(Quota::per_minute(30)?.with_burst(5)?).with_min_gap(Duration::from_secs(1))?;
+//! let scraper = Shaping::new(Quota::per_minute(30)?.with_burst(5)?).with_min_gap(Duration::from_secs(1))?;
 //! assert_eq!((scraper.quota().count(), scraper.quota().burst()), (30, 5));
 //! assert!(Quota::per_second(0).is_err());
 //! # Ok::<_, resilience_core::InvalidConfig>(())
@@ -12,62 +12,62 @@
 
 use std::time::Duration;
 
-use super::span::Span;
+use super::span::FracNanos;
 use crate::clock::{MAX_WAIT, nanos};
 use crate::config::{self, InvalidConfig};
 
-/// So many in a period, and so many at once.
+/// A number of calls in a period, and a number at once (the burst).
 ///
 /// In every closed window of length *w*, no more than `burst + count · w / period` are admitted; for a
 /// limit that is "never more than N in any period", take a burst of one, or a count of N − burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     count: u32,
-    /// In nanoseconds.
+    /// Nanoseconds.
     period: u64,
     burst: u32,
-    /// What one token takes to come back.
-    interval: Span,
-    /// What a full bucket takes to come back.
-    full: Span,
+    /// The time in which one token comes back.
+    interval: FracNanos,
+    /// The time in which a full bucket comes back.
+    full: FracNanos,
 }
 
 impl Quota {
-    /// So many a second, all of them at once if need be.
+    /// Returns a quota of `count` a second, with a burst of as many.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `count` is 0.
     pub fn per_second(count: u32) -> Result<Quota, InvalidConfig> {
         Quota::per(count, Duration::from_secs(1))
     }
 
-    /// So many a minute, all of them at once if need be.
+    /// Returns a quota of `count` a minute, with a burst of as many.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `count` is 0.
     pub fn per_minute(count: u32) -> Result<Quota, InvalidConfig> {
         Quota::per(count, Duration::from_secs(60))
     }
 
-    /// So many in a period of from a nanosecond to 365 days, all of them at once if need be.
+    /// Returns a quota of `count` in a period of a nanosecond to 365 days, with a burst of as many.
     ///
     /// # Errors
-    /// If there are none, or the period is out of its bounds.
+    /// If `count` is 0, or the period is out of its bounds.
     pub fn per(count: u32, period: Duration) -> Result<Quota, InvalidConfig> {
         let period = nanos(config::wait("period", period)?);
         if count == 0 {
             return Err(InvalidConfig::new("count", count, "at least 1"));
         }
-        let interval = Span::from_parts(period.into(), count);
-        Ok(Quota { count, period, burst: count, interval, full: Span::ns(period) })
+        let interval = FracNanos::from_parts(period.into(), count);
+        Ok(Quota { count, period, burst: count, interval, full: FracNanos::ns(period) })
     }
 
-    /// At most so many at once.
+    /// Sets the burst: the most tokens at once.
     ///
     /// # Errors
-    /// If it is none, or so many that they take more than 365 days to come back.
+    /// If `burst` is 0, or takes more than 365 days to come back.
     pub fn with_burst(self, burst: u32) -> Result<Quota, InvalidConfig> {
-        let full = Span::from_parts(u128::from(self.period) * u128::from(burst), self.count);
+        let full = FracNanos::from_parts(u128::from(self.period) * u128::from(burst), self.count);
         if burst == 0 {
             return Err(InvalidConfig::new("burst", burst, "at least 1"));
         }
@@ -77,20 +77,20 @@ impl Quota {
         Ok(Quota { burst, full, ..self })
     }
 
-    /// How many in a [period](Quota::period).
+    /// Returns the number of calls in a [period](Quota::period).
     #[must_use]
     #[inline]
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// The time in which `count` tokens come back.
+    /// Returns the time in which `count` tokens come back.
     #[must_use]
     pub const fn period(&self) -> Duration {
         Duration::from_nanos(self.period)
     }
 
-    /// How many at once; the most that one call may cost.
+    /// Returns the burst, which is the most that one call may cost.
     #[must_use]
     #[inline]
     pub const fn burst(&self) -> u32 {
@@ -98,33 +98,33 @@ impl Quota {
     }
 
     #[inline]
-    pub(super) const fn full(&self) -> Span {
+    pub(super) const fn full(&self) -> FracNanos {
         self.full
     }
 
-    /// What so many tokens take to come back.
+    /// Returns the time in which `tokens` come back.
     #[inline]
-    pub(super) fn time_of(&self, tokens: u64) -> Span {
+    pub(super) fn time_of(&self, tokens: u64) -> FracNanos {
         if tokens == 1 { self.interval } else { self.time_of_many(tokens) }
     }
 
-    /// In 64 bits if they do, which is always so up to the burst.
+    /// Computes in 64 bits if they suffice, which is always so up to the burst.
     #[inline(never)]
-    fn time_of_many(&self, tokens: u64) -> Span {
+    fn time_of_many(&self, tokens: u64) -> FracNanos {
         let short = || {
-            let (count, Span { ns, part }) = (u64::from(self.count), self.interval);
+            let (count, FracNanos { ns, part }) = (u64::from(self.count), self.interval);
             let parts = u64::from(part).checked_mul(tokens)?;
             let ns = ns.checked_mul(tokens)?.checked_add(parts / count)?;
-            Some(Span { ns, part: u32::try_from(parts % count).ok()? })
+            Some(FracNanos { ns, part: u32::try_from(parts % count).ok()? })
         };
         short().unwrap_or_else(|| {
             let parts = u128::from(self.period).saturating_mul(tokens.into());
-            Span::from_parts(parts, self.count)
+            FracNanos::from_parts(parts, self.count)
         })
     }
 
-    /// How many tokens come back in this time, and the remainder, in parts.
-    pub(super) fn tokens_in(&self, span: Span) -> (u128, u128) {
+    /// Returns how many tokens come back in this time, and the remainder, in parts.
+    pub(super) fn tokens_in(&self, span: FracNanos) -> (u128, u128) {
         let parts = span.parts(self.count);
         // A division of 128 bits is not for free, and hardly ever needed.
         if let Ok(parts) = u64::try_from(parts) {
@@ -133,37 +133,37 @@ impl Quota {
         (parts / u128::from(self.period), parts % u128::from(self.period))
     }
 
-    /// What takes `span` to come back under this quota takes so long under `other`; rounded up.
-    pub(super) fn translate(&self, span: Span, other: &Quota) -> Span {
+    /// Returns the time in which the tokens of `span` under this quota come back under `other`; rounded up.
+    pub(super) fn translate(&self, span: FracNanos, other: &Quota) -> FracNanos {
         let (tokens, rest) = self.tokens_in(span);
         // Both below 2^55, and the tokens of a year below 2^64.
         let rest = (rest * u128::from(other.period)).div_ceil(u128::from(self.period));
         let parts = tokens.saturating_mul(u128::from(other.period)).saturating_add(rest);
-        Span::from_parts(parts, other.count)
+        FracNanos::from_parts(parts, other.count)
     }
 }
 
-/// A [`Quota`], and how its tokens may be spread: what a [`TokenBucket`](super::TokenBucket) goes by.
+/// A [`Quota`], with a minimum gap between calls and a warm-up: the limit of a [`TokenBucket`](super::TokenBucket).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct Shaping {
     pub(crate) quota: Quota,
     pub(super) min_gap: u64,
     pub(super) warm_up: u64,
 }
 
-impl Pace {
-    /// No gap between admissions, no warm-up.
+impl Shaping {
+    /// Returns a quota without a gap and a warm-up.
     #[must_use]
-    pub const fn new(quota: Quota) -> Pace {
-        Pace { quota, min_gap: 0, warm_up: 0 }
+    pub const fn new(quota: Quota) -> Shaping {
+        Shaping { quota, min_gap: 0, warm_up: 0 }
     }
 
-    /// At least so long between two admissions, whatever they cost. Up to 365 days; zero for none.
+    /// Sets the shortest time between two admissions, whatever they cost. Up to 365 days; zero for none.
     ///
     /// # Errors
     /// If it is longer.
-    pub fn with_min_gap(self, gap: Duration) -> Result<Pace, InvalidConfig> {
-        Ok(Pace { min_gap: nanos(config::wait_or_none("min_gap", gap)?), ..self })
+    pub fn with_min_gap(self, gap: Duration) -> Result<Shaping, InvalidConfig> {
+        Ok(Shaping { min_gap: nanos(config::wait_or_none("min_gap", gap)?), ..self })
     }
 
     /// Starts at a third of the rate, and of the burst, and grows to the whole over this time: at the
@@ -172,8 +172,8 @@ impl Pace {
     ///
     /// # Errors
     /// If it is longer.
-    pub fn with_warm_up(self, warm_up: Duration) -> Result<Pace, InvalidConfig> {
-        Ok(Pace { warm_up: nanos(config::wait_or_none("warm_up", warm_up)?), ..self })
+    pub fn with_warm_up(self, warm_up: Duration) -> Result<Shaping, InvalidConfig> {
+        Ok(Shaping { warm_up: nanos(config::wait_or_none("warm_up", warm_up)?), ..self })
     }
 
     /// Whether it asks for more than tokens.
@@ -190,19 +190,19 @@ impl Pace {
 
     /// What an admission `age` after a cold start takes to come back: three times as long at first.
     /// Never less than `time`.
-    pub(super) fn warming(&self, time: Span, age: u64) -> Span {
+    pub(super) fn warming(&self, time: FracNanos, age: u64) -> FracNanos {
         if age >= self.warm_up {
             return time;
         }
         let (whole, age) = (u128::from(self.warm_up), u128::from(age));
         let ns = (u128::from(time.ceil()) * 3 * whole).div_ceil(whole + 2 * age);
-        Span::ns(u64::try_from(ns).unwrap_or(u64::MAX)).max(time)
+        FracNanos::ns(u64::try_from(ns).unwrap_or(u64::MAX)).max(time)
     }
 }
 
-impl From<Quota> for Pace {
-    fn from(quota: Quota) -> Pace {
-        Pace::new(quota)
+impl From<Quota> for Shaping {
+    fn from(quota: Quota) -> Shaping {
+        Shaping::new(quota)
     }
 }
 
@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(yearly.with_burst(0).unwrap_err().field(), "burst");
         assert_eq!(yearly.with_burst(2).unwrap_err().field(), "burst");
         assert_eq!(yearly.with_burst(1), Ok(yearly));
-        let pace = Pace::new(yearly);
-        assert_eq!(pace.with_min_gap(Duration::MAX).unwrap_err().field(), "min_gap");
-        assert_eq!(pace.with_warm_up(Duration::MAX).unwrap_err().field(), "warm_up");
+        let shaping = Shaping::new(yearly);
+        assert_eq!(shaping.with_min_gap(Duration::MAX).unwrap_err().field(), "min_gap");
+        assert_eq!(shaping.with_warm_up(Duration::MAX).unwrap_err().field(), "warm_up");
     }
 
     proptest! {
@@ -237,7 +237,7 @@ mod tests {
         ) {
             let quota = Quota::per(count, Duration::from_nanos(period)).unwrap();
             let parts = u128::from(period).saturating_mul(tokens.into());
-            let expected = Span::from_parts(parts, count);
+            let expected = FracNanos::from_parts(parts, count);
             prop_assert_eq!(quota.time_of(tokens), expected);
         }
     }
@@ -249,16 +249,16 @@ mod tests {
         let used = slow.time_of(5);
         assert_eq!(slow.translate(used, &fast), fast.time_of(5));
         assert_eq!(fast.translate(fast.time_of(5), &slow), used);
-        let half = Span::ns(slow.interval.ns / 2);
+        let half = FracNanos::ns(slow.interval.ns / 2);
         assert!(fast.translate(slow.translate(half, &fast), &slow) >= half);
     }
 
     #[test]
     fn a_cold_start_takes_three_times_as_long() {
-        let pace = Pace::new(Quota::per_second(10).unwrap());
-        let pace = pace.with_warm_up(Duration::from_secs(1)).unwrap();
-        let time = pace.quota.interval;
-        let warming = |ms: u64| pace.warming(time, ms * 1_000_000).ns / 1_000_000;
+        let shaping = Shaping::new(Quota::per_second(10).unwrap());
+        let shaping = shaping.with_warm_up(Duration::from_secs(1)).unwrap();
+        let time = shaping.quota.interval;
+        let warming = |ms: u64| shaping.warming(time, ms * 1_000_000).ns / 1_000_000;
         assert_eq!([0, 250, 500, 999, 1_000].map(warming), [300, 200, 150, 100, 100]);
     }
 }

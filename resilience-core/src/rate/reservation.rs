@@ -1,26 +1,27 @@
+//! Places in the queue for calls that are made later.
+
 use std::fmt;
 use std::time::Instant;
 
-use super::acquire::{Wait, Waiting};
-use super::bucket::instant_at;
-use super::limiter::RateLimiter;
-use super::permit::RatePermit;
+use super::acquire::{OwnedWait, TokenWait};
+use super::bucket::{instant_at, ns_of};
+use super::limiter::{RateLimiter, RatePermit};
 use super::queue::Ticket;
 use crate::clock;
 use crate::rejection::Rejection;
 
-/// A place behind those who wait, of [`RateLimiter::reserve`].
+/// A place in the queue, made by [`RateLimiter::reserve`].
 ///
-/// Dropping it gives up the place, and those behind it come sooner. If its turn has come and somebody
-/// has called since, its tokens were taken then, and come back as far as no window can then hold too
+/// Dropping it gives up the place, and those behind it come sooner. If its turn has come and another call
+/// has been made since, its tokens were taken then, and come back as far as no window can then hold too
 /// much.
-pub struct Reservation(Held);
+pub struct Reservation(ReservationState);
 
-enum Held {
-    /// Served at once.
+enum ReservationState {
+    /// Served at once, at this instant.
     Ready(Option<RatePermit>, Instant),
     Queued {
-        wait: Waiting,
+        wait: OwnedWait,
         limiter: RateLimiter,
         ticket: Ticket,
         first: Instant,
@@ -30,81 +31,76 @@ enum Held {
 impl Reservation {
     pub(super) fn new(limiter: RateLimiter, cost: u32) -> Result<Reservation, Rejection> {
         let now = clock::now();
-        let refused = match limiter.pass(now, cost) {
-            Ok(grant) => {
-                return Ok(Reservation(Held::Ready(
-                    Some(RatePermit::new(limiter, Some(grant))),
-                    now,
-                )));
-            }
-            Err(refused) => refused,
+        let pending = match limiter.take(now, cost) {
+            Ok(grant) => return Ok(Reservation::ready_now(limiter, Some(grant), now)),
+            Err(pending) => pending,
         };
-        if refused.observes_only() {
-            let grant = refused.told(None)?;
-            return Ok(Reservation(Held::Ready(Some(RatePermit::new(limiter, grant)), now)));
-        }
-        match limiter.join(now, cost, &mut None, refused) {
+        let joined =
+            if pending.observes_only() { Err(pending) } else { limiter.join(now, cost, &mut None) };
+        match joined {
             Ok(ticket) => {
-                let wait = Waiting::new(limiter.clone(), Wait::from(cost, ticket));
+                let wait = OwnedWait::new(limiter.clone(), TokenWait::queued_as(cost, ticket));
                 let first = limiter.expected(ticket).unwrap_or(now);
-                Ok(Reservation(Held::Queued { wait, limiter, ticket, first }))
+                Ok(Reservation(ReservationState::Queued { wait, limiter, ticket, first }))
             }
-            Err(refused) => {
-                let grant = refused.told(None)?;
-                Ok(Reservation(Held::Ready(Some(RatePermit::new(limiter, grant)), now)))
+            Err(pending) => {
+                let grant = limiter.reject(pending, None)?;
+                Ok(Reservation::ready_now(limiter, grant, now))
             }
         }
     }
 
-    /// When its turn is, as far as is known: sooner if somebody before it leaves, later if they are
+    const fn ready_now(
+        limiter: RateLimiter,
+        grant: Option<super::gcra::Grant>,
+        now: Instant,
+    ) -> Reservation {
+        Reservation(ReservationState::Ready(Some(RatePermit::new(limiter, grant)), now))
+    }
+
+    /// Returns the time of its turn as it is expected now: sooner if a call before it leaves, later if calls are
     /// late or there is a pause.
     #[must_use]
     pub fn ready_at(&self) -> Instant {
         match &self.0 {
-            Held::Ready(_, since) => *since,
-            Held::Queued { limiter, ticket, first, .. } => {
+            ReservationState::Ready(_, since) => *since,
+            ReservationState::Queued { limiter, ticket, first, .. } => {
                 limiter.expected(*ticket).unwrap_or(*first)
             }
         }
     }
 
-    /// The permit, if its turn has come.
+    /// Returns the permit if its turn has come.
     ///
     /// # Errors
-    /// Itself, if it has not; [`ready_at`](Self::ready_at) says when.
+    /// The reservation itself if its turn has not come; see [`ready_at`](Self::ready_at).
     pub fn try_take(mut self) -> Result<RatePermit, Reservation> {
-        match &mut self.0 {
-            Held::Ready(permit, _) => permit.take().ok_or(self),
-            Held::Queued { wait, .. } => match wait.now() {
-                Some((limiter, grant)) => Ok(RatePermit::new(limiter, Some(grant))),
-                None => Err(self),
-            },
-        }
+        let permit = match &mut self.0 {
+            ReservationState::Ready(permit, _) => permit.take(),
+            ReservationState::Queued { wait, .. } => wait.try_take(),
+        };
+        permit.ok_or(self)
     }
 
     /// Waits for its turn. Dropping the future gives it up.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the quota was changed since and will never
-    /// allow its cost.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the quota was changed since and never allows its
+    /// cost.
     pub async fn ready(mut self) -> Result<RatePermit, Rejection> {
         match &mut self.0 {
-            Held::Ready(permit, _) => match permit.take() {
+            ReservationState::Ready(permit, _) => match permit.take() {
                 Some(permit) => Ok(permit),
                 None => std::future::pending().await,
             },
-            Held::Queued { wait, .. } => {
-                let (limiter, waited) = std::future::poll_fn(|cx| wait.poll(cx)).await;
-                let grant = waited.or_else(|refused| refused.told(None))?;
-                Ok(RatePermit::new(limiter, grant))
-            }
+            ReservationState::Queued { wait, .. } => std::future::poll_fn(|cx| wait.poll(cx)).await,
         }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Held::Ready(Some(permit), _) = &mut self.0 {
+        if let ReservationState::Ready(Some(permit), _) = &mut self.0 {
             permit.give_back();
         }
     }
@@ -117,8 +113,9 @@ impl fmt::Debug for Reservation {
 }
 
 impl RateLimiter {
-    /// When this place's turn is; `None` if it has come.
+    /// Returns the expected time of a place's turn; `None` if it has come.
     fn expected(&self, ticket: Ticket) -> Option<Instant> {
-        self.with(clock::now(), |meter, at, _| meter.expected_at(at, ticket).map(instant_at))
+        let now = ns_of(clock::now());
+        self.with(now, |gcra, at, _| gcra.expected_at(at, ticket).map(instant_at))
     }
 }

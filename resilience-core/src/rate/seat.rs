@@ -2,16 +2,16 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::acquire::Wait;
-use super::bucket::line;
-use super::layer::{Lesson, RateLimitLayer, Weigh, lesson};
+use super::acquire::TokenWait;
+use super::bucket::ns_of_tick;
+use super::gcra::Grant;
+use super::layer::{Lesson, RateLimitLayer, lesson};
 use super::limiter::RateLimiter;
-use super::meter::Grant;
 use crate::clock::Now;
 use crate::error::CarriesRejection;
 use crate::outcome::Classify;
 use crate::rejection::Rejection;
-use crate::select::Select;
+use crate::select::{Select, Weigh};
 use crate::stack::Gate;
 
 /// A wait, and then the tokens of one attempt.
@@ -19,7 +19,7 @@ use crate::stack::Gate;
 pub struct RateSeat<L> {
     selected: L,
     /// Of those who do not get them at once.
-    wait: Option<Box<Wait>>,
+    wait: Option<Box<TokenWait>>,
     grant: Option<Grant>,
     /// Whether the service below has the request.
     sent: bool,
@@ -42,13 +42,12 @@ where
         self.select.select(&mut seat.selected, request, now);
         let Some(limiter) = self.select.handle(&seat.selected) else { return false };
         let cost = self.weigh.weigh(request);
-        let grant = &mut seat.grant;
-        let passes = limiter.glance(line(now.tick()), cost, |taken| *grant = Some(taken));
-        if !passes {
+        seat.grant = limiter.take_fast(ns_of_tick(now.tick()), cost);
+        if seat.grant.is_none() {
             // A request is weighed once.
-            seat.wait = Some(Box::new(Wait::new(cost)));
+            seat.wait = Some(Box::new(TokenWait::new(cost)));
         }
-        passes
+        seat.grant.is_some()
     }
 
     fn poll(
@@ -65,7 +64,7 @@ where
         let Some(wait) = &mut seat.wait else { return Poll::Pending };
         seat.grant = match ready!(wait.poll(limiter, now, cx)) {
             Ok(grant) => grant,
-            Err(refused) => refused.told(self.select.whose(&seat.selected))?,
+            Err(pending) => limiter.reject(pending, self.select.whose(&seat.selected))?,
         };
         Poll::Ready(Ok(()))
     }

@@ -7,24 +7,24 @@
 ///
 /// Ordered as the numbers they are, between spans of the same quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span {
+pub(crate) struct FracNanos {
     pub(super) ns: u64,
     pub(super) part: u32,
 }
 
-impl Span {
-    pub(super) const ZERO: Span = Span::ns(0);
+impl FracNanos {
+    pub(super) const ZERO: FracNanos = FracNanos::ns(0);
 
-    pub(super) const fn ns(ns: u64) -> Span {
-        Span { ns, part: 0 }
+    pub(super) const fn ns(ns: u64) -> FracNanos {
+        FracNanos { ns, part: 0 }
     }
 
     /// From parts; the longest there is if it is longer.
-    pub(super) fn from_parts(parts: u128, whole: u32) -> Span {
+    pub(super) fn from_parts(parts: u128, whole: u32) -> FracNanos {
         let whole = u128::from(whole);
         match (u64::try_from(parts / whole), u32::try_from(parts % whole)) {
-            (Ok(ns), Ok(part)) => Span { ns, part },
-            _ => Span::ns(u64::MAX),
+            (Ok(ns), Ok(part)) => FracNanos { ns, part },
+            _ => FracNanos::ns(u64::MAX),
         }
     }
 
@@ -33,41 +33,41 @@ impl Span {
     }
 
     #[inline]
-    pub(super) fn plus(self, other: Span, whole: u32) -> Span {
+    pub(super) fn plus(self, other: FracNanos, whole: u32) -> FracNanos {
         if self.part | other.part == 0 {
-            return Span::ns(self.ns.saturating_add(other.ns));
+            return FracNanos::ns(self.ns.saturating_add(other.ns));
         }
         let parts = u64::from(self.part) + u64::from(other.part);
         let carry = u64::from(parts >= u64::from(whole));
         let part = parts - carry * u64::from(whole);
         let ns = self.ns.saturating_add(other.ns).saturating_add(carry);
         // Less than `whole`, since both were.
-        Span { ns, part: u32::try_from(part).unwrap_or(0) }
+        FracNanos { ns, part: u32::try_from(part).unwrap_or(0) }
     }
 
     /// This, or `ns` if that is later.
     #[inline]
-    pub(super) const fn or_later(self, ns: u64) -> Span {
-        if self.ns >= ns { self } else { Span::ns(ns) }
+    pub(super) const fn or_later(self, ns: u64) -> FracNanos {
+        if self.ns >= ns { self } else { FracNanos::ns(ns) }
     }
 
     /// Whether this is at most `length` after `start`.
     #[inline]
-    pub(super) const fn is_within(self, start: u64, length: Span) -> bool {
+    pub(super) const fn is_within(self, start: u64, length: FracNanos) -> bool {
         let end = start.saturating_add(length.ns);
         self.ns < end || (self.ns == end && self.part <= length.part)
     }
 
     /// The difference, or nothing if `other` is longer.
     #[inline]
-    pub(super) fn minus(self, other: Span, whole: u32) -> Span {
+    pub(super) fn minus(self, other: FracNanos, whole: u32) -> FracNanos {
         if self <= other {
-            return Span::ZERO;
+            return FracNanos::ZERO;
         }
         if self.part >= other.part {
-            Span { ns: self.ns - other.ns, part: self.part - other.part }
+            FracNanos { ns: self.ns - other.ns, part: self.part - other.part }
         } else {
-            Span { ns: self.ns - other.ns - 1, part: whole - (other.part - self.part) }
+            FracNanos { ns: self.ns - other.ns - 1, part: whole - (other.part - self.part) }
         }
     }
 
@@ -85,19 +85,19 @@ mod tests {
 
     #[test]
     fn sevenths_add_up() {
-        let seventh = Span::from_parts(60_000_000_000, 7);
-        let sum = (0..7).fold(Span::ZERO, |sum, _| sum.plus(seventh, 7));
-        assert_eq!(sum, Span::ns(60_000_000_000));
-        assert_eq!((0..7).fold(sum, |left, _| left.minus(seventh, 7)), Span::ZERO);
+        let seventh = FracNanos::from_parts(60_000_000_000, 7);
+        let sum = (0..7).fold(FracNanos::ZERO, |sum, _| sum.plus(seventh, 7));
+        assert_eq!(sum, FracNanos::ns(60_000_000_000));
+        assert_eq!((0..7).fold(sum, |left, _| left.minus(seventh, 7)), FracNanos::ZERO);
         assert_eq!((seventh.ns, seventh.part, seventh.ceil()), (8_571_428_571, 3, 8_571_428_572));
     }
 
     #[test]
     fn nothing_overflows() {
-        let longest = Span { ns: u64::MAX, part: 6 };
+        let longest = FracNanos { ns: u64::MAX, part: 6 };
         assert_eq!(longest.plus(longest, 7).ns, u64::MAX);
-        assert_eq!(Span::from_parts(u128::MAX, 7), Span::ns(u64::MAX));
-        assert_eq!(Span::ZERO.minus(longest, 7), Span::ZERO);
+        assert_eq!(FracNanos::from_parts(u128::MAX, 7), FracNanos::ns(u64::MAX));
+        assert_eq!(FracNanos::ZERO.minus(longest, 7), FracNanos::ZERO);
         assert_eq!(longest.ceil(), u64::MAX);
     }
 }

@@ -59,9 +59,9 @@ impl<C, R, A> RetryLayer<C, R, A> {
         RetryLayer { policy: self.policy, replay: self.replay, account }
     }
 
-    /// Who pays: where there is a budget for each key, what holds their store.
+    /// Returns the selector of the budget, which has the store of budgets where there is one for each key.
     #[must_use]
-    pub const fn account(&self) -> &A {
+    pub const fn selector(&self) -> &A {
         &self.account
     }
 

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use crate::config::InvalidConfig;
-use crate::shape::{Breaking, Pacing, Paying, Retrying, Shape, Wait};
+use crate::on_full::OnFull;
+use crate::shape::{Breaking, Pacing, Paying, Retrying, Shape};
 
 type Checked = Result<(), InvalidConfig>;
 
@@ -46,7 +47,7 @@ fn waits_within_deadline(shape: &Shape) -> Checked {
     let bulkhead = shape.bulkhead.map(|bulkhead| ("bulkhead.wait_at_most", bulkhead.line));
     let rate = shape.rate.map(|rate| ("rate_limit.wait_at_most", rate.line));
     for (field, line) in bulkhead.into_iter().chain(rate) {
-        if let Wait::AtMost(wait) = line.wait
+        if let OnFull::WaitAtMost(wait) = line.on_full
             && line.chosen
             && wait >= deadline
         {

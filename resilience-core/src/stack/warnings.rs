@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::observe::Rounded;
-use crate::shape::{Line, Paying, Retrying, Shape, Wait};
+use crate::on_full::OnFull;
+use crate::shape::{Line, Paying, Retrying, Shape};
 
 /// Something about a stack that works, and is hardly meant. See [`Plan::warnings`](super::Plan).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +77,12 @@ fn queues(shape: &Shape, found: &mut Vec<Warning>) {
 }
 
 fn queue(shape: &Shape, field: &'static str, line: Line, found: &mut Vec<Warning>) {
-    match (line.wait, shape.deadline, shape.attempt_timeout) {
-        (Wait::Unbounded, None, _) => {
+    match (line.on_full, shape.deadline, shape.attempt_timeout) {
+        (OnFull::Wait, None, _) => {
             let reason = "nothing ends the wait, unless the caller has a deadline".into();
             warn(found, field, reason);
         }
-        (Wait::AtMost(wait), Some(deadline), Some(attempt))
+        (OnFull::WaitAtMost(wait), Some(deadline), Some(attempt))
             if line.chosen && wait + attempt > deadline =>
         {
             let reason = format!(
@@ -104,7 +105,7 @@ fn last_in_line(
     drain: Option<Duration>,
     found: &mut Vec<Warning>,
 ) {
-    if let (Wait::Unbounded, Some(deadline), Some(drain)) = (line.wait, shape.deadline, drain)
+    if let (OnFull::Wait, Some(deadline), Some(drain)) = (line.on_full, shape.deadline, drain)
         && drain >= deadline
     {
         let reason = format!(

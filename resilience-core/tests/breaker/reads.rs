@@ -113,7 +113,7 @@ impl Twins {
         let before = format!("{:?}", self.lazy);
         assert_eq!(self.lazy.state_at(config, then), advanced.state());
         assert_eq!(self.lazy.snapshot(config, then), advanced.snapshot(config, then));
-        assert_eq!(self.lazy.refusal(config, then), advanced.refusal(config, then));
+        assert_eq!(self.lazy.rejection(config, then), advanced.rejection(config, then));
         assert_eq!(format!("{:?}", self.lazy), before, "a read changes nothing");
         let admitted = self.lazy.clone().admit(config, then, || 0.5).err();
         assert_eq!(admitted, advanced.admit(config, then, || 0.5).err());

@@ -84,7 +84,7 @@ async fn a_full_bulkhead_opens_the_breaker_around_it() {
     }
     use RejectionKind::{BulkheadFull, CircuitOpen};
     assert_eq!(kinds, [BulkheadFull, BulkheadFull, CircuitOpen]);
-    assert_eq!(full.snapshot().refused, 2);
+    assert_eq!(full.snapshot().rejected, 2);
 }
 
 /// A probe that is rejected has failed, and when it is worth coming back lengthens the break.

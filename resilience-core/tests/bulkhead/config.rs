@@ -130,7 +130,7 @@ fn one_that_only_observes_admits_everything_and_says_whom_it_would_not() {
     let permits: Vec<_> = (0..3).map(|_| bulkhead.try_acquire(1).unwrap()).collect();
     let heavy = Caller::new(&bulkhead, 2).served();
     let seen = bulkhead.snapshot();
-    assert_eq!((seen.in_use, seen.limit, seen.peak, seen.refused), (5, 1, 5, 3));
+    assert_eq!((seen.in_use, seen.limit, seen.peak, seen.rejected), (5, 1, 5, 3));
     let expected = [
         "would b: bulkhead full (1 permit, limit 1)",
         "would b: bulkhead full (2 permits, limit 1)",
@@ -185,5 +185,5 @@ fn what_happens_is_counted() {
     drop(waiter.served());
     let seen = bulkhead.snapshot();
     assert_eq!((seen.in_use, seen.queued, seen.peak), (0, 0, 1));
-    assert_eq!((seen.waited, seen.refused), (1, 1));
+    assert_eq!((seen.waited, seen.rejected), (1, 1));
 }

@@ -37,8 +37,8 @@ async fn a_saturated_dependency_does_not_touch_another() {
         let store = layer.selector().store();
         store.with(&host, clock::now(), Bulkhead::snapshot)
     };
-    assert_eq!((snapshot("slow").in_use, snapshot("slow").refused), (2, 1_000));
-    assert_eq!((snapshot("fast").in_use, snapshot("fast").refused), (0, 0));
+    assert_eq!((snapshot("slow").in_use, snapshot("slow").rejected), (2, 1_000));
+    assert_eq!((snapshot("fast").in_use, snapshot("fast").rejected), (0, 0));
     assert_eq!(template.snapshot().in_use, 0, "the template is another one");
     for call in stuck {
         call.await.unwrap().unwrap();

@@ -106,9 +106,9 @@ async fn a_thousand_calls_in_one_poll_are_all_admitted() {
         }
         let many = rejecting(1_000);
         let held: Vec<_> = (0..1_000).map(|_| many.try_acquire(1).unwrap()).collect();
-        assert_eq!(many.snapshot().refused, 0);
+        assert_eq!(many.snapshot().rejected, 0);
         drop(held);
-        assert_eq!(bulkhead.snapshot().refused, 0);
+        assert_eq!(bulkhead.snapshot().rejected, 0);
         assert_at_rest(&bulkhead);
     }
 }
@@ -154,7 +154,7 @@ async fn a_layer_that_is_applied_many_times_shares_its_permits() {
             }
         }
     }
-    assert_eq!((admitted, bulkhead.snapshot().peak, bulkhead.snapshot().refused), (3, 3, 7));
+    assert_eq!((admitted, bulkhead.snapshot().peak, bulkhead.snapshot().rejected), (3, 3, 7));
     assert_at_rest(&bulkhead);
 }
 

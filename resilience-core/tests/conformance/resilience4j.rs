@@ -8,8 +8,8 @@
 use std::time::{Duration, Instant};
 
 use resilience_core::breaker::{
-    Admission, Circuit, CircuitBreakerBuilder, CircuitConfig, CircuitState, ProbeRule, Refusal,
-    SlidingWindow, TransitionReason,
+    Admission, Circuit, CircuitBreakerBuilder, CircuitConfig, CircuitRejection, CircuitState,
+    ProbeRule, SlidingWindow, TransitionReason,
 };
 use resilience_core::outcome::RetryHint;
 use resilience_core::{Outcome, clock};
@@ -54,7 +54,7 @@ impl Scene {
         self
     }
 
-    fn admit(&mut self) -> Result<Admission, Refusal> {
+    fn admit(&mut self) -> Result<Admission, CircuitRejection> {
         self.circuit.admit(&self.config, self.now, || 0.5)
     }
 

@@ -98,9 +98,9 @@ async fn a_pause_until_it_is_over() {
     kept(&store, IDLE, Some(HOUR)).await;
 }
 
-/// Tokens that a thread was lent and took are not in the bucket until somebody asks.
+/// Four threads take all tokens of one key at the same instant.
 #[tokio::test(start_paused = true)]
-async fn tokens_that_threads_took_by_themselves() {
+async fn tokens_that_several_threads_took() {
     let limiter = RateLimiter::builder().quota(Quota::per(1_000, DAY)).reject().build().unwrap();
     let store = store(move || limiter.fresh());
     let now = clock::now();

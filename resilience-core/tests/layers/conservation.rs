@@ -68,7 +68,7 @@ async fn run(operations: &[Operation], closing: bool, noted: bool) {
         let stack = stack.build().unwrap();
         let service = Boxed::new(stack.layer(probe));
         let snapshot = move || {
-            let circuit = stack.circuit_breaker_layer().circuit(&0, clock::now());
+            let circuit = stack.circuit_breaker_layer().selector().store().get(&0, clock::now());
             let mut rest = stack.snapshot();
             rest.breaker = Some(circuit.snapshot());
             rest

@@ -218,7 +218,7 @@ async fn a_thousand_calls_in_one_task_without_yielding() {
         assert_eq!(log.calls(), 1_000, "{name}");
         let waited = rig.bulkhead().map(|bulkhead| bulkhead.snapshot().waited);
         let refused = [
-            rig.bulkhead().map(|bulkhead| bulkhead.snapshot().refused),
+            rig.bulkhead().map(|bulkhead| bulkhead.snapshot().rejected),
             rig.limiter().map(|limiter| limiter.snapshot().rejected),
             rig.breaker().map(|breaker| breaker.snapshot().not_permitted.into()),
         ];

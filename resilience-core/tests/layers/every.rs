@@ -182,7 +182,7 @@ enum Made {
     Bulkhead(BulkheadLayer, Bulkhead),
     BulkheadPerKey(BulkheadLayer<Each<Bulkhead>>),
     Rate(RateLimitLayer, RateLimiter),
-    RatePerKey(RateLimitLayer<resilience_core::rate::HintsUnread, Each<RateLimiter>>),
+    RatePerKey(RateLimitLayer<Standard, Each<RateLimiter>>),
     Stack(Box<Stacked>),
     StackPerKey(Box<StackedPerKey>),
     Shutdown(ShutdownLayer, ShutdownToken),
@@ -304,7 +304,7 @@ impl Rig {
 
     pub(crate) fn budget(&self) -> RetryBudget {
         match &self.made {
-            Made::RetryPerKey(layer) => of_key(layer.account().store()),
+            Made::RetryPerKey(layer) => of_key(layer.selector().store()),
             _ => self.budget.clone(),
         }
     }
@@ -332,9 +332,11 @@ impl Rig {
     pub(crate) fn breaker(&self) -> Option<CircuitBreaker> {
         match &self.made {
             Made::Breaker(_, breaker) => Some(breaker.clone()),
-            Made::BreakerPerKey(layer) => Some(of_key(layer.store())),
+            Made::BreakerPerKey(layer) => Some(of_key(layer.selector().store())),
             Made::Stack(stack) => stack.breaker().cloned(),
-            Made::StackPerKey(stack) => Some(of_key(stack.circuit_breaker_layer().store())),
+            Made::StackPerKey(stack) => {
+                Some(of_key(stack.circuit_breaker_layer().selector().store()))
+            }
             _ => None,
         }
     }
@@ -358,14 +360,14 @@ impl Rig {
             assert_eq!((pool.in_use, pool.waiting, pool.size), (0, 0, pool.idle), "{what}");
         }
         let pinned = match &self.made {
-            Made::RetryPerKey(layer) => is_pinned(layer.account().store()),
-            Made::BreakerPerKey(layer) => is_pinned(layer.store()),
+            Made::RetryPerKey(layer) => is_pinned(layer.selector().store()),
+            Made::BreakerPerKey(layer) => is_pinned(layer.selector().store()),
             Made::BulkheadPerKey(layer) => is_pinned(layer.selector().store()),
             Made::RatePerKey(layer) => is_pinned(layer.selector().store()),
             Made::StackPerKey(stack) => {
                 is_pinned(stack.bulkhead_layer().selector().store())
                     || is_pinned(stack.rate_limit_layer().selector().store())
-                    || is_pinned(stack.circuit_breaker_layer().store())
+                    || is_pinned(stack.circuit_breaker_layer().selector().store())
             }
             _ => false,
         };

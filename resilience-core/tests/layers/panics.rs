@@ -508,7 +508,7 @@ impl Rig {
                 let layer = RetryLayer::new(policy).replayed_by(User);
                 let layer = layer.budget_per_key(&budget, KEYS(), Shard::of);
                 let service = Boxed::new(layer.clone().layer(upstream));
-                rig.budget = Some(of_odd(layer.account().store()).0);
+                rig.budget = Some(of_odd(layer.selector().store()).0);
                 service
             }
             "breaker" => {
@@ -517,7 +517,7 @@ impl Rig {
             }
             "breaker per key" => {
                 let layer = CircuitBreakerLayer::per_key(breaker(), KEYS(), Shard::of);
-                let (breaker, is_pinned) = of_odd(layer.store());
+                let (breaker, is_pinned) = of_odd(layer.selector().store());
                 (rig.breaker, rig.is_pinned) = (Some(breaker), Some(is_pinned));
                 Boxed::new(layer.classifier(User).layer(upstream))
             }
@@ -570,7 +570,7 @@ impl Rig {
                     .unwrap();
                 rig.bulkhead = Some(of_odd(stack.bulkhead_layer().selector().store()).0);
                 rig.limiter = Some(of_odd(stack.rate_limit_layer().selector().store()).0);
-                rig.breaker = Some(of_odd(stack.circuit_breaker_layer().store()).0);
+                rig.breaker = Some(of_odd(stack.circuit_breaker_layer().selector().store()).0);
                 rig.budget = Some(budget);
                 Boxed::new(stack.layer(upstream))
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use resilience_core::clock;
-use resilience_core::rate::{Decision, Pace, Quota, RateLimiter, TokenBucket};
+use resilience_core::rate::{Decision, Quota, RateLimiter, Shaping, TokenBucket};
 
 use crate::{limiter, ms};
 
@@ -33,8 +33,7 @@ fn the_check_of_windows_can_fail() {
     assert_eq!(windows_over(&[0, 0, 9], &quota), 1);
 }
 
-/// Two threads, each at the next instant of a clock that they share: stamps reach the lock out of order. At a
-/// small burst all go by the lock; of a large one, tokens are lent to both.
+/// Two threads, each at the next instant of a clock that they share: stamps reach the lock out of order.
 #[test]
 fn bound_holds_for_two_threads() {
     for (rate, burst) in [(70_000_007, 50), (350_000_003, 5_000)] {
@@ -123,7 +122,7 @@ fn twenty_threads_at_once() {
 fn warms_up() {
     let quota = Quota::per_second(100).unwrap().with_burst(1).unwrap();
     let start = clock::now();
-    let mut bucket = TokenBucket::new(Pace::new(quota).with_warm_up(ms(5_000)).unwrap());
+    let mut bucket = TokenBucket::new(Shaping::new(quota).with_warm_up(ms(5_000)).unwrap());
     let mut seconds = [0; 8];
     let mut times = Vec::new();
     for at in 0..8_000 {

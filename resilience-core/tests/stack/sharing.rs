@@ -50,7 +50,7 @@ async fn a_thousand_calls_without_a_yield() {
         assert_eq!(service.clone().oneshot(n).await.unwrap(), n);
     }
     let snapshot = stack.snapshot();
-    assert_eq!(snapshot.bulkhead.unwrap().refused, 0);
+    assert_eq!(snapshot.bulkhead.unwrap().rejected, 0);
     assert_eq!(snapshot.rate_limiter.unwrap().rejected, 0);
 }
 
@@ -157,7 +157,7 @@ async fn parts_can_be_one_for_each_key() {
     service.clone().oneshot(4).await.unwrap();
     let refused = service.oneshot(6).await.unwrap_err().to_string();
     assert!(refused.starts_with("rate: rate limited for `0`"), "{refused}");
-    assert_eq!(stack.circuit_breaker_layer().store().len(), 2);
+    assert_eq!(stack.circuit_breaker_layer().selector().store().len(), 2);
     // No call uses what those of the keys are made from.
     assert!(stack.bulkhead().is_none());
     assert!(stack.rate_limiter().is_none());
@@ -165,7 +165,7 @@ async fn parts_can_be_one_for_each_key() {
     let shown = stack.snapshot();
     assert!(shown.bulkhead.is_none() && shown.rate_limiter.is_none() && shown.breaker.is_none());
     let (circuits, now) = (stack.circuit_breaker_layer(), clock::now());
-    assert_eq!(circuits.circuit(&1, now).state(), CircuitState::Open);
+    assert_eq!(circuits.selector().store().get(&1, now).state(), CircuitState::Open);
     let limits = stack.rate_limit_layer().selector().store();
     assert_eq!(limits.get(&0, now).snapshot().available, 0);
     // A change through any of them reaches all.

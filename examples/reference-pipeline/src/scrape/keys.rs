@@ -43,7 +43,7 @@ pub(super) async fn remember(arm: Arm, count: usize) -> Result<Summary, BoxError
                 .map_err(Error::<Infallible>::Service)
                 .service_fn(async |_: String| Ok(()));
             each(count, async |key| Ok(service.clone().oneshot(key).await?)).await?;
-            measured(layer.store().len(), before)
+            measured(layer.selector().store().len(), before)
         }
     };
     Ok(Summary { succeeded: count, measured: Some(keys), ..Summary::default() })

@@ -1,4 +1,4 @@
-//! What is checked of a draft, and refused by name.
+//! The checks of a draft.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Draft;
 use crate::breaker::config::{
     AbandonedPolicy, Break, CircuitConfig, Detector, Goal, Hints, ProbeRule, Ramp, Share, Watches,
 };
-use crate::breaker::window::{SlidingWindow, Span};
+use crate::breaker::window::{SlidingWindow, WindowSpan};
 use crate::config::{self, InvalidConfig};
 
 /// Rates, and the windows that they are of.
@@ -76,8 +76,8 @@ impl Draft {
 
     fn minimum(&self, window: SlidingWindow) -> Result<u32, InvalidConfig> {
         let most = match window.0 {
-            Span::Calls(calls) => calls,
-            Span::Time { .. } => 1_000_000,
+            WindowSpan::Calls(calls) => calls,
+            WindowSpan::Time { .. } => 1_000_000,
         };
         let Some(minimum) = self.minimum_calls else { return Ok(most.min(20)) };
         if (1..=most).contains(&minimum) {
@@ -126,7 +126,7 @@ fn within(field: &'static str, value: u32, most: u16) -> Result<u16, InvalidConf
     checked.ok_or_else(|| InvalidConfig::new(field, value, format_args!("between 1 and {most}")))
 }
 
-/// More than nothing, at most all, and no finer than rates are compared.
+/// More than 0, at most 1, and no finer than rates are compared.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
 fn checked_share(field: &'static str, value: f64) -> Result<Share, InvalidConfig> {
     let scaled = value * 1e6;
@@ -143,7 +143,7 @@ fn goal(rule: ProbeRule, probes: u16) -> Result<Goal, InvalidConfig> {
     match rule {
         ProbeRule::Ratio(share) => {
             let needed = checked_share("probes_succeed_by", share)?.of(probes.into());
-            // At least one of at least one, since the share is more than nothing.
+            // At least one of at least one, since the share is more than 0.
             Ok(Goal { needed: u16::try_from(needed).unwrap_or(probes), of: probes })
         }
         ProbeRule::InARow(n) => {

@@ -1,4 +1,4 @@
-//! A breaker in the making.
+//! Builder of a breaker.
 
 mod check;
 
@@ -11,13 +11,12 @@ use crate::name::Name;
 use crate::observe::{Listen, Listener};
 use crate::rejection::RejectionKind;
 
-/// A circuit breaker in the making.
+/// A builder of a circuit breaker.
 ///
-/// By default a circuit opens when half of at least 20 calls of the last 10 s failed: twenty, because of
-/// fewer, half fail by chance too often; ten seconds, because a dead upstream is then noticed within
-/// five. The first break is 5 s, each further one twice as long, up to 5 min, ±10 %; after each minute
-/// of being closed, one step of that is forgotten. Then 3 probes, of which 2 must go well within a
-/// minute.
+/// By default a circuit opens when half of at least 20 calls of the last 10 s failed: with fewer calls, half fail
+/// by chance too often, and after ten seconds a dead upstream is noticed within five. The first break is 5 s, each
+/// further one twice as long, up to 5 min, ±10 %; after each minute of being closed, one step of that is forgotten.
+/// Then 3 probes follow, of which 2 must succeed within a minute.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct CircuitBreakerBuilder {
@@ -26,7 +25,7 @@ pub struct CircuitBreakerBuilder {
     pub(in crate::breaker) listener: Listener,
 }
 
-/// A [`CircuitConfig`] that nobody has checked.
+/// A [`CircuitConfig`] that is not checked yet.
 #[derive(Debug, Clone)]
 struct Draft {
     consecutive: Option<u32>,
@@ -82,29 +81,27 @@ impl CircuitBreakerBuilder {
         CircuitBreakerBuilder { draft, name, listener: Listener::default() }
     }
 
-    /// What rejections and events call this breaker. Kept by a later
-    /// `CircuitBreaker::set_config`.
+    /// Sets the name that events and rejections carry. Kept by a later `CircuitBreaker::set_config`.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener what happens. Kept by a later
-    /// `CircuitBreaker::set_config`.
+    /// Sets the listener. Kept by a later `CircuitBreaker::set_config`.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// As `listen`, where there is a listener already.
+    /// Sets a listener that is shared already.
     #[cfg(feature = "pool")]
     pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
         self.listener = listener;
         self
     }
 
-    /// Opens after so many failures in a row: from 1 to 65,535. The first of this, `failure_rate` and
-    /// `slow_calls` takes the place of the default; together, any of them opens.
+    /// Opens after this many failures in a row: from 1 to 65,535. The first of this, `failure_rate` and
+    /// `slow_calls` replaces the default; together, any of them opens.
     pub fn consecutive_failures(mut self, failures: u32) -> Self {
         self.draft.consecutive = Some(failures);
         self
@@ -117,21 +114,21 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Opens when at least this share of the calls in `window` took so long, failed or not.
+    /// Opens when at least this share of the calls in `window` took this long, failed or not.
     pub fn slow_calls(mut self, slow: Duration, share: f64, window: SlidingWindow) -> Self {
         self.draft.slow = Some((slow, share, window));
         self
     }
 
-    /// No rate says anything before there are so many calls in its window: 20, or as many as a window
-    /// of fewer calls holds.
+    /// Sets the calls that a window needs before its rate counts: 20 by default, or as many as a window of fewer
+    /// calls holds.
     pub fn minimum_calls(mut self, calls: u32) -> Self {
         self.draft.minimum_calls = Some(calls);
         self
     }
 
-    /// Counts [permanent](crate::Outcome::Permanent) failures as failures. By default they are answers:
-    /// the other side is up.
+    /// Counts [permanent](crate::Outcome::Permanent) failures as failures. By default they do not count, since the
+    /// service responded.
     pub fn permanent_failures_count(mut self) -> Self {
         self.draft.permanent_fails = true;
         self
@@ -161,20 +158,20 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// What to think of calls that were dropped before they ended.
+    /// Sets how calls count that were dropped before they ended.
     pub fn abandoned(mut self, policy: AbandonedPolicy) -> Self {
         self.draft.abandoned = policy;
         self
     }
 
-    /// Stays open for so long, every time.
+    /// Sets the length of every break.
     pub fn break_for(mut self, length: Duration) -> Self {
         self.draft.break_ = Break { first: length, factor: 1.0, max: length, ..self.draft.break_ };
         self.draft.growing = false;
         self
     }
 
-    /// Stays open for `first`, then `factor` times as long each time, up to `max`. A factor from 1 to
+    /// Makes the first break last `first`, and each further one `factor` times as long, up to `max`. A factor from 1 to
     /// 100.
     pub fn growing_break(mut self, first: Duration, factor: f64, max: Duration) -> Self {
         self.draft.break_ = Break { first, factor, max, ..self.draft.break_ };
@@ -182,83 +179,83 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Moves the end of each break by up to this share of it to either side, so that not everybody
-    /// comes back at once. From 0 to 1.
+    /// Moves the end of each break by up to this share of it to either side, so that callers do not come back
+    /// at once. From 0 to 1.
     pub fn break_jitter(mut self, share: f64) -> Self {
         self.draft.break_.jitter = share;
         self
     }
 
-    /// For each time that the circuit was closed for so long, one step of growth is forgotten.
+    /// Forgets one step of growth each time that the circuit was closed for this long.
     pub fn break_memory(mut self, memory: Duration) -> Self {
         self.draft.break_.memory = Some(memory);
         self
     }
 
-    /// A server that says when to come back is believed up to this: its break lasts at least until then.
-    /// A hint does not open a circuit by itself, since one throttled caller says little about all of
-    /// them; see [`open_on_hint`](Self::open_on_hint).
+    /// Sets the longest hint of a server that is followed: the break lasts at least until the time that it names.
+    /// A hint does not open a circuit by itself, since one throttled caller says little about the
+    /// others; see [`open_on_hint`](Self::open_on_hint).
     pub fn longest_hint(mut self, longest: Duration) -> Self {
         self.draft.longest_hint = Some(longest);
         self
     }
 
-    /// Breaks are as long as configured, whatever servers say.
+    /// Ignores the times that servers name.
     pub fn ignore_hints(mut self) -> Self {
         self.draft.longest_hint = None;
         self
     }
 
-    /// A server that says when to come back opens the circuit at once. For one that speaks for all of
-    /// this circuit's calls, such as a quota of an account.
+    /// Opens the circuit at once when a server names a time. For a hint that holds for all
+    /// calls of the circuit, such as the quota of an account.
     pub fn open_on_hint(mut self) -> Self {
         self.draft.open_on_hint = true;
         self
     }
 
-    /// Calls that may be under way at once while half-open: from 1 to 1,000.
+    /// Sets the calls at once while half-open: from 1 to 1,000.
     pub fn probes(mut self, probes: u32) -> Self {
         self.draft.probes = probes;
         self
     }
 
-    /// What the probes must show. Decided as soon as the probes that are left cannot change it. A probe
-    /// that is slow, where that is watched, did not go well.
+    /// Sets the rule by which probes close the circuit. Decided as soon as the probes that are left cannot change it. A
+    /// slow probe, where slow calls are watched, is a bad one.
     pub fn probes_succeed_by(mut self, rule: ProbeRule) -> Self {
         self.draft.rule = rule;
         self
     }
 
-    /// Probes that are under way for so long without a decision have failed: the circuit opens again.
-    /// Counted from the first of them; a circuit that nobody calls is half-open until somebody does.
+    /// Sets the longest time for the probes to decide: the circuit opens again after that. Counted from the first
+    /// probe; a circuit without calls stays half-open.
     pub fn max_half_open(mut self, longest: Duration) -> Self {
         self.draft.max_half_open = longest;
         self
     }
 
-    /// After [`max_half_open`](Self::max_half_open), closes instead.
+    /// Closes after [`max_half_open`](Self::max_half_open), and does not open again.
     pub fn close_when_half_open_too_long(mut self) -> Self {
         self.draft.close_when_too_long = true;
         self
     }
 
-    /// After the probes, lets these shares of the calls pass, each for so long, before all of them.
+    /// Admits these shares of the calls after the probes, each for `each`, before all of them.
     /// Shares grow, from more than 0 to less than 1, at most 32 of them. A stage in which more fails
-    /// than the probes were allowed to opens the circuit again.
+    /// than the probes may opens the circuit again.
     pub fn ramp(mut self, shares: impl IntoIterator<Item = f64>, each: Duration) -> Self {
-        // One too many is enough to be refused by.
+        // One too many is enough for the check to fail.
         let shares = shares.into_iter().take(33).collect();
         self.draft.ramp = Some(Ramp { shares, each });
         self
     }
 
-    /// Refuses nothing: tells the listener what it would refuse, and changes its state as if it did.
+    /// Rejects nothing: notifies the listener of what it would reject, and changes its state as if it did.
     pub fn observe_only(mut self) -> Self {
         self.draft.observe_only = true;
         self
     }
 
-    /// What a circuit goes by.
+    /// Returns the checked configuration, for `CircuitBreaker::set_config`, without the name and the listener.
     ///
     /// # Errors
     /// If a value is out of its bounds.

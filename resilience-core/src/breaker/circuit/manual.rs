@@ -1,4 +1,4 @@
-//! What people tell a circuit to be.
+//! Changes of state by hand.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use super::Circuit;
 use super::phase::Phase;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{Change, CircuitState, IllegalTransition, TransitionReason};
-use crate::breaker::window::Tally;
+use crate::breaker::window::CallWindows;
 use crate::tick::Tick;
 
 impl Circuit {
-    /// Opens for a break of its own, as if something had opened it; one that is open stays as it is.
+    /// Opens for a break, as if failures had opened it; an open circuit stays as it is.
     pub fn open_now(&mut self, config: &CircuitConfig, now: Instant, u: f64) -> Option<Change> {
         if self.state() == CircuitState::Open {
             return None;
@@ -18,7 +18,7 @@ impl Circuit {
         self.open(config, Tick::of(now), None, TransitionReason::Manual, u)
     }
 
-    /// Lets probes pass before the break is over.
+    /// Admits probes before the break is over.
     ///
     /// # Errors
     /// If it is not open.
@@ -30,7 +30,7 @@ impl Circuit {
         }
     }
 
-    /// Closes, and remembers the breaks that there were; one that is closed stays as it is.
+    /// Closes, and keeps the growth of breaks; a closed circuit stays as it is.
     pub fn close(&mut self, now: Instant) -> Option<Change> {
         if self.state() == CircuitState::Closed {
             return None;
@@ -38,7 +38,7 @@ impl Circuit {
         self.become_(Phase::closed(Tick::of(now)))
     }
 
-    /// Refuses every call, for so long or until told otherwise; half-open after that.
+    /// Rejects every call, for `length` or until another change by hand; half-open after that.
     pub fn force_open(&mut self, now: Instant, length: Option<Duration>) -> Option<Change> {
         let until = length.map_or(Tick::NEVER, |length| Tick::of(now).after(length));
         if let Phase::ForcedOpen { until: before } = &mut self.phase {
@@ -49,7 +49,7 @@ impl Circuit {
         Some(Change { retry_after: length, ..change })
     }
 
-    /// Lets every call pass, and goes on counting.
+    /// Admits every call, and goes on counting.
     pub fn force_closed(&mut self) -> Option<Change> {
         if self.state() == CircuitState::ForcedClosed {
             return None;
@@ -57,7 +57,7 @@ impl Circuit {
         self.become_(Phase::ForcedClosed)
     }
 
-    /// Lets every call pass, and counts nothing.
+    /// Admits every call, and counts nothing.
     pub fn disable(&mut self) -> Option<Change> {
         if self.state() == CircuitState::Disabled {
             return None;
@@ -65,7 +65,7 @@ impl Circuit {
         self.become_(Phase::Disabled)
     }
 
-    /// Forgets everything. Calls that are under way decide nothing.
+    /// Clears everything. Calls under way change nothing.
     pub fn reset(&mut self) -> Option<Change> {
         let change = self.become_(Phase::closed(Tick::LONG_AGO));
         *self = Circuit { generation: self.generation, ..Circuit::new() };
@@ -73,7 +73,7 @@ impl Circuit {
     }
 
     fn become_(&mut self, phase: Phase) -> Option<Change> {
-        self.tally = Tally::default();
+        self.call_windows = CallWindows::default();
         self.go(phase, TransitionReason::Manual)
     }
 }

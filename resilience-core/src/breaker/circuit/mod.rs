@@ -1,7 +1,7 @@
-//! Whether a call may be made, decided from how the last ones ended.
+//! The state machine of a circuit breaker.
 //!
-//! A [`Circuit`] is plain data that is told the time, and a sample where chance is involved. The handle
-//! and the Tower layer fill those in; so can a simulator.
+//! A [`Circuit`] is plain data; each method takes the time, and a sample where chance is involved. The handle
+//! and the Tower layer provide those; so can a simulator.
 //!
 //! ```
 //! use std::time::Duration;
@@ -18,8 +18,8 @@
 //!     let admission = circuit.admit(&config, start, || 0.5).expect("closed");
 //!     circuit.record(&config, admission, Outcome::transient(), start, || 0.5);
 //! }
-//! let refused = circuit.admit(&config, start, || 0.5).unwrap_err();
-//! assert_eq!(refused.retry_after, Some(Duration::from_secs(5)));
+//! let rejected = circuit.admit(&config, start, || 0.5).unwrap_err();
+//! assert_eq!(rejected.retry_after, Some(Duration::from_secs(5)));
 //!
 //! let later = start + Duration::from_secs(5);
 //! assert_eq!(circuit.state_at(&config, later), CircuitState::HalfOpen);
@@ -28,8 +28,8 @@
 
 mod manual;
 mod phase;
-mod quiet;
 mod results;
+mod uncounted;
 mod view;
 
 use std::borrow::Cow;
@@ -38,58 +38,57 @@ use std::time::{Duration, Instant};
 
 use super::config::CircuitConfig;
 use super::state::{Change, Changes, CircuitState, TransitionReason};
-use super::window::Tally;
+use super::window::CallWindows;
 use crate::rejection::Unit;
 use crate::tick::Tick;
 use phase::Phase;
 #[cfg(feature = "tokio")]
-pub(super) use quiet::Standstill;
+pub(super) use uncounted::OpenSnapshot;
 pub use view::{CircuitSnapshot, SavedCircuit};
 
 /// The state of one circuit.
 ///
-/// It is small because it does not keep its rules: they are an argument, and may be others from one
-/// call to the next. What is counted in windows starts anew if the windows are others; see
-/// [`reconfigured`](Circuit::reconfigured).
+/// Small, because it does not hold its configuration, which is an argument and may change from one
+/// call to the next. Other windows start empty; see [`reconfigured`](Circuit::reconfigured).
 ///
 /// Times may come out of order: a call that ends earlier than the latest one counts with the latest. A
 /// circuit that opens at a [far instant](crate::clock#far-instants) stays open until a break after that,
-/// and every method returns, whatever instant it is handed.
+/// and every method returns, whatever the instant.
 #[derive(Debug, Clone)]
 pub struct Circuit {
-    /// Which stretch of one state this is. A result of an earlier one decides nothing.
+    /// The number of the current stretch of one state. A result of an earlier one changes nothing.
     generation: NonZeroU64,
     phase: Phase,
-    tally: Tally,
+    call_windows: CallWindows,
     opened: u32,
     not_permitted: u32,
     stale: u32,
     streak: u16,
-    /// Breaks that are remembered, each of which makes the next longer.
+    /// The breaks that make the next one longer.
     steps: u16,
 }
 
-/// A call may be made. To be [recorded](Circuit::record), once, when it has ended.
+/// The admission of a call. To be [recorded](Circuit::record) once, when the call has ended.
 #[derive(Debug)]
 #[must_use = "a call that is never recorded keeps its place among the probes"]
 pub struct Admission {
-    /// Never nothing, which spares who may have none a word.
+    /// Never zero, which saves an `Option` a word.
     generation: NonZeroU64,
-    /// When it began, if that will be asked.
+    /// The start of the call, if it is needed.
     started: Tick,
 }
 
-/// A call may not be made.
+/// The rejection of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal {
-    /// What the circuit is.
+pub struct CircuitRejection {
+    /// The state of the circuit.
     pub state: CircuitState,
-    /// How long until it is worth coming back, if that is known.
+    /// The time after which to retry, if it is known.
     pub retry_after: Option<Duration>,
-    /// What there was: failures, or probes; for a ramp, all of the calls in percent.
+    /// The count that was reached: failures, or probes; for a ramp, all of the calls in percent.
     pub observed: Option<u64>,
-    /// What there may be of it.
+    /// The limit of that count.
     pub limit: Option<u64>,
     /// The unit of both.
     pub unit: Unit,
@@ -102,13 +101,13 @@ impl Default for Circuit {
 }
 
 impl Circuit {
-    /// Closed, without a past.
+    /// Returns a closed circuit.
     #[must_use]
     pub fn new() -> Circuit {
         Circuit {
             generation: NonZeroU64::MIN,
             phase: Phase::closed(Tick::LONG_AGO),
-            tally: Tally::default(),
+            call_windows: CallWindows::default(),
             opened: 0,
             not_permitted: 0,
             stale: 0,
@@ -144,10 +143,10 @@ impl Circuit {
     }
 
     /// Applies what time alone does: ends a break, gives up on probes, goes on to the next stage of a ramp.
-    /// `u` is asked for a sample of `0..1` if a break begins.
+    /// `u` is called for a sample of `0..1` if a break begins.
     ///
-    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) do so by themselves, and what is read at
-    /// a `now` is as of then: call this to learn of the changes.
+    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) do so by themselves, and reads at
+    /// a `now` take it into account: call this to learn of the changes.
     pub fn advance(
         &mut self,
         config: &CircuitConfig,
@@ -172,7 +171,7 @@ impl Circuit {
         changes
     }
 
-    /// One thing that was due at `now`, and the change that it was, if it was one.
+    /// Applies one thing that was due at `now`, and returns the change that it made.
     fn step(
         &mut self,
         config: &CircuitConfig,
@@ -181,7 +180,7 @@ impl Circuit {
     ) -> Option<Option<Change>> {
         let change = match self.phase {
             Phase::Open { until, .. } | Phase::ForcedOpen { until } if now >= until => {
-                self.tally = Tally::default();
+                self.call_windows = CallWindows::default();
                 self.go(Phase::half_open(), TransitionReason::BreakOver)
             }
             Phase::HalfOpen { deadline, .. } if now >= deadline => {
@@ -200,33 +199,32 @@ impl Circuit {
         Some(change)
     }
 
-    /// Returns the refusal if [`admit`](Circuit::admit) would refuse at `now` for certain. Takes no
-    /// probe's place.
+    /// Returns the rejection if [`admit`](Circuit::admit) would certainly reject at `now`. Takes no probe.
     #[must_use]
-    pub fn refusal(&self, config: &CircuitConfig, now: Instant) -> Option<Refusal> {
+    pub fn rejection(&self, config: &CircuitConfig, now: Instant) -> Option<CircuitRejection> {
         let now = Tick::of(now);
-        self.as_of(config, now).refusal_at(config, now)
+        self.as_of(config, now).rejection_at(config, now)
     }
 
-    pub(in crate::breaker) fn refusal_at(
+    pub(in crate::breaker) fn rejection_at(
         &self,
         config: &CircuitConfig,
         now: Tick,
-    ) -> Option<Refusal> {
-        self.phase.refusal(config, now)
+    ) -> Option<CircuitRejection> {
+        self.phase.rejection(config, now)
     }
 
-    /// Asks for a call at `now`, after what [time alone](Circuit::advance) does. `u` is asked for a sample
-    /// of `0..1` if only a share of the calls may pass, or if a break began meanwhile.
+    /// Admits a call at `now`, after what [time alone](Circuit::advance) does. `u` is called for a sample
+    /// of `0..1` if only a share of the calls is admitted, or if a break began meanwhile.
     ///
     /// # Errors
-    /// If it may not be made.
+    /// If it is rejected.
     pub fn admit(
         &mut self,
         config: &CircuitConfig,
         now: Instant,
         mut u: impl FnMut() -> f64,
-    ) -> Result<Admission, Refusal> {
+    ) -> Result<Admission, CircuitRejection> {
         let now = Tick::of(now);
         self.advance_at(config, now, &mut u);
         self.admit_at(config, now, u)
@@ -237,43 +235,43 @@ impl Circuit {
         config: &CircuitConfig,
         now: Tick,
         mut u: impl FnMut() -> f64,
-    ) -> Result<Admission, Refusal> {
-        let refusal =
-            self.phase.refusal(config, now).or_else(|| self.phase.lot(config, now, &mut u));
-        if let Some(refusal) = refusal {
-            self.refused(1);
-            return Err(refusal);
+    ) -> Result<Admission, CircuitRejection> {
+        let rejection =
+            self.phase.rejection(config, now).or_else(|| self.phase.lot(config, now, &mut u));
+        if let Some(rejection) = rejection {
+            self.count_rejections(1);
+            return Err(rejection);
         }
         self.phase.take_place(config, now);
         let started = if config.slow_after.is_some() { now } else { Tick::NEVER };
         Ok(Admission { generation: self.generation, started })
     }
 
-    /// Its rules are others now.
+    /// Applies a change of the configuration.
     pub fn reconfigured(&mut self, from: &CircuitConfig, to: &CircuitConfig) {
         if from.windows != to.windows {
-            self.tally = Tally::default();
+            self.call_windows = CallWindows::default();
         }
-        // Probes of another number could not be decided upon.
+        // Probes of another number could not be decided.
         if from.goal != to.goal && matches!(self.phase, Phase::HalfOpen { .. }) {
             self.go(Phase::half_open(), TransitionReason::Manual);
         }
     }
 
-    /// What a call needs to know that is admitted without asking.
+    /// Returns the generation, for calls that are admitted without the lock.
     #[cfg(feature = "tokio")]
     pub(super) fn generation(&self) -> u64 {
         self.generation.get()
     }
 
-    /// Every call passes.
+    /// Returns `true` if every call passes.
     #[cfg(feature = "tokio")]
     #[inline]
     pub(super) fn passes_all(&self) -> bool {
         matches!(self.phase, Phase::Closed { .. } | Phase::ForcedClosed | Phase::Disabled)
     }
 
-    /// Changes the state. Results of calls that were admitted before decide nothing from here on.
+    /// Changes the state. Results of calls that were admitted before change nothing from here on.
     fn go(&mut self, phase: Phase, reason: TransitionReason) -> Option<Change> {
         let (from, to) = (self.phase.state(), phase.state());
         let why = if from == to { self.phase.reason() } else { Some(reason) };
@@ -285,7 +283,7 @@ impl Circuit {
 }
 
 impl Admission {
-    /// Nanoseconds since it began.
+    /// Returns the nanoseconds since the start.
     #[inline]
     pub(super) fn took(&self, now: Tick) -> u64 {
         now.since(self.started)
@@ -294,19 +292,19 @@ impl Admission {
 
 #[cfg(feature = "tokio")]
 impl Admission {
-    /// In the generation that was current when it was looked up.
+    /// Returns an admission of the generation that was current when it was read.
     #[inline]
     pub(super) const fn of(generation: NonZeroU64, started: Tick) -> Admission {
         Admission { generation, started }
     }
 
-    /// Whether it was made in this generation.
+    /// Returns `true` if it is of this generation.
     #[inline]
     pub(super) fn is_of(&self, generation: u64) -> bool {
         self.generation.get() == generation
     }
 
-    /// Whether it will be asked how long it took.
+    /// Returns `true` if the duration of the call is needed.
     #[inline]
     pub(super) fn is_timed(&self) -> bool {
         self.started != Tick::NEVER

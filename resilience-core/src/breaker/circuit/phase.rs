@@ -1,22 +1,22 @@
-//! What a state remembers.
+//! The data of each state.
 
-use super::Refusal;
-use super::quiet::Standstill;
+use super::CircuitRejection;
+use super::uncounted::OpenSnapshot;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
 use crate::rejection::Unit;
 use crate::tick::Tick;
 
-/// In 24 bytes. `reason`: what led to the state, if anything did.
+/// The state of a circuit, in 24 bytes. `reason` led to the state, if anything did.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Phase {
-    /// `hinted`: when the other side last asked to be called again.
+    /// `hinted` is the time at which a server last asked to be called again.
     Closed {
         since: Tick,
         hinted: Tick,
         reason: Option<TransitionReason>,
     },
-    /// Of what there were `observed`, where `limit` is where it opens.
+    /// `observed` is the count that opened it, at a limit of `limit`.
     Open {
         until: Tick,
         reason: TransitionReason,
@@ -105,20 +105,20 @@ impl Phase {
         }
     }
 
-    /// Why no call may pass, if none may.
-    pub(super) fn refusal(&self, config: &CircuitConfig, now: Tick) -> Option<Refusal> {
-        if let Some(standstill) = self.standstill() {
-            return Some(Refusal { state: self.state(), ..standstill.refusal(now) });
+    /// Returns the rejection of all calls, if all are rejected.
+    pub(super) fn rejection(&self, config: &CircuitConfig, now: Tick) -> Option<CircuitRejection> {
+        if let Some(open_snapshot) = self.open_snapshot() {
+            return Some(CircuitRejection { state: self.state(), ..open_snapshot.rejection(now) });
         }
         match *self {
             Phase::HalfOpen { deadline, in_flight, good, bad, .. } => {
                 let decided = good + bad;
-                // Added up in a wider type: the rules may be others than those it was admitted by.
+                // Added up in a wider type: the configuration may be another than the one it was admitted by.
                 let out = u32::from(in_flight);
                 let free = out < u32::from(config.probes)
                     && out + u32::from(decided) < u32::from(config.goal.of);
-                (!free).then(|| Refusal {
-                    // If the probes fail, a break of at least that follows.
+                (!free).then(|| CircuitRejection {
+                    // If the probes fail, at least such a break follows.
                     retry_after: Some(config.break_.first.min(deadline.left(now))),
                     observed: Some(u64::from(out) + u64::from(decided)),
                     limit: Some(config.probes.into()),
@@ -130,8 +130,8 @@ impl Phase {
         }
     }
 
-    /// The break that it is in.
-    pub(super) const fn standstill(&self) -> Option<Standstill> {
+    /// Returns the break, if it is in one.
+    pub(super) const fn open_snapshot(&self) -> Option<OpenSnapshot> {
         match *self {
             Phase::Open { until, observed, limit, reason } => {
                 let unit = match reason {
@@ -139,27 +139,27 @@ impl Phase {
                     TransitionReason::ProbesFailed => Unit::FailedProbes,
                     _ => Unit::Failures,
                 };
-                Some(Standstill { until, observed, limit, unit })
+                Some(OpenSnapshot { until, observed, limit, unit })
             }
             Phase::ForcedOpen { until } => {
-                Some(Standstill { until, observed: 0, limit: 0, unit: Unit::Failures })
+                Some(OpenSnapshot { until, observed: 0, limit: 0, unit: Unit::Failures })
             }
             _ => None,
         }
     }
 
-    /// Draws a lot where only a share of the calls may pass.
+    /// Rejects a random share of the calls during a ramp.
     pub(super) fn lot(
         &self,
         config: &CircuitConfig,
         now: Tick,
         u: &mut impl FnMut() -> f64,
-    ) -> Option<Refusal> {
+    ) -> Option<CircuitRejection> {
         let Phase::Ramping { until, stage, .. } = *self else { return None };
         let share = *config.ramp.as_ref()?.shares.get(usize::from(stage))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
         let percent = (share * 100.0) as u64;
-        (u() >= share).then_some(Refusal {
+        (u() >= share).then_some(CircuitRejection {
             state: CircuitState::Ramping,
             retry_after: Some(until.left(now)),
             observed: Some(100),
@@ -168,7 +168,7 @@ impl Phase {
         })
     }
 
-    /// A call was admitted.
+    /// Counts an admitted call.
     pub(super) fn take_place(&mut self, config: &CircuitConfig, now: Tick) {
         if let Phase::HalfOpen { deadline, in_flight, .. } = self {
             *in_flight += 1;
@@ -176,7 +176,7 @@ impl Phase {
         }
     }
 
-    /// It ended. Without a probe there is nobody to wait for.
+    /// Counts a call that ended. Without probes there is no deadline.
     pub(super) fn give_place_back(&mut self) {
         if let Phase::HalfOpen { deadline, in_flight, .. } = self {
             *in_flight = in_flight.saturating_sub(1);

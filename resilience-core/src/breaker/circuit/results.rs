@@ -1,4 +1,4 @@
-//! What the end of a call changes.
+//! Recording how calls end.
 
 use std::time::Instant;
 
@@ -6,11 +6,11 @@ use super::phase::Phase;
 use super::{Admission, Circuit};
 use crate::breaker::config::{CircuitConfig, Watches};
 use crate::breaker::state::{Change, TransitionReason};
-use crate::breaker::window::{Mark, Tally};
+use crate::breaker::window::{CallMark, CallWindows};
 use crate::outcome::Outcome;
 use crate::tick::Tick;
 
-/// What opens a circuit: so many of something, at a limit of so many.
+/// The cause that opens a circuit: `observed` of something, at a limit of `limit`.
 pub(super) struct Trip {
     reason: TransitionReason,
     observed: u64,
@@ -19,9 +19,9 @@ pub(super) struct Trip {
 
 impl Circuit {
     /// Records how a call ended at `now`, after what [time alone](Circuit::advance) does, and returns the
-    /// change that this made. `u` is asked for a sample of `0..1` if a break begins.
+    /// change that this made. `u` is called for a sample of `0..1` if a break begins.
     ///
-    /// Decides nothing if the state has changed since the call was admitted, also by time.
+    /// Changes nothing if the state has changed since the call was admitted, also by time.
     pub fn record(
         &mut self,
         config: &CircuitConfig,
@@ -91,11 +91,11 @@ impl Circuit {
     }
 
     #[inline]
-    fn count(&mut self, config: &CircuitConfig, now: Tick, outcome: Outcome, mark: Mark) {
+    fn count(&mut self, config: &CircuitConfig, now: Tick, outcome: Outcome, mark: CallMark) {
         if config.is_in_streak(outcome) {
             self.streak = if mark.failed { self.streak.saturating_add(1) } else { 0 };
         }
-        self.tally.record(&config.windows, now, mark);
+        self.call_windows.record(&config.windows, now, mark);
     }
 
     fn hinted(&self) -> Option<Tick> {
@@ -105,7 +105,7 @@ impl Circuit {
         }
     }
 
-    /// What opens it now, if anything does.
+    /// Returns the cause to open now, if there is one.
     #[inline]
     fn trip(&self, config: &CircuitConfig) -> Option<Trip> {
         if let Some(limit) = config.consecutive.filter(|&limit| self.streak >= limit) {
@@ -113,9 +113,9 @@ impl Circuit {
             return Some(Trip { reason: TransitionReason::ConsecutiveFailures, observed, limit });
         }
         config.detectors.iter().find_map(|detector| {
-            let counts = self.tally.counts(detector.window);
+            let counts = self.call_windows.counts(detector.window);
             let observed = detector.part(counts);
-            // A share is more than nothing, so nothing bad, the usual case, never reaches it.
+            // A share is more than zero, so it is never reached without a bad call, which is the usual case.
             let trips = observed > 0
                 && detector.is_meaningful(counts)
                 && detector.share.is_reached(observed, counts.calls);
@@ -143,7 +143,7 @@ impl Circuit {
         if good < goal.needed {
             return None;
         }
-        self.tally = Tally::default();
+        self.call_windows = CallWindows::default();
         let phase = match &config.ramp {
             Some(ramp) => Phase::ramping(now.after(ramp.each), 0, None),
             None => Phase::closed(now),
@@ -165,7 +165,7 @@ impl Circuit {
         self.trip_at(config, now, trip, hinted, u)
     }
 
-    /// The stage of a ramp that began to be over at `until` was passed.
+    /// Ends the stage of a ramp that was over at `until`.
     pub(super) fn next_stage(
         &mut self,
         config: &CircuitConfig,
@@ -182,7 +182,7 @@ impl Circuit {
         }
     }
 
-    /// Opens for the time that it is.
+    /// Opens for a break.
     pub(super) fn open(
         &mut self,
         config: &CircuitConfig,
@@ -210,7 +210,7 @@ impl Circuit {
             self.steps += 1;
         }
         let own = now.after(config.break_.jittered(length, u));
-        // Everybody was told the same instant: a hint is where the spread begins.
+        // All callers got the same hint: the jitter begins there.
         let spread = config.break_.spread(length, u);
         let asked = hinted.filter(|&hinted| hinted > now).map(|hinted| hinted.after(spread));
         let until = own.max(asked.unwrap_or(own));

@@ -10,62 +10,62 @@ use crate::breaker::window::Counts;
 use crate::clock::MAX_WAIT;
 use crate::tick::Tick;
 
-/// What a circuit was at one moment.
+/// The state of a circuit at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CircuitSnapshot {
-    /// What it was.
+    /// The state.
     pub state: CircuitState,
     /// The reason of the last change of state. `None` for a circuit that never changed its state, or none
     /// since it was [reset](Circuit::reset).
     pub reason: Option<TransitionReason>,
-    /// How long it would still refuse calls.
+    /// Time left of a break.
     pub open_for: Option<Duration>,
     /// The share of failures in the window where it is highest; `None` without a call in any window, or if
     /// no failure rate is watched. Measured from the first call on; it decides nothing before there are
     /// as many calls in its window as the [minimum](crate::breaker::CircuitBreakerBuilder::minimum_calls).
-    /// While open, the rate that opened it; half-open and ramping go by probes and stages, not by windows.
+    /// While open, the rate that opened it. Half-open and ramping, probes and stages decide, not windows.
     pub failure_rate: Option<f64>,
     /// The share of slow calls, as [`failure_rate`](Self::failure_rate) is the share of failures.
     pub slow_rate: Option<f64>,
     /// Calls in the first window; those that opened it, while open; probes and the calls of a stage that
     /// ended, while half-open and ramping.
     pub calls: u64,
-    /// Those of them that failed, or did not go well.
+    /// The failures among `calls`, or the bad ones of probes and stages.
     pub failures: u64,
-    /// Those of them that were slow.
+    /// The slow calls among `calls`.
     pub slow: u64,
     /// Failures in a row.
     pub streak: u32,
     /// Probes under way.
     pub probes: u32,
-    /// How many calls were refused.
+    /// Rejected calls.
     pub not_permitted: u32,
-    /// How many results came too late to decide anything.
+    /// Results that came too late to change anything.
     pub stale: u32,
-    /// How often it opened.
+    /// The number of times that it opened.
     pub opened: u32,
 }
 
-/// What of a circuit is worth keeping over a restart: how it stands with the other side, in lengths of
-/// time. What was counted is not: nobody knows how long the restart took.
+/// The state of a circuit to keep over a restart, in lengths of time. Without the counts, since the length of the
+/// restart is not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SavedCircuit {
-    /// What it was.
+    /// The state.
     pub state: CircuitState,
-    /// How long it was still to be open; for one that is forced open, none is for ever.
+    /// Time left of a break; for a forced one, `None` is without end.
     pub open_for: Option<Duration>,
-    /// How long it had been closed.
+    /// The time since it closed.
     pub closed_for: Duration,
     /// Breaks that make the next one longer.
     pub steps: u16,
-    /// How often it opened.
+    /// The number of times that it opened.
     pub opened: u32,
 }
 
 impl Circuit {
-    /// Returns what it is at `now`, whether or not it was advanced. Of a break that nothing has begun yet,
+    /// Returns the state at `now`, whether or not the circuit was advanced. For a break that would only begin now,
     /// `open_for` leaves out the jitter.
     #[must_use]
     pub fn snapshot(&self, config: &CircuitConfig, now: Instant) -> CircuitSnapshot {
@@ -73,7 +73,7 @@ impl Circuit {
         self.as_of(config, now).look(config, now)
     }
 
-    /// Returns what it is at `now`, to which it was advanced.
+    /// Returns the state at `now`, to which the circuit was advanced.
     fn look(&self, config: &CircuitConfig, now: Tick) -> CircuitSnapshot {
         let rate = |watches| self.rate(config, watches, now);
         let mut snapshot = CircuitSnapshot {
@@ -105,7 +105,7 @@ impl Circuit {
         snapshot
     }
 
-    /// The highest rate there is of it.
+    /// Returns the highest rate of all windows.
     #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
     fn rate(&self, config: &CircuitConfig, watches: Watches, now: Tick) -> Option<f64> {
         let of_these = config.detectors.iter().filter(|detector| detector.watches == watches);
@@ -116,11 +116,11 @@ impl Circuit {
         rates.reduce(f64::max)
     }
 
-    /// While open, what opened it stands still.
+    /// While open, the counts that opened it stay.
     fn counts(&self, config: &CircuitConfig, window: usize, now: Tick) -> Counts {
         match self.phase {
-            Phase::Open { .. } => self.tally.counts(window),
-            _ => self.tally.counts_at(&config.windows, window, now),
+            Phase::Open { .. } => self.call_windows.counts(window),
+            _ => self.call_windows.counts_at(&config.windows, window, now),
         }
     }
 
@@ -132,7 +132,7 @@ impl Circuit {
         }
     }
 
-    /// Returns what is worth keeping at `now`. A break that is over is saved as half-open.
+    /// Returns the state to keep at `now`. A break that is over is saved as half-open.
     #[must_use]
     pub fn save(&self, now: Instant) -> SavedCircuit {
         let now = Tick::of(now);
@@ -147,7 +147,7 @@ impl Circuit {
         SavedCircuit { state, open_for, closed_for, steps: self.steps, opened: self.opened }
     }
 
-    /// Goes on where the saved one was. Probes and ramps begin again; calls that are under way decide
+    /// Continues in a saved state. Probes and ramps begin again; calls under way change
     /// nothing.
     pub fn restore(&mut self, saved: SavedCircuit, now: Instant) -> Option<Change> {
         let (from, tick) = (self.state(), Tick::of(now));
@@ -173,8 +173,8 @@ impl Circuit {
         (from != to).then_some(Change { from, to, reason, retry_after: self.open_for(tick) })
     }
 
-    /// Has something to lose at `now`: calls are refused, only a share passes, or somebody said what it
-    /// is to be.
+    /// Returns `true` if the circuit would lose something at `now`: calls are rejected, only a share is admitted, or
+    /// the state was set by hand.
     #[must_use]
     pub fn is_pinned(&self, now: Instant) -> bool {
         let now = Tick::of(now);
@@ -189,7 +189,7 @@ impl Circuit {
 
     /// Returns until when the circuit differs from a [new](Circuit::new) one if no call comes, or `None` if
     /// it does not at `now`: until its failures are out of their windows, growing breaks are forgotten, and
-    /// the time that the other side named has come. Good calls make no difference.
+    /// the time that a server named has come. Successes make no difference.
     ///
     /// No time ends a streak of failures, a window of the last so many calls, or a break without a probe: an
     /// instant far ahead stands for those.
@@ -203,7 +203,7 @@ impl Circuit {
         match self.phase {
             Phase::Closed { .. } if config.consecutive.is_some() && self.streak > 0 => Tick::NEVER,
             Phase::Closed { since, hinted, .. } => {
-                let counted = self.tally.good_again_at(&config.windows);
+                let counted = self.call_windows.good_again_at(&config.windows);
                 config.break_.forgotten_at(since, self.steps).max(counted).max(hinted)
             }
             Phase::Ramping { until, stage, .. } => {
@@ -227,8 +227,8 @@ impl Circuit {
         }
     }
 
-    /// Bytes on the heap, block by block.
+    /// Returns the bytes on the heap, block by block.
     pub fn heap_blocks(&self) -> impl Iterator<Item = usize> {
-        self.tally.heap_bytes()
+        self.call_windows.heap_bytes()
     }
 }

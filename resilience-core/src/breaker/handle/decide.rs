@@ -1,15 +1,15 @@
-//! What the handle adds to the engine: time, chance, the lock, and who is told.
+//! The decisions of the handle: it adds time, chance, the lock and the listener to the engine.
 
 use std::cell::OnceCell;
 use std::error::Error as StdError;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::CircuitBreaker;
-use super::changed::{Changed, Numbered};
-use crate::breaker::circuit::{Admission, Circuit, Refusal};
+use crate::breaker::circuit::{Admission, Circuit, CircuitRejection};
 use crate::breaker::config::CircuitConfig;
-use crate::breaker::guard::Whose;
-use crate::breaker::state::Change;
+use crate::breaker::guard::KeySource;
+use crate::breaker::state::{Change, Changes};
 use crate::clock::{self, Now};
 use crate::error::CarriesRejection;
 use crate::name::Name;
@@ -19,108 +19,107 @@ use crate::rejection::{Quantity, Rejection, RejectionKind};
 use crate::tick::Tick;
 
 impl CircuitBreaker {
-    /// Whether every call passes.
+    /// Returns `true` if every call passes.
     #[cfg(feature = "tower")]
     #[inline]
     pub(in crate::breaker) fn passes_all(&self) -> bool {
-        self.0.cell.passes_all()
+        self.0.shared.passes_all()
     }
 
-    /// Refuses what would be refused for certain.
+    /// Rejects a call that would certainly be rejected. Takes no probe.
     #[cfg(feature = "tower")]
     #[inline]
     pub(in crate::breaker) fn check(
         &self,
-        whose: &impl Whose,
+        whose: &impl KeySource,
         now: &mut Now,
     ) -> Result<(), Rejection> {
-        if self.0.cell.passes_all() {
+        if self.0.shared.passes_all() {
             return Ok(());
         }
-        match self.refuse(whose, now) {
+        match self.reject_fast(whose, now) {
             Some(rejection) => Err(rejection),
-            None => self.check_closely(whose, now.tick()),
+            None => self.check_slow(whose, now.tick()),
         }
     }
 
-    /// Refuses a call in a break that nobody else needs to hear of. If not, [`admit`](Self::admit) may, or
-    /// [`check`](Self::check).
+    /// Rejects a call during a break without the lock. `None` means "not decided": [`admit_slow`](Self::admit_slow) or
+    /// [`check`](Self::check) decides.
     #[inline]
-    pub(in crate::breaker) fn refuse(
+    pub(in crate::breaker) fn reject_fast(
         &self,
-        whose: &impl Whose,
+        whose: &impl KeySource,
         now: &mut Now,
     ) -> Option<Rejection> {
-        if !self.0.family.listener.is_none() {
+        if !self.0.group.listener.is_none() {
             return None;
         }
-        let refusal = self.0.cell.refuse(&self.0.family.rules, || now.tick())?;
-        Some(self.rejection(refusal, whose))
+        let rejection = self.0.shared.reject_fast(&self.0.group.common, || now.tick())?;
+        Some(self.rejection(rejection, whose))
     }
 
     #[cfg(feature = "tower")]
     #[cold]
-    fn check_closely(&self, whose: &impl Whose, now: Tick) -> Result<(), Rejection> {
-        let (changed, refusal) = self.locked(|config, circuit| {
-            let changed = Changed::new(&circuit.advance_at(config, now, sample), None);
-            let refusal = circuit.refusal_at(config, now).filter(|_| !config.observe_only);
-            if refusal.is_some() {
-                circuit.refused(1);
+    fn check_slow(&self, whose: &impl KeySource, now: Tick) -> Result<(), Rejection> {
+        let (changed, rejection) = self.locked(|config, circuit| {
+            let changed = NumberedChanges::new(&circuit.advance_at(config, now, sample), None);
+            let rejection = circuit.rejection_at(config, now).filter(|_| !config.observe_only);
+            if rejection.is_some() {
+                circuit.count_rejections(1);
             }
-            (changed, refusal)
+            (changed, rejection)
         });
         self.tell(&changed, whose);
-        refusal.map_or(Ok(()), |refusal| Err(self.reject(refusal, whose)))
+        rejection.map_or(Ok(()), |rejection| Err(self.reject(rejection, whose)))
     }
 
-    /// Admits to a circuit that is closed. If not, [`admit`](Self::admit) may, and knows why not.
+    /// Admits a call to a closed circuit. `None` means "not decided": [`admit_slow`](Self::admit_slow) decides.
     #[inline(always)]
-    pub(in crate::breaker) fn glance(&self, now: &mut Now) -> Option<Admission> {
-        self.0.cell.glance(|| now.tick())
+    pub(in crate::breaker) fn admit_fast(&self, now: &mut Now) -> Option<Admission> {
+        self.0.shared.admit_fast(|| now.tick())
     }
 
-    /// Decides about a call that was neither admitted at a [glance](Self::glance) nor [refused](Self::refuse).
-    /// Nothing of one that passes though it would have been refused will be counted.
+    /// Decides about a call under the lock. Returns no admission for a call that would have been rejected by a
+    /// breaker that does more than observe: it is not counted.
     #[cold]
-    pub(in crate::breaker) fn admit(
+    pub(in crate::breaker) fn admit_slow(
         &self,
-        whose: &impl Whose,
+        whose: &impl KeySource,
         now: &mut Now,
     ) -> Result<Option<Admission>, Rejection> {
         let now = now.tick();
         let (changed, admitted, observe_only) = self.locked(|config, circuit| {
-            let changed = Changed::new(&circuit.advance_at(config, now, sample), None);
+            let changed = NumberedChanges::new(&circuit.advance_at(config, now, sample), None);
             (changed, circuit.admit_at(config, now, sample), config.observe_only)
         });
         self.tell(&changed, whose);
         match admitted {
             Ok(admission) => Ok(Some(admission)),
-            Err(refusal) if observe_only => {
-                let rejection = self.rejection(refusal, whose);
-                self.0.family.listener.tell(|| Event::WouldReject(&rejection));
+            Err(rejection) if observe_only => {
+                let rejection = self.rejection(rejection, whose);
+                self.0.group.listener.tell(|| Event::WouldReject(&rejection));
                 Ok(None)
             }
-            Err(refusal) => Err(self.reject(refusal, whose)),
+            Err(rejection) => Err(self.reject(rejection, whose)),
         }
     }
 
-    /// Counts a call that went well, if that is all there is to do. If not, [`record`](Self::record) does it.
+    /// Counts a success without the lock. `false` means that [`record`](Self::record) has to.
     #[inline(always)]
     pub(in crate::breaker) fn count(&self, admission: &Admission) -> bool {
-        let (cell, rules) = (&self.0.cell, &self.0.family.rules);
-        !admission.is_timed() && cell.count_good(rules, admission, Tick::now)
+        let (shared, common) = (&self.0.shared, &self.0.group.common);
+        !admission.is_timed() && shared.count_success(common, admission, Tick::now)
     }
 
-    /// How a call ended that belongs to nobody's key.
-    // Not of what holds the admission: whose address is taken is kept in memory, written in parts and read whole.
+    /// Records how a call ended that belongs to no key.
     #[inline(never)]
-    pub(in crate::breaker) fn told(&self, admission: Admission, outcome: Outcome) {
+    pub(in crate::breaker) fn record_unkeyed(&self, admission: Admission, outcome: Outcome) {
         self.record(admission, outcome.into(), &(), &mut Now::unread());
     }
 
     /// Records how a call ended that belongs to no key, with its error.
     #[inline(never)]
-    pub(in crate::breaker) fn told_with(&self, admission: Admission, ended: Ended<'_>) {
+    pub(in crate::breaker) fn record_unkeyed_error(&self, admission: Admission, ended: Ended<'_>) {
         self.record(admission, ended, &(), &mut Now::unread());
     }
 
@@ -144,17 +143,17 @@ impl CircuitBreaker {
     fn counts_as_failure(&self, kind: RejectionKind) -> bool {
         // Time-outs are failures of a kind of their own.
         kind != RejectionKind::TimedOut
-            && self.0.family.rules.see().counted_rejections.contains(&kind)
+            && self.0.group.common.config.get().counted_rejections.contains(&kind)
     }
 
-    /// [`record`](Self::record) away from the path of calls that go well.
+    /// Records a failure, away from the path of successes.
     #[cfg(feature = "tower")]
     #[cold]
     pub(in crate::breaker) fn record_failed(
         &self,
         admission: &mut Option<Admission>,
         ended: Ended<'_>,
-        whose: &impl Whose,
+        whose: &impl KeySource,
         now: &mut Now,
     ) {
         if let Some(admission) = admission.take() {
@@ -162,42 +161,42 @@ impl CircuitBreaker {
         }
     }
 
-    /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and
-    /// of a success how long it took, if it may count as slow.
+    /// Records how a call ended. A success counts at the time of the poll; the clock is read again for everything else,
+    /// and for a success that may count as slow.
     #[inline(always)]
     pub(in crate::breaker) fn record(
         &self,
         admission: Admission,
         ended: Ended<'_>,
-        whose: &impl Whose,
+        whose: &impl KeySource,
         now: &mut Now,
     ) {
         let outcome = ended.outcome;
         if admission.is_timed() || outcome != Outcome::Success {
             now.again();
         }
-        let (cell, rules) = (&self.0.cell, &self.0.family.rules);
-        if outcome != Outcome::Success || !cell.count_good(rules, &admission, || now.tick()) {
-            self.record_closely(admission, ended, whose, now.tick());
+        let (shared, common) = (&self.0.shared, &self.0.group.common);
+        if outcome != Outcome::Success || !shared.count_success(common, &admission, || now.tick()) {
+            self.record_slow(admission, ended, whose, now.tick());
         }
     }
 
     #[cold]
-    fn record_closely(
+    fn record_slow(
         &self,
         admission: Admission,
         ended: Ended<'_>,
-        whose: &impl Whose,
+        whose: &impl KeySource,
         now: Tick,
     ) {
         let outcome = ended.outcome;
-        self.0.family.rules.ended.add(outcome, 1);
+        self.0.group.common.ended.add(outcome, 1);
         let changed = self.locked(|config, circuit| {
             // Time alone does nothing to a circuit that lets all pass, and most do.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
             let change = circuit.record_at(config, admission, outcome, now, sample);
             (changes.is_some() || change.is_some())
-                .then(|| Changed::new(&changes.unwrap_or_default(), change))
+                .then(|| NumberedChanges::new(&changes.unwrap_or_default(), change))
         });
         self.tell_unknown(ended, whose);
         if let Some(changed) = changed {
@@ -206,19 +205,19 @@ impl CircuitBreaker {
     }
 
     /// Notifies the listener of the first failure of this breaker that no code recognised.
-    fn tell_unknown(&self, ended: Ended<'_>, whose: &impl Whose) {
+    fn tell_unknown(&self, ended: Ended<'_>, whose: &impl KeySource) {
         let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
         else {
             return;
         };
-        let family = &*self.0.family;
-        if family.listener.is_none() || !family.rules.meets_unknown() {
+        let group = &*self.0.group;
+        if group.listener.is_none() || !group.common.meets_unknown() {
             return;
         }
         // Made in the event, whose panics are caught.
         let (key, name) = (OnceCell::new(), OnceCell::new());
-        family.listener.tell(|| Event::UnknownError {
-            layer: family.name.as_str(),
+        group.listener.tell(|| Event::UnknownError {
+            layer: group.name.as_str(),
             key: key.get_or_init(|| self.key(whose)).as_ref().map(Name::as_str),
             error_type: name.get_or_init(|| type_of(error_type, error)),
             error: error.map(ErrorText::of),
@@ -227,10 +226,10 @@ impl CircuitBreaker {
 
     #[inline]
     pub(super) fn locked<R>(&self, body: impl FnOnce(&CircuitConfig, &mut Circuit) -> R) -> R {
-        self.0.cell.with(&self.0.family.rules, body)
+        self.0.shared.with(&self.0.group.common, body)
     }
 
-    /// Looks at the circuit as it is now.
+    /// Reads the circuit as it is now.
     pub(super) fn look<R>(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> R,
@@ -238,7 +237,7 @@ impl CircuitBreaker {
         self.change(|config, circuit, now| (None, body(config, circuit, now)))
     }
 
-    /// Looks at it, and changes it.
+    /// Changes the circuit, and notifies the listener.
     pub(super) fn change<R>(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> (Option<Change>, R),
@@ -247,13 +246,13 @@ impl CircuitBreaker {
         let (changed, result) = self.locked(|config, circuit| {
             let changes = circuit.advance(config, now, sample);
             let (change, result) = body(config, circuit, now);
-            (Changed::new(&changes, change), result)
+            (NumberedChanges::new(&changes, change), result)
         });
         self.tell(&changed, &());
         result
     }
 
-    /// Changes it.
+    /// Changes the circuit, and returns nothing.
     pub(super) fn become_(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> Option<Change>,
@@ -261,27 +260,27 @@ impl CircuitBreaker {
         self.change(|config, circuit, now| (body(config, circuit, now), ()));
     }
 
-    fn tell(&self, changed: &Changed, whose: &impl Whose) {
+    fn tell(&self, changed: &NumberedChanges, whose: &impl KeySource) {
         self.tell_of(changed, None, whose);
     }
 
     /// Notifies the listener, outside of the lock: it may use the breaker.
     fn tell_of(
         &self,
-        changed: &Changed,
+        changed: &NumberedChanges,
         error: Option<&(dyn StdError + 'static)>,
-        whose: &impl Whose,
+        whose: &impl KeySource,
     ) {
-        let family = &*self.0.family;
-        if family.listener.is_none() {
+        let group = &*self.0.group;
+        if group.listener.is_none() {
             return;
         }
-        for Numbered { sequence, change } in changed.iter() {
+        for NumberedChange { sequence, change } in changed.iter() {
             let Change { from, to, reason, retry_after } = change;
-            let layer = family.name.as_str();
-            // Named in the event, whose panics are caught: an admission may be in the caller's hands.
+            let layer = group.name.as_str();
+            // Named in the event, whose panics are caught: the caller may hold an admission.
             let key = OnceCell::new();
-            family.listener.tell(|| {
+            group.listener.tell(|| {
                 let key = key.get_or_init(|| self.key(whose)).as_ref().map(Name::as_str);
                 let error = error.map(ErrorText::of);
                 Event::CircuitChanged { layer, key, sequence, from, to, reason, retry_after, error }
@@ -290,40 +289,40 @@ impl CircuitBreaker {
     }
 
     #[inline]
-    fn key(&self, whose: &impl Whose) -> Option<Name> {
-        let own = self.0.family.key.as_ref();
+    fn key(&self, whose: &impl KeySource) -> Option<Name> {
+        let own = self.0.group.key.as_ref();
         whose.name().or_else(|| own.map(own_key))
     }
 
     #[cold]
-    fn reject(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
-        let rejection = self.rejection(refusal, whose);
-        self.0.family.listener.tell(|| Event::Rejected(&rejection));
+    fn reject(&self, rejection: CircuitRejection, whose: &impl KeySource) -> Rejection {
+        let rejection = self.rejection(rejection, whose);
+        self.0.group.listener.tell(|| Event::Rejected(&rejection));
         rejection
     }
 
     #[inline]
-    fn rejection(&self, refusal: Refusal, whose: &impl Whose) -> Rejection {
-        let Refusal { observed, limit, unit, retry_after, .. } = refusal;
-        let name = self.0.family.name.clone();
+    fn rejection(&self, rejection: CircuitRejection, whose: &impl KeySource) -> Rejection {
+        let CircuitRejection { observed, limit, unit, retry_after, .. } = rejection;
+        let name = self.0.group.name.clone();
         let counts = (observed.map(Quantity::Count), limit.map(Quantity::Count), unit);
         let (kind, retry) = (RejectionKind::CircuitOpen, retry_after.into());
         Rejection::whole(kind, name, self.key(whose), counts, retry)
     }
 }
 
-/// Away from those that have none.
+/// Out of line, since most have no key.
 #[cold]
 fn own_key(key: &Name) -> Name {
     key.clone()
 }
 
-/// How a call that ended so counts with a circuit. For layers of one's own.
+/// Returns how a call with this result counts with a circuit. For layers of one's own.
 ///
-/// What a refusal from below means is not the classifier's to say. Of a caller that ran out of time
-/// nothing is known; it might as well have left. Knows of no breaker's
-/// [counted rejections](crate::breaker::CircuitBreakerBuilder::count_rejections):
-/// [`Admitted::outcome_of`](crate::breaker::Admitted::outcome_of) does.
+/// Rejections of layers below are not passed to the classifier: they say nothing about the service, and a deadline
+/// that has passed is as if the caller had left. The [counted
+/// rejections](crate::breaker::CircuitBreakerBuilder::count_rejections) of a breaker are in
+/// [`Admitted::outcome_of`](crate::breaker::Admitted::outcome_of) only.
 pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
@@ -333,7 +332,7 @@ pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
         Some(rejection) => match rejection.kind() {
             RejectionKind::TimedOut if rejection.may_have_run() => Outcome::TimedOut,
             RejectionKind::DeadlineExceeded => Outcome::Abandoned,
-            // Kept in the house: of the other side nothing is known.
+            // The call never reached the service.
             _ => Outcome::NotReady(rejection.retry_hint()),
         },
     }
@@ -342,4 +341,39 @@ pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
 pub(super) fn sample() -> f64 {
     use rand::RngExt;
     rand::rng().random()
+}
+
+/// The last number of a change, of all circuits of the process: the next circuit that is made for a key goes on
+/// counting.
+static LAST_CHANGE: AtomicU64 = AtomicU64::new(0);
+
+/// The changes of a circuit while its lock was held, in order. Numbered under the lock, so that the numbers have the
+/// order of the changes however late the listener is notified.
+#[derive(Default)]
+struct NumberedChanges([Option<NumberedChange>; 3]);
+
+#[derive(Clone, Copy)]
+struct NumberedChange {
+    sequence: u64,
+    change: Change,
+}
+
+impl NumberedChanges {
+    /// Numbers the changes `by_time`, and `other` after them.
+    fn new(by_time: &Changes, other: Option<Change>) -> NumberedChanges {
+        let mut all = NumberedChanges::default();
+        if by_time.is_empty() && other.is_none() {
+            return all;
+        }
+        let changes = by_time.iter().copied().chain(other);
+        for (place, change) in all.0.iter_mut().zip(changes) {
+            let sequence = LAST_CHANGE.fetch_add(1, Ordering::Relaxed) + 1;
+            *place = Some(NumberedChange { sequence, change });
+        }
+        all
+    }
+
+    fn iter(&self) -> impl Iterator<Item = NumberedChange> {
+        self.0.iter().flatten().copied()
+    }
 }

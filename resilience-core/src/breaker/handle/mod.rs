@@ -1,6 +1,5 @@
-//! The handle that calls and people share.
+//! The handle that calls share.
 
-mod changed;
 mod decide;
 
 use std::fmt;
@@ -8,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::breaker::builder::CircuitBreakerBuilder;
-use crate::breaker::cell::Cell;
 use crate::breaker::circuit::{CircuitSnapshot, SavedCircuit};
+use crate::breaker::common::Common;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::Admitted;
 use crate::breaker::outcomes::OutcomeCounts;
-use crate::breaker::rules::Rules;
+use crate::breaker::shared::SharedCircuit;
 use crate::breaker::state::{CircuitState, IllegalTransition};
 use crate::clock;
 use crate::config::InvalidConfig;
@@ -42,8 +41,8 @@ use decide::sample;
 ///     assert!(breaker.call(AnyError, call).await.is_err());
 /// }
 /// assert_eq!(breaker.state(), CircuitState::Open);
-/// let refused = breaker.try_admit().unwrap_err();
-/// assert_eq!((refused.layer(), refused.observed()), ("odds", Some(2.into())));
+/// let rejected = breaker.try_admit().unwrap_err();
+/// assert_eq!((rejected.layer(), rejected.observed()), ("odds", Some(2.into())));
 /// # Ok(())
 /// # }
 /// ```
@@ -51,102 +50,103 @@ use decide::sample;
 pub struct CircuitBreaker(Arc<Breaker>);
 
 struct Breaker {
-    family: Arc<Family>,
-    cell: Cell,
+    group: Arc<Group>,
+    shared: SharedCircuit,
 }
 
-/// Counts the calls that went well since the circuit was last looked at.
+/// Counts the successes since the lock was last taken.
 impl Drop for Breaker {
     fn drop(&mut self) {
-        self.cell.with(&self.family.rules, |_, _| ());
+        self.shared.with(&self.group.common, |_, _| ());
     }
 }
 
-/// What a breaker and those made from it have in common.
-struct Family {
+/// Everything that a breaker and its [`fresh`](CircuitBreaker::fresh) ones have in common.
+struct Group {
     name: Name,
     listener: Listener,
-    rules: Arc<Rules>,
-    /// Whose they are, if they are told so themselves.
+    common: Arc<Common>,
+    /// The key of all of them, if they were made for one.
     key: Option<Name>,
 }
 
 impl CircuitBreakerBuilder {
-    /// The breaker.
+    /// Builds the breaker.
     ///
     /// # Errors
     /// If a value is out of its bounds.
     pub fn build(self) -> Result<CircuitBreaker, InvalidConfig> {
-        let rules = Arc::new(Rules::new(self.config()?));
-        let family = Family { name: self.name, listener: self.listener, rules, key: None };
-        Ok(CircuitBreaker::of(Arc::new(family)))
+        let common = Arc::new(Common::new(self.config()?));
+        let group = Group { name: self.name, listener: self.listener, common, key: None };
+        Ok(CircuitBreaker::of(Arc::new(group)))
     }
 }
 
 impl CircuitBreaker {
-    /// Starts from the defaults of [`CircuitBreakerBuilder`].
+    /// Returns a builder with the defaults of [`CircuitBreakerBuilder`].
     pub fn builder() -> CircuitBreakerBuilder {
         CircuitConfig::builder()
     }
 
-    fn of(family: Arc<Family>) -> CircuitBreaker {
-        let cell = Cell::new(family.rules.see());
-        CircuitBreaker(Arc::new(Breaker { family, cell }))
+    fn of(group: Arc<Group>) -> CircuitBreaker {
+        let shared = SharedCircuit::new(group.common.config.get());
+        CircuitBreaker(Arc::new(Breaker { group, shared }))
     }
 
-    /// A closed circuit of its own, with the same name and listener, and the same configuration: a later
-    /// [`set_config`](CircuitBreaker::set_config) on either reaches both.
+    /// Returns a breaker with a closed circuit of its own. It shares the name, the listener and the configuration: a
+    /// later [`set_config`](CircuitBreaker::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> CircuitBreaker {
-        CircuitBreaker::of(self.0.family.clone())
+        CircuitBreaker::of(self.0.group.clone())
     }
 
-    /// The same, which says in rejections and events whose it is.
+    /// Returns a fresh breaker whose rejections and events carry this key.
     #[cfg(feature = "profiles")]
     pub(crate) fn fresh_for(&self, key: Option<Name>) -> CircuitBreaker {
-        let Family { name, listener, rules, .. } = &*self.0.family;
-        let (name, listener, rules) = (name.clone(), listener.clone(), rules.clone());
-        CircuitBreaker::of(Arc::new(Family { name, listener, rules, key }))
+        let Group { name, listener, common, .. } = &*self.0.group;
+        let group =
+            Group { name: name.clone(), listener: listener.clone(), common: common.clone(), key };
+        CircuitBreaker::of(Arc::new(group))
     }
 
     /// Puts another configuration into force, here and for every breaker made by
     /// [`fresh`](CircuitBreaker::fresh). The name, the listener, the state, a break with its end, the
-    /// failures in a row and the numbers of the snapshot stay. What was counted in windows starts anew if
-    /// the windows are others. While half-open, the probes start anew if their number or their rule is
-    /// another: those that are under way decide nothing. A stage of a ramp keeps its end.
+    /// failures in a row and the numbers of the snapshot stay. Other windows start empty. While half-open, the
+    /// probes start anew if their number or their rule changes: those under way decide nothing. A stage of a ramp
+    /// keeps its end.
     pub fn set_config(&self, config: CircuitConfig) {
-        self.0.family.rules.set(config);
+        self.0.group.common.set(config);
     }
 
-    /// Whether it is anything but closed.
+    /// Returns `true` if it is not closed.
     pub(crate) fn is_busy(&self, now: Instant) -> bool {
         self.locked(|_, circuit| circuit.is_pinned(now))
     }
 
     /// Returns `true` if it is open at `now`. Locks nothing while every call passes.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
-        !self.0.cell.passes_all() && self.locked(|_, circuit| circuit.is_open(now))
+        !self.0.shared.passes_all() && self.locked(|_, circuit| circuit.is_open(now))
     }
 
-    /// What is in force.
-    #[cfg(feature = "tower")]
-    pub(super) fn config(&self) -> crate::live::Seen<CircuitConfig> {
-        self.0.family.rules.see()
+    /// Returns the configuration in force.
+    #[must_use]
+    pub fn config(&self) -> CircuitConfig {
+        CircuitConfig::clone(&self.0.group.common.config.get())
     }
 
-    /// What rejections and events call it.
+    /// Returns the name that rejections and events carry.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.family.name.as_str()
+        self.0.group.name.as_str()
     }
 
-    /// What it is now. A break that is over is over though nobody called since.
+    /// Returns the state now. A break ends by time alone, without a call.
     #[must_use]
     pub fn state(&self) -> CircuitState {
         self.look(|_, circuit, _| circuit.state())
     }
 
-    /// What it is now, in numbers.
+    /// Returns the state now, in numbers.
     #[must_use]
     pub fn snapshot(&self) -> CircuitSnapshot {
         self.look(|config, circuit, now| circuit.snapshot(config, now))
@@ -156,52 +156,51 @@ impl CircuitBreaker {
     /// breakers that would have been rejected are left out.
     ///
     /// Clones, the breakers that [`fresh`](CircuitBreaker::fresh) makes and the circuits of all keys count
-    /// together. A call that goes well on its way past the lock is counted when its circuit is next looked at:
-    /// this looks at its own circuit, so it is exact for it; of each other circuit up to 16,383 calls that
-    /// went well may still be missing. A circuit that is dropped leaves its calls.
+    /// together. Exact for this circuit. Of each other circuit up to 16,383 successes may be missing: they are
+    /// counted when its lock is next taken. A circuit that is dropped leaves its calls.
     #[must_use]
     pub fn outcomes(&self) -> OutcomeCounts {
         self.count_all();
-        self.0.family.rules.ended.read()
+        self.0.group.common.ended.read()
     }
 
-    /// Counts the calls that went well since the circuit was last looked at.
+    /// Counts the successes since the lock was last taken.
     fn count_all(&self) {
         self.locked(|_, _| ());
     }
 
-    /// Asks for a call.
+    /// Admits a call.
     ///
     /// # Errors
-    /// If the circuit is open.
+    /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
     #[inline]
     pub fn try_admit(&self) -> Result<Admitted<&CircuitBreaker>, Rejection> {
         Admitted::new(self)
     }
 
-    /// The refusal, if a call would be refused now for certain. Takes nothing.
+    /// Returns the rejection if a call would certainly be rejected now. Takes no probe.
     ///
     /// # Errors
-    /// If the circuit is open.
+    /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
     #[cfg(feature = "pool")]
     #[inline]
     pub(crate) fn refuses(&self) -> Result<(), Rejection> {
         self.check(&(), &mut crate::clock::Now::unread())
     }
 
-    /// As [`try_admit`](CircuitBreaker::try_admit), for a call that outlives this handle.
+    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, that outlives this handle.
     ///
     /// # Errors
-    /// If the circuit is open.
+    /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
     #[inline]
     pub fn try_admit_owned(&self) -> Result<Admitted, Rejection> {
         Admitted::new(self.clone())
     }
 
-    /// Runs `future` if the circuit lets it. Dropping the call abandons it.
+    /// Runs `future` if the circuit admits it. Dropping the call abandons it.
     ///
     /// # Errors
-    /// The future's, or the refusal. What a refusal from below means is not asked of the classifier; see
+    /// The future's, or the rejection. Rejections of layers below are not passed to the classifier; see
     /// [`count_rejections`](CircuitBreakerBuilder::count_rejections).
     pub async fn call<T, E, C, F>(&self, classifier: C, future: F) -> Result<T, E>
     where
@@ -216,12 +215,12 @@ impl CircuitBreaker {
         result
     }
 
-    /// Opens for a break, as if something had opened it.
+    /// Opens for a break, as if failures had opened it.
     pub fn open(&self) {
         self.become_(|config, circuit, now| circuit.open_now(config, now, sample()));
     }
 
-    /// Lets probes pass before the break is over.
+    /// Admits probes before the break is over.
     ///
     /// # Errors
     /// If it is not open.
@@ -232,44 +231,44 @@ impl CircuitBreaker {
         })
     }
 
-    /// Closes, and remembers the breaks that there were.
+    /// Closes. The next break is as long as if the circuit had closed by itself.
     pub fn close(&self) {
         self.become_(|_, circuit, now| circuit.close(now));
     }
 
-    /// Refuses every call until told otherwise.
+    /// Rejects every call, until another method of this handle changes the state.
     pub fn force_open(&self) {
         self.become_(|_, circuit, now| circuit.force_open(now, None));
     }
 
-    /// Refuses every call for so long, and is half-open after that.
+    /// Rejects every call for `length`, and is half-open after that.
     pub fn force_open_for(&self, length: Duration) {
         let length = length.min(clock::MAX_WAIT);
         self.become_(|_, circuit, now| circuit.force_open(now, Some(length)));
     }
 
-    /// Lets every call pass until told otherwise, and goes on counting.
+    /// Admits every call, and goes on counting.
     pub fn force_closed(&self) {
         self.become_(|_, circuit, _| circuit.force_closed());
     }
 
-    /// Lets every call pass until told otherwise, and counts nothing.
+    /// Admits every call, and counts nothing.
     pub fn disable(&self) {
         self.become_(|_, circuit, _| circuit.disable());
     }
 
-    /// Closes, and forgets everything.
+    /// Closes, and clears all counts and the length of the next break.
     pub fn reset(&self) {
         self.become_(|_, circuit, _| circuit.reset());
     }
 
-    /// What is worth keeping over a restart.
+    /// Returns the state to keep over a restart.
     #[must_use]
     pub fn save(&self) -> SavedCircuit {
         self.look(|_, circuit, now| circuit.save(now))
     }
 
-    /// Goes on where the saved one was.
+    /// Continues in a saved state.
     pub fn restore(&self, saved: SavedCircuit) {
         self.become_(|_, circuit, now| circuit.restore(saved, now));
     }
@@ -289,10 +288,9 @@ impl Entry for CircuitBreaker {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocated(counts + size_of::<Breaker>());
-        // One that says whose it is has a family to itself.
-        let family =
-            self.0.family.key.as_ref().map_or(0, |_| allocated(counts + size_of::<Family>()));
-        own + family + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
+        // One that was made for a key has a group to itself.
+        let group = self.0.group.key.as_ref().map_or(0, |_| allocated(counts + size_of::<Group>()));
+        own + group + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
     }
 
     const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);

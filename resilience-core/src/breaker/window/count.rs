@@ -1,10 +1,10 @@
-//! The last so many calls.
+//! A window of the last `n` calls.
 
-use super::{Counts, Mark};
+use super::{CallMark, Counts};
 
 /// Two bits a call, thirty-two calls a word.
 const PER_WORD: u32 = 32;
-/// The bit of each call that says that it failed; the one above says that it was slow.
+/// The bit that marks a failure; the one above marks a slow call.
 const FAILED: u64 = 0x5555_5555_5555_5555;
 
 /// A ring of the last `capacity` calls.
@@ -23,7 +23,7 @@ impl CountWindow {
         CountWindow { ring, capacity, next: 0, counts: Counts::default() }
     }
 
-    pub(super) fn record(&mut self, mark: Mark) {
+    pub(super) fn record(&mut self, mark: CallMark) {
         let (word, shift) = ((self.next / PER_WORD) as usize, (self.next % PER_WORD) * 2);
         let bits = self.ring[word] >> shift & 0b11;
         if self.counts.calls == u64::from(self.capacity) {
@@ -36,8 +36,8 @@ impl CountWindow {
         self.counts.add(mark);
     }
 
-    /// So many calls at once that went well: a word of the ring at a time.
-    pub(super) fn credit(&mut self, calls: u32) {
+    /// Records successes, a word of the ring at a time.
+    pub(super) fn count_successes(&mut self, calls: u32) {
         let calls_in = self.counts.calls + u64::from(calls);
         self.counts.calls = calls_in.min(self.capacity.into());
         // What is overwritten a second time is zero by then.
@@ -75,11 +75,11 @@ mod tests {
             let mut window = CountWindow::new(capacity);
             let mut all = Vec::new();
             for n in 0..capacity * 3 {
-                let mark = Mark { failed: n % 3 == 0, slow: n % 5 == 0 };
+                let mark = CallMark { failed: n % 3 == 0, slow: n % 5 == 0 };
                 window.record(mark);
                 all.push(mark);
                 let last = &all[all.len().saturating_sub(capacity as usize)..];
-                let count = |wanted: fn(&Mark) -> bool| {
+                let count = |wanted: fn(&CallMark) -> bool| {
                     last.iter().filter(|mark| wanted(mark)).count() as u64
                 };
                 let expected = Counts {
@@ -94,15 +94,15 @@ mod tests {
 
     #[test]
     fn many_at_once_are_as_many_one_by_one() {
-        let good = Mark { failed: false, slow: false };
+        let good = CallMark { failed: false, slow: false };
         for capacity in [1, 2, 31, 32, 33, 100] {
             let (mut at_once, mut one_by_one) =
                 (CountWindow::new(capacity), CountWindow::new(capacity));
             for n in 0..capacity * 3 {
-                let mark = Mark { failed: n % 3 == 0, slow: n % 5 == 0 };
+                let mark = CallMark { failed: n % 3 == 0, slow: n % 5 == 0 };
                 let many = n * 7 % (capacity * 2);
                 at_once.record(mark);
-                at_once.credit(many);
+                at_once.count_successes(many);
                 one_by_one.record(mark);
                 (0..many).for_each(|_| one_by_one.record(good));
                 assert_eq!(at_once.counts(), one_by_one.counts(), "{n} of {capacity}");

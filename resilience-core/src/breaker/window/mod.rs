@@ -1,8 +1,8 @@
-//! What a rate is a rate of: the last so many calls, or the calls of the last so long.
+//! The windows of a rate: the last `n` calls, or the calls of a length of time.
 //!
 //! Counting since the last change of state, as some breakers do, makes an old good day outvote a bad
-//! minute. Keeping a record of every call makes the cost of a call grow with the traffic. Here a window
-//! forgets exactly, in constant time and in memory that does not depend on the traffic: two bits for
+//! minute. Keeping a record of every call makes the cost of a call grow with the traffic. These windows
+//! forget exactly, in constant time and in memory that does not depend on the traffic: two bits for
 //! each of the last `n` calls, or ten buckets for a length of time.
 //!
 //! ```
@@ -16,8 +16,8 @@
 //! assert!(config.is_ok());
 //! ```
 
+mod call_windows;
 mod count;
-mod tally;
 mod time;
 
 use std::time::{Duration, Instant};
@@ -25,14 +25,14 @@ use std::time::{Duration, Instant};
 use crate::clock::nanos;
 use crate::config::InvalidConfig;
 use crate::tick::Tick;
-pub(super) use tally::Tally;
+pub(super) use call_windows::CallWindows;
 
-/// The calls that a rate is taken over.
+/// The window of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlidingWindow(pub(super) Span);
+pub struct SlidingWindow(pub(super) WindowSpan);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Span {
+pub(super) enum WindowSpan {
     Calls(u32),
     Time { length: Duration, buckets: u32 },
 }
@@ -41,7 +41,7 @@ impl SlidingWindow {
     /// The last `calls` calls, exactly. From 1 to 1,000,000; a quarter of a byte each.
     #[must_use]
     pub const fn count(calls: u32) -> SlidingWindow {
-        SlidingWindow(Span::Calls(calls))
+        SlidingWindow(WindowSpan::Calls(calls))
     }
 
     /// The calls of the last `length`, in ten buckets: each is counted for at least nine tenths of it.
@@ -51,80 +51,81 @@ impl SlidingWindow {
         SlidingWindow::time_in(length, 10)
     }
 
-    /// As [`time`](SlidingWindow::time), in so many buckets: from 1 to 1,000.
+    /// The calls of the last `length`, in a number of buckets from 1 to 1,000.
     #[must_use]
     pub const fn time_in(length: Duration, buckets: u32) -> SlidingWindow {
-        SlidingWindow(Span::Time { length, buckets })
+        SlidingWindow(WindowSpan::Time { length, buckets })
     }
 
     pub(super) fn check(self) -> Result<SlidingWindow, InvalidConfig> {
-        let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
+        let shortest = Duration::from_millis(1);
+        let longest = Duration::from_secs(24 * 60 * 60);
         match self.0 {
-            Span::Calls(calls) if !(1..=1_000_000).contains(&calls) => {
+            WindowSpan::Calls(calls) if !(1..=1_000_000).contains(&calls) => {
                 Err(InvalidConfig::new("window.count", calls, "between 1 and 1000000"))
             }
-            Span::Time { length, .. } if !(shortest..=longest).contains(&length) => {
+            WindowSpan::Time { length, .. } if !(shortest..=longest).contains(&length) => {
                 let length = format_args!("{length:?}").to_string();
                 Err(InvalidConfig::new("window.time", length, "between 1ms and 24h"))
             }
-            Span::Time { buckets, .. } if !(1..=1_000).contains(&buckets) => {
+            WindowSpan::Time { buckets, .. } if !(1..=1_000).contains(&buckets) => {
                 Err(InvalidConfig::new("window.buckets", buckets, "between 1 and 1000"))
             }
             _ => Ok(self),
         }
     }
 
-    /// Of the last so many calls, rather than of a length of time.
+    /// Returns `true` for a window of calls, `false` for one of time.
     pub(super) fn is_count(self) -> bool {
-        matches!(self.0, Span::Calls(_))
+        matches!(self.0, WindowSpan::Calls(_))
     }
 }
 
-/// Good calls that are a number and no more: all of them would be in the same buckets, and none could
-/// change the state.
+/// Successes that may be counted outside of the circuit until `until`: they fall into the buckets of the latest call,
+/// and cannot change the state.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Room {
+pub struct UncountedSuccesses {
     /// How many.
     pub calls: u32,
     pub(super) until: Tick,
 }
 
-impl Room {
-    pub(super) const NONE: Room = Room { calls: 0, until: Tick::LONG_AGO };
-    pub(super) const ENDLESS: Room = Room { calls: u32::MAX, until: Tick::NEVER };
+impl UncountedSuccesses {
+    pub(super) const NONE: UncountedSuccesses =
+        UncountedSuccesses { calls: 0, until: Tick::LONG_AGO };
+    pub(super) const UNBOUNDED: UncountedSuccesses =
+        UncountedSuccesses { calls: u32::MAX, until: Tick::NEVER };
 
-    /// For all calls until then.
-    #[cfg(feature = "tokio")]
-    pub(super) const fn until(until: Tick) -> Room {
-        Room { calls: u32::MAX, until }
-    }
-
-    /// Whether there is none for a call that ends at `now`, or later.
+    /// Returns `true` if a call that ends at `now` or later may not be counted outside.
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
         self.calls == 0 || Tick::of(now) >= self.until
     }
 
-    fn and(self, other: Room) -> Room {
-        Room { calls: self.calls.min(other.calls), until: self.until.min(other.until) }
+    fn and(self, other: UncountedSuccesses) -> UncountedSuccesses {
+        UncountedSuccesses {
+            calls: self.calls.min(other.calls),
+            until: self.until.min(other.until),
+        }
     }
 }
 
-/// Nanoseconds of a bucket.
+/// Returns the nanoseconds of a bucket.
 fn width(length: Duration, buckets: u32) -> u64 {
     // A checked window is never shorter than its buckets are many.
     (nanos(length) / u64::from(buckets)).max(1)
 }
 
-/// How a call counts.
+/// The result of a call, as windows count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct CallMark {
     pub(super) failed: bool,
     pub(super) slow: bool,
 }
 
-/// What is in a window.
+/// The counts of a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) calls: u64,
@@ -138,7 +139,7 @@ impl Counts {
         self.failures | self.slow != 0
     }
 
-    fn add(&mut self, mark: Mark) {
+    fn add(&mut self, mark: CallMark) {
         self.calls += 1;
         self.failures += u64::from(mark.failed);
         self.slow += u64::from(mark.slow);

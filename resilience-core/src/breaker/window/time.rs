@@ -1,6 +1,6 @@
-//! The calls of the last so long.
+//! A window of a length of time.
 
-use super::{Counts, Mark};
+use super::{CallMark, Counts};
 use crate::tick::Tick;
 
 /// A ring of buckets. The first begins with the first call after the window was empty: which calls
@@ -12,7 +12,7 @@ pub(in crate::breaker) struct TimeWindow {
     anchor: Tick,
     /// The latest slot that has a call.
     latest: u64,
-    /// Its bucket, and when that is over.
+    /// Its bucket, and the end of it.
     current: usize,
     ends: Tick,
     counts: Counts,
@@ -33,7 +33,7 @@ impl TimeWindow {
     }
 
     #[inline]
-    pub(super) fn record(&mut self, at: Tick, mark: Mark) {
+    pub(super) fn record(&mut self, at: Tick, mark: CallMark) {
         if at >= self.ends {
             self.turn_to(at);
         }
@@ -41,7 +41,7 @@ impl TimeWindow {
         self.counts.add(mark);
     }
 
-    /// Goes on to the bucket of `at`, and forgets those that the window leaves behind.
+    /// Moves on to the bucket of `at`, and clears those that leave the window.
     #[cold]
     fn turn_to(&mut self, at: Tick) {
         let slot = self.slot(at);
@@ -59,7 +59,7 @@ impl TimeWindow {
         self.ends = self.anchor.after_ns(self.width.saturating_mul(self.latest + 1));
     }
 
-    /// What is in the window at `at`.
+    /// Returns the counts at `at`.
     pub(super) fn counts_at(&self, at: Tick) -> Counts {
         let ahead = self.slot(at) - self.latest;
         if ahead >= self.len() {
@@ -72,14 +72,14 @@ impl TimeWindow {
         counts
     }
 
-    /// So many calls at once that went well, in the bucket of the latest.
-    pub(super) fn credit(&mut self, calls: u32) {
+    /// Records successes in the bucket of the latest call.
+    pub(super) fn count_successes(&mut self, calls: u32) {
         let calls = Counts { calls: calls.into(), ..Counts::default() };
         self.buckets[self.current].put(calls);
         self.counts.put(calls);
     }
 
-    /// When the bucket of the latest call is over.
+    /// Returns the end of the bucket of the latest call.
     pub(super) fn ends(&self) -> Tick {
         self.ends
     }
@@ -89,7 +89,7 @@ impl TimeWindow {
         self.anchor.after_ns(self.width.saturating_mul(self.latest + self.len()))
     }
 
-    /// What is in the window at the latest call.
+    /// Returns the counts at the latest call.
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
@@ -98,7 +98,7 @@ impl TimeWindow {
         size_of_val(&*self.buckets)
     }
 
-    /// A call that is told of late, or by a thread whose clock was read earlier, is one of the latest.
+    /// A call that is recorded late, or by a thread that read the clock earlier, counts as one of the latest.
     fn slot(&self, at: Tick) -> u64 {
         (at.since(self.anchor) / self.width).max(self.latest)
     }

@@ -549,10 +549,10 @@ impl Pair {
         let is_good = outcome == Outcome::Success
             && call.life == self.model.life
             && self.model.rules.slow_after.is_none_or(|limit| took < limit);
-        let room = self.circuit.room(&self.config);
+        let room = self.circuit.uncounted_successes(&self.config);
         // The short way, where there is one: it comes to the same.
         if is_good && !room.is_over(self.now) && which & 1 == 1 {
-            self.circuit.credit(1);
+            self.circuit.count_successes(1);
             self.model.ended(call, outcome, self.now);
             return;
         }
@@ -563,7 +563,7 @@ impl Pair {
 
     /// As many as there is room for, credited together.
     fn succeed_all(&mut self) {
-        let room = self.circuit.room(&self.config);
+        let room = self.circuit.uncounted_successes(&self.config);
         if room.is_over(self.now) || self.model.rules.slow_after.is_some() {
             return;
         }
@@ -574,7 +574,7 @@ impl Pair {
             self.model.ended(call, Outcome::Success, now);
             credit += 1;
         }
-        self.circuit.credit(credit);
+        self.circuit.count_successes(credit);
     }
 
     fn manual(&mut self, what: u8) {

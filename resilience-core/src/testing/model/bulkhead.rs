@@ -1,4 +1,4 @@
-//! The bulkhead beside a list of who waits.
+//! The bulkhead beside a list of the calls that wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use arbitrary::{Arbitrary, Unstructured};
 
 use crate::bulkhead::QueueOrder;
-use crate::bulkhead::model::{Charge, Entered, Refusal, Rules, Ticket, Turnstile};
+use crate::bulkhead::model::{
+    AdmissionQueue, BulkheadConfig, BulkheadRejectReason, EnterOutcome, PermitGrant, Ticket,
+};
 use crate::clock;
-use crate::patience::Patience;
+use crate::on_full::OnFull;
 use crate::wakes::Wakes;
 
 #[derive(Debug, Arbitrary)]
@@ -54,7 +56,7 @@ impl Wake for Woken {
 
 /// A bulkhead as a list of who waits, oldest first, and two numbers.
 struct Naive {
-    rules: Rules,
+    config: BulkheadConfig,
     in_use: u32,
     /// (id, cost)
     line: Vec<(u64, u32)>,
@@ -65,7 +67,7 @@ struct Naive {
 
 impl Naive {
     fn newest_first(&self, now: Instant) -> bool {
-        match self.rules.order {
+        match self.config.order {
             QueueOrder::Fifo => false,
             QueueOrder::NewestFirst => true,
             QueueOrder::NewestFirstAfter(standing) => {
@@ -75,12 +77,12 @@ impl Naive {
     }
 
     fn too_much(&self, cost: u32) -> bool {
-        cost > self.rules.max_concurrent && self.rules.max_concurrent > 0
+        cost > self.config.max_concurrent && self.config.max_concurrent > 0
     }
 
     fn try_take(&mut self, cost: u32) -> bool {
         let granted =
-            cost == 0 || self.line.is_empty() && self.in_use + cost <= self.rules.max_concurrent;
+            cost == 0 || self.line.is_empty() && self.in_use + cost <= self.config.max_concurrent;
         self.in_use += if granted { cost } else { 0 };
         granted
     }
@@ -93,8 +95,8 @@ impl Naive {
         if self.too_much(cost) {
             return None;
         }
-        if self.line.len() >= self.rules.max_queued as usize {
-            if self.rules.max_queued == 0 || !self.newest_first(now) || self.line.is_empty() {
+        if self.line.len() >= self.config.max_queued as usize {
+            if self.config.max_queued == 0 || !self.newest_first(now) || self.line.is_empty() {
                 return None;
             }
             let (oldest, _) = self.line.remove(0);
@@ -110,8 +112,8 @@ impl Naive {
         while !self.line.is_empty() {
             let next = if self.newest_first(now) { self.line.len() - 1 } else { 0 };
             let (id, cost) = self.line[next];
-            let never = self.too_much(cost) && !self.rules.observe_only;
-            let fits = self.rules.observe_only || self.in_use + cost <= self.rules.max_concurrent;
+            let never = self.too_much(cost) && !self.config.observe_only;
+            let fits = self.config.observe_only || self.in_use + cost <= self.config.max_concurrent;
             if !never && !fits {
                 return;
             }
@@ -152,51 +154,52 @@ fn order(byte: u8) -> QueueOrder {
 
 /// Both, side by side.
 struct Run {
-    turnstile: Turnstile,
+    admission_queue: AdmissionQueue,
     naive: Naive,
-    version: u64,
+    version: u32,
     now: Instant,
     next_id: u64,
     waiters: Vec<Waiter>,
-    charges: Vec<Charge>,
+    grants: Vec<PermitGrant>,
 }
 
 impl Run {
     fn new(start: &Start) -> Run {
-        let rules = Rules {
+        let config = BulkheadConfig {
             max_concurrent: u32::from(start.limit % 8),
-            patience: Patience::Endless,
+            on_full: OnFull::Wait,
             max_queued: u32::from(start.max_queued % 6),
             order: order(start.order),
             observe_only: false,
         };
-        let turnstile = Turnstile::new(rules, 0);
-        let naive = Naive { rules, in_use: 0, line: vec![], answers: vec![], standing_since: None };
+        let admission_queue = AdmissionQueue::new(config, 0);
+        let naive =
+            Naive { config, in_use: 0, line: vec![], answers: vec![], standing_since: None };
         let now = clock::now();
-        Run { turnstile, naive, version: 0, now, next_id: 0, waiters: vec![], charges: vec![] }
+        Run { admission_queue, naive, version: 0, now, next_id: 0, waiters: vec![], grants: vec![] }
     }
 
     fn step(&mut self, operation: Operation) {
         match operation {
             Operation::Try(cost) => {
                 let cost = u32::from(cost % 5);
-                let taken = self.turnstile.try_take(cost);
+                let taken = self.admission_queue.try_take(cost);
                 assert_eq!(taken.is_ok(), self.naive.try_take(cost));
-                self.charges.extend(taken);
+                self.grants.extend(taken);
             }
             Operation::Wait(cost) => self.enter(u32::from(cost % 5)),
             Operation::Poll(at) => self.poll(usize::from(at)),
             Operation::Cancel(at) => self.cancel(usize::from(at)),
-            Operation::Release(at) if !self.charges.is_empty() => {
-                let charge = self.charges.remove(usize::from(at) % self.charges.len());
-                self.release(charge);
+            Operation::Release(at) if !self.grants.is_empty() => {
+                let grant = self.grants.remove(usize::from(at) % self.grants.len());
+                self.release(grant);
             }
             Operation::Release(_) => {}
             Operation::Resize(limit) => {
-                self.change(|rules| rules.max_concurrent = u32::from(limit % 8));
+                self.change(|config| config.max_concurrent = u32::from(limit % 8));
             }
-            Operation::Reorder(byte) => self.change(|rules| rules.order = order(byte)),
-            Operation::ObserveOnly(on) => self.change(|rules| rules.observe_only = on),
+            Operation::Reorder(byte) => self.change(|config| config.order = order(byte)),
+            Operation::ObserveOnly(on) => self.change(|config| config.observe_only = on),
             Operation::Advance(ms) => self.now += Duration::from_millis(u64::from(ms)),
         }
     }
@@ -206,15 +209,15 @@ impl Run {
         self.next_id += 1;
         let expected = self.naive.enter(id, cost, self.now);
         let (waker, mut wakes) = (Waker::from(woken.clone()), Wakes::default());
-        let entered = self.turnstile.enter(cost, self.now, &waker, &mut wakes);
+        let entered = self.admission_queue.enter(cost, self.now, &waker, &mut wakes);
         wakes.wake();
         match (entered, expected) {
-            (Entered::Granted(charge), Some(true)) => self.charges.push(charge),
-            (Entered::Waits(ticket, _), Some(false)) => {
+            (EnterOutcome::Granted(grant), Some(true)) => self.grants.push(grant),
+            (EnterOutcome::Waits(ticket, _), Some(false)) => {
                 self.waiters.push(Waiter { id, cost, ticket, woken });
             }
-            (Entered::Refused(refusal), None) => {
-                let never = matches!(refusal, Refusal::Never { .. });
+            (EnterOutcome::Rejected(reason), None) => {
+                let never = matches!(reason, BulkheadRejectReason::Never { .. });
                 assert_eq!(never, self.naive.too_much(cost));
             }
             (entered, expected) => differ(&entered, &expected),
@@ -229,11 +232,11 @@ impl Run {
         let expected = self.naive.answer(waiter.id);
         assert_eq!(waiter.woken.0.load(Ordering::SeqCst), expected.is_some(), "woken once served");
         let waker = Waker::from(waiter.woken.clone());
-        match (self.turnstile.poll(&waiter.ticket, waiter.cost, &waker), expected) {
+        match (self.admission_queue.poll(&waiter.ticket, waiter.cost, &waker), expected) {
             (Poll::Pending, None) => self.waiters.push(waiter),
-            (Poll::Ready(Ok(charge)), Some(true)) => {
-                assert_eq!(charge.permits(), waiter.cost);
-                self.charges.push(charge);
+            (Poll::Ready(Ok(grant)), Some(true)) => {
+                assert_eq!(grant.permits(), waiter.cost);
+                self.grants.push(grant);
             }
             (Poll::Ready(Err(_)), Some(false)) => {}
             (polled, expected) => differ(&polled, &expected),
@@ -247,33 +250,33 @@ impl Run {
         let waiter = self.waiters.remove(at % self.waiters.len());
         let expected = self.naive.cancel(waiter.id, self.now);
         let now = self.now;
-        let left = self.turnstile.leave(&waiter.ticket, || now);
+        let left = self.admission_queue.leave(&waiter.ticket, || now);
         assert_eq!(left.is_some(), expected == Some(true));
-        left.into_iter().for_each(|charge| self.release(charge));
+        left.into_iter().for_each(|grant| self.release(grant));
     }
 
-    fn release(&mut self, charge: Charge) {
-        let (cost, now) = (charge.permits(), self.now);
-        self.turnstile.release(charge, || now);
+    fn release(&mut self, grant: PermitGrant) {
+        let (cost, now) = (grant.permits(), self.now);
+        self.admission_queue.release(grant, || now);
         self.naive.release(cost, now);
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut Rules)) {
-        change(&mut self.naive.rules);
+    fn change(&mut self, change: impl FnOnce(&mut BulkheadConfig)) {
+        change(&mut self.naive.config);
         self.version += 1;
         let now = self.now;
         let mut wakes = Wakes::default();
-        self.turnstile.apply(self.naive.rules, self.version, || now, &mut wakes);
+        self.admission_queue.apply(self.naive.config, self.version, || now, &mut wakes);
         wakes.wake();
         self.naive.serve(now);
     }
 
     fn check(&self) {
-        let permits = self.turnstile.ledger().permits();
+        let permits = self.admission_queue.permits().counts();
         assert_eq!(permits.in_use, self.naive.in_use);
-        assert_eq!(permits.limit, self.naive.rules.max_concurrent);
+        assert_eq!(permits.limit, self.naive.config.max_concurrent);
         assert_eq!(permits.waited_for, !self.naive.line.is_empty());
-        assert_eq!(self.turnstile.look().queued, self.naive.line.len());
+        assert_eq!(self.admission_queue.stats().queued, self.naive.line.len());
     }
 }
 
@@ -292,12 +295,12 @@ pub fn bulkhead(bytes: &[u8]) {
     while !run.waiters.is_empty() {
         run.cancel(0);
     }
-    while let Some(charge) = run.charges.pop() {
-        run.release(charge);
+    while let Some(grant) = run.grants.pop() {
+        run.release(grant);
     }
     run.check();
-    assert_eq!(run.turnstile.ledger().permits().in_use, 0);
-    assert!(run.turnstile.look().idle);
+    assert_eq!(run.admission_queue.permits().counts().in_use, 0);
+    assert!(run.admission_queue.stats().idle);
 }
 
 #[expect(clippy::panic, reason = "this is how a model fails")]

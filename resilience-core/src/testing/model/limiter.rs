@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use crate::rate::model::{At, Grant, Meter, Refusal, START, Ticket, Turn, Verdict};
-use crate::rate::{Pace, Quota};
+use crate::rate::model::{
+    Conditions, Gcra, GcraDecision, Grant, QueuePoll, RateRejectReason, START, Ticket,
+};
+use crate::rate::{Quota, Shaping};
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 struct Limit {
@@ -78,7 +80,7 @@ struct Caller {
     /// No task of its waits.
     reserved: bool,
     /// Was told that it is too late.
-    misfit: bool,
+    too_late: bool,
     woken: Arc<Woken>,
     alarm: Option<u64>,
 }
@@ -117,8 +119,8 @@ struct Tally {
 
 /// Both, side by side: the engine, and a list.
 struct Run {
-    meter: Meter,
-    pace: Pace,
+    gcra: Gcra,
+    shaping: Shaping,
     now: u64,
     max_queued: u32,
     next_id: u64,
@@ -134,13 +136,16 @@ struct Run {
 }
 
 /// When a bucket alone would serve this cost, and that it does.
-fn serve(bucket: &mut Meter, pace: &Pace, now: u64, cost: u32) -> Option<u64> {
-    match bucket.take(pace, now, cost) {
-        Verdict::Granted(_) => Some(now),
-        Verdict::Never => None,
-        Verdict::NotBefore(then, _) => {
-            let again = bucket.take(pace, then, cost);
-            assert!(matches!(again, Verdict::Granted(_)), "{again:?} at the time that it said");
+fn serve(bucket: &mut Gcra, shaping: &Shaping, now: u64, cost: u32) -> Option<u64> {
+    match bucket.take(shaping, now, cost) {
+        GcraDecision::Granted(_) => Some(now),
+        GcraDecision::Never => None,
+        GcraDecision::NotBefore(then, _) => {
+            let again = bucket.take(shaping, then, cost);
+            assert!(
+                matches!(again, GcraDecision::Granted(_)),
+                "{again:?} at the time that it said"
+            );
             Some(then)
         }
     }
@@ -151,10 +156,10 @@ impl Run {
         let quota = start.limit.quota()?;
         let gap = u64::from(start.min_gap).saturating_sub(200);
         let warm_up = u64::from(start.warm_up).saturating_sub(200) * 4;
-        let pace = Pace::new(quota).with_min_gap(Duration::from_nanos(gap)).ok()?;
+        let shaping = Shaping::new(quota).with_min_gap(Duration::from_nanos(gap)).ok()?;
         Some(Run {
-            meter: Meter::default(),
-            pace: pace.with_warm_up(Duration::from_nanos(warm_up)).ok()?,
+            gcra: Gcra::default(),
+            shaping: shaping.with_warm_up(Duration::from_nanos(warm_up)).ok()?,
             now: START,
             max_queued: u32::from(start.max_queued % 8) + 1,
             next_id: 0,
@@ -170,7 +175,7 @@ impl Run {
 
     /// Whether tokens alone decide: else what is expected is the earliest that it can be.
     fn is_exact(&self) -> bool {
-        !self.pace.is_shaped() && !self.anybody_leaves()
+        !self.shaping.is_shaped() && !self.anybody_leaves()
     }
 
     /// Everybody in the line comes at a whole nanosecond, up to one after its tokens were there.
@@ -180,15 +185,15 @@ impl Run {
 
     /// Those who were told that they are too late stand in the line until their tasks have run.
     fn anybody_leaves(&self) -> bool {
-        self.line.iter().any(|caller| caller.misfit)
+        self.line.iter().any(|caller| caller.too_late)
     }
 
     /// When all in the line would be served, and after them a newcomer, if all come as soon as they may.
     fn schedule(&self, newcomer: Option<u32>) -> Vec<Option<u64>> {
-        let (mut bucket, mut now) = (self.meter.bucket(), self.now);
+        let (mut bucket, mut now) = (self.gcra.without_queue(), self.now);
         let costs = self.line.iter().map(|caller| caller.cost).chain(newcomer);
         let times = costs.map(|cost| {
-            let then = serve(&mut bucket, &self.pace, now, cost);
+            let then = serve(&mut bucket, &self.shaping, now, cost);
             now = then.unwrap_or(now);
             then
         });
@@ -206,9 +211,9 @@ impl Run {
             Operation::Refund(at) if !self.open.is_empty() => {
                 let (id, grant) = self.open.remove(usize::from(at) % self.open.len());
                 self.taken.retain(|taken| taken.id != id);
-                self.meter.give_back(&self.pace, grant);
+                self.gcra.give_back(&self.shaping, grant);
                 self.tally.others += 1;
-                self.meter.wake_keeper().wake();
+                self.gcra.wake_timer_holder().wake();
             }
             Operation::Refund(_) => {}
             Operation::Advance(ns) => self.advance(self.now + u64::from(ns)),
@@ -221,23 +226,23 @@ impl Run {
         match change {
             Change::Pause(ns) => {
                 let until = self.now + u64::from(ns);
-                self.tell_all(|meter| meter.pause(until));
+                self.tell_all(|gcra| gcra.pause(until));
             }
-            Change::Resume => self.tell_all(Meter::resume),
+            Change::Resume => self.tell_all(Gcra::resume),
             Change::Quota(limit) => {
                 let Some(quota) = limit.quota() else { return };
-                let (former, now) = (self.pace, self.now);
-                self.pace.quota = quota;
+                let (former, now) = (self.shaping, self.now);
+                self.shaping.quota = quota;
                 self.largest_burst = self.largest_burst.max(quota.burst());
-                let pace = self.pace;
-                self.tell_all(|meter| meter.change(&former, &pace, now));
+                let shaping = self.shaping;
+                self.tell_all(|gcra| gcra.change(&former, &shaping, now));
             }
             Change::MaxQueued(most) => self.max_queued = u32::from(most % 8) + 1,
         }
     }
 
     fn advance(&mut self, then: u64) {
-        let quota = self.pace.quota();
+        let quota = self.shaping.quota();
         let parts = PARTS / u64::try_from(quota.period().as_nanos()).unwrap_or(1);
         self.credit += (then - self.now) * u64::from(quota.count()) * parts;
         self.now = then;
@@ -253,11 +258,13 @@ impl Run {
     }
 
     /// Reservations whose turn it is are served, whoever comes.
-    fn serve_reserved(&mut self, bucket: &mut Meter) {
+    fn serve_reserved(&mut self, bucket: &mut Gcra) {
         while let Some(head) = self.line.first()
             && head.reserved
         {
-            let Verdict::Granted(_) = bucket.take(&self.pace, self.now, head.cost) else { return };
+            let GcraDecision::Granted(_) = bucket.take(&self.shaping, self.now, head.cost) else {
+                return;
+            };
             let head = self.line.remove(0);
             self.took(head.id, head.cost);
             self.tally.served += 1;
@@ -268,17 +275,17 @@ impl Run {
     fn newcomer(&mut self, cost: u32, wait: Option<u8>, awaited: bool) {
         let id = self.next_id;
         self.next_id += 1;
-        let mut bucket = self.meter.bucket();
+        let mut bucket = self.gcra.without_queue();
         if !self.line.is_empty() {
             self.serve_reserved(&mut bucket);
         }
-        let fits = matches!(bucket.take(&self.pace, self.now, cost), Verdict::Granted(_));
-        let pace = self.pace;
-        let at = At { pace: &pace, now: self.now };
-        let passed = if self.meter.admit(&pace, self.now, cost) {
-            Ok(self.meter.newest(&pace, cost))
+        let fits = matches!(bucket.take(&self.shaping, self.now, cost), GcraDecision::Granted(_));
+        let shaping = self.shaping;
+        let at = Conditions { shaping: &shaping, now: self.now };
+        let passed = if self.gcra.admit(&shaping, self.now, cost) {
+            Ok(self.gcra.last_grant(&shaping, cost))
         } else {
-            self.meter.try_pass(at, cost)
+            self.gcra.try_pass(at, cost)
         };
         assert_eq!(passed.is_ok(), self.line.is_empty() && fits, "{passed:?}");
         match passed {
@@ -286,9 +293,9 @@ impl Run {
                 self.took(id, cost);
                 self.open.push((id, grant));
             }
-            Err(refusal) => {
-                assert_eq!(refusal.at().is_none(), cost > pace.quota().burst());
-                if let (Some(wait), Some(_)) = (wait, refusal.at()) {
+            Err(reason) => {
+                assert_eq!(reason.at().is_none(), cost > shaping.quota().burst());
+                if let (Some(wait), Some(_)) = (wait, reason.at()) {
                     self.join(id, cost, self.now + 16 * u64::from(wait), awaited);
                 }
             }
@@ -302,9 +309,9 @@ impl Run {
         let room = self.line.len() + self.waits_unserved() < self.max_queued as usize;
         let woken = Arc::<Woken>::default();
         let mut waker = awaited.then(|| Waker::from(woken.clone()));
-        let pace = self.pace;
-        let at = At { pace: &pace, now: self.now };
-        match self.meter.join(at, cost, until, self.max_queued, &mut waker) {
+        let shaping = self.shaping;
+        let at = Conditions { shaping: &shaping, now: self.now };
+        match self.gcra.join(at, cost, until, self.max_queued, &mut waker) {
             Ok(ticket) => {
                 assert!(room, "the queue is full");
                 let late = expected.is_none_or(|then| then > until + slack);
@@ -316,7 +323,7 @@ impl Run {
                     cost,
                     until,
                     reserved,
-                    misfit: false,
+                    too_late: false,
                     woken,
                     alarm: None,
                 });
@@ -324,21 +331,23 @@ impl Run {
                     self.look(self.line.len() - 1, true);
                 }
             }
-            Err(Refusal::TooLong { at: then, .. }) => {
+            Err(RateRejectReason::TooLong { at: then, .. }) => {
                 assert!(then > until);
                 let sooner = expected.is_some_and(|expected| expected < then);
                 assert!(!sooner || self.anybody_leaves(), "{expected:?}, and not {then}");
                 let later = expected.is_some_and(|expected| expected > then + slack);
                 assert!(!exact || !later, "{expected:?}, and not {then}");
             }
-            Err(Refusal::Queued { limit, .. }) => assert!(!room && limit == Some(self.max_queued)),
-            Err(refusal) => differ(&refusal, &"a place or none"),
+            Err(RateRejectReason::Queued { limit, .. }) => {
+                assert!(!room && limit == Some(self.max_queued))
+            }
+            Err(reason) => differ(&reason, &"a place or none"),
         }
     }
 
     /// Those who were served, and not those whose place is gone.
     fn waits_unserved(&self) -> usize {
-        self.served.iter().filter(|caller| !caller.misfit).count()
+        self.served.iter().filter(|caller| !caller.too_late).count()
     }
 
     fn all(&self) -> usize {
@@ -352,22 +361,22 @@ impl Run {
     }
 
     /// What the model says to a caller without looking at those before it: served or not, or nothing yet.
-    fn own(&mut self, id: u64, bucket: &mut Meter) -> Option<(Caller, bool)> {
+    fn own(&mut self, id: u64, bucket: &mut Gcra) -> Option<(Caller, bool)> {
         if let Some(at) = self.served.iter().position(|caller| caller.id == id) {
             let caller = self.served.remove(at);
-            let served = !caller.misfit;
+            let served = !caller.too_late;
             return Some((caller, served));
         }
         let at = self.line.iter().position(|caller| caller.id == id)?;
         let caller = &self.line[at];
-        let served = if caller.cost > self.pace.quota().burst() || caller.misfit {
+        let served = if caller.cost > self.shaping.quota().burst() || caller.too_late {
             false
         } else if at > 0 {
             return None;
         } else {
-            match bucket.take(&self.pace, self.now, caller.cost) {
-                Verdict::Granted(_) => true,
-                Verdict::NotBefore(then, _) if then <= caller.until => return None,
+            match bucket.take(&self.shaping, self.now, caller.cost) {
+                GcraDecision::Granted(_) => true,
+                GcraDecision::NotBefore(then, _) if then <= caller.until => return None,
                 _ => false,
             }
         };
@@ -391,22 +400,22 @@ impl Run {
         let waits = waits || !caller.reserved;
         let (ticket, cost, woken) = (caller.ticket, caller.cost, caller.woken.clone());
         self.tally.wakes += usize::from(woken.0.swap(false, Ordering::SeqCst));
-        let mut bucket = self.meter.bucket();
+        let mut bucket = self.gcra.without_queue();
         let expected = self.own(id, &mut bucket).or_else(|| {
             self.serve_reserved(&mut bucket);
             self.own(id, &mut bucket)
         });
-        let pace = self.pace;
-        let at = At { pace: &pace, now: self.now };
+        let shaping = self.shaping;
+        let at = Conditions { shaping: &shaping, now: self.now };
         let mut waker = waits.then(|| Waker::from(woken));
-        let (turn, wakes) = self.meter.turn(at, (ticket, cost), &mut waker);
+        let (polled, wakes) = self.gcra.poll_place(at, ticket, cost, &mut waker);
         wakes.wake();
-        match (turn, expected) {
-            (Turn::Granted(grant), Some((caller, true))) => self.open.push((caller.id, grant)),
-            (Turn::Refused(refusal), Some((_, false))) => {
-                assert_eq!(refusal.at().is_none(), cost > pace.quota().burst());
+        match (polled, expected) {
+            (QueuePoll::Granted(grant), Some((caller, true))) => self.open.push((caller.id, grant)),
+            (QueuePoll::Rejected(reason), Some((_, false))) => {
+                assert_eq!(reason.at().is_none(), cost > shaping.quota().burst());
             }
-            (Turn::Wait(due), None) => self.waits(id, waits, due),
+            (QueuePoll::Wait(due), None) => self.waits(id, waits, due),
             (turn, expected) => differ(&turn, &expected.map(|(_, served)| served)),
         }
     }
@@ -436,41 +445,41 @@ impl Run {
             }
         };
         self.tally.others += 1;
-        let pace = self.pace;
-        self.meter.give_up(At { pace: &pace, now: self.now }, caller.ticket).wake();
+        let shaping = self.shaping;
+        self.gcra.give_up(Conditions { shaping: &shaping, now: self.now }, caller.ticket).wake();
     }
 
     /// Something changes for all: whoever will now be too late is told.
-    fn tell_all(&mut self, change: impl FnOnce(&mut Meter)) {
-        let pace = self.pace;
-        change(&mut self.meter);
-        let wakes = self.meter.reconsider(At { pace: &pace, now: self.now });
+    fn tell_all(&mut self, change: impl FnOnce(&mut Gcra)) {
+        let shaping = self.shaping;
+        change(&mut self.gcra);
+        let wakes = self.gcra.reconsider(Conditions { shaping: &shaping, now: self.now });
         wakes.wake();
         self.tally.others += 1;
         // What is reserved and costs too much is gone; told when its owner comes.
-        let burst = pace.quota().burst();
+        let burst = shaping.quota().burst();
         while let Some(at) = self.line.iter().position(|it| it.reserved && it.cost > burst) {
             let mut gone = self.line.remove(at);
-            gone.misfit = true;
+            gone.too_late = true;
             self.served.push(gone);
         }
-        let (exact, slack) = (!pace.is_shaped(), self.slack());
-        let (mut bucket, mut now) = (self.meter.bucket(), self.now);
-        let desk = self.meter.desk();
-        let places = desk.into_iter().flat_map(|desk| desk.queue.iter());
+        let (exact, slack) = (!shaping.is_shaped(), self.slack());
+        let (mut bucket, mut now) = (self.gcra.without_queue(), self.now);
+        let wait_queue = self.gcra.wait_queue();
+        let places = wait_queue.into_iter().flat_map(|wait_queue| wait_queue.queue.iter());
         for (caller, place) in self.line.iter_mut().zip(places) {
-            let former = bucket.bucket();
-            let then = serve(&mut bucket, &pace, now, caller.cost);
+            let former = bucket.without_queue();
+            let then = serve(&mut bucket, &shaping, now, caller.cost);
             let is_late = |slack| then.is_none_or(|then| then > caller.until.saturating_add(slack));
-            if place.misfit {
+            if place.too_late {
                 bucket = former;
             } else {
                 now = then.unwrap_or(now);
             }
-            let told = place.misfit && !caller.misfit;
+            let told = place.too_late && !caller.too_late;
             assert!(!told || is_late(0), "sent away, and would be in time");
-            assert!(!exact || !is_late(slack) || place.misfit, "late, and not told");
-            caller.misfit |= place.misfit;
+            assert!(!exact || !is_late(slack) || place.too_late, "late, and not told");
+            caller.too_late |= place.too_late;
         }
     }
 
@@ -484,23 +493,26 @@ impl Run {
     }
 
     fn check(&self) {
-        let desk = self.meter.desk();
-        let places = desk.into_iter().flat_map(|desk| desk.queue.iter());
+        let wait_queue = self.gcra.wait_queue();
+        let places = wait_queue.into_iter().flat_map(|wait_queue| wait_queue.queue.iter());
         assert!(places.map(|it| it.ticket).eq(self.line.iter().map(|it| it.ticket)), "the line");
-        let len = desk.map_or(0, |desk| desk.queue.len());
+        let len = wait_queue.map_or(0, |wait_queue| wait_queue.queue.len());
         assert_eq!(len as usize, self.line.len());
-        let tokens = desk.map_or(0, |desk| desk.queue.tokens());
+        let tokens = wait_queue.map_or(0, |wait_queue| wait_queue.queue.tokens());
         assert_eq!(tokens, self.line.iter().map(|it| u64::from(it.cost)).sum::<u64>());
-        assert_eq!(desk.map_or(0, |desk| desk.served.len()), self.waits_unserved());
+        assert_eq!(
+            wait_queue.map_or(0, |wait_queue| wait_queue.served.len()),
+            self.waits_unserved()
+        );
         self.check_wakes();
         self.check_expected();
     }
 
     /// What a reservation is told: never later than it can be.
     fn check_expected(&self) {
-        let at = At { pace: &self.pace, now: self.now };
+        let at = Conditions { shaping: &self.shaping, now: self.now };
         for (caller, then) in self.line.iter().zip(self.schedule(None)) {
-            let expected = self.meter.expected_at(at, caller.ticket);
+            let expected = self.gcra.expected_at(at, caller.ticket);
             let (sooner, later) = (then < expected, then > expected.map(|it| it + self.slack()));
             assert!(!sooner || self.anybody_leaves(), "{then:?}, and not {expected:?}");
             assert!(!later || !self.is_exact(), "{then:?}, and not {expected:?}");
@@ -510,11 +522,11 @@ impl Run {
     /// Nobody is forgotten: who is told off is woken, and somebody looks when the head is due.
     fn check_wakes(&self) {
         let mut awaited = self.line.iter().filter(|caller| !caller.reserved);
-        assert!(awaited.clone().all(|it| !it.misfit || it.is_woken()), "told, and not woken");
+        assert!(awaited.clone().all(|it| !it.too_late || it.is_woken()), "told, and not woken");
         let head_due = self.schedule(None).first().copied().flatten();
-        if let (Some(keeper), Some(due)) = (awaited.next(), head_due) {
-            let looks = keeper.alarm.is_some_and(|alarm| alarm <= due);
-            assert!(looks || keeper.is_woken(), "nobody looks at {due}");
+        if let (Some(timer_holder), Some(due)) = (awaited.next(), head_due) {
+            let looks = timer_holder.alarm.is_some_and(|alarm| alarm <= due);
+            assert!(looks || timer_holder.is_woken(), "nobody looks at {due}");
         }
     }
 
@@ -588,8 +600,8 @@ pub fn limiter(bytes: &[u8]) {
     let Tally { wakes, served, others } = run.tally;
     assert!(wakes <= 2 * served + others, "{:?}", run.tally);
     let idle = run.now + 365 * 24 * 60 * 60 * 1_000_000_000;
-    assert_eq!(run.meter.used(&run.pace, idle), 0);
-    assert_eq!(run.meter.desk().map_or(0, |desk| desk.queue.heap_bytes()), 0);
+    assert_eq!(run.gcra.used(&run.shaping, idle), 0);
+    assert_eq!(run.gcra.wait_queue().map_or(0, |wait_queue| wait_queue.queue.heap_bytes()), 0);
 }
 
 #[expect(clippy::panic, reason = "this is how a model fails")]

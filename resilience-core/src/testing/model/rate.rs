@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use arbitrary::Arbitrary;
 
 use crate::clock;
-use crate::rate::{Decision, Pace, Quota, Taken, TokenBucket};
+use crate::rate::{Decision, Quota, Shaping, Taken, TokenBucket};
 
 #[derive(Debug, Arbitrary)]
 struct RateInput {
@@ -34,7 +34,7 @@ enum RateOperation {
 /// Everything that was taken and not given back.
 struct Reference {
     start: Instant,
-    pace: Pace,
+    shaping: Shaping,
     largest_burst: u32,
     /// (when, cost, what can be given back), in the order in which it was taken.
     taken: Vec<(Instant, u32, Option<Taken>)>,
@@ -44,7 +44,7 @@ struct Reference {
 impl Reference {
     /// No window holds more than burst + rate · w, in exact arithmetic.
     fn check(&self) {
-        let quota = self.pace.quota();
+        let quota = self.shaping.quota();
         for (first, (from, ..)) in self.taken.iter().enumerate() {
             let mut sum = 0;
             for (to, cost, _) in &self.taken[first..] {
@@ -84,14 +84,14 @@ pub fn rate(bytes: &[u8]) {
     let Ok(quota) = quota.with_burst(u32::from(input.burst % 12) + 1) else { return };
     let gap = Duration::from_nanos(u64::from(input.min_gap / 16));
     let warm_up = Duration::from_nanos(u64::from(input.warm_up));
-    let paced = |quota| Pace::new(quota).with_min_gap(gap)?.with_warm_up(warm_up);
-    let Ok(pace) = paced(quota) else { return };
+    let paced = |quota| Shaping::new(quota).with_min_gap(gap)?.with_warm_up(warm_up);
+    let Ok(shaping) = paced(quota) else { return };
     let start = clock::now();
     let mut now = start;
-    let mut bucket = TokenBucket::new(pace);
+    let mut bucket = TokenBucket::new(shaping);
     let largest_burst = quota.burst();
     let mut model =
-        Reference { start, pace, largest_burst, taken: Vec::new(), paused_until: start };
+        Reference { start, shaping, largest_burst, taken: Vec::new(), paused_until: start };
     for operation in input.operations.into_iter().take(80) {
         match operation {
             RateOperation::Advance(ns) => now += Duration::from_nanos(ns.into()) * 4,
@@ -116,7 +116,7 @@ pub fn rate(bytes: &[u8]) {
                     }
                     Err(decision) => {
                         assert_eq!(decision, Decision::Never);
-                        assert!(cost > model.pace.quota().burst());
+                        assert!(cost > model.shaping.quota().burst());
                     }
                 }
             }
@@ -139,9 +139,9 @@ pub fn rate(bytes: &[u8]) {
             }
             RateOperation::Burst(burst) => {
                 let Ok(quota) = quota.with_burst(u32::from(burst % 12) + 1) else { return };
-                let Ok(pace) = paced(quota) else { return };
-                bucket.set_pace(now, pace);
-                model.pace = pace;
+                let Ok(shaping) = paced(quota) else { return };
+                bucket.set_shaping(now, shaping);
+                model.shaping = shaping;
                 model.largest_burst = model.largest_burst.max(quota.burst());
             }
         }
@@ -149,7 +149,7 @@ pub fn rate(bytes: &[u8]) {
     model.check();
     assert!(now >= model.start);
     let rested = now + Duration::from_secs(1);
-    let free = if model.paused_until > rested { 0 } else { model.pace.quota().burst() };
+    let free = if model.paused_until > rested { 0 } else { model.shaping.quota().burst() };
     assert_eq!(bucket.available(rested), free);
     // What is available, and no more, is granted.
     for at in [now, rested] {

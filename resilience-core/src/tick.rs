@@ -5,30 +5,19 @@
 //! hands in moves it. Instants more than [`FARTHEST`] away are clamped to that distance. What engines add to
 //! an instant is a few years at most, so their sums stay on the line, and [`Tick::NEVER`] is later than any.
 
-mod told;
-
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, nanos};
-use told::Told;
 
 /// The instant of tick zero.
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
-/// The [origin](ORIGIN) in seconds and nanoseconds, where instants can be read that way.
-static TOLD: OnceLock<Told> = OnceLock::new();
 
 /// The farthest tick of an instant, in both directions: 200 years, of the 292 that 64 bits hold.
 const FARTHEST: i64 = 200 * 365 * 24 * 60 * 60 * 1_000_000_000;
 
 fn origin() -> Instant {
-    *ORIGIN.get_or_init(|| {
-        let origin = clock::os_now();
-        if let Some(told) = Told::by(origin).filter(|_| told::is_so(origin)) {
-            TOLD.get_or_init(|| told);
-        }
-        origin
-    })
+    *ORIGIN.get_or_init(clock::os_now)
 }
 
 /// Nanoseconds after the origin of the line.
@@ -41,31 +30,23 @@ impl Tick {
     /// Later than all others.
     pub(crate) const NEVER: Tick = Tick(i64::MAX);
 
-    /// The tick of this instant, or the farthest one in its direction if it is more than 200 years away.
+    /// Returns the tick of this instant, or the farthest one in its direction if it is more than 200 years
+    /// away.
     #[inline]
     pub(crate) fn of(instant: Instant) -> Tick {
-        let told = TOLD.get().zip(Told::by(instant));
-        match told.and_then(|(origin, told)| told.since(*origin)) {
-            Some(ticks) => Tick(ticks),
-            None => Tick::apart(origin(), instant),
-        }
-    }
-
-    /// Of the clock.
-    // One for all who ask: in each of them, it would be most of what they are.
-    #[cfg(feature = "tokio")]
-    #[inline(never)]
-    pub(crate) fn now() -> Tick {
-        Tick::of(crate::clock::now())
-    }
-
-    /// [`of`](Tick::of) by the difference from `origin`, which std gives for any two instants.
-    #[cold]
-    #[inline(never)]
-    fn apart(origin: Instant, instant: Instant) -> Tick {
+        let origin = origin();
         let ahead = signed(nanos(instant.saturating_duration_since(origin)));
+        if ahead > 0 {
+            return Tick(ahead.min(FARTHEST));
+        }
         let behind = signed(nanos(origin.saturating_duration_since(instant)));
-        Tick((ahead - behind).clamp(-FARTHEST, FARTHEST))
+        Tick(-behind.min(FARTHEST))
+    }
+
+    /// Returns the tick of the clock.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn now() -> Tick {
+        Tick::of(clock::now())
     }
 
     /// Returns the instant, or the line's origin where the platform has no instant so far away.
@@ -136,22 +117,6 @@ mod tests {
         assert_eq!(Tick::NEVER.since(Tick::LONG_AGO), u64::MAX);
         assert_eq!(ticks[0].after(Duration::MAX), Tick::NEVER);
         assert_eq!(ticks.map(Tick::instant), [now, now + second, now + second * 2]);
-    }
-
-    #[test]
-    fn what_an_instant_tells_is_what_it_is() {
-        let now = crate::clock::now();
-        let apart =
-            [0, 1, 999_999_999, 1_000_000_000, 86_399_123_456_789].map(Duration::from_nanos);
-        for origin in apart.map(|apart| now + apart) {
-            for instant in apart.map(|apart| now + apart) {
-                let told = Told::by(instant).zip(Told::by(origin));
-                let told = told.and_then(|(to, from)| to.since(from));
-                // Where there is nothing to read off, that is what is gone by.
-                let expected = Tick::apart(origin, instant);
-                assert_eq!(told.map_or(expected, Tick), expected);
-            }
-        }
     }
 
     /// Five hundred years are more nanoseconds than there are.

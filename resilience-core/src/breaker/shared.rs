@@ -1,80 +1,77 @@
-//! One circuit, shared by threads.
+//! One circuit, shared by threads. Successes and rejections in a break take no lock: one compare-and-swap each.
 //!
-//! Most calls meet a closed circuit, and all they need to know of it is that it is closed and in which
-//! generation. Most of them go well, and all there is to do is to count them. Both are in one word beside
-//! the lock: the generation, and for how many more calls that go well there is *room* before the circuit
-//! has to hear of them. Such a call takes its place with one compare-and-swap.
+//! Most calls meet a closed circuit and need to know only that, and its generation. Most of them succeed, and
+//! are only to be counted. One word beside the lock holds both: the generation, and the *allowance*, which is
+//! how many more successes may end before one has to be recorded under the lock. Such a call takes one off the
+//! allowance.
 //!
-//! While a break lasts, the same word says how many calls may be refused before the circuit has to hear of
-//! them: all are told the same, which stands beside it.
+//! During a break, the allowance counts the calls that may be rejected without the lock. All have the same
+//! rejection, which is stored beside the word.
 //!
-//! Who holds the lock takes the room back first and credits the circuit with what was used of it, so it
-//! decides by everything that ended before. A call that reads the word a moment too late is admitted in a
-//! generation that is over: what becomes of it then decides nothing. Every other admission is decided
-//! under the lock, so there are never more probes than there may be.
+//! The holder of the lock reclaims the allowance first and counts what was used of it, so it decides by all
+//! calls that ended before. A call that reads the word a moment too late is admitted in a generation that is
+//! over, and its result decides nothing. Every other admission is decided under the lock, so there are never
+//! more probes than configured.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
-use super::circuit::{Admission, Circuit, Refusal, Standstill};
+use super::circuit::{Admission, Circuit, CircuitRejection, OpenSnapshot};
+use super::common::Common;
 use super::config::CircuitConfig;
-use super::rules::Rules;
-use super::window::Room;
-use crate::live::Seen;
+use super::window::UncountedSuccesses;
+use crate::live::Versioned;
 use crate::outcome::Outcome;
 use crate::rejection::Unit;
 use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::tick::Tick;
 
 #[derive(Debug)]
-pub(super) struct Cell {
+pub(super) struct SharedCircuit {
     word: AtomicU64,
-    /// Until when there is room. Written under the lock, before the word.
+    /// The end of the allowance. Written under the lock, before the word, as the next two are.
     until: AtomicI64,
-    /// What calls are told that are refused until then: how many there were of what opened the circuit, and
-    /// what its limit is. As `until`.
-    why: AtomicU32,
-    /// The version of the rules that were last seen. As `until`.
+    /// The counts of the rejections until then, [packed](pack).
+    counts: AtomicU32,
+    /// The version of the configuration that was last applied.
     version: AtomicU32,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    config: Arc<CircuitConfig>,
+    config: Versioned<CircuitConfig>,
     circuit: Circuit,
 }
 
-/// Every call passes.
+/// Flag: every call passes.
 const PASSES: u64 = 0b01;
-/// When it began will be asked.
+/// Flag: the start of each call is needed.
 const TIMED: u64 = 0b10;
-/// One call that there is room for: that goes well if every call passes, that is refused if not.
-const PLACE: u64 = 0b100;
-/// As many as the word holds: after so many good calls, the circuit hears of them.
+/// One call of the allowance: a success if every call passes, a rejection if not.
+const ONE: u64 = 0b100;
+/// The largest allowance that the word holds.
 const MOST: u32 = (1 << 14) - 1;
-const ROOM: u64 = MOST as u64 * PLACE;
-/// Below the generation.
+const ALLOWANCE: u64 = MOST as u64 * ONE;
+/// The bits below the generation.
 const BITS: u32 = 16;
 
-impl Cell {
-    pub(super) fn new(seen: Seen<CircuitConfig>) -> Cell {
-        let (version, config) = seen.into_parts();
+impl SharedCircuit {
+    pub(super) fn new(config: Versioned<CircuitConfig>) -> SharedCircuit {
         let circuit = Circuit::new();
-        let (room, why) = room(&config, &circuit);
-        Cell {
-            word: AtomicU64::new(word(&config, &circuit, room)),
-            until: AtomicI64::new(room.until.as_i64()),
-            why: AtomicU32::new(why),
-            version: AtomicU32::new(version),
+        let allowance = Allowance::of(&config, &circuit);
+        SharedCircuit {
+            word: AtomicU64::new(word(&config, &circuit, allowance)),
+            until: AtomicI64::new(allowance.until.as_i64()),
+            counts: AtomicU32::new(allowance.counts),
+            version: AtomicU32::new(config.version()),
             state: Mutex::new(State { config, circuit }),
         }
     }
 
-    /// Admits a call to a circuit that is closed. One load, and a look at the clock only where it will
-    /// matter how long the call took.
+    /// Admits a call to a closed circuit; `None` means "not decided". One load, and the clock is read only where
+    /// the duration of the call matters.
     #[inline(always)]
-    pub(super) fn glance(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
+    pub(super) fn admit_fast(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
         let word = self.word.load(Ordering::Acquire);
         if word & PASSES == 0 {
             return None;
@@ -83,37 +80,36 @@ impl Cell {
         Some(Admission::of(NonZeroU64::new(word >> BITS)?, started))
     }
 
-    /// Whether it is closed, or as good as.
+    /// Returns `true` if every call passes: closed, forced closed or disabled.
     #[inline]
     pub(super) fn passes_all(&self) -> bool {
         self.word.load(Ordering::Acquire) & PASSES != 0
     }
 
-    /// Counts a call that went well, if that is all there is to do. No look at the clock where no window
-    /// is one of time.
+    /// Counts a success. `false` means that it has to be recorded under the lock. Reads the clock only where a
+    /// window is one of time.
     #[inline(always)]
-    pub(super) fn count_good(
+    pub(super) fn count_success(
         &self,
-        rules: &Rules,
+        common: &Common,
         admission: &Admission,
         mut now: impl FnMut() -> Tick,
     ) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
-        if word & ROOM == 0 || !rules.are_at(self.version.load(Ordering::Relaxed)) {
+        if word & ALLOWANCE == 0 || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
             return false;
         }
-        if rules.is_slow(admission, &mut now) {
+        if common.is_slow(admission, &mut now) {
             return false;
         }
-        // Room that was measured anew since the word was read is later room: to be counted among the
-        // latest is what happens to every call that is told of late.
+        // An allowance that was published since the word was read is a later one: every call that is recorded late
+        // counts among the latest.
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
         if until != Tick::NEVER && now() >= until {
             return false;
         }
-        while word & ROOM != 0 && admission.is_of(word >> BITS) {
-            let order = (Ordering::AcqRel, Ordering::Acquire);
-            match self.word.compare_exchange_weak(word, word - PLACE, order.0, order.1) {
+        while word & ALLOWANCE != 0 && admission.is_of(word >> BITS) {
+            match self.take_one(word) {
                 Ok(_) => return true,
                 Err(newer) => word = newer,
             }
@@ -121,95 +117,109 @@ impl Cell {
         false
     }
 
-    /// Refuses a call while a break lasts, if that is all there is to do.
+    /// Rejects a call during a break; `None` means "not decided".
     #[inline]
-    pub(super) fn refuse(&self, rules: &Rules, now: impl FnOnce() -> Tick) -> Option<Refusal> {
+    pub(super) fn reject_fast(
+        &self,
+        common: &Common,
+        now: impl FnOnce() -> Tick,
+    ) -> Option<CircuitRejection> {
         let mut word = self.word.load(Ordering::Acquire);
-        if word & PASSES != 0
-            || word & ROOM == 0
-            || !rules.are_at(self.version.load(Ordering::Relaxed))
-        {
+        let is_break = word & PASSES == 0 && word & ALLOWANCE != 0;
+        if !is_break || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
             return None;
         }
         let now = now();
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
-        let why = self.why.load(Ordering::Relaxed);
+        let counts = self.counts.load(Ordering::Relaxed);
         if now >= until {
             return None;
         }
-        // Of this break, if the word still is when the place is taken.
-        let of_break = word & !ROOM;
-        while word & ROOM != 0 && word & !ROOM == of_break {
-            let order = (Ordering::AcqRel, Ordering::Acquire);
-            match self.word.compare_exchange_weak(word, word - PLACE, order.0, order.1) {
-                Ok(_) => return Some(standstill(until, why).refusal(now)),
+        // `until` and `counts` are of this break if the word still is when the call is counted.
+        let of_break = word & !ALLOWANCE;
+        while word & ALLOWANCE != 0 && word & !ALLOWANCE == of_break {
+            match self.take_one(word) {
+                Ok(_) => return Some(unpack(until, counts).rejection(now)),
                 Err(newer) => word = newer,
             }
         }
         None
     }
 
-    /// Does something with the circuit, by the rules that are in force. `body` runs under the lock: it
-    /// decides, and calls nobody.
     #[inline]
+    fn take_one(&self, word: u64) -> Result<u64, u64> {
+        self.word.compare_exchange_weak(word, word - ONE, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// Runs `body` under the lock, with the configuration in force and all calls counted. `body` decides, and runs
+    /// no code of the user.
     pub(super) fn with<R>(
         &self,
-        rules: &Rules,
+        common: &Common,
         body: impl FnOnce(&CircuitConfig, &mut Circuit) -> R,
     ) -> R {
         let mut state = self.state.lock();
         let State { config, circuit } = &mut *state;
-        // By the rules that it was counted under, and before there are others.
-        let used = self.take_back(room(config, circuit).0);
+        // By the configuration that the allowance was made by, and before it is replaced.
+        let used = self.reclaim(Allowance::of(config, circuit));
         if circuit.passes_all() {
-            circuit.credit(used);
-            rules.ended.add(Outcome::Success, used);
+            circuit.count_successes(used);
+            common.ended.add(Outcome::Success, used);
         } else {
-            circuit.refused(used);
+            circuit.count_rejections(used);
         }
-        if !rules.are_at(self.version.load(Ordering::Relaxed)) {
-            let (version, newer) = rules.see().into_parts();
-            self.version.store(version, Ordering::Relaxed);
+        if let Some(newer) = common.config.newer(config) {
+            self.version.store(newer.version(), Ordering::Relaxed);
             let former = std::mem::replace(config, newer);
             circuit.reconfigured(&former, config);
         }
         let result = body(config, circuit);
-        self.give_out(config, circuit);
+        self.publish(config, circuit);
         result
     }
 
-    /// Takes back the room that was given out. How much of it was used.
-    #[inline]
-    fn take_back(&self, room: Room) -> u32 {
-        let given = room.calls.min(MOST);
-        if given == 0 {
+    /// Takes back the allowance. Returns how much of it was used.
+    fn reclaim(&self, allowance: Allowance) -> u32 {
+        if allowance.calls == 0 {
             return 0;
         }
-        let left = (self.word.fetch_and(!ROOM, Ordering::AcqRel) & ROOM) / PLACE;
-        given.saturating_sub(u32::try_from(left).unwrap_or(MOST))
+        let left = (self.word.fetch_and(!ALLOWANCE, Ordering::AcqRel) & ALLOWANCE) / ONE;
+        allowance.calls.saturating_sub(u32::try_from(left).unwrap_or(MOST))
     }
 
-    /// Says what the circuit has become, and for what there is room now.
-    #[inline]
-    fn give_out(&self, config: &CircuitConfig, circuit: &Circuit) {
-        let (room, why) = room(config, circuit);
-        let word = word(config, circuit, room);
-        self.until.store(room.until.as_i64(), Ordering::Relaxed);
-        self.why.store(why, Ordering::Relaxed);
-        // Read as it was written last: without room, only who holds the lock writes.
+    /// Publishes the state of the circuit, and a new allowance.
+    fn publish(&self, config: &CircuitConfig, circuit: &Circuit) {
+        let allowance = Allowance::of(config, circuit);
+        let word = word(config, circuit, allowance);
+        self.until.store(allowance.until.as_i64(), Ordering::Relaxed);
+        self.counts.store(allowance.counts, Ordering::Relaxed);
+        // Without an allowance, only the holder of the lock writes the word: this is the latest value.
         if self.word.load(Ordering::Relaxed) != word {
             self.word.store(word, Ordering::Release);
         }
     }
 }
 
-/// For how many calls there is room, and what they are told if they are refused.
-fn room(config: &CircuitConfig, circuit: &Circuit) -> (Room, u32) {
-    let told = |standstill: Standstill| {
-        // What does not fit is told under the lock.
-        Some((Room::until(standstill.until), packed(standstill)?))
-    };
-    circuit.standstill(config).and_then(told).unwrap_or_else(|| (circuit.room(config), 0))
+/// The calls that may end, or be rejected, without the lock.
+#[derive(Debug, Clone, Copy)]
+struct Allowance {
+    calls: u32,
+    until: Tick,
+    /// The packed counts of their rejections.
+    counts: u32,
+}
+
+impl Allowance {
+    fn of(config: &CircuitConfig, circuit: &Circuit) -> Allowance {
+        let rejections = circuit.open_snapshot(config).and_then(|open| {
+            // Counts that do not fit are rejected under the lock.
+            Some(Allowance { calls: MOST, until: open.until, counts: pack(open)? })
+        });
+        rejections.unwrap_or_else(|| {
+            let UncountedSuccesses { calls, until } = circuit.uncounted_successes(config);
+            Allowance { calls: calls.min(MOST), until, counts: 0 }
+        })
+    }
 }
 
 /// Bits of a count: two counts and a unit fit into a word.
@@ -219,8 +229,8 @@ const COUNT: u32 = (1 << COUNT_BITS) - 1;
 const UNITS: [Unit; 3] = [Unit::Failures, Unit::SlowCalls, Unit::FailedProbes];
 
 /// Packs the counts of a break and their unit, if they fit.
-fn packed(standstill: Standstill) -> Option<u32> {
-    let Standstill { observed, limit, unit, .. } = standstill;
+fn pack(open: OpenSnapshot) -> Option<u32> {
+    let OpenSnapshot { observed, limit, unit, .. } = open;
     let unit = UNITS.iter().position(|it| *it == unit)?;
     let fits = observed <= COUNT && limit <= COUNT;
     fits.then(|| {
@@ -228,18 +238,18 @@ fn packed(standstill: Standstill) -> Option<u32> {
     })?
 }
 
-fn standstill(until: Tick, why: u32) -> Standstill {
-    // Three numbers in two bits: the fourth is never packed.
-    let unit = UNITS[(why >> (2 * COUNT_BITS)) as usize % UNITS.len()];
-    Standstill { until, observed: why >> COUNT_BITS & COUNT, limit: why & COUNT, unit }
+fn unpack(until: Tick, counts: u32) -> OpenSnapshot {
+    // Three units in two bits: the fourth is never packed.
+    let unit = UNITS[(counts >> (2 * COUNT_BITS)) as usize % UNITS.len()];
+    let observed = counts >> COUNT_BITS & COUNT;
+    OpenSnapshot { until, observed, limit: counts & COUNT, unit }
 }
 
-#[inline]
-fn word(config: &CircuitConfig, circuit: &Circuit, room: Room) -> u64 {
+fn word(config: &CircuitConfig, circuit: &Circuit, allowance: Allowance) -> u64 {
     let passes = if circuit.passes_all() { PASSES } else { 0 };
     let timed = if config.slow_after.is_some() { TIMED } else { 0 };
-    let room = u64::from(room.calls.min(MOST)) * PLACE;
-    circuit.generation() << BITS | room | timed | passes
+    let allowance = u64::from(allowance.calls) * ONE;
+    circuit.generation() << BITS | allowance | timed | passes
 }
 
 #[cfg(test)]
@@ -254,8 +264,8 @@ mod loom_tests {
     use std::time::{Duration, Instant};
 
     struct Shared {
-        rules: Rules,
-        cell: Cell,
+        common: Common,
+        shared: SharedCircuit,
         now: Instant,
     }
 
@@ -267,15 +277,15 @@ mod loom_tests {
 
         fn by(config: CircuitBreakerBuilder) -> Arc<Shared> {
             let config = config.config();
-            let rules = Rules::new(config.unwrap());
-            let cell = Cell::new(rules.see());
-            Arc::new(Shared { rules, cell, now: clock::now() })
+            let common = Common::new(config.unwrap());
+            let shared = SharedCircuit::new(common.config.get());
+            Arc::new(Shared { common, shared, now: clock::now() })
         }
 
         fn admit(&self, now: Instant) -> Option<Admission> {
-            let glanced = self.cell.glance(|| Tick::of(now));
+            let glanced = self.shared.admit_fast(|| Tick::of(now));
             glanced.or_else(|| {
-                self.cell.with(&self.rules, |config, circuit| {
+                self.shared.with(&self.common, |config, circuit| {
                     circuit.advance(config, now, || 0.5);
                     circuit.admit(config, now, || 0.5).ok()
                 })
@@ -284,24 +294,24 @@ mod loom_tests {
 
         fn record(&self, admission: Admission, outcome: Outcome, now: Instant) {
             let good = outcome == Outcome::Success;
-            if good && self.cell.count_good(&self.rules, &admission, || Tick::of(now)) {
+            if good && self.shared.count_success(&self.common, &admission, || Tick::of(now)) {
                 return;
             }
-            self.cell.with(&self.rules, |config, circuit| {
+            self.shared.with(&self.common, |config, circuit| {
                 circuit.record(config, admission, outcome, now, || 0.5);
             });
         }
 
-        fn is_refused(&self) -> bool {
-            let refused = self.cell.refuse(&self.rules, || Tick::of(self.now)).is_some();
+        fn is_rejected(&self) -> bool {
+            let refused = self.shared.reject_fast(&self.common, || Tick::of(self.now)).is_some();
             let closely = |config: &CircuitConfig, circuit: &mut Circuit| {
                 circuit.admit(config, self.now, || 0.5).is_err()
             };
-            refused || self.cell.with(&self.rules, closely)
+            refused || self.shared.with(&self.common, closely)
         }
 
         fn state(&self) -> CircuitState {
-            self.cell.with(&self.rules, |_, circuit| circuit.state())
+            self.shared.with(&self.common, |_, circuit| circuit.state())
         }
     }
 
@@ -323,7 +333,7 @@ mod loom_tests {
             shared.record(failing, Outcome::transient(), shared.now);
             other.join().unwrap();
             assert_eq!(shared.state(), CircuitState::Open);
-            assert!(shared.cell.glance(|| Tick::of(shared.now)).is_none());
+            assert!(shared.shared.admit_fast(|| Tick::of(shared.now)).is_none());
         });
     }
 
@@ -367,13 +377,13 @@ mod loom_tests {
             good(shared.clone())();
             other.join().unwrap();
             let seen = shared
-                .cell
-                .with(&shared.rules, |config, circuit| circuit.snapshot(config, shared.now));
+                .shared
+                .with(&shared.common, |config, circuit| circuit.snapshot(config, shared.now));
             assert_eq!((seen.calls, seen.failures), (4, 1));
         });
     }
 
-    /// A call whose end is told when others have opened the circuit, by other rules, takes no place.
+    /// A call that ends after another configuration has opened the circuit takes none of the allowance.
     #[test]
     fn loom_new_rules_are_heard_before_a_call_is_counted_by_the_old() {
         loom::model(|| {
@@ -385,8 +395,8 @@ mod loom_tests {
             let other = {
                 let shared = shared.clone();
                 thread::spawn(move || {
-                    let rules = CircuitConfig::builder().consecutive_failures(1).config();
-                    shared.rules.set(rules.unwrap());
+                    let common = CircuitConfig::builder().consecutive_failures(1).config();
+                    shared.common.set(common.unwrap());
                     let failing = shared.admit(shared.now).unwrap();
                     shared.record(failing, Outcome::transient(), shared.now);
                 })
@@ -406,16 +416,16 @@ mod loom_tests {
             shared.record(failing, Outcome::transient(), shared.now);
             let other = {
                 let shared = shared.clone();
-                thread::spawn(move || u32::from(shared.is_refused()))
+                thread::spawn(move || u32::from(shared.is_rejected()))
             };
-            let mine = u32::from(shared.is_refused());
-            let half_open = shared.cell.with(&shared.rules, |_, circuit| circuit.half_open());
+            let mine = u32::from(shared.is_rejected());
+            let half_open = shared.shared.with(&shared.common, |_, circuit| circuit.half_open());
             assert!(half_open.is_ok());
-            assert!(shared.cell.refuse(&shared.rules, || Tick::of(shared.now)).is_none());
+            assert!(shared.shared.reject_fast(&shared.common, || Tick::of(shared.now)).is_none());
             let refused = mine + other.join().unwrap();
             let seen = shared
-                .cell
-                .with(&shared.rules, |config, circuit| circuit.snapshot(config, shared.now));
+                .shared
+                .with(&shared.common, |config, circuit| circuit.snapshot(config, shared.now));
             assert_eq!(seen.not_permitted, refused);
         });
     }
