@@ -17,7 +17,7 @@ use super::reservation::Reservation;
 use super::terms::Terms;
 use crate::clock::{self, MAX_WAIT};
 use crate::config::InvalidConfig;
-use crate::keyed::{Entry, allocated};
+use crate::keyed::{Entry, allocation_size};
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
 use crate::rejection::Rejection;
@@ -457,7 +457,7 @@ impl Entry for RateLimiter {
 
     /// Sixteen for the two counts of the `Arc`.
     fn heap_bytes(&self) -> usize {
-        allocated(16 + size_of::<Cell>()) + self.0.state.lock().meter.heap_bytes()
+        allocation_size(16 + size_of::<Cell>()) + self.0.state.lock().meter.heap_bytes()
     }
 }
 

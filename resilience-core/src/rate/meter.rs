@@ -26,7 +26,7 @@ use super::quota::Pace;
 use super::span::Span;
 use crate::clock::{MAX_WAIT, nanos};
 #[cfg(feature = "tokio")]
-use crate::keyed::allocated;
+use crate::keyed::allocation_size;
 
 /// A bucket. Small, since there may be one for each of a million keys: what few of them need is boxed.
 #[derive(Debug, Default)]
@@ -429,7 +429,7 @@ impl Meter {
     #[cfg(feature = "tokio")]
     pub(super) fn heap_bytes(&self) -> usize {
         let rare = |rare: &Rare| rare.desk.heap_bytes() + rare.lent.heap_bytes();
-        self.rare.as_deref().map_or(0, |it| allocated(size_of::<Rare>()) + rare(it))
+        self.rare.as_deref().map_or(0, |it| allocation_size(size_of::<Rare>()) + rare(it))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::RetryBudget;
-use super::policy::Rules;
+use super::policy::RetryRules;
 use super::progress::Progress;
 use super::verdict::{StopReason, Verdict};
 use crate::deadline::Deadline;
@@ -14,14 +14,14 @@ use crate::tick::Tick;
 /// One call: how many attempts it has made, and what the next would take.
 #[derive(Debug)]
 pub struct Attempts {
-    rules: Arc<Rules>,
+    rules: Arc<RetryRules>,
     pub(super) progress: Progress,
 }
 
 impl Attempts {
     #[inline]
     pub(super) fn new(
-        rules: &Arc<Rules>,
+        rules: &Arc<RetryRules>,
         started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(reason(Outcome::Permanent), Some(StopReason::NotRetryable));
         assert_eq!(reason(Outcome::Abandoned), Some(StopReason::NotRetryable));
         assert_eq!(reason(Outcome::not_ready(SECOND)), Some(StopReason::NotReady));
-        assert_eq!(reason(Outcome::Transient(RetryHint::Never)), Some(StopReason::ToldNotTo));
+        assert_eq!(reason(Outcome::Transient(RetryHint::Never)), Some(StopReason::ServerForbids));
     }
 
     #[test]

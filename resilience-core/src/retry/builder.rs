@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::budget::RetryBudget;
-use super::policy::{RetryPolicy, Rules};
+use super::policy::{RetryPolicy, RetryRules};
 use crate::config::{self, InvalidConfig, OrInvalid};
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
@@ -20,7 +20,7 @@ pub struct RetryPolicyBuilder<C = Standard> {
     classifier: C,
 }
 
-/// [`Rules`] that nobody has checked.
+/// [`RetryRules`] that nobody has checked.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) name: Name,
@@ -32,7 +32,7 @@ pub(super) struct Draft {
     budget: Option<Result<RetryBudget, InvalidConfig>>,
     wait_when_not_ready: bool,
     retry_unknown: bool,
-    pace_refusals: bool,
+    wait_out_rejected_retry: bool,
     #[cfg(feature = "tokio")]
     seed: Option<u64>,
     pub(super) listener: Listener,
@@ -51,7 +51,7 @@ impl RetryPolicyBuilder {
             budget: Some(Ok(RetryBudget::default())),
             wait_when_not_ready: false,
             retry_unknown: true,
-            pace_refusals: false,
+            wait_out_rejected_retry: false,
             #[cfg(feature = "tokio")]
             seed: None,
             listener: Listener::default(),
@@ -136,8 +136,8 @@ impl<C> RetryPolicyBuilder<C> {
 
     /// Keeps a caller whose retry the budget refused for as long as the retry would have waited. For
     /// loops that poll, and would otherwise spin on the refusal (AWS 2.1, long-polling operations).
-    pub fn pace_refusals(mut self) -> Self {
-        self.draft.pace_refusals = true;
+    pub fn wait_out_rejected_retry(mut self) -> Self {
+        self.draft.wait_out_rejected_retry = true;
         self
     }
 
@@ -184,14 +184,14 @@ impl<C> RetryPolicyBuilder<C> {
 }
 
 impl Draft {
-    fn check(self) -> Result<Rules, InvalidConfig> {
+    fn check(self) -> Result<RetryRules, InvalidConfig> {
         config::number("max_attempts", f64::from(self.max_attempts), 1.0, 1_000.0)?;
         if let Some(elapsed) = self.max_elapsed {
             config::wait("max_elapsed", elapsed)?;
         }
         config::wait_or_none("attempt_time", self.attempt_time)?;
         let backoff = self.backoff?;
-        Ok(Rules {
+        Ok(RetryRules {
             name: self.name,
             listener: self.listener,
             #[cfg(feature = "tokio")]
@@ -204,7 +204,7 @@ impl Draft {
             budget: self.budget.transpose()?,
             wait_when_not_ready: self.wait_when_not_ready,
             retry_unknown: self.retry_unknown,
-            pace_refusals: self.pace_refusals,
+            wait_out_rejected_retry: self.wait_out_rejected_retry,
             met_unknown: AtomicBool::new(false),
         })
     }

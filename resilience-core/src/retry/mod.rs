@@ -56,13 +56,13 @@
 )]
 #![cfg_attr(not(feature = "tower"), doc = "\n[`RetryLayer`]: crate")]
 
-#[cfg(feature = "tower")]
-mod account;
 mod attempts;
 pub mod backoff;
 #[cfg(feature = "tokio")]
 mod blocking;
 pub mod budget;
+#[cfg(feature = "tower")]
+mod budget_selector;
 mod builder;
 pub mod policy;
 mod verdict;
@@ -93,9 +93,9 @@ pub use policy::RetryPolicy;
 pub use verdict::{GrantedRetry, StopReason, Verdict};
 
 #[cfg(feature = "profiles")]
-pub use account::OwnBudget;
+pub use budget_selector::OwnBudget;
 #[cfg(feature = "tower")]
-pub use account::{Account, PolicyBudget};
+pub use budget_selector::{BudgetSelector, PolicyBudget};
 #[cfg(feature = "tower")]
 pub use course::Course;
 #[cfg(feature = "tokio")]

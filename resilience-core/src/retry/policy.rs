@@ -43,13 +43,13 @@ use crate::tick::Tick;
 /// Clones share the budget, the listener and the sequence of seeds. `C` is the classifier.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy<C = Standard> {
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<RetryRules>,
     pub(super) classifier: C,
 }
 
 /// All of a policy but its classifier.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub(crate) struct RetryRules {
     pub(super) name: Name,
     pub(super) listener: Listener,
     #[cfg(feature = "tokio")]
@@ -62,12 +62,12 @@ pub(crate) struct Rules {
     pub(super) budget: Option<RetryBudget>,
     pub(super) wait_when_not_ready: bool,
     pub(super) retry_unknown: bool,
-    pub(super) pace_refusals: bool,
+    pub(super) wait_out_rejected_retry: bool,
     /// A failure that no code recognised was reported.
     pub(super) met_unknown: AtomicBool,
 }
 
-impl Rules {
+impl RetryRules {
     /// Returns `true` for a failure that another attempt may mend: one that may pass, or may be one that does.
     #[inline]
     pub(super) fn is_retryable(&self, outcome: Outcome) -> bool {
@@ -143,8 +143,8 @@ impl<C> RetryPolicy<C> {
     where
         C: Clone,
     {
-        let Rules { name, listener, .. } = &*self.rules;
-        let rules = Rules {
+        let RetryRules { name, listener, .. } = &*self.rules;
+        let rules = RetryRules {
             name: name.clone(),
             listener: listener.clone(),
             seed: None,

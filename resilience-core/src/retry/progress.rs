@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Step;
 use super::budget::{Receipt, RetryBudget};
-use super::policy::Rules;
+use super::policy::RetryRules;
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
@@ -33,7 +33,7 @@ pub(super) struct Progress {
 /// The first attempt of a call succeeded, which nobody needs to hear of but a budget that earns by it.
 #[cfg(feature = "tower")]
 #[inline]
-pub(super) fn succeeded_at_once(rules: &Rules, own_budget: Option<&RetryBudget>) {
+pub(super) fn succeeded_at_once(rules: &RetryRules, own_budget: Option<&RetryBudget>) {
     if let Some(budget) = rules.budget(own_budget) {
         budget.succeeded();
     }
@@ -53,7 +53,7 @@ impl Progress {
 
     /// Where retries are paid from.
     #[inline]
-    fn budget<'a>(&'a self, rules: &'a Rules) -> Option<&'a RetryBudget> {
+    fn budget<'a>(&'a self, rules: &'a RetryRules) -> Option<&'a RetryBudget> {
         rules.budget(self.own_budget.as_ref())
     }
 
@@ -74,12 +74,12 @@ impl Progress {
     }
 
     #[inline]
-    pub(super) const fn any_left(&self, rules: &Rules) -> bool {
+    pub(super) const fn any_left(&self, rules: &RetryRules) -> bool {
         self.made() < rules.max_attempts
     }
 
     #[inline]
-    pub(super) fn succeeded(&mut self, rules: &Rules) -> Verdict {
+    pub(super) fn succeeded(&mut self, rules: &RetryRules) -> Verdict {
         self.settle(rules, Outcome::Success);
         if self.made > 1 {
             self.report(rules, Outcome::Success.into(), &Verdict::Done);
@@ -89,7 +89,7 @@ impl Progress {
 
     pub(super) fn give_up(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         ended: Ended<'_>,
         reason: StopReason,
     ) -> Verdict {
@@ -101,7 +101,7 @@ impl Progress {
 
     pub(super) fn decide(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         now: Instant,
         deadline: Option<Deadline>,
         ended: Ended<'_>,
@@ -119,7 +119,7 @@ impl Progress {
 
     fn judge(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         (now, deadline): (Instant, Option<Deadline>),
         ended: Ended<'_>,
         u: f64,
@@ -131,7 +131,7 @@ impl Progress {
             Outcome::NotReady(RetryHint::After(_)) if rules.wait_when_not_ready => {}
             Outcome::NotReady(_) => return Verdict::stop(StopReason::NotReady),
             _ if !rules.is_retryable(outcome) => return Verdict::stop(StopReason::NotRetryable),
-            _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ToldNotTo),
+            _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ServerForbids),
             _ => {}
         }
         if !self.any_left(rules) {
@@ -147,7 +147,7 @@ impl Progress {
         };
         match budget.withdraw(now, class) {
             Ok(withdrawal) => Verdict::Retry(GrantedRetry { delay, withdrawal: Some(withdrawal) }),
-            Err(_) if rules.pace_refusals => {
+            Err(_) if rules.wait_out_rejected_retry => {
                 Verdict::Stop { reason: StopReason::BudgetExhausted, pause: delay }
             }
             Err(_) => Verdict::stop(StopReason::BudgetExhausted),
@@ -156,7 +156,7 @@ impl Progress {
 
     /// Tells the budget how the attempt under way ended.
     #[inline]
-    fn settle(&mut self, rules: &Rules, outcome: Outcome) {
+    fn settle(&mut self, rules: &RetryRules, outcome: Outcome) {
         let receipt = self.receipt.take();
         let Some(budget) = self.budget(rules) else { return };
         match (outcome, outcome.failure()) {
@@ -170,7 +170,7 @@ impl Progress {
         }
     }
 
-    fn next_delay(&mut self, rules: &Rules, outcome: Outcome, u: f64) -> Duration {
+    fn next_delay(&mut self, rules: &RetryRules, outcome: Outcome, u: f64) -> Duration {
         let backoff = match outcome {
             Outcome::Throttled(_) => &rules.throttled_backoff,
             _ => &rules.backoff,
@@ -184,7 +184,7 @@ impl Progress {
     /// Why there is no time to wait for `delay` and to attempt again, if there is none.
     fn out_of_time(
         &self,
-        rules: &Rules,
+        rules: &RetryRules,
         (now, deadline): (Instant, Option<Deadline>),
         delay: Duration,
     ) -> Option<StopReason> {
@@ -208,11 +208,11 @@ impl Progress {
 
     /// The wait for a retry that was granted is over early, and so is the call.
     #[cfg(feature = "tokio")]
-    pub(super) fn interrupted(&self, rules: &Rules, outcome: Outcome) {
+    pub(super) fn interrupted(&self, rules: &RetryRules, outcome: Outcome) {
         self.report(rules, outcome.into(), &Verdict::stop(StopReason::ShuttingDown));
     }
 
-    fn report(&self, rules: &Rules, ended: Ended<'_>, verdict: &Verdict) {
+    fn report(&self, rules: &RetryRules, ended: Ended<'_>, verdict: &Verdict) {
         self.report_unknown(rules, ended);
         let Ended { outcome, error, .. } = ended;
         let error = error.map(ErrorText::of);
@@ -230,7 +230,7 @@ impl Progress {
     }
 
     /// Notifies the listener of the first failure of this policy that no code recognised.
-    fn report_unknown(&self, rules: &Rules, ended: Ended<'_>) {
+    fn report_unknown(&self, rules: &RetryRules, ended: Ended<'_>) {
         let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
         else {
             return;

@@ -101,14 +101,14 @@ pub enum StopReason {
     /// It did not run, and is not expected to by trying again at once.
     NotReady,
     /// The other side asked not to be tried again.
-    ToldNotTo,
+    ServerForbids,
     /// The request cannot be sent twice.
     NotReplayable,
     /// The process is shutting down: see [`shutdown`](crate::shutdown).
     ShuttingDown,
     /// The call is itself an attempt of somebody further up, who makes the others
     /// (`RetryScope::single`).
-    RetriedAbove,
+    RetriedByCaller,
     /// The request may not run twice, and may have run.
     MayHaveRun,
 }
@@ -128,10 +128,10 @@ impl fmt::Display for StopReason {
             }
             StopReason::NotRetryable => f.write_str("the failure is permanent"),
             StopReason::NotReady => f.write_str("not ready yet"),
-            StopReason::ToldNotTo => f.write_str("told not to try again"),
+            StopReason::ServerForbids => f.write_str("told not to try again"),
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
             StopReason::ShuttingDown => f.write_str("the process is shutting down"),
-            StopReason::RetriedAbove => f.write_str("somebody further up tries again"),
+            StopReason::RetriedByCaller => f.write_str("somebody further up tries again"),
             StopReason::MayHaveRun => f.write_str("it may have run, and may not run twice"),
         }
     }

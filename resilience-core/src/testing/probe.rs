@@ -36,11 +36,11 @@ struct Account {
     in_flight: AtomicUsize,
     peak: AtomicUsize,
     cancelled: AtomicUsize,
-    gate: Mutex<Gate>,
+    latch: Mutex<Latch>,
 }
 
 #[derive(Debug, Default)]
-struct Gate {
+struct Latch {
     closed: bool,
     waiting: Vec<Waker>,
 }
@@ -86,15 +86,15 @@ impl ProbeLog {
 
     /// No handle becomes ready from now on.
     pub fn close(&self) {
-        self.0.gate.lock().closed = true;
+        self.0.latch.lock().closed = true;
     }
 
     /// Handles become ready again; those that wait are woken.
     pub fn open(&self) {
         let waiting = {
-            let mut gate = self.0.gate.lock();
-            gate.closed = false;
-            std::mem::take(&mut gate.waiting)
+            let mut latch = self.0.latch.lock();
+            latch.closed = false;
+            std::mem::take(&mut latch.waiting)
         };
         let mut wakes = Wakes::default();
         waiting.into_iter().for_each(|waker| wakes.add(Some(waker)));
@@ -142,12 +142,12 @@ impl<S: Service<Req>, Req> Service<Req> for ServiceProbe<S> {
         self.ready = false;
         // Not under the lock: a waker may be anything.
         let waker = cx.waker().clone();
-        let mut gate = self.log.0.gate.lock();
-        if gate.closed {
-            gate.waiting.push(waker);
+        let mut latch = self.log.0.latch.lock();
+        if latch.closed {
+            latch.waiting.push(waker);
             return Poll::Pending;
         }
-        drop(gate);
+        drop(latch);
         let polled = ready!(self.inner.poll_ready(cx));
         self.ready = polled.is_ok();
         Poll::Ready(polled)

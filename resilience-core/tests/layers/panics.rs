@@ -180,7 +180,7 @@ impl std::hash::Hash for Shard {
 }
 
 impl Key for Shard {
-    type Kept = Shard;
+    type Stored = Shard;
 
     fn name(&self) -> Name {
         user("Shard::name");
@@ -227,8 +227,8 @@ impl Replay<Request> for User {
         false
     }
 
-    fn is_good(&self, _: &Request, _: bool) -> bool {
-        user("is_good");
+    fn is_still_valid(&self, _: &Request, _: bool) -> bool {
+        user("is_still_valid");
         true
     }
 }
@@ -620,7 +620,7 @@ impl Rig {
             assert_eq!(token.in_flight(), 0, "{what}");
         }
         if let Some(pool) = self.pool.as_ref().map(ResilientPool::snapshot) {
-            assert_eq!((pool.in_use, pool.waiting, pool.size), (0, 0, pool.idle), "{what}");
+            assert_eq!((pool.in_use, pool.queued, pool.size), (0, 0, pool.idle), "{what}");
         }
         assert_eq!(self.passed.load(Ordering::SeqCst), 0, "{what}");
         assert_eq!(Deadline::current(), None, "{what}");

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::Uri;
 use resilience_core::Name;
-use resilience_core::keyed::{Key, Text};
+use resilience_core::keyed::{InlineStr, Key};
 
 /// Scheme, host and port, as `https://api.example:8443`: what has one connection pool, one circuit and one
 /// limit.
@@ -109,7 +109,7 @@ impl AsRef<str> for Authority {
 }
 
 impl Key for Authority {
-    type Kept = Text;
+    type Stored = InlineStr;
 
     fn name(&self) -> Name {
         self.0.clone().into()

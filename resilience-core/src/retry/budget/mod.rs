@@ -65,9 +65,9 @@ const TOKEN: u64 = 1_000;
 /// Times may come out of order: an earlier one counts as the latest. So after a
 /// [far instant](crate::clock#far-instants) deposits do not expire before it.
 #[derive(Clone)]
-pub struct RetryBudget(Arc<Account>);
+pub struct RetryBudget(Arc<BudgetSelector>);
 
-struct Account {
+struct BudgetSelector {
     kind: Kind,
     prices: Prices,
 }
@@ -139,7 +139,7 @@ impl RetryBudget {
     }
 
     fn new(kind: Kind, prices: Prices) -> RetryBudget {
-        RetryBudget(Arc::new(Account { kind, prices }))
+        RetryBudget(Arc::new(BudgetSelector { kind, prices }))
     }
 
     /// Another account with the same rules, untouched: for a store of one for each key.
@@ -186,7 +186,7 @@ impl RetryBudget {
 
     /// What an account takes: itself and its two reference counts.
     #[cfg(feature = "tower")]
-    pub(super) const BYTES: usize = size_of::<Account>() + 2 * size_of::<usize>();
+    pub(super) const BYTES: usize = size_of::<BudgetSelector>() + 2 * size_of::<usize>();
 
     /// A call (not an attempt) begins. Deposits its share.
     #[inline]
@@ -285,7 +285,7 @@ impl Default for RetryBudget {
     }
 }
 
-impl Account {
+impl BudgetSelector {
     fn cost(&self, class: FailureClass) -> u64 {
         match class {
             FailureClass::Transient => self.prices.transient,

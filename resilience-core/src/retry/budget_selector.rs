@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::budget::RetryBudget;
 use crate::clock::Now;
-use crate::keyed::{Entry, Key, allocated};
+use crate::keyed::{Entry, Key, allocation_size};
 use crate::name::Name;
 use crate::select::PerKey;
 
 /// Chooses the budget that pays for a request.
-pub trait Account<Req> {
+pub trait BudgetSelector<Req> {
     /// The budget, or `None` for the policy's own.
     fn budget(&self, request: &Req, now: &mut Now) -> Option<RetryBudget>;
 
@@ -23,7 +23,7 @@ pub trait Account<Req> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PolicyBudget;
 
-impl<Req> Account<Req> for PolicyBudget {
+impl<Req> BudgetSelector<Req> for PolicyBudget {
     #[inline]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         None
@@ -46,7 +46,7 @@ impl OwnBudget {
 }
 
 #[cfg(feature = "profiles")]
-impl<Req> Account<Req> for OwnBudget {
+impl<Req> BudgetSelector<Req> for OwnBudget {
     #[inline]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         self.budget.clone()
@@ -57,7 +57,7 @@ impl<Req> Account<Req> for OwnBudget {
     }
 }
 
-impl<Req, K, F> Account<Req> for PerKey<K, RetryBudget, F>
+impl<Req, K, F> BudgetSelector<Req> for PerKey<K, RetryBudget, F>
 where
     K: Key,
     F: Fn(&Req) -> K,
@@ -79,6 +79,6 @@ impl Entry for RetryBudget {
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(RetryBudget::BYTES)
+        allocation_size(RetryBudget::BYTES)
     }
 }
