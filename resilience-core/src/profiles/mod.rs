@@ -15,10 +15,10 @@
 //!     [scraper.odds]
 //!     deadline = "2m"
 //!     attempt_timeout = "20s"
-//!     bulkhead = { max_concurrent = 10, wait = "10s", max_queued = 50 }
-//!     retry = { attempts = 4, base = "1s", cap = "15s", budget = "10%", reserve = 10 }
-//!     rate = { per_minute = 30, burst = 5, min_gap = "2s", wait = "10s" }
-//!     breaker = { consecutive_failures = 10, break_for = "5m" }
+//!     bulkhead = { max_concurrent = 10, wait_at_most = "10s", max_queued = 50 }
+//!     retry = { max_attempts = 4, backoff = { base = "1s", cap = "15s" }, budget = { ratio = "10%", reserve = 10 } }
+//!     rate_limit = { per_minute = 30, burst = 5, min_gap = "2s", wait_at_most = "10s" }
+//!     circuit_breaker = { consecutive_failures = 10, break_for = "5m" }
 //! "#)?;
 //! let odds = profiles.profile("scraper.odds")?;
 //! let service = ServiceBuilder::new()

@@ -190,7 +190,7 @@ impl Draft {
             config::wait("max_elapsed", elapsed)?;
         }
         config::wait_or_none("attempt_time", self.attempt_time)?;
-        let backoff = self.backoff?;
+        let backoff = self.backoff.map_err(|error| in_backoff(&error))?;
         Ok(RetryRules {
             name: self.name,
             listener: self.listener,
@@ -210,7 +210,19 @@ impl Draft {
     }
 }
 
-/// Names the field of a refused throttled backoff apart from that of the usual one.
+/// Returns the error of a backoff with the path of its field.
+fn in_backoff(error: &InvalidConfig) -> InvalidConfig {
+    let field = match error.field() {
+        "base" => "backoff.base",
+        "cap" => "backoff.cap",
+        "factor" => "backoff.factor",
+        "percent" => "backoff.percent",
+        "wait" => "backoff.wait",
+        _ => "backoff",
+    };
+    InvalidConfig::new(field, error.value(), error.bound())
+}
+
 fn throttled(backoff: Result<Backoff, InvalidConfig>) -> Result<Backoff, InvalidConfig> {
     backoff.map_err(|error| {
         let field = match error.field() {
@@ -239,7 +251,7 @@ mod tests {
         assert_eq!(named(RetryPolicy::builder().max_elapsed(Duration::MAX)), "max_elapsed");
         assert_eq!(named(RetryPolicy::builder().attempt_time(Duration::MAX)), "attempt_time");
         let bad = Backoff::full_jitter(Duration::from_secs(1), Duration::ZERO);
-        assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "cap");
+        assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "backoff.cap");
         assert_eq!(named(RetryPolicy::builder().throttled_backoff(bad)), "throttled_backoff.cap");
     }
 }
