@@ -12,6 +12,7 @@ use crate::clock;
 /// Settings of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[doc(hidden)]
 pub struct CheckSettings {
     /// Maximum duration of a run, at which it has failed.
     pub timeout: Duration,
@@ -37,11 +38,13 @@ impl Default for CheckSettings {
 
 /// Identifies a run of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[doc(hidden)]
 pub struct RunId(u64);
 
 /// What a probe has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[doc(hidden)]
 pub enum RunDecision {
     /// Use the cached result.
     Known,
@@ -81,6 +84,7 @@ pub enum RunDecision {
 /// assert!(matches!(cached.decide(&settings, now + Duration::from_secs(3)), RunDecision::Run { .. }));
 /// ```
 #[derive(Debug, Clone, Default)]
+#[doc(hidden)]
 pub struct CachedResult {
     runs: u64,
     running: Option<Running>,
@@ -101,6 +105,7 @@ struct Running {
 /// Result of the last run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[doc(hidden)]
 pub struct LastRun {
     /// When it ended.
     pub ended: Instant,

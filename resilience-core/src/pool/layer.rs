@@ -64,6 +64,7 @@ pub struct Checkout<S, M: Manager, C = Standard> {
 }
 
 /// Future of a [`Checkout`].
+#[doc(hidden)]
 pub struct CheckoutFuture<T, E>(Option<Boxed<T, E>>);
 
 type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;

@@ -1,9 +1,7 @@
-//! A stack for each upstream, written down in a file.
+//! Stacks described in a TOML file, one profile for each upstream.
 //!
-//! Patterns that everybody has to put together are put together by nobody: in the system that this crate
-//! was made for, a retry helper with jitter existed for half a year and was used in 15 files of 500. A
-//! [`Profile`] is the whole stack in one call, by numbers that an operator can read and change without a
-//! deploy, and nobody can misspell without being told the line.
+//! A [`Profile`] is a whole stack in one call. Operators can read and change its numbers without a deploy, and a misspelt
+//! key is an error that names the line.
 //!
 //! ```
 //! use resilience_core::profiles::Profiles;

@@ -1,23 +1,4 @@
-//! Whether to try again, and when: every limit of one call in one place, told the time.
-//!
-//! A [`RetryPolicy`] is configuration and shared state; [`Attempts`] is one call. The Tower layer
-//! and the plain functions only carry out what [`Attempts::decide`] says, and so can a simulator:
-//!
-//! ```
-//! use std::time::Duration;
-//! use resilience_core::Outcome;
-//! use resilience_core::retry::{RetryPolicy, StopReason, Verdict};
-//!
-//! let policy = RetryPolicy::builder().max_attempts(2).build()?;
-//! let start = resilience_core::clock::now();
-//! let mut attempts = policy.start(start);
-//! let Verdict::Retry(retry) = attempts.decide(start, None, Outcome::transient(), 0.5) else { panic!() };
-//! let later = start + retry.delay();
-//! retry.sent(&mut attempts);
-//! let verdict = attempts.decide(later, None, Outcome::transient(), 0.5);
-//! assert_eq!(verdict.stop_reason(), Some(StopReason::AttemptsExhausted));
-//! # Ok::<_, resilience_core::InvalidConfig>(())
-//! ```
+//! Retry policy: configuration and shared state.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -38,9 +19,27 @@ use crate::outcome::{Classify, Outcome, Standard};
 use crate::rejection::Rejection;
 use crate::tick::Tick;
 
-/// What may be retried, how often, how far apart, and at whose cost.
+/// A retry policy: retryable outcomes, number of attempts, backoff, time limits and budget.
 ///
 /// Clones share the budget, the listener and the sequence of seeds. `C` is the classifier.
+///
+/// The Tower layer and the plain functions only carry out what [`Attempts::decide`] returns, and so can a simulator:
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::Outcome;
+/// use resilience_core::retry::{RetryPolicy, StopReason, Verdict};
+///
+/// let policy = RetryPolicy::builder().max_attempts(2).build()?;
+/// let start = resilience_core::clock::now();
+/// let mut attempts = policy.start(start);
+/// let Verdict::Retry(retry) = attempts.decide(start, None, Outcome::transient(), 0.5) else { panic!() };
+/// let later = start + retry.delay();
+/// retry.sent(&mut attempts);
+/// let verdict = attempts.decide(later, None, Outcome::transient(), 0.5);
+/// assert_eq!(verdict.stop_reason(), Some(StopReason::AttemptsExhausted));
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RetryPolicy<C = Standard> {
     pub(super) rules: Arc<RetryRules>,

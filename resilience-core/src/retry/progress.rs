@@ -1,5 +1,4 @@
-//! How far a call has come, beside the rules that it goes by: who keeps the rules anyway need not keep
-//! them twice.
+//! State of one call, without the settings of its policy, which are passed to each method.
 
 use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
@@ -16,21 +15,21 @@ use crate::observe::{ErrorText, Event, type_of};
 use crate::outcome::{Ended, FailureClass, Outcome, RetryHint};
 use crate::tick::Tick;
 
-/// What one call has done so far.
+/// State of one call.
 #[derive(Debug)]
 pub(super) struct Progress {
     started: Option<Tick>,
     made: u32,
     step: Step,
-    /// An account of this call's key, in place of the policy's.
+    /// Budget of the key of this call, in place of that of the policy.
     own_budget: Option<RetryBudget>,
-    /// What the latest retry has cost, until it is known how it ended.
+    /// Payment for the current retry, until its end.
     receipt: Option<Receipt>,
-    /// Whose call it is, for who is told of it.
+    /// Key of the call, for events.
     key: Option<Name>,
 }
 
-/// The first attempt of a call succeeded, which nobody needs to hear of but a budget that earns by it.
+/// Records that the first attempt succeeded, which only a budget may need.
 #[cfg(feature = "tower")]
 #[inline]
 pub(super) fn succeeded_at_once(rules: &RetryRules, own_budget: Option<&RetryBudget>) {
@@ -40,7 +39,7 @@ pub(super) fn succeeded_at_once(rules: &RetryRules, own_budget: Option<&RetryBud
 }
 
 impl Progress {
-    /// Told when it started only if that will be asked.
+    /// Creates the state. `started` may be `None` if no time limit needs it.
     #[inline]
     pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
         Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key: None }
@@ -51,13 +50,13 @@ impl Progress {
         self.key = key;
     }
 
-    /// Where retries are paid from.
+    /// Returns the budget that pays for retries.
     #[inline]
     fn budget<'a>(&'a self, rules: &'a RetryRules) -> Option<&'a RetryBudget> {
         rules.budget(self.own_budget.as_ref())
     }
 
-    /// Another attempt begins, at this cost.
+    /// Begins another attempt with this payment.
     pub(super) fn next(&mut self, receipt: Option<Receipt>) {
         self.made = self.made.saturating_add(1);
         self.receipt = receipt;
@@ -67,7 +66,7 @@ impl Progress {
         self.made
     }
 
-    /// How many were made before the one under way.
+    /// Returns the number of attempts before the current one.
     #[cfg(feature = "tokio")]
     pub(super) const fn previous(&self) -> u32 {
         self.made.saturating_sub(1)
@@ -141,7 +140,7 @@ impl Progress {
         if let Some(reason) = self.out_of_time(rules, (now, deadline), delay) {
             return Verdict::stop(reason);
         }
-        // Waiting until something is ready costs nothing, unless it repeats what may have failed.
+        // Waiting for readiness costs nothing, unless it repeats an attempt that may have run.
         let Some((class, budget)) = class.zip(self.budget(rules)) else {
             return Verdict::Retry(GrantedRetry { delay, withdrawal: None });
         };
@@ -154,14 +153,14 @@ impl Progress {
         }
     }
 
-    /// Tells the budget how the attempt under way ended.
+    /// Settles the current attempt with the budget.
     #[inline]
     fn settle(&mut self, rules: &RetryRules, outcome: Outcome) {
         let receipt = self.receipt.take();
         let Some(budget) = self.budget(rules) else { return };
         match (outcome, outcome.failure()) {
             (_, Some(class)) => budget.failed(class),
-            // A permanent error is an answer: the other side is up.
+            // A permanent error is a response: the service is up.
             (Outcome::Success | Outcome::Permanent, None) => match receipt {
                 Some(receipt) => receipt.succeeded(budget),
                 None => budget.succeeded(),
@@ -181,7 +180,7 @@ impl Progress {
         }
     }
 
-    /// Why there is no time to wait for `delay` and to attempt again, if there is none.
+    /// Returns a reason if the wait for `delay` and another attempt do not fit the deadline or the time allowed.
     fn out_of_time(
         &self,
         rules: &RetryRules,

@@ -16,6 +16,7 @@ pin_project! {
     /// Runs a future as work in flight, and returns its guard with the output, for work that goes on afterwards, such as
     /// the body of a response. Made by [`InFlight::carry`]; otherwise like [`RunFuture`](super::RunFuture).
     #[must_use = "futures do nothing unless polled"]
+    #[doc(hidden)]
     pub struct Carry<F> {
         // Dropped as soon as there is an output, so that its resources are free then.
         #[pin]

@@ -103,5 +103,5 @@ pub(super) fn contain(run: impl FnOnce()) {
 /// Returns the text of a panic.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(ToString::to_string);
-    words.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "no text".to_owned())
+    words.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "not in words".to_owned())
 }

@@ -85,6 +85,7 @@ where
 
 pin_project! {
     /// A call that is counted. Dropping it drops what is inside, and it is not counted any more.
+    #[doc(hidden)]
     pub struct ShutdownFuture<S, Req, F> {
         #[pin]
         scope: RunFuture<Oneshot<S, Req, F>>,

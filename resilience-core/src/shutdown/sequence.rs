@@ -28,6 +28,7 @@ use crate::clock::later;
 /// assert_eq!(sequence.advance(start, 0), Some(Phase::Stopped));
 /// ```
 #[derive(Debug, Clone)]
+#[doc(hidden)]
 pub struct ShutdownSequence {
     bounds: ShutdownBounds,
     phase: Phase,

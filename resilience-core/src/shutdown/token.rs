@@ -126,6 +126,7 @@ impl ShutdownToken {
 /// Waits for a phase. Made by [`ShutdownToken::reached`] and its siblings. Dropping it ends the wait.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
+#[doc(hidden)]
 pub struct Reached {
     token: ShutdownToken,
     phase: Phase,

@@ -24,7 +24,7 @@ pub struct ServiceProbe<S> {
     ready: bool,
 }
 
-/// What a [`ServiceProbe`] and all its clones have seen. Clones read the same account.
+/// Log of a [`ServiceProbe`] and its clones. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct ProbeLog(Arc<Account>);
 
@@ -46,13 +46,13 @@ struct Latch {
 }
 
 impl ProbeLog {
-    /// Calls that were begun.
+    /// Returns the number of calls.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// Calls on a handle whose last `poll_ready` was not `Ready`: each breaks the contract of
+    /// Returns the number of calls on a handle whose last `poll_ready` was not `Ready`, which breaks the contract of
     /// [`Service`].
     #[must_use]
     pub fn called_unready(&self) -> usize {
@@ -187,6 +187,7 @@ pin_project! {
     /// A call that is counted as under way until this is dropped, as a permit of a plain service
     /// would be held.
     #[derive(Debug)]
+    #[doc(hidden)]
     pub struct ProbeFuture<F> {
         #[pin]
         inner: F,
