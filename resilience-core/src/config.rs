@@ -1,7 +1,7 @@
-//! What a refused configuration says.
+//! Errors of configurations.
 //!
-//! Every builder ends in `build() -> Result<_, InvalidConfig>`: nothing here panics on a value that
-//! came from a person or a file, and nothing is silently corrected.
+//! Every builder ends in `build() -> Result<_, InvalidConfig>`: no value from a user or a file panics, and none is silently
+//! corrected.
 //!
 //! ```
 //! use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::clock::MAX_WAIT;
 
-/// A configuration value out of its bounds: which field, what it was, and what it may be.
+/// A configuration value out of its bounds: field, value and bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidConfig {
     field: &'static str,
@@ -25,7 +25,7 @@ pub struct InvalidConfig {
 }
 
 impl InvalidConfig {
-    /// Names a `field`, the `value` it was given and the `bound` it broke ("must be …").
+    /// Creates an error from a `field`, its `value` and the `bound` that it violates ("must be …").
     pub fn new(
         field: &'static str,
         value: impl fmt::Display,
@@ -34,19 +34,19 @@ impl InvalidConfig {
         InvalidConfig { field, value: value.to_string(), bound: bound.to_string() }
     }
 
-    /// The field's name as the builder spells it.
+    /// Returns the field, named as in the builder.
     #[must_use]
     pub fn field(&self) -> &'static str {
         self.field
     }
 
-    /// The refused value.
+    /// Returns the rejected value.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// What the value must be.
+    /// Returns the bound.
     #[must_use]
     pub fn bound(&self) -> &str {
         &self.bound
@@ -65,13 +65,13 @@ impl fmt::Display for InvalidConfig {
 
 impl std::error::Error for InvalidConfig {}
 
-/// A value, or what making it ended in: a builder takes both, so that a chain is not broken by a `?`
-/// in the middle, and reports the error when it is built.
+/// A value, or the result of making it: builders take both, so that a chain needs no `?` in the middle, and return the
+/// error from `build`.
 pub trait OrInvalid<T> {
-    /// The value.
+    /// Returns the value.
     ///
     /// # Errors
-    /// If it was not made.
+    /// The error of making it.
     fn or_invalid(self) -> Result<T, InvalidConfig>;
 }
 
@@ -87,7 +87,7 @@ impl<T> OrInvalid<T> for Result<T, InvalidConfig> {
     }
 }
 
-/// A wait: more than nothing, at most [`MAX_WAIT`].
+/// Validates a wait: more than zero, at most [`MAX_WAIT`].
 pub(crate) fn wait(field: &'static str, value: Duration) -> Result<Duration, InvalidConfig> {
     if value.is_zero() {
         return Err(InvalidConfig::new(field, "0s", "more than zero"));
@@ -95,7 +95,7 @@ pub(crate) fn wait(field: &'static str, value: Duration) -> Result<Duration, Inv
     wait_or_none(field, value)
 }
 
-/// A wait that may be zero: at most [`MAX_WAIT`].
+/// Validates a wait that may be zero: at most [`MAX_WAIT`].
 pub(crate) fn wait_or_none(
     field: &'static str,
     value: Duration,
@@ -106,7 +106,7 @@ pub(crate) fn wait_or_none(
     Ok(value)
 }
 
-/// A finite number within `low..=high`; NaN and the infinities are refused.
+/// Validates a finite number within `low..=high`. Rejects NaN and the infinities.
 pub(crate) fn number(
     field: &'static str,
     value: f64,

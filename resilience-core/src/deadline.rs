@@ -1,9 +1,8 @@
-//! The instant after which nobody is waiting for the answer.
+//! Deadlines: instants after which no result is needed.
 //!
-//! A [`Deadline`] is a point in time, not a length of time: it survives being handed down, queued
-//! and retried without anybody subtracting. While a future that has one is polled, the layers
-//! inside it read it with [`Deadline::current`], whatever the type of the request: a retry then
-//! does not sleep past it, and an inner timeout does not outlive it.
+//! A [`Deadline`] is a point in time, so that it can be passed on, queued and retried without subtraction. While a future
+//! with a deadline is polled, the layers inside read it with [`Deadline::current`], whatever the type of the request: a
+//! retry does not sleep past it, and an inner timeout does not outlive it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,13 +26,13 @@ thread_local! {
     static CURRENT: Cell<Deadline> = const { Cell::new(Deadline::NEVER) };
 }
 
-/// A point in time on the monotonic clock. At the deadline itself it is too late, unless the answer
-/// is there in the same poll.
+/// A point in time on the monotonic clock. At the deadline itself it is too late, unless the result is ready in the same
+/// poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deadline(Tick);
 
 impl Deadline {
-    /// None: later than all others.
+    /// No deadline: later than all others.
     #[cfg(feature = "tokio")]
     pub(crate) const NEVER: Deadline = Deadline(Tick::NEVER);
 
@@ -43,39 +42,39 @@ impl Deadline {
         Deadline(Tick::of(instant))
     }
 
-    /// So long after `now`, at most [`MAX_WAIT`].
+    /// Creates a deadline this time after `now`, at most [`MAX_WAIT`].
     #[must_use]
     #[inline]
     pub fn after(now: Instant, wait: Duration) -> Deadline {
         Deadline::after_tick(Tick::of(now), wait.min(MAX_WAIT))
     }
 
-    /// The same where no wait is longer than that.
+    /// Creates a deadline for a wait that is at most [`MAX_WAIT`].
     #[inline]
     pub(crate) fn after_tick(now: Tick, wait: Duration) -> Deadline {
         Deadline::after_ns(now, nanos(wait))
     }
 
-    /// So many nanoseconds after it.
+    /// Creates a deadline this number of nanoseconds after `now`.
     #[inline]
     pub(crate) fn after_ns(now: Tick, wait: u64) -> Deadline {
         Deadline(now.after_ns(wait))
     }
 
-    /// The instant.
+    /// Returns the instant.
     #[must_use]
     pub fn instant(self) -> Instant {
         self.0.instant()
     }
 
-    /// What is left at `now`; zero once it has passed.
+    /// Returns the time left at `now`; zero once it has passed.
     #[must_use]
     #[inline]
     pub fn remaining(self, now: Instant) -> Duration {
         self.0.left(Tick::of(now))
     }
 
-    /// Whether it is too late at `now`.
+    /// Returns `true` if the deadline has passed at `now`.
     #[must_use]
     #[inline]
     pub fn has_passed(self, now: Instant) -> bool {
@@ -88,7 +87,7 @@ impl Deadline {
     }
 }
 
-/// While this is kept, a deadline is the current one.
+/// Makes a deadline the current one until this is dropped.
 #[cfg(feature = "tokio")]
 #[must_use]
 pub(crate) struct Entered {
@@ -105,14 +104,14 @@ impl Drop for Entered {
 
 #[cfg(feature = "tokio")]
 impl Deadline {
-    /// This, or the deadline of the surrounding call if that comes sooner.
+    /// Returns the earlier of this and the current deadline.
     #[must_use]
     #[inline]
     pub fn or_current(self) -> Deadline {
         CURRENT.get().min(self)
     }
 
-    /// The deadline of the call that is being polled on this thread, if it has one.
+    /// Returns the deadline of the call that is polled on this thread, if it has one.
     ///
     /// Set by `timeout::DeadlineLayer` and
     /// [`timeout::within`](crate::timeout::within), which enforce it. It does not cross
@@ -123,21 +122,21 @@ impl Deadline {
         CURRENT.get().if_ever()
     }
 
-    /// This, if it is one.
+    /// Returns `None` for [`NEVER`](Deadline::NEVER).
     #[inline]
     pub(crate) fn if_ever(self) -> Option<Deadline> {
         (self != Deadline::NEVER).then_some(self)
     }
 
-    /// Runs `body` with this as the current deadline, and puts the former one back, also when
-    /// `body` panics. For callers that enforce it: layers inside arm no timer for what it covers.
+    /// Runs `body` with this as the current deadline, and restores the former one, also after a panic. For callers that
+    /// enforce it: layers inside set no timer of their own.
     #[inline]
     pub(crate) fn enter<R>(self, body: impl FnOnce() -> R) -> R {
         let _entered = self.entered();
         body()
     }
 
-    /// The same for as long as what this returns is kept.
+    /// Makes this the current deadline until the guard is dropped.
     #[inline]
     pub(crate) fn entered(self) -> Entered {
         Entered { former: CURRENT.replace(self) }

@@ -1,11 +1,10 @@
-//! What layers and keys are called.
+//! Names of layers and keys.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A layer's or key's name. A `&'static str` costs nothing to clone, anything else one
-/// reference count.
+/// Name of a layer or key. A clone of a `&'static str` is free, of any other text one reference count.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Repr);
 
@@ -16,13 +15,13 @@ enum Repr {
 }
 
 impl Name {
-    /// The name of a layer that was not given one.
+    /// Creates a name from a static text.
     #[must_use]
     pub const fn from_static(name: &'static str) -> Name {
         Name(Repr::Static(name))
     }
 
-    /// The name.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {

@@ -94,7 +94,7 @@ async fn why_a_request_without_a_copy_is_not_sent_again() {
     for (outcome, said) in [
         (Outcome::transient(), "retry 1 stop: the request cannot be sent twice"),
         (Outcome::not_ready(second), "retry 1 stop: not ready yet"),
-        (Outcome::Transient(RetryHint::Never), "retry 1 stop: told not to try again"),
+        (Outcome::Transient(RetryHint::Never), "retry 1 stop: the server forbids a retry"),
         (Outcome::Permanent, "retry 1 stop: the failure is permanent"),
     ] {
         let notes = Notes::default();

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use resilience_core::breaker::{Admission, Circuit, CircuitConfig, ProbeRule, SlidingWindow};
-use resilience_core::health::{Asked, CachedVerdict, CheckTerms};
+use resilience_core::health::{CachedResult, CheckSettings, RunDecision};
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
 use resilience_core::outcome::FailureClass;
 use resilience_core::pool::Lifetime;
 use resilience_core::rate::{Decision, Quota, RateLimiter, Shaping, TokenBucket};
 use resilience_core::retry::{RetryBudget, RetryPolicy};
-use resilience_core::shutdown::{Course, ShutdownBounds};
+use resilience_core::shutdown::{ShutdownBounds, ShutdownSequence};
 use resilience_core::{Deadline, Outcome, clock};
 
 const MS: Duration = Duration::from_millis(1);
@@ -204,10 +204,10 @@ fn drive_keyed(store: &Keyed<u8, RateLimiter>, steps: &[Step]) {
 }
 
 fn drive_verdict(steps: &[Step]) {
-    let (terms, mut verdict, mut last) = (CheckTerms::default(), CachedVerdict::new(), None);
+    let (terms, mut verdict, mut last) = (CheckSettings::default(), CachedResult::new(), None);
     for (now, byte, _) in steps.iter().copied() {
-        match verdict.ask(&terms, now) {
-            Asked::Run { run, .. } => last = Some(run),
+        match verdict.decide(&terms, now) {
+            RunDecision::Run { run, .. } => last = Some(run),
             _ => verdict.advance(&terms, now),
         }
         match last {
@@ -220,7 +220,7 @@ fn drive_verdict(steps: &[Step]) {
 }
 
 fn drive_shutdown(bounds: ShutdownBounds, steps: &[Step]) {
-    let mut course = Course::new(bounds);
+    let mut course = ShutdownSequence::new(bounds);
     let mut phases = 0;
     for (now, byte, _) in steps.iter().copied() {
         match byte % 8 {
@@ -270,7 +270,7 @@ fn check_lifetimes(steps: &[Step]) {
     let lifetime = Lifetime::new().max_age(YEAR).max_idle(MS).build().unwrap();
     for three in steps.windows(3) {
         let [(now, ..), (created, ..), (used, ..)] = *three else { continue };
-        let _verdict = lifetime.verdict(now, created, used, 0.5);
+        let _verdict = lifetime.expired(now, created, used, 0.5);
     }
 }
 

@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 const PROFILES: &str = r#"
 [odds]
 deadline = "10s"
-bulkhead = { max_concurrent = 8, wait = "2s", max_queued = 50 }
-retry = { attempts = 4, base = "50ms", cap = "1s", budget = "10%", reserve = 10 }
-breaker = { consecutive_failures = 10, break_for = "30s" }
+bulkhead = { max_concurrent = 8, wait_at_most = "2s", max_queued = 50 }
+retry = { max_attempts = 4, backoff = { base = "50ms", cap = "1s" }, budget = { ratio = "10%", reserve = 10 } }
+circuit_breaker = { consecutive_failures = 10, break_for = "30s" }
 attempt_timeout = "2s"
 "#;
 

@@ -38,7 +38,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         .on_signals()?;
     let token = shutdown.token();
     let ready = token.clone();
-    let health = Health::builder().serving(move || ready.is_ready()).build()?;
+    let health = Health::builder().serving_while(move || ready.is_ready()).build()?;
     let protect = ProtectLayer::builder()
         .name("api")
         .longest(Duration::from_secs(10))

@@ -133,9 +133,9 @@ fn resilient(connections: usize, url: Url) -> Result<Subject, BoxError> {
         "[bench]\n\
          deadline = \"30s\"\n\
          bulkhead = {{ max_concurrent = {PERMITS} }}\n\
-         retry = {{ attempts = 3, base = \"100ms\", cap = \"10s\" }}\n\
-         rate = {{ per_second = {PER_SECOND} }}\n\
-         breaker = {{ failure_rate = \"50%\", window_calls = 100, break_for = \"10s\" }}\n",
+         retry = {{ max_attempts = 3, backoff = {{ base = \"100ms\", cap = \"10s\" }} }}\n\
+         rate_limit = {{ per_second = {PER_SECOND} }}\n\
+         circuit_breaker = {{ failure_rate = \"50%\", window = {{ count = 100 }}, break_for = \"10s\" }}\n",
     ))?;
     let limits =
         ConnectionLimits::default().per_authority(u32::try_from(connections)?).total(PERMITS);

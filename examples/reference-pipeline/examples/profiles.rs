@@ -7,8 +7,8 @@ use tower::{BoxError, ServiceBuilder, service_fn};
 const TEXT: &str = r#"
 [scraper.odds]
 deadline = "1m"
-rate = { per_second = 1, burst = 2 }
-breaker = { consecutive_failures = 10, break_for = "5m" }
+rate_limit = { per_second = 1, burst = 2 }
+circuit_breaker = { consecutive_failures = 10, break_for = "5m" }
 "#;
 
 #[tokio::main]
@@ -26,7 +26,7 @@ async fn main() -> Result<(), BoxError> {
         }
     }
     // The layer that is there waits from now on. A text with a mistake would change nothing.
-    let waits = TEXT.replace("burst = 2", "burst = 2, wait = \"5s\"");
+    let waits = TEXT.replace("burst = 2", "burst = 2, wait_at_most = \"5s\"");
     if let Err(error) = profiles.reload(&waits.replace("rate", "rote")) {
         println!("not reloaded: {error}");
     }

@@ -95,7 +95,7 @@ impl Member {
     pub(crate) const HEAP_BYTES: usize = {
         let counts = 2 * size_of::<usize>();
         let place = 3 * size_of::<(u64, Weak<Member>)>();
-        crate::keyed::allocated(size_of::<Member>() + counts) + place
+        crate::keyed::allocation_size(size_of::<Member>() + counts) + place
     };
 
     pub(crate) const fn admission_queue(&self) -> &AdmissionQueue {

@@ -1,4 +1,4 @@
-//! A registry in the making.
+//! Builder of a registry.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,17 +11,17 @@ use crate::breaker::CircuitBreaker;
 use crate::config::InvalidConfig;
 use crate::name::Name;
 
-/// When a service has started.
+/// Condition under which a service has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Startup {
-    /// When no critical dependency was down for the first time.
+    /// No critical dependency was down for the first time.
     FirstReady,
-    /// When [`Health::set_started`] was called. Nothing is checked before.
-    Told,
+    /// [`Health::set_started`] was called. No check runs before.
+    Manual,
 }
 
-/// A [`Health`] in the making. Begins with no checks, serving, and [`Startup::FirstReady`].
+/// A builder of a [`Health`]. Defaults: no checks, always serving, [`Startup::FirstReady`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HealthBuilder {
     checks: Vec<Declared>,
@@ -49,19 +49,19 @@ impl HealthBuilder {
         HealthBuilder { checks: Vec::new(), startup: Startup::FirstReady, serving }
     }
 
-    /// Watches a dependency by checking it.
+    /// Adds a check of a dependency.
     pub fn check(mut self, check: Check) -> Self {
         self.checks.push(Declared::Check(check));
         self
     }
 
-    /// Watches a dependency by the state of its circuit, which costs no call.
+    /// Adds a dependency whose state is that of its circuit, which costs no call.
     ///
-    /// An open circuit is down. One that is half-open or ramping is impaired and not down, whatever its
-    /// criticality: without requests it would never find out that it may close.
+    /// An open circuit is down. A half-open or ramping one is impaired, whatever its criticality: without requests it
+    /// could never close.
     ///
-    /// Give it the circuit that calls use, and not one that others are made from: no call passes a
-    /// breaker that [`fresh`](CircuitBreaker::fresh) ones are made of for each key.
+    /// Pass the circuit that calls use, not a template from which [`fresh`](CircuitBreaker::fresh) ones are made per
+    /// key: no call passes a template.
     pub fn breaker(
         mut self,
         name: impl Into<Name>,
@@ -72,24 +72,23 @@ impl HealthBuilder {
         self
     }
 
-    /// When the service has started.
+    /// Sets the condition under which the service has started.
     pub fn startup(mut self, startup: Startup) -> Self {
         self.startup = startup;
         self
     }
 
-    /// Asked before and after the checks: while it says no, the service is not ready, and nothing is
-    /// checked. This is where a shutdown says that it has begun. It is asked with every probe: be
-    /// quick, do not block.
-    pub fn serving(mut self, serving: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    /// Makes the service not ready while `serving` returns `false`; no check runs then. Use it for the readiness of a
+    /// shutdown. Called before and after the checks of every probe: it must not block.
+    pub fn serving_while(mut self, serving: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.serving = Box::new(serving);
         self
     }
 
-    /// The registry.
+    /// Builds the registry.
     ///
     /// # Errors
-    /// If a value of a check is out of its bounds, or two checks or circuits have one name, or none.
+    /// Rejects a setting of a check that is out of its bounds, and a name that is empty or used twice.
     pub fn build(self) -> Result<Health, InvalidConfig> {
         let mut names = HashSet::new();
         for declared in &self.checks {

@@ -1,21 +1,21 @@
-//! A check in the making.
+//! A check of a dependency.
 
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::cached_result::CheckSettings;
 use super::failure::Failure;
 use super::state::Criticality;
-use super::verdict::CheckTerms;
 use crate::config::{self, InvalidConfig};
 use crate::name::Name;
 
 type BoxedRun = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
-/// Makes the future of a run.
+/// Creates the future of a run.
 pub(super) type Run = Box<dyn Fn() -> BoxedRun + Send + Sync>;
 
-/// A check of one dependency: a future that is made anew for each run, and what it is allowed.
+/// A check of one dependency: a function that creates the future of each run, and its settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,11 +33,11 @@ pub struct Check {
     pub(super) name: Name,
     pub(super) criticality: Criticality,
     pub(super) run: Run,
-    pub(super) terms: CheckTerms,
+    pub(super) settings: CheckSettings,
 }
 
 impl Check {
-    /// A check of something that the service cannot do without.
+    /// Creates a check of a dependency that the service needs.
     pub fn critical<F, R, E>(name: impl Into<Name>, run: F) -> Check
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -47,7 +47,7 @@ impl Check {
         Check::new(name, Criticality::Critical, run)
     }
 
-    /// A check of something that the service can do without.
+    /// Creates a check of a dependency without which the service is degraded.
     pub fn optional<F, R, E>(name: impl Into<Name>, run: F) -> Check
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -57,11 +57,11 @@ impl Check {
         Check::new(name, Criticality::Optional, run)
     }
 
-    /// A check: `run` makes the future of each run, which is an error if the dependency is down.
+    /// Creates a check. `run` creates the future of each run, which returns an error if the dependency is down.
     ///
-    /// A run is polled in a task of its own, with its timeout as the current
-    /// [`Deadline`](crate::Deadline), and dropped when that is over. It is not to block its thread: one
-    /// that does is known to have timed out, and not run again until it has come back.
+    /// A run is polled in a task of its own, with its timeout as the current [`Deadline`](crate::Deadline), and dropped
+    /// at the timeout. It should not block its thread: a run that does counts as timed out, and the next one starts only
+    /// after it has returned.
     pub fn new<F, R, E>(name: impl Into<Name>, criticality: Criticality, run: F) -> Check
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -78,40 +78,43 @@ impl Check {
                 Err(Failure::of_error(&*error))
             })
         };
-        let (name, run) = (name.into(), Box::new(run));
-        Check { name, criticality, run, terms: CheckTerms::default() }
+        Check {
+            name: name.into(),
+            criticality,
+            run: Box::new(run),
+            settings: CheckSettings::default(),
+        }
     }
 
-    /// How long a run may take: 500 ms, unless told otherwise. Less than what the prober allows, which
-    /// is one second in Kubernetes: what is not answered in time is no answer.
+    /// Sets the maximum duration of a run; 500 ms by default. Keep it below the timeout of the probe, which is one second
+    /// in Kubernetes.
     pub fn timeout(mut self, timeout: Duration) -> Check {
-        self.terms.timeout = timeout;
+        self.settings.timeout = timeout;
         self
     }
 
-    /// For how long a result, good or bad, is the answer: 2 s, unless told otherwise. With zero, every
-    /// probe that does not find a run under way starts one.
+    /// Sets the time for which a result is used; 2 s by default. With zero, every probe that finds no run in progress
+    /// starts one.
     pub fn ttl(mut self, ttl: Duration) -> Check {
-        self.terms.ttl = ttl;
+        self.settings.ttl = ttl;
         self
     }
 
-    /// How many runs in a row have to fail until a dependency that was up is down: 1, unless told
-    /// otherwise. Until then it is [`Impaired`](super::CheckState::Impaired).
+    /// Sets the consecutive failures after which an up dependency is down; 1 by default. Until then it is
+    /// [`Impaired`](super::CheckState::Impaired).
     pub fn failures_to_down(mut self, runs: u32) -> Check {
-        self.terms.failures_to_down = runs;
+        self.settings.failures_to_down = runs;
         self
     }
 
-    /// How many runs in a row have to succeed until a dependency that was down is up: 1, unless told
-    /// otherwise. The first run of all decides alone.
+    /// Sets the consecutive successes after which a down dependency is up; 1 by default. The first run decides alone.
     pub fn successes_to_up(mut self, runs: u32) -> Check {
-        self.terms.successes_to_up = runs;
+        self.settings.successes_to_up = runs;
         self
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        let terms = &self.terms;
+        let settings = &self.settings;
         let named = |error: InvalidConfig| {
             InvalidConfig::new(
                 error.field(),
@@ -119,11 +122,11 @@ impl Check {
                 error.bound(),
             )
         };
-        config::wait("timeout", terms.timeout).map_err(named)?;
-        config::wait_or_none("ttl", terms.ttl).map_err(named)?;
+        config::wait("timeout", settings.timeout).map_err(named)?;
+        config::wait_or_none("ttl", settings.ttl).map_err(named)?;
         let counts = [
-            ("failures_to_down", terms.failures_to_down),
-            ("successes_to_up", terms.successes_to_up),
+            ("failures_to_down", settings.failures_to_down),
+            ("successes_to_up", settings.successes_to_up),
         ];
         for (field, runs) in counts {
             if runs == 0 {
@@ -139,7 +142,7 @@ impl fmt::Debug for Check {
         f.debug_struct("Check")
             .field("name", &self.name)
             .field("criticality", &self.criticality)
-            .field("terms", &self.terms)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a dependency, in words for everybody and in words for the log.
+//! Failure of a check: a public text, and a detail for the log.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
@@ -7,64 +7,64 @@ use std::time::Duration;
 
 use crate::observe::{ErrorText, Rounded};
 
-/// The most bytes of an error's text that are kept.
+/// Maximum bytes of an error's text that are stored.
 pub const MAX_DETAIL: usize = 512;
 
-/// What is wrong with a dependency.
+/// Failure of a check.
 ///
-/// Shown (`Display`), it says what anybody may read. What the error itself said is its
-/// [`detail`](Failure::detail), which may name hosts, users and worse.
+/// `Display` shows a text that may be public. The text of the error is the [`detail`](Failure::detail), which may
+/// contain hosts, users and secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     kind: FailureKind,
     detail: Option<Arc<str>>,
 }
 
-/// How a check failed.
+/// Kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// It ended in an error.
+    /// The check returned an error.
     Failed,
-    /// It did not end within so long.
+    /// The check exceeded this timeout.
     TimedOut(Duration),
-    /// It panicked.
+    /// The check panicked.
     Panicked,
-    /// It has not been run to an end yet.
+    /// No run has ended yet.
     NotChecked,
-    /// The circuit is open, for so long if that is known.
+    /// The circuit is open, for this time if it is known.
     CircuitOpen(Option<Duration>),
 }
 
 impl Failure {
-    /// One that there is no more to say of.
+    /// Creates a failure without detail.
     #[must_use]
     pub const fn new(kind: FailureKind) -> Failure {
         Failure { kind, detail: None }
     }
 
-    /// With what the log is to say of it, of which the first [`MAX_DETAIL`] bytes are kept.
+    /// Adds a detail for the log, cut after [`MAX_DETAIL`] bytes.
     #[must_use]
     pub fn with_detail(self, detail: impl fmt::Display) -> Failure {
         let mut kept = Bounded(String::new());
-        // Ends in an error where the text is cut.
+        // An error means that the text was cut.
         let _ = write!(kept, "{detail}");
         Failure { detail: Some(kept.0.into()), ..self }
     }
 
-    /// A check that ended in this error. Its detail is the [text](ErrorText) of the error and its sources.
+    /// Creates a failure from the error of a check. The detail is the [text](ErrorText) of the error and its sources.
     #[must_use]
     pub fn of_error(error: &(dyn StdError + 'static)) -> Failure {
         Failure::new(FailureKind::Failed).with_detail(ErrorText::of(error))
     }
 
-    /// How it failed.
+    /// Returns the kind.
     #[must_use]
     pub const fn kind(&self) -> FailureKind {
         self.kind
     }
 
-    /// What the error said, for the log. Not for the answer to a probe.
+    /// Returns the text of the error, for the log and not for the response to a probe.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
@@ -83,7 +83,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Takes [`MAX_DETAIL`] bytes, and no half characters.
+/// A string of at most [`MAX_DETAIL`] bytes, cut between characters.
 struct Bounded(String);
 
 impl fmt::Write for Bounded {

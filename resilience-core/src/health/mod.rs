@@ -1,33 +1,26 @@
-//! Probes that tell the truth, and cost the dependencies nothing.
+//! Health checks for liveness, readiness and startup probes.
 //!
-//! An orchestrator asks three questions, and mistakes one for another at its peril:
+//! - **Liveness**: a process that is not alive is killed, which helps against a deadlock and makes an outage of a
+//!   dependency worse. So it depends on nothing: any response will do.
+//! - **Readiness**, [`Health::ready`]: not while a [critical](Criticality) dependency is down, nor while the closure of
+//!   [`serving_while`][HealthBuilder::serving_while] returns `false`. If only optional dependencies are down, the service
+//!   is [degraded](Readiness::Degraded), which is ready.
+//! - **Startup**, [`Health::startup`]: once started, always started.
 //!
-//! - *Is the process alive?* If not it is killed, which helps against a deadlock and makes an outage of
-//!   a dependency worse. So the answer depends on nothing: that it comes is the answer.
-//! - *May it be sent requests?* [`Health::ready`]. Not while a [critical](Criticality) dependency is
-//!   down, nor once [`serving`][HealthBuilder::serving] says no. If only optional ones are down it is
-//!   [degraded](Readiness::Degraded), which is ready.
-//! - *Has it started?* [`Health::startup`]. Once yes, always yes.
+//! The state of a dependency comes from a [`Check`], or from its circuit breaker, which costs no call. Checks run
+//! concurrently, each with a timeout and [one run at a time](CachedResult) however many probes arrive, and their results
+//! are cached. A check that fails, times out or panics is down, with a public text and a [detail](Failure::detail) for
+//! the log. A run is a task, bounded by the check's timeout: a cancelled probe does not end it.
 //!
-//! A dependency is watched in one of two ways. A [`Check`] asks it; a circuit breaker has been told by
-//! the calls that were made, and asks nobody. Checks run at once, each under its own deadline and each
-//! [once at a time](CachedVerdict) however many probes ask, and their results are the answer for a
-//! while. A check that fails, takes too long or panics is down, with a text for everybody and a
-//! [detail](Failure::detail) for the log.
-//!
-//! A run is a task, bounded by the check's timeout: a probe that is dropped does not end it for others,
-//! and when all have left, its timeout does.
-//!
-//! The decisions are [`CachedVerdict`] and [`Readiness::of`], which know neither time nor tasks.
-//! Routes that answer probes are in `resilience-http`. [`config`] refuses to start a service that
-//! is configured wrongly, before there is anything to probe.
+//! [`CachedResult`] and [`Readiness::of`] are the engine, without clock or tasks. HTTP routes for probes are in
+//! `resilience-http`. [`config`] validates the environment before a service starts.
 //!
 // Links to items of features that are off lead to the page of the crate, which lists the features.
 #![cfg_attr(
     not(feature = "tokio"),
     doc = "
 [`Health::ready`]: crate
-[HealthBuilder::serving]: crate
+[HealthBuilder::serving_while]: crate
 [`Health::startup`]: crate
 [`Check`]: crate"
 )]
@@ -60,17 +53,15 @@ assert_eq!(report.readiness, Readiness::NotReady);
 "#
 )]
 
+mod cached_result;
 pub mod config;
 mod failure;
 mod state;
-mod verdict;
 
 #[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]
 mod check;
-#[cfg(feature = "tokio")]
-mod circuit;
 #[cfg(feature = "tokio")]
 mod registry;
 #[cfg(feature = "tokio")]
@@ -78,9 +69,9 @@ mod report;
 #[cfg(feature = "tokio")]
 mod run;
 
+pub use cached_result::{CachedResult, CheckSettings, LastRun, RunDecision, RunId};
 pub use failure::{Failure, FailureKind, MAX_DETAIL};
 pub use state::{CheckState, Criticality, Readiness};
-pub use verdict::{Asked, CachedVerdict, CheckTerms, LastRun, RunId};
 
 #[cfg(feature = "tokio")]
 pub use builder::{HealthBuilder, Startup};
@@ -89,4 +80,4 @@ pub use check::Check;
 #[cfg(feature = "tokio")]
 pub use registry::Health;
 #[cfg(feature = "tokio")]
-pub use report::{CheckReport, NotReadyReason, Report};
+pub use report::{CheckReport, HealthReport, NotReadyReason};

@@ -1,4 +1,4 @@
-//! The registry that probes ask.
+//! The registry behind readiness and startup probes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::builder::{HealthBuilder, Startup};
-use super::circuit;
 use super::failure::{Failure, FailureKind};
-use super::report::{CheckReport, NotReadyReason, Report};
+use super::report::{CheckReport, HealthReport, NotReadyReason};
 use super::run::{Pending, Runner};
 use super::state::{CheckState, Criticality};
-use crate::breaker::CircuitBreaker;
+use crate::breaker::{CircuitBreaker, CircuitSnapshot, CircuitState};
 use crate::clock;
 use crate::name::Name;
 
-/// What a service's health depends on. Clones share everything: verdicts, runs, and whether it has
+/// Registry of the dependencies of a service. Clones share everything: results, runs, and whether the service has
 /// started.
 ///
 /// See the [module](super) for an example.
@@ -31,21 +30,21 @@ struct Registry {
 
 pub(super) type Serving = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// One dependency.
+/// A dependency.
 pub(super) struct Watched {
     pub(super) name: Name,
     pub(super) criticality: Criticality,
     pub(super) source: Source,
 }
 
-/// How it is watched.
+/// Source of a dependency's state.
 pub(super) enum Source {
     Check(Arc<Runner>),
     Circuit(CircuitBreaker),
 }
 
 impl Health {
-    /// Starts with no checks: a service that depends on nothing is ready.
+    /// Starts without checks: a service without dependencies is ready.
     pub fn builder() -> HealthBuilder {
         HealthBuilder::new()
     }
@@ -54,32 +53,30 @@ impl Health {
         Health(Arc::new(Registry { watched, serving, startup, started: AtomicBool::new(false) }))
     }
 
-    /// Whether to send requests. Runs every check whose result is not recent enough, all at once, and
-    /// waits for those that others run already: at most for the longest of their timeouts.
+    /// Reports readiness. Runs every check without a fresh result, all at once, and waits for runs in progress: at most for
+    /// the longest of their timeouts.
     ///
-    /// Dropped, it leaves the runs under way to the others who wait, and to the next who asks. To be
-    /// called inside of a tokio runtime; outside of one no check can run, and what was never checked
-    /// is down.
-    pub async fn ready(&self) -> Report {
-        if let Some(reason) = self.refusal() {
+    /// Cancelling leaves runs in progress to other callers. Must be called inside of a tokio runtime; outside of one no
+    /// check can run, and a dependency that was never checked is down.
+    pub async fn ready(&self) -> HealthReport {
+        if let Some(reason) = self.not_ready_reason() {
             return self.known().because(reason);
         }
-        self.checked().await;
+        self.refresh().await;
         let report = self.known();
-        // Where it is told, it was by now.
         if report.readiness.is_ready() {
             self.set_started();
         }
-        match self.refusal() {
-            // It was told while it waited.
+        match self.not_ready_reason() {
+            // It may have changed during the checks.
             Some(reason) => report.because(reason),
             None => report,
         }
     }
 
-    /// Whether the service has started: ready or degraded from then on, whatever becomes of its
-    /// dependencies and of [`serving`](HealthBuilder::serving). Before, as [`ready`](Health::ready).
-    pub async fn startup(&self) -> Report {
+    /// Reports startup. Once the service has started the report is ready or degraded, whatever the state of its
+    /// dependencies and of [`serving_while`](HealthBuilder::serving_while). Before that it is [`ready`](Health::ready).
+    pub async fn startup(&self) -> HealthReport {
         if !self.is_started() {
             let report = self.ready().await;
             if !self.is_started() {
@@ -89,39 +86,39 @@ impl Health {
         self.known().started()
     }
 
-    /// What is known, without running anything.
+    /// Returns the report of the cached results, without running a check.
     #[must_use]
-    pub fn known(&self) -> Report {
+    pub fn known(&self) -> HealthReport {
         let now = clock::now();
-        Report::of_checks(self.0.watched.iter().map(|watched| watched.report(now)).collect())
+        HealthReport::of_checks(self.0.watched.iter().map(|watched| watched.report(now)).collect())
     }
 
-    /// Says that the service has started.
+    /// Marks the service as started.
     pub fn set_started(&self) {
         self.0.started.store(true, Ordering::Release);
     }
 
-    /// Whether it has.
+    /// Returns `true` if the service has started.
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.0.started.load(Ordering::Acquire)
     }
 
-    /// Why it is not ready whatever the checks say.
-    fn refusal(&self) -> Option<NotReadyReason> {
+    /// Returns the reason for which the service is not ready whatever the checks return.
+    fn not_ready_reason(&self) -> Option<NotReadyReason> {
         if !(self.0.serving)() {
             return Some(NotReadyReason::NotServing);
         }
-        let waits = self.0.startup == Startup::Told && !self.is_started();
+        let waits = self.0.startup == Startup::Manual && !self.is_started();
         waits.then_some(NotReadyReason::Starting)
     }
 
-    /// Has every check run whose result is too old.
-    async fn checked(&self) {
+    /// Runs every check without a fresh result.
+    async fn refresh(&self) {
         let now = clock::now();
-        // All of them before the first wait: they run at once.
+        // All are started before the first wait.
         let pending: Vec<Pending> =
-            self.0.watched.iter().filter_map(|watched| watched.ask(now)).collect();
+            self.0.watched.iter().filter_map(|watched| watched.start_if_due(now)).collect();
         for run in pending {
             run.over().await;
         }
@@ -129,14 +126,14 @@ impl Health {
 }
 
 impl Watched {
-    fn ask(&self, now: Instant) -> Option<Pending> {
+    fn start_if_due(&self, now: Instant) -> Option<Pending> {
         match &self.source {
-            Source::Check(runner) => runner.ask(now),
+            Source::Check(runner) => runner.start_if_due(now),
             Source::Circuit(_) => None,
         }
     }
 
-    /// How it stands, and when that may have changed.
+    /// Returns the report, and the time after which it may have changed.
     fn report(&self, now: Instant) -> (CheckReport, Option<Duration>) {
         match &self.source {
             Source::Check(runner) => self.report_check(runner, now),
@@ -145,20 +142,20 @@ impl Watched {
     }
 
     fn report_check(&self, runner: &Runner, now: Instant) -> (CheckReport, Option<Duration>) {
-        let verdict = runner.look(now);
-        let age = verdict.age(now);
-        let wait = age.map(|age| runner.terms().ttl.saturating_sub(age));
-        let (took, failure) = match verdict.last() {
+        let cached = runner.look(now);
+        let age = cached.age(now);
+        let wait = age.map(|age| runner.settings().ttl.saturating_sub(age));
+        let (took, failure) = match cached.last() {
             Some(last) => (Some(last.took), last.failure.clone()),
             None => (None, Some(Failure::new(FailureKind::NotChecked))),
         };
-        let report = CheckReport { age, took, failure, ..self.report_state(verdict.state()) };
+        let report = CheckReport { age, took, failure, ..self.report_state(cached.state()) };
         (report, wait)
     }
 
     fn report_circuit(&self, breaker: &CircuitBreaker) -> (CheckReport, Option<Duration>) {
         let snapshot = breaker.snapshot();
-        let (state, failure) = circuit::judge(&snapshot);
+        let (state, failure) = circuit_state(&snapshot);
         let circuit = Some(snapshot.state);
         (CheckReport { failure, circuit, ..self.report_state(state) }, snapshot.open_for)
     }
@@ -172,6 +169,21 @@ impl Watched {
             age: None,
             took: None,
             circuit: None,
+        }
+    }
+}
+
+/// Returns the state of a dependency by its circuit. Half-open is not down: a service that is not ready gets no requests,
+/// and without requests the circuit could not close.
+fn circuit_state(circuit: &CircuitSnapshot) -> (CheckState, Option<Failure>) {
+    match circuit.state {
+        CircuitState::Closed | CircuitState::ForcedClosed | CircuitState::Disabled => {
+            (CheckState::Up, None)
+        }
+        CircuitState::HalfOpen | CircuitState::Ramping => (CheckState::Impaired, None),
+        CircuitState::Open | CircuitState::ForcedOpen => {
+            let open = Failure::new(FailureKind::CircuitOpen(circuit.open_for));
+            (CheckState::Down, Some(open))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a probe is told.
+//! Reports for probes.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,58 +8,57 @@ use super::state::{CheckState, Criticality, Readiness};
 use crate::breaker::CircuitState;
 use crate::name::Name;
 
-/// How a service stands, and what that was concluded from.
+/// Health of a service and of each dependency.
 ///
-/// Shown (`Display`), it names what is wrong, in words that anybody may read.
+/// `Display` lists what is wrong, in a text that may be public.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
-    /// Whether to send requests.
+pub struct HealthReport {
+    /// The readiness of the service.
     pub readiness: Readiness,
-    /// Why not, if not.
+    /// The reason if it is not ready.
     pub reason: Option<NotReadyReason>,
-    /// When it may have changed: the longest of what the critical dependencies that are down need.
-    /// None if that is not known, or the service is ready.
+    /// Time after which it may have changed: the longest of the critical dependencies that are down. `None` if that is
+    /// unknown, or the service is ready.
     pub retry_after: Option<Duration>,
-    /// Each check and circuit, in the order of their declaration.
+    /// Checks and circuits, in the order of their declaration.
     pub checks: Vec<CheckReport>,
 }
 
-/// How one dependency stands.
+/// Health of one dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// What it is called.
+    /// The name.
     pub name: Name,
-    /// Whether the service can do without it.
+    /// Whether the service needs it.
     pub criticality: Criticality,
-    /// How it stands.
+    /// The state.
     pub state: CheckState,
-    /// What is wrong with it, if something is.
+    /// The failure, if there is one.
     pub failure: Option<Failure>,
-    /// How long ago that was found out. None for a circuit, which is looked at, and for a check that
-    /// never ran to an end.
+    /// Age of the result. `None` for a circuit, and for a check without a result.
     pub age: Option<Duration>,
-    /// How long it took to find out.
+    /// Duration of the run.
     pub took: Option<Duration>,
-    /// The state of the circuit, if it is one.
+    /// State of the circuit, for a circuit.
     pub circuit: Option<CircuitState>,
 }
 
-/// Why a service is not ready.
+/// Reason for which a service is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotReadyReason {
-    /// It was told to take no more requests.
+    /// `serving_while` returned `false`.
     NotServing,
-    /// It has not been told yet that it has started.
+    /// `set_started` was not called yet.
     Starting,
     /// A critical dependency is down.
     Dependency,
 }
 
 impl NotReadyReason {
-    /// A word that does not change: the variant's, in snake case.
+    /// Returns a stable identifier: the variant in snake case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,33 +79,33 @@ impl fmt::Display for NotReadyReason {
     }
 }
 
-impl Report {
-    /// What the checks make of the whole.
-    pub(super) fn of_checks(checks: Vec<(CheckReport, Option<Duration>)>) -> Report {
+impl HealthReport {
+    /// Creates a report from the checks and the times after which they may change.
+    pub(super) fn of_checks(checks: Vec<(CheckReport, Option<Duration>)>) -> HealthReport {
         let readiness = Readiness::of(checks.iter().map(|(it, _)| (it.criticality, it.state)));
         let reason = (!readiness.is_ready()).then_some(NotReadyReason::Dependency);
         let decisive = checks.iter().filter(|(it, _)| it.is_decisive());
         let retry_after = decisive.filter_map(|&(_, wait)| wait).max();
         let checks = checks.into_iter().map(|(check, _)| check).collect();
-        Report { readiness, reason, retry_after, checks }
+        HealthReport { readiness, reason, retry_after, checks }
     }
 
-    /// Not ready, whatever the checks say.
-    pub(super) fn because(self, reason: NotReadyReason) -> Report {
-        let (readiness, reason) = (Readiness::NotReady, Some(reason));
-        Report { readiness, reason, retry_after: None, ..self }
+    /// Returns the report as not ready for this reason.
+    pub(super) fn because(self, reason: NotReadyReason) -> HealthReport {
+        let readiness = Readiness::NotReady;
+        HealthReport { readiness, reason: Some(reason), retry_after: None, ..self }
     }
 
-    /// Ready, whatever the checks say: it has started.
-    pub(super) fn started(self) -> Report {
+    /// Returns the report of a started service: ready or degraded.
+    pub(super) fn started(self) -> HealthReport {
         let readiness = match self.readiness {
             Readiness::Ready => Readiness::Ready,
             Readiness::Degraded | Readiness::NotReady => Readiness::Degraded,
         };
-        Report { readiness, reason: None, retry_after: None, ..self }
+        HealthReport { readiness, reason: None, retry_after: None, ..self }
     }
 
-    /// The check of this name.
+    /// Returns the check or circuit with this name.
     #[must_use]
     pub fn check(&self, name: &str) -> Option<&CheckReport> {
         self.checks.iter().find(|check| check.name.as_str() == name)
@@ -114,13 +113,13 @@ impl Report {
 }
 
 impl CheckReport {
-    /// Whether the service is not ready because of it.
+    /// Returns `true` if this dependency makes the service not ready.
     fn is_decisive(&self) -> bool {
         (self.criticality, self.state) == (Criticality::Critical, CheckState::Down)
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for HealthReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.readiness)?;
         if let Some(reason) = self.reason {

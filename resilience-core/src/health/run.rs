@@ -1,7 +1,7 @@
-//! Runs of a check: one at a time, in a task of its own, ended by its timeout.
+//! Runs of a check: one at a time, each in its own task, ended by its timeout.
 //!
-//! A task, because a run belongs to all who wait for it and outlives the one who asked first. It ends
-//! at its timeout, so there is never more than one for a check, and none for longer than that.
+//! A task, because a run is shared by all waiting probes and outlives the one that started it. The timeout bounds the
+//! tasks: at most one for each check.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -13,24 +13,24 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::cached_result::{CachedResult, CheckSettings, RunDecision, RunId};
 use super::check::{Check, Run};
 use super::failure::{Failure, FailureKind};
-use super::verdict::{Asked, CachedVerdict, CheckTerms, RunId};
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::sync::Mutex;
 use crate::timeout::within;
 
-/// A check and what it found.
+/// A check with its cached result.
 pub(super) struct Runner {
     run: Run,
-    terms: CheckTerms,
-    verdict: Mutex<CachedVerdict>,
-    /// Told when a run is over.
+    settings: CheckSettings,
+    cached: Mutex<CachedResult>,
+    /// Notified when a run is over.
     over: Notify,
 }
 
-/// A run that somebody waits for.
+/// A run in progress.
 pub(super) struct Pending {
     runner: Arc<Runner>,
     run: RunId,
@@ -39,93 +39,94 @@ pub(super) struct Pending {
 
 impl Runner {
     pub(super) fn new(check: Check) -> Arc<Runner> {
-        let verdict = Mutex::new(CachedVerdict::new());
-        Arc::new(Runner { run: check.run, terms: check.terms, verdict, over: Notify::new() })
+        let cached = Mutex::new(CachedResult::new());
+        Arc::new(Runner { run: check.run, settings: check.settings, cached, over: Notify::new() })
     }
 
-    pub(super) fn terms(&self) -> &CheckTerms {
-        &self.terms
+    pub(super) fn settings(&self) -> &CheckSettings {
+        &self.settings
     }
 
-    /// Asks, and starts a run if one is called for. None if the answer is known.
-    pub(super) fn ask(self: &Arc<Self>, now: Instant) -> Option<Pending> {
-        let asked = self.verdict.lock().ask(&self.terms, now);
-        match asked {
-            Asked::Known => None,
-            Asked::Wait { run, until } => Some(Pending { runner: self.clone(), run, until }),
-            Asked::Run { run, until } => {
+    /// Starts a run if one is due. Returns the run to wait for, or `None` if the cached result is fresh.
+    pub(super) fn start_if_due(self: &Arc<Self>, now: Instant) -> Option<Pending> {
+        let decision = self.cached.lock().decide(&self.settings, now);
+        match decision {
+            RunDecision::Known => None,
+            RunDecision::Wait { run, until } => Some(Pending { runner: self.clone(), run, until }),
+            RunDecision::Run { run, until } => {
                 self.start(run, until);
                 Some(Pending { runner: self.clone(), run, until })
             }
         }
     }
 
-    /// What is known, without asking for more.
-    pub(super) fn look(&self, now: Instant) -> CachedVerdict {
-        let mut verdict = self.verdict.lock();
-        verdict.advance(&self.terms, now);
-        verdict.clone()
+    /// Returns the cached result at `now`.
+    pub(super) fn look(&self, now: Instant) -> CachedResult {
+        let mut cached = self.cached.lock();
+        cached.advance(&self.settings, now);
+        cached.clone()
     }
 
     fn start(self: &Arc<Self>, run: RunId, until: Instant) {
-        let owed = Owed { runner: self.clone(), run };
-        // Outside of a runtime nobody would poll it: what is owed is dropped.
+        let guard = RunGuard { runner: self.clone(), run };
+        // Outside of a runtime no task can run: the guard is dropped.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            let made = async { (owed.runner.run)().await };
+            let made = async { (guard.runner.run)().await };
             let result = match caught(within(Deadline::at(until), made)).await {
                 Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(Failure::new(FailureKind::TimedOut(owed.runner.terms.timeout))),
+                Ok(Err(_)) => {
+                    Err(Failure::new(FailureKind::TimedOut(guard.runner.settings.timeout)))
+                }
                 Err(panic) => Err(of_panic(&*panic)),
             };
-            owed.pay(result);
+            guard.finish(result);
         });
     }
 }
 
 impl Pending {
-    /// Until the run is over, or out of time. Dropped, it leaves the run to the others.
+    /// Waits until the run has ended or timed out. Cancelling leaves the run to other callers.
     pub(super) async fn over(self) {
         let Pending { runner, run, until } = self;
         let over = async {
             loop {
-                // Before the look: it hears of everything from here on.
-                let told = runner.over.notified();
-                if !runner.verdict.lock().is_running(run) {
+                // Created before the check, so that an end in between is not missed.
+                let notified = runner.over.notified();
+                if !runner.cached.lock().is_running(run) {
                     return;
                 }
-                told.await;
+                notified.await;
             }
         };
-        // Out of time is for the verdict to note, when it is looked at.
+        // A timeout is recorded when the cached result is read.
         let _ = within(Deadline::at(until), over).await;
     }
 }
 
-/// A run's end, which is owed to those who wait. Dropped, also by a panic or by the end of the
-/// runtime, it gives the run up.
-struct Owed {
+/// Ends a run when dropped. Without a result, after a panic or the end of the runtime, the run is abandoned.
+struct RunGuard {
     runner: Arc<Runner>,
     run: RunId,
 }
 
-impl Owed {
-    fn pay(self, result: Result<(), Failure>) {
-        let Runner { verdict, terms, .. } = &*self.runner;
-        verdict.lock().finish(self.run, result, terms, clock::now());
+impl RunGuard {
+    fn finish(self, result: Result<(), Failure>) {
+        let Runner { cached, settings, .. } = &*self.runner;
+        cached.lock().finish(self.run, result, settings, clock::now());
     }
 }
 
-impl Drop for Owed {
+impl Drop for RunGuard {
     fn drop(&mut self) {
-        self.runner.verdict.lock().abandon(self.run);
+        self.runner.cached.lock().abandon(self.run);
         self.runner.over.notify_waiters();
     }
 }
 
 type Panic = Box<dyn Any + Send>;
 
-/// A future that ends where it panics.
+/// Catches a panic of a future.
 async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {

@@ -1,45 +1,44 @@
-//! How a dependency stands, and what that makes of the whole.
+//! States of dependencies, and the readiness that follows.
 
 use std::fmt;
 
-/// Whether the service can do without a dependency.
+/// Importance of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Criticality {
-    /// It cannot: while the dependency is down, the service is not ready.
+    /// The service is not ready while it is down.
     Critical,
-    /// It can, if not as well: while the dependency is down, the service is degraded, and ready.
+    /// The service is degraded, and ready, while it is down.
     Optional,
 }
 
-/// How one dependency stands.
+/// State of a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckState {
-    /// Nothing is wrong with it.
+    /// Its last check succeeded, or its circuit is closed.
     Up,
-    /// In use, and not well: its last check failed, but too few have to say that it is down; or its
-    /// circuit is half-open.
+    /// In use although its last check failed, below the threshold for down; or its circuit is half-open.
     Impaired,
-    /// Not to be relied on: its checks failed, its circuit is open, or nothing is known of it yet.
+    /// Its checks failed, its circuit is open, or it was never checked.
     Down,
 }
 
-/// How the whole stands.
+/// Readiness of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Readiness {
-    /// Send requests.
+    /// Ready for requests.
     Ready,
-    /// Send requests: they are answered, if not as well as they could be.
+    /// Ready for requests, with reduced function.
     Degraded,
-    /// Send none.
+    /// Not ready for requests.
     NotReady,
 }
 
 impl Readiness {
-    /// What dependencies that stand so make of the whole: not ready if a critical one is down,
-    /// degraded if any of them is not up.
+    /// Returns the readiness that follows from the dependencies: not ready if a critical one is down, degraded if any is
+    /// not up.
     #[must_use]
     pub fn of(all: impl IntoIterator<Item = (Criticality, CheckState)>) -> Readiness {
         all.into_iter().map(|(criticality, state)| Readiness::of_one(criticality, state)).fold(
@@ -62,13 +61,13 @@ impl Readiness {
         }
     }
 
-    /// Whether to send requests: ready or degraded.
+    /// Returns `true` if ready or degraded.
     #[must_use]
     pub const fn is_ready(self) -> bool {
         !matches!(self, Readiness::NotReady)
     }
 
-    /// A word that does not change: the variant's, in snake case.
+    /// Returns a stable identifier: the variant in snake case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,7 +79,7 @@ impl Readiness {
 }
 
 impl CheckState {
-    /// A word that does not change: the variant's, in snake case.
+    /// Returns a stable identifier: the variant in snake case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

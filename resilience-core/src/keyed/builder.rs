@@ -1,4 +1,4 @@
-//! A store in the making.
+//! Builder of a store.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::InvalidConfig;
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
 
-/// A [`Keyed`] store in the making. See [`KeyedLimits::default`] for the defaults.
+/// A builder of a [`Keyed`] store. See [`KeyedLimits::default`] for the defaults.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct KeyedBuilder {
@@ -31,13 +31,13 @@ impl KeyedBuilder {
         }
     }
 
-    /// The most keys.
+    /// Sets the maximum number of keys.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    /// The most bytes, keys and states and the store's own included.
+    /// Sets the maximum number of bytes of keys, states and the store itself.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -50,7 +50,7 @@ impl KeyedBuilder {
         self
     }
 
-    /// All three at once.
+    /// Sets all three limits.
     pub fn limits(mut self, limits: KeyedLimits) -> Self {
         self.max_keys = limits.max_keys();
         self.max_bytes = limits.max_bytes();
@@ -58,28 +58,28 @@ impl KeyedBuilder {
         self
     }
 
-    /// What events call this store.
+    /// Sets the name in events.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener of [keys let go of](crate::observe::Event::KeyEvicted), on the call that did so,
-    /// outside of all locks.
+    /// Notifies this listener of [evicted keys](crate::observe::Event::KeyEvicted), on the call that evicts, outside of
+    /// all locks.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// The store. `make` makes the state of a key that is new; see [`Keyed::new`].
+    /// Builds the store. `make` makes the state of a new key; see [`Keyed::new`].
     ///
     /// # Errors
-    /// If a limit is out of its bounds; see [`KeyedLimits::new`].
+    /// Names the limit that is out of its bounds; see [`KeyedLimits::new`].
     pub fn build<K: Key, T: Entry>(
         self,
         make: impl Fn(&K) -> T + Send + Sync + 'static,
     ) -> Result<Keyed<K, T>, InvalidConfig> {
         let limits = KeyedLimits::new(self.max_keys, self.max_bytes, self.idle)?;
-        Ok(Keyed::of(limits, self.name, self.listener, Box::new(make)))
+        Ok(Keyed::with_parts(limits, self.name, self.listener, Box::new(make)))
     }
 }

@@ -1,24 +1,23 @@
-//! Where in its shard a key is.
+//! Index of a shard: from hashes to slots.
 //!
-//! Few slots are searched by one word, a byte of the hash for each: all at once, and without going anywhere.
-//! For more, it is an open-addressed table of two bytes a cell. A cell is the number of a slot and eight
-//! bits of the hash, so that a look at the wrong slot is one in 256. Removing moves the cells behind it up:
-//! no tombstones, nothing to clean up later.
+//! Up to eight slots are indexed by one word with a byte of each hash, compared all at once (SWAR). More slots use an
+//! open-addressed table with linear probing and two bytes a cell: a slot number and eight bits of the hash, so that one
+//! in 256 comparisons is of the wrong key. Removal shifts the following cells back, without tombstones.
 
 const EMPTY: u16 = u16::MAX;
-/// A cell has eight bits for a slot, and the last number means that there is none.
+/// A cell has eight bits for a slot, of which the last number marks an empty cell.
 pub(super) const MAX_SLOTS: usize = 254;
-/// The hash's bits that choose a cell in the largest table; those above go into it.
+/// The number of hash bits that choose a cell in the largest table; the bits above are the tag.
 const TAG_AT: u32 = 9;
-/// As many as a word has bytes.
+/// The bytes of a word.
 const FEW: usize = 8;
-/// In each byte, the bit that says that there is a slot of its number.
-const THERE: u64 = 0x8080_8080_8080_8080;
+/// The top bit of each byte, set if its slot is occupied.
+const OCCUPIED: u64 = 0x8080_8080_8080_8080;
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 #[derive(Debug)]
 pub(super) enum Index {
-    /// Of each slot, seven bits of its hash. The byte of none is zero.
+    /// Seven bits of the hash of each slot; zero if the slot is empty.
     Few([u8; FEW]),
     Many(Table),
 }
@@ -30,13 +29,13 @@ impl Default for Index {
 }
 
 impl Index {
-    /// The cells on the heap for so many slots: none for few, and of others at least a quarter is empty.
+    /// Returns the cells on the heap for this number of slots: 0 for few; at least a quarter of the cells is empty.
     pub(super) const fn cells_for(slots: usize) -> usize {
-        if slots <= FEW { 0 } else { (most(slots) * 4).div_ceil(3).next_power_of_two() }
+        if slots <= FEW { 0 } else { (clamp_slots(slots) * 4).div_ceil(3).next_power_of_two() }
     }
 
-    /// An index for so many `slots`, with the slots of these hashes in it.
-    pub(super) fn of(slots: usize, hashes: impl Iterator<Item = u64>) -> Index {
+    /// Creates an index for this number of `slots`, with these hashes in the first ones.
+    pub(super) fn with_hashes(slots: usize, hashes: impl Iterator<Item = u64>) -> Index {
         let mut index = match Index::cells_for(slots) {
             0 => Index::default(),
             cells => Index::Many(Table { cells: vec![EMPTY; cells].into_boxed_slice() }),
@@ -47,7 +46,7 @@ impl Index {
         index
     }
 
-    /// What `look` finds in the first slot of this hash in which it finds something.
+    /// Calls `look` for each slot with this hash until it returns `Some`.
     #[inline]
     pub(super) fn find<R>(&self, hash: u64, look: impl FnMut(usize) -> Option<R>) -> Option<R> {
         match self {
@@ -63,7 +62,7 @@ impl Index {
         }
     }
 
-    /// The key of this slot is now in that one.
+    /// Notes that the key in slot `from` has moved to slot `to`.
     pub(super) fn renumber(&mut self, hash: u64, from: usize, to: usize) {
         match self {
             Index::Few(bytes) => bytes[to] = std::mem::take(&mut bytes[from]),
@@ -80,13 +79,13 @@ impl Index {
     }
 }
 
-/// Looks at the slots whose byte this is, and once in a while at one whose byte it is nearly.
+/// Calls `look` for the slots with this byte, and rarely for one with a similar byte.
 #[inline]
 fn find_few<R>(bytes: u64, byte: u8, mut look: impl FnMut(usize) -> Option<R>) -> Option<R> {
     let differences = bytes ^ (u64::from(byte) * ONES);
-    // The bytes that are zero, and maybe a one behind a zero: never that of a slot that is not there, whose
-    // difference is the byte itself, with its highest bit.
-    let mut left = differences.wrapping_sub(ONES) & !differences & THERE;
+    // Finds the zero bytes, and maybe a 1 above a zero byte. Never an empty slot: its difference is `byte` itself, whose
+    // top bit is set.
+    let mut left = differences.wrapping_sub(ONES) & !differences & OCCUPIED;
     while left != 0 {
         let found = look(left.trailing_zeros() as usize / 8);
         if found.is_some() {
@@ -107,9 +106,9 @@ impl Table {
     fn find<R>(&self, hash: u64, mut look: impl FnMut(usize) -> Option<R>) -> Option<R> {
         let mask = self.cells.len().wrapping_sub(1);
         let tag = tag(hash);
-        let mut place = hash as usize & mask;
-        // There are cells, and an empty one of them ends the search.
-        while let Some(&cell) = self.cells.get(place) {
+        let mut at = hash as usize & mask;
+        // Ends at an empty cell: a quarter of them is empty.
+        while let Some(&cell) = self.cells.get(at) {
             if cell == EMPTY {
                 return None;
             }
@@ -118,29 +117,29 @@ impl Table {
             {
                 return Some(found);
             }
-            place = (place + 1) & mask;
+            at = (at + 1) & mask;
         }
         None
     }
 
     fn insert(&mut self, hash: u64, slot: usize) {
         let mask = self.cells.len() - 1;
-        let mut place = hash as usize & mask;
-        while self.cells[place] != EMPTY {
-            place = (place + 1) & mask;
+        let mut at = hash as usize & mask;
+        while self.cells[at] != EMPTY {
+            at = (at + 1) & mask;
         }
-        self.cells[place] = tag(hash) | slot as u16;
+        self.cells[at] = tag(hash) | slot as u16;
     }
 
     fn renumber(&mut self, hash: u64, from: usize, to: usize) {
-        let place = self.place(hash, from);
-        self.cells[place] = tag(hash) | to as u16;
+        let at = self.position(hash, from);
+        self.cells[at] = tag(hash) | to as u16;
     }
 
-    /// Also moves up those that it stood in the way of.
+    /// Removes a cell, and shifts back the following ones that probed past it.
     fn remove(&mut self, hash: u64, slot_: usize, hash_of: impl Fn(usize) -> u64) {
         let mask = self.cells.len() - 1;
-        let mut hole = self.place(hash, slot_);
+        let mut hole = self.position(hash, slot_);
         let mut next = (hole + 1) & mask;
         while self.cells[next] != EMPTY {
             let home = hash_of(slot(self.cells[next])) as usize & mask;
@@ -154,19 +153,19 @@ impl Table {
         self.cells[hole] = EMPTY;
     }
 
-    /// Where the cell of a slot is that is there.
-    fn place(&self, hash: u64, slot: usize) -> usize {
+    /// Returns the position of the cell of an indexed slot.
+    fn position(&self, hash: u64, slot: usize) -> usize {
         let mask = self.cells.len() - 1;
         let cell = tag(hash) | slot as u16;
-        let mut place = hash as usize & mask;
-        while self.cells[place] != cell {
-            place = (place + 1) & mask;
+        let mut at = hash as usize & mask;
+        while self.cells[at] != cell {
+            at = (at + 1) & mask;
         }
-        place
+        at
     }
 }
 
-const fn most(slots: usize) -> usize {
+const fn clamp_slots(slots: usize) -> usize {
     if slots < MAX_SLOTS { slots } else { MAX_SLOTS }
 }
 
@@ -192,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_quarter_is_empty() {
+    fn a_quarter_of_the_cells_is_empty() {
         for slots in FEW + 1..=MAX_SLOTS {
             let cells = Index::cells_for(slots);
             assert!(slots * 4 <= cells * 3 && cells <= 1 << TAG_AT, "{slots}: {cells}");
@@ -204,12 +203,14 @@ mod tests {
         assert_eq!(size_of::<Index>(), 16);
     }
 
-    /// Every byte against every other: the ones that are there, and none that is not.
+    /// Searches every byte beside every other.
     #[test]
     fn few_are_found_by_their_bytes() {
         for (here, other) in (0..128).flat_map(|here| (0..128).map(move |other| (here, other))) {
-            let index =
-                Index::of(FEW, [here, other, other, here].map(|tag| tag << TAG_AT).into_iter());
+            let index = Index::with_hashes(
+                FEW,
+                [here, other, other, here].map(|tag| tag << TAG_AT).into_iter(),
+            );
             let mut looked = Vec::new();
             let none: Option<()> = index.find(here << TAG_AT, |slot| {
                 looked.push(slot);
@@ -221,13 +222,13 @@ mod tests {
     }
 
     proptest! {
-        /// Hashes of few values, so that runs of cells are long and wrap.
+        /// Few hash values, so that probe sequences are long and wrap.
         #[test]
         fn finds_what_is_there(
             slots in prop_oneof![1..=FEW, 1..=MAX_SLOTS],
             operations in prop::collection::vec((any::<bool>(), 0..40_u64), 0..400),
         ) {
-            let mut index = Index::of(slots, std::iter::empty());
+            let mut index = Index::with_hashes(slots, std::iter::empty());
             let mut hashes: Vec<u64> = Vec::new();
             for (add, number) in operations {
                 let hash = (number % 5) | (number << 9) | 0x1f8;

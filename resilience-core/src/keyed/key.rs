@@ -1,19 +1,19 @@
-//! What can be a key.
+//! Keys of the standard types.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Key, Text, allocated};
+use super::{InlineStr, Key, allocation_size};
 use crate::name::Name;
 
-/// The two counts before what an `Arc` shares.
+/// Bytes of the two counts of an `Arc`.
 const COUNTS: usize = 2 * size_of::<usize>();
 
 macro_rules! keys_by_display {
     ($($key:ty),+) => {
         $(impl Key for $key {
-            type Kept = Self;
+            type Stored = Self;
 
             fn name(&self) -> Name {
                 self.to_string().into()
@@ -25,70 +25,70 @@ keys_by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize,
 keys_by_display!(IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr);
 
 impl Key for &'static str {
-    type Kept = Self;
+    type Stored = Self;
 
     fn name(&self) -> Name {
         Name::from_static(self)
     }
 }
 
-/// Its clones share the text: the cheapest to hand about.
+/// The cheapest string key to pass on: its clones share the text.
 impl Key for Arc<str> {
-    type Kept = Text;
+    type Stored = InlineStr;
 
     fn name(&self) -> Name {
         self.clone().into()
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(COUNTS + self.len())
+        allocation_size(COUNTS + self.len())
     }
 }
 
 impl Key for Name {
-    type Kept = Text;
+    type Stored = InlineStr;
 
     fn name(&self) -> Name {
         self.clone()
     }
 
-    /// As if it were not static.
+    /// Counts a static name as if it were shared.
     fn heap_bytes(&self) -> usize {
-        allocated(COUNTS + self.as_str().len())
+        allocation_size(COUNTS + self.as_str().len())
     }
 }
 
 impl Key for String {
-    type Kept = Text;
+    type Stored = InlineStr;
 
     fn name(&self) -> Name {
         self.clone().into()
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(self.len())
+        allocation_size(self.len())
     }
 }
 
 impl Key for Box<str> {
-    type Kept = Text;
+    type Stored = InlineStr;
 
     fn name(&self) -> Name {
         self.to_string().into()
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(self.len())
+        allocation_size(self.len())
     }
 }
 
-/// Called by its digits, in hexadecimal: an identifier, a digest.
+/// Named by its hexadecimal digits: an identifier, a digest.
 impl<const N: usize> Key for [u8; N] {
-    type Kept = Self;
+    type Stored = Self;
 
     fn name(&self) -> Name {
         let digits = self.iter().fold(String::with_capacity(2 * N), |mut digits, byte| {
-            // A `String` takes whatever is written to it.
+            // Writing to a `String` never fails.
             let _ = write!(digits, "{byte:02x}");
             digits
         });
@@ -96,9 +96,9 @@ impl<const N: usize> Key for [u8; N] {
     }
 }
 
-/// Called `a/b`: a tenant's endpoint, a shard of a table.
+/// Named `a/b`: a tenant's endpoint, a shard of a table.
 impl<A: Key, B: Key> Key for (A, B) {
-    type Kept = Self;
+    type Stored = Self;
 
     fn name(&self) -> Name {
         format!("{}/{}", self.0.name(), self.1.name()).into()
@@ -115,14 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_people_call_them() {
+    fn names_of_keys() {
         assert_eq!(Key::name(&[0_u8, 0xab]).as_str(), "00ab");
         assert_eq!(Key::name(&("a.example", 7_u8)).as_str(), "a.example/7");
         assert_eq!(Key::name(&Box::<str>::from("x")).as_str(), "x");
     }
 
     #[test]
-    fn what_a_key_owns_is_what_malloc_takes() {
+    fn heap_bytes_are_what_malloc_takes() {
         let text = "nineteen characters";
         assert_eq!(String::from(text).heap_bytes(), 32);
         assert_eq!(Box::<str>::from(text).heap_bytes(), 32);

@@ -1,11 +1,11 @@
-//! What a store may grow to.
+//! Limits of a store.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::config::{self, InvalidConfig};
 
-/// What a [`Keyed`](super::Keyed) store may grow to.
+/// Limits on the keys, bytes and idle time of a [`Keyed`](super::Keyed) store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyedLimits {
     max_keys: usize,
@@ -14,19 +14,21 @@ pub struct KeyedLimits {
 }
 
 impl KeyedLimits {
-    /// The fewest bytes that a store can be bounded by: 16 KiB.
+    /// The lowest valid `max_bytes`: 16 KiB.
     pub const MIN_BYTES: usize = 16 << 10;
 
-    /// - `max_keys`: the most keys; from 1 to 4 billion.
-    /// - `max_bytes`: the most bytes, of keys, states, the store's own structures and the allocator's
-    ///   rounding together; at least [`MIN_BYTES`](Self::MIN_BYTES).
-    /// - `idle`: how long a key is kept without a call; more than zero and at most a year. Exact to a
-    ///   hundredth and three milliseconds: never evicted earlier, and not seen again after that. A state
-    ///   that [remembers](super::Entry::remembers_until) something is kept for longer, until it does not:
-    ///   an hourly quota holds with any idle time.
+    /// Creates limits.
+    ///
+    /// - `max_keys`: maximum number of keys; from 1 to 4 billion.
+    /// - `max_bytes`: maximum bytes of keys, states, the store's own structures and the allocator's rounding together;
+    ///   at least [`MIN_BYTES`](Self::MIN_BYTES).
+    /// - `idle`: time without a call after which a key is evicted; more than zero and at most a year. A key is never
+    ///   evicted earlier, and not returned later than a hundredth and three milliseconds after. A state that
+    ///   [remembers](super::Entry::remembers_until) something stays until it does not: an hourly quota holds with any
+    ///   idle time.
     ///
     /// # Errors
-    /// If one is out of its bounds.
+    /// Names the limit that is out of its bounds.
     pub fn new(
         max_keys: usize,
         max_bytes: usize,
@@ -42,30 +44,30 @@ impl KeyedLimits {
         Ok(KeyedLimits { max_keys, max_bytes, idle })
     }
 
-    /// Returns limits with twice the keys and bytes, as far as a store can have them.
+    /// Returns limits with twice the keys and bytes, up to the highest valid ones.
     #[cfg(feature = "profiles")]
     pub(crate) fn twice(self) -> KeyedLimits {
-        let most = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        let max = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
         KeyedLimits {
-            max_keys: self.max_keys.saturating_mul(2).min(most),
+            max_keys: self.max_keys.saturating_mul(2).min(max),
             max_bytes: self.max_bytes.saturating_mul(2),
             idle: self.idle,
         }
     }
 
-    /// The most keys.
+    /// Returns the maximum number of keys.
     #[must_use]
     pub const fn max_keys(&self) -> usize {
         self.max_keys
     }
 
-    /// The most bytes.
+    /// Returns the maximum number of bytes.
     #[must_use]
     pub const fn max_bytes(&self) -> usize {
         self.max_bytes
     }
 
-    /// Returns how long a key is kept without a call, if its state is as good as new.
+    /// Returns the time without a call after which a key is evicted if its state is as good as new.
     #[must_use]
     pub const fn idle(&self) -> Duration {
         self.idle

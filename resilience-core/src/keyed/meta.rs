@@ -1,10 +1,10 @@
-//! All that is known of a key besides itself, in one word.
+//! Metadata of a key, in one word.
 //!
 //! ```text
 //! | last used, 36 bits | size, 8 | frequency, 3 | hash, 17 |
 //! ```
 //!
-//! A word for each key instead of four fields is what keeps a small state below 128 bytes.
+//! One word instead of four fields keeps a small entry below 128 bytes.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -18,34 +18,34 @@ const HASH: u64 = (1 << Meta::HASH_BITS) - 1;
 const MAX_FREQUENCY: u64 = (1 << FREQUENCY_BITS) - 1;
 const ONE_MORE: u64 = 1 << FREQUENCY_AT;
 
-/// The last tick that can be told.
+/// The last tick that fits.
 pub(super) const MAX_TICK: u64 = u64::MAX >> USED_AT;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Meta(u64);
 
 impl Meta {
-    /// What it keeps of the hash: the lowest bits.
+    /// The number of low bits of the hash that are stored.
     pub(super) const HASH_BITS: u32 = 17;
 
-    /// A key that is new: it was asked for once.
+    /// Creates the metadata of a new key, accessed once.
     pub(super) fn new(hash: u64, size: SizeClass, tick: u64) -> Meta {
         Meta(hash & HASH | u64::from(size.0) << SIZE_AT | tick << USED_AT)
     }
 
-    /// The part of the hash that places it in its shard's index.
+    /// Returns the stored part of the hash, by which the shard's index finds the key.
     #[inline]
     pub(super) fn hash(self) -> u64 {
         self.0 & HASH
     }
 
-    /// The same part of a whole hash.
+    /// Returns the part of a whole hash that is stored.
     #[inline]
     pub(super) fn part_of(hash: u64) -> u64 {
         hash & HASH
     }
 
-    /// How often it was asked for again, as far as it was not forgotten.
+    /// Returns the number of repeated accesses, saturated, less those that [`cooled`](Meta::cooled) removed.
     #[inline]
     pub(super) fn frequency(self) -> u64 {
         self.0 >> FREQUENCY_AT & MAX_FREQUENCY
@@ -60,36 +60,36 @@ impl Meta {
         self.0 >> USED_AT
     }
 
-    /// Whether it is as if it had just been asked for again: there is nothing to write.
+    /// Returns `true` if an access at this tick would change nothing.
     #[inline]
     fn is_hot(self, tick: u64) -> bool {
         self.frequency() == MAX_FREQUENCY && self.used() >= tick
     }
 
-    /// Asked for again. Time does not run backwards, though callers come in any order.
-    fn touched(self, tick: u64) -> Meta {
+    /// Counts an access. Concurrent callers may pass ticks in any order: the latest is kept.
+    fn accessed(self, tick: u64) -> Meta {
         let frequency = if self.frequency() < MAX_FREQUENCY { ONE_MORE } else { 0 };
         let used = self.used().max(tick) << USED_AT;
         Meta(used | ((self.0 & !(u64::MAX << USED_AT)) + frequency))
     }
 
-    /// Asked for once less.
+    /// Removes one access.
     fn cooled(self) -> Meta {
         if self.frequency() > 0 { Meta(self.0 - ONE_MORE) } else { self }
     }
 }
 
-/// A [`Meta`] that readers change.
+/// A [`Meta`] that readers update.
 ///
-/// A key that is asked for all the time has the highest frequency, and a tick is long: hardly any reader
-/// finds something to write, and none takes the cache line away from the others.
+/// A hot key has the highest frequency, and a tick is long, so that its readers hardly ever write and share the cache
+/// line.
 #[derive(Debug)]
-pub(super) struct Marks(AtomicU64);
+pub(super) struct AtomicMeta(AtomicU64);
 
-// Relaxed: it is one word, and orders nothing.
-impl Marks {
-    pub(super) fn new(meta: Meta) -> Marks {
-        Marks(AtomicU64::new(meta.0))
+// Relaxed: a single word that orders nothing.
+impl AtomicMeta {
+    pub(super) fn new(meta: Meta) -> AtomicMeta {
+        AtomicMeta(AtomicU64::new(meta.0))
     }
 
     #[inline]
@@ -97,15 +97,15 @@ impl Marks {
         Meta(self.0.load(Ordering::Relaxed))
     }
 
-    /// Asked for again, when it was `seen` so.
+    /// Counts an access, after `seen` was read.
     #[inline]
-    pub(super) fn touch(&self, seen: Meta, tick: u64) {
+    pub(super) fn access(&self, seen: Meta, tick: u64) {
         if !seen.is_hot(tick) {
-            self.update(|meta| meta.touched(tick));
+            self.update(|meta| meta.accessed(tick));
         }
     }
 
-    /// Asked for once less.
+    /// Removes one access.
     pub(super) fn cool(&self) {
         self.update(Meta::cooled);
     }
@@ -113,23 +113,22 @@ impl Marks {
     #[inline(never)]
     fn update(&self, change: impl Fn(Meta) -> Meta) {
         let change = |word| Some(change(Meta(word)).0);
-        // It never refuses.
+        // Never fails: `change` always returns `Some`.
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
-/// Bytes, rounded up: exact in sixteens up to 256, to an eighth above. Saturates at hundreds of
-/// gigabytes.
+/// A size in bytes, rounded up: to sixteens up to 256, to an eighth above. Saturates at hundreds of gigabytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SizeClass(u8);
 
 impl SizeClass {
-    pub(super) fn of(bytes: usize) -> SizeClass {
+    pub(super) fn from_bytes(bytes: usize) -> SizeClass {
         let units = bytes.div_ceil(16) as u64;
         if units < 16 {
             return SizeClass(units as u8);
         }
-        // Four significant bits, the first of which is not kept.
+        // Four significant bits, of which the first is implied.
         let shift = units.ilog2() - 3;
         let rounded = ((units - 1) >> shift) + 1;
         let (rounded, shift) = if rounded == 16 { (8, shift + 1) } else { (rounded, shift) };
@@ -142,7 +141,8 @@ impl SizeClass {
         if class < 16 {
             return class * 16;
         }
-        let (shift, rest) = ((class - 16) / 8 + 1, (class - 16) % 8);
+        let shift = (class - 16) / 8 + 1;
+        let rest = (class - 16) % 8;
         ((8 + rest) << shift) * 16
     }
 }
@@ -154,29 +154,29 @@ mod tests {
 
     #[test]
     fn fields_do_not_touch_each_other() {
-        let marks = Marks::new(Meta::new(u64::MAX, SizeClass::of(80), 5));
+        let atomic = AtomicMeta::new(Meta::new(u64::MAX, SizeClass::from_bytes(80), 5));
         for _ in 0..20 {
-            marks.touch(marks.get(), MAX_TICK);
+            atomic.access(atomic.get(), MAX_TICK);
         }
-        assert!(marks.get().is_hot(MAX_TICK));
-        marks.touch(marks.get(), 3);
-        let meta = marks.get();
+        assert!(atomic.get().is_hot(MAX_TICK));
+        atomic.access(atomic.get(), 3);
+        let meta = atomic.get();
         assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, 7, MAX_TICK));
         assert_eq!(meta.size().bytes(), 80);
         for left in [6, 5, 4, 3, 2, 1, 0, 0] {
-            marks.cool();
-            let meta = marks.get();
+            atomic.cool();
+            let meta = atomic.get();
             assert_eq!((meta.hash(), meta.frequency(), meta.used()), (HASH, left, MAX_TICK));
             assert!(!meta.is_hot(0));
         }
-        assert_eq!(Meta::new(0, SizeClass::of(usize::MAX), 0).size(), SizeClass(u8::MAX));
+        assert_eq!(Meta::new(0, SizeClass::from_bytes(usize::MAX), 0).size(), SizeClass(u8::MAX));
     }
 
     #[test]
     fn a_size_is_never_less_and_hardly_more() {
         let mut before = SizeClass(0);
         for bytes in (0..100_000).chain([1 << 20, (1 << 20) + 1, (1 << 33) - 7]) {
-            let class = SizeClass::of(bytes);
+            let class = SizeClass::from_bytes(bytes);
             let (bytes, rounded) = (bytes as u64, class.bytes());
             assert!(rounded >= bytes && class.0 >= before.0, "{bytes}: {class:?}");
             assert!(
@@ -192,19 +192,19 @@ mod tests {
 mod loom_tests {
     use super::*;
 
-    /// The latest use is kept, whoever writes last: a key must not become idle too early.
+    /// The latest use is kept, whichever thread writes last: a key must not become idle early.
     #[test]
     fn loom_time_does_not_run_backwards() {
         loom::model(|| {
-            let marks = Marks::new(Meta::new(7, SizeClass::of(80), 1));
-            let marks = loom::sync::Arc::new(marks);
-            let other = marks.clone();
-            let thread = loom::thread::spawn(move || other.touch(other.get(), 9));
-            marks.touch(marks.get(), 5);
+            let atomic = AtomicMeta::new(Meta::new(7, SizeClass::from_bytes(80), 1));
+            let atomic = loom::sync::Arc::new(atomic);
+            let other = atomic.clone();
+            let thread = loom::thread::spawn(move || other.access(other.get(), 9));
+            atomic.access(atomic.get(), 5);
             thread.join().unwrap();
-            let meta = marks.get();
+            let meta = atomic.get();
             assert_eq!((meta.used(), meta.frequency()), (9, 2));
-            assert_eq!((meta.hash(), meta.size()), (7, SizeClass::of(80)));
+            assert_eq!((meta.hash(), meta.size()), (7, SizeClass::from_bytes(80)));
         });
     }
 }

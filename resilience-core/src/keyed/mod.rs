@@ -1,23 +1,21 @@
-//! One bounded store behind everything that is kept for each key.
+//! A bounded store of state per key.
 //!
-//! A breaker for each host and a limit for each tenant are a map, and its keys come from outside. Maps of
-//! policies usually grow for ever, or are swept all at once, or are caches, which forget the wrong
-//! things: an open circuit, a permit that is out, the first failures of a key that is new. [`Keyed`] is
-//! made for states:
+//! A breaker per host and a limit per tenant need a map, and its keys come from outside. Maps of policies usually grow
+//! without bound, or are swept all at once, or are caches, which evict the wrong entries: an open circuit, a permit in
+//! use, the first failures of a new key. [`Keyed`] is made for such states:
 //!
-//! - at most so many keys **and** so many bytes, its own structures and the allocator's rounding
-//!   included, at every instant;
-//! - a key without calls is evicted after an idle time, by the caller's `now`, unless its state
-//!   [remembers](Entry::remembers_until) something that a new one would not: a bucket that is not full, a
-//!   failure that is still counted;
-//! - for a key that is new, room is made by the one of a few that loses least: a state that is as good as
-//!   new before one that remembers, one that remembers for a short time before one that does so for long,
-//!   and of those that lose the same, the key that is asked for less. So a flood of new keys replaces itself;
-//! - what is [pinned](Entry::is_pinned) is never let go of. If all that is in reach is pinned, the new
-//!   key shares one **overflow** state with all others in that situation: calls are still limited,
-//!   together, and counted ([`KeyedSnapshot::overflowed`]);
-//! - all of this happens on the calls themselves, in bounded steps: no task, no sweep, no rehash of
-//!   everything.
+//! - The number of keys **and** the bytes are bounded at every instant, its own structures and the allocator's rounding
+//!   included.
+//! - A key without calls is evicted after an idle time, by the caller's `now`, unless its state
+//!   [remembers](Entry::remembers_until) something that a new one would not: a bucket that is not full, a failure that
+//!   is still counted.
+//! - A new key evicts the entry, among a few, that loses least: a state as good as new before one that remembers, one
+//!   that remembers for a short time before one that does so for long, and then the key with fewer accesses. So a
+//!   flood of new keys evicts itself.
+//! - A [pinned](Entry::is_pinned) entry is never evicted. If all candidates are pinned, the new key shares one
+//!   **overflow** state with all others in that situation: their calls are limited together, and counted
+//!   ([`KeyedSnapshot::overflowed`]).
+//! - All of this happens on the calls themselves, in bounded steps: no task, no full sweep, no full rehash.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -29,7 +27,7 @@
 //! struct Calls(Arc<AtomicU64>);
 //! impl Entry for Calls {
 //!     fn heap_bytes(&self) -> usize {
-//!         resilience_core::keyed::allocated(24) // an `Arc` counts in 16 bytes
+//!         resilience_core::keyed::allocation_size(24) // 16 bytes of counts in an `Arc`
 //!     }
 //! }
 //!
@@ -40,7 +38,7 @@
 //! let now = resilience_core::clock::now();
 //! calls.with(&"a.example", now, |calls| calls.0.fetch_add(1, Ordering::Relaxed));
 //! assert_eq!(calls.with(&"a.example", now, |calls| calls.0.load(Ordering::Relaxed)), 1);
-//! // Nobody asks for two minutes: it begins anew.
+//! // Two minutes without a call: it begins anew.
 //! let later = now + Duration::from_secs(120);
 //! assert_eq!(calls.with(&"a.example", later, |calls| calls.0.load(Ordering::Relaxed)), 0);
 //! # Ok::<_, resilience_core::InvalidConfig>(())
@@ -53,10 +51,11 @@
 [`KeyedSnapshot::overflowed`]: crate"
 )]
 
-mod allocation;
-mod kept;
 mod key;
+mod stored_key;
 
+#[cfg(feature = "tokio")]
+mod block_vec;
 #[cfg(feature = "tokio")]
 mod bounds;
 #[cfg(feature = "tokio")]
@@ -64,19 +63,15 @@ mod builder;
 #[cfg(feature = "tokio")]
 mod index;
 #[cfg(feature = "tokio")]
-mod lanes;
-#[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]
 mod meta;
 #[cfg(feature = "tokio")]
 mod shard;
 #[cfg(feature = "tokio")]
-mod slab;
-#[cfg(feature = "tokio")]
-mod snapshot;
-#[cfg(feature = "tokio")]
 mod store;
+#[cfg(feature = "tokio")]
+mod striped_lock;
 #[cfg(feature = "tokio")]
 mod ticks;
 
@@ -85,21 +80,38 @@ use std::time::Instant;
 
 use crate::name::Name;
 
-pub use allocation::allocated;
-pub use kept::{Kept, Text};
+pub use stored_key::{InlineStr, StoredKey};
 
 #[cfg(feature = "tokio")]
 pub use builder::KeyedBuilder;
 #[cfg(feature = "tokio")]
 pub use limits::KeyedLimits;
 #[cfg(feature = "tokio")]
-pub use snapshot::KeyedSnapshot;
-#[cfg(feature = "tokio")]
-pub use store::Keyed;
+pub use store::{Keyed, KeyedSnapshot};
 
-/// What state can be kept for: a host, a tenant, a shard.
+/// Returns the bytes that an allocation of `bytes` takes from the system, with the allocator's header and rounding. For
+/// [`Key::heap_bytes`] and [`Entry::heap_bytes`].
 ///
-/// `Eq` is asked under a lock of the store: it compares, and calls nobody. `Hash` and `Clone` are not.
+/// The figures are glibc's: an 8-byte header, multiples of 16, at least 32. jemalloc and mimalloc take less for small
+/// allocations and up to a quarter more for large ones.
+///
+/// ```
+/// use resilience_core::keyed::allocation_size;
+///
+/// assert_eq!([0, 1, 24, 25, 40, 41].map(allocation_size), [0, 32, 32, 48, 48, 64]);
+/// ```
+#[must_use]
+pub const fn allocation_size(bytes: usize) -> usize {
+    if bytes == 0 {
+        return 0;
+    }
+    let chunk = bytes.saturating_add(8 + 15) & !15;
+    if chunk < 32 { 32 } else { chunk }
+}
+
+/// A key of a [`Keyed`] store: a host, a tenant, a shard.
+///
+/// `Eq` runs under a lock of the store and must not use the store; `Hash` and `Clone` run outside.
 ///
 /// ```
 /// use resilience_core::keyed::Key;
@@ -108,7 +120,7 @@ pub use store::Keyed;
 /// #[derive(Clone, PartialEq, Eq, Hash)]
 /// struct Tenant(u32);
 /// impl Key for Tenant {
-///     type Kept = Self;
+///     type Stored = Self;
 ///     fn name(&self) -> Name {
 ///         format!("tenant {}", self.0).into()
 ///     }
@@ -116,70 +128,69 @@ pub use store::Keyed;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a key of a keyed store",
-    note = "keys are strings, numbers, addresses and pairs of keys; for a type of your own implement `keyed::Key`, with `type Kept = Self`"
+    note = "keys are strings, numbers, addresses and pairs of keys; for a type of your own implement `keyed::Key`, with `type Stored = Self`"
 )]
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
-    /// What a store keeps of it: `Self`, or [`Text`] if it is nothing but one.
-    type Kept: Kept<Self>;
+    /// Stored form of the key: `Self`, or [`InlineStr`] for a plain string.
+    type Stored: StoredKey<Self>;
 
-    /// What people call it. Asked for when there is something to tell.
+    /// Returns the name for rejections, events and metrics. Called only when one of these is made.
     fn name(&self) -> Name;
 
-    /// Bytes that a clone of it owns outside of itself, which count towards the store's bound if a clone
-    /// is what is kept. See [`allocated`].
+    /// Returns the heap bytes that a clone owns, which count towards the store's bound if the stored form is a clone.
+    /// See [`allocation_size`].
     fn heap_bytes(&self) -> usize {
         0
     }
 }
 
-/// State that is kept for a key: a handle whose clones share it.
+/// State of a key: a handle whose clones share it.
 ///
-/// `Clone` runs under a lock of the store, and must not use the store. Its panics, and those of a key's
-/// `Eq`, leave the store as it was. `Drop` runs outside of the locks.
+/// `Clone` runs under a lock of the store and must not use the store. Its panics, and those of a key's `Eq`, leave the
+/// store unchanged. `Drop` runs outside of the locks.
 pub trait Entry: Clone + Send + Sync + 'static {
-    /// Whether it must not be let go of at `now`: an open circuit, a permit that is out, a handle
-    /// that somebody still holds.
+    /// Returns `true` if the entry must not be evicted at `now`: an open circuit, a permit in use, a handle that is
+    /// held elsewhere. The default is `false`.
     ///
-    /// Asked under a lock of the store, only when it would otherwise be let go: it looks, and calls
-    /// nobody.
+    /// Called under a lock of the store, only for candidates of an eviction: it must not use the store.
     fn is_pinned(&self, now: Instant) -> bool {
         let _ = now;
         false
     }
 
-    /// Returns until when the state differs, at `now`, from that of a new key if no call comes: until a
-    /// bucket is full, or a failure is out of its window. `None` if it does not differ any more.
+    /// Returns the instant until which the state differs from that of a new key if no call comes: when a bucket is
+    /// full, or a failure leaves its window. `None`, the default, if it does not differ.
     ///
-    /// While it does, idle time alone does not evict the key. If room is needed, the key whose state is as
-    /// new soonest goes first; a state that no time heals returns an instant that is far ahead. Unlike what
-    /// is [pinned](Self::is_pinned), it can go: a flood does not push new keys into the overflow state.
+    /// Until then idle time alone does not evict the key. An eviction prefers the key whose state is as new soonest; a
+    /// state that time does not restore returns an instant far ahead. Unlike a [pinned](Self::is_pinned) entry it can
+    /// be evicted: a flood does not push new keys into the overflow state.
     ///
-    /// Called under a lock of the store, for a few keys of a call and after [`is_pinned`](Self::is_pinned):
-    /// it reads, changes nothing that `now` decides, and calls no other code. The default is `None`.
+    /// Called under a lock of the store, for a few keys of a call and after [`is_pinned`](Self::is_pinned): it must not
+    /// use the store.
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let _ = now;
         None
     }
 
-    /// Bytes that it owns outside of itself, which count towards the store's bound. Asked once, when
-    /// it is put there. See [`allocated`].
+    /// Returns the heap bytes that the entry owns, which count towards the store's bound. Called once, before the
+    /// insertion. See [`allocation_size`].
     fn heap_bytes(&self) -> usize {
         0
     }
 
-    /// Returns `true` if the circuit of a state rejects calls at this time. `None` for states without a
-    /// circuit, whose stores have no gauge of open ones.
+    /// Returns `true` if the circuit of a state rejects calls at this time. `None` for states without a circuit, whose
+    /// stores have no gauge of open circuits.
     ///
-    /// Called under a lock of the store: it reads, and calls no user code.
+    /// Called under a lock of the store: it must not use the store.
     const IS_OPEN: Option<fn(&Self, Instant) -> bool> = None;
 }
 
-/// Why a store let go of a key.
+/// Reason for which a store evicted a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EvictionReason {
-    /// It had no call for longer than the idle time, and remembered nothing.
+    /// The key had no call for longer than the idle time, and its state was as good as new.
     Idle,
-    /// Room was needed for another.
+    /// A new key needed room.
     Capacity,
 }

@@ -1,51 +1,50 @@
-//! A few of the keys: an index, a slab, and a hand that goes around it.
+//! A shard of the store: an index, entries, and a clock hand for evictions.
 //!
-//! The **clock hand** looks for the key to evict when room is needed: the first of [`STEPS`] keys that
-//! loses nothing (its state is as good as new, and it was asked for only once), or else the one with the
-//! least [`Loss`]. If that one was asked for again, all that the hand passed count one less. So a flood of
-//! keys that come once replaces itself, at no cost to the others, and keys that are not asked for any more
-//! lose their place to ones that are. A new key takes the slot that was freed, right behind the hand, and
-//! has a whole turn of it to be asked for again.
+//! The **clock hand** (CLOCK with frequency counts) chooses the entry to evict: the first of [`STEPS`] that loses
+//! nothing (its state is as good as new, and it was accessed once), or else the one with the least [`Loss`]. If that one
+//! was accessed repeatedly, all entries that the hand passed lose one access. So a flood of keys that come once evicts
+//! itself, at no cost to the others, and keys without accesses are evicted before active ones. A new key takes the freed
+//! slot, right behind the hand, and has a whole round to be accessed again.
 //!
-//! Idle keys whose state is as good as new are evicted a few at a time, when it is their turn.
+//! Idle keys whose state is as good as new are evicted by a sweep, a few at a time.
 //!
-//! Everything is bounded: a hand's steps by [`STEPS`], what a growing or shrinking [`Slab`]
-//! copies by the places in a block, and the index that is made anew by the [slots](MAX_SLOTS) there can be. The engine calls nobody but [`Kept::is_of`] and
-//! [`Entry`], and hands back what is let go of, to be dropped outside of any lock.
+//! Every step is bounded: the hand by [`STEPS`], the copy of a growing or shrinking [`BlockVec`] by a block, a rebuild of
+//! the index by [`MAX_SLOTS`]. The engine calls no code but [`StoredKey::matches`] and [`Entry`], and returns evicted
+//! entries, to be dropped outside of any lock.
 
 use std::time::Instant;
 
+use super::block_vec::{BlockVec, MAX_CAPACITY};
 use super::bounds::Bounds;
 use super::index::{Index, MAX_SLOTS};
-use super::meta::{Marks, Meta, SizeClass};
-use super::slab::{MAX_ROOM, Slab};
+use super::meta::{AtomicMeta, Meta, SizeClass};
 use super::ticks::At;
-use super::{Entry, EvictionReason, Kept, allocated};
+use super::{Entry, EvictionReason, StoredKey, allocation_size};
 
-/// The most keys that a hand looks at in one call.
+/// Maximum number of entries that the hand examines in one call.
 pub(super) const STEPS: usize = 8;
-/// Those of them that are next to each other.
+/// The first of these, which are adjacent.
 const IN_ORDER: usize = 4;
-/// Each slot has a place.
-const _: () = assert!(MAX_SLOTS <= MAX_ROOM);
+// Every slot of the index fits into the entries.
+const _: () = assert!(MAX_SLOTS <= MAX_CAPACITY);
 
-/// All that a lookup goes by is in the first cache line.
+// What a lookup reads first is in the first cache line.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Shard<Q, T> {
     index: Index,
-    slots: Slab<Slot<Q, T>>,
+    slots: BlockVec<StoredEntry<Q, T>>,
     clock: u8,
 }
 
 #[derive(Debug)]
-struct Slot<Q, T> {
-    marks: Marks,
+struct StoredEntry<Q, T> {
+    meta: AtomicMeta,
     key: Q,
     value: T,
 }
 
-impl<Q, T: Entry> Slot<Q, T> {
+impl<Q, T: Entry> StoredEntry<Q, T> {
     #[inline]
     fn is_idle(&self, meta: Meta, at: At) -> bool {
         meta.used() < at.idle_before && self.is_as_new(at)
@@ -55,12 +54,12 @@ impl<Q, T: Entry> Slot<Q, T> {
         !self.value.is_pinned(at.now) && self.value.remembers_until(at.now).is_none()
     }
 
-    /// Returns what evicting it loses, or `None` if it is pinned.
+    /// Returns the loss of an eviction, or `None` if the entry is pinned.
     fn loss(&self, at: At) -> Option<Loss> {
         if self.value.is_pinned(at.now) {
             return None;
         }
-        let meta = self.marks.get();
+        let meta = self.meta.get();
         let is_idle = meta.used() < at.idle_before;
         Some(Loss {
             until: self.value.remembers_until(at.now),
@@ -70,8 +69,8 @@ impl<Q, T: Entry> Slot<Q, T> {
     }
 }
 
-/// What is lost with a key. In this order: for how long its state would have been remembered, how often it
-/// was asked for again, and how recently.
+/// What an eviction loses, compared in this order: how long the state differs from a new one, how often and how recently
+/// the key was accessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Loss {
     until: Option<Instant>,
@@ -90,7 +89,7 @@ impl Loss {
     }
 }
 
-/// What was let go of, and why.
+/// An evicted entry.
 #[derive(Debug)]
 pub(super) struct Evicted<Q, T> {
     pub(super) key: Q,
@@ -98,54 +97,53 @@ pub(super) struct Evicted<Q, T> {
     pub(super) reason: EvictionReason,
 }
 
-/// What is kept of a key that is new, and its state.
+/// A new key with its state.
 #[derive(Debug)]
-pub(super) struct Newcomer<Q, T> {
+pub(super) struct NewEntry<Q, T> {
     pub(super) hash: u64,
     pub(super) key: Q,
     pub(super) value: T,
     pub(super) size: SizeClass,
 }
 
-/// What became of a [`Newcomer`].
+/// Result of inserting a [`NewEntry`].
 #[derive(Debug)]
-pub(super) enum Offer<Q, T> {
-    /// The key is in this slot now: the newcomer, or, if it is `spare`, one that was there first.
-    Kept { slot: usize, spare: Option<Newcomer<Q, T>>, evicted: Option<Evicted<Q, T>> },
-    /// There was no room; but if one was let go of, there may be some now.
-    Refused { newcomer: Newcomer<Q, T>, evicted: Option<Evicted<Q, T>> },
+pub(super) enum Insertion<Q, T> {
+    /// The key is in `slot`. `spare` is the new entry, if the key was present.
+    Stored { slot: usize, spare: Option<NewEntry<Q, T>>, evicted: Option<Evicted<Q, T>> },
+    /// There was no room. If an entry was evicted, a second try may succeed.
+    Rejected { new_entry: NewEntry<Q, T>, evicted: Option<Evicted<Q, T>> },
 }
 
 impl<Q, T> Default for Shard<Q, T> {
     fn default() -> Shard<Q, T> {
-        let (index, slots) = (Index::default(), Slab::default());
-        Shard { index, slots, clock: 0 }
+        Shard { index: Index::default(), slots: BlockVec::default(), clock: 0 }
     }
 }
 
 impl<Q, T: Entry> Shard<Q, T> {
-    /// The state of a key that is there and not idle.
+    /// Returns the state of a key that is present and not idle, and counts an access.
     #[inline]
     pub(super) fn hit<K>(&self, hash: u64, key: &K, at: At) -> Option<&T>
     where
-        Q: Kept<K>,
+        Q: StoredKey<K>,
     {
         let (_, slot) = self.find(hash, key)?;
-        let meta = slot.marks.get();
+        let meta = slot.meta.get();
         if slot.is_idle(meta, at) {
             return None;
         }
-        slot.marks.touch(meta, at.tick);
+        slot.meta.access(meta, at.tick);
         Some(&slot.value)
     }
 
-    /// The same, unnoticed.
+    /// Returns the state as [`hit`](Shard::hit) does, without counting an access.
     pub(super) fn peek<K>(&self, hash: u64, key: &K, at: At) -> Option<&T>
     where
-        Q: Kept<K>,
+        Q: StoredKey<K>,
     {
         let (_, slot) = self.find(hash, key)?;
-        (!slot.is_idle(slot.marks.get(), at)).then_some(&slot.value)
+        (!slot.is_idle(slot.meta.get(), at)).then_some(&slot.value)
     }
 
     /// Counts the states for which `is` returns `true`.
@@ -157,90 +155,90 @@ impl<Q, T: Entry> Shard<Q, T> {
         &self.slots[slot].value
     }
 
-    /// A key that was not there is put there, if there is room, or was made. An idle one makes room
-    /// for its own successor.
-    pub(super) fn offer<K>(
+    /// Inserts a new entry if the key is absent or idle. Evicts an entry if there is no room.
+    pub(super) fn insert_if_absent<K>(
         &mut self,
         key: &K,
-        newcomer: Newcomer<Q, T>,
+        new_entry: NewEntry<Q, T>,
         at: At,
         bounds: &Bounds,
-    ) -> Offer<Q, T>
+    ) -> Insertion<Q, T>
     where
-        Q: Kept<K>,
+        Q: StoredKey<K>,
     {
-        if let Some((found, slot)) = self.find(newcomer.hash, key) {
-            let meta = slot.marks.get();
+        if let Some((found, slot)) = self.find(new_entry.hash, key) {
+            let meta = slot.meta.get();
             if slot.is_idle(meta, at) {
-                return self.succeed(found, EvictionReason::Idle, newcomer, at, bounds);
+                return self.replace(found, EvictionReason::Idle, new_entry, at, bounds);
             }
-            slot.marks.touch(meta, at.tick);
-            return Offer::Kept { slot: found, spare: Some(newcomer), evicted: None };
+            slot.meta.access(meta, at.tick);
+            return Insertion::Stored { slot: found, spare: Some(new_entry), evicted: None };
         }
-        if self.make_slot(newcomer.size, bounds) {
-            let slot = self.push(newcomer, at);
-            return Offer::Kept { slot, spare: None, evicted: None };
+        if self.reserve_slot(new_entry.size, bounds) {
+            let slot = self.push(new_entry, at);
+            return Insertion::Stored { slot, spare: None, evicted: None };
         }
-        if bounds.is_too_large(newcomer.size) {
-            return Offer::Refused { newcomer, evicted: None };
+        if bounds.is_too_large(new_entry.size) {
+            return Insertion::Rejected { new_entry, evicted: None };
         }
         match self.choose(at) {
-            Some((slot, reason)) => self.succeed(slot, reason, newcomer, at, bounds),
-            None => Offer::Refused { newcomer, evicted: None },
+            Some((slot, reason)) => self.replace(slot, reason, new_entry, at, bounds),
+            None => Insertion::Rejected { new_entry, evicted: None },
         }
     }
 
-    /// Whether there can be no more keys here, wherever room is made.
+    /// Returns `true` if the shard has no free slot, whatever other shards evict.
     pub(super) fn is_full(&self) -> bool {
         self.slots.len() == MAX_SLOTS
     }
 
-    /// Lets go of one, for a newcomer in another shard.
-    pub(super) fn make_room(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
+    /// Evicts an entry so that a new key fits into another shard. Returns `None` if all candidates are pinned.
+    pub(super) fn evict_one(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         let (slot, reason) = self.choose(at)?;
         self.evict(slot, reason, bounds)
     }
 
-    /// The first idle one of the few that it is the `turn` of.
+    /// Returns the first idle slot among the [`STEPS`] slots scanned on sweep `turn`.
     pub(super) fn idle(&self, turn: usize, at: At) -> Option<usize> {
         let len = self.slots.len();
         let first = turn * STEPS % len.max(1);
         (first..len.min(first + STEPS)).find(|slot| {
             let slot = &self.slots[*slot];
-            slot.is_idle(slot.marks.get(), at)
+            slot.is_idle(slot.meta.get(), at)
         })
     }
 
-    /// Lets go of that one.
+    /// Evicts the slot that [`idle`](Shard::idle) returns.
     pub(super) fn sweep(&mut self, turn: usize, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         let slot = self.idle(turn, at)?;
         self.evict(slot, EvictionReason::Idle, bounds)
     }
 
-    /// Lets go of a key, pinned or not.
+    /// Removes a key, pinned or not.
     pub(super) fn remove<K>(&mut self, hash: u64, key: &K, bounds: &Bounds) -> Option<(Q, T)>
     where
-        Q: Kept<K>,
+        Q: StoredKey<K>,
     {
         let (found, _) = self.find(hash, key)?;
         self.take(found, bounds)
     }
 
     #[inline]
-    fn find<K>(&self, hash: u64, key: &K) -> Option<(usize, &Slot<Q, T>)>
+    fn find<K>(&self, hash: u64, key: &K) -> Option<(usize, &StoredEntry<Q, T>)>
     where
-        Q: Kept<K>,
+        Q: StoredKey<K>,
     {
         let part = Meta::part_of(hash);
-        self.index.find(part, |place| {
-            let slot = &self.slots[place];
-            (slot.marks.get().hash() == part && slot.key.is_of(key)).then_some((place, slot))
+        self.index.find(part, |at| {
+            let slot = &self.slots[at];
+            (slot.meta.get().hash() == part && slot.key.matches(key)).then_some((at, slot))
         })
     }
 
-    /// Returns the key to evict, if one can be, and why: see the module.
+    /// Returns the slot to evict and the reason; see the module. `None` if all candidates are pinned.
     fn choose(&mut self, at: At) -> Option<(usize, EvictionReason)> {
-        let (first, steps) = (usize::from(self.clock), STEPS.min(self.slots.len()));
+        let first = usize::from(self.clock);
+        let steps = STEPS.min(self.slots.len());
         let mut least: Option<(Loss, usize)> = None;
         for step in 0..steps {
             let Some(loss) = self.slots[self.ahead(first, step)].loss(at) else { continue };
@@ -255,18 +253,17 @@ impl<Q, T: Entry> Shard<Q, T> {
         if chosen.is_none() {
             for step in 0..steps {
                 let slot = self.ahead(first, step);
-                self.slots[slot].marks.cool();
+                self.slots[slot].meta.cool();
             }
         }
-        // Past the keys in order that count one less now; or past the chosen one, so that those behind it
-        // have their turn next.
+        // Past the adjacent entries that lost an access, or past the chosen one.
         let passed = chosen.unwrap_or(IN_ORDER).min(IN_ORDER - 1).min(steps.checked_sub(1)?);
         self.clock = self.ahead(first, passed) as u8 + 1;
         least.map(|(loss, step)| (self.ahead(first, step), loss.reason(at)))
     }
 
-    /// The slots that the clock hand looks at: the next few, oldest first; then, since keys that came
-    /// together may all be asked for, some from all around. If there are few, all of them.
+    /// Returns the slot that the hand examines in `step`: first adjacent ones, then some spread over the shard, since keys
+    /// that were inserted together may all be active. All of them, if there are few.
     fn ahead(&self, first: usize, step: usize) -> usize {
         let len = self.slots.len();
         let leap = if step < IN_ORDER || len <= STEPS {
@@ -277,30 +274,29 @@ impl<Q, T: Entry> Shard<Q, T> {
         (first + leap) % len
     }
 
-    /// The newcomer takes this slot. If it is larger than what was there, and there are no bytes for
-    /// the difference, there is at least one key less now.
-    fn succeed(
+    /// Replaces the entry in this slot. If there are no bytes for the difference, evicts it only.
+    fn replace(
         &mut self,
         slot: usize,
         reason: EvictionReason,
-        newcomer: Newcomer<Q, T>,
+        new_entry: NewEntry<Q, T>,
         at: At,
         bounds: &Bounds,
-    ) -> Offer<Q, T> {
-        let old = self.slots[slot].marks.get();
-        if !bounds.bytes.exchange(old.size().bytes(), newcomer.size.bytes()) {
+    ) -> Insertion<Q, T> {
+        let old = self.slots[slot].meta.get();
+        if !bounds.bytes.try_replace(old.size().bytes(), new_entry.size.bytes()) {
             let evicted = self.evict(slot, reason, bounds);
-            return Offer::Refused { newcomer, evicted };
+            return Insertion::Rejected { new_entry, evicted };
         }
         self.unlink(slot);
-        let Newcomer { hash, key, value, size } = newcomer;
-        let meta = Meta::new(hash, size, at.tick);
-        let marks = Marks::new(meta);
-        let Slot { key, value, .. } =
-            std::mem::replace(&mut self.slots[slot], Slot { marks, key, value });
-        self.index.insert(meta.hash(), slot);
-        bounds.evicted(reason);
-        Offer::Kept { slot, spare: None, evicted: Some(Evicted { key, value, reason }) }
+        let NewEntry { hash, key, value, size } = new_entry;
+        let new = Meta::new(hash, size, at.tick);
+        let meta = AtomicMeta::new(new);
+        let StoredEntry { key, value, .. } =
+            std::mem::replace(&mut self.slots[slot], StoredEntry { meta, key, value });
+        self.index.insert(new.hash(), slot);
+        bounds.count_eviction(reason);
+        Insertion::Stored { slot, spare: None, evicted: Some(Evicted { key, value, reason }) }
     }
 
     fn evict(
@@ -309,84 +305,85 @@ impl<Q, T: Entry> Shard<Q, T> {
         reason: EvictionReason,
         bounds: &Bounds,
     ) -> Option<Evicted<Q, T>> {
-        bounds.evicted(reason);
+        bounds.count_eviction(reason);
         self.take(slot, bounds).map(|(key, value)| Evicted { key, value, reason })
     }
 
-    fn push(&mut self, newcomer: Newcomer<Q, T>, at: At) -> usize {
-        let Newcomer { hash, key, value, size } = newcomer;
+    fn push(&mut self, new_entry: NewEntry<Q, T>, at: At) -> usize {
+        let NewEntry { hash, key, value, size } = new_entry;
         let meta = Meta::new(hash, size, at.tick);
-        let slot = self.slots.push(Slot { marks: Marks::new(meta), key, value });
+        let slot = self.slots.push(StoredEntry { meta: AtomicMeta::new(meta), key, value });
         self.index.insert(meta.hash(), slot);
         slot
     }
 
-    /// The last one moves into the gap.
+    /// Removes the entry in this slot. The last entry moves there.
     fn take(&mut self, slot: usize, bounds: &Bounds) -> Option<(Q, T)> {
         self.unlink(slot);
         let last = self.slots.len() - 1;
         if slot != last {
-            self.index.renumber(self.slots[last].marks.get().hash(), last, slot);
+            self.index.renumber(self.slots[last].meta.get().hash(), last, slot);
         }
-        let Slot { marks, key, value } = self.slots.swap_remove(slot)?;
+        let StoredEntry { meta, key, value } = self.slots.swap_remove(slot)?;
         self.shrink(bounds);
-        bounds.keys.give(1);
-        bounds.bytes.give(marks.get().size().bytes());
+        bounds.keys.release(1);
+        bounds.bytes.release(meta.get().size().bytes());
         Some((key, value))
     }
 
     fn unlink(&mut self, slot: usize) {
         let slots = &self.slots;
         self.index
-            .remove(slots[slot].marks.get().hash(), slot, |slot| slots[slot].marks.get().hash());
+            .remove(slots[slot].meta.get().hash(), slot, |slot| slots[slot].meta.get().hash());
     }
 
-    /// Pays for one more key of this size, and for more slots if it needs them.
-    fn make_slot(&mut self, size: SizeClass, bounds: &Bounds) -> bool {
-        // Before the slab is: it has room for a little more than the index has numbers for.
-        if self.is_full() || !bounds.keys.take(1) {
+    /// Counts one more key of this size against the bounds, and grows if there is no free slot.
+    fn reserve_slot(&mut self, size: SizeClass, bounds: &Bounds) -> bool {
+        // The index is full before the entries are: it has fewer numbers than they have slots.
+        if self.is_full() || !bounds.keys.try_add(1) {
             return false;
         }
-        if bounds.bytes.take(size.bytes()) {
-            if self.slots.len() < self.slots.room() || self.grow(bounds) {
+        if bounds.bytes.try_add(size.bytes()) {
+            if self.slots.len() < self.slots.capacity() || self.grow(bounds) {
                 return true;
             }
-            bounds.bytes.give(size.bytes());
+            bounds.bytes.release(size.bytes());
         }
-        bounds.keys.give(1);
+        bounds.keys.release(1);
         false
     }
 
     fn grow(&mut self, bounds: &Bounds) -> bool {
-        let before = self.slots.room();
-        let room = Slab::<Slot<Q, T>>::more(before);
-        if !bounds.bytes.exchange(Self::cost(before), Self::cost(room)) {
+        let before = self.slots.capacity();
+        let capacity = BlockVec::<StoredEntry<Q, T>>::grown(before);
+        if !bounds.bytes.try_replace(Self::heap_bytes(before), Self::heap_bytes(capacity)) {
             return false;
         }
-        self.resize(room);
+        self.resize(capacity);
         true
     }
 
     fn shrink(&mut self, bounds: &Bounds) {
-        let before = self.slots.room();
-        if let Some(room) = self.slots.less() {
-            self.resize(room);
-            bounds.bytes.give(Self::cost(before) - Self::cost(room));
+        let before = self.slots.capacity();
+        if let Some(capacity) = self.slots.shrunk() {
+            self.resize(capacity);
+            bounds.bytes.release(Self::heap_bytes(before) - Self::heap_bytes(capacity));
         }
     }
 
-    fn resize(&mut self, room: usize) {
-        let before = self.slots.room();
-        self.slots.resize(room);
-        if Index::cells_for(room) != Index::cells_for(before) {
-            self.index = Index::of(room, self.slots.iter().map(|slot| slot.marks.get().hash()));
+    fn resize(&mut self, capacity: usize) {
+        let before = self.slots.capacity();
+        self.slots.resize(capacity);
+        if Index::cells_for(capacity) != Index::cells_for(before) {
+            self.index =
+                Index::with_hashes(capacity, self.slots.iter().map(|slot| slot.meta.get().hash()));
         }
     }
 
-    /// What so many slots take, and their index.
-    pub(super) const fn cost(room: usize) -> u64 {
-        let slots = Slab::<Slot<Q, T>>::cost(room);
-        (slots + allocated(Index::cells_for(room) * size_of::<u16>())) as u64
+    /// Returns the heap bytes of this number of slots and their index.
+    pub(super) const fn heap_bytes(capacity: usize) -> u64 {
+        let slots = BlockVec::<StoredEntry<Q, T>>::heap_bytes(capacity);
+        (slots + allocation_size(Index::cells_for(capacity) * size_of::<u16>())) as u64
     }
 }
 

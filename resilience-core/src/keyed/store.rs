@@ -1,4 +1,4 @@
-//! The shards together: who is asked, who makes room, and who is told.
+//! The store: all shards, their locks, the overflow state and the listener.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -9,161 +9,159 @@ use foldhash::quality::RandomState;
 
 use super::bounds::Bounds;
 use super::builder::KeyedBuilder;
-use super::lanes::Lanes;
 use super::limits::KeyedLimits;
 use super::meta::{Meta, SizeClass};
-use super::shard::{Evicted, Newcomer, Offer, STEPS, Shard};
-use super::snapshot::KeyedSnapshot;
+use super::shard::{Evicted, Insertion, NewEntry, STEPS, Shard};
+use super::striped_lock::StripedLock;
 use super::ticks::{At, Ticks};
-use super::{Entry, Kept, Key, allocated};
+use super::{Entry, Key, StoredKey, allocation_size};
 use crate::clock::Now;
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
 use crate::sync::{AtomicU64, Ordering};
 
-/// Keys in a shard of a full store: so far below the most that one never is full before the store.
-const KEYS_A_SHARD: usize = 160;
-/// The shards of a group, which are locked together. One call looks for room in all of them: a store of
-/// one group is exact.
+/// Keys in a shard of a full store: far enough below the maximum that no shard is full before the store.
+const KEYS_PER_SHARD: usize = 160;
+/// Shards of a group, which share a lock. An insertion looks for room in all of them, so that the eviction of a store
+/// with one group is exact.
 const SHARDS: usize = 4;
 
-/// One miss in so many does a chore.
-const MISSES_A_CHORE: u64 = 4;
-/// One hit in so many that a lane counts, after a chore that found a key idle, and after one that did not:
-/// a chore costs several lookups, and nearly always there is nothing to do.
-const HITS_A_CHORE: [u64; 2] = [32, 256];
+/// Misses per sweep step.
+const MISSES_PER_STEP: u64 = 4;
+/// Hits of a stripe per sweep step, after a step that found an idle key and after one that did not: a step costs
+/// several lookups, and nearly always finds none.
+const HITS_PER_STEP: [u64; 2] = [32, 256];
 
 type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 
-/// A bounded store of states by key. Clones share it.
+/// A bounded store of state per key. Clones share it.
 ///
-/// Each lookup is handed the time, and keys are idle by that: a lookup at a
-/// [far instant](crate::clock#far-instants) evicts a few other keys as idle, and its own key is not idle
-/// before that instant.
+/// Idle time is measured by the instants that callers pass: a lookup at a [far instant](crate::clock#far-instants) may
+/// evict a few other keys as idle, and its own key is not idle before that instant.
 ///
-/// Lookups hash with a seed of the store's own, so keys from outside cannot be chosen to collide; and a
-/// collision costs at most a search of one shard.
+/// Hashes are seeded per store, so that keys from outside cannot be chosen to collide; a collision costs at most a
+/// search of one shard.
 pub struct Keyed<K: Key, T>(Arc<Inner<K, T>>);
 
 struct Inner<K: Key, T> {
     groups: usize,
-    /// The shards of a group that are in use: one in a small store, which so compares all that it has.
+    /// Shards in use in each group: one in a small store, so that evictions compare all keys.
     shards: usize,
-    lanes: Lanes<Group<K::Kept, T>>,
+    lock: StripedLock<ShardGroup<K::Stored, T>>,
     hasher: RandomState,
     ticks: Ticks,
     bounds: Bounds,
     make: Make<K, T>,
-    /// The state of everybody there is no room for.
+    /// The state shared by all keys without room.
     overflow: OnceLock<T>,
-    /// Chores that were done: says which keys' turn it is.
-    chores: AtomicU64,
-    /// The hits until the next one. Hardly ever written: it is read by all.
-    hits_a_chore: AtomicU64,
+    /// Sweep steps so far, which determine the keys of the next one.
+    steps: AtomicU64,
+    /// Hits per sweep step. Rarely written, since all threads read it.
+    hits_per_step: AtomicU64,
     name: Name,
     listener: Listener,
 }
 
-type Group<Q, T> = [Shard<Q, T>; SHARDS];
+type ShardGroup<Q, T> = [Shard<Q, T>; SHARDS];
 
 impl<K: Key, T: Entry> Keyed<K, T> {
-    /// `make` makes the state of a key that is new, outside of all locks: if two calls make one for the
-    /// same key at once, both get the one that is put there first. It is asked once more for the
-    /// overflow state, by the first key that there is no room for.
+    /// Creates a store. `make` makes the state of a new key, outside of all locks: if two calls make one for the same key
+    /// at once, both get the one that is inserted first. The first key without room also calls it, for the overflow
+    /// state.
     pub fn new(limits: KeyedLimits, make: impl Fn(&K) -> T + Send + Sync + 'static) -> Keyed<K, T> {
         let name = Name::from_static("keyed");
-        Keyed::of(limits, name, Listener::default(), Box::new(make))
+        Keyed::with_parts(limits, name, Listener::default(), Box::new(make))
     }
 
-    pub(super) fn of(
+    pub(super) fn with_parts(
         limits: KeyedLimits,
         name: Name,
         listener: Listener,
         make: Make<K, T>,
     ) -> Keyed<K, T> {
-        let keys = keys(&limits, Shard::<K::Kept, T>::cost(1));
-        let groups = keys.div_ceil(KEYS_A_SHARD * SHARDS).max(1);
-        let shards = if keys <= KEYS_A_SHARD { 1 } else { SHARDS };
-        let lanes = Lanes::new((0..groups).map(|_| Group::default()));
+        let keys = max_keys(&limits, Shard::<K::Stored, T>::heap_bytes(1));
+        let groups = keys.div_ceil(KEYS_PER_SHARD * SHARDS).max(1);
+        let shards = if keys <= KEYS_PER_SHARD { 1 } else { SHARDS };
+        let lock = StripedLock::new((0..groups).map(|_| ShardGroup::default()));
         let bounds = Bounds::new(limits.max_keys(), limits.max_bytes());
-        let own = lanes.heap_bytes(groups) + allocated(size_of::<Inner<K, T>>() + 16);
-        bounds.bytes.take(own as u64);
+        let own = lock.heap_bytes(groups) + allocation_size(size_of::<Inner<K, T>>() + 16);
+        bounds.bytes.try_add(own as u64);
         Keyed(Arc::new(Inner {
             groups,
             shards,
-            lanes,
+            lock,
             hasher: RandomState::default(),
             ticks: Ticks::new(crate::clock::now(), limits.idle()),
             bounds,
             make,
             overflow: OnceLock::new(),
-            chores: AtomicU64::new(0),
-            hits_a_chore: AtomicU64::new(HITS_A_CHORE[1]),
+            steps: AtomicU64::new(0),
+            hits_per_step: AtomicU64::new(HITS_PER_STEP[1]),
             name,
             listener,
         }))
     }
 
-    /// The state of this key, made if it is new: a clone of its handle.
+    /// Returns a clone of the state of this key, which is made if the key is new.
     #[inline]
     pub fn get(&self, key: &K, now: Instant) -> T {
         self.with(key, now, T::clone)
     }
 
-    /// Looks at the state of this key, made if it is new. Cheaper than a clone of a handle.
+    /// Calls `look` with the state of this key, which is made if the key is new. Cheaper than a clone.
     ///
-    /// `look` runs under a lock of the store: it decides, and calls nobody, least of all the store.
+    /// `look` runs under a lock of the store: it must not use the store, and should call no user code.
     #[inline]
     pub fn with<R>(&self, key: &K, now: Instant, look: impl FnOnce(&T) -> R) -> R {
         self.with_at(key, self.0.ticks.at(now), look)
     }
 
-    /// As [`with`](Self::with), for a poll whose time others ask for as well.
+    /// Like [`with`](Self::with), with the shared time of a poll.
     #[inline]
     pub(crate) fn with_known<R>(&self, key: &K, now: &mut Now, look: impl FnOnce(&T) -> R) -> R {
-        let (instant, tick) = (now.get(), now.tick());
-        self.with_at(key, self.0.ticks.known(instant, tick), look)
+        let instant = now.get();
+        self.with_at(key, self.0.ticks.at_tick(instant, now.tick()), look)
     }
 
     #[inline]
     fn with_at<R>(&self, key: &K, at: At, look: impl FnOnce(&T) -> R) -> R {
         let inner = &*self.0;
-        let hash = K::Kept::hash_of(key, &inner.hasher);
-        let mut place = inner.lanes.read(inner.group(hash));
-        if let Some((shards, hits)) = place.parts()
+        let hash = K::Stored::hash_key(key, &inner.hasher);
+        let mut locked = inner.lock.read(inner.group(hash));
+        if let Some((shards, hits)) = locked.parts()
             && let Some(value) = shards[inner.shard(hash)].hit(hash, key, at)
         {
             *hits += 1;
-            // A power of two: this is no division.
-            let chore = *hits & (inner.hits_a_chore.load(Ordering::Relaxed) - 1) == 0;
-            let answer = look(value);
-            drop(place);
-            if chore {
-                inner.tidy(at);
+            // A power of two: a mask replaces the division.
+            let sweeps = *hits & (inner.hits_per_step.load(Ordering::Relaxed) - 1) == 0;
+            let result = look(value);
+            drop(locked);
+            if sweeps {
+                inner.sweep_step(at);
             }
-            return answer;
+            return result;
         }
-        drop(place);
+        drop(locked);
         inner.miss(key, hash, at, look)
     }
 
-    /// The state of this key, if it is there and not idle. Neither made nor kept for longer by that.
+    /// Returns a clone of the state of this key, if it is present and not idle. Does not count as an access.
     #[must_use]
     pub fn peek(&self, key: &K, now: Instant) -> Option<T> {
         let inner = &*self.0;
-        let hash = K::Kept::hash_of(key, &inner.hasher);
-        let mut place = inner.lanes.read(inner.group(hash));
-        let (shards, _) = place.parts()?;
+        let hash = K::Stored::hash_key(key, &inner.hasher);
+        let mut locked = inner.lock.read(inner.group(hash));
+        let (shards, _) = locked.parts()?;
         shards[inner.shard(hash)].peek(hash, key, inner.ticks.at(now)).cloned()
     }
 
-    /// Lets go of this key, pinned or not. Its state, if it was there. Nobody is told.
+    /// Removes this key, pinned or not, and returns its state. Notifies no listener.
     pub fn remove(&self, key: &K) -> Option<T> {
         let inner = &*self.0;
-        let hash = K::Kept::hash_of(key, &inner.hasher);
-        let mut writer = inner.lanes.write(inner.group(hash));
+        let hash = K::Stored::hash_key(key, &inner.hasher);
+        let mut writer = inner.lock.write(inner.group(hash));
         let removed = writer.get()?[inner.shard(hash)].remove(hash, key, &inner.bounds);
-        // Before what was removed: its drop may call anybody.
+        // Before `removed`, whose destructors may run user code.
         drop(writer);
         removed.map(|(_, value)| value)
     }
@@ -177,35 +175,35 @@ impl Keyed<u8, ()> {
 }
 
 impl<K: Key, T> Keyed<K, T> {
-    /// Keys that are there, idle ones that nobody came by included.
+    /// Returns the number of keys, including idle ones that are not evicted yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.bounds.keys.taken() as usize
+        self.0.bounds.keys.get() as usize
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes that keys, states and the store take.
+    /// Returns the bytes of keys, states and the store itself.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.bounds.bytes.taken() as usize
+        self.0.bounds.bytes.get() as usize
     }
 
-    /// What there is, and what happened. Visits every lock: for a scrape, not for a call.
+    /// Returns a snapshot. Takes every lock once: for a scrape, not for a call.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
-        let Inner { lanes, bounds, .. } = &*self.0;
+        let Inner { lock, bounds, .. } = &*self.0;
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         KeyedSnapshot {
-            keys: bounds.keys.taken(),
-            max_keys: bounds.keys.most(),
-            bytes: bounds.bytes.taken(),
-            max_bytes: bounds.bytes.most(),
-            hits: lanes.count(),
+            keys: bounds.keys.get(),
+            max_keys: bounds.keys.max(),
+            bytes: bounds.bytes.get(),
+            max_bytes: bounds.bytes.max(),
+            hits: lock.count(),
             misses: count(&bounds.misses),
             overflowed: count(&bounds.overflowed),
             evicted_idle: count(&bounds.evicted_idle),
@@ -214,9 +212,9 @@ impl<K: Key, T> Keyed<K, T> {
     }
 }
 
-/// [`names::KEYED_KEYS`] and [`names::KEYED_BYTES`]; for a store of circuits also
-/// [`names::CIRCUITS_OPEN`], which takes time in proportion to the keys: for a scrape, not for a call. It
-/// holds one lock of one lane at a time, for the at most 254 states of a shard.
+/// Visits [`names::KEYED_KEYS`] and [`names::KEYED_BYTES`]; for a store of circuits also [`names::CIRCUITS_OPEN`],
+/// which takes time in proportion to the keys: for a scrape, not for a call. It holds one lock of one stripe at a time,
+/// for at most 254 states.
 impl<K: Key, T: Entry> Gauges for Keyed<K, T> {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
@@ -230,110 +228,113 @@ impl<K: Key, T: Entry> Gauges for Keyed<K, T> {
 }
 
 impl<K: Key, T: Entry> Inner<K, T> {
-    /// Counts the states for which `is` returns `true`, that of all keys without room included.
+    /// Counts the states for which `is` returns `true`, including the overflow state.
     fn count(&self, is: impl Fn(&T) -> bool) -> usize {
         let shards =
             (0..self.groups).flat_map(|group| (0..SHARDS).map(move |shard| (group, shard)));
-        let kept = shards.map(|(group, shard)| {
-            let mut place = self.lanes.read(group);
-            place.parts().map_or(0, |(shards, _)| shards[shard].count(&is))
+        let counts = shards.map(|(group, shard)| {
+            let mut locked = self.lock.read(group);
+            locked.parts().map_or(0, |(shards, _)| shards[shard].count(&is))
         });
-        kept.sum::<usize>() + self.overflow.get().map_or(0, |state| usize::from(is(state)))
+        counts.sum::<usize>() + self.overflow.get().map_or(0, |state| usize::from(is(state)))
     }
 
-    /// The group of this hash: its upper half chooses it.
+    /// Returns the group of a hash, by its upper half.
     #[inline]
     fn group(&self, hash: u64) -> usize {
         (((hash >> 32) * self.groups as u64) >> 32) as usize
     }
 
-    /// Returns the shard of its group that a hash belongs to: by bits that choose neither its group nor its
-    /// place in the shard.
+    /// Returns the shard of a hash in its group, by bits that choose neither the group nor the index position.
     #[inline]
     fn shard(&self, hash: u64) -> usize {
-        // A power of two, and at most as many as there are: this needs no division, and no check.
+        // Powers of two: no division, and no bounds check.
         ((hash >> Meta::HASH_BITS) as usize & (self.shards - 1)) % SHARDS
     }
 
-    /// The key is not there.
+    /// Inserts a key that was not found, or uses the overflow state.
     #[cold]
     fn miss<R>(&self, key: &K, hash: u64, at: At, look: impl FnOnce(&T) -> R) -> R {
-        let mut newcomer = self.newcomer(key, hash);
+        let mut new_entry = self.new_entry(key, hash);
         let misses = self.bounds.misses.fetch_add(1, Ordering::Relaxed);
         for reach in 1..=SHARDS {
-            // Declared before the lock, and so dropped after it, also if `look` panics: the user's code.
-            let (gone, others_gone, unused);
-            let mut writer = self.lanes.write(self.group(hash));
+            // Declared before the lock and so dropped after it, also if `look` panics: destructors are user code.
+            let (own_evicted, other_evicted, unused);
+            let mut writer = self.lock.write(self.group(hash));
             let Some(shards) = writer.get() else { break };
             let shard = self.shard(hash);
-            match shards[shard].offer(key, newcomer, at, &self.bounds) {
-                Offer::Kept { slot, spare, evicted } => {
-                    (unused, gone) = (spare, evicted);
-                    let answer = look(shards[shard].value(slot));
+            match shards[shard].insert_if_absent(key, new_entry, at, &self.bounds) {
+                Insertion::Stored { slot, spare, evicted } => {
+                    (unused, own_evicted) = (spare, evicted);
+                    let result = look(shards[shard].value(slot));
                     drop(writer);
                     drop(unused);
-                    self.tell(gone);
-                    if misses.is_multiple_of(MISSES_A_CHORE) {
-                        self.tidy(at);
+                    self.notify_evicted(own_evicted);
+                    if misses.is_multiple_of(MISSES_PER_STEP) {
+                        self.sweep_step(at);
                     }
-                    return answer;
+                    return result;
                 }
-                Offer::Refused { newcomer: refused, evicted } => {
-                    (newcomer, gone) = (refused, evicted);
-                    let others_help =
-                        !shards[shard].is_full() && !self.bounds.is_too_large(newcomer.size);
+                Insertion::Rejected { new_entry: rejected, evicted } => {
+                    (new_entry, own_evicted) = (rejected, evicted);
+                    let other_helps =
+                        !shards[shard].is_full() && !self.bounds.is_too_large(new_entry.size);
                     let other = &mut shards[(shard + reach) % self.shards];
-                    others_gone = others_help.then(|| other.make_room(at, &self.bounds)).flatten();
+                    other_evicted =
+                        other_helps.then(|| other.evict_one(at, &self.bounds)).flatten();
                     drop(writer);
-                    self.tell(gone);
-                    self.tell(others_gone);
+                    self.notify_evicted(own_evicted);
+                    self.notify_evicted(other_evicted);
                 }
             }
         }
         self.bounds.overflowed.fetch_add(1, Ordering::Relaxed);
-        // Made outside of the lock of the `OnceLock`: the first one is kept.
+        // `new_entry` was made outside of the lock of the `OnceLock`; the first one wins.
         let overflow = self.overflow.get();
-        look(overflow.unwrap_or_else(|| self.overflow.get_or_init(|| newcomer.value)))
+        look(overflow.unwrap_or_else(|| self.overflow.get_or_init(|| new_entry.value)))
     }
 
-    fn newcomer(&self, key: &K, hash: u64) -> Newcomer<K::Kept, T> {
-        let (key, value) = (K::Kept::of(key), (self.make)(key));
-        let size = SizeClass::of(key.heap_bytes().saturating_add(value.heap_bytes()));
-        Newcomer { hash, key, value, size }
+    fn new_entry(&self, key: &K, hash: u64) -> NewEntry<K::Stored, T> {
+        let stored = K::Stored::from_key(key);
+        let value = (self.make)(key);
+        let size = SizeClass::from_bytes(stored.heap_bytes().saturating_add(value.heap_bytes()));
+        NewEntry { hash, key: stored, value, size }
     }
 
-    /// Does a chore, and finds out when the next one is worth it.
+    /// Sweeps a few keys, and adapts the number of hits until the next step.
     #[cold]
-    fn tidy(&self, at: At) {
-        let hits = HITS_A_CHORE[usize::from(!self.sweep(at))];
-        if hits != self.hits_a_chore.load(Ordering::Relaxed) {
-            self.hits_a_chore.store(hits, Ordering::Relaxed);
+    fn sweep_step(&self, at: At) {
+        let hits = HITS_PER_STEP[usize::from(!self.sweep(at))];
+        if hits != self.hits_per_step.load(Ordering::Relaxed) {
+            self.hits_per_step.store(hits, Ordering::Relaxed);
         }
     }
 
-    /// Lets go of a few idle keys of the shard whose turn it is. Whether there was one.
+    /// Evicts a few idle keys of the next shard. Returns `true` if there was one.
     fn sweep(&self, at: At) -> bool {
-        let chore = self.chores.fetch_add(1, Ordering::Relaxed) as usize;
-        let (group, round) = (chore % self.groups, chore / self.groups);
-        let (shard, turn) = (round % self.shards, round / self.shards);
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) as usize;
+        let group = step % self.groups;
+        let round = step / self.groups;
+        let shard = round % self.shards;
+        let turn = round / self.shards;
         for found in 0..STEPS {
-            // Hardly ever is there one, and others may read while it is looked for.
+            // Searched under a read lock, since there rarely is one.
             let idle =
-                self.lanes.read(group).parts().and_then(|(shards, _)| shards[shard].idle(turn, at));
+                self.lock.read(group).parts().and_then(|(shards, _)| shards[shard].idle(turn, at));
             if idle.is_none() {
                 return found > 0;
             }
-            let mut writer = self.lanes.write(group);
+            let mut writer = self.lock.write(group);
             let Some(shards) = writer.get() else { return found > 0 };
             let evicted = shards[shard].sweep(turn, at, &self.bounds);
             drop(writer);
-            self.tell(evicted);
+            self.notify_evicted(evicted);
         }
         true
     }
 
-    /// Says so, and drops it; both may call whoever they like.
-    fn tell(&self, evicted: Option<Evicted<K::Kept, T>>) {
+    /// Notifies the listener of an eviction, and drops the entry. Both may run user code.
+    fn notify_evicted(&self, evicted: Option<Evicted<K::Stored, T>>) {
         let Some(Evicted { key, value, reason }) = evicted else { return };
         let name = OnceCell::new();
         self.listener.tell(|| {
@@ -344,10 +345,34 @@ impl<K: Key, T: Entry> Inner<K, T> {
     }
 }
 
-/// Returns how many keys the bounds allow, if each owned nothing but its place and a small state.
-fn keys(limits: &KeyedLimits, bytes_a_key: u64) -> usize {
-    let bytes_a_key = usize::try_from(bytes_a_key).unwrap_or(usize::MAX);
-    limits.max_keys().min(limits.max_bytes() / bytes_a_key.max(1))
+/// Contents and counters of a [`Keyed`] store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyedSnapshot {
+    /// Keys in the store.
+    pub keys: u64,
+    /// Maximum number of keys.
+    pub max_keys: u64,
+    /// Bytes of the keys, states and the store itself.
+    pub bytes: u64,
+    /// Maximum number of bytes.
+    pub max_bytes: u64,
+    /// Lookups that found their key.
+    pub hits: u64,
+    /// Lookups whose key was absent or idle.
+    pub misses: u64,
+    /// Misses without room, which used the overflow state.
+    pub overflowed: u64,
+    /// Keys evicted because they had no call for the idle time and their state was as good as new.
+    pub evicted_idle: u64,
+    /// Keys evicted to make room.
+    pub evicted_capacity: u64,
+}
+
+/// Returns how many keys the limits allow if each takes `bytes_per_key`.
+fn max_keys(limits: &KeyedLimits, bytes_per_key: u64) -> usize {
+    let bytes_per_key = usize::try_from(bytes_per_key).unwrap_or(usize::MAX);
+    limits.max_keys().min(limits.max_bytes() / bytes_per_key.max(1))
 }
 
 impl<K: Key, T> Clone for Keyed<K, T> {

@@ -1,8 +1,7 @@
-//! Time in few bits.
+//! Coarse time in 36 bits, for the last use in a key's [metadata](super::meta).
 //!
-//! A key's last use takes 36 bits of its [word](super::meta). A tick is a power of two of nanoseconds,
-//! which costs a shift instead of a division: at most a 256th of the idle time, and at least a
-//! millisecond, which lasts for two years (a minute of idle time: for five hundred).
+//! A tick is a power of two of nanoseconds, so that a shift replaces a division: at most a 256th of the idle time and at
+//! least a millisecond, which lasts for two years (with a minute of idle time: five hundred).
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +9,10 @@ use super::meta::MAX_TICK;
 use crate::clock::nanos;
 use crate::tick::Tick;
 
-/// About a millisecond.
+/// `1 << 20` ns: about a millisecond.
 const FINEST: u32 = 20;
 
-/// A clock that counts ticks from an origin.
+/// Converts instants to ticks since an origin.
 #[derive(Debug)]
 pub(super) struct Ticks {
     origin: Tick,
@@ -21,12 +20,12 @@ pub(super) struct Ticks {
     idle: u64,
 }
 
-/// A point in time, both ways.
+/// An instant with its tick.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     pub(super) now: Instant,
     pub(super) tick: u64,
-    /// What was last used before this tick is idle.
+    /// A key last used before this tick is idle.
     pub(super) idle_before: u64,
 }
 
@@ -39,14 +38,14 @@ impl Ticks {
 
     #[inline]
     pub(super) fn at(&self, now: Instant) -> At {
-        self.known(now, Tick::of(now))
+        self.at_tick(now, Tick::of(now))
     }
 
-    /// As [`at`](Ticks::at), for who knows what tick `now` is.
+    /// Like [`at`](Ticks::at), for a caller that has converted `now` to a [`Tick`] before.
     #[inline]
-    pub(super) fn known(&self, now: Instant, line: Tick) -> At {
+    pub(super) fn at_tick(&self, now: Instant, line: Tick) -> At {
         let tick = (line.since(self.origin) >> self.shift).min(MAX_TICK);
-        // Both ends are rounded down: `idle` whole ticks between them are not yet the idle time.
+        // Both ticks are rounded down, so `idle` ticks between them may be less than the idle time.
         At { now, tick, idle_before: tick.saturating_sub(self.idle) }
     }
 }

@@ -134,7 +134,7 @@ names! {
     /// Calls that have an object of a pool, or are at work on getting one.
     POOL_IN_USE = "resilience.pool.in_use";
     /// Calls that wait for an object.
-    POOL_WAITING = "resilience.pool.waiting";
+    POOL_QUEUED = "resilience.pool.queued";
     /// Keys in a store.
     KEYED_KEYS = "resilience.keyed.keys";
     /// Bytes that a store accounts for.

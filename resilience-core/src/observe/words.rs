@@ -53,10 +53,10 @@ words! {
         OutOfTime => "out_of_time",
         NotRetryable => "not_retryable",
         NotReady => "not_ready",
-        ToldNotTo => "told_not_to",
+        ServerForbids => "server_forbids",
         NotReplayable => "not_replayable",
         ShuttingDown => "shutting_down",
-        RetriedAbove => "retried_above",
+        RetriedByCaller => "retried_by_caller",
         MayHaveRun => "may_have_run",
     }
     CircuitState {

@@ -1,4 +1,4 @@
-//! A manager and a pool in the making.
+//! Builders of a manager and of a pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use deadpool::managed::Manager;
 
-use super::core::{ClassifyError, Core, Errors, Rules};
-use super::handle::{ResilientPool, Settings};
+use super::core::{ClassifyError, Core, CreateErrors, ObjectLimits};
+use super::create_backoff::CreateBackoff;
+use super::handle::{PoolSettings, ResilientPool};
 use super::lifetime::Lifetime;
 use super::manager::ResilientManager;
-use super::pace::Pace;
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::{Bulkhead, BulkheadBuilder};
 use crate::config::{self, InvalidConfig, OrInvalid};
@@ -19,12 +19,12 @@ use crate::observe::{Listen, Listener};
 use crate::outcome::Outcome;
 use crate::retry::Backoff;
 
-/// A [`ResilientManager`] in the making.
+/// A builder of a [`ResilientManager`].
 ///
-/// By default it is called "pool"; an object is made within 5 s and checked within 1 s; it lives 30 min,
-/// less up to a fifth of that, and 10 min unused (HikariCP's figures); after a failure to make one
-/// there is a pause for all, of 5 to 10 ms at first and of at most 5 s, and from half of at least 20
-/// failing within 10 s on, a circuit is open ([`CircuitBreaker`]'s defaults).
+/// Defaults: the name "pool"; `create` within 5 s and `recycle` within 1 s; a maximum age of 30 min, less up to a fifth,
+/// and 10 min idle (HikariCP's figures); after a failure to make an object a pause for all callers, of 5 to 10 ms at
+/// first and at most 5 s; a circuit with [`CircuitBreaker`]'s defaults, open when half of at least 20 attempts within
+/// 10 s fail.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ManagerBuilder<M: Manager> {
     inner: M,
@@ -54,50 +54,50 @@ impl<M: Manager> ManagerBuilder<M> {
         }
     }
 
-    /// What rejections and events call it.
+    /// Sets the name in rejections and events.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener of refusals, failures to make an object, and objects that go. A breaker of
-    /// one's own has its own.
+    /// Notifies this listener of rejections, failures to make an object, and retired objects. A
+    /// [breaker](Self::breaker) of your own has its own listener.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// How long an object is used.
+    /// Limits the age and idle time of objects.
     pub fn lifetime(mut self, lifetime: impl OrInvalid<Lifetime>) -> Self {
         self.lifetime = lifetime.or_invalid();
         self
     }
 
-    /// How long making an object may take. More than zero, at most 365 days.
+    /// Limits how long `create` may take. More than zero, at most 365 days.
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.create_timeout = limit;
         self
     }
 
-    /// How long the look at an object may take before it is handed out again. As `create_timeout`.
+    /// Limits how long `recycle` may take before a checkout. More than zero, at most 365 days.
     pub fn recycle_timeout(mut self, limit: Duration) -> Self {
         self.recycle_timeout = limit;
         self
     }
 
-    /// The circuit around making objects. Shared with whoever else has this breaker.
+    /// Sets the circuit around `create`, shared with all other users of this breaker.
     pub fn breaker(mut self, breaker: impl OrInvalid<CircuitBreaker>) -> Self {
         self.breaker = Some(breaker.or_invalid());
         self
     }
 
-    /// The pauses after failures to make an object, which are everybody's.
+    /// Sets the pauses after failures to make an object, which all callers share.
     pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
         self.backoff = Some(backoff.or_invalid());
         self
     }
 
-    /// What the circuit is told of an error of `create`. Transient, by default.
+    /// Classifies an error of `create` for the circuit. By default every error is transient.
     pub fn classify_error(
         mut self,
         classify: impl Fn(&M::Error) -> Outcome + Send + Sync + 'static,
@@ -106,15 +106,15 @@ impl<M: Manager> ManagerBuilder<M> {
         self
     }
 
-    /// The manager.
+    /// Builds the manager.
     ///
     /// # Errors
-    /// If a value is out of its bounds.
+    /// Names the value that is out of its bounds.
     pub fn build(self) -> Result<ResilientManager<M>, InvalidConfig>
     where
         M::Error: fmt::Display,
     {
-        let rules = Rules {
+        let limits = ObjectLimits {
             lifetime: self.lifetime?,
             create_timeout: config::wait("create_timeout", self.create_timeout)?,
             recycle_timeout: config::wait("recycle_timeout", self.recycle_timeout)?,
@@ -130,17 +130,17 @@ impl<M: Manager> ManagerBuilder<M> {
             Some(backoff) => backoff?,
             None => Backoff::equal_jitter(Duration::from_millis(10), Duration::from_secs(5))?,
         };
-        let told = (self.name, self.listener);
-        let errors = Errors { classify: self.classify, text: |error| error };
-        let core = Core::new(self.inner, told, rules, breaker, errors, Pace::new(backoff));
-        Ok(ResilientManager::new(core))
+        let names = (self.name, self.listener);
+        let errors = CreateErrors { classify: self.classify, text: |error| error };
+        let backoff = CreateBackoff::new(backoff);
+        Ok(ResilientManager::new(Core::new(self.inner, names, limits, breaker, errors, backoff)))
     }
 }
 
-/// A [`ResilientPool`] in the making.
+/// A builder of a [`ResilientPool`].
 ///
-/// By default there are at most 10 objects and none is kept warm; at most 1,000 calls wait, 30 s each;
-/// three idle objects are tried before a new one is made; the maintenance looks every 30 s.
+/// Defaults: at most 10 objects, none made ahead of need; at most 1,000 queued calls, 30 s each; three idle objects are
+/// validated before a new one is made; maintenance runs every 30 s.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PoolBuilder<M: Manager> {
     manager: Result<ResilientManager<M>, InvalidConfig>,
@@ -165,81 +165,76 @@ impl<M: Manager> PoolBuilder<M> {
         }
     }
 
-    /// The most objects there are, idle or out. At most 65,536; 0 is a pause until it is
-    /// [changed](ResilientPool::resize).
+    /// Sets the maximum number of objects, idle and checked out. At most 65,536; 0 pauses the pool until
+    /// [`resize`](ResilientPool::resize).
     pub fn max_size(mut self, objects: u32) -> Self {
         self.max_size = objects;
         self
     }
 
-    /// How many are idle at least, as far as `max_size` allows. Kept so by the
-    /// [maintenance](ResilientPool::maintenance), which also replaces those that were idle for too long.
+    /// Sets the minimum number of idle objects, as far as `max_size` allows. The
+    /// [maintenance](ResilientPool::maintenance) keeps it, and replaces objects that were idle for too long.
     pub fn min_idle(mut self, objects: u32) -> Self {
         self.min_idle = objects;
         self
     }
 
-    /// A call that finds all objects out waits for one, and is refused if there is none after so long. At
-    /// most 365 days; for no time at all, it is refused at once.
+    /// Queues a call that finds all objects checked out, and rejects it after this time. At most 365 days; zero is
+    /// [`reject`](Self::reject).
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.bulkhead = self.bulkhead.wait_at_most(wait);
         self
     }
 
-    /// A call that finds all objects out is refused at once.
+    /// Rejects a call that finds all objects checked out.
     pub fn reject(mut self) -> Self {
         self.bulkhead = self.bulkhead.reject();
         self
     }
 
-    /// A call that finds all objects out waits for one as long as its caller does: until the deadline
-    /// around it, or until it is dropped.
+    /// Queues a call that finds all objects checked out, until its deadline or its cancellation.
     pub fn wait(mut self) -> Self {
         self.bulkhead = self.bulkhead.wait();
         self
     }
 
-    /// The most calls that wait at once. At least 1 where calls wait.
-    pub fn max_waiting(mut self, calls: u32) -> Self {
+    /// Limits the number of queued calls. At least 1 if calls queue.
+    pub fn max_queued(mut self, calls: u32) -> Self {
         self.bulkhead = self.bulkhead.max_queued(calls);
         self
     }
 
-    /// How many idle objects a call tries before a new one is made for it. At least 1.
+    /// Limits how many idle objects are validated for one call before a new one is made. At least 1.
     ///
-    /// After a server was restarted all idle objects are dead, and each may take as long as the
-    /// [`recycle_timeout`](ManagerBuilder::recycle_timeout) to say so.
+    /// After a restart of the server all idle objects are dead, and each validation may take the whole
+    /// [`recycle_timeout`](ManagerBuilder::recycle_timeout).
     pub fn max_validations(mut self, objects: u32) -> Self {
         self.max_validations = objects;
         self
     }
 
-    /// Hands out the object that came back last, so that the others age and go. By default, the one that
-    /// came back first, so that none is idle for long.
+    /// Checks out the object that returned last, so that surplus objects expire. By default it is the one that
+    /// returned first, so that none is idle for long.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
         self
     }
 
-    /// How often the [maintenance](ResilientPool::maintenance) looks, when nothing calls for it. More than
-    /// zero, at most 365 days.
+    /// Sets the interval of the [maintenance](ResilientPool::maintenance). More than zero, at most 365 days.
     pub fn maintain_every(mut self, interval: Duration) -> Self {
         self.maintain_every = interval;
         self
     }
 
-    /// The pool. Makes no object, and needs no runtime.
+    /// Builds the pool. Makes no object, and needs no runtime.
     ///
     /// # Errors
-    /// If a value is out of its bounds.
+    /// Names the value that is out of its bounds.
     pub fn build(self) -> Result<ResilientPool<M>, InvalidConfig> {
         let core = self.manager?.into_core();
-        if self.max_size > MOST {
-            return Err(InvalidConfig::new(
-                "max_size",
-                self.max_size,
-                format_args!("at most {MOST}"),
-            ));
+        if self.max_size > MAX_SIZE {
+            let bound = format!("at most {MAX_SIZE}");
+            return Err(InvalidConfig::new("max_size", self.max_size, bound));
         }
         if self.min_idle > self.max_size && self.max_size > 0 {
             let bound = format!("at most `max_size` ({})", self.max_size);
@@ -248,29 +243,21 @@ impl<M: Manager> PoolBuilder<M> {
         if self.max_validations == 0 {
             return Err(InvalidConfig::new("max_validations", 0, "at least 1"));
         }
-        let settings = Settings {
+        let settings = PoolSettings {
             min_idle: self.min_idle as usize,
             max_validations: self.max_validations,
             maintain_every: config::wait("maintain_every", self.maintain_every)?,
             newest_first: self.newest_first,
         };
         let bulkhead = self.bulkhead.name(core.name.clone()).heard_by(core.listener.clone());
-        let bulkhead = bulkhead.max_concurrent(self.max_size.max(1)).build().map_err(renamed)?;
+        let bulkhead = bulkhead.max_concurrent(self.max_size.max(1)).build()?;
         bulkhead.resize(self.max_size);
         Ok(ResilientPool::new(core, bulkhead, settings))
     }
 }
 
-/// An address has no more ports than these.
-const MOST: u32 = 1 << 16;
-
-/// As the fields are called here.
-fn renamed(error: InvalidConfig) -> InvalidConfig {
-    match error.field() {
-        "max_queued" => InvalidConfig::new("max_waiting", error.value(), error.bound()),
-        _ => error,
-    }
-}
+/// The number of ports of an address.
+const MAX_SIZE: u32 = 1 << 16;
 
 impl<M: Manager> fmt::Debug for ManagerBuilder<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! How objects are made and looked at, whoever's pool they are in.
+//! Creation, validation and retirement of objects, shared by the pool and the manager for deadpool's pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use deadpool::managed::{Manager, Metrics};
 use tokio::sync::Notify;
 
-use super::lifetime::Lifetime;
-use super::pace::Pace;
-use super::retired::Retired;
-use super::slot::Slot;
-use super::tally::Tally;
+use super::create_backoff::CreateBackoff;
+use super::lifetime::{Lifetime, Retired};
+use super::managed_object::ManagedObject;
+use super::snapshot::PoolCounters;
 use crate::breaker::CircuitBreaker;
 use crate::clock;
 use crate::deadline::Deadline;
@@ -23,18 +22,18 @@ use crate::outcome::Outcome;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::timeout::Within;
 
-/// What an error of `create` means.
+/// Returns the outcome that the circuit counts for an error of `create`.
 pub(super) type ClassifyError<E> = Arc<dyn Fn(&E) -> Outcome + Send + Sync>;
 
-/// How errors of `create` are read.
-pub(super) struct Errors<E> {
+/// Functions that read errors of `create`.
+pub(super) struct CreateErrors<E> {
     pub(super) classify: ClassifyError<E>,
-    /// Returns what events show of an error.
+    /// Returns the text of an error for events.
     pub(super) text: fn(&E) -> &dyn fmt::Display,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
+pub(super) struct ObjectLimits {
     pub(super) lifetime: Lifetime,
     pub(super) create_timeout: Duration,
     pub(super) recycle_timeout: Duration,
@@ -44,37 +43,43 @@ pub(super) struct Core<M: Manager> {
     pub(super) inner: M,
     pub(super) name: Name,
     pub(super) listener: Listener,
-    pub(super) rules: Rules,
+    pub(super) limits: ObjectLimits,
     pub(super) breaker: CircuitBreaker,
-    pub(super) errors: Errors<M::Error>,
-    pub(super) pace: Pace,
-    pub(super) tally: Tally,
-    /// No more are made, and what comes back goes.
+    pub(super) errors: CreateErrors<M::Error>,
+    pub(super) backoff: CreateBackoff,
+    pub(super) counters: PoolCounters,
     closed: AtomicBool,
-    /// For the maintenance: something is to be done before its time.
-    pub(super) news: Arc<Notify>,
+    /// Wakes the maintenance before its interval is over.
+    pub(super) changed: Arc<Notify>,
 }
 
 impl<M: Manager> Core<M> {
     pub(super) fn new(
         inner: M,
         (name, listener): (Name, Listener),
-        rules: Rules,
+        limits: ObjectLimits,
         breaker: CircuitBreaker,
-        errors: Errors<M::Error>,
-        pace: Pace,
+        errors: CreateErrors<M::Error>,
+        backoff: CreateBackoff,
     ) -> Core<M> {
-        let (tally, closed) = (Tally::default(), AtomicBool::new(false));
-        let news = Arc::new(Notify::new());
-        Core { inner, name, listener, rules, breaker, errors, pace, tally, closed, news }
+        Core {
+            inner,
+            name,
+            listener,
+            limits,
+            breaker,
+            errors,
+            backoff,
+            counters: PoolCounters::default(),
+            closed: AtomicBool::new(false),
+            changed: Arc::new(Notify::new()),
+        }
     }
 
-    #[inline]
     pub(super) fn lifetime(&self) -> &Lifetime {
-        &self.rules.lifetime
+        &self.limits.lifetime
     }
 
-    #[inline]
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -83,18 +88,18 @@ impl<M: Manager> Core<M> {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// A new object: when it is this one's turn, if the circuit lets it, and in time. Dropped in the
-    /// midst of it, what was begun is dropped, and the circuit told that it was abandoned.
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Slot<M>, Error<M::Error>> {
-        self.pace.turn(|now, until| self.may_wait(now, until)).await?;
+    /// Makes an object: waits for its turn in the backoff, then calls `create` within its timeout if the circuit
+    /// admits it. Cancelling drops `create`, which the circuit counts as abandoned.
+    pub(super) async fn create(self: &Arc<Self>) -> Result<ManagedObject<M>, Error<M::Error>> {
+        self.backoff.turn(|now, until| self.may_wait(now, until)).await?;
         let admitted = self.breaker.try_admit()?;
-        let limit = Deadline::after(clock::now(), self.rules.create_timeout);
+        let limit = Deadline::after(clock::now(), self.limits.create_timeout);
         let result = Within::admitted(limit, self.inner.create()).await;
         let error = match result {
             Ok(Ok(object)) => {
                 admitted.success();
-                self.pace.succeeded();
-                return Ok(Slot::new(self, object, clock::now(), sample()));
+                self.backoff.succeeded();
+                return Ok(ManagedObject::new(self, object, clock::now(), sample()));
             }
             Ok(Err(error)) => {
                 admitted.outcome((self.errors.classify)(&error));
@@ -103,65 +108,62 @@ impl<M: Manager> Core<M> {
             Err(_) => {
                 admitted.outcome(Outcome::TimedOut);
                 let late = self.rejection(RejectionKind::TimedOut);
-                Error::Rejected(self.told(late.with_limit(self.rules.create_timeout)))
+                Error::Rejected(self.notify_rejected(late.with_limit(self.limits.create_timeout)))
             }
         };
-        self.tally.failed();
-        let (failures, pause) = self.pace.failed(clock::now(), sample());
-        let layer = self.name.as_str();
-        let text = match &error {
-            Error::Service(error) => (self.errors.text)(error),
-            Error::Rejected(rejection) => rejection,
-        };
-        let error_text = Some(ErrorText::of_text(text));
-        self.listener.tell(|| Event::PoolCreateFailed {
-            layer,
-            failures,
-            pause,
-            error: error_text,
-        });
+        self.create_failed(&error);
         Err(error)
     }
 
-    /// An open circuit is known before the wait, and a wait that the caller has no time for is not begun.
+    fn create_failed(&self, error: &Error<M::Error>) {
+        self.counters.create_failed();
+        let (failures, pause) = self.backoff.failed(clock::now(), sample());
+        let text = match error {
+            Error::Service(error) => (self.errors.text)(error),
+            Error::Rejected(rejection) => rejection,
+        };
+        let layer = self.name.as_str();
+        let error = Some(ErrorText::of_text(text));
+        self.listener.tell(|| Event::PoolCreateFailed { layer, failures, pause, error });
+    }
+
+    /// Rejects if the circuit is open, or if the caller's deadline comes before the end of the wait.
     fn may_wait(&self, now: Instant, until: Option<Instant>) -> Result<(), Rejection> {
         let Some(until) = until else { return self.breaker.refuses() };
         match Deadline::current() {
             Some(deadline) if deadline.instant() <= until => {
                 let wait = until.saturating_duration_since(now);
                 let late = self.rejection(RejectionKind::DeadlineExceeded).with_retry_after(wait);
-                Err(self.told(late))
+                Err(self.notify_rejected(late))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether the object still works, as far as its manager can say in time. As of its last use.
-    #[inline]
-    pub(super) async fn validate(&self, slot: &mut Slot<M>, metrics: &Metrics) -> bool {
-        let limit = Deadline::after(slot.life.last_used(), self.rules.recycle_timeout);
-        let recycled = self.inner.recycle(slot.object_mut(), metrics);
+    /// Returns `true` if the manager recycles the object within the timeout, counted from its last use.
+    pub(super) async fn validate(&self, object: &mut ManagedObject<M>, metrics: &Metrics) -> bool {
+        let limit = Deadline::after(object.life.last_used(), self.limits.recycle_timeout);
+        let recycled = self.inner.recycle(object.object_mut(), metrics);
         let works = matches!(Within::admitted(limit, recycled).await, Ok(Ok(())));
         if !works {
-            slot.life.retire(Retired::Invalid);
+            object.life.retire(Retired::Invalid);
         }
         works
     }
 
-    /// Whether an object may be handed out at its age, and the time of it as that of its last use.
-    #[inline]
-    pub(super) fn is_of_age(&self, slot: &mut Slot<M>) -> bool {
+    /// Returns `true` if the object has not expired, and notes the current time as its last use.
+    pub(super) fn is_within_lifetime(&self, object: &mut ManagedObject<M>) -> bool {
         let now = clock::now();
-        let why = Retired::of(slot.life.verdict(now));
-        slot.life.used(now);
-        why.inspect(|&why| slot.life.retire(why)).is_none()
+        let why = object.life.expired(now);
+        object.life.used(now);
+        why.inspect(|&why| object.life.retire(why)).is_none()
     }
 
     pub(super) fn retired(&self, why: Option<Retired>) {
-        let closed = if self.is_closed() { Retired::Closed } else { Retired::Surplus };
-        let reason = why.unwrap_or(closed);
-        self.tally.retired(reason);
-        self.news.notify_one();
+        let default = if self.is_closed() { Retired::Closed } else { Retired::Surplus };
+        let reason = why.unwrap_or(default);
+        self.counters.retired(reason);
+        self.changed.notify_one();
         let layer = self.name.as_str();
         self.listener.tell(|| Event::PoolRetired { layer, reason });
     }
@@ -170,15 +172,14 @@ impl<M: Manager> Core<M> {
         Rejection::new(kind, self.name.clone())
     }
 
-    /// A refusal of this pool's, told to the listener.
-    pub(super) fn told(&self, rejection: Rejection) -> Rejection {
+    pub(super) fn notify_rejected(&self, rejection: Rejection) -> Rejection {
         self.listener.tell(|| Event::Rejected(&rejection));
         rejection
     }
 
     #[cold]
-    pub(super) fn is_shut(&self) -> Rejection {
-        self.told(self.rejection(RejectionKind::ShuttingDown))
+    pub(super) fn reject_closed(&self) -> Rejection {
+        self.notify_rejected(self.rejection(RejectionKind::ShuttingDown))
     }
 }
 

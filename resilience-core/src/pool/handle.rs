@@ -1,4 +1,4 @@
-//! The pool, as it is held by those who use it.
+//! The pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +9,11 @@ use tokio::sync::Notify;
 
 use super::builder::PoolBuilder;
 use super::core::Core;
+use super::idle_list::IdleList;
+use super::managed_object::ManagedObject;
 use super::manager::ResilientManager;
-use super::place::Place;
-use super::pooled::{Held, Permit, Pooled};
-use super::retired::Retired;
-use super::shelf::Shelf;
-use super::slot::Slot;
+use super::pooled::{Permit, PoolRef, Pooled};
+use super::slot_reservation::SlotReservation;
 use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::config::OrInvalid;
@@ -27,17 +26,17 @@ use crate::sync::Mutex;
 pub struct ResilientPool<M: Manager>(pub(super) Arc<Shared<M>>);
 
 pub(super) struct Shared<M: Manager> {
-    /// Who may have an object, and how many there may be.
+    /// Queue, permits, and the limit on objects.
     pub(super) bulkhead: Bulkhead,
-    pub(super) shelf: Mutex<Shelf<Box<Slot<M>>>>,
+    pub(super) idle_list: Mutex<IdleList<Box<ManagedObject<M>>>>,
     pub(super) core: Arc<Core<M>>,
-    pub(super) settings: Settings,
-    /// A permit came back to a pool that is closed.
+    pub(super) settings: PoolSettings,
+    /// Notified when a permit of a closed pool comes back.
     pub(super) returned: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
+pub(super) struct PoolSettings {
     pub(super) min_idle: usize,
     pub(super) max_validations: u32,
     pub(super) maintain_every: Duration,
@@ -45,7 +44,7 @@ pub(super) struct Settings {
 }
 
 impl<M: Manager> ResilientPool<M> {
-    /// Starts from the defaults of [`PoolBuilder`]: a pool of what `manager` makes, under its name.
+    /// Starts from the defaults of [`PoolBuilder`]. The pool has the name of `manager`.
     pub fn builder(manager: impl OrInvalid<ResilientManager<M>>) -> PoolBuilder<M> {
         PoolBuilder::new(manager.or_invalid())
     }
@@ -53,62 +52,63 @@ impl<M: Manager> ResilientPool<M> {
     pub(super) fn new(
         core: Arc<Core<M>>,
         bulkhead: Bulkhead,
-        settings: Settings,
+        settings: PoolSettings,
     ) -> ResilientPool<M> {
-        let (shelf, returned) = (Mutex::new(Shelf::new(settings.newest_first)), Notify::new());
-        ResilientPool(Arc::new(Shared { bulkhead, shelf, core, settings, returned }))
+        let idle_list = Mutex::new(IdleList::new(settings.newest_first));
+        let returned = Notify::new();
+        ResilientPool(Arc::new(Shared { bulkhead, idle_list, core, settings, returned }))
     }
 
-    /// An object: one that is idle and works, or else a new one. Waits for its turn if all are out, as
-    /// long as the pool's [patience](PoolBuilder::wait_at_most) and the caller's
-    /// [deadline](Deadline::current) last.
+    /// Checks out an idle object that passes validation, or else a new one. If all are checked out, waits up to
+    /// [`wait_at_most`](PoolBuilder::wait_at_most) and the caller's [deadline](Deadline::current).
     ///
-    /// Dropped, it leaves the queue; a connection that was being made is dropped, and an object that was
-    /// being looked at is retired, since nobody knows what it was in the middle of.
+    /// Cancelling leaves the queue, drops a connection that is being made, and retires an object that is being
+    /// validated, since its state is unknown.
     ///
     /// # Errors
-    /// The manager's, if no object could be made. Or a refusal: no object came free in time, or too many
-    /// wait (`BulkheadFull`); the circuit around making them is open (`CircuitOpen`); making one took too
-    /// long (`TimedOut`); it is too late, or would be after the pause that follows failures
-    /// (`DeadlineExceeded`); the pool is closed (`ShuttingDown`).
+    /// The manager's error, if no object could be made. Otherwise a rejection: no object came free in time, or the
+    /// queue is full (`BulkheadFull`); the circuit around `create` is open (`CircuitOpen`); `create` took too long
+    /// (`TimedOut`); the deadline has passed, or would pass during the pause after a failure (`DeadlineExceeded`);
+    /// the pool is closed (`ShuttingDown`).
     pub async fn get(&self) -> Result<Pooled<M>, Error<M::Error>> {
-        self.0.may_begin()?;
-        let permit = self.0.bulkhead.acquire(1).await?.held_by(Held::new(&self.0));
+        self.0.check_admission()?;
+        let permit = self.0.bulkhead.acquire(1).await?.held_by(PoolRef::new(&self.0));
         self.0.checkout(permit).await
     }
 
-    /// As [`get`](ResilientPool::get), without waiting for others: if all objects are out it is refused.
+    /// Checks out an object as [`get`](ResilientPool::get) does, but rejects instead of queueing if all are checked
+    /// out.
     ///
     /// # Errors
     /// Those of `get`.
     pub async fn try_get(&self) -> Result<Pooled<M>, Error<M::Error>> {
-        self.0.may_begin()?;
-        let permit = self.0.bulkhead.try_acquire(1)?.held_by(Held::new(&self.0));
+        self.0.check_admission()?;
+        let permit = self.0.bulkhead.try_acquire(1)?.held_by(PoolRef::new(&self.0));
         self.0.checkout(permit).await
     }
 
-    /// Makes as many as are to be kept idle, now: for the start of a program, which should hear of a wrong
-    /// password before its first caller does.
+    /// Makes objects until `min_idle` are idle. Call it when a program starts, to find a wrong password before the
+    /// first caller does.
     ///
     /// # Errors
-    /// The first that there is, as those of `get`.
+    /// The first error, as those of `get`.
     pub async fn warm(&self) -> Result<(), Error<M::Error>> {
         self.0.top_up().await
     }
 
-    /// Changes how many objects there may be. Idle ones that are too many go at once, those that are out
-    /// when they come back; who waits and may go on now does. 0 is a pause. Of no effect once closed.
+    /// Changes the maximum number of objects. Surplus idle objects are retired at once, checked-out ones when they
+    /// return; queued calls that now fit continue. 0 pauses the pool. Has no effect on a closed pool.
     pub fn resize(&self, max_size: u32) {
         self.0.resize(max_size);
     }
 
-    /// What rejections and events call it.
+    /// Returns the name in rejections and events.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.core.name.as_str()
     }
 
-    /// The manager.
+    /// Returns the manager inside the [`ResilientManager`].
     #[must_use]
     pub fn manager(&self) -> &M {
         &self.0.core.inner
@@ -116,79 +116,74 @@ impl<M: Manager> ResilientPool<M> {
 }
 
 impl<M: Manager> Shared<M> {
-    #[inline]
-    fn may_begin(&self) -> Result<(), Rejection> {
-        self.is_open()?;
+    fn check_admission(&self) -> Result<(), Rejection> {
+        self.check_open()?;
         match Deadline::current() {
             Some(deadline) if deadline.has_passed(clock::now()) => {
-                Err(self.core.told(self.core.rejection(RejectionKind::DeadlineExceeded)))
+                Err(self.core.notify_rejected(self.core.rejection(RejectionKind::DeadlineExceeded)))
             }
             _ => Ok(()),
         }
     }
 
-    #[inline]
-    fn is_open(&self) -> Result<(), Rejection> {
-        if self.core.is_closed() { Err(self.core.is_shut()) } else { Ok(()) }
+    fn check_open(&self) -> Result<(), Rejection> {
+        if self.core.is_closed() { Err(self.core.reject_closed()) } else { Ok(()) }
     }
 
-    /// The permit outlives all that is done here for it: dropped half way, the object goes before it.
-    #[inline]
+    // `permit` outlives the reservation: on cancellation the object is dropped before its permit.
     async fn checkout(&self, permit: Permit<M>) -> Result<Pooled<M>, Error<M::Error>> {
-        let mut place = Place::take(self);
-        let mut looks = self.settings.max_validations;
-        while let Some(slot) = place.object() {
-            if self.core.is_of_age(slot) {
-                let metrics = slot.life.metrics();
-                if self.core.validate(slot, &metrics).await {
-                    slot.life.recycled();
+        let mut reservation = SlotReservation::take(self);
+        let mut validations = self.settings.max_validations;
+        while let Some(object) = reservation.object() {
+            if self.core.is_within_lifetime(object) {
+                let metrics = object.life.metrics();
+                if self.core.validate(object, &metrics).await {
+                    object.life.recycled();
                     break;
                 }
-                looks -= 1;
+                validations -= 1;
             }
-            place.clear();
-            // Enough time may have been spent on what is idle.
-            if looks > 0 {
-                drop(place);
-                place = Place::take(self);
+            reservation.clear();
+            if validations > 0 {
+                drop(reservation);
+                reservation = SlotReservation::take(self);
             }
         }
-        Ok(Pooled::new(place.filled().await?, permit))
+        Ok(Pooled::new(reservation.filled().await?, permit))
     }
 
-    /// A new object, for a place that is there already.
-    pub(super) async fn make(&self) -> Result<Box<Slot<M>>, Error<M::Error>> {
-        self.is_open()?;
-        // One fewer is left than somebody may have asked to be kept.
-        self.core.news.notify_one();
-        Ok(Box::new(self.core.connect().await?))
+    /// Makes an object for a slot that is reserved.
+    pub(super) async fn make(&self) -> Result<Box<ManagedObject<M>>, Error<M::Error>> {
+        self.check_open()?;
+        // There are fewer idle objects than before: `min_idle` may no longer hold.
+        self.core.changed.notify_one();
+        Ok(Box::new(self.core.create().await?))
     }
 
-    /// Makes objects until as many are idle as should be, or as many are there as may be.
+    /// Makes objects until `min_idle` are idle, the limit is reached, or callers need all permits.
     pub(super) async fn top_up(self: &Arc<Self>) -> Result<(), Error<M::Error>> {
         while self.idle() < self.settings.min_idle {
-            self.is_open()?;
-            // Callers go first.
+            self.check_open()?;
             let Some(permit) = self.bulkhead.quietly(1) else { return Ok(()) };
-            let permit = permit.held_by(Held::new(self));
-            let Some(place) = Place::reserve(self) else { return Ok(()) };
-            self.give(place.filled().await?);
+            let permit = permit.held_by(PoolRef::new(self));
+            let Some(reservation) = SlotReservation::reserve(self) else { return Ok(()) };
+            self.give(reservation.filled().await?);
             drop(permit);
         }
         Ok(())
     }
 
-    /// Lets go of all that are idle and too old.
+    /// Retires idle objects that have expired.
     pub(super) fn reap(&self) {
         if self.core.lifetime().is_endless() {
             return;
         }
         let now = clock::now();
-        let old = self.shelf.lock().take_if(|slot| {
-            let why = Retired::of(slot.life.verdict(now));
-            why.inspect(|&why| slot.life.retire(why)).is_some()
+        let expired = self.idle_list.lock().take_if(|object| {
+            let why = object.life.expired(now);
+            why.inspect(|&why| object.life.retire(why)).is_some()
         });
-        old.into_iter().for_each(|slot| self.let_go(*slot));
+        expired.into_iter().for_each(|object| self.discard(*object));
     }
 
     fn resize(&self, max_size: u32) {
@@ -197,7 +192,7 @@ impl<M: Manager> Shared<M> {
         }
         self.bulkhead.resize(max_size);
         if self.core.is_closed() {
-            // Meanwhile. All go on, as below.
+            // `close` ran meanwhile: undo, so that queued calls are rejected as it does.
             self.bulkhead.resize(u32::MAX);
         }
         self.trim();
@@ -205,40 +200,38 @@ impl<M: Manager> Shared<M> {
 
     pub(super) fn close(&self) {
         self.core.close();
-        self.core.news.notify_one();
-        // All that wait may go on, and are told.
+        self.core.changed.notify_one();
+        // Queued calls get their permits and are then rejected.
         self.bulkhead.resize(u32::MAX);
         self.trim();
     }
 
     fn trim(&self) {
-        let mut shelf = self.shelf.lock();
-        let surplus = shelf.trim(self.limit());
-        drop(shelf);
-        surplus.into_iter().for_each(|slot| self.let_go(*slot));
+        let mut idle_list = self.idle_list.lock();
+        let surplus = idle_list.trim(self.limit());
+        drop(idle_list);
+        surplus.into_iter().for_each(|object| self.discard(*object));
     }
 
-    pub(super) fn let_go(&self, mut slot: Slot<M>) {
-        self.core.inner.detach(slot.object_mut());
+    pub(super) fn discard(&self, mut object: ManagedObject<M>) {
+        self.core.inner.detach(object.object_mut());
     }
 
-    /// How many there may be.
-    #[inline]
+    /// Returns the maximum number of objects.
     pub(super) fn limit(&self) -> usize {
         if self.core.is_closed() { 0 } else { self.bulkhead.limit() as usize }
     }
 
-    /// How many are idle.
     pub(super) fn idle(&self) -> usize {
-        self.shelf.lock().idle()
+        self.idle_list.lock().idle()
     }
 }
 
-/// Objects that are still here go because the pool does.
+/// Closes the pool, so that its idle objects are retired as closed.
 impl<M: Manager> Drop for Shared<M> {
     fn drop(&mut self) {
         self.core.close();
-        self.core.news.notify_one();
+        self.core.changed.notify_one();
     }
 }
 

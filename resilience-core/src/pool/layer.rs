@@ -1,4 +1,4 @@
-//! The pool in a Tower stack.
+//! A Tower layer that checks out an object for each call.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use deadpool::managed::Manager;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::escort;
+use super::deferred_return;
 use super::handle::ResilientPool;
 use super::pooled::Pooled;
 use crate::error::{CarriesRejection, Error};
@@ -16,16 +16,15 @@ use crate::inherent::inherent_service_methods;
 use crate::outcome::{AsOutcome, Classify, Outcome, Standard};
 use crate::rejection::RejectionKind;
 
-/// Checks an object out for each call, and hands it to the service below with the request: that takes
+/// A layer that checks out an object for each call and passes it, with the request, to the service below, which takes
 /// `(Req, Pooled<M>)`.
 ///
-/// The object is taken in the future of the call, before the service below is made ready, and is back
-/// when that future is ready, or when the service below drops it, if that is later (a body that
-/// streams). Nobody else gets it before the result is classified: after a failure that may pass or a
-/// timeout it is retired, for nobody knows what is still on its wire. So it is if the call is dropped once
-/// the service below has it.
+/// The object is checked out in the future of the call, before the service below is readied. It returns when that
+/// future completes, or when the service below drops it, if that is later (a streaming body), and not before the
+/// result is classified. After a transient failure or a timeout it is retired, since an answer may still be on its
+/// wire; also if the call is cancelled while the service below has it.
 ///
-/// Clones of the layer share the pool. Each call makes two allocations.
+/// Clones share the pool. Each call makes two allocations.
 ///
 /// ```
 /// use deadpool::managed::{Manager, Metrics, RecycleResult};
@@ -57,21 +56,22 @@ pub struct CheckoutLayer<M: Manager, C = Standard> {
     classify: C,
 }
 
-/// The service that [`CheckoutLayer`] makes.
+/// Service of a [`CheckoutLayer`].
 pub struct Checkout<S, M: Manager, C = Standard> {
     inner: S,
     pool: ResilientPool<M>,
     classify: C,
 }
 
-/// The future of a [`Checkout`].
+/// Future of a [`Checkout`].
+#[doc(hidden)]
 pub struct CheckoutFuture<T, E>(Option<Boxed<T, E>>);
 
 type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 impl<M: Manager> CheckoutLayer<M> {
-    /// Objects of this pool. Errors say for themselves what they mean for the object
-    /// ([`AsOutcome`](crate::AsOutcome)).
+    /// Creates a layer that checks out objects of this pool. Errors are classified by
+    /// [`AsOutcome`](crate::AsOutcome).
     #[must_use]
     pub const fn new(pool: ResilientPool<M>) -> CheckoutLayer<M> {
         CheckoutLayer { pool, classify: Standard }
@@ -79,7 +79,7 @@ impl<M: Manager> CheckoutLayer<M> {
 }
 
 impl<M: Manager, C> CheckoutLayer<M, C> {
-    /// What became of a call is decided by this. A timeout and a failure that may pass retire the object.
+    /// Classifies results with this function. A timeout and a transient failure retire the object.
     #[must_use]
     pub fn classify<F, T, E>(self, classify: F) -> CheckoutLayer<M, F>
     where
@@ -88,7 +88,7 @@ impl<M: Manager, C> CheckoutLayer<M, C> {
         CheckoutLayer { pool: self.pool, classify }
     }
 
-    /// The pool.
+    /// Returns the pool.
     #[must_use]
     pub const fn pool(&self) -> &ResilientPool<M> {
         &self.pool
@@ -119,7 +119,7 @@ where
     type Error = S::Error;
     type Future = CheckoutFuture<S::Response, S::Error>;
 
-    /// Always ready: a call waits for its object in its own future, on a handle of its own.
+    /// Always ready: a call waits for its object in its own future, on its own clone of the service.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
@@ -144,19 +144,19 @@ where
 {
     let pooled = pool.get().await?;
     std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
-    let (escort, decision) = escort::pair();
-    let result = inner.call((request, pooled.escorted(escort))).await;
-    decision.decide(breaks(outcome(&classify, result.as_ref())));
+    let (deferred, decision) = deferred_return::pair();
+    let result = inner.call((request, pooled.with_deferred_return(deferred))).await;
+    decision.decide(is_broken_by(outcome(&classify, result.as_ref())));
     result
 }
 
-/// What a refusal from below means is not the classifier's to say.
+/// Returns the outcome of a result; that of a rejection does not depend on the classifier.
 fn outcome<T, E: CarriesRejection>(
     classify: &impl Classify<T, E>,
     result: Result<&T, &E>,
 ) -> Outcome {
     match result.err().and_then(CarriesRejection::rejection) {
-        // The object may be in the middle of an answer.
+        // The object may be in the middle of a response.
         Some(rejection) if rejection.kind() == RejectionKind::DeadlineExceeded => {
             Outcome::Abandoned
         }
@@ -165,8 +165,8 @@ fn outcome<T, E: CarriesRejection>(
     }
 }
 
-/// Whether an object that a call ended on so cannot be trusted with another.
-fn breaks(outcome: Outcome) -> bool {
+/// Returns `true` if the object cannot be used again after this outcome.
+fn is_broken_by(outcome: Outcome) -> bool {
     matches!(
         outcome,
         Outcome::Transient(_) | Outcome::TimedOut | Outcome::Unknown | Outcome::Abandoned
@@ -177,7 +177,7 @@ impl<T, E> Future for CheckoutFuture<T, E> {
     type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        // Polled after completion: stay pending.
         let Some(call) = &mut self.0 else { return Poll::Pending };
         let result = std::task::ready!(call.as_mut().poll(cx));
         self.0 = None;

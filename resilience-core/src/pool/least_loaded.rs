@@ -1,13 +1,13 @@
-//! A few handles that all may use at once, and which of them has least to do.
+//! Least-loaded choice among a few shared handles.
 //!
-//! A client that multiplexes (HTTP/2, gRPC, most database drivers with pipelines) is cheap to clone and
-//! needs no pool: everybody shares it. A single one runs into its own limits, so there are several, and
-//! each call goes to the one with the fewest calls under way.
+//! A client that multiplexes (HTTP/2, gRPC, most database drivers with pipelines) is shared by all callers and needs
+//! no pool. One connection has limits of its own, so there are several, and each call goes to the one with the fewest
+//! calls in flight.
 //!
-//! A pick looks at the counts and adds one; the lease takes it off again when it is dropped. Counts are
-//! on lines of their own and nothing is locked. Each thread begins at a handle of its own and takes that
-//! at once if nothing is under way on it, for no other can have less: threads that are not busy
-//! do not meet. Otherwise it looks at all, once. Two picks at the same instant may see the same least.
+//! [`pick`](LeastLoaded::pick) increments a count and its [`LoadGuard`] decrements it. Counts are atomics on cache
+//! lines of their own. Each thread starts at its own handle and takes it if its count is zero, so that threads with
+//! little load do not share cache lines; otherwise it reads all counts once. Two simultaneous picks may choose the
+//! same handle.
 //!
 //! ```
 //! use resilience_core::pool::LeastLoaded;
@@ -30,74 +30,77 @@ use std::sync::Arc;
 use crate::config::InvalidConfig;
 use crate::sync::{AtomicU64, Ordering};
 
-/// A fixed set of handles that are shared. Clones share the handles and their counts.
-pub struct LeastLoaded<T>(Arc<[Seat<T>]>);
+/// A fixed set of shared handles. Clones share the handles and their counts.
+pub struct LeastLoaded<T>(Arc<[Member<T>]>);
 
-/// A handle, and how much is under way on it: alone on its cache line and the one fetched with it.
+/// A handle with its count of calls in flight. Alone on its cache line and on the adjacent one, which some processors
+/// prefetch.
 #[repr(align(128))]
-struct Seat<T> {
+struct Member<T> {
     load: AtomicU64,
     handle: T,
 }
 
 impl<T> LeastLoaded<T> {
-    /// Of these.
+    /// Creates a set of these handles.
     ///
     /// # Errors
-    /// If there is none.
+    /// Rejects an empty set.
     pub fn new(handles: impl IntoIterator<Item = T>) -> Result<LeastLoaded<T>, InvalidConfig> {
-        let seats: Arc<[Seat<T>]> =
-            handles.into_iter().map(|handle| Seat { load: AtomicU64::new(0), handle }).collect();
-        if seats.is_empty() {
+        let members: Arc<[Member<T>]> =
+            handles.into_iter().map(|handle| Member { load: AtomicU64::new(0), handle }).collect();
+        if members.is_empty() {
             return Err(InvalidConfig::new("handles", 0, "at least 1"));
         }
-        Ok(LeastLoaded(seats))
+        Ok(LeastLoaded(members))
     }
 
-    /// A lease of the one with the fewest leases. Never waits, allocates nothing; as many looks as there
-    /// are handles, or one if this thread's is free.
+    /// Picks the handle with the fewest calls in flight, and counts one more until the guard is dropped. Never waits,
+    /// never allocates; reads every count, or one if this thread's handle is free.
     #[inline]
-    pub fn pick(&self) -> Lease<'_, T> {
-        let seats = &*self.0;
-        let start = home(seats.len());
-        let seat = match seats[start].load.load(Ordering::Relaxed) {
-            0 => &seats[start],
-            load => least(seats, start, load),
+    pub fn pick(&self) -> LoadGuard<'_, T> {
+        let members = &*self.0;
+        let start = home(members.len());
+        let member = match members[start].load.load(Ordering::Relaxed) {
+            0 => &members[start],
+            load => least(members, start, load),
         };
-        seat.load.fetch_add(1, Ordering::Relaxed);
-        Lease(seat)
+        member.load.fetch_add(1, Ordering::Relaxed);
+        LoadGuard(member)
     }
 
-    /// How many leases of each handle are out.
+    /// Returns the number of calls in flight on each handle.
     pub fn loads(&self) -> impl Iterator<Item = u64> {
-        self.0.iter().map(|seat| seat.load.load(Ordering::Relaxed))
+        self.0.iter().map(|member| member.load.load(Ordering::Relaxed))
     }
 
-    /// The handles.
+    /// Returns the handles.
     pub fn handles(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|seat| &seat.handle)
+        self.0.iter().map(|member| &member.handle)
     }
 }
 
-/// The first after `start` that has least; `start` itself has `load`, and keeps what nobody has less of.
+/// Returns the member with the lowest load, searching from `start`, whose load is `load`.
 #[cold]
-fn least<T>(seats: &[Seat<T>], start: usize, load: u64) -> &Seat<T> {
-    let (mut best, mut fewest) = (&seats[start], load);
-    for seat in seats[start + 1..].iter().chain(&seats[..start]) {
+fn least<T>(members: &[Member<T>], start: usize, load: u64) -> &Member<T> {
+    let mut best = &members[start];
+    let mut fewest = load;
+    for member in members[start + 1..].iter().chain(&members[..start]) {
         if fewest == 0 {
             break;
         }
-        let load = seat.load.load(Ordering::Relaxed);
+        let load = member.load.load(Ordering::Relaxed);
         if load < fewest {
-            (best, fewest) = (seat, load);
+            best = member;
+            fewest = load;
         }
     }
     best
 }
 
-/// Where this thread begins to look. Threads are dealt out in turn.
+/// Returns the index at which this thread starts. Threads are numbered in turn.
 #[inline]
-fn home(seats: usize) -> usize {
+fn home(members: usize) -> usize {
     thread_local! {
         static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
     }
@@ -106,12 +109,12 @@ fn home(seats: usize) -> usize {
         THREAD.set(Some(thread));
         thread
     });
-    thread % seats
+    thread % members
 }
 
 #[cold]
 fn next_thread() -> usize {
-    // Not loom's: what threads are numbered by decides nothing that could be wrong.
+    // Not loom's: the numbering does not affect correctness.
     static THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     THREADS.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
@@ -128,11 +131,11 @@ impl<T> fmt::Debug for LeastLoaded<T> {
     }
 }
 
-/// A handle that one more call is under way on, until this is dropped.
-#[must_use = "the call is counted for as long as this is kept"]
-pub struct Lease<'a, T>(&'a Seat<T>);
+/// A picked handle. Counts as one call in flight until it is dropped.
+#[must_use = "the call is counted until this is dropped"]
+pub struct LoadGuard<'a, T>(&'a Member<T>);
 
-impl<T> Deref for Lease<'_, T> {
+impl<T> Deref for LoadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -140,16 +143,16 @@ impl<T> Deref for Lease<'_, T> {
     }
 }
 
-impl<T> Drop for Lease<'_, T> {
+impl<T> Drop for LoadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.0.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Lease<'_, T> {
+impl<T: fmt::Debug> fmt::Debug for LoadGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lease").field(&self.0.handle).finish()
+        f.debug_tuple("LoadGuard").field(&self.0.handle).finish()
     }
 }
 
@@ -160,7 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn none_is_refused() {
+    fn an_empty_set_is_rejected() {
         let error = LeastLoaded::<u8>::new([]).unwrap_err();
         assert_eq!((error.field(), error.bound()), ("handles", "at least 1"));
     }
@@ -173,34 +176,34 @@ mod tests {
             script in proptest::collection::vec(proptest::option::of(0_usize..64), 1..200),
         ) {
             let shared = LeastLoaded::new(0..handles).unwrap();
-            let (mut leases, mut model) = (Vec::new(), vec![0_u64; handles]);
+            let (mut guards, mut model) = (Vec::new(), vec![0_u64; handles]);
             for step in script {
                 match step {
                     None => {
-                        let lease = shared.pick();
-                        prop_assert_eq!(Some(&model[*lease]), model.iter().min());
-                        model[*lease] += 1;
-                        leases.push(lease);
+                        let guard = shared.pick();
+                        prop_assert_eq!(Some(&model[*guard]), model.iter().min());
+                        model[*guard] += 1;
+                        guards.push(guard);
                     }
-                    Some(which) if !leases.is_empty() => {
-                        let lease = leases.swap_remove(which % leases.len());
-                        model[*lease] -= 1;
+                    Some(which) if !guards.is_empty() => {
+                        let guard = guards.swap_remove(which % guards.len());
+                        model[*guard] -= 1;
                     }
                     Some(_) => {}
                 }
                 prop_assert_eq!(shared.loads().collect::<Vec<_>>(), model.clone());
             }
-            drop(leases);
+            drop(guards);
             prop_assert!(shared.loads().all(|load| load == 0));
         }
     }
 
     #[test]
-    fn a_panic_gives_the_lease_back() {
+    fn a_panic_gives_the_guard_back() {
         let shared = LeastLoaded::new([()]).unwrap();
         let held = shared.clone();
         let panicked = std::thread::spawn(move || {
-            let _lease = held.pick();
+            let _guard = held.pick();
             panic!("on purpose");
         });
         assert!(panicked.join().is_err());

@@ -1,13 +1,12 @@
-//! When a pooled object is too old to be used.
+//! Maximum age and idle time of pooled objects.
 //!
-//! Servers, load balancers and firewalls drop connections that are old or quiet, and seldom say so. A
-//! pool that lets go of them first never hands one out that is half dead. What was made together must
-//! not go together, or all of it is made anew at once: so each object has a sample of its own, which
-//! shortens its life by up to the jitter. It never lengthens it: the maximum is one.
+//! Servers, load balancers and firewalls drop connections that are old or idle, often silently. A pool that retires
+//! them first never checks out a half-dead one. Objects that were made together must not expire together, or all are
+//! replaced at once: each has its own random sample, which shortens its maximum age by up to the jitter.
 //!
 //! ```
 //! use std::time::Duration;
-//! use resilience_core::pool::{Lifetime, Verdict};
+//! use resilience_core::pool::{Lifetime, Retired};
 //!
 //! let lifetime = Lifetime::new()
 //!     .max_age(Duration::from_secs(1_000))
@@ -16,9 +15,9 @@
 //!     .build()?;
 //! let made = resilience_core::clock::now();
 //! let later = made + Duration::from_secs(900);
-//! assert_eq!(lifetime.verdict(later, made, later, 0.0), Verdict::Keep);
-//! assert_eq!(lifetime.verdict(later, made, later, 0.9), Verdict::TooOld);
-//! assert_eq!(lifetime.verdict(later, later, made, 0.0), Verdict::IdleTooLong);
+//! assert_eq!(lifetime.expired(later, made, later, 0.0), None);
+//! assert_eq!(lifetime.expired(later, made, later, 0.9), Some(Retired::TooOld));
+//! assert_eq!(lifetime.expired(later, later, made, 0.0), Some(Retired::IdleTooLong));
 //! # Ok::<_, resilience_core::InvalidConfig>(())
 //! ```
 
@@ -27,34 +26,57 @@ use std::time::{Duration, Instant};
 use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
 
-/// How long an object of a pool is used. A plain value: copies share nothing.
+/// Limits on the age and idle time of a pooled object. Copies share nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lifetime {
     max_age: Option<Duration>,
-    /// Of `max_age`, by how much it is shortened at most.
+    /// Maximum share of `max_age` by which it is shortened.
     jitter: f64,
     max_idle: Option<Duration>,
 }
 
-/// A [`Lifetime`] in the making: without limits, and with a jitter of 0.2.
+/// A builder of a [`Lifetime`]. Defaults: no limits, a jitter of 0.2.
 #[derive(Debug, Clone, Copy)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct LifetimeBuilder(Lifetime);
 
-/// Whether an object may be used.
+/// Reason for which a pool retired an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "an age, a rest, or neither: there is no fourth")]
-pub enum Verdict {
-    /// It may.
-    Keep,
-    /// It was made too long ago.
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Retired {
+    /// The pool was made smaller.
+    Surplus,
+    /// The object was older than `max_age`.
     TooOld,
-    /// It was used last too long ago.
+    /// The object was idle for `max_idle`.
     IdleTooLong,
+    /// Validation failed before a checkout, or was cancelled.
+    Invalid,
+    /// The object was marked as broken, or its call panicked or was cancelled.
+    Broken,
+    /// The object was taken out of the pool.
+    Taken,
+    /// The pool was closed or dropped.
+    Closed,
+}
+
+#[cfg(feature = "pool")]
+impl Retired {
+    /// All reasons, in the order of their numbers.
+    pub(crate) const ALL: [Retired; 7] = [
+        Retired::Surplus,
+        Retired::TooOld,
+        Retired::IdleTooLong,
+        Retired::Invalid,
+        Retired::Broken,
+        Retired::Taken,
+        Retired::Closed,
+    ];
 }
 
 impl Lifetime {
-    /// Starts from a life without limits.
+    /// Starts without limits.
     #[expect(clippy::new_ret_no_self, reason = "as every configuration, it is checked when built")]
     pub const fn new() -> LifetimeBuilder {
         LifetimeBuilder(Lifetime::ENDLESS)
@@ -63,56 +85,62 @@ impl Lifetime {
     /// No limits.
     pub const ENDLESS: Lifetime = Lifetime { max_age: None, jitter: 0.2, max_idle: None };
 
-    /// Whether what was made at `created` and used last at `last_used` may still be used at `now`. `u`
-    /// is the object's sample of `0..1`, drawn once when it was made; outside of that it counts as the
-    /// nearer end. An instant that lies ahead of `now` is `now`.
+    /// Returns [`TooOld`](Retired::TooOld) or [`IdleTooLong`](Retired::IdleTooLong) if an object that was made at
+    /// `created` and last used at `last_used` has expired at `now`; `None` if it may be used. `TooOld` comes first if
+    /// both apply.
     ///
-    /// At a limit it is over. What is too old is that, however long it was idle.
+    /// `u` is the object's sample of `0..1`, drawn once when it was made and clamped to that range. An instant later
+    /// than `now` counts as `now`. An object expires when a limit is reached.
     #[must_use]
     #[inline]
-    pub fn verdict(&self, now: Instant, created: Instant, last_used: Instant, u: f64) -> Verdict {
-        self.verdict_at(now, self.end(created, u), last_used)
+    pub fn expired(
+        &self,
+        now: Instant,
+        created: Instant,
+        last_used: Instant,
+        u: f64,
+    ) -> Option<Retired> {
+        self.expired_at(now, self.end(created, u), last_used)
     }
 
-    /// The same, of what is too old from `end` on.
+    /// Returns the reason to retire an object whose `max_age` is over at `end`.
     #[inline]
-    pub(super) fn verdict_at(
+    pub(super) fn expired_at(
         &self,
         now: Instant,
         end: Option<Instant>,
         last_used: Instant,
-    ) -> Verdict {
+    ) -> Option<Retired> {
         let idle = now.saturating_duration_since(last_used);
         if end.is_some_and(|end| now >= end) {
-            Verdict::TooOld
+            Some(Retired::TooOld)
         } else if self.max_idle.is_some_and(|limit| idle >= limit) {
-            Verdict::IdleTooLong
+            Some(Retired::IdleTooLong)
         } else {
-            Verdict::Keep
+            None
         }
     }
 
-    /// From when on it is too old; `None` if never, or not as long as there are clocks.
+    /// Returns the instant at which the object is too old; `None` if there is no maximum age, or no such instant.
     #[inline]
     pub(super) fn end(&self, created: Instant, u: f64) -> Option<Instant> {
         created.checked_add(self.max_age_at(u)?)
     }
 
-    /// The age at which an object of this sample is too old: between `max_age · (1 − jitter)` and
-    /// `max_age`.
+    /// Returns the maximum age for this sample: between `max_age · (1 − jitter)` and `max_age`.
     #[must_use]
     #[inline]
     pub fn max_age_at(&self, u: f64) -> Option<Duration> {
         self.max_age.map(|max| shortened(max, self.jitter * u.clamp(0.0, 1.0)))
     }
 
-    /// For how long an object may lie unused.
+    /// Returns the maximum idle time.
     #[must_use]
     pub const fn max_idle(&self) -> Option<Duration> {
         self.max_idle
     }
 
-    /// Whether it has no limits: nobody needs to look at a clock for it.
+    /// Returns `true` if there are no limits, so that no clock needs to be read.
     #[must_use]
     #[inline]
     pub const fn is_endless(&self) -> bool {
@@ -120,7 +148,7 @@ impl Lifetime {
     }
 }
 
-/// By a share of `0..=1`; NaN, which no comparison keeps out of a sample, shortens by nothing.
+/// Shortens `max` by a share of `0..=1`. NaN, which `clamp` lets through, shortens by nothing.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -134,28 +162,28 @@ fn shortened(max: Duration, share: f64) -> Duration {
 }
 
 impl LifetimeBuilder {
-    /// The longest that an object is used after it was made. More than zero, at most 365 days.
+    /// Sets the maximum age. More than zero, at most 365 days.
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.0.max_age = Some(age);
         self
     }
 
-    /// By which share of `max_age` a life is shortened at most, 0 to 1.
+    /// Sets the maximum share of `max_age` by which a random sample shortens it, 0 to 1.
     pub const fn jitter(mut self, share: f64) -> Self {
         self.0.jitter = share;
         self
     }
 
-    /// The longest that an object may lie unused. More than zero, at most 365 days.
+    /// Sets the maximum idle time. More than zero, at most 365 days.
     pub const fn max_idle(mut self, idle: Duration) -> Self {
         self.0.max_idle = Some(idle);
         self
     }
 
-    /// The lifetime.
+    /// Builds the lifetime.
     ///
     /// # Errors
-    /// If a value is out of its bounds.
+    /// Names the value that is out of its bounds.
     pub fn build(self) -> Result<Lifetime, InvalidConfig> {
         let Lifetime { max_age, jitter, max_idle } = self.0;
         max_age.map(|age| config::wait("max_age", age)).transpose()?;
@@ -191,25 +219,25 @@ mod tests {
         let lifetime = Lifetime::new().build().unwrap();
         assert!(lifetime.is_endless());
         let later = now + crate::clock::MAX_WAIT;
-        assert_eq!(lifetime.verdict(later, now, now, 0.5), Verdict::Keep);
+        assert_eq!(lifetime.expired(later, now, now, 0.5), None);
     }
 
-    /// Whole milliseconds, without floats but for the sample.
-    fn model(limits: (u64, u64, u64), age: u64, idle: u64, thousandths: u64) -> Verdict {
+    /// A model in whole milliseconds.
+    fn model(limits: (u64, u64, u64), age: u64, idle: u64, thousandths: u64) -> Option<Retired> {
         let (max_age, percent, max_idle) = limits;
         // Both sides times 100 · 1000: exact.
         if age * 100_000 >= max_age * (100_000 - percent * thousandths) {
-            Verdict::TooOld
+            Some(Retired::TooOld)
         } else if idle >= max_idle {
-            Verdict::IdleTooLong
+            Some(Retired::IdleTooLong)
         } else {
-            Verdict::Keep
+            None
         }
     }
 
     proptest! {
         #[test]
-        fn it_is_what_the_model_says(
+        fn the_lifetime_agrees_with_its_model(
             max_age in 1_u64..10_000,
             percent in 0_u64..=100,
             max_idle in 1_u64..10_000,
@@ -227,8 +255,8 @@ mod tests {
                 Lifetime::new().max_age(ms(max_age)).jitter(jitter).max_idle(ms(max_idle)).build();
             let start = crate::clock::now();
             let now = start + ms(20_000);
-            let verdict = lifetime.unwrap().verdict(now, now - ms(age), now - ms(idle), u);
-            prop_assert_eq!(verdict, model(limits, age, idle, thousandths));
+            let expired = lifetime.unwrap().expired(now, now - ms(age), now - ms(idle), u);
+            prop_assert_eq!(expired, model(limits, age, idle, thousandths));
         }
 
         #[test]
@@ -248,12 +276,12 @@ mod tests {
         fn once_over_it_stays_over(age in 0_u64..200, more in 0_u64..200, u in 0.0_f64..1.0) {
             let lifetime = Lifetime::new().max_age(SECOND * 100).max_idle(SECOND * 90).build().unwrap();
             let made = crate::clock::now();
-            let at = |age| lifetime.verdict(made + Duration::from_secs(age), made, made, u);
-            prop_assert!(at(age) == Verdict::Keep || at(age + more) != Verdict::Keep);
+            let at = |age| lifetime.expired(made + Duration::from_secs(age), made, made, u);
+            prop_assert!(at(age).is_none() || at(age + more).is_some());
         }
     }
 
-    /// A cohort made in one moment: its ends are spread over the jitter, not in one moment.
+    /// The ends of objects made at one moment are spread over the jitter.
     #[test]
     fn what_was_made_together_does_not_go_together() {
         let lifetime = Lifetime::new().max_age(SECOND * 1000).jitter(0.2).build().unwrap();

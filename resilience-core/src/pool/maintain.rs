@@ -1,5 +1,6 @@
-//! What is done in a pool when nobody calls.
+//! Background maintenance of a pool.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -13,21 +14,21 @@ use crate::clock;
 use crate::timer::Alarm;
 
 impl<M: Manager> ResilientPool<M> {
-    /// The pool's maintenance, to be spawned or polled beside other things: lets go of idle objects that
-    /// are too old, and makes new ones until as many are idle as should be. Without it, ages are looked at
-    /// when an object is handed out or comes back, and none is made ahead of need.
+    /// Returns the pool's maintenance, to be spawned or polled: retires idle objects that have expired, and makes new
+    /// ones until `min_idle` are idle. Without it, ages are checked when an object is checked out or returned, and
+    /// none is made ahead of need.
     ///
-    /// It looks every so often, and at once when an object was retired or made for a caller. It ends when
-    /// the pool is closed or its last handle and object are gone: it keeps no pool alive, but for the
-    /// time that it takes to make an object. To drop it is to stop it. A failure to make one is told to
-    /// the listener and the circuit, and tried again at the next look.
+    /// Runs at an interval, and at once when an object was retired or made for a caller. Ends when the pool is closed
+    /// or its last handle and object are gone: it keeps the pool alive only while it makes an object. Dropping it
+    /// stops it. A failure to make an object goes to the listener and the circuit, and is tried again at the next run.
     pub fn maintenance(&self) -> impl Future<Output = ()> + Send + use<M> {
-        let (pool, news) = (Arc::downgrade(&self.0), self.0.core.news.clone());
-        maintain(pool, news, self.0.settings.maintain_every)
+        let pool = Arc::downgrade(&self.0);
+        let changed = self.0.core.changed.clone();
+        maintain(pool, changed, self.0.settings.maintain_every)
     }
 
-    /// Spawns the [`maintenance`](ResilientPool::maintenance) on the runtime that this is called in, which
-    /// panics outside of one. It ends with the pool.
+    /// Spawns the [`maintenance`](ResilientPool::maintenance) on the current tokio runtime; panics outside of one.
+    /// The task ends with the pool.
     pub fn spawn_maintenance(&self)
     where
         M: 'static,
@@ -36,21 +37,21 @@ impl<M: Manager> ResilientPool<M> {
     }
 }
 
-async fn maintain<M: Manager>(pool: Weak<Shared<M>>, news: Arc<Notify>, every: Duration) {
+async fn maintain<M: Manager>(pool: Weak<Shared<M>>, changed: Arc<Notify>, every: Duration) {
     loop {
-        // The handle is dropped before the wait.
         let Some(pool) = pool.upgrade() else { return };
         if pool.core.is_closed() {
             return;
         }
         pool.reap();
         let due = clock::later(clock::now(), every);
-        // What failed was told, and is tried again in time.
+        // The listener was notified of a failure, and the next run tries again.
         let _ = pool.top_up().await;
+        // Before the wait, so that this does not keep the pool alive.
         drop(pool);
-        let mut news = pin!(news.notified());
+        let mut changed = pin!(changed.notified());
         let mut alarm = Alarm::at(due);
-        std::future::poll_fn(|cx| match news.as_mut().poll(cx) {
+        poll_fn(|cx| match changed.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => alarm.poll(cx),
         })

@@ -1,4 +1,4 @@
-//! A manager for deadpool's own pool.
+//! The manager for pools, also for deadpool's own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 
 use super::builder::ManagerBuilder;
 use super::core::Core;
-use super::slot::Slot;
+use super::managed_object::ManagedObject;
 use crate::error::Error;
 
-/// Wraps any deadpool manager: a circuit breaker, a pause after failures and a time limit around
-/// `create`; ages and a time limit around `recycle`.
+/// A deadpool manager around another: adds a circuit breaker, a backoff after failures and a timeout to `create`, a
+/// lifetime and a timeout to `recycle`.
 ///
-/// A [`ResilientPool`](super::ResilientPool) has all of that and more. This is for a pool of deadpool's
-/// that is there already. deadpool tells a manager nothing of returns: in its own pool an object is idle
-/// since it was last handed out, and its age is looked at then, not when it comes back.
+/// [`ResilientPool`](super::ResilientPool) does that and more; this type is for an existing pool of deadpool's, which
+/// does not notify managers of returns: there an object counts as idle since its last checkout, and its age is checked
+/// at the next checkout only.
 ///
 /// ```
 /// use deadpool::managed::{Manager, Metrics, Pool, RecycleResult};
@@ -53,39 +53,43 @@ impl<M: Manager> ResilientManager<M> {
         self.0
     }
 
-    /// The manager inside.
+    /// Returns the manager inside.
     #[must_use]
     pub fn get_ref(&self) -> &M {
         &self.0.inner
     }
 
-    /// How many objects it made.
+    /// Returns the number of objects made.
     #[must_use]
     pub fn created(&self) -> u64 {
-        self.0.tally.count_made()
+        self.0.counters.count_created()
     }
 }
 
 impl<M: Manager> Manager for ResilientManager<M> {
-    type Type = Slot<M>;
+    type Type = ManagedObject<M>;
     type Error = Error<M::Error>;
 
-    async fn create(&self) -> Result<Slot<M>, Error<M::Error>> {
-        self.0.connect().await
+    async fn create(&self) -> Result<ManagedObject<M>, Error<M::Error>> {
+        self.0.create().await
     }
 
-    async fn recycle(&self, slot: &mut Slot<M>, metrics: &Metrics) -> RecycleResult<Self::Error> {
-        if !self.0.is_of_age(slot) {
+    async fn recycle(
+        &self,
+        object: &mut ManagedObject<M>,
+        metrics: &Metrics,
+    ) -> RecycleResult<Self::Error> {
+        if !self.0.is_within_lifetime(object) {
             return Err(RecycleError::message("too old"));
         }
-        if !self.0.validate(slot, metrics).await {
+        if !self.0.validate(object, metrics).await {
             return Err(RecycleError::message("not valid"));
         }
         Ok(())
     }
 
-    fn detach(&self, slot: &mut Slot<M>) {
-        self.0.inner.detach(slot.object_mut());
+    fn detach(&self, object: &mut ManagedObject<M>) {
+        self.0.inner.detach(object.object_mut());
     }
 }
 

@@ -1,24 +1,21 @@
-//! Objects that are dear to make and that one call at a time may use: connections.
+//! Pools of objects that are expensive to make and used by one call at a time, such as connections.
 //!
-//! A pool is where a slow dependency is felt first, and where it does most harm: callers queue without an
-//! end, a server that is down is hammered by everybody who needs a connection, and a connection that a
-//! firewall dropped an hour ago is handed out. [`ResilientPool`] takes any manager that is written for
-//! deadpool, and does what deadpool's own pool leaves to its users:
+//! A slow dependency shows in its pool first: callers queue without bound, a server that is down gets an attempt from
+//! every caller, and connections that a firewall dropped are checked out. [`ResilientPool`] takes any deadpool manager
+//! and adds what deadpool's own pool leaves to its users:
 //!
-//! - **Who waits** does so in a bounded queue, first come, first served, for a limited time and no longer
-//!   than the [deadline](crate::Deadline) of the call. The refusal names the limit.
-//! - **Making an object** has a time limit, a circuit breaker and pauses between failures that all callers
-//!   share: while a server is down one of them tries, and while the circuit is open nobody does.
-//! - **Age.** A jittered [`Lifetime`], and a limit on idleness, on the clock that tests can pause.
-//! - **Looking at an object** before it is handed out has a time limit, and so many looks are enough: a new
-//!   one is made then.
-//! - **A broken object** is never handed out again: [`Pooled::broken`], a panic, a dropped call.
-//! - **[Maintenance][ResilientPool::maintenance]** keeps objects ready ahead of need and lets go of old ones;
+//! - **Queueing** is bounded, first in, first out, and limited in time and by the [deadline](crate::Deadline) of the
+//!   call. The rejection names the limit.
+//! - **Creation** has a timeout, a circuit breaker and a backoff that all callers share: while a server is down one
+//!   call tries at a time, and none while the circuit is open.
+//! - **Age** is limited by a jittered [`Lifetime`] and an idle timeout, on the clock that tests can pause.
+//! - **Validation** has a timeout, and a maximum number of objects per checkout, after which a new one is made.
+//! - **A broken object** is never checked out again: [`Pooled::broken`], a panic, a cancelled call.
+//! - **[Maintenance][ResilientPool::maintenance]** makes objects ahead of need and retires expired ones;
 //!   [`resize`][ResilientPool::resize], [`drain`][ResilientPool::drain], [`PoolSnapshot`].
 //!
-//! [`CheckoutLayer`] takes an object for each call of a Tower service. Clients that multiplex need no pool:
-//! [`LeastLoaded`] shares a few of them. [`Lifetime`] and `LeastLoaded` are there without the feature
-//! `pool`.
+//! [`CheckoutLayer`] checks an object out for each call of a Tower service. Clients that multiplex need no pool:
+//! [`LeastLoaded`] shares a few of them. [`Lifetime`] and `LeastLoaded` do not need the feature `pool`.
 //!
 // Links to items of features that are off lead to the page of the crate, which lists the features.
 #![cfg_attr(
@@ -72,42 +69,38 @@ assert_eq!((pool.snapshot().idle, pool.snapshot().created), (1, 1));
 
 mod least_loaded;
 mod lifetime;
-mod retired;
 
 #[cfg(feature = "pool")]
 mod builder;
 #[cfg(feature = "pool")]
 mod core;
 #[cfg(feature = "pool")]
+mod create_backoff;
+#[cfg(feature = "pool")]
+mod deferred_return;
+#[cfg(feature = "pool")]
 mod drain;
 #[cfg(feature = "pool")]
-mod escort;
-#[cfg(feature = "pool")]
 mod handle;
+#[cfg(feature = "pool")]
+mod idle_list;
 #[cfg(feature = "pool")]
 mod layer;
 #[cfg(feature = "pool")]
 mod maintain;
 #[cfg(feature = "pool")]
+mod managed_object;
+#[cfg(feature = "pool")]
 mod manager;
-#[cfg(feature = "pool")]
-mod pace;
-#[cfg(feature = "pool")]
-mod place;
 #[cfg(feature = "pool")]
 mod pooled;
 #[cfg(feature = "pool")]
-mod shelf;
-#[cfg(feature = "pool")]
-mod slot;
+mod slot_reservation;
 #[cfg(feature = "pool")]
 mod snapshot;
-#[cfg(feature = "pool")]
-mod tally;
 
-pub use least_loaded::{Lease, LeastLoaded};
-pub use lifetime::{Lifetime, LifetimeBuilder, Verdict};
-pub use retired::Retired;
+pub use least_loaded::{LeastLoaded, LoadGuard};
+pub use lifetime::{Lifetime, LifetimeBuilder, Retired};
 
 #[cfg(feature = "pool")]
 pub use builder::{ManagerBuilder, PoolBuilder};
@@ -118,10 +111,10 @@ pub use handle::ResilientPool;
 #[cfg(feature = "pool")]
 pub use layer::{Checkout, CheckoutFuture, CheckoutLayer};
 #[cfg(feature = "pool")]
+pub use managed_object::ManagedObject;
+#[cfg(feature = "pool")]
 pub use manager::ResilientManager;
 #[cfg(feature = "pool")]
 pub use pooled::Pooled;
-#[cfg(feature = "pool")]
-pub use slot::Slot;
 #[cfg(feature = "pool")]
 pub use snapshot::PoolSnapshot;

@@ -1,4 +1,4 @@
-//! An object on its way out of the pool, and back.
+//! An object that is checked out, and its return.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,37 +7,32 @@ use std::sync::Arc;
 
 use deadpool::managed::Manager;
 
-use super::escort::Escort;
+use super::deferred_return::DeferredReturn;
 use super::handle::Shared;
-use super::lifetime::Verdict;
-use super::place::GivenUp;
-use super::retired::Retired;
-use super::slot::Slot;
+use super::lifetime::Retired;
+use super::managed_object::ManagedObject;
+use super::slot_reservation::ReleaseSlot;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
 use crate::clock;
 
-pub(super) type Permit<M> = BulkheadPermit<Held<M>>;
+pub(super) type Permit<M> = BulkheadPermit<PoolRef<M>>;
 
-/// How a permit holds on to the pool.
-pub(super) struct Held<M: Manager>(Arc<Shared<M>>);
+/// The pool, as a permit holds it. Notifies `drain` when it is dropped, by which time the permit is back.
+pub(super) struct PoolRef<M: Manager>(Arc<Shared<M>>);
 
-impl<M: Manager> Held<M> {
-    #[inline]
-    pub(super) fn new(shared: &Arc<Shared<M>>) -> Held<M> {
-        Held(shared.clone())
+impl<M: Manager> PoolRef<M> {
+    pub(super) fn new(shared: &Arc<Shared<M>>) -> PoolRef<M> {
+        PoolRef(shared.clone())
     }
 }
 
-impl<M: Manager> Borrow<Bulkhead> for Held<M> {
-    #[inline]
+impl<M: Manager> Borrow<Bulkhead> for PoolRef<M> {
     fn borrow(&self) -> &Bulkhead {
         &self.0.bulkhead
     }
 }
 
-/// The permit is back when what holds it is dropped.
-impl<M: Manager> Drop for Held<M> {
-    #[inline]
+impl<M: Manager> Drop for PoolRef<M> {
     fn drop(&mut self) {
         if self.0.core.is_closed() {
             self.0.returned.notify_waiters();
@@ -45,98 +40,95 @@ impl<M: Manager> Drop for Held<M> {
     }
 }
 
-/// An object that its holder has for itself. It dereferences to what the manager made. Dropped, it goes
-/// back to its pool, and outlives the pool's handles until then.
+/// A checked-out object. Dereferences to the type that the manager makes. Dropped, it returns to its pool, which it
+/// keeps alive until then.
 ///
-/// It does not go back, but is retired, if it was said to be [broken](Pooled::broken), if it is dropped by
-/// a panic, if it is too old by now, and if the pool was closed or made smaller meanwhile.
+/// It is retired instead if it was marked [broken](Pooled::broken), is dropped by a panic, is too old, or if the pool
+/// was closed or made smaller meanwhile.
 #[must_use = "dropped, it goes back to the pool"]
 pub struct Pooled<M: Manager> {
-    out: Option<Out<M>>,
-    /// Who may say that it is broken after it was dropped.
-    escort: Option<Escort<M>>,
+    checked_out: Option<CheckedOut<M>>,
+    deferred: Option<DeferredReturn<M>>,
 }
 
-/// Of a [`Pooled`], without its drop.
-pub(super) struct Out<M: Manager> {
-    slot: Box<Slot<M>>,
+/// Contents of a [`Pooled`]; a separate type because fields cannot be moved out of a type with `Drop`.
+pub(super) struct CheckedOut<M: Manager> {
+    object: Box<ManagedObject<M>>,
     permit: Permit<M>,
     pub(super) broken: bool,
 }
 
-const THERE: &str = "the object is there until its holder is gone";
+const PRESENT: &str = "the object is present until its guard is dropped";
 
 impl<M: Manager> Pooled<M> {
-    #[inline]
-    pub(super) const fn new(slot: Box<Slot<M>>, permit: Permit<M>) -> Pooled<M> {
-        Pooled { out: Some(Out { slot, permit, broken: false }), escort: None }
+    pub(super) const fn new(object: Box<ManagedObject<M>>, permit: Permit<M>) -> Pooled<M> {
+        let checked_out = CheckedOut { object, permit, broken: false };
+        Pooled { checked_out: Some(checked_out), deferred: None }
     }
 
-    pub(super) fn escorted(mut self, escort: Escort<M>) -> Pooled<M> {
-        self.escort = Some(escort);
+    pub(super) fn with_deferred_return(mut self, deferred: DeferredReturn<M>) -> Pooled<M> {
+        self.deferred = Some(deferred);
         self
     }
 
-    #[inline]
-    fn out(&self) -> &Out<M> {
-        match &self.out {
-            Some(out) => out,
-            None => unreachable!("{THERE}"),
+    fn get(&self) -> &CheckedOut<M> {
+        match &self.checked_out {
+            Some(checked_out) => checked_out,
+            None => unreachable!("{PRESENT}"),
         }
     }
 
-    #[inline]
-    fn out_mut(&mut self) -> &mut Out<M> {
-        match &mut self.out {
-            Some(out) => out,
-            None => unreachable!("{THERE}"),
+    fn get_mut(&mut self) -> &mut CheckedOut<M> {
+        match &mut self.checked_out {
+            Some(checked_out) => checked_out,
+            None => unreachable!("{PRESENT}"),
         }
     }
 
-    /// It must not be used again: its protocol is in an unknown state, the other side hung up. It is
-    /// retired when this is dropped, and nobody gets it after that. There is no way back.
+    /// Marks the object as broken: its protocol is in an unknown state, or the peer hung up. It is retired when this
+    /// guard is dropped. Cannot be undone.
     pub fn broken(&mut self) {
-        self.out_mut().broken = true;
+        self.get_mut().broken = true;
     }
 
-    /// Whether it was said to be.
+    /// Returns `true` if the object was marked as broken.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.out().broken
+        self.get().broken
     }
 
-    /// The object itself, which is no longer the pool's: the pool may make another.
+    /// Takes the object out of the pool, which may make another in its place.
     #[must_use]
     pub fn take(mut self) -> M::Type {
-        let Some(Out { mut slot, permit, .. }) = self.out.take() else { unreachable!("{THERE}") };
+        let Some(CheckedOut { mut object, permit, .. }) = self.checked_out.take() else {
+            unreachable!("{PRESENT}")
+        };
         let shared = &permit.holder().0;
-        let _given_up = GivenUp(shared);
-        shared.core.inner.detach(slot.object_mut());
-        slot.into_inner()
+        let _release = ReleaseSlot(shared);
+        shared.core.inner.detach(object.object_mut());
+        object.into_inner()
     }
 }
 
-impl<M: Manager> Out<M> {
-    /// Back to the pool, if that wants it. The object goes before the permit: who is next finds its place.
-    #[inline]
+impl<M: Manager> CheckedOut<M> {
+    /// Returns the object to the pool, or retires it. The object goes before the permit, so that the next holder of
+    /// a permit finds the slot.
     pub(super) fn give_back(self) {
-        let Out { mut slot, permit, broken } = self;
+        let CheckedOut { mut object, permit, broken } = self;
         let shared = &permit.holder().0;
-        match shared.reason(&mut slot, broken) {
-            None => shared.give(slot),
+        match shared.reason_to_retire(&mut object, broken) {
+            None => shared.give(object),
             Some(why) => {
-                slot.life.retire(why);
-                let _given_up = GivenUp(shared);
-                shared.let_go(*slot);
+                object.life.retire(why);
+                let _release = ReleaseSlot(shared);
+                shared.discard(*object);
             }
         }
     }
 }
 
 impl<M: Manager> Shared<M> {
-    /// Why an object does not go back, if it does not.
-    #[inline]
-    fn reason(&self, slot: &mut Slot<M>, broken: bool) -> Option<Retired> {
+    fn reason_to_retire(&self, object: &mut ManagedObject<M>, broken: bool) -> Option<Retired> {
         if broken || std::thread::panicking() {
             return Some(Retired::Broken);
         }
@@ -147,29 +139,27 @@ impl<M: Manager> Shared<M> {
             return None;
         }
         let now = clock::now();
-        slot.life.used(now);
-        (slot.life.verdict(now) != Verdict::Keep).then_some(Retired::TooOld)
+        object.life.used(now);
+        object.life.expired(now)
     }
 
-    #[inline]
-    pub(super) fn give(&self, slot: Box<Slot<M>>) {
-        let mut shelf = self.shelf.lock();
-        // Read under the lock: whoever lowers it takes the surplus under the lock afterwards.
-        let surplus = shelf.give(slot, self.limit());
-        drop(shelf);
-        if let Some(slot) = surplus {
-            self.let_go(*slot);
+    pub(super) fn give(&self, object: Box<ManagedObject<M>>) {
+        let mut idle_list = self.idle_list.lock();
+        // The limit is read under the lock: `resize` lowers it first and trims under the lock afterwards.
+        let surplus = idle_list.give(object, self.limit());
+        drop(idle_list);
+        if let Some(object) = surplus {
+            self.discard(*object);
         }
     }
 }
 
 impl<M: Manager> Drop for Pooled<M> {
-    #[inline]
     fn drop(&mut self) {
-        let Some(out) = self.out.take() else { return };
-        match &self.escort {
-            None => out.give_back(),
-            Some(escort) => escort.park(out),
+        let Some(checked_out) = self.checked_out.take() else { return };
+        match &self.deferred {
+            None => checked_out.give_back(),
+            Some(deferred) => deferred.dropped(checked_out),
         }
     }
 }
@@ -177,16 +167,14 @@ impl<M: Manager> Drop for Pooled<M> {
 impl<M: Manager> Deref for Pooled<M> {
     type Target = M::Type;
 
-    #[inline]
     fn deref(&self) -> &M::Type {
-        &self.out().slot
+        &self.get().object
     }
 }
 
 impl<M: Manager> DerefMut for Pooled<M> {
-    #[inline]
     fn deref_mut(&mut self) -> &mut M::Type {
-        &mut self.out_mut().slot
+        &mut self.get_mut().object
     }
 }
 
@@ -195,7 +183,7 @@ where
     M::Type: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Out { slot, broken, .. } = self.out();
-        f.debug_struct("Pooled").field("object", &***slot).field("broken", broken).finish()
+        let CheckedOut { object, broken, .. } = self.get();
+        f.debug_struct("Pooled").field("object", &***object).field("broken", broken).finish()
     }
 }

@@ -84,7 +84,7 @@ impl ProfilesError {
         self.0.profile.as_deref()
     }
 
-    /// The field within the profile, as `retry.attempts`.
+    /// The field within the profile, such as `retry.max_attempts`.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()

@@ -12,7 +12,7 @@ use super::profile::{Profile, State};
 use crate::bulkhead::Bulkhead;
 use crate::clock;
 use crate::config::InvalidConfig;
-use crate::keyed::{Entry, Key, Keyed, KeyedLimits, allocated};
+use crate::keyed::{Entry, Key, Keyed, KeyedLimits, allocation_size};
 use crate::live::{LiveConfig, Versioned};
 use crate::name::Name;
 use crate::rate::RateLimiter;
@@ -105,7 +105,7 @@ impl Entry for KeyProfile {
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(2 * size_of::<usize>() + size_of::<Profile>()) + Entry::heap_bytes(&*self.0)
+        allocation_size(2 * size_of::<usize>() + size_of::<Profile>()) + Entry::heap_bytes(&*self.0)
     }
 
     const IS_OPEN: Option<fn(&KeyProfile, Instant) -> bool> =
@@ -218,9 +218,9 @@ impl Entry for Profile {
         let counts = 2 * size_of::<usize>();
         let parts = self.state().peek();
         let own_budget = parts.own_budget.as_ref().map_or(0, Entry::heap_bytes);
-        allocated(counts + size_of::<State>())
-            + allocated(counts + size_of::<LiveConfig<Parts>>())
-            + allocated(Versioned::<Parts>::BYTES)
+        allocation_size(counts + size_of::<State>())
+            + allocation_size(counts + size_of::<LiveConfig<Parts>>())
+            + allocation_size(Versioned::<Parts>::BYTES)
             + parts.handles.heap_bytes()
             + own_budget
     }

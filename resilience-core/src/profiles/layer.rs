@@ -14,7 +14,7 @@ use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use crate::bulkhead::{Bulkhead, BulkheadLayer};
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
-use crate::keyed::allocated;
+use crate::keyed::allocation_size;
 use crate::live::Versioned;
 use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
@@ -178,7 +178,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
     /// Bytes that this owns outside of itself, which a [`Keyed`](crate::keyed::Keyed) store counts.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        allocated(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
+        allocation_size(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
     }
 
     /// What is in force. Put together outside of the lock, since what is cloned for it may be anybody's.

@@ -1,9 +1,7 @@
-//! A stack for each upstream, written down in a file.
+//! Stacks described in a TOML file, one profile for each upstream.
 //!
-//! Patterns that everybody has to put together are put together by nobody: in the system that this crate
-//! was made for, a retry helper with jitter existed for half a year and was used in 15 files of 500. A
-//! [`Profile`] is the whole stack in one call, by numbers that an operator can read and change without a
-//! deploy, and nobody can misspell without being told the line.
+//! A [`Profile`] is a whole stack in one call. Operators can read and change its numbers without a deploy, and a misspelt
+//! key is an error that names the line.
 //!
 //! ```
 //! use resilience_core::profiles::Profiles;
@@ -15,10 +13,10 @@
 //!     [scraper.odds]
 //!     deadline = "2m"
 //!     attempt_timeout = "20s"
-//!     bulkhead = { max_concurrent = 10, wait = "10s", max_queued = 50 }
-//!     retry = { attempts = 4, base = "1s", cap = "15s", budget = "10%", reserve = 10 }
-//!     rate = { per_minute = 30, burst = 5, min_gap = "2s", wait = "10s" }
-//!     breaker = { consecutive_failures = 10, break_for = "5m" }
+//!     bulkhead = { max_concurrent = 10, wait_at_most = "10s", max_queued = 50 }
+//!     retry = { max_attempts = 4, backoff = { base = "1s", cap = "15s" }, budget = { ratio = "10%", reserve = 10 } }
+//!     rate_limit = { per_minute = 30, burst = 5, min_gap = "2s", wait_at_most = "10s" }
+//!     circuit_breaker = { consecutive_failures = 10, break_for = "5m" }
 //! "#)?;
 //! let odds = profiles.profile("scraper.odds")?;
 //! let service = ServiceBuilder::new()

@@ -53,37 +53,37 @@ impl Draft {
     ) -> Result<Draft, ProfilesError> {
         let name = |part: &str| Name::from(format!("{}.{part}", spec.name));
         let told = || listener.clone();
-        let refused = |part: &'static str| move |error: InvalidConfig| spec.refused(part, &error);
+        let rejected = |part: &'static str| move |error: InvalidConfig| spec.rejected(part, &error);
         let old = former.map(|parts| &parts.handles);
 
-        let deadline = DeadlineLayer::new(spec.deadline).map_err(refused("deadline"))?;
+        let deadline = DeadlineLayer::new(spec.deadline).map_err(rejected("deadline"))?;
         let deadline = deadline.name(name("deadline")).listen(told());
         let attempt_timeout = spec.attempt_timeout.map(TimeoutLayer::new).transpose();
-        let attempt_timeout = attempt_timeout.map_err(refused("attempt_timeout"))?;
+        let attempt_timeout = attempt_timeout.map_err(rejected("attempt_timeout"))?;
         let attempt_timeout =
             attempt_timeout.map(|layer| layer.name(name("attempt_timeout")).listen(told()));
 
         let bulkhead = spec.bulkhead.clone();
         let bulkhead = bulkhead.map(|it| it.name(name("bulkhead")).listen(told()));
         let (bulkhead, bulkhead_config) =
-            made(bulkhead, |it| it.config(), |it| it.build()).map_err(refused("bulkhead"))?;
-        let rate = spec.rate.clone().map(|it| it.name(name("rate_limit")).listen(told()));
+            made(bulkhead, |it| it.config(), |it| it.build()).map_err(rejected("bulkhead"))?;
+        let rate = spec.rate_limit.clone().map(|it| it.name(name("rate_limit")).listen(told()));
         let (rate, rate_config) =
-            made(rate, |it| it.config(), |it| it.build()).map_err(refused("rate"))?;
-        let breaker = spec.breaker.clone();
+            made(rate, |it| it.config(), |it| it.build()).map_err(rejected("rate_limit"))?;
+        let breaker = spec.circuit_breaker.clone();
         let breaker = breaker.map(|it| it.name(name("circuit_breaker")).listen(told()));
-        let (breaker, breaker_config) =
-            made(breaker, |it| it.config(), |it| it.build()).map_err(refused("breaker"))?;
+        let (breaker, breaker_config) = made(breaker, |it| it.config(), |it| it.build())
+            .map_err(rejected("circuit_breaker"))?;
 
         let retry = match &spec.retry {
             Some((policy, budget)) => {
                 let budget = budget.map(|budget| budget.build()).transpose();
-                let budget = budget.map_err(refused("retry"))?;
+                let budget = budget.map_err(rejected("retry.budget"))?;
                 let old = old.and_then(|old| old.retry.as_ref()).and_then(RetryPolicy::budget);
                 let budget = budget.map(|budget| budget_in_place_of(old, budget, now));
                 let policy = policy.clone().name(name("retry")).listen(told());
                 let policy = budget.into_iter().fold(policy, |policy, it| policy.budget(it));
-                Some(policy.build().map_err(refused("retry"))?)
+                Some(policy.build().map_err(rejected("retry"))?)
             }
             None => None,
         };
@@ -97,10 +97,10 @@ impl Draft {
             breaker,
             attempt_timeout: spec.attempt_timeout,
         };
-        let plan = handles.shape().plan(handles.heap_bytes()).map_err(refused(""))?;
+        let plan = handles.shape().plan(handles.heap_bytes()).map_err(rejected(""))?;
         let handles = former.map_or(handles.clone(), |former| former.keep(handles));
         let once = || RetryPolicy::builder().max_attempts(1).without_budget().unlimited_elapsed();
-        let retry = retry.map_or_else(|| once().build(), Ok).map_err(refused("retry"))?;
+        let retry = retry.map_or_else(|| once().build(), Ok).map_err(rejected("retry"))?;
         let parts = Parts {
             deadline,
             attempt_timeout,

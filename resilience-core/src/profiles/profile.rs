@@ -167,7 +167,7 @@ impl Profile {
     }
 
     /// Pauses the rate limit, if there is one, as a server's hint asks for: for at most `longest_hint` of the
-    /// profile's `rate` part (five minutes by default). A pause that is in force for as long or longer stays as it is.
+    /// profile's `rate_limit` part (five minutes by default). A pause that is in force for as long or longer stays as it is.
     pub fn follow_hint(&self, hint: Duration) {
         let parts = self.0.parts();
         if let Some(limiter) = &parts.handles.rate_limiter {

@@ -1,7 +1,7 @@
-//! A table of a profile, read key by key.
+//! Reader of a table of a profile, key by key.
 //!
-//! Every value is asked for by name, type and meaning. What was never asked for is not known, and
-//! refused at the end: there is no second list of keys that could disagree with this one.
+//! Every value is read by name and type. A key that was never read is unknown, and rejected at the end: there is no
+//! second list of keys that could disagree with this one.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -14,43 +14,42 @@ use crate::config::InvalidConfig;
 
 type Read<T> = Result<T, ProfilesError>;
 
-/// Where in the text a byte is.
+/// The text, for line numbers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(super) struct SourceText<'a>(pub(super) &'a str);
 
-impl Text<'_> {
-    /// The line, counted from 1.
+impl SourceText<'_> {
+    /// Returns the line of a byte, counted from 1.
     pub(super) fn line(self, offset: usize) -> usize {
         let before = self.0.as_bytes().iter().take(offset);
         1 + before.filter(|&&byte| byte == b'\n').count()
     }
 }
 
-/// Where each key of a profile stands, by its path.
-pub(super) type Places = Vec<(String, usize)>;
+/// Line of each key of a profile, by path.
+pub(super) type KeyLines = Vec<(String, usize)>;
 
 pub(super) struct Reader<'a> {
-    text: Text<'a>,
+    text: SourceText<'a>,
     profile: &'a str,
-    /// Empty, or "retry."
+    /// Prefix of the keys: empty, or "retry."
     path: String,
     table: &'a DeTable<'a>,
-    /// Of the table.
+    /// Line of the table.
     line: usize,
-    asked: RefCell<Vec<&'static str>>,
-    places: &'a RefCell<Places>,
+    known: RefCell<Vec<&'static str>>,
+    lines: &'a RefCell<KeyLines>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
-        text: Text<'a>,
+        text: SourceText<'a>,
         profile: &'a str,
         table: &'a DeTable<'a>,
         line: usize,
-        places: &'a RefCell<Places>,
+        lines: &'a RefCell<KeyLines>,
     ) -> Reader<'a> {
-        let (path, asked) = (String::new(), RefCell::default());
-        Reader { text, profile, path, table, line, asked, places }
+        Reader { text, profile, path: String::new(), table, line, known: RefCell::default(), lines }
     }
 
     fn path(&self, key: &str) -> String {
@@ -69,10 +68,10 @@ impl<'a> Reader<'a> {
     }
 
     fn get(&self, key: &'static str) -> Option<Value<'_, 'a>> {
-        self.asked.borrow_mut().push(key);
+        self.known.borrow_mut().push(key);
         let (name, value) = self.table.get_key_value(key)?;
         let line = self.text.line(name.span().start);
-        self.places.borrow_mut().push((self.path(key), line));
+        self.lines.borrow_mut().push((self.path(key), line));
         Some(Value { reader: self, key, line, value })
     }
 
@@ -88,7 +87,7 @@ impl<'a> Reader<'a> {
         self.get(key).map(Value::number).transpose()
     }
 
-    /// "10%" is 0.1.
+    /// Reads a percentage: "10%" is 0.1.
     pub(super) fn share(&self, key: &'static str) -> Read<Option<f64>> {
         let share = |value: Value<'_, 'a>| {
             let text = value.text("a percentage such as \"10%\"")?;
@@ -104,7 +103,7 @@ impl<'a> Reader<'a> {
         self.get(key).map(flag).transpose().map(Option::unwrap_or_default)
     }
 
-    /// A word that `meaning` knows.
+    /// Reads a word for which `meaning` returns `Some`.
     pub(super) fn word<T>(
         &self,
         key: &'static str,
@@ -118,7 +117,7 @@ impl<'a> Reader<'a> {
         self.get(key).map(word).transpose()
     }
 
-    /// A table of its own. [`finish`](Reader::finish) it.
+    /// Reads a table. Call [`finish`](Reader::finish) on it.
     pub(super) fn table(&self, key: &'static str) -> Read<Option<Reader<'a>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         // Not through `value`, which lives as long as `self`.
@@ -129,7 +128,7 @@ impl<'a> Reader<'a> {
             path: format!("{}{key}.", self.path),
             table,
             line: value.line,
-            asked: RefCell::default(),
+            known: RefCell::default(),
             ..*self
         }))
     }
@@ -139,19 +138,19 @@ impl<'a> Reader<'a> {
         value.ok_or_else(missing)
     }
 
-    /// One of several keys has to be there.
+    /// Creates the error for a table in which one of several keys is required.
     pub(super) fn missing(&self, message: &str) -> ProfilesError {
         let error = ProfilesError::new(ProfilesErrorKind::MissingKey, message);
         let error = error.at(Some(self.line)).of(self.profile);
         error.field_is(self.path.trim_end_matches('.'))
     }
 
-    /// Rejects `key` if it is there: the setting that it belongs to is not.
+    /// Rejects `key` if it is present.
     pub(super) fn refuse(&self, key: &'static str, bound: &str) -> Read<()> {
         self.get(key).map_or(Ok(()), |value| Err(value.is(&value.as_written(), bound)))
     }
 
-    /// Names `key`, and its line, in the error of a builder that was given its value.
+    /// Converts the error of a builder that got the value of `key`.
     pub(super) fn invalid(&self, key: &str, error: &InvalidConfig) -> ProfilesError {
         let name = self.table.get_key_value(key).map(|(name, _)| name.span().start);
         let line = name.map_or(self.line, |start| self.text.line(start));
@@ -159,9 +158,9 @@ impl<'a> Reader<'a> {
         invalid.at(Some(line)).of(self.profile).field_is(self.path(key))
     }
 
-    /// Nothing is left that nobody asked for.
+    /// Rejects keys that were not read.
     pub(super) fn finish(self) -> Read<()> {
-        let known = self.asked.borrow();
+        let known = self.known.borrow();
         for name in self.table.keys() {
             let key = name.get_ref().as_ref();
             if !known.contains(&key) {
@@ -187,7 +186,7 @@ pub(super) fn type_of(value: &DeValue<'_>) -> String {
     format!("{article} {name}")
 }
 
-/// A value, and what to call it.
+/// A value with its key.
 struct Value<'r, 'a> {
     reader: &'r Reader<'a>,
     key: &'static str,
@@ -252,8 +251,8 @@ impl Value<'_, '_> {
     }
 }
 
-/// humantime's, but for the units that are not a fixed length or are easily another: `5M` is five
-/// months there.
+/// Parses a duration as humantime does, without units that are ambiguous or have no fixed length: `5M` is five months
+/// there.
 fn duration(text: &str) -> Option<Duration> {
     const UNITS: [&str; 14] = [
         "ns", "us", "µs", "ms", "s", "sec", "second", "seconds", "m", "min", "minutes", "h",
@@ -269,7 +268,7 @@ pub(super) fn percent(text: &str) -> Option<f64> {
     number.is_finite().then_some(number / 100.0)
 }
 
-/// Somebody's junk is not repeated in full.
+/// Cuts a text for an error message.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

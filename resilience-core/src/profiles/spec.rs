@@ -1,4 +1,7 @@
-//! One profile: which keys it has, and what they are told to.
+//! One profile: its keys, read into builders.
+//!
+//! A key has the name of the builder method that it calls, and a part that of the method of
+//! [`StackBuilder`](crate::stack::StackBuilder).
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -6,7 +9,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::error::ProfilesError;
-use super::reader::{Places, Reader, Text};
+use super::reader::{KeyLines, Reader, SourceText};
 use crate::breaker::{CircuitBreaker, CircuitBreakerBuilder, ProbeRule, SlidingWindow};
 use crate::bulkhead::{Bulkhead, BulkheadBuilder, QueueOrder};
 use crate::config::InvalidConfig;
@@ -15,90 +18,72 @@ use crate::retry::{Backoff, RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryP
 
 type Read<T> = Result<T, ProfilesError>;
 
-/// A profile that was read, and not built yet.
+/// A profile that was read but not built.
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) name: String,
     line: usize,
-    places: Places,
+    lines: KeyLines,
     pub(super) deadline: Duration,
     pub(super) bulkhead: Option<BulkheadBuilder>,
-    /// The policy, and the budget that it is to have.
+    /// The policy, and the budget that it will have.
     pub(super) retry: Option<(RetryPolicyBuilder, Option<RetryBudgetBuilder>)>,
-    pub(super) rate: Option<RateLimiterBuilder>,
-    pub(super) breaker: Option<CircuitBreakerBuilder>,
+    pub(super) rate_limit: Option<RateLimiterBuilder>,
+    pub(super) circuit_breaker: Option<CircuitBreakerBuilder>,
     pub(super) attempt_timeout: Option<Duration>,
 }
 
 impl Spec {
-    pub(super) fn read(text: Text<'_>, name: &str, table: &DeTable<'_>, line: usize) -> Read<Spec> {
-        let places = RefCell::default();
-        let reader = Reader::new(text, name, table, line, &places);
+    pub(super) fn read(
+        text: SourceText<'_>,
+        name: &str,
+        table: &DeTable<'_>,
+        line: usize,
+    ) -> Read<Spec> {
+        let lines = RefCell::default();
+        let reader = Reader::new(text, name, table, line, &lines);
         let deadline = reader.duration("deadline")?;
         let deadline = reader.required("deadline", deadline)?;
         let attempt_timeout = reader.duration("attempt_timeout")?;
         let bulkhead = reader.table("bulkhead")?.map(bulkhead).transpose()?;
         let retry = reader.table("retry")?.map(retry).transpose()?;
-        let rate = reader.table("rate")?.map(rate).transpose()?;
-        let breaker = reader.table("breaker")?.map(breaker).transpose()?;
+        let rate_limit = reader.table("rate_limit")?.map(rate_limit).transpose()?;
+        let circuit_breaker = reader.table("circuit_breaker")?.map(circuit_breaker).transpose()?;
         reader.finish()?;
         Ok(Spec {
             name: name.to_owned(),
             line,
-            places: places.into_inner(),
+            lines: lines.into_inner(),
             deadline,
             bulkhead,
             retry,
-            rate,
-            breaker,
+            rate_limit,
+            circuit_breaker,
             attempt_timeout,
         })
     }
 
-    /// A refusal of `part`, or of the plan (which names the part itself), where the text says what it
-    /// refuses.
-    pub(super) fn refused(&self, part: &str, error: &InvalidConfig) -> ProfilesError {
-        let field = toml_name(part, error.field());
-        let at = |path: &str| self.places.iter().find(|(it, _)| it == path).map(|&(_, line)| line);
+    /// Converts an error of `part`, or of the plan (which names the part itself), and adds the line of the text.
+    pub(super) fn rejected(&self, part: &str, error: &InvalidConfig) -> ProfilesError {
+        let field = toml_path(part, error.field());
+        let at = |path: &str| self.lines.iter().find(|(it, _)| it == path).map(|&(_, line)| line);
         let outer = field.split('.').next().unwrap_or_default();
         let line = at(&field).or_else(|| at(outer)).unwrap_or(self.line);
-        let refused = ProfilesError::out_of_bounds(error.value(), &toml_bound(error.bound()));
-        refused.at(Some(line)).of(&self.name).field_is(field)
+        let rejected = ProfilesError::out_of_bounds(error.value(), error.bound());
+        rejected.at(Some(line)).of(&self.name).field_is(field)
     }
 }
 
-/// What the text calls a field that a builder calls otherwise.
-fn toml_name(part: &str, field: &str) -> String {
-    const NAMES: [(&str, &str); 21] = [
-        ("bulkhead.wait_at_most", "bulkhead.wait"),
-        ("rate_limit.wait_at_most", "rate.wait"),
-        ("rate_limit.wait", "rate.wait"),
-        ("rate_limit.max_queued", "rate.max_queued"),
-        ("rate.wait_at_most", "rate.wait"),
-        ("retry.max_attempts", "retry.attempts"),
-        ("retry.budget.ratio", "retry.budget"),
-        ("retry.ratio", "retry.budget"),
-        ("retry.window", "retry.budget_window"),
-        ("circuit_breaker.minimum_calls", "breaker.minimum_calls"),
-        ("circuit_breaker.slow_calls", "breaker.slow_after"),
-        ("breaker.slow_calls", "breaker.slow_after"),
-        ("breaker.slow_calls.share", "breaker.slow_rate"),
-        ("breaker.window.time", "breaker.window"),
-        ("breaker.window.count", "breaker.window_calls"),
-        ("breaker.growing_break.first", "breaker.break_for"),
-        ("breaker.growing_break.max", "breaker.break_max"),
-        ("breaker.growing_break.factor", "breaker.break_factor"),
-        ("breaker.probes_succeed_by", "breaker.probes_succeed"),
-        ("deadline.limit", "deadline"),
-        ("attempt_timeout.limit", "attempt_timeout"),
-    ];
+/// Returns the path in the text of a field that `part`, or the plan, names in an error. It is the path itself but for
+/// parts that are a value and not a table.
+fn toml_path(part: &str, field: &str) -> String {
     let path = if part.is_empty() { field.to_owned() } else { format!("{part}.{field}") };
-    NAMES.iter().find(|(name, _)| *name == path).map_or(path, |(_, name)| (*name).to_owned())
-}
-
-/// Replaces the name of another setting in a builder's bound by the one that the text uses.
-fn toml_bound(bound: &str) -> String {
-    bound.replace("`growing_break.max`", "`break_max`")
+    match path.as_str() {
+        "deadline.limit" => "deadline".to_owned(),
+        "attempt_timeout.limit" => "attempt_timeout".to_owned(),
+        "circuit_breaker.slow_calls" => "circuit_breaker.slow_calls.slow".to_owned(),
+        _ => path,
+    }
 }
 
 fn bulkhead(reader: Reader<'_>) -> Read<BulkheadBuilder> {
@@ -109,7 +94,7 @@ fn bulkhead(reader: Reader<'_>) -> Read<BulkheadBuilder> {
         "newest_first" => Some(QueueOrder::NewestFirst),
         _ => None,
     });
-    if let Some(wait) = reader.duration("wait")? {
+    if let Some(wait) = reader.duration("wait_at_most")? {
         builder = builder.wait_at_most(wait);
         builder = order?.into_iter().fold(builder, BulkheadBuilder::order);
         let queued = reader.count("max_queued")?;
@@ -125,7 +110,7 @@ fn bulkhead(reader: Reader<'_>) -> Read<BulkheadBuilder> {
     Ok(builder)
 }
 
-fn rate(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
+fn rate_limit(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
     let quota = quota(&reader)?;
     let mut builder = RateLimiter::builder().quota(quota);
     if let Some(gap) = reader.duration("min_gap")? {
@@ -137,7 +122,7 @@ fn rate(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
     if let Some(longest) = reader.duration("longest_hint")? {
         builder = builder.longest_hint(longest);
     }
-    if let Some(wait) = reader.duration("wait")? {
+    if let Some(wait) = reader.duration("wait_at_most")? {
         builder = builder.wait_at_most(wait);
         let queued = reader.count("max_queued")?;
         builder = queued.into_iter().fold(builder, RateLimiterBuilder::max_queued);
@@ -152,27 +137,26 @@ fn rate(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
     Ok(builder)
 }
 
-/// How many in how long, said in one way.
+/// Reads the quota, which has one of several keys.
 fn quota(reader: &Reader<'_>) -> Read<Quota> {
-    const ONE_OF: &str = "the only one of `per_second`, `per_minute`, `per_hour` and `calls`";
+    const ONE_OF: &str = "the only one of `per_second`, `per_minute` and `count`";
     let second = Duration::from_secs(1);
-    let periods =
-        [("per_second", second), ("per_minute", second * 60), ("per_hour", second * 3_600)];
+    let periods = [("per_second", second), ("per_minute", second * 60)];
     let mut given = Vec::new();
     for (key, period) in periods {
         given.extend(reader.count(key)?.map(|count| (key, count, period)));
     }
-    if let Some(calls) = reader.count("calls")? {
-        let period = reader.duration("per")?;
-        given.push(("calls", calls, reader.required("per", period)?));
+    if let Some(count) = reader.count("count")? {
+        let period = reader.duration("period")?;
+        given.push(("count", count, reader.required("period", period)?));
     } else {
-        reader.refuse("per", "used with `calls`")?;
+        reader.refuse("period", "used with `count`")?;
     }
     if let [_, (second, ..), ..] = given[..] {
         reader.refuse(second, ONE_OF)?;
     }
     let Some(&(key, count, period)) = given.first() else {
-        let message = "has none of `per_second`, `per_minute`, `per_hour` and `calls`";
+        let message = "has none of `per_second`, `per_minute` and `count`";
         return Err(reader.missing(message));
     };
     let quota = Quota::per(count, period);
@@ -183,7 +167,6 @@ fn quota(reader: &Reader<'_>) -> Read<Quota> {
     quota.map_err(|error| {
         let key = match error.field() {
             "count" => key,
-            "period" => "per",
             other => other,
         };
         reader.invalid(key, &error)
@@ -191,18 +174,18 @@ fn quota(reader: &Reader<'_>) -> Read<Quota> {
 }
 
 fn retry(reader: Reader<'_>) -> Read<(RetryPolicyBuilder, Option<RetryBudgetBuilder>)> {
-    let attempts = reader.count("attempts")?;
+    let attempts = reader.count("max_attempts")?;
+    let usual = reader.table("backoff")?;
     let mut builder = RetryPolicy::builder()
-        .max_attempts(reader.required("attempts", attempts)?)
-        .backoff(backoff(&reader)?);
+        .max_attempts(reader.required("max_attempts", attempts)?)
+        .backoff(backoff(reader.required("backoff", usual)?)?);
     // The profile's deadline limits it.
     builder = match reader.duration("max_elapsed")? {
         Some(elapsed) => builder.max_elapsed(elapsed),
         None => builder.unlimited_elapsed(),
     };
-    if let Some(throttled) = reader.table("throttled")? {
-        builder = builder.throttled_backoff(backoff(&throttled)?);
-        throttled.finish()?;
+    if let Some(throttled) = reader.table("throttled_backoff")? {
+        builder = builder.throttled_backoff(backoff(throttled)?);
     }
     if let Some(usual) = reader.duration("attempt_time")? {
         builder = builder.attempt_time(usual);
@@ -218,31 +201,31 @@ fn retry(reader: Reader<'_>) -> Read<(RetryPolicyBuilder, Option<RetryBudgetBuil
     Ok((builder.without_budget(), budget))
 }
 
-/// A share of the calls, "none", or by default a tenth.
+/// Reads the budget: by default a tenth of the calls.
 fn budget(reader: &Reader<'_>) -> Read<Option<RetryBudgetBuilder>> {
-    let ratio = reader.word("budget", "a percentage such as \"10%\", or \"none\"", |word| {
-        if word == "none" { Some(None) } else { super::reader::percent(word).map(Some) }
-    })?;
+    let table = reader.table("budget")?;
+    if reader.flag("without_budget")? {
+        return match table {
+            Some(_) => reader.refuse("without_budget", "left out with a `budget`").map(|()| None),
+            None => Ok(None),
+        };
+    }
     let mut budget = RetryBudget::builder();
-    match ratio {
-        Some(None) => {
-            reader.refuse("reserve", "left out without a budget")?;
-            reader.refuse("budget_window", "left out without a budget")?;
-            return Ok(None);
-        }
-        Some(Some(ratio)) => budget = budget.ratio(ratio),
-        None => {}
+    let Some(reader) = table else { return Ok(Some(budget)) };
+    if let Some(ratio) = reader.share("ratio")? {
+        budget = budget.ratio(ratio);
     }
     if let Some(reserve) = reader.count("reserve")? {
         budget = budget.reserve(reserve);
     }
-    if let Some(window) = reader.duration("budget_window")? {
+    if let Some(window) = reader.duration("window")? {
         budget = budget.window(window);
     }
+    reader.finish()?;
     Ok(Some(budget))
 }
 
-/// "decorrelated" by default; a percentage is an exponential backoff of so much to either side.
+/// Kind of jitter, "decorrelated" by default. A percentage is that of an exponential backoff.
 #[derive(Debug, Clone, Copy)]
 enum Jitter {
     Decorrelated,
@@ -251,11 +234,13 @@ enum Jitter {
     Percent(f64),
 }
 
-fn backoff(reader: &Reader<'_>) -> Read<Backoff> {
+fn backoff(reader: Reader<'_>) -> Read<Backoff> {
     const JITTER: &str =
         "\"decorrelated\", \"full\", \"equal\", \"none\" or a percentage such as \"30%\"";
-    let (base, cap) = (reader.duration("base")?, reader.duration("cap")?);
-    let (base, cap) = (reader.required("base", base)?, reader.required("cap", cap)?);
+    let base = reader.duration("base")?;
+    let base = reader.required("base", base)?;
+    let cap = reader.duration("cap")?;
+    let cap = reader.required("cap", cap)?;
     let jitter = reader.word("jitter", JITTER, |word| match word {
         "decorrelated" => Some(Jitter::Decorrelated),
         "full" => Some(Jitter::Full),
@@ -276,13 +261,15 @@ fn backoff(reader: &Reader<'_>) -> Read<Backoff> {
         Some(factor) => backoff.and_then(|backoff| backoff.with_factor(factor)),
         None => backoff,
     };
-    backoff.map_err(|error| {
+    let backoff = backoff.map_err(|error| {
         let key = if error.field() == "percent" { "jitter" } else { error.field() };
         reader.invalid(key, &error)
-    })
+    })?;
+    reader.finish()?;
+    Ok(backoff)
 }
 
-fn breaker(reader: Reader<'_>) -> Read<CircuitBreakerBuilder> {
+fn circuit_breaker(reader: Reader<'_>) -> Read<CircuitBreakerBuilder> {
     let mut builder = CircuitBreaker::builder();
     if let Some(failures) = reader.count("consecutive_failures")? {
         builder = builder.consecutive_failures(failures);
@@ -295,7 +282,7 @@ fn breaker(reader: Reader<'_>) -> Read<CircuitBreakerBuilder> {
     if let Some(probes) = reader.count("probes")? {
         builder = builder.probes(probes);
     }
-    if let Some(share) = reader.share("probes_succeed")? {
+    if let Some(share) = reader.share("probes_succeed_by")? {
         builder = builder.probes_succeed_by(ProbeRule::Ratio(share));
     }
     if let Some(longest) = reader.duration("max_half_open")? {
@@ -308,52 +295,63 @@ fn breaker(reader: Reader<'_>) -> Read<CircuitBreakerBuilder> {
     Ok(builder)
 }
 
-/// When it opens by the share of calls that failed or were slow.
+/// Reads the shares of failed and slow calls that open the circuit.
 fn rates(reader: &Reader<'_>, mut builder: CircuitBreakerBuilder) -> Read<CircuitBreakerBuilder> {
-    let (failures, slow) = (reader.share("failure_rate")?, reader.share("slow_rate")?);
+    let failures = reader.share("failure_rate")?;
+    let slow = reader.table("slow_calls")?;
     if failures.is_none() && slow.is_none() {
-        for key in ["window", "window_calls", "minimum_calls"] {
-            reader.refuse(key, "used with `failure_rate` or `slow_rate`")?;
+        for key in ["window", "minimum_calls"] {
+            reader.refuse(key, "used with `failure_rate` or `slow_calls`")?;
         }
-        reader.refuse("slow_after", "used with `slow_rate`")?;
         return Ok(builder);
     }
-    let window = match reader.count("window_calls")? {
-        Some(calls) => {
-            reader.refuse("window", "left out with `window_calls`")?;
-            SlidingWindow::count(calls)
-        }
-        None => {
-            let window = reader.duration("window")?;
-            SlidingWindow::time(reader.required("window", window)?)
-        }
-    };
+    let table = reader.table("window")?;
+    let window = window(reader.required("window", table)?)?;
     if let Some(share) = failures {
         builder = builder.failure_rate(share, window);
     }
-    if let Some(share) = slow {
-        let after = reader.duration("slow_after")?;
-        builder = builder.slow_calls(reader.required("slow_after", after)?, share, window);
-    } else {
-        reader.refuse("slow_after", "used with `slow_rate`")?;
+    if let Some(reader) = slow {
+        let slow = reader.duration("slow")?;
+        let slow = reader.required("slow", slow)?;
+        let share = reader.share("share")?;
+        builder = builder.slow_calls(slow, reader.required("share", share)?, window);
+        reader.finish()?;
     }
     let minimum = reader.count("minimum_calls")?;
     Ok(minimum.into_iter().fold(builder, CircuitBreakerBuilder::minimum_calls))
 }
 
-/// How long it stays open.
-fn breaks(reader: &Reader<'_>, mut builder: CircuitBreakerBuilder) -> Read<CircuitBreakerBuilder> {
-    let first = reader.duration("break_for")?;
-    let (factor, max) = (reader.number("break_factor")?, reader.duration("break_max")?);
-    builder = match (first, factor, max) {
-        (Some(first), None, None) => builder.break_for(first),
-        (None, None, None) => builder,
-        (first, factor, max) => {
-            let first = reader.required("break_for", first)?;
-            let factor = reader.required("break_factor", factor)?;
-            builder.growing_break(first, factor, reader.required("break_max", max)?)
+fn window(reader: Reader<'_>) -> Read<SlidingWindow> {
+    let window = match reader.count("count")? {
+        Some(calls) => {
+            reader.refuse("time", "left out with `count`")?;
+            SlidingWindow::count(calls)
+        }
+        None => {
+            let time = reader.duration("time")?;
+            SlidingWindow::time(
+                time.ok_or_else(|| reader.missing("has none of `time` and `count`"))?,
+            )
         }
     };
+    reader.finish()?;
+    Ok(window)
+}
+
+/// Reads how long the circuit stays open.
+fn breaks(reader: &Reader<'_>, mut builder: CircuitBreakerBuilder) -> Read<CircuitBreakerBuilder> {
+    if let Some(growing) = reader.table("growing_break")? {
+        reader.refuse("break_for", "left out with `growing_break`")?;
+        let first = growing.duration("first")?;
+        let first = growing.required("first", first)?;
+        let factor = growing.number("factor")?;
+        let factor = growing.required("factor", factor)?;
+        let max = growing.duration("max")?;
+        builder = builder.growing_break(first, factor, growing.required("max", max)?);
+        growing.finish()?;
+    } else if let Some(length) = reader.duration("break_for")? {
+        builder = builder.break_for(length);
+    }
     if let Some(jitter) = reader.share("break_jitter")? {
         builder = builder.break_jitter(jitter);
     }

@@ -1,18 +1,18 @@
-//! A text, taken apart into profiles.
+//! Splits a text into profiles.
 
 use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
 use super::error::{ProfilesError, ProfilesErrorKind};
-use super::reader::{Text, type_of};
+use super::reader::{SourceText, type_of};
 use super::spec::Spec;
 
-/// A longer text is somebody's mistake.
+/// Maximum bytes of a text.
 pub(super) const MAX_TEXT: usize = 1 << 20;
 
-/// Tables of these names belong to the profile that they stand in.
-const PARTS: [&str; 4] = ["bulkhead", "retry", "rate", "breaker"];
+/// Tables with these names are parts of a profile.
+const PARTS: [&str; 4] = ["bulkhead", "retry", "rate_limit", "circuit_breaker"];
 
 pub(super) type Specs = BTreeMap<String, Spec>;
 
@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Specs, ProfilesError> {
         let message = format!("is {} bytes long, must be at most {MAX_TEXT}", text.len());
         return Err(ProfilesError::new(ProfilesErrorKind::Syntax, message));
     }
-    let place = Text(text);
+    let place = SourceText(text);
     let document = DeTable::parse(text).map_err(|error| {
         let line = error.span().map(|span| place.line(span.start));
         ProfilesError::new(ProfilesErrorKind::Syntax, error.message()).at(line)
@@ -31,9 +31,9 @@ pub(super) fn parse(text: &str) -> Result<Specs, ProfilesError> {
     Ok(specs)
 }
 
-/// Tables in tables, down to profiles.
+/// Reads nested tables down to profiles.
 fn namespace(
-    text: Text<'_>,
+    text: SourceText<'_>,
     path: &str,
     table: &DeTable<'_>,
     specs: &mut Specs,
@@ -62,7 +62,7 @@ fn namespace(
     Ok(())
 }
 
-/// What holds a value, or a part, is a profile; what holds only other tables is part of their name.
+/// Returns `true` for a table with a value or a part; a table with other tables only is a prefix of their names.
 fn is_profile(table: &DeTable<'_>) -> bool {
     let holds = |(key, value): (&toml::Spanned<_>, &toml::Spanned<toml::de::DeValue<'_>>)| {
         let key: &std::borrow::Cow<'_, str> = key.get_ref();

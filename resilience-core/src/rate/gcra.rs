@@ -22,7 +22,7 @@ use super::span::FracNanos;
 use super::wait_queue::WaitQueue;
 use crate::clock::{MAX_WAIT, nanos};
 #[cfg(feature = "tokio")]
-use crate::keyed::allocated;
+use crate::keyed::allocation_size;
 
 /// The state of one token bucket. Small, since there may be one for each of a million keys.
 #[derive(Debug, Default)]
@@ -360,7 +360,8 @@ impl Gcra {
 
     #[cfg(feature = "tokio")]
     pub(super) fn heap_bytes(&self) -> usize {
-        let extra = |extra: &Extra| allocated(size_of::<Extra>()) + extra.wait_queue.heap_bytes();
+        let extra =
+            |extra: &Extra| allocation_size(size_of::<Extra>()) + extra.wait_queue.heap_bytes();
         self.extra.as_deref().map_or(0, extra)
     }
 }

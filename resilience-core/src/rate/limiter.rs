@@ -16,7 +16,7 @@ use super::reservation::Reservation;
 use super::wait_queue::Conditions;
 use crate::clock::{self, MAX_WAIT, Now};
 use crate::config::{InvalidConfig, OrInvalid};
-use crate::keyed::{Entry, Key, Keyed, allocated};
+use crate::keyed::{Entry, Key, Keyed, allocation_size};
 use crate::live::LiveConfig;
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
@@ -470,7 +470,7 @@ impl Entry for RateLimiter {
 
     /// Sixteen for the two counts of the `Arc`.
     fn heap_bytes(&self) -> usize {
-        allocated(16 + size_of::<Shared>()) + self.0.state.lock().gcra.heap_bytes()
+        allocation_size(16 + size_of::<Shared>()) + self.0.state.lock().gcra.heap_bytes()
     }
 }
 

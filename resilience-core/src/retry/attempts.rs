@@ -1,64 +1,62 @@
-//! One call: what it has done so far, and whether it may do more.
+//! Attempts of one call.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::budget::RetryBudget;
-use super::policy::Rules;
+use super::policy::RetryRules;
 use super::progress::Progress;
 use super::verdict::{StopReason, Verdict};
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
 use crate::tick::Tick;
 
-/// One call: how many attempts it has made, and what the next would take.
+/// Attempts of one call, and the decision on the next one.
 #[derive(Debug)]
 pub struct Attempts {
-    rules: Arc<Rules>,
+    rules: Arc<RetryRules>,
     pub(super) progress: Progress,
 }
 
 impl Attempts {
     #[inline]
     pub(super) fn new(
-        rules: &Arc<Rules>,
+        rules: &Arc<RetryRules>,
         started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
         Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget) }
     }
 
-    /// Attempts made so far, the one under way included.
+    /// Returns the number of attempts, including the current one.
     #[must_use]
     pub fn made(&self) -> u32 {
         self.progress.made()
     }
 
-    /// Whether the limit on attempts allows another.
+    /// Returns `true` if the limit on attempts allows another.
     #[must_use]
     #[inline]
     pub fn any_left(&self) -> bool {
         self.progress.any_left(&self.rules)
     }
 
-    /// The attempt under way succeeded. What [`decide`](Attempts::decide) does with a success, which
-    /// asks for neither the time nor a sample.
+    /// Records a success, like [`decide`](Attempts::decide) without a time and a sample.
     #[inline]
     pub fn succeeded(&mut self) -> Verdict {
         self.progress.succeeded(&self.rules)
     }
 
-    /// The attempt under way ended in `outcome`, and for a `reason` that the policy cannot know of
-    /// it is the last.
+    /// Records `outcome` and makes no other attempt, for a `reason` outside of the policy.
     pub fn give_up(&mut self, outcome: Outcome, reason: StopReason) -> Verdict {
         self.progress.give_up(&self.rules, outcome.into(), reason)
     }
 
-    /// The attempt under way ended in `outcome` at `now`: what next?
+    /// Records that the current attempt ended in `outcome` at `now`, and decides whether to retry.
     ///
-    /// `deadline` is the caller's; `u`, a sample of `0..1`, says where in its interval the next delay
-    /// lies. Asked in this order: is it worth a retry at all; are attempts left; would the wait, and
-    /// an attempt after it, end before the deadline and the time allowed; is the budget good for it.
+    /// `deadline` is that of the caller; `u`, a sample of `0..1`, chooses the next delay in its interval. A retry needs, in
+    /// this order: a retryable outcome, an attempt left, an end of the wait and of the attempt before the deadline and
+    /// within the time allowed, and budget.
     pub fn decide(
         &mut self,
         now: Instant,
@@ -102,7 +100,7 @@ mod tests {
         assert_eq!(reason(Outcome::Permanent), Some(StopReason::NotRetryable));
         assert_eq!(reason(Outcome::Abandoned), Some(StopReason::NotRetryable));
         assert_eq!(reason(Outcome::not_ready(SECOND)), Some(StopReason::NotReady));
-        assert_eq!(reason(Outcome::Transient(RetryHint::Never)), Some(StopReason::ToldNotTo));
+        assert_eq!(reason(Outcome::Transient(RetryHint::Never)), Some(StopReason::ServerForbids));
     }
 
     #[test]
@@ -115,7 +113,7 @@ mod tests {
         assert!(at(Duration::ZERO).is_some());
     }
 
-    /// Found by fuzzing: a delay of nothing was granted when the time had been over for long.
+    /// Found by fuzzing: a delay of zero was granted long after the time was over.
     #[test]
     fn no_attempt_begins_after_the_time_allowed_however_short_the_wait() {
         let policy = policy(|builder| builder.backoff(Backoff::none()).max_elapsed(SECOND));

@@ -1,37 +1,4 @@
-//! How long to wait before trying again.
-//!
-//! Clients that failed together must not come back together, so every delay is drawn from an
-//! *interval*, and the interval is limited by the cap **before** the draw. Limiting the drawn value
-//! afterwards piles all that lies above the cap onto the cap: nine in ten clients of such a formula
-//! sleep exactly the cap by their tenth attempt, and arrive in step.
-//!
-//! All arithmetic is in whole nanoseconds, told where in the interval to land: `u` in `0..1`.
-//!
-//! | constructor | delay before retry *n* (1, 2, …) | source |
-//! |---|---|---|
-//! | [`decorrelated_jitter`](Backoff::decorrelated_jitter) | U(base, min(cap, 3 · previous)) | AWS, range-limited |
-//! | [`textbook_decorrelated_jitter`](Backoff::textbook_decorrelated_jitter) | min(cap, U(base, 3 · previous)) | AWS, as published |
-//! | [`full_jitter`](Backoff::full_jitter) | U(0, v), v = min(cap, base · factorⁿ⁻¹) | AWS |
-//! | [`equal_jitter`](Backoff::equal_jitter) | U(v/2, v) | AWS |
-//! | [`exponential`](Backoff::exponential) | v | |
-//! | [`linear`](Backoff::linear) | min(cap, base · n) | |
-//! | [`constant`](Backoff::constant) | base | |
-//! | …[`.jittered(p)`](Backoff::jittered) on the last three | U(v(1 − p), min(cap, v(1 + p))) | |
-//!
-//! "AWS" is *Exponential Backoff and Jitter*, Marc Brooker, AWS Architecture Blog, 2015. Decorrelated
-//! jitter finishes contended work soonest; full jitter makes the fewest calls (the crate's
-//! `contention` experiment shows both).
-//!
-//! ```
-//! use std::time::Duration;
-//! use resilience_core::retry::Backoff;
-//!
-//! let backoff = Backoff::exponential(Duration::from_millis(100), Duration::from_secs(1))?;
-//! let mut schedule = backoff.schedule();
-//! let delays: Vec<_> = (0..5).map(|_| schedule.next(0.5).as_millis()).collect();
-//! assert_eq!(delays, [100, 200, 400, 800, 1000]);
-//! # Ok::<_, resilience_core::InvalidConfig>(())
-//! ```
+//! Delays between attempts.
 
 use std::time::Duration;
 
@@ -50,9 +17,38 @@ enum Shape {
     Constant { percent: f64 },
 }
 
-/// A rule for the delays between attempts. See the [module's table](self).
+/// A rule for the delays between attempts. Copies share nothing; the state of one call is its [`Schedule`].
 ///
-/// A plain value: copies share nothing. What one call has waited so far is its [`Schedule`].
+/// Clients that failed together must not return together, so every delay is drawn from an *interval*, which is limited
+/// by the cap **before** the draw. Limiting the drawn value instead piles up everything above the cap: nine in ten clients
+/// of such a formula sleep exactly the cap by their tenth attempt, and arrive in step.
+///
+/// Arithmetic is in whole nanoseconds; the sample `u` of `0..1` chooses the point in the interval.
+///
+/// | constructor | delay before retry *n* (1, 2, …) | source |
+/// |---|---|---|
+/// | [`decorrelated_jitter`](Backoff::decorrelated_jitter) | U(base, min(cap, 3 · previous)) | AWS, range-limited |
+/// | [`textbook_decorrelated_jitter`](Backoff::textbook_decorrelated_jitter) | min(cap, U(base, 3 · previous)) | AWS, as published |
+/// | [`full_jitter`](Backoff::full_jitter) | U(0, v), v = min(cap, base · factorⁿ⁻¹) | AWS |
+/// | [`equal_jitter`](Backoff::equal_jitter) | U(v/2, v) | AWS |
+/// | [`exponential`](Backoff::exponential) | v | |
+/// | [`linear`](Backoff::linear) | min(cap, base · n) | |
+/// | [`constant`](Backoff::constant) | base | |
+/// | …[`.jittered(p)`](Backoff::jittered) on the last three | U(v(1 − p), min(cap, v(1 + p))) | |
+///
+/// "AWS" is *Exponential Backoff and Jitter*, Marc Brooker, AWS Architecture Blog, 2015. Decorrelated jitter finishes
+/// contended work soonest; full jitter makes the fewest calls (the crate's `contention` experiment shows both).
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::retry::Backoff;
+///
+/// let backoff = Backoff::exponential(Duration::from_millis(100), Duration::from_secs(1))?;
+/// let mut schedule = backoff.schedule();
+/// let delays: Vec<_> = (0..5).map(|_| schedule.next(0.5).as_millis()).collect();
+/// assert_eq!(delays, [100, 200, 400, 800, 1000]);
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     shape: Shape,

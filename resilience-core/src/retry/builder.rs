@@ -1,4 +1,4 @@
-//! A policy in the making.
+//! Builder of a policy.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::budget::RetryBudget;
-use super::policy::{RetryPolicy, Rules};
+use super::policy::{RetryPolicy, RetryRules};
 use crate::config::{self, InvalidConfig, OrInvalid};
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
 use crate::outcome::{Outcome, Standard};
 
-/// A [`RetryPolicy`] in the making. See [`RetryPolicy::builder`] for the defaults.
+/// A builder of a [`RetryPolicy`]. See [`RetryPolicy::builder`] for the defaults.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryPolicyBuilder<C = Standard> {
@@ -20,7 +20,7 @@ pub struct RetryPolicyBuilder<C = Standard> {
     classifier: C,
 }
 
-/// [`Rules`] that nobody has checked.
+/// [`RetryRules`] before validation.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) name: Name,
@@ -32,7 +32,7 @@ pub(super) struct Draft {
     budget: Option<Result<RetryBudget, InvalidConfig>>,
     wait_when_not_ready: bool,
     retry_unknown: bool,
-    pace_refusals: bool,
+    wait_out_rejected_retry: bool,
     #[cfg(feature = "tokio")]
     seed: Option<u64>,
     pub(super) listener: Listener,
@@ -51,7 +51,7 @@ impl RetryPolicyBuilder {
             budget: Some(Ok(RetryBudget::default())),
             wait_when_not_ready: false,
             retry_unknown: true,
-            pace_refusals: false,
+            wait_out_rejected_retry: false,
             #[cfg(feature = "tokio")]
             seed: None,
             listener: Listener::default(),
@@ -61,67 +61,66 @@ impl RetryPolicyBuilder {
 }
 
 impl<C> RetryPolicyBuilder<C> {
-    /// What events call this policy.
+    /// Sets the name in events.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.draft.name = name.into();
         self
     }
 
-    /// The most attempts one call may make, the first included. From 1 to 1,000.
+    /// Sets the maximum number of attempts of a call, including the first. From 1 to 1,000.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.draft.max_attempts = attempts;
         self
     }
 
-    /// How long to wait between attempts. Takes a [`Backoff`] or the result of making one: a bad one
-    /// is reported by [`build`](Self::build).
+    /// Sets the delays between attempts. Takes a [`Backoff`] or the result of making one, whose error
+    /// [`build`](Self::build) returns.
     pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
         self.draft.backoff = backoff.or_invalid();
         self
     }
 
-    /// How long to wait after a throttled attempt, where that differs.
+    /// Sets other delays after throttled attempts.
     pub fn throttled_backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
         self.draft.throttled_backoff = Some(backoff.or_invalid());
         self
     }
 
-    /// No attempt begins later than this after the first. A server's hint that lies beyond ends the
-    /// call at once.
+    /// Limits the time from the first attempt to the beginning of the last. A longer hint of the server ends the call at
+    /// once.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.draft.max_elapsed = Some(elapsed);
         self
     }
 
-    /// Waits are limited by the attempts, the backoff's cap, the caller's deadline and the hints of
-    /// the other side only; a hint of more than a year ends the call.
+    /// Removes that limit: waits are limited by the attempts, the backoff's cap and the caller's deadline; a hint of more
+    /// than a year ends the call.
     pub fn unlimited_elapsed(mut self) -> Self {
         self.draft.max_elapsed = None;
         self
     }
 
-    /// What an attempt usually takes: one that could not end before the deadline is not begun.
+    /// Sets the usual duration of an attempt: one that could not end before the deadline does not begin.
     pub fn attempt_time(mut self, usual: Duration) -> Self {
         self.draft.attempt_time = usual;
         self
     }
 
-    /// The account that retries are paid from. Give the same one (a clone) to everything that calls
-    /// the same upstream. As with [`backoff`](Self::backoff), the result of making one will do.
+    /// Sets the budget that pays for retries. Give clones of one budget to everything that calls the same upstream. Also
+    /// takes the result of making one.
     pub fn budget(mut self, budget: impl OrInvalid<RetryBudget>) -> Self {
         self.draft.budget = Some(budget.or_invalid());
         self
     }
 
-    /// No limit but each call's own. For a caller that is alone.
+    /// Removes the budget. For a single caller.
     pub fn without_budget(mut self) -> Self {
         self.draft.budget = None;
         self
     }
 
-    /// When something is [not ready](Outcome::NotReady) and says for how long, waits that long and
-    /// tries again, if that fits the deadline; it costs an attempt, but no budget. Otherwise, and by
-    /// default, not ready goes back to the caller.
+    /// Waits and retries when the service is [not ready](Outcome::NotReady) and gives a time that fits the deadline, which
+    /// costs an attempt but no budget. By default *not ready* goes back to the caller.
     pub fn wait_when_not_ready(mut self) -> Self {
         self.draft.wait_when_not_ready = true;
         self
@@ -134,10 +133,10 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Keeps a caller whose retry the budget refused for as long as the retry would have waited. For
-    /// loops that poll, and would otherwise spin on the refusal (AWS 2.1, long-polling operations).
-    pub fn pace_refusals(mut self) -> Self {
-        self.draft.pace_refusals = true;
+    /// Delays the result of a call whose retry the budget rejected by the time that the retry would have waited. For
+    /// polling loops, which would otherwise spin (AWS 2.1, long-polling operations).
+    pub fn wait_out_rejected_retry(mut self) -> Self {
+        self.draft.wait_out_rejected_retry = true;
         self
     }
 
@@ -149,13 +148,13 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Tells this listener what happens.
+    /// Notifies this listener of retries.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.draft.listener = Listener::new(listener);
         self
     }
 
-    /// Reads outcomes off results with a closure.
+    /// Classifies results with a closure.
     ///
     /// Under the Tower layer, the outcome of a rejection is the rejection's own: an open circuit is not a
     /// transient failure, whatever the closure returns for errors. The one exception is an attempt that
@@ -168,15 +167,15 @@ impl<C> RetryPolicyBuilder<C> {
         self.classifier(classifier)
     }
 
-    /// Reads outcomes off results with a [`Classify`](crate::Classify) type.
+    /// Classifies results with a [`Classify`](crate::Classify) type.
     pub fn classifier<D>(self, classifier: D) -> RetryPolicyBuilder<D> {
         RetryPolicyBuilder { draft: self.draft, classifier }
     }
 
-    /// The policy.
+    /// Builds the policy.
     ///
     /// # Errors
-    /// If a value is out of its bounds.
+    /// Names the value that is out of its bounds.
     pub fn build(self) -> Result<RetryPolicy<C>, InvalidConfig> {
         let rules = Arc::new(self.draft.check()?);
         Ok(RetryPolicy { rules, classifier: self.classifier })
@@ -184,14 +183,14 @@ impl<C> RetryPolicyBuilder<C> {
 }
 
 impl Draft {
-    fn check(self) -> Result<Rules, InvalidConfig> {
+    fn check(self) -> Result<RetryRules, InvalidConfig> {
         config::number("max_attempts", f64::from(self.max_attempts), 1.0, 1_000.0)?;
         if let Some(elapsed) = self.max_elapsed {
             config::wait("max_elapsed", elapsed)?;
         }
         config::wait_or_none("attempt_time", self.attempt_time)?;
-        let backoff = self.backoff?;
-        Ok(Rules {
+        let backoff = self.backoff.map_err(|error| in_backoff(&error))?;
+        Ok(RetryRules {
             name: self.name,
             listener: self.listener,
             #[cfg(feature = "tokio")]
@@ -204,13 +203,25 @@ impl Draft {
             budget: self.budget.transpose()?,
             wait_when_not_ready: self.wait_when_not_ready,
             retry_unknown: self.retry_unknown,
-            pace_refusals: self.pace_refusals,
+            wait_out_rejected_retry: self.wait_out_rejected_retry,
             met_unknown: AtomicBool::new(false),
         })
     }
 }
 
-/// Names the field of a refused throttled backoff apart from that of the usual one.
+/// Returns the error of a backoff with the path of its field.
+fn in_backoff(error: &InvalidConfig) -> InvalidConfig {
+    let field = match error.field() {
+        "base" => "backoff.base",
+        "cap" => "backoff.cap",
+        "factor" => "backoff.factor",
+        "percent" => "backoff.percent",
+        "wait" => "backoff.wait",
+        _ => "backoff",
+    };
+    InvalidConfig::new(field, error.value(), error.bound())
+}
+
 fn throttled(backoff: Result<Backoff, InvalidConfig>) -> Result<Backoff, InvalidConfig> {
     backoff.map_err(|error| {
         let field = match error.field() {
@@ -239,7 +250,7 @@ mod tests {
         assert_eq!(named(RetryPolicy::builder().max_elapsed(Duration::MAX)), "max_elapsed");
         assert_eq!(named(RetryPolicy::builder().attempt_time(Duration::MAX)), "attempt_time");
         let bad = Backoff::full_jitter(Duration::from_secs(1), Duration::ZERO);
-        assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "cap");
+        assert_eq!(named(RetryPolicy::builder().backoff(bad.clone())), "backoff.cap");
         assert_eq!(named(RetryPolicy::builder().throttled_backoff(bad)), "throttled_backoff.cap");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::task::Context;
 
-use super::account::Account;
 use super::budget::RetryBudget;
+use super::budget_selector::BudgetSelector;
 use super::layer::RetryLayer;
 use super::progress::succeeded_at_once;
 use super::replay::Replay;
@@ -48,7 +48,7 @@ where
     E: CarriesRejection,
     C: Classify<T, E>,
     R: Replay<Req>,
-    A: Account<Req>,
+    A: BudgetSelector<Req>,
 {
     type Course = Course<Result<T, E>>;
     type Timer = Watch;
@@ -105,7 +105,7 @@ where
             in_house: reached == Reached::Nothing,
         };
         // Not to be sent again, whatever came of it; or only if nothing came of it.
-        let obstacle = match copy.filter(|copy| self.replay.is_good(copy, result.is_ok())) {
+        let obstacle = match copy.filter(|copy| self.replay.is_still_valid(copy, result.is_ok())) {
             None => Some(StopReason::NotReplayable),
             Some(copy) if attempt.ran && !self.replay.may_run_twice(copy) => {
                 Some(StopReason::MayHaveRun)
@@ -174,7 +174,7 @@ impl<T> Default for Course<T> {
 
 impl<T> Course<T> {
     #[cold]
-    fn ended<Req, C, R, A: Account<Req>>(
+    fn ended<Req, C, R, A: BudgetSelector<Req>>(
         &mut self,
         layer: &RetryLayer<C, R, A>,
         attempt: &Attempt<'_>,

@@ -1,7 +1,7 @@
 use tower_layer::Layer;
 
-use super::account::PolicyBudget;
 use super::budget::RetryBudget;
+use super::budget_selector::PolicyBudget;
 use super::policy::RetryPolicy;
 use super::replay::CloneRequest;
 use crate::keyed::{Key, Keyed, KeyedLimits};

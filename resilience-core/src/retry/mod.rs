@@ -1,20 +1,19 @@
-//! Trying again: when it helps, as often as it helps, and never in step with everybody else.
+//! Retries with backoff, a budget and deadlines.
 //!
-//! A retry is a second request, made at the moment when the first showed that something is wrong.
-//! Most of what is here says *no*:
+//! A retry adds load at the moment when a service has shown a problem, so most of this module decides against it:
 //!
-//! - what is worth another attempt is decided by [`Outcome`](crate::Outcome), not by "it was an
-//!   error"; a refusal of an inner layer and a thing that is *not ready* are not failures;
+//! - the [`Outcome`](crate::Outcome) decides whether a retry can help; a rejection by an inner layer and a service that
+//!   is *not ready* are not failures;
 //! - the [budget](RetryBudget) bounds the retries of all callers together;
-//! - no wait and no attempt is begun that cannot end before the [deadline](crate::Deadline);
-//! - a server's hint is a floor: never earlier, spread out after it, refused if it does not fit;
-//! - delays are drawn from [intervals](Backoff) that nothing can pile up in.
+//! - no wait and no attempt begins that cannot end before the [deadline](crate::Deadline);
+//! - a server's hint is a minimum delay, with a spread after it, and ends the call if it does not fit;
+//! - delays are drawn from [intervals](Backoff), so that they do not pile up at the cap.
 //!
-//! [`RetryPolicy`] holds all of it. [`RetryLayer`] applies it to a Tower service, [`retry`] to a
-//! closure that returns a future, [`retry_blocking`] to one that does not.
+//! [`RetryPolicy`] holds the configuration. [`RetryLayer`] applies it to a Tower service, [`retry`] to a closure that
+//! returns a future, [`retry_blocking`] to a blocking closure.
 //!
-//! The layer clones the service for each attempt and readies the clone inside the call. Nothing is
-//! held, and no place kept in any queue, while a call waits for its next attempt.
+//! The layer clones the service for each attempt and readies the clone inside the call. While a call waits for its next
+//! attempt it holds no readied service and no place in a queue.
 //!
 //! ```
 //! use std::time::Duration;
@@ -56,15 +55,15 @@
 )]
 #![cfg_attr(not(feature = "tower"), doc = "\n[`RetryLayer`]: crate")]
 
-#[cfg(feature = "tower")]
-mod account;
 mod attempts;
-pub mod backoff;
+mod backoff;
 #[cfg(feature = "tokio")]
 mod blocking;
-pub mod budget;
+mod budget;
+#[cfg(feature = "tower")]
+mod budget_selector;
 mod builder;
-pub mod policy;
+mod policy;
 mod verdict;
 
 #[cfg(feature = "tower")]
@@ -81,21 +80,23 @@ mod replay;
 #[cfg(feature = "tokio")]
 mod run;
 #[cfg(feature = "tokio")]
-pub mod scope;
+pub(crate) mod scope;
 #[cfg(feature = "tokio")]
 mod seed;
 
 pub use attempts::Attempts;
 pub use backoff::{Backoff, Schedule};
-pub use budget::{BudgetExhausted, RetryBudget, RetryBudgetBuilder, RetryCosts};
+pub use budget::{
+    BudgetExhausted, Receipt, RetryBudget, RetryBudgetBuilder, RetryCosts, Withdrawal,
+};
 pub use builder::RetryPolicyBuilder;
 pub use policy::RetryPolicy;
 pub use verdict::{GrantedRetry, StopReason, Verdict};
 
 #[cfg(feature = "profiles")]
-pub use account::OwnBudget;
+pub use budget_selector::OwnBudget;
 #[cfg(feature = "tower")]
-pub use account::{Account, PolicyBudget};
+pub use budget_selector::{BudgetSelector, PolicyBudget};
 #[cfg(feature = "tower")]
 pub use course::Course;
 #[cfg(feature = "tokio")]
@@ -105,4 +106,4 @@ pub use layer::{BudgetPerKey, Retry, RetryLayer};
 #[cfg(feature = "tower")]
 pub use replay::{AtMostOnce, CloneRequest, Replay};
 #[cfg(feature = "tokio")]
-pub use scope::{RetryScope, previous_attempts};
+pub use scope::{RetryScope, Scoped, previous_attempts};

@@ -33,7 +33,8 @@ impl<C> RetryPolicy<C> {
 
     /// What it and its budget take, its name and listener left out.
     pub(crate) fn heap_bytes(&self) -> usize {
-        size_of::<super::policy::Rules>() + self.budget().map_or(0, super::RetryBudget::heap_bytes)
+        size_of::<super::policy::RetryRules>()
+            + self.budget().map_or(0, super::RetryBudget::heap_bytes)
     }
 
     /// The waits before each further attempt, at `u` of their intervals. Of the two backoffs the one

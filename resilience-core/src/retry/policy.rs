@@ -1,23 +1,4 @@
-//! Whether to try again, and when: every limit of one call in one place, told the time.
-//!
-//! A [`RetryPolicy`] is configuration and shared state; [`Attempts`] is one call. The Tower layer
-//! and the plain functions only carry out what [`Attempts::decide`] says, and so can a simulator:
-//!
-//! ```
-//! use std::time::Duration;
-//! use resilience_core::Outcome;
-//! use resilience_core::retry::{RetryPolicy, StopReason, Verdict};
-//!
-//! let policy = RetryPolicy::builder().max_attempts(2).build()?;
-//! let start = resilience_core::clock::now();
-//! let mut attempts = policy.start(start);
-//! let Verdict::Retry(retry) = attempts.decide(start, None, Outcome::transient(), 0.5) else { panic!() };
-//! let later = start + retry.delay();
-//! retry.sent(&mut attempts);
-//! let verdict = attempts.decide(later, None, Outcome::transient(), 0.5);
-//! assert_eq!(verdict.stop_reason(), Some(StopReason::AttemptsExhausted));
-//! # Ok::<_, resilience_core::InvalidConfig>(())
-//! ```
+//! Retry policy: configuration and shared state.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -38,18 +19,36 @@ use crate::outcome::{Classify, Outcome, Standard};
 use crate::rejection::Rejection;
 use crate::tick::Tick;
 
-/// What may be retried, how often, how far apart, and at whose cost.
+/// A retry policy: retryable outcomes, number of attempts, backoff, time limits and budget.
 ///
 /// Clones share the budget, the listener and the sequence of seeds. `C` is the classifier.
+///
+/// The Tower layer and the plain functions only carry out what [`Attempts::decide`] returns, and so can a simulator:
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::Outcome;
+/// use resilience_core::retry::{RetryPolicy, StopReason, Verdict};
+///
+/// let policy = RetryPolicy::builder().max_attempts(2).build()?;
+/// let start = resilience_core::clock::now();
+/// let mut attempts = policy.start(start);
+/// let Verdict::Retry(retry) = attempts.decide(start, None, Outcome::transient(), 0.5) else { panic!() };
+/// let later = start + retry.delay();
+/// retry.sent(&mut attempts);
+/// let verdict = attempts.decide(later, None, Outcome::transient(), 0.5);
+/// assert_eq!(verdict.stop_reason(), Some(StopReason::AttemptsExhausted));
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RetryPolicy<C = Standard> {
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<RetryRules>,
     pub(super) classifier: C,
 }
 
 /// All of a policy but its classifier.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub(crate) struct RetryRules {
     pub(super) name: Name,
     pub(super) listener: Listener,
     #[cfg(feature = "tokio")]
@@ -62,12 +61,12 @@ pub(crate) struct Rules {
     pub(super) budget: Option<RetryBudget>,
     pub(super) wait_when_not_ready: bool,
     pub(super) retry_unknown: bool,
-    pub(super) pace_refusals: bool,
+    pub(super) wait_out_rejected_retry: bool,
     /// A failure that no code recognised was reported.
     pub(super) met_unknown: AtomicBool,
 }
 
-impl Rules {
+impl RetryRules {
     /// Returns `true` for a failure that another attempt may mend: one that may pass, or may be one that does.
     #[inline]
     pub(super) fn is_retryable(&self, outcome: Outcome) -> bool {
@@ -143,8 +142,8 @@ impl<C> RetryPolicy<C> {
     where
         C: Clone,
     {
-        let Rules { name, listener, .. } = &*self.rules;
-        let rules = Rules {
+        let RetryRules { name, listener, .. } = &*self.rules;
+        let rules = RetryRules {
             name: name.clone(),
             listener: listener.clone(),
             seed: None,

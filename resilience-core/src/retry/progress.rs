@@ -1,5 +1,4 @@
-//! How far a call has come, beside the rules that it goes by: who keeps the rules anyway need not keep
-//! them twice.
+//! State of one call, without the settings of its policy, which are passed to each method.
 
 use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::Step;
 use super::budget::{Receipt, RetryBudget};
-use super::policy::Rules;
+use super::policy::RetryRules;
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
@@ -16,31 +15,31 @@ use crate::observe::{ErrorText, Event, type_of};
 use crate::outcome::{Ended, FailureClass, Outcome, RetryHint};
 use crate::tick::Tick;
 
-/// What one call has done so far.
+/// State of one call.
 #[derive(Debug)]
 pub(super) struct Progress {
     started: Option<Tick>,
     made: u32,
     step: Step,
-    /// An account of this call's key, in place of the policy's.
+    /// Budget of the key of this call, in place of that of the policy.
     own_budget: Option<RetryBudget>,
-    /// What the latest retry has cost, until it is known how it ended.
+    /// Payment for the current retry, until its end.
     receipt: Option<Receipt>,
-    /// Whose call it is, for who is told of it.
+    /// Key of the call, for events.
     key: Option<Name>,
 }
 
-/// The first attempt of a call succeeded, which nobody needs to hear of but a budget that earns by it.
+/// Records that the first attempt succeeded, which only a budget may need.
 #[cfg(feature = "tower")]
 #[inline]
-pub(super) fn succeeded_at_once(rules: &Rules, own_budget: Option<&RetryBudget>) {
+pub(super) fn succeeded_at_once(rules: &RetryRules, own_budget: Option<&RetryBudget>) {
     if let Some(budget) = rules.budget(own_budget) {
         budget.succeeded();
     }
 }
 
 impl Progress {
-    /// Told when it started only if that will be asked.
+    /// Creates the state. `started` may be `None` if no time limit needs it.
     #[inline]
     pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
         Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key: None }
@@ -51,13 +50,13 @@ impl Progress {
         self.key = key;
     }
 
-    /// Where retries are paid from.
+    /// Returns the budget that pays for retries.
     #[inline]
-    fn budget<'a>(&'a self, rules: &'a Rules) -> Option<&'a RetryBudget> {
+    fn budget<'a>(&'a self, rules: &'a RetryRules) -> Option<&'a RetryBudget> {
         rules.budget(self.own_budget.as_ref())
     }
 
-    /// Another attempt begins, at this cost.
+    /// Begins another attempt with this payment.
     pub(super) fn next(&mut self, receipt: Option<Receipt>) {
         self.made = self.made.saturating_add(1);
         self.receipt = receipt;
@@ -67,19 +66,19 @@ impl Progress {
         self.made
     }
 
-    /// How many were made before the one under way.
+    /// Returns the number of attempts before the current one.
     #[cfg(feature = "tokio")]
     pub(super) const fn previous(&self) -> u32 {
         self.made.saturating_sub(1)
     }
 
     #[inline]
-    pub(super) const fn any_left(&self, rules: &Rules) -> bool {
+    pub(super) const fn any_left(&self, rules: &RetryRules) -> bool {
         self.made() < rules.max_attempts
     }
 
     #[inline]
-    pub(super) fn succeeded(&mut self, rules: &Rules) -> Verdict {
+    pub(super) fn succeeded(&mut self, rules: &RetryRules) -> Verdict {
         self.settle(rules, Outcome::Success);
         if self.made > 1 {
             self.report(rules, Outcome::Success.into(), &Verdict::Done);
@@ -89,7 +88,7 @@ impl Progress {
 
     pub(super) fn give_up(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         ended: Ended<'_>,
         reason: StopReason,
     ) -> Verdict {
@@ -101,7 +100,7 @@ impl Progress {
 
     pub(super) fn decide(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         now: Instant,
         deadline: Option<Deadline>,
         ended: Ended<'_>,
@@ -119,7 +118,7 @@ impl Progress {
 
     fn judge(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         (now, deadline): (Instant, Option<Deadline>),
         ended: Ended<'_>,
         u: f64,
@@ -131,7 +130,7 @@ impl Progress {
             Outcome::NotReady(RetryHint::After(_)) if rules.wait_when_not_ready => {}
             Outcome::NotReady(_) => return Verdict::stop(StopReason::NotReady),
             _ if !rules.is_retryable(outcome) => return Verdict::stop(StopReason::NotRetryable),
-            _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ToldNotTo),
+            _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ServerForbids),
             _ => {}
         }
         if !self.any_left(rules) {
@@ -141,27 +140,27 @@ impl Progress {
         if let Some(reason) = self.out_of_time(rules, (now, deadline), delay) {
             return Verdict::stop(reason);
         }
-        // Waiting until something is ready costs nothing, unless it repeats what may have failed.
+        // Waiting for readiness costs nothing, unless it repeats an attempt that may have run.
         let Some((class, budget)) = class.zip(self.budget(rules)) else {
             return Verdict::Retry(GrantedRetry { delay, withdrawal: None });
         };
         match budget.withdraw(now, class) {
             Ok(withdrawal) => Verdict::Retry(GrantedRetry { delay, withdrawal: Some(withdrawal) }),
-            Err(_) if rules.pace_refusals => {
+            Err(_) if rules.wait_out_rejected_retry => {
                 Verdict::Stop { reason: StopReason::BudgetExhausted, pause: delay }
             }
             Err(_) => Verdict::stop(StopReason::BudgetExhausted),
         }
     }
 
-    /// Tells the budget how the attempt under way ended.
+    /// Settles the current attempt with the budget.
     #[inline]
-    fn settle(&mut self, rules: &Rules, outcome: Outcome) {
+    fn settle(&mut self, rules: &RetryRules, outcome: Outcome) {
         let receipt = self.receipt.take();
         let Some(budget) = self.budget(rules) else { return };
         match (outcome, outcome.failure()) {
             (_, Some(class)) => budget.failed(class),
-            // A permanent error is an answer: the other side is up.
+            // A permanent error is a response: the service is up.
             (Outcome::Success | Outcome::Permanent, None) => match receipt {
                 Some(receipt) => receipt.succeeded(budget),
                 None => budget.succeeded(),
@@ -170,7 +169,7 @@ impl Progress {
         }
     }
 
-    fn next_delay(&mut self, rules: &Rules, outcome: Outcome, u: f64) -> Duration {
+    fn next_delay(&mut self, rules: &RetryRules, outcome: Outcome, u: f64) -> Duration {
         let backoff = match outcome {
             Outcome::Throttled(_) => &rules.throttled_backoff,
             _ => &rules.backoff,
@@ -181,10 +180,10 @@ impl Progress {
         }
     }
 
-    /// Why there is no time to wait for `delay` and to attempt again, if there is none.
+    /// Returns a reason if the wait for `delay` and another attempt do not fit the deadline or the time allowed.
     fn out_of_time(
         &self,
-        rules: &Rules,
+        rules: &RetryRules,
         (now, deadline): (Instant, Option<Deadline>),
         delay: Duration,
     ) -> Option<StopReason> {
@@ -208,11 +207,11 @@ impl Progress {
 
     /// The wait for a retry that was granted is over early, and so is the call.
     #[cfg(feature = "tokio")]
-    pub(super) fn interrupted(&self, rules: &Rules, outcome: Outcome) {
+    pub(super) fn interrupted(&self, rules: &RetryRules, outcome: Outcome) {
         self.report(rules, outcome.into(), &Verdict::stop(StopReason::ShuttingDown));
     }
 
-    fn report(&self, rules: &Rules, ended: Ended<'_>, verdict: &Verdict) {
+    fn report(&self, rules: &RetryRules, ended: Ended<'_>, verdict: &Verdict) {
         self.report_unknown(rules, ended);
         let Ended { outcome, error, .. } = ended;
         let error = error.map(ErrorText::of);
@@ -230,7 +229,7 @@ impl Progress {
     }
 
     /// Notifies the listener of the first failure of this policy that no code recognised.
-    fn report_unknown(&self, rules: &Rules, ended: Ended<'_>) {
+    fn report_unknown(&self, rules: &RetryRules, ended: Ended<'_>) {
         let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
         else {
             return;

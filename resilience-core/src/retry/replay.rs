@@ -27,7 +27,7 @@ pub trait Replay<Req> {
     /// Whether a copy that was made before can still be sent, now that the attempt has ended: `answered`, or in an
     /// error. What is recorded while it is sent may have grown too large. If not, the call ends with this
     /// attempt's result, as one whose request cannot be sent twice.
-    fn is_good(&self, copy: &Req, answered: bool) -> bool {
+    fn is_still_valid(&self, copy: &Req, answered: bool) -> bool {
         let _ = (copy, answered);
         true
     }

@@ -1,7 +1,7 @@
 //! One call on a real clock: its [`Progress`] with the time, the deadline and the samples filled in.
 
 use super::budget::RetryBudget;
-use super::policy::Rules;
+use super::policy::RetryRules;
 use super::progress::Progress;
 use super::scope::RetryScope;
 use super::seed::Samples;
@@ -22,7 +22,7 @@ pub(crate) struct Run {
 
 /// A call begins, which deposits. When that was, if it will be asked: the clock is looked at only if so.
 #[inline(always)]
-pub(super) fn begin(rules: &Rules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
+pub(super) fn begin(rules: &RetryRules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
     let budget = rules.budget(own);
     let counts = budget.is_some_and(RetryBudget::counts_calls);
     let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
@@ -34,7 +34,7 @@ pub(super) fn begin(rules: &Rules, own: Option<&RetryBudget>, now: &mut Now) -> 
 
 impl Run {
     #[inline]
-    pub(super) fn start(rules: &Rules, now: &mut Now) -> Run {
+    pub(super) fn start(rules: &RetryRules, now: &mut Now) -> Run {
         Run::since(begin(rules, None, now), None)
     }
 
@@ -52,7 +52,7 @@ impl Run {
 
     /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
     #[inline]
-    pub(super) fn ended(&mut self, rules: &Rules, ended: Ended<'_>, now: &mut Now) -> Verdict {
+    pub(super) fn ended(&mut self, rules: &RetryRules, ended: Ended<'_>, now: &mut Now) -> Verdict {
         if ended.outcome == Outcome::Success {
             return self.progress.succeeded(rules);
         }
@@ -65,13 +65,13 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, rules: &Rules, ended: Ended<'_>, now: &mut Now) -> Verdict {
+    fn failed(&mut self, rules: &RetryRules, ended: Ended<'_>, now: &mut Now) -> Verdict {
         let samples = self.samples.get_or_insert_with(|| Samples::new(rules.seed.as_ref()));
         self.progress.decide(rules, now.again(), Deadline::current(), ended, samples.next())
     }
 
     /// Whether it is worth a retry at all: only then is it the shutdown that keeps it from one.
-    fn may_retry(&self, rules: &Rules, outcome: Outcome) -> bool {
+    fn may_retry(&self, rules: &RetryRules, outcome: Outcome) -> bool {
         let worth = match outcome {
             Outcome::NotReady(hint) => rules.wait_when_not_ready && hint != RetryHint::None,
             _ => rules.is_retryable(outcome),
@@ -80,7 +80,7 @@ impl Run {
     }
 
     /// The wait for a retry ended early, by a shutdown.
-    pub(super) fn interrupted(&self, rules: &Rules, outcome: Outcome) {
+    pub(super) fn interrupted(&self, rules: &RetryRules, outcome: Outcome) {
         self.progress.interrupted(rules, outcome);
     }
 
@@ -89,7 +89,7 @@ impl Run {
     fn failed_in(
         &mut self,
         scope: &RetryScope,
-        rules: &Rules,
+        rules: &RetryRules,
         ended: Ended<'_>,
         now: &mut Now,
     ) -> Verdict {
@@ -97,11 +97,11 @@ impl Run {
         // What waits for something to be ready repeats nothing, and may.
         let repeats = rules.is_retryable(outcome) && outcome.hint() != RetryHint::Never;
         if repeats && !scope.allows_retries() && self.progress.any_left(rules) {
-            return self.progress.give_up(rules, ended, StopReason::RetriedAbove);
+            return self.progress.give_up(rules, ended, StopReason::RetriedByCaller);
         }
         let verdict = self.failed(rules, ended, now);
         let spent = match verdict.stop_reason() {
-            Some(StopReason::BudgetExhausted | StopReason::ToldNotTo) => true,
+            Some(StopReason::BudgetExhausted | StopReason::ServerForbids) => true,
             // One attempt is what the call would have come to without a retry.
             Some(_) => self.progress.made() > 1 && outcome.failure().is_some(),
             None => false,
@@ -117,7 +117,7 @@ impl Run {
     #[cfg(feature = "tower")]
     pub(super) fn ended_for_good(
         &mut self,
-        rules: &Rules,
+        rules: &RetryRules,
         ended: Ended<'_>,
         obstacle: StopReason,
         now: &mut Now,

@@ -49,7 +49,7 @@ thread_local! {
 }
 
 /// Whether retries inside of one call may retry, and whether one of them has given up. Clones are of the
-/// same call. See the [module](self).
+/// same call.
 #[derive(Debug, Clone)]
 pub struct RetryScope(Arc<State>);
 

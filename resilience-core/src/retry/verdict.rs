@@ -1,4 +1,4 @@
-//! What a policy answers, and why.
+//! Decision of a policy, and its reason.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use super::budget::Withdrawal;
 use super::progress::Progress;
 use crate::observe::Rounded;
 
-/// What to do with the result of an attempt.
+/// Decision on the result of an attempt.
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "whoever carries out a verdict must know them all")]
 pub enum Verdict {
-    /// It succeeded: return it.
+    /// Return it: the attempt succeeded.
     Done,
     /// Drop it, wait, and try again.
     Retry(GrantedRetry),
-    /// Return it, after a pause (zero unless refusals are paced).
+    /// Return it after a pause, which is zero unless rejected retries are waited out.
     Stop {
-        /// Why there is no other attempt.
+        /// The reason.
         reason: StopReason,
-        /// How long to keep the caller first.
+        /// Time to wait before returning.
         pause: Duration,
     },
 }
@@ -31,7 +31,7 @@ impl Verdict {
         Verdict::Stop { reason, pause: Duration::ZERO }
     }
 
-    /// Why there is no other attempt, if there is none.
+    /// Returns the reason for which there is no other attempt, if there is none.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         match self {
@@ -41,8 +41,7 @@ impl Verdict {
     }
 }
 
-/// A retry that was granted and paid for. Dropped before it is [`sent`](GrantedRetry::sent), its price goes
-/// back to the budget.
+/// A granted retry, paid from the budget. Dropping it before [`sent`](GrantedRetry::sent) refunds the price.
 #[derive(Debug)]
 #[must_use = "dropping a granted retry gives its price back"]
 pub struct GrantedRetry {
@@ -51,18 +50,18 @@ pub struct GrantedRetry {
 }
 
 impl GrantedRetry {
-    /// How long to wait first, from the instant of the decision.
+    /// Returns the delay from the instant of the decision.
     #[must_use]
     pub fn delay(&self) -> Duration {
         self.delay
     }
 
-    /// The wait is over and the attempt begins.
+    /// Begins the attempt after the wait.
     pub fn sent(self, attempts: &mut Attempts) {
         self.begin(&mut attempts.progress);
     }
 
-    /// Paid for by `unsent`, a retry that was granted before and never sent, if this one was not paid for.
+    /// Takes the payment of `unsent`, a retry that was granted before and never sent, if this one has none.
     #[cfg(feature = "tower")]
     pub(super) fn or_paid_by(mut self, unsent: Option<GrantedRetry>) -> GrantedRetry {
         self.withdrawal = self.withdrawal.or_else(|| unsent?.withdrawal);
@@ -74,41 +73,40 @@ impl GrantedRetry {
     }
 }
 
-/// Why a call makes no other attempt.
+/// Reason for which a call makes no other attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// As many were made as are allowed.
+    /// No attempts are left.
     AttemptsExhausted,
-    /// The budget refused the retry.
+    /// The budget rejected the retry.
     BudgetExhausted,
     /// The wait and another attempt would not end before the caller's deadline.
     DeadlineTooNear {
-        /// What the wait and an attempt take.
+        /// Time for the wait and an attempt.
         needed: Duration,
-        /// What was left.
+        /// Time that was left.
         remaining: Duration,
     },
     /// The wait and another attempt would not end within the time that retrying may take.
     OutOfTime {
-        /// What the wait and an attempt take.
+        /// Time for the wait and an attempt.
         needed: Duration,
-        /// What was left.
+        /// Time that was left.
         remaining: Duration,
     },
-    /// The failure will not pass.
+    /// The failure is permanent.
     NotRetryable,
-    /// It did not run, and is not expected to by trying again at once.
+    /// The service was not ready, and gave no time at which it would be.
     NotReady,
-    /// The other side asked not to be tried again.
-    ToldNotTo,
+    /// The server forbids a retry (gRPC pushback).
+    ServerForbids,
     /// The request cannot be sent twice.
     NotReplayable,
     /// The process is shutting down: see [`shutdown`](crate::shutdown).
     ShuttingDown,
-    /// The call is itself an attempt of somebody further up, who makes the others
-    /// (`RetryScope::single`).
-    RetriedAbove,
+    /// The call is an attempt of an outer retry (`RetryScope::single`).
+    RetriedByCaller,
     /// The request may not run twice, and may have run.
     MayHaveRun,
 }
@@ -128,10 +126,10 @@ impl fmt::Display for StopReason {
             }
             StopReason::NotRetryable => f.write_str("the failure is permanent"),
             StopReason::NotReady => f.write_str("not ready yet"),
-            StopReason::ToldNotTo => f.write_str("told not to try again"),
+            StopReason::ServerForbids => f.write_str("the server forbids a retry"),
             StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
             StopReason::ShuttingDown => f.write_str("the process is shutting down"),
-            StopReason::RetriedAbove => f.write_str("somebody further up tries again"),
+            StopReason::RetriedByCaller => f.write_str("the caller retries"),
             StopReason::MayHaveRun => f.write_str("it may have run, and may not run twice"),
         }
     }

@@ -1,41 +1,40 @@
-//! The shutdown of the call that is being polled on this thread.
+//! The shutdown token of the future that is polled on this thread.
 //!
-//! As with [`Deadline`](crate::Deadline): requests are of any type, so what is inside cannot be handed a
-//! token. The guard itself is put there and taken back, so that a poll counts no references.
+//! A thread-local as for [`Deadline`](crate::Deadline), since requests of any type cannot carry a token. The guard itself
+//! is swapped in and out, so that a poll changes no reference count.
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::phase::Phase;
-use super::reached::Reached;
-use super::token::ShutdownToken;
+use super::token::{Reached, ShutdownToken};
 use super::work::InFlight;
 
 thread_local! {
     static CURRENT: RefCell<Option<InFlight>> = const { RefCell::new(None) };
 }
 
-/// While this is kept, what was in `place` is the current one.
+/// Makes the guard in `place` the current one until this is dropped.
 #[must_use]
-pub(super) struct Entered<'a> {
+pub(super) struct AmbientGuard<'a> {
     place: &'a mut Option<InFlight>,
 }
 
-impl<'a> Entered<'a> {
-    pub(super) fn new(place: &'a mut Option<InFlight>) -> Entered<'a> {
+impl<'a> AmbientGuard<'a> {
+    pub(super) fn new(place: &'a mut Option<InFlight>) -> AmbientGuard<'a> {
         exchange(place);
-        Entered { place }
+        AmbientGuard { place }
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for AmbientGuard<'_> {
     fn drop(&mut self) {
         exchange(self.place);
     }
 }
 
-/// On a thread that ends there is no current one, and none is set.
+/// Swaps `place` with the current guard. Does nothing on a thread that is ending.
 fn exchange(place: &mut Option<InFlight>) {
     let _gone = CURRENT.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), place));
 }
@@ -51,17 +50,17 @@ pub(super) fn current() -> Option<ShutdownToken> {
     with(ShutdownToken::clone)
 }
 
-/// Whether what is polled is under way by this token.
+/// Returns `true` if the polled future is counted by this token.
 pub(super) fn is_within(token: &ShutdownToken) -> bool {
     with(|current| current.is_same(token)).unwrap_or(false)
 }
 
-/// Whether the call that is polled can be told to stop waiting.
+/// Returns `true` if the polled future has a token.
 pub(crate) fn is_set() -> bool {
     with(|_| ()).is_some()
 }
 
-/// Whether the call that is polled is to begin nothing new.
+/// Returns `true` if the polled future has a token, and its shutdown is draining.
 pub(crate) fn is_draining() -> bool {
     with(ShutdownToken::is_draining).unwrap_or(false)
 }
@@ -71,7 +70,7 @@ pub(crate) fn is_draining() -> bool {
 pub(crate) struct Draining(Option<Reached>);
 
 impl Draining {
-    /// Whether it has. Whose call it is may be known only later: it is asked until it is.
+    /// Returns `Ready` once draining has begun. Looks for the token at each poll until there is one.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.0.is_none() {
             self.0 = current().map(|token| token.reached(Phase::Draining));

@@ -1,4 +1,4 @@
-//! How long each phase may take.
+//! Bounds on the phases.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::config::{self, InvalidConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownBounds {
-    /// Between not being ready and taking nothing new. As long as it takes those who send work to hear of
-    /// it: the period of a readiness probe, times its failures, and a little. May be zero.
+    /// Time between failing health checks and rejecting new work. Set it to what load balancers need: the period of the
+    /// readiness probe, times its failure threshold, plus a margin. May be zero.
     pub grace: Duration,
-    /// For what is under way to finish.
+    /// Time for work in flight to finish.
     pub drain: Duration,
-    /// For what was told to end to do so, if it was not finished in time.
+    /// Time for cancelled work to end.
     pub unwind: Duration,
-    /// For all hooks together.
+    /// Time for all hooks together.
     pub hooks: Duration,
-    /// What all of this must fit into, if something kills the process then: less than Kubernetes'
-    /// `terminationGracePeriodSeconds`, Cloud Run's ten seconds.
+    /// Upper limit of the sum, for a platform that kills the process: below Kubernetes' `terminationGracePeriodSeconds` or
+    /// Cloud Run's ten seconds.
     pub total: Option<Duration>,
 }
 
-/// 27 seconds in total, which fits the 30 that Kubernetes gives if nobody tells it otherwise.
+/// 27 seconds in total, within the 30 that Kubernetes grants by default.
 impl Default for ShutdownBounds {
     fn default() -> ShutdownBounds {
         ShutdownBounds {
@@ -42,10 +42,10 @@ impl Default for ShutdownBounds {
 }
 
 impl ShutdownBounds {
-    /// Those that are in bounds themselves.
+    /// Validates the durations.
     ///
     /// # Errors
-    /// If one is zero that may not be (all but `grace`), or more than a year; or if they do not fit `total`.
+    /// Rejects a duration that is zero (except `grace`) or more than a year, and a sum above `total`.
     pub fn check(self) -> Result<ShutdownBounds, InvalidConfig> {
         config::wait_or_none("grace", self.grace)?;
         config::wait("drain", self.drain)?;

@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::bounds::ShutdownBounds;
-use super::course::Course;
 use super::exit;
 use super::owner::Shutdown;
+use super::sequence::ShutdownSequence;
 use super::shared::Shared;
 use super::token::ShutdownToken;
 use crate::config::InvalidConfig;
@@ -80,9 +80,9 @@ impl ShutdownBuilder {
     /// Ends the process when [`total`](ShutdownBuilder::total) has passed since the shutdown began, and at the third
     /// signal, however blocked its threads are. Without this call nothing in this crate ends a process.
     ///
-    /// A thread of its own prints the [`Report`](super::Report) so far to stderr, with the work in flight and each
+    /// A thread of its own prints the [`ShutdownReport`](super::ShutdownReport) so far to stderr, with the work in flight and each
     /// hook that is unfinished or has not run, and calls [`std::process::exit`]. The exit code is
-    /// 4 + [`Report::exit_code`](super::Report::exit_code) of that report, 4 to 7: nothing was cut and no hook is
+    /// 4 + [`ShutdownReport::exit_code`](super::ShutdownReport::exit_code) of that report, 4 to 7: nothing was cut and no hook is
     /// open (4), work was cut (5), hooks were not done (6), both (7).
     ///
     /// - The thread waits for no other: not for runtimes, handlers, hooks, destructors, listeners, wakers, nor for the
@@ -123,10 +123,10 @@ impl ShutdownBuilder {
     /// [`exit_process_at_total`](ShutdownBuilder::exit_process_at_total) also a missing `total`, and an operating
     /// system that starts no thread.
     pub fn build(self) -> Result<Shutdown, InvalidConfig> {
-        let course = Course::new(self.bounds.check()?);
+        let sequence = ShutdownSequence::new(self.bounds.check()?);
         let total = if self.exits { Some(self.required_total()?) } else { None };
         let (notices, noticed) = mpsc::channel();
-        let shared = Shared::new(self.name, self.listener, course, total.map(|_| notices));
+        let shared = Shared::new(self.name, self.listener, sequence, total.map(|_| notices));
         let token = ShutdownToken::new(shared);
         if let Some(total) = total {
             exit::start(token.clone(), total, noticed).map_err(|error| {

@@ -1,4 +1,4 @@
-//! The machine behind everything that is run as under way.
+//! A future counted as work in flight.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,25 +6,26 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::ambient::Entered;
+use super::ambient::AmbientGuard;
 use super::phase::Phase;
-use super::wakers::Place;
+use super::wakers::WakerSlot;
 use super::work::{InFlight, Tracker};
 use crate::rejection::Rejection;
 
 pin_project! {
-    /// A future that is under way, and what counts it afterwards: for what goes on when the future is ready, as
-    /// the body of a response does. Made by [`InFlight::carry`]; otherwise as [`Scope`](super::Scope).
+    /// Runs a future as work in flight, and returns its guard with the output, for work that goes on afterwards, such as
+    /// the body of a response. Made by [`InFlight::carry`]; otherwise like [`RunFuture`](super::RunFuture).
     #[must_use = "futures do nothing unless polled"]
+    #[doc(hidden)]
     pub struct Carry<F> {
-        // Dropped as soon as there is an output: what it holds is free then (T7).
+        // Dropped as soon as there is an output, so that its resources are free then.
         #[pin]
         future: Option<F>,
-        // Until the first poll, if it is not let in yet.
+        // Set until the first poll, which admits the future.
         tracker: Option<Tracker>,
-        // From then on.
+        // Set from then on.
         guard: Option<InFlight>,
-        place: Place,
+        slot: WakerSlot,
     }
 
     impl<F> PinnedDrop for Carry<F> {
@@ -32,23 +33,33 @@ pin_project! {
             let mut this = this.project();
             // Before the future's destructor, which may panic.
             if let Some(guard) = this.guard {
-                this.place.leave(&guard.token().shared().wakers);
+                this.slot.release(&guard.token().shared().wakers);
             }
-            // Before the guard, which is dropped after this: what is under way is over before it is not counted any more.
+            // Before the guard, so that the work has ended when it is no longer counted.
             this.future.set(None);
         }
     }
 }
 
 impl<F> Carry<F> {
-    /// To be let in at the first poll.
+    /// Creates a future that is admitted at its first poll.
     pub(super) fn new(tracker: Tracker, future: F) -> Carry<F> {
-        Carry { future: Some(future), tracker: Some(tracker), guard: None, place: Place::default() }
+        Carry {
+            future: Some(future),
+            tracker: Some(tracker),
+            guard: None,
+            slot: WakerSlot::default(),
+        }
     }
 
-    /// Let in.
+    /// Creates a future that is admitted.
     pub(super) fn admitted(guard: InFlight, future: F) -> Carry<F> {
-        Carry { future: Some(future), tracker: None, guard: Some(guard), place: Place::default() }
+        Carry {
+            future: Some(future),
+            tracker: None,
+            guard: Some(guard),
+            slot: WakerSlot::default(),
+        }
     }
 }
 
@@ -60,30 +71,30 @@ impl<F: Future> Future for Carry<F> {
         if let Some(tracker) = this.tracker.take() {
             match tracker.into_in_flight() {
                 Ok(guard) => *this.guard = Some(guard),
-                Err(refused) => {
+                Err(rejected) => {
                     this.future.set(None);
-                    return Poll::Ready(Err(refused));
+                    return Poll::Ready(Err(rejected));
                 }
             }
         }
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        // Polled after completion: stay pending.
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
-        let entered = Entered::new(this.guard);
+        let entered = AmbientGuard::new(this.guard);
         let output = future.poll(cx);
         drop(entered);
-        // The guard stays where it is while wakers are cloned and dropped: whoever has it leaves the place.
+        // The guard stays where it is while wakers are cloned and dropped: whoever has it leaves the slot.
         let Some(guard) = this.guard.as_ref() else { return Poll::Pending };
         let shared = guard.token().shared();
-        let mut wait = || this.place.wait(&shared.wakers, Phase::Forced, || shared.phase(), cx);
+        let mut wait = || this.slot.wait(&shared.wakers, Phase::Forced, || shared.phase(), cx);
         if output.is_pending() && wait().is_pending() {
             return Poll::Pending;
         }
-        this.place.leave(&shared.wakers);
+        this.slot.release(&shared.wakers);
         this.future.set(None);
         let Some(guard) = this.guard.take() else { return Poll::Pending };
         Poll::Ready(match output {
             Poll::Ready(output) => Ok((output, guard)),
-            Poll::Pending => Err(guard.refuse().with_may_have_run(true)),
+            Poll::Pending => Err(guard.reject().with_may_have_run(true)),
         })
     }
 }

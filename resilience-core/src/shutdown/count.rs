@@ -1,25 +1,25 @@
-//! How much is under way, in one word that can be closed.
+//! A closable counter of work in flight, in one atomic word.
 //!
-//! Whether something is let in, and that it is counted, is one decision: what is not counted at the moment of
-//! closing is not let in after it.
+//! Admission and counting are one atomic step: work that is not counted at the moment of closing is not admitted after
+//! it.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Nothing is let in any more.
+/// Set once no work is admitted.
 const CLOSED: u64 = 1 << 63;
-/// What ends from now on was cut, unless it says that it came to its own end.
+/// Set once work that ends counts as cut, unless it reports that it finished.
 const FORCED: u64 = 1 << 62;
-/// One that came to its own end after all.
+/// One operation that finished after `FORCED`.
 const FINISHED: u64 = 1 << 31;
-/// So many at most: below [`FINISHED`], and more than a process has room for.
-const MANY: u64 = FINISHED - 1;
+/// Mask and maximum of the count in flight.
+const MAX_COUNT: u64 = FINISHED - 1;
 
-/// How much is under way, and how much of it was let in late.
+/// Count of work in flight, and of work admitted after closing.
 #[derive(Debug)]
 pub(super) struct Count {
-    /// `CLOSED | FORCED | finished after all (31) | under way (31)`
+    /// `CLOSED | FORCED | finished after FORCED (31) | in flight (31)`
     word: AtomicU64,
-    /// Let in with another, after closing.
+    /// Operations admitted after closing, as part of others.
     late: AtomicU64,
 }
 
@@ -28,11 +28,11 @@ impl Count {
         Count { word: AtomicU64::new(0), late: AtomicU64::new(0) }
     }
 
-    /// One more, unless it is closed or full.
+    /// Counts one more. Returns `false` if the counter is closed or full.
     #[inline]
     pub(super) fn enter(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & CLOSED == 0 && word & MANY < MANY {
+        while word & CLOSED == 0 && word & MAX_COUNT < MAX_COUNT {
             match self.word.compare_exchange_weak(
                 word,
                 word + 1,
@@ -46,11 +46,11 @@ impl Count {
         false
     }
 
-    /// One more, that belongs to another which is under way, unless all are told to end. The other one is
-    /// counted until this is known.
+    /// Counts one more that is part of another operation, which must be counted during this call. Returns `false` after
+    /// [`force`](Count::force).
     pub(super) fn enter_with_another(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & FORCED == 0 && word & MANY < MANY {
+        while word & FORCED == 0 && word & MAX_COUNT < MAX_COUNT {
             let next = word + 1;
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
@@ -65,12 +65,12 @@ impl Count {
         false
     }
 
-    /// How much was let in after closing.
+    /// Returns the number admitted after closing.
     pub(super) fn late(&self) -> u64 {
         self.late.load(Ordering::Acquire)
     }
 
-    /// One less. Whether it was the last one that is waited for.
+    /// Counts one less. Returns `true` if it was the last one and the counter is closed.
     #[inline]
     pub(super) fn leave(&self, finished: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -78,32 +78,31 @@ impl Count {
             let after_all = if finished && word & FORCED != 0 { FINISHED } else { 0 };
             let next = word - 1 + after_all;
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return next & CLOSED != 0 && next & MANY == 0,
+                Ok(_) => return next & CLOSED != 0 && next & MAX_COUNT == 0,
                 Err(newer) => word = newer,
             }
         }
     }
 
-    /// Lets nothing in from now on. How much is under way at this moment.
+    /// Closes the counter. Returns the number in flight at this moment.
     pub(super) fn close(&self) -> u64 {
-        self.word.fetch_or(CLOSED, Ordering::AcqRel) & MANY
+        self.word.fetch_or(CLOSED, Ordering::AcqRel) & MAX_COUNT
     }
 
-    /// What ends from now on was cut. How much is under way at this moment.
+    /// Counts operations that end from now on as cut. Returns the number in flight at this moment.
     pub(super) fn force(&self) -> u64 {
-        self.word.fetch_or(CLOSED | FORCED, Ordering::AcqRel) & MANY
+        self.word.fetch_or(CLOSED | FORCED, Ordering::AcqRel) & MAX_COUNT
     }
 
-    /// How much is under way.
+    /// Returns the number in flight.
     pub(super) fn in_flight(&self) -> u64 {
-        self.word.load(Ordering::Acquire) & MANY
+        self.word.load(Ordering::Acquire) & MAX_COUNT
     }
 
-    /// How much is under way, and how much has come to its own end since [`force`](Count::force), at one
-    /// moment.
+    /// Returns the number in flight, and the number that finished since [`force`](Count::force), at one moment.
     pub(super) fn left_and_finished(&self) -> (u64, u64) {
         let word = self.word.load(Ordering::Acquire);
-        (word & MANY, (word & !(CLOSED | FORCED)) / FINISHED)
+        (word & MAX_COUNT, (word & !(CLOSED | FORCED)) / FINISHED)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Goes from phase to phase as time goes by, work ends and signals come.
+//! Drives a shutdown from phase to phase.
 
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -36,14 +36,14 @@ impl Driver {
         self.signals = Some(signals);
     }
 
-    /// Goes on until this phase has come.
+    /// Drives the shutdown until this phase.
     pub(super) async fn until(&mut self, phase: Phase) {
         std::future::poll_fn(|cx| self.poll(phase, cx)).await;
     }
 
     pub(super) fn poll(&mut self, until: Phase, cx: &mut Context<'_>) -> Poll<()> {
         let shared = self.token.shared();
-        // Before looking: what ends after this wakes us.
+        // Before `advance`, so that work that ends after it wakes this task.
         shared.set_driver(cx.waker());
         loop {
             #[cfg(feature = "signal")]
@@ -52,14 +52,15 @@ impl Driver {
             {
                 self.token.begin(name);
             }
-            let due = shared.look();
+            let due = shared.advance();
             if shared.phase() >= until {
                 return Poll::Ready(());
             }
             let Some(due) = due else { return Poll::Pending };
             let (at, alarm) = self.alarm.get_or_insert_with(|| (due, Alarm::at(due)));
             if *at != due {
-                (*at, *alarm) = (due, Alarm::at(due));
+                *at = due;
+                *alarm = Alarm::at(due);
             }
             ready!(alarm.poll(cx));
             self.alarm = None;

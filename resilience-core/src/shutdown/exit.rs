@@ -1,8 +1,8 @@
 //! Ends the process at `total`, from a thread that waits for no other.
 //!
-//! One thread counts the time and ends the process; it runs no code of a user. With signals there are two more:
+//! One thread counts the time and ends the process; it runs no user code. With signals there are two more:
 //! one receives them on a runtime of its own and changes the phase, and one notifies wakers and listeners of it,
-//! which are a user's and may block.
+//! which are user code and may block.
 
 use std::fmt;
 use std::io::{self, Write};

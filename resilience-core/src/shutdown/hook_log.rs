@@ -1,4 +1,4 @@
-//! The progress of each hook, to be read also before the last of them has ended.
+//! Progress of each hook, readable before the last one has ended.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::report::{HookEnd, HookReport};
 use crate::name::Name;
 use crate::sync::Mutex;
 
-/// The hooks of a shutdown, in the order in which they run.
+/// Hooks of a shutdown, in the order in which they run.
 #[derive(Debug)]
 pub(super) struct HookLog(Mutex<Vec<(Name, Progress)>>);
 

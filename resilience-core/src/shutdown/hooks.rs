@@ -1,4 +1,4 @@
-//! What is done at the end.
+//! Hooks that run at the end of a shutdown.
 
 use std::any::Any;
 use std::fmt;
@@ -15,35 +15,35 @@ use crate::rejection::Rejection;
 use crate::timeout::within;
 
 type Work = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-/// What became of it, unless it was too late.
+/// Result of a hook; the outer error is the end of its time.
 type Ended = Result<Result<(), String>, Rejection>;
 type Start = Box<dyn FnOnce() -> Work + Send>;
 
-/// What a hook may end in: nothing, or a result whose error can be shown.
+/// Output of a hook: `()`, or a result whose error has a text.
 pub trait HookOutput {
-    /// What went wrong, if something did.
+    /// Converts the output to a result.
     ///
     /// # Errors
-    /// In words.
-    fn in_words(self) -> Result<(), String>;
+    /// The text of the error.
+    fn into_result(self) -> Result<(), String>;
 }
 
 impl HookOutput for () {
-    fn in_words(self) -> Result<(), String> {
+    fn into_result(self) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl<E: fmt::Display> HookOutput for Result<(), E> {
-    fn in_words(self) -> Result<(), String> {
+    fn into_result(self) -> Result<(), String> {
         self.map_err(|error| error.to_string())
     }
 }
 
-/// One that has not run.
+/// A hook that has not run.
 pub(super) struct Hook {
     pub(super) name: Name,
-    /// Its own.
+    /// Its own bound; `None` for a share of the common one.
     pub(super) bound: Option<Duration>,
     start: Start,
 }
@@ -56,25 +56,25 @@ impl Hook {
     {
         let start = move || -> Work {
             let work = hook();
-            Box::pin(async move { work.await.in_words() })
+            Box::pin(async move { work.await.into_result() })
         };
         Hook { name, bound, start: Box::new(start) }
     }
 
-    /// Within this time.
+    /// Starts the hook with this bound.
     pub(super) fn start(self, bound: Duration) -> Running {
         let deadline = Deadline::after(clock::now(), bound);
         let start = self.start;
-        // It begins inside of the first poll, where a panic is caught and the deadline is known.
+        // Called inside of the first poll, where a panic is caught and the deadline is set.
         Running(Some(Box::pin(within(deadline, async move { start().await }))))
     }
 }
 
-/// One that runs.
+/// A hook that runs.
 pub(super) struct Running(Option<Pin<Box<dyn Future<Output = Ended> + Send>>>);
 
 impl Running {
-    /// How it ended. Unwind safe: what panicked is dropped and never looked at again.
+    /// Polls the hook. Unwind safe: a future that panicked is dropped and never polled again.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HookEnd> {
         let Some(work) = &mut self.0 else { return Poll::Pending };
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
@@ -84,7 +84,7 @@ impl Running {
             Ok(Poll::Ready(Ok(Err(error)))) => Poll::Ready(HookEnd::Failed(error)),
             Ok(Poll::Ready(Err(_late))) => Poll::Ready(HookEnd::OutOfTime),
             Err(panic) => {
-                let words = said(&*panic);
+                let words = panic_text(&*panic);
                 contain(|| drop(panic));
                 Poll::Ready(HookEnd::Panicked(words))
             }
@@ -92,18 +92,16 @@ impl Running {
     }
 }
 
-/// Runs code of a user whose panic must not stop what comes after it: a destructor, a waker.
-///
-/// Unwind safe: the code owns all that it touches.
+/// Runs user code whose panic must not propagate: a destructor, a waker. Unwind safe: the code owns its data.
 pub(super) fn contain(run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-        // A payload may panic as well while it is dropped.
+        // The destructor of the payload may panic as well.
         std::mem::forget(payload);
     }
 }
 
-/// What a panic said, if it was said in words.
-fn said(panic: &(dyn Any + Send)) -> String {
+/// Returns the text of a panic.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(ToString::to_string);
     words.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "not in words".to_owned())
 }

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::scope::Scope;
+use super::run_future::RunFuture;
 use super::token::ShutdownToken;
 use super::work::Tracker;
 use crate::error::CarriesRejection;
@@ -85,9 +85,10 @@ where
 
 pin_project! {
     /// A call that is counted. Dropping it drops what is inside, and it is not counted any more.
+    #[doc(hidden)]
     pub struct ShutdownFuture<S, Req, F> {
         #[pin]
-        scope: Scope<Oneshot<S, Req, F>>,
+        scope: RunFuture<Oneshot<S, Req, F>>,
     }
 }
 

@@ -1,29 +1,28 @@
-//! Ending without dropping anything, inside a deadline, with everybody told.
+//! Graceful shutdown within a deadline.
 //!
-//! A process is ended many times a day: by a deploy, by a scale-down, by a machine that goes away. What it
-//! has begun by then is lost unless somebody waits for it, what is sent to it until others have heard is
-//! refused unless somebody still takes it, and whoever waits for too long is killed in the middle. So:
+//! A process ends many times a day: by a deploy, a scale-down, a machine that goes away. Work in flight is lost unless
+//! the process waits for it, requests that arrive before load balancers have noticed fail unless they are still accepted,
+//! and a process that takes too long is killed. So:
 //!
 //! | [`Phase`] | what happens | until |
 //! |---|---|---|
 //! | `Running` | | SIGTERM, SIGINT, or [`begin`][ShutdownToken::begin] |
-//! | `NotReady` | health checks say no; work is still taken | the grace is over |
-//! | `Draining` | nothing new is taken; no retry is begun, no backoff is slept through; what is under way goes on | nothing is under way, or the time for it is over |
-//! | `Forced` | what is still under way is told to end: left out if nothing is | it has, or a moment is over |
-//! | `Flushing` | [hooks][Shutdown::hook] run, in their order, each in its bound | all have, or their time is over |
-//! | `Stopped` | the [`Report`] says what became of everything | |
+//! | `NotReady` | health checks fail; work is still accepted | the grace is over |
+//! | `Draining` | new work is rejected; no retry begins, backoffs end; work in flight goes on | no work is in flight, or its time is over |
+//! | `Forced` | work still in flight is cancelled; skipped if there is none | it has ended, or a moment is over |
+//! | `Flushing` | [hooks][Shutdown::hook] run in order, each within its bound | all have ended, or their time is over |
+//! | `Stopped` | the [`ShutdownReport`] lists the results | |
 //!
-//! A second signal goes to `Forced` at once, a third does not wait for hooks either. All of it takes at most
-//! [`ShutdownBounds::longest`], whatever never becomes ready. A handler, hook, listener or destructor that blocks its
-//! thread is another matter: see [`ShutdownBounds`], and [`ShutdownBuilder::exit_process_at_total`] for a bound on that.
+//! A second signal enters `Forced` at once, a third one also skips the hooks. All phases take at most
+//! [`ShutdownBounds::longest`], whatever stays pending. For a handler, hook, listener or destructor that blocks its
+//! thread see [`ShutdownBounds`] and [`ShutdownBuilder::exit_process_at_total`].
 //!
-//! [`Shutdown`] carries it out; [`ShutdownToken`]s are for everybody else. Work is what was
-//! [tracked][ShutdownToken::track], [run][ShutdownToken::run], or called through a [`ShutdownLayer`].
-//! Inside of the latter two the token is *ambient*, as a [`Deadline`](crate::Deadline) is: the retries of
-//! this crate find it there. A call that waits for a permit or for a rate limit may still get its turn
-//! while draining; it is cut when the others are.
+//! [`Shutdown`] carries the shutdown out; the rest of the program holds [`ShutdownToken`]s. Work is
+//! [tracked][ShutdownToken::track], [run][ShutdownToken::run], or called through a [`ShutdownLayer`]. Inside of the
+//! latter two the token is *ambient*, like a [`Deadline`](crate::Deadline), and the retries of this crate find it. A call
+//! that waits for a permit or a rate limit may still proceed while draining, and is cancelled with the others.
 //!
-//! The engine is [`Course`], which is told the time.
+//! The engine is [`ShutdownSequence`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -65,9 +64,9 @@
 #![cfg_attr(not(feature = "tower"), doc = "\n[`ShutdownLayer`]: crate")]
 
 mod bounds;
-mod course;
 mod phase;
 mod report;
+mod sequence;
 
 #[cfg(feature = "tokio")]
 pub(crate) mod ambient;
@@ -90,15 +89,13 @@ mod layer;
 #[cfg(feature = "tokio")]
 mod owner;
 #[cfg(feature = "tokio")]
-mod reached;
+mod report_so_far;
 #[cfg(feature = "tokio")]
-mod scope;
+mod run_future;
 #[cfg(feature = "tokio")]
 mod shared;
 #[cfg(feature = "signal")]
 mod signals;
-#[cfg(feature = "tokio")]
-mod so_far;
 #[cfg(feature = "tokio")]
 mod token;
 #[cfg(feature = "tokio")]
@@ -111,7 +108,6 @@ pub use bounds::ShutdownBounds;
 pub use builder::ShutdownBuilder;
 #[cfg(feature = "tokio")]
 pub use carry::Carry;
-pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use hooks::HookOutput;
 #[cfg(feature = "tower")]
@@ -119,12 +115,11 @@ pub use layer::{ShutdownFuture, ShutdownLayer, ShutdownService};
 #[cfg(feature = "tokio")]
 pub use owner::Shutdown;
 pub use phase::Phase;
+pub use report::{HookEnd, HookReport, PhaseReport, ShutdownReport, WorkReport};
 #[cfg(feature = "tokio")]
-pub use reached::Reached;
-pub use report::{HookEnd, HookReport, PhaseReport, Report, WorkReport};
+pub use run_future::RunFuture;
+pub use sequence::ShutdownSequence;
 #[cfg(feature = "tokio")]
-pub use scope::Scope;
-#[cfg(feature = "tokio")]
-pub use token::ShutdownToken;
+pub use token::{Reached, ShutdownToken};
 #[cfg(feature = "tokio")]
 pub use work::{InFlight, Tracker};

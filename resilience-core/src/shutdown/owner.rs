@@ -10,7 +10,7 @@ use super::builder::ShutdownBuilder;
 use super::driver::Driver;
 use super::hooks::{Hook, HookOutput, contain};
 use super::phase::Phase;
-use super::report::{HookEnd, Report};
+use super::report::{HookEnd, ShutdownReport};
 #[cfg(feature = "signal")]
 use super::signals;
 use super::token::ShutdownToken;
@@ -144,7 +144,7 @@ impl Shutdown {
     ///
     /// Leave by `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped waits for its blocking
     /// tasks, without an end.
-    pub async fn run(self) -> Report {
+    pub async fn run(self) -> ShutdownReport {
         let Shutdown { mut driver, bounds, hooks, .. } = self;
         driver.until(Phase::Flushing).await;
         let end = clock::later(clock::now(), bounds.hooks);

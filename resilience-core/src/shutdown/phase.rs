@@ -1,28 +1,27 @@
-//! Where a process is on its way out.
+//! Phases of a shutdown.
 
 use std::fmt;
 
-/// Where a process is on its way out. Later phases are greater; none comes twice, and some may not come at
-/// all.
+/// Phase of a shutdown. Later phases compare greater; none is entered twice, and some may be skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Nobody has asked.
+    /// The shutdown has not begun.
     Running,
-    /// Health checks say no, everything else goes on: those who send work have to hear of it first.
+    /// Health checks fail, and new work is still accepted until load balancers have noticed.
     NotReady,
-    /// Nothing new is taken, and what was taken is finished.
+    /// New work is rejected, and accepted work goes on.
     Draining,
-    /// The time to finish is over. What is still under way is told to end, and given a moment to do so.
+    /// The time for work is over. Work still in flight is cancelled, and has a moment to end.
     Forced,
-    /// Nothing is under way. Hooks run: flush, hand back, say goodbye.
+    /// No work is waited for. Hooks run: flush, return leases, deregister.
     Flushing,
-    /// Done.
+    /// The shutdown is complete.
     Stopped,
 }
 
 impl Phase {
-    /// All of them, in order.
+    /// All phases, in order.
     pub const ALL: [Phase; 6] = [
         Phase::Running,
         Phase::NotReady,

@@ -1,4 +1,4 @@
-//! What became of it.
+//! Report of a shutdown.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::phase::Phase;
 use crate::name::Name;
 use crate::observe::Rounded;
 
-/// What became of a shutdown. Shown, it is a few lines for whoever reads the log.
+/// Report of a shutdown. `Display` is a few lines for the log.
 ///
 /// ```text
 /// shutdown (SIGTERM): 2 cut, after 22 s
@@ -21,73 +21,72 @@ use crate::observe::Rounded;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Report {
-    /// The shutdown's name.
+pub struct ShutdownReport {
+    /// The name of the shutdown.
     pub name: Name,
-    /// What it was begun for.
+    /// The reason passed to `begin`.
     pub reason: Name,
-    /// Whether it was begun a second time.
+    /// `true` if it was begun a second time.
     pub forced: bool,
-    /// The phases it went through, [`Phase::Running`] and [`Phase::Stopped`] left out.
+    /// The phases entered, without [`Phase::Running`] and [`Phase::Stopped`].
     pub phases: Vec<PhaseReport>,
-    /// What was under way when nothing new was taken any more, by name.
+    /// Work in flight when draining began, by name.
     pub work: Vec<WorkReport>,
-    /// The hooks, in their order.
+    /// The hooks, in order.
     pub hooks: Vec<HookReport>,
 }
 
-/// One phase.
+/// Report of one phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhaseReport {
-    /// Which.
+    /// The phase.
     pub phase: Phase,
-    /// How long it was.
+    /// Its duration.
     pub took: Duration,
-    /// How much was under way when it began.
+    /// Work in flight when it began.
     pub in_flight: u64,
 }
 
-/// Work of one name: what was under way when draining began is what `finished` and what was `cut`.
+/// Work of one name: `in_flight` is the sum of `finished` and `cut`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkReport {
-    /// What it is called.
+    /// The name.
     pub name: Name,
-    /// How much of it was under way when nothing new was taken any more, or began after that and belonged
-    /// to something that was.
+    /// Operations in flight when draining began, and later ones that were part of these.
     pub in_flight: u64,
-    /// How much came to its own end.
+    /// Operations that finished.
     pub finished: u64,
-    /// How much had to be told to end.
+    /// Operations that were cancelled.
     pub cut: u64,
-    /// How much of what was cut did not end even so, and was left where it was.
+    /// Cancelled operations that were still running when the shutdown moved on.
     pub left: u64,
 }
 
-/// One hook.
+/// Report of one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HookReport {
-    /// What it is called.
+    /// The name.
     pub name: Name,
-    /// How long it ran.
+    /// Its duration.
     pub took: Duration,
-    /// How it ended.
+    /// Its end.
     pub end: HookEnd,
 }
 
-/// How a hook ended.
+/// End of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HookEnd {
-    /// Well.
+    /// It succeeded.
     Done,
-    /// By this error.
+    /// It returned this error.
     Failed(String),
-    /// By a panic that said this.
+    /// It panicked with this text.
     Panicked(String),
-    /// Its time was over before it was.
+    /// Its time was over.
     OutOfTime,
     /// Interrupted: the hook was running when `run` was dropped, or when the process was
     /// ended (`exit_process_at_total`).
@@ -96,9 +95,9 @@ pub enum HookEnd {
     Skipped,
 }
 
-impl Report {
-    /// For `std::process::exit`: 0 if everything was finished and every hook was done; otherwise 1 if work
-    /// was cut, 2 if a hook was not done, 3 if both.
+impl ShutdownReport {
+    /// Returns a code for `std::process::exit`: 0 if all work finished and every hook is done; 1 if work was cut, 2 if a
+    /// hook is not done, 3 if both.
     ///
     /// A process that `exit_process_at_total` ended has 4 more: 4 to
     /// 7, by the report at that moment.
@@ -107,32 +106,32 @@ impl Report {
         u8::from(self.cut() > 0) | (u8::from(self.hooks_not_done() > 0) << 1)
     }
 
-    /// Whether everything was finished and every hook was done.
+    /// Returns `true` if all work finished and every hook is done.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.exit_code() == 0
     }
 
-    /// How long it took.
+    /// Returns the duration of the shutdown.
     #[must_use]
     pub fn took(&self) -> Duration {
         self.phases.iter().map(|phase| phase.took).sum()
     }
 
-    /// How much work was cut.
+    /// Returns the number of operations that were cut.
     #[must_use]
     pub fn cut(&self) -> u64 {
         self.work.iter().map(|work| work.cut).sum()
     }
 
-    /// How many hooks failed, panicked, had not enough time or did not run.
+    /// Returns the number of hooks that failed, panicked, ran out of time or did not run.
     #[must_use]
     pub fn hooks_not_done(&self) -> usize {
         self.hooks.iter().filter(|hook| hook.end != HookEnd::Done).count()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let forced = if self.forced { ", forced" } else { "" };
         write!(f, "{} ({}{forced}): ", self.name, self.reason)?;
@@ -193,13 +192,13 @@ mod tests {
     use super::*;
     use crate::shutdown::{InFlight, Shutdown};
 
-    /// Drops `count` pieces of work after a wait.
+    /// Drops `count` guards after a wait.
     async fn end(work: &mut Vec<InFlight>, count: usize, after: Duration) {
         tokio::time::sleep(after).await;
         work.truncate(work.len() - count);
     }
 
-    async fn report() -> Report {
+    async fn report() -> ShutdownReport {
         let mut shutdown = Shutdown::builder().build().unwrap();
         let millis = Duration::from_millis;
         shutdown.hook("flush", move || tokio::time::sleep(millis(180)));
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_code_says_what_went_wrong() {
+    async fn the_exit_code_shows_what_failed() {
         let mut report = report().await;
         assert_eq!(report.exit_code(), 1);
         report.hooks[0].end = HookEnd::OutOfTime;

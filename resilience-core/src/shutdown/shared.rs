@@ -1,4 +1,4 @@
-//! What the owner and all tokens share.
+//! State shared by the owner and all tokens.
 
 use std::sync::OnceLock;
 use std::sync::mpsc::Sender;
@@ -6,30 +6,30 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::count::Count;
-use super::course::Course;
 use super::exit::Notice;
 use super::hook_log::HookLog;
 use super::hooks::contain;
 use super::phase::Phase;
-use super::wakers::Wakers;
+use super::sequence::ShutdownSequence;
+use super::wakers::PhaseWakers;
 use crate::clock;
 use crate::name::Name;
 use crate::observe::{Event, Listener};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::sync::{AtomicU8, Mutex, Ordering};
 
-/// The most names that are told apart. What is tracked under others after that shares the last.
-pub(super) const MOST_NAMES: usize = 32;
+/// Number of work counters. Names beyond that share the last one.
+pub(super) const MAX_NAMES: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: Name,
     listener: Listener,
-    /// The course's, for those who do not want the lock.
+    /// Copy of the sequence's phase, readable without the lock.
     phase: AtomicU8,
-    pub(super) work: [Work; MOST_NAMES],
-    pub(super) wakers: Wakers,
-    /// Of who drives the course.
+    pub(super) work: [Work; MAX_NAMES],
+    pub(super) wakers: PhaseWakers,
+    /// Waker of the task that drives the sequence.
     driver: Mutex<Option<Waker>>,
     pub(super) hooks: HookLog,
     /// Notifies the thread that ends the process, if there is one.
@@ -46,17 +46,16 @@ pub(super) struct Work {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) course: Course,
+    pub(super) sequence: ShutdownSequence,
     pub(super) reason: Name,
-    /// Each phase that came, when, and how much was under way.
+    /// Entered phases, with their instants and the work in flight.
     pub(super) entered: Vec<(Phase, Instant, u64)>,
-    /// How much of each name was under way when nothing new was let in any more, and when it was told to
-    /// end.
-    pub(super) closed: [u64; MOST_NAMES],
-    pub(super) forced: [u64; MOST_NAMES],
+    /// Work in flight by name, when draining began and when work was cancelled.
+    pub(super) closed: [u64; MAX_NAMES],
+    pub(super) forced: [u64; MAX_NAMES],
 }
 
-/// The phases that one change has entered, to be announced outside of the lock.
+/// Phases that one change has entered, to be announced outside of the lock.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Step {
@@ -69,7 +68,7 @@ impl Shared {
     pub(super) fn new(
         name: Name,
         listener: Listener,
-        course: Course,
+        sequence: ShutdownSequence,
         exit: Option<Sender<Notice>>,
     ) -> Shared {
         Shared {
@@ -77,16 +76,16 @@ impl Shared {
             listener,
             phase: AtomicU8::new(Phase::Running.number()),
             work: std::array::from_fn(|_| Work { name: OnceLock::new(), count: Count::new() }),
-            wakers: Wakers::new(),
+            wakers: PhaseWakers::new(),
             driver: Mutex::new(None),
             hooks: HookLog::new(),
             exit,
             state: Mutex::new(State {
-                course,
+                sequence,
                 reason: Name::from_static(""),
                 entered: Vec::new(),
-                closed: [0; MOST_NAMES],
-                forced: [0; MOST_NAMES],
+                closed: [0; MAX_NAMES],
+                forced: [0; MAX_NAMES],
             }),
         }
     }
@@ -107,14 +106,14 @@ impl Shared {
 
     #[inline]
     pub(super) fn work(&self, index: u8) -> &Work {
-        &self.work[usize::from(index) % MOST_NAMES]
+        &self.work[usize::from(index) % MAX_NAMES]
     }
 
-    /// Where work of this name is counted.
+    /// Returns the index of the counter for this name.
     pub(super) fn index(&self, name: Name) -> u8 {
-        // Under the lock: two that come with one name at once share a place.
+        // Under the lock, so that one name never gets two counters.
         let _state = self.state.lock();
-        let last = MOST_NAMES - 1;
+        let last = MAX_NAMES - 1;
         let same = |work: &Work| *work.name.get_or_init(|| name.clone()) == name;
         let index = self.work[..last].iter().position(same).unwrap_or_else(|| {
             self.work[last].name.get_or_init(|| Name::from_static("other"));
@@ -127,9 +126,9 @@ impl Shared {
         self.work.iter().map(|work| work.count.in_flight()).sum()
     }
 
-    /// The refusal of a call that comes too late, or of one that was cut. Told to the listener.
+    /// Makes the rejection of an operation that comes too late or was cut, and notifies the listener.
     #[cold]
-    pub(super) fn refuse(&self, index: u8) -> Rejection {
+    pub(super) fn reject(&self, index: u8) -> Rejection {
         let mut rejection = Rejection::new(RejectionKind::ShuttingDown, self.name.clone());
         if let Some(name) = self.work(index).name.get() {
             rejection = rejection.with_key(name.clone());
@@ -143,13 +142,13 @@ impl Shared {
         self.announce_begin(&step);
     }
 
-    /// First half of [`begin`](Shared::begin): changes the phase, and runs no code of a user.
+    /// First half of [`begin`](Shared::begin): changes the phase, and runs no user code.
     pub(super) fn begin_quietly(&self, reason: Name) -> Step {
         self.step(|state, now| {
-            if state.course.phase() == Phase::Running {
+            if state.sequence.phase() == Phase::Running {
                 state.reason = reason;
             }
-            state.course.begin(now);
+            state.sequence.begin(now);
         })
     }
 
@@ -160,40 +159,40 @@ impl Shared {
     }
 
     pub(super) fn hooks_ended(&self) {
-        self.change(|state, _| state.course.hooks_ended());
+        self.change(|state, _| state.sequence.hooks_ended());
     }
 
-    /// Whether not even hooks are waited for.
+    /// Returns `true` if the hooks are skipped.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.state.lock().course.is_abandoned()
+        self.state.lock().sequence.is_abandoned()
     }
 
-    /// Looks whether the next phase has come. When to look again.
-    pub(super) fn look(&self) -> Option<Instant> {
+    /// Enters the phases that are due. Returns the end of the current one.
+    pub(super) fn advance(&self) -> Option<Instant> {
         self.change(|_, _| ());
-        self.state.lock().course.due()
+        self.state.lock().sequence.due()
     }
 
     pub(super) fn set_driver(&self, waker: &Waker) {
         if self.driver.lock().as_ref().is_some_and(|driver| driver.will_wake(waker)) {
             return;
         }
-        // Cloned before the lock is taken and dropped after it: both run code of the executor.
+        // Cloned before the lock and dropped after it: both run code of the executor.
         let waker = waker.clone();
         let former = self.driver.lock().replace(waker);
         drop(former);
     }
 
-    /// Wakes the driver, which leaves its waker again when it is polled.
+    /// Wakes the driver, which registers its waker again when it is polled.
     pub(super) fn wake_driver(&self) {
-        // Taken, not cloned under the lock: the driver sets its waker anew with each poll.
+        // Taken, not cloned: cloning under the lock would run user code.
         let driver = self.driver.lock().take();
         if let Some(driver) = driver {
             contain(|| driver.wake());
         }
     }
 
-    /// Changes something, and goes on to whichever phases that leads to.
+    /// Applies a change, enters the phases that follow, and announces them.
     fn change(&self, change: impl FnOnce(&mut State, Instant)) {
         let step = self.step(change);
         self.announce(&step);
@@ -202,16 +201,16 @@ impl Shared {
     fn step(&self, change: impl FnOnce(&mut State, Instant)) -> Step {
         let mut state = self.state.lock();
         let now = clock::now();
-        let from = state.course.phase();
+        let from = state.sequence.phase();
         change(&mut state, now);
         let first = state.entered.len();
-        while let Some(phase) = state.course.advance(now, self.in_flight()) {
+        while let Some(phase) = state.sequence.advance(now, self.in_flight()) {
             self.enter(&mut state, phase, now);
         }
         let entered = state.entered[first..].to_vec();
         let reason = state.reason.clone();
         drop(state);
-        // Before the first code of a user, which may block.
+        // Before any user code, which may block.
         if from == Phase::Running
             && !entered.is_empty()
             && let Some(exit) = &self.exit
@@ -234,7 +233,7 @@ impl Shared {
             Phase::Draining => state.closed = self.each(Count::close),
             Phase::Forced => {
                 state.forced = self.each(Count::force);
-                // Straight from being not ready: until now everything was let in.
+                // `Draining` was skipped: until now all work was accepted.
                 if state.entered.last().is_some_and(|(from, ..)| *from < Phase::Draining) {
                     state.closed = state.forced;
                 }
@@ -245,8 +244,8 @@ impl Shared {
         state.entered.push((phase, now, self.in_flight()));
     }
 
-    fn each(&self, ask: fn(&Count) -> u64) -> [u64; MOST_NAMES] {
-        std::array::from_fn(|index| ask(&self.work[index].count))
+    fn each(&self, read: fn(&Count) -> u64) -> [u64; MAX_NAMES] {
+        std::array::from_fn(|index| read(&self.work[index].count))
     }
 
     fn tell(&self, mut from: Phase, entered: &[(Phase, Instant, u64)], reason: &Name) {

@@ -1,4 +1,4 @@
-//! What asks for an end from outside of the process.
+//! Signals that begin a shutdown.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::signal::windows::{CtrlC, ctrl_c};
 use super::exit::{Notice, spawn};
 use super::token::ShutdownToken;
 
-/// Signals that were not heard yet. Two of a kind that come at once are heard as one.
+/// Receiver of signals. Signals of one kind that arrive before the first is received count as one.
 #[derive(Debug)]
 pub(super) struct Signals {
     #[cfg(unix)]

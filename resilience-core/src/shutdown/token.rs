@@ -1,21 +1,21 @@
-//! What everybody else holds.
+//! Token of a shutdown, and the wait for a phase.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use super::ambient;
 use super::phase::Phase;
-use super::reached::Reached;
-use super::scope::Scope;
+use super::run_future::RunFuture;
 use super::shared::Shared;
+use super::wakers::WakerSlot;
 use super::work::{InFlight, Tracker};
 use crate::name::Name;
 use crate::observe::{Gauges, names};
 use crate::rejection::Rejection;
 
-/// Knows whether the process is on its way out, and counts what is under way until it is.
-///
-/// Clones share everything.
+/// Reads the phase of a shutdown, begins it, and counts work in flight. Clones share everything.
 #[derive(Clone)]
 pub struct ShutdownToken(Arc<Shared>);
 
@@ -33,9 +33,8 @@ impl ShutdownToken {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// That of the call that is polled on this thread, if it is one: of what is run by
-    /// [`run`](ShutdownToken::run) or called through a `ShutdownLayer`. If one is
-    /// inside of another, the inner one.
+    /// Returns the token of the future that is polled on this thread: of [`run`](ShutdownToken::run) or a
+    /// `ShutdownLayer`, the innermost if they are nested. `None` outside of these.
     ///
     /// It does not cross `tokio::spawn`: use `run` in the task.
     #[must_use]
@@ -43,89 +42,114 @@ impl ShutdownToken {
         ambient::current()
     }
 
-    /// Where the process is on its way out.
+    /// Returns the current phase.
     #[must_use]
     #[inline]
     pub fn phase(&self) -> Phase {
         self.0.phase()
     }
 
-    /// Whether health checks say yes: nobody has asked for an end.
+    /// Returns `true` until the shutdown begins. For readiness checks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase() == Phase::Running
     }
 
-    /// Whether nothing new is taken any more.
+    /// Returns `true` once new work is rejected.
     #[must_use]
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.phase() >= Phase::Draining
     }
 
-    /// Waits until somebody has asked for an end.
+    /// Waits until the shutdown begins.
     pub fn not_ready(&self) -> Reached {
         self.reached(Phase::NotReady)
     }
 
-    /// Waits until nothing new is taken any more: the time to finish.
+    /// Waits until new work is rejected.
     pub fn draining(&self) -> Reached {
         self.reached(Phase::Draining)
     }
 
-    /// Waits until the time to finish is over: because it was, because somebody asked a second time, or
-    /// because nothing is left to finish.
+    /// Waits until the time for work is over, the shutdown is begun a second time, or no work is in flight.
     pub fn forced(&self) -> Reached {
         self.reached(Phase::Forced)
     }
 
-    /// Waits until hooks have run and the report is written.
+    /// Waits until the hooks have run.
     pub fn stopped(&self) -> Reached {
         self.reached(Phase::Stopped)
     }
 
-    /// Waits for this phase, or a later one if it was left out.
+    /// Waits for this phase, or a later one if it is skipped.
     pub fn reached(&self, phase: Phase) -> Reached {
-        Reached::new(self.clone(), phase)
+        Reached { token: self.clone(), phase, slot: WakerSlot::default() }
     }
 
-    /// Asks for an end, for a reason that the [report](super::Report) repeats. Asked a second time, nothing
-    /// is waited for but the hooks; a third time, not even those.
+    /// Begins the shutdown, for a reason that the [report](super::ShutdownReport) shows. A second call skips the wait for
+    /// work, a third one also the hooks.
     ///
-    /// Returns at once. [`Shutdown::run`](super::Shutdown::run) does the rest.
+    /// Returns at once. [`Shutdown::run`](super::Shutdown::run) carries the shutdown out.
     pub fn begin(&self, reason: impl Into<Name>) {
         self.0.begin(reason.into());
     }
 
-    /// Counts something as under way until what this returns is dropped: see [`Tracker::track`]. What is tracked under more than 31
-    /// different names shares one more, `other`.
+    /// Counts work as in flight until the guard is dropped: see [`Tracker::track`]. Beyond 31 different names, work is
+    /// counted as `other`.
     ///
     /// # Errors
-    /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), if nothing new is taken any more.
+    /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), once new work is rejected.
     pub fn track(&self, name: impl Into<Name>) -> Result<InFlight, Rejection> {
         self.tracker(name).track()
     }
 
-    /// For tracking often under one name, without looking it up.
+    /// Returns a tracker for one name, which saves the lookup of the name.
     pub fn tracker(&self, name: impl Into<Name>) -> Tracker {
         let index = self.0.index(name.into());
         Tracker::new(self.clone(), index)
     }
 
-    /// Runs `future` as something that is under way: counted from its first poll on, with this as the
-    /// [current](ShutdownToken::current) token, and cut when the time to finish is over. See [`Scope`].
-    pub fn run<F: Future>(&self, name: impl Into<Name>, future: F) -> Scope<F> {
+    /// Runs `future` as work in flight: counted from its first poll, with this as the [current](ShutdownToken::current)
+    /// token, and cancelled when the time for work is over. See [`RunFuture`].
+    pub fn run<F: Future>(&self, name: impl Into<Name>, future: F) -> RunFuture<F> {
         self.tracker(name).run(future)
     }
 
-    /// How much is under way.
+    /// Returns the amount of work in flight.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.0.in_flight()
     }
 }
 
-/// [`names::SHUTDOWN_IN_FLIGHT`].
+/// Waits for a phase. Made by [`ShutdownToken::reached`] and its siblings. Dropping it ends the wait.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+#[doc(hidden)]
+pub struct Reached {
+    token: ShutdownToken,
+    phase: Phase,
+    slot: WakerSlot,
+}
+
+impl Future for Reached {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Reached { token, phase, slot } = &mut *self;
+        let shared = token.shared();
+        slot.wait(&shared.wakers, *phase, || shared.phase(), cx)
+    }
+}
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        self.slot.release(&self.token.shared().wakers);
+    }
+}
+
+/// Visits [`names::SHUTDOWN_IN_FLIGHT`].
 impl Gauges for ShutdownToken {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {

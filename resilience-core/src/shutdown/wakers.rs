@@ -1,7 +1,6 @@
-//! Who is to be woken when a phase comes.
+//! Wakers of tasks that wait for a phase.
 //!
-//! In lanes, a few threads to each, because every call that is under way for longer than a poll has a place
-//! here.
+//! Striped over a few locks, because every call that is pending has a waker here.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,103 +10,100 @@ use super::hooks::contain;
 use super::phase::Phase;
 use crate::sync::Mutex;
 
-/// Few for loom, which tries all orders of their locks.
-const LANES: usize = if cfg!(resilience_loom) { 2 } else { 8 };
+/// Few under loom, which explores all orders of the locks.
+const STRIPES: usize = if cfg!(resilience_loom) { 2 } else { 8 };
 
 thread_local! {
-    static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+    static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// This thread's.
-fn lane() -> usize {
+/// Returns the stripe of this thread.
+fn stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    LANE.get().unwrap_or_else(|| {
-        let lane = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
-        LANE.set(Some(lane));
-        lane
+    STRIPE.get().unwrap_or_else(|| {
+        let stripe = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+        STRIPE.set(Some(stripe));
+        stripe
     })
 }
 
 #[derive(Debug)]
-pub(super) struct Wakers([Mutex<Lane>; LANES]);
+pub(super) struct PhaseWakers([Mutex<Stripe>; STRIPES]);
 
 #[derive(Debug, Default)]
-struct Lane {
-    /// Empty where somebody was woken, or has left.
-    places: Vec<Option<(Phase, Waker)>>,
+struct Stripe {
+    /// `None` where the waker was taken.
+    slots: Vec<Option<(Phase, Waker)>>,
     free: Vec<usize>,
 }
 
-/// A place in a lane, of who waits. To be [left](Place::leave) before it is dropped.
+/// Slot for the waker of one task. Must be [released](WakerSlot::release) before it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Place(Option<Held>);
+pub(super) struct WakerSlot(Option<Registered>);
 
 #[derive(Debug)]
-struct Held {
-    lane: usize,
-    place: usize,
-    /// As it stands in the place, so that nothing is locked to see that it is the same.
+struct Registered {
+    stripe: usize,
+    slot: usize,
+    /// A clone of the registered waker, to compare without a lock.
     waker: Waker,
 }
 
-impl Wakers {
-    pub(super) fn new() -> Wakers {
-        Wakers(std::array::from_fn(|_| Mutex::new(Lane::default())))
+impl PhaseWakers {
+    pub(super) fn new() -> PhaseWakers {
+        PhaseWakers(std::array::from_fn(|_| Mutex::new(Stripe::default())))
     }
 
-    /// Wakes all who wait for this phase, or an earlier one. Outside of the locks: a waker may be anything.
+    /// Wakes all tasks that wait for this phase or an earlier one. Outside of the locks, and each one contained: wakers may
+    /// be user code.
     pub(super) fn wake(&self, reached: Phase) {
-        for lane in &self.0 {
+        for stripe in &self.0 {
             let due: Vec<_> = {
-                let places = &mut lane.lock().places;
-                places
-                    .iter_mut()
-                    .filter_map(|place| place.take_if(|(at, _)| *at <= reached))
-                    .collect()
+                let slots = &mut stripe.lock().slots;
+                slots.iter_mut().filter_map(|slot| slot.take_if(|(at, _)| *at <= reached)).collect()
             };
             due.into_iter().for_each(|(_, waker)| contain(|| waker.wake()));
         }
     }
 }
 
-impl Place {
-    /// Waits for a phase: `reached` says which has come. It is to be changed before anybody is
-    /// [woken](Wakers::wake).
+impl WakerSlot {
+    /// Waits for a phase. `reached` returns the current one, which must change before [`wake`](PhaseWakers::wake).
     pub(super) fn wait(
         &mut self,
-        wakers: &Wakers,
+        wakers: &PhaseWakers,
         phase: Phase,
         reached: impl Fn() -> Phase,
         cx: &Context<'_>,
     ) -> Poll<()> {
         if reached() < phase {
-            self.take(wakers, phase, cx);
+            self.register(wakers, phase, cx);
         }
-        // Again: it may have come before there was anybody to wake.
+        // Again: the phase may have come before the waker was registered.
         if reached() < phase {
             return Poll::Pending;
         }
-        self.leave(wakers);
+        self.release(wakers);
         Poll::Ready(())
     }
 
-    /// The task of `cx` is woken when the phase comes, and no other that stood here before. The phase is to be
-    /// looked at after this.
-    fn take(&mut self, wakers: &Wakers, phase: Phase, cx: &Context<'_>) {
-        if self.0.as_ref().is_some_and(|held| held.waker.will_wake(cx.waker())) {
+    /// Registers the waker of `cx` in place of any former one. The phase must be read after this.
+    fn register(&mut self, wakers: &PhaseWakers, phase: Phase, cx: &Context<'_>) {
+        if self.0.as_ref().is_some_and(|registered| registered.waker.will_wake(cx.waker())) {
             return;
         }
         let waker = cx.waker().clone();
         let waiting = (phase, waker.clone());
         let former = match &mut self.0 {
-            Some(held) => {
-                let former = wakers.0[held.lane].lock().places[held.place].replace(waiting);
-                Some((former, std::mem::replace(&mut held.waker, waker)))
+            Some(registered) => {
+                let former =
+                    wakers.0[registered.stripe].lock().slots[registered.slot].replace(waiting);
+                Some((former, std::mem::replace(&mut registered.waker, waker)))
             }
             None => {
-                let lane = lane();
-                let place = wakers.0[lane].lock().admit(waiting);
-                self.0 = Some(Held { lane, place, waker });
+                let stripe = stripe();
+                let slot = wakers.0[stripe].lock().insert(waiting);
+                self.0 = Some(Registered { stripe, slot, waker });
                 None
             }
         };
@@ -115,26 +111,26 @@ impl Place {
         drop(former);
     }
 
-    /// Nobody stands here any more.
-    pub(super) fn leave(&mut self, wakers: &Wakers) {
-        let Some(Held { lane, place, .. }) = self.0.take() else { return };
+    /// Removes the waker.
+    pub(super) fn release(&mut self, wakers: &PhaseWakers) {
+        let Some(Registered { stripe, slot, .. }) = self.0.take() else { return };
         let waiting = {
-            let mut lane = wakers.0[lane].lock();
-            lane.free.push(place);
-            lane.places[place].take()
+            let mut stripe = wakers.0[stripe].lock();
+            stripe.free.push(slot);
+            stripe.slots[slot].take()
         };
         drop(waiting);
     }
 }
 
-impl Lane {
-    fn admit(&mut self, waiting: (Phase, Waker)) -> usize {
-        let place = self.free.pop().unwrap_or(self.places.len());
-        match self.places.get_mut(place) {
+impl Stripe {
+    fn insert(&mut self, waiting: (Phase, Waker)) -> usize {
+        let slot = self.free.pop().unwrap_or(self.slots.len());
+        match self.slots.get_mut(slot) {
             Some(free) => *free = Some(waiting),
-            None => self.places.push(Some(waiting)),
+            None => self.slots.push(Some(waiting)),
         }
-        place
+        slot
     }
 }
 
@@ -147,14 +143,14 @@ mod tests {
 
     use super::*;
 
-    /// How many wait.
-    fn waiting_in(wakers: &Wakers) -> usize {
-        wakers.0.iter().map(|lane| lane.lock().places.iter().flatten().count()).sum()
+    /// Returns the number of registered wakers.
+    fn waiting_in(wakers: &PhaseWakers) -> usize {
+        wakers.0.iter().map(|stripe| stripe.lock().slots.iter().flatten().count()).sum()
     }
 
-    /// A future whose drop panics, and which is cancelled while it waits.
+    /// A future whose destructor panics, cancelled while it waits.
     #[test]
-    fn a_place_is_left_though_what_waits_panics_as_it_is_dropped() {
+    fn a_waker_is_removed_though_the_future_panics_when_dropped() {
         struct Fragile;
         impl Drop for Fragile {
             fn drop(&mut self) {
@@ -176,36 +172,36 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_later_phase_sleeps_on() {
-        let wakers = Wakers::new();
+    fn a_task_that_waits_for_a_later_phase_is_not_woken() {
+        let wakers = PhaseWakers::new();
         let phases = [Phase::Draining, Phase::Forced];
-        let mut waiting = phases.map(|phase| (phase, Place::default(), spawn(())));
-        for (phase, place, task) in &mut waiting {
-            task.enter(|cx, _| place.take(&wakers, *phase, cx));
+        let mut waiting = phases.map(|phase| (phase, WakerSlot::default(), spawn(())));
+        for (phase, slot, task) in &mut waiting {
+            task.enter(|cx, _| slot.register(&wakers, *phase, cx));
         }
         wakers.wake(Phase::Draining);
         assert_eq!(waiting.each_ref().map(|(.., task)| task.is_woken()), [true, false]);
-        waiting.iter_mut().for_each(|(_, place, _)| place.leave(&wakers));
+        waiting.iter_mut().for_each(|(_, slot, _)| slot.release(&wakers));
         assert_eq!(waiting_in(&wakers), 0);
     }
 
     #[test]
-    fn the_latest_waker_wins_and_places_are_used_again() {
-        let wakers = Wakers::new();
-        let mut place = Place::default();
+    fn the_latest_waker_wins_and_slots_are_reused() {
+        let wakers = PhaseWakers::new();
+        let mut slot = WakerSlot::default();
         let (mut first, mut second) = (spawn(()), spawn(()));
-        first.enter(|cx, _| place.take(&wakers, Phase::Forced, cx));
-        second.enter(|cx, _| place.take(&wakers, Phase::Forced, cx));
+        first.enter(|cx, _| slot.register(&wakers, Phase::Forced, cx));
+        second.enter(|cx, _| slot.register(&wakers, Phase::Forced, cx));
         assert_eq!(waiting_in(&wakers), 1);
         wakers.wake(Phase::Forced);
         assert_eq!((first.is_woken(), second.is_woken()), (false, true));
-        place.leave(&wakers);
+        slot.release(&wakers);
         for _ in 0..100 {
-            place.take(&wakers, Phase::Forced, &Context::from_waker(Waker::noop()));
-            place.leave(&wakers);
+            slot.register(&wakers, Phase::Forced, &Context::from_waker(Waker::noop()));
+            slot.release(&wakers);
         }
-        let places: usize = wakers.0.iter().map(|lane| lane.lock().places.len()).sum();
-        assert_eq!(places, 1);
+        let slots: usize = wakers.0.iter().map(|stripe| stripe.lock().slots.len()).sum();
+        assert_eq!(slots, 1);
     }
 }
 
@@ -220,7 +216,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// Whether somebody was woken.
+    /// Set when the task was woken.
     struct Woken(AtomicBool);
 
     impl Wake for Woken {
@@ -235,47 +231,47 @@ mod loom_tests {
     }
 
     struct Process {
-        wakers: Wakers,
+        wakers: PhaseWakers,
         phase: AtomicU8,
     }
 
     impl Process {
         fn new() -> Arc<Process> {
             let phase = AtomicU8::new(Phase::Running.number());
-            Arc::new(Process { wakers: Wakers::new(), phase })
+            Arc::new(Process { wakers: PhaseWakers::new(), phase })
         }
 
-        /// As `Shared` does it.
+        /// Enters a phase as `Shared` does.
         fn enter(&self, phase: Phase) {
             self.phase.store(phase.number(), Ordering::Release);
             self.wakers.wake(phase);
         }
 
-        fn wait(&self, place: &mut Place, waker: &Waker) -> Poll<()> {
+        fn wait(&self, slot: &mut WakerSlot, waker: &Waker) -> Poll<()> {
             let reached = || Phase::from_number(self.phase.load(Ordering::Acquire));
-            place.wait(&self.wakers, Phase::Draining, reached, &Context::from_waker(waker))
+            slot.wait(&self.wakers, Phase::Draining, reached, &Context::from_waker(waker))
         }
     }
 
-    /// Who waits while the phase comes has seen it, or is woken.
+    /// A task that waits while the phase comes sees it or is woken.
     #[test]
     fn loom_no_wake_is_lost() {
         loom::model(|| {
             let process = Process::new();
             let waiting = process.clone();
             let waiter = thread::spawn(move || {
-                let ((woken, waker), mut place) = (task(), Place::default());
-                let seen = waiting.wait(&mut place, &waker).is_ready();
-                (seen, woken, place)
+                let ((woken, waker), mut slot) = (task(), WakerSlot::default());
+                let seen = waiting.wait(&mut slot, &waker).is_ready();
+                (seen, woken, slot)
             });
             process.enter(Phase::Draining);
-            let (seen, woken, mut place) = waiter.join().unwrap();
+            let (seen, woken, mut slot) = waiter.join().unwrap();
             assert!(seen || woken.0.load(Ordering::Relaxed));
-            place.leave(&process.wakers);
+            slot.release(&process.wakers);
         });
     }
 
-    /// The same of one that moves to another task meanwhile, next to one that leaves its place to it.
+    /// A future that moves to another task meanwhile, beside one that releases its slot.
     #[test]
     fn loom_the_latest_task_is_woken_wherever_it_stands() {
         loom::model(|| {
@@ -283,17 +279,17 @@ mod loom_tests {
             let waiting = process.clone();
             let waiter = thread::spawn(move || {
                 let ((_, first), (woken, second)) = (task(), task());
-                let (mut left, mut place) = (Place::default(), Place::default());
+                let (mut left, mut slot) = (WakerSlot::default(), WakerSlot::default());
                 let _seen = waiting.wait(&mut left, &first);
-                left.leave(&waiting.wakers);
-                let _seen = waiting.wait(&mut place, &first);
-                let seen = waiting.wait(&mut place, &second).is_ready();
-                (seen, woken, place)
+                left.release(&waiting.wakers);
+                let _seen = waiting.wait(&mut slot, &first);
+                let seen = waiting.wait(&mut slot, &second).is_ready();
+                (seen, woken, slot)
             });
             process.enter(Phase::Draining);
-            let (seen, woken, mut place) = waiter.join().unwrap();
+            let (seen, woken, mut slot) = waiter.join().unwrap();
             assert!(seen || woken.0.load(Ordering::Relaxed));
-            place.leave(&process.wakers);
+            slot.release(&process.wakers);
         });
     }
 }

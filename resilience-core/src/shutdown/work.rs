@@ -1,12 +1,12 @@
-//! What is under way, and is waited for.
+//! Tracking of work in flight.
 
 use super::ambient;
 use super::carry::Carry;
-use super::scope::Scope;
+use super::run_future::RunFuture;
 use super::token::ShutdownToken;
 use crate::rejection::Rejection;
 
-/// Counts things as under way, under one name. Made by [`ShutdownToken::tracker`]; clones count together.
+/// Counts work in flight under one name. Made by [`ShutdownToken::tracker`]; clones share the count.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     token: ShutdownToken,
@@ -18,26 +18,26 @@ impl Tracker {
         Tracker { token, index }
     }
 
-    /// Of what it counts for.
+    /// Returns the token.
     #[must_use]
     pub const fn token(&self) -> &ShutdownToken {
         &self.token
     }
 
-    /// Counts one thing until what this returns is dropped.
+    /// Counts one operation until the guard is dropped.
     ///
-    /// What is tracked inside of something that is under way belongs to it, and is let in though nothing new is
-    /// taken any more: the request of a connection, the call that a request makes.
+    /// An operation tracked inside of work in flight belongs to it and is accepted also while draining: the request of a
+    /// connection, the call that a request makes.
     ///
     /// # Errors
-    /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), if nothing new is taken any more.
+    /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), once new work is rejected.
     pub fn track(&self) -> Result<InFlight, Rejection> {
         self.clone().into_in_flight()
     }
 
-    /// Runs `future` as one thing. See [`Scope`].
-    pub fn run<F: Future>(&self, future: F) -> Scope<F> {
-        Scope::new(Carry::new(self.clone(), future))
+    /// Runs `future` as one operation. See [`RunFuture`].
+    pub fn run<F: Future>(&self, future: F) -> RunFuture<F> {
+        RunFuture::new(Carry::new(self.clone(), future))
     }
 
     #[inline]
@@ -46,49 +46,49 @@ impl Tracker {
         if count.enter() || (ambient::is_within(&self.token) && count.enter_with_another()) {
             Ok(InFlight { tracker: self, finished: false })
         } else {
-            Err(self.refuse())
+            Err(self.reject())
         }
     }
 
-    pub(super) fn refuse(&self) -> Rejection {
-        self.token.shared().refuse(self.index)
+    pub(super) fn reject(&self) -> Rejection {
+        self.token.shared().reject(self.index)
     }
 }
 
-/// One thing that is under way, until this is dropped. Dropped when it was told to end, it was cut, unless it
-/// is known to have [finished](InFlight::finish).
+/// One operation in flight, until this is dropped. Counts as cut if it is dropped after
+/// [`forced`](ShutdownToken::forced) without [`finish`](InFlight::finish).
 #[derive(Debug)]
-#[must_use = "dropped, it is not under way any more"]
+#[must_use = "the operation is counted until this is dropped"]
 pub struct InFlight {
     tracker: Tracker,
     finished: bool,
 }
 
 impl InFlight {
-    /// It came to its own end. Of any difference only after [`forced`](ShutdownToken::forced).
+    /// Ends the operation as finished. Makes a difference only after [`forced`](ShutdownToken::forced).
     #[inline]
     pub fn finish(mut self) {
         self.finished = true;
     }
 
-    /// Runs `future` as this, and hands this back with its output. See [`Scope`] for what ends it.
+    /// Runs `future` as this operation, and returns this guard with its output. Otherwise like [`RunFuture`].
     pub fn carry<F: Future>(self, future: F) -> Carry<F> {
         Carry::admitted(self, future)
     }
 
-    /// Runs `future` as this. See [`Scope`].
-    pub fn run<F: Future>(self, future: F) -> Scope<F> {
-        Scope::new(self.carry(future))
+    /// Runs `future` as this operation. See [`RunFuture`].
+    pub fn run<F: Future>(self, future: F) -> RunFuture<F> {
+        RunFuture::new(self.carry(future))
     }
 
-    /// Of what it is counted by.
+    /// Returns the token.
     #[must_use]
     pub const fn token(&self) -> &ShutdownToken {
         &self.tracker.token
     }
 
-    pub(super) fn refuse(&self) -> Rejection {
-        self.tracker.refuse()
+    pub(super) fn reject(&self) -> Rejection {
+        self.tracker.reject()
     }
 }
 

@@ -1,12 +1,12 @@
-//! For proving a stack, this crate's or your own.
+//! Test doubles and models for stacks and layers.
 //!
-//! - [`ServiceProbe`] stands below a layer and watches what the layer does to it: calls on handles
-//!   that were not ready, handles that are kept readied, calls that were dropped.
-//! - [`Script`] is a service that answers as it is told, after a delay, with a failure, or never.
-//! - [`Ready`] answers at once, and is nothing: what is left is the layer's own size and cost.
+//! - [`ServiceProbe`] records what the layer above does: calls on handles that were not ready, handles that stay readied,
+//!   cancelled calls.
+//! - [`Script`] is a service with scripted responses: delays, failures, or none.
+//! - [`Ready`] returns the request at once and has no size: what is measured around it is the layer's own.
 //! - [`model`] drives each engine beside a naive reference from a string of bytes, so that a property
 //!   test, a fuzzer and a corpus replay are the same few lines.
-//! - [`each_event`] tells a listener one of each kind.
+//! - [`each_event`] notifies a listener of one event of each kind.
 //!
 //! ```
 //! use resilience_core::retry::{RetryLayer, RetryPolicy};

@@ -24,7 +24,7 @@ pub struct ServiceProbe<S> {
     ready: bool,
 }
 
-/// What a [`ServiceProbe`] and all its clones have seen. Clones read the same account.
+/// Log of a [`ServiceProbe`] and its clones. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct ProbeLog(Arc<Account>);
 
@@ -36,23 +36,23 @@ struct Account {
     in_flight: AtomicUsize,
     peak: AtomicUsize,
     cancelled: AtomicUsize,
-    gate: Mutex<Gate>,
+    latch: Mutex<Latch>,
 }
 
 #[derive(Debug, Default)]
-struct Gate {
+struct Latch {
     closed: bool,
     waiting: Vec<Waker>,
 }
 
 impl ProbeLog {
-    /// Calls that were begun.
+    /// Returns the number of calls.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// Calls on a handle whose last `poll_ready` was not `Ready`: each breaks the contract of
+    /// Returns the number of calls on a handle whose last `poll_ready` was not `Ready`, which breaks the contract of
     /// [`Service`].
     #[must_use]
     pub fn called_unready(&self) -> usize {
@@ -86,15 +86,15 @@ impl ProbeLog {
 
     /// No handle becomes ready from now on.
     pub fn close(&self) {
-        self.0.gate.lock().closed = true;
+        self.0.latch.lock().closed = true;
     }
 
     /// Handles become ready again; those that wait are woken.
     pub fn open(&self) {
         let waiting = {
-            let mut gate = self.0.gate.lock();
-            gate.closed = false;
-            std::mem::take(&mut gate.waiting)
+            let mut latch = self.0.latch.lock();
+            latch.closed = false;
+            std::mem::take(&mut latch.waiting)
         };
         let mut wakes = Wakes::default();
         waiting.into_iter().for_each(|waker| wakes.add(Some(waker)));
@@ -142,12 +142,12 @@ impl<S: Service<Req>, Req> Service<Req> for ServiceProbe<S> {
         self.ready = false;
         // Not under the lock: a waker may be anything.
         let waker = cx.waker().clone();
-        let mut gate = self.log.0.gate.lock();
-        if gate.closed {
-            gate.waiting.push(waker);
+        let mut latch = self.log.0.latch.lock();
+        if latch.closed {
+            latch.waiting.push(waker);
             return Poll::Pending;
         }
-        drop(gate);
+        drop(latch);
         let polled = ready!(self.inner.poll_ready(cx));
         self.ready = polled.is_ok();
         Poll::Ready(polled)
@@ -187,6 +187,7 @@ pin_project! {
     /// A call that is counted as under way until this is dropped, as a permit of a plain service
     /// would be held.
     #[derive(Debug)]
+    #[doc(hidden)]
     pub struct ProbeFuture<F> {
         #[pin]
         inner: F,

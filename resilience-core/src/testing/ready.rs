@@ -1,4 +1,4 @@
-//! A service that is in nobody's way.
+//! A service without cost.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// Always ready, and answers each request with the request, at once. Of no size, and its future is as
-/// small as a useful one can be: what is measured around it is the layer's own.
+/// A service that is always ready and returns each request at once. It has no size and a minimal future: what is
+/// measured around it is the layer's own.
 ///
 /// ```
 /// use resilience_core::testing::Ready;
@@ -26,7 +26,7 @@ use tower_service::Service;
 pub struct Ready<E = Infallible>(PhantomData<fn() -> E>);
 
 impl<E> Ready<E> {
-    /// The service. Its errors are of type `E`, and there are none.
+    /// Creates the service. It never returns an error of type `E`.
     #[must_use]
     pub const fn new() -> Ready<E> {
         Ready(PhantomData)

@@ -115,6 +115,7 @@ where
 pin_project! {
     /// A [`Reply`] on its way.
     #[derive(Debug)]
+    #[doc(hidden)]
     pub struct ScriptFuture<T, E> {
         result: Option<Result<T, E>>,
         yields: u32,

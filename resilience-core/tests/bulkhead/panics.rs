@@ -89,7 +89,7 @@ fn a_permit_is_back_though_its_drop_panics() {
 struct Nameless;
 
 impl Key for Nameless {
-    type Kept = Nameless;
+    type Stored = Nameless;
 
     fn name(&self) -> Name {
         panic!("on purpose");

@@ -117,7 +117,7 @@ fn e1_long_polling_is_paced() {
             .backoff(Backoff::full_jitter(ms(50), ms(20_000)))
             .throttled_backoff(Backoff::full_jitter(ms(1_000), ms(20_000)))
             .budget(RetryBudget::aws_2_1().with_capacity(setting.quota).unwrap())
-            .pace_refusals()
+            .wait_out_rejected_retry()
             .build()
             .unwrap();
         let now = clock::now();

@@ -115,7 +115,7 @@ fn e5_pushback() {
         .unwrap();
     // "Do not retry" (a negative, a word, two values) is `Never`, and counts as a failure.
     let refused = Call::new(&policy, 0.0).ends(Outcome::Transient(RetryHint::Never));
-    assert_eq!(refused, Next::Stop(StopReason::ToldNotTo));
+    assert_eq!(refused, Next::Stop(StopReason::ServerForbids));
     assert_eq!(policy.budget().unwrap().available(clock::now()), 99.0);
     // "1000": not before a second, and the delay after that restarts from the initial one.
     let mut call = Call::new(&policy, 0.0);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use resilience_core::health::{Check, CheckReport, Criticality, Failure, Health, Report};
+use resilience_core::health::{Check, CheckReport, Criticality, Failure, Health, HealthReport};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ fn critical(dependency: &Dependency) -> Check {
     dependency.check("it", Criticality::Critical)
 }
 
-fn only(report: &Report) -> &CheckReport {
+fn only(report: &HealthReport) -> &CheckReport {
     let [check] = &report.checks[..] else { panic!("{report:?}") };
     check
 }

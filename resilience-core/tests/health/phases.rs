@@ -16,7 +16,8 @@ fn switch() -> (Arc<AtomicBool>, impl Fn() -> bool + Send + Sync + 'static) {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_serve_is_not_ready_and_checks_nothing() {
     let (dependency, (serves, serving)) = (healthy(), switch());
-    let health = Health::builder().check(critical(&dependency)).serving(serving).build().unwrap();
+    let health =
+        Health::builder().check(critical(&dependency)).serving_while(serving).build().unwrap();
     serves.store(false, Ordering::Relaxed);
     let report = health.ready().await;
     assert_eq!(report.readiness, Readiness::NotReady);
@@ -30,7 +31,8 @@ async fn what_does_not_serve_is_not_ready_and_checks_nothing() {
 async fn a_shutdown_is_noticed_that_begins_while_checks_run() {
     let dependency = Dependency::new(Does::Answer(100 * MILLISECOND));
     let (serves, serving) = switch();
-    let health = Health::builder().check(critical(&dependency)).serving(serving).build().unwrap();
+    let health =
+        Health::builder().check(critical(&dependency)).serving_while(serving).build().unwrap();
     let shutdown = async {
         tokio::time::sleep(50 * MILLISECOND).await;
         serves.store(false, Ordering::Relaxed);
@@ -46,7 +48,7 @@ async fn it_has_started_when_it_was_ready_once() {
     let health = Health::builder()
         .check(database.check("database", Criticality::Critical))
         .check(cache.check("cache", Criticality::Optional))
-        .serving(serving)
+        .serving_while(serving)
         .build()
         .unwrap();
     let report = health.startup().await;
@@ -76,7 +78,7 @@ async fn it_has_started_when_it_was_ready_once() {
 async fn or_when_it_was_told() {
     let dependency = Dependency::new(Does::Refuse);
     let health =
-        Health::builder().check(critical(&dependency)).startup(Startup::Told).build().unwrap();
+        Health::builder().check(critical(&dependency)).startup(Startup::Manual).build().unwrap();
     for report in [health.ready().await, health.startup().await] {
         assert_eq!(report.reason, Some(NotReadyReason::Starting));
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use resilience_core::keyed::{Entry, allocated};
+use resilience_core::keyed::{Entry, allocation_size};
 
 /// Counts, and is pinned while it says so.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ impl Entry for Counter {
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(32)
+        allocation_size(32)
     }
 }
 

@@ -61,7 +61,7 @@ impl std::hash::Hash for Fragile {
 }
 
 impl Key for Fragile {
-    type Kept = Fragile;
+    type Stored = Fragile;
 
     fn name(&self) -> Name {
         user();

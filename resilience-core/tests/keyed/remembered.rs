@@ -322,9 +322,9 @@ async fn a_profile_as_its_parts() {
 [all]
 deadline = "10s"
 bulkhead = { max_concurrent = 2 }
-retry = { attempts = 2, base = "10ms", cap = "10ms", budget = "10%", reserve = 5 }
-rate = { per_minute = 1, burst = 60 }
-breaker = { consecutive_failures = 3, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "10ms", cap = "10ms" }, budget = { ratio = "10%", reserve = 5 } }
+rate_limit = { per_minute = 1, burst = 60 }
+circuit_breaker = { consecutive_failures = 3, break_for = "1m" }
 "#;
     let model = Profiles::from_toml(text).unwrap().profile("all").unwrap();
     let fresh = model.clone();

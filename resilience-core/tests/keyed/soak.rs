@@ -157,9 +157,9 @@ fn profile() -> Profile {
 [all]
 deadline = "10s"
 bulkhead = { max_concurrent = 1 }
-retry = { attempts = 2, base = "10ms", cap = "10ms", budget = "10%", reserve = 5 }
-rate = { per_minute = 10, burst = 10 }
-breaker = { consecutive_failures = 3, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "10ms", cap = "10ms" }, budget = { ratio = "10%", reserve = 5 } }
+rate_limit = { per_minute = 10, burst = 10 }
+circuit_breaker = { consecutive_failures = 3, break_for = "1m" }
 "#;
     Profiles::from_toml(text).unwrap().profile("all").unwrap()
 }

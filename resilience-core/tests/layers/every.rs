@@ -357,7 +357,7 @@ impl Rig {
         }
         if let Made::Checkout(layer) = &self.made {
             let pool = layer.pool().snapshot();
-            assert_eq!((pool.in_use, pool.waiting, pool.size), (0, 0, pool.idle), "{what}");
+            assert_eq!((pool.in_use, pool.queued, pool.size), (0, 0, pool.idle), "{what}");
         }
         let pinned = match &self.made {
             Made::RetryPerKey(layer) => is_pinned(layer.selector().store()),

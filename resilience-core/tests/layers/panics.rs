@@ -180,7 +180,7 @@ impl std::hash::Hash for Shard {
 }
 
 impl Key for Shard {
-    type Kept = Shard;
+    type Stored = Shard;
 
     fn name(&self) -> Name {
         user("Shard::name");
@@ -227,8 +227,8 @@ impl Replay<Request> for User {
         false
     }
 
-    fn is_good(&self, _: &Request, _: bool) -> bool {
-        user("is_good");
+    fn is_still_valid(&self, _: &Request, _: bool) -> bool {
+        user("is_still_valid");
         true
     }
 }
@@ -467,10 +467,10 @@ fn policy(budget: &RetryBudget) -> RetryPolicy {
 const PROFILE: &str = r#"
 [a]
 deadline = "10s"
-bulkhead = { max_concurrent = 1, wait = "5s" }
-retry = { attempts = 3, base = "10ms", cap = "10ms", budget = "10%", budget_window = "1h", reserve = 20 }
-rate = { per_hour = 10000, burst = 10000, min_gap = "3ms", wait = "1s" }
-breaker = { consecutive_failures = 9, break_for = "20ms", probes = 1, break_jitter = "0%" }
+bulkhead = { max_concurrent = 1, wait_at_most = "5s" }
+retry = { max_attempts = 3, backoff = { base = "10ms", cap = "10ms" }, budget = { ratio = "10%", window = "1h", reserve = 20 } }
+rate_limit = { count = 10000, period = "1h", burst = 10000, min_gap = "3ms", wait_at_most = "1s" }
+circuit_breaker = { consecutive_failures = 9, break_for = "20ms", probes = 1, break_jitter = "0%" }
 attempt_timeout = "1s"
 "#;
 
@@ -620,7 +620,7 @@ impl Rig {
             assert_eq!(token.in_flight(), 0, "{what}");
         }
         if let Some(pool) = self.pool.as_ref().map(ResilientPool::snapshot) {
-            assert_eq!((pool.in_use, pool.waiting, pool.size), (0, 0, pool.idle), "{what}");
+            assert_eq!((pool.in_use, pool.queued, pool.size), (0, 0, pool.idle), "{what}");
         }
         assert_eq!(self.passed.load(Ordering::SeqCst), 0, "{what}");
         assert_eq!(Deadline::current(), None, "{what}");

@@ -77,9 +77,9 @@ const TEXT: &str = r#"
 [a]
 deadline = "10s"
 bulkhead = { max_concurrent = 2 }
-retry = { attempts = 2, base = "10ms", cap = "10ms", reserve = 5 }
-rate = { per_hour = 10, burst = 10 }
-breaker = { failure_rate = "50%", window_calls = 2, minimum_calls = 2, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "10ms", cap = "10ms" }, budget = { reserve = 5 } }
+rate_limit = { count = 10, period = "1h", burst = 10 }
+circuit_breaker = { failure_rate = "50%", window = { count = 2 }, minimum_calls = 2, break_for = "1m" }
 "#;
 
 fn breaker() -> CircuitBreaker {

@@ -142,7 +142,7 @@ async fn nothing_leaks_in_any_of_a_thousand_combinations() {
         // What the maintenance is making.
         tokio::time::sleep(SECOND).await;
         let now = pool.snapshot();
-        assert_eq!((now.size, now.idle, now.in_use, now.waiting), (0, 0, 0, 0), "{gates:?}");
+        assert_eq!((now.size, now.idle, now.in_use, now.queued), (0, 0, 0, 0), "{gates:?}");
         assert_eq!(live.load(Ordering::SeqCst), 0, "{gates:?}");
     }
 }
@@ -176,7 +176,7 @@ proptest! {
                 }
             }
             let now = pool.snapshot();
-            assert_eq!((now.in_use, now.waiting), (0, 0), "{now:?}");
+            assert_eq!((now.in_use, now.queued), (0, 0), "{now:?}");
             assert_eq!((now.size, now.idle), (server.live(), server.live()), "{now:?}");
             assert!(now.size <= 2);
             crate::fake::fill(&pool, 2).await;

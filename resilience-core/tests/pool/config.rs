@@ -19,13 +19,13 @@ fn impossible_pools_are_named() {
         ("min_idle", "4", "at most `max_size` (3)")
     );
     assert_eq!(named(pool(3).max_validations(0)).field(), "max_validations");
-    assert_eq!(named(pool(3).max_waiting(0)).field(), "max_waiting");
+    assert_eq!(named(pool(3).max_queued(0)).field(), "max_queued");
     for bad in [Duration::ZERO, Duration::MAX] {
         assert_eq!(named(pool(3).maintain_every(bad)).field(), "maintain_every");
     }
     assert_eq!(named(pool(3).wait_at_most(Duration::MAX)).field(), "wait_at_most");
     assert!(pool(0).min_idle(2).build().is_ok(), "a pause, to be resized");
-    assert!(pool(3).max_waiting(0).reject().build().is_ok());
+    assert!(pool(3).max_queued(0).reject().build().is_ok());
 }
 
 /// A manager's mistake is the pool's, so that one `?` is enough.

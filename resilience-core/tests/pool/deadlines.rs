@@ -17,7 +17,7 @@ async fn nobody_waits_past_the_deadline_of_the_call() {
     let late = within(Deadline::after(began, SECOND), pool.get()).await;
     assert_eq!(late.unwrap_err().kind(), RejectionKind::DeadlineExceeded);
     assert_eq!(clock::now() - began, SECOND);
-    assert_eq!(pool.snapshot().waiting, 0);
+    assert_eq!(pool.snapshot().queued, 0);
 }
 
 #[tokio::test(start_paused = true)]

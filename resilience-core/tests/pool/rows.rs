@@ -22,7 +22,7 @@ async fn five_holders_have_five_connections_and_the_sixth_waits() {
     });
     settle().await;
     let now = pool.snapshot();
-    assert_eq!((server.made(), now.size, now.in_use, now.waiting), (5, 5, 5, 1));
+    assert_eq!((server.made(), now.size, now.in_use, now.queued), (5, 5, 5, 1));
     drop(held.remove(2));
     assert_eq!(sixth.await.unwrap().unwrap(), 2, "the one that came back");
     assert_eq!(server.made(), 5);
@@ -65,7 +65,7 @@ async fn a_wait_that_is_over_is_a_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn as_many_wait_as_may_and_the_next_is_refused() {
-    let pool = Server::default().pool(1).wait().max_waiting(2).build().unwrap();
+    let pool = Server::default().pool(1).wait().max_queued(2).build().unwrap();
     let held = pool.get().await.unwrap();
     let waiting: Vec<_> = (0..2)
         .map(|_| {
@@ -87,7 +87,7 @@ async fn as_many_wait_as_may_and_the_next_is_refused() {
 async fn twenty_five_thousand_waiters_are_served() {
     const WAITERS: usize = 25_000;
     let server = Server::default();
-    let pool = server.pool(3).wait_at_most(5 * SECOND).max_waiting(25_000).build().unwrap();
+    let pool = server.pool(3).wait_at_most(5 * SECOND).max_queued(25_000).build().unwrap();
     let began = clock::now();
     let tasks: Vec<_> = (0..WAITERS)
         .map(|_| {
@@ -105,7 +105,7 @@ async fn twenty_five_thousand_waiters_are_served() {
     assert_eq!(clock::now(), began, "nobody waited for a timer");
     assert_eq!(served(&pool, 3).await, WAITERS);
     let now = pool.snapshot();
-    assert_eq!((now.size, now.idle, now.waiting, now.in_use), (3, 3, 0, 0));
+    assert_eq!((now.size, now.idle, now.queued, now.in_use), (3, 3, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -397,7 +397,7 @@ async fn who_waits_at_a_pool_of_nothing_is_served_when_it_grows() {
     let pool = Server::default().pool(0).wait().build().unwrap();
     let mut call = Box::pin(pool.get());
     assert!(timeout(MS, &mut call).await.is_err());
-    assert_eq!((pool.snapshot().max_size, pool.snapshot().waiting), (0, 1));
+    assert_eq!((pool.snapshot().max_size, pool.snapshot().queued), (0, 1));
     pool.resize(1);
     assert!(timeout(MS, call).await.unwrap().is_ok());
 }

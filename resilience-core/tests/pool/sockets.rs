@@ -114,7 +114,7 @@ async fn the_server_sees_no_more_connections_than_the_pool_has_and_lost() {
     assert_eq!(failed, hung_up, "each hang-up was one call's failure, and nobody else's");
     assert_eq!(now.retired(Retired::Broken), hung_up as u64);
     assert!(accepted <= SIZE as usize + hung_up, "{accepted} connections, {hung_up} lost");
-    assert_eq!((now.in_use, now.waiting, now.size), (0, 0, now.idle));
+    assert_eq!((now.in_use, now.queued, now.size), (0, 0, now.idle));
     assert!(now.size <= SIZE as usize);
 }
 

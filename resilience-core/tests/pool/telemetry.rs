@@ -60,7 +60,7 @@ async fn gauges_are_read_where_they_are() {
         (names::POOL_SIZE, 2.0),
         (names::POOL_IDLE, 1.0),
         (names::POOL_IN_USE, 1.0),
-        (names::POOL_WAITING, 0.0),
+        (names::POOL_QUEUED, 0.0),
     ];
     assert_eq!(seen, expected);
 }

@@ -5,7 +5,7 @@ use resilience_core::profiles::{Profiles, ProfilesError};
 
 /// A type of value, with values that are bad for it wherever it stands.
 #[derive(Clone, Copy)]
-enum Type {
+pub(super) enum Type {
     Duration,
     Count,
     Share,
@@ -35,83 +35,103 @@ impl Type {
 
 /// Path, type, a good value, and what else is bad for it: zeros, what is too large, and what contradicts
 /// other fields.
-type Field = (&'static str, Type, &'static str, &'static [&'static str]);
+pub(super) type Field = (&'static str, Type, &'static str, &'static [&'static str]);
 
 /// All fields that can stand in one profile.
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     ("deadline", Duration, "'60s'", &["'0s'"]),
     ("attempt_timeout", Duration, "'5s'", &["'0s'", "'60s'", "'61s'"]),
     ("bulkhead.max_concurrent", Count, "10", &["0"]),
-    ("bulkhead.wait", Duration, "'1s'", &["'60s'", "'61s'"]),
+    ("bulkhead.wait_at_most", Duration, "'1s'", &["'60s'", "'61s'"]),
     ("bulkhead.max_queued", Count, "50", &["0"]),
     ("bulkhead.order", Word, "'fifo'", &["'FIFO'"]),
     ("bulkhead.observe_only", Flag, "false", &[]),
-    ("retry.attempts", Count, "3", &["0", "1001", "4294967295"]),
-    ("retry.base", Duration, "'100ms'", &["'0s'", "'3s'"]),
-    ("retry.cap", Duration, "'2s'", &["'0s'"]),
-    ("retry.jitter", Word, "'full'", &["'-1%'", "'101%'", "'nan%'"]),
-    ("retry.factor", Number, "2.0", &["0.99", "1001"]),
-    ("retry.throttled.base", Duration, "'200ms'", &["'0s'", "'4s'"]),
-    ("retry.throttled.cap", Duration, "'3s'", &["'0s'"]),
-    ("retry.throttled.jitter", Word, "'equal'", &["'-1%'", "'101%'", "'nan%'"]),
-    ("retry.throttled.factor", Number, "2", &["0.99", "1001"]),
-    ("retry.budget", Share, "'10%'", &["'1001%'", "'0.01%'"]),
-    ("retry.reserve", Count, "10", &["1000001", "4294967295"]),
-    ("retry.budget_window", Duration, "'1m'", &["'0s'", "'25h'"]),
+    ("retry.max_attempts", Count, "3", &["0", "1001", "4294967295"]),
+    ("retry.backoff.base", Duration, "'100ms'", &["'0s'", "'3s'"]),
+    ("retry.backoff.cap", Duration, "'2s'", &["'0s'"]),
+    ("retry.backoff.jitter", Word, "'full'", &["'-1%'", "'101%'", "'nan%'"]),
+    ("retry.backoff.factor", Number, "2.0", &["0.99", "1001"]),
+    ("retry.throttled_backoff.base", Duration, "'200ms'", &["'0s'", "'4s'"]),
+    ("retry.throttled_backoff.cap", Duration, "'3s'", &["'0s'"]),
+    ("retry.throttled_backoff.jitter", Word, "'equal'", &["'-1%'", "'101%'", "'nan%'"]),
+    ("retry.throttled_backoff.factor", Number, "2", &["0.99", "1001"]),
+    ("retry.budget.ratio", Share, "'10%'", &["'1001%'", "'0.01%'"]),
+    ("retry.without_budget", Flag, "false", &[]),
+    ("retry.budget.reserve", Count, "10", &["1000001", "4294967295"]),
+    ("retry.budget.window", Duration, "'1m'", &["'0s'", "'25h'"]),
     ("retry.max_elapsed", Duration, "'50s'", &["'0s'"]),
     ("retry.attempt_time", Duration, "'1s'", &["'6s'"]),
     ("retry.wait_when_not_ready", Flag, "true", &[]),
-    ("rate.calls", Count, "100", &["0"]),
-    ("rate.per", Duration, "'1s'", &["'0s'"]),
-    ("rate.burst", Count, "5", &["0", "4294967295"]),
-    ("rate.min_gap", Duration, "'1ms'", &[]),
-    ("rate.warm_up", Duration, "'1s'", &[]),
-    ("rate.wait", Duration, "'1s'", &["'60s'"]),
-    ("rate.max_queued", Count, "10", &["0"]),
-    ("rate.observe_only", Flag, "false", &[]),
-    ("breaker.consecutive_failures", Count, "5", &["0", "65536"]),
-    ("breaker.failure_rate", Share, "'50%'", &["'0%'", "'101%'", "'0.00001%'", "'12.34567%'"]),
-    ("breaker.slow_rate", Share, "'40%'", &["'0%'", "'101%'", "'0.00001%'", "'12.34567%'"]),
-    ("breaker.slow_after", Duration, "'1s'", &["'0s'", "'6s'"]),
-    ("breaker.window", Duration, "'10s'", &["'0s'", "'25h'"]),
-    ("breaker.minimum_calls", Count, "5", &["0", "1000001", "1900"]),
-    ("breaker.break_for", Duration, "'5s'", &["'0s'", "'61s'"]),
-    ("breaker.break_factor", Number, "2", &["0.99", "101"]),
-    ("breaker.break_max", Duration, "'60s'", &["'0s'"]),
-    ("breaker.break_jitter", Share, "'10%'", &["'101%'"]),
-    ("breaker.break_memory", Duration, "'60s'", &["'0s'"]),
-    ("breaker.longest_hint", Duration, "'60s'", &["'0s'"]),
-    ("breaker.open_on_hint", Flag, "true", &[]),
-    ("breaker.probes", Count, "3", &["0", "1001"]),
-    ("breaker.probes_succeed", Share, "'60%'", &["'0%'", "'101%'"]),
-    ("breaker.max_half_open", Duration, "'1m'", &["'0s'"]),
-    ("breaker.observe_only", Flag, "false", &[]),
+    ("retry.without_unknown_retries", Flag, "true", &[]),
+    ("rate_limit.count", Count, "100", &["0"]),
+    ("rate_limit.period", Duration, "'1s'", &["'0s'"]),
+    ("rate_limit.burst", Count, "5", &["0", "4294967295"]),
+    ("rate_limit.min_gap", Duration, "'1ms'", &[]),
+    ("rate_limit.warm_up", Duration, "'1s'", &[]),
+    ("rate_limit.longest_hint", Duration, "'1m'", &["'0s'"]),
+    ("rate_limit.wait_at_most", Duration, "'1s'", &["'60s'"]),
+    ("rate_limit.max_queued", Count, "10", &["0"]),
+    ("rate_limit.observe_only", Flag, "false", &[]),
+    ("circuit_breaker.throttled_in_rates_only", Flag, "true", &[]),
+    ("circuit_breaker.consecutive_failures", Count, "5", &["0", "65536"]),
+    (
+        "circuit_breaker.failure_rate",
+        Share,
+        "'50%'",
+        &["'0%'", "'101%'", "'0.00001%'", "'12.34567%'"],
+    ),
+    (
+        "circuit_breaker.slow_calls.share",
+        Share,
+        "'40%'",
+        &["'0%'", "'101%'", "'0.00001%'", "'12.34567%'"],
+    ),
+    ("circuit_breaker.slow_calls.slow", Duration, "'1s'", &["'0s'", "'6s'"]),
+    ("circuit_breaker.window.time", Duration, "'10s'", &["'0s'", "'25h'"]),
+    ("circuit_breaker.minimum_calls", Count, "5", &["0", "1000001", "1900"]),
+    ("circuit_breaker.growing_break.first", Duration, "'5s'", &["'0s'", "'61s'"]),
+    ("circuit_breaker.growing_break.factor", Number, "2", &["0.99", "101"]),
+    ("circuit_breaker.growing_break.max", Duration, "'60s'", &["'0s'"]),
+    ("circuit_breaker.break_jitter", Share, "'10%'", &["'101%'"]),
+    ("circuit_breaker.break_memory", Duration, "'60s'", &["'0s'"]),
+    ("circuit_breaker.longest_hint", Duration, "'60s'", &["'0s'"]),
+    ("circuit_breaker.open_on_hint", Flag, "true", &[]),
+    ("circuit_breaker.probes", Count, "3", &["0", "1001"]),
+    ("circuit_breaker.probes_succeed_by", Share, "'60%'", &["'0%'", "'101%'"]),
+    ("circuit_breaker.max_half_open", Duration, "'1m'", &["'0s'"]),
+    ("circuit_breaker.observe_only", Flag, "false", &[]),
 ];
 
 /// Fields that stand in place of others, and those.
-const INSTEAD: &[(Field, &[&str])] = &[
-    (("rate.per_second", Count, "100", &["0"]), &["rate.calls", "rate.per"]),
-    (("rate.per_minute", Count, "6000", &["0"]), &["rate.calls", "rate.per"]),
-    (("rate.per_hour", Count, "360000", &["0"]), &["rate.calls", "rate.per"]),
-    (("breaker.window_calls", Count, "100", &["0", "1000001"]), &["breaker.window"]),
+pub(super) const INSTEAD: &[(Field, &[&str])] = &[
+    (("rate_limit.per_second", Count, "100", &["0"]), &["rate_limit.count", "rate_limit.period"]),
+    (("rate_limit.per_minute", Count, "6000", &["0"]), &["rate_limit.count", "rate_limit.period"]),
     (
-        ("breaker.break_for", Duration, "'5s'", &["'0s'"]),
-        &["breaker.break_factor", "breaker.break_max"],
+        ("circuit_breaker.window.count", Count, "100", &["0", "1000001"]),
+        &["circuit_breaker.window.time"],
     ),
     (
-        ("retry.throttled", Flag, "{ base = '1s', cap = '2s' }", &[]),
+        ("circuit_breaker.break_for", Duration, "'5s'", &["'0s'"]),
         &[
-            "retry.throttled.base",
-            "retry.throttled.cap",
-            "retry.throttled.jitter",
-            "retry.throttled.factor",
+            "circuit_breaker.growing_break.first",
+            "circuit_breaker.growing_break.factor",
+            "circuit_breaker.growing_break.max",
+        ],
+    ),
+    (
+        ("retry.throttled_backoff", Flag, "{ base = '1s', cap = '2s' }", &[]),
+        &[
+            "retry.throttled_backoff.base",
+            "retry.throttled_backoff.cap",
+            "retry.throttled_backoff.jitter",
+            "retry.throttled_backoff.factor",
         ],
     ),
     (
         ("bulkhead", Flag, "{ max_concurrent = 1 }", &[]),
         &[
             "bulkhead.max_concurrent",
-            "bulkhead.wait",
+            "bulkhead.wait_at_most",
             "bulkhead.max_queued",
             "bulkhead.order",
             "bulkhead.observe_only",
@@ -121,42 +141,71 @@ const INSTEAD: &[(Field, &[&str])] = &[
 
 /// Fields that cannot stand without another, or beside it, with the value that they have here.
 const CONTRADICTIONS: &[(&str, &[&str], &[&str])] = &[
-    ("bulkhead.max_queued = 50", &[], &["bulkhead.wait", "bulkhead.order"]),
-    ("bulkhead.order = 'fifo'", &[], &["bulkhead.wait"]),
-    ("rate.max_queued = 10", &[], &["rate.wait"]),
-    ("rate.per = '1s'", &["rate.per_second = 3"], &["rate.calls"]),
-    ("rate.per_minute = 4", &["rate.per_second = 3"], &["rate.calls", "rate.per"]),
-    ("rate.calls = 100", &["rate.per_second = 3"], &[]),
-    ("retry.reserve = 10", &["retry.budget = 'none'"], &["retry.budget"]),
-    ("retry.budget_window = '1m'", &["retry.budget = 'none'"], &["retry.budget", "retry.reserve"]),
-    ("retry.factor = 2.0", &["retry.jitter = 'decorrelated'"], &["retry.jitter"]),
+    ("bulkhead.max_queued = 50", &[], &["bulkhead.wait_at_most", "bulkhead.order"]),
+    ("bulkhead.order = 'fifo'", &[], &["bulkhead.wait_at_most"]),
+    ("rate_limit.max_queued = 10", &[], &["rate_limit.wait_at_most"]),
+    ("rate_limit.period = '1s'", &["rate_limit.per_second = 3"], &["rate_limit.count"]),
     (
-        "retry.throttled.factor = 2",
-        &["retry.throttled.jitter = 'decorrelated'"],
-        &["retry.throttled.jitter"],
+        "rate_limit.per_minute = 4",
+        &["rate_limit.per_second = 3"],
+        &["rate_limit.count", "rate_limit.period"],
+    ),
+    ("rate_limit.count = 100", &["rate_limit.per_second = 3"], &[]),
+    ("retry.without_budget = true", &[], &[]),
+    (
+        "retry.backoff.factor = 2.0",
+        &["retry.backoff.jitter = 'decorrelated'"],
+        &["retry.backoff.jitter"],
     ),
     (
-        "retry.attempts = 3",
-        &["retry.jitter = 'none'", "retry.base = '30s'", "retry.cap = '30s'"],
+        "retry.throttled_backoff.factor = 2",
+        &["retry.throttled_backoff.jitter = 'decorrelated'"],
+        &["retry.throttled_backoff.jitter"],
+    ),
+    (
+        "retry.max_attempts = 3",
         &[
-            "retry.jitter",
-            "retry.base",
-            "retry.cap",
-            "retry.throttled.base",
-            "retry.throttled.cap",
-            "retry.throttled.jitter",
-            "retry.throttled.factor",
+            "retry.backoff.jitter = 'none'",
+            "retry.backoff.base = '30s'",
+            "retry.backoff.cap = '30s'",
+        ],
+        &[
+            "retry.backoff.jitter",
+            "retry.backoff.base",
+            "retry.backoff.cap",
+            "retry.throttled_backoff.base",
+            "retry.throttled_backoff.cap",
+            "retry.throttled_backoff.jitter",
+            "retry.throttled_backoff.factor",
         ],
     ),
-    ("breaker.window = '10s'", &["breaker.window_calls = 9"], &[]),
-    ("breaker.window = '10s'", &[], &["breaker.failure_rate", "breaker.slow_rate"]),
-    ("breaker.slow_after = '1s'", &[], &["breaker.slow_rate"]),
+    ("circuit_breaker.window.time = '10s'", &["circuit_breaker.window.count = 9"], &[]),
     (
-        "breaker.minimum_calls = 5",
+        "circuit_breaker.window = { time = '10s' }",
         &[],
-        &["breaker.failure_rate", "breaker.slow_rate", "breaker.window"],
+        &[
+            "circuit_breaker.window.time",
+            "circuit_breaker.failure_rate",
+            "circuit_breaker.slow_calls.share",
+            "circuit_breaker.slow_calls.slow",
+        ],
     ),
-    ("breaker.minimum_calls = 5", &["breaker.window_calls = 4"], &["breaker.window"]),
+    ("circuit_breaker.break_for = '5s'", &[], &[]),
+    (
+        "circuit_breaker.minimum_calls = 5",
+        &[],
+        &[
+            "circuit_breaker.failure_rate",
+            "circuit_breaker.slow_calls.share",
+            "circuit_breaker.slow_calls.slow",
+            "circuit_breaker.window.time",
+        ],
+    ),
+    (
+        "circuit_breaker.minimum_calls = 5",
+        &["circuit_breaker.window.count = 4"],
+        &["circuit_breaker.window.time"],
+    ),
 ];
 
 /// The profile of all [`FIELDS`] but those `without`, and these `lines`.
@@ -286,20 +335,37 @@ fn a_missing_field_is_named() {
     let required = [
         "deadline",
         "bulkhead.max_concurrent",
-        "retry.attempts",
-        "retry.base",
-        "retry.cap",
-        "retry.throttled.base",
-        "retry.throttled.cap",
-        "rate.per",
-        "breaker.window",
-        "breaker.slow_after",
-        "breaker.break_for",
-        "breaker.break_factor",
-        "breaker.break_max",
+        "retry.max_attempts",
+        "retry.backoff.base",
+        "retry.backoff.cap",
+        "retry.throttled_backoff.base",
+        "retry.throttled_backoff.cap",
+        "rate_limit.period",
+        "circuit_breaker.slow_calls.share",
+        "circuit_breaker.slow_calls.slow",
+        "circuit_breaker.growing_break.first",
+        "circuit_breaker.growing_break.factor",
+        "circuit_breaker.growing_break.max",
     ];
     for path in required {
         let error = Profiles::from_toml(&text(&[path], &[])).unwrap_err();
+        assert_eq!(error.field(), Some(path), "{error}");
+        assert!(error.to_string().ends_with(&format!("`{path}` is missing")), "{error}");
+    }
+    let tables = [
+        ("circuit_breaker.window", &["circuit_breaker.window.time"][..]),
+        (
+            "retry.backoff",
+            &[
+                "retry.backoff.base",
+                "retry.backoff.cap",
+                "retry.backoff.jitter",
+                "retry.backoff.factor",
+            ],
+        ),
+    ];
+    for (path, fields) in tables {
+        let error = Profiles::from_toml(&text(fields, &[])).unwrap_err();
         assert_eq!(error.field(), Some(path), "{error}");
         assert!(error.to_string().ends_with(&format!("`{path}` is missing")), "{error}");
     }
@@ -309,10 +375,10 @@ fn a_missing_field_is_named() {
 #[test]
 fn a_bound_names_fields_of_the_text() {
     let cases = [
-        ("breaker.break_for = '61s'", "at most `break_max` (60s)"),
-        ("retry.base = '3s'", "at most `cap` (2s)"),
-        ("retry.throttled.base = '4s'", "at most `cap` (3s)"),
-        ("bulkhead.wait = '61s'", "less than `deadline` (60s)"),
+        ("circuit_breaker.growing_break.first = '61s'", "at most `growing_break.max` (60s)"),
+        ("retry.backoff.base = '3s'", "at most `cap` (2s)"),
+        ("retry.throttled_backoff.base = '4s'", "at most `cap` (3s)"),
+        ("bulkhead.wait_at_most = '61s'", "less than `deadline` (60s)"),
         ("retry.attempt_time = '6s'", "at most `attempt_timeout` (5s)"),
     ];
     for (line, expected) in cases {

@@ -18,9 +18,9 @@ const TEXT: &str = r#"
 [a]
 deadline = "10s"
 bulkhead = { max_concurrent = 2 }
-retry = { attempts = 2, base = "10ms", cap = "10ms", budget = "10%", reserve = 5 }
-rate = { per_minute = 10, burst = 10 }
-breaker = { consecutive_failures = 2, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "10ms", cap = "10ms" }, budget = { ratio = "10%", reserve = 5 } }
+rate_limit = { per_minute = 10, burst = 10 }
+circuit_breaker = { consecutive_failures = 2, break_for = "1m" }
 "#;
 
 async fn fail(profile: &Profile) -> BoxError {
@@ -282,5 +282,5 @@ async fn a_hint_pauses_for_as_long_as_the_text_lets_it() {
     assert_eq!(pause(", longest_hint = \"1h\"", 7_000), seconds(3_600));
     let text = TEXT.replace("burst = 10 }", "burst = 10, longest_hint = \"0s\" }");
     let error = Profiles::from_toml(&text).unwrap_err().to_string();
-    assert!(error.contains("`rate.longest_hint`") && error.contains("line 6"), "{error}");
+    assert!(error.contains("`rate_limit.longest_hint`") && error.contains("line 6"), "{error}");
 }

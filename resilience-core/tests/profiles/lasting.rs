@@ -12,8 +12,8 @@ const TEXT: &str = r#"
 [a]
 deadline = "10s"
 bulkhead = { max_concurrent = 2 }
-retry = { attempts = 2, base = "10ms", cap = "10ms", budget = "none" }
-breaker = { consecutive_failures = 2, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "10ms", cap = "10ms" }, without_budget = true }
+circuit_breaker = { consecutive_failures = 2, break_for = "1m" }
 "#;
 
 /// A head; what is still to come holds the rest.

@@ -8,5 +8,6 @@ mod garbage;
 mod handles;
 mod lasting;
 mod mistakes;
+mod names;
 mod presets;
 mod reload;

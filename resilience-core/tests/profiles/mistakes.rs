@@ -15,10 +15,11 @@ fn with(lines: &str) -> ProfilesError {
 #[test]
 fn every_mistake_is_named_with_its_place() {
     use ProfilesErrorKind::{MissingKey, OutOfBounds, UnknownKey, WrongType};
-    let retry = "retry = { attempts = 3, base = \"1s\", cap = \"5s\"";
+    let retry = "retry = { max_attempts = 3, backoff = { base = \"1s\", cap = \"5s\" }";
+    let backoff = "retry = { max_attempts = 3, backoff = { base = \"1s\", cap = \"5s\"";
     let cases = [
         ("retyr = {}".into(), UnknownKey, "retyr", "did you mean `retry`?"),
-        (format!("{retry}, bse = 1 }}"), UnknownKey, "retry.bse", "did you mean `base`?"),
+        (format!("{backoff}, bse = 1 }} }}"), UnknownKey, "retry.backoff.bse", "did you mean `base`?"),
         (
             "attempt_timeout = 5".into(),
             WrongType,
@@ -65,9 +66,9 @@ fn every_mistake_is_named_with_its_place() {
             "from 0 to 4294967295",
         ),
         (
-            "bulkhead = { max_concurrent = 1, wait = \"1m\" }".into(),
+            "bulkhead = { max_concurrent = 1, wait_at_most = \"1m\" }".into(),
             OutOfBounds,
-            "bulkhead.wait",
+            "bulkhead.wait_at_most",
             "less than `deadline`",
         ),
         (
@@ -77,66 +78,66 @@ fn every_mistake_is_named_with_its_place() {
             "left out where no call waits",
         ),
         (
-            "bulkhead = { max_concurrent = 1, order = \"lifo\", wait = \"1s\" }".into(),
+            "bulkhead = { max_concurrent = 1, order = \"lifo\", wait_at_most = \"1s\" }".into(),
             OutOfBounds,
             "bulkhead.order",
             "\"fifo\" or \"newest_first\"",
         ),
-        ("rate = {}".into(), MissingKey, "rate", "has none of `per_second`"),
+        ("rate_limit = {}".into(), MissingKey, "rate_limit", "has none of `per_second`"),
         (
-            "rate = { per_second = 1, per_hour = 1 }".into(),
+            "rate_limit = { per_second = 1, per_minute = 1 }".into(),
             OutOfBounds,
-            "rate.per_hour",
+            "rate_limit.per_minute",
             "the only one",
         ),
         (
-            "rate = { per_second = 0 }".into(),
+            "rate_limit = { per_second = 0 }".into(),
             OutOfBounds,
-            "rate.per_second",
+            "rate_limit.per_second",
             "is 0, must be at least 1",
         ),
-        ("rate = { calls = 5 }".into(), MissingKey, "rate.per", "is missing"),
+        ("rate_limit = { count = 5 }".into(), MissingKey, "rate_limit.period", "is missing"),
         (
-            "rate = { per_second = 5, per = \"1s\" }".into(),
+            "rate_limit = { per_second = 5, period = \"1s\" }".into(),
             OutOfBounds,
-            "rate.per",
-            "used with `calls`",
+            "rate_limit.period",
+            "used with `count`",
         ),
-        ("rate = { per_second = 5, burst = 0 }".into(), OutOfBounds, "rate.burst", "at least 1"),
+        ("rate_limit = { per_second = 5, burst = 0 }".into(), OutOfBounds, "rate_limit.burst", "at least 1"),
         (
-            "rate = { per_second = 5, wait = \"2m\" }".into(),
+            "rate_limit = { per_second = 5, wait_at_most = \"2m\" }".into(),
             OutOfBounds,
-            "rate.wait",
+            "rate_limit.wait_at_most",
             "less than `deadline`",
         ),
         (
-            "retry = { base = \"1s\", cap = \"1s\" }".into(),
+            "retry = { backoff = { base = \"1s\", cap = \"1s\" } }".into(),
             MissingKey,
-            "retry.attempts",
+            "retry.max_attempts",
             "is missing",
         ),
-        ("retry = { attempts = 2, base = \"1s\" }".into(), MissingKey, "retry.cap", "is missing"),
-        (format!("{retry}, budget = \"-1%\" }}"), OutOfBounds, "retry.budget", "between 0 and 10"),
-        (format!("{retry}, budget = \"nan%\" }}"), OutOfBounds, "retry.budget", "is nan%"),
+        ("retry = { max_attempts = 2, backoff = { base = \"1s\" } }".into(), MissingKey, "retry.backoff.cap", "is missing"),
+        (format!("{retry}, budget = {{ ratio = \"-1%\" }} }}"), OutOfBounds, "retry.budget.ratio", "between 0 and 10"),
+        (format!("{retry}, budget = {{ ratio = \"nan%\" }} }}"), OutOfBounds, "retry.budget.ratio", "is nan%"),
         (
-            format!("{retry}, budget = 0.1 }}"),
+            format!("{retry}, budget = {{ ratio = 0.1 }} }}"),
             WrongType,
-            "retry.budget",
+            "retry.budget.ratio",
             "is a float, must be a percentage",
         ),
-        (format!("{retry}, jitter = \"lots\" }}"), OutOfBounds, "retry.jitter", "\"decorrelated\""),
-        (format!("{retry}, jitter = \"300%\" }}"), OutOfBounds, "retry.jitter", "between 0 and 1"),
+        (format!("{backoff}, jitter = \"lots\" }} }}"), OutOfBounds, "retry.backoff.jitter", "\"decorrelated\""),
+        (format!("{backoff}, jitter = \"300%\" }} }}"), OutOfBounds, "retry.backoff.jitter", "between 0 and 1"),
         (
-            format!("{retry}, factor = nan, jitter = \"full\" }}"),
+            format!("{backoff}, factor = nan, jitter = \"full\" }} }}"),
             OutOfBounds,
-            "retry.factor",
+            "retry.backoff.factor",
             "is NaN",
         ),
-        (format!("{retry}, factor = 2 }}"), OutOfBounds, "retry.factor", "left out"),
+        (format!("{backoff}, factor = 2 }} }}"), OutOfBounds, "retry.backoff.factor", "left out"),
         (
-            format!("{retry}, budget = \"none\", reserve = 1 }}"),
+            format!("{retry}, without_budget = true, budget = {{}} }}"),
             OutOfBounds,
-            "retry.reserve",
+            "retry.without_budget",
             "left out",
         ),
         (
@@ -146,32 +147,32 @@ fn every_mistake_is_named_with_its_place() {
             "true",
         ),
         (
-            "retry = { attempts = 3, base = \"40s\", cap = \"50s\" }".into(),
+            "retry = { max_attempts = 3, backoff = { base = \"40s\", cap = \"50s\" } }".into(),
             OutOfBounds,
-            "retry.attempts",
+            "retry.max_attempts",
             "at most 2: the shortest waits alone",
         ),
         (
-            "breaker = { failure_rate = 0.5 }".into(),
+            "circuit_breaker = { failure_rate = 0.5 }".into(),
             WrongType,
-            "breaker.failure_rate",
+            "circuit_breaker.failure_rate",
             "a percentage",
         ),
-        ("breaker = { failure_rate = \"50%\" }".into(), MissingKey, "breaker.window", "is missing"),
+        ("circuit_breaker = { failure_rate = \"50%\" }".into(), MissingKey, "circuit_breaker.window", "is missing"),
         (
-            "breaker = { minimum_calls = 5 }".into(),
+            "circuit_breaker = { minimum_calls = 5 }".into(),
             OutOfBounds,
-            "breaker.minimum_calls",
+            "circuit_breaker.minimum_calls",
             "used with",
         ),
-        ("breaker = { break_factor = 2 }".into(), MissingKey, "breaker.break_for", "is missing"),
-        ("breaker = { probes = 0 }".into(), OutOfBounds, "breaker.probes", "between 1 and 1000"),
+        ("circuit_breaker = { growing_break = { factor = 2 } }".into(), MissingKey, "circuit_breaker.growing_break.first", "is missing"),
+        ("circuit_breaker = { probes = 0 }".into(), OutOfBounds, "circuit_breaker.probes", "between 1 and 1000"),
         (
-            "breaker = { failure_rate = \"50%\", window = \"10s\", minimum_calls = 20 }\n\
-             rate = { per_minute = 6, burst = 1 }"
+            "circuit_breaker = { failure_rate = \"50%\", window = { time = \"10s\" }, minimum_calls = 20 }\n\
+             rate_limit = { per_minute = 6, burst = 1 }"
                 .into(),
             OutOfBounds,
-            "breaker.minimum_calls",
+            "circuit_breaker.minimum_calls",
             "at most 2, what the rate limit admits in 10s",
         ),
     ];

@@ -17,9 +17,9 @@ const TEXT: &str = r#"
 [a]
 deadline = "10s"
 bulkhead = { max_concurrent = 2 }
-retry = { attempts = 2, base = "10ms", cap = "10ms", budget = "10%", reserve = 5 }
-rate = { per_minute = 10, burst = 10 }
-breaker = { consecutive_failures = 2, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "10ms", cap = "10ms" }, budget = { ratio = "10%", reserve = 5 } }
+rate_limit = { per_minute = 10, burst = 10 }
+circuit_breaker = { consecutive_failures = 2, break_for = "1m" }
 "#;
 
 fn changed(from: &str, to: &str) -> String {
@@ -65,7 +65,7 @@ fn a_budget_on_the_same_terms_is_the_same_account() {
     let a = profiles.profile("a").unwrap();
     let _layer = a.layer();
     let budget = a.budget().unwrap();
-    profiles.reload(&changed("attempts = 2", "attempts = 3")).unwrap();
+    profiles.reload(&changed("max_attempts = 2", "max_attempts = 3")).unwrap();
     let class = resilience_core::outcome::FailureClass::Transient;
     let _ = budget.withdraw(clock::now(), class).unwrap().sent();
     assert_eq!(a.retry().map(|policy: RetryPolicy| policy.max_attempts()), Some(3));
@@ -85,7 +85,7 @@ async fn a_broken_text_changes_nothing_and_says_why() {
     let a = profiles.profile("a").unwrap();
     let plan = a.plan();
     let two = format!("{TEXT}\n[b]\ndeadline = \"1s\"\nattempt_timeout = \"2s\"");
-    let broken = two.replace("attempts = 2", "attempts = 3");
+    let broken = two.replace("max_attempts = 2", "max_attempts = 3");
     let error = profiles.reload(&broken).unwrap_err();
     assert_eq!((error.profile(), error.field()), (Some("b"), Some("attempt_timeout")));
     assert_eq!(a.plan(), plan);
@@ -144,7 +144,7 @@ fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output>
 async fn a_raised_limit_serves_who_waits() {
     let text = |permits: u32| {
         format!(
-            "[a]\ndeadline = \"1m\"\nbulkhead = {{ max_concurrent = {permits}, wait = \"30s\" }}"
+            "[a]\ndeadline = \"1m\"\nbulkhead = {{ max_concurrent = {permits}, wait_at_most = \"30s\" }}"
         )
     };
     let profiles = Profiles::from_toml(&text(1)).unwrap();
@@ -166,13 +166,13 @@ async fn a_raised_limit_serves_who_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_under_a_thousand_reloads_never_fail() {
     let text = |n: usize| {
-        let rate = if n.is_multiple_of(3) { "" } else { "rate = { per_second = 1000000 }" };
+        let rate = if n.is_multiple_of(3) { "" } else { "rate_limit = { per_second = 1000000 }" };
         let breaker =
-            if n.is_multiple_of(2) { "" } else { "breaker = { consecutive_failures = 5 }" };
+            if n.is_multiple_of(2) { "" } else { "circuit_breaker = { consecutive_failures = 5 }" };
         format!(
             "[a]\ndeadline = \"{}s\"\nattempt_timeout = \"30s\"\n\
-             bulkhead = {{ max_concurrent = {}, wait = \"20s\" }}\n\
-             retry = {{ attempts = 2, base = \"1s\", cap = \"1s\" }}\n{rate}\n{breaker}",
+             bulkhead = {{ max_concurrent = {}, wait_at_most = \"20s\" }}\n\
+             retry = {{ max_attempts = 2, backoff = {{ base = \"1s\", cap = \"1s\" }} }}\n{rate}\n{breaker}",
             60 + n % 7,
             100 + n % 5
         )

@@ -14,7 +14,7 @@ mod retries;
 
 use std::time::Duration;
 
-use resilience_core::shutdown::{Report, Shutdown, WorkReport};
+use resilience_core::shutdown::{Shutdown, ShutdownReport, WorkReport};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ fn shutdown() -> Shutdown {
 }
 
 /// What was under way, finished, cut and left, of this name.
-fn work(report: &Report, name: &str) -> (u64, u64, u64, u64) {
+fn work(report: &ShutdownReport, name: &str) -> (u64, u64, u64, u64) {
     let of_name = |work: &&WorkReport| work.name.as_str() == name;
     let work = report.work.iter().find(of_name).unwrap_or_else(|| panic!("no {name}: {report}"));
     (work.in_flight, work.finished, work.cut, work.left)

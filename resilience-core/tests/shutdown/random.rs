@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use resilience_core::clock;
 use resilience_core::retry::{Backoff, RetryPolicy, retry};
-use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
+use resilience_core::shutdown::{Shutdown, ShutdownReport, ShutdownToken};
 
 use tokio::task::JoinSet;
 
@@ -122,7 +122,7 @@ async fn acknowledge(broker: Shared, takes: Duration) {
 }
 
 /// One, and whether something was cut.
-async fn one(seed: u64) -> Report {
+async fn one(seed: u64) -> ShutdownReport {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut shutdown = Shutdown::builder()
         .grace(millis(&mut rng, 200))

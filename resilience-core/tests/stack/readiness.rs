@@ -196,7 +196,7 @@ struct Drawn {
     attempt_timeout: Option<u16>,
     attempts: u32,
     max_elapsed: Option<u16>,
-    pace_refusals: bool,
+    wait_out_rejected_retry: bool,
     wait_when_not_ready: bool,
     bulkhead_wait: u16,
     rate_wait: u16,
@@ -211,14 +211,20 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         (any::<bool>(), any::<bool>(), wait(), wait(), 0_u16..4_000, 0..MANNERS.len()),
     )
         .prop_map(|((deadline, attempt_timeout, attempts, max_elapsed), rest)| {
-            let (pace_refusals, wait_when_not_ready, bulkhead_wait, rate_wait, hint, manners) =
-                rest;
+            let (
+                wait_out_rejected_retry,
+                wait_when_not_ready,
+                bulkhead_wait,
+                rate_wait,
+                hint,
+                manners,
+            ) = rest;
             Drawn {
                 deadline,
                 attempt_timeout,
                 attempts,
                 max_elapsed,
-                pace_refusals,
+                wait_out_rejected_retry,
                 wait_when_not_ready,
                 bulkhead_wait,
                 rate_wait,
@@ -258,7 +264,7 @@ async fn none_takes_longer(drawn: &Drawn) {
         Some(elapsed) => retry.max_elapsed(ms(elapsed)),
         None => retry.unlimited_elapsed(),
     };
-    retry = if drawn.pace_refusals { retry.pace_refusals() } else { retry };
+    retry = if drawn.wait_out_rejected_retry { retry.wait_out_rejected_retry() } else { retry };
     retry = if drawn.wait_when_not_ready { retry.wait_when_not_ready() } else { retry };
     let (ready, call) = MANNERS[drawn.manners];
     let server = Slow::new(ready, call);

@@ -369,7 +369,7 @@ impl<B> Replay<Request<ReplayBody<B>>> for ReplayRequest {
         Some(copy)
     }
 
-    fn is_good(&self, copy: &Request<ReplayBody<B>>, answered: bool) -> bool {
+    fn is_still_valid(&self, copy: &Request<ReplayBody<B>>, answered: bool) -> bool {
         let body = copy.body();
         body.not_replayable().is_none() && (!answered || body.is_read())
     }

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use http::Uri;
 use resilience_core::Name;
-use resilience_core::keyed::{Key, Text};
+use resilience_core::keyed::{InlineStr, Key};
 
 /// Scheme, host and port, as `https://api.example:8443`: what has one connection pool, one circuit and one
 /// limit.
@@ -139,7 +139,7 @@ impl AsRef<str> for Authority {
 }
 
 impl Key for Authority {
-    type Kept = Text;
+    type Stored = InlineStr;
 
     fn name(&self) -> Name {
         self.0.clone().into()

@@ -85,8 +85,8 @@ impl HttpRequest for Recorded {
         Some(Recorded { request: self.request.copy()?, stream })
     }
 
-    fn is_good(&self, answered: bool) -> bool {
-        self.stream.as_ref().is_none_or(|stream| Replayable::is_good(stream, answered))
+    fn is_still_valid(&self, answered: bool) -> bool {
+        self.stream.as_ref().is_none_or(|stream| Replayable::is_still_valid(stream, answered))
     }
 
     fn normalize(&mut self) {

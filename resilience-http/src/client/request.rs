@@ -27,8 +27,8 @@ pub trait HttpRequest: Sized {
     fn copy(&self) -> Option<Self>;
 
     /// Whether this copy is still good when an attempt has ended, with or without an answer. See
-    /// [`Replay::is_good`].
-    fn is_good(&self, answered: bool) -> bool {
+    /// [`Replay::is_still_valid`].
+    fn is_still_valid(&self, answered: bool) -> bool {
         let _ = answered;
         true
     }
@@ -48,8 +48,8 @@ pub trait Replayable: Sized {
     fn copy(&self) -> Option<Self>;
 
     /// Whether this copy is still good when an attempt has ended, with or without an answer. See
-    /// [`Replay::is_good`].
-    fn is_good(&self, answered: bool) -> bool {
+    /// [`Replay::is_still_valid`].
+    fn is_still_valid(&self, answered: bool) -> bool {
         let _ = answered;
         true
     }
@@ -61,7 +61,7 @@ impl<B> Replayable for ReplayBody<B> {
         self.copy()
     }
 
-    fn is_good(&self, answered: bool) -> bool {
+    fn is_still_valid(&self, answered: bool) -> bool {
         self.not_replayable().is_none() && (!answered || self.is_read())
     }
 }
@@ -137,8 +137,8 @@ impl<B: Replayable> HttpRequest for http::Request<B> {
         Some(copy)
     }
 
-    fn is_good(&self, answered: bool) -> bool {
-        self.body().is_good(answered)
+    fn is_still_valid(&self, answered: bool) -> bool {
+        self.body().is_still_valid(answered)
     }
 
     fn normalize(&mut self) {
@@ -273,8 +273,8 @@ impl<R: HttpRequest> Replay<Call<R>> for CopyCall {
         Some(Call(Box::new(Declared { request, idempotency: call.0.idempotency.clone() })))
     }
 
-    fn is_good(&self, copy: &Call<R>, answered: bool) -> bool {
-        copy.request().is_good(answered)
+    fn is_still_valid(&self, copy: &Call<R>, answered: bool) -> bool {
+        copy.request().is_still_valid(answered)
     }
 
     fn may_run_twice(&self, call: &Call<R>) -> bool {

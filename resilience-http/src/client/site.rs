@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use resilience_core::keyed::{Entry, allocated};
+use resilience_core::keyed::{Entry, allocation_size};
 use resilience_core::profiles::{KeyProfile, Profile, ProfileCalls};
 
 use super::answer::UntilBodyEnds;
@@ -74,8 +74,8 @@ impl Entry for Site {
 
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
-        let own = allocated(counts + size_of::<State>());
-        let returns = allocated(counts + size_of::<Returns>());
+        let own = allocation_size(counts + size_of::<State>());
+        let returns = allocation_size(counts + size_of::<Returns>());
         let parts = Entry::heap_bytes(&self.profile) + self.calls.heap_bytes();
         own + returns + parts + Entry::heap_bytes(&self.slots.own)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
-use resilience_core::health::{CheckReport, Criticality, Report};
+use resilience_core::health::{CheckReport, Criticality, HealthReport};
 use serde_json::{Map, Value, json};
 
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -17,7 +17,7 @@ pub(super) fn alive(method: &Method) -> Answer {
 }
 
 /// How it stands.
-pub(super) fn of_report(method: &Method, report: &Report, details: bool) -> Answer {
+pub(super) fn of_report(method: &Method, report: &HealthReport, details: bool) -> Answer {
     let ready = report.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut answer = answer(method, status, Bytes::from(body(report, details).to_string()));
@@ -58,7 +58,7 @@ fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-fn body(report: &Report, details: bool) -> Value {
+fn body(report: &HealthReport, details: bool) -> Value {
     let mut body = Map::new();
     body.insert("status".into(), report.readiness.as_str().into());
     if let Some(reason) = report.reason {

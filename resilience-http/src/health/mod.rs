@@ -3,7 +3,7 @@
 //! | path | asks | 200 | 503 |
 //! |---|---|---|---|
 //! | `/health` | is the process alive? | always: it touches nothing | |
-//! | `/ready` | may it be sent requests? | ready or degraded | a critical dependency is down, or it is [not serving](resilience_core::health::HealthBuilder::serving) |
+//! | `/ready` | may it be sent requests? | ready or degraded | a critical dependency is down, or it is [not serving](resilience_core::health::HealthBuilder::serving_while) |
 //! | `/startup` | has it started? | from the first yes on | until then |
 //!
 //! [`HealthLayer`] stands in front of any service and answers these itself, also while the service is

@@ -24,7 +24,7 @@
 //! | all others | is returned to the caller, and delays nothing | the limiter pauses |
 //!
 //! One response can therefore stop all calls to an authority. A pause is no longer than `longest_hint` of the profile's
-//! `rate` part, or `HintLayer::longest`: five minutes by default.
+//! `rate_limit` part, or `HintLayer::longest`: five minutes by default.
 //!
 //! # Families
 //!

@@ -22,8 +22,8 @@ use crate::server::{Reply, serve, status};
 
 const TEXT: &str = r#"
 deadline = "1m"
-retry = { attempts = 2, base = "1ms", cap = "1ms", budget = "10%", reserve = 10 }
-breaker = { consecutive_failures = 4, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "1ms", cap = "1ms" }, budget = { ratio = "10%", reserve = 10 } }
+circuit_breaker = { consecutive_failures = 4, break_for = "1m" }
 bulkhead = { max_concurrent = 10 }
 "#;
 
@@ -173,9 +173,9 @@ async fn listeners_hear_whose_it_is() {
     const TEXT: &str = r#"
         [api]
         deadline = "5s"
-        retry = { attempts = 2, base = "1ms", cap = "1ms", budget = "none" }
-        rate = { per_second = 100 }
-        breaker = { consecutive_failures = 1, break_for = "1m" }
+        retry = { max_attempts = 2, backoff = { base = "1ms", cap = "1ms" }, without_budget = true }
+        rate_limit = { per_second = 100 }
+        circuit_breaker = { consecutive_failures = 1, break_for = "1m" }
     "#;
     let heard = Arc::<Mutex<Vec<(&str, Option<String>)>>>::default();
     let told = heard.clone();

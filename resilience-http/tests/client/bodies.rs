@@ -21,8 +21,8 @@ use crate::server::{Answer, Reply, serve, status};
 
 const TEXT: &str = r#"
 deadline = "20s"
-retry = { attempts = 3, base = "1ms", cap = "2ms", budget = "100%", reserve = 10 }
-breaker = { consecutive_failures = 3, failure_rate = "100%", window_calls = 100, minimum_calls = 100, break_for = "1m" }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "2ms" }, budget = { ratio = "100%", reserve = 10 } }
+circuit_breaker = { consecutive_failures = 3, failure_rate = "100%", window = { count = 100 }, minimum_calls = 100, break_for = "1m" }
 bulkhead = { max_concurrent = 1 }
 "#;
 

@@ -13,9 +13,9 @@ use crate::profile;
 
 const TEXT: &str = r#"
 deadline = "1m"
-bulkhead = { max_concurrent = 1, wait = "5s" }
-retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "10%", reserve = 10 }
-breaker = { consecutive_failures = 100 }
+bulkhead = { max_concurrent = 1, wait_at_most = "5s" }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, budget = { ratio = "10%", reserve = 10 } }
+circuit_breaker = { consecutive_failures = 100 }
 attempt_timeout = "10s"
 "#;
 

@@ -171,8 +171,8 @@ async fn a_bare_connector_does_not_stand_still_behind_another_spelling() {
 async fn a_connector_without_room_is_a_rejection() {
     const TEXT: &str = r#"
         deadline = "20s"
-        retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "none" }
-        breaker = { consecutive_failures = 1, break_for = "1m" }
+        retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, without_budget = true }
+        circuit_breaker = { consecutive_failures = 1, break_for = "1m" }
     "#;
     let (address, seen) = serve(|_, _| Reply::Hangs).await;
     let wait = Duration::from_millis(20);

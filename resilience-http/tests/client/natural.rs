@@ -28,13 +28,13 @@ use crate::server::{Reply, serve, status};
 
 const ONE_FAILURE: &str = r#"
 deadline = "5s"
-retry = { attempts = 2, base = "1ms", cap = "1ms", budget = "none" }
-breaker = { consecutive_failures = 1, break_for = "1m" }
+retry = { max_attempts = 2, backoff = { base = "1ms", cap = "1ms" }, without_budget = true }
+circuit_breaker = { consecutive_failures = 1, break_for = "1m" }
 "#;
 
 const RETRIES: &str = r#"
 deadline = "5s"
-retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "none" }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, without_budget = true }
 "#;
 
 type Verb = fn(&ResilientClient, &str) -> RequestBuilder;

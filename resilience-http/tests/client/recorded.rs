@@ -18,7 +18,7 @@ use crate::profile;
 
 const TEXT: &str = r#"
 deadline = "20s"
-retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "100%", reserve = 10 }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, budget = { ratio = "100%", reserve = 10 } }
 "#;
 
 type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;

@@ -13,7 +13,7 @@ use crate::profile;
 
 const TEXT: &str = r#"
 deadline = "20s"
-retry = { attempts = 3, base = "1ms", cap = "1ms", budget = "100%", reserve = 10 }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, budget = { ratio = "100%", reserve = 10 } }
 "#;
 
 /// What a server read of each attempt that it answers with a 503, having read so many frames.

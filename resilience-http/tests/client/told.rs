@@ -22,8 +22,8 @@ use crate::server::{Reply, serve};
 
 const TEXT: &str = r#"
 deadline = "20s"
-retry = { attempts = 3, base = "1ms", cap = "2ms", budget = "100%", reserve = 10 }
-rate = { per_second = 1000, burst = 1000 }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "2ms" }, budget = { ratio = "100%", reserve = 10 } }
+rate_limit = { per_second = 1000, burst = 1000 }
 attempt_timeout = "2s"
 "#;
 

@@ -38,7 +38,7 @@ fn profile() -> Profile {
     let text = r#"
         [api]
         deadline = "25s"
-        retry = { attempts = 3, base = "1ms", cap = "2ms", budget = "100%", reserve = 10 }
+        retry = { max_attempts = 3, backoff = { base = "1ms", cap = "2ms" }, budget = { ratio = "100%", reserve = 10 } }
         attempt_timeout = "20s"
     "#;
     Profiles::from_toml(text).unwrap().profile("api").unwrap()

@@ -19,7 +19,8 @@ async fn liveness_touches_nothing() {
         panic!("it was asked")
     });
     let serves = Arc::new(AtomicBool::new(false));
-    let health = Health::builder().check(check).serving(move || serves.load(Ordering::Relaxed));
+    let health =
+        Health::builder().check(check).serving_while(move || serves.load(Ordering::Relaxed));
     let layer = HealthLayer::new(health.build().unwrap());
     assert_eq!(get(&layer, "/health").await, (200, json!({"status": "alive"})));
 }
@@ -125,7 +126,7 @@ async fn what_errors_said_is_shown_if_asked_for() {
 async fn draining_is_503_before_anything_is_checked() {
     let health = Health::builder()
         .check(Check::critical("it", std::future::pending::<Result<(), String>>))
-        .serving(|| false);
+        .serving_while(|| false);
     let layer = HealthLayer::new(health.build().unwrap());
     let began = resilience_core::clock::now();
     let (status, body) = get(&layer, "/ready").await;
@@ -136,7 +137,7 @@ async fn draining_is_503_before_anything_is_checked() {
 
 #[tokio::test(start_paused = true)]
 async fn starting_is_a_question_of_its_own() {
-    let health = Health::builder().startup(Startup::Told).build().unwrap();
+    let health = Health::builder().startup(Startup::Manual).build().unwrap();
     let layer = HealthLayer::new(health.clone());
     for path in ["/startup", "/ready"] {
         let (status, body) = get(&layer, path).await;

@@ -29,7 +29,7 @@ use axum::extract::Path;
 use axum::routing::{any, get, post};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
+use resilience_core::shutdown::{Shutdown, ShutdownReport, ShutdownToken};
 use resilience_http::serve::{Served, Server, bind};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -44,7 +44,7 @@ struct Rig {
     address: SocketAddr,
     token: ShutdownToken,
     server: JoinHandle<Served>,
-    shutdown: JoinHandle<Report>,
+    shutdown: JoinHandle<ShutdownReport>,
     /// Of handlers of `/held`, which answer when they may.
     held: Held,
 }
@@ -94,7 +94,7 @@ impl Rig {
         tokio::time::timeout(LONG, closed).await.expect("a connection is kept");
     }
 
-    async fn end(self) -> (Report, Served) {
+    async fn end(self) -> (ShutdownReport, Served) {
         let both = async { (self.shutdown.await.unwrap(), self.server.await.unwrap()) };
         tokio::time::timeout(LONG, both).await.expect("it does not end")
     }
@@ -139,6 +139,6 @@ fn router(held: Held) -> Router {
         .route("/length", post(length))
 }
 
-fn cut(report: &Report, name: &str) -> u64 {
+fn cut(report: &ShutdownReport, name: &str) -> u64 {
     report.work.iter().filter(|work| work.name.as_str() == name).map(|work| work.cut).sum()
 }

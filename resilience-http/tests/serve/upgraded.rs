@@ -9,7 +9,7 @@ use axum::routing::any;
 use http::{Method, Response, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
+use resilience_core::shutdown::{Shutdown, ShutdownReport, ShutdownToken};
 use resilience_http::serve::{Served, Server, ServerBuilder, bind};
 use resilience_http::server::ProtectLayer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +28,7 @@ struct Rig {
     address: SocketAddr,
     token: ShutdownToken,
     server: JoinHandle<Served>,
-    shutdown: JoinHandle<Report>,
+    shutdown: JoinHandle<ShutdownReport>,
 }
 
 async fn talk(mut stream: TokioIo<hyper::upgrade::Upgraded>) -> std::io::Result<()> {
@@ -96,7 +96,7 @@ impl Rig {
         tokio::time::timeout(LONG, serves).await.expect("no place is free");
     }
 
-    async fn end(self) -> (Report, Served) {
+    async fn end(self) -> (ShutdownReport, Served) {
         let both = async { (self.shutdown.await.unwrap(), self.server.await.unwrap()) };
         tokio::time::timeout(LONG, both).await.expect("it does not end")
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use resilience_core::shutdown::{Report, Shutdown, ShutdownToken};
+use resilience_core::shutdown::{Shutdown, ShutdownReport, ShutdownToken};
 use resilience_http::serve::{RequestBody, Served, Server, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -25,7 +25,7 @@ struct Upgrading {
     entered: Arc<Semaphore>,
     may_answer: Arc<Semaphore>,
     server: JoinHandle<Served>,
-    shutdown: JoinHandle<Report>,
+    shutdown: JoinHandle<ShutdownReport>,
 }
 
 /// Answers what the query says: a status, and the options of its connection. After a 101 or a 2xx to CONNECT, echoes.

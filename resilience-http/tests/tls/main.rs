@@ -20,7 +20,7 @@ use resilience_http::client::{ResilientClient, ResilientClientBuilder};
 
 const TEXT: &str = r#"
 deadline = "20s"
-retry = { attempts = 3, base = "1ms", cap = "2ms", budget = "100%", reserve = 10 }
+retry = { max_attempts = 3, backoff = { base = "1ms", cap = "2ms" }, budget = { ratio = "100%", reserve = 10 } }
 attempt_timeout = "5s"
 "#;
 

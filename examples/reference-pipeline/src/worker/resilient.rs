@@ -70,8 +70,8 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     let health = Health::builder()
         .check(Check::critical("store", move || read(store.clone())))
         .check(Check::critical("predictor", move || load(fault)))
-        .startup(Startup::Told)
-        .serving(serving)
+        .startup(Startup::Manual)
+        .serving_while(serving)
         .build()?;
     let listener = bind(listen).await?;
     println!("{}", announcement(&[listener.local_addr()?]));

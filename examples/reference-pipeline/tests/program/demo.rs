@@ -119,7 +119,10 @@ async fn what_is_wrong_with_profiles_is_named() -> Outcome {
         (b"\x00\xff\xfe", "UTF-8"),
         (b"[odds\n", "line 1"),
         (good.as_bytes().split_at(good.find("[odds]").ok_or("no odds")?).0, "`odds`"),
-        (&good.replace("attempts = 4", "attempts = \"four\"").into_bytes(), "retry.attempts"),
+        (
+            &good.replace("max_attempts = 4", "max_attempts = \"four\"").into_bytes(),
+            "retry.max_attempts",
+        ),
         (&good.replace("probes", "probe").into_bytes(), "did you mean `probes`?"),
     ];
     for (garbage, named) in texts {

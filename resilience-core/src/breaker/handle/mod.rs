@@ -17,7 +17,7 @@ use crate::breaker::state::{CircuitState, IllegalTransition};
 use crate::clock;
 use crate::config::InvalidConfig;
 use crate::error::CarriesRejection;
-use crate::keyed::{Entry, allocated};
+use crate::keyed::{Entry, allocation_size};
 use crate::name::Name;
 use crate::observe::{Gauges, Listener, names};
 use crate::outcome::{Classify, Ended};
@@ -287,10 +287,12 @@ impl Entry for CircuitBreaker {
 
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
-        let own = allocated(counts + size_of::<Breaker>());
+        let own = allocation_size(counts + size_of::<Breaker>());
         // One that was made for a key has a group to itself.
-        let group = self.0.group.key.as_ref().map_or(0, |_| allocated(counts + size_of::<Group>()));
-        own + group + self.locked(|_, circuit| circuit.heap_blocks().map(allocated).sum::<usize>())
+        let group =
+            self.0.group.key.as_ref().map_or(0, |_| allocation_size(counts + size_of::<Group>()));
+        own + group
+            + self.locked(|_, circuit| circuit.heap_blocks().map(allocation_size).sum::<usize>())
     }
 
     const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);

@@ -29,14 +29,17 @@ pub struct Var<T, P = Required> {
 
 /// Missing is a problem.
 #[derive(Debug, Clone, Copy)]
+#[doc(hidden)]
 pub struct Required(());
 
 /// Missing is none.
 #[derive(Debug, Clone, Copy)]
+#[doc(hidden)]
 pub struct Optional(());
 
 /// Missing is this value.
 #[derive(Debug, Clone, Copy)]
+#[doc(hidden)]
 pub struct Defaulted<T>(T);
 
 impl Var<String> {

@@ -50,7 +50,7 @@ const GAUGES: &[Description] = &[
     (names::POOL_SIZE, Unit::Count, "Objects of a pool."),
     (names::POOL_IDLE, Unit::Count, "Objects of a pool that nobody uses."),
     (names::POOL_IN_USE, Unit::Count, "Calls that have an object, or are getting one."),
-    (names::POOL_WAITING, Unit::Count, "Calls that wait for an object."),
+    (names::POOL_QUEUED, Unit::Count, "Calls that wait for an object."),
     (names::KEYED_KEYS, Unit::Count, "Keys in a store."),
     (names::KEYED_BYTES, Unit::Bytes, "Bytes that a store accounts for."),
     (names::SERVER_UNREAD, Unit::Bytes, "Bytes of responses that clients have not taken yet."),

@@ -1,11 +1,11 @@
-//! A share of the traffic in the making.
+//! Builder of a budget that is a share of the traffic.
 
 use std::time::Duration;
 
 use super::{Prices, RetryBudget};
 use crate::config::{self, InvalidConfig};
 
-/// What a retry costs, in tokens, by the failure that it answers.
+/// Cost of a retry in tokens, by the class of the failure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
@@ -27,7 +27,7 @@ impl Default for RetryCosts {
     }
 }
 
-/// A budget that is a share of the traffic. Made by [`RetryBudget::builder`].
+/// A builder of a budget that is a share of the traffic. Made by [`RetryBudget::builder`].
 #[derive(Debug, Clone, Copy)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryBudgetBuilder {
@@ -47,35 +47,35 @@ impl RetryBudgetBuilder {
         }
     }
 
-    /// Retries for each call: 0.1 is 10 %. From 0 to 10, in thousandths.
+    /// Sets the retries per call: 0.1 is 10 %. From 0 to 10, in thousandths.
     pub fn ratio(mut self, ratio: f64) -> Self {
         self.ratio = ratio;
         self
     }
 
-    /// How long a deposit lives: at least this, and at most a tenth longer. From 1 ms to a day.
+    /// Sets the lifetime of a deposit: at least this, and at most a tenth longer. From 1 ms to a day.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// Retries to begin with, and the most that expired deposits keep alive. At most a million.
+    /// Sets the initial retries, and the maximum that expired deposits refill. At most a million.
     pub fn reserve(mut self, retries: u32) -> Self {
         self.reserve = retries;
         self
     }
 
-    /// What retries cost. Each from 0.001 to 1,000 tokens; at 1 or more, the module's bound on
-    /// attempts holds as it stands.
+    /// Sets the costs of retries, each from 0.001 to 1,000 tokens. At 1 or more, the bound on attempts of [`RetryBudget`]
+    /// holds.
     pub fn costs(mut self, costs: RetryCosts) -> Self {
         self.costs = costs;
         self
     }
 
-    /// The budget.
+    /// Builds the budget.
     ///
     /// # Errors
-    /// If a value is out of its range or not a number.
+    /// Names the value that is out of its range or not a number.
     pub fn build(self) -> Result<RetryBudget, InvalidConfig> {
         let deposit = thousandths("ratio", self.ratio, 0.0, 10.0)?;
         let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
@@ -96,8 +96,7 @@ impl RetryBudgetBuilder {
     }
 }
 
-/// A number in the fixed point of the accounts. One that falls between two thousandths is refused
-/// rather than rounded: a budget is the percentage it was given.
+/// Converts a number to thousandths. A number between two thousandths is rejected and not rounded.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
 pub(super) fn thousandths(
     field: &'static str,

@@ -1,40 +1,4 @@
-//! How many retries all callers together may make.
-//!
-//! A limit on attempts bounds one call. It does not bound an outage: when everything fails, three
-//! attempts a call are three times the load, on the thing that is failing. A budget bounds the sum:
-//! retries are paid for by calls, whoever makes them.
-//!
-//! Two kinds, one type:
-//!
-//! - **A share of the traffic** ([`RetryBudget::builder`], [`RetryBudget::percent`]). Each call
-//!   deposits, each retry withdraws, deposits expire with the window. At every instant, and under
-//!   any interleaving of any number of threads,
-//!   `attempts <= (1 + ratio) * calls + reserve`.
-//!   The reserve is given once and refilled only by deposits that expired unused, so its replenishing
-//!   scales with the caller's own traffic: a hundred idle clients do not add up to a storm, as those
-//!   with a fixed "ten a second" each do.
-//! - **A bucket** ([`RetryBudget::aws_2_1`], [`aws_2_0`](RetryBudget::aws_2_0),
-//!   [`grpc`](RetryBudget::grpc), [`throttler`](RetryBudget::throttler)): failures take tokens,
-//!   successes put them back.
-//!
-//! [`RetryBudget::unlimited`] grants every retry, where something has to have a budget.
-//!
-//! A [`RetryBudget`] is a handle: clones share one account, so give the same budget to every layer,
-//! plain function and hedge that calls the same upstream. Everything here is lock-free, in fixed
-//! point (thousandths), and checked by loom.
-//!
-//! ```
-//! use resilience_core::outcome::FailureClass;
-//! use resilience_core::retry::RetryBudget;
-//!
-//! let budget = RetryBudget::builder().ratio(0.5).reserve(0).build()?;
-//! let now = resilience_core::clock::now();
-//! budget.call_started(now);
-//! budget.call_started(now);
-//! budget.withdraw(now, FailureClass::Transient).expect("two calls pay for one retry").sent();
-//! assert!(budget.withdraw(now, FailureClass::Transient).is_err());
-//! # Ok::<_, resilience_core::InvalidConfig>(())
-//! ```
+//! Budget that bounds the retries of all callers together.
 
 mod bucket;
 mod builder;
@@ -60,14 +24,43 @@ use window::{Deposits, SLOTS};
 /// of thousandths last five hundred years of a million calls a second.
 const TOKEN: u64 = 1_000;
 
-/// An account that retries are paid from. Clones share it. See the [module](self).
+/// A budget that retries are paid from. Clones share it.
+///
+/// A limit on attempts bounds one call, not an outage: when everything fails, three attempts a call triple the load on
+/// a failing service. A budget bounds the retries of all callers together. It has one of two forms:
+///
+/// - **A share of the traffic** ([`RetryBudget::builder`], [`RetryBudget::percent`]). Each call deposits, each retry
+///   withdraws, and deposits expire with the window. At every instant, and under any interleaving of threads,
+///   `attempts <= (1 + ratio) * calls + reserve`. The reserve is granted once and refilled only by deposits that expired
+///   unused, so that it scales with the traffic: a hundred idle clients do not add up to a storm, as those with a fixed
+///   "ten a second" each do.
+/// - **A bucket** ([`RetryBudget::aws_2_1`], [`aws_2_0`](RetryBudget::aws_2_0), [`grpc`](RetryBudget::grpc),
+///   [`throttler`](RetryBudget::throttler)): failures take tokens, successes return them.
+///
+/// [`RetryBudget::unlimited`] grants every retry, where a budget is required.
+///
+/// Clones share the balance, so give the same budget to every layer, function and hedge that calls the same upstream.
+/// It is lock-free, in fixed point (thousandths), and checked by loom.
+///
+/// ```
+/// use resilience_core::outcome::FailureClass;
+/// use resilience_core::retry::RetryBudget;
+///
+/// let budget = RetryBudget::builder().ratio(0.5).reserve(0).build()?;
+/// let now = resilience_core::clock::now();
+/// budget.call_started(now);
+/// budget.call_started(now);
+/// budget.withdraw(now, FailureClass::Transient).expect("two calls pay for one retry").sent();
+/// assert!(budget.withdraw(now, FailureClass::Transient).is_err());
+/// # Ok::<_, resilience_core::InvalidConfig>(())
+/// ```
 ///
 /// Times may come out of order: an earlier one counts as the latest. So after a
 /// [far instant](crate::clock#far-instants) deposits do not expire before it.
 #[derive(Clone)]
-pub struct RetryBudget(Arc<Account>);
+pub struct RetryBudget(Arc<BudgetState>);
 
-struct Account {
+struct BudgetState {
     kind: Kind,
     prices: Prices,
 }
@@ -139,7 +132,7 @@ impl RetryBudget {
     }
 
     fn new(kind: Kind, prices: Prices) -> RetryBudget {
-        RetryBudget(Arc::new(Account { kind, prices }))
+        RetryBudget(Arc::new(BudgetState { kind, prices }))
     }
 
     /// Another account with the same rules, untouched: for a store of one for each key.
@@ -186,7 +179,7 @@ impl RetryBudget {
 
     /// What an account takes: itself and its two reference counts.
     #[cfg(feature = "tower")]
-    pub(super) const BYTES: usize = size_of::<Account>() + 2 * size_of::<usize>();
+    pub(super) const BYTES: usize = size_of::<BudgetState>() + 2 * size_of::<usize>();
 
     /// A call (not an attempt) begins. Deposits its share.
     #[inline]
@@ -285,7 +278,7 @@ impl Default for RetryBudget {
     }
 }
 
-impl Account {
+impl BudgetState {
     fn cost(&self, class: FailureClass) -> u64 {
         match class {
             FailureClass::Transient => self.prices.transient,
@@ -335,6 +328,7 @@ impl std::error::Error for BudgetExhausted {}
 /// because the call was cancelled while it waited, it goes back.
 #[derive(Debug)]
 #[must_use = "dropping a withdrawal gives it back"]
+#[doc(hidden)]
 pub struct Withdrawal {
     budget: RetryBudget,
     cost: u64,
@@ -366,6 +360,7 @@ impl Drop for Withdrawal {
 
 /// What a retry that was sent has cost. Nothing needs to be done with it if the retry failed.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Receipt {
     cost: u64,
 }

@@ -20,7 +20,7 @@ impl RetryBudget {
     }
 
     pub(crate) const fn heap_bytes(&self) -> usize {
-        size_of::<super::Account>()
+        size_of::<super::BudgetState>()
     }
 
     /// Takes the place of `former` at `now`: begins with no more than that has left, so that changing a

@@ -10,7 +10,7 @@ use crate::config::{self, InvalidConfig};
 impl RetryBudget {
     /// Grants every retry. For a caller that is alone, or whose retries something else bounds, where a
     /// budget has to be given: to one key of a store, or to code that takes one. A policy that needs none
-    /// has [`without_budget`](crate::retry::RetryPolicyBuilder::without_budget), a profile `budget = "none"`.
+    /// has [`without_budget`](crate::retry::RetryPolicyBuilder::without_budget), a profile `without_budget = true`.
     ///
     /// Each call still makes at most [`max_attempts`](crate::retry::RetryPolicyBuilder::max_attempts) attempts:
     /// during an outage that is the load, which a stack's plan warns of.

@@ -7,7 +7,7 @@ use arbitrary::Arbitrary;
 use super::{parse, unreachable_input};
 use crate::clock;
 use crate::outcome::FailureClass;
-use crate::retry::budget::Withdrawal;
+use crate::retry::Withdrawal;
 use crate::retry::{RetryBudget, RetryCosts};
 
 #[derive(Debug, Arbitrary)]

@@ -6,7 +6,9 @@ use arbitrary::Arbitrary;
 
 use super::parse;
 use crate::clock;
-use crate::health::{Asked, CachedVerdict, CheckState, CheckTerms, Failure, FailureKind, RunId};
+use crate::health::{
+    CachedResult, CheckSettings, CheckState, Failure, FailureKind, RunDecision, RunId,
+};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -30,7 +32,7 @@ enum Op {
 
 /// All that ever happened.
 struct Model {
-    terms: CheckTerms,
+    settings: CheckSettings,
     begun: Vec<(RunId, Instant)>,
     /// Of the last one begun.
     under_way: bool,
@@ -57,7 +59,7 @@ impl Model {
 
     fn until(&self) -> Option<Instant> {
         let (_, since) = self.begun.last()?;
-        self.under_way.then_some(*since + self.terms.timeout)
+        self.under_way.then_some(*since + self.settings.timeout)
     }
 
     fn pass(&mut self, now: Instant) {
@@ -67,7 +69,7 @@ impl Model {
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.last_said.is_some_and(|then| now - then < self.terms.ttl)
+        self.last_said.is_some_and(|then| now - then < self.settings.ttl)
     }
 
     /// Goes through everything that was said.
@@ -75,7 +77,8 @@ impl Model {
         let Some(&first) = self.said.first() else { return CheckState::Down };
         let (mut up, mut since) = (first, 1);
         for end in 1..=self.said.len() {
-            let needed = if up { self.terms.failures_to_down } else { self.terms.successes_to_up };
+            let needed =
+                if up { self.settings.failures_to_down } else { self.settings.successes_to_up };
             let (said, needed) = (&self.said[since..end], needed as usize);
             if said.len() >= needed && said[said.len() - needed..].iter().all(|&it| it != up) {
                 (up, since) = (!up, end);
@@ -99,15 +102,15 @@ fn millis(drawn: u8) -> Duration {
 /// it takes.
 pub fn health(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
-    let terms = CheckTerms {
+    let settings = CheckSettings {
         timeout: millis(input.timeout) + millis(1),
         ttl: millis(input.ttl),
         failures_to_down: u32::from(input.failures_to_down % 4) + 1,
         successes_to_up: u32::from(input.successes_to_up % 4) + 1,
     };
-    let (mut now, mut verdict) = (clock::now(), CachedVerdict::new());
+    let (mut now, mut cached) = (clock::now(), CachedResult::new());
     let mut model = Model {
-        terms,
+        settings,
         begun: vec![],
         under_way: false,
         said: vec![],
@@ -118,21 +121,21 @@ pub fn health(bytes: &[u8]) {
         match op {
             Op::Pass(time) => now += millis(time),
             Op::Look => {
-                verdict.advance(&terms, now);
+                cached.advance(&settings, now);
                 model.pass(now);
             }
             Op::Ask => {
                 model.pass(now);
-                match verdict.ask(&terms, now) {
-                    Asked::Known => {
+                match cached.decide(&settings, now) {
+                    RunDecision::Known => {
                         let overdue = model.under_way && model.has_said;
                         assert!(overdue || !model.under_way && model.is_fresh(now));
                     }
-                    Asked::Wait { run, until } => {
+                    RunDecision::Wait { run, until } => {
                         assert_eq!(model.begun.last().map(|it| it.0), Some(run));
                         assert_eq!((model.until(), until > now), (Some(until), true));
                     }
-                    Asked::Run { run, until } => {
+                    RunDecision::Run { run, until } => {
                         assert!(!model.under_way && !model.is_fresh(now));
                         assert!(model.begun.iter().all(|it| it.0 != run));
                         model.begun.push((run, now));
@@ -145,7 +148,7 @@ pub fn health(bytes: &[u8]) {
                 let Some((run, is_last)) = model.begun_before(back) else { continue };
                 let failed = || Failure::new(FailureKind::Failed);
                 let result = if succeeded { Ok(()) } else { Err(failed()) };
-                verdict.finish(run, result, &terms, now);
+                cached.finish(run, result, &settings, now);
                 if is_last && model.under_way {
                     let in_time = model.until().is_some_and(|until| now <= until);
                     if !model.has_said {
@@ -156,17 +159,17 @@ pub fn health(bytes: &[u8]) {
             }
             Op::Abandon(back) => {
                 let Some((run, is_last)) = model.begun_before(back) else { continue };
-                verdict.abandon(run);
+                cached.abandon(run);
                 model.under_way &= !is_last;
             }
         }
-        assert_eq!(verdict.state(), model.state(), "after {op:?}");
-        assert_eq!(verdict.runs(), model.begun.len() as u64);
-        assert_eq!(verdict.age(now), model.last_said.map(|then| now - then));
-        let failed = verdict.last().map(|last| last.failure.is_some());
+        assert_eq!(cached.state(), model.state(), "after {op:?}");
+        assert_eq!(cached.runs(), model.begun.len() as u64);
+        assert_eq!(cached.age(now), model.last_said.map(|then| now - then));
+        let failed = cached.last().map(|last| last.failure.is_some());
         assert_eq!(failed, model.said.last().map(|&succeeded| !succeeded));
         if let Some(&(run, _)) = model.begun.last() {
-            assert_eq!(verdict.is_running(run), model.under_way);
+            assert_eq!(cached.is_running(run), model.under_way);
         }
     }
 }

@@ -12,7 +12,7 @@ use arbitrary::Arbitrary;
 use parking_lot::Mutex;
 
 use crate::clock;
-use crate::keyed::{Entry, EvictionReason, Keyed, KeyedLimits, allocated};
+use crate::keyed::{Entry, EvictionReason, Keyed, KeyedLimits, allocation_size};
 use crate::observe::Event;
 
 #[derive(Debug, Arbitrary)]
@@ -87,7 +87,7 @@ impl Entry for State {
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(16 + size_of::<Mutex<Inside>>())
+        allocation_size(16 + size_of::<Mutex<Inside>>())
     }
 }
 
@@ -241,7 +241,7 @@ impl Model {
         let snapshot = self.store.snapshot();
         assert_eq!(self.store.len(), self.known.len());
         assert!(snapshot.keys <= snapshot.max_keys && snapshot.bytes <= snapshot.max_bytes);
-        let own = |known: &Known| allocated(known.key.len()) + allocated(16);
+        let own = |known: &Known| allocation_size(known.key.len()) + allocation_size(16);
         let least: usize = self.known.iter().map(own).sum();
         assert!(self.store.bytes() > least, "{} bytes for {least}", self.store.bytes());
     }

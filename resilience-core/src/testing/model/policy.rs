@@ -110,7 +110,7 @@ fn check_stop(outcome: Outcome, reason: StopReason, max_attempts: u32) {
             assert!(matches!(outcome, Outcome::Permanent | Outcome::Abandoned), "{outcome:?}");
         }
         StopReason::NotReady => assert!(matches!(outcome, Outcome::NotReady(_)), "{outcome:?}"),
-        StopReason::ToldNotTo => assert_eq!(outcome.hint(), RetryHint::Never),
+        StopReason::ServerForbids => assert_eq!(outcome.hint(), RetryHint::Never),
         StopReason::AttemptsExhausted => assert!(max_attempts > 0),
         _ => assert!(outcome != Outcome::Success),
     }

@@ -6,7 +6,7 @@ use arbitrary::Arbitrary;
 
 use super::parse;
 use crate::clock;
-use crate::shutdown::{Course, Phase, ShutdownBounds};
+use crate::shutdown::{Phase, ShutdownBounds, ShutdownSequence};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -70,7 +70,7 @@ pub fn shutdown(bytes: &[u8]) {
         input.bounds.map(|millis| Duration::from_millis(millis.into()));
     let bounds = ShutdownBounds { grace, drain, unwind, hooks, total: None };
     let Ok(bounds) = bounds.check() else { return };
-    let mut course = Course::new(bounds);
+    let mut course = ShutdownSequence::new(bounds);
     let mut said = Said { bounds, begun: Vec::new(), hooks_ended: false };
     let mut now = clock::now();
     let (mut phase, mut entered, mut in_flight) = (Phase::Running, now, 0_u64);
@@ -105,7 +105,7 @@ pub fn shutdown(bytes: &[u8]) {
     finish(course, in_flight);
 }
 
-fn check_due(course: &Course, said: &Said, entered: Instant) {
+fn check_due(course: &ShutdownSequence, said: &Said, entered: Instant) {
     let due = match course.phase() {
         Phase::Running | Phase::Stopped => None,
         phase => Some(said.over(phase, entered)),
@@ -114,7 +114,7 @@ fn check_due(course: &Course, said: &Said, entered: Instant) {
 }
 
 /// Looked at whenever it is due, it comes to its end in time, though nothing else happens any more.
-fn finish(mut course: Course, in_flight: u64) {
+fn finish(mut course: ShutdownSequence, in_flight: u64) {
     for _ in Phase::ALL {
         let Some(due) = course.due() else { break };
         assert!(course.end().is_some_and(|end| due <= end), "{course:?}");

@@ -1,4 +1,4 @@
-//! The engine: which phase follows, and when.
+//! The engine: phases and their times.
 
 use std::time::Instant;
 
@@ -6,103 +6,103 @@ use super::bounds::ShutdownBounds;
 use super::phase::Phase;
 use crate::clock::later;
 
-/// A process on its way out. Told the time, how much is under way, and when the hooks are through.
+/// Phases of a shutdown, driven by the time, the work in flight, and the end of the hooks.
 ///
-/// The times are fixed when it begins: a phase that is entered late, because nobody looked, is the
-/// shorter for it.
+/// The ends of the phases are fixed at the beginning: a phase that is entered late is shorter.
 ///
 /// ```
 /// use resilience_core::clock;
-/// use resilience_core::shutdown::{Course, Phase, ShutdownBounds};
+/// use resilience_core::shutdown::{ShutdownSequence, Phase, ShutdownBounds};
 ///
 /// let bounds = ShutdownBounds::default();
-/// let mut course = Course::new(bounds);
+/// let mut sequence = ShutdownSequence::new(bounds);
 /// let start = clock::now();
-/// course.begin(start);
-/// assert_eq!(course.advance(start, 3), Some(Phase::NotReady));
-/// assert_eq!(course.advance(start, 3), None);
-/// assert_eq!(course.due(), Some(start + bounds.grace));
-/// course.begin(start); // a second time: at once
-/// assert_eq!(course.advance(start, 3), Some(Phase::Forced));
-/// assert_eq!(course.advance(start, 0), Some(Phase::Flushing));
-/// course.hooks_ended();
-/// assert_eq!(course.advance(start, 0), Some(Phase::Stopped));
+/// sequence.begin(start);
+/// assert_eq!(sequence.advance(start, 3), Some(Phase::NotReady));
+/// assert_eq!(sequence.advance(start, 3), None);
+/// assert_eq!(sequence.due(), Some(start + bounds.grace));
+/// sequence.begin(start); // a second time: at once
+/// assert_eq!(sequence.advance(start, 3), Some(Phase::Forced));
+/// assert_eq!(sequence.advance(start, 0), Some(Phase::Flushing));
+/// sequence.hooks_ended();
+/// assert_eq!(sequence.advance(start, 0), Some(Phase::Stopped));
 /// ```
 #[derive(Debug, Clone)]
-pub struct Course {
+#[doc(hidden)]
+pub struct ShutdownSequence {
     bounds: ShutdownBounds,
     phase: Phase,
-    /// How often it was begun.
-    asked: u32,
+    /// Calls of `begin`.
+    begins: u32,
     begun: Option<Instant>,
-    /// When the phase is over, whatever happens.
+    /// End of the phase at the latest.
     due: Option<Instant>,
     hooks_ended: bool,
 }
 
-impl Course {
-    /// Of a process that runs.
+impl ShutdownSequence {
+    /// Creates the sequence of a running process.
     #[must_use]
-    pub const fn new(bounds: ShutdownBounds) -> Course {
-        Course {
+    pub const fn new(bounds: ShutdownBounds) -> ShutdownSequence {
+        ShutdownSequence {
             bounds,
             phase: Phase::Running,
-            asked: 0,
+            begins: 0,
             begun: None,
             due: None,
             hooks_ended: false,
         }
     }
 
-    /// Where it is.
+    /// Returns the current phase.
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// Within what.
+    /// Returns the bounds.
     #[must_use]
     pub const fn bounds(&self) -> &ShutdownBounds {
         &self.bounds
     }
 
-    /// When to look again, if nothing happens before.
+    /// Returns the instant at which the phase ends at the latest; `None` before the beginning and after the end.
     #[must_use]
     pub const fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// When it is over at the latest, once it has begun.
+    /// Returns the end of the shutdown at the latest; `None` before the beginning.
     #[must_use]
     pub fn end(&self) -> Option<Instant> {
         self.begun.map(|begun| later(begun, self.bounds.longest()))
     }
 
-    /// Somebody wants an end. The first time, it begins; the second, nothing more is waited for but the
-    /// hooks; the third, not even those.
+    /// Begins the shutdown. A second call skips the wait for work, a third one also the hooks.
     pub fn begin(&mut self, now: Instant) {
-        self.asked = self.asked.saturating_add(1);
+        self.begins = self.begins.saturating_add(1);
         self.begun.get_or_insert(now);
     }
 
-    /// Whether it was begun a second time.
+    /// Returns `true` after a second `begin`.
     #[must_use]
     pub const fn is_forced(&self) -> bool {
-        self.asked > 1
+        self.begins > 1
     }
 
-    /// Whether not even the hooks are waited for.
+    /// Returns `true` after a third `begin`, which skips the hooks.
     #[must_use]
     pub const fn is_abandoned(&self) -> bool {
-        self.asked > 2
+        self.begins > 2
     }
 
-    /// All hooks have run, or will not.
+    /// Notes that no hook is left to run.
     pub const fn hooks_ended(&mut self) {
         self.hooks_ended = true;
     }
 
-    /// The next phase, if it has come: to be asked until there is none, with so much under way at each time.
+    /// Enters the next phase if it is due, and returns it. Call this until it returns `None`, with the current number of
+    /// operations in flight.
     pub fn advance(&mut self, now: Instant, in_flight: u64) -> Option<Phase> {
         let due = self.due.is_some_and(|due| due <= now);
         let next = match self.phase {
@@ -116,21 +116,21 @@ impl Course {
             _ => return None,
         };
         self.phase = next;
-        self.due = self.over(next, now);
+        self.due = self.phase_end(next, now);
         Some(next)
     }
 
-    /// When a phase that begins now is over.
-    fn over(&self, phase: Phase, now: Instant) -> Option<Instant> {
+    /// Returns the end of a phase that begins at `now`.
+    fn phase_end(&self, phase: Phase, now: Instant) -> Option<Instant> {
         let begun = self.begun?;
         let bounds = &self.bounds;
-        let over = match phase {
+        let end = match phase {
             Phase::Running | Phase::Stopped => return None,
             Phase::NotReady => later(begun, bounds.grace),
             Phase::Draining => later(begun, bounds.grace.saturating_add(bounds.drain)),
             Phase::Forced => later(now, bounds.unwind),
             Phase::Flushing => later(now, bounds.hooks),
         };
-        self.end().map(|end| over.min(end))
+        self.end().map(|last| end.min(last))
     }
 }

@@ -1,25 +1,23 @@
-//! Where a pool's objects are while nobody uses them, and how many there are in all.
+//! Idle objects of a pool, and the number of its objects.
 //!
-//! An object has a *place* from before it is made until it is gone, so that no more are made than may be.
-//! Whoever comes here has a permit of the pool's bulkhead, and each permit has at most one place. So when
-//! none is idle, every place belongs to a permit that is not the caller's, and there is room for one more:
-//! nobody who has a permit is turned away, and nobody waits here.
+//! An object has a *slot* from before it is made until it is gone, so that the limit is never exceeded. Every caller
+//! holds a permit of the pool's bulkhead, and each permit uses at most one slot. So when no object is idle, every
+//! used slot belongs to another permit, and one is free: no holder of a permit is rejected or waits here.
 
 use std::collections::VecDeque;
 
-/// The idle objects of a pool, in the order in which they came back. Limits are told with each call: the
-/// one place where they are known is the bulkhead.
+/// Idle objects in the order of their return. The limit is an argument of each call: the bulkhead alone stores it.
 #[derive(Debug)]
-pub(super) struct Shelf<T> {
+pub(super) struct IdleList<T> {
     idle: VecDeque<T>,
-    /// Places: what is idle, out, or being made.
+    /// Slots in use: by idle objects, by checked-out ones, and by those being made.
     size: usize,
     newest_first: bool,
 }
 
-impl<T> Shelf<T> {
-    pub(super) const fn new(newest_first: bool) -> Shelf<T> {
-        Shelf { idle: VecDeque::new(), size: 0, newest_first }
+impl<T> IdleList<T> {
+    pub(super) const fn new(newest_first: bool) -> IdleList<T> {
+        IdleList { idle: VecDeque::new(), size: 0, newest_first }
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -30,8 +28,7 @@ impl<T> Shelf<T> {
         self.size
     }
 
-    /// The place of an object that is idle, or a new one that it is to be made for.
-    #[inline]
+    /// Takes an idle object with its slot, or reserves a slot for a new object and returns `None`.
     pub(super) fn take(&mut self) -> Option<T> {
         let next = if self.newest_first { self.idle.pop_back() } else { self.idle.pop_front() };
         if next.is_none() {
@@ -40,7 +37,7 @@ impl<T> Shelf<T> {
         next
     }
 
-    /// A new place beside those of the idle ones, if there is room.
+    /// Reserves a slot for a new object. Returns `false` if `max` slots are in use.
     pub(super) const fn reserve(&mut self, max: usize) -> bool {
         let room = self.size < max;
         if room {
@@ -49,31 +46,29 @@ impl<T> Shelf<T> {
         room
     }
 
-    /// The object becomes idle, unless there are more places than may be: then it is the caller's again,
-    /// and its place is gone.
-    #[inline]
+    /// Adds an object that returns. If more than `max` slots are in use, releases its slot and returns the object.
     pub(super) fn give(&mut self, object: T, max: usize) -> Option<T> {
         if self.size > max {
-            self.leave();
+            self.release_slot();
             return Some(object);
         }
         self.idle.push_back(object);
         None
     }
 
-    /// A place that is not idle is gone.
-    pub(super) const fn leave(&mut self) {
+    /// Releases the slot of an object that is not idle.
+    pub(super) const fn release_slot(&mut self) {
         self.size -= 1;
     }
 
-    /// Takes the idle objects that are more than may be, the oldest first, and their places.
+    /// Removes idle objects beyond `max` slots, the oldest first, with their slots.
     pub(super) fn trim(&mut self, max: usize) -> Vec<T> {
         let surplus = self.size.saturating_sub(max).min(self.idle.len());
         self.size -= surplus;
         self.idle.drain(..surplus).collect()
     }
 
-    /// Takes the idle objects that `which` names, and their places.
+    /// Removes the idle objects for which `which` returns `true`, with their slots.
     pub(super) fn take_if(&mut self, mut which: impl FnMut(&mut T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for _ in 0..self.idle.len() {
@@ -97,16 +92,16 @@ mod tests {
 
     #[derive(Debug, Clone, Copy)]
     enum Op {
-        /// Somebody with a permit comes for an object.
+        /// The holder of a permit takes an object.
         Take,
-        /// Somebody with a permit makes one ahead of need.
+        /// The holder of a permit makes an idle object.
         Spare,
-        /// Who came in this place among those who have one is done, and its object works.
+        /// The holder at this index returns its object.
         Give(usize),
-        /// The same, and it does not.
+        /// The holder at this index discards its object.
         Leave(usize),
         Resize(usize),
-        /// Objects of a number that this divides go.
+        /// Removes the idle objects whose number this divides.
         TakeIf(u32),
     }
 
@@ -122,7 +117,7 @@ mod tests {
         proptest::collection::vec(op, 0..80)
     }
 
-    /// A pool in the plainest way: who has what, and what is idle.
+    /// A naive pool: checked-out and idle objects by number.
     #[derive(Debug, Default)]
     struct Model {
         out: Vec<u32>,
@@ -147,58 +142,58 @@ mod tests {
         }
     }
 
-    /// What a step does to both, after which they agree.
-    fn step(model: &mut Model, shelf: &mut Shelf<u32>, op: Op, newest_first: bool) {
+    /// Applies one operation to both, and compares them.
+    fn step(model: &mut Model, idle_list: &mut IdleList<u32>, op: Op, newest_first: bool) {
         match op {
             Op::Take if model.out.len() < model.max => {
-                let (taken, expected) = (shelf.take(), model.next(newest_first));
+                let (taken, expected) = (idle_list.take(), model.next(newest_first));
                 assert_eq!(taken, expected);
                 let object = taken.unwrap_or_else(|| model.make());
                 model.out.push(object);
                 assert!(model.size() <= model.max || taken.is_some(), "none is made without room");
             }
             Op::Spare if model.out.len() < model.max => {
-                assert_eq!(shelf.reserve(model.max), model.size() < model.max);
+                assert_eq!(idle_list.reserve(model.max), model.size() < model.max);
                 if model.size() < model.max {
                     let object = model.make();
-                    assert_eq!(shelf.give(object, model.max), None);
+                    assert_eq!(idle_list.give(object, model.max), None);
                     model.idle.push(object);
                 }
             }
             Op::Give(which) if !model.out.is_empty() => {
                 let surplus = model.size() > model.max;
                 let object = model.out.remove(which % model.out.len());
-                assert_eq!(shelf.give(object, model.max), surplus.then_some(object));
+                assert_eq!(idle_list.give(object, model.max), surplus.then_some(object));
                 model.idle.extend((!surplus).then_some(object));
             }
             Op::Leave(which) if !model.out.is_empty() => {
                 model.out.remove(which % model.out.len());
-                shelf.leave();
+                idle_list.release_slot();
             }
             Op::Resize(max) => {
                 model.max = max;
                 let surplus = model.size().saturating_sub(max).min(model.idle.len());
                 let gone: Vec<_> = model.idle.drain(..surplus).collect();
-                assert_eq!(shelf.trim(max), gone);
+                assert_eq!(idle_list.trim(max), gone);
             }
             Op::TakeIf(number) => {
                 let which = |object: &u32| object.is_multiple_of(number);
                 let gone: Vec<_> = model.idle.iter().copied().filter(which).collect();
                 model.idle.retain(|object| !which(object));
-                assert_eq!(shelf.take_if(|object| which(object)), gone);
+                assert_eq!(idle_list.take_if(|object| which(object)), gone);
             }
             Op::Take | Op::Spare | Op::Give(_) | Op::Leave(_) => {}
         }
-        assert_eq!((shelf.size(), shelf.idle()), (model.size(), model.idle.len()));
+        assert_eq!((idle_list.size(), idle_list.idle()), (model.size(), model.idle.len()));
     }
 
     proptest! {
         #[test]
-        fn it_is_what_the_model_says(ops in ops(), max in 1_usize..6, newest_first: bool) {
+        fn the_idle_list_agrees_with_its_model(ops in ops(), max in 1_usize..6, newest_first: bool) {
             let mut model = Model { max, ..Model::default() };
-            let mut shelf = Shelf::new(newest_first);
+            let mut idle_list = IdleList::new(newest_first);
             for op in ops {
-                step(&mut model, &mut shelf, op, newest_first);
+                step(&mut model, &mut idle_list, op, newest_first);
             }
         }
     }

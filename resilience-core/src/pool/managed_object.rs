@@ -1,4 +1,4 @@
-//! What a pool keeps beside each object.
+//! An object of a pool, with its times and its end.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -8,44 +8,48 @@ use std::time::Instant;
 use deadpool::managed::{Manager, Metrics};
 
 use super::core::Core;
-use super::lifetime::Verdict;
-use super::retired::Retired;
+use super::lifetime::Retired;
 
-/// An object of a [`ResilientManager`](super::ResilientManager), and when it was made and used: what
-/// a pool keeps. It dereferences to the object.
-pub struct Slot<M: Manager> {
+/// An object of a [`ResilientManager`](super::ResilientManager), with the times of its creation and last use.
+/// Dereferences to the object.
+pub struct ManagedObject<M: Manager> {
     object: M::Type,
     pub(super) life: Life<M>,
 }
 
 pub(super) struct Life<M: Manager> {
     core: Arc<Core<M>>,
-    /// As managers are told it.
+    /// Passed to the manager's `recycle`.
     metrics: Metrics,
-    /// When it is too old.
+    /// When `max_age` is over.
     end: Option<Instant>,
     used: Instant,
-    /// Why it goes, once that is known.
+    /// The first reason to retire the object.
     retired: Option<Retired>,
 }
 
-impl<M: Manager> Slot<M> {
-    pub(super) fn new(core: &Arc<Core<M>>, object: M::Type, now: Instant, u: f64) -> Slot<M> {
+impl<M: Manager> ManagedObject<M> {
+    pub(super) fn new(
+        core: &Arc<Core<M>>,
+        object: M::Type,
+        now: Instant,
+        u: f64,
+    ) -> ManagedObject<M> {
         let metrics = Metrics { created: now, recycled: None, recycle_count: 0 };
         let end = core.lifetime().end(now, u);
         let life = Life { core: core.clone(), metrics, end, used: now, retired: None };
-        core.tally.made();
-        Slot { object, life }
+        core.counters.created();
+        ManagedObject { object, life }
     }
 
-    /// The object itself, which is no longer the pool's.
+    /// Takes the object out of the pool.
     #[must_use]
     pub fn into_inner(mut self) -> M::Type {
         self.life.retire(Retired::Taken);
         self.object
     }
 
-    /// When it was made.
+    /// Returns the instant at which the object was made.
     #[must_use]
     pub fn created(&self) -> Instant {
         self.life.metrics.created
@@ -57,12 +61,10 @@ impl<M: Manager> Slot<M> {
 }
 
 impl<M: Manager> Life<M> {
-    #[inline]
-    pub(super) fn verdict(&self, now: Instant) -> Verdict {
-        self.core.lifetime().verdict_at(now, self.end, self.used)
+    pub(super) fn expired(&self, now: Instant) -> Option<Retired> {
+        self.core.lifetime().expired_at(now, self.end, self.used)
     }
 
-    #[inline]
     pub(super) const fn used(&mut self, now: Instant) {
         self.used = now;
     }
@@ -75,14 +77,13 @@ impl<M: Manager> Life<M> {
         self.metrics
     }
 
-    /// It was found to work, now.
-    #[inline]
+    /// Notes that the object was validated at its last use.
     pub(super) const fn recycled(&mut self) {
         self.metrics.recycled = Some(self.used);
         self.metrics.recycle_count += 1;
     }
 
-    /// It is about to go, for this reason unless there is one already.
+    /// Notes why the object is retired, unless a reason is known.
     pub(super) const fn retire(&mut self, why: Retired) {
         if self.retired.is_none() {
             self.retired = Some(why);
@@ -90,31 +91,31 @@ impl<M: Manager> Life<M> {
     }
 }
 
-/// The one place where an object's end is counted, so that none is forgotten and none counted twice.
+/// Counts the end of an object: here only, so that each is counted once.
 impl<M: Manager> Drop for Life<M> {
     fn drop(&mut self) {
         self.core.retired(self.retired);
     }
 }
 
-impl<M: Manager> Deref for Slot<M> {
+impl<M: Manager> Deref for ManagedObject<M> {
     type Target = M::Type;
 
-    #[inline]
     fn deref(&self) -> &M::Type {
         &self.object
     }
 }
 
-impl<M: Manager> DerefMut for Slot<M> {
-    #[inline]
+impl<M: Manager> DerefMut for ManagedObject<M> {
     fn deref_mut(&mut self) -> &mut M::Type {
         &mut self.object
     }
 }
 
-impl<M: Manager> fmt::Debug for Slot<M> {
+impl<M: Manager> fmt::Debug for ManagedObject<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("created", &self.life.metrics.created).finish_non_exhaustive()
+        f.debug_struct("ManagedObject")
+            .field("created", &self.life.metrics.created)
+            .finish_non_exhaustive()
     }
 }

@@ -1,38 +1,40 @@
-//! Whose budget a request's retries are paid from.
+//! Choice of the budget that pays for a request's retries.
 
 use std::time::Instant;
 
 use super::budget::RetryBudget;
 use crate::clock::Now;
-use crate::keyed::{Entry, Key, allocated};
+use crate::keyed::{Entry, Key, allocation_size};
 use crate::name::Name;
 use crate::select::PerKey;
 
 /// Chooses the budget that pays for a request.
-pub trait Account<Req> {
-    /// The budget, or `None` for the policy's own.
+pub trait BudgetSelector<Req> {
+    /// Returns the budget for this request, or `None` for that of the policy.
     fn budget(&self, request: &Req, now: &mut Now) -> Option<RetryBudget>;
 
-    /// Whose calls they are, if all are one's.
+    /// Returns the key of all calls, if there is one.
     fn key(&self) -> Option<Name> {
         None
     }
 }
 
-/// The default: everybody's retries are paid from the policy's budget.
+/// The default: the budget of the policy.
 #[derive(Debug, Clone, Copy, Default)]
+#[doc(hidden)]
 pub struct PolicyBudget;
 
-impl<Req> Account<Req> for PolicyBudget {
+impl<Req> BudgetSelector<Req> for PolicyBudget {
     #[inline]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         None
     }
 }
 
-/// This budget, if there is one, for the calls of this key, if they are of one.
+/// The budget of one key of a profile.
 #[cfg(feature = "profiles")]
 #[derive(Debug, Clone, Default)]
+#[doc(hidden)]
 pub struct OwnBudget {
     budget: Option<RetryBudget>,
     key: Option<Name>,
@@ -46,7 +48,7 @@ impl OwnBudget {
 }
 
 #[cfg(feature = "profiles")]
-impl<Req> Account<Req> for OwnBudget {
+impl<Req> BudgetSelector<Req> for OwnBudget {
     #[inline]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         self.budget.clone()
@@ -57,7 +59,7 @@ impl<Req> Account<Req> for OwnBudget {
     }
 }
 
-impl<Req, K, F> Account<Req> for PerKey<K, RetryBudget, F>
+impl<Req, K, F> BudgetSelector<Req> for PerKey<K, RetryBudget, F>
 where
     K: Key,
     F: Fn(&Req) -> K,
@@ -67,8 +69,8 @@ where
     }
 }
 
-/// Pinned while a call holds it. Remembers deposits until they expire, and a reserve or a bucket that was spent
-/// until calls have filled it again: idle time gives no key a second reserve.
+/// Pinned while a call holds it. Remembers deposits until they expire, and a spent reserve or bucket until calls have
+/// refilled it: idle time does not grant a second reserve.
 impl Entry for RetryBudget {
     fn is_pinned(&self, _: Instant) -> bool {
         self.is_shared()
@@ -79,6 +81,6 @@ impl Entry for RetryBudget {
     }
 
     fn heap_bytes(&self) -> usize {
-        allocated(RetryBudget::BYTES)
+        allocation_size(RetryBudget::BYTES)
     }
 }

@@ -1,20 +1,20 @@
-//! The report at any moment, also before the end.
+//! The report at any moment.
 
 use std::time::Instant;
 
 use super::phase::Phase;
-use super::report::{PhaseReport, Report, WorkReport};
+use super::report::{PhaseReport, ShutdownReport, WorkReport};
 use super::shared::Shared;
 
 impl Shared {
-    /// Returns the report so far. Before a phase has come, what is under way now stands for what will be then.
-    pub(super) fn report(&self, now: Instant) -> Report {
+    /// Returns the report so far. Before a phase begins, its figures are those of the current work in flight.
+    pub(super) fn report(&self, now: Instant) -> ShutdownReport {
         let state = self.state.lock();
         let ends = state.entered.iter().skip(1).map(|&(_, at, _)| at).chain([now]);
         let phases = state.entered.iter().zip(ends).map(|(&(phase, from, in_flight), to)| {
             PhaseReport { phase, took: to.saturating_duration_since(from), in_flight }
         });
-        let now_in = state.course.phase();
+        let now_in = state.sequence.phase();
         let work = self.work.iter().zip(state.closed).zip(state.forced);
         let work = work.filter_map(|((work, closed), forced)| {
             let (left, finished_after_all) = work.count.left_and_finished();
@@ -33,10 +33,10 @@ impl Shared {
                 left: left.min(cut),
             })
         });
-        Report {
+        ShutdownReport {
             name: self.name.clone(),
             reason: state.reason.clone(),
-            forced: state.course.is_forced(),
+            forced: state.sequence.is_forced(),
             phases: phases.filter(|phase| phase.phase != Phase::Stopped).collect(),
             work: work.filter(|work| work.in_flight > 0).collect(),
             hooks: self.hooks.reports(now),
@@ -59,7 +59,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ends(report: &Report) -> Vec<(Duration, HookEnd)> {
+    fn ends(report: &ShutdownReport) -> Vec<(Duration, HookEnd)> {
         report.hooks.iter().map(|hook| (hook.took, hook.end.clone())).collect()
     }
 
