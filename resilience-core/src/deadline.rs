@@ -115,7 +115,7 @@ impl Deadline {
     /// The deadline of the call that is being polled on this thread, if it has one.
     ///
     /// Set by `timeout::DeadlineLayer` and
-    /// [`timeout::within`](crate::timeout::within), which enforce it. It does not cross
+    /// `timeout::within`, which enforce it. It does not cross
     /// `tokio::spawn`: read it before, and use `within` in the task.
     #[must_use]
     #[inline]

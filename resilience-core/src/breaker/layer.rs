@@ -3,23 +3,23 @@ use std::time::Instant;
 use tower_layer::Layer;
 
 use super::handle::CircuitBreaker;
+use crate::call::{Absent, CallService, OnlyCircuitBreaker};
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Outcome, Standard};
 use crate::select::{One, PerKey};
-use crate::stack::{Absent, OnlyCircuitBreaker, StackService};
 
 /// Breaks the circuit of the services it is applied to. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares its circuits.
 #[derive(Debug, Clone)]
 pub struct CircuitBreakerLayer<C = Standard, Sel = One<CircuitBreaker>> {
-    selector: Sel,
-    classifier: C,
+    pub(super) selector: Sel,
+    pub(super) classifier: C,
 }
 
 /// A service whose calls pass a circuit.
 pub type CircuitBreakerService<S, C = Standard, Sel = One<CircuitBreaker>> =
-    StackService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
+    CallService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
 
 impl CircuitBreakerLayer {
     /// One circuit for all calls.
@@ -69,20 +69,10 @@ impl<C, Sel> CircuitBreakerLayer<C, Sel> {
     }
 }
 
-impl<C, Sel> CircuitBreakerLayer<C, Sel> {
-    pub(super) const fn reader(&self) -> &C {
-        &self.classifier
-    }
-
-    pub(super) const fn selector(&self) -> &Sel {
-        &self.selector
-    }
-}
-
 impl<S, C: Clone, Sel: Clone> Layer<S> for CircuitBreakerLayer<C, Sel> {
     type Service = CircuitBreakerService<S, C, Sel>;
 
     fn layer(&self, inner: S) -> CircuitBreakerService<S, C, Sel> {
-        OnlyCircuitBreaker::around(inner, (Absent, Absent, Absent, self.clone()))
+        OnlyCircuitBreaker::around(inner, Absent, Absent, Absent, self.clone())
     }
 }

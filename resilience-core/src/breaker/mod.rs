@@ -80,11 +80,11 @@ mod layer;
 #[cfg(feature = "tokio")]
 mod outcomes;
 #[cfg(feature = "tower")]
+mod part;
+#[cfg(feature = "tower")]
 mod planned;
 #[cfg(feature = "tokio")]
 mod rules;
-#[cfg(feature = "tower")]
-mod seat;
 
 pub use builder::CircuitBreakerBuilder;
 pub use circuit::{Admission, Circuit, CircuitSnapshot, Refusal, SavedCircuit};
@@ -100,5 +100,3 @@ pub use handle::{CircuitBreaker, outcome_of};
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService};
 #[cfg(feature = "tokio")]
 pub use outcomes::OutcomeCounts;
-#[cfg(feature = "tower")]
-pub use seat::CircuitSeat;

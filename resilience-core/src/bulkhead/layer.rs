@@ -3,9 +3,9 @@
 use tower_layer::Layer;
 
 use super::Bulkhead;
+use crate::call::{Absent, CallService, OnlyBulkhead};
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::select::{One, PerKey};
-use crate::stack::{Absent, OnlyBulkhead, StackService};
 
 /// Says how many permits a call needs. Closures `Fn(&Req) -> u32` do.
 #[diagnostic::on_unimplemented(
@@ -43,13 +43,13 @@ where
 /// Every service made by one layer value, and by its clones, shares the permits.
 #[derive(Debug, Clone)]
 pub struct BulkheadLayer<Sel = One<Bulkhead>, W = EachOne> {
-    select: Sel,
-    weigh: W,
+    pub(super) select: Sel,
+    pub(super) weigh: W,
 }
 
 /// A service whose calls wait for their permits.
 pub type BulkheadService<S, Sel = One<Bulkhead>, W = EachOne> =
-    StackService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
+    CallService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
 
 impl BulkheadLayer {
     /// One bulkhead for all calls.
@@ -94,10 +94,6 @@ impl<Sel, W> BulkheadLayer<Sel, W> {
         BulkheadLayer { select: self.select, weigh }
     }
 
-    pub(super) const fn weigher(&self) -> &W {
-        &self.weigh
-    }
-
     /// What selects the bulkhead: the store of them, where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
@@ -109,6 +105,6 @@ impl<S, Sel: Clone, W: Clone> Layer<S> for BulkheadLayer<Sel, W> {
     type Service = BulkheadService<S, Sel, W>;
 
     fn layer(&self, inner: S) -> BulkheadService<S, Sel, W> {
-        OnlyBulkhead::around(inner, (self.clone(), Absent, Absent, Absent))
+        OnlyBulkhead::around(inner, self.clone(), Absent, Absent, Absent)
     }
 }

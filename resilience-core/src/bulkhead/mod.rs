@@ -79,14 +79,14 @@ mod family;
 mod handle;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod part;
 #[cfg(feature = "tokio")]
 mod permit;
 #[cfg(feature = "tower")]
 mod planned;
 #[cfg(feature = "tokio")]
 mod refusal;
-#[cfg(feature = "tower")]
-mod seat;
 #[cfg(feature = "tokio")]
 mod turnstile;
 
@@ -105,8 +105,6 @@ pub use handle::{Bulkhead, BulkheadSnapshot};
 pub use layer::{BulkheadLayer, BulkheadService, EachOne, Weigh};
 #[cfg(feature = "tokio")]
 pub use permit::BulkheadPermit;
-#[cfg(feature = "tower")]
-pub use seat::BulkheadSeat;
 
 /// What the reference model drives.
 #[cfg(feature = "testing")]

@@ -85,6 +85,7 @@ use std::time::Instant;
 
 use crate::name::Name;
 
+pub use crate::observe::words::EvictionReason;
 pub use allocation::allocated;
 pub use kept::{Kept, Text};
 
@@ -172,14 +173,4 @@ pub trait Entry: Clone + Send + Sync + 'static {
     ///
     /// Called under a lock of the store: it reads, and calls no user code.
     const IS_OPEN: Option<fn(&Self, Instant) -> bool> = None;
-}
-
-/// Why a store let go of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EvictionReason {
-    /// It had no call for longer than the idle time, and remembered nothing.
-    Idle,
-    /// Room was needed for another.
-    Capacity,
 }

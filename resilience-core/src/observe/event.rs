@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use super::text::ErrorText;
-use crate::breaker::{CircuitState, TransitionReason};
-use crate::keyed::EvictionReason;
+use super::words::{CircuitState, EvictionReason, Phase, Retired, StopReason, TransitionReason};
 use crate::outcome::Outcome;
-use crate::pool::Retired;
 use crate::rejection::Rejection;
-use crate::retry::StopReason;
-use crate::shutdown::Phase;
 
 /// Something a policy decided.
 #[derive(Debug, Clone, Copy)]

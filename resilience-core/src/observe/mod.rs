@@ -16,7 +16,7 @@
 //!   That holds for events told while something is dropped, and while another panic unwinds. (Not
 //!   with `panic = "abort"`.)
 //! - **What is stable**: [`Event::name`], the words of `as_str` ([`Outcome::as_str`](crate::Outcome::as_str),
-//!   [`StopReason::as_str`](crate::retry::StopReason::as_str) …) and [`names`].
+//!   [`StopReason::as_str`](words::StopReason::as_str) …) and [`names`].
 //!
 //! ```
 //! use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,12 +49,12 @@ mod listener;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod names;
-mod rounded;
 mod text;
 #[cfg(feature = "tracing")]
 mod tracing;
-mod words;
+pub(crate) mod words;
 
+pub use crate::rounded::Rounded;
 pub use default::{AlreadySet, set_default};
 pub use event::Event;
 pub use gauges::Gauges;
@@ -64,7 +64,6 @@ pub(crate) use listener::Listener;
 pub use listener::{And, Listen};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
-pub use rounded::Rounded;
 pub use text::ErrorText;
 pub(crate) use text::type_of;
 #[cfg(feature = "tracing")]

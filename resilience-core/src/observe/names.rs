@@ -26,24 +26,24 @@ names! {
     KEY = "resilience.key";
     /// How an attempt ended: the words of [`Outcome::as_str`](crate::Outcome::as_str).
     OUTCOME = "resilience.outcome";
-    /// Why no retry followed: the words of [`StopReason::as_str`](crate::retry::StopReason::as_str).
+    /// Why no retry followed: the words of [`StopReason::as_str`](super::words::StopReason::as_str).
     STOP_REASON = "resilience.retry.stop_reason";
     /// Why a call was refused: the words of [`RejectionKind::as_str`](crate::RejectionKind::as_str).
     REJECTION_KIND = "resilience.rejection.kind";
-    /// A circuit's state: the words of [`CircuitState::as_str`](crate::breaker::CircuitState::as_str).
+    /// A circuit's state: the words of [`CircuitState::as_str`](super::words::CircuitState::as_str).
     CIRCUIT_STATE = "resilience.circuit.state";
     /// The state before.
     CIRCUIT_PREVIOUS_STATE = "resilience.circuit.previous_state";
     /// Why it changed: the words of
-    /// [`TransitionReason::as_str`](crate::breaker::TransitionReason::as_str).
+    /// [`TransitionReason::as_str`](super::words::TransitionReason::as_str).
     CIRCUIT_REASON = "resilience.circuit.reason";
     /// Why a key was let go: the words of
-    /// [`EvictionReason::as_str`](crate::keyed::EvictionReason::as_str).
+    /// [`EvictionReason::as_str`](super::words::EvictionReason::as_str).
     EVICTION_REASON = "resilience.eviction.reason";
-    /// A phase of a shutdown: the words of [`Phase::as_str`](crate::shutdown::Phase::as_str).
+    /// A phase of a shutdown: the words of [`Phase::as_str`](super::words::Phase::as_str).
     SHUTDOWN_PHASE = "resilience.shutdown.phase";
     /// Why a pool let go of an object: the words of
-    /// [`Retired::as_str`](crate::pool::Retired::as_str).
+    /// [`Retired::as_str`](super::words::Retired::as_str).
     POOL_REASON = "resilience.pool.reason";
     /// `accepted` or `refused`.
     RELOAD_RESULT = "resilience.profile.result";

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use deadpool::managed::{Manager, Metrics};
 use tokio::sync::Notify;
 
+use super::Retired;
 use super::lifetime::Lifetime;
 use super::pace::Pace;
-use super::retired::Retired;
 use super::slot::Slot;
 use super::tally::Tally;
 use crate::breaker::CircuitBreaker;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use deadpool::managed::Manager;
 use tokio::sync::Notify;
 
+use super::Retired;
 use super::builder::PoolBuilder;
 use super::core::Core;
 use super::manager::ResilientManager;
 use super::place::Place;
 use super::pooled::{Held, Permit, Pooled};
-use super::retired::Retired;
 use super::shelf::Shelf;
 use super::slot::Slot;
 use crate::bulkhead::Bulkhead;

@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
+#[cfg(feature = "pool")]
+use crate::observe::words::Retired;
 
 /// How long an object of a pool is used. A plain value: copies share nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -162,6 +164,18 @@ impl LifetimeBuilder {
         config::number("jitter", jitter, 0.0, 1.0)?;
         max_idle.map(|idle| config::wait("max_idle", idle)).transpose()?;
         Ok(self.0)
+    }
+}
+
+#[cfg(feature = "pool")]
+impl Retired {
+    /// Returns the reason to let go of an object. `None` if it is kept.
+    pub(super) const fn of(verdict: Verdict) -> Option<Retired> {
+        match verdict {
+            Verdict::Keep => None,
+            Verdict::TooOld => Some(Retired::TooOld),
+            Verdict::IdleTooLong => Some(Retired::IdleTooLong),
+        }
     }
 }
 

@@ -72,7 +72,6 @@ assert_eq!((pool.snapshot().idle, pool.snapshot().created), (1, 1));
 
 mod least_loaded;
 mod lifetime;
-mod retired;
 
 #[cfg(feature = "pool")]
 mod builder;
@@ -105,9 +104,9 @@ mod snapshot;
 #[cfg(feature = "pool")]
 mod tally;
 
+pub use crate::observe::words::Retired;
 pub use least_loaded::{Lease, LeastLoaded};
 pub use lifetime::{Lifetime, LifetimeBuilder, Verdict};
-pub use retired::Retired;
 
 #[cfg(feature = "pool")]
 pub use builder::{ManagerBuilder, PoolBuilder};

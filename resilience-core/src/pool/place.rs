@@ -2,8 +2,8 @@
 
 use deadpool::managed::Manager;
 
+use super::Retired;
 use super::handle::Shared;
-use super::retired::Retired;
 use super::slot::Slot;
 use crate::error::Error;
 

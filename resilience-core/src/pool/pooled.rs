@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use deadpool::managed::Manager;
 
+use super::Retired;
 use super::escort::Escort;
 use super::handle::Shared;
 use super::lifetime::Verdict;
 use super::place::GivenUp;
-use super::retired::Retired;
 use super::slot::Slot;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
 use crate::clock;

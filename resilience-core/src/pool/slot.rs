@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use deadpool::managed::{Manager, Metrics};
 
+use super::Retired;
 use super::core::Core;
 use super::lifetime::Verdict;
-use super::retired::Retired;
 
 /// An object of a [`ResilientManager`](super::ResilientManager), and when it was made and used: what
 /// a pool keeps. It dereferences to the object.

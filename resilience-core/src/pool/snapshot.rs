@@ -2,8 +2,8 @@
 
 use deadpool::managed::Manager;
 
+use super::Retired;
 use super::handle::ResilientPool;
-use super::retired::Retired;
 use super::tally::Tally;
 use crate::observe::{Gauges, names};
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::retired::Retired;
+use super::Retired;
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {

@@ -12,6 +12,7 @@ use super::parts::Parts;
 use super::profile::State;
 use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use crate::bulkhead::{Bulkhead, BulkheadLayer};
+use crate::call::{Absent, CallService, PartSet, Parts as CallParts, ResponseFuture};
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::keyed::allocated;
@@ -20,7 +21,7 @@ use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
 use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
 use crate::select::One;
-use crate::stack::{Absent, Lasting, Layers, Optional, ResponseFuture, StackService};
+use crate::stack::Carrying;
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 /// The whole stack of a [`Profile`](super::Profile) as one layer. Every service it makes shares the
@@ -59,7 +60,7 @@ impl<K, R, L> ProfileLayer<K, R, L> {
     }
 
     /// For calls that are not over with their result: as far as `until` says so, the permits of the bulkhead and
-    /// the admission of the circuit are handed over to the [`Rest`](crate::stack::Rest) of the call. A
+    /// the admission of the circuit are handed over to the [`CarriedPermits`](crate::stack::CarriedPermits) of the call. A
     /// failure is judged at once, and deadlines, retries and tokens are over with the result.
     #[must_use]
     pub fn lasting<U>(self, until: U) -> ProfileLayer<K, R, U> {
@@ -76,19 +77,19 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
             RateLimitLayer::select(One::of_key(it.clone(), key())).classifier(classifier())
         };
         let calls =
-            |it: Bulkhead| Lasting::new(BulkheadLayer::select(One::of_key(it, key())), until());
+            |it: Bulkhead| Carrying::new(BulkheadLayer::select(One::of_key(it, key())), until());
         let circuit = |it: &CircuitBreaker| {
-            Lasting::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
+            Carrying::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
         };
-        Arc::new(Layers {
+        Arc::new(CallParts {
             deadline: parts.deadline.clone(),
-            bulkhead: Optional::new(handles.bulkhead.clone().map(calls)),
+            bulkhead: handles.bulkhead.clone().map(calls),
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
                 .replayed_by(self.replay.clone())
                 .paid_from(OwnBudget::new(parts.own_budget.clone(), key())),
-            rate_limit: Optional::new(handles.rate_limiter.as_ref().map(limit)),
-            circuit_breaker: Optional::new(handles.breaker.as_ref().map(circuit)),
-            attempt_timeout: Optional::new(parts.attempt_timeout.clone()),
+            rate_limit: handles.rate_limiter.as_ref().map(limit),
+            circuit_breaker: handles.breaker.as_ref().map(circuit),
+            attempt_timeout: parts.attempt_timeout.clone(),
         })
     }
 }
@@ -108,13 +109,13 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
 }
 
 /// The parts of every profile, those that its text may leave out as such.
-type Built<K, R, L> = Layers<
+type Built<K, R, L> = CallParts<
     DeadlineLayer,
-    Optional<Lasting<BulkheadLayer, L>>,
+    Option<Carrying<BulkheadLayer, L>>,
     RetryLayer<K, R, OwnBudget>,
-    Optional<RateLimitLayer<K>>,
-    Optional<Lasting<CircuitBreakerLayer<K>, L>>,
-    Optional<TimeoutLayer>,
+    Option<RateLimitLayer<K>>,
+    Option<Carrying<CircuitBreakerLayer<K>, L>>,
+    Option<TimeoutLayer>,
 >;
 
 impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
@@ -122,7 +123,7 @@ impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
 
     fn layer(&self, inner: S) -> ProfileService<S, K, R, L> {
         let parts = self.state.parts();
-        let built = StackService::new(inner, self.build(&parts));
+        let built = CallService::new(inner, self.build(&parts));
         ProfileService { layer: self.clone(), parts, built }
     }
 }
@@ -134,7 +135,7 @@ impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
 pub struct ProfileService<S, K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
     parts: Seen<Parts>,
-    built: StackService<S, Built<K, R, L>>,
+    built: CallService<S, Built<K, R, L>>,
 }
 
 impl<S, K, R, L> ProfileService<S, K, R, L> {
@@ -169,7 +170,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
     where
         S: Service<Req> + Clone,
         S::Error: CarriesRejection,
-        Built<K, R, L>: crate::stack::Parts<Req, S::Response, S::Error>,
+        Built<K, R, L>: PartSet<Req, S::Response, S::Error>,
     {
         ResponseFuture::new(service, self.built(), request)
     }
@@ -213,7 +214,7 @@ where
     R: Clone,
     L: Clone,
     S::Error: CarriesRejection,
-    Built<K, R, L>: crate::stack::Parts<Req, S::Response, S::Error>,
+    Built<K, R, L>: PartSet<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;

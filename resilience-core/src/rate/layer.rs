@@ -4,11 +4,11 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::limiter::RateLimiter;
+use crate::call::{Absent, CallService, OnlyRateLimit};
 use crate::error::CarriesRejection;
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Classify, Outcome, RetryHint};
 use crate::select::{One, PerKey};
-use crate::stack::{Absent, OnlyRateLimit, StackService};
 
 /// Lets so many calls in any time through. See the [module](super).
 ///
@@ -24,7 +24,7 @@ pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each> {
 
 /// A service whose calls wait for their tokens.
 pub type RateLimitService<S, C = HintsUnread, Sel = One<RateLimiter>, W = Each> =
-    StackService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
+    CallService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
 
 /// Reads nothing off results: the other side's hints are not followed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -139,7 +139,7 @@ impl<S, C: Clone, Sel: Clone, W: Clone> Layer<S> for RateLimitLayer<C, Sel, W> {
     type Service = RateLimitService<S, C, Sel, W>;
 
     fn layer(&self, inner: S) -> RateLimitService<S, C, Sel, W> {
-        OnlyRateLimit::around(inner, (Absent, Absent, self.clone(), Absent))
+        OnlyRateLimit::around(inner, Absent, Absent, self.clone(), Absent)
     }
 }
 

@@ -58,6 +58,8 @@ mod lease;
 mod lent;
 #[cfg(feature = "tokio")]
 mod limiter;
+#[cfg(feature = "tower")]
+mod part;
 #[cfg(feature = "tokio")]
 mod per_key;
 #[cfg(feature = "tokio")]
@@ -70,8 +72,6 @@ mod queue;
 mod refused;
 #[cfg(feature = "tokio")]
 mod reservation;
-#[cfg(feature = "tower")]
-mod seat;
 #[cfg(feature = "tokio")]
 mod terms;
 
@@ -90,8 +90,6 @@ pub use limiter::{RateLimiter, RateSnapshot};
 pub use permit::RatePermit;
 #[cfg(feature = "tokio")]
 pub use reservation::Reservation;
-#[cfg(feature = "tower")]
-pub use seat::RateSeat;
 
 /// What the reference model drives.
 #[cfg(feature = "testing")]

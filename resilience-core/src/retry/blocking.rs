@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::shutdown::ambient::{self, Draining};
+use crate::call::{Draining, can_drain};
 
 /// Blocks the thread. Whether it was broken off, since the process is shutting down.
 pub(super) fn sleep(delay: Duration) -> bool {
-    if !ambient::is_set() {
+    if !can_drain() {
         #[expect(clippy::disallowed_methods, reason = "blocking is what this is for")]
         std::thread::sleep(delay);
         return false;

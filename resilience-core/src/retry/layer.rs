@@ -4,10 +4,10 @@ use super::account::PolicyBudget;
 use super::budget::RetryBudget;
 use super::policy::RetryPolicy;
 use super::replay::CloneRequest;
+use crate::call::{Absent, CallService, OnlyRetry};
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::Standard;
 use crate::select::PerKey;
-use crate::stack::{Absent, OnlyRetry, StackService};
 
 /// Retries the calls of the services it is applied to. See the [module](super).
 ///
@@ -24,7 +24,7 @@ pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
 
 /// A service whose calls are retried.
 pub type Retry<S, C = Standard, R = CloneRequest, A = PolicyBudget> =
-    StackService<S, OnlyRetry<RetryLayer<C, R, A>>>;
+    CallService<S, OnlyRetry<RetryLayer<C, R, A>>>;
 
 /// A budget for each key that `F` reads off a request.
 pub type BudgetPerKey<K, F> = PerKey<K, RetryBudget, F>;
@@ -90,6 +90,6 @@ impl<S, C: Clone, R: Clone, A: Clone> Layer<S> for RetryLayer<C, R, A> {
     type Service = Retry<S, C, R, A>;
 
     fn layer(&self, inner: S) -> Retry<S, C, R, A> {
-        OnlyRetry::around(inner, (Absent, self.clone(), Absent, Absent))
+        OnlyRetry::around(inner, Absent, self.clone(), Absent, Absent)
     }
 }

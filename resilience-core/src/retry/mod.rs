@@ -67,12 +67,12 @@ mod builder;
 pub mod policy;
 mod verdict;
 
-#[cfg(feature = "tower")]
-mod course;
 #[cfg(feature = "tokio")]
 mod function;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod part;
 #[cfg(feature = "tower")]
 mod planned;
 mod progress;
@@ -96,8 +96,6 @@ pub use verdict::{GrantedRetry, StopReason, Verdict};
 pub use account::OwnBudget;
 #[cfg(feature = "tower")]
 pub use account::{Account, PolicyBudget};
-#[cfg(feature = "tower")]
-pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]

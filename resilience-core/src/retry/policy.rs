@@ -29,10 +29,10 @@ use super::attempts::Attempts;
 use super::backoff::Backoff;
 use super::budget::RetryBudget;
 use super::builder::RetryPolicyBuilder;
+#[cfg(feature = "tokio")]
+use crate::ended::Ended;
 use crate::name::Name;
 use crate::observe::Listener;
-#[cfg(feature = "tokio")]
-use crate::outcome::Ended;
 use crate::outcome::{Classify, Outcome, Standard};
 #[cfg(feature = "tokio")]
 use crate::rejection::Rejection;

@@ -11,9 +11,10 @@ use super::policy::Rules;
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
 use crate::deadline::Deadline;
+use crate::ended::Ended;
 use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
-use crate::outcome::{Ended, FailureClass, Outcome, RetryHint};
+use crate::outcome::{FailureClass, Outcome, RetryHint};
 use crate::tick::Tick;
 
 /// What one call has done so far.
@@ -28,15 +29,6 @@ pub(super) struct Progress {
     receipt: Option<Receipt>,
     /// Whose call it is, for who is told of it.
     key: Option<Name>,
-}
-
-/// The first attempt of a call succeeded, which nobody needs to hear of but a budget that earns by it.
-#[cfg(feature = "tower")]
-#[inline]
-pub(super) fn succeeded_at_once(rules: &Rules, own_budget: Option<&RetryBudget>) {
-    if let Some(budget) = rules.budget(own_budget) {
-        budget.succeeded();
-    }
 }
 
 impl Progress {

@@ -4,13 +4,11 @@
 //! token. The guard itself is put there and taken back, so that a poll counts no references.
 
 use std::cell::RefCell;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use super::phase::Phase;
-use super::reached::Reached;
+use super::Phase;
 use super::token::ShutdownToken;
 use super::work::InFlight;
+use crate::call::{DrainSource, DrainWait, register_drain_source};
 
 thread_local! {
     static CURRENT: RefCell<Option<InFlight>> = const { RefCell::new(None) };
@@ -56,26 +54,19 @@ pub(super) fn is_within(token: &ShutdownToken) -> bool {
     with(|current| current.is_same(token)).unwrap_or(false)
 }
 
-/// Whether the call that is polled can be told to stop waiting.
-pub(crate) fn is_set() -> bool {
-    with(|_| ()).is_some()
+/// Lets the calls inside of a token see its draining. The module `call` does not depend on this one.
+pub(super) fn register() {
+    register_drain_source(&Ambient);
 }
 
-/// Whether the call that is polled is to begin nothing new.
-pub(crate) fn is_draining() -> bool {
-    with(ShutdownToken::is_draining).unwrap_or(false)
-}
+struct Ambient;
 
-/// A wait that ends when draining begins, if the call has a token.
-#[derive(Debug, Default)]
-pub(crate) struct Draining(Option<Reached>);
+impl DrainSource for Ambient {
+    fn is_draining(&self) -> Option<bool> {
+        with(ShutdownToken::is_draining)
+    }
 
-impl Draining {
-    /// Whether it has. Whose call it is may be known only later: it is asked until it is.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.is_none() {
-            self.0 = current().map(|token| token.reached(Phase::Draining));
-        }
-        self.0.as_mut().map_or(Poll::Pending, |reached| Pin::new(reached).poll(cx))
+    fn wait(&self) -> Option<DrainWait> {
+        Some(Box::pin(current()?.reached(Phase::Draining)))
     }
 }

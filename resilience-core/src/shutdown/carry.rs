@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::Phase;
 use super::ambient::Entered;
-use super::phase::Phase;
 use super::wakers::Place;
 use super::work::{InFlight, Tracker};
 use crate::rejection::Rejection;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::Phase;
 use super::bounds::ShutdownBounds;
-use super::phase::Phase;
 use crate::clock::later;
 
 /// A process on its way out. Told the time, how much is under way, and when the hooks are through.

@@ -66,11 +66,10 @@
 
 mod bounds;
 mod course;
-mod phase;
 mod report;
 
 #[cfg(feature = "tokio")]
-pub(crate) mod ambient;
+mod ambient;
 #[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]
@@ -106,6 +105,7 @@ mod wakers;
 #[cfg(feature = "tokio")]
 mod work;
 
+pub use crate::observe::words::Phase;
 pub use bounds::ShutdownBounds;
 #[cfg(feature = "tokio")]
 pub use builder::ShutdownBuilder;
@@ -118,7 +118,6 @@ pub use hooks::HookOutput;
 pub use layer::{ShutdownFuture, ShutdownLayer, ShutdownService};
 #[cfg(feature = "tokio")]
 pub use owner::Shutdown;
-pub use phase::Phase;
 #[cfg(feature = "tokio")]
 pub use reached::Reached;
 pub use report::{HookEnd, HookReport, PhaseReport, Report, WorkReport};

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::phase::Phase;
+use super::Phase;
 use super::token::ShutdownToken;
 use super::wakers::Place;
 

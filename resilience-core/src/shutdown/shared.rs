@@ -5,12 +5,12 @@ use std::sync::mpsc::Sender;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::Phase;
 use super::count::Count;
 use super::course::Course;
 use super::exit::Notice;
 use super::hook_log::HookLog;
 use super::hooks::contain;
-use super::phase::Phase;
 use super::wakers::Wakers;
 use crate::clock;
 use crate::name::Name;
@@ -72,6 +72,7 @@ impl Shared {
         course: Course,
         exit: Option<Sender<Notice>>,
     ) -> Shared {
+        super::ambient::register();
         Shared {
             name,
             listener,

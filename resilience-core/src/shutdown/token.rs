@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Phase;
 use super::ambient;
-use super::phase::Phase;
 use super::reached::Reached;
 use super::scope::Scope;
 use super::shared::Shared;

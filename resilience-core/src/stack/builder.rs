@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::absent::Absent;
 use super::handles::Handles;
-use super::layer::{Layers, Stack};
-use super::part::{Assembly, Given, Retrying, Separate, Shared, Slot};
+use super::layer::Stack;
+use super::part::{Assembly, KeyedPart, PartSlot, PartSource, RetryWith, SharedPart};
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
+use crate::call::{Absent, Parts};
 use crate::config::InvalidConfig;
 use crate::keyed::{Key, KeyedLimits};
 use crate::name::Name;
@@ -45,12 +45,12 @@ pub struct StackBuilder<
 /// What [`Stack::standard`] starts with.
 pub type StandardBuilder = StackBuilder<
     Standard,
-    Shared<DeadlineLayer>,
-    Shared<Bulkhead>,
-    Retrying,
+    SharedPart<DeadlineLayer>,
+    SharedPart<Bulkhead>,
+    RetryWith,
     Absent,
-    Shared<CircuitBreaker>,
-    Shared<TimeoutLayer>,
+    SharedPart<CircuitBreaker>,
+    SharedPart<TimeoutLayer>,
 >;
 
 #[derive(Debug, Default)]
@@ -109,35 +109,35 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
     /// How long the caller waits in total, all waits and attempts included. A duration will do.
     pub fn deadline(
         self,
-        deadline: impl Into<Given<DeadlineLayer>>,
-    ) -> StackBuilder<K, Shared<DeadlineLayer>, B, R, L, C, T> {
+        deadline: impl Into<PartSource<DeadlineLayer>>,
+    ) -> StackBuilder<K, SharedPart<DeadlineLayer>, B, R, L, C, T> {
         let (_, b, r, l, c, t) = self.slots;
-        let slots = (Shared(deadline.into()), b, r, l, c, t);
+        let slots = (SharedPart(deadline.into()), b, r, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
     /// How many calls are under way at once; they keep their permit while they back off.
     pub fn bulkhead(
         self,
-        bulkhead: impl Into<Given<Bulkhead>>,
-    ) -> StackBuilder<K, D, Shared<Bulkhead>, R, L, C, T> {
+        bulkhead: impl Into<PartSource<Bulkhead>>,
+    ) -> StackBuilder<K, D, SharedPart<Bulkhead>, R, L, C, T> {
         let (d, _, r, l, c, t) = self.slots;
-        let slots = (d, Shared(bulkhead.into()), r, l, c, t);
+        let slots = (d, SharedPart(bulkhead.into()), r, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
     /// The same number for each key that `key` reads off a request.
     pub fn bulkhead_per_key<Q: Key, F, Req>(
         self,
-        bulkhead: impl Into<Given<Bulkhead>>,
+        bulkhead: impl Into<PartSource<Bulkhead>>,
         limits: KeyedLimits,
         key: F,
-    ) -> StackBuilder<K, D, Separate<Bulkhead, F, Req>, R, L, C, T>
+    ) -> StackBuilder<K, D, KeyedPart<Bulkhead, F, Req>, R, L, C, T>
     where
         F: Fn(&Req) -> Q,
     {
         let (d, _, r, l, c, t) = self.slots;
-        let slots = (d, Separate::new(bulkhead, limits, key), r, l, c, t);
+        let slots = (d, KeyedPart::new(bulkhead, limits, key), r, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
@@ -146,10 +146,10 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
     /// The policy's own classifier is not asked: the stack's is.
     pub fn retry(
         self,
-        policy: impl Into<Given<RetryPolicy>>,
-    ) -> StackBuilder<K, D, B, Retrying, L, C, T> {
+        policy: impl Into<PartSource<RetryPolicy>>,
+    ) -> StackBuilder<K, D, B, RetryWith, L, C, T> {
         let (d, b, _, l, c, t) = self.slots;
-        let slots = (d, b, Retrying { given: policy.into(), replay: CloneRequest }, l, c, t);
+        let slots = (d, b, RetryWith { given: policy.into(), replay: CloneRequest }, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
@@ -157,60 +157,60 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
     /// count.
     pub fn rate_limit(
         self,
-        limiter: impl Into<Given<RateLimiter>>,
-    ) -> StackBuilder<K, D, B, R, Shared<RateLimiter>, C, T> {
+        limiter: impl Into<PartSource<RateLimiter>>,
+    ) -> StackBuilder<K, D, B, R, SharedPart<RateLimiter>, C, T> {
         let (d, b, r, _, c, t) = self.slots;
-        let slots = (d, b, r, Shared(limiter.into()), c, t);
+        let slots = (d, b, r, SharedPart(limiter.into()), c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
     /// The same limit for each key that `key` reads off a request.
     pub fn rate_limit_per_key<Q: Key, F, Req>(
         self,
-        limiter: impl Into<Given<RateLimiter>>,
+        limiter: impl Into<PartSource<RateLimiter>>,
         limits: KeyedLimits,
         key: F,
-    ) -> StackBuilder<K, D, B, R, Separate<RateLimiter, F, Req>, C, T>
+    ) -> StackBuilder<K, D, B, R, KeyedPart<RateLimiter, F, Req>, C, T>
     where
         F: Fn(&Req) -> Q,
     {
         let (d, b, r, _, c, t) = self.slots;
-        let slots = (d, b, r, Separate::new(limiter, limits, key), c, t);
+        let slots = (d, b, r, KeyedPart::new(limiter, limits, key), c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
     /// When the service is not called at all.
     pub fn circuit_breaker(
         self,
-        breaker: impl Into<Given<CircuitBreaker>>,
-    ) -> StackBuilder<K, D, B, R, L, Shared<CircuitBreaker>, T> {
+        breaker: impl Into<PartSource<CircuitBreaker>>,
+    ) -> StackBuilder<K, D, B, R, L, SharedPart<CircuitBreaker>, T> {
         let (d, b, r, l, _, t) = self.slots;
-        let slots = (d, b, r, l, Shared(breaker.into()), t);
+        let slots = (d, b, r, l, SharedPart(breaker.into()), t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
     /// A circuit for each key that `key` reads off a request.
     pub fn circuit_breaker_per_key<Q: Key, F, Req>(
         self,
-        breaker: impl Into<Given<CircuitBreaker>>,
+        breaker: impl Into<PartSource<CircuitBreaker>>,
         limits: KeyedLimits,
         key: F,
-    ) -> StackBuilder<K, D, B, R, L, Separate<CircuitBreaker, F, Req>, T>
+    ) -> StackBuilder<K, D, B, R, L, KeyedPart<CircuitBreaker, F, Req>, T>
     where
         F: Fn(&Req) -> Q,
     {
         let (d, b, r, l, _, t) = self.slots;
-        let slots = (d, b, r, l, Separate::new(breaker, limits, key), t);
+        let slots = (d, b, r, l, KeyedPart::new(breaker, limits, key), t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
     /// How long one attempt may take. A duration will do.
     pub fn attempt_timeout(
         self,
-        timeout: impl Into<Given<TimeoutLayer>>,
-    ) -> StackBuilder<K, D, B, R, L, C, Shared<TimeoutLayer>> {
+        timeout: impl Into<PartSource<TimeoutLayer>>,
+    ) -> StackBuilder<K, D, B, R, L, C, SharedPart<TimeoutLayer>> {
         let (d, b, r, l, c, _) = self.slots;
-        let slots = (d, b, r, l, c, Shared(timeout.into()));
+        let slots = (d, b, r, l, c, SharedPart(timeout.into()));
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
@@ -224,12 +224,12 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         self,
     ) -> Result<Stack<D::Layer, B::Layer, R::Layer, L::Layer, C::Layer, T::Layer>, InvalidConfig>
     where
-        D: Slot<K>,
-        B: Slot<K>,
-        R: Slot<K>,
-        L: Slot<K>,
-        C: Slot<K>,
-        T: Slot<K>,
+        D: PartSlot<K>,
+        B: PartSlot<K>,
+        R: PartSlot<K>,
+        L: PartSlot<K>,
+        C: PartSlot<K>,
+        T: PartSlot<K>,
     {
         let mut handles = Handles::default();
         let mut models = Handles::default();
@@ -241,7 +241,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
             models: &mut models,
         };
         let (d, b, r, l, c, t) = self.slots;
-        let layers = Layers {
+        let parts = Parts {
             deadline: d.fill(assembly)?,
             bulkhead: b.fill(assembly)?,
             retry: r.fill(assembly)?,
@@ -251,14 +251,14 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         };
         let all = handles.with_models(&models);
         let plan = all.shape().plan(all.heap_bytes())?;
-        Ok(Stack { layers: Arc::new(layers), handles, plan })
+        Ok(Stack { parts: Arc::new(parts), handles, plan })
     }
 }
 
-impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, Retrying<R>, L, C, T> {
+impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, RetryWith<R>, L, C, T> {
     /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
     /// that this one is sent only once. By default they are cloned.
-    pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, Retrying<F>, L, C, T>
+    pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T>
     where
         F: Fn(&Req) -> Option<Req>,
     {
@@ -266,15 +266,15 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, Retrying<R>, L, C, T> {
     }
 
     /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
-    pub fn replayed_by<F>(self, replay: F) -> StackBuilder<K, D, B, Retrying<F>, L, C, T> {
+    pub fn replayed_by<F>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T> {
         let (d, b, r, l, c, t) = self.slots;
-        let slots = (d, b, Retrying { given: r.given, replay }, l, c, t);
+        let slots = (d, b, RetryWith { given: r.given, replay }, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 }
 
-impl<P: super::part::Part, F, Req> Separate<P, F, Req> {
-    fn new(given: impl Into<Given<P>>, limits: KeyedLimits, key: F) -> Separate<P, F, Req> {
-        Separate { given: given.into(), limits, key, request: PhantomData }
+impl<P: super::part::BuiltPart, F, Req> KeyedPart<P, F, Req> {
+    fn new(given: impl Into<PartSource<P>>, limits: KeyedLimits, key: F) -> KeyedPart<P, F, Req> {
+        KeyedPart { given: given.into(), limits, key, request: PhantomData }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer};
 use crate::bulkhead::{Bulkhead, BulkheadBuilder, BulkheadLayer};
+use crate::call::Absent;
 use crate::config::InvalidConfig;
 use crate::keyed::{Key, KeyedLimits};
 use crate::name::Name;
@@ -50,7 +51,7 @@ impl Listen for Listener {
 }
 
 /// Something that a stack can be made of.
-pub trait Part: Sized {
+pub trait BuiltPart: Sized {
     /// What it is made from.
     type Builder;
 
@@ -64,14 +65,14 @@ pub trait Part: Sized {
 
 /// A part as it is given to a stack: ready, or what making it ended in; or a builder, which gets the
 /// stack's name and listener where it has none of its own.
-pub struct Given<P: Part>(Source<P>);
+pub struct PartSource<P: BuiltPart>(Source<P>);
 
-enum Source<P: Part> {
+enum Source<P: BuiltPart> {
     Ready(Result<P, InvalidConfig>),
     Builder(P::Builder),
 }
 
-impl<P: Part> Given<P> {
+impl<P: BuiltPart> PartSource<P> {
     fn finish<K>(self, assembly: &Assembly<'_, K>) -> Result<P, InvalidConfig> {
         match self.0 {
             Source::Ready(part) => part,
@@ -80,19 +81,19 @@ impl<P: Part> Given<P> {
     }
 }
 
-impl<P: Part> From<P> for Given<P> {
-    fn from(part: P) -> Given<P> {
-        Given(Source::Ready(Ok(part)))
+impl<P: BuiltPart> From<P> for PartSource<P> {
+    fn from(part: P) -> PartSource<P> {
+        PartSource(Source::Ready(Ok(part)))
     }
 }
 
-impl<P: Part> From<Result<P, InvalidConfig>> for Given<P> {
-    fn from(part: Result<P, InvalidConfig>) -> Given<P> {
-        Given(Source::Ready(part))
+impl<P: BuiltPart> From<Result<P, InvalidConfig>> for PartSource<P> {
+    fn from(part: Result<P, InvalidConfig>) -> PartSource<P> {
+        PartSource(Source::Ready(part))
     }
 }
 
-impl<P: Part> fmt::Debug for Given<P> {
+impl<P: BuiltPart> fmt::Debug for PartSource<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Source::Ready(Ok(_)) => "ready",
@@ -104,7 +105,7 @@ impl<P: Part> fmt::Debug for Given<P> {
 
 macro_rules! parts_with_builders {
     ($($part:ident from $builder:ty, called $name:literal;)+) => {$(
-        impl Part for $part {
+        impl BuiltPart for $part {
             type Builder = $builder;
 
             fn finish<K>(
@@ -117,9 +118,9 @@ macro_rules! parts_with_builders {
             }
         }
 
-        impl From<$builder> for Given<$part> {
-            fn from(builder: $builder) -> Given<$part> {
-                Given(Source::Builder(builder))
+        impl From<$builder> for PartSource<$part> {
+            fn from(builder: $builder) -> PartSource<$part> {
+                PartSource(Source::Builder(builder))
             }
         }
     )+};
@@ -133,7 +134,7 @@ parts_with_builders! {
 
 macro_rules! parts_of_a_duration {
     ($($part:ident called $name:literal;)+) => {$(
-        impl Part for $part {
+        impl BuiltPart for $part {
             type Builder = Duration;
 
             fn finish<K>(
@@ -149,9 +150,9 @@ macro_rules! parts_of_a_duration {
             }
         }
 
-        impl From<Duration> for Given<$part> {
-            fn from(limit: Duration) -> Given<$part> {
-                Given(Source::Builder(limit))
+        impl From<Duration> for PartSource<$part> {
+            fn from(limit: Duration) -> PartSource<$part> {
+                PartSource(Source::Builder(limit))
             }
         }
     )+};
@@ -162,7 +163,7 @@ parts_of_a_duration! {
 }
 
 /// A place in a stack, and what is put there.
-pub trait Slot<K> {
+pub trait PartSlot<K> {
     /// The layer that stands there.
     type Layer;
 
@@ -173,14 +174,22 @@ pub trait Slot<K> {
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig>;
 }
 
+impl<K> PartSlot<K> for Absent {
+    type Layer = Absent;
+
+    fn fill(self, _: &mut Assembly<'_, K>) -> Result<Absent, InvalidConfig> {
+        Ok(Absent)
+    }
+}
+
 /// One part for all calls.
 #[derive(Debug)]
-pub struct Shared<P: Part>(pub(super) Given<P>);
+pub struct SharedPart<P: BuiltPart>(pub(super) PartSource<P>);
 
 /// A part of its own for each key, all with the same configuration.
 #[derive(Debug)]
-pub struct Separate<P: Part, F, Req> {
-    pub(super) given: Given<P>,
+pub struct KeyedPart<P: BuiltPart, F, Req> {
+    pub(super) given: PartSource<P>,
     pub(super) limits: KeyedLimits,
     pub(super) key: F,
     pub(super) request: std::marker::PhantomData<fn(&Req)>,
@@ -188,12 +197,12 @@ pub struct Separate<P: Part, F, Req> {
 
 /// A retry policy, and how requests are copied.
 #[derive(Debug)]
-pub struct Retrying<R = CloneRequest> {
-    pub(super) given: Given<RetryPolicy>,
+pub struct RetryWith<R = CloneRequest> {
+    pub(super) given: PartSource<RetryPolicy>,
     pub(super) replay: R,
 }
 
-impl<K> Slot<K> for Shared<DeadlineLayer> {
+impl<K> PartSlot<K> for SharedPart<DeadlineLayer> {
     type Layer = DeadlineLayer;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<DeadlineLayer, InvalidConfig> {
@@ -203,7 +212,7 @@ impl<K> Slot<K> for Shared<DeadlineLayer> {
     }
 }
 
-impl<K> Slot<K> for Shared<TimeoutLayer> {
+impl<K> PartSlot<K> for SharedPart<TimeoutLayer> {
     type Layer = TimeoutLayer;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<TimeoutLayer, InvalidConfig> {
@@ -213,7 +222,7 @@ impl<K> Slot<K> for Shared<TimeoutLayer> {
     }
 }
 
-impl<K> Slot<K> for Shared<Bulkhead> {
+impl<K> PartSlot<K> for SharedPart<Bulkhead> {
     type Layer = BulkheadLayer;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<BulkheadLayer, InvalidConfig> {
@@ -223,7 +232,7 @@ impl<K> Slot<K> for Shared<Bulkhead> {
     }
 }
 
-impl<K: Clone, R> Slot<K> for Retrying<R> {
+impl<K: Clone, R> PartSlot<K> for RetryWith<R> {
     type Layer = RetryLayer<K, R>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RetryLayer<K, R>, InvalidConfig> {
@@ -234,7 +243,7 @@ impl<K: Clone, R> Slot<K> for Retrying<R> {
     }
 }
 
-impl<K: Clone> Slot<K> for Shared<RateLimiter> {
+impl<K: Clone> PartSlot<K> for SharedPart<RateLimiter> {
     type Layer = RateLimitLayer<K>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RateLimitLayer<K>, InvalidConfig> {
@@ -244,7 +253,7 @@ impl<K: Clone> Slot<K> for Shared<RateLimiter> {
     }
 }
 
-impl<K: Clone> Slot<K> for Shared<CircuitBreaker> {
+impl<K: Clone> PartSlot<K> for SharedPart<CircuitBreaker> {
     type Layer = CircuitBreakerLayer<K>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<CircuitBreakerLayer<K>, InvalidConfig> {
@@ -254,7 +263,7 @@ impl<K: Clone> Slot<K> for Shared<CircuitBreaker> {
     }
 }
 
-impl<K, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<Bulkhead, F, Req> {
+impl<K, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<Bulkhead, F, Req> {
     type Layer = BulkheadLayer<PerKey<Q, Bulkhead, F>>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
@@ -264,7 +273,7 @@ impl<K, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<Bulkhead, F, Req> {
     }
 }
 
-impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<RateLimiter, F, Req> {
+impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<RateLimiter, F, Req> {
     type Layer = RateLimitLayer<K, PerKey<Q, RateLimiter, F>>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
@@ -275,7 +284,7 @@ impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<RateLimiter, 
     }
 }
 
-impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<CircuitBreaker, F, Req> {
+impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<CircuitBreaker, F, Req> {
     type Layer = CircuitBreakerLayer<K, PerKey<Q, CircuitBreaker, F>>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {

@@ -11,21 +11,15 @@ use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::Whose;
 use crate::breaker::state::Change;
 use crate::clock::{self, Now};
+use crate::ended::Ended;
 use crate::error::CarriesRejection;
 use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
-use crate::outcome::{Classify, Ended, Outcome};
+use crate::outcome::{Classify, Outcome};
 use crate::rejection::{Quantity, Rejection, RejectionKind};
 use crate::tick::Tick;
 
 impl CircuitBreaker {
-    /// Whether every call passes.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(in crate::breaker) fn passes_all(&self) -> bool {
-        self.0.cell.passes_all()
-    }
-
     /// Refuses what would be refused for certain.
     #[cfg(feature = "tower")]
     #[inline]
@@ -104,6 +98,20 @@ impl CircuitBreaker {
         }
     }
 
+    /// Rejects or admits a call that was not admitted at a [glance](Self::glance).
+    #[cfg(feature = "tower")]
+    #[cold]
+    pub(in crate::breaker) fn refuse_or_admit(
+        &self,
+        whose: &impl Whose,
+        now: &mut Now,
+    ) -> Result<Option<Admission>, Rejection> {
+        match self.refuse(whose, now) {
+            Some(rejection) => Err(rejection),
+            None => self.admit(whose, now),
+        }
+    }
+
     /// Counts a call that went well, if that is all there is to do. If not, [`record`](Self::record) does it.
     #[inline(always)]
     pub(in crate::breaker) fn count(&self, admission: &Admission) -> bool {
@@ -145,21 +153,6 @@ impl CircuitBreaker {
         // Time-outs are failures of a kind of their own.
         kind != RejectionKind::TimedOut
             && self.0.family.rules.see().counted_rejections.contains(&kind)
-    }
-
-    /// [`record`](Self::record) away from the path of calls that go well.
-    #[cfg(feature = "tower")]
-    #[cold]
-    pub(in crate::breaker) fn record_failed(
-        &self,
-        admission: &mut Option<Admission>,
-        ended: Ended<'_>,
-        whose: &impl Whose,
-        now: &mut Now,
-    ) {
-        if let Some(admission) = admission.take() {
-            self.record(admission, ended, whose, now);
-        }
     }
 
     /// A success is counted in the moment of the poll. Of everything else it is asked when it was, and

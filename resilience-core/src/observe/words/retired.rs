@@ -1,6 +1,6 @@
 //! Why a pool let go of an object.
 
-/// Why a pool let go of an object.
+/// The reason why a pool let go of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -33,12 +33,4 @@ impl Retired {
         Retired::Taken,
         Retired::Closed,
     ];
-
-    pub(super) const fn of(verdict: super::Verdict) -> Option<Retired> {
-        match verdict {
-            super::Verdict::Keep => None,
-            super::Verdict::TooOld => Some(Retired::TooOld),
-            super::Verdict::IdleTooLong => Some(Retired::IdleTooLong),
-        }
-    }
 }

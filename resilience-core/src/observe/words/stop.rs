@@ -1,0 +1,69 @@
+//! The reasons why a call makes no other attempt.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::rounded::Rounded;
+
+/// The reason why a call makes no other attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// As many were made as are allowed.
+    AttemptsExhausted,
+    /// The budget refused the retry.
+    BudgetExhausted,
+    /// The wait and another attempt would not end before the caller's deadline.
+    DeadlineTooNear {
+        /// What the wait and an attempt take.
+        needed: Duration,
+        /// What was left.
+        remaining: Duration,
+    },
+    /// The wait and another attempt would not end within the time that retrying may take.
+    OutOfTime {
+        /// What the wait and an attempt take.
+        needed: Duration,
+        /// What was left.
+        remaining: Duration,
+    },
+    /// The failure will not pass.
+    NotRetryable,
+    /// It did not run, and is not expected to by trying again at once.
+    NotReady,
+    /// The other side asked not to be tried again.
+    ToldNotTo,
+    /// The request cannot be sent twice.
+    NotReplayable,
+    /// The process is shutting down: see the module `shutdown`.
+    ShuttingDown,
+    /// The call is itself an attempt of somebody further up, who makes the others
+    /// (`RetryScope::single`).
+    RetriedAbove,
+    /// The request may not run twice, and may have run.
+    MayHaveRun,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopReason::AttemptsExhausted => f.write_str("no attempts left"),
+            StopReason::BudgetExhausted => f.write_str("the retry budget is spent"),
+            StopReason::DeadlineTooNear { needed, remaining } => {
+                let (needed, remaining) = (Rounded(*needed), Rounded(*remaining));
+                write!(f, "needs {needed}, {remaining} left before the deadline")
+            }
+            StopReason::OutOfTime { needed, remaining } => {
+                let (needed, remaining) = (Rounded(*needed), Rounded(*remaining));
+                write!(f, "needs {needed}, {remaining} left for retrying")
+            }
+            StopReason::NotRetryable => f.write_str("the failure is permanent"),
+            StopReason::NotReady => f.write_str("not ready yet"),
+            StopReason::ToldNotTo => f.write_str("told not to try again"),
+            StopReason::NotReplayable => f.write_str("the request cannot be sent twice"),
+            StopReason::ShuttingDown => f.write_str("the process is shutting down"),
+            StopReason::RetriedAbove => f.write_str("somebody further up tries again"),
+            StopReason::MayHaveRun => f.write_str("it may have run, and may not run twice"),
+        }
+    }
+}
