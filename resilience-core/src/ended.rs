@@ -6,13 +6,9 @@ use std::error::Error as StdError;
 
 #[cfg(feature = "tokio")]
 use crate::error::CarriesRejection;
-#[cfg(feature = "tower")]
-use crate::outcome::AsOutcome;
 #[cfg(feature = "tokio")]
 use crate::outcome::Classify;
 use crate::outcome::Outcome;
-#[cfg(feature = "tower")]
-use crate::rejection::Rejection;
 
 /// How a call ended: what policies decide by, and what their events carry of it.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +23,10 @@ pub(crate) struct Ended<'e> {
 }
 
 impl<'e> Ended<'e> {
+    /// A success.
+    pub(crate) const SUCCESS: Ended<'static> =
+        Ended { outcome: Outcome::Success, error: None, error_type: None, repeats: false };
+
     #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn new<T, E>(
@@ -55,14 +55,6 @@ impl<'e> Ended<'e> {
 impl From<Outcome> for Ended<'_> {
     #[inline]
     fn from(outcome: Outcome) -> Self {
-        Ended { outcome, error: None, error_type: None, repeats: false }
-    }
-}
-
-/// A rejection by a part of a stack.
-#[cfg(feature = "tower")]
-impl<'e> From<&'e Rejection> for Ended<'e> {
-    fn from(rejection: &'e Rejection) -> Ended<'e> {
-        Ended { error: Some(rejection), ..rejection.as_outcome().into() }
+        Ended { outcome, ..Ended::SUCCESS }
     }
 }

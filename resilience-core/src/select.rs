@@ -85,10 +85,10 @@ impl<Req, T> Select<Req> for One<T> {
     type Handle = T;
     type Selected = ();
 
-    #[inline]
+    #[inline(always)]
     fn select(&self, (): &mut (), _: &Req, _: &mut Now) {}
 
-    #[inline]
+    #[inline(always)]
     fn handle<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
         Some(&self.handle)
     }

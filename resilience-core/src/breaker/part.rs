@@ -76,7 +76,7 @@ where
             // Before the admission is taken: if the classifier panics, the drop of the call abandons it.
             let outcome = breaker.outcome_of(&self.classifier, result);
             let ended = match outcome {
-                Outcome::Success => outcome.into(),
+                Outcome::Success => Ended::SUCCESS,
                 _ => Ended::carrying(outcome, &self.classifier, result),
             };
             if let Some(admission) = state.admission.take() {

@@ -12,10 +12,10 @@ pub struct Absent;
 impl<Req, T, E> Part<Req, T, E> for Absent {
     type CallState = ();
 
-    #[inline]
+    #[inline(always)]
     fn settle(&self, (): &mut (), _: Result<&T, &E>, _: &mut Now) {}
 
-    #[inline]
+    #[inline(always)]
     fn leave(&self, (): &mut ()) {}
 }
 

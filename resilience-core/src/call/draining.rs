@@ -42,10 +42,11 @@ fn source() -> Option<&'static dyn DrainSource> {
 }
 
 /// A wait that ends when draining begins. Never ends without a shutdown around the call.
-#[derive(Default)]
 pub(crate) struct Draining(Option<DrainWait>);
 
 impl Draining {
+    pub(crate) const NEW: Draining = Draining(None);
+
     /// Waits. A shutdown that is entered after the first poll is found as well.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.0.is_none() {

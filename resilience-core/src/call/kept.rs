@@ -12,6 +12,9 @@ pub struct Kept<T, E> {
 }
 
 impl<T, E> Kept<T, E> {
+    /// No result.
+    pub(crate) const NONE: Kept<T, E> = Kept { result: None, draining: Draining::NEW };
+
     pub(super) fn put(&mut self, result: Result<T, E>) {
         self.result = Some(result);
     }
@@ -24,12 +27,6 @@ impl<T, E> Kept<T, E> {
     /// of `cx` otherwise.
     pub(super) fn is_cut_short(&mut self, cx: &mut Context<'_>) -> bool {
         self.result.is_some() && self.draining.poll(cx).is_ready()
-    }
-}
-
-impl<T, E> Default for Kept<T, E> {
-    fn default() -> Kept<T, E> {
-        Kept { result: None, draining: Draining::default() }
     }
 }
 

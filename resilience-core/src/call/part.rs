@@ -18,7 +18,7 @@ pub trait Part<Req, T, E> {
     type CallState: Default;
 
     /// Waits until the call may pass. Takes nothing before the first poll. Not polled again after it passed.
-    #[inline]
+    #[inline(always)]
     fn enter(
         &self,
         _: &mut Self::CallState,
@@ -48,7 +48,7 @@ pub trait Part<Req, T, E> {
     }
 
     /// Notes that the service below takes the request now.
-    #[inline]
+    #[inline(always)]
     fn sent(&self, _: &mut Self::CallState) {}
 
     /// Records the result of the attempt (for a bulkhead: of the call), gives back what the state holds, and

@@ -24,7 +24,7 @@ pub trait Account<Req> {
 pub struct PolicyBudget;
 
 impl<Req> Account<Req> for PolicyBudget {
-    #[inline]
+    #[inline(always)]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         None
     }

@@ -25,7 +25,7 @@ impl Attempts {
         started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
-        Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget) }
+        Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget, None) }
     }
 
     /// Attempts made so far, the one under way included.

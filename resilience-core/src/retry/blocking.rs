@@ -17,7 +17,7 @@ pub(super) fn sleep(delay: Duration) -> bool {
     }
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
-    let mut draining = Draining::default();
+    let mut draining = Draining::NEW;
     draining.poll(&mut Context::from_waker(&waker)).is_ready() || bell.is_rung_within(delay)
 }
 

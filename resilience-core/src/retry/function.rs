@@ -140,7 +140,7 @@ async fn wait(delay: Duration) -> bool {
         return false;
     }
     let mut sleep = pin!(unconstrained(tokio::time::sleep(delay)));
-    let mut draining = Draining::default();
+    let mut draining = Draining::NEW;
     poll_fn(|cx| match draining.poll(cx) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending => sleep.as_mut().poll(cx).map(|()| false),

@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::budget::RetryBudget;
 use super::layer::RetryLayer;
+use super::policy::Rules;
 use super::replay::Replay;
 use super::run::{Run, begin};
 use super::verdict::{GrantedRetry, StopReason, Verdict};
@@ -10,6 +11,7 @@ use crate::call::{AfterAttempt, AttemptEnd, AttemptsBefore, CallTimer, Kept, Ret
 use crate::clock::Now;
 use crate::ended::Ended;
 use crate::error::CarriesRejection;
+use crate::name::Name;
 use crate::outcome::{AsOutcome, Classify, Outcome, RetryHint};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::tick::Tick;
@@ -142,7 +144,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
     where
         C: Classify<T, E>,
     {
-        match rejection_in(result) {
+        match result.err().and_then(CarriesRejection::rejection) {
             Some(rejection) => rejection.as_outcome(),
             None => self.policy.classifier.classify(result),
         }
@@ -166,7 +168,12 @@ impl<C, R, A> RetryLayer<C, R, A> {
         let answered = matches!(end, AttemptEnd::Returned(Ok(_)));
         let copy = copy.filter(|copy| self.replay.is_good(copy, answered));
         let attempt = match end {
-            AttemptEnd::Rejected(rejection) => Attempt::rejected(rejection, copy.is_some()),
+            AttemptEnd::Rejected(rejection) => Attempt {
+                ended: Ended { outcome, error: Some(rejection), ..Ended::SUCCESS },
+                ran: false,
+                in_house: true,
+                obstacle: if copy.is_none() { Some(StopReason::NotReplayable) } else { None },
+            },
             AttemptEnd::NotReady(error) => self.returned(Err(error), false, outcome, copy),
             AttemptEnd::Returned(result) => self.returned(result, true, outcome, copy),
         };
@@ -225,33 +232,25 @@ impl<C, R, A> RetryLayer<C, R, A> {
     }
 }
 
-impl<'e> Attempt<'e> {
-    fn rejected(rejection: &'e Rejection, can_be_sent: bool) -> Attempt<'e> {
-        let obstacle = if can_be_sent { None } else { Some(StopReason::NotReplayable) };
-        Attempt { ended: rejection.into(), ran: false, in_house: true, obstacle }
-    }
-}
-
 impl<T, E> RetryCallState<T, E> {
     /// Returns the progress, begun with the first failure.
-    fn failed(&mut self, key: impl FnOnce() -> Option<crate::name::Name>) -> &mut Failed<T, E> {
+    fn failed(&mut self, key: impl FnOnce() -> Option<Name>) -> &mut Failed<T, E> {
         let RetryCallState { started, own_budget, failed } = self;
         failed.get_or_insert_with(|| {
             let started = Some(*started).filter(|started| *started != Tick::NEVER);
-            let run = Run::since(started, own_budget.take()).of_key(key());
-            let outcome = Outcome::Success;
-            Box::new(Failed { run, outcome, granted: None, ran: false, kept: Kept::default() })
+            Box::new(Failed {
+                run: Run::since(started, own_budget.take(), key()),
+                outcome: Outcome::Success,
+                granted: None,
+                ran: false,
+                kept: Kept::NONE,
+            })
         })
     }
 }
 
 impl<T, E> Failed<T, E> {
-    fn ended(
-        &mut self,
-        rules: &super::policy::Rules,
-        attempt: &Attempt<'_>,
-        now: &mut Now,
-    ) -> AfterAttempt {
+    fn ended(&mut self, rules: &Rules, attempt: &Attempt<'_>, now: &mut Now) -> AfterAttempt {
         let Failed { run, granted, .. } = self;
         self.outcome = attempt.ended.outcome;
         self.ran |= attempt.ran;

@@ -34,13 +34,12 @@ pub(super) struct Progress {
 impl Progress {
     /// Told when it started only if that will be asked.
     #[inline]
-    pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
-        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key: None }
-    }
-
-    #[cfg(feature = "tower")]
-    pub(super) fn set_key(&mut self, key: Option<Name>) {
-        self.key = key;
+    pub(super) fn new(
+        started: Option<Tick>,
+        own_budget: Option<RetryBudget>,
+        key: Option<Name>,
+    ) -> Progress {
+        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key }
     }
 
     /// Where retries are paid from.

@@ -10,7 +10,6 @@ use crate::call::is_draining;
 use crate::clock::Now;
 use crate::deadline::Deadline;
 use crate::ended::Ended;
-#[cfg(feature = "tower")]
 use crate::name::Name;
 use crate::outcome::{Outcome, RetryHint};
 use crate::tick::Tick;
@@ -37,19 +36,13 @@ pub(super) fn begin(rules: &Rules, own: Option<&RetryBudget>, now: &mut Now) -> 
 impl Run {
     #[inline]
     pub(super) fn start(rules: &Rules, now: &mut Now) -> Run {
-        Run::since(begin(rules, None, now), None)
+        Run::since(begin(rules, None, now), None, None)
     }
 
     /// Makes the run of a call that has begun, and is still at its first attempt.
     #[inline]
-    pub(super) fn since(started: Option<Tick>, own: Option<RetryBudget>) -> Run {
-        Run { progress: Progress::new(started, own), samples: None }
-    }
-
-    #[cfg(feature = "tower")]
-    pub(super) fn of_key(mut self, key: Option<Name>) -> Run {
-        self.progress.set_key(key);
-        self
+    pub(super) fn since(started: Option<Tick>, own: Option<RetryBudget>, key: Option<Name>) -> Run {
+        Run { progress: Progress::new(started, own, key), samples: None }
     }
 
     /// Decides after an attempt. `obstacle` is the reason not to send the request again, if there is one: it is

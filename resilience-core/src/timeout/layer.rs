@@ -94,7 +94,7 @@ macro_rules! limit_layer {
 
             #[inline]
             fn due(&self, now: &mut Now) -> Option<Deadline> {
-                Some(self.settings.due(now.tick()))
+                Some(Deadline::after_ns(now.tick(), self.settings.nanos))
             }
 
             #[inline]
