@@ -1,6 +1,6 @@
-//! One breaker, bulkhead or limit for all calls, or one for each key.
+//! The choice between a handle for all calls and a handle for each key.
 //!
-//! A layer asks its [`Select`] whose state a request belongs to. [`One`] answers with the same handle
+//! A layer finds the state of a request through its [`Select`]. [`One`] returns the same handle
 //! for every request. [`PerKey`] reads a key off the request and looks its handle up in a bounded
 //! [`Keyed`] store, which makes it if it is not there.
 //!
@@ -25,7 +25,7 @@ use crate::clock::Now;
 use crate::keyed::{Entry, Key, Keyed};
 use crate::name::Name;
 
-/// Says whose state a request belongs to.
+/// Finds the state that a request belongs to.
 ///
 /// A selector is kept for as long as what it selects is used, and so need not hand out a handle where one
 /// of its own will do.
@@ -37,7 +37,7 @@ use crate::name::Name;
 pub trait Select<Req> {
     /// The handle on that state. Clones share it.
     type Handle;
-    /// What a call keeps of the selection. Nothing is selected by default.
+    /// The selection that a call keeps. Nothing is selected by default.
     type Selected: Default;
 
     /// Selects for this request, if nothing is selected yet.
@@ -49,33 +49,33 @@ pub trait Select<Req> {
     /// The name of the key that it is for, if there is a key.
     fn key(selected: &Self::Selected) -> Option<Name>;
 
-    /// The same, of a selector that may know it by itself. What is told of a refusal asks this.
+    /// Returns the key for a rejection, which the selector may know without a selection.
     fn whose(&self, selected: &Self::Selected) -> Option<Name> {
         Self::key(selected)
     }
 }
 
-/// The same handle for every request.
+/// A handle for all requests.
 #[derive(Debug, Clone)]
 pub struct One<T> {
     handle: T,
-    /// Whose all requests are, if they are of one key.
+    /// The key of all requests, if they have one in common.
     key: Option<Name>,
 }
 
 impl<T> One<T> {
-    /// This one.
+    /// Makes a selector of this handle.
     pub const fn new(handle: T) -> One<T> {
         One { handle, key: None }
     }
 
-    /// This one, for requests that are all of this key.
+    /// Makes a selector of this handle, for requests that all have this key.
     #[cfg(feature = "profiles")]
     pub(crate) const fn of_key(handle: T, key: Option<Name>) -> One<T> {
         One { handle, key }
     }
 
-    /// The handle.
+    /// Returns the handle.
     pub const fn handle(&self) -> &T {
         &self.handle
     }

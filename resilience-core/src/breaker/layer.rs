@@ -17,12 +17,12 @@ pub struct CircuitBreakerLayer<C = Standard, Sel = One<CircuitBreaker>> {
     pub(super) classifier: C,
 }
 
-/// A service whose calls pass a circuit.
+/// A service with a circuit in front of it.
 pub type CircuitBreakerService<S, C = Standard, Sel = One<CircuitBreaker>> =
     CallService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
 
 impl CircuitBreakerLayer {
-    /// One circuit for all calls.
+    /// Makes a layer with a circuit for all calls.
     #[must_use]
     pub const fn new(breaker: CircuitBreaker) -> CircuitBreakerLayer {
         CircuitBreakerLayer { selector: One::new(breaker), classifier: Standard }
@@ -30,8 +30,8 @@ impl CircuitBreakerLayer {
 }
 
 impl<K: Key, F> CircuitBreakerLayer<Standard, PerKey<K, CircuitBreaker, F>> {
-    /// A circuit for each key that `key` reads off a request, all by the rules of `breaker`; at most as
-    /// many as the limits say. No call passes `breaker` itself: watch the [`store`](Self::store).
+    /// Makes a layer with a circuit for each key that `key` reads off a request, configured as `breaker` and
+    /// bounded by the limits. No call passes `breaker` itself: watch the [`store`](Self::store).
     #[must_use]
     pub fn per_key<Req>(breaker: CircuitBreaker, limits: KeyedLimits, key: F) -> Self
     where
@@ -41,19 +41,19 @@ impl<K: Key, F> CircuitBreakerLayer<Standard, PerKey<K, CircuitBreaker, F>> {
         CircuitBreakerLayer { selector: PerKey::new(store, key), classifier: Standard }
     }
 
-    /// The store that the circuits are kept in.
+    /// Returns the store of the circuits.
     pub fn store(&self) -> &Keyed<K, CircuitBreaker> {
         self.selector.store()
     }
 
-    /// The circuit of this key, made if it is new.
+    /// Returns the circuit of this key, made if it is new.
     pub fn circuit(&self, key: &K, now: Instant) -> CircuitBreaker {
         self.store().get(key, now)
     }
 }
 
 impl<C, Sel> CircuitBreakerLayer<C, Sel> {
-    /// Reads outcomes off results with a closure. It is not asked about the refusals of inner layers.
+    /// Sets the classifier to a closure. It does not see the rejections of inner layers.
     #[must_use]
     pub fn classify<T, E, F>(self, classifier: F) -> CircuitBreakerLayer<F, Sel>
     where
@@ -62,7 +62,7 @@ impl<C, Sel> CircuitBreakerLayer<C, Sel> {
         self.classifier(classifier)
     }
 
-    /// Reads outcomes off results with a [`Classify`](crate::Classify) type.
+    /// Sets the classifier to a [`Classify`](crate::Classify) type.
     #[must_use]
     pub fn classifier<D>(self, classifier: D) -> CircuitBreakerLayer<D, Sel> {
         CircuitBreakerLayer { selector: self.selector, classifier }

@@ -47,20 +47,20 @@ pub struct BulkheadLayer<Sel = One<Bulkhead>, W = EachOne> {
     pub(super) weigh: W,
 }
 
-/// A service whose calls wait for their permits.
+/// A service with a bulkhead in front of it.
 pub type BulkheadService<S, Sel = One<Bulkhead>, W = EachOne> =
     CallService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
 
 impl BulkheadLayer {
-    /// One bulkhead for all calls.
+    /// Makes a layer with a bulkhead for all calls.
     #[must_use]
     pub fn new(bulkhead: Bulkhead) -> BulkheadLayer {
         BulkheadLayer::select(One::new(bulkhead))
     }
 
-    /// A bulkhead for each key that `key` reads off a request: as many permits for each. They are made
-    /// [`fresh`](Bulkhead::fresh) from `bulkhead`, which changes the configuration of all
-    /// and whose own permits no call takes.
+    /// Makes a layer with a bulkhead for each key that `key` reads off a request. They are made
+    /// [`fresh`](Bulkhead::fresh) from `bulkhead`, which changes the configuration of all. No call takes the
+    /// permits of `bulkhead` itself.
     #[must_use]
     pub fn per_key<K, F, Req>(
         bulkhead: Bulkhead,
@@ -77,7 +77,7 @@ impl BulkheadLayer {
 }
 
 impl<Sel> BulkheadLayer<Sel> {
-    /// The bulkhead that `select` selects.
+    /// Makes a layer with the bulkheads that `select` selects.
     #[must_use]
     pub fn select(select: Sel) -> BulkheadLayer<Sel> {
         BulkheadLayer { select, weigh: EachOne }
@@ -85,7 +85,7 @@ impl<Sel> BulkheadLayer<Sel> {
 }
 
 impl<Sel, W> BulkheadLayer<Sel, W> {
-    /// Calls need as many permits as this says, instead of one each.
+    /// Sets the number of permits that a call needs. A call needs one by default.
     #[must_use]
     pub fn weigh<F, Req>(self, weigh: F) -> BulkheadLayer<Sel, F>
     where
@@ -94,7 +94,7 @@ impl<Sel, W> BulkheadLayer<Sel, W> {
         BulkheadLayer { select: self.select, weigh }
     }
 
-    /// What selects the bulkhead: the store of them, where there is one for each key.
+    /// Returns the selector; with a bulkhead for each key it has their store.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
         &self.select

@@ -1,4 +1,4 @@
-//! What code inside an attempt can read about it, in a thread-local while the attempt is begun or polled.
+//! A thread-local that code inside an attempt can read, while the attempt is begun or polled.
 
 use std::cell::Cell;
 #[cfg(feature = "tower")]

@@ -90,7 +90,7 @@ pin_project! {
     }
 }
 
-/// What a call holds beside the attempt.
+/// The contents of a call beside the attempt.
 pub struct Held<S, P, Req, B, R, L, C> {
     pub(super) parts: Arc<P>,
     pub(super) stage: Stage,

@@ -1,4 +1,4 @@
-//! One call through its parts: the traits of the parts, the order that they run in, and the future.
+//! The machinery of a call: the traits of its parts, the order that they run in, and the future.
 //!
 //! This folder knows no policy. The policies implement [`Part`], [`RetryPart`] or [`TimeLimit`]; a layer that
 //! stands alone is a call with one part, and `stack` puts all of them together.

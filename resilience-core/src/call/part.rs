@@ -63,7 +63,7 @@ pub trait Part<Req, T, E> {
 /// A part whose hold on a call can outlast the call's future, as the body of a response does.
 #[cfg(feature = "profiles")]
 pub trait Carry<Req, T, E>: Part<Req, T, E> {
-    /// What the rest of the call holds, and gives back when it is dropped.
+    /// The hold of the rest of the call, which gives it back when it is dropped.
     type Carried;
 
     /// Takes out of the state what the rest of the call after `result` must hold. `None` if there is
@@ -107,7 +107,7 @@ pub trait RetryPart<Req, T, E> {
     fn cut_short(&self, state: &mut Self::CallState);
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Debug)]
 pub enum AttemptEnd<'a, T, E> {
     /// A part rejected it before the service below was polled or called.
@@ -118,7 +118,7 @@ pub enum AttemptEnd<'a, T, E> {
     Returned(Result<&'a T, &'a E>),
 }
 
-/// What follows an attempt.
+/// The decision after an attempt.
 #[derive(Debug, Clone, Copy)]
 pub enum AfterAttempt {
     /// The call returns the result.

@@ -1,9 +1,9 @@
-//! What is looked at from time to time, rather than told.
+//! State that is polled from time to time.
 
 /// State that changes with every call: permits in use, tokens left, keys kept.
 ///
 /// Counting it up and down by events drifts with the first call that is cancelled between the two.
-/// It is read where it is kept instead, when somebody asks. Implementations take what they need
+/// A recorder reads it in place instead. Implementations take what they need
 /// under their lock and visit after it; names are those of [`names`](super::names), values are in their units.
 ///
 /// ```

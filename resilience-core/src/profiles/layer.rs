@@ -1,4 +1,4 @@
-//! A profile as a layer, whose services follow its reloads.
+//! A profile as a layer. Its services follow the reloads of the profile.
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ impl<K> ProfileLayer<K> {
 }
 
 impl<K, R, L> ProfileLayer<K, R, L> {
-    /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
-    /// that this one is sent only once. By default they are cloned.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
+    /// sent once. Requests are cloned by default.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> ProfileLayer<K, F, L>
     where
@@ -52,7 +52,7 @@ impl<K, R, L> ProfileLayer<K, R, L> {
         self.replayed_by(replay)
     }
 
-    /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
+    /// Sets the copy of a request for a retry with a [`Replay`](crate::retry::Replay) type.
     #[must_use]
     pub fn replayed_by<F>(self, replay: F) -> ProfileLayer<K, F, L> {
         let ProfileLayer { state, classifier, until, .. } = self;
@@ -157,7 +157,7 @@ pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
     current: Mutex<Current<K, R, L>>,
 }
 
-/// What was in force when it was last looked at.
+/// The parts that were in force at the last call.
 struct Current<K, R, L> {
     version: u32,
     built: Arc<Built<K, R, L>>,
@@ -181,7 +181,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
         allocated(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
     }
 
-    /// What is in force. Put together outside of the lock, since what is cloned for it may be anybody's.
+    /// Returns the parts in force. They are built outside of the lock, since that clones the user's values.
     fn built(&self) -> Arc<Built<K, R, L>> {
         let live = self.layer.state.live();
         let known = {

@@ -22,7 +22,7 @@ pub struct RateLimitLayer<C = HintsUnread, Sel = One<RateLimiter>, W = Each> {
     pub(super) weigh: W,
 }
 
-/// A service whose calls wait for their tokens.
+/// A service with a rate limit in front of it.
 pub type RateLimitService<S, C = HintsUnread, Sel = One<RateLimiter>, W = Each> =
     CallService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
 
@@ -63,7 +63,7 @@ impl<Req> Weigh<Req> for Each {
 }
 
 impl RateLimitLayer {
-    /// One limit for all calls.
+    /// Makes a layer with a limit for all calls.
     #[must_use]
     pub const fn new(limiter: RateLimiter) -> RateLimitLayer {
         let select = One::new(limiter);
@@ -93,7 +93,7 @@ impl<Sel> RateLimitLayer<HintsUnread, Sel> {
 }
 
 impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
-    /// What selects the limiter: the store of them, where there is one for each key.
+    /// Returns the selector; with a limiter for each key it has their store.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
         &self.select
@@ -103,7 +103,7 @@ impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
     /// [throttled](Outcome::Throttled) and names a time, nobody is let through for so long, up to
     /// [`longest_hint`](super::RateLimiterBuilder::longest_hint).
     ///
-    /// It is not asked about the refusals of inner layers.
+    /// It does not see the rejections of inner layers.
     #[must_use]
     pub fn classify<T, E, F>(self, classifier: F) -> RateLimitLayer<F, Sel, W>
     where
@@ -143,11 +143,11 @@ impl<S, C: Clone, Sel: Clone, W: Clone> Layer<S> for RateLimitLayer<C, Sel, W> {
     }
 }
 
-/// What the end of a call says about its token.
+/// The consequence of a result for the token.
 pub(super) enum Lesson {
-    /// It is not needed: something below refused the call.
+    /// The token is not needed: a layer below rejected the call.
     NeverMade,
-    /// Nobody should use one for so long.
+    /// No token should be used for this time.
     Hint(Duration),
     None,
 }

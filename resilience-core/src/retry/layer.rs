@@ -22,7 +22,7 @@ pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) account: A,
 }
 
-/// A service whose calls are retried.
+/// A service with a retry in front of it.
 pub type Retry<S, C = Standard, R = CloneRequest, A = PolicyBudget> =
     CallService<S, OnlyRetry<RetryLayer<C, R, A>>>;
 
@@ -30,7 +30,7 @@ pub type Retry<S, C = Standard, R = CloneRequest, A = PolicyBudget> =
 pub type BudgetPerKey<K, F> = PerKey<K, RetryBudget, F>;
 
 impl<C> RetryLayer<C> {
-    /// Retries by this policy, cloning requests.
+    /// Makes a layer that retries by this policy, and clones requests.
     #[must_use]
     pub fn new(policy: RetryPolicy<C>) -> RetryLayer<C> {
         RetryLayer { policy, replay: CloneRequest, account: PolicyBudget }
@@ -38,8 +38,7 @@ impl<C> RetryLayer<C> {
 }
 
 impl<C, R, A> RetryLayer<C, R, A> {
-    /// Copies requests in this way instead: a closure from `&Req` to `Option<Req>`, where `None`
-    /// says that this one is sent only once.
+    /// Sets the copy of a request: a closure from `&Req` to `Option<Req>`. A request with `None` is sent once.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> RetryLayer<C, F, A>
     where
@@ -48,7 +47,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
         self.replayed_by(replay)
     }
 
-    /// As [`replay`](Self::replay), with a [`Replay`](super::Replay) type.
+    /// Sets the copy of a request with a [`Replay`](super::Replay) type.
     #[must_use]
     pub fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
         RetryLayer { policy: self.policy, replay, account: self.account }
@@ -59,7 +58,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
         RetryLayer { policy: self.policy, replay: self.replay, account }
     }
 
-    /// Who pays: where there is a budget for each key, what holds their store.
+    /// Returns the selector of the budget; with a budget for each key it has their store.
     #[must_use]
     pub const fn account(&self) -> &A {
         &self.account

@@ -126,7 +126,7 @@ impl<T, E> Default for RetryCallState<T, E> {
     }
 }
 
-/// What the retry has to know of an attempt that was not the first success.
+/// An attempt that was not the first success, as the retry sees it.
 struct Attempt<'e> {
     ended: Ended<'e>,
     /// `true` if the request was sent, and may have had an effect.

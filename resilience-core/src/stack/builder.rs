@@ -1,4 +1,4 @@
-//! A stack in the making.
+//! The builder of a stack.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct StackBuilder<
     slots: (D, B, R, L, C, T),
 }
 
-/// What [`Stack::standard`] starts with.
+/// The builder that [`Stack::standard`] returns.
 pub type StandardBuilder = StackBuilder<
     Standard,
     SharedPart<DeadlineLayer>,
@@ -77,22 +77,22 @@ impl StackBuilder {
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
-    /// What rejections and events call the parts: `name.bulkhead`, `name.retry`, `name.rate_limit`,
+    /// Sets the name. Parts have these layer names in rejections and events: `name.bulkhead`, `name.retry`, `name.rate_limit`,
     /// `name.circuit_breaker`, `name.deadline`, `name.attempt_timeout`.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.common.name = Some(name.into());
         self
     }
 
-    /// Tells this listener what happens in any part.
+    /// Notifies this listener of the events of all parts.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.common.listener = Listener::new(listener);
         self
     }
 
-    /// How retry, rate limit and breaker read outcomes off results, with a closure.
+    /// Sets the classifier of retry, rate limit and breaker to a closure.
     ///
-    /// None of them asks it about the refusals of inner layers.
+    /// It does not see the rejections of inner layers.
     pub fn classify<X, E, F>(self, classifier: F) -> StackBuilder<F, D, B, R, L, C, T>
     where
         F: Fn(Result<&X, &E>) -> Outcome,
@@ -100,13 +100,12 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         self.classifier(classifier)
     }
 
-    /// How retry, rate limit and breaker read outcomes off results, with a
-    /// [`Classify`](crate::Classify) type.
+    /// Sets the classifier of retry, rate limit and breaker to a [`Classify`](crate::Classify) type.
     pub fn classifier<J>(self, classifier: J) -> StackBuilder<J, D, B, R, L, C, T> {
         StackBuilder { classifier, common: self.common, slots: self.slots }
     }
 
-    /// How long the caller waits in total, all waits and attempts included. A duration will do.
+    /// Limits the time of a call, with all waits and attempts. Takes a duration or a layer.
     pub fn deadline(
         self,
         deadline: impl Into<PartSource<DeadlineLayer>>,
@@ -116,7 +115,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// How many calls are under way at once; they keep their permit while they back off.
+    /// Limits the concurrent calls. A call keeps its permit while it backs off.
     pub fn bulkhead(
         self,
         bulkhead: impl Into<PartSource<Bulkhead>>,
@@ -126,7 +125,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// The same number for each key that `key` reads off a request.
+    /// Limits the concurrent calls for each key that `key` reads off a request.
     pub fn bulkhead_per_key<Q: Key, F, Req>(
         self,
         bulkhead: impl Into<PartSource<Bulkhead>>,
@@ -141,9 +140,9 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// What is tried again, how often, how far apart, and at whose cost.
+    /// Sets the retry policy: attempts, backoff and budget.
     ///
-    /// The policy's own classifier is not asked: the stack's is.
+    /// The stack's classifier takes the place of the policy's.
     pub fn retry(
         self,
         policy: impl Into<PartSource<RetryPolicy>>,
@@ -153,8 +152,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// How many attempts reach the service in how long. An attempt that the breaker refuses does not
-    /// count.
+    /// Limits the rate of attempts. An attempt that the breaker rejects does not count.
     pub fn rate_limit(
         self,
         limiter: impl Into<PartSource<RateLimiter>>,
@@ -164,7 +162,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// The same limit for each key that `key` reads off a request.
+    /// Limits the rate of attempts for each key that `key` reads off a request.
     pub fn rate_limit_per_key<Q: Key, F, Req>(
         self,
         limiter: impl Into<PartSource<RateLimiter>>,
@@ -179,7 +177,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// When the service is not called at all.
+    /// Sets the circuit breaker.
     pub fn circuit_breaker(
         self,
         breaker: impl Into<PartSource<CircuitBreaker>>,
@@ -189,7 +187,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// A circuit for each key that `key` reads off a request.
+    /// Sets a circuit for each key that `key` reads off a request.
     pub fn circuit_breaker_per_key<Q: Key, F, Req>(
         self,
         breaker: impl Into<PartSource<CircuitBreaker>>,
@@ -204,7 +202,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// How long one attempt may take. A duration will do.
+    /// Limits the time of an attempt. Takes a duration or a layer.
     pub fn attempt_timeout(
         self,
         timeout: impl Into<PartSource<TimeoutLayer>>,
@@ -214,7 +212,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// The stack, if it can work.
+    /// Builds the stack.
     ///
     /// # Errors
     /// If a value is out of its bounds, or two parts are in each other's way; the [module](super) lists
@@ -256,8 +254,8 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, RetryWith<R>, L, C, T> {
-    /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
-    /// that this one is sent only once. By default they are cloned.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
+    /// sent once. Requests are cloned by default.
     pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T>
     where
         F: Fn(&Req) -> Option<Req>,
@@ -265,7 +263,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, RetryWith<R>, L, C, T> {
         self.replayed_by(replay)
     }
 
-    /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
+    /// Sets the copy of a request for a retry with a [`Replay`](crate::retry::Replay) type.
     pub fn replayed_by<F>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T> {
         let (d, b, r, l, c, t) = self.slots;
         let slots = (d, b, RetryWith { given: r.given, replay }, l, c, t);

@@ -91,7 +91,7 @@ where
 
     delegate_to_part!(self => Some(&self.part));
 
-    /// What is carried is not there to be settled any more: each admission is settled once.
+    /// Leaves what is carried out of the settlement: each admission is settled once.
     #[inline]
     fn settle(&self, state: &mut Self::CallState, result: Result<&T, &E>, now: &mut Now) {
         if let Ok(response) = result

@@ -1,4 +1,4 @@
-//! How a part comes into a stack.
+//! The parts that a stack is built from.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,20 +17,19 @@ use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 use super::handles::Handles;
 
-/// What a part is made with: the stack's name, listener and classifier.
+/// The stack's name, listener and classifier, for its parts.
 #[derive(Debug)]
 pub struct Assembly<'a, K> {
     pub(super) name: Option<&'a Name>,
     pub(super) listener: &'a Listener,
     pub(super) classifier: &'a K,
     pub(super) handles: &'a mut Handles,
-    /// What the states of the keys are made from. No call uses these.
+    /// The models that the states of keys are made from. No call uses them.
     pub(super) models: &'a mut Handles,
 }
 
 impl<K> Assembly<'_, K> {
-    /// Gives a part that has no name of its own one of the stack's, and one that tells nobody the
-    /// stack's listener.
+    /// Gives the stack's name to a part without a name, and its listener to a part without a listener.
     fn adopt(&self, part: &str, unnamed: &Name, (name, listener): (&mut Name, &mut Listener)) {
         if let Some(stack) = self.name
             && name == unnamed
@@ -43,19 +42,19 @@ impl<K> Assembly<'_, K> {
     }
 }
 
-/// Several parts tell the same listener.
+/// Several parts share a listener.
 impl Listen for Listener {
     fn event(&self, event: &Event<'_>) {
         self.tell(|| *event);
     }
 }
 
-/// Something that a stack can be made of.
+/// A part that a stack can build.
 pub trait BuiltPart: Sized {
-    /// What it is made from.
+    /// The builder of the part.
     type Builder;
 
-    /// Makes it, with the stack's name and listener where it has none of its own.
+    /// Builds the part, with the stack's name and listener where it has none of its own.
     ///
     /// # Errors
     /// If a value is out of its bounds.
@@ -63,8 +62,8 @@ pub trait BuiltPart: Sized {
     -> Result<Self, InvalidConfig>;
 }
 
-/// A part as it is given to a stack: ready, or what making it ended in; or a builder, which gets the
-/// stack's name and listener where it has none of its own.
+/// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the stack's name and
+/// listener where it has none of its own.
 pub struct PartSource<P: BuiltPart>(Source<P>);
 
 enum Source<P: BuiltPart> {
@@ -162,12 +161,12 @@ parts_of_a_duration! {
     TimeoutLayer called "attempt_timeout";
 }
 
-/// A place in a stack, and what is put there.
+/// A place in a stack, and the part in it.
 pub trait PartSlot<K> {
-    /// The layer that stands there.
+    /// The layer in this place.
     type Layer;
 
-    /// Makes it.
+    /// Builds the layer.
     ///
     /// # Errors
     /// If a value is out of its bounds.
@@ -182,7 +181,7 @@ impl<K> PartSlot<K> for Absent {
     }
 }
 
-/// One part for all calls.
+/// A part for all calls.
 #[derive(Debug)]
 pub struct SharedPart<P: BuiltPart>(pub(super) PartSource<P>);
 

@@ -9,15 +9,15 @@ pub enum CircuitState {
     /// Calls pass and are counted.
     #[default]
     Closed,
-    /// Calls are refused until the break is over.
+    /// Calls are rejected until the break is over.
     Open,
-    /// A few calls pass, to see.
+    /// A few probes pass.
     HalfOpen,
     /// The probes went well; a growing share of the calls passes.
     Ramping,
-    /// Calls are refused until somebody says otherwise, or for as long as somebody said.
+    /// Calls are rejected until the circuit is changed by hand, or for a time set by hand.
     ForcedOpen,
-    /// Calls pass until somebody says otherwise, and are counted.
+    /// Calls pass and are counted until the circuit is changed by hand.
     ForcedClosed,
     /// Calls pass, and nothing is counted.
     Disabled,
@@ -41,13 +41,13 @@ impl fmt::Display for CircuitState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransitionReason {
-    /// So many failures in a row.
+    /// Too many failures in a row.
     ConsecutiveFailures,
     /// The share of failures.
     FailureRate,
     /// The share of slow calls.
     SlowCallRate,
-    /// The other side named a time.
+    /// The server named a time.
     Hint,
     /// The break is over.
     BreakOver,
@@ -59,6 +59,6 @@ pub enum TransitionReason {
     HalfOpenTooLong,
     /// All stages of the ramp were passed.
     RampCompleted,
-    /// Somebody said so.
+    /// A change by hand.
     Manual,
 }

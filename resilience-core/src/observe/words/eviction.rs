@@ -2,8 +2,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EvictionReason {
-    /// It had no call for longer than the idle time, and remembered nothing.
+    /// The key had no call for longer than the idle time, and held nothing to remember.
     Idle,
-    /// Room was needed for another.
+    /// Another key needed the room.
     Capacity,
 }

@@ -1,28 +1,27 @@
-//! Where a process is on its way out.
+//! The phases of a shutdown.
 
 use std::fmt;
 
-/// Where a process is on its way out. Later phases are greater; none comes twice, and some may not come at
-/// all.
+/// The phase of a shutdown. Later phases are greater; none comes twice, and some may not come at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Nobody has asked.
+    /// No shutdown was begun.
     Running,
-    /// Health checks say no, everything else goes on: those who send work have to hear of it first.
+    /// Health checks fail, and everything else goes on, until the senders of work have noticed.
     NotReady,
-    /// Nothing new is taken, and what was taken is finished.
+    /// New work is rejected, and accepted work is finished.
     Draining,
-    /// The time to finish is over. What is still under way is told to end, and given a moment to do so.
+    /// The time to finish is over. Work that is still under way is cancelled, and has a moment to end.
     Forced,
-    /// Nothing is under way. Hooks run: flush, hand back, say goodbye.
+    /// Nothing is under way. Hooks run: they flush and hand back.
     Flushing,
     /// Done.
     Stopped,
 }
 
 impl Phase {
-    /// All of them, in order.
+    /// All phases, in order.
     pub const ALL: [Phase; 6] = [
         Phase::Running,
         Phase::NotReady,

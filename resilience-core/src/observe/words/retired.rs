@@ -1,4 +1,4 @@
-//! Why a pool let go of an object.
+//! The reasons why a pool let go of an object.
 
 /// The reason why a pool let go of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -7,15 +7,15 @@
 pub enum Retired {
     /// More than the pool may keep: it was made smaller.
     Surplus,
-    /// It was made too long ago.
+    /// The object is older than its lifetime.
     TooOld,
-    /// It lay unused for too long.
+    /// The object was idle for too long.
     IdleTooLong,
-    /// It was found unfit before it was handed out, or nobody waited for the answer.
+    /// The object failed its check before a checkout, or the check was cancelled.
     Invalid,
-    /// Whoever had it said so, or panicked, or left in the middle of a call.
+    /// The holder marked the object as broken, panicked, or was dropped in the middle of a call.
     Broken,
-    /// Whoever had it kept it.
+    /// The holder kept the object.
     Taken,
     /// The pool was closed, or dropped.
     Closed,
@@ -23,7 +23,7 @@ pub enum Retired {
 
 #[cfg(feature = "pool")]
 impl Retired {
-    /// In the order of their numbers.
+    /// All reasons, in the order of their numbers.
     pub(crate) const ALL: [Retired; 7] = [
         Retired::Surplus,
         Retired::TooOld,

@@ -9,35 +9,35 @@ use crate::rounded::Rounded;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// As many were made as are allowed.
+    /// The limit on attempts is reached.
     AttemptsExhausted,
     /// The budget refused the retry.
     BudgetExhausted,
     /// The wait and another attempt would not end before the caller's deadline.
     DeadlineTooNear {
-        /// What the wait and an attempt take.
+        /// The time that the wait and an attempt take.
         needed: Duration,
-        /// What was left.
+        /// The time that was left.
         remaining: Duration,
     },
     /// The wait and another attempt would not end within the time that retrying may take.
     OutOfTime {
-        /// What the wait and an attempt take.
+        /// The time that the wait and an attempt take.
         needed: Duration,
-        /// What was left.
+        /// The time that was left.
         remaining: Duration,
     },
     /// The failure will not pass.
     NotRetryable,
-    /// It did not run, and is not expected to by trying again at once.
+    /// The attempt did not run, and another would not either.
     NotReady,
-    /// The other side asked not to be tried again.
+    /// The server forbids a retry.
     ToldNotTo,
     /// The request cannot be sent twice.
     NotReplayable,
     /// The process is shutting down: see the module `shutdown`.
     ShuttingDown,
-    /// The call is itself an attempt of somebody further up, who makes the others
+    /// The call is itself an attempt of its caller, which makes the others
     /// (`RetryScope::single`).
     RetriedAbove,
     /// The request may not run twice, and may have run.
