@@ -6,6 +6,8 @@
 //! `RESILIENCE_SRC=/path/to/resilience-core/src cargo test -p resilience-core --test architecture -- --nocapture`
 //! prints the arrows of another tree.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
