@@ -22,6 +22,7 @@ use crate::rejection::Rejection;
 use crate::select::Select;
 
 /// The admission of one attempt.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct BreakerCallState<L> {
     selected: L,

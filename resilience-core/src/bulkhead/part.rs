@@ -16,6 +16,7 @@ use crate::rejection::Rejection;
 use crate::select::Select;
 
 /// The wait of one call, and then its permits.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct BulkheadCallState<L> {
     selected: L,

@@ -91,6 +91,7 @@ pin_project! {
 }
 
 /// The contents of a call beside the attempt.
+#[doc(hidden)]
 pub struct Held<S, P, Req, B, R, L, C> {
     pub(super) parts: Arc<P>,
     pub(super) stage: Stage,

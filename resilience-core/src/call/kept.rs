@@ -6,6 +6,7 @@ use std::task::Context;
 use super::draining::Draining;
 
 /// The result of the latest attempt, kept while the call waits for another attempt or pauses.
+#[doc(hidden)]
 pub struct Kept<T, E> {
     result: Option<Result<T, E>>,
     draining: Draining,

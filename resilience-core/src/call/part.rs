@@ -130,6 +130,7 @@ pub enum AfterAttempt {
 }
 
 /// The attempts of a call before the one under way.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptsBefore {
     /// The number of attempts.

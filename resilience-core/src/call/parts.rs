@@ -8,6 +8,7 @@ use super::service::CallService;
 use super::timer::Timer;
 
 /// The parts of a call, outermost first. [`sequence`](super::sequence) says when each runs.
+#[doc(hidden)]
 // Aligned away from the reference count in front of it, which every call writes: all threads read the parts.
 #[derive(Debug, Clone)]
 #[repr(align(128))]

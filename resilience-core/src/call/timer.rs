@@ -18,6 +18,7 @@ pub trait Timer: Default {
 }
 
 /// The timer of parts that never wait for a time.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct NoTimer;
 
@@ -31,6 +32,7 @@ impl Timer for NoTimer {
 
 pin_project! {
     /// A timer, armed at the first wait for the time that comes first.
+    #[doc(hidden)]
     #[derive(Debug, Default)]
     pub struct CallTimer {
         #[pin]

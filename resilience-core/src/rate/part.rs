@@ -15,6 +15,7 @@ use crate::rejection::Rejection;
 use crate::select::Select;
 
 /// The wait of one attempt, and then its tokens.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct RateCallState<L> {
     selected: L,

@@ -17,6 +17,7 @@ use crate::rejection::{Rejection, RejectionKind};
 use crate::tick::Tick;
 
 /// The progress of one call. Small until an attempt fails: most calls have none that does.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct RetryCallState<T, E> {
     /// `NEVER` if the policy does not need it.

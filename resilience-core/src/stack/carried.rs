@@ -70,6 +70,7 @@ impl Carried for BulkheadPermit {
 }
 
 /// A part that carries what it holds into the result, if `L` finds a place there.
+#[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct Carrying<P, L> {
     part: P,

@@ -18,6 +18,7 @@ use crate::timeout::{DeadlineLayer, TimeoutLayer};
 use super::handles::Handles;
 
 /// The stack's name, listener and classifier, for its parts.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Assembly<'a, K> {
     pub(super) name: Option<&'a Name>,
@@ -64,6 +65,7 @@ pub trait BuiltPart: Sized {
 
 /// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the stack's name and
 /// listener where it has none of its own.
+#[doc(hidden)]
 pub struct PartSource<P: BuiltPart>(Source<P>);
 
 enum Source<P: BuiltPart> {
@@ -182,10 +184,12 @@ impl<K> PartSlot<K> for Absent {
 }
 
 /// A part for all calls.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct SharedPart<P: BuiltPart>(pub(super) PartSource<P>);
 
 /// A part of its own for each key, all with the same configuration.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct KeyedPart<P: BuiltPart, F, Req> {
     pub(super) given: PartSource<P>,
@@ -195,6 +199,7 @@ pub struct KeyedPart<P: BuiltPart, F, Req> {
 }
 
 /// A retry policy, and how requests are copied.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct RetryWith<R = CloneRequest> {
     pub(super) given: PartSource<RetryPolicy>,
