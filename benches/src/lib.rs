@@ -9,6 +9,7 @@ pub mod compare;
 pub mod contention;
 pub mod cost;
 pub mod figures;
+pub mod functions;
 pub mod instructions;
 pub mod options;
 mod output;

@@ -1,16 +1,17 @@
-//! `resilience-benches contention|compare|scale|instructions`: prints a table, writes it to `target/benches`, and exits with 1 if a check
+//! `resilience-benches contention|compare|scale|instructions|functions`: prints a table, writes it to `target/benches`, and exits with 1 if a check
 //! of it fails.
 
 use std::process::ExitCode;
 
 use resilience_benches::options::Options;
-use resilience_benches::{compare, contention, instructions, scale};
+use resilience_benches::{compare, contention, functions, instructions, scale};
 use tower::BoxError;
 
 const USAGE: &str = "usage: resilience-benches contention [--trials N] [--seed N] [--quick]
        resilience-benches compare [--quick] [--only SUBSTRING] [--against REPORT] [--docs]
        resilience-benches scale [--quick] [--only SUBSTRING] [--docs]
        resilience-benches instructions [--bless]
+       resilience-benches functions [--quick]
        each of them: [--out DIR]";
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
         "compare" => compare::run(&options),
         "scale" => scale::run(&options),
         "instructions" => instructions::run(&options),
+        "functions" => functions::run(&options),
         other => Err(format!("no experiment is called `{other}`").into()),
     }
 }

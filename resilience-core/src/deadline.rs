@@ -18,8 +18,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::clock::tick::Tick;
 use crate::clock::{MAX_WAIT, nanos};
-use crate::tick::Tick;
 
 #[cfg(feature = "tokio")]
 thread_local! {
@@ -114,7 +114,7 @@ impl Deadline {
     /// Returns the deadline of the call that is polled on this thread, if it has one.
     ///
     /// Set by `timeout::DeadlineLayer` and
-    /// [`timeout::within`](crate::timeout::within), which enforce it. It does not cross
+    /// `timeout::within`, which enforce it. It does not cross
     /// `tokio::spawn`: read it before, and use `within` in the task.
     #[must_use]
     #[inline]

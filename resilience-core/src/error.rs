@@ -15,7 +15,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use crate::outcome::{AsOutcome, Outcome, known};
+use crate::outcome::{AsOutcome, Outcome};
+use crate::recognise::known;
 use crate::rejection::Rejection;
 
 /// An error type that a layer's [`Rejection`] can travel in, and be found in again.

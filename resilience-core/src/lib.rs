@@ -5,9 +5,12 @@
 pub mod admission;
 pub mod breaker;
 pub mod bulkhead;
+#[cfg(feature = "tokio")]
+mod call;
 pub mod clock;
 mod config;
 mod deadline;
+mod ended;
 mod error;
 pub mod health;
 #[cfg(feature = "tower")]
@@ -24,8 +27,10 @@ pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profiles;
 pub mod rate;
+mod recognise;
 pub mod rejection;
 pub mod retry;
+mod rounded;
 #[cfg(feature = "tower")]
 pub mod select;
 #[cfg(feature = "tower")]
@@ -36,7 +41,6 @@ pub mod stack;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod tick;
 #[cfg(feature = "tokio")]
 pub mod timeout;
 #[cfg(feature = "tokio")]

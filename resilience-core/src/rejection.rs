@@ -1,7 +1,7 @@
 //! A call that a layer refused, and why.
 //!
 //! There is one [`Rejection`] for the whole family, and it travels in the service's own error type
-//! ([`CarriesRejection`](crate::CarriesRejection)). It says who refused, why, whose limit it was, and
+//! (`CarriesRejection`). It says who refused, why, whose limit it was, and
 //! when it is worth coming back.
 //!
 //! ```
@@ -25,8 +25,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::name::Name;
-use crate::observe::Rounded;
 use crate::outcome::{AsOutcome, Outcome, RetryHint};
+use crate::rounded::Rounded;
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

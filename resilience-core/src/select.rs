@@ -1,4 +1,4 @@
-//! One breaker, bulkhead or limit for all calls, or one for each key.
+//! The choice between a handle for all calls and a handle for each key.
 //!
 //! A layer has a [`Select`], which returns the handle of a request. [`One`] returns the same handle
 //! for every request. [`PerKey`] reads a key off the request and looks its handle up in a bounded
@@ -54,7 +54,7 @@ pub trait Select<Req> {
     }
 }
 
-/// The same handle for every request.
+/// A handle for all requests.
 #[derive(Debug, Clone)]
 pub struct One<T> {
     handle: T,
@@ -84,10 +84,10 @@ impl<Req, T> Select<Req> for One<T> {
     type Handle = T;
     type Selected = ();
 
-    #[inline]
+    #[inline(always)]
     fn select(&self, (): &mut (), _: &Req, _: &mut Now) {}
 
-    #[inline]
+    #[inline(always)]
     fn handle<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
         Some(&self.handle)
     }

@@ -64,7 +64,7 @@ pub(super) fn keyed() -> Result<Figure, BoxError> {
     let keys = Keys::new();
     fill(&store, &keys);
     let ours = Subject::function(Role::Ours, names::OUR_KEYED, move || {
-        black_box(store.check(keys.next(), 1).is_ok());
+        black_box(RateLimiter::check_key(&store, keys.next(), 1).is_ok());
     });
     let mut subjects = vec![floor_keyed()];
     subjects.extend(governor::keyed().map(|subject| subject.lacks(GOVERNOR_KEYED_LACKS)));

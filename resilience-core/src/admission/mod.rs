@@ -2,7 +2,7 @@
 //!
 //! Gates differ in what they wait for. They do not differ in what is easy to get wrong: whose handle is
 //! readied when, what is held meanwhile, and what is given back if the call is dropped. That is here, once,
-//! and [`Admit`] is what differs. The family's own gates are parts of a [`Stack`](crate::stack::Stack).
+//! and [`Admit`] is what differs. The family's own gates are parts of a `Stack`.
 //!
 //! - The layer is always ready: a handle that was readied and never called reserves nothing (T3).
 //! - Admission is asked for at the future's first poll, on behalf of a live request (R5).

@@ -6,9 +6,9 @@ use super::circuit::Admission;
 use super::config::CircuitConfig;
 use super::outcomes::OutcomeCounters;
 use crate::clock::nanos;
+use crate::clock::tick::Tick;
 use crate::live::LiveConfig;
 use crate::sync::{AtomicU64, Ordering};
-use crate::tick::Tick;
 
 /// The live configuration of a breaker and its [`fresh`](super::CircuitBreaker::fresh) ones, and their counters.
 #[derive(Debug)]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::builder::CircuitBreakerBuilder;
 use super::window::{Counts, SlidingWindow};
+use crate::clock::tick::Tick;
 use crate::clock::{self, nanos};
 use crate::outcome::{Outcome, RetryHint};
 use crate::rejection::RejectionKind;
-use crate::tick::Tick;
 
 /// The checked rules of a circuit: when it opens, for how long, and how it closes again. Made by
 /// [`CircuitBreakerBuilder::config`].

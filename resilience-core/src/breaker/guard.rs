@@ -6,9 +6,10 @@ use std::fmt;
 use super::circuit::Admission;
 use super::handle::CircuitBreaker;
 use crate::clock::Now;
+use crate::ended::Ended;
 use crate::error::CarriesRejection;
 use crate::name::Name;
-use crate::outcome::{Classify, Ended, Outcome};
+use crate::outcome::{Classify, Outcome};
 use crate::rejection::Rejection;
 
 /// The key of a circuit, for rejections and events.

@@ -1,23 +1,23 @@
 use tower_layer::Layer;
 
 use super::handle::CircuitBreaker;
+use crate::call::{Absent, CallService, OnlyCircuitBreaker};
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Outcome, Standard};
 use crate::select::{One, PerKey};
-use crate::stack::{Absent, OnlyCircuitBreaker, StackService};
 
 /// Stops calls to a service that fails. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares its circuits.
 #[derive(Debug, Clone)]
 pub struct CircuitBreakerLayer<C = Standard, Sel = One<CircuitBreaker>> {
-    selector: Sel,
-    classifier: C,
+    pub(super) selector: Sel,
+    pub(super) classifier: C,
 }
 
-/// A service whose calls pass a circuit.
+/// A service with a circuit in front of it.
 pub type CircuitBreakerService<S, C = Standard, Sel = One<CircuitBreaker>> =
-    StackService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
+    CallService<S, OnlyCircuitBreaker<CircuitBreakerLayer<C, Sel>>>;
 
 impl CircuitBreakerLayer {
     /// Admits all calls to one circuit.
@@ -59,7 +59,7 @@ impl<C, Sel> CircuitBreakerLayer<C, Sel> {
         self.classifier(classifier)
     }
 
-    /// Reads outcomes off results with a [`Classify`](crate::Classify) type.
+    /// Sets the classifier to a [`Classify`](crate::Classify) type.
     #[must_use]
     pub fn classifier<D>(self, classifier: D) -> CircuitBreakerLayer<D, Sel> {
         CircuitBreakerLayer { selector: self.selector, classifier }
@@ -67,10 +67,6 @@ impl<C, Sel> CircuitBreakerLayer<C, Sel> {
 }
 
 impl<C, Sel> CircuitBreakerLayer<C, Sel> {
-    pub(super) const fn reader(&self) -> &C {
-        &self.classifier
-    }
-
     /// Returns the selector, which has the store of circuits where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
@@ -82,6 +78,6 @@ impl<S, C: Clone, Sel: Clone> Layer<S> for CircuitBreakerLayer<C, Sel> {
     type Service = CircuitBreakerService<S, C, Sel>;
 
     fn layer(&self, inner: S) -> CircuitBreakerService<S, C, Sel> {
-        OnlyCircuitBreaker::around(inner, (Absent, Absent, Absent, self.clone()))
+        OnlyCircuitBreaker::around(inner, Absent, Absent, Absent, self.clone())
     }
 }

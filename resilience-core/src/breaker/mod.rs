@@ -80,9 +80,9 @@ mod layer;
 #[cfg(feature = "tokio")]
 mod outcomes;
 #[cfg(feature = "tower")]
-mod planned;
+mod part;
 #[cfg(feature = "tower")]
-mod seat;
+mod planned;
 #[cfg(feature = "tokio")]
 mod shared;
 
@@ -100,5 +100,3 @@ pub use handle::{CircuitBreaker, outcome_of};
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService};
 #[cfg(feature = "tokio")]
 pub use outcomes::OutcomeCounts;
-#[cfg(feature = "tower")]
-pub use seat::CircuitSeat;

@@ -19,11 +19,11 @@ use super::circuit::{Admission, Circuit, CircuitRejection, OpenSnapshot};
 use super::common::Common;
 use super::config::CircuitConfig;
 use super::window::UncountedSuccesses;
+use crate::clock::tick::Tick;
 use crate::live::Versioned;
 use crate::outcome::Outcome;
 use crate::rejection::Unit;
 use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
-use crate::tick::Tick;
 
 #[derive(Debug)]
 pub(super) struct SharedCircuit {

@@ -3,66 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The state of a circuit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CircuitState {
-    /// Calls are admitted and counted.
-    #[default]
-    Closed,
-    /// Calls are rejected until the break is over.
-    Open,
-    /// Probes are admitted.
-    HalfOpen,
-    /// The probes succeeded; a growing share of the calls is admitted.
-    Ramping,
-    /// Calls are rejected by hand, for a time or until the next change by hand.
-    ForcedOpen,
-    /// Calls are admitted by hand, and counted.
-    ForcedClosed,
-    /// Calls are admitted by hand, and not counted.
-    Disabled,
-}
-
-impl fmt::Display for CircuitState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CircuitState::Closed => "closed",
-            CircuitState::Open => "open",
-            CircuitState::HalfOpen => "half-open",
-            CircuitState::Ramping => "ramping",
-            CircuitState::ForcedOpen => "forced open",
-            CircuitState::ForcedClosed => "forced closed",
-            CircuitState::Disabled => "disabled",
-        })
-    }
-}
-
-/// The reason of a change of state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TransitionReason {
-    /// Failures in a row.
-    ConsecutiveFailures,
-    /// The share of failures.
-    FailureRate,
-    /// The share of slow calls.
-    SlowCallRate,
-    /// A server named a time to come back.
-    Hint,
-    /// The break is over.
-    BreakOver,
-    /// The probes succeeded.
-    ProbesSucceeded,
-    /// The probes failed, or the calls of a ramp.
-    ProbesFailed,
-    /// Half-open for longer than allowed.
-    HalfOpenTooLong,
-    /// All stages of the ramp were passed.
-    RampCompleted,
-    /// By hand.
-    Manual,
-}
+pub use crate::observe::words::{CircuitState, TransitionReason};
 
 /// A change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,22 +3,22 @@
 use tower_layer::Layer;
 
 use super::Bulkhead;
+use crate::call::{Absent, CallService, OnlyBulkhead};
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::select::{One, PerKey, UnitWeight};
-use crate::stack::{Absent, OnlyBulkhead, StackService};
 
 /// Limits the calls under way at once. See the [module](super).
 ///
 /// Every service made by one layer value, and by its clones, shares the permits.
 #[derive(Debug, Clone)]
 pub struct BulkheadLayer<Sel = One<Bulkhead>, W = UnitWeight> {
-    select: Sel,
-    weigh: W,
+    pub(super) select: Sel,
+    pub(super) weigh: W,
 }
 
 /// A service whose calls wait for their permits.
 pub type BulkheadService<S, Sel = One<Bulkhead>, W = UnitWeight> =
-    StackService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
+    CallService<S, OnlyBulkhead<BulkheadLayer<Sel, W>>>;
 
 impl BulkheadLayer {
     /// Limits all calls by one bulkhead.
@@ -63,10 +63,6 @@ impl<Sel, W> BulkheadLayer<Sel, W> {
         BulkheadLayer { select: self.select, weigh }
     }
 
-    pub(super) const fn weigher(&self) -> &W {
-        &self.weigh
-    }
-
     /// Returns the selector, which has the store of bulkheads where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
@@ -78,6 +74,6 @@ impl<S, Sel: Clone, W: Clone> Layer<S> for BulkheadLayer<Sel, W> {
     type Service = BulkheadService<S, Sel, W>;
 
     fn layer(&self, inner: S) -> BulkheadService<S, Sel, W> {
-        OnlyBulkhead::around(inner, (self.clone(), Absent, Absent, Absent))
+        OnlyBulkhead::around(inner, self.clone(), Absent, Absent, Absent)
     }
 }

@@ -79,12 +79,12 @@ mod group;
 mod handle;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod part;
 #[cfg(feature = "tokio")]
 mod permit;
 #[cfg(feature = "tower")]
 mod planned;
-#[cfg(feature = "tower")]
-mod seat;
 
 pub use permits::{Denied, PermitCounts, PermitGrant, Permits};
 pub use queue::{Joined, Left, Queue, QueueOrder, Ticket};
@@ -99,8 +99,6 @@ pub use handle::{Bulkhead, BulkheadSnapshot};
 pub use layer::{BulkheadLayer, BulkheadService};
 #[cfg(feature = "tokio")]
 pub use permit::BulkheadPermit;
-#[cfg(feature = "tower")]
-pub use seat::BulkheadSeat;
 
 /// Internals for the reference model.
 #[cfg(feature = "testing")]

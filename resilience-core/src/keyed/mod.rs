@@ -80,6 +80,7 @@ use std::time::Instant;
 
 use crate::name::Name;
 
+pub use crate::observe::words::EvictionReason;
 pub use stored_key::{InlineStr, StoredKey};
 
 #[cfg(feature = "tokio")]
@@ -183,14 +184,4 @@ pub trait Entry: Clone + Send + Sync + 'static {
     ///
     /// Called under a lock of the store: it must not use the store.
     const IS_OPEN: Option<fn(&Self, Instant) -> bool> = None;
-}
-
-/// Reason for which a store evicted a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EvictionReason {
-    /// The key had no call for longer than the idle time, and its state was as good as new.
-    Idle,
-    /// A new key needed room.
-    Capacity,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::meta::MAX_TICK;
 use crate::clock::nanos;
-use crate::tick::Tick;
+use crate::clock::tick::Tick;
 
 /// `1 << 20` ns: about a millisecond.
 const FINEST: u32 = 20;

@@ -9,12 +9,11 @@ use super::listener::{Listen, Listener};
 
 static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
 
-/// Makes `listener` the one that is told by every policy without a listener of its own, those made
-/// before included.
+/// Sets the listener of all policies without a listener of their own, also of those made before.
 ///
 /// It earns its place by the policies that an application cannot reach: those inside of the
 /// libraries it uses. It is for applications, once, at their start; a library that sets it takes it
-/// from its user. To be told of neither, a policy is given `|_: &Event<'_>| {}`.
+/// from its user. A policy with the listener `|_: &Event<'_>| {}` notifies neither.
 ///
 /// # Errors
 /// If there is one already. It stays.

@@ -1,15 +1,11 @@
-//! What there is to tell.
+//! The events.
 
 use std::time::Duration;
 
 use super::text::ErrorText;
-use crate::breaker::{CircuitState, TransitionReason};
-use crate::keyed::EvictionReason;
+use super::words::{CircuitState, EvictionReason, Phase, Retired, StopReason, TransitionReason};
 use crate::outcome::Outcome;
-use crate::pool::Retired;
 use crate::rejection::Rejection;
-use crate::retry::StopReason;
-use crate::shutdown::Phase;
 
 /// Something a policy decided.
 #[derive(Debug, Clone, Copy)]
@@ -20,11 +16,11 @@ pub enum Event<'a> {
     RetryScheduled {
         /// The policy's name.
         layer: &'a str,
-        /// Whose call it was, where the policy is one for each key.
+        /// The key of the call, if the policy belongs to one.
         key: Option<&'a str>,
-        /// How many attempts were made so far.
+        /// The number of attempts so far.
         attempts: u32,
-        /// How the last of them ended.
+        /// The outcome of the last attempt.
         outcome: Outcome,
         /// The error that it ended in, if the classifier knows it as [a standard
         /// error](crate::Classify::as_error).
@@ -37,16 +33,16 @@ pub enum Event<'a> {
     RetryStopped {
         /// The policy's name.
         layer: &'a str,
-        /// Whose call it was, where the policy is one for each key.
+        /// The key of the call, if the policy belongs to one.
         key: Option<&'a str>,
-        /// How many attempts were made.
+        /// The number of attempts.
         attempts: u32,
-        /// How the last of them ended.
+        /// The outcome of the last attempt.
         outcome: Outcome,
         /// The error that it ended in, if the classifier knows it as [a standard
         /// error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
-        /// Why there is no other.
+        /// The reason why there is no other attempt.
         reason: StopReason,
     },
     /// A call succeeded after at least one retry.
@@ -54,33 +50,33 @@ pub enum Event<'a> {
     RetrySucceeded {
         /// The policy's name.
         layer: &'a str,
-        /// Whose call it was, where the policy is one for each key.
+        /// The key of the call, if the policy belongs to one.
         key: Option<&'a str>,
-        /// How many attempts were made.
+        /// The number of attempts.
         attempts: u32,
     },
-    /// A layer refused a call.
+    /// A layer rejected a call.
     Rejected(&'a Rejection),
-    /// A layer that only observes let a call pass that it would have refused.
+    /// A layer that only observes let a call pass that it would have rejected.
     WouldReject(&'a Rejection),
     /// A circuit changed its state.
     #[non_exhaustive]
     CircuitChanged {
         /// The breaker's name.
         layer: &'a str,
-        /// Whose circuit, where there is one for each key.
+        /// The key of the circuit, if it has one.
         key: Option<&'a str>,
-        /// Greater for the later of two changes. They are told outside of the lock, so two of one
-        /// circuit at almost the same time may be told in either order: whoever shows its state goes by
-        /// the greatest. Unique in the process.
+        /// The sequence number, greater for the later of two changes and unique in the process. Listeners are
+        /// notified outside of the lock, so two changes of a circuit may come in either order: the greatest
+        /// number has its state.
         sequence: u64,
-        /// What it was.
+        /// The former state.
         from: CircuitState,
-        /// What it is.
+        /// The new state.
         to: CircuitState,
-        /// Why.
+        /// The reason.
         reason: TransitionReason,
-        /// How long it stays open, if it opened for a time.
+        /// The length of the break, if it opened for a time.
         retry_after: Option<Duration>,
         /// The error of the call that changed it, if one did and the classifier knows it as [a standard
         /// error](crate::Classify::as_error).
@@ -92,34 +88,34 @@ pub enum Event<'a> {
     UnknownError {
         /// The policy's name.
         layer: &'a str,
-        /// Whose call it was, where there is state for each key.
+        /// The key of the call, if the policy has state for each key.
         key: Option<&'a str>,
         /// The type of the error: of a boxed one, the first word of its `Debug` output.
         error_type: &'a str,
         /// The error, if the classifier knows it as [a standard error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
     },
-    /// A rate limit admits nobody for so long, because a server asked for it.
+    /// A rate limit admits no call for a time that a server named.
     #[non_exhaustive]
     RatePaused {
         /// The limiter's name.
         layer: &'a str,
-        /// Whose limit, where there is one for each key.
+        /// The key of the limit, if it has one.
         key: Option<&'a str>,
-        /// For how long.
+        /// The length of the pause.
         pause: Duration,
     },
-    /// A keyed store let go of a key to stay within its bounds.
+    /// A keyed store evicted a key to stay within its bounds.
     #[non_exhaustive]
     KeyEvicted {
         /// The store's name.
         store: &'a str,
-        /// Which key.
+        /// The key.
         key: &'a str,
-        /// Why.
+        /// The reason.
         reason: EvictionReason,
     },
-    /// A process on its way out came to its next phase.
+    /// A shutdown came to its next phase.
     #[non_exhaustive]
     ShutdownChanged {
         /// The shutdown's name.
@@ -128,9 +124,9 @@ pub enum Event<'a> {
         from: Phase,
         /// The one that begins.
         to: Phase,
-        /// How much is under way then.
+        /// The number of calls and tasks under way.
         in_flight: u64,
-        /// What it was begun for.
+        /// The reason of the shutdown.
         reason: &'a str,
     },
     /// A pool could not make an object.
@@ -138,9 +134,9 @@ pub enum Event<'a> {
     PoolCreateFailed {
         /// The pool's name.
         layer: &'a str,
-        /// How often in a row.
+        /// The number of failures in a row.
         failures: u32,
-        /// How long nobody tries it again.
+        /// The time until the next try.
         pause: Duration,
         /// The manager's error, without its sources, if the pool's classifier knows it as [a standard
         /// error](crate::Classify::as_error).
@@ -151,19 +147,19 @@ pub enum Event<'a> {
     PoolRetired {
         /// The pool's name.
         layer: &'a str,
-        /// Why.
+        /// The reason.
         reason: Retired,
     },
-    /// A profile was reloaded, or a new text of it was refused.
+    /// A profile was reloaded, or its new text was rejected.
     #[non_exhaustive]
     ProfilesReloaded {
-        /// What is wrong with the new text, in which case the old profiles stay in force.
+        /// The error in the new text, if it was rejected: the old profiles stay in force.
         error: Option<&'a str>,
     },
 }
 
 impl<'a> Event<'a> {
-    /// What kind of event it is, in a word that does not change: the variant's, in snake case.
+    /// Returns the stable name of the kind of event: the variant's, in snake case.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -202,7 +198,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Whose state it was, where there is one for each key.
+    /// Returns the key of the state. `None` without one for each key.
     #[must_use]
     pub fn key(&self) -> Option<&'a str> {
         match *self {

@@ -1,14 +1,10 @@
-//! What is looked at from time to time, rather than told.
-
-use super::names;
-use crate::clock;
-use crate::retry::RetryBudget;
+//! State that is polled from time to time.
 
 /// State that changes with every call: permits in use, tokens left, keys kept.
 ///
 /// Counting it up and down by events drifts with the first call that is cancelled between the two.
-/// It is read where it is kept instead, when somebody asks. Implementations take what they need
-/// under their lock and visit after it; names are those of [`names`], values are in their units.
+/// A recorder reads it in place instead. Implementations take what they need
+/// under their lock and visit after it; names are those of [`names`](super::names), values are in their units.
 ///
 /// ```
 /// use resilience_core::observe::{Gauges, names};
@@ -24,11 +20,4 @@ pub trait Gauges {
     /// Calls `visit` with each name and its value now. A name comes at most once. A recorder
     /// keeps the last value of a name that does not come any more.
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64));
-}
-
-/// [`names::BUDGET_AVAILABLE`].
-impl Gauges for RetryBudget {
-    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
-        visit(names::BUDGET_AVAILABLE, self.available(clock::now()));
-    }
 }

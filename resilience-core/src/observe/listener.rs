@@ -1,4 +1,4 @@
-//! Who is told.
+//! Listeners.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use super::default;
 use super::event::Event;
 
-/// Is told of events. Closures over `&Event<'_>` are listeners.
+/// A receiver of events. Closures over `&Event<'_>` are listeners.
 ///
 /// It runs on the calling task, sometimes in code that drops something: be quick, do not block. See
-/// the [module](super) for who is told and what a panic does.
+/// the [module](super) for the choice of the listener and for panics.
 pub trait Listen: Send + Sync + 'static {
-    /// Something happened.
+    /// Receives an event.
     fn event(&self, event: &Event<'_>);
 
-    /// Tells this one, then `next`, which hears of an event even if this one panics over it.
+    /// Returns a listener that notifies this one and then `next`, also if this one panics.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -47,14 +47,14 @@ where
     }
 }
 
-/// Clones tell the same listener.
+/// Clones share the listener.
 impl<L: Listen + ?Sized> Listen for Arc<L> {
     fn event(&self, event: &Event<'_>) {
         (**self).event(event);
     }
 }
 
-/// Two listeners, told one after the other. Made by [`Listen::and`].
+/// Two listeners, notified one after the other. Made by [`Listen::and`].
 #[derive(Debug, Clone)]
 pub struct And<A, B>(A, B);
 
@@ -84,7 +84,7 @@ impl Listener {
         Listener(Some(Arc::new(listener)))
     }
 
-    /// Whether nobody listens: there is no need to put together what would be told.
+    /// Returns `true` if there is no listener, and no event has to be built.
     pub(crate) fn is_none(&self) -> bool {
         self.0.is_none() && default::get().is_none()
     }

@@ -1,22 +1,22 @@
-//! What happened, for whoever wants to know.
+//! Events and gauges of policies.
 //!
-//! A refused call, a retry, an opened circuit are decisions that nobody sees unless they are told.
+//! A rejected call, a retry, an opened circuit are decisions that leave no trace by themselves.
 //! Policies report each as a typed [`Event`] to a [`Listen`]er: a closure, [`Tracing`] (feature
 //! `tracing`), [`Metrics`] (feature `metrics`), or several of them joined with [`Listen::and`]. What
-//! changes all the time, permits in use or tokens left, is not told but asked for: [`Gauges`].
+//! changes all the time, permits in use or tokens left, is polled: [`Gauges`].
 //!
-//! - **Nothing is built for nobody.** Without a listener there is no event; with one, names and
-//!   numbers are borrowed, and a success on the first attempt tells nothing.
-//! - **Whose listener.** A policy's own, if it was given one; otherwise the process's, if there is
+//! - **No listener, no event.** With one, an event borrows names and numbers, and a success on the first
+//!   attempt has none.
+//! - **Which listener.** A policy's own, if it was given one; otherwise the process's, if there is
 //!   one at that moment ([`set_default`]). Never both.
 //! - **Where it runs.** On the task that made the decision, outside of every lock. One that blocks,
-//!   blocks the call that it is told about.
+//!   blocks the call of the event.
 //! - **If it panics**, the panic ends there: the call goes on, state and permits stay as they are,
-//!   and the other listeners that it is joined with are still told. The panic hook has reported it.
-//!   That holds for events told while something is dropped, and while another panic unwinds. (Not
+//!   and the other listeners that it is joined with are still notified. The panic hook has reported it.
+//!   That holds for events in a drop, and while another panic unwinds. (Not
 //!   with `panic = "abort"`.)
 //! - **What is stable**: [`Event::name`], the words of `as_str` ([`Outcome::as_str`](crate::Outcome::as_str),
-//!   [`StopReason::as_str`](crate::retry::StopReason::as_str) …) and [`names`].
+//!   [`StopReason::as_str`](words::StopReason::as_str) …) and [`names`].
 //!
 //! ```
 //! use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,12 +49,12 @@ mod listener;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod names;
-mod rounded;
 mod text;
 #[cfg(feature = "tracing")]
 mod tracing;
-mod words;
+pub(crate) mod words;
 
+pub use crate::rounded::Rounded;
 pub use default::{AlreadySet, notify, set_default};
 pub use event::Event;
 pub use gauges::Gauges;
@@ -64,7 +64,6 @@ pub(crate) use listener::Listener;
 pub use listener::{And, Listen};
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
-pub use rounded::Rounded;
 pub use text::ErrorText;
 pub(crate) use text::type_of;
 #[cfg(feature = "tracing")]

@@ -1,9 +1,9 @@
-//! What series and attributes are called.
+//! The names of series and attributes.
 //!
 //! OpenTelemetry's rules: lower case, dots between namespaces, underscores between words, no unit and
 //! no `_total` in a name ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/),
 //! [metrics](https://opentelemetry.io/docs/specs/semconv/general/metrics/)). Exporters for Prometheus
-//! make underscores of the dots. The book's page on observability says what each means.
+//! make underscores of the dots. The book's page on observability explains each.
 //!
 //! ```
 //! use resilience_core::observe::names;
@@ -21,29 +21,29 @@ macro_rules! names {
 names! {
     /// Which layer, policy or store.
     LAYER = "resilience.layer.name";
-    /// Whose state: a host, a tenant, a shard. As a label it is bounded by
+    /// The key of the state: a host, a tenant, a shard. As a label it is bounded by
     /// `KeyLabels`.
     KEY = "resilience.key";
-    /// How an attempt ended: the words of [`Outcome::as_str`](crate::Outcome::as_str).
+    /// The outcome of an attempt: the words of [`Outcome::as_str`](crate::Outcome::as_str).
     OUTCOME = "resilience.outcome";
-    /// Why no retry followed: the words of [`StopReason::as_str`](crate::retry::StopReason::as_str).
+    /// Why no retry followed: the words of [`StopReason::as_str`](super::words::StopReason::as_str).
     STOP_REASON = "resilience.retry.stop_reason";
     /// Why a call was refused: the words of [`RejectionKind::as_str`](crate::RejectionKind::as_str).
     REJECTION_KIND = "resilience.rejection.kind";
-    /// A circuit's state: the words of [`CircuitState::as_str`](crate::breaker::CircuitState::as_str).
+    /// A circuit's state: the words of [`CircuitState::as_str`](super::words::CircuitState::as_str).
     CIRCUIT_STATE = "resilience.circuit.state";
     /// The state before.
     CIRCUIT_PREVIOUS_STATE = "resilience.circuit.previous_state";
     /// Why it changed: the words of
-    /// [`TransitionReason::as_str`](crate::breaker::TransitionReason::as_str).
+    /// [`TransitionReason::as_str`](super::words::TransitionReason::as_str).
     CIRCUIT_REASON = "resilience.circuit.reason";
     /// Why a key was let go: the words of
-    /// [`EvictionReason::as_str`](crate::keyed::EvictionReason::as_str).
+    /// [`EvictionReason::as_str`](super::words::EvictionReason::as_str).
     EVICTION_REASON = "resilience.eviction.reason";
-    /// A phase of a shutdown: the words of [`Phase::as_str`](crate::shutdown::Phase::as_str).
+    /// A phase of a shutdown: the words of [`Phase::as_str`](super::words::Phase::as_str).
     SHUTDOWN_PHASE = "resilience.shutdown.phase";
     /// Why a pool let go of an object: the words of
-    /// [`Retired::as_str`](crate::pool::Retired::as_str).
+    /// [`Retired::as_str`](super::words::Retired::as_str).
     POOL_REASON = "resilience.pool.reason";
     /// `accepted` or `refused`.
     RELOAD_RESULT = "resilience.profile.result";
@@ -65,7 +65,7 @@ names! {
     CIRCUIT_TRANSITIONS = "resilience.circuit.transitions";
     /// Policies that met a failure which no code recognised: one for each policy.
     UNKNOWN_ERRORS = "resilience.unknown_errors";
-    /// Pauses that a server asked a rate limit for.
+    /// Pauses of rate limits that a server named.
     RATE_PAUSES = "resilience.rate.pauses";
     /// Keys that a store let go of.
     EVICTIONS = "resilience.evictions";
@@ -83,7 +83,7 @@ names! {
 names! {
     /// The wait before a retry.
     RETRY_DELAY = "resilience.retry.delay";
-    /// How long a rate limit pauses.
+    /// The length of a rate limit's pause.
     RATE_PAUSE_DURATION = "resilience.rate.pause_duration";
 }
 
@@ -129,7 +129,7 @@ names! {
     POOL_MAX_SIZE = "resilience.pool.max_size";
     /// Objects of a pool.
     POOL_SIZE = "resilience.pool.size";
-    /// Objects of a pool that nobody uses.
+    /// Idle objects of a pool.
     POOL_IDLE = "resilience.pool.idle";
     /// Calls that have an object of a pool, or are at work on getting one.
     POOL_IN_USE = "resilience.pool.in_use";

@@ -6,11 +6,9 @@ use ::tracing::{Level, event};
 
 use super::event::Event;
 use super::listener::Listen;
-use crate::breaker::CircuitState;
+use super::words::{CircuitState, Phase, StopReason};
 use crate::outcome::RetryHint;
 use crate::rejection::{Quantity, Rejection};
-use crate::retry::StopReason;
-use crate::shutdown::Phase;
 
 /// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered.
 ///

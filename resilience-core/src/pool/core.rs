@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use deadpool::managed::{Manager, Metrics};
 use tokio::sync::Notify;
 
+use super::Retired;
 use super::create_backoff::CreateBackoff;
-use super::lifetime::{Lifetime, Retired};
+use super::lifetime::Lifetime;
 use super::managed_object::ManagedObject;
 use super::snapshot::PoolCounters;
 use crate::breaker::CircuitBreaker;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use deadpool::managed::{Manager, Metrics};
 
+use super::Retired;
 use super::core::Core;
-use super::lifetime::Retired;
 
 /// An object of a [`ResilientManager`](super::ResilientManager), with the times of its creation and last use.
 /// Dereferences to the object.

@@ -99,8 +99,9 @@ mod slot_reservation;
 #[cfg(feature = "pool")]
 mod snapshot;
 
+pub use crate::observe::words::Retired;
 pub use least_loaded::{LeastLoaded, LoadGuard};
-pub use lifetime::{Lifetime, LifetimeBuilder, Retired};
+pub use lifetime::{Lifetime, LifetimeBuilder};
 
 #[cfg(feature = "pool")]
 pub use builder::{ManagerBuilder, PoolBuilder};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use deadpool::managed::Manager;
 
+use super::Retired;
 use super::deferred_return::DeferredReturn;
 use super::handle::Shared;
-use super::lifetime::Retired;
 use super::managed_object::ManagedObject;
 use super::slot_reservation::ReleaseSlot;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};

@@ -2,8 +2,8 @@
 
 use deadpool::managed::Manager;
 
+use super::Retired;
 use super::handle::Shared;
-use super::lifetime::Retired;
 use super::managed_object::ManagedObject;
 use crate::error::Error;
 

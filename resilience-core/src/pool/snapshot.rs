@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deadpool::managed::Manager;
 
+use super::Retired;
 use super::handle::ResilientPool;
-use super::lifetime::Retired;
 use crate::observe::{Gauges, names};
 
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! A profile as a layer, whose services follow its reloads.
+//! A profile as a layer. Its services follow the reloads of the profile.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::parts::Parts;
 use super::profile::State;
 use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use crate::bulkhead::{Bulkhead, BulkheadLayer};
+use crate::call::{Absent, CallService, PartSet, Parts as CallParts, ResponseFuture};
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::keyed::allocation_size;
@@ -20,7 +21,7 @@ use crate::outcome::Standard;
 use crate::rate::{RateLimitLayer, RateLimiter};
 use crate::retry::{CloneRequest, OwnBudget, RetryLayer};
 use crate::select::One;
-use crate::stack::{Absent, Lasting, Layers, Optional, ResponseFuture, StackService};
+use crate::stack::Carrying;
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 /// The whole stack of a [`Profile`](super::Profile) as one layer. Every service it makes shares the
@@ -41,8 +42,8 @@ impl<K> ProfileLayer<K> {
 }
 
 impl<K, R, L> ProfileLayer<K, R, L> {
-    /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
-    /// that this one is sent only once. By default they are cloned.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
+    /// sent once. Requests are cloned by default.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> ProfileLayer<K, F, L>
     where
@@ -51,7 +52,7 @@ impl<K, R, L> ProfileLayer<K, R, L> {
         self.replayed_by(replay)
     }
 
-    /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
+    /// Sets the copy of a request for a retry with a [`Replay`](crate::retry::Replay) type.
     #[must_use]
     pub fn replayed_by<F>(self, replay: F) -> ProfileLayer<K, F, L> {
         let ProfileLayer { state, classifier, until, .. } = self;
@@ -59,7 +60,7 @@ impl<K, R, L> ProfileLayer<K, R, L> {
     }
 
     /// For calls that are not over with their result: as far as `until` says so, the permits of the bulkhead and
-    /// the admission of the circuit are handed over to the [`Rest`](crate::stack::Rest) of the call. A
+    /// the admission of the circuit are handed over to the [`CarriedPermits`](crate::stack::CarriedPermits) of the call. A
     /// failure is judged at once, and deadlines, retries and tokens are over with the result.
     #[must_use]
     pub fn lasting<U>(self, until: U) -> ProfileLayer<K, R, U> {
@@ -76,20 +77,20 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
             RateLimitLayer::with_selector(One::of_key(it.clone(), key())).classifier(classifier())
         };
         let calls = |it: Bulkhead| {
-            Lasting::new(BulkheadLayer::with_selector(One::of_key(it, key())), until())
+            Carrying::new(BulkheadLayer::with_selector(One::of_key(it, key())), until())
         };
         let circuit = |it: &CircuitBreaker| {
-            Lasting::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
+            Carrying::new(CircuitBreakerLayer::new(it.clone()).classifier(classifier()), until())
         };
-        Arc::new(Layers {
+        Arc::new(CallParts {
             deadline: parts.deadline.clone(),
-            bulkhead: Optional::new(handles.bulkhead.clone().map(calls)),
+            bulkhead: handles.bulkhead.clone().map(calls),
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
                 .replayed_by(self.replay.clone())
                 .paid_from(OwnBudget::new(parts.own_budget.clone(), key())),
-            rate_limit: Optional::new(handles.rate_limiter.as_ref().map(limit)),
-            circuit_breaker: Optional::new(handles.breaker.as_ref().map(circuit)),
-            attempt_timeout: Optional::new(parts.attempt_timeout.clone()),
+            rate_limit: handles.rate_limiter.as_ref().map(limit),
+            circuit_breaker: handles.breaker.as_ref().map(circuit),
+            attempt_timeout: parts.attempt_timeout.clone(),
         })
     }
 }
@@ -109,13 +110,13 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
 }
 
 /// The parts of every profile, those that its text may leave out as such.
-type Built<K, R, L> = Layers<
+type Built<K, R, L> = CallParts<
     DeadlineLayer,
-    Optional<Lasting<BulkheadLayer, L>>,
+    Option<Carrying<BulkheadLayer, L>>,
     RetryLayer<K, R, OwnBudget>,
-    Optional<RateLimitLayer<K>>,
-    Optional<Lasting<CircuitBreakerLayer<K>, L>>,
-    Optional<TimeoutLayer>,
+    Option<RateLimitLayer<K>>,
+    Option<Carrying<CircuitBreakerLayer<K>, L>>,
+    Option<TimeoutLayer>,
 >;
 
 impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
@@ -123,7 +124,7 @@ impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
 
     fn layer(&self, inner: S) -> ProfileService<S, K, R, L> {
         let parts = self.state.parts();
-        let built = StackService::new(inner, self.build(&parts));
+        let built = CallService::new(inner, self.build(&parts));
         ProfileService { layer: self.clone(), parts, built }
     }
 }
@@ -135,7 +136,7 @@ impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
 pub struct ProfileService<S, K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
     parts: Versioned<Parts>,
-    built: StackService<S, Built<K, R, L>>,
+    built: CallService<S, Built<K, R, L>>,
 }
 
 impl<S, K, R, L> ProfileService<S, K, R, L> {
@@ -157,7 +158,7 @@ pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
     current: Mutex<Current<K, R, L>>,
 }
 
-/// What was in force when it was last looked at.
+/// The parts that were in force at the last call.
 struct Current<K, R, L> {
     version: u32,
     built: Arc<Built<K, R, L>>,
@@ -170,7 +171,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
     where
         S: Service<Req> + Clone,
         S::Error: CarriesRejection,
-        Built<K, R, L>: crate::stack::Parts<Req, S::Response, S::Error>,
+        Built<K, R, L>: PartSet<Req, S::Response, S::Error>,
     {
         ResponseFuture::new(service, self.built(), request)
     }
@@ -181,7 +182,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
         allocation_size(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
     }
 
-    /// What is in force. Put together outside of the lock, since what is cloned for it may be anybody's.
+    /// Returns the parts in force. They are built outside of the lock, since that clones the user's values.
     fn built(&self) -> Arc<Built<K, R, L>> {
         let live = self.layer.state.live();
         let known = {
@@ -214,7 +215,7 @@ where
     R: Clone,
     L: Clone,
     S::Error: CarriesRejection,
-    Built<K, R, L>: crate::stack::Parts<Req, S::Response, S::Error>,
+    Built<K, R, L>: PartSet<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;

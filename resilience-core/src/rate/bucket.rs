@@ -19,8 +19,8 @@ use std::time::Instant;
 
 use super::gcra::{Gcra, GcraDecision, Grant};
 use super::quota::Shaping;
+use crate::clock::tick::Tick;
 use crate::clock::{MAX_WAIT, later};
-use crate::tick::Tick;
 
 /// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, what is
 /// admitted costs at most `burst + rate · w`.

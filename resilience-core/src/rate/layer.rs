@@ -4,11 +4,11 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::limiter::RateLimiter;
+use crate::call::{Absent, CallService, OnlyRateLimit};
 use crate::error::CarriesRejection;
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::{Classify, Outcome, RetryHint, Standard};
 use crate::select::{One, PerKey, UnitWeight};
-use crate::stack::{Absent, OnlyRateLimit, StackService};
 
 /// Limits the rate of calls. See the [module](super).
 ///
@@ -27,7 +27,7 @@ pub struct RateLimitLayer<C = Standard, Sel = One<RateLimiter>, W = UnitWeight> 
 
 /// A service whose calls wait for their tokens.
 pub type RateLimitService<S, C = Standard, Sel = One<RateLimiter>, W = UnitWeight> =
-    StackService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
+    CallService<S, OnlyRateLimit<RateLimitLayer<C, Sel, W>>>;
 
 impl RateLimitLayer {
     /// Limits all calls by one limiter.
@@ -105,15 +105,15 @@ impl<S, C: Clone, Sel: Clone, W: Clone> Layer<S> for RateLimitLayer<C, Sel, W> {
     type Service = RateLimitService<S, C, Sel, W>;
 
     fn layer(&self, inner: S) -> RateLimitService<S, C, Sel, W> {
-        OnlyRateLimit::around(inner, (Absent, Absent, self.clone(), Absent))
+        OnlyRateLimit::around(inner, Absent, Absent, self.clone(), Absent)
     }
 }
 
-/// What the end of a call says about its token.
+/// The consequence of a result for the token.
 pub(super) enum Lesson {
-    /// It is not needed: something below refused the call.
+    /// The token is not needed: a layer below rejected the call.
     NeverMade,
-    /// Nobody should use one for so long.
+    /// No token should be used for this time.
     Hint(Duration),
     None,
 }

@@ -410,9 +410,9 @@ impl RatePermit {
     }
 }
 
-impl<K: Key> Keyed<K, RateLimiter> {
-    /// Takes `cost` tokens of this key's limiter if they are there and no call for the key waits. For calls that
-    /// are made at once. Reads the clock once, and clones no handle.
+impl RateLimiter {
+    /// Takes `cost` tokens of the limiter of `key` in the store `limits` if they are there and no call for the key waits.
+    /// For calls that are made at once. Reads the clock once, and clones no handle.
     ///
     /// ```
     /// use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -420,21 +420,25 @@ impl<K: Key> Keyed<K, RateLimiter> {
     ///
     /// let each = RateLimiter::builder().quota(Quota::per_minute(2)).build()?;
     /// let limits = Keyed::new(KeyedLimits::default(), move |_: &&'static str| each.fresh());
-    /// assert!(limits.check(&"a.example", 2).is_ok());
-    /// let rejected = limits.check(&"a.example", 1).unwrap_err();
+    /// assert!(RateLimiter::check_key(&limits, &"a.example", 2).is_ok());
+    /// let rejected = RateLimiter::check_key(&limits, &"a.example", 1).unwrap_err();
     /// assert_eq!(rejected.key(), Some("a.example"));
-    /// assert!(limits.check(&"b.example", 1).is_ok());
+    /// assert!(RateLimiter::check_key(&limits, &"b.example", 1).is_ok());
     /// # Ok::<_, resilience_core::InvalidConfig>(())
     /// ```
     ///
     /// # Errors
     /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
     #[inline]
-    pub fn check(&self, key: &K, cost: u32) -> Result<(), Rejection> {
+    pub fn check_key<K: Key>(
+        limits: &Keyed<K, RateLimiter>,
+        key: &K,
+        cost: u32,
+    ) -> Result<(), Rejection> {
         let mut now = Now::unread();
         let ns = ns_of_tick(now.tick());
         // Only the fast path runs under the store's lock; the slow one may run the user's code.
-        let undecided = self.with_known(key, &mut now, |limiter| {
+        let undecided = limits.with_known(key, &mut now, |limiter| {
             if limiter.take_fast(ns, cost).is_some() { None } else { Some(limiter.clone()) }
         });
         match undecided {

@@ -52,6 +52,8 @@ mod builder;
 mod layer;
 #[cfg(feature = "tokio")]
 mod limiter;
+#[cfg(feature = "tower")]
+mod part;
 #[cfg(feature = "tokio")]
 mod pending;
 #[cfg(feature = "tower")]
@@ -60,8 +62,6 @@ mod planned;
 mod queue;
 #[cfg(feature = "tokio")]
 mod reservation;
-#[cfg(feature = "tower")]
-mod seat;
 #[cfg(feature = "tokio")]
 mod wait_queue;
 
@@ -78,8 +78,6 @@ pub use layer::{RateLimitLayer, RateLimitService};
 pub use limiter::{RateLimiter, RatePermit, RateSnapshot};
 #[cfg(feature = "tokio")]
 pub use reservation::Reservation;
-#[cfg(feature = "tower")]
-pub use seat::RateSeat;
 
 /// What the reference model drives.
 #[cfg(feature = "testing")]

@@ -7,9 +7,9 @@ use super::budget::RetryBudget;
 use super::policy::RetryRules;
 use super::progress::Progress;
 use super::verdict::{StopReason, Verdict};
+use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
-use crate::tick::Tick;
 
 /// Attempts of one call, and the decision on the next one.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Attempts {
         started: Option<Tick>,
         own_budget: Option<RetryBudget>,
     ) -> Attempts {
-        Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget) }
+        Attempts { rules: rules.clone(), progress: Progress::new(started, own_budget, None) }
     }
 
     /// Returns the number of attempts, including the current one.

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::shutdown::ambient::{self, Draining};
+use crate::call::{Draining, can_drain};
 
 /// Blocks the thread. Whether it was broken off, since the process is shutting down.
 pub(super) fn sleep(delay: Duration) -> bool {
-    if !ambient::is_set() {
+    if !can_drain() {
         #[expect(clippy::disallowed_methods, reason = "blocking is what this is for")]
         std::thread::sleep(delay);
         return false;
     }
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
-    let mut draining = Draining::default();
+    let mut draining = Draining::NEW;
     draining.poll(&mut Context::from_waker(&waker)).is_ready() || bell.is_rung_within(delay)
 }
 

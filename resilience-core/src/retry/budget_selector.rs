@@ -25,7 +25,7 @@ pub trait BudgetSelector<Req> {
 pub struct PolicyBudget;
 
 impl<Req> BudgetSelector<Req> for PolicyBudget {
-    #[inline]
+    #[inline(always)]
     fn budget(&self, _: &Req, _: &mut Now) -> Option<RetryBudget> {
         None
     }

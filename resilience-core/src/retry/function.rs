@@ -12,16 +12,16 @@ use super::policy::RetryPolicy;
 use super::run::Run;
 use super::scope::{begun, numbered};
 use super::verdict::Verdict;
+use crate::call::{Draining, can_drain};
 use crate::clock::Now;
 use crate::outcome::Classify;
-use crate::shutdown::ambient::{self, Draining};
 
 /// Runs `operation` until it succeeds or the policy says stop, and returns its last result.
 ///
 /// `operation` is called anew for each attempt. The last result comes back untouched; why there was
 /// no other attempt is told to the policy's listener. Needs a tokio runtime with its timer only if
 /// there is a wait. Dropping the future cancels the attempt or the wait; a retry that was granted and
-/// not begun is given back to the budget. Inside of a [shutdown's token](crate::shutdown) no wait outlasts the
+/// not begun is given back to the budget. Inside of a shutdown's token no wait outlasts the
 /// beginning of the drain, nor is there another attempt after it.
 ///
 /// ```
@@ -64,7 +64,7 @@ where
         let result = numbered(previous, attempt).await;
         let ended = policy.ended(result.as_ref());
         let outcome = ended.outcome;
-        match run.ended(&policy.rules, ended, &mut Now::unread()) {
+        match run.ended(&policy.rules, ended, None, &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 wait(pause).await;
@@ -72,7 +72,7 @@ where
             }
             Verdict::Retry(retry) => {
                 // It may hold something, and is kept only where it may be needed.
-                let kept = ambient::is_set().then_some(result);
+                let kept = can_drain().then_some(result);
                 let interrupted = wait(retry.delay()).await;
                 match kept {
                     Some(result) if interrupted => {
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// [`retry`] for code that is not async: waits block the thread. Inside of a [shutdown's token](crate::shutdown) they end when
+/// [`retry`] for code that is not async: waits block the thread. Inside of a shutdown's token they end when
 /// draining begins, as they do there.
 ///
 /// ```
@@ -112,14 +112,14 @@ where
         let result = begun(run.progress.previous(), &mut operation);
         let ended = policy.ended(result.as_ref());
         let outcome = ended.outcome;
-        match run.ended(&policy.rules, ended, &mut Now::unread()) {
+        match run.ended(&policy.rules, ended, None, &mut Now::unread()) {
             Verdict::Done => return result,
             Verdict::Stop { pause, .. } => {
                 blocking::sleep(pause);
                 return result;
             }
             Verdict::Retry(retry) => {
-                let kept = ambient::is_set().then_some(result);
+                let kept = can_drain().then_some(result);
                 let interrupted = blocking::sleep(retry.delay());
                 match kept {
                     Some(result) if interrupted => {
@@ -140,7 +140,7 @@ async fn wait(delay: Duration) -> bool {
         return false;
     }
     let mut sleep = pin!(unconstrained(tokio::time::sleep(delay)));
-    let mut draining = Draining::default();
+    let mut draining = Draining::NEW;
     poll_fn(|cx| match draining.poll(cx) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending => sleep.as_mut().poll(cx).map(|()| false),

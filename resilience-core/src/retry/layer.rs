@@ -4,10 +4,10 @@ use super::budget::RetryBudget;
 use super::budget_selector::PolicyBudget;
 use super::policy::RetryPolicy;
 use super::replay::CloneRequest;
+use crate::call::{Absent, CallService, OnlyRetry};
 use crate::keyed::{Key, Keyed, KeyedLimits};
 use crate::outcome::Standard;
 use crate::select::PerKey;
-use crate::stack::{Absent, OnlyRetry, StackService};
 
 /// Retries the calls of the services it is applied to. See the [module](super).
 ///
@@ -22,15 +22,15 @@ pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) account: A,
 }
 
-/// A service whose calls are retried.
+/// A service with a retry in front of it.
 pub type Retry<S, C = Standard, R = CloneRequest, A = PolicyBudget> =
-    StackService<S, OnlyRetry<RetryLayer<C, R, A>>>;
+    CallService<S, OnlyRetry<RetryLayer<C, R, A>>>;
 
 /// A budget for each key that `F` reads off a request.
 pub type BudgetPerKey<K, F> = PerKey<K, RetryBudget, F>;
 
 impl<C> RetryLayer<C> {
-    /// Retries by this policy, cloning requests.
+    /// Makes a layer that retries by this policy, and clones requests.
     #[must_use]
     pub fn new(policy: RetryPolicy<C>) -> RetryLayer<C> {
         RetryLayer { policy, replay: CloneRequest, account: PolicyBudget }
@@ -38,8 +38,7 @@ impl<C> RetryLayer<C> {
 }
 
 impl<C, R, A> RetryLayer<C, R, A> {
-    /// Copies requests in this way instead: a closure from `&Req` to `Option<Req>`, where `None`
-    /// says that this one is sent only once.
+    /// Sets the copy of a request: a closure from `&Req` to `Option<Req>`. A request with `None` is sent once.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> RetryLayer<C, F, A>
     where
@@ -48,7 +47,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
         self.replayed_by(replay)
     }
 
-    /// As [`replay`](Self::replay), with a [`Replay`](super::Replay) type.
+    /// Sets the copy of a request with a [`Replay`](super::Replay) type.
     #[must_use]
     pub fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
         RetryLayer { policy: self.policy, replay, account: self.account }
@@ -90,6 +89,6 @@ impl<S, C: Clone, R: Clone, A: Clone> Layer<S> for RetryLayer<C, R, A> {
     type Service = Retry<S, C, R, A>;
 
     fn layer(&self, inner: S) -> Retry<S, C, R, A> {
-        OnlyRetry::around(inner, (Absent, self.clone(), Absent, Absent))
+        OnlyRetry::around(inner, Absent, self.clone(), Absent, Absent)
     }
 }

@@ -66,12 +66,12 @@ mod builder;
 mod policy;
 mod verdict;
 
-#[cfg(feature = "tower")]
-mod course;
 #[cfg(feature = "tokio")]
 mod function;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod part;
 #[cfg(feature = "tower")]
 mod planned;
 mod progress;
@@ -97,8 +97,6 @@ pub use verdict::{GrantedRetry, StopReason, Verdict};
 pub use budget_selector::OwnBudget;
 #[cfg(feature = "tower")]
 pub use budget_selector::{BudgetSelector, PolicyBudget};
-#[cfg(feature = "tower")]
-pub use course::Course;
 #[cfg(feature = "tokio")]
 pub use function::{retry, retry_blocking};
 #[cfg(feature = "tower")]

@@ -10,14 +10,14 @@ use super::attempts::Attempts;
 use super::backoff::Backoff;
 use super::budget::RetryBudget;
 use super::builder::RetryPolicyBuilder;
+use crate::clock::tick::Tick;
+#[cfg(feature = "tokio")]
+use crate::ended::Ended;
 use crate::name::Name;
 use crate::observe::Listener;
-#[cfg(feature = "tokio")]
-use crate::outcome::Ended;
 use crate::outcome::{Classify, Outcome, Standard};
 #[cfg(feature = "tokio")]
 use crate::rejection::Rejection;
-use crate::tick::Tick;
 
 /// A retry policy: retryable outcomes, number of attempts, backoff, time limits and budget.
 ///

@@ -9,11 +9,12 @@ use super::budget::{Receipt, RetryBudget};
 use super::policy::RetryRules;
 use super::verdict::{GrantedRetry, StopReason, Verdict};
 use crate::clock::MAX_WAIT;
+use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
+use crate::ended::Ended;
 use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
-use crate::outcome::{Ended, FailureClass, Outcome, RetryHint};
-use crate::tick::Tick;
+use crate::outcome::{FailureClass, Outcome, RetryHint};
 
 /// State of one call.
 #[derive(Debug)]
@@ -29,25 +30,15 @@ pub(super) struct Progress {
     key: Option<Name>,
 }
 
-/// Records that the first attempt succeeded, which only a budget may need.
-#[cfg(feature = "tower")]
-#[inline]
-pub(super) fn succeeded_at_once(rules: &RetryRules, own_budget: Option<&RetryBudget>) {
-    if let Some(budget) = rules.budget(own_budget) {
-        budget.succeeded();
-    }
-}
-
 impl Progress {
     /// Creates the state. `started` may be `None` if no time limit needs it.
     #[inline]
-    pub(super) fn new(started: Option<Tick>, own_budget: Option<RetryBudget>) -> Progress {
-        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key: None }
-    }
-
-    #[cfg(feature = "tower")]
-    pub(super) fn set_key(&mut self, key: Option<Name>) {
-        self.key = key;
+    pub(super) fn new(
+        started: Option<Tick>,
+        own_budget: Option<RetryBudget>,
+        key: Option<Name>,
+    ) -> Progress {
+        Progress { started, made: 1, step: Step::default(), own_budget, receipt: None, key }
     }
 
     /// Returns the budget that pays for retries.

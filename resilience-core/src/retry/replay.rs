@@ -3,7 +3,7 @@
 /// Makes the copy of a request that a retry sends.
 ///
 /// Closures `Fn(&Req) -> Option<Req>` are replays. `None` means that this request cannot be sent
-/// twice (a streaming body, for one): it is sent once, and if it fails the policy's listener is told
+/// twice (a streaming body, for one): it is sent once, and if it fails the policy's listener is notified of
 /// [`NotReplayable`](super::StopReason::NotReplayable).
 #[diagnostic::on_unimplemented(
     message = "there is no way to send `{Req}` twice",

@@ -1,4 +1,4 @@
-//! One call on a real clock: its [`Progress`] with the time, the deadline and the samples filled in.
+//! One call on a real clock: a [`Progress`] with the time, the deadline and the samples filled in.
 
 use super::budget::RetryBudget;
 use super::policy::RetryRules;
@@ -6,13 +6,13 @@ use super::progress::Progress;
 use super::scope::RetryScope;
 use super::seed::Samples;
 use super::verdict::{StopReason, Verdict};
+use crate::call::is_draining;
 use crate::clock::Now;
+use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
-#[cfg(feature = "tower")]
+use crate::ended::Ended;
 use crate::name::Name;
-use crate::outcome::{Ended, Outcome, RetryHint};
-use crate::shutdown::ambient;
-use crate::tick::Tick;
+use crate::outcome::{Outcome, RetryHint};
 
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -20,7 +20,8 @@ pub(crate) struct Run {
     samples: Option<Samples>,
 }
 
-/// A call begins, which deposits. When that was, if it will be asked: the clock is looked at only if so.
+/// Begins a call, which deposits in the budget. Returns the time if the budget or the policy needs it; the
+/// clock is read only then.
 #[inline(always)]
 pub(super) fn begin(rules: &RetryRules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
     let budget = rules.budget(own);
@@ -35,33 +36,57 @@ pub(super) fn begin(rules: &RetryRules, own: Option<&RetryBudget>, now: &mut Now
 impl Run {
     #[inline]
     pub(super) fn start(rules: &RetryRules, now: &mut Now) -> Run {
-        Run::since(begin(rules, None, now), None)
+        Run::since(begin(rules, None, now), None, None)
     }
 
-    /// A call that has begun, and is still at its first attempt.
+    /// Makes the run of a call that has begun, and is still at its first attempt.
     #[inline]
-    pub(super) fn since(started: Option<Tick>, own: Option<RetryBudget>) -> Run {
-        Run { progress: Progress::new(started, own), samples: None }
+    pub(super) fn since(started: Option<Tick>, own: Option<RetryBudget>, key: Option<Name>) -> Run {
+        Run { progress: Progress::new(started, own, key), samples: None }
     }
 
-    #[cfg(feature = "tower")]
-    pub(super) fn of_key(mut self, key: Option<Name>) -> Run {
-        self.progress.set_key(key);
-        self
-    }
-
-    /// The attempt under way ended in `outcome`. A success reads no clock and draws no sample.
+    /// Decides after an attempt. `obstacle` is the reason not to send the request again, if there is one: it is
+    /// reported only if nothing else forbids another attempt. A success reads no clock and draws no sample.
     #[inline]
-    pub(super) fn ended(&mut self, rules: &RetryRules, ended: Ended<'_>, now: &mut Now) -> Verdict {
+    pub(super) fn ended(
+        &mut self,
+        rules: &RetryRules,
+        ended: Ended<'_>,
+        obstacle: Option<StopReason>,
+        now: &mut Now,
+    ) -> Verdict {
         if ended.outcome == Outcome::Success {
             return self.progress.succeeded(rules);
         }
-        if ambient::is_draining() && self.may_retry(rules, ended.outcome) {
-            return self.progress.give_up(rules, ended, StopReason::ShuttingDown);
+        if let Some(reason) = self.forbidden(rules, ended.outcome, obstacle) {
+            return self.progress.give_up(rules, ended, reason);
         }
         match RetryScope::current() {
             Some(scope) => self.failed_in(&scope, rules, ended, now),
             None => self.failed(rules, ended, now),
+        }
+    }
+
+    /// Returns the reason why there is no other attempt, if the policy is not needed to find one.
+    fn forbidden(
+        &self,
+        rules: &RetryRules,
+        outcome: Outcome,
+        obstacle: Option<StopReason>,
+    ) -> Option<StopReason> {
+        let waits = rules.wait_when_not_ready && matches!(outcome.hint(), RetryHint::After(_));
+        let not_ready = matches!(outcome, Outcome::NotReady(_));
+        if not_ready && !waits {
+            return Some(StopReason::NotReady);
+        }
+        let worth_it = not_ready || rules.is_retryable(outcome);
+        if !worth_it || outcome.hint() == RetryHint::Never || !self.progress.any_left(rules) {
+            return None;
+        }
+        match obstacle {
+            Some(_) if not_ready => Some(StopReason::NotReady),
+            None if is_draining() => Some(StopReason::ShuttingDown),
+            obstacle => obstacle,
         }
     }
 
@@ -70,22 +95,13 @@ impl Run {
         self.progress.decide(rules, now.again(), Deadline::current(), ended, samples.next())
     }
 
-    /// Whether it is worth a retry at all: only then is it the shutdown that keeps it from one.
-    fn may_retry(&self, rules: &RetryRules, outcome: Outcome) -> bool {
-        let worth = match outcome {
-            Outcome::NotReady(hint) => rules.wait_when_not_ready && hint != RetryHint::None,
-            _ => rules.is_retryable(outcome),
-        };
-        worth && outcome.hint() != RetryHint::Never && self.progress.any_left(rules)
-    }
-
-    /// The wait for a retry ended early, by a shutdown.
+    /// Reports that the wait for a retry ended early, by a shutdown.
     pub(super) fn interrupted(&self, rules: &RetryRules, outcome: Outcome) {
         self.progress.interrupted(rules, outcome);
     }
 
-    /// The same inside of somebody else's call: it may be an attempt of theirs, and they are to know when
-    /// this one is given up.
+    /// Decides inside of a [`RetryScope`]: the call may itself be an attempt of the scope's call, which has to
+    /// know when this call gives up.
     fn failed_in(
         &mut self,
         scope: &RetryScope,
@@ -94,7 +110,7 @@ impl Run {
         now: &mut Now,
     ) -> Verdict {
         let outcome = ended.outcome;
-        // What waits for something to be ready repeats nothing, and may.
+        // A wait until something is ready repeats nothing, and is allowed.
         let repeats = rules.is_retryable(outcome) && outcome.hint() != RetryHint::Never;
         if repeats && !scope.allows_retries() && self.progress.any_left(rules) {
             return self.progress.give_up(rules, ended, StopReason::RetriedByCaller);
@@ -102,7 +118,7 @@ impl Run {
         let verdict = self.failed(rules, ended, now);
         let spent = match verdict.stop_reason() {
             Some(StopReason::BudgetExhausted | StopReason::ServerForbids) => true,
-            // One attempt is what the call would have come to without a retry.
+            // A call without retries would have made one attempt as well.
             Some(_) => self.progress.made() > 1 && outcome.failure().is_some(),
             None => false,
         };
@@ -110,27 +126,5 @@ impl Run {
             scope.give_up();
         }
         verdict
-    }
-
-    /// The same for a request that is not sent again, of which the obstacle is told only if nothing else
-    /// stood in the way.
-    #[cfg(feature = "tower")]
-    pub(super) fn ended_for_good(
-        &mut self,
-        rules: &RetryRules,
-        ended: Ended<'_>,
-        obstacle: StopReason,
-        now: &mut Now,
-    ) -> Verdict {
-        let outcome = ended.outcome;
-        let reason = match outcome {
-            _ if !self.progress.any_left(rules) || outcome.hint() == RetryHint::Never => None,
-            Outcome::NotReady(_) => Some(StopReason::NotReady),
-            _ => rules.is_retryable(outcome).then_some(obstacle),
-        };
-        match reason {
-            Some(reason) => self.progress.give_up(rules, ended, reason),
-            None => self.ended(rules, ended, now),
-        }
     }
 }

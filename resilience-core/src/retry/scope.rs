@@ -1,19 +1,17 @@
-//! What a call knows of the retries around it, so that those of several tiers do not multiply.
+//! Retries around a call, so that those of several tiers do not multiply.
 //!
-//! Three tiers that make three attempts each make 27 of one request, and five make 243. A retry cannot
-//! see the others; what it can be told is on which attempt of somebody else's call it works, and what it
-//! can tell is that it has given up. A [`RetryScope`] is the place for both. Whoever answers calls opens
-//! one around each; the retries inside find it, whatever the type of the request:
+//! Three tiers that make three attempts each make 27 of one request, and five make 243. A retry cannot see the
+//! others: it has to learn that its call is itself an attempt of another call, and to report that it gave up.
+//! A [`RetryScope`] holds both. A server opens one around each call that it handles; the retries inside find
+//! it, whatever the type of the request:
 //!
-//! - in a [`single`](RetryScope::single) scope they make one attempt each, since somebody above makes the
-//!   others;
-//! - one that has made its attempts, or whose budget is spent, [says so](RetryScope::give_up), and whoever
-//!   opened the scope can tell the caller not to try again.
+//! - in a [`single`](RetryScope::single) scope they make one attempt each, since the caller makes the others;
+//! - a retry whose attempts or budget are spent [gives up](RetryScope::give_up), and the server that opened the
+//!   scope can forbid its caller to retry.
 //!
-//! The other way round, what is sent on a retry can read
-//! [how many attempts came before it](previous_attempts). None of it costs a call anything that succeeds
-//! at once. It is ambient, as a [`Deadline`](crate::Deadline) is, and does not cross `tokio::spawn`: take
-//! [`RetryScope::current`] along, and [`scope`](RetryScope::scope) the task's future.
+//! In the other direction, an attempt can read [how many came before it](previous_attempts). A call that
+//! succeeds at once pays nothing. A scope is ambient, as a [`Deadline`](crate::Deadline) is, and does not cross
+//! `tokio::spawn`: take [`RetryScope::current`] along, and [`scope`](RetryScope::scope) the task's future.
 //!
 //! ```
 //! use resilience_core::retry::{RetryPolicy, RetryScope, retry};
@@ -35,7 +33,7 @@
 //! # }
 //! ```
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,13 +41,14 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::call::{self, CallContext};
+
 thread_local! {
     static CURRENT: RefCell<Option<RetryScope>> = const { RefCell::new(None) };
-    static PREVIOUS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Whether retries inside of one call may retry, and whether one of them has given up. Clones are of the
-/// same call.
+/// The permission of the retries inside of one call, and their report. Clones share both. See the
+/// [module](self).
 #[derive(Debug, Clone)]
 pub struct RetryScope(Arc<State>);
 
@@ -60,13 +59,13 @@ struct State {
 }
 
 impl RetryScope {
-    /// Retries inside do as their policies say.
+    /// Makes a scope in which retries follow their policies.
     #[must_use]
     pub fn open() -> RetryScope {
         RetryScope::new(true)
     }
 
-    /// Retries inside make one attempt each: this call is itself one of somebody else's attempts.
+    /// Makes a scope in which retries make one attempt each: the call is itself an attempt of its caller.
     #[must_use]
     pub fn single() -> RetryScope {
         RetryScope::new(false)
@@ -76,35 +75,35 @@ impl RetryScope {
         RetryScope(Arc::new(State { allowed, gave_up: AtomicBool::new(false) }))
     }
 
-    /// The scope that is being polled on this thread, if there is one.
+    /// Returns the scope that is polled on this thread. `None` outside of any.
     #[must_use]
     pub fn current() -> Option<RetryScope> {
         CURRENT.with_borrow(Option::clone)
     }
 
-    /// Whether calls inside may be tried more than once.
+    /// Returns `true` if calls inside may make more than one attempt.
     #[must_use]
     pub fn allows_retries(&self) -> bool {
         self.0.allowed
     }
 
-    /// A call inside failed after what retries it is worth, or was asked not to be tried again: the same
-    /// goes for the call that this is the scope of.
+    /// Notes that a call inside failed after all its retries, or that its server forbids more: the call of this
+    /// scope should not be retried either.
     pub fn give_up(&self) {
         self.0.gave_up.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a call inside was given up. It may have been one that the answer did not need.
+    /// Returns `true` if a call inside was given up. The response may not have needed that call.
     #[must_use]
     pub fn gave_up(&self) -> bool {
         self.0.gave_up.load(Ordering::Relaxed)
     }
 
-    /// Runs `body` with this as the current scope, on its first attempt, and puts back what was there, also
-    /// when `body` panics.
+    /// Runs `body` with this as the current scope, as a first attempt. Restores the former scope, also if
+    /// `body` panics.
     pub fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
-        let _entered =
-            Entered { scope: CURRENT.replace(Some(self.clone())), _previous: Numbered::entered(0) };
+        let first = CallContext::current().with_previous(0).entered();
+        let _entered = Entered { scope: CURRENT.replace(Some(self.clone())), _first: first };
         body()
     }
 
@@ -114,56 +113,31 @@ impl RetryScope {
     }
 }
 
-/// How many attempts came before the one that is being polled or begun on this thread: 0 on the first.
+/// Returns the number of attempts before the one that is polled or begun on this thread: 0 on the first.
 #[must_use]
 pub fn previous_attempts() -> u32 {
-    PREVIOUS.get()
+    CallContext::current().previous()
 }
 
-/// While this is kept, a scope is the current one.
+/// Restores the former scope when it is dropped.
 struct Entered {
     scope: Option<RetryScope>,
-    _previous: Numbered,
+    _first: call::Entered,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // Dropped after the borrow is over: what it held is anybody's.
+        // Dropped after the borrow is over: the drop may run code that reads the scope.
         let _left = CURRENT.replace(self.scope.take());
     }
 }
 
-/// While this is kept, so many attempts came before.
-#[must_use]
-pub(crate) struct Numbered {
-    former: u32,
-}
-
-impl Numbered {
-    #[inline]
-    pub(crate) fn entered(previous: u32) -> Numbered {
-        Numbered { former: PREVIOUS.replace(previous) }
-    }
-
-    /// The same on a retry; the first attempt has no need of it.
-    #[inline(always)]
-    pub(crate) fn on_retry(previous: u32) -> Option<Numbered> {
-        (previous > 0).then(|| Numbered::entered(previous))
-    }
-}
-
-impl Drop for Numbered {
-    fn drop(&mut self) {
-        PREVIOUS.set(self.former);
-    }
-}
-
 pin_project! {
-    /// The future of [`RetryScope::scope`]. Dropping it drops what is inside.
+    /// The future of [`RetryScope::scope`]. Dropping it drops the inner future.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Scoped<F> {
-        // Dropped as soon as there is an output: what it holds is free then (T7).
+        // Dropped with the output, not with this future (T7).
         #[pin]
         future: Option<F>,
         scope: RetryScope,
@@ -184,17 +158,22 @@ impl<F: Future> Future for Scoped<F> {
     }
 }
 
-/// Begins an attempt that so many came before.
+/// Lets an attempt read how many came before it, while the result is kept. The first attempt needs nothing.
+fn enter_attempt(previous: u32) -> Option<call::Entered> {
+    (previous > 0).then(|| CallContext::current().with_previous(previous).entered())
+}
+
+/// Begins an attempt after `previous` others.
 pub(super) fn begun<R>(previous: u32, begin: impl FnOnce() -> R) -> R {
-    let _numbered = Numbered::on_retry(previous);
+    let _attempt = enter_attempt(previous);
     begin()
 }
 
-/// Polls `future` as an attempt that so many came before.
+/// Polls `future` as an attempt after `previous` others.
 pub(super) async fn numbered<F: Future>(previous: u32, future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| {
-        let _numbered = Numbered::on_retry(previous);
+        let _attempt = enter_attempt(previous);
         future.as_mut().poll(cx)
     })
     .await
@@ -208,7 +187,7 @@ mod tests {
     fn what_was_there_comes_back_after_a_panic() {
         let outer = RetryScope::single();
         outer.enter(|| {
-            let _numbered = Numbered::entered(2);
+            let _attempt = enter_attempt(2);
             let inner = RetryScope::open();
             let panicked = std::panic::catch_unwind(|| {
                 inner.enter(|| {

@@ -4,12 +4,11 @@
 //! is swapped in and out, so that a poll changes no reference count.
 
 use std::cell::RefCell;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use super::phase::Phase;
-use super::token::{Reached, ShutdownToken};
+use super::Phase;
+use super::token::ShutdownToken;
 use super::work::InFlight;
+use crate::call::{DrainSource, DrainWait, register_drain_source};
 
 thread_local! {
     static CURRENT: RefCell<Option<InFlight>> = const { RefCell::new(None) };
@@ -55,26 +54,19 @@ pub(super) fn is_within(token: &ShutdownToken) -> bool {
     with(|current| current.is_same(token)).unwrap_or(false)
 }
 
-/// Returns `true` if the polled future has a token.
-pub(crate) fn is_set() -> bool {
-    with(|_| ()).is_some()
+/// Lets the calls inside of a token see its draining. The module `call` does not depend on this one.
+pub(super) fn register() {
+    register_drain_source(&Ambient);
 }
 
-/// Returns `true` if the polled future has a token, and its shutdown is draining.
-pub(crate) fn is_draining() -> bool {
-    with(ShutdownToken::is_draining).unwrap_or(false)
-}
+struct Ambient;
 
-/// A wait that ends when draining begins, if the call has a token.
-#[derive(Debug, Default)]
-pub(crate) struct Draining(Option<Reached>);
+impl DrainSource for Ambient {
+    fn is_draining(&self) -> Option<bool> {
+        with(ShutdownToken::is_draining)
+    }
 
-impl Draining {
-    /// Returns `Ready` once draining has begun. Looks for the token at each poll until there is one.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.is_none() {
-            self.0 = current().map(|token| token.reached(Phase::Draining));
-        }
-        self.0.as_mut().map_or(Poll::Pending, |reached| Pin::new(reached).poll(cx))
+    fn wait(&self) -> Option<DrainWait> {
+        Some(Box::pin(current()?.reached(Phase::Draining)))
     }
 }

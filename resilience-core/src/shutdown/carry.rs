@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::Phase;
 use super::ambient::AmbientGuard;
-use super::phase::Phase;
 use super::wakers::WakerSlot;
 use super::work::{InFlight, Tracker};
 use crate::rejection::Rejection;

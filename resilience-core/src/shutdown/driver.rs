@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use super::phase::Phase;
+use super::Phase;
 #[cfg(feature = "signal")]
 use super::signals::Signals;
 use super::token::ShutdownToken;

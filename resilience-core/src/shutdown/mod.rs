@@ -64,12 +64,11 @@
 #![cfg_attr(not(feature = "tower"), doc = "\n[`ShutdownLayer`]: crate")]
 
 mod bounds;
-mod phase;
 mod report;
 mod sequence;
 
 #[cfg(feature = "tokio")]
-pub(crate) mod ambient;
+mod ambient;
 #[cfg(feature = "tokio")]
 mod builder;
 #[cfg(feature = "tokio")]
@@ -103,6 +102,7 @@ mod wakers;
 #[cfg(feature = "tokio")]
 mod work;
 
+pub use crate::observe::words::Phase;
 pub use bounds::ShutdownBounds;
 #[cfg(feature = "tokio")]
 pub use builder::ShutdownBuilder;
@@ -114,7 +114,6 @@ pub use hooks::HookOutput;
 pub use layer::{ShutdownFuture, ShutdownLayer, ShutdownService};
 #[cfg(feature = "tokio")]
 pub use owner::Shutdown;
-pub use phase::Phase;
 pub use report::{HookEnd, HookReport, PhaseReport, ShutdownReport, WorkReport};
 #[cfg(feature = "tokio")]
 pub use run_future::RunFuture;

@@ -5,11 +5,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::Phase;
 use super::bounds::ShutdownBounds;
 use super::builder::ShutdownBuilder;
 use super::driver::Driver;
 use super::hooks::{Hook, HookOutput, contain};
-use super::phase::Phase;
 use super::report::{HookEnd, ShutdownReport};
 #[cfg(feature = "signal")]
 use super::signals;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::phase::Phase;
+use super::Phase;
 use crate::name::Name;
 use crate::observe::Rounded;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::phase::Phase;
+use super::Phase;
 use super::report::{PhaseReport, ShutdownReport, WorkReport};
 use super::shared::Shared;
 

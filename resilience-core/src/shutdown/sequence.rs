@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::Phase;
 use super::bounds::ShutdownBounds;
-use super::phase::Phase;
 use crate::clock::later;
 
 /// Phases of a shutdown, driven by the time, the work in flight, and the end of the hooks.

@@ -5,11 +5,11 @@ use std::sync::mpsc::Sender;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::Phase;
 use super::count::Count;
 use super::exit::Notice;
 use super::hook_log::HookLog;
 use super::hooks::contain;
-use super::phase::Phase;
 use super::sequence::ShutdownSequence;
 use super::wakers::PhaseWakers;
 use crate::clock;
@@ -71,6 +71,7 @@ impl Shared {
         sequence: ShutdownSequence,
         exit: Option<Sender<Notice>>,
     ) -> Shared {
+        super::ambient::register();
         Shared {
             name,
             listener,

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::Phase;
 use super::ambient;
-use super::phase::Phase;
 use super::run_future::RunFuture;
 use super::shared::Shared;
 use super::wakers::WakerSlot;

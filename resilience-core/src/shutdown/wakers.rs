@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use super::Phase;
 use super::hooks::contain;
-use super::phase::Phase;
 use crate::sync::Mutex;
 
 /// Few under loom, which explores all orders of the locks.

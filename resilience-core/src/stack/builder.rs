@@ -1,15 +1,15 @@
-//! A stack in the making.
+//! The builder of a stack.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::absent::Absent;
 use super::handles::Handles;
-use super::layer::{Layers, Stack};
-use super::part::{Assembly, Given, Retrying, Separate, Shared, Slot};
+use super::layer::Stack;
+use super::part::{Assembly, KeyedPart, PartSlot, PartSource, RetryWith, SharedPart};
 use crate::breaker::CircuitBreaker;
 use crate::bulkhead::Bulkhead;
+use crate::call::{Absent, Parts};
 use crate::config::InvalidConfig;
 use crate::keyed::{Key, KeyedLimits};
 use crate::name::Name;
@@ -42,15 +42,15 @@ pub struct StackBuilder<
     slots: (D, B, R, L, C, T),
 }
 
-/// What [`Stack::standard`] starts with.
+/// The builder that [`Stack::standard`] returns.
 pub type StandardBuilder = StackBuilder<
     Standard,
-    Shared<DeadlineLayer>,
-    Shared<Bulkhead>,
-    Retrying,
+    SharedPart<DeadlineLayer>,
+    SharedPart<Bulkhead>,
+    RetryWith,
     Absent,
-    Shared<CircuitBreaker>,
-    Shared<TimeoutLayer>,
+    SharedPart<CircuitBreaker>,
+    SharedPart<TimeoutLayer>,
 >;
 
 #[derive(Debug, Default)]
@@ -77,22 +77,22 @@ impl StackBuilder {
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
-    /// What rejections and events call the parts: `name.bulkhead`, `name.retry`, `name.rate_limit`,
+    /// Sets the name. Parts have these layer names in rejections and events: `name.bulkhead`, `name.retry`, `name.rate_limit`,
     /// `name.circuit_breaker`, `name.deadline`, `name.attempt_timeout`.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.common.name = Some(name.into());
         self
     }
 
-    /// Tells this listener what happens in any part.
+    /// Notifies this listener of the events of all parts.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.common.listener = Listener::new(listener);
         self
     }
 
-    /// How retry, rate limit and breaker read outcomes off results, with a closure.
+    /// Sets the classifier of retry, rate limit and breaker to a closure.
     ///
-    /// None of them asks it about the refusals of inner layers.
+    /// It does not see the rejections of inner layers.
     pub fn classify<X, E, F>(self, classifier: F) -> StackBuilder<F, D, B, R, L, C, T>
     where
         F: Fn(Result<&X, &E>) -> Outcome,
@@ -100,121 +100,119 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         self.classifier(classifier)
     }
 
-    /// How retry, rate limit and breaker read outcomes off results, with a
-    /// [`Classify`](crate::Classify) type.
+    /// Sets the classifier of retry, rate limit and breaker to a [`Classify`](crate::Classify) type.
     pub fn classifier<J>(self, classifier: J) -> StackBuilder<J, D, B, R, L, C, T> {
         StackBuilder { classifier, common: self.common, slots: self.slots }
     }
 
-    /// How long the caller waits in total, all waits and attempts included. A duration will do.
+    /// Limits the time of a call, with all waits and attempts. Takes a duration or a layer.
     pub fn deadline(
         self,
-        deadline: impl Into<Given<DeadlineLayer>>,
-    ) -> StackBuilder<K, Shared<DeadlineLayer>, B, R, L, C, T> {
+        deadline: impl Into<PartSource<DeadlineLayer>>,
+    ) -> StackBuilder<K, SharedPart<DeadlineLayer>, B, R, L, C, T> {
         let (_, b, r, l, c, t) = self.slots;
-        let slots = (Shared(deadline.into()), b, r, l, c, t);
+        let slots = (SharedPart(deadline.into()), b, r, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// How many calls are under way at once; they keep their permit while they back off.
+    /// Limits the concurrent calls. A call keeps its permit while it backs off.
     pub fn bulkhead(
         self,
-        bulkhead: impl Into<Given<Bulkhead>>,
-    ) -> StackBuilder<K, D, Shared<Bulkhead>, R, L, C, T> {
+        bulkhead: impl Into<PartSource<Bulkhead>>,
+    ) -> StackBuilder<K, D, SharedPart<Bulkhead>, R, L, C, T> {
         let (d, _, r, l, c, t) = self.slots;
-        let slots = (d, Shared(bulkhead.into()), r, l, c, t);
+        let slots = (d, SharedPart(bulkhead.into()), r, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// The same number for each key that `key` reads off a request.
+    /// Limits the concurrent calls for each key that `key` reads off a request.
     pub fn bulkhead_per_key<Q: Key, F, Req>(
         self,
-        bulkhead: impl Into<Given<Bulkhead>>,
+        bulkhead: impl Into<PartSource<Bulkhead>>,
         limits: KeyedLimits,
         key: F,
-    ) -> StackBuilder<K, D, Separate<Bulkhead, F, Req>, R, L, C, T>
+    ) -> StackBuilder<K, D, KeyedPart<Bulkhead, F, Req>, R, L, C, T>
     where
         F: Fn(&Req) -> Q,
     {
         let (d, _, r, l, c, t) = self.slots;
-        let slots = (d, Separate::new(bulkhead, limits, key), r, l, c, t);
+        let slots = (d, KeyedPart::new(bulkhead, limits, key), r, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// What is tried again, how often, how far apart, and at whose cost.
+    /// Sets the retry policy: attempts, backoff and budget.
     ///
-    /// The policy's own classifier is not asked: the stack's is.
+    /// The stack's classifier takes the place of the policy's.
     pub fn retry(
         self,
-        policy: impl Into<Given<RetryPolicy>>,
-    ) -> StackBuilder<K, D, B, Retrying, L, C, T> {
+        policy: impl Into<PartSource<RetryPolicy>>,
+    ) -> StackBuilder<K, D, B, RetryWith, L, C, T> {
         let (d, b, _, l, c, t) = self.slots;
-        let slots = (d, b, Retrying { given: policy.into(), replay: CloneRequest }, l, c, t);
+        let slots = (d, b, RetryWith { given: policy.into(), replay: CloneRequest }, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// How many attempts reach the service in how long. An attempt that the breaker refuses does not
-    /// count.
+    /// Limits the rate of attempts. An attempt that the breaker rejects does not count.
     pub fn rate_limit(
         self,
-        limiter: impl Into<Given<RateLimiter>>,
-    ) -> StackBuilder<K, D, B, R, Shared<RateLimiter>, C, T> {
+        limiter: impl Into<PartSource<RateLimiter>>,
+    ) -> StackBuilder<K, D, B, R, SharedPart<RateLimiter>, C, T> {
         let (d, b, r, _, c, t) = self.slots;
-        let slots = (d, b, r, Shared(limiter.into()), c, t);
+        let slots = (d, b, r, SharedPart(limiter.into()), c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// The same limit for each key that `key` reads off a request.
+    /// Limits the rate of attempts for each key that `key` reads off a request.
     pub fn rate_limit_per_key<Q: Key, F, Req>(
         self,
-        limiter: impl Into<Given<RateLimiter>>,
+        limiter: impl Into<PartSource<RateLimiter>>,
         limits: KeyedLimits,
         key: F,
-    ) -> StackBuilder<K, D, B, R, Separate<RateLimiter, F, Req>, C, T>
+    ) -> StackBuilder<K, D, B, R, KeyedPart<RateLimiter, F, Req>, C, T>
     where
         F: Fn(&Req) -> Q,
     {
         let (d, b, r, _, c, t) = self.slots;
-        let slots = (d, b, r, Separate::new(limiter, limits, key), c, t);
+        let slots = (d, b, r, KeyedPart::new(limiter, limits, key), c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// When the service is not called at all.
+    /// Sets the circuit breaker.
     pub fn circuit_breaker(
         self,
-        breaker: impl Into<Given<CircuitBreaker>>,
-    ) -> StackBuilder<K, D, B, R, L, Shared<CircuitBreaker>, T> {
+        breaker: impl Into<PartSource<CircuitBreaker>>,
+    ) -> StackBuilder<K, D, B, R, L, SharedPart<CircuitBreaker>, T> {
         let (d, b, r, l, _, t) = self.slots;
-        let slots = (d, b, r, l, Shared(breaker.into()), t);
+        let slots = (d, b, r, l, SharedPart(breaker.into()), t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// A circuit for each key that `key` reads off a request.
+    /// Sets a circuit for each key that `key` reads off a request.
     pub fn circuit_breaker_per_key<Q: Key, F, Req>(
         self,
-        breaker: impl Into<Given<CircuitBreaker>>,
+        breaker: impl Into<PartSource<CircuitBreaker>>,
         limits: KeyedLimits,
         key: F,
-    ) -> StackBuilder<K, D, B, R, L, Separate<CircuitBreaker, F, Req>, T>
+    ) -> StackBuilder<K, D, B, R, L, KeyedPart<CircuitBreaker, F, Req>, T>
     where
         F: Fn(&Req) -> Q,
     {
         let (d, b, r, l, _, t) = self.slots;
-        let slots = (d, b, r, l, Separate::new(breaker, limits, key), t);
+        let slots = (d, b, r, l, KeyedPart::new(breaker, limits, key), t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// How long one attempt may take. A duration will do.
+    /// Limits the time of an attempt. Takes a duration or a layer.
     pub fn attempt_timeout(
         self,
-        timeout: impl Into<Given<TimeoutLayer>>,
-    ) -> StackBuilder<K, D, B, R, L, C, Shared<TimeoutLayer>> {
+        timeout: impl Into<PartSource<TimeoutLayer>>,
+    ) -> StackBuilder<K, D, B, R, L, C, SharedPart<TimeoutLayer>> {
         let (d, b, r, l, c, _) = self.slots;
-        let slots = (d, b, r, l, c, Shared(timeout.into()));
+        let slots = (d, b, r, l, c, SharedPart(timeout.into()));
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 
-    /// The stack, if it can work.
+    /// Builds the stack.
     ///
     /// # Errors
     /// If a value is out of its bounds, or two parts are in each other's way; the [module](super) lists
@@ -224,12 +222,12 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         self,
     ) -> Result<Stack<D::Layer, B::Layer, R::Layer, L::Layer, C::Layer, T::Layer>, InvalidConfig>
     where
-        D: Slot<K>,
-        B: Slot<K>,
-        R: Slot<K>,
-        L: Slot<K>,
-        C: Slot<K>,
-        T: Slot<K>,
+        D: PartSlot<K>,
+        B: PartSlot<K>,
+        R: PartSlot<K>,
+        L: PartSlot<K>,
+        C: PartSlot<K>,
+        T: PartSlot<K>,
     {
         let mut handles = Handles::default();
         let mut models = Handles::default();
@@ -241,7 +239,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
             models: &mut models,
         };
         let (d, b, r, l, c, t) = self.slots;
-        let layers = Layers {
+        let parts = Parts {
             deadline: d.fill(assembly)?,
             bulkhead: b.fill(assembly)?,
             retry: r.fill(assembly)?,
@@ -251,30 +249,30 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         };
         let all = handles.with_models(&models);
         let plan = all.shape().plan(all.heap_bytes())?;
-        Ok(Stack { layers: Arc::new(layers), handles, plan })
+        Ok(Stack { parts: Arc::new(parts), handles, plan })
     }
 }
 
-impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, Retrying<R>, L, C, T> {
-    /// How requests are copied for a retry: a closure from `&Req` to `Option<Req>`, where `None` says
-    /// that this one is sent only once. By default they are cloned.
-    pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, Retrying<F>, L, C, T>
+impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, RetryWith<R>, L, C, T> {
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
+    /// sent once. Requests are cloned by default.
+    pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T>
     where
         F: Fn(&Req) -> Option<Req>,
     {
         self.replayed_by(replay)
     }
 
-    /// As [`replay`](Self::replay), with a [`Replay`](crate::retry::Replay) type.
-    pub fn replayed_by<F>(self, replay: F) -> StackBuilder<K, D, B, Retrying<F>, L, C, T> {
+    /// Sets the copy of a request for a retry with a [`Replay`](crate::retry::Replay) type.
+    pub fn replayed_by<F>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T> {
         let (d, b, r, l, c, t) = self.slots;
-        let slots = (d, b, Retrying { given: r.given, replay }, l, c, t);
+        let slots = (d, b, RetryWith { given: r.given, replay }, l, c, t);
         StackBuilder { classifier: self.classifier, common: self.common, slots }
     }
 }
 
-impl<P: super::part::Part, F, Req> Separate<P, F, Req> {
-    fn new(given: impl Into<Given<P>>, limits: KeyedLimits, key: F) -> Separate<P, F, Req> {
-        Separate { given: given.into(), limits, key, request: PhantomData }
+impl<P: super::part::BuiltPart, F, Req> KeyedPart<P, F, Req> {
+    fn new(given: impl Into<PartSource<P>>, limits: KeyedLimits, key: F) -> KeyedPart<P, F, Req> {
+        KeyedPart { given: given.into(), limits, key, request: PhantomData }
     }
 }

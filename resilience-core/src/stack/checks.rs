@@ -1,4 +1,4 @@
-//! What cannot work, refused with the reason. What can but should not be meant is in `warnings`.
+//! Errors of a stack that cannot work. Stacks that can work but hardly as intended are in `warnings`.
 //!
 //! Each check compares two parts, which no part can do by itself. A check is here only if it is *never*
 //! right: whatever the other side does, the value named has no effect, or an effect that another value
@@ -12,7 +12,7 @@ use crate::shape::{Breaking, Pacing, Paying, Retrying, Shape};
 
 type Checked = Result<(), InvalidConfig>;
 
-/// The first of what cannot work.
+/// Returns the first error.
 pub(super) fn refuse(shape: &Shape) -> Checked {
     attempt_within_deadline(shape)?;
     waits_within_deadline(shape)?;
@@ -41,7 +41,7 @@ fn attempt_within_deadline(shape: &Shape) -> Checked {
     }
 }
 
-/// Who waits until the deadline is not admitted in time.
+/// Rejects a wait for admission that may last until the deadline.
 fn waits_within_deadline(shape: &Shape) -> Checked {
     let Some(deadline) = shape.deadline else { return Ok(()) };
     let bulkhead = shape.bulkhead.map(|bulkhead| ("bulkhead.wait_at_most", bulkhead.line));
@@ -87,7 +87,8 @@ fn limits(shape: &Shape, retry: &Retrying) -> String {
     deadline.into_iter().chain(elapsed).collect::<Vec<_>>().join(" and ")
 }
 
-/// A share that never adds up to one retry before it expires, with nothing kept of what expires.
+/// Rejects a retry budget that can never fund a retry: deposits expire before they add up to one, and there is no
+/// reserve.
 fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
     let Some(Paying::Share { ratio, window, reserve }) = retry.budget else { return Ok(()) };
     if retry.max_attempts == 1 || reserve >= 1.0 {
@@ -111,7 +112,7 @@ fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
     Err(InvalidConfig::new("retry.budget.ratio", ratio, bound))
 }
 
-/// Fewer calls pass in the window than the breaker wants to see before it says anything.
+/// Rejects a breaker whose minimum of calls does not pass the rate limit within its window.
 fn minimum_reachable(breaker: &Breaking, rate: &Pacing) -> Checked {
     for &(window, minimum) in &breaker.windows {
         let most = rate.admitted_within(window);

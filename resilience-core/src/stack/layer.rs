@@ -3,19 +3,17 @@ use std::sync::Arc;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::absent::Absent;
 use super::builder::{StackBuilder, StandardBuilder};
-use super::future::ResponseFuture;
-use super::gate::Parts;
 use super::handles::{Handles, StackSnapshot};
 use super::plan::Plan;
-use super::service::StackService;
-use crate::breaker::CircuitBreaker;
-use crate::bulkhead::Bulkhead;
+use crate::breaker::{CircuitBreaker, CircuitBreakerLayer};
+use crate::bulkhead::{Bulkhead, BulkheadLayer};
+use crate::call::{Absent, CallService, PartSet, Parts, ResponseFuture};
 use crate::name::Name;
 use crate::observe::Gauges;
 use crate::rate::RateLimiter;
-use crate::retry::{RetryBudget, RetryPolicy};
+use crate::retry::{RetryBudget, RetryLayer, RetryPolicy};
+use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 /// Everything that stands between a caller and an unreliable service, in the one order that works. See
 /// the [module](super).
@@ -25,46 +23,17 @@ use crate::retry::{RetryBudget, RetryPolicy};
 /// the circuit breaker and the attempt timeout; [`Absent`] costs nothing.
 #[derive(Debug, Clone)]
 pub struct Stack<D = Absent, B = Absent, R = Absent, L = Absent, C = Absent, T = Absent> {
-    pub(super) layers: Arc<Layers<D, B, R, L, C, T>>,
+    pub(super) parts: Arc<Parts<D, B, R, L, C, T>>,
     pub(super) handles: Handles,
     pub(super) plan: Plan,
 }
 
-/// The parts of a stack, outermost first. What order they stand in is said in
-/// [`ResponseFuture`](super::ResponseFuture).
-// Away from the count of handles in front of it, which every call writes: all threads read these.
-#[derive(Debug, Clone)]
-#[repr(align(128))]
-pub struct Layers<D, B, R, L, C, T> {
-    pub(crate) deadline: D,
-    pub(crate) bulkhead: B,
-    pub(crate) retry: R,
-    pub(crate) rate_limit: L,
-    pub(crate) circuit_breaker: C,
-    pub(crate) attempt_timeout: T,
-}
+/// A [`Stack`] as [`Stack::standard`] builds it, if no part is added or changed in kind.
+pub type StandardStack =
+    Stack<DeadlineLayer, BulkheadLayer, RetryLayer, Absent, CircuitBreakerLayer, TimeoutLayer>;
 
-/// A bulkhead, and nothing else.
-pub type OnlyBulkhead<B> = Layers<Absent, B, Absent, Absent, Absent, Absent>;
-/// A retry, and nothing else.
-pub type OnlyRetry<R> = Layers<Absent, Absent, R, Absent, Absent, Absent>;
-/// A rate limit, and nothing else.
-pub type OnlyRateLimit<L> = Layers<Absent, Absent, Absent, L, Absent, Absent>;
-/// A circuit breaker, and nothing else.
-pub type OnlyCircuitBreaker<C> = Layers<Absent, Absent, Absent, Absent, C, Absent>;
-
-impl<B, R, L, C> Layers<Absent, B, R, L, C, Absent> {
-    /// These around a service: a layer that stands alone is a stack of one part.
-    pub(crate) fn around<S>(
-        inner: S,
-        (bulkhead, retry, rate_limit, circuit_breaker): (B, R, L, C),
-    ) -> StackService<S, Self> {
-        let (deadline, attempt_timeout) = (Absent, Absent);
-        let layers =
-            Layers { deadline, bulkhead, retry, rate_limit, circuit_breaker, attempt_timeout };
-        StackService::new(inner, Arc::new(layers))
-    }
-}
+/// The service `S` under a [`StandardStack`].
+pub type StandardService<S> = <StandardStack as Layer<S>>::Service;
 
 impl Stack {
     /// Starts with no part.
@@ -127,19 +96,19 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     /// The layer that the bulkhead stands in; its store, where there is one for each key.
     #[must_use]
     pub fn bulkhead_layer(&self) -> &B {
-        &self.layers.bulkhead
+        &self.parts.bulkhead
     }
 
     /// The layer that the rate limit stands in; its store, where there is one for each key.
     #[must_use]
     pub fn rate_limit_layer(&self) -> &L {
-        &self.layers.rate_limit
+        &self.parts.rate_limit
     }
 
     /// The layer that the breaker stands in; its store, where there is one for each key.
     #[must_use]
     pub fn circuit_breaker_layer(&self) -> &C {
-        &self.layers.circuit_breaker
+        &self.parts.circuit_breaker
     }
 
     /// Returns the state of every part now, except those that keep one for each key.
@@ -153,9 +122,9 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     pub const fn bytes_per_call<S, Req>(&self) -> usize
     where
         S: Service<Req>,
-        Layers<D, B, R, L, C, T>: Parts<Req, S::Response, S::Error>,
+        Parts<D, B, R, L, C, T>: PartSet<Req, S::Response, S::Error>,
     {
-        size_of::<ResponseFuture<S, Layers<D, B, R, L, C, T>, Req>>()
+        size_of::<ResponseFuture<S, Parts<D, B, R, L, C, T>, Req>>()
     }
 }
 
@@ -168,9 +137,9 @@ impl<D, B, R, L, C, T> Gauges for Stack<D, B, R, L, C, T> {
 }
 
 impl<S, D, B, R, L, C, T> Layer<S> for Stack<D, B, R, L, C, T> {
-    type Service = StackService<S, Layers<D, B, R, L, C, T>>;
+    type Service = CallService<S, Parts<D, B, R, L, C, T>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        StackService::new(inner, self.layers.clone())
+        CallService::new(inner, self.parts.clone())
     }
 }

@@ -18,7 +18,7 @@
 //! Parts are set by name, so no other order can be written. One classifier serves all of them. A part
 //! that is [`Absent`] costs nothing.
 //!
-//! All of it is one service and one future ([`StackService`]): a call takes one handle on the parts, one
+//! All of it is one service and one future ([`CallService`]): a call takes one handle on the parts, one
 //! copy of the service, and one look at the clock a poll. It is always ready, waits in its own future, and
 //! spends a token, or the price of a retry, when the service takes the request.
 //!
@@ -62,38 +62,28 @@
 //! - probes that are given up before they time out; waiting for a circuit that is open for longer than
 //!   a call lasts.
 
-mod absent;
 mod builder;
+#[cfg(feature = "profiles")]
+mod carried;
 mod checks;
-mod future;
-mod gate;
 mod handles;
-#[cfg(feature = "profiles")]
-mod lasting;
 mod layer;
-#[cfg(feature = "profiles")]
-mod optional;
 mod part;
 mod plan;
-mod service;
 mod warnings;
-mod watch;
 
-pub use absent::Absent;
+pub use crate::call::{Absent, BoxedFuture, BoxedService, CallFuture, CallService};
 pub use builder::{StackBuilder, StandardBuilder};
-pub use future::{CallFuture, Held, Leave, ResponseFuture};
-pub use gate::{Again, Gate, Next, Parts, Reached, TimeLimit};
 pub use handles::StackSnapshot;
-pub use layer::{Layers, OnlyBulkhead, OnlyCircuitBreaker, OnlyRateLimit, OnlyRetry, Stack};
-pub use part::{Assembly, Given, Part, Retrying, Separate, Shared, Slot};
+pub use layer::{Stack, StandardService, StandardStack};
+#[doc(hidden)]
+pub use part::{KeyedPart, PartSource, RetryWith, SharedPart};
 pub use plan::Plan;
-pub use service::StackService;
 pub use warnings::Warning;
-pub use watch::{Timer, Untimed, Watch};
 
+#[cfg(feature = "profiles")]
+pub(crate) use carried::Carrying;
+#[cfg(feature = "profiles")]
+pub use carried::{CallLifetime, CarriedPermits};
 #[cfg(feature = "profiles")]
 pub(crate) use handles::Handles;
-#[cfg(feature = "profiles")]
-pub use lasting::{Lasting, Lasts, Rest};
-#[cfg(feature = "profiles")]
-pub use optional::Optional;

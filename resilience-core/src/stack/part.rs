@@ -1,10 +1,11 @@
-//! How a part comes into a stack.
+//! The parts that a stack is built from.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer};
 use crate::bulkhead::{Bulkhead, BulkheadBuilder, BulkheadLayer};
+use crate::call::Absent;
 use crate::config::InvalidConfig;
 use crate::keyed::{Key, KeyedLimits};
 use crate::name::Name;
@@ -16,20 +17,20 @@ use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 use super::handles::Handles;
 
-/// What a part is made with: the stack's name, listener and classifier.
+/// The stack's name, listener and classifier, for its parts.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Assembly<'a, K> {
     pub(super) name: Option<&'a Name>,
     pub(super) listener: &'a Listener,
     pub(super) classifier: &'a K,
     pub(super) handles: &'a mut Handles,
-    /// What the states of the keys are made from. No call uses these.
+    /// The models that the states of keys are made from. No call uses them.
     pub(super) models: &'a mut Handles,
 }
 
 impl<K> Assembly<'_, K> {
-    /// Gives a part that has no name of its own one of the stack's, and one that tells nobody the
-    /// stack's listener.
+    /// Gives the stack's name to a part without a name, and its listener to a part without a listener.
     fn adopt(&self, part: &str, unnamed: &Name, (name, listener): (&mut Name, &mut Listener)) {
         if let Some(stack) = self.name
             && name == unnamed
@@ -42,19 +43,19 @@ impl<K> Assembly<'_, K> {
     }
 }
 
-/// Several parts tell the same listener.
+/// Several parts share a listener.
 impl Listen for Listener {
     fn event(&self, event: &Event<'_>) {
         self.tell(|| *event);
     }
 }
 
-/// Something that a stack can be made of.
-pub trait Part: Sized {
-    /// What it is made from.
+/// A part that a stack can build.
+pub trait BuiltPart: Sized {
+    /// The builder of the part.
     type Builder;
 
-    /// Makes it, with the stack's name and listener where it has none of its own.
+    /// Builds the part, with the stack's name and listener where it has none of its own.
     ///
     /// # Errors
     /// If a value is out of its bounds.
@@ -62,16 +63,17 @@ pub trait Part: Sized {
     -> Result<Self, InvalidConfig>;
 }
 
-/// A part as it is given to a stack: ready, or what making it ended in; or a builder, which gets the
-/// stack's name and listener where it has none of its own.
-pub struct Given<P: Part>(Source<P>);
+/// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the stack's name and
+/// listener where it has none of its own.
+#[doc(hidden)]
+pub struct PartSource<P: BuiltPart>(Source<P>);
 
-enum Source<P: Part> {
+enum Source<P: BuiltPart> {
     Ready(Result<P, InvalidConfig>),
     Builder(P::Builder),
 }
 
-impl<P: Part> Given<P> {
+impl<P: BuiltPart> PartSource<P> {
     fn finish<K>(self, assembly: &Assembly<'_, K>) -> Result<P, InvalidConfig> {
         match self.0 {
             Source::Ready(part) => part,
@@ -80,19 +82,19 @@ impl<P: Part> Given<P> {
     }
 }
 
-impl<P: Part> From<P> for Given<P> {
-    fn from(part: P) -> Given<P> {
-        Given(Source::Ready(Ok(part)))
+impl<P: BuiltPart> From<P> for PartSource<P> {
+    fn from(part: P) -> PartSource<P> {
+        PartSource(Source::Ready(Ok(part)))
     }
 }
 
-impl<P: Part> From<Result<P, InvalidConfig>> for Given<P> {
-    fn from(part: Result<P, InvalidConfig>) -> Given<P> {
-        Given(Source::Ready(part))
+impl<P: BuiltPart> From<Result<P, InvalidConfig>> for PartSource<P> {
+    fn from(part: Result<P, InvalidConfig>) -> PartSource<P> {
+        PartSource(Source::Ready(part))
     }
 }
 
-impl<P: Part> fmt::Debug for Given<P> {
+impl<P: BuiltPart> fmt::Debug for PartSource<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Source::Ready(Ok(_)) => "ready",
@@ -104,7 +106,7 @@ impl<P: Part> fmt::Debug for Given<P> {
 
 macro_rules! parts_with_builders {
     ($($part:ident from $builder:ty, called $name:literal;)+) => {$(
-        impl Part for $part {
+        impl BuiltPart for $part {
             type Builder = $builder;
 
             fn finish<K>(
@@ -117,9 +119,9 @@ macro_rules! parts_with_builders {
             }
         }
 
-        impl From<$builder> for Given<$part> {
-            fn from(builder: $builder) -> Given<$part> {
-                Given(Source::Builder(builder))
+        impl From<$builder> for PartSource<$part> {
+            fn from(builder: $builder) -> PartSource<$part> {
+                PartSource(Source::Builder(builder))
             }
         }
     )+};
@@ -133,7 +135,7 @@ parts_with_builders! {
 
 macro_rules! parts_of_a_duration {
     ($($part:ident called $name:literal;)+) => {$(
-        impl Part for $part {
+        impl BuiltPart for $part {
             type Builder = Duration;
 
             fn finish<K>(
@@ -149,9 +151,9 @@ macro_rules! parts_of_a_duration {
             }
         }
 
-        impl From<Duration> for Given<$part> {
-            fn from(limit: Duration) -> Given<$part> {
-                Given(Source::Builder(limit))
+        impl From<Duration> for PartSource<$part> {
+            fn from(limit: Duration) -> PartSource<$part> {
+                PartSource(Source::Builder(limit))
             }
         }
     )+};
@@ -161,39 +163,50 @@ parts_of_a_duration! {
     TimeoutLayer called "attempt_timeout";
 }
 
-/// A place in a stack, and what is put there.
-pub trait Slot<K> {
-    /// The layer that stands there.
+/// A place in a stack, and the part in it.
+pub trait PartSlot<K> {
+    /// The layer in this place.
     type Layer;
 
-    /// Makes it.
+    /// Builds the layer.
     ///
     /// # Errors
     /// If a value is out of its bounds.
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig>;
 }
 
-/// One part for all calls.
+impl<K> PartSlot<K> for Absent {
+    type Layer = Absent;
+
+    fn fill(self, _: &mut Assembly<'_, K>) -> Result<Absent, InvalidConfig> {
+        Ok(Absent)
+    }
+}
+
+/// A part for all calls.
+#[doc(hidden)]
 #[derive(Debug)]
-pub struct Shared<P: Part>(pub(super) Given<P>);
+pub struct SharedPart<P: BuiltPart>(pub(super) PartSource<P>);
 
 /// A part of its own for each key, all with the same configuration.
+#[doc(hidden)]
 #[derive(Debug)]
-pub struct Separate<P: Part, F, Req> {
-    pub(super) given: Given<P>,
+pub struct KeyedPart<P: BuiltPart, F, Req> {
+    pub(super) given: PartSource<P>,
     pub(super) limits: KeyedLimits,
     pub(super) key: F,
     pub(super) request: std::marker::PhantomData<fn(&Req)>,
 }
 
 /// A retry policy, and how requests are copied.
+#[doc(hidden)]
 #[derive(Debug)]
-pub struct Retrying<R = CloneRequest> {
-    pub(super) given: Given<RetryPolicy>,
+pub struct RetryWith<R = CloneRequest> {
+    pub(super) given: PartSource<RetryPolicy>,
     pub(super) replay: R,
 }
 
-impl<K> Slot<K> for Shared<DeadlineLayer> {
+impl<K> PartSlot<K> for SharedPart<DeadlineLayer> {
     type Layer = DeadlineLayer;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<DeadlineLayer, InvalidConfig> {
@@ -203,7 +216,7 @@ impl<K> Slot<K> for Shared<DeadlineLayer> {
     }
 }
 
-impl<K> Slot<K> for Shared<TimeoutLayer> {
+impl<K> PartSlot<K> for SharedPart<TimeoutLayer> {
     type Layer = TimeoutLayer;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<TimeoutLayer, InvalidConfig> {
@@ -213,7 +226,7 @@ impl<K> Slot<K> for Shared<TimeoutLayer> {
     }
 }
 
-impl<K> Slot<K> for Shared<Bulkhead> {
+impl<K> PartSlot<K> for SharedPart<Bulkhead> {
     type Layer = BulkheadLayer;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<BulkheadLayer, InvalidConfig> {
@@ -223,7 +236,7 @@ impl<K> Slot<K> for Shared<Bulkhead> {
     }
 }
 
-impl<K: Clone, R> Slot<K> for Retrying<R> {
+impl<K: Clone, R> PartSlot<K> for RetryWith<R> {
     type Layer = RetryLayer<K, R>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RetryLayer<K, R>, InvalidConfig> {
@@ -234,7 +247,7 @@ impl<K: Clone, R> Slot<K> for Retrying<R> {
     }
 }
 
-impl<K: Clone> Slot<K> for Shared<RateLimiter> {
+impl<K: Clone> PartSlot<K> for SharedPart<RateLimiter> {
     type Layer = RateLimitLayer<K>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RateLimitLayer<K>, InvalidConfig> {
@@ -244,7 +257,7 @@ impl<K: Clone> Slot<K> for Shared<RateLimiter> {
     }
 }
 
-impl<K: Clone> Slot<K> for Shared<CircuitBreaker> {
+impl<K: Clone> PartSlot<K> for SharedPart<CircuitBreaker> {
     type Layer = CircuitBreakerLayer<K>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<CircuitBreakerLayer<K>, InvalidConfig> {
@@ -254,7 +267,7 @@ impl<K: Clone> Slot<K> for Shared<CircuitBreaker> {
     }
 }
 
-impl<K, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<Bulkhead, F, Req> {
+impl<K, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<Bulkhead, F, Req> {
     type Layer = BulkheadLayer<PerKey<Q, Bulkhead, F>>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
@@ -264,7 +277,7 @@ impl<K, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<Bulkhead, F, Req> {
     }
 }
 
-impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<RateLimiter, F, Req> {
+impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<RateLimiter, F, Req> {
     type Layer = RateLimitLayer<K, PerKey<Q, RateLimiter, F>>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
@@ -275,7 +288,7 @@ impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<RateLimiter, 
     }
 }
 
-impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> Slot<K> for Separate<CircuitBreaker, F, Req> {
+impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<CircuitBreaker, F, Req> {
     type Layer = CircuitBreakerLayer<K, PerKey<Q, CircuitBreaker, F>>;
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {

@@ -1,4 +1,4 @@
-//! What a stack will do at worst, known before it does it.
+//! The worst case of a stack, computed when it is built.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::config::InvalidConfig;
 use crate::observe::Rounded;
 use crate::shape::{Paying, Shape};
 
-/// What a stack does at worst. Made by [`Stack::plan`](super::Stack::plan), printed by `Display`.
+/// The worst case of a stack. Returned by [`Stack::plan`](super::Stack::plan), printed by `Display`.
 ///
 /// Limits of parts that only observe are not counted: they limit nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,12 +42,12 @@ pub struct Plan {
     /// Bytes on the heap that all calls share, before any. What a call takes is
     /// [`Stack::bytes_per_call`](super::Stack::bytes_per_call).
     pub shared_bytes: usize,
-    /// What works, and is hardly meant.
+    /// Warnings about settings that work, but hardly as intended.
     pub warnings: Vec<Warning>,
 }
 
 impl Shape {
-    /// What it will do, or why that cannot be meant.
+    /// Computes the plan, or returns why the stack cannot work.
     pub(crate) fn plan(&self, shared_bytes: usize) -> Result<Plan, InvalidConfig> {
         checks::refuse(self)?;
         let bulkhead = self.bulkhead.filter(|bulkhead| bulkhead.enforced);

@@ -1,4 +1,4 @@
-//! What can work and is hardly meant.
+//! Warnings about a stack that can work, but hardly as intended.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::shape::{Line, Paying, Retrying, Shape};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
-    /// What it is about, as [`InvalidConfig`](crate::InvalidConfig) would name it.
+    /// The field, as [`InvalidConfig`](crate::InvalidConfig) names it.
     pub field: &'static str,
-    /// What happens.
+    /// The consequence.
     pub reason: String,
 }
 
@@ -97,7 +97,7 @@ fn queue(shape: &Shape, field: &'static str, line: Line, found: &mut Vec<Warning
     }
 }
 
-/// Only a queue whose waits are not limited by themselves: a limit refuses who would be too late.
+/// Warns of a queue without a limit on its waits: a limit rejects calls that would be too late.
 fn last_in_line(
     shape: &Shape,
     field: &'static str,

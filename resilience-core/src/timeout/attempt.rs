@@ -1,91 +1,48 @@
-//! A limit on one attempt.
+//! The service that limits one attempt.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tower_layer::Layer;
 use tower_service::Service;
 
-use super::ambient::AttemptLimit;
-use super::settings::Settings;
-use crate::clock::Now;
-use crate::config::InvalidConfig;
+use super::layer::Settings;
+use crate::call::{CallContext, Entered};
+use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
-use crate::name::Name;
-use crate::observe::Listen;
-use crate::rejection::{Rejection, RejectionKind};
-use crate::stack::{TimeLimit, Watch};
-use crate::tick::Tick;
+use crate::rejection::RejectionKind;
 use crate::timer::Wait;
 
-/// Limits how long an attempt may take, counted from the first poll of its future. See the
-/// [module](super).
-#[derive(Debug, Clone)]
-pub struct TimeoutLayer {
-    settings: Settings,
+/// Returns the time that is left for the attempt that is called or polled on this thread: the limit of the
+/// [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. Returns `None` if no attempt with a limit is.
+///
+/// The [deadline](Deadline::current) of the call is a limit of its own, and either may be the shorter. As the deadline,
+/// this does not cross `tokio::spawn`. Reads the clock if the attempt has waited already.
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_core::timeout::{TimeoutLayer, attempt_time_left};
+/// use tower::{BoxError, ServiceBuilder, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), BoxError> {
+/// let mut service = ServiceBuilder::new()
+///     .layer(TimeoutLayer::new(Duration::from_millis(500))?)
+///     .service(service_fn(async |(): ()| Ok::<_, BoxError>(attempt_time_left())));
+/// assert_eq!(service.ready().await?.call(()).await?, Some(Duration::from_millis(500)));
+/// assert_eq!(attempt_time_left(), None);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn attempt_time_left() -> Option<Duration> {
+    CallContext::current().time_left()
 }
 
-impl TimeoutLayer {
-    /// Attempts may take so long.
-    ///
-    /// # Errors
-    /// If `limit` is zero or more than a year.
-    pub fn new(limit: Duration) -> Result<TimeoutLayer, InvalidConfig> {
-        Ok(TimeoutLayer { settings: Settings::new("timeout", limit)? })
-    }
-
-    /// What rejections call this layer.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<Name>) -> TimeoutLayer {
-        self.settings.name(name);
-        self
-    }
-
-    /// How long attempts may take.
-    #[must_use]
-    pub const fn limit(&self) -> Duration {
-        self.settings.limit()
-    }
-
-    /// Tells this listener of rejections.
-    #[must_use]
-    pub fn listen(mut self, listener: impl Listen) -> TimeoutLayer {
-        self.settings.listen(listener);
-        self
-    }
-}
-
-impl TimeLimit for TimeoutLayer {
-    type Timer = Watch;
-
-    #[inline]
-    fn due(&self, now: &mut Now) -> Option<Deadline> {
-        Some(self.settings.due(now.tick()))
-    }
-
-    #[inline]
-    fn limit_nanos(&self) -> Option<u64> {
-        Some(self.settings.nanos())
-    }
-
-    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
-        self.settings.reject(kind, may_have_run)
-    }
-}
-
-impl<S> Layer<S> for TimeoutLayer {
-    type Service = Timeout<S>;
-
-    fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout { inner, settings: self.settings.clone() }
-    }
-}
-
-/// A service whose attempts are limited in time. Made by [`TimeoutLayer`].
+/// A service that limits the time of its attempts. Made by [`TimeoutLayer`](super::TimeoutLayer).
 #[derive(Debug, Clone)]
 pub struct Timeout<S> {
     inner: S,
@@ -93,7 +50,11 @@ pub struct Timeout<S> {
 }
 
 impl<S> Timeout<S> {
-    /// The service below.
+    pub(super) const fn new(inner: S, settings: Settings) -> Timeout<S> {
+        Timeout { inner, settings }
+    }
+
+    /// Returns the service below.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -115,8 +76,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let limit = AttemptLimit::new(self.settings.nanos(), Deadline::NEVER);
-        let entered = limit.entered();
+        let entered = enter(&self.settings, None);
         let inner = self.inner.call(request);
         drop(entered);
         TimeoutFuture {
@@ -128,15 +88,21 @@ where
     }
 }
 
+/// Lets the attempt read its limit while the result is kept.
+fn enter(settings: &Settings, due: Option<Deadline>) -> Entered {
+    let due = due.unwrap_or(Deadline::NEVER);
+    CallContext::current().with_limit(settings.nanos(), due).entered()
+}
+
 pin_project! {
-    /// An attempt that ends in time. Dropping it drops the attempt.
+    /// An attempt with a time limit. Dropping it drops the attempt.
     #[derive(Debug)]
     pub struct TimeoutFuture<F> {
-        // Dropped as soon as there is a result: what it holds is free then (T7).
+        // Dropped with the result, not with this future (T7).
         #[pin]
         inner: Option<F>,
         settings: Settings,
-        // From the first poll, if there was no result then.
+        // Counts from the first poll; set if there was no result then.
         due: Option<Deadline>,
         #[pin]
         wait: Wait,
@@ -153,8 +119,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
-        let due = this.due.unwrap_or(Deadline::NEVER);
-        let entered = AttemptLimit::new(this.settings.nanos(), due).entered();
+        let entered = enter(this.settings, *this.due);
         let polled = inner.poll(cx);
         drop(entered);
         let result = if let Poll::Ready(result) = polled {

@@ -1,21 +1,19 @@
-//! Not waiting for ever: for an attempt, and for a call.
+//! Time limits, for an attempt and for a call.
 //!
-//! Two different questions. [`TimeoutLayer`] stands next to the transport and asks whether *this
-//! attempt* takes too long: the attempt fails as [`TimedOut`](crate::RejectionKind::TimedOut), which
-//! a breaker counts and a retry may answer. [`DeadlineLayer`] stands outermost and says when nobody
-//! will be waiting any more: the call ends as
-//! [`DeadlineExceeded`](crate::RejectionKind::DeadlineExceeded), and everything inside can read how
-//! much is left ([`Deadline::current`](crate::Deadline::current)).
+//! [`TimeoutLayer`] stands next to the transport and limits *one attempt*: the attempt fails as
+//! [`TimedOut`](crate::RejectionKind::TimedOut), which a breaker counts and a retry may repeat.
+//! [`DeadlineLayer`] stands outermost and limits *the call*: it ends as
+//! [`DeadlineExceeded`](crate::RejectionKind::DeadlineExceeded), and code inside can read the time that is left
+//! ([`Deadline::current`](crate::Deadline::current)).
 //!
 //! Rules of both:
 //!
 //! - A response that is ready wins, even if the time is up in the same poll.
-//! - A timer is armed only if the response is not there at the first poll, and at most one for each
-//!   point in time: a timeout that the deadline around it comes before, and a deadline inside an
-//!   earlier one, arm none.
-//! - Both forward readiness. What a service below does in `poll_ready` happens before the call, and
-//!   is not covered.
-//! - Dropping the future, or its running out of time, drops what is inside.
+//! - A timer is armed only if the first poll returns no response. A timeout or a deadline inside an earlier
+//!   deadline arms none.
+//! - Both forward readiness. The work of a service below in `poll_ready` happens before the call, and is not
+//!   limited.
+//! - Dropping the future, or its running out of time, drops the inner future.
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,21 +46,17 @@
 )]
 
 #[cfg(feature = "tower")]
-mod ambient;
-#[cfg(feature = "tower")]
 mod attempt;
 #[cfg(feature = "tower")]
-mod settings;
+mod layer;
 #[cfg(feature = "tower")]
 mod total;
 mod within;
 
 #[cfg(feature = "tower")]
-pub use ambient::attempt_time_left;
+pub use attempt::{Timeout, TimeoutFuture, attempt_time_left};
 #[cfg(feature = "tower")]
-pub(crate) use ambient::{AttemptLimit, EnteredLimit};
+pub use layer::{DeadlineLayer, TimeoutLayer};
 #[cfg(feature = "tower")]
-pub use attempt::{Timeout, TimeoutFuture, TimeoutLayer};
-#[cfg(feature = "tower")]
-pub use total::{DeadlineFuture, DeadlineLayer, DeadlineService};
+pub use total::{DeadlineFuture, DeadlineService};
 pub use within::{Within, within, within_call};

@@ -1,90 +1,19 @@
-//! A limit on a whole call.
+//! The service that limits a whole call.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tower_layer::Layer;
 use tower_service::Service;
 
-use super::settings::Settings;
+use super::layer::Settings;
 use super::within::{Within, begun};
-use crate::clock::Now;
-use crate::config::InvalidConfig;
-use crate::deadline::Deadline;
+use crate::clock::tick::Tick;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
-use crate::name::Name;
-use crate::observe::Listen;
-use crate::rejection::{Rejection, RejectionKind};
-use crate::stack::{TimeLimit, Watch};
-use crate::tick::Tick;
+use crate::rejection::RejectionKind;
 
-/// Gives each call a [`Deadline`], that of the surrounding call if it comes sooner. See the
-/// [module](super).
-#[derive(Debug, Clone)]
-pub struct DeadlineLayer {
-    settings: Settings,
-}
-
-impl DeadlineLayer {
-    /// Calls may take so long in total, retries and waits included.
-    ///
-    /// # Errors
-    /// If `limit` is zero or more than a year.
-    pub fn new(limit: Duration) -> Result<DeadlineLayer, InvalidConfig> {
-        Ok(DeadlineLayer { settings: Settings::new("deadline", limit)? })
-    }
-
-    /// What rejections call this layer.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<Name>) -> DeadlineLayer {
-        self.settings.name(name);
-        self
-    }
-
-    /// How long calls may take.
-    #[must_use]
-    pub const fn limit(&self) -> Duration {
-        self.settings.limit()
-    }
-
-    /// Tells this listener of rejections.
-    #[must_use]
-    pub fn listen(mut self, listener: impl Listen) -> DeadlineLayer {
-        self.settings.listen(listener);
-        self
-    }
-}
-
-impl TimeLimit for DeadlineLayer {
-    type Timer = Watch;
-
-    #[inline]
-    fn due(&self, now: &mut Now) -> Option<Deadline> {
-        Some(self.settings.due(now.tick()))
-    }
-
-    #[inline]
-    fn limit_nanos(&self) -> Option<u64> {
-        Some(self.settings.nanos())
-    }
-
-    fn refuse(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
-        self.settings.reject(kind, may_have_run)
-    }
-}
-
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = DeadlineService<S>;
-
-    fn layer(&self, inner: S) -> DeadlineService<S> {
-        DeadlineService { inner, settings: self.settings.clone() }
-    }
-}
-
-/// A service whose calls have a deadline. Made by [`DeadlineLayer`].
+/// A service whose calls have a deadline. Made by [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Debug, Clone)]
 pub struct DeadlineService<S> {
     inner: S,
@@ -92,7 +21,11 @@ pub struct DeadlineService<S> {
 }
 
 impl<S> DeadlineService<S> {
-    /// The service below.
+    pub(super) const fn new(inner: S, settings: Settings) -> DeadlineService<S> {
+        DeadlineService { inner, settings }
+    }
+
+    /// Returns the service below.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -113,7 +46,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    /// A call that nobody waits for any more does not reach the service below.
+    /// Does not call the service below after the deadline.
     fn call(&mut self, request: Req) -> Self::Future {
         let now = Tick::now();
         let deadline = self.settings.due(now).or_current();
@@ -125,7 +58,7 @@ where
 }
 
 pin_project! {
-    /// A call that ends by its deadline. Dropping it drops what is inside.
+    /// A call that ends by its deadline. Dropping it drops the inner call.
     #[derive(Debug)]
     pub struct DeadlineFuture<F> {
         settings: Settings,

@@ -7,9 +7,9 @@ use std::time::Instant;
 use pin_project_lite::pin_project;
 
 use crate::clock;
+use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
-use crate::tick::Tick;
 use crate::timer::Wait;
 
 /// Runs `future` until `deadline`, which everything inside can read with [`Deadline::current`].

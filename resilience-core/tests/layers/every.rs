@@ -17,7 +17,7 @@ use resilience_core::retry::{
 };
 use resilience_core::select::PerKey;
 use resilience_core::shutdown::{Shutdown, ShutdownLayer, ShutdownToken};
-use resilience_core::stack::{Retrying, Separate, Shared, Stack, StackBuilder};
+use resilience_core::stack::{KeyedPart, RetryWith, SharedPart, Stack, StackBuilder};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
@@ -119,12 +119,12 @@ type Each<T> = PerKey<u64, T, Shard>;
 /// The whole stack, not built yet.
 pub(crate) type Whole = StackBuilder<
     Standard,
-    Shared<DeadlineLayer>,
-    Shared<Bulkhead>,
-    Retrying,
-    Shared<RateLimiter>,
-    Shared<CircuitBreaker>,
-    Shared<TimeoutLayer>,
+    SharedPart<DeadlineLayer>,
+    SharedPart<Bulkhead>,
+    RetryWith,
+    SharedPart<RateLimiter>,
+    SharedPart<CircuitBreaker>,
+    SharedPart<TimeoutLayer>,
 >;
 
 pub(crate) fn whole(budget: &RetryBudget, limits: Limits) -> Whole {
@@ -139,12 +139,12 @@ pub(crate) fn whole(budget: &RetryBudget, limits: Limits) -> Whole {
 
 pub(crate) type WholePerKey = StackBuilder<
     Standard,
-    Shared<DeadlineLayer>,
-    Separate<Bulkhead, Shard, u64>,
-    Retrying,
-    Separate<RateLimiter, Shard, u64>,
-    Separate<CircuitBreaker, Shard, u64>,
-    Shared<TimeoutLayer>,
+    SharedPart<DeadlineLayer>,
+    KeyedPart<Bulkhead, Shard, u64>,
+    RetryWith,
+    KeyedPart<RateLimiter, Shard, u64>,
+    KeyedPart<CircuitBreaker, Shard, u64>,
+    SharedPart<TimeoutLayer>,
 >;
 
 pub(crate) fn whole_per_key(budget: &RetryBudget, limits: Limits) -> WholePerKey {

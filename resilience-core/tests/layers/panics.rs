@@ -24,7 +24,7 @@ use resilience_core::retry::{
     Backoff, Replay, RetryBudget, RetryLayer, RetryPolicy, RetryScope, previous_attempts,
 };
 use resilience_core::shutdown::{Shutdown, ShutdownLayer, ShutdownToken};
-use resilience_core::stack::{Lasts, Rest, Stack};
+use resilience_core::stack::{CallLifetime, CarriedPermits, Stack};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use resilience_core::{
     AsOutcome, CarriesRejection, Classify, Deadline, Error, Name, Outcome, Rejection,
@@ -88,7 +88,7 @@ impl Clone for Request {
 
 #[derive(Debug)]
 struct Answer {
-    rest: Rest,
+    rest: CarriedPermits,
     _dropped: Dropped,
 }
 
@@ -233,8 +233,8 @@ impl Replay<Request> for User {
     }
 }
 
-impl Lasts<Answer> for User {
-    fn rest<'r>(&self, answer: &'r Answer) -> Option<&'r Rest> {
+impl CallLifetime<Answer> for User {
+    fn carried<'r>(&self, answer: &'r Answer) -> Option<&'r CarriedPermits> {
         user("rest");
         Some(&answer.rest)
     }
@@ -339,7 +339,7 @@ impl Future for Attempt {
         Poll::Ready(if self.fails {
             Err(Failure::new(None))
         } else {
-            Ok(Answer { rest: Rest::default(), _dropped: Dropped("Answer::drop") })
+            Ok(Answer { rest: CarriedPermits::default(), _dropped: Dropped("Answer::drop") })
         })
     }
 }

@@ -5,7 +5,7 @@
 use resilience_core::Outcome;
 use resilience_core::breaker::CircuitState;
 use resilience_core::profiles::{Profile, Profiles};
-use resilience_core::stack::{Lasts, Rest};
+use resilience_core::stack::{CallLifetime, CarriedPermits};
 use tower::{BoxError, ServiceBuilder, service_fn};
 
 const TEXT: &str = r#"
@@ -20,14 +20,14 @@ circuit_breaker = { consecutive_failures = 2, break_for = "1m" }
 struct Head {
     is_good: bool,
     goes_on: bool,
-    rest: Rest,
+    rest: CarriedPermits,
 }
 
 #[derive(Clone)]
 struct WhileItGoesOn;
 
-impl Lasts<Head> for WhileItGoesOn {
-    fn rest<'r>(&self, head: &'r Head) -> Option<&'r Rest> {
+impl CallLifetime<Head> for WhileItGoesOn {
+    fn carried<'r>(&self, head: &'r Head) -> Option<&'r CarriedPermits> {
         head.goes_on.then_some(&head.rest)
     }
 }
@@ -40,7 +40,7 @@ async fn call(profile: &Profile, is_good: bool, goes_on: bool) -> Head {
     let service = ServiceBuilder::new()
         .layer(profile.layer_classify(by_head).replay(|(): &()| Some(())).lasting(WhileItGoesOn))
         .service(service_fn(move |()| async move {
-            Ok::<_, BoxError>(Head { is_good, goes_on, rest: Rest::default() })
+            Ok::<_, BoxError>(Head { is_good, goes_on, rest: CarriedPermits::default() })
         }));
     service.oneshot(()).await.unwrap()
 }

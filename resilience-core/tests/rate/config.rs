@@ -74,11 +74,11 @@ async fn name_and_listener_stay_for_each_key() {
     let base = limiter(1, 1).reject().name("mine").listen(heard.listener()).build().unwrap();
     let each = base.clone();
     let limits = Keyed::new(KeyedLimits::default(), move |_: &&'static str| each.fresh());
-    limits.check(&"early", 1).unwrap();
+    RateLimiter::check_key(&limits, &"early", 1).unwrap();
     base.set_config(other().config().unwrap());
-    limits.check(&"late", 1).unwrap();
+    RateLimiter::check_key(&limits, &"late", 1).unwrap();
     for key in ["early", "late"] {
-        let rejection = limits.check(&key, 1).unwrap_err();
+        let rejection = RateLimiter::check_key(&limits, &key, 1).unwrap_err();
         assert_eq!((rejection.layer(), rejection.key()), ("mine", Some(key)));
         assert_eq!(heard.take(), ["mine"]);
     }

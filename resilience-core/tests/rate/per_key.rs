@@ -18,12 +18,12 @@ fn store(each: RateLimiter) -> Keyed<u32, RateLimiter> {
 #[tokio::test(start_paused = true)]
 async fn each_key_has_its_tokens_and_its_name() {
     let limits = store(limiter(10, 2).name("odds").build().unwrap());
-    limits.check(&7, 2).unwrap();
-    let refused = limits.check(&7, 1).unwrap_err();
+    RateLimiter::check_key(&limits, &7, 2).unwrap();
+    let refused = RateLimiter::check_key(&limits, &7, 1).unwrap_err();
     assert_eq!((refused.key(), refused.retry_after()), (Some("7"), Some(ms(100))));
-    limits.check(&8, 2).unwrap();
+    RateLimiter::check_key(&limits, &8, 2).unwrap();
     tokio::time::advance(ms(100)).await;
-    limits.check(&7, 1).unwrap();
+    RateLimiter::check_key(&limits, &7, 1).unwrap();
     let seen = limits.with(&7, clock::now(), RateLimiter::snapshot);
     assert_eq!((seen.admitted, seen.rejected), (2, 1));
 }
@@ -32,11 +32,11 @@ async fn each_key_has_its_tokens_and_its_name() {
 fn a_change_is_for_all_keys() {
     let each = limiter(1, 1).build().unwrap();
     let limits = store(each.clone());
-    limits.check(&7, 1).unwrap();
-    limits.check(&7, 1).unwrap_err();
+    RateLimiter::check_key(&limits, &7, 1).unwrap();
+    RateLimiter::check_key(&limits, &7, 1).unwrap_err();
     each.set_quota(Quota::per_second(9)).unwrap();
     // Used by then: one, and it is not forgiven.
-    assert_eq!((0..9).filter(|_| limits.check(&7, 1).is_ok()).count(), 8);
+    assert_eq!((0..9).filter(|_| RateLimiter::check_key(&limits, &7, 1).is_ok()).count(), 8);
 }
 
 /// The listener asks the store: a deadlock, if it were told under a lock of it.
@@ -55,8 +55,8 @@ fn refusals_are_told_outside_of_locks() {
     });
     let limits = store(each.build().unwrap());
     *asked.lock() = Some(limits.clone());
-    limits.check(&7, 1).unwrap();
-    assert!(limits.check(&7, 1).is_err());
+    RateLimiter::check_key(&limits, &7, 1).unwrap();
+    assert!(RateLimiter::check_key(&limits, &7, 1).is_err());
     assert_eq!(told.load(Ordering::Relaxed), 1);
     *asked.lock() = None;
 }
@@ -69,9 +69,11 @@ async fn an_hourly_quota_outlives_the_idle_time() {
     let limits = store(RateLimiter::builder().quota(quota).reject().build().unwrap());
     let mut passed = 0;
     for visit in 0..24 * 60 / MINUTES {
-        passed += (0..10).filter(|_| limits.check(&7, 1).is_ok()).count();
+        passed += (0..10).filter(|_| RateLimiter::check_key(&limits, &7, 1).is_ok()).count();
         // Others come by meanwhile, and evict what may go.
-        (0..100).for_each(|other| drop(limits.check(&(1_000 + visit as u32 * 100 + other), 1)));
+        (0..100).for_each(|other| {
+            drop(RateLimiter::check_key(&limits, &(1_000 + visit as u32 * 100 + other), 1))
+        });
         tokio::time::advance(ms(MINUTES * 60_000)).await;
     }
     // Ten at first, and one every six minutes until the last visit: all of those, and no more.
@@ -90,8 +92,10 @@ fn threads_get_what_there_is() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for call in 0..4_000 {
-                    admitted
-                        .fetch_add(limits.check(&(call % 4), 1).is_ok().into(), Ordering::Relaxed);
+                    admitted.fetch_add(
+                        RateLimiter::check_key(&limits, &(call % 4), 1).is_ok().into(),
+                        Ordering::Relaxed,
+                    );
                 }
             });
         }

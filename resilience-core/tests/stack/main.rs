@@ -11,6 +11,7 @@ mod plan;
 mod readiness;
 mod sharing;
 mod threads;
+mod types;
 
 use std::io;
 use std::time::Duration;

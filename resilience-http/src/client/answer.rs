@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
-use resilience_core::stack::{Lasts, Rest};
+use resilience_core::stack::{CallLifetime, CarriedPermits};
 
 use super::body::HeldBody;
 use super::hold::Hold;
@@ -86,14 +86,14 @@ pub struct Answered<A> {
     answer: A,
     // Asked by every policy, and a look-up for each.
     is_grpc: bool,
-    rest: Rest,
+    rest: CarriedPermits,
     slot: Slot,
 }
 
 impl<A: HttpResponse> Answered<A> {
     pub(super) fn new(answer: A, slot: Slot) -> Answered<A> {
         let is_grpc = grpc::is_grpc(answer.headers());
-        Answered { answer, is_grpc, rest: Rest::default(), slot }
+        Answered { answer, is_grpc, rest: CarriedPermits::default(), slot }
     }
 
     /// Returns the response, and whether it is one of gRPC.
@@ -112,8 +112,8 @@ impl<A: HttpResponse> Answered<A> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UntilBodyEnds;
 
-impl<A> Lasts<Answered<A>> for UntilBodyEnds {
-    fn rest<'r>(&self, answered: &'r Answered<A>) -> Option<&'r Rest> {
+impl<A> CallLifetime<Answered<A>> for UntilBodyEnds {
+    fn carried<'r>(&self, answered: &'r Answered<A>) -> Option<&'r CarriedPermits> {
         Some(&answered.rest)
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Version};
 use resilience_core::breaker::{Admitted, outcome_of};
 use resilience_core::bulkhead::BulkheadPermit;
 use resilience_core::outcome::AnyError;
-use resilience_core::stack::Rest;
+use resilience_core::stack::CarriedPermits;
 use resilience_core::{Error, Outcome};
 
 use super::answer::HttpResponse;
@@ -30,7 +30,12 @@ pub struct Hold {
 }
 
 impl Hold {
-    pub(super) fn new(answer: &impl HttpResponse, is_grpc: bool, rest: Rest, slot: Slot) -> Hold {
+    pub(super) fn new(
+        answer: &impl HttpResponse,
+        is_grpc: bool,
+        rest: CarriedPermits,
+        slot: Slot,
+    ) -> Hold {
         let headers = answer.headers();
         let kept = keeps_open(answer.version(), headers);
         let says_at_the_end = is_grpc && !headers.contains_key(grpc::STATUS);

@@ -7,7 +7,7 @@ use super::phase::Phase;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{Change, CircuitState, IllegalTransition, TransitionReason};
 use crate::breaker::window::CallWindows;
-use crate::tick::Tick;
+use crate::clock::tick::Tick;
 
 impl Circuit {
     /// Opens for a break, as if failures had opened it; an open circuit stays as it is.

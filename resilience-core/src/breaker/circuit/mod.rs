@@ -39,8 +39,8 @@ use std::time::{Duration, Instant};
 use super::config::CircuitConfig;
 use super::state::{Change, Changes, CircuitState, TransitionReason};
 use super::window::CallWindows;
+use crate::clock::tick::Tick;
 use crate::rejection::Unit;
-use crate::tick::Tick;
 use phase::Phase;
 #[cfg(feature = "tokio")]
 pub(super) use uncounted::OpenSnapshot;

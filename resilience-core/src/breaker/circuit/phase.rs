@@ -4,8 +4,8 @@ use super::CircuitRejection;
 use super::uncounted::OpenSnapshot;
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::{CircuitState, TransitionReason};
+use crate::clock::tick::Tick;
 use crate::rejection::Unit;
-use crate::tick::Tick;
 
 /// The state of a circuit, in 24 bytes. `reason` led to the state, if anything did.
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,8 @@ use super::{Admission, Circuit};
 use crate::breaker::config::{CircuitConfig, Watches};
 use crate::breaker::state::{Change, TransitionReason};
 use crate::breaker::window::{CallMark, CallWindows};
+use crate::clock::tick::Tick;
 use crate::outcome::Outcome;
-use crate::tick::Tick;
 
 /// The cause that opens a circuit: `observed` of something, at a limit of `limit`.
 pub(super) struct Trip {

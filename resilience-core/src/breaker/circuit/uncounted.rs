@@ -12,8 +12,8 @@ use super::{Circuit, CircuitRejection};
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::state::CircuitState;
 use crate::breaker::window::UncountedSuccesses;
+use crate::clock::tick::Tick;
 use crate::rejection::Unit;
-use crate::tick::Tick;
 
 /// A break, in which every call is rejected. `observed` of `unit` opened the circuit, at a limit of `limit`; 0 if
 /// it was opened by hand.

@@ -8,7 +8,7 @@ use crate::breaker::config::{CircuitConfig, Watches};
 use crate::breaker::state::{Change, CircuitState, TransitionReason};
 use crate::breaker::window::Counts;
 use crate::clock::MAX_WAIT;
-use crate::tick::Tick;
+use crate::clock::tick::Tick;
 
 /// The state of a circuit at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

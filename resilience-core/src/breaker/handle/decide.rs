@@ -10,22 +10,16 @@ use crate::breaker::circuit::{Admission, Circuit, CircuitRejection};
 use crate::breaker::config::CircuitConfig;
 use crate::breaker::guard::KeySource;
 use crate::breaker::state::{Change, Changes};
+use crate::clock::tick::Tick;
 use crate::clock::{self, Now};
+use crate::ended::Ended;
 use crate::error::CarriesRejection;
 use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
-use crate::outcome::{Classify, Ended, Outcome};
+use crate::outcome::{Classify, Outcome};
 use crate::rejection::{Quantity, Rejection, RejectionKind};
-use crate::tick::Tick;
 
 impl CircuitBreaker {
-    /// Returns `true` if every call passes.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(in crate::breaker) fn passes_all(&self) -> bool {
-        self.0.shared.passes_all()
-    }
-
     /// Rejects a call that would certainly be rejected. Takes no probe.
     #[cfg(feature = "tower")]
     #[inline]
@@ -104,6 +98,20 @@ impl CircuitBreaker {
         }
     }
 
+    /// Rejects or admits a call that was not [admitted fast](Self::admit_fast).
+    #[cfg(feature = "tower")]
+    #[cold]
+    pub(in crate::breaker) fn reject_or_admit(
+        &self,
+        whose: &impl KeySource,
+        now: &mut Now,
+    ) -> Result<Option<Admission>, Rejection> {
+        match self.reject_fast(whose, now) {
+            Some(rejection) => Err(rejection),
+            None => self.admit_slow(whose, now),
+        }
+    }
+
     /// Counts a success without the lock. `false` means that [`record`](Self::record) has to.
     #[inline(always)]
     pub(in crate::breaker) fn count(&self, admission: &Admission) -> bool {
@@ -144,21 +152,6 @@ impl CircuitBreaker {
         // Time-outs are failures of a kind of their own.
         kind != RejectionKind::TimedOut
             && self.0.group.common.config.get().counted_rejections.contains(&kind)
-    }
-
-    /// Records a failure, away from the path of successes.
-    #[cfg(feature = "tower")]
-    #[cold]
-    pub(in crate::breaker) fn record_failed(
-        &self,
-        admission: &mut Option<Admission>,
-        ended: Ended<'_>,
-        whose: &impl KeySource,
-        now: &mut Now,
-    ) {
-        if let Some(admission) = admission.take() {
-            self.record(admission, ended, whose, now);
-        }
     }
 
     /// Records how a call ended. A success counts at the time of the poll; the clock is read again for everything else,

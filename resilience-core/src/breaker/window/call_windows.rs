@@ -9,7 +9,7 @@ use std::num::NonZeroU8;
 use super::count::CountWindow;
 use super::time::TimeWindow;
 use super::{CallMark, Counts, SlidingWindow, UncountedSuccesses, WindowSpan, width};
-use crate::tick::Tick;
+use crate::clock::tick::Tick;
 
 #[derive(Debug, Clone)]
 pub(in crate::breaker) enum CallWindows {

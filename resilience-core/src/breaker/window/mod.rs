@@ -23,8 +23,8 @@ mod time;
 use std::time::{Duration, Instant};
 
 use crate::clock::nanos;
+use crate::clock::tick::Tick;
 use crate::config::InvalidConfig;
-use crate::tick::Tick;
 pub(super) use call_windows::CallWindows;
 
 /// The window of a rate.

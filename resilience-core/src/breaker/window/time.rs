@@ -1,7 +1,7 @@
 //! A window of a length of time.
 
 use super::{CallMark, Counts};
-use crate::tick::Tick;
+use crate::clock::tick::Tick;
 
 /// A ring of buckets. The first begins with the first call after the window was empty: which calls
 /// share a bucket then depends on the calls, and not on what the clock counts from.

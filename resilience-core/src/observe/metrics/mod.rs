@@ -14,8 +14,8 @@ use super::event::Event;
 use super::gauges::Gauges;
 use super::labels::{FirstNames, KeyLabels};
 use super::listener::Listen;
+use super::words::CircuitState;
 use super::{names, words};
-use crate::breaker::CircuitState;
 use crate::rejection::Rejection;
 use series::{Cache, Place, Word};
 

@@ -12,10 +12,11 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::clock::nanos;
+use crate::clock::tick::Tick;
+use crate::clock::{self, nanos};
 use crate::config::{self, InvalidConfig};
+use crate::observe::{Gauges, names};
 use crate::outcome::FailureClass;
-use crate::tick::Tick;
 use bucket::Bucket;
 pub use builder::{RetryBudgetBuilder, RetryCosts};
 use window::{Deposits, SLOTS};
@@ -374,6 +375,13 @@ impl Receipt {
             Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.add(self.cost),
             _ => budget.succeeded(),
         }
+    }
+}
+
+/// Visits [`names::BUDGET_AVAILABLE`].
+impl Gauges for RetryBudget {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        visit(names::BUDGET_AVAILABLE, self.available(clock::now()));
     }
 }
 

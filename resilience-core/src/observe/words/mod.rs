@@ -1,21 +1,28 @@
-//! The stable words that telemetry has for what policies decide.
+//! The words of events: the states and reasons that policies report, and one stable word for each.
 //!
-//! In one file, apart from the types: whoever adds a variant is stopped here by the compiler, and
-//! whoever reads a dashboard finds every value that a label can have.
+//! They stand below the policies, beside the event that carries them, so that an event is an enum that a listener
+//! can match on and `observe` depends on no policy. Each policy re-exports its own.
 
-use crate::breaker::{CircuitState, TransitionReason};
-use crate::keyed::EvictionReason;
+mod circuit;
+mod eviction;
+mod phase;
+mod retired;
+mod stop;
+
+pub use circuit::{CircuitState, TransitionReason};
+pub use eviction::EvictionReason;
+pub use phase::Phase;
+pub use retired::Retired;
+pub use stop::StopReason;
+
 use crate::outcome::Outcome;
-use crate::pool::Retired;
 use crate::rejection::RejectionKind;
-use crate::retry::StopReason;
-use crate::shutdown::Phase;
 
 macro_rules! words {
     ($($type:ident { $($variant:ident => $word:literal,)+ })+) => {
         $(impl $type {
-            /// In one word that does not change: for labels, fields and filters. Unlike `Display`
-            /// and `Debug`, which are for people.
+            /// Returns the stable word for labels, fields and filters. `Display` and `Debug` are for people, and
+            /// may change.
             #[must_use]
             pub const fn as_str(&self) -> &'static str {
                 match self {
@@ -103,9 +110,9 @@ words! {
     }
 }
 
-/// Every state a circuit can be in: each names the one after it, so that none can be forgotten.
+/// Returns all states of a circuit. Each names the next, so that the compiler finds a new one.
 #[cfg(feature = "metrics")]
-pub(super) fn circuit_states() -> impl Iterator<Item = CircuitState> {
+pub(in crate::observe) fn circuit_states() -> impl Iterator<Item = CircuitState> {
     std::iter::successors(Some(CircuitState::Closed), |state| match state {
         CircuitState::Closed => Some(CircuitState::Open),
         CircuitState::Open => Some(CircuitState::HalfOpen),

@@ -15,10 +15,12 @@
 //! assert!(resilience_core::clock::now() >= earlier);
 //! ```
 
+pub(crate) mod tick;
+
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "tokio")]
-use crate::tick::Tick;
+use tick::Tick;
 
 /// Now, on tokio's clock (which a test may pause and advance); on the OS's monotonic clock when
 /// the crate is built without the `tokio` feature.

@@ -1,3 +1,5 @@
+//! The timer of a call.
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -6,21 +8,21 @@ use pin_project_lite::pin_project;
 use crate::deadline::Deadline;
 use crate::timer::Wait;
 
-/// What a call waits by for a time to come, if it may have to: a call that never waits for one is a good
-/// deal smaller.
+/// The timer of a call or of one of its parts. A call whose parts never wait for a time has none, and is smaller.
 pub trait Timer: Default {
-    /// The timer of a call that needs this one, or `T`, or both: there is one for all its parts.
+    /// The timer of a call that has a part with this timer and a part with the timer `T`.
     type Or<T: Timer>: Timer;
 
-    /// Whether `then` has come.
+    /// Waits until `then`.
     fn poll(self: Pin<&mut Self>, then: Deadline, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// For parts that never wait for a time to come.
+/// The timer of parts that never wait for a time.
+#[doc(hidden)]
 #[derive(Debug, Default)]
-pub struct Untimed;
+pub struct NoTimer;
 
-impl Timer for Untimed {
+impl Timer for NoTimer {
     type Or<T: Timer> = T;
 
     fn poll(self: Pin<&mut Self>, _: Deadline, _: &mut Context<'_>) -> Poll<()> {
@@ -29,16 +31,17 @@ impl Timer for Untimed {
 }
 
 pin_project! {
-    /// The one timer of a call: armed for what comes first, when something first waits.
+    /// A timer, armed at the first wait for the time that comes first.
+    #[doc(hidden)]
     #[derive(Debug, Default)]
-    pub struct Watch {
+    pub struct CallTimer {
         #[pin]
         wait: Wait,
     }
 }
 
-impl Timer for Watch {
-    type Or<T: Timer> = Watch;
+impl Timer for CallTimer {
+    type Or<T: Timer> = CallTimer;
 
     fn poll(self: Pin<&mut Self>, then: Deadline, cx: &mut Context<'_>) -> Poll<()> {
         self.project().wait.poll(then, cx)

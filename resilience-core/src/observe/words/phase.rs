@@ -32,12 +32,12 @@ impl Phase {
     ];
 
     #[cfg(feature = "tokio")]
-    pub(super) const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         self as u8
     }
 
     #[cfg(feature = "tokio")]
-    pub(super) fn from_number(number: u8) -> Phase {
+    pub(crate) fn from_number(number: u8) -> Phase {
         Phase::ALL.get(usize::from(number)).copied().unwrap_or(Phase::Stopped)
     }
 }

@@ -1,0 +1,60 @@
+//! How a call ended, as policies pass it on to their decisions and events.
+
+#[cfg(feature = "tokio")]
+use std::any::type_name;
+use std::error::Error as StdError;
+
+#[cfg(feature = "tokio")]
+use crate::error::CarriesRejection;
+#[cfg(feature = "tokio")]
+use crate::outcome::Classify;
+use crate::outcome::Outcome;
+
+/// How a call ended: what policies decide by, and what their events carry of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended<'e> {
+    pub(crate) outcome: Outcome,
+    /// The error, if the classifier knows it as a standard error.
+    pub(crate) error: Option<&'e (dyn StdError + 'static)>,
+    /// The type of the error, if it is known.
+    pub(crate) error_type: Option<&'static str>,
+    /// Not ready, and yet the request may have run: another attempt repeats what may have failed.
+    pub(crate) repeats: bool,
+}
+
+impl<'e> Ended<'e> {
+    /// A success.
+    pub(crate) const SUCCESS: Ended<'static> =
+        Ended { outcome: Outcome::Success, error: None, error_type: None, repeats: false };
+
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn new<T, E>(
+        outcome: Outcome,
+        classifier: &impl Classify<T, E>,
+        result: Result<&T, &'e E>,
+    ) -> Ended<'e> {
+        let error = result.err().and_then(|error| classifier.as_error(error));
+        Ended { outcome, error, error_type: Some(type_name::<E>()), repeats: false }
+    }
+
+    /// [`new`](Ended::new), where the error itself knows whether it is a standard error.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn carrying<T, E: CarriesRejection>(
+        outcome: Outcome,
+        classifier: &impl Classify<T, E>,
+        result: Result<&T, &'e E>,
+    ) -> Ended<'e> {
+        let ended = Ended::new(outcome, classifier, result);
+        let own = || result.err().and_then(CarriesRejection::as_std_error);
+        Ended { error: ended.error.or_else(own), ..ended }
+    }
+}
+
+impl From<Outcome> for Ended<'_> {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        Ended { outcome, ..Ended::SUCCESS }
+    }
+}

@@ -1,0 +1,128 @@
+//! The two layers, and what both are configured with.
+
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::attempt::Timeout;
+use super::total::DeadlineService;
+use crate::call::{CallTimer, TimeLimit};
+use crate::clock::tick::Tick;
+use crate::clock::{Now, nanos};
+use crate::config::{self, InvalidConfig};
+use crate::deadline::Deadline;
+use crate::name::Name;
+use crate::observe::{Event, Listen, Listener};
+use crate::rejection::{Rejection, RejectionKind};
+
+/// The settings of a limit. A clone of them counts no references unless a name or a listener was set.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    name: Name,
+    /// At most a year.
+    nanos: u64,
+    listener: Listener,
+}
+
+impl Settings {
+    fn new(name: &'static str, limit: Duration) -> Result<Settings, InvalidConfig> {
+        let nanos = nanos(config::wait("limit", limit)?);
+        Ok(Settings { name: name.into(), nanos, listener: Listener::default() })
+    }
+
+    #[inline]
+    pub(super) const fn nanos(&self) -> u64 {
+        self.nanos
+    }
+
+    /// Returns the end of what begins at `now`.
+    #[inline]
+    pub(super) fn due(&self, now: Tick) -> Deadline {
+        Deadline::after_ns(now, self.nanos)
+    }
+
+    /// Returns a rejection by this layer, and notifies the listener.
+    pub(super) fn reject(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
+        let rejection = Rejection::new(kind, self.name.clone())
+            .with_limit(Duration::from_nanos(self.nanos))
+            .with_may_have_run(may_have_run);
+        self.listener.tell(|| Event::Rejected(&rejection));
+        rejection
+    }
+}
+
+macro_rules! limit_layer {
+    ($(#[$doc:meta])+ $layer:ident, named $name:literal, for $what:literal, makes $service:ident) => {
+        $(#[$doc])+
+        #[derive(Debug, Clone)]
+        pub struct $layer {
+            settings: Settings,
+        }
+
+        impl $layer {
+            #[doc = concat!("Makes a layer that limits ", $what, " to this time.")]
+            ///
+            /// # Errors
+            /// If `limit` is zero or more than a year.
+            pub fn new(limit: Duration) -> Result<$layer, InvalidConfig> {
+                Ok($layer { settings: Settings::new($name, limit)? })
+            }
+
+            /// Sets the layer name in rejections.
+            #[must_use]
+            pub fn name(mut self, name: impl Into<Name>) -> $layer {
+                self.settings.name = name.into();
+                self
+            }
+
+            /// Returns the limit.
+            #[must_use]
+            pub const fn limit(&self) -> Duration {
+                Duration::from_nanos(self.settings.nanos)
+            }
+
+            /// Notifies this listener of rejections.
+            #[must_use]
+            pub fn listen(mut self, listener: impl Listen) -> $layer {
+                self.settings.listener = Listener::new(listener);
+                self
+            }
+        }
+
+        impl TimeLimit for $layer {
+            type Timer = CallTimer;
+
+            #[inline]
+            fn due(&self, now: &mut Now) -> Option<Deadline> {
+                Some(Deadline::after_ns(now.tick(), self.settings.nanos))
+            }
+
+            #[inline]
+            fn limit_nanos(&self) -> Option<u64> {
+                Some(self.settings.nanos)
+            }
+
+            fn reject(&self, kind: RejectionKind, may_have_run: bool) -> Rejection {
+                self.settings.reject(kind, may_have_run)
+            }
+        }
+
+        impl<S> Layer<S> for $layer {
+            type Service = $service<S>;
+
+            fn layer(&self, inner: S) -> $service<S> {
+                $service::new(inner, self.settings.clone())
+            }
+        }
+    };
+}
+
+limit_layer! {
+    /// Limits the time of an attempt, from the first poll of its future. See the [module](super).
+    TimeoutLayer, named "timeout", for "attempts", makes Timeout
+}
+limit_layer! {
+    /// Gives each call a [`Deadline`], or the deadline of the surrounding call if that comes sooner. See the
+    /// [module](super).
+    DeadlineLayer, named "deadline", for "calls, with all retries and waits,", makes DeadlineService
+}
