@@ -188,7 +188,9 @@ fn every_mistake_is_named_with_its_place() {
 
 #[test]
 fn a_profile_without_a_deadline_is_refused() {
-    let error = refused("[a]\n[a.b]\nretry = { attempts = 1, base = \"1s\", cap = \"1s\" }");
+    let error = refused(
+        "[a]\n[a.b]\nretry = { max_attempts = 1, backoff = { base = \"1s\", cap = \"1s\" } }",
+    );
     assert_eq!(error.to_string(), "line 2: profile `a.b`: `deadline` is missing");
     assert_eq!(refused("[empty]").field(), Some("deadline"));
 }

@@ -104,7 +104,8 @@ async fn a_circuit_opens_for_whose_certificate_is_bad_only() {
     let ca = Ca::new("ours");
     let (bad, seen) = server(&ca.issue("127.0.0.1", expired)).await;
     let (good, _) = server(&ca.local()).await;
-    let text = "deadline = \"20s\"\nbreaker = { consecutive_failures = 3, break_for = \"1m\" }";
+    let text =
+        "deadline = \"20s\"\ncircuit_breaker = { consecutive_failures = 3, break_for = \"1m\" }";
     let client = ResilientClient::builder(&profile(text)).root_certificate(ca.root_file());
     let client = client.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap();
     for _ in 0..3 {
