@@ -322,10 +322,11 @@ impl Activity {
         self.state.lock().left.take()
     }
 
-    /// Returns since when it has been idle with no byte of a head read, if that is so.
+    /// Returns since when it has been idle with no byte of a head read and no body that is not read to its end, if that is so.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state.lock();
-        let idle = !state.is_busy() && !self.out.is_full() && !state.has_begun_a_head();
+        let is_reading = state.has_begun_a_head() || state.bodies > 0;
+        let idle = !state.is_busy() && !self.out.is_full() && !is_reading;
         idle.then_some(state.since)
     }
 

@@ -174,9 +174,14 @@ impl Closing {
             }
             return self.close(now);
         }
+        let gone_by = self.gone_by();
+        if gone_by.is_some_and(|at| at <= now) {
+            return Next::Drop;
+        }
         match self.activity.verdict(&self.limits, now) {
             Verdict::Until(due) => {
-                Next::Wait(self.settles().filter(|at| *at > now).map_or(due, |at| at.min(due)))
+                let earlier = gone_by.or(self.settles()).filter(|at| *at > now);
+                Next::Wait(earlier.map_or(due, |at| at.min(due)))
             }
             // A stream that has left HTTP (RFC 8441) is no request any more, and has a task.
             Verdict::Idle if self.streams.are_busy() => Next::Wait(now + self.limits.idle_timeout),
@@ -189,10 +194,21 @@ impl Closing {
         }
     }
 
+    /// Returns since when it has been idle, with no stream open.
+    fn idle_since(&self) -> Option<Instant> {
+        self.activity.idle_since().filter(|_| !self.streams.are_busy())
+    }
+
     /// Returns from when on it may be closed for a newcomer, if nothing happens until then.
     fn settles(&self) -> Option<Instant> {
-        let is_free = self.asked.is_none() && !self.streams.are_busy();
-        self.activity.idle_since().filter(|_| is_free).map(|since| since + SETTLED)
+        self.idle_since().filter(|_| self.asked.is_none()).map(|since| since + SETTLED)
+    }
+
+    /// Returns when its goodbye is over, if it was asked to close and has nothing to finish: a client of HTTP/2 may never
+    /// answer the PING.
+    fn gone_by(&self) -> Option<Instant> {
+        let asked = self.asked?;
+        self.idle_since().map(|since| since.max(asked) + ROUND_TRIP)
     }
 
     /// Returns `true` if it is to be closed for a newcomer. It stands in line for that in `wanted`, from when it may be.

@@ -32,7 +32,10 @@ impl<'a> Discard<'a> {
     /// Returns `true` if hyper has to be polled again: it can read more, or is to close the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(body) = self.activity.dropped_body(cx) {
-            self.body = Some(body);
+            if self.body.replace(body).is_some() {
+                // hyper has read it all, or there would be no other request.
+                self.activity.body_ended(true);
+            }
             self.left = self.most;
         }
         let Some(body) = &mut self.body else { return false };
@@ -57,5 +60,57 @@ impl<'a> Discard<'a> {
         self.body = None;
         self.activity.body_ended(read_to_end);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use http::Version;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::mpsc;
+
+    use super::super::limits::Limits;
+    use super::super::room::Room;
+    use super::super::unread::Unread;
+    use super::*;
+
+    /// Returns a body that has not come in full, and its client.
+    async fn begun() -> (DuplexStream, Incoming) {
+        let (mut client, server) = duplex(1 << 10);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            sender.send(request.into_body()).unwrap();
+            std::future::pending::<Result<http::Response<String>, std::io::Error>>()
+        });
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(server), service));
+        client.write_all(b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n123").await.unwrap();
+        (client, receiver.recv().await.unwrap())
+    }
+
+    /// hyper may read the rest of a body and the next request in one poll.
+    #[tokio::test]
+    async fn a_body_that_another_one_follows_is_read_to_its_end() {
+        let limits = Limits::default();
+        let listed = Unread::new(&limits).connection();
+        let activity: Arc<Activity> = Activity::new(Room::new(1), listed.get().clone(), &limits);
+        let mut discard = Discard::new(&activity, 100);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let (client, body) = begun().await;
+            clients.push(client);
+            let busy = activity.begin(Version::HTTP_11, true, false);
+            activity.body_dropped(body);
+            while discard.poll(&mut cx) {}
+            drop(busy);
+        }
+        while discard.poll(&mut cx) {}
+        assert!(activity.idle_since().is_some(), "a body is left");
     }
 }

@@ -58,7 +58,8 @@ impl Room {
     }
 }
 
-/// Counts as one until it is dropped.
+/// Counts as one until it is dropped. Then a place is wanted for the next one: the wakes of newcomers that came while no
+/// connection was idle are one.
 struct Newcomer<'a>(&'a Shared);
 
 impl<'a> Newcomer<'a> {
@@ -70,6 +71,37 @@ impl<'a> Newcomer<'a> {
 
 impl Drop for Newcomer<'_> {
     fn drop(&mut self) {
-        self.0.newcomers.fetch_sub(1, Ordering::Relaxed);
+        if self.0.newcomers.fetch_sub(1, Ordering::Relaxed) > 1 {
+            self.0.wanted.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Newcomers of two listeners, which came while no connection was idle.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_closed_for_each_newcomer() {
+        let room = Room::new(2);
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            places.extend(room.enter().await);
+        }
+        let newcomers = [(); 2].map(|()| {
+            let room = room.clone();
+            tokio::spawn(async move { room.enter().await })
+        });
+        while room.0.newcomers.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+        for newcomer in newcomers {
+            let wanted = tokio::time::timeout(SETTLED, room.wanted()).await;
+            assert!(wanted.is_ok() && room.is_wanted());
+            places.pop();
+            places.extend(newcomer.await.unwrap());
+        }
+        assert!(!room.is_wanted());
     }
 }

@@ -185,3 +185,15 @@ async fn only_a_client_that_is_still_sending_is_waited_for_at_drain() {
         assert_eq!((report.cut(), served.cut), (0, 0), "{path} {is_whole} {report}");
     }
 }
+
+/// A client of HTTP/2 that answers no PING has no request that could be lost.
+#[tokio::test]
+async fn a_silent_idle_client_is_not_waited_for() {
+    let rig = Rig::new().await;
+    let mut silent = Frames::connect(&rig).await;
+    silent.request(1).await;
+    silent.next(HEADERS).await;
+    rig.token.begin("test");
+    let (report, served) = rig.end().await;
+    assert_eq!((report.exit_code(), served.cut), (0, 0), "{report}");
+}

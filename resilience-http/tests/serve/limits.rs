@@ -10,6 +10,7 @@ use resilience_http::serve::{Server, bind};
 use tokio::io::AsyncReadExt;
 
 use crate::client::Client;
+use crate::frames::Frames;
 use crate::{LONG, MS, Rig, SECOND};
 
 async fn rig(server: Server) -> Rig {
@@ -252,4 +253,14 @@ async fn the_head_of_a_request_is_bounded() {
             }
         }
     }
+}
+
+/// A client of HTTP/2 that answers no PING, though GOAWAY wants one answered.
+#[tokio::test]
+async fn a_silent_idle_client_makes_room_for_a_newcomer() {
+    let rig = full(1).await;
+    let _silent = Frames::to(rig.address, &[]).await;
+    let mut newcomer = Client::connect(rig.address).await;
+    newcomer.get("/echo/served").await;
+    assert!(newcomer.hear("served").await.starts_with("HTTP/1.1 200"));
 }
