@@ -9,6 +9,8 @@ pub mod clock;
 mod config;
 mod deadline;
 mod error;
+#[cfg(feature = "flow")]
+pub mod flow;
 pub mod health;
 #[cfg(feature = "tower")]
 mod inherent;
@@ -41,6 +43,7 @@ mod tick;
 pub mod timeout;
 #[cfg(feature = "tokio")]
 mod timer;
+mod timestamp;
 #[cfg(feature = "tokio")]
 mod wakes;
 
@@ -50,3 +53,4 @@ pub use error::{CarriesRejection, Error};
 pub use name::Name;
 pub use outcome::{AsOutcome, Classify, Outcome};
 pub use rejection::{Rejection, RejectionKind};
+pub use timestamp::Timestamp;

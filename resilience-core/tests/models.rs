@@ -24,7 +24,20 @@ macro_rules! on_random_bytes {
     };
 }
 on_random_bytes!(
-    backoff, breaker, budget, bulkhead, config, health, keyed, limiter, policy, rate, shutdown
+    backoff,
+    breaker,
+    budget,
+    bulkhead,
+    config,
+    health,
+    idempotency,
+    keyed,
+    lease,
+    ledger,
+    limiter,
+    policy,
+    rate,
+    shutdown
 );
 
 /// `fuzz/corpus/<model>/*`, so that what a fuzzer found is replayed on stable, without one.
