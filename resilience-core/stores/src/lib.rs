@@ -2,17 +2,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod digest;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migration;
 mod open;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod retention;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 pub use digest::{content_hash, fingerprint};
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migration::{MigrationStep, Migrations};
 pub use open::{Stores, open};
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use retention::{Removed, Retention, TableSize};

@@ -25,7 +25,8 @@ impl fmt::Debug for Stores {
     }
 }
 
-/// Opens the store of a URL, and migrates its schema to the one of this version: `sqlite:FILE`.
+/// Opens the store of a URL, and migrates its schema to the one of this version: `sqlite:FILE`,
+/// `postgres://…`.
 ///
 /// # Errors
 /// [`UnknownUrl`](StoreErrorKind::UnknownUrl) if no store that was built in has this scheme, and those of opening it.
@@ -36,6 +37,11 @@ pub async fn open(url: &str) -> Result<Stores, StoreError> {
         "sqlite" if !rest.is_empty() => {
             let path = rest.strip_prefix("//").unwrap_or(rest);
             let store = Arc::new(crate::sqlite::SqliteStore::open(path).await?);
+            Ok(Stores { leases: store.clone(), ledger: Some(store.clone()), keys: store })
+        }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let store = Arc::new(crate::postgres::PostgresStore::open(url).await?);
             Ok(Stores { leases: store.clone(), ledger: Some(store.clone()), keys: store })
         }
         _ => {

@@ -9,6 +9,8 @@ mod conformance;
 mod migrations;
 mod processes;
 mod retention;
+#[path = "../support/processes.rs"]
+mod support;
 
 use resilience_core::flow::Fence;
 use resilience_core::flow::StoreError;
