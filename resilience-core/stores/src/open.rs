@@ -26,7 +26,7 @@ impl fmt::Debug for Stores {
 }
 
 /// Opens the store of a URL, and migrates its schema to the one of this version: `sqlite:FILE`,
-/// `postgres://…`.
+/// `postgres://…`, `redis://…`.
 ///
 /// # Errors
 /// [`UnknownUrl`](StoreErrorKind::UnknownUrl) if no store that was built in has this scheme, and those of opening it.
@@ -43,6 +43,11 @@ pub async fn open(url: &str) -> Result<Stores, StoreError> {
         "postgres" | "postgresql" => {
             let store = Arc::new(crate::postgres::PostgresStore::open(url).await?);
             Ok(Stores { leases: store.clone(), ledger: Some(store.clone()), keys: store })
+        }
+        #[cfg(feature = "redis")]
+        "redis" => {
+            let store = Arc::new(crate::redis::RedisStore::open(url).await?);
+            Ok(Stores { leases: store.clone(), ledger: None, keys: store })
         }
         _ => {
             // A URL may contain a password: only its scheme is shown.
