@@ -25,8 +25,7 @@ async fn a_server_that_goes_away_is_waited_for_and_nothing_is_lost() {
     let Began::Run(run) = ledger.begin(NewRun::new("run", "job")).await.unwrap() else {
         panic!("it is new")
     };
-    let folder = running.folder.clone();
-    drop(running);
+    let folder = running.stop();
     let error = store.run("run".to_owned()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     assert!(error.is_transient() && error.to_string().contains("check that the server runs"));

@@ -5,11 +5,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod bad_input;
+mod clock;
 mod conformance;
 mod migrations;
 mod processes;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/clock.rs"]
+mod stepped;
 #[path = "../support/processes.rs"]
 mod support;
 
@@ -24,7 +27,7 @@ const POSTGRES: &str = "
     B=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
     PATH=$B:$PATH
     [ -e $1/data ] || initdb -D $1/data -A trust -U postgres --no-sync
-    $FAKETIME postgres -D $1/data -p $2 -k $1 -c listen_addresses=127.0.0.1 -c max_connections=200 &
+    $PREFIX postgres -D $1/data -p $2 -k $1 -c listen_addresses=127.0.0.1 -c max_connections=200 &
     P=$!";
 
 fn is_installed() -> bool {
@@ -37,7 +40,12 @@ fn is_installed() -> bool {
 }
 
 fn start(folder: Option<PathBuf>, port: u16) -> Server {
-    server::start(POSTGRES, Some("postgres"), folder, port)
+    start_with(folder, port, "")
+}
+
+/// Starts a server with `prefix` before its command.
+fn start_with(folder: Option<PathBuf>, port: u16, prefix: &str) -> Server {
+    server::start(&POSTGRES.replace("$PREFIX", prefix), Some("postgres"), folder, port)
 }
 
 /// Returns the URL of the server that the tests of this binary share, in a database of this name, which is created.

@@ -43,8 +43,7 @@ async fn a_server_that_goes_away_is_waited_for_and_nothing_is_lost() {
     let keeper = LeaseKeeper::builder(Arc::new(store.clone())).build().unwrap();
     let lease = keeper.acquire("daily").await.unwrap();
     let fence = lease.fence().clone();
-    let folder = running.folder.clone();
-    drop(running);
+    let folder = running.stop();
     let error = store.claim(request.clone()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     let away = if std::env::var_os("FLOW_FULL").is_some() { 30 } else { 1 };

@@ -5,10 +5,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod bad_input;
+mod clock;
 mod conformance;
 mod processes;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/clock.rs"]
+mod stepped;
 #[path = "../support/processes.rs"]
 mod support;
 
@@ -21,7 +24,7 @@ use server::Server;
 /// Starts a server in `$1` that syncs every write.
 const REDIS: &str = "
     cd $1
-    redis-server --port $2 --bind 127.0.0.1 --dir $1 --appendonly yes --appendfsync always --save '' $EXTRA &
+    $PREFIX redis-server --port $2 --bind 127.0.0.1 --dir $1 --appendonly yes --appendfsync always --save '' $EXTRA &
     P=$!";
 
 fn is_installed() -> bool {
@@ -33,7 +36,13 @@ fn is_installed() -> bool {
 }
 
 fn start(folder: Option<PathBuf>, port: u16, extra: &str) -> Server {
-    server::start(&REDIS.replace("$EXTRA", extra), None, folder, port)
+    start_with(folder, port, extra, "")
+}
+
+/// Starts a server with `prefix` before its command.
+fn start_with(folder: Option<PathBuf>, port: u16, extra: &str, prefix: &str) -> Server {
+    let script = REDIS.replace("$EXTRA", extra).replace("$PREFIX", prefix);
+    server::start(&script, None, folder, port)
 }
 
 /// Returns the URL of an empty database on the server that the tests of this binary share.

@@ -6,6 +6,7 @@
 mod bad_input;
 mod clock;
 mod conformance;
+mod elsewhere;
 mod migrations;
 mod processes;
 mod retention;

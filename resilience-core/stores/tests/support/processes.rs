@@ -29,7 +29,7 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     async fn effects(&self) -> (u64, u64);
 }
 
-const ORDERS: &str = "FLOW_CHILD";
+pub(crate) const ORDERS: &str = "FLOW_CHILD";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn full() -> bool {
@@ -37,14 +37,14 @@ fn full() -> bool {
 }
 
 /// A child process, the lines that it prints, and its input.
-struct Worker {
+pub(crate) struct Worker {
     child: Child,
     lines: mpsc::Receiver<String>,
     input: ChildStdin,
 }
 
 impl Worker {
-    fn spawn(url: &str, orders: &str) -> Worker {
+    pub(crate) fn spawn(url: &str, orders: &str) -> Worker {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "processes::child", "--nocapture", "--test-threads=1"])
             .env(ORDERS, format!("{orders} {url}"))
@@ -67,7 +67,7 @@ impl Worker {
         Worker { child, lines, input }
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).unwrap()
     }
 
@@ -76,19 +76,18 @@ impl Worker {
         kill_process(pid, signal).unwrap();
     }
 
-    fn kill(mut self) -> mpsc::Receiver<String> {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.lines
     }
 
-    fn wait(mut self) {
+    pub(crate) fn wait(mut self) {
         drop(self.input);
         assert!(self.child.wait().unwrap().success());
     }
 }
 
-fn say(line: impl std::fmt::Display) {
+pub(crate) fn say(line: impl std::fmt::Display) {
     println!(">{line}");
     std::io::stdout().flush().unwrap();
 }

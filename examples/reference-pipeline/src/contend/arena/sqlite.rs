@@ -1,4 +1,4 @@
-//! The store that is contended for, its log, and a naive lock in it.
+//! The log and the naive lock in SQLite.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use resilience_core::flow::{Fence, StoreError};
 use resilience_stores::sqlite::{SqliteStore, SqliteTransaction, driver_error};
 use rusqlite::params;
 
-use super::Arm;
-use super::judge::{Entry, What};
+use super::entry;
 use crate::BoxError;
+use crate::contend::Arm;
+use crate::contend::judge::{Entry, What};
 
-/// A store with a log.
+/// A file with a log.
 #[derive(Debug, Clone)]
-pub(super) struct Arena(SqliteStore);
+pub(super) struct Sqlite(SqliteStore);
 
 const TABLES: &str = "DROP TABLE IF EXISTS contend_log; DROP TABLE IF EXISTS contend_lock;
     CREATE TABLE contend_log (
@@ -29,14 +30,9 @@ const LOCK: &str = "INSERT INTO contend_lock (name, holder, until) VALUES ('lock
 /// Whoever holds it: the fault of the original.
 const UNLOCK: &str = "DELETE FROM contend_lock WHERE name = 'lock'";
 
-impl Arena {
-    pub(super) async fn open(url: &str) -> Result<Arena, BoxError> {
-        let Some(path) = url.strip_prefix("sqlite:") else {
-            // Names the schemes there are.
-            resilience_stores::open(url).await?;
-            return Err("contend uses sqlite:FILE".into());
-        };
-        Ok(Arena(SqliteStore::open(path).await?))
+impl Sqlite {
+    pub(super) async fn open(path: &str) -> Result<Sqlite, StoreError> {
+        Ok(Sqlite(SqliteStore::open(path).await?))
     }
 
     pub(super) fn leases(&self) -> Arc<dyn LeaseStore> {
@@ -97,9 +93,4 @@ impl Arena {
         let rows = self.0.transaction(read).await?;
         rows.into_iter().map(|(section, what)| entry(section, &what)).collect()
     }
-}
-
-fn entry(section: String, what: &str) -> Result<Entry, BoxError> {
-    let what = What::from_word(what).ok_or_else(|| format!("not a line of the log: {what}"))?;
-    Ok(Entry { section, what })
 }
