@@ -102,6 +102,9 @@ fn measure(figures: &[Figure], effort: Effort) -> Result<Vec<Row>, BoxError> {
         .iter()
         .flat_map(|figure| figure.subjects.iter().map(move |subject| (figure, subject)))
         .collect();
+    if subjects.is_empty() {
+        return Ok(Vec::new());
+    }
     let alone: Vec<_> = subjects.iter().map(|(_, subject)| *subject).collect();
     let measured = cost::all(&alone, effort)?;
     eprintln!();

@@ -128,7 +128,7 @@ async fn claim(
     subject: &'static str,
     round: u32,
 ) -> Result<(), BoxError> {
-    let key = format!("{:x}-new-{round}", round.wrapping_mul(0x9E37_79B9));
+    let key = format!("{:08x}-new-{round}", round.wrapping_mul(0x9E37_79B9));
     let request = KeyRequest::new(&key, fingerprint(key.as_bytes()));
     let began = clock::now();
     store.claim(request).await?.map_err(|taken| format!("{taken:?}"))?;

@@ -10,11 +10,11 @@ use tower::BoxError;
 use super::{BARE, BATCH, Effort, LARGE, ONCE, Row, Rows, SMALL, claim, common, payload};
 
 const TABLE: &str = "CREATE TABLE bench (id INTEGER PRIMARY KEY, payload TEXT NOT NULL)";
-/// Keys in no order, as they would be.
+/// Keys in their order, which fills a large table in time. Those that are claimed later fall anywhere between.
 const FILL: &str = "
     INSERT INTO flow_keys (key, fingerprint, token, claimed_until, expires_at, done_rows, result)
     WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
-    SELECT printf('%08x-%d', (i * 2654435761) & 4294967295, i), zeroblob(32), i, 0, 4102444800000 + i, 1, x''
+    SELECT printf('%08x-%d', i * ?3, i), zeroblob(32), i, 0, 4102444800000 + i, 1, x''
     FROM n";
 /// The keys that are filled in by one transaction.
 const STEP: u64 = 250_000;
@@ -57,10 +57,13 @@ fn insert(tx: &SqliteTransaction<'_>, batch: u32) -> Result<(), StoreError> {
 async fn filled(path: &std::path::Path, keys: u64) -> Result<SqliteStore, BoxError> {
     let store =
         SqliteStore::builder(path).timeout(std::time::Duration::from_secs(600)).open().await?;
+    let apart = u64::from(u32::MAX) / keys;
     for first in (1..=keys).step_by(STEP as usize) {
         let last = (first + STEP - 1).min(keys);
         store
-            .transaction(move |tx| tx.driver().execute(FILL, [first, last]).map_err(driver_error))
+            .transaction(move |tx| {
+                tx.driver().execute(FILL, [first, last, apart]).map_err(driver_error)
+            })
             .await?;
     }
     Ok(store)

@@ -7,6 +7,7 @@
 mod bad_input;
 mod clock;
 mod conformance;
+mod cost;
 mod migrations;
 mod processes;
 #[path = "../support/server.rs"]

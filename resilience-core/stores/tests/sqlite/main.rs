@@ -6,6 +6,7 @@
 mod bad_input;
 mod clock;
 mod conformance;
+mod cost;
 mod elsewhere;
 mod migrations;
 mod processes;
