@@ -212,7 +212,7 @@ impl LedgerStore for MemoryStore {
         state: RunState,
     ) -> StoreFuture<'_, Finish> {
         self.op(move |inner| {
-            let now = inner.now();
+            let (now, state) = (inner.now(), state.bounded());
             let Some((run, _)) = inner.runs.get_mut(&id) else { return Ok(Finish::NotFound) };
             let finish = run.finish(state.clone(), fence, now);
             let recorded = finish == Finish::Recorded;
@@ -264,6 +264,7 @@ impl LedgerStore for MemoryStore {
 impl IdempotencyStore for MemoryStore {
     fn claim(&self, request: KeyRequest) -> StoreFuture<'_, Result<Claim, Taken>> {
         self.op(move |inner| {
+            request.check()?;
             let (now, next) = (inner.now(), inner.next_token());
             let record = inner.keys.get(&request.key);
             Ok(KeyRecord::claim(record, &request, next, now).map(|record| {

@@ -1,5 +1,6 @@
 //! How long things are kept, and how many there are.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The time for which ended things are kept. Idempotency keys and rows have a time of their own.
@@ -54,6 +55,34 @@ pub struct TableSize {
 
 pub(crate) const TABLES: [&str; 5] =
     ["flow_leases", "flow_runs", "flow_timeline", "flow_keys", "flow_rows"];
+
+/// The gauges of the tables, in the same order.
+const GAUGES: [&str; 5] = [
+    "resilience.store.leases",
+    "resilience.store.runs",
+    "resilience.store.timeline",
+    "resilience.store.keys",
+    "resilience.store.rows",
+];
+
+/// The sizes that were counted last.
+#[derive(Debug, Default)]
+pub(crate) struct LastSizes([AtomicU64; 5]);
+
+impl LastSizes {
+    pub(crate) fn set(&self, sizes: &[TableSize]) {
+        for (last, size) in self.0.iter().zip(sizes) {
+            last.store(size.rows, Ordering::Relaxed);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        for (name, last) in GAUGES.into_iter().zip(&self.0) {
+            visit(name, last.load(Ordering::Relaxed) as f64);
+        }
+    }
+}
 
 /// The most rows that a gauge counts: counting more would hold up the store.
 pub(crate) const COUNTED: u64 = 1_000_000;

@@ -43,6 +43,7 @@ pub struct Options {
 
 /// The two ways to exclude others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
 pub enum Arm {
     /// A row with an end.
     Naive,

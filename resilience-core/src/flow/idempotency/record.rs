@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::flow::fence::FencingToken;
 use crate::flow::limits::{MAX_RESULT, check_name, check_size};
-use crate::flow::store_error::StoreError;
+use crate::flow::store_error::{StoreError, StoreErrorKind};
 use crate::timestamp::Timestamp;
 
 /// A digest of a payload, which shows that a key was used for another one. Any digest of 32 bytes will do that
@@ -95,12 +95,21 @@ impl KeyRequest {
         self
     }
 
-    /// Checks the key.
+    /// Checks the key and its times.
     ///
     /// # Errors
-    /// If it is empty or too long.
+    /// [`InvalidInput`](StoreErrorKind::InvalidInput), if the key is empty or too long, or a time is less than a millisecond
+    /// or more than a hundred years.
     pub fn check(&self) -> Result<(), StoreError> {
-        check_name("key", &self.key)
+        check_name("key", &self.key)?;
+        let bounds = Duration::from_millis(1)..=Duration::from_secs(100 * 366 * 24 * 60 * 60);
+        for (what, time) in [("claim_for", self.claim_for), ("ttl", self.ttl)] {
+            if !bounds.contains(&time) {
+                let why = format!("`{what}` must be between 1 ms and 100 years, not {time:?}");
+                return Err(StoreError::new(StoreErrorKind::InvalidInput, "flow", why));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -61,6 +61,7 @@ impl EntryKind {
 
 /// What is added to a timeline: an attempt or a decision, and its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
     /// The kind of entry.
     pub kind: EntryKind,
@@ -71,7 +72,9 @@ pub struct Note {
 }
 
 impl Note {
-    fn new(kind: EntryKind, what: impl Into<String>, evidence: impl Into<String>) -> Note {
+    /// Creates a note, as a store reads it. Texts longer than [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
+    #[must_use]
+    pub fn new(kind: EntryKind, what: impl Into<String>, evidence: impl Into<String>) -> Note {
         Note { kind, what: bounded_text(what), evidence: bounded_text(evidence) }
     }
 

@@ -72,6 +72,7 @@ pub struct RunRecord {
 
 /// What an operator decided about a run. It stands beside the run's own end and does not replace it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Override {
     /// The state that counts instead of the run's own.
     pub state: RunState,

@@ -1,11 +1,13 @@
 //! One effect for each key.
 
+use std::time::Duration;
+
 use super::{LONG, SHORT, eventually, ok};
-use crate::flow::FencingToken;
 use crate::flow::idempotency::{
     Claim, Completion, Fingerprint, IdempotencyStore, KeyRequest, RowHash, Taken,
 };
 use crate::flow::limits::{MAX_BATCH, MAX_RESULT};
+use crate::flow::{FencingToken, StoreErrorKind};
 
 /// Proves an [`IdempotencyStore`]. See the [module](super).
 pub async fn idempotency(store: &dyn IdempotencyStore, prefix: &str) {
@@ -152,6 +154,16 @@ async fn bounds(store: &dyn IdempotencyStore, key: &str) {
     let second = claim(store, request(key)).await;
     let too_large = store.complete(second, Completion::of(1, vec![0; MAX_RESULT + 1]));
     assert!(too_large.await.is_err());
+    for wrong in [
+        request(""),
+        request(&"k".repeat(513)),
+        request(key).claim_for(Duration::ZERO),
+        request(key).ttl(Duration::ZERO),
+        request(key).ttl(Duration::MAX),
+    ] {
+        let refused = store.claim(wrong).await;
+        assert!(refused.is_err_and(|error| error.kind() == StoreErrorKind::InvalidInput));
+    }
     let row = RowHash { key: "r".to_owned(), hash: Fingerprint::new([0; 32]) };
     assert!(store.changed(key.to_owned(), vec![row; MAX_BATCH + 1]).await.is_err());
 }

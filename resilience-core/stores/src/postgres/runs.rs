@@ -65,9 +65,10 @@ fn stored(row: &Row) -> Result<Stored, StoreError> {
         let state = corrupt(RunState::from_columns(&columns(row, 6)?), "the end of a run")?;
         run.end = Some((state, Timestamp::from_millis(ended_at)));
     }
-    if let (Some(by), Some(reason)) = (get(row, 18)?, get(row, 19)?) {
+    let by_and_reason = (get::<Option<String>>(row, 18)?, get::<Option<String>>(row, 19)?);
+    if let (Some(by), Some(reason)) = by_and_reason {
         let state = corrupt(RunState::from_columns(&columns(row, 12)?), "the override of a run")?;
-        run.overridden = Some(Override { state, by, reason });
+        run.overridden = Some(Override::new(state, by, reason)?);
     }
     Ok(Stored { run, entries: count(row, 5)? })
 }
@@ -191,7 +192,7 @@ impl PostgresTransaction<'_> {
         let rows = self.query(TIMELINE, &[&id, &bigint(after), &i64::from(limit)]).await?;
         let entry = |row: &Row| {
             let kind = corrupt(EntryKind::from_word(get(row, 2)?), "the kind of an entry")?;
-            let note = Note { kind, what: get(row, 3)?, evidence: get(row, 4)? };
+            let note = Note::new(kind, get::<String>(row, 3)?, get::<String>(row, 4)?);
             let at = Timestamp::from_millis(get(row, 1)?);
             Ok(TimelineEntry { number: count(row, 0)?, at, note })
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use resilience_core::flow::{StoreError, StoreErrorKind};
+use resilience_core::observe::Gauges;
 use resilience_core::pool::{Pooled, ResilientManager, ResilientPool};
 use resilience_core::timeout::within;
 use resilience_core::{Deadline, clock};
@@ -14,7 +15,7 @@ use tokio_postgres::{Config, NoTls};
 use super::error::{driver_error, of, pool_error};
 use super::schema::PostgresMigrations;
 use super::transaction::PostgresTransaction;
-use crate::retention::Retention;
+use crate::retention::{LastSizes, Retention};
 
 /// A store in PostgreSQL. Clones share the pool. See the [module](super).
 #[derive(Clone)]
@@ -24,6 +25,7 @@ struct Inner {
     pool: ResilientPool<Manager>,
     timeout: Duration,
     retention: Retention,
+    sizes: LastSizes,
 }
 
 impl PostgresStore {
@@ -93,8 +95,19 @@ impl PostgresStore {
         self.on_client(run).await
     }
 
+    pub(super) fn last_sizes(&self) -> &LastSizes {
+        &self.0.sizes
+    }
+
     pub(super) fn retention(&self) -> Retention {
         self.0.retention
+    }
+}
+
+/// Rows of each table as they were counted last: `resilience.store.{leases,runs,timeline,keys,rows}`.
+impl Gauges for PostgresStore {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        self.0.sizes.visit(visit);
     }
 }
 
@@ -175,7 +188,8 @@ impl PostgresBuilder {
         let pool =
             pool.map_err(|error| of(StoreErrorKind::InvalidInput, "the pool").with_source(error))?;
         let (timeout, retention) = (self.timeout, self.retention);
-        Ok(PostgresStore(Arc::new(Inner { pool, timeout, retention })))
+        let sizes = LastSizes::default();
+        Ok(PostgresStore(Arc::new(Inner { pool, timeout, retention, sizes })))
     }
 }
 

@@ -65,21 +65,24 @@ impl SqliteStore {
         self.transaction(move |tx| tx.remove_expired(&keep, limit)).await
     }
 
-    /// Returns the rows of each table, for gauges.
+    /// Counts the rows of each table, for the gauges too.
     ///
     /// # Errors
     /// The driver's.
     pub async fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
-        self.read(|tx| tx.sizes()).await
+        let sizes = self.read(|tx| tx.sizes()).await?;
+        self.0.sizes.set(&sizes);
+        Ok(sizes)
     }
 
-    /// Removes what is no longer kept, now and then `every` so often, for ever: to be spawned. Each transaction is short. A
-    /// failure is left for the next time.
+    /// Removes what is no longer kept and counts what is left, now and then `every` so often, for ever: to be spawned. Each
+    /// transaction is short. A failure is left for the next time.
     pub async fn maintenance(&self, every: Duration) {
         loop {
             while self.remove_expired(STEP).await.is_ok_and(|removed| removed.total() > 0) {
                 tokio::task::yield_now().await;
             }
+            let _ = self.sizes().await;
             tokio::time::sleep(every).await;
         }
     }

@@ -71,7 +71,7 @@ fn stored(raw: Raw) -> Result<Stored, StoreError> {
     }
     if let (Some(by), Some(reason)) = (by, reason) {
         let state = known(RunState::from_columns(&overridden), "the override of a run")?;
-        run.overridden = Some(Override { state, by, reason });
+        run.overridden = Some(Override::new(state, by, reason)?);
     }
     Ok(Stored { run, entries })
 }
@@ -203,13 +203,14 @@ impl SqliteTransaction<'_> {
         let rows = read.query_map(params![id, after, limit], |row| {
             let kind = EntryKind::from_word(&row.get::<_, String>(2)?);
             let at = Timestamp::from_millis(row.get(1)?);
-            Ok((row.get(0)?, at, kind, row.get(3)?, row.get(4)?))
+            Ok((row.get(0)?, at, kind, row.get::<_, String>(3)?, row.get::<_, String>(4)?))
         });
         let mut timeline = Vec::new();
         for row in rows.map_err(&what)? {
             let (number, at, kind, text, evidence) = row.map_err(&what)?;
             let kind = kind.ok_or_else(|| corrupt("the kind of an entry"))?;
-            timeline.push(TimelineEntry { number, at, note: Note { kind, what: text, evidence } });
+            let note = Note::new(kind, text, evidence);
+            timeline.push(TimelineEntry { number, at, note });
         }
         Ok(timeline)
     }

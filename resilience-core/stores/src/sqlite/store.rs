@@ -15,7 +15,7 @@ use super::error::{failed, of};
 use super::schema::SqliteMigrations;
 use super::transaction::SqliteTransaction;
 use super::worker::Worker;
-use crate::retention::Retention;
+use crate::retention::{LastSizes, Retention};
 
 pub(super) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -26,6 +26,7 @@ pub struct SqliteStore(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) worker: Worker,
     pub(super) retention: Retention,
+    pub(super) sizes: LastSizes,
     path: PathBuf,
     clock: Clock,
 }
@@ -131,11 +132,13 @@ impl SqliteStore {
     }
 }
 
-/// Operations that wait for the thread, as `resilience.store.queued`.
+/// Operations that wait for the thread, as `resilience.store.queued`, and the rows of each table as they were counted last:
+/// `resilience.store.{leases,runs,timeline,keys,rows}`.
 impl Gauges for SqliteStore {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         visit("resilience.store.queued", self.0.worker.queued() as f64);
+        self.0.sizes.visit(visit);
     }
 }
 
@@ -203,7 +206,13 @@ impl SqliteBuilder {
         let connection =
             opened.map_err(|_| of(StoreErrorKind::Other, "opening the file panicked"))??;
         let worker = Worker::spawn(connection, self.max_queued, self.timeout)?;
-        let inner = Inner { worker, retention: self.retention, path: self.path, clock: self.clock };
+        let inner = Inner {
+            worker,
+            retention: self.retention,
+            sizes: LastSizes::default(),
+            path: self.path,
+            clock: self.clock,
+        };
         Ok(SqliteStore(Arc::new(inner)))
     }
 }

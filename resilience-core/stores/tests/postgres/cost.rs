@@ -23,7 +23,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn from_client(&self, bytes: &[u8]) {
+    fn client_spoke(&self, bytes: &[u8]) {
         if !self.client_speaks.swap(true, Ordering::SeqCst) {
             self.round_trips.fetch_add(1, Ordering::SeqCst);
         }
@@ -31,7 +31,7 @@ impl Seen {
         self.commits.fetch_add(commits, Ordering::SeqCst);
     }
 
-    fn from_server(&self) {
+    fn server_spoke(&self) {
         self.client_speaks.store(false, Ordering::SeqCst);
     }
 
@@ -54,14 +54,14 @@ async fn proxy(port: u16, seen: Arc<Seen>) -> u16 {
             tokio::spawn(async move {
                 let mut bytes = [0; 4_096];
                 while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
-                    up.from_client(&bytes[..read]);
+                    up.client_spoke(&bytes[..read]);
                     to_server.write_all(&bytes[..read]).await.unwrap();
                 }
             });
             tokio::spawn(async move {
                 let mut bytes = [0; 4_096];
                 while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
-                    down.from_server();
+                    down.server_spoke();
                     if to_client.write_all(&bytes[..read]).await.is_err() {
                         return;
                     }

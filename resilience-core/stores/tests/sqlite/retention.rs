@@ -10,6 +10,7 @@ use resilience_core::flow::idempotency::{
 };
 use resilience_core::flow::lease::{Acquisition, LeaseRequest, LeaseStore};
 use resilience_core::flow::ledger::{LedgerStore, NewRun, Note, RunState};
+use resilience_core::observe::Gauges;
 use resilience_stores::sqlite::SqliteStore;
 
 use crate::folder;
@@ -43,6 +44,10 @@ async fn every_table_is_emptied_in_bounded_steps() {
     let rows = |sizes: Vec<resilience_stores::TableSize>| sizes.into_iter().map(|it| it.rows);
     let sizes: Vec<_> = rows(store.sizes().await.unwrap()).collect();
     assert_eq!(sizes, [5, 5, 24, 5, 5]);
+    let mut gauges = Vec::new();
+    store.gauges(&mut |name, value| gauges.push((name, value)));
+    assert_eq!(gauges[3], ("resilience.store.timeline", 24.0));
+    assert_eq!(gauges.len(), 6);
     assert_eq!(store.remove_expired(100).await.unwrap().total(), 0, "nothing is old");
 
     now.store(91 * DAY, Ordering::SeqCst);

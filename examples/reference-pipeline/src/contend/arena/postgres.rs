@@ -13,7 +13,7 @@ use crate::contend::judge::{Entry, What};
 
 /// A database with a log.
 #[derive(Debug, Clone)]
-pub(super) struct Postgres(PostgresStore);
+pub(in crate::contend) struct Postgres(PostgresStore);
 
 const TABLES: &str = "DROP TABLE IF EXISTS contend_log; DROP TABLE IF EXISTS contend_lock;
     CREATE TABLE contend_log (
@@ -30,20 +30,20 @@ const LOCK: &str =
 const UNLOCK: &str = "DELETE FROM contend_lock WHERE name = 'lock'";
 
 impl Postgres {
-    pub(super) async fn open(url: &str) -> Result<Postgres, StoreError> {
+    pub(in crate::contend) async fn open(url: &str) -> Result<Postgres, StoreError> {
         // Twenty processes share the connections that a server has.
         Ok(Postgres(PostgresStore::builder(url)?.max_connections(2).open().await?))
     }
 
-    pub(super) fn leases(&self) -> Arc<dyn LeaseStore> {
+    pub(in crate::contend) fn leases(&self) -> Arc<dyn LeaseStore> {
         Arc::new(self.0.clone())
     }
 
-    pub(super) async fn prepare(&self) -> Result<(), BoxError> {
+    pub(in crate::contend) async fn prepare(&self) -> Result<(), BoxError> {
         Ok(self.0.client().await?.batch_execute(TABLES).await?)
     }
 
-    pub(super) async fn write(
+    pub(in crate::contend) async fn write(
         &self,
         arm: Arm,
         section: &str,
@@ -62,17 +62,21 @@ impl Postgres {
         Ok(true)
     }
 
-    pub(super) async fn naive_lock(&self, holder: &str, term_ms: u64) -> Result<bool, BoxError> {
+    pub(in crate::contend) async fn naive_lock(
+        &self,
+        holder: &str,
+        term_ms: u64,
+    ) -> Result<bool, BoxError> {
         let term = i64::try_from(term_ms)?;
         Ok(self.0.client().await?.execute(LOCK, &[&holder, &term]).await? == 1)
     }
 
-    pub(super) async fn naive_unlock(&self) -> Result<(), BoxError> {
+    pub(in crate::contend) async fn naive_unlock(&self) -> Result<(), BoxError> {
         self.0.client().await?.execute(UNLOCK, &[]).await?;
         Ok(())
     }
 
-    pub(super) async fn log(&self, arm: Arm) -> Result<Vec<Entry>, BoxError> {
+    pub(in crate::contend) async fn log(&self, arm: Arm) -> Result<Vec<Entry>, BoxError> {
         let rows = self.0.client().await?.query(LOG, &[&arm.as_str()]).await?;
         rows.iter().map(|row| entry(row.get(0), row.get(1))).collect()
     }

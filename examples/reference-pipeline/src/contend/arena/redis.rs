@@ -13,7 +13,7 @@ use crate::contend::judge::{Entry, What};
 
 /// A server with a log.
 #[derive(Debug, Clone)]
-pub(super) struct Redis(RedisStore);
+pub(in crate::contend) struct Redis(RedisStore);
 
 const LOCK: &str = "{flow}:contend-lock";
 
@@ -22,22 +22,22 @@ fn log_of(arm: Arm) -> String {
 }
 
 impl Redis {
-    pub(super) async fn open(url: &str) -> Result<Redis, StoreError> {
+    pub(in crate::contend) async fn open(url: &str) -> Result<Redis, StoreError> {
         Ok(Redis(RedisStore::builder(url).max_connections(2).open().await?))
     }
 
-    pub(super) fn leases(&self) -> Arc<dyn LeaseStore> {
+    pub(in crate::contend) fn leases(&self) -> Arc<dyn LeaseStore> {
         Arc::new(self.0.clone())
     }
 
-    pub(super) async fn prepare(&self) -> Result<(), BoxError> {
+    pub(in crate::contend) async fn prepare(&self) -> Result<(), BoxError> {
         let mut connection = self.0.connection().await?;
         let keys = [LOCK.to_owned(), log_of(Arm::Naive), log_of(Arm::Fenced)];
         redis::cmd("DEL").arg(&keys).query_async::<()>(&mut *connection).await?;
         Ok(())
     }
 
-    pub(super) async fn write(
+    pub(in crate::contend) async fn write(
         &self,
         arm: Arm,
         section: &str,
@@ -55,20 +55,24 @@ impl Redis {
         Ok(true)
     }
 
-    pub(super) async fn naive_lock(&self, holder: &str, term_ms: u64) -> Result<bool, BoxError> {
+    pub(in crate::contend) async fn naive_lock(
+        &self,
+        holder: &str,
+        term_ms: u64,
+    ) -> Result<bool, BoxError> {
         let mut connection = self.0.connection().await?;
         let mut lock = redis::cmd("SET");
         lock.arg(LOCK).arg(holder).arg("NX").arg("PX").arg(term_ms);
         Ok(lock.query_async::<Option<String>>(&mut *connection).await?.is_some())
     }
 
-    pub(super) async fn naive_unlock(&self) -> Result<(), BoxError> {
+    pub(in crate::contend) async fn naive_unlock(&self) -> Result<(), BoxError> {
         let mut connection = self.0.connection().await?;
         redis::cmd("DEL").arg(LOCK).query_async::<()>(&mut *connection).await?;
         Ok(())
     }
 
-    pub(super) async fn log(&self, arm: Arm) -> Result<Vec<Entry>, BoxError> {
+    pub(in crate::contend) async fn log(&self, arm: Arm) -> Result<Vec<Entry>, BoxError> {
         let mut connection = self.0.connection().await?;
         let mut read = redis::cmd("LRANGE");
         read.arg(log_of(arm)).arg(0).arg(-1);

@@ -14,7 +14,7 @@ use crate::contend::judge::{Entry, What};
 
 /// A file with a log.
 #[derive(Debug, Clone)]
-pub(super) struct Sqlite(SqliteStore);
+pub(in crate::contend) struct Sqlite(SqliteStore);
 
 const TABLES: &str = "DROP TABLE IF EXISTS contend_log; DROP TABLE IF EXISTS contend_lock;
     CREATE TABLE contend_log (
@@ -31,21 +31,21 @@ const LOCK: &str = "INSERT INTO contend_lock (name, holder, until) VALUES ('lock
 const UNLOCK: &str = "DELETE FROM contend_lock WHERE name = 'lock'";
 
 impl Sqlite {
-    pub(super) async fn open(path: &str) -> Result<Sqlite, StoreError> {
+    pub(in crate::contend) async fn open(path: &str) -> Result<Sqlite, StoreError> {
         Ok(Sqlite(SqliteStore::open(path).await?))
     }
 
-    pub(super) fn leases(&self) -> Arc<dyn LeaseStore> {
+    pub(in crate::contend) fn leases(&self) -> Arc<dyn LeaseStore> {
         Arc::new(self.0.clone())
     }
 
     /// Creates the tables anew.
-    pub(super) async fn prepare(&self) -> Result<(), StoreError> {
+    pub(in crate::contend) async fn prepare(&self) -> Result<(), StoreError> {
         self.0.transaction(|tx| tx.driver().execute_batch(TABLES).map_err(driver_error)).await
     }
 
     /// Writes to the log. With a fence, that is checked in the transaction of the write.
-    pub(super) async fn write(
+    pub(in crate::contend) async fn write(
         &self,
         arm: Arm,
         section: &str,
@@ -67,7 +67,11 @@ impl Sqlite {
     }
 
     /// Takes the naive lock if it is free or has ended.
-    pub(super) async fn naive_lock(&self, holder: &str, term_ms: u64) -> Result<bool, BoxError> {
+    pub(in crate::contend) async fn naive_lock(
+        &self,
+        holder: &str,
+        term_ms: u64,
+    ) -> Result<bool, BoxError> {
         let (holder, term) = (holder.to_owned(), i64::try_from(term_ms)?);
         let lock = move |tx: &SqliteTransaction<'_>| {
             let now = tx.now().as_millis();
@@ -77,13 +81,13 @@ impl Sqlite {
     }
 
     /// Deletes the naive lock.
-    pub(super) async fn naive_unlock(&self) -> Result<(), StoreError> {
+    pub(in crate::contend) async fn naive_unlock(&self) -> Result<(), StoreError> {
         let unlock =
             |tx: &SqliteTransaction<'_>| tx.driver().execute(UNLOCK, []).map_err(driver_error);
         self.0.transaction(unlock).await.map(drop)
     }
 
-    pub(super) async fn log(&self, arm: Arm) -> Result<Vec<Entry>, BoxError> {
+    pub(in crate::contend) async fn log(&self, arm: Arm) -> Result<Vec<Entry>, BoxError> {
         let read = move |tx: &SqliteTransaction<'_>| {
             let mut read = tx.driver().prepare(LOG).map_err(driver_error)?;
             let rows = read.query_map([arm.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
