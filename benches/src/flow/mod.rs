@@ -34,7 +34,7 @@ const ONCE: &str = "insert of 1,000 rows under a key";
 const SMALL: &str = "claim among 10^4 keys";
 const LARGE: &str = "claim among many keys";
 
-/// What one subject took in each round, in microseconds.
+/// The microseconds that a subject took in each round.
 #[derive(Debug)]
 pub(crate) struct Row {
     engine: &'static str,
@@ -143,7 +143,7 @@ fn ratio(rows: &[Row], engine: &str, of: &str, to: &str) -> Option<f64> {
     Some(Spread::of(&ratios).median)
 }
 
-/// What is aimed at.
+/// Targets.
 pub(crate) fn targets(rows: &[Row]) -> Vec<Target> {
     let mut targets = Vec::new();
     for (engine, insert, claim) in [

@@ -1,4 +1,4 @@
-//! What makes the writes of a former holder recognisable.
+//! Fencing tokens, which show that a write comes from a former holder.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a store can fail with, and what to do about it.
+//! Failures of a store, and what to do about each.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -112,7 +112,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Creates an error of the store of this name. `what` says what failed.
+    /// Creates an error of the store of this name. `what` names the operation that failed.
     #[must_use]
     pub fn new(
         kind: StoreErrorKind,

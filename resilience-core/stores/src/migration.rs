@@ -6,7 +6,7 @@ use resilience_core::flow::{StoreError, StoreErrorKind};
 /// The table in which the applied versions stand.
 pub(crate) const HISTORY: &str = "flow_schema_history";
 
-/// One version of a schema.
+/// A version of a schema.
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) file: &'static str,

@@ -8,7 +8,7 @@ use resilience_core::flow::lease::LeaseStore;
 use resilience_core::flow::ledger::LedgerStore;
 use resilience_core::flow::{StoreError, StoreErrorKind};
 
-/// What a URL names.
+/// The stores that a URL names.
 #[derive(Clone)]
 pub struct Stores {
     /// Leases.

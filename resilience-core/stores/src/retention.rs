@@ -1,4 +1,4 @@
-//! How long things are kept, and how many there are.
+//! Retention, and sizes of tables.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Default for Retention {
     }
 }
 
-/// What one step has removed.
+/// Rows that a step has removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Removed {

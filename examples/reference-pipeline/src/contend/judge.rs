@@ -1,14 +1,14 @@
-//! What the store's log says.
+//! Judgement of the store's log.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// One line of the store's log.
+/// A line of the store's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The section that wrote it.
     pub(super) section: String,
-    /// What was written.
+    /// The kind of line.
     pub(super) what: What,
 }
 
@@ -35,7 +35,7 @@ impl What {
     }
 }
 
-/// What became of one arm.
+/// Results of an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judged {
     /// Sections that were entered and left.

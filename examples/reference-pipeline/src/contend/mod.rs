@@ -1,8 +1,8 @@
 //! Many processes and one critical section: a naive lock beside a lease with a fencing token.
 //!
 //! The naive lock is that of the motivating system: a row with an end, asked for at fixed intervals, deleted on release
-//! whoever holds it, and no token in the writes. Some processes are stopped inside of the section for longer than their lease.
-//! What happened is read from the store's own log, not from what the processes say.
+//! by any process, and no token in the writes. Some processes are stopped inside of the section for longer than their lease.
+//! What happened is read from the store's own log, not from the processes.
 
 mod arena;
 mod judge;
@@ -21,7 +21,7 @@ use crate::process::{Child, words};
 use arena::Arena;
 use judge::Judged;
 
-/// How to contend, and where.
+/// Options of `contend`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Processes that want the section.

@@ -1,4 +1,4 @@
-//! One process that wants the section.
+//! A process that wants the section.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const INSIDE_FOR: Duration = Duration::from_millis(3);
 /// The time in which the parent stops this process.
 const STOPPED_WITHIN: Duration = Duration::from_millis(200);
 
-/// What this process does. Given by `contend`.
+/// Orders of `contend` for this process.
 #[derive(Debug, Args)]
 pub struct Orders {
     #[arg(long)]

@@ -1,9 +1,9 @@
-//! One effect for each key, however often its message is delivered.
+//! Idempotency keys: exactly one effect, however often a message is delivered.
 //!
 //! A key is free, in progress or done. It carries the [`Fingerprint`] of its payload: the same key with another payload is a
 //! [`Conflict`](Taken::Conflict), not a repetition. Work that wrote nothing leaves the key free
-//! ([`Completion::Empty`]), since an empty success that blocks the real load is worse than a second look; what is
-//! known to be empty says so ([`Completion::CompleteAndEmpty`]).
+//! ([`Completion::Empty`]), since an empty success that blocks the real load is worse than a second look; complete
+//! emptiness is recorded as such ([`Completion::CompleteAndEmpty`]).
 //!
 //! | where the effect is | what is guaranteed |
 //! |---|---|

@@ -124,7 +124,7 @@ pub struct Claim {
     pub ttl: Duration,
 }
 
-/// What completed work has written.
+/// The result of completed work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a store has to handle each")]
 pub enum Completion {

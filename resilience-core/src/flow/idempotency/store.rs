@@ -1,4 +1,4 @@
-//! What keeps keys.
+//! The trait of stores of keys.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub trait IdempotencyStore: Send + Sync {
     /// more.
     fn abandon(&self, claim: Claim) -> StoreFuture<'_, bool>;
 
-    /// Returns the positions of the rows whose content is not the one stored, in one query. At most
+    /// Returns the positions of rows that differ from their stored content, in one query. At most
     /// [`MAX_BATCH`](crate::flow::limits::MAX_BATCH) rows.
     fn changed(&self, data_set: String, rows: Vec<RowHash>) -> StoreFuture<'_, Vec<usize>>;
 

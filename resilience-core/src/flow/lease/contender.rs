@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::record::{LeaseStatus, LeaseVersion};
 
-/// Watches a lease: chooses when to ask again, and notices a holder whose renewals stand still.
+/// A watch on a lease: chooses the time of the next request, and detects renewals that stand still.
 ///
 /// A store's clock that was set back would keep the lease of a dead holder. A state that has not changed for two
 /// terms by the contender's monotonic clock is proof enough: a living holder has ended its work by then.

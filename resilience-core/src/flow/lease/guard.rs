@@ -20,7 +20,7 @@ use crate::flow::fence::{Fence, FencingToken};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::timeout::within;
 
-/// What keeper and guard share of a lease.
+/// State that keeper and guard share.
 pub(super) struct Held(Mutex<State>);
 
 struct State {
@@ -50,7 +50,7 @@ impl Held {
         self.0.lock().term.step(clock::now())
     }
 
-    /// Remembers whom to wake. A waker is user code: cloned before the lock, dropped after it.
+    /// Stores the waker of the work. A waker is user code: cloned before the lock, dropped after it.
     fn register(&self, cx: &Context<'_>) {
         let waker = cx.waker().clone();
         let former = self.0.lock().waker.replace(waker);

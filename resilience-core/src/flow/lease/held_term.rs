@@ -40,14 +40,14 @@ pub enum HolderStep {
 }
 
 impl HeldTerm {
-    /// Starts with a lease whose request was sent at `sent`.
+    /// Creates the term of a lease that was requested at `sent`.
     #[must_use]
     pub fn new(term: Duration, sent: Instant) -> HeldTerm {
         let ends_at = later(sent, term - term / 10);
         HeldTerm { term, ends_at, renew_at: later(sent, term / 3) }
     }
 
-    /// Records a renewal whose request was sent at `sent`.
+    /// Records a renewal that was requested at `sent`.
     pub fn renewed(&mut self, sent: Instant) {
         let renewed = HeldTerm::new(self.term, sent);
         if renewed.ends_at > self.ends_at {

@@ -1,4 +1,4 @@
-//! A lease with a fencing token: one holder at a time, and a former holder whose writes are refused.
+//! A lease with a fencing token: one holder at a time, and the writes of former holders are refused.
 //!
 //! A lock that is held by a process can outlive it, or be outlived: a stopped process wakes up and goes on
 //! writing while another holds the lock. So a lease

@@ -47,7 +47,7 @@ pub struct LeaseRecord {
 pub struct LeaseRequest {
     /// The name of the lease.
     pub name: String,
-    /// The name of the process that asks, for people.
+    /// The name of the contender, for people.
     pub holder: String,
     /// The time after which the lease ends unless it is renewed.
     pub term: Duration,

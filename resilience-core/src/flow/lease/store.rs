@@ -1,4 +1,4 @@
-//! What keeps leases.
+//! The trait of stores of leases.
 
 use std::time::Duration;
 

@@ -59,15 +59,15 @@ impl EntryKind {
     }
 }
 
-/// What is added to a timeline: an attempt or a decision, and its evidence.
+/// An attempt or a decision for a timeline, and its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
     /// The kind of entry.
     pub kind: EntryKind,
-    /// What was tried or decided.
+    /// The attempt or the decision.
     pub what: String,
-    /// What the decision rests on: counts, limits, an error.
+    /// The evidence: counts, limits, an error.
     pub evidence: String,
 }
 
@@ -118,6 +118,6 @@ pub struct TimelineEntry {
     pub number: u64,
     /// The time by the store's clock.
     pub at: Timestamp,
-    /// What was noted.
+    /// The note.
     pub note: Note,
 }

@@ -38,7 +38,7 @@ pub enum Began {
 }
 
 impl RunLedger {
-    /// Creates a ledger that asks a store which cannot be reached again for up to 30 seconds.
+    /// Creates a ledger that retries for up to 30 seconds while the store cannot be reached.
     #[must_use]
     pub fn new(store: Arc<dyn LedgerStore>) -> RunLedger {
         RunLedger { store, patience: Duration::from_secs(30) }

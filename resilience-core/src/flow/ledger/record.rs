@@ -70,7 +70,7 @@ pub struct RunRecord {
     pub overridden: Option<Override>,
 }
 
-/// What an operator decided about a run. It stands beside the run's own end and does not replace it.
+/// An operator's decision about a run, beside the run's own end, which stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Override {

@@ -1,4 +1,4 @@
-//! What keeps runs.
+//! The trait of stores of runs.
 
 use super::entry::{Note, TimelineEntry};
 use super::record::{Finish, NewRun, Override, RunRecord, Start};

@@ -1,4 +1,4 @@
-//! One effect for each key.
+//! Suite of keys: each has one effect.
 
 use std::time::Duration;
 

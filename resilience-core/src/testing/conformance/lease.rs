@@ -1,4 +1,4 @@
-//! One holder at a time, and former holders are refused.
+//! Suite of leases: one holder at a time, and former holders are refused.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One end for each run, and a timeline.
+//! Suite of runs: each has one end, and a timeline.
 
 use super::ok;
 use crate::flow::FencingToken;

@@ -1,4 +1,4 @@
-//! One key, and everything that was ever done with it.
+//! A key, and everything that was ever done with it.
 
 use std::time::Duration;
 

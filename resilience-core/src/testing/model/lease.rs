@@ -23,7 +23,7 @@ enum Op {
     Pass(u8),
     /// Steps the store's clock, forward or back.
     Step(i8),
-    /// A process asks for the lease. The request takes this long to arrive.
+    /// Requests the lease. The request takes this long to arrive.
     Acquire(u8, u8),
     /// A holder renews. The request takes this long to arrive.
     Renew(u8, u8),
@@ -37,7 +37,7 @@ enum Op {
 #[derive(Default)]
 struct Process {
     contender: Contender,
-    /// What the contender saw last, and since when it has not changed.
+    /// The version that the contender saw last, and since when it has not changed.
     seen: Option<(LeaseVersion, Instant)>,
     token: Option<FencingToken>,
     held: Option<HeldTerm>,

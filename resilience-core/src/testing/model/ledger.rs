@@ -1,4 +1,4 @@
-//! One run, from its beginning to whatever was tried after its end.
+//! A run, from its beginning to whatever was tried after its end.
 
 use arbitrary::Arbitrary;
 

@@ -1,4 +1,4 @@
-//! One transaction, in which everything may be done together.
+//! Transactions, in which everything may be done together.
 
 use std::fmt;
 

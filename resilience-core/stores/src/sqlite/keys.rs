@@ -113,7 +113,7 @@ impl SqliteTransaction<'_> {
         Ok(claimed)
     }
 
-    /// Returns the positions of the rows whose content is not the one stored, in one query.
+    /// Returns the positions of rows that differ from their stored content, in one query.
     ///
     /// # Errors
     /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if there are more than

@@ -109,7 +109,7 @@ impl SqliteMigrations {
         .await
     }
 
-    /// Runs `work` on a connection while the lock is held. Dropped, work that has begun ends, and then lets go of the lock.
+    /// Runs `work` on a connection while the lock is held. Dropped, work that has begun ends, and then releases the lock.
     async fn locked<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! One transaction, in which everything may be done together.
+//! Transactions, in which everything may be done together.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl<'c> SqliteTransaction<'c> {
         self.tx.prepare_cached(sql)
     }
 
-    /// Returns the next token. Tokens that are rolled back are given again, and nobody has seen them.
+    /// Returns the next token. A token that is rolled back was never visible, and is given again.
     pub(super) fn next_token(&self) -> Result<FencingToken, StoreError> {
         let next = "UPDATE flow_fence SET token = token + 1 WHERE id = 1 RETURNING token";
         let what = failed("no token was given");

@@ -40,7 +40,7 @@ impl Worker {
         Ok(Worker { queue, timeout })
     }
 
-    /// Runs an operation on the connection. Operations that nobody waits for any more are left out.
+    /// Runs an operation on the connection. Operations whose caller was dropped are skipped.
     pub(super) async fn call<T, E>(
         &self,
         operation: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,

@@ -213,3 +213,70 @@ async fn an_operation_that_takes_too_long_is_named_and_may_have_run() {
     assert_eq!((error.kind(), error.may_have_run()), (StoreErrorKind::TimedOut, true));
     release.send(()).unwrap();
 }
+
+/// A file system of its own, in memory.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    /// Mounts one of this many kilobytes, where that is allowed.
+    fn mount(kilobytes: u32) -> Option<Disk> {
+        let disk = Disk(tempfile::tempdir().unwrap());
+        let mounted =
+            disk.run(&["mount", "-t", "tmpfs", "-o", &format!("size={kilobytes}k"), "tmpfs"]);
+        if !mounted {
+            println!("skipped: a file system cannot be mounted here");
+        }
+        mounted.then_some(disk)
+    }
+
+    fn remount(&self, options: &str) {
+        assert!(self.run(&["mount", "-o", &format!("remount,{options}")]), "{options}");
+    }
+
+    fn run(&self, words: &[&str]) -> bool {
+        let mut command = std::process::Command::new(words[0]);
+        let output = command.args(&words[1..]).arg(self.0.path()).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.run(&["umount", "-l"]);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_or_read_only_loses_nothing() {
+    let Some(disk) = Disk::mount(1_024) else { return };
+    let path = disk.0.path().join("flow.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let mut begun = 0;
+    let error = loop {
+        match begin(&store, format!("run-{begun}")).await {
+            Ok(()) => begun += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), StoreErrorKind::DiskFull, "{error}");
+    assert!(begun > 10);
+    disk.remount("size=16384k");
+    begin(&store, format!("run-{begun}")).await.unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM flow_runs").await, begun + 1);
+    drop(store);
+
+    // The thread of the store closes its files after the last handle is gone.
+    for attempt in 0.. {
+        if disk.run(&["mount", "-o", "remount,ro"]) {
+            break;
+        }
+        assert!(attempt < 500, "the files stay open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{error}");
+    assert!(error.to_string().contains("make the file and its folder writable"), "{error}");
+    disk.remount("rw");
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM flow_runs").await, begun + 1);
+}

@@ -79,7 +79,7 @@ impl Arena {
         }
     }
 
-    /// Deletes the naive lock, whoever holds it: the fault of the original.
+    /// Deletes the naive lock without a look at its holder: the fault of the original.
     pub(super) async fn naive_unlock(&self) -> Result<(), BoxError> {
         match self {
             Arena::Sqlite(store) => Ok(store.naive_unlock().await?),

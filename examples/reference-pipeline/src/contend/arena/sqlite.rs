@@ -27,7 +27,7 @@ const LOG: &str = "SELECT section, what FROM contend_log WHERE arm = ?1 ORDER BY
 const LOCK: &str = "INSERT INTO contend_lock (name, holder, until) VALUES ('lock', ?1, ?2)
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE contend_lock.until <= ?3";
-/// Whoever holds it: the fault of the original.
+/// Deletes the lock of any holder: the fault of the original.
 const UNLOCK: &str = "DELETE FROM contend_lock WHERE name = 'lock'";
 
 impl Sqlite {
