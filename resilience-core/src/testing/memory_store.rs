@@ -161,7 +161,7 @@ impl LeaseStore for MemoryStore {
                     inner.leases.insert(request.name, lease);
                     Acquisition::Acquired(next)
                 }
-                Err(status) => Acquisition::Held(status),
+                Err(status) => Acquisition::HeldByAnother(status),
             })
         })
     }

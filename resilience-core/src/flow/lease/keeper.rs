@@ -160,7 +160,7 @@ impl LeaseKeeper {
                 Acquisition::Acquired(token) => {
                     Ok(shared.hold(slot, Fence::new(name, token), sent))
                 }
-                Acquisition::Held(status) => Err(status),
+                Acquisition::HeldByAnother(status) => Err(status),
             }));
         });
         match within(Deadline::after(sent, settings.term), answered).await {

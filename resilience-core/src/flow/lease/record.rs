@@ -100,7 +100,7 @@ pub enum Acquisition {
     /// The lease was taken, with this token.
     Acquired(FencingToken),
     /// Another holder has the lease.
-    Held(LeaseStatus),
+    HeldByAnother(LeaseStatus),
 }
 
 impl LeaseRecord {

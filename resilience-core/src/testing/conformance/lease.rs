@@ -25,7 +25,7 @@ fn request(name: &str, holder: &str, term: Duration) -> LeaseRequest {
 async fn acquire(store: &dyn LeaseStore, request: LeaseRequest) -> FencingToken {
     match ok(store.try_acquire(request)).await {
         Acquisition::Acquired(token) => token,
-        Acquisition::Held(status) => panic!("the lease should be free, and is {status:?}"),
+        Acquisition::HeldByAnother(status) => panic!("the lease should be free, and is {status:?}"),
     }
 }
 
@@ -33,7 +33,7 @@ async fn acquire(store: &dyn LeaseStore, request: LeaseRequest) -> FencingToken 
 async fn held(store: &dyn LeaseStore, request: LeaseRequest) -> LeaseStatus {
     match ok(store.try_acquire(request)).await {
         Acquisition::Acquired(token) => panic!("the lease should be held, and gave {token}"),
-        Acquisition::Held(status) => status,
+        Acquisition::HeldByAnother(status) => status,
     }
 }
 
@@ -75,7 +75,7 @@ async fn expiry(store: &dyn LeaseStore, name: &str) {
     let token = eventually("the lease expires", || async {
         match ok(store.try_acquire(request(name, "second", LONG))).await {
             Acquisition::Acquired(token) => Some(token),
-            Acquisition::Held(_) => None,
+            Acquisition::HeldByAnother(_) => None,
         }
     });
     let second = Fence::new(name.to_owned(), token.await);

@@ -87,7 +87,7 @@ impl PostgresStore {
                 let held = client.query_opt(&status, &[name]).await.map_err(driver_error)?;
                 // Without a row, its retention ended in between. The operation has a deadline.
                 if let Some(row) = held {
-                    return Ok(Acquisition::Held(LeaseStatus {
+                    return Ok(Acquisition::HeldByAnother(LeaseStatus {
                         holder: get(&row, 0)?,
                         version: LeaseVersion {
                             token: FencingToken::new(count(&row, 1)?),

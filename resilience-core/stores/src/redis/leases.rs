@@ -106,7 +106,7 @@ impl RedisStore {
                     number(1).map(|token| Acquisition::Acquired(FencingToken::new(token)))
                 }
                 _ => (|| {
-                    Some(Acquisition::Held(LeaseStatus {
+                    Some(Acquisition::HeldByAnother(LeaseStatus {
                         holder: answer.get(1)?.clone(),
                         version: LeaseVersion {
                             token: FencingToken::new(number(2)?),

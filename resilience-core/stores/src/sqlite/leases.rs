@@ -47,7 +47,7 @@ impl SqliteTransaction<'_> {
         // Asked first with a token that is not used, so that a refusal writes nothing.
         let decide = |token| LeaseRecord::take(record.as_ref(), request, token, self.now());
         if let Err(status) = decide(FencingToken::new(u64::MAX)) {
-            return Ok(Acquisition::Held(status));
+            return Ok(Acquisition::HeldByAnother(status));
         }
         let token = self.next_token()?;
         Ok(match decide(token) {
@@ -55,7 +55,7 @@ impl SqliteTransaction<'_> {
                 self.write_lease(&request.name, &lease)?;
                 Acquisition::Acquired(token)
             }
-            Err(status) => Acquisition::Held(status),
+            Err(status) => Acquisition::HeldByAnother(status),
         })
     }
 

@@ -115,5 +115,5 @@ async fn what_is_stored_survives_a_migration_of_other_tables() {
     SqliteMigrations::new(&path).down(1).await.unwrap();
     let store = SqliteStore::open(&path).await.unwrap();
     let held = store.try_acquire(request).await.unwrap();
-    assert!(matches!(held, Acquisition::Held(_)), "{held:?}");
+    assert!(matches!(held, Acquisition::HeldByAnother(_)), "{held:?}");
 }
