@@ -9,6 +9,7 @@ pub mod compare;
 pub mod contention;
 pub mod cost;
 pub mod figures;
+mod flow;
 pub mod functions;
 pub mod instructions;
 pub mod options;

@@ -12,6 +12,8 @@ mod config;
 mod deadline;
 mod ended;
 mod error;
+#[cfg(feature = "flow")]
+pub mod flow;
 pub mod health;
 #[cfg(feature = "tower")]
 mod inherent;
@@ -45,6 +47,7 @@ pub mod testing;
 pub mod timeout;
 #[cfg(feature = "tokio")]
 mod timer;
+mod timestamp;
 #[cfg(feature = "tokio")]
 mod wakes;
 
@@ -54,3 +57,4 @@ pub use error::{CarriesRejection, Error};
 pub use name::Name;
 pub use outcome::{AsOutcome, Classify, Outcome};
 pub use rejection::{Rejection, RejectionKind};
+pub use timestamp::Timestamp;

@@ -47,12 +47,21 @@ pub enum RejectionKind {
     Shed,
     /// The process is shutting down.
     ShuttingDown,
+    /// The lease under which the work ran is lost.
+    LeaseLost,
+    /// What the call needs is not there yet: data, or a lease that another holder has.
+    NotReady,
 }
 
 impl RejectionKind {
     /// Returns `true` for the kinds that end a call which is under way.
     const fn is_out_of_time(self) -> bool {
         matches!(self, RejectionKind::TimedOut | RejectionKind::DeadlineExceeded)
+    }
+
+    /// Returns `true` for the kinds that end work which may have had an effect.
+    const fn ends_work(self) -> bool {
+        self.is_out_of_time() || matches!(self, RejectionKind::LeaseLost)
     }
 
     const fn unit(self) -> Unit {
@@ -71,6 +80,8 @@ impl RejectionKind {
             RejectionKind::DeadlineExceeded => "deadline exceeded",
             RejectionKind::Shed => "shed",
             RejectionKind::ShuttingDown => "shutting down",
+            RejectionKind::LeaseLost => "lease lost",
+            RejectionKind::NotReady => "not ready",
         }
     }
 }
@@ -181,7 +192,7 @@ impl Rejection {
             observed: None,
             unit: kind.unit(),
             retry: RetryHint::None,
-            may_have_run: kind.is_out_of_time(),
+            may_have_run: kind.ends_work(),
         }
     }
 
@@ -195,7 +206,7 @@ impl Rejection {
         (observed, limit, unit): (Option<Quantity>, Option<Quantity>, Unit),
         retry: RetryHint,
     ) -> Rejection {
-        let may_have_run = kind.is_out_of_time();
+        let may_have_run = kind.ends_work();
         Rejection { kind, layer, key, limit, observed, unit, retry, may_have_run }
     }
 
@@ -378,8 +389,9 @@ impl AsOutcome for Rejection {
             RejectionKind::CircuitOpen
             | RejectionKind::BulkheadFull
             | RejectionKind::RateLimited
-            | RejectionKind::Shed => Outcome::NotReady(self.retry),
-            RejectionKind::DeadlineExceeded => Outcome::Abandoned,
+            | RejectionKind::Shed
+            | RejectionKind::NotReady => Outcome::NotReady(self.retry),
+            RejectionKind::DeadlineExceeded | RejectionKind::LeaseLost => Outcome::Abandoned,
             RejectionKind::ShuttingDown => Outcome::NotReady(RetryHint::Never),
         }
     }
@@ -413,6 +425,12 @@ mod tests {
         assert_eq!(closing.as_outcome(), Outcome::NotReady(RetryHint::Never));
         let late = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
         assert_eq!(late.as_outcome(), Outcome::Abandoned);
+        let early = Rejection::new(RejectionKind::NotReady, "odds")
+            .with_retry_after(Duration::from_secs(1));
+        assert_eq!(early.as_outcome(), Outcome::not_ready(Duration::from_secs(1)));
+        let lost = Rejection::new(RejectionKind::LeaseLost, "lease").with_key("daily");
+        assert_eq!((lost.as_outcome(), lost.may_have_run()), (Outcome::Abandoned, true));
+        assert_eq!(lost.to_string(), "lease: lease lost for `daily`");
     }
 
     #[test]

@@ -24,7 +24,20 @@ macro_rules! on_random_bytes {
     };
 }
 on_random_bytes!(
-    backoff, breaker, budget, bulkhead, config, health, keyed, limiter, policy, rate, shutdown
+    backoff,
+    breaker,
+    budget,
+    bulkhead,
+    config,
+    health,
+    idempotency,
+    keyed,
+    lease,
+    ledger,
+    limiter,
+    policy,
+    rate,
+    shutdown
 );
 
 /// Replays `fuzz/corpus/<model>/*` on stable; in Miri two short inputs of each model.

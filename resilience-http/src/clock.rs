@@ -1,7 +1,4 @@
-//! Wall time, which HTTP needs and nothing else here does.
-//!
-//! An HTTP-date names a point on the calendar, so somebody has to know today's. Parsers in this crate
-//! take the wall time as an argument; this is the one place that reads it.
+//! Wall time, which HTTP-dates are relative to. Parsers in this crate take it as an argument.
 //!
 //! ```
 //! let before = resilience_http::clock::wall_now();
@@ -10,10 +7,8 @@
 
 use std::time::SystemTime;
 
-/// What the wall clock shows. It may be wrong, and it may jump: use it to read dates, never to
-/// measure how long something took.
+/// Reads the wall clock, which may be wrong and may jump: for dates, never for durations.
 #[must_use]
 pub fn wall_now() -> SystemTime {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads wall time")]
-    SystemTime::now()
+    resilience_core::clock::wall_now()
 }

@@ -73,7 +73,7 @@ mod tests {
     use crate::compare::row::tests::{ns, row};
 
     fn against(before: f64, after: f64) -> String {
-        let before = report(&[ns(row("stack", "ours"), before)], &[], &[]).to_string();
+        let before = report(&[ns(row("stack", "ours"), before)], &[], &[], &[]).to_string();
         comparison(&[ns(row("stack", "ours"), after)], &Earlier::parse(&before).unwrap())
     }
 

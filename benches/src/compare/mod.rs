@@ -13,7 +13,7 @@ use tower::BoxError;
 use crate::cost::{self, Effort};
 use crate::figures::{self, Figure};
 use crate::options::Options;
-use crate::{calls, output, target};
+use crate::{calls, flow, output, target};
 use against::Earlier;
 pub use row::Row;
 
@@ -28,11 +28,14 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     let effort = Effort::new(options.quick);
     let rows = measure(&figures, effort)?;
     let real = real_calls(options)?;
+    let durable = durable(options)?;
     let mut targets = targets::all(&rows);
     targets.extend(calls::targets(&real));
+    targets.extend(flow::targets(&durable));
 
     print!("{}", table::table(&figures, &rows, effort));
     print!("{}", calls::table(&real));
+    print!("{}", flow::table(&durable));
     print!("{}", target::table(&targets));
     if let Some(earlier) = earlier {
         print!("{}", against::comparison(&rows, &earlier));
@@ -40,7 +43,7 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     output::write(
         options,
         "report.json",
-        &format!("{:#}\n", report::report(&rows, &real, &targets)),
+        &format!("{:#}\n", report::report(&rows, &real, &durable, &targets)),
     )?;
     output::table(options, "compare", &document::sections(&figures, &rows))?;
     output::table(options, "calls", &calls::section(&real))?;
@@ -70,7 +73,7 @@ fn chosen(only: Option<&str>) -> Result<Vec<Figure>, BoxError> {
         }
     }
     figures.retain(|figure| !figure.subjects.is_empty());
-    if figures.is_empty() && !calls::FIGURE.contains(only) {
+    if figures.is_empty() && ![calls::FIGURE, flow::FIGURE].iter().any(|it| it.contains(only)) {
         return Err(format!("nothing is called `{only}`").into());
     }
     Ok(figures)
@@ -86,11 +89,22 @@ fn real_calls(options: &Options) -> Result<Vec<calls::Row>, BoxError> {
     Ok(rows)
 }
 
+/// Durable work, if it was asked for by name: most of its time is the disk's.
+fn durable(options: &Options) -> Result<Vec<flow::Row>, BoxError> {
+    match &options.only {
+        Some(only) if flow::FIGURE.contains(only.as_str()) => flow::measure(options.quick),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn measure(figures: &[Figure], effort: Effort) -> Result<Vec<Row>, BoxError> {
     let subjects: Vec<_> = figures
         .iter()
         .flat_map(|figure| figure.subjects.iter().map(move |subject| (figure, subject)))
         .collect();
+    if subjects.is_empty() {
+        return Ok(Vec::new());
+    }
     let alone: Vec<_> = subjects.iter().map(|(_, subject)| *subject).collect();
     let measured = cost::all(&alone, effort)?;
     eprintln!();

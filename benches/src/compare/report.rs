@@ -3,12 +3,17 @@
 use serde_json::{Value, json};
 
 use super::row::Row;
-use crate::calls;
 use crate::target::{self, Target};
+use crate::{calls, flow};
 
-pub(super) fn report(rows: &[Row], real: &[calls::Row], targets: &[Target]) -> Value {
+pub(super) fn report(
+    rows: &[Row],
+    real: &[calls::Row],
+    durable: &[flow::Row],
+    targets: &[Target],
+) -> Value {
     json!({
-        "rows": rows.iter().map(row).chain(calls::json(real)).collect::<Vec<_>>(),
+        "rows": rows.iter().map(row).chain(calls::json(real)).chain(flow::json(durable)).collect::<Vec<_>>(),
         "targets": target::json(targets),
     })
 }
@@ -51,6 +56,6 @@ mod tests {
                 "floor": null, "exact": false,
             }],
         });
-        assert_eq!(report(&[row], &[], &[target]), expected);
+        assert_eq!(report(&[row], &[], &[], &[target]), expected);
     }
 }

@@ -9,7 +9,7 @@ use crate::bad_input::BadInput;
 use crate::demo::{self, Options};
 use crate::deploy::{rolling, smoke};
 use crate::lifecycle::{INTERRUPTED, interrupted, while_parent_lives};
-use crate::{BoxError, balance, scrape, upstream, worker};
+use crate::{BoxError, balance, contend, scrape, upstream, worker};
 
 #[derive(Debug, Parser)]
 #[command(about = "A data pipeline on real sockets, before and after resilience", after_help = EXIT_CODES)]
@@ -35,6 +35,11 @@ enum Command {
     Smoke(smoke::Line),
     /// Restart three workers behind a balancer, under load, again and again.
     Restart(rolling::Plan),
+    /// Let many processes contend for one critical section: a naive lock beside a fenced lease.
+    Contend(contend::Options),
+    /// Be one of them. Started by `contend`.
+    #[command(hide = true)]
+    Contender(contend::worker::Orders),
     /// Stand before the workers. Started by the demo.
     #[command(hide = true)]
     Balance(balance::Orders),
@@ -73,6 +78,8 @@ async fn carry_out(command: Command) -> ExitCode {
         Command::Serve(orders) => return code(worker::run(&orders)).await,
         Command::Smoke(line) => return code(line.run()).await,
         Command::Restart(plan) => return until_interrupted(rolling::compare(plan)).await,
+        Command::Contend(options) => return until_interrupted(contend::run(&options)).await,
+        Command::Contender(orders) => while_parent_lives(contend::worker::run(&orders)).await,
         Command::Balance(orders) => while_parent_lives(balance::run(&orders)).await,
         Command::Upstream(orders) => while_parent_lives(upstream::run(&orders)).await,
         Command::Scrape(orders) => while_parent_lives(scrape::run(&orders)).await,

@@ -7,6 +7,7 @@ mod book;
 pub mod bad_input;
 pub mod balance;
 pub mod cli;
+pub mod contend;
 pub mod demo;
 pub mod deploy;
 pub mod league;

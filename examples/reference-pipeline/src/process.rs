@@ -65,10 +65,16 @@ impl Child {
 
     /// Asks it to end, as whoever deploys does.
     pub(crate) async fn terminate(&self) -> Result<(), BoxError> {
+        self.signal("TERM").await
+    }
+
+    /// Sends it the signal of this name.
+    pub(crate) async fn signal(&self, name: &str) -> Result<(), BoxError> {
         // It is this process's child: until it is waited for, the id is its own.
         let pid = self.process.id().ok_or("a child that has ended")?;
-        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
-        if sent.success() { Ok(()) } else { Err(format!("kill -TERM {pid}: {sent}").into()) }
+        let sent =
+            Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().await?;
+        if sent.success() { Ok(()) } else { Err(format!("kill -{name} {pid}: {sent}").into()) }
     }
 
     /// Waits for its end.

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "tokio")]
 use tick::Tick;
 
+pub use crate::timestamp::wall_now;
+
 /// Now, on tokio's clock (which a test may pause and advance); on the OS's monotonic clock when
 /// the crate is built without the `tokio` feature.
 ///

@@ -38,7 +38,7 @@ pub struct Plan {
     /// Calls under way at once. `None`: no limit.
     pub max_in_flight: Option<u32>,
     /// Calls that stand in line at once, for the bulkhead and for the rate limit.
-    pub max_waiting: u64,
+    pub max_queued: u64,
     /// Bytes on the heap that all calls share, before any. What a call takes is
     /// [`Stack::bytes_per_call`](super::Stack::bytes_per_call).
     pub shared_bytes: usize,
@@ -53,7 +53,7 @@ impl Shape {
         let bulkhead = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
         let rate = self.rate.filter(|rate| rate.enforced);
         let lines = [bulkhead.map(|it| it.line), rate.map(|it| it.line)];
-        let max_waiting = lines.iter().flatten().map(|line| line.longest()).sum();
+        let max_queued = lines.iter().flatten().map(|line| line.longest()).sum();
         Ok(Plan {
             worst_case_latency: self.worst_case_latency(),
             max_attempts: self.max_attempts(),
@@ -67,7 +67,7 @@ impl Shape {
             attempts_per_second: rate.map(|rate| rate.per_second()),
             burst: rate.map(|rate| rate.burst),
             max_in_flight: bulkhead.map(|bulkhead| bulkhead.max_concurrent),
-            max_waiting,
+            max_queued,
             shared_bytes,
             warnings: warnings::of(self),
         })
@@ -145,8 +145,8 @@ impl fmt::Display for Plan {
             Some(calls) => write!(f, "at most {calls} calls")?,
             None => f.write_str("as many calls as come")?,
         }
-        if self.max_waiting > 0 {
-            write!(f, ", {} in line", self.max_waiting)?;
+        if self.max_queued > 0 {
+            write!(f, ", {} in line", self.max_queued)?;
         }
         write!(f, "\nshared          {} bytes", self.shared_bytes)?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\nwarning         {warning}"))

@@ -7,6 +7,8 @@
 //! - [`model`] drives each engine beside a naive reference from a string of bytes, so that a property
 //!   test, a fuzzer and a corpus replay are the same few lines.
 //! - [`each_event`] notifies a listener of one event of each kind.
+//! - [`MemoryStore`] keeps leases, runs and idempotency keys for tests, with faults and a clock that can be set.
+//! - [`conformance`] proves a store of one's own.
 //!
 //! ```
 //! use resilience_core::retry::{RetryLayer, RetryPolicy};
@@ -29,13 +31,16 @@
 //! # }
 //! ```
 
+pub mod conformance;
 mod events;
+mod memory_store;
 pub mod model;
 mod probe;
 mod ready;
 mod script;
 
 pub use events::{SAMPLE_DURATION, each_event};
+pub use memory_store::MemoryStore;
 pub use probe::{ProbeFuture, ProbeLog, ServiceProbe};
 pub use ready::Ready;
 pub use script::{Reply, Script, ScriptFuture};

@@ -170,7 +170,7 @@ fn the_numbers_of_a_plan() {
     assert!((plan.amplification - 1.1).abs() < 1e-9);
     assert_eq!(plan.longest_hint, Some(SECOND * 39));
     assert_eq!((plan.attempts_per_second, plan.burst), (Some(0.5), Some(5)));
-    assert_eq!((plan.max_in_flight, plan.max_waiting), (Some(7), 24));
+    assert_eq!((plan.max_in_flight, plan.max_queued), (Some(7), 24));
     assert!(plan.shared_bytes > 0);
     let text = plan.to_string();
     println!("{text}");

@@ -1,5 +1,6 @@
 //! The program as its user meets it: arguments, streams, files, signals and exit codes.
 
+mod contend;
 mod demo;
 mod deploy;
 #[cfg(target_os = "linux")]

@@ -52,6 +52,8 @@ words! {
         DeadlineExceeded => "deadline_exceeded",
         Shed => "shed",
         ShuttingDown => "shutting_down",
+        LeaseLost => "lease_lost",
+        NotReady => "not_ready",
     }
     StopReason {
         AttemptsExhausted => "attempts_exhausted",

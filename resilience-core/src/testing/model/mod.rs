@@ -11,7 +11,10 @@ mod budget;
 mod bulkhead;
 mod config;
 mod health;
+mod idempotency;
 mod keyed;
+mod lease;
+mod ledger;
 mod limiter;
 mod policy;
 mod rate;
@@ -25,7 +28,10 @@ pub use budget::budget;
 pub use bulkhead::bulkhead;
 pub use config::config;
 pub use health::health;
+pub use idempotency::idempotency;
 pub use keyed::keyed;
+pub use lease::lease;
+pub use ledger::ledger;
 pub use limiter::limiter;
 pub use policy::policy;
 pub use rate::rate;
@@ -35,14 +41,17 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 11] = [
+pub const ALL: [Model; 14] = [
     ("backoff", backoff),
     ("breaker", breaker),
     ("budget", budget),
     ("bulkhead", bulkhead),
     ("config", config),
     ("health", health),
+    ("idempotency", idempotency),
     ("keyed", keyed),
+    ("lease", lease),
+    ("ledger", ledger),
     ("limiter", limiter),
     ("policy", policy),
     ("rate", rate),

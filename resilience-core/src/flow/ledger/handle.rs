@@ -1,0 +1,206 @@
+//! A run, as the code that does the work holds it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::entry::Note;
+use super::record::{Finish, NewRun, Override, Start};
+use super::state::RunState;
+use super::store::LedgerStore;
+use crate::clock;
+use crate::config::{self, InvalidConfig};
+use crate::deadline::Deadline;
+use crate::flow::fence::FencingToken;
+use crate::flow::limits::MAX_BATCH;
+use crate::flow::store_error::{StoreError, StoreErrorKind, StoreFuture};
+use crate::timeout::within;
+
+/// Begins runs in one store. Clones share it.
+#[derive(Clone)]
+pub struct RunLedger {
+    store: Arc<dyn LedgerStore>,
+    patience: Duration,
+}
+
+/// The answer to a run that was to be begun.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a starter has to handle each")]
+pub enum Began {
+    /// The run is this caller's.
+    Run(Run),
+    /// The run is under way elsewhere.
+    UnderWay(super::record::RunRecord),
+    /// The run has ended.
+    Ended(super::record::RunRecord),
+}
+
+impl RunLedger {
+    /// Creates a ledger that retries for up to 30 seconds while the store cannot be reached.
+    #[must_use]
+    pub fn new(store: Arc<dyn LedgerStore>) -> RunLedger {
+        RunLedger { store, patience: Duration::from_secs(30) }
+    }
+
+    /// Sets how long an operation is tried while the store cannot be reached.
+    ///
+    /// # Errors
+    /// If it is zero or more than a year.
+    pub fn patience(mut self, patience: Duration) -> Result<RunLedger, InvalidConfig> {
+        self.patience = config::wait("patience", patience)?;
+        Ok(self)
+    }
+
+    /// Returns the store, for reports.
+    #[must_use]
+    pub fn store(&self) -> &dyn LedgerStore {
+        &*self.store
+    }
+
+    /// Begins a run. A run that a crashed process has begun is taken over under a greater token.
+    ///
+    /// Dropped, the run may have been begun. A beginning whose answer was lost finds the run under way; with a token of its own
+    /// the next process takes it over.
+    ///
+    /// # Errors
+    /// The store's, once trying again would be too late.
+    pub async fn begin(&self, new: NewRun) -> Result<Began, StoreError> {
+        new.check()?;
+        let (id, fence) = (new.id.clone(), new.fence);
+        let start = self.persist(|| self.store.begin(new.clone())).await?;
+        Ok(match start {
+            Start::Begun | Start::TakenOver => {
+                Began::Run(Run { ledger: self.clone(), id, fence, notes: Vec::new(), ended: false })
+            }
+            Start::UnderWay(run) => Began::UnderWay(run),
+            Start::Ended(run) => Began::Ended(run),
+        })
+    }
+
+    /// Records what an operator decided about a run. Returns `false` if there is no such run.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn override_run(&self, id: &str, overridden: Override) -> Result<bool, StoreError> {
+        self.persist(|| self.store.override_run(id.to_owned(), overridden.clone())).await
+    }
+
+    /// Tries until the store answers or the time is over.
+    async fn persist<'s, T>(
+        &self,
+        operation: impl Fn() -> StoreFuture<'s, T>,
+    ) -> Result<T, StoreError> {
+        let deadline = Deadline::after(clock::now(), self.patience).or_current();
+        let mut wait = Duration::from_millis(50);
+        loop {
+            let error = match within(deadline, operation()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => error,
+                Err(_late) => {
+                    let what = "the run ledger's store did not answer";
+                    return Err(StoreError::new(StoreErrorKind::TimedOut, "ledger", what));
+                }
+            };
+            let wait_now = wait / 2 + (wait / 2).mul_f64(rand::rng().random());
+            if !error.is_transient() || wait_now >= deadline.remaining(clock::now()) {
+                return Err(error);
+            }
+            tokio::time::sleep(wait_now).await;
+            wait = (wait * 2).min(Duration::from_secs(2));
+        }
+    }
+}
+
+impl fmt::Debug for RunLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunLedger").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+/// A run that this process has begun and must end.
+///
+/// Dropped without an end, the run is recorded as [`Cancelled`](RunState::Cancelled) by a task of the current runtime.
+#[must_use = "a run that is dropped is cancelled"]
+pub struct Run {
+    ledger: RunLedger,
+    id: String,
+    fence: Option<FencingToken>,
+    notes: Vec<Note>,
+    ended: bool,
+}
+
+impl Run {
+    /// Returns the identifier.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Keeps a note, to be written with the end of the run: what a crash may lose costs no transaction. Notes
+    /// beyond 10,000 are dropped.
+    pub fn keep(&mut self, note: Note) {
+        if self.notes.len() < MAX_BATCH {
+            self.notes.push(note);
+        }
+    }
+
+    /// Writes a note at once, with those that were kept.
+    ///
+    /// # Errors
+    /// The store's. The notes are kept.
+    pub async fn write(&mut self, note: Note) -> Result<(), StoreError> {
+        self.keep(note);
+        let (store, id, notes) = (&self.ledger.store, &self.id, &self.notes);
+        // Twice in the timeline if an answer was lost: evidence is better doubled than lost.
+        self.ledger.persist(|| store.note(id.clone(), notes.clone())).await?;
+        self.notes.clear();
+        Ok(())
+    }
+
+    /// Ends the run. Returns what the store made of it: a run that was taken over is not this process's to end.
+    ///
+    /// Dropped, the end may have been recorded; if it was not, the run is recorded as cancelled.
+    ///
+    /// # Errors
+    /// The store's, once trying again would be too late.
+    pub async fn finish(mut self, state: RunState) -> Result<Finish, StoreError> {
+        let state = state.bounded();
+        let finish = self.end(state.clone()).await?;
+        self.ended = true;
+        // An answer was lost, and the end was tried again.
+        Ok(if finish == Finish::AlreadyEnded(state) { Finish::Recorded } else { finish })
+    }
+
+    async fn end(&self, state: RunState) -> Result<Finish, StoreError> {
+        let store = &self.ledger.store;
+        let end = || store.finish(self.id.clone(), self.fence, self.notes.clone(), state.clone());
+        self.ledger.persist(end).await
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let run = Run {
+            ledger: self.ledger.clone(),
+            id: std::mem::take(&mut self.id),
+            fence: self.fence,
+            notes: std::mem::take(&mut self.notes),
+            ended: true,
+        };
+        runtime.spawn(async move {
+            let _ = run.end(RunState::Cancelled).await;
+        });
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! The trait of stores of runs.
+
+use super::entry::{Note, TimelineEntry};
+use super::record::{Finish, NewRun, Override, RunRecord, Start};
+use super::state::RunState;
+use crate::flow::fence::FencingToken;
+use crate::flow::store_error::StoreFuture;
+use crate::timestamp::Timestamp;
+
+/// A store of runs: decides as [`RunRecord`] does, atomically, by its own clock.
+///
+/// Each operation is one transaction and writes its own entry to the timeline.
+/// `testing::conformance::ledger` proves an implementation.
+pub trait LedgerStore: Send + Sync {
+    /// Begins a run, or takes it over under a greater token.
+    fn begin(&self, new: NewRun) -> StoreFuture<'_, Start>;
+
+    /// Sets the end of a run, with the notes that were not written yet. A refused end is noted as well.
+    fn finish(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        notes: Vec<Note>,
+        state: RunState,
+    ) -> StoreFuture<'_, Finish>;
+
+    /// Adds notes to a timeline. Returns `false`, and adds none, if there is no such run or the timeline would have more than
+    /// [`MAX_ENTRIES`](crate::flow::limits::MAX_ENTRIES).
+    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool>;
+
+    /// Records what an operator decided. Returns `false` if there is no such run.
+    fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool>;
+
+    /// Returns a run.
+    fn run(&self, id: String) -> StoreFuture<'_, Option<RunRecord>>;
+
+    /// Returns at most `limit` entries of a timeline after the entry of this number, oldest first.
+    fn timeline(&self, id: String, after: u64, limit: u32) -> StoreFuture<'_, Vec<TimelineEntry>>;
+
+    /// Returns at most `limit` runs without an end that were begun before `before`, oldest first.
+    fn unfinished(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<RunRecord>>;
+}

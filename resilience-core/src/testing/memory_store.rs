@@ -1,0 +1,325 @@
+//! A store in memory, with faults and a clock that can be set.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::clock;
+use crate::flow::idempotency::{
+    Claim, Completion, IdempotencyStore, KeyRecord, KeyRequest, RowHash, Taken,
+};
+use crate::flow::lease::{Acquisition, LeaseRecord, LeaseRequest, LeaseStore};
+use crate::flow::ledger::{
+    EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunRecord, RunState, Start,
+    TimelineEntry,
+};
+use crate::flow::limits::{MAX_BATCH, MAX_ENTRIES, check_size};
+use crate::flow::{Fence, FencingToken, StoreError, StoreErrorKind, StoreFuture};
+use crate::timestamp::Timestamp;
+
+/// A store of leases, runs and idempotency keys for tests. Clones share everything.
+///
+/// Its clock follows [`clock::now`], which a test may pause, and can be [stepped](MemoryStore::step_clock). Each operation yields
+/// before and after it takes effect, so that a test can drop it at either point.
+#[derive(Debug, Clone)]
+pub struct MemoryStore(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    origin: Instant,
+    /// The milliseconds that the store's clock is ahead.
+    step: i64,
+    tokens: u64,
+    unreachable: bool,
+    leases: HashMap<String, LeaseRecord>,
+    writes: Vec<(Fence, String)>,
+    runs: BTreeMap<String, (RunRecord, Vec<TimelineEntry>)>,
+    keys: HashMap<String, KeyRecord>,
+    rows: HashMap<(String, String), (RowHash, Timestamp)>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new()
+    }
+}
+
+impl MemoryStore {
+    /// Creates an empty store whose clock shows 2026-01-01.
+    #[must_use]
+    pub fn new() -> MemoryStore {
+        MemoryStore(Arc::new(Mutex::new(Inner {
+            origin: clock::now(),
+            step: 1_767_225_600_000,
+            tokens: 0,
+            unreachable: false,
+            leases: HashMap::new(),
+            writes: Vec::new(),
+            runs: BTreeMap::new(),
+            keys: HashMap::new(),
+            rows: HashMap::new(),
+        })))
+    }
+
+    /// Steps the store's clock by this many milliseconds.
+    pub fn step_clock(&self, millis: i64) {
+        self.0.lock().step += millis;
+    }
+
+    /// Returns the time by the store's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.lock().now()
+    }
+
+    /// Sets whether operations fail as if the server could not be reached.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.0.lock().unreachable = unreachable;
+    }
+
+    /// Writes under a lease. Returns `false`, and writes nothing, if the lease is not the writer's any more.
+    #[must_use]
+    pub fn write(&self, fence: &Fence, what: impl Into<String>) -> bool {
+        let mut inner = self.0.lock();
+        let admitted = inner.admits(fence);
+        if admitted {
+            inner.writes.push((fence.clone(), what.into()));
+        }
+        admitted
+    }
+
+    /// Returns the accepted writes in their order.
+    #[must_use]
+    pub fn writes(&self) -> Vec<(Fence, String)> {
+        self.0.lock().writes.clone()
+    }
+
+    fn op<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&mut Inner) -> Result<T, StoreError> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let result = {
+                let mut inner = self.0.lock();
+                inner.reach().and_then(|()| operation(&mut inner))
+            };
+            tokio::task::yield_now().await;
+            result
+        })
+    }
+}
+
+impl Inner {
+    fn reach(&self) -> Result<(), StoreError> {
+        if !self.unreachable {
+            return Ok(());
+        }
+        let error =
+            StoreError::new(StoreErrorKind::Unavailable, "memory", "the store is set unreachable");
+        Err(error.with_may_have_run(false))
+    }
+
+    fn now(&self) -> Timestamp {
+        let passed = clock::now().saturating_duration_since(self.origin);
+        Timestamp::from_millis(self.step).saturating_add(passed)
+    }
+
+    fn next_token(&mut self) -> FencingToken {
+        self.tokens += 1;
+        FencingToken::new(self.tokens)
+    }
+
+    fn admits(&self, fence: &Fence) -> bool {
+        let now = self.now();
+        let lease = self.leases.get(fence.lease.as_str());
+        lease.is_some_and(|lease| lease.admits(fence.token, now))
+    }
+
+    fn append(&mut self, id: &str, notes: Vec<Note>) -> bool {
+        let now = self.now();
+        let Some((_, timeline)) = self.runs.get_mut(id) else { return false };
+        if timeline.len() as u64 + notes.len() as u64 > MAX_ENTRIES {
+            return false;
+        }
+        for note in notes {
+            timeline.push(TimelineEntry { number: timeline.len() as u64 + 1, at: now, note });
+        }
+        true
+    }
+}
+
+impl LeaseStore for MemoryStore {
+    fn try_acquire(&self, request: LeaseRequest) -> StoreFuture<'_, Acquisition> {
+        self.op(move |inner| {
+            let (now, next) = (inner.now(), inner.next_token());
+            let record = inner.leases.get(&request.name);
+            Ok(match LeaseRecord::take(record, &request, next, now) {
+                Ok(lease) => {
+                    inner.leases.insert(request.name, lease);
+                    Acquisition::Acquired(next)
+                }
+                Err(status) => Acquisition::HeldByAnother(status),
+            })
+        })
+    }
+
+    fn renew(&self, fence: Fence, term: Duration) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            let now = inner.now();
+            let lease = inner.leases.get_mut(fence.lease.as_str());
+            Ok(lease.is_some_and(|lease| lease.renew(fence.token, term, now)))
+        })
+    }
+
+    fn release(&self, fence: Fence) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            let lease = inner.leases.get_mut(fence.lease.as_str());
+            Ok(lease.is_some_and(|lease| lease.release(fence.token)))
+        })
+    }
+
+    fn admits(&self, fence: Fence) -> StoreFuture<'_, bool> {
+        self.op(move |inner| Ok(inner.admits(&fence)))
+    }
+}
+
+impl LedgerStore for MemoryStore {
+    fn begin(&self, new: NewRun) -> StoreFuture<'_, Start> {
+        self.op(move |inner| {
+            let (now, fence) = (inner.now(), new.fence);
+            let (start, kind) = match inner.runs.get_mut(&new.id) {
+                Some((run, _)) => (run.begin_again(&new), EntryKind::TakenOver),
+                None => {
+                    inner.runs.insert(new.id.clone(), (RunRecord::begin(&new, now), Vec::new()));
+                    (Start::Begun, EntryKind::Begun)
+                }
+            };
+            if matches!(start, Start::Begun | Start::TakenOver) {
+                inner.append(&new.id, vec![Note::of_start(kind, fence)]);
+            }
+            Ok(start)
+        })
+    }
+
+    fn finish(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        mut notes: Vec<Note>,
+        state: RunState,
+    ) -> StoreFuture<'_, Finish> {
+        self.op(move |inner| {
+            let (now, state) = (inner.now(), state.bounded());
+            let Some((run, _)) = inner.runs.get_mut(&id) else { return Ok(Finish::NotFound) };
+            let finish = run.finish(state.clone(), fence, now);
+            let recorded = finish == Finish::Recorded;
+            let kind = if recorded { EntryKind::Ended } else { EntryKind::EndRefused };
+            notes.push(Note::of_end(kind, &state));
+            inner.append(&id, notes);
+            Ok(finish)
+        })
+    }
+
+    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool> {
+        self.op(move |inner| Ok(inner.append(&id, notes)))
+    }
+
+    fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            let note = Note::of_override(&overridden);
+            let Some((run, _)) = inner.runs.get_mut(&id) else { return Ok(false) };
+            run.overridden = Some(overridden);
+            inner.append(&id, vec![note]);
+            Ok(true)
+        })
+    }
+
+    fn run(&self, id: String) -> StoreFuture<'_, Option<RunRecord>> {
+        self.op(move |inner| Ok(inner.runs.get(&id).map(|(run, _)| run.clone())))
+    }
+
+    fn timeline(&self, id: String, after: u64, limit: u32) -> StoreFuture<'_, Vec<TimelineEntry>> {
+        self.op(move |inner| {
+            let Some((_, timeline)) = inner.runs.get(&id) else { return Ok(Vec::new()) };
+            let later = timeline.iter().filter(|entry| entry.number > after);
+            Ok(later.take(limit as usize).cloned().collect())
+        })
+    }
+
+    fn unfinished(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<RunRecord>> {
+        self.op(move |inner| {
+            let runs = inner.runs.values().map(|(run, _)| run);
+            let mut open: Vec<_> =
+                runs.filter(|run| run.end.is_none() && run.started_at < before).cloned().collect();
+            open.sort_by_key(|run| run.started_at);
+            open.truncate(limit as usize);
+            Ok(open)
+        })
+    }
+}
+
+impl IdempotencyStore for MemoryStore {
+    fn claim(&self, request: KeyRequest) -> StoreFuture<'_, Result<Claim, Taken>> {
+        self.op(move |inner| {
+            request.check()?;
+            let (now, next) = (inner.now(), inner.next_token());
+            let record = inner.keys.get(&request.key);
+            Ok(KeyRecord::claim(record, &request, next, now).map(|record| {
+                inner.keys.insert(request.key.clone(), record);
+                Claim { key: request.key, token: next, ttl: request.ttl }
+            }))
+        })
+    }
+
+    fn complete(&self, claim: Claim, completion: Completion) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            completion.check()?;
+            let now = inner.now();
+            let Some(record) = inner.keys.get_mut(&claim.key) else { return Ok(false) };
+            if record.token != claim.token {
+                return Ok(false);
+            }
+            if record.is_claimed_by(claim.token) && !record.complete(&completion, claim.ttl, now) {
+                inner.keys.remove(&claim.key);
+            }
+            Ok(true)
+        })
+    }
+
+    fn abandon(&self, claim: Claim) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            let record = inner.keys.get(&claim.key);
+            let claimed = record.is_some_and(|record| record.is_claimed_by(claim.token));
+            if claimed {
+                inner.keys.remove(&claim.key);
+            }
+            Ok(claimed)
+        })
+    }
+
+    fn changed(&self, data_set: String, rows: Vec<RowHash>) -> StoreFuture<'_, Vec<usize>> {
+        self.op(move |inner| {
+            check_size("rows", rows.len(), MAX_BATCH)?;
+            let now = inner.now();
+            let changed = rows.iter().enumerate().filter(|(_, row)| {
+                let stored = inner.rows.get(&(data_set.clone(), row.key.clone()));
+                !stored.is_some_and(|(stored, until)| stored.hash == row.hash && now < *until)
+            });
+            Ok(changed.map(|(position, _)| position).collect())
+        })
+    }
+
+    fn record(&self, data_set: String, rows: Vec<RowHash>, ttl: Duration) -> StoreFuture<'_, ()> {
+        self.op(move |inner| {
+            check_size("rows", rows.len(), MAX_BATCH)?;
+            let until = inner.now().saturating_add(ttl);
+            for row in rows {
+                inner.rows.insert((data_set.clone(), row.key.clone()), (row, until));
+            }
+            Ok(())
+        })
+    }
+}

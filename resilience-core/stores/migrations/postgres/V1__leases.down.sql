@@ -1,0 +1,3 @@
+DROP TABLE flow_leases;
+DROP SEQUENCE flow_fence;
+DROP FUNCTION flow_now();

@@ -1,0 +1,2 @@
+DROP TABLE flow_timeline;
+DROP TABLE flow_runs;

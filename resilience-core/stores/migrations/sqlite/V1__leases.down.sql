@@ -1,0 +1,2 @@
+DROP TABLE flow_leases;
+DROP TABLE flow_fence;

@@ -1,0 +1,2 @@
+DROP TABLE flow_rows;
+DROP TABLE flow_keys;

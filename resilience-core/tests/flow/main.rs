@@ -1,0 +1,9 @@
+//! Durable work on a store in memory: leases, runs and idempotency keys.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod cancel;
+mod conformance;
+mod idempotency;
+mod lease;
+mod ledger;
