@@ -197,6 +197,8 @@ fn judge<P>(
     let good = usize::from(badness == Badness::Once && repeats);
     let expected = bad * usize::from(ending.executes) + good;
     assert_eq!(seen.executed(), expected, "executed {what}");
-    assert_eq!(seen.connections(), bad + good, "connections {what}");
+    // hyper-util's pool may hand out a connection that is about to end, and then makes another for the same attempt.
+    let most = bad + good + usize::from(repeats && what.starts_with("Hyper"));
+    assert!((bad + good..=most).contains(&seen.connections()), "connections {what}");
     assert_eq!(succeeded, good == 1, "success {what}");
 }
