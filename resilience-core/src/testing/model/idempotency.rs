@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 
-use super::parse;
+use super::{Rest, parse};
 use crate::flow::FencingToken;
 use crate::flow::idempotency::{Completion, Fingerprint, KeyRecord, KeyRequest, Taken};
 use crate::timestamp::Timestamp;
@@ -13,7 +13,7 @@ use crate::timestamp::Timestamp;
 struct Input {
     claim_for: u8,
     ttl: u8,
-    ops: Vec<Op>,
+    ops: Rest<Op>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -49,7 +49,7 @@ pub fn idempotency(bytes: &[u8]) {
     let (mut now, mut tokens) = (Timestamp::EPOCH, 0);
     let mut record: Option<KeyRecord> = None;
     let mut granted: Vec<Granted> = Vec::new();
-    for op in input.ops {
+    for op in input.ops.0 {
         match op {
             Op::Pass(time) => now = now.saturating_add(Duration::from_millis(u64::from(time % 32))),
             Op::Step(step) => now = Timestamp::from_millis(now.as_millis() + i64::from(step)),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
+use super::{Rest, parse};
 use crate::clock;
 use crate::flow::FencingToken;
 use crate::flow::lease::{
@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Arbitrary)]
 struct Input {
     term: u8,
-    ops: Vec<Op>,
+    ops: Rest<Op>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -73,7 +73,7 @@ pub fn lease(bytes: &[u8]) {
         jumped_ahead: false,
         processes: Default::default(),
     };
-    for op in input.ops {
+    for op in input.ops.0 {
         match op {
             Op::Pass(time) => world.pass(time),
             Op::Step(step) => world.step(step),

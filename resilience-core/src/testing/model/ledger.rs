@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 
-use super::parse;
+use super::{Rest, parse};
 use crate::flow::FencingToken;
 use crate::flow::ledger::{Finish, NewRun, RunColumns, RunFailure, RunRecord, RunState, Start};
 use crate::timestamp::Timestamp;
@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 struct Input {
     fence: Option<u8>,
     columns: Columns,
-    ops: Vec<Op>,
+    ops: Rest<Op>,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -51,7 +51,7 @@ pub fn ledger(bytes: &[u8]) {
     let (mut fence, mut end) = (token(input.fence), None);
     let new = |fence| NewRun { id: "run".to_owned(), job: "job".to_owned(), fence };
     let mut run = RunRecord::begin(&new(fence), Timestamp::EPOCH);
-    for (time, op) in input.ops.into_iter().enumerate() {
+    for (time, op) in input.ops.0.into_iter().enumerate() {
         match op {
             Op::Begin(drawn) => {
                 let drawn = token(drawn);

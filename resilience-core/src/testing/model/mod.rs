@@ -64,6 +64,21 @@ fn parse<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
     T::arbitrary_take_rest(Unstructured::new(bytes)).ok()
 }
 
+/// Operations of a run: as many as the rest of the bytes makes. A `Vec`, which reads a flag before each element, ends by chance after
+/// two.
+#[derive(Debug)]
+struct Rest<T>(Vec<T>);
+
+impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rest<T> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Rest<T>> {
+        let mut rest = Vec::new();
+        while !u.is_empty() {
+            rest.push(T::arbitrary(u)?);
+        }
+        Ok(Rest(rest))
+    }
+}
+
 #[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
 fn unreachable_input(input: &impl std::fmt::Debug) -> ! {
     panic!("the model made a configuration that is refused: {input:?}")
