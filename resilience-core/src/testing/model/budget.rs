@@ -17,7 +17,7 @@ struct BudgetInput {
     reserve: u8,
     window_ms: u16,
     costs: [u8; 3],
-    operations: Vec<BudgetOperation>,
+    operations: super::Rest<BudgetOperation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -94,7 +94,7 @@ pub fn budget(bytes: &[u8]) {
     let mut start = None;
     let (mut deposited, mut spent) = (reserve, 0);
     assert_eq!(budget.available(now), as_tokens(reserve));
-    for operation in &input.operations {
+    for operation in &input.operations.0 {
         if !matches!(operation, BudgetOperation::Advance(_)) {
             start.get_or_insert(now);
         }

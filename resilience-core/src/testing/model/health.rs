@@ -16,7 +16,7 @@ struct Input {
     ttl: u8,
     failures_to_down: u8,
     successes_to_up: u8,
-    ops: Vec<Op>,
+    ops: super::Rest<Op>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -117,7 +117,7 @@ pub fn health(bytes: &[u8]) {
         last_said: None,
         has_said: false,
     };
-    for &op in &input.ops {
+    for &op in &input.ops.0 {
         match op {
             Op::Pass(time) => now += millis(time),
             Op::Look => {

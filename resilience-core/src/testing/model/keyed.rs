@@ -20,7 +20,7 @@ struct Input {
     max_keys: u8,
     spare_bytes: u16,
     idle: u8,
-    operations: Vec<Operation>,
+    operations: super::Rest<Operation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -121,7 +121,7 @@ pub fn keyed(bytes: &[u8]) {
         return;
     };
     let mut model = Model::new(limits);
-    for operation in input.operations {
+    for operation in input.operations.0 {
         let now = model.now;
         let after = |wait: u8| now + Duration::from_millis(u64::from(wait) * 4);
         match operation {

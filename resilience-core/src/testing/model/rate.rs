@@ -14,7 +14,7 @@ struct RateInput {
     burst: u8,
     min_gap: u8,
     warm_up: u8,
-    operations: Vec<RateOperation>,
+    operations: super::Rest<RateOperation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -92,7 +92,7 @@ pub fn rate(bytes: &[u8]) {
     let largest_burst = quota.burst();
     let mut model =
         Reference { start, shaping, largest_burst, taken: Vec::new(), paused_until: start };
-    for operation in input.operations.into_iter().take(80) {
+    for operation in input.operations.0.into_iter().take(80) {
         match operation {
             RateOperation::Advance(ns) => now += Duration::from_nanos(ns.into()) * 4,
             RateOperation::Take(cost) => {

@@ -11,7 +11,7 @@ use crate::shutdown::{Phase, ShutdownBounds, ShutdownSequence};
 #[derive(Debug, Arbitrary)]
 struct Input {
     bounds: [u16; 4],
-    steps: Vec<Step>,
+    steps: super::Rest<Step>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -74,7 +74,7 @@ pub fn shutdown(bytes: &[u8]) {
     let mut said = Said { bounds, begun: Vec::new(), hooks_ended: false };
     let mut now = clock::now();
     let (mut phase, mut entered, mut in_flight) = (Phase::Running, now, 0_u64);
-    for &step in &input.steps {
+    for &step in &input.steps.0 {
         match step {
             Step::Pass(millis) => now += Duration::from_millis(u64::from(millis) * 16),
             Step::Begin => {
