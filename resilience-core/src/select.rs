@@ -196,6 +196,7 @@ where
 
 /// Weighs every request as 1: the default.
 #[derive(Debug, Clone, Copy, Default)]
+#[doc(hidden)]
 pub struct UnitWeight;
 
 impl<Req> Weigh<Req> for UnitWeight {

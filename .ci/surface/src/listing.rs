@@ -46,6 +46,9 @@ impl Listing {
             derived: BTreeSet::new(),
             lines: String::new(),
         };
+        // The path of a hidden type begins with a module of its source, which is no crate.
+        let externals: BTreeSet<&str> =
+            index.external_crates.values().map(|external| external.name.as_str()).collect();
         let (mut seen, mut module) = (HashMap::new(), String::new());
         for item in api.items() {
             let Some(shape) = Shape::of(item, &index) else { continue };
@@ -59,7 +62,7 @@ impl Listing {
                 continue;
             }
             module = module_of(&text, &own).unwrap_or(module);
-            for krate in crates(&text).filter(|krate| *krate != own) {
+            for krate in crates(&text).filter(|krate| externals.contains(krate)) {
                 listing.foreign.entry(krate.to_owned()).or_default().insert(module.clone());
             }
             if shape != Shape::Member && seen.insert(item.id(), ()).is_some() {

@@ -15,6 +15,7 @@ pub type ResponseFuture<S, W, P, Req> = CallFuture<S, W, P, Req, <S as Service<R
 // `F`, and not `S::Future`: see `inherent.rs`.
 pin_project! {
     /// A call that is admitted first. Dropping it leaves the queue, or gives the permit back.
+    #[doc(hidden)]
     pub struct CallFuture<S, W, P, Req, F> {
         // First, and so dropped first: what the permit admits is over when the permit goes back.
         #[pin]

@@ -24,6 +24,7 @@ use crate::wakes::Wakes;
 ///
 /// When permits are free it takes them in one atomic operation, and does not read the clock.
 #[must_use = "futures do nothing unless polled"]
+#[doc(hidden)]
 pub struct Acquire<H: Borrow<Bulkhead> = Bulkhead> {
     /// Moved into the permit, so that one that owns its handle needs no other.
     bulkhead: Option<H>,

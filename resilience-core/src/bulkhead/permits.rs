@@ -63,6 +63,7 @@ pub struct PermitCounts {
 /// Permits that were taken. To be [released](Permits::release) to the [`Permits`] that granted them.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "permits that are not released stay in use for ever"]
+#[doc(hidden)]
 pub struct PermitGrant(u32);
 
 impl PermitGrant {

@@ -53,6 +53,7 @@ pub enum QueueOrder {
 
 /// A place in a [`Queue`], until it is [left](Queue::leave) or a [poll](Queue::poll) returns a result.
 #[derive(Debug, PartialEq, Eq)]
+#[doc(hidden)]
 pub struct Ticket {
     id: u64,
     slot: u32,
@@ -61,6 +62,7 @@ pub struct Ticket {
 /// A new place in the queue.
 #[derive(Debug)]
 #[non_exhaustive]
+#[doc(hidden)]
 pub struct Joined<T> {
     /// The place.
     pub ticket: Ticket,
@@ -82,6 +84,7 @@ pub enum Left<T> {
 
 /// Calls that wait for permits, each with a `T` to notify it by.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Queue<T> {
     slots: Vec<Slot<T>>,
     /// The first of the free slots, which are chained by `newer`.

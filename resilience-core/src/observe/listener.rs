@@ -56,6 +56,7 @@ impl<L: Listen + ?Sized> Listen for Arc<L> {
 
 /// Two listeners, notified one after the other. Made by [`Listen::and`].
 #[derive(Debug, Clone)]
+#[doc(hidden)]
 pub struct And<A, B>(A, B);
 
 impl<A: Listen, B: Listen> Listen for And<A, B> {

@@ -85,6 +85,7 @@ impl State {
 ///
 /// The store keeps it while a clone of this exists, and as long as any other [`Profile`] beyond that.
 #[derive(Debug, Clone)]
+#[doc(hidden)]
 pub struct KeyProfile(Arc<Profile>);
 
 impl Deref for KeyProfile {

@@ -153,6 +153,7 @@ inherent_service_methods!(always ready: ProfileService<S, K, R, L>);
 ///
 /// A layer puts its parts together for each service that it makes, and a service follows reloads. Here they are put together
 /// once and after a reload, as if one service took all calls.
+#[doc(hidden)]
 pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
     current: Mutex<Current<K, R, L>>,

@@ -19,6 +19,7 @@ use crate::wakes::Wakes;
 /// A wait for tokens, made by [`RateLimiter::acquire`]. Dropping it gives up the place in the queue.
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Acquire(OwnedWait);
 
 impl Acquire {

@@ -269,6 +269,7 @@ impl Step {
 
 /// The delays of one call, in order. Told where in each interval to land; draws nothing itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[doc(hidden)]
 pub struct Schedule {
     backoff: Backoff,
     step: Step,

@@ -47,8 +47,7 @@ thread_local! {
     static CURRENT: RefCell<Option<RetryScope>> = const { RefCell::new(None) };
 }
 
-/// The permission of the retries inside of one call, and their report. Clones share both. See the
-/// [module](self).
+/// The permission of the retries inside of one call, and their report. Clones share both.
 #[derive(Debug, Clone)]
 pub struct RetryScope(Arc<State>);
 
@@ -136,6 +135,7 @@ pin_project! {
     /// The future of [`RetryScope::scope`]. Dropping it drops the inner future.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
+    #[doc(hidden)]
     pub struct Scoped<F> {
         // Dropped with the output, not with this future (T7).
         #[pin]

@@ -21,6 +21,7 @@ pin_project! {
     ///
     /// Dropping it drops `future`, which is then no longer counted.
     #[must_use = "futures do nothing unless polled"]
+    #[doc(hidden)]
     pub struct RunFuture<F> {
         #[pin]
         carry: Carry<F>,

@@ -97,6 +97,7 @@ fn enter(settings: &Settings, due: Option<Deadline>) -> Entered {
 pin_project! {
     /// An attempt with a time limit. Dropping it drops the attempt.
     #[derive(Debug)]
+    #[doc(hidden)]
     pub struct TimeoutFuture<F> {
         // Dropped with the result, not with this future (T7).
         #[pin]

@@ -60,6 +60,7 @@ where
 pin_project! {
     /// A call that ends by its deadline. Dropping it drops the inner call.
     #[derive(Debug)]
+    #[doc(hidden)]
     pub struct DeadlineFuture<F> {
         settings: Settings,
         #[pin]

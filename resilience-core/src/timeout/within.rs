@@ -83,6 +83,7 @@ pin_project! {
     /// when it is dropped itself.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
+    #[doc(hidden)]
     pub struct Within<F> {
         // Dropped as soon as there is an output: what it holds is free then (T7).
         #[pin]
