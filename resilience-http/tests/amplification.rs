@@ -15,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy};
 use resilience_http::StatusClassifier;
-use resilience_http::propagate::{AcceptLayer, PropagateLayer};
+use resilience_http::propagate::{ExtractContextLayer, InjectContextLayer};
 use tokio::net::TcpListener;
 use tower::util::{BoxCloneSyncService, Either};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
@@ -54,7 +54,7 @@ async fn serve(tiers: Tiers, router: Router) -> String {
     let address = listener.local_addr().unwrap();
     let router = match tiers {
         Tiers::Naive => router,
-        Tiers::Ours => router.layer(AcceptLayer::new()),
+        Tiers::Ours => router.layer(ExtractContextLayer::new()),
     };
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}/")
@@ -70,7 +70,7 @@ fn client(tiers: Tiers, address: String) -> Call {
     };
     let propagate = match tiers {
         Tiers::Naive => Either::Left(tower::layer::util::Identity::new()),
-        Tiers::Ours => Either::Right(PropagateLayer::new()),
+        Tiers::Ours => Either::Right(InjectContextLayer::new()),
     };
     let http = Client::builder(TokioExecutor::new()).build_http();
     let service = ServiceBuilder::new()

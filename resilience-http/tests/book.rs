@@ -24,7 +24,7 @@ use resilience_core::profiles::{Profile, Profiles};
 use resilience_core::rate::Quota;
 use resilience_http::client::ResilientClient;
 use resilience_http::health::HealthLayer;
-use resilience_http::server::{ProtectLayer, Uploads};
+use resilience_http::server::{AdmissionControlLayer, Uploads};
 use resilience_http::smoke::Smoke;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -76,7 +76,7 @@ fn tenant(_: &Request) -> String {
 async fn a_server_that_refuses() {
     let shown = shown("http-server.md", "text");
     let (head, body) = shown.split_once("\n\n").unwrap();
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .name("api")
         .longest(Duration::from_secs(10))
         .concurrency(200)

@@ -10,8 +10,8 @@ use resilience_core::select::{One, Select};
 use resilience_core::{CarriesRejection, Classify, Outcome, Rejection};
 use tower_layer::Layer;
 
-use super::gate::{BodyGate, Guarded};
 use super::guarded::Guard;
+use super::policy::{BodyPolicy, Guarded};
 use crate::StatusClassifier;
 
 /// Breaks the circuit of the services it is applied to, and judges a call when the body of its answer has
@@ -74,7 +74,7 @@ impl<S, C: Clone, D: Clone, Sel: Clone> Layer<S> for BodyBreakerLayer<C, D, Sel>
     }
 }
 
-impl<Req, B, E, C, D, Sel> BodyGate<Req, B, E> for BodyBreakerLayer<C, D, Sel>
+impl<Req, B, E, C, D, Sel> BodyPolicy<Req, B, E> for BodyBreakerLayer<C, D, Sel>
 where
     B: Body,
     E: CarriesRejection,

@@ -12,8 +12,8 @@ use resilience_core::select::{One, Select};
 use resilience_core::{Name, Rejection};
 use tower_layer::Layer;
 
-use super::gate::{BodyGate, Guarded};
 use super::guarded::Guard;
+use super::policy::{BodyPolicy, Guarded};
 
 /// Limits how many calls are under way at once, counting a call until the body of its answer has ended or
 /// is dropped.
@@ -63,7 +63,7 @@ impl<S, Sel: Clone> Layer<S> for BodyBulkheadLayer<Sel> {
     }
 }
 
-impl<Req, B, E, Sel> BodyGate<Req, B, E> for BodyBulkheadLayer<Sel>
+impl<Req, B, E, Sel> BodyPolicy<Req, B, E> for BodyBulkheadLayer<Sel>
 where
     B: Body,
     Sel: Select<Req, Handle = Bulkhead> + Clone,

@@ -42,10 +42,10 @@
 //! ```
 
 #[cfg(feature = "transport")]
-mod answer;
-#[cfg(feature = "transport")]
 mod failure;
 pub mod grpc;
+#[cfg(feature = "transport")]
+mod response;
 #[cfg(feature = "grpc")]
 mod status;
 #[cfg(feature = "tls")]
@@ -54,14 +54,14 @@ mod tls;
 mod transport;
 
 #[cfg(feature = "client")]
-pub(crate) use answer::Head;
-#[cfg(feature = "transport")]
-pub use answer::HttpClassifier;
-#[cfg(feature = "client")]
 pub(crate) use failure::BoxError;
 #[cfg(feature = "transport")]
 pub use failure::{TransportError, TransportFailure};
 pub use grpc::GrpcClassifier;
+#[cfg(feature = "client")]
+pub(crate) use response::Head;
+#[cfg(feature = "transport")]
+pub use response::HttpClassifier;
 #[cfg(feature = "grpc")]
 pub use status::to_status;
 #[cfg(feature = "reqwest")]

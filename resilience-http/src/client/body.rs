@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use resilience_core::Error;
 
-use super::hold::Hold;
+use super::body_guard::BodyGuard;
 use crate::body::{GuardedBody, StallBody, StallTimeout};
 
 pin_project! {
@@ -19,12 +19,12 @@ pin_project! {
     /// of one that stalls.
     pub struct HeldBody<B> {
         #[pin]
-        body: GuardedBody<Watched<B>, Hold>,
+        body: GuardedBody<Watched<B>, BodyGuard>,
     }
 }
 
 impl<B: Body> HeldBody<B> {
-    pub(super) fn new(body: B, hold: Hold, stall: Option<StallTimeout>) -> HeldBody<B> {
+    pub(super) fn new(body: B, hold: BodyGuard, stall: Option<StallTimeout>) -> HeldBody<B> {
         let body = Wrapped { body };
         let body = match stall {
             Some(stall) => Watched::Limited { body: Box::pin(StallBody::new(body, stall)) },

@@ -108,15 +108,15 @@
 //! Or its answer: gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
 //! it was on is closed, since nobody knows what is still to come on it.
 
-mod answer;
 mod authority;
 mod body;
+mod body_guard;
 mod classifier;
+mod connection_limit;
 mod connector;
-mod gate;
-mod hold;
 mod ours;
 mod request;
+mod response;
 mod returns;
 mod scope;
 mod service;
@@ -136,15 +136,15 @@ mod resilient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]
 mod tls;
 
-pub use answer::{Answered, HttpResponse, UntilBodyEnds};
 pub use authority::Authority;
 pub use body::HeldBody;
+pub use body_guard::BodyGuard;
 pub use classifier::{ClientClassifier, ResponseHead};
+pub use connection_limit::{ConnectionLimitLayer, ConnectionLimited};
 pub use connector::{BoundedConnector, BoundedIo};
-pub use gate::{ConnectionGate, Gated};
-pub use hold::Hold;
-pub use request::{Call, CopyCall, HttpRequest, Once, Replayable};
-pub use service::{Resilient, ResilientLayer, ResilientLayerBuilder, ResponseFuture};
+pub use request::{CloneCall, HttpRequest, NonReplayableBody, Replayable, RequestWithIdempotency};
+pub use response::{HttpResponse, TransportResponse, UntilBodyEnds};
+pub use service::{ResilientLayer, ResilientLayerBuilder, ResilientService, ResponseFuture};
 pub use slots::ConnectionLimits;
 pub use transport::{Attempt, Transport};
 

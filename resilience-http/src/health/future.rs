@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::answer::Answer;
-use crate::server::AnswerBody;
+use crate::server::ResponseBody;
 
 /// Boxed: it is rare, and every other request would be as large.
 type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -26,7 +26,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// Readying -> Calling -> Done, Answered -> Done, Asking -> Done
+    /// Readying -> Calling -> Done, Responding -> Done, Asking -> Done
     #[project = StateProj]
     enum State<S, Req, F> {
         /// Not a probe; the service is not ready yet.
@@ -34,7 +34,7 @@ pin_project! {
         /// The service has the request.
         Calling { #[pin] future: F },
         /// A probe whose answer does not depend on anything.
-        Answered { answer: Option<Answer> },
+        Responding { answer: Option<Answer> },
         /// A probe that waits for checks.
         Asking { asking: Asking },
         /// Nothing is held.
@@ -48,7 +48,7 @@ impl<S, Req, F> HealthFuture<S, Req, F> {
     }
 
     pub(super) fn answered(answer: Answer) -> Self {
-        HealthFuture { state: State::Answered { answer: Some(answer) } }
+        HealthFuture { state: State::Responding { answer: Some(answer) } }
     }
 
     pub(super) fn asking(asking: impl Future<Output = Answer> + Send + 'static) -> Self {
@@ -61,7 +61,7 @@ where
     S: Service<Req, Response = Response<B>, Future = F>,
     F: Future<Output = Result<Response<B>, S::Error>>,
 {
-    type Output = Result<Response<AnswerBody<B>>, S::Error>;
+    type Output = Result<Response<ResponseBody<B>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -77,14 +77,14 @@ where
                     Err(error) => Err(error),
                 },
                 StateProj::Calling { future } => {
-                    ready!(future.poll(cx)).map(|response| response.map(AnswerBody::handler))
+                    ready!(future.poll(cx)).map(|response| response.map(ResponseBody::handler))
                 }
-                StateProj::Answered { answer } => match answer.take() {
-                    Some(answer) => Ok(answer.map(AnswerBody::ours)),
+                StateProj::Responding { answer } => match answer.take() {
+                    Some(answer) => Ok(answer.map(ResponseBody::ours)),
                     None => return Poll::Pending,
                 },
                 StateProj::Asking { asking } => {
-                    Ok(ready!(asking.as_mut().poll(cx)).map(AnswerBody::ours))
+                    Ok(ready!(asking.as_mut().poll(cx)).map(ResponseBody::ours))
                 }
                 // Polled after it was ready, which a future's contract leaves open: stay silent.
                 StateProj::Done => return Poll::Pending,

@@ -51,7 +51,7 @@ mod layer;
 mod probe;
 mod service;
 
-pub use crate::server::AnswerBody as HealthBody;
+pub use crate::server::ResponseBody as HealthBody;
 pub use future::HealthFuture;
 pub use layer::HealthLayer;
 pub use resilience_core::health::Health;

@@ -14,7 +14,7 @@ use super::answer;
 use super::future::HealthFuture;
 use super::layer::HealthLayer;
 use super::probe::{self, Probe};
-use crate::server::AnswerBody;
+use crate::server::ResponseBody;
 
 /// Answers probes, and passes everything else on. Made by [`HealthLayer`].
 ///
@@ -36,7 +36,7 @@ impl<S, B, ResBody> Service<Request<B>> for HealthService<S>
 where
     S: Service<Request<B>, Response = Response<ResBody>> + Clone,
 {
-    type Response = Response<AnswerBody<ResBody>>;
+    type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
     type Future = HealthFuture<S, Request<B>, S::Future>;
 

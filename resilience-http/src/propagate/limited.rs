@@ -34,7 +34,7 @@ pin_project! {
     }
 }
 
-/// When the time of a call is over, its body included. [`AcceptLayer`](super::AcceptLayer) puts it into the answer's extensions.
+/// When the time of a call is over, its body included. [`ExtractContextLayer`](super::ExtractContextLayer) puts it into the answer's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct CallEnd {
     pub(super) at: Instant,

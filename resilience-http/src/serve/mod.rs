@@ -50,10 +50,10 @@
 
 mod accept;
 mod activity;
-mod answer;
 mod bind;
 mod connection;
 mod discard;
+mod in_flight_body;
 mod io;
 mod limits;
 mod linger;
@@ -77,8 +77,8 @@ use http_body::Body;
 use resilience_core::shutdown::ShutdownToken;
 use tower_service::Service;
 
-pub use answer::Answer;
 pub use bind::{BindError, bind};
+pub use in_flight_body::InFlightBody;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use piece::Piece;

@@ -44,7 +44,7 @@ impl<E> SplitRejection for Error<E> {
     }
 }
 
-/// Refusals deep in the chain of sources included.
+/// Rejections deep in the chain of sources included.
 impl SplitRejection for Box<dyn StdError + Send + Sync> {
     type Foreign = Box<dyn StdError + Send + Sync>;
 

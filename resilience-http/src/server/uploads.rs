@@ -14,21 +14,21 @@ use resilience_core::{InvalidConfig, Name, Rejection, RejectionKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::AnswerBody;
-use super::refusals::{Asked, GRPC_STATUS, Meaning, Refusals};
+use super::rejection_format::{Asked, GRPC_STATUS, Meaning, RejectionFormat};
+use super::response_body::ResponseBody;
 use crate::body::{StallBody, StallTimeout};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What a server takes of a request's body: 2 MiB, as axum, of which something comes within every 30 s that it is
-/// waited for. Checked where it is [used](super::ProtectBuilder::uploads).
+/// waited for. Checked where it is [used](super::AdmissionControlBuilder::uploads).
 ///
 /// ```
 /// use std::time::Duration;
-/// use resilience_http::server::{ProtectLayer, Uploads};
+/// use resilience_http::server::{AdmissionControlLayer, Uploads};
 ///
 /// let uploads = Uploads::new().at_most(1 << 20).stall(Duration::from_secs(10)).at_least(1_024);
-/// let protect = ProtectLayer::builder().uploads(uploads).build()?;
+/// let protect = AdmissionControlLayer::builder().uploads(uploads).build()?;
 /// # let _ = protect;
 /// # Ok::<_, resilience_core::InvalidConfig>(())
 /// ```
@@ -90,12 +90,12 @@ pub struct UploadsLayer {
 #[derive(Debug, Clone)]
 struct Settings {
     name: Name,
-    refusals: Refusals,
+    refusals: RejectionFormat,
     uploads: Uploads,
 }
 
 impl UploadsLayer {
-    /// Takes so much. Refusals call it `name`.
+    /// Takes so much. Rejections call it `name`.
     ///
     /// # Errors
     /// If the time is zero or more than a year.
@@ -105,20 +105,20 @@ impl UploadsLayer {
             |error: InvalidConfig| InvalidConfig::new("stall", error.value(), error.bound());
         let stall = StallTimeout::new(uploads.stall).map_err(field)?;
         let stall = stall.name(name.clone()).at_least(uploads.least);
-        let settings = Settings { name, refusals: Refusals::new(), uploads };
+        let settings = Settings { name, refusals: RejectionFormat::new(), uploads };
         Ok(UploadsLayer { most: uploads.most, stall, settings })
     }
 
     /// How requests are refused.
     #[must_use]
-    pub fn refusals(mut self, refusals: Refusals) -> UploadsLayer {
+    pub fn refusals(mut self, refusals: RejectionFormat) -> UploadsLayer {
         self.settings.refusals = refusals;
         self
     }
 }
 
 impl Settings {
-    fn refuse<B>(&self, asked: Asked, trouble: Trouble) -> Response<AnswerBody<B>> {
+    fn refuse<B>(&self, asked: Asked, trouble: Trouble) -> Response<ResponseBody<B>> {
         let (kind, meaning) = match trouble {
             Trouble::TooLarge => (RejectionKind::Shed, &Meaning::TOO_LARGE),
             Trouble::Stalled => (RejectionKind::TimedOut, &Meaning::STALLED),
@@ -161,7 +161,7 @@ where
     S: Service<Request<UploadBody<B>>, Response = Response<RB>>,
     B: Body,
 {
-    type Response = Response<AnswerBody<RB>>;
+    type Response = Response<ResponseBody<RB>>;
     type Error = S::Error;
     type Future = UploadFuture<S::Future>;
 
@@ -261,7 +261,7 @@ impl<F, RB, E> Future for UploadFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
 {
-    type Output = Result<Response<AnswerBody<RB>>, E>;
+    type Output = Result<Response<ResponseBody<RB>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -276,9 +276,9 @@ where
         this.future.set(None);
         let refused = this.came.get().map(|trouble| this.settings.refuse(*this.asked, *trouble));
         Poll::Ready(match (result, refused) {
-            (Some(Ok(answer)), None) => Ok(answer.map(AnswerBody::handler)),
+            (Some(Ok(answer)), None) => Ok(answer.map(ResponseBody::handler)),
             (Some(Ok(answer)), Some(_)) if !is_failure(&answer) => {
-                Ok(answer.map(AnswerBody::handler))
+                Ok(answer.map(ResponseBody::handler))
             }
             (_, Some(refused)) => Ok(refused),
             (Some(Err(error)), None) => Err(error),

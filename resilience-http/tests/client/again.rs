@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use reqwest::{Body, Request, Response};
 use resilience_core::{CarriesRejection, Error, RejectionKind};
 use resilience_http::classify::{TransportError, TransportFailure};
-use resilience_http::client::{Call, ConnectionLimits, ResilientClient};
+use resilience_http::client::{ConnectionLimits, RequestWithIdempotency, ResilientClient};
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tokio::net::TcpListener;
 
@@ -33,17 +33,19 @@ fn request(method: Method, address: std::net::SocketAddr) -> Request {
 async fn attempts(
     answer: Answer,
     method: Method,
-    change: impl FnOnce(Call<Request>) -> Call<Request>,
+    change: impl FnOnce(RequestWithIdempotency<Request>) -> RequestWithIdempotency<Request>,
 ) -> (usize, Result<Response, Error<TransportError>>) {
     let (address, seen) = serve(answer).await;
-    let call = change(Call::new(request(method, address)));
+    let call = change(RequestWithIdempotency::new(request(method, address)));
     let result = client().execute(call).await;
     (seen.requests(), result)
 }
 
 #[tokio::test]
 async fn by_method_and_answer() {
-    let keyed = |call: Call<Request>| call.declared(Idempotency::Keyed(IdempotencyKey::random()));
+    let keyed = |call: RequestWithIdempotency<Request>| {
+        call.declared(Idempotency::Keyed(IdempotencyKey::random()))
+    };
     for (answer, get, post) in [
         ((|_, _| status(503)) as Answer, 3, 1),
         (|_, _| status(429), 3, 1),
@@ -64,7 +66,8 @@ async fn by_method_and_answer() {
         assert_eq!(made, post, "POST {result:?}");
         let (made, result) = attempts(answer, Method::POST, keyed).await;
         assert_eq!(made, get, "POST with a key {result:?}");
-        let never = |call: Call<Request>| call.declared(Idempotency::NotIdempotent);
+        let never =
+            |call: RequestWithIdempotency<Request>| call.declared(Idempotency::NotIdempotent);
         let (made, result) = attempts(answer, Method::GET, never).await;
         assert_eq!(made, post, "GET that must not {result:?}");
     }

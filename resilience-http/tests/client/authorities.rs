@@ -14,7 +14,7 @@ use resilience_core::observe::{Event, Gauges};
 use resilience_core::profiles::Profiles;
 use resilience_core::{CarriesRejection, Error, RejectionKind, clock};
 use resilience_http::classify::{TransportError, TransportFailure};
-use resilience_http::client::{Authority, Resilient, ResilientClient, ResilientLayer};
+use resilience_http::client::{Authority, ResilientClient, ResilientLayer, ResilientService};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::profile;
@@ -37,7 +37,7 @@ fn to(host: &str) -> Request {
 /// Hosts that begin with `down` refuse connections.
 fn service(
     limits: KeyedLimits,
-) -> Resilient<
+) -> ResilientService<
     impl Service<Request, Response = Response, Error = std::io::Error, Future: Send> + Clone,
 > {
     let layer = ResilientLayer::builder(&profile(TEXT)).authorities(limits).build().unwrap();

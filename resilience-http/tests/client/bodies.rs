@@ -12,7 +12,7 @@ use resilience_core::breaker::{CircuitSnapshot, CircuitState};
 use resilience_core::{CarriesRejection, RejectionKind};
 use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{
-    Authority, Resilient, ResilientClient, ResilientClientBuilder, ResilientLayer,
+    Authority, ResilientClient, ResilientClientBuilder, ResilientLayer, ResilientService,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -39,7 +39,7 @@ fn builder() -> ResilientClientBuilder {
     builder.reqwest(reqwest::Client::builder().no_proxy())
 }
 
-fn hyper_client() -> Resilient<Client<HttpConnector, Empty<Bytes>>> {
+fn hyper_client() -> ResilientService<Client<HttpConnector, Empty<Bytes>>> {
     let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
     layer.layer(Client::builder(TokioExecutor::new()).build_http())
 }
@@ -199,7 +199,7 @@ type Scripted = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes,
 /// Answers of gRPC whose trailers, if there are some, say this.
 fn grpc(
     trailers: Option<&'static str>,
-) -> Resilient<
+) -> ResilientService<
     impl Service<http::Request<()>, Response = Scripted, Error = std::io::Error, Future: Send> + Clone,
 > {
     let layer = ResilientLayer::new(&profile(TEXT)).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use resilience_http::client::{Authority, ConnectionLimits, Resilient, ResilientLayer};
+use resilience_http::client::{Authority, ConnectionLimits, ResilientLayer, ResilientService};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::profile;
@@ -25,7 +25,7 @@ type Response = http::Response<Full<Bytes>>;
 /// Pending three times; 503 at first, if it is asked to retry.
 fn service(
     status: u16,
-) -> Resilient<
+) -> ResilientService<
     impl Service<Request, Response = Response, Error = std::io::Error, Future: Send> + Clone,
 > {
     let limits = ConnectionLimits::default().per_authority(1).total(1);

@@ -11,7 +11,8 @@ use resilience_core::breaker::CircuitState;
 use resilience_core::{CarriesRejection, Error, RejectionKind, clock};
 use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{
-    Authority, BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
+    Authority, BoundedConnector, ConnectionLimits, ResilientClient, ResilientLayer,
+    ResilientService,
 };
 use tower::{Layer, ServiceExt};
 
@@ -115,13 +116,16 @@ async fn slow_responses_do_not_open_more_than_the_limit() {
 
 type HyperClient = Client<BoundedConnector<HttpConnector>, Empty<Bytes>>;
 
-fn hyper(text: &str, connections: ConnectionLimits) -> Resilient<HyperClient> {
+fn hyper(text: &str, connections: ConnectionLimits) -> ResilientService<HyperClient> {
     let connector = BoundedConnector::new(HttpConnector::new(), &connections).unwrap();
     let client = Client::builder(TokioExecutor::new()).build(connector);
     ResilientLayer::new(&profile(text)).unwrap().layer(client)
 }
 
-async fn get(client: &Resilient<HyperClient>, url: String) -> Result<u16, Error<TransportError>> {
+async fn get(
+    client: &ResilientService<HyperClient>,
+    url: String,
+) -> Result<u16, Error<TransportError>> {
     let request = http::Request::get(url).body(Empty::new()).unwrap();
     let answer = client.clone().oneshot(request).await?;
     let status = answer.status().as_u16();

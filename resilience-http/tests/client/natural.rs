@@ -16,11 +16,11 @@ use resilience_core::stack::Stack;
 use resilience_core::{CarriesRejection, Classify, Error, Outcome, RejectionKind};
 use resilience_http::classify::{HttpClassifier, TransportError, TransportFailure};
 use resilience_http::client::{
-    BuildError, Call, CopyCall, Recorded, RequestBuilder, ReqwestTransport, ResilientClient,
-    ResponseHead,
+    BuildError, CloneCall, Recorded, RequestBuilder, RequestWithIdempotency, ReqwestTransport,
+    ResilientClient, ResponseHead,
 };
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
-use resilience_http::propagate::PropagateLayer;
+use resilience_http::propagate::InjectContextLayer;
 use tower::{Layer, ServiceExt};
 
 use crate::profile;
@@ -267,19 +267,25 @@ async fn a_reqwest_client_under_a_stack() {
         ServiceExt::<Request>::map_err(ReqwestTransport::new(client.build().unwrap()), |error| {
             Error::Service(TransportError::new(error))
         });
-    let transport = PropagateLayer::new().layer(transport);
+    let transport = InjectContextLayer::new().layer(transport);
     let backoff = Backoff::constant(Duration::from_millis(1)).unwrap();
     let policy = RetryPolicy::builder().max_attempts(3).backoff(backoff).without_budget();
     let stack = Stack::builder()
         .deadline(Duration::from_secs(5))
         .retry(policy)
         .classifier(HttpClassifier::new())
-        .replayed_by(CopyCall);
+        .replayed_by(CloneCall);
     let service =
         stack.build().unwrap().layer(ServiceExt::<Request>::map_request(transport, Request::from));
     let send = async |method: Method| {
         let request = Request::new(method, format!("http://{address}/").parse().unwrap());
-        service.clone().oneshot(Call::new(request)).await.unwrap().status().as_u16()
+        service
+            .clone()
+            .oneshot(RequestWithIdempotency::new(request))
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     assert_eq!((send(Method::POST).await, seen.requests()), (503, 1));
     assert_eq!((send(Method::GET).await, seen.requests()), (503, 4));
@@ -347,7 +353,7 @@ async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
         assert_eq!(at_stranger.requests(), before);
     }
     for (field, builder) in [
-        ("propagate", builder().propagate(PropagateLayer::new().without_trace())),
+        ("propagate", builder().propagate(InjectContextLayer::new().without_trace())),
         ("ours", builder().ours(["a.example"])),
         ("generate_keys", builder().generate_keys()),
     ] {

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
 use reqwest::{Body, Request};
-use resilience_http::client::{Call, Recorded, ResilientClient};
+use resilience_http::client::{Recorded, RequestWithIdempotency, ResilientClient};
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tower::ServiceExt;
 
@@ -112,7 +112,10 @@ async fn one_that_may_not_run_twice_is_sent_once() {
     assert_eq!(bodies(&seen).len(), 1);
     let (request, _) = upload(Method::POST, &url);
     let key = Idempotency::Keyed(IdempotencyKey::random());
-    client().execute(Call::new(Recorded::new(request, 8)).declared(key)).await.unwrap();
+    client()
+        .execute(RequestWithIdempotency::new(Recorded::new(request, 8)).declared(key))
+        .await
+        .unwrap();
     let keys: Vec<_> =
         seen.lock().iter().map(|(headers, _)| headers["idempotency-key"].clone()).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");

@@ -12,7 +12,9 @@ use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::select::PerKey;
 use resilience_http::body::BodyBulkheadLayer;
 use resilience_http::serve::Server;
-use resilience_http::server::{AnswerRefusalsLayer, Carry, PaceLayer, ProtectLayer};
+use resilience_http::server::{
+    AdmissionControlLayer, HttpRateLimitLayer, MapServiceError, RejectionResponseLayer,
+};
 use tower::{Layer, ServiceExt};
 
 use crate::{Client, LONG, serve};
@@ -27,7 +29,7 @@ fn tenant(request: &axum::extract::Request) -> String {
 async fn ten_thousand_tenants_are_not_ten_thousand_states() {
     const MOST: usize = 1_000;
     let keys = KeyedLimits::new(MOST, 1 << 20, LONG * 100).unwrap();
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per(2, LONG * 100), keys, tenant)
         .concurrency_per_key(1, keys, tenant)
         .build()
@@ -64,7 +66,7 @@ async fn ten_thousand_tenants_are_not_ten_thousand_states() {
 
 #[tokio::test]
 async fn odd_headers_are_one_stranger_and_break_nothing() {
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per_minute(10_000), KeyedLimits::default(), tenant)
         .concurrency_per_key(1, KeyedLimits::default(), tenant)
         .build()
@@ -116,10 +118,10 @@ async fn events_of_rejections_carry_the_key() {
     let places = Keyed::new(KeyedLimits::default(), move |_: &String| places.fresh());
     let router = Router::new().route("/", get(|| async { crate::endless() }));
     let concurrency = BodyBulkheadLayer::select(Arc::new(PerKey::new(places, tenant)));
-    let inner = concurrency.layer(Carry::new(router.clone()));
-    let inner = AnswerRefusalsLayer::default().layer(inner);
-    let outer = PaceLayer::new("rate", Arc::new(PerKey::new(rates, tenant)));
-    let outer = AnswerRefusalsLayer::default().layer(outer.layer(Carry::new(router)));
+    let inner = concurrency.layer(MapServiceError::new(router.clone()));
+    let inner = RejectionResponseLayer::default().layer(inner);
+    let outer = HttpRateLimitLayer::new("rate", Arc::new(PerKey::new(rates, tenant)));
+    let outer = RejectionResponseLayer::default().layer(outer.layer(MapServiceError::new(router)));
     let ask = |tenant: &str| {
         http::Request::get("/").header("x-tenant", tenant).body(axum::body::Body::empty()).unwrap()
     };

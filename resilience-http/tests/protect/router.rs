@@ -1,4 +1,4 @@
-//! Rejections in an axum router, without `ProtectLayer`.
+//! Rejections in an axum router, without `AdmissionControlLayer`.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::stack::Stack;
 use resilience_core::{Error, Rejection, RejectionKind};
-use resilience_http::server::{AnswerBody, Refusals};
+use resilience_http::server::{RejectionFormat, ResponseBody};
 use tower::{ServiceBuilder, ServiceExt};
 
 use crate::LONG;
@@ -24,9 +24,9 @@ fn request(grpc: bool) -> Request<Body> {
 /// The recipe of the book: layers of the core between axum's `HandleErrorLayer` and a router.
 #[tokio::test]
 async fn handle_error_layer_answers_rejections() {
-    async fn refused(headers: HeaderMap, error: Error<Infallible>) -> Response<AnswerBody<Body>> {
+    async fn refused(headers: HeaderMap, error: Error<Infallible>) -> Response<ResponseBody<Body>> {
         match error {
-            Error::Rejected(rejection) => Refusals::new().answer(&rejection, &headers),
+            Error::Rejected(rejection) => RejectionFormat::new().answer(&rejection, &headers),
             Error::Service(never) => match never {},
         }
     }
@@ -62,7 +62,7 @@ async fn a_handler_maps_the_rejection_of_its_own_call() {
             if rejected { open.into() } else { Error::Service(std::io::Error::other("broken")) };
         upstream(error).await.map_err(|error| match error {
             Error::Rejected(rejection) => {
-                Refusals::new().anonymous().answer::<Body>(&rejection, &headers).into()
+                RejectionFormat::new().anonymous().answer::<Body>(&rejection, &headers).into()
             }
             Error::Service(_) => StatusCode::BAD_GATEWAY.into(),
         })

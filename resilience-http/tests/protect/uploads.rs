@@ -11,7 +11,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use resilience_core::bulkhead::Bulkhead;
 use resilience_http::serve::Server;
-use resilience_http::server::{ProtectLayer, Uploads, UploadsLayer};
+use resilience_http::server::{AdmissionControlLayer, Uploads, UploadsLayer};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
@@ -35,7 +35,8 @@ async fn rig(uploads: Uploads) -> Rig {
             Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         }
     };
-    let protect = ProtectLayer::builder().name("api").concurrency(2).uploads(uploads.at_most(8));
+    let protect =
+        AdmissionControlLayer::builder().name("api").concurrency(2).uploads(uploads.at_most(8));
     let protect = protect.build().unwrap();
     let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
     let router = Router::new()
@@ -222,6 +223,8 @@ fn what_is_out_of_bounds_is_named() {
     for stall in [Duration::ZERO, Duration::MAX] {
         let error = UploadsLayer::new("uploads", Uploads::new().stall(stall)).unwrap_err();
         assert_eq!(error.field(), "stall");
-        assert!(ProtectLayer::builder().uploads(Uploads::new().stall(stall)).build().is_err());
+        assert!(
+            AdmissionControlLayer::builder().uploads(Uploads::new().stall(stall)).build().is_err()
+        );
     }
 }

@@ -16,7 +16,7 @@ use resilience_core::keyed::KeyedLimits;
 use resilience_core::rate::Quota;
 use resilience_core::shutdown::{Shutdown, ShutdownToken};
 use resilience_http::serve::{Listener, Peer, RequestBody, Served, Server, Socket, bind};
-use resilience_http::server::ProtectLayer;
+use resilience_http::server::AdmissionControlLayer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -158,7 +158,7 @@ async fn each_client_has_its_own_rate() {
         let peer = request.extensions().get::<Peer>();
         peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip())
     };
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per(1, LONG * 100), KeyedLimits::default(), client)
         .build()
         .unwrap();

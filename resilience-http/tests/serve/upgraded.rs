@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use resilience_core::shutdown::{Shutdown, ShutdownReport, ShutdownToken};
 use resilience_http::serve::{Served, Server, ServerBuilder, bind};
-use resilience_http::server::ProtectLayer;
+use resilience_http::server::AdmissionControlLayer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -60,7 +60,7 @@ async fn upgrade(mut request: Request) -> Response<axum::body::Body> {
 impl Rig {
     async fn new(server: ServerBuilder, concurrency: u32, drain: Duration) -> Rig {
         let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(drain).build().unwrap();
-        let protect = ProtectLayer::builder().concurrency(concurrency).build().unwrap();
+        let protect = AdmissionControlLayer::builder().concurrency(concurrency).build().unwrap();
         let router = Router::new()
             .route("/plain", any(|| async { "plain" }))
             .fallback(upgrade)

@@ -32,8 +32,8 @@ use resilience_core::rejection::Quantity;
 use resilience_core::{Rejection, RejectionKind};
 use serde_json::{Map, Value, json};
 
-use super::body::AnswerBody;
 use super::fields;
+use super::response_body::ResponseBody;
 use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use crate::propagate::is_grpc;
 
@@ -54,47 +54,51 @@ const ANOTHER_SERVER: Duration = Duration::from_secs(1);
 /// use std::time::Duration;
 /// use http::HeaderMap;
 /// use resilience_core::{Rejection, RejectionKind};
-/// use resilience_http::server::Refusals;
+/// use resilience_http::server::RejectionFormat;
 ///
 /// let refused = Rejection::new(RejectionKind::RateLimited, "api.rate_limit")
 ///     .with_key("tenant-7")
 ///     .with_limit(30)
 ///     .with_retry_after(Duration::from_millis(1_200));
-/// let answer = Refusals::new().answer::<()>(&refused, &HeaderMap::new());
+/// let answer = RejectionFormat::new().answer::<()>(&refused, &HeaderMap::new());
 /// assert_eq!(answer.status(), 429);
 /// assert_eq!(answer.headers()["retry-after"], "2");
 /// assert_eq!(answer.headers()["content-type"], "application/problem+json");
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refusals {
+pub struct RejectionFormat {
     keys: bool,
     anonymous: bool,
 }
 
-impl Refusals {
+impl RejectionFormat {
     /// The default.
     #[must_use]
-    pub const fn new() -> Refusals {
-        Refusals { keys: false, anonymous: false }
+    pub const fn new() -> RejectionFormat {
+        RejectionFormat { keys: false, anonymous: false }
     }
 
     /// Names the key too: where keys are what callers know themselves by.
     #[must_use]
-    pub const fn with_keys(mut self) -> Refusals {
+    pub const fn with_keys(mut self) -> RejectionFormat {
         self.keys = true;
         self
     }
 
     /// Leaves out the layer and the limit.
     #[must_use]
-    pub const fn anonymous(mut self) -> Refusals {
+    pub const fn anonymous(mut self) -> RejectionFormat {
         self.anonymous = true;
         self
     }
 
     /// The answer to a request with these headers, which say whether it is one of gRPC's.
     #[must_use]
-    pub fn answer<B>(&self, rejection: &Rejection, request: &HeaderMap) -> Response<AnswerBody<B>> {
+    pub fn answer<B>(
+        &self,
+        rejection: &Rejection,
+        request: &HeaderMap,
+    ) -> Response<ResponseBody<B>> {
         self.answer_as(Asked { grpc: is_grpc(request), may_close: false }, rejection)
     }
 
@@ -120,7 +124,7 @@ impl Refusals {
         self,
         asked: Asked,
         rejection: &Rejection,
-    ) -> Response<AnswerBody<B>> {
+    ) -> Response<ResponseBody<B>> {
         self.tell(asked, &Meaning::of(rejection.kind()), rejection)
     }
 
@@ -130,7 +134,7 @@ impl Refusals {
         asked: Asked,
         meaning: &Meaning,
         rejection: &Rejection,
-    ) -> Response<AnswerBody<B>> {
+    ) -> Response<ResponseBody<B>> {
         let mut answer = if asked.grpc {
             self.for_grpc(meaning, rejection)
         } else {
@@ -150,7 +154,7 @@ impl Refusals {
         self.anonymous
     }
 
-    fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
+    fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<ResponseBody<B>> {
         let mut members = Map::new();
         let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
         add("type", meaning.problem_type.into());
@@ -173,7 +177,7 @@ impl Refusals {
         if let Some(seconds) = seconds {
             add("retry_after", seconds.into());
         }
-        let mut answer = Response::new(AnswerBody::ours(Value::Object(members).to_string()));
+        let mut answer = Response::new(ResponseBody::ours(Value::Object(members).to_string()));
         *answer.status_mut() = meaning.status;
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -189,8 +193,8 @@ impl Refusals {
     }
 
     /// "Trailers-Only": the status in the head, and no body.
-    fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
-        let mut answer = Response::new(AnswerBody::ours(""));
+    fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<ResponseBody<B>> {
+        let mut answer = Response::new(ResponseBody::ours(""));
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_STATUS, meaning.grpc.into());
@@ -373,7 +377,7 @@ mod tests {
 
     type Empty = http_body_util::Empty<bytes::Bytes>;
 
-    fn body(answer: Response<AnswerBody<Empty>>) -> Value {
+    fn body(answer: Response<ResponseBody<Empty>>) -> Value {
         let mut collected = pin!(answer.into_body().collect());
         match collected.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(body)) => serde_json::from_slice(&body.to_bytes()).unwrap(),
@@ -399,11 +403,11 @@ mod tests {
             (RejectionKind::TimedOut, 504, "4"),
             (RejectionKind::DeadlineExceeded, 504, "4"),
         ] {
-            let answer = Refusals::new().answer_as::<Empty>(HTTP, &refused(kind));
+            let answer = RejectionFormat::new().answer_as::<Empty>(HTTP, &refused(kind));
             assert_eq!(answer.status(), status, "{kind:?}");
             assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
             assert_eq!(body(answer)["status"], status);
-            let answer = Refusals::new().answer_as::<Empty>(GRPC, &refused(kind));
+            let answer = RejectionFormat::new().answer_as::<Empty>(GRPC, &refused(kind));
             assert_eq!(
                 (answer.status(), &answer.headers()[GRPC_STATUS]),
                 (StatusCode::OK, &HeaderValue::from_static(grpc))
@@ -415,10 +419,10 @@ mod tests {
     fn text_is_escaped() {
         let name = "a \"quoted\"\r\n\\ näme%\u{0}";
         let rejection = Rejection::new(RejectionKind::Shed, name.to_owned()).with_key("k\"");
-        let problem = body(Refusals::new().with_keys().answer_as(HTTP, &rejection));
+        let problem = body(RejectionFormat::new().with_keys().answer_as(HTTP, &rejection));
         assert_eq!(problem["layer"], name);
         assert_eq!(problem["key"], "k\"");
-        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
+        let answer = RejectionFormat::new().answer_as::<Empty>(GRPC, &rejection);
         assert_eq!(
             answer.headers()[GRPC_MESSAGE],
             "a \"quoted\"%0D%0A\\ n%C3%A4me%25%00: overloaded"
@@ -428,12 +432,13 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_is_told() {
         let rejection = refused(RejectionKind::RateLimited);
-        let told = |refusals: Refusals| body(refusals.answer_as(HTTP, &rejection)).to_string();
-        assert!(!told(Refusals::new()).contains("tenant"));
-        assert!(!told(Refusals::new()).contains('8'));
-        assert!(told(Refusals::new().with_keys()).contains("tenant"));
-        assert!(!told(Refusals::new().anonymous()).contains("api"));
-        assert!(!told(Refusals::new().anonymous()).contains('7'));
+        let told =
+            |refusals: RejectionFormat| body(refusals.answer_as(HTTP, &rejection)).to_string();
+        assert!(!told(RejectionFormat::new()).contains("tenant"));
+        assert!(!told(RejectionFormat::new()).contains('8'));
+        assert!(told(RejectionFormat::new().with_keys()).contains("tenant"));
+        assert!(!told(RejectionFormat::new().anonymous()).contains("api"));
+        assert!(!told(RejectionFormat::new().anonymous()).contains('7'));
     }
 
     #[test]
@@ -457,25 +462,25 @@ mod tests {
     #[test]
     fn never_is_said_in_both_languages() {
         let rejection = refused(RejectionKind::RateLimited).never();
-        let answer = Refusals::new().answer_as::<Empty>(HTTP, &rejection);
+        let answer = RejectionFormat::new().answer_as::<Empty>(HTTP, &rejection);
         assert_eq!(answer.headers()[RETRY], NEVER);
         assert!(!answer.headers().contains_key(RETRY_AFTER));
-        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
+        let answer = RejectionFormat::new().answer_as::<Empty>(GRPC, &rejection);
         assert_eq!(answer.headers()[GRPC_PUSHBACK], "-1");
     }
 
     #[test]
     fn who_shuts_down_sends_callers_elsewhere() {
         let rejection = refused(RejectionKind::ShuttingDown);
-        let answer = Refusals::new().answer_as::<Empty>(HTTP, &rejection);
+        let answer = RejectionFormat::new().answer_as::<Empty>(HTTP, &rejection);
         assert_eq!(answer.headers()[RETRY_AFTER], "1");
         assert_eq!(answer.headers()[CONNECTION], "close");
         assert_eq!(body(answer)["retry_after"], 1);
-        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
+        let answer = RejectionFormat::new().answer_as::<Empty>(GRPC, &rejection);
         assert_eq!(answer.headers()[GRPC_PUSHBACK], "1000");
         assert!(!answer.headers().contains_key(CONNECTION), "HTTP/2 has no such field");
         let other = refused(RejectionKind::Shed);
-        let answer = Refusals::new().answer_as::<Empty>(HTTP, &other);
+        let answer = RejectionFormat::new().answer_as::<Empty>(HTTP, &other);
         assert!(!answer.headers().contains_key(CONNECTION));
     }
 }

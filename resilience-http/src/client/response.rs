@@ -7,7 +7,7 @@ use http_body::Body;
 use resilience_core::stack::{CallLifetime, CarriedPermits};
 
 use super::body::HeldBody;
-use super::hold::Hold;
+use super::body_guard::BodyGuard;
 use super::slots::Slot;
 use crate::body::StallTimeout;
 use crate::classify::grpc;
@@ -24,7 +24,7 @@ pub trait HttpResponse {
     /// Its headers.
     fn headers(&self) -> &HeaderMap;
     /// Gives it to the body, which ends when it stalls for too long.
-    fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> Self::Held;
+    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> Self::Held;
 }
 
 impl<B: Body> HttpResponse for Response<B> {
@@ -42,7 +42,7 @@ impl<B: Body> HttpResponse for Response<B> {
         self.headers()
     }
 
-    fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> Self::Held {
+    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> Self::Held {
         self.map(|body| HeldBody::new(body, hold, stall))
     }
 }
@@ -64,7 +64,7 @@ impl HttpResponse for reqwest::Response {
     }
 
     /// Nothing of the answer is lost, its address included.
-    fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> reqwest::Response {
+    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
         let (mut parts, body) = Response::<reqwest::Body>::from(self).into_parts();
@@ -82,7 +82,7 @@ impl HttpResponse for reqwest::Response {
 }
 
 /// An answer on its way through the policies. Dropped, its connection is given up.
-pub struct Answered<A> {
+pub struct TransportResponse<A> {
     answer: A,
     // Asked by every policy, and a look-up for each.
     is_grpc: bool,
@@ -90,10 +90,10 @@ pub struct Answered<A> {
     slot: Slot,
 }
 
-impl<A: HttpResponse> Answered<A> {
-    pub(super) fn new(answer: A, slot: Slot) -> Answered<A> {
+impl<A: HttpResponse> TransportResponse<A> {
+    pub(super) fn new(answer: A, slot: Slot) -> TransportResponse<A> {
         let is_grpc = grpc::is_grpc(answer.headers());
-        Answered { answer, is_grpc, rest: CarriedPermits::default(), slot }
+        TransportResponse { answer, is_grpc, rest: CarriedPermits::default(), slot }
     }
 
     /// Returns the response, and whether it is one of gRPC.
@@ -103,7 +103,7 @@ impl<A: HttpResponse> Answered<A> {
 
     /// The answer, whose body holds from now on what the call did.
     pub(super) fn hold(self, stall: Option<StallTimeout>) -> A::Held {
-        let hold = Hold::new(&self.answer, self.is_grpc, self.rest, self.slot);
+        let hold = BodyGuard::new(&self.answer, self.is_grpc, self.rest, self.slot);
         self.answer.hold(hold, stall)
     }
 }
@@ -112,14 +112,14 @@ impl<A: HttpResponse> Answered<A> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UntilBodyEnds;
 
-impl<A> CallLifetime<Answered<A>> for UntilBodyEnds {
-    fn carried<'r>(&self, answered: &'r Answered<A>) -> Option<&'r CarriedPermits> {
+impl<A> CallLifetime<TransportResponse<A>> for UntilBodyEnds {
+    fn carried<'r>(&self, answered: &'r TransportResponse<A>) -> Option<&'r CarriedPermits> {
         Some(&answered.rest)
     }
 }
 
-impl<A> fmt::Debug for Answered<A> {
+impl<A> fmt::Debug for TransportResponse<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answered").finish_non_exhaustive()
+        f.debug_struct("TransportResponse").finish_non_exhaustive()
     }
 }
