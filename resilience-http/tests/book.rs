@@ -64,8 +64,8 @@ fn every_output_of_the_book_is_a_test() {
 }
 
 async fn ask(service: &mut Router, path: &str) -> Response<Body> {
-    let Ok(answer) = service.call(Request::get(path).body(Body::empty()).unwrap()).await;
-    answer
+    let Ok(response) = service.call(Request::get(path).body(Body::empty()).unwrap()).await;
+    response
 }
 
 fn tenant(_: &Request) -> String {
@@ -89,9 +89,9 @@ async fn a_server_that_refuses() {
     for _ in 0..50 {
         assert_eq!(ask(&mut service, "/quotes").await.status(), 200);
     }
-    let (answer, content) = ask(&mut service, "/quotes").await.into_parts();
-    let status = format!("HTTP/1.1 {}", answer.status);
-    let fields = answer.headers.iter().filter(|(name, _)| *name != http::header::CONTENT_LENGTH);
+    let (response, content) = ask(&mut service, "/quotes").await.into_parts();
+    let status = format!("HTTP/1.1 {}", response.status);
+    let fields = response.headers.iter().filter(|(name, _)| *name != http::header::CONTENT_LENGTH);
     let fields = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
     let lines: BTreeSet<String> = [status].into_iter().chain(fields).collect();
     assert_eq!(head.lines().map(str::to_owned).collect::<BTreeSet<_>>(), lines);

@@ -44,12 +44,12 @@ type Failed = Error<Infallible>;
 /// A call below the layer, that ends in what it was sent.
 async fn sent(layer: InjectContextLayer, call: Request<()>) -> HeaderMap {
     let echo = service_fn(|call: Request<()>| async move {
-        let mut answer = Response::new(());
-        *answer.headers_mut() = call.headers().clone();
-        Ok::<_, Infallible>(answer)
+        let mut response = Response::new(());
+        *response.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(response)
     });
-    let Ok(answer) = layer.layer(echo).oneshot(call).await;
-    answer.headers().clone()
+    let Ok(response) = layer.layer(echo).oneshot(call).await;
+    response.headers().clone()
 }
 
 /// The shorter of the two is how long the response is waited for.
@@ -102,12 +102,12 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 async fn handed_on(accept: ExtractContextLayer, incoming: &[(&str, &str)]) -> HeaderMap {
     let handler = service_fn(|_: Request<()>| async {
         let headers = sent(InjectContextLayer::new(), request(&[])).await;
-        let mut answer = Response::new(());
-        *answer.headers_mut() = headers;
-        Ok::<_, Infallible>(answer)
+        let mut response = Response::new(());
+        *response.headers_mut() = headers;
+        Ok::<_, Infallible>(response)
     });
-    let Ok(answer) = accept.layer(handler).oneshot(request(incoming)).await;
-    answer.headers().clone()
+    let Ok(response) = accept.layer(handler).oneshot(request(incoming)).await;
+    response.headers().clone()
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,8 +135,8 @@ async fn the_shorter_of_two_limits_ends_an_answer() {
         let handler = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
         let service = longest(outer).layer(longest(inner).layer(handler));
         let begun = clock::now();
-        let Ok(answer) = service.oneshot(request(&[])).await;
-        let end = answer.extensions().get::<CallEnd>().unwrap().at();
+        let Ok(response) = service.oneshot(request(&[])).await;
+        let end = response.extensions().get::<CallEnd>().unwrap().at();
         assert_eq!(end - begun, Duration::from_millis(100), "{outer} around {inner}");
     }
 }
@@ -194,14 +194,14 @@ async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
             }
             None => sent.oneshot(call).await,
         };
-        let answer = match deadline {
+        let response = match deadline {
             Some(limit) => {
                 let deadline = Deadline::after(clock::now(), milliseconds(limit));
                 within(deadline, within_attempt(call)).await.unwrap()
             }
             None => within_attempt(call).await,
         };
-        let headers = answer.unwrap().into_parts().0.headers;
+        let headers = response.unwrap().into_parts().0.headers;
         let found = (text(&headers, &timeout::GRPC_TIMEOUT), text(&headers, &timeout::TIMEOUT));
         assert_eq!(found, expected, "{deadline:?} {attempt:?} {own:?}");
     }
@@ -242,16 +242,16 @@ fn failing(
     service_fn(move |call: Request<()>| {
         let made = calls.fetch_add(1, Ordering::Relaxed);
         assert_eq!(attempt::previous(call.headers()) as usize, made);
-        let mut answer = Response::new(());
-        *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = Response::new(());
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
         if never {
-            answer.headers_mut().insert(attempt::RETRY, attempt::NEVER);
+            response.headers_mut().insert(attempt::RETRY, attempt::NEVER);
         }
-        async move { Ok::<_, Failed>(answer) }
+        async move { Ok::<_, Failed>(response) }
     })
 }
 
-/// The number of attempts at a call that fails, and what the answer to the request around it says.
+/// The number of attempts at a call that fails, and what the response to the request around it says.
 async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usize, bool) {
     let calls = Arc::new(AtomicUsize::new(0));
     let backoff = Backoff::decorrelated_jitter(Duration::from_millis(1), Duration::from_millis(2));
@@ -265,7 +265,7 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
         .layer(RetryLayer::new(policy))
         .layer(InjectContextLayer::new())
         .service(failing(&calls, never));
-    // Its own answer, with none of the headers of the call's.
+    // Its own response, with none of the headers of the call's.
     let handler = service_fn(move |_: Request<()>| {
         let call = below.clone().oneshot(request(&[]));
         async move {
@@ -273,9 +273,9 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
             Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
         }
     });
-    let answer =
+    let response =
         ExtractContextLayer::new().layer(handler).oneshot(request(incoming)).await.unwrap();
-    (calls.load(Ordering::Relaxed), attempt::is_final(answer.headers()))
+    (calls.load(Ordering::Relaxed), attempt::is_final(response.headers()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -303,8 +303,9 @@ async fn a_tier_without_retries_hands_the_word_up() {
                 Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
             }
         });
-        let answer = ExtractContextLayer::new().layer(handler).oneshot(request(&[])).await.unwrap();
-        assert_eq!(attempt::is_final(answer.headers()), never);
+        let response =
+            ExtractContextLayer::new().layer(handler).oneshot(request(&[])).await.unwrap();
+        assert_eq!(attempt::is_final(response.headers()), never);
     }
 }
 
@@ -320,8 +321,8 @@ async fn a_fallback_that_answers_is_not_final() {
         Context::current().unwrap().retries().give_up();
         Ok::<_, Infallible>(Response::new(()))
     });
-    let Ok(answer) = ExtractContextLayer::new().layer(handler).oneshot(request(&[])).await;
-    assert_eq!(answer.headers().len(), 0);
+    let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(request(&[])).await;
+    assert_eq!(response.headers().len(), 0);
 }
 
 /// The whole of an attempt is limited, waits included, and each says what is left by then.
@@ -342,13 +343,13 @@ async fn each_attempt_says_what_is_left_by_then() {
         .layer(RetryLayer::new(policy))
         .layer(InjectContextLayer::new())
         .service(service_fn(move |call: Request<()>| {
-            let mut answer = Response::new(());
+            let mut response = Response::new(());
             if second.fetch_add(1, Ordering::Relaxed) == 0 {
-                *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
             } else {
                 note.set(call.headers().clone()).unwrap();
             }
-            async move { Ok::<_, Failed>(answer) }
+            async move { Ok::<_, Failed>(response) }
         }));
     assert_eq!(service.oneshot(request(&[])).await.unwrap().status(), 200);
     let headers = seen.get().unwrap();
@@ -363,14 +364,14 @@ async fn a_spawned_task_takes_the_context_along() {
         let context = Context::current().unwrap();
         let kept = tokio::spawn(context.scope(sent(InjectContextLayer::new(), request(&[]))));
         assert!(lost.await.unwrap());
-        let mut answer = Response::new(());
-        *answer.headers_mut() = kept.await.unwrap();
-        Ok::<_, Infallible>(answer)
+        let mut response = Response::new(());
+        *response.headers_mut() = kept.await.unwrap();
+        Ok::<_, Infallible>(response)
     });
     let incoming = request(&[("baggage", "user=7"), ("x-resilience-retry", "never")]);
-    let Ok(answer) = ExtractContextLayer::new().layer(handler).oneshot(incoming).await;
-    assert_eq!(text(answer.headers(), &HeaderName::from_static("baggage")), Some("user=7"));
-    assert_eq!(text(answer.headers(), &attempt::RETRY), Some("never"));
+    let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(incoming).await;
+    assert_eq!(text(response.headers(), &HeaderName::from_static("baggage")), Some("user=7"));
+    assert_eq!(text(response.headers(), &attempt::RETRY), Some("never"));
     assert!(Context::current().is_none());
 }
 
@@ -390,7 +391,7 @@ impl Drop for Alive {
     }
 }
 
-/// An answer after so many polls, that holds something for as long as it is there.
+/// A response after so many polls, that holds something for as long as it is there.
 struct Holding {
     _held: Alive,
     polls: u32,
@@ -511,8 +512,8 @@ async fn trailers_say_never_where_something_was_given_up_on_the_way() {
             Ok::<_, Infallible>(Response::new(StreamBody::new(messages.chain(trailers))))
         });
         let request = request(&[("content-type", content)]);
-        let Ok(answer) = ExtractContextLayer::new().layer(handler).oneshot(request).await;
-        let Ok(body) = Box::pin(answer.into_body()).collect().await;
+        let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(request).await;
+        let Ok(body) = Box::pin(response.into_body()).collect().await;
         let trailers = body.trailers().cloned().unwrap();
         assert_eq!(body.to_bytes(), "one");
         assert_eq!(trailers["grpc-status"], status);
@@ -537,10 +538,10 @@ async fn a_handler_knows_which_attempt_it_is() {
         (&[("x-resilience-attempt", "-2")], 0),
     ] {
         let ask = |accept: ExtractContextLayer| accept.layer(handler).oneshot(request(headers));
-        let Ok(answer) = ask(ExtractContextLayer::new()).await;
-        assert_eq!(answer.headers()["previous"], expected.to_string());
-        let Ok(answer) = ask(ExtractContextLayer::new().distrust_headers()).await;
-        assert_eq!(answer.headers()["previous"], "0", "a stranger's word");
+        let Ok(response) = ask(ExtractContextLayer::new()).await;
+        assert_eq!(response.headers()["previous"], expected.to_string());
+        let Ok(response) = ask(ExtractContextLayer::new().distrust_headers()).await;
+        assert_eq!(response.headers()["previous"], "0", "a stranger's word");
     }
     assert_eq!(Context::default().previous_attempts(), 0);
 }
@@ -553,8 +554,8 @@ async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
             Ok::<_, Infallible>(Response::new(()))
         });
         let incoming = request(&[("x-resilience-timeout-ms", "100")]);
-        let Ok(answer) = ExtractContextLayer::new().layer(handler).oneshot(incoming).await;
-        assert_eq!(answer.status(), status, "{takes}");
+        let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(incoming).await;
+        assert_eq!(response.status(), status, "{takes}");
     }
 }
 
@@ -584,8 +585,8 @@ async fn a_refusal_in_readiness_is_answered() {
     for _ in 0..2 {
         let Ok(()) = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
     }
-    let Ok(answer) = service.call(request(&[])).await;
-    assert_eq!(answer.status(), 503);
+    let Ok(response) = service.call(request(&[])).await;
+    assert_eq!(response.status(), 503);
 }
 
 /// The same layer for reqwest's types.
@@ -593,16 +594,16 @@ async fn a_refusal_in_readiness_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn reqwest_has_headers_too() {
     let echo = service_fn(|call: reqwest::Request| async move {
-        let mut answer = Response::new(String::new());
-        *answer.headers_mut() = call.headers().clone();
-        Ok::<_, Infallible>(reqwest::Response::from(answer))
+        let mut response = Response::new(String::new());
+        *response.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(reqwest::Response::from(response))
     });
     let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
     let call = reqwest::Request::new(http::Method::GET, "http://localhost".parse().unwrap());
-    let answer =
+    let response =
         within(deadline, InjectContextLayer::new().layer(echo).oneshot(call)).await.unwrap();
-    let Ok(answer) = answer;
-    assert_eq!(text(answer.headers(), &timeout::TIMEOUT), Some("100"));
+    let Ok(response) = response;
+    assert_eq!(text(response.headers(), &timeout::TIMEOUT), Some("100"));
 }
 
 #[test]

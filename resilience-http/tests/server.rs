@@ -150,7 +150,7 @@ async fn each_route_has_a_quota() {
     let limits = KeyedLimits::default;
     let protect = builder()
         .rate_per_key(Quota::per_minute(1), limits(), route)
-        .refusals(RejectionFormat::new().with_keys())
+        .rejections(RejectionFormat::new().with_keys())
         .build()
         .unwrap();
     let router = Router::new().route("/a/{id}", get(|| async {})).route("/b", get(|| async {}));

@@ -2,7 +2,7 @@
 //!
 //! An HTTP call is not over when its head is there: the body is most of the time, nearly all of the bytes, and where
 //! connections break. A limit that lets go at the head limits nothing; a circuit that counts heads calls
-//! a server healthy that dies over every answer.
+//! a server healthy that dies over every response.
 //!
 //! - [`GuardedBody`] holds what a call holds until the body has ended, broken off, or been dropped.
 //!   [`BodyBulkheadLayer`] and [`BodyBreakerLayer`] do so with a permit and with a circuit's admission;

@@ -17,9 +17,9 @@ use super::guarded::{Guard, GuardedBody};
 pub trait BodyPolicy<Req, B: Body, E>: Clone {
     /// The wait. Dropped, it leaves every queue.
     type Waiting: Future<Output = Result<Self::Held, Rejection>>;
-    /// What the call holds up to the head of its answer.
+    /// What the call holds up to the head of its response.
     type Held;
-    /// What the body of the answer holds from then on.
+    /// What the body of the response holds from then on.
     type Guard: Guard<B::Error>;
 
     /// A live call asks to make this request.
@@ -29,7 +29,7 @@ pub trait BodyPolicy<Req, B: Body, E>: Clone {
     /// asks again.
     fn not_ready(&self, held: Self::Held) -> Option<Self::Held>;
 
-    /// The head of the answer is there, or an error is, after which there is no body.
+    /// The head of the response is there, or an error is, after which there is no body.
     fn answered(&self, held: Self::Held, result: Result<&Response<B>, &E>) -> Option<Self::Guard>;
 }
 
@@ -160,7 +160,7 @@ where
                 StateProj::Done => return Poll::Pending,
             }
         };
-        // What the call held is free, or the body's, when the answer is there, not when this is dropped (T7).
+        // What the call held is free, or the body's, when the response is there, not when this is dropped (T7).
         this.state.set(State::Done);
         *this.service = None;
         *this.request = None;

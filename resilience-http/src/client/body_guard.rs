@@ -15,7 +15,7 @@ use super::slots::{Slot, Use};
 use crate::body::Guard;
 use crate::classify::{GrpcClassifier, grpc};
 
-/// What a call holds until the body of its answer has ended: the circuit's admission, a place on the wire, and
+/// What a call holds until the body of its response has ended: the circuit's admission, a place on the wire, and
 /// the bulkhead's permit.
 pub struct BodyGuard {
     // In this order, and so dropped in it: who is let in next finds the circuit told and the connection free.
@@ -31,13 +31,13 @@ pub struct BodyGuard {
 
 impl BodyGuard {
     pub(super) fn new(
-        answer: &impl HttpResponse,
+        response: &impl HttpResponse,
         is_grpc: bool,
         rest: CarriedPermits,
         slot: Slot,
     ) -> BodyGuard {
-        let headers = answer.headers();
-        let kept = keeps_open(answer.version(), headers);
+        let headers = response.headers();
+        let kept = keeps_open(response.version(), headers);
         let says_at_the_end = is_grpc && !headers.contains_key(grpc::STATUS);
         let (circuit, permit) = rest.into_parts();
         BodyGuard { circuit, slot, _permit: permit, kept, says_at_the_end, was_read: false }
@@ -79,7 +79,7 @@ impl Drop for BodyGuard {
     }
 }
 
-/// Whether the connection outlives the answer (RFC 9112 §9.3).
+/// Whether the connection outlives the response (RFC 9112 §9.3).
 fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
     let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let mut says = |option: &str| {

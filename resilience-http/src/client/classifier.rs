@@ -21,8 +21,8 @@ pub struct ResponseHead<'a> {
 
 impl<'a> ResponseHead<'a> {
     pub(super) fn of<A: HttpResponse>(answered: &'a TransportResponse<A>) -> ResponseHead<'a> {
-        let (answer, is_grpc) = answered.head();
-        ResponseHead { status: answer.status(), headers: answer.headers(), is_grpc }
+        let (response, is_grpc) = answered.head();
+        ResponseHead { status: response.status(), headers: response.headers(), is_grpc }
     }
 
     /// Returns the status.

@@ -26,7 +26,7 @@ pub trait HttpRequest: Sized {
     /// A copy, or `None` if its body can be sent only once.
     fn copy(&self) -> Option<Self>;
 
-    /// Whether this copy is still good when an attempt has ended, with or without an answer. See
+    /// Whether this copy is still good when an attempt has ended, with or without a response. See
     /// [`Replay::is_still_valid`].
     fn is_still_valid(&self, answered: bool) -> bool {
         let _ = answered;
@@ -47,7 +47,7 @@ pub trait Replayable: Sized {
     /// The same body from its beginning. `None` for a stream: nothing is kept of it, so it is sent once.
     fn copy(&self) -> Option<Self>;
 
-    /// Whether this copy is still good when an attempt has ended, with or without an answer. See
+    /// Whether this copy is still good when an attempt has ended, with or without a response. See
     /// [`Replay::is_still_valid`].
     fn is_still_valid(&self, answered: bool) -> bool {
         let _ = answered;

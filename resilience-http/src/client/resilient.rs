@@ -95,7 +95,7 @@ impl ResilientClient {
     /// run twice.
     ///
     /// # Errors
-    /// The transport's, or the refusal of a policy. A status is an answer, whatever it says.
+    /// The transport's, or the rejection of a policy. A status is a response, whatever it says.
     pub fn execute<R>(
         &self,
         request: impl Into<RequestWithIdempotency<R>>,

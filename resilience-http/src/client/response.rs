@@ -1,4 +1,4 @@
-//! The head of an answer, and what goes on until its body has ended.
+//! The head of a response, and what goes on until its body has ended.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use super::slots::Slot;
 use crate::body::StallTimeout;
 use crate::classify::grpc;
 
-/// An answer whose body can hold what the call does.
+/// A response whose body can hold what the call does.
 pub trait HttpResponse {
-    /// The same answer, holding it.
+    /// The same response, holding it.
     type Held;
 
     /// Its version.
@@ -63,7 +63,7 @@ impl HttpResponse for reqwest::Response {
         self.headers()
     }
 
-    /// Nothing of the answer is lost, its address included.
+    /// Nothing of the response is lost, its address included.
     fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
@@ -81,9 +81,9 @@ impl HttpResponse for reqwest::Response {
     }
 }
 
-/// An answer on its way through the policies. Dropped, its connection is given up.
+/// A response on its way through the policies. Dropped, its connection is given up.
 pub struct TransportResponse<A> {
-    answer: A,
+    response: A,
     // Asked by every policy, and a look-up for each.
     is_grpc: bool,
     rest: CarriedPermits,
@@ -91,24 +91,24 @@ pub struct TransportResponse<A> {
 }
 
 impl<A: HttpResponse> TransportResponse<A> {
-    pub(super) fn new(answer: A, slot: Slot) -> TransportResponse<A> {
-        let is_grpc = grpc::is_grpc(answer.headers());
-        TransportResponse { answer, is_grpc, rest: CarriedPermits::default(), slot }
+    pub(super) fn new(response: A, slot: Slot) -> TransportResponse<A> {
+        let is_grpc = grpc::is_grpc(response.headers());
+        TransportResponse { response, is_grpc, rest: CarriedPermits::default(), slot }
     }
 
     /// Returns the response, and whether it is one of gRPC.
     pub(super) const fn head(&self) -> (&A, bool) {
-        (&self.answer, self.is_grpc)
+        (&self.response, self.is_grpc)
     }
 
-    /// The answer, whose body holds from now on what the call did.
+    /// The response, whose body holds from now on what the call did.
     pub(super) fn hold(self, stall: Option<StallTimeout>) -> A::Held {
-        let hold = BodyGuard::new(&self.answer, self.is_grpc, self.rest, self.slot);
-        self.answer.hold(hold, stall)
+        let hold = BodyGuard::new(&self.response, self.is_grpc, self.rest, self.slot);
+        self.response.hold(hold, stall)
     }
 }
 
-/// A call lasts until the body of its answer has ended.
+/// A call lasts until the body of its response has ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UntilBodyEnds;
 

@@ -64,7 +64,7 @@ pin_project! {
         slot: Option<Slot>,
         #[pin]
         step: Step<F>,
-        // Until there is an answer.
+        // Until there is a response.
         scope: Option<Scope>,
         hearer: Hearer,
     }
@@ -153,10 +153,10 @@ where
                     *this.scope = None;
                     let slot = this.slot.take();
                     return Poll::Ready(match (result, slot) {
-                        (Ok(answer), Some(slot)) => {
-                            this.site.pause(&answer);
-                            this.hearer.hear(answer.headers());
-                            Ok(TransportResponse::new(answer, slot))
+                        (Ok(response), Some(slot)) => {
+                            this.site.pause(&response);
+                            this.hearer.hear(response.headers());
+                            Ok(TransportResponse::new(response, slot))
                         }
                         (Err(error), slot) => {
                             let error = error.into();

@@ -8,11 +8,11 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::answer::Answer;
+use super::response::ProbeResponse;
 use crate::server::ResponseBody;
 
 /// Boxed: it is rare, and every other request would be as large.
-type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = ProbeResponse> + Send>>;
 
 // `F`, and not `S::Future`: a task that holds this across an await could not tell that it is `Send`.
 pin_project! {
@@ -33,8 +33,8 @@ pin_project! {
         Readying { service: S, request: Option<Req> },
         /// The service has the request.
         Calling { #[pin] future: F },
-        /// A probe whose answer does not depend on anything.
-        Responding { answer: Option<Answer> },
+        /// A probe whose response does not depend on anything.
+        Responding { response: Option<ProbeResponse> },
         /// A probe that waits for checks.
         Asking { asking: Asking },
         /// Nothing is held.
@@ -47,11 +47,11 @@ impl<S, Req, F> HealthFuture<S, Req, F> {
         HealthFuture { state: State::Readying { service, request: Some(request) } }
     }
 
-    pub(super) fn answered(answer: Answer) -> Self {
-        HealthFuture { state: State::Responding { answer: Some(answer) } }
+    pub(super) fn answered(response: ProbeResponse) -> Self {
+        HealthFuture { state: State::Responding { response: Some(response) } }
     }
 
-    pub(super) fn asking(asking: impl Future<Output = Answer> + Send + 'static) -> Self {
+    pub(super) fn asking(asking: impl Future<Output = ProbeResponse> + Send + 'static) -> Self {
         HealthFuture { state: State::Asking { asking: Box::pin(asking) } }
     }
 }
@@ -79,8 +79,8 @@ where
                 StateProj::Calling { future } => {
                     ready!(future.poll(cx)).map(|response| response.map(ResponseBody::handler))
                 }
-                StateProj::Responding { answer } => match answer.take() {
-                    Some(answer) => Ok(answer.map(ResponseBody::ours)),
+                StateProj::Responding { response } => match response.take() {
+                    Some(response) => Ok(response.map(ResponseBody::ours)),
                     None => return Poll::Pending,
                 },
                 StateProj::Asking { asking } => {
@@ -89,7 +89,7 @@ where
                 // Polled after it was ready, which a future's contract leaves open: stay silent.
                 StateProj::Done => return Poll::Pending,
             };
-            // What the call held is free when the answer is, not when this is dropped.
+            // What the call held is free when the response is, not when this is dropped.
             state.set(State::Done);
             return Poll::Ready(result);
         }

@@ -43,12 +43,12 @@
 //! # }
 //! ```
 
-mod answer;
 mod future;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod layer;
 mod probe;
+mod response;
 mod service;
 
 pub use crate::server::ResponseBody as HealthBody;

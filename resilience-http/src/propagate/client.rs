@@ -113,9 +113,9 @@ pub(crate) struct Hearer(Option<RetryScope>);
 
 impl Hearer {
     /// Also for calls that have no retry around them, which would note it.
-    pub(crate) fn hear(&self, answer: &HeaderMap) {
+    pub(crate) fn hear(&self, response: &HeaderMap) {
         if let Some(scope) = &self.0
-            && attempt::is_final(answer)
+            && attempt::is_final(response)
         {
             scope.give_up();
         }
@@ -167,7 +167,7 @@ pin_project! {
     /// A call with headers for its server. Dropping it drops the call below.
     #[derive(Debug)]
     pub struct InjectContextFuture<F> {
-        // Dropped as soon as there is an answer: what it holds is free then (T7).
+        // Dropped as soon as there is a response: what it holds is free then (T7).
         #[pin]
         inner: Option<F>,
         hearer: Hearer,
@@ -186,8 +186,8 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
         let result = ready!(inner.poll(cx));
         this.inner.set(None);
-        if let Ok(answer) = &result {
-            this.hearer.hear(answer.headers());
+        if let Ok(response) = &result {
+            this.hearer.hear(response.headers());
         }
         Poll::Ready(result)
     }

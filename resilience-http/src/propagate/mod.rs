@@ -5,7 +5,7 @@
 //! stopped waiting. Nobody in the chain can see it: each makes no more than three attempts.
 //!
 //! So each request says [how long it is waited for](timeout) and [which attempt it is](attempt), and each
-//! answer says whether it is worth another. [`InjectContextLayer`] is the client's side and stands *below* the
+//! response says whether it is worth another. [`InjectContextLayer`] is the client's side and stands *below* the
 //! retry, next to the transport; [`ExtractContextLayer`] is the server's side and stands outermost.
 //!
 //! # Who retries
@@ -15,18 +15,18 @@
 //! 1. **The one next to the failure tries first.** It knows most and repeats least. As a rule it is right,
 //!    and nobody above hears of it.
 //! 2. **If it gives up, so does everybody.** It has made its attempts, or its
-//!    [budget](resilience_core::retry::RetryBudget) is spent; the failure of its own answer then says
+//!    [budget](resilience_core::retry::RetryBudget) is spent; the failure of its own response then says
 //!    [`x-resilience-retry: never`](attempt::RETRY), which
 //!    [`StatusClassifier`](crate::StatusClassifier) reads as
 //!    [never](resilience_core::outcome::RetryHint::Never). A tier that was told so tells the next.
 //! 3. **Inside of a retry, everybody makes one attempt.** A request with an [attempt number](attempt::ATTEMPT)
-//!    is somebody's retry already, and so are all requests that are made for it. If one fails, the answer
+//!    is somebody's retry already, and so are all requests that are made for it. If one fails, the response
 //!    does *not* say never: who retries goes on, to the end of his own attempts and budget.
 //!
 //! So of one request no server gets more than one tier's attempts, however deep the chain, and in an outage
 //! that lasts a chain asks `1 + budget ratio` times a request, and not that to the power of its depth.
 //!
-//! What it costs: an answer that failed for a reason of its own, after a call that it did not need was given
+//! What it costs: a response that failed for a reason of its own, after a call that it did not need was given
 //! up, is not tried again either.
 //!
 //! # What is ambient

@@ -22,7 +22,7 @@ use crate::server::{Asked, GRPC_STATUS, RejectionFormat, ResponseBody};
 /// See the [module](super).
 ///
 /// Stands outermost, around whatever turns errors into answers: an error that passes through it is not an
-/// answer, and says nothing. The error type is the service's, readiness is forwarded, nothing is shared
+/// response, and says nothing. The error type is the service's, readiness is forwarded, nothing is shared
 /// between calls, and dropping the call drops what is inside.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ExtractContextLayer {
@@ -34,7 +34,7 @@ struct Settings {
     longest: Option<Duration>,
     longest_head: Option<Duration>,
     distrusts: bool,
-    refusals: RejectionFormat,
+    rejections: RejectionFormat,
 }
 
 impl ExtractContextLayer {
@@ -45,7 +45,7 @@ impl ExtractContextLayer {
             longest: None,
             longest_head: None,
             distrusts: false,
-            refusals: RejectionFormat::new(),
+            rejections: RejectionFormat::new(),
         };
         ExtractContextLayer { settings }
     }
@@ -80,8 +80,8 @@ impl ExtractContextLayer {
 
     /// How requests are refused whose time is over.
     #[must_use]
-    pub const fn refusals(mut self, refusals: RejectionFormat) -> ExtractContextLayer {
-        self.settings.refusals = refusals;
+    pub const fn rejections(mut self, rejections: RejectionFormat) -> ExtractContextLayer {
+        self.settings.rejections = rejections;
         self
     }
 }
@@ -91,13 +91,13 @@ impl Settings {
         if self.distrusts { Context::default() } else { Context::read(headers) }
     }
 
-    /// Returns how long the request has up to the head of its answer.
+    /// Returns how long the request has up to the head of its response.
     fn timeout(&self, headers: &HeaderMap) -> Option<Duration> {
         let asked = if self.distrusts { None } else { timeout::parse(headers) };
         asked.into_iter().chain(self.longest).chain(self.longest_head).min()
     }
 
-    /// Returns how long it has up to the end of its answer.
+    /// Returns how long it has up to the end of its response.
     fn whole(&self, headers: &HeaderMap) -> Option<Duration> {
         let asked = if self.distrusts { None } else { timeout::parse_call(headers) };
         asked.into_iter().chain(self.longest).min()
@@ -105,7 +105,7 @@ impl Settings {
 
     fn too_late<B>(self, asked: Asked) -> Response<ResponseBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
-        self.refusals.answer_as(asked, &rejection)
+        self.rejections.respond_to(asked, &rejection)
     }
 }
 
@@ -225,53 +225,53 @@ where
             StateProj::Over => {
                 // Whoever sent it does not wait, and would be too late again.
                 end = None;
-                let mut answer = settings.too_late(asked);
-                tell_not_to_retry(&mut answer);
-                Poll::Ready(Ok(answer))
+                let mut response = settings.too_late(asked);
+                tell_not_to_retry(&mut response);
+                Poll::Ready(Ok(response))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
-                Ok(result) => result.map(|answer| answer.map(body)),
+                Ok(result) => result.map(|response| response.map(body)),
                 Err(_) => {
-                    // The refusal itself is not ended.
+                    // The rejection itself is not ended.
                     end = None;
                     Ok(settings.too_late(asked))
                 }
             }),
             StateProj::Unlimited { future } => {
-                future.poll(cx).map_ok(|answer| answer.map(body))
+                future.poll(cx).map_ok(|response| response.map(body))
             }
             StateProj::Done => Poll::Pending,
         }));
         this.state.set(State::Done);
-        Poll::Ready(result.map(|mut answer| {
-            if context.retries().gave_up() && failed(&answer) {
-                tell_not_to_retry(&mut answer);
+        Poll::Ready(result.map(|mut response| {
+            if context.retries().gave_up() && failed(&response) {
+                tell_not_to_retry(&mut response);
             }
             if let Some(end) = end {
-                let extensions = answer.extensions_mut();
+                let extensions = response.extensions_mut();
                 // A limit further in may be the shorter one.
                 if extensions.get::<CallEnd>().is_none_or(|inner| end.at < inner.at) {
                     extensions.insert(end);
                 }
             }
-            answer
+            response
         }))
     }
 }
 
 /// Whether a caller might try again. Of gRPC's answers those that failed at once; [others](ResponseBody::grpc) have their
 /// status after the body.
-fn failed<B>(answer: &Response<B>) -> bool {
-    let status = answer.status();
-    let grpc = answer.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
+fn failed<B>(response: &Response<B>) -> bool {
+    let status = response.status();
+    let grpc = response.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
     status.is_server_error()
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
         || status == StatusCode::TOO_EARLY
         || grpc
 }
 
-fn tell_not_to_retry<B>(answer: &mut Response<B>) {
-    let headers = answer.headers_mut();
+fn tell_not_to_retry<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
     headers.insert(RETRY, NEVER);
     if headers.contains_key(GRPC_STATUS) {
         headers.insert(GRPC_PUSHBACK, NO_MORE);

@@ -25,7 +25,7 @@ use crate::propagate::{ExtractContext, ExtractContextLayer};
 #[derive(Debug, Clone)]
 pub struct AdmissionControlLayer<L> {
     accept: ExtractContextLayer,
-    refusals: RejectionFormat,
+    rejections: RejectionFormat,
     inner: L,
 }
 
@@ -37,7 +37,7 @@ impl<L> AdmissionControlLayer<L> {
     pub const fn new(inner: L) -> AdmissionControlLayer<L> {
         AdmissionControlLayer {
             accept: ExtractContextLayer::new(),
-            refusals: RejectionFormat::new(),
+            rejections: RejectionFormat::new(),
             inner,
         }
     }
@@ -49,10 +49,10 @@ impl<L> AdmissionControlLayer<L> {
         self
     }
 
-    /// How refusals are answered, those of requests that are too late included.
+    /// How rejections are answered, those of requests that are too late included.
     #[must_use]
-    pub fn refusals(mut self, refusals: RejectionFormat) -> AdmissionControlLayer<L> {
-        self.refusals = refusals;
+    pub fn rejections(mut self, rejections: RejectionFormat) -> AdmissionControlLayer<L> {
+        self.rejections = rejections;
         self
     }
 
@@ -71,7 +71,7 @@ impl AdmissionControlLayer<Limits> {
             longest: None,
             longest_head: None,
             distrusts: false,
-            refusals: RejectionFormat::new(),
+            rejections: RejectionFormat::new(),
             limits: (Identity::new(), Identity::new(), Identity::new()),
         }
     }
@@ -82,8 +82,8 @@ impl<S, L: Layer<MapServiceError<S>>> Layer<S> for AdmissionControlLayer<L> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let inner = self.inner.layer(MapServiceError::new(inner));
-        let answering = RejectionResponseLayer::new(self.refusals).layer(inner);
-        self.accept.refusals(self.refusals).layer(answering)
+        let answering = RejectionResponseLayer::new(self.rejections).layer(inner);
+        self.accept.rejections(self.rejections).layer(answering)
     }
 }
 
@@ -96,7 +96,7 @@ pub struct AdmissionControlBuilder<L = Identity, B = Identity, U = Identity> {
     longest: Option<Duration>,
     longest_head: Option<Duration>,
     distrusts: bool,
-    refusals: RejectionFormat,
+    rejections: RejectionFormat,
     /// Outermost first.
     limits: (L, B, U),
 }
@@ -127,9 +127,9 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         self
     }
 
-    /// How refusals are answered.
-    pub fn refusals(mut self, refusals: RejectionFormat) -> Self {
-        self.refusals = refusals;
+    /// How rejections are answered.
+    pub fn rejections(mut self, rejections: RejectionFormat) -> Self {
+        self.rejections = rejections;
         self
     }
 
@@ -184,10 +184,10 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         self,
         change: impl FnOnce((L, B, U)) -> (M, C, V),
     ) -> AdmissionControlBuilder<M, C, V> {
-        let AdmissionControlBuilder { name, longest, longest_head, distrusts, refusals, limits } =
+        let AdmissionControlBuilder { name, longest, longest_head, distrusts, rejections, limits } =
             self;
         let limits = change(limits);
-        AdmissionControlBuilder { name, longest, longest_head, distrusts, refusals, limits }
+        AdmissionControlBuilder { name, longest, longest_head, distrusts, rejections, limits }
     }
 
     /// The layer.
@@ -213,13 +213,13 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         if self.distrusts {
             accept = accept.distrust_headers();
         }
-        let server = Shared { name: &self.name, refusals: self.refusals };
+        let server = Shared { name: &self.name, rejections: self.rejections };
         let (mut made, (rate, concurrency, uploads)) = (Made::default(), self.limits);
         let rate = rate.build(&server, &mut made)?;
         let concurrency = concurrency.build(&server, &mut made)?;
         let uploads = uploads.build(&server, &mut made)?;
         let inner = Limits { rate, concurrency, uploads, handles: made.0 };
-        Ok(AdmissionControlLayer { accept, refusals: self.refusals, inner })
+        Ok(AdmissionControlLayer { accept, rejections: self.rejections, inner })
     }
 }
 

@@ -93,7 +93,7 @@ pub trait Limit {
 #[derive(Debug)]
 pub struct Shared<'a> {
     pub(super) name: &'a Name,
-    pub(super) refusals: RejectionFormat,
+    pub(super) rejections: RejectionFormat,
 }
 
 impl Shared<'_> {
@@ -163,7 +163,7 @@ impl Limit for ForAll<RateLimiterBuilder> {
         let name = server.call("rate_limit");
         let limiter = self.0.name(name.clone()).build()?;
         made.0.limiter = Some(limiter.clone());
-        Ok(HttpRateLimitLayer::new(name, One::new(limiter)).refusals(server.refusals))
+        Ok(HttpRateLimitLayer::new(name, One::new(limiter)).rejections(server.rejections))
     }
 }
 
@@ -178,7 +178,7 @@ where
         let limiter = self.limit.name(name.clone()).build()?;
         let store = Keyed::new(self.keys, move |_: &K| limiter.fresh());
         let select = Arc::new(PerKey::new(store, self.key));
-        Ok(HttpRateLimitLayer::new(name, select).refusals(server.refusals))
+        Ok(HttpRateLimitLayer::new(name, select).rejections(server.rejections))
     }
 }
 
@@ -186,6 +186,6 @@ impl Limit for ForAll<Uploads> {
     type Layer = UploadsLayer;
 
     fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        Ok(UploadsLayer::new(server.call("uploads"), self.0)?.refusals(server.refusals))
+        Ok(UploadsLayer::new(server.call("uploads"), self.0)?.rejections(server.rejections))
     }
 }

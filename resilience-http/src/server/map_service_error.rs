@@ -1,4 +1,4 @@
-//! A service whose errors can carry refusals.
+//! A service whose errors can carry rejections.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -9,22 +9,22 @@
 //!
 //! | layer | why there |
 //! |---|---|
-//! | [`ExtractContextLayer`](crate::propagate::ExtractContextLayer) | who has no time left is told so before anything is taken; and it sees every answer, to say which are final |
-//! | [`RejectionResponseLayer`] | refusals are errors to the layers, and answers to callers |
+//! | [`ExtractContextLayer`](crate::propagate::ExtractContextLayer) | who has no time left is told so before anything is taken; and it sees every response, to say which are final |
+//! | [`RejectionResponseLayer`] | rejections are errors to the layers, and answers to callers |
 //! | [rate](HttpRateLimitLayer) | refuses at once, and who is over his rate takes nobody's place |
 //! | [concurrency](crate::body::BodyBulkheadLayer) | refuses at once: a queue in a server is a place where requests grow old. Who is refused here has his token back |
 //! | [uploads](UploadsLayer) | 413 and 408 in place of what a handler makes of a body that broke off |
-//! | [`MapServiceError`] | a router has no errors: its routes get one that can carry refusals |
+//! | [`MapServiceError`] | a router has no errors: its routes get one that can carry rejections |
 //!
 //! It stands in an `axum::Router::layer`, on the routes that should be limited: leave out what says whether
-//! the server is alive. A permit is free when the last byte of the answer is written, or the answer is given up with its connection: what
+//! the server is alive. A permit is free when the last byte of the response is written, or the response is given up with its connection: what
 //! bounds how long a caller may take to read it is the server's
 #![cfg_attr(
     feature = "server",
     doc = "[`write_timeout`](crate::serve::ServerBuilder::write_timeout)."
 )]
 #![cfg_attr(not(feature = "server"), doc = "`write_timeout`.")]
-//! Of a handler that panics the permit comes back as well; hyper then closes an HTTP/1 connection without an answer,
+//! Of a handler that panics the permit comes back as well; hyper then closes an HTTP/1 connection without a response,
 //! and resets an HTTP/2 stream, of which the others do not hear.
 //!
 //! ```

@@ -18,7 +18,7 @@ use super::rejection_format::{Asked, RejectionFormat};
 use super::response_body::ResponseBody;
 
 /// Limits how many requests come in how long, and says so in `RateLimit` and `RateLimit-Policy`
-/// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own refusals, 429.
+/// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own rejections, 429.
 ///
 /// A request over the limit is refused at once: whether its limiter would let it wait is not asked. Its token is
 /// taken at the call's first poll, and given back only if it is refused further in: who hangs up has used it.
@@ -33,20 +33,20 @@ pub struct HttpRateLimitLayer<Sel = One<RateLimiter>> {
 #[derive(Debug, Clone)]
 struct Settings {
     name: Name,
-    refusals: RejectionFormat,
+    rejections: RejectionFormat,
 }
 
 impl<Sel> HttpRateLimitLayer<Sel> {
     /// By the limiter that `select` selects. Its fields call it `name`.
     pub fn new(name: impl Into<Name>, select: Sel) -> HttpRateLimitLayer<Sel> {
-        let settings = Settings { name: name.into(), refusals: RejectionFormat::new() };
+        let settings = Settings { name: name.into(), rejections: RejectionFormat::new() };
         HttpRateLimitLayer { select, settings }
     }
 
     /// How requests over the limit are answered.
     #[must_use]
-    pub fn refusals(mut self, refusals: RejectionFormat) -> HttpRateLimitLayer<Sel> {
-        self.settings.refusals = refusals;
+    pub fn rejections(mut self, rejections: RejectionFormat) -> HttpRateLimitLayer<Sel> {
+        self.settings.rejections = rejections;
         self
     }
 
@@ -157,8 +157,8 @@ where
                     let key = || this.pace.select.whose(this.selected);
                     let limiter = this.pace.select.handle(this.selected);
                     match limiter.map(|limiter| limiter.try_acquire_for(1, key)) {
-                        Some(Err(refusal)) => {
-                            break Ok(this.pace.refuse(this.selected, *this.asked, &refusal));
+                        Some(Err(rejection)) => {
+                            break Ok(this.pace.refuse(this.selected, *this.asked, &rejection));
                         }
                         Some(Ok(permit)) => *this.token = Some(permit),
                         None => {}
@@ -175,16 +175,16 @@ where
                 },
                 StateProj::Calling { future } => {
                     let result = ready!(future.poll(cx));
-                    let refusal = result.as_ref().err().and_then(CarriesRejection::rejection);
-                    if refusal.is_some_and(|refusal| !refusal.may_have_run())
+                    let rejection = result.as_ref().err().and_then(CarriesRejection::rejection);
+                    if rejection.is_some_and(|rejection| !rejection.may_have_run())
                         && let Some(token) = this.token.take()
                     {
                         token.refund();
                     }
-                    break result.map(|answer| {
-                        let mut answer = answer.map(ResponseBody::handler);
-                        this.pace.tell(this.selected, *this.asked, &mut answer);
-                        answer
+                    break result.map(|response| {
+                        let mut response = response.map(ResponseBody::handler);
+                        this.pace.tell(this.selected, *this.asked, &mut response);
+                        response
                     });
                 }
                 StateProj::Done => return Poll::Pending,
@@ -201,28 +201,28 @@ impl<Sel> HttpRateLimitLayer<Sel> {
         &self,
         selected: &Sel::Selected,
         asked: Asked,
-        refusal: &Rejection,
+        rejection: &Rejection,
     ) -> Response<ResponseBody<RB>>
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        let mut answer = self.settings.refusals.answer_as(asked, refusal);
+        let mut response = self.settings.rejections.respond_to(asked, rejection);
         if let Some(limiter) = self.told(selected, asked) {
             fields::policy(
-                answer.headers_mut(),
+                response.headers_mut(),
                 self.settings.name.as_str(),
                 &limiter.snapshot().quota,
             );
         }
-        answer
+        response
     }
 
-    fn tell<Req, RB>(&self, selected: &Sel::Selected, asked: Asked, answer: &mut Response<RB>)
+    fn tell<Req, RB>(&self, selected: &Sel::Selected, asked: Asked, response: &mut Response<RB>)
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
         if let Some(limiter) = self.told(selected, asked) {
-            fields::left(answer.headers_mut(), self.settings.name.as_str(), &limiter.snapshot());
+            fields::left(response.headers_mut(), self.settings.name.as_str(), &limiter.snapshot());
         }
     }
 
@@ -231,7 +231,7 @@ impl<Sel> HttpRateLimitLayer<Sel> {
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        let quiet = asked.grpc || self.settings.refusals.is_anonymous();
+        let quiet = asked.grpc || self.settings.rejections.is_anonymous();
         self.select.handle(selected).filter(|_| !quiet)
     }
 }

@@ -13,7 +13,7 @@ use super::rejection_format::{Asked, RejectionFormat};
 use super::response_body::ResponseBody;
 use super::split::SplitRejection;
 
-/// Turns the refusals of the layers inside into answers ([`RejectionFormat`] has the table); what else goes wrong
+/// Turns the rejections of the layers inside into answers ([`RejectionFormat`] has the table); what else goes wrong
 /// stays the error that it is.
 ///
 /// Readiness is forwarded; a service that is refused while it gets ready answers the next call so. Nothing
@@ -36,21 +36,21 @@ use super::split::SplitRejection;
 ///     .layer(BulkheadLayer::new(full.clone()))
 ///     .map_err(Error::Service)
 ///     .service(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) }));
-/// let Ok(answer) = service.oneshot(Request::new(())).await;
-/// assert_eq!(answer.status(), 503);
+/// let Ok(response) = service.oneshot(Request::new(())).await;
+/// assert_eq!(response.status(), 503);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RejectionResponseLayer {
-    refusals: RejectionFormat,
+    rejections: RejectionFormat,
 }
 
 impl RejectionResponseLayer {
     /// Answers in this way.
     #[must_use]
-    pub const fn new(refusals: RejectionFormat) -> RejectionResponseLayer {
-        RejectionResponseLayer { refusals }
+    pub const fn new(rejections: RejectionFormat) -> RejectionResponseLayer {
+        RejectionResponseLayer { rejections }
     }
 }
 
@@ -58,15 +58,15 @@ impl<S> Layer<S> for RejectionResponseLayer {
     type Service = RejectionResponse<S>;
 
     fn layer(&self, inner: S) -> RejectionResponse<S> {
-        RejectionResponse { inner, refusals: self.refusals, unready: None }
+        RejectionResponse { inner, rejections: self.rejections, unready: None }
     }
 }
 
-/// A service whose refusals are answers. Made by [`RejectionResponseLayer`].
+/// A service whose rejections are answers. Made by [`RejectionResponseLayer`].
 #[derive(Debug)]
 pub struct RejectionResponse<S> {
     inner: S,
-    refusals: RejectionFormat,
+    rejections: RejectionFormat,
     /// It was refused while it got ready: the next call is answered so.
     unready: Option<Rejection>,
 }
@@ -81,7 +81,7 @@ impl<S> RejectionResponse<S> {
 /// A clone has not been readied (T5).
 impl<S: Clone> Clone for RejectionResponse<S> {
     fn clone(&self) -> RejectionResponse<S> {
-        RejectionResponse { inner: self.inner.clone(), refusals: self.refusals, unready: None }
+        RejectionResponse { inner: self.inner.clone(), rejections: self.rejections, unready: None }
     }
 }
 
@@ -104,22 +104,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (refusals, asked) = (self.refusals, Asked::by(&request));
+        let (rejections, asked) = (self.rejections, Asked::by(&request));
         let state = match self.unready.take() {
             Some(rejection) => State::Refused { rejection },
             None => State::Called { future: self.inner.call(request) },
         };
-        RejectionResponseFuture { state, refusals, asked }
+        RejectionResponseFuture { state, rejections, asked }
     }
 }
 
 pin_project! {
-    /// A call whose refusal is an answer. Dropping it drops what is inside.
+    /// A call whose rejection is a response. Dropping it drops what is inside.
     #[derive(Debug)]
     pub struct RejectionResponseFuture<F> {
         #[pin]
         state: State<F>,
-        refusals: RejectionFormat,
+        rejections: RejectionFormat,
         asked: Asked,
     }
 }
@@ -145,11 +145,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = match this.state.as_mut().project() {
-            StateProj::Refused { rejection } => Ok(this.refusals.answer_as(*this.asked, rejection)),
+            StateProj::Refused { rejection } => {
+                Ok(this.rejections.respond_to(*this.asked, rejection))
+            }
             StateProj::Called { future } => match ready!(future.poll(cx)) {
-                Ok(answer) => Ok(answer.map(ResponseBody::handler)),
+                Ok(response) => Ok(response.map(ResponseBody::handler)),
                 Err(error) => {
-                    error.split().map(|refused| this.refusals.answer_as(*this.asked, &refused))
+                    error.split().map(|refused| this.rejections.respond_to(*this.asked, &refused))
                 }
             },
             StateProj::Done => return Poll::Pending,

@@ -1,4 +1,4 @@
-//! The body of an answer that came from the handler, or from here.
+//! The body of a response that came from the handler, or from here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,7 +14,7 @@ use crate::propagate;
 use crate::propagate::attempt::{self, GRPC_PUSHBACK};
 
 pin_project! {
-    /// The handler's body, or that of an answer of ours: a refusal, or a probe's.
+    /// The handler's body, or that of a response of ours: a rejection, or a probe's.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -45,7 +45,7 @@ impl<B> ResponseBody<B> {
         ResponseBody { kind: Kind::Grpc { body, context: Box::new(context) } }
     }
 
-    /// Of a refusal, or of a probe's answer.
+    /// Of a rejection, or of a probe's response.
     pub(crate) fn ours(body: impl Into<Full<Bytes>>) -> ResponseBody<B> {
         ResponseBody { kind: Kind::Ours { body: body.into() } }
     }

@@ -67,8 +67,8 @@ async fn hyper_calls(workers: usize, count: usize) -> usize {
         let (client, uri) = (client.clone(), uri.clone());
         async move {
             let request = http::Request::get(uri).body(Empty::new()).unwrap();
-            let answer = client.oneshot(request).await.unwrap();
-            answer.into_body().collect().await.unwrap();
+            let response = client.oneshot(request).await.unwrap();
+            response.into_body().collect().await.unwrap();
         }
     };
     calls(workers, count, call).await;

@@ -58,7 +58,7 @@ async fn every_verb_is_under_every_policy() {
             (format!("http://{address}/"), ResilientClient::new(&profile(ONE_FAILURE)).unwrap());
         let send = || verb(&client, &url).json(&["a"]).send();
         match send().await {
-            Ok(answer) => assert_eq!(answer.status(), 500, "{method}"),
+            Ok(response) => assert_eq!(response.status(), 500, "{method}"),
             Err(error) => {
                 let kind = error.rejection().unwrap().kind();
                 assert_eq!(kind, RejectionKind::CircuitOpen, "{method}: the retry met it");
@@ -111,8 +111,8 @@ async fn what_is_built_is_what_is_sent() {
         .timeout(Duration::from_secs(4))
         .idempotency(Idempotency::Keyed(IdempotencyKey::from_bits(7)))
         .json(&[2.35]);
-    let answer = request.map(|it| it.version(http::Version::HTTP_11)).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let response = request.map(|it| it.version(http::Version::HTTP_11)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]
@@ -219,9 +219,9 @@ async fn a_client_has_gauges() {
         found.unwrap()
     };
     assert_eq!((gauge(names::KEYED_KEYS), gauge(names::BULKHEAD_LIMIT)), (0.0, 1_024.0));
-    let answer = client.get(format!("http://{address}/")).await.unwrap();
+    let response = client.get(format!("http://{address}/")).await.unwrap();
     assert_eq!((gauge(names::KEYED_KEYS), gauge(names::BULKHEAD_IN_USE)), (1.0, 1.0));
-    drop(answer);
+    drop(response);
     assert_eq!(gauge(names::BULKHEAD_IN_USE), 0.0);
 }
 

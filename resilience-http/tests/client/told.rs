@@ -65,13 +65,13 @@ fn server_under(
         let (status, headers) = answers(seen.len());
         seen.push(request.headers().clone());
         async move {
-            let mut answer = Response::new(Body::new());
-            *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+            let mut response = Response::new(Body::new());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
             let pairs = headers
                 .iter()
                 .map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            answer.headers_mut().extend(pairs.collect::<HeaderMap>());
-            Ok(answer)
+            response.headers_mut().extend(pairs.collect::<HeaderMap>());
+            Ok(response)
         }
     });
     (layer.layer(service), heads)

@@ -67,7 +67,7 @@ async fn what_is_shutting_down_sends_its_callers_elsewhere() {
     connection.await.unwrap().unwrap();
 }
 
-/// The connection of HTTP/1 is closed without an answer; a stream of HTTP/2 is reset, and its connection is
+/// The connection of HTTP/1 is closed without a response; a stream of HTTP/2 is reset, and its connection is
 /// there for the others.
 #[tokio::test]
 async fn a_handler_that_panics_gives_its_place_back() {

@@ -14,7 +14,7 @@ use resilience_http::server::{AdmissionControlBuilder, AdmissionControlLayer, Re
 
 use crate::{Client, serve};
 
-/// The status and the fields of an answer on the wire.
+/// The status and the fields of a response on the wire.
 fn read(head: &str) -> (u16, HeaderMap) {
     let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
     let fields =
@@ -62,7 +62,7 @@ async fn what_is_left_is_told_and_read() {
     let left: Vec<_> = told.iter().map(|(_, headers)| hints(headers).remaining.unwrap()).collect();
     assert_eq!(left, [2, 1, 0, 0]);
     assert_eq!(told[0].1.get_all("ratelimit").iter().count(), 2, "what the handler says stays");
-    // A good answer says when a token is back at the latest, a refusal when it is.
+    // A good response says when a token is back at the latest, a rejection when it is.
     assert_eq!(hints(&told[2].1).pause(), Some(Duration::from_secs(1_200)));
     let RetryHint::After(after) = hints(&told[3].1).retry_hint() else { unreachable!() };
     assert!(after <= Duration::from_secs(1_200) && after > Duration::from_secs(1_000), "{after:?}");
@@ -70,7 +70,7 @@ async fn what_is_left_is_told_and_read() {
     assert_eq!(
         Some(reset),
         hints(&told[3].1).retry_after,
-        "the two fields of a refusal say the same"
+        "the two fields of a rejection say the same"
     );
 }
 
@@ -119,7 +119,7 @@ async fn what_has_no_form_is_left_out() {
 
 #[tokio::test]
 async fn who_wants_to_keep_its_limits_to_itself_may() {
-    let quiet = AdmissionControlLayer::builder().refusals(RejectionFormat::new().anonymous());
+    let quiet = AdmissionControlLayer::builder().rejections(RejectionFormat::new().anonymous());
     for (_, headers) in &answers(quiet, Quota::per_minute(1).unwrap(), 2).await {
         let ours = headers
             .get_all("ratelimit")

@@ -44,8 +44,8 @@ async fn ten_thousand_tenants_are_not_ten_thousand_states() {
     let ask = async |tenant: &str| {
         let request = http::Request::get("/").header("x-tenant", tenant);
         let request = request.body(axum::body::Body::empty()).unwrap();
-        let Ok(answer) = service.clone().oneshot(request).await;
-        answer
+        let Ok(response) = service.clone().oneshot(request).await;
+        response
     };
     // Kept, and so is its state: it is in use.
     let slow = ask("slow").await;
@@ -93,8 +93,8 @@ async fn odd_headers_are_one_stranger_and_break_nothing() {
     for bad in ["x-tenant: a\0b\r\n", "x-tenant : a\r\n", " folded\r\n", ": nameless\r\n"] {
         let mut client = Client::connect(address).await;
         client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\n{bad}\r\n")).await;
-        let answer = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{bad:?} {answer}");
+        let response = client.rest().await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{bad:?} {response}");
     }
     assert_eq!(crate::status(address, "/", "x-tenant: a\r\n").await, 200);
 }
@@ -127,13 +127,13 @@ async fn events_of_rejections_carry_the_key() {
     };
     let mut held = Vec::new();
     for (tenant, expected) in [("a", 200), ("a", 503), ("b", 200), ("b", 503)] {
-        let Ok(answer) = inner.clone().oneshot(ask(tenant)).await;
-        assert_eq!(answer.status(), expected);
-        held.push(answer);
+        let Ok(response) = inner.clone().oneshot(ask(tenant)).await;
+        assert_eq!(response.status(), expected);
+        held.push(response);
     }
     for (tenant, expected) in [("a", 200), ("a", 429), ("b", 200), ("b", 429)] {
-        let Ok(answer) = outer.clone().oneshot(ask(tenant)).await;
-        assert_eq!(answer.status(), expected);
+        let Ok(response) = outer.clone().oneshot(ask(tenant)).await;
+        assert_eq!(response.status(), expected);
     }
     let of = |layer: &str, key: &str| (layer.to_owned(), Some(key.to_owned()));
     let expected = [of("places", "a"), of("places", "b"), of("rate", "a"), of("rate", "b")];

@@ -102,8 +102,8 @@ async fn a_stream_that_is_not_read_is_reset_and_the_others_go_on() {
     let slow = sender.send_request(request("/endless")).await.unwrap();
     assert_eq!(slow.status(), 200);
     until(async || bulkhead.snapshot().in_use == 0).await;
-    let answer = sender.send_request(request("/")).await.unwrap();
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "here");
+    let response = sender.send_request(request("/")).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "here");
     let mut slow = slow.into_body();
     let ended = async { while slow.frame().await.is_some_and(|frame| frame.is_ok()) {} };
     tokio::time::timeout(LONG, ended).await.expect("it was not reset");
@@ -169,8 +169,8 @@ async fn the_end_of_an_answer_is_not_kept_for_who_does_not_read() {
         assert_eq!((slow.status().as_u16(), left.load(Ordering::Relaxed)), (200, 1), "{path}");
         // The connection is never idle.
         until(async || {
-            let answer = sender.send_request(request("/")).await.unwrap();
-            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "here");
+            let response = sender.send_request(request("/")).await.unwrap();
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "here");
             left.load(Ordering::Relaxed) == 0
         })
         .await;
@@ -314,10 +314,10 @@ async fn ended(
     let begun = clock::now();
     let url = format!("http://{address}{path}");
     let (name, value) = header.split_once(": ").unwrap();
-    let mut answer = reqwest::Client::new().get(url).header(name, value).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let mut response = reqwest::Client::new().get(url).header(name, value).send().await.unwrap();
+    assert_eq!(response.status(), 200);
     let end = loop {
-        match answer.chunk().await {
+        match response.chunk().await {
             Ok(Some(_)) if (clock::now() - begun) < MS * 2_000 => {}
             Ok(_) => break false,
             Err(_) => break true,
@@ -353,8 +353,8 @@ async fn the_time_of_a_grpc_call_ends_in_its_status() {
     for (name, value) in [("content-type", "application/grpc"), ("grpc-timeout", "300m")] {
         call.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    let answer = sender.send_request(call).await.unwrap().into_body();
-    let all = tokio::time::timeout(LONG, answer.collect()).await.expect("no end").unwrap();
+    let response = sender.send_request(call).await.unwrap().into_body();
+    let all = tokio::time::timeout(LONG, response.collect()).await.expect("no end").unwrap();
     assert_eq!(all.trailers().unwrap()["grpc-status"], "4");
 }
 

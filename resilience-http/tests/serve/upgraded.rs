@@ -242,15 +242,15 @@ async fn stream_of_http2(
     let mut request = Request::connect("http://test/").body(Empty::<bytes::Bytes>::new()).unwrap();
     request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
     // The server's settings have to be there first.
-    let answer = loop {
+    let response = loop {
         match sender.send_request(request.clone()).await {
-            Ok(answer) => break answer,
+            Ok(response) => break response,
             Err(error) if error.is_user() => tokio::task::yield_now().await,
             Err(error) => panic!("{error:?}"),
         }
     };
-    assert_eq!(answer.status(), 200);
-    let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    assert_eq!(response.status(), 200);
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     let mut word = [0; 4];
     stream.write_all(b"ping").await.unwrap();
     stream.read_exact(&mut word).await.unwrap();

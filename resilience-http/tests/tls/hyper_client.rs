@@ -47,9 +47,9 @@ async fn call(
     address: SocketAddr,
 ) -> Result<Bytes, TransportFailure> {
     let request = http::Request::get(format!("https://{address}/")).body(Empty::new()).unwrap();
-    let answer = client.oneshot(request).await;
-    let answer = answer.map_err(|error| error.into_service().unwrap().failure())?;
-    Ok(answer.into_body().collect().await.unwrap().to_bytes())
+    let response = client.oneshot(request).await;
+    let response = response.map_err(|error| error.into_service().unwrap().failure())?;
+    Ok(response.into_body().collect().await.unwrap().to_bytes())
 }
 
 #[tokio::test]
