@@ -110,6 +110,7 @@ impl<A: HttpResponse> TransportResponse<A> {
 
 /// A call lasts until the body of its response has ended.
 #[derive(Debug, Clone, Copy, Default)]
+#[doc(hidden)]
 pub struct UntilBodyEnds;
 
 impl<A> CallLifetime<TransportResponse<A>> for UntilBodyEnds {
