@@ -129,7 +129,7 @@ async fn what_cannot_be_built_is_an_error_of_the_call() {
     }
 }
 
-const QUOTA: &str = "deadline = \"5s\"\nrate = { per_minute = 2, burst = 2 }";
+const QUOTA: &str = "deadline = \"5s\"\nrate_limit = { per_minute = 2, burst = 2 }";
 
 #[tokio::test]
 async fn one_profile_has_one_state_for_an_authority_whichever_client_calls() {

@@ -413,7 +413,7 @@ async fn the_longest_pause_is_the_profiles() {
         [(|_| (200, SPENT)) as Answers, |_| (403, LONG), |_| (429, LONG), |_| (503, LONG)]
     {
         for (longest, seconds) in [("", 300), (", longest_hint = \"10s\"", 10)] {
-            let text = format!("deadline = \"20s\"\nrate = {{ per_second = 9 {longest} }}");
+            let text = format!("deadline = \"20s\"\nrate_limit = {{ per_second = 9 {longest} }}");
             let layer = ResilientLayer::new(&profile(&text)).unwrap();
             let (service, _) = server_under(layer.clone(), answers);
             service.oneshot(get()).await.unwrap();
