@@ -24,13 +24,13 @@ attempt_timeout = "2s"
 /// Says 503 twice for each method, and then that it is well.
 async fn server() -> std::io::Result<String> {
     let asked = Arc::new(AtomicU32::new(0));
-    let answer = move || async move {
+    let response = move || async move {
         let busy = asked.fetch_add(1, Ordering::Relaxed) < 2;
         (if busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, "2.35")
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let routes = Router::new().route("/", any(answer));
+    let routes = Router::new().route("/", any(response));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Ok(format!("http://{address}/"))
 }
@@ -42,12 +42,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .connections(ConnectionLimits::default().per_authority(8))
         .build()?;
 
-    let answer = client.get(server().await?).await?;
-    println!("GET:  {} after two 503s", answer.status());
+    let response = client.get(server().await?).await?;
+    println!("GET:  {} after two 503s", response.status());
 
     let post = client.request(reqwest::Method::POST, server().await?).body("bet");
-    let answer = client.send(post).await?;
-    println!("POST: {}, asked once: it may have run", answer.status());
+    let response = client.send(post).await?;
+    println!("POST: {}, asked once: it may have run", response.status());
     println!("known: {} authorities", client.layer().authorities().keys);
     Ok(())
 }

@@ -75,8 +75,8 @@ async fn asked_once(client: &Client) -> Result<(), Failed> {
             send.await?.error_for_status()
         });
     }
-    for answer in probes.join_all().await {
-        answer?;
+    for response in probes.join_all().await {
+        response?;
     }
     let (took, runs) = (clock::now() - began, runs.load(Ordering::Relaxed));
     println!("/ready, 500 probes in {took:?}: {runs} runs of {} checks", NAMES.len());

@@ -20,7 +20,7 @@ use resilience_core::rate::Quota;
 use resilience_core::shutdown::Shutdown;
 use resilience_http::health::HealthLayer;
 use resilience_http::serve::{bind, serve_with_shutdown};
-use resilience_http::server::{ProtectLayer, Uploads};
+use resilience_http::server::{AdmissionControlLayer, Uploads};
 
 /// Who is limited: a tenant says who it is, and all that do not are one.
 fn tenant(request: &Request) -> String {
@@ -39,7 +39,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let token = shutdown.token();
     let ready = token.clone();
     let health = Health::builder().serving_while(move || ready.is_ready()).build()?;
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .name("api")
         .longest(Duration::from_secs(10))
         .concurrency(200)

@@ -50,8 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             client.clone().check(request).await
         }
     };
-    let answer = retry(&policy, || ask("")).await?;
-    println!("the server is {:?}", answer.into_inner().status());
+    let response = retry(&policy, || ask("")).await?;
+    println!("the server is {:?}", response.into_inner().status());
     let unknown = retry(&policy, || ask("nobody")).await;
     println!("`nobody` is {:?}, asked once", unknown.map(drop).map_err(|status| status.code()));
     println!("the circuit is {:?}", stack.snapshot().breaker.map(|circuit| circuit.state));

@@ -15,12 +15,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy};
 use resilience_http::StatusClassifier;
-use resilience_http::propagate::{AcceptLayer, PropagateLayer};
+use resilience_http::propagate::{ExtractContextLayer, InjectContextLayer};
 use tokio::net::TcpListener;
 use tower::util::{BoxCloneSyncService, Either};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-/// Bodies are empty, and heads all there is to an answer.
+/// Bodies are empty, and heads all there is to a response.
 type Call = BoxCloneSyncService<Request<String>, Response<()>, BoxError>;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -43,7 +43,7 @@ impl Leaf {
         Leaf { calls: Arc::default(), fails }
     }
 
-    fn answer(&self) -> StatusCode {
+    fn response(&self) -> StatusCode {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if (self.fails)(call) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
     }
@@ -54,7 +54,7 @@ async fn serve(tiers: Tiers, router: Router) -> String {
     let address = listener.local_addr().unwrap();
     let router = match tiers {
         Tiers::Naive => router,
-        Tiers::Ours => router.layer(AcceptLayer::new()),
+        Tiers::Ours => router.layer(ExtractContextLayer::new()),
     };
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}/")
@@ -70,7 +70,7 @@ fn client(tiers: Tiers, address: String) -> Call {
     };
     let propagate = match tiers {
         Tiers::Naive => Either::Left(tower::layer::util::Identity::new()),
-        Tiers::Ours => Either::Right(PropagateLayer::new()),
+        Tiers::Ours => Either::Right(InjectContextLayer::new()),
     };
     let http = Client::builder(TokioExecutor::new()).build_http();
     let service = ServiceBuilder::new()
@@ -86,20 +86,20 @@ fn client(tiers: Tiers, address: String) -> Call {
     BoxCloneSyncService::new(service)
 }
 
-fn head<B>(answer: Response<B>) -> Response<()> {
-    answer.map(|_| ())
+fn head<B>(response: Response<B>) -> Response<()> {
+    response.map(|_| ())
 }
 
 /// A client of the first of so many services.
 async fn chain(tiers: Tiers, length: usize, leaf: &Leaf) -> Call {
     let last = leaf.clone();
-    let handler = any(move || async move { last.answer() });
+    let handler = any(move || async move { last.response() });
     let mut address = serve(tiers, Router::new().route("/", handler)).await;
     for _ in 1..length {
         let call = client(tiers, address);
         let handler = any(move |_: Request<Body>| async move {
             match call.oneshot(Request::new(String::new())).await {
-                Ok(answer) => answer.status(),
+                Ok(response) => response.status(),
                 Err(_) => StatusCode::BAD_GATEWAY,
             }
         });
@@ -112,8 +112,8 @@ async fn chain(tiers: Tiers, length: usize, leaf: &Leaf) -> Call {
 async fn successes(call: &Call, requests: usize) -> usize {
     let mut successes = 0;
     for _ in 0..requests {
-        let answer = call.clone().oneshot(Request::new(String::new())).await.unwrap();
-        successes += usize::from(answer.status() == StatusCode::OK);
+        let response = call.clone().oneshot(Request::new(String::new())).await.unwrap();
+        successes += usize::from(response.status() == StatusCode::OK);
     }
     successes
 }

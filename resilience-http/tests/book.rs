@@ -24,7 +24,7 @@ use resilience_core::profiles::{Profile, Profiles};
 use resilience_core::rate::Quota;
 use resilience_http::client::ResilientClient;
 use resilience_http::health::HealthLayer;
-use resilience_http::server::{ProtectLayer, Uploads};
+use resilience_http::server::{AdmissionControlLayer, Uploads};
 use resilience_http::smoke::Smoke;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -64,8 +64,8 @@ fn every_output_of_the_book_is_a_test() {
 }
 
 async fn ask(service: &mut Router, path: &str) -> Response<Body> {
-    let Ok(answer) = service.call(Request::get(path).body(Body::empty()).unwrap()).await;
-    answer
+    let Ok(response) = service.call(Request::get(path).body(Body::empty()).unwrap()).await;
+    response
 }
 
 fn tenant(_: &Request) -> String {
@@ -76,7 +76,7 @@ fn tenant(_: &Request) -> String {
 async fn a_server_that_refuses() {
     let shown = shown("http-server.md", "text");
     let (head, body) = shown.split_once("\n\n").unwrap();
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .name("api")
         .longest(Duration::from_secs(10))
         .concurrency(200)
@@ -89,9 +89,9 @@ async fn a_server_that_refuses() {
     for _ in 0..50 {
         assert_eq!(ask(&mut service, "/quotes").await.status(), 200);
     }
-    let (answer, content) = ask(&mut service, "/quotes").await.into_parts();
-    let status = format!("HTTP/1.1 {}", answer.status);
-    let fields = answer.headers.iter().filter(|(name, _)| *name != http::header::CONTENT_LENGTH);
+    let (response, content) = ask(&mut service, "/quotes").await.into_parts();
+    let status = format!("HTTP/1.1 {}", response.status);
+    let fields = response.headers.iter().filter(|(name, _)| *name != http::header::CONTENT_LENGTH);
     let fields = fields.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
     let lines: BTreeSet<String> = [status].into_iter().chain(fields).collect();
     assert_eq!(head.lines().map(str::to_owned).collect::<BTreeSet<_>>(), lines);

@@ -24,9 +24,11 @@ use resilience_core::timeout::{DeadlineLayer, TimeoutLayer, within};
 use resilience_core::{Deadline, Error};
 use resilience_http::StatusClassifier;
 use resilience_http::propagate::{
-    AcceptLayer, CallEnd, Context, PropagateLayer, Trace, attempt, timeout,
+    CallEnd, Context, ExtractContextLayer, InjectContextLayer, Trace, attempt, timeout,
 };
-use resilience_http::server::{AnswerRefusalsLayer, Carry, ProtectLayer, UploadBody, Uploads};
+use resilience_http::server::{
+    AdmissionControlLayer, MapServiceError, RejectionResponseLayer, UploadBody, Uploads,
+};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
@@ -40,14 +42,14 @@ fn request(pairs: &[(&str, &str)]) -> Request<()> {
 type Failed = Error<Infallible>;
 
 /// A call below the layer, that ends in what it was sent.
-async fn sent(layer: PropagateLayer, call: Request<()>) -> HeaderMap {
+async fn sent(layer: InjectContextLayer, call: Request<()>) -> HeaderMap {
     let echo = service_fn(|call: Request<()>| async move {
-        let mut answer = Response::new(());
-        *answer.headers_mut() = call.headers().clone();
-        Ok::<_, Infallible>(answer)
+        let mut response = Response::new(());
+        *response.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(response)
     });
-    let Ok(answer) = layer.layer(echo).oneshot(call).await;
-    answer.headers().clone()
+    let Ok(response) = layer.layer(echo).oneshot(call).await;
+    response.headers().clone()
 }
 
 /// The shorter of the two is how long the response is waited for.
@@ -55,7 +57,7 @@ async fn sent(layer: PropagateLayer, call: Request<()>) -> HeaderMap {
 async fn under_a_stack_the_shorter_of_deadline_and_attempt_limit_is_sent() {
     let milliseconds = Duration::from_millis;
     let (seen, heads) = mpsc::channel();
-    let below = PropagateLayer::new().layer(service_fn(move |call: Request<()>| {
+    let below = InjectContextLayer::new().layer(service_fn(move |call: Request<()>| {
         seen.send(timeout::parse(call.headers())).unwrap();
         std::future::ready(Ok::<_, Failed>(Response::new(())))
     }));
@@ -78,7 +80,7 @@ async fn an_attempt_limit_is_what_is_left_of_it() {
         heads.lock().push(timeout::parse(call.headers()));
         std::future::ready(Ok::<_, Failed>(Response::new(())))
     });
-    let below = PropagateLayer::new().layer(echo);
+    let below = InjectContextLayer::new().layer(echo);
     let late = service_fn(move |call: Request<()>| {
         let below = below.clone();
         async move {
@@ -97,43 +99,44 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 }
 
 /// What a call is sent that a handler makes of a request with these headers.
-async fn handed_on(accept: AcceptLayer, incoming: &[(&str, &str)]) -> HeaderMap {
+async fn handed_on(accept: ExtractContextLayer, incoming: &[(&str, &str)]) -> HeaderMap {
     let handler = service_fn(|_: Request<()>| async {
-        let headers = sent(PropagateLayer::new(), request(&[])).await;
-        let mut answer = Response::new(());
-        *answer.headers_mut() = headers;
-        Ok::<_, Infallible>(answer)
+        let headers = sent(InjectContextLayer::new(), request(&[])).await;
+        let mut response = Response::new(());
+        *response.headers_mut() = headers;
+        Ok::<_, Infallible>(response)
     });
-    let Ok(answer) = accept.layer(handler).oneshot(request(incoming)).await;
-    answer.headers().clone()
+    let Ok(response) = accept.layer(handler).oneshot(request(incoming)).await;
+    response.headers().clone()
 }
 
 #[tokio::test(start_paused = true)]
 async fn outside_of_any_request_nothing_is_added() {
-    assert_eq!(sent(PropagateLayer::new(), request(&[])).await, HeaderMap::new());
+    assert_eq!(sent(InjectContextLayer::new(), request(&[])).await, HeaderMap::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_left_goes_on() {
-    let headers = handed_on(AcceptLayer::new(), &[("x-resilience-timeout-ms", "250")]).await;
+    let headers =
+        handed_on(ExtractContextLayer::new(), &[("x-resilience-timeout-ms", "250")]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("250"));
-    let short = AcceptLayer::new().longest(Duration::from_millis(100)).unwrap();
+    let short = ExtractContextLayer::new().longest(Duration::from_millis(100)).unwrap();
     let headers = handed_on(short, &[("x-resilience-timeout-ms", "250")]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
     let headers = handed_on(short, &[]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
-    assert_eq!(handed_on(AcceptLayer::new(), &[]).await, HeaderMap::new());
+    assert_eq!(handed_on(ExtractContextLayer::new(), &[]).await, HeaderMap::new());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_shorter_of_two_limits_ends_an_answer() {
-    let longest = |ms| AcceptLayer::new().longest(Duration::from_millis(ms)).unwrap();
+    let longest = |ms| ExtractContextLayer::new().longest(Duration::from_millis(ms)).unwrap();
     for (outer, inner) in [(100, 900), (900, 100)] {
         let handler = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
         let service = longest(outer).layer(longest(inner).layer(handler));
         let begun = clock::now();
-        let Ok(answer) = service.oneshot(request(&[])).await;
-        let end = answer.extensions().get::<CallEnd>().unwrap().at();
+        let Ok(response) = service.oneshot(request(&[])).await;
+        let end = response.extensions().get::<CallEnd>().unwrap().at();
         assert_eq!(end - begun, Duration::from_millis(100), "{outer} around {inner}");
     }
 }
@@ -143,7 +146,7 @@ async fn a_timeout_of_its_own_stays_if_it_is_shorter() {
     let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
     for (own, expected) in [("50", "50"), ("150", "100"), ("soon", "100")] {
         let call = request(&[("x-resilience-timeout-ms", own)]);
-        let headers = within(deadline, sent(PropagateLayer::new(), call)).await.unwrap();
+        let headers = within(deadline, sent(InjectContextLayer::new(), call)).await.unwrap();
         assert_eq!(text(&headers, &timeout::TIMEOUT), Some(expected), "{own}");
     }
 }
@@ -152,7 +155,7 @@ async fn a_timeout_of_its_own_stays_if_it_is_shorter() {
 async fn grpc_has_headers_of_its_own() {
     let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
     let call = request(&[("content-type", "application/grpc")]);
-    let headers = within(deadline, sent(PropagateLayer::new(), call)).await.unwrap();
+    let headers = within(deadline, sent(InjectContextLayer::new(), call)).await.unwrap();
     assert_eq!(text(&headers, &timeout::GRPC_TIMEOUT), Some("100000u"));
     assert_eq!(text(&headers, &timeout::TIMEOUT), None);
 }
@@ -182,7 +185,7 @@ async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
         call.headers_mut().insert("content-type", "application/grpc+proto".parse().unwrap());
         let sent = service_fn(async |call: Request<()>| {
             let mut response = Response::new(());
-            *response.headers_mut() = sent(PropagateLayer::new(), call).await;
+            *response.headers_mut() = sent(InjectContextLayer::new(), call).await;
             Ok::<_, Failed>(response)
         });
         let within_attempt = async |call| match attempt {
@@ -191,14 +194,14 @@ async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
             }
             None => sent.oneshot(call).await,
         };
-        let answer = match deadline {
+        let response = match deadline {
             Some(limit) => {
                 let deadline = Deadline::after(clock::now(), milliseconds(limit));
                 within(deadline, within_attempt(call)).await.unwrap()
             }
             None => within_attempt(call).await,
         };
-        let headers = answer.unwrap().into_parts().0.headers;
+        let headers = response.unwrap().into_parts().0.headers;
         let found = (text(&headers, &timeout::GRPC_TIMEOUT), text(&headers, &timeout::TIMEOUT));
         assert_eq!(found, expected, "{deadline:?} {attempt:?} {own:?}");
     }
@@ -207,12 +210,12 @@ async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
 #[tokio::test(start_paused = true)]
 async fn a_trace_goes_on_as_it_came() {
     let trace = [("traceparent", PARENT), ("tracestate", "a=1"), ("baggage", "user=7")];
-    let headers = handed_on(AcceptLayer::new(), &trace).await;
+    let headers = handed_on(ExtractContextLayer::new(), &trace).await;
     assert_eq!(&headers, request(&trace).headers());
-    let strange = AcceptLayer::new().distrust_headers();
+    let strange = ExtractContextLayer::new().distrust_headers();
     assert_eq!(handed_on(strange, &trace).await, HeaderMap::new());
     let alone = Context::read(request(&trace).headers());
-    let headers = alone.scope(sent(PropagateLayer::new().without_trace(), request(&[]))).await;
+    let headers = alone.scope(sent(InjectContextLayer::new().without_trace(), request(&[]))).await;
     assert_eq!(headers, HeaderMap::new());
 }
 
@@ -223,7 +226,7 @@ async fn inside_of_a_retry_everybody_makes_one_attempt() {
         ("grpc-previous-rpc-attempts", "1"),
         ("x-resilience-retry", "never"),
     ] {
-        let headers = handed_on(AcceptLayer::new(), &[(name, value)]).await;
+        let headers = handed_on(ExtractContextLayer::new(), &[(name, value)]).await;
         assert_eq!(text(&headers, &attempt::RETRY), Some("never"), "{name}");
         assert_eq!(text(&headers, &attempt::ATTEMPT), None, "its own first attempt");
     }
@@ -239,16 +242,16 @@ fn failing(
     service_fn(move |call: Request<()>| {
         let made = calls.fetch_add(1, Ordering::Relaxed);
         assert_eq!(attempt::previous(call.headers()) as usize, made);
-        let mut answer = Response::new(());
-        *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = Response::new(());
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
         if never {
-            answer.headers_mut().insert(attempt::RETRY, attempt::NEVER);
+            response.headers_mut().insert(attempt::RETRY, attempt::NEVER);
         }
-        async move { Ok::<_, Failed>(answer) }
+        async move { Ok::<_, Failed>(response) }
     })
 }
 
-/// The number of attempts at a call that fails, and what the answer to the request around it says.
+/// The number of attempts at a call that fails, and what the response to the request around it says.
 async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usize, bool) {
     let calls = Arc::new(AtomicUsize::new(0));
     let backoff = Backoff::decorrelated_jitter(Duration::from_millis(1), Duration::from_millis(2));
@@ -260,9 +263,9 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
         .unwrap();
     let below = ServiceBuilder::new()
         .layer(RetryLayer::new(policy))
-        .layer(PropagateLayer::new())
+        .layer(InjectContextLayer::new())
         .service(failing(&calls, never));
-    // Its own answer, with none of the headers of the call's.
+    // Its own response, with none of the headers of the call's.
     let handler = service_fn(move |_: Request<()>| {
         let call = below.clone().oneshot(request(&[]));
         async move {
@@ -270,8 +273,9 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
             Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
         }
     });
-    let answer = AcceptLayer::new().layer(handler).oneshot(request(incoming)).await.unwrap();
-    (calls.load(Ordering::Relaxed), attempt::is_final(answer.headers()))
+    let response =
+        ExtractContextLayer::new().layer(handler).oneshot(request(incoming)).await.unwrap();
+    (calls.load(Ordering::Relaxed), attempt::is_final(response.headers()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,7 +295,7 @@ async fn one_tier_retries() {
 async fn a_tier_without_retries_hands_the_word_up() {
     assert_eq!(attempts(&[], false, false).await, (1, false));
     for never in [false, true] {
-        let below = PropagateLayer::new().layer(failing(&Arc::default(), never));
+        let below = InjectContextLayer::new().layer(failing(&Arc::default(), never));
         let handler = service_fn(move |_: Request<()>| {
             let call = below.clone().oneshot(request(&[]));
             async move {
@@ -299,14 +303,15 @@ async fn a_tier_without_retries_hands_the_word_up() {
                 Ok::<_, Failed>(Response::builder().status(status).body(()).unwrap())
             }
         });
-        let answer = AcceptLayer::new().layer(handler).oneshot(request(&[])).await.unwrap();
-        assert_eq!(attempt::is_final(answer.headers()), never);
+        let response =
+            ExtractContextLayer::new().layer(handler).oneshot(request(&[])).await.unwrap();
+        assert_eq!(attempt::is_final(response.headers()), never);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_number_from_outside_does_not_go_on() {
-    let headers = sent(PropagateLayer::new(), request(&[("x-resilience-attempt", "7")])).await;
+    let headers = sent(InjectContextLayer::new(), request(&[("x-resilience-attempt", "7")])).await;
     assert_eq!(headers, HeaderMap::new());
 }
 
@@ -316,8 +321,8 @@ async fn a_fallback_that_answers_is_not_final() {
         Context::current().unwrap().retries().give_up();
         Ok::<_, Infallible>(Response::new(()))
     });
-    let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(request(&[])).await;
-    assert_eq!(answer.headers().len(), 0);
+    let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(request(&[])).await;
+    assert_eq!(response.headers().len(), 0);
 }
 
 /// The whole of an attempt is limited, waits included, and each says what is left by then.
@@ -336,15 +341,15 @@ async fn each_attempt_says_what_is_left_by_then() {
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(Duration::from_secs(10)).unwrap())
         .layer(RetryLayer::new(policy))
-        .layer(PropagateLayer::new())
+        .layer(InjectContextLayer::new())
         .service(service_fn(move |call: Request<()>| {
-            let mut answer = Response::new(());
+            let mut response = Response::new(());
             if second.fetch_add(1, Ordering::Relaxed) == 0 {
-                *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
             } else {
                 note.set(call.headers().clone()).unwrap();
             }
-            async move { Ok::<_, Failed>(answer) }
+            async move { Ok::<_, Failed>(response) }
         }));
     assert_eq!(service.oneshot(request(&[])).await.unwrap().status(), 200);
     let headers = seen.get().unwrap();
@@ -357,16 +362,16 @@ async fn a_spawned_task_takes_the_context_along() {
     let handler = service_fn(|_: Request<()>| async {
         let lost = tokio::spawn(async { Context::current().is_none() });
         let context = Context::current().unwrap();
-        let kept = tokio::spawn(context.scope(sent(PropagateLayer::new(), request(&[]))));
+        let kept = tokio::spawn(context.scope(sent(InjectContextLayer::new(), request(&[]))));
         assert!(lost.await.unwrap());
-        let mut answer = Response::new(());
-        *answer.headers_mut() = kept.await.unwrap();
-        Ok::<_, Infallible>(answer)
+        let mut response = Response::new(());
+        *response.headers_mut() = kept.await.unwrap();
+        Ok::<_, Infallible>(response)
     });
     let incoming = request(&[("baggage", "user=7"), ("x-resilience-retry", "never")]);
-    let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(incoming).await;
-    assert_eq!(text(answer.headers(), &HeaderName::from_static("baggage")), Some("user=7"));
-    assert_eq!(text(answer.headers(), &attempt::RETRY), Some("never"));
+    let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(incoming).await;
+    assert_eq!(text(response.headers(), &HeaderName::from_static("baggage")), Some("user=7"));
+    assert_eq!(text(response.headers(), &attempt::RETRY), Some("never"));
     assert!(Context::current().is_none());
 }
 
@@ -386,7 +391,7 @@ impl Drop for Alive {
     }
 }
 
-/// An answer after so many polls, that holds something for as long as it is there.
+/// A response after so many polls, that holds something for as long as it is there.
 struct Holding {
     _held: Alive,
     polls: u32,
@@ -434,16 +439,16 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_whenever_it_is_dropped() {
-    let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
+    let protect = AdmissionControlLayer::builder().concurrency(1).build().unwrap();
     nothing_is_left(&protect);
     assert_eq!(protect.get_ref().bulkhead().unwrap().snapshot().in_use, 0);
-    let protect = ProtectLayer::builder().rate(Quota::per_minute(100)).concurrency(1);
+    let protect = AdmissionControlLayer::builder().rate(Quota::per_minute(100)).concurrency(1);
     nothing_is_left(&protect.longest(Duration::from_secs(9)).build().unwrap());
-    nothing_is_left(&AcceptLayer::new());
-    nothing_is_left(&AcceptLayer::new().longest(Duration::from_secs(9)).unwrap());
-    nothing_is_left(&AnswerRefusalsLayer::default());
-    nothing_is_left(&PropagateLayer::new());
-    nothing_is_left(&tower::layer::layer_fn(Carry::new));
+    nothing_is_left(&ExtractContextLayer::new());
+    nothing_is_left(&ExtractContextLayer::new().longest(Duration::from_secs(9)).unwrap());
+    nothing_is_left(&RejectionResponseLayer::default());
+    nothing_is_left(&InjectContextLayer::new());
+    nothing_is_left(&tower::layer::layer_fn(MapServiceError::new));
 }
 
 /// Never ready.
@@ -467,7 +472,7 @@ impl Service<Request<UploadBody<String>>> for Unready {
 /// Who hangs up gives his place back and has used his token: else a limit could be got round by hanging up.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_taken_before_the_first_poll_and_no_place_is_kept() {
-    let protect = ProtectLayer::builder().rate(Quota::per_minute(5)).concurrency(1);
+    let protect = AdmissionControlLayer::builder().rate(Quota::per_minute(5)).concurrency(1);
     let protect = protect.uploads(Uploads::new()).build().unwrap();
     let limits = protect.get_ref();
     let (limiter, bulkhead) = (limits.rate_limiter().unwrap(), limits.bulkhead().unwrap());
@@ -507,8 +512,8 @@ async fn trailers_say_never_where_something_was_given_up_on_the_way() {
             Ok::<_, Infallible>(Response::new(StreamBody::new(messages.chain(trailers))))
         });
         let request = request(&[("content-type", content)]);
-        let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(request).await;
-        let Ok(body) = Box::pin(answer.into_body()).collect().await;
+        let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(request).await;
+        let Ok(body) = Box::pin(response.into_body()).collect().await;
         let trailers = body.trailers().cloned().unwrap();
         assert_eq!(body.to_bytes(), "one");
         assert_eq!(trailers["grpc-status"], status);
@@ -532,11 +537,11 @@ async fn a_handler_knows_which_attempt_it_is() {
         (&[("grpc-previous-rpc-attempts", "1")], 1),
         (&[("x-resilience-attempt", "-2")], 0),
     ] {
-        let ask = |accept: AcceptLayer| accept.layer(handler).oneshot(request(headers));
-        let Ok(answer) = ask(AcceptLayer::new()).await;
-        assert_eq!(answer.headers()["previous"], expected.to_string());
-        let Ok(answer) = ask(AcceptLayer::new().distrust_headers()).await;
-        assert_eq!(answer.headers()["previous"], "0", "a stranger's word");
+        let ask = |accept: ExtractContextLayer| accept.layer(handler).oneshot(request(headers));
+        let Ok(response) = ask(ExtractContextLayer::new()).await;
+        assert_eq!(response.headers()["previous"], expected.to_string());
+        let Ok(response) = ask(ExtractContextLayer::new().distrust_headers()).await;
+        assert_eq!(response.headers()["previous"], "0", "a stranger's word");
     }
     assert_eq!(Context::default().previous_attempts(), 0);
 }
@@ -549,8 +554,8 @@ async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
             Ok::<_, Infallible>(Response::new(()))
         });
         let incoming = request(&[("x-resilience-timeout-ms", "100")]);
-        let Ok(answer) = AcceptLayer::new().layer(handler).oneshot(incoming).await;
-        assert_eq!(answer.status(), status, "{takes}");
+        let Ok(response) = ExtractContextLayer::new().layer(handler).oneshot(incoming).await;
+        assert_eq!(response.status(), status, "{takes}");
     }
 }
 
@@ -576,12 +581,12 @@ async fn a_refusal_in_readiness_is_answered() {
             unreachable!("called though it was not ready")
         }
     }
-    let mut service = AnswerRefusalsLayer::default().layer(Refusing { asked: false });
+    let mut service = RejectionResponseLayer::default().layer(Refusing { asked: false });
     for _ in 0..2 {
         let Ok(()) = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
     }
-    let Ok(answer) = service.call(request(&[])).await;
-    assert_eq!(answer.status(), 503);
+    let Ok(response) = service.call(request(&[])).await;
+    assert_eq!(response.status(), 503);
 }
 
 /// The same layer for reqwest's types.
@@ -589,15 +594,16 @@ async fn a_refusal_in_readiness_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn reqwest_has_headers_too() {
     let echo = service_fn(|call: reqwest::Request| async move {
-        let mut answer = Response::new(String::new());
-        *answer.headers_mut() = call.headers().clone();
-        Ok::<_, Infallible>(reqwest::Response::from(answer))
+        let mut response = Response::new(String::new());
+        *response.headers_mut() = call.headers().clone();
+        Ok::<_, Infallible>(reqwest::Response::from(response))
     });
     let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
     let call = reqwest::Request::new(http::Method::GET, "http://localhost".parse().unwrap());
-    let answer = within(deadline, PropagateLayer::new().layer(echo).oneshot(call)).await.unwrap();
-    let Ok(answer) = answer;
-    assert_eq!(text(answer.headers(), &timeout::TIMEOUT), Some("100"));
+    let response =
+        within(deadline, InjectContextLayer::new().layer(echo).oneshot(call)).await.unwrap();
+    let Ok(response) = response;
+    assert_eq!(text(response.headers(), &timeout::TIMEOUT), Some("100"));
 }
 
 #[test]
@@ -606,12 +612,12 @@ fn what_a_router_and_reqwest_ask_for() {
     fn sent<T: Send + 'static>(_: &T) {}
     let inner =
         || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
-    let protect = ProtectLayer::builder().concurrency(1).build().unwrap();
+    let protect = AdmissionControlLayer::builder().concurrency(1).build().unwrap();
     good(&protect);
     let mut service = protect.layer(inner());
     good(&service);
     sent(&service.call(request(&[])));
-    let mut service = PropagateLayer::new().layer(inner());
+    let mut service = InjectContextLayer::new().layer(inner());
     good(&service);
     sent(&service.call(request(&[])));
     good(&Context::default());

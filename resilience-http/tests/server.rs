@@ -1,4 +1,4 @@
-//! Refusals over real sockets, as a client sees them.
+//! Rejections over real sockets, as a client sees them.
 
 #![cfg(feature = "layers")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -18,9 +18,10 @@ use resilience_core::keyed::KeyedLimits;
 use resilience_core::rate::Quota;
 use resilience_core::{Error, Rejection, RejectionKind};
 use resilience_http::propagate::timeout::TIMEOUT;
-use resilience_http::propagate::{AcceptLayer, attempt};
+use resilience_http::propagate::{ExtractContextLayer, attempt};
 use resilience_http::server::{
-    AnswerRefusalsLayer, ProtectBuilder, ProtectLayer, Refusals, SplitRejection,
+    AdmissionControlBuilder, AdmissionControlLayer, RejectionFormat, RejectionResponseLayer,
+    SplitRejection,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -42,8 +43,8 @@ async fn get_from(base: &str, path: &str) -> Response {
     client().get(format!("{base}{path}")).send().await.unwrap()
 }
 
-fn builder() -> ProtectBuilder {
-    ProtectLayer::builder().name("api")
+fn builder() -> AdmissionControlBuilder {
+    AdmissionControlLayer::builder().name("api")
 }
 
 fn header<'r>(response: &'r Response, name: &str) -> &'r str {
@@ -149,7 +150,7 @@ async fn each_route_has_a_quota() {
     let limits = KeyedLimits::default;
     let protect = builder()
         .rate_per_key(Quota::per_minute(1), limits(), route)
-        .refusals(Refusals::new().with_keys())
+        .rejections(RejectionFormat::new().with_keys())
         .build()
         .unwrap();
     let router = Router::new().route("/a/{id}", get(|| async {})).route("/b", get(|| async {}));
@@ -240,7 +241,7 @@ async fn grpc_is_told_in_its_own_words() {
 #[tokio::test]
 async fn what_is_no_refusal_passes_through() {
     let ask = async |error: fn() -> BoxError| {
-        let service = ServiceBuilder::new().layer(AnswerRefusalsLayer::default()).service(
+        let service = ServiceBuilder::new().layer(RejectionResponseLayer::default()).service(
             service_fn(move |_: http::Request<()>| async move {
                 Err::<http::Response<()>, BoxError>(error())
             }),
@@ -261,10 +262,10 @@ async fn what_is_no_refusal_passes_through() {
 #[test]
 fn what_is_out_of_bounds_is_named() {
     for longest in [Duration::ZERO, Duration::MAX] {
-        let error = AcceptLayer::new().longest(longest).unwrap_err();
+        let error = ExtractContextLayer::new().longest(longest).unwrap_err();
         assert_eq!(error.field(), "longest");
-        assert!(ProtectLayer::builder().longest(longest).build().is_err());
+        assert!(AdmissionControlLayer::builder().longest(longest).build().is_err());
     }
-    assert!(ProtectLayer::builder().concurrency(0).build().is_err());
-    assert!(ProtectLayer::builder().rate(Quota::per_second(0)).build().is_err());
+    assert!(AdmissionControlLayer::builder().concurrency(0).build().is_err());
+    assert!(AdmissionControlLayer::builder().rate(Quota::per_second(0)).build().is_err());
 }

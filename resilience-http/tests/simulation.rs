@@ -34,7 +34,7 @@ async fn serve() -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", 80)).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let answer = hyper::service::service_fn(async |request: Request<Incoming>| {
+        let response = hyper::service::service_fn(async |request: Request<Incoming>| {
             let _request = request.into_body().collect().await?;
             let frames = futures_util::stream::unfold(0, async |frame| {
                 sleep(Duration::from_millis(10)).await;
@@ -45,7 +45,7 @@ async fn serve() -> turmoil::Result {
         });
         tokio::spawn(
             hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), answer),
+                .serve_connection(TokioIo::new(stream), response),
         );
     }
 }

@@ -26,8 +26,8 @@ use resilience_core::{
 use resilience_http::classify::{
     GrpcClassifier, HttpClassifier, TransportError, TransportFailure, to_status,
 };
-use resilience_http::propagate::{AcceptLayer, CallEnd, LimitedBody, PropagateLayer};
-use resilience_http::server::{ProtectLayer, Refusals};
+use resilience_http::propagate::{CallEnd, ExtractContextLayer, InjectContextLayer, LimitedBody};
+use resilience_http::server::{AdmissionControlLayer, RejectionFormat};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -173,7 +173,7 @@ fn every_kind_of_rejection_is_a_status() {
             assert_eq!(carried.rejection(), Some(&rejection), "{kind:?}");
         }
     }
-    let named = Refusals::new().status(&Rejection::new(Kind::Shed, "api"));
+    let named = RejectionFormat::new().status(&Rejection::new(Kind::Shed, "api"));
     assert_eq!(named.message(), "api: overloaded");
 }
 
@@ -221,7 +221,7 @@ fn a_status_that_was_received_may_have_details() {
 #[tokio::test]
 async fn a_servers_rejection_is_a_status_with_pushback() {
     let (_reporter, health) = tonic_health::server::health_reporter();
-    let protect = ProtectLayer::builder().rate(Quota::per(1, LONG * 120)).build().unwrap();
+    let protect = AdmissionControlLayer::builder().rate(Quota::per(1, LONG * 120)).build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::builder().layer(protect).add_service(health);
@@ -352,14 +352,14 @@ async fn a_stream_outlives_the_limit_of_its_attempt() {
     let (reporter, health) = tonic_health::server::health_reporter();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let layers = ServiceBuilder::new().map_response(limited).layer(AcceptLayer::new());
+    let layers = ServiceBuilder::new().map_response(limited).layer(ExtractContextLayer::new());
     let server = Server::builder().layer(layers).add_service(health);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     let channel = endpoint(address).connect_lazy();
     let service = ServiceBuilder::new()
         .map_err(to_status)
         .layer(Stack::builder().attempt_timeout(limit).classifier(GrpcClassifier).build().unwrap())
-        .layer(PropagateLayer::new())
+        .layer(InjectContextLayer::new())
         .service(channel.map_err(|error| Error::Service(TransportError::new(error))));
     let mut client = HealthClient::new(service);
     let watched = client.watch(HealthCheckRequest::default()).await.unwrap();

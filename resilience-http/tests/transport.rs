@@ -21,13 +21,13 @@ enum Answer {
 }
 
 /// A server for one request.
-async fn server(answer: Answer) -> io::Result<SocketAddr> {
+async fn server(response: Answer) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await?;
         let _head = stream.read(&mut [0; 1024]).await?;
-        match answer {
+        match response {
             Answer::Says(text) => stream.write_all(text.as_bytes()).await,
             Answer::Resets => stream.set_zero_linger(),
             Answer::NothingEver => std::future::pending().await,

@@ -10,11 +10,11 @@ use resilience_core::select::{One, Select};
 use resilience_core::{CarriesRejection, Classify, Outcome, Rejection};
 use tower_layer::Layer;
 
-use super::gate::{BodyGate, Guarded};
 use super::guarded::Guard;
+use super::policy::{BodyPolicy, Guarded};
 use crate::StatusClassifier;
 
-/// Breaks the circuit of the services it is applied to, and judges a call when the body of its answer has
+/// Breaks the circuit of the services it is applied to, and judges a call when the body of its response has
 /// ended.
 ///
 /// A head that is not a success settles the call at once, whatever its body has to say. With one that is, the
@@ -52,7 +52,7 @@ impl<Sel> BodyBreakerLayer<StatusClassifier, AnyError, Sel> {
 
 impl<C, D, Sel> BodyBreakerLayer<C, D, Sel> {
     /// Reads outcomes off heads, and the errors that come instead of them, with this [`Classify`] type. It is not asked about the
-    /// refusals of inner layers.
+    /// rejections of inner layers.
     #[must_use]
     pub fn classifier<T>(self, head: T) -> BodyBreakerLayer<T, D, Sel> {
         BodyBreakerLayer { select: self.select, head, body: self.body }
@@ -74,7 +74,7 @@ impl<S, C: Clone, D: Clone, Sel: Clone> Layer<S> for BodyBreakerLayer<C, D, Sel>
     }
 }
 
-impl<Req, B, E, C, D, Sel> BodyGate<Req, B, E> for BodyBreakerLayer<C, D, Sel>
+impl<Req, B, E, C, D, Sel> BodyPolicy<Req, B, E> for BodyBreakerLayer<C, D, Sel>
 where
     B: Body,
     E: CarriesRejection,

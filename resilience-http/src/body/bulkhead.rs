@@ -12,14 +12,14 @@ use resilience_core::select::{One, Select};
 use resilience_core::{Name, Rejection};
 use tower_layer::Layer;
 
-use super::gate::{BodyGate, Guarded};
 use super::guarded::Guard;
+use super::policy::{BodyPolicy, Guarded};
 
-/// Limits how many calls are under way at once, counting a call until the body of its answer has ended or
+/// Limits how many calls are under way at once, counting a call until the body of its response has ended or
 /// is dropped.
 ///
-/// The bulkhead of `resilience-core` gives a permit back with the head of the answer, when most of what a
-/// large answer costs is still to come. Every service made by one layer value, and by its clones, shares the permits.
+/// The bulkhead of `resilience-core` gives a permit back with the head of the response, when most of what a
+/// large response costs is still to come. Every service made by one layer value, and by its clones, shares the permits.
 #[derive(Debug, Clone)]
 pub struct BodyBulkheadLayer<Sel = One<Bulkhead>> {
     select: Sel,
@@ -41,8 +41,8 @@ impl<Sel> BodyBulkheadLayer<Sel> {
         BodyBulkheadLayer { select, until_written: false }
     }
 
-    /// Lets the server that sends the answer keep the permit until the bytes of the body are written: it finds a [`Place`] in the
-    /// answer's extensions.
+    /// Lets the server that sends the response keep the permit until the bytes of the body are written: it finds a [`Place`] in the
+    /// response's extensions.
     pub(crate) const fn until_written(mut self) -> BodyBulkheadLayer<Sel> {
         self.until_written = true;
         self
@@ -63,7 +63,7 @@ impl<S, Sel: Clone> Layer<S> for BodyBulkheadLayer<Sel> {
     }
 }
 
-impl<Req, B, E, Sel> BodyGate<Req, B, E> for BodyBulkheadLayer<Sel>
+impl<Req, B, E, Sel> BodyPolicy<Req, B, E> for BodyBulkheadLayer<Sel>
 where
     B: Body,
     Sel: Select<Req, Handle = Bulkhead> + Clone,

@@ -17,7 +17,7 @@ pub trait Guard<E> {
     /// Somebody asks the body for more, for the first time or again.
     fn asked(&mut self) {}
 
-    /// The head of an answer whose body is still to come is passed on, with these extensions.
+    /// The head of a response whose body is still to come is passed on, with these extensions.
     fn attach(&mut self, extensions: &mut Extensions) {
         let _unused = extensions;
     }

@@ -2,11 +2,11 @@
 //!
 //! An HTTP call is not over when its head is there: the body is most of the time, nearly all of the bytes, and where
 //! connections break. A limit that lets go at the head limits nothing; a circuit that counts heads calls
-//! a server healthy that dies over every answer.
+//! a server healthy that dies over every response.
 //!
 //! - [`GuardedBody`] holds what a call holds until the body has ended, broken off, or been dropped.
 //!   [`BodyBulkheadLayer`] and [`BodyBreakerLayer`] do so with a permit and with a circuit's admission;
-//!   [`BodyGate`] is for layers of one's own.
+//!   [`BodyPolicy`] is for layers of one's own.
 //! - [`ReplayBody`] records a request while it is sent, under a cap, so that a retry can send it again.
 //! - [`StallBody`] ends a body that makes no progress, of either side.
 //!
@@ -40,8 +40,8 @@
 
 mod breaker;
 mod bulkhead;
-mod gate;
 mod guarded;
+mod policy;
 mod replay;
 mod stall;
 
@@ -49,7 +49,7 @@ pub use breaker::{BodyBreakerLayer, BreakerGuard};
 #[cfg(feature = "server")]
 pub(crate) use bulkhead::Place;
 pub use bulkhead::{BodyBulkheadLayer, BodyPermit, BulkheadWaiting};
-pub use gate::{BodyGate, Guarded, GuardedFuture};
 pub use guarded::{Guard, GuardedBody, Held};
+pub use policy::{BodyPolicy, Guarded, GuardedFuture};
 pub use replay::{NotReplayable, ReplayBody, ReplayRequest};
 pub use stall::{StallBody, StallTimeout};

@@ -354,7 +354,7 @@ impl<B> fmt::Debug for ReplayBody<B> {
 /// Copies requests whose body is a [`ReplayBody`], head and extensions included.
 ///
 /// There is no retry of what cannot be sent again, and none if the other side has answered before it had read the whole
-/// request: such an answer may leave the connection, and what it has done with the first half, in any state.
+/// request: such a response may leave the connection, and what it has done with the first half, in any state.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplayRequest;
 

@@ -39,17 +39,17 @@ pub enum TransportFailure {
     ResetBeforeSent,
     /// It broke when something had been sent.
     ResetAfterSent,
-    /// No answer came in time.
+    /// No response came in time.
     Timeout,
-    /// The answer's body, or the request's, broke off.
+    /// The response's body, or the request's, broke off.
     Body,
-    /// The answer is complete, and not what it should be.
+    /// The response is complete, and not what it should be.
     Decode,
     /// What came back is not HTTP.
     Protocol,
     /// Redirects led nowhere.
     Redirect,
-    /// An answer with this status, which somebody made into an error.
+    /// A response with this status, which somebody made into an error.
     Status(http::StatusCode),
     /// A policy of this crate family rejected the request below the client, before it was sent: a connector
     /// without room for a connection, for example.
@@ -93,11 +93,11 @@ impl TransportFailure {
 }
 
 /// What it means for trying again. What was never a request, redirects that lead nowhere and a complete
-/// answer that is not what it should be are permanent: the same request would end the same way.
+/// response that is not what it should be are permanent: the same request would end the same way.
 ///
 /// So would a certificate that is not accepted, but it is the server's and not the request's: it is a failure
 /// that is not to be tried again ([`RetryHint::Never`]), which a circuit counts, where a permanent one would be a good
-/// answer to it. Another handshake that failed may pass: a server that restarts or has too many connections
+/// response to it. Another handshake that failed may pass: a server that restarts or has too many connections
 /// breaks off, and a load balancer without servers answers in plain text or by an alert.
 impl AsOutcome for TransportFailure {
     fn as_outcome(&self) -> Outcome {
@@ -129,10 +129,10 @@ impl fmt::Display for TransportFailure {
             TransportFailure::Certificate => "a certificate that is not accepted",
             TransportFailure::ResetBeforeSent => "connection reset before the request was sent",
             TransportFailure::ResetAfterSent => "connection reset after the request was sent",
-            TransportFailure::Timeout => "no answer in time",
+            TransportFailure::Timeout => "no response in time",
             TransportFailure::Body => "a body broke off",
-            TransportFailure::Decode => "an answer that cannot be read",
-            TransportFailure::Protocol => "an answer that is not HTTP",
+            TransportFailure::Decode => "a response that cannot be read",
+            TransportFailure::Protocol => "a response that is not HTTP",
             TransportFailure::Redirect => "redirects that lead nowhere",
             TransportFailure::Status(status) => return write!(f, "status {status}"),
             TransportFailure::Rejected => "rejected before it was sent",

@@ -1,6 +1,6 @@
 //! gRPC, which says over HTTP how a call ended.
 //!
-//! A gRPC call that failed is a `200 OK`. What it ended in is `grpc-status`, in the head of an answer that has
+//! A gRPC call that failed is a `200 OK`. What it ended in is `grpc-status`, in the head of a response that has
 //! nothing else (*trailers-only*, which is how most failures come) or behind the body.
 //!
 //! | `grpc-status` | outcome | why |
@@ -15,9 +15,9 @@
 //! | no number | transient | as UNKNOWN, which gRPC has it read as |
 //!
 //! A failure carries what was [said about trying again](crate::hints::grpc), which then says more than its class: a
-//! DEADLINE_EXCEEDED that is pushed back is transient. `x-resilience-retry: never` is read as for every answer.
+//! DEADLINE_EXCEEDED that is pushed back is transient. `x-resilience-retry: never` is read as for every response.
 //!
-//! An answer that is not a 200 is not gRPC's but a proxy's, and is read as gRPC's own table
+//! A response that is not a 200 is not gRPC's but a proxy's, and is read as gRPC's own table
 //! (`http-grpc-status-mapping`) has it: 400 is INTERNAL, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
 //! UNIMPLEMENTED, 429, 502, 503 and 504 are UNAVAILABLE, and everything else is UNKNOWN.
 //!
@@ -54,7 +54,7 @@ pub(crate) const STATUS: &str = "grpc-status";
 pub struct GrpcClassifier;
 
 impl GrpcClassifier {
-    /// The outcome of an answer with this head.
+    /// The outcome of a response with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         match code_in(headers) {

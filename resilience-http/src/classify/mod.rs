@@ -1,4 +1,4 @@
-//! What an answer means for trying again.
+//! What a response means for trying again.
 //!
 //! One table, because a client whose retry, breaker and budget each keep their own list of bad
 //! statuses ends up with three lists. [`StatusClassifier`] is that table as a
@@ -7,7 +7,7 @@
 //!
 //! | status | outcome | why |
 //! |---|---|---|
-//! | 1xx, 2xx, 3xx | success | an answer; a redirect is the client's to follow |
+//! | 1xx, 2xx, 3xx | success | a response; a redirect is the client's to follow |
 //! | 429 | throttled, with the server's hint | the server asks for fewer calls |
 //! | 403 with `Retry-After` | throttled, with it | a rate limit under another status, as GitHub's secondary one |
 //! | 503 | transient, with the server's hint | a state of the server that will pass |
@@ -42,10 +42,10 @@
 //! ```
 
 #[cfg(feature = "transport")]
-mod answer;
-#[cfg(feature = "transport")]
 mod failure;
 pub mod grpc;
+#[cfg(feature = "transport")]
+mod response;
 #[cfg(feature = "grpc")]
 mod status;
 #[cfg(feature = "tls")]
@@ -54,14 +54,14 @@ mod tls;
 mod transport;
 
 #[cfg(feature = "client")]
-pub(crate) use answer::Head;
-#[cfg(feature = "transport")]
-pub use answer::HttpClassifier;
-#[cfg(feature = "client")]
 pub(crate) use failure::BoxError;
 #[cfg(feature = "transport")]
 pub use failure::{TransportError, TransportFailure};
 pub use grpc::GrpcClassifier;
+#[cfg(feature = "client")]
+pub(crate) use response::Head;
+#[cfg(feature = "transport")]
+pub use response::HttpClassifier;
 #[cfg(feature = "grpc")]
 pub use status::to_status;
 #[cfg(feature = "reqwest")]
@@ -86,7 +86,7 @@ use crate::propagate::attempt;
 pub struct StatusClassifier;
 
 impl StatusClassifier {
-    /// The outcome of an answer with this head.
+    /// The outcome of a response with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         match status.as_u16() {

@@ -10,13 +10,13 @@ use super::GrpcClassifier;
 use super::failure::{BoxError, TransportError, TransportFailure, causes};
 use super::grpc::{code_of, with_hint};
 use crate::hints::grpc;
-use crate::server::Refusals;
+use crate::server::RejectionFormat;
 
 /// Returns the status that `error` means to a caller of gRPC, with `error` as its source.
 ///
 /// A [`Rejection`], or an error with one in its chain of sources, has the code of
-/// [its row](Refusals): UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED, `grpc-retry-pushback-ms` in its
-/// metadata, and a message without names of layers, keys or limits ([`Refusals::status`] can name them). An error
+/// [its row](RejectionFormat): UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED, `grpc-retry-pushback-ms` in its
+/// metadata, and a message without names of layers, keys or limits ([`RejectionFormat::status`] can name them). An error
 /// of a transport is UNAVAILABLE, or DEADLINE_EXCEEDED where no response came in time. A status in the chain
 /// stays what it is, and any other error is read by tonic (`Status::from_error`).
 ///
@@ -40,7 +40,7 @@ pub fn to_status(error: impl Into<BoxError>) -> Status {
     let mut made = match (Rejection::find(&*error), status) {
         // UNKNOWN is what tonic makes of a rejection.
         (_, Some(status)) if status.code() != Code::Unknown => return Status::from_error(error),
-        (Some(rejection), _) => Refusals::new().anonymous().status(rejection),
+        (Some(rejection), _) => RejectionFormat::new().anonymous().status(rejection),
         (None, Some(_)) => return Status::from_error(error),
         (None, None) => match failure_of(&*error) {
             TransportFailure::Other => return Status::from_error(error),

@@ -17,7 +17,7 @@ pub(super) fn of_handshake(connecting: Cause<'_>) -> Option<TransportFailure> {
 }
 
 /// The same where nothing says that it was a handshake. A server's certificate is looked at in one and nowhere
-/// else; everything else may have come after the request, as the refusal of a client's certificate does in
+/// else; everything else may have come after the request, as the rejection of a client's certificate does in
 /// TLS 1.3 (RFC 8446 §4.4.2.4).
 pub(super) fn of_connection(error: Cause<'_>) -> Option<TransportFailure> {
     causes(error).find_map(<dyn StdError>::downcast_ref).map(|error| match error {

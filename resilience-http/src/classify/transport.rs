@@ -20,9 +20,9 @@ impl Classify<Response, Error<reqwest::Error>> for StatusClassifier {
 
 /// What a reqwest error means for trying again.
 ///
-/// No answer in time is [`Outcome::TimedOut`]. A connection that was not made, or broke before the
-/// answer was complete, is transient. What reqwest refused to send, a redirect that leads nowhere,
-/// and a complete answer that is not what it should be, are permanent: the same request would end
+/// No response in time is [`Outcome::TimedOut`]. A connection that was not made, or broke before the
+/// response was complete, is transient. What reqwest refused to send, a redirect that leads nowhere,
+/// and a complete response that is not what it should be, are permanent: the same request would end
 /// the same way.
 ///
 /// A failed connection is transient whatever the reason, and so is a name that does not resolve:

@@ -8,23 +8,23 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use resilience_core::Error;
 
-use super::hold::Hold;
+use super::body_guard::BodyGuard;
 use crate::body::{GuardedBody, StallBody, StallTimeout};
 
 pin_project! {
-    /// The body of an answer, which holds what the call holds until it is over: at its end, its error or
+    /// The body of a response, which holds what the call holds until it is over: at its end, its error or
     /// its drop, whichever comes first.
     ///
-    /// Its error is the body's own, which [`TransportError::new`](crate::classify::TransportError::new) reads, or the refusal
+    /// Its error is the body's own, which [`TransportError::new`](crate::classify::TransportError::new) reads, or the rejection
     /// of one that stalls.
     pub struct HeldBody<B> {
         #[pin]
-        body: GuardedBody<Watched<B>, Hold>,
+        body: GuardedBody<Watched<B>, BodyGuard>,
     }
 }
 
 impl<B: Body> HeldBody<B> {
-    pub(super) fn new(body: B, hold: Hold, stall: Option<StallTimeout>) -> HeldBody<B> {
+    pub(super) fn new(body: B, hold: BodyGuard, stall: Option<StallTimeout>) -> HeldBody<B> {
         let body = Wrapped { body };
         let body = match stall {
             Some(stall) => Watched::Limited { body: Box::pin(StallBody::new(body, stall)) },
@@ -93,7 +93,7 @@ impl<B: Body> Body for Watched<B> {
 }
 
 pin_project! {
-    /// A body whose errors a refusal fits into.
+    /// A body whose errors a rejection fits into.
     struct Wrapped<B> {
         #[pin]
         body: B,

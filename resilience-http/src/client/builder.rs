@@ -13,7 +13,7 @@ use resilience_core::{Classify, Error, InvalidConfig};
 use tower_layer::Layer as _;
 
 use super::classifier::ResponseHead;
-use super::gate::ConnectionGate;
+use super::connection_limit::ConnectionLimitLayer;
 use super::recorded::ReqwestTransport;
 use super::resilient::ResilientClient;
 use super::service::{ResilientLayer, ResilientLayerBuilder};
@@ -21,7 +21,7 @@ use super::slots::ConnectionLimits;
 #[cfg(feature = "tls")]
 use super::tls::{TlsFileError, TlsFiles};
 use crate::classify::TransportError;
-use crate::propagate::PropagateLayer;
+use crate::propagate::InjectContextLayer;
 
 /// A [`ResilientClient`] in the making.
 #[must_use = "a builder does nothing until `build` is called"]
@@ -79,7 +79,7 @@ impl ResilientClientBuilder {
     }
 
     /// Replaces the headers that each attempt gives its server. See [`ResilientLayerBuilder::propagate`].
-    pub fn propagate(mut self, what: PropagateLayer) -> Self {
+    pub fn propagate(mut self, what: InjectContextLayer) -> Self {
         self.layer = self.layer.propagate(what);
         self
     }
@@ -135,7 +135,7 @@ impl ResilientClientBuilder {
 
     /// Calls this client, as it is. Build it with `retry(reqwest::retry::never())`, or its own retries come on
     /// top of the profile's, uncounted, and with
-    /// [`connector_layer(ConnectionGate)`](super::ConnectionGate), or its pool opens more than there may be.
+    /// [`connector_layer(ConnectionLimitLayer)`](super::ConnectionLimitLayer), or its pool opens more than there may be.
     ///
     /// It may follow redirects, as reqwest's clients do by default and which cannot be read off a client, and sends a
     /// request's headers to the other host. So no deadline or attempt number is sent, a request with an `Idempotency-Key`
@@ -175,7 +175,7 @@ impl ResilientClientBuilder {
                     .retry(retry::never())
                     .redirect(Policy::none())
                     .pool_max_idle_per_host(self.connections.idle_per_authority())
-                    .connector_layer(ConnectionGate);
+                    .connector_layer(ConnectionLimitLayer);
                 (builder.build().map_err(TransportError::new)?, self.layer)
             }
         };

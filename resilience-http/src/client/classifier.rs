@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use resilience_core::outcome::RetryHint;
 use resilience_core::{AsOutcome, Classify, Error, Outcome};
 
-use super::answer::{Answered, HttpResponse};
+use super::response::{HttpResponse, TransportResponse};
 use crate::classify::{Head, HttpClassifier, TransportError, grpc};
 
 /// The head of a response, as the classifier of a client reads it.
@@ -20,9 +20,9 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    pub(super) fn of<A: HttpResponse>(answered: &'a Answered<A>) -> ResponseHead<'a> {
-        let (answer, is_grpc) = answered.head();
-        ResponseHead { status: answer.status(), headers: answer.headers(), is_grpc }
+    pub(super) fn of<A: HttpResponse>(answered: &'a TransportResponse<A>) -> ResponseHead<'a> {
+        let (response, is_grpc) = answered.head();
+        ResponseHead { status: response.status(), headers: response.headers(), is_grpc }
     }
 
     /// Returns the status.
@@ -105,8 +105,8 @@ impl ClientClassifier {
     }
 }
 
-impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientClassifier {
-    fn classify(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> Outcome {
+impl<A: HttpResponse> Classify<TransportResponse<A>, Error<TransportError>> for ClientClassifier {
+    fn classify(&self, result: Result<&TransportResponse<A>, &Error<TransportError>>) -> Outcome {
         let head = result.map(ResponseHead::of);
         match &self.kind {
             Kind::Standard(classifier) => {
@@ -116,7 +116,7 @@ impl<A: HttpResponse> Classify<Answered<A>, Error<TransportError>> for ClientCla
         }
     }
 
-    fn may_have_run(&self, result: Result<&Answered<A>, &Error<TransportError>>) -> bool {
+    fn may_have_run(&self, result: Result<&TransportResponse<A>, &Error<TransportError>>) -> bool {
         let head = result.map(ResponseHead::of);
         let following = HttpClassifier::new().follows_redirects();
         if self.follows_redirects

@@ -32,7 +32,7 @@
 //!   [`body::ReplayBody`](crate::body::ReplayBody) in an `http::Request`, or in a `Recorded` request of reqwest's. A response is returned at its head, and nothing is
 //!   retried after that: a body that breaks off is the reader's error. But the call is over when the body is:
 //!   see [below](#when-a-call-is-over).
-//! - **Hints**: an answer that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
+//! - **Hints**: a response that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
 //! - **Headers** give each server the time that is left and the number of the attempt: see
 //!   [`propagate`](ResilientLayerBuilder::propagate). With [`ours`](ResilientLayerBuilder::ours), only declared servers get them.
 //! - **Connections** are bounded: [`ConnectionLimits`].
@@ -41,10 +41,10 @@
 //!
 //! # When a call is over
 //!
-//! When the body of its answer has ended. So long it holds its slot, the permit of the profile's bulkhead, and
+//! When the body of its response has ended. So long it holds its slot, the permit of the profile's bulkhead, and
 //! the admission of the circuit, which hears of it once:
 //!
-//! | the answer | is to the circuit |
+//! | the response | is to the circuit |
 //! |---|---|
 //! | a head that is a failure | what the head says, at once |
 //! | a body that ended | a success; with gRPC what its trailers say |
@@ -105,18 +105,18 @@
 //!
 //! # Dropping a call
 //!
-//! Or its answer: gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
+//! Or its response: gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
 //! it was on is closed, since nobody knows what is still to come on it.
 
-mod answer;
 mod authority;
 mod body;
+mod body_guard;
 mod classifier;
+mod connection_limit;
 mod connector;
-mod gate;
-mod hold;
 mod ours;
 mod request;
+mod response;
 mod returns;
 mod scope;
 mod service;
@@ -136,15 +136,15 @@ mod resilient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]
 mod tls;
 
-pub use answer::{Answered, HttpResponse, UntilBodyEnds};
 pub use authority::Authority;
 pub use body::HeldBody;
+pub use body_guard::BodyGuard;
 pub use classifier::{ClientClassifier, ResponseHead};
+pub use connection_limit::{ConnectionLimitLayer, ConnectionLimited};
 pub use connector::{BoundedConnector, BoundedIo};
-pub use gate::{ConnectionGate, Gated};
-pub use hold::Hold;
-pub use request::{Call, CopyCall, HttpRequest, Once, Replayable};
-pub use service::{Resilient, ResilientLayer, ResilientLayerBuilder, ResponseFuture};
+pub use request::{CloneCall, HttpRequest, NonReplayableBody, Replayable, RequestWithIdempotency};
+pub use response::{HttpResponse, TransportResponse, UntilBodyEnds};
+pub use service::{ResilientLayer, ResilientLayerBuilder, ResilientService, ResponseFuture};
 pub use slots::ConnectionLimits;
 pub use transport::{Attempt, Transport};
 

@@ -26,7 +26,7 @@ pub trait HttpRequest: Sized {
     /// A copy, or `None` if its body can be sent only once.
     fn copy(&self) -> Option<Self>;
 
-    /// Whether this copy is still good when an attempt has ended, with or without an answer. See
+    /// Whether this copy is still good when an attempt has ended, with or without a response. See
     /// [`Replay::is_still_valid`].
     fn is_still_valid(&self, answered: bool) -> bool {
         let _ = answered;
@@ -41,13 +41,13 @@ pub trait HttpRequest: Sized {
 
 /// A body that can be sent again, or says that it cannot.
 ///
-/// Those that are in memory are cloned. A stream is sent [`Once`], or recorded under a cap while it is sent
+/// Those that are in memory are cloned. A stream is sent [`NonReplayableBody`], or recorded under a cap while it is sent
 /// ([`body::ReplayBody`](ReplayBody)).
 pub trait Replayable: Sized {
     /// The same body from its beginning. `None` for a stream: nothing is kept of it, so it is sent once.
     fn copy(&self) -> Option<Self>;
 
-    /// Whether this copy is still good when an attempt has ended, with or without an answer. See
+    /// Whether this copy is still good when an attempt has ended, with or without a response. See
     /// [`Replay::is_still_valid`].
     fn is_still_valid(&self, answered: bool) -> bool {
         let _ = answered;
@@ -79,18 +79,18 @@ bodies_that_are_cloned!((), String, Empty<Bytes>, Full<Bytes>);
 
 /// A body that is sent once, whatever happens to it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Once<B>(
+pub struct NonReplayableBody<B>(
     /// The body.
     pub B,
 );
 
-impl<B> Replayable for Once<B> {
+impl<B> Replayable for NonReplayableBody<B> {
     fn copy(&self) -> Option<Self> {
         None
     }
 }
 
-impl<B: http_body::Body + Unpin> http_body::Body for Once<B> {
+impl<B: http_body::Body + Unpin> http_body::Body for NonReplayableBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -188,7 +188,7 @@ impl HttpRequest for reqwest::Request {
 ///
 /// In a box, since a request is large and is handed from policy to policy.
 #[derive(Debug)]
-pub struct Call<R>(Box<Declared<R>>);
+pub struct RequestWithIdempotency<R>(Box<Declared<R>>);
 
 #[derive(Debug)]
 struct Declared<R> {
@@ -196,11 +196,11 @@ struct Declared<R> {
     idempotency: Idempotency,
 }
 
-impl<R: HttpRequest> Call<R> {
+impl<R: HttpRequest> RequestWithIdempotency<R> {
     /// By what the request itself says.
-    pub fn new(request: R) -> Call<R> {
+    pub fn new(request: R) -> RequestWithIdempotency<R> {
         let idempotency = request.idempotency();
-        Call(Box::new(Declared { request, idempotency })).keyed()
+        RequestWithIdempotency(Box::new(Declared { request, idempotency })).keyed()
     }
 
     pub(super) fn request(&self) -> &R {
@@ -222,13 +222,13 @@ impl<R: HttpRequest> Call<R> {
 
     /// By what the caller knows.
     #[must_use]
-    pub fn declared(mut self, idempotency: Idempotency) -> Call<R> {
+    pub fn declared(mut self, idempotency: Idempotency) -> RequestWithIdempotency<R> {
         self.0.idempotency = idempotency;
         self.keyed()
     }
 
     /// With a new key, if it is not safe or idempotent by itself, nor has a key: once for all its attempts.
-    pub(super) fn with_key_if_needed(self) -> Call<R> {
+    pub(super) fn with_key_if_needed(self) -> RequestWithIdempotency<R> {
         if self.0.idempotency.may_run_twice() {
             return self;
         }
@@ -236,7 +236,7 @@ impl<R: HttpRequest> Call<R> {
     }
 
     /// Its key stands in its header; one that stands there already is the caller's.
-    fn keyed(mut self) -> Call<R> {
+    fn keyed(mut self) -> RequestWithIdempotency<R> {
         let Declared { request, idempotency } = &mut *self.0;
         if let Idempotency::Keyed(key) = idempotency {
             let headers = request.headers_mut();
@@ -249,35 +249,38 @@ impl<R: HttpRequest> Call<R> {
     }
 }
 
-impl<R: HttpRequest> From<R> for Call<R> {
-    fn from(request: R) -> Call<R> {
-        Call::new(request)
+impl<R: HttpRequest> From<R> for RequestWithIdempotency<R> {
+    fn from(request: R) -> RequestWithIdempotency<R> {
+        RequestWithIdempotency::new(request)
     }
 }
 
-/// Returns the request, for a service of reqwest's requests below a stack of [`Call`]s.
+/// Returns the request, for a service of reqwest's requests below a stack of [`RequestWithIdempotency`]s.
 #[cfg(feature = "reqwest")]
-impl<R: Into<reqwest::Request>> From<Call<R>> for reqwest::Request {
-    fn from(call: Call<R>) -> reqwest::Request {
+impl<R: Into<reqwest::Request>> From<RequestWithIdempotency<R>> for reqwest::Request {
+    fn from(call: RequestWithIdempotency<R>) -> reqwest::Request {
         call.0.request.into()
     }
 }
 
 /// How the requests of a client are copied.
 #[derive(Debug, Clone, Copy)]
-pub struct CopyCall;
+pub struct CloneCall;
 
-impl<R: HttpRequest> Replay<Call<R>> for CopyCall {
-    fn copy(&self, call: &Call<R>) -> Option<Call<R>> {
+impl<R: HttpRequest> Replay<RequestWithIdempotency<R>> for CloneCall {
+    fn copy(&self, call: &RequestWithIdempotency<R>) -> Option<RequestWithIdempotency<R>> {
         let request = call.request().copy()?;
-        Some(Call(Box::new(Declared { request, idempotency: call.0.idempotency.clone() })))
+        Some(RequestWithIdempotency(Box::new(Declared {
+            request,
+            idempotency: call.0.idempotency.clone(),
+        })))
     }
 
-    fn is_still_valid(&self, copy: &Call<R>, answered: bool) -> bool {
+    fn is_still_valid(&self, copy: &RequestWithIdempotency<R>, answered: bool) -> bool {
         copy.request().is_still_valid(answered)
     }
 
-    fn may_run_twice(&self, call: &Call<R>) -> bool {
+    fn may_run_twice(&self, call: &RequestWithIdempotency<R>) -> bool {
         call.0.idempotency.may_run_twice()
     }
 }

@@ -9,9 +9,9 @@ use serde::Serialize;
 use tower_service::Service;
 
 use super::recorded::{Recorded, ReqwestTransport};
-use super::request::Call;
+use super::request::RequestWithIdempotency;
 use super::resilient::ResilientClient;
-use super::service::Resilient;
+use super::service::ResilientService;
 use crate::classify::TransportError;
 use crate::idempotency::Idempotency;
 
@@ -51,7 +51,8 @@ pub struct Unsent {
 ///
 /// It ends at the head of the response, whatever its status, or in the transport's error or a policy's
 /// rejection. Dropping it cancels the attempt and gives back all that the call holds.
-pub type RequestFuture = <Resilient<ReqwestTransport> as Service<Call<Recorded>>>::Future;
+pub type RequestFuture =
+    <ResilientService<ReqwestTransport> as Service<RequestWithIdempotency<Recorded>>>::Future;
 
 impl RequestBuilder {
     pub(super) const fn new(
@@ -135,7 +136,7 @@ impl RequestBuilder {
     }
 
     /// Returns reqwest's request, for [`ResilientClient::execute`]. A declared
-    /// [`idempotency`](Self::idempotency) does not fit into one: declare it of a [`Call`].
+    /// [`idempotency`](Self::idempotency) does not fit into one: declare it of a [`RequestWithIdempotency`].
     ///
     /// # Errors
     /// If the request cannot be built.
@@ -146,8 +147,8 @@ impl RequestBuilder {
 
 impl Unsent {
     /// Builds the request.
-    pub(super) fn into_call(self) -> Result<Call<Recorded>, TransportError> {
-        let call = Call::new(Recorded::sent_once(self.request.build()?));
+    pub(super) fn into_call(self) -> Result<RequestWithIdempotency<Recorded>, TransportError> {
+        let call = RequestWithIdempotency::new(Recorded::sent_once(self.request.build()?));
         Ok(match self.idempotency {
             Some(idempotency) => call.declared(idempotency),
             None => call,

@@ -11,16 +11,16 @@ use tower_service::Service;
 use super::authority::Authority;
 use super::builder::{BuildError, ResilientClientBuilder};
 use super::recorded::ReqwestTransport;
-use super::request::{Call, HttpRequest};
+use super::request::{HttpRequest, RequestWithIdempotency};
 use super::request_builder::{RequestBuilder, RequestFuture, Unsent};
-use super::service::{Resilient, ResilientLayer};
+use super::service::{ResilientLayer, ResilientService};
 use crate::classify::TransportError;
 
 /// reqwest's client, with a profile's policies for each authority. See the [module](super).
 ///
 /// Clones share everything: authorities, slots, connections.
 #[derive(Debug, Clone)]
-pub struct ResilientClient(Resilient<ReqwestTransport>);
+pub struct ResilientClient(ResilientService<ReqwestTransport>);
 
 impl ResilientClient {
     /// A client of reqwest's defaults under this profile.
@@ -37,7 +37,7 @@ impl ResilientClient {
         ResilientClientBuilder::new(profile)
     }
 
-    pub(super) const fn over(service: Resilient<ReqwestTransport>) -> ResilientClient {
+    pub(super) const fn over(service: ResilientService<ReqwestTransport>) -> ResilientClient {
         ResilientClient(service)
     }
 
@@ -91,15 +91,15 @@ impl ResilientClient {
         }
     }
 
-    /// Sends a request, one whose stream is [recorded](super::Recorded), or a [`Call`] of either that says whether it may
+    /// Sends a request, one whose stream is [recorded](super::Recorded), or a [`RequestWithIdempotency`] of either that says whether it may
     /// run twice.
     ///
     /// # Errors
-    /// The transport's, or the refusal of a policy. A status is an answer, whatever it says.
+    /// The transport's, or the rejection of a policy. A status is a response, whatever it says.
     pub fn execute<R>(
         &self,
-        request: impl Into<Call<R>>,
-    ) -> <Resilient<ReqwestTransport> as Service<Call<R>>>::Future
+        request: impl Into<RequestWithIdempotency<R>>,
+    ) -> <ResilientService<ReqwestTransport> as Service<RequestWithIdempotency<R>>>::Future
     where
         R: HttpRequest + Into<Request>,
     {
@@ -154,11 +154,11 @@ impl Gauges for ResilientClient {
 
 impl<R> Service<R> for ResilientClient
 where
-    Resilient<ReqwestTransport>: Service<R>,
+    ResilientService<ReqwestTransport>: Service<R>,
 {
-    type Response = <Resilient<ReqwestTransport> as Service<R>>::Response;
-    type Error = <Resilient<ReqwestTransport> as Service<R>>::Error;
-    type Future = <Resilient<ReqwestTransport> as Service<R>>::Future;
+    type Response = <ResilientService<ReqwestTransport> as Service<R>>::Response;
+    type Error = <ResilientService<ReqwestTransport> as Service<R>>::Error;
+    type Future = <ResilientService<ReqwestTransport> as Service<R>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.0.poll_ready(cx)

@@ -23,26 +23,26 @@ pub(super) struct Asking {
     returns: Arc<Returns>,
 }
 
-/// Of one call, until it has its answer.
+/// Of one call, until it has its response.
 #[derive(Debug)]
 pub(super) struct Scope {
     /// Made for the first connection that is begun: most calls find one.
-    unanswered: Option<watch::Sender<()>>,
+    no_response: Option<watch::Sender<()>>,
     returns: Arc<Returns>,
 }
 
 impl Scope {
     pub(super) const fn new(returns: Arc<Returns>) -> Scope {
-        Scope { unanswered: None, returns }
+        Scope { no_response: None, returns }
     }
 
     fn asking(&mut self) -> Asking {
-        let unanswered = self.unanswered.get_or_insert_with(|| watch::Sender::new(()));
-        Asking { answered: unanswered.subscribe(), returns: self.returns.clone() }
+        let no_response = self.no_response.get_or_insert_with(|| watch::Sender::new(()));
+        Asking { answered: no_response.subscribe(), returns: self.returns.clone() }
     }
 }
 
-/// What is begun in `body` is begun for this call, if it has no answer yet. The scope itself stands where it is found
+/// What is begun in `body` is begun for this call, if it has no response yet. The scope itself stands where it is found
 /// for so long: a poll counts no references.
 pub(super) fn within<T>(scope: &mut Option<Scope>, body: impl FnOnce() -> T) -> T {
     if scope.is_none() {

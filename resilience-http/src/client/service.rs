@@ -18,18 +18,18 @@ use resilience_core::{Classify, Error, InvalidConfig, clock};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer::{Answered, HttpResponse, UntilBodyEnds};
 use super::authority::Authority;
 use super::classifier::{ClientClassifier, ResponseHead};
 use super::ours::Ours;
-use super::request::{Call, CopyCall, HttpRequest, Replayable};
+use super::request::{CloneCall, HttpRequest, Replayable, RequestWithIdempotency};
+use super::response::{HttpResponse, TransportResponse, UntilBodyEnds};
 use super::settings::Settings;
 use super::site::Site;
 use super::slots::ConnectionLimits;
 use super::transport::Transport;
 use crate::body::StallTimeout;
 use crate::classify::{BoxError, TransportError};
-use crate::propagate::PropagateLayer;
+use crate::propagate::InjectContextLayer;
 
 /// Puts each request under the profile of its authority. See the [module](super).
 ///
@@ -59,7 +59,7 @@ pub struct ResilientLayerBuilder {
     authorities: KeyedLimits,
     classifier: ClientClassifier,
     /// `None` unless the caller chose: by default, what a client without redirects sends.
-    propagate: Option<Option<PropagateLayer>>,
+    propagate: Option<Option<InjectContextLayer>>,
     ours: Option<Vec<String>>,
     follows_redirects: bool,
     body_stall: Option<Duration>,
@@ -223,14 +223,14 @@ impl ResilientLayerBuilder {
 
     /// Replaces the headers that each attempt gives its server. By default these are the time that is left (the call's
     /// deadline or the attempt timeout, whichever is first) and the number of the attempt, but neither trace nor baggage.
-    /// `PropagateLayer::new()` sends all of them, for servers that belong to the trace.
-    pub fn propagate(mut self, what: PropagateLayer) -> Self {
+    /// `InjectContextLayer::new()` sends all of them, for servers that belong to the trace.
+    pub fn propagate(mut self, what: InjectContextLayer) -> Self {
         self.propagate = Some(Some(what));
         self
     }
 
     /// Declares the servers that are the caller's own. They get the headers of [`propagate`](Self::propagate), by default
-    /// all of `PropagateLayer::new()`, trace and baggage included; every other server gets none. Without this method all
+    /// all of `InjectContextLayer::new()`, trace and baggage included; every other server gets none. Without this method all
     /// servers get the same headers.
     ///
     /// An entry is a host (`stats.example`, `10.0.0.7`, `[::1]`) or all hosts below one (`*.internal.example`), and holds for
@@ -319,37 +319,37 @@ impl ResilientLayerBuilder {
     }
 
     /// Returns the headers for servers that may get any: the caller's choice, or else the default.
-    fn propagates(&self) -> Option<PropagateLayer> {
+    fn propagates(&self) -> Option<InjectContextLayer> {
         match (self.propagate, &self.ours) {
             (Some(chosen), _) => chosen,
             (None, _) if self.follows_redirects => None,
-            (None, Some(_)) => Some(PropagateLayer::new()),
-            (None, None) => Some(PropagateLayer::new().without_trace()),
+            (None, Some(_)) => Some(InjectContextLayer::new()),
+            (None, None) => Some(InjectContextLayer::new().without_trace()),
         }
     }
 }
 
 impl<S> Layer<S> for ResilientLayer {
-    type Service = Resilient<S>;
+    type Service = ResilientService<S>;
 
-    fn layer(&self, inner: S) -> Resilient<S> {
-        Resilient { inner, layer: self.clone() }
+    fn layer(&self, inner: S) -> ResilientService<S> {
+        ResilientService { inner, layer: self.clone() }
     }
 }
 
 /// A client under a profile for each authority. Made by [`ResilientLayer`].
 ///
-/// Takes `http::Request`s, reqwest's with the feature `reqwest`, and [`Call`]s of either.
+/// Takes `http::Request`s, reqwest's with the feature `reqwest`, and [`RequestWithIdempotency`]s of either.
 #[derive(Clone)]
-pub struct Resilient<S> {
+pub struct ResilientService<S> {
     inner: S,
     layer: ResilientLayer,
 }
 
-type OfAuthority<S> = ProfileService<Transport<S>, ClientClassifier, CopyCall, UntilBodyEnds>;
+type OfAuthority<S> = ProfileService<Transport<S>, ClientClassifier, CloneCall, UntilBodyEnds>;
 type Held<S, R> = <<S as Service<R>>::Response as HttpResponse>::Held;
 
-impl<S> Resilient<S> {
+impl<S> ResilientService<S> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
@@ -362,8 +362,8 @@ impl<S> Resilient<S> {
 
     pub(super) fn begin<R>(
         &self,
-        mut call: Call<R>,
-    ) -> ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>
+        mut call: RequestWithIdempotency<R>,
+    ) -> ResponseFuture<<OfAuthority<S> as Service<RequestWithIdempotency<R>>>::Future>
     where
         S: Service<R> + Clone,
         S::Response: HttpResponse,
@@ -386,7 +386,7 @@ impl<S> Resilient<S> {
     }
 }
 
-impl<S, R> Service<Call<R>> for Resilient<S>
+impl<S, R> Service<RequestWithIdempotency<R>> for ResilientService<S>
 where
     S: Service<R> + Clone,
     S::Response: HttpResponse,
@@ -395,7 +395,7 @@ where
 {
     type Response = Held<S, R>;
     type Error = Error<TransportError>;
-    type Future = ResponseFuture<<OfAuthority<S> as Service<Call<R>>>::Future>;
+    type Future = ResponseFuture<<OfAuthority<S> as Service<RequestWithIdempotency<R>>>::Future>;
 
     /// Always ready: which authority it is for is known with the request.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -403,7 +403,7 @@ where
     }
 
     /// Looks its authority up; waits, and counts time, in the future.
-    fn call(&mut self, call: Call<R>) -> Self::Future {
+    fn call(&mut self, call: RequestWithIdempotency<R>) -> Self::Future {
         self.begin(call)
     }
 }
@@ -411,7 +411,7 @@ where
 macro_rules! requests_as_they_are {
     ($(#[$cfg:meta])? $request:ty $(, $body:ident)?) => {
         $(#[$cfg])?
-        impl<S, $($body)?> Service<$request> for Resilient<S>
+        impl<S, $($body)?> Service<$request> for ResilientService<S>
         where
             S: Service<$request> + Clone,
             S::Response: HttpResponse,
@@ -420,7 +420,7 @@ macro_rules! requests_as_they_are {
         {
             type Response = Held<S, $request>;
             type Error = Error<TransportError>;
-            type Future = ResponseFuture<<OfAuthority<S> as Service<Call<$request>>>::Future>;
+            type Future = ResponseFuture<<OfAuthority<S> as Service<RequestWithIdempotency<$request>>>::Future>;
 
             /// Always ready: which authority it is for is known with the request.
             fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -429,7 +429,7 @@ macro_rules! requests_as_they_are {
 
             /// Looks its authority up; waits, and counts time, in the future.
             fn call(&mut self, request: $request) -> Self::Future {
-                self.begin(Call::new(request))
+                self.begin(RequestWithIdempotency::new(request))
             }
         }
     };
@@ -444,7 +444,7 @@ requests_as_they_are!(
     super::recorded::Recorded
 );
 
-/// A call of a [`Resilient`] service.
+/// A call of a [`ResilientService`] service.
 ///
 /// Boxed, as reqwest's future is: a future is moved a few times before it is polled, and this one has half a kilobyte.
 pub struct ResponseFuture<F> {
@@ -475,7 +475,7 @@ pin_project! {
 
 impl<F, A> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Answered<A>, Error<TransportError>>>,
+    F: Future<Output = Result<TransportResponse<A>, Error<TransportError>>>,
     A: HttpResponse,
 {
     type Output = Result<A::Held, Error<TransportError>>;
@@ -496,7 +496,7 @@ where
 
 impl<F, A> Future for Calling<F>
 where
-    F: Future<Output = Result<Answered<A>, Error<TransportError>>>,
+    F: Future<Output = Result<TransportResponse<A>, Error<TransportError>>>,
     A: HttpResponse,
 {
     type Output = Result<A::Held, Error<TransportError>>;
@@ -526,9 +526,9 @@ impl fmt::Debug for ResilientLayer {
     }
 }
 
-impl<S> fmt::Debug for Resilient<S> {
+impl<S> fmt::Debug for ResilientService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resilient").field("layer", &self.layer).finish_non_exhaustive()
+        f.debug_struct("ResilientService").field("layer", &self.layer).finish_non_exhaustive()
     }
 }
 
@@ -544,7 +544,7 @@ mod tests {
 
     #[test]
     fn what_a_call_allocates_is_small() {
-        type Request = Call<reqwest::Request>;
+        type Request = RequestWithIdempotency<reqwest::Request>;
         type Future = <OfAuthority<reqwest::Client> as Service<Request>>::Future;
         assert!(size_of::<Calling<Future>>() <= 560, "{}", size_of::<Calling<Future>>());
     }

@@ -7,14 +7,14 @@ use std::time::Instant;
 use resilience_core::keyed::{Entry, allocation_size};
 use resilience_core::profiles::{KeyProfile, Profile, ProfileCalls};
 
-use super::answer::UntilBodyEnds;
 use super::authority::Authority;
 use super::classifier::ClientClassifier;
-use super::request::CopyCall;
+use super::request::CloneCall;
+use super::response::UntilBodyEnds;
 use super::returns::Returns;
 use super::settings::Settings;
 use super::slots::Slots;
-use crate::propagate::PropagateLayer;
+use crate::propagate::InjectContextLayer;
 
 /// The state of an authority. Held by every call, however far it has come: what a call holds is not
 /// forgotten.
@@ -29,12 +29,12 @@ pub(super) struct State {
     pub(super) slots: Slots,
     pub(super) settings: Arc<Settings>,
     /// The headers that the servers of this authority get.
-    pub(super) propagate: Option<PropagateLayer>,
+    pub(super) propagate: Option<InjectContextLayer>,
     pub(super) calls: Calls,
 }
 
 /// The profile's policies around one attempt after the other.
-pub(super) type Calls = ProfileCalls<ClientClassifier, CopyCall, UntilBodyEnds>;
+pub(super) type Calls = ProfileCalls<ClientClassifier, CloneCall, UntilBodyEnds>;
 
 impl Site {
     /// Makes the state of one authority in one client.
@@ -47,7 +47,7 @@ impl Site {
         let slots = slots.fresh();
         let propagate = settings.propagate_to(authority);
         let policies = profile.layer_with(settings.classifier.clone());
-        let calls = policies.replayed_by(CopyCall).lasting(UntilBodyEnds).calls();
+        let calls = policies.replayed_by(CloneCall).lasting(UntilBodyEnds).calls();
         Site(Arc::new(State { profile, slots, settings: settings.clone(), propagate, calls }))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A client's pool keeps what it has opened and opens what it has not: it bounds nothing. So there is a bound
 //! above it: a request takes a slot of its authority and one of the total before it asks the pool for
-//! a connection, and gives both back when the body of the answer is over, since only then is the connection
+//! a connection, and gives both back when the body of the response is over, since only then is the connection
 //! free.
 
 use std::fmt;
@@ -23,7 +23,7 @@ use super::returns::Returns;
 /// |---|---|
 /// | `per_authority` | 32 |
 /// | `total` | 1,024 |
-/// | `wait` | 1 s; longer than that is a refusal, [`BulkheadFull`](resilience_core::RejectionKind::BulkheadFull) |
+/// | `wait` | 1 s; longer than that is a rejection, [`BulkheadFull`](resilience_core::RejectionKind::BulkheadFull) |
 /// | `max_queued` | 1,024 that wait, for each authority and for the total |
 ///
 /// The wait is part of the attempt: an attempt timeout that is shorter ends it. It is short because there

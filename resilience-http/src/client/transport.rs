@@ -7,8 +7,8 @@ use pin_project_lite::pin_project;
 use resilience_core::{CarriesRejection, Error, Rejection};
 use tower_service::Service;
 
-use super::answer::{Answered, HttpResponse};
-use super::request::{Call, HttpRequest};
+use super::request::{HttpRequest, RequestWithIdempotency};
+use super::response::{HttpResponse, TransportResponse};
 use super::scope::{Scope, within};
 use super::site::Site;
 use super::slots::{Slot, Take, Use};
@@ -29,14 +29,14 @@ impl<S> Transport<S> {
     }
 }
 
-impl<S, R> Service<Call<R>> for Transport<S>
+impl<S, R> Service<RequestWithIdempotency<R>> for Transport<S>
 where
     S: Service<R> + Clone,
     S::Response: HttpResponse,
     S::Error: Into<BoxError>,
     R: HttpRequest,
 {
-    type Response = Answered<S::Response>;
+    type Response = TransportResponse<S::Response>;
     type Error = Error<TransportError>;
     type Future = Attempt<S, R, S::Future>;
 
@@ -46,7 +46,7 @@ where
     }
 
     /// Takes nothing before the first poll.
-    fn call(&mut self, call: Call<R>) -> Self::Future {
+    fn call(&mut self, call: RequestWithIdempotency<R>) -> Self::Future {
         let slots = &self.site.slots;
         let step = Step::Waiting { take: slots.take() };
         let scope = Some(Scope::new(slots.returns.clone()));
@@ -60,11 +60,11 @@ pin_project! {
     pub struct Attempt<S, R, F> {
         inner: S,
         site: Site,
-        request: Option<Call<R>>,
+        request: Option<RequestWithIdempotency<R>>,
         slot: Option<Slot>,
         #[pin]
         step: Step<F>,
-        // Until there is an answer.
+        // Until there is a response.
         scope: Option<Scope>,
         hearer: Hearer,
     }
@@ -111,7 +111,7 @@ where
     F: Future<Output = Result<S::Response, S::Error>>,
     R: HttpRequest,
 {
-    type Output = Result<Answered<S::Response>, Error<TransportError>>;
+    type Output = Result<TransportResponse<S::Response>, Error<TransportError>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -153,10 +153,10 @@ where
                     *this.scope = None;
                     let slot = this.slot.take();
                     return Poll::Ready(match (result, slot) {
-                        (Ok(answer), Some(slot)) => {
-                            this.site.pause(&answer);
-                            this.hearer.hear(answer.headers());
-                            Ok(Answered::new(answer, slot))
+                        (Ok(response), Some(slot)) => {
+                            this.site.pause(&response);
+                            this.hearer.hear(response.headers());
+                            Ok(TransportResponse::new(response, slot))
                         }
                         (Err(error), slot) => {
                             let error = error.into();

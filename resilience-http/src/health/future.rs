@@ -8,11 +8,11 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::answer::Answer;
-use crate::server::AnswerBody;
+use super::response::ProbeResponse;
+use crate::server::ResponseBody;
 
 /// Boxed: it is rare, and every other request would be as large.
-type Asking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = ProbeResponse> + Send>>;
 
 // `F`, and not `S::Future`: a task that holds this across an await could not tell that it is `Send`.
 pin_project! {
@@ -26,15 +26,15 @@ pin_project! {
 }
 
 pin_project! {
-    /// Readying -> Calling -> Done, Answered -> Done, Asking -> Done
+    /// Readying -> Calling -> Done, Responding -> Done, Asking -> Done
     #[project = StateProj]
     enum State<S, Req, F> {
         /// Not a probe; the service is not ready yet.
         Readying { service: S, request: Option<Req> },
         /// The service has the request.
         Calling { #[pin] future: F },
-        /// A probe whose answer does not depend on anything.
-        Answered { answer: Option<Answer> },
+        /// A probe whose response does not depend on anything.
+        Responding { response: Option<ProbeResponse> },
         /// A probe that waits for checks.
         Asking { asking: Asking },
         /// Nothing is held.
@@ -47,11 +47,11 @@ impl<S, Req, F> HealthFuture<S, Req, F> {
         HealthFuture { state: State::Readying { service, request: Some(request) } }
     }
 
-    pub(super) fn answered(answer: Answer) -> Self {
-        HealthFuture { state: State::Answered { answer: Some(answer) } }
+    pub(super) fn answered(response: ProbeResponse) -> Self {
+        HealthFuture { state: State::Responding { response: Some(response) } }
     }
 
-    pub(super) fn asking(asking: impl Future<Output = Answer> + Send + 'static) -> Self {
+    pub(super) fn asking(asking: impl Future<Output = ProbeResponse> + Send + 'static) -> Self {
         HealthFuture { state: State::Asking { asking: Box::pin(asking) } }
     }
 }
@@ -61,7 +61,7 @@ where
     S: Service<Req, Response = Response<B>, Future = F>,
     F: Future<Output = Result<Response<B>, S::Error>>,
 {
-    type Output = Result<Response<AnswerBody<B>>, S::Error>;
+    type Output = Result<Response<ResponseBody<B>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -77,19 +77,19 @@ where
                     Err(error) => Err(error),
                 },
                 StateProj::Calling { future } => {
-                    ready!(future.poll(cx)).map(|response| response.map(AnswerBody::handler))
+                    ready!(future.poll(cx)).map(|response| response.map(ResponseBody::handler))
                 }
-                StateProj::Answered { answer } => match answer.take() {
-                    Some(answer) => Ok(answer.map(AnswerBody::ours)),
+                StateProj::Responding { response } => match response.take() {
+                    Some(response) => Ok(response.map(ResponseBody::ours)),
                     None => return Poll::Pending,
                 },
                 StateProj::Asking { asking } => {
-                    Ok(ready!(asking.as_mut().poll(cx)).map(AnswerBody::ours))
+                    Ok(ready!(asking.as_mut().poll(cx)).map(ResponseBody::ours))
                 }
                 // Polled after it was ready, which a future's contract leaves open: stay silent.
                 StateProj::Done => return Poll::Pending,
             };
-            // What the call held is free when the answer is, not when this is dropped.
+            // What the call held is free when the response is, not when this is dropped.
             state.set(State::Done);
             return Poll::Ready(result);
         }

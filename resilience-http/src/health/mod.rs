@@ -43,15 +43,15 @@
 //! # }
 //! ```
 
-mod answer;
 mod future;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod layer;
 mod probe;
+mod response;
 mod service;
 
-pub use crate::server::AnswerBody as HealthBody;
+pub use crate::server::ResponseBody as HealthBody;
 pub use future::HealthFuture;
 pub use layer::HealthLayer;
 pub use resilience_core::health::Health;

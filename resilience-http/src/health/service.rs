@@ -10,11 +10,11 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::answer;
 use super::future::HealthFuture;
 use super::layer::HealthLayer;
 use super::probe::{self, Probe};
-use crate::server::AnswerBody;
+use super::response;
+use crate::server::ResponseBody;
 
 /// Answers probes, and passes everything else on. Made by [`HealthLayer`].
 ///
@@ -36,7 +36,7 @@ impl<S, B, ResBody> Service<Request<B>> for HealthService<S>
 where
     S: Service<Request<B>, Response = Response<ResBody>> + Clone,
 {
-    type Response = Response<AnswerBody<ResBody>>;
+    type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
     type Future = HealthFuture<S, Request<B>, S::Future>;
 
@@ -51,16 +51,16 @@ where
         };
         let (method, details) = (request.method().clone(), *details);
         if !probe::is_allowed(&method) {
-            return HealthFuture::answered(answer::not_allowed(&method));
+            return HealthFuture::answered(response::not_allowed(&method));
         }
         let health = health.clone();
         match probe {
-            Probe::Live => HealthFuture::answered(answer::alive(&method)),
+            Probe::Live => HealthFuture::answered(response::alive(&method)),
             Probe::Ready => HealthFuture::asking(async move {
-                answer::of_report(&method, &health.ready().await, details)
+                response::of_report(&method, &health.ready().await, details)
             }),
             Probe::Startup => HealthFuture::asking(async move {
-                answer::of_report(&method, &health.startup().await, details)
+                response::of_report(&method, &health.startup().await, details)
             }),
         }
     }
@@ -87,6 +87,6 @@ impl<B> Service<Request<B>> for NoRoute {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(answer::not_found(request.method())))
+        ready(Ok(response::not_found(request.method())))
     }
 }

@@ -1,6 +1,6 @@
 //! What gRPC says about trying again.
 //!
-//! In its trailers, or in the head of an answer that is nothing else. `grpc-retry-pushback-ms` is for the
+//! In its trailers, or in the head of a response that is nothing else. `grpc-retry-pushback-ms` is for the
 //! client's machinery (gRPC proposal A6), `google.rpc.RetryInfo` in `grpc-status-details-bin` comes from the application. Of two waits
 //! the longer holds.
 //!
@@ -47,7 +47,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The hint in the trailers, or in the head of an answer that has no others.
+/// The hint in the trailers, or in the head of a response that has no others.
 #[must_use]
 pub fn hint(trailers: &HeaderMap) -> RetryHint {
     longer(pushback(trailers), details(trailers))

@@ -88,7 +88,7 @@ where
 }
 
 pin_project! {
-    /// A call whose answer pauses a limiter. Dropping it drops the call.
+    /// A call whose response pauses a limiter. Dropping it drops the call.
     pub struct HintFuture<F> {
         #[pin]
         inner: F,

@@ -73,7 +73,7 @@ use crate::retry_after;
 #[cfg(feature = "layers")]
 pub use layer::{HintFuture, HintLayer, HintService};
 
-/// What the head of one answer says about coming back.
+/// What the head of one response says about coming back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hints {

@@ -24,7 +24,7 @@
 //!
 //! | the attempt ended in | safe, idempotent, keyed | anything else |
 //! |---|---|---|
-//! | a refusal by a layer of ours, a connection that was not made, a TLS handshake that broke off, `REFUSED_STREAM` | again | again: it never ran |
+//! | a rejection by a layer of ours, a connection that was not made, a TLS handshake that broke off, `REFUSED_STREAM` | again | again: it never ran |
 //! | 425 Too Early | again | again: RFC 8470 §5.2 has the server not process it |
 //! | 403 and 413 with a hint, 408, 429, 503 | again | **no** |
 //! | a time-out, a connection that broke, 500, 502, 504 | again | **no** |

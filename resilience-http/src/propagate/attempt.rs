@@ -1,6 +1,6 @@
 //! Which attempt a request is, and whether there should be another.
 //!
-//! | header | on a request | on an answer |
+//! | header | on a request | on a response |
 //! |---|---|---|
 //! | [`ATTEMPT`] | how many attempts came before; absent on the first | |
 //! | [`RETRY`]`: never` | it is part of somebody's attempt: make one of your own | do not try again: somebody has |
@@ -57,7 +57,7 @@ pub fn is_part_of_a_retry(headers: &HeaderMap) -> bool {
     previous(headers) > 0 || says_never(headers)
 }
 
-/// Whether an answer asks not to be tried again. A pushback of gRPC's does if it is negative, no number, or
+/// Whether a response asks not to be tried again. A pushback of gRPC's does if it is negative, no number, or
 /// there twice.
 #[must_use]
 pub fn is_final(headers: &HeaderMap) -> bool {

@@ -30,21 +30,21 @@ use crate::classify::grpc::is_grpc;
 /// Stands *below* the retry, so that each attempt has its own number and what time is left by then. The
 /// error type is the service's, readiness is forwarded, and dropping the call drops what is inside.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct PropagateLayer {
+pub struct InjectContextLayer {
     alone: bool,
 }
 
-impl PropagateLayer {
+impl InjectContextLayer {
     /// All of it.
     #[must_use]
-    pub const fn new() -> PropagateLayer {
-        PropagateLayer { alone: false }
+    pub const fn new() -> InjectContextLayer {
+        InjectContextLayer { alone: false }
     }
 
     /// Leaves out trace and baggage, for a server that is not the caller's own.
     #[must_use]
-    pub const fn without_trace(self) -> PropagateLayer {
-        PropagateLayer { alone: true }
+    pub const fn without_trace(self) -> InjectContextLayer {
+        InjectContextLayer { alone: true }
     }
 
     /// Writes the headers of a request that is about to be sent.
@@ -55,7 +55,7 @@ impl PropagateLayer {
         self.write_in(headers, Context::current().as_ref());
     }
 
-    /// Writes the headers as [`write`](PropagateLayer::write) does, and returns the scope of retries that the response
+    /// Writes the headers as [`write`](InjectContextLayer::write) does, and returns the scope of retries that the response
     /// is to be reported to.
     pub(crate) fn begin(self, headers: &mut HeaderMap) -> Hearer {
         let context = Context::current();
@@ -113,45 +113,45 @@ pub(crate) struct Hearer(Option<RetryScope>);
 
 impl Hearer {
     /// Also for calls that have no retry around them, which would note it.
-    pub(crate) fn hear(&self, answer: &HeaderMap) {
+    pub(crate) fn hear(&self, response: &HeaderMap) {
         if let Some(scope) = &self.0
-            && attempt::is_final(answer)
+            && attempt::is_final(response)
         {
             scope.give_up();
         }
     }
 }
 
-impl<S> Layer<S> for PropagateLayer {
-    type Service = Propagate<S>;
+impl<S> Layer<S> for InjectContextLayer {
+    type Service = InjectContext<S>;
 
-    fn layer(&self, inner: S) -> Propagate<S> {
-        Propagate { inner, layer: *self }
+    fn layer(&self, inner: S) -> InjectContext<S> {
+        InjectContext { inner, layer: *self }
     }
 }
 
-/// A service whose requests carry headers for their server. Made by [`PropagateLayer`].
+/// A service whose requests carry headers for their server. Made by [`InjectContextLayer`].
 #[derive(Debug, Clone)]
-pub struct Propagate<S> {
+pub struct InjectContext<S> {
     inner: S,
-    layer: PropagateLayer,
+    layer: InjectContextLayer,
 }
 
-impl<S> Propagate<S> {
+impl<S> InjectContext<S> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 }
 
-impl<S, Req> Service<Req> for Propagate<S>
+impl<S, Req> Service<Req> for InjectContext<S>
 where
     S: Service<Req, Response: HasHeaders>,
     Req: HasHeadersMut,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = PropagateFuture<S::Future>;
+    type Future = InjectContextFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -159,22 +159,22 @@ where
 
     fn call(&mut self, mut request: Req) -> Self::Future {
         let hearer = self.layer.begin(request.headers_mut());
-        PropagateFuture { inner: Some(self.inner.call(request)), hearer }
+        InjectContextFuture { inner: Some(self.inner.call(request)), hearer }
     }
 }
 
 pin_project! {
     /// A call with headers for its server. Dropping it drops the call below.
     #[derive(Debug)]
-    pub struct PropagateFuture<F> {
-        // Dropped as soon as there is an answer: what it holds is free then (T7).
+    pub struct InjectContextFuture<F> {
+        // Dropped as soon as there is a response: what it holds is free then (T7).
         #[pin]
         inner: Option<F>,
         hearer: Hearer,
     }
 }
 
-impl<F, T, E> Future for PropagateFuture<F>
+impl<F, T, E> Future for InjectContextFuture<F>
 where
     F: Future<Output = Result<T, E>>,
     T: HasHeaders,
@@ -186,8 +186,8 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
         let result = ready!(inner.poll(cx));
         this.inner.set(None);
-        if let Ok(answer) = &result {
-            this.hearer.hear(answer.headers());
+        if let Ok(response) = &result {
+            this.hearer.hear(response.headers());
         }
         Poll::Ready(result)
     }

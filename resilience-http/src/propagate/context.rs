@@ -19,8 +19,8 @@ thread_local! {
 /// What the calls made for a request need to know of it: where it stands in its trace, which attempt it is, and
 /// whether they may be tried again. Clones are of the same request.
 ///
-/// [`AcceptLayer`](super::AcceptLayer) has it in place while the handler is polled, and
-/// [`PropagateLayer`](super::PropagateLayer) reads it. It does not cross `tokio::spawn`, nor does the
+/// [`ExtractContextLayer`](super::ExtractContextLayer) has it in place while the handler is polled, and
+/// [`InjectContextLayer`](super::InjectContextLayer) reads it. It does not cross `tokio::spawn`, nor does the
 /// deadline: take both along.
 ///
 /// ```

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-/// A request or an answer: `http`'s, and with the feature `reqwest` reqwest's.
+/// A request or a response: `http`'s, and with the feature `reqwest` reqwest's.
 pub trait HasHeaders {
     /// Its headers.
     fn headers(&self) -> &HeaderMap;

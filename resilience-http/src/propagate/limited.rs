@@ -1,4 +1,4 @@
-//! The body of an answer whose call has only so much time.
+//! The body of a response whose call has only so much time.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ pin_project! {
     /// A body that ends when the time of its call is over: in a `DeadlineExceeded` rejection, or in gRPC's status 4.
     ///
     /// What the body holds is free then. The timer is made when the body is first waited for. A body that is not polled,
-    /// since its client does not read, is not ended by this but by `write_timeout`. `serve` makes one for each answer; under
-    /// another server, make it where the answer leaves the layers.
+    /// since its client does not read, is not ended by this but by `write_timeout`. `serve` makes one for each response; under
+    /// another server, make it where the response leaves the layers.
     #[derive(Debug)]
     pub struct LimitedBody<B> {
         // None once it was ended.
@@ -34,7 +34,7 @@ pin_project! {
     }
 }
 
-/// When the time of a call is over, its body included. [`AcceptLayer`](super::AcceptLayer) puts it into the answer's extensions.
+/// When the time of a call is over, its body included. [`ExtractContextLayer`](super::ExtractContextLayer) puts it into the response's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct CallEnd {
     pub(super) at: Instant,

@@ -5,8 +5,8 @@
 //! stopped waiting. Nobody in the chain can see it: each makes no more than three attempts.
 //!
 //! So each request says [how long it is waited for](timeout) and [which attempt it is](attempt), and each
-//! answer says whether it is worth another. [`PropagateLayer`] is the client's side and stands *below* the
-//! retry, next to the transport; [`AcceptLayer`] is the server's side and stands outermost.
+//! response says whether it is worth another. [`InjectContextLayer`] is the client's side and stands *below* the
+//! retry, next to the transport; [`ExtractContextLayer`] is the server's side and stands outermost.
 //!
 //! # Who retries
 //!
@@ -15,18 +15,18 @@
 //! 1. **The one next to the failure tries first.** It knows most and repeats least. As a rule it is right,
 //!    and nobody above hears of it.
 //! 2. **If it gives up, so does everybody.** It has made its attempts, or its
-//!    [budget](resilience_core::retry::RetryBudget) is spent; the failure of its own answer then says
+//!    [budget](resilience_core::retry::RetryBudget) is spent; the failure of its own response then says
 //!    [`x-resilience-retry: never`](attempt::RETRY), which
 //!    [`StatusClassifier`](crate::StatusClassifier) reads as
 //!    [never](resilience_core::outcome::RetryHint::Never). A tier that was told so tells the next.
 //! 3. **Inside of a retry, everybody makes one attempt.** A request with an [attempt number](attempt::ATTEMPT)
-//!    is somebody's retry already, and so are all requests that are made for it. If one fails, the answer
+//!    is somebody's retry already, and so are all requests that are made for it. If one fails, the response
 //!    does *not* say never: who retries goes on, to the end of his own attempts and budget.
 //!
 //! So of one request no server gets more than one tier's attempts, however deep the chain, and in an outage
 //! that lasts a chain asks `1 + budget ratio` times a request, and not that to the power of its depth.
 //!
-//! What it costs: an answer that failed for a reason of its own, after a call that it did not need was given
+//! What it costs: a response that failed for a reason of its own, after a call that it did not need was given
 //! up, is not tried again either.
 //!
 //! # What is ambient
@@ -38,8 +38,8 @@
 //! counting, and a first attempt costs nothing.
 //!
 //! Headers that say something else than they may are read as if they were not there, and none can have a
-//! handler work for longer than the server's own [limit][AcceptLayer::longest]. What a stranger can do with
-//! them is to get fewer attempts, or less time; [`distrust_headers`][AcceptLayer::distrust_headers] leaves
+//! handler work for longer than the server's own [limit][ExtractContextLayer::longest]. What a stranger can do with
+//! them is to get fewer attempts, or less time; [`distrust_headers`][ExtractContextLayer::distrust_headers] leaves
 //! that to callers that are known.
 //!
 #![cfg_attr(feature = "layers", doc = "```")]
@@ -47,19 +47,19 @@
 //! use std::time::Duration;
 //! use http::{Request, Response};
 //! use resilience_core::Deadline;
-//! use resilience_http::propagate::{AcceptLayer, PropagateLayer, timeout};
+//! use resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout};
 //! use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! // What is called for each request: it finds out how long it is waited for.
-//! let below = ServiceBuilder::new().layer(PropagateLayer::new()).service_fn(|call: Request<()>| async move {
+//! let below = ServiceBuilder::new().layer(InjectContextLayer::new()).service_fn(|call: Request<()>| async move {
 //!     let left = timeout::parse(call.headers()).ok_or("no timeout")?;
 //!     assert!(left <= Duration::from_millis(250));
 //!     Ok::<_, BoxError>(Response::new(()))
 //! });
 //! let server = ServiceBuilder::new()
-//!     .layer(AcceptLayer::new().longest(Duration::from_secs(10))?)
+//!     .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
 //!     .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
 //!
 //! let request = Request::builder().header(timeout::TIMEOUT, "250").body(())?;
@@ -73,11 +73,11 @@
 #![cfg_attr(
     not(feature = "layers"),
     doc = "
-[`PropagateLayer`]: crate
-[`AcceptLayer`]: crate
+[`InjectContextLayer`]: crate
+[`ExtractContextLayer`]: crate
 [`Context`]: crate
-[AcceptLayer::longest]: crate
-[AcceptLayer::distrust_headers]: crate
+[ExtractContextLayer::longest]: crate
+[ExtractContextLayer::distrust_headers]: crate
 [resilience_core::retry::previous_attempts]: crate"
 )]
 
@@ -103,10 +103,10 @@ pub use headers::{HasHeaders, HasHeadersMut};
 pub use trace::Trace;
 
 #[cfg(feature = "layers")]
-pub use client::{Propagate, PropagateFuture, PropagateLayer};
+pub use client::{InjectContext, InjectContextFuture, InjectContextLayer};
 #[cfg(feature = "layers")]
 pub use context::{Context, Scoped};
 #[cfg(feature = "layers")]
 pub use limited::{CallEnd, LimitedBody};
 #[cfg(feature = "layers")]
-pub use server::{Accept, AcceptFuture, AcceptLayer};
+pub use server::{ExtractContext, ExtractContextFuture, ExtractContextLayer};

@@ -16,16 +16,16 @@ use super::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use super::context::Context;
 use super::limited::CallEnd;
 use super::timeout;
-use crate::server::{AnswerBody, Asked, GRPC_STATUS, Refusals};
+use crate::server::{Asked, GRPC_STATUS, RejectionFormat, ResponseBody};
 
 /// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.
 /// See the [module](super).
 ///
 /// Stands outermost, around whatever turns errors into answers: an error that passes through it is not an
-/// answer, and says nothing. The error type is the service's, readiness is forwarded, nothing is shared
+/// response, and says nothing. The error type is the service's, readiness is forwarded, nothing is shared
 /// between calls, and dropping the call drops what is inside.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct AcceptLayer {
+pub struct ExtractContextLayer {
     settings: Settings,
 }
 
@@ -34,20 +34,20 @@ struct Settings {
     longest: Option<Duration>,
     longest_head: Option<Duration>,
     distrusts: bool,
-    refusals: Refusals,
+    rejections: RejectionFormat,
 }
 
-impl AcceptLayer {
+impl ExtractContextLayer {
     /// Requests have as long as they say.
     #[must_use]
-    pub const fn new() -> AcceptLayer {
+    pub const fn new() -> ExtractContextLayer {
         let settings = Settings {
             longest: None,
             longest_head: None,
             distrusts: false,
-            refusals: Refusals::new(),
+            rejections: RejectionFormat::new(),
         };
-        AcceptLayer { settings }
+        ExtractContextLayer { settings }
     }
 
     /// Ends answers that take longer than this, body included, whatever their requests bring along: up to the head by a 504,
@@ -56,7 +56,7 @@ impl AcceptLayer {
     ///
     /// # Errors
     /// If `longest` is zero or more than a year.
-    pub fn longest(mut self, longest: Duration) -> Result<AcceptLayer, InvalidConfig> {
+    pub fn longest(mut self, longest: Duration) -> Result<ExtractContextLayer, InvalidConfig> {
         self.settings.longest = Some(check("longest", longest)?);
         Ok(self)
     }
@@ -65,7 +65,7 @@ impl AcceptLayer {
     ///
     /// # Errors
     /// If `longest` is zero or more than a year.
-    pub fn longest_head(mut self, longest: Duration) -> Result<AcceptLayer, InvalidConfig> {
+    pub fn longest_head(mut self, longest: Duration) -> Result<ExtractContextLayer, InvalidConfig> {
         self.settings.longest_head = Some(check("longest_head", longest)?);
         Ok(self)
     }
@@ -73,15 +73,15 @@ impl AcceptLayer {
     /// Believes no header: for the edge, where requests come from strangers. Their deadlines, attempts,
     /// traces and baggage begin here.
     #[must_use]
-    pub const fn distrust_headers(mut self) -> AcceptLayer {
+    pub const fn distrust_headers(mut self) -> ExtractContextLayer {
         self.settings.distrusts = true;
         self
     }
 
     /// How requests are refused whose time is over.
     #[must_use]
-    pub const fn refusals(mut self, refusals: Refusals) -> AcceptLayer {
-        self.settings.refusals = refusals;
+    pub const fn rejections(mut self, rejections: RejectionFormat) -> ExtractContextLayer {
+        self.settings.rejections = rejections;
         self
     }
 }
@@ -91,21 +91,21 @@ impl Settings {
         if self.distrusts { Context::default() } else { Context::read(headers) }
     }
 
-    /// Returns how long the request has up to the head of its answer.
+    /// Returns how long the request has up to the head of its response.
     fn timeout(&self, headers: &HeaderMap) -> Option<Duration> {
         let asked = if self.distrusts { None } else { timeout::parse(headers) };
         asked.into_iter().chain(self.longest).chain(self.longest_head).min()
     }
 
-    /// Returns how long it has up to the end of its answer.
+    /// Returns how long it has up to the end of its response.
     fn whole(&self, headers: &HeaderMap) -> Option<Duration> {
         let asked = if self.distrusts { None } else { timeout::parse_call(headers) };
         asked.into_iter().chain(self.longest).min()
     }
 
-    fn too_late<B>(self, asked: Asked) -> Response<AnswerBody<B>> {
+    fn too_late<B>(self, asked: Asked) -> Response<ResponseBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
-        self.refusals.answer_as(asked, &rejection)
+        self.rejections.respond_to(asked, &rejection)
     }
 }
 
@@ -120,35 +120,35 @@ fn check(field: &'static str, longest: Duration) -> Result<Duration, InvalidConf
     Ok(longest)
 }
 
-impl<S> Layer<S> for AcceptLayer {
-    type Service = Accept<S>;
+impl<S> Layer<S> for ExtractContextLayer {
+    type Service = ExtractContext<S>;
 
-    fn layer(&self, inner: S) -> Accept<S> {
-        Accept { inner, settings: self.settings }
+    fn layer(&self, inner: S) -> ExtractContext<S> {
+        ExtractContext { inner, settings: self.settings }
     }
 }
 
-/// A service that goes by what its requests bring along. Made by [`AcceptLayer`].
+/// A service that goes by what its requests bring along. Made by [`ExtractContextLayer`].
 #[derive(Debug, Clone)]
-pub struct Accept<S> {
+pub struct ExtractContext<S> {
     inner: S,
     settings: Settings,
 }
 
-impl<S> Accept<S> {
+impl<S> ExtractContext<S> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 }
 
-impl<S, B, RB> Service<Request<B>> for Accept<S>
+impl<S, B, RB> Service<Request<B>> for ExtractContext<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
 {
-    type Response = Response<AnswerBody<RB>>;
+    type Response = Response<ResponseBody<RB>>;
     type Error = S::Error;
-    type Future = AcceptFuture<S::Future>;
+    type Future = ExtractContextFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -175,14 +175,14 @@ where
                 limited.map_or(State::Over, |future| State::Limited { future })
             }
         });
-        AcceptFuture { state, context, settings, asked, end }
+        ExtractContextFuture { state, context, settings, asked, end }
     }
 }
 
 pin_project! {
     /// A request that goes by what it brought along. Dropping it drops what is inside.
     #[derive(Debug)]
-    pub struct AcceptFuture<F> {
+    pub struct ExtractContextFuture<F> {
         #[pin]
         state: State<F>,
         context: Context,
@@ -205,19 +205,19 @@ pin_project! {
     }
 }
 
-impl<F, RB, E> Future for AcceptFuture<F>
+impl<F, RB, E> Future for ExtractContextFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
 {
-    type Output = Result<Response<AnswerBody<RB>>, E>;
+    type Output = Result<Response<ResponseBody<RB>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (settings, asked) = (*this.settings, *this.asked);
         let context = &*this.context;
         let body = |body| match asked.grpc {
-            true => AnswerBody::grpc(body, context.clone()),
-            false => AnswerBody::handler(body),
+            true => ResponseBody::grpc(body, context.clone()),
+            false => ResponseBody::handler(body),
         };
         let mut end = *this.end;
         let state = this.state.as_mut().project();
@@ -225,53 +225,53 @@ where
             StateProj::Over => {
                 // Whoever sent it does not wait, and would be too late again.
                 end = None;
-                let mut answer = settings.too_late(asked);
-                tell_not_to_retry(&mut answer);
-                Poll::Ready(Ok(answer))
+                let mut response = settings.too_late(asked);
+                tell_not_to_retry(&mut response);
+                Poll::Ready(Ok(response))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
-                Ok(result) => result.map(|answer| answer.map(body)),
+                Ok(result) => result.map(|response| response.map(body)),
                 Err(_) => {
-                    // The refusal itself is not ended.
+                    // The rejection itself is not ended.
                     end = None;
                     Ok(settings.too_late(asked))
                 }
             }),
             StateProj::Unlimited { future } => {
-                future.poll(cx).map_ok(|answer| answer.map(body))
+                future.poll(cx).map_ok(|response| response.map(body))
             }
             StateProj::Done => Poll::Pending,
         }));
         this.state.set(State::Done);
-        Poll::Ready(result.map(|mut answer| {
-            if context.retries().gave_up() && failed(&answer) {
-                tell_not_to_retry(&mut answer);
+        Poll::Ready(result.map(|mut response| {
+            if context.retries().gave_up() && failed(&response) {
+                tell_not_to_retry(&mut response);
             }
             if let Some(end) = end {
-                let extensions = answer.extensions_mut();
+                let extensions = response.extensions_mut();
                 // A limit further in may be the shorter one.
                 if extensions.get::<CallEnd>().is_none_or(|inner| end.at < inner.at) {
                     extensions.insert(end);
                 }
             }
-            answer
+            response
         }))
     }
 }
 
-/// Whether a caller might try again. Of gRPC's answers those that failed at once; [others](AnswerBody::grpc) have their
+/// Whether a caller might try again. Of gRPC's answers those that failed at once; [others](ResponseBody::grpc) have their
 /// status after the body.
-fn failed<B>(answer: &Response<B>) -> bool {
-    let status = answer.status();
-    let grpc = answer.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
+fn failed<B>(response: &Response<B>) -> bool {
+    let status = response.status();
+    let grpc = response.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
     status.is_server_error()
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
         || status == StatusCode::TOO_EARLY
         || grpc
 }
 
-fn tell_not_to_retry<B>(answer: &mut Response<B>) {
-    let headers = answer.headers_mut();
+fn tell_not_to_retry<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
     headers.insert(RETRY, NEVER);
     if headers.contains_key(GRPC_STATUS) {
         headers.insert(GRPC_PUSHBACK, NO_MORE);

@@ -10,7 +10,7 @@
 //! | [`GRPC_TIMEOUT`] | up to eight digits and one of `H M S m u n` | gRPC's |
 //! | [`ENVOY_TIMEOUT`] | whole milliseconds; 0 says nothing | Envoy's, for what it sends on |
 //!
-//! [`parse`] reads all of them, and the shortest holds up to the head of the answer: whichever was meant, nobody works for
+//! [`parse`] reads all of them, and the shortest holds up to the head of the response: whichever was meant, nobody works for
 //! longer. Only gRPC's is for the whole call ([`parse_call`]), and ends a body that has begun.
 //! They come from strangers: a number too large is only a very long time, zero is a time that has passed,
 //! and everything else says nothing.
@@ -55,7 +55,7 @@ pub fn parse(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Returns what is left for the whole call, its body and trailers included: what [`GRPC_TIMEOUT`] has. The other two are
-/// for the head of the answer.
+/// for the head of the response.
 #[must_use]
 pub fn parse_call(headers: &HeaderMap) -> Option<Duration> {
     read(headers, &GRPC_TIMEOUT, parse_grpc)

@@ -39,8 +39,8 @@ impl<'a> Discard<'a> {
             self.left = self.most;
         }
         let Some(body) = &mut self.body else { return false };
-        let is_answered = !self.activity.is_busy();
-        if is_answered {
+        let has_response = !self.activity.is_busy();
+        if has_response {
             self.left = self.left.min(AFTER_RESPONSE);
         }
         let polled = Pin::new(&mut *body).poll_frame(cx);
@@ -54,7 +54,7 @@ impl<'a> Discard<'a> {
                 }
                 body.is_end_stream()
             }
-            Poll::Pending if !is_answered => return false,
+            Poll::Pending if !has_response => return false,
             Poll::Pending | Poll::Ready(Some(Err(_))) => false,
         };
         self.body = None;

@@ -1,7 +1,7 @@
 //! Closing in stages ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
 //!
 //! What comes to a socket that is closed is answered by a reset, and a reset takes from the client what it has not
-//! read yet: the answer. So a client that may be in the middle of a body is told first that nothing more is coming, and
+//! read yet: the response. So a client that may be in the middle of a body is told first that nothing more is coming, and
 //! what it sends is thrown away until it closes as well, or has had enough of our time or sent enough.
 
 use std::future::poll_fn;

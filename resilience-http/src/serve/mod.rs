@@ -4,20 +4,20 @@
 //!
 //! - **Running**: connections are taken, HTTP/1 and HTTP/2 (told apart by their first bytes), at most so many
 //!   at once; those above wait, and the one that was idle for longest is closed for them. A head that takes too long ends its connection, and so do idleness and a client that does
-//!   not read its answer; on HTTP/2, such a client's stream. One that may still be sending when its connection is
-//!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its answer.
+//!   not read its response; on HTTP/2, such a client's stream. One that may still be sending when its connection is
+//!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its response.
 //!   A client of HTTP/1 that leaves takes its handler with it, unless [half-closed](ServerBuilder::half_close) clients are served.
 //!   When the operating system has no file descriptor left it waits and tries again.
 //! - **Not ready**: all goes on. `close` is added to the `connection` header of responses on HTTP/1, so that clients
 //!   with a connection make their next request elsewhere before it is closed. A 101, and a 2xx to CONNECT, keep
 //!   their headers: such a connection is HTTP no longer.
 //! - **Draining**: what has connected by now is taken, and then the listener is closed. Idle connections are
-//!   closed, the others after the answer that they wait for; HTTP/2 says GOAWAY and finishes its
+//!   closed, the others after the response that they wait for; HTTP/2 says GOAWAY and finishes its
 //!   streams ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
 //! - **Forced**: what is left is cut, and counted.
 //!
 //! Connections and requests are counted by the token as `http connections` and `http requests`, a request until
-//! the last byte of its answer is handed over. Inside of a handler the token is
+//! the last byte of its response is handed over. Inside of a handler the token is
 //! [current](ShutdownToken::current): its retries stop when draining begins, and the calls that it makes
 //! through a [`ShutdownLayer`](resilience_core::shutdown::ShutdownLayer) belong to it. An upgraded
 //! connection (a WebSocket), or stream of HTTP/2, keeps its places and both counts until its stream is dropped. It is
@@ -50,10 +50,10 @@
 
 mod accept;
 mod activity;
-mod answer;
 mod bind;
 mod connection;
 mod discard;
+mod in_flight_body;
 mod io;
 mod limits;
 mod linger;
@@ -77,8 +77,8 @@ use http_body::Body;
 use resilience_core::shutdown::ShutdownToken;
 use tower_service::Service;
 
-pub use answer::Answer;
 pub use bind::{BindError, bind};
+pub use in_flight_body::InFlightBody;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use piece::Piece;

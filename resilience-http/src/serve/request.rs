@@ -17,7 +17,7 @@ use resilience_core::shutdown::{Carry, InFlight, Tracker};
 use tower_service::Service;
 
 use super::activity::{Activity, Busy};
-use super::answer::Answer;
+use super::in_flight_body::InFlightBody;
 use super::request_body::RequestBody;
 use super::upgraded::Upgraded;
 use crate::body::Place;
@@ -46,7 +46,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>> + Clone,
     B: Body<Error: Into<BoxError>>,
 {
-    type Response = Response<Answer<LimitedBody<B>>>;
+    type Response = Response<InFlightBody<LimitedBody<B>>>;
     type Error = BoxError;
     type Future = Handling<Called<S>>;
 
@@ -97,7 +97,7 @@ where
     B: Body<Error: Into<BoxError>>,
     E: Into<BoxError>,
 {
-    type Output = Result<Response<Answer<LimitedBody<B>>>, BoxError>;
+    type Output = Result<Response<InFlightBody<LimitedBody<B>>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -127,7 +127,7 @@ where
                 this.activity.upgrade(upgraded);
             }
             return Poll::Ready(Ok(
-                response.map(|body| Answer::of_upgrade(LimitedBody::new(body, None)))
+                response.map(|body| InFlightBody::of_upgrade(LimitedBody::new(body, None)))
             ));
         }
         if !multiplexed {
@@ -138,9 +138,8 @@ where
             }
         }
         let end = response.extensions_mut().remove::<CallEnd>();
-        Poll::Ready(Ok(
-            response.map(|body| Answer::new(LimitedBody::new(body, end), counted, busy, place))
-        ))
+        Poll::Ready(Ok(response
+            .map(|body| InFlightBody::new(LimitedBody::new(body, end), counted, busy, place))))
     }
 }
 

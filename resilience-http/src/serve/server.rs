@@ -83,7 +83,7 @@ impl ServerBuilder {
     }
 
     /// How long a connection that is to be closed is kept for a client that may still be sending: a body too large, or
-    /// one that nobody read to its end. It has its answer, which it would lose if what it sends met a closed
+    /// one that nobody read to its end. It has its response, which it would lose if what it sends met a closed
     /// connection. It is told that nothing more is coming, and what comes of it is thrown away until it closes too.
     /// Such a connection counts, and a shutdown cuts it at its deadline like any other.
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
@@ -138,7 +138,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves clients of HTTP/1 that close their sending side after a request and wait for the answer. Off unless set,
+    /// Serves clients of HTTP/1 that close their sending side after a request and wait for the response. Off unless set,
     /// since a client that has left looks just like that.
     ///
     /// When it is off, such a close ends the connection: the handler of its request is dropped at its next await, and

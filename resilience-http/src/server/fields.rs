@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use resilience_core::rate::{Quota, RateSnapshot};
 use sfv::{KeyRef, ListSerializer, StringRef, key_ref};
 
-use super::refusals::whole_seconds;
+use super::rejection_format::whole_seconds;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

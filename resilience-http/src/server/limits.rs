@@ -12,12 +12,12 @@ use resilience_core::select::{One, PerKey};
 use resilience_core::{InvalidConfig, Name};
 use tower_layer::{Identity, Layer};
 
-use super::pace::PaceLayer;
-use super::refusals::Refusals;
+use super::rate_limit::HttpRateLimitLayer;
+use super::rejection_format::RejectionFormat;
 use super::uploads::{Uploads, UploadsLayer};
 use crate::body::BodyBulkheadLayer;
 
-/// The limits of a server, in order. Made by [`ProtectBuilder`](super::ProtectBuilder); what there is not is
+/// The limits of a server, in order. Made by [`AdmissionControlBuilder`](super::AdmissionControlBuilder); what there is not is
 /// [`Identity`].
 #[derive(Debug, Clone)]
 pub struct Limits<L = Identity, B = Identity, U = Identity> {
@@ -93,7 +93,7 @@ pub trait Limit {
 #[derive(Debug)]
 pub struct Shared<'a> {
     pub(super) name: &'a Name,
-    pub(super) refusals: Refusals,
+    pub(super) rejections: RejectionFormat,
 }
 
 impl Shared<'_> {
@@ -157,13 +157,13 @@ where
 }
 
 impl Limit for ForAll<RateLimiterBuilder> {
-    type Layer = PaceLayer;
+    type Layer = HttpRateLimitLayer;
 
     fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
         let name = server.call("rate_limit");
         let limiter = self.0.name(name.clone()).build()?;
         made.0.limiter = Some(limiter.clone());
-        Ok(PaceLayer::new(name, One::new(limiter)).refusals(server.refusals))
+        Ok(HttpRateLimitLayer::new(name, One::new(limiter)).rejections(server.rejections))
     }
 }
 
@@ -171,14 +171,14 @@ impl<K: Key, F, Req> Limit for ForEach<RateLimiterBuilder, K, F, Req>
 where
     F: Fn(&Request<Req>) -> K,
 {
-    type Layer = PaceLayer<Arc<PerKey<K, RateLimiter, F>>>;
+    type Layer = HttpRateLimitLayer<Arc<PerKey<K, RateLimiter, F>>>;
 
     fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
         let name = server.call("rate_limit");
         let limiter = self.limit.name(name.clone()).build()?;
         let store = Keyed::new(self.keys, move |_: &K| limiter.fresh());
         let select = Arc::new(PerKey::new(store, self.key));
-        Ok(PaceLayer::new(name, select).refusals(server.refusals))
+        Ok(HttpRateLimitLayer::new(name, select).rejections(server.rejections))
     }
 }
 
@@ -186,6 +186,6 @@ impl Limit for ForAll<Uploads> {
     type Layer = UploadsLayer;
 
     fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        Ok(UploadsLayer::new(server.call("uploads"), self.0)?.refusals(server.refusals))
+        Ok(UploadsLayer::new(server.call("uploads"), self.0)?.rejections(server.rejections))
     }
 }

@@ -1,13 +1,13 @@
-//! Which of a service's errors are refusals.
+//! Which of a service's errors are rejections.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
 
 use resilience_core::{CarriesRejection, Error, Rejection};
 
-/// An error type in which refusals and other errors can be told apart for good.
+/// An error type in which rejections and other errors can be told apart for good.
 ///
-/// What is left when the refusals have become answers is [`Foreign`](SplitRejection::Foreign): nothing at
+/// What is left when the rejections have become answers is [`Foreign`](SplitRejection::Foreign): nothing at
 /// all for `Error<Infallible>`, which is what a router's routes have below the layers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a `Rejection` that can be told apart from other errors",
@@ -15,10 +15,10 @@ use resilience_core::{CarriesRejection, Error, Rejection};
     note = "put the service's own errors into `resilience_core::Error` below the layers: `.map_err(resilience_core::Error::Service)`"
 )]
 pub trait SplitRejection: CarriesRejection {
-    /// What is not a refusal.
+    /// What is not a rejection.
     type Foreign;
 
-    /// The refusal, or what else it is.
+    /// The rejection, or what else it is.
     ///
     /// # Errors
     /// What else it is.
@@ -44,7 +44,7 @@ impl<E> SplitRejection for Error<E> {
     }
 }
 
-/// Refusals deep in the chain of sources included.
+/// Rejections deep in the chain of sources included.
 impl SplitRejection for Box<dyn StdError + Send + Sync> {
     type Foreign = Box<dyn StdError + Send + Sync>;
 

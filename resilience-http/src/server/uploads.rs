@@ -14,21 +14,21 @@ use resilience_core::{InvalidConfig, Name, Rejection, RejectionKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::AnswerBody;
-use super::refusals::{Asked, GRPC_STATUS, Meaning, Refusals};
+use super::rejection_format::{Asked, GRPC_STATUS, Meaning, RejectionFormat};
+use super::response_body::ResponseBody;
 use crate::body::{StallBody, StallTimeout};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// What a server takes of a request's body: 2 MiB, as axum, of which something comes within every 30 s that it is
-/// waited for. Checked where it is [used](super::ProtectBuilder::uploads).
+/// waited for. Checked where it is [used](super::AdmissionControlBuilder::uploads).
 ///
 /// ```
 /// use std::time::Duration;
-/// use resilience_http::server::{ProtectLayer, Uploads};
+/// use resilience_http::server::{AdmissionControlLayer, Uploads};
 ///
 /// let uploads = Uploads::new().at_most(1 << 20).stall(Duration::from_secs(10)).at_least(1_024);
-/// let protect = ProtectLayer::builder().uploads(uploads).build()?;
+/// let protect = AdmissionControlLayer::builder().uploads(uploads).build()?;
 /// # let _ = protect;
 /// # Ok::<_, resilience_core::InvalidConfig>(())
 /// ```
@@ -75,7 +75,7 @@ impl Uploads {
 /// [`StallBody`].
 ///
 /// A request that says that it is too large is answered with 413 and does not reach the service. One that turns out
-/// so while it is read, or stalls, ends its body in an error; and if the answer to it is no success, or an error, it is
+/// so while it is read, or stalls, ends its body in an error; and if the response to it is no success, or an error, it is
 /// 413 or 408 instead. What a service answers in spite of it is its own. Where the head has been sent, the error
 /// is all that there is.
 ///
@@ -90,12 +90,12 @@ pub struct UploadsLayer {
 #[derive(Debug, Clone)]
 struct Settings {
     name: Name,
-    refusals: Refusals,
+    rejections: RejectionFormat,
     uploads: Uploads,
 }
 
 impl UploadsLayer {
-    /// Takes so much. Refusals call it `name`.
+    /// Takes so much. Rejections call it `name`.
     ///
     /// # Errors
     /// If the time is zero or more than a year.
@@ -105,32 +105,32 @@ impl UploadsLayer {
             |error: InvalidConfig| InvalidConfig::new("stall", error.value(), error.bound());
         let stall = StallTimeout::new(uploads.stall).map_err(field)?;
         let stall = stall.name(name.clone()).at_least(uploads.least);
-        let settings = Settings { name, refusals: Refusals::new(), uploads };
+        let settings = Settings { name, rejections: RejectionFormat::new(), uploads };
         Ok(UploadsLayer { most: uploads.most, stall, settings })
     }
 
     /// How requests are refused.
     #[must_use]
-    pub fn refusals(mut self, refusals: Refusals) -> UploadsLayer {
-        self.settings.refusals = refusals;
+    pub fn rejections(mut self, rejections: RejectionFormat) -> UploadsLayer {
+        self.settings.rejections = rejections;
         self
     }
 }
 
 impl Settings {
-    fn refuse<B>(&self, asked: Asked, trouble: Trouble) -> Response<AnswerBody<B>> {
+    fn refuse<B>(&self, asked: Asked, trouble: Trouble) -> Response<ResponseBody<B>> {
         let (kind, meaning) = match trouble {
             Trouble::TooLarge => (RejectionKind::Shed, &Meaning::TOO_LARGE),
             Trouble::Stalled => (RejectionKind::TimedOut, &Meaning::STALLED),
         };
-        let refusal = Rejection::new(kind, self.name.clone());
-        let refusal = match trouble {
+        let rejection = Rejection::new(kind, self.name.clone());
+        let rejection = match trouble {
             Trouble::TooLarge => {
-                refusal.with_limit(u64::try_from(self.uploads.most).unwrap_or(u64::MAX)).never()
+                rejection.with_limit(u64::try_from(self.uploads.most).unwrap_or(u64::MAX)).never()
             }
-            Trouble::Stalled => refusal.with_limit(self.uploads.stall),
+            Trouble::Stalled => rejection.with_limit(self.uploads.stall),
         };
-        self.refusals.tell(asked, meaning, &refusal)
+        self.rejections.tell(asked, meaning, &rejection)
     }
 }
 
@@ -161,7 +161,7 @@ where
     S: Service<Request<UploadBody<B>>, Response = Response<RB>>,
     B: Body,
 {
-    type Response = Response<AnswerBody<RB>>;
+    type Response = Response<ResponseBody<RB>>;
     type Error = S::Error;
     type Future = UploadFuture<S::Future>;
 
@@ -195,7 +195,7 @@ enum Trouble {
     Stalled,
 }
 
-/// What a body came to, for the answer to its request. The first trouble counts.
+/// What a body came to, for the response to its request. The first trouble counts.
 type Came = Arc<OnceLock<Trouble>>;
 
 pin_project! {
@@ -238,16 +238,16 @@ impl<B: Body<Error: Into<BoxError>>> Body for UploadBody<B> {
     }
 }
 
-fn is_failure<B>(answer: &Response<B>) -> bool {
-    let grpc = answer.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
-    answer.status() >= StatusCode::BAD_REQUEST || grpc
+fn is_failure<B>(response: &Response<B>) -> bool {
+    let grpc = response.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
+    response.status() >= StatusCode::BAD_REQUEST || grpc
 }
 
 pin_project! {
     /// A call whose request's body is bounded. Dropping it drops what is inside.
     #[derive(Debug)]
     pub struct UploadFuture<F> {
-        // None where it was refused, and once there is an answer (T7).
+        // None where it was refused, and once there is a response (T7).
         #[pin]
         future: Option<F>,
         done: bool,
@@ -261,7 +261,7 @@ impl<F, RB, E> Future for UploadFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
 {
-    type Output = Result<Response<AnswerBody<RB>>, E>;
+    type Output = Result<Response<ResponseBody<RB>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -276,9 +276,9 @@ where
         this.future.set(None);
         let refused = this.came.get().map(|trouble| this.settings.refuse(*this.asked, *trouble));
         Poll::Ready(match (result, refused) {
-            (Some(Ok(answer)), None) => Ok(answer.map(AnswerBody::handler)),
-            (Some(Ok(answer)), Some(_)) if !is_failure(&answer) => {
-                Ok(answer.map(AnswerBody::handler))
+            (Some(Ok(response)), None) => Ok(response.map(ResponseBody::handler)),
+            (Some(Ok(response)), Some(_)) if !is_failure(&response) => {
+                Ok(response.map(ResponseBody::handler))
             }
             (_, Some(refused)) => Ok(refused),
             (Some(Err(error)), None) => Err(error),

@@ -1,4 +1,4 @@
-//! Asking, and comparing the answer.
+//! Asking, and comparing the response.
 
 use std::error::Error;
 use std::time::Duration;
@@ -20,10 +20,10 @@ pub(super) async fn ask(
     limit: Duration,
 ) -> Result<(), SmokeFault> {
     // reqwest's timeout is on all of it, up to the end of the body.
-    let answer = client.get(url).timeout(limit).send().await;
-    let mut answer = answer.map_err(|error| of_transport(&error, limit))?;
-    let found = answer.status().as_u16();
-    let body = read(&mut answer, limit).await;
+    let response = client.get(url).timeout(limit).send().await;
+    let mut response = response.map_err(|error| of_transport(&error, limit))?;
+    let found = response.status().as_u16();
+    let body = read(&mut response, limit).await;
     if found != check.status {
         let unwell = body.ok().map_or(Vec::new(), |body| unwell(&body));
         return Err(SmokeFault::Status { expected: check.status, found, unwell });
@@ -46,9 +46,9 @@ fn compare(expected: &Expected, body: &Value) -> Result<(), SmokeFault> {
     Err(SmokeFault::Value { pointer, expected, found })
 }
 
-async fn read(answer: &mut Response, limit: Duration) -> Result<Vec<u8>, SmokeFault> {
+async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, SmokeFault> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| of_transport(&error, limit))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| of_transport(&error, limit))? {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(SmokeFault::TooLarge);
         }
@@ -69,7 +69,7 @@ fn of_transport(error: &reqwest::Error, limit: Duration) -> SmokeFault {
     SmokeFault::Unreachable { error: why.to_string() }
 }
 
-/// What a probe's answer says is down or impaired, the critical before the others.
+/// What a probe's response says is down or impaired, the critical before the others.
 fn unwell(body: &[u8]) -> Vec<String> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
     let Some(checks) = body.get("checks").and_then(Value::as_object) else {

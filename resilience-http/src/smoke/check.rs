@@ -84,7 +84,7 @@ impl SmokeCheck {
         self
     }
 
-    /// Expects the whole answer within this time, not the suite's.
+    /// Expects the whole response within this time, not the suite's.
     pub fn within(mut self, time: Duration) -> SmokeCheck {
         self.within = Some(time);
         self

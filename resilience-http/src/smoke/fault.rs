@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How an answer differs from what was expected.
+/// How a response differs from what was expected.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SmokeFault {
-    /// There was no answer: what the transport says.
+    /// There was no response: what the transport says.
     #[non_exhaustive]
     Unreachable {
         /// In words.
         error: String,
     },
-    /// The answer, or the whole of it, did not come in time.
+    /// The response, or the whole of it, did not come in time.
     #[non_exhaustive]
     TooSlow {
         /// How long it was given.
@@ -28,7 +28,7 @@ pub enum SmokeFault {
         expected: u16,
         /// The one that came.
         found: u16,
-        /// What the answer says is down or impaired, if it is a probe's.
+        /// What the response says is down or impaired, if it is a probe's.
         unwell: Vec<String>,
     },
     /// A body of more than [`MAX_BODY`](super::MAX_BODY) bytes.
@@ -50,8 +50,8 @@ pub enum SmokeFault {
 impl fmt::Display for SmokeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SmokeFault::Unreachable { error } => write!(f, "no answer: {error}"),
-            SmokeFault::TooSlow { limit } => write!(f, "no whole answer within {limit:?}"),
+            SmokeFault::Unreachable { error } => write!(f, "no response: {error}"),
+            SmokeFault::TooSlow { limit } => write!(f, "no whole response within {limit:?}"),
             SmokeFault::Status { expected, found, unwell } => {
                 write!(f, "status {found}, expected {expected}")?;
                 for (index, name) in unwell.iter().enumerate() {

@@ -5,8 +5,8 @@
 //! failure: one run names everything that is wrong. [`SmokeReport::exit_code`] is for a deployment to
 //! stop at.
 //!
-//! What is expected: a status (200 unless told otherwise), values in a JSON body, and an answer in
-//! time, body included. Redirects are not followed: a login page is no answer. Bodies are read up to
+//! What is expected: a status (200 unless told otherwise), values in a JSON body, and a response in
+//! time, body included. Redirects are not followed: a login page is no response. Bodies are read up to
 //! [`MAX_BODY`]. A probe of the health module that says 503 is quoted: the report names the dependency
 //! that is down.
 //!

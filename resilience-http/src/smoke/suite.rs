@@ -123,7 +123,7 @@ fn parse(url: &str) -> Result<Url, InvalidConfig> {
         .ok_or_else(|| InvalidConfig::new("base", format_args!("`{url}`"), "an http or https URL"))
 }
 
-/// A redirect is an answer of its own, and to ask twice would hide a failure.
+/// A redirect is a response of its own, and to ask twice would hide a failure.
 fn plain() -> Result<Client, InvalidConfig> {
     let builder =
         Client::builder().redirect(redirect::Policy::none()).retry(reqwest::retry::never());

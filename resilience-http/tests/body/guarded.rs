@@ -197,7 +197,7 @@ impl<E> Guard<E> for Saying {
     }
 }
 
-/// Also of a question without an answer, and of none behind the end.
+/// Also of a question without a response, and of none behind the end.
 #[test]
 fn guards_hear_of_every_question_and_in_turn() {
     let said = Said::default();

@@ -24,7 +24,7 @@ use crate::scripted::{Scripted, Step, trailers};
 
 type Answer = Response<Scripted>;
 
-fn answer(status: u16, steps: impl IntoIterator<Item = Step>) -> Answer {
+fn response(status: u16, steps: impl IntoIterator<Item = Step>) -> Answer {
     Response::builder().status(status).body(Scripted::new(steps)).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn breaker() -> CircuitBreaker {
 async fn a_permit_is_held_until_the_body_ends() {
     let bulkhead = bulkhead(1);
     let service = BodyBulkheadLayer::new(bulkhead.clone())
-        .layer(service(|_| Ok(answer(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))));
+        .layer(service(|_| Ok(response(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))));
     let response = service.clone().oneshot(get("/")).await.unwrap();
     let refused = service.clone().oneshot(get("/")).await.unwrap_err();
     assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
@@ -76,7 +76,7 @@ async fn a_permit_goes_back_with_an_error() {
     let failing = layer.layer(service(|_| Err("down".into())));
     assert_eq!(failing.oneshot(get("/")).await.unwrap_err().to_string(), "down");
     assert_eq!(bulkhead.snapshot().in_use, 0);
-    let breaking = layer.layer(service(|_| Ok(answer(200, [Step::Fails]))));
+    let breaking = layer.layer(service(|_| Ok(response(200, [Step::Fails]))));
     let mut body = breaking.oneshot(get("/")).await.unwrap().into_body();
     assert!(body.frame().await.unwrap().is_err());
     assert_eq!(bulkhead.snapshot().in_use, 0);
@@ -92,8 +92,8 @@ async fn what_a_call_held_is_free_when_it_is_over() {
             let kept = (kept.clone(), request);
             poll_fn(move |_| {
                 let _kept = &kept;
-                let answer = answer(status, [Step::Stalls]);
-                Poll::Ready(if status == 200 { Ok(answer) } else { Err(BoxError::from("down")) })
+                let response = response(status, [Step::Stalls]);
+                Poll::Ready(if status == 200 { Ok(response) } else { Err(BoxError::from("down")) })
             })
         });
         let bulkhead = bulkhead(1);
@@ -122,7 +122,7 @@ async fn a_circuit_hears_of_the_end_of_the_body() {
         let service =
             BodyBreakerLayer::new(breaker.clone()).layer(service_fn(move |_: Request<()>| {
                 let steps = steps.clone();
-                async move { Ok::<_, BoxError>(answer(200, steps)) }
+                async move { Ok::<_, BoxError>(response(200, steps)) }
             }));
         let mut body = service.oneshot(get("/")).await.unwrap().into_body();
         assert_eq!(breaker.state(), CircuitState::Closed, "{what}: not yet");
@@ -143,7 +143,7 @@ async fn a_bad_head_settles_at_once() {
     {
         let breaker = breaker();
         let service = BodyBreakerLayer::new(breaker.clone()).layer(service_fn(
-            move |_: Request<()>| async move { Ok::<_, BoxError>(answer(status, [Step::Stalls])) },
+            move |_: Request<()>| async move { Ok::<_, BoxError>(response(status, [Step::Stalls])) },
         ));
         let response = service.oneshot(get("/")).await.unwrap();
         assert_eq!(breaker.state(), expected, "{status}");
@@ -160,7 +160,7 @@ async fn an_abandoned_body_is_what_the_policy_says() {
         let breaker =
             CircuitBreaker::builder().consecutive_failures(1).abandoned(policy).build().unwrap();
         let service = BodyBreakerLayer::new(breaker.clone())
-            .layer(service(|_| Ok(answer(200, [Step::Data("a"), Step::Stalls]))));
+            .layer(service(|_| Ok(response(200, [Step::Data("a"), Step::Stalls]))));
         drop(service.oneshot(get("/")).await.unwrap());
         assert_eq!(breaker.state(), expected);
     }
@@ -177,7 +177,7 @@ async fn trailers_can_make_a_failure() {
     };
     let service = BodyBreakerLayer::new(breaker.clone())
         .body_classifier(by_trailers)
-        .layer(service(|_| Ok(answer(200, [Step::Trailers(trailers())]))));
+        .layer(service(|_| Ok(response(200, [Step::Trailers(trailers())]))));
     let _collected = service.oneshot(get("/")).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(breaker.state(), CircuitState::Open);
 }
@@ -311,7 +311,7 @@ async fn a_key_has_its_own_and_is_named() {
             BodyBreakerLayer::select(PerKey::new(circuits, by_path)).classifier(StatusClassifier),
         )
         .service(service(|path| {
-            Ok(answer(if path == "/bad" { 500 } else { 200 }, [Step::Data("a")]))
+            Ok(response(if path == "/bad" { 500 } else { 200 }, [Step::Data("a")]))
         }));
     let good = service.clone().oneshot(get("/good")).await.unwrap();
     drop(service.clone().oneshot(get("/bad")).await.unwrap());
@@ -339,7 +339,9 @@ async fn dropping_at_every_poll_gives_everything_back() {
         let mut service = ServiceBuilder::new()
             .layer(BodyBulkheadLayer::new(bulkhead.clone()))
             .layer(BodyBreakerLayer::new(breaker.clone()))
-            .service(service(|_| Ok(answer(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))));
+            .service(service(|_| {
+                Ok(response(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))
+            }));
         let mut call = Box::pin(service.call(get("/")));
         let mut body = None;
         let cx = &mut Context::from_waker(Waker::noop());
@@ -370,7 +372,7 @@ async fn calls_can_be_spawned() {
     let service = ServiceBuilder::new()
         .layer(BodyBulkheadLayer::new(bulkhead(1)))
         .layer(BodyBreakerLayer::new(breaker()))
-        .service(service(|_| Ok(answer(200, [Step::Data("a")]))));
+        .service(service(|_| Ok(response(200, [Step::Data("a")]))));
     let task = tokio::spawn(async move {
         let response = service.oneshot(get("/")).await?;
         response.into_body().collect().await.map(|body| body.to_bytes())
@@ -382,7 +384,7 @@ async fn calls_can_be_spawned() {
 fn an_error_type_of_ones_own_is_kept() {
     type Wrapped = resilience_core::Error<Infallible>;
     fn assert_error<S: Service<Request<()>, Error = Wrapped>>(_: &S) {}
-    let inner = service_fn(|_: Request<()>| async { Ok::<_, Wrapped>(answer(200, [])) });
+    let inner = service_fn(|_: Request<()>| async { Ok::<_, Wrapped>(response(200, [])) });
     assert_error(&BodyBreakerLayer::new(breaker()).layer(inner));
     assert_error(&BodyBulkheadLayer::new(bulkhead(1)).layer(inner));
 }
@@ -396,7 +398,7 @@ async fn a_full_bulkhead_opens_a_breaker_that_counts_it() {
         let service = ServiceBuilder::new()
             .layer(BodyBreakerLayer::new(breaker.clone()))
             .layer(BodyBulkheadLayer::new(full.clone()))
-            .service(service(|_| Ok(answer(200, []))));
+            .service(service(|_| Ok(response(200, []))));
         let _permit = full.try_acquire(1).unwrap();
         service.oneshot(get("/")).await.unwrap_err();
         assert_eq!(breaker.state() == CircuitState::Open, opens);

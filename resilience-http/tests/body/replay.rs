@@ -371,7 +371,7 @@ async fn a_retry_sends_it_again_if_it_can() {
     assert_eq!(
         attempts(over, 9, true).await,
         (1, true),
-        "the server's answer, not an error of ours"
+        "the server's response, not an error of ours"
     );
     let unknown = ReplayBody::new(Scripted::new(abc()), 9);
     assert_eq!(attempts(unknown, 9, true).await, (1, true));

@@ -92,19 +92,19 @@ async fn a_request_that_does_not_end_is_refused() {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let (told, mut heard) = tokio::sync::mpsc::channel(1);
-        let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let response = hyper::service::service_fn(move |request: Request<Incoming>| {
             let told = told.clone();
             async move {
                 let stall = StallTimeout::new(Duration::from_millis(50)).unwrap().at_least(1_000);
                 let body = request.into_body().map_err(BoxError::from);
                 let error = StallBody::new(body, stall).collect().await.unwrap_err();
                 told.send(error.rejection().map(|why| why.kind())).await.unwrap();
-                let answer = Response::builder().status(408);
-                Ok::<_, Infallible>(answer.body(Empty::<Bytes>::new()).unwrap())
+                let response = Response::builder().status(408);
+                Ok::<_, Infallible>(response.body(Empty::<Bytes>::new()).unwrap())
             }
         });
         let mut server = hyper::server::conn::http1::Builder::new();
-        tokio::spawn(server.half_close(true).serve_connection(TokioIo::new(stream), answer));
+        tokio::spawn(server.half_close(true).serve_connection(TokioIo::new(stream), response));
         client
             .write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n")
             .await
@@ -128,15 +128,15 @@ async fn a_request_that_does_not_end_is_refused() {
     }
 }
 
-/// Serves one request of HTTP/1 with this answer, and returns the state of a circuit that takes an abandoned body for a failure.
-async fn served(answer: Response<Stepwise>) -> CircuitState {
+/// Serves one request of HTTP/1 with this response, and returns the state of a circuit that takes an abandoned body for a failure.
+async fn served(response: Response<Stepwise>) -> CircuitState {
     let breaker = CircuitBreaker::builder().consecutive_failures(1);
     let breaker = breaker.abandoned(AbandonedPolicy::Failure).build().unwrap();
-    let answer = std::sync::Arc::new(parking_lot::Mutex::new(Some(answer)));
+    let response = std::sync::Arc::new(parking_lot::Mutex::new(Some(response)));
     let service =
         BodyBreakerLayer::new(breaker.clone()).layer(service_fn(move |_: Request<Incoming>| {
-            let answer = answer.lock().take().unwrap();
-            async move { Ok::<_, BoxError>(answer) }
+            let response = response.lock().take().unwrap();
+            async move { Ok::<_, BoxError>(response) }
         }));
     let (server, mut client) = pair().await;
     let service = hyper_util::service::TowerToHyperService::new(service);
@@ -172,11 +172,11 @@ async fn a_body_of_known_length_has_ended_when_its_server_drops_it() {
         (200, None, ["abc", "def"], CircuitState::Closed),
         (204, None, ["", ""], CircuitState::Closed),
     ] {
-        let mut answer = Response::builder().status(status);
+        let mut response = Response::builder().status(status);
         if let Some(length) = length {
-            answer = answer.header("content-length", length);
+            response = response.header("content-length", length);
         }
-        let state = served(answer.body(body(&texts)).unwrap()).await;
+        let state = served(response.body(body(&texts)).unwrap()).await;
         assert_eq!(state, expected, "{status} {length:?}");
     }
 }
@@ -199,9 +199,9 @@ async fn where_trailers_may_follow_the_last_byte_is_not_the_end() {
                 _ => Outcome::transient(),
             })
             .layer(service_fn(move |_: Request<()>| {
-                let answer = Response::builder().header("content-length", 3).header(name, value);
+                let response = Response::builder().header("content-length", 3).header(name, value);
                 let body: Stepwise = StreamBody::new(futures_util::stream::iter(frames()));
-                async move { Ok::<_, BoxError>(answer.body(body).unwrap()) }
+                async move { Ok::<_, BoxError>(response.body(body).unwrap()) }
             }));
         service.oneshot(Request::new(())).await.unwrap().into_body().collect().await.unwrap();
         assert_eq!(breaker.state(), CircuitState::Open, "{name}");

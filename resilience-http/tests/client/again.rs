@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use reqwest::{Body, Request, Response};
 use resilience_core::{CarriesRejection, Error, RejectionKind};
 use resilience_http::classify::{TransportError, TransportFailure};
-use resilience_http::client::{Call, ConnectionLimits, ResilientClient};
+use resilience_http::client::{ConnectionLimits, RequestWithIdempotency, ResilientClient};
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tokio::net::TcpListener;
 
@@ -31,20 +31,22 @@ fn request(method: Method, address: std::net::SocketAddr) -> Request {
 
 /// How many requests a call is, that is answered so, and how it ends.
 async fn attempts(
-    answer: Answer,
+    response: Answer,
     method: Method,
-    change: impl FnOnce(Call<Request>) -> Call<Request>,
+    change: impl FnOnce(RequestWithIdempotency<Request>) -> RequestWithIdempotency<Request>,
 ) -> (usize, Result<Response, Error<TransportError>>) {
-    let (address, seen) = serve(answer).await;
-    let call = change(Call::new(request(method, address)));
+    let (address, seen) = serve(response).await;
+    let call = change(RequestWithIdempotency::new(request(method, address)));
     let result = client().execute(call).await;
     (seen.requests(), result)
 }
 
 #[tokio::test]
 async fn by_method_and_answer() {
-    let keyed = |call: Call<Request>| call.declared(Idempotency::Keyed(IdempotencyKey::random()));
-    for (answer, get, post) in [
+    let keyed = |call: RequestWithIdempotency<Request>| {
+        call.declared(Idempotency::Keyed(IdempotencyKey::random()))
+    };
+    for (response, get, post) in [
         ((|_, _| status(503)) as Answer, 3, 1),
         (|_, _| status(429), 3, 1),
         (|_, _| status(408), 3, 1),
@@ -56,16 +58,17 @@ async fn by_method_and_answer() {
         (|_, _| Reply::SaysAndCloses(String::new()), 3, 1),
         (|_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-le".into()), 3, 1),
     ] {
-        let (made, result) = attempts(answer, Method::GET, |call| call).await;
+        let (made, result) = attempts(response, Method::GET, |call| call).await;
         assert_eq!(made, get, "GET {result:?}");
-        let (made, result) = attempts(answer, Method::DELETE, |call| call).await;
+        let (made, result) = attempts(response, Method::DELETE, |call| call).await;
         assert_eq!(made, get, "DELETE {result:?}");
-        let (made, result) = attempts(answer, Method::POST, |call| call).await;
+        let (made, result) = attempts(response, Method::POST, |call| call).await;
         assert_eq!(made, post, "POST {result:?}");
-        let (made, result) = attempts(answer, Method::POST, keyed).await;
+        let (made, result) = attempts(response, Method::POST, keyed).await;
         assert_eq!(made, get, "POST with a key {result:?}");
-        let never = |call: Call<Request>| call.declared(Idempotency::NotIdempotent);
-        let (made, result) = attempts(answer, Method::GET, never).await;
+        let never =
+            |call: RequestWithIdempotency<Request>| call.declared(Idempotency::NotIdempotent);
+        let (made, result) = attempts(response, Method::GET, never).await;
         assert_eq!(made, post, "GET that must not {result:?}");
     }
 }
@@ -133,16 +136,16 @@ async fn a_streaming_body_is_sent_once() {
     let mut streamed = request(Method::PUT, address);
     let body = http_body_util::Full::new(bytes::Bytes::from_static(b"x"));
     *streamed.body_mut() = Some(Body::wrap(body));
-    let answer = client().execute(streamed).await.unwrap();
-    assert_eq!((answer.status().as_u16(), seen.requests()), (503, 1));
+    let response = client().execute(streamed).await.unwrap();
+    assert_eq!((response.status().as_u16(), seen.requests()), (503, 1));
 }
 
 #[tokio::test]
 async fn nothing_is_sent_again_once_there_is_an_answer() {
     let half: Answer =
         |_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into());
-    let (made, answer) = attempts(half, Method::GET, |call| call).await;
-    let error = answer.unwrap().bytes().await.unwrap_err();
+    let (made, response) = attempts(half, Method::GET, |call| call).await;
+    let error = response.unwrap().bytes().await.unwrap_err();
     assert_eq!(TransportError::from(error).failure(), TransportFailure::Body);
     assert_eq!(made, 1);
 }
@@ -152,18 +155,18 @@ async fn a_redirect_is_an_answer() {
     let elsewhere: Answer = |_, _| {
         Reply::Says("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n".into())
     };
-    let (made, answer) = attempts(elsewhere, Method::GET, |call| call).await;
-    assert_eq!((made, answer.unwrap().status().as_u16()), (1, 302));
+    let (made, response) = attempts(elsewhere, Method::GET, |call| call).await;
+    assert_eq!((made, response.unwrap().status().as_u16()), (1, 302));
 }
 
 #[tokio::test]
 async fn where_it_broke() {
-    for (answer, failure) in [
+    for (response, failure) in [
         ((|_, _| Reply::Resets) as Answer, TransportFailure::ResetAfterSent),
         (|_, _| Reply::SaysAndCloses(String::new()), TransportFailure::ResetAfterSent),
         (|_, _| Reply::SaysAndCloses("junk\r\n\r\n".into()), TransportFailure::Protocol),
     ] {
-        let (_, result) = attempts(answer, Method::POST, |call| call).await;
+        let (_, result) = attempts(response, Method::POST, |call| call).await;
         let error = result.unwrap_err().into_service().unwrap();
         assert_eq!(error.failure(), failure, "{error:?}");
     }
@@ -184,7 +187,7 @@ async fn a_post_on_a_connection_that_dies_in_the_pool_runs_at_most_once() {
         let before = seen.requests();
         let result = client.execute(request(Method::POST, address)).await;
         match result.map_err(|error| error.into_service().unwrap().failure()) {
-            Ok(answer) => assert_eq!(answer.text().await.unwrap(), "ok"),
+            Ok(response) => assert_eq!(response.text().await.unwrap(), "ok"),
             Err(failure) => assert_eq!(failure, TransportFailure::ResetAfterSent, "{calls}"),
         }
         assert!(seen.requests() <= before + 1);
@@ -226,9 +229,9 @@ async fn a_stream_that_http2_refuses_is_sent_again() {
     });
     let reqwest = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
     let client = ResilientClient::builder(&profile(TEXT)).reqwest(reqwest).build().unwrap();
-    let answer = client.execute(request(Method::POST, address)).await.unwrap();
-    assert_eq!(answer.status().as_u16(), 200);
-    drop((answer, client));
+    let response = client.execute(request(Method::POST, address)).await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    drop((response, client));
     assert_eq!(server.await.unwrap(), 3);
 }
 

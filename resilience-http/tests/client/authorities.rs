@@ -14,7 +14,7 @@ use resilience_core::observe::{Event, Gauges};
 use resilience_core::profiles::Profiles;
 use resilience_core::{CarriesRejection, Error, RejectionKind, clock};
 use resilience_http::classify::{TransportError, TransportFailure};
-use resilience_http::client::{Authority, Resilient, ResilientClient, ResilientLayer};
+use resilience_http::client::{Authority, ResilientClient, ResilientLayer, ResilientService};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::profile;
@@ -37,7 +37,7 @@ fn to(host: &str) -> Request {
 /// Hosts that begin with `down` refuse connections.
 fn service(
     limits: KeyedLimits,
-) -> Resilient<
+) -> ResilientService<
     impl Service<Request, Response = Response, Error = std::io::Error, Future: Send> + Clone,
 > {
     let layer = ResilientLayer::builder(&profile(TEXT)).authorities(limits).build().unwrap();
@@ -141,9 +141,9 @@ async fn an_answer_keeps_its_address_and_its_body() {
     let (address, _) = serve(|_, _| status(200)).await;
     let client = ResilientClient::new(&profile(TEXT)).unwrap();
     let url = format!("http://{address}/a?b=c");
-    let answer = client.get(&url).await.unwrap();
-    assert_eq!((answer.url().as_str(), answer.content_length()), (url.as_str(), Some(2)));
-    assert_eq!(answer.text().await.unwrap(), "ok");
+    let response = client.get(&url).await.unwrap();
+    assert_eq!((response.url().as_str(), response.content_length()), (url.as_str(), Some(2)));
+    assert_eq!(response.text().await.unwrap(), "ok");
 }
 
 #[tokio::test]
@@ -190,14 +190,15 @@ async fn listeners_hear_whose_it_is() {
         let broken = Err::<http_body::Frame<Bytes>, _>(io::Error::other("broken"));
         let body = StreamBody::new(futures_util::stream::iter([broken]));
         let quota = [("ratelimit-remaining", "0"), ("ratelimit-reset", "1")];
-        let answer = quota
-            .into_iter()
-            .fold(http::Response::builder(), |answer, (name, value)| answer.header(name, value));
-        Ok::<_, io::Error>(answer.body(body).unwrap())
+        let response =
+            quota.into_iter().fold(http::Response::builder(), |response, (name, value)| {
+                response.header(name, value)
+            });
+        Ok::<_, io::Error>(response.body(body).unwrap())
     });
     let service = ResilientLayer::new(&profiles.profile("api").unwrap()).unwrap().layer(service);
-    let answer = service.clone().oneshot(to("a.example")).await.unwrap();
-    answer.into_body().collect().await.unwrap_err();
+    let response = service.clone().oneshot(to("a.example")).await.unwrap();
+    response.into_body().collect().await.unwrap_err();
     // The pause is over, the break is not.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let refused = service.clone().oneshot(to("a.example")).await.unwrap_err();

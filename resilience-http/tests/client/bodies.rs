@@ -12,7 +12,7 @@ use resilience_core::breaker::{CircuitSnapshot, CircuitState};
 use resilience_core::{CarriesRejection, RejectionKind};
 use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{
-    Authority, Resilient, ResilientClient, ResilientClientBuilder, ResilientLayer,
+    Authority, ResilientClient, ResilientClientBuilder, ResilientLayer, ResilientService,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -39,7 +39,7 @@ fn builder() -> ResilientClientBuilder {
     builder.reqwest(reqwest::Client::builder().no_proxy())
 }
 
-fn hyper_client() -> Resilient<Client<HttpConnector, Empty<Bytes>>> {
+fn hyper_client() -> ResilientService<Client<HttpConnector, Empty<Bytes>>> {
     let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
     layer.layer(Client::builder(TokioExecutor::new()).build_http())
 }
@@ -63,9 +63,9 @@ async fn a_server_that_breaks_every_body_opens_its_circuit_over_reqwest() {
     let (address, seen) = serve(BREAKS).await;
     let client = reqwest_client();
     for _ in 0..3 {
-        let answer = client.get(format!("http://{address}/")).await.unwrap();
-        assert_eq!(answer.status().as_u16(), 200);
-        let error = TransportError::from(answer.bytes().await.unwrap_err());
+        let response = client.get(format!("http://{address}/")).await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        let error = TransportError::from(response.bytes().await.unwrap_err());
         assert_eq!(error.failure(), TransportFailure::Body);
     }
     let refused = client.get(format!("http://{address}/")).await.unwrap_err();
@@ -79,8 +79,8 @@ async fn a_server_that_breaks_every_body_opens_its_circuit_over_hyper() {
     let (address, seen) = serve(BREAKS).await;
     let client = hyper_client();
     for _ in 0..3 {
-        let answer = client.clone().oneshot(request(address)).await.unwrap();
-        let error = answer.into_body().collect().await.unwrap_err();
+        let response = client.clone().oneshot(request(address)).await.unwrap();
+        let error = response.into_body().collect().await.unwrap_err();
         assert_eq!(TransportError::new(error).failure(), TransportFailure::ResetAfterSent);
     }
     let refused = client.clone().oneshot(request(address)).await.unwrap_err();
@@ -139,7 +139,7 @@ async fn the_profiles_permit_is_held_until_the_body_ends() {
     assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
     unread.into_body().collect().await.unwrap();
     assert_eq!(in_use(client.layer(), address), 0);
-    // Also of an answer that is a failure.
+    // Also of a response that is a failure.
     let (address, _) = serve(|_, _| status(404)).await;
     let unread = client.clone().oneshot(request(address)).await.unwrap();
     assert_eq!(in_use(client.layer(), address), 1);
@@ -152,10 +152,10 @@ async fn the_profiles_permit_is_held_until_the_body_ends() {
 async fn attempts_in_between_hold_nothing() {
     let (address, seen) = serve(|number, _| status(if number < 2 { 503 } else { 200 })).await;
     let client = reqwest_client();
-    let answer = client.get(format!("http://{address}/")).await.unwrap();
+    let response = client.get(format!("http://{address}/")).await.unwrap();
     assert_eq!((seen.requests(), in_use(client.layer(), address)), (3, 1));
     assert_eq!(circuit(client.layer(), address).calls, 2);
-    answer.bytes().await.unwrap();
+    response.bytes().await.unwrap();
     assert_eq!(circuit(client.layer(), address).calls, 3);
     assert_eq!(in_use(client.layer(), address), 0);
 }
@@ -178,8 +178,8 @@ async fn a_body_that_stalls_is_ended_and_counts() {
         serve(|_, _| Reply::Says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into())).await;
     let client = builder().body_stall(Duration::from_millis(20)).build().unwrap();
     for _ in 0..3 {
-        let answer = client.get(format!("http://{address}/")).await.unwrap();
-        let error = TransportError::from(answer.bytes().await.unwrap_err());
+        let response = client.get(format!("http://{address}/")).await.unwrap();
+        let error = TransportError::from(response.bytes().await.unwrap_err());
         assert_eq!(error.failure(), TransportFailure::Timeout);
     }
     let seen = circuit(client.layer(), address);
@@ -199,7 +199,7 @@ type Scripted = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes,
 /// Answers of gRPC whose trailers, if there are some, say this.
 fn grpc(
     trailers: Option<&'static str>,
-) -> Resilient<
+) -> ResilientService<
     impl Service<http::Request<()>, Response = Scripted, Error = std::io::Error, Future: Send> + Clone,
 > {
     let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
@@ -210,11 +210,11 @@ fn grpc(
         });
         let data = Ok(http_body::Frame::data(Bytes::from_static(b"message")));
         let frames = futures_util::stream::iter([data].into_iter().chain(trailers));
-        let mut answer =
+        let mut response =
             http::Response::new(http_body_util::StreamBody::new(frames).boxed_unsync());
         let grpc = http::HeaderValue::from_static("application/grpc");
-        answer.headers_mut().insert(http::header::CONTENT_TYPE, grpc);
-        Ok(answer)
+        response.headers_mut().insert(http::header::CONTENT_TYPE, grpc);
+        Ok(response)
     }))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use resilience_http::client::{Authority, ConnectionLimits, Resilient, ResilientLayer};
+use resilience_http::client::{Authority, ConnectionLimits, ResilientLayer, ResilientService};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::profile;
@@ -25,7 +25,7 @@ type Response = http::Response<Full<Bytes>>;
 /// Pending three times; 503 at first, if it is asked to retry.
 fn service(
     status: u16,
-) -> Resilient<
+) -> ResilientService<
     impl Service<Request, Response = Response, Error = std::io::Error, Future: Send> + Clone,
 > {
     let limits = ConnectionLimits::default().per_authority(1).total(1);
@@ -34,9 +34,9 @@ fn service(
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        let mut answer = http::Response::new(Full::from("ok"));
-        *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
-        Ok(answer)
+        let mut response = http::Response::new(Full::from("ok"));
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        Ok(response)
     }))
 }
 
@@ -63,8 +63,8 @@ async fn at_every_poll() {
             let state = service.layer().snapshot(&authority).unwrap();
             assert_eq!(state.bulkhead.unwrap().in_use, 0, "{status} after {polls} polls");
             // One slot for all: this would wait for ever behind one that was not given back.
-            let answer = service.oneshot(request()).await.unwrap();
-            assert_eq!(answer.status().as_u16(), status);
+            let response = service.oneshot(request()).await.unwrap();
+            assert_eq!(response.status().as_u16(), status);
         }
     }
 }
@@ -140,8 +140,8 @@ impl http_body::Body for Frames {
 async fn a_future_that_is_kept_holds_nothing() {
     let service = service(200);
     let mut call = pin!(Service::call(&mut service.clone(), request()));
-    let answer = std::future::poll_fn(|cx| call.as_mut().poll(cx)).await.unwrap();
-    answer.into_body().collect().await.unwrap();
+    let response = std::future::poll_fn(|cx| call.as_mut().poll(cx)).await.unwrap();
+    response.into_body().collect().await.unwrap();
     service.oneshot(request()).await.unwrap();
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(call.as_mut().poll(cx), Poll::Pending));

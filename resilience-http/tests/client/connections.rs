@@ -11,7 +11,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use resilience_http::classify::TransportFailure;
 use resilience_http::client::{
-    Authority, BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
+    Authority, BoundedConnector, ConnectionLimits, ResilientClient, ResilientLayer,
+    ResilientService,
 };
 use tower::{Layer, ServiceExt};
 
@@ -26,7 +27,7 @@ fn limits() -> ConnectionLimits {
 
 type HyperClient = Client<BoundedConnector<HttpConnector>, Empty<Bytes>>;
 
-fn hyper_client(connector: BoundedConnector<HttpConnector>) -> Resilient<HyperClient> {
+fn hyper_client(connector: BoundedConnector<HttpConnector>) -> ResilientService<HyperClient> {
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let layer = ResilientLayer::builder(&profile("deadline = \"2m\"")).connections(limits());
     layer.build().unwrap().layer(client)
@@ -66,8 +67,8 @@ async fn hyper_calls(workers: usize, count: usize) -> usize {
         let (client, uri) = (client.clone(), uri.clone());
         async move {
             let request = http::Request::get(uri).body(Empty::new()).unwrap();
-            let answer = client.oneshot(request).await.unwrap();
-            answer.into_body().collect().await.unwrap();
+            let response = client.oneshot(request).await.unwrap();
+            response.into_body().collect().await.unwrap();
         }
     };
     calls(workers, count, call).await;

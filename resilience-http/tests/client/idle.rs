@@ -11,7 +11,8 @@ use resilience_core::breaker::CircuitState;
 use resilience_core::{CarriesRejection, Error, RejectionKind, clock};
 use resilience_http::classify::{TransportError, TransportFailure};
 use resilience_http::client::{
-    Authority, BoundedConnector, ConnectionLimits, Resilient, ResilientClient, ResilientLayer,
+    Authority, BoundedConnector, ConnectionLimits, ResilientClient, ResilientLayer,
+    ResilientService,
 };
 use tower::{Layer, ServiceExt};
 
@@ -61,8 +62,8 @@ async fn after_a_burst_nobody_waits_for_connections_that_are_gone() {
     let (address, seen) = serve(status_of_all).await;
     let (client, url) = (limited(32), format!("http://{address}/"));
     let burst: Vec<_> = (0..32).map(|_| client.get(&url).send()).collect();
-    for answer in futures_util::future::join_all(burst).await {
-        assert_eq!(answer.unwrap().text().await.unwrap(), "ok");
+    for response in futures_util::future::join_all(burst).await {
+        assert_eq!(response.unwrap().text().await.unwrap(), "ok");
     }
     seen.close_all();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -70,8 +71,8 @@ async fn after_a_burst_nobody_waits_for_connections_that_are_gone() {
     for _ in 0..10 {
         let began = clock::now();
         let pair = [client.get(&url).send(), client.get(&url).send()];
-        for answer in futures_util::future::join_all(pair).await {
-            assert_eq!(answer.unwrap().text().await.unwrap(), "ok");
+        for response in futures_util::future::join_all(pair).await {
+            assert_eq!(response.unwrap().text().await.unwrap(), "ok");
         }
         slowest = slowest.max(clock::now().saturating_duration_since(began));
         seen.close_all();
@@ -115,17 +116,20 @@ async fn slow_responses_do_not_open_more_than_the_limit() {
 
 type HyperClient = Client<BoundedConnector<HttpConnector>, Empty<Bytes>>;
 
-fn hyper(text: &str, connections: ConnectionLimits) -> Resilient<HyperClient> {
+fn hyper(text: &str, connections: ConnectionLimits) -> ResilientService<HyperClient> {
     let connector = BoundedConnector::new(HttpConnector::new(), &connections).unwrap();
     let client = Client::builder(TokioExecutor::new()).build(connector);
     ResilientLayer::new(&profile(text)).unwrap().layer(client)
 }
 
-async fn get(client: &Resilient<HyperClient>, url: String) -> Result<u16, Error<TransportError>> {
+async fn get(
+    client: &ResilientService<HyperClient>,
+    url: String,
+) -> Result<u16, Error<TransportError>> {
     let request = http::Request::get(url).body(Empty::new()).unwrap();
-    let answer = client.clone().oneshot(request).await?;
-    let status = answer.status().as_u16();
-    answer.into_body().collect().await.unwrap();
+    let response = client.clone().oneshot(request).await?;
+    let status = response.status().as_u16();
+    response.into_body().collect().await.unwrap();
     Ok(status)
 }
 
@@ -143,8 +147,8 @@ async fn all_spellings_of_a_server_use_one_connection() {
     for user in ["", "user@", "user:secret@", "", "other@"] {
         let url = format!("http://{user}{address}/").parse().unwrap();
         let request = reqwest::Request::new(http::Method::GET, url);
-        let answer = client.execute(request).await.unwrap();
-        assert_eq!(answer.text().await.unwrap(), "ok");
+        let response = client.execute(request).await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "ok");
     }
     assert_eq!((seen.requests(), seen.accepted()), (10, 2));
 }
@@ -159,8 +163,8 @@ async fn a_bare_connector_does_not_stand_still_behind_another_spelling() {
     let client: HyperClient = Client::builder(TokioExecutor::new()).build(connector.clone());
     for user in ["", "user@", ""] {
         let request = http::Request::get(format!("http://{user}{address}/"));
-        let answer = client.request(request.body(Empty::new()).unwrap()).await.unwrap();
-        answer.into_body().collect().await.unwrap();
+        let response = client.request(request.body(Empty::new()).unwrap()).await.unwrap();
+        response.into_body().collect().await.unwrap();
     }
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
     assert_eq!(connector.snapshot(&authority).unwrap().in_use, 1);

@@ -16,11 +16,11 @@ use resilience_core::stack::Stack;
 use resilience_core::{CarriesRejection, Classify, Error, Outcome, RejectionKind};
 use resilience_http::classify::{HttpClassifier, TransportError, TransportFailure};
 use resilience_http::client::{
-    BuildError, Call, CopyCall, Recorded, RequestBuilder, ReqwestTransport, ResilientClient,
-    ResponseHead,
+    BuildError, CloneCall, Recorded, RequestBuilder, RequestWithIdempotency, ReqwestTransport,
+    ResilientClient, ResponseHead,
 };
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
-use resilience_http::propagate::PropagateLayer;
+use resilience_http::propagate::InjectContextLayer;
 use tower::{Layer, ServiceExt};
 
 use crate::profile;
@@ -58,7 +58,7 @@ async fn every_verb_is_under_every_policy() {
             (format!("http://{address}/"), ResilientClient::new(&profile(ONE_FAILURE)).unwrap());
         let send = || verb(&client, &url).json(&["a"]).send();
         match send().await {
-            Ok(answer) => assert_eq!(answer.status(), 500, "{method}"),
+            Ok(response) => assert_eq!(response.status(), 500, "{method}"),
             Err(error) => {
                 let kind = error.rejection().unwrap().kind();
                 assert_eq!(kind, RejectionKind::CircuitOpen, "{method}: the retry met it");
@@ -111,8 +111,8 @@ async fn what_is_built_is_what_is_sent() {
         .timeout(Duration::from_secs(4))
         .idempotency(Idempotency::Keyed(IdempotencyKey::from_bits(7)))
         .json(&[2.35]);
-    let answer = request.map(|it| it.version(http::Version::HTTP_11)).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let response = request.map(|it| it.version(http::Version::HTTP_11)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]
@@ -219,9 +219,9 @@ async fn a_client_has_gauges() {
         found.unwrap()
     };
     assert_eq!((gauge(names::KEYED_KEYS), gauge(names::BULKHEAD_LIMIT)), (0.0, 1_024.0));
-    let answer = client.get(format!("http://{address}/")).await.unwrap();
+    let response = client.get(format!("http://{address}/")).await.unwrap();
     assert_eq!((gauge(names::KEYED_KEYS), gauge(names::BULKHEAD_IN_USE)), (1.0, 1.0));
-    drop(answer);
+    drop(response);
     assert_eq!(gauge(names::BULKHEAD_IN_USE), 0.0);
 }
 
@@ -267,19 +267,25 @@ async fn a_reqwest_client_under_a_stack() {
         ServiceExt::<Request>::map_err(ReqwestTransport::new(client.build().unwrap()), |error| {
             Error::Service(TransportError::new(error))
         });
-    let transport = PropagateLayer::new().layer(transport);
+    let transport = InjectContextLayer::new().layer(transport);
     let backoff = Backoff::constant(Duration::from_millis(1)).unwrap();
     let policy = RetryPolicy::builder().max_attempts(3).backoff(backoff).without_budget();
     let stack = Stack::builder()
         .deadline(Duration::from_secs(5))
         .retry(policy)
         .classifier(HttpClassifier::new())
-        .replayed_by(CopyCall);
+        .replayed_by(CloneCall);
     let service =
         stack.build().unwrap().layer(ServiceExt::<Request>::map_request(transport, Request::from));
     let send = async |method: Method| {
         let request = Request::new(method, format!("http://{address}/").parse().unwrap());
-        service.clone().oneshot(Call::new(request)).await.unwrap().status().as_u16()
+        service
+            .clone()
+            .oneshot(RequestWithIdempotency::new(request))
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     assert_eq!((send(Method::POST).await, seen.requests()), (503, 1));
     assert_eq!((send(Method::GET).await, seen.requests()), (503, 4));
@@ -347,7 +353,7 @@ async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
         assert_eq!(at_stranger.requests(), before);
     }
     for (field, builder) in [
-        ("propagate", builder().propagate(PropagateLayer::new().without_trace())),
+        ("propagate", builder().propagate(InjectContextLayer::new().without_trace())),
         ("ours", builder().ours(["a.example"])),
         ("generate_keys", builder().generate_keys()),
     ] {

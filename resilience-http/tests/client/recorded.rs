@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
 use reqwest::{Body, Request};
-use resilience_http::client::{Call, Recorded, ResilientClient};
+use resilience_http::client::{Recorded, RequestWithIdempotency, ResilientClient};
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tower::ServiceExt;
 
@@ -29,13 +29,13 @@ async fn serve(reads: bool) -> (String, Seen) {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let seen = Seen::default();
     let heard = seen.clone();
-    let answer = async move |headers: HeaderMap, body: axum::body::Body| {
+    let response = async move |headers: HeaderMap, body: axum::body::Body| {
         let most = if reads { usize::MAX } else { 0 };
         let body = axum::body::to_bytes(body, most).await.unwrap_or_default();
         heard.lock().push((headers, body));
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let router = Router::new().route("/", any(answer));
+    let router = Router::new().route("/", any(response));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (url, seen)
 }
@@ -70,8 +70,8 @@ fn bodies(seen: &Seen) -> Vec<Bytes> {
 async fn under_the_cap_it_is_sent_again_and_whole() {
     let (url, seen) = serve(true).await;
     let (request, made) = upload(Method::PUT, &url);
-    let answer = client().execute(Recorded::new(request, 8)).await.unwrap();
-    assert_eq!(answer.status(), 503);
+    let response = client().execute(Recorded::new(request, 8)).await.unwrap();
+    assert_eq!(response.status(), 503);
     assert_eq!(bodies(&seen), ["a stream"; 3]);
     assert_eq!(made.load(Ordering::Relaxed), 2);
     // As a service too.
@@ -84,11 +84,11 @@ async fn under_the_cap_it_is_sent_again_and_whole() {
 async fn above_the_cap_and_unrecorded_it_is_sent_once() {
     let (url, seen) = serve(true).await;
     let (request, _) = upload(Method::PUT, &url);
-    let answer = client().execute(Recorded::new(request, 7)).await.unwrap();
-    assert_eq!((answer.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
+    let response = client().execute(Recorded::new(request, 7)).await.unwrap();
+    assert_eq!((response.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
     let (request, _) = upload(Method::PUT, &url);
-    let answer = client().execute(request).await.unwrap();
-    assert_eq!((answer.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
+    let response = client().execute(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
 }
 
 /// Nobody knows how much of it was heard.
@@ -99,7 +99,7 @@ async fn an_answer_before_its_end_is_the_last() {
     let (mut request, _) = upload(Method::PUT, &url);
     *request.body_mut() = Some(Body::wrap_stream(endless));
     let result = client().execute(Recorded::new(request, usize::MAX)).await;
-    assert!(result.is_ok_and(|answer| answer.status() == 503));
+    assert!(result.is_ok_and(|response| response.status() == 503));
     assert_eq!(bodies(&seen), [""]);
 }
 
@@ -112,7 +112,10 @@ async fn one_that_may_not_run_twice_is_sent_once() {
     assert_eq!(bodies(&seen).len(), 1);
     let (request, _) = upload(Method::POST, &url);
     let key = Idempotency::Keyed(IdempotencyKey::random());
-    client().execute(Call::new(Recorded::new(request, 8)).declared(key)).await.unwrap();
+    client()
+        .execute(RequestWithIdempotency::new(Recorded::new(request, 8)).declared(key))
+        .await
+        .unwrap();
     let keys: Vec<_> =
         seen.lock().iter().map(|(headers, _)| headers["idempotency-key"].clone()).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");

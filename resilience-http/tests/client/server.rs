@@ -77,13 +77,13 @@ pub(crate) enum Reply {
     Hangs,
 }
 
-/// An answer of this status.
+/// A response of this status.
 pub(crate) fn status(status: u16) -> Reply {
     Reply::Says(format!("HTTP/1.1 {status} Status\r\ncontent-length: 2\r\n\r\nok"))
 }
 
 /// A server of HTTP/1 that keeps connections open.
-pub(crate) async fn serve(answer: Answer) -> (SocketAddr, Seen) {
+pub(crate) async fn serve(response: Answer) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
     let counted = seen.clone();
@@ -93,7 +93,7 @@ pub(crate) async fn serve(answer: Answer) -> (SocketAddr, Seen) {
             tokio::spawn(async move {
                 let closed = seen.0.close.notified();
                 tokio::select! {
-                    _ended = connection(stream, &seen, answer) => {}
+                    _ended = connection(stream, &seen, response) => {}
                     () = closed => {}
                 }
                 drop(open);
@@ -103,7 +103,7 @@ pub(crate) async fn serve(answer: Answer) -> (SocketAddr, Seen) {
     (address, seen)
 }
 
-async fn connection(mut stream: TcpStream, seen: &Seen, answer: Answer) -> std::io::Result<()> {
+async fn connection(mut stream: TcpStream, seen: &Seen, response: Answer) -> std::io::Result<()> {
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     loop {
         while !text.contains("\r\n\r\n") {
@@ -113,9 +113,9 @@ async fn connection(mut stream: TcpStream, seen: &Seen, answer: Answer) -> std::
             }
         }
         let number = seen.0.requests.fetch_add(1, Ordering::SeqCst);
-        match answer(number, &text) {
-            Reply::Says(answer) => stream.write_all(answer.as_bytes()).await?,
-            Reply::SaysAndCloses(answer) => return stream.write_all(answer.as_bytes()).await,
+        match response(number, &text) {
+            Reply::Says(response) => stream.write_all(response.as_bytes()).await?,
+            Reply::SaysAndCloses(response) => return stream.write_all(response.as_bytes()).await,
             Reply::HalfCloses => {
                 stream.shutdown().await?;
                 std::future::pending().await

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use resilience_http::client::{HeldBody, Resilient, ResilientClient};
+use resilience_http::client::{HeldBody, ResilientClient, ResilientService};
 use tower::Service;
 
 type Request = http::Request<Full<Bytes>>;
@@ -32,7 +32,7 @@ impl Service<Request> for Inner {
 #[test]
 fn futures_are_small() {
     let sizes = [
-        ("client", size_of::<<Resilient<Inner> as Service<Request>>::Future>(), 16),
+        ("client", size_of::<<ResilientService<Inner> as Service<Request>>::Future>(), 16),
         ("over reqwest", size_of::<<ResilientClient as Service<reqwest::Request>>::Future>(), 16),
         ("body", size_of::<HeldBody<Full<Bytes>>>(), 144),
     ];

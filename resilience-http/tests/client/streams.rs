@@ -30,17 +30,17 @@ async fn bodies_read(cap: usize, frames: usize) -> (u16, Vec<Vec<u8>>) {
                 read.extend_from_slice(&frame.map_err(std::io::Error::other)?.into_data().unwrap());
             }
             heard.lock().push(read);
-            let mut answer = Response::new(Full::new(Bytes::new()));
-            *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-            Ok::<_, std::io::Error>(answer)
+            let mut response = Response::new(Full::new(Bytes::new()));
+            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            Ok::<_, std::io::Error>(response)
         }
     }));
     let data = |text: &'static str| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(text)));
     let stream = futures_util::stream::iter([data("a "), data("stream")]);
     let body = ReplayBody::streaming(StreamBody::new(stream), cap);
     let request = Request::put("http://a.example/").body(body).unwrap();
-    let answer = service.oneshot(request).await.unwrap();
-    let status = answer.status().as_u16();
+    let response = service.oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
     (status, std::mem::take(&mut *seen.lock()))
 }
 
@@ -49,7 +49,7 @@ async fn under_the_cap_it_is_sent_again_and_whole() {
     assert_eq!(bodies_read(8, 3).await, (503, vec![b"a stream".to_vec(); 3]));
 }
 
-/// And the answer is the server's.
+/// And the response is the server's.
 #[tokio::test(start_paused = true)]
 async fn above_the_cap_it_is_sent_once() {
     assert_eq!(bodies_read(7, 3).await, (503, vec![b"a stream".to_vec()]));

@@ -10,10 +10,11 @@ use resilience_core::outcome::RetryHint;
 use resilience_core::{CarriesRejection, Error, Outcome, RejectionKind, clock};
 use resilience_http::classify::TransportError;
 use resilience_http::client::{
-    Authority, Resilient, ResilientClient, ResilientLayer, ResilientLayerBuilder, ResponseHead,
+    Authority, ResilientClient, ResilientLayer, ResilientLayerBuilder, ResilientService,
+    ResponseHead,
 };
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
-use resilience_http::propagate::{Context, PropagateLayer, attempt, timeout};
+use resilience_http::propagate::{Context, InjectContextLayer, attempt, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_http::follow_redirect::FollowRedirectLayer;
 
@@ -37,7 +38,7 @@ fn server(
     change: impl FnOnce(ResilientLayerBuilder) -> ResilientLayerBuilder,
     answers: Answers,
 ) -> (
-    Resilient<
+    ResilientService<
         impl Service<Request<Body>, Response = Response<Body>, Error = std::io::Error, Future: Send>
         + Clone,
     >,
@@ -51,7 +52,7 @@ fn server_under(
     layer: ResilientLayer,
     answers: Answers,
 ) -> (
-    Resilient<
+    ResilientService<
         impl Service<Request<Body>, Response = Response<Body>, Error = std::io::Error, Future: Send>
         + Clone,
     >,
@@ -64,13 +65,13 @@ fn server_under(
         let (status, headers) = answers(seen.len());
         seen.push(request.headers().clone());
         async move {
-            let mut answer = Response::new(Body::new());
-            *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+            let mut response = Response::new(Body::new());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
             let pairs = headers
                 .iter()
                 .map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            answer.headers_mut().extend(pairs.collect::<HeaderMap>());
-            Ok(answer)
+            response.headers_mut().extend(pairs.collect::<HeaderMap>());
+            Ok(response)
         }
     });
     (layer.layer(service), heads)
@@ -115,7 +116,7 @@ async fn the_deadline_of_who_waits_is_told_where_it_is_shorter() {
 
 #[tokio::test(start_paused = true)]
 async fn ones_own_servers_belong_to_the_trace_and_others_are_told_nothing() {
-    let (service, heads) = server(|it| it.propagate(PropagateLayer::new()), |_| (503, &[]));
+    let (service, heads) = server(|it| it.propagate(InjectContextLayer::new()), |_| (503, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     let last = heads.lock()[2].clone();
     assert_eq!(
@@ -156,7 +157,7 @@ async fn declared_servers_get_all_headers_and_others_none() {
         }
     }
     // A choice of headers holds for the declared servers; an empty list declares none.
-    let alone = PropagateLayer::new().without_trace();
+    let alone = InjectContextLayer::new().without_trace();
     let (service, heads) = server(|it| ours(it).propagate(alone), |_| (200, &[]));
     for host in ["a.internal.example", "a.example"] {
         context().scope(service.clone().oneshot(to(host))).await.unwrap();
@@ -248,7 +249,7 @@ async fn grpc_is_told_in_its_own_words_and_pushes_back() {
             ],
         ),
     };
-    let (service, heads) = server(|it| it.propagate(PropagateLayer::new()), later);
+    let (service, heads) = server(|it| it.propagate(InjectContextLayer::new()), later);
     let began = clock::now();
     service.oneshot(grpc()).await.unwrap();
     assert!(clock::now().saturating_duration_since(began) >= Duration::from_secs(3));

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use resilience_core::Error;
 use resilience_core::profiles::{Profile, Profiles};
 use resilience_http::classify::{TransportError, TransportFailure};
-use resilience_http::client::{Resilient, ResilientClient, ResilientLayer};
+use resilience_http::client::{ResilientClient, ResilientLayer, ResilientService};
 use tower::{Layer, ServiceExt};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ type HyperClient = legacy::Client<HttpConnector, Full<Bytes>>;
 /// Both, made once.
 pub(crate) struct Clients {
     reqwest: ResilientClient,
-    hyper: Resilient<HyperClient>,
+    hyper: ResilientService<HyperClient>,
 }
 
 fn profile() -> Profile {

@@ -60,7 +60,7 @@ fn request(method: Method, path: &str) -> Request<Empty<Bytes>> {
     Request::builder().method(method).uri(path).body(Empty::new()).unwrap()
 }
 
-/// A probe's answer: its head, and its body.
+/// A probe's response: its head, and its body.
 async fn ask(layer: &HealthLayer, method: Method, path: &str) -> (Response<()>, Bytes) {
     let service = layer.clone().into_service();
     let (head, body) = service.oneshot(request(method, path)).await.unwrap().into_parts();

@@ -31,9 +31,9 @@ async fn liveness_does_not_wait_for_eight_blocked_checks() {
     let waiting: Vec<_> =
         (0..20).map(|_| tokio::spawn(client.get(format!("{base}/ready")).send())).collect();
     for _ in 0..500 {
-        let answer = client.get(format!("{base}/health")).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.text().await.unwrap(), r#"{"status":"alive"}"#);
+        let response = client.get(format!("{base}/health")).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.text().await.unwrap(), r#"{"status":"alive"}"#);
     }
     for ready in waiting {
         assert!(!ready.is_finished());

@@ -1,4 +1,4 @@
-//! An answer pauses the limiter of who asked.
+//! A response pauses the limiter of who asked.
 
 use std::time::Duration;
 
@@ -20,10 +20,11 @@ async fn paused_by(
     let limiter = limiter();
     let service = HintLayer::new(limiter.clone()).longest(Duration::from_secs(60)).layer(
         service_fn(move |_: Request<()>| async move {
-            let answer = Response::builder().status(status);
-            let answer =
-                headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
-            Ok::<_, BoxError>(answer.body(())?)
+            let response = Response::builder().status(status);
+            let response = headers
+                .iter()
+                .fold(response, |response, (name, value)| response.header(*name, *value));
+            Ok::<_, BoxError>(response.body(())?)
         }),
     );
     let _answer = service.oneshot(Request::new(())).await.unwrap();
@@ -66,8 +67,8 @@ async fn only_the_limiter_of_that_host() {
     let host = |request: &Request<()>| request.uri().host().unwrap_or("").to_owned();
     let service = HintLayer::select(PerKey::new(limiters.clone(), host)).layer(service_fn(
         |_: Request<()>| async {
-            let answer = Response::builder().header("x-ratelimit-remaining", "0");
-            Ok::<_, BoxError>(answer.header("x-ratelimit-reset", "9").body(())?)
+            let response = Response::builder().header("x-ratelimit-remaining", "0");
+            Ok::<_, BoxError>(response.header("x-ratelimit-reset", "9").body(())?)
         },
     ));
     let _answer =

@@ -10,7 +10,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use resilience_core::shutdown::{Shutdown, ShutdownLayer};
 use resilience_http::serve::{bind, serve_with_shutdown};
-use resilience_http::server::{ProtectLayer, Uploads};
+use resilience_http::server::{AdmissionControlLayer, Uploads};
 use tokio::net::TcpStream;
 
 use crate::{Client, LONG, until};
@@ -21,7 +21,7 @@ async fn what_is_shutting_down_sends_its_callers_elsewhere() {
     let builder = || Shutdown::builder().grace(Duration::ZERO).drain(LONG);
     let (whole, part) = (builder().build().unwrap(), builder().build().unwrap());
     let (stop, part_token) = (whole.token(), part.token());
-    let protect = ProtectLayer::new(ShutdownLayer::new(&part_token));
+    let protect = AdmissionControlLayer::new(ShutdownLayer::new(&part_token));
     let router = Router::new().route("/part", any(|| async { "here" })).layer(protect);
     let router = router.route("/rest", get(|| async { "here" }));
     let listener = bind("127.0.0.1:0").await.unwrap();
@@ -67,14 +67,15 @@ async fn what_is_shutting_down_sends_its_callers_elsewhere() {
     connection.await.unwrap().unwrap();
 }
 
-/// The connection of HTTP/1 is closed without an answer; a stream of HTTP/2 is reset, and its connection is
+/// The connection of HTTP/1 is closed without a response; a stream of HTTP/2 is reset, and its connection is
 /// there for the others.
 #[tokio::test]
 async fn a_handler_that_panics_gives_its_place_back() {
     async fn broken() -> &'static str {
         panic!("a bug");
     }
-    let protect = ProtectLayer::builder().concurrency(1).uploads(Uploads::new()).build().unwrap();
+    let protect =
+        AdmissionControlLayer::builder().concurrency(1).uploads(Uploads::new()).build().unwrap();
     let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
     let router = Router::new().route("/panic", get(broken)).route("/", get(|| async { "here" }));
     let (address, _token) =

@@ -10,11 +10,11 @@ use resilience_core::outcome::RetryHint;
 use resilience_core::rate::Quota;
 use resilience_http::hints::{Hints, Policy};
 use resilience_http::serve::Server;
-use resilience_http::server::{ProtectBuilder, ProtectLayer, Refusals};
+use resilience_http::server::{AdmissionControlBuilder, AdmissionControlLayer, RejectionFormat};
 
 use crate::{Client, serve};
 
-/// The status and the fields of an answer on the wire.
+/// The status and the fields of a response on the wire.
 fn read(head: &str) -> (u16, HeaderMap) {
     let fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
     let fields =
@@ -32,7 +32,11 @@ fn policy(headers: &HeaderMap) -> (u64, Option<Duration>) {
 }
 
 /// Answers of a server with this layer, one after the other.
-async fn answers(protect: ProtectBuilder, quota: Quota, many: usize) -> Vec<(u16, HeaderMap)> {
+async fn answers(
+    protect: AdmissionControlBuilder,
+    quota: Quota,
+    many: usize,
+) -> Vec<(u16, HeaderMap)> {
     let protect = protect.rate(quota).build().unwrap();
     let own = || async { ([("ratelimit", "\"upstream\";r=5")], "here") };
     let (address, _token) =
@@ -47,7 +51,7 @@ async fn answers(protect: ProtectBuilder, quota: Quota, many: usize) -> Vec<(u16
 #[tokio::test]
 async fn what_is_left_is_told_and_read() {
     let quota = Quota::per(3, Duration::from_secs(3_600)).unwrap();
-    let told = answers(ProtectLayer::builder().name("api"), quota, 4).await;
+    let told = answers(AdmissionControlLayer::builder().name("api"), quota, 4).await;
     let statuses: Vec<_> = told.iter().map(|(status, _)| *status).collect();
     assert_eq!(statuses, [200, 200, 200, 429]);
     for (_, headers) in &told {
@@ -58,7 +62,7 @@ async fn what_is_left_is_told_and_read() {
     let left: Vec<_> = told.iter().map(|(_, headers)| hints(headers).remaining.unwrap()).collect();
     assert_eq!(left, [2, 1, 0, 0]);
     assert_eq!(told[0].1.get_all("ratelimit").iter().count(), 2, "what the handler says stays");
-    // A good answer says when a token is back at the latest, a refusal when it is.
+    // A good response says when a token is back at the latest, a rejection when it is.
     assert_eq!(hints(&told[2].1).pause(), Some(Duration::from_secs(1_200)));
     let RetryHint::After(after) = hints(&told[3].1).retry_hint() else { unreachable!() };
     assert!(after <= Duration::from_secs(1_200) && after > Duration::from_secs(1_000), "{after:?}");
@@ -66,7 +70,7 @@ async fn what_is_left_is_told_and_read() {
     assert_eq!(
         Some(reset),
         hints(&told[3].1).retry_after,
-        "the two fields of a refusal say the same"
+        "the two fields of a rejection say the same"
     );
 }
 
@@ -79,8 +83,11 @@ async fn each_key_is_told_of_its_own() {
             .cloned()
             .map_or_else(String::new, |name| format!("{name:?}"))
     };
-    let protect =
-        ProtectLayer::builder().rate_per_key(Quota::per_minute(2), KeyedLimits::default(), tenant);
+    let protect = AdmissionControlLayer::builder().rate_per_key(
+        Quota::per_minute(2),
+        KeyedLimits::default(),
+        tenant,
+    );
     let router = Router::new().route("/", get(|| async {})).layer(protect.build().unwrap());
     let (address, _token) = serve(Server::default(), router).await;
     let ask = async |tenant: &str| {
@@ -100,10 +107,11 @@ async fn each_key_is_told_of_its_own() {
 #[tokio::test]
 async fn what_has_no_form_is_left_out() {
     let quota = Quota::per(5, Duration::from_millis(1_500)).unwrap();
-    let told = answers(ProtectLayer::builder(), quota, 1).await;
+    let told = answers(AdmissionControlLayer::builder(), quota, 1).await;
     assert_eq!(policy(&told[0].1), (5, None));
     let told =
-        answers(ProtectLayer::builder().name("naïve"), Quota::per_minute(1).unwrap(), 2).await;
+        answers(AdmissionControlLayer::builder().name("naïve"), Quota::per_minute(1).unwrap(), 2)
+            .await;
     assert_eq!(told[1].0, 429);
     assert!(told[1].1.contains_key("retry-after"));
     assert!(told.iter().all(|(_, headers)| !headers.contains_key("ratelimit-policy")));
@@ -111,7 +119,7 @@ async fn what_has_no_form_is_left_out() {
 
 #[tokio::test]
 async fn who_wants_to_keep_its_limits_to_itself_may() {
-    let quiet = ProtectLayer::builder().refusals(Refusals::new().anonymous());
+    let quiet = AdmissionControlLayer::builder().rejections(RejectionFormat::new().anonymous());
     for (_, headers) in &answers(quiet, Quota::per_minute(1).unwrap(), 2).await {
         let ours = headers
             .get_all("ratelimit")
@@ -126,7 +134,7 @@ async fn who_wants_to_keep_its_limits_to_itself_may() {
 #[tokio::test]
 async fn a_full_house_costs_no_tokens() {
     let protect =
-        ProtectLayer::builder().rate(Quota::per_minute(3)).concurrency(1).build().unwrap();
+        AdmissionControlLayer::builder().rate(Quota::per_minute(3)).concurrency(1).build().unwrap();
     let limiter = protect.get_ref().rate_limiter().unwrap().clone();
     let router = Router::new().route("/", get(|| async { crate::endless() })).layer(protect);
     let (address, _token) = serve(Server::default(), router).await;

@@ -12,7 +12,9 @@ use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::select::PerKey;
 use resilience_http::body::BodyBulkheadLayer;
 use resilience_http::serve::Server;
-use resilience_http::server::{AnswerRefusalsLayer, Carry, PaceLayer, ProtectLayer};
+use resilience_http::server::{
+    AdmissionControlLayer, HttpRateLimitLayer, MapServiceError, RejectionResponseLayer,
+};
 use tower::{Layer, ServiceExt};
 
 use crate::{Client, LONG, serve};
@@ -27,7 +29,7 @@ fn tenant(request: &axum::extract::Request) -> String {
 async fn ten_thousand_tenants_are_not_ten_thousand_states() {
     const MOST: usize = 1_000;
     let keys = KeyedLimits::new(MOST, 1 << 20, LONG * 100).unwrap();
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per(2, LONG * 100), keys, tenant)
         .concurrency_per_key(1, keys, tenant)
         .build()
@@ -42,8 +44,8 @@ async fn ten_thousand_tenants_are_not_ten_thousand_states() {
     let ask = async |tenant: &str| {
         let request = http::Request::get("/").header("x-tenant", tenant);
         let request = request.body(axum::body::Body::empty()).unwrap();
-        let Ok(answer) = service.clone().oneshot(request).await;
-        answer
+        let Ok(response) = service.clone().oneshot(request).await;
+        response
     };
     // Kept, and so is its state: it is in use.
     let slow = ask("slow").await;
@@ -64,7 +66,7 @@ async fn ten_thousand_tenants_are_not_ten_thousand_states() {
 
 #[tokio::test]
 async fn odd_headers_are_one_stranger_and_break_nothing() {
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per_minute(10_000), KeyedLimits::default(), tenant)
         .concurrency_per_key(1, KeyedLimits::default(), tenant)
         .build()
@@ -91,8 +93,8 @@ async fn odd_headers_are_one_stranger_and_break_nothing() {
     for bad in ["x-tenant: a\0b\r\n", "x-tenant : a\r\n", " folded\r\n", ": nameless\r\n"] {
         let mut client = Client::connect(address).await;
         client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\n{bad}\r\n")).await;
-        let answer = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{bad:?} {answer}");
+        let response = client.rest().await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{bad:?} {response}");
     }
     assert_eq!(crate::status(address, "/", "x-tenant: a\r\n").await, 200);
 }
@@ -116,22 +118,22 @@ async fn events_of_rejections_carry_the_key() {
     let places = Keyed::new(KeyedLimits::default(), move |_: &String| places.fresh());
     let router = Router::new().route("/", get(|| async { crate::endless() }));
     let concurrency = BodyBulkheadLayer::select(Arc::new(PerKey::new(places, tenant)));
-    let inner = concurrency.layer(Carry::new(router.clone()));
-    let inner = AnswerRefusalsLayer::default().layer(inner);
-    let outer = PaceLayer::new("rate", Arc::new(PerKey::new(rates, tenant)));
-    let outer = AnswerRefusalsLayer::default().layer(outer.layer(Carry::new(router)));
+    let inner = concurrency.layer(MapServiceError::new(router.clone()));
+    let inner = RejectionResponseLayer::default().layer(inner);
+    let outer = HttpRateLimitLayer::new("rate", Arc::new(PerKey::new(rates, tenant)));
+    let outer = RejectionResponseLayer::default().layer(outer.layer(MapServiceError::new(router)));
     let ask = |tenant: &str| {
         http::Request::get("/").header("x-tenant", tenant).body(axum::body::Body::empty()).unwrap()
     };
     let mut held = Vec::new();
     for (tenant, expected) in [("a", 200), ("a", 503), ("b", 200), ("b", 503)] {
-        let Ok(answer) = inner.clone().oneshot(ask(tenant)).await;
-        assert_eq!(answer.status(), expected);
-        held.push(answer);
+        let Ok(response) = inner.clone().oneshot(ask(tenant)).await;
+        assert_eq!(response.status(), expected);
+        held.push(response);
     }
     for (tenant, expected) in [("a", 200), ("a", 429), ("b", 200), ("b", 429)] {
-        let Ok(answer) = outer.clone().oneshot(ask(tenant)).await;
-        assert_eq!(answer.status(), expected);
+        let Ok(response) = outer.clone().oneshot(ask(tenant)).await;
+        assert_eq!(response.status(), expected);
     }
     let of = |layer: &str, key: &str| (layer.to_owned(), Some(key.to_owned()));
     let expected = [of("places", "a"), of("places", "b"), of("rate", "a"), of("rate", "b")];

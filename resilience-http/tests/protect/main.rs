@@ -64,7 +64,7 @@ impl Client {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Asks, and reads the head of the answer.
+    /// Asks, and reads the head of the response.
     async fn get(&mut self, path: &str, headers: &str) -> String {
         self.say(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n")).await;
         self.head().await

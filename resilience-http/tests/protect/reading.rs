@@ -18,7 +18,7 @@ use resilience_core::bulkhead::Bulkhead;
 use resilience_core::clock;
 use resilience_core::keyed::KeyedLimits;
 use resilience_http::serve::Server;
-use resilience_http::server::ProtectLayer;
+use resilience_http::server::AdmissionControlLayer;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -32,7 +32,7 @@ fn routes() -> Router {
 }
 
 fn at_once(most: u32) -> (Router, Bulkhead) {
-    let protect = ProtectLayer::builder().concurrency(most).build().unwrap();
+    let protect = AdmissionControlLayer::builder().concurrency(most).build().unwrap();
     let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
     (routes().layer(protect), bulkhead)
 }
@@ -102,8 +102,8 @@ async fn a_stream_that_is_not_read_is_reset_and_the_others_go_on() {
     let slow = sender.send_request(request("/endless")).await.unwrap();
     assert_eq!(slow.status(), 200);
     until(async || bulkhead.snapshot().in_use == 0).await;
-    let answer = sender.send_request(request("/")).await.unwrap();
-    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "here");
+    let response = sender.send_request(request("/")).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "here");
     let mut slow = slow.into_body();
     let ended = async { while slow.frame().await.is_some_and(|frame| frame.is_ok()) {} };
     tokio::time::timeout(LONG, ended).await.expect("it was not reset");
@@ -169,8 +169,8 @@ async fn the_end_of_an_answer_is_not_kept_for_who_does_not_read() {
         assert_eq!((slow.status().as_u16(), left.load(Ordering::Relaxed)), (200, 1), "{path}");
         // The connection is never idle.
         until(async || {
-            let answer = sender.send_request(request("/")).await.unwrap();
-            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "here");
+            let response = sender.send_request(request("/")).await.unwrap();
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "here");
             left.load(Ordering::Relaxed) == 0
         })
         .await;
@@ -220,7 +220,7 @@ async fn who_reads_slowly_gets_the_end_as_well() {
 
 /// Answers of one piece: the kernel does not take all of it, and a handler is done with it at once.
 fn in_one_piece(most: u32) -> (Router, Bulkhead) {
-    let protect = ProtectLayer::builder().concurrency(most).build().unwrap();
+    let protect = AdmissionControlLayer::builder().concurrency(most).build().unwrap();
     let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
     let router = routes()
         .route("/string", get(|| async { "x".repeat(32 << 20) }))
@@ -282,7 +282,7 @@ async fn a_stream_takes_its_place_until_its_last_byte_is_written() {
 #[tokio::test]
 async fn every_limit_that_a_request_passed_counts_it_until_then() {
     let (router, inner) = in_one_piece(5);
-    let outer = ProtectLayer::builder().concurrency(5).build().unwrap();
+    let outer = AdmissionControlLayer::builder().concurrency(5).build().unwrap();
     let places = [inner, outer.get_ref().bulkhead().unwrap().clone()];
     let server = Server::builder().write_timeout(MS * 700).build().unwrap();
     let (address, _token) = serve(server, router.layer(outer)).await;
@@ -306,7 +306,7 @@ fn streaming() -> Router {
 
 /// Returns how long the body took, and whether it ended in an error.
 async fn ended(
-    protect: ProtectLayer<resilience_http::server::Limits>,
+    protect: AdmissionControlLayer<resilience_http::server::Limits>,
     path: &str,
     header: &str,
 ) -> (std::time::Duration, bool) {
@@ -314,10 +314,10 @@ async fn ended(
     let begun = clock::now();
     let url = format!("http://{address}{path}");
     let (name, value) = header.split_once(": ").unwrap();
-    let mut answer = reqwest::Client::new().get(url).header(name, value).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let mut response = reqwest::Client::new().get(url).header(name, value).send().await.unwrap();
+    assert_eq!(response.status(), 200);
     let end = loop {
-        match answer.chunk().await {
+        match response.chunk().await {
             Ok(Some(_)) if (clock::now() - begun) < MS * 2_000 => {}
             Ok(_) => break false,
             Err(_) => break true,
@@ -329,13 +329,13 @@ async fn ended(
 #[tokio::test]
 async fn the_longest_time_is_for_the_whole_answer() {
     for path in ["/drips", "/endless"] {
-        let whole = ProtectLayer::builder().longest(MS * 300).build().unwrap();
+        let whole = AdmissionControlLayer::builder().longest(MS * 300).build().unwrap();
         let (took, broke) = ended(whole, path, "x-any: 1").await;
         assert!(broke && took >= MS * 300 && took < MS * 2_000, "{path}: {took:?}");
     }
     // What is for the head does not end a body, and is not made longer by it.
-    let head = || ProtectLayer::builder().longest_head(MS * 300).build().unwrap();
-    let none = || ProtectLayer::builder().build().unwrap();
+    let head = || AdmissionControlLayer::builder().longest_head(MS * 300).build().unwrap();
+    let none = || AdmissionControlLayer::builder().build().unwrap();
     for (protect, header) in [(head(), "x-any: 1"), (none(), "x-resilience-timeout-ms: 300")] {
         assert!(!ended(protect, "/drips", header).await.1, "{header}");
     }
@@ -346,15 +346,15 @@ async fn the_longest_time_is_for_the_whole_answer() {
 /// A call of gRPC ends by its status.
 #[tokio::test]
 async fn the_time_of_a_grpc_call_ends_in_its_status() {
-    let protect = ProtectLayer::builder().build().unwrap();
+    let protect = AdmissionControlLayer::builder().build().unwrap();
     let (address, _token) = serve(Server::default(), streaming().layer(protect)).await;
     let (mut sender, _connection) = http2_client(address).await;
     let mut call = request("/drips");
     for (name, value) in [("content-type", "application/grpc"), ("grpc-timeout", "300m")] {
         call.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    let answer = sender.send_request(call).await.unwrap().into_body();
-    let all = tokio::time::timeout(LONG, answer.collect()).await.expect("no end").unwrap();
+    let response = sender.send_request(call).await.unwrap().into_body();
+    let all = tokio::time::timeout(LONG, response.collect()).await.expect("no end").unwrap();
     assert_eq!(all.trailers().unwrap()["grpc-status"], "4");
 }
 
@@ -362,7 +362,7 @@ async fn the_time_of_a_grpc_call_ends_in_its_status() {
 #[tokio::test]
 async fn a_head_that_does_not_come_is_504_by_both() {
     let hangs = || Router::new().route("/", get(std::future::pending::<&str>));
-    let builder = ProtectLayer::builder;
+    let builder = AdmissionControlLayer::builder;
     for protect in [builder().longest_head(MS * 20), builder().longest(MS * 20)] {
         let router = hangs().layer(protect.build().unwrap());
         let (address, _token) = serve(Server::default(), router).await;
@@ -378,7 +378,8 @@ async fn a_slow_tenant_has_used_up_his_own_places() {
         request.headers().get("x-tenant").map_or_else(String::new, |name| format!("{name:?}"))
     };
     let limits = KeyedLimits::default();
-    let protect = ProtectLayer::builder().concurrency_per_key(1, limits, tenant).build().unwrap();
+    let protect =
+        AdmissionControlLayer::builder().concurrency_per_key(1, limits, tenant).build().unwrap();
     let (address, _token) = serve(Server::default(), routes().layer(protect)).await;
     let mut slow = Client::connect(address).await;
     slow.get("/endless", "x-tenant: a\r\n").await;

@@ -1,4 +1,4 @@
-//! Rejections in an axum router, without `ProtectLayer`.
+//! Rejections in an axum router, without `AdmissionControlLayer`.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::stack::Stack;
 use resilience_core::{Error, Rejection, RejectionKind};
-use resilience_http::server::{AnswerBody, Refusals};
+use resilience_http::server::{RejectionFormat, ResponseBody};
 use tower::{ServiceBuilder, ServiceExt};
 
 use crate::LONG;
@@ -24,9 +24,9 @@ fn request(grpc: bool) -> Request<Body> {
 /// The recipe of the book: layers of the core between axum's `HandleErrorLayer` and a router.
 #[tokio::test]
 async fn handle_error_layer_answers_rejections() {
-    async fn refused(headers: HeaderMap, error: Error<Infallible>) -> Response<AnswerBody<Body>> {
+    async fn refused(headers: HeaderMap, error: Error<Infallible>) -> Response<ResponseBody<Body>> {
         match error {
-            Error::Rejected(rejection) => Refusals::new().answer(&rejection, &headers),
+            Error::Rejected(rejection) => RejectionFormat::new().response(&rejection, &headers),
             Error::Service(never) => match never {},
         }
     }
@@ -62,18 +62,19 @@ async fn a_handler_maps_the_rejection_of_its_own_call() {
             if rejected { open.into() } else { Error::Service(std::io::Error::other("broken")) };
         upstream(error).await.map_err(|error| match error {
             Error::Rejected(rejection) => {
-                Refusals::new().anonymous().answer::<Body>(&rejection, &headers).into()
+                RejectionFormat::new().anonymous().response::<Body>(&rejection, &headers).into()
             }
             Error::Service(_) => StatusCode::BAD_GATEWAY.into(),
         })
     }
     for (rejected, status) in [(true, 503), (false, 502)] {
         let router = Router::new().route("/", get(quotes)).with_state(rejected);
-        let answer = router.oneshot(request(false)).await.unwrap();
-        assert_eq!(answer.status(), status);
-        let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap());
+        let response = router.oneshot(request(false)).await.unwrap();
+        assert_eq!(response.status(), status);
+        let retry_after =
+            response.headers().get("retry-after").map(|value| value.to_str().unwrap());
         assert_eq!(retry_after, rejected.then_some("30"));
-        let body = axum::body::to_bytes(answer.into_body(), 1 << 10).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
         assert!(!String::from_utf8_lossy(&body).contains("quotes"), "{body:?}");
     }
 }

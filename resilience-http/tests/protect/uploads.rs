@@ -11,7 +11,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use resilience_core::bulkhead::Bulkhead;
 use resilience_http::serve::Server;
-use resilience_http::server::{ProtectLayer, Uploads, UploadsLayer};
+use resilience_http::server::{AdmissionControlLayer, Uploads, UploadsLayer};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
@@ -35,7 +35,8 @@ async fn rig(uploads: Uploads) -> Rig {
             Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         }
     };
-    let protect = ProtectLayer::builder().name("api").concurrency(2).uploads(uploads.at_most(8));
+    let protect =
+        AdmissionControlLayer::builder().name("api").concurrency(2).uploads(uploads.at_most(8));
     let protect = protect.build().unwrap();
     let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
     let router = Router::new()
@@ -73,12 +74,12 @@ impl Rig {
 
 const CHUNKED: &str = "transfer-encoding: chunked\r\n";
 
-/// The problem that an answer tells of, which has this status and closes the connection.
-fn problem(answer: &str, status: u16) -> Value {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-    assert!(head.contains("\r\ncontent-type: application/problem+json"), "{answer}");
-    assert!(head.contains("\r\nconnection: close"), "{answer}");
+/// The problem that a response tells of, which has this status and closes the connection.
+fn problem(response: &str, status: u16) -> Value {
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+    assert!(head.contains("\r\ncontent-type: application/problem+json"), "{response}");
+    assert!(head.contains("\r\nconnection: close"), "{response}");
     let problem: Value = serde_json::from_str(body).unwrap();
     assert_eq!(problem["status"], status);
     assert_eq!(problem["layer"], "api.uploads");
@@ -90,11 +91,11 @@ async fn what_says_that_it_is_too_large_is_not_read() {
     let rig = rig(Uploads::new()).await;
     // Nobody says that it should go on, either.
     for headers in ["content-length: 9\r\n", "content-length: 9\r\nexpect: 100-continue\r\n"] {
-        let answer = rig.ask("/", headers, "").await;
-        let problem = problem(&answer, 413);
+        let response = rig.ask("/", headers, "").await;
+        let problem = problem(&response, 413);
         assert_eq!(problem["title"], "Content Too Large");
         assert_eq!(problem["limit"], 8);
-        assert!(answer.contains("\r\nx-resilience-retry: never"), "{answer}");
+        assert!(response.contains("\r\nx-resilience-retry: never"), "{response}");
     }
     assert_eq!(rig.calls.load(Ordering::Relaxed), 0);
     rig.is_free().await;
@@ -116,21 +117,21 @@ async fn what_turns_out_too_large_is_413_whatever_the_handler_says() {
 async fn as_much_as_is_allowed_is_taken() {
     let rig = rig(Uploads::new()).await;
     let close = "connection: close\r\n";
-    let answer = rig.ask("/", &format!("{close}content-length: 8\r\n"), "12345678").await;
-    assert!(answer.ends_with("\r\n\r\n8"), "{answer}");
+    let response = rig.ask("/", &format!("{close}content-length: 8\r\n"), "12345678").await;
+    assert!(response.ends_with("\r\n\r\n8"), "{response}");
     let chunks = "4\r\n1234\r\n4\r\n5678\r\n0\r\n\r\n";
-    let answer = rig.ask("/bytes", &format!("{close}{CHUNKED}"), chunks).await;
-    assert!(answer.ends_with("\r\n\r\n8"), "{answer}");
+    let response = rig.ask("/bytes", &format!("{close}{CHUNKED}"), chunks).await;
+    assert!(response.ends_with("\r\n\r\n8"), "{response}");
 }
 
 /// Whoever can do without the rest of it may say so.
 #[tokio::test]
 async fn a_good_answer_stays() {
     let rig = rig(Uploads::new().stall(MS)).await;
-    let answer = rig.ask("/brave", CHUNKED, "9\r\n123456789\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("false"), "{answer}");
-    let answer = rig.ask("/brave", CHUNKED, "").await;
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("false"), "{answer}");
+    let response = rig.ask("/brave", CHUNKED, "9\r\n123456789\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("false"), "{response}");
+    let response = rig.ask("/brave", CHUNKED, "").await;
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("false"), "{response}");
 }
 
 #[tokio::test]
@@ -159,19 +160,19 @@ async fn what_trickles_is_408() {
         }
         std::future::pending::<()>().await;
     };
-    let mut answer = String::new();
-    let heard = tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut answer);
+    let mut response = String::new();
+    let heard = tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut response);
     let heard = async { drop(tokio::time::timeout(LONG, heard).await.unwrap()) };
     tokio::select! { () = heard => {}, () = trickle => {} }
-    problem(&answer, 408);
+    problem(&response, 408);
 }
 
 #[tokio::test]
 async fn a_head_that_was_sent_is_not_taken_back() {
     let rig = rig(Uploads::new().stall(MS * 50)).await;
-    let answer = rig.ask("/echo", CHUNKED, "3\r\n123\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains("\r\n123\r\n") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    let response = rig.ask("/echo", CHUNKED, "3\r\n123\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(response.contains("\r\n123\r\n") && !response.ends_with("0\r\n\r\n"), "{response}");
     rig.is_free().await;
 }
 
@@ -179,25 +180,25 @@ async fn a_head_that_was_sent_is_not_taken_back() {
 async fn grpc_is_told_in_its_head() {
     let rig = rig(Uploads::new().stall(MS * 50)).await;
     let grpc = "content-type: application/grpc\r\ncontent-length:";
-    let answer = rig.ask("/", &format!("{grpc} 9\r\n"), "").await;
+    let response = rig.ask("/", &format!("{grpc} 9\r\n"), "").await;
     assert!(
-        answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\ngrpc-status: 8"),
-        "{answer}"
+        response.starts_with("HTTP/1.1 200 ") && response.contains("\r\ngrpc-status: 8"),
+        "{response}"
     );
-    assert!(answer.contains("\r\ngrpc-retry-pushback-ms: -1"), "{answer}");
-    let answer = rig.ask("/", &format!("{grpc} 8\r\n"), "123").await;
-    assert!(answer.contains("\r\ngrpc-status: 4"), "{answer}");
+    assert!(response.contains("\r\ngrpc-retry-pushback-ms: -1"), "{response}");
+    let response = rig.ask("/", &format!("{grpc} 8\r\n"), "123").await;
+    assert!(response.contains("\r\ngrpc-status: 4"), "{response}");
 }
 
 #[tokio::test]
 async fn a_length_that_is_none_reaches_nobody() {
     let rig = rig(Uploads::new()).await;
     for length in ["-1", "nine", "18446744073709551616", "3\r\ncontent-length: 4", "+3", "3, 4"] {
-        let answer = rig.ask("/", &format!("content-length: {length}\r\n"), "123").await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{length}: {answer}");
+        let response = rig.ask("/", &format!("content-length: {length}\r\n"), "123").await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{length}: {response}");
     }
-    let answer = rig.ask("/", &format!("{CHUNKED}x: y\r\n"), "xyz\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    let response = rig.ask("/", &format!("{CHUNKED}x: y\r\n"), "xyz\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 500 "), "{response}");
     assert_eq!(rig.calls.load(Ordering::Relaxed), 1);
     rig.is_free().await;
 }
@@ -222,6 +223,8 @@ fn what_is_out_of_bounds_is_named() {
     for stall in [Duration::ZERO, Duration::MAX] {
         let error = UploadsLayer::new("uploads", Uploads::new().stall(stall)).unwrap_err();
         assert_eq!(error.field(), "stall");
-        assert!(ProtectLayer::builder().uploads(Uploads::new().stall(stall)).build().is_err());
+        assert!(
+            AdmissionControlLayer::builder().uploads(Uploads::new().stall(stall)).build().is_err()
+        );
     }
 }

@@ -22,7 +22,7 @@ impl Client {
         self.say(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
     }
 
-    /// An answer, up to this ending of it.
+    /// A response, up to this ending of it.
     pub(crate) async fn hear(&mut self, ending: &str) -> String {
         let mut heard = String::new();
         while !heard.ends_with(ending) {

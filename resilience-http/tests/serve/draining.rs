@@ -35,9 +35,9 @@ async fn a_request_under_way_is_answered_and_its_connection_closed_politely() {
     rig.token.begin("test");
     rig.token.draining().await;
     rig.held.may_answer.notify_one();
-    let answer = client.rest().await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("connection: close") && answer.ends_with("at last"), "{answer}");
+    let response = client.rest().await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.contains("connection: close") && response.ends_with("at last"), "{response}");
     let (report, served) = rig.end().await;
     assert!(report.is_clean(), "{report}");
     let requests = report.work.iter().find(|work| work.name.as_str() == "http requests").unwrap();
@@ -59,8 +59,11 @@ async fn the_grace_serves_on() {
         client.get("/echo/grace").await;
     }
     for client in [early, late] {
-        let answer = client.rest().await.unwrap();
-        assert!(answer.contains("connection: close") && answer.ends_with("grace"), "{answer}");
+        let response = client.rest().await.unwrap();
+        assert!(
+            response.contains("connection: close") && response.ends_with("grace"),
+            "{response}"
+        );
     }
     rig.token.begin("enough");
     let (report, served) = rig.end().await;
@@ -93,10 +96,10 @@ async fn who_waits_in_the_listeners_queue_is_answered() {
     rig.token.begin("test");
     assert!(rig.token.is_draining());
     for (client, stream) in clients {
-        let answer = Client(TcpStream::from_std(stream).unwrap()).rest().await.unwrap();
+        let response = Client(TcpStream::from_std(stream).unwrap()).rest().await.unwrap();
         assert!(
-            answer.ends_with(&client.to_string()) && answer.contains("connection: close"),
-            "{answer}"
+            response.ends_with(&client.to_string()) && response.contains("connection: close"),
+            "{response}"
         );
     }
     let (report, served) = rig.end().await;
@@ -122,8 +125,8 @@ async fn a_full_servers_queue_is_answered_as_well() {
     }
     rig.token.begin("test");
     for (client, stream) in clients {
-        let answer = stream.rest().await.unwrap();
-        assert!(answer.ends_with(&client.to_string()), "{answer}");
+        let response = stream.rest().await.unwrap();
+        assert!(response.ends_with(&client.to_string()), "{response}");
     }
     rig.held.may_answer.notify_one();
     assert!(held.rest().await.unwrap().ends_with("at last"));
@@ -177,8 +180,8 @@ async fn a_new_connection_has_a_moment_to_say_what_it_wants() {
     rig.token.begin("test");
     rig.token.draining().await;
     client.get("/echo/hello").await;
-    let answer = client.rest().await.unwrap();
-    assert!(answer.contains("connection: close") && answer.ends_with("hello"), "{answer}");
+    let response = client.rest().await.unwrap();
+    assert!(response.contains("connection: close") && response.ends_with("hello"), "{response}");
     let (report, _) = rig.end().await;
     assert!(report.is_clean(), "{report}");
 }

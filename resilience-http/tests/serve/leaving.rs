@@ -24,7 +24,7 @@ const SENT: [&str; 7] = [
 
 #[derive(Debug, Clone, Copy)]
 enum Leaves {
-    /// Closes its sending side and waits for the answer.
+    /// Closes its sending side and waits for the response.
     HalfCloses,
     Closes,
     Resets,

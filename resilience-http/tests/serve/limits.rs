@@ -94,8 +94,8 @@ async fn a_full_server_keeps_no_connection() {
     other.get("/held").await;
     rig.held.entered().await;
     alone.get("/echo/last").await;
-    let answer = alone.rest().await.unwrap();
-    assert!(answer.contains("connection: close") && answer.ends_with("last"), "{answer}");
+    let response = alone.rest().await.unwrap();
+    assert!(response.contains("connection: close") && response.ends_with("last"), "{response}");
 }
 
 /// After a second, and not before; and not if it has begun to say something.
@@ -245,11 +245,11 @@ async fn the_head_of_a_request_is_bounded() {
                 }
                 client.say(&head).await;
                 client.say("\r\n\r\n").await;
-                let answer = client.rest().await.unwrap();
+                let response = client.rest().await.unwrap();
                 // hyper takes no more than a hundred fields.
                 let fits = fits && bytes / line < 95;
                 let expected = if fits { "HTTP/1.1 200 " } else { "HTTP/1.1 431 " };
-                assert!(answer.starts_with(expected), "{bytes} of {most}: {answer}");
+                assert!(response.starts_with(expected), "{bytes} of {most}: {response}");
             }
         }
     }

@@ -25,9 +25,9 @@ fn post(address: SocketAddr, length: usize) -> std::io::Result<String> {
     let head = format!("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     stream.write_all(&vec![b'x'; length])?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
 }
 
 fn patient() -> ServerBuilder {
@@ -43,8 +43,8 @@ async fn rig(server: ServerBuilder) -> Rig {
 async fn refused(rig: &Rig) -> Client {
     let mut client = Client::connect(rig.address).await;
     client.say("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nx").await;
-    let answer = client.hear("too much").await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let response = client.hear("too much").await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
     client
 }
 
@@ -54,8 +54,11 @@ async fn an_early_answer_is_read_by_who_sends_everything_first() {
     for attempt in 0..100 {
         let address = rig.address;
         let posted = tokio::task::spawn_blocking(move || post(address, LARGE)).await.unwrap();
-        let answer = posted.unwrap_or_else(|error| panic!("{attempt}: {error}"));
-        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("too much"), "{answer}");
+        let response = posted.unwrap_or_else(|error| panic!("{attempt}: {error}"));
+        assert!(
+            response.starts_with("HTTP/1.1 413 ") && response.ends_with("too much"),
+            "{response}"
+        );
     }
     rig.closes_all().await;
 }
@@ -66,8 +69,8 @@ async fn so_is_the_answer_to_a_head_that_is_too_large() {
     let rig = rig(patient()).await;
     let mut client = Client::connect(rig.address).await;
     client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}", "x".repeat(LARGE))).await;
-    let answer = client.rest().await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let response = client.rest().await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
     rig.closes_all().await;
 }
 
@@ -137,9 +140,9 @@ async fn on_http2_it_costs_the_stream_only() {
     for _ in 0..20 {
         let body = Full::new(Bytes::from(vec![b'x'; LARGE]));
         let request = Request::post("http://test/refuse").body(body).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 413);
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "too much");
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 413);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "too much");
     }
     assert!(!connection.is_finished());
     assert_eq!(rig.token.in_flight(), 2);

@@ -45,7 +45,7 @@ struct Rig {
     token: ShutdownToken,
     server: JoinHandle<Served>,
     shutdown: JoinHandle<ShutdownReport>,
-    /// Of handlers of `/held`, which answer when they may.
+    /// Of handlers of `/held`, which response when they may.
     held: Held,
 }
 
@@ -129,9 +129,9 @@ fn router(held: Held) -> Router {
         .route(
             "/kept",
             any(async move |request: axum::extract::Request| {
-                let answer = wait().await;
+                let response = wait().await;
                 drop(request);
-                answer
+                response
             }),
         )
         .route("/large", get(|| async { "x".repeat(1 << 20) }))

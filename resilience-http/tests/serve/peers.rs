@@ -16,7 +16,7 @@ use resilience_core::keyed::KeyedLimits;
 use resilience_core::rate::Quota;
 use resilience_core::shutdown::{Shutdown, ShutdownToken};
 use resilience_http::serve::{Listener, Peer, RequestBody, Served, Server, Socket, bind};
-use resilience_http::server::ProtectLayer;
+use resilience_http::server::AdmissionControlLayer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -40,10 +40,10 @@ async fn served(server: JoinHandle<Served>) -> Served {
 
 async fn ask(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> String {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
+    let mut response = String::new();
+    let read = stream.read_to_string(&mut response);
     tokio::time::timeout(LONG, read).await.expect("it is not closed").unwrap();
-    answer
+    response
 }
 
 /// A connection from this address of the loopback.
@@ -65,8 +65,8 @@ async fn requests_carry_the_address_of_their_client() {
     for local in [[127, 0, 0, 1], [127, 0, 0, 2]] {
         let mut stream = from(local, address).await;
         let peer = stream.local_addr().unwrap().to_string();
-        let answer = ask(&mut stream).await;
-        assert!(answer.ends_with(&peer), "{peer} {answer}");
+        let response = ask(&mut stream).await;
+        assert!(response.ends_with(&peer), "{peer} {response}");
     }
     let stream = from([127, 0, 0, 3], address).await;
     let peer = stream.local_addr().unwrap().to_string();
@@ -77,8 +77,8 @@ async fn requests_carry_the_address_of_their_client() {
     for _ in 0..2 {
         let request = http::Request::get(format!("http://{address}/"));
         let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), peer);
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), peer);
     }
     drop(sender);
     token.begin("test");
@@ -158,7 +158,7 @@ async fn each_client_has_its_own_rate() {
         let peer = request.extensions().get::<Peer>();
         peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip())
     };
-    let protect = ProtectLayer::builder()
+    let protect = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per(1, LONG * 100), KeyedLimits::default(), client)
         .build()
         .unwrap();
@@ -167,8 +167,8 @@ async fn each_client_has_its_own_rate() {
     let (address, stop) = (listener.local_addr().unwrap(), token());
     tokio::spawn(async move { Server::default().serve(listener, router, &stop).await });
     for (local, status) in [(1, "200"), (1, "429"), (2, "200"), (1, "429"), (2, "429")] {
-        let answer = ask(&mut from([127, 0, 0, local], address).await).await;
-        assert_eq!(&answer[9..12], status, "127.0.0.{local}");
+        let response = ask(&mut from([127, 0, 0, local], address).await).await;
+        assert_eq!(&response[9..12], status, "127.0.0.{local}");
     }
 }
 
@@ -195,17 +195,17 @@ async fn one_address_does_not_take_all_connections() {
         loop {
             let mut client = from([127, 0, 0, 1], address).await;
             let asked = client.write_all(b"GET / HTTP/1.0\r\n\r\n").await;
-            let mut answer = String::new();
+            let mut response = String::new();
             if asked.is_ok()
-                && client.read_to_string(&mut answer).await.is_ok()
-                && !answer.is_empty()
+                && client.read_to_string(&mut response).await.is_ok()
+                && !response.is_empty()
             {
-                return answer;
+                return response;
             }
         }
     };
-    let answer = tokio::time::timeout(LONG, again).await.expect("the place does not come back");
-    assert!(answer.ends_with("here"), "{answer}");
+    let response = tokio::time::timeout(LONG, again).await.expect("the place does not come back");
+    assert!(response.ends_with("here"), "{response}");
     token.begin("test");
     let served = served(server).await;
     assert!(served.refused >= 1 && served.connections == 4, "{served:?}");
@@ -232,9 +232,9 @@ async fn one_address_does_not_take_the_queue() {
     assert!(token.is_draining());
     let mut answered = 0;
     for stream in waiting {
-        let mut answer = String::new();
-        let read = TcpStream::from_std(stream).unwrap().read_to_string(&mut answer).await;
-        answered += usize::from(read.is_ok() && answer.ends_with("here"));
+        let mut response = String::new();
+        let read = TcpStream::from_std(stream).unwrap().read_to_string(&mut response).await;
+        answered += usize::from(read.is_ok() && response.ends_with("here"));
     }
     let served = served(server).await;
     assert_eq!((answered, served.connections, served.refused), (2, 2, 2), "{served:?}");
@@ -271,9 +271,12 @@ async fn a_unix_socket_is_served_and_drained() {
     waits.set_nonblocking(true).unwrap();
     token.begin("test");
     assert!(token.is_draining());
-    let mut answer = String::new();
-    UnixStream::from_std(waits).unwrap().read_to_string(&mut answer).await.unwrap();
-    assert!(answer.ends_with("unnamed: true") && answer.contains("connection: close"), "{answer}");
+    let mut response = String::new();
+    UnixStream::from_std(waits).unwrap().read_to_string(&mut response).await.unwrap();
+    assert!(
+        response.ends_with("unnamed: true") && response.contains("connection: close"),
+        "{response}"
+    );
     assert_eq!(served(server).await.connections, 2);
 }
 

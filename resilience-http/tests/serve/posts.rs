@@ -30,15 +30,15 @@ const BODIES: [&str; 5] = [
 /// The handlers read all, one frame, and nothing.
 const PATHS: [&str; 3] = ["/read", "/half", "/held"];
 
-/// Begins draining while the request of `client` is in flight, and lets its handler answer. The client then neither closes
+/// Begins draining while the request of `client` is in flight, and lets its handler response. The client then neither closes
 /// nor sends.
 async fn drained(rig: Rig, mut client: Client, connections: u64, what: &str) {
     rig.held.entered().await;
     rig.token.begin("test");
     rig.token.draining().await;
     rig.held.may_answer.notify_one();
-    let answer = client.hear("at last").await;
-    assert!(answer.contains("connection: close"), "{what:?} {answer}");
+    let response = client.hear("at last").await;
+    assert!(response.contains("connection: close"), "{what:?} {response}");
     let (report, served) = rig.end().await;
     assert!(report.is_clean(), "{what:?} {report}");
     assert_eq!(report.exit_code(), 0, "{what:?}");

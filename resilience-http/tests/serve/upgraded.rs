@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use resilience_core::shutdown::{Shutdown, ShutdownReport, ShutdownToken};
 use resilience_http::serve::{Served, Server, ServerBuilder, bind};
-use resilience_http::server::ProtectLayer;
+use resilience_http::server::AdmissionControlLayer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -60,7 +60,7 @@ async fn upgrade(mut request: Request) -> Response<axum::body::Body> {
 impl Rig {
     async fn new(server: ServerBuilder, concurrency: u32, drain: Duration) -> Rig {
         let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(drain).build().unwrap();
-        let protect = ProtectLayer::builder().concurrency(concurrency).build().unwrap();
+        let protect = AdmissionControlLayer::builder().concurrency(concurrency).build().unwrap();
         let router = Router::new()
             .route("/plain", any(|| async { "plain" }))
             .fallback(upgrade)
@@ -242,15 +242,15 @@ async fn stream_of_http2(
     let mut request = Request::connect("http://test/").body(Empty::<bytes::Bytes>::new()).unwrap();
     request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
     // The server's settings have to be there first.
-    let answer = loop {
+    let response = loop {
         match sender.send_request(request.clone()).await {
-            Ok(answer) => break answer,
+            Ok(response) => break response,
             Err(error) if error.is_user() => tokio::task::yield_now().await,
             Err(error) => panic!("{error:?}"),
         }
     };
-    assert_eq!(answer.status(), 200);
-    let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    assert_eq!(response.status(), 200);
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     let mut word = [0; 4];
     stream.write_all(b"ping").await.unwrap();
     stream.read_exact(&mut word).await.unwrap();

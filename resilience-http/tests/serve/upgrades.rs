@@ -39,14 +39,15 @@ async fn upgrading(grace: Duration) -> Upgrading {
         async move {
             entered.add_permits(1);
             may_answer.acquire().await.unwrap().forget();
-            let answer = request.headers().get("x-answer").unwrap().to_str().unwrap().to_owned();
+            let response =
+                request.headers().get("x-response").unwrap().to_str().unwrap().to_owned();
             // The space at an end is none of the value.
-            let (status, options) = answer.split_once(' ').unwrap_or((&answer, ""));
+            let (status, options) = response.split_once(' ').unwrap_or((&response, ""));
             let status: StatusCode = status.parse().unwrap();
-            let mut answer = Response::new(Empty::<bytes::Bytes>::new());
-            *answer.status_mut() = status;
+            let mut response = Response::new(Empty::<bytes::Bytes>::new());
+            *response.status_mut() = status;
             for option in options.split('|').filter(|option| !option.is_empty()) {
-                answer.headers_mut().append("connection", option.parse().unwrap());
+                response.headers_mut().append("connection", option.parse().unwrap());
             }
             if status == 101 || request.method() == Method::CONNECT && status.is_success() {
                 let upgraded = hyper::upgrade::on(&mut request);
@@ -58,7 +59,7 @@ async fn upgrading(grace: Duration) -> Upgrading {
                     }
                 });
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(response)
         }
     });
     let listener = bind("127.0.0.1:0").await.unwrap();
@@ -73,7 +74,7 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nup
 const CONNECT: &str = "CONNECT test:80 HTTP/1.1\r\nhost: test:80\r\n";
 const PLAIN: &str = "GET / HTTP/1.1\r\nhost: test\r\n";
 
-/// What the `connection` of each answer is: in the order of request, answer, expected.
+/// What the `connection` of each response is: in the order of request, response, expected.
 const TABLE: [(&str, &str, Option<&str>); 10] = [
     (UPGRADE, "101 upgrade", Some("upgrade")),
     (UPGRADE, "101 Upgrade|x-hop", Some("Upgrade, x-hop")),
@@ -93,9 +94,9 @@ fn connection(head: &str) -> Option<&str> {
 
 impl Upgrading {
     /// One request, whose handler has begun before `then` and answers after it.
-    async fn ask(&self, request: &str, answer: &str, then: impl FnOnce()) -> (Client, String) {
+    async fn ask(&self, request: &str, response: &str, then: impl FnOnce()) -> (Client, String) {
         let mut client = Client::connect(self.address).await;
-        client.say(&format!("{request}x-answer: {answer}\r\n\r\n")).await;
+        client.say(&format!("{request}x-response: {response}\r\n\r\n")).await;
         let entered = tokio::time::timeout(LONG, self.entered.acquire()).await;
         entered.expect("no handler begins").unwrap().forget();
         then();
@@ -114,19 +115,19 @@ async fn echoes(mut client: Client) {
     assert_eq!(client.hear("ping").await, "ping");
 }
 
-fn leaves_http(request: &str, answer: &str) -> bool {
-    answer.starts_with("101") || request == CONNECT && answer.starts_with('2')
+fn leaves_http(request: &str, response: &str) -> bool {
+    response.starts_with("101") || request == CONNECT && response.starts_with('2')
 }
 
 #[tokio::test]
 async fn an_upgrade_during_the_grace_keeps_its_headers() {
-    for (request, answer, expected) in TABLE {
+    for (request, response, expected) in TABLE {
         let server = upgrading(LONG).await;
         server.token.begin("test");
         assert!(!server.token.is_ready() && !server.token.is_draining());
-        let (client, head) = server.ask(request, answer, || ()).await;
+        let (client, head) = server.ask(request, response, || ()).await;
         assert_eq!(connection(&head), expected, "{request:?} {head:?}");
-        if leaves_http(request, answer) {
+        if leaves_http(request, response) {
             echoes(client).await;
         } else {
             assert_eq!(client.rest().await.unwrap(), "", "{request:?} {head:?}");
@@ -141,15 +142,15 @@ async fn an_upgrade_during_the_grace_keeps_its_headers() {
 /// The same of a request that was under way when draining began.
 #[tokio::test]
 async fn an_upgrade_under_way_when_draining_begins_keeps_its_headers() {
-    for (request, answer, expected) in TABLE {
+    for (request, response, expected) in TABLE {
         let server = upgrading(Duration::ZERO).await;
         let begin = || {
             server.token.begin("test");
             assert!(server.token.is_draining());
         };
-        let (client, head) = server.ask(request, answer, begin).await;
+        let (client, head) = server.ask(request, response, begin).await;
         assert_eq!(connection(&head), expected, "{request:?} {head:?}");
-        if leaves_http(request, answer) {
+        if leaves_http(request, response) {
             echoes(client).await;
         } else {
             assert_eq!(client.rest().await.unwrap(), "", "{request:?} {head:?}");
@@ -159,10 +160,10 @@ async fn an_upgrade_under_way_when_draining_begins_keeps_its_headers() {
 
 #[tokio::test]
 async fn while_all_is_well_headers_are_as_the_handler_has_them() {
-    for (request, answer, _) in TABLE {
+    for (request, response, _) in TABLE {
         let server = upgrading(Duration::ZERO).await;
-        let (_client, head) = server.ask(request, answer, || ()).await;
-        let (_, options) = answer.split_once(' ').unwrap();
+        let (_client, head) = server.ask(request, response, || ()).await;
+        let (_, options) = response.split_once(' ').unwrap();
         let options = options.replace('|', ", ");
         let expected = Some(options.as_str()).filter(|options| !options.is_empty());
         assert_eq!(connection(&head), expected, "{request:?} {head:?}");
@@ -201,15 +202,15 @@ async fn a_stream_of_http2_may_leave_http() {
     let mut request = Request::connect("http://test/").body(Empty::<bytes::Bytes>::new()).unwrap();
     request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
     // The server's settings have to be there first.
-    let answer = loop {
+    let response = loop {
         match sender.send_request(request.clone()).await {
-            Ok(answer) => break answer,
+            Ok(response) => break response,
             Err(error) if error.is_user() => tokio::task::yield_now().await,
             Err(error) => panic!("{error:?}"),
         }
     };
-    assert_eq!(answer.status(), 200);
-    let mut stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    assert_eq!(response.status(), 200);
+    let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     for _ in 0..2 {
         let mut word = [0; 4];
         stream.write_all(b"ping").await.unwrap();

@@ -39,7 +39,7 @@ async fn no_answer() {
     let report = run(reply, bad().within(LIMIT)).await;
     let fault = only_fault(&report, "the bad one");
     assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
-    assert_eq!(fault.to_string(), "no whole answer within 300ms");
+    assert_eq!(fault.to_string(), "no whole response within 300ms");
     let [took, others @ ..] = [1, 0, 2].map(|index| report.results[index].took);
     assert!(took >= LIMIT && others.iter().all(|it| !it.is_zero()), "{report}");
 }
@@ -54,7 +54,7 @@ async fn no_answer_within_the_suites_time() {
     assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
 }
 
-/// A head in time is not an answer in time.
+/// A head in time is not a response in time.
 #[tokio::test]
 async fn an_answer_that_does_not_end() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_owned();

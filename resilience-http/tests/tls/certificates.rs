@@ -22,9 +22,9 @@ async fn the_right_root_is_called_over_http2() {
     let (url, seen) = server(&ca.local()).await;
     let client = trusting(&ca).build().unwrap();
     for _ in 0..3 {
-        let answer = client.get(&url).await.unwrap();
-        assert_eq!(answer.version(), http::Version::HTTP_2);
-        assert_eq!(answer.text().await.unwrap(), "ok");
+        let response = client.get(&url).await.unwrap();
+        assert_eq!(response.version(), http::Version::HTTP_2);
+        assert_eq!(response.text().await.unwrap(), "ok");
     }
     assert_eq!((seen.requests(), seen.accepted()), (3, 1));
 }

@@ -34,7 +34,7 @@ async fn calls(workers: usize, each: usize) -> (Seen, usize) {
             let mut failed = 0;
             for _ in 0..each {
                 match client.get(&url).await {
-                    Ok(answer) => assert_eq!(answer.text().await.unwrap(), "ok"),
+                    Ok(response) => assert_eq!(response.text().await.unwrap(), "ok"),
                     Err(error) => {
                         let failure = error.into_service().unwrap().failure();
                         assert_eq!(failure, TransportFailure::Tls);

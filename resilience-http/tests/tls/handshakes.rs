@@ -52,7 +52,7 @@ async fn a_refused_connection_is_none_of_tls() {
     assert_eq!(failure(client.execute(post(address)).await), TransportFailure::Connect);
 }
 
-/// The handshake would come after the proxy's answer.
+/// The handshake would come after the proxy's response.
 #[tokio::test]
 async fn a_proxy_that_breaks_off_is_none_of_tls() {
     for peer in [Peer::Closes, Peer::Resets] {

@@ -11,7 +11,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use resilience_http::classify::TransportFailure;
-use resilience_http::client::{BoundedConnector, ConnectionLimits, Resilient, ResilientLayer};
+use resilience_http::client::{
+    BoundedConnector, ConnectionLimits, ResilientLayer, ResilientService,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use tokio::task::JoinSet;
@@ -24,7 +26,7 @@ use crate::server::{Peer, serve};
 type HyperClient = Client<BoundedConnector<HttpsConnector<HttpConnector>>, Empty<Bytes>>;
 
 /// A client that trusts this authority, and has so many connections.
-fn client(ca: &Ca, connections: u32) -> Resilient<HyperClient> {
+fn client(ca: &Ca, connections: u32) -> ResilientService<HyperClient> {
     let mut roots = RootCertStore::empty();
     roots.add(PemObject::from_pem_slice(ca.root().as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -41,13 +43,13 @@ fn client(ca: &Ca, connections: u32) -> Resilient<HyperClient> {
 }
 
 async fn call(
-    client: Resilient<HyperClient>,
+    client: ResilientService<HyperClient>,
     address: SocketAddr,
 ) -> Result<Bytes, TransportFailure> {
     let request = http::Request::get(format!("https://{address}/")).body(Empty::new()).unwrap();
-    let answer = client.oneshot(request).await;
-    let answer = answer.map_err(|error| error.into_service().unwrap().failure())?;
-    Ok(answer.into_body().collect().await.unwrap().to_bytes())
+    let response = client.oneshot(request).await;
+    let response = response.map_err(|error| error.into_service().unwrap().failure())?;
+    Ok(response.into_body().collect().await.unwrap().to_bytes())
 }
 
 #[tokio::test]

@@ -112,8 +112,8 @@ async fn connection(mut stream: TcpStream, peer: Peer, open: Open) -> std::io::R
     stream.set_nodelay(true)?;
     let mut buffer = [0; 4096];
     match peer {
-        Peer::Serves(config) => return answer(stream, config, open, usize::MAX).await,
-        Peer::ServesFour(config) => return answer(stream, config, open, 4).await,
+        Peer::Serves(config) => return response(stream, config, open, usize::MAX).await,
+        Peer::ServesFour(config) => return response(stream, config, open, 4).await,
         Peer::Says(text) => {
             let _hello = stream.read(&mut buffer).await?;
             stream.write_all(text.as_bytes()).await?;
@@ -131,7 +131,7 @@ async fn connection(mut stream: TcpStream, peer: Peer, open: Open) -> std::io::R
     Ok(())
 }
 
-async fn answer(
+async fn response(
     stream: TcpStream,
     config: Arc<ServerConfig>,
     open: Open,
@@ -143,12 +143,12 @@ async fn answer(
     let open = Mutex::new(Some(open));
     let service = service_fn(|_| {
         seen.0.requests.fetch_add(1, Ordering::SeqCst);
-        let mut answer = http::Response::new(Full::<Bytes>::from("ok"));
+        let mut response = http::Response::new(Full::<Bytes>::from("ok"));
         if left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            answer.headers_mut().insert("connection", "close".parse().unwrap());
+            response.headers_mut().insert("connection", "close".parse().unwrap());
             open.lock().take();
         }
-        std::future::ready(Ok::<_, Infallible>(answer))
+        std::future::ready(Ok::<_, Infallible>(response))
     });
     let stream = TokioIo::new(stream);
     let served = if http2 {

@@ -32,7 +32,7 @@ pub struct HttpClassifier {
     follows_redirects: bool,
 }
 
-/// What an answer is classified by.
+/// What a response is classified by.
 pub(crate) struct Head<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,

@@ -1,4 +1,4 @@
-//! A service whose errors can carry refusals.
+//! A service whose errors can carry rejections.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,12 +10,12 @@ use tower_service::Service;
 /// A service whose errors have been put into [`Error`], as every layer wants them, a router's routes
 /// included, which have none.
 #[derive(Debug, Clone)]
-pub struct Carry<S>(S);
+pub struct MapServiceError<S>(S);
 
-impl<S> Carry<S> {
+impl<S> MapServiceError<S> {
     /// This one's.
-    pub const fn new(inner: S) -> Carry<S> {
-        Carry(inner)
+    pub const fn new(inner: S) -> MapServiceError<S> {
+        MapServiceError(inner)
     }
 
     /// The service below.
@@ -24,31 +24,31 @@ impl<S> Carry<S> {
     }
 }
 
-impl<S: Service<Req>, Req> Service<Req> for Carry<S> {
+impl<S: Service<Req>, Req> Service<Req> for MapServiceError<S> {
     type Response = S::Response;
     type Error = Error<S::Error>;
-    type Future = CarryFuture<S::Future>;
+    type Future = MapServiceErrorFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.0.poll_ready(cx).map_err(Error::Service)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        CarryFuture { future: Some(self.0.call(request)) }
+        MapServiceErrorFuture { future: Some(self.0.call(request)) }
     }
 }
 
 pin_project! {
-    /// A call of a [`Carry`]. Dropping it drops what is inside.
+    /// A call of a [`MapServiceError`]. Dropping it drops what is inside.
     #[derive(Debug)]
-    pub struct CarryFuture<F> {
+    pub struct MapServiceErrorFuture<F> {
         // Dropped as soon as there is a result: what it holds is free then (T7).
         #[pin]
         future: Option<F>,
     }
 }
 
-impl<F: Future<Output = Result<T, E>>, T, E> Future for CarryFuture<F> {
+impl<F: Future<Output = Result<T, E>>, T, E> Future for MapServiceErrorFuture<F> {
     type Output = Result<T, Error<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

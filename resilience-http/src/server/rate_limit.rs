@@ -13,19 +13,19 @@ use resilience_core::{CarriesRejection, Name, Rejection};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::AnswerBody;
 use super::fields;
-use super::refusals::{Asked, Refusals};
+use super::rejection_format::{Asked, RejectionFormat};
+use super::response_body::ResponseBody;
 
 /// Limits how many requests come in how long, and says so in `RateLimit` and `RateLimit-Policy`
-/// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own refusals, 429.
+/// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own rejections, 429.
 ///
 /// A request over the limit is refused at once: whether its limiter would let it wait is not asked. Its token is
 /// taken at the call's first poll, and given back only if it is refused further in: who hangs up has used it.
-/// Services made by one layer value, and by its clones, share the limiters. [`Refusals::anonymous`] keeps the
+/// Services made by one layer value, and by its clones, share the limiters. [`RejectionFormat::anonymous`] keeps the
 /// limits to itself; to gRPC, which has no such fields, nothing is told.
 #[derive(Debug, Clone)]
-pub struct PaceLayer<Sel = One<RateLimiter>> {
+pub struct HttpRateLimitLayer<Sel = One<RateLimiter>> {
     select: Sel,
     settings: Settings,
 }
@@ -33,20 +33,20 @@ pub struct PaceLayer<Sel = One<RateLimiter>> {
 #[derive(Debug, Clone)]
 struct Settings {
     name: Name,
-    refusals: Refusals,
+    rejections: RejectionFormat,
 }
 
-impl<Sel> PaceLayer<Sel> {
+impl<Sel> HttpRateLimitLayer<Sel> {
     /// By the limiter that `select` selects. Its fields call it `name`.
-    pub fn new(name: impl Into<Name>, select: Sel) -> PaceLayer<Sel> {
-        let settings = Settings { name: name.into(), refusals: Refusals::new() };
-        PaceLayer { select, settings }
+    pub fn new(name: impl Into<Name>, select: Sel) -> HttpRateLimitLayer<Sel> {
+        let settings = Settings { name: name.into(), rejections: RejectionFormat::new() };
+        HttpRateLimitLayer { select, settings }
     }
 
     /// How requests over the limit are answered.
     #[must_use]
-    pub fn refusals(mut self, refusals: Refusals) -> PaceLayer<Sel> {
-        self.settings.refusals = refusals;
+    pub fn rejections(mut self, rejections: RejectionFormat) -> HttpRateLimitLayer<Sel> {
+        self.settings.rejections = rejections;
         self
     }
 
@@ -57,47 +57,47 @@ impl<Sel> PaceLayer<Sel> {
     }
 }
 
-impl<S, Sel: Clone> Layer<S> for PaceLayer<Sel> {
-    type Service = Paced<S, Sel>;
+impl<S, Sel: Clone> Layer<S> for HttpRateLimitLayer<Sel> {
+    type Service = HttpRateLimit<S, Sel>;
 
-    fn layer(&self, inner: S) -> Paced<S, Sel> {
-        Paced { inner, pace: self.clone() }
+    fn layer(&self, inner: S) -> HttpRateLimit<S, Sel> {
+        HttpRateLimit { inner, pace: self.clone() }
     }
 }
 
-/// A service that takes so many requests in how long. Made by [`PaceLayer`].
+/// A service that takes so many requests in how long. Made by [`HttpRateLimitLayer`].
 ///
 /// It is always ready, and readies a handle of its own for each call.
 #[derive(Debug, Clone)]
-pub struct Paced<S, Sel = One<RateLimiter>> {
+pub struct HttpRateLimit<S, Sel = One<RateLimiter>> {
     inner: S,
-    pace: PaceLayer<Sel>,
+    pace: HttpRateLimitLayer<Sel>,
 }
 
-impl<S, Sel> Paced<S, Sel> {
+impl<S, Sel> HttpRateLimit<S, Sel> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 }
 
-impl<S, Sel, B, RB, E, F> Service<Request<B>> for Paced<S, Sel>
+impl<S, Sel, B, RB, E, F> Service<Request<B>> for HttpRateLimit<S, Sel>
 where
     S: Service<Request<B>, Response = Response<RB>, Error = E, Future = F> + Clone,
     F: Future<Output = Result<Response<RB>, E>>,
     E: CarriesRejection,
     Sel: Select<Request<B>, Handle = RateLimiter> + Clone,
 {
-    type Response = Response<AnswerBody<RB>>;
+    type Response = Response<ResponseBody<RB>>;
     type Error = E;
-    type Future = PacedFuture<S, Sel, Sel::Selected, Request<B>, F>;
+    type Future = HttpRateLimitFuture<S, Sel, Sel::Selected, Request<B>, F>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        PacedFuture {
+        HttpRateLimitFuture {
             state: State::Asking,
             token: None,
             service: Some(self.inner.clone()),
@@ -111,14 +111,14 @@ where
 
 pin_project! {
     /// A call that takes a token. Dropping it drops what is inside.
-    pub struct PacedFuture<S, Sel, L, Req, F> {
+    pub struct HttpRateLimitFuture<S, Sel, L, Req, F> {
         #[pin]
         state: State<F>,
         // Dropped, it is spent.
         token: Option<RatePermit>,
         // Gone once the call is over: it may hold a connection.
         service: Option<S>,
-        pace: PaceLayer<Sel>,
+        pace: HttpRateLimitLayer<Sel>,
         selected: L,
         asked: Asked,
         request: Option<Req>,
@@ -136,14 +136,14 @@ pin_project! {
     }
 }
 
-impl<S, Sel, L, B, RB, E, F> Future for PacedFuture<S, Sel, L, Request<B>, F>
+impl<S, Sel, L, B, RB, E, F> Future for HttpRateLimitFuture<S, Sel, L, Request<B>, F>
 where
     S: Service<Request<B>, Response = Response<RB>, Error = E, Future = F>,
     F: Future<Output = Result<Response<RB>, E>>,
     E: CarriesRejection,
     Sel: Select<Request<B>, Handle = RateLimiter, Selected = L>,
 {
-    type Output = Result<Response<AnswerBody<RB>>, E>;
+    type Output = Result<Response<ResponseBody<RB>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -157,8 +157,8 @@ where
                     let key = || this.pace.select.whose(this.selected);
                     let limiter = this.pace.select.handle(this.selected);
                     match limiter.map(|limiter| limiter.try_acquire_for(1, key)) {
-                        Some(Err(refusal)) => {
-                            break Ok(this.pace.refuse(this.selected, *this.asked, &refusal));
+                        Some(Err(rejection)) => {
+                            break Ok(this.pace.refuse(this.selected, *this.asked, &rejection));
                         }
                         Some(Ok(permit)) => *this.token = Some(permit),
                         None => {}
@@ -175,16 +175,16 @@ where
                 },
                 StateProj::Calling { future } => {
                     let result = ready!(future.poll(cx));
-                    let refusal = result.as_ref().err().and_then(CarriesRejection::rejection);
-                    if refusal.is_some_and(|refusal| !refusal.may_have_run())
+                    let rejection = result.as_ref().err().and_then(CarriesRejection::rejection);
+                    if rejection.is_some_and(|rejection| !rejection.may_have_run())
                         && let Some(token) = this.token.take()
                     {
                         token.refund();
                     }
-                    break result.map(|answer| {
-                        let mut answer = answer.map(AnswerBody::handler);
-                        this.pace.tell(this.selected, *this.asked, &mut answer);
-                        answer
+                    break result.map(|response| {
+                        let mut response = response.map(ResponseBody::handler);
+                        this.pace.tell(this.selected, *this.asked, &mut response);
+                        response
                     });
                 }
                 StateProj::Done => return Poll::Pending,
@@ -196,33 +196,33 @@ where
     }
 }
 
-impl<Sel> PaceLayer<Sel> {
+impl<Sel> HttpRateLimitLayer<Sel> {
     fn refuse<Req, RB>(
         &self,
         selected: &Sel::Selected,
         asked: Asked,
-        refusal: &Rejection,
-    ) -> Response<AnswerBody<RB>>
+        rejection: &Rejection,
+    ) -> Response<ResponseBody<RB>>
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        let mut answer = self.settings.refusals.answer_as(asked, refusal);
+        let mut response = self.settings.rejections.respond_to(asked, rejection);
         if let Some(limiter) = self.told(selected, asked) {
             fields::policy(
-                answer.headers_mut(),
+                response.headers_mut(),
                 self.settings.name.as_str(),
                 &limiter.snapshot().quota,
             );
         }
-        answer
+        response
     }
 
-    fn tell<Req, RB>(&self, selected: &Sel::Selected, asked: Asked, answer: &mut Response<RB>)
+    fn tell<Req, RB>(&self, selected: &Sel::Selected, asked: Asked, response: &mut Response<RB>)
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
         if let Some(limiter) = self.told(selected, asked) {
-            fields::left(answer.headers_mut(), self.settings.name.as_str(), &limiter.snapshot());
+            fields::left(response.headers_mut(), self.settings.name.as_str(), &limiter.snapshot());
         }
     }
 
@@ -231,13 +231,13 @@ impl<Sel> PaceLayer<Sel> {
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        let quiet = asked.grpc || self.settings.refusals.is_anonymous();
+        let quiet = asked.grpc || self.settings.rejections.is_anonymous();
         self.select.handle(selected).filter(|_| !quiet)
     }
 }
 
-impl<S, Sel, L, Req, F> fmt::Debug for PacedFuture<S, Sel, L, Req, F> {
+impl<S, Sel, L, Req, F> fmt::Debug for HttpRateLimitFuture<S, Sel, L, Req, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PacedFuture").finish_non_exhaustive()
+        f.debug_struct("HttpRateLimitFuture").finish_non_exhaustive()
     }
 }

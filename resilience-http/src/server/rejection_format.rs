@@ -1,6 +1,6 @@
-//! A refusal as an answer.
+//! A rejection as a response.
 //!
-//! | refusal | status | problem type | gRPC |
+//! | rejection | status | problem type | gRPC |
 //! |---|---|---|---|
 //! | rate limit | 429 | quota-exceeded | `RESOURCE_EXHAUSTED` |
 //! | bulkhead, shed | 503 | temporary-reduced-capacity | `RESOURCE_EXHAUSTED` |
@@ -13,7 +13,7 @@
 //! The body is `application/problem+json` (RFC 9457); the two problem types are those of the RateLimit
 //! draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds, rounded up: whoever
 //! keeps to it is not too early. A rate limit is told as `RateLimit` too. Where it is never worth coming back, the
-//! answer says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
+//! response says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
 //!
 //! A server that is shutting down asks its callers to come back in a second, when whatever stands before it has
 //! found another; and to close the connection, on HTTP/1, since that leads to nobody who would answer.
@@ -32,8 +32,8 @@ use resilience_core::rejection::Quantity;
 use resilience_core::{Rejection, RejectionKind};
 use serde_json::{Map, Value, json};
 
-use super::body::AnswerBody;
 use super::fields;
+use super::response_body::ResponseBody;
 use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use crate::propagate::is_grpc;
 
@@ -47,55 +47,59 @@ const REDUCED_CAPACITY: &str =
 /// When to ask again after a server that is shutting down.
 const ANOTHER_SERVER: Duration = Duration::from_secs(1);
 
-/// How refusals are answered. By default an answer names the limit (`layer`, as it is configured, and
+/// How rejections are answered. By default a response names the limit (`layer`, as it is configured, and
 /// `limit`) and not whose it was, nor how many calls there were.
 ///
 /// ```
 /// use std::time::Duration;
 /// use http::HeaderMap;
 /// use resilience_core::{Rejection, RejectionKind};
-/// use resilience_http::server::Refusals;
+/// use resilience_http::server::RejectionFormat;
 ///
 /// let refused = Rejection::new(RejectionKind::RateLimited, "api.rate_limit")
 ///     .with_key("tenant-7")
 ///     .with_limit(30)
 ///     .with_retry_after(Duration::from_millis(1_200));
-/// let answer = Refusals::new().answer::<()>(&refused, &HeaderMap::new());
-/// assert_eq!(answer.status(), 429);
-/// assert_eq!(answer.headers()["retry-after"], "2");
-/// assert_eq!(answer.headers()["content-type"], "application/problem+json");
+/// let response = RejectionFormat::new().response::<()>(&refused, &HeaderMap::new());
+/// assert_eq!(response.status(), 429);
+/// assert_eq!(response.headers()["retry-after"], "2");
+/// assert_eq!(response.headers()["content-type"], "application/problem+json");
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refusals {
+pub struct RejectionFormat {
     keys: bool,
     anonymous: bool,
 }
 
-impl Refusals {
+impl RejectionFormat {
     /// The default.
     #[must_use]
-    pub const fn new() -> Refusals {
-        Refusals { keys: false, anonymous: false }
+    pub const fn new() -> RejectionFormat {
+        RejectionFormat { keys: false, anonymous: false }
     }
 
     /// Names the key too: where keys are what callers know themselves by.
     #[must_use]
-    pub const fn with_keys(mut self) -> Refusals {
+    pub const fn with_keys(mut self) -> RejectionFormat {
         self.keys = true;
         self
     }
 
     /// Leaves out the layer and the limit.
     #[must_use]
-    pub const fn anonymous(mut self) -> Refusals {
+    pub const fn anonymous(mut self) -> RejectionFormat {
         self.anonymous = true;
         self
     }
 
-    /// The answer to a request with these headers, which say whether it is one of gRPC's.
+    /// The response to a request with these headers, which say whether it is one of gRPC's.
     #[must_use]
-    pub fn answer<B>(&self, rejection: &Rejection, request: &HeaderMap) -> Response<AnswerBody<B>> {
-        self.answer_as(Asked { grpc: is_grpc(request), may_close: false }, rejection)
+    pub fn response<B>(
+        &self,
+        rejection: &Rejection,
+        request: &HeaderMap,
+    ) -> Response<ResponseBody<B>> {
+        self.respond_to(Asked { grpc: is_grpc(request), may_close: false }, rejection)
     }
 
     /// Returns the status of gRPC for `rejection`, with `grpc-retry-pushback-ms` in its metadata and
@@ -116,11 +120,11 @@ impl Refusals {
         status
     }
 
-    pub(crate) fn answer_as<B>(
+    pub(crate) fn respond_to<B>(
         self,
         asked: Asked,
         rejection: &Rejection,
-    ) -> Response<AnswerBody<B>> {
+    ) -> Response<ResponseBody<B>> {
         self.tell(asked, &Meaning::of(rejection.kind()), rejection)
     }
 
@@ -130,27 +134,27 @@ impl Refusals {
         asked: Asked,
         meaning: &Meaning,
         rejection: &Rejection,
-    ) -> Response<AnswerBody<B>> {
-        let mut answer = if asked.grpc {
+    ) -> Response<ResponseBody<B>> {
+        let mut response = if asked.grpc {
             self.for_grpc(meaning, rejection)
         } else {
             self.problem(meaning, rejection)
         };
-        let headers = answer.headers_mut();
+        let headers = response.headers_mut();
         if is_final(rejection) {
             headers.insert(RETRY, NEVER);
         }
         if meaning.closes && asked.may_close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        answer
+        response
     }
 
     pub(super) const fn is_anonymous(self) -> bool {
         self.anonymous
     }
 
-    fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
+    fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<ResponseBody<B>> {
         let mut members = Map::new();
         let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
         add("type", meaning.problem_type.into());
@@ -173,9 +177,9 @@ impl Refusals {
         if let Some(seconds) = seconds {
             add("retry_after", seconds.into());
         }
-        let mut answer = Response::new(AnswerBody::ours(Value::Object(members).to_string()));
-        *answer.status_mut() = meaning.status;
-        let headers = answer.headers_mut();
+        let mut response = Response::new(ResponseBody::ours(Value::Object(members).to_string()));
+        *response.status_mut() = meaning.status;
+        let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 6585: a 429 must not be stored. The others say no more about the next request.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -185,13 +189,13 @@ impl Refusals {
         if rejection.kind() == RejectionKind::RateLimited && !self.anonymous {
             fields::spent(headers, rejection.layer(), rejection.retry_after());
         }
-        answer
+        response
     }
 
     /// "Trailers-Only": the status in the head, and no body.
-    fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<AnswerBody<B>> {
-        let mut answer = Response::new(AnswerBody::ours(""));
-        let headers = answer.headers_mut();
+    fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<ResponseBody<B>> {
+        let mut response = Response::new(ResponseBody::ours(""));
+        let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_STATUS, meaning.grpc.into());
         if let Ok(message) =
@@ -202,7 +206,7 @@ impl Refusals {
         if let Some(pushback) = pushback(rejection) {
             headers.insert(GRPC_PUSHBACK, pushback);
         }
-        answer
+        response
     }
 
     fn detail(self, meaning: &Meaning, rejection: &Rejection) -> Cow<'static, str> {
@@ -237,7 +241,7 @@ fn pushback(rejection: &Rejection) -> Option<HeaderValue> {
     when(rejection).map(|after| whole_milliseconds(after).into())
 }
 
-/// What a request is, as far as its answer goes by it.
+/// What a request is, as far as its response goes by it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) grpc: bool,
@@ -251,7 +255,7 @@ impl Asked {
     }
 }
 
-/// What a kind of refusal is to HTTP and to gRPC.
+/// What a kind of rejection is to HTTP and to gRPC.
 pub(super) struct Meaning {
     status: StatusCode,
     problem_type: &'static str,
@@ -373,8 +377,8 @@ mod tests {
 
     type Empty = http_body_util::Empty<bytes::Bytes>;
 
-    fn body(answer: Response<AnswerBody<Empty>>) -> Value {
-        let mut collected = pin!(answer.into_body().collect());
+    fn body(response: Response<ResponseBody<Empty>>) -> Value {
+        let mut collected = pin!(response.into_body().collect());
         match collected.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(body)) => serde_json::from_slice(&body.to_bytes()).unwrap(),
             other => panic!("{other:?}"),
@@ -399,13 +403,13 @@ mod tests {
             (RejectionKind::TimedOut, 504, "4"),
             (RejectionKind::DeadlineExceeded, 504, "4"),
         ] {
-            let answer = Refusals::new().answer_as::<Empty>(HTTP, &refused(kind));
-            assert_eq!(answer.status(), status, "{kind:?}");
-            assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
-            assert_eq!(body(answer)["status"], status);
-            let answer = Refusals::new().answer_as::<Empty>(GRPC, &refused(kind));
+            let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &refused(kind));
+            assert_eq!(response.status(), status, "{kind:?}");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            assert_eq!(body(response)["status"], status);
+            let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &refused(kind));
             assert_eq!(
-                (answer.status(), &answer.headers()[GRPC_STATUS]),
+                (response.status(), &response.headers()[GRPC_STATUS]),
                 (StatusCode::OK, &HeaderValue::from_static(grpc))
             );
         }
@@ -415,12 +419,12 @@ mod tests {
     fn text_is_escaped() {
         let name = "a \"quoted\"\r\n\\ näme%\u{0}";
         let rejection = Rejection::new(RejectionKind::Shed, name.to_owned()).with_key("k\"");
-        let problem = body(Refusals::new().with_keys().answer_as(HTTP, &rejection));
+        let problem = body(RejectionFormat::new().with_keys().respond_to(HTTP, &rejection));
         assert_eq!(problem["layer"], name);
         assert_eq!(problem["key"], "k\"");
-        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
+        let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &rejection);
         assert_eq!(
-            answer.headers()[GRPC_MESSAGE],
+            response.headers()[GRPC_MESSAGE],
             "a \"quoted\"%0D%0A\\ n%C3%A4me%25%00: overloaded"
         );
     }
@@ -428,12 +432,13 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_is_told() {
         let rejection = refused(RejectionKind::RateLimited);
-        let told = |refusals: Refusals| body(refusals.answer_as(HTTP, &rejection)).to_string();
-        assert!(!told(Refusals::new()).contains("tenant"));
-        assert!(!told(Refusals::new()).contains('8'));
-        assert!(told(Refusals::new().with_keys()).contains("tenant"));
-        assert!(!told(Refusals::new().anonymous()).contains("api"));
-        assert!(!told(Refusals::new().anonymous()).contains('7'));
+        let told =
+            |rejections: RejectionFormat| body(rejections.respond_to(HTTP, &rejection)).to_string();
+        assert!(!told(RejectionFormat::new()).contains("tenant"));
+        assert!(!told(RejectionFormat::new()).contains('8'));
+        assert!(told(RejectionFormat::new().with_keys()).contains("tenant"));
+        assert!(!told(RejectionFormat::new().anonymous()).contains("api"));
+        assert!(!told(RejectionFormat::new().anonymous()).contains('7'));
     }
 
     #[test]
@@ -457,25 +462,25 @@ mod tests {
     #[test]
     fn never_is_said_in_both_languages() {
         let rejection = refused(RejectionKind::RateLimited).never();
-        let answer = Refusals::new().answer_as::<Empty>(HTTP, &rejection);
-        assert_eq!(answer.headers()[RETRY], NEVER);
-        assert!(!answer.headers().contains_key(RETRY_AFTER));
-        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
-        assert_eq!(answer.headers()[GRPC_PUSHBACK], "-1");
+        let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &rejection);
+        assert_eq!(response.headers()[RETRY], NEVER);
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+        let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &rejection);
+        assert_eq!(response.headers()[GRPC_PUSHBACK], "-1");
     }
 
     #[test]
     fn who_shuts_down_sends_callers_elsewhere() {
         let rejection = refused(RejectionKind::ShuttingDown);
-        let answer = Refusals::new().answer_as::<Empty>(HTTP, &rejection);
-        assert_eq!(answer.headers()[RETRY_AFTER], "1");
-        assert_eq!(answer.headers()[CONNECTION], "close");
-        assert_eq!(body(answer)["retry_after"], 1);
-        let answer = Refusals::new().answer_as::<Empty>(GRPC, &rejection);
-        assert_eq!(answer.headers()[GRPC_PUSHBACK], "1000");
-        assert!(!answer.headers().contains_key(CONNECTION), "HTTP/2 has no such field");
+        let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &rejection);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert_eq!(response.headers()[CONNECTION], "close");
+        assert_eq!(body(response)["retry_after"], 1);
+        let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &rejection);
+        assert_eq!(response.headers()[GRPC_PUSHBACK], "1000");
+        assert!(!response.headers().contains_key(CONNECTION), "HTTP/2 has no such field");
         let other = refused(RejectionKind::Shed);
-        let answer = Refusals::new().answer_as::<Empty>(HTTP, &other);
-        assert!(!answer.headers().contains_key(CONNECTION));
+        let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &other);
+        assert!(!response.headers().contains_key(CONNECTION));
     }
 }

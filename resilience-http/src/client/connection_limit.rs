@@ -20,29 +20,29 @@ use crate::classify::BoxError;
 /// [`ResilientClient`](super::ResilientClientBuilder) puts it there by itself. What is opened outside of a call
 /// of such a client passes as it is.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ConnectionGate;
+pub struct ConnectionLimitLayer;
 
-/// A connector behind a [`ConnectionGate`].
-pub struct Gated<C>(
+/// A connector behind a [`ConnectionLimitLayer`].
+pub struct ConnectionLimited<C>(
     // hyper-util's client is cloned six times for a call, connector and all, and opens a connection for few of them.
     Arc<C>,
 );
 
-impl<C> Layer<C> for ConnectionGate {
-    type Service = Gated<C>;
+impl<C> Layer<C> for ConnectionLimitLayer {
+    type Service = ConnectionLimited<C>;
 
-    fn layer(&self, inner: C) -> Gated<C> {
-        Gated(Arc::new(inner))
+    fn layer(&self, inner: C) -> ConnectionLimited<C> {
+        ConnectionLimited(Arc::new(inner))
     }
 }
 
-impl<C> Clone for Gated<C> {
-    fn clone(&self) -> Gated<C> {
-        Gated(self.0.clone())
+impl<C> Clone for ConnectionLimited<C> {
+    fn clone(&self) -> ConnectionLimited<C> {
+        ConnectionLimited(self.0.clone())
     }
 }
 
-impl<C, Req> Service<Req> for Gated<C>
+impl<C, Req> Service<Req> for ConnectionLimited<C>
 where
     C: Service<Req, Error = BoxError> + Clone + Send + 'static,
     C::Future: Send,
@@ -84,9 +84,9 @@ where
     }
 }
 
-impl<C: fmt::Debug> fmt::Debug for Gated<C> {
+impl<C: fmt::Debug> fmt::Debug for ConnectionLimited<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Gated").field(&self.0).finish()
+        f.debug_tuple("ConnectionLimited").field(&self.0).finish()
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         returns.clone().room().await.opened();
         returns.comes_back();
         let connect = service_fn(async |()| Ok::<_, BoxError>(()));
-        let mut connect = ConnectionGate.layer(connect).call(());
+        let mut connect = ConnectionLimitLayer.layer(connect).call(());
         let mut scope = Some(Scope::new(returns));
         let polled = poll_fn(|cx| Poll::Ready(within(&mut scope, || connect.as_mut().poll(cx))));
         assert!(polled.await.is_pending(), "one is on its way back");

@@ -1,4 +1,4 @@
-//! Refusals become answers.
+//! Rejections become answers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,11 +9,11 @@ use resilience_core::Rejection;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::AnswerBody;
-use super::refusals::{Asked, Refusals};
+use super::rejection_format::{Asked, RejectionFormat};
+use super::response_body::ResponseBody;
 use super::split::SplitRejection;
 
-/// Turns the refusals of the layers inside into answers ([`Refusals`] has the table); what else goes wrong
+/// Turns the rejections of the layers inside into answers ([`RejectionFormat`] has the table); what else goes wrong
 /// stays the error that it is.
 ///
 /// Readiness is forwarded; a service that is refused while it gets ready answers the next call so. Nothing
@@ -23,7 +23,7 @@ use super::split::SplitRejection;
 /// use http::{Request, Response};
 /// use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
 /// use resilience_core::Error;
-/// use resilience_http::server::AnswerRefusalsLayer;
+/// use resilience_http::server::RejectionResponseLayer;
 /// use std::convert::Infallible;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
@@ -32,46 +32,46 @@ use super::split::SplitRejection;
 /// let full = Bulkhead::builder().max_concurrent(1).build()?;
 /// let _taken = full.try_acquire(1)?;
 /// let service = ServiceBuilder::new()
-///     .layer(AnswerRefusalsLayer::default())
+///     .layer(RejectionResponseLayer::default())
 ///     .layer(BulkheadLayer::new(full.clone()))
 ///     .map_err(Error::Service)
 ///     .service(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) }));
-/// let Ok(answer) = service.oneshot(Request::new(())).await;
-/// assert_eq!(answer.status(), 503);
+/// let Ok(response) = service.oneshot(Request::new(())).await;
+/// assert_eq!(response.status(), 503);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
-pub struct AnswerRefusalsLayer {
-    refusals: Refusals,
+pub struct RejectionResponseLayer {
+    rejections: RejectionFormat,
 }
 
-impl AnswerRefusalsLayer {
+impl RejectionResponseLayer {
     /// Answers in this way.
     #[must_use]
-    pub const fn new(refusals: Refusals) -> AnswerRefusalsLayer {
-        AnswerRefusalsLayer { refusals }
+    pub const fn new(rejections: RejectionFormat) -> RejectionResponseLayer {
+        RejectionResponseLayer { rejections }
     }
 }
 
-impl<S> Layer<S> for AnswerRefusalsLayer {
-    type Service = AnswerRefusals<S>;
+impl<S> Layer<S> for RejectionResponseLayer {
+    type Service = RejectionResponse<S>;
 
-    fn layer(&self, inner: S) -> AnswerRefusals<S> {
-        AnswerRefusals { inner, refusals: self.refusals, unready: None }
+    fn layer(&self, inner: S) -> RejectionResponse<S> {
+        RejectionResponse { inner, rejections: self.rejections, unready: None }
     }
 }
 
-/// A service whose refusals are answers. Made by [`AnswerRefusalsLayer`].
+/// A service whose rejections are answers. Made by [`RejectionResponseLayer`].
 #[derive(Debug)]
-pub struct AnswerRefusals<S> {
+pub struct RejectionResponse<S> {
     inner: S,
-    refusals: Refusals,
+    rejections: RejectionFormat,
     /// It was refused while it got ready: the next call is answered so.
     unready: Option<Rejection>,
 }
 
-impl<S> AnswerRefusals<S> {
+impl<S> RejectionResponse<S> {
     /// The service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
@@ -79,20 +79,20 @@ impl<S> AnswerRefusals<S> {
 }
 
 /// A clone has not been readied (T5).
-impl<S: Clone> Clone for AnswerRefusals<S> {
-    fn clone(&self) -> AnswerRefusals<S> {
-        AnswerRefusals { inner: self.inner.clone(), refusals: self.refusals, unready: None }
+impl<S: Clone> Clone for RejectionResponse<S> {
+    fn clone(&self) -> RejectionResponse<S> {
+        RejectionResponse { inner: self.inner.clone(), rejections: self.rejections, unready: None }
     }
 }
 
-impl<S, B, RB> Service<Request<B>> for AnswerRefusals<S>
+impl<S, B, RB> Service<Request<B>> for RejectionResponse<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: SplitRejection,
 {
-    type Response = Response<AnswerBody<RB>>;
+    type Response = Response<ResponseBody<RB>>;
     type Error = <S::Error as SplitRejection>::Foreign;
-    type Future = AnswerRefusalsFuture<S::Future>;
+    type Future = RejectionResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if self.unready.is_none()
@@ -104,22 +104,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (refusals, asked) = (self.refusals, Asked::by(&request));
+        let (rejections, asked) = (self.rejections, Asked::by(&request));
         let state = match self.unready.take() {
             Some(rejection) => State::Refused { rejection },
             None => State::Called { future: self.inner.call(request) },
         };
-        AnswerRefusalsFuture { state, refusals, asked }
+        RejectionResponseFuture { state, rejections, asked }
     }
 }
 
 pin_project! {
-    /// A call whose refusal is an answer. Dropping it drops what is inside.
+    /// A call whose rejection is a response. Dropping it drops what is inside.
     #[derive(Debug)]
-    pub struct AnswerRefusalsFuture<F> {
+    pub struct RejectionResponseFuture<F> {
         #[pin]
         state: State<F>,
-        refusals: Refusals,
+        rejections: RejectionFormat,
         asked: Asked,
     }
 }
@@ -135,21 +135,23 @@ pin_project! {
     }
 }
 
-impl<F, RB, E> Future for AnswerRefusalsFuture<F>
+impl<F, RB, E> Future for RejectionResponseFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
     E: SplitRejection,
 {
-    type Output = Result<Response<AnswerBody<RB>>, E::Foreign>;
+    type Output = Result<Response<ResponseBody<RB>>, E::Foreign>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = match this.state.as_mut().project() {
-            StateProj::Refused { rejection } => Ok(this.refusals.answer_as(*this.asked, rejection)),
+            StateProj::Refused { rejection } => {
+                Ok(this.rejections.respond_to(*this.asked, rejection))
+            }
             StateProj::Called { future } => match ready!(future.poll(cx)) {
-                Ok(answer) => Ok(answer.map(AnswerBody::handler)),
+                Ok(response) => Ok(response.map(ResponseBody::handler)),
                 Err(error) => {
-                    error.split().map(|refused| this.refusals.answer_as(*this.asked, &refused))
+                    error.split().map(|refused| this.rejections.respond_to(*this.asked, &refused))
                 }
             },
             StateProj::Done => return Poll::Pending,

@@ -10,45 +10,49 @@ use resilience_core::rate::{Quota, RateLimiter, RateLimiterBuilder};
 use resilience_core::{InvalidConfig, Name, OrInvalid};
 use tower_layer::{Identity, Layer};
 
-use super::answer::{AnswerRefusals, AnswerRefusalsLayer};
-use super::carry::Carry;
 use super::limits::{ForAll, ForEach, Limit, Limits, Made, Shared};
-use super::refusals::Refusals;
+use super::map_service_error::MapServiceError;
+use super::rejection_format::RejectionFormat;
+use super::rejection_response::{RejectionResponse, RejectionResponseLayer};
 use super::uploads::Uploads;
-use crate::propagate::{Accept, AcceptLayer};
+use crate::propagate::{ExtractContext, ExtractContextLayer};
 
-/// Protects a server: goes by what requests [bring along](AcceptLayer), lets them through the layer `L`,
-/// and [answers](AnswerRefusalsLayer) what is refused there. See the [module](super).
+/// Protects a server: goes by what requests [bring along](ExtractContextLayer), lets them through the layer `L`,
+/// and [answers](RejectionResponseLayer) what is refused there. See the [module](super).
 ///
 /// The errors of the service it is applied to stay what they are, so that it can stand in an
 /// `axum::Router::layer`. Every service made by one value, and by its clones, shares what `L` shares.
 #[derive(Debug, Clone)]
-pub struct ProtectLayer<L> {
-    accept: AcceptLayer,
-    refusals: Refusals,
+pub struct AdmissionControlLayer<L> {
+    accept: ExtractContextLayer,
+    rejections: RejectionFormat,
     inner: L,
 }
 
-/// A service that is protected. Made by [`ProtectLayer`].
-pub type Protected<S> = Accept<AnswerRefusals<S>>;
+/// A service that is protected. Made by [`AdmissionControlLayer`].
+pub type AdmissionControl<S> = ExtractContext<RejectionResponse<S>>;
 
-impl<L> ProtectLayer<L> {
+impl<L> AdmissionControlLayer<L> {
     /// By a layer, or a stack of them, of one's own: what it refuses is answered.
-    pub const fn new(inner: L) -> ProtectLayer<L> {
-        ProtectLayer { accept: AcceptLayer::new(), refusals: Refusals::new(), inner }
+    pub const fn new(inner: L) -> AdmissionControlLayer<L> {
+        AdmissionControlLayer {
+            accept: ExtractContextLayer::new(),
+            rejections: RejectionFormat::new(),
+            inner,
+        }
     }
 
     /// What is read off requests, and how long they may take.
     #[must_use]
-    pub fn accept(mut self, accept: AcceptLayer) -> ProtectLayer<L> {
+    pub fn accept(mut self, accept: ExtractContextLayer) -> AdmissionControlLayer<L> {
         self.accept = accept;
         self
     }
 
-    /// How refusals are answered, those of requests that are too late included.
+    /// How rejections are answered, those of requests that are too late included.
     #[must_use]
-    pub fn refusals(mut self, refusals: Refusals) -> ProtectLayer<L> {
-        self.refusals = refusals;
+    pub fn rejections(mut self, rejections: RejectionFormat) -> AdmissionControlLayer<L> {
+        self.rejections = rejections;
         self
     }
 
@@ -59,45 +63,45 @@ impl<L> ProtectLayer<L> {
     }
 }
 
-impl ProtectLayer<Limits> {
+impl AdmissionControlLayer<Limits> {
     /// Starts with nothing that limits.
-    pub fn builder() -> ProtectBuilder {
-        ProtectBuilder {
+    pub fn builder() -> AdmissionControlBuilder {
+        AdmissionControlBuilder {
             name: Name::from_static("server"),
             longest: None,
             longest_head: None,
             distrusts: false,
-            refusals: Refusals::new(),
+            rejections: RejectionFormat::new(),
             limits: (Identity::new(), Identity::new(), Identity::new()),
         }
     }
 }
 
-impl<S, L: Layer<Carry<S>>> Layer<S> for ProtectLayer<L> {
-    type Service = Protected<L::Service>;
+impl<S, L: Layer<MapServiceError<S>>> Layer<S> for AdmissionControlLayer<L> {
+    type Service = AdmissionControl<L::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let inner = self.inner.layer(Carry::new(inner));
-        let answering = AnswerRefusalsLayer::new(self.refusals).layer(inner);
-        self.accept.refusals(self.refusals).layer(answering)
+        let inner = self.inner.layer(MapServiceError::new(inner));
+        let answering = RejectionResponseLayer::new(self.rejections).layer(inner);
+        self.accept.rejections(self.rejections).layer(answering)
     }
 }
 
-/// A [`ProtectLayer`] in the making. Nothing waits here: a request that does not get in is refused at once,
-/// and told when to come back. To let some wait, give [`ProtectLayer::new`] a stack that does.
+/// A [`AdmissionControlLayer`] in the making. Nothing waits here: a request that does not get in is refused at once,
+/// and told when to come back. To let some wait, give [`AdmissionControlLayer::new`] a stack that does.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct ProtectBuilder<L = Identity, B = Identity, U = Identity> {
+pub struct AdmissionControlBuilder<L = Identity, B = Identity, U = Identity> {
     name: Name,
     longest: Option<Duration>,
     longest_head: Option<Duration>,
     distrusts: bool,
-    refusals: Refusals,
+    rejections: RejectionFormat,
     /// Outermost first.
     limits: (L, B, U),
 }
 
-impl<L, B, U> ProtectBuilder<L, B, U> {
+impl<L, B, U> AdmissionControlBuilder<L, B, U> {
     /// What the limits are called, also to callers: `name.rate_limit`, `name.bulkhead`, `name.uploads`. `server` if
     /// it is not said.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
@@ -105,32 +109,32 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         self
     }
 
-    /// Ends answers that take longer, body included, whatever their requests ask for. See [`AcceptLayer::longest`].
+    /// Ends answers that take longer, body included, whatever their requests ask for. See [`ExtractContextLayer::longest`].
     pub fn longest(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }
 
-    /// Ends requests whose answers do not begin within this time. See [`AcceptLayer::longest_head`].
+    /// Ends requests whose answers do not begin within this time. See [`ExtractContextLayer::longest_head`].
     pub fn longest_head(mut self, longest: Duration) -> Self {
         self.longest_head = Some(longest);
         self
     }
 
-    /// Believes no header. See [`AcceptLayer::distrust_headers`].
+    /// Believes no header. See [`ExtractContextLayer::distrust_headers`].
     pub fn distrust_headers(mut self) -> Self {
         self.distrusts = true;
         self
     }
 
-    /// How refusals are answered.
-    pub fn refusals(mut self, refusals: Refusals) -> Self {
-        self.refusals = refusals;
+    /// How rejections are answered.
+    pub fn rejections(mut self, rejections: RejectionFormat) -> Self {
+        self.rejections = rejections;
         self
     }
 
     /// Sets how many requests may be under way at once, until the bodies of their answers are written or given up.
-    pub fn concurrency(self, most: u32) -> ProtectBuilder<L, ForAll<BulkheadBuilder>, U> {
+    pub fn concurrency(self, most: u32) -> AdmissionControlBuilder<L, ForAll<BulkheadBuilder>, U> {
         self.map(|(rate, _, uploads)| (rate, ForAll(at_once(most)), uploads))
     }
 
@@ -140,7 +144,7 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         most: u32,
         keys: KeyedLimits,
         key: F,
-    ) -> ProtectBuilder<L, ForEach<BulkheadBuilder, K, F, Req>, U>
+    ) -> AdmissionControlBuilder<L, ForEach<BulkheadBuilder, K, F, Req>, U>
     where
         F: Fn(&Request<Req>) -> K,
     {
@@ -148,11 +152,11 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         self.map(|(rate, _, uploads)| (rate, each, uploads))
     }
 
-    /// So many requests in how long. [`RateLimit`](super::PaceLayer) tells callers.
+    /// So many requests in how long. [`RateLimit`](super::HttpRateLimitLayer) tells callers.
     pub fn rate(
         self,
         quota: impl OrInvalid<Quota>,
-    ) -> ProtectBuilder<ForAll<RateLimiterBuilder>, B, U> {
+    ) -> AdmissionControlBuilder<ForAll<RateLimiterBuilder>, B, U> {
         self.map(|(_, concurrency, uploads)| (ForAll(in_how_long(quota)), concurrency, uploads))
     }
 
@@ -162,7 +166,7 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         quota: impl OrInvalid<Quota>,
         keys: KeyedLimits,
         key: F,
-    ) -> ProtectBuilder<ForEach<RateLimiterBuilder, K, F, Req>, B, U>
+    ) -> AdmissionControlBuilder<ForEach<RateLimiterBuilder, K, F, Req>, B, U>
     where
         F: Fn(&Request<Req>) -> K,
     {
@@ -172,14 +176,18 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
 
     /// How large requests' bodies may be, and how slowly they may come. The service gets them as
     /// [`UploadBody`](super::UploadBody), and so must take any body, as a router does.
-    pub fn uploads(self, uploads: Uploads) -> ProtectBuilder<L, B, ForAll<Uploads>> {
+    pub fn uploads(self, uploads: Uploads) -> AdmissionControlBuilder<L, B, ForAll<Uploads>> {
         self.map(|(rate, concurrency, _)| (rate, concurrency, ForAll(uploads)))
     }
 
-    fn map<M, C, V>(self, change: impl FnOnce((L, B, U)) -> (M, C, V)) -> ProtectBuilder<M, C, V> {
-        let ProtectBuilder { name, longest, longest_head, distrusts, refusals, limits } = self;
+    fn map<M, C, V>(
+        self,
+        change: impl FnOnce((L, B, U)) -> (M, C, V),
+    ) -> AdmissionControlBuilder<M, C, V> {
+        let AdmissionControlBuilder { name, longest, longest_head, distrusts, rejections, limits } =
+            self;
         let limits = change(limits);
-        ProtectBuilder { name, longest, longest_head, distrusts, refusals, limits }
+        AdmissionControlBuilder { name, longest, longest_head, distrusts, rejections, limits }
     }
 
     /// The layer.
@@ -187,13 +195,15 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
     /// # Errors
     /// If a value is out of its bounds.
     #[expect(clippy::type_complexity, reason = "a layer for each limit")]
-    pub fn build(self) -> Result<ProtectLayer<Limits<L::Layer, B::Layer, U::Layer>>, InvalidConfig>
+    pub fn build(
+        self,
+    ) -> Result<AdmissionControlLayer<Limits<L::Layer, B::Layer, U::Layer>>, InvalidConfig>
     where
         L: Limit,
         B: Limit,
         U: Limit,
     {
-        let mut accept = AcceptLayer::new();
+        let mut accept = ExtractContextLayer::new();
         if let Some(longest) = self.longest {
             accept = accept.longest(longest)?;
         }
@@ -203,13 +213,13 @@ impl<L, B, U> ProtectBuilder<L, B, U> {
         if self.distrusts {
             accept = accept.distrust_headers();
         }
-        let server = Shared { name: &self.name, refusals: self.refusals };
+        let server = Shared { name: &self.name, rejections: self.rejections };
         let (mut made, (rate, concurrency, uploads)) = (Made::default(), self.limits);
         let rate = rate.build(&server, &mut made)?;
         let concurrency = concurrency.build(&server, &mut made)?;
         let uploads = uploads.build(&server, &mut made)?;
         let inner = Limits { rate, concurrency, uploads, handles: made.0 };
-        Ok(ProtectLayer { accept, refusals: self.refusals, inner })
+        Ok(AdmissionControlLayer { accept, rejections: self.rejections, inner })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The body of an answer that came from the handler, or from here.
+//! The body of a response that came from the handler, or from here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,14 +9,14 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::refusals::GRPC_STATUS;
+use super::rejection_format::GRPC_STATUS;
 use crate::propagate;
 use crate::propagate::attempt::{self, GRPC_PUSHBACK};
 
 pin_project! {
-    /// The handler's body, or that of an answer of ours: a refusal, or a probe's.
+    /// The handler's body, or that of a response of ours: a rejection, or a probe's.
     #[derive(Debug)]
-    pub struct AnswerBody<B> {
+    pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
     }
@@ -33,25 +33,25 @@ pin_project! {
     }
 }
 
-impl<B> AnswerBody<B> {
+impl<B> ResponseBody<B> {
     /// The handler's.
-    pub const fn handler(body: B) -> AnswerBody<B> {
-        AnswerBody { kind: Kind::Handler { body } }
+    pub const fn handler(body: B) -> ResponseBody<B> {
+        ResponseBody { kind: Kind::Handler { body } }
     }
 
     /// The handler's, of a call of gRPC: the context is in place while it is polled, and if a call inside was given
     /// up, trailers that tell of a failure say so.
-    pub(crate) fn grpc(body: B, context: propagate::Context) -> AnswerBody<B> {
-        AnswerBody { kind: Kind::Grpc { body, context: Box::new(context) } }
+    pub(crate) fn grpc(body: B, context: propagate::Context) -> ResponseBody<B> {
+        ResponseBody { kind: Kind::Grpc { body, context: Box::new(context) } }
     }
 
-    /// Of a refusal, or of a probe's answer.
-    pub(crate) fn ours(body: impl Into<Full<Bytes>>) -> AnswerBody<B> {
-        AnswerBody { kind: Kind::Ours { body: body.into() } }
+    /// Of a rejection, or of a probe's response.
+    pub(crate) fn ours(body: impl Into<Full<Bytes>>) -> ResponseBody<B> {
+        ResponseBody { kind: Kind::Ours { body: body.into() } }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for AnswerBody<B> {
+impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

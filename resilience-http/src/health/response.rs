@@ -9,48 +9,48 @@ use http_body_util::Full;
 use resilience_core::health::{CheckReport, Criticality, HealthReport};
 use serde_json::{Map, Value, json};
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type ProbeResponse = Response<Full<Bytes>>;
 
 /// That it is alive.
-pub(super) fn alive(method: &Method) -> Answer {
-    answer(method, StatusCode::OK, Bytes::from_static(br#"{"status":"alive"}"#))
+pub(super) fn alive(method: &Method) -> ProbeResponse {
+    response(method, StatusCode::OK, Bytes::from_static(br#"{"status":"alive"}"#))
 }
 
 /// How it stands.
-pub(super) fn of_report(method: &Method, report: &HealthReport, details: bool) -> Answer {
+pub(super) fn of_report(method: &Method, report: &HealthReport, details: bool) -> ProbeResponse {
     let ready = report.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut answer = answer(method, status, Bytes::from(body(report, details).to_string()));
+    let mut response = response(method, status, Bytes::from(body(report, details).to_string()));
     if let Some(wait) = report.retry_after {
-        answer.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
+        response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
     }
-    answer
+    response
 }
 
 /// That probes are not asked like this.
-pub(super) fn not_allowed(method: &Method) -> Answer {
+pub(super) fn not_allowed(method: &Method) -> ProbeResponse {
     let body = Bytes::from_static(br#"{"error":"method not allowed"}"#);
-    let mut answer = answer(method, StatusCode::METHOD_NOT_ALLOWED, body);
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    answer
+    let mut response = response(method, StatusCode::METHOD_NOT_ALLOWED, body);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
 }
 
 /// That there is nothing here.
-pub(super) fn not_found(method: &Method) -> Answer {
-    answer(method, StatusCode::NOT_FOUND, Bytes::from_static(br#"{"error":"not found"}"#))
+pub(super) fn not_found(method: &Method) -> ProbeResponse {
+    response(method, StatusCode::NOT_FOUND, Bytes::from_static(br#"{"error":"not found"}"#))
 }
 
-fn answer(method: &Method, status: StatusCode, body: Bytes) -> Answer {
+fn response(method: &Method, status: StatusCode, body: Bytes) -> ProbeResponse {
     let length = HeaderValue::from(body.len());
     // What a GET would have been answered, and the length of it.
     let body = if *method == Method::HEAD { Bytes::new() } else { body };
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_LENGTH, length);
-    answer
+    response
 }
 
 /// Rounded up: earlier is too early. Not zero, which is a loop.

@@ -1,4 +1,4 @@
-//! The head of an answer, and what goes on until its body has ended.
+//! The head of a response, and what goes on until its body has ended.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use http_body::Body;
 use resilience_core::stack::{CallLifetime, CarriedPermits};
 
 use super::body::HeldBody;
-use super::hold::Hold;
+use super::body_guard::BodyGuard;
 use super::slots::Slot;
 use crate::body::StallTimeout;
 use crate::classify::grpc;
 
-/// An answer whose body can hold what the call does.
+/// A response whose body can hold what the call does.
 pub trait HttpResponse {
-    /// The same answer, holding it.
+    /// The same response, holding it.
     type Held;
 
     /// Its version.
@@ -24,7 +24,7 @@ pub trait HttpResponse {
     /// Its headers.
     fn headers(&self) -> &HeaderMap;
     /// Gives it to the body, which ends when it stalls for too long.
-    fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> Self::Held;
+    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> Self::Held;
 }
 
 impl<B: Body> HttpResponse for Response<B> {
@@ -42,7 +42,7 @@ impl<B: Body> HttpResponse for Response<B> {
         self.headers()
     }
 
-    fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> Self::Held {
+    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> Self::Held {
         self.map(|body| HeldBody::new(body, hold, stall))
     }
 }
@@ -63,8 +63,8 @@ impl HttpResponse for reqwest::Response {
         self.headers()
     }
 
-    /// Nothing of the answer is lost, its address included.
-    fn hold(self, hold: Hold, stall: Option<StallTimeout>) -> reqwest::Response {
+    /// Nothing of the response is lost, its address included.
+    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
         let (mut parts, body) = Response::<reqwest::Body>::from(self).into_parts();
@@ -81,45 +81,46 @@ impl HttpResponse for reqwest::Response {
     }
 }
 
-/// An answer on its way through the policies. Dropped, its connection is given up.
-pub struct Answered<A> {
-    answer: A,
+/// A response on its way through the policies. Dropped, its connection is given up.
+pub struct TransportResponse<A> {
+    response: A,
     // Asked by every policy, and a look-up for each.
     is_grpc: bool,
     rest: CarriedPermits,
     slot: Slot,
 }
 
-impl<A: HttpResponse> Answered<A> {
-    pub(super) fn new(answer: A, slot: Slot) -> Answered<A> {
-        let is_grpc = grpc::is_grpc(answer.headers());
-        Answered { answer, is_grpc, rest: CarriedPermits::default(), slot }
+impl<A: HttpResponse> TransportResponse<A> {
+    pub(super) fn new(response: A, slot: Slot) -> TransportResponse<A> {
+        let is_grpc = grpc::is_grpc(response.headers());
+        TransportResponse { response, is_grpc, rest: CarriedPermits::default(), slot }
     }
 
     /// Returns the response, and whether it is one of gRPC.
     pub(super) const fn head(&self) -> (&A, bool) {
-        (&self.answer, self.is_grpc)
+        (&self.response, self.is_grpc)
     }
 
-    /// The answer, whose body holds from now on what the call did.
+    /// The response, whose body holds from now on what the call did.
     pub(super) fn hold(self, stall: Option<StallTimeout>) -> A::Held {
-        let hold = Hold::new(&self.answer, self.is_grpc, self.rest, self.slot);
-        self.answer.hold(hold, stall)
+        let hold = BodyGuard::new(&self.response, self.is_grpc, self.rest, self.slot);
+        self.response.hold(hold, stall)
     }
 }
 
-/// A call lasts until the body of its answer has ended.
+/// A call lasts until the body of its response has ended.
 #[derive(Debug, Clone, Copy, Default)]
+#[doc(hidden)]
 pub struct UntilBodyEnds;
 
-impl<A> CallLifetime<Answered<A>> for UntilBodyEnds {
-    fn carried<'r>(&self, answered: &'r Answered<A>) -> Option<&'r CarriedPermits> {
+impl<A> CallLifetime<TransportResponse<A>> for UntilBodyEnds {
+    fn carried<'r>(&self, answered: &'r TransportResponse<A>) -> Option<&'r CarriedPermits> {
         Some(&answered.rest)
     }
 }
 
-impl<A> fmt::Debug for Answered<A> {
+impl<A> fmt::Debug for TransportResponse<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answered").finish_non_exhaustive()
+        f.debug_struct("TransportResponse").finish_non_exhaustive()
     }
 }

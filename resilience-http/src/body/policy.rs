@@ -14,12 +14,12 @@ use super::guarded::{Guard, GuardedBody};
 
 /// Decides whether, and when, a call may go on, and what it holds until its body has ended.
 /// Clones share what is decided about.
-pub trait BodyGate<Req, B: Body, E>: Clone {
+pub trait BodyPolicy<Req, B: Body, E>: Clone {
     /// The wait. Dropped, it leaves every queue.
     type Waiting: Future<Output = Result<Self::Held, Rejection>>;
-    /// What the call holds up to the head of its answer.
+    /// What the call holds up to the head of its response.
     type Held;
-    /// What the body of the answer holds from then on.
+    /// What the body of the response holds from then on.
     type Guard: Guard<B::Error>;
 
     /// A live call asks to make this request.
@@ -29,11 +29,11 @@ pub trait BodyGate<Req, B: Body, E>: Clone {
     /// asks again.
     fn not_ready(&self, held: Self::Held) -> Option<Self::Held>;
 
-    /// The head of the answer is there, or an error is, after which there is no body.
+    /// The head of the response is there, or an error is, after which there is no body.
     fn answered(&self, held: Self::Held, result: Result<&Response<B>, &E>) -> Option<Self::Guard>;
 }
 
-/// A service whose calls pass a [`BodyGate`], and hold what that gave them until their bodies have ended.
+/// A service whose calls pass a [`BodyPolicy`], and hold what that gave them until their bodies have ended.
 ///
 /// It is always ready, and readies a handle of its own for each call.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ where
     F: Future<Output = Result<Response<B>, E>>,
     E: CarriesRejection,
     B: Body,
-    A: BodyGate<Req, B, E>,
+    A: BodyPolicy<Req, B, E>,
 {
     type Response = Response<GuardedBody<B, A::Guard>>;
     type Error = E;
@@ -117,7 +117,7 @@ where
     F: Future<Output = Result<Response<B>, E>>,
     E: CarriesRejection,
     B: Body,
-    A: BodyGate<Req, B, E, Waiting = W, Held = H>,
+    A: BodyPolicy<Req, B, E, Waiting = W, Held = H>,
     W: Future<Output = Result<H, Rejection>>,
 {
     type Output = Result<Response<GuardedBody<B, A::Guard>>, E>;
@@ -160,7 +160,7 @@ where
                 StateProj::Done => return Poll::Pending,
             }
         };
-        // What the call held is free, or the body's, when the answer is there, not when this is dropped (T7).
+        // What the call held is free, or the body's, when the response is there, not when this is dropped (T7).
         this.state.set(State::Done);
         *this.service = None;
         *this.request = None;

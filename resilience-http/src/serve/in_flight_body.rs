@@ -21,7 +21,7 @@ use crate::body::Place;
 pin_project! {
     /// A body, and what counts its request until it is sent in full or given up.
     #[derive(Debug)]
-    pub struct Answer<B>
+    pub struct InFlightBody<B>
     where
         B: Body,
     {
@@ -36,7 +36,7 @@ pin_project! {
         end: Option<Option<HeaderMap>>,
     }
 
-    impl<B> PinnedDrop for Answer<B>
+    impl<B> PinnedDrop for InFlightBody<B>
     where
         B: Body,
     {
@@ -57,19 +57,24 @@ struct Request {
     busy: Busy,
 }
 
-impl<B: Body> Answer<B> {
+impl<B: Body> InFlightBody<B> {
     /// To be made where the stream is polled that it belongs to, if it does to one.
-    pub(super) fn new(body: B, counted: InFlight, busy: Busy, place: Option<Place>) -> Answer<B> {
+    pub(super) fn new(
+        body: B,
+        counted: InFlight,
+        busy: Busy,
+        place: Option<Place>,
+    ) -> InFlightBody<B> {
         let reader = Reader::current().inspect(|reader| reader.waited_for(true));
         let request = Some(Request { counted, busy });
-        Answer { body, request, reader, place, end: None }
+        InFlightBody { body, request, reader, place, end: None }
     }
 }
 
-impl<B: Body> Answer<B> {
+impl<B: Body> InFlightBody<B> {
     /// Creates the body of a response that upgrades its connection, which is not sent. It counts nothing.
-    pub(super) const fn of_upgrade(body: B) -> Answer<B> {
-        Answer { body, request: None, reader: None, place: None, end: None }
+    pub(super) const fn of_upgrade(body: B) -> InFlightBody<B> {
+        InFlightBody { body, request: None, reader: None, place: None, end: None }
     }
 }
 
@@ -89,7 +94,7 @@ fn has_all(reader: Option<&Arc<Reader>>) -> bool {
     reader.is_none_or(|reader| reader.has_all())
 }
 
-impl<B: Body<Error: Into<BoxError>>> Body for Answer<B> {
+impl<B: Body<Error: Into<BoxError>>> Body for InFlightBody<B> {
     type Data = Piece<B::Data>;
     type Error = BoxError;
 

@@ -10,14 +10,14 @@ use resilience_core::outcome::AnyError;
 use resilience_core::stack::CarriedPermits;
 use resilience_core::{Error, Outcome};
 
-use super::answer::HttpResponse;
+use super::response::HttpResponse;
 use super::slots::{Slot, Use};
 use crate::body::Guard;
 use crate::classify::{GrpcClassifier, grpc};
 
-/// What a call holds until the body of its answer has ended: the circuit's admission, a place on the wire, and
+/// What a call holds until the body of its response has ended: the circuit's admission, a place on the wire, and
 /// the bulkhead's permit.
-pub struct Hold {
+pub struct BodyGuard {
     // In this order, and so dropped in it: who is let in next finds the circuit told and the connection free.
     circuit: Option<Admitted>,
     slot: Slot,
@@ -29,18 +29,18 @@ pub struct Hold {
     was_read: bool,
 }
 
-impl Hold {
+impl BodyGuard {
     pub(super) fn new(
-        answer: &impl HttpResponse,
+        response: &impl HttpResponse,
         is_grpc: bool,
         rest: CarriedPermits,
         slot: Slot,
-    ) -> Hold {
-        let headers = answer.headers();
-        let kept = keeps_open(answer.version(), headers);
+    ) -> BodyGuard {
+        let headers = response.headers();
+        let kept = keeps_open(response.version(), headers);
         let says_at_the_end = is_grpc && !headers.contains_key(grpc::STATUS);
         let (circuit, permit) = rest.into_parts();
-        Hold { circuit, slot, _permit: permit, kept, says_at_the_end, was_read: false }
+        BodyGuard { circuit, slot, _permit: permit, kept, says_at_the_end, was_read: false }
     }
 
     fn outcome<E>(&self, end: Result<&HeaderMap, &Error<E>>) -> Outcome {
@@ -51,7 +51,7 @@ impl Hold {
     }
 }
 
-impl<E> Guard<Error<E>> for Hold {
+impl<E> Guard<Error<E>> for BodyGuard {
     fn asked(&mut self) {
         self.was_read = true;
     }
@@ -68,7 +68,7 @@ impl<E> Guard<Error<E>> for Hold {
 
 /// Who never began to read wanted no more than the head, and that was good. Who left midway has abandoned the
 /// call.
-impl Drop for Hold {
+impl Drop for BodyGuard {
     fn drop(&mut self) {
         if let Some(admitted) = self.circuit.take()
             && !self.was_read
@@ -79,7 +79,7 @@ impl Drop for Hold {
     }
 }
 
-/// Whether the connection outlives the answer (RFC 9112 §9.3).
+/// Whether the connection outlives the response (RFC 9112 §9.3).
 fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
     let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let mut says = |option: &str| {
@@ -89,8 +89,10 @@ fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
     if is_old { says("keep-alive") } else { !says("close") }
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for BodyGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold").field("circuit", &self.circuit.is_some()).finish_non_exhaustive()
+        f.debug_struct("BodyGuard")
+            .field("circuit", &self.circuit.is_some())
+            .finish_non_exhaustive()
     }
 }
