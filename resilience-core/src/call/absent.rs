@@ -7,7 +7,6 @@ use crate::rejection::{Rejection, RejectionKind};
 
 /// A part that a stack does not have. It lets every call pass, makes one attempt, and limits no time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[doc(hidden)]
 pub struct Absent;
 
 impl<Req, T, E> Part<Req, T, E> for Absent {

@@ -66,7 +66,6 @@ pub(super) type HeldBy<S, P, Req> = Held<
 pin_project! {
     /// A call of a [`CallService`](super::CallService). Dropping it cancels the attempt or the wait, leaves
     /// every queue, and gives back what was not used.
-    #[doc(hidden)]
     pub struct CallFuture<F, H, W>
     where
         H: Leave,
