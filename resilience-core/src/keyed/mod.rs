@@ -110,7 +110,7 @@ pub const fn allocation_size(bytes: usize) -> usize {
     if chunk < 32 { 32 } else { chunk }
 }
 
-/// A key of a [`Keyed`] store: a host, a tenant, a shard.
+/// A key of a `Keyed` store: a host, a tenant, a shard.
 ///
 /// `Eq` runs under a lock of the store and must not use the store; `Hash` and `Clone` run outside.
 ///

@@ -105,3 +105,32 @@ async fn a_store_that_is_away_is_named_and_nothing_is_begun() {
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_completion_is_tried_until_the_store_is_back() {
+    let store = MemoryStore::new();
+    let keys = keys(&store);
+    let worker = store.clone();
+    let once = keys.once(request(), async |_| {
+        worker.set_unreachable(true);
+        let back = worker.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(20)).await;
+            back.set_unreachable(false);
+        });
+        Ok::<_, ()>(Completion::of(1, "one"))
+    });
+    assert!(matches!(once.await.unwrap(), Once::Completed(_)));
+    let again = keys.once(request(), async |_| Ok::<_, ()>(Completion::Empty));
+    assert!(matches!(again.await.unwrap(), Once::Taken(Taken::Done { rows: 1, .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_is_too_large_does_not_repeat_the_effect() {
+    let store = MemoryStore::new();
+    let keys = keys(&store);
+    let once = keys.once(request(), async |_| Ok::<_, ()>(Completion::of(1, vec![0; 1 << 20])));
+    assert_eq!(once.await.unwrap_err().kind(), StoreErrorKind::InvalidInput);
+    let again = keys.once(request(), async |_| Ok::<_, ()>(Completion::Empty));
+    assert!(matches!(again.await.unwrap(), Once::Taken(Taken::Done { rows: 1, .. })));
+}

@@ -113,3 +113,25 @@ async fn a_timeline_is_bounded_and_an_end_always_fits() {
     assert_eq!(run.finish(done()).await.unwrap(), Finish::Recorded);
     assert_eq!(end(&store, "a").await, Some(done()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_not_recorded_in_time_is_not_replaced_by_another() {
+    let store = MemoryStore::new();
+    let run = begin(&store, NewRun::new("a", "job")).await;
+    store.set_unreachable(true);
+    assert!(run.finish(done()).await.is_err());
+    sleep(Duration::from_secs(15)).await;
+    store.set_unreachable(false);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(end(&store, "a").await, Some(done()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_holder_records_nothing_that_its_successor_has_recorded() {
+    let store = MemoryStore::new();
+    let new = |token| NewRun::new("a", "job").with_fence(FencingToken::new(token));
+    let former = begin(&store, new(1)).await;
+    let current = begin(&store, new(2)).await;
+    assert_eq!(current.finish(done()).await.unwrap(), Finish::Recorded);
+    assert_eq!(former.finish(done()).await.unwrap(), Finish::Fenced(FencingToken::new(2)));
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::record::{Claim, Completion, KeyRequest, Taken};
 use super::store::IdempotencyStore;
@@ -50,7 +51,8 @@ impl Idempotency {
     /// and the key can be claimed again when the claim ends.
     ///
     /// # Errors
-    /// The store's. After a failed completion the effect has been made.
+    /// The store's, once trying again would be too late. After a failed completion the effect has been made. A result that
+    /// is too large is an error as well; the key is done then, without a result.
     pub async fn once<E, F, Fut>(&self, request: KeyRequest, work: F) -> Result<Once<E>, StoreError>
     where
         F: FnOnce(Claim) -> Fut,
@@ -73,12 +75,37 @@ impl Idempotency {
             }
             Err(_late) => return Ok(Once::Lost(lost(&claim))),
         };
-        completion.check()?;
-        let completed = self.0.complete(claim.clone(), completion.clone());
-        // The effect has been made: a claim that is over is worth completing all the same.
-        let grace = Deadline::after(clock::now(), until);
-        let completed = answered(grace, completed).await?;
-        Ok(if completed { Once::Completed(completion) } else { Once::Lost(lost(&claim)) })
+        // The effect has been made: the key is done, if need be without the result.
+        let too_large = completion.check().err();
+        let completion = if too_large.is_some() { completion.without_result() } else { completion };
+        let completed = self.complete(&claim, &completion, until).await?;
+        match too_large {
+            Some(error) => Err(error),
+            None if completed => Ok(Once::Completed(completion)),
+            None => Ok(Once::Lost(lost(&claim))),
+        }
+    }
+
+    /// Completes a key whose effect has been made, although its claim may be over. Tries for `until`, at least a
+    /// minute, while the store cannot be reached: a completion that is lost repeats the effect.
+    async fn complete(
+        &self,
+        claim: &Claim,
+        completion: &Completion,
+        until: Duration,
+    ) -> Result<bool, StoreError> {
+        let deadline = Deadline::after(clock::now(), until.max(Duration::from_secs(60)));
+        let mut wait = Duration::from_millis(50);
+        loop {
+            let completing = self.0.complete(claim.clone(), completion.clone());
+            match answered(deadline, completing).await {
+                Err(error) if error.is_transient() && wait < deadline.remaining(clock::now()) => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(2));
+                }
+                completed => return completed,
+            }
+        }
     }
 }
 

@@ -164,6 +164,17 @@ impl Completion {
         }
     }
 
+    /// Returns the same completion with an empty result.
+    #[must_use]
+    pub(super) fn without_result(self) -> Completion {
+        let result = Vec::new();
+        match self {
+            Completion::Rows { rows, .. } => Completion::Rows { rows, result },
+            Completion::CompleteAndEmpty { .. } => Completion::CompleteAndEmpty { result },
+            Completion::Empty => Completion::Empty,
+        }
+    }
+
     /// Checks the size of the result.
     ///
     /// # Errors

@@ -72,7 +72,9 @@ impl RunLedger {
         let start = self.persist(|| self.store.begin(new.clone())).await?;
         Ok(match start {
             Start::Begun | Start::TakenOver => {
-                Began::Run(Run { ledger: self.clone(), id, fence, notes: Vec::new(), ended: false })
+                let notes = Vec::new();
+                let state = RunState::Cancelled;
+                Began::Run(Run { ledger: self.clone(), id, fence, notes, state, ended: false })
             }
             Start::UnderWay(run) => Began::UnderWay(run),
             Start::Ended(run) => Began::Ended(run),
@@ -128,6 +130,8 @@ pub struct Run {
     id: String,
     fence: Option<FencingToken>,
     notes: Vec<Note>,
+    /// The end that is recorded if the run is dropped.
+    state: RunState,
     ended: bool,
 }
 
@@ -161,12 +165,13 @@ impl Run {
 
     /// Ends the run. Returns what the store made of it: a run that was taken over is not this process's to end.
     ///
-    /// Dropped, the end may have been recorded; if it was not, the run is recorded as cancelled.
+    /// Dropped, or after an error, a task of the current runtime goes on recording this end for the ledger's patience.
     ///
     /// # Errors
     /// The store's, once trying again would be too late.
     pub async fn finish(mut self, state: RunState) -> Result<Finish, StoreError> {
         let state = state.bounded();
+        self.state = state.clone();
         let finish = self.end(state.clone()).await?;
         self.ended = true;
         // An answer was lost, and the end was tried again.
@@ -186,15 +191,17 @@ impl Drop for Run {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let state = std::mem::replace(&mut self.state, RunState::Cancelled);
         let run = Run {
             ledger: self.ledger.clone(),
             id: std::mem::take(&mut self.id),
             fence: self.fence,
             notes: std::mem::take(&mut self.notes),
+            state: RunState::Cancelled,
             ended: true,
         };
         runtime.spawn(async move {
-            let _ = run.end(RunState::Cancelled).await;
+            let _ = run.end(state).await;
         });
     }
 }

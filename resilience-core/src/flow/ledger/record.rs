@@ -164,16 +164,15 @@ impl RunRecord {
         fence: Option<FencingToken>,
         now: Timestamp,
     ) -> Finish {
+        // First: the write of a former holder is rejected, also if it agrees with the successor's.
+        if let Some(current) = self.fence.filter(|&current| fence < Some(current)) {
+            return Finish::Fenced(current);
+        }
         if let Some((state, _)) = &self.end {
             return Finish::AlreadyEnded(state.clone());
         }
-        match self.fence {
-            Some(current) if fence < Some(current) => Finish::Fenced(current),
-            _ => {
-                self.end = Some((state, now));
-                Finish::Recorded
-            }
-        }
+        self.end = Some((state, now));
+        Finish::Recorded
     }
 
     /// Returns the state that counts: the operator's if there is an override, or else the run's own.

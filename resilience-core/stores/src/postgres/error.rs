@@ -29,7 +29,7 @@ fn kind(error: &Error) -> StoreErrorKind {
         "25006" => StoreErrorKind::ReadOnly,
         "57014" => StoreErrorKind::TimedOut,
         "53300" | "55P03" | "40001" | "40P01" => StoreErrorKind::Busy,
-        _ => match &code[..2] {
+        _ => match code.get(..2).unwrap_or_default() {
             "08" | "57" | "58" => StoreErrorKind::Unavailable,
             "53" => StoreErrorKind::Busy,
             "XX" => StoreErrorKind::Corrupt,

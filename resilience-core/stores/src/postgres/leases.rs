@@ -13,11 +13,12 @@ use super::store::PostgresStore;
 use super::transaction::{PostgresTransaction, bigint, count, get};
 
 // The token is drawn again in the update: the one in `excluded` was drawn before the row was locked, and may be
-// smaller than that of the holder that was waited for.
+// smaller than that of the holder that was waited for. The name is set so that the row is locked as for a deletion, which
+// waits for the transactions of admitted writes (`ADMITS`).
 const ACQUIRE: &str = "INSERT INTO flow_leases AS held
         (name, holder, token, renewals, term_ms, expires_at, released)
     VALUES ($1, $2, nextval('flow_fence'), 0, $3, flow_now() + $3, false)
-    ON CONFLICT (name) DO UPDATE SET holder = $2, token = nextval('flow_fence'), renewals = 0,
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name, holder = $2, token = nextval('flow_fence'), renewals = 0,
         term_ms = $3, expires_at = flow_now() + $3, released = false
     WHERE held.released OR held.expires_at <= flow_now() OR (held.token = $4 AND held.renewals = $5)
     RETURNING token";
@@ -29,9 +30,10 @@ const RENEW: &str = "UPDATE flow_leases
     WHERE name = $1 AND token = $2 AND NOT released AND expires_at > flow_now()";
 const RELEASE: &str =
     "UPDATE flow_leases SET released = true WHERE name = $1 AND token = $2 AND NOT released";
-// Locked until the end of the transaction: no contender takes the lease between this and the commit.
+// Locked until the end of the transaction: no contender takes the lease between this and the commit. A renewal does not
+// change the key, so it goes on beside a long transaction.
 const ADMITS: &str = "SELECT 1 FROM flow_leases
-    WHERE name = $1 AND token = $2 AND NOT released AND expires_at > flow_now() FOR SHARE";
+    WHERE name = $1 AND token = $2 AND NOT released AND expires_at > flow_now() FOR KEY SHARE";
 
 fn millis(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX)

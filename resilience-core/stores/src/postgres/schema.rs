@@ -94,6 +94,7 @@ impl PostgresMigrations {
     }
 
     /// Goes back to `target`, in one transaction. Returns the steps, newest first. What the tables above it held is deleted.
+    /// Fencing tokens begin again at 1 once the table of leases is gone: stop every holder first.
     ///
     /// # Errors
     /// As those of [`up`](PostgresMigrations::up).

@@ -172,9 +172,14 @@ impl PostgresBuilder {
     /// # Errors
     /// Names what is wrong with a value, the server or its schema.
     pub async fn open(mut self) -> Result<PostgresStore, StoreError> {
-        if self.config.get_options().is_none() {
-            self.config.options("-c synchronous_commit=on");
-        }
+        // First our own settings: those of the URL count. The transaction of a process that is stopped in it ends, and
+        // with it its locks.
+        let own = "-c synchronous_commit=on -c idle_in_transaction_session_timeout=60000";
+        let options = match self.config.get_options() {
+            Some(given) => format!("{own} {given}"),
+            None => own.to_owned(),
+        };
+        self.config.options(options);
         self.config.connect_timeout(self.timeout);
         PostgresMigrations::of(self.config.clone()).up().await?;
         let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use resilience_core::Timestamp;
-use resilience_core::flow::{FencingToken, StoreError};
+use resilience_core::flow::{FencingToken, StoreError, StoreErrorKind};
 use rusqlite::{CachedStatement, Transaction};
 
 use super::error::{corrupt, failed};
@@ -32,7 +32,12 @@ impl<'c> SqliteTransaction<'c> {
     }
 
     pub(super) fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().map_err(failed("the transaction was not committed"))
+        self.tx.commit().map_err(|error| {
+            let error = failed("the transaction was not committed")(error);
+            // A journal that was written and not synced may be found after a crash.
+            let is_unsure = error.kind() == StoreErrorKind::Unavailable;
+            error.with_may_have_run(is_unsure)
+        })
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, rusqlite::Error> {

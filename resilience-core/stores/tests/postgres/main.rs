@@ -8,6 +8,7 @@ mod bad_input;
 mod clock;
 mod conformance;
 mod cost;
+mod long_writes;
 mod migrations;
 mod processes;
 #[path = "../support/server.rs"]
