@@ -32,4 +32,6 @@ documents! {
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"
     pipeline: "docs/src/pipeline.md"
+    limits: "docs/src/limits.md"
+    glossary: "docs/src/glossary.md"
 }

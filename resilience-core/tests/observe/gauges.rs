@@ -31,7 +31,7 @@ fn book() -> BTreeMap<String, BTreeSet<String>> {
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let Some(types) = cells[3].strip_prefix("polled") else {
-            assert!(cells[3].starts_with("told"), "neither told nor polled: {row}");
+            assert!(cells[3].starts_with("event"), "neither by events nor polled: {row}");
             continue;
         };
         let types: Vec<&str> = quoted(types).collect();
