@@ -112,7 +112,7 @@ async fn why_a_request_without_a_copy_is_not_sent_again() {
     }
 }
 
-/// T10: an open circuit below is not retried, though the classifier calls every error transient.
+/// An open circuit below is not retried, though the classifier calls every error transient.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_from_below_is_not_a_failure() {
     use resilience_core::{Rejection, RejectionKind};

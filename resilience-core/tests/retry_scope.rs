@@ -192,7 +192,7 @@ async fn a_call_of_two_attempts_is_given_up_as_well() {
     }
 }
 
-/// T7.
+/// R14.
 #[tokio::test]
 async fn what_is_over_holds_nothing() {
     let held = Arc::new(());

@@ -1,5 +1,5 @@
 //! Google's error tables as data. Sources: `google/rpc/code.proto`, AIP-194, BigQuery's error
-//! table, python-bigquery and java-bigquery (GCP.md section 4); gax (CONFORMANCE.md E19).
+//! table, python-bigquery and java-bigquery; gax.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn a_retry_info_is_a_floor() {
     }
 }
 
-/// E19: when less time remains than the next delay takes, stop now.
+/// gax: when less time remains than the next delay takes, stop now.
 #[test]
 fn e19_no_wait_that_cannot_end_in_time() {
     let ten_minutes = Status::new(Code::Unavailable, "").with_retry_hint(retry_info::hint(600, 0));

@@ -93,7 +93,7 @@ mod tests {
 
     const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-    /// CONFORMANCE E25, the linkerd parser's rows. Its cap of 300 s is a policy of linkerd's; here
+    /// The rows of linkerd's parser. Its cap of 300 s is a policy of linkerd's; here
     /// a long hint is refused by the retry's own limits, so it is read as it stands.
     #[test]
     fn linkerd_rows() {
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// CONFORMANCE E10, the seconds form of Envoy's reset header, which is this header's.
+    /// The seconds form of Envoy's reset header, which is this header's.
     #[test]
     fn envoy_seconds_rows() {
         assert_eq!(read("5"), Some(SECONDS(5)));

@@ -562,7 +562,7 @@ async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
 /// A service that is refused while it gets ready answers so, once, and goes on.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_in_readiness_is_answered() {
-    /// An error of readiness is its last word (T6): it is not to be asked again.
+    /// An error of readiness is its last result: it is not to be asked again.
     struct Refusing {
         asked: bool,
     }

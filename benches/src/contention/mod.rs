@@ -69,7 +69,7 @@ fn points(rules: &[Rule], clients: &[u32], options: &Options) -> Result<Vec<Poin
 mod tests {
     use super::*;
 
-    /// The readings of CONFORMANCE.md E23, as inequalities.
+    /// Relations between the rules in AWS's contention experiment, as inequalities.
     #[test]
     fn e23_the_order_of_the_algorithms() {
         let options = Options { trials: 40, ..Options::default() };

@@ -85,7 +85,7 @@ where
                 },
                 StateProj::Calling { future } => {
                     let result = ready!(future.poll(cx));
-                    // What the call held is free when the answer is, not when this is dropped (T7).
+                    // What the call held is free when the answer is, not when this is dropped (R14).
                     this.state.set(State::Done);
                     if let Some(permit) = this.permit.take() {
                         permit.settle(result.as_ref());

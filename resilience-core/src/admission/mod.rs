@@ -4,13 +4,13 @@
 //! readied when, what is held meanwhile, and what is given back if the call is dropped. That is here, once,
 //! and [`Admit`] is what differs. The family's own gates are parts of a `Stack`.
 //!
-//! - The layer is always ready: a handle that was readied and never called reserves nothing (T3).
+//! - The layer is always ready: a handle that was readied and never called reserves nothing.
 //! - Admission is asked for at the future's first poll, on behalf of a live request (R5).
 //! - No handle of the service below exists in a readied state while the call waits for admission
 //!   (R4); it is readied after.
 //! - The permit is told when the service below takes the request ([`Permit::sent`]) and how that ended
 //!   ([`Permit::settle`]). Dropped before either, it takes back what was never used.
-//! - The permit is gone when the future is ready, not when it is dropped (T7).
+//! - The permit is gone when the future is ready, not when it is dropped (R14).
 //!
 //! ```
 //! use std::future::{Ready, ready};

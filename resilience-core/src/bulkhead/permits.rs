@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn lowering_the_limit_makes_a_debt_and_never_a_negative_count() {
-        // E28: sizes 2, 2, 2; the first return drops to 1, the second stays 1.
+        // deadpool's row: sizes 2, 2, 2; the first return drops to 1, the second stays 1.
         let permits = Permits::new(2);
         let (first, second) = (permits.try_take(1).unwrap(), permits.try_take(1).unwrap());
         for limit in [0, 1] {

@@ -123,7 +123,7 @@ where
             self.limit(now);
             return Poll::Pending;
         };
-        // What the attempt held is free with the result, not with the drop of the call (T7).
+        // What the attempt held is free with the result, not with the drop of the call (R14).
         attempt.set(None);
         Poll::Ready(Ok(result))
     }
@@ -217,7 +217,7 @@ where
             kept.put(result);
         }
         if !matches!(stage, Stage::Pausing) {
-            // Before the wait: the old handle may hold a place in a queue below (T2).
+            // Before the wait: the old handle may hold a place in a queue below (R4).
             self.service = self.service.clone();
         }
         self.stage = stage;

@@ -137,7 +137,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     #[doc(hidden)]
     pub struct Scoped<F> {
-        // Dropped with the output, not with this future (T7).
+        // Dropped with the output, not with this future (R14).
         #[pin]
         future: Option<F>,
         scope: RetryScope,

@@ -99,7 +99,7 @@ pin_project! {
     #[derive(Debug)]
     #[doc(hidden)]
     pub struct TimeoutFuture<F> {
-        // Dropped with the result, not with this future (T7).
+        // Dropped with the result, not with this future (R14).
         #[pin]
         inner: Option<F>,
         settings: Settings,

@@ -85,7 +85,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     #[doc(hidden)]
     pub struct Within<F> {
-        // Dropped as soon as there is an output: what it holds is free then (T7).
+        // Dropped as soon as there is an output: what it holds is free then (R14).
         #[pin]
         future: Option<F>,
         deadline: Deadline,

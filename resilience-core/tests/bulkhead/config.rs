@@ -53,7 +53,7 @@ fn what_weighs_nothing_is_always_admitted() {
     assert_at_rest(&bulkhead);
 }
 
-/// E28: resize 2 → 0 → 1 with two out, where a count once went below zero.
+/// deadpool's row: resize 2 → 0 → 1 with two out, where a count once went below zero.
 #[test]
 fn a_lowered_limit_is_a_debt() {
     let bulkhead = rejecting(2);
@@ -69,7 +69,7 @@ fn a_lowered_limit_is_a_debt() {
     assert_at_rest(&bulkhead);
 }
 
-/// E28: a limit of 0 with a waiter, raised to 1.
+/// deadpool's row: a limit of 0 with a waiter, raised to 1.
 #[test]
 fn a_raised_limit_serves_those_that_wait() {
     let bulkhead = waiting(1);

@@ -1,4 +1,4 @@
-//! The layer: traps T1–T7, T25, and what is left behind by calls that are dropped.
+//! The layer: readiness, overload, panics, and dropped calls that leave nothing behind.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn ready(service: &Boxed) -> Boxed {
     handle
 }
 
-/// T1 and T3: handles that are ready, were ready while it was full, or gave up, hold nothing.
+/// R5: handles that are ready, were ready while it was full, or gave up, hold nothing.
 #[tokio::test(start_paused = true)]
 async fn an_idle_handle_strands_no_permit() {
     for bulkhead in [rejecting(1), waiting(1)] {
@@ -54,7 +54,7 @@ async fn an_idle_handle_strands_no_permit() {
     }
 }
 
-/// T2: a retry that backs off outside of the bulkhead holds neither a permit nor a place.
+/// R4: a retry that backs off outside of the bulkhead holds neither a permit nor a place.
 #[tokio::test(start_paused = true)]
 async fn a_retry_in_its_backoff_holds_nothing() {
     let bulkhead = rejecting(1);
@@ -93,7 +93,7 @@ async fn a_retry_in_its_backoff_holds_nothing() {
     assert_at_rest(&bulkhead);
 }
 
-/// T4: a task that does not yield uses up its share of the executor. That is not overload.
+/// Overload: a task that does not yield uses up its share of the executor. That is not overload.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_calls_in_one_poll_are_all_admitted() {
     for bulkhead in [rejecting(1), waiting(1)] {
@@ -113,7 +113,7 @@ async fn a_thousand_calls_in_one_poll_are_all_admitted() {
     }
 }
 
-/// T7.
+/// R14.
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_back_when_the_answer_is() {
     let bulkhead = rejecting(1);
@@ -125,7 +125,7 @@ async fn a_permit_is_back_when_the_answer_is() {
     assert!(again.is_pending(), "it stays silent");
 }
 
-/// T25.
+/// R8: a panic returns the permit.
 #[tokio::test(start_paused = true)]
 async fn a_panic_gives_the_permit_back() {
     let bulkhead = waiting(1);
@@ -251,7 +251,7 @@ async fn a_call_is_weighed_once() {
     assert_at_rest(&bulkhead);
 }
 
-/// The service below is readied for the call that was admitted, on a handle of its own (R4, T5).
+/// The service below is readied for the call that was admitted, on a handle of its own (R4).
 #[tokio::test(start_paused = true)]
 async fn nobody_keeps_the_service_below_ready_while_waiting() {
     let bulkhead = waiting(1);

@@ -1,4 +1,4 @@
-//! Who is next (T24).
+//! The order in which waiting calls are served.
 
 use resilience_core::bulkhead::QueueOrder;
 use resilience_core::rejection::Quantity;

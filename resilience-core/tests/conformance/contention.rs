@@ -1,4 +1,4 @@
-//! What can be said of the contention model (E23) without simulating it: the shape of the delays that
+//! What can be said of the contention model without simulating it: the shape of the delays that
 //! its published algorithms draw. The model itself, with the published tables, is
 //! `cargo run --release -p resilience-benches -- contention`.
 

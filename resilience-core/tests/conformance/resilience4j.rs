@@ -1,4 +1,4 @@
-//! resilience4j: its circuit breaker's state machine (E11) and its sliding time window (E12), by the rows
+//! resilience4j: its circuit breaker's state machine and its sliding time window, by the rows
 //! of their test suites.
 //!
 //! Where we differ on purpose: probes are decided as soon as those that are left cannot change it; a
@@ -25,7 +25,7 @@ struct Scene {
     changes: Vec<(CircuitState, TransitionReason)>,
 }
 
-/// E11's configuration. Theirs opens at a rate of failures, and so does half-open: at 50 % of 4, three
+/// The configuration of the rows. Theirs opens at a rate of failures, and so does half-open: at 50 % of 4, three
 /// must go well.
 fn e11() -> CircuitBreakerBuilder {
     let window = SlidingWindow::time_in(ms(20_000), 20);

@@ -71,7 +71,7 @@ fn everything_public_is_send_and_sync() {
     is_movable(&within(Deadline::at(resilience_core::clock::now()), async {}));
 }
 
-/// Ceilings in bytes, above an inner future of 32 (T22). Lower them when a change allows it.
+/// Ceilings in bytes, above an inner future of 32. Lower them when a change allows it.
 #[test]
 fn futures_are_small() {
     let sizes = [

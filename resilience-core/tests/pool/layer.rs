@@ -33,12 +33,12 @@ async fn each_call_has_a_connection_for_its_time() {
     let error = service.clone().oneshot(Reply::Works).await.unwrap_err();
     assert_eq!(error.rejection().map(|why| why.kind()), Some(RejectionKind::BulkheadFull));
     assert_eq!(first.as_mut().await.unwrap(), 0);
-    // T7: it is back though the future is still there.
+    // R14: it is back though the future is still there.
     assert_eq!(pool.snapshot().idle, 1);
     assert_eq!(service.oneshot(Reply::Works).await.unwrap(), 0);
 }
 
-/// T3, T6: nothing is taken by becoming ready.
+/// R5: nothing is taken by becoming ready.
 #[tokio::test(start_paused = true)]
 async fn a_ready_handle_holds_nothing() {
     let server = Server::default();

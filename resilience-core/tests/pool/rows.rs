@@ -1,4 +1,4 @@
-//! E28, row by row. Times are a paused clock's.
+//! The rows of bb8's and deadpool's tests. Times are a paused clock's.
 
 use std::time::Duration;
 

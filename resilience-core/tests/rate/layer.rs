@@ -36,7 +36,7 @@ async fn nothing_is_reserved_by_readiness_nor_below_a_wait() {
     assert_eq!((log.calls(), log.called_unready()), (2, 0));
 }
 
-/// T11: a circuit that is open below does not drain the bucket.
+/// Order of the stack: a circuit that is open below does not drain the bucket.
 #[tokio::test(start_paused = true)]
 async fn refused_below_is_refunded() {
     for (kind, spent) in [

@@ -286,7 +286,7 @@ impl Wake for Count {
     }
 }
 
-/// T6: whoever polled last is woken.
+/// Contract of `poll`: whoever polled last is woken.
 #[tokio::test(start_paused = true)]
 async fn the_latest_waker_is_woken() {
     let limiter = limiter(1, 1).wait().build().unwrap();

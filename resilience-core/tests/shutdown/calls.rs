@@ -135,7 +135,7 @@ async fn the_token_is_current_inside_and_gone_outside() {
     assert!(call.as_mut().poll(cx).is_pending());
     assert!(ShutdownToken::current().is_none());
     assert!(call.as_mut().poll(cx).is_ready());
-    assert_eq!(token.in_flight(), 0, "T7: free when it is ready");
+    assert_eq!(token.in_flight(), 0, "R14: free when it is ready");
     assert!(call.poll(cx).is_pending(), "polled again");
     tower::ServiceExt::oneshot(service, false).await.unwrap();
 }

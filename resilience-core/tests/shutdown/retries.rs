@@ -85,7 +85,7 @@ fn failing(
     (service, log)
 }
 
-/// T27: a call in its backoff returns promptly, with its last result and with the retry not paid for.
+/// A call in its backoff returns promptly, with its last result and with the retry not paid for.
 #[tokio::test(start_paused = true)]
 async fn a_backoff_ends_when_draining_begins() {
     for way in WAYS {

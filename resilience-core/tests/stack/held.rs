@@ -19,7 +19,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
 use crate::{MS, SECOND, down};
 
-/// T7: the permit is free when the answer is there, not when somebody drops the future.
+/// R14: the permit is free when the answer is there, not when somebody drops the future.
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_back_when_the_answer_is() {
     let stack = Stack::builder().bulkhead(Bulkhead::builder().max_concurrent(1)).build().unwrap();
@@ -46,7 +46,7 @@ async fn an_open_circuit_refuses_though_the_service_below_is_not_ready() {
     assert_eq!(log.engaged(), 0);
 }
 
-/// T2: a place in a queue below is not kept through the wait before the next attempt.
+/// R4: a place in a queue below is not kept through the wait before the next attempt.
 #[tokio::test(start_paused = true)]
 async fn a_retry_in_its_backoff_keeps_no_place_in_a_queue_below() {
     let script = Script::new(|_, request: u64| Reply::<_, BoxError>::ok(request).after(SECOND * 5));

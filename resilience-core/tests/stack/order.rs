@@ -53,7 +53,7 @@ async fn the_rate_is_bound_at_the_wire() {
     }
 }
 
-/// T10, T11: an open circuit is not retried, spends no budget, and hands its token back.
+/// An open circuit is not retried, spends no budget, and hands its token back.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_costs_nothing() {
     let retried = Arc::new(Mutex::new(0));

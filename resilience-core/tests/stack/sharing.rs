@@ -20,7 +20,7 @@ macro_rules! whole {
     };
 }
 
-/// T16, T22: built without a runtime; moved whenever a task is, so it is small.
+/// Built without a runtime; moved whenever a task is, so it is small.
 #[test]
 fn the_whole_stack_is_small_and_can_be_sent() {
     fn movable<L: Layer<Ready<BoxError>> + Send + Sync + 'static>(_: &L) -> usize
@@ -41,7 +41,7 @@ fn the_whole_stack_is_small_and_can_be_sent() {
     assert!(none <= 300, "a call of a stack without parts: {none}");
 }
 
-/// T4: tokio's share of the executor is not a limit of ours.
+/// Overload: tokio's share of the executor is not a limit of ours.
 #[tokio::test]
 async fn a_thousand_calls_without_a_yield() {
     let stack = whole!().bulkhead(Bulkhead::builder().max_concurrent(2)).build().unwrap();

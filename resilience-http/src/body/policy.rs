@@ -160,7 +160,7 @@ where
                 StateProj::Done => return Poll::Pending,
             }
         };
-        // What the call held is free, or the body's, when the response is there, not when this is dropped (T7).
+        // What the call held is free, or the body's, when the response is there, not when this is dropped (R14).
         this.state.set(State::Done);
         *this.service = None;
         *this.request = None;

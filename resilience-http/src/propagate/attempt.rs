@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// CONFORMANCE E5.
+    /// The rows of gRPC's pushback (A6).
     #[test]
     fn pushback_of_grpc() {
         for (values, expected) in [

@@ -167,7 +167,7 @@ pin_project! {
     /// A call with headers for its server. Dropping it drops the call below.
     #[derive(Debug)]
     pub struct InjectContextFuture<F> {
-        // Dropped as soon as there is a response: what it holds is free then (T7).
+        // Dropped as soon as there is a response: what it holds is free then (R14).
         #[pin]
         inner: Option<F>,
         hearer: Hearer,

@@ -118,7 +118,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Scoped<F> {
-        // Dropped as soon as there is an output: what it holds is free then (T7).
+        // Dropped as soon as there is an output: what it holds is free then (R14).
         #[pin]
         future: Option<F>,
         context: Context,

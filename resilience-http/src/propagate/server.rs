@@ -200,7 +200,7 @@ pin_project! {
         Over,
         Limited { #[pin] future: Within<F> },
         Unlimited { #[pin] future: F },
-        /// Nothing is held (T7).
+        /// Nothing is held (R14).
         Done,
     }
 }

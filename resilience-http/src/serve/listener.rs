@@ -81,7 +81,7 @@ impl Listener for TcpListener {
 
     fn into_waiting(self) -> impl Iterator<Item = io::Result<(Socket, SocketAddr)>> + Send {
         let listener = self.into_std();
-        // The operating system's queue itself: tokio returns `Pending` until it has polled the system (T4).
+        // The operating system's queue itself: tokio returns `Pending` until it has polled the system.
         std::iter::from_fn(move || {
             let (stream, peer) = match listener.as_ref().ok()?.accept() {
                 Ok(accepted) => accepted,

@@ -42,7 +42,7 @@ pin_project! {
     /// A call of a [`MapServiceError`]. Dropping it drops what is inside.
     #[derive(Debug)]
     pub struct MapServiceErrorFuture<F> {
-        // Dropped as soon as there is a result: what it holds is free then (T7).
+        // Dropped as soon as there is a result: what it holds is free then (R14).
         #[pin]
         future: Option<F>,
     }

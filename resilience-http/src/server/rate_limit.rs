@@ -131,7 +131,7 @@ pin_project! {
         Asking,
         Readying,
         Calling { #[pin] future: F },
-        /// Nothing is held (T7).
+        /// Nothing is held (R14).
         Done,
     }
 }

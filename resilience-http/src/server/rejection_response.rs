@@ -78,7 +78,7 @@ impl<S> RejectionResponse<S> {
     }
 }
 
-/// A clone has not been readied (T5).
+/// A clone has not been readied.
 impl<S: Clone> Clone for RejectionResponse<S> {
     fn clone(&self) -> RejectionResponse<S> {
         RejectionResponse { inner: self.inner.clone(), rejections: self.rejections, unready: None }
@@ -130,7 +130,7 @@ pin_project! {
     enum State<F> {
         Refused { rejection: Rejection },
         Called { #[pin] future: F },
-        /// Nothing is held (T7).
+        /// Nothing is held (R14).
         Done,
     }
 }

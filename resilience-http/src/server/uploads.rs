@@ -247,7 +247,7 @@ pin_project! {
     /// A call whose request's body is bounded. Dropping it drops what is inside.
     #[derive(Debug)]
     pub struct UploadFuture<F> {
-        // None where it was refused, and once there is a response (T7).
+        // None where it was refused, and once there is a response (R14).
         #[pin]
         future: Option<F>,
         done: bool,

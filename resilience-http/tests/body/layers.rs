@@ -82,7 +82,7 @@ async fn a_permit_goes_back_with_an_error() {
     assert_eq!(bulkhead.snapshot().in_use, 0);
 }
 
-/// T7, though the future is still there: of a good call, of one that fails and of one that is refused.
+/// R14, though the future is still there: of a good call, of one that fails and of one that is refused.
 #[tokio::test]
 async fn what_a_call_held_is_free_when_it_is_over() {
     for (status, permits, good) in [(200, 1, true), (500, 1, false), (200, 0, false)] {

@@ -135,7 +135,7 @@ impl http_body::Body for Frames {
     }
 }
 
-/// T7: what a future holds is free when it is ready, not when it is dropped.
+/// R14: what a future holds is free when it is ready, not when it is dropped.
 #[tokio::test(start_paused = true)]
 async fn a_future_that_is_kept_holds_nothing() {
     let service = service(200);

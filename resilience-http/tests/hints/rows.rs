@@ -18,7 +18,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// CONFORMANCE E10's time.
+/// The time of Envoy's rows.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + SECONDS(1_000_000_000)
 }
@@ -27,7 +27,7 @@ fn read(lines: &[(&'static str, &str)]) -> Hints {
     Hints::from_headers(&headers(lines), now())
 }
 
-/// CONFORMANCE E10, both forms of Envoy's reset header.
+/// Both forms of Envoy's reset header.
 #[test]
 fn envoy_reset_rows() {
     for (field, value, expected) in [
@@ -283,7 +283,7 @@ fn the_classifier_reads_them_with_429_and_503() {
     }
 }
 
-/// CONFORMANCE E5 and E25, by A6.
+/// Pushback by gRPC's A6, and linkerd's rows.
 #[test]
 fn grpc_pushback() {
     const NAME: &str = "grpc-retry-pushback-ms";
