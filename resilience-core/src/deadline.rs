@@ -139,6 +139,7 @@ impl Deadline {
     /// Makes this the current deadline until the guard is dropped.
     #[inline]
     pub(crate) fn entered(self) -> Entered {
+        // See docs/decisions/0001-a-deadline-is-ambient.md.
         Entered { former: CURRENT.replace(self) }
     }
 }

@@ -66,6 +66,7 @@ impl<T> LiveConfig<T> {
     /// Returns the configuration in force, if `known` no longer is.
     #[inline]
     pub(crate) fn newer(&self, known: &Versioned<T>) -> Option<Versioned<T>> {
+        // See docs/decisions/0040-state-in-the-handle-configuration-in-an-argument.md.
         (!self.is_at(known.version())).then(|| self.get())
     }
 }

@@ -72,6 +72,7 @@ impl SharedCircuit {
     /// the duration of the call matters.
     #[inline(always)]
     pub(super) fn admit_fast(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
+        // See docs/decisions/0040-state-in-the-handle-configuration-in-an-argument.md.
         let word = self.word.load(Ordering::Acquire);
         if word & PASSES == 0 {
             return None;

@@ -179,6 +179,7 @@ impl<B> Permits<B> {
     /// If they are not free, or a call waits.
     #[inline]
     pub fn try_take(&self, cost: u32) -> Result<PermitGrant, Denied> {
+        // See docs/decisions/0041-permits-are-one-word-the-limiter-is-a-lock.md.
         self.take(cost, |word| word & WAITED_FOR == 0)
     }
 

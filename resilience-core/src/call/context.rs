@@ -63,6 +63,7 @@ impl CallContext {
     /// Makes this the current context while the result is kept.
     #[inline(always)]
     pub(crate) fn entered(self) -> Entered {
+        // See docs/decisions/0038-a-call-reads-a-shutdown-through-two-functions.md.
         Entered { former: CURRENT.replace(self) }
     }
 }

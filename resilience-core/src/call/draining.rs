@@ -24,6 +24,7 @@ pub(crate) trait DrainSource: Sync {
 
 /// Sets the source, once in a process.
 pub(crate) fn register_drain_source(source: &'static dyn DrainSource) {
+    // See docs/decisions/0038-a-call-reads-a-shutdown-through-two-functions.md.
     let _known = SOURCE.set(source);
 }
 

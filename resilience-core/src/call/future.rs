@@ -147,6 +147,7 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // See docs/decisions/0012-futures-have-the-inner-future-as-a-parameter.md.
         let mut this = self.project();
         let mut now = Now::unread();
         if matches!(this.held.stage, Stage::New) && !this.held.begin(&mut now) {

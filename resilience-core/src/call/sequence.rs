@@ -65,6 +65,7 @@ where
         now: &mut Now,
         cx: &mut Context<'_>,
     ) -> Poll<CallResult<S, Req>> {
+        // See docs/decisions/0039-one-sequence-for-a-call.md.
         let _deadline = self.deadline.or_current().entered();
         loop {
             match ready!(self.attempt(attempt.as_mut(), now, cx)) {

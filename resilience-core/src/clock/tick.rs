@@ -34,6 +34,7 @@ impl Tick {
     /// away.
     #[inline]
     pub(crate) fn of(instant: Instant) -> Tick {
+        // See docs/decisions/0026-time-is-one-number.md.
         let origin = origin();
         let ahead = signed(nanos(instant.saturating_duration_since(origin)));
         if ahead > 0 {

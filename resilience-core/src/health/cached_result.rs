@@ -146,6 +146,7 @@ impl CachedResult {
 
     /// Records a run that has reached its timeout as failed.
     pub fn advance(&mut self, settings: &CheckSettings, now: Instant) {
+        // See docs/decisions/0044-a-health-check-is-a-task-with-a-cached-result.md.
         let Some(running) = self.running.as_mut().filter(|running| !running.overdue) else {
             return;
         };

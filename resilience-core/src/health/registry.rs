@@ -176,6 +176,7 @@ impl Watched {
 /// Returns the state of a dependency by its circuit. Half-open is not down: a service that is not ready gets no requests,
 /// and without requests the circuit could not close.
 fn circuit_state(circuit: &CircuitSnapshot) -> (CheckState, Option<Failure>) {
+    // See docs/decisions/0023-a-half-open-circuit-is-not-down.md.
     match circuit.state {
         CircuitState::Closed | CircuitState::ForcedClosed | CircuitState::Disabled => {
             (CheckState::Up, None)

@@ -68,6 +68,7 @@ impl Runner {
     }
 
     fn start(self: &Arc<Self>, run: RunId, until: Instant) {
+        // See docs/decisions/0044-a-health-check-is-a-task-with-a-cached-result.md.
         let guard = RunGuard { runner: self.clone(), run };
         // Outside of a runtime no task can run: the guard is dropped.
         let Ok(runtime) = Handle::try_current() else { return };

@@ -194,6 +194,7 @@ impl<Q, T: Entry> Shard<Q, T> {
 
     /// Evicts an entry so that a new key fits into another shard. Returns `None` if all candidates are pinned.
     pub(super) fn evict_one(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
+        // See docs/decisions/0009-the-keyed-store-is-many-small-shards.md.
         let (slot, reason) = self.choose(at)?;
         self.evict(slot, reason, bounds)
     }

@@ -26,6 +26,7 @@ static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
 /// # Ok::<_, observe::AlreadySet>(())
 /// ```
 pub fn set_default(listener: impl Listen) -> Result<(), AlreadySet> {
+    // See docs/decisions/0006-telemetry-is-an-event-or-a-gauge.md.
     DEFAULT.set(Box::new(listener)).map_err(|_| AlreadySet(()))
 }
 

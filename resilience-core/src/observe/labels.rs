@@ -138,6 +138,7 @@ impl FirstNames {
     }
 
     fn admit(&self, name: &str) -> Option<SharedString> {
+        // See docs/decisions/0007-label-values-are-bounded-in-this-library.md.
         // A key that is called `other` must not pass for the rest, nor the rest for it.
         if name.len() > LONGEST || name == OTHER || self.seen.read().len() >= self.max {
             return None;

@@ -70,6 +70,7 @@ impl<A: Listen, B: Listen> Listen for And<A, B> {
 ///
 /// Unwind safe: a listener shares nothing with us but `&self`, and an event is plain data.
 fn contain(notify: impl FnOnce()) {
+    // See docs/decisions/0006-telemetry-is-an-event-or-a-gauge.md.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(notify)) {
         // A payload may panic while it is dropped, and the payload of that as well: such is leaked.
         std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));

@@ -92,6 +92,7 @@ impl<M: Manager> Core<M> {
     /// Makes an object: waits for its turn in the backoff, then calls `create` within its timeout if the circuit
     /// admits it. Cancelling drops `create`, which the circuit counts as abandoned.
     pub(super) async fn create(self: &Arc<Self>) -> Result<ManagedObject<M>, Error<M::Error>> {
+        // See docs/decisions/0043-a-pool-is-a-bulkhead-in-front-of-an-idle-list.md.
         self.backoff.turn(|now, until| self.may_wait(now, until)).await?;
         let admitted = self.breaker.try_admit()?;
         let limit = Deadline::after(clock::now(), self.limits.create_timeout);

@@ -39,6 +39,7 @@ impl<T> IdleList<T> {
 
     /// Reserves a slot for a new object. Returns `false` if `max` slots are in use.
     pub(super) const fn reserve(&mut self, max: usize) -> bool {
+        // See docs/decisions/0043-a-pool-is-a-bulkhead-in-front-of-an-idle-list.md.
         let room = self.size < max;
         if room {
             self.size += 1;

@@ -61,6 +61,7 @@ impl Origin {
 impl State {
     /// Makes a profile with the rules of `of`, and a state of its own. It holds the profile that `of` holds, or `of`.
     pub(super) fn fresh(of: &Arc<State>, key: Option<Name>) -> State {
+        // See docs/decisions/0025-a-key-is-read-when-an-event-needs-it.md.
         let holds = of.origin().map_or_else(|| Some(of.clone()), |origin| origin.holds.clone());
         State::fresh_of(of, key, holds)
     }
@@ -146,6 +147,7 @@ impl Profile {
         &self,
         limits: KeyedLimits,
     ) -> Result<Keyed<K, KeyProfile>, InvalidConfig> {
+        // See docs/decisions/0032-a-key-of-a-profile-has-one-state.md.
         let mut stores = self.state().keys().lock();
         let found = stores.iter().find_map(|keys| keys.downcast_ref::<Keys<K>>());
         if let Some(Keys { limits: first, store }) = found {

@@ -65,6 +65,7 @@ impl State {
 
     /// Returns the parts that calls use; `None` while no layer was made, and so no call can be.
     pub(super) fn used(&self) -> Option<Versioned<Parts>> {
+        // See docs/decisions/0033-a-handle-shows-the-state-that-calls-use.md.
         self.is_called.load(Ordering::Acquire).then(|| self.parts())
     }
 

@@ -59,6 +59,7 @@ impl TokenBucket {
 
     /// Takes `cost` tokens if they are there.
     pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
+        // See docs/decisions/0041-permits-are-one-word-the-limiter-is-a-lock.md.
         let ns = ns_of(now);
         if self.gcra.admit(&self.shaping, ns, cost) {
             return Decision::Conforms;

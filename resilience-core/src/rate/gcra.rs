@@ -243,6 +243,7 @@ impl Gcra {
 
     /// Gives back as many unused tokens as the bound allows. See the [module](self).
     pub(crate) fn give_back(&mut self, shaping: &Shaping, grant: Grant) {
+        // See docs/decisions/0008-a-refund-returns-what-can-be-proved.md.
         let count = shaping.quota.count();
         // The marks of two quotas do not compare.
         if grant.changes != self.changes() {

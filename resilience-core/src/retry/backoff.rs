@@ -202,6 +202,7 @@ impl Backoff {
 
     /// The delay that follows `step`, at `u` of its interval.
     pub(crate) fn delay(&self, step: &mut Step, u: f64) -> Duration {
+        // See docs/decisions/0004-intervals-are-clamped-samples-are-not.md.
         let (low, high) = self.interval(*step);
         // The only clamp after a draw, and only in the formula that is kept to show what it does.
         let drawn = lerp(low, high, u).min(self.cap);
@@ -215,6 +216,7 @@ impl Backoff {
     ///
     /// A hint longer than the own delay starts the backoff over (gRPC A6): the server steers now.
     pub(crate) fn delay_after(&self, step: &mut Step, hint: Duration, u: f64) -> Duration {
+        // See docs/decisions/0003-a-hint-is-a-floor-with-a-spread-after-it.md.
         let (_, high) = self.interval(*step);
         let own = self.delay(step, u);
         if hint > own {

@@ -81,6 +81,7 @@ where
         copy: Option<&Req>,
         now: &mut Now,
     ) -> AfterAttempt {
+        // See docs/decisions/0005-a-rejected-retry-returns-the-last-result.md.
         let outcome = match end {
             AttemptEnd::Rejected(rejection) => rejection.as_outcome(),
             AttemptEnd::NotReady(error) => self.outcome(Err(error)),
@@ -214,6 +215,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
     where
         C: Classify<T, E>,
     {
+        // See docs/decisions/0020-a-second-run-needs-two-consents.md.
         match result {
             Err(error) if error.rejection().is_some() => !error.did_not_run(),
             _ => self.policy.classifier.may_have_run(result),

@@ -28,6 +28,7 @@ pub trait Replay<Req> {
     /// error. What is recorded while it is sent may have grown too large. If not, the call ends with this
     /// attempt's result, as one whose request cannot be sent twice.
     fn is_still_valid(&self, copy: &Req, answered: bool) -> bool {
+        // See docs/decisions/0019-a-copy-can-become-unusable.md.
         let _ = (copy, answered);
         true
     }

@@ -83,6 +83,7 @@ impl RetryScope {
     /// Returns `true` if calls inside may make more than one attempt.
     #[must_use]
     pub fn allows_retries(&self) -> bool {
+        // See docs/decisions/0014-retries-know-about-each-other.md.
         self.0.allowed
     }
 

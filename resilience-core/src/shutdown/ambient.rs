@@ -35,6 +35,7 @@ impl Drop for AmbientGuard<'_> {
 
 /// Swaps `place` with the current guard. Does nothing on a thread that is ending.
 fn exchange(place: &mut Option<InFlight>) {
+    // See docs/decisions/0015-a-shutdown-is-ambient.md.
     let _gone = CURRENT.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), place));
 }
 

@@ -31,6 +31,7 @@ impl Count {
     /// Counts one more. Returns `false` if the counter is closed or full.
     #[inline]
     pub(super) fn enter(&self) -> bool {
+        // See docs/decisions/0015-a-shutdown-is-ambient.md.
         let mut word = self.word.load(Ordering::Relaxed);
         while word & CLOSED == 0 && word & MAX_COUNT < MAX_COUNT {
             match self.word.compare_exchange_weak(

@@ -58,6 +58,7 @@ pub(super) fn start(
     total: Duration,
     notices: Receiver<Notice>,
 ) -> io::Result<()> {
+    // See docs/decisions/0029-a-blocked-thread-is-ended-by-another-thread.md.
     spawn("shutdown-exit", move || {
         if let Some(cause) = wait(total, &notices) {
             let (text, code) = last_words(&token, cause);

@@ -66,6 +66,7 @@ impl StackBuilder {
     }
 
     pub(super) fn standard(name: Name) -> StandardBuilder {
+        // See docs/decisions/0010-the-stack-has-one-order.md.
         StackBuilder::new()
             .name(name)
             .deadline(Duration::from_secs(30))

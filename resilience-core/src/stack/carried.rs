@@ -95,6 +95,7 @@ where
     /// Leaves what is carried out of the settlement: each admission is settled once.
     #[inline]
     fn settle(&self, state: &mut Self::CallState, result: Result<&T, &E>, now: &mut Now) {
+        // See docs/decisions/0021-a-calls-holdings-move-to-its-body.md.
         if let Ok(response) = result
             && let Some(place) = self.lifetime.carried(response)
             && let Some(held) = self.part.carry(state, response)

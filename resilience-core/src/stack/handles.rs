@@ -40,6 +40,7 @@ pub struct StackSnapshot {
 impl Handles {
     /// Returns these parts, and `models` for the parts that keep one state for each key.
     pub(crate) fn with_models(&self, models: &Handles) -> Handles {
+        // See docs/decisions/0033-a-handle-shows-the-state-that-calls-use.md.
         Handles {
             bulkhead: self.bulkhead.clone().or_else(|| models.bulkhead.clone()),
             rate_limiter: self.rate_limiter.clone().or_else(|| models.rate_limiter.clone()),

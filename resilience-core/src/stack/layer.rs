@@ -140,6 +140,7 @@ impl<S, D, B, R, L, C, T> Layer<S> for Stack<D, B, R, L, C, T> {
     type Service = CallService<S, Parts<D, B, R, L, C, T>>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        // See docs/decisions/0013-a-stack-is-one-future.md.
         CallService::new(inner, self.parts.clone())
     }
 }

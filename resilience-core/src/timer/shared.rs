@@ -60,6 +60,7 @@ pub(super) struct Share {
 /// A share in this thread's bell, if that rings by `then` or can be set for it.
 #[inline]
 pub(super) fn join(then: Deadline, cx: &Context<'_>) -> Option<Share> {
+    // See docs/decisions/0024-far-deadlines-share-a-timer.md.
     // The thread may be ending, or forgetting a bell this moment and with it what a runtime still held.
     let bell = BELL.try_with(|bell| {
         Some(Bell::of(&mut *bell.try_borrow_mut().ok()?, Handle::try_current().ok()?.id()))

@@ -140,6 +140,7 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        // See docs/decisions/0018-the-last-frame-ends-a-body.md.
         let mut this = self.project();
         if let Some(guard) = this.guard {
             guard.asked();

@@ -370,6 +370,7 @@ impl<B> Replay<Request<ReplayBody<B>>> for ReplayRequest {
     }
 
     fn is_still_valid(&self, copy: &Request<ReplayBody<B>>, answered: bool) -> bool {
+        // See docs/decisions/0019-a-copy-can-become-unusable.md.
         let body = copy.body();
         body.not_replayable().is_none() && (!answered || body.is_read())
     }

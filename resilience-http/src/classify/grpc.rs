@@ -131,6 +131,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 impl<B, E: AsOutcome> Classify<Response<B>, E> for GrpcClassifier {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
+        // See docs/decisions/0030-a-rejection-survives-tonic.md.
         match result {
             Ok(response) => self.outcome(response.status(), response.headers()),
             Err(error) => error.as_outcome(),

@@ -9,6 +9,7 @@ use super::failure::{Cause, TransportFailure, causes};
 
 /// What kept a connection from being made, if it was TLS.
 pub(super) fn of_handshake(connecting: Cause<'_>) -> Option<TransportFailure> {
+    // See docs/decisions/0028-a-bad-certificate-is-a-failure-of-the-server.md.
     match causes(connecting).find_map(<dyn StdError>::downcast_ref) {
         Some(error) if is_of_a_certificate(error) => Some(TransportFailure::Certificate),
         Some(_) => Some(TransportFailure::Tls),

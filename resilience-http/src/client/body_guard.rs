@@ -57,6 +57,7 @@ impl<E> Guard<Error<E>> for BodyGuard {
     }
 
     fn ended(mut self, end: Result<&HeaderMap, &Error<E>>) {
+        // See docs/decisions/0021-a-calls-holdings-move-to-its-body.md.
         if let Some(admitted) = self.circuit.take() {
             admitted.outcome(self.outcome(end));
         }

@@ -161,6 +161,7 @@ impl ResilientClientBuilder {
     /// [`client`](Self::client) that may follow redirects would give a header away that was asked for (`propagate`, `ours`,
     /// `generate_keys`), or reqwest cannot make its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
+        // See docs/decisions/0042-a-key-is-not-given-to-a-client-that-may-follow-redirects.md.
         let (client, layer) = match self.client {
             Source::Ready { client, follows_redirects } => {
                 #[cfg(feature = "tls")]

@@ -59,6 +59,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
+        // See docs/decisions/0022-connections-are-counted-where-they-are-held.md.
         let mut inner = C::clone(&self.0);
         Box::pin(async move {
             let connect = async move {

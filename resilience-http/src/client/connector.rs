@@ -71,6 +71,7 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        // See docs/decisions/0022-connections-are-counted-where-they-are-held.md.
         let (mut inner, permits) = (self.inner.clone(), self.permits.clone());
         Box::pin(async move {
             let authority = Authority::of_pool(&uri).ok_or("an address without a host")?;

@@ -165,6 +165,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
+        // See docs/decisions/0027-a-clients-call-is-boxed.md.
         self.0.call(request)
     }
 }

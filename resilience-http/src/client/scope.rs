@@ -66,6 +66,7 @@ impl Drop for Restore<'_> {
 
 /// The call that is being polled, if there is one.
 pub(super) fn current() -> Option<Asking> {
+    // See docs/decisions/0022-connections-are-counted-where-they-are-held.md.
     let mut scope = CURRENT.take()?;
     let asking = scope.asking();
     CURRENT.set(Some(scope));

@@ -112,6 +112,7 @@ impl<L: Listener> Acceptor<L> {
     /// reason why its request should not be answered. There may be more than there are places for, so that they wait
     /// here: a listener that is closed resets what is left in its queue.
     pub(super) async fn backlog(&mut self, taken: &mut VecDeque<Newcomer<L::Addr>>) {
+        // See docs/decisions/0016-a-server-serves-what-has-connected.md.
         taken.extend(self.newcomer.take());
         let Some(listener) = self.listener.take() else { return };
         let mut waiting = listener.into_waiting();

@@ -240,6 +240,7 @@ impl Activity {
     /// Returns `true` from an HTTP/1 request with an upgrade to a response without one. hyper, if it is to close
     /// meanwhile, would add `close` to a 101.
     pub(super) fn is_upgrading(&self) -> bool {
+        // See docs/decisions/0031-an-upgrade-is-closed-only-after-its-response.md.
         self.state.lock().may_upgrade
     }
 

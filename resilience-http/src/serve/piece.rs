@@ -43,6 +43,7 @@ impl<D: Buf> Piece<D> {
     }
 
     fn took(&self, count: usize) {
+        // See docs/decisions/0016-a-server-serves-what-has-connected.md.
         if let Some(Watched(reader)) = &self.watched {
             reader.took(count);
         }

@@ -37,6 +37,7 @@ impl Upgraded {
 
     /// Leaves the request to the task that hyper spawns next in this poll.
     pub(super) fn hand_over(self) {
+        // See docs/decisions/0031-an-upgrade-is-closed-only-after-its-response.md.
         drop(CURRENT.replace(Some(self)));
     }
 }

@@ -203,6 +203,7 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         B: Limit,
         U: Limit,
     {
+        // See docs/decisions/0017-a-server-checks-rates-first.md.
         let mut accept = ExtractContextLayer::new();
         if let Some(longest) = self.longest {
             accept = accept.longest(longest)?;

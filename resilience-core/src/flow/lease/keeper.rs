@@ -146,6 +146,7 @@ impl LeaseKeeper {
         name: &Name,
         stalled: Option<LeaseVersion>,
     ) -> Result<Result<Lease, LeaseStatus>, Error<StoreError>> {
+        // See docs/decisions/0035-an-acquired-lease-always-has-an-owner.md.
         check_name("lease", name.as_str()).map_err(Error::Service)?;
         let slot = Slot::reserve(&self.0)?;
         let settings = &self.0.settings;

@@ -115,6 +115,7 @@ words! {
 /// Returns all states of a circuit. Each names the next, so that the compiler finds a new one.
 #[cfg(feature = "metrics")]
 pub(in crate::observe) fn circuit_states() -> impl Iterator<Item = CircuitState> {
+    // See docs/decisions/0037-the-words-of-an-event-stand-with-the-event.md.
     std::iter::successors(Some(CircuitState::Closed), |state| match state {
         CircuitState::Closed => Some(CircuitState::Open),
         CircuitState::Open => Some(CircuitState::HalfOpen),

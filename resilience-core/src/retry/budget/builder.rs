@@ -104,6 +104,7 @@ pub(super) fn thousandths(
     low: f64,
     high: f64,
 ) -> Result<u64, InvalidConfig> {
+    // See docs/decisions/0011-accounts-use-thousandths.md.
     let scaled = config::number(field, value, low, high)? * 1_000.0;
     if (scaled - scaled.round()).abs() > 1e-6 {
         return Err(InvalidConfig::new(field, value, "a whole number of thousandths"));

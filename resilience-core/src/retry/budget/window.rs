@@ -70,6 +70,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
 
     /// Takes `tokens` if they are all there; the slot to give them back with, if so.
     pub(crate) fn withdraw(&self, slot: u64, tokens: u64) -> Option<u64> {
+        // See docs/decisions/0002-the-retry-budget-is-a-line-of-numbered-tokens.md.
         let slot = self.enter(slot);
         let kept_from = self.kept_from(slot);
         let mut spent = self.spent.load(Ordering::Acquire);

@@ -72,6 +72,7 @@ impl PostgresStore {
     }
 
     async fn acquire(&self, request: LeaseRequest) -> Result<Acquisition, StoreError> {
+        // See docs/decisions/0034-fencing-tokens-are-one-sequence-for-a-store.md.
         check_name("lease", &request.name)?;
         let acquire = async |client: &mut deadpool_postgres::ClientWrapper| {
             let acquire = client.prepare_cached(ACQUIRE).await.map_err(driver_error)?;

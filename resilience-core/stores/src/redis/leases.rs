@@ -90,6 +90,7 @@ impl RedisStore {
     }
 
     async fn acquire(&self, request: LeaseRequest) -> Result<Acquisition, StoreError> {
+        // See docs/decisions/0036-the-engine-is-the-reference-of-every-store.md.
         check_name("lease", &request.name)?;
         let mut acquire = self.0.scripts.acquire.prepare_invoke();
         acquire.key(lease(&request.name)).key(TOKEN).arg(&request.holder).arg(millis(request.term));

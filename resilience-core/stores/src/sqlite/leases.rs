@@ -43,6 +43,7 @@ impl SqliteTransaction<'_> {
     }
 
     fn try_acquire(&self, request: &LeaseRequest) -> Result<Acquisition, StoreError> {
+        // See docs/decisions/0034-fencing-tokens-are-one-sequence-for-a-store.md.
         let record = self.lease(&request.name)?;
         // Asked first with a token that is not used, so that a refusal writes nothing.
         let decide = |token| LeaseRecord::take(record.as_ref(), request, token, self.now());
@@ -65,6 +66,7 @@ impl SqliteTransaction<'_> {
         fence: &Fence,
         change: impl FnOnce(&mut LeaseRecord) -> bool,
     ) -> Result<bool, StoreError> {
+        // See docs/decisions/0036-the-engine-is-the-reference-of-every-store.md.
         let Some(mut lease) = self.lease(fence.lease.as_str())? else { return Ok(false) };
         let changed = change(&mut lease);
         if changed {
