@@ -1,8 +1,8 @@
-//! Errors that a refusal can travel in.
+//! Errors that carry rejections.
 //!
-//! A layer never changes its service's error type: it asks that the type can *carry* a rejection
-//! ([`CarriesRejection`]). A boxed error can as it is. A foreign error can once it is wrapped, at the
-//! bottom of the stack, in [`Error`].
+//! A layer never changes the error type of its service: the type must be able to *carry* a rejection
+//! ([`CarriesRejection`]). A boxed error can. A foreign error can when it is wrapped in [`Error`], once, at
+//! the bottom of the stack.
 //!
 //! ```
 //! use resilience_core::{CarriesRejection, Error, Rejection, RejectionKind};
@@ -19,19 +19,19 @@ use crate::outcome::{AsOutcome, Outcome};
 use crate::recognise::known;
 use crate::rejection::Rejection;
 
-/// An error type that a layer's [`Rejection`] can travel in, and be found in again.
+/// An error type that carries the [`Rejection`] of a layer, and returns it again.
 ///
-/// Layers put their refusals into the service's own error type, and read those of the layers below
-/// them: a retry must recognise an open circuit whatever the classifier it was given would say.
+/// Layers put their rejections into the error type of the service, and read the rejections of the layers below
+/// them: a retry recognises an open circuit whatever its classifier would return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a `Rejection`",
-    label = "a resilience layer reports its refusals in the service's own error type",
+    label = "a resilience layer reports its rejections in the service's own error type",
     note = "wrap the service's errors once, below every resilience layer: `.map_err(resilience_core::Error::Service)`; where a retry or a breaker reads them, implement `AsOutcome` for `{Self}` as well",
     note = "or implement `From<Rejection>` and `CarriesRejection` for `{Self}`",
     note = "or box it: `.map_err(tower::BoxError::from)`. The price: a boxed error of a type that is not known here is an unknown failure, which counts with breakers and is retried if the request may run twice. A typed error with `AsOutcome`, or a closure with `.classify(..)`, is exact"
 )]
 pub trait CarriesRejection: From<Rejection> {
-    /// The rejection in this error, if that is what it is.
+    /// Returns the rejection in this error. `None` for an error of the service.
     fn rejection(&self) -> Option<&Rejection>;
 
     /// Returns `true` if the rejection in this error proves that the request [did not
@@ -41,7 +41,7 @@ pub trait CarriesRejection: From<Rejection> {
     }
 
     /// Returns this error with a rejection that [may have run](Rejection::with_may_have_run), because an earlier
-    /// attempt of the call may have. By default, and where there is no rejection, the error as it is.
+    /// attempt of the call may have. By default, and without a rejection, the error is not changed.
     #[must_use]
     fn with_may_have_run(self) -> Self {
         self
@@ -73,8 +73,8 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
         Rejection::find(&**self)
     }
 
-    /// Only by the boxed error itself: one deep in the chain can be the end of a call that the service made
-    /// while it ran.
+    /// Returns `true` only for a rejection that is the boxed error itself: one deep in the chain can be the end
+    /// of a call that the service made while it ran.
     fn did_not_run(&self) -> bool {
         self.downcast_ref().is_some_and(|rejection: &Rejection| !rejection.may_have_run())
     }
@@ -91,7 +91,7 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
     }
 }
 
-/// A service's error, or a layer's refusal.
+/// An error of a service, or the rejection of a layer.
 ///
 /// Wraps a foreign error type once, at the bottom of a stack; no layer above wraps it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +99,12 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
 pub enum Error<E> {
     /// The service ran and failed.
     Service(E),
-    /// A layer refused the call.
+    /// A layer rejected the call.
     Rejected(Rejection),
 }
 
 impl<E> Error<E> {
-    /// The service's own error, if it was the service.
+    /// Returns the error of the service. `None` for a rejection.
     pub fn into_service(self) -> Option<E> {
         match self {
             Error::Service(error) => Some(error),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// A length of time, rounded for people: `250 ms`, `4.6 s`, `90 s`, `5 min`.
 ///
-/// The largest unit that leaves at least two of it. A length that three digits show exactly is shown exactly;
-/// any other has two significant digits.
+/// Shown in the largest unit of which there are at least two (one, for a second and less). A length that three
+/// digits show exactly is exact; any other has two significant digits.
 ///
 /// ```
 /// use std::time::Duration;
