@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
 
-/// How the interval of the next delay follows from the retries so far.
+/// The formula for the interval of the next delay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Shape {
     Decorrelated,
@@ -58,8 +58,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Each delay is drawn between `base` and three times the one before, that range limited by
-    /// `cap`. Delays are in `base..=cap`, and none piles up at the cap.
+    /// Draws each delay between `base` and three times the previous delay; `cap` limits that range. Delays are
+    /// in `base..=cap`, and do not pile up at the cap.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -67,8 +67,8 @@ impl Backoff {
         Backoff::new(Shape::Decorrelated, base, cap)
     }
 
-    /// Decorrelated jitter as it was published, for comparison: about a third of all delays at the
-    /// cap *are* the cap. Delays are in `base..=cap`.
+    /// Draws as [`decorrelated_jitter`](Backoff::decorrelated_jitter), by the formula as published, for
+    /// comparison: about a third of the late delays *are* the cap. Delays are in `base..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -79,7 +79,7 @@ impl Backoff {
         Backoff::new(Shape::TextbookDecorrelated, base, cap)
     }
 
-    /// Each delay is drawn between nothing and the exponential one. Delays are in `0..=cap`.
+    /// Draws each delay between zero and the exponential delay. Delays are in `0..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -87,8 +87,7 @@ impl Backoff {
         Backoff::new(Shape::Full { factor: 2.0 }, base, cap)
     }
 
-    /// Each delay is drawn between half of the exponential one and all of it. Delays are in
-    /// `base/2..=cap`.
+    /// Draws each delay between half of the exponential delay and all of it. Delays are in `base/2..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -96,8 +95,7 @@ impl Backoff {
         Backoff::new(Shape::Equal { factor: 2.0 }, base, cap)
     }
 
-    /// `base`, doubled with each retry, up to `cap`. Without jitter; see
-    /// [`jittered`](Backoff::jittered).
+    /// Doubles `base` with each retry, up to `cap`. Without jitter; see [`jittered`](Backoff::jittered).
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -105,7 +103,7 @@ impl Backoff {
         Backoff::new(Shape::Exponential { factor: 2.0, percent: 0.0 }, base, cap)
     }
 
-    /// `base`, then `base` more with each retry, up to `cap`. Without jitter; see
+    /// Waits `base`, and `base` more with each retry, up to `cap`. Without jitter; see
     /// [`jittered`](Backoff::jittered).
     ///
     /// # Errors
@@ -114,16 +112,16 @@ impl Backoff {
         Backoff::new(Shape::Linear { percent: 0.0 }, base, cap)
     }
 
-    /// The same `wait` each time. Without jitter; see [`jittered`](Backoff::jittered).
+    /// Waits `wait` before every retry. Without jitter; see [`jittered`](Backoff::jittered).
     ///
     /// # Errors
-    /// If `wait` is zero ([`Backoff::none`] says so by name) or more than a year.
+    /// If `wait` is zero (use [`Backoff::none`]) or more than a year.
     pub fn constant(wait: Duration) -> Result<Backoff, InvalidConfig> {
         let wait = nanos(config::wait("wait", wait)?);
         Ok(Backoff { shape: Shape::Constant { percent: 0.0 }, base: wait, cap: wait })
     }
 
-    /// No wait at all.
+    /// Returns a backoff without waits.
     #[must_use]
     pub const fn none() -> Backoff {
         Backoff { shape: Shape::Constant { percent: 0.0 }, base: 0, cap: 0 }
@@ -142,7 +140,7 @@ impl Backoff {
         Ok(Backoff { shape, base: nanos(base), cap: nanos(cap) })
     }
 
-    /// Grows by `factor` instead of doubling.
+    /// Multiplies by `factor` with each retry, in place of 2.
     ///
     /// # Errors
     /// If `factor` is not between 1 and 1,000, or this backoff does not grow by a factor.
@@ -163,9 +161,8 @@ impl Backoff {
         Ok(self)
     }
 
-    /// Draws from `percent` (0.25 is ±25 %) around the delay, limited by the cap before the draw. A
-    /// constant backoff has no cap of its own and reaches its wait plus `percent`; the others stay
-    /// in `0..=cap`.
+    /// Draws from `percent` (0.25 is ±25 %) around the delay; the cap limits that range before the draw. A
+    /// constant backoff has no cap, and reaches its wait plus `percent`; the others stay in `0..=cap`.
     ///
     /// # Errors
     /// If `percent` is not between 0 and 1, or this backoff is drawn from an interval already.
@@ -188,32 +185,32 @@ impl Backoff {
         Ok(self)
     }
 
-    /// No delay is longer than this.
+    /// Returns the longest delay.
     #[must_use]
     pub fn cap(&self) -> Duration {
         Duration::from_nanos(self.cap)
     }
 
-    /// The delays of one call, from the first.
+    /// Returns the delays of one call, from the first.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         Schedule { backoff: *self, step: Step::default() }
     }
 
-    /// The delay that follows `step`, at `u` of its interval.
+    /// Returns the delay after `step`, at `u` of its interval, and advances `step`.
     pub(crate) fn delay(&self, step: &mut Step, u: f64) -> Duration {
         let (low, high) = self.interval(*step);
-        // The only clamp after a draw, and only in the formula that is kept to show what it does.
+        // The cap limits a drawn value only in the textbook formula; all other intervals end at the cap.
         let drawn = lerp(low, high, u).min(self.cap);
         step.advance(drawn);
         Duration::from_nanos(drawn)
     }
 
-    /// The delay that follows `step` when the other side asked for at least `hint`: never earlier
-    /// than the hint nor than the backoff's own delay, and spread after the hint by as much as the
-    /// own delay could have been, since everybody who was refused was told the same.
+    /// Returns the delay after `step` for a server that named at least `hint`. Never less than the hint or the
+    /// own delay. The wait after the hint is spread over the own interval, because the server named the same
+    /// time to all callers that it rejected.
     ///
-    /// A hint longer than the own delay starts the backoff over (gRPC A6): the server steers now.
+    /// A hint longer than the own delay starts the backoff over (gRPC A6).
     pub(crate) fn delay_after(&self, step: &mut Step, hint: Duration, u: f64) -> Duration {
         let (_, high) = self.interval(*step);
         let own = self.delay(step, u);
@@ -224,7 +221,7 @@ impl Backoff {
         own.max(hint.saturating_add(spread))
     }
 
-    /// Where the next delay is drawn from.
+    /// Returns the ends of the interval of the next delay.
     fn interval(&self, step: Step) -> (u64, u64) {
         let grown = |factor: f64| {
             // `powi` of a finite factor is at worst infinite, and the minimum ends that.
@@ -253,7 +250,7 @@ impl Backoff {
     }
 }
 
-/// Where a call is in its backoff: how often it has waited, and how long the last time.
+/// The position of a call in its backoff: the number of waits, and the latest one in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Step {
     retries: u32,
@@ -267,7 +264,7 @@ impl Step {
     }
 }
 
-/// The delays of one call, in order. Told where in each interval to land; draws nothing itself.
+/// The delays of one call, in order. The caller passes the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(hidden)]
 pub struct Schedule {
@@ -276,23 +273,23 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The next delay, at `u` of its interval. `u` is a sample of `0..1`; anything else is taken as
-    /// the nearest of the two ends, NaN as 0.
+    /// Returns the next delay, at `u` of its interval. `u` is a sample of `0..1`; any other number counts as
+    /// the nearer end, and NaN as 0.
     pub fn next(&mut self, u: f64) -> Duration {
         self.backoff.delay(&mut self.step, u)
     }
 
-    /// The next delay when the server asked for at least `hint`. Never less than `hint`.
+    /// Returns the next delay for a server that named at least `hint`. Never less than `hint`.
     pub fn next_after(&mut self, hint: Duration, u: f64) -> Duration {
         self.backoff.delay_after(&mut self.step, hint, u)
     }
 }
 
-/// A float-to-integer cast saturates, and takes NaN as zero.
+/// Returns `value * factor`, saturated; zero for NaN.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates on purpose")]
 #[expect(clippy::cast_precision_loss, reason = "a delay is not precise to its 53rd bit")]
 fn scaled(value: u64, factor: f64) -> u64 {
-    // A whole factor of one must not cost precision: a constant wait is exactly its wait.
+    // Exact for a factor of one: a constant wait without jitter is exactly its wait.
     if factor == 1.0 { value } else { (value as f64 * factor) as u64 }
 }
 

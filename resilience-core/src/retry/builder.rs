@@ -40,11 +40,11 @@ pub(super) struct Draft {
 
 impl RetryPolicyBuilder {
     pub(super) fn new() -> RetryPolicyBuilder {
-        let (base, cap) = (Duration::from_millis(250), Duration::from_secs(20));
+        let cap = Duration::from_secs(20);
         let draft = Draft {
             name: Name::from_static("retry"),
             max_attempts: 3,
-            backoff: Backoff::decorrelated_jitter(base, cap),
+            backoff: Backoff::decorrelated_jitter(Duration::from_millis(250), cap),
             throttled_backoff: None,
             max_elapsed: Some(Duration::from_secs(60)),
             attempt_time: Duration::ZERO,
@@ -73,8 +73,8 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Sets the delays between attempts. Takes a [`Backoff`] or the result of making one, whose error
-    /// [`build`](Self::build) returns.
+    /// Sets the delays between attempts. Takes a [`Backoff`] or the result of making one;
+    /// [`build`](Self::build) returns its error.
     pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
         self.draft.backoff = backoff.or_invalid();
         self
@@ -86,15 +86,15 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Limits the time from the first attempt to the beginning of the last. A longer hint of the server ends the call at
-    /// once.
+    /// Limits the time from the first attempt to the beginning of the last. A longer hint of the server ends the
+    /// call at once.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.draft.max_elapsed = Some(elapsed);
         self
     }
 
-    /// Removes that limit: waits are limited by the attempts, the backoff's cap and the caller's deadline; a hint of more
-    /// than a year ends the call.
+    /// Removes the limit of [`max_elapsed`](Self::max_elapsed): waits are limited by the attempts, the backoff's cap
+    /// and the caller's deadline; a hint of more than a year ends the call.
     pub fn unlimited_elapsed(mut self) -> Self {
         self.draft.max_elapsed = None;
         self
@@ -106,8 +106,8 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Sets the budget that pays for retries. Give clones of one budget to everything that calls the same upstream. Also
-    /// takes the result of making one.
+    /// Sets the budget that pays for retries. Give clones of one budget to everything that calls the same
+    /// upstream. Also takes the result of making one.
     pub fn budget(mut self, budget: impl OrInvalid<RetryBudget>) -> Self {
         self.draft.budget = Some(budget.or_invalid());
         self
@@ -119,29 +119,29 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Waits and retries when the service is [not ready](Outcome::NotReady) and gives a time that fits the deadline, which
-    /// costs an attempt but no budget. By default *not ready* goes back to the caller.
+    /// Waits and retries when the service is [not ready](Outcome::NotReady) and gives a time that fits the deadline.
+    /// Such a retry costs an attempt but no budget. By default *not ready* goes back to the caller.
     pub fn wait_when_not_ready(mut self) -> Self {
         self.draft.wait_when_not_ready = true;
         self
     }
 
-    /// Does not retry a failure that no code recognised ([`Outcome::Unknown`]); it stays a failure to circuits
-    /// and to the budget. By default it is retried as a transient one is.
+    /// Does not retry a failure that no code recognised ([`Outcome::Unknown`]). Circuits and the budget still count
+    /// it. By default it is retried as a transient failure is.
     pub fn without_unknown_retries(mut self) -> Self {
         self.draft.retry_unknown = false;
         self
     }
 
-    /// Delays the result of a call whose retry the budget rejected by the time that the retry would have waited. For
-    /// polling loops, which would otherwise spin (AWS 2.1, long-polling operations).
+    /// Delays the result of a call by the wait of its retry if the budget rejects that retry. For polling loops,
+    /// which would otherwise spin (AWS 2.1, long-polling operations).
     pub fn wait_out_rejected_retry(mut self) -> Self {
         self.draft.wait_out_rejected_retry = true;
         self
     }
 
-    /// Makes the delays repeatable: the *n*-th call to fail draws from stream *n* of this seed. Without
-    /// one, every draw is from the operating system's entropy.
+    /// Makes the delays repeatable: the *n*-th call to fail draws from stream *n* of this seed. Without a seed,
+    /// every draw is from the operating system's entropy.
     #[cfg(feature = "tokio")]
     pub fn seed(mut self, seed: u64) -> Self {
         self.draft.seed = Some(seed);

@@ -64,9 +64,9 @@ impl<C, R, A> RetryLayer<C, R, A> {
         &self.account
     }
 
-    /// Pays for retries from a budget for each key: those of one shard that is down do not spend what
-    /// the others would need. Every key's budget begins like `budget`, untouched; the policy's own is
-    /// not used.
+    /// Pays for retries from a budget for each key: the retries of one shard that is down do not spend the budget of
+    /// the others. The budget of each key begins as a [fresh](RetryBudget::fresh) copy of `budget`. The budget of the
+    /// policy is not used.
     #[must_use]
     pub fn budget_per_key<K, F, Req>(
         self,

@@ -134,7 +134,7 @@ struct Attempt<'e> {
     ran: bool,
     /// `true` if a part kept the request from the service.
     in_house: bool,
-    /// The reason not to send the request again, whatever the policy says.
+    /// The reason not to send the request again, whatever the policy would decide.
     obstacle: Option<StopReason>,
 }
 

@@ -10,7 +10,7 @@ use crate::observe::Listener;
 use crate::shape::Retrying;
 
 impl<C> RetryPolicyBuilder<C> {
-    /// What it is called, and whom it tells.
+    /// Returns the name and the listener.
     pub(crate) fn identity(&mut self) -> (&mut Name, &mut Listener) {
         (&mut self.draft.name, &mut self.draft.listener)
     }
@@ -31,25 +31,24 @@ impl<C> RetryPolicy<C> {
         }
     }
 
-    /// What it and its budget take, its name and listener left out.
+    /// Returns the bytes of the policy and its budget, without its name and listener.
     pub(crate) fn heap_bytes(&self) -> usize {
         size_of::<super::policy::RetryRules>()
             + self.budget().map_or(0, super::RetryBudget::heap_bytes)
     }
 
-    /// The waits before each further attempt, at `u` of their intervals. Of the two backoffs the one
-    /// that `pick` picks: delays grow with those before them, so the extreme of each is the extreme of all.
+    /// Returns the waits before each further attempt, at `u` of their intervals, each from the backoff that `pick`
+    /// chooses. Delays grow with those before them: the extreme of each is the extreme of all.
     fn waits(&self, u: f64, pick: impl Fn(Duration, Duration) -> Duration) -> Vec<Duration> {
         let mut step = Step::default();
         let retries = 1..self.rules.max_attempts;
         let wait = |_| {
-            let (mut usual, mut throttled) = (step, step);
-            let delays = (
-                self.rules.backoff.delay(&mut usual, u),
-                self.rules.throttled_backoff.delay(&mut throttled, u),
-            );
-            let delay = pick(delays.0, delays.1);
-            step = if delay == delays.0 { usual } else { throttled };
+            let mut usual_step = step;
+            let mut throttled_step = step;
+            let usual = self.rules.backoff.delay(&mut usual_step, u);
+            let throttled = self.rules.throttled_backoff.delay(&mut throttled_step, u);
+            let delay = pick(usual, throttled);
+            step = if delay == usual { usual_step } else { throttled_step };
             delay
         };
         retries.map(wait).collect()

@@ -196,7 +196,7 @@ impl Progress {
         })
     }
 
-    /// The wait for a retry that was granted is over early, and so is the call.
+    /// Reports that draining ended the wait for a retry, and the call.
     #[cfg(feature = "tokio")]
     pub(super) fn interrupted(&self, rules: &RetryRules, outcome: Outcome) {
         self.report(rules, outcome.into(), &Verdict::stop(StopReason::ShuttingDown));

@@ -1,4 +1,4 @@
-//! One call on a real clock: a [`Progress`] with the time, the deadline and the samples filled in.
+//! A call on a real clock: a [`Progress`] with the time, the deadline and the samples filled in.
 
 use super::budget::RetryBudget;
 use super::policy::RetryRules;

@@ -1,16 +1,16 @@
 //! Retries around a call, so that those of several tiers do not multiply.
 //!
-//! Three tiers that make three attempts each make 27 of one request, and five make 243. A retry cannot see the
-//! others: it has to learn that its call is itself an attempt of another call, and to report that it gave up.
-//! A [`RetryScope`] holds both. A server opens one around each call that it handles; the retries inside find
-//! it, whatever the type of the request:
+//! Three tiers that make three attempts each make 27 of one request, and five make 243. A retry does not know of
+//! the others unless it can read that its call is an attempt of another call, and report that it gave up. A
+//! [`RetryScope`] holds both. A server opens a scope around each call that it handles, and the retries inside
+//! read it, whatever the type of the request:
 //!
 //! - in a [`single`](RetryScope::single) scope they make one attempt each, since the caller makes the others;
-//! - a retry whose attempts or budget are spent [gives up](RetryScope::give_up), and the server that opened the
+//! - a retry without attempts or budget left [gives up](RetryScope::give_up), and the server that opened the
 //!   scope can forbid its caller to retry.
 //!
-//! In the other direction, an attempt can read [how many came before it](previous_attempts). A call that
-//! succeeds at once pays nothing. A scope is ambient, as a [`Deadline`](crate::Deadline) is, and does not cross
+//! In the other direction, an attempt can read [the number of attempts before it](previous_attempts). A call that
+//! succeeds at once reads no scope. A scope is ambient, as a [`Deadline`](crate::Deadline) is, and does not cross
 //! `tokio::spawn`: take [`RetryScope::current`] along, and [`scope`](RetryScope::scope) the task's future.
 //!
 //! ```
@@ -28,7 +28,7 @@
 //! let scope = RetryScope::single();
 //! let _failed = scope.scope(retry(&policy, || { tries += 1; async { Err::<(), _>("down") } })).await;
 //! assert_eq!(tries, 4);
-//! assert!(!scope.gave_up()); // whoever retries may go on
+//! assert!(!scope.gave_up()); // the caller may retry
 //! # Ok(())
 //! # }
 //! ```
@@ -158,7 +158,8 @@ impl<F: Future> Future for Scoped<F> {
     }
 }
 
-/// Lets an attempt read how many came before it, while the result is kept. The first attempt needs nothing.
+/// Makes the number of attempts before this one readable while the result is kept. `None` for the first, where it
+/// is 0 already.
 fn enter_attempt(previous: u32) -> Option<call::Entered> {
     (previous > 0).then(|| CallContext::current().with_previous(previous).entered())
 }

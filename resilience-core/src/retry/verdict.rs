@@ -10,13 +10,13 @@ pub use crate::observe::words::StopReason;
 /// Decision on the result of an attempt.
 #[derive(Debug)]
 #[must_use]
-#[expect(clippy::exhaustive_enums, reason = "whoever carries out a verdict must know them all")]
+#[expect(clippy::exhaustive_enums, reason = "code that carries out a verdict must know them all")]
 pub enum Verdict {
-    /// Return it: the attempt succeeded.
+    /// Return the result: the attempt succeeded.
     Done,
-    /// Drop it, wait, and try again.
+    /// Drop the result, wait, and try again.
     Retry(GrantedRetry),
-    /// Return it after a pause, which is zero unless rejected retries are waited out.
+    /// Return the result after a pause, which is zero unless rejected retries are waited out.
     Stop {
         /// The reason.
         reason: StopReason,

@@ -1,4 +1,4 @@
-//! A budget in numbers, and one that takes another's place.
+//! A budget as input of the plan, and a budget that replaces another.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ impl RetryBudget {
         size_of::<super::BudgetState>()
     }
 
-    /// Takes the place of `former` at `now`: begins with no more than that has left, so that changing a
-    /// budget does not fill it up.
+    /// Reduces this new budget to what `former` has left at `now`: a change of the settings does not refill the
+    /// balance.
     #[cfg(feature = "profiles")]
     pub(crate) fn succeed(&self, former: &RetryBudget, now: std::time::Instant) {
         let (Kind::Share { deposits: old, .. }, Kind::Share { deposits: new, .. }) =
@@ -35,7 +35,7 @@ impl RetryBudget {
         let left = old.available(former.0.slot(now));
         let slot = self.0.slot(now);
         let spent = new.available(slot).saturating_sub(left);
-        // Nobody else has this budget yet: what is available can be withdrawn.
+        // This budget is not shared yet: everything available can be withdrawn.
         let _ = new.withdraw(slot, spent);
     }
 }
