@@ -57,10 +57,9 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         Admitted { breaker, admission: Some(admission) }
     }
 
-    /// Returns how a call with this result counts with this circuit: [`outcome_of`](super::outcome_of),
-    /// but for the rejections that its breaker
-    /// [counts](super::CircuitBreakerBuilder::count_rejections). For layers of one's own, which hand it to
-    /// [`outcome`](Self::outcome).
+    /// Returns the outcome of a result as this circuit counts it, for [`outcome`](Self::outcome) in layers of
+    /// your own. As [`outcome_of`](super::outcome_of), except for the rejections that the breaker
+    /// [counts](super::CircuitBreakerBuilder::count_rejections).
     pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
         &self,
         classifier: &C,
@@ -79,14 +78,14 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         }
     }
 
-    /// Records how the call ended.
+    /// Records the outcome of the call.
     pub fn outcome(mut self, outcome: Outcome) {
         if let Some(admission) = self.admission.take() {
             self.breaker.borrow().record_unkeyed(admission, outcome);
         }
     }
 
-    /// Records how the call ended, with its error.
+    /// Records the outcome of the call, with its error.
     pub(super) fn ended(mut self, ended: Ended<'_>) {
         if let Some(admission) = self.admission.take() {
             self.breaker.borrow().record_unkeyed_error(admission, ended);

@@ -8,7 +8,7 @@ use crate::observe::Listener;
 use crate::shape::Breaking;
 
 impl CircuitBreakerBuilder {
-    /// What it is called, and whom it tells.
+    /// Returns the name and the listener.
     pub(crate) fn identity(&mut self) -> (&mut Name, &mut Listener) {
         (&mut self.name, &mut self.listener)
     }

@@ -283,8 +283,8 @@ mod loom_tests {
         }
 
         fn admit(&self, now: Instant) -> Option<Admission> {
-            let glanced = self.shared.admit_fast(|| Tick::of(now));
-            glanced.or_else(|| {
+            let fast = self.shared.admit_fast(|| Tick::of(now));
+            fast.or_else(|| {
                 self.shared.with(&self.common, |config, circuit| {
                     circuit.advance(config, now, || 0.5);
                     circuit.admit(config, now, || 0.5).ok()
@@ -303,11 +303,11 @@ mod loom_tests {
         }
 
         fn is_rejected(&self) -> bool {
-            let refused = self.shared.reject_fast(&self.common, || Tick::of(self.now)).is_some();
-            let closely = |config: &CircuitConfig, circuit: &mut Circuit| {
+            let fast = self.shared.reject_fast(&self.common, || Tick::of(self.now)).is_some();
+            let slow = |config: &CircuitConfig, circuit: &mut Circuit| {
                 circuit.admit(config, self.now, || 0.5).is_err()
             };
-            refused || self.shared.with(&self.common, closely)
+            fast || self.shared.with(&self.common, slow)
         }
 
         fn state(&self) -> CircuitState {
@@ -355,15 +355,14 @@ mod loom_tests {
             assert_eq!(shared.state(), CircuitState::HalfOpen);
         });
     }
-    /// None is lost between those who take a place and whoever takes the room back, and none is counted
-    /// twice.
+    /// Calls that use the allowance while another thread reclaims it are counted, and only once.
     #[test]
     fn loom_every_call_is_counted_once() {
         loom::model(|| {
             let window = SlidingWindow::count(100);
             let shared = Shared::by(CircuitConfig::builder().failure_rate(1.0, window));
             let begin = shared.admit(shared.now).unwrap();
-            // There is room from here on.
+            // There is an allowance from here on.
             shared.record(begin, Outcome::Success, shared.now);
             let good = |shared: Arc<Shared>| {
                 move || {
@@ -385,12 +384,12 @@ mod loom_tests {
 
     /// A call that ends after another configuration has opened the circuit takes none of the allowance.
     #[test]
-    fn loom_new_rules_are_heard_before_a_call_is_counted_by_the_old() {
+    fn loom_a_new_configuration_is_applied_before_a_call_is_counted_by_the_old() {
         loom::model(|| {
             let window = SlidingWindow::count(10);
             let shared = Shared::by(CircuitConfig::builder().failure_rate(0.9, window));
-            let (begin, late) =
-                (shared.admit(shared.now).unwrap(), shared.admit(shared.now).unwrap());
+            let begin = shared.admit(shared.now).unwrap();
+            let late = shared.admit(shared.now).unwrap();
             shared.record(begin, Outcome::Success, shared.now);
             let other = {
                 let shared = shared.clone();
@@ -407,9 +406,9 @@ mod loom_tests {
         });
     }
 
-    /// Also beside whoever takes the room back, and ends the break.
+    /// A thread that reclaims the allowance and ends the break loses no rejection.
     #[test]
-    fn loom_every_refusal_is_counted_once() {
+    fn loom_every_rejection_is_counted_once() {
         loom::model(|| {
             let shared = Shared::new();
             let failing = shared.admit(shared.now).unwrap();
@@ -422,11 +421,11 @@ mod loom_tests {
             let half_open = shared.shared.with(&shared.common, |_, circuit| circuit.half_open());
             assert!(half_open.is_ok());
             assert!(shared.shared.reject_fast(&shared.common, || Tick::of(shared.now)).is_none());
-            let refused = mine + other.join().unwrap();
+            let rejected = mine + other.join().unwrap();
             let seen = shared
                 .shared
                 .with(&shared.common, |config, circuit| circuit.snapshot(config, shared.now));
-            assert_eq!(seen.not_permitted, refused);
+            assert_eq!(seen.not_permitted, rejected);
         });
     }
 }

@@ -114,7 +114,7 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Opens when at least this share of the calls in `window` took this long, failed or not.
+    /// Opens when at least this share of the calls in `window` took `slow` or longer, failed or not.
     pub fn slow_calls(mut self, slow: Duration, share: f64, window: SlidingWindow) -> Self {
         self.draft.slow = Some((slow, share, window));
         self
@@ -143,22 +143,21 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Counts rejections of these kinds, by layers below this breaker, as transient failures; their
-    /// retry-after counts as a server's hint. Replaces the kinds of an earlier call. By default none
-    /// counts: a full bulkhead or an open circuit below says nothing about the service. A
-    /// [`TimedOut`](RejectionKind::TimedOut) of a request that had been sent counts without this, as
-    /// [`Outcome::TimedOut`](crate::Outcome::TimedOut); one of a request that was never sent counts only
-    /// in a rejection that this lists.
+    /// Counts rejections of these kinds, by layers below this breaker, as transient failures, with their
+    /// retry-after as a server's hint. Replaces the kinds of an earlier call. By default no rejection counts:
+    /// a full bulkhead or an open circuit below proves nothing about the service. A
+    /// [`TimedOut`](RejectionKind::TimedOut) of a request that had been sent always counts, as
+    /// [`Outcome::TimedOut`](crate::Outcome::TimedOut).
     ///
-    /// For a breaker around a whole stack: with [`BulkheadFull`](RejectionKind::BulkheadFull) it opens
-    /// when the bulkhead inside stays full, and its callers go elsewhere. A
-    /// [`Circuit`](super::Circuit) without a handle is given outcomes, and has no use for this.
+    /// For a breaker around a whole stack: with [`BulkheadFull`](RejectionKind::BulkheadFull) the circuit opens
+    /// when the bulkhead inside stays full, and its callers go elsewhere. A [`Circuit`](super::Circuit) without
+    /// a handle receives outcomes, and does not read this.
     pub fn count_rejections(mut self, kinds: impl IntoIterator<Item = RejectionKind>) -> Self {
         self.draft.counted_rejections = kinds.into_iter().collect();
         self
     }
 
-    /// Sets how calls count that were dropped before they ended.
+    /// Sets the treatment of calls that are dropped before they end.
     pub fn abandoned(mut self, policy: AbandonedPolicy) -> Self {
         self.draft.abandoned = policy;
         self
@@ -192,8 +191,8 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Sets the longest hint of a server that is followed: the break lasts at least until the time that it names.
-    /// A hint does not open a circuit by itself, since one throttled caller says little about the
+    /// Sets the longest hint of a server that is followed: a break lasts at least until the end of the hint.
+    /// A hint does not open a circuit by itself, since one throttled caller proves little about the
     /// others; see [`open_on_hint`](Self::open_on_hint).
     pub fn longest_hint(mut self, longest: Duration) -> Self {
         self.draft.longest_hint = Some(longest);
@@ -219,8 +218,8 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Sets the rule by which probes close the circuit. Decided as soon as the probes that are left cannot change it. A
-    /// slow probe, where slow calls are watched, is a bad one.
+    /// Sets the rule by which probes close the circuit, which decides as soon as the remaining probes cannot change
+    /// the decision. A slow probe counts as a failed one where slow calls are watched.
     pub fn probes_succeed_by(mut self, rule: ProbeRule) -> Self {
         self.draft.rule = rule;
         self
@@ -233,7 +232,7 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Closes after [`max_half_open`](Self::max_half_open), and does not open again.
+    /// Closes the circuit after [`max_half_open`](Self::max_half_open), in place of opening it again.
     pub fn close_when_half_open_too_long(mut self) -> Self {
         self.draft.close_when_too_long = true;
         self
@@ -243,7 +242,7 @@ impl CircuitBreakerBuilder {
     /// Shares grow, from more than 0 to less than 1, at most 32 of them. A stage in which more fails
     /// than the probes may opens the circuit again.
     pub fn ramp(mut self, shares: impl IntoIterator<Item = f64>, each: Duration) -> Self {
-        // One too many is enough for the check to fail.
+        // 33 shares are enough for the check to fail.
         let shares = shares.into_iter().take(33).collect();
         self.draft.ramp = Some(Ramp { shares, each });
         self

@@ -310,11 +310,11 @@ fn own_key(key: &Name) -> Name {
     key.clone()
 }
 
-/// Returns how a call with this result counts with a circuit. For layers of one's own.
+/// Returns the outcome of a result as circuits count it, for layers of your own.
 ///
-/// Rejections of layers below are not passed to the classifier: they say nothing about the service, and a deadline
-/// that has passed is as if the caller had left. The [counted
-/// rejections](crate::breaker::CircuitBreakerBuilder::count_rejections) of a breaker are in
+/// Rejections of layers below are not passed to the classifier: they prove nothing about the service. A passed
+/// deadline counts as a caller that left. The [counted
+/// rejections](crate::breaker::CircuitBreakerBuilder::count_rejections) of a breaker apply to
 /// [`Admitted::outcome_of`](crate::breaker::Admitted::outcome_of) only.
 pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,

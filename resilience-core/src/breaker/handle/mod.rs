@@ -26,8 +26,8 @@ use crate::rejection::Rejection;
 pub use decide::outcome_of;
 use decide::sample;
 
-/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) makes one of its own
-/// with the same, live configuration.
+/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) returns a breaker with a
+/// circuit of its own, and the same, live configuration.
 ///
 /// ```
 /// use resilience_core::breaker::{CircuitBreaker, CircuitState};
@@ -62,12 +62,12 @@ impl Drop for Breaker {
     }
 }
 
-/// Everything that a breaker and its [`fresh`](CircuitBreaker::fresh) ones have in common.
+/// The shared state of a breaker and its [`fresh`](CircuitBreaker::fresh) breakers.
 struct Group {
     name: Name,
     listener: Listener,
     common: Arc<Common>,
-    /// The key of all of them, if they were made for one.
+    /// The key of all of them, if there is one.
     key: Option<Name>,
 }
 
@@ -101,7 +101,7 @@ impl CircuitBreaker {
         CircuitBreaker::of(self.0.group.clone())
     }
 
-    /// Returns a fresh breaker whose rejections and events carry this key.
+    /// Returns a fresh breaker, with this key in its rejections and events.
     #[cfg(feature = "profiles")]
     pub(crate) fn fresh_for(&self, key: Option<Name>) -> CircuitBreaker {
         let Group { name, listener, common, .. } = &*self.0.group;
@@ -153,12 +153,12 @@ impl CircuitBreaker {
         self.look(|config, circuit, now| circuit.snapshot(config, now))
     }
 
-    /// Returns how many calls have ended in each outcome, since the breaker was built. Calls of observing
-    /// breakers that would have been rejected are left out.
+    /// Returns the number of calls that have ended in each outcome, since the breaker was built. Calls that an
+    /// observing breaker would have rejected are left out.
     ///
-    /// Clones, the breakers that [`fresh`](CircuitBreaker::fresh) makes and the circuits of all keys count
-    /// together. Exact for this circuit. Of each other circuit up to 16,383 successes may be missing: they are
-    /// counted when its lock is next taken. A circuit that is dropped leaves its calls.
+    /// Clones, [`fresh`](CircuitBreaker::fresh) breakers and the circuits of all keys count together. Exact for
+    /// this circuit. Of each other circuit up to 16,383 successes may be missing until its lock is next taken.
+    /// The calls of a dropped circuit stay counted.
     #[must_use]
     pub fn outcomes(&self) -> OutcomeCounts {
         self.count_all();
@@ -189,7 +189,7 @@ impl CircuitBreaker {
         self.check(&(), &mut crate::clock::Now::unread())
     }
 
-    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, that outlives this handle.
+    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, for an admission that outlives this handle.
     ///
     /// # Errors
     /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
@@ -201,8 +201,8 @@ impl CircuitBreaker {
     /// Runs `future` if the circuit admits it. Dropping the call abandons it.
     ///
     /// # Errors
-    /// The future's, or the rejection. Rejections of layers below are not passed to the classifier; see
-    /// [`count_rejections`](CircuitBreakerBuilder::count_rejections).
+    /// The error of the future, or the rejection. Rejections of layers below are not passed to the classifier;
+    /// see [`count_rejections`](CircuitBreakerBuilder::count_rejections).
     pub async fn call<T, E, C, F>(&self, classifier: C, future: F) -> Result<T, E>
     where
         E: CarriesRejection,
@@ -289,7 +289,7 @@ impl Entry for CircuitBreaker {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocation_size(counts + size_of::<Breaker>());
-        // One that was made for a key has a group to itself.
+        // A breaker with a key has a group of its own.
         let group =
             self.0.group.key.as_ref().map_or(0, |_| allocation_size(counts + size_of::<Group>()));
         own + group
@@ -299,9 +299,9 @@ impl Entry for CircuitBreaker {
     const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);
 }
 
-/// [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is measured from the
-/// first call in the window on, and is 0 where no failure rate is watched, while the window holds no calls,
-/// and while the circuit is half-open or ramps up; and the calls by outcome.
+/// Visits [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is measured from
+/// the first call in the window on, and is 0 where no failure rate is watched, while the window holds no
+/// calls, and while the circuit is half-open or ramps up; and the calls by outcome.
 impl Gauges for CircuitBreaker {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         visit(names::CIRCUITS_OPEN, f64::from(u8::from(self.is_open(clock::now()))));

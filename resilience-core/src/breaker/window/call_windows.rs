@@ -23,7 +23,7 @@ pub(in crate::breaker) struct FewCalls {
     anchor: Tick,
     failures: u32,
     slow: u32,
-    /// One more than the number of calls. Never zero, which saves a [`CallWindows`] a word.
+    /// The number of calls plus one: never zero, which makes a [`CallWindows`] a word smaller.
     next: NonZeroU8,
 }
 
@@ -55,7 +55,7 @@ impl CallWindows {
         }
     }
 
-    /// Records the call among the first few, or makes the windows.
+    /// Records the call among the first few. Returns `false` if there is no room, after making the windows.
     fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) -> bool {
         let CallWindows::FewCalls(few) = self else { return false };
         if few.is_over(spans, at) {
@@ -69,7 +69,8 @@ impl CallWindows {
         false
     }
 
-    /// Returns how many successes [`count_successes`](CallWindows::count_successes) may take in place of [`record`](CallWindows::record).
+    /// Returns the number of successes that [`count_successes`](CallWindows::count_successes) may record in
+    /// place of [`record`](CallWindows::record).
     pub(in crate::breaker) fn uncounted_successes(
         &self,
         spans: &[SlidingWindow],
@@ -165,7 +166,7 @@ impl FewCalls {
         self.next = self.next.saturating_add(1);
     }
 
-    /// Returns how many successes [`has_room`](FewCalls::has_room) would accept one after the other.
+    /// Returns the number of successes in a row for which [`has_room`](FewCalls::has_room) stays `true`.
     fn uncounted_successes(&self, spans: &[SlidingWindow]) -> UncountedSuccesses {
         if self.len() == 0 {
             // The next call begins the first bucket.
