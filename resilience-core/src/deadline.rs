@@ -18,8 +18,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::clock::MAX_WAIT;
 use crate::clock::tick::Tick;
-use crate::clock::{MAX_WAIT, nanos};
 
 #[cfg(feature = "tokio")]
 thread_local! {
@@ -29,7 +29,7 @@ thread_local! {
 /// A point in time on the monotonic clock. At the deadline itself it is too late, unless the result is ready in the same
 /// poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Deadline(Tick);
+pub struct Deadline(pub(crate) Tick);
 
 impl Deadline {
     /// No deadline: later than all others.
@@ -46,19 +46,7 @@ impl Deadline {
     #[must_use]
     #[inline]
     pub fn after(now: Instant, wait: Duration) -> Deadline {
-        Deadline::after_tick(Tick::of(now), wait.min(MAX_WAIT))
-    }
-
-    /// Creates a deadline for a wait that is at most [`MAX_WAIT`].
-    #[inline]
-    pub(crate) fn after_tick(now: Tick, wait: Duration) -> Deadline {
-        Deadline::after_ns(now, nanos(wait))
-    }
-
-    /// Creates a deadline this number of nanoseconds after `now`.
-    #[inline]
-    pub(crate) fn after_ns(now: Tick, wait: u64) -> Deadline {
-        Deadline(now.after_ns(wait))
+        Deadline(Tick::of(now).after(wait.min(MAX_WAIT)))
     }
 
     /// Returns the instant.

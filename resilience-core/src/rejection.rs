@@ -170,14 +170,14 @@ impl fmt::Display for Quantity {
 /// Creating one does not allocate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    kind: RejectionKind,
-    layer: Name,
-    key: Option<Name>,
-    limit: Option<Quantity>,
-    observed: Option<Quantity>,
-    unit: Unit,
-    retry: RetryHint,
-    may_have_run: bool,
+    pub(crate) kind: RejectionKind,
+    pub(crate) layer: Name,
+    pub(crate) key: Option<Name>,
+    pub(crate) limit: Option<Quantity>,
+    pub(crate) observed: Option<Quantity>,
+    pub(crate) unit: Unit,
+    pub(crate) retry: RetryHint,
+    pub(crate) may_have_run: bool,
 }
 
 impl Rejection {
@@ -194,20 +194,6 @@ impl Rejection {
             retry: RetryHint::None,
             may_have_run: kind.ends_work(),
         }
-    }
-
-    /// All of it in one place: what is put together in parts is copied on its way.
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(crate) const fn whole(
-        kind: RejectionKind,
-        layer: Name,
-        key: Option<Name>,
-        (observed, limit, unit): (Option<Quantity>, Option<Quantity>, Unit),
-        retry: RetryHint,
-    ) -> Rejection {
-        let may_have_run = kind.ends_work();
-        Rejection { kind, layer, key, limit, observed, unit, retry, may_have_run }
     }
 
     /// Sets the key that the limit belongs to: a host, a tenant, a shard.

@@ -8,21 +8,8 @@ use super::handle::CircuitBreaker;
 use crate::clock::Now;
 use crate::ended::Ended;
 use crate::error::CarriesRejection;
-use crate::name::Name;
 use crate::outcome::{Classify, Outcome};
 use crate::rejection::Rejection;
-
-/// The key of a circuit, for rejections and events.
-pub(super) trait KeySource {
-    fn name(&self) -> Option<Name>;
-}
-
-/// No key.
-impl KeySource for () {
-    fn name(&self) -> Option<Name> {
-        None
-    }
-}
 
 /// A call that a [`CircuitBreaker`] admitted. Dropped without an outcome, it counts as abandoned.
 ///
@@ -37,17 +24,8 @@ pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker> {
 impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     #[inline(always)]
     pub(super) fn new(breaker: H) -> Result<Admitted<H>, Rejection> {
-        let (circuit, now) = (breaker.borrow(), &mut Now::unread());
-        if let Some(admission) = circuit.admit_fast(now) {
-            return Ok(Admitted { breaker, admission: Some(admission) });
-        }
-        if let Some(rejection) = circuit.reject_fast(&(), now) {
-            return Err(rejection);
-        }
-        match circuit.admit_slow(&(), now) {
-            Ok(admission) => Ok(Admitted { breaker, admission }),
-            Err(rejection) => Err(rejection),
-        }
+        let admission = breaker.borrow().admit(|| None, &mut Now::unread())?;
+        Ok(Admitted { breaker, admission })
     }
 
     /// Returns the guard of a call that was admitted already.
@@ -74,21 +52,19 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         if let Some(admission) = self.admission.take()
             && !self.breaker.borrow().count(&admission)
         {
-            self.breaker.borrow().record_unkeyed(admission, Outcome::Success);
+            self.breaker.borrow().record_unkeyed(admission, Ended::SUCCESS);
         }
     }
 
     /// Records the outcome of the call.
-    pub fn outcome(mut self, outcome: Outcome) {
-        if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record_unkeyed(admission, outcome);
-        }
+    pub fn outcome(self, outcome: Outcome) {
+        self.ended(outcome.into());
     }
 
     /// Records the outcome of the call, with its error.
     pub(super) fn ended(mut self, ended: Ended<'_>) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record_unkeyed_error(admission, ended);
+            self.breaker.borrow().record_unkeyed(admission, ended);
         }
     }
 }
@@ -97,7 +73,7 @@ impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
     #[inline]
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record_unkeyed(admission, Outcome::Abandoned);
+            self.breaker.borrow().record_unkeyed(admission, Outcome::Abandoned.into());
         }
     }
 }

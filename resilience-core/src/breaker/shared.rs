@@ -37,6 +37,17 @@ pub(super) struct SharedCircuit {
     state: Mutex<State>,
 }
 
+/// The result of [`SharedCircuit::check_fast`].
+#[derive(Debug)]
+pub(super) enum FastCheck {
+    /// Every call passes.
+    Passes,
+    /// The call is rejected, and counted.
+    Rejected(CircuitRejection),
+    /// The lock is needed to decide.
+    Undecided,
+}
+
 #[derive(Debug)]
 struct State {
     config: Versioned<CircuitConfig>,
@@ -81,7 +92,6 @@ impl SharedCircuit {
     }
 
     /// Returns `true` if every call passes: closed, forced closed or disabled.
-    #[inline]
     pub(super) fn passes_all(&self) -> bool {
         self.word.load(Ordering::Acquire) & PASSES != 0
     }
@@ -95,7 +105,7 @@ impl SharedCircuit {
         admission: &Admission,
         mut now: impl FnMut() -> Tick,
     ) -> bool {
-        let mut word = self.word.load(Ordering::Acquire);
+        let word = self.word.load(Ordering::Acquire);
         if word & ALLOWANCE == 0 || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
             return false;
         }
@@ -108,47 +118,36 @@ impl SharedCircuit {
         if until != Tick::NEVER && now() >= until {
             return false;
         }
-        while word & ALLOWANCE != 0 && admission.is_of(word >> BITS) {
-            match self.take_one(word) {
-                Ok(_) => return true,
-                Err(newer) => word = newer,
-            }
-        }
-        false
+        let taken = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            (word & ALLOWANCE != 0 && admission.is_of(word >> BITS)).then(|| word - ONE)
+        });
+        taken.is_ok()
     }
 
-    /// Rejects a call during a break; `None` means "not decided".
+    /// Decides about a call without the lock. Reads the clock only during a break.
     #[inline]
-    pub(super) fn reject_fast(
-        &self,
-        common: &Common,
-        now: impl FnOnce() -> Tick,
-    ) -> Option<CircuitRejection> {
-        let mut word = self.word.load(Ordering::Acquire);
-        let is_break = word & PASSES == 0 && word & ALLOWANCE != 0;
-        if !is_break || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
-            return None;
+    pub(super) fn check_fast(&self, common: &Common, now: impl FnOnce() -> Tick) -> FastCheck {
+        let word = self.word.load(Ordering::Acquire);
+        if word & PASSES != 0 {
+            return FastCheck::Passes;
+        }
+        if word & ALLOWANCE == 0 || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
+            return FastCheck::Undecided;
         }
         let now = now();
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
         let counts = self.counts.load(Ordering::Relaxed);
         if now >= until {
-            return None;
+            return FastCheck::Undecided;
         }
         // `until` and `counts` are of this break if the word still is when the call is counted.
-        let of_break = word & !ALLOWANCE;
-        while word & ALLOWANCE != 0 && word & !ALLOWANCE == of_break {
-            match self.take_one(word) {
-                Ok(_) => return Some(unpack(until, counts).rejection(now)),
-                Err(newer) => word = newer,
-            }
+        let counted = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |newer| {
+            (newer & ALLOWANCE != 0 && newer & !ALLOWANCE == word & !ALLOWANCE).then(|| newer - ONE)
+        });
+        match counted {
+            Ok(_) => FastCheck::Rejected(unpack(until, counts).rejection(now)),
+            Err(_) => FastCheck::Undecided,
         }
-        None
-    }
-
-    #[inline]
-    fn take_one(&self, word: u64) -> Result<u64, u64> {
-        self.word.compare_exchange_weak(word, word - ONE, Ordering::AcqRel, Ordering::Acquire)
     }
 
     /// Runs `body` under the lock, with the configuration in force and all calls counted. `body` decides, and runs
@@ -303,11 +302,16 @@ mod loom_tests {
         }
 
         fn is_rejected(&self) -> bool {
-            let fast = self.shared.reject_fast(&self.common, || Tick::of(self.now)).is_some();
+            let fast = self.rejects_fast();
             let slow = |config: &CircuitConfig, circuit: &mut Circuit| {
                 circuit.admit(config, self.now, || 0.5).is_err()
             };
             fast || self.shared.with(&self.common, slow)
+        }
+
+        fn rejects_fast(&self) -> bool {
+            let checked = self.shared.check_fast(&self.common, || Tick::of(self.now));
+            matches!(checked, FastCheck::Rejected(_))
         }
 
         fn state(&self) -> CircuitState {
@@ -420,7 +424,7 @@ mod loom_tests {
             let mine = u32::from(shared.is_rejected());
             let half_open = shared.shared.with(&shared.common, |_, circuit| circuit.half_open());
             assert!(half_open.is_ok());
-            assert!(shared.shared.reject_fast(&shared.common, || Tick::of(shared.now)).is_none());
+            assert!(!shared.rejects_fast());
             let rejected = mine + other.join().unwrap();
             let seen = shared
                 .shared

@@ -62,7 +62,7 @@ impl PermitWait {
         key: impl Fn() -> Option<Name>,
     ) -> Poll<Result<PermitGrant, Rejection>> {
         let denied = match &self.place {
-            None => match bulkhead.admission_queue().try_take(self.weight) {
+            None => match bulkhead.admission_queue().permits.try_take(self.weight) {
                 Ok(grant) => return Poll::Ready(Ok(grant)),
                 Err(denied) => Some(denied),
             },

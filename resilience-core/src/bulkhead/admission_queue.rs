@@ -18,7 +18,7 @@ use crate::wakes::Wakes;
 /// The permits of one bulkhead, and the calls that wait for them.
 #[derive(Debug)]
 pub(crate) struct AdmissionQueue {
-    permits: SharedPermits,
+    pub(crate) permits: SharedPermits,
 }
 
 type SharedPermits = Permits<Overflow>;
@@ -91,15 +91,6 @@ impl AdmissionQueue {
     #[inline]
     const fn overflow(&self) -> &Overflow {
         self.permits.colocated()
-    }
-
-    pub(crate) const fn permits(&self) -> &SharedPermits {
-        &self.permits
-    }
-
-    #[inline]
-    pub(crate) fn try_take(&self, cost: u32) -> Result<PermitGrant, Denied> {
-        self.permits.try_take(cost)
     }
 
     pub(crate) fn full_action(&self) -> FullAction {
@@ -398,17 +389,17 @@ mod loom_tests {
     }
 
     fn at_rest(admission_queue: &AdmissionQueue) {
-        let counts = admission_queue.permits().counts();
+        let counts = admission_queue.permits.counts();
         assert_eq!((counts.in_use, counts.waited_for), (0, false));
         assert!(admission_queue.stats().idle);
-        assert!(admission_queue.try_take(1).is_ok());
+        assert!(admission_queue.permits.try_take(1).is_ok());
     }
 
     #[test]
     fn loom_a_release_while_a_waiter_enqueues_is_not_lost() {
         loom::model(|| {
             let admission_queue = admission_queue(1);
-            let out = admission_queue.try_take(1).unwrap();
+            let out = admission_queue.permits.try_take(1).unwrap();
             let releaser = {
                 let admission_queue = admission_queue.clone();
                 thread::spawn(move || admission_queue.release(out, clock::now))
@@ -425,7 +416,7 @@ mod loom_tests {
     fn loom_a_cancelled_waiter_passes_the_baton() {
         loom::model(|| {
             let admission_queue = admission_queue(1);
-            let out = admission_queue.try_take(1).unwrap();
+            let out = admission_queue.permits.try_take(1).unwrap();
             let (first, second) =
                 (Waiter::enter(&admission_queue, 1), Waiter::enter(&admission_queue, 1));
             let releaser = {
@@ -462,7 +453,7 @@ mod loom_tests {
     fn loom_a_newcomer_a_waiter_and_a_release_lose_nothing() {
         loom::model(|| {
             let admission_queue = admission_queue(1);
-            let out = admission_queue.try_take(1).unwrap();
+            let out = admission_queue.permits.try_take(1).unwrap();
             let threads = [
                 {
                     let admission_queue = admission_queue.clone();
@@ -471,7 +462,7 @@ mod loom_tests {
                 {
                     let admission_queue = admission_queue.clone();
                     thread::spawn(move || {
-                        if let Ok(grant) = admission_queue.try_take(1) {
+                        if let Ok(grant) = admission_queue.permits.try_take(1) {
                             admission_queue.release(grant, clock::now);
                         }
                     })

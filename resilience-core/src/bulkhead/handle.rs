@@ -75,7 +75,7 @@ impl Bulkhead {
     /// [`BulkheadFull`](RejectionKind::BulkheadFull), if they are not free.
     #[inline]
     pub fn try_acquire(&self, weight: u32) -> Result<BulkheadPermit<&Bulkhead>, Rejection> {
-        let grant = match self.admission_queue().try_take(weight) {
+        let grant = match self.admission_queue().permits.try_take(weight) {
             Ok(grant) => grant,
             Err(denied) => self.denied(weight, denied)?,
         };
@@ -85,7 +85,7 @@ impl Bulkhead {
     /// Takes permits as [`try_acquire`](Bulkhead::try_acquire) does, without counting or reporting a rejection.
     #[cfg(feature = "pool")]
     pub(crate) fn quietly(&self, weight: u32) -> Option<BulkheadPermit<&Bulkhead>> {
-        let grant = self.admission_queue().try_take(weight).ok()?;
+        let grant = self.admission_queue().permits.try_take(weight).ok()?;
         Some(BulkheadPermit::new(self, grant))
     }
 
@@ -119,7 +119,7 @@ impl Bulkhead {
     /// use, and are a debt as long as they are more than the limit. 0 is a pause: calls wait or are rejected
     /// until the limit is raised.
     pub fn resize(&self, max_concurrent: u32) {
-        self.0.group().change(|config| BulkheadConfig { max_concurrent, ..*config });
+        self.0.group.change(|config| BulkheadConfig { max_concurrent, ..*config });
     }
 
     /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once. The
@@ -127,33 +127,33 @@ impl Bulkhead {
     /// wait keep their place and the time they were given, also where later calls are rejected at once;
     /// those that wait for more permits than there are now are rejected.
     pub fn set_config(&self, config: BulkheadConfig) {
-        self.0.group().change(|_| config);
+        self.0.group.change(|_| config);
     }
 
     /// Returns the configuration in force.
     #[must_use]
     pub fn config(&self) -> BulkheadConfig {
-        self.0.group().config()
+        self.0.group.config()
     }
 
     /// Returns a bulkhead with permits of its own. It shares the name, the listener and the configuration: a later
     /// [`set_config`](Bulkhead::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> Bulkhead {
-        Bulkhead(Group::join(self.0.group()))
+        Bulkhead(Group::join(&self.0.group))
     }
 
     /// Returns the state now. Takes the lock of the queue for a moment.
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {
         let admission_queue = self.admission_queue();
-        let counts = admission_queue.permits().counts();
+        let counts = admission_queue.permits.counts();
         let stats = admission_queue.stats();
         BulkheadSnapshot {
             limit: counts.limit,
             in_use: counts.in_use,
             available: counts.available(),
-            peak: admission_queue.permits().peak(),
+            peak: admission_queue.permits.peak(),
             queued: stats.queued,
             waited: stats.waited,
             rejected: admission_queue.rejected(),
@@ -163,24 +163,24 @@ impl Bulkhead {
     /// Returns the number of permits.
     #[cfg(feature = "pool")]
     pub(crate) fn limit(&self) -> u32 {
-        self.admission_queue().permits().counts().limit
+        self.admission_queue().permits.counts().limit
     }
 
     /// Returns the name that rejections and events carry.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.group().name().as_str()
+        self.0.group.name.as_str()
     }
 
     /// Returns `true` if permits are in use or calls wait.
     pub(crate) fn is_busy(&self) -> bool {
         let admission_queue = self.admission_queue();
-        admission_queue.permits().counts().in_use > 0 || !admission_queue.stats().idle
+        admission_queue.permits.counts().in_use > 0 || !admission_queue.stats().idle
     }
 
     #[inline]
     pub(super) fn admission_queue(&self) -> &AdmissionQueue {
-        self.0.admission_queue()
+        &self.0.admission_queue
     }
 
     /// Rejects a call that does not wait, or only observes it.
@@ -201,7 +201,7 @@ impl Bulkhead {
         // The name of the key before the permits: it may panic.
         if let Some(reason) = self.admission_queue().would_reject(weight, denied) {
             let rejection = self.rejection(reason, key);
-            self.0.group().listener().tell(|| Event::WouldReject(&rejection));
+            self.0.group.listener.tell(|| Event::WouldReject(&rejection));
         }
         self.admission_queue().admit_over_limit(weight)
     }
@@ -212,7 +212,7 @@ impl Bulkhead {
         key: impl FnOnce() -> Option<Name>,
     ) -> Rejection {
         let rejection = self.rejection(reason, key);
-        self.0.group().listener().tell(|| Event::Rejected(&rejection));
+        self.0.group.listener.tell(|| Event::Rejected(&rejection));
         rejection
     }
 
@@ -223,7 +223,7 @@ impl Bulkhead {
         key: impl FnOnce() -> Option<Name>,
     ) -> Rejection {
         self.admission_queue().count_rejection();
-        reason.into_rejection(self.0.group().name().clone(), key())
+        reason.into_rejection(self.0.group.name.clone(), key())
     }
 }
 
@@ -268,7 +268,7 @@ impl Gauges for Bulkhead {
 
 impl fmt::Debug for Bulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = self.admission_queue().permits().counts();
+        let counts = self.admission_queue().permits.counts();
         f.debug_struct("Bulkhead")
             .field("name", &self.name())
             .field("limit", &counts.limit)

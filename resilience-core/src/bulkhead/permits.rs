@@ -196,34 +196,28 @@ impl<B> Permits<B> {
     /// # Errors
     /// As [`try_take`](Permits::try_take).
     pub fn take_or_wait(&self, cost: u32) -> Result<PermitGrant, Denied> {
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            let next = match denied(word, cost) {
-                Err(Denied::Full) if word & WAITED_FOR == 0 && fits(word, cost) => {
-                    word + u64::from(cost)
-                }
-                Err(Denied::Full) => word | WAITED_FOR,
-                sure => return sure,
-            };
-            match self.swap(word, next) {
-                Ok(_) if next & WAITED_FOR != 0 => return Err(Denied::Full),
-                Ok(_) => return Ok(self.granted(next, cost)),
-                Err(now) => word = now,
+        let is_free = |word| word & WAITED_FOR == 0 && fits(word, cost);
+        let changed = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            match denied(word, cost) {
+                Err(Denied::Full) if is_free(word) => Some(word + u64::from(cost)),
+                Err(Denied::Full) => Some(word | WAITED_FOR),
+                Ok(_) | Err(Denied::Never) => None,
             }
+        });
+        match changed {
+            Ok(former) if is_free(former) => Ok(self.granted(former + u64::from(cost), cost)),
+            Ok(_) => Err(Denied::Full),
+            Err(word) => denied(word, cost),
         }
     }
 
     /// Takes `cost` permits, over the limit if need be; fewer only where the count would overflow.
     pub fn force_take(&self, cost: u32) -> PermitGrant {
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            let most = IN_USE - (word & IN_USE);
-            let taken = most.min(u64::from(cost));
-            match self.swap(word, word + taken) {
-                Ok(_) => return self.granted(word + taken, low(taken)),
-                Err(now) => word = now,
-            }
-        }
+        let taken = |word| u64::from(cost).min(IN_USE - (word & IN_USE));
+        let (Ok(word) | Err(word)) =
+            self.word
+                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| Some(word + taken(word)));
+        self.granted(word + taken(word), low(taken(word)))
     }
 
     /// Gives permits back. Returns `true` if a call waits: the queue is to be served then.
@@ -242,10 +236,9 @@ impl<B> Permits<B> {
     /// Changes the limit. 0 is a pause: none is granted until it is raised. The caller serves the queue after.
     pub fn resize(&self, limit: u32) {
         let limit = u64::from(limit) << LIMIT_SHIFT;
-        let mut word = self.word.load(Ordering::Relaxed);
-        while let Err(now) = self.swap(word, limit | word & (IN_USE | WAITED_FOR)) {
-            word = now;
-        }
+        let _changed = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            Some(limit | word & (IN_USE | WAITED_FOR))
+        });
     }
 
     /// Returns the state now.
@@ -262,19 +255,13 @@ impl<B> Permits<B> {
 
     #[inline(always)]
     fn take(&self, cost: u32, may: impl Fn(u64) -> bool) -> Result<PermitGrant, Denied> {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while may(word) && fits(word, cost) {
-            match self.swap(word, word + u64::from(cost)) {
-                Ok(_) => return Ok(self.granted(word + u64::from(cost), cost)),
-                Err(now) => word = now,
-            }
+        let taken = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            (may(word) && fits(word, cost)).then_some(word + u64::from(cost))
+        });
+        match taken {
+            Ok(former) => Ok(self.granted(former + u64::from(cost), cost)),
+            Err(word) => denied(word, cost),
         }
-        denied(word, cost)
-    }
-
-    #[inline]
-    fn swap(&self, word: u64, next: u64) -> Result<u64, u64> {
-        self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed)
     }
 
     #[inline]

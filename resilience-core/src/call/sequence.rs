@@ -221,7 +221,7 @@ where
             self.service = self.service.clone();
         }
         self.stage = stage;
-        self.due = wait.map_or(Deadline::NEVER, |wait| Deadline::after_tick(now.tick(), wait));
+        self.due = wait.map_or(Deadline::NEVER, |wait| Deadline(now.tick().after(wait)));
     }
 
     /// Waits for the timer, and goes on after it.

@@ -19,7 +19,7 @@ use crate::select::PerKey;
 pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) policy: RetryPolicy<C>,
     pub(super) replay: R,
-    pub(super) account: A,
+    pub(super) budget_selector: A,
 }
 
 /// A service with a retry in front of it.
@@ -33,7 +33,7 @@ impl<C> RetryLayer<C> {
     /// Makes a layer that retries by this policy, and clones requests.
     #[must_use]
     pub fn new(policy: RetryPolicy<C>) -> RetryLayer<C> {
-        RetryLayer { policy, replay: CloneRequest, account: PolicyBudget }
+        RetryLayer { policy, replay: CloneRequest, budget_selector: PolicyBudget }
     }
 }
 
@@ -50,18 +50,18 @@ impl<C, R, A> RetryLayer<C, R, A> {
     /// Sets the copy of a request with a [`Replay`](super::Replay) type.
     #[must_use]
     pub fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
-        RetryLayer { policy: self.policy, replay, account: self.account }
+        RetryLayer { policy: self.policy, replay, budget_selector: self.budget_selector }
     }
 
     #[cfg(feature = "profiles")]
-    pub(crate) fn paid_from<B>(self, account: B) -> RetryLayer<C, R, B> {
-        RetryLayer { policy: self.policy, replay: self.replay, account }
+    pub(crate) fn paid_from<B>(self, budget_selector: B) -> RetryLayer<C, R, B> {
+        RetryLayer { policy: self.policy, replay: self.replay, budget_selector }
     }
 
     /// Returns the selector of the budget, which has the store of budgets where there is one for each key.
     #[must_use]
     pub const fn selector(&self) -> &A {
-        &self.account
+        &self.budget_selector
     }
 
     /// Pays for retries from a budget for each key: the retries of one shard that is down do not spend the budget of
@@ -80,8 +80,8 @@ impl<C, R, A> RetryLayer<C, R, A> {
     {
         let model = budget.fresh();
         let store = Keyed::new(limits, move |_: &K| model.fresh());
-        let account = PerKey::new(store, key);
-        RetryLayer { policy: self.policy, replay: self.replay, account }
+        let budget_selector = PerKey::new(store, key);
+        RetryLayer { policy: self.policy, replay: self.replay, budget_selector }
     }
 }
 

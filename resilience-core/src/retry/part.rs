@@ -52,7 +52,7 @@ where
 
     #[inline(always)]
     fn start(&self, state: &mut Self::CallState, request: &Req, now: &mut Now) {
-        let own_budget = self.account.budget(request, now);
+        let own_budget = self.budget_selector.budget(request, now);
         let started = begin(&self.policy.rules, own_budget.as_ref(), now);
         state.started = started.unwrap_or(Tick::NEVER);
         state.own_budget = own_budget;
@@ -62,7 +62,7 @@ where
     fn sent(&self, state: &mut Self::CallState, request: &Req) -> Option<Req> {
         let before = match &state.failed {
             None => 0,
-            Some(failed) => failed.granted.as_ref().map(|_| failed.run.progress.made())?,
+            Some(failed) => failed.granted.as_ref().map(|_| failed.run.progress.made)?,
         };
         let any_left = before.saturating_add(1) < self.policy.rules.max_attempts;
         // Before the price is paid: if it panics, nothing was sent.
@@ -166,8 +166,19 @@ impl<C, R, A> RetryLayer<C, R, A> {
         R: Replay<Req>,
         A: BudgetSelector<Req>,
     {
-        let answered = matches!(end, AttemptEnd::Returned(Ok(_)));
-        let copy = copy.filter(|copy| self.replay.is_still_valid(copy, answered));
+        let rules = &self.policy.rules;
+        if let AttemptEnd::Rejected(rejection) = end
+            && state.failed.is_none()
+            && rules.stops_when_not_ready(outcome)
+        {
+            // A part rejected the first attempt: there is no progress to keep, nor a budget to settle with.
+            let ended = Ended { outcome, error: Some(rejection), ..Ended::SUCCESS };
+            let verdict = Verdict::stop(StopReason::NotReady);
+            rules.report(self.budget_selector.key().as_ref(), 1, ended, &verdict);
+            return AfterAttempt::Done;
+        }
+        let responded = matches!(end, AttemptEnd::Returned(Ok(_)));
+        let copy = copy.filter(|copy| self.replay.is_still_valid(copy, responded));
         let attempt = match end {
             AttemptEnd::Rejected(rejection) => Attempt {
                 ended: Ended { outcome, error: Some(rejection), ..Ended::SUCCESS },
@@ -178,8 +189,8 @@ impl<C, R, A> RetryLayer<C, R, A> {
             AttemptEnd::NotReady(error) => self.returned(Err(error), false, outcome, copy),
             AttemptEnd::Returned(result) => self.returned(result, true, outcome, copy),
         };
-        let failed = state.failed(|| self.account.key());
-        failed.ended(&self.policy.rules, &attempt, now)
+        let failed = state.failed(|| self.budget_selector.key());
+        failed.ended(rules, &attempt, now)
     }
 
     /// Describes an attempt that ended in `result`. `sent` if the service below had the request.

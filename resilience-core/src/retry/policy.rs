@@ -15,7 +15,7 @@ use crate::clock::tick::Tick;
 use crate::ended::Ended;
 use crate::name::Name;
 use crate::observe::Listener;
-use crate::outcome::{Classify, Outcome, Standard};
+use crate::outcome::{Classify, Outcome, RetryHint, Standard};
 #[cfg(feature = "tokio")]
 use crate::rejection::Rejection;
 
@@ -71,6 +71,15 @@ impl RetryRules {
     #[inline]
     pub(super) fn is_retryable(&self, outcome: Outcome) -> bool {
         outcome.failure().is_some() && (self.retry_unknown || outcome != Outcome::Unknown)
+    }
+
+    /// Returns `true` for *not ready* unless the policy waits for it.
+    pub(super) fn stops_when_not_ready(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::NotReady(RetryHint::After(_)) => !self.wait_when_not_ready,
+            Outcome::NotReady(_) => true,
+            _ => false,
+        }
     }
 
     /// Returns the budget that pays for the retries of a call: `own`, or that of the policy.

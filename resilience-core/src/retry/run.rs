@@ -74,11 +74,10 @@ impl Run {
         outcome: Outcome,
         obstacle: Option<StopReason>,
     ) -> Option<StopReason> {
-        let waits = rules.wait_when_not_ready && matches!(outcome.hint(), RetryHint::After(_));
-        let not_ready = matches!(outcome, Outcome::NotReady(_));
-        if not_ready && !waits {
+        if rules.stops_when_not_ready(outcome) {
             return Some(StopReason::NotReady);
         }
+        let not_ready = matches!(outcome, Outcome::NotReady(_));
         let worth_it = not_ready || rules.is_retryable(outcome);
         if !worth_it || outcome.hint() == RetryHint::Never || !self.progress.any_left(rules) {
             return None;
@@ -119,7 +118,7 @@ impl Run {
         let spent = match verdict.stop_reason() {
             Some(StopReason::BudgetExhausted | StopReason::ServerForbids) => true,
             // A call without retries would have made one attempt as well.
-            Some(_) => self.progress.made() > 1 && outcome.failure().is_some(),
+            Some(_) => self.progress.made > 1 && outcome.failure().is_some(),
             None => false,
         };
         if spent {

@@ -1,4 +1,4 @@
-//! Decision of a policy, and its reason.
+//! The decision of a policy, and its reason.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::budget::Withdrawal;
 use super::progress::Progress;
 pub use crate::observe::words::StopReason;
 
-/// Decision on the result of an attempt.
+/// The decision on the result of an attempt.
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "code that carries out a verdict must know them all")]
@@ -20,7 +20,7 @@ pub enum Verdict {
     Stop {
         /// The reason.
         reason: StopReason,
-        /// Time to wait before returning.
+        /// The time to wait before returning.
         pause: Duration,
     },
 }

@@ -38,7 +38,7 @@ impl Settings {
     /// Returns the end of what begins at `now`.
     #[inline]
     pub(super) fn due(&self, now: Tick) -> Deadline {
-        Deadline::after_ns(now, self.nanos)
+        Deadline(now.after_ns(self.nanos))
     }
 
     /// Returns a rejection by this layer, and notifies the listener.
@@ -94,7 +94,7 @@ macro_rules! limit_layer {
 
             #[inline]
             fn due(&self, now: &mut Now) -> Option<Deadline> {
-                Some(Deadline::after_ns(now.tick(), self.settings.nanos))
+                Some(Deadline(now.tick().after_ns(self.settings.nanos)))
             }
 
             #[inline]

@@ -186,7 +186,7 @@ impl CircuitBreaker {
     #[cfg(feature = "pool")]
     #[inline]
     pub(crate) fn refuses(&self) -> Result<(), Rejection> {
-        self.check(&(), &mut crate::clock::Now::unread())
+        self.check(|| None, &mut crate::clock::Now::unread())
     }
 
     /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, for an admission that outlives this handle.
@@ -218,7 +218,7 @@ impl CircuitBreaker {
 
     /// Opens for a break, as if failures had opened it.
     pub fn open(&self) {
-        self.become_(|config, circuit, now| circuit.open_now(config, now, sample()));
+        self.set_state(|config, circuit, now| circuit.open_now(config, now, sample()));
     }
 
     /// Admits probes before the break is over.
@@ -234,33 +234,33 @@ impl CircuitBreaker {
 
     /// Closes. The next break is as long as if the circuit had closed by itself.
     pub fn close(&self) {
-        self.become_(|_, circuit, now| circuit.close(now));
+        self.set_state(|_, circuit, now| circuit.close(now));
     }
 
     /// Rejects every call, until another method of this handle changes the state.
     pub fn force_open(&self) {
-        self.become_(|_, circuit, now| circuit.force_open(now, None));
+        self.set_state(|_, circuit, now| circuit.force_open(now, None));
     }
 
     /// Rejects every call for `length`, and is half-open after that.
     pub fn force_open_for(&self, length: Duration) {
         let length = length.min(clock::MAX_WAIT);
-        self.become_(|_, circuit, now| circuit.force_open(now, Some(length)));
+        self.set_state(|_, circuit, now| circuit.force_open(now, Some(length)));
     }
 
     /// Admits every call, and goes on counting.
     pub fn force_closed(&self) {
-        self.become_(|_, circuit, _| circuit.force_closed());
+        self.set_state(|_, circuit, _| circuit.force_closed());
     }
 
     /// Admits every call, and counts nothing.
     pub fn disable(&self) {
-        self.become_(|_, circuit, _| circuit.disable());
+        self.set_state(|_, circuit, _| circuit.disable());
     }
 
     /// Closes, and clears all counts and the length of the next break.
     pub fn reset(&self) {
-        self.become_(|_, circuit, _| circuit.reset());
+        self.set_state(|_, circuit, _| circuit.reset());
     }
 
     /// Returns the state to keep over a restart.
@@ -271,7 +271,7 @@ impl CircuitBreaker {
 
     /// Continues in a saved state.
     pub fn restore(&self, saved: SavedCircuit) {
-        self.become_(|_, circuit, now| circuit.restore(saved, now));
+        self.set_state(|_, circuit, now| circuit.restore(saved, now));
     }
 }
 
