@@ -88,7 +88,7 @@ impl SharedCircuit {
             return None;
         }
         let started = if word & TIMED == 0 { Tick::NEVER } else { now() };
-        Some(Admission::of(NonZeroU64::new(word >> BITS)?, started))
+        Some(Admission { generation: NonZeroU64::new(word >> BITS)?, started })
     }
 
     /// Returns `true` if every call passes: closed, forced closed or disabled.

@@ -86,7 +86,7 @@ where
             AttemptEnd::NotReady(error) => self.outcome(Err(error)),
             AttemptEnd::Returned(result) => self.outcome(result),
         };
-        if state.failed.is_none() && outcome == Outcome::Success {
+        if state.failed.is_none() && matches!(outcome, Outcome::Success) {
             if let Some(budget) = self.policy.rules.budget(state.own_budget.as_ref()) {
                 budget.succeeded();
             }

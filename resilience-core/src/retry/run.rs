@@ -20,17 +20,14 @@ pub(crate) struct Run {
     samples: Option<Samples>,
 }
 
-/// Begins a call, which deposits in the budget. Returns the time if the budget or the policy needs it; the
-/// clock is read only then.
+/// Begins a call, which deposits in the budget. Returns the time if the policy limits it. Reads the clock only if
+/// one of them needs the time.
 #[inline(always)]
 pub(super) fn begin(rules: &RetryRules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
-    let budget = rules.budget(own);
-    let counts = budget.is_some_and(RetryBudget::counts_calls);
-    let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
-    if let Some((budget, now)) = budget.zip(started) {
-        budget.call_started_at(now);
+    if let Some(budget) = rules.budget(own) {
+        budget.deposit(|| now.tick());
     }
-    started
+    rules.max_elapsed.map(|_| now.tick())
 }
 
 impl Run {

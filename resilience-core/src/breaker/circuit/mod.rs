@@ -73,10 +73,10 @@ pub struct Circuit {
 #[derive(Debug)]
 #[must_use = "a call that is never recorded keeps its place among the probes"]
 pub struct Admission {
-    /// Never zero, which saves an `Option` a word.
-    generation: NonZeroU64,
-    /// The start of the call, if it is needed.
-    started: Tick,
+    /// The generation of the state that admitted the call. Never zero, which makes an `Option` a word smaller.
+    pub(super) generation: NonZeroU64,
+    /// The start of the call; [`Tick::NEVER`] if it is not needed.
+    pub(super) started: Tick,
 }
 
 /// The rejection of a call.
@@ -295,12 +295,6 @@ impl Admission {
 
 #[cfg(feature = "tokio")]
 impl Admission {
-    /// Returns an admission of the generation that was current when it was read.
-    #[inline]
-    pub(super) const fn of(generation: NonZeroU64, started: Tick) -> Admission {
-        Admission { generation, started }
-    }
-
     /// Returns `true` if the call was admitted in this generation.
     #[inline]
     pub(super) fn is_of(&self, generation: u64) -> bool {

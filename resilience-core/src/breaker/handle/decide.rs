@@ -140,14 +140,12 @@ impl CircuitBreaker {
         key: impl Fn() -> Option<Name>,
         now: &mut Now,
     ) {
-        let outcome = ended.outcome;
-        if admission.is_timed() || outcome != Outcome::Success {
+        let is_success = matches!(ended.outcome, Outcome::Success);
+        if admission.is_timed() || !is_success {
             now.again();
         }
         let common = &self.0.group.common;
-        if outcome != Outcome::Success
-            || !self.0.shared.count_success(common, &admission, || now.tick())
-        {
+        if !is_success || !self.0.shared.count_success(common, &admission, || now.tick()) {
             self.record_slow(admission, ended, key, now.tick());
         }
     }

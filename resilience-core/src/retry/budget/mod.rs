@@ -188,17 +188,17 @@ impl RetryBudget {
     /// Deposits the share of a call (not an attempt) that begins at `now`.
     #[inline]
     pub fn call_started(&self, now: Instant) {
-        if matches!(self.0.kind, Kind::Share { .. }) {
-            self.call_started_at(Tick::of(now));
-        }
+        self.deposit(|| Tick::of(now));
     }
 
+    /// Deposits the share of a call. Reads the time only if deposits expire.
     #[inline]
-    pub(super) fn call_started_at(&self, now: Tick) {
+    pub(super) fn deposit(&self, now: impl FnOnce() -> Tick) {
         if let Kind::Share { deposits, deposit, slot, origin } = &self.0.kind {
+            let now = now();
             let passed = now.since(*origin.get_or_init(|| now));
             if !deposits.deposit_within(passed, slot.get(), *deposit) {
-                deposit_later(deposits, passed / *slot, *deposit);
+                deposits.deposit(passed / *slot, *deposit);
             }
         }
     }
@@ -258,20 +258,6 @@ impl RetryBudget {
         };
         thousandths as f64 / TOKEN as f64
     }
-
-    /// Returns `true` if a call that begins must be [recorded](RetryBudget::call_started), with the time.
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(crate) fn counts_calls(&self) -> bool {
-        matches!(self.0.kind, Kind::Share { .. })
-    }
-}
-
-/// Makes the first deposit of a slot.
-#[cold]
-#[inline(never)]
-fn deposit_later(deposits: &Deposits, slot: u64, tokens: u64) {
-    deposits.deposit(slot, tokens);
 }
 
 /// The defaults of [`RetryBudget::builder`].

@@ -62,6 +62,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
     }
 
     /// Adds tokens in slot `slot`, counted from 0.
+    #[cold]
     pub(crate) fn deposit(&self, slot: u64, tokens: u64) {
         self.enter(slot);
         self.deposited.fetch_add(tokens, Ordering::AcqRel);
