@@ -26,7 +26,7 @@ use crate::wakes::Wakes;
 #[must_use = "futures do nothing unless polled"]
 #[doc(hidden)]
 pub struct Acquire<H: Borrow<Bulkhead> = Bulkhead> {
-    /// Moved into the permit, so that one that owns its handle needs no other.
+    /// Moved into the permit, which needs no other handle.
     bulkhead: Option<H>,
     wait: PermitWait,
 }
@@ -72,7 +72,7 @@ impl PermitWait {
         Poll::Ready(polled.map_err(|reason| bulkhead.reject(reason, key)))
     }
 
-    /// Polls a call that was `denied` just now, or is in the queue.
+    /// Polls a call that was just `denied`, or is in the queue.
     #[cold]
     fn poll_slow(
         &mut self,
@@ -85,7 +85,7 @@ impl PermitWait {
             let mut wakes = Wakes::default();
             match begin(bulkhead, self.weight, denied, cx, key, &mut wakes) {
                 Begun::Decided(decided) => return Poll::Ready(decided),
-                // A call that is served in this moment is woken, and looks when it is polled again.
+                // A call that is served by now is woken, and is ready when it is polled again.
                 Begun::Waits(place) => {
                     let place = self.place.insert(place);
                     wakes.wake();
@@ -95,7 +95,7 @@ impl PermitWait {
         }
         let Some(place) = &mut self.place else { return Poll::Pending };
         let polled = ready!(place.poll(bulkhead, self.weight, cx));
-        // A permit, so that it is given back if the drop of the place panics, by a waker in its timer.
+        // As a permit, which is given back if the drop of the place panics, by a waker in its timer.
         let polled = polled.map(|grant| BulkheadPermit::new(bulkhead, grant));
         self.place = None;
         Poll::Ready(polled.map(BulkheadPermit::into_grant))
@@ -182,16 +182,15 @@ impl QueuedWait {
         if self.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
-        // Granted at the last moment is granted.
+        // A grant at the last moment counts.
         Poll::Ready(match admission_queue.leave(&self.ticket, clock::now) {
             Some(grant) => Ok(grant),
             None => Err(admission_queue.reason(Denied::Full, weight)),
         })
     }
 
-    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call comes first,
-    /// which then drops this. The deadline is read at each poll, since a future can outlive the one that it was
-    /// first polled under.
+    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call comes first, which
+    /// then drops this. Reads the deadline at each poll, since a future can outlive the deadline of its first poll.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(expiry) = self.expiry else { return Poll::Pending };
         if self.alarm.is_none() && Deadline::current().is_some_and(|current| current <= expiry) {
@@ -215,7 +214,7 @@ impl<H: Borrow<Bulkhead>> Acquire<H> {
     /// permit, for the rejection and its event.
     ///
     /// # Errors
-    /// As [`Bulkhead::acquire`], with the key.
+    /// The rejection, as from [`Bulkhead::acquire`], with the key.
     pub fn poll_for(
         &mut self,
         cx: &mut Context<'_>,
@@ -257,9 +256,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// There is no runtime, so to arm a timer would be to panic.
+    /// Without a runtime, arming a timer would panic.
     #[test]
-    fn no_timer_is_armed_for_what_comes_after_the_deadline() {
+    fn no_timer_is_armed_for_a_wait_that_ends_after_the_deadline() {
         let bulkhead =
             Bulkhead::builder().max_concurrent(1).wait_at_most(SECOND * 60).build().unwrap();
         let held = bulkhead.try_acquire(1).unwrap();

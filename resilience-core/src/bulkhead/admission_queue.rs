@@ -37,12 +37,12 @@ struct Waiting {
     config: BulkheadConfig,
     /// The version of `config`, so that an older one never replaces a newer one.
     version: u32,
-    /// A waker each, cloned and dropped outside of the lock: both may run any code.
+    /// A waker for each call, cloned and dropped outside of the lock: both may run any code.
     queue: Queue<Option<Waker>>,
     waited: u64,
 }
 
-/// What becomes of a call that finds no permit: [`OnFull`], unless the bulkhead only observes.
+/// The treatment of a call that finds no permit: [`OnFull`], unless the bulkhead only observes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FullAction {
     Reject,
@@ -101,8 +101,8 @@ impl AdmissionQueue {
         }
     }
 
-    /// Queues for `cost` permits, unless they are free by now. Adds the calls that are served meanwhile to `wakes`,
-    /// for the caller to wake once it has kept the ticket: a waker that panics would lose it.
+    /// Queues for `cost` permits, unless they are free by now. Adds the calls that are served meanwhile to `wakes`.
+    /// The caller wakes them when it has stored the ticket, which a panic of a waker would lose.
     pub(crate) fn enter(
         &self,
         cost: u32,
@@ -110,13 +110,12 @@ impl AdmissionQueue {
         waker: &Waker,
         wakes: &mut Wakes,
     ) -> EnterOutcome {
-        // Cloned outside of the lock, and dropped there if it finds no place.
+        // Cloned outside of the lock, and dropped there if the queue does not take it.
         let mut waker = Some(waker.clone());
         self.overflow().waiting.lock().enter(&self.permits, cost, now, &mut waker, wakes)
     }
 
-    /// Returns `Ready` if the waiter was served or evicted, which voids its ticket. Otherwise `waker` is woken when
-    /// it is.
+    /// Returns `Ready` if the waiter was served or evicted, which voids its ticket. Otherwise registers `waker`.
     pub(crate) fn poll(
         &self,
         ticket: &Ticket,
@@ -130,8 +129,8 @@ impl AdmissionQueue {
         if polled.is_ready() || is_known {
             return polled;
         }
-        // Cloned outside of the lock, where the former one is dropped as well: that may free its task, and a task may
-        // hold anything.
+        // Cloned outside of the lock, and the former waker is dropped there: that may free its task, whose drop may
+        // run any code.
         let mut newer = Some(waker.clone());
         self.poll_with(ticket, cost, |current| std::mem::swap(current, &mut newer))
     }
@@ -156,7 +155,7 @@ impl AdmissionQueue {
         let mut waiting = self.overflow().waiting.lock();
         let left = waiting.queue.leave(ticket);
         if let Some(Left::Waiting(_)) = left {
-            // Others may have waited behind it.
+            // Others may have waited behind this call.
             waiting.serve(&self.permits, now, &mut wakes);
         }
         drop(waiting);
@@ -179,8 +178,7 @@ impl AdmissionQueue {
         wakes.wake();
     }
 
-    /// Puts the configuration of this version into force, unless a newer one is, and adds the calls that it serves
-    /// to `wakes`.
+    /// Puts a configuration into force, unless a newer version is, and adds the calls that this serves to `wakes`.
     pub(crate) fn apply(
         &self,
         config: BulkheadConfig,
@@ -200,8 +198,8 @@ impl AdmissionQueue {
         }
     }
 
-    /// Returns the reason to reject a call that finds no permit if the bulkhead did more than observe: calls over
-    /// the limit count as if they were the queue. The call is [admitted](AdmissionQueue::admit_over_limit) anyway.
+    /// Returns the reason for which a bulkhead that does more than observe would reject a call without a permit.
+    /// Calls over the limit count as the queue.
     pub(crate) fn would_reject(&self, cost: u32, denied: Denied) -> Option<BulkheadRejectReason> {
         let config = self.overflow().waiting.lock().config;
         let counts = self.permits.counts();
@@ -279,13 +277,13 @@ impl Waiting {
             }
             Err(_) => EnterOutcome::Rejected(self.queue_full()),
         };
-        // The newest may be next, and need less than the one before; and the configuration may have changed since the
-        // caller read it.
+        // The newest call may be next, and need fewer permits than the former head; and the configuration may have
+        // changed since the caller read it.
         self.serve(permits, || now, wakes);
         entered
     }
 
-    /// Serves until the next call has to wait on.
+    /// Serves calls until the next has to wait on.
     fn serve(&mut self, permits: &SharedPermits, now: impl Fn() -> Instant, wakes: &mut Wakes) {
         let BulkheadConfig { order, observe_only, .. } = self.config;
         let take = |cost| {
@@ -308,7 +306,7 @@ impl Waiting {
     fn evicted(&self, denied: Denied, cost: u32) -> BulkheadRejectReason {
         match denied {
             Denied::Full => self.queue_full(),
-            // The limit was lowered while it waited.
+            // The limit was lowered while the call waited.
             Denied::Never => {
                 BulkheadRejectReason::Never { limit: self.config.max_concurrent, cost }
             }

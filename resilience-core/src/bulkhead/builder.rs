@@ -19,8 +19,8 @@ pub struct BulkheadBuilder {
     draft: BulkheadConfig,
 }
 
-/// The checked configuration of a [`Bulkhead`], made by [`BulkheadBuilder::config`].
-/// The name and the listener are no part of it: a bulkhead keeps its own.
+/// The checked configuration of a [`Bulkhead`], returned by [`BulkheadBuilder::config`]. Without the name and the
+/// listener, which a bulkhead keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkheadConfig {
     pub(crate) max_concurrent: u32,
@@ -91,22 +91,22 @@ impl BulkheadBuilder {
         self
     }
 
-    /// Sets the most calls that wait at once. A queue is of use as long as its calls are served in time:
-    /// keep it below `max_concurrent` × the time that callers have ÷ the time that calls take.
+    /// Sets the most calls that wait at once. A queue helps only if its calls are served in time: keep it below
+    /// `max_concurrent` × the time that callers have ÷ the time that calls take.
     pub fn max_queued(mut self, calls: u32) -> Self {
         self.draft.max_queued = calls;
         self
     }
 
-    /// Sets which call is served next, and which gives way when the queue is full.
+    /// Sets the order in which calls are served, which decides also which call a full queue rejects or evicts.
     pub fn order(mut self, order: QueueOrder) -> Self {
         self.draft.order = order;
         self
     }
 
-    /// Admits every call, and notifies the listener of those that it [would have
-    /// rejected](crate::observe::Event::WouldReject): to try out a limit on real traffic. No call waits
-    /// either: calls over the limit count as if they were the queue.
+    /// Admits every call, and notifies the listener of calls that it [would have
+    /// rejected](crate::observe::Event::WouldReject), to try out a limit on real traffic. No call waits: calls
+    /// over the limit count as the queue.
     pub fn observe_only(mut self) -> Self {
         self.draft.observe_only = true;
         self

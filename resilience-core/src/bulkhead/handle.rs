@@ -47,18 +47,17 @@ pub(crate) enum BulkheadRejectReason {
     Full { limit: u32, in_use: u32 },
     /// The queue was full, or a newer call took its place.
     QueueFull { limit: u32, queued: usize },
-    /// It needs more permits than there are.
+    /// The call needs more permits than there are.
     Never { limit: u32, cost: u32 },
-    /// Its deadline had passed before it could wait.
+    /// The deadline of the call had passed before it could wait.
     Late,
 }
 
 impl Bulkhead {
     /// Returns a builder with the defaults: 25 permits, and a call that finds none is rejected at once.
     ///
-    /// 25 is resilience4j's. Rejecting is the default because it is right whatever the callers can bear: how
-    /// long to wait, and how many calls may, depends on them. Where calls wait, at most 100 do: for four times
-    /// as long as a call takes.
+    /// 25 is resilience4j's default. Calls are rejected by default because the right limits on waits depend on the
+    /// callers. If calls wait, at most 100 do, which is four times the duration of a call.
     pub fn builder() -> BulkheadBuilder {
         BulkheadBuilder::new()
     }
@@ -89,7 +88,7 @@ impl Bulkhead {
         Some(BulkheadPermit::new(self, grant))
     }
 
-    /// Takes permits as [`try_acquire`](Bulkhead::try_acquire) does, that outlive this handle.
+    /// Takes permits that outlive this handle, as [`try_acquire`](Bulkhead::try_acquire) does.
     ///
     /// # Errors
     /// [`BulkheadFull`](RejectionKind::BulkheadFull), if they are not free.
@@ -108,24 +107,24 @@ impl Bulkhead {
         Acquire::new(self, weight)
     }
 
-    /// Takes permits as [`acquire`](Bulkhead::acquire) does, that outlive this handle.
+    /// Takes permits that outlive this handle, as [`acquire`](Bulkhead::acquire) does.
     #[inline]
     pub fn acquire_owned(&self, weight: u32) -> Acquire {
         Acquire::new(self.clone(), weight)
     }
 
     /// Changes the number of permits, here and for [every key](Bulkhead::fresh), at once. Calls that wait and fit
-    /// now are served; those that wait for more permits than there are now are rejected. Permits in use stay in
-    /// use, and are a debt as long as they are more than the limit. 0 is a pause: calls wait or are rejected
-    /// until the limit is raised.
+    /// now are served; calls that wait for more permits than the new limit are rejected. Permits in use stay in
+    /// use; none is granted while they exceed the limit. 0 is a pause: calls wait or are rejected until the limit
+    /// is raised.
     pub fn resize(&self, max_concurrent: u32) {
         self.0.group.change(|config| BulkheadConfig { max_concurrent, ..*config });
     }
 
-    /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once. The
-    /// name, the listener and the numbers of the snapshot stay. Permits in use stay in use. Calls that
-    /// wait keep their place and the time they were given, also where later calls are rejected at once;
-    /// those that wait for more permits than there are now are rejected.
+    /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once. The name, the
+    /// listener and the numbers of the snapshot stay. Permits in use stay in use. Calls that wait keep their place
+    /// and their limit on the wait, even if later calls are rejected at once; calls that wait for more permits than
+    /// the new limit are rejected.
     pub fn set_config(&self, config: BulkheadConfig) {
         self.0.group.change(|_| config);
     }
@@ -198,7 +197,7 @@ impl Bulkhead {
         denied: Denied,
         key: impl FnOnce() -> Option<Name>,
     ) -> PermitGrant {
-        // The name of the key before the permits: it may panic.
+        // Before the permits are taken: the closure that names the key may panic.
         if let Some(reason) = self.admission_queue().would_reject(weight, denied) {
             let rejection = self.rejection(reason, key);
             self.0.group.listener.tell(|| Event::WouldReject(&rejection));
@@ -228,7 +227,7 @@ impl Bulkhead {
 }
 
 impl BulkheadRejectReason {
-    /// Returns the rejection. No reason knows when a permit is free, so none has a time to retry after.
+    /// Returns the rejection. Without a time to retry after, since it is not known when a permit is free.
     fn into_rejection(self, layer: Name, key: Option<Name>) -> Rejection {
         let kind = match self {
             BulkheadRejectReason::Late => RejectionKind::DeadlineExceeded,
@@ -255,7 +254,7 @@ impl BulkheadRejectReason {
     }
 }
 
-/// [`names::BULKHEAD_IN_USE`], [`names::BULKHEAD_QUEUED`] and [`names::BULKHEAD_LIMIT`].
+/// Visits [`names::BULKHEAD_IN_USE`], [`names::BULKHEAD_QUEUED`] and [`names::BULKHEAD_LIMIT`].
 impl Gauges for Bulkhead {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
@@ -277,10 +276,10 @@ impl fmt::Debug for Bulkhead {
     }
 }
 
-/// Remembers nothing: without permits in use and calls that wait, it is as new.
+/// Remembers nothing: a bulkhead without permits in use and calls that wait is as new.
 impl Entry for Bulkhead {
-    /// Returns `true` while permits are in use, calls wait, or there is a handle outside of the store: their calls
-    /// would be admitted beside those of the next bulkhead for this key.
+    /// Returns `true` while permits are in use, calls wait, or there is a handle outside of the store. If such a
+    /// bulkhead were evicted, its calls would be under way beside those of the next bulkhead for the key.
     fn is_pinned(&self, _: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy()
     }

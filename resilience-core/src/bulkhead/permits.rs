@@ -1,18 +1,18 @@
 //! Permits in one atomic word: to take some is one compare-and-swap, to release them one subtraction.
 //!
-//! The word holds all that the usual case needs, so that it is read at one instant: the permits in use, the
-//! limit, and whether a call waits.
+//! The word holds the state of the usual case, read at one instant: the permits in use, the limit, and whether a
+//! call waits.
 //!
 //! ```text
 //! 63 ───────── limit ───────── 32 │ 31 waited for │ 30 ───────── in use ───────── 0
 //! ```
 //!
-//! The limit may change while permits are in use. A limit below them is a debt: none is granted until enough
-//! came back, and the count never goes below zero.
+//! The limit may change while permits are in use. A limit below them is a debt: none is granted until enough are
+//! released, and the count never goes below zero.
 //!
-//! `waited for` is set in the same step that finds no permit. So a release either comes before that step,
-//! which finds its permit, or sees the bit and serves the queue: no wake-up is lost between the two. While the
-//! bit is set, newcomers do not overtake the calls that wait.
+//! `waited for` is set in the same step that finds no permit. A release either comes before that step, which
+//! finds its permit, or reads the bit and serves the queue: no wake-up is lost between the two. While the bit is
+//! set, newcomers do not overtake the calls that wait.
 //!
 //! ```
 //! use resilience_core::bulkhead::{Denied, Permits};
@@ -38,8 +38,8 @@ const LIMIT_SHIFT: u32 = 32;
 /// A limited number of permits. Lock-free.
 ///
 /// `B` is state of the owner that is kept in between; see [`colocated`](Permits::colocated).
-// The peak is read after each change of the word. On the word's cache line it would have to be fetched again from
-// the core that has changed the word since (false sharing).
+// The peak is read after each change of the word. On the same cache line, that read would wait for the core that
+// has changed the word since (false sharing).
 #[derive(Debug)]
 #[repr(C)]
 pub struct Permits<B = ()> {
@@ -73,7 +73,7 @@ impl PermitGrant {
         self.0
     }
 
-    /// Takes all of it, and leaves a grant of none.
+    /// Takes the permits, and leaves a grant of none.
     #[cfg(feature = "tokio")]
     pub(super) const fn take(&mut self) -> PermitGrant {
         PermitGrant(std::mem::replace(&mut self.0, 0))
@@ -82,11 +82,11 @@ impl PermitGrant {
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "there may be room later, or there may not")]
+#[expect(clippy::exhaustive_enums, reason = "a permit may be free later, or never")]
 pub enum Denied {
     /// No permit is free now, or another call comes first.
     Full,
-    /// It is more than the limit: to wait is of no use.
+    /// More permits than the limit: a wait is of no use.
     Never,
 }
 
@@ -163,8 +163,8 @@ impl<B> Permits<B> {
         }
     }
 
-    /// Returns the state of the owner. If it fills a cache line (64 bytes), the peak is on another line than the
-    /// word, and threads that take permits do not invalidate each other's copy of it.
+    /// Returns the state of the owner. A state of a cache line (64 bytes) puts the peak on another line than the
+    /// word: threads that take permits do not invalidate each other's copy of the peak.
     #[must_use]
     #[inline]
     pub const fn colocated(&self) -> &B {
@@ -282,9 +282,10 @@ mod tests {
 
     #[test]
     fn lowering_the_limit_makes_a_debt_and_never_a_negative_count() {
-        // E28: sizes 2, 2, 2; the first return drops to 1, the second stays 1.
+        // The limit drops from 2 to 1: the first release pays the debt, the second frees a permit.
         let permits = Permits::new(2);
-        let (first, second) = (permits.try_take(1).unwrap(), permits.try_take(1).unwrap());
+        let first = permits.try_take(1).unwrap();
+        let second = permits.try_take(1).unwrap();
         for limit in [0, 1] {
             permits.resize(limit);
             assert_eq!(permits.counts().in_use, 2);
@@ -319,11 +320,7 @@ mod tests {
         let permits = Permits::new(3);
         let out = permits.try_take(2).unwrap();
         assert_eq!(permits.take_or_wait(2), Err(Denied::Full));
-        assert_eq!(
-            permits.try_take(1),
-            Err(Denied::Full),
-            "one is free, and somebody waits for two"
-        );
+        assert_eq!(permits.try_take(1), Err(Denied::Full), "one is free, and a call waits for two");
         assert!(permits.release(out), "the releaser serves the queue");
         let next = permits.take_next(2).unwrap();
         permits.clear_waited_for();

@@ -7,7 +7,7 @@ use crate::observe::Listener;
 use crate::shape::{Holding, Line};
 
 impl BulkheadBuilder {
-    /// What it is called, and whom it tells.
+    /// Returns the name and the listener.
     pub(crate) fn identity(&mut self) -> (&mut Name, &mut Listener) {
         (&mut self.name, &mut self.listener)
     }

@@ -1,4 +1,4 @@
-//! A part that is present or not, which is known at run time only.
+//! Parts whose presence is known at run time only.
 
 use std::task::{Context, Poll};
 
@@ -63,7 +63,7 @@ macro_rules! delegate_to_part {
 }
 pub(crate) use delegate_to_part;
 
-/// Costs a branch a method.
+/// Every method takes one branch more.
 impl<P: Part<Req, T, E>, Req, T, E> Part<Req, T, E> for Option<P> {
     type CallState = P::CallState;
 

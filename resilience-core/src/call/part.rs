@@ -1,4 +1,4 @@
-//! The traits that the parts of a call implement. [`sequence`](super::sequence) says when each method runs.
+//! The traits that the parts of a call implement. [`sequence`](super::sequence) has the order of their methods.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -60,14 +60,14 @@ pub trait Part<Req, T, E> {
     fn leave(&self, state: &mut Self::CallState);
 }
 
-/// A part whose hold on a call can outlast the call's future, as the body of a response does.
+/// A part that can hold a permit for longer than the future of the call, for example for the body of a response.
 #[cfg(feature = "profiles")]
 pub trait Carry<Req, T, E>: Part<Req, T, E> {
-    /// The hold of the rest of the call, which gives it back when it is dropped.
+    /// The admission or permit of the rest of the call, given back when it is dropped.
     type Carried;
 
-    /// Takes out of the state what the rest of the call after `result` must hold. `None` if there is
-    /// nothing, or if the result already decides how the call counts.
+    /// Takes the admission or permit of the rest of the call out of the state. `None` if there is none, or if
+    /// `result` already decides how the call counts.
     fn carry(&self, state: &mut Self::CallState, result: &T) -> Option<Self::Carried>;
 }
 
@@ -149,13 +149,13 @@ pub trait TimeLimit {
     /// The timer that enforces the limit.
     type Timer: Timer;
 
-    /// Returns the deadline of what begins now. `None` without a limit.
+    /// Returns the deadline of a call or an attempt that begins now. `None` without a limit.
     fn due(&self, now: &mut Now) -> Option<Deadline>;
 
     /// Returns the limit in nanoseconds. `None` without a limit.
     fn limit_nanos(&self) -> Option<u64>;
 
-    /// Returns the rejection of a call whose time is over, and notifies the listener. `may_have_run` is its
-    /// [`Rejection::may_have_run`].
+    /// Returns the rejection of a call that has run out of time, and notifies the listener. `may_have_run` is that
+    /// of the rejection ([`Rejection::may_have_run`]).
     fn reject(&self, kind: RejectionKind, may_have_run: bool) -> Rejection;
 }

@@ -10,8 +10,8 @@ use super::parts::PartSet;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 
-/// A service whose calls go through the parts `P`: those of a `Stack`, or one that
-/// stands alone as a layer. Clones share the parts.
+/// A service with the parts `P` around each call: those of a `Stack`, or one that stands alone as a layer. Clones
+/// share the parts.
 ///
 /// Each call takes one handle on all parts and one clone of the service below.
 pub struct CallService<S, P> {

@@ -28,8 +28,8 @@ pub struct RateLimiterBuilder {
     longest_hint: Option<Duration>,
 }
 
-/// The checked configuration of a [`RateLimiter`], made by [`RateLimiterBuilder::config`].
-/// The name and the listener are no part of it: a limiter keeps its own.
+/// The checked configuration of a [`RateLimiter`], returned by [`RateLimiterBuilder::config`]. Without the name and
+/// the listener, which a limiter keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateConfig {
     pub(super) observe_only: bool,
@@ -94,20 +94,19 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Admits every call at once, and reports those that would have waited or been rejected.
+    /// Admits every call at once, and reports calls that would have waited or been rejected.
     pub fn observe_only(mut self) -> Self {
         self.observe_only = true;
         self
     }
 
-    /// Sets the quota. Takes a [`Quota`] or the result of making one: an invalid one is reported by
-    /// [`build`](Self::build).
+    /// Sets the quota. Takes a [`Quota`] or the result of making one; [`build`](Self::build) returns its error.
     pub fn quota(mut self, quota: impl OrInvalid<Quota>) -> Self {
         self.quota = Some(quota.or_invalid());
         self
     }
 
-    /// Sets the shortest time between two calls, whatever they cost.
+    /// Sets the shortest time between two calls of any cost.
     pub fn min_gap(mut self, gap: Duration) -> Self {
         self.min_gap = gap;
         self
@@ -126,15 +125,15 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is dropped. A call whose
-    /// turn is known to come after its deadline is rejected at once.
+    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is dropped. A call is
+    /// rejected at once if its turn is known to come after the deadline.
     pub fn wait(mut self) -> Self {
         self.on_full = OnFull::Wait;
         self
     }
 
-    /// Makes a call wait for its turn, for at most `wait`. A call whose turn is known to come later is rejected at
-    /// once. At most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
+    /// Makes a call wait for its turn, for at most `wait`. A call is rejected at once if its turn is known to come
+    /// later. At most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.on_full = OnFull::WaitAtMost(wait);
         self

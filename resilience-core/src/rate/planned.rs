@@ -9,7 +9,7 @@ use crate::observe::Listener;
 use crate::shape::{Line, Pacing};
 
 impl RateLimiterBuilder {
-    /// What it is called, and whom it tells.
+    /// Returns the name and the listener.
     pub(crate) fn identity(&mut self) -> (&mut Name, &mut Listener) {
         (&mut self.name, &mut self.listener)
     }

@@ -19,12 +19,11 @@ use crate::rate::RateLimiter;
 use crate::retry::{CloneRequest, RetryPolicy};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
-/// A [`Stack`] in the making: parts are named, and stand where they belong whatever the order of the
-/// calls.
+/// A builder of a [`Stack`]. Parts are set by name, in any order.
 ///
-/// A part is given as a builder, a ready handle (which other stacks may have too), or the result of
-/// making one; what is wrong with it is reported by [`build`](StackBuilder::build). Builders get the
-/// stack's name and listener, if they have none of their own.
+/// A part is a builder, a handle (which other stacks may have too), or the result of making one, whose error
+/// [`build`](StackBuilder::build) returns. Builders get the stack's name and listener, if they have none of their
+/// own.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct StackBuilder<
@@ -92,7 +91,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
 
     /// Sets the classifier of retry, rate limit and breaker to a closure.
     ///
-    /// It does not see the rejections of inner layers.
+    /// Rejections of inner layers are not passed to the closure.
     pub fn classify<X, E, F>(self, classifier: F) -> StackBuilder<F, D, B, R, L, C, T>
     where
         F: Fn(Result<&X, &E>) -> Outcome,
@@ -215,8 +214,8 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
     /// Builds the stack.
     ///
     /// # Errors
-    /// If a value is out of its bounds, or two parts are in each other's way; the [module](super) lists
-    /// the checks. What can work but is hardly meant is in [`Plan::warnings`](super::Plan).
+    /// If a value is out of its bounds, or two parts contradict each other; the [module](super) lists the checks.
+    /// Settings that work, but hardly as intended, are in [`Plan::warnings`](super::Plan).
     #[expect(clippy::type_complexity, reason = "a layer for each parameter")]
     pub fn build(
         self,

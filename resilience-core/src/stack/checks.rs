@@ -1,8 +1,7 @@
-//! Errors of a stack that cannot work. Stacks that can work but hardly as intended are in `warnings`.
+//! Errors of a stack that cannot work. Settings that work, but hardly as intended, are in `warnings`.
 //!
-//! Each check compares two parts, which no part can do by itself. A check is here only if it is *never*
-//! right: whatever the other side does, the value named has no effect, or an effect that another value
-//! takes away.
+//! Each check compares two parts. An error is only for a value that is *never* right: whatever the other side does,
+//! the value has no effect, or another value cancels its effect.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::shape::{Breaking, Pacing, Paying, Retrying, Shape};
 type Checked = Result<(), InvalidConfig>;
 
 /// Returns the first error.
-pub(super) fn refuse(shape: &Shape) -> Checked {
+pub(super) fn check(shape: &Shape) -> Checked {
     attempt_within_deadline(shape)?;
     waits_within_deadline(shape)?;
     if let Some(retry) = &shape.retry {
@@ -30,12 +29,12 @@ pub(super) fn refuse(shape: &Shape) -> Checked {
     Ok(())
 }
 
-/// An attempt that may take as long as the call never times out: the deadline ends it, no breaker sees
-/// a failure, and there is no time for a second.
+/// Rejects an attempt timeout as long as the deadline: the deadline ends every attempt, no breaker counts a failure,
+/// and there is no time for a second attempt.
 fn attempt_within_deadline(shape: &Shape) -> Checked {
     match (shape.attempt_timeout, shape.deadline) {
         (Some(timeout), Some(deadline)) if timeout >= deadline => {
-            refused("attempt_timeout", timeout, under("deadline", deadline))
+            invalid("attempt_timeout", timeout, under("deadline", deadline))
         }
         _ => Ok(()),
     }
@@ -51,24 +50,24 @@ fn waits_within_deadline(shape: &Shape) -> Checked {
             && line.chosen
             && wait >= deadline
         {
-            return refused(field, wait, under("deadline", deadline));
+            return invalid(field, wait, under("deadline", deadline));
         }
     }
     Ok(())
 }
 
-/// "Usually takes" longer than it may: every retry is refused for want of time, or none should be.
+/// Rejects a usual duration of an attempt that is longer than its timeout.
 fn attempt_time_within_timeout(shape: &Shape, retry: &Retrying) -> Checked {
     match shape.attempt_timeout {
         Some(timeout) if retry.attempt_time > timeout => {
             let bound = format!("at most `attempt_timeout` ({timeout:?})");
-            refused("retry.attempt_time", retry.attempt_time, bound)
+            invalid("retry.attempt_time", retry.attempt_time, bound)
         }
         _ => Ok(()),
     }
 }
 
-/// Attempts that cannot begin though every other fails at once and every wait is the shortest.
+/// Rejects attempts that cannot begin in time even if all others fail at once and every wait is the shortest.
 fn every_attempt_possible(shape: &Shape, retry: &Retrying) -> Checked {
     let possible = shape.attempts_begun(retry, &retry.shortest, Duration::ZERO);
     if possible >= retry.max_attempts {
@@ -112,7 +111,7 @@ fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
     Err(InvalidConfig::new("retry.budget.ratio", ratio, bound))
 }
 
-/// Rejects a breaker whose minimum of calls does not pass the rate limit within its window.
+/// Rejects a breaker with a higher minimum of calls in its window than the rate limit admits.
 fn minimum_reachable(breaker: &Breaking, rate: &Pacing) -> Checked {
     for &(window, minimum) in &breaker.windows {
         let most = rate.admitted_within(window);
@@ -124,12 +123,12 @@ fn minimum_reachable(breaker: &Breaking, rate: &Pacing) -> Checked {
     Ok(())
 }
 
-/// No call is ever that slow.
+/// Rejects a duration of slow calls that is longer than the attempt timeout: no call would ever be slow.
 fn slow_before_timeout(shape: &Shape, breaker: &Breaking) -> Checked {
     match (breaker.slow_after, shape.attempt_timeout) {
         (Some(slow), Some(timeout)) if slow > timeout => {
             let bound = format!("at most `attempt_timeout` ({timeout:?})");
-            refused("circuit_breaker.slow_calls", slow, bound)
+            invalid("circuit_breaker.slow_calls", slow, bound)
         }
         _ => Ok(()),
     }
@@ -139,6 +138,6 @@ fn under(field: &str, limit: Duration) -> String {
     format!("less than `{field}` ({limit:?})")
 }
 
-fn refused(field: &'static str, value: Duration, bound: String) -> Checked {
+fn invalid(field: &'static str, value: Duration, bound: String) -> Checked {
     Err(InvalidConfig::new(field, format_args!("{value:?}"), bound))
 }

@@ -43,7 +43,7 @@ impl<K> Assembly<'_, K> {
     }
 }
 
-/// Several parts share a listener.
+/// Notifies the listener in this place: several parts share it.
 impl Listen for Listener {
     fn event(&self, event: &Event<'_>) {
         self.tell(|| *event);
@@ -64,7 +64,7 @@ pub trait BuiltPart: Sized {
 }
 
 /// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the stack's name and
-/// listener where it has none of its own.
+/// listener where it has none.
 #[doc(hidden)]
 pub struct PartSource<P: BuiltPart>(Source<P>);
 
@@ -198,7 +198,7 @@ pub struct KeyedPart<P: BuiltPart, F, Req> {
     pub(super) request: std::marker::PhantomData<fn(&Req)>,
 }
 
-/// A retry policy, and how requests are copied.
+/// A retry policy, and the replay that copies requests.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct RetryWith<R = CloneRequest> {

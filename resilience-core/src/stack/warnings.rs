@@ -7,11 +7,11 @@ use crate::observe::Rounded;
 use crate::on_full::OnFull;
 use crate::shape::{Line, Paying, Retrying, Shape};
 
-/// Something about a stack that works, and is hardly meant. See [`Plan::warnings`](super::Plan).
+/// A setting that works, but hardly as intended. See [`Plan::warnings`](super::Plan).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
-    /// The field, as [`InvalidConfig`](crate::InvalidConfig) names it.
+    /// The field, by the name that [`InvalidConfig`](crate::InvalidConfig) would use.
     pub field: &'static str,
     /// The consequence.
     pub reason: String,
@@ -23,7 +23,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// All of them, outermost part first.
+/// Returns all warnings, outermost part first.
 pub(super) fn of(shape: &Shape) -> Vec<Warning> {
     let mut found = Vec::new();
     hangs(shape, &mut found);
@@ -62,7 +62,7 @@ fn queues(shape: &Shape, found: &mut Vec<Warning>) {
     let attempt = shape.attempt_timeout;
     if let Some(bulkhead) = shape.bulkhead {
         queue(shape, "bulkhead.wait", bulkhead.line, found);
-        // Each place in line is worth one call's time, shared by all permits.
+        // Each place in the queue is one call's time, shared by all permits.
         let drain = attempt.map(|takes| {
             takes.saturating_mul(bulkhead.line.max_queued) / bulkhead.max_concurrent.max(1)
         });

@@ -16,11 +16,11 @@ use crate::inherent::inherent_service_methods;
 use crate::rejection::RejectionKind;
 use crate::timer::Wait;
 
-/// Returns the time that is left for the attempt that is called or polled on this thread: the limit of the
-/// [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. Returns `None` if no attempt with a limit is.
+/// Returns the time that is left for the attempt that is called or polled on this thread, by the limit of the
+/// [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. `None` without a limit.
 ///
-/// The [deadline](Deadline::current) of the call is a limit of its own, and either may be the shorter. As the deadline,
-/// this does not cross `tokio::spawn`. Reads the clock if the attempt has waited already.
+/// The [deadline](Deadline::current) of the call is another limit, and either may be the shorter. The limit does not
+/// cross `tokio::spawn`. Reads the clock if the attempt has waited already.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,11 +99,11 @@ pin_project! {
     #[derive(Debug)]
     #[doc(hidden)]
     pub struct TimeoutFuture<F> {
-        // Dropped with the result, not with this future (T7).
+        // Dropped with the result, not with this future.
         #[pin]
         inner: Option<F>,
         settings: Settings,
-        // Counts from the first poll; set if there was no result then.
+        // Counts from the first poll; set if that was pending.
         due: Option<Deadline>,
         #[pin]
         wait: Wait,

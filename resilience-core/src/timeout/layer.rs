@@ -1,4 +1,4 @@
-//! The two layers, and what both are configured with.
+//! The two layers, and their settings.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::name::Name;
 use crate::observe::{Event, Listen, Listener};
 use crate::rejection::{Rejection, RejectionKind};
 
-/// The settings of a limit. A clone of them counts no references unless a name or a listener was set.
+/// The settings of a limit. A clone counts no references unless a name or a listener was set.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     name: Name,
@@ -35,7 +35,7 @@ impl Settings {
         self.nanos
     }
 
-    /// Returns the end of what begins at `now`.
+    /// Returns the deadline of an attempt or a call that begins at `now`.
     #[inline]
     pub(super) fn due(&self, now: Tick) -> Deadline {
         Deadline(now.after_ns(self.nanos))

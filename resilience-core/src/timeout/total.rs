@@ -13,7 +13,7 @@ use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 use crate::rejection::RejectionKind;
 
-/// A service whose calls have a deadline. Made by [`DeadlineLayer`](super::DeadlineLayer).
+/// A service with a deadline for each call. Made by [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Debug, Clone)]
 pub struct DeadlineService<S> {
     inner: S,
