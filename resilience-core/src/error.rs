@@ -1,8 +1,8 @@
 //! Errors that carry rejections.
 //!
-//! A layer never changes the error type of its service: the type must be able to *carry* a rejection
-//! ([`CarriesRejection`]). A boxed error can. A foreign error can when it is wrapped in [`Error`], once, at
-//! the bottom of the stack.
+//! A layer never changes the error type of its service: the type must be able to *carry* a
+//! rejection ([`CarriesRejection`]). A boxed error can. A foreign error can when it is wrapped in
+//! [`Error`], once, at the bottom of the stack.
 //!
 //! ```
 //! use resilience_core::{CarriesRejection, Error, Rejection, RejectionKind};
@@ -21,8 +21,8 @@ use crate::rejection::Rejection;
 
 /// An error type that carries the [`Rejection`] of a layer, and returns it again.
 ///
-/// Layers put their rejections into the error type of the service, and read the rejections of the layers below
-/// them: a retry recognises an open circuit whatever its classifier would return.
+/// Layers put their rejections into the error type of the service, and read the rejections of the
+/// layers below them: a retry recognises an open circuit whatever its classifier would return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a `Rejection`",
     label = "a resilience layer reports its rejections in the service's own error type",
@@ -40,15 +40,16 @@ pub trait CarriesRejection: From<Rejection> {
         self.rejection().is_some_and(|rejection| !rejection.may_have_run())
     }
 
-    /// Returns this error with a rejection that [may have run](Rejection::with_may_have_run), because an earlier
-    /// attempt of the call may have. By default, and without a rejection, the error is not changed.
+    /// Returns this error with a rejection that [may have run](Rejection::with_may_have_run),
+    /// because an earlier attempt of the call may have. By default, and without a rejection, the
+    /// error is not changed.
     #[must_use]
     fn with_may_have_run(self) -> Self {
         self
     }
 
-    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the text out
-    /// where the [classifier](crate::Classify::as_error) does not know it either.
+    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the
+    /// text out where the [classifier](crate::Classify::as_error) does not know it either.
     fn as_std_error(&self) -> Option<&(dyn StdError + 'static)> {
         None
     }
@@ -73,8 +74,8 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
         Rejection::find(&**self)
     }
 
-    /// Returns `true` only for a rejection that is the boxed error itself: one deep in the chain can be the end
-    /// of a call that the service made while it ran.
+    /// Returns `true` only for a rejection that is the boxed error itself: one deep in the chain
+    /// can be the end of a call that the service made while it ran.
     fn did_not_run(&self) -> bool {
         self.downcast_ref().is_some_and(|rejection: &Rejection| !rejection.may_have_run())
     }
@@ -171,7 +172,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-/// The source is the wrapped error or rejection itself, so that it is found in the chain of a boxed error.
+/// The source is the wrapped error or rejection itself, so that it is found in the chain of a boxed
+/// error.
 impl<E: StdError + 'static> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -181,17 +183,19 @@ impl<E: StdError + 'static> StdError for Error<E> {
     }
 }
 
-/// Reads the first [`Rejection`], [`io::Error`] or `Elapsed` of tokio in the chain of sources.
-/// An error without one has [`Outcome::Unknown`]: a circuit counts it as a failure, and a retry repeats
-/// it. Give the policy a classifier, or use a type that implements [`AsOutcome`], for errors that will not pass.
+/// Reads the first [`Rejection`], [`io::Error`] or `Elapsed` of tokio in the chain of sources. An
+/// error without one has [`Outcome::Unknown`]: a circuit counts it as a failure, and a retry
+/// repeats it. Give the policy a classifier, or use a type that implements [`AsOutcome`], for
+/// errors that will not pass.
 impl AsOutcome for Box<dyn StdError + Send + Sync> {
     fn as_outcome(&self) -> Outcome {
         known(&**self).map_or(Outcome::Unknown, AsOutcome::as_outcome)
     }
 
     fn may_have_run(&self) -> bool {
-        // A rejection or a refused connection deep in the chain proves nothing: the service may have made the
-        // call that ended so while it ran, and a client that followed a redirect has sent the request before.
+        // A rejection or a refused connection deep in the chain proves nothing: the service may
+        // have made the call that ended so while it ran, and a client that followed a redirect has
+        // sent the request before.
         let refused = self.downcast_ref::<io::Error>().is_some_and(|error| !error.may_have_run());
         !(refused || self.did_not_run())
     }

@@ -1,9 +1,9 @@
 //! The outcome of a call, in one vocabulary for all policies.
 //!
 //! A retry, a breaker, a budget and an acknowledgement that each keep a list of "errors that count"
-//! end up disagreeing, and the disagreement is an outage: in the system this crate was made for, "no
-//! data yet" was an error, the error was retried, and one evening became 7,139 runs. [`Outcome`] is
-//! therefore the only vocabulary, and [`Classify`] the only source of it.
+//! end up disagreeing, and the disagreement is an outage: in the system this crate was made for,
+//! "no data yet" was an error, the error was retried, and one evening became 7,139 runs.
+//! [`Outcome`] is therefore the only vocabulary, and [`Classify`] the only source of it.
 //!
 //! ```
 //! use resilience_core::{Classify, Outcome};
@@ -43,9 +43,9 @@ impl From<Option<Duration>> for RetryHint {
 
 /// The end of an attempt or a call.
 ///
-/// *Not ready* is not *failed*: an upstream without data yet, an open circuit and a full queue prove
-/// nothing about the health of the service behind them. Policies neither count them as failures nor
-/// repeat them at once.
+/// *Not ready* is not *failed*: an upstream without data yet, an open circuit and a full queue
+/// prove nothing about the health of the service behind them. Policies neither count them as
+/// failures nor repeat them at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -53,11 +53,13 @@ pub enum Outcome {
     Success,
     /// A failure that may pass: a connection refused, a 503.
     Transient(RetryHint),
-    /// No response in time. The dearest failure that may pass: the server may still work on the request.
+    /// No response in time. The dearest failure that may pass: the server may still work on the
+    /// request.
     TimedOut,
     /// A request of the other side for fewer calls: a 429, a quota.
     Throttled(RetryHint),
-    /// A failure that will happen again: a 404, a bug. Only code that recognises the failure returns this.
+    /// A failure that will happen again: a 404, a bug. Only code that recognises the failure
+    /// returns this.
     Permanent,
     /// A failure that no code recognised. A circuit counts it as a failure, a budget prices it as
     /// [transient](Outcome::Transient), and the request may have run. A retry repeats it unless the
@@ -133,14 +135,15 @@ pub trait Classify<T, E> {
     /// Returns the outcome of `result`.
     fn classify(&self, result: Result<&T, &E>) -> Outcome;
 
-    /// Returns `true`, the default, if the request may have had an effect though the call failed. A request
-    /// that must not run twice (`Replay::may_run_twice`) is sent again only after `false`.
+    /// Returns `true`, the default, if the request may have had an effect though the call failed. A
+    /// request that must not run twice (`Replay::may_run_twice`) is sent again only after `false`.
     fn may_have_run(&self, result: Result<&T, &E>) -> bool {
         let _ = result;
         true
     }
 
-    /// Returns `error` as a standard error, for the text of events; `None`, the default, leaves the text out.
+    /// Returns `error` as a standard error, for the text of events; `None`, the default, leaves the
+    /// text out.
     fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {
         let _ = error;
         None
@@ -192,22 +195,24 @@ pub trait AsOutcome {
     /// [`Outcome::Unknown`], and not [`Outcome::Permanent`].
     fn as_outcome(&self) -> Outcome;
 
-    /// Returns `true`, the default, if the request may have had an effect; `false` only if it certainly had
-    /// none.
+    /// Returns `true`, the default, if the request may have had an effect; `false` only if it
+    /// certainly had none.
     fn may_have_run(&self) -> bool {
         true
     }
 
-    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the text out.
+    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the
+    /// text out.
     fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
         None
     }
 }
 
-/// The default classifier: `Ok` is a success, and the outcome of an error is its own ([`AsOutcome`]).
+/// The default classifier: `Ok` is a success, and the outcome of an error is its own
+/// ([`AsOutcome`]).
 ///
-/// An error type without an outcome does not compile. A boxed error whose type is not recognised has
-/// [`Outcome::Unknown`].
+/// An error type without an outcome does not compile. A boxed error whose type is not recognised
+/// has [`Outcome::Unknown`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standard;
 
@@ -225,8 +230,8 @@ impl<T, E: AsOutcome> Classify<T, E> for Standard {
     }
 }
 
-/// A classifier by which every error is a transient failure. For operations that are safe to repeat, and
-/// worth repeating after any error.
+/// A classifier by which every error is a transient failure. For operations that are safe to
+/// repeat, and worth repeating after any error.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnyError;
 

@@ -1,8 +1,8 @@
 //! The rejection of a call by a layer.
 //!
 //! All layers share one type, [`Rejection`], which travels in the service's own error type
-//! (`CarriesRejection`). A rejection names its layer, its reason, the key and the limit, and the time
-//! after which another call is worth it.
+//! (`CarriesRejection`). A rejection names its layer, its reason, the key and the limit, and the
+//! time after which another call is worth it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -42,8 +42,8 @@ pub enum RejectionKind {
     TimedOut,
     /// The call's deadline has passed.
     DeadlineExceeded,
-    /// The call was shed under overload. For layers of your own, and for the uploads that `resilience-http`
-    /// rejects: no policy of this crate sheds.
+    /// The call was shed under overload. For layers of your own, and for the uploads that
+    /// `resilience-http` rejects: no policy of this crate sheds.
     Shed,
     /// The process is shutting down.
     ShuttingDown,
@@ -164,8 +164,8 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// The rejection of a call: its kind, the layer, the key, the limit and the observed value, and when to
-/// retry.
+/// The rejection of a call: its kind, the layer, the key, the limit and the observed value, and
+/// when to retry.
 ///
 /// Creating one does not allocate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,8 +217,8 @@ impl Rejection {
         self
     }
 
-    /// Sets the unit of `limit` and `observed` where they are counts. By default failures for an open
-    /// circuit, and calls for everything else.
+    /// Sets the unit of `limit` and `observed` where they are counts. By default failures for an
+    /// open circuit, and calls for everything else.
     #[must_use]
     pub const fn with_unit(mut self, unit: Unit) -> Rejection {
         self.unit = unit;
@@ -275,8 +275,8 @@ impl Rejection {
         self.unit
     }
 
-    /// Returns the time from the rejection until a retry is worth it. `None` if it is not known, or if a retry
-    /// is never worth it.
+    /// Returns the time from the rejection until a retry is worth it. `None` if it is not known, or
+    /// if a retry is never worth it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.retry {
@@ -291,17 +291,17 @@ impl Rejection {
         self.retry
     }
 
-    /// Returns `true` if the request may have had an effect: an attempt of the call was sent, and did not
-    /// certainly fail without one. Set for [`TimedOut`](RejectionKind::TimedOut) and
-    /// [`DeadlineExceeded`](RejectionKind::DeadlineExceeded), unless the time passed before the request was
-    /// sent, and for every kind once an earlier attempt of the same call may have run.
+    /// Returns `true` if the request may have had an effect: an attempt of the call was sent, and
+    /// did not certainly fail without one. Set for [`TimedOut`](RejectionKind::TimedOut) and
+    /// [`DeadlineExceeded`](RejectionKind::DeadlineExceeded), unless the time passed before the
+    /// request was sent, and for every kind once an earlier attempt of the same call may have run.
     #[must_use]
     pub const fn may_have_run(&self) -> bool {
         self.may_have_run
     }
 
-    /// Sets whether the request may have had an effect. By default, only a rejection that ends a call under
-    /// way (by a timeout or a deadline) may have had one.
+    /// Sets whether the request may have had an effect. By default, only a rejection that ends a
+    /// call under way (by a timeout or a deadline) may have had one.
     #[must_use]
     pub const fn with_may_have_run(mut self, may_have_run: bool) -> Rejection {
         self.may_have_run = may_have_run;
@@ -320,7 +320,8 @@ pub(crate) fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {
-        // The source of an `io::Error` is the source of the error it wraps, which would be left out.
+        // The source of an `io::Error` is the source of the error it wraps, which would be left
+        // out.
         let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static)).or_else(|| error.source())
     })
@@ -365,9 +366,10 @@ impl StdError for Rejection {}
 
 /// Outcomes of rejections, for the layers above.
 ///
-/// An attempt that timed out is worth another. An open circuit, a full bulkhead, a rate limit and shedding
-/// kept the call from the service: that is *not ready*. A shutdown is *not ready*, and never worth another
-/// attempt. A call with a passed deadline was abandoned. The service itself responded to none of them.
+/// An attempt that timed out is worth another. An open circuit, a full bulkhead, a rate limit and
+/// shedding kept the call from the service: that is *not ready*. A shutdown is *not ready*, and
+/// never worth another attempt. A call with a passed deadline was abandoned. The service itself
+/// responded to none of them.
 impl AsOutcome for Rejection {
     fn as_outcome(&self) -> Outcome {
         match self.kind {

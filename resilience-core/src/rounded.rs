@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// A length of time, rounded for people: `250 ms`, `4.6 s`, `90 s`, `5 min`.
 ///
-/// Shown in the largest unit of which there are at least two (one, for a second and less). A length that three
-/// digits show exactly is exact; any other has two significant digits.
+/// Shown in the largest unit of which there are at least two (one, for a second and less). A length
+/// that three digits show exactly is exact; any other has two significant digits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,11 +64,13 @@ fn next(unit: u128) -> u128 {
     larger.map_or(u128::MAX, |&(.., from)| from)
 }
 
-/// Returns `nanos` in hundredths of `unit`: exact if three digits are enough, else rounded to two digits.
+/// Returns `nanos` in hundredths of `unit`: exact if three digits are enough, else rounded to two
+/// digits.
 fn hundredths(nanos: u128, unit: u128) -> u128 {
     let exact = nanos * 100;
     let whole = nanos / unit;
-    // The third digit of 1 to 9 is a hundredth, of 10 to 99 a tenth; from 100 on, and for whole numbers, a one.
+    // The third digit of 1 to 9 is a hundredth, of 10 to 99 a tenth; from 100 on, and for whole
+    // numbers, a one.
     let third = if whole < 10 {
         1
     } else if whole < 100 {

@@ -10,7 +10,8 @@ use crate::clock::tick::Tick;
 use crate::live::LiveConfig;
 use crate::sync::{AtomicU64, Ordering};
 
-/// The live configuration and the counters of a breaker and its [`fresh`](super::CircuitBreaker::fresh) breakers.
+/// The live configuration and the counters of a breaker and its
+/// [`fresh`](super::CircuitBreaker::fresh) breakers.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) config: LiveConfig<CircuitConfig>,

@@ -9,11 +9,11 @@ use crate::clock::{self, nanos};
 use crate::outcome::{Outcome, RetryHint};
 use crate::rejection::RejectionKind;
 
-/// The checked settings of a circuit: when it opens, for how long, and how it closes again. Returned by
-/// [`CircuitBreakerBuilder::config`].
+/// The checked settings of a circuit: when it opens, for how long, and how it closes again.
+/// Returned by [`CircuitBreakerBuilder::config`].
 ///
-/// Not stored in the [`Circuit`](super::Circuit): one configuration serves a hundred thousand circuits, and
-/// changes for all of them at once.
+/// Not stored in the [`Circuit`](super::Circuit): one configuration serves a hundred thousand
+/// circuits, and changes for all of them at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CircuitConfig {
     pub(super) consecutive: Option<u16>,
@@ -89,10 +89,10 @@ impl CircuitConfig {
 
 /// The treatment of calls that are dropped before they end.
 ///
-/// Ignored by default: a caller that left proves nothing about the service, and the loser of a hedge is
-/// always dropped. A limit on the attempt belongs inside the breaker, where running out of time is a result.
-/// The other two are for a limit outside of the breaker only: that limit drops calls that hang, and the
-/// circuit would never open.
+/// Ignored by default: a caller that left proves nothing about the service, and the loser of a
+/// hedge is always dropped. A limit on the attempt belongs inside the breaker, where running out of
+/// time is a result. The other two are for a limit outside of the breaker only: that limit drops
+/// calls that hang, and the circuit would never open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AbandonedPolicy {
@@ -101,7 +101,8 @@ pub enum AbandonedPolicy {
     Ignore,
     /// The call counts as a failure.
     Failure,
-    /// The call counts as slow if it had already taken as long as a slow call, and does not count otherwise.
+    /// The call counts as slow if it had already taken as long as a slow call, and does not count
+    /// otherwise.
     Slow,
 }
 
@@ -195,13 +196,15 @@ impl Break {
             .min(clock::MAX_WAIT)
     }
 
-    /// Returns the time between a hint and the end of the break: up to the jitter's share of `length`.
+    /// Returns the time between a hint and the end of the break: up to the jitter's share of
+    /// `length`.
     pub(super) fn spread(&self, length: Duration, u: f64) -> Duration {
         let spread = length.as_secs_f64() * self.jitter * u;
         Duration::try_from_secs_f64(spread).unwrap_or_default().min(clock::MAX_WAIT)
     }
 
-    /// Returns when the growth of `steps` breaks is forgotten, if the circuit is closed from `since` on.
+    /// Returns when the growth of `steps` breaks is forgotten, if the circuit is closed from
+    /// `since` on.
     pub(super) fn forgotten_at(&self, since: Tick, steps: u16) -> Tick {
         match self.memory {
             _ if steps == 0 => Tick::LONG_AGO,

@@ -17,7 +17,8 @@ use crate::rejection::Rejection;
 #[must_use = "dropped at once, the call was abandoned"]
 pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker> {
     breaker: H,
-    /// `None` once an outcome was recorded, and if the breaker only observes and would have rejected the call.
+    /// `None` once an outcome was recorded, and if the breaker only observes and would have
+    /// rejected the call.
     admission: Option<Admission>,
 }
 
@@ -35,9 +36,9 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         Admitted { breaker, admission: Some(admission) }
     }
 
-    /// Returns the outcome of a result as this circuit counts it, for [`outcome`](Self::outcome) in layers of
-    /// your own. As [`outcome_of`](super::outcome_of), except for the rejections that the breaker
-    /// [counts](super::CircuitBreakerBuilder::count_rejections).
+    /// Returns the outcome of a result as this circuit counts it, for [`outcome`](Self::outcome) in
+    /// layers of your own. As [`outcome_of`](super::outcome_of), except for the rejections that the
+    /// breaker [counts](super::CircuitBreakerBuilder::count_rejections).
     pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
         &self,
         classifier: &C,

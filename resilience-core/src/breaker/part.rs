@@ -57,7 +57,8 @@ where
         if state.admission.is_some()
             && let Some(breaker) = self.selector.handle(&state.selected)
         {
-            // Before the admission is taken: if the classifier panics, the drop of the call abandons it.
+            // Before the admission is taken: if the classifier panics, the drop of the call
+            // abandons it.
             let outcome = breaker.outcome_of(&self.classifier, result);
             let ended = match outcome {
                 Outcome::Success => Ended::SUCCESS,

@@ -1,17 +1,18 @@
-//! One circuit, shared by threads. Successes and rejections in a break take no lock: one compare-and-swap each.
+//! One circuit, shared by threads. Successes and rejections in a break take no lock: one
+//! compare-and-swap each.
 //!
-//! Most calls meet a closed circuit and need to know only that, and its generation. Most of them succeed, and
-//! are only to be counted. One word beside the lock holds both: the generation, and the *allowance*, which is
-//! how many more successes may end before one has to be recorded under the lock. Such a call takes one off the
-//! allowance.
+//! Most calls meet a closed circuit and need to know only that, and its generation. Most of them
+//! succeed, and are only to be counted. One word beside the lock holds both: the generation, and
+//! the *allowance*, which is how many more successes may end before one has to be recorded under
+//! the lock. Such a call takes one off the allowance.
 //!
-//! During a break, the allowance counts the calls that may be rejected without the lock. All have the same
-//! rejection, which is stored beside the word.
+//! During a break, the allowance counts the calls that may be rejected without the lock. All have
+//! the same rejection, which is stored beside the word.
 //!
-//! The holder of the lock reclaims the allowance first and counts what was used of it, so it decides by all
-//! calls that ended before. A call that reads the word a moment too late is admitted in a generation that is
-//! over, and its result decides nothing. Every other admission is decided under the lock, so there are never
-//! more probes than configured.
+//! The holder of the lock reclaims the allowance first and counts what was used of it, so it
+//! decides by all calls that ended before. A call that reads the word a moment too late is admitted
+//! in a generation that is over, and its result decides nothing. Every other admission is decided
+//! under the lock, so there are never more probes than configured.
 
 use std::num::NonZeroU64;
 
@@ -79,8 +80,8 @@ impl SharedCircuit {
         }
     }
 
-    /// Admits a call to a closed circuit; `None` means "not decided". One load, and the clock is read only where
-    /// the duration of the call matters.
+    /// Admits a call to a closed circuit; `None` means "not decided". One load, and the clock is
+    /// read only where the duration of the call matters.
     #[inline(always)]
     pub(super) fn admit_fast(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
         let word = self.word.load(Ordering::Acquire);
@@ -96,8 +97,8 @@ impl SharedCircuit {
         self.word.load(Ordering::Acquire) & PASSES != 0
     }
 
-    /// Counts a success. `false` means that it has to be recorded under the lock. Reads the clock only where a
-    /// window is one of time.
+    /// Counts a success. `false` means that it has to be recorded under the lock. Reads the clock
+    /// only where a window is one of time.
     #[inline(always)]
     pub(super) fn count_success(
         &self,
@@ -112,8 +113,8 @@ impl SharedCircuit {
         if common.is_slow(admission, &mut now) {
             return false;
         }
-        // An allowance that was published since the word was read is a later one: every call that is recorded late
-        // counts among the latest.
+        // An allowance that was published since the word was read is a later one: every call that
+        // is recorded late counts among the latest.
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
         if until != Tick::NEVER && now() >= until {
             return false;
@@ -150,8 +151,8 @@ impl SharedCircuit {
         }
     }
 
-    /// Runs `body` under the lock, with the configuration in force and all calls counted. `body` decides, and runs
-    /// no code of the user.
+    /// Runs `body` under the lock, with the configuration in force and all calls counted. `body`
+    /// decides, and runs no code of the user.
     pub(super) fn with<R>(
         &self,
         common: &Common,
@@ -192,7 +193,8 @@ impl SharedCircuit {
         let word = word(config, circuit, allowance);
         self.until.store(allowance.until.as_i64(), Ordering::Relaxed);
         self.counts.store(allowance.counts, Ordering::Relaxed);
-        // Without an allowance, only the holder of the lock writes the word: this is the latest value.
+        // Without an allowance, only the holder of the lock writes the word: this is the latest
+        // value.
         if self.word.load(Ordering::Relaxed) != word {
             self.word.store(word, Ordering::Release);
         }
@@ -319,7 +321,8 @@ mod loom_tests {
         }
     }
 
-    /// A success that was admitted while closed neither keeps the circuit from opening nor closes it.
+    /// A success that was admitted while closed neither keeps the circuit from opening nor closes
+    /// it.
     #[test]
     fn loom_a_call_admitted_by_a_stale_word_decides_nothing() {
         loom::model(|| {
@@ -386,7 +389,8 @@ mod loom_tests {
         });
     }
 
-    /// A call that ends after another configuration has opened the circuit takes none of the allowance.
+    /// A call that ends after another configuration has opened the circuit takes none of the
+    /// allowance.
     #[test]
     fn loom_a_new_configuration_is_applied_before_a_call_is_counted_by_the_old() {
         loom::model(|| {

@@ -19,8 +19,8 @@ use crate::rejection::Rejection;
 use crate::timer::Alarm;
 use crate::wakes::Wakes;
 
-/// The future of [`Bulkhead::acquire`]. Does nothing before its first poll. Dropped, it leaves the queue, and
-/// passes a permit that it was granted meanwhile on to the next call.
+/// The future of [`Bulkhead::acquire`]. Does nothing before its first poll. Dropped, it leaves the
+/// queue, and passes a permit that it was granted meanwhile on to the next call.
 ///
 /// When permits are free it takes them in one atomic operation, and does not read the clock.
 #[must_use = "futures do nothing unless polled"]
@@ -95,7 +95,8 @@ impl PermitWait {
         }
         let Some(place) = &mut self.place else { return Poll::Pending };
         let polled = ready!(place.poll(bulkhead, self.weight, cx));
-        // As a permit, which is given back if the drop of the place panics, by a waker in its timer.
+        // As a permit, which is given back if the drop of the place panics, by a waker in its
+        // timer.
         let polled = polled.map(|grant| BulkheadPermit::new(bulkhead, grant));
         self.place = None;
         Poll::Ready(polled.map(BulkheadPermit::into_grant))
@@ -189,8 +190,9 @@ impl QueuedWait {
         })
     }
 
-    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call comes first, which
-    /// then drops this. Reads the deadline at each poll, since a future can outlive the deadline of its first poll.
+    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call
+    /// comes first, which then drops this. Reads the deadline at each poll, since a future can
+    /// outlive the deadline of its first poll.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(expiry) = self.expiry else { return Poll::Pending };
         if self.alarm.is_none() && Deadline::current().is_some_and(|current| current <= expiry) {
@@ -210,8 +212,8 @@ impl<H: Borrow<Bulkhead>> Drop for Acquire<H> {
 }
 
 impl<H: Borrow<Bulkhead>> Acquire<H> {
-    /// Polls as [`Future::poll`] does, for a bulkhead that belongs to one key. `key` is called when there is no
-    /// permit, for the rejection and its event.
+    /// Polls as [`Future::poll`] does, for a bulkhead that belongs to one key. `key` is called when
+    /// there is no permit, for the rejection and its event.
     ///
     /// # Errors
     /// The rejection, as from [`Bulkhead::acquire`], with the key.

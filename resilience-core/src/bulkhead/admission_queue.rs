@@ -1,8 +1,8 @@
 //! The permits and the queue together: how a permit gets from one call to another.
 //!
-//! While no call waits, newcomers and releases touch the permits alone. The queue is behind a lock, which is
-//! taken to wait, to stop waiting, and to release while a call waits. Decisions are made under the lock and
-//! carried out after it: no waker runs under the lock.
+//! While no call waits, newcomers and releases touch the permits alone. The queue is behind a lock,
+//! which is taken to wait, to stop waiting, and to release while a call waits. Decisions are made
+//! under the lock and carried out after it: no waker runs under the lock.
 
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -101,8 +101,9 @@ impl AdmissionQueue {
         }
     }
 
-    /// Queues for `cost` permits, unless they are free by now. Adds the calls that are served meanwhile to `wakes`.
-    /// The caller wakes them when it has stored the ticket, which a panic of a waker would lose.
+    /// Queues for `cost` permits, unless they are free by now. Adds the calls that are served
+    /// meanwhile to `wakes`. The caller wakes them when it has stored the ticket, which a panic of
+    /// a waker would lose.
     pub(crate) fn enter(
         &self,
         cost: u32,
@@ -115,7 +116,8 @@ impl AdmissionQueue {
         self.overflow().waiting.lock().enter(&self.permits, cost, now, &mut waker, wakes)
     }
 
-    /// Returns `Ready` if the waiter was served or evicted, which voids its ticket. Otherwise registers `waker`.
+    /// Returns `Ready` if the waiter was served or evicted, which voids its ticket. Otherwise
+    /// registers `waker`.
     pub(crate) fn poll(
         &self,
         ticket: &Ticket,
@@ -129,8 +131,8 @@ impl AdmissionQueue {
         if polled.is_ready() || is_known {
             return polled;
         }
-        // Cloned outside of the lock, and the former waker is dropped there: that may free its task, whose drop may
-        // run any code.
+        // Cloned outside of the lock, and the former waker is dropped there: that may free its
+        // task, whose drop may run any code.
         let mut newer = Some(waker.clone());
         self.poll_with(ticket, cost, |current| std::mem::swap(current, &mut newer))
     }
@@ -178,7 +180,8 @@ impl AdmissionQueue {
         wakes.wake();
     }
 
-    /// Puts a configuration into force, unless a newer version is, and adds the calls that this serves to `wakes`.
+    /// Puts a configuration into force, unless a newer version is, and adds the calls that this
+    /// serves to `wakes`.
     pub(crate) fn apply(
         &self,
         config: BulkheadConfig,
@@ -198,8 +201,8 @@ impl AdmissionQueue {
         }
     }
 
-    /// Returns the reason for which a bulkhead that does more than observe would reject a call without a permit.
-    /// Calls over the limit count as the queue.
+    /// Returns the reason for which a bulkhead that does more than observe would reject a call
+    /// without a permit. Calls over the limit count as the queue.
     pub(crate) fn would_reject(&self, cost: u32, denied: Denied) -> Option<BulkheadRejectReason> {
         let config = self.overflow().waiting.lock().config;
         let counts = self.permits.counts();
@@ -277,8 +280,8 @@ impl Waiting {
             }
             Err(_) => EnterOutcome::Rejected(self.queue_full()),
         };
-        // The newest call may be next, and need fewer permits than the former head; and the configuration may have
-        // changed since the caller read it.
+        // The newest call may be next, and need fewer permits than the former head; and the
+        // configuration may have changed since the caller read it.
         self.serve(permits, || now, wakes);
         entered
     }

@@ -19,8 +19,8 @@ pub struct BulkheadBuilder {
     draft: BulkheadConfig,
 }
 
-/// The checked configuration of a [`Bulkhead`], returned by [`BulkheadBuilder::config`]. Without the name and the
-/// listener, which a bulkhead keeps.
+/// The checked configuration of a [`Bulkhead`], returned by [`BulkheadBuilder::config`]. Without
+/// the name and the listener, which a bulkhead keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkheadConfig {
     pub(crate) max_concurrent: u32,
@@ -78,41 +78,44 @@ impl BulkheadBuilder {
         self
     }
 
-    /// Makes a call that finds no permit wait for one, until its [deadline](crate::Deadline) or until it is dropped.
+    /// Makes a call that finds no permit wait for one, until its [deadline](crate::Deadline) or
+    /// until it is dropped.
     pub fn wait(mut self) -> Self {
         self.draft.on_full = OnFull::Wait;
         self
     }
 
-    /// Makes a call that finds no permit wait for one, for at most `wait`. At most 365 days; zero rejects at
-    /// once, as [`reject`](Self::reject) does.
+    /// Makes a call that finds no permit wait for one, for at most `wait`. At most 365 days; zero
+    /// rejects at once, as [`reject`](Self::reject) does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.draft.on_full = OnFull::WaitAtMost(wait);
         self
     }
 
-    /// Sets the most calls that wait at once. A queue helps only if its calls are served in time: keep it below
-    /// `max_concurrent` × the time that callers have ÷ the time that calls take.
+    /// Sets the most calls that wait at once. A queue helps only if its calls are served in time:
+    /// keep it below `max_concurrent` × the time that callers have ÷ the time that calls take.
     pub fn max_queued(mut self, calls: u32) -> Self {
         self.draft.max_queued = calls;
         self
     }
 
-    /// Sets the order in which calls are served, which decides also which call a full queue rejects or evicts.
+    /// Sets the order in which calls are served, which decides also which call a full queue rejects
+    /// or evicts.
     pub fn order(mut self, order: QueueOrder) -> Self {
         self.draft.order = order;
         self
     }
 
     /// Admits every call, and notifies the listener of calls that it [would have
-    /// rejected](crate::observe::Event::WouldReject), to try out a limit on real traffic. No call waits: calls
-    /// over the limit count as the queue.
+    /// rejected](crate::observe::Event::WouldReject), to try out a limit on real traffic. No call
+    /// waits: calls over the limit count as the queue.
     pub fn observe_only(mut self) -> Self {
         self.draft.observe_only = true;
         self
     }
 
-    /// Returns the checked configuration, for [`Bulkhead::set_config`], without the name and the listener.
+    /// Returns the checked configuration, for [`Bulkhead::set_config`], without the name and the
+    /// listener.
     ///
     /// # Errors
     /// If a value is out of its bounds.

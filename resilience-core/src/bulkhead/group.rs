@@ -1,7 +1,7 @@
 //! The bulkheads that share a configuration: one, or one for each key.
 //!
-//! A change is applied to all of them when it is made. A waiting call is served as soon as the limit is raised,
-//! even if no other call comes, and calls do not look for changes.
+//! A change is applied to all of them when it is made. A waiting call is served as soon as the
+//! limit is raised, even if no other call comes, and calls do not look for changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -52,7 +52,8 @@ impl Group {
         let mut register = group.register.lock();
         let id = register.next_id;
         register.next_id += 1;
-        // Read under the lock: `change` finds this member in the register, or this finds its change.
+        // Read under the lock: `change` finds this member in the register, or this finds its
+        // change.
         let config = group.config.get();
         let admission_queue = AdmissionQueue::new(*config, config.version());
         let member = Arc::new(Member { admission_queue, group: group.clone(), id });
@@ -67,7 +68,8 @@ impl Group {
         let members: Vec<_> = register.members.values().filter_map(Weak::upgrade).collect();
         // The drop of the last handle on a member takes the register.
         drop(register);
-        // Woken last: a waker may panic, and all members are to have the same configuration even so.
+        // Woken last: a waker may panic, and all members are to have the same configuration even
+        // so.
         let mut wakes = Wakes::default();
         for member in members {
             member.admission_queue.apply(*config, config.version(), clock::now, &mut wakes);
@@ -82,8 +84,9 @@ impl Group {
 }
 
 impl Member {
-    /// The heap bytes of a member: the member with the two counts of its `Arc`, its place in the register (the nodes
-    /// of a tree are at least five elevenths full), and the allocator's rounding.
+    /// The heap bytes of a member: the member with the two counts of its `Arc`, its place in the
+    /// register (the nodes of a tree are at least five elevenths full), and the allocator's
+    /// rounding.
     pub(crate) const HEAP_BYTES: usize = {
         let counts = 2 * size_of::<usize>();
         let place = 3 * size_of::<(u64, Weak<Member>)>();

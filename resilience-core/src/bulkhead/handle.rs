@@ -27,8 +27,8 @@ pub struct BulkheadSnapshot {
     pub limit: u32,
     /// Permits in use. More than `limit` after it was lowered, or while the bulkhead only observes.
     pub in_use: u32,
-    /// Permits that a new call gets at once: 0 while others wait for what is free, and while more are in use
-    /// than there are. A bulkhead that only observes admits more.
+    /// Permits that a new call gets at once: 0 while others wait for what is free, and while more
+    /// are in use than there are. A bulkhead that only observes admits more.
     pub available: u32,
     /// The most permits that were in use at once.
     pub peak: u32,
@@ -54,10 +54,12 @@ pub(crate) enum BulkheadRejectReason {
 }
 
 impl Bulkhead {
-    /// Returns a builder with the defaults: 25 permits, and a call that finds none is rejected at once.
+    /// Returns a builder with the defaults: 25 permits, and a call that finds none is rejected at
+    /// once.
     ///
-    /// 25 is resilience4j's default. Calls are rejected by default because the right limits on waits depend on the
-    /// callers. If calls wait, at most 100 do, which is four times the duration of a call.
+    /// 25 is resilience4j's default. Calls are rejected by default because the right limits on
+    /// waits depend on the callers. If calls wait, at most 100 do, which is four times the duration
+    /// of a call.
     pub fn builder() -> BulkheadBuilder {
         BulkheadBuilder::new()
     }
@@ -66,9 +68,9 @@ impl Bulkhead {
         Bulkhead(Group::found(name, listener, config))
     }
 
-    /// Takes `weight` permits if they are free and no call waits for them. Never waits or yields. A weight of
-    /// 0 is always admitted. The permits are borrowed from this handle, which costs less than
-    /// [owning](Bulkhead::try_acquire_owned) them.
+    /// Takes `weight` permits if they are free and no call waits for them. Never waits or yields. A
+    /// weight of 0 is always admitted. The permits are borrowed from this handle, which costs less
+    /// than [owning](Bulkhead::try_acquire_owned) them.
     ///
     /// # Errors
     /// [`BulkheadFull`](RejectionKind::BulkheadFull), if they are not free.
@@ -81,7 +83,8 @@ impl Bulkhead {
         Ok(BulkheadPermit::new(self, grant))
     }
 
-    /// Takes permits as [`try_acquire`](Bulkhead::try_acquire) does, without counting or reporting a rejection.
+    /// Takes permits as [`try_acquire`](Bulkhead::try_acquire) does, without counting or reporting
+    /// a rejection.
     #[cfg(feature = "pool")]
     pub(crate) fn quietly(&self, weight: u32) -> Option<BulkheadPermit<&Bulkhead>> {
         let grant = self.admission_queue().permits.try_take(weight).ok()?;
@@ -97,11 +100,11 @@ impl Bulkhead {
         Ok(self.try_acquire(weight)?.into_owned())
     }
 
-    /// Takes `weight` permits, and waits for them if this bulkhead is configured to. Dropping the future leaves
-    /// the queue.
+    /// Takes `weight` permits, and waits for them if this bulkhead is configured to. Dropping the
+    /// future leaves the queue.
     ///
-    /// A [limited wait](BulkheadBuilder::wait_at_most) needs tokio's timer, unless the deadline of the surrounding
-    /// call comes first.
+    /// A [limited wait](BulkheadBuilder::wait_at_most) needs tokio's timer, unless the deadline of
+    /// the surrounding call comes first.
     #[inline]
     pub fn acquire(&self, weight: u32) -> Acquire<&Bulkhead> {
         Acquire::new(self, weight)
@@ -113,18 +116,18 @@ impl Bulkhead {
         Acquire::new(self.clone(), weight)
     }
 
-    /// Changes the number of permits, here and for [every key](Bulkhead::fresh), at once. Calls that wait and fit
-    /// now are served; calls that wait for more permits than the new limit are rejected. Permits in use stay in
-    /// use; none is granted while they exceed the limit. 0 is a pause: calls wait or are rejected until the limit
-    /// is raised.
+    /// Changes the number of permits, here and for [every key](Bulkhead::fresh), at once. Calls
+    /// that wait and fit now are served; calls that wait for more permits than the new limit are
+    /// rejected. Permits in use stay in use; none is granted while they exceed the limit. 0 is a
+    /// pause: calls wait or are rejected until the limit is raised.
     pub fn resize(&self, max_concurrent: u32) {
         self.0.group.change(|config| BulkheadConfig { max_concurrent, ..*config });
     }
 
-    /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once. The name, the
-    /// listener and the numbers of the snapshot stay. Permits in use stay in use. Calls that wait keep their place
-    /// and their limit on the wait, even if later calls are rejected at once; calls that wait for more permits than
-    /// the new limit are rejected.
+    /// Puts another configuration into force, here and for [every key](Bulkhead::fresh), at once.
+    /// The name, the listener and the numbers of the snapshot stay. Permits in use stay in use.
+    /// Calls that wait keep their place and their limit on the wait, even if later calls are
+    /// rejected at once; calls that wait for more permits than the new limit are rejected.
     pub fn set_config(&self, config: BulkheadConfig) {
         self.0.group.change(|_| config);
     }
@@ -135,8 +138,8 @@ impl Bulkhead {
         self.0.group.config()
     }
 
-    /// Returns a bulkhead with permits of its own. It shares the name, the listener and the configuration: a later
-    /// [`set_config`](Bulkhead::set_config) on either applies to both.
+    /// Returns a bulkhead with permits of its own. It shares the name, the listener and the
+    /// configuration: a later [`set_config`](Bulkhead::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> Bulkhead {
         Bulkhead(Group::join(&self.0.group))
@@ -227,7 +230,8 @@ impl Bulkhead {
 }
 
 impl BulkheadRejectReason {
-    /// Returns the rejection. Without a time to retry after, since it is not known when a permit is free.
+    /// Returns the rejection. Without a time to retry after, since it is not known when a permit is
+    /// free.
     fn into_rejection(self, layer: Name, key: Option<Name>) -> Rejection {
         let kind = match self {
             BulkheadRejectReason::Late => RejectionKind::DeadlineExceeded,
@@ -278,8 +282,9 @@ impl fmt::Debug for Bulkhead {
 
 /// Remembers nothing: a bulkhead without permits in use and calls that wait is as new.
 impl Entry for Bulkhead {
-    /// Returns `true` while permits are in use, calls wait, or there is a handle outside of the store. If such a
-    /// bulkhead were evicted, its calls would be under way beside those of the next bulkhead for the key.
+    /// Returns `true` while permits are in use, calls wait, or there is a handle outside of the
+    /// store. If such a bulkhead were evicted, its calls would be under way beside those of the
+    /// next bulkhead for the key.
     fn is_pinned(&self, _: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy()
     }

@@ -1,18 +1,19 @@
-//! Permits in one atomic word: to take some is one compare-and-swap, to release them one subtraction.
+//! Permits in one atomic word: to take some is one compare-and-swap, to release them one
+//! subtraction.
 //!
-//! The word holds the state of the usual case, read at one instant: the permits in use, the limit, and whether a
-//! call waits.
+//! The word holds the state of the usual case, read at one instant: the permits in use, the limit,
+//! and whether a call waits.
 //!
 //! ```text
 //! 63 ───────── limit ───────── 32 │ 31 waited for │ 30 ───────── in use ───────── 0
 //! ```
 //!
-//! The limit may change while permits are in use. A limit below them is a debt: none is granted until enough are
-//! released, and the count never goes below zero.
+//! The limit may change while permits are in use. A limit below them is a debt: none is granted
+//! until enough are released, and the count never goes below zero.
 //!
-//! `waited for` is set in the same step that finds no permit. A release either comes before that step, which
-//! finds its permit, or reads the bit and serves the queue: no wake-up is lost between the two. While the bit is
-//! set, newcomers do not overtake the calls that wait.
+//! `waited for` is set in the same step that finds no permit. A release either comes before that
+//! step, which finds its permit, or reads the bit and serves the queue: no wake-up is lost between
+//! the two. While the bit is set, newcomers do not overtake the calls that wait.
 //!
 //! ```
 //! use resilience_core::bulkhead::{Denied, Permits};
@@ -38,8 +39,8 @@ const LIMIT_SHIFT: u32 = 32;
 /// A limited number of permits. Lock-free.
 ///
 /// `B` is state of the owner that is kept in between; see [`colocated`](Permits::colocated).
-// The peak is read after each change of the word. On the same cache line, that read would wait for the core that
-// has changed the word since (false sharing).
+// The peak is read after each change of the word. On the same cache line, that read would wait for
+// the core that has changed the word since (false sharing).
 #[derive(Debug)]
 #[repr(C)]
 pub struct Permits<B = ()> {
@@ -60,7 +61,8 @@ pub struct PermitCounts {
     pub waited_for: bool,
 }
 
-/// Permits that were taken. To be [released](Permits::release) to the [`Permits`] that granted them.
+/// Permits that were taken. To be [released](Permits::release) to the [`Permits`] that granted
+/// them.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "permits that are not released stay in use for ever"]
 #[doc(hidden)]
@@ -126,7 +128,8 @@ fn most(word: u64) -> u64 {
     (word >> LIMIT_SHIFT).min(IN_USE)
 }
 
-/// Returns the reason why there is no permit. At a limit of 0, which is a pause, no cost is too much for ever.
+/// Returns the reason why there is no permit. At a limit of 0, which is a pause, no cost is too
+/// much for ever.
 #[cold]
 fn denied(word: u64, cost: u32) -> Result<PermitGrant, Denied> {
     match u64::from(cost) {
@@ -163,8 +166,9 @@ impl<B> Permits<B> {
         }
     }
 
-    /// Returns the state of the owner. A state of a cache line (64 bytes) puts the peak on another line than the
-    /// word: threads that take permits do not invalidate each other's copy of the peak.
+    /// Returns the state of the owner. A state of a cache line (64 bytes) puts the peak on another
+    /// line than the word: threads that take permits do not invalidate each other's copy of the
+    /// peak.
     #[must_use]
     #[inline]
     pub const fn colocated(&self) -> &B {
@@ -190,8 +194,8 @@ impl<B> Permits<B> {
         self.take(cost, |_| true)
     }
 
-    /// Takes `cost` permits, or sets *waited for*, in one step. The caller has locked the queue, and joins it if this
-    /// returns [`Denied::Full`].
+    /// Takes `cost` permits, or sets *waited for*, in one step. The caller has locked the queue,
+    /// and joins it if this returns [`Denied::Full`].
     ///
     /// # Errors
     /// As [`try_take`](Permits::try_take).
@@ -233,7 +237,8 @@ impl<B> Permits<B> {
         self.word.fetch_and(!WAITED_FOR, Ordering::AcqRel);
     }
 
-    /// Changes the limit. 0 is a pause: none is granted until it is raised. The caller serves the queue after.
+    /// Changes the limit. 0 is a pause: none is granted until it is raised. The caller serves the
+    /// queue after.
     pub fn resize(&self, limit: u32) {
         let limit = u64::from(limit) << LIMIT_SHIFT;
         let _changed = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {

@@ -1,13 +1,13 @@
 //! The calls that wait for permits, and which is next.
 //!
-//! A bounded queue. A call joins, is served, is evicted or leaves in constant time, also from the middle: a
-//! hundred thousand cancelled waiters are a hundred thousand small steps.
+//! A bounded queue. A call joins, is served, is evicted or leaves in constant time, also from the
+//! middle: a hundred thousand cancelled waiters are a hundred thousand small steps.
 //!
-//! [`QueueOrder`] decides which call is next. None is served before it: small calls that would fit do not
-//! starve one that needs many permits.
+//! [`QueueOrder`] decides which call is next. None is served before it: small calls that would fit
+//! do not starve one that needs many permits.
 //!
-//! A waiter that was granted its permits, or evicted, keeps its slot until it is polled or leaves. If it is
-//! cancelled before it is polled, [`Queue::leave`] returns its grant.
+//! A waiter that was granted its permits, or evicted, keeps its slot until it is polled or leaves.
+//! If it is cancelled before it is polled, [`Queue::leave`] returns its grant.
 //!
 //! ```
 //! use resilience_core::bulkhead::{Denied, Permits, Queue, QueueOrder};
@@ -32,12 +32,13 @@ use super::permits::{Denied, PermitGrant};
 
 /// The order in which waiting calls are served.
 ///
-/// In the order of arrival, a lasting overload makes every call wait until just before its caller gives up. With
-/// the newest first, most calls are served at once and the rest give up. Facebook's servers switch to that order
-/// while a queue lasts ("adaptive LIFO", Maurer, *Fail at Scale*, ACM Queue 13(8), 2015).
+/// In the order of arrival, a lasting overload makes every call wait until just before its caller
+/// gives up. With the newest first, most calls are served at once and the rest give up. Facebook's
+/// servers switch to that order while a queue lasts ("adaptive LIFO", Maurer, *Fail at Scale*, ACM
+/// Queue 13(8), 2015).
 ///
-/// When the queue is full and the newest is served first, a newcomer evicts the oldest call, which would be served
-/// last. In the order of arrival the newcomer is rejected.
+/// When the queue is full and the newest is served first, a newcomer evicts the oldest call, which
+/// would be served last. In the order of arrival the newcomer is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum QueueOrder {
@@ -46,12 +47,13 @@ pub enum QueueOrder {
     Fifo,
     /// The newest first, always. Even a short burst reverses the order of its calls.
     NewestFirst,
-    /// In the order of arrival, until the queue has not been empty for this time; then the newest first, until the
-    /// queue is empty again. Facebook's servers use 100 ms.
+    /// In the order of arrival, until the queue has not been empty for this time; then the newest
+    /// first, until the queue is empty again. Facebook's servers use 100 ms.
     NewestFirstAfter(Duration),
 }
 
-/// A place in a [`Queue`], until it is [left](Queue::leave) or a [poll](Queue::poll) returns a result.
+/// A place in a [`Queue`], until it is [left](Queue::leave) or a [poll](Queue::poll) returns a
+/// result.
 #[derive(Debug, PartialEq, Eq)]
 #[doc(hidden)]
 pub struct Ticket {
@@ -149,8 +151,8 @@ impl<T> Queue<T> {
         self.waiting == 0
     }
 
-    /// Returns `true` if no slot is in use: no call waits, and all that were served or evicted have been polled or
-    /// have left.
+    /// Returns `true` if no slot is in use: no call waits, and all that were served or evicted have
+    /// been polled or have left.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.taken == 0
@@ -186,8 +188,9 @@ impl<T> Queue<T> {
         Ok(Joined { ticket: self.append(cost, value), evicted })
     }
 
-    /// Serves the next call with the permits that `take` grants, or evicts it if they are [never](Denied::Never)
-    /// free. Returns the value to notify the call by. `None` if no call waits, or the next has to wait on.
+    /// Serves the next call with the permits that `take` grants, or evicts it if they are
+    /// [never](Denied::Never) free. Returns the value to notify the call by. `None` if no call
+    /// waits, or the next has to wait on.
     pub fn serve(
         &mut self,
         order: QueueOrder,
@@ -202,8 +205,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns the result of the wait, which frees the place: the grant, or the reason of an eviction. `None` while the
-    /// call waits; `renew` may change its value.
+    /// Returns the result of the wait, which frees the place: the grant, or the reason of an
+    /// eviction. `None` while the call waits; `renew` may change its value.
     pub fn poll(
         &mut self,
         ticket: &Ticket,
@@ -386,7 +389,8 @@ mod tests {
         }
         assert_eq!(join(&mut queue, 70), Err(Denied::Full), "the newcomer finds no place");
         assert_eq!(serve(&mut queue, 100), Some(0));
-        // The queue has not been empty for more than 100 ms, though no call has waited for that time.
+        // The queue has not been empty for more than 100 ms, though no call has waited for that
+        // time.
         assert_eq!(serve(&mut queue, 101), Some(60));
         assert_eq!(join(&mut queue, 110), Ok(None));
         assert_eq!(join(&mut queue, 120), Ok(None));

@@ -64,8 +64,8 @@ pub(super) type HeldBy<S, P, Req> = Held<
 >;
 
 pin_project! {
-    /// A call of a [`CallService`](super::CallService). Dropping it cancels the attempt or the wait, leaves every
-    /// queue, and releases permits and unused tokens.
+    /// A call of a [`CallService`](super::CallService). Dropping it cancels the attempt or the
+    /// wait, leaves every queue, and releases permits and unused tokens.
     pub struct CallFuture<F, H, W>
     where
         H: Leave,
@@ -105,7 +105,8 @@ pub struct Held<S, P, Req, B, R, L, C> {
     pub(super) circuit_breaker: C,
     /// The service of the attempt under way. Replaced by a fresh clone before each wait.
     pub(super) service: S,
-    /// The request of the next attempt, if there may be one. A call has room for one request, not two.
+    /// The request of the next attempt, if there may be one. A call has room for one request, not
+    /// two.
     pub(super) request: Option<Req>,
 }
 
@@ -181,8 +182,8 @@ where
     #[cold]
     fn leave_all(&mut self) {
         let parts = self.parts.parts();
-        // Guards, because a part may run the user's code, which may panic: all others are left even so. They are
-        // dropped in reverse order, and the circuit breaker is innermost.
+        // Guards, because a part may run the user's code, which may panic: all others are left even
+        // so. They are dropped in reverse order, and the circuit breaker is innermost.
         let _request = Finally(|| self.request = None);
         let _retry = Finally(|| self.retry = Default::default());
         let _bulkhead = Finally(|| parts.bulkhead.leave(&mut self.bulkhead));

@@ -8,7 +8,8 @@ use crate::clock::Now;
 use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 
-/// Implements all methods of [`Part`] but `settle` by the part in an `Option<&impl Part>`, or as an absent part.
+/// Implements all methods of [`Part`] but `settle` by the part in an `Option<&impl Part>`, or as an
+/// absent part.
 macro_rules! delegate_to_part {
     ($self:ident => $part:expr) => {
         #[inline]

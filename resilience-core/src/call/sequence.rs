@@ -13,12 +13,15 @@
 //! | call over | `settle` of the bulkhead | nothing |
 //!
 //! - A rejection by the rate limit or the breaker is an attempt that is over: both parts are
-//!   [left](Part::leave) instead of settled, and the retry decides. A rejection by the bulkhead ends the call.
+//!   [left](Part::leave) instead of settled, and the retry decides. A rejection by the bulkhead
+//!   ends the call.
 //! - A timeout of the attempt drops the attempt, and is its result.
-//! - The breaker checks before the service is polled for readiness: an open circuit does not wait for a service
-//!   that it will not call. The breaker admits last, directly before the service gets the request.
+//! - The breaker checks before the service is polled for readiness: an open circuit does not wait
+//!   for a service that it will not call. The breaker admits last, directly before the service gets
+//!   the request.
 //! - A service that fails to become ready was admitted: its error counts as the result of a call.
-//! - The request is copied before the token and the price of a retry are spent: if that panics, both go back.
+//! - The request is copied before the token and the price of a retry are spent: if that panics,
+//!   both go back.
 //! - Whenever the call is dropped, [`Leave`](super::future::Leave) leaves every part.
 
 use std::pin::Pin;
@@ -81,8 +84,8 @@ where
         }
     }
 
-    /// Advances an attempt until it waits or ends, in a result or the rejection of a part. A stage that is over
-    /// falls through to the next.
+    /// Advances an attempt until it waits or ends, in a result or the rejection of a part. A stage
+    /// that is over falls through to the next.
     #[inline(always)]
     fn attempt(
         &mut self,

@@ -8,7 +8,8 @@ use pin_project_lite::pin_project;
 use crate::deadline::Deadline;
 use crate::timer::Wait;
 
-/// The timer of a call or of one of its parts. A call without timed parts has [`NoTimer`], and is smaller.
+/// The timer of a call or of one of its parts. A call without timed parts has [`NoTimer`], and is
+/// smaller.
 pub trait Timer: Default {
     /// The timer of a call that has a part with this timer and a part with the timer `T`.
     type Or<T: Timer>: Timer;

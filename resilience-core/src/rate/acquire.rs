@@ -16,7 +16,8 @@ use crate::rejection::Rejection;
 use crate::timer::Alarm;
 use crate::wakes::Wakes;
 
-/// A wait for tokens, made by [`RateLimiter::acquire`]. Dropping it gives up the place in the queue.
+/// A wait for tokens, made by [`RateLimiter::acquire`]. Dropping it gives up the place in the
+/// queue.
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
 #[doc(hidden)]
@@ -36,7 +37,8 @@ impl Future for Acquire {
     }
 }
 
-/// A [`TokenWait`] with a handle of its own, which moves into the permit. Dropping it leaves the queue.
+/// A [`TokenWait`] with a handle of its own, which moves into the permit. Dropping it leaves the
+/// queue.
 pub(super) struct OwnedWait {
     limiter: Option<RateLimiter>,
     wait: TokenWait,
@@ -56,8 +58,8 @@ impl OwnedWait {
         Poll::Ready(Ok(RatePermit::new(limiter, grant)))
     }
 
-    /// Returns the permit if the turn has come. Sets no timer and registers no waker. A rejection is left to the next
-    /// [`poll`](Self::poll).
+    /// Returns the permit if the turn has come. Sets no timer and registers no waker. A rejection
+    /// is left to the next [`poll`](Self::poll).
     pub(super) fn try_take(&mut self) -> Option<RatePermit> {
         let grant = self.wait.try_take(self.limiter.as_ref()?)?;
         Some(RatePermit::new(self.limiter.take()?, Some(grant)))
@@ -79,8 +81,8 @@ impl fmt::Debug for OwnedWait {
     }
 }
 
-/// A wait for tokens, kept beside the limiter that they come from. The owner calls [`leave`](TokenWait::leave)
-/// before it drops the wait.
+/// A wait for tokens, kept beside the limiter that they come from. The owner calls
+/// [`leave`](TokenWait::leave) before it drops the wait.
 #[derive(Debug)]
 pub(super) struct TokenWait {
     cost: u32,
@@ -134,7 +136,8 @@ impl TokenWait {
             // Polled after it was ready, which the contract of a future leaves open: stay pending.
             WaitState::Done => return Poll::Pending,
         };
-        // In this order: the drop of a waker in the timer may panic, and `leave` finds the grant until then.
+        // In this order: the drop of a waker in the timer may panic, and `leave` finds the grant
+        // until then.
         self.alarm = Alarm::none();
         self.state = WaitState::Done;
         Poll::Ready(waited.map(Some))
@@ -226,8 +229,8 @@ impl TokenWait {
 }
 
 impl RateLimiter {
-    /// Joins the queue with a call that was just rejected, and uncounts that rejection. A call without a waker is a
-    /// reservation.
+    /// Joins the queue with a call that was just rejected, and uncounts that rejection. A call
+    /// without a waker is a reservation.
     pub(super) fn join(
         &self,
         now: Instant,

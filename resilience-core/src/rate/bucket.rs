@@ -22,12 +22,12 @@ use super::quota::Shaping;
 use crate::clock::tick::Tick;
 use crate::clock::{MAX_WAIT, later};
 
-/// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, the admitted calls cost at
-/// most `burst + rate · w`.
+/// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, the
+/// admitted calls cost at most `burst + rate · w`.
 ///
-/// Starts full. Times may come out of order; a call with an earlier time is admitted later rather than sooner. After
-/// a call at a [far instant](crate::clock#far-instants), earlier calls get the rest of the burst, and then none before
-/// that instant.
+/// Starts full. Times may come out of order; a call with an earlier time is admitted later rather
+/// than sooner. After a call at a [far instant](crate::clock#far-instants), earlier calls get the
+/// rest of the burst, and then none before that instant.
 #[derive(Debug)]
 pub struct TokenBucket {
     shaping: Shaping,
@@ -69,7 +69,8 @@ impl TokenBucket {
         }
     }
 
-    /// Takes `cost` tokens if there are as many, and returns a receipt for [`give_back`](Self::give_back).
+    /// Takes `cost` tokens if there are as many, and returns a receipt for
+    /// [`give_back`](Self::give_back).
     ///
     /// # Errors
     /// [`Decision::NotUntil`] or [`Decision::Never`]; never [`Decision::Conforms`].
@@ -82,8 +83,8 @@ impl TokenBucket {
         }
     }
 
-    /// Gives back unused tokens, as many as the bound on every window allows: all of them if no call was admitted
-    /// since, and otherwise those that would not have come back by now.
+    /// Gives back unused tokens, as many as the bound on every window allows: all of them if no
+    /// call was admitted since, and otherwise those that would not have come back by now.
     pub fn give_back(&mut self, taken: Taken) {
         self.gcra.give_back(&self.shaping, taken.0);
     }
@@ -101,7 +102,8 @@ impl TokenBucket {
         self.shaping = new;
     }
 
-    /// Returns the most tokens that [`take`](Self::take) would take at `now`: 0 during a pause or a gap.
+    /// Returns the most tokens that [`take`](Self::take) would take at `now`: 0 during a pause or a
+    /// gap.
     #[must_use]
     pub fn available(&self, now: Instant) -> u32 {
         self.gcra.available(&self.shaping, ns_of(now))

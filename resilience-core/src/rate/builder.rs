@@ -28,8 +28,8 @@ pub struct RateLimiterBuilder {
     longest_hint: Option<Duration>,
 }
 
-/// The checked configuration of a [`RateLimiter`], returned by [`RateLimiterBuilder::config`]. Without the name and
-/// the listener, which a limiter keeps.
+/// The checked configuration of a [`RateLimiter`], returned by [`RateLimiterBuilder::config`].
+/// Without the name and the listener, which a limiter keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateConfig {
     pub(super) observe_only: bool,
@@ -52,7 +52,8 @@ impl RateConfig {
         self
     }
 
-    /// Returns the last time at which a call that begins at `now` may be served; `None` if calls do not wait.
+    /// Returns the last time at which a call that begins at `now` may be served; `None` if calls do
+    /// not wait.
     pub(super) fn latest_turn(&self, now: Instant) -> Option<u64> {
         let own = match self.on_full {
             OnFull::Reject => return None,
@@ -100,7 +101,8 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Sets the quota. Takes a [`Quota`] or the result of making one; [`build`](Self::build) returns its error.
+    /// Sets the quota. Takes a [`Quota`] or the result of making one; [`build`](Self::build)
+    /// returns its error.
     pub fn quota(mut self, quota: impl OrInvalid<Quota>) -> Self {
         self.quota = Some(quota.or_invalid());
         self
@@ -125,22 +127,23 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is dropped. A call is
-    /// rejected at once if its turn is known to come after the deadline.
+    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is
+    /// dropped. A call is rejected at once if its turn is known to come after the deadline.
     pub fn wait(mut self) -> Self {
         self.on_full = OnFull::Wait;
         self
     }
 
-    /// Makes a call wait for its turn, for at most `wait`. A call is rejected at once if its turn is known to come
-    /// later. At most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
+    /// Makes a call wait for its turn, for at most `wait`. A call is rejected at once if its turn
+    /// is known to come later. At most 365 days; zero rejects at once, as [`reject`](Self::reject)
+    /// does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.on_full = OnFull::WaitAtMost(wait);
         self
     }
 
-    /// Sets the most calls that wait, reservations included. At least 1; with [`reject`](Self::reject) it bounds
-    /// reservations only.
+    /// Sets the most calls that wait, reservations included. At least 1; with
+    /// [`reject`](Self::reject) it bounds reservations only.
     pub fn max_queued(mut self, calls: u32) -> Self {
         self.max_queued = calls;
         self
@@ -169,7 +172,8 @@ impl RateLimiterBuilder {
         Ok(RateLimiter::new(self.name, self.listener, config))
     }
 
-    /// Returns the checked configuration, for [`RateLimiter::set_config`], without the name and the listener.
+    /// Returns the checked configuration, for [`RateLimiter::set_config`], without the name and the
+    /// listener.
     ///
     /// # Errors
     /// If a value is out of its bounds, or there is no quota.

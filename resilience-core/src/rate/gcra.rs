@@ -1,19 +1,21 @@
 //! The generic cell rate algorithm (GCRA) in integer nanoseconds.
 //!
-//! The state is one instant: the *mark*, at which the bucket would be full again (the theoretical arrival
-//! time). A call of cost `c` at `t` conforms if `max(mark, t) + c·T <= t + B·T`, and moves the mark to
-//! `max(mark, t) + c·T`, or further.
+//! The state is one instant: the *mark*, at which the bucket would be full again (the theoretical
+//! arrival time). A call of cost `c` at `t` conforms if `max(mark, t) + c·T <= t + B·T`, and moves
+//! the mark to `max(mark, t) + c·T`, or further.
 //!
-//! **Bound.** Let calls be admitted from `t_1` to `t_n`, in the order of the lock. The mark was at least `t_1`
-//! before the first call, each call moved it by at least its `c·T`, and the last found it at
-//! `t_n + B·T − c_n·T` or before. Hence `Σ c·T <= B·T + t_n − t_1`: in every closed window of length `w`, at most
-//! `B + w/T`. The proof needs only the order of the lock: threads may read different clocks.
+//! **Bound.** Let calls be admitted from `t_1` to `t_n`, in the order of the lock. The mark was at
+//! least `t_1` before the first call, each call moved it by at least its `c·T`, and the last found
+//! it at `t_n + B·T − c_n·T` or before. Hence `Σ c·T <= B·T + t_n − t_1`: in every closed window of
+//! length `w`, at most `B + w/T`. The proof needs only the order of the lock: threads may read
+//! different clocks.
 //!
-//! **Giving back.** Let a call of cost `c` have left the mark at `g`, and be taken back later. Without the call,
-//! the mark would be `c·T` lower, unless a later call found the bucket closer to full. For a later call at `t` that
-//! found the mark at `m`, the bound allows to lower the mark by at most `m − t`. Marks fall only by what is given
-//! back: with `r` for the sum given back since, `m >= g − r`, and `t` is at most the latest time of any call. Hence
-//! `min(c·T, g − r − latest)` can be given back, and `c·T` if no call was admitted since.
+//! **Giving back.** Let a call of cost `c` have left the mark at `g`, and be taken back later.
+//! Without the call, the mark would be `c·T` lower, unless a later call found the bucket closer to
+//! full. For a later call at `t` that found the mark at `m`, the bound allows to lower the mark by
+//! at most `m − t`. Marks fall only by what is given back: with `r` for the sum given back since,
+//! `m >= g − r`, and `t` is at most the latest time of any call. Hence `min(c·T, g − r − latest)`
+//! can be given back, and `c·T` if no call was admitted since.
 
 use super::quota::Shaping;
 use super::span::FracNanos;
@@ -29,7 +31,8 @@ pub(crate) struct Gcra {
     mark: u64,
     /// The fraction of a nanosecond after `mark`.
     part: u32,
-    /// The low 32 bits of the count of rejected calls. The high bits, which few limiters need, are in `Extra`.
+    /// The low 32 bits of the count of rejected calls. The high bits, which few limiters need, are
+    /// in `Extra`.
     #[cfg(feature = "tokio")]
     rejected: u32,
     /// The latest time of an admission.
@@ -112,8 +115,8 @@ pub(super) struct Ahead {
 }
 
 impl Gcra {
-    /// Fast version of [`take`](Gcra::take), without a grant. `false` means "not decided": a pause, a gap, a
-    /// warm-up or the queue may matter, or there are too few tokens.
+    /// Fast version of [`take`](Gcra::take), without a grant. `false` means "not decided": a pause,
+    /// a gap, a warm-up or the queue may matter, or there are too few tokens.
     #[inline(always)]
     pub(crate) fn admit(&mut self, shaping: &Shaping, now: u64, cost: u32) -> bool {
         let quota = &shaping.quota;
@@ -150,7 +153,8 @@ impl Gcra {
         self.admitted += 1;
     }
 
-    /// Takes `cost` tokens, or returns the time before which there are not enough. Disregards the queue.
+    /// Takes `cost` tokens, or returns the time before which there are not enough. Disregards the
+    /// queue.
     pub(crate) fn take(&mut self, shaping: &Shaping, now: u64, cost: u32) -> GcraDecision {
         if cost > shaping.quota.burst() {
             return GcraDecision::Never;
@@ -162,11 +166,13 @@ impl Gcra {
         GcraDecision::Granted(self.grant(shaping, now, cost))
     }
 
-    /// Returns the time at which `cost` fits if no other call is admitted before. May be in the past.
+    /// Returns the time at which `cost` fits if no other call is admitted before. May be in the
+    /// past.
     fn due(&self, shaping: &Shaping, cost: u64) -> Due {
         let quota = &shaping.quota;
         let time = quota.time_of(cost);
-        // The mark of an idle bucket lies in the past: the bucket is full, and the cost at most the burst.
+        // The mark of an idle bucket lies in the past: the bucket is full, and the cost at most the
+        // burst.
         let tokens =
             self.mark().plus(time, quota.count()).minus(quota.full(), quota.count()).ceil();
         let shaped = self.shaped_due(shaping);
@@ -193,7 +199,8 @@ impl Gcra {
         self.grant_of_last(shaping, moved)
     }
 
-    /// Returns the grant of the last admission, which cost `cost` tokens and was not slowed by a warm-up.
+    /// Returns the grant of the last admission, which cost `cost` tokens and was not slowed by a
+    /// warm-up.
     #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn last_grant(&self, shaping: &Shaping, cost: u32) -> Grant {
@@ -227,9 +234,9 @@ impl Gcra {
         shaping.warming(time, now.saturating_sub(extra.cold_at))
     }
 
-    /// Returns the time at which a call gets its `cost` tokens behind the calls `ahead`, if all are served as soon
-    /// as possible. Exact, except for a gap between calls of different costs and for a warm-up, where the time is
-    /// the earliest possible.
+    /// Returns the time at which a call gets its `cost` tokens behind the calls `ahead`, if all are
+    /// served as soon as possible. Exact, except for a gap between calls of different costs and for
+    /// a warm-up, where the time is the earliest possible.
     #[cfg(feature = "tokio")]
     pub(super) fn expected(&self, shaping: &Shaping, now: u64, cost: u64, ahead: Ahead) -> u64 {
         let quota = &shaping.quota;
@@ -247,7 +254,8 @@ impl Gcra {
         if grant.changes != self.changes() {
             return;
         }
-        // The state is as before the call, so that the call before it can be taken back whole as well.
+        // The state is as before the call, so that the call before it can be taken back whole as
+        // well.
         if grant.number == self.admitted {
             self.admitted -= 1;
             self.set_mark(self.mark().minus(grant.moved, count));
@@ -260,8 +268,8 @@ impl Gcra {
         self.set_mark(self.mark().minus(back, count));
     }
 
-    /// Replaces the quota. Used tokens stay used for at most a year, even if they are more than the new burst:
-    /// otherwise a change and its reversal would refill the bucket.
+    /// Replaces the quota. Used tokens stay used for at most a year, even if they are more than the
+    /// new burst: otherwise a change and its reversal would refill the bucket.
     pub(crate) fn change(&mut self, old: &Shaping, new: &Shaping, now: u64) {
         let old = &old.quota;
         let new = &new.quota;
@@ -307,7 +315,8 @@ impl Gcra {
         u64::try_from(tokens + u128::from(rest > 0)).unwrap_or(u64::MAX)
     }
 
-    /// Returns the most tokens that a call could take at `now` if no other waits: 0 during a pause or a gap.
+    /// Returns the most tokens that a call could take at `now` if no other waits: 0 during a pause
+    /// or a gap.
     pub(super) fn available(&self, shaping: &Shaping, now: u64) -> u32 {
         if self.shaped_due(shaping).at > now {
             return 0;
@@ -316,8 +325,8 @@ impl Gcra {
         shaping.quota.burst().saturating_sub(used)
     }
 
-    /// Returns the time from which the state equals that of a new bucket: the bucket is full and cold, and the gap
-    /// after the latest call is over.
+    /// Returns the time from which the state equals that of a new bucket: the bucket is full and
+    /// cold, and the gap after the latest call is over.
     #[cfg(feature = "tokio")]
     pub(super) fn as_new_at(&self, shaping: &Shaping) -> u64 {
         let cold = self.mark().ceil().saturating_add(shaping.warm_up);
@@ -407,7 +416,8 @@ mod tests {
         assert!(granted(&mut gcra, &shaping, 6 * S).is_some());
     }
 
-    /// Times come out of order: an admission at 5 s bounds the tokens that an earlier call can give back.
+    /// Times come out of order: an admission at 5 s bounds the tokens that an earlier call can give
+    /// back.
     #[test]
     fn a_late_stamp_does_not_make_an_old_call_worth_more() {
         let shaping = Shaping::new(Quota::per_second(1).unwrap().with_burst(10).unwrap());

@@ -29,7 +29,8 @@ use crate::rejection::Rejection;
 #[derive(Clone)]
 pub struct RateLimiter(Arc<Shared>);
 
-/// The state of one limiter. Small, since there may be one for each of a million keys (`tests/keyed/memory.rs`).
+/// The state of one limiter. Small, since there may be one for each of a million keys
+/// (`tests/keyed/memory.rs`).
 struct Shared {
     state: Mutex<State>,
 }
@@ -92,8 +93,8 @@ pub struct RatePermit {
 pub struct RateSnapshot {
     /// The quota in force.
     pub quota: Quota,
-    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a gap. A limiter that
-    /// only observes admits more.
+    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a
+    /// gap. A limiter that only observes admits more.
     pub available: u32,
     /// Calls that wait, reservations included.
     pub queued: u32,
@@ -106,8 +107,9 @@ pub struct RateSnapshot {
 }
 
 impl RateLimiter {
-    /// Returns a builder with the defaults: calls wait for at most 30 s behind at most 1,024 others, and a
-    /// server's hint pauses for at most five minutes. There is no default for the quota.
+    /// Returns a builder with the defaults: calls wait for at most 30 s behind at most 1,024
+    /// others, and a server's hint pauses for at most five minutes. There is no default for the
+    /// quota.
     pub fn builder() -> RateLimiterBuilder {
         RateLimiterBuilder::new()
     }
@@ -179,8 +181,8 @@ impl RateLimiter {
         }
     }
 
-    /// Takes `cost` tokens as [`check`](Self::check) does, for a call that may still not be made: the permit can
-    /// be refunded.
+    /// Takes `cost` tokens as [`check`](Self::check) does, for a call that may still not be made:
+    /// the permit can be refunded.
     ///
     /// # Errors
     /// The rejection, as from `check`.
@@ -188,11 +190,12 @@ impl RateLimiter {
         self.try_acquire_for(cost, || None)
     }
 
-    /// Takes `cost` tokens as [`try_acquire`](Self::try_acquire) does, from a limiter that belongs to one key.
-    /// `key` is called when there are too few, for the rejection and its event.
+    /// Takes `cost` tokens as [`try_acquire`](Self::try_acquire) does, from a limiter that belongs
+    /// to one key. `key` is called when there are too few, for the rejection and its event.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to
+    /// retry.
     pub fn try_acquire_for(
         &self,
         cost: u32,
@@ -205,10 +208,11 @@ impl RateLimiter {
         Ok(RatePermit::new(self.clone(), grant))
     }
 
-    /// Waits for `cost` tokens in the order of arrival, for at most the time that the configuration and the
-    /// [deadline](crate::Deadline) of the caller allow. A call that is known to wait longer is rejected at once.
-    /// Nothing happens before the first poll. Dropping the future gives up the place in the queue; the calls behind
-    /// it are served sooner. A wait needs a tokio runtime with its timer.
+    /// Waits for `cost` tokens in the order of arrival, for at most the time that the configuration
+    /// and the [deadline](crate::Deadline) of the caller allow. A call that is known to wait longer
+    /// is rejected at once. Nothing happens before the first poll. Dropping the future gives up the
+    /// place in the queue; the calls behind it are served sooner. A wait needs a tokio runtime with
+    /// its timer.
     pub fn acquire(&self, cost: u32) -> Acquire {
         Acquire::new(self.clone(), cost)
     }
@@ -216,14 +220,14 @@ impl RateLimiter {
     /// Reserves a place in the queue, for a call that is made later.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the turn is later than the configuration and the
-    /// [deadline](crate::Deadline) of the caller allow, or the queue is full.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the turn is later than the
+    /// configuration and the [deadline](crate::Deadline) of the caller allow, or the queue is full.
     pub fn reserve(&self, cost: u32) -> Result<Reservation, Rejection> {
         Reservation::new(self.clone(), cost)
     }
 
-    /// Admits no call for the length of `pause` (at most a year). A pause in force is not shortened. Waiting
-    /// calls that would now wait too long are rejected at once.
+    /// Admits no call for the length of `pause` (at most a year). A pause in force is not
+    /// shortened. Waiting calls that would now wait too long are rejected at once.
     pub fn pause_for(&self, pause: Duration) {
         self.pause(pause, None);
     }
@@ -239,20 +243,22 @@ impl RateLimiter {
         self.change(|gcra, _| gcra.resume());
     }
 
-    /// Puts another configuration into force, here and for every limiter made by [`fresh`](RateLimiter::fresh).
-    /// The name, the listener, a pause, the queue and the numbers of the snapshot stay. Used tokens stay used.
-    /// Calls that wait keep their place and their limit on the wait; a call that now costs more than the burst, or
-    /// would be served too late, is rejected. A [reservation](RateLimiter::reserve) of more than the burst loses its
-    /// place.
+    /// Puts another configuration into force, here and for every limiter made by
+    /// [`fresh`](RateLimiter::fresh). The name, the listener, a pause, the queue and the numbers of
+    /// the snapshot stay. Used tokens stay used. Calls that wait keep their place and their limit
+    /// on the wait; a call that now costs more than the burst, or would be served too late, is
+    /// rejected. A [reservation](RateLimiter::reserve) of more than the burst loses its place.
     ///
-    /// Under another quota, tokens that were taken before the change cannot be refunded. The change applies to calls
-    /// that wait for the limit of another key when their timer fires, or at the next call for that key.
+    /// Under another quota, tokens that were taken before the change cannot be refunded. The change
+    /// applies to calls that wait for the limit of another key when their timer fires, or at the
+    /// next call for that key.
     pub fn set_config(&self, config: RateConfig) {
         self.group().config.set(config);
         self.apply_change();
     }
 
-    /// Puts another quota into force, as [`set_config`](Self::set_config) does with a whole configuration.
+    /// Puts another quota into force, as [`set_config`](Self::set_config) does with a whole
+    /// configuration.
     ///
     /// # Errors
     /// If a value of the quota is out of its bounds.
@@ -320,7 +326,8 @@ impl RateLimiter {
         decide(gcra, Conditions { shaping: &config.shaping, now }, config)
     }
 
-    /// Locks the state and applies the newest configuration. `now` is called only if the configuration changed.
+    /// Locks the state and applies the newest configuration. `now` is called only if the
+    /// configuration changed.
     fn current(&self, now: impl Fn() -> u64) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock();
         while !state.rules.are_current() {
@@ -397,8 +404,8 @@ impl RatePermit {
         RatePermit { limiter, grant }
     }
 
-    /// Gives back the tokens of a call that was never made, as many as the bound on every window allows. See
-    /// [`TokenBucket::give_back`](super::TokenBucket::give_back).
+    /// Gives back the tokens of a call that was never made, as many as the bound on every window
+    /// allows. See [`TokenBucket::give_back`](super::TokenBucket::give_back).
     pub fn refund(mut self) {
         self.give_back();
     }
@@ -411,8 +418,9 @@ impl RatePermit {
 }
 
 impl RateLimiter {
-    /// Takes `cost` tokens of the limiter of `key` in the store `limits` if there are as many and no call for the key
-    /// waits. For calls that are made at once. Reads the clock once, and clones no handle.
+    /// Takes `cost` tokens of the limiter of `key` in the store `limits` if there are as many and
+    /// no call for the key waits. For calls that are made at once. Reads the clock once, and clones
+    /// no handle.
     ///
     /// ```
     /// use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -428,7 +436,8 @@ impl RateLimiter {
     /// ```
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to
+    /// retry.
     #[inline]
     pub fn check_key<K: Key>(
         limits: &Keyed<K, RateLimiter>,
@@ -437,7 +446,8 @@ impl RateLimiter {
     ) -> Result<(), Rejection> {
         let mut now = Now::unread();
         let ns = ns_of_tick(now.tick());
-        // Only the fast path runs under the lock of the store: the slow path may run the user's code.
+        // Only the fast path runs under the lock of the store: the slow path may run the user's
+        // code.
         let undecided = limits.with_known(key, &mut now, |limiter| {
             if limiter.take_fast(ns, cost).is_some() { None } else { Some(limiter.clone()) }
         });
@@ -457,9 +467,9 @@ impl Gauges for RateLimiter {
     }
 }
 
-/// Pinned while there is another handle, a call waits, or a pause lasts. Remembers used tokens until they are back,
-/// the minimum gap, and a warm-up until it would begin anew. Among limiters of one quota, the fullest bucket is
-/// evicted first.
+/// Pinned while there is another handle, a call waits, or a pause lasts. Remembers used tokens
+/// until they are back, the minimum gap, and a warm-up until it would begin anew. Among limiters of
+/// one quota, the fullest bucket is evicted first.
 impl Entry for RateLimiter {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy(now)

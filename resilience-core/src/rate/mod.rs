@@ -1,18 +1,19 @@
 //! Limits the rate of calls.
 //!
-//! A fixed window admits twice its limit at its edge. Waiters that sleep until "the next token" all wake for the
-//! same token, and the newest may get it. A limiter that spends its tokens on calls that an open circuit then
-//! rejects has none left for the probe. [`RateLimiter`] keeps four promises:
+//! A fixed window admits twice its limit at its edge. Waiters that sleep until "the next token" all
+//! wake for the same token, and the newest may get it. A limiter that spends its tokens on calls
+//! that an open circuit then rejects has none left for the probe. [`RateLimiter`] keeps four
+//! promises:
 //!
-//! - in *every* closed window of length *w*, the admitted calls cost at most `burst + rate · w`, in integer
-//!   arithmetic with the remainder carried ([`TokenBucket`]);
-//! - waiting calls are served in the order of arrival, by at most two wakes each; a wait that is known not to fit
-//!   is rejected at once, with the time to retry after;
+//! - in *every* closed window of length *w*, the admitted calls cost at most `burst + rate · w`, in
+//!   integer arithmetic with the remainder carried ([`TokenBucket`]);
+//! - waiting calls are served in the order of arrival, by at most two wakes each; a wait that is
+//!   known not to fit is rejected at once, with the time to retry after;
 //! - the token of a call that was never sent is given back, as far as the bound allows;
 //! - a pause from a server's hint applies to all callers.
 //!
-//! The bound is on the instants at which tokens are taken. A call that stalls for *d* between that instant and the
-//! wire can add `rate · d` to a window on the wire.
+//! The bound is on the instants at which tokens are taken. A call that stalls for *d* between that
+//! instant and the wire can add `rate · d` to a window on the wire.
 //!
 //! ```
 //! use std::time::Duration;

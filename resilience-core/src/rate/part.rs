@@ -83,7 +83,8 @@ where
             wait.leave(limiter);
             state.wait = None;
         }
-        // Taken before it goes back, which wakes others: if that panics, the next `leave` finds none.
+        // Taken before it goes back, which wakes others: if that panics, the next `leave` finds
+        // none.
         let grant = state.grant.take();
         if !state.sent
             && let Some(grant) = grant

@@ -68,8 +68,8 @@ impl PendingRejection {
 }
 
 impl RateLimiter {
-    /// Notifies the listener, and rejects the call. A limiter that only observes returns `None`: the call passes,
-    /// and there is nothing to refund.
+    /// Notifies the listener, and rejects the call. A limiter that only observes returns `None`:
+    /// the call passes, and there is nothing to refund.
     pub(super) fn reject(
         &self,
         pending: PendingRejection,

@@ -1,7 +1,7 @@
 //! The calls that wait, in the order of arrival.
 //!
-//! A place belongs to a task that can be woken, or to a reservation that its owner polls. Only the first task is
-//! woken: it holds the timer for the head of the queue, which may be a reservation.
+//! A place belongs to a task that can be woken, or to a reservation that its owner polls. Only the
+//! first task is woken: it holds the timer for the head of the queue, which may be a reservation.
 
 use std::collections::VecDeque;
 use std::task::Waker;

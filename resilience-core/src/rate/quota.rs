@@ -18,8 +18,8 @@ use crate::config::{self, InvalidConfig};
 
 /// A number of calls in a period, and a number at once (the burst).
 ///
-/// In every closed window of length *w*, at most `burst + count · w / period` tokens are admitted. For a limit of
-/// "never more than N in any period", use a burst of one, or a count of N − burst.
+/// In every closed window of length *w*, at most `burst + count · w / period` tokens are admitted.
+/// For a limit of "never more than N in any period", use a burst of one, or a count of N − burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     count: u32,
@@ -134,7 +134,8 @@ impl Quota {
         (parts / u128::from(self.period), parts % u128::from(self.period))
     }
 
-    /// Returns the time in which the tokens of `span` under this quota come back under `other`; rounded up.
+    /// Returns the time in which the tokens of `span` under this quota come back under `other`;
+    /// rounded up.
     pub(super) fn translate(&self, span: FracNanos, other: &Quota) -> FracNanos {
         let (tokens, rest) = self.tokens_in(span);
         // Both below 2^55, and the tokens of a year below 2^64.
@@ -144,7 +145,8 @@ impl Quota {
     }
 }
 
-/// A [`Quota`], with a minimum gap between calls and a warm-up: the limit of a [`TokenBucket`](super::TokenBucket).
+/// A [`Quota`], with a minimum gap between calls and a warm-up: the limit of a
+/// [`TokenBucket`](super::TokenBucket).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shaping {
     pub(crate) quota: Quota,
@@ -167,9 +169,9 @@ impl Shaping {
         Ok(Shaping { min_gap: nanos(config::wait_or_none("min_gap", gap)?), ..self })
     }
 
-    /// Starts a cold bucket at a third of the rate and of the burst, and grows to the whole over this time. A bucket
-    /// is cold at its first admission, and after it was full for this time. Up to 365 days; zero for none. The third
-    /// is the cold factor of Sentinel and Guava.
+    /// Starts a cold bucket at a third of the rate and of the burst, and grows to the whole over
+    /// this time. A bucket is cold at its first admission, and after it was full for this time. Up
+    /// to 365 days; zero for none. The third is the cold factor of Sentinel and Guava.
     ///
     /// # Errors
     /// If `warm_up` is longer.
@@ -189,8 +191,8 @@ impl Shaping {
         &self.quota
     }
 
-    /// Returns the time in which the tokens of an admission come back, `age` after a cold start: from three times
-    /// `time` down to `time`.
+    /// Returns the time in which the tokens of an admission come back, `age` after a cold start:
+    /// from three times `time` down to `time`.
     pub(super) fn warming(&self, time: FracNanos, age: u64) -> FracNanos {
         if age >= self.warm_up {
             return time;

@@ -12,8 +12,9 @@ use crate::rejection::Rejection;
 
 /// A place in the queue, made by [`RateLimiter::reserve`].
 ///
-/// Dropping it gives up the place; the calls behind it are served sooner. If the turn has come and another call has
-/// been made since, the tokens were taken then, and are given back as far as the bound on every window allows.
+/// Dropping it gives up the place; the calls behind it are served sooner. If the turn has come and
+/// another call has been made since, the tokens were taken then, and are given back as far as the
+/// bound on every window allows.
 pub struct Reservation(ReservationState);
 
 enum ReservationState {
@@ -57,8 +58,8 @@ impl Reservation {
         Reservation(ReservationState::Ready(Some(RatePermit::new(limiter, grant)), now))
     }
 
-    /// Returns the expected time of the turn. Earlier if a call ahead leaves, later if calls are late or the limiter is
-    /// paused.
+    /// Returns the expected time of the turn. Earlier if a call ahead leaves, later if calls are
+    /// late or the limiter is paused.
     #[must_use]
     pub fn ready_at(&self) -> Instant {
         match &self.0 {
@@ -84,7 +85,8 @@ impl Reservation {
     /// Waits for the turn. Dropping the future gives up the place.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the quota was changed since and never allows the cost.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the quota was changed since and never
+    /// allows the cost.
     pub async fn ready(mut self) -> Result<RatePermit, Rejection> {
         match &mut self.0 {
             ReservationState::Ready(permit, _) => match permit.take() {

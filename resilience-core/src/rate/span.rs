@@ -1,10 +1,10 @@
 //! Lengths of time in nanoseconds and fractions of a nanosecond.
 //!
-//! Seven a minute is one every 8,571,428,571 and 3/7 nanoseconds. Rounded down, a limit admits too many; rounded
-//! up, always a little too few. The remainder is therefore carried.
+//! Seven a minute is one every 8,571,428,571 and 3/7 nanoseconds. Rounded down, a limit admits too
+//! many; rounded up, always a little too few. The remainder is therefore carried.
 
-/// Nanoseconds and a fraction: `part / count` of a nanosecond, with the count of the quota. Spans of one quota
-/// compare as numbers.
+/// Nanoseconds and a fraction: `part / count` of a nanosecond, with the count of the quota. Spans
+/// of one quota compare as numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FracNanos {
     pub(super) ns: u64,

@@ -1,8 +1,8 @@
 //! A bucket with a queue in front of it: decides which call is admitted now, waits or is rejected.
 //!
-//! A newcomer never overtakes a call that waits, even if there are tokens. The place of a task is served when the
-//! task is polled, at that time. A reservation that is due is served by the next call that comes: no call waits for
-//! an owner that does not return.
+//! A newcomer never overtakes a call that waits, even if there are tokens. The place of a task is
+//! served when the task is polled, at that time. A reservation that is due is served by the next
+//! call that comes: no call waits for an owner that does not return.
 
 use std::task::Waker;
 
@@ -108,8 +108,8 @@ impl Gcra {
         }
     }
 
-    /// Returns the most tokens with which a newcomer [passes](Gcra::try_pass): those left by the reservations that
-    /// are due, and none while another call waits.
+    /// Returns the most tokens with which a newcomer [passes](Gcra::try_pass): those left by the
+    /// reservations that are due, and none while another call waits.
     pub(crate) fn available_to_newcomer(&self, at: Conditions<'_>) -> u32 {
         let Some(wait_queue) = self.wait_queue().filter(|it| it.queue.len() > 0) else {
             return self.available(at.shaping, at.now);
@@ -174,7 +174,8 @@ impl Gcra {
     }
 
     /// Joins the end of the queue, if the place would be served by `until`. For calls that did not
-    /// [pass](Gcra::try_pass). Takes the waker only with a place: the caller drops it otherwise, outside of the lock.
+    /// [pass](Gcra::try_pass). Takes the waker only with a place: the caller drops it otherwise,
+    /// outside of the lock.
     pub(crate) fn join(
         &mut self,
         at: Conditions<'_>,
@@ -211,7 +212,8 @@ impl Gcra {
         cost: u32,
         waker: &mut Option<Waker>,
     ) -> (QueuePoll, Wakes) {
-        // The place itself first, and again after the reservations are served: it may be one of them.
+        // The place itself first, and again after the reservations are served: it may be one of
+        // them.
         if let Some(decided) = self.poll_own(at, ticket, cost) {
             return decided;
         }
@@ -279,7 +281,8 @@ impl Gcra {
         Some(self.expected(at.shaping, at.now, head.cost.into(), Ahead::default()))
     }
 
-    /// Removes the reservations that cost more than the burst: calls behind them would wait for ever.
+    /// Removes the reservations that cost more than the burst: calls behind them would wait for
+    /// ever.
     fn drop_reservations_over(&mut self, burst: u32) {
         let Some(wait_queue) = self.wait_queue() else { return };
         let too_large = wait_queue.queue.iter().filter(|it| it.is_reserved() && it.cost > burst);
@@ -332,7 +335,8 @@ impl Gcra {
         wakes
     }
 
-    /// Reconsiders all places after a change of the conditions, and wakes the calls that would now wait too long.
+    /// Reconsiders all places after a change of the conditions, and wakes the calls that would now
+    /// wait too long.
     pub(crate) fn reconsider(&mut self, at: Conditions<'_>) -> Wakes {
         let burst = at.shaping.quota.burst();
         self.drop_reservations_over(burst);

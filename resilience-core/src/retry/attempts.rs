@@ -54,9 +54,9 @@ impl Attempts {
 
     /// Records that the current attempt ended in `outcome` at `now`, and decides whether to retry.
     ///
-    /// `deadline` is that of the caller; `u`, a sample of `0..1`, chooses the next delay in its interval. A retry
-    /// needs, in this order: a retryable outcome, an attempt left, an end of the wait and of the attempt before
-    /// the deadline and within the time allowed, and budget.
+    /// `deadline` is that of the caller; `u`, a sample of `0..1`, chooses the next delay in its
+    /// interval. A retry needs, in this order: a retryable outcome, an attempt left, an end of the
+    /// wait and of the attempt before the deadline and within the time allowed, and budget.
     pub fn decide(
         &mut self,
         now: Instant,

@@ -17,11 +17,13 @@ enum Shape {
     Constant { percent: f64 },
 }
 
-/// A rule for the delays between attempts. Copies share nothing; the state of one call is its [`Schedule`].
+/// A rule for the delays between attempts. Copies share nothing; the state of one call is its
+/// [`Schedule`].
 ///
-/// Clients that failed together must not return together, so every delay is drawn from an *interval*, which is limited
-/// by the cap **before** the draw. Limiting the drawn value instead piles up everything above the cap: nine in ten clients
-/// of such a formula sleep exactly the cap by their tenth attempt, and arrive in step.
+/// Clients that failed together must not return together, so every delay is drawn from an
+/// *interval*, which is limited by the cap **before** the draw. Limiting the drawn value instead
+/// piles up everything above the cap: nine in ten clients of such a formula sleep exactly the cap
+/// by their tenth attempt, and arrive in step.
 ///
 /// Arithmetic is in whole nanoseconds; the sample `u` of `0..1` chooses the point in the interval.
 ///
@@ -36,8 +38,9 @@ enum Shape {
 /// | [`constant`](Backoff::constant) | base | |
 /// | …[`.jittered(p)`](Backoff::jittered) on the last three | U(v(1 − p), min(cap, v(1 + p))) | |
 ///
-/// "AWS" is *Exponential Backoff and Jitter*, Marc Brooker, AWS Architecture Blog, 2015. Decorrelated jitter finishes
-/// contended work soonest; full jitter makes the fewest calls (the crate's `contention` experiment shows both).
+/// "AWS" is *Exponential Backoff and Jitter*, Marc Brooker, AWS Architecture Blog, 2015.
+/// Decorrelated jitter finishes contended work soonest; full jitter makes the fewest calls (the
+/// crate's `contention` experiment shows both).
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,8 +61,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Draws each delay between `base` and three times the previous delay; `cap` limits that range. Delays are
-    /// in `base..=cap`, and do not pile up at the cap.
+    /// Draws each delay between `base` and three times the previous delay; `cap` limits that range.
+    /// Delays are in `base..=cap`, and do not pile up at the cap.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -67,8 +70,8 @@ impl Backoff {
         Backoff::new(Shape::Decorrelated, base, cap)
     }
 
-    /// Draws as [`decorrelated_jitter`](Backoff::decorrelated_jitter), by the formula as published, for
-    /// comparison: about a third of the late delays *are* the cap. Delays are in `base..=cap`.
+    /// Draws as [`decorrelated_jitter`](Backoff::decorrelated_jitter), by the formula as published,
+    /// for comparison: about a third of the late delays *are* the cap. Delays are in `base..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -87,7 +90,8 @@ impl Backoff {
         Backoff::new(Shape::Full { factor: 2.0 }, base, cap)
     }
 
-    /// Draws each delay between half of the exponential delay and all of it. Delays are in `base/2..=cap`.
+    /// Draws each delay between half of the exponential delay and all of it. Delays are in
+    /// `base/2..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -95,7 +99,8 @@ impl Backoff {
         Backoff::new(Shape::Equal { factor: 2.0 }, base, cap)
     }
 
-    /// Doubles `base` with each retry, up to `cap`. Without jitter; see [`jittered`](Backoff::jittered).
+    /// Doubles `base` with each retry, up to `cap`. Without jitter; see
+    /// [`jittered`](Backoff::jittered).
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -161,8 +166,9 @@ impl Backoff {
         Ok(self)
     }
 
-    /// Draws from `percent` (0.25 is ±25 %) around the delay; the cap limits that range before the draw. A
-    /// constant backoff has no cap, and reaches its wait plus `percent`; the others stay in `0..=cap`.
+    /// Draws from `percent` (0.25 is ±25 %) around the delay; the cap limits that range before the
+    /// draw. A constant backoff has no cap, and reaches its wait plus `percent`; the others stay in
+    /// `0..=cap`.
     ///
     /// # Errors
     /// If `percent` is not between 0 and 1, or this backoff is drawn from an interval already.
@@ -200,15 +206,16 @@ impl Backoff {
     /// Returns the delay after `step`, at `u` of its interval, and advances `step`.
     pub(crate) fn delay(&self, step: &mut Step, u: f64) -> Duration {
         let (low, high) = self.interval(*step);
-        // The cap limits a drawn value only in the textbook formula; all other intervals end at the cap.
+        // The cap limits a drawn value only in the textbook formula; all other intervals end at the
+        // cap.
         let drawn = lerp(low, high, u).min(self.cap);
         step.advance(drawn);
         Duration::from_nanos(drawn)
     }
 
-    /// Returns the delay after `step` for a server that named at least `hint`. Never less than the hint or the
-    /// own delay. The wait after the hint is spread over the own interval, because the server named the same
-    /// time to all callers that it rejected.
+    /// Returns the delay after `step` for a server that named at least `hint`. Never less than the
+    /// hint or the own delay. The wait after the hint is spread over the own interval, because the
+    /// server named the same time to all callers that it rejected.
     ///
     /// A hint longer than the own delay starts the backoff over (gRPC A6).
     pub(crate) fn delay_after(&self, step: &mut Step, hint: Duration, u: f64) -> Duration {
@@ -273,8 +280,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Returns the next delay, at `u` of its interval. `u` is a sample of `0..1`; any other number counts as
-    /// the nearer end, and NaN as 0.
+    /// Returns the next delay, at `u` of its interval. `u` is a sample of `0..1`; any other number
+    /// counts as the nearer end, and NaN as 0.
     pub fn next(&mut self, u: f64) -> Duration {
         self.backoff.delay(&mut self.step, u)
     }

@@ -18,10 +18,11 @@ use crate::outcome::Classify;
 
 /// Runs `operation` until it succeeds or the policy stops, and returns its last result, unchanged.
 ///
-/// `operation` is called anew for each attempt. The listener of the policy is notified of the reason for
-/// which there was no other attempt. A wait needs a tokio runtime with its timer. Dropping the future cancels
-/// the attempt or the wait, and refunds a retry that was granted and not begun. Inside of a shutdown's token
-/// waits end when draining begins, and no attempt begins after that.
+/// `operation` is called anew for each attempt. The listener of the policy is notified of the
+/// reason for which there was no other attempt. A wait needs a tokio runtime with its timer.
+/// Dropping the future cancels the attempt or the wait, and refunds a retry that was granted and
+/// not begun. Inside of a shutdown's token waits end when draining begins, and no attempt begins
+/// after that.
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,8 +88,8 @@ where
     }
 }
 
-/// Runs `operation` as [`retry`] does, for code that is not async: waits block the thread. Inside of a
-/// shutdown's token waits end when draining begins.
+/// Runs `operation` as [`retry`] does, for code that is not async: waits block the thread. Inside
+/// of a shutdown's token waits end when draining begins.
 ///
 /// ```
 /// use resilience_core::retry::{RetryPolicy, retry_blocking};
@@ -133,7 +134,8 @@ where
     }
 }
 
-/// Waits. Returns `true` if draining ended the wait. Needs no timer and no runtime for a wait of zero.
+/// Waits. Returns `true` if draining ended the wait. Needs no timer and no runtime for a wait of
+/// zero.
 async fn wait(delay: Duration) -> bool {
     if delay.is_zero() {
         return false;

@@ -13,8 +13,8 @@ use crate::select::PerKey;
 ///
 /// Every service made by one layer value, and by its clones, shares the policy's budget.
 ///
-/// **Every request that is `Clone` counts as one that may run twice.** For requests that must not, write
-/// `.replayed_by(AtMostOnce)` ([`AtMostOnce`](super::AtMostOnce)).
+/// **Every request that is `Clone` counts as one that may run twice.** For requests that must not,
+/// write `.replayed_by(AtMostOnce)` ([`AtMostOnce`](super::AtMostOnce)).
 #[derive(Debug, Clone)]
 pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) policy: RetryPolicy<C>,
@@ -38,7 +38,8 @@ impl<C> RetryLayer<C> {
 }
 
 impl<C, R, A> RetryLayer<C, R, A> {
-    /// Sets the copy of a request: a closure from `&Req` to `Option<Req>`. A request with `None` is sent once.
+    /// Sets the copy of a request: a closure from `&Req` to `Option<Req>`. A request with `None` is
+    /// sent once.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> RetryLayer<C, F, A>
     where
@@ -58,15 +59,16 @@ impl<C, R, A> RetryLayer<C, R, A> {
         RetryLayer { policy: self.policy, replay: self.replay, budget_selector }
     }
 
-    /// Returns the selector of the budget, which has the store of budgets where there is one for each key.
+    /// Returns the selector of the budget, which has the store of budgets where there is one for
+    /// each key.
     #[must_use]
     pub const fn selector(&self) -> &A {
         &self.budget_selector
     }
 
-    /// Pays for retries from a budget for each key: the retries of one shard that is down do not spend the budget of
-    /// the others. The budget of each key begins as a [fresh](RetryBudget::fresh) copy of `budget`. The budget of the
-    /// policy is not used.
+    /// Pays for retries from a budget for each key: the retries of one shard that is down do not
+    /// spend the budget of the others. The budget of each key begins as a
+    /// [fresh](RetryBudget::fresh) copy of `budget`. The budget of the policy is not used.
     #[must_use]
     pub fn budget_per_key<K, F, Req>(
         self,

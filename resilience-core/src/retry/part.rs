@@ -139,7 +139,8 @@ struct Attempt<'e> {
 }
 
 impl<C, R, A> RetryLayer<C, R, A> {
-    /// Returns the outcome of a result. The meaning of a rejection from below is not up to the classifier.
+    /// Returns the outcome of a result. The meaning of a rejection from below is not up to the
+    /// classifier.
     #[inline]
     fn outcome<T, E: CarriesRejection>(&self, result: Result<&T, &E>) -> Outcome
     where
@@ -171,7 +172,8 @@ impl<C, R, A> RetryLayer<C, R, A> {
             && state.failed.is_none()
             && rules.stops_when_not_ready(outcome)
         {
-            // A part rejected the first attempt: there is no progress to keep, nor a budget to settle with.
+            // A part rejected the first attempt: there is no progress to keep, nor a budget to
+            // settle with.
             let ended = Ended { outcome, error: Some(rejection), ..Ended::SUCCESS };
             let verdict = Verdict::stop(StopReason::NotReady);
             rules.report(self.budget_selector.key().as_ref(), 1, ended, &verdict);
@@ -220,7 +222,8 @@ impl<C, R, A> RetryLayer<C, R, A> {
         Attempt { ended: Ended { repeats, ..ended }, ran, in_house: false, obstacle }
     }
 
-    /// Returns `true` if the request may have had an effect. For a rejection that is not up to the classifier.
+    /// Returns `true` if the request may have had an effect. For a rejection that is not up to the
+    /// classifier.
     fn may_have_run<T, E: CarriesRejection>(&self, result: Result<&T, &E>) -> bool
     where
         C: Classify<T, E>,
@@ -266,8 +269,8 @@ impl<T, E> Failed<T, E> {
         let Failed { run, granted, .. } = self;
         self.outcome = attempt.ended.outcome;
         self.ran |= attempt.ran;
-        // Still there: the attempt was not sent. Its price pays for the next one if a part kept the call from
-        // the service, and is spent if the service was contacted: that was an attempt.
+        // Still there: the attempt was not sent. Its price pays for the next one if a part kept the
+        // call from the service, and is spent if the service was contacted: that was an attempt.
         let unsent = match granted.take() {
             Some(retry) if attempt.in_house => {
                 run.progress.next(None);

@@ -37,8 +37,9 @@ impl<C> RetryPolicy<C> {
             + self.budget().map_or(0, super::RetryBudget::heap_bytes)
     }
 
-    /// Returns the waits before each further attempt, at `u` of their intervals, each from the backoff that `pick`
-    /// chooses. Delays grow with those before them: the extreme of each is the extreme of all.
+    /// Returns the waits before each further attempt, at `u` of their intervals, each from the
+    /// backoff that `pick` chooses. Delays grow with those before them: the extreme of each is the
+    /// extreme of all.
     fn waits(&self, u: f64, pick: impl Fn(Duration, Duration) -> Duration) -> Vec<Duration> {
         let mut step = Step::default();
         let retries = 1..self.rules.max_attempts;

@@ -19,11 +19,11 @@ use crate::outcome::{Classify, Outcome, RetryHint, Standard};
 #[cfg(feature = "tokio")]
 use crate::rejection::Rejection;
 
-/// A retry policy: retryable outcomes, number of attempts, backoff, time limits and budget. `C` is the
-/// classifier.
+/// A retry policy: retryable outcomes, number of attempts, backoff, time limits and budget. `C` is
+/// the classifier.
 ///
-/// Clones share the budget, the listener and the sequence of seeds. The layer, the functions and simulators
-/// carry out the decisions of [`Attempts::decide`]:
+/// Clones share the budget, the listener and the sequence of seeds. The layer, the functions and
+/// simulators carry out the decisions of [`Attempts::decide`]:
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +67,8 @@ pub(crate) struct RetryRules {
 }
 
 impl RetryRules {
-    /// Returns `true` for a failure that may pass, and for an unknown one if the policy retries those.
+    /// Returns `true` for a failure that may pass, and for an unknown one if the policy retries
+    /// those.
     #[inline]
     pub(super) fn is_retryable(&self, outcome: Outcome) -> bool {
         outcome.failure().is_some() && (self.retry_unknown || outcome != Outcome::Unknown)
@@ -90,8 +91,9 @@ impl RetryRules {
 }
 
 impl RetryPolicy {
-    /// Returns a builder with the defaults: 3 attempts, decorrelated jitter from 250 ms to 20 s, no attempt that
-    /// begins later than 60 s after the first, and a budget of 10 % of the traffic with a reserve of 10.
+    /// Returns a builder with the defaults: 3 attempts, decorrelated jitter from 250 ms to 20 s, no
+    /// attempt that begins later than 60 s after the first, and a budget of 10 % of the traffic
+    /// with a reserve of 10.
     pub fn builder() -> RetryPolicyBuilder {
         RetryPolicyBuilder::new()
     }
@@ -138,7 +140,8 @@ impl<C> RetryPolicy<C> {
         Ended { repeats: rejection.is_some_and(Rejection::may_have_run), ..ended }
     }
 
-    /// Returns a policy that shares the settings, budget and listener, with another [`Classify`] type.
+    /// Returns a policy that shares the settings, budget and listener, with another [`Classify`]
+    /// type.
     #[must_use]
     pub fn with_classifier<D>(&self, classifier: D) -> RetryPolicy<D> {
         RetryPolicy { rules: self.rules.clone(), classifier }

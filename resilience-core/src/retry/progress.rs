@@ -169,7 +169,8 @@ impl Progress {
         }
     }
 
-    /// Returns a reason if the wait for `delay` and another attempt do not fit the deadline or the time allowed.
+    /// Returns a reason if the wait for `delay` and another attempt do not fit the deadline or the
+    /// time allowed.
     fn out_of_time(
         &self,
         rules: &RetryRules,

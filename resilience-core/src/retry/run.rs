@@ -20,8 +20,8 @@ pub(crate) struct Run {
     samples: Option<Samples>,
 }
 
-/// Begins a call, which deposits in the budget. Returns the time if the policy limits it. Reads the clock only if
-/// one of them needs the time.
+/// Begins a call, which deposits in the budget. Returns the time if the policy limits it. Reads the
+/// clock only if one of them needs the time.
 #[inline(always)]
 pub(super) fn begin(rules: &RetryRules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
     if let Some(budget) = rules.budget(own) {
@@ -42,8 +42,9 @@ impl Run {
         Run { progress: Progress::new(started, own, key), samples: None }
     }
 
-    /// Decides after an attempt. `obstacle` is the reason not to send the request again, if there is one: it is
-    /// reported only if nothing else forbids another attempt. A success reads no clock and draws no sample.
+    /// Decides after an attempt. `obstacle` is the reason not to send the request again, if there
+    /// is one: it is reported only if nothing else forbids another attempt. A success reads no
+    /// clock and draws no sample.
     #[inline]
     pub(super) fn ended(
         &mut self,
@@ -96,8 +97,8 @@ impl Run {
         self.progress.interrupted(rules, outcome);
     }
 
-    /// Decides inside of a [`RetryScope`]: the call may itself be an attempt of the scope's call, which has to
-    /// know when this call gives up.
+    /// Decides inside of a [`RetryScope`]: the call may itself be an attempt of the scope's call,
+    /// which has to know when this call gives up.
     fn failed_in(
         &mut self,
         scope: &RetryScope,

@@ -1,7 +1,7 @@
 //! The source of samples.
 //!
-//! Calls that drew the same delays would retry in step. Each call therefore has a stream of its own: the
-//! thread's cryptographic generator by default, or the next numbered stream of a seed.
+//! Calls that drew the same delays would retry in step. Each call therefore has a stream of its
+//! own: the thread's cryptographic generator by default, or the next numbered stream of a seed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

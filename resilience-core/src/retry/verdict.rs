@@ -40,7 +40,8 @@ impl Verdict {
     }
 }
 
-/// A granted retry, paid from the budget. Dropping it before [`sent`](GrantedRetry::sent) refunds the price.
+/// A granted retry, paid from the budget. Dropping it before [`sent`](GrantedRetry::sent) refunds
+/// the price.
 #[derive(Debug)]
 #[must_use = "dropping a granted retry gives its price back"]
 pub struct GrantedRetry {
@@ -60,7 +61,8 @@ impl GrantedRetry {
         self.begin(&mut attempts.progress);
     }
 
-    /// Takes the payment of `unsent`, a retry that was granted before and never sent, if this one has none.
+    /// Takes the payment of `unsent`, a retry that was granted before and never sent, if this one
+    /// has none.
     #[cfg(feature = "tower")]
     pub(super) fn or_paid_by(mut self, unsent: Option<GrantedRetry>) -> GrantedRetry {
         self.withdrawal = self.withdrawal.or_else(|| unsent?.withdrawal);

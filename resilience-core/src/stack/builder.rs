@@ -21,9 +21,9 @@ use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
 /// A builder of a [`Stack`]. Parts are set by name, in any order.
 ///
-/// A part is a builder, a handle (which other stacks may have too), or the result of making one, whose error
-/// [`build`](StackBuilder::build) returns. Builders get the stack's name and listener, if they have none of their
-/// own.
+/// A part is a builder, a handle (which other stacks may have too), or the result of making one,
+/// whose error [`build`](StackBuilder::build) returns. Builders get the stack's name and listener,
+/// if they have none of their own.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct StackBuilder<
@@ -76,8 +76,9 @@ impl StackBuilder {
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
-    /// Sets the name. Parts have these layer names in rejections and events: `name.bulkhead`, `name.retry`, `name.rate_limit`,
-    /// `name.circuit_breaker`, `name.deadline`, `name.attempt_timeout`.
+    /// Sets the name. Parts have these layer names in rejections and events: `name.bulkhead`,
+    /// `name.retry`, `name.rate_limit`, `name.circuit_breaker`, `name.deadline`,
+    /// `name.attempt_timeout`.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.common.name = Some(name.into());
         self
@@ -99,7 +100,8 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         self.classifier(classifier)
     }
 
-    /// Sets the classifier of retry, rate limit and breaker to a [`Classify`](crate::Classify) type.
+    /// Sets the classifier of retry, rate limit and breaker to a [`Classify`](crate::Classify)
+    /// type.
     pub fn classifier<J>(self, classifier: J) -> StackBuilder<J, D, B, R, L, C, T> {
         StackBuilder { classifier, common: self.common, slots: self.slots }
     }
@@ -214,8 +216,9 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
     /// Builds the stack.
     ///
     /// # Errors
-    /// If a value is out of its bounds, or two parts contradict each other; the [module](super) lists the checks.
-    /// Settings that work, but hardly as intended, are in [`Plan::warnings`](super::Plan).
+    /// If a value is out of its bounds, or two parts contradict each other; the [module](super)
+    /// lists the checks. Settings that work, but hardly as intended, are in
+    /// [`Plan::warnings`](super::Plan).
     #[expect(clippy::type_complexity, reason = "a layer for each parameter")]
     pub fn build(
         self,
@@ -253,8 +256,8 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, RetryWith<R>, L, C, T> {
-    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
-    /// sent once. Requests are cloned by default.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request
+    /// with `None` is sent once. Requests are cloned by default.
     pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T>
     where
         F: Fn(&Req) -> Option<Req>,

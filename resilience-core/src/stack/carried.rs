@@ -1,7 +1,8 @@
 //! Calls that go on after their result.
 //!
-//! The head of an HTTP response is a result, and most of the call is still to come. The permits of the bulkhead and
-//! the admission of the circuit breaker are carried into the result; the code that has the result ends the call.
+//! The head of an HTTP response is a result, and most of the call is still to come. The permits of
+//! the bulkhead and the admission of the circuit breaker are carried into the result; the code that
+//! has the result ends the call.
 
 use std::task::{Context, Poll};
 
@@ -15,7 +16,8 @@ use crate::rejection::Rejection;
 
 /// Decides whether a call goes on after its result.
 pub trait CallLifetime<T> {
-    /// Returns the place in `result` for the permits of the rest of the call. `None` if the call is over.
+    /// Returns the place in `result` for the permits of the rest of the call. `None` if the call is
+    /// over.
     fn carried<'r>(&self, result: &'r T) -> Option<&'r CarriedPermits>;
 }
 
@@ -27,8 +29,8 @@ impl<T> CallLifetime<T> for Absent {
     }
 }
 
-/// The admission and the permits of a call that goes on after its result. Dropped, they count as abandoned and
-/// go back.
+/// The admission and the permits of a call that goes on after its result. Dropped, they count as
+/// abandoned and go back.
 #[derive(Debug, Default)]
 pub struct CarriedPermits(Mutex<Held>);
 
@@ -40,8 +42,9 @@ struct Held {
 }
 
 impl CarriedPermits {
-    /// Returns the admission of the circuit, if the result counts as a success so far, and the permits of the
-    /// bulkhead. `None` for a part that the stack does not have, or that has recorded the call already.
+    /// Returns the admission of the circuit, if the result counts as a success so far, and the
+    /// permits of the bulkhead. `None` for a part that the stack does not have, or that has
+    /// recorded the call already.
     #[must_use]
     pub fn into_parts(self) -> (Option<Admitted>, Option<BulkheadPermit>) {
         let Held { circuit, permit } = self.0.into_inner();

@@ -1,7 +1,8 @@
-//! Errors of a stack that cannot work. Settings that work, but hardly as intended, are in `warnings`.
+//! Errors of a stack that cannot work. Settings that work, but hardly as intended, are in
+//! `warnings`.
 //!
-//! Each check compares two parts. An error is only for a value that is *never* right: whatever the other side does,
-//! the value has no effect, or another value cancels its effect.
+//! Each check compares two parts. An error is only for a value that is *never* right: whatever the
+//! other side does, the value has no effect, or another value cancels its effect.
 
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub(super) fn check(shape: &Shape) -> Checked {
     Ok(())
 }
 
-/// Rejects an attempt timeout as long as the deadline: the deadline ends every attempt, no breaker counts a failure,
-/// and there is no time for a second attempt.
+/// Rejects an attempt timeout as long as the deadline: the deadline ends every attempt, no breaker
+/// counts a failure, and there is no time for a second attempt.
 fn attempt_within_deadline(shape: &Shape) -> Checked {
     match (shape.attempt_timeout, shape.deadline) {
         (Some(timeout), Some(deadline)) if timeout >= deadline => {
@@ -67,7 +68,8 @@ fn attempt_time_within_timeout(shape: &Shape, retry: &Retrying) -> Checked {
     }
 }
 
-/// Rejects attempts that cannot begin in time even if all others fail at once and every wait is the shortest.
+/// Rejects attempts that cannot begin in time even if all others fail at once and every wait is the
+/// shortest.
 fn every_attempt_possible(shape: &Shape, retry: &Retrying) -> Checked {
     let possible = shape.attempts_begun(retry, &retry.shortest, Duration::ZERO);
     if possible >= retry.max_attempts {
@@ -86,8 +88,8 @@ fn limits(shape: &Shape, retry: &Retrying) -> String {
     deadline.into_iter().chain(elapsed).collect::<Vec<_>>().join(" and ")
 }
 
-/// Rejects a retry budget that can never fund a retry: deposits expire before they add up to one, and there is no
-/// reserve.
+/// Rejects a retry budget that can never fund a retry: deposits expire before they add up to one,
+/// and there is no reserve.
 fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
     let Some(Paying::Share { ratio, window, reserve }) = retry.budget else { return Ok(()) };
     if retry.max_attempts == 1 || reserve >= 1.0 {
@@ -123,7 +125,8 @@ fn minimum_reachable(breaker: &Breaking, rate: &Pacing) -> Checked {
     Ok(())
 }
 
-/// Rejects a duration of slow calls that is longer than the attempt timeout: no call would ever be slow.
+/// Rejects a duration of slow calls that is longer than the attempt timeout: no call would ever be
+/// slow.
 fn slow_before_timeout(shape: &Shape, breaker: &Breaking) -> Checked {
     match (breaker.slow_after, shape.attempt_timeout) {
         (Some(slow), Some(timeout)) if slow > timeout => {

@@ -15,11 +15,12 @@ use crate::rate::RateLimiter;
 use crate::retry::{RetryBudget, RetryLayer, RetryPolicy};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
-/// All policies between a caller and an unreliable service, in the one order that works. See the [module](super).
+/// All policies between a caller and an unreliable service, in the one order that works. See the
+/// [module](super).
 ///
-/// An ordinary layer: every service made by one value, and by its clones, shares permits, budget, tokens and
-/// circuit. The parameters are the layers of the deadline, the bulkhead, the retry, the rate limit, the circuit
-/// breaker and the attempt timeout; [`Absent`] costs nothing.
+/// An ordinary layer: every service made by one value, and by its clones, shares permits, budget,
+/// tokens and circuit. The parameters are the layers of the deadline, the bulkhead, the retry, the
+/// rate limit, the circuit breaker and the attempt timeout; [`Absent`] costs nothing.
 #[derive(Debug, Clone)]
 pub struct Stack<D = Absent, B = Absent, R = Absent, L = Absent, C = Absent, T = Absent> {
     pub(super) parts: Arc<Parts<D, B, R, L, C, T>>,
@@ -40,9 +41,9 @@ impl Stack {
         StackBuilder::new()
     }
 
-    /// Returns a builder with the parts that have a default for every service: a deadline of 30 s, a bulkhead, a
-    /// retry and a circuit breaker with their defaults, and an attempt timeout of 8 s, which leaves time for all
-    /// three attempts. Parts that are set later replace these.
+    /// Returns a builder with the parts that have a default for every service: a deadline of 30 s,
+    /// a bulkhead, a retry and a circuit breaker with their defaults, and an attempt timeout of 8
+    /// s, which leaves time for all three attempts. Parts that are set later replace these.
     ///
     /// Without a rate limit, which depends on the service.
     pub fn standard(name: impl Into<Name>) -> StandardBuilder {
@@ -57,9 +58,9 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         &self.plan
     }
 
-    /// Returns the bulkhead that all calls use. `None` without one, or where there is one for each key:
-    /// [`bulkhead_layer`](Self::bulkhead_layer) has their store, and a change of configuration through
-    /// any of them reaches all.
+    /// Returns the bulkhead that all calls use. `None` without one, or where there is one for each
+    /// key: [`bulkhead_layer`](Self::bulkhead_layer) has their store, and a change of configuration
+    /// through any of them reaches all.
     #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
@@ -71,22 +72,23 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         self.handles.retry.as_ref()
     }
 
-    /// Returns the budget that pays for retries. Give it to everything else that calls the same service.
+    /// Returns the budget that pays for retries. Give it to everything else that calls the same
+    /// service.
     pub fn budget(&self) -> Option<&RetryBudget> {
         self.retry().and_then(RetryPolicy::budget)
     }
 
-    /// Returns the rate limiter that all calls use. `None` without one, or where there is one for each
-    /// key: [`rate_limit_layer`](Self::rate_limit_layer) has their store, and a change of configuration
-    /// through any of them reaches all.
+    /// Returns the rate limiter that all calls use. `None` without one, or where there is one for
+    /// each key: [`rate_limit_layer`](Self::rate_limit_layer) has their store, and a change of
+    /// configuration through any of them reaches all.
     #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.rate_limiter.as_ref()
     }
 
-    /// Returns the circuit breaker that all calls use. `None` without one, or where there is one for each
-    /// key: [`circuit_breaker_layer`](Self::circuit_breaker_layer) has their store, and a change of
-    /// configuration through any of them reaches all.
+    /// Returns the circuit breaker that all calls use. `None` without one, or where there is one
+    /// for each key: [`circuit_breaker_layer`](Self::circuit_breaker_layer) has their store, and a
+    /// change of configuration through any of them reaches all.
     #[must_use]
     pub const fn breaker(&self) -> Option<&CircuitBreaker> {
         self.handles.breaker.as_ref()
@@ -116,7 +118,8 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
         self.handles.snapshot()
     }
 
-    /// Returns the bytes of a call of `S` through this stack, with the future of `S` and the request.
+    /// Returns the bytes of a call of `S` through this stack, with the future of `S` and the
+    /// request.
     #[must_use]
     pub const fn bytes_per_call<S, Req>(&self) -> usize
     where
@@ -127,8 +130,8 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 }
 
-/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]. Parts with a
-/// state for each key are left out: record their stores.
+/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`].
+/// Parts with a state for each key are left out: record their stores.
 impl<D, B, R, L, C, T> Gauges for Stack<D, B, R, L, C, T> {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         self.handles.gauges(self.budget(), visit);

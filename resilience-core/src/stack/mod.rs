@@ -1,9 +1,9 @@
 //! The whole stack, in the one order that works, checked before it is used.
 //!
-//! Each layer is right by itself, and most orders of them are wrong. A rate limit outside of the bulkhead spends
-//! its tokens on calls that then wait, and admits them in a burst; a breaker outside of the retries counts one
-//! failure where there were four; a timeout outside of the retries leaves no time for a second attempt. A [`Stack`]
-//! has one order, outermost first:
+//! Each layer is right by itself, and most orders of them are wrong. A rate limit outside of the
+//! bulkhead spends its tokens on calls that then wait, and admits them in a burst; a breaker
+//! outside of the retries counts one failure where there were four; a timeout outside of the
+//! retries leaves no time for a second attempt. A [`Stack`] has one order, outermost first:
 //!
 //! | part | why there |
 //! |---|---|
@@ -15,12 +15,13 @@
 //! | attempt timeout | an attempt that hangs is a failure to the breaker |
 //! | your service | |
 //!
-//! Parts are set by name: no other order can be written. One classifier serves all of them. A part that is
-//! [`Absent`] costs nothing.
+//! Parts are set by name: no other order can be written. One classifier serves all of them. A part
+//! that is [`Absent`] costs nothing.
 //!
-//! A stack is one service and one future ([`CallService`]): a call takes one handle on the parts, one copy of the
-//! service, and one reading of the clock for each poll. The service is always ready, a call waits in its own future,
-//! and a token, or the price of a retry, is spent when the service takes the request.
+//! A stack is one service and one future ([`CallService`]): a call takes one handle on the parts,
+//! one copy of the service, and one reading of the clock for each poll. The service is always
+//! ready, a call waits in its own future, and a token, or the price of a retry, is spent when the
+//! service takes the request.
 //!
 //! ```
 //! use resilience_core::stack::Stack;
@@ -56,11 +57,11 @@
 //! - no limit that ends a call, an attempt or a wait;
 //! - a wait that leaves less than an attempt timeout of the deadline;
 //! - a queue with a last place that is served after the deadline;
-//! - attempts that do not begin in time if each times out and each wait is the longest (no error, since they do
-//!   begin if the others fail sooner);
+//! - attempts that do not begin in time if each times out and each wait is the longest (no error,
+//!   since they do begin if the others fail sooner);
 //! - retries without a budget, or with a budget that pays for all of them;
-//! - probes that are given up before they time out; waiting for a circuit that is open for longer than a call
-//!   lasts.
+//! - probes that are given up before they time out; waiting for a circuit that is open for longer
+//!   than a call lasts.
 
 mod builder;
 #[cfg(feature = "profiles")]

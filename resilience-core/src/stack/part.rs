@@ -30,7 +30,8 @@ pub struct Assembly<'a, K> {
 }
 
 impl<K> Assembly<'_, K> {
-    /// Gives the stack's name to a part without a name, and its listener to a part without a listener.
+    /// Gives the stack's name to a part without a name, and its listener to a part without a
+    /// listener.
     fn adopt(&self, part: &str, unnamed: &Name, (name, listener): (&mut Name, &mut Listener)) {
         if let Some(stack) = self.name
             && name == unnamed
@@ -63,8 +64,8 @@ pub trait BuiltPart: Sized {
     -> Result<Self, InvalidConfig>;
 }
 
-/// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the stack's name and
-/// listener where it has none.
+/// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the
+/// stack's name and listener where it has none.
 #[doc(hidden)]
 pub struct PartSource<P: BuiltPart>(Source<P>);
 

@@ -9,25 +9,27 @@ use crate::config::InvalidConfig;
 use crate::observe::Rounded;
 use crate::shape::{Paying, Shape};
 
-/// The worst case of a stack. Returned by [`Stack::plan`](super::Stack::plan), printed by `Display`. Parts that only
-/// observe do not count.
+/// The worst case of a stack. Returned by [`Stack::plan`](super::Stack::plan), printed by
+/// `Display`. Parts that only observe do not count.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The longest time of a call, with all waits and retries, whatever hints the server sends. `None` without a
-    /// limit.
+    /// The longest time of a call, with all waits and retries, whatever hints the server sends.
+    /// `None` without a limit.
     pub worst_case_latency: Option<Duration>,
     /// The maximum number of attempts of a call, including the first.
     pub max_attempts: u32,
-    /// The number of attempts that begin in time if each times out, each backoff is the longest, and no queue has to
-    /// be waited for.
+    /// The number of attempts that begin in time if each times out, each backoff is the longest,
+    /// and no queue has to be waited for.
     pub sure_attempts: u32,
-    /// Attempts for each call in the long run when everything fails, without the reserve of a budget, which is
-    /// granted once.
+    /// Attempts for each call in the long run when everything fails, without the reserve of a
+    /// budget, which is granted once.
     pub amplification: f64,
-    /// The longest hint of a server that a call waits for. A longer hint ends the call at once. `None`: a year.
+    /// The longest hint of a server that a call waits for. A longer hint ends the call at once.
+    /// `None`: a year.
     pub longest_hint: Option<Duration>,
-    /// `true` if failures that no code recognised ([`Outcome::Unknown`](crate::Outcome::Unknown)) are retried.
+    /// `true` if failures that no code recognised ([`Outcome::Unknown`](crate::Outcome::Unknown))
+    /// are retried.
     pub retries_unknown: bool,
     /// Attempts a second that reach the service in the long run. `None` without a limit.
     pub attempts_per_second: Option<f64>,

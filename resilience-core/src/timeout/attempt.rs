@@ -16,11 +16,12 @@ use crate::inherent::inherent_service_methods;
 use crate::rejection::RejectionKind;
 use crate::timer::Wait;
 
-/// Returns the time that is left for the attempt that is called or polled on this thread, by the limit of the
-/// [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. `None` without a limit.
+/// Returns the time that is left for the attempt that is called or polled on this thread, by the
+/// limit of the [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. `None` without a
+/// limit.
 ///
-/// The [deadline](Deadline::current) of the call is another limit, and either may be the shorter. The limit does not
-/// cross `tokio::spawn`. Reads the clock if the attempt has waited already.
+/// The [deadline](Deadline::current) of the call is another limit, and either may be the shorter.
+/// The limit does not cross `tokio::spawn`. Reads the clock if the attempt has waited already.
 ///
 /// ```
 /// use std::time::Duration;

@@ -122,7 +122,7 @@ limit_layer! {
     TimeoutLayer, named "timeout", for "attempts", makes Timeout
 }
 limit_layer! {
-    /// Gives each call a [`Deadline`], or the deadline of the surrounding call if that comes sooner. See the
-    /// [module](super).
+    /// Gives each call a [`Deadline`], or the deadline of the surrounding call if that comes
+    /// sooner. See the [module](super).
     DeadlineLayer, named "deadline", for "calls, with all retries and waits,", makes DeadlineService
 }

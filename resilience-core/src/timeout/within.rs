@@ -14,8 +14,8 @@ use crate::timer::Wait;
 
 /// Runs `future` until `deadline`, which the code inside can read with [`Deadline::current`].
 ///
-/// An earlier deadline around the caller takes the place of `deadline`. A deadline that has passed already ends the
-/// call before `future` is polled.
+/// An earlier deadline around the caller takes the place of `deadline`. A deadline that has passed
+/// already ends the call before `future` is polled.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,9 +34,9 @@ pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
     Within { future: Some(future), deadline, admitted: false, wait: Wait::default() }
 }
 
-/// Makes a future, and runs it as [`within`] does. `make` runs under the deadline as well, for a future that begins
-/// its work when it is made, as the call of a service does. `None` if the deadline has passed at `now`: `make` does
-/// not run.
+/// Makes a future, and runs it as [`within`] does. `make` runs under the deadline as well, for a
+/// future that begins its work when it is made, as the call of a service does. `None` if the
+/// deadline has passed at `now`: `make` does not run.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,14 +73,16 @@ pub(super) fn begun<F: Future>(
 }
 
 impl<F> Within<F> {
-    /// Creates the future for a caller that has checked the deadline: the first poll reads no clock.
+    /// Creates the future for a caller that has checked the deadline: the first poll reads no
+    /// clock.
     pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
         Within { future: Some(future), deadline, admitted: true, wait: Wait::default() }
     }
 }
 
 pin_project! {
-    /// The future of [`within`]. Ends in a [`Rejection`] at the deadline. Dropping it drops the inner future.
+    /// The future of [`within`]. Ends in a [`Rejection`] at the deadline. Dropping it drops the
+    /// inner future.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     #[doc(hidden)]

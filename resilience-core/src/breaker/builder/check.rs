@@ -126,7 +126,8 @@ fn within(field: &'static str, value: u32, most: u16) -> Result<u16, InvalidConf
     checked.ok_or_else(|| InvalidConfig::new(field, value, format_args!("between 1 and {most}")))
 }
 
-/// Checks that `value` is more than 0, at most 1, and a whole number of millionths, the unit of rates.
+/// Checks that `value` is more than 0, at most 1, and a whole number of millionths, the unit of
+/// rates.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
 fn checked_share(field: &'static str, value: f64) -> Result<Share, InvalidConfig> {
     let scaled = value * 1e6;

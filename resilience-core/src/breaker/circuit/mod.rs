@@ -1,7 +1,7 @@
 //! The state machine of a circuit breaker.
 //!
-//! A [`Circuit`] is plain data; each method takes the time, and a sample where chance is involved. The handle
-//! and the Tower layer provide those; so can a simulator.
+//! A [`Circuit`] is plain data; each method takes the time, and a sample where chance is involved.
+//! The handle and the Tower layer provide those; so can a simulator.
 //!
 //! ```
 //! use std::time::Duration;
@@ -49,12 +49,12 @@ pub use view::{CircuitSnapshot, SavedCircuit};
 
 /// The state of one circuit.
 ///
-/// The configuration is an argument of each method, which keeps a circuit small, and may change from call to
-/// call; see [`reconfigured`](Circuit::reconfigured).
+/// The configuration is an argument of each method, which keeps a circuit small, and may change
+/// from call to call; see [`reconfigured`](Circuit::reconfigured).
 ///
-/// Times may come out of order: a call that ends earlier than the latest one counts with the latest. A
-/// circuit that opens at a [far instant](crate::clock#far-instants) stays open until a break after that
-/// instant.
+/// Times may come out of order: a call that ends earlier than the latest one counts with the
+/// latest. A circuit that opens at a [far instant](crate::clock#far-instants) stays open until a
+/// break after that instant.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     /// Counts the changes of state. A result of an earlier generation changes nothing.
@@ -73,7 +73,8 @@ pub struct Circuit {
 #[derive(Debug)]
 #[must_use = "a call that is never recorded keeps its place among the probes"]
 pub struct Admission {
-    /// The generation of the state that admitted the call. Never zero, which makes an `Option` a word smaller.
+    /// The generation of the state that admitted the call. Never zero, which makes an `Option` a
+    /// word smaller.
     pub(super) generation: NonZeroU64,
     /// The start of the call; [`Tick::NEVER`] if it is not needed.
     pub(super) started: Tick,
@@ -87,7 +88,8 @@ pub struct CircuitRejection {
     pub state: CircuitState,
     /// The time after which to retry, if it is known.
     pub retry_after: Option<Duration>,
-    /// The count of failures or probes that reached the limit; during a ramp, 100 percent of the calls.
+    /// The count of failures or probes that reached the limit; during a ramp, 100 percent of the
+    /// calls.
     pub observed: Option<u64>,
     /// The limit of that count.
     pub limit: Option<u64>,
@@ -118,8 +120,8 @@ impl Circuit {
     }
 
     /// Returns the state as of the last call that was given a time: [`advance`](Circuit::advance),
-    /// [`admit`](Circuit::admit) or [`record`](Circuit::record). Time alone may have changed it since:
-    /// [`state_at`](Circuit::state_at).
+    /// [`admit`](Circuit::admit) or [`record`](Circuit::record). Time alone may have changed it
+    /// since: [`state_at`](Circuit::state_at).
     #[must_use]
     pub fn state(&self) -> CircuitState {
         self.phase.state()
@@ -131,8 +133,8 @@ impl Circuit {
         self.as_of(config, Tick::of(now)).state()
     }
 
-    /// Returns the circuit as [`advance`](Circuit::advance) would leave it at `now`; a copy only if that
-    /// changes anything.
+    /// Returns the circuit as [`advance`](Circuit::advance) would leave it at `now`; a copy only if
+    /// that changes anything.
     fn as_of(&self, config: &CircuitConfig, now: Tick) -> Cow<'_, Circuit> {
         if !self.phase.is_over(now) {
             return Cow::Borrowed(self);
@@ -143,11 +145,11 @@ impl Circuit {
         Cow::Owned(then)
     }
 
-    /// Applies the changes of time alone: ends a break, gives up on probes, begins the next stage of a ramp.
-    /// Returns them. `u` is called for a sample of `0..1` if a break begins.
+    /// Applies the changes of time alone: ends a break, gives up on probes, begins the next stage
+    /// of a ramp. Returns them. `u` is called for a sample of `0..1` if a break begins.
     ///
-    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) apply them as well, and reads at a `now` are as
-    /// if they had been applied.
+    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) apply them as well, and reads at a
+    /// `now` are as if they had been applied.
     pub fn advance(
         &mut self,
         config: &CircuitConfig,
@@ -164,16 +166,16 @@ impl Circuit {
         mut u: impl FnMut() -> f64,
     ) -> Changes {
         let mut changes = Changes::default();
-        // Ends: each step is later than the one before, and half-open without probes ends at `Tick::NEVER`,
-        // which no instant reaches.
+        // Ends: each step is later than the one before, and half-open without probes ends at
+        // `Tick::NEVER`, which no instant reaches.
         while let Some(change) = self.step(config, now, &mut u) {
             changes.push(change);
         }
         changes
     }
 
-    /// Ends the phase if it was over at `now`, and returns the change of state that this was. `None` if the phase
-    /// goes on.
+    /// Ends the phase if it was over at `now`, and returns the change of state that this was.
+    /// `None` if the phase goes on.
     fn step(
         &mut self,
         config: &CircuitConfig,
@@ -201,7 +203,8 @@ impl Circuit {
         Some(change)
     }
 
-    /// Returns the rejection if [`admit`](Circuit::admit) would certainly reject at `now`. Takes no probe.
+    /// Returns the rejection if [`admit`](Circuit::admit) would certainly reject at `now`. Takes no
+    /// probe.
     #[must_use]
     pub fn rejection(&self, config: &CircuitConfig, now: Instant) -> Option<CircuitRejection> {
         let now = Tick::of(now);
@@ -216,8 +219,8 @@ impl Circuit {
         self.phase.rejection(config, now)
     }
 
-    /// Admits a call at `now`, after what [time alone](Circuit::advance) does. `u` is called for a sample
-    /// of `0..1` if only a share of the calls is admitted, or if a break began meanwhile.
+    /// Admits a call at `now`, after what [time alone](Circuit::advance) does. `u` is called for a
+    /// sample of `0..1` if only a share of the calls is admitted, or if a break began meanwhile.
     ///
     /// # Errors
     /// The rejection.

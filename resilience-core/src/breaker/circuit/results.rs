@@ -18,8 +18,9 @@ pub(super) struct Trip {
 }
 
 impl Circuit {
-    /// Records the outcome of a call that ended at `now`, after what [time alone](Circuit::advance) does. Returns
-    /// the change of state, if there is one. `u` is called for a sample of `0..1` if a break begins.
+    /// Records the outcome of a call that ended at `now`, after what [time alone](Circuit::advance)
+    /// does. Returns the change of state, if there is one. `u` is called for a sample of `0..1` if
+    /// a break begins.
     ///
     /// Changes nothing if the state has changed since the call was admitted, also by time.
     pub fn record(

@@ -16,20 +16,20 @@ use crate::clock::tick::Tick;
 pub struct CircuitSnapshot {
     /// The state.
     pub state: CircuitState,
-    /// The reason of the last change of state. `None` without a change since the circuit was made or
-    /// [reset](Circuit::reset).
+    /// The reason of the last change of state. `None` without a change since the circuit was made
+    /// or [reset](Circuit::reset).
     pub reason: Option<TransitionReason>,
     /// Time left of a break.
     pub open_for: Option<Duration>,
-    /// The highest share of failures of all windows; `None` without a call in any window, or if no failure rate
-    /// is watched. Measured from the first call on, though a share decides nothing before its window has the
-    /// [minimum](crate::breaker::CircuitBreakerBuilder::minimum_calls) of calls. While open, the rate that opened
-    /// the circuit.
+    /// The highest share of failures of all windows; `None` without a call in any window, or if no
+    /// failure rate is watched. Measured from the first call on, though a share decides nothing
+    /// before its window has the [minimum](crate::breaker::CircuitBreakerBuilder::minimum_calls) of
+    /// calls. While open, the rate that opened the circuit.
     pub failure_rate: Option<f64>,
     /// The share of slow calls, as [`failure_rate`](Self::failure_rate) is the share of failures.
     pub slow_rate: Option<f64>,
-    /// Calls in the first window. While open, the calls that opened the circuit; while half-open and ramping,
-    /// the probes or calls of the stage that have ended.
+    /// Calls in the first window. While open, the calls that opened the circuit; while half-open
+    /// and ramping, the probes or calls of the stage that have ended.
     pub calls: u64,
     /// The failures among `calls`; while half-open and ramping, slow calls as well.
     pub failures: u64,
@@ -47,8 +47,8 @@ pub struct CircuitSnapshot {
     pub opened: u32,
 }
 
-/// The state of a circuit to keep over a restart, in lengths of time. Without the counts, since the length of the
-/// restart is not known.
+/// The state of a circuit to keep over a restart, in lengths of time. Without the counts, since the
+/// length of the restart is not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SavedCircuit {
@@ -65,8 +65,8 @@ pub struct SavedCircuit {
 }
 
 impl Circuit {
-    /// Returns the state at `now`, whether or not the circuit was advanced. For a break that would only begin now,
-    /// `open_for` leaves out the jitter.
+    /// Returns the state at `now`, whether or not the circuit was advanced. For a break that would
+    /// only begin now, `open_for` leaves out the jitter.
     #[must_use]
     pub fn snapshot(&self, config: &CircuitConfig, now: Instant) -> CircuitSnapshot {
         let now = Tick::of(now);
@@ -149,8 +149,7 @@ impl Circuit {
         SavedCircuit { state, open_for, closed_for, steps: self.steps, opened: self.opened }
     }
 
-    /// Continues in a saved state. Probes and ramps begin again; calls under way change
-    /// nothing.
+    /// Continues in a saved state. Probes and ramps begin again; calls under way change nothing.
     pub fn restore(&mut self, saved: SavedCircuit, now: Instant) -> Option<Change> {
         let from = self.state();
         let tick = Tick::of(now);
@@ -178,8 +177,8 @@ impl Circuit {
         (from != to).then_some(Change { from, to, reason, retry_after: self.open_for(tick) })
     }
 
-    /// Returns `true` if the circuit must not be evicted at `now`: it rejects calls, admits only a share, or its state
-    /// was set by hand.
+    /// Returns `true` if the circuit must not be evicted at `now`: it rejects calls, admits only a
+    /// share, or its state was set by hand.
     #[must_use]
     pub fn is_pinned(&self, now: Instant) -> bool {
         let now = Tick::of(now);
@@ -192,12 +191,13 @@ impl Circuit {
         }
     }
 
-    /// Returns the instant up to which the circuit differs from a [new](Circuit::new) one if no call comes. `None`
-    /// if it does not differ at `now`. The circuit differs while failures are in a window, the growth of breaks is
-    /// not forgotten, or a server's hint is not over; successes make no difference.
+    /// Returns the instant up to which the circuit differs from a [new](Circuit::new) one if no
+    /// call comes. `None` if it does not differ at `now`. The circuit differs while failures are in
+    /// a window, the growth of breaks is not forgotten, or a server's hint is not over; successes
+    /// make no difference.
     ///
-    /// Time alone does not end a streak of failures, a window of calls, or a break without a probe: the instant is
-    /// far ahead then.
+    /// Time alone does not end a streak of failures, a window of calls, or a break without a probe:
+    /// the instant is far ahead then.
     #[must_use]
     pub fn remembers_until(&self, config: &CircuitConfig, now: Instant) -> Option<Instant> {
         let until = self.as_new_at(config);

@@ -22,7 +22,8 @@ use crate::rejection::{Quantity, Rejection, RejectionKind};
 impl CircuitBreaker {
     /// Rejects a call that would certainly be rejected. Takes no probe.
     ///
-    /// `key` names the key of the call, for the rejection and events, here and in all other methods.
+    /// `key` names the key of the call, for the rejection and events, here and in all other
+    /// methods.
     #[cfg(feature = "tower")]
     #[inline]
     pub(in crate::breaker) fn check(
@@ -52,8 +53,8 @@ impl CircuitBreaker {
         rejection.map_or(Ok(()), |rejection| Err(self.reject(rejection, key)))
     }
 
-    /// Admits or rejects a call. Returns no admission for a call that only observing has admitted: it is not
-    /// counted.
+    /// Admits or rejects a call. Returns no admission for a call that only observing has admitted:
+    /// it is not counted.
     #[inline(always)]
     pub(in crate::breaker) fn admit(
         &self,
@@ -106,8 +107,8 @@ impl CircuitBreaker {
         self.record(admission, ended, || None, &mut Now::unread());
     }
 
-    /// Returns the outcome of a result as this breaker counts it: as [`outcome_of`], except for the rejections that
-    /// are [counted](crate::breaker::CircuitBreakerBuilder::count_rejections).
+    /// Returns the outcome of a result as this breaker counts it: as [`outcome_of`], except for the
+    /// rejections that are [counted](crate::breaker::CircuitBreakerBuilder::count_rejections).
     #[inline]
     pub(in crate::breaker) fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
         &self,
@@ -130,8 +131,8 @@ impl CircuitBreaker {
             && self.0.group.common.config.get().counted_rejections.contains(&kind)
     }
 
-    /// Records the end of a call. A success counts at the time of the poll; the clock is read again for everything
-    /// else, and for a success that may count as slow.
+    /// Records the end of a call. A success counts at the time of the poll; the clock is read again
+    /// for everything else, and for a success that may count as slow.
     #[inline(always)]
     pub(in crate::breaker) fn record(
         &self,
@@ -244,7 +245,8 @@ impl CircuitBreaker {
         for NumberedChange { sequence, change } in changed.iter() {
             let Change { from, to, reason, retry_after } = change;
             let layer = group.name.as_str();
-            // In the closure: `tell` catches panics of the user's code, and the caller may hold an admission.
+            // In the closure: `tell` catches panics of the user's code, and the caller may hold an
+            // admission.
             let name_of_key = OnceCell::new();
             group.listener.tell(|| {
                 let key = name_of_key.get_or_init(|| self.key_or_own(&key));
@@ -283,8 +285,8 @@ impl CircuitBreaker {
 
 /// Returns the outcome of a result as circuits count it, for layers of your own.
 ///
-/// Rejections of layers below are not passed to the classifier: they prove nothing about the service. A passed
-/// deadline counts as a caller that left. The [counted
+/// Rejections of layers below are not passed to the classifier: they prove nothing about the
+/// service. A passed deadline counts as a caller that left. The [counted
 /// rejections](crate::breaker::CircuitBreakerBuilder::count_rejections) of a breaker apply to
 /// [`Admitted::outcome_of`](crate::breaker::Admitted::outcome_of) only.
 pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
@@ -312,12 +314,12 @@ pub(super) fn sample() -> f64 {
     rand::rng().random()
 }
 
-/// The last number of a change, of all circuits of the process: the next circuit that is made for a key goes on
-/// counting.
+/// The last number of a change, of all circuits of the process: the next circuit that is made for a
+/// key goes on counting.
 static LAST_CHANGE: AtomicU64 = AtomicU64::new(0);
 
-/// The changes of a circuit while its lock was held, in order. Numbered under the lock, so that the numbers have the
-/// order of the changes however late the listener is notified.
+/// The changes of a circuit while its lock was held, in order. Numbered under the lock, so that the
+/// numbers have the order of the changes however late the listener is notified.
 #[derive(Default)]
 struct NumberedChanges([Option<NumberedChange>; 3]);
 

@@ -26,8 +26,8 @@ use crate::rejection::Rejection;
 pub use decide::outcome_of;
 use decide::sample;
 
-/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) returns a breaker with a
-/// circuit of its own, and the same, live configuration.
+/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) returns a breaker
+/// with a circuit of its own, and the same, live configuration.
 ///
 /// ```
 /// use resilience_core::breaker::{CircuitBreaker, CircuitState};
@@ -94,8 +94,8 @@ impl CircuitBreaker {
         CircuitBreaker(Arc::new(Breaker { group, shared }))
     }
 
-    /// Returns a breaker with a closed circuit of its own. It shares the name, the listener and the configuration: a
-    /// later [`set_config`](CircuitBreaker::set_config) on either applies to both.
+    /// Returns a breaker with a closed circuit of its own. It shares the name, the listener and the
+    /// configuration: a later [`set_config`](CircuitBreaker::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> CircuitBreaker {
         CircuitBreaker::of(self.0.group.clone())
@@ -111,10 +111,10 @@ impl CircuitBreaker {
     }
 
     /// Puts another configuration into force, here and for every breaker made by
-    /// [`fresh`](CircuitBreaker::fresh). The name, the listener, the state, a break with its end, the
-    /// failures in a row and the numbers of the snapshot stay. Other windows start empty. While half-open, the
-    /// probes start anew if their number or their rule changes: those under way decide nothing. A stage of a ramp
-    /// keeps its end.
+    /// [`fresh`](CircuitBreaker::fresh). The name, the listener, the state, a break with its end,
+    /// the failures in a row and the numbers of the snapshot stay. Other windows start empty. While
+    /// half-open, the probes start anew if their number or their rule changes: those under way
+    /// decide nothing. A stage of a ramp keeps its end.
     pub fn set_config(&self, config: CircuitConfig) {
         self.0.group.common.set(config);
     }
@@ -153,12 +153,12 @@ impl CircuitBreaker {
         self.look(|config, circuit, now| circuit.snapshot(config, now))
     }
 
-    /// Returns the number of calls that have ended in each outcome, since the breaker was built. Calls that an
-    /// observing breaker would have rejected are left out.
+    /// Returns the number of calls that have ended in each outcome, since the breaker was built.
+    /// Calls that an observing breaker would have rejected are left out.
     ///
-    /// Clones, [`fresh`](CircuitBreaker::fresh) breakers and the circuits of all keys count together. Exact for
-    /// this circuit. Of each other circuit up to 16,383 successes may be missing until its lock is next taken.
-    /// The calls of a dropped circuit stay counted.
+    /// Clones, [`fresh`](CircuitBreaker::fresh) breakers and the circuits of all keys count
+    /// together. Exact for this circuit. Of each other circuit up to 16,383 successes may be
+    /// missing until its lock is next taken. The calls of a dropped circuit stay counted.
     #[must_use]
     pub fn outcomes(&self) -> OutcomeCounts {
         self.count_all();
@@ -189,7 +189,8 @@ impl CircuitBreaker {
         self.check(|| None, &mut crate::clock::Now::unread())
     }
 
-    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, for an admission that outlives this handle.
+    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, for an admission that
+    /// outlives this handle.
     ///
     /// # Errors
     /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
@@ -201,8 +202,8 @@ impl CircuitBreaker {
     /// Runs `future` if the circuit admits it. Dropping the call abandons it.
     ///
     /// # Errors
-    /// The error of the future, or the rejection. Rejections of layers below are not passed to the classifier;
-    /// see [`count_rejections`](CircuitBreakerBuilder::count_rejections).
+    /// The error of the future, or the rejection. Rejections of layers below are not passed to the
+    /// classifier; see [`count_rejections`](CircuitBreakerBuilder::count_rejections).
     pub async fn call<T, E, C, F>(&self, classifier: C, future: F) -> Result<T, E>
     where
         E: CarriesRejection,
@@ -275,8 +276,9 @@ impl CircuitBreaker {
     }
 }
 
-/// Pinned while there is another handle, or [as the circuit is](crate::breaker::Circuit::is_pinned); remembers
-/// [what the circuit does](crate::breaker::Circuit::remembers_until).
+/// Pinned while there is another handle, or [as the circuit
+/// is](crate::breaker::Circuit::is_pinned); remembers [what the circuit
+/// does](crate::breaker::Circuit::remembers_until).
 impl Entry for CircuitBreaker {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy(now)
@@ -299,9 +301,10 @@ impl Entry for CircuitBreaker {
     const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);
 }
 
-/// Visits [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is measured from
-/// the first call in the window on, and is 0 where no failure rate is watched, while the window holds no
-/// calls, and while the circuit is half-open or ramps up; and the calls by outcome.
+/// Visits [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is
+/// measured from the first call in the window on, and is 0 where no failure rate is watched, while
+/// the window holds no calls, and while the circuit is half-open or ramps up; and the calls by
+/// outcome.
 impl Gauges for CircuitBreaker {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         visit(names::CIRCUITS_OPEN, f64::from(u8::from(self.is_open(clock::now()))));

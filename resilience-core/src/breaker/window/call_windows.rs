@@ -1,8 +1,8 @@
 //! All windows of one circuit.
 //!
-//! Most of a hundred thousand keys see a handful of calls and then none. So the first calls are kept as bits beside
-//! the circuit. The windows are made when the bits no longer suffice: when a call falls out of the first bucket, a
-//! window of calls is full, or there are too many calls.
+//! Most of a hundred thousand keys see a handful of calls and then none. So the first calls are
+//! kept as bits beside the circuit. The windows are made when the bits no longer suffice: when a
+//! call falls out of the first bucket, a window of calls is full, or there are too many calls.
 
 use std::num::NonZeroU8;
 
@@ -55,7 +55,8 @@ impl CallWindows {
         }
     }
 
-    /// Records the call among the first few. Returns `false` if there is no room, after making the windows.
+    /// Records the call among the first few. Returns `false` if there is no room, after making the
+    /// windows.
     fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) -> bool {
         let CallWindows::FewCalls(few) = self else { return false };
         if few.is_over(spans, at) {
@@ -69,8 +70,8 @@ impl CallWindows {
         false
     }
 
-    /// Returns the number of successes that [`count_successes`](CallWindows::count_successes) may record in
-    /// place of [`record`](CallWindows::record).
+    /// Returns the number of successes that [`count_successes`](CallWindows::count_successes) may
+    /// record in place of [`record`](CallWindows::record).
     pub(in crate::breaker) fn uncounted_successes(
         &self,
         spans: &[SlidingWindow],
@@ -122,8 +123,8 @@ impl CallWindows {
         }
     }
 
-    /// Returns when every window has moved past the calls that failed or were slow; [`Tick::NEVER`] if only
-    /// more calls can move it.
+    /// Returns when every window has moved past the calls that failed or were slow; [`Tick::NEVER`]
+    /// if only more calls can move it.
     pub(in crate::breaker) fn good_again_at(&self, spans: &[SlidingWindow]) -> Tick {
         let last = match self {
             CallWindows::FewCalls(few) if few.counts().is_bad() => {
@@ -166,7 +167,8 @@ impl FewCalls {
         self.next = self.next.saturating_add(1);
     }
 
-    /// Returns the number of successes in a row for which [`has_room`](FewCalls::has_room) stays `true`.
+    /// Returns the number of successes in a row for which [`has_room`](FewCalls::has_room) stays
+    /// `true`.
     fn uncounted_successes(&self, spans: &[SlidingWindow]) -> UncountedSuccesses {
         if self.len() == 0 {
             // The next call begins the first bucket.

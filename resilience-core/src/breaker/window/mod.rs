@@ -1,9 +1,9 @@
 //! The windows of a rate: the last `n` calls, or the calls of a length of time.
 //!
-//! Counting since the last change of state, as some breakers do, makes an old good day outvote a bad
-//! minute. Keeping a record of every call makes the cost of a call grow with the traffic. These windows
-//! forget exactly, in constant time and in memory that does not depend on the traffic: two bits for
-//! each of the last `n` calls, or ten buckets for a length of time.
+//! Counting since the last change of state, as some breakers do, makes an old good day outvote a
+//! bad minute. Keeping a record of every call makes the cost of a call grow with the traffic. These
+//! windows forget exactly, in constant time and in memory that does not depend on the traffic: two
+//! bits for each of the last `n` calls, or ten buckets for a length of time.
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,14 +38,15 @@ pub(super) enum WindowSpan {
 }
 
 impl SlidingWindow {
-    /// Returns a window of exactly the last `calls` calls. From 1 to 1,000,000; a quarter of a byte each.
+    /// Returns a window of exactly the last `calls` calls. From 1 to 1,000,000; a quarter of a byte
+    /// each.
     #[must_use]
     pub const fn count(calls: u32) -> SlidingWindow {
         SlidingWindow(WindowSpan::Calls(calls))
     }
 
-    /// Returns a window of the calls of the last `length`, in ten buckets: each call counts for at least nine
-    /// tenths of `length`. From 1 ms to 24 h.
+    /// Returns a window of the calls of the last `length`, in ten buckets: each call counts for at
+    /// least nine tenths of `length`. From 1 ms to 24 h.
     #[must_use]
     pub const fn time(length: Duration) -> SlidingWindow {
         SlidingWindow::time_in(length, 10)
@@ -81,8 +82,8 @@ impl SlidingWindow {
     }
 }
 
-/// Successes that may be counted outside of the circuit until `until`: they fall into the buckets of the latest call,
-/// and cannot change the state.
+/// Successes that may be counted outside of the circuit until `until`: they fall into the buckets
+/// of the latest call, and cannot change the state.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

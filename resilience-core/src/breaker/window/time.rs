@@ -3,8 +3,8 @@
 use super::{CallMark, Counts};
 use crate::clock::tick::Tick;
 
-/// A ring of buckets. The first bucket begins with the first call after the window was empty: the calls decide
-/// which of them share a bucket, and not the origin of the clock.
+/// A ring of buckets. The first bucket begins with the first call after the window was empty: the
+/// calls decide which of them share a bucket, and not the origin of the clock.
 #[derive(Debug, Clone)]
 pub(in crate::breaker) struct TimeWindow {
     buckets: Box<[Counts]>,
@@ -99,8 +99,8 @@ impl TimeWindow {
         size_of_val(&*self.buckets)
     }
 
-    /// Returns the slot of `at`. A call that is recorded late, or by a thread that read the clock earlier, counts
-    /// in the latest slot.
+    /// Returns the slot of `at`. A call that is recorded late, or by a thread that read the clock
+    /// earlier, counts in the latest slot.
     fn slot(&self, at: Tick) -> u64 {
         (at.since(self.anchor) / self.width).max(self.latest)
     }

@@ -53,7 +53,8 @@ impl RetryBudgetBuilder {
         self
     }
 
-    /// Sets the lifetime of a deposit: at least this, and at most a tenth longer. From 1 ms to a day.
+    /// Sets the lifetime of a deposit: at least this, and at most a tenth longer. From 1 ms to a
+    /// day.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
@@ -65,8 +66,8 @@ impl RetryBudgetBuilder {
         self
     }
 
-    /// Sets the costs of retries, each from 0.001 to 1,000 tokens. The bound on attempts of [`RetryBudget`] holds
-    /// at costs of 1 or more.
+    /// Sets the costs of retries, each from 0.001 to 1,000 tokens. The bound on attempts of
+    /// [`RetryBudget`] holds at costs of 1 or more.
     pub fn costs(mut self, costs: RetryCosts) -> Self {
         self.costs = costs;
         self

@@ -21,27 +21,30 @@ use bucket::Bucket;
 pub use builder::{RetryBudgetBuilder, RetryCosts};
 use window::{Deposits, SLOTS};
 
-/// One token, in thousandths: gRPC keeps three decimals. 64 bits of them last for five hundred years of a
-/// million calls a second.
+/// One token, in thousandths: gRPC keeps three decimals. 64 bits of them last for five hundred
+/// years of a million calls a second.
 const TOKEN: u64 = 1_000;
 
 /// A budget that retries are paid from. Clones share it.
 ///
-/// A limit on attempts bounds one call, not an outage: when everything fails, three attempts a call triple
-/// the load on a failing service. A budget bounds the retries of all callers together, in one of two forms:
+/// A limit on attempts bounds one call, not an outage: when everything fails, three attempts a call
+/// triple the load on a failing service. A budget bounds the retries of all callers together, in
+/// one of two forms:
 ///
-/// - **A share of the traffic** ([`RetryBudget::builder`], [`RetryBudget::percent`]). Each call deposits, each
-///   retry withdraws, and deposits expire with the window. At every instant, and under any interleaving of
-///   threads, `attempts <= (1 + ratio) * calls + reserve`. The reserve is granted once and refilled only by
-///   deposits that expired unused. The reserve scales with the traffic: a hundred idle clients do not add up
-///   to a storm, as those with a fixed "ten a second" each do.
-/// - **A bucket** ([`RetryBudget::aws_2_1`], [`aws_2_0`](RetryBudget::aws_2_0), [`grpc`](RetryBudget::grpc),
-///   [`throttler`](RetryBudget::throttler)): failures take tokens, successes return them.
+/// - **A share of the traffic** ([`RetryBudget::builder`], [`RetryBudget::percent`]). Each call
+///   deposits, each retry withdraws, and deposits expire with the window. At every instant, and
+///   under any interleaving of threads, `attempts <= (1 + ratio) * calls + reserve`. The reserve is
+///   granted once and refilled only by deposits that expired unused. The reserve scales with the
+///   traffic: a hundred idle clients do not add up to a storm, as those with a fixed "ten a second"
+///   each do.
+/// - **A bucket** ([`RetryBudget::aws_2_1`], [`aws_2_0`](RetryBudget::aws_2_0),
+///   [`grpc`](RetryBudget::grpc), [`throttler`](RetryBudget::throttler)): failures take tokens,
+///   successes return them.
 ///
 /// [`RetryBudget::unlimited`] grants every retry, where a budget is required.
 ///
-/// Clones share the balance: give the same budget to every layer, function and hedge that calls the same
-/// upstream. All methods are lock-free, in thousandths of a token, and checked by loom.
+/// Clones share the balance: give the same budget to every layer, function and hedge that calls the
+/// same upstream. All methods are lock-free, in thousandths of a token, and checked by loom.
 ///
 /// ```
 /// use resilience_core::outcome::FailureClass;
@@ -106,13 +109,14 @@ impl Prices {
 enum Charge {
     /// A retry takes its cost, and returns it if it succeeds (AWS).
     Retry,
-    /// A failure takes its cost, whether or not a retry follows; no retries at or below the threshold (gRPC).
+    /// A failure takes its cost, whether or not a retry follows; no retries at or below the
+    /// threshold (gRPC).
     Failure { threshold: u64 },
 }
 
 impl RetryBudget {
-    /// Returns a builder of a share of the traffic. By default 10 % over a window of one second, with a reserve
-    /// of 10 retries.
+    /// Returns a builder of a share of the traffic. By default 10 % over a window of one second,
+    /// with a reserve of 10 retries.
     pub fn builder() -> RetryBudgetBuilder {
         RetryBudgetBuilder::new()
     }
@@ -137,8 +141,8 @@ impl RetryBudget {
         RetryBudget(Arc::new(BudgetState { kind, prices }))
     }
 
-    /// Returns a budget with the same settings and an untouched balance of its own, for a store of one budget
-    /// for each key.
+    /// Returns a budget with the same settings and an untouched balance of its own, for a store of
+    /// one budget for each key.
     #[must_use]
     pub fn fresh(&self) -> RetryBudget {
         let kind = match &self.0.kind {
@@ -162,9 +166,9 @@ impl RetryBudget {
         Arc::strong_count(&self.0) > 1
     }
 
-    /// Returns the instant up to which the balance differs from a [fresh](RetryBudget::fresh) one if no call
-    /// comes. `None` if it does not differ. Without calls, a reserve or a bucket that was spent does not come
-    /// back.
+    /// Returns the instant up to which the balance differs from a [fresh](RetryBudget::fresh) one
+    /// if no call comes. `None` if it does not differ. Without calls, a reserve or a bucket that
+    /// was spent does not come back.
     // Enters no slot: a store reads the balances of other keys than that of the call.
     #[cfg(feature = "tower")]
     pub(super) fn remembers_until(&self, now: Instant) -> Option<Instant> {
@@ -203,8 +207,8 @@ impl RetryBudget {
         }
     }
 
-    /// Records a first attempt that succeeded, or that proved the service to be up, as a permanent error does.
-    /// A bucket earns tokens from it.
+    /// Records a first attempt that succeeded, or that proved the service to be up, as a permanent
+    /// error does. A bucket earns tokens from it.
     #[inline]
     pub fn succeeded(&self) {
         if let Kind::Bucket { bucket, earned, .. } = &self.0.kind {
@@ -243,7 +247,8 @@ impl RetryBudget {
         }
     }
 
-    /// Returns the balance at `now` in tokens; infinity for an [unlimited](RetryBudget::unlimited) budget.
+    /// Returns the balance at `now` in tokens; infinity for an [unlimited](RetryBudget::unlimited)
+    /// budget.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
     pub fn available(&self, now: Instant) -> f64 {
@@ -313,8 +318,8 @@ impl fmt::Display for BudgetExhausted {
 
 impl std::error::Error for BudgetExhausted {}
 
-/// The price of one retry, withdrawn from the budget. Dropping it before [`sent`](Withdrawal::sent), because
-/// the call was cancelled while it waited, refunds the price.
+/// The price of one retry, withdrawn from the budget. Dropping it before
+/// [`sent`](Withdrawal::sent), because the call was cancelled while it waited, refunds the price.
 #[derive(Debug)]
 #[must_use = "dropping a withdrawal gives it back"]
 #[doc(hidden)]
@@ -355,9 +360,9 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Records that the retry succeeded. A bucket charged by retries (AWS) gets the price back, a bucket charged
-    /// by failures (gRPC) earns as from any success, and a share of the traffic stays spent: a retry does not
-    /// pay for itself.
+    /// Records that the retry succeeded. A bucket charged by retries (AWS) gets the price back, a
+    /// bucket charged by failures (gRPC) earns as from any success, and a share of the traffic
+    /// stays spent: a retry does not pay for itself.
     pub fn succeeded(self, budget: &RetryBudget) {
         match &budget.0.kind {
             Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.add(self.cost),

@@ -23,8 +23,8 @@ impl RetryBudget {
         size_of::<super::BudgetState>()
     }
 
-    /// Reduces this new budget to what `former` has left at `now`: a change of the settings does not refill the
-    /// balance.
+    /// Reduces this new budget to what `former` has left at `now`: a change of the settings does
+    /// not refill the balance.
     #[cfg(feature = "profiles")]
     pub(crate) fn succeed(&self, former: &RetryBudget, now: std::time::Instant) {
         let (Kind::Share { deposits: old, .. }, Kind::Share { deposits: new, .. }) =

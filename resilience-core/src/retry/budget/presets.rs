@@ -8,21 +8,22 @@ use super::{Charge, Kind, Prices, RetryBudget, TOKEN};
 use crate::config::{self, InvalidConfig};
 
 impl RetryBudget {
-    /// Returns a budget that grants every retry, for code that takes a budget where none is needed: for one key
-    /// of a store, or a caller with another bound on its retries. A policy is built
+    /// Returns a budget that grants every retry, for code that takes a budget where none is needed:
+    /// for one key of a store, or a caller with another bound on its retries. A policy is built
     /// [`without_budget`](crate::retry::RetryPolicyBuilder::without_budget) instead, a profile with
     /// `without_budget = true`.
     ///
-    /// Each call still makes at most [`max_attempts`](crate::retry::RetryPolicyBuilder::max_attempts) attempts.
-    /// During an outage each call makes them all; the plan of a stack warns of that.
+    /// Each call still makes at most
+    /// [`max_attempts`](crate::retry::RetryPolicyBuilder::max_attempts) attempts. During an outage
+    /// each call makes them all; the plan of a stack warns of that.
     #[must_use]
     pub fn unlimited() -> RetryBudget {
         RetryBudget::new(Kind::Unlimited, Prices::whole(0, 0, 0))
     }
 
-    /// Returns a budget with Finagle's numbers: 20 % over ten seconds, and a reserve of 100, which is ten a second
-    /// over that window. Finagle grants its ten a second to each client for ever; this budget grants the reserve
-    /// once and refills it by traffic.
+    /// Returns a budget with Finagle's numbers: 20 % over ten seconds, and a reserve of 100, which
+    /// is ten a second over that window. Finagle grants its ten a second to each client for ever;
+    /// this budget grants the reserve once and refills it by traffic.
     ///
     /// Source: *Improving Finagle's Retries*, Twitter, 2016.
     #[must_use]
@@ -30,8 +31,9 @@ impl RetryBudget {
         RetryBudget::share(200, Duration::from_secs(10), 100, Prices::whole(1, 1, 1))
     }
 
-    /// Returns the bucket of the AWS SDKs' standard retry mode, version 2.1: 500 tokens. A retry costs 14, after
-    /// throttling 5; a retry that succeeds returns its cost, a first attempt that succeeds earns 1.
+    /// Returns the bucket of the AWS SDKs' standard retry mode, version 2.1: 500 tokens. A retry
+    /// costs 14, after throttling 5; a retry that succeeds returns its cost, a first attempt that
+    /// succeeds earns 1.
     ///
     /// Source: the AWS SDKs' retry behaviour specification, 2026.
     #[must_use]
@@ -39,8 +41,8 @@ impl RetryBudget {
         RetryBudget::aws(500, Prices::whole(14, 14, 5))
     }
 
-    /// Returns the bucket of the AWS SDKs' standard retry mode before 2.1: 500 tokens. A retry costs 5, after a
-    /// time-out 10.
+    /// Returns the bucket of the AWS SDKs' standard retry mode before 2.1: 500 tokens. A retry
+    /// costs 5, after a time-out 10.
     #[must_use]
     pub fn aws_2_0() -> RetryBudget {
         RetryBudget::aws(500, Prices::whole(5, 10, 5))
@@ -65,8 +67,9 @@ impl RetryBudget {
         Ok(RetryBudget::aws(capacity, self.0.prices))
     }
 
-    /// Returns gRPC's retry throttling (proposal A6): `max_tokens` at first; each retryable failure takes one
-    /// token, each success adds `token_ratio`, and no retries are granted while half or less is left.
+    /// Returns gRPC's retry throttling (proposal A6): `max_tokens` at first; each retryable failure
+    /// takes one token, each success adds `token_ratio`, and no retries are granted while half or
+    /// less is left.
     ///
     /// # Errors
     /// If `max_tokens` is not between 1 and 1,000, or `token_ratio` not between 0.001 and 1,000.
@@ -77,8 +80,8 @@ impl RetryBudget {
         Ok(RetryBudget::charged_by_failures(tokens, tokens / 2, earned, Prices::whole(1, 1, 1)))
     }
 
-    /// Returns the throttler of Google's client libraries: `tokens` at first; each failure takes `error_cost`,
-    /// each success adds one, and no retries are granted at `min_tokens` or below.
+    /// Returns the throttler of Google's client libraries: `tokens` at first; each failure takes
+    /// `error_cost`, each success adds one, and no retries are granted at `min_tokens` or below.
     ///
     /// # Errors
     /// If `min_tokens` is more than `tokens`, or `tokens` more than a million.

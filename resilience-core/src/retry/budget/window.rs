@@ -1,7 +1,8 @@
 //! Deposits that expire, exactly, without a lock.
 //!
-//! Tokens are numbered in the order of their deposits. Three marks on that line are the whole state: the
-//! number of tokens ever deposited, the end of the spending, and the beginning of the window.
+//! Tokens are numbered in the order of their deposits. Three marks on that line are the whole
+//! state: the number of tokens ever deposited, the end of the spending, and the beginning of the
+//! window.
 //!
 //! ```text
 //! 0 ─────── spent ═════════ begins ──────────── deposited
@@ -9,12 +10,12 @@
 //! ```
 //!
 //! Spending is one compare-and-swap that moves `spent` forward, never past `deposited`. Under every
-//! interleaving, no token is spent twice, and only deposited tokens are spent. Tokens that the window has
-//! left behind expire, except for the newest `reserve` of them: an idle client keeps a reserve of retries,
-//! earned by its own traffic. The reserve is deposited once, at the start.
+//! interleaving, no token is spent twice, and only deposited tokens are spent. Tokens that the
+//! window has left behind expire, except for the newest `reserve` of them: an idle client keeps a
+//! reserve of retries, earned by its own traffic. The reserve is deposited once, at the start.
 //!
-//! `marks` has the beginning of the window: the value of `deposited` at the start of each slot (a tenth of the
-//! window). A token lives for at least the window and at most a tenth longer.
+//! `marks` has the beginning of the window: the value of `deposited` at the start of each slot (a
+//! tenth of the window). A token lives for at least the window and at most a tenth longer.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -25,11 +26,11 @@ pub(crate) const SLOTS: usize = 10;
 pub(crate) struct Window<const SLOTS: usize, const MARKS: usize> {
     deposited: AtomicU64,
     spent: AtomicU64,
-    /// The latest slot that was entered. Slots are numbered from `MARKS`: the number of the slot a window
-    /// earlier never underflows.
+    /// The latest slot that was entered. Slots are numbered from `MARKS`: the number of the slot a
+    /// window earlier never underflows.
     slot: AtomicU64,
-    /// The value of `deposited` at the start of slot `s`, at index `s % MARKS`. Readers read the latest
-    /// `SLOTS + 1`; the remaining one, of the next slot, can be written meanwhile.
+    /// The value of `deposited` at the start of slot `s`, at index `s % MARKS`. Readers read the
+    /// latest `SLOTS + 1`; the remaining one, of the next slot, can be written meanwhile.
     marks: [AtomicU64; MARKS],
     reserve: u64,
 }
@@ -49,8 +50,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
-    /// Adds tokens and returns `true`, if the latest slot is not over at `passed` (since the first slot began).
-    /// Saves the division that [`deposit`](Window::deposit) needs for its slot.
+    /// Adds tokens and returns `true`, if the latest slot is not over at `passed` (since the first
+    /// slot began). Saves the division that [`deposit`](Window::deposit) needs for its slot.
     #[inline]
     pub(crate) fn deposit_within(&self, passed: u64, width: u64, tokens: u64) -> bool {
         let latest = self.slot.load(Ordering::Acquire) - MARKS as u64;
@@ -68,8 +69,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         self.deposited.fetch_add(tokens, Ordering::AcqRel);
     }
 
-    /// Takes `tokens`, and returns the slot to [give them back](Window::give_back) with. `None` if there are
-    /// fewer.
+    /// Takes `tokens`, and returns the slot to [give them back](Window::give_back) with. `None` if
+    /// there are fewer.
     pub(crate) fn withdraw(&self, slot: u64, tokens: u64) -> Option<u64> {
         let slot = self.enter(slot);
         let kept_from = self.kept_from(slot);
@@ -113,7 +114,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         self.deposited.load(Ordering::Acquire).saturating_sub(from)
     }
 
-    /// Returns the tokens that one caller alone could withdraw in the latest slot. Enters no other slot.
+    /// Returns the tokens that one caller alone could withdraw in the latest slot. Enters no other
+    /// slot.
     #[cfg(feature = "tower")]
     pub(crate) fn left(&self) -> u64 {
         let from = self.kept_from(self.slot.load(Ordering::Acquire));
@@ -138,8 +140,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         &self.marks[(slot % MARKS as u64) as usize]
     }
 
-    /// Makes `slot` (counted from 0) the latest, if it is later, and returns the latest. Takes at most
-    /// `SLOTS + 1` steps.
+    /// Makes `slot` (counted from 0) the latest, if it is later, and returns the latest. Takes at
+    /// most `SLOTS + 1` steps.
     #[inline]
     fn enter(&self, slot: u64) -> u64 {
         let slot = slot.saturating_add(MARKS as u64);
@@ -157,8 +159,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
-    /// Writes the marks of the `count` slots up to `next`, then makes `next` the latest. Does nothing if
-    /// `latest` is not the latest any more.
+    /// Writes the marks of the `count` slots up to `next`, then makes `next` the latest. Does
+    /// nothing if `latest` is not the latest any more.
     fn step(&self, latest: u64, next: u64, count: u64) {
         for slot in next - (count - 1)..=next {
             let mark = self.mark(slot);
@@ -168,8 +170,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
             if self.slot.load(Ordering::Acquire) != latest {
                 return;
             }
-            // A thread that was suspended here finds the mark changed, or `deposited` unchanged: marks only
-            // grow, so the exchange cannot take an old mark for a new one (no ABA).
+            // A thread that was suspended here finds the mark changed, or `deposited` unchanged:
+            // marks only grow, so the exchange cannot take an old mark for a new one (no ABA).
             let _ = mark.compare_exchange(old, deposited, Ordering::AcqRel, Ordering::Acquire);
         }
         let _ = self.slot.compare_exchange(latest, next, Ordering::AcqRel, Ordering::Acquire);
