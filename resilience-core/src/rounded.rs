@@ -44,13 +44,13 @@ impl fmt::Display for Rounded {
         let unit = UNITS.iter().copied().find(|&(.., from)| nanos >= from);
         let (name, unit, _) = unit.unwrap_or(("ns", 1, 0));
         // A carry (999.9 ms) may fill the next larger unit.
-        let tenths = hundredths(nanos, unit);
-        if tenths * unit / 100 > nanos && tenths * unit / 100 >= next(unit) {
-            let rounded = u64::try_from(tenths * unit / 100).unwrap_or(u64::MAX);
+        let hundredths = hundredths(nanos, unit);
+        if hundredths * unit / 100 > nanos && hundredths * unit / 100 >= next(unit) {
+            let rounded = u64::try_from(hundredths * unit / 100).unwrap_or(u64::MAX);
             return Rounded(Duration::from_nanos(rounded)).fmt(f);
         }
-        let (whole, part) = (tenths / 100, tenths % 100);
-        match part {
+        let whole = hundredths / 100;
+        match hundredths % 100 {
             0 => write!(f, "{whole} {name}"),
             part if part % 10 == 0 => write!(f, "{whole}.{} {name}", part / 10),
             part => write!(f, "{whole}.{part:02} {name}"),

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use super::builder::CircuitBreakerBuilder;
+#[cfg(feature = "tower")]
+use super::window::WindowSpan;
 use super::window::{Counts, SlidingWindow};
 use crate::clock::tick::Tick;
 use crate::clock::{self, nanos};
 use crate::outcome::{Outcome, RetryHint};
+#[cfg(feature = "tower")]
+use crate::plan_input::BreakerInput;
 use crate::rejection::RejectionKind;
 
 /// The checked settings of a circuit: when it opens, for how long, and how it closes again.
@@ -73,6 +77,23 @@ impl CircuitConfig {
         let Some(ramp) = &self.ramp else { return until };
         let left = ramp.shares.len().saturating_sub(usize::from(stage) + 1) as u64;
         until.after_ns(nanos(ramp.each).saturating_mul(left))
+    }
+
+    /// Returns the input of a stack's plan.
+    #[cfg(feature = "tower")]
+    pub(crate) fn planned(&self) -> BreakerInput {
+        let windows = self.detectors.iter().filter_map(|detector| {
+            match self.windows.get(detector.window)?.0 {
+                WindowSpan::Time { length, .. } => Some((length, detector.minimum)),
+                WindowSpan::Calls(_) => None,
+            }
+        });
+        BreakerInput {
+            windows: windows.collect(),
+            slow_after: self.slow_after,
+            shortest_break: self.break_.first,
+            max_half_open: self.max_half_open,
+        }
     }
 
     /// Returns the server's hint, up to the longest that is followed.
@@ -244,7 +265,8 @@ impl Goal {
     /// Returns `true` if a stage of a ramp has more bad calls than the probes may have.
     pub(super) fn is_missed_by_stage(self, good: u32, bad: u32) -> bool {
         let calls = u64::from(good) + u64::from(bad);
-        let (needed, of) = (u64::from(self.needed), u64::from(self.of));
+        let needed = u64::from(self.needed);
+        let of = u64::from(self.of);
         (needed == of || calls >= of) && u64::from(bad) * of > calls * (of - needed)
     }
 }

@@ -84,8 +84,6 @@ mod layer;
 mod outcomes;
 #[cfg(feature = "tower")]
 mod part;
-#[cfg(feature = "tower")]
-mod planned;
 #[cfg(feature = "tokio")]
 mod shared;
 

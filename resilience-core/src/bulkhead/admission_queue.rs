@@ -359,8 +359,8 @@ mod loom_tests {
     impl Waiter {
         fn enter(admission_queue: &AdmissionQueue, cost: u32) -> Waiter {
             let woken = std::sync::Arc::<Woken>::default();
-            let (now, waker) = (clock::now(), woken.clone().into());
-            let entered = admission_queue.enter(cost, now, &waker, &mut Wakes::default());
+            let waker = woken.clone().into();
+            let entered = admission_queue.enter(cost, clock::now(), &waker, &mut Wakes::default());
             Waiter { woken, entered }
         }
 
@@ -418,8 +418,8 @@ mod loom_tests {
         loom::model(|| {
             let admission_queue = admission_queue(1);
             let out = admission_queue.permits.try_take(1).unwrap();
-            let (first, second) =
-                (Waiter::enter(&admission_queue, 1), Waiter::enter(&admission_queue, 1));
+            let first = Waiter::enter(&admission_queue, 1);
+            let second = Waiter::enter(&admission_queue, 1);
             let releaser = {
                 let admission_queue = admission_queue.clone();
                 thread::spawn(move || admission_queue.release(out, clock::now))

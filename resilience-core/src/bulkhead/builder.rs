@@ -13,8 +13,8 @@ use crate::on_full::OnFull;
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BulkheadBuilder {
-    pub(super) name: Name,
-    pub(super) listener: Listener,
+    pub(crate) name: Name,
+    pub(crate) listener: Listener,
     /// Not checked yet.
     draft: BulkheadConfig,
 }
@@ -60,7 +60,7 @@ impl BulkheadBuilder {
 
     /// Sets a listener that is shared already.
     #[cfg(feature = "pool")]
-    pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
+    pub(crate) fn share_listener(mut self, listener: Listener) -> Self {
         self.listener = listener;
         self
     }

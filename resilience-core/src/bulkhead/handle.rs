@@ -13,6 +13,8 @@ use super::permits::{Denied, PermitGrant};
 use crate::keyed::Entry;
 use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
+#[cfg(feature = "tower")]
+use crate::plan_input::{BulkheadInput, QueueInput};
 use crate::rejection::{Rejection, RejectionKind, Unit};
 
 /// A limit on the calls under way at once. Clones share it. See the [module](super).
@@ -226,6 +228,20 @@ impl Bulkhead {
     ) -> Rejection {
         self.admission_queue().count_rejection();
         reason.into_rejection(self.0.group.name.clone(), key())
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Bulkhead {
+    /// Returns the input of a stack's plan.
+    pub(crate) fn planned(&self) -> BulkheadInput {
+        let BulkheadConfig { max_concurrent, on_full, max_queued, observe_only, .. } =
+            self.config();
+        BulkheadInput {
+            max_concurrent,
+            queue: QueueInput { on_full, chosen: true, max_queued },
+            enforced: !observe_only,
+        }
     }
 }
 

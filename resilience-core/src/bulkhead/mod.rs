@@ -85,8 +85,6 @@ mod layer;
 mod part;
 #[cfg(feature = "tokio")]
 mod permit;
-#[cfg(feature = "tower")]
-mod planned;
 
 pub use permits::{Denied, PermitCounts, PermitGrant, Permits};
 pub use queue::{Joined, Left, Queue, QueueOrder, Ticket};

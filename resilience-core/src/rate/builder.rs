@@ -11,18 +11,20 @@ use crate::deadline::Deadline;
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
 use crate::on_full::OnFull;
+#[cfg(feature = "tower")]
+use crate::plan_input::{QueueInput, RateInput};
 
 /// A builder of a [`RateLimiter`]. See [`RateLimiter::builder`] for the defaults.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RateLimiterBuilder {
-    pub(super) name: Name,
-    pub(super) listener: Listener,
+    pub(crate) name: Name,
+    pub(crate) listener: Listener,
     observe_only: bool,
     quota: Option<Result<Quota, InvalidConfig>>,
     min_gap: Duration,
     warm_up: Duration,
-    pub(super) on_full: OnFull,
+    on_full: OnFull,
     max_queued: u32,
     #[cfg(feature = "tower")]
     longest_hint: Option<Duration>,
@@ -50,6 +52,21 @@ impl RateConfig {
     pub(super) const fn with_quota(mut self, quota: Quota) -> RateConfig {
         self.shaping.quota = quota;
         self
+    }
+
+    /// Returns the input of a stack's plan.
+    #[cfg(feature = "tower")]
+    pub(crate) fn planned(&self) -> RateInput {
+        let quota = self.shaping.quota();
+        let chosen = self.on_full != RateLimiterBuilder::new().on_full;
+        RateInput {
+            calls: quota.count(),
+            per: quota.period(),
+            burst: quota.burst(),
+            min_gap: Duration::from_nanos(self.shaping.min_gap),
+            queue: QueueInput { on_full: self.on_full, chosen, max_queued: self.max_queued },
+            enforced: !self.observe_only,
+        }
     }
 
     /// Returns the last time at which a call that begins at `now` may be served; `None` if calls do

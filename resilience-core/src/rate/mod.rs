@@ -57,8 +57,6 @@ mod limiter;
 mod part;
 #[cfg(feature = "tokio")]
 mod pending;
-#[cfg(feature = "tower")]
-mod planned;
 #[cfg(feature = "tokio")]
 mod queue;
 #[cfg(feature = "tokio")]

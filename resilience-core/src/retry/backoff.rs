@@ -315,18 +315,20 @@ mod tests {
     fn nothing_piles_up_at_the_cap() {
         let backoff = Backoff::decorrelated_jitter(MS(100), MS(10_000)).unwrap();
         let textbook = Backoff::textbook_decorrelated_jitter(MS(100), MS(10_000)).unwrap();
-        let (mut ours, mut published) = (0, 0);
+        let mut ours = 0;
+        let mut published = 0;
         // A fixed low-discrepancy walk through [0, 1): the golden ratio.
         let mut u = 0.0;
         for _ in 0..10_000 {
-            let (mut a, mut b) = (backoff.schedule(), textbook.schedule());
-            let mut last = (Duration::ZERO, Duration::ZERO);
+            let mut our_delays = backoff.schedule();
+            let mut published_delays = textbook.schedule();
+            let mut last = [Duration::ZERO; 2];
             for _ in 0..10 {
                 u = (u + 0.618_033_988_749_894_9_f64 + 0.137 * u).fract();
-                last = (a.next(u), b.next(u));
+                last = [our_delays.next(u), published_delays.next(u)];
             }
-            ours += usize::from(last.0 >= MS(10_000));
-            published += usize::from(last.1 >= MS(10_000));
+            ours += usize::from(last[0] >= MS(10_000));
+            published += usize::from(last[1] >= MS(10_000));
         }
         assert_eq!(ours, 0);
         assert!(published > 500, "the published formula has mass at its cap: {published}");

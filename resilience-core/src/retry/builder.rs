@@ -16,14 +16,14 @@ use crate::outcome::{Outcome, Standard};
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryPolicyBuilder<C = Standard> {
-    pub(super) draft: Draft,
+    pub(crate) draft: Draft,
     classifier: C,
 }
 
 /// [`RetryRules`] before validation.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) name: Name,
+pub(crate) struct Draft {
+    pub(crate) name: Name,
     max_attempts: u32,
     backoff: Result<Backoff, InvalidConfig>,
     throttled_backoff: Option<Result<Backoff, InvalidConfig>>,
@@ -35,7 +35,7 @@ pub(super) struct Draft {
     wait_out_rejected_retry: bool,
     #[cfg(feature = "tokio")]
     seed: Option<u64>,
-    pub(super) listener: Listener,
+    pub(crate) listener: Listener,
 }
 
 impl RetryPolicyBuilder {

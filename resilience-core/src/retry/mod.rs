@@ -74,8 +74,6 @@ mod function;
 mod layer;
 #[cfg(feature = "tower")]
 mod part;
-#[cfg(feature = "tower")]
-mod planned;
 mod progress;
 #[cfg(feature = "tower")]
 mod replay;

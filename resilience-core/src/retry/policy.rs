@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
 use super::backoff::Backoff;
+#[cfg(feature = "tower")]
+use super::backoff::Step;
 use super::budget::RetryBudget;
 use super::builder::RetryPolicyBuilder;
 use crate::clock::tick::Tick;
@@ -16,6 +18,8 @@ use crate::ended::Ended;
 use crate::name::Name;
 use crate::observe::Listener;
 use crate::outcome::{Classify, Outcome, RetryHint, Standard};
+#[cfg(feature = "tower")]
+use crate::plan_input::RetryInput;
 #[cfg(feature = "tokio")]
 use crate::rejection::Rejection;
 
@@ -181,5 +185,46 @@ impl<C> RetryPolicy<C> {
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         self.rules.max_attempts
+    }
+}
+
+#[cfg(feature = "tower")]
+impl<C> RetryPolicy<C> {
+    /// Returns the input of a stack's plan.
+    pub(crate) fn planned(&self) -> RetryInput {
+        let rules = &self.rules;
+        RetryInput {
+            max_attempts: rules.max_attempts,
+            shortest: self.waits(0.0, Duration::min),
+            longest: self.waits(1.0, Duration::max),
+            max_elapsed: rules.max_elapsed,
+            attempt_time: rules.attempt_time,
+            budget: rules.budget.as_ref().and_then(RetryBudget::planned),
+            waits_when_not_ready: rules.wait_when_not_ready,
+            retries_unknown: rules.retry_unknown,
+        }
+    }
+
+    /// Returns the bytes of the policy and its budget, without its name and listener.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of::<RetryRules>() + self.budget().map_or(0, RetryBudget::heap_bytes)
+    }
+
+    /// Returns the waits before each further attempt, at `u` of their intervals, each from the
+    /// backoff that `pick` chooses. Delays grow with those before them: the extreme of each is the
+    /// extreme of all.
+    fn waits(&self, u: f64, pick: impl Fn(Duration, Duration) -> Duration) -> Vec<Duration> {
+        let mut step = Step::default();
+        let retries = 1..self.rules.max_attempts;
+        let wait = |_| {
+            let mut usual_step = step;
+            let mut throttled_step = step;
+            let usual = self.rules.backoff.delay(&mut usual_step, u);
+            let throttled = self.rules.throttled_backoff.delay(&mut throttled_step, u);
+            let delay = pick(usual, throttled);
+            step = if delay == usual { usual_step } else { throttled_step };
+            delay
+        };
+        retries.map(wait).collect()
     }
 }

@@ -250,7 +250,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
             attempt_timeout: t.fill(assembly)?,
         };
         let all = handles.with_models(&models);
-        let plan = all.shape().plan(all.heap_bytes())?;
+        let plan = all.plan_input().plan(all.heap_bytes())?;
         Ok(Stack { parts: Arc::new(parts), handles, plan })
     }
 }

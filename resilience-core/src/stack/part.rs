@@ -32,7 +32,7 @@ pub struct Assembly<'a, K> {
 impl<K> Assembly<'_, K> {
     /// Gives the stack's name to a part without a name, and its listener to a part without a
     /// listener.
-    fn adopt(&self, part: &str, unnamed: &Name, (name, listener): (&mut Name, &mut Listener)) {
+    fn adopt(&self, part: &str, unnamed: &Name, name: &mut Name, listener: &mut Listener) {
         if let Some(stack) = self.name
             && name == unnamed
         {
@@ -106,7 +106,7 @@ impl<P: BuiltPart> fmt::Debug for PartSource<P> {
 }
 
 macro_rules! parts_with_builders {
-    ($($part:ident from $builder:ty, called $name:literal;)+) => {$(
+    ($($part:ident from $builder:ty, called $name:literal $(in its $draft:ident)?;)+) => {$(
         impl BuiltPart for $part {
             type Builder = $builder;
 
@@ -114,8 +114,9 @@ macro_rules! parts_with_builders {
                 mut builder: $builder,
                 assembly: &Assembly<'_, K>,
             ) -> Result<$part, InvalidConfig> {
-                let mut unnamed = $part::builder();
-                assembly.adopt($name, unnamed.identity().0, builder.identity());
+                let unnamed = $part::builder()$(.$draft)?.name;
+                let named = &mut builder$(.$draft)?;
+                assembly.adopt($name, &unnamed, &mut named.name, &mut named.listener);
                 builder.build()
             }
         }
@@ -129,7 +130,7 @@ macro_rules! parts_with_builders {
 }
 parts_with_builders! {
     Bulkhead from BulkheadBuilder, called "bulkhead";
-    RetryPolicy from RetryPolicyBuilder, called "retry";
+    RetryPolicy from RetryPolicyBuilder, called "retry" in its draft;
     RateLimiter from RateLimiterBuilder, called "rate_limit";
     CircuitBreaker from CircuitBreakerBuilder, called "circuit_breaker";
 }

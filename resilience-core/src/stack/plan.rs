@@ -7,7 +7,7 @@ use super::checks;
 use super::warnings::{self, Warning};
 use crate::config::InvalidConfig;
 use crate::observe::Rounded;
-use crate::shape::{Paying, Shape};
+use crate::plan_input::{BudgetInput, PlanInput};
 
 /// The worst case of a stack. Returned by [`Stack::plan`](super::Stack::plan), printed by
 /// `Display`. Parts that only observe do not count.
@@ -46,14 +46,14 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
 }
 
-impl Shape {
+impl PlanInput {
     /// Computes the plan. Returns an error for a stack that cannot work.
     pub(crate) fn plan(&self, shared_bytes: usize) -> Result<Plan, InvalidConfig> {
         checks::check(self)?;
         let bulkhead = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
         let rate = self.rate.filter(|rate| rate.enforced);
-        let lines = [bulkhead.map(|it| it.line), rate.map(|it| it.line)];
-        let max_queued = lines.iter().flatten().map(|line| line.longest()).sum();
+        let queues = [bulkhead.map(|it| it.queue), rate.map(|it| it.queue)];
+        let max_queued = queues.iter().flatten().map(|queue| queue.longest()).sum();
         Ok(Plan {
             worst_case_latency: self.worst_case_latency(),
             max_attempts: self.max_attempts(),
@@ -88,8 +88,8 @@ impl Shape {
     fn amplification(&self) -> f64 {
         let most = f64::from(self.max_attempts());
         match self.retry.as_ref().and_then(|retry| retry.budget) {
-            Some(Paying::Share { ratio, .. }) => most.min(1.0 + ratio),
-            Some(Paying::Bucket) | None => most,
+            Some(BudgetInput::Share { ratio, .. }) => most.min(1.0 + ratio),
+            Some(BudgetInput::Bucket) | None => most,
         }
     }
 
@@ -146,7 +146,7 @@ impl fmt::Display for Plan {
             None => f.write_str("as many calls as come")?,
         }
         if self.max_queued > 0 {
-            write!(f, ", {} in line", self.max_queued)?;
+            write!(f, ", {} in the queue", self.max_queued)?;
         }
         write!(f, "\nshared          {} bytes", self.shared_bytes)?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\nwarning         {warning}"))

@@ -22,8 +22,8 @@ use crate::rejection::RejectionKind;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct CircuitBreakerBuilder {
     draft: Draft,
-    pub(in crate::breaker) name: Name,
-    pub(in crate::breaker) listener: Listener,
+    pub(crate) name: Name,
+    pub(crate) listener: Listener,
 }
 
 /// A [`CircuitConfig`] that is not checked yet.
@@ -97,7 +97,7 @@ impl CircuitBreakerBuilder {
 
     /// Sets a listener that is shared already.
     #[cfg(feature = "pool")]
-    pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
+    pub(crate) fn share_listener(mut self, listener: Listener) -> Self {
         self.listener = listener;
         self
     }

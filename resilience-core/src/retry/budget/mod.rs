@@ -2,8 +2,6 @@
 
 mod bucket;
 mod builder;
-#[cfg(feature = "tower")]
-mod planned;
 mod presets;
 mod window;
 
@@ -17,6 +15,8 @@ use crate::clock::{self, nanos};
 use crate::config::{self, InvalidConfig};
 use crate::observe::{Gauges, names};
 use crate::outcome::FailureClass;
+#[cfg(feature = "tower")]
+use crate::plan_input::BudgetInput;
 use bucket::Bucket;
 pub use builder::{RetryBudgetBuilder, RetryCosts};
 use window::{Deposits, SLOTS};
@@ -265,6 +265,43 @@ impl RetryBudget {
     }
 }
 
+#[cfg(feature = "tower")]
+impl RetryBudget {
+    /// Returns the input of a stack's plan.
+    #[expect(clippy::cast_precision_loss, reason = "thousandths of at most a million")]
+    pub(crate) fn planned(&self) -> Option<BudgetInput> {
+        match &self.0.kind {
+            Kind::Share { deposits, deposit, slot, .. } => Some(BudgetInput::Share {
+                ratio: *deposit as f64 / TOKEN as f64,
+                window: Duration::from_nanos(slot.get()) * SLOTS as u32,
+                reserve: deposits.reserve() as f64 / TOKEN as f64,
+            }),
+            Kind::Bucket { .. } => Some(BudgetInput::Bucket),
+            Kind::Unlimited => None,
+        }
+    }
+
+    pub(crate) const fn heap_bytes(&self) -> usize {
+        size_of::<BudgetState>()
+    }
+
+    /// Reduces this new budget to what `former` has left at `now`: a change of the settings does
+    /// not refill the balance.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn succeed(&self, former: &RetryBudget, now: Instant) {
+        let (Kind::Share { deposits: old, .. }, Kind::Share { deposits: new, .. }) =
+            (&former.0.kind, &self.0.kind)
+        else {
+            return;
+        };
+        let left = old.available(former.0.slot(now));
+        let slot = self.0.slot(now);
+        let spent = new.available(slot).saturating_sub(left);
+        // This budget is not shared yet: everything available can be withdrawn.
+        let _ = new.withdraw(slot, spent);
+    }
+}
+
 /// The defaults of [`RetryBudget::builder`].
 impl Default for RetryBudget {
     fn default() -> RetryBudget {
@@ -465,7 +502,8 @@ mod tests {
     #[test]
     fn a_read_changes_nothing() {
         let now = clock::now();
-        let (read, unread) = (share(1.0, 0), share(1.0, 0));
+        let read = share(1.0, 0);
+        let unread = share(1.0, 0);
         let _ = read.available(now + Duration::from_secs(3_600));
         for budget in [&read, &unread] {
             budget.call_started(now);
