@@ -54,9 +54,9 @@ mod total;
 mod within;
 
 #[cfg(feature = "tower")]
-pub use attempt::{Timeout, TimeoutFuture, attempt_time_left};
+pub use attempt::{TimeoutFuture, attempt_time_left};
 #[cfg(feature = "tower")]
-pub use layer::{DeadlineLayer, TimeoutLayer};
+pub use layer::{DeadlineLayer, DeadlineService, Timeout, TimeoutLayer};
 #[cfg(feature = "tower")]
-pub use total::{DeadlineFuture, DeadlineService};
+pub use total::DeadlineFuture;
 pub use within::{Within, within, within_call};
