@@ -7,8 +7,8 @@
 //! ```
 //! use resilience_core::{CarriesRejection, Error, Rejection, RejectionKind};
 //!
-//! let refused: Error<std::io::Error> = Rejection::new(RejectionKind::Shed, "shed").into();
-//! assert_eq!(refused.rejection().map(Rejection::kind), Some(RejectionKind::Shed));
+//! let rejected: Error<std::io::Error> = Rejection::new(RejectionKind::Shed, "shed").into();
+//! assert_eq!(rejected.rejection().map(Rejection::kind), Some(RejectionKind::Shed));
 //! ```
 
 use std::error::Error as StdError;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boxed_error_is_looked_into() {
+    fn the_source_of_a_boxed_error_is_read() {
         let boxed: Box<dyn StdError + Send + Sync> =
             io::Error::from(io::ErrorKind::ConnectionReset).into();
         assert_eq!(boxed.as_outcome(), Outcome::transient());

@@ -398,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_in_the_house_is_not_a_failure() {
+    fn a_rejection_before_the_service_is_not_a_failure() {
         let open = Rejection::new(RejectionKind::CircuitOpen, "breaker");
         assert_eq!(open.as_outcome(), Outcome::NotReady(RetryHint::None));
         let limited = Rejection::new(RejectionKind::RateLimited, "rate")

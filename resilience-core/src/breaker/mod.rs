@@ -56,8 +56,8 @@
 //! for _ in 0..5 {
 //!     service.clone().oneshot(0).await.unwrap_err();
 //! }
-//! let refused = service.clone().oneshot(0).await.unwrap_err();
-//! assert!(refused.to_string().starts_with("shards: circuit open for `0` (5 failures, limit 5), retry in "));
+//! let rejected = service.clone().oneshot(0).await.unwrap_err();
+//! assert!(rejected.to_string().starts_with("shards: circuit open for `0` (5 failures, limit 5), retry in "));
 //! assert_eq!(service.oneshot(1).await?, 1);
 //! # Ok(())
 //! # }

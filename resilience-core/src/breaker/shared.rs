@@ -352,11 +352,11 @@ mod loom_tests {
             let failing = shared.admit(shared.now).unwrap();
             shared.record(failing, Outcome::transient(), shared.now);
             let over = shared.now + Duration::from_secs(60);
-            let ask = |shared: Arc<Shared>| move || shared.admit(over);
-            let other = thread::spawn(ask(shared.clone()));
+            let admit = |shared: Arc<Shared>| move || shared.admit(over);
+            let other = thread::spawn(admit(shared.clone()));
             // A failure from before ends meanwhile: it gives back no place and reopens nothing.
             shared.record(late, Outcome::transient(), over);
-            let mine = ask(shared.clone())();
+            let mine = admit(shared.clone())();
             let theirs = other.join().unwrap();
             assert!(mine.is_some() != theirs.is_some());
             assert_eq!(shared.state(), CircuitState::HalfOpen);

@@ -360,7 +360,7 @@ mod loom_tests {
     use loom::thread;
 
     #[test]
-    fn loom_the_limit_holds_whoever_comes() {
+    fn loom_the_limit_holds_for_all_threads() {
         loom::model(|| {
             let permits = Arc::new(Permits::new(3));
             let other = {

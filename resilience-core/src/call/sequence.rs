@@ -22,7 +22,7 @@
 //! - A service that fails to become ready was admitted: its error counts as the result of a call.
 //! - The request is copied before the token and the price of a retry are spent: if that panics,
 //!   both go back.
-//! - Whenever the call is dropped, [`Leave`](super::future::Leave) leaves every part.
+//! - Whenever the call is dropped, [`Leave`] leaves every part.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -173,7 +173,7 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Ignores the pauses that servers ask for.
+    /// Ignores the hints of servers.
     #[cfg(feature = "tower")]
     pub fn ignore_hints(mut self) -> Self {
         self.longest_hint = None;

@@ -2,7 +2,7 @@
 //!
 //! A fixed window admits twice its limit at its edge. Waiters that sleep until "the next token" all
 //! wake for the same token, and the newest may get it. A limiter that spends its tokens on calls
-//! that an open circuit then rejects has none left for the probe. [`RateLimiter`] keeps four
+//! that an open circuit then rejects has none left for the probe. A `RateLimiter` keeps four
 //! promises:
 //!
 //! - in *every* closed window of length *w*, the admitted calls cost at most `burst + rate · w`, in

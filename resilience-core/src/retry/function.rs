@@ -36,15 +36,13 @@ use crate::outcome::Classify;
 ///     .build()?;
 ///
 /// let mut tries = 0;
-/// let answer = retry(&policy, || {
+/// let response = retry(&policy, || {
 ///     tries += 1;
-///     let refused = tries < 3;
-///     async move {
-///         if refused { Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) } else { Ok(42) }
-///     }
+///     let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+///     std::future::ready(if tries < 3 { Err(refused) } else { Ok(42) })
 /// })
 /// .await?;
-/// assert_eq!((answer, tries), (42, 3));
+/// assert_eq!((response, tries), (42, 3));
 /// # Ok(())
 /// # }
 /// ```

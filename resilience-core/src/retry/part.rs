@@ -133,7 +133,7 @@ struct Attempt<'e> {
     /// `true` if the request was sent, and may have had an effect.
     ran: bool,
     /// `true` if a part kept the request from the service.
-    in_house: bool,
+    by_part: bool,
     /// The reason not to send the request again, whatever the policy would decide.
     obstacle: Option<StopReason>,
 }
@@ -185,7 +185,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
             AttemptEnd::Rejected(rejection) => Attempt {
                 ended: Ended { outcome, error: Some(rejection), ..Ended::SUCCESS },
                 ran: false,
-                in_house: true,
+                by_part: true,
                 obstacle: if copy.is_none() { Some(StopReason::NotReplayable) } else { None },
             },
             AttemptEnd::NotReady(error) => self.returned(Err(error), false, outcome, copy),
@@ -219,7 +219,7 @@ impl<C, R, A> RetryLayer<C, R, A> {
         };
         // A service that was not ready was contacted: another attempt repeats what may have failed.
         let repeats = !sent || ran_below;
-        Attempt { ended: Ended { repeats, ..ended }, ran, in_house: false, obstacle }
+        Attempt { ended: Ended { repeats, ..ended }, ran, by_part: false, obstacle }
     }
 
     /// Returns `true` if the request may have had an effect. For a rejection that is not up to the
@@ -272,7 +272,7 @@ impl<T, E> Failed<T, E> {
         // Still there: the attempt was not sent. Its price pays for the next one if a part kept the
         // call from the service, and is spent if the service was contacted: that was an attempt.
         let unsent = match granted.take() {
-            Some(retry) if attempt.in_house => {
+            Some(retry) if attempt.by_part => {
                 run.progress.next(None);
                 Some(retry)
             }

@@ -201,7 +201,7 @@ impl CircuitBreaker {
     }
 
     /// Reads the circuit as it is now.
-    pub(super) fn look<R>(
+    pub(super) fn read<R>(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> R,
     ) -> R {

@@ -144,13 +144,13 @@ impl CircuitBreaker {
     /// Returns the state now. A break ends by time alone, without a call.
     #[must_use]
     pub fn state(&self) -> CircuitState {
-        self.look(|_, circuit, _| circuit.state())
+        self.read(|_, circuit, _| circuit.state())
     }
 
     /// Returns the state now, in numbers.
     #[must_use]
     pub fn snapshot(&self) -> CircuitSnapshot {
-        self.look(|config, circuit, now| circuit.snapshot(config, now))
+        self.read(|config, circuit, now| circuit.snapshot(config, now))
     }
 
     /// Returns the number of calls that have ended in each outcome, since the breaker was built.
@@ -185,7 +185,7 @@ impl CircuitBreaker {
     /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
     #[cfg(feature = "pool")]
     #[inline]
-    pub(crate) fn refuses(&self) -> Result<(), Rejection> {
+    pub(crate) fn check_now(&self) -> Result<(), Rejection> {
         self.check(|| None, &mut crate::clock::Now::unread())
     }
 
@@ -267,7 +267,7 @@ impl CircuitBreaker {
     /// Returns the state to keep over a restart.
     #[must_use]
     pub fn save(&self) -> SavedCircuit {
-        self.look(|_, circuit, now| circuit.save(now))
+        self.read(|_, circuit, now| circuit.save(now))
     }
 
     /// Continues in a saved state.

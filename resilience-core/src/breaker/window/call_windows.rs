@@ -55,14 +55,14 @@ impl CallWindows {
         }
     }
 
-    /// Records the call among the first few. Returns `false` if there is no room, after making the
+    /// Records the call among the first few. Returns `false` if it does not fit, after making the
     /// windows.
     fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) -> bool {
         let CallWindows::FewCalls(few) = self else { return false };
         if few.is_over(spans, at) {
             *few = FewCalls::none(at);
         }
-        if few.has_room(spans, at) {
+        if few.fits_one(spans, at) {
             few.record(mark);
             return true;
         }
@@ -167,7 +167,7 @@ impl FewCalls {
         self.next = self.next.saturating_add(1);
     }
 
-    /// Returns the number of successes in a row for which [`has_room`](FewCalls::has_room) stays
+    /// Returns the number of successes in a row for which [`fits_one`](FewCalls::fits_one) stays
     /// `true`.
     fn uncounted_successes(&self, spans: &[SlidingWindow]) -> UncountedSuccesses {
         if self.len() == 0 {
@@ -231,7 +231,7 @@ impl FewCalls {
         self.len() == 0 || spans.iter().all(|&span| self.has_left(span, at))
     }
 
-    fn has_room(&self, spans: &[SlidingWindow], at: Tick) -> bool {
+    fn fits_one(&self, spans: &[SlidingWindow], at: Tick) -> bool {
         let in_span = |span: &SlidingWindow| match span.0 {
             WindowSpan::Calls(calls) => u32::from(self.len()) < calls,
             WindowSpan::Time { length, buckets } => at.since(self.anchor) < width(length, buckets),
