@@ -1,8 +1,9 @@
 //! Deadlines: instants after which no result is needed.
 //!
-//! A [`Deadline`] is a point in time, so that it can be passed on, queued and retried without subtraction. While a future
-//! with a deadline is polled, the layers inside read it with [`Deadline::current`], whatever the type of the request: a
-//! retry does not sleep past it, and an inner timeout does not outlive it.
+//! A [`Deadline`] is a point in time, so that it can be passed on, queued and retried without
+//! subtraction. While a future with a deadline is polled, the layers inside read it with
+//! [`Deadline::current`], whatever the type of the request: a retry does not sleep past it, and an
+//! inner timeout does not outlive it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -18,25 +19,26 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::clock::MAX_WAIT;
 use crate::clock::tick::Tick;
-use crate::clock::{MAX_WAIT, nanos};
 
 #[cfg(feature = "tokio")]
 thread_local! {
     static CURRENT: Cell<Deadline> = const { Cell::new(Deadline::NEVER) };
 }
 
-/// A point in time on the monotonic clock. At the deadline itself it is too late, unless the result is ready in the same
-/// poll.
+/// A point in time on the monotonic clock. At the deadline itself it is too late, unless the result
+/// is ready in the same poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Deadline(Tick);
+pub struct Deadline(pub(crate) Tick);
 
 impl Deadline {
     /// No deadline: later than all others.
     #[cfg(feature = "tokio")]
     pub(crate) const NEVER: Deadline = Deadline(Tick::NEVER);
 
-    /// Creates a deadline at this instant, or 200 years away if it is [farther](crate::clock#far-instants).
+    /// Creates a deadline at this instant, or 200 years away if it is
+    /// [farther](crate::clock#far-instants).
     #[must_use]
     pub fn at(instant: Instant) -> Deadline {
         Deadline(Tick::of(instant))
@@ -46,19 +48,7 @@ impl Deadline {
     #[must_use]
     #[inline]
     pub fn after(now: Instant, wait: Duration) -> Deadline {
-        Deadline::after_tick(Tick::of(now), wait.min(MAX_WAIT))
-    }
-
-    /// Creates a deadline for a wait that is at most [`MAX_WAIT`].
-    #[inline]
-    pub(crate) fn after_tick(now: Tick, wait: Duration) -> Deadline {
-        Deadline::after_ns(now, nanos(wait))
-    }
-
-    /// Creates a deadline this number of nanoseconds after `now`.
-    #[inline]
-    pub(crate) fn after_ns(now: Tick, wait: u64) -> Deadline {
-        Deadline(now.after_ns(wait))
+        Deadline(Tick::of(now).after(wait.min(MAX_WAIT)))
     }
 
     /// Returns the instant.
@@ -113,8 +103,7 @@ impl Deadline {
 
     /// Returns the deadline of the call that is polled on this thread, if it has one.
     ///
-    /// Set by `timeout::DeadlineLayer` and
-    /// `timeout::within`, which enforce it. It does not cross
+    /// Set by `timeout::DeadlineLayer` and `timeout::within`, which enforce it. It does not cross
     /// `tokio::spawn`: read it before, and use `within` in the task.
     #[must_use]
     #[inline]
@@ -128,8 +117,8 @@ impl Deadline {
         (self != Deadline::NEVER).then_some(self)
     }
 
-    /// Runs `body` with this as the current deadline, and restores the former one, also after a panic. For callers that
-    /// enforce it: layers inside set no timer of their own.
+    /// Runs `body` with this as the current deadline, and restores the former one, also after a
+    /// panic. For callers that enforce it: layers inside set no timer of their own.
     #[inline]
     pub(crate) fn enter<R>(self, body: impl FnOnce() -> R) -> R {
         let _entered = self.entered();

@@ -1,14 +1,14 @@
-//! Errors that a refusal can travel in.
+//! Errors that carry rejections.
 //!
-//! A layer never changes its service's error type: it asks that the type can *carry* a rejection
-//! ([`CarriesRejection`]). A boxed error can as it is. A foreign error can once it is wrapped, at the
-//! bottom of the stack, in [`Error`].
+//! A layer never changes the error type of its service: the type must be able to *carry* a
+//! rejection ([`CarriesRejection`]). A boxed error can. A foreign error can when it is wrapped in
+//! [`Error`], once, at the bottom of the stack.
 //!
 //! ```
 //! use resilience_core::{CarriesRejection, Error, Rejection, RejectionKind};
 //!
-//! let refused: Error<std::io::Error> = Rejection::new(RejectionKind::Shed, "shed").into();
-//! assert_eq!(refused.rejection().map(Rejection::kind), Some(RejectionKind::Shed));
+//! let rejected: Error<std::io::Error> = Rejection::new(RejectionKind::Shed, "shed").into();
+//! assert_eq!(rejected.rejection().map(Rejection::kind), Some(RejectionKind::Shed));
 //! ```
 
 use std::error::Error as StdError;
@@ -19,19 +19,19 @@ use crate::outcome::{AsOutcome, Outcome};
 use crate::recognise::known;
 use crate::rejection::Rejection;
 
-/// An error type that a layer's [`Rejection`] can travel in, and be found in again.
+/// An error type that carries the [`Rejection`] of a layer, and returns it again.
 ///
-/// Layers put their refusals into the service's own error type, and read those of the layers below
-/// them: a retry must recognise an open circuit whatever the classifier it was given would say.
+/// Layers put their rejections into the error type of the service, and read the rejections of the
+/// layers below them: a retry recognises an open circuit whatever its classifier would return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot carry a `Rejection`",
-    label = "a resilience layer reports its refusals in the service's own error type",
+    label = "a resilience layer reports its rejections in the service's own error type",
     note = "wrap the service's errors once, below every resilience layer: `.map_err(resilience_core::Error::Service)`; where a retry or a breaker reads them, implement `AsOutcome` for `{Self}` as well",
     note = "or implement `From<Rejection>` and `CarriesRejection` for `{Self}`",
     note = "or box it: `.map_err(tower::BoxError::from)`. The price: a boxed error of a type that is not known here is an unknown failure, which counts with breakers and is retried if the request may run twice. A typed error with `AsOutcome`, or a closure with `.classify(..)`, is exact"
 )]
 pub trait CarriesRejection: From<Rejection> {
-    /// The rejection in this error, if that is what it is.
+    /// Returns the rejection in this error. `None` for an error of the service.
     fn rejection(&self) -> Option<&Rejection>;
 
     /// Returns `true` if the rejection in this error proves that the request [did not
@@ -40,15 +40,16 @@ pub trait CarriesRejection: From<Rejection> {
         self.rejection().is_some_and(|rejection| !rejection.may_have_run())
     }
 
-    /// Returns this error with a rejection that [may have run](Rejection::with_may_have_run), because an earlier
-    /// attempt of the call may have. By default, and where there is no rejection, the error as it is.
+    /// Returns this error with a rejection that [may have run](Rejection::with_may_have_run),
+    /// because an earlier attempt of the call may have. By default, and without a rejection, the
+    /// error is not changed.
     #[must_use]
     fn with_may_have_run(self) -> Self {
         self
     }
 
-    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the text out
-    /// where the [classifier](crate::Classify::as_error) does not know it either.
+    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the
+    /// text out where the [classifier](crate::Classify::as_error) does not know it either.
     fn as_std_error(&self) -> Option<&(dyn StdError + 'static)> {
         None
     }
@@ -73,8 +74,8 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
         Rejection::find(&**self)
     }
 
-    /// Only by the boxed error itself: one deep in the chain can be the end of a call that the service made
-    /// while it ran.
+    /// Returns `true` only for a rejection that is the boxed error itself: one deep in the chain
+    /// can be the end of a call that the service made while it ran.
     fn did_not_run(&self) -> bool {
         self.downcast_ref().is_some_and(|rejection: &Rejection| !rejection.may_have_run())
     }
@@ -91,7 +92,7 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
     }
 }
 
-/// A service's error, or a layer's refusal.
+/// An error of a service, or the rejection of a layer.
 ///
 /// Wraps a foreign error type once, at the bottom of a stack; no layer above wraps it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +100,12 @@ impl CarriesRejection for Box<dyn StdError + Send + Sync> {
 pub enum Error<E> {
     /// The service ran and failed.
     Service(E),
-    /// A layer refused the call.
+    /// A layer rejected the call.
     Rejected(Rejection),
 }
 
 impl<E> Error<E> {
-    /// The service's own error, if it was the service.
+    /// Returns the error of the service. `None` for a rejection.
     pub fn into_service(self) -> Option<E> {
         match self {
             Error::Service(error) => Some(error),
@@ -171,7 +172,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-/// The source is the wrapped error or rejection itself, so that it is found in the chain of a boxed error.
+/// The source is the wrapped error or rejection itself, so that it is found in the chain of a boxed
+/// error.
 impl<E: StdError + 'static> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -181,17 +183,19 @@ impl<E: StdError + 'static> StdError for Error<E> {
     }
 }
 
-/// Reads the first [`Rejection`], [`io::Error`] or `Elapsed` of tokio in the chain of sources.
-/// An error without one has [`Outcome::Unknown`]: a circuit counts it as a failure, and a retry repeats
-/// it. Give the policy a classifier, or use a type that implements [`AsOutcome`], for errors that will not pass.
+/// Reads the first [`Rejection`], [`io::Error`] or `Elapsed` of tokio in the chain of sources. An
+/// error without one has [`Outcome::Unknown`]: a circuit counts it as a failure, and a retry
+/// repeats it. Give the policy a classifier, or use a type that implements [`AsOutcome`], for
+/// errors that will not pass.
 impl AsOutcome for Box<dyn StdError + Send + Sync> {
     fn as_outcome(&self) -> Outcome {
         known(&**self).map_or(Outcome::Unknown, AsOutcome::as_outcome)
     }
 
     fn may_have_run(&self) -> bool {
-        // A rejection or a refused connection deep in the chain proves nothing: the service may have made the
-        // call that ended so while it ran, and a client that followed a redirect has sent the request before.
+        // A rejection or a refused connection deep in the chain proves nothing: the service may
+        // have made the call that ended so while it ran, and a client that followed a redirect has
+        // sent the request before.
         let refused = self.downcast_ref::<io::Error>().is_some_and(|error| !error.may_have_run());
         !(refused || self.did_not_run())
     }
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boxed_error_is_looked_into() {
+    fn the_source_of_a_boxed_error_is_read() {
         let boxed: Box<dyn StdError + Send + Sync> =
             io::Error::from(io::ErrorKind::ConnectionReset).into();
         assert_eq!(boxed.as_outcome(), Outcome::transient());

@@ -25,6 +25,8 @@ pub mod observe;
 #[cfg(feature = "tokio")]
 mod on_full;
 pub mod outcome;
+#[cfg(feature = "tower")]
+mod plan_input;
 pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profiles;
@@ -35,8 +37,6 @@ pub mod retry;
 mod rounded;
 #[cfg(feature = "tower")]
 pub mod select;
-#[cfg(feature = "tower")]
-mod shape;
 pub mod shutdown;
 #[cfg(feature = "tower")]
 pub mod stack;

@@ -1,9 +1,9 @@
-//! What became of a call, in the words that every policy shares.
+//! The outcome of a call, in one vocabulary for all policies.
 //!
-//! A retry, a breaker, a budget and an acknowledgement that each keep their own list of "errors that
-//! count" end up disagreeing, and the disagreement is an outage: in the system this crate was made
-//! for, "no data yet" was an error, the error was retried, and one evening became 7,139 runs. So
-//! there is one vocabulary, [`Outcome`], and one place that speaks it, [`Classify`].
+//! A retry, a breaker, a budget and an acknowledgement that each keep a list of "errors that count"
+//! end up disagreeing, and the disagreement is an outage: in the system this crate was made for,
+//! "no data yet" was an error, the error was retried, and one evening became 7,139 runs.
+//! [`Outcome`] is therefore the only vocabulary, and [`Classify`] the only source of it.
 //!
 //! ```
 //! use resilience_core::{Classify, Outcome};
@@ -22,16 +22,16 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::time::Duration;
 
-/// What a server (or a layer below) said about trying again.
+/// The advice of a server, or of a layer below, on another attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "nothing, a time, or never: there is no fourth")]
 pub enum RetryHint {
-    /// Nothing was said.
+    /// No advice.
     #[default]
     None,
-    /// Not before this long after the outcome was observed.
+    /// No attempt before this time has passed since the outcome was observed.
     After(Duration),
-    /// Do not try again (gRPC's negative pushback, for one).
+    /// No other attempt at all, such as gRPC's negative pushback.
     Never,
 }
 
@@ -41,49 +41,50 @@ impl From<Option<Duration>> for RetryHint {
     }
 }
 
-/// How one attempt, or one call, ended.
+/// The end of an attempt or a call.
 ///
-/// *Not ready* is not *failed*: an upstream whose data is not there yet, an open circuit and a full
-/// queue say nothing about the health of what they guard, must not be counted as failures, and must
-/// not be answered with more attempts.
+/// *Not ready* is not *failed*: an upstream without data yet, an open circuit and a full queue
+/// prove nothing about the health of the service behind them. Policies neither count them as
+/// failures nor repeat them at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It worked.
+    /// A success.
     Success,
-    /// It failed in a way that may pass: a connection refused, a 503.
+    /// A failure that may pass: a connection refused, a 503.
     Transient(RetryHint),
-    /// No answer came in time. A failure that may pass, and the dearest kind: somebody may still be
-    /// working on it.
+    /// No response in time. The dearest failure that may pass: the server may still work on the
+    /// request.
     TimedOut,
-    /// The other side asked for fewer calls: a 429, a quota.
+    /// A request of the other side for fewer calls: a 429, a quota.
     Throttled(RetryHint),
-    /// It failed and will fail again: a 404, a bug. Only code that recognises the failure returns this.
+    /// A failure that will happen again: a 404, a bug. Only code that recognises the failure
+    /// returns this.
     Permanent,
     /// A failure that no code recognised. A circuit counts it as a failure, a budget prices it as
     /// [transient](Outcome::Transient), and the request may have run. A retry repeats it unless the
     /// policy was built with `RetryPolicyBuilder::without_unknown_retries`.
     Unknown,
-    /// It did not run, for want of something that is expected to come.
+    /// The call did not run, because something that it needs is still to come.
     NotReady(RetryHint),
-    /// Nobody waited for the end.
+    /// The caller left before the end.
     Abandoned,
 }
 
 impl Outcome {
-    /// A transient failure without a hint.
+    /// Returns a transient failure without a hint.
     #[must_use]
     pub const fn transient() -> Outcome {
         Outcome::Transient(RetryHint::None)
     }
 
-    /// A throttled call whose server named a time.
+    /// Returns the outcome of a throttled call, with the time that the server named.
     #[must_use]
     pub const fn throttled(after: Duration) -> Outcome {
         Outcome::Throttled(RetryHint::After(after))
     }
 
-    /// Not ready, expected to be after this long.
+    /// Returns *not ready*, with the time after which the call is expected to be possible.
     #[must_use]
     pub const fn not_ready(after: Duration) -> Outcome {
         Outcome::NotReady(RetryHint::After(after))
@@ -101,7 +102,7 @@ impl Outcome {
         }
     }
 
-    /// What was said about trying again.
+    /// Returns the hint; [`RetryHint::None`] for the outcomes that have none.
     #[must_use]
     pub const fn hint(self) -> RetryHint {
         match self {
@@ -123,9 +124,7 @@ pub enum FailureClass {
     Throttled,
 }
 
-/// Reads an [`Outcome`] off a result.
-///
-/// Closures over `Result<&T, &E>` are classifiers, and so is any type that implements this.
+/// Reads the [`Outcome`] of a result. Closures over `Result<&T, &E>` implement this.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not classify `Result<&{T}, &{E}>`",
     label = "not a classifier of these results",
@@ -133,17 +132,18 @@ pub enum FailureClass {
     note = "the default classifier, `Standard`, reads the outcome off the error: implement `AsOutcome` for your own error type (inside of a `resilience_core::Error<E>` that is `E`), or give the policy a closure with `.classify(..)`"
 )]
 pub trait Classify<T, E> {
-    /// How the call that ended in `result` ended.
+    /// Returns the outcome of `result`.
     fn classify(&self, result: Result<&T, &E>) -> Outcome;
 
-    /// Whether the request may have had an effect, though it failed. Only what certainly had none is sent
-    /// again for a request that may not run twice (`Replay::may_run_twice`).
+    /// Returns `true`, the default, if the request may have had an effect though the call failed. A
+    /// request that must not run twice (`Replay::may_run_twice`) is sent again only after `false`.
     fn may_have_run(&self, result: Result<&T, &E>) -> bool {
         let _ = result;
         true
     }
 
-    /// Returns `error` as a standard error, for the text of events; `None`, the default, leaves the text out.
+    /// Returns `error` as a standard error, for the text of events; `None`, the default, leaves the
+    /// text out.
     fn as_error<'e>(&self, error: &'e E) -> Option<&'e (dyn StdError + 'static)> {
         let _ = error;
         None
@@ -159,7 +159,7 @@ where
     }
 }
 
-/// An error that knows what it means for trying again.
+/// An error with an [`Outcome`] of its own.
 ///
 /// ```
 /// use std::fmt;
@@ -195,22 +195,24 @@ pub trait AsOutcome {
     /// [`Outcome::Unknown`], and not [`Outcome::Permanent`].
     fn as_outcome(&self) -> Outcome;
 
-    /// Returns `true`, the default, if the request may have had an effect; `false` only if it certainly had
-    /// none.
+    /// Returns `true`, the default, if the request may have had an effect; `false` only if it
+    /// certainly had none.
     fn may_have_run(&self) -> bool {
         true
     }
 
-    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the text out.
+    /// Returns this as a standard error, for the text of events; `None`, the default, leaves the
+    /// text out.
     fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
         None
     }
 }
 
-/// The default classifier: `Ok` is a success, and the outcome of an error is its own ([`AsOutcome`]).
+/// The default classifier: `Ok` is a success, and the outcome of an error is its own
+/// ([`AsOutcome`]).
 ///
-/// An error type without an outcome does not compile. A boxed error whose type is not recognised has
-/// [`Outcome::Unknown`].
+/// An error type without an outcome does not compile. A boxed error whose type is not recognised
+/// has [`Outcome::Unknown`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standard;
 
@@ -228,8 +230,8 @@ impl<T, E: AsOutcome> Classify<T, E> for Standard {
     }
 }
 
-/// Every error is a transient failure. For operations known to be safe to repeat, whose errors are
-/// all worth it; ask for it by name.
+/// A classifier by which every error is a transient failure. For operations that are safe to
+/// repeat, and worth repeating after any error.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnyError;
 

@@ -30,7 +30,7 @@ impl AsOutcome for io::Error {
     }
 }
 
-/// Returns the outcome of a kind that says enough, and `None` for the others.
+/// Returns the outcome of a kind; `None` if it depends on the error that is wrapped.
 fn of_kind(kind: io::ErrorKind) -> Option<Outcome> {
     use io::ErrorKind as K;
     match kind {
@@ -86,7 +86,7 @@ impl AsOutcome for tokio::time::error::Elapsed {
     }
 }
 
-/// Returns the first error in the chain of `error` whose outcome is known: a [`Rejection`], an
+/// Returns the first error with a known outcome in the chain of `error`: a [`Rejection`], an
 /// [`io::Error`], tokio's `Elapsed`.
 pub(crate) fn known<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e dyn AsOutcome> {
     chain(error).find_map(|cause| {
@@ -115,7 +115,7 @@ mod tests {
     use crate::outcome::{Classify, Standard};
 
     #[test]
-    fn the_standard_classifier_asks_the_error() {
+    fn the_standard_classifier_reads_the_error() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let missing = io::Error::from(io::ErrorKind::NotFound);
         let late = io::Error::from(io::ErrorKind::TimedOut);

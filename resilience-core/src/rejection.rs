@@ -1,8 +1,8 @@
-//! A call that a layer refused, and why.
+//! The rejection of a call by a layer.
 //!
-//! There is one [`Rejection`] for the whole family, and it travels in the service's own error type
-//! (`CarriesRejection`). It says who refused, why, whose limit it was, and
-//! when it is worth coming back.
+//! All layers share one type, [`Rejection`], which travels in the service's own error type
+//! (`CarriesRejection`). A rejection names its layer, its reason, the key and the limit, and the
+//! time after which another call is worth it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,28 +28,28 @@ use crate::name::Name;
 use crate::outcome::{AsOutcome, Outcome, RetryHint};
 use crate::rounded::Rounded;
 
-/// Why a call was refused.
+/// The reason of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
     /// A circuit breaker is open.
     CircuitOpen,
-    /// A bulkhead has no permit, or its queue no place.
+    /// A bulkhead has no permit free, or no place in its queue.
     BulkheadFull,
-    /// A rate limit would be broken.
+    /// The call would exceed a rate limit.
     RateLimited,
     /// An attempt took longer than its timeout.
     TimedOut,
     /// The call's deadline has passed.
     DeadlineExceeded,
-    /// The call was shed under overload. For layers of one's own, and for the uploads that `resilience-http`
-    /// refuses: no policy of this crate sheds.
+    /// The call was shed under overload. For layers of your own, and for the uploads that
+    /// `resilience-http` rejects: no policy of this crate sheds.
     Shed,
     /// The process is shutting down.
     ShuttingDown,
     /// The lease under which the work ran is lost.
     LeaseLost,
-    /// What the call needs is not there yet: data, or a lease that another holder has.
+    /// Something that the call needs is still to come: data, or a lease that another holder has.
     NotReady,
 }
 
@@ -90,9 +90,9 @@ impl RejectionKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Quantity {
-    /// So many of something.
+    /// A number of calls, permits or bytes.
     Count(u64),
-    /// So long.
+    /// A length of time.
     Duration(Duration),
 }
 
@@ -104,7 +104,7 @@ pub enum Unit {
     Calls,
     /// Calls in a queue.
     CallsWaiting,
-    /// Permits that are out, or that a call needs.
+    /// Permits in use, or needed by a call.
     Permits,
     /// Failed calls.
     Failures,
@@ -164,24 +164,24 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A refusal: which kind, by which layer, for which key, at which limit and what was there instead,
-/// and when to come back.
+/// The rejection of a call: its kind, the layer, the key, the limit and the observed value, and
+/// when to retry.
 ///
-/// Making one does not allocate.
+/// Creating one does not allocate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    kind: RejectionKind,
-    layer: Name,
-    key: Option<Name>,
-    limit: Option<Quantity>,
-    observed: Option<Quantity>,
-    unit: Unit,
-    retry: RetryHint,
-    may_have_run: bool,
+    pub(crate) kind: RejectionKind,
+    pub(crate) layer: Name,
+    pub(crate) key: Option<Name>,
+    pub(crate) limit: Option<Quantity>,
+    pub(crate) observed: Option<Quantity>,
+    pub(crate) unit: Unit,
+    pub(crate) retry: RetryHint,
+    pub(crate) may_have_run: bool,
 }
 
 impl Rejection {
-    /// A refusal of this kind by the layer of this name.
+    /// Returns a rejection of this kind by the layer of this name.
     #[must_use]
     pub fn new(kind: RejectionKind, layer: impl Into<Name>) -> Rejection {
         Rejection {
@@ -196,89 +196,74 @@ impl Rejection {
         }
     }
 
-    /// All of it in one place: what is put together in parts is copied on its way.
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(crate) const fn whole(
-        kind: RejectionKind,
-        layer: Name,
-        key: Option<Name>,
-        (observed, limit, unit): (Option<Quantity>, Option<Quantity>, Unit),
-        retry: RetryHint,
-    ) -> Rejection {
-        let may_have_run = kind.ends_work();
-        Rejection { kind, layer, key, limit, observed, unit, retry, may_have_run }
-    }
-
-    /// Adds whose limit it was: a host, a tenant, a shard.
+    /// Sets the key that the limit belongs to: a host, a tenant, a shard.
     #[must_use]
     pub fn with_key(mut self, key: impl Into<Name>) -> Rejection {
         self.key = Some(key.into());
         self
     }
 
-    /// Adds the limit that was reached.
+    /// Sets the limit that was reached.
     #[must_use]
     pub fn with_limit(mut self, limit: impl Into<Quantity>) -> Rejection {
         self.limit = Some(limit.into());
         self
     }
 
-    /// Adds what there was, that did not fit the limit.
+    /// Sets the value that exceeded the limit.
     #[must_use]
     pub fn with_observed(mut self, observed: impl Into<Quantity>) -> Rejection {
         self.observed = Some(observed.into());
         self
     }
 
-    /// Sets the unit of `limit` and `observed` where they are counts. By default failures for an open
-    /// circuit, and calls for everything else.
+    /// Sets the unit of `limit` and `observed` where they are counts. By default failures for an
+    /// open circuit, and calls for everything else.
     #[must_use]
     pub const fn with_unit(mut self, unit: Unit) -> Rejection {
         self.unit = unit;
         self
     }
 
-    /// Adds when it is worth coming back.
+    /// Sets the time after which a retry is worth it.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Rejection {
         self.retry = RetryHint::After(after);
         self
     }
 
-    /// Says that it is never worth coming back: what was asked for is more than the limit will ever
-    /// allow.
+    /// Forbids a retry: the call needs more than the limit will ever allow.
     #[must_use]
     pub fn never(mut self) -> Rejection {
         self.retry = RetryHint::Never;
         self
     }
 
-    /// Why.
+    /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// Who: the name of the layer.
+    /// Returns the name of the layer.
     #[must_use]
     pub fn layer(&self) -> &str {
         self.layer.as_str()
     }
 
-    /// Whose limit, where a layer keeps one for each key.
+    /// Returns the key that the limit belongs to, where a layer keeps a limit for each key.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.key.as_ref().map(Name::as_str)
     }
 
-    /// The limit that was reached.
+    /// Returns the limit that was reached.
     #[must_use]
     pub fn limit(&self) -> Option<Quantity> {
         self.limit
     }
 
-    /// What there was, in the limit's unit.
+    /// Returns the value that exceeded the limit, in the same unit.
     #[must_use]
     pub fn observed(&self) -> Option<Quantity> {
         self.observed
@@ -290,7 +275,8 @@ impl Rejection {
         self.unit
     }
 
-    /// Until when: how long from the refusal it is worth coming back, where that is known.
+    /// Returns the time from the rejection until a retry is worth it. `None` if it is not known, or
+    /// if a retry is never worth it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.retry {
@@ -299,30 +285,30 @@ impl Rejection {
         }
     }
 
-    /// What it says about coming back, [never](RetryHint::Never) included.
+    /// Returns the time to retry after as a hint, [never](RetryHint::Never) included.
     #[must_use]
     pub fn retry_hint(&self) -> RetryHint {
         self.retry
     }
 
-    /// Returns `true` if the request may have had an effect: an attempt of the call was sent, and did not
-    /// certainly fail without one. Set for [`TimedOut`](RejectionKind::TimedOut) and
-    /// [`DeadlineExceeded`](RejectionKind::DeadlineExceeded), unless the time passed before the request was
-    /// sent, and for every kind once an earlier attempt of the same call may have run.
+    /// Returns `true` if the request may have had an effect: an attempt of the call was sent, and
+    /// did not certainly fail without one. Set for [`TimedOut`](RejectionKind::TimedOut) and
+    /// [`DeadlineExceeded`](RejectionKind::DeadlineExceeded), unless the time passed before the
+    /// request was sent, and for every kind once an earlier attempt of the same call may have run.
     #[must_use]
     pub const fn may_have_run(&self) -> bool {
         self.may_have_run
     }
 
-    /// Sets whether the request may have had an effect. By default, only a rejection that ends a call under
-    /// way (by a timeout or a deadline) may have had one.
+    /// Sets whether the request may have had an effect. By default, only a rejection that ends a
+    /// call under way (by a timeout or a deadline) may have had one.
     #[must_use]
     pub const fn with_may_have_run(mut self, may_have_run: bool) -> Rejection {
         self.may_have_run = may_have_run;
         self
     }
 
-    /// The first rejection in `error` or its chain of sources.
+    /// Returns the first rejection in `error` or its chain of sources.
     #[must_use]
     pub fn find<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Rejection> {
         chain(error).find_map(|error| error.downcast_ref())
@@ -334,7 +320,8 @@ pub(crate) fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {
-        // The source of an `io::Error` is the source of the error it wraps, which would be left out.
+        // The source of an `io::Error` is the source of the error it wraps, which would be left
+        // out.
         let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static)).or_else(|| error.source())
     })
@@ -377,11 +364,12 @@ impl fmt::Display for Rejection {
 
 impl StdError for Rejection {}
 
-/// What a refusal means to the layers above it.
+/// Outcomes of rejections, for the layers above.
 ///
-/// A timed-out attempt is worth another. An open circuit, a full bulkhead, a rate limit and shedding kept the
-/// call in the house: that is *not ready*, and so is a shutdown, which is never worth another attempt. A
-/// call whose deadline passed was abandoned. None of it is an answer of the other side.
+/// An attempt that timed out is worth another. An open circuit, a full bulkhead, a rate limit and
+/// shedding kept the call from the service: that is *not ready*. A shutdown is *not ready*, and
+/// never worth another attempt. A call with a passed deadline was abandoned. The service itself
+/// responded to none of them.
 impl AsOutcome for Rejection {
     fn as_outcome(&self) -> Outcome {
         match self.kind {
@@ -410,7 +398,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_in_the_house_is_not_a_failure() {
+    fn a_rejection_before_the_service_is_not_a_failure() {
         let open = Rejection::new(RejectionKind::CircuitOpen, "breaker");
         assert_eq!(open.as_outcome(), Outcome::NotReady(RetryHint::None));
         let limited = Rejection::new(RejectionKind::RateLimited, "rate")

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// A length of time, rounded for people: `250 ms`, `4.6 s`, `90 s`, `5 min`.
 ///
-/// The largest unit that leaves at least two of it. A length that three digits show exactly is shown exactly;
-/// any other has two significant digits.
+/// Shown in the largest unit of which there are at least two (one, for a second and less). A length
+/// that three digits show exactly is exact; any other has two significant digits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,13 +44,13 @@ impl fmt::Display for Rounded {
         let unit = UNITS.iter().copied().find(|&(.., from)| nanos >= from);
         let (name, unit, _) = unit.unwrap_or(("ns", 1, 0));
         // A carry (999.9 ms) may fill the next larger unit.
-        let tenths = hundredths(nanos, unit);
-        if tenths * unit / 100 > nanos && tenths * unit / 100 >= next(unit) {
-            let rounded = u64::try_from(tenths * unit / 100).unwrap_or(u64::MAX);
+        let hundredths = hundredths(nanos, unit);
+        if hundredths * unit / 100 > nanos && hundredths * unit / 100 >= next(unit) {
+            let rounded = u64::try_from(hundredths * unit / 100).unwrap_or(u64::MAX);
             return Rounded(Duration::from_nanos(rounded)).fmt(f);
         }
-        let (whole, part) = (tenths / 100, tenths % 100);
-        match part {
+        let whole = hundredths / 100;
+        match hundredths % 100 {
             0 => write!(f, "{whole} {name}"),
             part if part % 10 == 0 => write!(f, "{whole}.{} {name}", part / 10),
             part => write!(f, "{whole}.{part:02} {name}"),
@@ -64,11 +64,13 @@ fn next(unit: u128) -> u128 {
     larger.map_or(u128::MAX, |&(.., from)| from)
 }
 
-/// Returns `nanos` in hundredths of `unit`: exact if three digits are enough, else rounded to two digits.
+/// Returns `nanos` in hundredths of `unit`: exact if three digits are enough, else rounded to two
+/// digits.
 fn hundredths(nanos: u128, unit: u128) -> u128 {
     let exact = nanos * 100;
     let whole = nanos / unit;
-    // The third digit of 1 to 9 is a hundredth, of 10 to 99 a tenth; from 100 on, and for whole numbers, a one.
+    // The third digit of 1 to 9 is a hundredth, of 10 to 99 a tenth; from 100 on, and for whole
+    // numbers, a one.
     let third = if whole < 10 {
         1
     } else if whole < 100 {

@@ -1,4 +1,4 @@
-//! What the circuits of one configuration share, while it can change.
+//! The shared state of all circuits of one live configuration.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,13 +10,14 @@ use crate::clock::tick::Tick;
 use crate::live::LiveConfig;
 use crate::sync::{AtomicU64, Ordering};
 
-/// The live configuration of a breaker and its [`fresh`](super::CircuitBreaker::fresh) ones, and their counters.
+/// The live configuration and the counters of a breaker and its
+/// [`fresh`](super::CircuitBreaker::fresh) breakers.
 #[derive(Debug)]
 pub(super) struct Common {
     pub(super) config: LiveConfig<CircuitConfig>,
     /// The time in nanoseconds after which a call is slow, for calls that take no lock.
     slow_after: AtomicU64,
-    /// A failure that no code recognised was reported.
+    /// `true` once a failure that no code recognised was reported.
     met_unknown: AtomicBool,
     /// The calls that have ended.
     pub(super) ended: OutcomeCounters,
@@ -47,7 +48,7 @@ impl Common {
         !self.met_unknown.swap(true, Ordering::Relaxed)
     }
 
-    /// Returns `true` if the call was slow, by the configuration whose version was just read.
+    /// Returns `true` if the call was slow, by the configuration of the version that was just read.
     #[inline]
     pub(super) fn is_slow(&self, admission: &Admission, mut now: impl FnMut() -> Tick) -> bool {
         admission.is_timed() && admission.took(now()) >= self.slow_after.load(Ordering::Relaxed)

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use super::builder::CircuitBreakerBuilder;
+#[cfg(feature = "tower")]
+use super::window::WindowSpan;
 use super::window::{Counts, SlidingWindow};
 use crate::clock::tick::Tick;
 use crate::clock::{self, nanos};
 use crate::outcome::{Outcome, RetryHint};
+#[cfg(feature = "tower")]
+use crate::plan_input::BreakerInput;
 use crate::rejection::RejectionKind;
 
-/// The checked rules of a circuit: when it opens, for how long, and how it closes again. Made by
-/// [`CircuitBreakerBuilder::config`].
+/// The checked settings of a circuit: when it opens, for how long, and how it closes again.
+/// Returned by [`CircuitBreakerBuilder::config`].
 ///
-/// Apart from the [`Circuit`](super::Circuit), so that one configuration serves a hundred thousand circuits, and
-/// changes for all of them at once.
+/// Not stored in the [`Circuit`](super::Circuit): one configuration serves a hundred thousand
+/// circuits, and changes for all of them at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CircuitConfig {
     pub(super) consecutive: Option<u16>,
@@ -75,7 +79,24 @@ impl CircuitConfig {
         until.after_ns(nanos(ramp.each).saturating_mul(left))
     }
 
-    /// Returns the time that a server asked to be left alone, up to the longest hint.
+    /// Returns the input of a stack's plan.
+    #[cfg(feature = "tower")]
+    pub(crate) fn planned(&self) -> BreakerInput {
+        let windows = self.detectors.iter().filter_map(|detector| {
+            match self.windows.get(detector.window)?.0 {
+                WindowSpan::Time { length, .. } => Some((length, detector.minimum)),
+                WindowSpan::Calls(_) => None,
+            }
+        });
+        BreakerInput {
+            windows: windows.collect(),
+            slow_after: self.slow_after,
+            shortest_break: self.break_.first,
+            max_half_open: self.max_half_open,
+        }
+    }
+
+    /// Returns the server's hint, up to the longest that is followed.
     pub(super) fn hint(&self, outcome: Outcome) -> Option<Duration> {
         match outcome {
             Outcome::Transient(RetryHint::After(hint))
@@ -87,21 +108,22 @@ impl CircuitConfig {
     }
 }
 
-/// How a call counts that was dropped before it ended.
+/// The treatment of calls that are dropped before they end.
 ///
-/// Ignored by default: a caller that left says nothing about the service, and the loser of
-/// a hedge is always dropped. A limit on the attempt belongs inside the breaker, where running out of
-/// time is a result. If the only limit is outside, calls that hang are dropped by it and the circuit
-/// would never open: the other two are for that case.
+/// Ignored by default: a caller that left proves nothing about the service, and the loser of a
+/// hedge is always dropped. A limit on the attempt belongs inside the breaker, where running out of
+/// time is a result. The other two are for a limit outside of the breaker only: that limit drops
+/// calls that hang, and the circuit would never open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AbandonedPolicy {
-    /// It does not count. A probe is given back.
+    /// The call does not count. Its probe can be used again.
     #[default]
     Ignore,
-    /// It counts as a failure.
+    /// The call counts as a failure.
     Failure,
-    /// It counts as slow if it had already taken as long as a slow call, and does not count otherwise.
+    /// The call counts as slow if it had already taken as long as a slow call, and does not count
+    /// otherwise.
     Slow,
 }
 
@@ -109,9 +131,9 @@ pub enum AbandonedPolicy {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum ProbeRule {
-    /// At least this share of the probes succeeds, of as many as there are at once. More than 0, at most 1.
+    /// At least this share of the probes succeeds. More than 0, at most 1.
     Ratio(f64),
-    /// This many succeed in a row, with no more at once than there are probes. From 1 to 1,000.
+    /// This number of probes succeeds in a row. From 1 to 1,000.
     InARow(u32),
 }
 
@@ -158,7 +180,7 @@ impl Detector {
         }
     }
 
-    /// Returns `true` if there are enough calls.
+    /// Returns `true` if there are at least the minimum of calls.
     pub(super) fn is_meaningful(&self, counts: Counts) -> bool {
         counts.calls >= u64::from(self.minimum)
     }
@@ -195,13 +217,15 @@ impl Break {
             .min(clock::MAX_WAIT)
     }
 
-    /// Returns by how much a break is longer than its hint: up to the jitter's share of `length`.
+    /// Returns the time between a hint and the end of the break: up to the jitter's share of
+    /// `length`.
     pub(super) fn spread(&self, length: Duration, u: f64) -> Duration {
         let spread = length.as_secs_f64() * self.jitter * u;
         Duration::try_from_secs_f64(spread).unwrap_or_default().min(clock::MAX_WAIT)
     }
 
-    /// Returns when the growth of `steps` breaks is forgotten, if the circuit is closed from `since` on.
+    /// Returns when the growth of `steps` breaks is forgotten, if the circuit is closed from
+    /// `since` on.
     pub(super) fn forgotten_at(&self, since: Tick, steps: u16) -> Tick {
         match self.memory {
             _ if steps == 0 => Tick::LONG_AGO,
@@ -241,7 +265,8 @@ impl Goal {
     /// Returns `true` if a stage of a ramp has more bad calls than the probes may have.
     pub(super) fn is_missed_by_stage(self, good: u32, bad: u32) -> bool {
         let calls = u64::from(good) + u64::from(bad);
-        let (needed, of) = (u64::from(self.needed), u64::from(self.of));
+        let needed = u64::from(self.needed);
+        let of = u64::from(self.of);
         (needed == of || calls >= of) && u64::from(bad) * of > calls * (of - needed)
     }
 }

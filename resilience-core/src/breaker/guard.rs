@@ -8,21 +8,8 @@ use super::handle::CircuitBreaker;
 use crate::clock::Now;
 use crate::ended::Ended;
 use crate::error::CarriesRejection;
-use crate::name::Name;
 use crate::outcome::{Classify, Outcome};
 use crate::rejection::Rejection;
-
-/// The key of a circuit, for rejections and events.
-pub(super) trait KeySource {
-    fn name(&self) -> Option<Name>;
-}
-
-/// No key.
-impl KeySource for () {
-    fn name(&self) -> Option<Name> {
-        None
-    }
-}
 
 /// A call that a [`CircuitBreaker`] admitted. Dropped without an outcome, it counts as abandoned.
 ///
@@ -30,24 +17,16 @@ impl KeySource for () {
 #[must_use = "dropped at once, the call was abandoned"]
 pub struct Admitted<H: Borrow<CircuitBreaker> = CircuitBreaker> {
     breaker: H,
-    /// `None` once an outcome was recorded, and if the breaker only observes and would have rejected the call.
+    /// `None` once an outcome was recorded, and if the breaker only observes and would have
+    /// rejected the call.
     admission: Option<Admission>,
 }
 
 impl<H: Borrow<CircuitBreaker>> Admitted<H> {
     #[inline(always)]
     pub(super) fn new(breaker: H) -> Result<Admitted<H>, Rejection> {
-        let (circuit, now) = (breaker.borrow(), &mut Now::unread());
-        if let Some(admission) = circuit.admit_fast(now) {
-            return Ok(Admitted { breaker, admission: Some(admission) });
-        }
-        if let Some(rejection) = circuit.reject_fast(&(), now) {
-            return Err(rejection);
-        }
-        match circuit.admit_slow(&(), now) {
-            Ok(admission) => Ok(Admitted { breaker, admission }),
-            Err(rejection) => Err(rejection),
-        }
+        let admission = breaker.borrow().admit(|| None, &mut Now::unread())?;
+        Ok(Admitted { breaker, admission })
     }
 
     /// Returns the guard of a call that was admitted already.
@@ -57,10 +36,9 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         Admitted { breaker, admission: Some(admission) }
     }
 
-    /// Returns how a call with this result counts with this circuit: [`outcome_of`](super::outcome_of),
-    /// but for the rejections that its breaker
-    /// [counts](super::CircuitBreakerBuilder::count_rejections). For layers of one's own, which hand it to
-    /// [`outcome`](Self::outcome).
+    /// Returns the outcome of a result as this circuit counts it, for [`outcome`](Self::outcome) in
+    /// layers of your own. As [`outcome_of`](super::outcome_of), except for the rejections that the
+    /// breaker [counts](super::CircuitBreakerBuilder::count_rejections).
     pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
         &self,
         classifier: &C,
@@ -75,21 +53,19 @@ impl<H: Borrow<CircuitBreaker>> Admitted<H> {
         if let Some(admission) = self.admission.take()
             && !self.breaker.borrow().count(&admission)
         {
-            self.breaker.borrow().record_unkeyed(admission, Outcome::Success);
+            self.breaker.borrow().record_unkeyed(admission, Ended::SUCCESS);
         }
     }
 
-    /// Records how the call ended.
-    pub fn outcome(mut self, outcome: Outcome) {
-        if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record_unkeyed(admission, outcome);
-        }
+    /// Records the outcome of the call.
+    pub fn outcome(self, outcome: Outcome) {
+        self.ended(outcome.into());
     }
 
-    /// Records how the call ended, with its error.
+    /// Records the outcome of the call, with its error.
     pub(super) fn ended(mut self, ended: Ended<'_>) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record_unkeyed_error(admission, ended);
+            self.breaker.borrow().record_unkeyed(admission, ended);
         }
     }
 }
@@ -98,7 +74,7 @@ impl<H: Borrow<CircuitBreaker>> Drop for Admitted<H> {
     #[inline]
     fn drop(&mut self) {
         if let Some(admission) = self.admission.take() {
-            self.breaker.borrow().record_unkeyed(admission, Outcome::Abandoned);
+            self.breaker.borrow().record_unkeyed(admission, Outcome::Abandoned.into());
         }
     }
 }

@@ -28,9 +28,9 @@ impl CircuitBreakerLayer {
 }
 
 impl<K: Key, F> CircuitBreakerLayer<Standard, PerKey<K, CircuitBreaker, F>> {
-    /// Admits each call to the circuit of the key that `key` reads off its request. The circuits are made
-    /// [`fresh`](CircuitBreaker::fresh) from `breaker`, which changes the configuration of all and admits no call
-    /// itself: the [`selector`](Self::selector) has their store.
+    /// Admits each call to the circuit of the key that `key` reads off its request. The circuits
+    /// are made [`fresh`](CircuitBreaker::fresh) from `breaker`, which changes the configuration of
+    /// all and admits no call itself: the [`selector`](Self::selector) has their store.
     #[must_use]
     pub fn per_key<Req>(breaker: CircuitBreaker, limits: KeyedLimits, key: F) -> Self
     where

@@ -1,33 +1,36 @@
 //! Stops calls to a service that fails.
 //!
-//! Every caller of a failing service calls it again, and each of those calls waits
-//! for its timeout. A circuit breaker watches how calls end. When too many fail it *opens*: calls are
-//! rejected at once, for a break. Then it is *half-open*: a few probes pass, and decide whether it closes.
+//! Callers of a failing service call again, and each of those calls waits for its timeout. A
+//! circuit breaker watches how calls end. When too many fail, the circuit *opens*: calls are
+//! rejected at once, for a break. Then it is *half-open*: a few probes pass, and decide whether it
+//! closes.
 //!
 //! - **What counts.** Failures that may pass ([`Outcome`](crate::Outcome): transient, timed out,
-//!   throttled). After a permanent one the service is up. *Not ready*, and a rejection by a layer
-//!   below, says nothing about it, unless it is to be
-//!   [counted](CircuitBreakerBuilder::count_rejections). A timeout belongs below the breaker, where it is a result; a
-//!   call that is dropped is ignored unless [`AbandonedPolicy`] says otherwise.
-//! - **When it opens.** Failures in a row, a share of failures over the last calls or the last seconds
-//!   ([`SlidingWindow`]), a share of slow calls; any of them, and several at once.
-//! - **For how long.** Longer each time, with jitter; time spent closed makes the next break shorter; a
-//!   server that names a time to come back is not called before.
-//! - **How it closes.** Exactly as many probes as configured, never more. A result belongs to the state
-//!   in which its call was admitted; one from an earlier state changes nothing. A probe that hangs does
-//!   not keep it half-open for ever. A [ramp](CircuitBreakerBuilder::ramp) lets the traffic come back in
-//!   steps.
+//!   throttled). A permanent failure proves the service to be up. *Not ready*, and a rejection by a
+//!   layer below, prove nothing about the service, unless rejections are
+//!   [counted](CircuitBreakerBuilder::count_rejections). A timeout belongs below the breaker, where
+//!   it is a result. Dropped calls are ignored by default ([`AbandonedPolicy`]).
+//! - **When it opens.** Failures in a row, a share of failures over the last calls or the last
+//!   seconds ([`SlidingWindow`]), a share of slow calls; any of them, and several at once.
+//! - **For how long.** Longer each time, with jitter; time spent closed makes the next break
+//!   shorter; a server that names a time is not called before that time.
+//! - **How it closes.** By the configured number of probes, never more. A result belongs to the
+//!   state in which its call was admitted; a result from an earlier state changes nothing. A probe
+//!   that hangs does not keep the circuit half-open for ever. A [ramp](CircuitBreakerBuilder::ramp)
+//!   admits the traffic again in steps.
 //! - **By hand.** [`CircuitBreaker`] forces it open or closed, disables it, saves and restores it;
-//!   [`observe_only`](CircuitBreakerBuilder::observe_only) reports what it would reject, and rejects nothing.
+//!   [`observe_only`](CircuitBreakerBuilder::observe_only) reports the calls that it would reject,
+//!   and rejects none.
 //!
 //! One circuit for each shard, host or tenant ([`CircuitBreakerLayer::per_key`]) is nearly always
-//! right: with one circuit over ten shards, one dead shard either goes unnoticed or stops the calls to all.
+//! right: with one circuit over ten shards, one dead shard either goes unnoticed or stops the calls
+//! to all.
 //!
-//! The layer belongs directly above the attempt's timeout, inside of retries and limits. It is always
-//! ready and clones the service below for each call, for two reasons: an open circuit rejects at
-//! once, though the service below is not ready, and a call is admitted when the service below *is*
-//! ready, so that no change while it waits makes the admission stale. A service that fails to
-//! become ready has failed.
+//! The layer belongs directly above the attempt's timeout, inside of retries and limits. It is
+//! always ready and clones the service below for each call, for two reasons: an open circuit
+//! rejects at once, though the service below is not ready, and a call is admitted when the service
+//! below *is* ready, so that no change while it waits makes the admission stale. A service that
+//! fails to become ready has failed.
 //!
 //! ```
 //! use std::time::Duration;
@@ -53,8 +56,8 @@
 //! for _ in 0..5 {
 //!     service.clone().oneshot(0).await.unwrap_err();
 //! }
-//! let refused = service.clone().oneshot(0).await.unwrap_err();
-//! assert!(refused.to_string().starts_with("shards: circuit open for `0` (5 failures, limit 5), retry in "));
+//! let rejected = service.clone().oneshot(0).await.unwrap_err();
+//! assert!(rejected.to_string().starts_with("shards: circuit open for `0` (5 failures, limit 5), retry in "));
 //! assert_eq!(service.oneshot(1).await?, 1);
 //! # Ok(())
 //! # }
@@ -81,8 +84,6 @@ mod layer;
 mod outcomes;
 #[cfg(feature = "tower")]
 mod part;
-#[cfg(feature = "tower")]
-mod planned;
 #[cfg(feature = "tokio")]
 mod shared;
 

@@ -1,11 +1,8 @@
 //! The circuit breaker as a part of a call.
 
-use std::marker::PhantomData;
-
 use super::circuit::Admission;
 #[cfg(feature = "profiles")]
 use super::guard::Admitted;
-use super::guard::KeySource;
 use super::handle::CircuitBreaker;
 #[cfg(feature = "profiles")]
 use super::handle::outcome_of;
@@ -16,7 +13,6 @@ use crate::call::Part;
 use crate::clock::Now;
 use crate::ended::Ended;
 use crate::error::CarriesRejection;
-use crate::name::Name;
 use crate::outcome::{Classify, Outcome};
 use crate::rejection::Rejection;
 use crate::select::Select;
@@ -27,15 +23,6 @@ use crate::select::Select;
 pub struct BreakerCallState<L> {
     selected: L,
     admission: Option<Admission>,
-}
-
-/// The key of the circuit, as the selector has it.
-struct Of<'a, Sel: Select<Req>, Req>(&'a Sel::Selected, PhantomData<fn(&Req)>);
-
-impl<Sel: Select<Req>, Req> KeySource for Of<'_, Sel, Req> {
-    fn name(&self) -> Option<Name> {
-        Sel::key(self.0)
-    }
 }
 
 impl<Req, T, E, C, Sel> Part<Req, T, E> for CircuitBreakerLayer<C, Sel>
@@ -55,17 +42,13 @@ where
     ) -> Result<(), Rejection> {
         self.selector.select(&mut state.selected, request, now);
         let Some(breaker) = self.selector.handle(&state.selected) else { return Ok(()) };
-        breaker.check(&Of::<Sel, Req>(&state.selected, PhantomData), now)
+        breaker.check(|| Sel::key(&state.selected), now)
     }
 
     #[inline(always)]
     fn admit(&self, state: &mut Self::CallState, now: &mut Now) -> Result<(), Rejection> {
         let Some(breaker) = self.selector.handle(&state.selected) else { return Ok(()) };
-        state.admission = breaker.admit_fast(now);
-        if state.admission.is_none() {
-            let whose = Of::<Sel, Req>(&state.selected, PhantomData);
-            state.admission = breaker.reject_or_admit(&whose, now)?;
-        }
+        state.admission = breaker.admit(|| Sel::key(&state.selected), now)?;
         Ok(())
     }
 
@@ -74,15 +57,15 @@ where
         if state.admission.is_some()
             && let Some(breaker) = self.selector.handle(&state.selected)
         {
-            // Before the admission is taken: if the classifier panics, the drop of the call abandons it.
+            // Before the admission is taken: if the classifier panics, the drop of the call
+            // abandons it.
             let outcome = breaker.outcome_of(&self.classifier, result);
             let ended = match outcome {
                 Outcome::Success => Ended::SUCCESS,
                 _ => Ended::carrying(outcome, &self.classifier, result),
             };
             if let Some(admission) = state.admission.take() {
-                let whose = Of::<Sel, Req>(&state.selected, PhantomData);
-                breaker.record(admission, ended, &whose, now);
+                breaker.record(admission, ended, || Sel::key(&state.selected), now);
             }
         }
         state.selected = Sel::Selected::default();
@@ -93,8 +76,8 @@ where
         if let Some(admission) = state.admission.take()
             && let Some(breaker) = self.selector.handle(&state.selected)
         {
-            let whose = Of::<Sel, Req>(&state.selected, PhantomData);
-            breaker.record(admission, Outcome::Abandoned.into(), &whose, &mut Now::unread());
+            let key = || Sel::key(&state.selected);
+            breaker.record(admission, Outcome::Abandoned.into(), key, &mut Now::unread());
         }
         state.selected = Sel::Selected::default();
     }

@@ -1,17 +1,18 @@
-//! One circuit, shared by threads. Successes and rejections in a break take no lock: one compare-and-swap each.
+//! One circuit, shared by threads. Successes and rejections in a break take no lock: one
+//! compare-and-swap each.
 //!
-//! Most calls meet a closed circuit and need to know only that, and its generation. Most of them succeed, and
-//! are only to be counted. One word beside the lock holds both: the generation, and the *allowance*, which is
-//! how many more successes may end before one has to be recorded under the lock. Such a call takes one off the
-//! allowance.
+//! Most calls meet a closed circuit and need to know only that, and its generation. Most of them
+//! succeed, and are only to be counted. One word beside the lock holds both: the generation, and
+//! the *allowance*, which is how many more successes may end before one has to be recorded under
+//! the lock. Such a call takes one off the allowance.
 //!
-//! During a break, the allowance counts the calls that may be rejected without the lock. All have the same
-//! rejection, which is stored beside the word.
+//! During a break, the allowance counts the calls that may be rejected without the lock. All have
+//! the same rejection, which is stored beside the word.
 //!
-//! The holder of the lock reclaims the allowance first and counts what was used of it, so it decides by all
-//! calls that ended before. A call that reads the word a moment too late is admitted in a generation that is
-//! over, and its result decides nothing. Every other admission is decided under the lock, so there are never
-//! more probes than configured.
+//! The holder of the lock reclaims the allowance first and counts what was used of it, so it
+//! decides by all calls that ended before. A call that reads the word a moment too late is admitted
+//! in a generation that is over, and its result decides nothing. Every other admission is decided
+//! under the lock, so there are never more probes than configured.
 
 use std::num::NonZeroU64;
 
@@ -35,6 +36,17 @@ pub(super) struct SharedCircuit {
     /// The version of the configuration that was last applied.
     version: AtomicU32,
     state: Mutex<State>,
+}
+
+/// The result of [`SharedCircuit::check_fast`].
+#[derive(Debug)]
+pub(super) enum FastCheck {
+    /// Every call passes.
+    Passes,
+    /// The call is rejected, and counted.
+    Rejected(CircuitRejection),
+    /// The lock is needed to decide.
+    Undecided,
 }
 
 #[derive(Debug)]
@@ -68,8 +80,8 @@ impl SharedCircuit {
         }
     }
 
-    /// Admits a call to a closed circuit; `None` means "not decided". One load, and the clock is read only where
-    /// the duration of the call matters.
+    /// Admits a call to a closed circuit; `None` means "not decided". One load, and the clock is
+    /// read only where the duration of the call matters.
     #[inline(always)]
     pub(super) fn admit_fast(&self, now: impl FnOnce() -> Tick) -> Option<Admission> {
         // See docs/decisions/0040-state-in-the-handle-configuration-in-an-argument.md.
@@ -78,17 +90,16 @@ impl SharedCircuit {
             return None;
         }
         let started = if word & TIMED == 0 { Tick::NEVER } else { now() };
-        Some(Admission::of(NonZeroU64::new(word >> BITS)?, started))
+        Some(Admission { generation: NonZeroU64::new(word >> BITS)?, started })
     }
 
     /// Returns `true` if every call passes: closed, forced closed or disabled.
-    #[inline]
     pub(super) fn passes_all(&self) -> bool {
         self.word.load(Ordering::Acquire) & PASSES != 0
     }
 
-    /// Counts a success. `false` means that it has to be recorded under the lock. Reads the clock only where a
-    /// window is one of time.
+    /// Counts a success. `false` means that it has to be recorded under the lock. Reads the clock
+    /// only where a window is one of time.
     #[inline(always)]
     pub(super) fn count_success(
         &self,
@@ -96,64 +107,53 @@ impl SharedCircuit {
         admission: &Admission,
         mut now: impl FnMut() -> Tick,
     ) -> bool {
-        let mut word = self.word.load(Ordering::Acquire);
+        let word = self.word.load(Ordering::Acquire);
         if word & ALLOWANCE == 0 || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
             return false;
         }
         if common.is_slow(admission, &mut now) {
             return false;
         }
-        // An allowance that was published since the word was read is a later one: every call that is recorded late
-        // counts among the latest.
+        // An allowance that was published since the word was read is a later one: every call that
+        // is recorded late counts among the latest.
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
         if until != Tick::NEVER && now() >= until {
             return false;
         }
-        while word & ALLOWANCE != 0 && admission.is_of(word >> BITS) {
-            match self.take_one(word) {
-                Ok(_) => return true,
-                Err(newer) => word = newer,
-            }
-        }
-        false
+        let taken = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            (word & ALLOWANCE != 0 && admission.is_of(word >> BITS)).then(|| word - ONE)
+        });
+        taken.is_ok()
     }
 
-    /// Rejects a call during a break; `None` means "not decided".
+    /// Decides about a call without the lock. Reads the clock only during a break.
     #[inline]
-    pub(super) fn reject_fast(
-        &self,
-        common: &Common,
-        now: impl FnOnce() -> Tick,
-    ) -> Option<CircuitRejection> {
-        let mut word = self.word.load(Ordering::Acquire);
-        let is_break = word & PASSES == 0 && word & ALLOWANCE != 0;
-        if !is_break || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
-            return None;
+    pub(super) fn check_fast(&self, common: &Common, now: impl FnOnce() -> Tick) -> FastCheck {
+        let word = self.word.load(Ordering::Acquire);
+        if word & PASSES != 0 {
+            return FastCheck::Passes;
+        }
+        if word & ALLOWANCE == 0 || !common.config.is_at(self.version.load(Ordering::Relaxed)) {
+            return FastCheck::Undecided;
         }
         let now = now();
         let until = Tick::from_i64(self.until.load(Ordering::Relaxed));
         let counts = self.counts.load(Ordering::Relaxed);
         if now >= until {
-            return None;
+            return FastCheck::Undecided;
         }
         // `until` and `counts` are of this break if the word still is when the call is counted.
-        let of_break = word & !ALLOWANCE;
-        while word & ALLOWANCE != 0 && word & !ALLOWANCE == of_break {
-            match self.take_one(word) {
-                Ok(_) => return Some(unpack(until, counts).rejection(now)),
-                Err(newer) => word = newer,
-            }
+        let counted = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |newer| {
+            (newer & ALLOWANCE != 0 && newer & !ALLOWANCE == word & !ALLOWANCE).then(|| newer - ONE)
+        });
+        match counted {
+            Ok(_) => FastCheck::Rejected(unpack(until, counts).rejection(now)),
+            Err(_) => FastCheck::Undecided,
         }
-        None
     }
 
-    #[inline]
-    fn take_one(&self, word: u64) -> Result<u64, u64> {
-        self.word.compare_exchange_weak(word, word - ONE, Ordering::AcqRel, Ordering::Acquire)
-    }
-
-    /// Runs `body` under the lock, with the configuration in force and all calls counted. `body` decides, and runs
-    /// no code of the user.
+    /// Runs `body` under the lock, with the configuration in force and all calls counted. `body`
+    /// decides, and runs no code of the user.
     pub(super) fn with<R>(
         &self,
         common: &Common,
@@ -194,7 +194,8 @@ impl SharedCircuit {
         let word = word(config, circuit, allowance);
         self.until.store(allowance.until.as_i64(), Ordering::Relaxed);
         self.counts.store(allowance.counts, Ordering::Relaxed);
-        // Without an allowance, only the holder of the lock writes the word: this is the latest value.
+        // Without an allowance, only the holder of the lock writes the word: this is the latest
+        // value.
         if self.word.load(Ordering::Relaxed) != word {
             self.word.store(word, Ordering::Release);
         }
@@ -284,8 +285,8 @@ mod loom_tests {
         }
 
         fn admit(&self, now: Instant) -> Option<Admission> {
-            let glanced = self.shared.admit_fast(|| Tick::of(now));
-            glanced.or_else(|| {
+            let fast = self.shared.admit_fast(|| Tick::of(now));
+            fast.or_else(|| {
                 self.shared.with(&self.common, |config, circuit| {
                     circuit.advance(config, now, || 0.5);
                     circuit.admit(config, now, || 0.5).ok()
@@ -304,11 +305,16 @@ mod loom_tests {
         }
 
         fn is_rejected(&self) -> bool {
-            let refused = self.shared.reject_fast(&self.common, || Tick::of(self.now)).is_some();
-            let closely = |config: &CircuitConfig, circuit: &mut Circuit| {
+            let fast = self.rejects_fast();
+            let slow = |config: &CircuitConfig, circuit: &mut Circuit| {
                 circuit.admit(config, self.now, || 0.5).is_err()
             };
-            refused || self.shared.with(&self.common, closely)
+            fast || self.shared.with(&self.common, slow)
+        }
+
+        fn rejects_fast(&self) -> bool {
+            let checked = self.shared.check_fast(&self.common, || Tick::of(self.now));
+            matches!(checked, FastCheck::Rejected(_))
         }
 
         fn state(&self) -> CircuitState {
@@ -316,7 +322,8 @@ mod loom_tests {
         }
     }
 
-    /// A success that was admitted while closed neither keeps the circuit from opening nor closes it.
+    /// A success that was admitted while closed neither keeps the circuit from opening nor closes
+    /// it.
     #[test]
     fn loom_a_call_admitted_by_a_stale_word_decides_nothing() {
         loom::model(|| {
@@ -346,25 +353,24 @@ mod loom_tests {
             let failing = shared.admit(shared.now).unwrap();
             shared.record(failing, Outcome::transient(), shared.now);
             let over = shared.now + Duration::from_secs(60);
-            let ask = |shared: Arc<Shared>| move || shared.admit(over);
-            let other = thread::spawn(ask(shared.clone()));
+            let admit = |shared: Arc<Shared>| move || shared.admit(over);
+            let other = thread::spawn(admit(shared.clone()));
             // A failure from before ends meanwhile: it gives back no place and reopens nothing.
             shared.record(late, Outcome::transient(), over);
-            let mine = ask(shared.clone())();
+            let mine = admit(shared.clone())();
             let theirs = other.join().unwrap();
             assert!(mine.is_some() != theirs.is_some());
             assert_eq!(shared.state(), CircuitState::HalfOpen);
         });
     }
-    /// None is lost between those who take a place and whoever takes the room back, and none is counted
-    /// twice.
+    /// Calls that use the allowance while another thread reclaims it are counted, and only once.
     #[test]
     fn loom_every_call_is_counted_once() {
         loom::model(|| {
             let window = SlidingWindow::count(100);
             let shared = Shared::by(CircuitConfig::builder().failure_rate(1.0, window));
             let begin = shared.admit(shared.now).unwrap();
-            // There is room from here on.
+            // There is an allowance from here on.
             shared.record(begin, Outcome::Success, shared.now);
             let good = |shared: Arc<Shared>| {
                 move || {
@@ -384,14 +390,15 @@ mod loom_tests {
         });
     }
 
-    /// A call that ends after another configuration has opened the circuit takes none of the allowance.
+    /// A call that ends after another configuration has opened the circuit takes none of the
+    /// allowance.
     #[test]
-    fn loom_new_rules_are_heard_before_a_call_is_counted_by_the_old() {
+    fn loom_a_new_configuration_is_applied_before_a_call_is_counted_by_the_old() {
         loom::model(|| {
             let window = SlidingWindow::count(10);
             let shared = Shared::by(CircuitConfig::builder().failure_rate(0.9, window));
-            let (begin, late) =
-                (shared.admit(shared.now).unwrap(), shared.admit(shared.now).unwrap());
+            let begin = shared.admit(shared.now).unwrap();
+            let late = shared.admit(shared.now).unwrap();
             shared.record(begin, Outcome::Success, shared.now);
             let other = {
                 let shared = shared.clone();
@@ -408,9 +415,9 @@ mod loom_tests {
         });
     }
 
-    /// Also beside whoever takes the room back, and ends the break.
+    /// A thread that reclaims the allowance and ends the break loses no rejection.
     #[test]
-    fn loom_every_refusal_is_counted_once() {
+    fn loom_every_rejection_is_counted_once() {
         loom::model(|| {
             let shared = Shared::new();
             let failing = shared.admit(shared.now).unwrap();
@@ -422,12 +429,12 @@ mod loom_tests {
             let mine = u32::from(shared.is_rejected());
             let half_open = shared.shared.with(&shared.common, |_, circuit| circuit.half_open());
             assert!(half_open.is_ok());
-            assert!(shared.shared.reject_fast(&shared.common, || Tick::of(shared.now)).is_none());
-            let refused = mine + other.join().unwrap();
+            assert!(!shared.rejects_fast());
+            let rejected = mine + other.join().unwrap();
             let seen = shared
                 .shared
                 .with(&shared.common, |config, circuit| circuit.snapshot(config, shared.now));
-            assert_eq!(seen.not_permitted, refused);
+            assert_eq!(seen.not_permitted, rejected);
         });
     }
 }

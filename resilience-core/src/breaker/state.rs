@@ -47,7 +47,7 @@ impl Changes {
 pub struct IllegalTransition {
     /// The state of the circuit.
     pub from: CircuitState,
-    /// The state that was asked for.
+    /// The state after the transition.
     pub to: CircuitState,
 }
 

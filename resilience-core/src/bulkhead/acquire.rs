@@ -19,14 +19,14 @@ use crate::rejection::Rejection;
 use crate::timer::Alarm;
 use crate::wakes::Wakes;
 
-/// The future of [`Bulkhead::acquire`]. Does nothing before its first poll. Dropped, it leaves the queue, and
-/// passes a permit that it was granted meanwhile on to the next call.
+/// The future of [`Bulkhead::acquire`]. Does nothing before its first poll. Dropped, it leaves the
+/// queue, and passes a permit that it was granted meanwhile on to the next call.
 ///
 /// When permits are free it takes them in one atomic operation, and does not read the clock.
 #[must_use = "futures do nothing unless polled"]
 #[doc(hidden)]
 pub struct Acquire<H: Borrow<Bulkhead> = Bulkhead> {
-    /// Moved into the permit, so that one that owns its handle needs no other.
+    /// Moved into the permit, which needs no other handle.
     bulkhead: Option<H>,
     wait: PermitWait,
 }
@@ -62,7 +62,7 @@ impl PermitWait {
         key: impl Fn() -> Option<Name>,
     ) -> Poll<Result<PermitGrant, Rejection>> {
         let denied = match &self.place {
-            None => match bulkhead.admission_queue().try_take(self.weight) {
+            None => match bulkhead.admission_queue().permits.try_take(self.weight) {
                 Ok(grant) => return Poll::Ready(Ok(grant)),
                 Err(denied) => Some(denied),
             },
@@ -72,7 +72,7 @@ impl PermitWait {
         Poll::Ready(polled.map_err(|reason| bulkhead.reject(reason, key)))
     }
 
-    /// Polls a call that was `denied` just now, or is in the queue.
+    /// Polls a call that was just `denied`, or is in the queue.
     #[cold]
     fn poll_slow(
         &mut self,
@@ -85,7 +85,7 @@ impl PermitWait {
             let mut wakes = Wakes::default();
             match begin(bulkhead, self.weight, denied, cx, key, &mut wakes) {
                 Begun::Decided(decided) => return Poll::Ready(decided),
-                // A call that is served in this moment is woken, and looks when it is polled again.
+                // A call that is served by now is woken, and is ready when it is polled again.
                 Begun::Waits(place) => {
                     let place = self.place.insert(place);
                     wakes.wake();
@@ -95,7 +95,8 @@ impl PermitWait {
         }
         let Some(place) = &mut self.place else { return Poll::Pending };
         let polled = ready!(place.poll(bulkhead, self.weight, cx));
-        // A permit, so that it is given back if the drop of the place panics, by a waker in its timer.
+        // As a permit, which is given back if the drop of the place panics, by a waker in its
+        // timer.
         let polled = polled.map(|grant| BulkheadPermit::new(bulkhead, grant));
         self.place = None;
         Poll::Ready(polled.map(BulkheadPermit::into_grant))
@@ -182,16 +183,16 @@ impl QueuedWait {
         if self.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
-        // Granted at the last moment is granted.
+        // A grant at the last moment counts.
         Poll::Ready(match admission_queue.leave(&self.ticket, clock::now) {
             Some(grant) => Ok(grant),
             None => Err(admission_queue.reason(Denied::Full, weight)),
         })
     }
 
-    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call comes first,
-    /// which then drops this. The deadline is read at each poll, since a future can outlive the one that it was
-    /// first polled under.
+    /// Returns `Ready` if the wait is over. Arms no timer if the deadline of the surrounding call
+    /// comes first, which then drops this. Reads the deadline at each poll, since a future can
+    /// outlive the deadline of its first poll.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(expiry) = self.expiry else { return Poll::Pending };
         if self.alarm.is_none() && Deadline::current().is_some_and(|current| current <= expiry) {
@@ -211,11 +212,11 @@ impl<H: Borrow<Bulkhead>> Drop for Acquire<H> {
 }
 
 impl<H: Borrow<Bulkhead>> Acquire<H> {
-    /// Polls as [`Future::poll`] does, for a bulkhead that belongs to one key. `key` is called when there is no
-    /// permit, for the rejection and its event.
+    /// Polls as [`Future::poll`] does, for a bulkhead that belongs to one key. `key` is called when
+    /// there is no permit, for the rejection and its event.
     ///
     /// # Errors
-    /// As [`Bulkhead::acquire`], with the key.
+    /// The rejection, as from [`Bulkhead::acquire`], with the key.
     pub fn poll_for(
         &mut self,
         cx: &mut Context<'_>,
@@ -257,9 +258,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// There is no runtime, so to arm a timer would be to panic.
+    /// Without a runtime, arming a timer would panic.
     #[test]
-    fn no_timer_is_armed_for_what_comes_after_the_deadline() {
+    fn no_timer_is_armed_for_a_wait_that_ends_after_the_deadline() {
         let bulkhead =
             Bulkhead::builder().max_concurrent(1).wait_at_most(SECOND * 60).build().unwrap();
         let held = bulkhead.try_acquire(1).unwrap();

@@ -1,8 +1,8 @@
 //! The permits and the queue together: how a permit gets from one call to another.
 //!
-//! While no call waits, newcomers and releases touch the permits alone. The queue is behind a lock, which is
-//! taken to wait, to stop waiting, and to release while a call waits. Decisions are made under the lock and
-//! carried out after it: no waker runs under the lock.
+//! While no call waits, newcomers and releases touch the permits alone. The queue is behind a lock,
+//! which is taken to wait, to stop waiting, and to release while a call waits. Decisions are made
+//! under the lock and carried out after it: no waker runs under the lock.
 
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::wakes::Wakes;
 /// The permits of one bulkhead, and the calls that wait for them.
 #[derive(Debug)]
 pub(crate) struct AdmissionQueue {
-    permits: SharedPermits,
+    pub(crate) permits: SharedPermits,
 }
 
 type SharedPermits = Permits<Overflow>;
@@ -37,12 +37,12 @@ struct Waiting {
     config: BulkheadConfig,
     /// The version of `config`, so that an older one never replaces a newer one.
     version: u32,
-    /// A waker each, cloned and dropped outside of the lock: both may run any code.
+    /// A waker for each call, cloned and dropped outside of the lock: both may run any code.
     queue: Queue<Option<Waker>>,
     waited: u64,
 }
 
-/// What becomes of a call that finds no permit: [`OnFull`], unless the bulkhead only observes.
+/// The treatment of a call that finds no permit: [`OnFull`], unless the bulkhead only observes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FullAction {
     Reject,
@@ -93,15 +93,6 @@ impl AdmissionQueue {
         self.permits.colocated()
     }
 
-    pub(crate) const fn permits(&self) -> &SharedPermits {
-        &self.permits
-    }
-
-    #[inline]
-    pub(crate) fn try_take(&self, cost: u32) -> Result<PermitGrant, Denied> {
-        self.permits.try_take(cost)
-    }
-
     pub(crate) fn full_action(&self) -> FullAction {
         match self.overflow().full_action.load(Ordering::Relaxed) {
             0 => FullAction::Reject,
@@ -110,8 +101,9 @@ impl AdmissionQueue {
         }
     }
 
-    /// Queues for `cost` permits, unless they are free by now. Adds the calls that are served meanwhile to `wakes`,
-    /// for the caller to wake once it has kept the ticket: a waker that panics would lose it.
+    /// Queues for `cost` permits, unless they are free by now. Adds the calls that are served
+    /// meanwhile to `wakes`. The caller wakes them when it has stored the ticket, which a panic of
+    /// a waker would lose.
     pub(crate) fn enter(
         &self,
         cost: u32,
@@ -119,13 +111,13 @@ impl AdmissionQueue {
         waker: &Waker,
         wakes: &mut Wakes,
     ) -> EnterOutcome {
-        // Cloned outside of the lock, and dropped there if it finds no place.
+        // Cloned outside of the lock, and dropped there if the queue does not take it.
         let mut waker = Some(waker.clone());
         self.overflow().waiting.lock().enter(&self.permits, cost, now, &mut waker, wakes)
     }
 
-    /// Returns `Ready` if the waiter was served or evicted, which voids its ticket. Otherwise `waker` is woken when
-    /// it is.
+    /// Returns `Ready` if the waiter was served or evicted, which voids its ticket. Otherwise
+    /// registers `waker`.
     pub(crate) fn poll(
         &self,
         ticket: &Ticket,
@@ -139,8 +131,8 @@ impl AdmissionQueue {
         if polled.is_ready() || is_known {
             return polled;
         }
-        // Cloned outside of the lock, where the former one is dropped as well: that may free its task, and a task may
-        // hold anything.
+        // Cloned outside of the lock, and the former waker is dropped there: that may free its
+        // task, whose drop may run any code.
         let mut newer = Some(waker.clone());
         self.poll_with(ticket, cost, |current| std::mem::swap(current, &mut newer))
     }
@@ -165,7 +157,7 @@ impl AdmissionQueue {
         let mut waiting = self.overflow().waiting.lock();
         let left = waiting.queue.leave(ticket);
         if let Some(Left::Waiting(_)) = left {
-            // Others may have waited behind it.
+            // Others may have waited behind this call.
             waiting.serve(&self.permits, now, &mut wakes);
         }
         drop(waiting);
@@ -188,8 +180,8 @@ impl AdmissionQueue {
         wakes.wake();
     }
 
-    /// Puts the configuration of this version into force, unless a newer one is, and adds the calls that it serves
-    /// to `wakes`.
+    /// Puts a configuration into force, unless a newer version is, and adds the calls that this
+    /// serves to `wakes`.
     pub(crate) fn apply(
         &self,
         config: BulkheadConfig,
@@ -209,8 +201,8 @@ impl AdmissionQueue {
         }
     }
 
-    /// Returns the reason to reject a call that finds no permit if the bulkhead did more than observe: calls over
-    /// the limit count as if they were the queue. The call is [admitted](AdmissionQueue::admit_over_limit) anyway.
+    /// Returns the reason for which a bulkhead that does more than observe would reject a call
+    /// without a permit. Calls over the limit count as the queue.
     pub(crate) fn would_reject(&self, cost: u32, denied: Denied) -> Option<BulkheadRejectReason> {
         let config = self.overflow().waiting.lock().config;
         let counts = self.permits.counts();
@@ -288,13 +280,13 @@ impl Waiting {
             }
             Err(_) => EnterOutcome::Rejected(self.queue_full()),
         };
-        // The newest may be next, and need less than the one before; and the configuration may have changed since the
-        // caller read it.
+        // The newest call may be next, and need fewer permits than the former head; and the
+        // configuration may have changed since the caller read it.
         self.serve(permits, || now, wakes);
         entered
     }
 
-    /// Serves until the next call has to wait on.
+    /// Serves calls until the next has to wait on.
     fn serve(&mut self, permits: &SharedPermits, now: impl Fn() -> Instant, wakes: &mut Wakes) {
         let BulkheadConfig { order, observe_only, .. } = self.config;
         let take = |cost| {
@@ -317,7 +309,7 @@ impl Waiting {
     fn evicted(&self, denied: Denied, cost: u32) -> BulkheadRejectReason {
         match denied {
             Denied::Full => self.queue_full(),
-            // The limit was lowered while it waited.
+            // The limit was lowered while the call waited.
             Denied::Never => {
                 BulkheadRejectReason::Never { limit: self.config.max_concurrent, cost }
             }
@@ -367,8 +359,8 @@ mod loom_tests {
     impl Waiter {
         fn enter(admission_queue: &AdmissionQueue, cost: u32) -> Waiter {
             let woken = std::sync::Arc::<Woken>::default();
-            let (now, waker) = (clock::now(), woken.clone().into());
-            let entered = admission_queue.enter(cost, now, &waker, &mut Wakes::default());
+            let waker = woken.clone().into();
+            let entered = admission_queue.enter(cost, clock::now(), &waker, &mut Wakes::default());
             Waiter { woken, entered }
         }
 
@@ -398,17 +390,17 @@ mod loom_tests {
     }
 
     fn at_rest(admission_queue: &AdmissionQueue) {
-        let counts = admission_queue.permits().counts();
+        let counts = admission_queue.permits.counts();
         assert_eq!((counts.in_use, counts.waited_for), (0, false));
         assert!(admission_queue.stats().idle);
-        assert!(admission_queue.try_take(1).is_ok());
+        assert!(admission_queue.permits.try_take(1).is_ok());
     }
 
     #[test]
     fn loom_a_release_while_a_waiter_enqueues_is_not_lost() {
         loom::model(|| {
             let admission_queue = admission_queue(1);
-            let out = admission_queue.try_take(1).unwrap();
+            let out = admission_queue.permits.try_take(1).unwrap();
             let releaser = {
                 let admission_queue = admission_queue.clone();
                 thread::spawn(move || admission_queue.release(out, clock::now))
@@ -425,9 +417,9 @@ mod loom_tests {
     fn loom_a_cancelled_waiter_passes_the_baton() {
         loom::model(|| {
             let admission_queue = admission_queue(1);
-            let out = admission_queue.try_take(1).unwrap();
-            let (first, second) =
-                (Waiter::enter(&admission_queue, 1), Waiter::enter(&admission_queue, 1));
+            let out = admission_queue.permits.try_take(1).unwrap();
+            let first = Waiter::enter(&admission_queue, 1);
+            let second = Waiter::enter(&admission_queue, 1);
             let releaser = {
                 let admission_queue = admission_queue.clone();
                 thread::spawn(move || admission_queue.release(out, clock::now))
@@ -462,7 +454,7 @@ mod loom_tests {
     fn loom_a_newcomer_a_waiter_and_a_release_lose_nothing() {
         loom::model(|| {
             let admission_queue = admission_queue(1);
-            let out = admission_queue.try_take(1).unwrap();
+            let out = admission_queue.permits.try_take(1).unwrap();
             let threads = [
                 {
                     let admission_queue = admission_queue.clone();
@@ -471,7 +463,7 @@ mod loom_tests {
                 {
                     let admission_queue = admission_queue.clone();
                     thread::spawn(move || {
-                        if let Ok(grant) = admission_queue.try_take(1) {
+                        if let Ok(grant) = admission_queue.permits.try_take(1) {
                             admission_queue.release(grant, clock::now);
                         }
                     })

@@ -13,14 +13,14 @@ use crate::on_full::OnFull;
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BulkheadBuilder {
-    pub(super) name: Name,
-    pub(super) listener: Listener,
+    pub(crate) name: Name,
+    pub(crate) listener: Listener,
     /// Not checked yet.
     draft: BulkheadConfig,
 }
 
-/// The checked configuration of a [`Bulkhead`], made by [`BulkheadBuilder::config`].
-/// The name and the listener are no part of it: a bulkhead keeps its own.
+/// The checked configuration of a [`Bulkhead`], returned by [`BulkheadBuilder::config`]. Without
+/// the name and the listener, which a bulkhead keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkheadConfig {
     pub(crate) max_concurrent: u32,
@@ -60,7 +60,7 @@ impl BulkheadBuilder {
 
     /// Sets a listener that is shared already.
     #[cfg(feature = "pool")]
-    pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
+    pub(crate) fn share_listener(mut self, listener: Listener) -> Self {
         self.listener = listener;
         self
     }
@@ -78,41 +78,44 @@ impl BulkheadBuilder {
         self
     }
 
-    /// Makes a call that finds no permit wait for one, until its [deadline](crate::Deadline) or until it is dropped.
+    /// Makes a call that finds no permit wait for one, until its [deadline](crate::Deadline) or
+    /// until it is dropped.
     pub fn wait(mut self) -> Self {
         self.draft.on_full = OnFull::Wait;
         self
     }
 
-    /// Makes a call that finds no permit wait for one, for at most `wait`. At most 365 days; zero rejects at
-    /// once, as [`reject`](Self::reject) does.
+    /// Makes a call that finds no permit wait for one, for at most `wait`. At most 365 days; zero
+    /// rejects at once, as [`reject`](Self::reject) does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.draft.on_full = OnFull::WaitAtMost(wait);
         self
     }
 
-    /// Sets the most calls that wait at once. A queue is of use as long as its calls are served in time:
+    /// Sets the most calls that wait at once. A queue helps only if its calls are served in time:
     /// keep it below `max_concurrent` × the time that callers have ÷ the time that calls take.
     pub fn max_queued(mut self, calls: u32) -> Self {
         self.draft.max_queued = calls;
         self
     }
 
-    /// Sets which call is served next, and which gives way when the queue is full.
+    /// Sets the order in which calls are served, which decides also which call a full queue rejects
+    /// or evicts.
     pub fn order(mut self, order: QueueOrder) -> Self {
         self.draft.order = order;
         self
     }
 
-    /// Admits every call, and notifies the listener of those that it [would have
-    /// rejected](crate::observe::Event::WouldReject): to try out a limit on real traffic. No call waits
-    /// either: calls over the limit count as if they were the queue.
+    /// Admits every call, and notifies the listener of calls that it [would have
+    /// rejected](crate::observe::Event::WouldReject), to try out a limit on real traffic. No call
+    /// waits: calls over the limit count as the queue.
     pub fn observe_only(mut self) -> Self {
         self.draft.observe_only = true;
         self
     }
 
-    /// Returns the checked configuration, for [`Bulkhead::set_config`], without the name and the listener.
+    /// Returns the checked configuration, for [`Bulkhead::set_config`], without the name and the
+    /// listener.
     ///
     /// # Errors
     /// If a value is out of its bounds.

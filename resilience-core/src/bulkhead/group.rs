@@ -1,7 +1,7 @@
 //! The bulkheads that share a configuration: one, or one for each key.
 //!
-//! A change is applied to each of them when it is made. So a waiting call is served as soon as the limit is
-//! raised, though no other call comes, and the usual call does not look for a change.
+//! A change is applied to all of them when it is made. A waiting call is served as soon as the
+//! limit is raised, even if no other call comes, and calls do not look for changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -16,11 +16,11 @@ use crate::name::Name;
 use crate::observe::Listener;
 use crate::wakes::Wakes;
 
-/// Everything that a bulkhead and its [`fresh`](super::Bulkhead::fresh) ones have in common.
+/// The shared state of a bulkhead and its [`fresh`](super::Bulkhead::fresh) bulkheads.
 #[derive(Debug)]
 pub(crate) struct Group {
-    name: Name,
-    listener: Listener,
+    pub(super) name: Name,
+    pub(super) listener: Listener,
     config: LiveConfig<BulkheadConfig>,
     register: Mutex<Register>,
 }
@@ -32,11 +32,11 @@ struct Register {
     members: BTreeMap<u64, Weak<Member>>,
 }
 
-/// One bulkhead of a group.
+/// A bulkhead of a group.
 #[derive(Debug)]
 pub(crate) struct Member {
-    admission_queue: AdmissionQueue,
-    group: Arc<Group>,
+    pub(super) admission_queue: AdmissionQueue,
+    pub(super) group: Arc<Group>,
     id: u64,
 }
 
@@ -52,7 +52,8 @@ impl Group {
         let mut register = group.register.lock();
         let id = register.next_id;
         register.next_id += 1;
-        // Read under the lock: `change` finds this member in the register, or this finds its change.
+        // Read under the lock: `change` finds this member in the register, or this finds its
+        // change.
         let config = group.config.get();
         let admission_queue = AdmissionQueue::new(*config, config.version());
         let member = Arc::new(Member { admission_queue, group: group.clone(), id });
@@ -67,7 +68,8 @@ impl Group {
         let members: Vec<_> = register.members.values().filter_map(Weak::upgrade).collect();
         // The drop of the last handle on a member takes the register.
         drop(register);
-        // Woken last: a waker may panic, and all members are to have the same configuration even so.
+        // Woken last: a waker may panic, and all members are to have the same configuration even
+        // so.
         let mut wakes = Wakes::default();
         for member in members {
             member.admission_queue.apply(*config, config.version(), clock::now, &mut wakes);
@@ -79,32 +81,17 @@ impl Group {
     pub(crate) fn config(&self) -> BulkheadConfig {
         *self.config.get()
     }
-
-    pub(crate) const fn name(&self) -> &Name {
-        &self.name
-    }
-
-    pub(crate) const fn listener(&self) -> &Listener {
-        &self.listener
-    }
 }
 
 impl Member {
-    /// Bytes of a member: itself with an `Arc`'s two counts, its place in the register (a tree's nodes are at least
-    /// five elevenths full), and the allocator's rounding.
+    /// The heap bytes of a member: the member with the two counts of its `Arc`, its place in the
+    /// register (the nodes of a tree are at least five elevenths full), and the allocator's
+    /// rounding.
     pub(crate) const HEAP_BYTES: usize = {
         let counts = 2 * size_of::<usize>();
         let place = 3 * size_of::<(u64, Weak<Member>)>();
         crate::keyed::allocation_size(size_of::<Member>() + counts) + place
     };
-
-    pub(crate) const fn admission_queue(&self) -> &AdmissionQueue {
-        &self.admission_queue
-    }
-
-    pub(crate) const fn group(&self) -> &Arc<Group> {
-        &self.group
-    }
 }
 
 impl Drop for Member {

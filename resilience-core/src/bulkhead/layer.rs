@@ -28,8 +28,8 @@ impl BulkheadLayer {
     }
 
     /// Limits the calls of each key that `key` reads off a request. The bulkheads are made
-    /// [`fresh`](Bulkhead::fresh) from `bulkhead`, which changes the configuration of all
-    /// and whose own permits no call takes.
+    /// [`fresh`](Bulkhead::fresh) from `bulkhead`. That handle changes the configuration of all;
+    /// its own permits are not used.
     #[must_use]
     pub fn per_key<K, F, Req>(
         bulkhead: Bulkhead,

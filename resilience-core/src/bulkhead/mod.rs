@@ -1,23 +1,25 @@
 //! Limits the calls under way at once: a slow dependency must not take everything down with it.
 //!
-//! A dependency that turns slow does not refuse calls, it keeps them. Without a limit, all tasks,
+//! A dependency that turns slow does not reject calls, it keeps them. Without a limit, all tasks,
 //! connections and memory end up waiting for it, and calls to healthy dependencies fail too. A
-//! [`Bulkhead`] limits the calls under way; with [one for each key][BulkheadLayer::per_key] the calls of
-//! other keys are not affected.
+//! [`Bulkhead`] limits the calls under way; with [one for each key][BulkheadLayer::per_key] the
+//! calls of other keys are not affected.
 //!
 //! - A call that finds no permit is rejected at once, or waits: in a queue that is
 //!   [bounded][BulkheadBuilder::max_queued], for a [limited time][BulkheadBuilder::wait_at_most] or
-//!   until the [deadline](crate::Deadline) of the call around it. [`QueueOrder`] decides which is next.
+//!   until the [deadline](crate::Deadline) of the call around it. [`QueueOrder`] decides which is
+//!   next.
 //! - No newcomer overtakes a call that waits, whatever they [need][BulkheadLayer::weigh].
-//! - A permit belongs to a call, not to a handle. It is taken when the call's future is first
-//!   polled, and it is back when that is ready, or dropped: a service that was made ready and never
-//!   called holds none.
-//! - [`Bulkhead::resize`] and [`Bulkhead::set_config`] take effect at once, also for calls that wait.
+//! - A permit belongs to a call, not to a handle. It is taken when the future of the call is first
+//!   polled, and released when that future is ready or dropped: a service that was made ready and
+//!   never called holds none.
+//! - [`Bulkhead::resize`] and [`Bulkhead::set_config`] take effect at once, also for calls that
+//!   wait.
 //!
-//! The decisions are made by [`Permits`] and [`Queue`], which know neither time nor tasks.
+//! [`Permits`] and [`Queue`] make the decisions, without a clock and without tasks.
 //!
-//! Outside of retries a bulkhead bounds calls, which keep their permit while they back off. It belongs inside of
-//! the deadline, which then bounds the wait.
+//! Outside of retries a bulkhead bounds calls, which keep their permit while they back off. It
+//! belongs inside of the deadline, which then bounds the wait.
 //!
 // Links to items of features that are off lead to the page of the crate, which lists the features.
 #![cfg_attr(
@@ -83,8 +85,6 @@ mod layer;
 mod part;
 #[cfg(feature = "tokio")]
 mod permit;
-#[cfg(feature = "tower")]
-mod planned;
 
 pub use permits::{Denied, PermitCounts, PermitGrant, Permits};
 pub use queue::{Joined, Left, Queue, QueueOrder, Ticket};

@@ -47,7 +47,7 @@ where
             };
             // Weighed once: a closure need not return the same weight twice.
             let weight = self.weigh.weigh(request);
-            if let Ok(grant) = bulkhead.admission_queue().try_take(weight) {
+            if let Ok(grant) = bulkhead.admission_queue().permits.try_take(weight) {
                 state.grant = Some(grant);
                 return Poll::Ready(Ok(()));
             }

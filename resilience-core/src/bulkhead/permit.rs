@@ -7,7 +7,8 @@ use super::Bulkhead;
 use super::permits::PermitGrant;
 use crate::clock;
 
-/// Permits of a [`Bulkhead`]. Dropped, they go to the next call in the queue, or back to the bulkhead.
+/// Permits of a [`Bulkhead`]. Dropped, they go to the next call in the queue, or back to the
+/// bulkhead.
 ///
 /// `H` is a handle of its own, or a borrowed one, which saves two operations on a reference count.
 #[must_use = "a permit is given back when it is dropped"]

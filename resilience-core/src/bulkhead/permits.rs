@@ -1,18 +1,19 @@
-//! Permits in one atomic word: to take some is one compare-and-swap, to release them one subtraction.
+//! Permits in one atomic word: to take some is one compare-and-swap, to release them one
+//! subtraction.
 //!
-//! The word holds all that the usual case needs, so that it is read at one instant: the permits in use, the
-//! limit, and whether a call waits.
+//! The word holds the state of the usual case, read at one instant: the permits in use, the limit,
+//! and whether a call waits.
 //!
 //! ```text
 //! 63 ───────── limit ───────── 32 │ 31 waited for │ 30 ───────── in use ───────── 0
 //! ```
 //!
-//! The limit may change while permits are in use. A limit below them is a debt: none is granted until enough
-//! came back, and the count never goes below zero.
+//! The limit may change while permits are in use. A limit below them is a debt: none is granted
+//! until enough are released, and the count never goes below zero.
 //!
-//! `waited for` is set in the same step that finds no permit. So a release either comes before that step,
-//! which finds its permit, or sees the bit and serves the queue: no wake-up is lost between the two. While the
-//! bit is set, newcomers do not overtake the calls that wait.
+//! `waited for` is set in the same step that finds no permit. A release either comes before that
+//! step, which finds its permit, or reads the bit and serves the queue: no wake-up is lost between
+//! the two. While the bit is set, newcomers do not overtake the calls that wait.
 //!
 //! ```
 //! use resilience_core::bulkhead::{Denied, Permits};
@@ -38,7 +39,7 @@ const LIMIT_SHIFT: u32 = 32;
 /// A limited number of permits. Lock-free.
 ///
 /// `B` is state of the owner that is kept in between; see [`colocated`](Permits::colocated).
-// The peak is read after each change of the word. On the word's cache line it would have to be fetched again from
+// The peak is read after each change of the word. On the same cache line, that read would wait for
 // the core that has changed the word since (false sharing).
 #[derive(Debug)]
 #[repr(C)]
@@ -60,7 +61,8 @@ pub struct PermitCounts {
     pub waited_for: bool,
 }
 
-/// Permits that were taken. To be [released](Permits::release) to the [`Permits`] that granted them.
+/// Permits that were taken. To be [released](Permits::release) to the [`Permits`] that granted
+/// them.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "permits that are not released stay in use for ever"]
 #[doc(hidden)]
@@ -73,7 +75,7 @@ impl PermitGrant {
         self.0
     }
 
-    /// Takes all of it, and leaves a grant of none.
+    /// Takes the permits, and leaves a grant of none.
     #[cfg(feature = "tokio")]
     pub(super) const fn take(&mut self) -> PermitGrant {
         PermitGrant(std::mem::replace(&mut self.0, 0))
@@ -82,11 +84,11 @@ impl PermitGrant {
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "there may be room later, or there may not")]
+#[expect(clippy::exhaustive_enums, reason = "a permit may be free later, or never")]
 pub enum Denied {
     /// No permit is free now, or another call comes first.
     Full,
-    /// It is more than the limit: to wait is of no use.
+    /// More permits than the limit: a wait is of no use.
     Never,
 }
 
@@ -126,7 +128,8 @@ fn most(word: u64) -> u64 {
     (word >> LIMIT_SHIFT).min(IN_USE)
 }
 
-/// Returns the reason why there is no permit. At a limit of 0, which is a pause, no cost is too much for ever.
+/// Returns the reason why there is no permit. At a limit of 0, which is a pause, no cost is too
+/// much for ever.
 #[cold]
 fn denied(word: u64, cost: u32) -> Result<PermitGrant, Denied> {
     match u64::from(cost) {
@@ -163,8 +166,9 @@ impl<B> Permits<B> {
         }
     }
 
-    /// Returns the state of the owner. If it fills a cache line (64 bytes), the peak is on another line than the
-    /// word, and threads that take permits do not invalidate each other's copy of it.
+    /// Returns the state of the owner. A state of a cache line (64 bytes) puts the peak on another
+    /// line than the word: threads that take permits do not invalidate each other's copy of the
+    /// peak.
     #[must_use]
     #[inline]
     pub const fn colocated(&self) -> &B {
@@ -191,40 +195,34 @@ impl<B> Permits<B> {
         self.take(cost, |_| true)
     }
 
-    /// Takes `cost` permits, or sets *waited for*, in one step. The caller has locked the queue, and joins it if this
-    /// returns [`Denied::Full`].
+    /// Takes `cost` permits, or sets *waited for*, in one step. The caller has locked the queue,
+    /// and joins it if this returns [`Denied::Full`].
     ///
     /// # Errors
     /// As [`try_take`](Permits::try_take).
     pub fn take_or_wait(&self, cost: u32) -> Result<PermitGrant, Denied> {
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            let next = match denied(word, cost) {
-                Err(Denied::Full) if word & WAITED_FOR == 0 && fits(word, cost) => {
-                    word + u64::from(cost)
-                }
-                Err(Denied::Full) => word | WAITED_FOR,
-                sure => return sure,
-            };
-            match self.swap(word, next) {
-                Ok(_) if next & WAITED_FOR != 0 => return Err(Denied::Full),
-                Ok(_) => return Ok(self.granted(next, cost)),
-                Err(now) => word = now,
+        let is_free = |word| word & WAITED_FOR == 0 && fits(word, cost);
+        let changed = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            match denied(word, cost) {
+                Err(Denied::Full) if is_free(word) => Some(word + u64::from(cost)),
+                Err(Denied::Full) => Some(word | WAITED_FOR),
+                Ok(_) | Err(Denied::Never) => None,
             }
+        });
+        match changed {
+            Ok(former) if is_free(former) => Ok(self.granted(former + u64::from(cost), cost)),
+            Ok(_) => Err(Denied::Full),
+            Err(word) => denied(word, cost),
         }
     }
 
     /// Takes `cost` permits, over the limit if need be; fewer only where the count would overflow.
     pub fn force_take(&self, cost: u32) -> PermitGrant {
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            let most = IN_USE - (word & IN_USE);
-            let taken = most.min(u64::from(cost));
-            match self.swap(word, word + taken) {
-                Ok(_) => return self.granted(word + taken, low(taken)),
-                Err(now) => word = now,
-            }
-        }
+        let taken = |word| u64::from(cost).min(IN_USE - (word & IN_USE));
+        let (Ok(word) | Err(word)) =
+            self.word
+                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| Some(word + taken(word)));
+        self.granted(word + taken(word), low(taken(word)))
     }
 
     /// Gives permits back. Returns `true` if a call waits: the queue is to be served then.
@@ -240,13 +238,13 @@ impl<B> Permits<B> {
         self.word.fetch_and(!WAITED_FOR, Ordering::AcqRel);
     }
 
-    /// Changes the limit. 0 is a pause: none is granted until it is raised. The caller serves the queue after.
+    /// Changes the limit. 0 is a pause: none is granted until it is raised. The caller serves the
+    /// queue after.
     pub fn resize(&self, limit: u32) {
         let limit = u64::from(limit) << LIMIT_SHIFT;
-        let mut word = self.word.load(Ordering::Relaxed);
-        while let Err(now) = self.swap(word, limit | word & (IN_USE | WAITED_FOR)) {
-            word = now;
-        }
+        let _changed = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            Some(limit | word & (IN_USE | WAITED_FOR))
+        });
     }
 
     /// Returns the state now.
@@ -263,19 +261,13 @@ impl<B> Permits<B> {
 
     #[inline(always)]
     fn take(&self, cost: u32, may: impl Fn(u64) -> bool) -> Result<PermitGrant, Denied> {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while may(word) && fits(word, cost) {
-            match self.swap(word, word + u64::from(cost)) {
-                Ok(_) => return Ok(self.granted(word + u64::from(cost), cost)),
-                Err(now) => word = now,
-            }
+        let taken = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            (may(word) && fits(word, cost)).then_some(word + u64::from(cost))
+        });
+        match taken {
+            Ok(former) => Ok(self.granted(former + u64::from(cost), cost)),
+            Err(word) => denied(word, cost),
         }
-        denied(word, cost)
-    }
-
-    #[inline]
-    fn swap(&self, word: u64, next: u64) -> Result<u64, u64> {
-        self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed)
     }
 
     #[inline]
@@ -296,9 +288,10 @@ mod tests {
 
     #[test]
     fn lowering_the_limit_makes_a_debt_and_never_a_negative_count() {
-        // deadpool's row: sizes 2, 2, 2; the first return drops to 1, the second stays 1.
+        // The limit drops from 2 to 1: the first release pays the debt, the second frees a permit.
         let permits = Permits::new(2);
-        let (first, second) = (permits.try_take(1).unwrap(), permits.try_take(1).unwrap());
+        let first = permits.try_take(1).unwrap();
+        let second = permits.try_take(1).unwrap();
         for limit in [0, 1] {
             permits.resize(limit);
             assert_eq!(permits.counts().in_use, 2);
@@ -333,11 +326,7 @@ mod tests {
         let permits = Permits::new(3);
         let out = permits.try_take(2).unwrap();
         assert_eq!(permits.take_or_wait(2), Err(Denied::Full));
-        assert_eq!(
-            permits.try_take(1),
-            Err(Denied::Full),
-            "one is free, and somebody waits for two"
-        );
+        assert_eq!(permits.try_take(1), Err(Denied::Full), "one is free, and a call waits for two");
         assert!(permits.release(out), "the releaser serves the queue");
         let next = permits.take_next(2).unwrap();
         permits.clear_waited_for();
@@ -372,7 +361,7 @@ mod loom_tests {
     use loom::thread;
 
     #[test]
-    fn loom_the_limit_holds_whoever_comes() {
+    fn loom_the_limit_holds_for_all_threads() {
         loom::model(|| {
             let permits = Arc::new(Permits::new(3));
             let other = {

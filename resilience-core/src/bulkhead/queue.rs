@@ -1,13 +1,13 @@
 //! The calls that wait for permits, and which is next.
 //!
-//! A bounded queue. A call joins, is served, is evicted or leaves in constant time, also from the middle: a
-//! hundred thousand cancelled waiters are a hundred thousand small steps.
+//! A bounded queue. A call joins, is served, is evicted or leaves in constant time, also from the
+//! middle: a hundred thousand cancelled waiters are a hundred thousand small steps.
 //!
-//! [`QueueOrder`] decides which call is next. None is served before it: small calls that would fit do not
-//! starve one that needs many permits.
+//! [`QueueOrder`] decides which call is next. None is served before it: small calls that would fit
+//! do not starve one that needs many permits.
 //!
-//! A waiter that was granted its permits, or evicted, keeps its slot until it is polled or leaves. So a permit
-//! that was granted to a waiter that is cancelled before it is polled comes back from [`Queue::leave`].
+//! A waiter that was granted its permits, or evicted, keeps its slot until it is polled or leaves.
+//! If it is cancelled before it is polled, [`Queue::leave`] returns its grant.
 //!
 //! ```
 //! use resilience_core::bulkhead::{Denied, Permits, Queue, QueueOrder};
@@ -32,26 +32,28 @@ use super::permits::{Denied, PermitGrant};
 
 /// The order in which waiting calls are served.
 ///
-/// In the order of arrival, a standing overload makes every call wait until just before its caller gives up.
-/// With the newest first, most calls are served at once and the rest give up, which is why Facebook's servers
-/// turn to it while a queue stands ("adaptive LIFO", Maurer, *Fail at Scale*, ACM Queue 13(8), 2015).
+/// In the order of arrival, a lasting overload makes every call wait until just before its caller
+/// gives up. With the newest first, most calls are served at once and the rest give up. Facebook's
+/// servers switch to that order while a queue lasts ("adaptive LIFO", Maurer, *Fail at Scale*, ACM
+/// Queue 13(8), 2015).
 ///
-/// When the queue is full and the newest is served first, a newcomer evicts the oldest, which would be served
-/// last. In the order of arrival the newcomer is rejected.
+/// When the queue is full and the newest is served first, a newcomer evicts the oldest call, which
+/// would be served last. In the order of arrival the newcomer is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum QueueOrder {
     /// In the order of arrival.
     #[default]
     Fifo,
-    /// The newest first, always. A burst is enough to make the first of it the last.
+    /// The newest first, always. Even a short burst reverses the order of its calls.
     NewestFirst,
-    /// In the order of arrival, until the queue has not been empty for this long; then the newest first,
-    /// until it is empty again. Facebook's servers use 100 ms.
+    /// In the order of arrival, until the queue has not been empty for this time; then the newest
+    /// first, until the queue is empty again. Facebook's servers use 100 ms.
     NewestFirstAfter(Duration),
 }
 
-/// A place in a [`Queue`], until it is [left](Queue::leave) or a [poll](Queue::poll) returns a result.
+/// A place in a [`Queue`], until it is [left](Queue::leave) or a [poll](Queue::poll) returns a
+/// result.
 #[derive(Debug, PartialEq, Eq)]
 #[doc(hidden)]
 pub struct Ticket {
@@ -74,11 +76,11 @@ pub struct Joined<T> {
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the caller has to give back a grant")]
 pub enum Left<T> {
-    /// It was still waiting. Others may have waited behind it.
+    /// Still waiting. Others may have waited behind it.
     Waiting(T),
-    /// It had been granted its permits.
+    /// Served: the permits are to be released.
     Granted(PermitGrant),
-    /// It had been evicted.
+    /// Evicted, for this reason.
     Evicted(Denied),
 }
 
@@ -137,7 +139,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns how many calls wait.
+    /// Returns the number of calls that wait.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.waiting
@@ -149,7 +151,8 @@ impl<T> Queue<T> {
         self.waiting == 0
     }
 
-    /// Returns `true` if no call waits, and all that were served or evicted have seen it.
+    /// Returns `true` if no slot is in use: no call waits, and all that were served or evicted have
+    /// been polled or have left.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.taken == 0
@@ -174,8 +177,8 @@ impl<T> Queue<T> {
         now: Instant,
     ) -> Result<Joined<T>, Denied> {
         let full = self.waiting >= most as usize;
-        let gives_way = most > 0 && self.newest_first(order, || now);
-        if full && !gives_way || self.taken >= NONE as usize {
+        let evicts = most > 0 && self.newest_first(order, || now);
+        if full && !evicts || self.taken >= NONE as usize {
             return Err(Denied::Full);
         }
         if self.is_empty() {
@@ -185,9 +188,9 @@ impl<T> Queue<T> {
         Ok(Joined { ticket: self.append(cost, value), evicted })
     }
 
-    /// Serves the next call, with the permits that `take` grants. Returns its value, to notify it: it was granted
-    /// them, or evicted because they are [never](Denied::Never) free. `None` if no call waits, or the next has to
-    /// wait on.
+    /// Serves the next call with the permits that `take` grants, or evicts it if they are
+    /// [never](Denied::Never) free. Returns the value to notify the call by. `None` if no call
+    /// waits, or the next has to wait on.
     pub fn serve(
         &mut self,
         order: QueueOrder,
@@ -202,8 +205,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns the result of the wait: the grant, or the reason of an eviction. The place is gone then. `None` while
-    /// the call waits; `renew` may change its value.
+    /// Returns the result of the wait, which frees the place: the grant, or the reason of an
+    /// eviction. `None` while the call waits; `renew` may change its value.
     pub fn poll(
         &mut self,
         ticket: &Ticket,
@@ -221,8 +224,8 @@ impl<T> Queue<T> {
     pub fn leave(&mut self, ticket: &Ticket) -> Option<Left<T>> {
         let waiting = matches!(self.slot_of(ticket)?.state, SlotState::Waiting(_));
         let value = if waiting { self.evict(ticket.slot, Denied::Full) } else { None };
-        let answer = self.clear(ticket)?;
-        Some(match (value, answer) {
+        let result = self.clear(ticket)?;
+        Some(match (value, result) {
             (Some(value), _) => Left::Waiting(value),
             (None, Ok(grant)) => Left::Granted(grant),
             (None, Err(why)) => Left::Evicted(why),
@@ -279,7 +282,8 @@ impl<T> Queue<T> {
     fn settle(&mut self, at: u32, state: SlotState<T>) -> Option<T> {
         let slot = self.slot_mut(at)?;
         let before = std::mem::replace(&mut slot.state, state);
-        let (older, newer) = (slot.older, slot.newer);
+        let older = slot.older;
+        let newer = slot.newer;
         match self.slot_mut(older) {
             Some(slot) => slot.newer = newer,
             None => self.oldest = newer,
@@ -292,7 +296,7 @@ impl<T> Queue<T> {
         if let SlotState::Waiting(value) = before { Some(value) } else { None }
     }
 
-    /// Frees the slot of a ticket that no longer waits.
+    /// Frees the slot of a call that does not wait any more, and returns the result of the wait.
     fn clear(&mut self, ticket: &Ticket) -> Option<Result<PermitGrant, Denied>> {
         let free = self.free;
         let slot = self.slot_of(ticket)?;
@@ -301,7 +305,8 @@ impl<T> Queue<T> {
         self.free = ticket.slot;
         self.taken -= 1;
         if self.taken == 0 && self.slots.capacity() > KEPT {
-            (self.slots, self.free) = (Vec::new(), NONE);
+            self.slots = Vec::new();
+            self.free = NONE;
         }
         match state {
             SlotState::Granted(grant) => Some(Ok(grant)),
@@ -318,7 +323,7 @@ impl<T> Queue<T> {
         self.slots.get_mut(at as usize)
     }
 
-    /// Returns the slot if it is still this ticket's.
+    /// Returns the slot of a ticket. `None` if the ticket is void.
     fn slot_of(&mut self, ticket: &Ticket) -> Option<&mut Slot<T>> {
         let of_ticket =
             |slot: &&mut Slot<T>| slot.id == ticket.id && !matches!(slot.state, SlotState::Free);
@@ -353,8 +358,9 @@ mod tests {
     }
 
     #[test]
-    fn a_big_head_is_not_passed_by_small_ones() {
-        let (mut queue, permits) = (Queue::new(), Permits::new(3));
+    fn a_big_head_is_not_passed_by_small_calls() {
+        let mut queue = Queue::new();
+        let permits = Permits::new(3);
         let first = permits.try_take(2).unwrap();
         let tickets = fill(&mut queue, &[2, 1, 1], QueueOrder::Fifo);
         assert!(serve(&mut queue, QueueOrder::Fifo, &permits).is_empty());
@@ -366,9 +372,10 @@ mod tests {
 
     #[test]
     fn the_newest_come_first_only_once_the_queue_stands() {
-        let (start, standing) = (clock::now(), Duration::from_millis(100));
-        let order = QueueOrder::NewestFirstAfter(standing);
-        let (mut queue, permits) = (Queue::new(), Permits::new(MANY));
+        let start = clock::now();
+        let order = QueueOrder::NewestFirstAfter(Duration::from_millis(100));
+        let mut queue = Queue::new();
+        let permits = Permits::new(MANY);
         let join = |queue: &mut Queue<u64>, at_ms| {
             let now = start + Duration::from_millis(at_ms);
             queue.join(1, at_ms, 3, order, now).map(|joined| joined.evicted)
@@ -382,15 +389,16 @@ mod tests {
         }
         assert_eq!(join(&mut queue, 70), Err(Denied::Full), "the newcomer finds no place");
         assert_eq!(serve(&mut queue, 100), Some(0));
-        // Somebody has been waiting for more than 100 ms, though nobody who is there has.
+        // The queue has not been empty for more than 100 ms, though no call has waited for that
+        // time.
         assert_eq!(serve(&mut queue, 101), Some(60));
         assert_eq!(join(&mut queue, 110), Ok(None));
         assert_eq!(join(&mut queue, 120), Ok(None));
-        assert_eq!(join(&mut queue, 130), Ok(Some(50)), "the oldest gives way");
+        assert_eq!(join(&mut queue, 130), Ok(Some(50)), "the oldest is evicted");
         for newest in [130, 120, 110] {
             assert_eq!(serve(&mut queue, 140), Some(newest));
         }
-        // It was empty, so it is no standing queue.
+        // Empty since: the order of arrival counts again.
         for at in [150, 160] {
             assert_eq!(join(&mut queue, at), Ok(None));
         }
@@ -398,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_of_no_length_takes_nobody() {
+    fn a_queue_of_no_length_takes_no_call() {
         for order in [QueueOrder::Fifo, QueueOrder::NewestFirst] {
             let mut queue = Queue::new();
             assert!(queue.join(1, (), 0, order, clock::now()).is_err());
@@ -407,8 +415,9 @@ mod tests {
     }
 
     #[test]
-    fn who_can_never_be_served_is_turned_out_and_hears_of_it() {
-        let (mut queue, permits) = (Queue::new(), Permits::new(3));
+    fn a_call_that_can_never_be_served_is_evicted() {
+        let mut queue = Queue::new();
+        let permits = Permits::new(3);
         let tickets = fill(&mut queue, &[3, 1], QueueOrder::Fifo);
         permits.resize(2);
         assert_eq!(serve(&mut queue, QueueOrder::Fifo, &permits), [0, 1]);
@@ -424,7 +433,7 @@ mod tests {
         assert_eq!(queue.leave(&tickets[1]), Some(Left::Waiting(1)));
         let again = fill(&mut queue, &[1], QueueOrder::Fifo);
         assert_eq!(again[0].slot, tickets[1].slot);
-        assert_eq!(queue.leave(&tickets[1]), None, "somebody else's now");
+        assert_eq!(queue.leave(&tickets[1]), None, "another call has the slot");
         assert_eq!(queue.poll(&tickets[1], |_| {}), Some(Err(Denied::Full)));
         assert_eq!((queue.len(), queue.slots.len()), (3, 3));
     }
@@ -434,7 +443,7 @@ mod tests {
         let mut queue = Queue::new();
         let tickets = fill(&mut queue, &vec![1; 100_000], QueueOrder::Fifo);
         assert!(queue.heap_bytes() >= 100_000 * size_of::<Slot<u32>>());
-        // From the middle outwards, which a list that is searched would take hours for.
+        // From the middle outwards: a list that is searched would take hours.
         for at in (0..50_000).rev() {
             assert!(queue.leave(&tickets[at]).is_some());
             assert!(queue.leave(&tickets[99_999 - at]).is_some());

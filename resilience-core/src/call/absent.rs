@@ -5,7 +5,7 @@ use crate::clock::Now;
 use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 
-/// A part that a stack does not have. It lets every call pass, makes one attempt, and limits no time.
+/// A part that a stack does not have. Admits every call, makes one attempt, and limits no time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Absent;
 

@@ -15,8 +15,9 @@ pub type BoxedFuture<Response, Error> =
 
 type Call<Request, Response, Error> = dyn Fn(Request) -> BoxedFuture<Response, Error> + Send + Sync;
 
-/// A service of any stack, for a field of a struct. Made by [`CallService::boxed`](super::CallService::boxed).
-/// Clones share the stack; each call allocates its future.
+/// A service of any stack, for a field of a struct. Made by
+/// [`CallService::boxed`](super::CallService::boxed). Clones share the stack; each call allocates
+/// its future.
 pub struct BoxedService<Request, Response, Error>(Arc<Call<Request, Response, Error>>);
 
 impl<Request, Response, Error> BoxedService<Request, Response, Error> {

@@ -1,7 +1,7 @@
-//! The draining of the shutdown around a call, as far as a call and its retries have to know.
+//! The draining of the shutdown around a call, for calls and their retries.
 //!
-//! The module `shutdown` depends on this module and not the other way round: it registers the source
-//! of the answers when the first shutdown is made.
+//! The module `shutdown` depends on this module and not the other way round: it registers itself as
+//! the source when the first shutdown is made.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,9 +13,10 @@ static SOURCE: OnceLock<&'static dyn DrainSource> = OnceLock::new();
 /// A wait until draining begins.
 pub(crate) type DrainWait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
-/// Knows the shutdown around the call that is polled on the current thread.
+/// A source of the shutdown around the call that is polled on the current thread.
 pub(crate) trait DrainSource: Sync {
-    /// Returns `true` if the shutdown around the call drains. `None` if there is no shutdown around it.
+    /// Returns `true` if the shutdown around the call drains. `None` if there is no shutdown around
+    /// it.
     fn is_draining(&self) -> Option<bool>;
 
     /// Returns a wait until draining begins. `None` if there is no shutdown around the call.
@@ -33,7 +34,8 @@ pub(crate) fn can_drain() -> bool {
     source().is_some_and(|source| source.is_draining().is_some())
 }
 
-/// Returns `true` if the shutdown around the call that is polled drains: the call begins nothing new.
+/// Returns `true` if the shutdown around the call that is polled drains: the call begins nothing
+/// new.
 pub(crate) fn is_draining() -> bool {
     source().and_then(DrainSource::is_draining).unwrap_or(false)
 }

@@ -1,4 +1,4 @@
-//! The future of a call: what it holds, and what it gives back when it is dropped.
+//! The future of a call: its state, and the release of all that it holds when it is dropped.
 
 use std::fmt;
 use std::pin::Pin;
@@ -64,8 +64,8 @@ pub(super) type HeldBy<S, P, Req> = Held<
 >;
 
 pin_project! {
-    /// A call of a [`CallService`](super::CallService). Dropping it cancels the attempt or the wait, leaves
-    /// every queue, and gives back what was not used.
+    /// A call of a [`CallService`](super::CallService). Dropping it cancels the attempt or the
+    /// wait, leaves every queue, and releases permits and unused tokens.
     pub struct CallFuture<F, H, W>
     where
         H: Leave,
@@ -83,7 +83,7 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // The attempt ends before the parts take back what admitted it, also if its drop panics.
+            // The attempt ends before its permits are released, also if its drop panics.
             let _leaves = Finally(|| this.held.leave());
             this.attempt.set(None);
         }
@@ -103,15 +103,16 @@ pub struct Held<S, P, Req, B, R, L, C> {
     pub(super) retry: R,
     pub(super) rate_limit: L,
     pub(super) circuit_breaker: C,
-    /// The handle of the attempt under way. Replaced by a fresh clone before each wait (R4).
+    /// The service of the attempt under way. Replaced by a fresh clone before each wait.
     pub(super) service: S,
-    /// The request of the next attempt, if there may be one. A call has room for one request, not two.
+    /// The request of the next attempt, if there may be one. A call has room for one request, not
+    /// two.
     pub(super) request: Option<Req>,
 }
 
-/// Something that is given back at the end of a call.
+/// The state of a call that has to be released at its end.
 pub trait Leave {
-    /// Gives back what is held, innermost part first.
+    /// Leaves all parts, the innermost first.
     fn leave(&mut self);
 }
 
@@ -153,7 +154,7 @@ where
         if matches!(this.held.stage, Stage::New) && !this.held.begin(&mut now) {
             return Poll::Ready(this.held.too_late());
         }
-        // The result first: at the deadline, one that is there counts.
+        // The result first: one that is ready at the deadline counts.
         match this.held.advance(this.attempt.as_mut(), &mut now, cx) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => this.held.wait(this.attempt, this.timer, cx),
@@ -182,8 +183,8 @@ where
     #[cold]
     fn leave_all(&mut self) {
         let parts = self.parts.parts();
-        // A part may drop or wake what is the user's, and so panic: all others are left even so. Guards are
-        // dropped last first, and the circuit breaker is innermost.
+        // Guards, because a part may run the user's code, which may panic: all others are left even
+        // so. They are dropped in reverse order, and the circuit breaker is innermost.
         let _request = Finally(|| self.request = None);
         let _retry = Finally(|| self.retry = Default::default());
         let _bulkhead = Finally(|| parts.bulkhead.leave(&mut self.bulkhead));

@@ -24,8 +24,8 @@ impl<T, E> Kept<T, E> {
         self.result.take()
     }
 
-    /// Returns `true` if there is a result and the shutdown around the call is draining. Registers the waker
-    /// of `cx` otherwise.
+    /// Returns `true` if there is a result and the shutdown around the call is draining. Registers
+    /// the waker of `cx` otherwise.
     pub(super) fn is_cut_short(&mut self, cx: &mut Context<'_>) -> bool {
         self.result.is_some() && self.draining.poll(cx).is_ready()
     }

@@ -1,11 +1,11 @@
 //! The machinery of a call: the traits of its parts, the order that they run in, and the future.
 //!
-//! This folder knows no policy. The policies implement [`Part`], [`RetryPart`] or [`TimeLimit`]; a layer that
-//! stands alone is a call with one part, and `stack` puts all of them together.
+//! This folder knows no policy. The policies implement [`Part`], [`RetryPart`] or [`TimeLimit`]; a
+//! layer that stands alone is a call with one part, and `stack` puts all of them together.
 //!
-//! A layer that owned what it needs would take a handle, a clone of the service and a reading of the clock for
-//! each call. Here a call has one handle on all parts, one clone of the service, one time for each poll, one
-//! timer, and for each part the state of its passage ([`Part::CallState`]), which never moves.
+//! Nested layers would each take a handle, a clone of the service and a reading of the clock for
+//! each call. Here a call has one handle on all parts, one clone of the service, one time for each
+//! poll, one timer, and a state for each part ([`Part::CallState`]), which never moves.
 
 #[cfg(feature = "tower")]
 mod absent;

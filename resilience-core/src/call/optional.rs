@@ -1,4 +1,4 @@
-//! A part that is present or not, which is known at run time only.
+//! Parts whose presence is known at run time only.
 
 use std::task::{Context, Poll};
 
@@ -8,7 +8,8 @@ use crate::clock::Now;
 use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 
-/// Implements all methods of [`Part`] but `settle` by the part in an `Option<&impl Part>`, or as an absent part.
+/// Implements all methods of [`Part`] but `settle` by the part in an `Option<&impl Part>`, or as an
+/// absent part.
 macro_rules! delegate_to_part {
     ($self:ident => $part:expr) => {
         #[inline]
@@ -63,7 +64,7 @@ macro_rules! delegate_to_part {
 }
 pub(crate) use delegate_to_part;
 
-/// Costs a branch a method.
+/// Every method takes one branch more.
 impl<P: Part<Req, T, E>, Req, T, E> Part<Req, T, E> for Option<P> {
     type CallState = P::CallState;
 

@@ -1,4 +1,5 @@
-//! The traits that the parts of a call implement. [`sequence`](super::sequence) says when each method runs.
+//! The traits that the parts of a call implement. [`sequence`](super::sequence) has the order of
+//! their methods.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,11 +14,13 @@ use crate::rejection::{Rejection, RejectionKind};
 ///
 /// `T` and `E` are the types of the call's result.
 pub trait Part<Req, T, E> {
-    /// The state of one passage. The default holds nothing. It stays in place from the beginning of the
-    /// call to its end, and is [left](Part::leave) or [settled](Part::settle) before it is dropped.
+    /// The state of one passage. The default holds nothing. It stays in place from the beginning of
+    /// the call to its end, and is [left](Part::leave) or [settled](Part::settle) before it is
+    /// dropped.
     type CallState: Default;
 
-    /// Waits until the call may pass. Takes nothing before the first poll. Not polled again after it passed.
+    /// Waits until the call may pass. Takes nothing before the first poll. Not polled again after
+    /// it passed.
     #[inline(always)]
     fn enter(
         &self,
@@ -51,30 +54,31 @@ pub trait Part<Req, T, E> {
     #[inline(always)]
     fn sent(&self, _: &mut Self::CallState) {}
 
-    /// Records the result of the attempt (for a bulkhead: of the call), gives back what the state holds, and
-    /// leaves the default state.
+    /// Records the result of the attempt (for a bulkhead: of the call), gives back what the state
+    /// holds, and leaves the default state.
     fn settle(&self, state: &mut Self::CallState, result: Result<&T, &E>, now: &mut Now);
 
-    /// Gives back what the state holds, without a result, and leaves the default state: an attempt that was
-    /// sent is abandoned, one that was not sent never happened.
+    /// Gives back what the state holds, without a result, and leaves the default state: an attempt
+    /// that was sent is abandoned, one that was not sent never happened.
     fn leave(&self, state: &mut Self::CallState);
 }
 
-/// A part whose hold on a call can outlast the call's future, as the body of a response does.
+/// A part that can hold a permit for longer than the future of the call, for example for the body
+/// of a response.
 #[cfg(feature = "profiles")]
 pub trait Carry<Req, T, E>: Part<Req, T, E> {
-    /// The hold of the rest of the call, which gives it back when it is dropped.
+    /// The admission or permit of the rest of the call, given back when it is dropped.
     type Carried;
 
-    /// Takes out of the state what the rest of the call after `result` must hold. `None` if there is
-    /// nothing, or if the result already decides how the call counts.
+    /// Takes the admission or permit of the rest of the call out of the state. `None` if there is
+    /// none, or if `result` already decides how the call counts.
     fn carry(&self, state: &mut Self::CallState, result: &T) -> Option<Self::Carried>;
 }
 
 /// The part that decides about further attempts.
 pub trait RetryPart<Req, T, E> {
-    /// The progress of one call. The default is a call that has not begun. Dropped, a retry that was granted
-    /// and not sent gives its price back.
+    /// The progress of one call. The default is a call that has not begun. Dropped, a retry that
+    /// was granted and not sent gives its price back.
     type CallState: Default;
     /// The timer of the waits between attempts.
     type Timer: Timer;
@@ -82,11 +86,12 @@ pub trait RetryPart<Req, T, E> {
     /// Begins the first attempt.
     fn start(&self, state: &mut Self::CallState, request: &Req, now: &mut Now);
 
-    /// Notes that the service below takes `request` now. Returns the copy for another attempt, if there may
-    /// be one.
+    /// Notes that the service below takes `request` now. Returns the copy for another attempt, if
+    /// there may be one.
     fn sent(&self, state: &mut Self::CallState, request: &Req) -> Option<Req>;
 
-    /// Decides what follows an attempt. `copy` is the request of the next attempt, if there can be one.
+    /// Decides what follows an attempt. `copy` is the request of the next attempt, if there can be
+    /// one.
     fn ended(
         &self,
         state: &mut Self::CallState,
@@ -98,12 +103,12 @@ pub trait RetryPart<Req, T, E> {
     /// Returns the attempts before the one under way.
     fn before(&self, state: &Self::CallState) -> AttemptsBefore;
 
-    /// Returns the place of a result that is kept while the call waits: the call returns it after a pause, or
-    /// if the wait is cut short. `None` before the first failure.
+    /// Returns the place of a result that is kept while the call waits: the call returns it after a
+    /// pause, or if the wait is cut short. `None` before the first failure.
     fn kept<'s>(&self, state: &'s mut Self::CallState) -> Option<&'s mut Kept<T, E>>;
 
-    /// Gives up the retry that the call waits for, because the process shuts down. Its price goes back to the
-    /// budget.
+    /// Gives up the retry that the call waits for, because the process shuts down. Its price goes
+    /// back to the budget.
     fn cut_short(&self, state: &mut Self::CallState);
 }
 
@@ -149,13 +154,13 @@ pub trait TimeLimit {
     /// The timer that enforces the limit.
     type Timer: Timer;
 
-    /// Returns the deadline of what begins now. `None` without a limit.
+    /// Returns the deadline of a call or an attempt that begins now. `None` without a limit.
     fn due(&self, now: &mut Now) -> Option<Deadline>;
 
     /// Returns the limit in nanoseconds. `None` without a limit.
     fn limit_nanos(&self) -> Option<u64>;
 
-    /// Returns the rejection of a call whose time is over, and notifies the listener. `may_have_run` is its
-    /// [`Rejection::may_have_run`].
+    /// Returns the rejection of a call that has run out of time, and notifies the listener.
+    /// `may_have_run` is that of the rejection ([`Rejection::may_have_run`]).
     fn reject(&self, kind: RejectionKind, may_have_run: bool) -> Rejection;
 }

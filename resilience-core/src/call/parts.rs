@@ -7,9 +7,11 @@ use super::part::{Part, RetryPart, TimeLimit};
 use super::service::CallService;
 use super::timer::Timer;
 
-/// The parts of a call, outermost first. [`sequence`](super::sequence) says when each runs.
+/// The parts of a call, outermost first. [`sequence`](super::sequence) has the order in which they
+/// run.
 #[doc(hidden)]
-// Aligned away from the reference count in front of it, which every call writes: all threads read the parts.
+// On another cache line than the reference count of its `Arc`, which every call writes: all threads
+// read the parts.
 #[derive(Debug, Clone)]
 #[repr(align(128))]
 pub struct Parts<D, B, R, L, C, A> {

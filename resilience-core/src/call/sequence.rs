@@ -13,13 +13,16 @@
 //! | call over | `settle` of the bulkhead | nothing |
 //!
 //! - A rejection by the rate limit or the breaker is an attempt that is over: both parts are
-//!   [left](Part::leave) instead of settled, and the retry decides. A rejection by the bulkhead ends the call.
+//!   [left](Part::leave) instead of settled, and the retry decides. A rejection by the bulkhead
+//!   ends the call.
 //! - A timeout of the attempt drops the attempt, and is its result.
-//! - The breaker checks before the service is polled for readiness, since an open circuit does not wait for a
-//!   service that it will not call. It admits last, when nothing stands between the decision and the wire.
-//! - A service that fails to become ready was admitted to: its error counts as the result of a call.
-//! - The request is copied before the token and the price of a retry are spent: if that panics, both go back.
-//! - Whenever the call is dropped, [`Leave`](super::future::Leave) leaves every part.
+//! - The breaker checks before the service is polled for readiness: an open circuit does not wait
+//!   for a service that it will not call. The breaker admits last, directly before the service gets
+//!   the request.
+//! - A service that fails to become ready was admitted: its error counts as the result of a call.
+//! - The request is copied before the token and the price of a retry are spent: if that panics,
+//!   both go back.
+//! - Whenever the call is dropped, [`Leave`] leaves every part.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -57,7 +60,7 @@ where
         true
     }
 
-    /// Takes the call as far as it goes without a wait.
+    /// Advances the call until it waits or ends.
     #[inline]
     pub(super) fn advance(
         &mut self,
@@ -82,8 +85,8 @@ where
         }
     }
 
-    /// Takes one attempt as far as it goes: each stage that is over falls through to the next. Ends in the
-    /// result, or in the rejection of a part.
+    /// Advances an attempt until it waits or ends, in a result or the rejection of a part. A stage
+    /// that is over falls through to the next.
     #[inline(always)]
     fn attempt(
         &mut self,
@@ -124,7 +127,7 @@ where
             self.limit(now);
             return Poll::Pending;
         };
-        // What the attempt held is free with the result, not with the drop of the call (R14).
+        // The attempt is dropped with the result, not with the call.
         attempt.set(None);
         Poll::Ready(Ok(result))
     }
@@ -208,7 +211,7 @@ where
     fn follow(&mut self, after: AfterAttempt, result: CallResult<S, Req>, now: &mut Now) {
         let (stage, wait, keep) = match after {
             AfterAttempt::Again(Duration::ZERO) => (Stage::Pacing, None, false),
-            // The result may hold something, and is kept only where it may be returned.
+            // The result may hold a resource, and is kept only where it may be returned.
             AfterAttempt::Again(wait) => (Stage::Waiting, Some(wait), draining::can_drain()),
             AfterAttempt::Pause(wait) => (Stage::Pausing, Some(wait), true),
             AfterAttempt::Done => return,
@@ -218,11 +221,11 @@ where
             kept.put(result);
         }
         if !matches!(stage, Stage::Pausing) {
-            // Before the wait: the old handle may hold a place in a queue below (R4).
+            // Before the wait: the old handle may hold a place in a queue below.
             self.service = self.service.clone();
         }
         self.stage = stage;
-        self.due = wait.map_or(Deadline::NEVER, |wait| Deadline::after_tick(now.tick(), wait));
+        self.due = wait.map_or(Deadline::NEVER, |wait| Deadline(now.tick().after(wait)));
     }
 
     /// Waits for the timer, and goes on after it.
@@ -293,7 +296,7 @@ where
         }
     }
 
-    /// Ends a call whose deadline has passed.
+    /// Ends the call at its deadline.
     #[cold]
     pub(super) fn too_late(&mut self) -> CallResult<S, Req> {
         let ran = self.may_have_run();
@@ -312,7 +315,7 @@ where
     fn end(&mut self, result: CallResult<S, Req>) -> CallResult<S, Req> {
         let parts = self.parts.parts();
         let result = match result {
-            // An earlier attempt may have run, whatever the last one says.
+            // An earlier attempt may have run, even if the last one did not.
             Err(error) if parts.retry.before(&self.retry).may_have_run => {
                 Err(error.with_may_have_run())
             }

@@ -10,8 +10,8 @@ use super::parts::PartSet;
 use crate::error::CarriesRejection;
 use crate::inherent::inherent_service_methods;
 
-/// A service whose calls go through the parts `P`: those of a `Stack`, or one that
-/// stands alone as a layer. Clones share the parts.
+/// A service with the parts `P` around each call: those of a `Stack`, or one that stands alone as a
+/// layer. Clones share the parts.
 ///
 /// Each call takes one handle on all parts and one clone of the service below.
 pub struct CallService<S, P> {
@@ -35,7 +35,8 @@ impl<S, P> CallService<S, P> {
         &self.inner
     }
 
-    /// Returns the service behind one small type, for a field of a struct. Each call of it allocates its future.
+    /// Returns the service behind one small type, for a field of a struct. Each call of it
+    /// allocates its future.
     pub fn boxed<Req>(self) -> BoxedService<Req, S::Response, S::Error>
     where
         S: Service<Req>,

@@ -8,7 +8,8 @@ use pin_project_lite::pin_project;
 use crate::deadline::Deadline;
 use crate::timer::Wait;
 
-/// The timer of a call or of one of its parts. A call whose parts never wait for a time has none, and is smaller.
+/// The timer of a call or of one of its parts. A call without timed parts has [`NoTimer`], and is
+/// smaller.
 pub trait Timer: Default {
     /// The timer of a call that has a part with this timer and a part with the timer `T`.
     type Or<T: Timer>: Timer;
@@ -31,7 +32,7 @@ impl Timer for NoTimer {
 }
 
 pin_project! {
-    /// A timer, armed at the first wait for the time that comes first.
+    /// A timer, armed at the first wait.
     #[doc(hidden)]
     #[derive(Debug, Default)]
     pub struct CallTimer {

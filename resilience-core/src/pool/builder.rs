@@ -123,7 +123,7 @@ impl<M: Manager> ManagerBuilder<M> {
             Some(breaker) => breaker?,
             None => {
                 let builder = CircuitBreaker::builder().name(self.name.clone());
-                builder.heard_by(self.listener.clone()).build()?
+                builder.share_listener(self.listener.clone()).build()?
             }
         };
         let backoff = match self.backoff {
@@ -249,7 +249,7 @@ impl<M: Manager> PoolBuilder<M> {
             maintain_every: config::wait("maintain_every", self.maintain_every)?,
             newest_first: self.newest_first,
         };
-        let bulkhead = self.bulkhead.name(core.name.clone()).heard_by(core.listener.clone());
+        let bulkhead = self.bulkhead.name(core.name.clone()).share_listener(core.listener.clone());
         let bulkhead = bulkhead.max_concurrent(self.max_size.max(1)).build()?;
         bulkhead.resize(self.max_size);
         Ok(ResilientPool::new(core, bulkhead, settings))

@@ -131,7 +131,7 @@ impl<M: Manager> Core<M> {
 
     /// Rejects if the circuit is open, or if the caller's deadline comes before the end of the wait.
     fn may_wait(&self, now: Instant, until: Option<Instant>) -> Result<(), Rejection> {
-        let Some(until) = until else { return self.breaker.refuses() };
+        let Some(until) = until else { return self.breaker.check_now() };
         match Deadline::current() {
             Some(deadline) if deadline.instant() <= until => {
                 let wait = until.saturating_duration_since(now);

@@ -97,7 +97,7 @@ impl Draft {
             breaker,
             attempt_timeout: spec.attempt_timeout,
         };
-        let plan = handles.shape().plan(handles.heap_bytes()).map_err(rejected(""))?;
+        let plan = handles.plan_input().plan(handles.heap_bytes()).map_err(rejected(""))?;
         let handles = former.map_or(handles.clone(), |former| former.keep(handles));
         let once = || RetryPolicy::builder().max_attempts(1).without_budget().unlimited_elapsed();
         let retry = retry.map_or_else(|| once().build(), Ok).map_err(rejected("retry"))?;

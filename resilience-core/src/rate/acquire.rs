@@ -16,7 +16,8 @@ use crate::rejection::Rejection;
 use crate::timer::Alarm;
 use crate::wakes::Wakes;
 
-/// A wait for tokens, made by [`RateLimiter::acquire`]. Dropping it gives up the place in the queue.
+/// A wait for tokens, made by [`RateLimiter::acquire`]. Dropping it gives up the place in the
+/// queue.
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
 #[doc(hidden)]
@@ -36,7 +37,8 @@ impl Future for Acquire {
     }
 }
 
-/// A [`TokenWait`] with a handle of its own, which moves into the permit. Left when it is dropped.
+/// A [`TokenWait`] with a handle of its own, which moves into the permit. Dropping it leaves the
+/// queue.
 pub(super) struct OwnedWait {
     limiter: Option<RateLimiter>,
     wait: TokenWait,
@@ -56,8 +58,8 @@ impl OwnedWait {
         Poll::Ready(Ok(RatePermit::new(limiter, grant)))
     }
 
-    /// Returns the permit if it is there by now. Sets no timer and registers no waker. A rejection is left to the
-    /// next [`poll`](Self::poll).
+    /// Returns the permit if the turn has come. Sets no timer and registers no waker. A rejection
+    /// is left to the next [`poll`](Self::poll).
     pub(super) fn try_take(&mut self) -> Option<RatePermit> {
         let grant = self.wait.try_take(self.limiter.as_ref()?)?;
         Some(RatePermit::new(self.limiter.take()?, Some(grant)))
@@ -79,8 +81,8 @@ impl fmt::Debug for OwnedWait {
     }
 }
 
-/// A wait for tokens, kept beside the limiter that they come from. The owner calls [`leave`](TokenWait::leave)
-/// before it drops the wait.
+/// A wait for tokens, kept beside the limiter that they come from. The owner calls
+/// [`leave`](TokenWait::leave) before it drops the wait.
 #[derive(Debug)]
 pub(super) struct TokenWait {
     cost: u32,
@@ -97,14 +99,14 @@ enum WaitState {
     Queued(Ticket),
     /// The turn has come, and the tokens are held here.
     Granted(Grant),
-    /// Holds nothing, whatever the outcome was.
+    /// Over. Holds nothing.
     Done,
 }
 
-/// The result of one look at the queue.
-enum Looked {
+/// The state of a place in the queue.
+enum PlaceState {
     Over(Result<Grant, PendingRejection>),
-    /// The time to look again, for the one waiter that holds the timer.
+    /// The time of the next poll, for the waiter that holds the timer.
     Waits(Option<(u64, Instant)>),
 }
 
@@ -134,7 +136,8 @@ impl TokenWait {
             // Polled after it was ready, which the contract of a future leaves open: stay pending.
             WaitState::Done => return Poll::Pending,
         };
-        // A waker in the timer may panic as it is dropped: until then the state holds a grant.
+        // In this order: the drop of a waker in the timer may panic, and `leave` finds the grant
+        // until then.
         self.alarm = Alarm::none();
         self.state = WaitState::Done;
         Poll::Ready(waited.map(Some))
@@ -170,9 +173,9 @@ impl TokenWait {
     ) -> Poll<Result<Grant, PendingRejection>> {
         loop {
             let mut waker = Some(cx.waker().clone());
-            let due = match self.look(limiter, ticket, &mut waker) {
-                Looked::Over(waited) => return Poll::Ready(waited),
-                Looked::Waits(due) => due,
+            let due = match self.poll_place(limiter, ticket, &mut waker) {
+                PlaceState::Over(waited) => return Poll::Ready(waited),
+                PlaceState::Waits(due) => due,
             };
             let Some((ns, instant)) = due else {
                 self.alarm = Alarm::none();
@@ -192,21 +195,27 @@ impl TokenWait {
 
     fn try_take(&mut self, limiter: &RateLimiter) -> Option<Grant> {
         if let WaitState::Queued(ticket) = self.state {
-            self.look(limiter, ticket, &mut None);
+            self.poll_place(limiter, ticket, &mut None);
         }
         let WaitState::Granted(grant) = self.state else { return None };
         self.state = WaitState::Done;
         Some(grant)
     }
 
-    /// Looks whether the turn has come. A grant is kept before others are woken: one of their wakers may panic.
-    fn look(&mut self, limiter: &RateLimiter, ticket: Ticket, waker: &mut Option<Waker>) -> Looked {
-        let (looked, wakes) = limiter.look(ticket, self.cost, waker);
-        if let Looked::Over(Ok(grant)) = &looked {
+    /// Polls the place in the queue, and wakes the calls that this serves.
+    fn poll_place(
+        &mut self,
+        limiter: &RateLimiter,
+        ticket: Ticket,
+        waker: &mut Option<Waker>,
+    ) -> PlaceState {
+        let (place, wakes) = limiter.poll_place(ticket, self.cost, waker);
+        // Before others are woken: one of their wakers may panic.
+        if let PlaceState::Over(Ok(grant)) = &place {
             self.state = WaitState::Granted(*grant);
         }
         wakes.wake();
-        looked
+        place
     }
 
     /// Gives up the place in the queue, or the tokens that were granted there.
@@ -220,8 +229,8 @@ impl TokenWait {
 }
 
 impl RateLimiter {
-    /// Joins the queue with a call that was just rejected, and takes back its rejection. A call without a waker is
-    /// a reservation.
+    /// Joins the queue with a call that was just rejected, and uncounts that rejection. A call
+    /// without a waker is a reservation.
     pub(super) fn join(
         &self,
         now: Instant,
@@ -237,18 +246,23 @@ impl RateLimiter {
         })
     }
 
-    /// Looks whether the turn of a place has come. The caller wakes others once it has kept the grant.
-    fn look(&self, ticket: Ticket, cost: u32, waker: &mut Option<Waker>) -> (Looked, Wakes) {
+    /// Polls a place in the queue. The caller wakes others when it has stored the grant.
+    fn poll_place(
+        &self,
+        ticket: Ticket,
+        cost: u32,
+        waker: &mut Option<Waker>,
+    ) -> (PlaceState, Wakes) {
         self.with(ns_of(clock::now()), |gcra, at, config| {
             let (polled, wakes) = gcra.poll_place(at, ticket, cost, waker);
-            let looked = match polled {
-                QueuePoll::Granted(grant) => Looked::Over(Ok(grant)),
+            let place = match polled {
+                QueuePoll::Granted(grant) => PlaceState::Over(Ok(grant)),
                 QueuePoll::Rejected(reason) => {
-                    Looked::Over(Err(PendingRejection::new(gcra, at, config, reason)))
+                    PlaceState::Over(Err(PendingRejection::new(gcra, at, config, reason)))
                 }
-                QueuePoll::Wait(due) => Looked::Waits(due.map(|ns| (ns, instant_at(ns)))),
+                QueuePoll::Wait(due) => PlaceState::Waits(due.map(|ns| (ns, instant_at(ns)))),
             };
-            (looked, wakes)
+            (place, wakes)
         })
     }
 

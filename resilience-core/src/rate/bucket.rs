@@ -22,12 +22,12 @@ use super::quota::Shaping;
 use crate::clock::tick::Tick;
 use crate::clock::{MAX_WAIT, later};
 
-/// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, what is
-/// admitted costs at most `burst + rate · w`.
+/// A token bucket, exact to the nanosecond (GCRA): in every closed window of length *w*, the
+/// admitted calls cost at most `burst + rate · w`.
 ///
-/// Starts full. Times may come out of order; an earlier one is admitted later rather than sooner. After a
-/// call at a [far instant](crate::clock#far-instants), earlier calls get what is left of the burst, and then
-/// none before that instant.
+/// Starts full. Times may come out of order; a call with an earlier time is admitted later rather
+/// than sooner. After a call at a [far instant](crate::clock#far-instants), earlier calls get the
+/// rest of the burst, and then none before that instant.
 #[derive(Debug)]
 pub struct TokenBucket {
     shaping: Shaping,
@@ -57,7 +57,7 @@ impl TokenBucket {
         TokenBucket { shaping: shaping.into(), gcra: Gcra::default() }
     }
 
-    /// Takes `cost` tokens if they are there.
+    /// Takes `cost` tokens if there are as many.
     pub fn take(&mut self, now: Instant, cost: u32) -> Decision {
         // See docs/decisions/0041-permits-are-one-word-the-limiter-is-a-lock.md.
         let ns = ns_of(now);
@@ -70,7 +70,8 @@ impl TokenBucket {
         }
     }
 
-    /// Takes `cost` tokens if they are there, and returns what [`give_back`](Self::give_back) needs.
+    /// Takes `cost` tokens if there are as many, and returns a receipt for
+    /// [`give_back`](Self::give_back).
     ///
     /// # Errors
     /// [`Decision::NotUntil`] or [`Decision::Never`]; never [`Decision::Conforms`].
@@ -83,13 +84,13 @@ impl TokenBucket {
         }
     }
 
-    /// Gives back unused tokens, as far as no window can then hold too much: all of them if no
-    /// later call found the bucket emptier for it, what is left of them if one did.
+    /// Gives back unused tokens, as many as the bound on every window allows: all of them if no
+    /// call was admitted since, and otherwise those that would not have come back by now.
     pub fn give_back(&mut self, taken: Taken) {
         self.gcra.give_back(&self.shaping, taken.0);
     }
 
-    /// Admits no call before `until` (at most a year after `now`), because a server asked for it.
+    /// Admits no call before `until`, at most a year after `now`. For the hints of servers.
     pub fn pause_until(&mut self, now: Instant, until: Instant) {
         let wait = until.saturating_duration_since(now).min(MAX_WAIT);
         self.gcra.pause(ns_of(later(now, wait)));
@@ -102,21 +103,21 @@ impl TokenBucket {
         self.shaping = new;
     }
 
-    /// Returns the most tokens that [`take`](Self::take) would take at `now`: 0 during a pause or a gap.
+    /// Returns the most tokens that [`take`](Self::take) would take at `now`: 0 during a pause or a
+    /// gap.
     #[must_use]
     pub fn available(&self, now: Instant) -> u32 {
         self.gcra.available(&self.shaping, ns_of(now))
     }
 }
 
-/// Returns a tick as nanoseconds since the earliest tick.
-// Counted from the earliest tick there is: subtraction of a constant, and no tick is out of range.
+/// Returns the nanoseconds between the earliest tick and `time`.
 #[inline]
 pub(super) const fn ns_of_tick(time: Tick) -> u64 {
     i64::MIN.abs_diff(time.as_i64())
 }
 
-/// The process's origin in these nanoseconds: the models and tests begin there.
+/// The origin of the clock in these nanoseconds. Models and tests begin there.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) const START: u64 = ns_of_tick(Tick::from_i64(0));
 

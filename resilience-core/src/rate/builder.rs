@@ -11,25 +11,27 @@ use crate::deadline::Deadline;
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
 use crate::on_full::OnFull;
+#[cfg(feature = "tower")]
+use crate::plan_input::{QueueInput, RateInput};
 
 /// A builder of a [`RateLimiter`]. See [`RateLimiter::builder`] for the defaults.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RateLimiterBuilder {
-    pub(super) name: Name,
-    pub(super) listener: Listener,
+    pub(crate) name: Name,
+    pub(crate) listener: Listener,
     observe_only: bool,
     quota: Option<Result<Quota, InvalidConfig>>,
     min_gap: Duration,
     warm_up: Duration,
-    pub(super) on_full: OnFull,
+    on_full: OnFull,
     max_queued: u32,
     #[cfg(feature = "tower")]
     longest_hint: Option<Duration>,
 }
 
-/// The checked configuration of a [`RateLimiter`], made by [`RateLimiterBuilder::config`].
-/// The name and the listener are no part of it: a limiter keeps its own.
+/// The checked configuration of a [`RateLimiter`], returned by [`RateLimiterBuilder::config`].
+/// Without the name and the listener, which a limiter keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateConfig {
     pub(super) observe_only: bool,
@@ -52,7 +54,23 @@ impl RateConfig {
         self
     }
 
-    /// Returns the last time at which a call that begins at `now` may be served; `None` if calls do not wait.
+    /// Returns the input of a stack's plan.
+    #[cfg(feature = "tower")]
+    pub(crate) fn planned(&self) -> RateInput {
+        let quota = self.shaping.quota();
+        let chosen = self.on_full != RateLimiterBuilder::new().on_full;
+        RateInput {
+            calls: quota.count(),
+            per: quota.period(),
+            burst: quota.burst(),
+            min_gap: Duration::from_nanos(self.shaping.min_gap),
+            queue: QueueInput { on_full: self.on_full, chosen, max_queued: self.max_queued },
+            enforced: !self.observe_only,
+        }
+    }
+
+    /// Returns the last time at which a call that begins at `now` may be served; `None` if calls do
+    /// not wait.
     pub(super) fn latest_turn(&self, now: Instant) -> Option<u64> {
         let own = match self.on_full {
             OnFull::Reject => return None,
@@ -94,20 +112,20 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Admits every call at once, and reports those that would have waited or been rejected.
+    /// Admits every call at once, and reports calls that would have waited or been rejected.
     pub fn observe_only(mut self) -> Self {
         self.observe_only = true;
         self
     }
 
-    /// Sets the quota. Takes a [`Quota`] or the result of making one: an invalid one is reported by
-    /// [`build`](Self::build).
+    /// Sets the quota. Takes a [`Quota`] or the result of making one; [`build`](Self::build)
+    /// returns its error.
     pub fn quota(mut self, quota: impl OrInvalid<Quota>) -> Self {
         self.quota = Some(quota.or_invalid());
         self
     }
 
-    /// Sets the shortest time between two calls, whatever they cost.
+    /// Sets the shortest time between two calls of any cost.
     pub fn min_gap(mut self, gap: Duration) -> Self {
         self.min_gap = gap;
         self
@@ -126,22 +144,23 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is dropped. A call whose
-    /// turn is known to come after its deadline is rejected at once.
+    /// Makes a call wait for its turn, until its [deadline](crate::Deadline) or until it is
+    /// dropped. A call is rejected at once if its turn is known to come after the deadline.
     pub fn wait(mut self) -> Self {
         self.on_full = OnFull::Wait;
         self
     }
 
-    /// Makes a call wait for its turn, for at most `wait`. A call whose turn is known to come later is rejected at
-    /// once. At most 365 days; zero rejects at once, as [`reject`](Self::reject) does.
+    /// Makes a call wait for its turn, for at most `wait`. A call is rejected at once if its turn
+    /// is known to come later. At most 365 days; zero rejects at once, as [`reject`](Self::reject)
+    /// does.
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.on_full = OnFull::WaitAtMost(wait);
         self
     }
 
-    /// Sets the most calls that wait, reservations included. At least 1; with [`reject`](Self::reject) it bounds
-    /// reservations only.
+    /// Sets the most calls that wait, reservations included. At least 1; with
+    /// [`reject`](Self::reject) it bounds reservations only.
     pub fn max_queued(mut self, calls: u32) -> Self {
         self.max_queued = calls;
         self
@@ -154,7 +173,7 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// Ignores the pauses that servers ask for.
+    /// Ignores the hints of servers.
     #[cfg(feature = "tower")]
     pub fn ignore_hints(mut self) -> Self {
         self.longest_hint = None;
@@ -170,7 +189,8 @@ impl RateLimiterBuilder {
         Ok(RateLimiter::new(self.name, self.listener, config))
     }
 
-    /// Returns the checked configuration, for [`RateLimiter::set_config`], without the name and the listener.
+    /// Returns the checked configuration, for [`RateLimiter::set_config`], without the name and the
+    /// listener.
     ///
     /// # Errors
     /// If a value is out of its bounds, or there is no quota.

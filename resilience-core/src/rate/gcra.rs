@@ -1,20 +1,21 @@
 //! The generic cell rate algorithm (GCRA) in integer nanoseconds.
 //!
-//! The state is one instant: the *mark*, at which the bucket would be full again (the theoretical arrival
-//! time). A call of cost `c` at `t` conforms if `max(mark, t) + c·T <= t + B·T`, and moves the mark to
-//! `max(mark, t) + c·T`, or further.
+//! The state is one instant: the *mark*, at which the bucket would be full again (the theoretical
+//! arrival time). A call of cost `c` at `t` conforms if `max(mark, t) + c·T <= t + B·T`, and moves
+//! the mark to `max(mark, t) + c·T`, or further.
 //!
-//! **Bound.** Let calls be admitted from `t_1` to `t_n`, in the order of the lock. The mark was at least
-//! `t_1` before the first, each moved it by at least its `c·T`, and the last found it at
-//! `t_n + B·T − c_n·T` or before. So `Σ c·T <= B·T + t_n − t_1`: in every closed window of length `w`, at
-//! most `B + w/T`. This needs no clock that agrees between threads, only the order of the lock.
+//! **Bound.** Let calls be admitted from `t_1` to `t_n`, in the order of the lock. The mark was at
+//! least `t_1` before the first call, each call moved it by at least its `c·T`, and the last found
+//! it at `t_n + B·T − c_n·T` or before. Hence `Σ c·T <= B·T + t_n − t_1`: in every closed window of
+//! length `w`, at most `B + w/T`. The proof needs only the order of the lock: threads may read
+//! different clocks.
 //!
-//! **Giving back.** Let a call of cost `c` be taken back, that left the mark at `g`. Without it the mark
-//! would be `c·T` lower, unless a later call found the bucket closer to full than that: for a call at `t`
-//! that found the mark at `m`, the bound among it and those after it needs the mark to be no lower than
-//! what they add to `t`, which is `m − t` below where it is. Marks only fall by what is given back, so
-//! with `r` for the sum of that since, `m >= g − r`, and `t` is at most the latest time of any call. Hence
-//! `min(c·T, g − r − latest)` can be given back, and `c·T` if no call was admitted since.
+//! **Giving back.** Let a call of cost `c` have left the mark at `g`, and be taken back later.
+//! Without the call, the mark would be `c·T` lower, unless a later call found the bucket closer to
+//! full. For a later call at `t` that found the mark at `m`, the bound allows to lower the mark by
+//! at most `m − t`. Marks fall only by what is given back: with `r` for the sum given back since,
+//! `m >= g − r`, and `t` is at most the latest time of any call. Hence `min(c·T, g − r − latest)`
+//! can be given back, and `c·T` if no call was admitted since.
 
 use super::quota::Shaping;
 use super::span::FracNanos;
@@ -30,7 +31,8 @@ pub(crate) struct Gcra {
     mark: u64,
     /// The fraction of a nanosecond after `mark`.
     part: u32,
-    /// The low 32 bits of the count of rejected calls: a flooded key takes no more memory than another.
+    /// The low 32 bits of the count of rejected calls. The high bits, which few limiters need, are
+    /// in `Extra`.
     #[cfg(feature = "tokio")]
     rejected: u32,
     /// The latest time of an admission.
@@ -45,9 +47,9 @@ struct Extra {
     paused_until: u64,
     /// The time of the last cold start.
     cold_at: u64,
-    /// The sum of all that was given back under this quota.
+    /// The sum given back under this quota.
     returned: FracNanos,
-    /// How often the quota was changed.
+    /// The number of changes of the quota.
     changes: u64,
     /// The high 32 bits of the count of rejected calls.
     #[cfg(feature = "tokio")]
@@ -68,16 +70,16 @@ impl Extra {
     }
 }
 
-/// Tokens that were taken, with what is needed to give them back.
+/// Tokens that were taken, with the state that is needed to give them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grant {
-    /// How far the mark was moved.
+    /// The distance that the mark was moved by.
     moved: FracNanos,
-    /// Where the mark was moved to, with everything added that was given back before.
+    /// The mark after the move, plus the sum given back before.
     gross: FracNanos,
     /// The number of the admission.
     number: u64,
-    /// How often the quota had been changed.
+    /// The number of changes of the quota before.
     changes: u64,
 }
 
@@ -89,7 +91,7 @@ pub(crate) enum LimitedBy {
     Pause,
 }
 
-/// The first time at which a call may be admitted, and what keeps it from being earlier.
+/// The first time at which a call may be admitted, and the condition that prevents an earlier one.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     at: u64,
@@ -104,7 +106,7 @@ pub(crate) enum GcraDecision {
     Never,
 }
 
-/// What is ahead of a call in the queue.
+/// The calls ahead of a call in the queue.
 #[cfg(feature = "tokio")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ahead {
@@ -113,8 +115,8 @@ pub(super) struct Ahead {
 }
 
 impl Gcra {
-    /// Fast version of [`take`](Gcra::take), without a grant. `false` means "not decided": a pause, a gap, a
-    /// warm-up or the queue may matter, or there are too few tokens.
+    /// Fast version of [`take`](Gcra::take), without a grant. `false` means "not decided": a pause,
+    /// a gap, a warm-up or the queue may matter, or there are too few tokens.
     #[inline(always)]
     pub(crate) fn admit(&mut self, shaping: &Shaping, now: u64, cost: u32) -> bool {
         let quota = &shaping.quota;
@@ -151,7 +153,8 @@ impl Gcra {
         self.admitted += 1;
     }
 
-    /// Takes `cost` tokens, or returns the time before which there are not enough. Disregards the queue.
+    /// Takes `cost` tokens, or returns the time before which there are not enough. Disregards the
+    /// queue.
     pub(crate) fn take(&mut self, shaping: &Shaping, now: u64, cost: u32) -> GcraDecision {
         if cost > shaping.quota.burst() {
             return GcraDecision::Never;
@@ -163,18 +166,20 @@ impl Gcra {
         GcraDecision::Granted(self.grant(shaping, now, cost))
     }
 
-    /// Returns when `cost` fits if no other call is admitted before. That may be in the past.
+    /// Returns the time at which `cost` fits if no other call is admitted before. May be in the
+    /// past.
     fn due(&self, shaping: &Shaping, cost: u64) -> Due {
         let quota = &shaping.quota;
         let time = quota.time_of(cost);
-        // The mark of an idle bucket lies in the past; the bucket is full, and the cost no more than that.
+        // The mark of an idle bucket lies in the past: the bucket is full, and the cost at most the
+        // burst.
         let tokens =
             self.mark().plus(time, quota.count()).minus(quota.full(), quota.count()).ceil();
         let shaped = self.shaped_due(shaping);
         if shaped.at > tokens { shaped } else { Due { at: tokens, limited_by: LimitedBy::Tokens } }
     }
 
-    /// Returns when the pause and the gap allow an admission, whatever the tokens.
+    /// Returns the time from which the pause and the gap allow an admission.
     fn shaped_due(&self, shaping: &Shaping) -> Due {
         let gap = match shaping.min_gap {
             0 => 0,
@@ -194,7 +199,8 @@ impl Gcra {
         self.grant_of_last(shaping, moved)
     }
 
-    /// Returns the grant of the last admission, which cost `cost` tokens and was not slowed by a warm-up.
+    /// Returns the grant of the last admission, which cost `cost` tokens and was not slowed by a
+    /// warm-up.
     #[cfg(feature = "tokio")]
     #[inline(always)]
     pub(crate) fn last_grant(&self, shaping: &Shaping, cost: u32) -> Grant {
@@ -207,7 +213,7 @@ impl Gcra {
         Grant { moved, gross, number: self.admitted, changes: self.changes() }
     }
 
-    /// Returns the sum of what was given back since the quota was changed.
+    /// Returns the sum given back since the quota was changed.
     #[inline]
     pub(super) fn returned(&self) -> FracNanos {
         self.extra.as_ref().map_or(FracNanos::ZERO, |extra| extra.returned)
@@ -228,9 +234,9 @@ impl Gcra {
         shaping.warming(time, now.saturating_sub(extra.cold_at))
     }
 
-    /// Returns when a call gets its `cost` tokens behind those `ahead` of it, if all come as soon as they may.
-    /// Exact, except for a gap between calls of different costs and for a warm-up, where it is the earliest
-    /// possible time.
+    /// Returns the time at which a call gets its `cost` tokens behind the calls `ahead`, if all are
+    /// served as soon as possible. Exact, except for a gap between calls of different costs and for
+    /// a warm-up, where the time is the earliest possible.
     #[cfg(feature = "tokio")]
     pub(super) fn expected(&self, shaping: &Shaping, now: u64, cost: u64, ahead: Ahead) -> u64 {
         let quota = &shaping.quota;
@@ -249,7 +255,8 @@ impl Gcra {
         if grant.changes != self.changes() {
             return;
         }
-        // As if the call had never been: the calls before it may be taken back whole as well.
+        // The state is as before the call, so that the call before it can be taken back whole as
+        // well.
         if grant.number == self.admitted {
             self.admitted -= 1;
             self.set_mark(self.mark().minus(grant.moved, count));
@@ -262,8 +269,8 @@ impl Gcra {
         self.set_mark(self.mark().minus(back, count));
     }
 
-    /// Replaces the quota. Used tokens stay used, even if they are more than the new burst (forgiven, they could
-    /// be had again by changing back), for at most a year.
+    /// Replaces the quota. Used tokens stay used for at most a year, even if they are more than the
+    /// new burst: otherwise a change and its reversal would refill the bucket.
     pub(crate) fn change(&mut self, old: &Shaping, new: &Shaping, now: u64) {
         let old = &old.quota;
         let new = &new.quota;
@@ -273,7 +280,7 @@ impl Gcra {
         }
         let used = self.mark().minus(FracNanos::ns(now), old.count());
         let mark = if used == FracNanos::ZERO {
-            // Full. A warm-up depends on since when.
+            // Full. A warm-up needs the time since when.
             FracNanos::ns(self.mark().ceil())
         } else {
             let used = old.translate(used, new).min(FracNanos::ns(nanos(MAX_WAIT)));
@@ -309,7 +316,8 @@ impl Gcra {
         u64::try_from(tokens + u128::from(rest > 0)).unwrap_or(u64::MAX)
     }
 
-    /// Returns the most tokens that a call could take at `now` if no other waits: 0 during a pause or a gap.
+    /// Returns the most tokens that a call could take at `now` if no other waits: 0 during a pause
+    /// or a gap.
     pub(super) fn available(&self, shaping: &Shaping, now: u64) -> u32 {
         if self.shaped_due(shaping).at > now {
             return 0;
@@ -318,15 +326,15 @@ impl Gcra {
         shaping.quota.burst().saturating_sub(used)
     }
 
-    /// Returns the time from which the state equals that of a new bucket: it is full, the gap after the latest call
-    /// is over, and it has been full for as long as makes it cold.
+    /// Returns the time from which the state equals that of a new bucket: the bucket is full and
+    /// cold, and the gap after the latest call is over.
     #[cfg(feature = "tokio")]
     pub(super) fn as_new_at(&self, shaping: &Shaping) -> u64 {
         let cold = self.mark().ceil().saturating_add(shaping.warm_up);
         cold.max(self.latest.saturating_add(shaping.min_gap))
     }
 
-    /// Returns how many calls were rejected.
+    /// Returns the number of rejected calls.
     #[cfg(feature = "tokio")]
     pub(super) fn rejected(&self) -> u64 {
         let high = self.extra.as_ref().map_or(0, |extra| extra.rejected_high);
@@ -397,9 +405,9 @@ mod tests {
         assert!(granted(&mut gcra, &shaping, 0).is_some());
     }
 
-    /// The bucket of one would have been full at 5 s anyway: there is nothing to give.
+    /// A bucket with a burst of one is full at 5 s anyway.
     #[test]
-    fn what_came_back_by_itself_is_not_given_back_again() {
+    fn tokens_that_came_back_by_time_are_not_given_back_again() {
         let shaping = Shaping::new(Quota::per_second(1).unwrap());
         let mut gcra = Gcra::default();
         let old = granted(&mut gcra, &shaping, 0).unwrap();
@@ -409,7 +417,8 @@ mod tests {
         assert!(granted(&mut gcra, &shaping, 6 * S).is_some());
     }
 
-    /// Stamps come out of order: what was given out at 5 s keeps a bucket from being filled from before.
+    /// Times come out of order: an admission at 5 s bounds the tokens that an earlier call can give
+    /// back.
     #[test]
     fn a_late_stamp_does_not_make_an_old_call_worth_more() {
         let shaping = Shaping::new(Quota::per_second(1).unwrap().with_burst(10).unwrap());
@@ -424,7 +433,7 @@ mod tests {
     #[test]
     fn the_newest_first_all_are_given_back_whole() {
         let shaping = Shaping::new(Quota::per_second(3).unwrap());
-        // The oldest first, the last of them is worth nothing more: it is what the others left.
+        // The oldest first, the last gives back nothing.
         for (oldest_first, used) in [(false, 0), (true, 1)] {
             let mut gcra = Gcra::default();
             let mut grants = [(); 3].map(|()| granted(&mut gcra, &shaping, 0).unwrap());
@@ -439,9 +448,9 @@ mod tests {
     }
 
     proptest! {
-        /// The short way and the long one, a call at a time: the same answers, and the same state.
+        /// The fast and the slow path make the same decisions, and leave the same state.
         #[test]
-        fn both_ways_are_one(
+        fn both_paths_agree(
             (count, period, burst) in (1..40_u32, 1..5_000_u64, 1..9_u32),
             (gap, warm_up) in (prop::sample::select(vec![0, 0, 7]), prop::sample::select(vec![0, 0, 300])),
             calls in prop::collection::vec((0..400_u64, 0..11_u32, any::<bool>(), 0..9_u8), 0..80),
@@ -449,10 +458,11 @@ mod tests {
             let ns = Duration::from_nanos;
             let quota = Quota::per(count, ns(period)).unwrap().with_burst(burst).unwrap();
             let shaping = Shaping::new(quota).with_min_gap(ns(gap)).unwrap().with_warm_up(ns(warm_up)).unwrap();
-            let (mut short, mut long) = (Gcra::default(), Gcra::default());
+            let mut short = Gcra::default();
+            let mut long = Gcra::default();
             let mut now = START;
             for (step, cost, forwards, other) in calls {
-                // Stamps come out of order.
+                // Times come out of order.
                 now = if forwards { now + step } else { now - step.min(now - START) };
                 match other {
                     0 => [&mut short, &mut long].map(|gcra| gcra.pause(now + step)),

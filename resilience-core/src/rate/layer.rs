@@ -12,9 +12,10 @@ use crate::select::{One, PerKey, UnitWeight};
 
 /// Limits the rate of calls. See the [module](super).
 ///
-/// The token is taken in the call, as late as possible, and given back if the call is dropped before it is
-/// sent or a layer below rejects it: an open circuit does not drain the bucket that its probe
-/// will need. Every service made by one layer value, and by its clones, shares the limiter.
+/// The token is taken in the call, as late as possible, and given back if the call is dropped
+/// before it is sent or a layer below rejects it: an open circuit does not spend the tokens that
+/// its probes will need. Every service made by one layer value, and by its clones, shares the
+/// limiter.
 ///
 /// A server's hint pauses the limiter, unless hints are
 /// [ignored](super::RateLimiterBuilder::ignore_hints).
@@ -39,9 +40,9 @@ impl RateLimitLayer {
 
 impl<K: Key, F> RateLimitLayer<Standard, PerKey<K, RateLimiter, F>> {
     /// Limits the calls of each key that `key` reads off a request. The limiters are made
-    /// [`fresh`](RateLimiter::fresh) from `limiter`, which changes the configuration of all and whose own bucket is
-    /// not used. A key that was evicted starts with a full bucket: let `limits` keep keys for at least as long as an
-    /// empty one takes to fill.
+    /// [`fresh`](RateLimiter::fresh) from `limiter`. That handle changes the configuration of all;
+    /// its own bucket is not used. A key that was evicted starts with a full bucket: let `limits`
+    /// keep keys for at least the time in which an empty bucket fills.
     pub fn per_key<Req>(limiter: RateLimiter, limits: KeyedLimits, key: F) -> Self
     where
         F: Fn(&Req) -> K,
@@ -66,8 +67,9 @@ impl<C, Sel, W> RateLimitLayer<C, Sel, W> {
         &self.select
     }
 
-    /// Reads outcomes off results with a closure. A [throttled](Outcome::Throttled) outcome that names a time
-    /// pauses the limiter for so long, up to [`longest_hint`](super::RateLimiterBuilder::longest_hint).
+    /// Reads outcomes off results with a closure. A [throttled](Outcome::Throttled) outcome with a
+    /// hint pauses the limiter for that time, up to
+    /// [`longest_hint`](super::RateLimiterBuilder::longest_hint).
     ///
     /// Rejections of inner layers are not passed to the closure.
     #[must_use]
@@ -109,26 +111,26 @@ impl<S, C: Clone, Sel: Clone, W: Clone> Layer<S> for RateLimitLayer<C, Sel, W> {
     }
 }
 
-/// The consequence of a result for the token.
-pub(super) enum Lesson {
-    /// The token is not needed: a layer below rejected the call.
-    NeverMade,
-    /// No token should be used for this time.
-    Hint(Duration),
+/// The consequence of a result for the limiter.
+pub(super) enum Consequence {
+    /// The token goes back: a layer below rejected the call.
+    Refund,
+    /// The limiter pauses for this time.
+    Pause(Duration),
     None,
 }
 
 #[inline]
-pub(super) fn lesson<T, E: CarriesRejection, C: Classify<T, E>>(
+pub(super) fn consequence<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
     result: Result<&T, &E>,
-) -> Lesson {
+) -> Consequence {
     match result.err().filter(|error| error.rejection().is_some()) {
-        Some(error) if error.did_not_run() => Lesson::NeverMade,
-        Some(_) => Lesson::None,
+        Some(error) if error.did_not_run() => Consequence::Refund,
+        Some(_) => Consequence::None,
         None => match classifier.classify(result) {
-            Outcome::Throttled(RetryHint::After(hint)) => Lesson::Hint(hint),
-            _ => Lesson::None,
+            Outcome::Throttled(RetryHint::After(hint)) => Consequence::Pause(hint),
+            _ => Consequence::None,
         },
     }
 }

@@ -29,17 +29,18 @@ use crate::rejection::Rejection;
 #[derive(Clone)]
 pub struct RateLimiter(Arc<Shared>);
 
-/// Small, since there may be one for each of a million keys: `tests/keyed/memory.rs`.
+/// The state of one limiter. Small, since there may be one for each of a million keys
+/// (`tests/keyed/memory.rs`).
 struct Shared {
     state: Mutex<State>,
 }
 
-/// Everything that a limiter and its [`fresh`](RateLimiter::fresh) ones have in common.
+/// The shared state of a limiter and its [`fresh`](RateLimiter::fresh) limiters.
 pub(super) struct Group {
     pub(super) name: Name,
     pub(super) listener: Listener,
     config: LiveConfig<RateConfig>,
-    /// The rules in force, as long as a limiter has them.
+    /// The rules in force, while a limiter holds them.
     rules: Mutex<Weak<Rules>>,
 }
 
@@ -51,7 +52,7 @@ struct Rules {
 }
 
 struct State {
-    /// The rules that the bucket was last used under.
+    /// The rules of the latest use of the bucket.
     rules: Arc<Rules>,
     gcra: Gcra,
 }
@@ -92,22 +93,23 @@ pub struct RatePermit {
 pub struct RateSnapshot {
     /// The quota in force.
     pub quota: Quota,
-    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a gap. A limiter that
-    /// only observes admits more.
+    /// The most tokens that a new call gets at once: 0 while others wait, and during a pause or a
+    /// gap. A limiter that only observes admits more.
     pub available: u32,
     /// Calls that wait, reservations included.
     pub queued: u32,
-    /// Calls that were admitted, less those whose tokens were refunded before the next admission.
+    /// Calls that were admitted, without those that were refunded before the next admission.
     pub admitted: u64,
     /// Calls that were rejected, or would have been by a limiter that only observes.
     pub rejected: u64,
-    /// Time left of a pause that a server asked for.
+    /// Time left of a pause.
     pub paused_for: Option<Duration>,
 }
 
 impl RateLimiter {
-    /// Returns a builder with the defaults: calls wait for at most 30 s behind at most 1,024 others, and a
-    /// server's hint pauses for at most five minutes. There is no default for the quota.
+    /// Returns a builder with the defaults: calls wait for at most 30 s behind at most 1,024
+    /// others, and a server's hint pauses for at most five minutes. There is no default for the
+    /// quota.
     pub fn builder() -> RateLimiterBuilder {
         RateLimiterBuilder::new()
     }
@@ -151,7 +153,7 @@ impl RateLimiter {
         gcra.has_waiters() || gcra.paused_until() > ns_of(now)
     }
 
-    /// Takes `cost` tokens if they are there and no call waits. For calls that are made at once.
+    /// Takes `cost` tokens if there are as many and no call waits. For calls that are made at once.
     ///
     /// # Errors
     /// [`RateLimited`](crate::RejectionKind::RateLimited), with the time after which to retry.
@@ -162,7 +164,7 @@ impl RateLimiter {
     /// Takes tokens as [`check`](Self::check) does, for a caller that has just read the clock.
     ///
     /// # Errors
-    /// As `check`.
+    /// The rejection, as from `check`.
     pub fn check_at(&self, now: Instant, cost: u32) -> Result<(), Rejection> {
         self.check_for(now, cost, || None)
     }
@@ -179,20 +181,21 @@ impl RateLimiter {
         }
     }
 
-    /// Takes `cost` tokens as [`check`](Self::check) does, for a call that may still not be made: the permit can
-    /// be refunded.
+    /// Takes `cost` tokens as [`check`](Self::check) does, for a call that may still not be made:
+    /// the permit can be refunded.
     ///
     /// # Errors
-    /// As `check`.
+    /// The rejection, as from `check`.
     pub fn try_acquire(&self, cost: u32) -> Result<RatePermit, Rejection> {
         self.try_acquire_for(cost, || None)
     }
 
-    /// Takes `cost` tokens as [`try_acquire`](Self::try_acquire) does, from a limiter that belongs to one key.
-    /// `key` is called when there are too few, for the rejection and its event.
+    /// Takes `cost` tokens as [`try_acquire`](Self::try_acquire) does, from a limiter that belongs
+    /// to one key. `key` is called when there are too few, for the rejection and its event.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to
+    /// retry.
     pub fn try_acquire_for(
         &self,
         cost: u32,
@@ -205,10 +208,11 @@ impl RateLimiter {
         Ok(RatePermit::new(self.clone(), grant))
     }
 
-    /// Waits for `cost` tokens in the order of arrival, as long as the configuration and the
-    /// [deadline](crate::Deadline) of the caller allow. A call that is known to wait longer is rejected at once.
-    /// Nothing happens before the first poll. Dropping the future gives up the place in the queue, and those
-    /// behind it come sooner. Needs a tokio runtime with its timer only if there is a wait.
+    /// Waits for `cost` tokens in the order of arrival, for at most the time that the configuration
+    /// and the [deadline](crate::Deadline) of the caller allow. A call that is known to wait longer
+    /// is rejected at once. Nothing happens before the first poll. Dropping the future gives up the
+    /// place in the queue; the calls behind it are served sooner. A wait needs a tokio runtime with
+    /// its timer.
     pub fn acquire(&self, cost: u32) -> Acquire {
         Acquire::new(self.clone(), cost)
     }
@@ -216,14 +220,14 @@ impl RateLimiter {
     /// Reserves a place in the queue, for a call that is made later.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), if its turn is later than the configuration
-    /// and the [deadline](crate::Deadline) of the caller allow, or the queue is full.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the turn is later than the
+    /// configuration and the [deadline](crate::Deadline) of the caller allow, or the queue is full.
     pub fn reserve(&self, cost: u32) -> Result<Reservation, Rejection> {
         Reservation::new(self.clone(), cost)
     }
 
-    /// Admits no call for the length of `pause` (at most a year). A pause in force is not shortened. Waiting
-    /// calls that would now wait too long are rejected at once.
+    /// Admits no call for the length of `pause` (at most a year). A pause in force is not
+    /// shortened. Waiting calls that would now wait too long are rejected at once.
     pub fn pause_for(&self, pause: Duration) {
         self.pause(pause, None);
     }
@@ -240,19 +244,21 @@ impl RateLimiter {
     }
 
     /// Puts another configuration into force, here and for every limiter made by
-    /// [`fresh`](RateLimiter::fresh). The name, the listener, a pause, the queue and the numbers of the
-    /// snapshot stay. Used tokens stay used. Calls that wait keep their place and the time they were
-    /// given; one that now costs more than the burst, or would be served too late, is rejected. A
-    /// [reservation](RateLimiter::reserve) of more than the burst loses its place.
+    /// [`fresh`](RateLimiter::fresh). The name, the listener, a pause, the queue and the numbers of
+    /// the snapshot stay. Used tokens stay used. Calls that wait keep their place and their limit
+    /// on the wait; a call that now costs more than the burst, or would be served too late, is
+    /// rejected. A [reservation](RateLimiter::reserve) of more than the burst loses its place.
     ///
-    /// Under another quota, tokens that were taken before the change cannot be refunded. Calls that wait
-    /// for another key's limit notice the change when their timer fires, or at the next call for that key.
+    /// Under another quota, tokens that were taken before the change cannot be refunded. The change
+    /// applies to calls that wait for the limit of another key when their timer fires, or at the
+    /// next call for that key.
     pub fn set_config(&self, config: RateConfig) {
         self.group().config.set(config);
         self.apply_change();
     }
 
-    /// Puts another quota into force, as [`set_config`](Self::set_config) does with a whole configuration.
+    /// Puts another quota into force, as [`set_config`](Self::set_config) does with a whole
+    /// configuration.
     ///
     /// # Errors
     /// If a value of the quota is out of its bounds.
@@ -281,8 +287,8 @@ impl RateLimiter {
         })
     }
 
-    /// Takes the tokens if the bucket alone decides. `None` means "not decided": [`take_slow`](Self::take_slow)
-    /// decides, and knows the reason of a rejection. Runs no code of the user, so it may be called under a lock.
+    /// Takes the tokens if the bucket alone decides. `None` means "not decided": call
+    /// [`take_slow`](Self::take_slow). Runs no code of the user, and may be called under a lock.
     #[inline(always)]
     pub(super) fn take_fast(&self, now: u64, cost: u32) -> Option<Grant> {
         let mut state = self.0.state.lock();
@@ -320,7 +326,8 @@ impl RateLimiter {
         decide(gcra, Conditions { shaping: &config.shaping, now }, config)
     }
 
-    /// Locks the state and applies the newest configuration. `now` is called only if that is another one.
+    /// Locks the state and applies the newest configuration. `now` is called only if the
+    /// configuration changed.
     fn current(&self, now: impl Fn() -> u64) -> MutexGuard<'_, State> {
         let mut state = self.0.state.lock();
         while !state.rules.are_current() {
@@ -329,7 +336,7 @@ impl RateLimiter {
         state
     }
 
-    /// Applies the newest configuration. Wakes calls, and so releases the lock for that.
+    /// Applies the newest configuration. Releases the lock to wake calls, and locks again.
     #[cold]
     fn apply_newest<'a>(
         &'a self,
@@ -372,8 +379,8 @@ impl RateLimiter {
         });
     }
 
-    /// Pauses for as long as a server asks for, up to the configured
-    /// [`longest_hint`](RateLimiterBuilder::longest_hint); not at all if hints are
+    /// Pauses for the time of a server's hint, up to the configured
+    /// [`longest_hint`](RateLimiterBuilder::longest_hint). Does nothing if hints are
     /// [ignored](RateLimiterBuilder::ignore_hints).
     #[cfg(feature = "tower")]
     pub(crate) fn follow_hint(&self, hint: Duration, key: Option<Name>) {
@@ -397,8 +404,8 @@ impl RatePermit {
         RatePermit { limiter, grant }
     }
 
-    /// Gives back the tokens of a call that was never made, as far as no window can then hold too much. See
-    /// [`TokenBucket::give_back`](super::TokenBucket::give_back).
+    /// Gives back the tokens of a call that was never made, as many as the bound on every window
+    /// allows. See [`TokenBucket::give_back`](super::TokenBucket::give_back).
     pub fn refund(mut self) {
         self.give_back();
     }
@@ -411,8 +418,9 @@ impl RatePermit {
 }
 
 impl RateLimiter {
-    /// Takes `cost` tokens of the limiter of `key` in the store `limits` if they are there and no call for the key waits.
-    /// For calls that are made at once. Reads the clock once, and clones no handle.
+    /// Takes `cost` tokens of the limiter of `key` in the store `limits` if there are as many and
+    /// no call for the key waits. For calls that are made at once. Reads the clock once, and clones
+    /// no handle.
     ///
     /// ```
     /// use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -428,7 +436,8 @@ impl RateLimiter {
     /// ```
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to retry.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), with the key and the time after which to
+    /// retry.
     #[inline]
     pub fn check_key<K: Key>(
         limits: &Keyed<K, RateLimiter>,
@@ -437,7 +446,8 @@ impl RateLimiter {
     ) -> Result<(), Rejection> {
         let mut now = Now::unread();
         let ns = ns_of_tick(now.tick());
-        // Only the fast path runs under the store's lock; the slow one may run the user's code.
+        // Only the fast path runs under the lock of the store: the slow path may run the user's
+        // code.
         let undecided = limits.with_known(key, &mut now, |limiter| {
             if limiter.take_fast(ns, cost).is_some() { None } else { Some(limiter.clone()) }
         });
@@ -448,7 +458,7 @@ impl RateLimiter {
     }
 }
 
-/// [`names::RATE_AVAILABLE`] and [`names::RATE_QUEUED`].
+/// Visits [`names::RATE_AVAILABLE`] and [`names::RATE_QUEUED`].
 impl Gauges for RateLimiter {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         let now = self.snapshot();
@@ -457,9 +467,9 @@ impl Gauges for RateLimiter {
     }
 }
 
-/// Pinned while there is another handle, a call waits, or a pause lasts. Remembers tokens until they are back,
-/// the minimum gap, and a warm-up until it would begin anew. Of two with the same quota, the fuller one is
-/// evicted first.
+/// Pinned while there is another handle, a call waits, or a pause lasts. Remembers used tokens
+/// until they are back, the minimum gap, and a warm-up until it would begin anew. Among limiters of
+/// one quota, the fullest bucket is evicted first.
 impl Entry for RateLimiter {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy(now)
@@ -467,12 +477,12 @@ impl Entry for RateLimiter {
 
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let state = self.0.state.lock();
-        // With the configuration that the bucket was used under: reading the newest takes another lock.
+        // By the configuration of the latest use: reading the newest takes another lock.
         let as_new = state.gcra.as_new_at(&state.rules.config.shaping);
         (as_new > ns_of(now)).then(|| instant_at(as_new))
     }
 
-    /// Sixteen for the two counts of the `Arc`.
+    // 16: the two counts of the `Arc`.
     fn heap_bytes(&self) -> usize {
         allocation_size(16 + size_of::<Shared>()) + self.0.state.lock().gcra.heap_bytes()
     }

@@ -1,18 +1,19 @@
 //! Limits the rate of calls.
 //!
 //! A fixed window admits twice its limit at its edge. Waiters that sleep until "the next token" all
-//! wake for the same one, and the newest may get it. A limiter that spends its tokens on calls that an
-//! open circuit then rejects has none left for the probe. This one keeps four promises:
+//! wake for the same token, and the newest may get it. A limiter that spends its tokens on calls
+//! that an open circuit then rejects has none left for the probe. A `RateLimiter` keeps four
+//! promises:
 //!
 //! - in *every* closed window of length *w*, the admitted calls cost at most `burst + rate · w`, in
 //!   integer arithmetic with the remainder carried ([`TokenBucket`]);
 //! - waiting calls are served in the order of arrival, by at most two wakes each; a wait that is
-//!   known not to fit is rejected at once, with the time to come back;
-//! - a token whose call was never sent is given back, as far as the bound allows;
-//! - a pause that a server asks for is kept by all callers.
+//!   known not to fit is rejected at once, with the time to retry after;
+//! - the token of a call that was never sent is given back, as far as the bound allows;
+//! - a pause from a server's hint applies to all callers.
 //!
-//! The bound is on the instants at which tokens are taken. A call that stalls between that and the wire
-//! for *d* can make a window on the wire hold `rate · d` more.
+//! The bound is on the instants at which tokens are taken. A call that stalls for *d* between that
+//! instant and the wire can add `rate · d` to a window on the wire.
 //!
 //! ```
 //! use std::time::Duration;
@@ -56,8 +57,6 @@ mod limiter;
 mod part;
 #[cfg(feature = "tokio")]
 mod pending;
-#[cfg(feature = "tower")]
-mod planned;
 #[cfg(feature = "tokio")]
 mod queue;
 #[cfg(feature = "tokio")]
@@ -79,7 +78,7 @@ pub use limiter::{RateLimiter, RatePermit, RateSnapshot};
 #[cfg(feature = "tokio")]
 pub use reservation::Reservation;
 
-/// What the reference model drives.
+/// Internals for the reference model.
 #[cfg(feature = "testing")]
 pub(crate) mod model {
     pub(crate) use super::bucket::START;

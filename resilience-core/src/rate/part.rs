@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use super::acquire::TokenWait;
 use super::bucket::ns_of_tick;
 use super::gcra::Grant;
-use super::layer::{Lesson, RateLimitLayer, lesson};
+use super::layer::{Consequence, RateLimitLayer, consequence};
 use super::limiter::RateLimiter;
 use crate::call::Part;
 use crate::clock::Now;
@@ -65,10 +65,12 @@ where
     #[inline(always)]
     fn settle(&self, state: &mut Self::CallState, result: Result<&T, &E>, _: &mut Now) {
         if let Some(limiter) = self.select.handle(&state.selected) {
-            match lesson(&self.classifier, result) {
-                Lesson::NeverMade => state.sent = false,
-                Lesson::Hint(hint) => limiter.follow_hint(hint, self.select.whose(&state.selected)),
-                Lesson::None => {}
+            match consequence(&self.classifier, result) {
+                Consequence::Refund => state.sent = false,
+                Consequence::Pause(hint) => {
+                    limiter.follow_hint(hint, self.select.whose(&state.selected));
+                }
+                Consequence::None => {}
             }
         }
         Part::<Req, T, E>::leave(self, state);
@@ -81,7 +83,8 @@ where
             wait.leave(limiter);
             state.wait = None;
         }
-        // Taken before it goes back, which wakes others: if that panics, the next `leave` finds none.
+        // Taken before it goes back, which wakes others: if that panics, the next `leave` finds
+        // none.
         let grant = state.grant.take();
         if !state.sent
             && let Some(grant) = grant

@@ -1,4 +1,4 @@
-//! A rejection between the lock and the caller.
+//! Rejections between the lock and the caller.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::observe::Event;
 use crate::on_full::OnFull;
 use crate::rejection::{Quantity, Rejection, RejectionKind, Unit};
 
-/// A rejection that was counted under the lock, and that no caller or listener has seen yet.
+/// A rejection that was counted under the lock, before the caller and the listener get it.
 #[derive(Debug)]
 pub(super) struct PendingRejection {
     reason: RateRejectReason,
@@ -33,7 +33,7 @@ impl PendingRejection {
         PendingRejection { reason, now: at.now, on_full, observe_only }
     }
 
-    /// Returns `true` if the call may queue instead.
+    /// Returns `true` if the call may join the queue.
     pub(super) fn may_wait(&self) -> bool {
         let waits = self.on_full != OnFull::Reject;
         waits && !self.observe_only && self.reason.at().is_some()
@@ -68,8 +68,8 @@ impl PendingRejection {
 }
 
 impl RateLimiter {
-    /// Notifies the listener, and rejects the call. A limiter that only observes returns `None`: the call passes,
-    /// and there is nothing to refund.
+    /// Notifies the listener, and rejects the call. A limiter that only observes returns `None`:
+    /// the call passes, and there is nothing to refund.
     pub(super) fn reject(
         &self,
         pending: PendingRejection,

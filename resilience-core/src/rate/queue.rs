@@ -1,7 +1,7 @@
-//! The calls that wait, in the order in which they came.
+//! The calls that wait, in the order of arrival.
 //!
-//! A place belongs to a task that can be woken, or to a reservation whose owner will come for it. Only the
-//! first task is woken: it holds the timer for the head of the queue, whatever that is.
+//! A place belongs to a task that can be woken, or to a reservation that its owner polls. Only the
+//! first task is woken: it holds the timer for the head of the queue, which may be a reservation.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -14,34 +14,34 @@ pub(crate) type Ticket = u64;
 pub(crate) struct Waiter {
     pub(crate) ticket: Ticket,
     pub(super) cost: u32,
-    /// The latest time at which it may be served.
+    /// The latest time at which the call may be served.
     pub(super) until: u64,
-    /// It could be served in time when it came, and no longer can.
+    /// `true` if a change has made it impossible to serve the call in time.
     pub(crate) too_late: bool,
     owner: Owner,
 }
 
 #[derive(Debug)]
 enum Owner {
-    /// A task, with its waker unless it was woken since it last looked.
+    /// A task, with its waker unless the task was woken since its last poll.
     Task(Option<Waker>),
     Reservation,
-    /// None: the place was given up, and is removed later together with others.
+    /// No owner: the place was given up, and is removed later together with others.
     Gone,
 }
 
-/// What a place leaves behind.
+/// The rest of a place that was given up.
 #[derive(Debug)]
 pub(super) struct Left {
     /// The waker of the place, for the caller to drop outside of the lock.
     pub(super) waker: Option<Waker>,
-    /// The place was the head or held the timer, so the timer holder has to look again.
+    /// `true` if the place was the head or held the timer: the timer holder has to be woken.
     pub(super) matters_to_timer: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// By ticket.
+    /// Sorted by ticket.
     waiters: VecDeque<Waiter>,
     /// The number of places that are not given up.
     len: u32,
@@ -59,7 +59,7 @@ impl Queue {
         self.tokens
     }
 
-    /// Adds a place at the end: a task's with a waker, a reservation without.
+    /// Adds a place at the end: for a task with a waker, for a reservation without.
     pub(super) fn join(&mut self, cost: u32, until: u64, waker: Option<Waker>) -> Ticket {
         let ticket = self.next;
         self.next += 1;
@@ -102,7 +102,7 @@ impl Queue {
         while self.waiters.front().is_some_and(Waiter::is_gone) {
             self.waiters.pop_front();
         }
-        // Amortised: each place that is given up pays for the scan of one.
+        // Amortised: a scan of `n` places follows at least `n / 2` that were given up.
         if self.waiters.len() > 2 * self.len as usize + 16 {
             self.waiters.retain(|waiter| !waiter.is_gone());
         }
@@ -117,8 +117,8 @@ impl Queue {
         Some(holder.ticket)
     }
 
-    /// Takes the waker of the timer holder, which leaves another when it looks again.
-    // Not a clone: a waker may run any code, and this is under a lock.
+    /// Takes the waker of the timer holder, which registers another at its next poll.
+    // Not a clone: cloning a waker may run any code, and this is under a lock.
     pub(super) fn take_timer_waker(&mut self) -> Option<Waker> {
         self.waiters.iter_mut().find_map(|waiter| match &mut waiter.owner {
             Owner::Task(waker) => Some(waker.take()),

@@ -18,8 +18,8 @@ use crate::config::{self, InvalidConfig};
 
 /// A number of calls in a period, and a number at once (the burst).
 ///
-/// In every closed window of length *w*, no more than `burst + count · w / period` are admitted; for a
-/// limit that is "never more than N in any period", take a burst of one, or a count of N − burst.
+/// In every closed window of length *w*, at most `burst + count · w / period` tokens are admitted.
+/// For a limit of "never more than N in any period", use a burst of one, or a count of N − burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     count: u32,
@@ -33,7 +33,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Returns a quota of `count` a second, with a burst of as many.
+    /// Returns a quota of `count` a second, with a burst of `count`.
     ///
     /// # Errors
     /// If `count` is 0.
@@ -41,7 +41,7 @@ impl Quota {
         Quota::per(count, Duration::from_secs(1))
     }
 
-    /// Returns a quota of `count` a minute, with a burst of as many.
+    /// Returns a quota of `count` a minute, with a burst of `count`.
     ///
     /// # Errors
     /// If `count` is 0.
@@ -49,7 +49,7 @@ impl Quota {
         Quota::per(count, Duration::from_secs(60))
     }
 
-    /// Returns a quota of `count` in a period of a nanosecond to 365 days, with a burst of as many.
+    /// Returns a quota of `count` in a period of a nanosecond to 365 days, with a burst of `count`.
     ///
     /// # Errors
     /// If `count` is 0, or the period is out of its bounds.
@@ -108,11 +108,12 @@ impl Quota {
         if tokens == 1 { self.interval } else { self.time_of_many(tokens) }
     }
 
-    /// Computes in 64 bits if they suffice, which is always so up to the burst.
+    /// Computes in 64 bits if they suffice, as they do for all costs up to the burst.
     #[inline(never)]
     fn time_of_many(&self, tokens: u64) -> FracNanos {
         let short = || {
-            let (count, FracNanos { ns, part }) = (u64::from(self.count), self.interval);
+            let count = u64::from(self.count);
+            let FracNanos { ns, part } = self.interval;
             let parts = u64::from(part).checked_mul(tokens)?;
             let ns = ns.checked_mul(tokens)?.checked_add(parts / count)?;
             Some(FracNanos { ns, part: u32::try_from(parts % count).ok()? })
@@ -123,17 +124,18 @@ impl Quota {
         })
     }
 
-    /// Returns how many tokens come back in this time, and the remainder, in parts.
+    /// Returns the number of tokens that come back in this time, and the remainder in parts.
     pub(super) fn tokens_in(&self, span: FracNanos) -> (u128, u128) {
         let parts = span.parts(self.count);
-        // A division of 128 bits is not for free, and hardly ever needed.
+        // A division of 128 bits is slow, and hardly ever needed.
         if let Ok(parts) = u64::try_from(parts) {
             return ((parts / self.period).into(), (parts % self.period).into());
         }
         (parts / u128::from(self.period), parts % u128::from(self.period))
     }
 
-    /// Returns the time in which the tokens of `span` under this quota come back under `other`; rounded up.
+    /// Returns the time in which the tokens of `span` under this quota come back under `other`;
+    /// rounded up.
     pub(super) fn translate(&self, span: FracNanos, other: &Quota) -> FracNanos {
         let (tokens, rest) = self.tokens_in(span);
         // Both below 2^55, and the tokens of a year below 2^64.
@@ -143,7 +145,8 @@ impl Quota {
     }
 }
 
-/// A [`Quota`], with a minimum gap between calls and a warm-up: the limit of a [`TokenBucket`](super::TokenBucket).
+/// A [`Quota`], with a minimum gap between calls and a warm-up: the limit of a
+/// [`TokenBucket`](super::TokenBucket).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shaping {
     pub(crate) quota: Quota,
@@ -158,43 +161,44 @@ impl Shaping {
         Shaping { quota, min_gap: 0, warm_up: 0 }
     }
 
-    /// Sets the shortest time between two admissions, whatever they cost. Up to 365 days; zero for none.
+    /// Sets the shortest time between two admissions of any cost. Up to 365 days; zero for none.
     ///
     /// # Errors
-    /// If it is longer.
+    /// If `gap` is longer.
     pub fn with_min_gap(self, gap: Duration) -> Result<Shaping, InvalidConfig> {
         Ok(Shaping { min_gap: nanos(config::wait_or_none("min_gap", gap)?), ..self })
     }
 
-    /// Starts at a third of the rate, and of the burst, and grows to the whole over this time: at the
-    /// first admission, and at the first after the bucket was full for as long. Up to 365 days; zero for
-    /// none. (Sentinel's and Guava's cold factor.)
+    /// Starts a cold bucket at a third of the rate and of the burst, and grows to the whole over
+    /// this time. A bucket is cold at its first admission, and after it was full for this time. Up
+    /// to 365 days; zero for none. The third is the cold factor of Sentinel and Guava.
     ///
     /// # Errors
-    /// If it is longer.
+    /// If `warm_up` is longer.
     pub fn with_warm_up(self, warm_up: Duration) -> Result<Shaping, InvalidConfig> {
         Ok(Shaping { warm_up: nanos(config::wait_or_none("warm_up", warm_up)?), ..self })
     }
 
-    /// Whether it asks for more than tokens.
+    /// Returns `true` if there is a gap or a warm-up.
     #[inline]
     pub(crate) const fn is_shaped(&self) -> bool {
         self.min_gap | self.warm_up != 0
     }
 
-    /// The quota.
+    /// Returns the quota.
     #[must_use]
     pub const fn quota(&self) -> &Quota {
         &self.quota
     }
 
-    /// What an admission `age` after a cold start takes to come back: three times as long at first.
-    /// Never less than `time`.
+    /// Returns the time in which the tokens of an admission come back, `age` after a cold start:
+    /// from three times `time` down to `time`.
     pub(super) fn warming(&self, time: FracNanos, age: u64) -> FracNanos {
         if age >= self.warm_up {
             return time;
         }
-        let (whole, age) = (u128::from(self.warm_up), u128::from(age));
+        let whole = u128::from(self.warm_up);
+        let age = u128::from(age);
         let ns = (u128::from(time.ceil()) * 3 * whole).div_ceil(whole + 2 * age);
         FracNanos::ns(u64::try_from(ns).unwrap_or(u64::MAX)).max(time)
     }

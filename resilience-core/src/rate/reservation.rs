@@ -12,9 +12,9 @@ use crate::rejection::Rejection;
 
 /// A place in the queue, made by [`RateLimiter::reserve`].
 ///
-/// Dropping it gives up the place, and those behind it come sooner. If its turn has come and another call
-/// has been made since, its tokens were taken then, and come back as far as no window can then hold too
-/// much.
+/// Dropping it gives up the place; the calls behind it are served sooner. If the turn has come and
+/// another call has been made since, the tokens were taken then, and are given back as far as the
+/// bound on every window allows.
 pub struct Reservation(ReservationState);
 
 enum ReservationState {
@@ -58,8 +58,8 @@ impl Reservation {
         Reservation(ReservationState::Ready(Some(RatePermit::new(limiter, grant)), now))
     }
 
-    /// Returns the time of its turn as it is expected now: sooner if a call before it leaves, later if calls are
-    /// late or there is a pause.
+    /// Returns the expected time of the turn. Earlier if a call ahead leaves, later if calls are
+    /// late or the limiter is paused.
     #[must_use]
     pub fn ready_at(&self) -> Instant {
         match &self.0 {
@@ -70,10 +70,10 @@ impl Reservation {
         }
     }
 
-    /// Returns the permit if its turn has come.
+    /// Returns the permit if the turn has come.
     ///
     /// # Errors
-    /// The reservation itself if its turn has not come; see [`ready_at`](Self::ready_at).
+    /// The reservation itself if the turn has not come; see [`ready_at`](Self::ready_at).
     pub fn try_take(mut self) -> Result<RatePermit, Reservation> {
         let permit = match &mut self.0 {
             ReservationState::Ready(permit, _) => permit.take(),
@@ -82,11 +82,11 @@ impl Reservation {
         permit.ok_or(self)
     }
 
-    /// Waits for its turn. Dropping the future gives it up.
+    /// Waits for the turn. Dropping the future gives up the place.
     ///
     /// # Errors
-    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the quota was changed since and never allows its
-    /// cost.
+    /// [`RateLimited`](crate::RejectionKind::RateLimited), if the quota was changed since and never
+    /// allows the cost.
     pub async fn ready(mut self) -> Result<RatePermit, Rejection> {
         match &mut self.0 {
             ReservationState::Ready(permit, _) => match permit.take() {
@@ -113,7 +113,7 @@ impl fmt::Debug for Reservation {
 }
 
 impl RateLimiter {
-    /// Returns the expected time of a place's turn; `None` if it has come.
+    /// Returns the expected time at which a place is served; `None` if it was served.
     fn expected(&self, ticket: Ticket) -> Option<Instant> {
         let now = ns_of(clock::now());
         self.with(now, |gcra, at, _| gcra.expected_at(at, ticket).map(instant_at))

@@ -1,11 +1,10 @@
-//! Lengths of time in nanoseconds and parts of one.
+//! Lengths of time in nanoseconds and fractions of a nanosecond.
 //!
 //! Seven a minute is one every 8,571,428,571 and 3/7 nanoseconds. Rounded down, a limit admits too
-//! many; rounded up, a little too few for ever. So the remainder is carried.
+//! many; rounded up, always a little too few. The remainder is therefore carried.
 
-/// Nanoseconds, and parts of one: how many parts make a whole is the quota's count.
-///
-/// Ordered as the numbers they are, between spans of the same quota.
+/// Nanoseconds and a fraction: `part / count` of a nanosecond, with the count of the quota. Spans
+/// of one quota compare as numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FracNanos {
     pub(super) ns: u64,
@@ -19,7 +18,7 @@ impl FracNanos {
         FracNanos { ns, part: 0 }
     }
 
-    /// From parts; the longest there is if it is longer.
+    /// Converts parts, saturated at the longest span.
     pub(super) fn from_parts(parts: u128, whole: u32) -> FracNanos {
         let whole = u128::from(whole);
         match (u64::try_from(parts / whole), u32::try_from(parts % whole)) {
@@ -45,20 +44,20 @@ impl FracNanos {
         FracNanos { ns, part: u32::try_from(part).unwrap_or(0) }
     }
 
-    /// This, or `ns` if that is later.
+    /// Returns the later of this and `ns`.
     #[inline]
     pub(super) const fn or_later(self, ns: u64) -> FracNanos {
         if self.ns >= ns { self } else { FracNanos::ns(ns) }
     }
 
-    /// Whether this is at most `length` after `start`.
+    /// Returns `true` if this is at most `length` after `start`.
     #[inline]
     pub(super) const fn is_within(self, start: u64, length: FracNanos) -> bool {
         let end = start.saturating_add(length.ns);
         self.ns < end || (self.ns == end && self.part <= length.part)
     }
 
-    /// The difference, or nothing if `other` is longer.
+    /// Returns the difference; zero if `other` is longer.
     #[inline]
     pub(super) fn minus(self, other: FracNanos, whole: u32) -> FracNanos {
         if self <= other {
@@ -71,7 +70,7 @@ impl FracNanos {
         }
     }
 
-    /// Whole nanoseconds, rounded up: a wait that is rounded down ends too early.
+    /// Returns whole nanoseconds, rounded up: a wait that is rounded down ends too early.
     #[inline]
     pub(super) const fn ceil(self) -> u64 {
         self.ns.saturating_add((self.part > 0) as u64)

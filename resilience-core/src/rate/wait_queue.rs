@@ -1,8 +1,8 @@
-//! A bucket with a queue before it: which call is admitted now, which waits, which is rejected.
+//! A bucket with a queue in front of it: decides which call is admitted now, waits or is rejected.
 //!
-//! A newcomer never overtakes a call that waits, whatever is in the bucket. A place that a task waits for is
-//! served when the task is polled, at that time. A reservation that is due is served by the next call that
-//! comes, so that no call waits for an owner that does not return.
+//! A newcomer never overtakes a call that waits, even if there are tokens. The place of a task is
+//! served when the task is polled, at that time. A reservation that is due is served by the next
+//! call that comes: no call waits for an owner that does not return.
 
 use std::task::Waker;
 
@@ -11,7 +11,7 @@ use super::queue::{Queue, Ticket};
 use super::quota::Shaping;
 use crate::wakes::Wakes;
 
-/// The calls that wait, and the reservations that were served since their owners looked.
+/// The calls that wait, and the reservations that were served since their owners polled.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
     pub(crate) queue: Queue,
@@ -29,25 +29,25 @@ impl WaitQueue {
     }
 }
 
-/// Why a call is not admitted, and when to come back.
+/// The reason of a rejection, and the time at which to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateRejectReason {
-    /// It costs more than the burst.
+    /// The call costs more than the burst.
     Never { burst: u32, cost: u32 },
-    /// With it, `wanted` tokens would be in use.
+    /// With the call, `wanted` tokens would be in use.
     Tokens { burst: u32, wanted: u64, at: u64 },
     /// Only `passed` of the minimum gap has passed since the last call.
     Gap { gap: u64, passed: u64, at: u64 },
-    /// A server asked for a pause.
+    /// The limiter is paused.
     Paused { at: u64 },
-    /// `waiting` other calls are before it; `limit` is the length of a full queue.
+    /// `waiting` other calls are ahead; `limit` is the length of a full queue.
     Queued { limit: Option<u32>, waiting: u32, at: u64 },
-    /// It would wait longer than it may.
+    /// The wait would exceed its limit.
     TooLong { limit: u64, wait: u64, at: u64 },
 }
 
 impl RateRejectReason {
-    /// Returns the time to come back at; `None` for never.
+    /// Returns the time at which to retry; `None` for never.
     pub(crate) const fn at(self) -> Option<u64> {
         match self {
             RateRejectReason::Never { .. } => None,
@@ -65,11 +65,11 @@ impl RateRejectReason {
 pub(crate) enum QueuePoll {
     Granted(Grant),
     Rejected(RateRejectReason),
-    /// Waits on. The timer holder looks again at the given time; others are woken.
+    /// The call waits on. The timer holder polls again at the given time; others are woken.
     Wait(Option<u64>),
 }
 
-/// The quota and the time that a decision is made by.
+/// The quota and the time of a decision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conditions<'a> {
     pub(crate) shaping: &'a Shaping,
@@ -77,7 +77,7 @@ pub(crate) struct Conditions<'a> {
 }
 
 impl Gcra {
-    /// Returns how many calls wait.
+    /// Returns the number of calls that wait.
     pub(crate) fn queued(&self) -> u32 {
         self.wait_queue().map_or(0, |wait_queue| wait_queue.queue.len())
     }
@@ -86,7 +86,7 @@ impl Gcra {
         self.queued() > 0
     }
 
-    /// Takes tokens for a newcomer, now or not at all.
+    /// Takes tokens for a newcomer, or returns the reason to reject it.
     pub(crate) fn try_pass(
         &mut self,
         at: Conditions<'_>,
@@ -108,8 +108,8 @@ impl Gcra {
         }
     }
 
-    /// Returns the most tokens with which a newcomer [passes](Gcra::try_pass): what is left by the reservations that
-    /// are due, and none while another call waits.
+    /// Returns the most tokens with which a newcomer [passes](Gcra::try_pass): those left by the
+    /// reservations that are due, and none while another call waits.
     pub(crate) fn available_to_newcomer(&self, at: Conditions<'_>) -> u32 {
         let Some(wait_queue) = self.wait_queue().filter(|it| it.queue.len() > 0) else {
             return self.available(at.shaping, at.now);
@@ -153,14 +153,14 @@ impl Gcra {
         }
     }
 
-    /// Returns when a newcomer of this cost would be served.
+    /// Returns the time at which a newcomer of this cost would be served.
     pub(super) fn expected_last(&self, at: Conditions<'_>, cost: u32) -> u64 {
         let all = |queue: &Queue| Ahead { tokens: queue.tokens(), calls: queue.len().into() };
         let ahead = self.wait_queue().map_or(Ahead::default(), |it| all(&it.queue));
         self.expected(at.shaping, at.now, cost.into(), ahead)
     }
 
-    /// Returns when this place will be served; `None` if it is not in the queue.
+    /// Returns the time at which this place will be served; `None` if it is not in the queue.
     pub(crate) fn expected_at(&self, at: Conditions<'_>, ticket: Ticket) -> Option<u64> {
         let mut ahead = Ahead::default();
         for waiter in self.wait_queue()?.queue.iter() {
@@ -174,8 +174,8 @@ impl Gcra {
     }
 
     /// Joins the end of the queue, if the place would be served by `until`. For calls that did not
-    /// [pass](Gcra::try_pass). The waker is taken only with a place: the caller drops one that is left, since
-    /// this runs under a lock.
+    /// [pass](Gcra::try_pass). Takes the waker only with a place: the caller drops it otherwise,
+    /// outside of the lock.
     pub(crate) fn join(
         &mut self,
         at: Conditions<'_>,
@@ -199,7 +199,7 @@ impl Gcra {
             let limit = Some(max_queued);
             return Err(RateRejectReason::Queued { limit, waiting, at: expected });
         }
-        // The owner of a reservation knows its time from now on, and is not rejected later.
+        // A reservation has no limit from now on: it is not rejected later.
         let until = if waker.is_some() { until } else { u64::MAX };
         Ok(wait_queue.queue.join(cost, until, waker.take()))
     }
@@ -212,7 +212,8 @@ impl Gcra {
         cost: u32,
         waker: &mut Option<Waker>,
     ) -> (QueuePoll, Wakes) {
-        // The place itself first: what is served on behalf of reservations may be this one.
+        // The place itself first, and again after the reservations are served: it may be one of
+        // them.
         if let Some(decided) = self.poll_own(at, ticket, cost) {
             return decided;
         }
@@ -232,7 +233,7 @@ impl Gcra {
         (QueuePoll::Wait(due), wakes)
     }
 
-    /// Decides about a place without serving those before it; `None` if it has to wait.
+    /// Decides about a place without serving those ahead; `None` if it has to wait.
     fn poll_own(
         &mut self,
         at: Conditions<'_>,
@@ -247,7 +248,7 @@ impl Gcra {
         let never = QueuePoll::Rejected(RateRejectReason::Never { burst, cost });
         let is_head = wait_queue.queue.head().is_some_and(|head| head.ticket == ticket);
         let Some(waiter) = wait_queue.queue.find(ticket) else {
-            // A reservation lost its place while it cost more than the burst. It may join again.
+            // A reservation that cost more than a former burst lost its place.
             let gone = QueuePoll::Rejected(self.behind_others(at, cost));
             return Some((gone, Wakes::default()));
         };
@@ -280,7 +281,8 @@ impl Gcra {
         Some(self.expected(at.shaping, at.now, head.cost.into(), Ahead::default()))
     }
 
-    /// Removes the reservations that cost more than the burst: no call waits behind them for nothing.
+    /// Removes the reservations that cost more than the burst: calls behind them would wait for
+    /// ever.
     fn drop_reservations_over(&mut self, burst: u32) {
         let Some(wait_queue) = self.wait_queue() else { return };
         let too_large = wait_queue.queue.iter().filter(|it| it.is_reserved() && it.cost > burst);
@@ -304,7 +306,7 @@ impl Gcra {
         }
     }
 
-    /// Gives up a place, and gives back the tokens it was served and never used.
+    /// Gives up a place, and gives back the tokens that it was served with.
     pub(crate) fn give_up(&mut self, at: Conditions<'_>, ticket: Ticket) -> Wakes {
         let Some(grant) = self.wait_queue_mut().take_served(ticket) else {
             return self.leave(ticket);
@@ -333,7 +335,8 @@ impl Gcra {
         wakes
     }
 
-    /// Reconsiders all places after a change of the conditions, and wakes the calls that would now wait too long.
+    /// Reconsiders all places after a change of the conditions, and wakes the calls that would now
+    /// wait too long.
     pub(crate) fn reconsider(&mut self, at: Conditions<'_>) -> Wakes {
         let burst = at.shaping.quota.burst();
         self.drop_reservations_over(burst);
@@ -341,10 +344,10 @@ impl Gcra {
         let mut ahead = Ahead::default();
         let mut late = Vec::new();
         let waiters = self.wait_queue().into_iter().flat_map(|it| it.queue.iter());
-        // Calls that were found too late before are about to leave.
+        // Calls that were too late before are about to leave.
         for waiter in waiters.filter(|waiter| !waiter.too_late) {
             let expected = self.expected(at.shaping, at.now, waiter.cost.into(), ahead);
-            // A reservation is never too late: its owner gives it up.
+            // `until` of a reservation is never reached: only its owner gives it up.
             if expected > waiter.until || waiter.cost > burst {
                 late.push(waiter.ticket);
                 continue;

@@ -1,4 +1,4 @@
-//! Attempts of one call.
+//! The attempts of one call.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
 use crate::outcome::Outcome;
 
-/// Attempts of one call, and the decision on the next one.
+/// The attempts of one call, and the decision on the next one.
 #[derive(Debug)]
 pub struct Attempts {
     rules: Arc<RetryRules>,
@@ -31,7 +31,7 @@ impl Attempts {
     /// Returns the number of attempts, including the current one.
     #[must_use]
     pub fn made(&self) -> u32 {
-        self.progress.made()
+        self.progress.made
     }
 
     /// Returns `true` if the limit on attempts allows another.
@@ -54,9 +54,9 @@ impl Attempts {
 
     /// Records that the current attempt ended in `outcome` at `now`, and decides whether to retry.
     ///
-    /// `deadline` is that of the caller; `u`, a sample of `0..1`, chooses the next delay in its interval. A retry needs, in
-    /// this order: a retryable outcome, an attempt left, an end of the wait and of the attempt before the deadline and
-    /// within the time allowed, and budget.
+    /// `deadline` is that of the caller; `u`, a sample of `0..1`, chooses the next delay in its
+    /// interval. A retry needs, in this order: a retryable outcome, an attempt left, an end of the
+    /// wait and of the attempt before the deadline and within the time allowed, and budget.
     pub fn decide(
         &mut self,
         now: Instant,
@@ -108,8 +108,9 @@ mod tests {
         let policy = policy(|builder| builder.attempt_time(SECOND));
         let at = |deadline| first(&policy, Some(deadline), Outcome::transient()).stop_reason();
         assert_eq!(at(SECOND * 2 + Duration::from_nanos(1)), None);
-        let (needed, remaining) = (SECOND * 2, SECOND * 2);
-        assert_eq!(at(SECOND * 2), Some(StopReason::DeadlineTooNear { needed, remaining }));
+        let needed = SECOND * 2;
+        let too_near = StopReason::DeadlineTooNear { needed, remaining: SECOND * 2 };
+        assert_eq!(at(SECOND * 2), Some(too_near));
         assert!(at(Duration::ZERO).is_some());
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::nanos;
 use crate::config::{self, InvalidConfig};
 
-/// How the interval of the next delay follows from the retries so far.
+/// The formula for the interval of the next delay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Shape {
     Decorrelated,
@@ -17,11 +17,13 @@ enum Shape {
     Constant { percent: f64 },
 }
 
-/// A rule for the delays between attempts. Copies share nothing; the state of one call is its [`Schedule`].
+/// A rule for the delays between attempts. Copies share nothing; the state of one call is its
+/// [`Schedule`].
 ///
-/// Clients that failed together must not return together, so every delay is drawn from an *interval*, which is limited
-/// by the cap **before** the draw. Limiting the drawn value instead piles up everything above the cap: nine in ten clients
-/// of such a formula sleep exactly the cap by their tenth attempt, and arrive in step.
+/// Clients that failed together must not return together, so every delay is drawn from an
+/// *interval*, which is limited by the cap **before** the draw. Limiting the drawn value instead
+/// piles up everything above the cap: nine in ten clients of such a formula sleep exactly the cap
+/// by their tenth attempt, and arrive in step.
 ///
 /// Arithmetic is in whole nanoseconds; the sample `u` of `0..1` chooses the point in the interval.
 ///
@@ -36,8 +38,9 @@ enum Shape {
 /// | [`constant`](Backoff::constant) | base | |
 /// | …[`.jittered(p)`](Backoff::jittered) on the last three | U(v(1 − p), min(cap, v(1 + p))) | |
 ///
-/// "AWS" is *Exponential Backoff and Jitter*, Marc Brooker, AWS Architecture Blog, 2015. Decorrelated jitter finishes
-/// contended work soonest; full jitter makes the fewest calls (the crate's `contention` experiment shows both).
+/// "AWS" is *Exponential Backoff and Jitter*, Marc Brooker, AWS Architecture Blog, 2015.
+/// Decorrelated jitter finishes contended work soonest; full jitter makes the fewest calls (the
+/// crate's `contention` experiment shows both).
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,8 +61,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Each delay is drawn between `base` and three times the one before, that range limited by
-    /// `cap`. Delays are in `base..=cap`, and none piles up at the cap.
+    /// Draws each delay between `base` and three times the previous delay; `cap` limits that range.
+    /// Delays are in `base..=cap`, and do not pile up at the cap.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -67,8 +70,8 @@ impl Backoff {
         Backoff::new(Shape::Decorrelated, base, cap)
     }
 
-    /// Decorrelated jitter as it was published, for comparison: about a third of all delays at the
-    /// cap *are* the cap. Delays are in `base..=cap`.
+    /// Draws as [`decorrelated_jitter`](Backoff::decorrelated_jitter), by the formula as published,
+    /// for comparison: about a third of the late delays *are* the cap. Delays are in `base..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -79,7 +82,7 @@ impl Backoff {
         Backoff::new(Shape::TextbookDecorrelated, base, cap)
     }
 
-    /// Each delay is drawn between nothing and the exponential one. Delays are in `0..=cap`.
+    /// Draws each delay between zero and the exponential delay. Delays are in `0..=cap`.
     ///
     /// # Errors
     /// If `base` is zero or more than `cap`, or `cap` is more than a year.
@@ -87,7 +90,7 @@ impl Backoff {
         Backoff::new(Shape::Full { factor: 2.0 }, base, cap)
     }
 
-    /// Each delay is drawn between half of the exponential one and all of it. Delays are in
+    /// Draws each delay between half of the exponential delay and all of it. Delays are in
     /// `base/2..=cap`.
     ///
     /// # Errors
@@ -96,7 +99,7 @@ impl Backoff {
         Backoff::new(Shape::Equal { factor: 2.0 }, base, cap)
     }
 
-    /// `base`, doubled with each retry, up to `cap`. Without jitter; see
+    /// Doubles `base` with each retry, up to `cap`. Without jitter; see
     /// [`jittered`](Backoff::jittered).
     ///
     /// # Errors
@@ -105,7 +108,7 @@ impl Backoff {
         Backoff::new(Shape::Exponential { factor: 2.0, percent: 0.0 }, base, cap)
     }
 
-    /// `base`, then `base` more with each retry, up to `cap`. Without jitter; see
+    /// Waits `base`, and `base` more with each retry, up to `cap`. Without jitter; see
     /// [`jittered`](Backoff::jittered).
     ///
     /// # Errors
@@ -114,16 +117,16 @@ impl Backoff {
         Backoff::new(Shape::Linear { percent: 0.0 }, base, cap)
     }
 
-    /// The same `wait` each time. Without jitter; see [`jittered`](Backoff::jittered).
+    /// Waits `wait` before every retry. Without jitter; see [`jittered`](Backoff::jittered).
     ///
     /// # Errors
-    /// If `wait` is zero ([`Backoff::none`] says so by name) or more than a year.
+    /// If `wait` is zero (use [`Backoff::none`]) or more than a year.
     pub fn constant(wait: Duration) -> Result<Backoff, InvalidConfig> {
         let wait = nanos(config::wait("wait", wait)?);
         Ok(Backoff { shape: Shape::Constant { percent: 0.0 }, base: wait, cap: wait })
     }
 
-    /// No wait at all.
+    /// Returns a backoff without waits.
     #[must_use]
     pub const fn none() -> Backoff {
         Backoff { shape: Shape::Constant { percent: 0.0 }, base: 0, cap: 0 }
@@ -142,7 +145,7 @@ impl Backoff {
         Ok(Backoff { shape, base: nanos(base), cap: nanos(cap) })
     }
 
-    /// Grows by `factor` instead of doubling.
+    /// Multiplies by `factor` with each retry, in place of 2.
     ///
     /// # Errors
     /// If `factor` is not between 1 and 1,000, or this backoff does not grow by a factor.
@@ -163,9 +166,9 @@ impl Backoff {
         Ok(self)
     }
 
-    /// Draws from `percent` (0.25 is ±25 %) around the delay, limited by the cap before the draw. A
-    /// constant backoff has no cap of its own and reaches its wait plus `percent`; the others stay
-    /// in `0..=cap`.
+    /// Draws from `percent` (0.25 is ±25 %) around the delay; the cap limits that range before the
+    /// draw. A constant backoff has no cap, and reaches its wait plus `percent`; the others stay in
+    /// `0..=cap`.
     ///
     /// # Errors
     /// If `percent` is not between 0 and 1, or this backoff is drawn from an interval already.
@@ -188,33 +191,34 @@ impl Backoff {
         Ok(self)
     }
 
-    /// No delay is longer than this.
+    /// Returns the longest delay.
     #[must_use]
     pub fn cap(&self) -> Duration {
         Duration::from_nanos(self.cap)
     }
 
-    /// The delays of one call, from the first.
+    /// Returns the delays of one call, from the first.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         Schedule { backoff: *self, step: Step::default() }
     }
 
-    /// The delay that follows `step`, at `u` of its interval.
+    /// Returns the delay after `step`, at `u` of its interval, and advances `step`.
     pub(crate) fn delay(&self, step: &mut Step, u: f64) -> Duration {
         // See docs/decisions/0004-intervals-are-clamped-samples-are-not.md.
         let (low, high) = self.interval(*step);
-        // The only clamp after a draw, and only in the formula that is kept to show what it does.
+        // The cap limits a drawn value only in the textbook formula; all other intervals end at the
+        // cap.
         let drawn = lerp(low, high, u).min(self.cap);
         step.advance(drawn);
         Duration::from_nanos(drawn)
     }
 
-    /// The delay that follows `step` when the other side asked for at least `hint`: never earlier
-    /// than the hint nor than the backoff's own delay, and spread after the hint by as much as the
-    /// own delay could have been, since everybody who was refused was told the same.
+    /// Returns the delay after `step` for a server that named at least `hint`. Never less than the
+    /// hint or the own delay. The wait after the hint is spread over the own interval, because the
+    /// server named the same time to all callers that it rejected.
     ///
-    /// A hint longer than the own delay starts the backoff over (gRPC A6): the server steers now.
+    /// A hint longer than the own delay starts the backoff over (gRPC A6).
     pub(crate) fn delay_after(&self, step: &mut Step, hint: Duration, u: f64) -> Duration {
         // See docs/decisions/0003-a-hint-is-a-floor-with-a-spread-after-it.md.
         let (_, high) = self.interval(*step);
@@ -226,7 +230,7 @@ impl Backoff {
         own.max(hint.saturating_add(spread))
     }
 
-    /// Where the next delay is drawn from.
+    /// Returns the ends of the interval of the next delay.
     fn interval(&self, step: Step) -> (u64, u64) {
         let grown = |factor: f64| {
             // `powi` of a finite factor is at worst infinite, and the minimum ends that.
@@ -255,7 +259,7 @@ impl Backoff {
     }
 }
 
-/// Where a call is in its backoff: how often it has waited, and how long the last time.
+/// The position of a call in its backoff: the number of waits, and the latest one in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Step {
     retries: u32,
@@ -269,7 +273,7 @@ impl Step {
     }
 }
 
-/// The delays of one call, in order. Told where in each interval to land; draws nothing itself.
+/// The delays of one call, in order. The caller passes the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(hidden)]
 pub struct Schedule {
@@ -278,23 +282,23 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The next delay, at `u` of its interval. `u` is a sample of `0..1`; anything else is taken as
-    /// the nearest of the two ends, NaN as 0.
+    /// Returns the next delay, at `u` of its interval. `u` is a sample of `0..1`; any other number
+    /// counts as the nearer end, and NaN as 0.
     pub fn next(&mut self, u: f64) -> Duration {
         self.backoff.delay(&mut self.step, u)
     }
 
-    /// The next delay when the server asked for at least `hint`. Never less than `hint`.
+    /// Returns the next delay for a server that named at least `hint`. Never less than `hint`.
     pub fn next_after(&mut self, hint: Duration, u: f64) -> Duration {
         self.backoff.delay_after(&mut self.step, hint, u)
     }
 }
 
-/// A float-to-integer cast saturates, and takes NaN as zero.
+/// Returns `value * factor`, saturated; zero for NaN.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates on purpose")]
 #[expect(clippy::cast_precision_loss, reason = "a delay is not precise to its 53rd bit")]
 fn scaled(value: u64, factor: f64) -> u64 {
-    // A whole factor of one must not cost precision: a constant wait is exactly its wait.
+    // Exact for a factor of one: a constant wait without jitter is exactly its wait.
     if factor == 1.0 { value } else { (value as f64 * factor) as u64 }
 }
 
@@ -313,18 +317,20 @@ mod tests {
     fn nothing_piles_up_at_the_cap() {
         let backoff = Backoff::decorrelated_jitter(MS(100), MS(10_000)).unwrap();
         let textbook = Backoff::textbook_decorrelated_jitter(MS(100), MS(10_000)).unwrap();
-        let (mut ours, mut published) = (0, 0);
+        let mut ours = 0;
+        let mut published = 0;
         // A fixed low-discrepancy walk through [0, 1): the golden ratio.
         let mut u = 0.0;
         for _ in 0..10_000 {
-            let (mut a, mut b) = (backoff.schedule(), textbook.schedule());
-            let mut last = (Duration::ZERO, Duration::ZERO);
+            let mut our_delays = backoff.schedule();
+            let mut published_delays = textbook.schedule();
+            let mut last = [Duration::ZERO; 2];
             for _ in 0..10 {
                 u = (u + 0.618_033_988_749_894_9_f64 + 0.137 * u).fract();
-                last = (a.next(u), b.next(u));
+                last = [our_delays.next(u), published_delays.next(u)];
             }
-            ours += usize::from(last.0 >= MS(10_000));
-            published += usize::from(last.1 >= MS(10_000));
+            ours += usize::from(last[0] >= MS(10_000));
+            published += usize::from(last[1] >= MS(10_000));
         }
         assert_eq!(ours, 0);
         assert!(published > 500, "the published formula has mass at its cap: {published}");

@@ -1,4 +1,4 @@
-//! Waiting on a thread of one's own, until it is over or the process is.
+//! Waits that block the thread, until the time is over or draining begins.
 
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::call::{Draining, can_drain};
 
-/// Blocks the thread. Whether it was broken off, since the process is shutting down.
+/// Blocks the thread. Returns `true` if draining ended the wait.
 pub(super) fn sleep(delay: Duration) -> bool {
     if !can_drain() {
         #[expect(clippy::disallowed_methods, reason = "blocking is what this is for")]
@@ -21,7 +21,7 @@ pub(super) fn sleep(delay: Duration) -> bool {
     draining.poll(&mut Context::from_waker(&waker)).is_ready() || bell.is_rung_within(delay)
 }
 
-/// Ends a sleep.
+/// A waker that ends a sleep.
 #[derive(Debug, Default)]
 struct Bell {
     rung: Mutex<bool>,

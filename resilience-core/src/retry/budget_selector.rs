@@ -69,8 +69,8 @@ where
     }
 }
 
-/// Pinned while a call holds it. Remembers deposits until they expire, and a spent reserve or bucket until calls have
-/// refilled it: idle time does not grant a second reserve.
+/// Pinned while a call holds it. Remembers deposits until they expire, and a spent reserve or
+/// bucket until calls have refilled it: idle time does not grant a second reserve.
 impl Entry for RetryBudget {
     fn is_pinned(&self, _: Instant) -> bool {
         self.is_shared()

@@ -16,14 +16,14 @@ use crate::outcome::{Outcome, Standard};
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryPolicyBuilder<C = Standard> {
-    pub(super) draft: Draft,
+    pub(crate) draft: Draft,
     classifier: C,
 }
 
 /// [`RetryRules`] before validation.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) name: Name,
+pub(crate) struct Draft {
+    pub(crate) name: Name,
     max_attempts: u32,
     backoff: Result<Backoff, InvalidConfig>,
     throttled_backoff: Option<Result<Backoff, InvalidConfig>>,
@@ -35,16 +35,16 @@ pub(super) struct Draft {
     wait_out_rejected_retry: bool,
     #[cfg(feature = "tokio")]
     seed: Option<u64>,
-    pub(super) listener: Listener,
+    pub(crate) listener: Listener,
 }
 
 impl RetryPolicyBuilder {
     pub(super) fn new() -> RetryPolicyBuilder {
-        let (base, cap) = (Duration::from_millis(250), Duration::from_secs(20));
+        let cap = Duration::from_secs(20);
         let draft = Draft {
             name: Name::from_static("retry"),
             max_attempts: 3,
-            backoff: Backoff::decorrelated_jitter(base, cap),
+            backoff: Backoff::decorrelated_jitter(Duration::from_millis(250), cap),
             throttled_backoff: None,
             max_elapsed: Some(Duration::from_secs(60)),
             attempt_time: Duration::ZERO,
@@ -73,8 +73,8 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Sets the delays between attempts. Takes a [`Backoff`] or the result of making one, whose error
-    /// [`build`](Self::build) returns.
+    /// Sets the delays between attempts. Takes a [`Backoff`] or the result of making one;
+    /// [`build`](Self::build) returns its error.
     pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> Self {
         self.draft.backoff = backoff.or_invalid();
         self
@@ -86,28 +86,29 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Limits the time from the first attempt to the beginning of the last. A longer hint of the server ends the call at
-    /// once.
+    /// Limits the time from the first attempt to the beginning of the last. A longer hint of the
+    /// server ends the call at once.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.draft.max_elapsed = Some(elapsed);
         self
     }
 
-    /// Removes that limit: waits are limited by the attempts, the backoff's cap and the caller's deadline; a hint of more
-    /// than a year ends the call.
+    /// Removes the limit of [`max_elapsed`](Self::max_elapsed): waits are limited by the attempts,
+    /// the backoff's cap and the caller's deadline; a hint of more than a year ends the call.
     pub fn unlimited_elapsed(mut self) -> Self {
         self.draft.max_elapsed = None;
         self
     }
 
-    /// Sets the usual duration of an attempt: one that could not end before the deadline does not begin.
+    /// Sets the usual duration of an attempt: one that could not end before the deadline does not
+    /// begin.
     pub fn attempt_time(mut self, usual: Duration) -> Self {
         self.draft.attempt_time = usual;
         self
     }
 
-    /// Sets the budget that pays for retries. Give clones of one budget to everything that calls the same upstream. Also
-    /// takes the result of making one.
+    /// Sets the budget that pays for retries. Give clones of one budget to everything that calls
+    /// the same upstream. Also takes the result of making one.
     pub fn budget(mut self, budget: impl OrInvalid<RetryBudget>) -> Self {
         self.draft.budget = Some(budget.or_invalid());
         self
@@ -119,29 +120,30 @@ impl<C> RetryPolicyBuilder<C> {
         self
     }
 
-    /// Waits and retries when the service is [not ready](Outcome::NotReady) and gives a time that fits the deadline, which
-    /// costs an attempt but no budget. By default *not ready* goes back to the caller.
+    /// Waits and retries when the service is [not ready](Outcome::NotReady) and gives a time that
+    /// fits the deadline. Such a retry costs an attempt but no budget. By default *not ready* goes
+    /// back to the caller.
     pub fn wait_when_not_ready(mut self) -> Self {
         self.draft.wait_when_not_ready = true;
         self
     }
 
-    /// Does not retry a failure that no code recognised ([`Outcome::Unknown`]); it stays a failure to circuits
-    /// and to the budget. By default it is retried as a transient one is.
+    /// Does not retry a failure that no code recognised ([`Outcome::Unknown`]). Circuits and the
+    /// budget still count it. By default it is retried as a transient failure is.
     pub fn without_unknown_retries(mut self) -> Self {
         self.draft.retry_unknown = false;
         self
     }
 
-    /// Delays the result of a call whose retry the budget rejected by the time that the retry would have waited. For
+    /// Delays the result of a call by the wait of its retry if the budget rejects that retry. For
     /// polling loops, which would otherwise spin (AWS 2.1, long-polling operations).
     pub fn wait_out_rejected_retry(mut self) -> Self {
         self.draft.wait_out_rejected_retry = true;
         self
     }
 
-    /// Makes the delays repeatable: the *n*-th call to fail draws from stream *n* of this seed. Without
-    /// one, every draw is from the operating system's entropy.
+    /// Makes the delays repeatable: the *n*-th call to fail draws from stream *n* of this seed.
+    /// Without a seed, every draw is from the operating system's entropy.
     #[cfg(feature = "tokio")]
     pub fn seed(mut self, seed: u64) -> Self {
         self.draft.seed = Some(seed);
@@ -156,10 +158,11 @@ impl<C> RetryPolicyBuilder<C> {
 
     /// Classifies results with a closure.
     ///
-    /// Under the Tower layer, the outcome of a rejection is the rejection's own: an open circuit is not a
-    /// transient failure, whatever the closure returns for errors. The one exception is an attempt that
-    /// timed out ([`RejectionKind::TimedOut`](crate::RejectionKind::TimedOut)), as everywhere: the
-    /// classifier can forbid its retry, by an outcome that is not a failure which may pass.
+    /// Under the Tower layer, the outcome of a rejection is the rejection's own: an open circuit is
+    /// not a transient failure, whatever the closure returns for errors. The one exception is an
+    /// attempt that timed out ([`RejectionKind::TimedOut`](crate::RejectionKind::TimedOut)), as
+    /// everywhere: the classifier can forbid its retry, by an outcome that is not a failure which
+    /// may pass.
     pub fn classify<T, E, F>(self, classifier: F) -> RetryPolicyBuilder<F>
     where
         F: Fn(Result<&T, &E>) -> Outcome,

@@ -16,13 +16,13 @@ use crate::call::{Draining, can_drain};
 use crate::clock::Now;
 use crate::outcome::Classify;
 
-/// Runs `operation` until it succeeds or the policy says stop, and returns its last result.
+/// Runs `operation` until it succeeds or the policy stops, and returns its last result, unchanged.
 ///
-/// `operation` is called anew for each attempt. The last result comes back untouched; why there was
-/// no other attempt is told to the policy's listener. Needs a tokio runtime with its timer only if
-/// there is a wait. Dropping the future cancels the attempt or the wait; a retry that was granted and
-/// not begun is given back to the budget. Inside of a shutdown's token no wait outlasts the
-/// beginning of the drain, nor is there another attempt after it.
+/// `operation` is called anew for each attempt. The listener of the policy is notified of the
+/// reason for which there was no other attempt. A wait needs a tokio runtime with its timer.
+/// Dropping the future cancels the attempt or the wait, and refunds a retry that was granted and
+/// not begun. Inside of a shutdown's token waits end when draining begins, and no attempt begins
+/// after that.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,15 +36,13 @@ use crate::outcome::Classify;
 ///     .build()?;
 ///
 /// let mut tries = 0;
-/// let answer = retry(&policy, || {
+/// let response = retry(&policy, || {
 ///     tries += 1;
-///     let refused = tries < 3;
-///     async move {
-///         if refused { Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)) } else { Ok(42) }
-///     }
+///     let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+///     std::future::ready(if tries < 3 { Err(refused) } else { Ok(42) })
 /// })
 /// .await?;
-/// assert_eq!((answer, tries), (42, 3));
+/// assert_eq!((response, tries), (42, 3));
 /// # Ok(())
 /// # }
 /// ```
@@ -71,7 +69,7 @@ where
                 return result;
             }
             Verdict::Retry(retry) => {
-                // It may hold something, and is kept only where it may be needed.
+                // The result may hold a resource, and is kept only where it may be returned.
                 let kept = can_drain().then_some(result);
                 let interrupted = wait(retry.delay()).await;
                 match kept {
@@ -79,7 +77,7 @@ where
                         run.interrupted(&policy.rules, outcome);
                         return result;
                     }
-                    // Before the price is paid: what it holds may panic as it goes.
+                    // Before the price is paid: the drop of the result may panic.
                     kept => drop(kept),
                 }
                 retry.begin(&mut run.progress);
@@ -88,8 +86,8 @@ where
     }
 }
 
-/// [`retry`] for code that is not async: waits block the thread. Inside of a shutdown's token they end when
-/// draining begins, as they do there.
+/// Runs `operation` as [`retry`] does, for code that is not async: waits block the thread. Inside
+/// of a shutdown's token waits end when draining begins.
 ///
 /// ```
 /// use resilience_core::retry::{RetryPolicy, retry_blocking};
@@ -134,7 +132,8 @@ where
     }
 }
 
-/// No timer, and no runtime, for no wait. Whether it was broken off, since the process is shutting down.
+/// Waits. Returns `true` if draining ended the wait. Needs no timer and no runtime for a wait of
+/// zero.
 async fn wait(delay: Duration) -> bool {
     if delay.is_zero() {
         return false;

@@ -13,13 +13,13 @@ use crate::select::PerKey;
 ///
 /// Every service made by one layer value, and by its clones, shares the policy's budget.
 ///
-/// **Every request that is `Clone` counts as one that may run twice.** For requests that must not, write
-/// `.replayed_by(AtMostOnce)` ([`AtMostOnce`](super::AtMostOnce)).
+/// **Every request that is `Clone` counts as one that may run twice.** For requests that must not,
+/// write `.replayed_by(AtMostOnce)` ([`AtMostOnce`](super::AtMostOnce)).
 #[derive(Debug, Clone)]
 pub struct RetryLayer<C = Standard, R = CloneRequest, A = PolicyBudget> {
     pub(super) policy: RetryPolicy<C>,
     pub(super) replay: R,
-    pub(super) account: A,
+    pub(super) budget_selector: A,
 }
 
 /// A service with a retry in front of it.
@@ -33,12 +33,13 @@ impl<C> RetryLayer<C> {
     /// Makes a layer that retries by this policy, and clones requests.
     #[must_use]
     pub fn new(policy: RetryPolicy<C>) -> RetryLayer<C> {
-        RetryLayer { policy, replay: CloneRequest, account: PolicyBudget }
+        RetryLayer { policy, replay: CloneRequest, budget_selector: PolicyBudget }
     }
 }
 
 impl<C, R, A> RetryLayer<C, R, A> {
-    /// Sets the copy of a request: a closure from `&Req` to `Option<Req>`. A request with `None` is sent once.
+    /// Sets the copy of a request: a closure from `&Req` to `Option<Req>`. A request with `None` is
+    /// sent once.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> RetryLayer<C, F, A>
     where
@@ -50,23 +51,24 @@ impl<C, R, A> RetryLayer<C, R, A> {
     /// Sets the copy of a request with a [`Replay`](super::Replay) type.
     #[must_use]
     pub fn replayed_by<F>(self, replay: F) -> RetryLayer<C, F, A> {
-        RetryLayer { policy: self.policy, replay, account: self.account }
+        RetryLayer { policy: self.policy, replay, budget_selector: self.budget_selector }
     }
 
     #[cfg(feature = "profiles")]
-    pub(crate) fn paid_from<B>(self, account: B) -> RetryLayer<C, R, B> {
-        RetryLayer { policy: self.policy, replay: self.replay, account }
+    pub(crate) fn paid_from<B>(self, budget_selector: B) -> RetryLayer<C, R, B> {
+        RetryLayer { policy: self.policy, replay: self.replay, budget_selector }
     }
 
-    /// Returns the selector of the budget, which has the store of budgets where there is one for each key.
+    /// Returns the selector of the budget, which has the store of budgets where there is one for
+    /// each key.
     #[must_use]
     pub const fn selector(&self) -> &A {
-        &self.account
+        &self.budget_selector
     }
 
-    /// Pays for retries from a budget for each key: those of one shard that is down do not spend what
-    /// the others would need. Every key's budget begins like `budget`, untouched; the policy's own is
-    /// not used.
+    /// Pays for retries from a budget for each key: the retries of one shard that is down do not
+    /// spend the budget of the others. The budget of each key begins as a
+    /// [fresh](RetryBudget::fresh) copy of `budget`. The budget of the policy is not used.
     #[must_use]
     pub fn budget_per_key<K, F, Req>(
         self,
@@ -80,8 +82,8 @@ impl<C, R, A> RetryLayer<C, R, A> {
     {
         let model = budget.fresh();
         let store = Keyed::new(limits, move |_: &K| model.fresh());
-        let account = PerKey::new(store, key);
-        RetryLayer { policy: self.policy, replay: self.replay, account }
+        let budget_selector = PerKey::new(store, key);
+        RetryLayer { policy: self.policy, replay: self.replay, budget_selector }
     }
 }
 

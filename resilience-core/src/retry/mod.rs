@@ -1,19 +1,21 @@
 //! Retries with backoff, a budget and deadlines.
 //!
-//! A retry adds load at the moment when a service has shown a problem, so most of this module decides against it:
+//! A retry adds load at the moment when a service has shown a problem, so most of this module
+//! decides against it:
 //!
-//! - the [`Outcome`](crate::Outcome) decides whether a retry can help; a rejection by an inner layer and a service that
-//!   is *not ready* are not failures;
+//! - the [`Outcome`](crate::Outcome) decides whether a retry can help; a rejection by an inner
+//!   layer and a service that is *not ready* are not failures;
 //! - the [budget](RetryBudget) bounds the retries of all callers together;
 //! - no wait and no attempt begins that cannot end before the [deadline](crate::Deadline);
-//! - a server's hint is a minimum delay, with a spread after it, and ends the call if it does not fit;
+//! - a server's hint is a minimum delay, with a spread after it, and ends the call if it does not
+//!   fit;
 //! - delays are drawn from [intervals](Backoff), so that they do not pile up at the cap.
 //!
-//! [`RetryPolicy`] holds the configuration. [`RetryLayer`] applies it to a Tower service, [`retry`] to a closure that
-//! returns a future, [`retry_blocking`] to a blocking closure.
+//! [`RetryPolicy`] holds the configuration. [`RetryLayer`] applies it to a Tower service, [`retry`]
+//! to a closure that returns a future, [`retry_blocking`] to a blocking closure.
 //!
-//! The layer clones the service for each attempt and readies the clone inside the call. While a call waits for its next
-//! attempt it holds no readied service and no place in a queue.
+//! The layer clones the service for each attempt and readies the clone inside the call. While a
+//! call waits for its next attempt it holds no readied service and no place in a queue.
 //!
 //! ```
 //! use std::time::Duration;
@@ -72,8 +74,6 @@ mod function;
 mod layer;
 #[cfg(feature = "tower")]
 mod part;
-#[cfg(feature = "tower")]
-mod planned;
 mod progress;
 #[cfg(feature = "tower")]
 mod replay;

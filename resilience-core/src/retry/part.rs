@@ -52,7 +52,7 @@ where
 
     #[inline(always)]
     fn start(&self, state: &mut Self::CallState, request: &Req, now: &mut Now) {
-        let own_budget = self.account.budget(request, now);
+        let own_budget = self.budget_selector.budget(request, now);
         let started = begin(&self.policy.rules, own_budget.as_ref(), now);
         state.started = started.unwrap_or(Tick::NEVER);
         state.own_budget = own_budget;
@@ -62,7 +62,7 @@ where
     fn sent(&self, state: &mut Self::CallState, request: &Req) -> Option<Req> {
         let before = match &state.failed {
             None => 0,
-            Some(failed) => failed.granted.as_ref().map(|_| failed.run.progress.made())?,
+            Some(failed) => failed.granted.as_ref().map(|_| failed.run.progress.made)?,
         };
         let any_left = before.saturating_add(1) < self.policy.rules.max_attempts;
         // Before the price is paid: if it panics, nothing was sent.
@@ -87,7 +87,7 @@ where
             AttemptEnd::NotReady(error) => self.outcome(Err(error)),
             AttemptEnd::Returned(result) => self.outcome(result),
         };
-        if state.failed.is_none() && outcome == Outcome::Success {
+        if state.failed.is_none() && matches!(outcome, Outcome::Success) {
             if let Some(budget) = self.policy.rules.budget(state.own_budget.as_ref()) {
                 budget.succeeded();
             }
@@ -134,13 +134,14 @@ struct Attempt<'e> {
     /// `true` if the request was sent, and may have had an effect.
     ran: bool,
     /// `true` if a part kept the request from the service.
-    in_house: bool,
-    /// The reason not to send the request again, whatever the policy says.
+    by_part: bool,
+    /// The reason not to send the request again, whatever the policy would decide.
     obstacle: Option<StopReason>,
 }
 
 impl<C, R, A> RetryLayer<C, R, A> {
-    /// Returns the outcome of a result. The meaning of a rejection from below is not up to the classifier.
+    /// Returns the outcome of a result. The meaning of a rejection from below is not up to the
+    /// classifier.
     #[inline]
     fn outcome<T, E: CarriesRejection>(&self, result: Result<&T, &E>) -> Outcome
     where
@@ -167,20 +168,32 @@ impl<C, R, A> RetryLayer<C, R, A> {
         R: Replay<Req>,
         A: BudgetSelector<Req>,
     {
-        let answered = matches!(end, AttemptEnd::Returned(Ok(_)));
-        let copy = copy.filter(|copy| self.replay.is_still_valid(copy, answered));
+        let rules = &self.policy.rules;
+        if let AttemptEnd::Rejected(rejection) = end
+            && state.failed.is_none()
+            && rules.stops_when_not_ready(outcome)
+        {
+            // A part rejected the first attempt: there is no progress to keep, nor a budget to
+            // settle with.
+            let ended = Ended { outcome, error: Some(rejection), ..Ended::SUCCESS };
+            let verdict = Verdict::stop(StopReason::NotReady);
+            rules.report(self.budget_selector.key().as_ref(), 1, ended, &verdict);
+            return AfterAttempt::Done;
+        }
+        let responded = matches!(end, AttemptEnd::Returned(Ok(_)));
+        let copy = copy.filter(|copy| self.replay.is_still_valid(copy, responded));
         let attempt = match end {
             AttemptEnd::Rejected(rejection) => Attempt {
                 ended: Ended { outcome, error: Some(rejection), ..Ended::SUCCESS },
                 ran: false,
-                in_house: true,
+                by_part: true,
                 obstacle: if copy.is_none() { Some(StopReason::NotReplayable) } else { None },
             },
             AttemptEnd::NotReady(error) => self.returned(Err(error), false, outcome, copy),
             AttemptEnd::Returned(result) => self.returned(result, true, outcome, copy),
         };
-        let failed = state.failed(|| self.account.key());
-        failed.ended(&self.policy.rules, &attempt, now)
+        let failed = state.failed(|| self.budget_selector.key());
+        failed.ended(rules, &attempt, now)
     }
 
     /// Describes an attempt that ended in `result`. `sent` if the service below had the request.
@@ -207,10 +220,11 @@ impl<C, R, A> RetryLayer<C, R, A> {
         };
         // A service that was not ready was contacted: another attempt repeats what may have failed.
         let repeats = !sent || ran_below;
-        Attempt { ended: Ended { repeats, ..ended }, ran, in_house: false, obstacle }
+        Attempt { ended: Ended { repeats, ..ended }, ran, by_part: false, obstacle }
     }
 
-    /// Returns `true` if the request may have had an effect. For a rejection that is not up to the classifier.
+    /// Returns `true` if the request may have had an effect. For a rejection that is not up to the
+    /// classifier.
     fn may_have_run<T, E: CarriesRejection>(&self, result: Result<&T, &E>) -> bool
     where
         C: Classify<T, E>,
@@ -257,10 +271,10 @@ impl<T, E> Failed<T, E> {
         let Failed { run, granted, .. } = self;
         self.outcome = attempt.ended.outcome;
         self.ran |= attempt.ran;
-        // Still there: the attempt was not sent. Its price pays for the next one if a part kept the call from
-        // the service, and is spent if the service was contacted: that was an attempt.
+        // Still there: the attempt was not sent. Its price pays for the next one if a part kept the
+        // call from the service, and is spent if the service was contacted: that was an attempt.
         let unsent = match granted.take() {
-            Some(retry) if attempt.in_house => {
+            Some(retry) if attempt.by_part => {
                 run.progress.next(None);
                 Some(retry)
             }

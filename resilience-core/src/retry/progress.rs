@@ -1,4 +1,4 @@
-//! State of one call, without the settings of its policy, which are passed to each method.
+//! The state of one call, without the settings of its policy, which are passed to each method.
 
 use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
@@ -16,17 +16,18 @@ use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
 use crate::outcome::{FailureClass, Outcome, RetryHint};
 
-/// State of one call.
+/// The state of one call.
 #[derive(Debug)]
 pub(super) struct Progress {
     started: Option<Tick>,
-    made: u32,
+    /// The number of attempts, including the current one.
+    pub(super) made: u32,
     step: Step,
-    /// Budget of the key of this call, in place of that of the policy.
+    /// The budget of the key of the call, in place of that of the policy.
     own_budget: Option<RetryBudget>,
-    /// Payment for the current retry, until its end.
+    /// The payment for the current retry, until its end.
     receipt: Option<Receipt>,
-    /// Key of the call, for events.
+    /// The key of the call, for events.
     key: Option<Name>,
 }
 
@@ -53,10 +54,6 @@ impl Progress {
         self.receipt = receipt;
     }
 
-    pub(super) const fn made(&self) -> u32 {
-        self.made
-    }
-
     /// Returns the number of attempts before the current one.
     #[cfg(feature = "tokio")]
     pub(super) const fn previous(&self) -> u32 {
@@ -65,14 +62,14 @@ impl Progress {
 
     #[inline]
     pub(super) const fn any_left(&self, rules: &RetryRules) -> bool {
-        self.made() < rules.max_attempts
+        self.made < rules.max_attempts
     }
 
     #[inline]
     pub(super) fn succeeded(&mut self, rules: &RetryRules) -> Verdict {
         self.settle(rules, Outcome::Success);
         if self.made > 1 {
-            self.report(rules, Outcome::Success.into(), &Verdict::Done);
+            rules.report(self.key.as_ref(), self.made, Outcome::Success.into(), &Verdict::Done);
         }
         Verdict::Done
     }
@@ -85,7 +82,7 @@ impl Progress {
     ) -> Verdict {
         self.settle(rules, ended.outcome);
         let verdict = Verdict::stop(reason);
-        self.report(rules, ended, &verdict);
+        rules.report(self.key.as_ref(), self.made, ended, &verdict);
         verdict
     }
 
@@ -102,15 +99,16 @@ impl Progress {
             return self.succeeded(rules);
         }
         self.settle(rules, outcome);
-        let verdict = self.judge(rules, (now, deadline), ended, u);
-        self.report(rules, ended, &verdict);
+        let verdict = self.judge(rules, now, deadline, ended, u);
+        rules.report(self.key.as_ref(), self.made, ended, &verdict);
         verdict
     }
 
     fn judge(
         &mut self,
         rules: &RetryRules,
-        (now, deadline): (Instant, Option<Deadline>),
+        now: Instant,
+        deadline: Option<Deadline>,
         ended: Ended<'_>,
         u: f64,
     ) -> Verdict {
@@ -118,8 +116,8 @@ impl Progress {
         let hint = outcome.hint();
         let class = outcome.failure().or(ended.repeats.then_some(FailureClass::Transient));
         match outcome {
-            Outcome::NotReady(RetryHint::After(_)) if rules.wait_when_not_ready => {}
-            Outcome::NotReady(_) => return Verdict::stop(StopReason::NotReady),
+            _ if rules.stops_when_not_ready(outcome) => return Verdict::stop(StopReason::NotReady),
+            Outcome::NotReady(_) => {}
             _ if !rules.is_retryable(outcome) => return Verdict::stop(StopReason::NotRetryable),
             _ if hint == RetryHint::Never => return Verdict::stop(StopReason::ServerForbids),
             _ => {}
@@ -128,7 +126,7 @@ impl Progress {
             return Verdict::stop(StopReason::AttemptsExhausted);
         }
         let delay = self.next_delay(rules, outcome, u);
-        if let Some(reason) = self.out_of_time(rules, (now, deadline), delay) {
+        if let Some(reason) = self.out_of_time(rules, now, deadline, delay) {
             return Verdict::stop(reason);
         }
         // Waiting for readiness costs nothing, unless it repeats an attempt that may have run.
@@ -171,11 +169,13 @@ impl Progress {
         }
     }
 
-    /// Returns a reason if the wait for `delay` and another attempt do not fit the deadline or the time allowed.
+    /// Returns a reason if the wait for `delay` and another attempt do not fit the deadline or the
+    /// time allowed.
     fn out_of_time(
         &self,
         rules: &RetryRules,
-        (now, deadline): (Instant, Option<Deadline>),
+        now: Instant,
+        deadline: Option<Deadline>,
         delay: Duration,
     ) -> Option<StopReason> {
         let needed = delay.saturating_add(rules.attempt_time);
@@ -185,30 +185,40 @@ impl Progress {
         {
             return Some(StopReason::DeadlineTooNear { needed, remaining });
         }
-        // Without a limit of its own a call may still not be sent to sleep for ever by a hint.
+        // A hint does not make a call without a limit wait for ever.
         let allowed = rules.max_elapsed.unwrap_or(MAX_WAIT);
         let elapsed =
             self.started.map_or(Duration::ZERO, |at| Duration::from_nanos(Tick::of(now).since(at)));
-        // Not by what remains: once the time is over, even a wait of nothing is too long.
+        // Not compared with `remaining`: once the time is over, even a wait of zero is too long.
         (elapsed.saturating_add(needed) > allowed).then(|| {
             let remaining = allowed.saturating_sub(elapsed);
             StopReason::OutOfTime { needed, remaining }
         })
     }
 
-    /// The wait for a retry that was granted is over early, and so is the call.
+    /// Reports that draining ended the wait for a retry, and the call.
     #[cfg(feature = "tokio")]
     pub(super) fn interrupted(&self, rules: &RetryRules, outcome: Outcome) {
-        self.report(rules, outcome.into(), &Verdict::stop(StopReason::ShuttingDown));
+        let verdict = Verdict::stop(StopReason::ShuttingDown);
+        rules.report(self.key.as_ref(), self.made, outcome.into(), &verdict);
     }
+}
 
-    fn report(&self, rules: &RetryRules, ended: Ended<'_>, verdict: &Verdict) {
-        self.report_unknown(rules, ended);
-        let Ended { outcome, error, .. } = ended;
-        let error = error.map(ErrorText::of);
-        let (layer, attempts) = (rules.name.as_str(), self.made());
-        let key = self.key.as_ref().map(Name::as_str);
-        rules.listener.tell(|| match verdict {
+impl RetryRules {
+    /// Notifies the listener of the verdict on the last of `attempts`.
+    pub(super) fn report(
+        &self,
+        key: Option<&Name>,
+        attempts: u32,
+        ended: Ended<'_>,
+        verdict: &Verdict,
+    ) {
+        self.report_unknown(key, ended);
+        let layer = self.name.as_str();
+        let key = key.map(Name::as_str);
+        let outcome = ended.outcome;
+        let error = ended.error.map(ErrorText::of);
+        self.listener.tell(|| match verdict {
             Verdict::Retry(retry) => {
                 Event::RetryScheduled { layer, key, attempts, outcome, error, delay: retry.delay }
             }
@@ -220,19 +230,19 @@ impl Progress {
     }
 
     /// Notifies the listener of the first failure of this policy that no code recognised.
-    fn report_unknown(&self, rules: &RetryRules, ended: Ended<'_>) {
+    fn report_unknown(&self, key: Option<&Name>, ended: Ended<'_>) {
         let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
         else {
             return;
         };
-        if rules.listener.is_none() || rules.met_unknown.swap(true, Ordering::Relaxed) {
+        if self.listener.is_none() || self.met_unknown.swap(true, Ordering::Relaxed) {
             return;
         }
-        // Made in the event, whose panics are caught.
+        // Made in the closure: `tell` catches panics of the user's code.
         let name = OnceCell::new();
-        rules.listener.tell(|| Event::UnknownError {
-            layer: rules.name.as_str(),
-            key: self.key.as_ref().map(Name::as_str),
+        self.listener.tell(|| Event::UnknownError {
+            layer: self.name.as_str(),
+            key: key.map(Name::as_str),
             error_type: name.get_or_init(|| type_of(error_type, error)),
             error: error.map(ErrorText::of),
         });

@@ -1,10 +1,10 @@
-//! Sending a request twice.
+//! Copies of requests, for attempts after the first.
 
-/// Makes the copy of a request that a retry sends.
+/// Makes the copy of a request that a retry sends. Closures `Fn(&Req) -> Option<Req>` implement
+/// this.
 ///
-/// Closures `Fn(&Req) -> Option<Req>` are replays. `None` means that this request cannot be sent
-/// twice (a streaming body, for one): it is sent once, and if it fails the policy's listener is notified of
-/// [`NotReplayable`](super::StopReason::NotReplayable).
+/// A request whose copy is `None`, for example with a streaming body, is sent once. If it fails,
+/// the listener of the policy is notified of [`NotReplayable`](super::StopReason::NotReplayable).
 #[diagnostic::on_unimplemented(
     message = "there is no way to send `{Req}` twice",
     label = "a retry needs a copy of each request before it is first sent",
@@ -12,24 +12,23 @@
     note = "or say how to copy it, and when that cannot be done, with `.replay(|request: &{Req}| -> Option<{Req}> {{ .. }})` on the `RetryLayer` or the `StackBuilder`"
 )]
 pub trait Replay<Req> {
-    /// A copy of `request`, made before it is sent, or `None` if there can be none.
+    /// Returns a copy of `request` before that is sent. `None` if it cannot be copied.
     fn copy(&self, request: &Req) -> Option<Req>;
 
-    /// Whether no harm is done if it runs twice. One that may run only once is sent again only after an
-    /// attempt that certainly did not run ([`Classify::may_have_run`](crate::Classify::may_have_run)).
-    ///
-    /// Asked after a failure, about the copy.
+    /// Returns `true`, the default, if the request may run twice. A request that must not is sent
+    /// again only after an attempt that certainly did not run
+    /// ([`Classify::may_have_run`](crate::Classify::may_have_run)). Called after a failure, with
+    /// the copy.
     fn may_run_twice(&self, request: &Req) -> bool {
         let _ = request;
         true
     }
 
-    /// Whether a copy that was made before can still be sent, now that the attempt has ended: `answered`, or in an
-    /// error. What is recorded while it is sent may have grown too large. If not, the call ends with this
-    /// attempt's result, as one whose request cannot be sent twice.
-    fn is_still_valid(&self, copy: &Req, answered: bool) -> bool {
-        // See docs/decisions/0019-a-copy-can-become-unusable.md.
-        let _ = (copy, answered);
+    /// Returns `true`, the default, if `copy` can still be sent after the attempt, which ended in a
+    /// response (`responded`) or in an error. A body that is recorded while it is sent may have
+    /// grown too large. After `false` the call ends with the result of this attempt.
+    fn is_still_valid(&self, copy: &Req, responded: bool) -> bool {
+        let _ = (copy, responded);
         true
     }
 }
@@ -43,11 +42,11 @@ where
     }
 }
 
-/// The default: requests are cloned, and every one may run twice. A request type that is not `Clone` does not
-/// compile.
+/// The default replay: clones requests, and every request may run twice. A request type that is not
+/// `Clone` does not compile.
 ///
-/// A request that must not run twice needs one line: `.replayed_by(AtMostOnce)` for all requests of a
-/// service, or a [`Replay`] of your own that decides for each.
+/// A request that must not run twice needs one line: `.replayed_by(AtMostOnce)` for all requests of
+/// a service, or a [`Replay`] of your own that decides for each.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CloneRequest;
 
@@ -58,9 +57,10 @@ impl<Req: Clone> Replay<Req> for CloneRequest {
     }
 }
 
-/// Clones requests, and sends one again only after an attempt that certainly did not run: a layer rejected
-/// it, the service was not ready for it, or its error [is known](crate::Classify::may_have_run) to come from
-/// before it was sent, as a refused connection is. For requests that are not idempotent.
+/// A replay for requests that are not idempotent: clones requests, and sends one again only after
+/// an attempt that certainly did not run. A layer rejected that attempt, the service was not ready,
+/// or its error [is known](crate::Classify::may_have_run) to come before the request was sent, as a
+/// refused connection does.
 ///
 /// ```
 /// use resilience_core::retry::{AtMostOnce, RetryLayer, RetryPolicy};

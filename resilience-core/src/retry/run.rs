@@ -1,4 +1,4 @@
-//! One call on a real clock: a [`Progress`] with the time, the deadline and the samples filled in.
+//! A call on a real clock: a [`Progress`] with the time, the deadline and the samples filled in.
 
 use super::budget::RetryBudget;
 use super::policy::RetryRules;
@@ -20,17 +20,14 @@ pub(crate) struct Run {
     samples: Option<Samples>,
 }
 
-/// Begins a call, which deposits in the budget. Returns the time if the budget or the policy needs it; the
-/// clock is read only then.
+/// Begins a call, which deposits in the budget. Returns the time if the policy limits it. Reads the
+/// clock only if one of them needs the time.
 #[inline(always)]
 pub(super) fn begin(rules: &RetryRules, own: Option<&RetryBudget>, now: &mut Now) -> Option<Tick> {
-    let budget = rules.budget(own);
-    let counts = budget.is_some_and(RetryBudget::counts_calls);
-    let started = (counts || rules.max_elapsed.is_some()).then(|| now.tick());
-    if let Some((budget, now)) = budget.zip(started) {
-        budget.call_started_at(now);
+    if let Some(budget) = rules.budget(own) {
+        budget.deposit(|| now.tick());
     }
-    started
+    rules.max_elapsed.map(|_| now.tick())
 }
 
 impl Run {
@@ -45,8 +42,9 @@ impl Run {
         Run { progress: Progress::new(started, own, key), samples: None }
     }
 
-    /// Decides after an attempt. `obstacle` is the reason not to send the request again, if there is one: it is
-    /// reported only if nothing else forbids another attempt. A success reads no clock and draws no sample.
+    /// Decides after an attempt. `obstacle` is the reason not to send the request again, if there
+    /// is one: it is reported only if nothing else forbids another attempt. A success reads no
+    /// clock and draws no sample.
     #[inline]
     pub(super) fn ended(
         &mut self,
@@ -74,11 +72,10 @@ impl Run {
         outcome: Outcome,
         obstacle: Option<StopReason>,
     ) -> Option<StopReason> {
-        let waits = rules.wait_when_not_ready && matches!(outcome.hint(), RetryHint::After(_));
-        let not_ready = matches!(outcome, Outcome::NotReady(_));
-        if not_ready && !waits {
+        if rules.stops_when_not_ready(outcome) {
             return Some(StopReason::NotReady);
         }
+        let not_ready = matches!(outcome, Outcome::NotReady(_));
         let worth_it = not_ready || rules.is_retryable(outcome);
         if !worth_it || outcome.hint() == RetryHint::Never || !self.progress.any_left(rules) {
             return None;
@@ -100,8 +97,8 @@ impl Run {
         self.progress.interrupted(rules, outcome);
     }
 
-    /// Decides inside of a [`RetryScope`]: the call may itself be an attempt of the scope's call, which has to
-    /// know when this call gives up.
+    /// Decides inside of a [`RetryScope`]: the call may itself be an attempt of the scope's call,
+    /// which has to know when this call gives up.
     fn failed_in(
         &mut self,
         scope: &RetryScope,
@@ -119,7 +116,7 @@ impl Run {
         let spent = match verdict.stop_reason() {
             Some(StopReason::BudgetExhausted | StopReason::ServerForbids) => true,
             // A call without retries would have made one attempt as well.
-            Some(_) => self.progress.made() > 1 && outcome.failure().is_some(),
+            Some(_) => self.progress.made > 1 && outcome.failure().is_some(),
             None => false,
         };
         if spent {

@@ -1,17 +1,19 @@
 //! Retries around a call, so that those of several tiers do not multiply.
 //!
-//! Three tiers that make three attempts each make 27 of one request, and five make 243. A retry cannot see the
-//! others: it has to learn that its call is itself an attempt of another call, and to report that it gave up.
-//! A [`RetryScope`] holds both. A server opens one around each call that it handles; the retries inside find
-//! it, whatever the type of the request:
+//! Three tiers that make three attempts each make 27 of one request, and five make 243. A retry
+//! does not know of the others unless it can read that its call is an attempt of another call, and
+//! report that it gave up. A [`RetryScope`] holds both. A server opens a scope around each call
+//! that it handles, and the retries inside read it, whatever the type of the request:
 //!
-//! - in a [`single`](RetryScope::single) scope they make one attempt each, since the caller makes the others;
-//! - a retry whose attempts or budget are spent [gives up](RetryScope::give_up), and the server that opened the
-//!   scope can forbid its caller to retry.
+//! - in a [`single`](RetryScope::single) scope they make one attempt each, since the caller makes
+//!   the others;
+//! - a retry without attempts or budget left [gives up](RetryScope::give_up), and the server that
+//!   opened the scope can forbid its caller to retry.
 //!
-//! In the other direction, an attempt can read [how many came before it](previous_attempts). A call that
-//! succeeds at once pays nothing. A scope is ambient, as a [`Deadline`](crate::Deadline) is, and does not cross
-//! `tokio::spawn`: take [`RetryScope::current`] along, and [`scope`](RetryScope::scope) the task's future.
+//! In the other direction, an attempt can read [the number of attempts before
+//! it](previous_attempts). A call that succeeds at once reads no scope. A scope is ambient, as a
+//! [`Deadline`](crate::Deadline) is, and does not cross `tokio::spawn`: take
+//! [`RetryScope::current`] along, and [`scope`](RetryScope::scope) the task's future.
 //!
 //! ```
 //! use resilience_core::retry::{RetryPolicy, RetryScope, retry};
@@ -28,7 +30,7 @@
 //! let scope = RetryScope::single();
 //! let _failed = scope.scope(retry(&policy, || { tries += 1; async { Err::<(), _>("down") } })).await;
 //! assert_eq!(tries, 4);
-//! assert!(!scope.gave_up()); // whoever retries may go on
+//! assert!(!scope.gave_up()); // the caller may retry
 //! # Ok(())
 //! # }
 //! ```
@@ -64,7 +66,8 @@ impl RetryScope {
         RetryScope::new(true)
     }
 
-    /// Makes a scope in which retries make one attempt each: the call is itself an attempt of its caller.
+    /// Makes a scope in which retries make one attempt each: the call is itself an attempt of its
+    /// caller.
     #[must_use]
     pub fn single() -> RetryScope {
         RetryScope::new(false)
@@ -87,8 +90,8 @@ impl RetryScope {
         self.0.allowed
     }
 
-    /// Notes that a call inside failed after all its retries, or that its server forbids more: the call of this
-    /// scope should not be retried either.
+    /// Notes that a call inside failed after all its retries, or that its server forbids more: the
+    /// call of this scope should not be retried either.
     pub fn give_up(&self) {
         self.0.gave_up.store(true, Ordering::Relaxed);
     }
@@ -99,8 +102,8 @@ impl RetryScope {
         self.0.gave_up.load(Ordering::Relaxed)
     }
 
-    /// Runs `body` with this as the current scope, as a first attempt. Restores the former scope, also if
-    /// `body` panics.
+    /// Runs `body` with this as the current scope, as a first attempt. Restores the former scope,
+    /// also if `body` panics.
     pub fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
         let first = CallContext::current().with_previous(0).entered();
         let _entered = Entered { scope: CURRENT.replace(Some(self.clone())), _first: first };
@@ -113,7 +116,8 @@ impl RetryScope {
     }
 }
 
-/// Returns the number of attempts before the one that is polled or begun on this thread: 0 on the first.
+/// Returns the number of attempts before the one that is polled or begun on this thread: 0 on the
+/// first.
 #[must_use]
 pub fn previous_attempts() -> u32 {
     CallContext::current().previous()
@@ -159,7 +163,8 @@ impl<F: Future> Future for Scoped<F> {
     }
 }
 
-/// Lets an attempt read how many came before it, while the result is kept. The first attempt needs nothing.
+/// Makes the number of attempts before this one readable while the result is kept. `None` for the
+/// first, where it is 0 already.
 fn enter_attempt(previous: u32) -> Option<call::Entered> {
     (previous > 0).then(|| CallContext::current().with_previous(previous).entered())
 }

@@ -1,14 +1,14 @@
-//! Where the samples come from.
+//! The source of samples.
 //!
-//! Two calls that drew the same delays would retry in step, so each call has a stream of its own:
-//! the thread's cryptographic generator by default, or the next numbered stream of a seed.
+//! Calls that drew the same delays would retry in step. Each call therefore has a stream of its
+//! own: the thread's cryptographic generator by default, or the next numbered stream of a seed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-/// A policy's seed, and how many streams of it were handed out.
+/// The seed of a policy, and the number of streams that were taken from it.
 #[derive(Debug)]
 pub(crate) struct Seed {
     seed: u64,
@@ -27,7 +27,7 @@ impl Seed {
     }
 }
 
-/// The samples of one call. Made when the first is needed, which a call that succeeds never gets to.
+/// The samples of one call, made after the first failure.
 #[derive(Debug)]
 pub(crate) enum Samples {
     Thread,
@@ -39,7 +39,7 @@ impl Samples {
         seed.map_or(Samples::Thread, |seed| Samples::Stream(seed.stream()))
     }
 
-    /// The next sample of `0..1`.
+    /// Returns the next sample of `0..1`.
     pub(crate) fn next(&mut self) -> f64 {
         match self {
             Samples::Thread => rand::rng().random(),

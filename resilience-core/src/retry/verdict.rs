@@ -1,4 +1,4 @@
-//! Decision of a policy, and its reason.
+//! The decision of a policy, and its reason.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use super::budget::Withdrawal;
 use super::progress::Progress;
 pub use crate::observe::words::StopReason;
 
-/// Decision on the result of an attempt.
+/// The decision on the result of an attempt.
 #[derive(Debug)]
 #[must_use]
-#[expect(clippy::exhaustive_enums, reason = "whoever carries out a verdict must know them all")]
+#[expect(clippy::exhaustive_enums, reason = "code that carries out a verdict must know them all")]
 pub enum Verdict {
-    /// Return it: the attempt succeeded.
+    /// Return the result: the attempt succeeded.
     Done,
-    /// Drop it, wait, and try again.
+    /// Drop the result, wait, and try again.
     Retry(GrantedRetry),
-    /// Return it after a pause, which is zero unless rejected retries are waited out.
+    /// Return the result after a pause, which is zero unless rejected retries are waited out.
     Stop {
         /// The reason.
         reason: StopReason,
-        /// Time to wait before returning.
+        /// The time to wait before returning.
         pause: Duration,
     },
 }
@@ -40,7 +40,8 @@ impl Verdict {
     }
 }
 
-/// A granted retry, paid from the budget. Dropping it before [`sent`](GrantedRetry::sent) refunds the price.
+/// A granted retry, paid from the budget. Dropping it before [`sent`](GrantedRetry::sent) refunds
+/// the price.
 #[derive(Debug)]
 #[must_use = "dropping a granted retry gives its price back"]
 pub struct GrantedRetry {
@@ -60,7 +61,8 @@ impl GrantedRetry {
         self.begin(&mut attempts.progress);
     }
 
-    /// Takes the payment of `unsent`, a retry that was granted before and never sent, if this one has none.
+    /// Takes the payment of `unsent`, a retry that was granted before and never sent, if this one
+    /// has none.
     #[cfg(feature = "tower")]
     pub(super) fn or_paid_by(mut self, unsent: Option<GrantedRetry>) -> GrantedRetry {
         self.withdrawal = self.withdrawal.or_else(|| unsent?.withdrawal);

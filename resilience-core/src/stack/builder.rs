@@ -19,12 +19,11 @@ use crate::rate::RateLimiter;
 use crate::retry::{CloneRequest, RetryPolicy};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
-/// A [`Stack`] in the making: parts are named, and stand where they belong whatever the order of the
-/// calls.
+/// A builder of a [`Stack`]. Parts are set by name, in any order.
 ///
-/// A part is given as a builder, a ready handle (which other stacks may have too), or the result of
-/// making one; what is wrong with it is reported by [`build`](StackBuilder::build). Builders get the
-/// stack's name and listener, if they have none of their own.
+/// A part is a builder, a handle (which other stacks may have too), or the result of making one,
+/// whose error [`build`](StackBuilder::build) returns. Builders get the stack's name and listener,
+/// if they have none of their own.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct StackBuilder<
@@ -78,8 +77,9 @@ impl StackBuilder {
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
-    /// Sets the name. Parts have these layer names in rejections and events: `name.bulkhead`, `name.retry`, `name.rate_limit`,
-    /// `name.circuit_breaker`, `name.deadline`, `name.attempt_timeout`.
+    /// Sets the name. Parts have these layer names in rejections and events: `name.bulkhead`,
+    /// `name.retry`, `name.rate_limit`, `name.circuit_breaker`, `name.deadline`,
+    /// `name.attempt_timeout`.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.common.name = Some(name.into());
         self
@@ -93,7 +93,7 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
 
     /// Sets the classifier of retry, rate limit and breaker to a closure.
     ///
-    /// It does not see the rejections of inner layers.
+    /// Rejections of inner layers are not passed to the closure.
     pub fn classify<X, E, F>(self, classifier: F) -> StackBuilder<F, D, B, R, L, C, T>
     where
         F: Fn(Result<&X, &E>) -> Outcome,
@@ -101,7 +101,8 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
         self.classifier(classifier)
     }
 
-    /// Sets the classifier of retry, rate limit and breaker to a [`Classify`](crate::Classify) type.
+    /// Sets the classifier of retry, rate limit and breaker to a [`Classify`](crate::Classify)
+    /// type.
     pub fn classifier<J>(self, classifier: J) -> StackBuilder<J, D, B, R, L, C, T> {
         StackBuilder { classifier, common: self.common, slots: self.slots }
     }
@@ -216,8 +217,9 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
     /// Builds the stack.
     ///
     /// # Errors
-    /// If a value is out of its bounds, or two parts are in each other's way; the [module](super) lists
-    /// the checks. What can work but is hardly meant is in [`Plan::warnings`](super::Plan).
+    /// If a value is out of its bounds, or two parts contradict each other; the [module](super)
+    /// lists the checks. Settings that work, but hardly as intended, are in
+    /// [`Plan::warnings`](super::Plan).
     #[expect(clippy::type_complexity, reason = "a layer for each parameter")]
     pub fn build(
         self,
@@ -249,14 +251,14 @@ impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, R, L, C, T> {
             attempt_timeout: t.fill(assembly)?,
         };
         let all = handles.with_models(&models);
-        let plan = all.shape().plan(all.heap_bytes())?;
+        let plan = all.plan_input().plan(all.heap_bytes())?;
         Ok(Stack { parts: Arc::new(parts), handles, plan })
     }
 }
 
 impl<K, D, B, R, L, C, T> StackBuilder<K, D, B, RetryWith<R>, L, C, T> {
-    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
-    /// sent once. Requests are cloned by default.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request
+    /// with `None` is sent once. Requests are cloned by default.
     pub fn replay<F, Req>(self, replay: F) -> StackBuilder<K, D, B, RetryWith<F>, L, C, T>
     where
         F: Fn(&Req) -> Option<Req>,

@@ -1,7 +1,8 @@
 //! Calls that go on after their result.
 //!
-//! The head of an HTTP response is a result, and most of the call is still to come. What the bulkhead and the
-//! circuit breaker gave to such a call is carried into the result; the code that has the result ends the call.
+//! The head of an HTTP response is a result, and most of the call is still to come. The permits of
+//! the bulkhead and the admission of the circuit breaker are carried into the result; the code that
+//! has the result ends the call.
 
 use std::task::{Context, Poll};
 
@@ -15,7 +16,8 @@ use crate::rejection::Rejection;
 
 /// Decides whether a call goes on after its result.
 pub trait CallLifetime<T> {
-    /// Returns the place in `result` for what the rest of the call holds. `None` if the call is over.
+    /// Returns the place in `result` for the permits of the rest of the call. `None` if the call is
+    /// over.
     fn carried<'r>(&self, result: &'r T) -> Option<&'r CarriedPermits>;
 }
 
@@ -27,8 +29,8 @@ impl<T> CallLifetime<T> for Absent {
     }
 }
 
-/// The admission and the permits of a call that goes on after its result. Dropped, they count as abandoned and
-/// go back.
+/// The admission and the permits of a call that goes on after its result. Dropped, they count as
+/// abandoned and go back.
 #[derive(Debug, Default)]
 pub struct CarriedPermits(Mutex<Held>);
 
@@ -40,8 +42,9 @@ struct Held {
 }
 
 impl CarriedPermits {
-    /// Returns the admission of the circuit, if the result counts as a success so far, and the permits of the
-    /// bulkhead. `None` for a part that the stack does not have, or that has judged the call already.
+    /// Returns the admission of the circuit, if the result counts as a success so far, and the
+    /// permits of the bulkhead. `None` for a part that the stack does not have, or that has
+    /// recorded the call already.
     #[must_use]
     pub fn into_parts(self) -> (Option<Admitted>, Option<BulkheadPermit>) {
         let Held { circuit, permit } = self.0.into_inner();
@@ -49,9 +52,9 @@ impl CarriedPermits {
     }
 }
 
-/// A hold of one of the parts.
+/// An admission or a permit that is carried into a result.
 pub trait Carried {
-    /// Puts it into its place. The former one is dropped outside of the lock.
+    /// Puts this into its place. Drops the former content outside of the lock.
     fn carry_in(self, carried: &CarriedPermits);
 }
 
@@ -69,7 +72,7 @@ impl Carried for BulkheadPermit {
     }
 }
 
-/// A part that carries what it holds into the result, if `L` finds a place there.
+/// A part that carries its permits into the result, if `L` finds a place there.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct Carrying<P, L> {
@@ -92,7 +95,7 @@ where
 
     delegate_to_part!(self => Some(&self.part));
 
-    /// Leaves what is carried out of the settlement: each admission is settled once.
+    /// Settles the part without the permits that are carried: each admission is settled once.
     #[inline]
     fn settle(&self, state: &mut Self::CallState, result: Result<&T, &E>, now: &mut Now) {
         // See docs/decisions/0021-a-calls-holdings-move-to-its-body.md.

@@ -1,96 +1,97 @@
-//! Errors of a stack that cannot work. Stacks that can work but hardly as intended are in `warnings`.
+//! Errors of a stack that cannot work. Settings that work, but hardly as intended, are in
+//! `warnings`.
 //!
-//! Each check compares two parts, which no part can do by itself. A check is here only if it is *never*
-//! right: whatever the other side does, the value named has no effect, or an effect that another value
-//! takes away.
+//! Each check compares two parts. An error is only for a value that is *never* right: whatever the
+//! other side does, the value has no effect, or another value cancels its effect.
 
 use std::time::Duration;
 
 use crate::config::InvalidConfig;
 use crate::on_full::OnFull;
-use crate::shape::{Breaking, Pacing, Paying, Retrying, Shape};
+use crate::plan_input::{BreakerInput, BudgetInput, PlanInput, RateInput, RetryInput};
 
 type Checked = Result<(), InvalidConfig>;
 
 /// Returns the first error.
-pub(super) fn refuse(shape: &Shape) -> Checked {
-    attempt_within_deadline(shape)?;
-    waits_within_deadline(shape)?;
-    if let Some(retry) = &shape.retry {
-        attempt_time_within_timeout(shape, retry)?;
-        every_attempt_possible(shape, retry)?;
-        budget_ever_pays(shape, retry)?;
+pub(super) fn check(input: &PlanInput) -> Checked {
+    attempt_within_deadline(input)?;
+    waits_within_deadline(input)?;
+    if let Some(retry) = &input.retry {
+        attempt_time_within_timeout(input, retry)?;
+        every_attempt_possible(input, retry)?;
+        budget_ever_pays(input, retry)?;
     }
-    if let Some(breaker) = &shape.breaker {
-        if let Some(rate) = shape.rate.as_ref().filter(|rate| rate.enforced) {
+    if let Some(breaker) = &input.breaker {
+        if let Some(rate) = input.rate.as_ref().filter(|rate| rate.enforced) {
             minimum_reachable(breaker, rate)?;
         }
-        slow_before_timeout(shape, breaker)?;
+        slow_before_timeout(input, breaker)?;
     }
     Ok(())
 }
 
-/// An attempt that may take as long as the call never times out: the deadline ends it, no breaker sees
-/// a failure, and there is no time for a second.
-fn attempt_within_deadline(shape: &Shape) -> Checked {
-    match (shape.attempt_timeout, shape.deadline) {
+/// Rejects an attempt timeout as long as the deadline: the deadline ends every attempt, no breaker
+/// counts a failure, and there is no time for a second attempt.
+fn attempt_within_deadline(input: &PlanInput) -> Checked {
+    match (input.attempt_timeout, input.deadline) {
         (Some(timeout), Some(deadline)) if timeout >= deadline => {
-            refused("attempt_timeout", timeout, under("deadline", deadline))
+            invalid("attempt_timeout", timeout, under("deadline", deadline))
         }
         _ => Ok(()),
     }
 }
 
 /// Rejects a wait for admission that may last until the deadline.
-fn waits_within_deadline(shape: &Shape) -> Checked {
-    let Some(deadline) = shape.deadline else { return Ok(()) };
-    let bulkhead = shape.bulkhead.map(|bulkhead| ("bulkhead.wait_at_most", bulkhead.line));
-    let rate = shape.rate.map(|rate| ("rate_limit.wait_at_most", rate.line));
-    for (field, line) in bulkhead.into_iter().chain(rate) {
-        if let OnFull::WaitAtMost(wait) = line.on_full
-            && line.chosen
+fn waits_within_deadline(input: &PlanInput) -> Checked {
+    let Some(deadline) = input.deadline else { return Ok(()) };
+    let bulkhead = input.bulkhead.map(|bulkhead| ("bulkhead.wait_at_most", bulkhead.queue));
+    let rate = input.rate.map(|rate| ("rate_limit.wait_at_most", rate.queue));
+    for (field, queue) in bulkhead.into_iter().chain(rate) {
+        if let OnFull::WaitAtMost(wait) = queue.on_full
+            && queue.chosen
             && wait >= deadline
         {
-            return refused(field, wait, under("deadline", deadline));
+            return invalid(field, wait, under("deadline", deadline));
         }
     }
     Ok(())
 }
 
-/// "Usually takes" longer than it may: every retry is refused for want of time, or none should be.
-fn attempt_time_within_timeout(shape: &Shape, retry: &Retrying) -> Checked {
-    match shape.attempt_timeout {
+/// Rejects a usual duration of an attempt that is longer than its timeout.
+fn attempt_time_within_timeout(input: &PlanInput, retry: &RetryInput) -> Checked {
+    match input.attempt_timeout {
         Some(timeout) if retry.attempt_time > timeout => {
             let bound = format!("at most `attempt_timeout` ({timeout:?})");
-            refused("retry.attempt_time", retry.attempt_time, bound)
+            invalid("retry.attempt_time", retry.attempt_time, bound)
         }
         _ => Ok(()),
     }
 }
 
-/// Attempts that cannot begin though every other fails at once and every wait is the shortest.
-fn every_attempt_possible(shape: &Shape, retry: &Retrying) -> Checked {
-    let possible = shape.attempts_begun(retry, &retry.shortest, Duration::ZERO);
+/// Rejects attempts that cannot begin in time even if all others fail at once and every wait is the
+/// shortest.
+fn every_attempt_possible(input: &PlanInput, retry: &RetryInput) -> Checked {
+    let possible = input.attempts_begun(retry, &retry.shortest, Duration::ZERO);
     if possible >= retry.max_attempts {
         return Ok(());
     }
     let bound = format!(
         "at most {possible}: the shortest waits alone leave no time for more, by {}",
-        limits(shape, retry)
+        limits(input, retry)
     );
     Err(InvalidConfig::new("retry.max_attempts", retry.max_attempts, bound))
 }
 
-fn limits(shape: &Shape, retry: &Retrying) -> String {
-    let deadline = shape.deadline.map(|limit| format!("`deadline` ({limit:?})"));
+fn limits(input: &PlanInput, retry: &RetryInput) -> String {
+    let deadline = input.deadline.map(|limit| format!("`deadline` ({limit:?})"));
     let elapsed = retry.max_elapsed.map(|limit| format!("`retry.max_elapsed` ({limit:?})"));
     deadline.into_iter().chain(elapsed).collect::<Vec<_>>().join(" and ")
 }
 
-/// Rejects a retry budget that can never fund a retry: deposits expire before they add up to one, and there is no
-/// reserve.
-fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
-    let Some(Paying::Share { ratio, window, reserve }) = retry.budget else { return Ok(()) };
+/// Rejects a retry budget that can never fund a retry: deposits expire before they add up to one,
+/// and there is no reserve.
+fn budget_ever_pays(input: &PlanInput, retry: &RetryInput) -> Checked {
+    let Some(BudgetInput::Share { ratio, window, reserve }) = retry.budget else { return Ok(()) };
     if retry.max_attempts == 1 || reserve >= 1.0 {
         return Ok(());
     }
@@ -98,7 +99,7 @@ fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
         let bound = "more than 0, without a reserve: it would never pay for a retry";
         return Err(InvalidConfig::new("retry.budget.ratio", ratio, bound));
     }
-    let Some(rate) = shape.rate.as_ref().filter(|rate| rate.enforced) else { return Ok(()) };
+    let Some(rate) = input.rate.as_ref().filter(|rate| rate.enforced) else { return Ok(()) };
     // A deposit lives up to a tenth longer than the window.
     let calls = rate.admitted_within(window + window / 10);
     #[expect(clippy::cast_precision_loss, reason = "compared with one")]
@@ -112,8 +113,8 @@ fn budget_ever_pays(shape: &Shape, retry: &Retrying) -> Checked {
     Err(InvalidConfig::new("retry.budget.ratio", ratio, bound))
 }
 
-/// Rejects a breaker whose minimum of calls does not pass the rate limit within its window.
-fn minimum_reachable(breaker: &Breaking, rate: &Pacing) -> Checked {
+/// Rejects a breaker with a higher minimum of calls in its window than the rate limit admits.
+fn minimum_reachable(breaker: &BreakerInput, rate: &RateInput) -> Checked {
     for &(window, minimum) in &breaker.windows {
         let most = rate.admitted_within(window);
         if u64::from(minimum) > most {
@@ -124,12 +125,13 @@ fn minimum_reachable(breaker: &Breaking, rate: &Pacing) -> Checked {
     Ok(())
 }
 
-/// No call is ever that slow.
-fn slow_before_timeout(shape: &Shape, breaker: &Breaking) -> Checked {
-    match (breaker.slow_after, shape.attempt_timeout) {
+/// Rejects a duration of slow calls that is longer than the attempt timeout: no call would ever be
+/// slow.
+fn slow_before_timeout(input: &PlanInput, breaker: &BreakerInput) -> Checked {
+    match (breaker.slow_after, input.attempt_timeout) {
         (Some(slow), Some(timeout)) if slow > timeout => {
             let bound = format!("at most `attempt_timeout` ({timeout:?})");
-            refused("circuit_breaker.slow_calls", slow, bound)
+            invalid("circuit_breaker.slow_calls", slow, bound)
         }
         _ => Ok(()),
     }
@@ -139,6 +141,6 @@ fn under(field: &str, limit: Duration) -> String {
     format!("less than `{field}` ({limit:?})")
 }
 
-fn refused(field: &'static str, value: Duration, bound: String) -> Checked {
+fn invalid(field: &'static str, value: Duration, bound: String) -> Checked {
     Err(InvalidConfig::new(field, format_args!("{value:?}"), bound))
 }

@@ -7,9 +7,9 @@ use crate::bulkhead::{Bulkhead, BulkheadSnapshot};
 use crate::clock;
 use crate::keyed::Entry;
 use crate::observe::Gauges;
+use crate::plan_input::PlanInput;
 use crate::rate::{RateLimiter, RateSnapshot};
 use crate::retry::{RetryBudget, RetryPolicy};
-use crate::shape::Shape;
 
 /// The parts that there are.
 #[derive(Debug, Clone, Default)]
@@ -49,13 +49,13 @@ impl Handles {
         }
     }
 
-    pub(crate) fn shape(&self) -> Shape {
-        Shape {
+    pub(crate) fn plan_input(&self) -> PlanInput {
+        PlanInput {
             deadline: self.deadline,
             bulkhead: self.bulkhead.as_ref().map(Bulkhead::planned),
             retry: self.retry.as_ref().map(RetryPolicy::planned),
-            rate: self.rate_limiter.as_ref().map(RateLimiter::planned),
-            breaker: self.breaker.as_ref().map(CircuitBreaker::planned),
+            rate: self.rate_limiter.as_ref().map(|limiter| limiter.config().planned()),
+            breaker: self.breaker.as_ref().map(|breaker| breaker.config().planned()),
             attempt_timeout: self.attempt_timeout,
         }
     }

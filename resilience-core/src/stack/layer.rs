@@ -15,12 +15,12 @@ use crate::rate::RateLimiter;
 use crate::retry::{RetryBudget, RetryLayer, RetryPolicy};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
-/// Everything that stands between a caller and an unreliable service, in the one order that works. See
-/// the [module](super).
+/// All policies between a caller and an unreliable service, in the one order that works. See the
+/// [module](super).
 ///
-/// An ordinary layer: every service made by one value, and by its clones, shares permits, budget, tokens
-/// and circuit. The parameters are the layers of the deadline, the bulkhead, the retry, the rate limit,
-/// the circuit breaker and the attempt timeout; [`Absent`] costs nothing.
+/// An ordinary layer: every service made by one value, and by its clones, shares permits, budget,
+/// tokens and circuit. The parameters are the layers of the deadline, the bulkhead, the retry, the
+/// rate limit, the circuit breaker and the attempt timeout; [`Absent`] costs nothing.
 #[derive(Debug, Clone)]
 pub struct Stack<D = Absent, B = Absent, R = Absent, L = Absent, C = Absent, T = Absent> {
     pub(super) parts: Arc<Parts<D, B, R, L, C, T>>,
@@ -36,88 +36,90 @@ pub type StandardStack =
 pub type StandardService<S> = <StandardStack as Layer<S>>::Service;
 
 impl Stack {
-    /// Starts with no part.
+    /// Returns a builder without parts.
     pub fn builder() -> StackBuilder {
         StackBuilder::new()
     }
 
-    /// Starts with every part that needs to know nothing of the service: a deadline of 30 s, a bulkhead,
-    /// a retry and a circuit breaker by their defaults, and an attempt timeout of 8 s, which leaves time
-    /// for all three attempts. Parts that are set after this take the place of these.
+    /// Returns a builder with the parts that have a default for every service: a deadline of 30 s,
+    /// a bulkhead, a retry and a circuit breaker with their defaults, and an attempt timeout of 8
+    /// s, which leaves time for all three attempts. Parts that are set later replace these.
     ///
-    /// There is no rate limit: how much the service bears is its own to say.
+    /// Without a rate limit, which depends on the service.
     pub fn standard(name: impl Into<Name>) -> StandardBuilder {
         StackBuilder::standard(name.into())
     }
 }
 
 impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
-    /// What it will do at worst.
+    /// Returns the worst case of the stack.
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Returns the bulkhead that all calls use. `None` without one, or where there is one for each key:
-    /// [`bulkhead_layer`](Self::bulkhead_layer) has their store, and a change of configuration through
-    /// any of them reaches all.
+    /// Returns the bulkhead that all calls use. `None` without one, or where there is one for each
+    /// key: [`bulkhead_layer`](Self::bulkhead_layer) has their store, and a change of configuration
+    /// through any of them reaches all.
     #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
     }
 
-    /// The retry policy.
+    /// Returns the retry policy. `None` without retries.
     #[must_use]
     pub const fn retry(&self) -> Option<&RetryPolicy> {
         self.handles.retry.as_ref()
     }
 
-    /// The budget that retries are paid from. Give it to everything else that calls the same service.
+    /// Returns the budget that pays for retries. Give it to everything else that calls the same
+    /// service.
     pub fn budget(&self) -> Option<&RetryBudget> {
         self.retry().and_then(RetryPolicy::budget)
     }
 
-    /// Returns the rate limiter that all calls use. `None` without one, or where there is one for each
-    /// key: [`rate_limit_layer`](Self::rate_limit_layer) has their store, and a change of configuration
-    /// through any of them reaches all.
+    /// Returns the rate limiter that all calls use. `None` without one, or where there is one for
+    /// each key: [`rate_limit_layer`](Self::rate_limit_layer) has their store, and a change of
+    /// configuration through any of them reaches all.
     #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.rate_limiter.as_ref()
     }
 
-    /// Returns the circuit breaker that all calls use. `None` without one, or where there is one for each
-    /// key: [`circuit_breaker_layer`](Self::circuit_breaker_layer) has their store, and a change of
-    /// configuration through any of them reaches all.
+    /// Returns the circuit breaker that all calls use. `None` without one, or where there is one
+    /// for each key: [`circuit_breaker_layer`](Self::circuit_breaker_layer) has their store, and a
+    /// change of configuration through any of them reaches all.
     #[must_use]
     pub const fn breaker(&self) -> Option<&CircuitBreaker> {
         self.handles.breaker.as_ref()
     }
 
-    /// The layer that the bulkhead stands in; its store, where there is one for each key.
+    /// Returns the layer of the bulkhead, with the store where there is a bulkhead for each key.
     #[must_use]
     pub fn bulkhead_layer(&self) -> &B {
         &self.parts.bulkhead
     }
 
-    /// The layer that the rate limit stands in; its store, where there is one for each key.
+    /// Returns the layer of the rate limit, with the store where there is a limiter for each key.
     #[must_use]
     pub fn rate_limit_layer(&self) -> &L {
         &self.parts.rate_limit
     }
 
-    /// The layer that the breaker stands in; its store, where there is one for each key.
+    /// Returns the layer of the breaker, with the store where there is a circuit for each key.
     #[must_use]
     pub fn circuit_breaker_layer(&self) -> &C {
         &self.parts.circuit_breaker
     }
 
-    /// Returns the state of every part now, except those that keep one for each key.
+    /// Returns the state of every part now, except parts with a state for each key.
     #[must_use]
     pub fn snapshot(&self) -> StackSnapshot {
         self.handles.snapshot()
     }
 
-    /// Bytes that one call of `S` takes under this stack, its own future and request included.
+    /// Returns the bytes of a call of `S` through this stack, with the future of `S` and the
+    /// request.
     #[must_use]
     pub const fn bytes_per_call<S, Req>(&self) -> usize
     where
@@ -128,8 +130,8 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     }
 }
 
-/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]. Parts
-/// that keep one state for each key are left out: record their stores.
+/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`].
+/// Parts with a state for each key are left out: record their stores.
 impl<D, B, R, L, C, T> Gauges for Stack<D, B, R, L, C, T> {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         self.handles.gauges(self.budget(), visit);

@@ -30,8 +30,9 @@ pub struct Assembly<'a, K> {
 }
 
 impl<K> Assembly<'_, K> {
-    /// Gives the stack's name to a part without a name, and its listener to a part without a listener.
-    fn adopt(&self, part: &str, unnamed: &Name, (name, listener): (&mut Name, &mut Listener)) {
+    /// Gives the stack's name to a part without a name, and its listener to a part without a
+    /// listener.
+    fn adopt(&self, part: &str, unnamed: &Name, name: &mut Name, listener: &mut Listener) {
         if let Some(stack) = self.name
             && name == unnamed
         {
@@ -43,7 +44,7 @@ impl<K> Assembly<'_, K> {
     }
 }
 
-/// Several parts share a listener.
+/// Notifies the listener in this place: several parts share it.
 impl Listen for Listener {
     fn event(&self, event: &Event<'_>) {
         self.tell(|| *event);
@@ -63,8 +64,8 @@ pub trait BuiltPart: Sized {
     -> Result<Self, InvalidConfig>;
 }
 
-/// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the stack's name and
-/// listener where it has none of its own.
+/// A part of a stack, as a handle, as the result of a builder, or as a builder, which gets the
+/// stack's name and listener where it has none.
 #[doc(hidden)]
 pub struct PartSource<P: BuiltPart>(Source<P>);
 
@@ -105,7 +106,7 @@ impl<P: BuiltPart> fmt::Debug for PartSource<P> {
 }
 
 macro_rules! parts_with_builders {
-    ($($part:ident from $builder:ty, called $name:literal;)+) => {$(
+    ($($part:ident from $builder:ty, called $name:literal $(in its $draft:ident)?;)+) => {$(
         impl BuiltPart for $part {
             type Builder = $builder;
 
@@ -113,8 +114,9 @@ macro_rules! parts_with_builders {
                 mut builder: $builder,
                 assembly: &Assembly<'_, K>,
             ) -> Result<$part, InvalidConfig> {
-                let mut unnamed = $part::builder();
-                assembly.adopt($name, unnamed.identity().0, builder.identity());
+                let unnamed = $part::builder()$(.$draft)?.name;
+                let named = &mut builder$(.$draft)?;
+                assembly.adopt($name, &unnamed, &mut named.name, &mut named.listener);
                 builder.build()
             }
         }
@@ -128,7 +130,7 @@ macro_rules! parts_with_builders {
 }
 parts_with_builders! {
     Bulkhead from BulkheadBuilder, called "bulkhead";
-    RetryPolicy from RetryPolicyBuilder, called "retry";
+    RetryPolicy from RetryPolicyBuilder, called "retry" in its draft;
     RateLimiter from RateLimiterBuilder, called "rate_limit";
     CircuitBreaker from CircuitBreakerBuilder, called "circuit_breaker";
 }
@@ -198,7 +200,7 @@ pub struct KeyedPart<P: BuiltPart, F, Req> {
     pub(super) request: std::marker::PhantomData<fn(&Req)>,
 }
 
-/// A retry policy, and how requests are copied.
+/// A retry policy, and the replay that copies requests.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct RetryWith<R = CloneRequest> {

@@ -7,53 +7,53 @@ use super::checks;
 use super::warnings::{self, Warning};
 use crate::config::InvalidConfig;
 use crate::observe::Rounded;
-use crate::shape::{Paying, Shape};
+use crate::plan_input::{BudgetInput, PlanInput};
 
-/// The worst case of a stack. Returned by [`Stack::plan`](super::Stack::plan), printed by `Display`.
-///
-/// Limits of parts that only observe are not counted: they limit nothing.
+/// The worst case of a stack. Returned by [`Stack::plan`](super::Stack::plan), printed by
+/// `Display`. Parts that only observe do not count.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// No call takes longer, waits and retries included, whatever times the other side names. `None`:
-    /// nothing in the stack limits it.
+    /// The longest time of a call, with all waits and retries, whatever hints the server sends.
+    /// `None` without a limit.
     pub worst_case_latency: Option<Duration>,
-    /// The most attempts that one call makes, the first included.
+    /// The maximum number of attempts of a call, including the first.
     pub max_attempts: u32,
-    /// So many of them begin in time though each times out and each backoff is the longest, if there
-    /// was no line to stand in.
+    /// The number of attempts that begin in time if each times out, each backoff is the longest,
+    /// and no queue has to be waited for.
     pub sure_attempts: u32,
-    /// Attempts for each call, in the long run and when everything fails. A budget's reserve, which is
-    /// given once, comes on top.
+    /// Attempts for each call in the long run when everything fails, without the reserve of a
+    /// budget, which is granted once.
     pub amplification: f64,
-    /// The longest time that a server can name and still see the call come back. Longer ones end the
-    /// call at once. `None`: a year.
+    /// The longest hint of a server that a call waits for. A longer hint ends the call at once.
+    /// `None`: a year.
     pub longest_hint: Option<Duration>,
-    /// A failure that no code recognised ([`Outcome::Unknown`](crate::Outcome::Unknown)) is retried.
+    /// `true` if failures that no code recognised ([`Outcome::Unknown`](crate::Outcome::Unknown))
+    /// are retried.
     pub retries_unknown: bool,
-    /// Attempts a second that reach the service, in the long run. `None`: no limit.
+    /// Attempts a second that reach the service in the long run. `None` without a limit.
     pub attempts_per_second: Option<f64>,
-    /// Attempts that may follow each other at once, where there is a rate limit.
+    /// Attempts that may follow each other at once. `None` without a rate limit.
     pub burst: Option<u32>,
-    /// Calls under way at once. `None`: no limit.
+    /// Calls under way at once. `None` without a limit.
     pub max_in_flight: Option<u32>,
-    /// Calls that stand in line at once, for the bulkhead and for the rate limit.
+    /// Calls that wait at once, for the bulkhead and for the rate limit.
     pub max_queued: u64,
-    /// Bytes on the heap that all calls share, before any. What a call takes is
+    /// Bytes on the heap that all calls share, before the first call. The bytes of a call are
     /// [`Stack::bytes_per_call`](super::Stack::bytes_per_call).
     pub shared_bytes: usize,
     /// Warnings about settings that work, but hardly as intended.
     pub warnings: Vec<Warning>,
 }
 
-impl Shape {
-    /// Computes the plan, or returns why the stack cannot work.
+impl PlanInput {
+    /// Computes the plan. Returns an error for a stack that cannot work.
     pub(crate) fn plan(&self, shared_bytes: usize) -> Result<Plan, InvalidConfig> {
-        checks::refuse(self)?;
+        checks::check(self)?;
         let bulkhead = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
         let rate = self.rate.filter(|rate| rate.enforced);
-        let lines = [bulkhead.map(|it| it.line), rate.map(|it| it.line)];
-        let max_queued = lines.iter().flatten().map(|line| line.longest()).sum();
+        let queues = [bulkhead.map(|it| it.queue), rate.map(|it| it.queue)];
+        let max_queued = queues.iter().flatten().map(|queue| queue.longest()).sum();
         Ok(Plan {
             worst_case_latency: self.worst_case_latency(),
             max_attempts: self.max_attempts(),
@@ -80,7 +80,7 @@ impl Shape {
     pub(super) fn sure_attempts(&self) -> u32 {
         match (&self.retry, self.attempt_timeout) {
             (Some(retry), Some(takes)) => self.attempts_begun(retry, &retry.longest, takes),
-            // The first may take all the time there is.
+            // The first attempt may take all the time.
             _ => 1,
         }
     }
@@ -88,8 +88,8 @@ impl Shape {
     fn amplification(&self) -> f64 {
         let most = f64::from(self.max_attempts());
         match self.retry.as_ref().and_then(|retry| retry.budget) {
-            Some(Paying::Share { ratio, .. }) => most.min(1.0 + ratio),
-            Some(Paying::Bucket) | None => most,
+            Some(BudgetInput::Share { ratio, .. }) => most.min(1.0 + ratio),
+            Some(BudgetInput::Bucket) | None => most,
         }
     }
 
@@ -104,7 +104,7 @@ impl Shape {
         let unlimited = || {
             let attempt = self.rate_wait()?.checked_add(self.attempt_timeout?)?;
             let last_begins = match self.retry.as_ref().filter(|retry| retry.max_attempts > 1) {
-                // A server that names times can have the last attempt begin as late as is allowed.
+                // Hints of a server can delay the last attempt up to the limit.
                 Some(retry) => retry.max_elapsed?.saturating_sub(retry.attempt_time),
                 None => Duration::ZERO,
             };
@@ -146,7 +146,7 @@ impl fmt::Display for Plan {
             None => f.write_str("as many calls as come")?,
         }
         if self.max_queued > 0 {
-            write!(f, ", {} in line", self.max_queued)?;
+            write!(f, ", {} in the queue", self.max_queued)?;
         }
         write!(f, "\nshared          {} bytes", self.shared_bytes)?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\nwarning         {warning}"))

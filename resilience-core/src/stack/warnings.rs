@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::observe::Rounded;
 use crate::on_full::OnFull;
-use crate::shape::{Line, Paying, Retrying, Shape};
+use crate::plan_input::{BudgetInput, PlanInput, QueueInput, RetryInput};
 
-/// Something about a stack that works, and is hardly meant. See [`Plan::warnings`](super::Plan).
+/// A setting that works, but hardly as intended. See [`Plan::warnings`](super::Plan).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warning {
-    /// The field, as [`InvalidConfig`](crate::InvalidConfig) names it.
+    /// The field, by the name that [`InvalidConfig`](crate::InvalidConfig) would use.
     pub field: &'static str,
     /// The consequence.
     pub reason: String,
@@ -23,16 +23,16 @@ impl fmt::Display for Warning {
     }
 }
 
-/// All of them, outermost part first.
-pub(super) fn of(shape: &Shape) -> Vec<Warning> {
+/// Returns all warnings, outermost part first.
+pub(super) fn of(input: &PlanInput) -> Vec<Warning> {
     let mut found = Vec::new();
-    hangs(shape, &mut found);
-    queues(shape, &mut found);
-    if let Some(retry) = shape.retry.as_ref().filter(|retry| retry.max_attempts > 1) {
-        attempts(shape, retry, &mut found);
+    hangs(input, &mut found);
+    queues(input, &mut found);
+    if let Some(retry) = input.retry.as_ref().filter(|retry| retry.max_attempts > 1) {
+        attempts(input, retry, &mut found);
         budget(retry, &mut found);
     }
-    breaker(shape, &mut found);
+    breaker(input, &mut found);
     found
 }
 
@@ -40,9 +40,9 @@ fn warn(found: &mut Vec<Warning>, field: &'static str, reason: String) {
     found.push(Warning { field, reason });
 }
 
-fn hangs(shape: &Shape, found: &mut Vec<Warning>) {
-    let more = shape.retry.as_ref().is_some_and(|retry| retry.max_attempts > 1);
-    match (shape.deadline, shape.attempt_timeout) {
+fn hangs(input: &PlanInput, found: &mut Vec<Warning>) {
+    let more = input.retry.as_ref().is_some_and(|retry| retry.max_attempts > 1);
+    match (input.deadline, input.attempt_timeout) {
         (None, None) => {
             let reason = "nothing ends a call that hangs, unless the caller has a deadline".into();
             warn(found, "deadline", reason);
@@ -58,32 +58,32 @@ fn hangs(shape: &Shape, found: &mut Vec<Warning>) {
     }
 }
 
-fn queues(shape: &Shape, found: &mut Vec<Warning>) {
-    let attempt = shape.attempt_timeout;
-    if let Some(bulkhead) = shape.bulkhead {
-        queue(shape, "bulkhead.wait", bulkhead.line, found);
-        // Each place in line is worth one call's time, shared by all permits.
+fn queues(input: &PlanInput, found: &mut Vec<Warning>) {
+    let attempt = input.attempt_timeout;
+    if let Some(bulkhead) = input.bulkhead {
+        queue_wait(input, "bulkhead.wait", bulkhead.queue, found);
+        // Each place in the queue is one call's time, shared by all permits.
         let drain = attempt.map(|takes| {
-            takes.saturating_mul(bulkhead.line.max_queued) / bulkhead.max_concurrent.max(1)
+            takes.saturating_mul(bulkhead.queue.max_queued) / bulkhead.max_concurrent.max(1)
         });
-        last_in_line(shape, "bulkhead.max_queued", bulkhead.line, drain, found);
+        last_in_queue(input, "bulkhead.max_queued", bulkhead.queue, drain, found);
     }
-    if let Some(rate) = shape.rate {
-        queue(shape, "rate_limit.wait", rate.line, found);
-        let seconds = f64::from(rate.line.max_queued) / rate.per_second();
+    if let Some(rate) = input.rate {
+        queue_wait(input, "rate_limit.wait", rate.queue, found);
+        let seconds = f64::from(rate.queue.max_queued) / rate.per_second();
         let drain = Duration::try_from_secs_f64(seconds).ok();
-        last_in_line(shape, "rate_limit.max_queued", rate.line, drain, found);
+        last_in_queue(input, "rate_limit.max_queued", rate.queue, drain, found);
     }
 }
 
-fn queue(shape: &Shape, field: &'static str, line: Line, found: &mut Vec<Warning>) {
-    match (line.on_full, shape.deadline, shape.attempt_timeout) {
+fn queue_wait(input: &PlanInput, field: &'static str, queue: QueueInput, found: &mut Vec<Warning>) {
+    match (queue.on_full, input.deadline, input.attempt_timeout) {
         (OnFull::Wait, None, _) => {
             let reason = "nothing ends the wait, unless the caller has a deadline".into();
             warn(found, field, reason);
         }
         (OnFull::WaitAtMost(wait), Some(deadline), Some(attempt))
-            if line.chosen && wait + attempt > deadline =>
+            if queue.chosen && wait + attempt > deadline =>
         {
             let reason = format!(
                 "a call that waits {} has less than `attempt_timeout` ({}) left of `deadline` ({})",
@@ -98,19 +98,19 @@ fn queue(shape: &Shape, field: &'static str, line: Line, found: &mut Vec<Warning
 }
 
 /// Warns of a queue without a limit on its waits: a limit rejects calls that would be too late.
-fn last_in_line(
-    shape: &Shape,
+fn last_in_queue(
+    input: &PlanInput,
     field: &'static str,
-    line: Line,
+    queue: QueueInput,
     drain: Option<Duration>,
     found: &mut Vec<Warning>,
 ) {
-    if let (OnFull::Wait, Some(deadline), Some(drain)) = (line.on_full, shape.deadline, drain)
+    if let (OnFull::Wait, Some(deadline), Some(drain)) = (queue.on_full, input.deadline, drain)
         && drain >= deadline
     {
         let reason = format!(
-            "the last of {} in line may wait {}, and `deadline` is {}",
-            line.max_queued,
+            "the last of {} in the queue may wait {}, and `deadline` is {}",
+            queue.max_queued,
             Rounded(drain),
             Rounded(deadline)
         );
@@ -118,9 +118,9 @@ fn last_in_line(
     }
 }
 
-fn attempts(shape: &Shape, retry: &Retrying, found: &mut Vec<Warning>) {
-    let sure = shape.sure_attempts();
-    if shape.attempt_timeout.is_some() && sure < retry.max_attempts {
+fn attempts(input: &PlanInput, retry: &RetryInput, found: &mut Vec<Warning>) {
+    let sure = input.sure_attempts();
+    if input.attempt_timeout.is_some() && sure < retry.max_attempts {
         let reason = format!(
             "only {sure} of {} attempts begin in time if each times out and each wait is the longest",
             retry.max_attempts
@@ -129,14 +129,14 @@ fn attempts(shape: &Shape, retry: &Retrying, found: &mut Vec<Warning>) {
     }
 }
 
-fn budget(retry: &Retrying, found: &mut Vec<Warning>) {
+fn budget(retry: &RetryInput, found: &mut Vec<Warning>) {
     let most = f64::from(retry.max_attempts - 1);
     match retry.budget {
         None => {
             let reason = format!("without one, an outage is {}× the load", retry.max_attempts);
             warn(found, "retry.budget", reason);
         }
-        Some(Paying::Share { ratio, .. }) if ratio >= most => {
+        Some(BudgetInput::Share { ratio, .. }) if ratio >= most => {
             let reason = format!("{ratio} for each call pays for all of {most} retries: no limit");
             warn(found, "retry.budget.ratio", reason);
         }
@@ -144,9 +144,9 @@ fn budget(retry: &Retrying, found: &mut Vec<Warning>) {
     }
 }
 
-fn breaker(shape: &Shape, found: &mut Vec<Warning>) {
-    let Some(breaker) = &shape.breaker else { return };
-    if let Some(attempt) = shape.attempt_timeout.filter(|&it| it > breaker.max_half_open) {
+fn breaker(input: &PlanInput, found: &mut Vec<Warning>) {
+    let Some(breaker) = &input.breaker else { return };
+    if let Some(attempt) = input.attempt_timeout.filter(|&it| it > breaker.max_half_open) {
         let reason = format!(
             "probes are given up after {}, before they time out ({})",
             Rounded(breaker.max_half_open),
@@ -154,8 +154,8 @@ fn breaker(shape: &Shape, found: &mut Vec<Warning>) {
         );
         warn(found, "circuit_breaker.max_half_open", reason);
     }
-    let waits = shape.retry.as_ref().filter(|retry| retry.waits_when_not_ready);
-    let limit = [shape.deadline, waits.and_then(|retry| retry.max_elapsed)].into_iter().flatten();
+    let waits = input.retry.as_ref().filter(|retry| retry.waits_when_not_ready);
+    let limit = [input.deadline, waits.and_then(|retry| retry.max_elapsed)].into_iter().flatten();
     if let (Some(_), Some(limit)) = (waits, limit.min())
         && breaker.shortest_break >= limit
     {

@@ -1,26 +1,25 @@
-//! The service that limits one attempt.
+//! The future of an attempt with a time limit.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
 use super::layer::Settings;
 use crate::call::{CallContext, Entered};
 use crate::clock::tick::Tick;
 use crate::deadline::Deadline;
 use crate::error::CarriesRejection;
-use crate::inherent::inherent_service_methods;
 use crate::rejection::RejectionKind;
 use crate::timer::Wait;
 
-/// Returns the time that is left for the attempt that is called or polled on this thread: the limit of the
-/// [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. Returns `None` if no attempt with a limit is.
+/// Returns the time that is left for the attempt that is called or polled on this thread, by the
+/// limit of the [`TimeoutLayer`](super::TimeoutLayer) or the stack around it. `None` without a
+/// limit.
 ///
-/// The [deadline](Deadline::current) of the call is a limit of its own, and either may be the shorter. As the deadline,
-/// this does not cross `tokio::spawn`. Reads the clock if the attempt has waited already.
+/// The [deadline](Deadline::current) of the call is another limit, and either may be the shorter.
+/// The limit does not cross `tokio::spawn`. Reads the clock if the attempt has waited already.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,52 +41,6 @@ pub fn attempt_time_left() -> Option<Duration> {
     CallContext::current().time_left()
 }
 
-/// A service that limits the time of its attempts. Made by [`TimeoutLayer`](super::TimeoutLayer).
-#[derive(Debug, Clone)]
-pub struct Timeout<S> {
-    inner: S,
-    settings: Settings,
-}
-
-impl<S> Timeout<S> {
-    pub(super) const fn new(inner: S, settings: Settings) -> Timeout<S> {
-        Timeout { inner, settings }
-    }
-
-    /// Returns the service below.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-}
-
-inherent_service_methods!(Timeout<S>);
-
-impl<S, Req> Service<Req> for Timeout<S>
-where
-    S: Service<Req>,
-    S::Error: CarriesRejection,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = TimeoutFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Req) -> Self::Future {
-        let entered = enter(&self.settings, None);
-        let inner = self.inner.call(request);
-        drop(entered);
-        TimeoutFuture {
-            inner: Some(inner),
-            settings: self.settings.clone(),
-            due: None,
-            wait: Wait::default(),
-        }
-    }
-}
-
 /// Lets the attempt read its limit while the result is kept.
 fn enter(settings: &Settings, due: Option<Deadline>) -> Entered {
     let due = due.unwrap_or(Deadline::NEVER);
@@ -99,14 +52,25 @@ pin_project! {
     #[derive(Debug)]
     #[doc(hidden)]
     pub struct TimeoutFuture<F> {
-        // Dropped with the result, not with this future (R14).
+        // Dropped with the result, not with this future.
         #[pin]
         inner: Option<F>,
         settings: Settings,
-        // Counts from the first poll; set if there was no result then.
+        // Counts from the first poll; set if that was pending.
         due: Option<Deadline>,
         #[pin]
         wait: Wait,
+    }
+}
+
+impl<F> TimeoutFuture<F> {
+    /// Calls the service with `call`.
+    pub(super) fn begin(settings: &Settings, call: impl FnOnce() -> F) -> TimeoutFuture<F> {
+        let entered = enter(settings, None);
+        let inner = call();
+        drop(entered);
+        let settings = settings.clone();
+        TimeoutFuture { inner: Some(inner), settings, due: None, wait: Wait::default() }
     }
 }
 

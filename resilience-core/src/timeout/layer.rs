@@ -1,21 +1,25 @@
-//! The two layers, and what both are configured with.
+//! The two layers, their settings, and their services.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tower_layer::Layer;
+use tower_service::Service;
 
-use super::attempt::Timeout;
-use super::total::DeadlineService;
+use super::attempt::TimeoutFuture;
+use super::total::DeadlineFuture;
 use crate::call::{CallTimer, TimeLimit};
 use crate::clock::tick::Tick;
 use crate::clock::{Now, nanos};
 use crate::config::{self, InvalidConfig};
 use crate::deadline::Deadline;
+use crate::error::CarriesRejection;
+use crate::inherent::inherent_service_methods;
 use crate::name::Name;
 use crate::observe::{Event, Listen, Listener};
 use crate::rejection::{Rejection, RejectionKind};
 
-/// The settings of a limit. A clone of them counts no references unless a name or a listener was set.
+/// The settings of a limit. A clone counts no references unless a name or a listener was set.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     name: Name,
@@ -35,10 +39,10 @@ impl Settings {
         self.nanos
     }
 
-    /// Returns the end of what begins at `now`.
+    /// Returns the deadline of an attempt or a call that begins at `now`.
     #[inline]
     pub(super) fn due(&self, now: Tick) -> Deadline {
-        Deadline::after_ns(now, self.nanos)
+        Deadline(now.after_ns(self.nanos))
     }
 
     /// Returns a rejection by this layer, and notifies the listener.
@@ -52,7 +56,10 @@ impl Settings {
 }
 
 macro_rules! limit_layer {
-    ($(#[$doc:meta])+ $layer:ident, named $name:literal, for $what:literal, makes $service:ident) => {
+    (
+        $(#[$doc:meta])+ $layer:ident, named $name:literal, for $what:literal,
+        $(#[$service_doc:meta])+ makes $service:ident with $future:ident
+    ) => {
         $(#[$doc])+
         #[derive(Debug, Clone)]
         pub struct $layer {
@@ -94,7 +101,7 @@ macro_rules! limit_layer {
 
             #[inline]
             fn due(&self, now: &mut Now) -> Option<Deadline> {
-                Some(Deadline::after_ns(now.tick(), self.settings.nanos))
+                Some(Deadline(now.tick().after_ns(self.settings.nanos)))
             }
 
             #[inline]
@@ -111,7 +118,41 @@ macro_rules! limit_layer {
             type Service = $service<S>;
 
             fn layer(&self, inner: S) -> $service<S> {
-                $service::new(inner, self.settings.clone())
+                $service { inner, settings: self.settings.clone() }
+            }
+        }
+
+        $(#[$service_doc])+
+        #[derive(Debug, Clone)]
+        pub struct $service<S> {
+            inner: S,
+            settings: Settings,
+        }
+
+        impl<S> $service<S> {
+            /// Returns the service below.
+            pub fn get_ref(&self) -> &S {
+                &self.inner
+            }
+        }
+
+        inherent_service_methods!($service<S>);
+
+        impl<S, Req> Service<Req> for $service<S>
+        where
+            S: Service<Req>,
+            S::Error: CarriesRejection,
+        {
+            type Response = S::Response;
+            type Error = S::Error;
+            type Future = $future<S::Future>;
+
+            fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+                self.inner.poll_ready(cx)
+            }
+
+            fn call(&mut self, request: Req) -> Self::Future {
+                $future::begin(&self.settings, || self.inner.call(request))
             }
         }
     };
@@ -119,10 +160,14 @@ macro_rules! limit_layer {
 
 limit_layer! {
     /// Limits the time of an attempt, from the first poll of its future. See the [module](super).
-    TimeoutLayer, named "timeout", for "attempts", makes Timeout
+    TimeoutLayer, named "timeout", for "attempts",
+    /// A service that limits the time of its attempts. Made by [`TimeoutLayer`].
+    makes Timeout with TimeoutFuture
 }
 limit_layer! {
-    /// Gives each call a [`Deadline`], or the deadline of the surrounding call if that comes sooner. See the
-    /// [module](super).
-    DeadlineLayer, named "deadline", for "calls, with all retries and waits,", makes DeadlineService
+    /// Gives each call a [`Deadline`], or the deadline of the surrounding call if that comes
+    /// sooner. See the [module](super).
+    DeadlineLayer, named "deadline", for "calls, with all retries and waits,",
+    /// A service with a deadline for each call, which is not made after it. Made by [`DeadlineLayer`].
+    makes DeadlineService with DeadlineFuture
 }

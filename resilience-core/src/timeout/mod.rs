@@ -3,16 +3,16 @@
 //! [`TimeoutLayer`] stands next to the transport and limits *one attempt*: the attempt fails as
 //! [`TimedOut`](crate::RejectionKind::TimedOut), which a breaker counts and a retry may repeat.
 //! [`DeadlineLayer`] stands outermost and limits *the call*: it ends as
-//! [`DeadlineExceeded`](crate::RejectionKind::DeadlineExceeded), and code inside can read the time that is left
-//! ([`Deadline::current`](crate::Deadline::current)).
+//! [`DeadlineExceeded`](crate::RejectionKind::DeadlineExceeded), and code inside can read the time
+//! that is left ([`Deadline::current`](crate::Deadline::current)).
 //!
 //! Rules of both:
 //!
 //! - A response that is ready wins, even if the time is up in the same poll.
-//! - A timer is armed only if the first poll returns no response. A timeout or a deadline inside an earlier
-//!   deadline arms none.
-//! - Both forward readiness. The work of a service below in `poll_ready` happens before the call, and is not
-//!   limited.
+//! - A timer is armed only if the first poll returns no response. A timeout or a deadline inside an
+//!   earlier deadline arms none.
+//! - Both forward readiness. The work of a service below in `poll_ready` happens before the call,
+//!   and is not limited.
 //! - Dropping the future, or its running out of time, drops the inner future.
 //!
 //! ```
@@ -54,9 +54,9 @@ mod total;
 mod within;
 
 #[cfg(feature = "tower")]
-pub use attempt::{Timeout, TimeoutFuture, attempt_time_left};
+pub use attempt::{TimeoutFuture, attempt_time_left};
 #[cfg(feature = "tower")]
-pub use layer::{DeadlineLayer, TimeoutLayer};
+pub use layer::{DeadlineLayer, DeadlineService, Timeout, TimeoutLayer};
 #[cfg(feature = "tower")]
-pub use total::{DeadlineFuture, DeadlineService};
+pub use total::DeadlineFuture;
 pub use within::{Within, within, within_call};

@@ -1,61 +1,15 @@
-//! The service that limits a whole call.
+//! The future of a call with a deadline.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
 use super::layer::Settings;
 use super::within::{Within, begun};
 use crate::clock::tick::Tick;
 use crate::error::CarriesRejection;
-use crate::inherent::inherent_service_methods;
 use crate::rejection::RejectionKind;
-
-/// A service whose calls have a deadline. Made by [`DeadlineLayer`](super::DeadlineLayer).
-#[derive(Debug, Clone)]
-pub struct DeadlineService<S> {
-    inner: S,
-    settings: Settings,
-}
-
-impl<S> DeadlineService<S> {
-    pub(super) const fn new(inner: S, settings: Settings) -> DeadlineService<S> {
-        DeadlineService { inner, settings }
-    }
-
-    /// Returns the service below.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-}
-
-inherent_service_methods!(DeadlineService<S>);
-
-impl<S, Req> Service<Req> for DeadlineService<S>
-where
-    S: Service<Req>,
-    S::Error: CarriesRejection,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = DeadlineFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    /// Does not call the service below after the deadline.
-    fn call(&mut self, request: Req) -> Self::Future {
-        let now = Tick::now();
-        let deadline = self.settings.due(now).or_current();
-        let settings = self.settings.clone();
-        let running = begun(now, deadline, || self.inner.call(request));
-        let state = running.map_or(State::TooLate, |future| State::Running { future });
-        DeadlineFuture { settings, state }
-    }
-}
 
 pin_project! {
     /// A call that ends by its deadline. Dropping it drops the inner call.
@@ -74,6 +28,16 @@ pin_project! {
     enum State<F> {
         TooLate,
         Running { #[pin] future: Within<F> },
+    }
+}
+
+impl<F: Future> DeadlineFuture<F> {
+    /// Calls the service with `call`, unless the deadline has passed.
+    pub(super) fn begin(settings: &Settings, call: impl FnOnce() -> F) -> DeadlineFuture<F> {
+        let now = Tick::now();
+        let running = begun(now, settings.due(now).or_current(), call);
+        let state = running.map_or(State::TooLate, |future| State::Running { future });
+        DeadlineFuture { settings: settings.clone(), state }
     }
 }
 

@@ -12,10 +12,10 @@ use crate::deadline::Deadline;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::timer::Wait;
 
-/// Runs `future` until `deadline`, which everything inside can read with [`Deadline::current`].
+/// Runs `future` until `deadline`, which the code inside can read with [`Deadline::current`].
 ///
-/// A deadline around the one who polls this that comes sooner takes its place. Nothing of `future` is
-/// polled if it is too late already.
+/// An earlier deadline around the caller takes the place of `deadline`. A deadline that has passed
+/// already ends the call before `future` is polled.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,8 +34,9 @@ pub fn within<F: Future>(deadline: Deadline, future: F) -> Within<F> {
     Within { future: Some(future), deadline, admitted: false, wait: Wait::default() }
 }
 
-/// [`within`] for a future that may do its first work as it is made, as a service's call does: `make` runs
-/// under the deadline too, or not at all if it is too late at `now`.
+/// Makes a future, and runs it as [`within`] does. `make` runs under the deadline as well, for a
+/// future that begins its work when it is made, as the call of a service does. `None` if the
+/// deadline has passed at `now`: `make` does not run.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,7 +59,7 @@ pub fn within_call<F: Future>(
     begun(Tick::of(now), deadline, make)
 }
 
-/// The same for who knows the time as one number.
+/// Version of [`within_call`] for a caller that has read the time as a [`Tick`].
 #[inline]
 pub(super) fn begun<F: Future>(
     now: Tick,
@@ -72,24 +73,25 @@ pub(super) fn begun<F: Future>(
 }
 
 impl<F> Within<F> {
-    /// Without the look at the clock, for a caller that has just had one.
+    /// Creates the future for a caller that has checked the deadline: the first poll reads no
+    /// clock.
     pub(crate) fn admitted(deadline: Deadline, future: F) -> Within<F> {
         Within { future: Some(future), deadline, admitted: true, wait: Wait::default() }
     }
 }
 
 pin_project! {
-    /// The future of [`within`]. Ends in a [`Rejection`] at the deadline, and drops what is inside
-    /// when it is dropped itself.
+    /// The future of [`within`]. Ends in a [`Rejection`] at the deadline. Dropping it drops the
+    /// inner future.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     #[doc(hidden)]
     pub struct Within<F> {
-        // Dropped as soon as there is an output: what it holds is free then (R14).
+        // Dropped with the output, not with this future.
         #[pin]
         future: Option<F>,
         deadline: Deadline,
-        // Whether it was seen to be in time when it began.
+        // `true` if the deadline had not passed when the future began.
         admitted: bool,
         #[pin]
         wait: Wait,
@@ -106,7 +108,7 @@ impl<F: Future> Future for Within<F> {
         let output = if !*this.admitted && deadline.has_passed(clock::now()) {
             Err(too_late().with_may_have_run(false))
         } else if let Poll::Ready(output) = deadline.or_current().enter(|| future.poll(cx)) {
-            // The response first: at the deadline, one that is there counts.
+            // The response first: one that is ready at the deadline counts.
             Ok(output)
         } else {
             *this.admitted = true;

@@ -180,7 +180,7 @@ fn the_numbers_of_a_plan() {
         "1.1×",
         "39 s",
         "0.500 a second, 5 at once",
-        "7 calls, 24 in line",
+        "7 calls, 24 in the queue",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }

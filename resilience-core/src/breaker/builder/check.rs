@@ -45,7 +45,7 @@ impl Draft {
         })
     }
 
-    /// The rates that are watched, and their windows, none of them twice.
+    /// Returns the rates that are watched, and their windows, each once.
     fn watched(&self) -> Result<Watched, InvalidConfig> {
         let by_default = Some((0.5, SlidingWindow::time(Duration::from_secs(10))));
         let rates = match self.failure_rates {
@@ -120,13 +120,14 @@ impl Draft {
     }
 }
 
-/// From 1 to `most`.
+/// Checks that `value` is from 1 to `most`.
 fn within(field: &'static str, value: u32, most: u16) -> Result<u16, InvalidConfig> {
     let checked = u16::try_from(value).ok().filter(|value| (1..=most).contains(value));
     checked.ok_or_else(|| InvalidConfig::new(field, value, format_args!("between 1 and {most}")))
 }
 
-/// More than 0, at most 1, and no finer than rates are compared.
+/// Checks that `value` is more than 0, at most 1, and a whole number of millionths, the unit of
+/// rates.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds")]
 fn checked_share(field: &'static str, value: f64) -> Result<Share, InvalidConfig> {
     let scaled = value * 1e6;
@@ -143,7 +144,7 @@ fn goal(rule: ProbeRule, probes: u16) -> Result<Goal, InvalidConfig> {
     match rule {
         ProbeRule::Ratio(share) => {
             let needed = checked_share("probes_succeed_by", share)?.of(probes.into());
-            // At least one of at least one, since the share is more than 0.
+            // At least 1, since the share is more than 0.
             Ok(Goal { needed: u16::try_from(needed).unwrap_or(probes), of: probes })
         }
         ProbeRule::InARow(n) => {

@@ -10,7 +10,7 @@ use crate::breaker::window::CallWindows;
 use crate::clock::tick::Tick;
 
 impl Circuit {
-    /// Opens for a break, as if failures had opened it; an open circuit stays as it is.
+    /// Opens for a break, as if failures had opened the circuit. Does nothing to an open circuit.
     pub fn open_now(&mut self, config: &CircuitConfig, now: Instant, u: f64) -> Option<Change> {
         if self.state() == CircuitState::Open {
             return None;
@@ -25,17 +25,17 @@ impl Circuit {
     pub fn half_open(&mut self) -> Result<Option<Change>, IllegalTransition> {
         match self.state() {
             CircuitState::HalfOpen => Ok(None),
-            CircuitState::Open | CircuitState::ForcedOpen => Ok(self.become_(Phase::half_open())),
+            CircuitState::Open | CircuitState::ForcedOpen => Ok(self.set_phase(Phase::half_open())),
             from => Err(IllegalTransition { from, to: CircuitState::HalfOpen }),
         }
     }
 
-    /// Closes, and keeps the growth of breaks; a closed circuit stays as it is.
+    /// Closes, and keeps the growth of breaks. Does nothing to a closed circuit.
     pub fn close(&mut self, now: Instant) -> Option<Change> {
         if self.state() == CircuitState::Closed {
             return None;
         }
-        self.become_(Phase::closed(Tick::of(now)))
+        self.set_phase(Phase::closed(Tick::of(now)))
     }
 
     /// Rejects every call, for `length` or until another change by hand; half-open after that.
@@ -45,7 +45,7 @@ impl Circuit {
             *before = until;
             return None;
         }
-        let change = self.become_(Phase::ForcedOpen { until })?;
+        let change = self.set_phase(Phase::ForcedOpen { until })?;
         Some(Change { retry_after: length, ..change })
     }
 
@@ -54,7 +54,7 @@ impl Circuit {
         if self.state() == CircuitState::ForcedClosed {
             return None;
         }
-        self.become_(Phase::ForcedClosed)
+        self.set_phase(Phase::ForcedClosed)
     }
 
     /// Admits every call, and counts nothing.
@@ -62,18 +62,18 @@ impl Circuit {
         if self.state() == CircuitState::Disabled {
             return None;
         }
-        self.become_(Phase::Disabled)
+        self.set_phase(Phase::Disabled)
     }
 
     /// Clears everything. Calls under way change nothing.
     pub fn reset(&mut self) -> Option<Change> {
-        let change = self.become_(Phase::closed(Tick::LONG_AGO));
+        let change = self.set_phase(Phase::closed(Tick::LONG_AGO));
         *self = Circuit { generation: self.generation, ..Circuit::new() };
         change
     }
 
-    fn become_(&mut self, phase: Phase) -> Option<Change> {
+    fn set_phase(&mut self, phase: Phase) -> Option<Change> {
         self.call_windows = CallWindows::default();
-        self.go(phase, TransitionReason::Manual)
+        self.set_state(phase, TransitionReason::Manual)
     }
 }

@@ -1,7 +1,7 @@
 //! The state machine of a circuit breaker.
 //!
-//! A [`Circuit`] is plain data; each method takes the time, and a sample where chance is involved. The handle
-//! and the Tower layer provide those; so can a simulator.
+//! A [`Circuit`] is plain data; each method takes the time, and a sample where chance is involved.
+//! The handle and the Tower layer provide those; so can a simulator.
 //!
 //! ```
 //! use std::time::Duration;
@@ -13,7 +13,8 @@
 //!     .break_for(Duration::from_secs(5))
 //!     .break_jitter(0.0)
 //!     .config()?;
-//! let (mut circuit, start) = (Circuit::new(), clock::now());
+//! let mut circuit = Circuit::new();
+//! let start = clock::now();
 //! for _ in 0..2 {
 //!     let admission = circuit.admit(&config, start, || 0.5).expect("closed");
 //!     circuit.record(&config, admission, Outcome::transient(), start, || 0.5);
@@ -48,15 +49,15 @@ pub use view::{CircuitSnapshot, SavedCircuit};
 
 /// The state of one circuit.
 ///
-/// Small, because it does not hold its configuration, which is an argument and may change from one
-/// call to the next. Other windows start empty; see [`reconfigured`](Circuit::reconfigured).
+/// The configuration is an argument of each method, which keeps a circuit small, and may change
+/// from call to call; see [`reconfigured`](Circuit::reconfigured).
 ///
-/// Times may come out of order: a call that ends earlier than the latest one counts with the latest. A
-/// circuit that opens at a [far instant](crate::clock#far-instants) stays open until a break after that,
-/// and every method returns, whatever the instant.
+/// Times may come out of order: a call that ends earlier than the latest one counts with the
+/// latest. A circuit that opens at a [far instant](crate::clock#far-instants) stays open until a
+/// break after that instant.
 #[derive(Debug, Clone)]
 pub struct Circuit {
-    /// The number of the current stretch of one state. A result of an earlier one changes nothing.
+    /// Counts the changes of state. A result of an earlier generation changes nothing.
     generation: NonZeroU64,
     phase: Phase,
     call_windows: CallWindows,
@@ -64,7 +65,7 @@ pub struct Circuit {
     not_permitted: u32,
     stale: u32,
     streak: u16,
-    /// The breaks that make the next one longer.
+    /// The number of breaks that make the next break longer.
     steps: u16,
 }
 
@@ -72,10 +73,11 @@ pub struct Circuit {
 #[derive(Debug)]
 #[must_use = "a call that is never recorded keeps its place among the probes"]
 pub struct Admission {
-    /// Never zero, which saves an `Option` a word.
-    generation: NonZeroU64,
-    /// The start of the call, if it is needed.
-    started: Tick,
+    /// The generation of the state that admitted the call. Never zero, which makes an `Option` a
+    /// word smaller.
+    pub(super) generation: NonZeroU64,
+    /// The start of the call; [`Tick::NEVER`] if it is not needed.
+    pub(super) started: Tick,
 }
 
 /// The rejection of a call.
@@ -86,11 +88,12 @@ pub struct CircuitRejection {
     pub state: CircuitState,
     /// The time after which to retry, if it is known.
     pub retry_after: Option<Duration>,
-    /// The count that was reached: failures, or probes; for a ramp, all of the calls in percent.
+    /// The count of failures or probes that reached the limit; during a ramp, 100 percent of the
+    /// calls.
     pub observed: Option<u64>,
     /// The limit of that count.
     pub limit: Option<u64>,
-    /// The unit of both.
+    /// The unit of `observed` and `limit`.
     pub unit: Unit,
 }
 
@@ -117,8 +120,8 @@ impl Circuit {
     }
 
     /// Returns the state as of the last call that was given a time: [`advance`](Circuit::advance),
-    /// [`admit`](Circuit::admit) or [`record`](Circuit::record). Time alone may have changed it since:
-    /// [`state_at`](Circuit::state_at).
+    /// [`admit`](Circuit::admit) or [`record`](Circuit::record). Time alone may have changed it
+    /// since: [`state_at`](Circuit::state_at).
     #[must_use]
     pub fn state(&self) -> CircuitState {
         self.phase.state()
@@ -130,8 +133,8 @@ impl Circuit {
         self.as_of(config, Tick::of(now)).state()
     }
 
-    /// Returns the circuit as [`advance`](Circuit::advance) would leave it at `now`; a copy only if that
-    /// changes anything.
+    /// Returns the circuit as [`advance`](Circuit::advance) would leave it at `now`; a copy only if
+    /// that changes anything.
     fn as_of(&self, config: &CircuitConfig, now: Tick) -> Cow<'_, Circuit> {
         if !self.phase.is_over(now) {
             return Cow::Borrowed(self);
@@ -142,11 +145,11 @@ impl Circuit {
         Cow::Owned(then)
     }
 
-    /// Applies what time alone does: ends a break, gives up on probes, goes on to the next stage of a ramp.
-    /// `u` is called for a sample of `0..1` if a break begins.
+    /// Applies the changes of time alone: ends a break, gives up on probes, begins the next stage
+    /// of a ramp. Returns them. `u` is called for a sample of `0..1` if a break begins.
     ///
-    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) do so by themselves, and reads at
-    /// a `now` take it into account: call this to learn of the changes.
+    /// [`admit`](Circuit::admit) and [`record`](Circuit::record) apply them as well, and reads at a
+    /// `now` are as if they had been applied.
     pub fn advance(
         &mut self,
         config: &CircuitConfig,
@@ -163,15 +166,16 @@ impl Circuit {
         mut u: impl FnMut() -> f64,
     ) -> Changes {
         let mut changes = Changes::default();
-        // Each step is later than the one before, and half-open without probes ends at `Tick::NEVER`, which
-        // no instant reaches: so this ends.
+        // Ends: each step is later than the one before, and half-open without probes ends at
+        // `Tick::NEVER`, which no instant reaches.
         while let Some(change) = self.step(config, now, &mut u) {
             changes.push(change);
         }
         changes
     }
 
-    /// Applies one thing that was due at `now`, and returns the change that it made.
+    /// Ends the phase if it was over at `now`, and returns the change of state that this was.
+    /// `None` if the phase goes on.
     fn step(
         &mut self,
         config: &CircuitConfig,
@@ -181,12 +185,12 @@ impl Circuit {
         let change = match self.phase {
             Phase::Open { until, .. } | Phase::ForcedOpen { until } if now >= until => {
                 self.call_windows = CallWindows::default();
-                self.go(Phase::half_open(), TransitionReason::BreakOver)
+                self.set_state(Phase::half_open(), TransitionReason::BreakOver)
             }
             Phase::HalfOpen { deadline, .. } if now >= deadline => {
                 let reason = TransitionReason::HalfOpenTooLong;
                 if config.close_when_too_long {
-                    self.go(Phase::closed(deadline), reason)
+                    self.set_state(Phase::closed(deadline), reason)
                 } else {
                     self.open(config, deadline, None, reason, u())
                 }
@@ -199,7 +203,8 @@ impl Circuit {
         Some(change)
     }
 
-    /// Returns the rejection if [`admit`](Circuit::admit) would certainly reject at `now`. Takes no probe.
+    /// Returns the rejection if [`admit`](Circuit::admit) would certainly reject at `now`. Takes no
+    /// probe.
     #[must_use]
     pub fn rejection(&self, config: &CircuitConfig, now: Instant) -> Option<CircuitRejection> {
         let now = Tick::of(now);
@@ -214,11 +219,11 @@ impl Circuit {
         self.phase.rejection(config, now)
     }
 
-    /// Admits a call at `now`, after what [time alone](Circuit::advance) does. `u` is called for a sample
-    /// of `0..1` if only a share of the calls is admitted, or if a break began meanwhile.
+    /// Admits a call at `now`, after what [time alone](Circuit::advance) does. `u` is called for a
+    /// sample of `0..1` if only a share of the calls is admitted, or if a break began meanwhile.
     ///
     /// # Errors
-    /// If it is rejected.
+    /// The rejection.
     pub fn admit(
         &mut self,
         config: &CircuitConfig,
@@ -254,7 +259,7 @@ impl Circuit {
         }
         // Probes of another number could not be decided.
         if from.goal != to.goal && matches!(self.phase, Phase::HalfOpen { .. }) {
-            self.go(Phase::half_open(), TransitionReason::Manual);
+            self.set_state(Phase::half_open(), TransitionReason::Manual);
         }
     }
 
@@ -272,8 +277,9 @@ impl Circuit {
     }
 
     /// Changes the state. Results of calls that were admitted before change nothing from here on.
-    fn go(&mut self, phase: Phase, reason: TransitionReason) -> Option<Change> {
-        let (from, to) = (self.phase.state(), phase.state());
+    fn set_state(&mut self, phase: Phase, reason: TransitionReason) -> Option<Change> {
+        let from = self.phase.state();
+        let to = phase.state();
         let why = if from == to { self.phase.reason() } else { Some(reason) };
         self.generation = self.generation.saturating_add(1);
         self.phase = phase.because(why);
@@ -292,13 +298,7 @@ impl Admission {
 
 #[cfg(feature = "tokio")]
 impl Admission {
-    /// Returns an admission of the generation that was current when it was read.
-    #[inline]
-    pub(super) const fn of(generation: NonZeroU64, started: Tick) -> Admission {
-        Admission { generation, started }
-    }
-
-    /// Returns `true` if it is of this generation.
+    /// Returns `true` if the call was admitted in this generation.
     #[inline]
     pub(super) fn is_of(&self, generation: u64) -> bool {
         self.generation.get() == generation

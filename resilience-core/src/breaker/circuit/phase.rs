@@ -7,23 +7,23 @@ use crate::breaker::state::{CircuitState, TransitionReason};
 use crate::clock::tick::Tick;
 use crate::rejection::Unit;
 
-/// The state of a circuit, in 24 bytes. `reason` led to the state, if anything did.
+/// The state of a circuit, in 24 bytes. `reason` is that of the change to the state.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Phase {
-    /// `hinted` is the time at which a server last asked to be called again.
+    /// `hinted` is the latest time that a server named in a hint.
     Closed {
         since: Tick,
         hinted: Tick,
         reason: Option<TransitionReason>,
     },
-    /// `observed` is the count that opened it, at a limit of `limit`.
+    /// `observed` is the count that opened the circuit, at a limit of `limit`.
     Open {
         until: Tick,
         reason: TransitionReason,
         observed: u32,
         limit: u32,
     },
-    /// The deadline is the first probe's.
+    /// `deadline` is that of the first probe.
     HalfOpen {
         deadline: Tick,
         in_flight: u16,
@@ -58,7 +58,7 @@ impl Phase {
         Phase::Ramping { until, stage, good: 0, bad: 0, reason }
     }
 
-    /// Returns the reason of the change that led here; `None` if nothing ever changed.
+    /// Returns the reason of the change to this phase; `None` if nothing ever changed.
     pub(super) fn reason(&self) -> Option<TransitionReason> {
         match *self {
             Phase::Closed { reason, .. }
@@ -71,7 +71,7 @@ impl Phase {
         }
     }
 
-    /// Returns this phase, reached for `why`. An open one was made with its reason.
+    /// Sets the reason of the change to this phase. An open phase has its reason already.
     pub(super) fn because(mut self, why: Option<TransitionReason>) -> Phase {
         if let Phase::Closed { reason, .. }
         | Phase::HalfOpen { reason, .. }
@@ -105,7 +105,7 @@ impl Phase {
         }
     }
 
-    /// Returns the rejection of all calls, if all are rejected.
+    /// Returns the rejection of the next call. `None` if that call may pass.
     pub(super) fn rejection(&self, config: &CircuitConfig, now: Tick) -> Option<CircuitRejection> {
         if let Some(open_snapshot) = self.open_snapshot() {
             return Some(CircuitRejection { state: self.state(), ..open_snapshot.rejection(now) });
@@ -113,12 +113,12 @@ impl Phase {
         match *self {
             Phase::HalfOpen { deadline, in_flight, good, bad, .. } => {
                 let decided = good + bad;
-                // Added up in a wider type: the configuration may be another than the one it was admitted by.
+                // In a wider type: the probes may have been admitted by another configuration.
                 let out = u32::from(in_flight);
                 let free = out < u32::from(config.probes)
                     && out + u32::from(decided) < u32::from(config.goal.of);
                 (!free).then(|| CircuitRejection {
-                    // If the probes fail, at least such a break follows.
+                    // If the probes fail, a break of at least this length follows.
                     retry_after: Some(config.break_.first.min(deadline.left(now))),
                     observed: Some(u64::from(out) + u64::from(decided)),
                     limit: Some(config.probes.into()),
@@ -130,7 +130,7 @@ impl Phase {
         }
     }
 
-    /// Returns the break, if it is in one.
+    /// Returns the break; `None` outside of one.
     pub(super) const fn open_snapshot(&self) -> Option<OpenSnapshot> {
         match *self {
             Phase::Open { until, observed, limit, reason } => {

@@ -1,4 +1,4 @@
-//! Recording how calls end.
+//! The results of calls.
 
 use std::time::Instant;
 
@@ -18,8 +18,9 @@ pub(super) struct Trip {
 }
 
 impl Circuit {
-    /// Records how a call ended at `now`, after what [time alone](Circuit::advance) does, and returns the
-    /// change that this made. `u` is called for a sample of `0..1` if a break begins.
+    /// Records the outcome of a call that ended at `now`, after what [time alone](Circuit::advance)
+    /// does. Returns the change of state, if there is one. `u` is called for a sample of `0..1` if
+    /// a break begins.
     ///
     /// Changes nothing if the state has changed since the call was admitted, also by time.
     pub fn record(
@@ -70,21 +71,21 @@ impl Circuit {
                 None
             }
             Phase::HalfOpen { good, bad, .. } => {
-                let went_badly = mark.failed || mark.slow;
-                (*good, *bad) = (*good + u16::from(!went_badly), *bad + u16::from(went_badly));
+                let is_bad = mark.failed || mark.slow;
+                *good += u16::from(!is_bad);
+                *bad += u16::from(is_bad);
                 let ended = (*good, *bad);
                 self.judge_probes(config, now, ended, outcome, u)
             }
             Phase::Ramping { good, bad, .. } => {
-                let went_badly = mark.failed || mark.slow;
-                *good = good.saturating_add(u32::from(!went_badly));
-                *bad = bad.saturating_add(u32::from(went_badly));
-                let (good, bad) = (*good, *bad);
-                if !config.goal.is_missed_by_stage(good, bad) {
+                let is_bad = mark.failed || mark.slow;
+                *good = good.saturating_add(u32::from(!is_bad));
+                *bad = bad.saturating_add(u32::from(is_bad));
+                if !config.goal.is_missed_by_stage(*good, *bad) {
                     return None;
                 }
-                let limit = u64::from(config.goal.of - config.goal.needed) + 1;
-                self.fail_probes(config, now, outcome, u64::from(bad), limit, u())
+                let observed = u64::from(*bad);
+                self.fail_probes(config, now, outcome, observed, u())
             }
             Phase::Open { .. } | Phase::ForcedOpen { .. } | Phase::Disabled => None,
         }
@@ -109,13 +110,16 @@ impl Circuit {
     #[inline]
     fn trip(&self, config: &CircuitConfig) -> Option<Trip> {
         if let Some(limit) = config.consecutive.filter(|&limit| self.streak >= limit) {
-            let (observed, limit) = (self.streak.into(), limit.into());
-            return Some(Trip { reason: TransitionReason::ConsecutiveFailures, observed, limit });
+            return Some(Trip {
+                reason: TransitionReason::ConsecutiveFailures,
+                observed: self.streak.into(),
+                limit: limit.into(),
+            });
         }
         config.detectors.iter().find_map(|detector| {
             let counts = self.call_windows.counts(detector.window);
             let observed = detector.part(counts);
-            // A share is more than zero, so it is never reached without a bad call, which is the usual case.
+            // A share is more than zero: without a bad call, the usual case, it is not reached.
             let trips = observed > 0
                 && detector.is_meaningful(counts)
                 && detector.share.is_reached(observed, counts.calls);
@@ -137,8 +141,7 @@ impl Circuit {
     ) -> Option<Change> {
         let goal = config.goal;
         if goal.is_missed(bad) {
-            let limit = u64::from(goal.of - goal.needed) + 1;
-            return self.fail_probes(config, now, outcome, bad.into(), limit, u());
+            return self.fail_probes(config, now, outcome, bad.into(), u());
         }
         if good < goal.needed {
             return None;
@@ -148,7 +151,7 @@ impl Circuit {
             Some(ramp) => Phase::ramping(now.after(ramp.each), 0, None),
             None => Phase::closed(now),
         };
-        self.go(phase, TransitionReason::ProbesSucceeded)
+        self.set_state(phase, TransitionReason::ProbesSucceeded)
     }
 
     fn fail_probes(
@@ -157,9 +160,9 @@ impl Circuit {
         now: Tick,
         outcome: Outcome,
         observed: u64,
-        limit: u64,
         u: f64,
     ) -> Option<Change> {
+        let limit = u64::from(config.goal.of - config.goal.needed) + 1;
         let trip = Trip { reason: TransitionReason::ProbesFailed, observed, limit };
         let hinted = config.hint(outcome).map(|hint| now.after(hint));
         self.trip_at(config, now, trip, hinted, u)
@@ -178,7 +181,7 @@ impl Circuit {
                 self.phase = Phase::ramping(until, stage + 1, self.phase.reason());
                 None
             }
-            _ => self.go(Phase::closed(until), TransitionReason::RampCompleted),
+            _ => self.set_state(Phase::closed(until), TransitionReason::RampCompleted),
         }
     }
 
@@ -210,15 +213,19 @@ impl Circuit {
             self.steps += 1;
         }
         let own = now.after(config.break_.jittered(length, u));
-        // All callers got the same hint: the jitter begins there.
+        // All callers got the same hint: the jitter begins at its end.
         let spread = config.break_.spread(length, u);
-        let asked = hinted.filter(|&hinted| hinted > now).map(|hinted| hinted.after(spread));
-        let until = own.max(asked.unwrap_or(own));
+        let by_hint = hinted.filter(|&hinted| hinted > now).map(|hinted| hinted.after(spread));
+        let until = own.max(by_hint.unwrap_or(own));
         self.opened = self.opened.saturating_add(1);
-        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        let (observed, limit) = (number(trip.observed), number(trip.limit));
-        let phase = Phase::Open { until, reason: trip.reason, observed, limit };
-        let change = self.go(phase, trip.reason)?;
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let phase = Phase::Open {
+            until,
+            reason: trip.reason,
+            observed: count(trip.observed),
+            limit: count(trip.limit),
+        };
+        let change = self.set_state(phase, trip.reason)?;
         Some(Change { retry_after: Some(until.left(now)), ..change })
     }
 }

@@ -1,9 +1,10 @@
 //! Calls that only change a count.
 //!
-//! Most calls of most circuits succeed while the circuit is closed. Until a bucket of a window is over, or the
-//! minimum of calls is reached with failures among them, a success cannot change the state: it only lowers the
-//! share of failures. So successes are counted elsewhere, one addition each, and handed in by
-//! [`count_successes`](Circuit::count_successes) before anything else is decided.
+//! Most calls of most circuits succeed while the circuit is closed. Until a bucket of a window is
+//! over, or the minimum of calls is reached with failures among them, a success cannot change the
+//! state: it only lowers the share of failures. So successes are counted elsewhere, one addition
+//! each, and handed in by [`count_successes`](Circuit::count_successes) before anything else is
+//! decided.
 //!
 //! Calls that are rejected during a break change no state either, and all have the same rejection.
 
@@ -15,8 +16,8 @@ use crate::breaker::window::UncountedSuccesses;
 use crate::clock::tick::Tick;
 use crate::rejection::Unit;
 
-/// A break, in which every call is rejected. `observed` of `unit` opened the circuit, at a limit of `limit`; 0 if
-/// it was opened by hand.
+/// A break, in which every call is rejected. `observed` of `unit` opened the circuit, at a limit of
+/// `limit`; 0 if it was opened by hand.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::breaker) struct OpenSnapshot {
     pub(in crate::breaker) until: Tick,
@@ -61,8 +62,8 @@ impl Circuit {
         UncountedSuccesses { calls, ..uncounted }
     }
 
-    /// Counts successes of those [allowed](Circuit::uncounted_successes). Call it with the configuration that they
-    /// were allowed by, before any other method.
+    /// Counts successes of those [allowed](Circuit::uncounted_successes). Call it with the
+    /// configuration that they were allowed by, before any other method.
     #[doc(hidden)]
     pub fn count_successes(&mut self, calls: u32) {
         if calls > 0 {

@@ -1,4 +1,4 @@
-//! A circuit as plain data: to be measured, and to survive a restart.
+//! A circuit as plain data, for metrics and for restarts.
 
 use std::time::{Duration, Instant};
 
@@ -16,22 +16,22 @@ use crate::clock::tick::Tick;
 pub struct CircuitSnapshot {
     /// The state.
     pub state: CircuitState,
-    /// The reason of the last change of state. `None` for a circuit that never changed its state, or none
-    /// since it was [reset](Circuit::reset).
+    /// The reason of the last change of state. `None` without a change since the circuit was made
+    /// or [reset](Circuit::reset).
     pub reason: Option<TransitionReason>,
     /// Time left of a break.
     pub open_for: Option<Duration>,
-    /// The share of failures in the window where it is highest; `None` without a call in any window, or if
-    /// no failure rate is watched. Measured from the first call on; it decides nothing before there are
-    /// as many calls in its window as the [minimum](crate::breaker::CircuitBreakerBuilder::minimum_calls).
-    /// While open, the rate that opened it. Half-open and ramping, probes and stages decide, not windows.
+    /// The highest share of failures of all windows; `None` without a call in any window, or if no
+    /// failure rate is watched. Measured from the first call on, though a share decides nothing
+    /// before its window has the [minimum](crate::breaker::CircuitBreakerBuilder::minimum_calls) of
+    /// calls. While open, the rate that opened the circuit.
     pub failure_rate: Option<f64>,
     /// The share of slow calls, as [`failure_rate`](Self::failure_rate) is the share of failures.
     pub slow_rate: Option<f64>,
-    /// Calls in the first window; those that opened it, while open; probes and the calls of a stage that
-    /// ended, while half-open and ramping.
+    /// Calls in the first window. While open, the calls that opened the circuit; while half-open
+    /// and ramping, the probes or calls of the stage that have ended.
     pub calls: u64,
-    /// The failures among `calls`, or the bad ones of probes and stages.
+    /// The failures among `calls`; while half-open and ramping, slow calls as well.
     pub failures: u64,
     /// The slow calls among `calls`.
     pub slow: u64,
@@ -43,12 +43,12 @@ pub struct CircuitSnapshot {
     pub not_permitted: u32,
     /// Results that came too late to change anything.
     pub stale: u32,
-    /// The number of times that it opened.
+    /// The number of times that the circuit opened.
     pub opened: u32,
 }
 
-/// The state of a circuit to keep over a restart, in lengths of time. Without the counts, since the length of the
-/// restart is not known.
+/// The state of a circuit to keep over a restart, in lengths of time. Without the counts, since the
+/// length of the restart is not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SavedCircuit {
@@ -65,16 +65,16 @@ pub struct SavedCircuit {
 }
 
 impl Circuit {
-    /// Returns the state at `now`, whether or not the circuit was advanced. For a break that would only begin now,
-    /// `open_for` leaves out the jitter.
+    /// Returns the state at `now`, whether or not the circuit was advanced. For a break that would
+    /// only begin now, `open_for` leaves out the jitter.
     #[must_use]
     pub fn snapshot(&self, config: &CircuitConfig, now: Instant) -> CircuitSnapshot {
         let now = Tick::of(now);
-        self.as_of(config, now).look(config, now)
+        self.as_of(config, now).view(config, now)
     }
 
     /// Returns the state at `now`, to which the circuit was advanced.
-    fn look(&self, config: &CircuitConfig, now: Tick) -> CircuitSnapshot {
+    fn view(&self, config: &CircuitConfig, now: Tick) -> CircuitSnapshot {
         let rate = |watches| self.rate(config, watches, now);
         let mut snapshot = CircuitSnapshot {
             state: self.state(),
@@ -89,16 +89,18 @@ impl Circuit {
             ..CircuitSnapshot::default()
         };
         let first = self.counts(config, 0, now);
-        (snapshot.calls, snapshot.failures, snapshot.slow) =
-            (first.calls, first.failures, first.slow);
+        snapshot.calls = first.calls;
+        snapshot.failures = first.failures;
+        snapshot.slow = first.slow;
         match self.phase {
             Phase::HalfOpen { in_flight, good, bad, .. } => {
                 snapshot.probes = in_flight.into();
-                (snapshot.calls, snapshot.failures) = ((good + bad).into(), bad.into());
+                snapshot.calls = (good + bad).into();
+                snapshot.failures = bad.into();
             }
             Phase::Ramping { good, bad, .. } => {
-                (snapshot.calls, snapshot.failures) =
-                    (u64::from(good) + u64::from(bad), bad.into());
+                snapshot.calls = u64::from(good) + u64::from(bad);
+                snapshot.failures = bad.into();
             }
             _ => {}
         }
@@ -106,7 +108,7 @@ impl Circuit {
     }
 
     /// Returns the highest rate of all windows.
-    #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     fn rate(&self, config: &CircuitConfig, watches: Watches, now: Tick) -> Option<f64> {
         let of_these = config.detectors.iter().filter(|detector| detector.watches == watches);
         let rates = of_these.filter_map(|detector| {
@@ -116,7 +118,7 @@ impl Circuit {
         rates.reduce(f64::max)
     }
 
-    /// While open, the counts that opened it stay.
+    /// Returns the counts of a window at `now`; while open, the counts that opened the circuit.
     fn counts(&self, config: &CircuitConfig, window: usize, now: Tick) -> Counts {
         match self.phase {
             Phase::Open { .. } => self.call_windows.counts(window),
@@ -147,13 +149,14 @@ impl Circuit {
         SavedCircuit { state, open_for, closed_for, steps: self.steps, opened: self.opened }
     }
 
-    /// Continues in a saved state. Probes and ramps begin again; calls under way change
-    /// nothing.
+    /// Continues in a saved state. Probes and ramps begin again; calls under way change nothing.
     pub fn restore(&mut self, saved: SavedCircuit, now: Instant) -> Option<Change> {
-        let (from, tick) = (self.state(), Tick::of(now));
+        let from = self.state();
+        let tick = Tick::of(now);
         let until = tick.after(saved.open_for.unwrap_or_default().min(MAX_WAIT));
         self.reset();
-        (self.steps, self.opened) = (saved.steps, saved.opened);
+        self.steps = saved.steps;
+        self.opened = saved.opened;
         self.phase = match saved.state {
             CircuitState::Closed => Phase::closed(tick.before(saved.closed_for.min(MAX_WAIT))),
             CircuitState::Open => {
@@ -166,15 +169,16 @@ impl Circuit {
             CircuitState::ForcedClosed => Phase::ForcedClosed,
             CircuitState::Disabled => Phase::Disabled,
         };
-        let (to, reason) = (self.state(), TransitionReason::Manual);
+        let to = self.state();
+        let reason = TransitionReason::Manual;
         if from != to || to != CircuitState::Closed {
             self.phase = self.phase.because(Some(reason));
         }
         (from != to).then_some(Change { from, to, reason, retry_after: self.open_for(tick) })
     }
 
-    /// Returns `true` if the circuit would lose something at `now`: calls are rejected, only a share is admitted, or
-    /// the state was set by hand.
+    /// Returns `true` if the circuit must not be evicted at `now`: it rejects calls, admits only a
+    /// share, or its state was set by hand.
     #[must_use]
     pub fn is_pinned(&self, now: Instant) -> bool {
         let now = Tick::of(now);
@@ -187,12 +191,13 @@ impl Circuit {
         }
     }
 
-    /// Returns until when the circuit differs from a [new](Circuit::new) one if no call comes, or `None` if
-    /// it does not at `now`: until its failures are out of their windows, growing breaks are forgotten, and
-    /// the time that a server named has come. Successes make no difference.
+    /// Returns the instant up to which the circuit differs from a [new](Circuit::new) one if no
+    /// call comes. `None` if it does not differ at `now`. The circuit differs while failures are in
+    /// a window, the growth of breaks is not forgotten, or a server's hint is not over; successes
+    /// make no difference.
     ///
-    /// No time ends a streak of failures, a window of the last so many calls, or a break without a probe: an
-    /// instant far ahead stands for those.
+    /// Time alone does not end a streak of failures, a window of calls, or a break without a probe:
+    /// the instant is far ahead then.
     #[must_use]
     pub fn remembers_until(&self, config: &CircuitConfig, now: Instant) -> Option<Instant> {
         let until = self.as_new_at(config);

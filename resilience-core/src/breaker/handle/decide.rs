@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::CircuitBreaker;
 use crate::breaker::circuit::{Admission, Circuit, CircuitRejection};
 use crate::breaker::config::CircuitConfig;
-use crate::breaker::guard::KeySource;
+use crate::breaker::shared::FastCheck;
 use crate::breaker::state::{Change, Changes};
 use crate::clock::tick::Tick;
 use crate::clock::{self, Now};
@@ -16,45 +16,31 @@ use crate::ended::Ended;
 use crate::error::CarriesRejection;
 use crate::name::Name;
 use crate::observe::{ErrorText, Event, type_of};
-use crate::outcome::{Classify, Outcome};
+use crate::outcome::{Classify, Outcome, RetryHint};
 use crate::rejection::{Quantity, Rejection, RejectionKind};
 
 impl CircuitBreaker {
     /// Rejects a call that would certainly be rejected. Takes no probe.
+    ///
+    /// `key` names the key of the call, for the rejection and events, here and in all other
+    /// methods.
     #[cfg(feature = "tower")]
     #[inline]
     pub(in crate::breaker) fn check(
         &self,
-        whose: &impl KeySource,
+        key: impl Fn() -> Option<Name>,
         now: &mut Now,
     ) -> Result<(), Rejection> {
-        if self.0.shared.passes_all() {
-            return Ok(());
+        match self.0.shared.check_fast(&self.0.group.common, || now.tick()) {
+            FastCheck::Passes => Ok(()),
+            FastCheck::Rejected(rejection) => Err(self.reject(rejection, key)),
+            FastCheck::Undecided => self.check_slow(key, now.tick()),
         }
-        match self.reject_fast(whose, now) {
-            Some(rejection) => Err(rejection),
-            None => self.check_slow(whose, now.tick()),
-        }
-    }
-
-    /// Rejects a call during a break without the lock. `None` means "not decided": [`admit_slow`](Self::admit_slow) or
-    /// [`check`](Self::check) decides.
-    #[inline]
-    pub(in crate::breaker) fn reject_fast(
-        &self,
-        whose: &impl KeySource,
-        now: &mut Now,
-    ) -> Option<Rejection> {
-        if !self.0.group.listener.is_none() {
-            return None;
-        }
-        let rejection = self.0.shared.reject_fast(&self.0.group.common, || now.tick())?;
-        Some(self.rejection(rejection, whose))
     }
 
     #[cfg(feature = "tower")]
     #[cold]
-    fn check_slow(&self, whose: &impl KeySource, now: Tick) -> Result<(), Rejection> {
+    fn check_slow(&self, key: impl Fn() -> Option<Name>, now: Tick) -> Result<(), Rejection> {
         let (changed, rejection) = self.locked(|config, circuit| {
             let changed = NumberedChanges::new(&circuit.advance_at(config, now, sample), None);
             let rejection = circuit.rejection_at(config, now).filter(|_| !config.observe_only);
@@ -63,76 +49,66 @@ impl CircuitBreaker {
             }
             (changed, rejection)
         });
-        self.tell(&changed, whose);
-        rejection.map_or(Ok(()), |rejection| Err(self.reject(rejection, whose)))
+        self.notify(&changed, None, &key);
+        rejection.map_or(Ok(()), |rejection| Err(self.reject(rejection, key)))
     }
 
-    /// Admits a call to a closed circuit. `None` means "not decided": [`admit_slow`](Self::admit_slow) decides.
+    /// Admits or rejects a call. Returns no admission for a call that only observing has admitted:
+    /// it is not counted.
     #[inline(always)]
-    pub(in crate::breaker) fn admit_fast(&self, now: &mut Now) -> Option<Admission> {
-        self.0.shared.admit_fast(|| now.tick())
-    }
-
-    /// Decides about a call under the lock. Returns no admission for a call that would have been rejected by a
-    /// breaker that does more than observe: it is not counted.
-    #[cold]
-    pub(in crate::breaker) fn admit_slow(
+    pub(in crate::breaker) fn admit(
         &self,
-        whose: &impl KeySource,
+        key: impl Fn() -> Option<Name>,
         now: &mut Now,
     ) -> Result<Option<Admission>, Rejection> {
+        match self.0.shared.admit_fast(|| now.tick()) {
+            Some(admission) => Ok(Some(admission)),
+            None => self.admit_slow(key, now),
+        }
+    }
+
+    #[cold]
+    fn admit_slow(
+        &self,
+        key: impl Fn() -> Option<Name>,
+        now: &mut Now,
+    ) -> Result<Option<Admission>, Rejection> {
+        let checked = self.0.shared.check_fast(&self.0.group.common, || now.tick());
+        if let FastCheck::Rejected(rejection) = checked {
+            return Err(self.reject(rejection, key));
+        }
         let now = now.tick();
         let (changed, admitted, observe_only) = self.locked(|config, circuit| {
             let changed = NumberedChanges::new(&circuit.advance_at(config, now, sample), None);
             (changed, circuit.admit_at(config, now, sample), config.observe_only)
         });
-        self.tell(&changed, whose);
+        self.notify(&changed, None, &key);
         match admitted {
             Ok(admission) => Ok(Some(admission)),
             Err(rejection) if observe_only => {
-                let rejection = self.rejection(rejection, whose);
+                let rejection = self.rejection(rejection, key);
                 self.0.group.listener.tell(|| Event::WouldReject(&rejection));
                 Ok(None)
             }
-            Err(rejection) => Err(self.reject(rejection, whose)),
-        }
-    }
-
-    /// Rejects or admits a call that was not [admitted fast](Self::admit_fast).
-    #[cfg(feature = "tower")]
-    #[cold]
-    pub(in crate::breaker) fn reject_or_admit(
-        &self,
-        whose: &impl KeySource,
-        now: &mut Now,
-    ) -> Result<Option<Admission>, Rejection> {
-        match self.reject_fast(whose, now) {
-            Some(rejection) => Err(rejection),
-            None => self.admit_slow(whose, now),
+            Err(rejection) => Err(self.reject(rejection, key)),
         }
     }
 
     /// Counts a success without the lock. `false` means that [`record`](Self::record) has to.
     #[inline(always)]
     pub(in crate::breaker) fn count(&self, admission: &Admission) -> bool {
-        let (shared, common) = (&self.0.shared, &self.0.group.common);
-        !admission.is_timed() && shared.count_success(common, admission, Tick::now)
+        let common = &self.0.group.common;
+        !admission.is_timed() && self.0.shared.count_success(common, admission, Tick::now)
     }
 
-    /// Records how a call ended that belongs to no key.
+    /// Records the end of a call without a key.
     #[inline(never)]
-    pub(in crate::breaker) fn record_unkeyed(&self, admission: Admission, outcome: Outcome) {
-        self.record(admission, outcome.into(), &(), &mut Now::unread());
+    pub(in crate::breaker) fn record_unkeyed(&self, admission: Admission, ended: Ended<'_>) {
+        self.record(admission, ended, || None, &mut Now::unread());
     }
 
-    /// Records how a call ended that belongs to no key, with its error.
-    #[inline(never)]
-    pub(in crate::breaker) fn record_unkeyed_error(&self, admission: Admission, ended: Ended<'_>) {
-        self.record(admission, ended, &(), &mut Now::unread());
-    }
-
-    /// Returns how a call with this result counts here: [`outcome_of`], but for the rejections that are
-    /// [counted](crate::breaker::CircuitBreakerBuilder::count_rejections).
+    /// Returns the outcome of a result as this breaker counts it: as [`outcome_of`], except for the
+    /// rejections that are [counted](crate::breaker::CircuitBreakerBuilder::count_rejections).
     #[inline]
     pub(in crate::breaker) fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
         &self,
@@ -140,37 +116,38 @@ impl CircuitBreaker {
         result: Result<&T, &E>,
     ) -> Outcome {
         match result.err().and_then(CarriesRejection::rejection) {
+            None => classifier.classify(result),
             Some(rejection) if self.counts_as_failure(rejection.kind()) => {
                 Outcome::Transient(rejection.retry_hint())
             }
-            _ => outcome_of(classifier, result),
+            Some(rejection) => outcome_of_rejection(rejection),
         }
     }
 
     #[cold]
     fn counts_as_failure(&self, kind: RejectionKind) -> bool {
-        // Time-outs are failures of a kind of their own.
+        // A timeout has an outcome of its own.
         kind != RejectionKind::TimedOut
             && self.0.group.common.config.get().counted_rejections.contains(&kind)
     }
 
-    /// Records how a call ended. A success counts at the time of the poll; the clock is read again for everything else,
-    /// and for a success that may count as slow.
+    /// Records the end of a call. A success counts at the time of the poll; the clock is read again
+    /// for everything else, and for a success that may count as slow.
     #[inline(always)]
     pub(in crate::breaker) fn record(
         &self,
         admission: Admission,
         ended: Ended<'_>,
-        whose: &impl KeySource,
+        key: impl Fn() -> Option<Name>,
         now: &mut Now,
     ) {
-        let outcome = ended.outcome;
-        if admission.is_timed() || outcome != Outcome::Success {
+        let is_success = matches!(ended.outcome, Outcome::Success);
+        if admission.is_timed() || !is_success {
             now.again();
         }
-        let (shared, common) = (&self.0.shared, &self.0.group.common);
-        if outcome != Outcome::Success || !shared.count_success(common, &admission, || now.tick()) {
-            self.record_slow(admission, ended, whose, now.tick());
+        let common = &self.0.group.common;
+        if !is_success || !self.0.shared.count_success(common, &admission, || now.tick()) {
+            self.record_slow(admission, ended, key, now.tick());
         }
     }
 
@@ -179,26 +156,26 @@ impl CircuitBreaker {
         &self,
         admission: Admission,
         ended: Ended<'_>,
-        whose: &impl KeySource,
+        key: impl Fn() -> Option<Name>,
         now: Tick,
     ) {
         let outcome = ended.outcome;
         self.0.group.common.ended.add(outcome, 1);
         let changed = self.locked(|config, circuit| {
-            // Time alone does nothing to a circuit that lets all pass, and most do.
+            // Time alone does not change a circuit that admits all calls, the usual case.
             let changes = (!circuit.passes_all()).then(|| circuit.advance_at(config, now, sample));
             let change = circuit.record_at(config, admission, outcome, now, sample);
             (changes.is_some() || change.is_some())
                 .then(|| NumberedChanges::new(&changes.unwrap_or_default(), change))
         });
-        self.tell_unknown(ended, whose);
+        self.notify_unknown(ended, &key);
         if let Some(changed) = changed {
-            self.tell_of(&changed, ended.error, whose);
+            self.notify(&changed, ended.error, &key);
         }
     }
 
     /// Notifies the listener of the first failure of this breaker that no code recognised.
-    fn tell_unknown(&self, ended: Ended<'_>, whose: &impl KeySource) {
+    fn notify_unknown(&self, ended: Ended<'_>, key: impl Fn() -> Option<Name>) {
         let Ended { outcome: Outcome::Unknown, error, error_type: Some(error_type), .. } = ended
         else {
             return;
@@ -207,11 +184,12 @@ impl CircuitBreaker {
         if group.listener.is_none() || !group.common.meets_unknown() {
             return;
         }
-        // Made in the event, whose panics are caught.
-        let (key, name) = (OnceCell::new(), OnceCell::new());
+        // Made in the closure: `tell` catches panics of the user's code.
+        let name_of_key = OnceCell::new();
+        let name = OnceCell::new();
         group.listener.tell(|| Event::UnknownError {
             layer: group.name.as_str(),
-            key: key.get_or_init(|| self.key(whose)).as_ref().map(Name::as_str),
+            key: name_of_key.get_or_init(|| self.key_or_own(key)).as_ref().map(Name::as_str),
             error_type: name.get_or_init(|| type_of(error_type, error)),
             error: error.map(ErrorText::of),
         });
@@ -223,7 +201,7 @@ impl CircuitBreaker {
     }
 
     /// Reads the circuit as it is now.
-    pub(super) fn look<R>(
+    pub(super) fn read<R>(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> R,
     ) -> R {
@@ -241,28 +219,24 @@ impl CircuitBreaker {
             let (change, result) = body(config, circuit, now);
             (NumberedChanges::new(&changes, change), result)
         });
-        self.tell(&changed, &());
+        self.notify(&changed, None, || None);
         result
     }
 
-    /// Changes the circuit, and returns nothing.
-    pub(super) fn become_(
+    /// Changes the state, and notifies the listener.
+    pub(super) fn set_state(
         &self,
         body: impl FnOnce(&CircuitConfig, &mut Circuit, Instant) -> Option<Change>,
     ) {
         self.change(|config, circuit, now| (body(config, circuit, now), ()));
     }
 
-    fn tell(&self, changed: &NumberedChanges, whose: &impl KeySource) {
-        self.tell_of(changed, None, whose);
-    }
-
-    /// Notifies the listener, outside of the lock: it may use the breaker.
-    fn tell_of(
+    /// Notifies the listener of changes, outside of the lock: it may use the breaker.
+    fn notify(
         &self,
         changed: &NumberedChanges,
         error: Option<&(dyn StdError + 'static)>,
-        whose: &impl KeySource,
+        key: impl Fn() -> Option<Name>,
     ) {
         let group = &*self.0.group;
         if group.listener.is_none() {
@@ -271,50 +245,49 @@ impl CircuitBreaker {
         for NumberedChange { sequence, change } in changed.iter() {
             let Change { from, to, reason, retry_after } = change;
             let layer = group.name.as_str();
-            // Named in the event, whose panics are caught: the caller may hold an admission.
-            let key = OnceCell::new();
+            // In the closure: `tell` catches panics of the user's code, and the caller may hold an
+            // admission.
+            let name_of_key = OnceCell::new();
             group.listener.tell(|| {
-                let key = key.get_or_init(|| self.key(whose)).as_ref().map(Name::as_str);
+                let key = name_of_key.get_or_init(|| self.key_or_own(&key));
+                let key = key.as_ref().map(Name::as_str);
                 let error = error.map(ErrorText::of);
                 Event::CircuitChanged { layer, key, sequence, from, to, reason, retry_after, error }
             });
         }
     }
 
-    #[inline]
-    fn key(&self, whose: &impl KeySource) -> Option<Name> {
-        let own = self.0.group.key.as_ref();
-        whose.name().or_else(|| own.map(own_key))
+    /// Returns the key of a call, or of all calls of this breaker.
+    fn key_or_own(&self, key: impl Fn() -> Option<Name>) -> Option<Name> {
+        key().or_else(|| self.0.group.key.clone())
     }
 
-    #[cold]
-    fn reject(&self, rejection: CircuitRejection, whose: &impl KeySource) -> Rejection {
-        let rejection = self.rejection(rejection, whose);
+    fn reject(&self, rejection: CircuitRejection, key: impl Fn() -> Option<Name>) -> Rejection {
+        let rejection = self.rejection(rejection, key);
         self.0.group.listener.tell(|| Event::Rejected(&rejection));
         rejection
     }
 
-    #[inline]
-    fn rejection(&self, rejection: CircuitRejection, whose: &impl KeySource) -> Rejection {
+    fn rejection(&self, rejection: CircuitRejection, key: impl Fn() -> Option<Name>) -> Rejection {
         let CircuitRejection { observed, limit, unit, retry_after, .. } = rejection;
-        let name = self.0.group.name.clone();
-        let counts = (observed.map(Quantity::Count), limit.map(Quantity::Count), unit);
-        let (kind, retry) = (RejectionKind::CircuitOpen, retry_after.into());
-        Rejection::whole(kind, name, self.key(whose), counts, retry)
+        Rejection {
+            kind: RejectionKind::CircuitOpen,
+            layer: self.0.group.name.clone(),
+            key: self.key_or_own(key),
+            limit: limit.map(Quantity::Count),
+            observed: observed.map(Quantity::Count),
+            unit,
+            retry: retry_after.map_or(RetryHint::None, RetryHint::After),
+            may_have_run: false,
+        }
     }
 }
 
-/// Out of line, since most have no key.
-#[cold]
-fn own_key(key: &Name) -> Name {
-    key.clone()
-}
-
-/// Returns how a call with this result counts with a circuit. For layers of one's own.
+/// Returns the outcome of a result as circuits count it, for layers of your own.
 ///
-/// Rejections of layers below are not passed to the classifier: they say nothing about the service, and a deadline
-/// that has passed is as if the caller had left. The [counted
-/// rejections](crate::breaker::CircuitBreakerBuilder::count_rejections) of a breaker are in
+/// Rejections of layers below are not passed to the classifier: they prove nothing about the
+/// service. A passed deadline counts as a caller that left. The [counted
+/// rejections](crate::breaker::CircuitBreakerBuilder::count_rejections) of a breaker apply to
 /// [`Admitted::outcome_of`](crate::breaker::Admitted::outcome_of) only.
 pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
     classifier: &C,
@@ -322,12 +295,17 @@ pub fn outcome_of<T, E: CarriesRejection, C: Classify<T, E>>(
 ) -> Outcome {
     match result.err().and_then(CarriesRejection::rejection) {
         None => classifier.classify(result),
-        Some(rejection) => match rejection.kind() {
-            RejectionKind::TimedOut if rejection.may_have_run() => Outcome::TimedOut,
-            RejectionKind::DeadlineExceeded => Outcome::Abandoned,
-            // The call never reached the service.
-            _ => Outcome::NotReady(rejection.retry_hint()),
-        },
+        Some(rejection) => outcome_of_rejection(rejection),
+    }
+}
+
+/// Returns the outcome of a call that a layer below rejected.
+fn outcome_of_rejection(rejection: &Rejection) -> Outcome {
+    match rejection.kind() {
+        RejectionKind::TimedOut if rejection.may_have_run() => Outcome::TimedOut,
+        RejectionKind::DeadlineExceeded => Outcome::Abandoned,
+        // The call never reached the service.
+        _ => Outcome::NotReady(rejection.retry_hint()),
     }
 }
 
@@ -336,12 +314,12 @@ pub(super) fn sample() -> f64 {
     rand::rng().random()
 }
 
-/// The last number of a change, of all circuits of the process: the next circuit that is made for a key goes on
-/// counting.
+/// The last number of a change, of all circuits of the process: the next circuit that is made for a
+/// key goes on counting.
 static LAST_CHANGE: AtomicU64 = AtomicU64::new(0);
 
-/// The changes of a circuit while its lock was held, in order. Numbered under the lock, so that the numbers have the
-/// order of the changes however late the listener is notified.
+/// The changes of a circuit while its lock was held, in order. Numbered under the lock, so that the
+/// numbers have the order of the changes however late the listener is notified.
 #[derive(Default)]
 struct NumberedChanges([Option<NumberedChange>; 3]);
 

@@ -26,8 +26,8 @@ use crate::rejection::Rejection;
 pub use decide::outcome_of;
 use decide::sample;
 
-/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) makes one of its own
-/// with the same, live configuration.
+/// A circuit breaker. Clones share the circuit; [`fresh`](CircuitBreaker::fresh) returns a breaker
+/// with a circuit of its own, and the same, live configuration.
 ///
 /// ```
 /// use resilience_core::breaker::{CircuitBreaker, CircuitState};
@@ -62,12 +62,12 @@ impl Drop for Breaker {
     }
 }
 
-/// Everything that a breaker and its [`fresh`](CircuitBreaker::fresh) ones have in common.
+/// The shared state of a breaker and its [`fresh`](CircuitBreaker::fresh) breakers.
 struct Group {
     name: Name,
     listener: Listener,
     common: Arc<Common>,
-    /// The key of all of them, if they were made for one.
+    /// The key of all of them, if there is one.
     key: Option<Name>,
 }
 
@@ -94,14 +94,14 @@ impl CircuitBreaker {
         CircuitBreaker(Arc::new(Breaker { group, shared }))
     }
 
-    /// Returns a breaker with a closed circuit of its own. It shares the name, the listener and the configuration: a
-    /// later [`set_config`](CircuitBreaker::set_config) on either applies to both.
+    /// Returns a breaker with a closed circuit of its own. It shares the name, the listener and the
+    /// configuration: a later [`set_config`](CircuitBreaker::set_config) on either applies to both.
     #[must_use]
     pub fn fresh(&self) -> CircuitBreaker {
         CircuitBreaker::of(self.0.group.clone())
     }
 
-    /// Returns a fresh breaker whose rejections and events carry this key.
+    /// Returns a fresh breaker, with this key in its rejections and events.
     #[cfg(feature = "profiles")]
     pub(crate) fn fresh_for(&self, key: Option<Name>) -> CircuitBreaker {
         let Group { name, listener, common, .. } = &*self.0.group;
@@ -111,10 +111,10 @@ impl CircuitBreaker {
     }
 
     /// Puts another configuration into force, here and for every breaker made by
-    /// [`fresh`](CircuitBreaker::fresh). The name, the listener, the state, a break with its end, the
-    /// failures in a row and the numbers of the snapshot stay. Other windows start empty. While half-open, the
-    /// probes start anew if their number or their rule changes: those under way decide nothing. A stage of a ramp
-    /// keeps its end.
+    /// [`fresh`](CircuitBreaker::fresh). The name, the listener, the state, a break with its end,
+    /// the failures in a row and the numbers of the snapshot stay. Other windows start empty. While
+    /// half-open, the probes start anew if their number or their rule changes: those under way
+    /// decide nothing. A stage of a ramp keeps its end.
     pub fn set_config(&self, config: CircuitConfig) {
         self.0.group.common.set(config);
     }
@@ -144,21 +144,21 @@ impl CircuitBreaker {
     /// Returns the state now. A break ends by time alone, without a call.
     #[must_use]
     pub fn state(&self) -> CircuitState {
-        self.look(|_, circuit, _| circuit.state())
+        self.read(|_, circuit, _| circuit.state())
     }
 
     /// Returns the state now, in numbers.
     #[must_use]
     pub fn snapshot(&self) -> CircuitSnapshot {
-        self.look(|config, circuit, now| circuit.snapshot(config, now))
+        self.read(|config, circuit, now| circuit.snapshot(config, now))
     }
 
-    /// Returns how many calls have ended in each outcome, since the breaker was built. Calls of observing
-    /// breakers that would have been rejected are left out.
+    /// Returns the number of calls that have ended in each outcome, since the breaker was built.
+    /// Calls that an observing breaker would have rejected are left out.
     ///
-    /// Clones, the breakers that [`fresh`](CircuitBreaker::fresh) makes and the circuits of all keys count
-    /// together. Exact for this circuit. Of each other circuit up to 16,383 successes may be missing: they are
-    /// counted when its lock is next taken. A circuit that is dropped leaves its calls.
+    /// Clones, [`fresh`](CircuitBreaker::fresh) breakers and the circuits of all keys count
+    /// together. Exact for this circuit. Of each other circuit up to 16,383 successes may be
+    /// missing until its lock is next taken. The calls of a dropped circuit stay counted.
     #[must_use]
     pub fn outcomes(&self) -> OutcomeCounts {
         self.count_all();
@@ -185,11 +185,12 @@ impl CircuitBreaker {
     /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
     #[cfg(feature = "pool")]
     #[inline]
-    pub(crate) fn refuses(&self) -> Result<(), Rejection> {
-        self.check(&(), &mut crate::clock::Now::unread())
+    pub(crate) fn check_now(&self) -> Result<(), Rejection> {
+        self.check(|| None, &mut crate::clock::Now::unread())
     }
 
-    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, that outlives this handle.
+    /// Admits a call as [`try_admit`](CircuitBreaker::try_admit) does, for an admission that
+    /// outlives this handle.
     ///
     /// # Errors
     /// [`CircuitOpen`](crate::RejectionKind::CircuitOpen).
@@ -201,8 +202,8 @@ impl CircuitBreaker {
     /// Runs `future` if the circuit admits it. Dropping the call abandons it.
     ///
     /// # Errors
-    /// The future's, or the rejection. Rejections of layers below are not passed to the classifier; see
-    /// [`count_rejections`](CircuitBreakerBuilder::count_rejections).
+    /// The error of the future, or the rejection. Rejections of layers below are not passed to the
+    /// classifier; see [`count_rejections`](CircuitBreakerBuilder::count_rejections).
     pub async fn call<T, E, C, F>(&self, classifier: C, future: F) -> Result<T, E>
     where
         E: CarriesRejection,
@@ -218,7 +219,7 @@ impl CircuitBreaker {
 
     /// Opens for a break, as if failures had opened it.
     pub fn open(&self) {
-        self.become_(|config, circuit, now| circuit.open_now(config, now, sample()));
+        self.set_state(|config, circuit, now| circuit.open_now(config, now, sample()));
     }
 
     /// Admits probes before the break is over.
@@ -234,49 +235,50 @@ impl CircuitBreaker {
 
     /// Closes. The next break is as long as if the circuit had closed by itself.
     pub fn close(&self) {
-        self.become_(|_, circuit, now| circuit.close(now));
+        self.set_state(|_, circuit, now| circuit.close(now));
     }
 
     /// Rejects every call, until another method of this handle changes the state.
     pub fn force_open(&self) {
-        self.become_(|_, circuit, now| circuit.force_open(now, None));
+        self.set_state(|_, circuit, now| circuit.force_open(now, None));
     }
 
     /// Rejects every call for `length`, and is half-open after that.
     pub fn force_open_for(&self, length: Duration) {
         let length = length.min(clock::MAX_WAIT);
-        self.become_(|_, circuit, now| circuit.force_open(now, Some(length)));
+        self.set_state(|_, circuit, now| circuit.force_open(now, Some(length)));
     }
 
     /// Admits every call, and goes on counting.
     pub fn force_closed(&self) {
-        self.become_(|_, circuit, _| circuit.force_closed());
+        self.set_state(|_, circuit, _| circuit.force_closed());
     }
 
     /// Admits every call, and counts nothing.
     pub fn disable(&self) {
-        self.become_(|_, circuit, _| circuit.disable());
+        self.set_state(|_, circuit, _| circuit.disable());
     }
 
     /// Closes, and clears all counts and the length of the next break.
     pub fn reset(&self) {
-        self.become_(|_, circuit, _| circuit.reset());
+        self.set_state(|_, circuit, _| circuit.reset());
     }
 
     /// Returns the state to keep over a restart.
     #[must_use]
     pub fn save(&self) -> SavedCircuit {
-        self.look(|_, circuit, now| circuit.save(now))
+        self.read(|_, circuit, now| circuit.save(now))
     }
 
     /// Continues in a saved state.
     pub fn restore(&self, saved: SavedCircuit) {
-        self.become_(|_, circuit, now| circuit.restore(saved, now));
+        self.set_state(|_, circuit, now| circuit.restore(saved, now));
     }
 }
 
-/// Pinned while there is another handle, or [as the circuit is](crate::breaker::Circuit::is_pinned); remembers
-/// [what the circuit does](crate::breaker::Circuit::remembers_until).
+/// Pinned while there is another handle, or [as the circuit
+/// is](crate::breaker::Circuit::is_pinned); remembers [what the circuit
+/// does](crate::breaker::Circuit::remembers_until).
 impl Entry for CircuitBreaker {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1 || self.is_busy(now)
@@ -289,7 +291,7 @@ impl Entry for CircuitBreaker {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocation_size(counts + size_of::<Breaker>());
-        // One that was made for a key has a group to itself.
+        // A breaker with a key has a group of its own.
         let group =
             self.0.group.key.as_ref().map_or(0, |_| allocation_size(counts + size_of::<Group>()));
         own + group
@@ -299,9 +301,10 @@ impl Entry for CircuitBreaker {
     const IS_OPEN: Option<fn(&CircuitBreaker, Instant) -> bool> = Some(CircuitBreaker::is_open);
 }
 
-/// [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is measured from the
-/// first call in the window on, and is 0 where no failure rate is watched, while the window holds no calls,
-/// and while the circuit is half-open or ramps up; and the calls by outcome.
+/// Visits [`names::CIRCUITS_OPEN`], which is 0 or 1; [`names::CIRCUIT_FAILURE_RATE`], which is
+/// measured from the first call in the window on, and is 0 where no failure rate is watched, while
+/// the window holds no calls, and while the circuit is half-open or ramps up; and the calls by
+/// outcome.
 impl Gauges for CircuitBreaker {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         visit(names::CIRCUITS_OPEN, f64::from(u8::from(self.is_open(clock::now()))));

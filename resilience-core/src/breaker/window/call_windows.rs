@@ -1,8 +1,8 @@
 //! All windows of one circuit.
 //!
-//! Most of a hundred thousand keys see a handful of calls and then none. So the first calls are kept as bits beside
-//! the circuit. The windows are made when the bits no longer suffice: when a call falls out of the first bucket, a
-//! window of calls is full, or there are too many calls.
+//! Most of a hundred thousand keys see a handful of calls and then none. So the first calls are
+//! kept as bits beside the circuit. The windows are made when the bits no longer suffice: when a
+//! call falls out of the first bucket, a window of calls is full, or there are too many calls.
 
 use std::num::NonZeroU8;
 
@@ -23,7 +23,7 @@ pub(in crate::breaker) struct FewCalls {
     anchor: Tick,
     failures: u32,
     slow: u32,
-    /// One more than the number of calls. Never zero, which saves a [`CallWindows`] a word.
+    /// The number of calls plus one: never zero, which makes a [`CallWindows`] a word smaller.
     next: NonZeroU8,
 }
 
@@ -55,13 +55,14 @@ impl CallWindows {
         }
     }
 
-    /// Records the call among the first few, or makes the windows.
+    /// Records the call among the first few. Returns `false` if it does not fit, after making the
+    /// windows.
     fn record_few(&mut self, spans: &[SlidingWindow], at: Tick, mark: CallMark) -> bool {
         let CallWindows::FewCalls(few) = self else { return false };
         if few.is_over(spans, at) {
             *few = FewCalls::none(at);
         }
-        if few.has_room(spans, at) {
+        if few.fits_one(spans, at) {
             few.record(mark);
             return true;
         }
@@ -69,7 +70,8 @@ impl CallWindows {
         false
     }
 
-    /// Returns how many successes [`count_successes`](CallWindows::count_successes) may take in place of [`record`](CallWindows::record).
+    /// Returns the number of successes that [`count_successes`](CallWindows::count_successes) may
+    /// record in place of [`record`](CallWindows::record).
     pub(in crate::breaker) fn uncounted_successes(
         &self,
         spans: &[SlidingWindow],
@@ -121,8 +123,8 @@ impl CallWindows {
         }
     }
 
-    /// Returns when every window has moved past the calls that failed or were slow; [`Tick::NEVER`] if only
-    /// more calls can move it.
+    /// Returns when every window has moved past the calls that failed or were slow; [`Tick::NEVER`]
+    /// if only more calls can move it.
     pub(in crate::breaker) fn good_again_at(&self, spans: &[SlidingWindow]) -> Tick {
         let last = match self {
             CallWindows::FewCalls(few) if few.counts().is_bad() => {
@@ -165,7 +167,8 @@ impl FewCalls {
         self.next = self.next.saturating_add(1);
     }
 
-    /// Returns how many successes [`has_room`](FewCalls::has_room) would accept one after the other.
+    /// Returns the number of successes in a row for which [`fits_one`](FewCalls::fits_one) stays
+    /// `true`.
     fn uncounted_successes(&self, spans: &[SlidingWindow]) -> UncountedSuccesses {
         if self.len() == 0 {
             // The next call begins the first bucket.
@@ -228,7 +231,7 @@ impl FewCalls {
         self.len() == 0 || spans.iter().all(|&span| self.has_left(span, at))
     }
 
-    fn has_room(&self, spans: &[SlidingWindow], at: Tick) -> bool {
+    fn fits_one(&self, spans: &[SlidingWindow], at: Tick) -> bool {
         let in_span = |span: &SlidingWindow| match span.0 {
             WindowSpan::Calls(calls) => u32::from(self.len()) < calls,
             WindowSpan::Time { length, buckets } => at.since(self.anchor) < width(length, buckets),

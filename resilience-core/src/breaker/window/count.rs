@@ -24,11 +24,11 @@ impl CountWindow {
     }
 
     pub(super) fn record(&mut self, mark: CallMark) {
-        let (word, shift) = ((self.next / PER_WORD) as usize, (self.next % PER_WORD) * 2);
+        let word = (self.next / PER_WORD) as usize;
+        let shift = (self.next % PER_WORD) * 2;
         let bits = self.ring[word] >> shift & 0b11;
         if self.counts.calls == u64::from(self.capacity) {
-            let (failures, slow) = (bits & 1, bits >> 1);
-            self.counts.take(Counts { calls: 1, failures, slow });
+            self.counts.take(Counts { calls: 1, failures: bits & 1, slow: bits >> 1 });
         }
         let new = u64::from(mark.failed) | u64::from(mark.slow) << 1;
         self.ring[word] ^= (bits ^ new) << shift;
@@ -43,7 +43,8 @@ impl CountWindow {
         // What is overwritten a second time is zero by then.
         let mut left = calls.min(self.capacity);
         while left > 0 {
-            let (word, at) = ((self.next / PER_WORD) as usize, self.next % PER_WORD);
+            let word = (self.next / PER_WORD) as usize;
+            let at = self.next % PER_WORD;
             let run = left.min(PER_WORD - at).min(self.capacity - self.next);
             let mask = (u64::MAX >> (64 - 2 * run)) << (2 * at);
             let gone = self.ring[word] & mask;
@@ -96,8 +97,8 @@ mod tests {
     fn many_at_once_are_as_many_one_by_one() {
         let good = CallMark { failed: false, slow: false };
         for capacity in [1, 2, 31, 32, 33, 100] {
-            let (mut at_once, mut one_by_one) =
-                (CountWindow::new(capacity), CountWindow::new(capacity));
+            let mut at_once = CountWindow::new(capacity);
+            let mut one_by_one = CountWindow::new(capacity);
             for n in 0..capacity * 3 {
                 let mark = CallMark { failed: n % 3 == 0, slow: n % 5 == 0 };
                 let many = n * 7 % (capacity * 2);

@@ -1,9 +1,9 @@
 //! The windows of a rate: the last `n` calls, or the calls of a length of time.
 //!
-//! Counting since the last change of state, as some breakers do, makes an old good day outvote a bad
-//! minute. Keeping a record of every call makes the cost of a call grow with the traffic. These windows
-//! forget exactly, in constant time and in memory that does not depend on the traffic: two bits for
-//! each of the last `n` calls, or ten buckets for a length of time.
+//! Counting since the last change of state, as some breakers do, makes an old good day outvote a
+//! bad minute. Keeping a record of every call makes the cost of a call grow with the traffic. These
+//! windows forget exactly, in constant time and in memory that does not depend on the traffic: two
+//! bits for each of the last `n` calls, or ten buckets for a length of time.
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,20 +38,21 @@ pub(super) enum WindowSpan {
 }
 
 impl SlidingWindow {
-    /// The last `calls` calls, exactly. From 1 to 1,000,000; a quarter of a byte each.
+    /// Returns a window of exactly the last `calls` calls. From 1 to 1,000,000; a quarter of a byte
+    /// each.
     #[must_use]
     pub const fn count(calls: u32) -> SlidingWindow {
         SlidingWindow(WindowSpan::Calls(calls))
     }
 
-    /// The calls of the last `length`, in ten buckets: each is counted for at least nine tenths of it.
-    /// From 1 ms to 24 h.
+    /// Returns a window of the calls of the last `length`, in ten buckets: each call counts for at
+    /// least nine tenths of `length`. From 1 ms to 24 h.
     #[must_use]
     pub const fn time(length: Duration) -> SlidingWindow {
         SlidingWindow::time_in(length, 10)
     }
 
-    /// The calls of the last `length`, in a number of buckets from 1 to 1,000.
+    /// Returns a window of the calls of the last `length`, in a number of buckets from 1 to 1,000.
     #[must_use]
     pub const fn time_in(length: Duration, buckets: u32) -> SlidingWindow {
         SlidingWindow(WindowSpan::Time { length, buckets })
@@ -81,13 +82,13 @@ impl SlidingWindow {
     }
 }
 
-/// Successes that may be counted outside of the circuit until `until`: they fall into the buckets of the latest call,
-/// and cannot change the state.
+/// Successes that may be counted outside of the circuit until `until`: they fall into the buckets
+/// of the latest call, and cannot change the state.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UncountedSuccesses {
-    /// How many.
+    /// The number of calls.
     pub calls: u32,
     pub(super) until: Tick,
 }
@@ -134,7 +135,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Returns `true` if a call in it failed or was slow.
+    /// Returns `true` if a call failed or was slow.
     const fn is_bad(&self) -> bool {
         self.failures | self.slow != 0
     }

@@ -3,8 +3,8 @@
 use super::{CallMark, Counts};
 use crate::clock::tick::Tick;
 
-/// A ring of buckets. The first begins with the first call after the window was empty: which calls
-/// share a bucket then depends on the calls, and not on what the clock counts from.
+/// A ring of buckets. The first bucket begins with the first call after the window was empty: the
+/// calls decide which of them share a bucket, and not the origin of the clock.
 #[derive(Debug, Clone)]
 pub(in crate::breaker) struct TimeWindow {
     buckets: Box<[Counts]>,
@@ -12,8 +12,9 @@ pub(in crate::breaker) struct TimeWindow {
     anchor: Tick,
     /// The latest slot that has a call.
     latest: u64,
-    /// Its bucket, and the end of it.
+    /// The index of the bucket of the latest slot.
     current: usize,
+    /// The end of that bucket.
     ends: Tick,
     counts: Counts,
 }
@@ -98,7 +99,8 @@ impl TimeWindow {
         size_of_val(&*self.buckets)
     }
 
-    /// A call that is recorded late, or by a thread that read the clock earlier, counts as one of the latest.
+    /// Returns the slot of `at`. A call that is recorded late, or by a thread that read the clock
+    /// earlier, counts in the latest slot.
     fn slot(&self, at: Tick) -> u64 {
         (at.since(self.anchor) / self.width).max(self.latest)
     }

@@ -9,12 +9,12 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Starts full.
+    /// Creates a full bucket.
     pub(crate) fn new(capacity: u64) -> Bucket {
         Bucket { tokens: AtomicU64::new(capacity), capacity }
     }
 
-    /// Another of this capacity, full.
+    /// Creates a full bucket of this capacity.
     pub(crate) fn fresh(&self) -> Bucket {
         Bucket::new(self.capacity)
     }
@@ -28,17 +28,17 @@ impl Bucket {
         self.tokens() == self.capacity
     }
 
-    /// Adds up to the capacity. When the bucket is full, which is the usual case, this is a load.
+    /// Adds tokens up to the capacity. Only loads the word if the bucket is full, the usual case.
     pub(crate) fn add(&self, tokens: u64) {
         self.update(|now| (now < self.capacity).then(|| (now + tokens).min(self.capacity)));
     }
 
-    /// Takes all of it or nothing.
+    /// Takes `tokens` and returns `true`, or takes nothing if there are fewer.
     pub(crate) fn take(&self, tokens: u64) -> bool {
         self.update(|now| now.checked_sub(tokens))
     }
 
-    /// Takes what is there, down to nothing.
+    /// Takes `tokens`, or all that are left.
     pub(crate) fn drain(&self, tokens: u64) {
         self.update(|now| (now > 0).then(|| now.saturating_sub(tokens)));
     }

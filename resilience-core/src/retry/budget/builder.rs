@@ -21,13 +21,13 @@ pub struct RetryCosts {
 }
 
 impl Default for RetryCosts {
-    /// One token each.
+    /// Returns a cost of one token for each class.
     fn default() -> RetryCosts {
         RetryCosts { transient: 1.0, timed_out: 1.0, throttled: 1.0 }
     }
 }
 
-/// A builder of a budget that is a share of the traffic. Made by [`RetryBudget::builder`].
+/// A builder of a budget that is a share of the traffic. Returned by [`RetryBudget::builder`].
 #[derive(Debug, Clone, Copy)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RetryBudgetBuilder {
@@ -53,7 +53,8 @@ impl RetryBudgetBuilder {
         self
     }
 
-    /// Sets the lifetime of a deposit: at least this, and at most a tenth longer. From 1 ms to a day.
+    /// Sets the lifetime of a deposit: at least this, and at most a tenth longer. From 1 ms to a
+    /// day.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
@@ -65,8 +66,8 @@ impl RetryBudgetBuilder {
         self
     }
 
-    /// Sets the costs of retries, each from 0.001 to 1,000 tokens. At 1 or more, the bound on attempts of [`RetryBudget`]
-    /// holds.
+    /// Sets the costs of retries, each from 0.001 to 1,000 tokens. The bound on attempts of
+    /// [`RetryBudget`] holds at costs of 1 or more.
     pub fn costs(mut self, costs: RetryCosts) -> Self {
         self.costs = costs;
         self
@@ -78,8 +79,8 @@ impl RetryBudgetBuilder {
     /// Names the value that is out of its range or not a number.
     pub fn build(self) -> Result<RetryBudget, InvalidConfig> {
         let deposit = thousandths("ratio", self.ratio, 0.0, 10.0)?;
-        let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
-        if !(shortest..=longest).contains(&self.window) {
+        let allowed = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+        if !allowed.contains(&self.window) {
             let window = format_args!("{:?}", self.window).to_string();
             return Err(InvalidConfig::new("window", window, "between 1ms and 24h"));
         }

@@ -1,9 +1,7 @@
-//! Budget that bounds the retries of all callers together.
+//! Budgets that bound the retries of all callers together.
 
 mod bucket;
 mod builder;
-#[cfg(feature = "tower")]
-mod planned;
 mod presets;
 mod window;
 
@@ -17,31 +15,36 @@ use crate::clock::{self, nanos};
 use crate::config::{self, InvalidConfig};
 use crate::observe::{Gauges, names};
 use crate::outcome::FailureClass;
+#[cfg(feature = "tower")]
+use crate::plan_input::BudgetInput;
 use bucket::Bucket;
 pub use builder::{RetryBudgetBuilder, RetryCosts};
 use window::{Deposits, SLOTS};
 
-/// One token, in the fixed point of the accounts. gRPC keeps three decimals, and so do we: 64 bits
-/// of thousandths last five hundred years of a million calls a second.
+/// One token, in thousandths: gRPC keeps three decimals. 64 bits of them last for five hundred
+/// years of a million calls a second.
 const TOKEN: u64 = 1_000;
 
 /// A budget that retries are paid from. Clones share it.
 ///
-/// A limit on attempts bounds one call, not an outage: when everything fails, three attempts a call triple the load on
-/// a failing service. A budget bounds the retries of all callers together. It has one of two forms:
+/// A limit on attempts bounds one call, not an outage: when everything fails, three attempts a call
+/// triple the load on a failing service. A budget bounds the retries of all callers together, in
+/// one of two forms:
 ///
-/// - **A share of the traffic** ([`RetryBudget::builder`], [`RetryBudget::percent`]). Each call deposits, each retry
-///   withdraws, and deposits expire with the window. At every instant, and under any interleaving of threads,
-///   `attempts <= (1 + ratio) * calls + reserve`. The reserve is granted once and refilled only by deposits that expired
-///   unused, so that it scales with the traffic: a hundred idle clients do not add up to a storm, as those with a fixed
-///   "ten a second" each do.
-/// - **A bucket** ([`RetryBudget::aws_2_1`], [`aws_2_0`](RetryBudget::aws_2_0), [`grpc`](RetryBudget::grpc),
-///   [`throttler`](RetryBudget::throttler)): failures take tokens, successes return them.
+/// - **A share of the traffic** ([`RetryBudget::builder`], [`RetryBudget::percent`]). Each call
+///   deposits, each retry withdraws, and deposits expire with the window. At every instant, and
+///   under any interleaving of threads, `attempts <= (1 + ratio) * calls + reserve`. The reserve is
+///   granted once and refilled only by deposits that expired unused. The reserve scales with the
+///   traffic: a hundred idle clients do not add up to a storm, as those with a fixed "ten a second"
+///   each do.
+/// - **A bucket** ([`RetryBudget::aws_2_1`], [`aws_2_0`](RetryBudget::aws_2_0),
+///   [`grpc`](RetryBudget::grpc), [`throttler`](RetryBudget::throttler)): failures take tokens,
+///   successes return them.
 ///
 /// [`RetryBudget::unlimited`] grants every retry, where a budget is required.
 ///
-/// Clones share the balance, so give the same budget to every layer, function and hedge that calls the same upstream.
-/// It is lock-free, in fixed point (thousandths), and checked by loom.
+/// Clones share the balance: give the same budget to every layer, function and hedge that calls the
+/// same upstream. All methods are lock-free, in thousandths of a token, and checked by loom.
 ///
 /// ```
 /// use resilience_core::outcome::FailureClass;
@@ -56,8 +59,8 @@ const TOKEN: u64 = 1_000;
 /// # Ok::<_, resilience_core::InvalidConfig>(())
 /// ```
 ///
-/// Times may come out of order: an earlier one counts as the latest. So after a
-/// [far instant](crate::clock#far-instants) deposits do not expire before it.
+/// Times may come out of order: an earlier one counts as the latest. After a
+/// [far instant](crate::clock#far-instants) deposits do not expire before that instant.
 #[derive(Clone)]
 pub struct RetryBudget(Arc<BudgetState>);
 
@@ -75,7 +78,7 @@ struct Prices {
 }
 
 enum Kind {
-    /// `slot` is in nanoseconds: dividing durations goes through 128 bits, on every call.
+    /// `slot` is in nanoseconds: a division of durations goes through 128 bits.
     Share {
         deposits: Deposits,
         deposit: u64,
@@ -91,7 +94,7 @@ enum Kind {
 }
 
 impl Prices {
-    /// So many tokens each.
+    /// Converts whole tokens.
     const fn whole(transient: u64, timed_out: u64, throttled: u64) -> Prices {
         Prices {
             transient: transient * TOKEN,
@@ -101,22 +104,24 @@ impl Prices {
     }
 }
 
-/// When a bucket is charged.
+/// The event that takes tokens out of a bucket.
 #[derive(Clone, Copy)]
 enum Charge {
-    /// By the retry, which gets its cost back if it succeeds (AWS).
+    /// A retry takes its cost, and returns it if it succeeds (AWS).
     Retry,
-    /// By the failure, whether or not a retry follows; no retries at or below the threshold (gRPC).
+    /// A failure takes its cost, whether or not a retry follows; no retries at or below the
+    /// threshold (gRPC).
     Failure { threshold: u64 },
 }
 
 impl RetryBudget {
-    /// A share of the traffic, from its defaults: 10 % over a window of one second, a reserve of 10.
+    /// Returns a builder of a share of the traffic. By default 10 % over a window of one second,
+    /// with a reserve of 10 retries.
     pub fn builder() -> RetryBudgetBuilder {
         RetryBudgetBuilder::new()
     }
 
-    /// So many percent of the traffic, with the window and the reserve of
+    /// Returns a share of `percent` of the traffic, with the window and the reserve of
     /// [`builder`](RetryBudget::builder).
     ///
     /// # Errors
@@ -136,7 +141,8 @@ impl RetryBudget {
         RetryBudget(Arc::new(BudgetState { kind, prices }))
     }
 
-    /// Another account with the same rules, untouched: for a store of one for each key.
+    /// Returns a budget with the same settings and an untouched balance of its own, for a store of
+    /// one budget for each key.
     #[must_use]
     pub fn fresh(&self) -> RetryBudget {
         let kind = match &self.0.kind {
@@ -154,15 +160,16 @@ impl RetryBudget {
         RetryBudget::new(kind, self.0.prices)
     }
 
-    /// Whether there is another handle on this account.
+    /// Returns `true` if there is another handle on this balance.
     #[cfg(feature = "tower")]
     pub(super) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    /// Returns until when the account differs from a [fresh](RetryBudget::fresh) one if no call comes, or
-    /// `None` if it does not. Without calls, a reserve or a bucket that was spent does not come back.
-    // Enters no slot: a store looks at the accounts of other keys than the one whose call it is.
+    /// Returns the instant up to which the balance differs from a [fresh](RetryBudget::fresh) one
+    /// if no call comes. `None` if it does not differ. Without calls, a reserve or a bucket that
+    /// was spent does not come back.
+    // Enters no slot: a store reads the balances of other keys than that of the call.
     #[cfg(feature = "tower")]
     pub(super) fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let until = match &self.0.kind {
@@ -178,30 +185,30 @@ impl RetryBudget {
         (until > Tick::of(now)).then(|| until.instant())
     }
 
-    /// What an account takes: itself and its two reference counts.
+    /// The size of the shared state, with its two reference counts.
     #[cfg(feature = "tower")]
     pub(super) const BYTES: usize = size_of::<BudgetState>() + 2 * size_of::<usize>();
 
-    /// A call (not an attempt) begins. Deposits its share.
+    /// Deposits the share of a call (not an attempt) that begins at `now`.
     #[inline]
     pub fn call_started(&self, now: Instant) {
-        if matches!(self.0.kind, Kind::Share { .. }) {
-            self.call_started_at(Tick::of(now));
-        }
+        self.deposit(|| Tick::of(now));
     }
 
+    /// Deposits the share of a call. Reads the time only if deposits expire.
     #[inline]
-    pub(super) fn call_started_at(&self, now: Tick) {
+    pub(super) fn deposit(&self, now: impl FnOnce() -> Tick) {
         if let Kind::Share { deposits, deposit, slot, origin } = &self.0.kind {
+            let now = now();
             let passed = now.since(*origin.get_or_init(|| now));
             if !deposits.deposit_within(passed, slot.get(), *deposit) {
-                deposit_later(deposits, passed / *slot, *deposit);
+                deposits.deposit(passed / *slot, *deposit);
             }
         }
     }
 
-    /// A first attempt succeeded, or ended in a way that says the other side is well (a permanent
-    /// error is an answer). A bucket earns from it.
+    /// Records a first attempt that succeeded, or that proved the service to be up, as a permanent
+    /// error does. A bucket earns tokens from it.
     #[inline]
     pub fn succeeded(&self) {
         if let Kind::Bucket { bucket, earned, .. } = &self.0.kind {
@@ -209,17 +216,17 @@ impl RetryBudget {
         }
     }
 
-    /// An attempt failed in a way that may pass, whether or not a retry follows.
+    /// Records an attempt that failed in a way that may pass, whether or not a retry follows.
     pub fn failed(&self, class: FailureClass) {
         if let Kind::Bucket { bucket, charge: Charge::Failure { .. }, .. } = &self.0.kind {
             bucket.drain(self.0.cost(class));
         }
     }
 
-    /// Asks for the price of one retry (or hedge) of an attempt that failed like `class`.
+    /// Withdraws the price of one retry (or hedge) after an attempt that failed like `class`.
     ///
     /// # Errors
-    /// If it is not there. Nothing is taken then.
+    /// If the balance is lower. Nothing is withdrawn then.
     pub fn withdraw(
         &self,
         now: Instant,
@@ -240,14 +247,14 @@ impl RetryBudget {
         }
     }
 
-    /// Returns the tokens that are there at `now`; infinitely many in an
-    /// [unlimited](RetryBudget::unlimited) budget.
+    /// Returns the balance at `now` in tokens; infinity for an [unlimited](RetryBudget::unlimited)
+    /// budget.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
     pub fn available(&self, now: Instant) -> f64 {
         let thousandths = match &self.0.kind {
             Kind::Share { deposits, slot, origin, .. } => {
-                // A read begins no count of slots: that is the first call's or retry's to do.
+                // A read does not set the origin of the slots: the first call or retry does.
                 let passed = origin.get().map_or(0, |origin| Tick::of(now).since(*origin));
                 deposits.available(passed / *slot)
             }
@@ -256,23 +263,46 @@ impl RetryBudget {
         };
         thousandths as f64 / TOKEN as f64
     }
+}
 
-    /// Whether a call's start must be reported with the time, which costs a look at the clock.
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(crate) fn counts_calls(&self) -> bool {
-        matches!(self.0.kind, Kind::Share { .. })
+#[cfg(feature = "tower")]
+impl RetryBudget {
+    /// Returns the input of a stack's plan.
+    #[expect(clippy::cast_precision_loss, reason = "thousandths of at most a million")]
+    pub(crate) fn planned(&self) -> Option<BudgetInput> {
+        match &self.0.kind {
+            Kind::Share { deposits, deposit, slot, .. } => Some(BudgetInput::Share {
+                ratio: *deposit as f64 / TOKEN as f64,
+                window: Duration::from_nanos(slot.get()) * SLOTS as u32,
+                reserve: deposits.reserve() as f64 / TOKEN as f64,
+            }),
+            Kind::Bucket { .. } => Some(BudgetInput::Bucket),
+            Kind::Unlimited => None,
+        }
+    }
+
+    pub(crate) const fn heap_bytes(&self) -> usize {
+        size_of::<BudgetState>()
+    }
+
+    /// Reduces this new budget to what `former` has left at `now`: a change of the settings does
+    /// not refill the balance.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn succeed(&self, former: &RetryBudget, now: Instant) {
+        let (Kind::Share { deposits: old, .. }, Kind::Share { deposits: new, .. }) =
+            (&former.0.kind, &self.0.kind)
+        else {
+            return;
+        };
+        let left = old.available(former.0.slot(now));
+        let slot = self.0.slot(now);
+        let spent = new.available(slot).saturating_sub(left);
+        // This budget is not shared yet: everything available can be withdrawn.
+        let _ = new.withdraw(slot, spent);
     }
 }
 
-/// The first deposit of its slot.
-#[cold]
-#[inline(never)]
-fn deposit_later(deposits: &Deposits, slot: u64, tokens: u64) {
-    deposits.deposit(slot, tokens);
-}
-
-/// [`RetryBudget::builder`]'s defaults.
+/// The defaults of [`RetryBudget::builder`].
 impl Default for RetryBudget {
     fn default() -> RetryBudget {
         RetryBudget::share(100, Duration::from_secs(1), 10, Prices::whole(1, 1, 1))
@@ -288,7 +318,7 @@ impl BudgetState {
         }
     }
 
-    /// The slot that `now` is in, counted from the first `now` that this account was told.
+    /// Returns the slot of `now`, counted from the first instant that was passed to this budget.
     #[inline]
     fn slot(&self, now: Instant) -> u64 {
         let Kind::Share { slot, origin, .. } = &self.kind else {
@@ -313,7 +343,7 @@ impl fmt::Debug for RetryBudget {
     }
 }
 
-/// There is not enough for a retry.
+/// The error of a budget whose balance does not pay for a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetExhausted(());
 
@@ -325,8 +355,8 @@ impl fmt::Display for BudgetExhausted {
 
 impl std::error::Error for BudgetExhausted {}
 
-/// The price of one retry, taken from the budget. Dropped before it was [`sent`](Withdrawal::sent),
-/// because the call was cancelled while it waited, it goes back.
+/// The price of one retry, withdrawn from the budget. Dropping it before
+/// [`sent`](Withdrawal::sent), because the call was cancelled while it waited, refunds the price.
 #[derive(Debug)]
 #[must_use = "dropping a withdrawal gives it back"]
 #[doc(hidden)]
@@ -338,7 +368,7 @@ pub struct Withdrawal {
 }
 
 impl Withdrawal {
-    /// The retry is on its way: the price is spent. Keep the receipt to report a success.
+    /// Spends the price: the retry was sent. Keep the receipt to report a success.
     #[expect(clippy::must_use_candidate, reason = "a receipt is only of use if the retry succeeds")]
     pub fn sent(mut self) -> Receipt {
         self.sent = true;
@@ -359,7 +389,7 @@ impl Drop for Withdrawal {
     }
 }
 
-/// What a retry that was sent has cost. Nothing needs to be done with it if the retry failed.
+/// The price of a retry that was sent. Drop the receipt if the retry failed.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Receipt {
@@ -367,9 +397,9 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The retry succeeded. A bucket charged by retries (AWS) returns the price, one charged by
-    /// failures (gRPC) earns as from any success, and a share of the traffic stays spent: a retry
-    /// does not pay for itself.
+    /// Records that the retry succeeded. A bucket charged by retries (AWS) gets the price back, a
+    /// bucket charged by failures (gRPC) earns as from any success, and a share of the traffic
+    /// stays spent: a retry does not pay for itself.
     pub fn succeeded(self, budget: &RetryBudget) {
         match &budget.0.kind {
             Kind::Bucket { bucket, charge: Charge::Retry, .. } => bucket.add(self.cost),
@@ -429,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn clones_share_the_account() {
+    fn clones_share_the_balance() {
         let now = clock::now();
         let budget = share(0.0, 1);
         let clone = budget.clone();
@@ -468,11 +498,12 @@ mod tests {
         }
     }
 
-    /// A gauge that is read with a time ahead would otherwise put all calls into one slot for so long.
+    /// A gauge read with a time ahead would otherwise put all calls up to that time into one slot.
     #[test]
     fn a_read_changes_nothing() {
         let now = clock::now();
-        let (read, unread) = (share(1.0, 0), share(1.0, 0));
+        let read = share(1.0, 0);
+        let unread = share(1.0, 0);
         let _ = read.available(now + Duration::from_secs(3_600));
         for budget in [&read, &unread] {
             budget.call_started(now);

@@ -1,4 +1,4 @@
-//! The budgets that others have made a name for.
+//! Budgets of well-known clients.
 
 use std::time::Duration;
 
@@ -8,20 +8,22 @@ use super::{Charge, Kind, Prices, RetryBudget, TOKEN};
 use crate::config::{self, InvalidConfig};
 
 impl RetryBudget {
-    /// Grants every retry. For a caller that is alone, or whose retries something else bounds, where a
-    /// budget has to be given: to one key of a store, or to code that takes one. A policy that needs none
-    /// has [`without_budget`](crate::retry::RetryPolicyBuilder::without_budget), a profile `without_budget = true`.
+    /// Returns a budget that grants every retry, for code that takes a budget where none is needed:
+    /// for one key of a store, or a caller with another bound on its retries. A policy is built
+    /// [`without_budget`](crate::retry::RetryPolicyBuilder::without_budget) instead, a profile with
+    /// `without_budget = true`.
     ///
-    /// Each call still makes at most [`max_attempts`](crate::retry::RetryPolicyBuilder::max_attempts) attempts:
-    /// during an outage that is the load, which a stack's plan warns of.
+    /// Each call still makes at most
+    /// [`max_attempts`](crate::retry::RetryPolicyBuilder::max_attempts) attempts. During an outage
+    /// each call makes them all; the plan of a stack warns of that.
     #[must_use]
     pub fn unlimited() -> RetryBudget {
         RetryBudget::new(Kind::Unlimited, Prices::whole(0, 0, 0))
     }
 
-    /// Finagle's numbers: 20 % over ten seconds, and what ten a second would be over that window as
-    /// the reserve. Finagle grants its ten a second to each client for ever; here they are given
-    /// once and refilled by traffic.
+    /// Returns a budget with Finagle's numbers: 20 % over ten seconds, and a reserve of 100, which
+    /// is ten a second over that window. Finagle grants its ten a second to each client for ever;
+    /// this budget grants the reserve once and refills it by traffic.
     ///
     /// Source: *Improving Finagle's Retries*, Twitter, 2016.
     #[must_use]
@@ -29,8 +31,9 @@ impl RetryBudget {
         RetryBudget::share(200, Duration::from_secs(10), 100, Prices::whole(1, 1, 1))
     }
 
-    /// AWS SDKs' standard retry mode, version 2.1: a bucket of 500; a retry costs 14, after
-    /// throttling 5; a retry that succeeds gets its cost back, a first attempt that succeeds earns 1.
+    /// Returns the bucket of the AWS SDKs' standard retry mode, version 2.1: 500 tokens. A retry
+    /// costs 14, after throttling 5; a retry that succeeds returns its cost, a first attempt that
+    /// succeeds earns 1.
     ///
     /// Source: the AWS SDKs' retry behaviour specification, 2026.
     #[must_use]
@@ -38,13 +41,14 @@ impl RetryBudget {
         RetryBudget::aws(500, Prices::whole(14, 14, 5))
     }
 
-    /// AWS SDKs' standard retry mode before 2.1: a bucket of 500; a retry costs 5, after a time-out 10.
+    /// Returns the bucket of the AWS SDKs' standard retry mode before 2.1: 500 tokens. A retry
+    /// costs 5, after a time-out 10.
     #[must_use]
     pub fn aws_2_0() -> RetryBudget {
         RetryBudget::aws(500, Prices::whole(5, 10, 5))
     }
 
-    /// This bucket with another capacity, filled.
+    /// Returns a full bucket with the prices of this one and another capacity.
     ///
     /// # Errors
     /// If `capacity` is more than a million, or this is not a budget like
@@ -63,8 +67,9 @@ impl RetryBudget {
         Ok(RetryBudget::aws(capacity, self.0.prices))
     }
 
-    /// gRPC's retry throttling (proposal A6): `max_tokens` to begin with, each retryable failure
-    /// takes one, each success adds `token_ratio`, and there are no retries while half or less is left.
+    /// Returns gRPC's retry throttling (proposal A6): `max_tokens` at first; each retryable failure
+    /// takes one token, each success adds `token_ratio`, and no retries are granted while half or
+    /// less is left.
     ///
     /// # Errors
     /// If `max_tokens` is not between 1 and 1,000, or `token_ratio` not between 0.001 and 1,000.
@@ -75,8 +80,8 @@ impl RetryBudget {
         Ok(RetryBudget::charged_by_failures(tokens, tokens / 2, earned, Prices::whole(1, 1, 1)))
     }
 
-    /// The throttler of Google's client libraries: `tokens` to begin with, each failure takes
-    /// `error_cost`, each success adds one, and there are no retries at `min_tokens` or below.
+    /// Returns the throttler of Google's client libraries: `tokens` at first; each failure takes
+    /// `error_cost`, each success adds one, and no retries are granted at `min_tokens` or below.
     ///
     /// # Errors
     /// If `min_tokens` is more than `tokens`, or `tokens` more than a million.
@@ -91,13 +96,10 @@ impl RetryBudget {
             return Err(InvalidConfig::new("min_tokens", min_tokens, bound));
         }
         let cost = u64::from(error_cost);
-        let (tokens, threshold) = (u64::from(tokens) * TOKEN, u64::from(min_tokens) * TOKEN);
-        Ok(RetryBudget::charged_by_failures(
-            tokens,
-            threshold,
-            TOKEN,
-            Prices::whole(cost, cost, cost),
-        ))
+        let prices = Prices::whole(cost, cost, cost);
+        let tokens = u64::from(tokens) * TOKEN;
+        let threshold = u64::from(min_tokens) * TOKEN;
+        Ok(RetryBudget::charged_by_failures(tokens, threshold, TOKEN, prices))
     }
 
     fn aws(capacity: u32, prices: Prices) -> RetryBudget {

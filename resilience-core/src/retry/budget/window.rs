@@ -1,36 +1,36 @@
 //! Deposits that expire, exactly, without a lock.
 //!
-//! Number the deposited tokens in the order in which they came. Then everything there is to know is
-//! three marks on that line: how many were ever deposited, how far the spending has come, and where
-//! the window begins.
+//! Tokens are numbered in the order of their deposits. Three marks on that line are the whole
+//! state: the number of tokens ever deposited, the end of the spending, and the beginning of the
+//! window.
 //!
 //! ```text
 //! 0 ─────── spent ═════════ begins ──────────── deposited
 //!                    └─ kept ─┘└──── window ────┘
 //! ```
 //!
-//! Spending is one compare-and-swap that moves `spent` forward, never past `deposited`; so whatever
-//! the interleaving, no token is spent twice and none that was not deposited. Tokens that the window
-//! has left behind are lost, but for the newest `reserve` of them: an idle client keeps something to
-//! retry with, and it was earned by its own traffic. The reserve is deposited once, at the start.
+//! Spending is one compare-and-swap that moves `spent` forward, never past `deposited`. Under every
+//! interleaving, no token is spent twice, and only deposited tokens are spent. Tokens that the
+//! window has left behind expire, except for the newest `reserve` of them: an idle client keeps a
+//! reserve of retries, earned by its own traffic. The reserve is deposited once, at the start.
 //!
-//! Where the window begins is known from `marks`: the value of `deposited` at the start of each slot
-//! (a tenth of the window). A token lives for at least the window and at most a tenth longer.
+//! `marks` has the beginning of the window: the value of `deposited` at the start of each slot (a
+//! tenth of the window). A token lives for at least the window and at most a tenth longer.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many slots make a window.
+/// The slots of a window.
 pub(crate) const SLOTS: usize = 10;
 
 #[derive(Debug)]
 pub(crate) struct Window<const SLOTS: usize, const MARKS: usize> {
     deposited: AtomicU64,
     spent: AtomicU64,
-    /// The latest slot that was entered. Slots are numbered from `MARKS`, so that looking back a
-    /// whole window never underflows.
+    /// The latest slot that was entered. Slots are numbered from `MARKS`: the number of the slot a
+    /// window earlier never underflows.
     slot: AtomicU64,
-    /// `deposited` at the start of slot `s` stands at `s % MARKS`. The latest `SLOTS + 1` are read;
-    /// one more, the next, can be written without disturbing a reader.
+    /// The value of `deposited` at the start of slot `s`, at index `s % MARKS`. Readers read the
+    /// latest `SLOTS + 1`; the remaining one, of the next slot, can be written meanwhile.
     marks: [AtomicU64; MARKS],
     reserve: u64,
 }
@@ -50,8 +50,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
-    /// Adds tokens, if the latest slot is not over `passed` after the first began: there is none to enter
-    /// then, and no division to find out which. Whether it did.
+    /// Adds tokens and returns `true`, if the latest slot is not over at `passed` (since the first
+    /// slot began). Saves the division that [`deposit`](Window::deposit) needs for its slot.
     #[inline]
     pub(crate) fn deposit_within(&self, passed: u64, width: u64, tokens: u64) -> bool {
         let latest = self.slot.load(Ordering::Acquire) - MARKS as u64;
@@ -63,12 +63,14 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
     }
 
     /// Adds tokens in slot `slot`, counted from 0.
+    #[cold]
     pub(crate) fn deposit(&self, slot: u64, tokens: u64) {
         self.enter(slot);
         self.deposited.fetch_add(tokens, Ordering::AcqRel);
     }
 
-    /// Takes `tokens` if they are all there; the slot to give them back with, if so.
+    /// Takes `tokens`, and returns the slot to [give them back](Window::give_back) with. `None` if
+    /// there are fewer.
     pub(crate) fn withdraw(&self, slot: u64, tokens: u64) -> Option<u64> {
         // See docs/decisions/0002-the-retry-budget-is-a-line-of-numbered-tokens.md.
         let slot = self.enter(slot);
@@ -93,27 +95,28 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         }
     }
 
-    /// Gives back what `withdraw` took in `taken` and nobody used, unless it has expired since.
+    /// Gives back `tokens` that were withdrawn in slot `taken`, unless they have expired since.
     pub(crate) fn give_back(&self, taken: u64, tokens: u64) {
         if self.slot.load(Ordering::Acquire) <= taken.saturating_add(SLOTS as u64) {
-            // `spent` is at least the sum of what is out, so this does not pass zero.
+            // `spent` is at least the sum of all withdrawals that are not given back: no underflow.
             self.spent.fetch_sub(tokens, Ordering::AcqRel);
         }
     }
 
-    /// What is kept of deposits that expire.
+    /// Returns the tokens that are kept of deposits that expire.
     pub(crate) const fn reserve(&self) -> u64 {
         self.reserve
     }
 
-    /// What could be withdrawn in `slot` by a caller that is alone.
+    /// Returns the tokens that one caller alone could withdraw in `slot`.
     pub(crate) fn available(&self, slot: u64) -> u64 {
         let slot = self.enter(slot);
         let from = self.spent.load(Ordering::Acquire).max(self.kept_from(slot));
         self.deposited.load(Ordering::Acquire).saturating_sub(from)
     }
 
-    /// Returns what could be withdrawn in the latest slot, and enters no other.
+    /// Returns the tokens that one caller alone could withdraw in the latest slot. Enters no other
+    /// slot.
     #[cfg(feature = "tower")]
     pub(crate) fn left(&self) -> u64 {
         let from = self.kept_from(self.slot.load(Ordering::Acquire));
@@ -128,7 +131,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         latest.saturating_add(SLOTS as u64 + 1)
     }
 
-    /// The first token that has not been lost when `slot` is the latest.
+    /// Returns the first token that has not expired when `slot` is the latest.
     fn kept_from(&self, slot: u64) -> u64 {
         self.mark(slot - SLOTS as u64).load(Ordering::Acquire).saturating_sub(self.reserve)
     }
@@ -138,9 +141,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
         &self.marks[(slot % MARKS as u64) as usize]
     }
 
-    /// Makes `slot` (counted from 0) the latest, if it is later, and returns the latest.
-    ///
-    /// At most `SLOTS + 1` steps, however long nobody called.
+    /// Makes `slot` (counted from 0) the latest, if it is later, and returns the latest. Takes at
+    /// most `SLOTS + 1` steps.
     #[inline]
     fn enter(&self, slot: u64) -> u64 {
         let slot = slot.saturating_add(MARKS as u64);
@@ -159,7 +161,7 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
     }
 
     /// Writes the marks of the `count` slots up to `next`, then makes `next` the latest. Does
-    /// nothing if `latest` no longer is.
+    /// nothing if `latest` is not the latest any more.
     fn step(&self, latest: u64, next: u64, count: u64) {
         for slot in next - (count - 1)..=next {
             let mark = self.mark(slot);
@@ -169,8 +171,8 @@ impl<const SLOTS: usize, const MARKS: usize> Window<SLOTS, MARKS> {
             if self.slot.load(Ordering::Acquire) != latest {
                 return;
             }
-            // A thread that fell asleep here finds the mark changed, or `deposited` unchanged:
-            // marks only grow, so the exchange cannot take an old mark for a new one.
+            // A thread that was suspended here finds the mark changed, or `deposited` unchanged:
+            // marks only grow, so the exchange cannot take an old mark for a new one (no ABA).
             let _ = mark.compare_exchange(old, deposited, Ordering::AcqRel, Ordering::Acquire);
         }
         let _ = self.slot.compare_exchange(latest, next, Ordering::AcqRel, Ordering::Acquire);
@@ -233,7 +235,7 @@ mod tests {
         assert!(tokens.deposit_within(9, 10, 1) && !tokens.deposit_within(10, 10, 1));
         tokens.deposit(3, 1);
         assert!(tokens.deposit_within(39, 10, 1) && !tokens.deposit_within(40, 10, 1));
-        // One that is late counts as the latest do.
+        // A late deposit counts with the latest.
         assert!(tokens.deposit_within(0, 10, 1));
         assert_eq!([3, 11, 14].map(|slot| tokens.available(slot)), [4, 3, 0]);
     }
@@ -253,7 +255,7 @@ mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;
 
-    /// One slot a window keeps the state space small; the code is the same.
+    /// A window of one slot, which keeps the state space of loom small.
     type Small = Window<1, 3>;
 
     #[test]

@@ -183,7 +183,7 @@ impl Run {
         match operation {
             Operation::Try(cost) => {
                 let cost = u32::from(cost % 5);
-                let taken = self.admission_queue.try_take(cost);
+                let taken = self.admission_queue.permits.try_take(cost);
                 assert_eq!(taken.is_ok(), self.naive.try_take(cost));
                 self.grants.extend(taken);
             }
@@ -272,7 +272,7 @@ impl Run {
     }
 
     fn check(&self) {
-        let permits = self.admission_queue.permits().counts();
+        let permits = self.admission_queue.permits.counts();
         assert_eq!(permits.in_use, self.naive.in_use);
         assert_eq!(permits.limit, self.naive.config.max_concurrent);
         assert_eq!(permits.waited_for, !self.naive.line.is_empty());
@@ -299,7 +299,7 @@ pub fn bulkhead(bytes: &[u8]) {
         run.release(grant);
     }
     run.check();
-    assert_eq!(run.admission_queue.permits().counts().in_use, 0);
+    assert_eq!(run.admission_queue.permits.counts().in_use, 0);
     assert!(run.admission_queue.stats().idle);
 }
 

@@ -1,55 +1,55 @@
-//! The parts of a stack in numbers, for its plan.
+//! The input of a stack's plan: its parts in numbers.
 
 use std::time::Duration;
 
 use crate::clock::nanos;
 use crate::on_full::OnFull;
 
-/// The parts of a stack, outermost first.
+/// The parts of a stack in numbers, outermost first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shape {
+pub(crate) struct PlanInput {
     pub(crate) deadline: Option<Duration>,
-    pub(crate) bulkhead: Option<Holding>,
-    pub(crate) retry: Option<Retrying>,
-    pub(crate) rate: Option<Pacing>,
-    pub(crate) breaker: Option<Breaking>,
+    pub(crate) bulkhead: Option<BulkheadInput>,
+    pub(crate) retry: Option<RetryInput>,
+    pub(crate) rate: Option<RateInput>,
+    pub(crate) breaker: Option<BreakerInput>,
     pub(crate) attempt_timeout: Option<Duration>,
 }
 
 /// A bulkhead.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Holding {
+pub(crate) struct BulkheadInput {
     pub(crate) max_concurrent: u32,
-    pub(crate) line: Line,
+    pub(crate) queue: QueueInput,
     pub(crate) enforced: bool,
 }
 
 /// The queue before a bulkhead or a rate limit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Line {
+pub(crate) struct QueueInput {
     pub(crate) on_full: OnFull,
-    /// It is not the default. A default that the deadline cuts short is no mistake.
+    /// `false` for a default, which the deadline may cut short.
     pub(crate) chosen: bool,
     pub(crate) max_queued: u32,
 }
 
 /// A retry policy.
 #[derive(Debug, Clone)]
-pub(crate) struct Retrying {
+pub(crate) struct RetryInput {
     pub(crate) max_attempts: u32,
     /// The least and the most backoff before each further attempt.
     pub(crate) shortest: Vec<Duration>,
     pub(crate) longest: Vec<Duration>,
     pub(crate) max_elapsed: Option<Duration>,
     pub(crate) attempt_time: Duration,
-    pub(crate) budget: Option<Paying>,
+    pub(crate) budget: Option<BudgetInput>,
     pub(crate) waits_when_not_ready: bool,
     pub(crate) retries_unknown: bool,
 }
 
 /// A retry budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Paying {
+pub(crate) enum BudgetInput {
     /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that expire.
     Share { ratio: f64, window: Duration, reserve: f64 },
     /// Anything else: bounded over time, though not by a share of the calls.
@@ -58,18 +58,18 @@ pub(crate) enum Paying {
 
 /// A rate limit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pacing {
+pub(crate) struct RateInput {
     pub(crate) calls: u32,
     pub(crate) per: Duration,
     pub(crate) burst: u32,
     pub(crate) min_gap: Duration,
-    pub(crate) line: Line,
+    pub(crate) queue: QueueInput,
     pub(crate) enforced: bool,
 }
 
 /// A circuit breaker.
 #[derive(Debug, Clone)]
-pub(crate) struct Breaking {
+pub(crate) struct BreakerInput {
     /// Its windows of time, and the calls that each needs.
     pub(crate) windows: Vec<(Duration, u32)>,
     pub(crate) slow_after: Option<Duration>,
@@ -77,35 +77,36 @@ pub(crate) struct Breaking {
     pub(crate) max_half_open: Duration,
 }
 
-impl Line {
+impl QueueInput {
     /// Returns the most calls that wait.
     pub(crate) fn longest(self) -> u64 {
         if self.on_full == OnFull::Reject { 0 } else { self.max_queued.into() }
     }
 }
 
-impl Shape {
+impl PlanInput {
     /// Returns the longest wait for the bulkhead.
     pub(crate) fn bulkhead_wait(&self) -> Option<Duration> {
         let enforced = self.bulkhead.filter(|bulkhead| bulkhead.enforced);
-        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.line.on_full.longest_wait())
+        enforced.map_or(Some(Duration::ZERO), |bulkhead| bulkhead.queue.on_full.longest_wait())
     }
 
     /// Returns the longest wait for the rate limit, before each attempt.
     pub(crate) fn rate_wait(&self) -> Option<Duration> {
         let enforced = self.rate.filter(|rate| rate.enforced);
-        enforced.map_or(Some(Duration::ZERO), |rate| rate.line.on_full.longest_wait())
+        enforced.map_or(Some(Duration::ZERO), |rate| rate.queue.on_full.longest_wait())
     }
 
-    /// Returns how many attempts begin if each takes `takes` and the waits are `waits`, by the rules
-    /// of `Attempts::decide`.
+    /// Returns the number of attempts that begin if each takes `takes` and the waits are `waits`, by the rules of
+    /// `Attempts::decide`.
     pub(crate) fn attempts_begun(
         &self,
-        retry: &Retrying,
+        retry: &RetryInput,
         waits: &[Duration],
         takes: Duration,
     ) -> u32 {
-        let (mut elapsed, mut begun) = (Duration::ZERO, 1);
+        let mut elapsed = Duration::ZERO;
+        let mut begun = 1;
         for &wait in waits {
             elapsed = elapsed.saturating_add(takes);
             let needed = wait.saturating_add(retry.attempt_time);
@@ -121,7 +122,7 @@ impl Shape {
     }
 }
 
-impl Pacing {
+impl RateInput {
     /// Returns the most attempts that pass in any time of this length.
     pub(crate) fn admitted_within(&self, time: Duration) -> u64 {
         let refilled =
