@@ -62,7 +62,7 @@ impl HealthBuilder {
     ///
     /// Pass the circuit that calls use, not a template from which [`fresh`](CircuitBreaker::fresh) ones are made per
     /// key: no call passes a template.
-    pub fn breaker(
+    pub fn circuit_breaker(
         mut self,
         name: impl Into<Name>,
         breaker: CircuitBreaker,

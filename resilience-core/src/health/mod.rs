@@ -37,7 +37,7 @@ let odds = CircuitBreaker::builder().name("odds").build()?;
 let health = Health::builder()
     .check(Check::critical("warehouse", || async { Ok::<_, std::io::Error>(()) }))
     .check(Check::optional("cache", || async { Err("refused by 10.0.0.7") }))
-    .breaker("odds", odds.clone(), Criticality::Critical)
+    .circuit_breaker("odds", odds.clone(), Criticality::Critical)
     .build()?;
 
 let report = health.ready().await;

@@ -61,7 +61,7 @@ impl<M: Manager> ManagerBuilder<M> {
     }
 
     /// Notifies this listener of rejections, failures to make an object, and retired objects. A
-    /// [breaker](Self::breaker) of your own has its own listener.
+    /// [breaker](Self::circuit_breaker) of your own has its own listener.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
@@ -86,7 +86,7 @@ impl<M: Manager> ManagerBuilder<M> {
     }
 
     /// Sets the circuit around `create`, shared with all other users of this breaker.
-    pub fn breaker(mut self, breaker: impl OrInvalid<CircuitBreaker>) -> Self {
+    pub fn circuit_breaker(mut self, breaker: impl OrInvalid<CircuitBreaker>) -> Self {
         self.breaker = Some(breaker.or_invalid());
         self
     }

@@ -166,11 +166,11 @@ impl Profile {
 impl Parts {
     /// Returns the same rules with the state that `former` has, or else with a state of their own.
     fn fresh(&self, former: Option<&Parts>, key: Option<Name>, now: Instant) -> Parts {
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &self.handles;
         let handles = Handles {
             bulkhead: bulkhead.as_ref().map(Bulkhead::fresh),
-            rate_limiter: rate_limiter.as_ref().map(RateLimiter::fresh),
-            breaker: breaker.as_ref().map(|it| it.fresh_for(key.clone())),
+            rate_limit: rate_limit.as_ref().map(RateLimiter::fresh),
+            circuit_breaker: circuit_breaker.as_ref().map(|it| it.fresh_for(key.clone())),
             ..self.handles.clone()
         };
         let handles = former.map_or(handles.clone(), |former| former.keep(handles));
@@ -183,10 +183,10 @@ impl Parts {
 
     /// What would be lost with it.
     fn is_pinned(&self, now: Instant) -> bool {
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &self.handles;
         bulkhead.as_ref().is_some_and(|it| it.is_busy())
-            || rate_limiter.as_ref().is_some_and(|it| it.is_busy(now))
-            || breaker.as_ref().is_some_and(|it| it.is_busy(now))
+            || rate_limit.as_ref().is_some_and(|it| it.is_busy(now))
+            || circuit_breaker.as_ref().is_some_and(|it| it.is_busy(now))
     }
 
     /// Until when one of them differs from a new one.
@@ -194,10 +194,10 @@ impl Parts {
         fn of<T: Entry>(part: Option<&T>, now: Instant) -> Option<Instant> {
             part.and_then(|part| part.remembers_until(now))
         }
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &self.handles;
         of(bulkhead.as_ref(), now)
-            .max(of(rate_limiter.as_ref(), now))
-            .max(of(breaker.as_ref(), now))
+            .max(of(rate_limit.as_ref(), now))
+            .max(of(circuit_breaker.as_ref(), now))
             .max(of(self.own_budget.as_ref(), now))
     }
 }
@@ -230,5 +230,5 @@ impl Entry for Profile {
 }
 
 fn is_open(profile: &Profile, now: Instant) -> bool {
-    profile.state().peek().handles.breaker.as_ref().is_some_and(|it| it.is_open(now))
+    profile.state().peek().handles.circuit_breaker.as_ref().is_some_and(|it| it.is_open(now))
 }

@@ -88,8 +88,8 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
                 .replayed_by(self.replay.clone())
                 .paid_from(OwnBudget::new(parts.own_budget.clone(), key())),
-            rate_limit: handles.rate_limiter.as_ref().map(limit),
-            circuit_breaker: handles.breaker.as_ref().map(circuit),
+            rate_limit: handles.rate_limit.as_ref().map(limit),
+            circuit_breaker: handles.circuit_breaker.as_ref().map(circuit),
             attempt_timeout: parts.attempt_timeout.clone(),
         })
     }

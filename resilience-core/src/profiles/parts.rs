@@ -93,8 +93,8 @@ impl Draft {
             deadline: Some(spec.deadline),
             bulkhead,
             retry: retry.clone(),
-            rate_limiter: rate,
-            breaker,
+            rate_limit: rate,
+            circuit_breaker: breaker,
             attempt_timeout: spec.attempt_timeout,
         };
         let plan = handles.shape().plan(handles.heap_bytes()).map_err(rejected(""))?;
@@ -121,10 +121,10 @@ impl Draft {
         if let (Some(bulkhead), Some(config)) = (&handles.bulkhead, self.bulkhead) {
             bulkhead.set_config(config);
         }
-        if let (Some(limiter), Some(config)) = (&handles.rate_limiter, self.rate) {
+        if let (Some(limiter), Some(config)) = (&handles.rate_limit, self.rate) {
             limiter.set_config(config);
         }
-        if let (Some(breaker), Some(config)) = (&handles.breaker, self.breaker) {
+        if let (Some(breaker), Some(config)) = (&handles.circuit_breaker, self.breaker) {
             breaker.set_config(config);
         }
         self.parts
@@ -157,13 +157,15 @@ impl Parts {
 
     /// Returns `new`, with the parts that are known in place of new ones.
     pub(super) fn keep(&self, new: Handles) -> Handles {
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &new;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &new;
         Handles {
             bulkhead: bulkhead.clone().map(|new| self.known(|it| &it.bulkhead).unwrap_or(new)),
-            rate_limiter: rate_limiter
+            rate_limit: rate_limit
                 .clone()
-                .map(|new| self.known(|it| &it.rate_limiter).unwrap_or(new)),
-            breaker: breaker.clone().map(|new| self.known(|it| &it.breaker).unwrap_or(new)),
+                .map(|new| self.known(|it| &it.rate_limit).unwrap_or(new)),
+            circuit_breaker: circuit_breaker
+                .clone()
+                .map(|new| self.known(|it| &it.circuit_breaker).unwrap_or(new)),
             ..new
         }
     }
@@ -172,18 +174,22 @@ impl Parts {
     pub(super) fn parked_beside(&self, now: &Handles) -> Option<Arc<Handles>> {
         let parked = Handles {
             bulkhead: self.known(|it| &it.bulkhead).filter(|_| now.bulkhead.is_none()),
-            rate_limiter: self.known(|it| &it.rate_limiter).filter(|_| now.rate_limiter.is_none()),
-            breaker: self.known(|it| &it.breaker).filter(|_| now.breaker.is_none()),
+            rate_limit: self.known(|it| &it.rate_limit).filter(|_| now.rate_limit.is_none()),
+            circuit_breaker: self
+                .known(|it| &it.circuit_breaker)
+                .filter(|_| now.circuit_breaker.is_none()),
             ..Handles::default()
         };
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &parked;
-        let any = bulkhead.is_some() || rate_limiter.is_some() || breaker.is_some();
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &parked;
+        let any = bulkhead.is_some() || rate_limit.is_some() || circuit_breaker.is_some();
         any.then(|| Arc::new(parked))
     }
 
     /// Closes the circuit that the text no longer has: calls pass. May notify its listener.
     pub(super) fn forget_parked(&self) {
-        if let Some(breaker) = self.parked.as_ref().and_then(|parked| parked.breaker.as_ref()) {
+        if let Some(breaker) =
+            self.parked.as_ref().and_then(|parked| parked.circuit_breaker.as_ref())
+        {
             breaker.reset();
         }
     }

@@ -99,7 +99,7 @@ impl State {
 /// **Handles show what calls use.** A profile may serve as a model only: the HTTP clients of a profile
 /// share one state for each authority, from its store [by key](Profile::per_key), and no call touches the state
 /// of the model. So
-/// [`breaker`](Profile::breaker) and the other handles, [`snapshot`](Profile::snapshot) and the
+/// [`circuit_breaker`](Profile::circuit_breaker) and the other handles, [`snapshot`](Profile::snapshot) and the
 /// [gauges](crate::observe::Gauges) are there from the first [`layer`](Profile::layer) on. A handle stays
 /// the right one when a reload takes its part out of the text and a later one puts it back.
 ///
@@ -109,7 +109,7 @@ impl State {
 /// let model = Profiles::standard()?.profile("scraper.odds")?;
 /// let one = model.fresh_for("a.example");
 /// let _layer = one.layer();
-/// assert!(model.breaker().is_none() && one.breaker().is_some());
+/// assert!(model.circuit_breaker().is_none() && one.circuit_breaker().is_some());
 /// # Ok::<_, resilience_core::profiles::ProfilesError>(())
 /// ```
 #[derive(Clone)]
@@ -161,7 +161,7 @@ impl Profile {
     /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does, and tells whose it is.
     pub fn pause_for(&self, pause: Duration) {
         let parts = self.0.parts();
-        if let Some(limiter) = &parts.handles.rate_limiter {
+        if let Some(limiter) = &parts.handles.rate_limit {
             limiter.pause_of(pause, parts.key.clone());
         }
     }
@@ -170,7 +170,7 @@ impl Profile {
     /// profile's `rate_limit` part (five minutes by default). A pause that is in force for as long or longer stays as it is.
     pub fn follow_hint(&self, hint: Duration) {
         let parts = self.0.parts();
-        if let Some(limiter) = &parts.handles.rate_limiter {
+        if let Some(limiter) = &parts.handles.rate_limit {
             limiter.follow_hint(hint, parts.key.clone());
         }
     }
@@ -226,17 +226,17 @@ impl Profile {
 
     /// Returns the rate limiter that calls use. `None` if the text has none, or until a layer was made.
     #[must_use]
-    pub fn rate_limiter(&self) -> Option<RateLimiter> {
-        self.0.used()?.handles.rate_limiter.clone()
+    pub fn rate_limit(&self) -> Option<RateLimiter> {
+        self.0.used()?.handles.rate_limit.clone()
     }
 
     /// Returns the circuit breaker that calls use. `None` if the text has none, or until a layer was
     /// made.
     ///
-    /// For [`HealthBuilder::breaker`](crate::health::HealthBuilder::breaker), make the layer first.
+    /// For [`HealthBuilder::circuit_breaker`](crate::health::HealthBuilder::circuit_breaker), make the layer first.
     #[must_use]
-    pub fn breaker(&self) -> Option<CircuitBreaker> {
-        self.0.used()?.handles.breaker.clone()
+    pub fn circuit_breaker(&self) -> Option<CircuitBreaker> {
+        self.0.used()?.handles.circuit_breaker.clone()
     }
 
     /// Returns the retry policy that calls use, with the budget that they pay from. `None` if the text

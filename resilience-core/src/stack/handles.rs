@@ -17,8 +17,8 @@ pub(crate) struct Handles {
     pub(crate) deadline: Option<Duration>,
     pub(crate) bulkhead: Option<Bulkhead>,
     pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) rate_limiter: Option<RateLimiter>,
-    pub(crate) breaker: Option<CircuitBreaker>,
+    pub(crate) rate_limit: Option<RateLimiter>,
+    pub(crate) circuit_breaker: Option<CircuitBreaker>,
     pub(crate) attempt_timeout: Option<Duration>,
 }
 
@@ -32,9 +32,9 @@ pub struct StackSnapshot {
     /// Retries that the budget would pay for.
     pub budget: Option<f64>,
     /// The rate limit.
-    pub rate_limiter: Option<RateSnapshot>,
+    pub rate_limit: Option<RateSnapshot>,
     /// The circuit breaker.
-    pub breaker: Option<CircuitSnapshot>,
+    pub circuit_breaker: Option<CircuitSnapshot>,
 }
 
 impl Handles {
@@ -42,8 +42,11 @@ impl Handles {
     pub(crate) fn with_models(&self, models: &Handles) -> Handles {
         Handles {
             bulkhead: self.bulkhead.clone().or_else(|| models.bulkhead.clone()),
-            rate_limiter: self.rate_limiter.clone().or_else(|| models.rate_limiter.clone()),
-            breaker: self.breaker.clone().or_else(|| models.breaker.clone()),
+            rate_limit: self.rate_limit.clone().or_else(|| models.rate_limit.clone()),
+            circuit_breaker: self
+                .circuit_breaker
+                .clone()
+                .or_else(|| models.circuit_breaker.clone()),
             ..self.clone()
         }
     }
@@ -53,16 +56,16 @@ impl Handles {
             deadline: self.deadline,
             bulkhead: self.bulkhead.as_ref().map(Bulkhead::planned),
             retry: self.retry.as_ref().map(RetryPolicy::planned),
-            rate: self.rate_limiter.as_ref().map(RateLimiter::planned),
-            breaker: self.breaker.as_ref().map(CircuitBreaker::planned),
+            rate: self.rate_limit.as_ref().map(RateLimiter::planned),
+            breaker: self.circuit_breaker.as_ref().map(CircuitBreaker::planned),
             attempt_timeout: self.attempt_timeout,
         }
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
         let bulkhead = self.bulkhead.as_ref().map(Entry::heap_bytes);
-        let rate = self.rate_limiter.as_ref().map(Entry::heap_bytes);
-        let breaker = self.breaker.as_ref().map(Entry::heap_bytes);
+        let rate = self.rate_limit.as_ref().map(Entry::heap_bytes);
+        let breaker = self.circuit_breaker.as_ref().map(Entry::heap_bytes);
         let retry = self.retry.as_ref().map(RetryPolicy::heap_bytes);
         [bulkhead, rate, breaker, retry].into_iter().flatten().sum()
     }
@@ -76,8 +79,8 @@ impl Handles {
         let parts: [Option<&dyn Gauges>; 4] = [
             self.bulkhead.as_ref().map(|it| it as _),
             budget.map(|it| it as _),
-            self.rate_limiter.as_ref().map(|it| it as _),
-            self.breaker.as_ref().map(|it| it as _),
+            self.rate_limit.as_ref().map(|it| it as _),
+            self.circuit_breaker.as_ref().map(|it| it as _),
         ];
         parts.into_iter().flatten().for_each(|part| part.gauges(visit));
     }
@@ -87,8 +90,8 @@ impl Handles {
         StackSnapshot {
             bulkhead: self.bulkhead.as_ref().map(Bulkhead::snapshot),
             budget: budget.map(|budget| budget.available(clock::now())),
-            rate_limiter: self.rate_limiter.as_ref().map(RateLimiter::snapshot),
-            breaker: self.breaker.as_ref().map(CircuitBreaker::snapshot),
+            rate_limit: self.rate_limit.as_ref().map(RateLimiter::snapshot),
+            circuit_breaker: self.circuit_breaker.as_ref().map(CircuitBreaker::snapshot),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who is next (T24).
 
+use resilience_core::Quantity;
 use resilience_core::bulkhead::QueueOrder;
-use resilience_core::rejection::Quantity;
 
 use crate::*;
 

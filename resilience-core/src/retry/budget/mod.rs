@@ -44,7 +44,7 @@ const TOKEN: u64 = 1_000;
 /// It is lock-free, in fixed point (thousandths), and checked by loom.
 ///
 /// ```
-/// use resilience_core::outcome::FailureClass;
+/// use resilience_core::FailureClass;
 /// use resilience_core::retry::RetryBudget;
 ///
 /// let budget = RetryBudget::builder().ratio(0.5).reserve(0).build()?;
