@@ -20,6 +20,8 @@ mod inherent;
 pub mod keyed;
 #[cfg(feature = "tokio")]
 mod live;
+#[cfg(feature = "testing")]
+mod model_input;
 mod name;
 pub mod observe;
 #[cfg(feature = "tokio")]

@@ -31,16 +31,14 @@
 //! # }
 //! ```
 
-pub mod conformance;
 mod events;
-mod memory_store;
 pub mod model;
 mod probe;
 mod ready;
 mod script;
 
+pub use crate::flow::testing::{MemoryStore, conformance};
 pub use events::{SAMPLE_DURATION, each_event};
-pub use memory_store::MemoryStore;
 pub use probe::{ProbeFuture, ProbeLog, ServiceProbe};
 pub use ready::Ready;
 pub use script::{Reply, Script, ScriptFuture};

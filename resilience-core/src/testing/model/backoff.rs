@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock::MAX_WAIT;
+use crate::model_input::parse;
 use crate::retry::Backoff;
 
 #[derive(Debug, Arbitrary)]

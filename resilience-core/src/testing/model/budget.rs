@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::{parse, unreachable_input};
+use super::unreachable_input;
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::outcome::FailureClass;
 use crate::retry::Withdrawal;
 use crate::retry::{RetryBudget, RetryCosts};
@@ -17,7 +18,7 @@ struct BudgetInput {
     reserve: u8,
     window_ms: u16,
     costs: [u8; 3],
-    operations: super::Rest<BudgetOperation>,
+    operations: Rest<BudgetOperation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]

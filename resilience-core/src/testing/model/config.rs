@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock::{self, MAX_WAIT};
+use crate::model_input::parse;
 use crate::outcome::FailureClass;
 use crate::retry::{RetryBudget, RetryCosts};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};

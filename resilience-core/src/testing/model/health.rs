@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock;
 use crate::health::{
     CachedResult, CheckSettings, CheckState, Failure, FailureKind, RunDecision, RunId,
 };
+use crate::model_input::{Rest, parse};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -16,7 +16,7 @@ struct Input {
     ttl: u8,
     failures_to_down: u8,
     successes_to_up: u8,
-    ops: super::Rest<Op>,
+    ops: Rest<Op>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::clock;
 use crate::keyed::{Entry, EvictionReason, Keyed, KeyedLimits, allocation_size};
+use crate::model_input::{Rest, parse};
 use crate::observe::Event;
 
 #[derive(Debug, Arbitrary)]
@@ -20,7 +21,7 @@ struct Input {
     max_keys: u8,
     spare_bytes: u16,
     idle: u8,
-    operations: super::Rest<Operation>,
+    operations: Rest<Operation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -114,7 +115,7 @@ struct Model {
 /// evicted, none that remembers evicted as idle, no state of another key, no state from before an idle time
 /// that remembers nothing, and every state as it was left unless an allowed eviction was reported.
 pub fn keyed(bytes: &[u8]) {
-    let Some(input) = super::parse::<Input>(bytes) else { return };
+    let Some(input) = parse::<Input>(bytes) else { return };
     let bytes = KeyedLimits::MIN_BYTES + usize::from(input.spare_bytes);
     let idle = Duration::from_millis(u64::from(input.idle).max(1) * 20);
     let Ok(limits) = KeyedLimits::new(usize::from(input.max_keys).max(1), bytes, idle) else {

@@ -11,27 +11,20 @@ mod budget;
 mod bulkhead;
 mod config;
 mod health;
-mod idempotency;
 mod keyed;
-mod lease;
-mod ledger;
 mod limiter;
 mod policy;
 mod rate;
 mod shutdown;
 
-use arbitrary::{Arbitrary, Unstructured};
-
+pub use crate::flow::testing::model::{idempotency, lease, ledger};
 pub use backoff::backoff;
 pub use breaker::breaker;
 pub use budget::budget;
 pub use bulkhead::bulkhead;
 pub use config::config;
 pub use health::health;
-pub use idempotency::idempotency;
 pub use keyed::keyed;
-pub use lease::lease;
-pub use ledger::ledger;
 pub use limiter::limiter;
 pub use policy::policy;
 pub use rate::rate;
@@ -57,27 +50,6 @@ pub const ALL: [Model; 14] = [
     ("rate", rate),
     ("shutdown", shutdown),
 ];
-
-/// Bytes that do not make a whole input are no input. The last field, a list of operations, takes all
-/// there are: drawn like the others it would end, by chance, after two.
-fn parse<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
-    T::arbitrary_take_rest(Unstructured::new(bytes)).ok()
-}
-
-/// Operations of a run: as many as the rest of the bytes makes. A `Vec`, which reads a flag before each element, ends by chance after
-/// two.
-#[derive(Debug)]
-struct Rest<T>(Vec<T>);
-
-impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rest<T> {
-    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Rest<T>> {
-        let mut rest = Vec::new();
-        while !u.is_empty() {
-            rest.push(T::arbitrary(u)?);
-        }
-        Ok(Rest(rest))
-    }
-}
 
 #[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
 fn unreachable_input(input: &impl std::fmt::Debug) -> ! {

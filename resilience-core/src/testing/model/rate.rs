@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use arbitrary::Arbitrary;
 
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::rate::{Decision, Quota, Shaping, Taken, TokenBucket};
 
 #[derive(Debug, Arbitrary)]
@@ -14,7 +15,7 @@ struct RateInput {
     burst: u8,
     min_gap: u8,
     warm_up: u8,
-    operations: super::Rest<RateOperation>,
+    operations: Rest<RateOperation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -78,7 +79,7 @@ impl Reference {
 /// Nothing that was sent is over the bound in any window, whatever was given back meanwhile; waiting as
 /// told is enough, and a nanosecond less is not; and a bucket that is left alone is full again.
 pub fn rate(bytes: &[u8]) {
-    let Some(input) = super::parse::<RateInput>(bytes) else { return };
+    let Some(input) = parse::<RateInput>(bytes) else { return };
     let period = Duration::from_nanos(u64::from(input.period) + 1);
     let Ok(quota) = Quota::per(u32::from(input.count) + 1, period) else { return };
     let Ok(quota) = quota.with_burst(u32::from(input.burst % 12) + 1) else { return };

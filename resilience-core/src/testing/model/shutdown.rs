@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::shutdown::{Phase, ShutdownBounds, ShutdownSequence};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
     bounds: [u16; 4],
-    steps: super::Rest<Step>,
+    steps: Rest<Step>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]

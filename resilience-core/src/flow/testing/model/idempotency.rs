@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 
-use super::{Rest, parse};
 use crate::flow::FencingToken;
 use crate::flow::idempotency::{Completion, Fingerprint, KeyRecord, KeyRequest, Taken};
+use crate::model_input::{Rest, parse};
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Arbitrary)]

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::{Rest, parse};
 use crate::clock;
 use crate::flow::FencingToken;
 use crate::flow::lease::{
     Contender, HeldTerm, HolderStep, LeaseRecord, LeaseRequest, LeaseVersion,
 };
+use crate::model_input::{Rest, parse};
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Arbitrary)]
