@@ -2,13 +2,14 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 
-/// Reads an input from `bytes`. Returns `None` if they are too few. The last field takes all bytes that remain: `arbitrary`
-/// would draw a length for it, which is small by chance.
+/// Reads an input from `bytes`. Returns `None` if they are too few. The last field takes all bytes
+/// that remain: `arbitrary` would draw a length for it, which is small by chance.
 pub(crate) fn parse<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
     T::arbitrary_take_rest(Unstructured::new(bytes)).ok()
 }
 
-/// Operations until the bytes end. A `Vec` reads a flag before each element, and ends by chance after two.
+/// Operations until the bytes end. A `Vec` reads a flag before each element, and ends by chance
+/// after two.
 #[derive(Debug)]
 pub(crate) struct Rest<T>(pub(crate) Vec<T>);
 

@@ -28,7 +28,7 @@ pub(crate) struct Holding {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
     pub(crate) on_full: OnFull,
-    /// It is not the default. A default that the deadline cuts short is no mistake.
+    /// Set if the wait is not the default. A default that the deadline cuts short is no mistake.
     pub(crate) chosen: bool,
     pub(crate) max_queued: u32,
 }
@@ -50,7 +50,8 @@ pub(crate) struct Retrying {
 /// A retry budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Paying {
-    /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that expire.
+    /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that
+    /// expire.
     Share { ratio: f64, window: Duration, reserve: f64 },
     /// Anything else: bounded over time, though not by a share of the calls.
     Bucket,
@@ -70,7 +71,7 @@ pub(crate) struct Pacing {
 /// A circuit breaker.
 #[derive(Debug, Clone)]
 pub(crate) struct Breaking {
-    /// Its windows of time, and the calls that each needs.
+    /// The windows of time, and the calls that each needs.
     pub(crate) windows: Vec<(Duration, u32)>,
     pub(crate) slow_after: Option<Duration>,
     pub(crate) shortest_break: Duration,
@@ -97,15 +98,16 @@ impl Shape {
         enforced.map_or(Some(Duration::ZERO), |rate| rate.line.on_full.longest_wait())
     }
 
-    /// Returns how many attempts begin if each takes `takes` and the waits are `waits`, by the rules
-    /// of `Attempts::decide`.
+    /// Returns how many attempts begin if each takes `takes` and the waits are `waits`, by the
+    /// rules of `Attempts::decide`.
     pub(crate) fn attempts_begun(
         &self,
         retry: &Retrying,
         waits: &[Duration],
         takes: Duration,
     ) -> u32 {
-        let (mut elapsed, mut begun) = (Duration::ZERO, 1);
+        let mut elapsed = Duration::ZERO;
+        let mut begun = 1;
         for &wait in waits {
             elapsed = elapsed.saturating_add(takes);
             let needed = wait.saturating_add(retry.attempt_time);

@@ -1,7 +1,8 @@
 //! Cached result of one check, with at most one run at a time.
 //!
-//! Several probes arrive at once, some many times a second, and none of that load may reach the dependency: the first
-//! probe without a fresh result starts a run, the others wait for that run, and its result is used for a while.
+//! Several probes arrive at once, some many times a second, and none of that load may reach the
+//! dependency: the first probe without a fresh result starts a run, the others wait for that run,
+//! and its result is used for a while.
 
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,8 @@ pub enum RunDecision {
         /// The end of the run at the latest.
         until: Instant,
     },
-    /// Start this run, and end it with [`finish`](CachedResult::finish) or [`abandon`](CachedResult::abandon).
+    /// Start this run, and end it with [`finish`](CachedResult::finish) or
+    /// [`abandon`](CachedResult::abandon).
     #[non_exhaustive]
     Run {
         /// The run to start.
@@ -126,7 +128,8 @@ impl CachedResult {
     pub fn decide(&mut self, settings: &CheckSettings, now: Instant) -> RunDecision {
         self.advance(settings, now);
         match &self.running {
-            // An overdue run excludes others: a check that blocks its thread would block another with every run.
+            // An overdue run excludes others: a check that blocks its thread would block another
+            // with every run.
             Some(running) if running.overdue => RunDecision::Known,
             Some(running) => RunDecision::Wait {
                 run: running.run,
@@ -157,8 +160,8 @@ impl CachedResult {
         }
     }
 
-    /// Ends a run with its result. A result after the timeout counts as a timeout; one of a run that is not current is
-    /// ignored.
+    /// Ends a run with its result. A result after the timeout counts as a timeout; one of a run
+    /// that is not current is ignored.
     pub fn finish(
         &mut self,
         run: RunId,

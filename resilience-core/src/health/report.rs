@@ -18,8 +18,8 @@ pub struct HealthReport {
     pub readiness: Readiness,
     /// The reason if it is not ready.
     pub reason: Option<NotReadyReason>,
-    /// Time after which it may have changed: the longest of the critical dependencies that are down. `None` if that is
-    /// unknown, or the service is ready.
+    /// Time after which it may have changed: the longest of the critical dependencies that are
+    /// down. `None` if that is unknown, or the service is ready.
     pub retry_after: Option<Duration>,
     /// Checks and circuits, in the order of their declaration.
     pub checks: Vec<CheckReport>,

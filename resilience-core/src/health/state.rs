@@ -18,7 +18,8 @@ pub enum Criticality {
 pub enum CheckState {
     /// Its last check succeeded, or its circuit is closed.
     Up,
-    /// In use although its last check failed, below the threshold for down; or its circuit is half-open.
+    /// In use although its last check failed, below the threshold for down; or its circuit is
+    /// half-open.
     Impaired,
     /// Its checks failed, its circuit is open, or it was never checked.
     Down,
@@ -37,8 +38,8 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// Returns the readiness that follows from the dependencies: not ready if a critical one is down, degraded if any is
-    /// not up.
+    /// Returns the readiness that follows from the dependencies: not ready if a critical one is
+    /// down, degraded if any is not up.
     #[must_use]
     pub fn of(all: impl IntoIterator<Item = (Criticality, CheckState)>) -> Readiness {
         all.into_iter().map(|(criticality, state)| Readiness::of_one(criticality, state)).fold(

@@ -29,8 +29,8 @@ pub fn set_default(listener: impl Listen) -> Result<(), AlreadySet> {
     DEFAULT.set(Box::new(listener)).map_err(|_| AlreadySet(()))
 }
 
-/// Notifies the process's listener, if there is one, of an event of a policy that has no listener of its own. A panic of the
-/// listener ends here.
+/// Notifies the process's listener, if there is one, of an event of a policy that has no listener
+/// of its own. A panic of the listener ends here.
 ///
 /// ```
 /// use resilience_core::observe::{self, Event};

@@ -66,9 +66,9 @@ pub enum Event<'a> {
         layer: &'a str,
         /// The key of the circuit, if it has one.
         key: Option<&'a str>,
-        /// The sequence number, greater for the later of two changes and unique in the process. Listeners are
-        /// notified outside of the lock, so two changes of a circuit may come in either order: the greatest
-        /// number has its state.
+        /// The sequence number, greater for the later of two changes and unique in the process.
+        /// Listeners are notified outside of the lock, so two changes of a circuit may come in
+        /// either order: the greatest number has its state.
         sequence: u64,
         /// The former state.
         from: CircuitState,
@@ -78,12 +78,12 @@ pub enum Event<'a> {
         reason: TransitionReason,
         /// The length of the break, if it opened for a time.
         retry_after: Option<Duration>,
-        /// The error of the call that changed it, if one did and the classifier knows it as [a standard
-        /// error](crate::Classify::as_error).
+        /// The error of the call that changed it, if one did and the classifier knows it as
+        /// [a standard error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
     },
-    /// A policy met the first failure that no code recognised ([`Outcome::Unknown`]); there is one event for
-    /// each policy, however many follow.
+    /// A policy met the first failure that no code recognised ([`Outcome::Unknown`]); there is one
+    /// event for each policy, however many follow.
     #[non_exhaustive]
     UnknownError {
         /// The policy's name.
@@ -138,8 +138,8 @@ pub enum Event<'a> {
         failures: u32,
         /// The time until the next try.
         pause: Duration,
-        /// The manager's error, without its sources, if the pool's classifier knows it as [a standard
-        /// error](crate::Classify::as_error).
+        /// The manager's error, without its sources, if the pool's classifier knows it as
+        /// [a standard error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
     },
     /// A pool let go of an object.

@@ -3,8 +3,8 @@
 /// State that changes with every call: permits in use, tokens left, keys kept.
 ///
 /// Counting it up and down by events drifts with the first call that is cancelled between the two.
-/// A recorder reads it in place instead. Implementations take what they need
-/// under their lock and visit after it; names are those of [`names`](super::names), values are in their units.
+/// A recorder reads it in place instead. Implementations take what they need under their lock and
+/// visit after it; names are those of [`names`](super::names), values are in their units.
 ///
 /// ```
 /// use resilience_core::observe::{Gauges, names};

@@ -60,8 +60,8 @@ impl KeyLabels {
         KeyLabels::default()
     }
 
-    /// The first `keys` distinct keys get a label each, and keep it; all others share `other`. So do
-    /// keys longer than 256 bytes.
+    /// The first `keys` distinct keys get a label each, and keep it; all others share `other`. So
+    /// do keys longer than 256 bytes.
     ///
     /// A label is not freed when its key is evicted: the recorder would keep the old series and get
     /// a new one.

@@ -90,8 +90,8 @@ impl Listener {
         self.0.is_none() && default::get().is_none()
     }
 
-    /// Notifies the listener, if there is one; the event is built only then. Never panics, also if the
-    /// name of a key in the event does.
+    /// Notifies the listener, if there is one; the event is built only then. Never panics, also if
+    /// the name of a key in the event does.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         let listener = match &self.0 {
             Some(own) => Some(&**own),

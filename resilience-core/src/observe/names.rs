@@ -1,9 +1,10 @@
 //! The names of series and attributes.
 //!
-//! OpenTelemetry's rules: lower case, dots between namespaces, underscores between words, no unit and
-//! no `_total` in a name ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/),
-//! [metrics](https://opentelemetry.io/docs/specs/semconv/general/metrics/)). Exporters for Prometheus
-//! make underscores of the dots. The book's page on observability explains each.
+//! OpenTelemetry's rules: lower case, dots between namespaces, underscores between words, no unit
+//! and no `_total` in a name
+//! ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/),
+//! [metrics](https://opentelemetry.io/docs/specs/semconv/general/metrics/)). Exporters for
+//! Prometheus make underscores of the dots. The book's page on observability explains each.
 //!
 //! ```
 //! use resilience_core::observe::names;
@@ -26,11 +27,14 @@ names! {
     KEY = "resilience.key";
     /// The outcome of an attempt: the words of [`Outcome::as_str`](crate::Outcome::as_str).
     OUTCOME = "resilience.outcome";
-    /// Why no retry followed: the words of [`StopReason::as_str`](super::words::StopReason::as_str).
+    /// Why no retry followed: the words of
+    /// [`StopReason::as_str`](super::words::StopReason::as_str).
     STOP_REASON = "resilience.retry.stop_reason";
-    /// Why a call was refused: the words of [`RejectionKind::as_str`](crate::RejectionKind::as_str).
+    /// Why a call was refused: the words of
+    /// [`RejectionKind::as_str`](crate::RejectionKind::as_str).
     REJECTION_KIND = "resilience.rejection.kind";
-    /// A circuit's state: the words of [`CircuitState::as_str`](super::words::CircuitState::as_str).
+    /// A circuit's state: the words of
+    /// [`CircuitState::as_str`](super::words::CircuitState::as_str).
     CIRCUIT_STATE = "resilience.circuit.state";
     /// The state before.
     CIRCUIT_PREVIOUS_STATE = "resilience.circuit.previous_state";
@@ -95,7 +99,8 @@ names! {
     CIRCUITS_OPEN = "resilience.circuit.open";
     /// The share of failures that a circuit sees, 0 to 1.
     CIRCUIT_FAILURE_RATE = "resilience.circuit.failure_rate";
-    /// Calls through a breaker that ended in [`Outcome::Success`](crate::Outcome::Success). These eight only grow.
+    /// Calls through a breaker that ended in [`Outcome::Success`](crate::Outcome::Success). These
+    /// eight only grow.
     CALLS_SUCCESS = "resilience.circuit.calls.success";
     /// Calls through a breaker that ended in [`Outcome::Transient`](crate::Outcome::Transient).
     CALLS_TRANSIENT = "resilience.circuit.calls.transient";

@@ -12,15 +12,15 @@ use crate::rejection::{Quantity, Rejection};
 
 /// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered.
 ///
-/// What happens once a call is `DEBUG`: under overload that is most of the traffic, and a log of it is
-/// more load. What changes for all calls is `WARN` where it makes them fail or wait (a circuit opens, a
-/// rate limit pauses, work is cut, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
-/// policy that does its work is not broken.
+/// What happens once a call is `DEBUG`: under overload that is most of the traffic, and a log of it
+/// is more load. What changes for all calls is `WARN` where it makes them fail or wait (a circuit
+/// opens, a rate limit pauses, work is cut, a profile is refused) and `INFO` where not. Nothing is
+/// an `ERROR`: a policy that does its work is not broken.
 ///
-/// Targets are `resilience::{outcome,retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an event's name is
-/// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
-/// durations in seconds. While no subscriber wants an event, it costs the look at its level.
-/// It opens no spans: a call has its caller's.
+/// Targets are `resilience::{outcome,retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an
+/// event's name is `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's
+/// conventions, with durations in seconds. While no subscriber wants an event, it costs the look at
+/// its level. It opens no spans: a call has its caller's.
 ///
 /// ```
 /// use resilience_core::observe::Tracing;

@@ -126,7 +126,8 @@ pub(super) fn did_you_mean(near: &[&str]) -> String {
     }
 }
 
-/// Levenshtein's. Names are short, and a text of junk has long ones: more than 64 bytes are far off.
+/// Levenshtein's. Names are short, and a text of junk has long ones: more than 64 bytes are far
+/// off.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX;

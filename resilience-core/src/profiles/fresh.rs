@@ -23,7 +23,8 @@ use crate::stack::Handles;
 #[derive(Debug)]
 pub(super) struct Origin {
     live: Arc<LiveConfig<Parts>>,
-    /// Keeps a reload from removing the profile. `None` in a store of the profile's own, which would keep itself alive.
+    /// Keeps a reload from removing the profile. `None` in a store of the profile's own, which
+    /// would keep itself alive.
     holds: Option<Arc<State>>,
     /// The version of its text that is followed.
     seen: AtomicU32,
@@ -59,7 +60,8 @@ impl Origin {
 }
 
 impl State {
-    /// Makes a profile with the rules of `of`, and a state of its own. It holds the profile that `of` holds, or `of`.
+    /// Makes a profile with the rules of `of`, and a state of its own. It holds the profile that
+    /// `of` holds, or `of`.
     pub(super) fn fresh(of: &Arc<State>, key: Option<Name>) -> State {
         let holds = of.origin().map_or_else(|| Some(of.clone()), |origin| origin.holds.clone());
         State::fresh_of(of, key, holds)
@@ -80,10 +82,11 @@ impl State {
     }
 }
 
-/// The state of a profile for one key, shared by all that ask the profile's own store for the key. See
-/// [`Profile::per_key`].
+/// The state of a profile for one key, shared by all that ask the profile's own store for the key.
+/// See [`Profile::per_key`].
 ///
-/// The store keeps it while a clone of this exists, and as long as any other [`Profile`] beyond that.
+/// The store keeps it while a clone of this exists, and as long as any other [`Profile`] beyond
+/// that.
 #[derive(Debug, Clone)]
 #[doc(hidden)]
 pub struct KeyProfile(Arc<Profile>);
@@ -133,15 +136,17 @@ impl<K: Key> Keys<K> {
 }
 
 impl Profile {
-    /// Returns the store of this profile's states by key, which all clones of the profile share: a key has one
-    /// circuit, bulkhead, rate limit and retry budget, whichever of its users asks.
+    /// Returns the store of this profile's states by key, which all clones of the profile share: a
+    /// key has one circuit, bulkhead, rate limit and retry budget, whichever of its users asks.
     ///
-    /// The states follow the reloads of the profile. The store lives as long as the profile; it does not keep a
-    /// reload from removing it. A [`fresh`](Profile::fresh) profile has a store of its own. `limits` are those of
-    /// one user: the store itself holds twice as many keys and bytes, so that what users hold leaves room.
+    /// The states follow the reloads of the profile. The store lives as long as the profile; it
+    /// does not keep a reload from removing it. A [`fresh`](Profile::fresh) profile has a store of
+    /// its own. `limits` are those of one user: the store itself holds twice as many keys and
+    /// bytes, so that what users hold leaves room.
     ///
     /// # Errors
-    /// If the profile has a store for keys of this type with other limits: the error names `authorities`.
+    /// If the profile has a store for keys of this type with other limits: the error names
+    /// `authorities`.
     pub fn per_key<K: Key>(
         &self,
         limits: KeyedLimits,
@@ -202,9 +207,9 @@ impl Parts {
     }
 }
 
-/// What a store keeps for a key: made by [`Profile::fresh`], it stays while a circuit is open, a permit is
-/// out or a call waits, and for as long as one of its parts differs from a new one. A clone that is kept for
-/// longer may be of a state that the store has let go of.
+/// What a store keeps for a key: made by [`Profile::fresh`], it stays while a circuit is open, a
+/// permit is out or a call waits, and for as long as one of its parts differs from a new one. A
+/// clone that is kept for longer may be of a state that the store has let go of.
 impl Entry for Profile {
     fn is_pinned(&self, now: Instant) -> bool {
         self.state().peek().is_pinned(now)

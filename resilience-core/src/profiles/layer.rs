@@ -42,8 +42,8 @@ impl<K> ProfileLayer<K> {
 }
 
 impl<K, R, L> ProfileLayer<K, R, L> {
-    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
-    /// sent once. Requests are cloned by default.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request
+    /// with `None` is sent once. Requests are cloned by default.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> ProfileLayer<K, F, L>
     where
@@ -59,9 +59,10 @@ impl<K, R, L> ProfileLayer<K, R, L> {
         ProfileLayer { state, classifier, replay, until }
     }
 
-    /// For calls that are not over with their result: as far as `until` says so, the permits of the bulkhead and
-    /// the admission of the circuit are handed over to the [`CarriedPermits`](crate::stack::CarriedPermits) of the call. A
-    /// failure is judged at once, and deadlines, retries and tokens are over with the result.
+    /// For calls that are not over with their result: as far as `until` says so, the permits of the
+    /// bulkhead and the admission of the circuit are handed over to the
+    /// [`CarriedPermits`](crate::stack::CarriedPermits) of the call. A failure is judged at once,
+    /// and deadlines, retries and tokens are over with the result.
     #[must_use]
     pub fn lasting<U>(self, until: U) -> ProfileLayer<K, R, U> {
         let ProfileLayer { state, classifier, replay, .. } = self;
@@ -148,11 +149,11 @@ impl<S, K, R, L> ProfileService<S, K, R, L> {
 
 inherent_service_methods!(always ready: ProfileService<S, K, R, L>);
 
-/// The whole stack of a [`Profile`](super::Profile), for a service that is made for each call. Made by
-/// [`ProfileLayer::calls`].
+/// The whole stack of a [`Profile`](super::Profile), for a service that is made for each call. Made
+/// by [`ProfileLayer::calls`].
 ///
-/// A layer puts its parts together for each service that it makes, and a service follows reloads. Here they are put together
-/// once and after a reload, as if one service took all calls.
+/// A layer puts its parts together for each service that it makes, and a service follows reloads.
+/// Here they are put together once and after a reload, as if one service took all calls.
 #[doc(hidden)]
 pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
@@ -166,8 +167,8 @@ struct Current<K, R, L> {
 }
 
 impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
-    /// Calls `service` under the profile, as a [`ProfileService`] does: nothing is done, and no time counted, before
-    /// the first poll.
+    /// Calls `service` under the profile, as a [`ProfileService`] does: nothing is done, and no
+    /// time counted, before the first poll.
     pub fn call<S, Req>(&self, service: S, request: Req) -> ResponseFuture<S, Built<K, R, L>, Req>
     where
         S: Service<Req> + Clone,
@@ -183,7 +184,8 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
         allocation_size(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
     }
 
-    /// Returns the parts in force. They are built outside of the lock, since that clones the user's values.
+    /// Returns the parts in force. They are built outside of the lock, since that clones the user's
+    /// values.
     fn built(&self) -> Arc<Built<K, R, L>> {
         let live = self.layer.state.live();
         let known = {
@@ -222,8 +224,8 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, Built<K, R, L>, Req>;
 
-    /// Always ready, as the retry in every profile is: there is nothing to hold while a reload changes
-    /// what is below.
+    /// Always ready, as the retry in every profile is: there is nothing to hold while a reload
+    /// changes what is below.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }

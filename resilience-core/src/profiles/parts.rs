@@ -23,8 +23,8 @@ pub(super) struct Parts {
     /// One attempt, where the text has no retry: what is always ready stands in every profile.
     pub(super) retry: RetryPolicy,
     pub(super) handles: Handles,
-    /// Bulkhead, limiter and breaker that an earlier text had. They are used again if the text has them
-    /// again, so that a handle on one stays valid.
+    /// Bulkhead, limiter and breaker that an earlier text had. They are used again if the text has
+    /// them again, so that a handle on one stays valid.
     pub(super) parked: Option<Arc<Handles>>,
     /// Where retries are paid from instead of the policy's budget.
     pub(super) own_budget: Option<RetryBudget>,
@@ -33,8 +33,8 @@ pub(super) struct Parts {
     pub(super) plan: Arc<Plan>,
 }
 
-/// A profile that works, and the settings that its parts have, to be put into force in those that are
-/// in use.
+/// A profile that works, and the settings that its parts have, to be put into force in those that
+/// are in use.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) parts: Parts,
@@ -88,7 +88,8 @@ impl Draft {
             None => None,
         };
 
-        // Planned with the parts as the text has them, before any of them is exchanged for one in use.
+        // Planned with the parts as the text has them, before any of them is exchanged for one in
+        // use.
         let handles = Handles {
             deadline: Some(spec.deadline),
             bulkhead,
@@ -195,8 +196,8 @@ impl Parts {
     }
 }
 
-/// The former account if its terms are the same; otherwise a new one, with no more in it than that has
-/// left.
+/// The former account if its terms are the same; otherwise a new one, with no more in it than that
+/// has left.
 pub(super) fn budget_in_place_of(
     former: Option<&RetryBudget>,
     new: RetryBudget,

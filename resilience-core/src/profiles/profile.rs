@@ -96,12 +96,12 @@ impl State {
 /// A stack for one upstream, as a text describes it. Clones, and the layers made from it, share its
 /// state and follow its reloads.
 ///
-/// **Handles show what calls use.** A profile may serve as a model only: the HTTP clients of a profile
-/// share one state for each authority, from its store [by key](Profile::per_key), and no call touches the state
-/// of the model. So
-/// [`circuit_breaker`](Profile::circuit_breaker) and the other handles, [`snapshot`](Profile::snapshot) and the
-/// [gauges](crate::observe::Gauges) are there from the first [`layer`](Profile::layer) on. A handle stays
-/// the right one when a reload takes its part out of the text and a later one puts it back.
+/// **Handles show what calls use.** A profile may serve as a model only: the HTTP clients of a
+/// profile share one state for each authority, from its store [by key](Profile::per_key), and no
+/// call touches the state of the model. So [`circuit_breaker`](Profile::circuit_breaker) and the
+/// other handles, [`snapshot`](Profile::snapshot) and the [gauges](crate::observe::Gauges) are
+/// there from the first [`layer`](Profile::layer) on. A handle stays the right one when a reload
+/// takes its part out of the text and a later one puts it back.
 ///
 /// ```
 /// use resilience_core::profiles::Profiles;
@@ -129,7 +129,8 @@ impl Profile {
     }
 
     /// The same rules with a state of their own (permits, tokens, circuit and retry budget): what a
-    /// [`Keyed`](crate::keyed::Keyed) store makes for a new key. It follows the reloads of this one.
+    /// [`Keyed`](crate::keyed::Keyed) store makes for a new key. It follows the reloads of this
+    /// one.
     ///
     /// ```
     /// use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -147,8 +148,8 @@ impl Profile {
         self.fresh_of(None)
     }
 
-    /// As [`fresh`](Profile::fresh), for this key: what bulkhead, rate limit, circuit breaker and retry refuse or tell of
-    /// says whose it is. Deadline and attempt timeout do not know.
+    /// As [`fresh`](Profile::fresh), for this key: what bulkhead, rate limit, circuit breaker and
+    /// retry refuse or tell of says whose it is. Deadline and attempt timeout do not know.
     #[must_use]
     pub fn fresh_for(&self, key: impl Into<Name>) -> Profile {
         self.fresh_of(Some(key.into()))
@@ -158,7 +159,8 @@ impl Profile {
         Profile(Arc::new(State::fresh(&self.0, key)))
     }
 
-    /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does, and tells whose it is.
+    /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does, and tells whose
+    /// it is.
     pub fn pause_for(&self, pause: Duration) {
         let parts = self.0.parts();
         if let Some(limiter) = &parts.handles.rate_limit {
@@ -166,8 +168,9 @@ impl Profile {
         }
     }
 
-    /// Pauses the rate limit, if there is one, as a server's hint asks for: for at most `longest_hint` of the
-    /// profile's `rate_limit` part (five minutes by default). A pause that is in force for as long or longer stays as it is.
+    /// Pauses the rate limit, if there is one, as a server's hint asks for: for at most
+    /// `longest_hint` of the profile's `rate_limit` part (five minutes by default). A pause that is
+    /// in force for as long or longer stays as it is.
     pub fn follow_hint(&self, hint: Duration) {
         let parts = self.0.parts();
         if let Some(limiter) = &parts.handles.rate_limit {
@@ -224,23 +227,25 @@ impl Profile {
         self.0.used()?.handles.bulkhead.clone()
     }
 
-    /// Returns the rate limiter that calls use. `None` if the text has none, or until a layer was made.
+    /// Returns the rate limiter that calls use. `None` if the text has none, or until a layer was
+    /// made.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimiter> {
         self.0.used()?.handles.rate_limit.clone()
     }
 
-    /// Returns the circuit breaker that calls use. `None` if the text has none, or until a layer was
-    /// made.
+    /// Returns the circuit breaker that calls use. `None` if the text has none, or until a layer
+    /// was made.
     ///
-    /// For [`HealthBuilder::circuit_breaker`](crate::health::HealthBuilder::circuit_breaker), make the layer first.
+    /// For [`HealthBuilder::circuit_breaker`](crate::health::HealthBuilder::circuit_breaker), make
+    /// the layer first.
     #[must_use]
     pub fn circuit_breaker(&self) -> Option<CircuitBreaker> {
         self.0.used()?.handles.circuit_breaker.clone()
     }
 
-    /// Returns the retry policy that calls use, with the budget that they pay from. `None` if the text
-    /// has none, or until a layer was made. A reload puts another in its place.
+    /// Returns the retry policy that calls use, with the budget that they pay from. `None` if the
+    /// text has none, or until a layer was made. A reload puts another in its place.
     #[must_use]
     pub fn retry(&self) -> Option<RetryPolicy> {
         let parts = self.0.used()?;
@@ -257,16 +262,16 @@ impl Profile {
         self.0.parts().handles.attempt_timeout
     }
 
-    /// Returns the budget that calls pay from. `None` if the text has none, or until a layer was made. A
-    /// reload with other terms puts another in its place.
+    /// Returns the budget that calls pay from. `None` if the text has none, or until a layer was
+    /// made. A reload with other terms puts another in its place.
     #[must_use]
     pub fn budget(&self) -> Option<RetryBudget> {
         self.0.used()?.budget().cloned()
     }
 }
 
-/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]; none
-/// until a layer was made.
+/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`];
+/// none until a layer was made.
 impl Gauges for Profile {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         if let Some(parts) = self.0.used() {

@@ -97,7 +97,8 @@ impl Profiles {
         Profiles::builder().load(path)
     }
 
-    /// The presets that come with the crate: `profiles.toml` in its root. Copy it, and change the copy.
+    /// The presets that come with the crate: `profiles.toml` in its root. Copy it, and change the
+    /// copy.
     ///
     /// # Errors
     /// None, as the crate's tests show.
@@ -125,7 +126,8 @@ impl Profiles {
         self.0.states.lock().keys().cloned().collect()
     }
 
-    /// Returns all profiles, in the order of their names: to record the gauges of each, for example.
+    /// Returns all profiles, in the order of their names: to record the gauges of each, for
+    /// example.
     ///
     /// They count as held: a reload that takes one away is rejected until they are dropped.
     ///
@@ -146,18 +148,19 @@ impl Profiles {
 
     /// Puts another text into force, while calls are under way.
     ///
-    /// All of it is checked first; if anything is wrong, nothing changes. Then each profile changes as a
-    /// whole: a call goes by one text or the other, calls under way by the one they began under. Circuits,
-    /// permits, tokens and budgets keep their state (see `set_config` of each). A budget of other terms
-    /// starts with no more tokens than its predecessor has left. A part that the text leaves out is not used. If
-    /// a later text has it again, its circuit is closed and its budget begins anew; handles stay valid.
-    /// Services that are made already follow by themselves.
+    /// All of it is checked first; if anything is wrong, nothing changes. Then each profile changes
+    /// as a whole: a call goes by one text or the other, calls under way by the one they began
+    /// under. Circuits, permits, tokens and budgets keep their state (see `set_config` of each). A
+    /// budget of other terms starts with no more tokens than its predecessor has left. A part that
+    /// the text leaves out is not used. If a later text has it again, its circuit is closed and its
+    /// budget begins anew; handles stay valid. Services that are made already follow by themselves.
     ///
     /// The listener is told of either end ([`Event::ProfilesReloaded`]).
     ///
     /// # Errors
-    /// If anything is wrong with the text; if it lacks a profile that somebody holds (a [`Profile`], a
-    /// layer or a service: they could not be told that it is gone); or if another reload is under way.
+    /// If anything is wrong with the text; if it lacks a profile that somebody holds (a
+    /// [`Profile`], a layer or a service: they could not be told that it is gone); or if another
+    /// reload is under way.
     pub fn reload(&self, text: &str) -> Result<(), ProfilesError> {
         self.told(self.0.put(text))
     }
@@ -192,7 +195,8 @@ impl Registry {
         }
         {
             let mut states = self.states.lock();
-            // Once there, and once in `former`. States in a profile's own store by key hold nothing.
+            // Once there, and once in `former`. States in a profile's own store by key hold
+            // nothing.
             let in_use = |(name, state): &(&String, &Arc<State>)| {
                 !specs.contains_key(*name) && Arc::strong_count(state) > 2
             };

@@ -63,7 +63,8 @@ impl Spec {
         })
     }
 
-    /// Converts an error of `part`, or of the plan (which names the part itself), and adds the line of the text.
+    /// Converts an error of `part`, or of the plan (which names the part itself), and adds the line
+    /// of the text.
     pub(super) fn rejected(&self, part: &str, error: &InvalidConfig) -> ProfilesError {
         let field = toml_path(part, error.field());
         let at = |path: &str| self.lines.iter().find(|(it, _)| it == path).map(|&(_, line)| line);
@@ -74,8 +75,8 @@ impl Spec {
     }
 }
 
-/// Returns the path in the text of a field that `part`, or the plan, names in an error. It is the path itself but for
-/// parts that are a value and not a table.
+/// Returns the path in the text of a field that `part`, or the plan, names in an error. It is the
+/// path itself but for parts that are a value and not a table.
 fn toml_path(part: &str, field: &str) -> String {
     let path = if part.is_empty() { field.to_owned() } else { format!("{part}.{field}") };
     match path.as_str() {

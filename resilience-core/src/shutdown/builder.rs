@@ -70,36 +70,43 @@ impl ShutdownBuilder {
         self
     }
 
-    /// Refuses to be built with bounds that do not fit into this time, after which something kills the
-    /// process.
+    /// Refuses to be built with bounds that do not fit into this time, after which something kills
+    /// the process.
     pub fn total(mut self, total: Duration) -> Self {
         self.bounds.total = Some(total);
         self
     }
 
-    /// Ends the process when [`total`](ShutdownBuilder::total) has passed since the shutdown began, and at the third
-    /// signal, however blocked its threads are. Without this call nothing in this crate ends a process.
+    /// Ends the process when [`total`](ShutdownBuilder::total) has passed since the shutdown began,
+    /// and at the third signal, however blocked its threads are. Without this call nothing in this
+    /// crate ends a process.
     ///
-    /// A thread of its own prints the [`ShutdownReport`](super::ShutdownReport) so far to stderr, with the work in flight and each
-    /// hook that is unfinished or has not run, and calls [`std::process::exit`]. The exit code is
-    /// 4 + [`ShutdownReport::exit_code`](super::ShutdownReport::exit_code) of that report, 4 to 7: nothing was cut and no hook is
-    /// open (4), work was cut (5), hooks were not done (6), both (7).
+    /// A thread of its own prints the [`ShutdownReport`](super::ShutdownReport) so far to stderr,
+    /// with the work in flight and each hook that is unfinished or has not run, and calls
+    /// [`std::process::exit`]. The exit code is 4 +
+    /// [`ShutdownReport::exit_code`](super::ShutdownReport::exit_code) of that report, 4 to 7:
+    /// nothing was cut and no hook is open (4), work was cut (5), hooks were not done (6), both
+    /// (7).
     ///
-    /// - The thread waits for no other: not for runtimes, handlers, hooks, destructors, listeners, wakers, nor for the
-    ///   lock or the reader of stderr. An output or an `atexit` handler that blocks delays the end by up to two
-    ///   seconds, after which the process aborts.
+    /// - The thread waits for no other: not for runtimes, handlers, hooks, destructors, listeners,
+    ///   wakers, nor for the lock or the reader of stderr. An output or an `atexit` handler that
+    ///   blocks delays the end by up to two seconds, after which the process aborts.
     /// - With `on_signals` the first signal begins the shutdown at once, also if the runtime is
-    ///   blocked or [`run`](Shutdown::run) is never polled. Three signals end the process, of one kind or mixed,
-    ///   whether or not the shutdown was begun by something else. Signals of one kind that arrive before the first of
-    ///   them is received count as one: the operating system merges them.
-    /// - It stays armed to the end of the process: after `run` has returned, since a runtime that is dropped may wait
-    ///   for a blocking task, and also if `run` or the [`Shutdown`] is dropped. Nothing disarms it, which makes this a
-    ///   setting for the `main` of a program and not for a library or a test.
-    /// - The time is real, from the operating system's monotonic clock; tokio's paused clock does not move it. While the
-    ///   process is stopped or the machine sleeps, nothing ends it; time in a stopped process counts.
-    /// - Choose a `total` of a second or more above [`ShutdownBounds::longest`], or a shutdown that needs all its time
-    ///   is ended just before its own report.
-    /// - Each shutdown with this setting has its own thread, and the first one that is due ends the process.
+    ///   blocked or [`run`](Shutdown::run) is never polled. Three signals end the process, of one
+    ///   kind or mixed, whether or not the shutdown was begun by something else. Signals of one
+    ///   kind that arrive before the first of them is received count as one: the operating system
+    ///   merges them.
+    /// - It stays armed to the end of the process: after `run` has returned, since a runtime that
+    ///   is dropped may wait for a blocking task, and also if `run` or the [`Shutdown`] is dropped.
+    ///   Nothing disarms it, which makes this a setting for the `main` of a program and not for a
+    ///   library or a test.
+    /// - The time is real, from the operating system's monotonic clock; tokio's paused clock does
+    ///   not move it. While the process is stopped or the machine sleeps, nothing ends it; time in
+    ///   a stopped process counts.
+    /// - Choose a `total` of a second or more above [`ShutdownBounds::longest`], or a shutdown that
+    ///   needs all its time is ended just before its own report.
+    /// - Each shutdown with this setting has its own thread, and the first one that is due ends the
+    ///   process.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -120,8 +127,8 @@ impl ShutdownBuilder {
     ///
     /// # Errors
     /// Rejects a time that is out of its bounds: see [`ShutdownBounds::check`]. With
-    /// [`exit_process_at_total`](ShutdownBuilder::exit_process_at_total) also a missing `total`, and an operating
-    /// system that starts no thread.
+    /// [`exit_process_at_total`](ShutdownBuilder::exit_process_at_total) also a missing `total`,
+    /// and an operating system that starts no thread.
     pub fn build(self) -> Result<Shutdown, InvalidConfig> {
         let sequence = ShutdownSequence::new(self.bounds.check()?);
         let total = if self.exits { Some(self.required_total()?) } else { None };

@@ -1,7 +1,7 @@
 //! A closable counter of work in flight, in one atomic word.
 //!
-//! Admission and counting are one atomic step: work that is not counted at the moment of closing is not admitted after
-//! it.
+//! Admission and counting are one atomic step: work that is not counted at the moment of closing is
+//! not admitted after it.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -46,8 +46,8 @@ impl Count {
         false
     }
 
-    /// Counts one more that is part of another operation, which must be counted during this call. Returns `false` after
-    /// [`force`](Count::force).
+    /// Counts one more that is part of another operation, which must be counted during this call.
+    /// Returns `false` after [`force`](Count::force).
     pub(super) fn enter_with_another(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & FORCED == 0 && word & MAX_COUNT < MAX_COUNT {
@@ -99,7 +99,8 @@ impl Count {
         self.word.load(Ordering::Acquire) & MAX_COUNT
     }
 
-    /// Returns the number in flight, and the number that finished since [`force`](Count::force), at one moment.
+    /// Returns the number in flight, and the number that finished since [`force`](Count::force), at
+    /// one moment.
     pub(super) fn left_and_finished(&self) -> (u64, u64) {
         let word = self.word.load(Ordering::Acquire);
         (word & MAX_COUNT, (word & !(CLOSED | FORCED)) / FINISHED)
@@ -140,8 +141,8 @@ mod tests {
         assert!(!count.enter_with_another());
     }
 
-    /// Two calls come while it is closed: what was let in is what is seen at that moment and what has left
-    /// before it.
+    /// Two calls come while it is closed: what was let in is what is seen at that moment and what
+    /// has left before it.
     #[test]
     #[cfg(resilience_loom)]
     fn loom_nothing_is_let_in_uncounted() {

@@ -92,7 +92,8 @@ impl Running {
     }
 }
 
-/// Runs user code whose panic must not propagate: a destructor, a waker. Unwind safe: the code owns its data.
+/// Runs user code whose panic must not propagate: a destructor, a waker. Unwind safe: the code owns
+/// its data.
 pub(super) fn contain(run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
         // The destructor of the payload may panic as well.

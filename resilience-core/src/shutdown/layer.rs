@@ -17,9 +17,9 @@ use crate::name::Name;
 
 /// Counts the calls of a service as under way. See the [module](super).
 ///
-/// To stand outermost. A call is counted, or refused, at its first poll; the service is readied for it inside
-/// of the call, so that a wait for that is counted and cut as well. Services made by one layer value, and
-/// by its clones, are counted together.
+/// To stand outermost. A call is counted, or refused, at its first poll; the service is readied for
+/// it inside of the call, so that a wait for that is counted and cut as well. Services made by one
+/// layer value, and by its clones, are counted together.
 #[derive(Debug, Clone)]
 pub struct ShutdownLayer {
     tracker: Tracker,

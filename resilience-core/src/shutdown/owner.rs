@@ -57,14 +57,15 @@ impl Shutdown {
         &self.bounds
     }
 
-    /// Does this when nothing is under way any more, after the hooks that are there already: flush, hand
-    /// back, say goodbye.
+    /// Does this when nothing is under way any more, after the hooks that are there already: flush,
+    /// hand back, say goodbye.
     ///
-    /// It has an equal share of what is left for those hooks that have no [bound of their
-    /// own](Shutdown::hook_within), so one that hangs takes nothing from those after it. Everything in it
-    /// can read how long that is with [`Deadline::current`](crate::Deadline::current), and is dropped then.
-    /// A hook that fails or panics is reported, and the next one runs. Hooks run outside of what a
-    /// [`ShutdownToken`] ends: they may retry.
+    /// It has an equal share of what is left for those hooks that have no
+    /// [bound of their own](Shutdown::hook_within), so one that hangs takes nothing from those
+    /// after it. Everything in it can read how long that is with
+    /// [`Deadline::current`](crate::Deadline::current), and is dropped then. A hook that fails or
+    /// panics is reported, and the next one runs. Hooks run outside of what a [`ShutdownToken`]
+    /// ends: they may retry.
     pub fn hook<F, Fut>(&mut self, name: impl Into<Name>, hook: F) -> &mut Shutdown
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -77,7 +78,8 @@ impl Shutdown {
     /// The same, with a bound of its own.
     ///
     /// # Errors
-    /// If `bound` is zero, or the bounds of all hooks do not fit into the time that hooks have together.
+    /// If `bound` is zero, or the bounds of all hooks do not fit into the time that hooks have
+    /// together.
     pub fn hook_within<F, Fut>(
         &mut self,
         name: impl Into<Name>,
@@ -106,17 +108,17 @@ impl Shutdown {
         self.hooks.push(hook);
     }
 
-    /// Begins the shutdown at SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) from now on. A second signal forces
-    /// it, and a third one skips the hooks that are left. Signals of one kind that arrive before the first of them is
-    /// received count as one.
+    /// Begins the shutdown at SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) from now on. A
+    /// second signal forces it, and a third one skips the hooks that are left. Signals of one kind
+    /// that arrive before the first of them is received count as one.
     ///
-    /// Signals are received by [`run`](Shutdown::run), and kept until then. While its runtime is blocked none is
-    /// received, and the process does not react to any number of them. With
-    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) a thread receives them instead: the
-    /// first one takes effect at once, and the third one ends the process.
+    /// Signals are received by [`run`](Shutdown::run), and kept until then. While its runtime is
+    /// blocked none is received, and the process does not react to any number of them. With
+    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) a thread receives
+    /// them instead: the first one takes effect at once, and the third one ends the process.
     ///
-    /// Panics outside of a tokio runtime with its signals enabled (`enable_all`), as tokio does; not with
-    /// `exit_process_at_total`, which needs no runtime here.
+    /// Panics outside of a tokio runtime with its signals enabled (`enable_all`), as tokio does;
+    /// not with `exit_process_at_total`, which needs no runtime here.
     ///
     /// # Errors
     /// Those of the operating system, if it starts no thread or installs no signal handler.
@@ -132,18 +134,19 @@ impl Shutdown {
         Ok(self)
     }
 
-    /// Waits until the shutdown is begun, and carries it out: phase by phase, each within its bound. Returns the report
-    /// of all of it. The phases move on only while this is polled; dropping it drops the hooks, and leaves the phase as
-    /// it is.
+    /// Waits until the shutdown is begun, and carries it out: phase by phase, each within its
+    /// bound. Returns the report of all of it. The phases move on only while this is polled;
+    /// dropping it drops the hooks, and leaves the phase as it is.
     ///
-    /// The bounds hold for whatever is not ready, not for what blocks its thread. A handler that blocks the only
-    /// thread of a runtime, or all of them, keeps this from being polled: phases come late and signals are not
-    /// received until the thread is free again. A hook, a listener or a destructor that blocks inside of this does the
-    /// same on any runtime. [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ends the process
+    /// The bounds hold for whatever is not ready, not for what blocks its thread. A handler that
+    /// blocks the only thread of a runtime, or all of them, keeps this from being polled: phases
+    /// come late and signals are not received until the thread is free again. A hook, a listener or
+    /// a destructor that blocks inside of this does the same on any runtime.
+    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ends the process
     /// all the same; without it, what blocks for ever keeps the process for ever.
     ///
-    /// Leave by `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped waits for its blocking
-    /// tasks, without an end.
+    /// Leave by `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped
+    /// waits for its blocking tasks, without an end.
     pub async fn run(self) -> ShutdownReport {
         let Shutdown { mut driver, bounds, hooks, .. } = self;
         driver.until(Phase::Flushing).await;

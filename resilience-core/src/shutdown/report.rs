@@ -96,8 +96,8 @@ pub enum HookEnd {
 }
 
 impl ShutdownReport {
-    /// Returns a code for `std::process::exit`: 0 if all work finished and every hook is done; 1 if work was cut, 2 if a
-    /// hook is not done, 3 if both.
+    /// Returns a code for `std::process::exit`: 0 if all work finished and every hook is done; 1 if
+    /// work was cut, 2 if a hook is not done, 3 if both.
     ///
     /// A process that `exit_process_at_total` ended has 4 more: 4 to
     /// 7, by the report at that moment.

@@ -80,7 +80,8 @@ pub(super) fn listen_apart(token: &ShutdownToken, notices: &Sender<Notice>) -> i
 
 /// Passes each signal to `on_signal`, for ever. Reports to `ready` once signals are received.
 fn receive(ready: &Sender<io::Result<()>>, on_signal: impl Fn(&'static str)) -> io::Result<()> {
-    // tokio wakes the signal drivers of all runtimes, so this one receives what a blocked one does not.
+    // tokio wakes the signal drivers of all runtimes, so this one receives what a blocked one does
+    // not.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;

@@ -54,8 +54,8 @@ impl PhaseWakers {
         PhaseWakers(std::array::from_fn(|_| Mutex::new(Stripe::default())))
     }
 
-    /// Wakes all tasks that wait for this phase or an earlier one. Outside of the locks, and each one contained: wakers may
-    /// be user code.
+    /// Wakes all tasks that wait for this phase or an earlier one. Outside of the locks, and each
+    /// one contained: wakers may be user code.
     pub(super) fn wake(&self, reached: Phase) {
         for stripe in &self.0 {
             let due: Vec<_> = {
@@ -68,7 +68,8 @@ impl PhaseWakers {
 }
 
 impl WakerSlot {
-    /// Waits for a phase. `reached` returns the current one, which must change before [`wake`](PhaseWakers::wake).
+    /// Waits for a phase. `reached` returns the current one, which must change before
+    /// [`wake`](PhaseWakers::wake).
     pub(super) fn wait(
         &mut self,
         wakers: &PhaseWakers,

@@ -1,4 +1,4 @@
-//! What a stack's parts can be watched and changed by.
+//! The handles on the parts of a stack, and their snapshot.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::rate::{RateLimiter, RateSnapshot};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::shape::Shape;
 
-/// The parts that there are.
+/// Handles on the parts of a stack, and the limits of the parts that have none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Handles {
     pub(crate) deadline: Option<Duration>,
@@ -22,18 +22,18 @@ pub(crate) struct Handles {
     pub(crate) attempt_timeout: Option<Duration>,
 }
 
-/// The state of a stack at one moment, for metrics. Without the parts that keep one state for each key:
-/// their stores have those.
+/// The state of a stack at one moment, for metrics. A field is `None` for a missing part, and for a
+/// part that keeps one state for each key: the store of the part has these states.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StackSnapshot {
-    /// The bulkhead.
+    /// Permits in use, and waiting calls.
     pub bulkhead: Option<BulkheadSnapshot>,
-    /// Retries that the budget would pay for.
+    /// Tokens in the retry budget.
     pub budget: Option<f64>,
-    /// The rate limit.
+    /// Tokens and waiting calls of the rate limit.
     pub rate_limit: Option<RateSnapshot>,
-    /// The circuit breaker.
+    /// State and counts of the circuit breaker.
     pub circuit_breaker: Option<CircuitSnapshot>,
 }
 
@@ -70,7 +70,7 @@ impl Handles {
         [bulkhead, rate, breaker, retry].into_iter().flatten().sum()
     }
 
-    /// Visits the gauges of each part, and those of this budget.
+    /// Visits the gauges of each part and of `budget`.
     pub(crate) fn gauges(
         &self,
         budget: Option<&RetryBudget>,

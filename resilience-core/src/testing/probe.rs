@@ -52,8 +52,8 @@ impl ProbeLog {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of calls on a handle whose last `poll_ready` was not `Ready`, which breaks the contract of
-    /// [`Service`].
+    /// Returns the number of calls on a handle whose last `poll_ready` was not `Ready`, which
+    /// breaks the contract of [`Service`].
     #[must_use]
     pub fn called_unready(&self) -> usize {
         self.0.called_unready.load(Ordering::SeqCst)

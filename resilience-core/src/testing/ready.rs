@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// A service that is always ready and returns each request at once. It has no size and a minimal future: what is
-/// measured around it is the layer's own.
+/// A service that is always ready and returns each request at once. It has no size and a minimal
+/// future: what is measured around it is the layer's own.
 ///
 /// ```
 /// use resilience_core::testing::Ready;

@@ -1,4 +1,5 @@
-//! Test kit of durable work: a store in memory, conformance suites of stores, and a model of each engine.
+//! Test kit of durable work: a store in memory, conformance suites of stores, and a model of each
+//! engine.
 //!
 //! The module `testing` re-exports all of it, beside the test doubles of calls.
 

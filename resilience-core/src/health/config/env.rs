@@ -26,8 +26,8 @@ impl<F: Fn(&str) -> Option<OsString>> Env<F> {
         Env { lookup }
     }
 
-    /// Reads a [`Var`](super::Var), or a tuple of up to twelve, of which each may be a tuple itself. All
-    /// of them are read, whatever is wrong with the first.
+    /// Reads a [`Var`](super::Var), or a tuple of up to twelve, of which each may be a tuple
+    /// itself. All of them are read, whatever is wrong with the first.
     ///
     /// # Errors
     /// If a variable is missing or malformed: the report names each.

@@ -5,7 +5,8 @@
 //! together before anything else happens, and come out as values of their types, or as one
 //! [`EnvReport`] that names each that is missing or malformed, and what was expected.
 //!
-//! - A variable is required unless it has a [`default`](Var::default) or is [`optional`](Var::optional).
+//! - A variable is required unless it has a [`default`](Var::default) or is
+//!   [`optional`](Var::optional).
 //! - One that is empty is one that is missing: that is how a template says so.
 //! - A [`secret`](Var::secret) is never printed: not its value, and not what its parser says of it.
 //!

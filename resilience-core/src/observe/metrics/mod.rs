@@ -26,15 +26,15 @@ const MOST_LAYERS: usize = 256;
 /// Counts each [`Event`] through the `metrics` facade, under the names of [`names`].
 ///
 /// - **The recorder** is the one that is installed when something happens: before that nothing is
-///   counted and nothing breaks. Names are described to each recorder once. (Recorders are told apart
-///   by where they are: in tests, which make one after another in the same place, make a `Metrics`
-///   for each as well.)
-/// - **Series are bounded.** Labels are words of fixed lists, the first 256 names of layers, and what
-///   [`KeyLabels`] makes of keys: nothing, by default.
+///   counted and nothing breaks. Names are described to each recorder once. (Recorders are told
+///   apart by where they are: in tests, which make one after another in the same place, make a
+///   `Metrics` for each as well.)
+/// - **Series are bounded.** Labels are words of fixed lists, the first 256 names of layers, and
+///   what [`KeyLabels`] makes of keys: nothing, by default.
 /// - **Handles are kept**, so that counting in a series that is there allocates nothing.
 ///
-/// Clones share all of it. Give one to everything: with two, the first keys of each would be counted
-/// apart.
+/// Clones share all of it. Give one to everything: with two, the first keys of each would be
+/// counted apart.
 ///
 /// ```
 /// use resilience_core::observe::{KeyLabels, Listen, Metrics, Tracing, set_default};

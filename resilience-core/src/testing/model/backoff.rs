@@ -45,8 +45,8 @@ impl BackoffInput {
     }
 }
 
-/// Every delay lies within the documented bounds, none before a hint, whatever the configuration and
-/// whatever the samples; what cannot be configured is refused, and nothing overflows.
+/// Every delay lies within the documented bounds, none before a hint, whatever the configuration
+/// and whatever the samples; what cannot be configured is refused, and nothing overflows.
 pub fn backoff(bytes: &[u8]) {
     let Some(input) = parse::<BackoffInput>(bytes) else { return };
     let Some((backoff, floor)) = input.backoff() else { return };

@@ -661,15 +661,15 @@ impl Pair {
     }
 }
 
-/// Whatever happens to it in whatever order, a circuit is in the state that the whole history of its
-/// calls says it should be in, admits exactly the probes that it may, and its breaks are as long as they
-/// may be.
+/// Whatever happens to it in whatever order, a circuit is in the state that the whole history of
+/// its calls says it should be in, admits exactly the probes that it may, and its breaks are as
+/// long as they may be.
 pub fn breaker(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(input) = bytes.arbitrary() else { return };
     let mut pair = Pair::new(Rules::new(input));
-    // As many operations as there are bytes for: a `Vec` of them would end after each with a chance of a
-    // half.
+    // As many operations as there are bytes for: a `Vec` of them would end after each with a chance
+    // of a half.
     while !bytes.is_empty() {
         let Ok(operation) = bytes.arbitrary() else { return };
         pair.run(operation);

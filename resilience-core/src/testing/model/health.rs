@@ -97,9 +97,9 @@ fn millis(drawn: u8) -> Duration {
     Duration::from_millis(u64::from(drawn % 8))
 }
 
-/// There is one run at a time, a result is the answer for its time to live, each run counts once and
-/// as what it said in time, one that was given up never, and a state changes by the runs in a row that
-/// it takes.
+/// There is one run at a time, a result is the answer for its time to live, each run counts once
+/// and as what it said in time, one that was given up never, and a state changes by the runs in a
+/// row that it takes.
 pub fn health(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let settings = CheckSettings {

@@ -1,8 +1,9 @@
 //! The keyed store beside a list.
 //!
-//! Whom a store lets go of is its own business, so the model is told by the store's events, and checks
-//! that each was allowed: that it was there, not pinned, idle and as good as new if that is the reason, and
-//! that there was no room if that is. Everything else must be as if nothing were ever let go of.
+//! Whom a store lets go of is its own business, so the model is told by the store's events, and
+//! checks that each was allowed: that it was there, not pinned, idle and as good as new if that is
+//! the reason, and that there was no room if that is. Everything else must be as if nothing were
+//! ever let go of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,9 +112,10 @@ struct Model {
     now: Instant,
 }
 
-/// Any sequence of calls, pins, memories and pauses: no more keys and bytes than allowed, no pinned key
-/// evicted, none that remembers evicted as idle, no state of another key, no state from before an idle time
-/// that remembers nothing, and every state as it was left unless an allowed eviction was reported.
+/// Any sequence of calls, pins, memories and pauses: no more keys and bytes than allowed, no pinned
+/// key evicted, none that remembers evicted as idle, no state of another key, no state from before
+/// an idle time that remembers nothing, and every state as it was left unless an allowed eviction
+/// was reported.
 pub fn keyed(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let bytes = KeyedLimits::MIN_BYTES + usize::from(input.spare_bytes);

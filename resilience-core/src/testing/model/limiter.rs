@@ -1,7 +1,7 @@
 //! The limiter's queue beside a list of who waits.
 //!
-//! The bucket is taken as it is found, having a model of its own ([`rate`](super::rate)): what is proved
-//! here is whom it serves, in which order and when, and that somebody is woken for it.
+//! The bucket is taken as it is found, having a model of its own ([`rate`](super::rate)): what is
+//! proved here is whom it serves, in which order and when, and that somebody is woken for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -188,7 +188,8 @@ impl Run {
         self.line.iter().any(|caller| caller.too_late)
     }
 
-    /// When all in the line would be served, and after them a newcomer, if all come as soon as they may.
+    /// When all in the line would be served, and after them a newcomer, if all come as soon as they
+    /// may.
     fn schedule(&self, newcomer: Option<u32>) -> Vec<Option<u64>> {
         let (mut bucket, mut now) = (self.gcra.without_queue(), self.now);
         let costs = self.line.iter().map(|caller| caller.cost).chain(newcomer);
@@ -360,7 +361,8 @@ impl Run {
         self.line.iter().chain(&self.served).nth(at).map(|caller| caller.id)
     }
 
-    /// What the model says to a caller without looking at those before it: served or not, or nothing yet.
+    /// What the model says to a caller without looking at those before it: served or not, or
+    /// nothing yet.
     fn own(&mut self, id: u64, bucket: &mut Gcra) -> Option<(Caller, bool)> {
         if let Some(at) = self.served.iter().position(|caller| caller.id == id) {
             let caller = self.served.remove(at);
@@ -581,9 +583,9 @@ impl Run {
     }
 }
 
-/// Callers are served in the order in which they came, each when the bucket lets it; whoever would be
-/// too late is told at once, nobody else is; somebody is always woken for the head, and not more often
-/// than it takes; no window holds too much; and at rest nothing is left.
+/// Callers are served in the order in which they came, each when the bucket lets it; whoever would
+/// be too late is told at once, nobody else is; somebody is always woken for the head, and not more
+/// often than it takes; no window holds too much; and at rest nothing is left.
 pub fn limiter(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let Ok(start) = bytes.arbitrary() else { return };

@@ -1,9 +1,9 @@
 //! Each engine beside a reference that is too simple to be wrong.
 //!
-//! A function here turns bytes into a configuration and a run of operations, makes them on the engine
-//! and on the model, and panics where the two differ or a promise is broken. The crate's property
-//! tests feed it random bytes, its fuzz targets mutated ones, and the corpus replay those that once
-//! found something.
+//! A function here turns bytes into a configuration and a run of operations, makes them on the
+//! engine and on the model, and panics where the two differ or a promise is broken. The crate's
+//! property tests feed it random bytes, its fuzz targets mutated ones, and the corpus replay those
+//! that once found something.
 
 mod backoff;
 mod breaker;

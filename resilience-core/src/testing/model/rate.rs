@@ -76,8 +76,9 @@ impl Reference {
     }
 }
 
-/// Nothing that was sent is over the bound in any window, whatever was given back meanwhile; waiting as
-/// told is enough, and a nanosecond less is not; and a bucket that is left alone is full again.
+/// Nothing that was sent is over the bound in any window, whatever was given back meanwhile;
+/// waiting as told is enough, and a nanosecond less is not; and a bucket that is left alone is full
+/// again.
 pub fn rate(bytes: &[u8]) {
     let Some(input) = parse::<RateInput>(bytes) else { return };
     let period = Duration::from_nanos(u64::from(input.period) + 1);

@@ -62,8 +62,9 @@ impl Said {
     }
 }
 
-/// Phases come in their order and each once, at the times that follow from all that was said; nothing is
-/// under way after draining but for what was forced; and who looks when it is due is done in time.
+/// Phases come in their order and each once, at the times that follow from all that was said;
+/// nothing is under way after draining but for what was forced; and who looks when it is due is
+/// done in time.
 pub fn shutdown(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let [grace, drain, unwind, hooks] =
