@@ -55,7 +55,7 @@ impl HealthBuilder {
         self
     }
 
-    /// Adds a dependency whose state is that of its circuit, which costs no call.
+    /// Adds a dependency that is judged by its circuit breaker, which costs no call.
     ///
     /// An open circuit is down. A half-open or ramping one is impaired, whatever its criticality:
     /// without requests it could never close.
@@ -115,7 +115,8 @@ impl From<Declared> for Watched {
     fn from(declared: Declared) -> Watched {
         match declared {
             Declared::Check(check) => {
-                let (name, criticality) = (check.name.clone(), check.criticality);
+                let name = check.name.clone();
+                let criticality = check.criticality;
                 Watched { name, criticality, source: Source::Check(Runner::new(check)) }
             }
             Declared::Circuit { name, breaker, criticality } => {

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_does_not_tell_what_the_error_said() {
+    fn the_public_text_does_not_contain_the_text_of_the_error() {
         let error = std::io::Error::other("password of db-7 is hunter2");
         let failure = Failure::of_error(&error);
         assert_eq!(failure.to_string(), "failed");

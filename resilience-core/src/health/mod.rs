@@ -1,7 +1,7 @@
 //! Health checks for liveness, readiness and startup probes.
-//!
-//! - **Liveness**: a process that is not alive is killed, which helps against a deadlock and makes
-//!   an outage of a dependency worse. So it depends on nothing: any response will do.
+//! - **Liveness**: a process that does not respond is killed. That helps against a deadlock, and
+//!   makes an outage of a dependency worse, so liveness depends on no dependency: any response will
+//!   do.
 //! - **Readiness**, [`Health::ready`]: not while a [critical](Criticality) dependency is down, nor
 //!   while the closure of [`serving_while`][HealthBuilder::serving_while] returns `false`. If only
 //!   optional dependencies are down, the service is [degraded](Readiness::Degraded), which is

@@ -68,7 +68,7 @@ impl Health {
             self.set_started();
         }
         match self.not_ready_reason() {
-            // It may have changed during the checks.
+            // The service may have stopped serving during the checks.
             Some(reason) => report.because(reason),
             None => report,
         }
