@@ -147,7 +147,7 @@ pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
     }
 }
 
-/// State of a key: a handle whose clones share it.
+/// The state of a key: a handle that shares the state with its clones.
 ///
 /// `Clone` runs under a lock of the store and must not use the store. Its panics, and those of a
 /// key's `Eq`, leave the store unchanged. `Drop` runs outside of the locks.
@@ -166,10 +166,10 @@ pub trait Entry: Clone + Send + Sync + 'static {
     /// when a bucket is full, or a failure leaves its window. `None`, the default, if it does not
     /// differ.
     ///
-    /// Until then idle time alone does not evict the key. An eviction prefers the key whose state
-    /// is as new soonest; a state that time does not restore returns an instant far ahead. Unlike a
-    /// [pinned](Self::is_pinned) entry it can be evicted: a flood does not push new keys into the
-    /// overflow state.
+    /// Until then idle time alone does not evict the key. An eviction prefers the key with the
+    /// state that is soonest as new; a state that time does not restore returns an instant far
+    /// ahead. Unlike a [pinned](Self::is_pinned) entry it can be evicted: a flood does not push new
+    /// keys into the overflow state.
     ///
     /// Called under a lock of the store, for a few keys of a call and after
     /// [`is_pinned`](Self::is_pinned): it must not use the store.

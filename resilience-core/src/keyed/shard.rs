@@ -1,13 +1,13 @@
 //! A shard of the store: an index, entries, and a clock hand for evictions.
 //!
 //! The **clock hand** (CLOCK with frequency counts) chooses the entry to evict: the first of
-//! [`STEPS`] that loses nothing (its state is as good as new, and it was accessed once), or else
+//! [`STEPS`] that loses nothing (a state as good as new, accessed once), or else
 //! the one with the least [`Loss`]. If that one was accessed repeatedly, all entries that the hand
 //! passed lose one access. So a flood of keys that come once evicts itself, at no cost to the
 //! others, and keys without accesses are evicted before active ones. A new key takes the freed
 //! slot, right behind the hand, and has a whole round to be accessed again.
 //!
-//! Idle keys whose state is as good as new are evicted by a sweep, a few at a time.
+//! Idle keys with a state as good as new are evicted by a sweep, a few at a time.
 //!
 //! Every step is bounded: the hand by [`STEPS`], the copy of a growing or shrinking [`BlockVec`] by
 //! a block, a rebuild of the index by [`MAX_SLOTS`]. The engine calls no code but
@@ -71,8 +71,8 @@ impl<Q, T: Entry> StoredEntry<Q, T> {
     }
 }
 
-/// What an eviction loses, compared in this order: how long the state differs from a new one, how
-/// often and how recently the key was accessed.
+/// The loss by an eviction. Compares first the time for which the state differs from a new one,
+/// then the number of accesses, then the last access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Loss {
     until: Option<Instant>,

@@ -366,7 +366,7 @@ pub struct KeyedSnapshot {
     pub max_bytes: u64,
     /// Lookups that found their key.
     pub hits: u64,
-    /// Lookups whose key was absent or idle.
+    /// Lookups of absent or idle keys.
     pub misses: u64,
     /// Misses without room, which used the overflow state.
     pub overflowed: u64,

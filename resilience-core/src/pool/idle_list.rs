@@ -104,7 +104,7 @@ mod tests {
         /// The holder at this index discards its object.
         Leave(usize),
         Resize(usize),
-        /// Removes the idle objects whose number this divides.
+        /// Removes every idle object with a number that is a multiple of the argument.
         TakeIf(u32),
     }
 

@@ -1,4 +1,4 @@
-//! A shutdown in the making.
+//! Builder of a shutdown.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::config::InvalidConfig;
 use crate::name::Name;
 use crate::observe::{Listen, Listener};
 
-/// A [`Shutdown`] in the making. The defaults are those of [`ShutdownBounds`].
+/// A builder of a [`Shutdown`]. The defaults are those of [`ShutdownBounds`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ShutdownBuilder {
@@ -34,44 +34,44 @@ impl ShutdownBuilder {
         }
     }
 
-    /// What rejections, events and the report call it.
+    /// Sets the name in rejections, events and the report; `shutdown` by default.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Tells this listener of phases and refusals.
+    /// Notifies this listener of phases and rejections.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// How long work is still taken while health checks say no. May be zero.
+    /// Sets the time in which work is still accepted while health checks fail. May be zero.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.bounds.grace = grace;
         self
     }
 
-    /// How long what is under way may take to finish.
+    /// Sets the time for work in flight to finish.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.bounds.drain = drain;
         self
     }
 
-    /// How long what was told to end may take to do so.
+    /// Sets the time for cancelled work to end.
     pub fn unwind(mut self, unwind: Duration) -> Self {
         self.bounds.unwind = unwind;
         self
     }
 
-    /// How long all hooks together may take.
+    /// Sets the time for all hooks together.
     pub fn hooks(mut self, hooks: Duration) -> Self {
         self.bounds.hooks = hooks;
         self
     }
 
-    /// Refuses to be built with bounds that do not fit into this time, after which something kills
-    /// the process.
+    /// Sets the upper limit of the sum of all times, for a platform that kills the process after a
+    /// time. [`build`](ShutdownBuilder::build) rejects times with a larger sum.
     pub fn total(mut self, total: Duration) -> Self {
         self.bounds.total = Some(total);
         self

@@ -83,8 +83,8 @@ impl<F: Future> Future for Carry<F> {
         let entered = AmbientGuard::new(this.guard);
         let output = future.poll(cx);
         drop(entered);
-        // The guard stays where it is while wakers are cloned and dropped: whoever has it leaves
-        // the slot.
+        // The guard stays in its field while wakers are cloned and dropped, since those may panic:
+        // the drop of this future then releases the slot.
         let Some(guard) = this.guard.as_ref() else { return Poll::Pending };
         let shared = guard.token().shared();
         let mut wait = || this.slot.wait(&shared.wakers, Phase::Forced, || shared.phase(), cx);

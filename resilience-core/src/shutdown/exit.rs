@@ -34,7 +34,7 @@ pub(super) enum Notice {
     Signal,
 }
 
-/// Why the process is ended.
+/// The reason for which the process is ended.
 #[derive(Debug, Clone, Copy)]
 enum Cause {
     Total(Duration),
@@ -145,8 +145,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A handler blocks the thread that `run` is polled on: to `run` that is a poll that does not
-    /// come.
+    /// A handler blocks the thread that polls `run`, so that no poll comes.
     #[tokio::test(start_paused = true)]
     async fn the_book_shows_what_is_printed_of_a_blocked_process() {
         let mut shutdown = Shutdown::builder().build().unwrap();
@@ -181,7 +180,8 @@ mod tests {
         assert_eq!(wait_for(short, &[Notice::Begun; 4]), Some(false));
         #[cfg(feature = "signal")]
         {
-            let (begun, signal) = (Notice::Begun, Notice::Signal);
+            let begun = Notice::Begun;
+            let signal = Notice::Signal;
             assert_eq!(wait_for(short, &[signal, signal, begun]), Some(false));
             assert_eq!(wait_for(SECOND * 60, &[signal, begun, signal, signal]), Some(true));
             assert_eq!(wait_for(SECOND * 60, &[begun, signal, signal, signal]), Some(true));

@@ -64,7 +64,8 @@ pub(super) fn listen_apart(token: &ShutdownToken, notices: &Sender<Notice>) -> i
     spawn("shutdown-begin", move || {
         announced.into_iter().for_each(|step| announcing.shared().announce_begin(&step));
     })?;
-    let (token, notices) = (token.clone(), notices.clone());
+    let token = token.clone();
+    let notices = notices.clone();
     spawn("shutdown-signal", move || {
         let received = receive(&ready, |signal| {
             // Neither receiver ends before the process.

@@ -37,7 +37,7 @@ impl ShutdownToken {
     /// [`run`](ShutdownToken::run) or a `ShutdownLayer`, the innermost if they are nested. `None`
     /// outside of these.
     ///
-    /// It does not cross `tokio::spawn`: use `run` in the task.
+    /// The token does not cross `tokio::spawn`: use `run` in the task.
     #[must_use]
     pub fn current() -> Option<ShutdownToken> {
         ambient::current()

@@ -56,8 +56,9 @@ impl Tracker {
     }
 }
 
-/// One operation in flight, until this is dropped. Counts as cut if it is dropped after
-/// [`forced`](ShutdownToken::forced) without [`finish`](InFlight::finish).
+/// A guard that counts an operation as in flight until it is dropped. The operation counts as cut
+/// if the guard is dropped after [`forced`](ShutdownToken::forced) without
+/// [`finish`](InFlight::finish).
 #[derive(Debug)]
 #[must_use = "the operation is counted until this is dropped"]
 pub struct InFlight {
