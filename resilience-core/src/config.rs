@@ -1,7 +1,7 @@
 //! Errors of configurations.
 //!
-//! Every builder ends in `build() -> Result<_, InvalidConfig>`: no value from a user or a file panics, and none is silently
-//! corrected.
+//! Every builder ends in `build() -> Result<_, InvalidConfig>`: no value from a user or a file
+//! panics, and none is silently corrected.
 //!
 //! ```
 //! use std::time::Duration;
@@ -65,8 +65,8 @@ impl fmt::Display for InvalidConfig {
 
 impl std::error::Error for InvalidConfig {}
 
-/// A value, or the result of making it: builders take both, so that a chain needs no `?` in the middle, and return the
-/// error from `build`.
+/// A value, or the result of making it: builders take both, so that a chain needs no `?` in the
+/// middle, and return the error from `build`.
 pub trait OrInvalid<T> {
     /// Returns the value.
     ///

@@ -1,4 +1,4 @@
-//! How a call ended, as policies pass it on to their decisions and events.
+//! The end of a call, as policies pass it to their decisions and events.
 
 #[cfg(feature = "tokio")]
 use std::any::type_name;
@@ -10,7 +10,7 @@ use crate::error::CarriesRejection;
 use crate::outcome::Classify;
 use crate::outcome::Outcome;
 
-/// How a call ended: what policies decide by, and what their events carry of it.
+/// The end of a call: the outcome, which policies decide by, and the error, for events.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended<'e> {
     pub(crate) outcome: Outcome,
@@ -18,7 +18,8 @@ pub(crate) struct Ended<'e> {
     pub(crate) error: Option<&'e (dyn StdError + 'static)>,
     /// The type of the error, if it is known.
     pub(crate) error_type: Option<&'static str>,
-    /// Not ready, and yet the request may have run: another attempt repeats what may have failed.
+    /// Set if the outcome is "not ready" and yet the request may have run, so that another attempt
+    /// may repeat it.
     pub(crate) repeats: bool,
 }
 
@@ -38,7 +39,8 @@ impl<'e> Ended<'e> {
         Ended { outcome, error, error_type: Some(type_name::<E>()), repeats: false }
     }
 
-    /// [`new`](Ended::new), where the error itself knows whether it is a standard error.
+    /// Like [`new`](Ended::new), but falls back to the error's own
+    /// [`CarriesRejection::as_std_error`].
     #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn carrying<T, E: CarriesRejection>(

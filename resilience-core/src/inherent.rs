@@ -1,13 +1,13 @@
-//! Service's methods, on the services themselves.
+//! The methods of `Service` as inherent methods of this crate's services.
 //!
-//! A method of a trait whose bounds are not met is "not found", and rustc does not say why. One of
-//! the type's own is found, and what is missing is named: that the error cannot carry a rejection,
-//! that the request cannot be sent twice, and what to write. It also spares an import.
+//! rustc reports a trait method with an unmet bound as "not found", without the reason. An inherent
+//! method is found, and the error names the missing bound: the error type cannot carry a rejection,
+//! or the request cannot be cloned. An inherent method also needs no import.
 //!
-//! The futures are structs, and the future of the call is a parameter of theirs and of the methods: what an
-//! `async` block holds across an `await` is looked at with its lifetimes forgotten, and a boxed error of any
-//! lifetime is not one that can carry a rejection. So nothing in there may have to be looked up by that
-//! bound, as `<Self as Service<Req>>::Future` is (`tests/layers/spawned.rs`).
+//! The futures are structs, and the future of the call is a type parameter of the structs and the
+//! methods. rustc checks `Send` for the values that an `async` block holds across an `await` with
+//! all lifetimes erased, and a boxed error of any lifetime cannot carry a rejection. So no such
+//! value may need that bound, as `<Self as Service<Req>>::Future` does (`tests/layers/spawned.rs`).
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -38,7 +38,7 @@ macro_rules! inherent_service_methods {
             /// Waits until a call can be made, and makes it. As `tower::ServiceExt::oneshot`.
             ///
             /// # Errors
-            /// The service's, or the refusal of a layer.
+            /// The service's, or the rejection of a layer.
             pub fn oneshot<Req, T, E, F>(
                 self,
                 request: Req,
@@ -51,7 +51,7 @@ macro_rules! inherent_service_methods {
             }
         }
     };
-    // Nothing to wait for before the call: that does nothing either before it is polled.
+    // `oneshot` calls at once: the future of the call does nothing before its first poll.
     (always ready: $service:ident<$below:ident $(, $parameter:ident)*>) => {
         impl<$below $(, $parameter)*> $service<$below $(, $parameter)*> {
             $crate::inherent::call!();
@@ -61,7 +61,8 @@ macro_rules! inherent_service_methods {
             ///
             /// # Errors
             /// None.
-            // Bound by the service below only: what else is wrong is named by the call.
+            // Bounded by the service below only, so that the error for `call` names any other
+            // missing bound.
             pub fn ready<Req>(
                 &mut self,
             ) -> std::future::Ready<Result<&mut Self, <$below as tower_service::Service<Req>>::Error>>
@@ -71,10 +72,10 @@ macro_rules! inherent_service_methods {
                 std::future::ready(Ok(self))
             }
 
-            /// Makes a call, by the last handle. As `tower::ServiceExt::oneshot`.
+            /// Makes a call, and consumes the service. As `tower::ServiceExt::oneshot`.
             ///
             /// # Errors
-            /// The service's, or the refusal of a layer.
+            /// The service's, or the rejection of a layer.
             pub fn oneshot<Req, F>(mut self, request: Req) -> F
             where
                 Self: tower_service::Service<Req, Future = F>,
@@ -91,7 +92,7 @@ macro_rules! call {
         /// Makes a call, once [`ready`](Self::ready). As `tower::Service::call`.
         ///
         /// # Errors
-        /// The service's, or the refusal of a layer.
+        /// The service's, or the rejection of a layer.
         pub fn call<Req, F>(&mut self, request: Req) -> F
         where
             Self: tower_service::Service<Req, Future = F>,
@@ -115,7 +116,7 @@ impl<'a, S: Service<Req>, Req> Future for Ready<'a, S, Req> {
     type Output = Result<&'a mut S, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        // Polled after completion, which a future's contract leaves open: stays pending.
         let Some(service) = &mut self.0 else { return Poll::Pending };
         ready!(service.poll_ready(cx))?;
         self.0.take().map_or(Poll::Pending, |service| Poll::Ready(Ok(service)))
@@ -160,7 +161,7 @@ where
                     }
                 }
                 OneshotProj::Calling { future } => ready!(future.poll(cx)),
-                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                // Polled after completion, which a future's contract leaves open: stays pending.
                 OneshotProj::Done => return Poll::Pending,
             };
             self.set(Oneshot::Done);

@@ -20,19 +20,19 @@ mod inherent;
 pub mod keyed;
 #[cfg(feature = "tokio")]
 mod live;
+#[cfg(feature = "testing")]
+mod model_input;
 mod name;
 pub mod observe;
 #[cfg(feature = "tokio")]
 mod on_full;
-pub mod outcome;
-#[cfg(feature = "tower")]
-mod plan_input;
+mod outcome;
 pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profiles;
 pub mod rate;
 mod recognise;
-pub mod rejection;
+mod rejection;
 pub mod retry;
 mod rounded;
 #[cfg(feature = "tower")]
@@ -55,6 +55,6 @@ pub use config::{InvalidConfig, OrInvalid};
 pub use deadline::Deadline;
 pub use error::{CarriesRejection, Error};
 pub use name::Name;
-pub use outcome::{AsOutcome, Classify, Outcome};
-pub use rejection::{Rejection, RejectionKind};
+pub use outcome::{AnyError, AsOutcome, Classify, FailureClass, Outcome, RetryHint, Standard};
+pub use rejection::{Quantity, Rejection, RejectionKind, Unit};
 pub use timestamp::Timestamp;

@@ -1,6 +1,7 @@
 //! Configuration that changes while calls are under way.
 //!
-//! A handle keeps the version that it read last, and one load tells it whether a newer one is in force.
+//! A handle keeps the version that it read last, and compares it with the version in force by one
+//! load.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ pub(crate) struct LiveConfig<T> {
     current: Mutex<Versioned<T>>,
 }
 
-/// A configuration with its version, in one pointer: there may be one for each of a million keys. Clones share it.
+/// A configuration with its version, in one pointer: there may be one for each of a million keys.
+/// Clones share it.
 #[derive(Debug)]
 pub(crate) struct Versioned<T>(Arc<Numbered<T>>);
 
@@ -37,8 +39,8 @@ impl<T> LiveConfig<T> {
         self.update(|_| value);
     }
 
-    /// Puts the configuration into force that `change` makes of the current one, and returns it. `change` runs
-    /// under the lock.
+    /// Puts the configuration into force that `change` makes of the current one, and returns it.
+    /// `change` runs under the lock.
     pub(crate) fn update(&self, change: impl FnOnce(&T) -> T) -> Versioned<T> {
         let mut current = self.current.lock();
         let version = current.version().wrapping_add(1);

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Name of a layer or key. A clone of a `&'static str` is free, of any other text one reference count.
+/// Name of a layer or key. A clone of a `&'static str` is free, of any other text one reference
+/// count.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Repr);
 

@@ -9,7 +9,7 @@ use crate::config::{self, InvalidConfig};
 pub(crate) enum OnFull {
     /// The call is rejected.
     Reject,
-    /// The call waits for so long, and is rejected after that.
+    /// The call waits up to this time, and is rejected after it.
     WaitAtMost(Duration),
     /// The call waits until its deadline, or until it is dropped.
     Wait,

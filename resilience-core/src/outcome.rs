@@ -188,7 +188,7 @@ where
     message = "`{Self}` does not know which `Outcome` it is",
     label = "the default classifier, `Standard`, reads the outcome off this error",
     note = "implement `AsOutcome` for `{Self}`: which of its values may pass, and which will fail again",
-    note = "or give the policy a closure with `.classify(..)`; `resilience_core::outcome::AnyError` calls every error transient"
+    note = "or give the policy a closure with `.classify(..)`; `resilience_core::AnyError` calls every error transient"
 )]
 pub trait AsOutcome {
     /// Returns the outcome of a call that ended in this error. An error that is not recognised is

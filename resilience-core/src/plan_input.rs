@@ -28,7 +28,7 @@ pub(crate) struct BulkheadInput {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueInput {
     pub(crate) on_full: OnFull,
-    /// `false` for a default, which the deadline may cut short.
+    /// Set if the wait is not the default. A default that the deadline cuts short is no mistake.
     pub(crate) chosen: bool,
     pub(crate) max_queued: u32,
 }
@@ -49,8 +49,9 @@ pub(crate) struct RetryInput {
 
 /// A retry budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum BudgetInput {
-    /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that expire.
+pub(crate) enum Paying {
+    /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that
+    /// expire.
     Share { ratio: f64, window: Duration, reserve: f64 },
     /// Anything else: bounded over time, though not by a share of the calls.
     Bucket,
@@ -69,8 +70,8 @@ pub(crate) struct RateInput {
 
 /// A circuit breaker.
 #[derive(Debug, Clone)]
-pub(crate) struct BreakerInput {
-    /// Its windows of time, and the calls that each needs.
+pub(crate) struct Breaking {
+    /// The windows of time, and the calls that each needs.
     pub(crate) windows: Vec<(Duration, u32)>,
     pub(crate) slow_after: Option<Duration>,
     pub(crate) shortest_break: Duration,
@@ -97,8 +98,8 @@ impl PlanInput {
         enforced.map_or(Some(Duration::ZERO), |rate| rate.queue.on_full.longest_wait())
     }
 
-    /// Returns the number of attempts that begin if each takes `takes` and the waits are `waits`, by the rules of
-    /// `Attempts::decide`.
+    /// Returns how many attempts begin if each takes `takes` and the waits are `waits`, by the
+    /// rules of `Attempts::decide`.
     pub(crate) fn attempts_begun(
         &self,
         retry: &RetryInput,

@@ -173,15 +173,17 @@ where
     }
 }
 
-/// Reads the weight of a request: the permits or tokens that it costs. Closures `Fn(&Req) -> u32` do.
+/// Reads the weight of a request: the permits or tokens that it costs. Closures `Fn(&Req) -> u32`
+/// do.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not weigh a `{Req}`",
     label = "permits and tokens are counted by the weight of a request",
     note = "weigh with a closure `|request: &{Req}| -> u32 {{ .. }}`"
 )]
 pub trait Weigh<Req> {
-    /// Returns the weight of this request. A bulkhead always admits 0, and counts nothing for it; a rate limiter
-    /// makes it wait for gaps and pauses only. A weight above the limit or the burst is rejected for good.
+    /// Returns the weight of this request. A bulkhead always admits 0, and counts nothing for it; a
+    /// rate limiter makes it wait for gaps and pauses only. A weight above the limit or the burst
+    /// is rejected for good.
     fn weigh(&self, request: &Req) -> u32;
 }
 

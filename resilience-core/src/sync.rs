@@ -1,5 +1,5 @@
-//! The atomics and the one lock, in one place, so that `--cfg resilience_loom` swaps them for loom's
-//! checked ones.
+//! The atomics and the lock of the lock-free parts. `--cfg resilience_loom` exchanges them for
+//! loom's.
 
 #[cfg(not(resilience_loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU8, AtomicU32};
 #[cfg(all(feature = "tokio", resilience_loom))]
 pub(crate) use loom::sync::MutexGuard;
 
-/// loom's, with the interface of parking_lot's.
+/// loom's mutex with the interface of parking_lot's.
 #[cfg(all(feature = "tokio", resilience_loom))]
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

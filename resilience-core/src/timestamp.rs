@@ -1,7 +1,7 @@
 //! Wall time, for what outlives the process.
 //!
-//! Policies measure with monotonic instants, which mean nothing to another process or after a restart. What
-//! is stored carries a [`Timestamp`]. The wall clock is read here and nowhere else.
+//! Policies measure with monotonic instants, which mean nothing to another process or after a
+//! restart. What is stored carries a [`Timestamp`]. The wall clock is read here and nowhere else.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -44,7 +44,8 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the point `duration` later, or the last one there is. A fraction of a millisecond is dropped.
+    /// Returns the point `duration` later, or the last one there is. A fraction of a millisecond is
+    /// dropped.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(millis(duration)))
@@ -88,7 +89,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Returns year, month and day of a day that is counted from the epoch (Hinnant's `civil_from_days`).
+/// Returns year, month and day of a day that is counted from the epoch (Hinnant's
+/// `civil_from_days`).
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

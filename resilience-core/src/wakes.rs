@@ -5,9 +5,9 @@ use std::task::Waker;
 
 /// Wakers to be woken once no lock is held, in the order in which they were added.
 ///
-/// A waker may be any code. One that panics keeps none of the others from being woken; a second panic
-/// while the first unwinds ends the process, as in any destructor. The first waker takes no allocation,
-/// and there is one, as a rule.
+/// A waker may be any code. One that panics keeps none of the others from being woken; a second
+/// panic while the first unwinds ends the process, as in any destructor. The first waker takes no
+/// allocation, and there is one, as a rule.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     first: Option<Waker>,
@@ -33,7 +33,7 @@ impl Wakes {
         }
     }
 
-    /// Wakes all of them.
+    /// Wakes all wakers.
     pub(crate) fn wake(mut self) {
         self.wake_all();
     }
@@ -45,7 +45,7 @@ impl Wakes {
     }
 }
 
-/// Wakes those that are left when a panic ended [`wake`](Wakes::wake).
+/// Wakes the remaining wakers after a panic in [`wake`](Wakes::wake).
 impl Drop for Wakes {
     fn drop(&mut self) {
         self.wake_all();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use resilience_core::AnyError;
 use resilience_core::observe::Event;
-use resilience_core::outcome::AnyError;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy, retry};
 use resilience_core::testing::{Reply, Script};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
@@ -88,8 +88,7 @@ async fn rejections_and_requests_that_cannot_be_sent_twice_are_told() {
 /// Whatever the reason, it is said once, and nothing is announced that does not follow.
 #[tokio::test(start_paused = true)]
 async fn why_a_request_without_a_copy_is_not_sent_again() {
-    use resilience_core::Outcome;
-    use resilience_core::outcome::RetryHint;
+    use resilience_core::{Outcome, RetryHint};
     let second = Duration::from_secs(1);
     for (outcome, said) in [
         (Outcome::transient(), "retry 1 stop: the request cannot be sent twice"),

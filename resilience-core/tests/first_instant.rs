@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use resilience_core::breaker::{Circuit, CircuitConfig, CircuitState};
 use resilience_core::keyed::{Keyed, KeyedLimits};
-use resilience_core::outcome::FailureClass;
 use resilience_core::rate::{Decision, Quota, RateLimiter, TokenBucket};
 use resilience_core::retry::RetryBudget;
-use resilience_core::{Deadline, Outcome, clock};
+use resilience_core::{Deadline, FailureClass, Outcome, clock};
 
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use resilience_core::outcome::AnyError;
+use resilience_core::AnyError;
 use resilience_core::retry::{Backoff, RetryLayer, RetryPolicy, RetryPolicyBuilder};
 use resilience_core::testing::{Reply, Script};
 use tower::{BoxError, ServiceBuilder};

@@ -9,12 +9,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use resilience_core::outcome::{AnyError, RetryHint};
 use resilience_core::retry::{
     Backoff, RetryBudget, RetryLayer, RetryPolicy, RetryPolicyBuilder, RetryScope,
     previous_attempts, retry, retry_blocking,
 };
-use resilience_core::{Error, Outcome, Rejection, RejectionKind};
+use resilience_core::{AnyError, Error, Outcome, Rejection, RejectionKind, RetryHint};
 use tower::{Service, ServiceBuilder, service_fn};
 
 type Failed = Error<Outcome>;

@@ -12,10 +12,11 @@ use parking_lot::Mutex;
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer};
 use resilience_core::bulkhead::{Bulkhead, BulkheadBuilder};
 use resilience_core::observe::Event;
-use resilience_core::outcome::RetryHint;
 use resilience_core::pool::{ResilientManager, ResilientPool};
+use resilience_core::profiles::{Profile, Profiles, ProfilesError};
 use resilience_core::rate::{Quota, RateLimitLayer, RateLimiter, RateLimiterBuilder};
-use resilience_core::{CarriesRejection, InvalidConfig, Outcome, Rejection, clock};
+use resilience_core::stack::Stack;
+use resilience_core::{CarriesRejection, InvalidConfig, Outcome, Rejection, RetryHint, clock};
 use tower::{BoxError, Layer, service_fn};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -348,4 +349,40 @@ async fn hints_are_followed_unless_they_are_ignored() {
         let break_ = breaks.snapshot().open_for.unwrap();
         assert_eq!(break_ == Duration::from_secs(1), ignored, "{break_:?}");
     }
+}
+
+fn profile(part: &str, settings: &str) -> Result<Profile, ProfilesError> {
+    let text = format!("[mine]\ndeadline = \"1m\"\n{part} = {{ {settings} }}\n");
+    Profiles::from_toml(&text)?.profile("mine")
+}
+
+/// The name is the key in a profile's text, the builder's method, the accessor, the field of a snapshot, the field
+/// of an error, and the end of the layer's name.
+macro_rules! assert_one_name {
+    ($part:ident, $builder:expr, $valid:literal, $invalid:expr) => {
+        let part = stringify!($part);
+        let layer = format!("mine.{part}");
+
+        let mine = profile(part, $valid).unwrap();
+        let _layer = mine.layer();
+        assert_eq!(mine.$part().unwrap().name().to_string(), layer);
+        assert!(mine.snapshot().$part.is_some(), "{part}");
+
+        let stack = Stack::builder().name("mine").$part($builder).build().unwrap();
+        assert_eq!(stack.$part().unwrap().name().to_string(), layer);
+        assert!(stack.snapshot().$part.is_some(), "{part}");
+
+        let error = profile(part, $invalid).unwrap_err();
+        let (table, setting) = error.field().unwrap().split_once('.').unwrap();
+        assert_eq!(table, part);
+        assert!($invalid.starts_with(setting), "{error}");
+    };
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_has_one_name() {
+    assert_one_name!(bulkhead, bulkhead(), "max_concurrent = 1", "max_concurrent = 0");
+    assert_one_name!(rate_limit, limiter(), "per_second = 1", "min_gap = \"200d\", per_second = 1");
+    let invalid = "consecutive_failures = 0";
+    assert_one_name!(circuit_breaker, breaker(), "consecutive_failures = 1", invalid);
 }

@@ -14,12 +14,11 @@ use proptest::sample::Index;
 use resilience_core::breaker::{Admission, Circuit, CircuitConfig, ProbeRule, SlidingWindow};
 use resilience_core::health::{CachedResult, CheckSettings, RunDecision};
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
-use resilience_core::outcome::FailureClass;
 use resilience_core::pool::Lifetime;
 use resilience_core::rate::{Decision, Quota, RateLimiter, Shaping, TokenBucket};
 use resilience_core::retry::{RetryBudget, RetryPolicy};
 use resilience_core::shutdown::{ShutdownBounds, ShutdownSequence};
-use resilience_core::{Deadline, Outcome, clock};
+use resilience_core::{Deadline, FailureClass, Outcome, clock};
 
 const MS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

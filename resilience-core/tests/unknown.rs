@@ -56,7 +56,7 @@ async fn the_standard_stack_opens_on_errors_of_an_unknown_type() {
         let error = service.clone().oneshot(call).await.unwrap_err();
         rejected += usize::from(error.rejection().is_some());
     }
-    assert_eq!(stack.breaker().unwrap().state(), CircuitState::Open);
+    assert_eq!(stack.circuit_breaker().unwrap().state(), CircuitState::Open);
     let attempts = script.arrivals().len();
     println!("{attempts} attempts of 200 calls, {rejected} rejected by the open circuit");
     assert!(attempts < 60 && rejected > 150, "{attempts}, {rejected}");

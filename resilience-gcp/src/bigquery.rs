@@ -12,12 +12,11 @@
 //!
 //! let full = "Too many DML statements outstanding against table p:d.t, limit is 20.";
 //! let outcome = BigQueryError::new("resourcesExceeded", full).outcome();
-//! assert_eq!(outcome.failure(), Some(resilience_core::outcome::FailureClass::Throttled));
+//! assert_eq!(outcome.failure(), Some(resilience_core::FailureClass::Throttled));
 //! assert_eq!(BigQueryError::new("resourcesExceeded", "out of memory").outcome(), Outcome::Permanent);
 //! ```
 
-use resilience_core::outcome::RetryHint;
-use resilience_core::{AsOutcome, Outcome};
+use resilience_core::{AsOutcome, Outcome, RetryHint};
 
 /// The message of a statement or a transaction that lost to another writer.
 const CONFLICTS: [&str; 2] = ["could not serialize access", "due to concurrent update"];

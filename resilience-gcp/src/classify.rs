@@ -30,8 +30,7 @@
 //! assert_eq!(by_status.classify(Err(&unavailable)), Outcome::transient());
 //! ```
 
-use resilience_core::outcome::RetryHint;
-use resilience_core::{AsOutcome, Outcome};
+use resilience_core::{AsOutcome, Outcome, RetryHint};
 
 /// A canonical status code of `google.rpc.Code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

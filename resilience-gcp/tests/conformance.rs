@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use resilience_core::outcome::{FailureClass, RetryHint};
 use resilience_core::retry::{RetryPolicy, StopReason};
-use resilience_core::{AsOutcome, Outcome, clock};
+use resilience_core::{AsOutcome, FailureClass, Outcome, RetryHint, clock};
 use resilience_gcp::{BigQueryError, Code, Status, retry_info};
 
 const TRANSIENT: Outcome = Outcome::transient();

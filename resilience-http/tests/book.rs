@@ -111,7 +111,7 @@ fn health(good: usize) -> Health {
     let warehouse = warehouse.timeout(Duration::from_millis(300));
     // A good run is not kept.
     let warehouse = if good > 0 { warehouse.ttl(Duration::ZERO) } else { warehouse };
-    let health = Health::builder().breaker("odds", odds, Criticality::Optional);
+    let health = Health::builder().circuit_breaker("odds", odds, Criticality::Optional);
     health.check(warehouse).build().unwrap()
 }
 

@@ -16,12 +16,11 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
-use resilience_core::outcome::RetryHint;
 use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::retry::{RetryPolicy, retry};
 use resilience_core::stack::Stack;
 use resilience_core::{
-    AsOutcome, CarriesRejection, Classify, Error, Outcome, Rejection, RejectionKind,
+    AsOutcome, CarriesRejection, Classify, Error, Outcome, Rejection, RejectionKind, RetryHint,
 };
 use resilience_http::classify::{
     GrpcClassifier, HttpClassifier, TransportError, TransportFailure, to_status,

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use resilience_core::AnyError;
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer, SlidingWindow};
-use resilience_core::outcome::AnyError;
 use tower::{BoxError, Layer};
 
 use super::answer::both;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use resilience_core::AnyError;
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
-use resilience_core::outcome::AnyError;
 use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::retry::RetryPolicy;
 use resilience_core::stack::{Stack, StackBuilder};

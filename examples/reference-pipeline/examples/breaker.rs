@@ -4,10 +4,9 @@
 use std::io;
 use std::time::Duration;
 
-use resilience_core::Error;
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use resilience_core::keyed::KeyedLimits;
-use resilience_core::outcome::AnyError;
+use resilience_core::{AnyError, Error};
 use tower::{ServiceBuilder, service_fn};
 
 #[tokio::main]

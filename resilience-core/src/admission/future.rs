@@ -17,7 +17,7 @@ pin_project! {
     /// A call that is admitted first. Dropping it leaves the queue, or gives the permit back.
     #[doc(hidden)]
     pub struct CallFuture<S, W, P, Req, F> {
-        // First, and so dropped first: what the permit admits is over when the permit goes back.
+        // First, and so dropped first: the admitted call has ended when its permit is given back.
         #[pin]
         state: State<W, F>,
         permit: Option<P>,
@@ -32,7 +32,7 @@ pin_project! {
     enum State<W, F> {
         /// Not admitted yet; the handle is not readied.
         Waiting { #[pin] waiting: W },
-        /// CallFuture; the service below is not ready yet.
+        /// Admitted; the service below is not ready yet.
         Readying,
         /// The service below has the request.
         Calling { #[pin] future: F },
@@ -61,7 +61,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let refused = match this.state.as_mut().project() {
+            let error = match this.state.as_mut().project() {
                 StateProj::Waiting { waiting } => match ready!(waiting.poll(cx)) {
                     Ok(permit) => {
                         *this.permit = Some(permit);
@@ -85,20 +85,21 @@ where
                 },
                 StateProj::Calling { future } => {
                     let result = ready!(future.poll(cx));
-                    // What the call held is free when the answer is, not when this is dropped (R14).
+                    // Dropped here, and not with this future: the call's resources are free when
+                    // its result is there.
                     this.state.set(State::Done);
                     if let Some(permit) = this.permit.take() {
                         permit.settle(result.as_ref());
                     }
                     return Poll::Ready(result);
                 }
-                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                // Polled after completion, which a future's contract leaves open: stays pending.
                 StateProj::Done => return Poll::Pending,
             };
             this.state.set(State::Done);
             *this.permit = None;
             *this.request = None;
-            return Poll::Ready(Err(refused));
+            return Poll::Ready(Err(error));
         }
     }
 }

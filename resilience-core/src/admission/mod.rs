@@ -1,16 +1,18 @@
-//! For gates of one's own: a layer that may wait before it calls.
+//! A service for admission policies of one's own: a call may wait before it reaches the service
+//! below.
 //!
-//! Gates differ in what they wait for. They do not differ in what is easy to get wrong: whose handle is
-//! readied when, what is held meanwhile, and what is given back if the call is dropped. That is here, once,
-//! and [`Admit`] is what differs. The family's own gates are parts of a `Stack`.
+//! Policies differ in what a call waits for, and implement [`Admit`]. [`Admission`] does the part
+//! that is the same for all of them: which handle is readied and when, what is held meanwhile, and
+//! what a dropped call gives back. The policies of this crate are parts of a `Stack` instead.
 //!
-//! - The layer is always ready: a handle that was readied and never called reserves nothing.
-//! - Admission is asked for at the future's first poll, on behalf of a live request (R5).
-//! - No handle of the service below exists in a readied state while the call waits for admission
-//!   (R4); it is readied after.
-//! - The permit is told when the service below takes the request ([`Permit::sent`]) and how that ended
-//!   ([`Permit::settle`]). Dropped before either, it takes back what was never used.
-//! - The permit is gone when the future is ready, not when it is dropped (R14).
+//! - The service is always ready: a handle that was readied and never called reserves nothing.
+//! - Admission begins at the first poll of the call's future, for a request that exists.
+//! - The service below is readied after the admission, so that a waiting call reserves nothing
+//!   there.
+//! - The permit is notified when the service below takes the request ([`Permit::sent`]) and when
+//!   the call ends ([`Permit::settle`]). A permit that is dropped before either belongs to a call
+//!   that was cancelled.
+//! - The permit is dropped when the future is ready, not when the future is dropped.
 //!
 //! ```
 //! use std::future::{Ready, ready};
@@ -56,31 +58,31 @@ use crate::inherent::inherent_service_methods;
 use crate::rejection::Rejection;
 pub use future::{CallFuture, ResponseFuture};
 
-/// Decides whether, and when, a call may go on. Clones share what is decided about.
+/// Decides if and when a call may go on. Clones share the state that decides.
 pub trait Admit<Req>: Clone {
-    /// The wait. Nothing is asked for, and nothing taken, before its first poll; dropped, it leaves
-    /// every queue.
+    /// The wait for admission. Takes nothing before its first poll. Dropping it leaves every queue.
     type Waiting: Future<Output = Result<Self::Permit, Rejection>>;
-    /// What the call holds from its admission to its end.
+    /// The permit that the call holds from its admission to its end.
     type Permit;
 
-    /// A call wants to make this request.
+    /// Begins the admission of a call with this request.
     fn admit(&self, request: &Req) -> Self::Waiting;
 }
 
-/// What a call that ends in a `Result<T, E>` holds from its admission to its end.
+/// The permit of a call that ends in a `Result<T, E>`, held from its admission to its end.
 ///
-/// Dropped without [`settle`](Permit::settle), the call was abandoned; without
-/// [`sent`](Permit::sent), it was never made.
+/// A permit that is dropped without [`settle`](Permit::settle) belongs to an abandoned call; one
+/// without [`sent`](Permit::sent), to a call that never reached the service below.
 pub trait Permit<T, E> {
-    /// The service below takes the request now.
+    /// Records that the service below takes the request now.
     fn sent(&mut self);
 
-    /// The call ended so. An error that carries a [`Rejection`] may never have left the house.
+    /// Records the end of the call. An error that carries a [`Rejection`] may come from a layer
+    /// below, before the request was sent.
     fn settle(self, result: Result<&T, &E>);
 }
 
-/// A service whose calls are [admitted](Admit).
+/// A service that [admits](Admit) each call first.
 #[derive(Debug, Clone)]
 pub struct Admission<S, A> {
     inner: S,
@@ -88,12 +90,12 @@ pub struct Admission<S, A> {
 }
 
 impl<S, A> Admission<S, A> {
-    /// Calls of `inner`, as far as `admit` admits them.
+    /// Creates a service that calls `inner` as far as `admit` admits the calls.
     pub const fn new(inner: S, admit: A) -> Admission<S, A> {
         Admission { inner, admit }
     }
 
-    /// The service below.
+    /// Returns the service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }

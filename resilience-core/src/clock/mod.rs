@@ -1,14 +1,15 @@
 //! The one clock.
 //!
-//! Engines never read time: they are told it. The glue around them reads it here and nowhere else
-//! (`clippy.toml` bans the alternatives), so that a test under `tokio::time::pause` drives every
-//! layer, budget and deadline of a stack together.
+//! Engines never read the time: it is an argument. The layers around them read it here and nowhere
+//! else (`clippy.toml` bans the alternatives), so that a test under `tokio::time::pause` drives
+//! every layer, budget and deadline of a stack together.
 //!
 //! # Far instants
-//! Engines count nanoseconds from where the OS's clock was when the process first used one. Instants more
-//! than 200 years before or after that count as 200 years before or after it. No instant changes how
-//! another engine, or another key, sees the time. The engine that is handed an instant far ahead goes on
-//! from there: earlier instants are late ones to it, and each engine documents what it does with those.
+//! Engines count nanoseconds from an origin: the time of the OS's clock when the process first used
+//! an engine. Instants more than 200 years from the origin are taken as 200 years from it. An
+//! instant that is passed to one engine does not affect other engines or keys. An engine that was
+//! passed an instant far ahead continues from there: earlier instants are late for it, and each
+//! engine documents its treatment of late instants.
 //!
 //! ```
 //! let earlier = resilience_core::clock::now();
@@ -24,10 +25,10 @@ use tick::Tick;
 
 pub use crate::timestamp::wall_now;
 
-/// Now, on tokio's clock (which a test may pause and advance); on the OS's monotonic clock when
-/// the crate is built without the `tokio` feature.
+/// Returns the current instant of tokio's clock, which a test may pause and advance. Without the
+/// `tokio` feature, that of the OS's monotonic clock.
 ///
-/// Callable inside and outside of a runtime.
+/// Works inside and outside of a runtime.
 #[must_use]
 #[inline]
 pub fn now() -> Instant {
@@ -39,24 +40,24 @@ pub fn now() -> Instant {
     return Instant::now();
 }
 
-/// Reads the OS's monotonic clock, whatever a test has done to tokio's. For the origin of ticks, which every
-/// runtime of the process shares.
+/// Reads the OS's monotonic clock, also where a test has paused tokio's. For the origin of ticks,
+/// which all runtimes of the process share.
 pub(crate) fn os_now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "the origin is no runtime's")]
     return Instant::now();
 }
 
-/// The time of one poll: read when it is first asked for, and then the same for everything that the
-/// poll does.
+/// The time of one poll. The first use reads the clock; all later uses in the same poll return that
+/// instant.
 ///
-/// A poll is taken for an instant, as tokio's timers take it. What must know how long something inside
-/// took asks [`again`](Now::again).
+/// A poll counts as an instant, as for tokio's timers. Code that measures how long an inner poll
+/// took reads the clock [`again`](Now::again).
 #[cfg(feature = "tokio")]
 #[derive(Debug)]
 pub struct Now {
-    /// As engines count it. Never, until it is read.
+    /// The time as a tick; [`Tick::NEVER`] until the clock is read.
     tick: Tick,
-    /// The same, if somebody asked for it.
+    /// The time as an instant, once [`get`](Now::get) was called.
     read: Option<Instant>,
 }
 
@@ -69,15 +70,13 @@ impl Default for Now {
 
 #[cfg(feature = "tokio")]
 impl Now {
-    /// Not read yet.
+    /// Creates a time that is not read yet.
     #[must_use]
-    #[inline]
     pub const fn unread() -> Now {
         Now { read: None, tick: Tick::NEVER }
     }
 
-    /// When the poll was, as far as anybody has asked.
-    #[inline]
+    /// Returns the instant of the poll. Reads the clock at the first use.
     pub fn get(&mut self) -> Instant {
         match self.read {
             Some(read) => read,
@@ -86,8 +85,7 @@ impl Now {
         }
     }
 
-    /// The same, as engines count it.
-    #[inline]
+    /// Returns the time of the poll as a tick.
     pub(crate) fn tick(&mut self) -> Tick {
         if self.tick == Tick::NEVER {
             self.tick = Tick::now();
@@ -95,31 +93,30 @@ impl Now {
         self.tick
     }
 
-    /// The clock, whatever was read before.
+    /// Reads the clock again, and returns the new time of the poll.
     pub fn again(&mut self) -> Instant {
         let now = now();
-        (self.read, self.tick) = (Some(now), Tick::of(now));
+        self.read = Some(now);
+        self.tick = Tick::of(now);
         now
     }
 }
 
-/// The longest wait that anything here will be configured for: one year.
+/// The longest wait of a configuration: 365 days.
 ///
-/// Longer ones are refused by name when they are configuration and shortened to this when they are
-/// arithmetic, so that no instant computed from now can overflow (`Instant + Duration::MAX` panics).
+/// A builder rejects a longer wait. Arithmetic shortens a longer wait to this one, so that no
+/// instant overflows (`Instant + Duration::MAX` panics).
 pub const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// `now + wait`, with `wait` limited to [`MAX_WAIT`].
+/// Returns `now + wait`, with `wait` limited to [`MAX_WAIT`].
 #[must_use]
-#[inline]
 pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
     // `checked_add`: a platform's clock may itself start close to its end.
     now.checked_add(wait.min(MAX_WAIT)).unwrap_or(now)
 }
 
-/// In 64 bits, which hold five hundred years of nanoseconds, and no more than they hold. All the way:
-/// this is on the path of every call, and 128 bits are not for free.
-#[inline]
+/// Returns the nanoseconds of `duration`, saturating after 584 years.
+// In 64 bits, and not by `as_nanos`: every call converts, and 128-bit arithmetic costs more.
 pub(crate) const fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);
     seconds.saturating_add(duration.subsec_nanos() as u64)

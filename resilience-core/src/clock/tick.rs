@@ -1,9 +1,10 @@
 //! Instants in eight bytes: circuits and buckets keep several, and there may be a million of them.
 //!
-//! All ticks lie on one line, which is the process's: a poll converts its instant once, for everything that
-//! reads it. The line begins where the OS's clock was at the first conversion, so no instant that a caller
-//! hands in moves it. Instants more than [`FARTHEST`] away are clamped to that distance. What engines add to
-//! an instant is a few years at most, so their sums stay on the line, and [`Tick::NEVER`] is later than any.
+//! All ticks of the process have one origin, so a poll converts its instant once for all engines.
+//! The origin is the time of the OS's clock at the first conversion, and does not depend on the
+//! instants that callers pass. Instants more than [`FARTHEST`] from the origin are clamped to that
+//! distance. Engines add a few years to an instant at most, so their sums do not overflow, and
+//! [`Tick::NEVER`] is later than all of them.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -20,18 +21,18 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(clock::os_now)
 }
 
-/// Nanoseconds after the origin of the line.
+/// Nanoseconds after the origin; negative before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tick(i64);
 
 impl Tick {
-    /// Earlier than all others.
+    /// The earliest tick.
     pub(crate) const LONG_AGO: Tick = Tick(i64::MIN);
-    /// Later than all others.
+    /// The latest tick.
     pub(crate) const NEVER: Tick = Tick(i64::MAX);
 
-    /// Returns the tick of this instant, or the farthest one in its direction if it is more than 200 years
-    /// away.
+    /// Returns the tick of this instant, or the farthest one in its direction if it is more than
+    /// 200 years away.
     #[inline]
     pub(crate) fn of(instant: Instant) -> Tick {
         // See docs/decisions/0026-time-is-one-number.md.
@@ -50,7 +51,7 @@ impl Tick {
         Tick::of(clock::now())
     }
 
-    /// Returns the instant, or the line's origin where the platform has no instant so far away.
+    /// Returns the instant, or the origin where the platform has no instant that far away.
     pub(crate) fn instant(self) -> Instant {
         let origin = origin();
         let away = Duration::from_nanos(self.0.unsigned_abs());
@@ -58,18 +59,15 @@ impl Tick {
         instant.unwrap_or(origin)
     }
 
-    /// Nanoseconds on the line.
-    #[inline]
+    /// Returns the nanoseconds after the origin.
     pub(crate) const fn as_i64(self) -> i64 {
         self.0
     }
 
-    #[inline]
     pub(crate) const fn from_i64(ticks: i64) -> Tick {
         Tick(ticks)
     }
 
-    #[inline]
     pub(crate) fn after(self, wait: Duration) -> Tick {
         self.after_ns(nanos(wait))
     }
@@ -82,19 +80,17 @@ impl Tick {
         Tick(self.0.saturating_sub(signed(nanos(wait))))
     }
 
-    /// Nanoseconds from `earlier` to this; none if it is not earlier.
-    #[inline]
+    /// Returns the nanoseconds from `earlier` to this tick; 0 if `earlier` is later.
     pub(crate) fn since(self, earlier: Tick) -> u64 {
         if self <= earlier { 0 } else { self.0.abs_diff(earlier.0) }
     }
 
-    /// How long from `now` to this.
+    /// Returns the time from `now` to this tick; zero if the tick has passed.
     pub(crate) fn left(self, now: Tick) -> Duration {
         Duration::from_nanos(self.since(now))
     }
 }
 
-#[inline]
 fn signed(nanos: u64) -> i64 {
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }
@@ -120,7 +116,7 @@ mod tests {
         assert_eq!(ticks.map(Tick::instant), [now, now + second, now + second * 2]);
     }
 
-    /// Five hundred years are more nanoseconds than there are.
+    /// A span of 500 years overflows an `i64` of nanoseconds.
     #[test]
     fn instants_too_far_away_are_two_hundred_years_away() {
         let now = crate::clock::now();

@@ -15,6 +15,8 @@ pub mod lease;
 pub mod ledger;
 pub mod limits;
 mod store_error;
+#[cfg(feature = "testing")]
+pub(crate) mod testing;
 
 pub use fence::{Fence, FencingToken};
 pub use store_error::{StoreError, StoreErrorKind, StoreFuture};

@@ -55,14 +55,14 @@ impl HealthBuilder {
         self
     }
 
-    /// Adds a dependency whose state is that of its circuit, which costs no call.
+    /// Adds a dependency that is judged by its circuit breaker, which costs no call.
     ///
-    /// An open circuit is down. A half-open or ramping one is impaired, whatever its criticality: without requests it
-    /// could never close.
+    /// An open circuit is down. A half-open or ramping one is impaired, whatever its criticality:
+    /// without requests it could never close.
     ///
-    /// Pass the circuit that calls use, not a template from which [`fresh`](CircuitBreaker::fresh) ones are made per
-    /// key: no call passes a template.
-    pub fn breaker(
+    /// Pass the circuit that calls use, not a template from which [`fresh`](CircuitBreaker::fresh)
+    /// ones are made per key: no call passes a template.
+    pub fn circuit_breaker(
         mut self,
         name: impl Into<Name>,
         breaker: CircuitBreaker,
@@ -78,8 +78,9 @@ impl HealthBuilder {
         self
     }
 
-    /// Makes the service not ready while `serving` returns `false`; no check runs then. Use it for the readiness of a
-    /// shutdown. Called before and after the checks of every probe: it must not block.
+    /// Makes the service not ready while `serving` returns `false`; no check runs then. Use it for
+    /// the readiness of a shutdown. Called before and after the checks of every probe: it must not
+    /// block.
     pub fn serving_while(mut self, serving: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.serving = Box::new(serving);
         self
@@ -88,7 +89,8 @@ impl HealthBuilder {
     /// Builds the registry.
     ///
     /// # Errors
-    /// Rejects a setting of a check that is out of its bounds, and a name that is empty or used twice.
+    /// Rejects a setting of a check that is out of its bounds, and a name that is empty or used
+    /// twice.
     pub fn build(self) -> Result<Health, InvalidConfig> {
         let mut names = HashSet::new();
         for declared in &self.checks {
@@ -113,7 +115,8 @@ impl From<Declared> for Watched {
     fn from(declared: Declared) -> Watched {
         match declared {
             Declared::Check(check) => {
-                let (name, criticality) = (check.name.clone(), check.criticality);
+                let name = check.name.clone();
+                let criticality = check.criticality;
                 Watched { name, criticality, source: Source::Check(Runner::new(check)) }
             }
             Declared::Circuit { name, breaker, criticality } => {

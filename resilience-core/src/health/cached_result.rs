@@ -1,7 +1,8 @@
 //! Cached result of one check, with at most one run at a time.
 //!
-//! Several probes arrive at once, some many times a second, and none of that load may reach the dependency: the first
-//! probe without a fresh result starts a run, the others wait for that run, and its result is used for a while.
+//! Several probes arrive at once, some many times a second, and none of that load may reach the
+//! dependency: the first probe without a fresh result starts a run, the others wait for that run,
+//! and its result is used for a while.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ impl Default for CheckSettings {
 #[doc(hidden)]
 pub struct RunId(u64);
 
-/// What a probe has to do.
+/// The decision for a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[doc(hidden)]
@@ -56,7 +57,8 @@ pub enum RunDecision {
         /// The end of the run at the latest.
         until: Instant,
     },
-    /// Start this run, and end it with [`finish`](CachedResult::finish) or [`abandon`](CachedResult::abandon).
+    /// Start this run, and end it with [`finish`](CachedResult::finish) or
+    /// [`abandon`](CachedResult::abandon).
     #[non_exhaustive]
     Run {
         /// The run to start.
@@ -73,7 +75,8 @@ pub enum RunDecision {
 /// use resilience_core::clock;
 /// use resilience_core::health::{RunDecision, CachedResult, CheckState, CheckSettings};
 ///
-/// let (settings, now) = (CheckSettings::default(), clock::now());
+/// let settings = CheckSettings::default();
+/// let now = clock::now();
 /// let mut cached = CachedResult::new();
 /// let RunDecision::Run { run, .. } = cached.decide(&settings, now) else { panic!("nothing is known") };
 /// assert!(matches!(cached.decide(&settings, now), RunDecision::Wait { .. }));
@@ -90,7 +93,7 @@ pub struct CachedResult {
     running: Option<Running>,
     last: Option<LastRun>,
     up: Option<bool>,
-    /// Consecutive runs whose result differs from `up`.
+    /// Consecutive runs with another result than `up`.
     against: u32,
 }
 
@@ -107,11 +110,11 @@ struct Running {
 #[non_exhaustive]
 #[doc(hidden)]
 pub struct LastRun {
-    /// When it ended.
+    /// End of the run.
     pub ended: Instant,
-    /// How long it took.
+    /// Duration of the run.
     pub took: Duration,
-    /// The failure; `None` if it succeeded.
+    /// The failure; `None` if the run succeeded.
     pub failure: Option<Failure>,
 }
 
@@ -126,7 +129,8 @@ impl CachedResult {
     pub fn decide(&mut self, settings: &CheckSettings, now: Instant) -> RunDecision {
         self.advance(settings, now);
         match &self.running {
-            // An overdue run excludes others: a check that blocks its thread would block another with every run.
+            // An overdue run excludes others: a check that blocks its thread would block another
+            // with every run.
             Some(running) if running.overdue => RunDecision::Known,
             Some(running) => RunDecision::Wait {
                 run: running.run,
@@ -158,8 +162,8 @@ impl CachedResult {
         }
     }
 
-    /// Ends a run with its result. A result after the timeout counts as a timeout; one of a run that is not current is
-    /// ignored.
+    /// Ends a run with its result. A result after the timeout counts as a timeout; one of a run
+    /// that is not current is ignored.
     pub fn finish(
         &mut self,
         run: RunId,
@@ -226,8 +230,8 @@ impl CachedResult {
         self.runs
     }
 
-    /// Returns the state at `now`, at which a run may be late, whether or not the cached was
-    /// [advanced](CachedResult::advance).
+    /// Returns the state at `now`. A run that is late by then counts as timed out, also if
+    /// [`advance`](CachedResult::advance) was not called.
     #[must_use]
     pub fn state_at(&self, settings: &CheckSettings, now: Instant) -> CheckState {
         let mut then = self.clone();
@@ -235,7 +239,7 @@ impl CachedResult {
         then.state()
     }
 
-    /// Returns the state as of the last call that was given a time. A run may be late since:
+    /// Returns the state at the time of the last call with a time. A run may be late since; see
     /// [`state_at`](CachedResult::state_at).
     #[must_use]
     pub fn state(&self) -> CheckState {
@@ -253,8 +257,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn run_of(asked: RunDecision) -> RunId {
-        let RunDecision::Run { run, .. } = asked else { panic!("{asked:?}") };
+    fn run_of(decision: RunDecision) -> RunId {
+        let RunDecision::Run { run, .. } = decision else { panic!("{decision:?}") };
         run
     }
 
@@ -263,14 +267,15 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_weigh_what_comes_in_a_row() {
+    fn thresholds_count_consecutive_results() {
         let settings = CheckSettings {
             failures_to_down: 3,
             successes_to_up: 2,
             ttl: Duration::ZERO,
             ..CheckSettings::default()
         };
-        let (mut cached, now) = (CachedResult::new(), clock::now());
+        let mut cached = CachedResult::new();
+        let now = clock::now();
         use CheckState::{Down, Impaired, Up};
         let script = [
             (true, Up),
@@ -295,7 +300,8 @@ mod tests {
     #[test]
     fn a_run_that_does_not_end_is_counted_once_and_keeps_its_place() {
         let settings = CheckSettings { failures_to_down: 2, ..CheckSettings::default() };
-        let (mut cached, now) = (CachedResult::new(), clock::now());
+        let mut cached = CachedResult::new();
+        let now = clock::now();
         let run = run_of(cached.decide(&settings, now));
         cached.finish(run, Ok(()), &settings, now);
         let stuck = run_of(cached.decide(&settings, now + 2 * SECOND));
@@ -305,15 +311,16 @@ mod tests {
             assert_eq!(cached.decide(&settings, then), RunDecision::Known);
             assert_eq!(cached.state(), CheckState::Impaired);
         }
-        // What it says at last is too late, and the next may start.
+        // The late result is ignored, and the next run may start.
         cached.finish(stuck, Ok(()), &settings, now + 101 * SECOND);
         assert_eq!(cached.state(), CheckState::Impaired);
         assert_eq!(run_of(cached.decide(&settings, now + 101 * SECOND)), RunId(3));
     }
 
     #[test]
-    fn who_comes_late_waits_no_longer_than_the_run_has() {
-        let (settings, now) = (CheckSettings::default(), clock::now());
+    fn a_late_probe_waits_until_the_timeout_of_the_run() {
+        let settings = CheckSettings::default();
+        let now = clock::now();
         let mut cached = CachedResult::new();
         let run = run_of(cached.decide(&settings, now));
         let late = cached.decide(&settings, now + settings.timeout / 2);
@@ -321,8 +328,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_given_up_says_nothing() {
-        let (settings, now) = (CheckSettings::default(), clock::now());
+    fn an_abandoned_run_has_no_result() {
+        let settings = CheckSettings::default();
+        let now = clock::now();
         let mut cached = CachedResult::new();
         let first = run_of(cached.decide(&settings, now));
         cached.abandon(first);
@@ -334,8 +342,9 @@ mod tests {
     }
 
     #[test]
-    fn at_its_last_moment_a_result_is_in_time() {
-        let (settings, now) = (CheckSettings::default(), clock::now());
+    fn a_result_at_the_timeout_is_in_time() {
+        let settings = CheckSettings::default();
+        let now = clock::now();
         for (late, expected) in [(0, CheckState::Up), (1, CheckState::Down)] {
             let mut cached = CachedResult::new();
             let run = run_of(cached.decide(&settings, now));
@@ -344,10 +353,12 @@ mod tests {
             assert_eq!(cached.state(), expected);
         }
     }
-    /// Looked at in the same moment, it has timed out, and that was the result.
+
+    /// Reading the state at the timeout records the timeout as the result.
     #[test]
-    fn a_result_that_comes_after_the_look_is_late() {
-        let (settings, now) = (CheckSettings::default(), clock::now());
+    fn a_result_after_a_recorded_timeout_is_late() {
+        let settings = CheckSettings::default();
+        let now = clock::now();
         let mut cached = CachedResult::new();
         let run = run_of(cached.decide(&settings, now));
         cached.advance(&settings, now + settings.timeout);

@@ -57,11 +57,12 @@ impl Check {
         Check::new(name, Criticality::Optional, run)
     }
 
-    /// Creates a check. `run` creates the future of each run, which returns an error if the dependency is down.
+    /// Creates a check. `run` creates the future of each run, which returns an error if the
+    /// dependency is down.
     ///
-    /// A run is polled in a task of its own, with its timeout as the current [`Deadline`](crate::Deadline), and dropped
-    /// at the timeout. It should not block its thread: a run that does counts as timed out, and the next one starts only
-    /// after it has returned.
+    /// A run is polled in a task of its own, with its timeout as the current
+    /// [`Deadline`](crate::Deadline), and dropped at the timeout. It should not block its thread: a
+    /// run that does counts as timed out, and the next one starts only after it has returned.
     pub fn new<F, R, E>(name: impl Into<Name>, criticality: Criticality, run: F) -> Check
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -86,28 +87,29 @@ impl Check {
         }
     }
 
-    /// Sets the maximum duration of a run; 500 ms by default. Keep it below the timeout of the probe, which is one second
-    /// in Kubernetes.
+    /// Sets the maximum duration of a run; 500 ms by default. Keep it below the timeout of the
+    /// probe, which is one second in Kubernetes.
     pub fn timeout(mut self, timeout: Duration) -> Check {
         self.settings.timeout = timeout;
         self
     }
 
-    /// Sets the time for which a result is used; 2 s by default. With zero, every probe that finds no run in progress
-    /// starts one.
+    /// Sets the time for which a result is used; 2 s by default. With zero, every probe that finds
+    /// no run in progress starts one.
     pub fn ttl(mut self, ttl: Duration) -> Check {
         self.settings.ttl = ttl;
         self
     }
 
-    /// Sets the consecutive failures after which an up dependency is down; 1 by default. Until then it is
-    /// [`Impaired`](super::CheckState::Impaired).
+    /// Sets the consecutive failures after which an up dependency is down; 1 by default. Until then
+    /// it is [`Impaired`](super::CheckState::Impaired).
     pub fn failures_to_down(mut self, runs: u32) -> Check {
         self.settings.failures_to_down = runs;
         self
     }
 
-    /// Sets the consecutive successes after which a down dependency is up; 1 by default. The first run decides alone.
+    /// Sets the consecutive successes after which a down dependency is up; 1 by default. The first
+    /// run decides alone.
     pub fn successes_to_up(mut self, runs: u32) -> Check {
         self.settings.successes_to_up = runs;
         self

@@ -12,8 +12,8 @@ pub const MAX_DETAIL: usize = 512;
 
 /// Failure of a check.
 ///
-/// `Display` shows a text that may be public. The text of the error is the [`detail`](Failure::detail), which may
-/// contain hosts, users and secrets.
+/// `Display` shows a text that may be public. The text of the error is the
+/// [`detail`](Failure::detail), which may contain hosts, users and secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     kind: FailureKind,
@@ -52,7 +52,8 @@ impl Failure {
         Failure { detail: Some(kept.0.into()), ..self }
     }
 
-    /// Creates a failure from the error of a check. The detail is the [text](ErrorText) of the error and its sources.
+    /// Creates a failure from the error of a check. The detail is the [text](ErrorText) of the
+    /// error and its sources.
     #[must_use]
     pub fn of_error(error: &(dyn StdError + 'static)) -> Failure {
         Failure::new(FailureKind::Failed).with_detail(ErrorText::of(error))
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_does_not_tell_what_the_error_said() {
+    fn the_public_text_does_not_contain_the_text_of_the_error() {
         let error = std::io::Error::other("password of db-7 is hunter2");
         let failure = Failure::of_error(&error);
         assert_eq!(failure.to_string(), "failed");

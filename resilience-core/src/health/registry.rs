@@ -14,8 +14,8 @@ use crate::breaker::{CircuitBreaker, CircuitSnapshot, CircuitState};
 use crate::clock;
 use crate::name::Name;
 
-/// Registry of the dependencies of a service. Clones share everything: results, runs, and whether the service has
-/// started.
+/// Registry of the dependencies of a service. Clones share everything: results, runs, and whether
+/// the service has started.
 ///
 /// See the [module](super) for an example.
 #[derive(Clone)]
@@ -53,11 +53,11 @@ impl Health {
         Health(Arc::new(Registry { watched, serving, startup, started: AtomicBool::new(false) }))
     }
 
-    /// Reports readiness. Runs every check without a fresh result, all at once, and waits for runs in progress: at most for
-    /// the longest of their timeouts.
+    /// Reports readiness. Runs every check without a fresh result, all at once, and waits for runs
+    /// in progress: at most for the longest of their timeouts.
     ///
-    /// Cancelling leaves runs in progress to other callers. Must be called inside of a tokio runtime; outside of one no
-    /// check can run, and a dependency that was never checked is down.
+    /// Cancelling leaves runs in progress to other callers. Must be called inside of a tokio
+    /// runtime; outside of one no check can run, and a dependency that was never checked is down.
     pub async fn ready(&self) -> HealthReport {
         if let Some(reason) = self.not_ready_reason() {
             return self.known().because(reason);
@@ -68,14 +68,15 @@ impl Health {
             self.set_started();
         }
         match self.not_ready_reason() {
-            // It may have changed during the checks.
+            // The service may have stopped serving during the checks.
             Some(reason) => report.because(reason),
             None => report,
         }
     }
 
-    /// Reports startup. Once the service has started the report is ready or degraded, whatever the state of its
-    /// dependencies and of [`serving_while`](HealthBuilder::serving_while). Before that it is [`ready`](Health::ready).
+    /// Reports startup. Once the service has started the report is ready or degraded, whatever the
+    /// state of its dependencies and of [`serving_while`](HealthBuilder::serving_while). Before
+    /// that it is [`ready`](Health::ready).
     pub async fn startup(&self) -> HealthReport {
         if !self.is_started() {
             let report = self.ready().await;
@@ -173,8 +174,8 @@ impl Watched {
     }
 }
 
-/// Returns the state of a dependency by its circuit. Half-open is not down: a service that is not ready gets no requests,
-/// and without requests the circuit could not close.
+/// Returns the state of a dependency by its circuit. Half-open is not down: a service that is not
+/// ready gets no requests, and without requests the circuit could not close.
 fn circuit_state(circuit: &CircuitSnapshot) -> (CheckState, Option<Failure>) {
     // See docs/decisions/0023-a-half-open-circuit-is-not-down.md.
     match circuit.state {

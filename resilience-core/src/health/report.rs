@@ -16,10 +16,10 @@ use crate::name::Name;
 pub struct HealthReport {
     /// The readiness of the service.
     pub readiness: Readiness,
-    /// The reason if it is not ready.
+    /// The reason, if the service is not ready.
     pub reason: Option<NotReadyReason>,
-    /// Time after which it may have changed: the longest of the critical dependencies that are down. `None` if that is
-    /// unknown, or the service is ready.
+    /// Time after which the readiness may change: the longest of the critical dependencies that are
+    /// down. `None` if that is unknown, or the service is ready.
     pub retry_after: Option<Duration>,
     /// Checks and circuits, in the order of their declaration.
     pub checks: Vec<CheckReport>,
@@ -31,7 +31,7 @@ pub struct HealthReport {
 pub struct CheckReport {
     /// The name.
     pub name: Name,
-    /// Whether the service needs it.
+    /// The importance of the dependency for the service.
     pub criticality: Criticality,
     /// The state.
     pub state: CheckState,
@@ -41,7 +41,7 @@ pub struct CheckReport {
     pub age: Option<Duration>,
     /// Duration of the run.
     pub took: Option<Duration>,
-    /// State of the circuit, for a circuit.
+    /// State of the circuit; `None` for a check.
     pub circuit: Option<CircuitState>,
 }
 

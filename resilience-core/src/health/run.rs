@@ -1,7 +1,7 @@
 //! Runs of a check: one at a time, each in its own task, ended by its timeout.
 //!
-//! A task, because a run is shared by all waiting probes and outlives the one that started it. The timeout bounds the
-//! tasks: at most one for each check.
+//! A task, because a run is shared by all waiting probes and outlives the one that started it. The
+//! timeout bounds the tasks: at most one for each check.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -47,7 +47,8 @@ impl Runner {
         &self.settings
     }
 
-    /// Starts a run if one is due. Returns the run to wait for, or `None` if the cached result is fresh.
+    /// Starts a run if one is due. Returns the run to wait for, or `None` if the cached result is
+    /// fresh.
     pub(super) fn start_if_due(self: &Arc<Self>, now: Instant) -> Option<Pending> {
         let decision = self.cached.lock().decide(&self.settings, now);
         match decision {
@@ -105,7 +106,8 @@ impl Pending {
     }
 }
 
-/// Ends a run when dropped. Without a result, after a panic or the end of the runtime, the run is abandoned.
+/// Ends a run when dropped. Without a result, after a panic or the end of the runtime, the run is
+/// abandoned.
 struct RunGuard {
     runner: Arc<Runner>,
     run: RunId,

@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Criticality {
-    /// The service is not ready while it is down.
+    /// The service is not ready while the dependency is down.
     Critical,
-    /// The service is degraded, and ready, while it is down.
+    /// The service is degraded, and ready, while the dependency is down.
     Optional,
 }
 
@@ -16,11 +16,12 @@ pub enum Criticality {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckState {
-    /// Its last check succeeded, or its circuit is closed.
+    /// The last check succeeded, or the circuit is closed.
     Up,
-    /// In use although its last check failed, below the threshold for down; or its circuit is half-open.
+    /// In use although its last check failed, below the threshold for down; or its circuit is
+    /// half-open.
     Impaired,
-    /// Its checks failed, its circuit is open, or it was never checked.
+    /// The checks failed, the circuit is open, or no check has run yet.
     Down,
 }
 
@@ -37,8 +38,8 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// Returns the readiness that follows from the dependencies: not ready if a critical one is down, degraded if any is
-    /// not up.
+    /// Returns the readiness that follows from the dependencies: not ready if a critical one is
+    /// down, degraded if any is not up.
     #[must_use]
     pub fn of(all: impl IntoIterator<Item = (Criticality, CheckState)>) -> Readiness {
         all.into_iter().map(|(criticality, state)| Readiness::of_one(criticality, state)).fold(
@@ -112,7 +113,7 @@ mod tests {
     use Criticality::{Critical, Optional};
 
     #[test]
-    fn the_worst_of_what_matters_decides() {
+    fn the_worst_dependency_decides() {
         let cases: [(&[(Criticality, CheckState)], Readiness); 8] = [
             (&[], Readiness::Ready),
             (&[(Critical, Up), (Optional, Up)], Readiness::Ready),

@@ -1,7 +1,8 @@
 //! A vector in blocks.
 //!
-//! A single array would be copied whole whenever it grows, and leave holes in the heap: a sixth of the memory of a store
-//! of a million keys. Here only the last block grows, and is copied while it is small.
+//! A single array would be copied whole whenever it grows, and leave holes in the heap: a sixth of
+//! the memory of a store of a million keys. Here only the last block grows, and is copied while it
+//! is small.
 
 use std::ops::{Index, IndexMut};
 
@@ -10,7 +11,8 @@ use super::allocation_size;
 /// Slots in a block.
 const BLOCK: usize = 128;
 pub(super) const BLOCKS: usize = 2;
-/// Slots by which the last block grows and shrinks. The first block begins with a quarter of that, and doubles.
+/// Slots by which the last block grows and shrinks. The first block begins with a quarter of that,
+/// and doubles.
 const STEP: usize = 8;
 
 /// Maximum number of slots.
@@ -70,7 +72,8 @@ impl<S> BlockVec<S> {
         }
     }
 
-    /// Returns a lower capacity if at least two steps are unused, so that the next push does not grow it again.
+    /// Returns a lower capacity if at least two steps are unused, so that the next push does not
+    /// grow it again.
     pub(super) fn shrunk(&self) -> Option<usize> {
         let unused = self.capacity() - self.len();
         match self.len() {

@@ -1,7 +1,7 @@
 //! Bounds on the keys and bytes of all shards together.
 //!
-//! Keys and bytes are counted before they are inserted and released after they are removed, so the bounds hold at every
-//! instant.
+//! Keys and bytes are counted before they are inserted and released after they are removed, so the
+//! bounds hold at every instant.
 
 use super::EvictionReason;
 use super::meta::SizeClass;
@@ -48,8 +48,8 @@ impl Bounds {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns `true` if an entry of this size does not fit and is much larger than the average, so that it would evict
-    /// many others: otherwise long keys could empty the store.
+    /// Returns `true` if an entry of this size does not fit and is much larger than the average, so
+    /// that it would evict many others: otherwise long keys could empty the store.
     pub(super) fn is_too_large(&self, size: SizeClass) -> bool {
         let average = self.bytes.get() / self.keys.get().max(1);
         let left = self.bytes.max().saturating_sub(self.bytes.get());
@@ -81,7 +81,8 @@ impl BoundedCounter {
         self.count.fetch_sub(amount, Ordering::Relaxed);
     }
 
-    /// Replaces `old` by `new` in the sum. Returns `false` and changes nothing if that would exceed the bound.
+    /// Replaces `old` by `new` in the sum. Returns `false` and changes nothing if that would exceed
+    /// the bound.
     pub(super) fn try_replace(&self, old: u64, new: u64) -> bool {
         if new > old {
             return self.try_add(new - old);

@@ -64,8 +64,8 @@ impl KeyedBuilder {
         self
     }
 
-    /// Notifies this listener of [evicted keys](crate::observe::Event::KeyEvicted), on the call that evicts, outside of
-    /// all locks.
+    /// Notifies this listener of [evicted keys](crate::observe::Event::KeyEvicted), on the call
+    /// that evicts, outside of all locks.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self

@@ -1,8 +1,9 @@
 //! Index of a shard: from hashes to slots.
 //!
-//! Up to eight slots are indexed by one word with a byte of each hash, compared all at once (SWAR). More slots use an
-//! open-addressed table with linear probing and two bytes a cell: a slot number and eight bits of the hash, so that one
-//! in 256 comparisons is of the wrong key. Removal shifts the following cells back, without tombstones.
+//! Up to eight slots are indexed by one word with a byte of each hash, compared all at once (SWAR).
+//! More slots use an open-addressed table with linear probing and two bytes a cell: a slot number
+//! and eight bits of the hash, so that one in 256 comparisons is of the wrong key. Removal shifts
+//! the following cells back, without tombstones.
 
 const EMPTY: u16 = u16::MAX;
 /// A cell has eight bits for a slot, of which the last number marks an empty cell.
@@ -29,7 +30,8 @@ impl Default for Index {
 }
 
 impl Index {
-    /// Returns the cells on the heap for this number of slots: 0 for few; at least a quarter of the cells is empty.
+    /// Returns the cells on the heap for this number of slots: 0 for few; at least a quarter of the
+    /// cells is empty.
     pub(super) const fn cells_for(slots: usize) -> usize {
         if slots <= FEW { 0 } else { (clamp_slots(slots) * 4).div_ceil(3).next_power_of_two() }
     }
@@ -83,8 +85,8 @@ impl Index {
 #[inline]
 fn find_few<R>(bytes: u64, byte: u8, mut look: impl FnMut(usize) -> Option<R>) -> Option<R> {
     let differences = bytes ^ (u64::from(byte) * ONES);
-    // Finds the zero bytes, and maybe a 1 above a zero byte. Never an empty slot: its difference is `byte` itself, whose
-    // top bit is set.
+    // Finds the zero bytes, and maybe a 1 above a zero byte. Never an empty slot: its difference is
+    // `byte` itself, whose top bit is set.
     let mut left = differences.wrapping_sub(ONES) & !differences & OCCUPIED;
     while left != 0 {
         let found = look(left.trailing_zeros() as usize / 8);

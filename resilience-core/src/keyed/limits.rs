@@ -20,12 +20,12 @@ impl KeyedLimits {
     /// Creates limits.
     ///
     /// - `max_keys`: maximum number of keys; from 1 to 4 billion.
-    /// - `max_bytes`: maximum bytes of keys, states, the store's own structures and the allocator's rounding together;
-    ///   at least [`MIN_BYTES`](Self::MIN_BYTES).
-    /// - `idle`: time without a call after which a key is evicted; more than zero and at most a year. A key is never
-    ///   evicted earlier, and not returned later than a hundredth and three milliseconds after. A state that
-    ///   [remembers](super::Entry::remembers_until) something stays until it does not: an hourly quota holds with any
-    ///   idle time.
+    /// - `max_bytes`: maximum bytes of keys, states, the store's own structures and the allocator's
+    ///   rounding together; at least [`MIN_BYTES`](Self::MIN_BYTES).
+    /// - `idle`: time without a call after which a key is evicted; more than zero and at most a
+    ///   year. A key is never evicted earlier, and not returned later than a hundredth and three
+    ///   milliseconds after. A state that [remembers](super::Entry::remembers_until) something
+    ///   stays until it does not: an hourly quota holds with any idle time.
     ///
     /// # Errors
     /// Names the limit that is out of its bounds.

@@ -45,7 +45,8 @@ impl Meta {
         hash & HASH
     }
 
-    /// Returns the number of repeated accesses, saturated, less those that [`cooled`](Meta::cooled) removed.
+    /// Returns the number of repeated accesses, saturated, less those that [`cooled`](Meta::cooled)
+    /// removed.
     #[inline]
     pub(super) fn frequency(self) -> u64 {
         self.0 >> FREQUENCY_AT & MAX_FREQUENCY
@@ -81,8 +82,8 @@ impl Meta {
 
 /// A [`Meta`] that readers update.
 ///
-/// A hot key has the highest frequency, and a tick is long, so that its readers hardly ever write and share the cache
-/// line.
+/// A hot key has the highest frequency, and a tick is long, so that its readers hardly ever write
+/// and share the cache line.
 #[derive(Debug)]
 pub(super) struct AtomicMeta(AtomicU64);
 
@@ -118,7 +119,8 @@ impl AtomicMeta {
     }
 }
 
-/// A size in bytes, rounded up: to sixteens up to 256, to an eighth above. Saturates at hundreds of gigabytes.
+/// A size in bytes, rounded up: to sixteens up to 256, to an eighth above. Saturates at hundreds of
+/// gigabytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SizeClass(u8);
 

@@ -1,21 +1,23 @@
 //! A bounded store of state per key.
 //!
-//! A breaker per host and a limit per tenant need a map, and its keys come from outside. Maps of policies usually grow
-//! without bound, or are swept all at once, or are caches, which evict the wrong entries: an open circuit, a permit in
-//! use, the first failures of a new key. [`Keyed`] is made for such states:
+//! A breaker per host and a limit per tenant need a map, and its keys come from outside. Maps of
+//! policies usually grow without bound, or are swept all at once, or are caches, which evict the
+//! wrong entries: an open circuit, a permit in use, the first failures of a new key. [`Keyed`] is
+//! made for such states:
 //!
-//! - The number of keys **and** the bytes are bounded at every instant, its own structures and the allocator's rounding
-//!   included.
+//! - The number of keys **and** the bytes are bounded at every instant, its own structures and the
+//!   allocator's rounding included.
 //! - A key without calls is evicted after an idle time, by the caller's `now`, unless its state
-//!   [remembers](Entry::remembers_until) something that a new one would not: a bucket that is not full, a failure that
-//!   is still counted.
-//! - A new key evicts the entry, among a few, that loses least: a state as good as new before one that remembers, one
-//!   that remembers for a short time before one that does so for long, and then the key with fewer accesses. So a
-//!   flood of new keys evicts itself.
-//! - A [pinned](Entry::is_pinned) entry is never evicted. If all candidates are pinned, the new key shares one
-//!   **overflow** state with all others in that situation: their calls are limited together, and counted
-//!   ([`KeyedSnapshot::overflowed`]).
-//! - All of this happens on the calls themselves, in bounded steps: no task, no full sweep, no full rehash.
+//!   [remembers](Entry::remembers_until) something that a new one would not: a bucket that is not
+//!   full, a failure that is still counted.
+//! - A new key evicts the entry, among a few, that loses least: a state as good as new before one
+//!   that remembers, one that remembers for a short time before one that does so for long, and then
+//!   the key with fewer accesses. So a flood of new keys evicts itself.
+//! - A [pinned](Entry::is_pinned) entry is never evicted. If all candidates are pinned, the new key
+//!   shares one **overflow** state with all others in that situation: their calls are limited
+//!   together, and counted ([`KeyedSnapshot::overflowed`]).
+//! - All of this happens on the calls themselves, in bounded steps: no task, no full sweep, no full
+//!   rehash.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -90,11 +92,11 @@ pub use limits::KeyedLimits;
 #[cfg(feature = "tokio")]
 pub use store::{Keyed, KeyedSnapshot};
 
-/// Returns the bytes that an allocation of `bytes` takes from the system, with the allocator's header and rounding. For
-/// [`Key::heap_bytes`] and [`Entry::heap_bytes`].
+/// Returns the bytes that an allocation of `bytes` takes from the system, with the allocator's
+/// header and rounding. For [`Key::heap_bytes`] and [`Entry::heap_bytes`].
 ///
-/// The figures are glibc's: an 8-byte header, multiples of 16, at least 32. jemalloc and mimalloc take less for small
-/// allocations and up to a quarter more for large ones.
+/// The figures are glibc's: an 8-byte header, multiples of 16, at least 32. jemalloc and mimalloc
+/// take less for small allocations and up to a quarter more for large ones.
 ///
 /// ```
 /// use resilience_core::keyed::allocation_size;
@@ -138,49 +140,52 @@ pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {
     /// Returns the name for rejections, events and metrics. Called only when one of these is made.
     fn name(&self) -> Name;
 
-    /// Returns the heap bytes that a clone owns, which count towards the store's bound if the stored form is a clone.
-    /// See [`allocation_size`].
+    /// Returns the heap bytes that a clone owns, which count towards the store's bound if the
+    /// stored form is a clone. See [`allocation_size`].
     fn heap_bytes(&self) -> usize {
         0
     }
 }
 
-/// State of a key: a handle whose clones share it.
+/// The state of a key: a handle that shares the state with its clones.
 ///
-/// `Clone` runs under a lock of the store and must not use the store. Its panics, and those of a key's `Eq`, leave the
-/// store unchanged. `Drop` runs outside of the locks.
+/// `Clone` runs under a lock of the store and must not use the store. Its panics, and those of a
+/// key's `Eq`, leave the store unchanged. `Drop` runs outside of the locks.
 pub trait Entry: Clone + Send + Sync + 'static {
-    /// Returns `true` if the entry must not be evicted at `now`: an open circuit, a permit in use, a handle that is
-    /// held elsewhere. The default is `false`.
+    /// Returns `true` if the entry must not be evicted at `now`: an open circuit, a permit in use,
+    /// a handle that is held elsewhere. The default is `false`.
     ///
-    /// Called under a lock of the store, only for candidates of an eviction: it must not use the store.
+    /// Called under a lock of the store, only for candidates of an eviction: it must not use the
+    /// store.
     fn is_pinned(&self, now: Instant) -> bool {
         let _ = now;
         false
     }
 
-    /// Returns the instant until which the state differs from that of a new key if no call comes: when a bucket is
-    /// full, or a failure leaves its window. `None`, the default, if it does not differ.
+    /// Returns the instant until which the state differs from that of a new key if no call comes:
+    /// when a bucket is full, or a failure leaves its window. `None`, the default, if it does not
+    /// differ.
     ///
-    /// Until then idle time alone does not evict the key. An eviction prefers the key whose state is as new soonest; a
-    /// state that time does not restore returns an instant far ahead. Unlike a [pinned](Self::is_pinned) entry it can
-    /// be evicted: a flood does not push new keys into the overflow state.
+    /// Until then idle time alone does not evict the key. An eviction prefers the key with the
+    /// state that is soonest as new; a state that time does not restore returns an instant far
+    /// ahead. Unlike a [pinned](Self::is_pinned) entry it can be evicted: a flood does not push new
+    /// keys into the overflow state.
     ///
-    /// Called under a lock of the store, for a few keys of a call and after [`is_pinned`](Self::is_pinned): it must not
-    /// use the store.
+    /// Called under a lock of the store, for a few keys of a call and after
+    /// [`is_pinned`](Self::is_pinned): it must not use the store.
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
         let _ = now;
         None
     }
 
-    /// Returns the heap bytes that the entry owns, which count towards the store's bound. Called once, before the
-    /// insertion. See [`allocation_size`].
+    /// Returns the heap bytes that the entry owns, which count towards the store's bound. Called
+    /// once, before the insertion. See [`allocation_size`].
     fn heap_bytes(&self) -> usize {
         0
     }
 
-    /// Returns `true` if the circuit of a state rejects calls at this time. `None` for states without a circuit, whose
-    /// stores have no gauge of open circuits.
+    /// Returns `true` if the circuit of a state rejects calls at this time. `None` for states
+    /// without a circuit, whose stores have no gauge of open circuits.
     ///
     /// Called under a lock of the store: it must not use the store.
     const IS_OPEN: Option<fn(&Self, Instant) -> bool> = None;

@@ -1,16 +1,18 @@
 //! A shard of the store: an index, entries, and a clock hand for evictions.
 //!
-//! The **clock hand** (CLOCK with frequency counts) chooses the entry to evict: the first of [`STEPS`] that loses
-//! nothing (its state is as good as new, and it was accessed once), or else the one with the least [`Loss`]. If that one
-//! was accessed repeatedly, all entries that the hand passed lose one access. So a flood of keys that come once evicts
-//! itself, at no cost to the others, and keys without accesses are evicted before active ones. A new key takes the freed
+//! The **clock hand** (CLOCK with frequency counts) chooses the entry to evict: the first of
+//! [`STEPS`] that loses nothing (a state as good as new, accessed once), or else
+//! the one with the least [`Loss`]. If that one was accessed repeatedly, all entries that the hand
+//! passed lose one access. So a flood of keys that come once evicts itself, at no cost to the
+//! others, and keys without accesses are evicted before active ones. A new key takes the freed
 //! slot, right behind the hand, and has a whole round to be accessed again.
 //!
-//! Idle keys whose state is as good as new are evicted by a sweep, a few at a time.
+//! Idle keys with a state as good as new are evicted by a sweep, a few at a time.
 //!
-//! Every step is bounded: the hand by [`STEPS`], the copy of a growing or shrinking [`BlockVec`] by a block, a rebuild of
-//! the index by [`MAX_SLOTS`]. The engine calls no code but [`StoredKey::matches`] and [`Entry`], and returns evicted
-//! entries, to be dropped outside of any lock.
+//! Every step is bounded: the hand by [`STEPS`], the copy of a growing or shrinking [`BlockVec`] by
+//! a block, a rebuild of the index by [`MAX_SLOTS`]. The engine calls no code but
+//! [`StoredKey::matches`] and [`Entry`], and returns evicted entries, to be dropped outside of any
+//! lock.
 
 use std::time::Instant;
 
@@ -69,8 +71,8 @@ impl<Q, T: Entry> StoredEntry<Q, T> {
     }
 }
 
-/// What an eviction loses, compared in this order: how long the state differs from a new one, how often and how recently
-/// the key was accessed.
+/// The loss by an eviction. Compares first the time for which the state differs from a new one,
+/// then the number of accesses, then the last access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Loss {
     until: Option<Instant>,
@@ -192,7 +194,8 @@ impl<Q, T: Entry> Shard<Q, T> {
         self.slots.len() == MAX_SLOTS
     }
 
-    /// Evicts an entry so that a new key fits into another shard. Returns `None` if all candidates are pinned.
+    /// Evicts an entry so that a new key fits into another shard. Returns `None` if all candidates
+    /// are pinned.
     pub(super) fn evict_one(&mut self, at: At, bounds: &Bounds) -> Option<Evicted<Q, T>> {
         // See docs/decisions/0009-the-keyed-store-is-many-small-shards.md.
         let (slot, reason) = self.choose(at)?;
@@ -236,7 +239,8 @@ impl<Q, T: Entry> Shard<Q, T> {
         })
     }
 
-    /// Returns the slot to evict and the reason; see the module. `None` if all candidates are pinned.
+    /// Returns the slot to evict and the reason; see the module. `None` if all candidates are
+    /// pinned.
     fn choose(&mut self, at: At) -> Option<(usize, EvictionReason)> {
         let first = usize::from(self.clock);
         let steps = STEPS.min(self.slots.len());
@@ -263,8 +267,9 @@ impl<Q, T: Entry> Shard<Q, T> {
         least.map(|(loss, step)| (self.ahead(first, step), loss.reason(at)))
     }
 
-    /// Returns the slot that the hand examines in `step`: first adjacent ones, then some spread over the shard, since keys
-    /// that were inserted together may all be active. All of them, if there are few.
+    /// Returns the slot that the hand examines in `step`: first adjacent ones, then some spread
+    /// over the shard, since keys that were inserted together may all be active. All of them, if
+    /// there are few.
     fn ahead(&self, first: usize, step: usize) -> usize {
         let len = self.slots.len();
         let leap = if step < IN_ORDER || len <= STEPS {

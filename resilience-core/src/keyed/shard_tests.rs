@@ -135,7 +135,8 @@ fn memory_goes_back() {
     assert_eq!((bounds.bytes.get(), shard.slots.capacity()), (0, 0));
 }
 
-/// A key with repeated accesses survives any number of keys that come once; without accesses it is evicted.
+/// A key with repeated accesses survives any number of keys that come once; without accesses it is
+/// evicted.
 #[test]
 fn a_flood_evicts_itself() {
     let bounds = Bounds::new(100, 1 << 20);

@@ -20,27 +20,29 @@ use crate::name::Name;
 use crate::observe::{Event, Gauges, Listener, names};
 use crate::sync::{AtomicU64, Ordering};
 
-/// Keys in a shard of a full store: far enough below the maximum that no shard is full before the store.
+/// Keys in a shard of a full store: far enough below the maximum that no shard is full before the
+/// store.
 const KEYS_PER_SHARD: usize = 160;
-/// Shards of a group, which share a lock. An insertion looks for room in all of them, so that the eviction of a store
-/// with one group is exact.
+/// Shards of a group, which share a lock. An insertion looks for room in all of them, so that the
+/// eviction of a store with one group is exact.
 const SHARDS: usize = 4;
 
 /// Misses per sweep step.
 const MISSES_PER_STEP: u64 = 4;
-/// Hits of a stripe per sweep step, after a step that found an idle key and after one that did not: a step costs
-/// several lookups, and nearly always finds none.
+/// Hits of a stripe per sweep step, after a step that found an idle key and after one that did not:
+/// a step costs several lookups, and nearly always finds none.
 const HITS_PER_STEP: [u64; 2] = [32, 256];
 
 type Make<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
 
 /// A bounded store of state per key. Clones share it.
 ///
-/// Idle time is measured by the instants that callers pass: a lookup at a [far instant](crate::clock#far-instants) may
-/// evict a few other keys as idle, and its own key is not idle before that instant.
+/// Idle time is measured by the instants that callers pass: a lookup at a
+/// [far instant](crate::clock#far-instants) may evict a few other keys as idle, and its own key is
+/// not idle before that instant.
 ///
-/// Hashes are seeded per store, so that keys from outside cannot be chosen to collide; a collision costs at most a
-/// search of one shard.
+/// Hashes are seeded per store, so that keys from outside cannot be chosen to collide; a collision
+/// costs at most a search of one shard.
 pub struct Keyed<K: Key, T>(Arc<Inner<K, T>>);
 
 struct Inner<K: Key, T> {
@@ -65,9 +67,9 @@ struct Inner<K: Key, T> {
 type ShardGroup<Q, T> = [Shard<Q, T>; SHARDS];
 
 impl<K: Key, T: Entry> Keyed<K, T> {
-    /// Creates a store. `make` makes the state of a new key, outside of all locks: if two calls make one for the same key
-    /// at once, both get the one that is inserted first. The first key without room also calls it, for the overflow
-    /// state.
+    /// Creates a store. `make` makes the state of a new key, outside of all locks: if two calls
+    /// make one for the same key at once, both get the one that is inserted first. The first key
+    /// without room also calls it, for the overflow state.
     pub fn new(limits: KeyedLimits, make: impl Fn(&K) -> T + Send + Sync + 'static) -> Keyed<K, T> {
         let name = Name::from_static("keyed");
         Keyed::with_parts(limits, name, Listener::default(), Box::new(make))
@@ -108,9 +110,11 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         self.with(key, now, T::clone)
     }
 
-    /// Calls `look` with the state of this key, which is made if the key is new. Cheaper than a clone.
+    /// Calls `look` with the state of this key, which is made if the key is new. Cheaper than a
+    /// clone.
     ///
-    /// `look` runs under a lock of the store: it must not use the store, and should call no user code.
+    /// `look` runs under a lock of the store: it must not use the store, and should call no user
+    /// code.
     #[inline]
     pub fn with<R>(&self, key: &K, now: Instant, look: impl FnOnce(&T) -> R) -> R {
         self.with_at(key, self.0.ticks.at(now), look)
@@ -145,7 +149,8 @@ impl<K: Key, T: Entry> Keyed<K, T> {
         inner.miss(key, hash, at, look)
     }
 
-    /// Returns a clone of the state of this key, if it is present and not idle. Does not count as an access.
+    /// Returns a clone of the state of this key, if it is present and not idle. Does not count as
+    /// an access.
     #[must_use]
     pub fn peek(&self, key: &K, now: Instant) -> Option<T> {
         let inner = &*self.0;
@@ -212,9 +217,9 @@ impl<K: Key, T> Keyed<K, T> {
     }
 }
 
-/// Visits [`names::KEYED_KEYS`] and [`names::KEYED_BYTES`]; for a store of circuits also [`names::CIRCUITS_OPEN`],
-/// which takes time in proportion to the keys: for a scrape, not for a call. It holds one lock of one stripe at a time,
-/// for at most 254 states.
+/// Visits [`names::KEYED_KEYS`] and [`names::KEYED_BYTES`]; for a store of circuits also
+/// [`names::CIRCUITS_OPEN`], which takes time in proportion to the keys: for a scrape, not for a
+/// call. It holds one lock of one stripe at a time, for at most 254 states.
 impl<K: Key, T: Entry> Gauges for Keyed<K, T> {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
@@ -245,7 +250,8 @@ impl<K: Key, T: Entry> Inner<K, T> {
         (((hash >> 32) * self.groups as u64) >> 32) as usize
     }
 
-    /// Returns the shard of a hash in its group, by bits that choose neither the group nor the index position.
+    /// Returns the shard of a hash in its group, by bits that choose neither the group nor the
+    /// index position.
     #[inline]
     fn shard(&self, hash: u64) -> usize {
         // Powers of two: no division, and no bounds check.
@@ -258,7 +264,8 @@ impl<K: Key, T: Entry> Inner<K, T> {
         let mut new_entry = self.new_entry(key, hash);
         let misses = self.bounds.misses.fetch_add(1, Ordering::Relaxed);
         for reach in 1..=SHARDS {
-            // Declared before the lock and so dropped after it, also if `look` panics: destructors are user code.
+            // Declared before the lock and so dropped after it, also if `look` panics: destructors
+            // are user code.
             let (own_evicted, other_evicted, unused);
             let mut writer = self.lock.write(self.group(hash));
             let Some(shards) = writer.get() else { break };
@@ -359,7 +366,7 @@ pub struct KeyedSnapshot {
     pub max_bytes: u64,
     /// Lookups that found their key.
     pub hits: u64,
-    /// Lookups whose key was absent or idle.
+    /// Lookups of absent or idle keys.
     pub misses: u64,
     /// Misses without room, which used the overflow state.
     pub overflowed: u64,

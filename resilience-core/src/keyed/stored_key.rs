@@ -19,7 +19,8 @@ pub trait StoredKey<K>: Send + Sync + 'static {
         hasher.hash_one(key)
     }
 
-    /// Returns `true` if this is the stored form of `key`. Called under a lock of the store: must not use the store.
+    /// Returns `true` if this is the stored form of `key`. Called under a lock of the store: must
+    /// not use the store.
     fn matches(&self, key: &K) -> bool;
 
     /// Returns the name of the key for people.
@@ -53,8 +54,8 @@ impl<K: Key> StoredKey<K> for K {
 
 /// A string stored inline up to 22 bytes, on the heap above.
 ///
-/// Stored form of `String` and `Arc<str>`: most hosts and tenants take no allocation, and a lookup compares them
-/// without following a pointer.
+/// Stored form of `String` and `Arc<str>`: most hosts and tenants take no allocation, and a lookup
+/// compares them without following a pointer.
 #[derive(Debug)]
 pub struct InlineStr(Repr);
 

@@ -1,12 +1,13 @@
 //! A striped lock (also called big-reader lock): a reader locks one stripe, a writer locks all.
 //!
-//! Nearly every lookup finds its key and changes nothing. With one lock, each would still take the lock's cache line
-//! from the thread that used it last, which costs more than the rest of a lookup. So each stripe has a lock and a
-//! pointer for every value: a reader locks its thread's stripe, which no other thread uses if there are as many stripes
-//! as threads. A writer locks all stripes and removes all pointers but the first, so that it can use `Arc::get_mut`.
+//! Nearly every lookup finds its key and changes nothing. With one lock, each would still take the
+//! lock's cache line from the thread that used it last, which costs more than the rest of a lookup.
+//! So each stripe has a lock and a pointer for every value: a reader locks its thread's stripe,
+//! which no other thread uses if there are as many stripes as threads. A writer locks all stripes
+//! and removes all pointers but the first, so that it can use `Arc::get_mut`.
 //!
-//! A thread that finds its stripe locked moves to the next one and stays there, so that threads spread over the stripes
-//! however they were numbered.
+//! A thread that finds its stripe locked moves to the next one and stays there, so that threads
+//! spread over the stripes however they were numbered.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -198,8 +199,8 @@ mod tests {
 mod loom_tests {
     use super::*;
 
-    /// Two readers in different stripes and two writers: no reader misses its value or sees half of a change, and each
-    /// writer is alone.
+    /// Two readers in different stripes and two writers: no reader misses its value or sees half of
+    /// a change, and each writer is alone.
     #[test]
     fn loom_a_writer_is_alone() {
         loom::model(|| {

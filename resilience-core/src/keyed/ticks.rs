@@ -1,7 +1,8 @@
 //! Coarse time in 36 bits, for the last use in a key's [metadata](super::meta).
 //!
-//! A tick is a power of two of nanoseconds, so that a shift replaces a division: at most a 256th of the idle time and at
-//! least a millisecond, which lasts for two years (with a minute of idle time: five hundred).
+//! A tick is a power of two of nanoseconds, so that a shift replaces a division: at most a 256th of
+//! the idle time and at least a millisecond, which lasts for two years (with a minute of idle time:
+//! five hundred).
 
 use std::time::{Duration, Instant};
 

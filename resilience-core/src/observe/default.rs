@@ -10,13 +10,12 @@ use super::listener::{Listen, Listener};
 static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
 
 /// Sets the listener of all policies without a listener of their own, also of those made before.
-///
-/// It earns its place by the policies that an application cannot reach: those inside of the
-/// libraries it uses. It is for applications, once, at their start; a library that sets it takes it
-/// from its user. A policy with the listener `|_: &Event<'_>| {}` notifies neither.
+/// For applications, once, at their start: the default listener also receives the events of
+/// policies inside of libraries. A library must not set it. A policy with the listener
+/// `|_: &Event<'_>| {}` notifies no other.
 ///
 /// # Errors
-/// If there is one already. It stays.
+/// If there is one already, which stays.
 ///
 /// ```
 /// use resilience_core::observe::{self, Event};
@@ -30,8 +29,8 @@ pub fn set_default(listener: impl Listen) -> Result<(), AlreadySet> {
     DEFAULT.set(Box::new(listener)).map_err(|_| AlreadySet(()))
 }
 
-/// Notifies the process's listener, if there is one, of an event of a policy that has no listener of its own. A panic of the
-/// listener ends here.
+/// Notifies the process's listener, if there is one, of an event of a policy that has no listener
+/// of its own. A panic of the listener ends here.
 ///
 /// ```
 /// use resilience_core::observe::{self, Event};

@@ -66,9 +66,9 @@ pub enum Event<'a> {
         layer: &'a str,
         /// The key of the circuit, if it has one.
         key: Option<&'a str>,
-        /// The sequence number, greater for the later of two changes and unique in the process. Listeners are
-        /// notified outside of the lock, so two changes of a circuit may come in either order: the greatest
-        /// number has its state.
+        /// The sequence number, greater for the later of two changes and unique in the process.
+        /// Listeners are notified outside of the lock, so two changes of a circuit may come in
+        /// either order: the greatest number has its state.
         sequence: u64,
         /// The former state.
         from: CircuitState,
@@ -76,14 +76,14 @@ pub enum Event<'a> {
         to: CircuitState,
         /// The reason.
         reason: TransitionReason,
-        /// The length of the break, if it opened for a time.
+        /// The length of the break, if the circuit opened for a time.
         retry_after: Option<Duration>,
-        /// The error of the call that changed it, if one did and the classifier knows it as [a standard
-        /// error](crate::Classify::as_error).
+        /// The error of the call that changed the state, if the classifier knows it as
+        /// [a standard error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
     },
-    /// A policy met the first failure that no code recognised ([`Outcome::Unknown`]); there is one event for
-    /// each policy, however many follow.
+    /// A policy has its first failure that no code recognised ([`Outcome::Unknown`]). Further
+    /// failures of the policy have no such event.
     #[non_exhaustive]
     UnknownError {
         /// The policy's name.
@@ -115,21 +115,21 @@ pub enum Event<'a> {
         /// The reason.
         reason: EvictionReason,
     },
-    /// A shutdown came to its next phase.
+    /// A shutdown entered its next phase.
     #[non_exhaustive]
     ShutdownChanged {
         /// The shutdown's name.
         layer: &'a str,
         /// The phase that is over.
         from: Phase,
-        /// The one that begins.
+        /// The phase that begins.
         to: Phase,
         /// The number of calls and tasks under way.
         in_flight: u64,
         /// The reason of the shutdown.
         reason: &'a str,
     },
-    /// A pool could not make an object.
+    /// A pool failed to create an object.
     #[non_exhaustive]
     PoolCreateFailed {
         /// The pool's name.
@@ -138,11 +138,11 @@ pub enum Event<'a> {
         failures: u32,
         /// The time until the next try.
         pause: Duration,
-        /// The manager's error, without its sources, if the pool's classifier knows it as [a standard
-        /// error](crate::Classify::as_error).
+        /// The manager's error, without its sources, if the pool's classifier knows it as
+        /// [a standard error](crate::Classify::as_error).
         error: Option<ErrorText<'a>>,
     },
-    /// A pool let go of an object.
+    /// A pool retired an object.
     #[non_exhaustive]
     PoolRetired {
         /// The pool's name.
@@ -179,7 +179,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The name of the layer, policy or store that it happened in, if it was one.
+    /// Returns the name of the layer, policy or store of the event, if there is one.
     #[must_use]
     pub fn layer(&self) -> Option<&'a str> {
         match *self {

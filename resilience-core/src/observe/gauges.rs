@@ -1,10 +1,9 @@
 //! State that is polled from time to time.
 
-/// State that changes with every call: permits in use, tokens left, keys kept.
-///
-/// Counting it up and down by events drifts with the first call that is cancelled between the two.
-/// A recorder reads it in place instead. Implementations take what they need
-/// under their lock and visit after it; names are those of [`names`](super::names), values are in their units.
+/// State that changes with every call: permits in use, tokens left, keys kept. Counting up and down
+/// by events would drift with the first call that is cancelled between two events, so a recorder
+/// reads the state instead. Implementations take what they need under their lock and visit after
+/// it; names are those of [`names`](super::names), values are in their units.
 ///
 /// ```
 /// use resilience_core::observe::{Gauges, names};
@@ -17,7 +16,7 @@
 /// # Ok::<_, resilience_core::InvalidConfig>(())
 /// ```
 pub trait Gauges {
-    /// Calls `visit` with each name and its value now. A name comes at most once. A recorder
-    /// keeps the last value of a name that does not come any more.
+    /// Calls `visit` with each name and its current value, at most once for a name. A recorder
+    /// keeps the last value of a name that is no longer visited.
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64));
 }

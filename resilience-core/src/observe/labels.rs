@@ -1,8 +1,6 @@
-//! Which names become labels.
-//!
-//! Every label value is a time series, kept by every recorder and every scraper from then on. Keys
-//! come from traffic, so whoever sends the traffic decides how many there are; here is where that
-//! ends.
+//! Bounds on the names that become labels. Every label value is a time series, which recorders and
+//! scrapers keep from then on. Keys come from traffic, so without a bound the traffic would decide
+//! the number of series.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,17 +11,16 @@ use parking_lot::RwLock;
 
 use crate::config::InvalidConfig;
 
-/// The label of everything that has none of its own.
+/// The label shared by all names without a label of their own.
 pub(super) const OTHER: &str = "other";
 
-/// A longer name shares a label: what is remembered is bounded in bytes, too.
+/// The longest name with a label of its own, in bytes, which bounds the memory.
 const LONGEST: usize = 256;
 
-/// The most keys that [`KeyLabels::first`] tells apart. Ten thousand series of each kind is what a
-/// scraper bears; beyond that a label is a log.
+/// The most keys with labels of their own. A scraper can handle ten thousand series of each kind.
 const MOST_KEYS: usize = 10_000;
 
-/// Which keys become labels of [`Metrics`](super::Metrics). By default none.
+/// The choice of keys that become labels of [`Metrics`](super::Metrics); none by default.
 ///
 /// ```
 /// use resilience_core::observe::{KeyLabels, Metrics};
@@ -47,24 +44,22 @@ enum Policy {
     Map(Box<dyn Fn(&str) -> &'static str + Send + Sync>),
 }
 
-/// A label, and whether it stands for one thing alone.
+/// A label, and `true` if no other name shares the label.
 pub(super) struct Labelled {
     pub(super) label: Option<SharedString>,
     pub(super) own: bool,
 }
 
 impl KeyLabels {
-    /// No key label: what happens to all keys is counted together.
+    /// Returns the choice of no keys: events of all keys are counted together.
     #[must_use]
     pub fn none() -> KeyLabels {
         KeyLabels::default()
     }
 
-    /// The first `keys` distinct keys get a label each, and keep it; all others share `other`. So do
-    /// keys longer than 256 bytes.
-    ///
-    /// A label is not freed when its key is evicted: the recorder would keep the old series and get
-    /// a new one.
+    /// Returns the choice of the first `keys` distinct keys, which keep their labels. All other
+    /// keys, and keys longer than 256 bytes, share the label `other`. A label is not freed when its
+    /// key is evicted, since the recorder would keep the old series and get a new one.
     ///
     /// # Errors
     /// If `keys` is not between 1 and 10,000.
@@ -79,9 +74,9 @@ impl KeyLabels {
         Ok(KeyLabels(Policy::First(FirstNames::new(keys))))
     }
 
-    /// The label that `map` has for a key: a tier, a region, a cell. As many series as `map` has
-    /// answers, and `'static` makes that as many as were written down. Called for each event with a
-    /// key, outside of every lock.
+    /// Returns the choice of the label that `map` returns for a key, such as a tier or a region.
+    /// The labels are `'static`, so their number is bounded by the program. `map` is called for
+    /// each event with a key, outside of every lock.
     pub fn map(map: impl Fn(&str) -> &'static str + Send + Sync + 'static) -> KeyLabels {
         KeyLabels(Policy::Map(Box::new(map)))
     }
@@ -95,7 +90,7 @@ impl KeyLabels {
         }
     }
 
-    /// The key's own label, if it was given one before. Gives none.
+    /// Returns the key's own label if it has one. Assigns no label.
     pub(super) fn known(&self, key: &str) -> Option<SharedString> {
         match &self.0 {
             Policy::First(names) => names.known(key),
@@ -114,7 +109,7 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// The first so many distinct names, remembered for good.
+/// The first `max` distinct names, which are kept for ever.
 pub(super) struct FirstNames {
     max: usize,
     seen: RwLock<HashSet<Arc<str>>>,
@@ -138,8 +133,7 @@ impl FirstNames {
     }
 
     fn admit(&self, name: &str) -> Option<SharedString> {
-        // See docs/decisions/0007-label-values-are-bounded-in-this-library.md.
-        // A key that is called `other` must not pass for the rest, nor the rest for it.
+        // A key named `other` must not be mixed up with the shared label.
         if name.len() > LONGEST || name == OTHER || self.seen.read().len() >= self.max {
             return None;
         }

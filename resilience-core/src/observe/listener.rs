@@ -7,10 +7,9 @@ use std::sync::Arc;
 use super::default;
 use super::event::Event;
 
-/// A receiver of events. Closures over `&Event<'_>` are listeners.
-///
-/// It runs on the calling task, sometimes in code that drops something: be quick, do not block. See
-/// the [module](super) for the choice of the listener and for panics.
+/// A receiver of events. Closures over `&Event<'_>` are listeners. A listener runs on the calling
+/// task, sometimes in a destructor: it must be quick and must not block. See the [module](super)
+/// for the choice of the listener and for panics.
 pub trait Listen: Send + Sync + 'static {
     /// Receives an event.
     fn event(&self, event: &Event<'_>);
@@ -72,7 +71,8 @@ impl<A: Listen, B: Listen> Listen for And<A, B> {
 fn contain(notify: impl FnOnce()) {
     // See docs/decisions/0006-telemetry-is-an-event-or-a-gauge.md.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(notify)) {
-        // A payload may panic while it is dropped, and the payload of that as well: such is leaked.
+        // Dropping a payload may panic, and the payload of that panic as well: the second one is
+        // leaked.
         std::mem::forget(catch_unwind(AssertUnwindSafe(|| drop(payload))));
     }
 }
@@ -91,8 +91,8 @@ impl Listener {
         self.0.is_none() && default::get().is_none()
     }
 
-    /// Notifies the listener, if there is one; the event is built only then. Never panics, also if the
-    /// name of a key in the event does.
+    /// Notifies the listener, if there is one; the event is built only then. Never panics, also if
+    /// the name of a key in the event does.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         let listener = match &self.0 {
             Some(own) => Some(&**own),
@@ -123,12 +123,12 @@ mod tests {
     }
 
     fn counter() -> (Arc<AtomicUsize>, impl Listen) {
-        let told = Arc::new(AtomicUsize::new(0));
-        let count = told.clone();
+        let notified = Arc::new(AtomicUsize::new(0));
+        let count = notified.clone();
         let listener = move |_: &Event<'_>| {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        (told, listener)
+        (notified, listener)
     }
 
     fn shed() -> Rejection {
@@ -137,18 +137,18 @@ mod tests {
 
     #[test]
     fn a_panic_is_kept_from_the_caller_and_from_the_others() {
-        let (told, count) = counter();
+        let (notified, count) = counter();
         let (more, count_more) = counter();
         let listener = Listener::new(Arc::new(count.and(bad).and(count_more)));
         let rejection = shed();
         listener.tell(|| Event::Rejected(&rejection));
         listener.tell(|| Event::Rejected(&rejection));
-        assert_eq!((told.load(Ordering::Relaxed), more.load(Ordering::Relaxed)), (2, 2));
+        assert_eq!((notified.load(Ordering::Relaxed), more.load(Ordering::Relaxed)), (2, 2));
     }
 
-    /// Were it not caught inside of the drop, the process would abort and this test with it.
+    /// A panic that left the drop would abort the process.
     #[test]
-    fn a_panic_told_from_a_drop_that_a_panic_caused_does_not_abort() {
+    fn a_listener_that_panics_in_a_drop_during_a_panic_does_not_abort() {
         struct Token(Listener);
         impl Drop for Token {
             fn drop(&mut self) {
@@ -156,14 +156,14 @@ mod tests {
                 self.0.tell(|| Event::Rejected(&rejection));
             }
         }
-        let (told, count) = counter();
+        let (notified, count) = counter();
         let token = Token(Listener::new(bad.and(count)));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _token = token;
             panic!("the call's own");
         }));
         assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"the call's own"));
-        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert_eq!(notified.load(Ordering::Relaxed), 1);
     }
 
     #[test]

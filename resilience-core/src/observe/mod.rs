@@ -2,20 +2,19 @@
 //!
 //! A rejected call, a retry, an opened circuit are decisions that leave no trace by themselves.
 //! Policies report each as a typed [`Event`] to a [`Listen`]er: a closure, [`Tracing`] (feature
-//! `tracing`), [`Metrics`] (feature `metrics`), or several of them joined with [`Listen::and`]. What
-//! changes all the time, permits in use or tokens left, is polled: [`Gauges`].
-//!
-//! - **No listener, no event.** With one, an event borrows names and numbers, and a success on the first
-//!   attempt has none.
-//! - **Which listener.** A policy's own, if it was given one; otherwise the process's, if there is
-//!   one at that moment ([`set_default`]). Never both.
-//! - **Where it runs.** On the task that made the decision, outside of every lock. One that blocks,
-//!   blocks the call of the event.
-//! - **If it panics**, the panic ends there: the call goes on, state and permits stay as they are,
-//!   and the other listeners that it is joined with are still notified. The panic hook has reported it.
-//!   That holds for events in a drop, and while another panic unwinds. (Not
-//!   with `panic = "abort"`.)
-//! - **What is stable**: [`Event::name`], the words of `as_str` ([`Outcome::as_str`](crate::Outcome::as_str),
+//! `tracing`), [`Metrics`] (feature `metrics`), or several of them joined with [`Listen::and`].
+//! What changes all the time, permits in use or tokens left, is polled: [`Gauges`].
+//! - **No listener, no event.** An event borrows names and numbers. A success at the first attempt
+//!   has no event.
+//! - **The listener** is the policy's own if it has one, or else the process's at that moment
+//!   ([`set_default`]). Never both.
+//! - **The thread** is that of the decision, outside of every lock. A listener that blocks, blocks
+//!   the call.
+//! - **A panic** of a listener is caught, also in a drop and while another panic unwinds: the call
+//!   goes on, and joined listeners are still notified. The panic hook reports the panic. (Not with
+//!   `panic = "abort"`.)
+//! - **Stable** are [`Event::name`], the words of `as_str`
+//!   ([`Outcome::as_str`](crate::Outcome::as_str),
 //!   [`StopReason::as_str`](words::StopReason::as_str) …) and [`names`].
 //!
 //! ```

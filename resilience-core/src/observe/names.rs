@@ -1,9 +1,10 @@
 //! The names of series and attributes.
 //!
-//! OpenTelemetry's rules: lower case, dots between namespaces, underscores between words, no unit and
-//! no `_total` in a name ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/),
-//! [metrics](https://opentelemetry.io/docs/specs/semconv/general/metrics/)). Exporters for Prometheus
-//! make underscores of the dots. The book's page on observability explains each.
+//! OpenTelemetry's rules: lower case, dots between namespaces, underscores between words, no unit
+//! and no `_total` in a name
+//! ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/),
+//! [metrics](https://opentelemetry.io/docs/specs/semconv/general/metrics/)). Exporters for
+//! Prometheus make underscores of the dots. The book's page on observability explains each.
 //!
 //! ```
 //! use resilience_core::observe::names;
@@ -19,33 +20,36 @@ macro_rules! names {
 
 // Attributes.
 names! {
-    /// Which layer, policy or store.
+    /// The name of the layer, policy or store.
     LAYER = "resilience.layer.name";
     /// The key of the state: a host, a tenant, a shard. As a label it is bounded by
     /// `KeyLabels`.
     KEY = "resilience.key";
     /// The outcome of an attempt: the words of [`Outcome::as_str`](crate::Outcome::as_str).
     OUTCOME = "resilience.outcome";
-    /// Why no retry followed: the words of [`StopReason::as_str`](super::words::StopReason::as_str).
+    /// The reason for which no retry followed: the words of
+    /// [`StopReason::as_str`](super::words::StopReason::as_str).
     STOP_REASON = "resilience.retry.stop_reason";
-    /// Why a call was refused: the words of [`RejectionKind::as_str`](crate::RejectionKind::as_str).
+    /// The reason of a rejection: the words of
+    /// [`RejectionKind::as_str`](crate::RejectionKind::as_str).
     REJECTION_KIND = "resilience.rejection.kind";
-    /// A circuit's state: the words of [`CircuitState::as_str`](super::words::CircuitState::as_str).
+    /// A circuit's state: the words of
+    /// [`CircuitState::as_str`](super::words::CircuitState::as_str).
     CIRCUIT_STATE = "resilience.circuit.state";
-    /// The state before.
+    /// The former state of a circuit: the words of `CIRCUIT_STATE`.
     CIRCUIT_PREVIOUS_STATE = "resilience.circuit.previous_state";
-    /// Why it changed: the words of
+    /// The reason of a change of state: the words of
     /// [`TransitionReason::as_str`](super::words::TransitionReason::as_str).
     CIRCUIT_REASON = "resilience.circuit.reason";
-    /// Why a key was let go: the words of
+    /// The reason of an eviction: the words of
     /// [`EvictionReason::as_str`](super::words::EvictionReason::as_str).
     EVICTION_REASON = "resilience.eviction.reason";
     /// A phase of a shutdown: the words of [`Phase::as_str`](super::words::Phase::as_str).
     SHUTDOWN_PHASE = "resilience.shutdown.phase";
-    /// Why a pool let go of an object: the words of
+    /// The reason for which a pool retired an object: the words of
     /// [`Retired::as_str`](super::words::Retired::as_str).
     POOL_REASON = "resilience.pool.reason";
-    /// `accepted` or `refused`.
+    /// The result of a reload: `accepted` or `rejected`.
     RELOAD_RESULT = "resilience.profile.result";
 }
 
@@ -57,23 +61,23 @@ names! {
     RETRY_STOPS = "resilience.retry.stops";
     /// Calls that succeeded by a retry.
     RETRY_RECOVERIES = "resilience.retry.recoveries";
-    /// Refused calls.
+    /// Rejected calls.
     REJECTIONS = "resilience.rejections";
-    /// Calls that an observing layer let pass and would have refused.
+    /// Calls that an observing layer let pass and would have rejected.
     WOULD_REJECT = "resilience.would_reject";
     /// Changes of a circuit's state.
     CIRCUIT_TRANSITIONS = "resilience.circuit.transitions";
-    /// Policies that met a failure which no code recognised: one for each policy.
+    /// Policies with a failure that no code recognised, counted once for each policy.
     UNKNOWN_ERRORS = "resilience.unknown_errors";
-    /// Pauses of rate limits that a server named.
+    /// Pauses of rate limits by a server's hint.
     RATE_PAUSES = "resilience.rate.pauses";
-    /// Keys that a store let go of.
+    /// Keys that a store evicted.
     EVICTIONS = "resilience.evictions";
     /// Phases of a shutdown that were entered.
     SHUTDOWN_TRANSITIONS = "resilience.shutdown.transitions";
-    /// Failures of a pool to make an object.
+    /// Failures of a pool to create an object.
     POOL_CREATE_FAILURES = "resilience.pool.create_failures";
-    /// Objects that a pool let go of.
+    /// Objects that a pool retired.
     POOL_RETIRED = "resilience.pool.retired";
     /// Reloads of profiles.
     PROFILE_RELOADS = "resilience.profile.reloads";
@@ -89,13 +93,14 @@ names! {
 
 // Gauges.
 names! {
-    /// 1 for the state that a circuit is in, 0 for every other. Told, not polled.
+    /// 1 for the current state of a circuit, 0 for every other. Set by events, not polled.
     CIRCUIT_STATUS = "resilience.circuit.status";
-    /// Circuits that are open: 0 or 1 of one circuit, a count where there is one for each key.
+    /// Open circuits: 0 or 1 for a single circuit, a count for a store with one for each key.
     CIRCUITS_OPEN = "resilience.circuit.open";
-    /// The share of failures that a circuit sees, 0 to 1.
+    /// The share of failures in a circuit's window, 0 to 1.
     CIRCUIT_FAILURE_RATE = "resilience.circuit.failure_rate";
-    /// Calls through a breaker that ended in [`Outcome::Success`](crate::Outcome::Success). These eight only grow.
+    /// Calls through a breaker that ended in [`Outcome::Success`](crate::Outcome::Success). This
+    /// gauge and the seven below never decrease.
     CALLS_SUCCESS = "resilience.circuit.calls.success";
     /// Calls through a breaker that ended in [`Outcome::Transient`](crate::Outcome::Transient).
     CALLS_TRANSIENT = "resilience.circuit.calls.transient";
@@ -113,11 +118,11 @@ names! {
     CALLS_ABANDONED = "resilience.circuit.calls.abandoned";
     /// Tokens of a retry budget.
     BUDGET_AVAILABLE = "resilience.budget.available";
-    /// Permits that are out.
+    /// Permits in use.
     BULKHEAD_IN_USE = "resilience.bulkhead.in_use";
     /// Calls that wait for a permit.
     BULKHEAD_QUEUED = "resilience.bulkhead.queued";
-    /// Permits there are.
+    /// Permits in total.
     BULKHEAD_LIMIT = "resilience.bulkhead.limit";
     /// Calls that a rate limit would admit at once.
     RATE_AVAILABLE = "resilience.rate.available";
@@ -131,7 +136,7 @@ names! {
     POOL_SIZE = "resilience.pool.size";
     /// Idle objects of a pool.
     POOL_IDLE = "resilience.pool.idle";
-    /// Calls that have an object of a pool, or are at work on getting one.
+    /// Calls that have an object of a pool, or acquire one.
     POOL_IN_USE = "resilience.pool.in_use";
     /// Calls that wait for an object.
     POOL_QUEUED = "resilience.pool.queued";

@@ -9,9 +9,10 @@ use crate::rejection::chain;
 
 /// The text of an error and of everything that caused it.
 ///
-/// Shown by `Display`: the texts of the chain of sources, outermost first, joined by `: `; a text that an
-/// outer one contains already is left out. At most [`MAX_BYTES`](ErrorText::MAX_BYTES) are shown, and URLs
-/// without their user info and query, which can hold secrets. Nothing is formatted before it is shown.
+/// Shown by `Display`: the texts of the chain of sources, outermost first, joined by `: `; a text
+/// that an outer one contains already is left out. At most [`MAX_BYTES`](ErrorText::MAX_BYTES) are
+/// shown, and URLs without their user info and query, which can hold secrets. Nothing is formatted
+/// before it is shown.
 ///
 /// ```
 /// use resilience_core::observe::ErrorText;
@@ -140,7 +141,8 @@ impl Bounded {
     }
 
     fn append(&mut self, text: fmt::Arguments<'_>) {
-        // An error means that the buffer is full, or that a foreign `Display` failed: what there is is kept.
+        // An error means that the buffer is full, or that a foreign `Display` failed: what there is
+        // is kept.
         let _ = self.write_fmt(text);
     }
 }
@@ -155,10 +157,11 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Removes what can be a secret from every URL: user info, query and fragment. Control characters, which could
-/// forge a line of a log, become spaces.
+/// Removes what can be a secret from every URL: user info, query and fragment. Control characters,
+/// which could forge a line of a log, become spaces.
 ///
-/// A URL ends at white space, and nowhere else: brackets and quotes are allowed in user info and queries.
+/// A URL ends at white space, and nowhere else: brackets and quotes are allowed in user info and
+/// queries.
 fn without_secrets(bounded: &Bounded) -> String {
     let words = bounded.text.split_inclusive(|c: char| c.is_whitespace() || c.is_control());
     let mut cleaned = String::with_capacity(bounded.text.len());

@@ -10,17 +10,16 @@ use super::words::{CircuitState, Phase, StopReason};
 use crate::outcome::RetryHint;
 use crate::rejection::{Quantity, Rejection};
 
-/// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered.
+/// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered. Events of
+/// single calls are `DEBUG`, since under overload they are most of the traffic and a log of them is
+/// more load. Events that concern all calls are `WARN` if calls fail or wait (a circuit opens, a
+/// rate limit pauses, work is cut, a profile is rejected) and `INFO` otherwise. No event is an
+/// `ERROR`: a policy that does its work is not broken.
 ///
-/// What happens once a call is `DEBUG`: under overload that is most of the traffic, and a log of it is
-/// more load. What changes for all calls is `WARN` where it makes them fail or wait (a circuit opens, a
-/// rate limit pauses, work is cut, a profile is refused) and `INFO` where not. Nothing is an `ERROR`: a
-/// policy that does its work is not broken.
-///
-/// Targets are `resilience::{outcome,retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an event's name is
-/// `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's conventions, with
-/// durations in seconds. While no subscriber wants an event, it costs the look at its level.
-/// It opens no spans: a call has its caller's.
+/// Targets are `resilience::{outcome,retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an
+/// event's name is `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's
+/// conventions, with durations in seconds. An event that no subscriber enables costs a check of its
+/// level. There are no spans: a call has its caller's.
 ///
 /// ```
 /// use resilience_core::observe::Tracing;
@@ -35,14 +34,14 @@ use crate::rejection::{Quantity, Rejection};
 pub struct Tracing;
 
 impl Tracing {
-    /// The listener.
+    /// Creates the listener.
     #[must_use]
     pub const fn new() -> Tracing {
         Tracing
     }
 }
 
-/// One call site for each combination, as `tracing` wants its metadata constant.
+/// Emits an event by a call site of its own, since `tracing` requires constant metadata.
 macro_rules! emit {
     ($level:ident, $target:literal, $name:literal, $message:literal, { $($fields:tt)* }) => {
         event!(
@@ -59,7 +58,7 @@ impl Listen for Tracing {
     fn event(&self, event: &Event<'_>) {
         match *event {
             Event::RetryScheduled { layer, key, attempts, outcome, error, delay } => {
-                emit!(DEBUG, "retry", "retry_scheduled", "will be tried again", {
+                emit!(DEBUG, "retry", "retry_scheduled", "a retry was scheduled", {
                     resilience.layer.name = layer,
                     resilience.key = key,
                     resilience.retry.attempts = attempts,
@@ -71,7 +70,7 @@ impl Listen for Tracing {
             }
             Event::RetryStopped { layer, key, attempts, outcome, error, reason } => {
                 let times = times(reason);
-                emit!(DEBUG, "retry", "retry_stopped", "will not be tried again", {
+                emit!(DEBUG, "retry", "retry_stopped", "no retry follows", {
                     resilience.layer.name = layer,
                     resilience.key = key,
                     resilience.retry.attempts = attempts,
@@ -84,7 +83,7 @@ impl Listen for Tracing {
                 });
             }
             Event::RetrySucceeded { layer, key, attempts } => {
-                emit!(DEBUG, "retry", "retry_succeeded", "succeeded by a retry", {
+                emit!(DEBUG, "retry", "retry_succeeded", "a retry succeeded", {
                     resilience.layer.name = layer,
                     resilience.key = key,
                     resilience.retry.attempts = attempts
@@ -137,7 +136,7 @@ impl Listen for Tracing {
                 });
             }
             Event::KeyEvicted { store, key, reason } => {
-                emit!(DEBUG, "keyed", "key_evicted", "a key was let go", {
+                emit!(DEBUG, "keyed", "key_evicted", "a store evicted a key", {
                     resilience.layer.name = store,
                     resilience.key = key,
                     resilience.eviction.reason = reason.as_str()
@@ -161,7 +160,7 @@ impl Listen for Tracing {
                 }
             }
             Event::PoolCreateFailed { layer, failures, pause, error } => {
-                emit!(WARN, "pool", "pool_create_failed", "a pool could not make an object", {
+                emit!(WARN, "pool", "pool_create_failed", "a pool failed to create an object", {
                     resilience.layer.name = layer,
                     resilience.pool.failures = failures,
                     resilience.pool.pause = seconds(pause),
@@ -169,7 +168,7 @@ impl Listen for Tracing {
                 });
             }
             Event::PoolRetired { layer, reason } => {
-                emit!(DEBUG, "pool", "pool_retired", "a pool let go of an object", {
+                emit!(DEBUG, "pool", "pool_retired", "a pool retired an object", {
                     resilience.layer.name = layer,
                     resilience.pool.reason = reason.as_str()
                 });
@@ -180,8 +179,8 @@ impl Listen for Tracing {
                 });
             }
             Event::ProfilesReloaded { error: Some(error) } => {
-                emit!(WARN, "profile", "profiles_reloaded", "profiles were refused", {
-                    resilience.profile.result = "refused",
+                emit!(WARN, "profile", "profiles_reloaded", "a reload of profiles was rejected", {
+                    resilience.profile.result = "rejected",
                     error.type = "invalid_config",
                     resilience.profile.error = error
                 });
@@ -216,7 +215,7 @@ fn would_reject(rejection: &Rejection) {
     });
 }
 
-/// What was needed and what was left, if it was time that was short.
+/// Returns the needed and the remaining time of a stop for lack of time.
 fn times(reason: StopReason) -> Option<(Duration, Duration)> {
     match reason {
         StopReason::DeadlineTooNear { needed, remaining }

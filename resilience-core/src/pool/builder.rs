@@ -21,10 +21,10 @@ use crate::retry::Backoff;
 
 /// A builder of a [`ResilientManager`].
 ///
-/// Defaults: the name "pool"; `create` within 5 s and `recycle` within 1 s; a maximum age of 30 min, less up to a fifth,
-/// and 10 min idle (HikariCP's figures); after a failure to make an object a pause for all callers, of 5 to 10 ms at
-/// first and at most 5 s; a circuit with [`CircuitBreaker`]'s defaults, open when half of at least 20 attempts within
-/// 10 s fail.
+/// Defaults: the name "pool"; `create` within 5 s and `recycle` within 1 s; a maximum age of 30
+/// min, less up to a fifth, and 10 min idle (HikariCP's figures); after a failure to make an object
+/// a pause for all callers, of 5 to 10 ms at first and at most 5 s; a circuit with
+/// [`CircuitBreaker`]'s defaults, open when half of at least 20 attempts within 10 s fail.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ManagerBuilder<M: Manager> {
     inner: M,
@@ -61,7 +61,7 @@ impl<M: Manager> ManagerBuilder<M> {
     }
 
     /// Notifies this listener of rejections, failures to make an object, and retired objects. A
-    /// [breaker](Self::breaker) of your own has its own listener.
+    /// [breaker](Self::circuit_breaker) of your own has its own listener.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
@@ -86,7 +86,7 @@ impl<M: Manager> ManagerBuilder<M> {
     }
 
     /// Sets the circuit around `create`, shared with all other users of this breaker.
-    pub fn breaker(mut self, breaker: impl OrInvalid<CircuitBreaker>) -> Self {
+    pub fn circuit_breaker(mut self, breaker: impl OrInvalid<CircuitBreaker>) -> Self {
         self.breaker = Some(breaker.or_invalid());
         self
     }
@@ -139,8 +139,8 @@ impl<M: Manager> ManagerBuilder<M> {
 
 /// A builder of a [`ResilientPool`].
 ///
-/// Defaults: at most 10 objects, none made ahead of need; at most 1,000 queued calls, 30 s each; three idle objects are
-/// validated before a new one is made; maintenance runs every 30 s.
+/// Defaults: at most 10 objects, none made ahead of need; at most 1,000 queued calls, 30 s each;
+/// three idle objects are validated before a new one is made; maintenance runs every 30 s.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PoolBuilder<M: Manager> {
     manager: Result<ResilientManager<M>, InvalidConfig>,
@@ -165,22 +165,23 @@ impl<M: Manager> PoolBuilder<M> {
         }
     }
 
-    /// Sets the maximum number of objects, idle and checked out. At most 65,536; 0 pauses the pool until
-    /// [`resize`](ResilientPool::resize).
+    /// Sets the maximum number of objects, idle and checked out. At most 65,536; 0 pauses the pool
+    /// until [`resize`](ResilientPool::resize).
     pub fn max_size(mut self, objects: u32) -> Self {
         self.max_size = objects;
         self
     }
 
     /// Sets the minimum number of idle objects, as far as `max_size` allows. The
-    /// [maintenance](ResilientPool::maintenance) keeps it, and replaces objects that were idle for too long.
+    /// [maintenance](ResilientPool::maintenance) keeps it, and replaces objects that were idle for
+    /// too long.
     pub fn min_idle(mut self, objects: u32) -> Self {
         self.min_idle = objects;
         self
     }
 
-    /// Queues a call that finds all objects checked out, and rejects it after this time. At most 365 days; zero is
-    /// [`reject`](Self::reject).
+    /// Queues a call that finds all objects checked out, and rejects it after this time. At most
+    /// 365 days; zero is [`reject`](Self::reject).
     pub fn wait_at_most(mut self, wait: Duration) -> Self {
         self.bulkhead = self.bulkhead.wait_at_most(wait);
         self
@@ -204,23 +205,25 @@ impl<M: Manager> PoolBuilder<M> {
         self
     }
 
-    /// Limits how many idle objects are validated for one call before a new one is made. At least 1.
+    /// Limits how many idle objects are validated for one call before a new one is made. At least
+    /// 1.
     ///
-    /// After a restart of the server all idle objects are dead, and each validation may take the whole
-    /// [`recycle_timeout`](ManagerBuilder::recycle_timeout).
+    /// After a restart of the server all idle objects are dead, and each validation may take the
+    /// whole [`recycle_timeout`](ManagerBuilder::recycle_timeout).
     pub fn max_validations(mut self, objects: u32) -> Self {
         self.max_validations = objects;
         self
     }
 
-    /// Checks out the object that returned last, so that surplus objects expire. By default it is the one that
-    /// returned first, so that none is idle for long.
+    /// Checks out the object that returned last, so that surplus objects expire. By default it is
+    /// the one that returned first, so that none is idle for long.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
         self
     }
 
-    /// Sets the interval of the [maintenance](ResilientPool::maintenance). More than zero, at most 365 days.
+    /// Sets the interval of the [maintenance](ResilientPool::maintenance). More than zero, at most
+    /// 365 days.
     pub fn maintain_every(mut self, interval: Duration) -> Self {
         self.maintain_every = interval;
         self

@@ -1,4 +1,5 @@
-//! Creation, validation and retirement of objects, shared by the pool and the manager for deadpool's pool.
+//! Creation, validation and retirement of objects, shared by the pool and the manager for
+//! deadpool's pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -89,8 +90,8 @@ impl<M: Manager> Core<M> {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Makes an object: waits for its turn in the backoff, then calls `create` within its timeout if the circuit
-    /// admits it. Cancelling drops `create`, which the circuit counts as abandoned.
+    /// Makes an object: waits for its turn in the backoff, then calls `create` within its timeout
+    /// if the circuit admits it. Cancelling drops `create`, which the circuit counts as abandoned.
     pub(super) async fn create(self: &Arc<Self>) -> Result<ManagedObject<M>, Error<M::Error>> {
         // See docs/decisions/0043-a-pool-is-a-bulkhead-in-front-of-an-idle-list.md.
         self.backoff.turn(|now, until| self.may_wait(now, until)).await?;
@@ -129,7 +130,8 @@ impl<M: Manager> Core<M> {
         self.listener.tell(|| Event::PoolCreateFailed { layer, failures, pause, error });
     }
 
-    /// Rejects if the circuit is open, or if the caller's deadline comes before the end of the wait.
+    /// Rejects if the circuit is open, or if the caller's deadline comes before the end of the
+    /// wait.
     fn may_wait(&self, now: Instant, until: Option<Instant>) -> Result<(), Rejection> {
         let Some(until) = until else { return self.breaker.check_now() };
         match Deadline::current() {
@@ -142,7 +144,8 @@ impl<M: Manager> Core<M> {
         }
     }
 
-    /// Returns `true` if the manager recycles the object within the timeout, counted from its last use.
+    /// Returns `true` if the manager recycles the object within the timeout, counted from its last
+    /// use.
     pub(super) async fn validate(&self, object: &mut ManagedObject<M>, metrics: &Metrics) -> bool {
         let limit = Deadline::after(object.life.last_used(), self.limits.recycle_timeout);
         let recycled = self.inner.recycle(object.object_mut(), metrics);

@@ -1,8 +1,9 @@
 //! A backoff between failed attempts to make an object, shared by all callers.
 //!
-//! Without it, every caller that needs an object tries, and a pool's worth of attempts falls on a server that is
-//! down. Here attempts take turns: none begins before the pause after the last failure is over, and each postpones
-//! the next by the same pause. The first success ends the backoff.
+//! Without it, every caller that needs an object tries, and a pool's worth of attempts falls on a
+//! server that is down. Here attempts take turns: none begins before the pause after the last
+//! failure is over, and each postpones the next by the same pause. The first success ends the
+//! backoff.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -62,8 +63,8 @@ impl CreateBackoff {
     /// Waits for the turn and takes it.
     ///
     /// # Errors
-    /// Those of `check`, which is called with `None` before each attempt to take the turn, and with the end of the
-    /// wait before each wait.
+    /// Those of `check`, which is called with `None` before each attempt to take the turn, and with
+    /// the end of the wait before each wait.
     pub(super) async fn turn<E>(
         &self,
         mut check: impl FnMut(Instant, Option<Instant>) -> Result<(), E>,

@@ -1,7 +1,7 @@
 //! Return of an object that is decided after its guard was dropped.
 //!
-//! A layer passes an object to the service below, and the result of the call may come after the object was
-//! dropped. Until then no other call gets the object.
+//! A layer passes an object to the service below, and the result of the call may come after the
+//! object was dropped. Until then no other call gets the object.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::sync::Mutex;
 /// The half that is dropped with the object.
 pub(super) struct DeferredReturn<M: Manager>(Arc<Mutex<State<M>>>);
 
-/// The half that decides. If it is dropped undecided, the call was cancelled, and the object counts as broken.
+/// The half that decides. If it is dropped undecided, the call was cancelled, and the object counts
+/// as broken.
 pub(super) struct Decision<M: Manager>(Arc<Mutex<State<M>>>);
 
 enum State<M: Manager> {

@@ -21,8 +21,9 @@ pub struct Drained {
 }
 
 impl<M: Manager> ResilientPool<M> {
-    /// Closes the pool for good: idle objects are retired, checked-out ones when they return, and callers, queued
-    /// ones included, are rejected (`ShuttingDown`). Has no effect on a closed pool.
+    /// Closes the pool for good: idle objects are retired, checked-out ones when they return, and
+    /// callers, queued ones included, are rejected (`ShuttingDown`). Has no effect on a closed
+    /// pool.
     pub fn close(&self) {
         self.0.close();
     }
@@ -33,8 +34,9 @@ impl<M: Manager> ResilientPool<M> {
         self.0.core.is_closed()
     }
 
-    /// Closes the pool and waits until every checked-out object has returned, or until the deadline. Calls that are
-    /// getting an object count as if they had one. If this is cancelled, the pool stays closed.
+    /// Closes the pool and waits until every checked-out object has returned, or until the
+    /// deadline. Calls that are getting an object count as if they had one. If this is cancelled,
+    /// the pool stays closed.
     pub async fn drain(&self, deadline: Deadline) -> Drained {
         let bulkhead = &self.0.bulkhead;
         let out = bulkhead.snapshot().in_use;

@@ -59,25 +59,26 @@ impl<M: Manager> ResilientPool<M> {
         ResilientPool(Arc::new(Shared { bulkhead, idle_list, core, settings, returned }))
     }
 
-    /// Checks out an idle object that passes validation, or else a new one. If all are checked out, waits up to
-    /// [`wait_at_most`](PoolBuilder::wait_at_most) and the caller's [deadline](Deadline::current).
+    /// Checks out an idle object that passes validation, or else a new one. If all are checked out,
+    /// waits up to [`wait_at_most`](PoolBuilder::wait_at_most) and the caller's
+    /// [deadline](Deadline::current).
     ///
-    /// Cancelling leaves the queue, drops a connection that is being made, and retires an object that is being
-    /// validated, since its state is unknown.
+    /// Cancelling leaves the queue, drops a connection that is being made, and retires an object
+    /// that is being validated, since its state is unknown.
     ///
     /// # Errors
-    /// The manager's error, if no object could be made. Otherwise a rejection: no object came free in time, or the
-    /// queue is full (`BulkheadFull`); the circuit around `create` is open (`CircuitOpen`); `create` took too long
-    /// (`TimedOut`); the deadline has passed, or would pass during the pause after a failure (`DeadlineExceeded`);
-    /// the pool is closed (`ShuttingDown`).
+    /// The manager's error, if no object could be made. Otherwise a rejection: no object came free
+    /// in time, or the queue is full (`BulkheadFull`); the circuit around `create` is open
+    /// (`CircuitOpen`); `create` took too long (`TimedOut`); the deadline has passed, or would pass
+    /// during the pause after a failure (`DeadlineExceeded`); the pool is closed (`ShuttingDown`).
     pub async fn get(&self) -> Result<Pooled<M>, Error<M::Error>> {
         self.0.check_admission()?;
         let permit = self.0.bulkhead.acquire(1).await?.held_by(PoolRef::new(&self.0));
         self.0.checkout(permit).await
     }
 
-    /// Checks out an object as [`get`](ResilientPool::get) does, but rejects instead of queueing if all are checked
-    /// out.
+    /// Checks out an object as [`get`](ResilientPool::get) does, but rejects instead of queueing if
+    /// all are checked out.
     ///
     /// # Errors
     /// Those of `get`.
@@ -87,8 +88,8 @@ impl<M: Manager> ResilientPool<M> {
         self.0.checkout(permit).await
     }
 
-    /// Makes objects until `min_idle` are idle. Call it when a program starts, to find a wrong password before the
-    /// first caller does.
+    /// Makes objects until `min_idle` are idle. Call it when a program starts, to find a wrong
+    /// password before the first caller does.
     ///
     /// # Errors
     /// The first error, as those of `get`.
@@ -96,8 +97,9 @@ impl<M: Manager> ResilientPool<M> {
         self.0.top_up().await
     }
 
-    /// Changes the maximum number of objects. Surplus idle objects are retired at once, checked-out ones when they
-    /// return; queued calls that now fit continue. 0 pauses the pool. Has no effect on a closed pool.
+    /// Changes the maximum number of objects. Surplus idle objects are retired at once, checked-out
+    /// ones when they return; queued calls that now fit continue. 0 pauses the pool. Has no effect
+    /// on a closed pool.
     pub fn resize(&self, max_size: u32) {
         self.0.resize(max_size);
     }

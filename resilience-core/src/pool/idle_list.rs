@@ -1,12 +1,14 @@
 //! Idle objects of a pool, and the number of its objects.
 //!
-//! An object has a *slot* from before it is made until it is gone, so that the limit is never exceeded. Every caller
-//! holds a permit of the pool's bulkhead, and each permit uses at most one slot. So when no object is idle, every
-//! used slot belongs to another permit, and one is free: no holder of a permit is rejected or waits here.
+//! An object has a *slot* from before it is made until it is gone, so that the limit is never
+//! exceeded. Every caller holds a permit of the pool's bulkhead, and each permit uses at most one
+//! slot. So when no object is idle, every used slot belongs to another permit, and one is free: no
+//! holder of a permit is rejected or waits here.
 
 use std::collections::VecDeque;
 
-/// Idle objects in the order of their return. The limit is an argument of each call: the bulkhead alone stores it.
+/// Idle objects in the order of their return. The limit is an argument of each call: the bulkhead
+/// alone stores it.
 #[derive(Debug)]
 pub(super) struct IdleList<T> {
     idle: VecDeque<T>,
@@ -47,7 +49,8 @@ impl<T> IdleList<T> {
         room
     }
 
-    /// Adds an object that returns. If more than `max` slots are in use, releases its slot and returns the object.
+    /// Adds an object that returns. If more than `max` slots are in use, releases its slot and
+    /// returns the object.
     pub(super) fn give(&mut self, object: T, max: usize) -> Option<T> {
         if self.size > max {
             self.release_slot();
@@ -102,7 +105,7 @@ mod tests {
         /// The holder at this index discards its object.
         Leave(usize),
         Resize(usize),
-        /// Removes the idle objects whose number this divides.
+        /// Removes every idle object with a number that is a multiple of the argument.
         TakeIf(u32),
     }
 

@@ -16,13 +16,14 @@ use crate::inherent::inherent_service_methods;
 use crate::outcome::{AsOutcome, Classify, Outcome, Standard};
 use crate::rejection::RejectionKind;
 
-/// A layer that checks out an object for each call and passes it, with the request, to the service below, which takes
-/// `(Req, Pooled<M>)`.
+/// A layer that checks out an object for each call and passes it, with the request, to the service
+/// below, which takes `(Req, Pooled<M>)`.
 ///
-/// The object is checked out in the future of the call, before the service below is readied. It returns when that
-/// future completes, or when the service below drops it, if that is later (a streaming body), and not before the
-/// result is classified. After a transient failure or a timeout it is retired, since an answer may still be on its
-/// wire; also if the call is cancelled while the service below has it.
+/// The object is checked out in the future of the call, before the service below is readied. It
+/// returns when that future completes, or when the service below drops it, if that is later (a
+/// streaming body), and not before the result is classified. After a transient failure or a timeout
+/// it is retired, since an answer may still be on its wire; also if the call is cancelled while the
+/// service below has it.
 ///
 /// Clones share the pool. Each call makes two allocations.
 ///
@@ -119,7 +120,8 @@ where
     type Error = S::Error;
     type Future = CheckoutFuture<S::Response, S::Error>;
 
-    /// Always ready: a call waits for its object in its own future, on its own clone of the service.
+    /// Always ready: a call waits for its object in its own future, on its own clone of the
+    /// service.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }

@@ -1,13 +1,13 @@
 //! Least-loaded choice among a few shared handles.
 //!
-//! A client that multiplexes (HTTP/2, gRPC, most database drivers with pipelines) is shared by all callers and needs
-//! no pool. One connection has limits of its own, so there are several, and each call goes to the one with the fewest
-//! calls in flight.
+//! A client that multiplexes (HTTP/2, gRPC, most database drivers with pipelines) is shared by all
+//! callers and needs no pool. One connection has limits of its own, so there are several, and each
+//! call goes to the one with the fewest calls in flight.
 //!
-//! [`pick`](LeastLoaded::pick) increments a count and its [`LoadGuard`] decrements it. Counts are atomics on cache
-//! lines of their own. Each thread starts at its own handle and takes it if its count is zero, so that threads with
-//! little load do not share cache lines; otherwise it reads all counts once. Two simultaneous picks may choose the
-//! same handle.
+//! [`pick`](LeastLoaded::pick) increments a count and its [`LoadGuard`] decrements it. Counts are
+//! atomics on cache lines of their own. Each thread starts at its own handle and takes it if its
+//! count is zero, so that threads with little load do not share cache lines; otherwise it reads all
+//! counts once. Two simultaneous picks may choose the same handle.
 //!
 //! ```
 //! use resilience_core::pool::LeastLoaded;
@@ -33,8 +33,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// A fixed set of shared handles. Clones share the handles and their counts.
 pub struct LeastLoaded<T>(Arc<[Member<T>]>);
 
-/// A handle with its count of calls in flight. Alone on its cache line and on the adjacent one, which some processors
-/// prefetch.
+/// A handle with its count of calls in flight. Alone on its cache line and on the adjacent one,
+/// which some processors prefetch.
 #[repr(align(128))]
 struct Member<T> {
     load: AtomicU64,
@@ -55,8 +55,9 @@ impl<T> LeastLoaded<T> {
         Ok(LeastLoaded(members))
     }
 
-    /// Picks the handle with the fewest calls in flight, and counts one more until the guard is dropped. Never waits,
-    /// never allocates; reads every count, or one if this thread's handle is free.
+    /// Picks the handle with the fewest calls in flight, and counts one more until the guard is
+    /// dropped. Never waits, never allocates; reads every count, or one if this thread's handle is
+    /// free.
     #[inline]
     pub fn pick(&self) -> LoadGuard<'_, T> {
         let members = &*self.0;

@@ -1,8 +1,9 @@
 //! Maximum age and idle time of pooled objects.
 //!
-//! Servers, load balancers and firewalls drop connections that are old or idle, often silently. A pool that retires
-//! them first never checks out a half-dead one. Objects that were made together must not expire together, or all are
-//! replaced at once: each has its own random sample, which shortens its maximum age by up to the jitter.
+//! Servers, load balancers and firewalls drop connections that are old or idle, often silently. A
+//! pool that retires them first never checks out a half-dead one. Objects that were made together
+//! must not expire together, or all are replaced at once: each has its own random sample, which
+//! shortens its maximum age by up to the jitter.
 //!
 //! ```
 //! use std::time::Duration;
@@ -51,12 +52,12 @@ impl Lifetime {
     /// No limits.
     pub const ENDLESS: Lifetime = Lifetime { max_age: None, jitter: 0.2, max_idle: None };
 
-    /// Returns [`TooOld`](Retired::TooOld) or [`IdleTooLong`](Retired::IdleTooLong) if an object that was made at
-    /// `created` and last used at `last_used` has expired at `now`; `None` if it may be used. `TooOld` comes first if
-    /// both apply.
+    /// Returns [`TooOld`](Retired::TooOld) or [`IdleTooLong`](Retired::IdleTooLong) if an object
+    /// that was made at `created` and last used at `last_used` has expired at `now`; `None` if it
+    /// may be used. `TooOld` comes first if both apply.
     ///
-    /// `u` is the object's sample of `0..1`, drawn once when it was made and clamped to that range. An instant later
-    /// than `now` counts as `now`. An object expires when a limit is reached.
+    /// `u` is the object's sample of `0..1`, drawn once when it was made and clamped to that range.
+    /// An instant later than `now` counts as `now`. An object expires when a limit is reached.
     #[must_use]
     #[inline]
     pub fn expired(
@@ -87,7 +88,8 @@ impl Lifetime {
         }
     }
 
-    /// Returns the instant at which the object is too old; `None` if there is no maximum age, or no such instant.
+    /// Returns the instant at which the object is too old; `None` if there is no maximum age, or no
+    /// such instant.
     #[inline]
     pub(super) fn end(&self, created: Instant, u: f64) -> Option<Instant> {
         created.checked_add(self.max_age_at(u)?)

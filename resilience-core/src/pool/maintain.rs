@@ -14,21 +14,22 @@ use crate::clock;
 use crate::timer::Alarm;
 
 impl<M: Manager> ResilientPool<M> {
-    /// Returns the pool's maintenance, to be spawned or polled: retires idle objects that have expired, and makes new
-    /// ones until `min_idle` are idle. Without it, ages are checked when an object is checked out or returned, and
-    /// none is made ahead of need.
+    /// Returns the pool's maintenance, to be spawned or polled: retires idle objects that have
+    /// expired, and makes new ones until `min_idle` are idle. Without it, ages are checked when an
+    /// object is checked out or returned, and none is made ahead of need.
     ///
-    /// Runs at an interval, and at once when an object was retired or made for a caller. Ends when the pool is closed
-    /// or its last handle and object are gone: it keeps the pool alive only while it makes an object. Dropping it
-    /// stops it. A failure to make an object goes to the listener and the circuit, and is tried again at the next run.
+    /// Runs at an interval, and at once when an object was retired or made for a caller. Ends when
+    /// the pool is closed or its last handle and object are gone: it keeps the pool alive only
+    /// while it makes an object. Dropping it stops it. A failure to make an object goes to the
+    /// listener and the circuit, and is tried again at the next run.
     pub fn maintenance(&self) -> impl Future<Output = ()> + Send + use<M> {
         let pool = Arc::downgrade(&self.0);
         let changed = self.0.core.changed.clone();
         maintain(pool, changed, self.0.settings.maintain_every)
     }
 
-    /// Spawns the [`maintenance`](ResilientPool::maintenance) on the current tokio runtime; panics outside of one.
-    /// The task ends with the pool.
+    /// Spawns the [`maintenance`](ResilientPool::maintenance) on the current tokio runtime; panics
+    /// outside of one. The task ends with the pool.
     pub fn spawn_maintenance(&self)
     where
         M: 'static,

@@ -10,8 +10,8 @@ use deadpool::managed::{Manager, Metrics};
 use super::Retired;
 use super::core::Core;
 
-/// An object of a [`ResilientManager`](super::ResilientManager), with the times of its creation and last use.
-/// Dereferences to the object.
+/// An object of a [`ResilientManager`](super::ResilientManager), with the times of its creation and
+/// last use. Dereferences to the object.
 pub struct ManagedObject<M: Manager> {
     object: M::Type,
     pub(super) life: Life<M>,

@@ -10,12 +10,12 @@ use super::core::Core;
 use super::managed_object::ManagedObject;
 use crate::error::Error;
 
-/// A deadpool manager around another: adds a circuit breaker, a backoff after failures and a timeout to `create`, a
-/// lifetime and a timeout to `recycle`.
+/// A deadpool manager around another: adds a circuit breaker, a backoff after failures and a
+/// timeout to `create`, a lifetime and a timeout to `recycle`.
 ///
-/// [`ResilientPool`](super::ResilientPool) does that and more; this type is for an existing pool of deadpool's, which
-/// does not notify managers of returns: there an object counts as idle since its last checkout, and its age is checked
-/// at the next checkout only.
+/// [`ResilientPool`](super::ResilientPool) does that and more; this type is for an existing pool of
+/// deadpool's, which does not notify managers of returns: there an object counts as idle since its
+/// last checkout, and its age is checked at the next checkout only.
 ///
 /// ```
 /// use deadpool::managed::{Manager, Metrics, Pool, RecycleResult};

@@ -1,21 +1,25 @@
 //! Pools of objects that are expensive to make and used by one call at a time, such as connections.
 //!
-//! A slow dependency shows in its pool first: callers queue without bound, a server that is down gets an attempt from
-//! every caller, and connections that a firewall dropped are checked out. [`ResilientPool`] takes any deadpool manager
-//! and adds what deadpool's own pool leaves to its users:
+//! A slow dependency shows in its pool first: callers queue without bound, a server that is down
+//! gets an attempt from every caller, and connections that a firewall dropped are checked out.
+//! [`ResilientPool`] takes any deadpool manager and adds what deadpool's own pool leaves to its
+//! users:
 //!
-//! - **Queueing** is bounded, first in, first out, and limited in time and by the [deadline](crate::Deadline) of the
-//!   call. The rejection names the limit.
-//! - **Creation** has a timeout, a circuit breaker and a backoff that all callers share: while a server is down one
-//!   call tries at a time, and none while the circuit is open.
-//! - **Age** is limited by a jittered [`Lifetime`] and an idle timeout, on the clock that tests can pause.
-//! - **Validation** has a timeout, and a maximum number of objects per checkout, after which a new one is made.
+//! - **Queueing** is bounded, first in, first out, and limited in time and by the
+//!   [deadline](crate::Deadline) of the call. The rejection names the limit.
+//! - **Creation** has a timeout, a circuit breaker and a backoff that all callers share: while a
+//!   server is down one call tries at a time, and none while the circuit is open.
+//! - **Age** is limited by a jittered [`Lifetime`] and an idle timeout, on the clock that tests can
+//!   pause.
+//! - **Validation** has a timeout, and a maximum number of objects per checkout, after which a new
+//!   one is made.
 //! - **A broken object** is never checked out again: [`Pooled::broken`], a panic, a cancelled call.
-//! - **[Maintenance][ResilientPool::maintenance]** makes objects ahead of need and retires expired ones;
-//!   [`resize`][ResilientPool::resize], [`drain`][ResilientPool::drain], [`PoolSnapshot`].
+//! - **[Maintenance][ResilientPool::maintenance]** makes objects ahead of need and retires expired
+//!   ones; [`resize`][ResilientPool::resize], [`drain`][ResilientPool::drain], [`PoolSnapshot`].
 //!
-//! [`CheckoutLayer`] checks an object out for each call of a Tower service. Clients that multiplex need no pool:
-//! [`LeastLoaded`] shares a few of them. [`Lifetime`] and `LeastLoaded` do not need the feature `pool`.
+//! [`CheckoutLayer`] checks an object out for each call of a Tower service. Clients that multiplex
+//! need no pool: [`LeastLoaded`] shares a few of them. [`Lifetime`] and `LeastLoaded` do not need
+//! the feature `pool`.
 //!
 // Links to items of features that are off lead to the page of the crate, which lists the features.
 #![cfg_attr(

@@ -17,7 +17,8 @@ use crate::clock;
 
 pub(super) type Permit<M> = BulkheadPermit<PoolRef<M>>;
 
-/// The pool, as a permit holds it. Notifies `drain` when it is dropped, by which time the permit is back.
+/// The pool, as a permit holds it. Notifies `drain` when it is dropped, by which time the permit is
+/// back.
 pub(super) struct PoolRef<M: Manager>(Arc<Shared<M>>);
 
 impl<M: Manager> PoolRef<M> {
@@ -40,18 +41,19 @@ impl<M: Manager> Drop for PoolRef<M> {
     }
 }
 
-/// A checked-out object. Dereferences to the type that the manager makes. Dropped, it returns to its pool, which it
-/// keeps alive until then.
+/// A checked-out object. Dereferences to the type that the manager makes. Dropped, it returns to
+/// its pool, which it keeps alive until then.
 ///
-/// It is retired instead if it was marked [broken](Pooled::broken), is dropped by a panic, is too old, or if the pool
-/// was closed or made smaller meanwhile.
+/// It is retired instead if it was marked [broken](Pooled::broken), is dropped by a panic, is too
+/// old, or if the pool was closed or made smaller meanwhile.
 #[must_use = "dropped, it goes back to the pool"]
 pub struct Pooled<M: Manager> {
     checked_out: Option<CheckedOut<M>>,
     deferred: Option<DeferredReturn<M>>,
 }
 
-/// Contents of a [`Pooled`]; a separate type because fields cannot be moved out of a type with `Drop`.
+/// Contents of a [`Pooled`]; a separate type because fields cannot be moved out of a type with
+/// `Drop`.
 pub(super) struct CheckedOut<M: Manager> {
     object: Box<ManagedObject<M>>,
     permit: Permit<M>,
@@ -85,8 +87,8 @@ impl<M: Manager> Pooled<M> {
         }
     }
 
-    /// Marks the object as broken: its protocol is in an unknown state, or the peer hung up. It is retired when this
-    /// guard is dropped. Cannot be undone.
+    /// Marks the object as broken: its protocol is in an unknown state, or the peer hung up. It is
+    /// retired when this guard is dropped. Cannot be undone.
     pub fn broken(&mut self) {
         self.get_mut().broken = true;
     }
@@ -111,8 +113,8 @@ impl<M: Manager> Pooled<M> {
 }
 
 impl<M: Manager> CheckedOut<M> {
-    /// Returns the object to the pool, or retires it. The object goes before the permit, so that the next holder of
-    /// a permit finds the slot.
+    /// Returns the object to the pool, or retires it. The object goes before the permit, so that
+    /// the next holder of a permit finds the slot.
     pub(super) fn give_back(self) {
         let CheckedOut { mut object, permit, broken } = self;
         let shared = &permit.holder().0;
@@ -145,7 +147,8 @@ impl<M: Manager> Shared<M> {
 
     pub(super) fn give(&self, object: Box<ManagedObject<M>>) {
         let mut idle_list = self.idle_list.lock();
-        // The limit is read under the lock: `resize` lowers it first and trims under the lock afterwards.
+        // The limit is read under the lock: `resize` lowers it first and trims under the lock
+        // afterwards.
         let surplus = idle_list.give(object, self.limit());
         drop(idle_list);
         if let Some(object) = surplus {

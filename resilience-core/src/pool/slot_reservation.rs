@@ -7,8 +7,8 @@ use super::handle::Shared;
 use super::managed_object::ManagedObject;
 use crate::error::Error;
 
-/// A reserved slot, with its object if there is one. Dropped, it discards the object, whose state is unknown, and
-/// releases the slot.
+/// A reserved slot, with its object if there is one. Dropping the slot discards the object, since
+/// its state is unknown, and releases the slot.
 pub(super) struct SlotReservation<'p, M: Manager> {
     /// `None` once the slot belongs to a checked-out object.
     shared: Option<&'p Shared<M>>,

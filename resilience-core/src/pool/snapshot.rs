@@ -33,13 +33,15 @@ impl PoolCounters {
     }
 }
 
-/// State of a pool at one moment, for metrics and tests. Each number is exact; they are read one after another.
+/// State of a pool at one moment, for metrics and tests. Each number is exact; they are read one
+/// after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolSnapshot {
     /// Maximum number of objects; 0 once closed.
     pub max_size: usize,
-    /// Objects that exist or are being made. May exceed a lowered `max_size` until checked-out objects return.
+    /// Objects that exist or are being made. May exceed a lowered `max_size` until checked-out
+    /// objects return.
     pub size: usize,
     /// Idle objects.
     pub idle: usize,
@@ -95,8 +97,8 @@ impl<M: Manager> ResilientPool<M> {
     }
 }
 
-/// Visits [`names::POOL_MAX_SIZE`], [`names::POOL_SIZE`], [`names::POOL_IDLE`], [`names::POOL_IN_USE`] and
-/// [`names::POOL_QUEUED`].
+/// Visits [`names::POOL_MAX_SIZE`], [`names::POOL_SIZE`], [`names::POOL_IDLE`],
+/// [`names::POOL_IN_USE`] and [`names::POOL_QUEUED`].
 impl<M: Manager> Gauges for ResilientPool<M> {
     #[expect(clippy::cast_precision_loss, reason = "for people and graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {

@@ -1,8 +1,8 @@
-//! What is wrong with a text of profiles, and where.
+//! Errors of profile texts, with the place of the mistake.
 
 use std::fmt;
 
-/// What is wrong: in which line, in which profile, with which of its fields.
+/// A mistake in a text of profiles: line, profile and field, as far as they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfilesError(Box<Details>);
 
@@ -15,23 +15,23 @@ struct Details {
     message: String,
 }
 
-/// What sort of mistake it is.
+/// Kinds of mistakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProfilesErrorKind {
     /// The file cannot be read.
     Unreadable,
-    /// It is not TOML, or longer than a mebibyte.
+    /// The text is not TOML, or longer than 1 MiB.
     Syntax,
-    /// There is no such key.
+    /// A key has no meaning.
     UnknownKey,
-    /// A key that has to be there is not.
+    /// A required key is missing.
     MissingKey,
-    /// A value of another type was expected.
+    /// A value has the wrong type.
     WrongType,
-    /// A value is out of its bounds, or in another's way.
+    /// A value is out of its bounds, or contradicts another value.
     OutOfBounds,
-    /// There is no such profile.
+    /// No profile has the name.
     UnknownProfile,
     /// A profile that is in use is not in the new text.
     InUse,
@@ -66,25 +66,25 @@ impl ProfilesError {
         self
     }
 
-    /// What sort of mistake it is.
+    /// Returns the kind of mistake.
     #[must_use]
     pub fn kind(&self) -> ProfilesErrorKind {
         self.0.kind
     }
 
-    /// The line, counted from 1.
+    /// Returns the line, counted from 1.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.0.line
     }
 
-    /// The profile, as `scraper.odds`.
+    /// Returns the name of the profile, such as `scraper.odds`.
     #[must_use]
     pub fn profile(&self) -> Option<&str> {
         self.0.profile.as_deref()
     }
 
-    /// The field within the profile, such as `retry.max_attempts`.
+    /// Returns the field within the profile, such as `retry.max_attempts`.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
@@ -109,7 +109,7 @@ impl fmt::Display for ProfilesError {
 
 impl std::error::Error for ProfilesError {}
 
-/// The names that `name` may have been meant to be, nearest first.
+/// Returns up to three of `names` that are close to `name`, nearest first.
 pub(super) fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let most = 1 + name.len() / 4;
     let distances = names.into_iter().map(|it| (distance(name, it), it));
@@ -118,7 +118,7 @@ pub(super) fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> 
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// "; did you mean …?", or nothing.
+/// Returns the end of a message: "; did you mean …?", or nothing if no name is near.
 pub(super) fn did_you_mean(near: &[&str]) -> String {
     match near {
         [] => String::new(),
@@ -126,7 +126,8 @@ pub(super) fn did_you_mean(near: &[&str]) -> String {
     }
 }
 
-/// Levenshtein's. Names are short, and a text of junk has long ones: more than 64 bytes are far off.
+/// Returns the Levenshtein distance. Texts of more than 64 bytes are always far apart, which bounds
+/// the time for a hostile text.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX;

@@ -1,4 +1,5 @@
-//! A profile for one key: the rules of another, and a state of its own.
+//! Profiles with the settings of another profile and a state of their own, such as those for one
+//! key.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,28 +20,28 @@ use crate::rate::RateLimiter;
 use crate::retry::RetryPolicy;
 use crate::stack::Handles;
 
-/// The profile whose rules another one follows.
+/// The profile from which another one takes its settings.
 #[derive(Debug)]
 pub(super) struct Origin {
     live: Arc<LiveConfig<Parts>>,
-    /// Keeps a reload from removing the profile. `None` in a store of the profile's own, which would keep itself alive.
+    /// Keeps a reload from removing the profile. `None` in the profile's own store, which would
+    /// keep itself alive.
     holds: Option<Arc<State>>,
-    /// The version of its text that is followed.
+    /// The version of the settings that the other profile follows.
     seen: AtomicU32,
     following: Mutex<()>,
 }
 
 impl Origin {
-    /// Whether its text has changed.
-    #[inline]
+    /// Returns `true` if the settings have changed since they were last followed.
     pub(super) fn has_moved(&self) -> bool {
         !self.live.is_at(self.seen.load(Ordering::Acquire))
     }
 
-    /// Brings `live` into step with it.
+    /// Applies the current settings to `live`.
     #[cold]
     pub(super) fn follow(&self, live: &LiveConfig<Parts>) {
-        // Declared before the lock, and so dropped after it: a listener may go with them.
+        // Declared before the lock, and so dropped after it: dropping a listener may run any code.
         let parts;
         let former;
         let one_by_one = self.following.lock();
@@ -50,23 +51,24 @@ impl Origin {
         }
         former = live.get();
         live.set(parts.fresh(Some(&former), former.key.clone(), clock::now()));
-        // Last: nobody finds it in step before it is.
+        // Last, so that a thread that reads this version also reads the settings of it.
         self.seen.store(parts.version(), Ordering::Release);
         drop(one_by_one);
-        // Not under the lock: a listener may be notified.
+        // Not under the lock: this may notify a listener.
         live.get().forget_parked();
     }
 }
 
 impl State {
-    /// Makes a profile with the rules of `of`, and a state of its own. It holds the profile that `of` holds, or `of`.
+    /// Creates a profile with the settings of `of` and a state of its own. Keeps `of`, or the
+    /// profile that `of` keeps, from being removed by a reload.
     pub(super) fn fresh(of: &Arc<State>, key: Option<Name>) -> State {
         // See docs/decisions/0025-a-key-is-read-when-an-event-needs-it.md.
         let holds = of.origin().map_or_else(|| Some(of.clone()), |origin| origin.holds.clone());
         State::fresh_of(of, key, holds)
     }
 
-    /// Makes a profile as [`fresh`](State::fresh) does, that holds no other.
+    /// Creates a profile as [`fresh`](State::fresh) does, but keeps no other.
     fn fresh_unheld(of: &Arc<State>, key: Option<Name>) -> State {
         State::fresh_of(of, key, None)
     }
@@ -75,16 +77,17 @@ impl State {
         let rules = of.origin().map_or_else(|| of.live(), |origin| &origin.live);
         let parts = rules.get();
         let live = Arc::new(LiveConfig::new(parts.fresh(None, key, clock::now())));
-        let (seen, following) = (AtomicU32::new(parts.version()), Mutex::default());
-        let origin = Origin { live: rules.clone(), holds, seen, following };
+        let seen = AtomicU32::new(parts.version());
+        let origin = Origin { live: rules.clone(), holds, seen, following: Mutex::default() };
         State::following(of.name().to_owned(), origin, live)
     }
 }
 
-/// The state of a profile for one key, shared by all that ask the profile's own store for the key. See
+/// The state of a profile for one key, shared by all users of the profile's own store. See
 /// [`Profile::per_key`].
 ///
-/// The store keeps it while a clone of this exists, and as long as any other [`Profile`] beyond that.
+/// The store keeps the state while a clone of this value exists, and after that under the same
+/// rules as any other [`Profile`].
 #[derive(Debug, Clone)]
 #[doc(hidden)]
 pub struct KeyProfile(Arc<Profile>);
@@ -125,7 +128,7 @@ impl<K: Key> Keys<K> {
         let model = Profile::new(Arc::new(State::fresh_unheld(of, None)));
         let make = move |key: &K| {
             let fresh = State::fresh_unheld(model.shared_state(), Some(key.name()));
-            // Every user of the key calls through this state, so its handles are there at once.
+            // All users of the key call through this state, so its handles exist at once.
             fresh.called();
             KeyProfile(Arc::new(Profile::new(Arc::new(fresh))))
         };
@@ -134,15 +137,17 @@ impl<K: Key> Keys<K> {
 }
 
 impl Profile {
-    /// Returns the store of this profile's states by key, which all clones of the profile share: a key has one
-    /// circuit, bulkhead, rate limit and retry budget, whichever of its users asks.
+    /// Returns the store of this profile's states by key. All clones of the profile share the
+    /// store, so a key has one circuit, bulkhead, rate limit and retry budget for all users.
     ///
-    /// The states follow the reloads of the profile. The store lives as long as the profile; it does not keep a
-    /// reload from removing it. A [`fresh`](Profile::fresh) profile has a store of its own. `limits` are those of
-    /// one user: the store itself holds twice as many keys and bytes, so that what users hold leaves room.
+    /// The states follow the reloads of the profile. The store lives as long as the profile, and
+    /// does not keep a reload from removing the profile. A [`fresh`](Profile::fresh) profile has a
+    /// store of its own. `limits` are those of one user: the store holds twice as many keys and
+    /// bytes, so that states in use leave room for new ones.
     ///
     /// # Errors
-    /// If the profile has a store for keys of this type with other limits: the error names `authorities`.
+    /// If the profile already has a store for keys of this type with other limits. The error names
+    /// `authorities`.
     pub fn per_key<K: Key>(
         &self,
         limits: KeyedLimits,
@@ -166,13 +171,13 @@ impl Profile {
 }
 
 impl Parts {
-    /// Returns the same rules with the state that `former` has, or else with a state of their own.
+    /// Returns the same settings with the state of `former`, or else with a state of their own.
     fn fresh(&self, former: Option<&Parts>, key: Option<Name>, now: Instant) -> Parts {
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &self.handles;
         let handles = Handles {
             bulkhead: bulkhead.as_ref().map(Bulkhead::fresh),
-            rate_limiter: rate_limiter.as_ref().map(RateLimiter::fresh),
-            breaker: breaker.as_ref().map(|it| it.fresh_for(key.clone())),
+            rate_limit: rate_limit.as_ref().map(RateLimiter::fresh),
+            circuit_breaker: circuit_breaker.as_ref().map(|it| it.fresh_for(key.clone())),
             ..self.handles.clone()
         };
         let handles = former.map_or(handles.clone(), |former| former.keep(handles));
@@ -183,30 +188,30 @@ impl Parts {
         Parts { handles, parked, own_budget, key, ..self.clone() }
     }
 
-    /// What would be lost with it.
+    /// Returns `true` if a part is in use, so that its state must not be dropped.
     fn is_pinned(&self, now: Instant) -> bool {
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &self.handles;
         bulkhead.as_ref().is_some_and(|it| it.is_busy())
-            || rate_limiter.as_ref().is_some_and(|it| it.is_busy(now))
-            || breaker.as_ref().is_some_and(|it| it.is_busy(now))
+            || rate_limit.as_ref().is_some_and(|it| it.is_busy(now))
+            || circuit_breaker.as_ref().is_some_and(|it| it.is_busy(now))
     }
 
-    /// Until when one of them differs from a new one.
+    /// Returns the time until which a part differs from a new one.
     fn remembers_until(&self, now: Instant) -> Option<Instant> {
         fn of<T: Entry>(part: Option<&T>, now: Instant) -> Option<Instant> {
             part.and_then(|part| part.remembers_until(now))
         }
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &self.handles;
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &self.handles;
         of(bulkhead.as_ref(), now)
-            .max(of(rate_limiter.as_ref(), now))
-            .max(of(breaker.as_ref(), now))
+            .max(of(rate_limit.as_ref(), now))
+            .max(of(circuit_breaker.as_ref(), now))
             .max(of(self.own_budget.as_ref(), now))
     }
 }
 
-/// What a store keeps for a key: made by [`Profile::fresh`], it stays while a circuit is open, a permit is
-/// out or a call waits, and for as long as one of its parts differs from a new one. A clone that is kept for
-/// longer may be of a state that the store has let go of.
+/// An entry of a store for keys, made by [`Profile::fresh`]. The store keeps the entry while a
+/// circuit is open, a permit is in use or a call waits, and as long as one of its parts differs
+/// from a new one. A clone that is kept longer may be of a state that the store has evicted.
 impl Entry for Profile {
     fn is_pinned(&self, now: Instant) -> bool {
         self.state().peek().is_pinned(now)
@@ -232,5 +237,5 @@ impl Entry for Profile {
 }
 
 fn is_open(profile: &Profile, now: Instant) -> bool {
-    profile.state().peek().handles.breaker.as_ref().is_some_and(|it| it.is_open(now))
+    profile.state().peek().handles.circuit_breaker.as_ref().is_some_and(|it| it.is_open(now))
 }

@@ -24,8 +24,8 @@ use crate::select::One;
 use crate::stack::Carrying;
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
-/// The whole stack of a [`Profile`](super::Profile) as one layer. Every service it makes shares the
-/// profile's state, and follows its reloads.
+/// The whole stack of a [`Profile`](super::Profile) as one layer. All services of the layer share
+/// the profile's state and follow its reloads.
 #[derive(Clone)]
 pub struct ProfileLayer<K = Standard, R = CloneRequest, L = Absent> {
     state: Arc<State>,
@@ -42,8 +42,8 @@ impl<K> ProfileLayer<K> {
 }
 
 impl<K, R, L> ProfileLayer<K, R, L> {
-    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request with `None` is
-    /// sent once. Requests are cloned by default.
+    /// Sets the copy of a request for a retry: a closure from `&Req` to `Option<Req>`. A request
+    /// with `None` is sent once. Requests are cloned by default.
     #[must_use]
     pub fn replay<F, Req>(self, replay: F) -> ProfileLayer<K, F, L>
     where
@@ -59,9 +59,9 @@ impl<K, R, L> ProfileLayer<K, R, L> {
         ProfileLayer { state, classifier, replay, until }
     }
 
-    /// For calls that are not over with their result: as far as `until` says so, the permits of the bulkhead and
-    /// the admission of the circuit are handed over to the [`CarriedPermits`](crate::stack::CarriedPermits) of the call. A
-    /// failure is judged at once, and deadlines, retries and tokens are over with the result.
+    /// Extends calls beyond their result, as far as `until` returns: the bulkhead's permits and the
+    /// circuit's admission move to the [`CarriedPermits`](crate::stack::CarriedPermits) of the
+    /// call. A failure counts at once; deadlines, retries and tokens end with the result.
     #[must_use]
     pub fn lasting<U>(self, until: U) -> ProfileLayer<K, R, U> {
         let ProfileLayer { state, classifier, replay, .. } = self;
@@ -71,8 +71,10 @@ impl<K, R, L> ProfileLayer<K, R, L> {
 
 impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
     fn build(&self, parts: &Parts) -> Arc<Built<K, R, L>> {
-        let (handles, key) = (&parts.handles, || parts.key.clone());
-        let (classifier, until) = (|| self.classifier.clone(), || self.until.clone());
+        let handles = &parts.handles;
+        let key = || parts.key.clone();
+        let classifier = || self.classifier.clone();
+        let until = || self.until.clone();
         let limit = |it: &RateLimiter| {
             RateLimitLayer::with_selector(One::of_key(it.clone(), key())).classifier(classifier())
         };
@@ -88,15 +90,15 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
             retry: RetryLayer::new(parts.retry.with_classifier(classifier()))
                 .replayed_by(self.replay.clone())
                 .paid_from(OwnBudget::new(parts.own_budget.clone(), key())),
-            rate_limit: handles.rate_limiter.as_ref().map(limit),
-            circuit_breaker: handles.breaker.as_ref().map(circuit),
+            rate_limit: handles.rate_limit.as_ref().map(limit),
+            circuit_breaker: handles.circuit_breaker.as_ref().map(circuit),
             attempt_timeout: parts.attempt_timeout.clone(),
         })
     }
 }
 
 impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
-    /// For services that are made for each call.
+    /// Converts the layer for services that are made for each call.
     #[must_use]
     pub fn calls(self) -> ProfileCalls<K, R, L> {
         let current = Mutex::new(self.current());
@@ -109,7 +111,7 @@ impl<K: Clone, R: Clone, L: Clone> ProfileLayer<K, R, L> {
     }
 }
 
-/// The parts of every profile, those that its text may leave out as such.
+/// The parts of a profile; `Option` for those that the text may leave out.
 type Built<K, R, L> = CallParts<
     DeadlineLayer,
     Option<Carrying<BulkheadLayer, L>>,
@@ -131,7 +133,7 @@ impl<S, K: Clone, R: Clone, L: Clone> Layer<S> for ProfileLayer<K, R, L> {
 
 /// A service under a profile. Made by [`ProfileLayer`].
 ///
-/// Each call looks at one number to know whether the profile has changed since the last.
+/// Each call compares one number to detect a change of the profile.
 #[derive(Clone)]
 pub struct ProfileService<S, K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
@@ -140,7 +142,7 @@ pub struct ProfileService<S, K = Standard, R = CloneRequest, L = Absent> {
 }
 
 impl<S, K, R, L> ProfileService<S, K, R, L> {
-    /// The service below.
+    /// Returns the service below.
     pub fn get_ref(&self) -> &S {
         self.built.get_ref()
     }
@@ -148,11 +150,11 @@ impl<S, K, R, L> ProfileService<S, K, R, L> {
 
 inherent_service_methods!(always ready: ProfileService<S, K, R, L>);
 
-/// The whole stack of a [`Profile`](super::Profile), for a service that is made for each call. Made by
-/// [`ProfileLayer::calls`].
+/// The whole stack of a [`Profile`](super::Profile), for a service that is made for each call. Made
+/// by [`ProfileLayer::calls`].
 ///
-/// A layer puts its parts together for each service that it makes, and a service follows reloads. Here they are put together
-/// once and after a reload, as if one service took all calls.
+/// A layer builds its parts for each service. Here they are built once and after a reload, as if
+/// one service took all calls.
 #[doc(hidden)]
 pub struct ProfileCalls<K = Standard, R = CloneRequest, L = Absent> {
     layer: ProfileLayer<K, R, L>,
@@ -166,8 +168,8 @@ struct Current<K, R, L> {
 }
 
 impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
-    /// Calls `service` under the profile, as a [`ProfileService`] does: nothing is done, and no time counted, before
-    /// the first poll.
+    /// Calls `service` under the profile, as a [`ProfileService`] does: nothing is done, and no
+    /// time counted, before the first poll.
     pub fn call<S, Req>(&self, service: S, request: Req) -> ResponseFuture<S, Built<K, R, L>, Req>
     where
         S: Service<Req> + Clone,
@@ -177,13 +179,14 @@ impl<K: Clone, R: Clone, L: Clone> ProfileCalls<K, R, L> {
         ResponseFuture::new(service, self.built(), request)
     }
 
-    /// Bytes that this owns outside of itself, which a [`Keyed`](crate::keyed::Keyed) store counts.
+    /// Returns the bytes on the heap, which a [`Keyed`](crate::keyed::Keyed) store counts.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         allocation_size(2 * size_of::<usize>() + size_of::<Built<K, R, L>>())
     }
 
-    /// Returns the parts in force. They are built outside of the lock, since that clones the user's values.
+    /// Returns the parts in force. They are built outside of the lock, since that clones the user's
+    /// values.
     fn built(&self) -> Arc<Built<K, R, L>> {
         let live = self.layer.state.live();
         let known = {
@@ -222,15 +225,16 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, Built<K, R, L>, Req>;
 
-    /// Always ready, as the retry in every profile is: there is nothing to hold while a reload changes
-    /// what is below.
+    /// Always ready, as the retry in every profile is. Nothing is reserved while a reload changes
+    /// the parts.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
         if let Some(newer) = self.layer.state.live().newer(&self.parts) {
-            // In this order: what is cloned to build them may panic, and the next call tries again.
+            // Parts before version: a clone of the user's values may panic, and the next call must
+            // try again.
             self.built.set_parts(self.layer.build(&newer));
             self.parts = newer;
         }

@@ -1,7 +1,7 @@
 //! Stacks described in a TOML file, one profile for each upstream.
 //!
-//! A [`Profile`] is a whole stack in one call. Operators can read and change its numbers without a deploy, and a misspelt
-//! key is an error that names the line.
+//! A [`Profile`] is a whole stack in one call. Operators can read and change its numbers without a
+//! deploy, and a misspelt key is an error that names the line.
 //!
 //! ```
 //! use resilience_core::profiles::Profiles;
@@ -34,8 +34,8 @@
 //! # }
 //! ```
 //!
-//! [`Profiles::standard`] has presets; [`Profiles::reload`] changes all of it while calls are under way.
-//! The book's page on profiles lists the keys.
+//! [`Profiles::standard`] has presets; [`Profiles::reload`] changes all of it while calls are under
+//! way. The book's page on profiles lists the keys.
 
 mod error;
 mod fresh;

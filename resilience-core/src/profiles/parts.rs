@@ -1,4 +1,4 @@
-//! What a profile has in force, and how another text of it takes its place.
+//! The parts of a profile that are in force, and their replacement by a reload.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,26 +15,26 @@ use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stack::{Handles, Plan};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
 
-/// A profile that works.
+/// The parts of a valid profile.
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) deadline: DeadlineLayer,
     pub(super) attempt_timeout: Option<TimeoutLayer>,
-    /// One attempt, where the text has no retry: what is always ready stands in every profile.
+    /// A policy of one attempt where the text has no retry, so that every profile is always ready.
     pub(super) retry: RetryPolicy,
     pub(super) handles: Handles,
-    /// Bulkhead, limiter and breaker that an earlier text had. They are used again if the text has them
-    /// again, so that a handle on one stays valid.
+    /// The parts of an earlier text that the current text lacks. A later text that has a part again
+    /// uses it again, so that handles stay valid.
     pub(super) parked: Option<Arc<Handles>>,
-    /// Where retries are paid from instead of the policy's budget.
+    /// The budget for retries that takes the place of the policy's.
     pub(super) own_budget: Option<RetryBudget>,
-    /// Whose they are, if they were made for a key.
+    /// The key, if the parts were made for one.
     pub(super) key: Option<Name>,
     pub(super) plan: Arc<Plan>,
 }
 
-/// A profile that works, and the settings that its parts have, to be put into force in those that are
-/// in use.
+/// The parts of a valid profile, and the settings to be applied to those parts that are in use
+/// already.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) parts: Parts,
@@ -44,7 +44,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// `former` is what is in force under this name: parts that there are in both keep their state.
+    /// Builds the parts. `former` is in force under this name: parts that are in both keep their
+    /// state.
     pub(super) fn new(
         spec: &Spec,
         former: Option<&Parts>,
@@ -52,26 +53,26 @@ impl Draft {
         now: Instant,
     ) -> Result<Draft, ProfilesError> {
         let name = |part: &str| Name::from(format!("{}.{part}", spec.name));
-        let told = || listener.clone();
+        let listener = || listener.clone();
         let rejected = |part: &'static str| move |error: InvalidConfig| spec.rejected(part, &error);
         let old = former.map(|parts| &parts.handles);
 
         let deadline = DeadlineLayer::new(spec.deadline).map_err(rejected("deadline"))?;
-        let deadline = deadline.name(name("deadline")).listen(told());
+        let deadline = deadline.name(name("deadline")).listen(listener());
         let attempt_timeout = spec.attempt_timeout.map(TimeoutLayer::new).transpose();
         let attempt_timeout = attempt_timeout.map_err(rejected("attempt_timeout"))?;
         let attempt_timeout =
-            attempt_timeout.map(|layer| layer.name(name("attempt_timeout")).listen(told()));
+            attempt_timeout.map(|layer| layer.name(name("attempt_timeout")).listen(listener()));
 
         let bulkhead = spec.bulkhead.clone();
-        let bulkhead = bulkhead.map(|it| it.name(name("bulkhead")).listen(told()));
+        let bulkhead = bulkhead.map(|it| it.name(name("bulkhead")).listen(listener()));
         let (bulkhead, bulkhead_config) =
             made(bulkhead, |it| it.config(), |it| it.build()).map_err(rejected("bulkhead"))?;
-        let rate = spec.rate_limit.clone().map(|it| it.name(name("rate_limit")).listen(told()));
+        let rate = spec.rate_limit.clone().map(|it| it.name(name("rate_limit")).listen(listener()));
         let (rate, rate_config) =
             made(rate, |it| it.config(), |it| it.build()).map_err(rejected("rate_limit"))?;
         let breaker = spec.circuit_breaker.clone();
-        let breaker = breaker.map(|it| it.name(name("circuit_breaker")).listen(told()));
+        let breaker = breaker.map(|it| it.name(name("circuit_breaker")).listen(listener()));
         let (breaker, breaker_config) = made(breaker, |it| it.config(), |it| it.build())
             .map_err(rejected("circuit_breaker"))?;
 
@@ -81,20 +82,20 @@ impl Draft {
                 let budget = budget.map_err(rejected("retry.budget"))?;
                 let old = old.and_then(|old| old.retry.as_ref()).and_then(RetryPolicy::budget);
                 let budget = budget.map(|budget| budget_in_place_of(old, budget, now));
-                let policy = policy.clone().name(name("retry")).listen(told());
+                let policy = policy.clone().name(name("retry")).listen(listener());
                 let policy = budget.into_iter().fold(policy, |policy, it| policy.budget(it));
                 Some(policy.build().map_err(rejected("retry"))?)
             }
             None => None,
         };
 
-        // Planned with the parts as the text has them, before any of them is exchanged for one in use.
+        // Planned before any part is exchanged for one in use, which has the former settings.
         let handles = Handles {
             deadline: Some(spec.deadline),
             bulkhead,
             retry: retry.clone(),
-            rate_limiter: rate,
-            breaker,
+            rate_limit: rate,
+            circuit_breaker: breaker,
             attempt_timeout: spec.attempt_timeout,
         };
         let plan = handles.plan_input().plan(handles.heap_bytes()).map_err(rejected(""))?;
@@ -114,24 +115,24 @@ impl Draft {
         Ok(Draft { parts, bulkhead: bulkhead_config, rate: rate_config, breaker: breaker_config })
     }
 
-    /// Puts the settings into force in the parts that stay. Cannot fail, and may wake calls.
+    /// Applies the settings to the parts that stay. Cannot fail, and may wake calls.
     pub(super) fn enforce(self) -> Parts {
         self.parts.forget_parked();
         let handles = &self.parts.handles;
         if let (Some(bulkhead), Some(config)) = (&handles.bulkhead, self.bulkhead) {
             bulkhead.set_config(config);
         }
-        if let (Some(limiter), Some(config)) = (&handles.rate_limiter, self.rate) {
+        if let (Some(limiter), Some(config)) = (&handles.rate_limit, self.rate) {
             limiter.set_config(config);
         }
-        if let (Some(breaker), Some(config)) = (&handles.breaker, self.breaker) {
+        if let (Some(breaker), Some(config)) = (&handles.circuit_breaker, self.breaker) {
             breaker.set_config(config);
         }
         self.parts
     }
 }
 
-/// A part, and its settings.
+/// Builds a part and its settings.
 fn made<B: Clone, P, C>(
     builder: Option<B>,
     config: impl FnOnce(B) -> Result<C, InvalidConfig>,
@@ -157,13 +158,12 @@ impl Parts {
 
     /// Returns `new`, with the parts that are known in place of new ones.
     pub(super) fn keep(&self, new: Handles) -> Handles {
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &new;
         Handles {
-            bulkhead: bulkhead.clone().map(|new| self.known(|it| &it.bulkhead).unwrap_or(new)),
-            rate_limiter: rate_limiter
-                .clone()
-                .map(|new| self.known(|it| &it.rate_limiter).unwrap_or(new)),
-            breaker: breaker.clone().map(|new| self.known(|it| &it.breaker).unwrap_or(new)),
+            bulkhead: new.bulkhead.map(|new| self.known(|it| &it.bulkhead).unwrap_or(new)),
+            rate_limit: new.rate_limit.map(|new| self.known(|it| &it.rate_limit).unwrap_or(new)),
+            circuit_breaker: new
+                .circuit_breaker
+                .map(|new| self.known(|it| &it.circuit_breaker).unwrap_or(new)),
             ..new
         }
     }
@@ -172,25 +172,29 @@ impl Parts {
     pub(super) fn parked_beside(&self, now: &Handles) -> Option<Arc<Handles>> {
         let parked = Handles {
             bulkhead: self.known(|it| &it.bulkhead).filter(|_| now.bulkhead.is_none()),
-            rate_limiter: self.known(|it| &it.rate_limiter).filter(|_| now.rate_limiter.is_none()),
-            breaker: self.known(|it| &it.breaker).filter(|_| now.breaker.is_none()),
+            rate_limit: self.known(|it| &it.rate_limit).filter(|_| now.rate_limit.is_none()),
+            circuit_breaker: self
+                .known(|it| &it.circuit_breaker)
+                .filter(|_| now.circuit_breaker.is_none()),
             ..Handles::default()
         };
-        let Handles { bulkhead, rate_limiter, breaker, .. } = &parked;
-        let any = bulkhead.is_some() || rate_limiter.is_some() || breaker.is_some();
+        let Handles { bulkhead, rate_limit, circuit_breaker, .. } = &parked;
+        let any = bulkhead.is_some() || rate_limit.is_some() || circuit_breaker.is_some();
         any.then(|| Arc::new(parked))
     }
 
-    /// Closes the circuit that the text no longer has: calls pass. May notify its listener.
+    /// Closes the circuit breaker that the text no longer has. May notify its listener.
     pub(super) fn forget_parked(&self) {
-        if let Some(breaker) = self.parked.as_ref().and_then(|parked| parked.breaker.as_ref()) {
+        if let Some(breaker) =
+            self.parked.as_ref().and_then(|parked| parked.circuit_breaker.as_ref())
+        {
             breaker.reset();
         }
     }
 }
 
-/// The former account if its terms are the same; otherwise a new one, with no more in it than that has
-/// left.
+/// Returns the former budget if its settings are the same, or else the new budget with no more
+/// tokens than the former has left.
 pub(super) fn budget_in_place_of(
     former: Option<&RetryBudget>,
     new: RetryBudget,

@@ -20,12 +20,12 @@ use crate::rate::RateLimiter;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stack::{Plan, StackSnapshot};
 
-/// What is in force under one name.
+/// The state of the profile of one name.
 #[derive(Debug)]
 pub(super) struct State {
     name: String,
     live: Arc<LiveConfig<Parts>>,
-    /// The profile whose rules this one follows, if it was made by `fresh` or for a key.
+    /// The profile that this one follows, if this one was made by `fresh` or for a key.
     origin: Option<Origin>,
     /// `true` from the first layer on. Until then no call can touch the state.
     is_called: AtomicBool,
@@ -63,7 +63,8 @@ impl State {
         self.is_called.store(true, Ordering::Release);
     }
 
-    /// Returns the parts that calls use; `None` while no layer was made, and so no call can be.
+    /// Returns the parts that calls use, or `None` until a layer was made: no call is possible
+    /// before.
     pub(super) fn used(&self) -> Option<Versioned<Parts>> {
         // See docs/decisions/0033-a-handle-shows-the-state-that-calls-use.md.
         self.is_called.load(Ordering::Acquire).then(|| self.parts())
@@ -77,13 +78,12 @@ impl State {
         self.live().get()
     }
 
-    /// Returns what was last in force, without following a reload. Calls no user code.
+    /// Returns the parts without following a reload of the origin. Calls no user code.
     pub(super) fn peek(&self) -> Versioned<Parts> {
         self.live.get()
     }
 
-    /// What is in force, in step with whose rules it goes by.
-    #[inline]
+    /// Returns the parts in force, after following a reload of the origin.
     pub(super) fn live(&self) -> &Arc<LiveConfig<Parts>> {
         if let Some(origin) = &self.origin
             && origin.has_moved()
@@ -94,15 +94,15 @@ impl State {
     }
 }
 
-/// A stack for one upstream, as a text describes it. Clones, and the layers made from it, share its
-/// state and follow its reloads.
+/// A stack for one upstream, as a text describes it. Clones, and the layers made from the profile,
+/// share its state and follow its reloads.
 ///
-/// **Handles show what calls use.** A profile may serve as a model only: the HTTP clients of a profile
-/// share one state for each authority, from its store [by key](Profile::per_key), and no call touches the state
-/// of the model. So
-/// [`breaker`](Profile::breaker) and the other handles, [`snapshot`](Profile::snapshot) and the
-/// [gauges](crate::observe::Gauges) are there from the first [`layer`](Profile::layer) on. A handle stays
-/// the right one when a reload takes its part out of the text and a later one puts it back.
+/// **Handles show the parts that calls use.** A profile may serve as a model only: the HTTP clients
+/// of a profile share one state for each authority, from the store [by key](Profile::per_key), and
+/// no call uses the model's state. So [`circuit_breaker`](Profile::circuit_breaker) and the other
+/// handles, [`snapshot`](Profile::snapshot) and the [gauges](crate::observe::Gauges) exist from the
+/// first [`layer`](Profile::layer) on. A handle stays valid when a reload takes its part out of the
+/// text and a later one puts the part back.
 ///
 /// ```
 /// use resilience_core::profiles::Profiles;
@@ -110,7 +110,7 @@ impl State {
 /// let model = Profiles::standard()?.profile("scraper.odds")?;
 /// let one = model.fresh_for("a.example");
 /// let _layer = one.layer();
-/// assert!(model.breaker().is_none() && one.breaker().is_some());
+/// assert!(model.circuit_breaker().is_none() && one.circuit_breaker().is_some());
 /// # Ok::<_, resilience_core::profiles::ProfilesError>(())
 /// ```
 #[derive(Clone)]
@@ -129,8 +129,9 @@ impl Profile {
         &self.0
     }
 
-    /// The same rules with a state of their own (permits, tokens, circuit and retry budget): what a
-    /// [`Keyed`](crate::keyed::Keyed) store makes for a new key. It follows the reloads of this one.
+    /// Returns a profile with the same settings and a state of its own (permits, tokens, circuit
+    /// and retry budget), as a [`Keyed`](crate::keyed::Keyed) store makes for a new key. The new
+    /// profile follows the reloads of this one.
     ///
     /// ```
     /// use resilience_core::keyed::{Keyed, KeyedLimits};
@@ -148,8 +149,9 @@ impl Profile {
         self.fresh_of(None)
     }
 
-    /// As [`fresh`](Profile::fresh), for this key: what bulkhead, rate limit, circuit breaker and retry refuse or tell of
-    /// says whose it is. Deadline and attempt timeout do not know.
+    /// Returns a profile as [`fresh`](Profile::fresh) does, for this key. Rejections and events of
+    /// bulkhead, rate limit, circuit breaker and retry name the key; those of deadline and attempt
+    /// timeout do not.
     #[must_use]
     pub fn fresh_for(&self, key: impl Into<Name>) -> Profile {
         self.fresh_of(Some(key.into()))
@@ -159,44 +161,47 @@ impl Profile {
         Profile(Arc::new(State::fresh(&self.0, key)))
     }
 
-    /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does, and tells whose it is.
+    /// Pauses the rate limit, if there is one, as [`RateLimiter::pause_for`] does. The event names
+    /// the key.
     pub fn pause_for(&self, pause: Duration) {
         let parts = self.0.parts();
-        if let Some(limiter) = &parts.handles.rate_limiter {
+        if let Some(limiter) = &parts.handles.rate_limit {
             limiter.pause_of(pause, parts.key.clone());
         }
     }
 
-    /// Pauses the rate limit, if there is one, as a server's hint asks for: for at most `longest_hint` of the
-    /// profile's `rate_limit` part (five minutes by default). A pause that is in force for as long or longer stays as it is.
+    /// Pauses the rate limit, if there is one, for the time of a server's hint: at most
+    /// `longest_hint` of the profile's `rate_limit` part (five minutes by default). A pause that is
+    /// in force for as long or longer stays as it is.
     pub fn follow_hint(&self, hint: Duration) {
         let parts = self.0.parts();
-        if let Some(limiter) = &parts.handles.rate_limiter {
+        if let Some(limiter) = &parts.handles.rate_limit {
             limiter.follow_hint(hint, parts.key.clone());
         }
     }
 
-    /// Its name, as `scraper.odds`.
+    /// Returns the name, such as `scraper.odds`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The whole stack, for services whose errors say what they mean
-    /// ([`AsOutcome`](crate::AsOutcome)).
+    /// Returns the whole stack as a layer, for services with errors that implement
+    /// [`AsOutcome`](crate::AsOutcome).
     #[must_use]
     pub fn layer(&self) -> ProfileLayer {
         self.layer_with(Standard)
     }
 
-    /// The whole stack; retry, rate limit and breaker read outcomes off results with this
-    /// [`Classify`](crate::Classify) type.
+    /// Returns the whole stack as a layer. Retry, rate limit and circuit breaker classify results
+    /// with this [`Classify`](crate::Classify) type.
     #[must_use]
     pub fn layer_with<K>(&self, classifier: K) -> ProfileLayer<K> {
         ProfileLayer::new(self.0.clone(), classifier)
     }
 
-    /// As [`layer_with`](Profile::layer_with), with a closure.
+    /// Returns the layer as [`layer_with`](Profile::layer_with) does, with a closure that
+    /// classifies.
     #[must_use]
     pub fn layer_classify<T, E, F>(&self, classifier: F) -> ProfileLayer<F>
     where
@@ -205,13 +210,13 @@ impl Profile {
         self.layer_with(classifier)
     }
 
-    /// What it does at worst, by the text in force.
+    /// Returns the worst case of a call under the text in force.
     #[must_use]
     pub fn plan(&self) -> Plan {
         Plan::clone(&self.0.parts().plan)
     }
 
-    /// Returns the state of every part now. Without any part until a layer was made.
+    /// Returns the state of every part now; empty until a layer was made.
     #[must_use]
     pub fn snapshot(&self) -> StackSnapshot {
         let Some(parts) = self.0.used() else { return StackSnapshot::default() };
@@ -225,23 +230,25 @@ impl Profile {
         self.0.used()?.handles.bulkhead.clone()
     }
 
-    /// Returns the rate limiter that calls use. `None` if the text has none, or until a layer was made.
-    #[must_use]
-    pub fn rate_limiter(&self) -> Option<RateLimiter> {
-        self.0.used()?.handles.rate_limiter.clone()
-    }
-
-    /// Returns the circuit breaker that calls use. `None` if the text has none, or until a layer was
+    /// Returns the rate limiter that calls use. `None` if the text has none, or until a layer was
     /// made.
-    ///
-    /// For [`HealthBuilder::breaker`](crate::health::HealthBuilder::breaker), make the layer first.
     #[must_use]
-    pub fn breaker(&self) -> Option<CircuitBreaker> {
-        self.0.used()?.handles.breaker.clone()
+    pub fn rate_limit(&self) -> Option<RateLimiter> {
+        self.0.used()?.handles.rate_limit.clone()
     }
 
-    /// Returns the retry policy that calls use, with the budget that they pay from. `None` if the text
-    /// has none, or until a layer was made. A reload puts another in its place.
+    /// Returns the circuit breaker that calls use. `None` if the text has none, or until a layer
+    /// was made.
+    ///
+    /// For [`HealthBuilder::circuit_breaker`](crate::health::HealthBuilder::circuit_breaker), make
+    /// the layer first.
+    #[must_use]
+    pub fn circuit_breaker(&self) -> Option<CircuitBreaker> {
+        self.0.used()?.handles.circuit_breaker.clone()
+    }
+
+    /// Returns the retry policy that calls use, with the budget that they pay from. `None` if the
+    /// text has none, or until a layer was made. A reload replaces the policy.
     #[must_use]
     pub fn retry(&self) -> Option<RetryPolicy> {
         let parts = self.0.used()?;
@@ -252,22 +259,22 @@ impl Profile {
         })
     }
 
-    /// How long one attempt may take, by the text in force.
+    /// Returns the longest time of one attempt under the text in force.
     #[must_use]
     pub fn attempt_timeout(&self) -> Option<Duration> {
         self.0.parts().handles.attempt_timeout
     }
 
-    /// Returns the budget that calls pay from. `None` if the text has none, or until a layer was made. A
-    /// reload with other terms puts another in its place.
+    /// Returns the budget that calls pay from. `None` if the text has none, or until a layer was
+    /// made. A reload with other settings replaces the budget.
     #[must_use]
     pub fn budget(&self) -> Option<RetryBudget> {
         self.0.used()?.budget().cloned()
     }
 }
 
-/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`]; none
-/// until a layer was made.
+/// Visits the gauges of its [`Bulkhead`], [`RetryBudget`], [`RateLimiter`] and [`CircuitBreaker`];
+/// none until a layer was made.
 impl Gauges for Profile {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         if let Some(parts) = self.0.used() {

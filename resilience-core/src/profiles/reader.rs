@@ -1,7 +1,7 @@
 //! Reader of a table of a profile, key by key.
 //!
-//! Every value is read by name and type. A key that was never read is unknown, and rejected at the end: there is no
-//! second list of keys that could disagree with this one.
+//! Every value is read by name and type. A key that was never read is unknown, and rejected at the
+//! end: there is no second list of keys that could disagree with this one.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Rejects `key` if it is present.
-    pub(super) fn refuse(&self, key: &'static str, bound: &str) -> Read<()> {
+    pub(super) fn reject(&self, key: &'static str, bound: &str) -> Read<()> {
         self.get(key).map_or(Ok(()), |value| Err(value.is(&value.as_written(), bound)))
     }
 
@@ -251,8 +251,8 @@ impl Value<'_, '_> {
     }
 }
 
-/// Parses a duration as humantime does, without units that are ambiguous or have no fixed length: `5M` is five months
-/// there.
+/// Parses a duration as `humantime` does, but rejects units that are ambiguous or of no fixed
+/// length: `5M` is five months there.
 fn duration(text: &str) -> Option<Duration> {
     const UNITS: [&str; 14] = [
         "ns", "us", "µs", "ms", "s", "sec", "second", "seconds", "m", "min", "minutes", "h",

@@ -30,7 +30,7 @@ struct Registry {
     reloading: AtomicBool,
 }
 
-/// [`Profiles`] in the making: who is to be told, before there is anything to tell.
+/// A builder of [`Profiles`], which sets the listener before any event.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until the profiles are read"]
 pub struct ProfilesBuilder {
@@ -38,16 +38,17 @@ pub struct ProfilesBuilder {
 }
 
 impl ProfilesBuilder {
-    /// Tells this listener what happens in any part of any profile, and of reloads.
+    /// Notifies this listener of the events of all parts of all profiles, and of reloads.
     pub fn listen(mut self, listener: impl Listen) -> Self {
         self.listener = Listener::new(listener);
         self
     }
 
-    /// The profiles of this text.
+    /// Reads the profiles of this text.
     ///
     /// # Errors
-    /// If it is not TOML, a key is not known, or a value is out of its bounds or in another's way.
+    /// If the text is not TOML, a key is unknown, or a value is out of its bounds or contradicts
+    /// another.
     pub fn from_toml(self, text: &str) -> Result<Profiles, ProfilesError> {
         let registry = Registry {
             states: Mutex::default(),
@@ -58,57 +59,60 @@ impl ProfilesBuilder {
         Ok(Profiles(Arc::new(registry)))
     }
 
-    /// The profiles of this file. Reads it at once, and blocks while it does.
+    /// Reads the profiles of this file. Blocks while reading.
     ///
     /// # Errors
-    /// As [`from_toml`](ProfilesBuilder::from_toml), and if it cannot be read.
+    /// Those of [`from_toml`](ProfilesBuilder::from_toml), and if the file cannot be read.
     pub fn load(self, path: impl AsRef<Path>) -> Result<Profiles, ProfilesError> {
         self.from_toml(&read(path.as_ref())?)
     }
 
-    /// The presets that come with the crate.
+    /// Reads the presets of the crate.
     ///
     /// # Errors
-    /// None, as the crate's tests show.
+    /// None: the presets are tested.
     pub fn standard(self) -> Result<Profiles, ProfilesError> {
         self.from_toml(STANDARD)
     }
 }
 
 impl Profiles {
-    /// Starts with nobody who is told.
+    /// Starts without a listener.
     pub fn builder() -> ProfilesBuilder {
         ProfilesBuilder::default()
     }
 
-    /// The profiles of this text.
+    /// Reads the profiles of this text.
     ///
     /// # Errors
-    /// If it is not TOML, a key is not known, or a value is out of its bounds or in another's way.
+    /// If the text is not TOML, a key is unknown, or a value is out of its bounds or contradicts
+    /// another.
     pub fn from_toml(text: &str) -> Result<Profiles, ProfilesError> {
         Profiles::builder().from_toml(text)
     }
 
-    /// The profiles of this file. Reads it at once, and blocks while it does.
+    /// Reads the profiles of this file. Blocks while reading.
     ///
     /// # Errors
-    /// As [`from_toml`](Profiles::from_toml), and if it cannot be read.
+    /// Those of [`from_toml`](Profiles::from_toml), and if the file cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Profiles, ProfilesError> {
         Profiles::builder().load(path)
     }
 
-    /// The presets that come with the crate: `profiles.toml` in its root. Copy it, and change the copy.
+    /// Reads the presets of the crate, the file `profiles.toml` in its root. Copy the file, and
+    /// change the copy.
     ///
     /// # Errors
-    /// None, as the crate's tests show.
+    /// None: the presets are tested.
     pub fn standard() -> Result<Profiles, ProfilesError> {
         Profiles::builder().standard()
     }
 
-    /// The profile of this name. Everybody who asks for it shares its state.
+    /// Returns the profile of this name. All profiles that are returned for a name share their
+    /// state.
     ///
     /// # Errors
-    /// If there is none.
+    /// If no profile has the name.
     pub fn profile(&self, name: &str) -> Result<Profile, ProfilesError> {
         let states = self.0.states.lock();
         if let Some(state) = states.get(name) {
@@ -119,21 +123,22 @@ impl Profiles {
         Err(ProfilesError::new(ProfilesErrorKind::UnknownProfile, message).of(name))
     }
 
-    /// The names, in their order.
+    /// Returns the names in alphabetical order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.0.states.lock().keys().cloned().collect()
     }
 
-    /// Returns all profiles, in the order of their names: to record the gauges of each, for example.
+    /// Returns all profiles, in the order of their names, for example to record their gauges.
     ///
-    /// They count as held: a reload that takes one away is rejected until they are dropped.
+    /// A returned profile counts as in use: a reload without it is rejected until it is dropped.
     ///
     /// ```
     /// use resilience_core::observe::{KeyLabels, Metrics};
     /// use resilience_core::profiles::Profiles;
     ///
-    /// let (metrics, profiles) = (Metrics::new(KeyLabels::none()), Profiles::standard()?);
+    /// let metrics = Metrics::new(KeyLabels::none());
+    /// let profiles = Profiles::standard()?;
     /// for profile in profiles.all() {
     ///     metrics.record(&profile, profile.name(), None);
     /// }
@@ -146,31 +151,32 @@ impl Profiles {
 
     /// Puts another text into force, while calls are under way.
     ///
-    /// All of it is checked first; if anything is wrong, nothing changes. Then each profile changes as a
-    /// whole: a call goes by one text or the other, calls under way by the one they began under. Circuits,
-    /// permits, tokens and budgets keep their state (see `set_config` of each). A budget of other terms
-    /// starts with no more tokens than its predecessor has left. A part that the text leaves out is not used. If
-    /// a later text has it again, its circuit is closed and its budget begins anew; handles stay valid.
-    /// Services that are made already follow by themselves.
+    /// The whole text is checked first; if anything is wrong, nothing changes. Then each profile
+    /// changes as a whole: a call uses one text, and calls under way keep the text that they began
+    /// with. Circuits, permits, tokens and budgets keep their state (see `set_config` of each). A
+    /// budget with other settings starts with no more tokens than its predecessor has left. A part
+    /// that the text leaves out is not used. If a later text has the part again, its circuit is
+    /// closed and its budget starts anew; handles stay valid. Existing services follow the reload.
     ///
-    /// The listener is told of either end ([`Event::ProfilesReloaded`]).
+    /// The listener is notified of success and failure ([`Event::ProfilesReloaded`]).
     ///
     /// # Errors
-    /// If anything is wrong with the text; if it lacks a profile that somebody holds (a [`Profile`], a
-    /// layer or a service: they could not be told that it is gone); or if another reload is under way.
+    /// If anything is wrong with the text; if the text lacks a profile that is in use (a
+    /// [`Profile`], a layer or a service of it exists); or if another reload is under way.
     pub fn reload(&self, text: &str) -> Result<(), ProfilesError> {
-        self.told(self.0.put(text))
+        self.notify(self.0.put(text))
     }
 
-    /// As [`reload`](Profiles::reload), from a file. Blocks while it reads.
+    /// Puts the text of a file into force, as [`reload`](Profiles::reload) does. Blocks while
+    /// reading.
     ///
     /// # Errors
-    /// As [`reload`](Profiles::reload), and if the file cannot be read.
+    /// Those of [`reload`](Profiles::reload), and if the file cannot be read.
     pub fn reload_from(&self, path: impl AsRef<Path>) -> Result<(), ProfilesError> {
-        self.told(read(path.as_ref()).and_then(|text| self.0.put(&text)))
+        self.notify(read(path.as_ref()).and_then(|text| self.0.put(&text)))
     }
 
-    fn told(&self, result: Result<(), ProfilesError>) -> Result<(), ProfilesError> {
+    fn notify(&self, result: Result<(), ProfilesError>) -> Result<(), ProfilesError> {
         let error = result.as_ref().err().map(ToString::to_string);
         self.0.listener.tell(|| Event::ProfilesReloaded { error: error.as_deref() });
         result
@@ -179,7 +185,7 @@ impl Profiles {
 
 impl Registry {
     fn put(&self, text: &str) -> Result<(), ProfilesError> {
-        // Not a lock: what is put into force wakes calls, and tells listeners.
+        // Not a lock: a change of settings wakes calls and notifies listeners.
         let _turn = Turn::take(&self.reloading)?;
         let specs = specs::parse(text)?;
         let former = self.states.lock().clone();
@@ -192,7 +198,8 @@ impl Registry {
         }
         {
             let mut states = self.states.lock();
-            // Once there, and once in `former`. States in a profile's own store by key hold nothing.
+            // Two references are in `states` and in `former`. States in a profile's own store by
+            // key keep no reference.
             let in_use = |(name, state): &(&String, &Arc<State>)| {
                 !specs.contains_key(*name) && Arc::strong_count(state) > 2
             };
@@ -215,7 +222,7 @@ impl Registry {
     }
 }
 
-/// The right to reload, of which there is one.
+/// The right to reload. One reload has it at a time.
 struct Turn<'a>(&'a AtomicBool);
 
 impl Turn<'_> {
@@ -234,7 +241,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// A file, no further than is worth reading.
+/// Reads a file, up to the longest valid text.
 fn read(path: &Path) -> Result<String, ProfilesError> {
     let mut text = String::new();
     let most = MAX_TEXT as u64 + 1;

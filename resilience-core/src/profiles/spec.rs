@@ -1,4 +1,4 @@
-//! One profile: its keys, read into builders.
+//! Reader of the keys of one profile into builders.
 //!
 //! A key has the name of the builder method that it calls, and a part that of the method of
 //! [`StackBuilder`](crate::stack::StackBuilder).
@@ -17,6 +17,24 @@ use crate::rate::{Quota, RateLimiter, RateLimiterBuilder};
 use crate::retry::{Backoff, RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder};
 
 type Read<T> = Result<T, ProfilesError>;
+
+/// Calls the methods of `$builder` that have the names of the keys, if the text has the keys.
+macro_rules! set {
+    ($reader:expr, $builder:ident, $($key:ident: $type:ident),+) => {
+        $(if let Some(value) = $reader.$type(stringify!($key))? {
+            $builder = $builder.$key(value);
+        })+
+    };
+}
+
+/// Calls the methods of `$builder` that have the names of the flags, if the flags are `true`.
+macro_rules! set_flags {
+    ($reader:expr, $builder:ident, $($key:ident),+) => {
+        $(if $reader.flag(stringify!($key))? {
+            $builder = $builder.$key();
+        })+
+    };
+}
 
 /// A profile that was read but not built.
 #[derive(Debug)]
@@ -42,8 +60,7 @@ impl Spec {
     ) -> Read<Spec> {
         let lines = RefCell::default();
         let reader = Reader::new(text, name, table, line, &lines);
-        let deadline = reader.duration("deadline")?;
-        let deadline = reader.required("deadline", deadline)?;
+        let deadline = reader.required("deadline", reader.duration("deadline")?)?;
         let attempt_timeout = reader.duration("attempt_timeout")?;
         let bulkhead = reader.table("bulkhead")?.map(bulkhead).transpose()?;
         let retry = reader.table("retry")?.map(retry).transpose()?;
@@ -63,7 +80,8 @@ impl Spec {
         })
     }
 
-    /// Converts an error of `part`, or of the plan (which names the part itself), and adds the line of the text.
+    /// Converts an error of `part`, or of the plan (which names the part itself), and adds the line
+    /// of the text.
     pub(super) fn rejected(&self, part: &str, error: &InvalidConfig) -> ProfilesError {
         let field = toml_path(part, error.field());
         let at = |path: &str| self.lines.iter().find(|(it, _)| it == path).map(|&(_, line)| line);
@@ -74,8 +92,8 @@ impl Spec {
     }
 }
 
-/// Returns the path in the text of a field that `part`, or the plan, names in an error. It is the path itself but for
-/// parts that are a value and not a table.
+/// Returns the path in the text of a field that `part`, or the plan, names in an error. The two
+/// differ for parts that are a value and not a table.
 fn toml_path(part: &str, field: &str) -> String {
     let path = if part.is_empty() { field.to_owned() } else { format!("{part}.{field}") };
     match path.as_str() {
@@ -97,15 +115,12 @@ fn bulkhead(reader: Reader<'_>) -> Read<BulkheadBuilder> {
     if let Some(wait) = reader.duration("wait_at_most")? {
         builder = builder.wait_at_most(wait);
         builder = order?.into_iter().fold(builder, BulkheadBuilder::order);
-        let queued = reader.count("max_queued")?;
-        builder = queued.into_iter().fold(builder, BulkheadBuilder::max_queued);
+        set!(reader, builder, max_queued: count);
     } else {
-        reader.refuse("order", "left out where no call waits")?;
-        reader.refuse("max_queued", "left out where no call waits")?;
+        reader.reject("order", "left out where no call waits")?;
+        reader.reject("max_queued", "left out where no call waits")?;
     }
-    if reader.flag("observe_only")? {
-        builder = builder.observe_only();
-    }
+    set_flags!(reader, builder, observe_only);
     reader.finish()?;
     Ok(builder)
 }
@@ -113,26 +128,15 @@ fn bulkhead(reader: Reader<'_>) -> Read<BulkheadBuilder> {
 fn rate_limit(reader: Reader<'_>) -> Read<RateLimiterBuilder> {
     let quota = quota(&reader)?;
     let mut builder = RateLimiter::builder().quota(quota);
-    if let Some(gap) = reader.duration("min_gap")? {
-        builder = builder.min_gap(gap);
-    }
-    if let Some(warm_up) = reader.duration("warm_up")? {
-        builder = builder.warm_up(warm_up);
-    }
-    if let Some(longest) = reader.duration("longest_hint")? {
-        builder = builder.longest_hint(longest);
-    }
+    set!(reader, builder, min_gap: duration, warm_up: duration, longest_hint: duration);
     if let Some(wait) = reader.duration("wait_at_most")? {
         builder = builder.wait_at_most(wait);
-        let queued = reader.count("max_queued")?;
-        builder = queued.into_iter().fold(builder, RateLimiterBuilder::max_queued);
+        set!(reader, builder, max_queued: count);
     } else {
-        reader.refuse("max_queued", "left out where no call waits")?;
+        reader.reject("max_queued", "left out where no call waits")?;
         builder = builder.reject();
     }
-    if reader.flag("observe_only")? {
-        builder = builder.observe_only();
-    }
+    set_flags!(reader, builder, observe_only);
     reader.finish()?;
     Ok(builder)
 }
@@ -150,10 +154,10 @@ fn quota(reader: &Reader<'_>) -> Read<Quota> {
         let period = reader.duration("period")?;
         given.push(("count", count, reader.required("period", period)?));
     } else {
-        reader.refuse("period", "used with `count`")?;
+        reader.reject("period", "used with `count`")?;
     }
     if let [_, (second, ..), ..] = given[..] {
-        reader.refuse(second, ONE_OF)?;
+        reader.reject(second, ONE_OF)?;
     }
     let Some(&(key, count, period)) = given.first() else {
         let message = "has none of `per_second`, `per_minute` and `count`";
@@ -179,7 +183,7 @@ fn retry(reader: Reader<'_>) -> Read<(RetryPolicyBuilder, Option<RetryBudgetBuil
     let mut builder = RetryPolicy::builder()
         .max_attempts(reader.required("max_attempts", attempts)?)
         .backoff(backoff(reader.required("backoff", usual)?)?);
-    // The profile's deadline limits it.
+    // Without a limit of its own, since the profile's deadline limits the call.
     builder = match reader.duration("max_elapsed")? {
         Some(elapsed) => builder.max_elapsed(elapsed),
         None => builder.unlimited_elapsed(),
@@ -187,15 +191,8 @@ fn retry(reader: Reader<'_>) -> Read<(RetryPolicyBuilder, Option<RetryBudgetBuil
     if let Some(throttled) = reader.table("throttled_backoff")? {
         builder = builder.throttled_backoff(backoff(throttled)?);
     }
-    if let Some(usual) = reader.duration("attempt_time")? {
-        builder = builder.attempt_time(usual);
-    }
-    if reader.flag("wait_when_not_ready")? {
-        builder = builder.wait_when_not_ready();
-    }
-    if reader.flag("without_unknown_retries")? {
-        builder = builder.without_unknown_retries();
-    }
+    set!(reader, builder, attempt_time: duration);
+    set_flags!(reader, builder, wait_when_not_ready, without_unknown_retries);
     let budget = budget(&reader)?;
     reader.finish()?;
     Ok((builder.without_budget(), budget))
@@ -206,21 +203,13 @@ fn budget(reader: &Reader<'_>) -> Read<Option<RetryBudgetBuilder>> {
     let table = reader.table("budget")?;
     if reader.flag("without_budget")? {
         return match table {
-            Some(_) => reader.refuse("without_budget", "left out with a `budget`").map(|()| None),
+            Some(_) => reader.reject("without_budget", "left out with a `budget`").map(|()| None),
             None => Ok(None),
         };
     }
     let mut budget = RetryBudget::builder();
     let Some(reader) = table else { return Ok(Some(budget)) };
-    if let Some(ratio) = reader.share("ratio")? {
-        budget = budget.ratio(ratio);
-    }
-    if let Some(reserve) = reader.count("reserve")? {
-        budget = budget.reserve(reserve);
-    }
-    if let Some(window) = reader.duration("window")? {
-        budget = budget.window(window);
-    }
+    set!(reader, budget, ratio: share, reserve: count, window: duration);
     reader.finish()?;
     Ok(Some(budget))
 }
@@ -237,10 +226,8 @@ enum Jitter {
 fn backoff(reader: Reader<'_>) -> Read<Backoff> {
     const JITTER: &str =
         "\"decorrelated\", \"full\", \"equal\", \"none\" or a percentage such as \"30%\"";
-    let base = reader.duration("base")?;
-    let base = reader.required("base", base)?;
-    let cap = reader.duration("cap")?;
-    let cap = reader.required("cap", cap)?;
+    let base = reader.required("base", reader.duration("base")?)?;
+    let cap = reader.required("cap", reader.duration("cap")?)?;
     let jitter = reader.word("jitter", JITTER, |word| match word {
         "decorrelated" => Some(Jitter::Decorrelated),
         "full" => Some(Jitter::Full),
@@ -271,26 +258,16 @@ fn backoff(reader: Reader<'_>) -> Read<Backoff> {
 
 fn circuit_breaker(reader: Reader<'_>) -> Read<CircuitBreakerBuilder> {
     let mut builder = CircuitBreaker::builder();
-    if let Some(failures) = reader.count("consecutive_failures")? {
-        builder = builder.consecutive_failures(failures);
-    }
-    if reader.flag("throttled_in_rates_only")? {
-        builder = builder.throttled_in_rates_only();
-    }
+    set!(reader, builder, consecutive_failures: count);
+    set_flags!(reader, builder, throttled_in_rates_only);
     builder = rates(&reader, builder)?;
     builder = breaks(&reader, builder)?;
-    if let Some(probes) = reader.count("probes")? {
-        builder = builder.probes(probes);
-    }
+    set!(reader, builder, probes: count);
     if let Some(share) = reader.share("probes_succeed_by")? {
         builder = builder.probes_succeed_by(ProbeRule::Ratio(share));
     }
-    if let Some(longest) = reader.duration("max_half_open")? {
-        builder = builder.max_half_open(longest);
-    }
-    if reader.flag("observe_only")? {
-        builder = builder.observe_only();
-    }
+    set!(reader, builder, max_half_open: duration);
+    set_flags!(reader, builder, observe_only);
     reader.finish()?;
     Ok(builder)
 }
@@ -301,7 +278,7 @@ fn rates(reader: &Reader<'_>, mut builder: CircuitBreakerBuilder) -> Read<Circui
     let slow = reader.table("slow_calls")?;
     if failures.is_none() && slow.is_none() {
         for key in ["window", "minimum_calls"] {
-            reader.refuse(key, "used with `failure_rate` or `slow_calls`")?;
+            reader.reject(key, "used with `failure_rate` or `slow_calls`")?;
         }
         return Ok(builder);
     }
@@ -311,58 +288,43 @@ fn rates(reader: &Reader<'_>, mut builder: CircuitBreakerBuilder) -> Read<Circui
         builder = builder.failure_rate(share, window);
     }
     if let Some(reader) = slow {
-        let slow = reader.duration("slow")?;
-        let slow = reader.required("slow", slow)?;
+        let slow = reader.required("slow", reader.duration("slow")?)?;
         let share = reader.share("share")?;
         builder = builder.slow_calls(slow, reader.required("share", share)?, window);
         reader.finish()?;
     }
-    let minimum = reader.count("minimum_calls")?;
-    Ok(minimum.into_iter().fold(builder, CircuitBreakerBuilder::minimum_calls))
+    set!(reader, builder, minimum_calls: count);
+    Ok(builder)
 }
 
 fn window(reader: Reader<'_>) -> Read<SlidingWindow> {
     let window = match reader.count("count")? {
         Some(calls) => {
-            reader.refuse("time", "left out with `count`")?;
+            reader.reject("time", "left out with `count`")?;
             SlidingWindow::count(calls)
         }
         None => {
-            let time = reader.duration("time")?;
-            SlidingWindow::time(
-                time.ok_or_else(|| reader.missing("has none of `time` and `count`"))?,
-            )
+            let missing = || reader.missing("has none of `time` and `count`");
+            SlidingWindow::time(reader.duration("time")?.ok_or_else(missing)?)
         }
     };
     reader.finish()?;
     Ok(window)
 }
 
-/// Reads how long the circuit stays open.
+/// Reads the settings of the break.
 fn breaks(reader: &Reader<'_>, mut builder: CircuitBreakerBuilder) -> Read<CircuitBreakerBuilder> {
     if let Some(growing) = reader.table("growing_break")? {
-        reader.refuse("break_for", "left out with `growing_break`")?;
-        let first = growing.duration("first")?;
-        let first = growing.required("first", first)?;
-        let factor = growing.number("factor")?;
-        let factor = growing.required("factor", factor)?;
-        let max = growing.duration("max")?;
-        builder = builder.growing_break(first, factor, growing.required("max", max)?);
+        reader.reject("break_for", "left out with `growing_break`")?;
+        let first = growing.required("first", growing.duration("first")?)?;
+        let factor = growing.required("factor", growing.number("factor")?)?;
+        let max = growing.required("max", growing.duration("max")?)?;
+        builder = builder.growing_break(first, factor, max);
         growing.finish()?;
     } else if let Some(length) = reader.duration("break_for")? {
         builder = builder.break_for(length);
     }
-    if let Some(jitter) = reader.share("break_jitter")? {
-        builder = builder.break_jitter(jitter);
-    }
-    if let Some(memory) = reader.duration("break_memory")? {
-        builder = builder.break_memory(memory);
-    }
-    if let Some(longest) = reader.duration("longest_hint")? {
-        builder = builder.longest_hint(longest);
-    }
-    if reader.flag("open_on_hint")? {
-        builder = builder.open_on_hint();
-    }
+    set!(reader, builder, break_jitter: share, break_memory: duration, longest_hint: duration);
+    set_flags!(reader, builder, open_on_hint);
     Ok(builder)
 }

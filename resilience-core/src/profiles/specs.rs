@@ -62,7 +62,8 @@ fn namespace(
     Ok(())
 }
 
-/// Returns `true` for a table with a value or a part; a table with other tables only is a prefix of their names.
+/// Returns `true` for a table that has a value or a part. A table that has only other tables is a
+/// prefix of their names.
 fn is_profile(table: &DeTable<'_>) -> bool {
     let holds = |(key, value): (&toml::Spanned<_>, &toml::Spanned<toml::de::DeValue<'_>>)| {
         let key: &std::borrow::Cow<'_, str> = key.get_ref();

@@ -20,7 +20,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let policy = RetryPolicy::builder().classifier(resilience_core::outcome::AnyError).build()?;
+//! let policy = RetryPolicy::builder().classifier(resilience_core::AnyError).build()?;
 //! let mut tries = 0;
 //! let scope = RetryScope::open();
 //! let _failed = scope.scope(retry(&policy, || { tries += 1; async { Err::<(), _>("down") } })).await;

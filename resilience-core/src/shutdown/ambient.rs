@@ -1,7 +1,7 @@
 //! The shutdown token of the future that is polled on this thread.
 //!
-//! A thread-local as for [`Deadline`](crate::Deadline), since requests of any type cannot carry a token. The guard itself
-//! is swapped in and out, so that a poll changes no reference count.
+//! A thread-local as for [`Deadline`](crate::Deadline), since requests of any type cannot carry a
+//! token. The guard itself is swapped in and out, so that a poll changes no reference count.
 
 use std::cell::RefCell;
 
@@ -55,7 +55,8 @@ pub(super) fn is_within(token: &ShutdownToken) -> bool {
     with(|current| current.is_same(token)).unwrap_or(false)
 }
 
-/// Lets the calls inside of a token see its draining. The module `call` does not depend on this one.
+/// Lets the calls inside of a token see its draining. The module `call` does not depend on this
+/// one.
 pub(super) fn register() {
     register_drain_source(&Ambient);
 }

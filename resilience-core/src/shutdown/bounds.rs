@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use crate::config::{self, InvalidConfig};
 
-/// The longest time that each phase of a shutdown takes. Validated by [`check`](ShutdownBounds::check), and by every
-/// builder that takes it.
+/// The longest time that each phase of a shutdown takes. Validated by
+/// [`check`](ShutdownBounds::check), and by every builder that takes it.
 ///
-/// The times bound waits, not threads. Whatever is not ready is left behind when its time is over; code that blocks the
-/// thread on which `Shutdown::run` is polled suspends all of them until it returns. Only
-/// `ShutdownBuilder::exit_process_at_total` bounds that, by ending the
-/// process.
+/// The times bound waits, not threads. Whatever is not ready is left behind when its time is over;
+/// code that blocks the thread on which `Shutdown::run` is polled suspends all of them until it
+/// returns. Only `ShutdownBuilder::exit_process_at_total` bounds that, by ending the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownBounds {
-    /// Time between failing health checks and rejecting new work. Set it to what load balancers need: the period of the
-    /// readiness probe, times its failure threshold, plus a margin. May be zero.
+    /// Time between failing health checks and rejecting new work. Set it to what load balancers
+    /// need: the period of the readiness probe, times its failure threshold, plus a margin. May be
+    /// zero.
     pub grace: Duration,
     /// Time for work in flight to finish.
     pub drain: Duration,
@@ -23,8 +23,8 @@ pub struct ShutdownBounds {
     pub unwind: Duration,
     /// Time for all hooks together.
     pub hooks: Duration,
-    /// Upper limit of the sum, for a platform that kills the process: below Kubernetes' `terminationGracePeriodSeconds` or
-    /// Cloud Run's ten seconds.
+    /// Upper limit of the sum, for a platform that kills the process: below Kubernetes'
+    /// `terminationGracePeriodSeconds` or Cloud Run's ten seconds.
     pub total: Option<Duration>,
 }
 
@@ -45,7 +45,8 @@ impl ShutdownBounds {
     /// Validates the durations.
     ///
     /// # Errors
-    /// Rejects a duration that is zero (except `grace`) or more than a year, and a sum above `total`.
+    /// Rejects a duration that is zero (except `grace`) or more than a year, and a sum above
+    /// `total`.
     pub fn check(self) -> Result<ShutdownBounds, InvalidConfig> {
         config::wait_or_none("grace", self.grace)?;
         config::wait("drain", self.drain)?;
@@ -65,7 +66,8 @@ impl ShutdownBounds {
         Ok(self)
     }
 
-    /// Returns the longest time that a shutdown takes from its beginning, unless its thread is blocked.
+    /// Returns the longest time that a shutdown takes from its beginning, unless its thread is
+    /// blocked.
     #[must_use]
     pub const fn longest(&self) -> Duration {
         self.grace.saturating_add(self.drain).saturating_add(self.unwind).saturating_add(self.hooks)

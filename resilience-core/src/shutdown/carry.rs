@@ -13,8 +13,9 @@ use super::work::{InFlight, Tracker};
 use crate::rejection::Rejection;
 
 pin_project! {
-    /// Runs a future as work in flight, and returns its guard with the output, for work that goes on afterwards, such as
-    /// the body of a response. Made by [`InFlight::carry`]; otherwise like [`RunFuture`](super::RunFuture).
+    /// Runs a future as work in flight, and returns its guard with the output, for work that goes
+    /// on afterwards, such as the body of a response. Made by [`InFlight::carry`]; otherwise like
+    /// [`RunFuture`](super::RunFuture).
     #[must_use = "futures do nothing unless polled"]
     #[doc(hidden)]
     pub struct Carry<F> {
@@ -82,7 +83,8 @@ impl<F: Future> Future for Carry<F> {
         let entered = AmbientGuard::new(this.guard);
         let output = future.poll(cx);
         drop(entered);
-        // The guard stays where it is while wakers are cloned and dropped: whoever has it leaves the slot.
+        // The guard stays in its field while wakers are cloned and dropped, since those may panic:
+        // the drop of this future then releases the slot.
         let Some(guard) = this.guard.as_ref() else { return Poll::Pending };
         let shared = guard.token().shared();
         let mut wait = || this.slot.wait(&shared.wakers, Phase::Forced, || shared.phase(), cx);

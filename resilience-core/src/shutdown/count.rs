@@ -1,7 +1,7 @@
 //! A closable counter of work in flight, in one atomic word.
 //!
-//! Admission and counting are one atomic step: work that is not counted at the moment of closing is not admitted after
-//! it.
+//! Admission and counting are one atomic step: work that is not counted at the moment of closing is
+//! not admitted after it.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use crate::sync::{AtomicU64, Ordering};
 const CLOSED: u64 = 1 << 63;
 /// Set once work that ends counts as cut, unless it reports that it finished.
 const FORCED: u64 = 1 << 62;
-/// One operation that finished after `FORCED`.
+/// The unit of operations that finished after `FORCED`.
 const FINISHED: u64 = 1 << 31;
 /// Mask and maximum of the count in flight.
 const MAX_COUNT: u64 = FINISHED - 1;
@@ -47,8 +47,8 @@ impl Count {
         false
     }
 
-    /// Counts one more that is part of another operation, which must be counted during this call. Returns `false` after
-    /// [`force`](Count::force).
+    /// Counts one more that is part of another operation, which must be counted during this call.
+    /// Returns `false` after [`force`](Count::force).
     pub(super) fn enter_with_another(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & FORCED == 0 && word & MAX_COUNT < MAX_COUNT {
@@ -100,7 +100,8 @@ impl Count {
         self.word.load(Ordering::Acquire) & MAX_COUNT
     }
 
-    /// Returns the number in flight, and the number that finished since [`force`](Count::force), at one moment.
+    /// Returns the number in flight, and the number that finished since [`force`](Count::force), at
+    /// one moment.
     pub(super) fn left_and_finished(&self) -> (u64, u64) {
         let word = self.word.load(Ordering::Acquire);
         (word & MAX_COUNT, (word & !(CLOSED | FORCED)) / FINISHED)
@@ -113,12 +114,12 @@ mod tests {
 
     #[test]
     #[cfg(not(resilience_loom))]
-    fn what_is_cut_and_what_finishes_after_all() {
+    fn an_operation_is_cut_or_finishes_late() {
         let count = Count::new();
         assert!((0..4).all(|_| count.enter()));
-        assert!(!count.leave(false), "open: nobody waits");
+        assert!(!count.leave(false), "open: no shutdown waits");
         let alone = Count::new();
-        assert!(alone.enter() && !alone.leave(true), "open: nobody waits for the last either");
+        assert!(alone.enter() && !alone.leave(true), "open: no shutdown waits for the last one");
         assert_eq!(count.close(), 3);
         assert!(!count.enter());
         assert!(!count.leave(true));
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     #[cfg(not(resilience_loom))]
-    fn what_belongs_to_another_comes_in_late_but_not_too_late() {
+    fn a_part_of_another_operation_enters_until_force() {
         let count = Count::new();
         assert!(count.enter() && count.enter_with_another());
         assert_eq!((count.close(), count.late()), (2, 0));
@@ -141,11 +142,11 @@ mod tests {
         assert!(!count.enter_with_another());
     }
 
-    /// Two calls come while it is closed: what was let in is what is seen at that moment and what has left
-    /// before it.
+    /// Two calls enter while the counter is closed: the admitted calls are those in flight at that
+    /// moment and those that left before it.
     #[test]
     #[cfg(resilience_loom)]
-    fn loom_nothing_is_let_in_uncounted() {
+    fn loom_no_call_is_admitted_uncounted() {
         use loom::sync::Arc;
         use loom::thread;
 
@@ -166,17 +167,17 @@ mod tests {
             let ended: Vec<_> = calls.into_iter().map(|call| call.join().unwrap()).collect();
             let [(stays, _), (leaves, last)] = ended[..] else { unreachable!() };
             assert_eq!(count.in_flight(), u64::from(stays));
-            assert!(seen >= u64::from(stays), "who stays was counted");
+            assert!(seen >= u64::from(stays), "a call in flight was counted");
             assert!(seen <= u64::from(stays) + u64::from(leaves));
-            // The last of those that were seen says so, unless another stays.
+            // The last call that leaves returns `true`, unless another stays.
             assert_eq!(last, leaves && !stays && seen == 1);
         });
     }
 
-    /// One ends while all are told to: it was finished or it was cut, and never neither nor both.
+    /// An operation ends during `force`: it counts as finished or as cut, never as neither or both.
     #[test]
     #[cfg(resilience_loom)]
-    fn loom_what_ends_is_finished_or_cut() {
+    fn loom_an_operation_is_finished_or_cut() {
         use loom::sync::Arc;
         use loom::thread;
 
@@ -190,13 +191,16 @@ mod tests {
                     thread::spawn(move || count.leave(finished))
                 })
                 .into();
-            let told = count.force();
+            let forced = count.force();
             let lasts = ends.into_iter().map(|end| end.join().unwrap());
             assert_eq!(lasts.filter(|last| *last).count(), 1, "one of them was the last");
             let (left, after_all) = count.left_and_finished();
             assert_eq!(left, 0);
-            let cut = told - after_all;
-            assert!(cut <= 1, "who says so was not cut: {told} told, {after_all} after all");
+            let cut = forced - after_all;
+            assert!(
+                cut <= 1,
+                "a finished operation was cut: {forced} forced, {after_all} finished"
+            );
         });
     }
 }

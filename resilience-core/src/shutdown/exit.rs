@@ -1,8 +1,8 @@
 //! Ends the process at `total`, from a thread that waits for no other.
 //!
-//! One thread counts the time and ends the process; it runs no user code. With signals there are two more:
-//! one receives them on a runtime of its own and changes the phase, and one notifies wakers and listeners of it,
-//! which are user code and may block.
+//! One thread counts the time and ends the process; it runs no user code. With signals there are
+//! two more: one receives them on a runtime of its own and changes the phase, and one notifies
+//! wakers and listeners of it, which are user code and may block.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -34,7 +34,7 @@ pub(super) enum Notice {
     Signal,
 }
 
-/// Why the process is ended.
+/// The reason for which the process is ended.
 #[derive(Debug, Clone, Copy)]
 enum Cause {
     Total(Duration),
@@ -71,11 +71,12 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-/// Waits until the process is to be ended. Returns `None` if nothing can begin the shutdown any more.
+/// Waits until the process is to be ended. Returns `None` if nothing can begin the shutdown any
+/// more.
 fn wait(total: Duration, notices: &Receiver<Notice>) -> Option<Cause> {
     let mut notice = notices.recv().ok()?;
-    // This thread is outside of every runtime, so its clock is the operating system's also while a test has paused
-    // tokio's.
+    // This thread is outside of every runtime, so its clock is the operating system's also while a
+    // test has paused tokio's.
     let end = clock::later(clock::now(), total);
     let mut signals = 0;
     loop {
@@ -98,8 +99,8 @@ fn last_words(token: &ShutdownToken, cause: Cause) -> (String, u8) {
     (format!("{name}: {cause}; exit code {code}, the report so far:\n{report}\n"), code)
 }
 
-/// Ends the process, whatever blocks: the lock or the pipe of an output, or what the operating system runs at the
-/// exit of a process.
+/// Ends the process, whatever blocks: the lock or the pipe of an output, or what the operating
+/// system runs at the exit of a process.
 fn end_process(text: &str, code: u8) -> ! {
     let (printed, wait) = mpsc::channel();
     let copy = text.to_owned();
@@ -124,7 +125,8 @@ fn end_process(text: &str, code: u8) -> ! {
 
 /// Writes to stderr if that is possible.
 fn print(text: &str) {
-    // The descriptor rather than `io::stderr()`, since a blocked thread may hold the lock of that one.
+    // The descriptor rather than `io::stderr()`, since a blocked thread may hold the lock of that
+    // one.
     #[cfg(unix)]
     if let Ok(stderr) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
         let _closed = std::fs::File::from(stderr).write_all(text.as_bytes());
@@ -144,7 +146,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A handler blocks the thread that `run` is polled on: to `run` that is a poll that does not come.
+    /// A handler blocks the thread that polls `run`, so that no poll comes.
     #[tokio::test(start_paused = true)]
     async fn the_book_shows_what_is_printed_of_a_blocked_process() {
         let mut shutdown = Shutdown::builder().build().unwrap();
@@ -179,7 +181,8 @@ mod tests {
         assert_eq!(wait_for(short, &[Notice::Begun; 4]), Some(false));
         #[cfg(feature = "signal")]
         {
-            let (begun, signal) = (Notice::Begun, Notice::Signal);
+            let begun = Notice::Begun;
+            let signal = Notice::Signal;
             assert_eq!(wait_for(short, &[signal, signal, begun]), Some(false));
             assert_eq!(wait_for(SECOND * 60, &[signal, begun, signal, signal]), Some(true));
             assert_eq!(wait_for(SECOND * 60, &[begun, signal, signal, signal]), Some(true));

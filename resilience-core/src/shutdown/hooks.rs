@@ -19,7 +19,7 @@ type Work = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Ended = Result<Result<(), String>, Rejection>;
 type Start = Box<dyn FnOnce() -> Work + Send>;
 
-/// Output of a hook: `()`, or a result whose error has a text.
+/// Output of a hook: `()`, or a result with an error that implements `Display`.
 pub trait HookOutput {
     /// Converts the output to a result.
     ///
@@ -43,7 +43,7 @@ impl<E: fmt::Display> HookOutput for Result<(), E> {
 /// A hook that has not run.
 pub(super) struct Hook {
     pub(super) name: Name,
-    /// Its own bound; `None` for a share of the common one.
+    /// The hook's own bound; `None` for a share of the common one.
     pub(super) bound: Option<Duration>,
     start: Start,
 }
@@ -92,7 +92,8 @@ impl Running {
     }
 }
 
-/// Runs user code whose panic must not propagate: a destructor, a waker. Unwind safe: the code owns its data.
+/// Runs user code, such as a destructor or a waker, and contains its panic. Unwind safe: the code
+/// owns its data.
 pub(super) fn contain(run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
         // The destructor of the payload may panic as well.

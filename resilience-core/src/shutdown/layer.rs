@@ -1,4 +1,4 @@
-//! The outermost layer: calls are counted, refused when it is too late, and cut when it is over.
+//! Layer that counts calls as work in flight, rejects late ones and cancels those that remain.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,24 +15,23 @@ use crate::error::CarriesRejection;
 use crate::inherent::{Oneshot, inherent_service_methods};
 use crate::name::Name;
 
-/// Counts the calls of a service as under way. See the [module](super).
-///
-/// To stand outermost. A call is counted, or refused, at its first poll; the service is readied for it inside
-/// of the call, so that a wait for that is counted and cut as well. Services made by one layer value, and
-/// by its clones, are counted together.
+/// Counts the calls of a service as work in flight. See the [module](super). Belongs outermost. A
+/// call is counted, or rejected, at its first poll. The service is readied inside of the call, so
+/// that the wait for readiness is counted and cancelled as well. Services of one layer value, and
+/// of its clones, are counted together.
 #[derive(Debug, Clone)]
 pub struct ShutdownLayer {
     tracker: Tracker,
 }
 
 impl ShutdownLayer {
-    /// Counts calls by this token, as `calls`.
+    /// Creates a layer that counts calls by this token, under the name `calls`.
     #[must_use]
     pub fn new(token: &ShutdownToken) -> ShutdownLayer {
         ShutdownLayer::named(token, Name::from_static("calls"))
     }
 
-    /// Counts calls by this token, as work of this name.
+    /// Creates a layer that counts calls by this token, under this name.
     #[must_use]
     pub fn named(token: &ShutdownToken, name: impl Into<Name>) -> ShutdownLayer {
         ShutdownLayer { tracker: token.tracker(name) }
@@ -47,7 +46,7 @@ impl<S> Layer<S> for ShutdownLayer {
     }
 }
 
-/// A service whose calls are finished before the process ends, or cut. Made by [`ShutdownLayer`].
+/// A service with calls that a shutdown waits for, or cancels. Made by [`ShutdownLayer`].
 #[derive(Debug, Clone)]
 pub struct ShutdownService<S> {
     inner: S,
@@ -55,7 +54,7 @@ pub struct ShutdownService<S> {
 }
 
 impl<S> ShutdownService<S> {
-    /// The service below.
+    /// Returns the service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -84,7 +83,7 @@ where
 }
 
 pin_project! {
-    /// A call that is counted. Dropping it drops what is inside, and it is not counted any more.
+    /// A counted call. Dropping it drops the inner call and ends the count.
     #[doc(hidden)]
     pub struct ShutdownFuture<S, Req, F> {
         #[pin]

@@ -1,8 +1,8 @@
 //! Graceful shutdown within a deadline.
 //!
-//! A process ends many times a day: by a deploy, a scale-down, a machine that goes away. Work in flight is lost unless
-//! the process waits for it, requests that arrive before load balancers have noticed fail unless they are still accepted,
-//! and a process that takes too long is killed. So:
+//! A process ends many times a day: by a deploy, a scale-down, a machine that goes away. Work in
+//! flight is lost unless the process waits for it, requests that arrive before load balancers have
+//! noticed fail unless they are still accepted, and a process that takes too long is killed. So:
 //!
 //! | [`Phase`] | what happens | until |
 //! |---|---|---|
@@ -13,14 +13,16 @@
 //! | `Flushing` | [hooks][Shutdown::hook] run in order, each within its bound | all have ended, or their time is over |
 //! | `Stopped` | the [`ShutdownReport`] lists the results | |
 //!
-//! A second signal enters `Forced` at once, a third one also skips the hooks. All phases take at most
-//! [`ShutdownBounds::longest`], whatever stays pending. For a handler, hook, listener or destructor that blocks its
-//! thread see [`ShutdownBounds`] and [`ShutdownBuilder::exit_process_at_total`].
+//! A second signal enters `Forced` at once, a third one also skips the hooks. All phases take at
+//! most [`ShutdownBounds::longest`], whatever stays pending. For a handler, hook, listener or
+//! destructor that blocks its thread see [`ShutdownBounds`] and
+//! [`ShutdownBuilder::exit_process_at_total`].
 //!
 //! [`Shutdown`] carries the shutdown out; the rest of the program holds [`ShutdownToken`]s. Work is
-//! [tracked][ShutdownToken::track], [run][ShutdownToken::run], or called through a [`ShutdownLayer`]. Inside of the
-//! latter two the token is *ambient*, like a [`Deadline`](crate::Deadline), and the retries of this crate find it. A call
-//! that waits for a permit or a rate limit may still proceed while draining, and is cancelled with the others.
+//! [tracked][ShutdownToken::track], [run][ShutdownToken::run], or called through a
+//! [`ShutdownLayer`]. Inside of the latter two the token is *ambient*, like a
+//! [`Deadline`](crate::Deadline), and the retries of this crate find it. A call that waits for a
+//! permit or a rate limit may still proceed while draining, and is cancelled with the others.
 //!
 //! The engine is [`ShutdownSequence`].
 //!

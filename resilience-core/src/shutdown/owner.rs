@@ -1,4 +1,4 @@
-//! The one who carries it out.
+//! The owner, which runs the shutdown.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::{self, InvalidConfig};
 use crate::name::Name;
 
-/// The owner of a process's end: has the hooks, listens to signals, and carries it out. See the
+/// The owner of a shutdown: has the hooks, receives signals, and runs the phases. See the
 /// [module](super).
 pub struct Shutdown {
     driver: Driver,
@@ -30,7 +30,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins with the defaults of [`ShutdownBounds`].
+    /// Creates a builder with the defaults of [`ShutdownBounds`].
     pub fn builder() -> ShutdownBuilder {
         ShutdownBuilder::new()
     }
@@ -45,26 +45,25 @@ impl Shutdown {
         }
     }
 
-    /// For everybody else.
+    /// Returns a token for the rest of the program.
     #[must_use]
     pub fn token(&self) -> ShutdownToken {
         self.driver.token().clone()
     }
 
-    /// How long each phase may take.
+    /// Returns the bounds of the phases.
     #[must_use]
     pub const fn bounds(&self) -> &ShutdownBounds {
         &self.bounds
     }
 
-    /// Does this when nothing is under way any more, after the hooks that are there already: flush, hand
-    /// back, say goodbye.
-    ///
-    /// It has an equal share of what is left for those hooks that have no [bound of their
-    /// own](Shutdown::hook_within), so one that hangs takes nothing from those after it. Everything in it
-    /// can read how long that is with [`Deadline::current`](crate::Deadline::current), and is dropped then.
-    /// A hook that fails or panics is reported, and the next one runs. Hooks run outside of what a
-    /// [`ShutdownToken`] ends: they may retry.
+    /// Adds a hook that runs once no work is in flight, after the hooks that were added before:
+    /// flush, release leases, deregister. The hook has an equal share of the time that is left for
+    /// the hooks without a [bound of their own](Shutdown::hook_within), so a hook that hangs takes
+    /// no time from later ones. Code in the hook reads the end with
+    /// [`Deadline::current`](crate::Deadline::current), and is dropped then. A hook that fails or
+    /// panics is reported, and the next one runs. Hooks do not run under a [`ShutdownToken`], so
+    /// they may retry.
     pub fn hook<F, Fut>(&mut self, name: impl Into<Name>, hook: F) -> &mut Shutdown
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -74,10 +73,10 @@ impl Shutdown {
         self
     }
 
-    /// The same, with a bound of its own.
+    /// Adds a hook with a bound of its own, otherwise like [`hook`](Shutdown::hook).
     ///
     /// # Errors
-    /// If `bound` is zero, or the bounds of all hooks do not fit into the time that hooks have together.
+    /// If `bound` is zero, or the bounds of all hooks exceed the time for hooks.
     pub fn hook_within<F, Fut>(
         &mut self,
         name: impl Into<Name>,
@@ -94,7 +93,7 @@ impl Shutdown {
             return Err(InvalidConfig::new(
                 "bound",
                 format_args!("{bound:?}"),
-                format_args!("at most what hooks have left, {room:?}"),
+                format_args!("at most {room:?}, the time that hooks have left"),
             ));
         }
         self.add(Hook::new(name.into(), Some(bound), hook));
@@ -106,17 +105,17 @@ impl Shutdown {
         self.hooks.push(hook);
     }
 
-    /// Begins the shutdown at SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) from now on. A second signal forces
-    /// it, and a third one skips the hooks that are left. Signals of one kind that arrive before the first of them is
-    /// received count as one.
+    /// Begins the shutdown at SIGTERM and SIGINT (Ctrl-C, elsewhere than on Unix) from now on. A
+    /// second signal forces it, and a third one skips the hooks that are left. Signals of one kind
+    /// that arrive before the first of them is received count as one.
     ///
-    /// Signals are received by [`run`](Shutdown::run), and kept until then. While its runtime is blocked none is
-    /// received, and the process does not react to any number of them. With
-    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) a thread receives them instead: the
-    /// first one takes effect at once, and the third one ends the process.
+    /// Signals are received by [`run`](Shutdown::run), and kept until then. While its runtime is
+    /// blocked none is received, and the process does not react to any number of them. With
+    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) a thread receives
+    /// them instead: the first one takes effect at once, and the third one ends the process.
     ///
-    /// Panics outside of a tokio runtime with its signals enabled (`enable_all`), as tokio does; not with
-    /// `exit_process_at_total`, which needs no runtime here.
+    /// Panics outside of a tokio runtime with its signals enabled (`enable_all`), as tokio does;
+    /// not with `exit_process_at_total`, which needs no runtime here.
     ///
     /// # Errors
     /// Those of the operating system, if it starts no thread or installs no signal handler.
@@ -132,18 +131,16 @@ impl Shutdown {
         Ok(self)
     }
 
-    /// Waits until the shutdown is begun, and carries it out: phase by phase, each within its bound. Returns the report
-    /// of all of it. The phases move on only while this is polled; dropping it drops the hooks, and leaves the phase as
-    /// it is.
-    ///
-    /// The bounds hold for whatever is not ready, not for what blocks its thread. A handler that blocks the only
-    /// thread of a runtime, or all of them, keeps this from being polled: phases come late and signals are not
-    /// received until the thread is free again. A hook, a listener or a destructor that blocks inside of this does the
-    /// same on any runtime. [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ends the process
-    /// all the same; without it, what blocks for ever keeps the process for ever.
-    ///
-    /// Leave by `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped waits for its blocking
-    /// tasks, without an end.
+    /// Waits until the shutdown begins, and runs it phase by phase, each within its bound. Returns
+    /// the report. Phases advance only while this future is polled; dropping it drops the hooks and
+    /// leaves the phase. The bounds hold for pending work, not for code that blocks its thread. A
+    /// handler that blocks all threads of the runtime keeps this future from being polled: phases
+    /// come late, and signals are not received, until a thread is free. A hook, a listener or a
+    /// destructor that blocks inside of this future has that effect on any runtime.
+    /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ends the process
+    /// all the same; without it, code that blocks for ever keeps the process for ever. Exit with
+    /// `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped waits for
+    /// its blocking tasks without a bound.
     pub async fn run(self) -> ShutdownReport {
         let Shutdown { mut driver, bounds, hooks, .. } = self;
         driver.until(Phase::Flushing).await;
@@ -165,7 +162,7 @@ fn own_bounds(hooks: &[Hook]) -> Duration {
     hooks.iter().filter_map(|hook| hook.bound).sum()
 }
 
-/// How long a hook may take, before these others.
+/// Returns the time of a hook that runs before these others.
 fn share(hook: &Hook, others: &[Hook], end: Instant) -> Duration {
     let left = end.saturating_duration_since(clock::now());
     hook.bound.map_or_else(
@@ -190,7 +187,7 @@ async fn run_hook(driver: &mut Driver, index: usize, hook: Hook, share: Duration
     let mut running = hook.start(share);
     let end = poll_fn(|cx| {
         let ended = running.poll(cx);
-        // Its own end first, if both come in the same poll.
+        // The hook's end first, if both come in the same poll.
         if ended.is_pending() && driver.poll(Phase::Stopped, cx).is_ready() {
             return Poll::Ready(stopped(driver));
         }
@@ -201,7 +198,7 @@ async fn run_hook(driver: &mut Driver, index: usize, hook: Hook, share: Duration
     log.ended(index, clock::now().saturating_duration_since(began), end);
 }
 
-/// How a hook ended that ran when all was over, or would have run after it.
+/// Returns the end of a hook that was running, or waiting, when the shutdown stopped.
 fn stopped(driver: &Driver) -> HookEnd {
     if driver.token().shared().is_abandoned() { HookEnd::Skipped } else { HookEnd::OutOfTime }
 }

@@ -26,7 +26,7 @@ pub struct ShutdownReport {
     pub name: Name,
     /// The reason passed to `begin`.
     pub reason: Name,
-    /// `true` if it was begun a second time.
+    /// `true` if the shutdown was begun a second time.
     pub forced: bool,
     /// The phases entered, without [`Phase::Running`] and [`Phase::Stopped`].
     pub phases: Vec<PhaseReport>,
@@ -42,9 +42,9 @@ pub struct ShutdownReport {
 pub struct PhaseReport {
     /// The phase.
     pub phase: Phase,
-    /// Its duration.
+    /// Duration of the phase.
     pub took: Duration,
-    /// Work in flight when it began.
+    /// Work in flight when the phase began.
     pub in_flight: u64,
 }
 
@@ -70,9 +70,9 @@ pub struct WorkReport {
 pub struct HookReport {
     /// The name.
     pub name: Name,
-    /// Its duration.
+    /// Duration of the hook.
     pub took: Duration,
-    /// Its end.
+    /// End of the hook.
     pub end: HookEnd,
 }
 
@@ -80,13 +80,13 @@ pub struct HookReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HookEnd {
-    /// It succeeded.
+    /// The hook succeeded.
     Done,
-    /// It returned this error.
+    /// The hook returned this error.
     Failed(String),
-    /// It panicked with this text.
+    /// The hook panicked with this text.
     Panicked(String),
-    /// Its time was over.
+    /// The time of the hook was over.
     OutOfTime,
     /// Interrupted: the hook was running when `run` was dropped, or when the process was
     /// ended (`exit_process_at_total`).
@@ -96,8 +96,8 @@ pub enum HookEnd {
 }
 
 impl ShutdownReport {
-    /// Returns a code for `std::process::exit`: 0 if all work finished and every hook is done; 1 if work was cut, 2 if a
-    /// hook is not done, 3 if both.
+    /// Returns a code for `std::process::exit`: 0 if all work finished and every hook is done; 1 if
+    /// work was cut, 2 if a hook is not done, 3 if both.
     ///
     /// A process that `exit_process_at_total` ended has 4 more: 4 to
     /// 7, by the report at that moment.

@@ -7,7 +7,8 @@ use super::report::{PhaseReport, ShutdownReport, WorkReport};
 use super::shared::Shared;
 
 impl Shared {
-    /// Returns the report so far. Before a phase begins, its figures are those of the current work in flight.
+    /// Returns the report so far. Before a phase begins, its figures are those of the current work
+    /// in flight.
     pub(super) fn report(&self, now: Instant) -> ShutdownReport {
         let state = self.state.lock();
         let ends = state.entered.iter().skip(1).map(|&(_, at, _)| at).chain([now]);

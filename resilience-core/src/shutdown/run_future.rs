@@ -12,14 +12,14 @@ use crate::rejection::Rejection;
 pin_project! {
     /// Runs a future as work in flight. Made by [`ShutdownToken::run`](super::ShutdownToken::run).
     ///
-    /// - It is counted from its first poll. If new work is rejected then, it returns a [`Rejection`] and `future` is never
-    ///   polled.
-    /// - While it is polled, its token is the [current](super::ShutdownToken::current) one: retries inside make no further
-    ///   attempt and end their backoff once draining has begun.
-    /// - When the time for work is over it drops `future` and returns a [`Rejection`], unless there is an output in the
-    ///   same poll.
+    /// - Counted from its first poll. If new work is rejected then, this future returns a
+    ///   [`Rejection`] and `future` is never polled.
+    /// - While it is polled, its token is the [current](super::ShutdownToken::current) one: retries
+    ///   inside make no further attempt and end their backoff once draining has begun.
+    /// - When the time for work is over, this future drops `future` and returns a [`Rejection`],
+    ///   unless there is an output in the same poll.
     ///
-    /// Dropping it drops `future`, which is then no longer counted.
+    /// Dropping this future drops `future` and ends the count.
     #[must_use = "futures do nothing unless polled"]
     #[doc(hidden)]
     pub struct RunFuture<F> {

@@ -66,7 +66,8 @@ impl ShutdownSequence {
         &self.bounds
     }
 
-    /// Returns the instant at which the phase ends at the latest; `None` before the beginning and after the end.
+    /// Returns the instant at which the phase ends at the latest; `None` before the beginning and
+    /// after the end.
     #[must_use]
     pub const fn due(&self) -> Option<Instant> {
         self.due
@@ -101,8 +102,8 @@ impl ShutdownSequence {
         self.hooks_ended = true;
     }
 
-    /// Enters the next phase if it is due, and returns it. Call this until it returns `None`, with the current number of
-    /// operations in flight.
+    /// Enters the next phase if it is due, and returns it. Call this until it returns `None`, with
+    /// the current number of operations in flight.
     pub fn advance(&mut self, now: Instant, in_flight: u64) -> Option<Phase> {
         let due = self.due.is_some_and(|due| due <= now);
         let next = match self.phase {

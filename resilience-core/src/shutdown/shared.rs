@@ -127,7 +127,8 @@ impl Shared {
         self.work.iter().map(|work| work.count.in_flight()).sum()
     }
 
-    /// Makes the rejection of an operation that comes too late or was cut, and notifies the listener.
+    /// Makes the rejection of an operation that comes too late or was cut, and notifies the
+    /// listener.
     #[cold]
     pub(super) fn reject(&self, index: u8) -> Rejection {
         let mut rejection = Rejection::new(RejectionKind::ShuttingDown, self.name.clone());

@@ -64,7 +64,8 @@ pub(super) fn listen_apart(token: &ShutdownToken, notices: &Sender<Notice>) -> i
     spawn("shutdown-begin", move || {
         announced.into_iter().for_each(|step| announcing.shared().announce_begin(&step));
     })?;
-    let (token, notices) = (token.clone(), notices.clone());
+    let token = token.clone();
+    let notices = notices.clone();
     spawn("shutdown-signal", move || {
         let received = receive(&ready, |signal| {
             // Neither receiver ends before the process.
@@ -80,7 +81,8 @@ pub(super) fn listen_apart(token: &ShutdownToken, notices: &Sender<Notice>) -> i
 
 /// Passes each signal to `on_signal`, for ever. Reports to `ready` once signals are received.
 fn receive(ready: &Sender<io::Result<()>>, on_signal: impl Fn(&'static str)) -> io::Result<()> {
-    // tokio wakes the signal drivers of all runtimes, so this one receives what a blocked one does not.
+    // tokio wakes the signal drivers of all runtimes, so this one receives what a blocked one does
+    // not.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;

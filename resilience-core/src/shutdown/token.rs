@@ -33,10 +33,11 @@ impl ShutdownToken {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the token of the future that is polled on this thread: of [`run`](ShutdownToken::run) or a
-    /// `ShutdownLayer`, the innermost if they are nested. `None` outside of these.
+    /// Returns the token of the future that is polled on this thread: of
+    /// [`run`](ShutdownToken::run) or a `ShutdownLayer`, the innermost if they are nested. `None`
+    /// outside of these.
     ///
-    /// It does not cross `tokio::spawn`: use `run` in the task.
+    /// The token does not cross `tokio::spawn`: use `run` in the task.
     #[must_use]
     pub fn current() -> Option<ShutdownToken> {
         ambient::current()
@@ -72,7 +73,8 @@ impl ShutdownToken {
         self.reached(Phase::Draining)
     }
 
-    /// Waits until the time for work is over, the shutdown is begun a second time, or no work is in flight.
+    /// Waits until the time for work is over, the shutdown is begun a second time, or no work is in
+    /// flight.
     pub fn forced(&self) -> Reached {
         self.reached(Phase::Forced)
     }
@@ -87,16 +89,16 @@ impl ShutdownToken {
         Reached { token: self.clone(), phase, slot: WakerSlot::default() }
     }
 
-    /// Begins the shutdown, for a reason that the [report](super::ShutdownReport) shows. A second call skips the wait for
-    /// work, a third one also the hooks.
+    /// Begins the shutdown, for a reason that the [report](super::ShutdownReport) shows. A second
+    /// call skips the wait for work, a third one also the hooks.
     ///
     /// Returns at once. [`Shutdown::run`](super::Shutdown::run) carries the shutdown out.
     pub fn begin(&self, reason: impl Into<Name>) {
         self.0.begin(reason.into());
     }
 
-    /// Counts work as in flight until the guard is dropped: see [`Tracker::track`]. Beyond 31 different names, work is
-    /// counted as `other`.
+    /// Counts work as in flight until the guard is dropped: see [`Tracker::track`]. Beyond 31
+    /// different names, work is counted as `other`.
     ///
     /// # Errors
     /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), once new work is rejected.
@@ -110,8 +112,9 @@ impl ShutdownToken {
         Tracker::new(self.clone(), index)
     }
 
-    /// Runs `future` as work in flight: counted from its first poll, with this as the [current](ShutdownToken::current)
-    /// token, and cancelled when the time for work is over. See [`RunFuture`].
+    /// Runs `future` as work in flight: counted from its first poll, with this as the
+    /// [current](ShutdownToken::current) token, and cancelled when the time for work is over. See
+    /// [`RunFuture`].
     pub fn run<F: Future>(&self, name: impl Into<Name>, future: F) -> RunFuture<F> {
         self.tracker(name).run(future)
     }
@@ -123,7 +126,8 @@ impl ShutdownToken {
     }
 }
 
-/// Waits for a phase. Made by [`ShutdownToken::reached`] and its siblings. Dropping it ends the wait.
+/// Waits for a phase. Made by [`ShutdownToken::reached`] and its siblings. Dropping it ends the
+/// wait.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 #[doc(hidden)]

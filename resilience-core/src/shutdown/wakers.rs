@@ -54,8 +54,8 @@ impl PhaseWakers {
         PhaseWakers(std::array::from_fn(|_| Mutex::new(Stripe::default())))
     }
 
-    /// Wakes all tasks that wait for this phase or an earlier one. Outside of the locks, and each one contained: wakers may
-    /// be user code.
+    /// Wakes all tasks that wait for this phase or an earlier one. Outside of the locks, and each
+    /// one contained: wakers may be user code.
     pub(super) fn wake(&self, reached: Phase) {
         for stripe in &self.0 {
             let due: Vec<_> = {
@@ -68,7 +68,8 @@ impl PhaseWakers {
 }
 
 impl WakerSlot {
-    /// Waits for a phase. `reached` returns the current one, which must change before [`wake`](PhaseWakers::wake).
+    /// Waits for a phase. `reached` returns the current one, which must change before
+    /// [`wake`](PhaseWakers::wake).
     pub(super) fn wait(
         &mut self,
         wakers: &PhaseWakers,
@@ -148,7 +149,7 @@ mod tests {
         wakers.0.iter().map(|stripe| stripe.lock().slots.iter().flatten().count()).sum()
     }
 
-    /// A future whose destructor panics, cancelled while it waits.
+    /// A cancelled future with a destructor that panics.
     #[test]
     fn a_waker_is_removed_though_the_future_panics_when_dropped() {
         struct Fragile;
@@ -189,7 +190,8 @@ mod tests {
     fn the_latest_waker_wins_and_slots_are_reused() {
         let wakers = PhaseWakers::new();
         let mut slot = WakerSlot::default();
-        let (mut first, mut second) = (spawn(()), spawn(()));
+        let mut first = spawn(());
+        let mut second = spawn(());
         first.enter(|cx, _| slot.register(&wakers, Phase::Forced, cx));
         second.enter(|cx, _| slot.register(&wakers, Phase::Forced, cx));
         assert_eq!(waiting_in(&wakers), 1);
@@ -253,14 +255,15 @@ mod loom_tests {
         }
     }
 
-    /// A task that waits while the phase comes sees it or is woken.
+    /// A task that waits while a phase begins reads the phase or is woken.
     #[test]
     fn loom_no_wake_is_lost() {
         loom::model(|| {
             let process = Process::new();
             let waiting = process.clone();
             let waiter = thread::spawn(move || {
-                let ((woken, waker), mut slot) = (task(), WakerSlot::default());
+                let (woken, waker) = task();
+                let mut slot = WakerSlot::default();
                 let seen = waiting.wait(&mut slot, &waker).is_ready();
                 (seen, woken, slot)
             });
@@ -271,15 +274,17 @@ mod loom_tests {
         });
     }
 
-    /// A future that moves to another task meanwhile, beside one that releases its slot.
+    /// A future moves to another task while a phase begins, and another future releases its slot.
     #[test]
-    fn loom_the_latest_task_is_woken_wherever_it_stands() {
+    fn loom_the_latest_task_is_woken() {
         loom::model(|| {
             let process = Process::new();
             let waiting = process.clone();
             let waiter = thread::spawn(move || {
-                let ((_, first), (woken, second)) = (task(), task());
-                let (mut left, mut slot) = (WakerSlot::default(), WakerSlot::default());
+                let (_, first) = task();
+                let (woken, second) = task();
+                let mut left = WakerSlot::default();
+                let mut slot = WakerSlot::default();
                 let _seen = waiting.wait(&mut left, &first);
                 left.release(&waiting.wakers);
                 let _seen = waiting.wait(&mut slot, &first);

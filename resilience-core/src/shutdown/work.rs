@@ -6,7 +6,8 @@ use super::run_future::RunFuture;
 use super::token::ShutdownToken;
 use crate::rejection::Rejection;
 
-/// Counts work in flight under one name. Made by [`ShutdownToken::tracker`]; clones share the count.
+/// Counts work in flight under one name. Made by [`ShutdownToken::tracker`]; clones share the
+/// count.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     token: ShutdownToken,
@@ -26,8 +27,8 @@ impl Tracker {
 
     /// Counts one operation until the guard is dropped.
     ///
-    /// An operation tracked inside of work in flight belongs to it and is accepted also while draining: the request of a
-    /// connection, the call that a request makes.
+    /// An operation tracked inside of work in flight belongs to it and is accepted also while
+    /// draining: the request of a connection, the call that a request makes.
     ///
     /// # Errors
     /// [`ShuttingDown`](crate::RejectionKind::ShuttingDown), once new work is rejected.
@@ -55,8 +56,9 @@ impl Tracker {
     }
 }
 
-/// One operation in flight, until this is dropped. Counts as cut if it is dropped after
-/// [`forced`](ShutdownToken::forced) without [`finish`](InFlight::finish).
+/// A guard that counts an operation as in flight until it is dropped. The operation counts as cut
+/// if the guard is dropped after [`forced`](ShutdownToken::forced) without
+/// [`finish`](InFlight::finish).
 #[derive(Debug)]
 #[must_use = "the operation is counted until this is dropped"]
 pub struct InFlight {
@@ -65,13 +67,15 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Ends the operation as finished. Makes a difference only after [`forced`](ShutdownToken::forced).
+    /// Ends the operation as finished. Makes a difference only after
+    /// [`forced`](ShutdownToken::forced).
     #[inline]
     pub fn finish(mut self) {
         self.finished = true;
     }
 
-    /// Runs `future` as this operation, and returns this guard with its output. Otherwise like [`RunFuture`].
+    /// Runs `future` as this operation, and returns this guard with its output. Otherwise like
+    /// [`RunFuture`].
     pub fn carry<F: Future>(self, future: F) -> Carry<F> {
         Carry::admitted(self, future)
     }

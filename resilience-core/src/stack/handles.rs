@@ -1,4 +1,4 @@
-//! What a stack's parts can be watched and changed by.
+//! The handles on the parts of a stack, and their snapshot.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use crate::plan_input::PlanInput;
 use crate::rate::{RateLimiter, RateSnapshot};
 use crate::retry::{RetryBudget, RetryPolicy};
 
-/// The parts that there are.
+/// Handles on the parts of a stack, and the limits of the parts that have none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Handles {
     pub(crate) deadline: Option<Duration>,
     pub(crate) bulkhead: Option<Bulkhead>,
     pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) rate_limiter: Option<RateLimiter>,
-    pub(crate) breaker: Option<CircuitBreaker>,
+    pub(crate) rate_limit: Option<RateLimiter>,
+    pub(crate) circuit_breaker: Option<CircuitBreaker>,
     pub(crate) attempt_timeout: Option<Duration>,
 }
 
-/// The state of a stack at one moment, for metrics. Without the parts that keep one state for each key:
-/// their stores have those.
+/// The state of a stack at one moment, for metrics. A field is `None` for a missing part, and for a
+/// part that keeps one state for each key: the store of the part has these states.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StackSnapshot {
-    /// The bulkhead.
+    /// Permits in use, and waiting calls.
     pub bulkhead: Option<BulkheadSnapshot>,
-    /// Retries that the budget would pay for.
+    /// Tokens in the retry budget.
     pub budget: Option<f64>,
-    /// The rate limit.
-    pub rate_limiter: Option<RateSnapshot>,
-    /// The circuit breaker.
-    pub breaker: Option<CircuitSnapshot>,
+    /// Tokens and waiting calls of the rate limit.
+    pub rate_limit: Option<RateSnapshot>,
+    /// State and counts of the circuit breaker.
+    pub circuit_breaker: Option<CircuitSnapshot>,
 }
 
 impl Handles {
@@ -43,8 +43,11 @@ impl Handles {
         // See docs/decisions/0033-a-handle-shows-the-state-that-calls-use.md.
         Handles {
             bulkhead: self.bulkhead.clone().or_else(|| models.bulkhead.clone()),
-            rate_limiter: self.rate_limiter.clone().or_else(|| models.rate_limiter.clone()),
-            breaker: self.breaker.clone().or_else(|| models.breaker.clone()),
+            rate_limit: self.rate_limit.clone().or_else(|| models.rate_limit.clone()),
+            circuit_breaker: self
+                .circuit_breaker
+                .clone()
+                .or_else(|| models.circuit_breaker.clone()),
             ..self.clone()
         }
     }
@@ -54,21 +57,21 @@ impl Handles {
             deadline: self.deadline,
             bulkhead: self.bulkhead.as_ref().map(Bulkhead::planned),
             retry: self.retry.as_ref().map(RetryPolicy::planned),
-            rate: self.rate_limiter.as_ref().map(|limiter| limiter.config().planned()),
-            breaker: self.breaker.as_ref().map(|breaker| breaker.config().planned()),
+            rate: self.rate_limit.as_ref().map(RateLimiter::planned),
+            breaker: self.circuit_breaker.as_ref().map(CircuitBreaker::planned),
             attempt_timeout: self.attempt_timeout,
         }
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
         let bulkhead = self.bulkhead.as_ref().map(Entry::heap_bytes);
-        let rate = self.rate_limiter.as_ref().map(Entry::heap_bytes);
-        let breaker = self.breaker.as_ref().map(Entry::heap_bytes);
+        let rate = self.rate_limit.as_ref().map(Entry::heap_bytes);
+        let breaker = self.circuit_breaker.as_ref().map(Entry::heap_bytes);
         let retry = self.retry.as_ref().map(RetryPolicy::heap_bytes);
         [bulkhead, rate, breaker, retry].into_iter().flatten().sum()
     }
 
-    /// Visits the gauges of each part, and those of this budget.
+    /// Visits the gauges of each part and of `budget`.
     pub(crate) fn gauges(
         &self,
         budget: Option<&RetryBudget>,
@@ -77,8 +80,8 @@ impl Handles {
         let parts: [Option<&dyn Gauges>; 4] = [
             self.bulkhead.as_ref().map(|it| it as _),
             budget.map(|it| it as _),
-            self.rate_limiter.as_ref().map(|it| it as _),
-            self.breaker.as_ref().map(|it| it as _),
+            self.rate_limit.as_ref().map(|it| it as _),
+            self.circuit_breaker.as_ref().map(|it| it as _),
         ];
         parts.into_iter().flatten().for_each(|part| part.gauges(visit));
     }
@@ -88,8 +91,8 @@ impl Handles {
         StackSnapshot {
             bulkhead: self.bulkhead.as_ref().map(Bulkhead::snapshot),
             budget: budget.map(|budget| budget.available(clock::now())),
-            rate_limiter: self.rate_limiter.as_ref().map(RateLimiter::snapshot),
-            breaker: self.breaker.as_ref().map(CircuitBreaker::snapshot),
+            rate_limit: self.rate_limit.as_ref().map(RateLimiter::snapshot),
+            circuit_breaker: self.circuit_breaker.as_ref().map(CircuitBreaker::snapshot),
         }
     }
 }

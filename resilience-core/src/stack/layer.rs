@@ -82,16 +82,16 @@ impl<D, B, R, L, C, T> Stack<D, B, R, L, C, T> {
     /// each key: [`rate_limit_layer`](Self::rate_limit_layer) has their store, and a change of
     /// configuration through any of them reaches all.
     #[must_use]
-    pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
-        self.handles.rate_limiter.as_ref()
+    pub const fn rate_limit(&self) -> Option<&RateLimiter> {
+        self.handles.rate_limit.as_ref()
     }
 
     /// Returns the circuit breaker that all calls use. `None` without one, or where there is one
     /// for each key: [`circuit_breaker_layer`](Self::circuit_breaker_layer) has their store, and a
     /// change of configuration through any of them reaches all.
     #[must_use]
-    pub const fn breaker(&self) -> Option<&CircuitBreaker> {
-        self.handles.breaker.as_ref()
+    pub const fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
+        self.handles.circuit_breaker.as_ref()
     }
 
     /// Returns the layer of the bulkhead, with the store where there is a bulkhead for each key.

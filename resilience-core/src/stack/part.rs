@@ -254,7 +254,7 @@ impl<K: Clone> PartSlot<K> for SharedPart<RateLimiter> {
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<RateLimitLayer<K>, InvalidConfig> {
         let limiter = self.0.finish(assembly)?;
-        assembly.handles.rate_limiter = Some(limiter.clone());
+        assembly.handles.rate_limit = Some(limiter.clone());
         Ok(RateLimitLayer::new(limiter).classifier(assembly.classifier.clone()))
     }
 }
@@ -264,7 +264,7 @@ impl<K: Clone> PartSlot<K> for SharedPart<CircuitBreaker> {
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<CircuitBreakerLayer<K>, InvalidConfig> {
         let breaker = self.0.finish(assembly)?;
-        assembly.handles.breaker = Some(breaker.clone());
+        assembly.handles.circuit_breaker = Some(breaker.clone());
         Ok(CircuitBreakerLayer::new(breaker).classifier(assembly.classifier.clone()))
     }
 }
@@ -284,7 +284,7 @@ impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<RateLimi
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
         let limiter = self.given.finish(assembly)?;
-        assembly.models.rate_limiter = Some(limiter.clone());
+        assembly.models.rate_limit = Some(limiter.clone());
         let layer = RateLimitLayer::per_key(limiter, self.limits, self.key);
         Ok(layer.classifier(assembly.classifier.clone()))
     }
@@ -295,7 +295,7 @@ impl<K: Clone, Q: Key, F: Fn(&Req) -> Q, Req> PartSlot<K> for KeyedPart<CircuitB
 
     fn fill(self, assembly: &mut Assembly<'_, K>) -> Result<Self::Layer, InvalidConfig> {
         let breaker = self.given.finish(assembly)?;
-        assembly.models.breaker = Some(breaker.clone());
+        assembly.models.circuit_breaker = Some(breaker.clone());
         let layer = CircuitBreakerLayer::per_key(breaker, self.limits, self.key);
         Ok(layer.classifier(assembly.classifier.clone()))
     }

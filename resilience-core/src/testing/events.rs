@@ -1,4 +1,4 @@
-//! One of each event.
+//! A sample of each event.
 
 use std::time::Duration;
 
@@ -11,9 +11,8 @@ use crate::rejection::{Rejection, RejectionKind};
 use crate::retry::StopReason;
 use crate::shutdown::Phase;
 
-/// Tells `listener` an event of each kind, so that one can be tested against all there are: none is
-/// forgotten in a dashboard, none panics. Layers are called `layer`, keys `key`, durations are
-/// [`SAMPLE_DURATION`].
+/// Notifies `listener` of one event of each kind, to test that a listener handles all of them.
+/// Layers are named `layer`, keys `key`; durations are [`SAMPLE_DURATION`].
 ///
 /// ```
 /// use resilience_core::testing::each_event;
@@ -23,7 +22,8 @@ use crate::shutdown::Phase;
 /// assert!(names.contains(&"circuit_changed"));
 /// ```
 pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
-    let (layer, key) = ("layer", "key");
+    let layer = "layer";
+    let key = "key";
     let error = ErrorText::of_text(&"a sample of an error");
     let rejection = Rejection::new(RejectionKind::RateLimited, layer)
         .with_key(key)
@@ -40,8 +40,10 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
         retry_after,
         error: retry_after.map(|_| error),
     };
-    let (closed, open) = (CircuitState::Closed, CircuitState::Open);
-    let (failures, over) = (TransitionReason::ConsecutiveFailures, TransitionReason::BreakOver);
+    let closed = CircuitState::Closed;
+    let open = CircuitState::Open;
+    let failures = TransitionReason::ConsecutiveFailures;
+    let over = TransitionReason::BreakOver;
     let events = [
         Event::RetryScheduled {
             layer,
@@ -83,7 +85,7 @@ pub fn each_event(mut listener: impl FnMut(&Event<'_>)) {
     events.iter().for_each(&mut listener);
 }
 
-/// What [`each_event`] says for every duration: a second and a half.
+/// The duration in the events of [`each_event`]: 1.5 s.
 pub const SAMPLE_DURATION: Duration = Duration::from_millis(1_500);
 
 #[cfg(test)]
@@ -91,7 +93,8 @@ pub const SAMPLE_DURATION: Duration = Duration::from_millis(1_500);
 mod tests {
     use super::*;
 
-    /// A new variant does not compile here until it has a number, and fails until it has a sample.
+    /// A new variant fails to compile here until it has a number, and fails the test until it has a
+    /// sample.
     #[test]
     fn no_kind_of_event_is_left_out() {
         const KINDS: usize = 13;

@@ -1,14 +1,15 @@
 //! Test doubles and models for stacks and layers.
 //!
-//! - [`ServiceProbe`] records what the layer above does: calls on handles that were not ready, handles that stay readied,
-//!   cancelled calls.
+//! - [`ServiceProbe`] records what the layer above does: calls on handles that were not ready,
+//!   handles that stay readied, cancelled calls.
 //! - [`Script`] is a service with scripted responses: delays, failures, or none.
-//! - [`Ready`] returns the request at once and has no size: what is measured around it is the layer's own.
-//! - [`model`] drives each engine beside a naive reference from a string of bytes, so that a property
-//!   test, a fuzzer and a corpus replay are the same few lines.
+//! - [`Ready`] returns the request at once and has no size, for benchmarks of a layer.
+//! - [`model`] drives each engine and a naive reference by a string of bytes, for property tests,
+//!   fuzzers and corpus replays.
 //! - [`each_event`] notifies a listener of one event of each kind.
-//! - [`MemoryStore`] keeps leases, runs and idempotency keys for tests, with faults and a clock that can be set.
-//! - [`conformance`] proves a store of one's own.
+//! - [`MemoryStore`] keeps leases, runs and idempotency keys for tests, with faults and a clock
+//!   that can be set.
+//! - [`conformance`] tests a store of your own against the promises of its trait.
 //!
 //! ```
 //! use resilience_core::retry::{RetryLayer, RetryPolicy};
@@ -31,16 +32,14 @@
 //! # }
 //! ```
 
-pub mod conformance;
 mod events;
-mod memory_store;
 pub mod model;
 mod probe;
 mod ready;
 mod script;
 
+pub use crate::flow::testing::{MemoryStore, conformance};
 pub use events::{SAMPLE_DURATION, each_event};
-pub use memory_store::MemoryStore;
 pub use probe::{ProbeFuture, ProbeLog, ServiceProbe};
 pub use ready::Ready;
 pub use script::{Reply, Script, ScriptFuture};

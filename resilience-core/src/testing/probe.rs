@@ -1,4 +1,4 @@
-//! A service that watches how it is treated.
+//! A service that records its use.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use tower_service::Service;
 
 use crate::wakes::Wakes;
 
-/// Passes calls on and keeps account of them in its [`ProbeLog`].
+/// A service that passes calls on and records them in its [`ProbeLog`].
 ///
-/// Strict where services are usually lenient: readiness belongs to one handle, ends with the call,
-/// and is not cloned. While it is [closed](ProbeLog::close), no handle becomes ready.
+/// Stricter than most services: readiness belongs to one handle, ends with the call,
+/// and is not cloned. While the probe is [closed](ProbeLog::close), no handle becomes ready.
 #[derive(Debug)]
 pub struct ServiceProbe<S> {
     inner: S,
     log: ProbeLog,
-    /// This handle was polled for readiness and not called since.
+    /// Set while this handle was polled for readiness and not called since.
     engaged: bool,
     ready: bool,
 }
 
 /// Log of a [`ServiceProbe`] and its clones. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct ProbeLog(Arc<Account>);
+pub struct ProbeLog(Arc<Counts>);
 
 #[derive(Debug, Default)]
-struct Account {
+struct Counts {
     calls: AtomicUsize,
     called_unready: AtomicUsize,
     engaged: AtomicUsize,
@@ -52,44 +52,44 @@ impl ProbeLog {
         self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of calls on a handle whose last `poll_ready` was not `Ready`, which breaks the contract of
-    /// [`Service`].
+    /// Returns the number of calls on a handle whose last `poll_ready` was not `Ready`, which
+    /// breaks the contract of [`Service`].
     #[must_use]
     pub fn called_unready(&self) -> usize {
         self.0.called_unready.load(Ordering::SeqCst)
     }
 
-    /// Live handles that were polled for readiness and neither called nor dropped since: each could
-    /// be holding a permit or a place in a queue.
+    /// Returns the number of handles that were polled for readiness and neither called nor dropped
+    /// since. Each may hold a permit or a place in a queue.
     #[must_use]
     pub fn engaged(&self) -> usize {
         self.0.engaged.load(Ordering::SeqCst)
     }
 
-    /// Calls under way.
+    /// Returns the number of calls under way.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::SeqCst)
     }
 
-    /// The most calls that were under way at once.
+    /// Returns the largest number of calls that were under way at once.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.0.peak.load(Ordering::SeqCst)
     }
 
-    /// Calls that were dropped before they ended.
+    /// Returns the number of calls that were dropped before they ended.
     #[must_use]
     pub fn cancelled(&self) -> usize {
         self.0.cancelled.load(Ordering::SeqCst)
     }
 
-    /// No handle becomes ready from now on.
+    /// Closes the probe: no handle becomes ready from now on.
     pub fn close(&self) {
         self.0.latch.lock().closed = true;
     }
 
-    /// Handles become ready again; those that wait are woken.
+    /// Opens the probe: handles become ready again, and waiting tasks are woken.
     pub fn open(&self) {
         let waiting = {
             let mut latch = self.0.latch.lock();
@@ -103,7 +103,7 @@ impl ProbeLog {
 }
 
 impl<S> ServiceProbe<S> {
-    /// A probe around `inner`, and the log of what it sees.
+    /// Creates a probe around `inner`, and its log.
     pub fn new(inner: S) -> (ServiceProbe<S>, ProbeLog) {
         let log = ProbeLog::default();
         (ServiceProbe { inner, log: log.clone(), engaged: false, ready: false }, log)
@@ -116,11 +116,11 @@ impl<S> ServiceProbe<S> {
     }
 }
 
-/// A clone is a handle of its own, and not ready.
+/// Returns a separate handle, which is not ready.
 impl<S: Clone> Clone for ServiceProbe<S> {
     fn clone(&self) -> ServiceProbe<S> {
-        let (inner, log) = (self.inner.clone(), self.log.clone());
-        ServiceProbe { inner, log, engaged: false, ready: false }
+        let inner = self.inner.clone();
+        ServiceProbe { inner, log: self.log.clone(), engaged: false, ready: false }
     }
 }
 
@@ -140,7 +140,7 @@ impl<S: Service<Req>, Req> Service<Req> for ServiceProbe<S> {
             self.log.0.engaged.fetch_add(1, Ordering::SeqCst);
         }
         self.ready = false;
-        // Not under the lock: a waker may be anything.
+        // Not under the lock: cloning a waker may run any code.
         let waker = cx.waker().clone();
         let mut latch = self.log.0.latch.lock();
         if latch.closed {
@@ -167,7 +167,7 @@ impl<S: Service<Req>, Req> Service<Req> for ServiceProbe<S> {
     }
 }
 
-/// Counts a call as under way for as long as it lives.
+/// Counts a call as under way until it is dropped.
 #[derive(Debug)]
 struct InFlight {
     log: ProbeLog,
@@ -184,8 +184,7 @@ impl Drop for InFlight {
 }
 
 pin_project! {
-    /// A call that is counted as under way until this is dropped, as a permit of a plain service
-    /// would be held.
+    /// A call that counts as under way until it is dropped, as the permit of a plain service would.
     #[derive(Debug)]
     #[doc(hidden)]
     pub struct ProbeFuture<F> {

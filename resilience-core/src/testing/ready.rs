@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// A service that is always ready and returns each request at once. It has no size and a minimal future: what is
-/// measured around it is the layer's own.
+/// A service that is always ready and returns each request at once. The service has no size and a
+/// minimal future, so that a benchmark of a layer around it measures the layer.
 ///
 /// ```
 /// use resilience_core::testing::Ready;
@@ -26,7 +26,7 @@ use tower_service::Service;
 pub struct Ready<E = Infallible>(PhantomData<fn() -> E>);
 
 impl<E> Ready<E> {
-    /// Creates the service. It never returns an error of type `E`.
+    /// Creates the service. `E` is the error type, of which no value is returned.
     #[must_use]
     pub const fn new() -> Ready<E> {
         Ready(PhantomData)

@@ -1,4 +1,4 @@
-//! A service that answers as it is told.
+//! A service with scripted responses.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::clock;
 
-/// One answer: what, after how long, and after how many turns of the executor.
+/// A response: the result, its delay, and the number of pending polls before it.
 #[derive(Debug, Clone)]
 pub struct Reply<T, E> {
     result: Option<Result<T, E>>,
@@ -22,30 +22,30 @@ pub struct Reply<T, E> {
 }
 
 impl<T, E> Reply<T, E> {
-    /// Succeeds.
+    /// Creates a successful response.
     pub fn ok(response: T) -> Reply<T, E> {
         Reply { result: Some(Ok(response)), delay: Duration::ZERO, yields: 0 }
     }
 
-    /// Fails.
+    /// Creates an error.
     pub fn err(error: E) -> Reply<T, E> {
         Reply { result: Some(Err(error)), delay: Duration::ZERO, yields: 0 }
     }
 
-    /// Never answers.
+    /// Creates a response that never comes.
     #[must_use]
     pub fn never() -> Reply<T, E> {
         Reply { result: None, delay: Duration::ZERO, yields: 0 }
     }
 
-    /// Answers so long after the call.
+    /// Delays the response by this time after the call.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Reply<T, E> {
         self.delay = delay;
         self
     }
 
-    /// Is pending, and wakes at once, so many times before it answers.
+    /// Returns `Pending`, and wakes the task at once, this many times before the response.
     #[must_use]
     pub fn yielding(mut self, times: u32) -> Reply<T, E> {
         self.yields = times;
@@ -53,23 +53,23 @@ impl<T, E> Reply<T, E> {
     }
 }
 
-/// Always ready; answers the *n*-th call (from 0) as `answer(n, request)` says. Clones share the
-/// count, so the script runs through once, whoever calls.
+/// A service that is always ready and responds to the *n*-th call, counted from 0, with
+/// `response(n, request)`. Clones share the count.
 pub struct Script<F> {
-    answer: Arc<F>,
+    response: Arc<F>,
     calls: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl<F> Script<F> {
-    /// Answers by this function.
-    pub fn new<Req, T, E>(answer: F) -> Script<F>
+    /// Creates a service with the responses of this function.
+    pub fn new<Req, T, E>(response: F) -> Script<F>
     where
         F: Fn(usize, Req) -> Reply<T, E>,
     {
-        Script { answer: Arc::new(answer), calls: Arc::default() }
+        Script { response: Arc::new(response), calls: Arc::default() }
     }
 
-    /// When each call arrived, in order.
+    /// Returns the instant of each call, in order.
     #[must_use]
     pub fn arrivals(&self) -> Vec<Instant> {
         self.calls.lock().clone()
@@ -78,7 +78,7 @@ impl<F> Script<F> {
 
 impl<F> Clone for Script<F> {
     fn clone(&self) -> Script<F> {
-        Script { answer: self.answer.clone(), calls: self.calls.clone() }
+        Script { response: self.response.clone(), calls: self.calls.clone() }
     }
 }
 
@@ -106,14 +106,14 @@ where
             calls.push(clock::now());
             calls.len() - 1
         };
-        let Reply { result, delay, yields } = (self.answer)(call, request);
+        let Reply { result, delay, yields } = (self.response)(call, request);
         let sleep = (!delay.is_zero()).then(|| tokio::time::sleep(delay));
         ScriptFuture { result, yields, sleep }
     }
 }
 
 pin_project! {
-    /// A [`Reply`] on its way.
+    /// The future of a [`Reply`].
     #[derive(Debug)]
     #[doc(hidden)]
     pub struct ScriptFuture<T, E> {

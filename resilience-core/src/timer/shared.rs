@@ -1,4 +1,4 @@
-//! The timer that a thread's calls share.
+//! The timer that the calls of a thread share.
 
 use std::cell::RefCell;
 use std::mem;
@@ -17,22 +17,22 @@ use crate::deadline::Deadline;
 use crate::sync::Mutex;
 use crate::wakes::Wakes;
 
-/// What is due sooner than this is not worth a shared timer.
+/// The nearest deadline that is worth a shared timer.
 pub(super) const FAR: Duration = Duration::from_secs(1);
 
-/// A shared timer rings by then, whenever the call is due that sets it: one far deadline would leave all nearer ones
-/// of its thread to timers of their own.
+/// The longest time until a shared timer fires, however far the deadline of the call that sets the
+/// timer. With a later timer, all nearer deadlines of the thread would need timers of their own.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
-/// How many are woken at once. Who comes later has a timer of its own.
+/// The most calls that share a timer. Further calls have timers of their own.
 pub(super) const SHARES: usize = 4_096;
 
 thread_local! {
-    /// Of the runtime that this thread was last in.
+    /// The shared timer for the runtime that this thread was last in.
     static BELL: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
 }
 
-/// One for each thread and runtime: a runtime's timer is driven by that runtime.
+/// A shared timer. There is one for each thread and runtime, since a runtime drives its own timers.
 #[derive(Debug)]
 struct Bell {
     runtime: Id,
@@ -41,14 +41,15 @@ struct Bell {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How often it has rung. A share belongs to one round, and is gone with it.
+    /// The times that the timer has fired. A share belongs to one round, and ends with the round.
     round: u64,
-    /// When it rings next, and the timer for that. Only the bell's own thread sets it, and only ringing takes it away.
+    /// The time at which the timer fires, and the timer. Only the bell's own thread sets it; only
+    /// firing removes it.
     set: Option<(Deadline, Pin<Box<Sleep>>)>,
     waiting: Slab<Waker>,
 }
 
-/// A place among those that a bell wakes. Gives it up when dropped.
+/// A place among the calls that a bell wakes. Dropping the share frees the place.
 #[derive(Debug)]
 pub(super) struct Share {
     bell: Arc<Bell>,
@@ -57,11 +58,9 @@ pub(super) struct Share {
     rings: Deadline,
 }
 
-/// A share in this thread's bell, if that rings by `then` or can be set for it.
-#[inline]
+/// Returns a share in this thread's bell, if the bell fires by `then` or can be set for it.
 pub(super) fn join(then: Deadline, cx: &Context<'_>) -> Option<Share> {
-    // See docs/decisions/0024-far-deadlines-share-a-timer.md.
-    // The thread may be ending, or forgetting a bell this moment and with it what a runtime still held.
+    // Fails while the thread ends, and while it drops a former bell: its wakers may run any code.
     let bell = BELL.try_with(|bell| {
         Some(Bell::of(&mut *bell.try_borrow_mut().ok()?, Handle::try_current().ok()?.id()))
     });
@@ -86,7 +85,7 @@ impl Bell {
             drop(state);
             let (rings, sleep) = self.timer(then)?;
             state = self.state.lock();
-            // It may have rung since: a runtime that ends rings all its timers.
+            // The bell may have fired since: a runtime that ends fires all its timers.
             if state.round != round {
                 return None;
             }
@@ -101,7 +100,8 @@ impl Bell {
         Some(Share { bell: self, round, place, rings })
     }
 
-    /// Sets a timer that rings this when `then` has come, or sooner if that is very far off. `None` if it is near.
+    /// Sets a timer that fires at `then`, or after [`LONGEST`] if that is sooner. Returns `None` if
+    /// `then` is near.
     #[cold]
     fn timer(self: &Arc<Self>, then: Deadline) -> Option<(Deadline, Pin<Box<Sleep>>)> {
         let now = clock::now();
@@ -116,7 +116,7 @@ impl Bell {
     }
 }
 
-/// Rings.
+/// Wakes all calls that share the timer.
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         let (set, waiting) = {
@@ -132,41 +132,38 @@ impl Wake for Bell {
 }
 
 impl Share {
-    /// Whether who polls is still woken by this, and no later than `then`.
-    #[inline]
+    /// Returns `true` if this share still wakes the polling task, and no later than `then`.
     pub(super) fn rings_by(&self, then: Deadline, cx: &Context<'_>) -> bool {
         if then < self.rings {
             return false;
         }
-        let of_another = {
+        let is_own = {
             let mut state = self.bell.state.lock();
             let Some(waker) = self.waker(&mut state) else { return false };
-            !waker.will_wake(cx.waker())
+            waker.will_wake(cx.waker())
         };
-        !of_another || self.wake_instead(cx.waker().clone())
+        is_own || self.wake_instead(cx.waker().clone())
     }
 
-    /// Whether it has not rung.
+    /// Replaces the waker. Returns `false` if the bell has fired.
     #[cold]
     fn wake_instead(&self, mut waker: Waker) -> bool {
         let mut state = self.bell.state.lock();
         let known = self.waker(&mut state);
         let waits = known.map(|known| mem::swap(known, &mut waker)).is_some();
         drop(state);
-        // The former one, and its owner's code: not under the lock.
+        // Not under the lock: dropping a waker may run any code.
         drop(waker);
         waits
     }
 
-    /// Who is woken, if it has not rung.
+    /// Returns the waker of this share, or `None` if the bell has fired.
     fn waker<'a>(&self, state: &'a mut State) -> Option<&'a mut Waker> {
         if state.round == self.round { state.waiting.get_mut(self.place) } else { None }
     }
 }
 
 impl Drop for Share {
-    // What drops a call has to see that there is none, and no more.
-    #[inline(never)]
     fn drop(&mut self) {
         let _waker = {
             let mut state = self.bell.state.lock();
@@ -185,9 +182,10 @@ mod tests {
 
     use super::*;
 
-    /// Shares that are given up on one thread while another rings: who stays is woken, and no place is kept.
+    /// Drops shares on one thread while another thread fires the bell: the remaining call is woken,
+    /// and no place is kept.
     #[test]
-    fn ringing_meets_who_gives_up() {
+    fn shares_are_dropped_while_the_bell_fires() {
         let runtime =
             Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let _entered = runtime.enter();
@@ -195,8 +193,10 @@ mod tests {
             let then = Deadline::after(clock::now(), 5 * FAR);
             let mut stay = spawn(());
             let mut share = || stay.enter(|cx, _| join(then, cx)).unwrap();
-            let (staying, leaving) = (share(), [share(), share(), share()]);
-            let (bell, barrier) = (staying.bell.clone(), Barrier::new(2));
+            let staying = share();
+            let leaving = [share(), share(), share()];
+            let bell = staying.bell.clone();
+            let barrier = Barrier::new(2);
             thread::scope(|scope| {
                 scope.spawn(|| {
                     barrier.wait();

@@ -11,7 +11,7 @@ use super::shared::{self, Share};
 use crate::deadline::Deadline;
 
 pin_project! {
-    /// Waits for one point in time after the other. Nothing is set before the first poll.
+    /// A wait for one point in time after another. No timer is set before the first poll.
     #[derive(Debug, Default)]
     pub(crate) struct Wait {
         #[pin]
@@ -29,11 +29,11 @@ pin_project! {
 }
 
 impl Wait {
-    /// Whether `then` has come. Whoever polls is woken when it has.
+    /// Returns `Ready` once `then` has come. Otherwise the polling task is woken at `then`.
     ///
-    /// A deadline around this one that comes no later needs no timer here: who set it polls this, and
-    /// drops it then. It is looked at anew at each poll, since a future can outlive the deadline that it
-    /// was first polled under.
+    /// No timer is set under an outer deadline that comes no later: the future that enforces the
+    /// outer deadline polls this one and drops it in time. The outer deadline is read at each poll,
+    /// since a future can outlive the deadline that it was first polled under.
     pub(crate) fn poll(self: Pin<&mut Self>, then: Deadline, cx: &mut Context<'_>) -> Poll<()> {
         if Deadline::current().is_some_and(|current| current <= then) {
             return Poll::Pending;
@@ -42,7 +42,7 @@ impl Wait {
         match timer.as_mut().as_pin_mut().map(Timer::project) {
             Some(TimerProj::Own { sleep }) => return poll_own(sleep, then, cx),
             Some(TimerProj::Shared { share }) if share.rings_by(then, cx) => return Poll::Pending,
-            // It has rung, for this or for another, or would too late.
+            // The share has fired, or would fire too late.
             Some(TimerProj::Shared { .. }) | None => {}
         }
         if let Some(share) = shared::join(then, cx) {
@@ -62,8 +62,8 @@ fn poll_own(mut sleep: Pin<&mut Sleep>, then: Deadline, cx: &mut Context<'_>) ->
     if sleep.deadline() != then {
         sleep.as_mut().reset(then);
     }
-    // What is inside may use up the task's share of the executor at every poll. The timer is not
-    // work, and must be heard.
+    // Unconstrained: the inner future may use up the task's cooperative budget at every poll, and
+    // the timer must fire all the same.
     pin!(unconstrained(sleep)).poll(cx)
 }
 
@@ -94,15 +94,16 @@ mod tests {
         Deadline::after(clock::now(), wait)
     }
 
-    /// Until then, and how long that was.
+    /// Waits, and returns the time that passed.
     async fn wait_for(wait: Duration) -> Duration {
-        let (began, then) = (clock::now(), after(wait));
+        let began = clock::now();
+        let then = after(wait);
         let mut timer = pin!(Wait::default());
         poll_fn(|cx| timer.as_mut().poll(then, cx)).await;
         clock::now() - began
     }
 
-    /// Sooner and later than the shared timer, many of them given up before, and begun one after the other.
+    /// Waits of up to twice the shared timer, begun one after another; many are dropped early.
     #[test]
     fn each_ends_at_its_own_time() {
         paused().block_on(async {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn far_ones_share_and_near_ones_do_not() {
+    fn far_deadlines_share_and_near_ones_do_not() {
         let runtime = paused();
         let _entered = runtime.enter();
         let poll = |then| {
@@ -149,9 +150,8 @@ mod tests {
         assert!(is_shared(&poll(after(12 * SECOND))), "it stays set");
     }
 
-    /// A deadline that never comes, first, does not leave all others to timers of their own.
     #[test]
-    fn a_very_far_one_shares_with_nearer_ones() {
+    fn a_deadline_in_centuries_shares_with_nearer_ones() {
         let runtime = paused();
         let _entered = runtime.enter();
         let years = clock::now() + 500 * 365 * (24 * 3_600 * SECOND);
@@ -166,11 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_polled_last_is_woken() {
+    fn the_task_that_polled_last_is_woken() {
         paused().block_on(async {
             let then = after(5 * SECOND);
             let mut wait = pin!(Wait::default());
-            let (mut former, mut latter) = (spawn(()), spawn(()));
+            let mut former = spawn(());
+            let mut latter = spawn(());
             assert_pending!(former.enter(|cx, _| wait.as_mut().poll(then, cx)));
             assert_pending!(latter.enter(|cx, _| wait.as_mut().poll(then, cx)));
             tokio::time::sleep(6 * SECOND).await;
@@ -179,12 +180,13 @@ mod tests {
         });
     }
 
-    /// What was far may be near after an attempt has failed.
+    /// After a failed attempt the next deadline may be nearer.
     #[test]
-    fn it_may_become_sooner() {
+    fn a_wait_may_become_shorter() {
         paused().block_on(async {
             let began = clock::now();
-            let (far, near) = (after(30 * SECOND), after(2 * SECOND));
+            let far = after(30 * SECOND);
+            let near = after(2 * SECOND);
             let mut wait = pin!(Wait::default());
             poll_fn(|cx| {
                 assert_pending!(wait.as_mut().poll(far, cx));
@@ -196,12 +198,14 @@ mod tests {
         });
     }
 
-    /// A share of a bell that has rung is not one of those that joined after, though it may have had the same place.
+    /// A share of an earlier round may have the slab index of a share of this round.
     #[test]
-    fn who_comes_back_late_takes_nobody_along() {
+    fn dropping_a_share_of_an_earlier_round_removes_no_other() {
         paused().block_on(async {
-            let (mut early, mut late) = (Box::pin(Wait::default()), Box::pin(Wait::default()));
-            let (mut former, mut latter) = (spawn(()), spawn(()));
+            let mut early = Box::pin(Wait::default());
+            let mut late = Box::pin(Wait::default());
+            let mut former = spawn(());
+            let mut latter = spawn(());
             let then = after(5 * SECOND);
             assert_pending!(former.enter(|cx, _| early.as_mut().poll(then, cx)));
             tokio::time::sleep(6 * SECOND).await;
@@ -215,20 +219,22 @@ mod tests {
         });
     }
 
-    /// A runtime drives its own timers, and perhaps not now.
+    /// A runtime drives only its own timers, and only while it runs.
     #[test]
     fn runtimes_do_not_share() {
-        let (mut task, mut wait) = (spawn(()), Box::pin(Wait::default()));
-        let (idle, busy) = (paused(), paused());
+        let mut task = spawn(());
+        let mut wait = Box::pin(Wait::default());
+        let idle = paused();
+        let busy = paused();
         idle.block_on(async {
             assert_pending!(task.enter(|cx, _| wait.as_mut().poll(after(5 * SECOND), cx)));
         });
         assert_eq!(busy.block_on(wait_for(7 * SECOND)), 7 * SECOND);
     }
 
-    /// A runtime that ends rings, and another goes on with what it has left.
+    /// A runtime that ends fires its bell, and the wait continues in another runtime.
     #[test]
-    fn it_may_go_on_in_another_runtime() {
+    fn a_wait_may_continue_in_another_runtime() {
         let mut task = spawn(());
         let mut wait = Box::pin(Wait::default());
         let former = paused();

@@ -11,9 +11,9 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use resilience_core::clock;
-use resilience_core::outcome::{AnyError, FailureClass};
 use resilience_core::retry::{Backoff, RetryBudget, RetryLayer, RetryPolicy};
 use resilience_core::testing::{Reply, Script};
+use resilience_core::{AnyError, FailureClass};
 use tower::{BoxError, ServiceBuilder};
 
 const RESERVE: u32 = 10;

@@ -7,8 +7,7 @@ use resilience_core::breaker::{
     CircuitBreaker, CircuitState, ProbeRule, SavedCircuit, SlidingWindow, TransitionReason,
 };
 use resilience_core::keyed::Entry;
-use resilience_core::outcome::{AnyError, RetryHint};
-use resilience_core::{Error, Outcome, Rejection, RejectionKind, clock};
+use resilience_core::{AnyError, Error, Outcome, Rejection, RejectionKind, RetryHint, clock};
 
 #[tokio::test(start_paused = true)]
 async fn breaks_grow_and_are_forgotten_one_by_one() {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use resilience_core::breaker::CircuitBreakerLayer;
 use resilience_core::keyed::KeyedLimits;
-use resilience_core::outcome::AnyError;
-use resilience_core::{CarriesRejection, clock};
+use resilience_core::{AnyError, CarriesRejection, clock};
 use tower::{BoxError, ServiceBuilder, service_fn};
 
 use crate::{SECOND, builder, reset};

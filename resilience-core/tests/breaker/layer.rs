@@ -11,9 +11,8 @@ use parking_lot::Mutex;
 use resilience_core::breaker::{CircuitBreakerLayer, CircuitState};
 use resilience_core::keyed::KeyedLimits;
 use resilience_core::observe::Event;
-use resilience_core::outcome::AnyError;
 use resilience_core::testing::{Ready, Reply, Script, ServiceProbe};
-use resilience_core::{CarriesRejection, Outcome};
+use resilience_core::{AnyError, CarriesRejection, Outcome};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
 fn poll<F: Future>(call: &mut Pin<Box<F>>) -> Poll<F::Output> {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use resilience_core::Outcome;
 use resilience_core::breaker::{CircuitBreaker, OutcomeCounts, SlidingWindow};
-use resilience_core::outcome::RetryHint;
+use resilience_core::{Outcome, RetryHint};
 
 fn ended(number: usize) -> Outcome {
     match number % 12 {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer, CircuitState};
 use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
-use resilience_core::outcome::AnyError;
 use resilience_core::rate::{Quota, RateLimiter};
 use resilience_core::shutdown::{Shutdown, ShutdownLayer};
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
-use resilience_core::{CarriesRejection, Error, Outcome, Rejection, RejectionKind};
+use resilience_core::{AnyError, CarriesRejection, Error, Outcome, Rejection, RejectionKind};
 use tower::{BoxError, Layer as _, ServiceBuilder, service_fn};
 
 use crate::{SECOND, builder};

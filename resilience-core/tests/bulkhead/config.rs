@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use resilience_core::observe::Event;
-use resilience_core::outcome::RetryHint;
-use resilience_core::rejection::Quantity;
+use resilience_core::{Quantity, RetryHint};
 
 use crate::*;
 

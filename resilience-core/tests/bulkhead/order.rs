@@ -1,7 +1,7 @@
 //! The order in which waiting calls are served.
 
+use resilience_core::Quantity;
 use resilience_core::bulkhead::QueueOrder;
-use resilience_core::rejection::Quantity;
 
 use crate::*;
 

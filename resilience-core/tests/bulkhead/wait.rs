@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use resilience_core::rejection::Quantity;
 use resilience_core::timeout::within;
-use resilience_core::{Deadline, clock};
+use resilience_core::{Deadline, Quantity, clock};
 
 use crate::*;
 

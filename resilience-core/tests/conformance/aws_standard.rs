@@ -2,9 +2,8 @@
 //! suite of smithy-rs (`retries/strategy/standard`) states them. Their tests pin the jitter's
 //! multiplier to 1, and so does `u = 1` here.
 
-use resilience_core::outcome::RetryHint;
 use resilience_core::retry::{Backoff, RetryBudget, RetryPolicy, StopReason, Verdict};
-use resilience_core::{Outcome, clock};
+use resilience_core::{Outcome, RetryHint, clock};
 
 use crate::{Call, Next, ms};
 

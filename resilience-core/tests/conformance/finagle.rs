@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
+use resilience_core::FailureClass;
 use resilience_core::clock;
-use resilience_core::outcome::FailureClass;
 use resilience_core::retry::RetryBudget;
 
 use crate::ms;

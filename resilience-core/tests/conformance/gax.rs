@@ -17,7 +17,7 @@ fn policy(budget: &RetryBudget) -> RetryPolicy {
 
 /// Whether a retry would be granted after a failure that is not counted itself.
 fn throttled(budget: &RetryBudget) -> bool {
-    let class = resilience_core::outcome::FailureClass::Transient;
+    let class = resilience_core::FailureClass::Transient;
     budget.withdraw(clock::now(), class).is_err()
 }
 

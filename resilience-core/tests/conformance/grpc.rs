@@ -2,9 +2,8 @@
 
 use std::cell::Cell;
 
-use resilience_core::outcome::RetryHint;
 use resilience_core::retry::{Backoff, RetryBudget, RetryPolicy, StopReason, retry_blocking};
-use resilience_core::{Outcome, clock};
+use resilience_core::{Outcome, RetryHint, clock};
 
 use crate::{Call, Next, ms};
 

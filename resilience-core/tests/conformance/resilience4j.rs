@@ -11,8 +11,7 @@ use resilience_core::breaker::{
     Admission, Circuit, CircuitBreakerBuilder, CircuitConfig, CircuitRejection, CircuitState,
     ProbeRule, SlidingWindow, TransitionReason,
 };
-use resilience_core::outcome::RetryHint;
-use resilience_core::{Outcome, clock};
+use resilience_core::{Outcome, RetryHint, clock};
 
 use crate::ms;
 

@@ -6,7 +6,7 @@ use resilience_core::health::{CheckState, Criticality, FailureKind, Health, Read
 
 fn watched(criticality: Criticality) -> (CircuitBreaker, Health) {
     let breaker = CircuitBreaker::builder().name("odds").build().unwrap();
-    let health = Health::builder().breaker("odds", breaker.clone(), criticality);
+    let health = Health::builder().circuit_breaker("odds", breaker.clone(), criticality);
     (breaker, health.build().unwrap())
 }
 
@@ -47,7 +47,7 @@ async fn every_state_has_its_meaning() {
 #[tokio::test(start_paused = true)]
 async fn a_ramp_is_impaired() {
     let breaker = CircuitBreaker::builder().probes(1).ramp([0.5], SECOND).build().unwrap();
-    let health = Health::builder().breaker("odds", breaker.clone(), Criticality::Critical);
+    let health = Health::builder().circuit_breaker("odds", breaker.clone(), Criticality::Critical);
     let health = health.build().unwrap();
     breaker.open();
     breaker.half_open().unwrap();

@@ -33,7 +33,7 @@ fn names_are_unique_among_checks_and_circuits() {
     let breaker = CircuitBreaker::builder().build().unwrap();
     let twice = Health::builder()
         .check(critical(&healthy()))
-        .breaker("it", breaker, Criticality::Optional)
+        .circuit_breaker("it", breaker, Criticality::Optional)
         .build()
         .unwrap_err();
     assert_eq!((twice.field(), twice.value()), ("name", "`it`"));

@@ -47,7 +47,7 @@ fn everything_that_is_wrong_is_named_at_once() {
     ];
     let report = read(&vars, declared).unwrap_err();
     let lines = [
-        "6 environment variables are not as they must be:",
+        "6 environment variables are invalid:",
         "  PORT is `http`, must be u16 (invalid digit found in string)",
         "  MODE is `weekly`, must be one of `daily`, `overnight`",
         "  KEY is missing, must be text",
@@ -70,7 +70,7 @@ fn secrets_are_not_told_nor_what_their_parser_says() {
     );
     let report = read(&[("PIN", "hunter2"), ("LONG_PIN", "77")], declared).unwrap_err();
     let lines = [
-        "2 environment variables are not as they must be:",
+        "2 environment variables are invalid:",
         "  PIN is malformed (secret), must be a number",
         "  LONG_PIN is malformed (secret), must be u32, at least 1000",
     ];

@@ -9,11 +9,10 @@ use resilience_core::breaker::{
 };
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
-use resilience_core::outcome::FailureClass;
 use resilience_core::profiles::{Profile, Profiles};
 use resilience_core::rate::{Quota, RateLimiter, RateLimiterBuilder};
 use resilience_core::retry::RetryBudget;
-use resilience_core::{Outcome, clock};
+use resilience_core::{FailureClass, Outcome, clock};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -334,9 +333,9 @@ circuit_breaker = { consecutive_failures = 3, break_for = "1m" }
     };
     let store = store(move || called(fresh.fresh()));
     let look = |store: &Keyed<u32, _>| store.get(&7, clock::now());
-    assert!(look(&store).rate_limiter().unwrap().check(60).is_ok());
+    assert!(look(&store).rate_limit().unwrap().check(60).is_ok());
     kept(&store, IDLE, Some(HOUR)).await;
-    let breaker = look(&store).breaker().unwrap();
+    let breaker = look(&store).circuit_breaker().unwrap();
     breaker.try_admit().unwrap().outcome(Outcome::transient());
     drop(breaker);
     kept(&store, DAY, None).await;

@@ -14,12 +14,12 @@ use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
 use resilience_core::clock;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
-use resilience_core::outcome::{AnyError, FailureClass};
 use resilience_core::profiles::{Profile, Profiles};
 use resilience_core::rate::{Quota, RateLimitLayer, RateLimiter};
 use resilience_core::retry::{Backoff, RetryBudget, RetryLayer, RetryPolicy};
 use resilience_core::stack::Stack;
 use resilience_core::testing::{Reply, Script};
+use resilience_core::{AnyError, FailureClass};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service};
 

@@ -70,7 +70,7 @@ async fn run(operations: &[Operation], closing: bool, noted: bool) {
         let snapshot = move || {
             let circuit = stack.circuit_breaker_layer().selector().store().get(&0, clock::now());
             let mut rest = stack.snapshot();
-            rest.breaker = Some(circuit.snapshot());
+            rest.circuit_breaker = Some(circuit.snapshot());
             rest
         };
         (service, Box::new(snapshot))
@@ -114,7 +114,7 @@ async fn run(operations: &[Operation], closing: bool, noted: bool) {
     let bulkhead = rest.bulkhead.unwrap();
     assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0));
     assert!(bulkhead.peak <= FEW.permits);
-    let (rate, circuit) = (rest.rate_limiter.unwrap(), rest.breaker.unwrap());
+    let (rate, circuit) = (rest.rate_limit.unwrap(), rest.circuit_breaker.unwrap());
     assert_eq!((rate.queued, circuit.probes), (0, 0));
     // A token for each attempt that reached the service, and the price of a retry for each but the first
     // of a call. What was rejected on the way, or dropped in front of a service that was not ready, has

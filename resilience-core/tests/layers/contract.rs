@@ -117,7 +117,7 @@ async fn a_retry_in_its_backoff_keeps_no_place_in_a_queue_below() {
     let script = Script::new(|_, request| Reply::ok(request).after(Duration::from_secs(5)));
     let policy = RetryPolicy::builder()
         .backoff(resilience_core::retry::Backoff::constant(Duration::from_secs(50)))
-        .classifier(resilience_core::outcome::AnyError)
+        .classifier(resilience_core::AnyError)
         .build()
         .unwrap();
     let limited = ServiceBuilder::new()

@@ -5,11 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleResult};
+use resilience_core::Standard;
 use resilience_core::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use resilience_core::bulkhead::{Bulkhead, BulkheadLayer};
 use resilience_core::clock;
 use resilience_core::keyed::{Entry, Keyed, KeyedLimits};
-use resilience_core::outcome::Standard;
 use resilience_core::pool::{CheckoutLayer, Pooled, ResilientManager, ResilientPool};
 use resilience_core::rate::{Quota, RateLimitLayer, RateLimiter};
 use resilience_core::retry::{
@@ -323,7 +323,7 @@ impl Rig {
         match &self.made {
             Made::Rate(_, limiter) => Some(limiter.clone()),
             Made::RatePerKey(layer) => Some(of_key(layer.selector().store())),
-            Made::Stack(stack) => stack.rate_limiter().cloned(),
+            Made::Stack(stack) => stack.rate_limit().cloned(),
             Made::StackPerKey(stack) => Some(of_key(stack.rate_limit_layer().selector().store())),
             _ => None,
         }
@@ -333,7 +333,7 @@ impl Rig {
         match &self.made {
             Made::Breaker(_, breaker) => Some(breaker.clone()),
             Made::BreakerPerKey(layer) => Some(of_key(layer.selector().store())),
-            Made::Stack(stack) => stack.breaker().cloned(),
+            Made::Stack(stack) => stack.circuit_breaker().cloned(),
             Made::StackPerKey(stack) => {
                 Some(of_key(stack.circuit_breaker_layer().selector().store()))
             }

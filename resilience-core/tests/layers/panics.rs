@@ -553,8 +553,8 @@ impl Rig {
                     .build()
                     .unwrap();
                 rig.bulkhead = stack.bulkhead().cloned();
-                rig.limiter = stack.rate_limiter().cloned();
-                rig.breaker = stack.breaker().cloned();
+                rig.limiter = stack.rate_limit().cloned();
+                rig.breaker = stack.circuit_breaker().cloned();
                 rig.budget = Some(budget);
                 Boxed::new(stack.layer(upstream))
             }
@@ -578,8 +578,8 @@ impl Rig {
                 let profiles = Profiles::builder().listen(listen).from_toml(PROFILE).unwrap();
                 let profile = profiles.profile("a").unwrap();
                 rig.bulkhead = profile.bulkhead();
-                rig.limiter = profile.rate_limiter();
-                rig.breaker = profile.breaker();
+                rig.limiter = profile.rate_limit();
+                rig.breaker = profile.circuit_breaker();
                 rig.budget = profile.budget();
                 let layer = profile.layer_with(User).replayed_by(User).lasting(User);
                 Boxed::new(layer.layer(upstream))

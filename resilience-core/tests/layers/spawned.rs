@@ -7,12 +7,12 @@ use std::time::Duration;
 use resilience_core::breaker::CircuitBreakerLayer;
 use resilience_core::bulkhead::BulkheadLayer;
 use resilience_core::keyed::KeyedLimits;
-use resilience_core::outcome::{AnyError, Standard};
 use resilience_core::profiles::Profiles;
 use resilience_core::rate::RateLimitLayer;
 use resilience_core::retry::RetryLayer;
 use resilience_core::stack::Stack;
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
+use resilience_core::{AnyError, Standard};
 use tower::{BoxError, Layer, ServiceBuilder, service_fn};
 
 use crate::every::{

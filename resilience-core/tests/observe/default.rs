@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use resilience_core::AnyError;
 use resilience_core::observe::{self, Event};
-use resilience_core::outcome::AnyError;
 use resilience_core::retry::{RetryPolicy, RetryPolicyBuilder, retry};
 
 fn policy(name: &'static str) -> RetryPolicyBuilder<AnyError> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use metrics::set_default_local_recorder;
+use resilience_core::AnyError;
 use resilience_core::observe::{Event, Listen, Metrics, Tracing};
-use resilience_core::outcome::AnyError;
 use resilience_core::retry::{Backoff, RetryBudget, RetryLayer, RetryPolicy, retry};
 use resilience_core::testing::{Reply, Script};
 use resilience_core::timeout::TimeoutLayer;

@@ -212,8 +212,8 @@ async fn the_gauges_of_a_profile_are_those_of_its_calls() {
     let parts: [&dyn Gauges; 4] = [
         &profile.bulkhead().unwrap(),
         &profile.budget().unwrap(),
-        &profile.rate_limiter().unwrap(),
-        &profile.breaker().unwrap(),
+        &profile.rate_limit().unwrap(),
+        &profile.circuit_breaker().unwrap(),
     ];
     assert_eq!(parts.into_iter().flat_map(seen).collect::<BTreeMap<_, _>>(), now);
     // A break that is over is over though nobody called since.

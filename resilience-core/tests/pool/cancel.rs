@@ -90,7 +90,7 @@ async fn nothing_leaks_in_any_of_a_thousand_combinations() {
         let breaker = CircuitBreaker::builder().consecutive_failures(65_535).build();
         let backoff = Backoff::full_jitter(MS, MS);
         let manager = ResilientManager::builder(manager)
-            .breaker(breaker)
+            .circuit_breaker(breaker)
             .backoff(backoff)
             .create_timeout(20 * MS)
             .recycle_timeout(7 * MS)

@@ -24,7 +24,8 @@ fn breaker(failures: u32) -> CircuitBreaker {
 }
 
 fn pool(server: &Server, breaker: &CircuitBreaker, pause: Duration) -> Pool {
-    let manager = server.manager().breaker(breaker.clone()).backoff(Backoff::constant(pause));
+    let manager =
+        server.manager().circuit_breaker(breaker.clone()).backoff(Backoff::constant(pause));
     ResilientPool::builder(manager.build()).max_size(2).wait().build().unwrap()
 }
 
@@ -121,7 +122,8 @@ async fn making_one_takes_no_longer_than_it_may() {
     let server = Server::default();
     server.creating([Reply::Never]);
     let breaker = breaker(1);
-    let manager = server.manager().breaker(breaker.clone()).create_timeout(3 * SECOND).build();
+    let manager =
+        server.manager().circuit_breaker(breaker.clone()).create_timeout(3 * SECOND).build();
     let pool = ResilientPool::builder(manager).build().unwrap();
     let began = clock::now();
     let why = refusal(pool.get().await);
@@ -147,8 +149,11 @@ async fn what_an_error_means_to_the_circuit_may_be_said() {
     let server = Server::default();
     server.creating([Reply::Fails; 3]);
     let breaker = breaker(1);
-    let manager =
-        server.manager().breaker(breaker.clone()).classify_error(|_| Outcome::Permanent).build();
+    let manager = server
+        .manager()
+        .circuit_breaker(breaker.clone())
+        .classify_error(|_| Outcome::Permanent)
+        .build();
     let pool = ResilientPool::builder(manager).build().unwrap();
     assert!(pool.get().await.is_err());
     assert_eq!(breaker.state(), CircuitState::Closed);
@@ -162,7 +167,7 @@ async fn in_deadpools_own_pool() {
     let manager = server
         .manager()
         .lifetime(Lifetime::new().max_age(SECOND).jitter(0.0).build())
-        .breaker(breaker.clone())
+        .circuit_breaker(breaker.clone())
         .recycle_timeout(MS)
         .build()
         .unwrap();

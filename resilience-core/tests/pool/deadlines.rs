@@ -58,7 +58,8 @@ async fn a_pause_that_the_call_has_no_time_for_is_not_begun() {
     let server = Server::default();
     server.creating([Reply::Fails]);
     let breaker = CircuitBreaker::builder().consecutive_failures(100).build();
-    let manager = server.manager().breaker(breaker).backoff(Backoff::constant(10 * SECOND)).build();
+    let manager =
+        server.manager().circuit_breaker(breaker).backoff(Backoff::constant(10 * SECOND)).build();
     let pool = ResilientPool::builder(manager).build().unwrap();
     assert!(pool.get().await.is_err());
     let began = clock::now();

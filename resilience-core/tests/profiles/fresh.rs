@@ -32,7 +32,7 @@ async fn fail(profile: &Profile) -> BoxError {
 }
 
 fn state(profile: &Profile) -> CircuitState {
-    profile.snapshot().breaker.unwrap().state
+    profile.snapshot().circuit_breaker.unwrap().state
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,11 +46,11 @@ async fn each_has_permits_tokens_circuit_and_budget_of_its_own() {
     let refused = fail(&one.clone()).await;
     assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
     let (spent, whole) = (one.snapshot(), other.snapshot());
-    assert_eq!(spent.rate_limiter.unwrap().available, 8);
+    assert_eq!(spent.rate_limit.unwrap().available, 8);
     assert!(spent.budget.unwrap() < whole.budget.unwrap());
     for untouched in [&other, &model] {
         assert_eq!(state(untouched), CircuitState::Closed);
-        assert_eq!(untouched.snapshot().rate_limiter.unwrap().available, 10);
+        assert_eq!(untouched.snapshot().rate_limit.unwrap().available, 10);
         assert_eq!(untouched.snapshot().budget, whole.budget);
     }
     assert_eq!(one.budget().unwrap().available(clock::now()), spent.budget.unwrap());
@@ -74,7 +74,7 @@ async fn a_reload_reaches_all_and_leaves_each_its_state() {
 
     // What is taken away is gone; what comes anew begins anew, for each.
     profiles.reload("[a]\ndeadline = \"3s\"").unwrap();
-    assert!(one.breaker().is_none() && one.budget().is_none());
+    assert!(one.circuit_breaker().is_none() && one.budget().is_none());
     let refused = fail(&one).await;
     assert!(refused.rejection().is_none(), "{refused}");
     profiles.reload(TEXT).unwrap();
@@ -153,17 +153,17 @@ async fn what_is_told_says_whose_it_is() {
     let model = profiles.profile("a").unwrap();
     let everything = async |profile: &Profile| {
         let _layer = profile.layer();
-        profile.breaker().unwrap().reset();
+        profile.circuit_breaker().unwrap().reset();
         fail(profile).await;
         let open = fail(profile).await;
-        let (bulkhead, breaker) = (profile.bulkhead().unwrap(), profile.breaker().unwrap());
+        let (bulkhead, breaker) = (profile.bulkhead().unwrap(), profile.circuit_breaker().unwrap());
         breaker.close();
         let all = bulkhead.try_acquire(2).unwrap();
         let full = fail(profile).await;
         drop(all);
         profile.pause_for(Duration::from_secs(600));
         let limited = fail(profile).await;
-        profile.rate_limiter().unwrap().resume();
+        profile.rate_limit().unwrap().resume();
         let key = |error: &BoxError| error.rejection().unwrap().key().map(str::to_owned);
         let mut all = std::mem::take(&mut *told.lock());
         all.extend([&open, &full, &limited].map(|refused| ("refusal", key(refused))));
@@ -185,7 +185,7 @@ async fn what_is_told_says_whose_it_is() {
         assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
     }
     profiles.reload("[a]\ndeadline = \"3s\"").unwrap();
-    assert!(one.breaker().is_none());
+    assert!(one.circuit_breaker().is_none());
     profiles.reload(TEXT).unwrap();
     told.lock().clear();
     let all = everything(&one).await;
@@ -211,7 +211,7 @@ async fn a_key_has_one_state_in_its_profile() {
     for untouched in [&of(&profile(), "two"), &of(&profile().fresh(), "one")] {
         assert_eq!(state(untouched), CircuitState::Closed);
     }
-    assert!(profile().breaker().is_none(), "the model has no calls");
+    assert!(profile().circuit_breaker().is_none(), "the model has no calls");
     // It follows reloads, also when nothing else of the profile is held.
     profiles.reload(&TEXT.replace("max_concurrent = 2", "max_concurrent = 7")).unwrap();
     let one = of(&profile(), "one");
@@ -254,16 +254,16 @@ async fn a_state_that_is_held_is_not_made_again() {
     let profile = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();
     let store = profile.per_key::<u64>(limits(10)).unwrap();
     let held = store.get(&0, clock::now());
-    held.rate_limiter().unwrap().check(3).unwrap();
+    held.rate_limit().unwrap().check(3).unwrap();
     for round in 1..1_000 {
         store.get(&round, clock::now());
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     let again = store.get(&0, clock::now());
-    assert_eq!(again.snapshot().rate_limiter, held.snapshot().rate_limiter);
+    assert_eq!(again.snapshot().rate_limit, held.snapshot().rate_limit);
     assert!(store.len() <= 20);
-    held.rate_limiter().unwrap().pause_for(Duration::from_secs(9));
-    let paused = again.rate_limiter().unwrap().snapshot().paused_for;
+    held.rate_limit().unwrap().pause_for(Duration::from_secs(9));
+    let paused = again.rate_limit().unwrap().snapshot().paused_for;
     assert_eq!(paused, Some(Duration::from_secs(9)), "one state");
 }
 
@@ -274,7 +274,7 @@ async fn a_hint_pauses_for_as_long_as_the_text_lets_it() {
         let profile = Profiles::from_toml(&text).unwrap().profile("a").unwrap();
         let _layer = profile.layer();
         profile.follow_hint(Duration::from_secs(hint));
-        profile.snapshot().rate_limiter.unwrap().paused_for
+        profile.snapshot().rate_limit.unwrap().paused_for
     };
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     assert_eq!(pause("", 7), seconds(7));

@@ -50,8 +50,8 @@ impl Handles {
     fn of(profile: &Profile) -> Option<Handles> {
         Some(Handles {
             bulkhead: profile.bulkhead()?,
-            limiter: profile.rate_limiter()?,
-            breaker: profile.breaker()?,
+            limiter: profile.rate_limit()?,
+            breaker: profile.circuit_breaker()?,
             policy: profile.retry()?,
             budget: profile.budget()?,
         })
@@ -70,8 +70,8 @@ fn shown_of(profile: &Profile) -> (Option<u32>, Option<u32>, Option<CircuitState
     let now = profile.snapshot();
     (
         now.bulkhead.map(|it| it.in_use),
-        now.rate_limiter.map(|it| it.available),
-        now.breaker.map(|it| it.state),
+        now.rate_limit.map(|it| it.available),
+        now.circuit_breaker.map(|it| it.state),
         now.budget,
     )
 }
@@ -83,8 +83,8 @@ async fn every_handle_of_a_profile_shows_its_calls() {
     for profile in [model.fresh(), model.fresh().fresh_for("key"), model.clone(), model] {
         let has_none = [
             profile.bulkhead().is_none(),
-            profile.rate_limiter().is_none(),
-            profile.breaker().is_none(),
+            profile.rate_limit().is_none(),
+            profile.circuit_breaker().is_none(),
             profile.retry().is_none(),
             profile.budget().is_none(),
         ];
@@ -115,8 +115,8 @@ async fn a_model_has_no_handles_and_its_keys_have() {
     let one = model.fresh_for("one");
     let calls = one.layer().calls();
     let health = Health::builder();
-    let breaker = one.breaker().unwrap();
-    let health = health.breaker("a", breaker, Criticality::Critical).build().unwrap();
+    let breaker = one.circuit_breaker().unwrap();
+    let health = health.circuit_breaker("a", breaker, Criticality::Critical).build().unwrap();
     let service = service_fn(async |()| Err::<(), BoxError>(down()));
     calls.call(service, ()).await.unwrap_err();
     assert_eq!(health.ready().await.check("a").unwrap().state, CheckState::Down);
@@ -135,12 +135,12 @@ async fn a_handle_is_the_right_one_after_its_part_came_back() {
         assert_eq!(handles.breaker.state(), CircuitState::Open);
 
         profiles.reload("[a]\ndeadline = \"3s\"").unwrap();
-        assert!(profile.breaker().is_none() && profile.bulkhead().is_none());
+        assert!(profile.circuit_breaker().is_none() && profile.bulkhead().is_none());
         // No call is rejected by it any more.
         assert_eq!(handles.breaker.state(), CircuitState::Closed);
 
         profiles.reload(&TEXT.replace("max_concurrent = 2", "max_concurrent = 7")).unwrap();
-        assert_eq!(profile.breaker().unwrap().state(), CircuitState::Closed);
+        assert_eq!(profile.circuit_breaker().unwrap().state(), CircuitState::Closed);
         assert_eq!(handles.bulkhead.snapshot().limit, 7);
         let before = handles.show();
         call(layer).await;

@@ -51,7 +51,7 @@ fn profile() -> Profile {
 
 fn held(profile: &Profile) -> (u32, u32) {
     let now = profile.snapshot();
-    (now.bulkhead.unwrap().in_use, now.breaker.unwrap().streak)
+    (now.bulkhead.unwrap().in_use, now.circuit_breaker.unwrap().streak)
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,11 +61,11 @@ async fn whoever_has_the_rest_says_how_the_call_ends() {
         let (circuit, permit) = call(&profile, true, true).await.rest.into_parts();
         assert_eq!(held(&profile).0, 1);
         circuit.unwrap().outcome(Outcome::transient());
-        assert_eq!(profile.snapshot().breaker.unwrap().opened, failures / 2);
+        assert_eq!(profile.snapshot().circuit_breaker.unwrap().opened, failures / 2);
         drop(permit);
         assert_eq!(held(&profile).0, 0);
     }
-    assert_eq!(profile.breaker().unwrap().state(), CircuitState::Open);
+    assert_eq!(profile.circuit_breaker().unwrap().state(), CircuitState::Open);
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,10 @@ async fn a_failure_is_judged_at_once_and_its_permit_goes_on() {
     // Two attempts: the first has given back what it held.
     let (circuit, permit) = call(&profile, false, true).await.rest.into_parts();
     assert!(circuit.is_none());
-    assert_eq!((held(&profile).0, profile.breaker().unwrap().state()), (1, CircuitState::Open));
+    assert_eq!(
+        (held(&profile).0, profile.circuit_breaker().unwrap().state()),
+        (1, CircuitState::Open)
+    );
     drop(permit);
     assert_eq!(held(&profile).0, 0);
 }

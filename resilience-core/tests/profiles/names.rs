@@ -85,6 +85,12 @@ fn every_key_of_the_reader_is_tested() {
         let calls = spec.split(call.as_str()).skip(1);
         keys.extend(calls.filter_map(|rest| rest.split('"').next()));
     }
+    // `set!(reader, builder, key: type, ..)` and `set_flags!(reader, builder, key, ..)`.
+    let lists = spec.split(" set").skip(1).filter_map(|rest| rest.split_once("!(reader, "));
+    for (_, list) in lists {
+        let items = list.split(')').next().unwrap().split(',').skip(1);
+        keys.extend(items.filter_map(|item| item.split(':').next()).map(str::trim));
+    }
     let tested: BTreeSet<&str> = FIELDS
         .iter()
         .map(|field| field.0)

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use resilience_core::Outcome;
 use resilience_core::breaker::CircuitState;
-use resilience_core::outcome::RetryHint;
 use resilience_core::profiles::{Profiles, ProfilesErrorKind};
 use resilience_core::testing::Ready;
+use resilience_core::{Outcome, RetryHint};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,7 +66,7 @@ async fn a_throttled_scraper_is_paced_and_not_cut_off() {
         [(Outcome::Throttled(RetryHint::None), false), (Outcome::transient(), true)]
     {
         let _layer = profile.layer();
-        let breaker = profile.breaker().unwrap();
+        let breaker = profile.circuit_breaker().unwrap();
         for _ in 0..10 {
             breaker.try_admit().unwrap().outcome(outcome);
         }
@@ -107,8 +106,8 @@ async fn two_layers_of_one_name_share_the_state() {
     let second = ServiceBuilder::new().layer(other.layer()).service(echo());
     first.oneshot(1).await.unwrap();
     second.oneshot(2).await.unwrap();
-    assert_eq!(one.snapshot().rate_limiter.unwrap().available, 1);
-    assert_eq!(profiles.profile("slack").unwrap().snapshot().rate_limiter.unwrap().admitted, 2);
+    assert_eq!(one.snapshot().rate_limit.unwrap().available, 1);
+    assert_eq!(profiles.profile("slack").unwrap().snapshot().rate_limit.unwrap().admitted, 2);
 }
 
 /// A type for each part used to make the compiler ask the same question millions of times.

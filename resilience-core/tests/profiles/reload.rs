@@ -40,8 +40,8 @@ async fn an_open_breaker_stays_open_and_spent_tokens_stay_spent() {
         .service(service_fn(async |_: u64| Err::<u64, BoxError>(down())));
     service.clone().oneshot(1).await.unwrap_err();
     let before = a.snapshot();
-    assert_eq!(before.breaker.unwrap().state, CircuitState::Open);
-    let tokens = before.rate_limiter.unwrap().available;
+    assert_eq!(before.circuit_breaker.unwrap().state, CircuitState::Open);
+    let tokens = before.rate_limit.unwrap().available;
     assert_eq!(tokens, 8);
     let left = before.budget.unwrap();
 
@@ -51,8 +51,8 @@ async fn an_open_breaker_stays_open_and_spent_tokens_stay_spent() {
         .replace("budget = \"10%\", reserve = 5", "budget = \"20%\", reserve = 50");
     profiles.reload(&text).unwrap();
     let after = a.snapshot();
-    assert_eq!(after.breaker.unwrap().state, CircuitState::Open);
-    assert!(after.rate_limiter.unwrap().available <= tokens);
+    assert_eq!(after.circuit_breaker.unwrap().state, CircuitState::Open);
+    assert!(after.rate_limit.unwrap().available <= tokens);
     assert_eq!(after.bulkhead.unwrap().limit, 7);
     assert!(after.budget.unwrap() <= left, "a changed budget is not filled up: {:?}", after.budget);
     let refused = service.oneshot(2).await.unwrap_err();
@@ -66,7 +66,7 @@ fn a_budget_on_the_same_terms_is_the_same_account() {
     let _layer = a.layer();
     let budget = a.budget().unwrap();
     profiles.reload(&changed("max_attempts = 2", "max_attempts = 3")).unwrap();
-    let class = resilience_core::outcome::FailureClass::Transient;
+    let class = resilience_core::FailureClass::Transient;
     let _ = budget.withdraw(clock::now(), class).unwrap().sent();
     assert_eq!(a.retry().map(|policy: RetryPolicy| policy.max_attempts()), Some(3));
     assert_eq!(a.budget().unwrap().available(clock::now()), budget.available(clock::now()));

@@ -38,12 +38,12 @@ async fn drop_after(polls: usize) -> bool {
         let reply = if call < 2 { Reply::err(down()) } else { Reply::ok(request) };
         reply.after(MS * 3).yielding(2)
     }));
-    let breaker = stack.breaker().unwrap();
+    let breaker = stack.circuit_breaker().unwrap();
     breaker.open();
     tokio::time::advance(MS * 2).await;
     // Somebody is at the front of the line for the first polls.
     let first = stack.bulkhead().unwrap().try_acquire_owned(1).unwrap();
-    let gap = stack.rate_limiter().unwrap().try_acquire(1).unwrap();
+    let gap = stack.rate_limit().unwrap().try_acquire(1).unwrap();
 
     let mut service = stack.layer(probe);
     std::future::poll_fn(|cx| Service::poll_ready(&mut service, cx)).await.unwrap();
@@ -69,9 +69,9 @@ async fn drop_after(polls: usize) -> bool {
     let now = stack.snapshot();
     let bulkhead = now.bulkhead.unwrap();
     assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{polls} polls");
-    let rate = now.rate_limiter.unwrap();
+    let rate = now.rate_limit.unwrap();
     assert_eq!((rate.available, rate.queued), (49 - sent, 0), "{polls} polls, {sent} sent");
-    let circuit = now.breaker.unwrap();
+    let circuit = now.circuit_breaker.unwrap();
     assert_eq!(circuit.probes, 0, "{polls} polls");
     assert!(matches!(
         circuit.state,
@@ -119,9 +119,9 @@ async fn a_retry_dropped_before_a_service_that_is_not_ready_costs_nothing() {
     assert!(poll().is_pending());
     log.close();
     assert!(poll().is_pending(), "the first attempt failed, the second is in front of the service");
-    assert_eq!(stack.rate_limiter().unwrap().snapshot().available, 48);
+    assert_eq!(stack.rate_limit().unwrap().snapshot().available, 48);
     drop(call);
     assert_eq!(log.calls(), 1);
-    assert_eq!(stack.rate_limiter().unwrap().snapshot().available, 49);
+    assert_eq!(stack.rate_limit().unwrap().snapshot().available, 49);
     assert_eq!(stack.budget().unwrap().available(clock::now()), 5.0);
 }

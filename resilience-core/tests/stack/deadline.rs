@@ -42,7 +42,7 @@ async fn what_is_late_is_late_and_no_failure() {
         assert_eq!(rejection.kind(), RejectionKind::DeadlineExceeded, "ready: {ready}");
         assert_eq!(clock::now() - start, SECOND);
         assert_eq!(log.calls(), usize::from(ready));
-        assert_eq!(stack.breaker().unwrap().snapshot().opened, 0);
+        assert_eq!(stack.circuit_breaker().unwrap().snapshot().opened, 0);
         assert_eq!(*told.lock(), ["rejected"]);
     }
 }

@@ -8,11 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::bulkhead::Bulkhead;
-use resilience_core::outcome::AnyError;
 use resilience_core::retry::{Backoff, RetryPolicy};
 use resilience_core::stack::Stack;
 use resilience_core::testing::{Ready, Reply, Script, ServiceProbe};
-use resilience_core::{CarriesRejection, RejectionKind};
+use resilience_core::{AnyError, CarriesRejection, RejectionKind};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
@@ -37,7 +36,7 @@ async fn an_open_circuit_refuses_though_the_service_below_is_not_ready() {
     let stack = Stack::builder().circuit_breaker(CircuitBreaker::builder()).build().unwrap();
     let (probe, log) = ServiceProbe::new(Ready::<BoxError>::new());
     let mut service = stack.layer(probe);
-    stack.breaker().unwrap().open();
+    stack.circuit_breaker().unwrap().open();
     log.close();
     let mut call = pin!(Service::call(&mut service, 1));
     let refused = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;

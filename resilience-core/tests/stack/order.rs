@@ -83,8 +83,8 @@ async fn an_open_circuit_costs_nothing() {
     let after = stack.snapshot();
     assert_eq!((log.calls(), *retried.lock()), (3, 2), "zero calls, zero retries");
     assert_eq!(before.budget, after.budget);
-    assert_eq!(before.rate_limiter.unwrap().available, 7);
-    assert_eq!(after.rate_limiter.unwrap().available, 7);
+    assert_eq!(before.rate_limit.unwrap().available, 7);
+    assert_eq!(after.rate_limit.unwrap().available, 7);
 }
 
 /// The permit is the call's, not the attempt's.
@@ -151,7 +151,7 @@ async fn one_classifier_serves_all() {
     let waits: Vec<_> = script.arrivals().iter().map(|&at| at - start).collect();
     assert_eq!(waits.len(), 2, "retried");
     assert!(waits[1] >= SECOND * 3 && waits[1] < SECOND * 4, "{waits:?}");
-    assert!(stack.rate_limiter().unwrap().snapshot().paused_for.is_some(), "paused");
+    assert!(stack.rate_limit().unwrap().snapshot().paused_for.is_some(), "paused");
     tokio::time::sleep(SECOND * 4).await;
     let refused = service.oneshot(1).await.unwrap_err();
     assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "counted");

@@ -158,7 +158,7 @@ async fn a_wait_for_readiness_is_not_a_failure_of_the_other_side() {
         .unwrap();
     let service = ServiceBuilder::new().layer(stack.clone()).service(slow);
     service.oneshot(3).await.unwrap();
-    assert_eq!(stack.breaker().unwrap().state(), CircuitState::Closed);
+    assert_eq!(stack.circuit_breaker().unwrap().state(), CircuitState::Closed);
 }
 
 /// Sent once, and then never ready: the earlier attempt may have run, and the rejection of the call says so.

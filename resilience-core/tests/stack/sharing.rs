@@ -51,7 +51,7 @@ async fn a_thousand_calls_without_a_yield() {
     }
     let snapshot = stack.snapshot();
     assert_eq!(snapshot.bulkhead.unwrap().rejected, 0);
-    assert_eq!(snapshot.rate_limiter.unwrap().rejected, 0);
+    assert_eq!(snapshot.rate_limit.unwrap().rejected, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,9 +69,9 @@ async fn applied_many_times_it_is_one_stack() {
     }
     let snapshot = stack.snapshot();
     // Three attempts, then the fourth and, the budget's last retry, the fifth.
-    assert_eq!(snapshot.rate_limiter.unwrap().available, 95);
+    assert_eq!(snapshot.rate_limit.unwrap().available, 95);
     assert_eq!(snapshot.budget, Some(0.0));
-    assert_eq!(stack.breaker().unwrap().state(), CircuitState::Open);
+    assert_eq!(stack.circuit_breaker().unwrap().state(), CircuitState::Open);
 }
 
 /// Each handle is of what the calls use.
@@ -89,12 +89,12 @@ async fn every_handle_of_a_stack_shows_its_calls() {
         let left = stack.budget().unwrap().available(now);
         assert_eq!(stack.retry().unwrap().budget().unwrap().available(now), left);
         let in_use = stack.bulkhead().unwrap().snapshot().in_use;
-        let tokens = stack.rate_limiter().unwrap().snapshot().available;
-        let state = stack.breaker().unwrap().state();
+        let tokens = stack.rate_limit().unwrap().snapshot().available;
+        let state = stack.circuit_breaker().unwrap().state();
         let all = stack.snapshot();
         assert_eq!((all.bulkhead.unwrap().in_use, all.budget), (in_use, Some(left)));
-        assert_eq!(all.rate_limiter.unwrap().available, tokens);
-        assert_eq!(all.breaker.unwrap().state, state);
+        assert_eq!(all.rate_limit.unwrap().available, tokens);
+        assert_eq!(all.circuit_breaker.unwrap().state, state);
         (in_use, left, tokens, state)
     };
     assert_eq!(show(), (0, 10.0, 100, CircuitState::Closed));
@@ -160,10 +160,12 @@ async fn parts_can_be_one_for_each_key() {
     assert_eq!(stack.circuit_breaker_layer().selector().store().len(), 2);
     // No call uses what those of the keys are made from.
     assert!(stack.bulkhead().is_none());
-    assert!(stack.rate_limiter().is_none());
-    assert!(stack.breaker().is_none());
+    assert!(stack.rate_limit().is_none());
+    assert!(stack.circuit_breaker().is_none());
     let shown = stack.snapshot();
-    assert!(shown.bulkhead.is_none() && shown.rate_limiter.is_none() && shown.breaker.is_none());
+    assert!(
+        shown.bulkhead.is_none() && shown.rate_limit.is_none() && shown.circuit_breaker.is_none()
+    );
     let (circuits, now) = (stack.circuit_breaker_layer(), clock::now());
     assert_eq!(circuits.selector().store().get(&1, now).state(), CircuitState::Open);
     let limits = stack.rate_limit_layer().selector().store();

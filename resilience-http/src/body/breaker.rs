@@ -5,9 +5,8 @@ use http::{HeaderMap, Response};
 use http_body::Body;
 use resilience_core::breaker::{Admitted, CircuitBreaker};
 use resilience_core::clock::Now;
-use resilience_core::outcome::{AnyError, RetryHint};
 use resilience_core::select::{One, Select};
-use resilience_core::{CarriesRejection, Classify, Outcome, Rejection};
+use resilience_core::{AnyError, CarriesRejection, Classify, Outcome, Rejection, RetryHint};
 use tower_layer::Layer;
 
 use super::guarded::Guard;

@@ -6,8 +6,7 @@ use std::io;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use resilience_core::outcome::RetryHint;
-use resilience_core::{AsOutcome, Outcome, Rejection, RejectionKind};
+use resilience_core::{AsOutcome, Outcome, Rejection, RejectionKind, RetryHint};
 use tower_service::Service;
 
 use super::StatusClassifier;

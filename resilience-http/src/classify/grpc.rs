@@ -38,8 +38,7 @@ use std::error::Error as StdError;
 #[cfg(any(feature = "layers", feature = "transport"))]
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
-use resilience_core::outcome::RetryHint;
-use resilience_core::{AsOutcome, Classify, Outcome};
+use resilience_core::{AsOutcome, Classify, Outcome, RetryHint};
 
 use crate::hints::grpc;
 use crate::propagate::attempt;

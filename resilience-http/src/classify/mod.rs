@@ -70,8 +70,7 @@ pub use transport::transport_outcome;
 use std::error::Error as StdError;
 
 use http::{HeaderMap, Response, StatusCode};
-use resilience_core::outcome::RetryHint;
-use resilience_core::{AsOutcome, Classify, Outcome};
+use resilience_core::{AsOutcome, Classify, Outcome, RetryHint};
 
 use crate::clock;
 use crate::hints::Hints;

@@ -6,9 +6,8 @@ use http::header::CONNECTION;
 use http::{HeaderMap, Version};
 use resilience_core::breaker::{Admitted, outcome_of};
 use resilience_core::bulkhead::BulkheadPermit;
-use resilience_core::outcome::AnyError;
 use resilience_core::stack::CarriedPermits;
-use resilience_core::{Error, Outcome};
+use resilience_core::{AnyError, Error, Outcome};
 
 use super::response::HttpResponse;
 use super::slots::{Slot, Use};

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use resilience_core::outcome::RetryHint;
-use resilience_core::{AsOutcome, Classify, Error, Outcome};
+use resilience_core::{AsOutcome, Classify, Error, Outcome, RetryHint};
 
 use super::response::{HttpResponse, TransportResponse};
 use crate::classify::{Head, HttpClassifier, TransportError, grpc};

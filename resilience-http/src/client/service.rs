@@ -129,13 +129,13 @@ impl ResilientLayer {
     /// authority's, its criticality critical.
     ///
     /// For an authority that the service can do without, give the circuit of [`profile_of`](Self::profile_of) to
-    /// [`HealthBuilder::breaker`](resilience_core::health::HealthBuilder::breaker).
+    /// [`HealthBuilder::circuit_breaker`](resilience_core::health::HealthBuilder::circuit_breaker).
     pub fn check(&self, authority: &Authority) -> Check {
         let (profile, layer) = (self.profile_of(authority), self.clone());
         let run = move || {
             // Held with the check, as by any other user of the profile.
             let _held = &layer;
-            let state = profile.breaker().map(|breaker| breaker.snapshot().state);
+            let state = profile.circuit_breaker().map(|breaker| breaker.snapshot().state);
             let is_open = matches!(state, Some(CircuitState::Open | CircuitState::ForcedOpen));
             std::future::ready(if is_open { Err("circuit open") } else { Ok(()) })
         };

@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use http::HeaderMap;
-//! use resilience_core::outcome::RetryHint;
+//! use resilience_core::RetryHint;
 //! use resilience_http::hints::grpc;
 //! use std::time::Duration;
 //!
@@ -28,8 +28,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
+use resilience_core::RetryHint;
 use resilience_core::clock::MAX_WAIT;
-use resilience_core::outcome::RetryHint;
 
 use super::retry_info;
 

@@ -42,7 +42,7 @@
 //!
 //! ```
 //! use http::HeaderMap;
-//! use resilience_core::outcome::RetryHint;
+//! use resilience_core::RetryHint;
 //! use resilience_http::hints::Hints;
 //! use std::time::{Duration, SystemTime};
 //!
@@ -67,7 +67,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 #[cfg(feature = "layers")]
 use http::StatusCode;
-use resilience_core::outcome::RetryHint;
+use resilience_core::RetryHint;
 
 use crate::retry_after;
 #[cfg(feature = "layers")]

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use resilience_core::outcome::RetryHint;
+//! use resilience_core::RetryHint;
 //! use resilience_http::hints::retry_info;
 //!
 //! assert_eq!(retry_info::hint(1, 500_000_000), RetryHint::After(Duration::from_millis(1_500)));
@@ -17,8 +17,8 @@
 
 use std::time::Duration;
 
+use resilience_core::RetryHint;
 use resilience_core::clock::MAX_WAIT;
-use resilience_core::outcome::RetryHint;
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 

@@ -18,7 +18,7 @@
 //!    [budget](resilience_core::retry::RetryBudget) is spent; the failure of its own response then says
 //!    [`x-resilience-retry: never`](attempt::RETRY), which
 //!    [`StatusClassifier`](crate::StatusClassifier) reads as
-//!    [never](resilience_core::outcome::RetryHint::Never). A tier that was told so tells the next.
+//!    [never](resilience_core::RetryHint::Never). A tier that was told so tells the next.
 //! 3. **Inside of a retry, everybody makes one attempt.** A request with an [attempt number](attempt::ATTEMPT)
 //!    is somebody's retry already, and so are all requests that are made for it. If one fails, the response
 //!    does *not* say never: who retries goes on, to the end of his own attempts and budget.

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use resilience_core::observe::{self, Event};
-use resilience_core::rejection::Unit;
-use resilience_core::{Rejection, RejectionKind, clock};
+use resilience_core::{Rejection, RejectionKind, Unit, clock};
 use tokio::task::AbortHandle;
 
 use super::limits::Limits;

@@ -27,9 +27,7 @@ use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
-use resilience_core::outcome::RetryHint;
-use resilience_core::rejection::Quantity;
-use resilience_core::{Rejection, RejectionKind};
+use resilience_core::{Quantity, Rejection, RejectionKind, RetryHint};
 use serde_json::{Map, Value, json};
 
 use super::fields;

@@ -63,7 +63,7 @@ async fn ten_thousand_hosts_take_bounded_memory_and_leave_others_alone() {
     assert!(known.keys <= 1_000 && known.bytes <= 4 << 20, "{known:?}");
     assert_eq!(known.overflowed, 0);
     // Its circuit is open, and still there.
-    let state = service.layer().snapshot(&authority).unwrap().breaker.unwrap().state;
+    let state = service.layer().snapshot(&authority).unwrap().circuit_breaker.unwrap().state;
     assert_eq!(state, CircuitState::Open);
     let refused = service.clone().oneshot(to("DOWN.example:80")).await.unwrap_err();
     let refused = refused.rejection().unwrap();
@@ -91,7 +91,7 @@ async fn handles_and_gauges_are_those_of_calls() {
     let authority = Authority::new("http", "down.example", None).unwrap();
     service.clone().oneshot(to("down.example")).await.unwrap_err();
     let known = layer.profile(&authority).unwrap();
-    let (breaker, budget) = (known.breaker().unwrap(), known.budget().unwrap());
+    let (breaker, budget) = (known.circuit_breaker().unwrap(), known.budget().unwrap());
     assert_eq!((breaker.state(), gauges()), (CircuitState::Closed, (1.0, 0.0)));
     let left = budget.available(clock::now());
     for host in ["down.example", "other.example"] {
@@ -101,9 +101,9 @@ async fn handles_and_gauges_are_those_of_calls() {
     assert!(budget.available(clock::now()) < left);
     let paid = known.retry().unwrap().budget().unwrap().available(clock::now());
     assert_eq!(paid, budget.available(clock::now()));
-    assert!(model.breaker().is_none() && model.bulkhead().is_none());
+    assert!(model.circuit_breaker().is_none() && model.bulkhead().is_none());
     assert!(model.retry().is_none() && model.budget().is_none());
-    assert!(model.snapshot().breaker.is_none());
+    assert!(model.snapshot().circuit_breaker.is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ fn request(address: SocketAddr) -> http::Request<Empty<Bytes>> {
 
 fn circuit(layer: &ResilientLayer, address: SocketAddr) -> CircuitSnapshot {
     let authority = Authority::new("http", &address.ip().to_string(), Some(address.port()));
-    layer.snapshot(&authority.unwrap()).unwrap().breaker.unwrap()
+    layer.snapshot(&authority.unwrap()).unwrap().circuit_breaker.unwrap()
 }
 
 fn in_use(layer: &ResilientLayer, address: SocketAddr) -> u32 {
@@ -167,7 +167,7 @@ async fn a_body_that_ends_late_does_not_close_the_circuit() {
     let client = hyper_client();
     let late = client.clone().oneshot(request(address)).await.unwrap();
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
-    client.layer().profile(&authority).unwrap().breaker().unwrap().open();
+    client.layer().profile(&authority).unwrap().circuit_breaker().unwrap().open();
     late.into_body().collect().await.unwrap();
     assert_eq!(circuit(client.layer(), address).state, CircuitState::Open);
 }
@@ -236,7 +236,7 @@ async fn a_call_of_grpc_is_judged_by_its_trailers() {
         let read = tokio::spawn(async move { call.await.unwrap().into_body().collect().await });
         read.await.unwrap().unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();
-        let seen = service.layer().snapshot(&authority).unwrap().breaker.unwrap();
+        let seen = service.layer().snapshot(&authority).unwrap().circuit_breaker.unwrap();
         assert_eq!((seen.calls, seen.failures), (calls, failures), "{trailers:?}");
     }
 }

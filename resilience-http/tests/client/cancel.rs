@@ -97,7 +97,7 @@ async fn at_every_poll_of_a_call_and_its_body() {
             }
             let authority = Authority::new("http", "a.example", None).unwrap();
             let state = service.layer().snapshot(&authority).unwrap();
-            let (bulkhead, breaker) = (state.bulkhead.unwrap(), state.breaker.unwrap());
+            let (bulkhead, breaker) = (state.bulkhead.unwrap(), state.circuit_breaker.unwrap());
             assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{fails} after {polls} polls");
             // Left midway, it says nothing.
             let failed = u32::from(over && !good);

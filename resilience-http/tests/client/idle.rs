@@ -197,7 +197,7 @@ async fn a_connector_without_room_is_a_rejection() {
     // Once each: a retry would wait again.
     assert!(clock::now().saturating_duration_since(began) >= wait * 3);
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
-    let breaker = client.layer().snapshot(&authority).unwrap().breaker.unwrap();
+    let breaker = client.layer().snapshot(&authority).unwrap().circuit_breaker.unwrap();
     assert_eq!((breaker.state, seen.requests()), (CircuitState::Closed, 1));
     holder.abort();
 }

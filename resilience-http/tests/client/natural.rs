@@ -203,7 +203,7 @@ async fn a_client_checks_a_server_that_it_has_not_called() {
     assert_eq!(state().await, CheckState::Up);
     client.post(&url).send().await.unwrap();
     assert_eq!(state().await, CheckState::Down);
-    client.profile_of(&url).unwrap().breaker().unwrap().force_closed();
+    client.profile_of(&url).unwrap().circuit_breaker().unwrap().force_closed();
     assert_eq!(state().await, CheckState::Up);
     assert!(client.check("no address").is_err() && client.check("data:,x").is_err());
 }

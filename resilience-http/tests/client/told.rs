@@ -6,8 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Empty;
 use parking_lot::Mutex;
-use resilience_core::outcome::RetryHint;
-use resilience_core::{CarriesRejection, Error, Outcome, RejectionKind, clock};
+use resilience_core::{CarriesRejection, Error, Outcome, RejectionKind, RetryHint, clock};
 use resilience_http::classify::TransportError;
 use resilience_http::client::{
     Authority, ResilientClient, ResilientLayer, ResilientLayerBuilder, ResilientService,
@@ -350,7 +349,7 @@ async fn what_retry_after_does_depends_on_the_status() {
         let post = Request::post("http://a.example/").body(Body::new()).unwrap();
         service.clone().oneshot(post).await.unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();
-        let limiter = service.layer().profile(&authority).unwrap().rate_limiter().unwrap();
+        let limiter = service.layer().profile(&authority).unwrap().rate_limit().unwrap();
         let pauses = matches!(status, 403 | 429 | 503);
         assert_eq!(limiter.snapshot().paused_for, seven.filter(|_| pauses), "{status}");
     }
@@ -386,7 +385,7 @@ async fn a_hint_pauses_the_limiter_whatever_the_classifier() {
         let post = Request::post("http://a.example/").body(Body::new()).unwrap();
         service.clone().oneshot(post).await.unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();
-        let limiter = service.layer().profile(&authority).unwrap().rate_limiter().unwrap();
+        let limiter = service.layer().profile(&authority).unwrap().rate_limit().unwrap();
         limiter.snapshot().paused_for
     };
     let seven = Some(Duration::from_secs(7));
@@ -418,7 +417,7 @@ async fn the_longest_pause_is_the_profiles() {
             let (service, _) = server_under(layer.clone(), answers);
             service.oneshot(get()).await.unwrap();
             let authority = Authority::new("http", "a.example", None).unwrap();
-            let limiter = layer.profile(&authority).unwrap().rate_limiter().unwrap();
+            let limiter = layer.profile(&authority).unwrap().rate_limit().unwrap();
             assert_eq!(limiter.snapshot().paused_for, Some(Duration::from_secs(seconds)));
         }
     }

@@ -32,7 +32,7 @@ async fn readiness_names_what_is_wrong() {
     let health = Health::builder()
         .check(database)
         .check(down("cache", Criticality::Optional))
-        .breaker("odds", odds.clone(), Criticality::Critical)
+        .circuit_breaker("odds", odds.clone(), Criticality::Critical)
         .build()
         .unwrap();
     let layer = HealthLayer::new(health);

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+use resilience_core::RetryHint;
 use resilience_core::clock::MAX_WAIT;
-use resilience_core::outcome::RetryHint;
 use resilience_http::StatusClassifier;
 use resilience_http::hints::{Hints, grpc, retry_info};
 

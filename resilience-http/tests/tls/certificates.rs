@@ -94,7 +94,7 @@ async fn reqwests_own_client() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let error = client.get(url).send().await.unwrap_err();
     assert_eq!(TransportFailure::of(&error), TransportFailure::Certificate);
-    let never = Outcome::Transient(resilience_core::outcome::RetryHint::Never);
+    let never = Outcome::Transient(resilience_core::RetryHint::Never);
     assert_eq!(transport_outcome(&error), never);
 }
 
@@ -118,6 +118,6 @@ async fn a_circuit_opens_for_whose_certificate_is_bad_only() {
     for (url, state) in [(bad, CircuitState::Open), (good, CircuitState::Closed)] {
         let authority = Authority::of(&url.parse().unwrap()).unwrap();
         let known = client.layer().snapshot(&authority).unwrap();
-        assert_eq!(known.breaker.unwrap().state, state);
+        assert_eq!(known.circuit_breaker.unwrap().state, state);
     }
 }

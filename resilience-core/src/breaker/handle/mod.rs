@@ -31,8 +31,7 @@ use decide::sample;
 ///
 /// ```
 /// use resilience_core::breaker::{CircuitBreaker, CircuitState};
-/// use resilience_core::outcome::AnyError;
-/// use resilience_core::Error;
+/// use resilience_core::{AnyError, Error};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), resilience_core::InvalidConfig> {

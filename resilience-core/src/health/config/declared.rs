@@ -1,22 +1,23 @@
-//! What can be read from an environment: variables, and tuples of what can be read.
+//! Declarations that an environment is read by: variables, and tuples of declarations.
 
 use std::ffi::OsString;
 
 use super::report::EnvProblem;
 
 pub(super) mod sealed {
-    #[expect(unnameable_types, reason = "so that nobody else can implement what needs it")]
+    #[expect(unnameable_types, reason = "prevents implementations outside of this crate")]
     pub trait Sealed {}
 }
 
-/// Something that can be [read](super::Env::read): a [`Var`](super::Var), or a tuple of such.
+/// A declaration for [`Env::read`](super::Env::read): a [`Var`](super::Var), or a tuple of
+/// declarations.
 ///
-/// Sealed: that nothing is left unread once something is wrong is what it is for.
+/// Sealed, since every implementation must read all its variables even after a problem.
 pub trait Declared: sealed::Sealed {
-    /// What comes out.
+    /// The values.
     type Value;
 
-    /// The value, or none and a problem for each variable that is not as it must be.
+    /// Returns the value, or `None` and adds a problem for each invalid variable.
     #[doc(hidden)]
     fn read(
         self,

@@ -1,4 +1,4 @@
-//! Where variables come from.
+//! The source of variables.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,13 +6,13 @@ use std::fmt;
 use super::declared::Declared;
 use super::report::EnvReport;
 
-/// An environment to read declared variables from.
+/// An environment that declared variables are read from.
 pub struct Env<F> {
     lookup: F,
 }
 
 impl Env<fn(&str) -> Option<OsString>> {
-    /// The environment of this process.
+    /// Returns the environment of this process.
     #[must_use]
     pub fn process() -> Self {
         Env { lookup: |name| std::env::var_os(name) }
@@ -20,17 +20,17 @@ impl Env<fn(&str) -> Option<OsString>> {
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Env<F> {
-    /// What this function says.
+    /// Returns an environment that looks variables up with this function.
     #[must_use]
     pub fn from_fn(lookup: F) -> Env<F> {
         Env { lookup }
     }
 
-    /// Reads a [`Var`](super::Var), or a tuple of up to twelve, of which each may be a tuple itself. All
-    /// of them are read, whatever is wrong with the first.
+    /// Reads a [`Var`](super::Var), or a tuple of up to twelve declarations, each of which may be a
+    /// tuple. All are read, also after a problem.
     ///
     /// # Errors
-    /// If a variable is missing or malformed: the report names each.
+    /// If a variable is missing or malformed. The report names each of them.
     pub fn read<D: Declared>(&self, declared: D) -> Result<D::Value, EnvReport> {
         let mut problems = Vec::new();
         match declared.read(&self.lookup, &mut problems) {

@@ -1,13 +1,15 @@
-//! A process that is configured wrongly is not started, and says everything that is wrong at once.
+//! Validation of environment variables at start. An invalid environment gives one report of all
+//! problems.
 //!
-//! A service that dies at the first variable it misses is deployed once for each of them; one that
-//! reads a variable when it first needs it dies in the night. So the variables are declared, read
-//! together before anything else happens, and come out as values of their types, or as one
-//! [`EnvReport`] that names each that is missing or malformed, and what was expected.
+//! A service that stops at the first invalid variable is deployed once for each of them; a service
+//! that reads a variable at its first use fails later, in production. Here variables are declared
+//! and read together, before anything else happens. The result is a value of the declared type for
+//! each, or an [`EnvReport`] of each variable that is missing or malformed.
 //!
-//! - A variable is required unless it has a [`default`](Var::default) or is [`optional`](Var::optional).
-//! - One that is empty is one that is missing: that is how a template says so.
-//! - A [`secret`](Var::secret) is never printed: not its value, and not what its parser says of it.
+//! - A variable is required unless it has a [`default`](Var::default) or is
+//!   [`optional`](Var::optional).
+//! - An empty variable counts as missing, since templates write a missing value that way.
+//! - A [`secret`](Var::secret) is never printed, nor is the message of its parser.
 //!
 //! ```
 //! use std::ffi::OsString;
@@ -28,14 +30,14 @@
 //!     .unwrap_err();
 //! assert_eq!(
 //!     report.to_string(),
-//!     "3 environment variables are not as they must be:\n  \
+//!     "3 environment variables are invalid:\n  \
 //!      PORT is `80a`, must be u16, at least 1024 (invalid digit found in string)\n  \
 //!      MODE is `nightly`, must be one of `daily`, `overnight`\n  \
 //!      ODDS_API_KEY is missing, must be text"
 //! );
 //! ```
 //!
-//! As it is used: `main` returns the report, and with it failure, before there is a runtime.
+//! In a service, `main` returns the report, and so fails, before it starts a runtime.
 //!
 //! ```no_run
 //! use resilience_core::health::config::{Env, EnvReport, Var};
@@ -55,11 +57,9 @@
 mod declared;
 mod env;
 mod report;
-mod secret;
 mod var;
 
 pub use declared::Declared;
 pub use env::Env;
 pub use report::{EnvProblem, EnvReport, ProblemKind};
-pub use secret::Secret;
-pub use var::{Defaulted, Optional, Required, Var};
+pub use var::{Defaulted, Optional, Required, Secret, Var};

@@ -1,46 +1,47 @@
-//! What is wrong with the environment, all of it.
+//! The report of all invalid variables.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Every variable that is missing or malformed, in the order of their declaration.
+/// All variables that are missing or malformed, in the order of their declaration.
 ///
-/// `Debug` shows what `Display` does: it is what a `main` prints that returns it.
+/// `Debug` is the same as `Display`, since a `main` that returns the report prints it by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvReport(pub(super) Vec<EnvProblem>);
 
-/// One variable that is not as it must be.
+/// An invalid variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnvProblem {
-    /// The variable's name.
+    /// The name of the variable.
     pub name: String,
-    /// What is wrong with it.
+    /// The problem.
     pub kind: ProblemKind,
-    /// What it must be.
+    /// The valid values, in words.
     pub expected: String,
 }
 
-/// What is wrong with a variable.
+/// Kinds of problems with a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// It is not set, or empty.
+    /// The variable is not set, or empty.
     Missing,
-    /// It is not what it must be.
+    /// The value is not valid.
     #[non_exhaustive]
     Malformed {
-        /// What it is, cut if it is long. None if it is secret.
+        /// The value, cut after 64 characters. `None` for a secret.
         value: Option<String>,
-        /// What its parser said. None if it is secret, or the parser was content.
+        /// The message of the parser. `None` for a secret, and for a value that breaks a bound
+        /// only.
         error: Option<String>,
     },
-    /// It is not Unicode.
+    /// The value is not Unicode.
     NotUnicode,
 }
 
 impl EnvReport {
-    /// What is wrong, in the order of declaration. At least one.
+    /// Returns the problems in the order of declaration. There is at least one.
     #[must_use]
     pub fn problems(&self) -> &[EnvProblem] {
         &self.0
@@ -50,8 +51,8 @@ impl EnvReport {
 impl fmt::Display for EnvReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
-            1 => f.write_str("1 environment variable is not as it must be:")?,
-            count => write!(f, "{count} environment variables are not as they must be:")?,
+            1 => f.write_str("1 environment variable is invalid:")?,
+            count => write!(f, "{count} environment variables are invalid:")?,
         }
         self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }

@@ -1,4 +1,4 @@
-//! One variable.
+//! Declaration of a variable.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -8,16 +8,16 @@ use std::str::FromStr;
 
 use super::declared::{Declared, sealed::Sealed};
 use super::report::{EnvProblem, ProblemKind};
-use super::secret::Secret;
 
-/// The most characters of a malformed value that are told.
+/// The most characters of a malformed value in a report.
 const MOST_SHOWN: usize = 64;
 
 type Parse<T> = Box<dyn Fn(&str) -> Result<T, Option<String>>>;
 
-/// A variable: its name, what it must be, and what comes of it.
+/// A variable: its name, its valid values, and the type of its value.
 ///
-/// `P` says what is done if it is missing: [`Required`], [`Defaulted`] or [`Optional`].
+/// `P` is [`Required`], [`Defaulted`] or [`Optional`], and decides the result if the variable is
+/// missing.
 #[must_use = "a variable is nothing until an `Env` reads it"]
 pub struct Var<T, P = Required> {
     name: Cow<'static, str>,
@@ -27,28 +27,52 @@ pub struct Var<T, P = Required> {
     presence: P,
 }
 
-/// Missing is a problem.
+/// A missing variable is a problem.
 #[derive(Debug, Clone, Copy)]
 #[doc(hidden)]
 pub struct Required(());
 
-/// Missing is none.
+/// A missing variable is `None`.
 #[derive(Debug, Clone, Copy)]
 #[doc(hidden)]
 pub struct Optional(());
 
-/// Missing is this value.
+/// A missing variable has this value.
 #[derive(Debug, Clone, Copy)]
 #[doc(hidden)]
 pub struct Defaulted<T>(T);
 
+/// A value that is never printed: `Debug` shows `Secret(***)`, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T>(T);
+
+impl<T> Secret<T> {
+    /// Returns the value.
+    #[must_use]
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// Returns the value, which is printed from now on.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
 impl Var<String> {
-    /// Any text, except none.
+    /// Declares a variable of any text that is not empty.
     pub fn text(name: impl Into<Cow<'static, str>>) -> Var<String> {
         Var::with(name, "text", |text| Ok::<_, Infallible>(text.to_owned()))
     }
 
-    /// Something that is read `FromStr`. What it must be is called by the type's name.
+    /// Declares a variable that is parsed by `FromStr`. Reports name the type.
     pub fn parsed<T>(name: impl Into<Cow<'static, str>>) -> Var<T>
     where
         T: FromStr<Err: Display> + 'static,
@@ -58,7 +82,7 @@ impl Var<String> {
         Var::with(name, expected, T::from_str)
     }
 
-    /// One of these words.
+    /// Declares a variable that is one of these words.
     pub fn one_of<const N: usize>(
         name: impl Into<Cow<'static, str>>,
         words: [&'static str; N],
@@ -71,7 +95,8 @@ impl Var<String> {
 }
 
 impl<T: 'static> Var<T> {
-    /// Something that this function reads, and what it must be in words: "a duration".
+    /// Declares a variable that `parse` parses. Reports describe the valid values as `expected`,
+    /// such as "a duration".
     pub fn with<E: Display>(
         name: impl Into<Cow<'static, str>>,
         expected: impl Into<String>,
@@ -87,16 +112,16 @@ impl<T: 'static> Var<T> {
         expected: String,
         parse: impl Fn(&str) -> Result<T, Option<String>> + 'static,
     ) -> Var<T> {
-        let (name, parse) = (name.into(), Box::new(parse));
-        Var { name, expected, secret: false, parse, presence: Required(()) }
+        let parse = Box::new(parse);
+        Var { name: name.into(), expected, secret: false, parse, presence: Required(()) }
     }
 
-    /// This value if it is missing. The value is not held to any bounds.
+    /// Sets the value for a missing variable. The value is not checked against the bounds.
     pub fn default(self, value: T) -> Var<T, Defaulted<T>> {
         self.present(Defaulted(value))
     }
 
-    /// None if it is missing.
+    /// Makes the variable optional: `None` if it is missing.
     pub fn optional(self) -> Var<T, Optional> {
         self.present(Optional(()))
     }
@@ -106,14 +131,15 @@ impl<T: 'static> Var<T> {
         Var { name, expected, secret, parse, presence }
     }
 
-    /// Never printed, neither by a report nor by `Debug`.
+    /// Keeps the value out of reports and `Debug`.
     pub fn secret(self) -> Var<Secret<T>> {
         let Var { name, expected, parse, presence, .. } = self;
-        let parse: Parse<Secret<T>> = Box::new(move |text| parse(text).map(Secret::new));
+        let parse: Parse<Secret<T>> = Box::new(move |text| parse(text).map(Secret));
         Var { name, expected, secret: true, parse, presence }
     }
 
-    /// Only what this holds for, in words: "an even number".
+    /// Adds a condition that the value must fulfil. Reports describe it as `expected`, such as
+    /// "an even number".
     pub fn that(self, expected: impl Display, holds: impl Fn(&T) -> bool + 'static) -> Var<T> {
         let Var { name, expected: before, secret, parse, presence } = self;
         let parse: Parse<T> = Box::new(move |text| {
@@ -124,19 +150,19 @@ impl<T: 'static> Var<T> {
 }
 
 impl<T: PartialOrd + Display + 'static> Var<T> {
-    /// No less than this.
+    /// Adds a lower bound, which is a valid value.
     pub fn at_least(self, low: T) -> Var<T> {
         self.that(format!("at least {low}"), move |value| *value >= low)
     }
 
-    /// No more than this.
+    /// Adds an upper bound, which is a valid value.
     pub fn at_most(self, high: T) -> Var<T> {
         self.that(format!("at most {high}"), move |value| *value <= high)
     }
 }
 
 impl<T, P> Var<T, P> {
-    /// None and no problem if it is missing.
+    /// Returns the parsed value, or `None` if the variable is missing.
     fn find(&self, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<T>, EnvProblem> {
         let Some(found) = lookup(&self.name).filter(|found| !found.is_empty()) else {
             return Ok(None);
@@ -146,7 +172,8 @@ impl<T, P> Var<T, P> {
         };
         (self.parse)(text).map(Some).map_err(|error| {
             let shown = |text: &str| (!self.secret).then(|| cut(text));
-            let (value, error) = (shown(text), error.as_deref().and_then(shown));
+            let value = shown(text);
+            let error = error.as_deref().and_then(shown);
             self.problem(ProblemKind::Malformed { value, error })
         })
     }
@@ -156,7 +183,7 @@ impl<T, P> Var<T, P> {
     }
 }
 
-/// One line, of bounded length.
+/// Returns `text` as one line of bounded length.
 fn cut(text: &str) -> String {
     let line = text.escape_debug().to_string();
     match line.char_indices().nth(MOST_SHOWN) {

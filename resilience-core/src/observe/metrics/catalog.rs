@@ -1,4 +1,4 @@
-//! What each series is, for those who read it.
+//! Descriptions of the series.
 
 use ::metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder, Unit};
 
@@ -10,21 +10,21 @@ const COUNTERS: &[Description] = &[
     (names::RETRIES, Unit::Count, "Retries that were granted."),
     (names::RETRY_STOPS, Unit::Count, "Calls that failed and were not retried, or not again."),
     (names::RETRY_RECOVERIES, Unit::Count, "Calls that succeeded by a retry."),
-    (names::REJECTIONS, Unit::Count, "Calls that were refused."),
-    (names::WOULD_REJECT, Unit::Count, "Calls let pass that would have been refused."),
+    (names::REJECTIONS, Unit::Count, "Calls that were rejected."),
+    (names::WOULD_REJECT, Unit::Count, "Calls let pass that would have been rejected."),
     (names::CIRCUIT_TRANSITIONS, Unit::Count, "Changes of a circuit's state."),
-    (names::UNKNOWN_ERRORS, Unit::Count, "Policies that met a failure no code recognised."),
-    (names::RATE_PAUSES, Unit::Count, "Pauses of a rate limit that a server asked for."),
-    (names::EVICTIONS, Unit::Count, "Keys that a store let go of."),
+    (names::UNKNOWN_ERRORS, Unit::Count, "Policies with a failure that no code recognised."),
+    (names::RATE_PAUSES, Unit::Count, "Pauses of a rate limit by a server's hint."),
+    (names::EVICTIONS, Unit::Count, "Keys that a store evicted."),
     (names::SHUTDOWN_TRANSITIONS, Unit::Count, "Phases of a shutdown that were entered."),
-    (names::POOL_CREATE_FAILURES, Unit::Count, "Failures of a pool to make an object."),
-    (names::POOL_RETIRED, Unit::Count, "Objects that a pool let go of."),
-    (names::PROFILE_RELOADS, Unit::Count, "Reloads of profiles, accepted or refused."),
+    (names::POOL_CREATE_FAILURES, Unit::Count, "Failures of a pool to create an object."),
+    (names::POOL_RETIRED, Unit::Count, "Objects that a pool retired."),
+    (names::PROFILE_RELOADS, Unit::Count, "Reloads of profiles, accepted or rejected."),
 ];
 
 const HISTOGRAMS: &[Description] = &[
     (names::RETRY_DELAY, Unit::Seconds, "The wait before a retry."),
-    (names::RATE_PAUSE_DURATION, Unit::Seconds, "How long a rate limit pauses."),
+    (names::RATE_PAUSE_DURATION, Unit::Seconds, "The length of a rate limit's pause."),
 ];
 
 const GAUGES: &[Description] = &[
@@ -40,16 +40,16 @@ const GAUGES: &[Description] = &[
     (names::CALLS_NOT_READY, Unit::Count, "Calls through a breaker that ended in not_ready."),
     (names::CALLS_ABANDONED, Unit::Count, "Calls through a breaker that ended in abandoned."),
     (names::BUDGET_AVAILABLE, Unit::Count, "Tokens of a retry budget."),
-    (names::BULKHEAD_IN_USE, Unit::Count, "Permits that are out."),
+    (names::BULKHEAD_IN_USE, Unit::Count, "Permits in use."),
     (names::BULKHEAD_QUEUED, Unit::Count, "Calls that wait for a permit."),
-    (names::BULKHEAD_LIMIT, Unit::Count, "Permits there are."),
+    (names::BULKHEAD_LIMIT, Unit::Count, "Permits in total."),
     (names::RATE_AVAILABLE, Unit::Count, "Calls that a rate limit would admit at once."),
     (names::RATE_QUEUED, Unit::Count, "Calls that wait for a rate limit."),
     (names::SHUTDOWN_IN_FLIGHT, Unit::Count, "Work that a shutdown waits for."),
     (names::POOL_MAX_SIZE, Unit::Count, "The most objects that a pool may have."),
     (names::POOL_SIZE, Unit::Count, "Objects of a pool."),
-    (names::POOL_IDLE, Unit::Count, "Objects of a pool that nobody uses."),
-    (names::POOL_IN_USE, Unit::Count, "Calls that have an object, or are getting one."),
+    (names::POOL_IDLE, Unit::Count, "Idle objects of a pool."),
+    (names::POOL_IN_USE, Unit::Count, "Calls that have an object, or acquire one."),
     (names::POOL_QUEUED, Unit::Count, "Calls that wait for an object."),
     (names::KEYED_KEYS, Unit::Count, "Keys in a store."),
     (names::KEYED_BYTES, Unit::Bytes, "Bytes that a store accounts for."),

@@ -19,22 +19,18 @@ use super::{names, words};
 use crate::rejection::Rejection;
 use series::{Cache, Place, Word};
 
-/// The most names of layers that are told apart: those come from configuration, unless somebody
-/// makes a policy for each request.
+/// The most names of layers with labels of their own. Names come from configuration, except in a
+/// program that makes a policy for each request.
 const MOST_LAYERS: usize = 256;
 
 /// Counts each [`Event`] through the `metrics` facade, under the names of [`names`].
-///
-/// - **The recorder** is the one that is installed when something happens: before that nothing is
-///   counted and nothing breaks. Names are described to each recorder once. (Recorders are told apart
-///   by where they are: in tests, which make one after another in the same place, make a `Metrics`
-///   for each as well.)
-/// - **Series are bounded.** Labels are words of fixed lists, the first 256 names of layers, and what
-///   [`KeyLabels`] makes of keys: nothing, by default.
-/// - **Handles are kept**, so that counting in a series that is there allocates nothing.
-///
-/// Clones share all of it. Give one to everything: with two, the first keys of each would be counted
-/// apart.
+/// - **The recorder** is the one that is installed at the time of an event; without one, events are
+///   not counted. Names are described to each recorder once. (Recorders are distinguished by
+///   address: a test that creates several at one address needs a `Metrics` for each.)
+/// - **Series are bounded.** Labels are words of fixed lists, the first 256 names of layers, and
+///   the keys that [`KeyLabels`] chooses: none by default.
+/// - **Handles are cached**, so that counting in an existing series allocates nothing. Clones share
+///   everything. Use one for the whole process: two would choose different keys for labels.
 ///
 /// ```
 /// use resilience_core::observe::{KeyLabels, Listen, Metrics, Tracing, set_default};
@@ -43,7 +39,7 @@ const MOST_LAYERS: usize = 256;
 /// let metrics = Metrics::new(KeyLabels::first(100)?);
 /// set_default(metrics.clone().and(Tracing::new()))?;
 ///
-/// // Now and then: what is polled rather than told.
+/// // From time to time: gauges are polled.
 /// let budget = RetryBudget::default();
 /// metrics.record(&budget, "odds-api", None);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -57,13 +53,14 @@ struct Inner {
     counters: Cache<Counter>,
     histograms: Cache<Histogram>,
     gauges: Cache<Gauge>,
-    /// The latest change that is shown of each circuit: as many as there are labels. Held while the
-    /// gauges of one are set, so that two changes at once do not leave it in two states, or none.
+    /// The sequence number of the latest recorded change of each circuit, bounded by the labels.
+    /// Locked while the gauges of a circuit are set, so that concurrent changes never leave two
+    /// states at 1, or none.
     shown: Mutex<HashMap<Place, u64>>,
 }
 
 impl Metrics {
-    /// With such labels for keys.
+    /// Creates metrics with these labels for keys.
     #[must_use]
     pub fn new(keys: KeyLabels) -> Metrics {
         Metrics(Arc::new(Inner {
@@ -76,11 +73,9 @@ impl Metrics {
         }))
     }
 
-    /// Reads `gauges` and records them for the layer of this name, and the key if the state is one
-    /// key's.
-    ///
-    /// A key without a label of its own is left out: a gauge that several keys share would show
-    /// whichever came last.
+    /// Reads `gauges` and records them for the layer of this name, and for `key` if the state
+    /// belongs to a key. A key without a label of its own is left out: a gauge shared by several
+    /// keys would show the last one recorded.
     pub fn record(&self, gauges: &dyn Gauges, layer: &str, key: Option<&str>) {
         let place = self.0.place(layer, key);
         if place.own {
@@ -90,7 +85,7 @@ impl Metrics {
 }
 
 impl Default for Metrics {
-    /// Without labels for keys.
+    /// Creates metrics without labels for keys.
     fn default() -> Metrics {
         Metrics::new(KeyLabels::none())
     }
@@ -112,7 +107,8 @@ impl Inner {
         self.count(&place, name, [(names::REJECTION_KIND, rejection.kind().as_str())]);
     }
 
-    /// Changes are told outside of their circuit's lock, so an older one may come after a newer.
+    /// Records a change, unless a newer one is recorded: events are sent outside of the circuit's
+    /// lock, so an older change may come after a newer one.
     fn changed(&self, place: &Place, sequence: u64, now: CircuitState) {
         let mut shown = self.shown.lock();
         let latest = shown.entry(place.clone()).or_default();
@@ -122,7 +118,7 @@ impl Inner {
         }
     }
 
-    /// A circuit that was forgotten is closed when it is made again.
+    /// Records an evicted circuit as closed, since it is closed when it is created again.
     fn forgotten(&self, store: &str, key: &str) {
         let Some(label) = self.keys.known(key) else { return };
         let place = Place { key: Some(label), ..self.place(store, None) };
@@ -132,7 +128,7 @@ impl Inner {
         }
     }
 
-    /// One state is 1, all others are 0, whatever was told before.
+    /// Sets the gauge of the state `now` to 1 and those of all other states to 0.
     fn show(&self, place: &Place, now: CircuitState) {
         for state in words::circuit_states() {
             let series = place.series(names::CIRCUIT_STATUS, [state_word(state)]);
@@ -184,7 +180,7 @@ impl Listen for Metrics {
                 metrics.count(&place, names::RATE_PAUSES, []);
                 metrics.histograms.get(place.series(names::RATE_PAUSE_DURATION, [])).record(pause);
             }
-            // Without the key: what is let go of is what had no room, and has none as a label.
+            // Without the key as a label: evicted keys are unbounded in number.
             Event::KeyEvicted { store, key, reason } => {
                 let place = metrics.place(store, None);
                 metrics.count(
@@ -210,7 +206,7 @@ impl Listen for Metrics {
                 metrics.count(&metrics.place(layer, None), names::POOL_RETIRED, why);
             }
             Event::ProfilesReloaded { error } => {
-                let result = if error.is_none() { "accepted" } else { "refused" };
+                let result = if error.is_none() { "accepted" } else { "rejected" };
                 let place = Place::default();
                 metrics.count(&place, names::PROFILE_RELOADS, [(names::RELOAD_RESULT, result)]);
             }

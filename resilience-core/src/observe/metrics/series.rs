@@ -1,4 +1,4 @@
-//! Handles on series, kept so that they are asked for once.
+//! Cache of the handles on series.
 
 use std::collections::HashMap;
 
@@ -8,22 +8,22 @@ use parking_lot::RwLock;
 use super::catalog::Instrument;
 use crate::observe::names;
 
-/// A label whose value is of a fixed list.
+/// A label with a value out of a fixed list.
 pub(super) type Word = (&'static str, &'static str);
 
-/// The most such labels that a series has.
+/// The most words of a series.
 const WORDS: usize = 3;
 
-/// Where something happened.
+/// The labels of an event's layer and key.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) layer: Option<SharedString>,
     pub(super) key: Option<SharedString>,
-    /// Whether this is the place of one thing alone, rather than of several that share labels.
+    /// `false` if several layers or keys share the labels.
     pub(super) own: bool,
 }
 
-/// What is counted, and where.
+/// A series: a name with its labels.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Series {
     name: &'static str,
@@ -52,12 +52,12 @@ impl Series {
     }
 }
 
-/// Handles by series. As many as there are series, which labels bound.
+/// Handles by series. The labels bound their number.
 pub(super) struct Cache<I>(RwLock<Shelf<I>>);
 
 struct Shelf<I> {
-    /// Whose handles these are. A handle made before a recorder was installed counts nothing for
-    /// ever. By its address, as the facade does not say more.
+    /// Address of the recorder of these handles, as the facade has no other identity. Handles of
+    /// another recorder are dropped: one made before a recorder was installed would never count.
     recorder: usize,
     handles: HashMap<Series, I>,
 }
@@ -81,7 +81,8 @@ impl<I: Instrument> Cache<I> {
         })
     }
 
-    /// The recorder is somebody else's code, and called outside of the lock.
+    /// Registers a handle, and caches it. The recorder is foreign code, and called outside of the
+    /// lock.
     fn register(&self, recorder: &dyn Recorder, address: usize, series: Series) -> I {
         if self.change_recorder(address) {
             I::describe_all(recorder);
@@ -94,7 +95,7 @@ impl<I: Instrument> Cache<I> {
         handle
     }
 
-    /// Lets go of another recorder's handles, if that is whose these are.
+    /// Drops the handles of another recorder. Returns `true` if there was another recorder.
     fn change_recorder(&self, address: usize) -> bool {
         let mut shelf = self.0.write();
         let changed = shelf.recorder != address;

@@ -1,7 +1,7 @@
 //! The words of events: the states and reasons that policies report, and one stable word for each.
 //!
-//! They stand below the policies, beside the event that carries them, so that an event is an enum that a listener
-//! can match on and `observe` depends on no policy. Each policy re-exports its own.
+//! They stand below the policies, beside the event that carries them, so that an event is an enum
+//! that a listener can match on and `observe` depends on no policy. Each policy re-exports its own.
 
 mod circuit;
 mod eviction;
@@ -21,8 +21,8 @@ use crate::rejection::RejectionKind;
 macro_rules! words {
     ($($type:ident { $($variant:ident => $word:literal,)+ })+) => {
         $(impl $type {
-            /// Returns the stable word for labels, fields and filters. `Display` and `Debug` are for people, and
-            /// may change.
+            /// Returns the stable word for labels, fields and filters. `Display` and `Debug` are
+            /// for people, and may change.
             #[must_use]
             pub const fn as_str(&self) -> &'static str {
                 match self {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Phase of a shutdown. Later phases compare greater; none is entered twice, and some may be skipped.
+/// Phase of a shutdown. Later phases compare greater; none is entered twice, and some may be
+/// skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {

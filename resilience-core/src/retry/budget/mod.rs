@@ -47,7 +47,7 @@ const TOKEN: u64 = 1_000;
 /// same upstream. All methods are lock-free, in thousandths of a token, and checked by loom.
 ///
 /// ```
-/// use resilience_core::outcome::FailureClass;
+/// use resilience_core::FailureClass;
 /// use resilience_core::retry::RetryBudget;
 ///
 /// let budget = RetryBudget::builder().ratio(0.5).reserve(0).build()?;

@@ -1,11 +1,11 @@
-//! Delays within their bounds.
+//! Model of backoffs: delays within their bounds.
 
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock::MAX_WAIT;
+use crate::model_input::parse;
 use crate::retry::Backoff;
 
 #[derive(Debug, Arbitrary)]
@@ -19,9 +19,10 @@ pub(super) struct BackoffInput {
 }
 
 impl BackoffInput {
-    /// The backoff this asks for, and the least that it may ever wait.
+    /// Returns the configured backoff and its shortest possible delay. `None` if the configuration
+    /// is rejected.
     pub(super) fn backoff(&self) -> Option<(Backoff, Duration)> {
-        let (base, cap) = (self.base, self.cap);
+        let BackoffInput { base, cap, .. } = *self;
         let zero = Duration::ZERO;
         let made = match self.shape % 10 {
             0 => Backoff::decorrelated_jitter(base, cap).map(|backoff| (backoff, base)),
@@ -45,8 +46,9 @@ impl BackoffInput {
     }
 }
 
-/// Every delay lies within the documented bounds, none before a hint, whatever the configuration and
-/// whatever the samples; what cannot be configured is refused, and nothing overflows.
+/// Asserts that every delay lies within the documented bounds and not before a hint, for any
+/// configuration and any samples, and that nothing overflows. An invalid configuration must be
+/// rejected.
 pub fn backoff(bytes: &[u8]) {
     let Some(input) = parse::<BackoffInput>(bytes) else { return };
     let Some((backoff, floor)) = input.backoff() else { return };

@@ -1,24 +1,25 @@
-//! The circuit beside a reference that remembers every call.
+//! Model of the circuit breaker: a reference that keeps every call.
 
 use std::time::{Duration, Instant};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 
 use crate::breaker::{
     AbandonedPolicy, Admission, Change, Circuit, CircuitConfig, CircuitState, ProbeRule,
     SlidingWindow,
 };
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::outcome::{Outcome, RetryHint};
 
 #[derive(Debug, Clone, Arbitrary)]
 struct Input {
     consecutive: Option<u8>,
-    /// Calls, per cent.
+    /// Calls, percent.
     by_count: Option<(u8, u8)>,
-    /// Milliseconds of a bucket, buckets, per cent.
+    /// Milliseconds of a bucket, buckets, percent.
     by_time: Option<(u8, u8, u8)>,
-    /// Slow from, of calls, per cent.
+    /// Slow from (ms), calls, percent.
     slow: Option<(u8, u8, u8)>,
     minimum: u8,
     permanent: bool,
@@ -49,7 +50,7 @@ enum Operation {
     Manual(u8),
 }
 
-/// The rules once more, as the reference reads them.
+/// The configuration as the reference reads it.
 struct Rules {
     input: Input,
     minimum: usize,
@@ -72,7 +73,7 @@ fn ms(ms: impl Into<u64>) -> Duration {
     Duration::from_millis(ms.into())
 }
 
-/// Whole milliseconds, so that calls fall on the edges between slots.
+/// Returns whole milliseconds, so that calls fall on the edges between slots.
 fn width(byte: u8) -> Duration {
     ms(byte % 64 + 1)
 }
@@ -196,12 +197,12 @@ impl Rules {
         }
     }
 
-    // In a bit of another field, so that inputs that were found before stay what they are.
+    // A bit of another field, so that the corpus keeps its meaning.
     fn throttled_in_rates_only(&self) -> bool {
         self.input.abandoned & 0x80 != 0
     }
 
-    /// (failed, slow), if it counts.
+    /// Returns (failed, slow) if the call counts.
     fn judge(&self, outcome: Outcome, took: Duration) -> Option<(bool, bool)> {
         let slow = self.slow_after.is_some_and(|limit| took >= limit);
         match outcome {
@@ -232,27 +233,27 @@ impl Rules {
 
 #[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
 fn unreachable_config(error: &crate::InvalidConfig) -> ! {
-    panic!("the model made a configuration that is refused: {error}")
+    panic!("the model made a configuration that is rejected: {error}")
 }
 
-/// A call that ended: when, failed, slow, in the rule on failures in a row.
+/// A call that ended: time, failed, slow, counted by the rule on consecutive failures.
 type Call = (Instant, bool, bool, bool);
 
-/// A call under way: in which life of the circuit, and since when.
+/// A call under way: the life of the circuit in which it was admitted, and the time.
 #[derive(Clone, Copy)]
 struct UnderWay {
     life: u32,
     since: Instant,
 }
 
-/// A circuit that remembers every call of its present state.
+/// A circuit that keeps every call of its present state.
 struct Naive {
     rules: Rules,
     state: CircuitState,
-    /// Counts changes of state: a call that was admitted in another life says nothing.
+    /// Number of changes of state. A call that was admitted in another life does not count.
     life: u32,
     since: Instant,
-    /// When the state ends, if it ends by itself.
+    /// The time at which the state ends by itself.
     ends: Option<Instant>,
     calls: Vec<Call>,
     hints: Vec<Instant>,
@@ -262,7 +263,7 @@ struct Naive {
     opened: u32,
     refused: u32,
     stale: u32,
-    /// What the last break may have been: from, to.
+    /// The bounds of the length of the last break.
     bounds: Option<(Duration, Duration)>,
 }
 
@@ -278,7 +279,7 @@ impl Naive {
         }
     }
 
-    /// The calls that are in a window at the latest call.
+    /// Returns the calls that are in a window at the latest call.
     fn in_window(&self, span: Span) -> &[Call] {
         match span {
             Span::Last(calls) => &self.calls[self.calls.len().saturating_sub(calls)..],
@@ -326,13 +327,15 @@ impl Naive {
                 self.breaks -= 1;
             }
         }
-        let (first, longest) = (ms(self.rules.input.first_ms.max(1)), self.rules.longest_break());
+        let first = ms(self.rules.input.first_ms.max(1));
+        let longest = self.rules.longest_break();
         let length = (0..self.breaks)
             .fold(first, |length, _| length.mul_f64(self.rules.factor()).min(longest));
-        let (jitter, off) = (self.rules.jitter(), Duration::from_nanos(50));
-        let asked = hint.map_or(Duration::ZERO, |hint| hint.saturating_duration_since(at));
-        let from = length.mul_f64(1.0 - jitter).max(asked).saturating_sub(off);
-        let to = length.mul_f64(1.0 + jitter).max(asked + length.mul_f64(jitter)) + off;
+        let jitter = self.rules.jitter();
+        let off = Duration::from_nanos(50);
+        let hinted = hint.map_or(Duration::ZERO, |hint| hint.saturating_duration_since(at));
+        let from = length.mul_f64(1.0 - jitter).max(hinted).saturating_sub(off);
+        let to = length.mul_f64(1.0 + jitter).max(hinted + length.mul_f64(jitter)) + off;
         if length < longest && self.rules.factor() > 1.0 {
             self.breaks += 1;
         }
@@ -341,7 +344,7 @@ impl Naive {
         self.bounds = Some((from, to));
     }
 
-    /// Lets time pass, one end after the other.
+    /// Advances the time through each end of a state.
     fn advance(&mut self, now: Instant, circuit_ends: impl Fn() -> Option<Instant>) {
         while let Some(end) = self.ends.filter(|&end| now >= end) {
             match self.state {
@@ -354,7 +357,7 @@ impl Naive {
                 CircuitState::HalfOpen => {
                     self.open(end, None);
                     match circuit_ends() {
-                        // Too long ago to be seen: it is half-open again.
+                        // The break is over as well: half-open again.
                         None => self.become_(CircuitState::HalfOpen, end, None),
                         ends => self.ends = ends,
                     }
@@ -444,7 +447,7 @@ impl Naive {
     }
 }
 
-/// Drives both.
+/// The engine and the reference.
 struct Pair {
     config: CircuitConfig,
     circuit: Circuit,
@@ -512,7 +515,7 @@ impl Pair {
         self.compare(operation);
     }
 
-    /// Goes where the engine's break ends, once it is found to be of a length that it may be of.
+    /// Checks the length of the engine's break, and ends the reference's break with it.
     fn adopt(&mut self) {
         if let Some((from, to)) = self.model.bounds.take() {
             let left = self.circuit.snapshot(&self.config, self.now).open_for;
@@ -525,7 +528,7 @@ impl Pair {
     fn advance(&mut self, by: Duration) {
         self.now += by;
         let changes = self.circuit.advance(&self.config, self.now, || self.u);
-        // A break that began while nobody looked: the engine says for how long.
+        // A break may have begun meanwhile; its length is the engine's choice.
         let reopened: Option<Change> =
             changes.iter().find(|change| change.to == CircuitState::Open).copied();
         let state = self.circuit.state();
@@ -550,7 +553,7 @@ impl Pair {
             && call.life == self.model.life
             && self.model.rules.slow_after.is_none_or(|limit| took < limit);
         let room = self.circuit.uncounted_successes(&self.config);
-        // The short way, where there is one: it comes to the same.
+        // The uncounted path, where possible, must have the same effect.
         if is_good && !room.is_over(self.now) && which & 1 == 1 {
             self.circuit.count_successes(1);
             self.model.ended(call, outcome, self.now);
@@ -561,13 +564,14 @@ impl Pair {
         self.adopt();
     }
 
-    /// As many as there is room for, credited together.
+    /// Ends as many calls as may be uncounted, and counts them together.
     fn succeed_all(&mut self) {
         let room = self.circuit.uncounted_successes(&self.config);
         if room.is_over(self.now) || self.model.rules.slow_after.is_some() {
             return;
         }
-        let (life, now) = (self.model.life, self.now);
+        let life = self.model.life;
+        let now = self.now;
         let mut credit = 0;
         while credit < room.calls && self.under_way.last().is_some_and(|call| call.1.life == life) {
             let Some((_, call)) = self.under_way.pop() else { break };
@@ -578,7 +582,8 @@ impl Pair {
     }
 
     fn manual(&mut self, what: u8) {
-        let (before, now) = (self.model.state, self.now);
+        let before = self.model.state;
+        let now = self.now;
         match what % 16 {
             0 if before == CircuitState::Open => {
                 assert_eq!(self.circuit.open_now(&self.config, now, self.u), None);
@@ -596,12 +601,12 @@ impl Pair {
                 CircuitState::HalfOpen => assert_eq!(self.circuit.half_open(), Ok(None)),
                 _ => assert!(self.circuit.half_open().is_err()),
             },
-            2 => self.told(CircuitState::Closed, None, |circuit, now| circuit.close(now)),
-            3 => self.told(CircuitState::ForcedClosed, None, |circuit, _| circuit.force_closed()),
-            4 => self.told(CircuitState::Disabled, None, |circuit, _| circuit.disable()),
+            2 => self.force(CircuitState::Closed, None, |circuit, now| circuit.close(now)),
+            3 => self.force(CircuitState::ForcedClosed, None, |circuit, _| circuit.force_closed()),
+            4 => self.force(CircuitState::Disabled, None, |circuit, _| circuit.disable()),
             5 => {
                 let ends = Some(now + ms(100_u8));
-                self.told(CircuitState::ForcedOpen, ends, |circuit, now| {
+                self.force(CircuitState::ForcedOpen, ends, |circuit, now| {
                     circuit.force_open(now, Some(ms(100_u8)))
                 });
                 self.model.ends = ends;
@@ -623,13 +628,13 @@ impl Pair {
         }
     }
 
-    fn told(
+    fn force(
         &mut self,
         state: CircuitState,
         ends: Option<Instant>,
-        tell: impl FnOnce(&mut Circuit, Instant) -> Option<Change>,
+        change: impl FnOnce(&mut Circuit, Instant) -> Option<Change>,
     ) {
-        let changed = tell(&mut self.circuit, self.now).is_some();
+        let changed = change(&mut self.circuit, self.now).is_some();
         assert_eq!(changed, self.model.state != state, "no event for the same state");
         if changed {
             self.model.become_(state, self.now, ends);
@@ -637,7 +642,8 @@ impl Pair {
     }
 
     fn compare(&self, after: Operation) {
-        let (model, seen) = (&self.model, self.circuit.snapshot(&self.config, self.now));
+        let model = &self.model;
+        let seen = self.circuit.snapshot(&self.config, self.now);
         assert_eq!(seen.state, model.state, "after {after:?}");
         assert_eq!((seen.opened, seen.not_permitted), (model.opened, model.refused));
         assert_eq!(seen.stale, model.stale, "after {after:?}");
@@ -661,17 +667,12 @@ impl Pair {
     }
 }
 
-/// Whatever happens to it in whatever order, a circuit is in the state that the whole history of its
-/// calls says it should be in, admits exactly the probes that it may, and its breaks are as long as they
-/// may be.
+/// Asserts that a circuit is in the state that follows from the history of its calls, admits the
+/// right probes, and that the lengths of its breaks are within their bounds.
 pub fn breaker(bytes: &[u8]) {
-    let mut bytes = Unstructured::new(bytes);
-    let Ok(input) = bytes.arbitrary() else { return };
+    let Some((input, operations)) = parse::<(Input, Rest<Operation>)>(bytes) else { return };
     let mut pair = Pair::new(Rules::new(input));
-    // As many operations as there are bytes for: a `Vec` of them would end after each with a chance of a
-    // half.
-    while !bytes.is_empty() {
-        let Ok(operation) = bytes.arbitrary() else { return };
+    for operation in operations.0 {
         pair.run(operation);
     }
 }

@@ -1,11 +1,12 @@
-//! The windowed budget beside a list of deposits.
+//! Model of the windowed budget: a list of deposits.
 
 use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::{parse, unreachable_input};
+use super::unreachable_input;
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::outcome::FailureClass;
 use crate::retry::Withdrawal;
 use crate::retry::{RetryBudget, RetryCosts};
@@ -17,7 +18,7 @@ struct BudgetInput {
     reserve: u8,
     window_ms: u16,
     costs: [u8; 3],
-    operations: super::Rest<BudgetOperation>,
+    operations: Rest<BudgetOperation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -25,13 +26,13 @@ enum BudgetOperation {
     Advance(u16),
     Call,
     Retry(u8),
-    /// Asks for a retry and cancels it before it is sent.
+    /// Withdraws a retry and cancels it before it is sent.
     Cancel(u8),
 }
 
 /// A windowed budget as a list of deposits, oldest first.
 struct NaiveBudget {
-    /// (slot, thousandths) not spent and not lost yet.
+    /// Slot and thousandths of each deposit that is left.
     deposits: Vec<(u64, u64)>,
     reserve: u64,
 }
@@ -39,7 +40,7 @@ struct NaiveBudget {
 impl NaiveBudget {
     const SLOTS: u64 = 10;
 
-    /// Deposits older than the window are lost, but for the newest of them, up to the reserve.
+    /// Removes deposits older than the window, except the newest of them up to the reserve.
     fn expire(&mut self, slot: u64) {
         let mut kept = self.reserve;
         for (at, tokens) in self.deposits.iter_mut().rev() {
@@ -55,7 +56,7 @@ impl NaiveBudget {
         self.deposits.iter().map(|(_, tokens)| tokens).sum()
     }
 
-    /// Spends the oldest first. Says whether there was enough.
+    /// Spends the oldest deposits first. Returns `false`, and spends nothing, if there are too few.
     fn withdraw(&mut self, mut cost: u64) -> bool {
         if self.available() < cost {
             return false;
@@ -69,8 +70,8 @@ impl NaiveBudget {
     }
 }
 
-/// The windowed budget grants exactly what a list of deposits would, and never lets attempts pass
-/// `(1 + ratio) * calls + reserve`.
+/// Asserts that the windowed budget grants the same retries as a list of deposits, and never more
+/// attempts than `(1 + ratio) * calls + reserve`.
 pub fn budget(bytes: &[u8]) {
     let Some(input) = parse::<BudgetInput>(bytes) else { return };
     let ratio = u64::from(input.ratio % 2_001);
@@ -90,7 +91,7 @@ pub fn budget(bytes: &[u8]) {
     let reserve = u64::from(input.reserve) * 1_000;
     let mut model = NaiveBudget { deposits: vec![(0, reserve)], reserve };
     let mut now = clock::now();
-    // The first call or retry begins the count of slots; a read does not.
+    // The first call or retry starts the count of slots; a read does not.
     let mut start = None;
     let (mut deposited, mut spent) = (reserve, 0);
     assert_eq!(budget.available(now), as_tokens(reserve));

@@ -1,17 +1,19 @@
-//! The bulkhead beside a list of the calls that wait.
+//! Model of the bulkhead: a list of waiting calls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 
+use super::{Woken, differ};
 use crate::bulkhead::QueueOrder;
 use crate::bulkhead::model::{
     AdmissionQueue, BulkheadConfig, BulkheadRejectReason, EnterOutcome, PermitGrant, Ticket,
 };
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::on_full::OnFull;
 use crate::wakes::Wakes;
 
@@ -24,9 +26,9 @@ struct Start {
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Operation {
-    /// A newcomer that does not wait.
+    /// A new call that does not wait.
     Try(u8),
-    /// A newcomer that does.
+    /// A new call that waits.
     Wait(u8),
     Poll(u8),
     Cancel(u8),
@@ -37,7 +39,7 @@ enum Operation {
     Advance(u8),
 }
 
-/// A waiter, as the engine sees it.
+/// A waiting call of the engine.
 struct Waiter {
     id: u64,
     cost: u32,
@@ -45,23 +47,14 @@ struct Waiter {
     woken: Arc<Woken>,
 }
 
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// A bulkhead as a list of who waits, oldest first, and two numbers.
+/// A bulkhead as a list of waiting calls, oldest first, and two numbers.
 struct Naive {
     config: BulkheadConfig,
     in_use: u32,
     /// (id, cost)
     line: Vec<(u64, u32)>,
-    /// What became of those that have not asked yet: served, or not.
-    answers: Vec<(u64, bool)>,
+    /// Calls that have not been polled since their end: `true` if admitted.
+    results: Vec<(u64, bool)>,
     standing_since: Option<Instant>,
 }
 
@@ -87,7 +80,8 @@ impl Naive {
         granted
     }
 
-    /// `None` if it is refused, else whether it was granted at once.
+    /// Returns `None` if the call is rejected, `Some(true)` if it is admitted at once,
+    /// `Some(false)` if it waits.
     fn enter(&mut self, id: u64, cost: u32, now: Instant) -> Option<bool> {
         if self.try_take(cost) {
             return Some(true);
@@ -100,7 +94,7 @@ impl Naive {
                 return None;
             }
             let (oldest, _) = self.line.remove(0);
-            self.answers.push((oldest, false));
+            self.results.push((oldest, false));
         }
         self.standing_since.get_or_insert(now);
         self.line.push((id, cost));
@@ -118,20 +112,20 @@ impl Naive {
                 return;
             }
             self.line.remove(next);
-            self.answers.push((id, !never));
+            self.results.push((id, !never));
             self.in_use += if never { 0 } else { cost };
         }
         self.standing_since = None;
     }
 
-    fn answer(&mut self, id: u64) -> Option<bool> {
-        let at = self.answers.iter().position(|&(other, _)| other == id)?;
-        Some(self.answers.swap_remove(at).1)
+    fn take_result(&mut self, id: u64) -> Option<bool> {
+        let at = self.results.iter().position(|&(other, _)| other == id)?;
+        Some(self.results.swap_remove(at).1)
     }
 
     fn cancel(&mut self, id: u64, now: Instant) -> Option<bool> {
         let Some(at) = self.line.iter().position(|&(other, _)| other == id) else {
-            return self.answer(id);
+            return self.take_result(id);
         };
         self.line.remove(at);
         self.serve(now);
@@ -152,7 +146,7 @@ fn order(byte: u8) -> QueueOrder {
     }
 }
 
-/// Both, side by side.
+/// The engine and the reference.
 struct Run {
     admission_queue: AdmissionQueue,
     naive: Naive,
@@ -174,7 +168,7 @@ impl Run {
         };
         let admission_queue = AdmissionQueue::new(config, 0);
         let naive =
-            Naive { config, in_use: 0, line: vec![], answers: vec![], standing_since: None };
+            Naive { config, in_use: 0, line: vec![], results: vec![], standing_since: None };
         let now = clock::now();
         Run { admission_queue, naive, version: 0, now, next_id: 0, waiters: vec![], grants: vec![] }
     }
@@ -205,10 +199,12 @@ impl Run {
     }
 
     fn enter(&mut self, cost: u32) {
-        let (id, woken) = (self.next_id, Arc::<Woken>::default());
+        let id = self.next_id;
+        let woken = Arc::<Woken>::default();
         self.next_id += 1;
         let expected = self.naive.enter(id, cost, self.now);
-        let (waker, mut wakes) = (Waker::from(woken.clone()), Wakes::default());
+        let waker = Waker::from(woken.clone());
+        let mut wakes = Wakes::default();
         let entered = self.admission_queue.enter(cost, self.now, &waker, &mut wakes);
         wakes.wake();
         match (entered, expected) {
@@ -229,7 +225,7 @@ impl Run {
             return;
         }
         let waiter = self.waiters.remove(at % self.waiters.len());
-        let expected = self.naive.answer(waiter.id);
+        let expected = self.naive.take_result(waiter.id);
         assert_eq!(waiter.woken.0.load(Ordering::SeqCst), expected.is_some(), "woken once served");
         let waker = Waker::from(waiter.woken.clone());
         match (self.admission_queue.poll(&waiter.ticket, waiter.cost, &waker), expected) {
@@ -256,7 +252,8 @@ impl Run {
     }
 
     fn release(&mut self, grant: PermitGrant) {
-        let (cost, now) = (grant.permits(), self.now);
+        let cost = grant.permits();
+        let now = self.now;
         self.admission_queue.release(grant, || now);
         self.naive.release(cost, now);
     }
@@ -280,15 +277,12 @@ impl Run {
     }
 }
 
-/// The bulkhead admits, queues, serves, turns out and wakes exactly whom a list of waiters and two
-/// numbers say; a permit is never lost, and at rest all are back.
+/// Asserts that the bulkhead admits, queues, serves, evicts and wakes the same calls as the
+/// reference, and that no permit is lost.
 pub fn bulkhead(bytes: &[u8]) {
-    let mut bytes = Unstructured::new(bytes);
-    let Ok(start) = bytes.arbitrary() else { return };
+    let Some((start, operations)) = parse::<(Start, Rest<Operation>)>(bytes) else { return };
     let mut run = Run::new(&start);
-    // Not a `Vec`, of which random bytes make one of two elements on the average.
-    while !bytes.is_empty() {
-        let Ok(operation) = bytes.arbitrary() else { break };
+    for operation in operations.0 {
         run.step(operation);
         run.check();
     }
@@ -301,9 +295,4 @@ pub fn bulkhead(bytes: &[u8]) {
     run.check();
     assert_eq!(run.admission_queue.permits.counts().in_use, 0);
     assert!(run.admission_queue.stats().idle);
-}
-
-#[expect(clippy::panic, reason = "this is how a model fails")]
-fn differ(engine: &impl std::fmt::Debug, model: &impl std::fmt::Debug) -> ! {
-    panic!("the engine says {engine:?}, the model {model:?}")
 }

@@ -1,11 +1,11 @@
-//! Any value in any field works or is refused.
+//! Model of configurations: any value of any field is valid or rejected.
 
 use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock::{self, MAX_WAIT};
+use crate::model_input::parse;
 use crate::outcome::FailureClass;
 use crate::retry::{RetryBudget, RetryCosts};
 use crate::timeout::{DeadlineLayer, TimeoutLayer};
@@ -17,7 +17,7 @@ struct ConfigInput {
     waits: [Duration; 3],
 }
 
-/// Any value in any field of any configuration either works or is refused by name.
+/// Asserts that any value of any field is either usable or rejected with the name of the field.
 pub fn config(bytes: &[u8]) {
     let Some(ConfigInput { numbers, whole, waits }) = parse::<ConfigInput>(bytes) else { return };
     let [ratio, transient, timed_out, throttled, percent] = numbers;
@@ -46,7 +46,7 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// Whatever it was configured with, an account counts without overflow.
+/// Asserts that a budget counts without overflow under any valid configuration.
 fn use_budget(budget: &RetryBudget, now: Instant) {
     for age in [Duration::ZERO, Duration::from_millis(1), MAX_WAIT] {
         let now = clock::later(now, age);

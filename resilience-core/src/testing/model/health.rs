@@ -1,14 +1,14 @@
-//! One run at a time, and what it says for a while.
+//! Model of a cached check result.
 
 use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock;
 use crate::health::{
     CachedResult, CheckSettings, CheckState, Failure, FailureKind, RunDecision, RunId,
 };
+use crate::model_input::{Rest, parse};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -16,41 +16,42 @@ struct Input {
     ttl: u8,
     failures_to_down: u8,
     successes_to_up: u8,
-    ops: super::Rest<Op>,
+    ops: Rest<Op>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Op {
     Pass(u8),
-    Ask,
-    /// Time has its effect though nobody asks.
-    Look,
-    /// Ends the run that was begun so many runs ago.
+    /// A probe.
+    Decide,
+    /// Records a timeout without a probe.
+    Advance,
+    /// Ends the run that was started this many runs ago.
     Finish(u8, bool),
     Abandon(u8),
 }
 
-/// All that ever happened.
+/// The history of all runs.
 struct Model {
     settings: CheckSettings,
     begun: Vec<(RunId, Instant)>,
-    /// Of the last one begun.
+    /// Set while the last run has not ended.
     under_way: bool,
-    /// What the runs said, one each, and when the last of them said it.
-    said: Vec<bool>,
-    last_said: Option<Instant>,
-    /// The last one begun has said something.
-    has_said: bool,
+    /// The result of each run, and the time of the last result.
+    results: Vec<bool>,
+    last_result: Option<Instant>,
+    /// Set if the last run has a result.
+    has_result: bool,
 }
 
 impl Model {
-    fn say(&mut self, succeeded: bool, now: Instant) {
-        self.said.push(succeeded);
-        self.last_said = Some(now);
-        self.has_said = true;
+    fn record(&mut self, succeeded: bool, now: Instant) {
+        self.results.push(succeeded);
+        self.last_result = Some(now);
+        self.has_result = true;
     }
 
-    /// A run that was begun up to two runs ago, and whether it is the last.
+    /// Returns a run that was started up to two runs ago, and `true` if it is the last.
     fn begun_before(&self, drawn: u8) -> Option<(RunId, bool)> {
         let back = usize::from(drawn % 3);
         let index = self.begun.len().checked_sub(1 + back)?;
@@ -63,28 +64,30 @@ impl Model {
     }
 
     fn pass(&mut self, now: Instant) {
-        if self.until().is_some_and(|until| now >= until) && !self.has_said {
-            self.say(false, now);
+        if self.until().is_some_and(|until| now >= until) && !self.has_result {
+            self.record(false, now);
         }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.last_said.is_some_and(|then| now - then < self.settings.ttl)
+        self.last_result.is_some_and(|then| now - then < self.settings.ttl)
     }
 
-    /// Goes through everything that was said.
+    /// Computes the state from all results.
     fn state(&self) -> CheckState {
-        let Some(&first) = self.said.first() else { return CheckState::Down };
+        let Some(&first) = self.results.first() else { return CheckState::Down };
         let (mut up, mut since) = (first, 1);
-        for end in 1..=self.said.len() {
+        for end in 1..=self.results.len() {
             let needed =
                 if up { self.settings.failures_to_down } else { self.settings.successes_to_up };
-            let (said, needed) = (&self.said[since..end], needed as usize);
-            if said.len() >= needed && said[said.len() - needed..].iter().all(|&it| it != up) {
+            let recent = &self.results[since..end];
+            let needed = needed as usize;
+            if recent.len() >= needed && recent[recent.len() - needed..].iter().all(|&it| it != up)
+            {
                 (up, since) = (!up, end);
             }
         }
-        match (up, self.said[since..].last()) {
+        match (up, self.results[since..].last()) {
             (true, Some(false)) => CheckState::Impaired,
             (true, _) => CheckState::Up,
             (false, _) => CheckState::Down,
@@ -92,14 +95,14 @@ impl Model {
     }
 }
 
-/// So few that what happens at once, and just not, happens often.
+/// Few values, so that events often coincide, or nearly.
 fn millis(drawn: u8) -> Duration {
     Duration::from_millis(u64::from(drawn % 8))
 }
 
-/// There is one run at a time, a result is the answer for its time to live, each run counts once and
-/// as what it said in time, one that was given up never, and a state changes by the runs in a row that
-/// it takes.
+/// Asserts that one run is under way at a time, that a result is used for its time to live, that
+/// each run counts once with its result or its timeout and an abandoned run never, and that a state
+/// changes after the configured number of consecutive results.
 pub fn health(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let settings = CheckSettings {
@@ -108,27 +111,28 @@ pub fn health(bytes: &[u8]) {
         failures_to_down: u32::from(input.failures_to_down % 4) + 1,
         successes_to_up: u32::from(input.successes_to_up % 4) + 1,
     };
-    let (mut now, mut cached) = (clock::now(), CachedResult::new());
+    let mut now = clock::now();
+    let mut cached = CachedResult::new();
     let mut model = Model {
         settings,
         begun: vec![],
         under_way: false,
-        said: vec![],
-        last_said: None,
-        has_said: false,
+        results: vec![],
+        last_result: None,
+        has_result: false,
     };
     for &op in &input.ops.0 {
         match op {
             Op::Pass(time) => now += millis(time),
-            Op::Look => {
+            Op::Advance => {
                 cached.advance(&settings, now);
                 model.pass(now);
             }
-            Op::Ask => {
+            Op::Decide => {
                 model.pass(now);
                 match cached.decide(&settings, now) {
                     RunDecision::Known => {
-                        let overdue = model.under_way && model.has_said;
+                        let overdue = model.under_way && model.has_result;
                         assert!(overdue || !model.under_way && model.is_fresh(now));
                     }
                     RunDecision::Wait { run, until } => {
@@ -139,7 +143,7 @@ pub fn health(bytes: &[u8]) {
                         assert!(!model.under_way && !model.is_fresh(now));
                         assert!(model.begun.iter().all(|it| it.0 != run));
                         model.begun.push((run, now));
-                        (model.under_way, model.has_said) = (true, false);
+                        (model.under_way, model.has_result) = (true, false);
                         assert_eq!(model.until(), Some(until));
                     }
                 }
@@ -151,8 +155,8 @@ pub fn health(bytes: &[u8]) {
                 cached.finish(run, result, &settings, now);
                 if is_last && model.under_way {
                     let in_time = model.until().is_some_and(|until| now <= until);
-                    if !model.has_said {
-                        model.say(succeeded && in_time, now);
+                    if !model.has_result {
+                        model.record(succeeded && in_time, now);
                     }
                     model.under_way = false;
                 }
@@ -165,9 +169,9 @@ pub fn health(bytes: &[u8]) {
         }
         assert_eq!(cached.state(), model.state(), "after {op:?}");
         assert_eq!(cached.runs(), model.begun.len() as u64);
-        assert_eq!(cached.age(now), model.last_said.map(|then| now - then));
+        assert_eq!(cached.age(now), model.last_result.map(|then| now - then));
         let failed = cached.last().map(|last| last.failure.is_some());
-        assert_eq!(failed, model.said.last().map(|&succeeded| !succeeded));
+        assert_eq!(failed, model.results.last().map(|&succeeded| !succeeded));
         if let Some(&(run, _)) = model.begun.last() {
             assert_eq!(cached.is_running(run), model.under_way);
         }

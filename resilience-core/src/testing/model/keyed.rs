@@ -1,8 +1,7 @@
-//! The keyed store beside a list.
-//!
-//! Whom a store lets go of is its own business, so the model is told by the store's events, and checks
-//! that each was allowed: that it was there, not pinned, idle and as good as new if that is the reason, and
-//! that there was no room if that is. Everything else must be as if nothing were ever let go of.
+//! Model of the keyed store: a list. The store may choose the entries that it evicts. The model
+//! reads its events, and checks that each eviction was allowed: the entry was there and not pinned;
+//! for idle, it was unused and like a new one; for capacity, there was no room. Everything else
+//! must be as if there were no evictions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::clock;
 use crate::keyed::{Entry, EvictionReason, Keyed, KeyedLimits, allocation_size};
+use crate::model_input::{Rest, parse};
 use crate::observe::Event;
 
 #[derive(Debug, Arbitrary)]
@@ -20,7 +20,7 @@ struct Input {
     max_keys: u8,
     spare_bytes: u16,
     idle: u8,
-    operations: super::Rest<Operation>,
+    operations: Rest<Operation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -33,7 +33,7 @@ enum Operation {
     Advance(u8),
 }
 
-/// A state that counts its calls, is pinned for a time and remembers for one.
+/// A state that counts its calls, is pinned for a time, and differs from a new one for a time.
 #[derive(Debug, Clone)]
 struct State(Arc<Mutex<Inside>>);
 
@@ -58,7 +58,7 @@ impl Inside {
         self.is_pinned(now) || self.remembers(now).is_some()
     }
 
-    /// After a call that pins it, or has it remember, until then.
+    /// Records a call that pins the state, or makes it differ from a new one, for a time.
     fn called(&mut self, until: Until) {
         self.calls += 1;
         match until {
@@ -69,7 +69,7 @@ impl Inside {
     }
 }
 
-/// What a call does to a state besides counting.
+/// The effect of a call on a state besides counting.
 #[derive(Debug, Clone, Copy)]
 enum Until {
     Nothing,
@@ -91,7 +91,7 @@ impl Entry for State {
     }
 }
 
-/// What the model knows of a key.
+/// The model of a key.
 #[derive(Debug)]
 struct Known {
     key: String,
@@ -99,22 +99,23 @@ struct Known {
     used: Instant,
 }
 
-type Told = Arc<Mutex<Vec<(String, EvictionReason)>>>;
+type Evicted = Arc<Mutex<Vec<(String, EvictionReason)>>>;
 
 struct Model {
     store: Keyed<String, State>,
     known: Vec<Known>,
     limits: KeyedLimits,
-    told: Told,
+    evicted: Evicted,
     overflow: Option<Inside>,
     now: Instant,
 }
 
-/// Any sequence of calls, pins, memories and pauses: no more keys and bytes than allowed, no pinned key
-/// evicted, none that remembers evicted as idle, no state of another key, no state from before an idle time
-/// that remembers nothing, and every state as it was left unless an allowed eviction was reported.
+/// Asserts for any sequence of operations: no more keys and bytes than allowed; no pinned key
+/// evicted; no key evicted as idle while it differs from a new one; no state of another key; no
+/// state that is older than the idle time and like a new one; and every state unchanged unless an
+/// allowed eviction was reported.
 pub fn keyed(bytes: &[u8]) {
-    let Some(input) = super::parse::<Input>(bytes) else { return };
+    let Some(input) = parse::<Input>(bytes) else { return };
     let bytes = KeyedLimits::MIN_BYTES + usize::from(input.spare_bytes);
     let idle = Duration::from_millis(u64::from(input.idle).max(1) * 20);
     let Ok(limits) = KeyedLimits::new(usize::from(input.max_keys).max(1), bytes, idle) else {
@@ -138,7 +139,7 @@ pub fn keyed(bytes: &[u8]) {
     }
 }
 
-/// Few keys, of lengths from one to a few hundred, some thousands.
+/// Returns one of few keys, with lengths from one to about two thousand.
 fn name(key: u16) -> String {
     let length = if key.is_multiple_of(32) { usize::from(key >> 5) } else { 1 };
     format!("{:>length$}", key % 512)
@@ -146,8 +147,9 @@ fn name(key: u16) -> String {
 
 impl Model {
     fn new(limits: KeyedLimits) -> Model {
-        let (told, numbers) = (Told::default(), AtomicU64::new(0));
-        let tell = told.clone();
+        let evicted = Evicted::default();
+        let numbers = AtomicU64::new(0);
+        let reported = evicted.clone();
         let make = move |_: &String| {
             let number = numbers.fetch_add(1, Ordering::Relaxed);
             let new = Inside { number, calls: 0, pinned_until: None, remembers_until: None };
@@ -155,15 +157,16 @@ impl Model {
         };
         let store = Keyed::builder().limits(limits).listen(move |event: &Event<'_>| {
             if let Event::KeyEvicted { key, reason, .. } = event {
-                tell.lock().push(((*key).to_owned(), *reason));
+                reported.lock().push(((*key).to_owned(), *reason));
             }
         });
         let Ok(store) = store.build(make) else { unreachable!("limits that were checked") };
-        Model { store, known: Vec::new(), limits, told, overflow: None, now: clock::now() }
+        Model { store, known: Vec::new(), limits, evicted, overflow: None, now: clock::now() }
     }
 
     fn call(&mut self, key: String, until: Until) {
-        let (now, keys) = (self.now, self.known.len());
+        let now = self.now;
+        let keys = self.known.len();
         let overflowed = self.store.snapshot().overflowed;
         let mut inside = None;
         self.store.with(&key, now, |state| {
@@ -171,7 +174,7 @@ impl Model {
             inside = Some(*state);
             state.called(until);
         });
-        let Some(inside) = inside else { unreachable!("`with` looks") };
+        let Some(inside) = inside else { unreachable!("`with` calls its closure") };
         let mut left = inside;
         left.called(until);
         self.evictions(keys);
@@ -195,10 +198,11 @@ impl Model {
         }
     }
 
-    /// Every eviction that was told was allowed; `keys` were there before the call.
+    /// Checks that every reported eviction was allowed. `keys` is the number of keys before the
+    /// call.
     fn evictions(&mut self, keys: usize) {
         let now = self.now;
-        for (key, reason) in self.told.lock().drain(..) {
+        for (key, reason) in self.evicted.lock().drain(..) {
             let place = self.known.iter().position(|known| known.key == key);
             let Some(place) = place else { unreachable!("{key} was not there") };
             let known = self.known.swap_remove(place);
@@ -209,7 +213,7 @@ impl Model {
                     assert_eq!(known.inside.remembers(now), None, "{key} remembered");
                 }
                 EvictionReason::Capacity => {
-                    // Bytes: not enough for the largest key there can be, and more slots.
+                    // Scarce: less than the largest key and a growth of the slots would take.
                     let scarce = self.store.bytes() + 12_288 > self.limits.max_bytes();
                     assert!(keys >= self.limits.max_keys() || scarce, "there was room");
                 }
@@ -226,7 +230,7 @@ impl Model {
                 assert!(self.now - known.used >= self.limits.idle());
                 assert!(!known.inside.is_kept(self.now), "{key} is there");
             }
-            (Some(_), None) => unreachable!("{key} was let go of"),
+            (Some(_), None) => unreachable!("{key} was evicted"),
             (None, None) => {}
         }
     }
@@ -247,7 +251,7 @@ impl Model {
     }
 }
 
-/// When an idle key is gone at the latest.
+/// Returns the latest time at which an idle key is evicted.
 fn late(idle: Duration) -> Duration {
     idle + idle / 80 + Duration::from_millis(4)
 }

@@ -1,15 +1,16 @@
-//! The limiter's queue beside a list of who waits.
-//!
-//! The bucket is taken as it is found, having a model of its own ([`rate`](super::rate)): what is proved
-//! here is whom it serves, in which order and when, and that somebody is woken for it.
+//! Model of the rate limiter's queue: a list of waiting calls. The bucket has a model of its own
+//! ([`rate`](super::rate)) and is used as it is. This model checks which calls are served, in which
+//! order and when, and that a task is woken for each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::Waker;
 use std::time::Duration;
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 
+use super::{Woken, differ};
+use crate::model_input::{Rest, parse};
 use crate::rate::model::{
     Conditions, Gcra, GcraDecision, Grant, QueuePoll, RateRejectReason, START, Ticket,
 };
@@ -32,21 +33,21 @@ struct Start {
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Operation {
-    /// A newcomer that does not wait.
+    /// A new call that does not wait.
     Try(u8),
-    /// A newcomer that waits so long at most, if at all.
+    /// A new call that waits up to a time, unless it is rejected.
     Wait(u8, u8),
-    /// One that will come for its place.
+    /// A reservation.
     Reserve(u8, u8),
-    /// A place's task looks, woken or not. That of a reservation waits from then on.
+    /// Polls a place by its task, woken or not. A reservation waits from then on.
     Poll(u8),
-    /// The owner of a reservation looks, and does not wait.
+    /// Polls a reservation by its owner, without waiting.
     Redeem(u8),
     Drop(u8),
-    /// What was taken was never used.
+    /// Gives unused tokens back.
     Refund(u8),
     Advance(u8),
-    /// Everybody who was woken looks.
+    /// Polls all woken tasks.
     Settle,
     Change(Change),
 }
@@ -59,7 +60,8 @@ enum Change {
     MaxQueued(u8),
 }
 
-/// Divide [`PARTS`], so that what comes back in any time is a whole number of parts.
+/// Periods in nanoseconds. They divide [`PARTS`], so that tokens return in a whole number of parts
+/// in any time.
 const PERIODS: [u64; 4] = [100, 250, 700, 1_750];
 const PARTS: u64 = 3_500;
 
@@ -71,27 +73,18 @@ impl Limit {
     }
 }
 
-/// Somebody with a place, in the line or served already.
+/// A caller with a place, in the line or served.
 struct Caller {
     id: u64,
     ticket: Ticket,
     cost: u32,
     until: u64,
-    /// No task of its waits.
+    /// Set if no task waits for the place.
     reserved: bool,
-    /// Was told that it is too late.
+    /// Set once the place is marked as too late.
     too_late: bool,
     woken: Arc<Woken>,
     alarm: Option<u64>,
-}
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 impl Caller {
@@ -100,24 +93,24 @@ impl Caller {
     }
 }
 
-/// What was taken and not given back: by whom, what had come back by then, how many.
+/// Tokens that were taken and not given back: the caller, the tokens returned by then, the cost.
 struct Taken {
     id: u64,
     credit: u64,
     cost: u32,
 }
 
-/// What is done to the queue, and what may wake somebody.
+/// Counts of operations that may wake a task.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Callers that were woken, and looked.
+    /// Polls of callers that were woken.
     wakes: usize,
     served: usize,
-    /// Left, turned away, gave something back, changed something for all.
+    /// Callers that left or were rejected, refunds, and changes of the settings.
     others: usize,
 }
 
-/// Both, side by side: the engine, and a list.
+/// The engine and the reference.
 struct Run {
     gcra: Gcra,
     shaping: Shaping,
@@ -125,27 +118,24 @@ struct Run {
     max_queued: u32,
     next_id: u64,
     line: Vec<Caller>,
-    /// Served on their behalf, and not come for it.
+    /// Served reservations that were not polled since.
     served: Vec<Caller>,
     open: Vec<(u64, Grant)>,
     taken: Vec<Taken>,
-    /// What has come back since the start, in parts of a token.
+    /// Tokens that have returned since the start, in parts of a token.
     credit: u64,
     largest_burst: u32,
     tally: Tally,
 }
 
-/// When a bucket alone would serve this cost, and that it does.
+/// Returns the time at which a bucket without a queue serves this cost, and serves it.
 fn serve(bucket: &mut Gcra, shaping: &Shaping, now: u64, cost: u32) -> Option<u64> {
     match bucket.take(shaping, now, cost) {
         GcraDecision::Granted(_) => Some(now),
         GcraDecision::Never => None,
         GcraDecision::NotBefore(then, _) => {
             let again = bucket.take(shaping, then, cost);
-            assert!(
-                matches!(again, GcraDecision::Granted(_)),
-                "{again:?} at the time that it said"
-            );
+            assert!(matches!(again, GcraDecision::Granted(_)), "{again:?} at the returned time");
             Some(then)
         }
     }
@@ -173,24 +163,29 @@ impl Run {
         })
     }
 
-    /// Whether tokens alone decide: else what is expected is the earliest that it can be.
+    /// Returns `true` if tokens alone decide. Otherwise the expected times are the earliest
+    /// possible.
     fn is_exact(&self) -> bool {
-        !self.shaping.is_shaped() && !self.anybody_leaves()
+        !self.shaping.is_shaped() && !self.any_leaves()
     }
 
-    /// Everybody in the line comes at a whole nanosecond, up to one after its tokens were there.
+    /// Returns the slack of the expected times: each call in the line is served up to 1 ns after
+    /// its tokens were there.
     fn slack(&self) -> u64 {
         self.line.len() as u64
     }
 
-    /// Those who were told that they are too late stand in the line until their tasks have run.
-    fn anybody_leaves(&self) -> bool {
+    /// Returns `true` if a call in the line is too late, which stays there until its task is
+    /// polled.
+    fn any_leaves(&self) -> bool {
         self.line.iter().any(|caller| caller.too_late)
     }
 
-    /// When all in the line would be served, and after them a newcomer, if all come as soon as they may.
+    /// Returns the time at which each call in the line would be served, and a new call after them,
+    /// if each is polled at once.
     fn schedule(&self, newcomer: Option<u32>) -> Vec<Option<u64>> {
-        let (mut bucket, mut now) = (self.gcra.without_queue(), self.now);
+        let mut bucket = self.gcra.without_queue();
+        let mut now = self.now;
         let costs = self.line.iter().map(|caller| caller.cost).chain(newcomer);
         let times = costs.map(|cost| {
             let then = serve(&mut bucket, &self.shaping, now, cost);
@@ -205,8 +200,8 @@ impl Run {
             Operation::Try(cost) => self.newcomer(u32::from(cost % 5), None, true),
             Operation::Wait(cost, wait) => self.newcomer(u32::from(cost % 5), Some(wait), true),
             Operation::Reserve(cost, wait) => self.newcomer(u32::from(cost % 5), Some(wait), false),
-            Operation::Poll(at) => self.look(usize::from(at), true),
-            Operation::Redeem(at) => self.look(usize::from(at), false),
+            Operation::Poll(at) => self.poll(usize::from(at), true),
+            Operation::Redeem(at) => self.poll(usize::from(at), false),
             Operation::Drop(at) => self.give_up(usize::from(at)),
             Operation::Refund(at) if !self.open.is_empty() => {
                 let (id, grant) = self.open.remove(usize::from(at) % self.open.len());
@@ -226,16 +221,17 @@ impl Run {
         match change {
             Change::Pause(ns) => {
                 let until = self.now + u64::from(ns);
-                self.tell_all(|gcra| gcra.pause(until));
+                self.change_all(|gcra| gcra.pause(until));
             }
-            Change::Resume => self.tell_all(Gcra::resume),
+            Change::Resume => self.change_all(Gcra::resume),
             Change::Quota(limit) => {
                 let Some(quota) = limit.quota() else { return };
-                let (former, now) = (self.shaping, self.now);
+                let former = self.shaping;
+                let now = self.now;
                 self.shaping.quota = quota;
                 self.largest_burst = self.largest_burst.max(quota.burst());
                 let shaping = self.shaping;
-                self.tell_all(|gcra| gcra.change(&former, &shaping, now));
+                self.change_all(|gcra| gcra.change(&former, &shaping, now));
             }
             Change::MaxQueued(most) => self.max_queued = u32::from(most % 8) + 1,
         }
@@ -257,7 +253,7 @@ impl Run {
         self.taken.push(Taken { id, credit: self.credit, cost });
     }
 
-    /// Reservations whose turn it is are served, whoever comes.
+    /// Serves the reservations at the head, as any poll does.
     fn serve_reserved(&mut self, bucket: &mut Gcra) {
         while let Some(head) = self.line.first()
             && head.reserved
@@ -305,7 +301,8 @@ impl Run {
     fn join(&mut self, id: u64, cost: u32, until: u64, awaited: bool) {
         let schedule = self.schedule(Some(cost));
         let expected = schedule.last().copied().flatten();
-        let (exact, slack) = (self.is_exact(), self.slack());
+        let exact = self.is_exact();
+        let slack = self.slack();
         let room = self.line.len() + self.waits_unserved() < self.max_queued as usize;
         let woken = Arc::<Woken>::default();
         let mut waker = awaited.then(|| Waker::from(woken.clone()));
@@ -328,13 +325,13 @@ impl Run {
                     alarm: None,
                 });
                 if awaited {
-                    self.look(self.line.len() - 1, true);
+                    self.poll(self.line.len() - 1, true);
                 }
             }
             Err(RateRejectReason::TooLong { at: then, .. }) => {
                 assert!(then > until);
                 let sooner = expected.is_some_and(|expected| expected < then);
-                assert!(!sooner || self.anybody_leaves(), "{expected:?}, and not {then}");
+                assert!(!sooner || self.any_leaves(), "{expected:?}, and not {then}");
                 let later = expected.is_some_and(|expected| expected > then + slack);
                 assert!(!exact || !later, "{expected:?}, and not {then}");
             }
@@ -345,7 +342,7 @@ impl Run {
         }
     }
 
-    /// Those who were served, and not those whose place is gone.
+    /// Returns the number of served reservations, without those that are too late.
     fn waits_unserved(&self) -> usize {
         self.served.iter().filter(|caller| !caller.too_late).count()
     }
@@ -354,13 +351,14 @@ impl Run {
         self.line.len() + self.served.len()
     }
 
-    /// One of all callers.
+    /// Returns one of all callers.
     fn find(&self, at: usize) -> Option<u64> {
         let at = at.checked_rem(self.all())?;
         self.line.iter().chain(&self.served).nth(at).map(|caller| caller.id)
     }
 
-    /// What the model says to a caller without looking at those before it: served or not, or nothing yet.
+    /// Returns `true` if the caller is served, `false` if rejected, `None` if it still waits,
+    /// without serving the callers before it.
     fn own(&mut self, id: u64, bucket: &mut Gcra) -> Option<(Caller, bool)> {
         if let Some(at) = self.served.iter().position(|caller| caller.id == id) {
             let caller = self.served.remove(at);
@@ -390,8 +388,8 @@ impl Run {
         Some((caller, served))
     }
 
-    /// The caller's task, or its owner, looks whether it is its turn.
-    fn look(&mut self, at: usize, waits: bool) {
+    /// Polls a place, by the task of the caller or by the owner of a reservation.
+    fn poll(&mut self, at: usize, waits: bool) {
         let Some(id) = self.find(at) else { return };
         let Some(caller) = self.line.iter().chain(&self.served).find(|it| it.id == id) else {
             return;
@@ -420,14 +418,14 @@ impl Run {
         }
     }
 
-    /// It waits; whoever is the first to be woken does so for the head.
+    /// Checks a call that waits on: the first caller with a task has the timer for the head.
     fn waits(&mut self, id: u64, waits: bool, due: Option<u64>) {
         let head_due = self.schedule(None).first().copied().flatten();
         let Some(at) = self.line.iter().position(|caller| caller.id == id) else { return };
         self.line[at].reserved &= !waits;
         let keeps = self.line.iter().position(|caller| !caller.reserved) == Some(at);
-        assert_eq!(due, head_due.filter(|_| keeps), "when to look again");
-        assert!(due.is_none_or(|due| due > self.now), "told to look again at once");
+        assert_eq!(due, head_due.filter(|_| keeps), "the time of the next poll");
+        assert!(due.is_none_or(|due| due > self.now), "the next poll is due at once");
         if waits {
             self.line[at].alarm = due;
         }
@@ -449,22 +447,24 @@ impl Run {
         self.gcra.give_up(Conditions { shaping: &shaping, now: self.now }, caller.ticket).wake();
     }
 
-    /// Something changes for all: whoever will now be too late is told.
-    fn tell_all(&mut self, change: impl FnOnce(&mut Gcra)) {
+    /// Changes a setting for all callers: those that will be too late are notified.
+    fn change_all(&mut self, change: impl FnOnce(&mut Gcra)) {
         let shaping = self.shaping;
         change(&mut self.gcra);
         let wakes = self.gcra.reconsider(Conditions { shaping: &shaping, now: self.now });
         wakes.wake();
         self.tally.others += 1;
-        // What is reserved and costs too much is gone; told when its owner comes.
+        // A reservation that costs too much is removed; its owner is notified at the next poll.
         let burst = shaping.quota().burst();
         while let Some(at) = self.line.iter().position(|it| it.reserved && it.cost > burst) {
             let mut gone = self.line.remove(at);
             gone.too_late = true;
             self.served.push(gone);
         }
-        let (exact, slack) = (!shaping.is_shaped(), self.slack());
-        let (mut bucket, mut now) = (self.gcra.without_queue(), self.now);
+        let exact = !shaping.is_shaped();
+        let slack = self.slack();
+        let mut bucket = self.gcra.without_queue();
+        let mut now = self.now;
         let wait_queue = self.gcra.wait_queue();
         let places = wait_queue.into_iter().flat_map(|wait_queue| wait_queue.queue.iter());
         for (caller, place) in self.line.iter_mut().zip(places) {
@@ -476,20 +476,20 @@ impl Run {
             } else {
                 now = then.unwrap_or(now);
             }
-            let told = place.too_late && !caller.too_late;
-            assert!(!told || is_late(0), "sent away, and would be in time");
-            assert!(!exact || !is_late(slack) || place.too_late, "late, and not told");
+            let newly = place.too_late && !caller.too_late;
+            assert!(!newly || is_late(0), "rejected, and would be in time");
+            assert!(!exact || !is_late(slack) || place.too_late, "late, and not notified");
             caller.too_late |= place.too_late;
         }
     }
 
-    /// A runtime polls whoever is woken, until nobody is.
+    /// Polls woken callers until none is left, as a runtime does.
     fn settle(&mut self) {
         for _ in 0..=4 * self.line.len() {
             let Some(at) = self.line.iter().position(Caller::is_woken) else { return };
-            self.look(at, true);
+            self.poll(at, true);
         }
-        assert!(!self.line.iter().any(Caller::is_woken), "they wake each other for ever");
+        assert!(!self.line.iter().any(Caller::is_woken), "callers wake each other for ever");
     }
 
     fn check(&self) {
@@ -508,51 +508,53 @@ impl Run {
         self.check_expected();
     }
 
-    /// What a reservation is told: never later than it can be.
+    /// Checks the expected time of a reservation, which is never later than possible.
     fn check_expected(&self) {
         let at = Conditions { shaping: &self.shaping, now: self.now };
         for (caller, then) in self.line.iter().zip(self.schedule(None)) {
             let expected = self.gcra.expected_at(at, caller.ticket);
-            let (sooner, later) = (then < expected, then > expected.map(|it| it + self.slack()));
-            assert!(!sooner || self.anybody_leaves(), "{then:?}, and not {expected:?}");
+            let sooner = then < expected;
+            let later = then > expected.map(|it| it + self.slack());
+            assert!(!sooner || self.any_leaves(), "{then:?}, and not {expected:?}");
             assert!(!later || !self.is_exact(), "{then:?}, and not {expected:?}");
         }
     }
 
-    /// Nobody is forgotten: who is told off is woken, and somebody looks when the head is due.
+    /// Checks that rejected callers are woken, and that a task is woken when the head is due.
     fn check_wakes(&self) {
         let mut awaited = self.line.iter().filter(|caller| !caller.reserved);
-        assert!(awaited.clone().all(|it| !it.too_late || it.is_woken()), "told, and not woken");
+        assert!(awaited.clone().all(|it| !it.too_late || it.is_woken()), "too late, and not woken");
         let head_due = self.schedule(None).first().copied().flatten();
         if let (Some(timer_holder), Some(due)) = (awaited.next(), head_due) {
-            let looks = timer_holder.alarm.is_some_and(|alarm| alarm <= due);
-            assert!(looks || timer_holder.is_woken(), "nobody looks at {due}");
+            let is_timed = timer_holder.alarm.is_some_and(|alarm| alarm <= due);
+            assert!(is_timed || timer_holder.is_woken(), "no task is woken at {due}");
         }
     }
 
-    /// All come as soon as they may: each is served when it was said, or sooner.
+    /// Polls all callers as soon as they are due. Each must be served at its expected time, or
+    /// sooner.
     fn drain(&mut self) {
         self.settle();
         let schedule = self.schedule(None);
         let exact = self.is_exact();
-        let said: Vec<_> =
+        let expected: Vec<_> =
             self.line.iter().zip(&schedule).map(|(it, then)| (it.id, *then)).collect();
         while self.all() > 0 {
             self.settle();
-            // Owners come when they were told.
+            // Owners poll at their expected time.
             while let Some(at) = self.ready_reservation() {
-                self.look(at, false);
+                self.poll(at, false);
                 self.check();
             }
             self.settle();
-            for (id, then) in &said {
+            for (id, then) in &expected {
                 let waits = self.line.iter().any(|caller| caller.id == *id);
                 assert!(!exact || !waits || then.is_some_and(|it| it > self.now), "{id} is late");
             }
             let alarms = self.line.iter().filter_map(|caller| caller.alarm);
             let due = self.schedule(None).first().copied().flatten();
             let Some(next) = alarms.chain(due.filter(|_| self.line[0].reserved)).min() else {
-                assert_eq!(self.all(), 0, "nobody will be woken");
+                assert_eq!(self.all(), 0, "no task will be woken");
                 return;
             };
             self.advance(next.max(self.now + 1));
@@ -568,10 +570,12 @@ impl Run {
         comes.then_some(0)
     }
 
-    /// In every window, no more than the largest burst and what came back in it.
+    /// Checks that no window has more tokens than the largest burst and the tokens returned in the
+    /// window.
     fn check_windows(&self) {
         let burst = i128::from(self.largest_burst) * i128::from(PARTS);
-        let (mut sum, mut least) = (0, i128::MAX);
+        let mut sum = 0;
+        let mut least = i128::MAX;
         for taken in &self.taken {
             let credit = i128::from(taken.credit);
             least = least.min(sum - credit);
@@ -581,16 +585,14 @@ impl Run {
     }
 }
 
-/// Callers are served in the order in which they came, each when the bucket lets it; whoever would be
-/// too late is told at once, nobody else is; somebody is always woken for the head, and not more often
-/// than it takes; no window holds too much; and at rest nothing is left.
+/// Asserts that callers are served in order, each as soon as the bucket permits; that exactly the
+/// callers that would be too late are rejected, at once; that a task is always woken for the head,
+/// and no more often than needed; that no window exceeds its bound; and that nothing is left at the
+/// end.
 pub fn limiter(bytes: &[u8]) {
-    let mut bytes = Unstructured::new(bytes);
-    let Ok(start) = bytes.arbitrary() else { return };
+    let Some((start, operations)) = parse::<(Start, Rest<Operation>)>(bytes) else { return };
     let Some(mut run) = Run::new(&start) else { return };
-    // Not a `Vec`, of which random bytes make one of two elements on the average.
-    while !bytes.is_empty() {
-        let Ok(operation) = bytes.arbitrary() else { break };
+    for operation in operations.0 {
         run.step(operation);
         run.check();
     }
@@ -602,9 +604,4 @@ pub fn limiter(bytes: &[u8]) {
     let idle = run.now + 365 * 24 * 60 * 60 * 1_000_000_000;
     assert_eq!(run.gcra.used(&run.shaping, idle), 0);
     assert_eq!(run.gcra.wait_queue().map_or(0, |wait_queue| wait_queue.queue.heap_bytes()), 0);
-}
-
-#[expect(clippy::panic, reason = "this is how a model fails")]
-fn differ(engine: &impl std::fmt::Debug, model: &impl std::fmt::Debug) -> ! {
-    panic!("the engine says {engine:?}, the model {model:?}")
 }

@@ -1,9 +1,9 @@
-//! Each engine beside a reference that is too simple to be wrong.
+//! Models: each engine beside a reference that is too simple to be wrong.
 //!
-//! A function here turns bytes into a configuration and a run of operations, makes them on the engine
-//! and on the model, and panics where the two differ or a promise is broken. The crate's property
-//! tests feed it random bytes, its fuzz targets mutated ones, and the corpus replay those that once
-//! found something.
+//! A function here reads a configuration and operations out of bytes, applies them to the engine
+//! and to the reference, and panics where the two differ or a promise is broken. The crate's
+//! property tests use random bytes, the fuzz targets mutated bytes, and the corpus replay bytes
+//! that found a fault once.
 
 mod backoff;
 mod breaker;
@@ -11,16 +11,16 @@ mod budget;
 mod bulkhead;
 mod config;
 mod health;
-mod idempotency;
 mod keyed;
-mod lease;
-mod ledger;
 mod limiter;
 mod policy;
 mod rate;
 mod shutdown;
 
-use arbitrary::{Arbitrary, Unstructured};
+pub use crate::flow::testing::model::{idempotency, lease, ledger};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
 
 pub use backoff::backoff;
 pub use breaker::breaker;
@@ -28,19 +28,16 @@ pub use budget::budget;
 pub use bulkhead::bulkhead;
 pub use config::config;
 pub use health::health;
-pub use idempotency::idempotency;
 pub use keyed::keyed;
-pub use lease::lease;
-pub use ledger::ledger;
 pub use limiter::limiter;
 pub use policy::policy;
 pub use rate::rate;
 pub use shutdown::shutdown;
 
-/// A name, and what drives the model of that name.
+/// A name, and the function that drives the model of that name.
 pub type Model = (&'static str, fn(&[u8]));
 
-/// Every model there is, by the name of its fuzz target.
+/// All models, by the names of their fuzz targets.
 pub const ALL: [Model; 14] = [
     ("backoff", backoff),
     ("breaker", breaker),
@@ -58,28 +55,22 @@ pub const ALL: [Model; 14] = [
     ("shutdown", shutdown),
 ];
 
-/// Bytes that do not make a whole input are no input. The last field, a list of operations, takes all
-/// there are: drawn like the others it would end, by chance, after two.
-fn parse<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
-    T::arbitrary_take_rest(Unstructured::new(bytes)).ok()
-}
-
-/// Operations of a run: as many as the rest of the bytes makes. A `Vec`, which reads a flag before each element, ends by chance after
-/// two.
-#[derive(Debug)]
-struct Rest<T>(Vec<T>);
-
-impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rest<T> {
-    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Rest<T>> {
-        let mut rest = Vec::new();
-        while !u.is_empty() {
-            rest.push(T::arbitrary(u)?);
-        }
-        Ok(Rest(rest))
-    }
-}
-
 #[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
 fn unreachable_input(input: &impl std::fmt::Debug) -> ! {
-    panic!("the model made a configuration that is refused: {input:?}")
+    panic!("the model made a configuration that is rejected: {input:?}")
+}
+
+#[expect(clippy::panic, reason = "a difference is the failure of a model")]
+fn differ(engine: &impl std::fmt::Debug, model: &impl std::fmt::Debug) -> ! {
+    panic!("the engine returns {engine:?}, the model {model:?}")
+}
+
+/// A waker that records that it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

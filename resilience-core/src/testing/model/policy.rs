@@ -1,13 +1,14 @@
-//! One call through a policy.
+//! Model of a retry policy: one call.
 
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
 
 use super::backoff::BackoffInput;
-use super::{parse, unreachable_input};
+use super::unreachable_input;
 use crate::clock;
 use crate::deadline::Deadline;
+use crate::model_input::parse;
 use crate::outcome::{Outcome, RetryHint};
 use crate::retry::{RetryBudget, RetryPolicy, StopReason, Verdict};
 
@@ -49,9 +50,9 @@ impl AttemptInput {
     }
 }
 
-/// One call through a policy: never more attempts than allowed, never a wait that reaches the
-/// deadline or the time allowed, never one shorter than the hint, every retry paid for and every
-/// cancelled one given back; and any configuration either works or is refused.
+/// Asserts for a call that there are no more attempts than allowed; that no wait reaches the
+/// deadline or the allowed time, or is shorter than a hint; and that every retry is paid for and
+/// every cancelled retry is given back. Any configuration is valid or rejected.
 pub fn policy(bytes: &[u8]) {
     let Some(input) = parse::<PolicyInput>(bytes) else { return };
     let Ok(budget) = RetryBudget::builder().ratio(0.0).reserve(u32::from(input.reserve)).build()

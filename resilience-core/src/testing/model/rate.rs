@@ -1,10 +1,11 @@
-//! A bucket beside a list of what was sent, which is looked at through every window.
+//! Model of the token bucket: a list of grants, checked in every window.
 
 use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::rate::{Decision, Quota, Shaping, Taken, TokenBucket};
 
 #[derive(Debug, Arbitrary)]
@@ -14,35 +15,36 @@ struct RateInput {
     burst: u8,
     min_gap: u8,
     warm_up: u8,
-    operations: super::Rest<RateOperation>,
+    operations: Rest<RateOperation>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum RateOperation {
     Advance(u8),
     Take(u8),
-    /// As told: waits for exactly as long, which is enough, and no less, which is not.
-    TakeAsTold(u8),
-    /// One that was taken and not decided about is given back, or sent after all.
+    /// Waits until the instant that the bucket returns. A nanosecond less must be too short.
+    TakeLater(u8),
+    /// Gives a grant back, unless it is sent.
     GiveBack(u8),
     Send(u8),
     Pause(u8),
-    /// To the same count in the same period, with another burst.
+    /// Sets another burst; count and period stay.
     Burst(u8),
 }
 
-/// Everything that was taken and not given back.
+/// The grants that were not given back.
 struct Reference {
     start: Instant,
     shaping: Shaping,
     largest_burst: u32,
-    /// (when, cost, what can be given back), in the order in which it was taken.
+    /// Time, cost, and the grant unless it is sent, in order.
     taken: Vec<(Instant, u32, Option<Taken>)>,
     paused_until: Instant,
 }
 
 impl Reference {
-    /// No window holds more than burst + rate · w, in exact arithmetic.
+    /// Checks that no window of length w has more than burst + rate · w tokens, in exact
+    /// arithmetic.
     fn check(&self) {
         let quota = self.shaping.quota();
         for (first, (from, ..)) in self.taken.iter().enumerate() {
@@ -75,10 +77,11 @@ impl Reference {
     }
 }
 
-/// Nothing that was sent is over the bound in any window, whatever was given back meanwhile; waiting as
-/// told is enough, and a nanosecond less is not; and a bucket that is left alone is full again.
+/// Asserts that no window exceeds its bound, also after tokens were given back; that a wait until
+/// the returned instant is enough and a nanosecond less is not; and that an unused bucket is full
+/// again.
 pub fn rate(bytes: &[u8]) {
-    let Some(input) = super::parse::<RateInput>(bytes) else { return };
+    let Some(input) = parse::<RateInput>(bytes) else { return };
     let period = Duration::from_nanos(u64::from(input.period) + 1);
     let Ok(quota) = Quota::per(u32::from(input.count) + 1, period) else { return };
     let Ok(quota) = quota.with_burst(u32::from(input.burst % 12) + 1) else { return };
@@ -101,17 +104,17 @@ pub fn rate(bytes: &[u8]) {
                     model.took(now, cost, taken, gap);
                 }
             }
-            RateOperation::TakeAsTold(cost) => {
+            RateOperation::TakeLater(cost) => {
                 let cost = u32::from(cost % 14);
                 match bucket.try_take(now, cost) {
                     Ok(taken) => model.took(now, cost, taken, gap),
                     Err(Decision::NotUntil(then)) => {
-                        assert!(then > now, "told to wait for nothing");
+                        assert!(then > now, "a wait of no time");
                         let early = then - Duration::from_nanos(1);
                         assert_eq!(bucket.take(early, cost), Decision::NotUntil(then));
                         now = then;
                         let taken = bucket.try_take(now, cost);
-                        assert!(taken.is_ok(), "waited as told, and refused");
+                        assert!(taken.is_ok(), "waited, and rejected");
                         taken.into_iter().for_each(|taken| model.took(now, cost, taken, gap));
                     }
                     Err(decision) => {
@@ -151,7 +154,7 @@ pub fn rate(bytes: &[u8]) {
     let rested = now + Duration::from_secs(1);
     let free = if model.paused_until > rested { 0 } else { model.shaping.quota().burst() };
     assert_eq!(bucket.available(rested), free);
-    // What is available, and no more, is granted.
+    // Exactly the available tokens are granted.
     for at in [now, rested] {
         let free = bucket.available(at);
         let over = bucket.take(at, free + 1);

@@ -1,17 +1,17 @@
-//! A process on its way out.
+//! Model of the shutdown sequence.
 
 use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::parse;
 use crate::clock;
+use crate::model_input::{Rest, parse};
 use crate::shutdown::{Phase, ShutdownBounds, ShutdownSequence};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
     bounds: [u16; 4],
-    steps: super::Rest<Step>,
+    steps: Rest<Step>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -23,15 +23,15 @@ enum Step {
     HooksEnd,
 }
 
-/// Everything that was said, from which each phase is found anew.
-struct Said {
+/// The history, from which each phase is computed anew.
+struct History {
     bounds: ShutdownBounds,
     begun: Vec<Instant>,
     hooks_ended: bool,
 }
 
-impl Said {
-    /// When the phase that was entered then is over, whatever happens.
+impl History {
+    /// Returns the latest end of a phase that was entered at `entered`.
     fn over(&self, phase: Phase, entered: Instant) -> Instant {
         let begun = self.begun[0];
         let over = match phase {
@@ -43,7 +43,7 @@ impl Said {
         over.min(begun + self.bounds.longest())
     }
 
-    /// What follows, at `now`, on a phase that was entered then.
+    /// Returns the phase that follows at `now`, if the phase is over.
     fn next(&self, phase: Phase, entered: Instant, now: Instant, in_flight: u64) -> Option<Phase> {
         if phase == Phase::Stopped || self.begun.is_empty() {
             return None;
@@ -62,63 +62,64 @@ impl Said {
     }
 }
 
-/// Phases come in their order and each once, at the times that follow from all that was said; nothing is
-/// under way after draining but for what was forced; and who looks when it is due is done in time.
+/// Asserts that phases follow in their order, each once and at its time; that no work is in flight
+/// after draining unless it was forced; and that advancing at each due time reaches the end in
+/// time.
 pub fn shutdown(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let [grace, drain, unwind, hooks] =
         input.bounds.map(|millis| Duration::from_millis(millis.into()));
     let bounds = ShutdownBounds { grace, drain, unwind, hooks, total: None };
     let Ok(bounds) = bounds.check() else { return };
-    let mut course = ShutdownSequence::new(bounds);
-    let mut said = Said { bounds, begun: Vec::new(), hooks_ended: false };
+    let mut sequence = ShutdownSequence::new(bounds);
+    let mut history = History { bounds, begun: Vec::new(), hooks_ended: false };
     let mut now = clock::now();
     let (mut phase, mut entered, mut in_flight) = (Phase::Running, now, 0_u64);
     for &step in &input.steps.0 {
         match step {
             Step::Pass(millis) => now += Duration::from_millis(u64::from(millis) * 16),
             Step::Begin => {
-                said.begun.push(now);
-                course.begin(now);
+                history.begun.push(now);
+                sequence.begin(now);
             }
-            // Nothing new is let in from draining on.
+            // New work is rejected from draining on.
             Step::Enter if phase < Phase::Draining => in_flight += 1,
             Step::Enter => {}
             Step::Leave => in_flight = in_flight.saturating_sub(1),
             Step::HooksEnd if phase == Phase::Flushing => {
-                said.hooks_ended = true;
-                course.hooks_ended();
+                history.hooks_ended = true;
+                sequence.hooks_ended();
             }
             Step::HooksEnd => {}
         }
-        while let Some(next) = course.advance(now, in_flight) {
+        while let Some(next) = sequence.advance(now, in_flight) {
             assert!(next > phase, "{next} after {phase}");
-            assert_eq!(said.next(phase, entered, now, in_flight), Some(next));
+            assert_eq!(history.next(phase, entered, now, in_flight), Some(next));
             assert!(next != Phase::Flushing || in_flight == 0 || phase == Phase::Forced);
             (phase, entered) = (next, now);
         }
-        assert_eq!(said.next(phase, entered, now, in_flight), None, "it stays {phase}");
-        assert_eq!(course.phase(), phase);
-        assert_eq!(course.is_forced(), said.begun.len() > 1);
-        check_due(&course, &said, entered);
+        assert_eq!(history.next(phase, entered, now, in_flight), None, "it stays {phase}");
+        assert_eq!(sequence.phase(), phase);
+        assert_eq!(sequence.is_forced(), history.begun.len() > 1);
+        check_due(&sequence, &history, entered);
     }
-    finish(course, in_flight);
+    finish(sequence, in_flight);
 }
 
-fn check_due(course: &ShutdownSequence, said: &Said, entered: Instant) {
-    let due = match course.phase() {
+fn check_due(sequence: &ShutdownSequence, history: &History, entered: Instant) {
+    let due = match sequence.phase() {
         Phase::Running | Phase::Stopped => None,
-        phase => Some(said.over(phase, entered)),
+        phase => Some(history.over(phase, entered)),
     };
-    assert_eq!(course.due(), due);
+    assert_eq!(sequence.due(), due);
 }
 
-/// Looked at whenever it is due, it comes to its end in time, though nothing else happens any more.
-fn finish(mut course: ShutdownSequence, in_flight: u64) {
+/// Checks that the sequence ends in time if it is advanced at each due time, without other steps.
+fn finish(mut sequence: ShutdownSequence, in_flight: u64) {
     for _ in Phase::ALL {
-        let Some(due) = course.due() else { break };
-        assert!(course.end().is_some_and(|end| due <= end), "{course:?}");
-        while course.advance(due, in_flight).is_some() {}
+        let Some(due) = sequence.due() else { break };
+        assert!(sequence.end().is_some_and(|end| due <= end), "{sequence:?}");
+        while sequence.advance(due, in_flight).is_some() {}
     }
-    assert!(matches!(course.phase(), Phase::Running | Phase::Stopped), "{course:?}");
+    assert!(matches!(sequence.phase(), Phase::Running | Phase::Stopped), "{sequence:?}");
 }

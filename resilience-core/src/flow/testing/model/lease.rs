@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::{Rest, parse};
 use crate::clock;
 use crate::flow::FencingToken;
 use crate::flow::lease::{
     Contender, HeldTerm, HolderStep, LeaseRecord, LeaseRequest, LeaseVersion,
 };
+use crate::model_input::{Rest, parse};
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Arbitrary)]
@@ -58,8 +58,9 @@ struct World {
     processes: [Process; 3],
 }
 
-/// Tokens grow, no write follows one of a greater token, a lease that stands still for two terms is free, and unless
-/// the store's clock was set forward no two processes believe at once that they hold the lease.
+/// Tokens grow, no write follows one of a greater token, a lease that stands still for two terms is
+/// free, and unless the store's clock was set forward no two processes believe at once that they
+/// hold the lease.
 pub fn lease(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let mut world = World {

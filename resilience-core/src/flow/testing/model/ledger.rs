@@ -2,9 +2,9 @@
 
 use arbitrary::Arbitrary;
 
-use super::{Rest, parse};
 use crate::flow::FencingToken;
 use crate::flow::ledger::{Finish, NewRun, RunColumns, RunFailure, RunRecord, RunState, Start};
+use crate::model_input::{Rest, parse};
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Arbitrary)]

@@ -1,7 +1,8 @@
 //! Conformance suites of the store traits, as functions that panic where a store breaks a promise.
 //!
-//! Each takes a store that may be in use by others: names begin with `prefix`, which must be new. The time is real and by the
-//! store's own clock, hence terms of a fraction of a second are waited out, for at most ten seconds.
+//! Each takes a store that may be in use by others: names begin with `prefix`, which must be new.
+//! The time is real and by the store's own clock, hence terms of a fraction of a second are waited
+//! out, for at most ten seconds.
 //!
 //! ```
 //! use resilience_core::testing::{MemoryStore, conformance};

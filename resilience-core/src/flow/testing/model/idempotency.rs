@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 
-use super::{Rest, parse};
 use crate::flow::FencingToken;
 use crate::flow::idempotency::{Completion, Fingerprint, KeyRecord, KeyRequest, Taken};
+use crate::model_input::{Rest, parse};
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Arbitrary)]
@@ -41,7 +41,8 @@ struct Granted {
     given_back: bool,
 }
 
-/// A key has one effect until it expires, only the last claim may complete it, and an empty success leaves it free.
+/// A key has one effect until it expires, only the last claim may complete it, and an empty success
+/// leaves it free.
 pub fn idempotency(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let millis = |drawn: u8| Duration::from_millis(u64::from(drawn % 32) + 1);

@@ -21,8 +21,9 @@ use crate::timestamp::Timestamp;
 
 /// A store of leases, runs and idempotency keys for tests. Clones share everything.
 ///
-/// Its clock follows [`clock::now`], which a test may pause, and can be [stepped](MemoryStore::step_clock). Each operation yields
-/// before and after it takes effect, so that a test can drop it at either point.
+/// Its clock follows [`clock::now`], which a test may pause, and can be
+/// [stepped](MemoryStore::step_clock). Each operation yields before and after it takes effect, so
+/// that a test can drop it at either point.
 #[derive(Debug, Clone)]
 pub struct MemoryStore(Arc<Mutex<Inner>>);
 
@@ -79,7 +80,8 @@ impl MemoryStore {
         self.0.lock().unreachable = unreachable;
     }
 
-    /// Writes under a lease. Returns `false`, and writes nothing, if the lease is not the writer's any more.
+    /// Writes under a lease. Returns `false`, and writes nothing, if the lease is not the writer's
+    /// any more.
     #[must_use]
     pub fn write(&self, fence: &Fence, what: impl Into<String>) -> bool {
         let mut inner = self.0.lock();
