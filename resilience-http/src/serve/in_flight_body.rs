@@ -16,7 +16,7 @@ use super::piece::Piece;
 use super::reader::Reader;
 use super::request::BoxError;
 use super::unread::Count;
-use crate::body::Place;
+use crate::body::WritePermit;
 
 pin_project! {
     /// A body, and what counts its request until it is sent in full or given up.
@@ -31,7 +31,7 @@ pin_project! {
         // Of a stream of HTTP/2.
         reader: Option<Arc<Reader>>,
         // Each piece has a clone: it is free when all of them are written.
-        place: Option<Place>,
+        place: Option<WritePermit>,
         // The body has ended, with these trailers or without, and what it has handed over has not gone out yet.
         end: Option<Option<HeaderMap>>,
     }
@@ -63,7 +63,7 @@ impl<B: Body> InFlightBody<B> {
         body: B,
         counted: InFlight,
         busy: Busy,
-        place: Option<Place>,
+        place: Option<WritePermit>,
     ) -> InFlightBody<B> {
         let reader = Reader::current().inspect(|reader| reader.waited_for(true));
         let request = Some(Request { counted, busy });

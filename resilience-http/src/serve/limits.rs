@@ -80,7 +80,7 @@ fn wait(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
         return Err(InvalidConfig::new(
             field,
             format_args!("{value:?}"),
-            "more than zero, at most 365 days",
+            "more than zero and at most 365 days",
         ));
     }
     Ok(())

@@ -81,7 +81,7 @@ pub(super) struct PerIp {
     open: Mutex<HashMap<IpAddr, u32>>,
 }
 
-/// Place of one connection among those of its address, until it is dropped.
+/// WritePermit of one connection among those of its address, until it is dropped.
 #[derive(Debug)]
 pub(super) struct IpPlace {
     of: Arc<PerIp>,

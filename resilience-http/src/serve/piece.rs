@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 
 use super::reader::Reader;
 use super::unread::Count;
-use crate::body::Place;
+use crate::body::WritePermit;
 
 /// A piece of a response's body. Until it is written it holds the request's place, and its bytes count as unread. A piece of
 /// a stream of HTTP/2 notes how it goes out.
@@ -16,7 +16,7 @@ pub struct Piece<D> {
     data: D,
     watched: Option<Watched>,
     unread: Option<Count>,
-    _place: Option<Place>,
+    _place: Option<WritePermit>,
 }
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl<D: Buf> Piece<D> {
         data: D,
         reader: Option<&Arc<Reader>>,
         unread: Option<Count>,
-        place: Option<Place>,
+        place: Option<WritePermit>,
     ) -> Piece<D> {
         let watched = reader.filter(|_| data.has_remaining()).map(|reader| {
             reader.piece_begun();

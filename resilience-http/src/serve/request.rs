@@ -20,7 +20,7 @@ use super::activity::{Activity, Busy};
 use super::in_flight_body::InFlightBody;
 use super::request_body::RequestBody;
 use super::upgraded::Upgraded;
-use crate::body::Place;
+use crate::body::WritePermit;
 use crate::propagate::{CallEnd, LimitedBody};
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -117,7 +117,7 @@ where
                 return Poll::Ready(Err(error.into()));
             }
         };
-        let place = response.extensions_mut().remove::<Place>();
+        let place = response.extensions_mut().remove::<WritePermit>();
         let multiplexed = *this.version == Version::HTTP_2;
         if switches(*this.is_connect, response.status()) {
             let upgraded = Upgraded::new(counted, place);

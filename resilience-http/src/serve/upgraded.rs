@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use resilience_core::shutdown::InFlight;
 
-use crate::body::Place;
+use crate::body::WritePermit;
 
 thread_local! {
     /// Request of the HTTP/2 stream that is polled on this thread, between its response and the task of its upgrade.
@@ -22,11 +22,11 @@ thread_local! {
 pub(super) struct Upgraded {
     counted: InFlight,
     /// Dropped after the count is left.
-    _place: Option<Place>,
+    _place: Option<WritePermit>,
 }
 
 impl Upgraded {
-    pub(super) const fn new(counted: InFlight, place: Option<Place>) -> Upgraded {
+    pub(super) const fn new(counted: InFlight, place: Option<WritePermit>) -> Upgraded {
         Upgraded { counted, _place: place }
     }
 

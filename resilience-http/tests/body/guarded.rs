@@ -9,7 +9,7 @@ use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use parking_lot::Mutex;
 use resilience_core::breaker::{CircuitBreaker, CircuitState};
-use resilience_http::body::{Guard, GuardedBody, Held};
+use resilience_http::body::{DropOnEnd, Guard, GuardedBody};
 
 use crate::scripted::{Scripted, Step, trailers};
 
@@ -139,13 +139,13 @@ fn a_body_that_is_at_its_end_holds_nothing() {
 #[tokio::test]
 async fn frames_trailers_and_size_pass_through() {
     let body = Scripted::new([Step::Data("ab"), Step::Data("c"), Step::Trailers(trailers())]);
-    let body = GuardedBody::new(body.of_length(3), Held(()));
+    let body = GuardedBody::new(body.of_length(3), DropOnEnd(()));
     assert_eq!(body.size_hint().exact(), Some(3));
     let collected = body.collect().await.unwrap();
     assert_eq!(collected.trailers(), Some(&trailers()));
     assert_eq!(collected.to_bytes(), "abc");
     let abc = || Full::new(Bytes::from_static(b"abc"));
-    for full in [GuardedBody::new(abc(), Held(())), GuardedBody::free(abc())] {
+    for full in [GuardedBody::new(abc(), DropOnEnd(())), GuardedBody::unguarded(abc())] {
         assert_eq!(full.size_hint().exact(), SizeHint::with_exact(3).exact());
         assert!(!full.is_end_stream());
         assert_eq!(full.collect().await.unwrap().to_bytes(), "abc");
@@ -173,7 +173,8 @@ fn two_guards_hear_it_in_turn() {
     let body = GuardedBody::new(Empty::<Bytes>::new(), (first.guard(), second.guard()));
     assert_eq!((first.heard(), second.heard()), (well(), well()));
     drop(body);
-    let body = GuardedBody::new(Full::new(Bytes::from_static(b"a")), (first.guard(), Held(())));
+    let body =
+        GuardedBody::new(Full::new(Bytes::from_static(b"a")), (first.guard(), DropOnEnd(())));
     drop(body);
     assert_eq!(first.heard().last(), Some(&Heard::Dropped));
 }
@@ -228,6 +229,6 @@ fn a_body_is_dropped_before_its_guard() {
         let _body = &body;
         frame
     });
-    drop(GuardedBody::new(body, Held(guard)));
+    drop(GuardedBody::new(body, DropOnEnd(guard)));
     assert_eq!(*said.lock(), ["body", "guard"]);
 }
