@@ -184,13 +184,13 @@ type Said = Arc<Mutex<Vec<&'static str>>>;
 
 struct Saying {
     said: Said,
-    asked: &'static str,
+    polled: &'static str,
     ended: &'static str,
 }
 
 impl<E> Guard<E> for Saying {
-    fn asked(&mut self) {
-        self.said.lock().push(self.asked);
+    fn polled(&mut self) {
+        self.said.lock().push(self.polled);
     }
 
     fn ended(self, _: Result<&HeaderMap, &E>) {
@@ -202,15 +202,15 @@ impl<E> Guard<E> for Saying {
 #[test]
 fn guards_hear_of_every_question_and_in_turn() {
     let said = Said::default();
-    let guard = |asked, ended| Saying { said: said.clone(), asked, ended };
-    let guards = (guard("first asked", "first ended"), guard("second asked", "second ended"));
+    let guard = |polled, ended| Saying { said: said.clone(), polled, ended };
+    let guards = (guard("first polled", "first ended"), guard("second polled", "second ended"));
     let mut body = GuardedBody::new(Scripted::new([Step::Waits]), guards);
     for _ in 0..3 {
         let _frame =
             std::pin::Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
     }
-    let question = ["first asked", "second asked"];
-    let expected = [&question[..], &question, &["first ended", "second ended"]].concat();
+    let polls = ["first polled", "second polled"];
+    let expected = [&polls[..], &polls, &["first ended", "second ended"]].concat();
     assert_eq!(*said.lock(), expected);
 }
 
