@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Sources of connections.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -81,7 +81,7 @@ impl Listener for TcpListener {
 
     fn into_waiting(self) -> impl Iterator<Item = io::Result<(Socket, SocketAddr)>> + Send {
         let listener = self.into_std();
-        // The operating system's queue itself: tokio returns `Pending` until it has polled the system (T4).
+        // Read from the operating system: tokio returns `Pending` until its driver has seen readiness.
         std::iter::from_fn(move || {
             let (stream, peer) = match listener.as_ref().ok()?.accept() {
                 Ok(accepted) => accepted,
@@ -98,8 +98,8 @@ impl Listener for TcpListener {
 }
 
 fn without_delay(stream: TcpStream) -> Socket {
-    // Without it, small responses wait for more bytes; that is no reason not to serve.
-    let _without = stream.set_nodelay(true);
+    // An error is ignored: without the option, small responses are only slower.
+    let _result = stream.set_nodelay(true);
     stream.into()
 }
 

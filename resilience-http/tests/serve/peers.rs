@@ -208,7 +208,7 @@ async fn one_address_does_not_take_all_connections() {
     assert!(response.ends_with("here"), "{response}");
     token.begin("test");
     let served = served(server).await;
-    assert!(served.refused >= 1 && served.connections == 4, "{served:?}");
+    assert!(served.rejected >= 1 && served.connections == 4, "{served:?}");
 }
 
 /// The same of connections that are in the listener's queue when draining begins.
@@ -237,7 +237,7 @@ async fn one_address_does_not_take_the_queue() {
         answered += usize::from(read.is_ok() && response.ends_with("here"));
     }
     let served = served(server).await;
-    assert_eq!((answered, served.connections, served.refused), (2, 2, 2), "{served:?}");
+    assert_eq!((answered, served.connections, served.rejected), (2, 2, 2), "{served:?}");
 }
 
 /// A file that is removed with the test.

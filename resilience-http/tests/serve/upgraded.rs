@@ -151,7 +151,7 @@ async fn they_keep_the_places_of_addresses() {
     closed(stream).await;
     rig.token.begin("test");
     let (report, served) = rig.end().await;
-    assert_eq!((report.cut(), served.connections, served.refused), (0, 1, 1), "{report}");
+    assert_eq!((report.cut(), served.connections, served.rejected), (0, 1, 1), "{report}");
 }
 
 #[tokio::test]
