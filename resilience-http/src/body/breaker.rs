@@ -16,13 +16,14 @@ use crate::StatusClassifier;
 
 /// A circuit breaker that records the outcome of a call when its response body ends.
 ///
-/// A head that is not a success ends the call at once, and its body is not classified. After a successful
-/// head, the end of the body decides. A body that breaks off is a failure: a server that crashes during every
-/// response sends as many good heads as a healthy one. A body that is dropped midway is abandoned, and
-/// the circuit's [`AbandonedPolicy`](resilience_core::breaker::AbandonedPolicy) applies.
+/// A head that is not a success ends the call at once, and its body is not classified. After a
+/// successful head, the end of the body decides. A body that breaks off is a failure: a server that
+/// crashes during every response sends as many good heads as a healthy one. A body that is dropped
+/// midway is abandoned, and the circuit's
+/// [`AbandonedPolicy`](resilience_core::breaker::AbandonedPolicy) applies.
 ///
-/// The duration of a call, for a circuit that counts slow calls, lasts until the end of the body. Limit the
-/// length of bodies where such a circuit is used.
+/// The duration of a call, for a circuit that counts slow calls, lasts until the end of the body.
+/// Limit the length of bodies where such a circuit is used.
 ///
 /// All services made by one layer value, and by its clones, share the circuits.
 #[derive(Debug, Clone)]
@@ -33,8 +34,8 @@ pub struct BodyBreakerLayer<C = StatusClassifier, D = AnyError, Sel = One<Circui
 }
 
 impl BodyBreakerLayer {
-    /// Creates a layer with one circuit for all calls. [`StatusClassifier`] classifies heads; every error
-    /// of a body is a transient failure.
+    /// Creates a layer with one circuit for all calls. [`StatusClassifier`] classifies heads; every
+    /// error of a body is a transient failure.
     #[must_use]
     pub const fn new(breaker: CircuitBreaker) -> BodyBreakerLayer {
         BodyBreakerLayer::select(One::new(breaker))
@@ -51,15 +52,15 @@ impl<Sel> BodyBreakerLayer<StatusClassifier, AnyError, Sel> {
 }
 
 impl<C, D, Sel> BodyBreakerLayer<C, D, Sel> {
-    /// Sets the [`Classify`] type for heads and for the errors that come instead of them. Rejections of
-    /// inner layers are not passed to it.
+    /// Sets the [`Classify`] type for heads and for the errors that come instead of them.
+    /// Rejections of inner layers are not passed to it.
     #[must_use]
     pub fn classifier<T>(self, head: T) -> BodyBreakerLayer<T, D, Sel> {
         BodyBreakerLayer { select: self.select, head, body: self.body }
     }
 
-    /// Sets the [`Classify`] type for the ends of bodies: their trailers, which carry the status of a gRPC
-    /// call, and their errors.
+    /// Sets the [`Classify`] type for the ends of bodies: their trailers, which carry the status of
+    /// a gRPC call, and their errors.
     #[must_use]
     pub fn body_classifier<T>(self, body: T) -> BodyBreakerLayer<C, T, Sel> {
         BodyBreakerLayer { select: self.select, head: self.head, body }
@@ -96,8 +97,8 @@ where
         }))
     }
 
-    // Given up, and asked for again later: the circuit may open before the service is ready, and a kept
-    // admission of a half-open circuit would block a probe.
+    // Given up, and asked for again later: the circuit may open before the service is ready, and a
+    // kept admission of a half-open circuit would block a probe.
     fn not_ready(&self, admission: Self::Admission) -> Option<Self::Admission> {
         if let Some(admitted) = admission {
             admitted.outcome(Outcome::NotReady(RetryHint::None));
@@ -121,7 +122,8 @@ where
     }
 }
 
-/// Guard of a call with a successful head. Dropping it before the end of the body abandons the call.
+/// Guard of a call with a successful head. Dropping it before the end of the body abandons the
+/// call.
 pub struct BreakerGuard<D> {
     admitted: Admitted,
     body: D,

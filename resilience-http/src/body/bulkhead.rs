@@ -17,8 +17,9 @@ use super::policy::{BodyPolicy, Guarded};
 
 /// A bulkhead that counts a call until its response body has ended or is dropped.
 ///
-/// The bulkhead layer of `resilience-core` releases the permit at the head of the response, before most of
-/// the cost of a large response. All services made by one layer value, and by its clones, share the permits.
+/// The bulkhead layer of `resilience-core` releases the permit at the head of the response, before
+/// most of the cost of a large response. All services made by one layer value, and by its clones,
+/// share the permits.
 #[derive(Debug, Clone)]
 pub struct BodyBulkheadLayer<Sel = One<Bulkhead>> {
     select: Sel,
@@ -41,8 +42,8 @@ impl<Sel> BodyBulkheadLayer<Sel> {
         BodyBulkheadLayer { select, until_written: false }
     }
 
-    /// Puts the permit into the response's extensions, as a [`WritePermit`], so that the server can hold it
-    /// until the bytes of the body are written.
+    /// Puts the permit into the response's extensions, as a [`WritePermit`], so that the server can
+    /// hold it until the bytes of the body are written.
     pub(crate) const fn until_written(mut self) -> BodyBulkheadLayer<Sel> {
         self.until_written = true;
         self
@@ -129,7 +130,8 @@ struct SharedPermit {
 }
 
 pin_project! {
-    /// A wait for a permit. The first poll takes a permit or joins the queue; dropping the future leaves it.
+    /// A wait for a permit. The first poll takes a permit or joins the queue; dropping the future
+    /// leaves it.
     pub struct BulkheadAcquire<L> {
         // `None` if no bulkhead was selected: such a call is not limited.
         acquire: Option<Acquire>,

@@ -22,7 +22,8 @@ pub trait Guard<E> {
         let _unused = extensions;
     }
 
-    /// Ends the call: `Ok` with the trailers (often empty), or the error that the body broke off with.
+    /// Ends the call: `Ok` with the trailers (often empty), or the error that the body broke off
+    /// with.
     fn ended(self, end: Result<&HeaderMap, &E>);
 }
 
@@ -68,13 +69,14 @@ impl<E, T> Guard<E> for DropOnEnd<T> {
 const UNKNOWN: u64 = u64::MAX;
 
 pin_project! {
-    /// A body that holds a guard until its end, its error, or its drop, whichever is first. Exactly one of
-    /// the three reaches the guard.
+    /// A body that holds a guard until its end, its error, or its drop, whichever is first. Exactly
+    /// one of the three reaches the guard.
     ///
-    /// The end is the last frame, not the `None` after it: a server that knows the length, or has sent the
-    /// trailers, does not poll again. Bytes are counted against an [exact size hint](SizeHint::exact) or
-    /// [the length in the head](GuardedBody::expecting), because files and streams do not report
-    /// `is_end_stream` after their last byte. A body that has ended at construction releases its guard at once.
+    /// The end is the last frame, not the `None` after it: a server that knows the length, or has
+    /// sent the trailers, does not poll again. Bytes are counted against an [exact size
+    /// hint](SizeHint::exact) or [the length in the head](GuardedBody::expecting), because files
+    /// and streams do not report `is_end_stream` after their last byte. A body that has ended at
+    /// construction releases its guard at once.
     ///
     /// Frames, trailers and size hint are those of the inner body; nothing is allocated.
     pub struct GuardedBody<B, G> {
@@ -88,7 +90,8 @@ pin_project! {
 }
 
 impl<B, G> GuardedBody<B, G> {
-    /// Creates a body that holds `guard` until `body` ends, by its own exact size hint if it has one.
+    /// Creates a body that holds `guard` until `body` ends, by its own exact size hint if it has
+    /// one.
     pub fn new(body: B, guard: G) -> GuardedBody<B, G>
     where
         B: Body,
@@ -98,8 +101,8 @@ impl<B, G> GuardedBody<B, G> {
         GuardedBody::expecting(body, guard, left)
     }
 
-    /// Creates a body that holds `guard` until `body` ends, at the latest after `length` bytes. With `None`,
-    /// only the body determines its end, and trailers may follow its last byte.
+    /// Creates a body that holds `guard` until `body` ends, at the latest after `length` bytes.
+    /// With `None`, only the body determines its end, and trailers may follow its last byte.
     pub fn expecting(body: B, guard: G, length: Option<u64>) -> GuardedBody<B, G>
     where
         B: Body,

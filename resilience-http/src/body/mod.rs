@@ -1,17 +1,19 @@
 //! Limits, circuits and retries that last until the end of a body.
 //!
-//! An HTTP call is not over at the head of its response: the body takes most of the time, has nearly all of
-//! the bytes, and is where connections break. A limit that ends at the head limits nothing, and a circuit
-//! that counts heads treats a server as healthy that crashes during every response.
+//! An HTTP call is not over at the head of its response: the body takes most of the time, has
+//! nearly all of the bytes, and is where connections break. A limit that ends at the head limits
+//! nothing, and a circuit that counts heads treats a server as healthy that crashes during every
+//! response.
 //!
 //! - [`GuardedBody`] holds a guard until the body has ended, broken off, or been dropped. In
-//!   [`BodyBulkheadLayer`] the guard is a permit, in [`BodyBreakerLayer`] the admission of a circuit;
-//!   [`BodyPolicy`] is for your own layers.
-//! - [`ReplayBody`] records a request body while it is sent, up to a cap, so that a retry can send it again.
+//!   [`BodyBulkheadLayer`] the guard is a permit, in [`BodyBreakerLayer`] the admission of a
+//!   circuit; [`BodyPolicy`] is for your own layers.
+//! - [`ReplayBody`] records a request body while it is sent, up to a cap, so that a retry can send
+//!   it again.
 //! - [`StallBody`] ends a request or response body that makes no progress.
 //!
-//! The layers work with any service that returns `http::Response<B>`. A response of reqwest is converted by
-//! `http::Response::<reqwest::Body>::from`.
+//! The layers work with any service that returns `http::Response<B>`. A response of reqwest is
+//! converted by `http::Response::<reqwest::Body>::from`.
 //!
 //! To limit how long a body may get, use `http_body_util::Limited`.
 //!

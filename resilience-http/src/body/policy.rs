@@ -72,7 +72,8 @@ where
     type Error = E;
     type Future = GuardedFuture<S, A, A::AdmitFuture, A::Admission, Req, F>;
 
-    /// Returns ready at once: a call waits in its own future, on its own clone of the inner service.
+    /// Returns ready at once: a call waits in its own future, on its own clone of the inner
+    /// service.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }
@@ -88,10 +89,12 @@ where
     }
 }
 
-// `W`, `H` and `F` are parameters and not projections of `A` and `S`: the auto traits of a spawned future
-// must not depend on a bound with a boxed error (ARCHITECTURE, "Futures have the future below as a parameter").
+// `W`, `H` and `F` are parameters and not projections of `A` and `S`: the auto traits of a spawned
+// future must not depend on a bound with a boxed error (ARCHITECTURE, "Futures have the future
+// below as a parameter").
 pin_project! {
-    /// A call that a policy admits. Dropping the future leaves the queue, or releases the admission.
+    /// A call that a policy admits. Dropping the future leaves the queue, or releases the
+    /// admission.
     pub struct GuardedFuture<S, A, W, H, Req, F> {
         // Declared first, so that the inner future is dropped before the admission it runs under.
         #[pin]
@@ -105,7 +108,8 @@ pin_project! {
 }
 
 pin_project! {
-    /// Start -> Admitting -> Readying -> Calling -> Done; Readying -> Start if the admission is given up.
+    /// Start -> Admitting -> Readying -> Calling -> Done; Readying -> Start if the admission is
+    /// given up.
     #[project = StateProj]
     enum State<W, F> {
         Start,
@@ -192,15 +196,15 @@ where
     }
 }
 
-/// Returns `true` if a response with this status may end HTTP on the connection: 101, or 2xx to CONNECT
-/// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8) and 9.3.6). The server then keeps
-/// the permit until the upgraded stream is dropped.
+/// Returns `true` if a response with this status may end HTTP on the connection: 101, or 2xx to
+/// CONNECT ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8) and 9.3.6). The
+/// server then keeps the permit until the upgraded stream is dropped.
 fn may_upgrade(status: StatusCode) -> bool {
     status == StatusCode::SWITCHING_PROTOCOLS || status.is_success()
 }
 
-/// Returns the body length in bytes from the head, or `hint` (the body's own size) if the head has none.
-/// `None` if trailers may follow.
+/// Returns the body length in bytes from the head, or `hint` (the body's own size) if the head has
+/// none. `None` if trailers may follow.
 fn length(head: &Parts, hint: Option<u64>) -> Option<u64> {
     if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Some(0);

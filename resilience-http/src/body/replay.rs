@@ -50,13 +50,14 @@ impl StdError for NotReplayable {}
 
 /// A request body that is recorded while it is sent, so that a retry can send it again.
 ///
-/// The recording has at most `cap` bytes. A body whose size hint is larger than `cap`, or unknown, is passed
-/// on unrecorded, and [`not_replayable`](ReplayBody::not_replayable) returns the reason at once. The recording
-/// of a body that turns out larger is dropped. Trailers are sent again too.
+/// The recording has at most `cap` bytes. A body whose size hint is larger than `cap`, or unknown,
+/// is passed on unrecorded, and [`not_replayable`](ReplayBody::not_replayable) returns the reason
+/// at once. The recording of a body that turns out larger is dropped. Trailers are sent again too.
 ///
-/// A [`copy`](ReplayBody::copy) starts at the beginning, yields the recorded frames and goes on with the body
-/// itself. One copy reads the body at a time: the others wait until that copy is dropped or has reached the
-/// end. A copy of a body that cannot be replayed yields an error, never a panic.
+/// A [`copy`](ReplayBody::copy) starts at the beginning, yields the recorded frames and goes on
+/// with the body itself. One copy reads the body at a time: the others wait until that copy is
+/// dropped or has reached the end. A copy of a body that cannot be replayed yields an error, never
+/// a panic.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -70,7 +71,9 @@ impl StdError for NotReplayable {}
 /// # async fn main() -> Result<(), BoxError> {
 /// let policy = RetryPolicy::builder().classifier(StatusClassifier).build()?;
 /// let service = ServiceBuilder::new()
-///     .map_request(|request: Request<Full<bytes::Bytes>>| request.map(|body| ReplayBody::new(body, 64 * 1_024)))
+///     .map_request(|request: Request<Full<bytes::Bytes>>| {
+///         request.map(|body| ReplayBody::new(body, 64 * 1_024))
+///     })
 ///     .layer(RetryLayer::new(policy).replayed_by(ReplayRequest))
 ///     .service(service_fn(async |request: Request<ReplayBody<_>>| {
 ///         let body = request.into_body().collect().await?.to_bytes();
@@ -83,7 +86,8 @@ impl StdError for NotReplayable {}
 /// ```
 pub struct ReplayBody<B> {
     shared: Arc<Mutex<Recording<B>>>,
-    /// Inner body, while this copy reads it. Outside of the lock, because nothing is polled under a lock.
+    /// Inner body, while this copy reads it. Outside of the lock, because nothing is polled under a
+    /// lock.
     body: Option<Pin<Box<B>>>,
     /// Recorded frames that this copy has yielded.
     played: usize,
@@ -110,7 +114,8 @@ struct Recording<B> {
 }
 
 impl<B: Body> ReplayBody<B> {
-    /// Creates a body that records at most `cap` bytes of `body`, if its size hint has an upper bound.
+    /// Creates a body that records at most `cap` bytes of `body`, if its size hint has an upper
+    /// bound.
     pub fn new(body: B, cap: usize) -> ReplayBody<B> {
         let unknown = body.size_hint().upper().is_none() && !body.is_end_stream();
         let fault = unknown.then_some(NotReplayable::UnknownSize);
@@ -145,7 +150,8 @@ impl<B> ReplayBody<B> {
         ReplayBody { shared, body: None, played: 0, sent: 0, over: false, size }
     }
 
-    /// Returns a copy that starts at the beginning. `None` once the body is known not to be replayable.
+    /// Returns a copy that starts at the beginning. `None` once the body is known not to be
+    /// replayable.
     ///
     /// All copies share the recording and the inner body.
     #[must_use]
@@ -166,8 +172,8 @@ impl<B> ReplayBody<B> {
         self.shared.lock().ended
     }
 
-    /// Yields the next recorded frame or end, or waits for the inner body. `None` if this copy has the
-    /// inner body and must poll it.
+    /// Yields the next recorded frame or end, or waits for the inner body. `None` if this copy has
+    /// the inner body and must poll it.
     fn play(&mut self, cx: &Context<'_>) -> Option<Poll<Polled>> {
         if self.over || self.body.is_some() {
             return self.over.then_some(Poll::Ready(None));
@@ -175,12 +181,13 @@ impl<B> ReplayBody<B> {
         if let Some(played) = self.try_play(&mut None) {
             return played;
         }
-        // Cloned outside of the lock, because a waker runs the executor's code. The state may have changed
-        // meanwhile, so that it is read again.
+        // Cloned outside of the lock, because a waker runs the executor's code. The state may have
+        // changed meanwhile, so that it is read again.
         self.try_play(&mut Some(cx.waker().clone())).unwrap_or(Some(Poll::Pending))
     }
 
-    /// Returns the result of [`play`](Self::play). `None` if the copy has to wait and `waker` is `None`.
+    /// Returns the result of [`play`](Self::play). `None` if the copy has to wait and `waker` is
+    /// `None`.
     fn try_play(&mut self, waker: &mut Option<Waker>) -> Option<Option<Poll<Polled>>> {
         let mut recording = self.shared.lock();
         if let Some(frame) = recording.frames.get(self.played) {
@@ -206,7 +213,8 @@ impl<B> ReplayBody<B> {
         }
         waker.as_ref()?;
         let displaced = recording.wait(waker);
-        // Woken outside of the lock: each of the displaced copies takes the lock and registers again.
+        // Woken outside of the lock: each of the displaced copies takes the lock and registers
+        // again.
         drop(recording);
         displaced.wake();
         Some(Some(Poll::Pending))
@@ -240,8 +248,8 @@ impl Drop for WaitingCopies {
 }
 
 impl<B> Recording<B> {
-    /// Registers a waker that is not registered yet. Returns the wakers that had to give way, to be woken
-    /// by the caller outside of the lock.
+    /// Registers a waker that is not registered yet. Returns the wakers that had to give way, to be
+    /// woken by the caller outside of the lock.
     fn wait(&mut self, waker: &mut Option<Waker>) -> WaitingCopies {
         let is_there = |waker: &Waker| self.waiting.0.iter().any(|other| other.will_wake(waker));
         let Some(waker) = waker.take_if(|waker| !is_there(waker)) else {
@@ -317,7 +325,8 @@ where
         if recording.ended {
             let waiting = std::mem::take(&mut recording.waiting);
             drop(recording);
-            // Outside of the lock. If the drop of the body panics, the drop of `waiting` wakes the copies.
+            // Outside of the lock. If the drop of the body panics, the drop of `waiting` wakes the
+            // copies.
             this.body = None;
             waiting.wake();
         }
@@ -364,8 +373,9 @@ impl<B> fmt::Debug for ReplayBody<B> {
 
 /// A [`Replay`] that copies requests with a [`ReplayBody`], head and extensions included.
 ///
-/// A request whose body cannot be replayed is not retried. Neither is one whose response came before the
-/// whole request was sent: the server may have acted on the first part, and the connection may be unusable.
+/// A request whose body cannot be replayed is not retried. Neither is one whose response came
+/// before the whole request was sent: the server may have acted on the first part, and the
+/// connection may be unusable.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplayRequest;
 

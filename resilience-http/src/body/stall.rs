@@ -13,8 +13,8 @@ use tokio::time::{Sleep, sleep_until};
 
 /// A limit on the time that a body may make no progress.
 ///
-/// Only waiting counts: the time from a poll that returned `Pending` to the wake of the reader. A reader
-/// that polls late after the wake, or does not poll at all, does not make a body stall.
+/// Only waiting counts: the time from a poll that returned `Pending` to the wake of the reader. A
+/// reader that polls late after the wake, or does not poll at all, does not make a body stall.
 #[derive(Debug, Clone)]
 pub struct StallTimeout {
     name: Name,
@@ -45,8 +45,8 @@ impl StallTimeout {
         self
     }
 
-    /// Sets how many bytes must come within each limit of waiting, 1 unless set: a protection against
-    /// clients that send one byte just before the limit. 0 counts as 1.
+    /// Sets how many bytes must come within each limit of waiting, 1 unless set: a protection
+    /// against clients that send one byte just before the limit. 0 counts as 1.
     #[must_use]
     pub fn at_least(mut self, bytes: u64) -> StallTimeout {
         self.min_bytes = bytes.max(1);
@@ -57,9 +57,10 @@ impl StallTimeout {
 pin_project! {
     /// A body that ends in a [`TimedOut`](RejectionKind::TimedOut) rejection when it stalls.
     ///
-    /// The error type of the body must be convertible from a rejection: convert any other type first, with
-    /// `body.map_err(BoxError::from)`. The inner body is dropped when the error is returned. Frames without
-    /// bytes are no progress. The only allocations are the timer and the waker, at the first wait.
+    /// The error type of the body must be convertible from a rejection: convert any other type
+    /// first, with `body.map_err(BoxError::from)`. The inner body is dropped when the error is
+    /// returned. Frames without bytes are no progress. The only allocations are the timer and the
+    /// waker, at the first wait.
     ///
     /// ```
     /// use std::time::Duration;
@@ -107,8 +108,9 @@ impl<B> StallBody<B> {
     }
 }
 
-// `From` and not `CarriesRejection`: rustc checks the auto traits of a task with its lifetimes erased, and
-// `CarriesRejection` is implemented for `Box<dyn Error>` with `'static` only, `From` with any lifetime.
+// `From` and not `CarriesRejection`: rustc checks the auto traits of a task with its lifetimes
+// erased, and `CarriesRejection` is implemented for `Box<dyn Error>` with `'static` only, `From`
+// with any lifetime.
 impl<B> Body for StallBody<B>
 where
     B: Body,
@@ -180,7 +182,8 @@ where
 
 type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
 
-/// Polls `body`. Also returns the time of its first wake since the last poll, if it woke the reader.
+/// Polls `body`. Also returns the time of its first wake since the last poll, if it woke the
+/// reader.
 fn poll_with_wake_time<B: Body>(
     body: Pin<&mut B>,
     wake_time: Option<&(Arc<WakeTime>, Waker)>,
@@ -204,7 +207,8 @@ struct Wakes {
 }
 
 impl WakeTime {
-    /// Registers the reader of a poll that begins. Returns the first wake since the last poll began.
+    /// Registers the reader of a poll that begins. Returns the first wake since the last poll
+    /// began.
     fn begin_poll(&self, reader: &Waker) -> Option<Instant> {
         let mut wakes = self.0.lock();
         let at = wakes.at.take();

@@ -16,14 +16,15 @@ use super::listener::Listener;
 use super::peer::{IpPermit, PerIpLimit};
 use super::socket::Socket;
 
-/// First wait after an error that concerns the listener: in most cases, no file descriptors are left.
+/// First wait after an error that concerns the listener: in most cases, no file descriptors are
+/// left.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Longest wait after such an error.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Most connections taken from a listener's queue. More than an operating system keeps there, and a bound for
-/// draining while clients keep connecting.
+/// Most connections taken from a listener's queue. More than an operating system keeps there, and a
+/// bound for draining while clients keep connecting.
 const LONGEST_QUEUE: usize = 1 << 16;
 
 /// Accepts connections from a listener.
@@ -71,14 +72,16 @@ impl<L: Listener> Acceptor<L> {
     /// Returns the next connection and its permit. `None` once draining has begun: then take the
     /// [backlog](Acceptor::backlog).
     pub(super) async fn accept(&mut self) -> Option<(Accepted<L::Addr>, OwnedSemaphorePermit)> {
-        // In a field, where `backlog` finds the connection if draining begins before it has a permit.
+        // In a field, where `backlog` finds the connection if draining begins before it has a
+        // permit.
         self.accepted = Some(self.next().await?);
         let mut permit = pin!(self.connection_limit.acquire());
         let permit = until_draining(&mut self.draining, |cx| permit.as_mut().poll(cx)).await??;
         self.accepted.take().map(|accepted| (accepted, permit))
     }
 
-    /// Returns the next connection whose address is within its limit. `None` once draining has begun.
+    /// Returns the next connection whose address is within its limit. `None` once draining has
+    /// begun.
     async fn next(&mut self) -> Option<Accepted<L::Addr>> {
         loop {
             let listener = self.listener.as_mut()?;
@@ -100,8 +103,8 @@ impl<L: Listener> Acceptor<L> {
         }
     }
 
-    /// Returns the connection with its address permit. If the address has as many connections as it may,
-    /// counts a rejection, closes the connection and returns `None`.
+    /// Returns the connection with its address permit. If the address has as many connections as it
+    /// may, counts a rejection, closes the connection and returns `None`.
     fn admit(&mut self, stream: Socket, peer: L::Addr) -> Option<Accepted<L::Addr>> {
         let ip_permit = match (&self.per_ip, L::ip(&peer)) {
             (Some(per_ip), Some(ip)) => {
@@ -114,9 +117,9 @@ impl<L: Listener> Acceptor<L> {
         Some(Accepted { stream, peer, ip_permit })
     }
 
-    /// Closes the listener and adds the connections of its queue to `taken`. Their clients have connected and
-    /// expect responses, and closing the listener resets every connection that is left in the queue. There may
-    /// be more of them than permits.
+    /// Closes the listener and adds the connections of its queue to `taken`. Their clients have
+    /// connected and expect responses, and closing the listener resets every connection that is
+    /// left in the queue. There may be more of them than permits.
     pub(super) async fn backlog(&mut self, taken: &mut VecDeque<Accepted<L::Addr>>) {
         taken.extend(self.accepted.take());
         let Some(listener) = self.listener.take() else { return };

@@ -17,10 +17,12 @@ use super::socket::Socket;
 use super::unread::Connection;
 use super::upgraded::Upgraded;
 
-/// Length of HTTP/2's preface ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+/// Length of HTTP/2's preface ([RFC 9113,
+/// 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
 
-/// Longest time between two checks of a busy connection, whose client may have disconnected behind unread bytes.
+/// Longest time between two checks of a busy connection, whose client may have disconnected behind
+/// unread bytes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// States of [`Activity::stage`].
@@ -51,8 +53,8 @@ struct State {
     dropped: Option<Incoming>,
     /// Start of the wait for a request's head, or of the head.
     since: Instant,
-    /// Set while a request's head is incomplete. Starts `true`, so that a silent new connection is subject to
-    /// `header_timeout`.
+    /// Set while a request's head is incomplete. Starts `true`, so that a silent new connection is
+    /// subject to `header_timeout`.
     in_head: bool,
     /// Bytes read.
     bytes_read: u64,
@@ -181,7 +183,8 @@ impl Activity {
         }
     }
 
-    /// Notes a request that was read, with a body or without. On HTTP/1, `may_upgrade` is set if it asks for an upgrade.
+    /// Notes a request that was read, with a body or without. On HTTP/1, `may_upgrade` is set if it
+    /// asks for an upgrade.
     pub(super) fn begin(
         self: &Arc<Self>,
         version: Version,
@@ -223,7 +226,8 @@ impl Activity {
         task.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns the body that was passed to the connection's task, and registers the task for the next one.
+    /// Returns the body that was passed to the connection's task, and registers the task for the
+    /// next one.
     pub(super) fn dropped_body(&self, cx: &Context<'_>) -> Option<Incoming> {
         self.lock_registered(cx).dropped.take()
     }
@@ -247,8 +251,8 @@ impl Activity {
         self.state.lock().may_upgrade = false;
     }
 
-    /// Returns `true` from an HTTP/1 request with an upgrade to a response without one. A graceful close in this time
-    /// would make hyper add `close` to a 101.
+    /// Returns `true` from an HTTP/1 request with an upgrade to a response without one. A graceful
+    /// close in this time would make hyper add `close` to a 101.
     pub(super) fn is_upgrading(&self) -> bool {
         self.state.lock().may_upgrade
     }
@@ -265,10 +269,11 @@ impl Activity {
         self.stage.load(Ordering::Acquire) == CUT
     }
 
-    /// Cuts the connection: its socket fails from now on, and the request that upgraded it is released. Wakes the
-    /// users of an upgraded stream.
+    /// Cuts the connection: its socket fails from now on, and the request that upgraded it is
+    /// released. Wakes the users of an upgraded stream.
     pub(super) fn cut(&self) {
-        // Before the lock, under which `wait` checks the stage: `wait` sees CUT, or its waker is taken here.
+        // Before the lock, under which `wait` checks the stage: `wait` sees CUT, or its waker is
+        // taken here.
         self.stage.store(CUT, Ordering::Release);
         let mut state = self.state.lock();
         let users = std::mem::take(&mut state.users);
@@ -287,7 +292,8 @@ impl Activity {
         // Cloned, and the former one dropped, outside of the lock.
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
-        // If the stage is CUT by now, `cut` may have taken the wakers before this one was registered.
+        // If the stage is CUT by now, `cut` may have taken the wakers before this one was
+        // registered.
         let missed = self.is_cut().then(|| waker.clone());
         let [reader, writer] = &mut state.users;
         let user = match half {
@@ -300,14 +306,16 @@ impl Activity {
         missed.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until the socket of an upgraded connection is dropped. Ready at once for any other connection.
+    /// Waits until the socket of an upgraded connection is dropped. Ready at once for any other
+    /// connection.
     pub(super) fn poll_dropped(&self, cx: &Context<'_>) -> Poll<()> {
         let state = self.lock_registered(cx);
         if state.upgraded.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Notes the start of a graceful close. If all responses are sent and the connection is still open, hyper has
-    /// read all bodies (HTTP/1), or a round trip follows (HTTP/2), so that no client is still sending.
+    /// Notes the start of a graceful close. If all responses are sent and the connection is still
+    /// open, hyper has read all bodies (HTTP/1), or a round trip follows (HTTP/2), so that no
+    /// client is still sending.
     pub(super) fn closing(&self) {
         let mut state = self.state.lock();
         if !state.is_busy() && !self.out.is_full() {
@@ -315,7 +323,8 @@ impl Activity {
         }
     }
 
-    /// Takes the dropped socket, and keeps it if its client may still be sending a body or a rejected head.
+    /// Takes the dropped socket, and keeps it if its client may still be sending a body or a
+    /// rejected head.
     pub(super) fn socket_dropped(&self, stream: Socket) {
         let mut state = self.state.lock();
         let upgraded = state.upgraded.take();
@@ -331,12 +340,14 @@ impl Activity {
         task.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns the socket that [`socket_dropped`](Activity::socket_dropped) has kept for a lingering close.
+    /// Returns the socket that [`socket_dropped`](Activity::socket_dropped) has kept for a
+    /// lingering close.
     pub(super) fn take_lingering(&self) -> Option<Socket> {
         self.state.lock().lingering.take()
     }
 
-    /// Returns the start of idleness: no request, no byte of a head, no unread body. `None` if the connection is not idle.
+    /// Returns the start of idleness: no request, no byte of a head, no unread body. `None` if the
+    /// connection is not idle.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         let is_reading = state.has_begun_a_head() || state.bodies > 0;
@@ -372,7 +383,8 @@ impl State {
 
     fn check_waiting(&self, limits: &Limits, now: Instant, is_full: bool) -> LimitCheck {
         if self.is_busy() || is_full {
-            // A response may end in the meantime, and the next limit counts from there: no limit can pass before `next`.
+            // A response may end in the meantime, and the next limit counts from there: no limit
+            // can pass before `next`.
             let next = limits.header_timeout.min(limits.idle_timeout).min(CHECK_INTERVAL);
             return LimitCheck::Until(now + next);
         }

@@ -9,7 +9,8 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 /// Binds a TCP listener to `address`, with the defaults of [`TcpListener::bind`].
 ///
 /// # Errors
-/// If the address cannot be bound. Unlike the error of the operating system, a [`BindError`] has the address.
+/// If the address cannot be bound. Unlike the error of the operating system, a [`BindError`] has
+/// the address.
 pub async fn bind<A: ToSocketAddrs + fmt::Display>(address: A) -> Result<TcpListener, BindError> {
     let shown = address.to_string();
     TcpListener::bind(address).await.map_err(|source| BindError { address: shown, source })

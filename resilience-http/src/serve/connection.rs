@@ -29,19 +29,20 @@ use super::request_body::RequestBody;
 use super::socket::Socket;
 use super::streams::Streams;
 
-/// Time for the first request of a connection when draining begins: the request may be on its way, and its
-/// client cannot know that the server is about to close.
+/// Time for the first request of a connection when draining begins: the request may be on its way,
+/// and its client cannot know that the server is about to close.
 const FIRST_REQUEST_WAIT: Duration = Duration::from_millis(250);
 
-/// Longest time for the close of an idle HTTP/2 connection: GOAWAY, the requests that cross it, and the last GOAWAY
-/// after the acknowledgement of a PING ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
+/// Longest time for the close of an idle HTTP/2 connection: GOAWAY, the requests that cross it, and
+/// the last GOAWAY after the acknowledgement of a PING ([RFC 9113,
+/// 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time between the PINGs of an HTTP/2 connection, and longest time for their acknowledgement.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Serves a connection until it is closed: by the client, by a limit, or by draining once the requests in flight
-/// have ended. Returns `true` if a forced shutdown cut it.
+/// Serves a connection until it is closed: by the client, by a limit, or by draining once the
+/// requests in flight have ended. Returns `true` if a forced shutdown cut it.
 pub(super) async fn connection<S, B>(
     stream: Socket,
     service: S,
@@ -97,7 +98,8 @@ where
                         if alarm.deadline() != until.into() {
                             alarm.as_mut().reset(until.into());
                         }
-                        // Unconstrained: the limits must fire also if hyper has used up the task's coop budget.
+                        // Unconstrained: the limits must fire also if hyper has used up the task's
+                        // coop budget.
                         ready!(pin!(unconstrained(alarm.as_mut())).poll(cx));
                     }
                     CloseAction::Close => served.as_mut().graceful_shutdown(),
@@ -186,7 +188,8 @@ impl Closing {
                 let earlier = goodbye_deadline.or(self.evictable_at()).filter(|at| *at > now);
                 CloseAction::Wait(earlier.map_or(due, |at| at.min(due)))
             }
-            // An upgraded HTTP/2 stream (RFC 8441) does not count as a request any more, but has a task.
+            // An upgraded HTTP/2 stream (RFC 8441) does not count as a request any more, but has a
+            // task.
             LimitCheck::Idle if self.streams.are_busy() => {
                 CloseAction::Wait(now + self.limits.idle_timeout)
             }
@@ -211,14 +214,15 @@ impl Closing {
         self.idle_since().filter(|_| self.close_requested.is_none()).map(|since| since + MIN_IDLE)
     }
 
-    /// Returns the end of a graceful close without requests in flight: an HTTP/2 client may never acknowledge the PING.
+    /// Returns the end of a graceful close without requests in flight: an HTTP/2 client may never
+    /// acknowledge the PING.
     fn goodbye_deadline(&self) -> Option<Instant> {
         let requested = self.close_requested?;
         self.idle_since().map(|since| since.max(requested) + GOODBYE_TIMEOUT)
     }
 
-    /// Returns `true` if the connection is closed for a new one. `eviction` holds its place in line while the connection
-    /// is evictable.
+    /// Returns `true` if the connection is closed for a new one. `eviction` holds its place in line
+    /// while the connection is evictable.
     fn poll_eviction<'r>(
         &mut self,
         now: Instant,

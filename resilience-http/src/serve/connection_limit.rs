@@ -20,7 +20,8 @@ struct Shared {
     permits: Arc<Semaphore>,
     /// Accepted connections that wait for a permit: at most one for each listener.
     waiting: AtomicUsize,
-    /// Wakes the connection that has been idle for the longest time: `Notify` is first in, first out.
+    /// Wakes the connection that has been idle for the longest time: `Notify` is first in, first
+    /// out.
     eviction: Notify,
 }
 
@@ -37,8 +38,8 @@ impl ConnectionLimit {
         self.0.permits.available_permits() == 0
     }
 
-    /// Waits for a permit, and has an idle connection evicted if there is none. `None` if the semaphore
-    /// is closed.
+    /// Waits for a permit, and has an idle connection evicted if there is none. `None` if the
+    /// semaphore is closed.
     pub(super) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.0.permits.clone().try_acquire_owned() {
             return Some(permit);
@@ -72,7 +73,8 @@ impl<'a> WaitingGuard<'a> {
 
 impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
-        // Repeated for the others: `Notify` stores one wake, so that wakes without an idle connection merge.
+        // Repeated for the others: `Notify` stores one wake, so that wakes without an idle
+        // connection merge.
         if self.0.waiting.fetch_sub(1, Ordering::Relaxed) > 1 {
             self.0.eviction.notify_one();
         }

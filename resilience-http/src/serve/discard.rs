@@ -1,8 +1,8 @@
 //! HTTP/1 request bodies that are dropped before their end.
 //!
-//! hyper reads one more piece of such a body, and closes the connection if that was not the last one. The server
-//! reads on, so that a client that sends all of the body before it has its response keeps its connection, and is
-//! not mistaken for one that is still sending.
+//! hyper reads one more piece of such a body, and closes the connection if that was not the last
+//! one. The server reads on, so that a client that sends all of the body before it has its response
+//! keeps its connection, and is not mistaken for one that is still sending.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,11 +12,12 @@ use hyper::body::Incoming;
 
 use super::activity::Activity;
 
-/// Most bytes that are discarded after the response is sent: a client that sends more is still sending.
+/// Most bytes that are discarded after the response is sent: a client that sends more is still
+/// sending.
 const AFTER_RESPONSE: u64 = 64 << 10;
 
-/// Discards the dropped body of a connection's request: all of it until the response is sent, and afterwards only
-/// the bytes that have arrived by then.
+/// Discards the dropped body of a connection's request: all of it until the response is sent, and
+/// afterwards only the bytes that have arrived by then.
 pub(super) struct Discard<'a> {
     activity: &'a Activity,
     body: Option<Incoming>,
@@ -30,11 +31,13 @@ impl<'a> Discard<'a> {
         Discard { activity, body: None, most, left: most }
     }
 
-    /// Returns `true` if hyper has to be polled again: it can read more, or is to close the connection.
+    /// Returns `true` if hyper has to be polled again: it can read more, or is to close the
+    /// connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(body) = self.activity.dropped_body(cx) {
             if self.body.replace(body).is_some() {
-                // The former body was read to its end: otherwise hyper would not have read another request.
+                // The former body was read to its end: otherwise hyper would not have read another
+                // request.
                 self.activity.body_ended(true);
             }
             self.left = self.most;

@@ -53,12 +53,14 @@ pin_project! {
 #[derive(Debug)]
 struct Request {
     in_flight: InFlight,
-    // Declared, and so dropped, after `in_flight`: a connection is idle only once its request is not counted.
+    // Declared, and so dropped, after `in_flight`: a connection is idle only once its request is
+    // not counted.
     active: ActiveRequest,
 }
 
 impl<B: Body> InFlightBody<B> {
-    /// Creates the body of a response. Call it in a poll of the HTTP/2 stream, whose reader it takes.
+    /// Creates the body of a response. Call it in a poll of the HTTP/2 stream, whose reader it
+    /// takes.
     pub(super) fn new(
         body: B,
         in_flight: InFlight,
@@ -72,7 +74,8 @@ impl<B: Body> InFlightBody<B> {
 }
 
 impl<B: Body> InFlightBody<B> {
-    /// Creates the body of a response that upgrades its connection, which is not sent and not counted.
+    /// Creates the body of a response that upgrades its connection, which is not sent and not
+    /// counted.
     pub(super) const fn of_upgrade(body: B) -> InFlightBody<B> {
         InFlightBody { body, request: None, reader: None, permit: None, end: None }
     }

@@ -31,7 +31,8 @@ impl WatchedSocket {
         WatchedSocket { stream: Some(stream), activity, half_close, waits: false }
     }
 
-    /// Checks whether the client has disconnected. Reading does not show it if bytes before the end are unread.
+    /// Checks whether the client has disconnected. Reading does not show it if bytes before the end
+    /// are unread.
     fn check_disconnect(&mut self) {
         let was_read = std::mem::take(&mut self.waits);
         if was_read || !self.activity.is_busy() {
@@ -47,8 +48,9 @@ impl WatchedSocket {
         }
     }
 
-    /// Records how many bytes the socket has taken. A full socket is tried again at intervals, because the operating
-    /// system reports it as writable only when a third of its buffer is free, which can take a slow reader minutes.
+    /// Records how many bytes the socket has taken. A full socket is tried again at intervals,
+    /// because the operating system reports it as writable only when a third of its buffer is free,
+    /// which can take a slow reader minutes.
     fn record_write(
         &self,
         polled: Poll<io::Result<usize>>,
@@ -139,8 +141,8 @@ impl AsyncWrite for WatchedSocket {
         self.stream()?.poll_shutdown(cx)
     }
 
-    /// Returns `true` for every stream: for one that does not write slices, hyper would copy a whole response, and the
-    /// copied bytes would count as written.
+    /// Returns `true` for every stream: for one that does not write slices, hyper would copy a
+    /// whole response, and the copied bytes would count as written.
     fn is_write_vectored(&self) -> bool {
         true
     }

@@ -1,8 +1,9 @@
 //! Lingering close ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
 //!
-//! Bytes that arrive at a closed socket cause a reset, and a reset discards the response that the client has not
-//! read yet. For a client that may still be sending, the server therefore closes its sending side first, and
-//! discards what arrives until the client closes too, or a limit on time or bytes is reached.
+//! Bytes that arrive at a closed socket cause a reset, and a reset discards the response that the
+//! client has not read yet. For a client that may still be sending, the server therefore closes its
+//! sending side first, and discards what arrives until the client closes too, or a limit on time or
+//! bytes is reached.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,8 +18,8 @@ use super::socket::Socket;
 /// Size of the read buffer in bytes.
 const PIECE: usize = 16 << 10;
 
-/// Shuts the sending side of `stream` down and waits until the client closes or a limit is reached. Dropping
-/// the future closes the socket at once.
+/// Shuts the sending side of `stream` down and waits until the client closes or a limit is reached.
+/// Dropping the future closes the socket at once.
 pub(super) async fn linger(mut stream: Socket, limits: Limits) {
     // The socket is closed in every case, an error included.
     let _ended = timeout(limits.linger_timeout, discard(&mut stream, limits.linger_bytes)).await;

@@ -18,13 +18,15 @@ pub(super) struct MinRate {
 }
 
 impl MinRate {
-    /// Returns the rate for an HTTP/2 stream, whose flow control shows each byte that its client takes.
+    /// Returns the rate for an HTTP/2 stream, whose flow control shows each byte that its client
+    /// takes.
     pub(super) const fn of_stream(limits: &Limits) -> MinRate {
         MinRate::over(WINDOW, limits)
     }
 
-    /// Returns the rate for a socket. Its window is `write_timeout`, because the buffers of both operating systems show
-    /// progress in steps of some kilobytes only, for which a well-behaved slow reader may need many seconds.
+    /// Returns the rate for a socket. Its window is `write_timeout`, because the buffers of both
+    /// operating systems show progress in steps of some kilobytes only, for which a well-behaved
+    /// slow reader may need many seconds.
     pub(super) fn of_socket(limits: &Limits) -> MinRate {
         MinRate::over(limits.write_timeout.max(WINDOW), limits)
     }

@@ -17,7 +17,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Outgoing {
     min_rate: MinRate,
     retry_interval: Duration,
-    /// Copy of `full.is_some()` that is read without the lock. Only the owner of the socket writes it.
+    /// Copy of `full.is_some()` that is read without the lock. Only the owner of the socket writes
+    /// it.
     is_full: AtomicBool,
     full: Mutex<Option<Full>>,
 }
@@ -83,7 +84,8 @@ impl Outgoing {
         was_full
     }
 
-    /// Returns when the client becomes too slow if it takes nothing more. `None` if the socket is not full.
+    /// Returns when the client becomes too slow if it takes nothing more. `None` if the socket is
+    /// not full.
     pub(super) fn due(&self) -> Option<Instant> {
         if !self.is_full() {
             return None;

@@ -74,7 +74,8 @@ impl<S: Clone, A> Service<A> for CloneService<S> {
     }
 }
 
-/// A limit on the open connections of each IP address. Has at most one entry for each open connection.
+/// A limit on the open connections of each IP address. Has at most one entry for each open
+/// connection.
 #[derive(Debug)]
 pub(super) struct PerIpLimit {
     most: u32,
@@ -118,8 +119,9 @@ impl Drop for IpPermit {
     }
 }
 
-/// Returns the address that stands for one client: an IPv4 address, also if it is mapped into IPv6, or the /64
-/// network of an IPv6 address, because one site usually has all addresses of a /64 (RFC 6177).
+/// Returns the address that stands for one client: an IPv4 address, also if it is mapped into IPv6,
+/// or the /64 network of an IPv6 address, because one site usually has all addresses of a /64 (RFC
+/// 6177).
 fn client_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => {

@@ -9,8 +9,8 @@ use super::reader::Reader;
 use super::unread::UnreadPiece;
 use crate::body::WritePermit;
 
-/// A piece of a response body. Until it is written, it holds the request's permit and its bytes count as unread. On
-/// an HTTP/2 stream, the piece also records the progress of the reader.
+/// A piece of a response body. Until it is written, it holds the request's permit and its bytes
+/// count as unread. On an HTTP/2 stream, the piece also records the progress of the reader.
 #[derive(Debug)]
 pub struct Piece<D> {
     data: D,

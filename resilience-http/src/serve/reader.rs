@@ -1,9 +1,11 @@
 //! Slow readers of HTTP/2 streams.
 //!
-//! On HTTP/1, a client that does not read fills the socket ([`Outgoing`](super::outgoing::Outgoing)). On HTTP/2, such
-//! a client does not open the flow-control window of its stream, while the connection goes on: the response body is
-//! not polled, and its pieces are not written. The body yields its end only after all pieces are written, because
-//! hyper would end the stream's task with the body, and dropping the task is what resets the stream.
+//! On HTTP/1, a client that does not read fills the socket
+//! ([`Outgoing`](super::outgoing::Outgoing)). On HTTP/2, such a client does not open the
+//! flow-control window of its stream, while the connection goes on: the response body is not
+//! polled, and its pieces are not written. The body yields its end only after all pieces are
+//! written, because hyper would end the stream's task with the body, and dropping the task is what
+//! resets the stream.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -52,7 +54,8 @@ impl Reader {
         CURRENT.with_borrow(Option::clone)
     }
 
-    /// Notes a poll of the body. If the body has not `yielded` anything, the reader is not at fault.
+    /// Notes a poll of the body. If the body has not `yielded` anything, the reader is not at
+    /// fault.
     pub(super) fn body_polled(&self, yielded: bool) {
         let mut state = self.state.lock();
         let had_read_all = !state.has_unread();

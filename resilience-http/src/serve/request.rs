@@ -50,7 +50,8 @@ where
     type Error = BoxError;
     type Future = RequestFuture<Called<S>>;
 
-    /// Begins a request and counts it. The rejection of a forced shutdown becomes the error of the request.
+    /// Begins a request and counts it. The rejection of a forced shutdown becomes the error of the
+    /// request.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         let is_connect = request.method() == Method::CONNECT;
@@ -133,7 +134,8 @@ where
         }
         if !multiplexed {
             this.activity.stays_http();
-            // Before the connection is closed, so that the client sends its next request on another one.
+            // Before the connection is closed, so that the client sends its next request on another
+            // one.
             if !this.tracker.token().is_ready() || active.is_at_connection_limit() {
                 add_close(response.headers_mut());
             }

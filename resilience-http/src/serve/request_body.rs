@@ -13,8 +13,9 @@ use super::activity::Activity;
 
 /// The body of a request to a [`Server`](super::Server): the frames of hyper's [`Incoming`].
 ///
-/// Dropping a body before its end is allowed, and the client may then still be sending. If its connection is to be
-/// closed, the server lingers as [`linger_timeout`](super::ServerBuilder::linger_timeout) describes.
+/// Dropping a body before its end is allowed, and the client may then still be sending. If its
+/// connection is to be closed, the server lingers as
+/// [`linger_timeout`](super::ServerBuilder::linger_timeout) describes.
 #[derive(Debug)]
 pub struct RequestBody {
     /// `None` only during the drop.
@@ -89,7 +90,8 @@ impl Drop for RequestBody {
             return;
         };
         if unread.multiplexed {
-            // h2 has buffered the frames that have arrived. If the end is not among them, the client is still sending.
+            // h2 has buffered the frames that have arrived. If the end is not among them, the
+            // client is still sending.
             let mut cx = Context::from_waker(Waker::noop());
             let read_to_end = loop {
                 match Pin::new(&mut incoming).poll_frame(&mut cx) {

@@ -27,9 +27,10 @@ use super::unread::Unread;
 
 /// A builder of a [`Server`].
 ///
-/// Its defaults: 10,000 connections, 10 s for the head of a request, 75 s for an idle connection, 60 s for a
-/// client that does not read, 240 bytes a second for one that does, 256 MiB of unread bytes (64 MiB for one
-/// connection), and 5 s and 16 MiB for a client that is still sending when its connection is closed.
+/// Its defaults: 10,000 connections, 10 s for the head of a request, 75 s for an idle connection,
+/// 60 s for a client that does not read, 240 bytes a second for one that does, 256 MiB of unread
+/// bytes (64 MiB for one connection), and 5 s and 16 MiB for a client that is still sending when
+/// its connection is closed.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
@@ -38,31 +39,34 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Sets the most connections at once, between 1 and 1,000,000: 10,000 unless set. Connections above the limit
-    /// wait, one of them accepted and the others in the queue of the operating system. Set the length of that queue
-    /// and the limit on open files to match.
+    /// Sets the most connections at once, between 1 and 1,000,000: 10,000 unless set. Connections
+    /// above the limit wait, one of them accepted and the others in the queue of the operating
+    /// system. Set the length of that queue and the limit on open files to match.
     ///
-    /// At the limit, HTTP/1 responses have `connection: close`. If a new connection waits, the one that has been idle
-    /// for the longest time is closed for it, after a second of idleness at least and if no byte of a head was read.
-    /// Health probes wait like all other clients: give them their own listener and [`Server`], with the same token.
+    /// At the limit, HTTP/1 responses have `connection: close`. If a new connection waits, the one
+    /// that has been idle for the longest time is closed for it, after a second of idleness at
+    /// least and if no byte of a head was read. Health probes wait like all other clients: give
+    /// them their own listener and [`Server`], with the same token.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.limits.max_connections = connections;
         self
     }
 
-    /// Sets the most connections at once of one IP address, or of one /64 network of IPv6. By default only
-    /// [`max_connections`](Self::max_connections) limits them, and one client can take all.
+    /// Sets the most connections at once of one IP address, or of one /64 network of IPv6. By
+    /// default only [`max_connections`](Self::max_connections) limits them, and one client can take
+    /// all.
     ///
-    /// A connection above the limit is accepted and closed at once ([`Served::rejected`]). Behind a proxy, all clients
-    /// have the proxy's address: leave the limit unset there. Clients on a Unix socket have no IP address and are not
-    /// counted.
+    /// A connection above the limit is accepted and closed at once ([`Served::rejected`]). Behind a
+    /// proxy, all clients have the proxy's address: leave the limit unset there. Clients on a Unix
+    /// socket have no IP address and are not counted.
     pub fn max_connections_per_ip(mut self, connections: u32) -> Self {
         self.limits.max_per_ip = Some(connections);
         self
     }
 
-    /// Sets the longest time for the head of a request: 10 s unless set. The time starts with the first byte of the
-    /// head, or with the connection for its first request. On HTTP/2 only the first head of a connection is limited.
+    /// Sets the longest time for the head of a request: 10 s unless set. The time starts with the
+    /// first byte of the head, or with the connection for its first request. On HTTP/2 only the
+    /// first head of a connection is limited.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.limits.header_timeout = timeout;
         self
@@ -74,13 +78,15 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how long a client may read nothing of a response that has bytes for it: 60 s unless set. After that, its
-    /// connection is closed or its HTTP/2 stream is reset, and the response is dropped. Time in which the handler has
-    /// nothing to send does not count. [`at_least`](ServerBuilder::at_least) limits clients that read slowly.
+    /// Sets how long a client may read nothing of a response that has bytes for it: 60 s unless
+    /// set. After that, its connection is closed or its HTTP/2 stream is reset, and the response is
+    /// dropped. Time in which the handler has nothing to send does not count.
+    /// [`at_least`](ServerBuilder::at_least) limits clients that read slowly.
     ///
-    /// On a full socket, the progress of a client is visible in steps of some kilobytes; see the book's page on servers.
-    /// The server checks every second, or four times in this time if that is shorter. Through boxed streams (TLS),
-    /// progress is visible only when a third of the operating system's buffer is free.
+    /// On a full socket, the progress of a client is visible in steps of some kilobytes; see the
+    /// book's page on servers. The server checks every second, or four times in this time if that
+    /// is shorter. Through boxed streams (TLS), progress is visible only when a third of the
+    /// operating system's buffer is free.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
         self
@@ -89,27 +95,31 @@ impl ServerBuilder {
     /// Sets the longest time of a lingering close: 5 s unless set
     /// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
     ///
-    /// A client may still be sending when its connection is to be closed, because its body is too large or the handler
-    /// has not read all of it. Bytes that arrive at a closed connection would make it lose its response. The server
-    /// therefore closes its sending side, and discards what arrives until the client closes too. Such a connection
-    /// counts, and a shutdown cuts it at its deadline like any other.
+    /// A client may still be sending when its connection is to be closed, because its body is too
+    /// large or the handler has not read all of it. Bytes that arrive at a closed connection would
+    /// make it lose its response. The server therefore closes its sending side, and discards what
+    /// arrives until the client closes too. Such a connection counts, and a shutdown cuts it at its
+    /// deadline like any other.
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
         self.limits.linger_timeout = timeout;
         self
     }
 
-    /// Sets how many bytes are discarded within the [`linger_timeout`](ServerBuilder::linger_timeout) before the
-    /// connection is closed: 16 MiB unless set. With 0 it is closed at once.
+    /// Sets how many bytes are discarded within the
+    /// [`linger_timeout`](ServerBuilder::linger_timeout) before the connection is closed: 16 MiB
+    /// unless set. With 0 it is closed at once.
     pub fn linger_bytes(mut self, bytes: u64) -> Self {
         self.limits.linger_bytes = bytes;
         self
     }
 
-    /// Sets how many bytes a second a client must read of a response that has bytes for it: 240 unless set, as in
-    /// [Kestrel](https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options). The average is taken
-    /// over each 5 s on an HTTP/2 stream, and on a socket over each [`write_timeout`](ServerBuilder::write_timeout), 5 s
-    /// or more. Time without bytes for the client does not count. The stream of a slower client is reset, or its
-    /// connection closed. With 0 only the `write_timeout` applies.
+    /// Sets how many bytes a second a client must read of a response that has bytes for it: 240
+    /// unless set, as in
+    /// [Kestrel](https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options). The
+    /// average is taken over each 5 s on an HTTP/2 stream, and on a socket over each
+    /// [`write_timeout`](ServerBuilder::write_timeout), 5 s or more. Time without bytes for the
+    /// client does not count. The stream of a slower client is reset, or its connection closed.
+    /// With 0 only the `write_timeout` applies.
     pub fn at_least(mut self, bytes_per_second: u64) -> Self {
         self.limits.at_least = bytes_per_second;
         self
@@ -117,41 +127,45 @@ impl ServerBuilder {
 
     /// Sets the most unread bytes of responses, on all connections together: 256 MiB unless set.
     ///
-    /// Above the limit, the server closes the connection that would hold the most bytes for the longest time at the
-    /// rate of its client so far, then the next one, until the others are within the limit. Each close is an
-    /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of the layer `serve` for the listener of the process,
-    /// and counts in [`Served::unread`]. A response of one piece that is larger than the limit is cut: stream it.
+    /// Above the limit, the server closes the connection that would hold the most bytes for the
+    /// longest time at the rate of its client so far, then the next one, until the others are
+    /// within the limit. Each close is an
+    /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of the layer `serve` for the
+    /// listener of the process, and counts in [`Served::unread`]. A response of one piece that is
+    /// larger than the limit is cut: stream it.
     ///
-    /// A piece of a response (all of a `String`, one chunk of a stream) counts from the moment the body yields it until
-    /// the operating system has taken its last byte, because its memory is not free before. Bytes that a body has not
-    /// yielded, heads, the buffers of the operating system, and small frames in the HTTP/2 write buffer (16 KiB) do
-    /// not count.
+    /// A piece of a response (all of a `String`, one chunk of a stream) counts from the moment the
+    /// body yields it until the operating system has taken its last byte, because its memory is not
+    /// free before. Bytes that a body has not yielded, heads, the buffers of the operating system,
+    /// and small frames in the HTTP/2 write buffer (16 KiB) do not count.
     pub fn max_unread_bytes(mut self, bytes: u64) -> Self {
         self.limits.max_unread = bytes;
         self
     }
 
-    /// Sets the most [unread bytes](Self::max_unread_bytes) of one connection: 64 MiB unless set. At the limit, the next
-    /// response that yields bytes ends in an error: on HTTP/2 its stream is reset and the others go on, on HTTP/1 the
-    /// connection is closed. One piece may be larger than the limit. An end is reported as for `max_unread_bytes`.
+    /// Sets the most [unread bytes](Self::max_unread_bytes) of one connection: 64 MiB unless set.
+    /// At the limit, the next response that yields bytes ends in an error: on HTTP/2 its stream is
+    /// reset and the others go on, on HTTP/1 the connection is closed. One piece may be larger than
+    /// the limit. An end is reported as for `max_unread_bytes`.
     pub fn max_unread_bytes_per_connection(mut self, bytes: u64) -> Self {
         self.limits.max_unread_per_connection = bytes;
         self
     }
 
-    /// Sets the most bytes of a request's head on HTTP/1, between 8 KiB and 1 MiB: 32 KiB unless set. The response to
-    /// a longer head is 431 ([RFC 6585, 5](https://www.rfc-editor.org/rfc/rfc6585#section-5)). The limit is also the
-    /// largest buffer for bodies on such a connection. HTTP/2 heads have a fixed limit of 16 KiB.
+    /// Sets the most bytes of a request's head on HTTP/1, between 8 KiB and 1 MiB: 32 KiB unless
+    /// set. The response to a longer head is 431 ([RFC 6585,
+    /// 5](https://www.rfc-editor.org/rfc/rfc6585#section-5)). The limit is also the largest buffer
+    /// for bodies on such a connection. HTTP/2 heads have a fixed limit of 16 KiB.
     pub fn max_head_bytes(mut self, bytes: u32) -> Self {
         self.limits.max_head_bytes = bytes;
         self
     }
 
-    /// Serves HTTP/1 clients that close their sending side after a request and wait for the response. Off unless set,
-    /// because a client that has disconnected looks the same.
+    /// Serves HTTP/1 clients that close their sending side after a request and wait for the
+    /// response. Off unless set, because a client that has disconnected looks the same.
     ///
-    /// When it is off, such a close ends the connection: the handler of its request is dropped at its next await. A
-    /// reset of the connection has this effect in either case.
+    /// When it is off, such a close ends the connection: the handler of its request is dropped at
+    /// its next await. A reset of the connection has this effect in either case.
     pub fn half_close(mut self, served: bool) -> Self {
         self.limits.half_close = served;
         self
@@ -227,11 +241,12 @@ impl Server {
         self.unread.bytes()
     }
 
-    /// Serves `service`, any Tower service or axum's `Router`, on `listener` until `token` begins to drain and the
-    /// requests in flight have ended or are cut. Dropping the future cuts all connections.
+    /// Serves `service`, any Tower service or axum's `Router`, on `listener` until `token` begins
+    /// to drain and the requests in flight have ended or are cut. Dropping the future cuts all
+    /// connections.
     ///
-    /// Requests have the client's address in their extensions, as [`Peer<L::Addr>`](super::Peer). For axum's
-    /// `ConnectInfo` see [`serve_make_service`](Self::serve_make_service).
+    /// Requests have the client's address in their extensions, as [`Peer<L::Addr>`](super::Peer).
+    /// For axum's `ConnectInfo` see [`serve_make_service`](Self::serve_make_service).
     pub async fn serve<L, S, B>(self, listener: L, service: S, token: &ShutdownToken) -> Served
     where
         L: Listener,
@@ -243,8 +258,9 @@ impl Server {
         self.serve_make_service(listener, CloneService(service), token).await
     }
 
-    /// Serves like [`serve`](Self::serve), with one service for each connection, which `make_service` returns for
-    /// the client's address. If `make_service` fails, the connection is closed.
+    /// Serves like [`serve`](Self::serve), with one service for each connection, which
+    /// `make_service` returns for the client's address. If `make_service` fails, the connection is
+    /// closed.
     ///
     /// Axum's `ConnectInfo` is an extractor for such a service:
     ///
@@ -289,8 +305,8 @@ impl Server {
             tasks: JoinSet::new(),
             served: Served::default(),
         };
-        // Counted as work in flight: draining then lasts until the backlog of the listener is served. A forced
-        // shutdown cuts the future, and `finish` counts what is left.
+        // Counted as work in flight: draining then lasts until the backlog of the listener is
+        // served. A forced shutdown cuts the future, and `finish` counts what is left.
         let _cut = token.run("http server", serving.accept(acceptor)).await;
         serving.finish().await
     }
@@ -324,7 +340,8 @@ where
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        // The counts are copied after each step: a forced shutdown may drop this future at any await.
+        // The counts are copied after each step: a forced shutdown may drop this future at any
+        // await.
         while let Some((accepted, permit)) = acceptor.accept().await {
             self.begin(accepted, permit);
             self.copy_counts(&acceptor);
@@ -400,7 +417,8 @@ where
     }
 }
 
-/// Returns `true` if a connection was cut. An aborted task was ended for its unread bytes and is not counted.
+/// Returns `true` if a connection was cut. An aborted task was ended for its unread bytes and is
+/// not counted.
 fn was_cut(ended: Result<bool, JoinError>) -> bool {
     ended.unwrap_or_else(|error| !error.is_cancelled())
 }

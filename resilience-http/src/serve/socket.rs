@@ -17,7 +17,8 @@ use tokio::task::coop::unconstrained;
 
 /// A connection that a [`Listener`](super::Listener) has accepted.
 ///
-/// TCP and Unix sockets are converted by `From` without an allocation. Any other stream, TLS for example, is boxed.
+/// TCP and Unix sockets are converted by `From` without an allocation. Any other stream, TLS for
+/// example, is boxed.
 pub struct Socket(Kind);
 
 enum Kind {
@@ -37,8 +38,8 @@ impl Socket {
         Socket(Kind::Other(Box::new(stream)))
     }
 
-    /// Returns `true` if the operating system has reported this event. A boxed stream reports none: only a read shows
-    /// that its client has disconnected.
+    /// Returns `true` if the operating system has reported this event. A boxed stream reports none:
+    /// only a read shows that its client has disconnected.
     pub(super) fn has(&self, event: Interest) -> bool {
         match &self.0 {
             Kind::Tcp(stream) => is_ready(stream.ready(event)),
@@ -48,8 +49,8 @@ impl Socket {
         }
     }
 
-    /// Writes as many bytes as the operating system takes at once, without waiting for readiness. Pending if it takes
-    /// none, and for boxed streams.
+    /// Writes as many bytes as the operating system takes at once, without waiting for readiness.
+    /// Pending if it takes none, and for boxed streams.
     pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         #[cfg(unix)]
         match &self.0 {
@@ -71,8 +72,8 @@ fn write_now<T: io::Write>(
     let written = stream.as_fd().try_clone_to_owned().map(open);
     match written.and_then(|mut duplicate| duplicate.write_vectored(slices)) {
         Ok(count) if count > 0 => Poll::Ready(Ok(count)),
-        // Errors are ignored: the next write returns an error of the socket again, and a lack of descriptors for the
-        // duplicate does not concern the socket.
+        // Errors are ignored: the next write returns an error of the socket again, and a lack of
+        // descriptors for the duplicate does not concern the socket.
         _ => Poll::Pending,
     }
 }

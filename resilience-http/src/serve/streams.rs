@@ -10,8 +10,8 @@ use super::min_rate::MinRate;
 use super::reader::MinRateStream;
 use super::upgraded::StreamTask;
 
-/// An executor that spawns the tasks of a connection. A task ends when its reader is below the lowest rate, and all
-/// end with the connection. Clones share the tasks.
+/// An executor that spawns the tasks of a connection. A task ends when its reader is below the
+/// lowest rate, and all end with the connection. Clones share the tasks.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     tasks: Arc<Mutex<JoinSet<()>>>,
@@ -47,7 +47,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // Declared before the lock, and so dropped after it: dropping a panic payload runs the user's code.
+        // Declared before the lock, and so dropped after it: dropping a panic payload runs the
+        // user's code.
         let mut panics = Vec::new();
         let mut tasks = self.tasks.lock();
         while let Some(ended) = tasks.try_join_next() {

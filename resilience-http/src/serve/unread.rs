@@ -1,4 +1,5 @@
-//! Response bytes that clients have not taken yet, with limits for each connection and for the server.
+//! Response bytes that clients have not taken yet, with limits for each connection and for the
+//! server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use super::limits::Limits;
 /// The name of the layer in rejections.
 const LAYER: &str = "serve";
 
-/// Bytes that each client counts as having taken at the start, so that a new client is not the slowest of all.
+/// Bytes that each client counts as having taken at the start, so that a new client is not the
+/// slowest of all.
 const HEAD_START: u64 = 64 << 10;
 
 /// Unread bytes of a server. Clones share them.
@@ -95,7 +97,8 @@ impl Unread {
         Registered(connection)
     }
 
-    /// Ends connections, the costliest first, until the unread bytes of the others are within the limit.
+    /// Ends connections, the costliest first, until the unread bytes of the others are within the
+    /// limit.
     fn end_excess(&self) {
         while let Some((unread, task)) = self.end_costliest() {
             if let Some(task) = task {
@@ -105,8 +108,9 @@ impl Unread {
         }
     }
 
-    /// Marks the costliest connection as ended. Returns the unread bytes of all connections before, and the task
-    /// of the connection. `None` if all are within the limit. Connections that are marked already do not count.
+    /// Marks the costliest connection as ended. Returns the unread bytes of all connections before,
+    /// and the task of the connection. `None` if all are within the limit. Connections that are
+    /// marked already do not count.
     fn end_costliest(&self) -> Option<(u64, Option<AbortHandle>)> {
         let now = clock::now();
         let connections = self.0.connections.lock();
@@ -139,8 +143,8 @@ impl Unread {
 }
 
 impl Connection {
-    /// Counts `count` bytes as unread until the returned value is dropped. Ends connections if the server is above its
-    /// limit.
+    /// Counts `count` bytes as unread until the returned value is dropped. Ends connections if the
+    /// server is above its limit.
     ///
     /// # Errors
     /// If this connection was at its limit before.
@@ -169,13 +173,15 @@ impl Connection {
             entry.task = Some(task.clone());
         }
         drop(connections);
-        // After the lock was released: a mark before it found no task to abort, and a mark after it finds this one.
+        // After the lock was released: a mark before it found no task to abort, and a mark after it
+        // finds this one.
         if self.ended.load(Ordering::Relaxed) {
             task.abort();
         }
     }
 
-    /// Returns the cost of waiting for the client: `bytes` times the time they need at the client's rate so far.
+    /// Returns the cost of waiting for the client: `bytes` times the time they need at the client's
+    /// rate so far.
     fn cost(&self, bytes: u64, now: Instant) -> u128 {
         let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
         let waited = now.saturating_duration_since(self.begun + since).as_nanos();
@@ -209,8 +215,8 @@ impl Drop for Registered {
     }
 }
 
-/// The unread bytes of one piece of a response. All of them count until it is dropped, because the memory of the
-/// piece is not free before.
+/// The unread bytes of one piece of a response. All of them count until it is dropped, because the
+/// memory of the piece is not free before.
 #[derive(Debug)]
 pub(super) struct UnreadPiece {
     of: Arc<Connection>,

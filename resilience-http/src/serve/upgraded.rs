@@ -1,7 +1,8 @@
 //! Requests that were upgraded to another protocol.
 //!
-//! On HTTP/1, the upgraded stream is the connection's socket, whose drop releases the request. On HTTP/2, hyper spawns
-//! a task for the stream's sending side while it polls the task of the request; the new task holds the request.
+//! On HTTP/1, the upgraded stream is the connection's socket, whose drop releases the request. On
+//! HTTP/2, hyper spawns a task for the stream's sending side while it polls the task of the
+//! request; the new task holds the request.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -13,7 +14,8 @@ use resilience_core::shutdown::InFlight;
 use crate::body::WritePermit;
 
 thread_local! {
-    /// Request of the HTTP/2 stream that this thread polls, from its response to the spawn of its upgrade's task.
+    /// Request of the HTTP/2 stream that this thread polls, from its response to the spawn of its
+    /// upgrade's task.
     static CURRENT: Cell<Option<Upgraded>> = const { Cell::new(None) };
 }
 
@@ -30,8 +32,8 @@ impl Upgraded {
         Upgraded { in_flight, _permit: permit }
     }
 
-    /// Counts the request as finished. A request that is dropped without this call during a forced shutdown counts
-    /// as cut.
+    /// Counts the request as finished. A request that is dropped without this call during a forced
+    /// shutdown counts as cut.
     pub(super) fn finish(self) {
         self.in_flight.finish();
     }

@@ -17,11 +17,12 @@ use super::rejection_response::{RejectionResponse, RejectionResponseLayer};
 use super::uploads::Uploads;
 use crate::propagate::{ExtractContext, ExtractContextLayer};
 
-/// The admission control of a server: [extracts](ExtractContextLayer) the context of requests, applies the
-/// layer `L`, and [turns](RejectionResponseLayer) its rejections into responses. See the [module](super).
+/// The admission control of a server: [extracts](ExtractContextLayer) the context of requests,
+/// applies the layer `L`, and [turns](RejectionResponseLayer) its rejections into responses. See
+/// the [module](super).
 ///
-/// The error type of the service is unchanged, so that the layer can be used in `axum::Router::layer`. Services
-/// made by one value, and by its clones, share the state of `L`.
+/// The error type of the service is unchanged, so that the layer can be used in
+/// `axum::Router::layer`. Services made by one value, and by its clones, share the state of `L`.
 #[derive(Debug, Clone)]
 pub struct AdmissionControlLayer<L> {
     extract: ExtractContextLayer,
@@ -89,8 +90,8 @@ impl<S, L: Layer<MapServiceError<S>>> Layer<S> for AdmissionControlLayer<L> {
 
 /// A builder of an [`AdmissionControlLayer`].
 ///
-/// None of its limits has a queue: a request over a limit is rejected at once, with the time to wait. For
-/// a queue, pass a stack that has one to [`AdmissionControlLayer::new`].
+/// None of its limits has a queue: a request over a limit is rejected at once, with the time to
+/// wait. For a queue, pass a stack that has one to [`AdmissionControlLayer::new`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AdmissionControlBuilder<L = Identity, B = Identity, U = Identity> {
@@ -104,21 +105,22 @@ pub struct AdmissionControlBuilder<L = Identity, B = Identity, U = Identity> {
 }
 
 impl<L, B, U> AdmissionControlBuilder<L, B, U> {
-    /// Sets the prefix of the layer names, which callers see too: `name.rate_limit`, `name.bulkhead`,
-    /// `name.uploads`. `server` unless set.
+    /// Sets the prefix of the layer names, which callers see too: `name.rate_limit`,
+    /// `name.bulkhead`, `name.uploads`. `server` unless set.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets the longest time of a request, the body of its response included. A deadline in the request can
-    /// only shorten it. See [`ExtractContextLayer::longest`].
+    /// Sets the longest time of a request, the body of its response included. A deadline in the
+    /// request can only shorten it. See [`ExtractContextLayer::longest`].
     pub fn longest(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }
 
-    /// Sets the longest time until the head of a response. See [`ExtractContextLayer::longest_head`].
+    /// Sets the longest time until the head of a response. See
+    /// [`ExtractContextLayer::longest_head`].
     pub fn longest_head(mut self, longest: Duration) -> Self {
         self.longest_head = Some(longest);
         self
@@ -136,7 +138,8 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         self
     }
 
-    /// Sets the most requests at once. A request counts until the body of its response is written or dropped.
+    /// Sets the most requests at once. A request counts until the body of its response is written
+    /// or dropped.
     pub fn concurrency(
         self,
         max_concurrent: u32,
@@ -144,7 +147,8 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         self.map(|(rate, _, uploads)| (rate, ForAll(bulkhead(max_concurrent)), uploads))
     }
 
-    /// Sets the most requests at once for each key that `key` returns for a request, such as its route or tenant.
+    /// Sets the most requests at once for each key that `key` returns for a request, such as its
+    /// route or tenant.
     pub fn concurrency_per_key<K: Key, F, Req>(
         self,
         max_concurrent: u32,

@@ -1,6 +1,7 @@
 //! Writing of `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
 //!
-//! Fields that a handler has written for other limits are kept. [`hints`](crate::hints) reads both fields.
+//! Fields that a handler has written for other limits are kept. [`hints`](crate::hints) reads both
+//! fields.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ pub(super) fn add_exhausted(headers: &mut HeaderMap, name: &str, retry_after: Op
     add_item(headers, RATE_LIMIT, name, [(key_ref("r"), Some(0)), (key_ref("t"), reset)]);
 }
 
-/// Adds `RateLimit` with the tokens that are left, and `RateLimit-Policy`. The reset time is an upper bound:
-/// the whole time in which one token is refilled.
+/// Adds `RateLimit` with the tokens that are left, and `RateLimit-Policy`. The reset time is an
+/// upper bound: the whole time in which one token is refilled.
 pub(super) fn add_remaining(headers: &mut HeaderMap, name: &str, limit: &RateSnapshot) {
     let quota = &limit.quota;
     let reset = match limit.paused_for {
@@ -33,8 +34,8 @@ pub(super) fn add_remaining(headers: &mut HeaderMap, name: &str, limit: &RateSna
     add_policy(headers, name, quota);
 }
 
-/// Adds `RateLimit-Policy`. A window that is not a whole number of seconds is left out, because the field
-/// cannot express it.
+/// Adds `RateLimit-Policy`. A window that is not a whole number of seconds is left out, because the
+/// field cannot express it.
 pub(super) fn add_policy(headers: &mut HeaderMap, name: &str, quota: &Quota) {
     let whole = quota.period().subsec_nanos() == 0;
     let window = whole.then(|| seconds(quota.period()));
@@ -47,8 +48,8 @@ fn seconds(time: Duration) -> i64 {
     i64::try_from(whole_seconds(time)).unwrap_or(i64::MAX)
 }
 
-/// Appends a field with one item. A number of more than 15 digits is left out, and so is the whole field if
-/// the name is not ASCII, because structured fields (RFC 9651) cannot express them.
+/// Appends a field with one item. A number of more than 15 digits is left out, and so is the whole
+/// field if the name is not ASCII, because structured fields (RFC 9651) cannot express them.
 fn add_item(
     headers: &mut HeaderMap,
     field: HeaderName,

@@ -17,8 +17,9 @@ use super::rejection_format::RejectionFormat;
 use super::uploads::{Uploads, UploadsLayer};
 use crate::body::BodyBulkheadLayer;
 
-/// The limits of a server, outermost first. Made by [`AdmissionControlBuilder`](super::AdmissionControlBuilder); a limit that
-/// is not set is [`Identity`].
+/// The limits of a server, outermost first. Made by
+/// [`AdmissionControlBuilder`](super::AdmissionControlBuilder); a limit that is not set is
+/// [`Identity`].
 #[derive(Debug, Clone)]
 pub struct Limits<L = Identity, B = Identity, U = Identity> {
     pub(super) rate: L,
@@ -35,29 +36,31 @@ pub struct LimitHandles {
 }
 
 impl<L, B, U> Limits<L, B, U> {
-    /// Returns the bulkhead that all requests use. `None` without one, or where there is one for each key: the
-    /// selector of [`concurrency_layer`](Self::concurrency_layer) has their store, and a change of configuration
-    /// through any of them reaches all.
+    /// Returns the bulkhead that all requests use. `None` without one, or where there is one for
+    /// each key: the selector of [`concurrency_layer`](Self::concurrency_layer) has their store,
+    /// and a change of configuration through any of them reaches all.
     #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
     }
 
-    /// Returns the rate limiter that all requests use. `None` without one, or where there is one for each key: the
-    /// selector of [`rate_layer`](Self::rate_layer) has their store, and a change of configuration through any of
-    /// them reaches all.
+    /// Returns the rate limiter that all requests use. `None` without one, or where there is one
+    /// for each key: the selector of [`rate_layer`](Self::rate_layer) has their store, and a change
+    /// of configuration through any of them reaches all.
     #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.limiter.as_ref()
     }
 
-    /// Returns the layer of the rate limit. With one limiter for each key, its selector has their store.
+    /// Returns the layer of the rate limit. With one limiter for each key, its selector has their
+    /// store.
     #[must_use]
     pub const fn rate_layer(&self) -> &L {
         &self.rate
     }
 
-    /// Returns the layer of the concurrency limit. With one bulkhead for each key, its selector has their store.
+    /// Returns the layer of the concurrency limit. With one bulkhead for each key, its selector has
+    /// their store.
     #[must_use]
     pub const fn concurrency_layer(&self) -> &B {
         &self.concurrency
@@ -77,8 +80,8 @@ where
     }
 }
 
-/// A configured limit that can be built. Implemented by the types of this module only; it is public because
-/// [`AdmissionControlBuilder::build`](super::AdmissionControlBuilder::build) names it.
+/// A configured limit that can be built. Implemented by the types of this module only; it is public
+/// because [`AdmissionControlBuilder::build`](super::AdmissionControlBuilder::build) names it.
 pub trait Limit {
     /// Layer that enforces the limit.
     type Layer;

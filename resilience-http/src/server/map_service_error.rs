@@ -7,8 +7,8 @@ use pin_project_lite::pin_project;
 use resilience_core::Error;
 use tower_service::Service;
 
-/// A service whose errors are wrapped in [`Error::Service`], so that layers can add rejections. The routes of a
-/// router, whose error is `Infallible`, need this too.
+/// A service whose errors are wrapped in [`Error::Service`], so that layers can add rejections. The
+/// routes of a router, whose error is `Infallible`, need this too.
 #[derive(Debug, Clone)]
 pub struct MapServiceError<S>(S);
 
@@ -42,7 +42,8 @@ pin_project! {
     /// A call of a [`MapServiceError`]. Dropping the future drops the inner call.
     #[derive(Debug)]
     pub struct MapServiceErrorFuture<F> {
-        // `None` after completion: a caller may keep a completed future, and the inner one is released.
+        // `None` after completion: a caller may keep a completed future, and the inner one is
+        // released.
         #[pin]
         future: Option<F>,
     }

@@ -1,32 +1,37 @@
 //! Admission control for servers, and the responses to rejected requests.
 //!
 //! A server that accepts more requests than it can finish in time completes none of them.
-//! [`AdmissionControlLayer`] limits the number of requests at once and their rate (for all requests or for each
-//! route or tenant), their duration, and the size and the slowness of their bodies. The response to a rejected
-//! request has the reason and the time to wait in a form that clients can read: 429, 503 or 504 with `Retry-After`
-//! and problem+json, or a gRPC status ([`RejectionFormat`] has the table).
+//! [`AdmissionControlLayer`] limits the number of requests at once and their rate (for all requests
+//! or for each route or tenant), their duration, and the size and the slowness of their bodies. The
+//! response to a rejected request has the reason and the time to wait in a form that clients can
+//! read: 429, 503 or 504 with `Retry-After` and problem+json, or a gRPC status ([`RejectionFormat`]
+//! has the table).
 //!
 //! From outside in:
 //!
-//! | layer | reason for its position |
-//! |---|---|
-//! | [`ExtractContextLayer`](crate::propagate::ExtractContextLayer) | rejects a request after its deadline before it takes any permit, and sees every response, so that it can mark those that must not be retried |
-//! | [`RejectionResponseLayer`] | turns the rejections of the layers below, which are errors, into responses |
-//! | [rate](HttpRateLimitLayer) | rejects at once, so that a caller over its rate takes no permit of the bulkhead |
-//! | [concurrency](crate::body::BodyBulkheadLayer) | rejects at once, because requests in a queue outlive their deadlines; a request that is rejected here gets its token back |
-//! | [uploads](UploadsLayer) | returns 413 and 408 in place of a handler's response to a body that broke off |
-//! | [`MapServiceError`] | gives the routes of a router, whose error is `Infallible`, an error type that can carry rejections |
+//! 1. [`ExtractContextLayer`](crate::propagate::ExtractContextLayer) rejects a request after its
+//!    deadline before it takes any permit, and marks the responses that must not be retried.
+//! 2. [`RejectionResponseLayer`] turns the rejections of the layers below, which are errors, into
+//!    responses.
+//! 3. [`HttpRateLimitLayer`] rejects at once, so that a caller over its rate takes no permit of the
+//!    bulkhead.
+//! 4. [`BodyBulkheadLayer`](crate::body::BodyBulkheadLayer) rejects at once, because requests in a
+//!    queue outlive their deadlines. A request that is rejected here gets its token back.
+//! 5. [`UploadsLayer`] returns 413 and 408 in place of a handler's response to a body that broke
+//!    off.
+//! 6. [`MapServiceError`] gives the routes of a router, whose error is `Infallible`, an error type
+//!    that can carry rejections.
 //!
-//! Use the layer in `axum::Router::layer`, on the routes that are to be limited; leave out health probes. A permit
-//! is released when the last byte of the response is written, or when the response is dropped with its connection.
-//! How long a caller may take to read the response is limited by
+//! Use the layer in `axum::Router::layer`, on the routes that are to be limited; leave out health
+//! probes. A permit is released when the last byte of the response is written, or when the response
+//! is dropped with its connection. How long a caller may take to read the response is limited by
 #![cfg_attr(
     feature = "server",
     doc = "[`write_timeout`](crate::serve::ServerBuilder::write_timeout)."
 )]
 #![cfg_attr(not(feature = "server"), doc = "`write_timeout`.")]
-//! A handler that panics releases its permit as well. hyper then closes an HTTP/1 connection without a response;
-//! on HTTP/2 it resets the stream, and the other streams go on.
+//! A handler that panics releases its permit as well. hyper then closes an HTTP/1 connection
+//! without a response; on HTTP/2 it resets the stream, and the other streams go on.
 //!
 //! ```
 //! use std::time::Duration;

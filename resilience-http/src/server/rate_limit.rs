@@ -20,10 +20,11 @@ use super::response_body::ResponseBody;
 /// A rate limit for requests that adds `RateLimit` and `RateLimit-Policy`
 /// (draft-ietf-httpapi-ratelimit-headers) to all responses, its own rejections (429) included.
 ///
-/// A request over the limit is rejected at once, also if its limiter has a queue. A request takes its token at the
-/// first poll of the call. The token is refunded only if an inner layer rejects the request; a cancelled request
-/// has used its token. Services made by one layer value, and by its clones, share the limiters. The fields are
-/// left out with [`RejectionFormat::anonymous`] and for gRPC, which has no such fields.
+/// A request over the limit is rejected at once, also if its limiter has a queue. A request takes
+/// its token at the first poll of the call. The token is refunded only if an inner layer rejects
+/// the request; a cancelled request has used its token. Services made by one layer value, and by
+/// its clones, share the limiters. The fields are left out with [`RejectionFormat::anonymous`] and
+/// for gRPC, which has no such fields.
 #[derive(Debug, Clone)]
 pub struct HttpRateLimitLayer<Sel = One<RateLimiter>> {
     select: Sel,
@@ -37,7 +38,8 @@ struct Settings {
 }
 
 impl<Sel> HttpRateLimitLayer<Sel> {
-    /// Creates a layer that uses the limiter that `select` returns. `name` is the policy name in the fields.
+    /// Creates a layer that uses the limiter that `select` returns. `name` is the policy name in
+    /// the fields.
     pub fn new(name: impl Into<Name>, select: Sel) -> HttpRateLimitLayer<Sel> {
         let settings = Settings { name: name.into(), rejections: RejectionFormat::new() };
         HttpRateLimitLayer { select, settings }
@@ -110,7 +112,8 @@ where
 }
 
 pin_project! {
-    /// A call that takes a token. Dropping the future drops the inner call and keeps the token spent.
+    /// A call that takes a token. Dropping the future drops the inner call and keeps the token
+    /// spent.
     pub struct HttpRateLimitFuture<S, Sel, L, Req, F> {
         #[pin]
         state: State<F>,

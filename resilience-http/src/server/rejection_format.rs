@@ -10,14 +10,15 @@
 //! | an upload that is too large | 413 | `about:blank` | `RESOURCE_EXHAUSTED` |
 //! | an upload that stalled | 408 | `about:blank` | `DEADLINE_EXCEEDED` |
 //!
-//! The body is `application/problem+json` (RFC 9457); the two problem types are those of the RateLimit
-//! draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds, rounded up, so that a
-//! client that waits for it is not too early. A rejection by a rate limit has a `RateLimit` field too. If a retry
-//! can never succeed, the response has
-//! [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
+//! The body is `application/problem+json` (RFC 9457); the two problem types are those of the
+//! RateLimit draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds,
+//! rounded up, so that a client that waits for it is not too early. A rejection by a rate limit has
+//! a `RateLimit` field too. If a retry can never succeed, the response has [`x-resilience-retry:
+//! never`](crate::propagate::attempt::RETRY).
 //!
-//! A server that is shutting down sends `Retry-After: 1`, the time in which its load balancer has found another
-//! server, and on HTTP/1 `connection: close`, because the connection leads to the server that is going away.
+//! A server that is shutting down sends `Retry-After: 1`, the time in which its load balancer has
+//! found another server, and on HTTP/1 `connection: close`, because the connection leads to the
+//! server that is going away.
 //!
 //! All gRPC responses have the HTTP status 200. The gRPC status is in the head, without a body
 //! ("Trailers-Only"), and the time to wait is in `grpc-retry-pushback-ms`.
@@ -48,8 +49,9 @@ const REDUCED_CAPACITY: &str =
 /// Time to wait after a rejection by a server that is shutting down.
 const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// The format of the responses to rejected requests. By default a response names the limit (`layer`, as it is
-/// configured, and `limit`) but neither its key nor the observed number of calls.
+/// The format of the responses to rejected requests. By default a response names the limit
+/// (`layer`, as it is configured, and `limit`) but neither its key nor the observed number of
+/// calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -93,7 +95,8 @@ impl RejectionFormat {
         self
     }
 
-    /// Returns the response to a request with these headers, which determine whether it is a gRPC call.
+    /// Returns the response to a request with these headers, which determine whether it is a gRPC
+    /// call.
     #[must_use]
     pub fn response<B>(
         &self,
@@ -103,8 +106,9 @@ impl RejectionFormat {
         self.respond_to(Protocol { grpc: is_grpc(request), may_close: false }, rejection)
     }
 
-    /// Returns the status of gRPC for `rejection`, with `grpc-retry-pushback-ms` in its metadata and
-    /// `rejection` as its source. [`to_status`](crate::classify::to_status) converts any error, without names.
+    /// Returns the status of gRPC for `rejection`, with `grpc-retry-pushback-ms` in its metadata
+    /// and `rejection` as its source. [`to_status`](crate::classify::to_status) converts any error,
+    /// without names.
     #[cfg(feature = "grpc")]
     #[must_use]
     pub fn status(&self, rejection: &Rejection) -> tonic::Status {
@@ -272,7 +276,8 @@ impl Protocol {
 pub(super) struct StatusMapping {
     status: StatusCode,
     problem_type: &'static str,
-    /// Title of the problem type; for `about:blank`, the reason phrase of the status (RFC 9457, 4.2.1).
+    /// Title of the problem type; for `about:blank`, the reason phrase of the status (RFC 9457,
+    /// 4.2.1).
     title: &'static str,
     grpc: u16,
     detail: &'static str,
@@ -296,7 +301,8 @@ impl StatusMapping {
         closes: true,
     };
 
-    /// A request body that stalled ([RFC 9110, 15.5.9](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9)).
+    /// A request body that stalled ([RFC 9110,
+    /// 15.5.9](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9)).
     pub(super) const STALLED: StatusMapping = StatusMapping {
         status: StatusCode::REQUEST_TIMEOUT,
         problem_type: BLANK,

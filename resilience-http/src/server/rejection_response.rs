@@ -13,11 +13,12 @@ use super::rejection_format::{Protocol, RejectionFormat};
 use super::response_body::ResponseBody;
 use super::split::SplitRejection;
 
-/// A layer that turns the rejections of inner layers into responses; [`RejectionFormat`] has the table. Other
-/// errors are passed on.
+/// A layer that turns the rejections of inner layers into responses; [`RejectionFormat`] has the
+/// table. Other errors are passed on.
 ///
-/// Readiness is forwarded. After a rejection by the inner `poll_ready`, the service is ready and the next call
-/// returns the rejection as its response. Calls share nothing, and dropping a call drops the inner one.
+/// Readiness is forwarded. After a rejection by the inner `poll_ready`, the service is ready and
+/// the next call returns the rejection as its response. Calls share nothing, and dropping a call
+/// drops the inner one.
 ///
 /// ```
 /// use http::{Request, Response};

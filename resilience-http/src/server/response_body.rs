@@ -39,8 +39,9 @@ impl<B> ResponseBody<B> {
         ResponseBody { kind: Kind::Handler { body } }
     }
 
-    /// Creates the body of a handler's gRPC response. `context` is current while the body is polled. If a
-    /// retry inside has given up, trailers with an error status forbid the caller to retry.
+    /// Creates the body of a handler's gRPC response. `context` is current while the body is
+    /// polled. If a retry inside has given up, trailers with an error status forbid the caller to
+    /// retry.
     pub(crate) fn grpc(body: B, context: propagate::Context) -> ResponseBody<B> {
         ResponseBody { kind: Kind::Grpc { body, context: Box::new(context) } }
     }
@@ -85,7 +86,8 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     }
 }
 
-/// Adds `grpc-retry-pushback-ms: -1` to trailers with an error status if a retry inside has given up.
+/// Adds `grpc-retry-pushback-ms: -1` to trailers with an error status if a retry inside has given
+/// up.
 fn forbid_retry_after_giving_up(frame: Frame<Bytes>, context: &propagate::Context) -> Frame<Bytes> {
     if !context.retries().gave_up() {
         return frame;

@@ -7,8 +7,9 @@ use resilience_core::{CarriesRejection, Error, Rejection};
 
 /// An error type that can be split into a rejection or any other error.
 ///
-/// [`Foreign`](SplitRejection::Foreign) is the error type that is left once rejections have become responses:
-/// `Infallible` for `Error<Infallible>`, which is the error type of a router's routes below the layers.
+/// [`Foreign`](SplitRejection::Foreign) is the error type that is left once rejections have become
+/// responses: `Infallible` for `Error<Infallible>`, which is the error type of a router's routes
+/// below the layers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be split into a `Rejection` and other errors",
     label = "the errors of this service have to implement `CarriesRejection` and `SplitRejection`",

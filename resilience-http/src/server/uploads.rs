@@ -20,8 +20,9 @@ use crate::body::{StallBody, StallTimeout};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Limits of a request body. The defaults are at most 2 MiB, as in axum, and at least one byte in 30 s of
-/// waiting. Checked by [`AdmissionControlBuilder::build`](super::AdmissionControlBuilder::build).
+/// Limits of a request body. The defaults are at most 2 MiB, as in axum, and at least one byte in
+/// 30 s of waiting. Checked by
+/// [`AdmissionControlBuilder::build`](super::AdmissionControlBuilder::build).
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +53,8 @@ impl Uploads {
         Uploads::default()
     }
 
-    /// Sets the most bytes of a body. The limit of a framework (axum's `DefaultBodyLimit`) applies as well.
+    /// Sets the most bytes of a body. The limit of a framework (axum's `DefaultBodyLimit`) applies
+    /// as well.
     pub const fn at_most(mut self, bytes: usize) -> Uploads {
         self.max_bytes = bytes;
         self
@@ -75,10 +77,11 @@ impl Uploads {
 /// A layer that limits the size of request bodies (`http_body_util::Limited`) and their slowness
 /// ([`StallBody`]).
 ///
-/// A request whose size hint is too large gets 413 ([RFC 9110, 15.5.14]) and does not reach the service. A body
-/// that turns out too large while it is read, or stalls, ends in an error. If the service then returns an error or
-/// a response that is not a success, the response is 413 or 408 ([RFC 9110, 15.5.9]) instead; a successful response
-/// is passed on. Once the head has been sent, the body's error is the only effect.
+/// A request whose size hint is too large gets 413 ([RFC 9110, 15.5.14]) and does not reach the
+/// service. A body that turns out too large while it is read, or stalls, ends in an error. If the
+/// service then returns an error or a response that is not a success, the response is 413 or 408
+/// ([RFC 9110, 15.5.9]) instead; a successful response is passed on. Once the head has been sent,
+/// the body's error is the only effect.
 ///
 /// Calls share nothing, and dropping a call drops the inner one.
 ///
