@@ -57,15 +57,15 @@ async fn problem(response: Response) -> Value {
 }
 
 #[tokio::test]
-async fn a_broken_quota_is_429_and_names_its_limit() {
-    let protect = builder().rate(Quota::per_minute(1)).build().unwrap();
-    let base = serve(Router::new().route("/", get(|| async { "ok" })).layer(protect)).await;
+async fn a_request_over_the_rate_is_429_and_names_its_limit() {
+    let admission = builder().rate(Quota::per_minute(1)).build().unwrap();
+    let base = serve(Router::new().route("/", get(|| async { "ok" })).layer(admission)).await;
     assert_eq!(get_from(&base, "/").await.text().await.unwrap(), "ok");
-    let refused = get_from(&base, "/").await;
-    assert_eq!(refused.status(), 429);
-    let after: u64 = header(&refused, "retry-after").parse().unwrap();
+    let rejected = get_from(&base, "/").await;
+    assert_eq!(rejected.status(), 429);
+    let after: u64 = header(&rejected, "retry-after").parse().unwrap();
     assert!((1..=60).contains(&after), "{after}");
-    let problem = problem(refused).await;
+    let problem = problem(rejected).await;
     assert_eq!(problem["status"], 429);
     assert_eq!(problem["layer"], "api.rate_limit");
     assert_eq!(problem["violated-policies"][0], "api.rate_limit");
@@ -74,7 +74,7 @@ async fn a_broken_quota_is_429_and_names_its_limit() {
 }
 
 #[tokio::test]
-async fn a_full_server_is_503_at_once_and_takes_others_afterwards() {
+async fn a_full_server_is_503_at_once_and_serves_afterwards() {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (entering, leaving) = (entered.clone(), leave.clone());
     let slow = get(move || async move {
@@ -82,35 +82,35 @@ async fn a_full_server_is_503_at_once_and_takes_others_afterwards() {
         let _left = leaving.acquire().await;
         "done"
     });
-    let protect = builder().concurrency(1).build().unwrap();
-    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
-    let base = serve(Router::new().route("/", slow).layer(protect)).await;
+    let admission = builder().concurrency(1).build().unwrap();
+    let bulkhead = admission.get_ref().bulkhead().unwrap().clone();
+    let base = serve(Router::new().route("/", slow).layer(admission)).await;
     let first = tokio::spawn({
         let base = base.clone();
         async move { get_from(&base, "/").await.text().await.unwrap() }
     });
     entered.notified().await;
-    let refused = get_from(&base, "/").await;
-    assert_eq!(refused.status(), 503);
-    assert_eq!(problem(refused).await["layer"], "api.bulkhead");
+    let rejected = get_from(&base, "/").await;
+    assert_eq!(rejected.status(), 503);
+    assert_eq!(problem(rejected).await["layer"], "api.bulkhead");
     leave.add_permits(2);
     assert_eq!(first.await.unwrap(), "done");
     assert_eq!(bulkhead.snapshot().in_use, 0);
     assert_eq!(get_from(&base, "/").await.status(), 200);
 }
 
-/// A permit is back when the caller has gone.
+/// The handler of a client that disconnects is dropped with its permit.
 #[tokio::test]
-async fn who_hangs_up_leaves_his_place() {
+async fn a_disconnect_releases_the_permit() {
     let entered = Arc::new(Notify::new());
     let entering = entered.clone();
     let hanging = get(move || async move {
         entering.notify_one();
         std::future::pending::<&str>().await
     });
-    let protect = builder().concurrency(1).build().unwrap();
+    let admission = builder().concurrency(1).build().unwrap();
     let router = Router::new().route("/hang", hanging).route("/", get(|| async { "ok" }));
-    let base = serve(router.layer(protect)).await;
+    let base = serve(router.layer(admission)).await;
     let hung = tokio::spawn({
         let base = base.clone();
         async move { get_from(&base, "/hang").await }
@@ -124,83 +124,83 @@ async fn who_hangs_up_leaves_his_place() {
 }
 
 #[tokio::test]
-async fn each_tenant_has_a_quota_and_no_other_hears_of_it() {
+async fn each_tenant_has_its_own_rate_limit() {
     let tenant = |request: &Request| {
         let tenant = request.headers().get("x-tenant");
         tenant.and_then(|tenant| tenant.to_str().ok()).unwrap_or("").to_owned()
     };
     let limits = KeyedLimits::default;
-    let protect = builder().rate_per_key(Quota::per_minute(1), limits(), tenant).build().unwrap();
-    let base = serve(Router::new().route("/", get(|| async {})).layer(protect)).await;
-    let ask =
+    let admission = builder().rate_per_key(Quota::per_minute(1), limits(), tenant).build().unwrap();
+    let base = serve(Router::new().route("/", get(|| async {})).layer(admission)).await;
+    let fetch =
         async |tenant: &str| client().get(&base).header("x-tenant", tenant).send().await.unwrap();
-    assert_eq!(ask("acme").await.status(), 200);
-    assert_eq!(ask("umbrella").await.status(), 200);
-    let refused = ask("acme").await;
-    assert_eq!(refused.status(), 429);
-    assert!(!refused.text().await.unwrap().contains("acme"));
+    assert_eq!(fetch("acme").await.status(), 200);
+    assert_eq!(fetch("umbrella").await.status(), 200);
+    let rejected = fetch("acme").await;
+    assert_eq!(rejected.status(), 429);
+    assert!(!rejected.text().await.unwrap().contains("acme"));
 }
 
 #[tokio::test]
-async fn each_route_has_a_quota() {
+async fn each_route_has_its_own_rate_limit() {
     let route = |request: &Request| {
         let path = request.extensions().get::<MatchedPath>();
         path.map_or("", MatchedPath::as_str).to_owned()
     };
     let limits = KeyedLimits::default;
-    let protect = builder()
+    let admission = builder()
         .rate_per_key(Quota::per_minute(1), limits(), route)
         .rejections(RejectionFormat::new().with_keys())
         .build()
         .unwrap();
     let router = Router::new().route("/a/{id}", get(|| async {})).route("/b", get(|| async {}));
-    let base = serve(router.layer(protect)).await;
+    let base = serve(router.layer(admission)).await;
     assert_eq!(get_from(&base, "/a/1").await.status(), 200);
     assert_eq!(get_from(&base, "/b").await.status(), 200);
-    let refused = get_from(&base, "/a/2").await;
-    assert_eq!(refused.status(), 429);
-    assert_eq!(problem(refused).await["key"], "/a/{id}");
+    let rejected = get_from(&base, "/a/2").await;
+    assert_eq!(rejected.status(), 429);
+    assert_eq!(problem(rejected).await["key"], "/a/{id}");
 }
 
 #[tokio::test]
-async fn nobody_works_for_those_who_have_left() {
+async fn a_request_after_its_deadline_does_not_run() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     let handler = get(move || async move {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    let protect = builder().build().unwrap();
-    let base = serve(Router::new().route("/", handler).layer(protect)).await;
-    let ask = async |left: &str| client().get(&base).header(TIMEOUT, left).send().await.unwrap();
-    let late = ask("0").await;
+    let admission = builder().build().unwrap();
+    let base = serve(Router::new().route("/", handler).layer(admission)).await;
+    let fetch = async |left: &str| client().get(&base).header(TIMEOUT, left).send().await.unwrap();
+    let late = fetch("0").await;
     assert_eq!(late.status(), 504);
     assert_eq!(header(&late, attempt::RETRY.as_str()), "never");
     assert_eq!(problem(late).await["type"], "about:blank");
     assert_eq!(calls.load(Ordering::Relaxed), 0);
     for hostile in ["-1", "soon", "1e9", "99999999999999999999999", "\u{e9}"] {
-        assert_eq!(ask(hostile).await.status(), 200, "{hostile}");
+        assert_eq!(fetch(hostile).await.status(), 200, "{hostile}");
     }
     assert_eq!(calls.load(Ordering::Relaxed), 5);
 }
 
 #[tokio::test]
-async fn the_servers_own_limit_ends_what_has_none() {
-    let protect = builder().longest(Duration::from_millis(20)).build().unwrap();
+async fn the_longest_time_ends_a_request_without_a_deadline() {
+    let admission = builder().longest(Duration::from_millis(20)).build().unwrap();
     let hanging = get(|| async { std::future::pending::<&str>().await });
-    let base = serve(Router::new().route("/", hanging).layer(protect)).await;
+    let base = serve(Router::new().route("/", hanging).layer(admission)).await;
     let late = get_from(&base, "/").await;
     assert_eq!(late.status(), 504);
     assert_eq!(header(&late, attempt::RETRY.as_str()), "", "another server may be quicker");
 }
 
-/// What others limit is theirs to answer, and passes through.
+/// The limit of the framework is enforced by the framework, and its response is passed on.
 #[tokio::test]
-async fn a_body_over_its_limit_is_413_still() {
-    let protect = builder().concurrency(10).build().unwrap();
+async fn a_body_over_the_frameworks_limit_is_413() {
+    let admission = builder().concurrency(10).build().unwrap();
     let router = Router::new()
         .route("/", post(|body: Bytes| async move { body.len().to_string() }))
         .layer(DefaultBodyLimit::max(8))
-        .layer(protect);
+        .layer(admission);
     let base = serve(router).await;
     let send = async |body: &'static str| client().post(&base).body(body).send().await.unwrap();
     assert_eq!(send("12345678").await.text().await.unwrap(), "8");
@@ -208,11 +208,11 @@ async fn a_body_over_its_limit_is_413_still() {
 }
 
 #[tokio::test]
-async fn the_route_that_was_left_out_answers_whatever_happens() {
-    let protect = builder().rate(Quota::per_minute(1)).build().unwrap();
+async fn a_route_without_the_layer_always_responds() {
+    let admission = builder().rate(Quota::per_minute(1)).build().unwrap();
     let router = Router::new()
         .route("/", any(|| async { Json(Value::Null) }))
-        .layer(protect)
+        .layer(admission)
         .route("/healthz", get(|| async {}));
     let base = serve(router).await;
     assert_eq!(get_from(&base, "/").await.status(), 200);
@@ -221,26 +221,29 @@ async fn the_route_that_was_left_out_answers_whatever_happens() {
 }
 
 #[tokio::test]
-async fn grpc_is_told_in_its_own_words() {
-    let protect = builder().rate(Quota::per_minute(1)).build().unwrap();
-    let base = serve(Router::new().route("/", any(|| async {})).layer(protect)).await;
-    let ask = async || {
+async fn a_grpc_rejection_has_a_grpc_status() {
+    let admission = builder().rate(Quota::per_minute(1)).build().unwrap();
+    let base = serve(Router::new().route("/", any(|| async {})).layer(admission)).await;
+    let fetch = async || {
         let request = client().post(&base).header("content-type", "application/grpc+proto");
         request.send().await.unwrap()
     };
-    assert_eq!(ask().await.status(), 200);
-    let refused = ask().await;
-    assert_eq!((refused.status(), header(&refused, "grpc-status")), (reqwest::StatusCode::OK, "8"));
-    let pushback: u64 = header(&refused, "grpc-retry-pushback-ms").parse().unwrap();
+    assert_eq!(fetch().await.status(), 200);
+    let rejected = fetch().await;
+    assert_eq!(
+        (rejected.status(), header(&rejected, "grpc-status")),
+        (reqwest::StatusCode::OK, "8")
+    );
+    let pushback: u64 = header(&rejected, "grpc-retry-pushback-ms").parse().unwrap();
     assert!((1..=60_000).contains(&pushback));
-    assert_eq!(header(&refused, "retry-after"), "");
-    assert_eq!(refused.text().await.unwrap(), "");
+    assert_eq!(header(&rejected, "retry-after"), "");
+    assert_eq!(rejected.text().await.unwrap(), "");
 }
 
-/// Foreign errors stay what they are, whatever carries them.
+/// Foreign errors are unchanged in every error type.
 #[tokio::test]
-async fn what_is_no_refusal_passes_through() {
-    let ask = async |error: fn() -> BoxError| {
+async fn an_error_that_is_no_rejection_passes_through() {
+    let fetch = async |error: fn() -> BoxError| {
         let service = ServiceBuilder::new().layer(RejectionResponseLayer::default()).service(
             service_fn(move |_: http::Request<()>| async move {
                 Err::<http::Response<()>, BoxError>(error())
@@ -248,19 +251,19 @@ async fn what_is_no_refusal_passes_through() {
         );
         service.oneshot(http::Request::new(())).await
     };
-    let passed = ask(|| "broken".into()).await.unwrap_err();
+    let passed = fetch(|| "broken".into()).await.unwrap_err();
     assert_eq!(passed.to_string(), "broken");
     let nested = || {
         let shed = Rejection::new(RejectionKind::Shed, "shed");
         io::Error::other(Error::<Infallible>::Rejected(shed)).into()
     };
-    assert_eq!(ask(nested).await.unwrap().status(), 503);
+    assert_eq!(fetch(nested).await.unwrap().status(), 503);
     let foreign = Error::Service(io::Error::other("broken")).split().unwrap_err();
     assert_eq!(foreign.to_string(), "broken");
 }
 
 #[test]
-fn what_is_out_of_bounds_is_named() {
+fn the_error_names_the_field_out_of_bounds() {
     for longest in [Duration::ZERO, Duration::MAX] {
         let error = ExtractContextLayer::new().longest(longest).unwrap_err();
         assert_eq!(error.field(), "longest");

@@ -13,18 +13,18 @@ use super::guarded::Guard;
 use super::policy::{BodyPolicy, Guarded};
 use crate::StatusClassifier;
 
-/// Breaks the circuit of the services it is applied to, and judges a call when the body of its response has
-/// ended.
+/// A circuit breaker that records the outcome of a call when its response body ends.
 ///
-/// A head that is not a success settles the call at once, whatever its body has to say. With one that is, the
-/// call goes well if the body ends well. A body that breaks off is a failure: a server that dies over its answers has
-/// sent as many good heads as one that is well. A body that is dropped midway was abandoned, which the circuit's
-/// [`AbandonedPolicy`](resilience_core::breaker::AbandonedPolicy) judges.
+/// A head that is not a success ends the call at once, and its body is not classified. After a
+/// successful head, the end of the body decides. A body that breaks off is a failure: a server that
+/// crashes during every response sends as many good heads as a healthy one. A body that is dropped
+/// midway is abandoned, and the circuit's
+/// [`AbandonedPolicy`](resilience_core::breaker::AbandonedPolicy) applies.
 ///
-/// How long a call took, for a circuit that counts slow ones, is until the end of the body. So a
-/// circuit that opens on slow calls wants bodies of limited length.
+/// The duration of a call, for a circuit that counts slow calls, lasts until the end of the body.
+/// Limit the length of bodies where such a circuit is used.
 ///
-/// Every service made by one layer value, and by its clones, shares the circuits.
+/// All services made by one layer value, and by its clones, share the circuits.
 #[derive(Debug, Clone)]
 pub struct BodyBreakerLayer<C = StatusClassifier, D = AnyError, Sel = One<CircuitBreaker>> {
     select: Sel,
@@ -33,8 +33,8 @@ pub struct BodyBreakerLayer<C = StatusClassifier, D = AnyError, Sel = One<Circui
 }
 
 impl BodyBreakerLayer {
-    /// One circuit for all calls. Heads are read by [`StatusClassifier`]; every error of a body is a transient
-    /// failure.
+    /// Creates a layer with one circuit for all calls. [`StatusClassifier`] classifies heads; every
+    /// error of a body is a transient failure.
     #[must_use]
     pub const fn new(breaker: CircuitBreaker) -> BodyBreakerLayer {
         BodyBreakerLayer::select(One::new(breaker))
@@ -42,7 +42,8 @@ impl BodyBreakerLayer {
 }
 
 impl<Sel> BodyBreakerLayer<StatusClassifier, AnyError, Sel> {
-    /// The circuit that `select` selects: with [`PerKey`](resilience_core::select::PerKey), one for each host.
+    /// Creates a layer that uses the circuit that `select` returns: with
+    /// [`PerKey`](resilience_core::select::PerKey), one for each host.
     #[must_use]
     pub const fn select(select: Sel) -> Self {
         BodyBreakerLayer { select, head: StatusClassifier, body: AnyError }
@@ -50,15 +51,15 @@ impl<Sel> BodyBreakerLayer<StatusClassifier, AnyError, Sel> {
 }
 
 impl<C, D, Sel> BodyBreakerLayer<C, D, Sel> {
-    /// Reads outcomes off heads, and the errors that come instead of them, with this [`Classify`] type. It is not asked about the
-    /// rejections of inner layers.
+    /// Sets the [`Classify`] type for heads and for the errors that come instead of them.
+    /// Rejections of inner layers are not passed to it.
     #[must_use]
     pub fn classifier<T>(self, head: T) -> BodyBreakerLayer<T, D, Sel> {
         BodyBreakerLayer { select: self.select, head, body: self.body }
     }
 
-    /// Reads outcomes off the ends of bodies: off their trailers, where gRPC says how a call ended, and off their
-    /// errors.
+    /// Sets the [`Classify`] type for the ends of bodies: their trailers, which carry the status of
+    /// a gRPC call, and their errors.
     #[must_use]
     pub fn body_classifier<T>(self, body: T) -> BodyBreakerLayer<C, T, Sel> {
         BodyBreakerLayer { select: self.select, head: self.head, body }
@@ -81,11 +82,11 @@ where
     D: Classify<HeaderMap, B::Error> + Clone,
     Sel: Select<Req, Handle = CircuitBreaker> + Clone,
 {
-    type Waiting = Ready<Result<Option<Admitted>, Rejection>>;
-    type Held = Option<Admitted>;
+    type AdmitFuture = Ready<Result<Option<Admitted>, Rejection>>;
+    type Admission = Option<Admitted>;
     type Guard = BreakerGuard<D>;
 
-    fn ask(&self, request: &Req) -> Self::Waiting {
+    fn admit(&self, request: &Req) -> Self::AdmitFuture {
         let mut selected = Sel::Selected::default();
         self.select.select(&mut selected, request, &mut Now::unread());
         let admitted = self.select.handle(&selected).map(CircuitBreaker::try_admit_owned);
@@ -95,21 +96,21 @@ where
         }))
     }
 
-    /// The circuit may change before the service is ready, and be asked then: an admission that is kept would
-    /// be an old one, and a probe's place.
-    fn not_ready(&self, held: Self::Held) -> Option<Self::Held> {
-        if let Some(admitted) = held {
+    // Given up, and asked for again later: the circuit may open before the service is ready, and a
+    // kept admission of a half-open circuit would block a probe.
+    fn not_ready(&self, admission: Self::Admission) -> Option<Self::Admission> {
+        if let Some(admitted) = admission {
             admitted.outcome(Outcome::NotReady(RetryHint::None));
         }
         None
     }
 
-    fn answered(
+    fn on_response(
         &self,
-        held: Self::Held,
+        admission: Self::Admission,
         result: Result<&Response<B>, &E>,
     ) -> Option<BreakerGuard<D>> {
-        let admitted = held?;
+        let admitted = admission?;
         match (admitted.outcome_of(&self.head, result), result) {
             (Outcome::Success, Ok(_)) => Some(BreakerGuard { admitted, body: self.body.clone() }),
             (outcome, _) => {
@@ -120,7 +121,8 @@ where
     }
 }
 
-/// A call whose head went well. Dropped before its body has ended, it was abandoned.
+/// Guard of a call with a successful head. Dropping it before the end of the body abandons the
+/// call.
 pub struct BreakerGuard<D> {
     admitted: Admitted,
     body: D,

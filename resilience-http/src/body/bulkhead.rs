@@ -15,11 +15,11 @@ use tower_layer::Layer;
 use super::guarded::Guard;
 use super::policy::{BodyPolicy, Guarded};
 
-/// Limits how many calls are under way at once, counting a call until the body of its response has ended or
-/// is dropped.
+/// A bulkhead that counts a call until its response body has ended or is dropped.
 ///
-/// The bulkhead of `resilience-core` gives a permit back with the head of the response, when most of what a
-/// large response costs is still to come. Every service made by one layer value, and by its clones, shares the permits.
+/// The bulkhead layer of `resilience-core` releases the permit at the head of the response, before
+/// most of the cost of a large response. All services made by one layer value, and by its clones,
+/// share the permits.
 #[derive(Debug, Clone)]
 pub struct BodyBulkheadLayer<Sel = One<Bulkhead>> {
     select: Sel,
@@ -27,7 +27,7 @@ pub struct BodyBulkheadLayer<Sel = One<Bulkhead>> {
 }
 
 impl BodyBulkheadLayer {
-    /// One bulkhead for all calls.
+    /// Creates a layer with one bulkhead for all calls.
     #[must_use]
     pub const fn new(bulkhead: Bulkhead) -> BodyBulkheadLayer {
         BodyBulkheadLayer { select: One::new(bulkhead), until_written: false }
@@ -35,20 +35,21 @@ impl BodyBulkheadLayer {
 }
 
 impl<Sel> BodyBulkheadLayer<Sel> {
-    /// The bulkhead that `select` selects: with [`PerKey`](resilience_core::select::PerKey), one for each host.
+    /// Creates a layer that uses the bulkhead that `select` returns: with
+    /// [`PerKey`](resilience_core::select::PerKey), one for each host.
     #[must_use]
     pub const fn select(select: Sel) -> BodyBulkheadLayer<Sel> {
         BodyBulkheadLayer { select, until_written: false }
     }
 
-    /// Lets the server that sends the response keep the permit until the bytes of the body are written: it finds a [`Place`] in the
-    /// response's extensions.
+    /// Puts the permit into the response's extensions, as a [`WritePermit`], so that the server can
+    /// hold it until the bytes of the body are written.
     pub(crate) const fn until_written(mut self) -> BodyBulkheadLayer<Sel> {
         self.until_written = true;
         self
     }
 
-    /// What selects the bulkhead: the store of them, where there is one for each key.
+    /// Returns the selector: with one bulkhead for each key, their store.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
         &self.select
@@ -68,33 +69,37 @@ where
     B: Body,
     Sel: Select<Req, Handle = Bulkhead> + Clone,
 {
-    type Waiting = BulkheadWaiting<Sel::Selected>;
-    type Held = Option<BulkheadPermit>;
+    type AdmitFuture = BulkheadAcquire<Sel::Selected>;
+    type Admission = Option<BulkheadPermit>;
     type Guard = BodyPermit;
 
-    fn ask(&self, request: &Req) -> Self::Waiting {
+    fn admit(&self, request: &Req) -> Self::AdmitFuture {
         let mut selected = Sel::Selected::default();
         self.select.select(&mut selected, request, &mut Now::unread());
         let acquire = self.select.handle(&selected).map(|bulkhead| bulkhead.acquire_owned(1));
-        BulkheadWaiting { acquire, selected, key: Sel::key }
+        BulkheadAcquire { acquire, selected, key: Sel::key }
     }
 
-    /// The place in the queue was waited for: it is kept.
-    fn not_ready(&self, held: Self::Held) -> Option<Self::Held> {
-        Some(held)
+    // Kept: giving the permit up would mean to queue again.
+    fn not_ready(&self, admission: Self::Admission) -> Option<Self::Admission> {
+        Some(admission)
     }
 
-    fn answered(&self, held: Self::Held, _: Result<&Response<B>, &E>) -> Option<BodyPermit> {
+    fn on_response(
+        &self,
+        admission: Self::Admission,
+        _: Result<&Response<B>, &E>,
+    ) -> Option<BodyPermit> {
         let until_written = self.until_written;
-        held.map(|permit| BodyPermit { permit: Some(permit), place: None, until_written })
+        admission.map(|permit| BodyPermit { permit: Some(permit), shared: None, until_written })
     }
 }
 
-/// A permit that a body holds until it has ended, or until its server has written it.
+/// A permit that is held until the body has ended, or until the server has written it.
 #[derive(Debug)]
 pub struct BodyPermit {
     permit: Option<BulkheadPermit>,
-    place: Option<Place>,
+    shared: Option<WritePermit>,
     until_written: bool,
 }
 
@@ -103,50 +108,52 @@ impl<E> Guard<E> for BodyPermit {
         if self.until_written
             && let Some(permit) = self.permit.take()
         {
-            let inner = extensions.remove::<Place>();
-            let place = Place(Arc::new(Taken { _permit: permit, _inner: inner }));
-            extensions.insert(place.clone());
-            self.place = Some(place);
+            let inner = extensions.remove::<WritePermit>();
+            let shared = WritePermit(Arc::new(SharedPermit { _permit: permit, _inner: inner }));
+            extensions.insert(shared.clone());
+            self.shared = Some(shared);
         }
     }
 
     fn ended(self, _: Result<&HeaderMap, &E>) {}
 }
 
-/// A place among the requests that are under way, until the last clone is dropped.
+/// A permit of a [`BodyBulkheadLayer`], released when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub(crate) struct Place(#[expect(dead_code, reason = "it is held")] Arc<Taken>);
+pub(crate) struct WritePermit(#[expect(dead_code, reason = "it is held")] Arc<SharedPermit>);
 
 #[derive(Debug)]
-struct Taken {
+struct SharedPermit {
     _permit: BulkheadPermit,
-    /// That of a limit further in.
-    _inner: Option<Place>,
+    /// Permit of a bulkhead further in, which is released together with this one.
+    _inner: Option<WritePermit>,
 }
 
 pin_project! {
-    /// A wait for a permit. Nothing is asked for before its first poll; dropped, it leaves the queue.
-    pub struct BulkheadWaiting<L> {
-        // None where nothing was selected: such a call is not limited.
+    /// A wait for a permit. The first poll takes a permit or joins the queue; dropping the future
+    /// leaves it.
+    pub struct BulkheadAcquire<L> {
+        // `None` if no bulkhead was selected: such a call is not limited.
         acquire: Option<Acquire>,
         selected: L,
         key: fn(&L) -> Option<Name>,
     }
 }
 
-impl<L> Future for BulkheadWaiting<L> {
+impl<L> Future for BulkheadAcquire<L> {
     type Output = Result<Option<BulkheadPermit>, Rejection>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(acquire) = this.acquire else { return Poll::Ready(Ok(None)) };
-        let (key, selected) = (*this.key, &*this.selected);
+        let key = *this.key;
+        let selected = &*this.selected;
         acquire.poll_for(cx, || key(selected)).map_ok(Some)
     }
 }
 
-impl<L> fmt::Debug for BulkheadWaiting<L> {
+impl<L> fmt::Debug for BulkheadAcquire<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BulkheadWaiting").field("acquire", &self.acquire).finish_non_exhaustive()
+        f.debug_struct("BulkheadAcquire").field("acquire", &self.acquire).finish_non_exhaustive()
     }
 }

@@ -10,39 +10,40 @@ use resilience_core::Outcome;
 use resilience_core::breaker::Admitted;
 use resilience_core::bulkhead::BulkheadPermit;
 
-/// What a call holds until its body has ended.
+/// A value that a call holds until its response body ends.
 ///
-/// Dropped without [`ended`](Guard::ended), the body was abandoned midway.
+/// A guard that is dropped without a call of [`ended`](Guard::ended) belongs to an abandoned body.
 pub trait Guard<E> {
-    /// Somebody asks the body for more, for the first time or again.
-    fn asked(&mut self) {}
+    /// Notes a poll of the body, the first one included.
+    fn polled(&mut self) {}
 
-    /// The head of a response whose body is still to come is passed on, with these extensions.
+    /// Receives the extensions of the head before it is passed on. Not called for an empty body.
     fn attach(&mut self, extensions: &mut Extensions) {
         let _unused = extensions;
     }
 
-    /// The body ended: well, with these trailers (often none), or in this error.
+    /// Ends the call: `Ok` with the trailers (often empty), or the error that the body broke off
+    /// with.
     fn ended(self, end: Result<&HeaderMap, &E>);
 }
 
-/// A permit goes back, however the body ended.
+/// Releases the permit at any end of the body.
 impl<E> Guard<E> for BulkheadPermit {
     fn ended(self, _: Result<&HeaderMap, &E>) {}
 }
 
-/// A body that ended well is a success, and one that broke off a transient failure.
+/// Records a complete body as a success, and one that broke off as a transient failure.
 impl<E> Guard<E> for Admitted {
     fn ended(self, end: Result<&HeaderMap, &E>) {
         self.outcome(end.map_or(Outcome::transient(), |_| Outcome::Success));
     }
 }
 
-/// Both, the first one first.
+/// Notifies both guards, the first one first.
 impl<E, A: Guard<E>, B: Guard<E>> Guard<E> for (A, B) {
-    fn asked(&mut self) {
-        self.0.asked();
-        self.1.asked();
+    fn polled(&mut self) {
+        self.0.polled();
+        self.1.polled();
     }
 
     fn attach(&mut self, extensions: &mut Extensions) {
@@ -56,39 +57,41 @@ impl<E, A: Guard<E>, B: Guard<E>> Guard<E> for (A, B) {
     }
 }
 
-/// Anything that only has to be dropped when the body has ended: a count of what is in flight, a span.
+/// A guard that only drops its value at the end of the body: an in-flight count, a span.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Held<T>(pub T);
+pub struct DropOnEnd<T>(pub T);
 
-impl<E, T> Guard<E> for Held<T> {
+impl<E, T> Guard<E> for DropOnEnd<T> {
     fn ended(self, _: Result<&HeaderMap, &E>) {}
 }
 
-/// The number of bytes that are still to come where only the body knows its end.
+/// Value of `GuardedBody::left` for a body of unknown length.
 const UNKNOWN: u64 = u64::MAX;
 
 pin_project! {
-    /// A body that holds a guard until its end, its error, or its drop, whichever is first. The guard hears of
-    /// exactly one of them.
+    /// A body that holds a guard until its end, its error, or its drop, whichever is first. Exactly
+    /// one of the three reaches the guard.
     ///
-    /// The end is the last frame, not the `None` behind it: a server that knows the length, or has sent the
-    /// trailers, does not ask for more. Bytes are counted against an [exact size hint](SizeHint::exact) or
-    /// [the length in the head](GuardedBody::expecting), since files and streams do not notice their own end.
-    /// A body that is at its end when this is made holds nothing.
+    /// The end is the last frame, not the `None` after it: a server that knows the length, or has
+    /// sent the trailers, does not poll again. Bytes are counted against an [exact size
+    /// hint](SizeHint::exact) or [the length in the head](GuardedBody::expecting), because files
+    /// and streams do not report `is_end_stream` after their last byte. A body that has ended at
+    /// construction releases its guard at once.
     ///
-    /// Frames, trailers and size hint are those of the body inside; nothing is allocated.
+    /// Frames, trailers and size hint are those of the inner body; nothing is allocated.
     pub struct GuardedBody<B, G> {
-        // First, and so dropped first: what the guard admits is over when the guard goes.
+        // Declared first, so that the body is dropped before the guard that admitted it.
         #[pin]
         body: B,
         guard: Option<G>,
-        // Bytes that are still to come, or `UNKNOWN`: in eight bytes.
+        // Bytes still to come, or `UNKNOWN`. Not an `Option`, which would take 16 bytes.
         left: u64,
     }
 }
 
 impl<B, G> GuardedBody<B, G> {
-    /// `body`, which holds `guard` until it has ended.
+    /// Creates a body that holds `guard` until `body` ends, by its own exact size hint if it has
+    /// one.
     pub fn new(body: B, guard: G) -> GuardedBody<B, G>
     where
         B: Body,
@@ -98,8 +101,8 @@ impl<B, G> GuardedBody<B, G> {
         GuardedBody::expecting(body, guard, left)
     }
 
-    /// `body`, which holds `guard` until it has ended, at the latest with byte number `length`. `None`: only the body
-    /// knows where its end is, and trailers may follow its last byte.
+    /// Creates a body that holds `guard` until `body` ends, at the latest after `length` bytes.
+    /// With `None`, only the body determines its end, and trailers may follow its last byte.
     pub fn expecting(body: B, guard: G, length: Option<u64>) -> GuardedBody<B, G>
     where
         B: Body,
@@ -107,22 +110,22 @@ impl<B, G> GuardedBody<B, G> {
     {
         if length == Some(0) || body.is_end_stream() {
             guard.ended(Ok(&HeaderMap::new()));
-            return GuardedBody::free(body);
+            return GuardedBody::unguarded(body);
         }
         GuardedBody { body, guard: Some(guard), left: length.unwrap_or(UNKNOWN) }
     }
 
-    /// `body`, which holds nothing: where the call was over with its head.
-    pub const fn free(body: B) -> GuardedBody<B, G> {
+    /// Creates a body without a guard, for a call that ended with its head.
+    pub const fn unguarded(body: B) -> GuardedBody<B, G> {
         GuardedBody { body, guard: None, left: UNKNOWN }
     }
 
-    /// What it still holds.
+    /// Returns the guard. `None` once the body has ended.
     pub const fn guard(&self) -> Option<&G> {
         self.guard.as_ref()
     }
 
-    /// The body inside.
+    /// Returns the inner body.
     pub const fn get_ref(&self) -> &B {
         &self.body
     }
@@ -143,14 +146,14 @@ where
         // See docs/decisions/0018-the-last-frame-ends-a-body.md.
         let mut this = self.project();
         if let Some(guard) = this.guard {
-            guard.asked();
+            guard.polled();
         }
         let polled = ready!(this.body.as_mut().poll_frame(cx));
         let none = HeaderMap::new();
         let end = match &polled {
             None => Some(Ok(&none)),
             Some(Err(error)) => Some(Err(error)),
-            // Nothing may follow trailers, and hyper does not look.
+            // Trailers are the last frame (RFC 9110, 6.5), and hyper does not poll after them.
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 if *this.left != UNKNOWN {

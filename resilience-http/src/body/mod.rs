@@ -1,17 +1,19 @@
-//! Bodies count.
+//! Limits, circuits and retries that last until the end of a body.
 //!
-//! An HTTP call is not over when its head is there: the body is most of the time, nearly all of the bytes, and where
-//! connections break. A limit that lets go at the head limits nothing; a circuit that counts heads calls
-//! a server healthy that dies over every response.
+//! An HTTP call is not over at the head of its response: the body takes most of the time, has
+//! nearly all of the bytes, and is where connections break. A limit that ends at the head limits
+//! nothing, and a circuit that counts heads treats a server as healthy that crashes during every
+//! response.
 //!
-//! - [`GuardedBody`] holds what a call holds until the body has ended, broken off, or been dropped.
-//!   [`BodyBulkheadLayer`] and [`BodyBreakerLayer`] do so with a permit and with a circuit's admission;
-//!   [`BodyPolicy`] is for layers of one's own.
-//! - [`ReplayBody`] records a request while it is sent, under a cap, so that a retry can send it again.
-//! - [`StallBody`] ends a body that makes no progress, of either side.
+//! - [`GuardedBody`] holds a guard until the body has ended, broken off, or been dropped. In
+//!   [`BodyBulkheadLayer`] the guard is a permit, in [`BodyBreakerLayer`] the admission of a
+//!   circuit; [`BodyPolicy`] is for your own layers.
+//! - [`ReplayBody`] records a request body while it is sent, up to a cap, so that a retry can send
+//!   it again.
+//! - [`StallBody`] ends a request or response body that makes no progress.
 //!
-//! They work with any service of `http::Response<B>`. reqwest's own response becomes one by
-//! `http::Response::<reqwest::Body>::from`.
+//! The layers work with any service that returns `http::Response<B>`. A response of reqwest is
+//! converted by `http::Response::<reqwest::Body>::from`.
 //!
 //! To limit how long a body may get, use `http_body_util::Limited`.
 //!
@@ -31,7 +33,7 @@
 //!         Ok::<_, BoxError>(Response::new(Full::new(bytes::Bytes::from("3.5"))))
 //!     }));
 //! let response = service.oneshot(Request::new(())).await?;
-//! assert_eq!(bulkhead.snapshot().in_use, 1); // the head is there, and the body is not read
+//! assert_eq!(bulkhead.snapshot().in_use, 1); // the head has arrived, the body is not read yet
 //! assert_eq!(response.into_body().collect().await?.to_bytes(), "3.5");
 //! assert_eq!(bulkhead.snapshot().in_use, 0);
 //! # Ok(())
@@ -47,9 +49,9 @@ mod stall;
 
 pub use breaker::{BodyBreakerLayer, BreakerGuard};
 #[cfg(feature = "server")]
-pub(crate) use bulkhead::Place;
-pub use bulkhead::{BodyBulkheadLayer, BodyPermit, BulkheadWaiting};
-pub use guarded::{Guard, GuardedBody, Held};
+pub(crate) use bulkhead::WritePermit;
+pub use bulkhead::{BodyBulkheadLayer, BodyPermit, BulkheadAcquire};
+pub use guarded::{DropOnEnd, Guard, GuardedBody};
 pub use policy::{BodyPolicy, Guarded, GuardedFuture};
 pub use replay::{NotReplayable, ReplayBody, ReplayRequest};
 pub use stall::{StallBody, StallTimeout};

@@ -12,43 +12,49 @@ use tower_service::Service;
 
 use super::guarded::{Guard, GuardedBody};
 
-/// Decides whether, and when, a call may go on, and what it holds until its body has ended.
-/// Clones share what is decided about.
+/// Admits or rejects a call, and determines what the call holds until its response body ends.
+///
+/// Clones share the limit or circuit that decides.
 pub trait BodyPolicy<Req, B: Body, E>: Clone {
-    /// The wait. Dropped, it leaves every queue.
-    type Waiting: Future<Output = Result<Self::Held, Rejection>>;
-    /// What the call holds up to the head of its response.
-    type Held;
-    /// What the body of the response holds from then on.
+    /// Future of an admission. Dropping it leaves every queue.
+    type AdmitFuture: Future<Output = Result<Self::Admission, Rejection>>;
+    /// Value that the call holds until the head of its response.
+    type Admission;
+    /// Value that the body of the response holds after the head.
     type Guard: Guard<B::Error>;
 
-    /// A live call asks to make this request.
-    fn ask(&self, request: &Req) -> Self::Waiting;
+    /// Starts the admission of a call with this request.
+    fn admit(&self, request: &Req) -> Self::AdmitFuture;
 
-    /// The service below is not ready yet. What is returned is kept meanwhile; if that is nothing, the call
-    /// asks again.
-    fn not_ready(&self, held: Self::Held) -> Option<Self::Held>;
+    /// Handles an inner service that is not ready yet, and returns the admission to keep during the
+    /// wait. After `None` the call is admitted anew.
+    fn not_ready(&self, admission: Self::Admission) -> Option<Self::Admission>;
 
-    /// The head of the response is there, or an error is, after which there is no body.
-    fn answered(&self, held: Self::Held, result: Result<&Response<B>, &E>) -> Option<Self::Guard>;
+    /// Handles the head of the response, or the error that came instead, and returns the guard for
+    /// the body. `None` leaves the body without a guard.
+    fn on_response(
+        &self,
+        admission: Self::Admission,
+        result: Result<&Response<B>, &E>,
+    ) -> Option<Self::Guard>;
 }
 
-/// A service whose calls pass a [`BodyPolicy`], and hold what that gave them until their bodies have ended.
+/// A service whose calls are admitted by a [`BodyPolicy`] and guarded until their bodies end.
 ///
-/// It is always ready, and readies a handle of its own for each call.
+/// The service is always ready. Each call clones the inner service and waits for that clone.
 #[derive(Debug, Clone)]
 pub struct Guarded<S, A> {
     inner: S,
-    gate: A,
+    policy: A,
 }
 
 impl<S, A> Guarded<S, A> {
-    /// Calls of `inner`, as far as `gate` lets them pass.
-    pub const fn new(inner: S, gate: A) -> Guarded<S, A> {
-        Guarded { inner, gate }
+    /// Creates a service that calls `inner` for the requests that `policy` admits.
+    pub const fn new(inner: S, policy: A) -> Guarded<S, A> {
+        Guarded { inner, policy }
     }
 
-    /// The service below.
+    /// Returns the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -64,49 +70,53 @@ where
 {
     type Response = Response<GuardedBody<B, A::Guard>>;
     type Error = E;
-    type Future = GuardedFuture<S, A, A::Waiting, A::Held, Req, F>;
+    type Future = GuardedFuture<S, A, A::AdmitFuture, A::Admission, Req, F>;
 
-    /// Always ready: a call waits in its own future, on a handle of its own.
+    /// Returns ready at once: a call waits in its own future, on its own clone of the inner
+    /// service.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
         GuardedFuture {
-            state: State::Asking,
-            held: None,
+            state: State::Start,
+            admission: None,
             service: Some(self.inner.clone()),
-            gate: self.gate.clone(),
+            policy: self.policy.clone(),
             request: Some(request),
         }
     }
 }
 
-// `W`, `H` and `F`, and not what they are to `A` and `S`: a future that is spawned must not have to look
-// its fields up by a bound on a boxed error (see "Futures have the future below as a parameter").
+// `W`, `H` and `F` are parameters and not projections of `A` and `S`: the auto traits of a spawned
+// future must not depend on a bound with a boxed error (ARCHITECTURE, "Futures have the future
+// below as a parameter").
 pin_project! {
-    /// A call that passes a gate. Dropping it leaves the queue, or gives back what it holds.
+    /// A call that a policy admits. Dropping the future leaves the queue, or releases the
+    /// admission.
     pub struct GuardedFuture<S, A, W, H, Req, F> {
-        // First, and so dropped first: what is held admits this.
+        // Declared first, so that the inner future is dropped before the admission it runs under.
         #[pin]
         state: State<W, F>,
-        held: Option<H>,
-        // Gone once the call is over: it may hold a connection.
+        admission: Option<H>,
+        // `None` after the call, because a service may hold a connection.
         service: Option<S>,
-        gate: A,
+        policy: A,
         request: Option<Req>,
     }
 }
 
 pin_project! {
-    /// Asking -> Waiting -> Readying -> Calling -> Done; Readying -> Asking if nothing is held meanwhile.
+    /// Start -> Admitting -> Readying -> Calling -> Done; Readying -> Start if the admission is
+    /// given up.
     #[project = StateProj]
     enum State<W, F> {
-        Asking,
-        Waiting { #[pin] waiting: W },
+        Start,
+        Admitting { #[pin] admitting: W },
         Readying,
         Calling { #[pin] future: F },
-        /// Nothing is held.
+        /// The inner future is dropped.
         Done,
     }
 }
@@ -117,25 +127,25 @@ where
     F: Future<Output = Result<Response<B>, E>>,
     E: CarriesRejection,
     B: Body,
-    A: BodyPolicy<Req, B, E, Waiting = W, Held = H>,
+    A: BodyPolicy<Req, B, E, AdmitFuture = W, Admission = H>,
     W: Future<Output = Result<H, Rejection>>,
 {
     type Output = Result<Response<GuardedBody<B, A::Guard>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // Polled after it was ready, which a future's contract leaves open: stay silent.
+        // A future that is polled after completion stays pending.
         let Some(service) = this.service.as_mut() else { return Poll::Pending };
         let result = loop {
             match this.state.as_mut().project() {
-                StateProj::Asking => {
+                StateProj::Start => {
                     let Some(request) = &this.request else { return Poll::Pending };
-                    let waiting = this.gate.ask(request);
-                    this.state.set(State::Waiting { waiting });
+                    let admitting = this.policy.admit(request);
+                    this.state.set(State::Admitting { admitting });
                 }
-                StateProj::Waiting { waiting } => match ready!(waiting.poll(cx)) {
-                    Ok(held) => {
-                        *this.held = Some(held);
+                StateProj::Admitting { admitting } => match ready!(admitting.poll(cx)) {
+                    Ok(admission) => {
+                        *this.admission = Some(admission);
                         this.state.set(State::Readying);
                     }
                     Err(rejection) => break Err(rejection.into()),
@@ -148,10 +158,11 @@ where
                     }
                     Poll::Ready(Err(error)) => break Err(error),
                     Poll::Pending => {
-                        let held = this.held.take();
-                        *this.held = held.and_then(|held| this.gate.not_ready(held));
-                        if this.held.is_none() {
-                            this.state.set(State::Asking);
+                        let admission = this.admission.take();
+                        *this.admission =
+                            admission.and_then(|admission| this.policy.not_ready(admission));
+                        if this.admission.is_none() {
+                            this.state.set(State::Start);
                         }
                         return Poll::Pending;
                     }
@@ -160,12 +171,13 @@ where
                 StateProj::Done => return Poll::Pending,
             }
         };
-        // What the call held is free, or the body's, when the response is there, not when this is dropped (R14).
+        // Released here and not on drop: a caller may keep a completed future.
         this.state.set(State::Done);
         *this.service = None;
         *this.request = None;
-        let held = this.held.take();
-        let guard = held.and_then(|held| this.gate.answered(held, result.as_ref()));
+        let admission = this.admission.take();
+        let guard =
+            admission.and_then(|admission| this.policy.on_response(admission, result.as_ref()));
         Poll::Ready(result.map(|response| {
             let (mut head, body) = response.into_parts();
             let body = match guard {
@@ -177,20 +189,22 @@ where
                     }
                     GuardedBody::expecting(body, guard, length)
                 }
-                None => GuardedBody::free(body),
+                None => GuardedBody::unguarded(body),
             };
             Response::from_parts(head, body)
         }))
     }
 }
 
-/// Returns `true` if the connection may be HTTP no longer after a response with this status: 101, or 2xx to CONNECT. The
-/// server then keeps the place until the upgraded stream is dropped.
+/// Returns `true` if a response with this status may end HTTP on the connection: 101, or 2xx to
+/// CONNECT ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8) and 9.3.6). The
+/// server then keeps the permit until the upgraded stream is dropped.
 fn may_upgrade(status: StatusCode) -> bool {
     status == StatusCode::SWITCHING_PROTOCOLS || status.is_success()
 }
 
-/// Returns how many bytes a body has by its head, or by its own account if the head does not announce it: `hint`. `None` if trailers may follow.
+/// Returns the body length in bytes from the head, or `hint` (the body's own size) if the head has
+/// none. `None` if trailers may follow.
 fn length(head: &Parts, hint: Option<u64>) -> Option<u64> {
     if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Some(0);

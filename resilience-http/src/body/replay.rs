@@ -14,21 +14,21 @@ use resilience_core::retry::Replay;
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Polled = Option<Result<Frame<Bytes>, BoxError>>;
 
-/// More frames than this are not recorded: each costs memory, however small it is.
+/// Largest number of recorded frames: each costs memory, however few bytes it has.
 const MOST_FRAMES: usize = 1_024;
 
-/// Why a body cannot be sent again.
+/// The reason why a body cannot be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotReplayable {
-    /// It is larger than so many bytes, or comes in more than 1,024 frames.
+    /// The body is larger than the cap, or has more than 1,024 frames.
     TooLarge {
-        /// As many as are recorded.
+        /// Most bytes that are recorded.
         cap: usize,
     },
-    /// Nobody knows how large it will be.
+    /// The size of the body is not known in advance.
     UnknownSize,
-    /// It ended in an error itself.
+    /// The body broke off with an error.
     Broken,
 }
 
@@ -48,15 +48,16 @@ impl fmt::Display for NotReplayable {
 
 impl StdError for NotReplayable {}
 
-/// A request body that is recorded while it is sent, so that it can be sent again.
+/// A request body that is recorded while it is sent, so that a retry can send it again.
 ///
-/// At most as many bytes are kept as it is given. A body that says that it is larger, or that does not know how large it is, is passed
-/// on unrecorded, and says so at once ([`not_replayable`](ReplayBody::not_replayable)); so is one that turns out larger, whose
-/// recording is dropped. Trailers are sent again too.
+/// The recording has at most `cap` bytes. A body whose size hint is larger than `cap`, or unknown,
+/// is passed on unrecorded, and [`not_replayable`](ReplayBody::not_replayable) returns the reason
+/// at once. The recording of a body that turns out larger is dropped. Trailers are sent again too.
 ///
-/// A [`copy`](ReplayBody::copy) starts at the beginning, plays what there is and goes on with the body itself. That is read
-/// by one of them at a time: the others wait until it is dropped or at its end. Polling a copy of what cannot
-/// be replayed is an error, never a panic.
+/// A [`copy`](ReplayBody::copy) starts at the beginning, yields the recorded frames and goes on
+/// with the body itself. One copy reads the body at a time: the others wait until that copy is
+/// dropped or has reached the end. A copy of a body that cannot be replayed yields an error, never
+/// a panic.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -70,7 +71,9 @@ impl StdError for NotReplayable {}
 /// # async fn main() -> Result<(), BoxError> {
 /// let policy = RetryPolicy::builder().classifier(StatusClassifier).build()?;
 /// let service = ServiceBuilder::new()
-///     .map_request(|request: Request<Full<bytes::Bytes>>| request.map(|body| ReplayBody::new(body, 64 * 1_024)))
+///     .map_request(|request: Request<Full<bytes::Bytes>>| {
+///         request.map(|body| ReplayBody::new(body, 64 * 1_024))
+///     })
 ///     .layer(RetryLayer::new(policy).replayed_by(ReplayRequest))
 ///     .service(service_fn(async |request: Request<ReplayBody<_>>| {
 ///         let body = request.into_body().collect().await?.to_bytes();
@@ -83,41 +86,43 @@ impl StdError for NotReplayable {}
 /// ```
 pub struct ReplayBody<B> {
     shared: Arc<Mutex<Recording<B>>>,
-    /// The body itself, while this one reads it. Not in the lock, under which nothing is polled.
+    /// Inner body, while this copy reads it. Outside of the lock, because nothing is polled under a
+    /// lock.
     body: Option<Pin<Box<B>>>,
-    /// Frames of the recording that were handed on.
+    /// Recorded frames that this copy has yielded.
     played: usize,
-    /// Bytes that were handed on.
+    /// Bytes that this copy has yielded.
     sent: u64,
-    /// Its trailers or an error were handed on.
+    /// Set once this copy has yielded trailers or an error.
     over: bool,
-    /// The whole body's.
+    /// Size hint of the whole body.
     size: SizeHint,
 }
 
 struct Recording<B> {
-    /// The body, while nobody reads it.
+    /// Inner body, while no copy reads it.
     body: Option<Pin<Box<B>>>,
     frames: Vec<Bytes>,
-    /// Bytes that came out of the body, recorded or not.
+    /// Bytes that were read from the inner body, recorded or not.
     read: u64,
     cap: usize,
     trailers: Option<HeaderMap>,
     ended: bool,
     fault: Option<NotReplayable>,
-    /// Copies whose turn it is not. A few.
-    waiting: Waiting,
+    /// Copies that wait for the inner body, at most [`MOST_WAITING`].
+    waiting: WaitingCopies,
 }
 
 impl<B: Body> ReplayBody<B> {
-    /// Records at most `cap` bytes of a body whose size is known.
+    /// Creates a body that records at most `cap` bytes of `body`, if its size hint has an upper
+    /// bound.
     pub fn new(body: B, cap: usize) -> ReplayBody<B> {
         let unknown = body.size_hint().upper().is_none() && !body.is_end_stream();
         let fault = unknown.then_some(NotReplayable::UnknownSize);
         ReplayBody::with(body, cap, fault)
     }
 
-    /// Records also what is streamed, as far as `cap` bytes.
+    /// Creates a body that records at most `cap` bytes of `body`, also if its size is unknown.
     pub fn streaming(body: B, cap: usize) -> ReplayBody<B> {
         ReplayBody::with(body, cap, None)
     }
@@ -134,7 +139,7 @@ impl<B: Body> ReplayBody<B> {
             cap,
             trailers: None,
             fault,
-            waiting: Waiting::default(),
+            waiting: WaitingCopies::default(),
         };
         ReplayBody::of(Arc::new(Mutex::new(recording)), size)
     }
@@ -145,46 +150,52 @@ impl<B> ReplayBody<B> {
         ReplayBody { shared, body: None, played: 0, sent: 0, over: false, size }
     }
 
-    /// The same body from its beginning, unless it is known by now that it cannot be sent again.
+    /// Returns a copy that starts at the beginning. `None` once the body is known not to be
+    /// replayable.
+    ///
+    /// All copies share the recording and the inner body.
     #[must_use]
     pub fn copy(&self) -> Option<ReplayBody<B>> {
         let replayable = self.not_replayable().is_none();
         replayable.then(|| ReplayBody::of(self.shared.clone(), self.size))
     }
 
-    /// Why it cannot be sent again, as far as is known by now.
+    /// Returns why the body cannot be sent again. `None` while it can, as far as is known.
     #[must_use]
     pub fn not_replayable(&self) -> Option<NotReplayable> {
         self.shared.lock().fault
     }
 
-    /// Whether all of it was read, by any of its copies.
+    /// Returns `true` once any copy has read the inner body to its end or to an error.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.shared.lock().ended
     }
 
-    /// What there is without a look at the body; None if it is this one's turn to look.
+    /// Yields the next recorded frame or end, or waits for the inner body. `None` if this copy has
+    /// the inner body and must poll it.
     fn play(&mut self, cx: &Context<'_>) -> Option<Poll<Polled>> {
         if self.over || self.body.is_some() {
             return self.over.then_some(Poll::Ready(None));
         }
-        if let Some(played) = self.look(&mut None) {
+        if let Some(played) = self.try_play(&mut None) {
             return played;
         }
-        // Cloned outside of the lock, and the look is another one: wakers may be any code.
-        self.look(&mut Some(cx.waker().clone())).unwrap_or(Some(Poll::Pending))
+        // Cloned outside of the lock, because a waker runs the executor's code. The state may have
+        // changed meanwhile, so that it is read again.
+        self.try_play(&mut Some(cx.waker().clone())).unwrap_or(Some(Poll::Pending))
     }
 
-    /// What [`play`](Self::play) returns; `None` if it has to wait, and there is no waker to wake.
-    fn look(&mut self, waker: &mut Option<Waker>) -> Option<Option<Poll<Polled>>> {
+    /// Returns the result of [`play`](Self::play). `None` if the copy has to wait and `waker` is
+    /// `None`.
+    fn try_play(&mut self, waker: &mut Option<Waker>) -> Option<Option<Poll<Polled>>> {
         let mut recording = self.shared.lock();
         if let Some(frame) = recording.frames.get(self.played) {
             self.played += 1;
             self.sent += frame.len() as u64;
             return Some(Some(Poll::Ready(Some(Ok(Frame::data(frame.clone()))))));
         }
-        // Of what was read and not recorded this one lacks the beginning.
+        // Bytes were read that are not recorded and that this copy has not yielded: they are lost.
         if let Some(fault) = recording.fault
             && (recording.read != self.sent || fault == NotReplayable::Broken)
         {
@@ -201,19 +212,24 @@ impl<B> ReplayBody<B> {
             return Some(None);
         }
         waker.as_ref()?;
-        let crowd = recording.wait(waker);
+        let displaced = recording.wait(waker);
+        // Woken outside of the lock: each of the displaced copies takes the lock and registers
+        // again.
         drop(recording);
-        crowd.wake();
+        displaced.wake();
         Some(Some(Poll::Pending))
     }
 }
 
-/// Copies that wait for the body.
-#[derive(Default)]
-struct Waiting(VecDeque<Waker>);
+/// Most copies that wait at once. One more displaces them, and each registers again.
+const MOST_WAITING: usize = 8;
 
-impl Waiting {
-    /// Wakes all of them, also if one of them panics.
+/// Wakers of the copies that wait for the inner body.
+#[derive(Default)]
+struct WaitingCopies(VecDeque<Waker>);
+
+impl WaitingCopies {
+    /// Wakes all copies, also if one waker panics: `drop` goes on with the others.
     fn wake(mut self) {
         self.wake_all();
     }
@@ -225,24 +241,25 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingCopies {
     fn drop(&mut self) {
         self.wake_all();
     }
 }
 
 impl<B> Recording<B> {
-    /// Adds a waker that is not there yet. Returns those that are too many, to be woken.
-    fn wait(&mut self, waker: &mut Option<Waker>) -> Waiting {
-        const MOST: usize = 8;
+    /// Registers a waker that is not registered yet. Returns the wakers that had to give way, to be
+    /// woken by the caller outside of the lock.
+    fn wait(&mut self, waker: &mut Option<Waker>) -> WaitingCopies {
         let is_there = |waker: &Waker| self.waiting.0.iter().any(|other| other.will_wake(waker));
         let Some(waker) = waker.take_if(|waker| !is_there(waker)) else {
-            return Waiting::default();
+            return WaitingCopies::default();
         };
-        let is_full = self.waiting.0.len() == MOST;
-        let crowd = if is_full { std::mem::take(&mut self.waiting) } else { Waiting::default() };
+        let is_full = self.waiting.0.len() == MOST_WAITING;
+        let displaced =
+            if is_full { std::mem::take(&mut self.waiting) } else { WaitingCopies::default() };
         self.waiting.0.push_back(waker);
-        crowd
+        displaced
     }
 
     fn record(&mut self, data: &Bytes) {
@@ -275,7 +292,7 @@ where
         let Some(body) = &mut this.body else { return Poll::Pending };
         let polled = ready!(body.as_mut().poll_frame(cx));
         let at_end = body.is_end_stream();
-        // Before the lock: the data and the error are the user's.
+        // Before the lock: the conversions run the user's code.
         let polled = polled.map(|polled| {
             let frame = polled.map_err(Into::into)?;
             Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
@@ -294,19 +311,22 @@ where
                 None => recording.ended = at_end,
                 Some(trailers) => {
                     recording.trailers = Some(trailers.clone());
-                    (recording.ended, this.over) = (true, true);
+                    recording.ended = true;
+                    this.over = true;
                 }
             },
             Some(Err(_)) => {
                 recording.fault = Some(NotReplayable::Broken);
-                (recording.ended, this.over) = (true, true);
                 recording.frames = Vec::new();
+                recording.ended = true;
+                this.over = true;
             }
         }
         if recording.ended {
             let waiting = std::mem::take(&mut recording.waiting);
             drop(recording);
-            // Woken by its own drop, if that of the body panics.
+            // Outside of the lock. If the drop of the body panics, the drop of `waiting` wakes the
+            // copies.
             this.body = None;
             waiting.wake();
         }
@@ -319,7 +339,7 @@ where
         self.over || (recording.ended && all && recording.fault != Some(NotReplayable::Broken))
     }
 
-    /// What is left of it.
+    /// Returns the size of the part that this copy has not yielded.
     fn size_hint(&self) -> SizeHint {
         let mut left = SizeHint::new();
         left.set_lower(self.size.lower().saturating_sub(self.sent));
@@ -330,7 +350,7 @@ where
     }
 }
 
-/// Gives the body back to the copies.
+/// Returns the inner body to the other copies.
 impl<B> Drop for ReplayBody<B> {
     fn drop(&mut self) {
         let Some(body) = self.body.take() else { return };
@@ -351,10 +371,11 @@ impl<B> fmt::Debug for ReplayBody<B> {
     }
 }
 
-/// Copies requests whose body is a [`ReplayBody`], head and extensions included.
+/// A [`Replay`] that copies requests with a [`ReplayBody`], head and extensions included.
 ///
-/// There is no retry of what cannot be sent again, and none if the other side has answered before it had read the whole
-/// request: such a response may leave the connection, and what it has done with the first half, in any state.
+/// A request whose body cannot be replayed is not retried. Neither is one whose response came
+/// before the whole request was sent: the server may have acted on the first part, and the
+/// connection may be unusable.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplayRequest;
 
@@ -369,9 +390,8 @@ impl<B> Replay<Request<ReplayBody<B>>> for ReplayRequest {
         Some(copy)
     }
 
-    fn is_still_valid(&self, copy: &Request<ReplayBody<B>>, answered: bool) -> bool {
-        // See docs/decisions/0019-a-copy-can-become-unusable.md.
+    fn is_still_valid(&self, copy: &Request<ReplayBody<B>>, has_response: bool) -> bool {
         let body = copy.body();
-        body.not_replayable().is_none() && (!answered || body.is_read())
+        body.not_replayable().is_none() && (!has_response || body.is_read())
     }
 }

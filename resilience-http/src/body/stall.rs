@@ -11,45 +11,45 @@ use pin_project_lite::pin_project;
 use resilience_core::{Deadline, InvalidConfig, Name, Rejection, RejectionKind, clock};
 use tokio::time::{Sleep, sleep_until};
 
-/// How long a body may make no progress.
+/// A limit on the time that a body may make no progress.
 ///
-/// Only waiting counts: the time between a poll that found nothing and the moment at which the body wakes its reader.
-/// A reader that takes its time after that, or does not read at all, does not make a body stall.
+/// Only waiting counts: the time from a poll that returned `Pending` to the wake of the reader. A
+/// reader that polls late after the wake, or does not poll at all, does not make a body stall.
 #[derive(Debug, Clone)]
 pub struct StallTimeout {
     name: Name,
     limit: Duration,
-    least: u64,
+    min_bytes: u64,
 }
 
 impl StallTimeout {
-    /// Bodies must yield something whenever they were waited for so long.
+    /// Creates a limit: a body must yield at least one byte within each `limit` of waiting.
     ///
     /// # Errors
-    /// If `limit` is zero or more than a year.
+    /// If `limit` is zero or more than 365 days.
     pub fn new(limit: Duration) -> Result<StallTimeout, InvalidConfig> {
         if limit.is_zero() || limit > clock::MAX_WAIT {
             return Err(InvalidConfig::new(
                 "limit",
                 format!("{limit:?}"),
-                "must be more than 0 and at most a year",
+                "more than zero and at most 365 days",
             ));
         }
-        Ok(StallTimeout { name: Name::from("stall"), limit, least: 1 })
+        Ok(StallTimeout { name: Name::from("stall"), limit, min_bytes: 1 })
     }
 
-    /// What rejections call it.
+    /// Sets the layer name in rejections, `stall` unless set.
     #[must_use]
     pub fn name(mut self, name: impl Into<Name>) -> StallTimeout {
         self.name = name.into();
         self
     }
 
-    /// At least so many bytes whenever it was waited for that long, instead of one: against those who send one byte just
-    /// before it is too late. 0 is as 1.
+    /// Sets how many bytes must come within each limit of waiting, 1 unless set: a protection
+    /// against clients that send one byte just before the limit. 0 counts as 1.
     #[must_use]
     pub fn at_least(mut self, bytes: u64) -> StallTimeout {
-        self.least = bytes.max(1);
+        self.min_bytes = bytes.max(1);
         self
     }
 }
@@ -57,9 +57,10 @@ impl StallTimeout {
 pin_project! {
     /// A body that ends in a [`TimedOut`](RejectionKind::TimedOut) rejection when it stalls.
     ///
-    /// The error type is that of the body, which a rejection must fit into: wrap a foreign one below this, with
-    /// `body.map_err(BoxError::from)`. What the body holds is free when the error is returned. Frames without bytes
-    /// are no progress. The timer and the waker are made when the body is first waited for, and are the only allocations.
+    /// The error type of the body must be convertible from a rejection: convert any other type
+    /// first, with `body.map_err(BoxError::from)`. The inner body is dropped when the error is
+    /// returned. Frames without bytes are no progress. The only allocations are the timer and the
+    /// waker, at the first wait.
     ///
     /// ```
     /// use std::time::Duration;
@@ -76,31 +77,40 @@ pin_project! {
     /// # }
     /// ```
     pub struct StallBody<B> {
-        // None once it stalled.
+        // `None` after a stall.
         #[pin]
         body: Option<B>,
         settings: StallTimeout,
         timer: Option<Pin<Box<Sleep>>>,
-        // What the body wakes, once it was waited for.
-        woken: Option<(Arc<Woken>, Waker)>,
-        // Since when it is waited for, if it is.
+        // Waker that the body registers, from the first wait on.
+        wake_time: Option<(Arc<WakeTime>, Waker)>,
+        // Start of the current wait.
         since: Option<Instant>,
-        // How long it was waited for, and what came, since there was last enough.
+        // Sum of the waits since `received` last reached `min_bytes`.
         waited: Duration,
-        came: u64,
+        // Bytes since then.
+        received: u64,
     }
 }
 
 impl<B> StallBody<B> {
-    /// `body`, if it makes progress.
+    /// Creates a body that yields the frames of `body` as long as `body` makes progress.
     pub const fn new(body: B, settings: StallTimeout) -> StallBody<B> {
-        let (since, waited) = (None, Duration::ZERO);
-        StallBody { body: Some(body), settings, timer: None, woken: None, since, waited, came: 0 }
+        StallBody {
+            body: Some(body),
+            settings,
+            timer: None,
+            wake_time: None,
+            since: None,
+            waited: Duration::ZERO,
+            received: 0,
+        }
     }
 }
 
-// `From`, and not `CarriesRejection`: what a task holds across an await is looked at with its lifetimes forgotten, and a
-// boxed error of any lifetime is made from a rejection, but carries none.
+// `From` and not `CarriesRejection`: rustc checks the auto traits of a task with its lifetimes
+// erased, and `CarriesRejection` is implemented for `Box<dyn Error>` with `'static` only, `From`
+// with any lifetime.
 impl<B> Body for StallBody<B>
 where
     B: Body,
@@ -116,24 +126,27 @@ where
         let mut this = self.project();
         let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let settings = this.settings;
-        // The body first: what is there at the last moment is there.
-        let (mut polled, at) = poll_noting(body.as_mut(), this.woken.as_ref(), cx);
-        if polled.is_pending() && this.woken.is_none() {
-            let woken = Arc::new(Woken::default());
-            let waker = Waker::from(woken.clone());
-            // Registers the new waker, in place of the task's own.
-            (polled, _) = poll_noting(body, Some(&*this.woken.insert((woken, waker))), cx);
+        // Before the timer: a frame that arrives together with the limit is still in time.
+        let (mut polled, woken_at) =
+            poll_with_wake_time(body.as_mut(), this.wake_time.as_ref(), cx);
+        if polled.is_pending() && this.wake_time.is_none() {
+            let wake_time = Arc::new(WakeTime::default());
+            let waker = Waker::from(wake_time.clone());
+            // The second poll registers the new waker in place of the task's own.
+            let wake_time = &*this.wake_time.insert((wake_time, waker));
+            (polled, _) = poll_with_wake_time(body, Some(wake_time), cx);
         }
         if let Poll::Ready(polled) = polled {
             if let Some(since) = this.since.take() {
-                let until = at.unwrap_or_else(clock::now);
+                let until = woken_at.unwrap_or_else(clock::now);
                 *this.waited += until.saturating_duration_since(since);
             }
             if let Some(Ok(frame)) = &polled {
-                *this.came += frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                *this.received += frame.data_ref().map_or(0, |data| data.remaining() as u64);
             }
-            if *this.came >= settings.least {
-                (*this.waited, *this.came) = (Duration::ZERO, 0);
+            if *this.received >= settings.min_bytes {
+                *this.waited = Duration::ZERO;
+                *this.received = 0;
             }
             return Poll::Ready(polled);
         }
@@ -169,31 +182,34 @@ where
 
 type Polled<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
 
-/// Polls `body`, and returns when it woke its reader, if it did since the last poll.
-fn poll_noting<B: Body>(
+/// Polls `body`. Also returns the time of its first wake since the last poll, if it woke the
+/// reader.
+fn poll_with_wake_time<B: Body>(
     body: Pin<&mut B>,
-    woken: Option<&(Arc<Woken>, Waker)>,
+    wake_time: Option<&(Arc<WakeTime>, Waker)>,
     cx: &mut Context<'_>,
 ) -> (Polled<B>, Option<Instant>) {
-    let Some((woken, waker)) = woken else { return (body.poll_frame(cx), None) };
-    let at = woken.begin(cx.waker());
-    (body.poll_frame(&mut Context::from_waker(waker)), at)
+    let Some((wake_time, waker)) = wake_time else { return (body.poll_frame(cx), None) };
+    // Before the poll: a wake during the poll belongs to the next wait.
+    let woken_at = wake_time.begin_poll(cx.waker());
+    (body.poll_frame(&mut Context::from_waker(waker)), woken_at)
 }
 
-/// Wakes the reader of a body, and notes when.
+/// Waker that passes a wake on to the reader of a body and records the time.
 #[derive(Default)]
-struct Woken(Mutex<Wakes>);
+struct WakeTime(Mutex<Wakes>);
 
 #[derive(Default)]
 struct Wakes {
     reader: Option<Waker>,
-    /// The first wake since the last poll began.
+    /// First wake since the last poll began.
     at: Option<Instant>,
 }
 
-impl Woken {
-    /// A poll begins, for this reader. Returns the first wake since the last one began.
-    fn begin(&self, reader: &Waker) -> Option<Instant> {
+impl WakeTime {
+    /// Registers the reader of a poll that begins. Returns the first wake since the last poll
+    /// began.
+    fn begin_poll(&self, reader: &Waker) -> Option<Instant> {
         let mut wakes = self.0.lock();
         let at = wakes.at.take();
         if wakes.reader.as_ref().is_some_and(|known| known.will_wake(reader)) {
@@ -201,13 +217,13 @@ impl Woken {
         }
         let former = wakes.reader.replace(reader.clone());
         drop(wakes);
-        // Outside of the lock.
+        // Outside of the lock: dropping a waker runs the executor's code.
         drop(former);
         at
     }
 }
 
-impl Wake for Woken {
+impl Wake for WakeTime {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -217,6 +233,7 @@ impl Wake for Woken {
         let mut wakes = self.0.lock();
         wakes.at.get_or_insert(now);
         let reader = wakes.reader.clone();
+        // Woken outside of the lock: a wake may poll the body, and with it take this lock.
         drop(wakes);
         reader.into_iter().for_each(Waker::wake);
     }

@@ -51,7 +51,7 @@ impl BodyGuard {
 }
 
 impl<E> Guard<Error<E>> for BodyGuard {
-    fn asked(&mut self) {
+    fn polled(&mut self) {
         self.was_read = true;
     }
 

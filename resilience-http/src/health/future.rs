@@ -80,11 +80,11 @@ where
                     ready!(future.poll(cx)).map(|response| response.map(ResponseBody::handler))
                 }
                 StateProj::Responding { response } => match response.take() {
-                    Some(response) => Ok(response.map(ResponseBody::ours)),
+                    Some(response) => Ok(response.map(ResponseBody::generated)),
                     None => return Poll::Pending,
                 },
                 StateProj::Asking { asking } => {
-                    Ok(ready!(asking.as_mut().poll(cx)).map(ResponseBody::ours))
+                    Ok(ready!(asking.as_mut().poll(cx)).map(ResponseBody::generated))
                 }
                 // Polled after it was ready, which a future's contract leaves open: stay silent.
                 StateProj::Done => return Poll::Pending,

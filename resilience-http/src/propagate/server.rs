@@ -16,7 +16,7 @@ use super::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
 use super::context::Context;
 use super::limited::CallEnd;
 use super::timeout;
-use crate::server::{Asked, GRPC_STATUS, RejectionFormat, ResponseBody};
+use crate::server::{GRPC_STATUS, Protocol, RejectionFormat, ResponseBody};
 
 /// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.
 /// See the [module](super).
@@ -103,7 +103,7 @@ impl Settings {
         asked.into_iter().chain(self.longest).min()
     }
 
-    fn too_late<B>(self, asked: Asked) -> Response<ResponseBody<B>> {
+    fn too_late<B>(self, asked: Protocol) -> Response<ResponseBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
         self.rejections.respond_to(asked, &rejection)
     }
@@ -157,7 +157,7 @@ where
     /// A request whose time is over does not reach the service below.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.settings;
-        let asked = Asked::by(&request);
+        let asked = Protocol::of(&request);
         let context = settings.context(request.headers());
         let timeout = settings.timeout(request.headers());
         let whole = settings.whole(request.headers());
@@ -187,7 +187,7 @@ pin_project! {
         state: State<F>,
         context: Context,
         settings: Settings,
-        asked: Asked,
+        asked: Protocol,
         end: Option<CallEnd>,
     }
 }

@@ -1,4 +1,4 @@
-//! Taking connections, one place each, until draining begins.
+//! Acceptance of connections, with a permit for each, until draining begins.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,121 +11,129 @@ use std::time::Duration;
 use resilience_core::shutdown::{Reached, ShutdownToken};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::connection_limit::ConnectionLimit;
 use super::listener::Listener;
-use super::peer::{IpPlace, PerIp};
-use super::room::Room;
+use super::peer::{IpPermit, PerIpLimit};
 use super::socket::Socket;
 
-/// After an error that is not one connection's: no file descriptors are left, most of the time. The first wait,
-/// and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+/// First wait after an error that concerns the listener: in most cases, no file descriptors are
+/// left.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
-/// More than an operating system keeps for a listener, so that draining ends though clients keep coming.
+/// Longest wait after such an error.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most connections taken from a listener's queue. More than an operating system keeps there, and a
+/// bound for draining while clients keep connecting.
 const LONGEST_QUEUE: usize = 1 << 16;
 
+/// Accepts connections from a listener.
 pub(super) struct Acceptor<L: Listener> {
-    /// `None` once its queue was taken.
+    /// `None` once the queue of the listener was taken.
     listener: Option<L>,
     draining: Reached,
-    room: Room,
-    per_ip: Option<Arc<PerIp>>,
-    /// Has no place yet.
-    newcomer: Option<Newcomer<L::Addr>>,
+    connection_limit: ConnectionLimit,
+    per_ip: Option<Arc<PerIpLimit>>,
+    /// Connection that waits for a permit.
+    accepted: Option<Accepted<L::Addr>>,
     pause: Duration,
-    /// Errors that were not one connection's.
+    /// Errors that concern the listener.
     pub(super) errors: u64,
-    /// Connections that were closed at once, since their address had as many as it may.
-    pub(super) refused: u64,
+    /// Connections that were closed at once because their address had as many as it may.
+    pub(super) rejected: u64,
 }
 
-/// A connection, its client's address, and its place among those of the address.
-pub(super) struct Newcomer<A> {
+/// A connection, the address of its client, and its permit among those of the address.
+pub(super) struct Accepted<A> {
     pub(super) stream: Socket,
     pub(super) peer: A,
-    pub(super) of_ip: Option<IpPlace>,
+    pub(super) ip_permit: Option<IpPermit>,
 }
 
 impl<L: Listener> Acceptor<L> {
     pub(super) fn new(
         listener: L,
         token: &ShutdownToken,
-        room: Room,
-        per_ip: Option<Arc<PerIp>>,
+        connection_limit: ConnectionLimit,
+        per_ip: Option<Arc<PerIpLimit>>,
     ) -> Acceptor<L> {
         Acceptor {
             listener: Some(listener),
             draining: token.draining(),
-            room,
+            connection_limit,
             per_ip,
-            newcomer: None,
-            pause: PAUSES.0,
+            accepted: None,
+            pause: FIRST_PAUSE,
             errors: 0,
-            refused: 0,
+            rejected: 0,
         }
     }
 
-    /// The next connection and its place, or none if draining has begun: then what waits already is to be
-    /// [taken](Acceptor::backlog).
-    pub(super) async fn accept(&mut self) -> Option<(Newcomer<L::Addr>, OwnedSemaphorePermit)> {
-        // Kept where the backlog finds it if draining begins before it has a place.
-        self.newcomer = Some(self.next().await?);
-        let mut place = pin!(self.room.enter());
-        let place = unless(&mut self.draining, |cx| place.as_mut().poll(cx)).await??;
-        self.newcomer.take().map(|newcomer| (newcomer, place))
+    /// Returns the next connection and its permit. `None` once draining has begun: then take the
+    /// [backlog](Acceptor::backlog).
+    pub(super) async fn accept(&mut self) -> Option<(Accepted<L::Addr>, OwnedSemaphorePermit)> {
+        // In a field, where `backlog` finds the connection if draining begins before it has a
+        // permit.
+        self.accepted = Some(self.next().await?);
+        let mut permit = pin!(self.connection_limit.acquire());
+        let permit = until_draining(&mut self.draining, |cx| permit.as_mut().poll(cx)).await??;
+        self.accepted.take().map(|accepted| (accepted, permit))
     }
 
-    async fn next(&mut self) -> Option<Newcomer<L::Addr>> {
+    /// Returns the next connection whose address is within its limit. `None` once draining has
+    /// begun.
+    async fn next(&mut self) -> Option<Accepted<L::Addr>> {
         loop {
             let listener = self.listener.as_mut()?;
-            match unless(&mut self.draining, |cx| listener.poll_accept(cx)).await? {
+            match until_draining(&mut self.draining, |cx| listener.poll_accept(cx)).await? {
                 Ok((stream, peer)) => {
-                    self.pause = PAUSES.0;
-                    if let Some(newcomer) = self.admitted(stream, peer) {
-                        return Some(newcomer);
+                    self.pause = FIRST_PAUSE;
+                    if let Some(accepted) = self.admit(stream, peer) {
+                        return Some(accepted);
                     }
                 }
-                Err(error) if is_of_one(&error) => {}
+                Err(error) if concerns_one_connection(&error) => {}
                 Err(_) => {
                     self.errors += 1;
                     let mut wait = pin!(tokio::time::sleep(self.pause));
-                    self.pause = (self.pause * 2).min(PAUSES.1);
-                    unless(&mut self.draining, |cx| wait.as_mut().poll(cx)).await?;
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                    until_draining(&mut self.draining, |cx| wait.as_mut().poll(cx)).await?;
                 }
             }
         }
     }
 
-    /// Returns the connection, or `None` and counts it if its address has as many as it may.
-    fn admitted(&mut self, stream: Socket, peer: L::Addr) -> Option<Newcomer<L::Addr>> {
-        let of_ip = match (&self.per_ip, L::ip(&peer)) {
+    /// Returns the connection with its address permit. If the address has as many connections as it
+    /// may, counts a rejection, closes the connection and returns `None`.
+    fn admit(&mut self, stream: Socket, peer: L::Addr) -> Option<Accepted<L::Addr>> {
+        let ip_permit = match (&self.per_ip, L::ip(&peer)) {
             (Some(per_ip), Some(ip)) => {
-                let place = per_ip.enter(ip);
-                self.refused += u64::from(place.is_none());
-                Some(place?)
+                let permit = per_ip.acquire(ip);
+                self.rejected += u64::from(permit.is_none());
+                Some(permit?)
             }
             _ => None,
         };
-        Some(Newcomer { stream, peer, of_ip })
+        Some(Accepted { stream, peer, ip_permit })
     }
 
-    /// Closes the listener and adds what had connected before to `taken`. The client's side of it is done: it knows of no
-    /// reason why its request should not be answered. There may be more than there are places for, so that they wait
-    /// here: a listener that is closed resets what is left in its queue.
-    pub(super) async fn backlog(&mut self, taken: &mut VecDeque<Newcomer<L::Addr>>) {
-        // See docs/decisions/0016-a-server-serves-what-has-connected.md.
-        taken.extend(self.newcomer.take());
+    /// Closes the listener and adds the connections of its queue to `taken`. Their clients have
+    /// connected and expect responses, and closing the listener resets every connection that is
+    /// left in the queue. There may be more of them than permits.
+    pub(super) async fn backlog(&mut self, taken: &mut VecDeque<Accepted<L::Addr>>) {
+        taken.extend(self.accepted.take());
         let Some(listener) = self.listener.take() else { return };
         let mut waiting = listener.into_waiting();
-        let mut pause = PAUSES.0;
+        let mut pause = FIRST_PAUSE;
         while taken.len() < LONGEST_QUEUE {
             match waiting.next() {
                 None => break,
-                Some(Ok((stream, peer))) => taken.extend(self.admitted(stream, peer)),
-                Some(Err(error)) if is_of_one(&error) => {}
+                Some(Ok((stream, peer))) => taken.extend(self.admit(stream, peer)),
+                Some(Err(error)) if concerns_one_connection(&error) => {}
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Some(Err(_)) => {
                     self.errors += 1;
-                    if pause > PAUSES.1 {
+                    if pause > LONGEST_PAUSE {
                         break;
                     }
                     tokio::time::sleep(pause).await;
@@ -136,14 +144,14 @@ impl<L: Listener> Acceptor<L> {
     }
 }
 
-/// Whether only the connection that was to be accepted is affected.
-fn is_of_one(error: &io::Error) -> bool {
+/// Returns `true` if an error of `accept` concerns one connection and not the listener.
+fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// What `poll` comes to, or nothing if draining begins before that.
-async fn unless<T>(
+/// Returns the result of `poll`, or `None` if draining begins before it is ready.
+async fn until_draining<T>(
     draining: &mut Reached,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Option<T> {

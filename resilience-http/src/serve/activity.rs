@@ -10,18 +10,20 @@ use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
 use resilience_core::clock;
 
+use super::connection_limit::ConnectionLimit;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
-use super::room::Room;
 use super::socket::Socket;
 use super::unread::Connection;
 use super::upgraded::Upgraded;
 
-/// Length of HTTP/2's preface ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
+/// Length of HTTP/2's preface ([RFC 9113,
+/// 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)).
 const PREFACE: u64 = 24;
 
-/// Longest time between two looks at a busy connection: its client may have sent bytes that are not read.
-const LOOK: Duration = Duration::from_secs(1);
+/// Longest time between two checks of a busy connection, whose client may have disconnected behind
+/// unread bytes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// States of [`Activity::stage`].
 const HTTP: u8 = 0;
@@ -31,10 +33,10 @@ const CUT: u8 = 2;
 /// State of one connection, shared by its task, its socket, its requests and their bodies.
 #[derive(Debug)]
 pub(super) struct Activity {
-    pub(super) room: Room,
+    pub(super) connection_limit: ConnectionLimit,
     pub(super) out: Outgoing,
     unread: Arc<Connection>,
-    // Outside of the lock: every operation of the socket reads it.
+    // Outside of the lock, because every operation of the socket reads it.
     stage: AtomicU8,
     state: Mutex<State>,
 }
@@ -51,11 +53,11 @@ struct State {
     dropped: Option<Incoming>,
     /// Start of the wait for a request's head, or of the head.
     since: Instant,
-    /// Set while a request's head is incomplete. Starts `true`, so that a silent new connection is subject to
-    /// `header_timeout`.
+    /// Set while a request's head is incomplete. Starts `true`, so that a silent new connection is
+    /// subject to `header_timeout`.
     in_head: bool,
     /// Bytes read.
-    heard: u64,
+    bytes_read: u64,
     /// Set when the connection begins as HTTP/2 does.
     preface: bool,
     /// Set for HTTP/2, where not everything that is read is a head.
@@ -68,24 +70,24 @@ struct State {
     broken: bool,
     /// Request that has upgraded this HTTP/1 connection, until the socket is dropped.
     upgraded: Option<Upgraded>,
-    /// Socket that hyper has dropped while the client may still be sending.
-    left: Option<Socket>,
+    /// Socket that hyper has dropped while the client may still be sending, for a lingering close.
+    lingering: Option<Socket>,
     /// Waker of the connection's task.
     task: Option<Waker>,
     /// Wakers of the upgraded stream's reader and writer.
     users: [Option<Waker>; 2],
 }
 
-/// Decision about a connection.
+/// Result of checking the limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Look again then.
+pub(super) enum LimitCheck {
+    /// All limits are kept; check again at this time.
     Until(Instant),
-    /// A head takes too long.
+    /// `header_timeout` has passed.
     SlowHead,
-    /// No request has come for too long.
+    /// `idle_timeout` has passed.
     Idle,
-    /// The client does not read what is written.
+    /// The client reads too slowly.
     Unread,
 }
 
@@ -97,7 +99,11 @@ pub(super) enum Half {
 }
 
 impl Activity {
-    pub(super) fn new(room: Room, unread: Arc<Connection>, limits: &Limits) -> Arc<Activity> {
+    pub(super) fn new(
+        connection_limit: ConnectionLimit,
+        unread: Arc<Connection>,
+        limits: &Limits,
+    ) -> Arc<Activity> {
         let state = State {
             requests: 0,
             bodies: 0,
@@ -105,25 +111,25 @@ impl Activity {
             dropped: None,
             since: clock::now(),
             in_head: true,
-            heard: 0,
+            bytes_read: 0,
             preface: false,
             multiplexed: false,
             may_upgrade: false,
             half_closed: false,
             broken: false,
             upgraded: None,
-            left: None,
+            lingering: None,
             task: None,
             users: [None, None],
         };
         let out = Outgoing::new(limits);
         let stage = AtomicU8::new(HTTP);
-        Arc::new(Activity { room, out, unread, stage, state: Mutex::new(state) })
+        Arc::new(Activity { connection_limit, out, unread, stage, state: Mutex::new(state) })
     }
 
     /// Returns `true` if any byte was read.
-    pub(super) fn was_heard(&self) -> bool {
-        self.state.lock().heard > 0
+    pub(super) fn has_read_bytes(&self) -> bool {
+        self.state.lock().bytes_read > 0
     }
 
     /// Notes that these bytes were read.
@@ -132,10 +138,10 @@ impl Activity {
             return;
         }
         let mut state = self.state.lock();
-        state.preface |= state.heard == 0 && bytes.starts_with(b"PRI");
+        state.preface |= state.bytes_read == 0 && bytes.starts_with(b"PRI");
         let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        state.heard = state.heard.saturating_add(count);
-        state.multiplexed |= state.preface && state.heard >= PREFACE;
+        state.bytes_read = state.bytes_read.saturating_add(count);
+        state.multiplexed |= state.preface && state.bytes_read >= PREFACE;
         let reads_a_head = !state.is_busy() && state.bodies == 0;
         if !state.multiplexed && reads_a_head && !state.in_head {
             state.in_head = true;
@@ -159,7 +165,7 @@ impl Activity {
     }
 
     /// Returns `true` if a request is in flight on HTTP/1 whose client has left.
-    pub(super) fn is_left_alone(&self, limits: &Limits) -> bool {
+    pub(super) fn has_client_left(&self, limits: &Limits) -> bool {
         let state = self.state.lock();
         let left = state.broken || (!limits.half_close && state.half_closed);
         left && state.is_busy() && !state.multiplexed
@@ -167,7 +173,7 @@ impl Activity {
 
     /// Notes that everything was written.
     pub(super) fn flushed(&self) {
-        if !self.out.has_all() {
+        if !self.out.cleared() {
             return;
         }
         let mut state = self.state.lock();
@@ -177,8 +183,14 @@ impl Activity {
         }
     }
 
-    /// Notes a request that was read, with a body or without. On HTTP/1, `may_upgrade` is set if it asks for an upgrade.
-    pub(super) fn begin(self: &Arc<Self>, version: Version, body: bool, may_upgrade: bool) -> Busy {
+    /// Notes a request that was read, with a body or without. On HTTP/1, `may_upgrade` is set if it
+    /// asks for an upgrade.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        version: Version,
+        body: bool,
+        may_upgrade: bool,
+    ) -> ActiveRequest {
         let mut state = self.state.lock();
         if version == Version::HTTP_2 {
             state.multiplexed = true;
@@ -191,7 +203,7 @@ impl Activity {
         state.requests += 1;
         state.in_head = false;
         drop(state);
-        Busy(self.clone())
+        ActiveRequest(self.clone())
     }
 
     /// Notes the end of a request body, or (not `read_to_end`) that it is dropped before.
@@ -201,11 +213,12 @@ impl Activity {
         state.abandoned |= !read_to_end;
     }
 
-    /// Hands a dropped body of HTTP/1 to the connection's task, which reads what is there of it.
+    /// Passes a dropped HTTP/1 body to the connection's task, which discards it.
     pub(super) fn body_dropped(&self, body: Incoming) {
         let mut state = self.state.lock();
         let former = state.dropped.replace(body);
         let task = state.task.take();
+        // `body_ended` takes the lock again, and a wake runs the executor's code.
         drop(state);
         if former.is_some() {
             self.body_ended(false);
@@ -213,19 +226,20 @@ impl Activity {
         task.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns the body that was handed to the connection's task, which is woken for the next one.
+    /// Returns the body that was passed to the connection's task, and registers the task for the
+    /// next one.
     pub(super) fn dropped_body(&self, cx: &Context<'_>) -> Option<Incoming> {
-        self.attend(cx).dropped.take()
+        self.lock_registered(cx).dropped.take()
     }
 
-    /// Locks the state, in which the connection's task is registered to be woken.
-    fn attend(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
+    /// Locks the state and registers the connection's task to be woken.
+    fn lock_registered(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
         let state = self.state.lock();
         if state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             return state;
         }
         drop(state);
-        // Cloned, and the former one dropped, outside of the lock.
+        // Cloned, and the former one dropped, outside of the lock: both run the executor's code.
         let waker = cx.waker().clone();
         let former = self.state.lock().task.replace(waker);
         drop(former);
@@ -237,33 +251,37 @@ impl Activity {
         self.state.lock().may_upgrade = false;
     }
 
-    /// Returns `true` from an HTTP/1 request with an upgrade to a response without one. hyper, if it is to close
-    /// meanwhile, would add `close` to a 101.
+    /// Returns `true` from an HTTP/1 request with an upgrade to a response without one. A graceful
+    /// close in this time would make hyper add `close` to a 101.
     pub(super) fn is_upgrading(&self) -> bool {
         // See docs/decisions/0031-an-upgrade-is-closed-only-after-its-response.md.
         self.state.lock().may_upgrade
     }
 
-    /// Makes the connection another protocol's. `request` is held until the socket is dropped or cut.
+    /// Marks the connection as upgraded. `request` is held until the socket is dropped or cut.
     pub(super) fn upgrade(&self, request: Upgraded) {
+        // Release, with the acquire loads of `wait` and `socket_dropped`.
         self.stage.store(UPGRADED, Ordering::Release);
         self.state.lock().upgraded = Some(request);
     }
 
-    /// Returns `true` if the connection was cut, and every operation of its socket is to fail.
+    /// Returns `true` if the connection was cut: every operation of its socket then fails.
     pub(super) fn is_cut(&self) -> bool {
         self.stage.load(Ordering::Acquire) == CUT
     }
 
-    /// Ends the connection: every further operation of its socket fails, and what it holds is released. Wakes the users
-    /// of an upgraded stream.
+    /// Cuts the connection: its socket fails from now on, and the request that upgraded it is
+    /// released. Wakes the users of an upgraded stream.
     pub(super) fn cut(&self) {
+        // Before the lock, under which `wait` checks the stage: `wait` sees CUT, or its waker is
+        // taken here.
         self.stage.store(CUT, Ordering::Release);
         let mut state = self.state.lock();
         let users = std::mem::take(&mut state.users);
-        let held = (state.upgraded.take(), state.left.take(), state.task.take());
+        let released = (state.upgraded.take(), state.lingering.take(), state.task.take());
         drop(state);
-        drop(held);
+        // Outside of the lock: closing a socket and dropping a waker run other code.
+        drop(released);
         users.into_iter().flatten().for_each(Waker::wake);
     }
 
@@ -275,7 +293,8 @@ impl Activity {
         // Cloned, and the former one dropped, outside of the lock.
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
-        // Cut before the lock: `cut` has not seen this waker.
+        // If the stage is CUT by now, `cut` may have taken the wakers before this one was
+        // registered.
         let missed = self.is_cut().then(|| waker.clone());
         let [reader, writer] = &mut state.users;
         let user = match half {
@@ -288,14 +307,16 @@ impl Activity {
         missed.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until the socket of an upgraded connection is dropped. Ready at once if the connection is not upgraded.
+    /// Waits until the socket of an upgraded connection is dropped. Ready at once for any other
+    /// connection.
     pub(super) fn poll_dropped(&self, cx: &Context<'_>) -> Poll<()> {
-        let state = self.attend(cx);
+        let state = self.lock_registered(cx);
         if state.upgraded.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Notes that the connection is asked to close. If it has sent all responses in full and is still open, then
-    /// hyper has read all bodies (HTTP/1), or a round trip follows (HTTP/2).
+    /// Notes the start of a graceful close. If all responses are sent and the connection is still
+    /// open, hyper has read all bodies (HTTP/1), or a round trip follows (HTTP/2), so that no
+    /// client is still sending.
     pub(super) fn closing(&self) {
         let mut state = self.state.lock();
         if !state.is_busy() && !self.out.is_full() {
@@ -303,27 +324,31 @@ impl Activity {
         }
     }
 
-    /// Takes the dropped socket. It is kept if its client may still be sending: a body, or a head that was rejected.
-    pub(super) fn leave(&self, stream: Socket) {
+    /// Takes the dropped socket, and keeps it if its client may still be sending a body or a
+    /// rejected head.
+    pub(super) fn socket_dropped(&self, stream: Socket) {
         let mut state = self.state.lock();
         let upgraded = state.upgraded.take();
         let is_http = self.stage.load(Ordering::Acquire) == HTTP;
         let is_sending = state.has_begun_a_head() || state.bodies > 0 || state.abandoned;
-        let closed = if is_http && is_sending { state.left.replace(stream) } else { Some(stream) };
+        let closed =
+            if is_http && is_sending { state.lingering.replace(stream) } else { Some(stream) };
         let task = if upgraded.is_some() { state.task.take() } else { None };
         drop(state);
-        // Closed before the places are free.
+        // Closed before the permits are released.
         drop(closed);
         upgraded.into_iter().for_each(Upgraded::finish);
         task.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns the socket that was [left](Activity::leave), if it is to be closed in stages.
-    pub(super) fn take_left(&self) -> Option<Socket> {
-        self.state.lock().left.take()
+    /// Returns the socket that [`socket_dropped`](Activity::socket_dropped) has kept for a
+    /// lingering close.
+    pub(super) fn take_lingering(&self) -> Option<Socket> {
+        self.state.lock().lingering.take()
     }
 
-    /// Returns since when it has been idle with no byte of a head read and no body that is not read to its end, if that is so.
+    /// Returns the start of idleness: no request, no byte of a head, no unread body. `None` if the
+    /// connection is not idle.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         let is_reading = state.has_begun_a_head() || state.bodies > 0;
@@ -331,16 +356,18 @@ impl Activity {
         idle.then_some(state.since)
     }
 
-    /// Returns the decision about the connection at `now`.
-    pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
+    /// Checks the limits of the connection at `now`.
+    pub(super) fn check_limits(&self, limits: &Limits, now: Instant) -> LimitCheck {
         let state = self.state.lock();
         let is_full = self.out.is_full();
-        let Some(due) = self.out.due() else { return state.waiting_verdict(limits, now, is_full) };
+        let Some(due) = self.out.due() else { return state.check_waiting(limits, now, is_full) };
         if due <= now {
-            return Verdict::Unread;
+            return LimitCheck::Unread;
         }
-        match state.waiting_verdict(limits, now, is_full) {
-            Verdict::Until(next) => Verdict::Until(next.min(due).min(now + self.out.look())),
+        match state.check_waiting(limits, now, is_full) {
+            LimitCheck::Until(next) => {
+                LimitCheck::Until(next.min(due).min(now + self.out.retry_interval()))
+            }
             other => other,
         }
     }
@@ -352,43 +379,44 @@ impl State {
     }
 
     const fn has_begun_a_head(&self) -> bool {
-        self.in_head && !self.multiplexed && self.heard > 0
+        self.in_head && !self.multiplexed && self.bytes_read > 0
     }
 
-    fn waiting_verdict(&self, limits: &Limits, now: Instant, is_full: bool) -> Verdict {
+    fn check_waiting(&self, limits: &Limits, now: Instant, is_full: bool) -> LimitCheck {
         if self.is_busy() || is_full {
-            // The end of the response is looked at then: the connection cannot be idle for longer before.
-            let next = limits.header_timeout.min(limits.idle_timeout).min(LOOK);
-            return Verdict::Until(now + next);
+            // A response may end in the meantime, and the next limit counts from there: no limit
+            // can pass before `next`.
+            let next = limits.header_timeout.min(limits.idle_timeout).min(CHECK_INTERVAL);
+            return LimitCheck::Until(now + next);
         }
         let in_head = self.in_head && !self.multiplexed;
         let limit = if in_head { limits.header_timeout } else { limits.idle_timeout };
         let due = self.since + limit;
         match (due > now, in_head) {
-            (true, _) => Verdict::Until(due),
-            (false, true) => Verdict::SlowHead,
-            (false, false) => Verdict::Idle,
+            (true, _) => LimitCheck::Until(due),
+            (false, true) => LimitCheck::SlowHead,
+            (false, false) => LimitCheck::Idle,
         }
     }
 }
 
-/// A request in flight, until its response is sent or given up.
+/// A request in flight. Dropped when its response is sent or given up.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Activity>);
+pub(super) struct ActiveRequest(Arc<Activity>);
 
-impl Busy {
-    /// Returns the unread bytes of its connection.
+impl ActiveRequest {
+    /// Returns the unread bytes of the request's connection.
     pub(super) fn unread(&self) -> &Arc<Connection> {
         &self.0.unread
     }
 
-    /// Returns `true` if the next connection would have to wait for a place.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.0.room.is_full()
+    /// Returns `true` if the next connection would have to wait for a permit.
+    pub(super) fn is_at_connection_limit(&self) -> bool {
+        self.0.connection_limit.is_full()
     }
 }
 
-impl Drop for Busy {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.since = clock::now();

@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! Binding of a listener, with the address in its error.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,16 +6,17 @@ use std::io;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-/// A listener on `address`.
+/// Binds a TCP listener to `address`, with the defaults of [`TcpListener::bind`].
 ///
 /// # Errors
-/// If there cannot be one. Unlike the operating system's, the error says which address.
+/// If the address cannot be bound. Unlike the error of the operating system, a [`BindError`] has
+/// the address.
 pub async fn bind<A: ToSocketAddrs + fmt::Display>(address: A) -> Result<TcpListener, BindError> {
     let shown = address.to_string();
     TcpListener::bind(address).await.map_err(|source| BindError { address: shown, source })
 }
 
-/// There can be no listener on an address.
+/// An error of [`bind`].
 #[derive(Debug)]
 pub struct BindError {
     address: String,
@@ -23,13 +24,13 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// Which address.
+    /// Returns the address, as it was passed to [`bind`].
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Why.
+    /// Returns the error of the operating system.
     #[must_use]
     pub const fn reason(&self) -> &io::Error {
         &self.source

@@ -1,4 +1,4 @@
-//! One connection, from when it was accepted until it is closed.
+//! One connection, from its acceptance to its close.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -17,31 +17,32 @@ use tokio::task::coop::unconstrained;
 use tokio::time::sleep_until;
 use tower_service::Service;
 
-use super::activity::{Activity, Verdict};
+use super::activity::{Activity, LimitCheck};
+use super::connection_limit::{ConnectionLimit, MIN_IDLE};
 use super::discard::Discard;
-use super::io::Watched;
+use super::io::WatchedSocket;
 use super::limits::Limits;
 use super::linger::linger;
-use super::pace::Pace;
-use super::request::{BoxError, Requests};
+use super::min_rate::MinRate;
+use super::request::{BoxError, RequestService};
 use super::request_body::RequestBody;
-use super::room::{Room, SETTLED};
 use super::socket::Socket;
 use super::streams::Streams;
 
-/// How long a connection that nothing was read from yet is kept when draining begins: its first request may be
-/// on its way, and whoever sent it has no sign that nobody listens.
-const FIRST_BYTES: Duration = Duration::from_millis(250);
+/// Time for the first request of a connection when draining begins: the request may be on its way,
+/// and its client cannot know that the server is about to close.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_millis(250);
 
-/// How long the goodbye of an idle connection of HTTP/2 may take: GOAWAY, the requests that were on their way to meet it,
-/// and the last GOAWAY, which follows an answered PING ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
-const ROUND_TRIP: Duration = Duration::from_secs(5);
+/// Longest time for the close of an idle HTTP/2 connection: GOAWAY, the requests that cross it, and
+/// the last GOAWAY after the acknowledgement of a PING ([RFC 9113,
+/// 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a connection of HTTP/2 is asked whether anybody is there, and how long it has to say so.
-const PING: Duration = Duration::from_secs(20);
+/// Time between the PINGs of an HTTP/2 connection, and longest time for their acknowledgement.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Serves what comes, until it is closed: by the client, by a limit, or by us when draining has begun and what
-/// is under way is answered. Whether it ended only because it was told to, with its requests unanswered.
+/// Serves a connection until it is closed: by the client, by a limit, or by draining once the
+/// requests in flight have ended. Returns `true` if a forced shutdown cut it.
 pub(super) async fn connection<S, B>(
     stream: Socket,
     service: S,
@@ -56,28 +57,28 @@ where
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let token = requests.token().clone();
-    let streams = Streams::new(Pace::of_stream(&limits));
-    // Also if this future is dropped in the middle.
-    let _ends_with_this = EndsWith { streams: &streams, activity: &activity };
-    let service = Requests::new(service, requests, activity.clone());
-    let io = TokioIo::new(Watched::new(stream, activity.clone(), limits.half_close));
+    let streams = Streams::new(MinRate::of_stream(&limits));
+    // Cuts the connection also if this future is dropped before it is ready.
+    let _cut_on_drop = CutOnDrop { streams: &streams, activity: &activity };
+    let service = RequestService::new(service, requests, activity.clone());
+    let io = TokioIo::new(WatchedSocket::new(stream, activity.clone(), limits.half_close));
     let builder = builder(&streams, &limits);
     let mut closing = Closing {
         activity: activity.clone(),
         streams: streams.clone(),
         limits,
         drain_since: None,
-        asked: None,
+        close_requested: None,
     };
-    let by_itself = {
+    let served_to_end = {
         let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
         let mut discard = Discard::new(&activity, limits.linger_bytes);
         let mut draining = pin!(token.draining());
-        let mut wanted = pin!(None);
+        let mut eviction = pin!(None);
         let mut alarm = pin!(sleep_until(clock::now().into()));
         poll_fn(|cx| {
             loop {
-                // First: what was read already is a request.
+                // Before draining and limits: bytes that were read already may be a request.
                 if served.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(true);
                 }
@@ -88,30 +89,31 @@ where
                 if closing.drain_since.is_none() && draining.as_mut().poll(cx).is_ready() {
                     closing.drain_since = Some(now);
                 }
-                if closing.gives_way(now, wanted.as_mut(), &activity.room, cx) {
+                if closing.poll_eviction(now, eviction.as_mut(), &activity.connection_limit, cx) {
                     served.as_mut().graceful_shutdown();
                     continue;
                 }
                 match closing.next(now) {
-                    Next::Wait(until) => {
+                    CloseAction::Wait(until) => {
                         if alarm.deadline() != until.into() {
                             alarm.as_mut().reset(until.into());
                         }
-                        // Not work: it must ring though what is served uses up the task's share.
+                        // Unconstrained: the limits must fire also if hyper has used up the task's
+                        // coop budget.
                         ready!(pin!(unconstrained(alarm.as_mut())).poll(cx));
                     }
-                    Next::Close => served.as_mut().graceful_shutdown(),
-                    Next::Drop => return Poll::Ready(false),
+                    CloseAction::Close => served.as_mut().graceful_shutdown(),
+                    CloseAction::Drop => return Poll::Ready(false),
                 }
             }
         })
         .await
     };
-    if by_itself {
+    if served_to_end {
         poll_fn(|cx| activity.poll_dropped(cx)).await;
     }
     let cut = token.phase() >= Phase::Forced;
-    if let Some(stream) = activity.take_left().filter(|_| by_itself) {
+    if let Some(stream) = activity.take_lingering().filter(|_| served_to_end) {
         linger(stream, limits).await;
     }
     cut
@@ -119,131 +121,142 @@ where
 
 fn builder(streams: &Streams, limits: &Limits) -> Builder<Streams> {
     let mut builder = Builder::new(streams.clone());
-    // Heads are timed here, together with what comes before them: hyper's own limit is one for both them and idleness.
+    // `Closing` limits heads: hyper has only one limit for both a head and the idle time before it.
     builder.http1().half_close(limits.half_close).header_read_timeout(None);
     builder.http1().max_buf_size(usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX));
     let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
     // WebSockets over HTTP/2 (RFC 8441), as axum::serve.
     http2.enable_connect_protocol();
     builder
 }
 
-/// Ends what belongs to a connection: its tasks and its upgraded stream.
-struct EndsWith<'a> {
+/// Ends the tasks and the upgraded stream of a connection when it is dropped.
+struct CutOnDrop<'a> {
     streams: &'a Streams,
     activity: &'a Activity,
 }
 
-impl Drop for EndsWith<'_> {
+impl Drop for CutOnDrop<'_> {
     fn drop(&mut self) {
         self.streams.end();
         self.activity.cut();
     }
 }
 
-/// When and how a connection is to be closed.
+/// Decides when and how a connection is closed.
 struct Closing {
     activity: Arc<Activity>,
     streams: Streams,
     limits: Limits,
     drain_since: Option<Instant>,
-    /// When it was asked to finish what it has and then to close, if it was.
-    asked: Option<Instant>,
+    /// Start of the graceful close, if one has begun.
+    close_requested: Option<Instant>,
 }
 
-enum Next {
-    /// Nothing before then.
+enum CloseAction {
+    /// Check again at this time.
     Wait(Instant),
-    /// Ask it to finish what it has, and then to close.
+    /// Finish the requests in flight, then close.
     Close,
-    /// There is nothing to finish.
+    /// Drop the connection at once.
     Drop,
 }
 
 impl Closing {
-    fn next(&mut self, now: Instant) -> Next {
-        if self.activity.is_left_alone(&self.limits) {
-            return Next::Drop;
+    fn next(&mut self, now: Instant) -> CloseAction {
+        if self.activity.has_client_left(&self.limits) {
+            return CloseAction::Drop;
         }
-        let waits = self.asked.is_some() || self.activity.is_upgrading();
+        let waits = self.close_requested.is_some() || self.activity.is_upgrading();
         if let Some(since) = self.drain_since.filter(|_| !waits) {
-            let until = since + FIRST_BYTES;
-            if !self.activity.was_heard() && now < until {
-                return Next::Wait(until);
+            let until = since + FIRST_REQUEST_WAIT;
+            if !self.activity.has_read_bytes() && now < until {
+                return CloseAction::Wait(until);
             }
             return self.close(now);
         }
-        let gone_by = self.gone_by();
-        if gone_by.is_some_and(|at| at <= now) {
-            return Next::Drop;
+        let goodbye_deadline = self.goodbye_deadline();
+        if goodbye_deadline.is_some_and(|at| at <= now) {
+            return CloseAction::Drop;
         }
-        match self.activity.verdict(&self.limits, now) {
-            Verdict::Until(due) => {
-                let earlier = gone_by.or(self.settles()).filter(|at| *at > now);
-                Next::Wait(earlier.map_or(due, |at| at.min(due)))
+        match self.activity.check_limits(&self.limits, now) {
+            LimitCheck::Until(due) => {
+                let earlier = goodbye_deadline.or(self.evictable_at()).filter(|at| *at > now);
+                CloseAction::Wait(earlier.map_or(due, |at| at.min(due)))
             }
-            // A stream that has left HTTP (RFC 8441) is no request any more, and has a task.
-            Verdict::Idle if self.streams.are_busy() => Next::Wait(now + self.limits.idle_timeout),
-            Verdict::Idle => match self.asked.map(|asked| asked + ROUND_TRIP) {
-                None => self.close(now),
-                Some(until) if now < until => Next::Wait(until),
-                Some(_) => Next::Drop,
-            },
-            Verdict::SlowHead | Verdict::Unread => Next::Drop,
+            // An upgraded HTTP/2 stream (RFC 8441) does not count as a request any more, but has a
+            // task.
+            LimitCheck::Idle if self.streams.are_busy() => {
+                CloseAction::Wait(now + self.limits.idle_timeout)
+            }
+            LimitCheck::Idle => {
+                match self.close_requested.map(|requested| requested + GOODBYE_TIMEOUT) {
+                    None => self.close(now),
+                    Some(until) if now < until => CloseAction::Wait(until),
+                    Some(_) => CloseAction::Drop,
+                }
+            }
+            LimitCheck::SlowHead | LimitCheck::Unread => CloseAction::Drop,
         }
     }
 
-    /// Returns since when it has been idle, with no stream open.
+    /// Returns the start of idleness, if no stream is open.
     fn idle_since(&self) -> Option<Instant> {
         self.activity.idle_since().filter(|_| !self.streams.are_busy())
     }
 
-    /// Returns from when on it may be closed for a newcomer, if nothing happens until then.
-    fn settles(&self) -> Option<Instant> {
-        self.idle_since().filter(|_| self.asked.is_none()).map(|since| since + SETTLED)
+    /// Returns when the connection becomes evictable if it stays idle.
+    fn evictable_at(&self) -> Option<Instant> {
+        self.idle_since().filter(|_| self.close_requested.is_none()).map(|since| since + MIN_IDLE)
     }
 
-    /// Returns when its goodbye is over, if it was asked to close and has nothing to finish: a client of HTTP/2 may never
-    /// answer the PING.
-    fn gone_by(&self) -> Option<Instant> {
-        let asked = self.asked?;
-        self.idle_since().map(|since| since.max(asked) + ROUND_TRIP)
+    /// Returns the end of a graceful close without requests in flight: an HTTP/2 client may never
+    /// acknowledge the PING.
+    fn goodbye_deadline(&self) -> Option<Instant> {
+        let requested = self.close_requested?;
+        self.idle_since().map(|since| since.max(requested) + GOODBYE_TIMEOUT)
     }
 
-    /// Returns `true` if it is to be closed for a newcomer. It stands in line for that in `wanted`, from when it may be.
-    fn gives_way<'r>(
+    /// Returns `true` if the connection is closed for a new one. `eviction` holds its place in line
+    /// while the connection is evictable.
+    fn poll_eviction<'r>(
         &mut self,
         now: Instant,
-        mut wanted: Pin<&mut Option<Notified<'r>>>,
-        room: &'r Room,
+        mut eviction: Pin<&mut Option<Notified<'r>>>,
+        connection_limit: &'r ConnectionLimit,
         cx: &mut Context<'_>,
     ) -> bool {
-        if self.settles().is_none_or(|at| at > now) {
-            if wanted.is_some() {
-                wanted.set(None);
+        if self.evictable_at().is_none_or(|at| at > now) {
+            // Out of the line: the wake passes to the next idle connection.
+            if eviction.is_some() {
+                eviction.set(None);
             }
             return false;
         }
         loop {
-            if wanted.is_none() {
-                wanted.set(Some(room.wanted()));
+            if eviction.is_none() {
+                eviction.set(Some(connection_limit.eviction()));
             }
-            match wanted.as_mut().as_pin_mut().map(|turn| turn.poll(cx)) {
-                Some(Poll::Ready(())) => wanted.set(None),
+            match eviction.as_mut().as_pin_mut().map(|place| place.poll(cx)) {
+                Some(Poll::Ready(())) => eviction.set(None),
                 _ => return false,
             }
-            // The newcomer that it was woken for may have found a place meanwhile.
-            if room.is_wanted() {
+            // Checked again: the connection that caused the wake may have found a permit meanwhile.
+            if connection_limit.needs_eviction() {
                 self.close(now);
                 return true;
             }
         }
     }
 
-    fn close(&mut self, now: Instant) -> Next {
-        self.asked = Some(now);
+    /// Starts the graceful close.
+    fn close(&mut self, now: Instant) -> CloseAction {
+        self.close_requested = Some(now);
         self.activity.closing();
-        Next::Close
+        CloseAction::Close
     }
 }

@@ -1,7 +1,8 @@
-//! Bodies of HTTP/1 requests that their handlers drop before the end.
+//! HTTP/1 request bodies that are dropped before their end.
 //!
-//! hyper itself reads one more piece of such a body, then gives up and closes the connection. A client that has sent all, or does
-//! so before it has its response, keeps the connection here, and is not mistaken for one that is still sending.
+//! hyper reads one more piece of such a body, and closes the connection if that was not the last
+//! one. The server reads on, so that a client that sends all of the body before it has its response
+//! keeps its connection, and is not mistaken for one that is still sending.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,15 +12,16 @@ use hyper::body::Incoming;
 
 use super::activity::Activity;
 
-/// Most bytes that are read once the response is sent: a client that sends more is still sending.
+/// Most bytes that are discarded after the response is sent: a client that sends more is still
+/// sending.
 const AFTER_RESPONSE: u64 = 64 << 10;
 
-/// Reads and discards the dropped body of a connection's request: while its response is not sent, and then what has
-/// come by then.
+/// Discards the dropped body of a connection's request: all of it until the response is sent, and
+/// afterwards only the bytes that have arrived by then.
 pub(super) struct Discard<'a> {
     activity: &'a Activity,
     body: Option<Incoming>,
-    /// Bytes that are read at most.
+    /// Most bytes that are discarded of one body.
     most: u64,
     left: u64,
 }
@@ -29,11 +31,13 @@ impl<'a> Discard<'a> {
         Discard { activity, body: None, most, left: most }
     }
 
-    /// Returns `true` if hyper has to be polled again: it can read more, or is to close the connection.
+    /// Returns `true` if hyper has to be polled again: it can read more, or is to close the
+    /// connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if let Some(body) = self.activity.dropped_body(cx) {
             if self.body.replace(body).is_some() {
-                // hyper has read it all, or there would be no other request.
+                // The former body was read to its end: otherwise hyper would not have read another
+                // request.
                 self.activity.body_ended(true);
             }
             self.left = self.most;
@@ -75,12 +79,12 @@ mod tests {
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::sync::mpsc;
 
+    use super::super::connection_limit::ConnectionLimit;
     use super::super::limits::Limits;
-    use super::super::room::Room;
     use super::super::unread::Unread;
     use super::*;
 
-    /// Returns a body that has not come in full, and its client.
+    /// Returns a body that has not arrived in full, and its client.
     async fn begun() -> (DuplexStream, Incoming) {
         let (mut client, server) = duplex(1 << 10);
         let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -95,20 +99,21 @@ mod tests {
 
     /// hyper may read the rest of a body and the next request in one poll.
     #[tokio::test]
-    async fn a_body_that_another_one_follows_is_read_to_its_end() {
+    async fn a_body_before_another_request_counts_as_read() {
         let limits = Limits::default();
-        let listed = Unread::new(&limits).connection();
-        let activity: Arc<Activity> = Activity::new(Room::new(1), listed.get().clone(), &limits);
+        let registered = Unread::new(&limits).register();
+        let activity: Arc<Activity> =
+            Activity::new(ConnectionLimit::new(1), registered.get().clone(), &limits);
         let mut discard = Discard::new(&activity, 100);
         let mut cx = Context::from_waker(Waker::noop());
         let mut clients = Vec::new();
         for _ in 0..2 {
             let (client, body) = begun().await;
             clients.push(client);
-            let busy = activity.begin(Version::HTTP_11, true, false);
+            let active = activity.begin(Version::HTTP_11, true, false);
             activity.body_dropped(body);
             while discard.poll(&mut cx) {}
-            drop(busy);
+            drop(active);
         }
         while discard.poll(&mut cx) {}
         assert!(activity.idle_since().is_some(), "a body is left");

@@ -1,4 +1,4 @@
-//! The body of a response, which is under way until it is sent.
+//! The body of a response in flight.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use pin_project_lite::pin_project;
 use resilience_core::Rejection;
 use resilience_core::shutdown::InFlight;
 
-use super::activity::Busy;
+use super::activity::ActiveRequest;
 use super::piece::Piece;
 use super::reader::Reader;
 use super::request::BoxError;
-use super::unread::Count;
-use crate::body::Place;
+use super::unread::UnreadPiece;
+use crate::body::WritePermit;
 
 pin_project! {
-    /// A body, and what counts its request until it is sent in full or given up.
+    /// A response body that counts its request as in flight until it is sent in full or dropped.
     #[derive(Debug)]
     pub struct InFlightBody<B>
     where
@@ -28,11 +28,11 @@ pin_project! {
         #[pin]
         body: B,
         request: Option<Request>,
-        // Of a stream of HTTP/2.
+        // Reader of the HTTP/2 stream.
         reader: Option<Arc<Reader>>,
-        // Each piece has a clone: it is free when all of them are written.
-        place: Option<Place>,
-        // The body has ended, with these trailers or without, and what it has handed over has not gone out yet.
+        // Each piece has a clone, so that the permit is released when all of them are written.
+        permit: Option<WritePermit>,
+        // Trailers of a body that has ended while its pieces are not all written.
         end: Option<Option<HeaderMap>>,
     }
 
@@ -42,8 +42,8 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // A body that is sent in full is not always polled to its end.
-            if this.body.is_end_stream() && has_all(this.reader.as_ref()) {
+            // Not a cancellation: hyper does not poll a body of known length to its `None`.
+            if this.body.is_end_stream() && is_flushed(this.reader.as_ref()) {
                 finish(this.request);
             }
         }
@@ -52,46 +52,53 @@ pin_project! {
 
 #[derive(Debug)]
 struct Request {
-    counted: InFlight,
-    // Dropped after `counted`: a connection is idle when its request is not counted any more.
-    busy: Busy,
+    in_flight: InFlight,
+    // Declared, and so dropped, after `in_flight`: a connection is idle only once its request is
+    // not counted.
+    active: ActiveRequest,
 }
 
 impl<B: Body> InFlightBody<B> {
-    /// To be made where the stream is polled that it belongs to, if it does to one.
+    /// Creates the body of a response. Call it in a poll of the HTTP/2 stream, whose reader it
+    /// takes.
     pub(super) fn new(
         body: B,
-        counted: InFlight,
-        busy: Busy,
-        place: Option<Place>,
+        in_flight: InFlight,
+        active: ActiveRequest,
+        permit: Option<WritePermit>,
     ) -> InFlightBody<B> {
-        let reader = Reader::current().inspect(|reader| reader.waited_for(true));
-        let request = Some(Request { counted, busy });
-        InFlightBody { body, request, reader, place, end: None }
+        let reader = Reader::current().inspect(|reader| reader.body_polled(true));
+        let request = Some(Request { in_flight, active });
+        InFlightBody { body, request, reader, permit, end: None }
     }
 }
 
 impl<B: Body> InFlightBody<B> {
-    /// Creates the body of a response that upgrades its connection, which is not sent. It counts nothing.
+    /// Creates the body of a response that upgrades its connection, which is not sent and not
+    /// counted.
     pub(super) const fn of_upgrade(body: B) -> InFlightBody<B> {
-        InFlightBody { body, request: None, reader: None, place: None, end: None }
+        InFlightBody { body, request: None, reader: None, permit: None, end: None }
     }
 }
 
 fn finish(request: &mut Option<Request>) {
     if let Some(request) = request.take() {
-        request.counted.finish();
+        request.in_flight.finish();
     }
 }
 
 /// Counts the bytes of `data` as unread.
-fn count(request: Option<&Request>, data: &impl Buf) -> Result<Option<Count>, Rejection> {
-    let connection = request.filter(|_| data.has_remaining()).map(|request| request.busy.unread());
+///
+/// # Errors
+/// If the connection has as many unread bytes as it may.
+fn count(request: Option<&Request>, data: &impl Buf) -> Result<Option<UnreadPiece>, Rejection> {
+    let connection =
+        request.filter(|_| data.has_remaining()).map(|request| request.active.unread());
     connection.map(|connection| connection.add(data.remaining())).transpose()
 }
 
-fn has_all(reader: Option<&Arc<Reader>>) -> bool {
-    reader.is_none_or(|reader| reader.has_all())
+fn is_flushed(reader: Option<&Arc<Reader>>) -> bool {
+    reader.is_none_or(|reader| reader.is_flushed())
 }
 
 impl<B: Body<Error: Into<BoxError>>> Body for InFlightBody<B> {
@@ -106,7 +113,7 @@ impl<B: Body<Error: Into<BoxError>>> Body for InFlightBody<B> {
         if this.end.is_none() {
             let polled = this.body.as_mut().poll_frame(cx);
             if let Some(reader) = this.reader {
-                reader.waited_for(polled.is_ready());
+                reader.body_polled(polled.is_ready());
             }
             let frame = match ready!(polled).transpose() {
                 Ok(frame) => frame.map(Frame::into_data),
@@ -124,8 +131,8 @@ impl<B: Body<Error: Into<BoxError>>> Body for InFlightBody<B> {
                             return Poll::Ready(Some(Err(rejection.into())));
                         }
                     };
-                    let place = this.place.clone();
-                    let piece = Piece::new(data, this.reader.as_ref(), unread, place);
+                    let permit = this.permit.clone();
+                    let piece = Piece::new(data, this.reader.as_ref(), unread, permit);
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
                 Some(Err(frame)) => *this.end = Some(frame.into_trailers().ok()),
@@ -133,14 +140,14 @@ impl<B: Body<Error: Into<BoxError>>> Body for InFlightBody<B> {
             }
         }
         if let Some(reader) = this.reader {
-            ready!(reader.poll_has_all(cx));
+            ready!(reader.poll_flushed(cx));
         }
         finish(this.request);
         Poll::Ready(this.end.take().flatten().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.end.is_none() && has_all(self.reader.as_ref())
+        self.body.is_end_stream() && self.end.is_none() && is_flushed(self.reader.as_ref())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,4 +1,4 @@
-//! A connection's bytes, looked at as they come and go.
+//! A socket that records the activity of its connection.
 
 use std::io;
 use std::pin::Pin;
@@ -10,25 +10,30 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use super::activity::{Activity, Half};
 use super::socket::Socket;
 
-/// A socket that notes in its connection's [`Activity`] what is read, and whether what is written goes out.
+/// A socket that records reads and the progress of writes in the [`Activity`] of its connection.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedSocket {
     /// `Some` until this is dropped.
     stream: Option<Socket>,
     activity: Arc<Activity>,
     half_close: bool,
-    /// Set when everything was read since the last look, so that hyper waits for more, or for the end.
+    /// Set when hyper has read everything since the last check and waits for more, or for the end.
     waits: bool,
 }
 
-impl Watched {
-    /// Watches `stream`. With `half_close`, only a reset is looked for while hyper does not read.
-    pub(super) const fn new(stream: Socket, activity: Arc<Activity>, half_close: bool) -> Watched {
-        Watched { stream: Some(stream), activity, half_close, waits: false }
+impl WatchedSocket {
+    /// Wraps `stream`. With `half_close`, only a reset is detected while hyper does not read.
+    pub(super) const fn new(
+        stream: Socket,
+        activity: Arc<Activity>,
+        half_close: bool,
+    ) -> WatchedSocket {
+        WatchedSocket { stream: Some(stream), activity, half_close, waits: false }
     }
 
-    /// Notes whether the client has left. What it sent before may be unread, so reading does not show it.
-    fn look(&mut self) {
+    /// Checks whether the client has disconnected. Reading does not show it if bytes before the end
+    /// are unread.
+    fn check_disconnect(&mut self) {
         let was_read = std::mem::take(&mut self.waits);
         if was_read || !self.activity.is_busy() {
             return;
@@ -43,9 +48,10 @@ impl Watched {
         }
     }
 
-    /// Notes what the socket has taken. One that is full is tried again now and then, since the operating system reports it as
-    /// writable only when a third of its buffer is free, which a slow reader may need minutes for.
-    fn noted(
+    /// Records how many bytes the socket has taken. A full socket is tried again at intervals,
+    /// because the operating system reports it as writable only when a third of its buffer is free,
+    /// which can take a slow reader minutes.
+    fn record_write(
         &self,
         polled: Poll<io::Result<usize>>,
         slices: &[io::IoSlice<'_>],
@@ -60,7 +66,10 @@ impl Watched {
         polled
     }
 
-    /// Returns the socket. It is closed if the connection was cut.
+    /// Returns the socket.
+    ///
+    /// # Errors
+    /// If the connection was cut. The socket is then closed.
     fn stream(&mut self) -> io::Result<Pin<&mut Socket>> {
         if self.activity.is_cut() {
             self.stream = None;
@@ -70,15 +79,15 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedSocket {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
-            self.activity.leave(stream);
+            self.activity.socket_dropped(stream);
         }
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -103,14 +112,14 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write(cx, bytes);
-        let polled = self.noted(polled, &[io::IoSlice::new(bytes)]);
+        let polled = self.record_write(polled, &[io::IoSlice::new(bytes)]);
         if polled.is_pending() {
             self.activity.wait(Half::Writer, cx);
         }
@@ -118,11 +127,11 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.look();
+        self.check_disconnect();
         let polled = self.stream()?.poll_flush(cx);
         match polled {
             Poll::Ready(_) => self.activity.flushed(),
-            // A stream of TLS keeps what its socket does not take.
+            // A TLS stream buffers the bytes that its socket does not take.
             Poll::Pending => drop(self.activity.out.full()),
         }
         polled
@@ -132,8 +141,8 @@ impl AsyncWrite for Watched {
         self.stream()?.poll_shutdown(cx)
     }
 
-    /// Returns `true` for every stream: hyper would copy the whole of a response for one that writes no slices, and what is
-    /// copied counts as written.
+    /// Returns `true` for every stream: for one that does not write slices, hyper would copy a
+    /// whole response, and the copied bytes would count as written.
     fn is_write_vectored(&self) -> bool {
         true
     }
@@ -144,7 +153,7 @@ impl AsyncWrite for Watched {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream()?.poll_write_vectored(cx, slices);
-        let polled = self.noted(polled, slices);
+        let polled = self.record_write(polled, slices);
         if polled.is_pending() {
             self.activity.wait(Half::Writer, cx);
         }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use resilience_core::InvalidConfig;
 use resilience_core::clock::MAX_WAIT;
 
-/// The greatest number of connections, which is more than one address has ports for.
+/// Largest `max_connections`: more than the number of ports that one address has.
 const MOST_CONNECTIONS: u32 = 1_000_000;
 
 /// Bounds of `max_head_bytes`: hyper panics below the first.
 const HEAD_BYTES: RangeInclusive<u32> = 8 << 10..=1 << 20;
 
-/// Limits that were checked.
+/// Limits of a server; valid after [`check`](Limits::check).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_connections: u32,
@@ -49,6 +49,7 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns the limits if all are within their bounds.
     pub(super) fn check(self) -> Result<Limits, InvalidConfig> {
         if !(1..=MOST_CONNECTIONS).contains(&self.max_connections) {
             let bound = format!("between 1 and {MOST_CONNECTIONS}");
@@ -80,7 +81,7 @@ fn wait(field: &'static str, value: Duration) -> Result<(), InvalidConfig> {
         return Err(InvalidConfig::new(
             field,
             format_args!("{value:?}"),
-            "more than zero, at most 365 days",
+            "more than zero and at most 365 days",
         ));
     }
     Ok(())
@@ -91,25 +92,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_limits_are_named() {
-        let named = |change: fn(&mut Limits)| {
+    fn the_error_names_the_field_out_of_bounds() {
+        let field_of = |change: fn(&mut Limits)| {
             let mut limits = Limits::default();
             change(&mut limits);
             limits.check().map(|_| ()).map_err(|error| error.field())
         };
-        assert_eq!(named(|limits| limits.max_connections = 0), Err("max_connections"));
-        assert_eq!(named(|limits| limits.max_connections = u32::MAX), Err("max_connections"));
-        assert_eq!(named(|limits| limits.max_per_ip = Some(0)), Err("max_connections_per_ip"));
-        assert_eq!(named(|limits| limits.header_timeout = Duration::ZERO), Err("header_timeout"));
-        assert_eq!(named(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
-        assert_eq!(named(|limits| limits.write_timeout = Duration::ZERO), Err("write_timeout"));
-        assert_eq!(named(|limits| limits.linger_timeout = Duration::MAX), Err("linger_timeout"));
-        assert_eq!(named(|limits| limits.max_head_bytes = 8_191), Err("max_head_bytes"));
-        assert_eq!(named(|limits| limits.max_head_bytes = u32::MAX), Err("max_head_bytes"));
-        assert_eq!(named(|limits| limits.max_head_bytes = 8_192), Ok(()));
-        assert_eq!(named(|limits| limits.max_unread = 0), Err("max_unread_bytes"));
+        assert_eq!(field_of(|limits| limits.max_connections = 0), Err("max_connections"));
+        assert_eq!(field_of(|limits| limits.max_connections = u32::MAX), Err("max_connections"));
+        assert_eq!(field_of(|limits| limits.max_per_ip = Some(0)), Err("max_connections_per_ip"));
+        assert_eq!(
+            field_of(|limits| limits.header_timeout = Duration::ZERO),
+            Err("header_timeout")
+        );
+        assert_eq!(field_of(|limits| limits.idle_timeout = Duration::MAX), Err("idle_timeout"));
+        assert_eq!(field_of(|limits| limits.write_timeout = Duration::ZERO), Err("write_timeout"));
+        assert_eq!(field_of(|limits| limits.linger_timeout = Duration::MAX), Err("linger_timeout"));
+        assert_eq!(field_of(|limits| limits.max_head_bytes = 8_191), Err("max_head_bytes"));
+        assert_eq!(field_of(|limits| limits.max_head_bytes = u32::MAX), Err("max_head_bytes"));
+        assert_eq!(field_of(|limits| limits.max_head_bytes = 8_192), Ok(()));
+        assert_eq!(field_of(|limits| limits.max_unread = 0), Err("max_unread_bytes"));
         let field = "max_unread_bytes_per_connection";
-        assert_eq!(named(|limits| limits.max_unread_per_connection = 0), Err(field));
-        assert_eq!(named(|_| ()), Ok(()));
+        assert_eq!(field_of(|limits| limits.max_unread_per_connection = 0), Err(field));
+        assert_eq!(field_of(|_| ()), Ok(()));
     }
 }

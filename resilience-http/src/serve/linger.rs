@@ -1,8 +1,9 @@
-//! Closing in stages ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
+//! Lingering close ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
 //!
-//! What comes to a socket that is closed is answered by a reset, and a reset takes from the client what it has not
-//! read yet: the response. So a client that may be in the middle of a body is told first that nothing more is coming, and
-//! what it sends is thrown away until it closes as well, or has had enough of our time or sent enough.
+//! Bytes that arrive at a closed socket cause a reset, and a reset discards the response that the
+//! client has not read yet. For a client that may still be sending, the server therefore closes its
+//! sending side first, and discards what arrives until the client closes too, or a limit on time or
+//! bytes is reached.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,12 +15,13 @@ use tokio::time::timeout;
 use super::limits::Limits;
 use super::socket::Socket;
 
-/// How much is read at once.
+/// Size of the read buffer in bytes.
 const PIECE: usize = 16 << 10;
 
-/// Until the client has closed, or a limit is reached. Dropping it closes at once.
+/// Shuts the sending side of `stream` down and waits until the client closes or a limit is reached.
+/// Dropping the future closes the socket at once.
 pub(super) async fn linger(mut stream: Socket, limits: Limits) {
-    // Whatever ends it, it is closed.
+    // The socket is closed in every case, an error included.
     let _ended = timeout(limits.linger_timeout, discard(&mut stream, limits.linger_bytes)).await;
 }
 
@@ -30,10 +32,10 @@ async fn discard(stream: &mut Socket, most: u64) -> io::Result<()> {
     while left > 0 {
         let mut buf = ReadBuf::new(&mut piece);
         poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut buf)).await?;
-        let Some(rest) = u64::try_from(buf.filled().len()).ok().filter(|many| *many > 0) else {
+        let Some(count) = u64::try_from(buf.filled().len()).ok().filter(|count| *count > 0) else {
             break;
         };
-        left = left.saturating_sub(rest);
+        left = left.saturating_sub(count);
     }
     Ok(())
 }

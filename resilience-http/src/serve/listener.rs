@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Sources of connections.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -44,17 +44,18 @@ pub trait Listener: Send + 'static {
     /// Address of a client. Requests carry it in their extensions, as [`Peer`](super::Peer).
     type Addr: Clone + Send + Sync + 'static;
 
-    /// Polls for the next connection. A handshake (TLS) belongs into the stream, where it keeps no other
-    /// client waiting.
+    /// Polls for the next connection. A handshake (TLS) belongs into the stream, where it keeps no
+    /// other client waiting.
     ///
     /// # Errors
-    /// The server passes over an error of one connection (aborted, refused, reset, interrupted). After any other it
-    /// waits, for a second at most, and polls again.
+    /// The server passes over an error of one connection (aborted, refused, reset, interrupted).
+    /// After any other it waits, for a second at most, and polls again.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Self::Addr)>>;
 
-    /// Stops listening and returns, without waiting, the connections that were established and not yet
-    /// accepted. They are read until it returns `None` or `WouldBlock`; after any other error that is not one
-    /// connection's the server waits and reads on, for 1.3 s at most. Empty by default.
+    /// Stops listening and returns, without waiting, the connections that were established and not
+    /// yet accepted. They are read until it returns `None` or `WouldBlock`; after any other error
+    /// that is not one connection's the server waits and reads on, for 1.3 s at most. Empty by
+    /// default.
     fn into_waiting(self) -> impl Iterator<Item = io::Result<(Socket, Self::Addr)>> + Send
     where
         Self: Sized,
@@ -62,8 +63,9 @@ pub trait Listener: Send + 'static {
         std::iter::empty()
     }
 
-    /// Returns the IP address that [`max_connections_per_ip`](super::ServerBuilder::max_connections_per_ip)
-    /// counts by. `None`, the default, is not limited.
+    /// Returns the IP address that
+    /// [`max_connections_per_ip`](super::ServerBuilder::max_connections_per_ip) counts by. `None`,
+    /// the default, is not limited.
     fn ip(peer: &Self::Addr) -> Option<IpAddr> {
         let _ = peer;
         None
@@ -81,7 +83,8 @@ impl Listener for TcpListener {
 
     fn into_waiting(self) -> impl Iterator<Item = io::Result<(Socket, SocketAddr)>> + Send {
         let listener = self.into_std();
-        // The operating system's queue itself: tokio returns `Pending` until it has polled the system.
+        // Read from the operating system: tokio returns `Pending` until its driver has seen
+        // readiness.
         std::iter::from_fn(move || {
             let (stream, peer) = match listener.as_ref().ok()?.accept() {
                 Ok(accepted) => accepted,
@@ -98,8 +101,8 @@ impl Listener for TcpListener {
 }
 
 fn without_delay(stream: TcpStream) -> Socket {
-    // Without it, small responses wait for more bytes; that is no reason not to serve.
-    let _without = stream.set_nodelay(true);
+    // An error is ignored: without the option, small responses are only slower.
+    let _result = stream.set_nodelay(true);
     stream.into()
 }
 

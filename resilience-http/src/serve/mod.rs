@@ -1,27 +1,33 @@
-//! Serving HTTP until the process is told to stop, and then answering what was asked.
+//! An HTTP server with limits and a graceful shutdown.
 //!
 //! [`serve_with_shutdown`] follows a [`ShutdownToken`] through its phases:
 //!
-//! - **Running**: connections are taken, HTTP/1 and HTTP/2 (told apart by their first bytes), at most so many
-//!   at once; those above wait, and the one that was idle for longest is closed for them. A head that takes too long ends its connection, and so do idleness and a client that does
-//!   not read its response; on HTTP/2, such a client's stream. One that may still be sending when its connection is
-//!   closed is heard to the end, within [limits](ServerBuilder::linger_timeout), so that it gets to read its response.
-//!   A client of HTTP/1 that leaves takes its handler with it, unless [half-closed](ServerBuilder::half_close) clients are served.
-//!   When the operating system has no file descriptor left it waits and tries again.
-//! - **Not ready**: all goes on. `close` is added to the `connection` header of responses on HTTP/1, so that clients
-//!   with a connection make their next request elsewhere before it is closed. A 101, and a 2xx to CONNECT, keep
-//!   their headers: such a connection is HTTP no longer.
-//! - **Draining**: what has connected by now is taken, and then the listener is closed. Idle connections are
-//!   closed, the others after the response that they wait for; HTTP/2 says GOAWAY and finishes its
-//!   streams ([RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
-//! - **Forced**: what is left is cut, and counted.
+//! - **Running**: the server accepts HTTP/1 and HTTP/2 connections, which their first bytes
+//!   distinguish, up to a limit. Connections above the limit wait, and the one that has been idle
+//!   for the longest time is closed for them. The server closes a connection whose head takes too
+//!   long, that is idle for too long, or whose client does not read its response; on HTTP/2 it
+//!   resets the stream of such a client. A client that may still be sending when its connection is
+//!   closed is read to the end, within [limits](ServerBuilder::linger_timeout), so that it can read
+//!   its response. If an HTTP/1 client disconnects, its handler is dropped, unless
+//!   [half-closed](ServerBuilder::half_close) clients are served. If the operating system has no
+//!   file descriptor left, the server waits and accepts again.
+//! - **Not ready**: the server goes on. `close` is added to the `connection` header of HTTP/1
+//!   responses, so that clients send their next request on another connection before this one is
+//!   closed. A 101, and a 2xx to CONNECT, keep their headers, because they end HTTP on the
+//!   connection.
+//! - **Draining**: the connections in the listener's queue are accepted, and then the listener is
+//!   closed. Idle connections are closed, the others after the response in flight; on HTTP/2 the
+//!   server sends GOAWAY and finishes its streams ([RFC 9113,
+//!   6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8)).
+//! - **Forced**: the remaining connections are cut, and counted.
 //!
-//! Connections and requests are counted by the token as `http connections` and `http requests`, a request until
-//! the last byte of its response is handed over. Inside of a handler the token is
-//! [current](ShutdownToken::current): its retries stop when draining begins, and the calls that it makes
-//! through a [`ShutdownLayer`](resilience_core::shutdown::ShutdownLayer) belong to it. An upgraded
-//! connection (a WebSocket), or stream of HTTP/2, keeps its places and both counts until its stream is dropped. It is
-//! closed only when the shutdown is forced: let its handler watch the token and end it before.
+//! The token counts connections as `http connections` and requests as `http requests`. A request
+//! counts until the last byte of its response is passed to the operating system. In a handler the
+//! token is [current](ShutdownToken::current): its retries stop when draining begins, and its calls
+//! through a [`ShutdownLayer`](resilience_core::shutdown::ShutdownLayer) belong to the token. An
+//! upgraded connection (a WebSocket), or HTTP/2 stream, keeps its permits and both counts until its
+//! stream is dropped. The server closes it only when the shutdown is forced: let its handler watch
+//! the token and end it before.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -52,20 +58,20 @@ mod accept;
 mod activity;
 mod bind;
 mod connection;
+mod connection_limit;
 mod discard;
 mod in_flight_body;
 mod io;
 mod limits;
 mod linger;
 mod listener;
+mod min_rate;
 mod outgoing;
-mod pace;
 mod peer;
 mod piece;
 mod reader;
 mod request;
 mod request_body;
-mod room;
 mod server;
 mod socket;
 mod streams;
@@ -86,12 +92,13 @@ pub use request_body::RequestBody;
 pub use server::{Served, Server, ServerBuilder};
 pub use socket::Socket;
 
-/// Serves `service` on `listener` (TCP, Unix, or [another](Listener)) until `token` says stop, and what is under way then is answered or cut: with the
-/// limits that a [`Server`] begins with.
+/// Serves `service` on `listener` (TCP, Unix, or [another](Listener)) with the default limits of a
+/// [`Server`], until `token` begins to drain and the requests in flight have ended or are cut.
 ///
-/// `service` is any Tower service from `Request<RequestBody>` to a response, such as axum's `Router`. A clone of it
-/// serves each connection. Dropping the future cuts everything. Requests have the client's address in their
-/// extensions, as [`Peer`]; [`Server::serve_make_service`] serves axum's `ConnectInfo`.
+/// `service` is any Tower service from `Request<RequestBody>` to a response, such as axum's
+/// `Router`. Each connection is served by a clone. Dropping the future cuts all connections.
+/// Requests have the client's address in their extensions, as [`Peer`]; for axum's `ConnectInfo`
+/// see [`Server::serve_make_service`].
 pub async fn serve_with_shutdown<L, S, B>(listener: L, service: S, token: ShutdownToken) -> Served
 where
     L: Listener,

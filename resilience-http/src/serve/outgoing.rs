@@ -1,4 +1,4 @@
-//! Bytes that a connection's socket does not take.
+//! Progress of writes to a full socket.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,17 +7,18 @@ use parking_lot::Mutex;
 use resilience_core::clock;
 
 use super::limits::Limits;
-use super::pace::{Pace, Progress};
+use super::min_rate::{MinRate, Progress};
 
-/// The longest time between two attempts to write to a socket that was full.
-const LOOK: Duration = Duration::from_secs(1);
+/// Longest time between two attempts to write to a full socket.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Progress of a socket from when it is full until everything is out.
+/// Write progress of a socket, from the moment it is full until it has taken everything.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pace: Pace,
-    look: Duration,
-    /// Set while `full` is `Some`: it is read without the lock.
+    min_rate: MinRate,
+    retry_interval: Duration,
+    /// Copy of `full.is_some()` that is read without the lock. Only the owner of the socket writes
+    /// it.
     is_full: AtomicBool,
     full: Mutex<Option<Full>>,
 }
@@ -25,21 +26,21 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 struct Full {
     progress: Progress,
-    /// When a write was last tried.
+    /// Time of the last attempt to write.
     tried: Instant,
 }
 
 impl Outgoing {
     pub(super) fn new(limits: &Limits) -> Outgoing {
         Outgoing {
-            pace: Pace::of_socket(limits),
-            look: LOOK.min(limits.write_timeout / 4),
+            min_rate: MinRate::of_socket(limits),
+            retry_interval: RETRY_INTERVAL.min(limits.write_timeout / 4),
             is_full: AtomicBool::new(false),
             full: Mutex::new(None),
         }
     }
 
-    /// Returns `true` if bytes are there that the socket has not taken.
+    /// Returns `true` while the socket has not taken all bytes that were written.
     pub(super) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
     }
@@ -53,7 +54,7 @@ impl Outgoing {
             self.is_full.store(true, Ordering::Relaxed);
             return false;
         };
-        let is_due = now.saturating_duration_since(full.tried) >= self.look;
+        let is_due = now.saturating_duration_since(full.tried) >= self.retry_interval;
         if is_due {
             full.tried = now;
         }
@@ -68,13 +69,13 @@ impl Outgoing {
         let now = clock::now();
         if let Some(full) = &mut *self.full.lock() {
             let count = u64::try_from(count).unwrap_or(u64::MAX);
-            full.progress.took(count, &self.pace, now);
+            full.progress.took(count, &self.min_rate, now);
             full.tried = now;
         }
     }
 
     /// Notes that the socket has taken everything. Returns `true` if it was full before.
-    pub(super) fn has_all(&self) -> bool {
+    pub(super) fn cleared(&self) -> bool {
         let was_full = self.is_full();
         if was_full {
             *self.full.lock() = None;
@@ -83,16 +84,17 @@ impl Outgoing {
         was_full
     }
 
-    /// Returns when the client will have been too slow, if the socket is full.
+    /// Returns when the client becomes too slow if it takes nothing more. `None` if the socket is
+    /// not full.
     pub(super) fn due(&self) -> Option<Instant> {
         if !self.is_full() {
             return None;
         }
-        self.full.lock().as_ref().map(|full| full.progress.due(&self.pace))
+        self.full.lock().as_ref().map(|full| full.progress.due(&self.min_rate))
     }
 
-    /// Returns the time after which a full socket is to be tried again.
-    pub(super) const fn look(&self) -> Duration {
-        self.look
+    /// Returns the time between two attempts to write to a full socket.
+    pub(super) const fn retry_interval(&self) -> Duration {
+        self.retry_interval
     }
 }

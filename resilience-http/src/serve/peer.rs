@@ -1,4 +1,4 @@
-//! Clients' addresses: carried by requests, and counted.
+//! Addresses of clients, in requests and for the limit of each address.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -56,11 +56,11 @@ where
     }
 }
 
-/// Make-service that returns a clone of one service for every connection.
+/// A make-service that returns a clone of one service for every connection.
 #[derive(Debug, Clone)]
-pub(super) struct Same<S>(pub(super) S);
+pub(super) struct CloneService<S>(pub(super) S);
 
-impl<S: Clone, A> Service<A> for Same<S> {
+impl<S: Clone, A> Service<A> for CloneService<S> {
     type Response = S;
     type Error = Infallible;
     type Future = Ready<Result<S, Infallible>>;
@@ -74,27 +74,28 @@ impl<S: Clone, A> Service<A> for Same<S> {
     }
 }
 
-/// Open connections by IP address. Holds as many entries as there are connections, at most.
+/// A limit on the open connections of each IP address. Has at most one entry for each open
+/// connection.
 #[derive(Debug)]
-pub(super) struct PerIp {
+pub(super) struct PerIpLimit {
     most: u32,
     open: Mutex<HashMap<IpAddr, u32>>,
 }
 
-/// Place of one connection among those of its address, until it is dropped.
+/// A permit of one connection among those of its address. Dropping it releases the permit.
 #[derive(Debug)]
-pub(super) struct IpPlace {
-    of: Arc<PerIp>,
+pub(super) struct IpPermit {
+    of: Arc<PerIpLimit>,
     ip: IpAddr,
 }
 
-impl PerIp {
-    pub(super) fn new(most: u32) -> PerIp {
-        PerIp { most, open: Mutex::default() }
+impl PerIpLimit {
+    pub(super) fn new(most: u32) -> PerIpLimit {
+        PerIpLimit { most, open: Mutex::default() }
     }
 
-    /// Returns a place, or `None` if the address has as many as it may.
-    pub(super) fn enter(self: &Arc<PerIp>, ip: IpAddr) -> Option<IpPlace> {
+    /// Returns a permit, or `None` if the address has as many connections as it may.
+    pub(super) fn acquire(self: &Arc<PerIpLimit>, ip: IpAddr) -> Option<IpPermit> {
         let ip = client_of(ip);
         let mut open = self.open.lock();
         let count = open.entry(ip).or_default();
@@ -102,11 +103,11 @@ impl PerIp {
             return None;
         }
         *count += 1;
-        Some(IpPlace { of: self.clone(), ip })
+        Some(IpPermit { of: self.clone(), ip })
     }
 }
 
-impl Drop for IpPlace {
+impl Drop for IpPermit {
     fn drop(&mut self) {
         let mut open = self.of.open.lock();
         if let Some(count) = open.get_mut(&self.ip) {
@@ -118,8 +119,9 @@ impl Drop for IpPlace {
     }
 }
 
-/// Returns what one client has: an IPv4 address, also where it is mapped into IPv6, or the first 64 bits of an
-/// IPv6 address, since one site usually has all of them (RFC 6177).
+/// Returns the address that stands for one client: an IPv4 address, also if it is mapped into IPv6,
+/// or the /64 network of an IPv6 address, because one site usually has all addresses of a /64 (RFC
+/// 6177).
 fn client_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => {
@@ -135,20 +137,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_come_back_and_leave_nothing() {
-        let per_ip = Arc::new(PerIp::new(2));
-        let enter = |ip: &str| per_ip.enter(ip.parse().unwrap());
-        let first = enter("192.0.2.1");
-        let mapped = enter("::ffff:192.0.2.1");
+    fn a_released_permit_is_free_again_and_leaves_no_entry() {
+        let per_ip = Arc::new(PerIpLimit::new(2));
+        let acquire = |ip: &str| per_ip.acquire(ip.parse().unwrap());
+        let first = acquire("192.0.2.1");
+        let mapped = acquire("::ffff:192.0.2.1");
         assert!(first.is_some() && mapped.is_some());
-        assert!(enter("192.0.2.1").is_none());
-        let other = enter("192.0.2.2");
-        let subnet = (enter("2001:db8::1"), enter("2001:db8::2:3:4:5"));
+        assert!(acquire("192.0.2.1").is_none());
+        let other = acquire("192.0.2.2");
+        let subnet = (acquire("2001:db8::1"), acquire("2001:db8::2:3:4:5"));
         assert!(other.is_some() && subnet.0.is_some() && subnet.1.is_some());
-        assert!(enter("2001:db8::6").is_none());
-        assert!(enter("2001:db8:0:1::6").is_some());
+        assert!(acquire("2001:db8::6").is_none());
+        assert!(acquire("2001:db8:0:1::6").is_some());
         drop(first);
-        assert!(enter("192.0.2.1").is_some());
+        assert!(acquire("192.0.2.1").is_some());
         drop((mapped, other, subnet));
         assert!(per_ip.open.lock().is_empty());
     }

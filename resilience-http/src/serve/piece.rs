@@ -1,4 +1,4 @@
-//! Some of a response's body, on its way out.
+//! Pieces of response bodies on their way to the socket.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -6,25 +6,26 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 use super::reader::Reader;
-use super::unread::Count;
-use crate::body::Place;
+use super::unread::UnreadPiece;
+use crate::body::WritePermit;
 
-/// A piece of a response's body. Until it is written it holds the request's place, and its bytes count as unread. A piece of
-/// a stream of HTTP/2 notes how it goes out.
+/// A piece of a response body. Until it is written, it holds the request's permit and its bytes
+/// count as unread. On an HTTP/2 stream, the piece also records the progress of the reader.
 #[derive(Debug)]
 pub struct Piece<D> {
     data: D,
-    watched: Option<Watched>,
-    unread: Option<Count>,
-    _place: Option<Place>,
+    reader_piece: Option<ReaderPiece>,
+    unread: Option<UnreadPiece>,
+    _permit: Option<WritePermit>,
 }
 
+/// Counts as one piece of the reader until it is dropped.
 #[derive(Debug)]
-struct Watched(Arc<Reader>);
+struct ReaderPiece(Arc<Reader>);
 
-impl Drop for Watched {
+impl Drop for ReaderPiece {
     fn drop(&mut self) {
-        self.0.piece_gone();
+        self.0.piece_dropped();
     }
 }
 
@@ -32,19 +33,18 @@ impl<D: Buf> Piece<D> {
     pub(super) fn new(
         data: D,
         reader: Option<&Arc<Reader>>,
-        unread: Option<Count>,
-        place: Option<Place>,
+        unread: Option<UnreadPiece>,
+        permit: Option<WritePermit>,
     ) -> Piece<D> {
-        let watched = reader.filter(|_| data.has_remaining()).map(|reader| {
-            reader.piece_begun();
-            Watched(reader.clone())
+        let reader_piece = reader.filter(|_| data.has_remaining()).map(|reader| {
+            reader.piece_created();
+            ReaderPiece(reader.clone())
         });
-        Piece { data, watched, unread, _place: place }
+        Piece { data, reader_piece, unread, _permit: permit }
     }
 
     fn took(&self, count: usize) {
-        // See docs/decisions/0016-a-server-serves-what-has-connected.md.
-        if let Some(Watched(reader)) = &self.watched {
+        if let Some(ReaderPiece(reader)) = &self.reader_piece {
             reader.took(count);
         }
         if let Some(unread) = &self.unread {

@@ -1,9 +1,11 @@
-//! Slow readers of streams of HTTP/2.
+//! Slow readers of HTTP/2 streams.
 //!
-//! On HTTP/1 a client that does not read fills the socket, which shows there. On HTTP/2 it leaves its stream's window
-//! shut, and the connection goes on: it shows only in that the response's body is not polled for more, and its pieces
-//! are not taken. The body yields its end after all pieces before it are gone: until
-//! then there is a task that can be dropped, and with it the stream.
+//! On HTTP/1, a client that does not read fills the socket
+//! ([`Outgoing`](super::outgoing::Outgoing)). On HTTP/2, such a client does not open the
+//! flow-control window of its stream, while the connection goes on: the response body is not
+//! polled, and its pieces are not written. The body yields its end only after all pieces are
+//! written, because hyper would end the stream's task with the body, and dropping the task is what
+//! resets the stream.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -16,7 +18,7 @@ use pin_project_lite::pin_project;
 use resilience_core::clock;
 use tokio::time::{Sleep, sleep_until};
 
-use super::pace::{Pace, Progress};
+use super::min_rate::{MinRate, Progress};
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Reader>>> = const { RefCell::new(None) };
@@ -26,58 +28,59 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Reader {
     state: Mutex<State>,
-    pace: Pace,
+    min_rate: MinRate,
 }
 
 #[derive(Debug)]
 struct State {
     progress: Progress,
     /// Set while the body has yielded something and was not polled again.
-    handed: bool,
-    /// Pieces that have not gone out.
+    yielded: bool,
+    /// Pieces that are not written yet.
     pieces: usize,
-    /// Wakes the task that waits until there are none.
+    /// Waker of the task that waits until all pieces are written.
     end: Option<Waker>,
 }
 
 impl Reader {
-    fn new(pace: Pace) -> Reader {
+    fn new(min_rate: MinRate) -> Reader {
         let progress = Progress::new(clock::now());
-        let state = State { progress, handed: false, pieces: 0, end: None };
-        Reader { state: Mutex::new(state), pace }
+        let state = State { progress, yielded: false, pieces: 0, end: None };
+        Reader { state: Mutex::new(state), min_rate }
     }
 
-    /// Returns the reader of the stream that is polled on this thread, if one is.
+    /// Returns the reader of the stream that this thread is polling.
     pub(super) fn current() -> Option<Arc<Reader>> {
         CURRENT.with_borrow(Option::clone)
     }
 
-    /// Notes whether the body has yielded something. If it has not, the reader has nothing to take.
-    pub(super) fn waited_for(&self, handed: bool) {
+    /// Notes a poll of the body. If the body has not `yielded` anything, the reader is not at
+    /// fault.
+    pub(super) fn body_polled(&self, yielded: bool) {
         let mut state = self.state.lock();
-        let had_all = !state.is_owed();
-        state.handed = handed;
-        if handed {
+        let had_read_all = !state.has_unread();
+        state.yielded = yielded;
+        if yielded {
             let now = clock::now();
-            match had_all {
+            match had_read_all {
                 true => state.progress = Progress::new(now),
                 false => state.progress.more(now),
             }
         }
     }
 
-    pub(super) fn piece_begun(&self) {
+    pub(super) fn piece_created(&self) {
         self.state.lock().pieces += 1;
     }
 
-    /// Notes that `count` bytes of a piece have gone out.
+    /// Notes that `count` bytes of a piece are written.
     pub(super) fn took(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let now = clock::now();
-        self.state.lock().progress.took(count, &self.pace, now);
+        self.state.lock().progress.took(count, &self.min_rate, now);
     }
 
-    pub(super) fn piece_gone(&self) {
+    pub(super) fn piece_dropped(&self) {
         let mut state = self.state.lock();
         state.pieces -= 1;
         let end = if state.pieces == 0 { state.end.take() } else { None };
@@ -85,14 +88,14 @@ impl Reader {
         end.into_iter().for_each(Waker::wake);
     }
 
-    /// Returns `true` if all pieces have gone out.
-    pub(super) fn has_all(&self) -> bool {
+    /// Returns `true` if all pieces are written.
+    pub(super) fn is_flushed(&self) -> bool {
         self.state.lock().pieces == 0
     }
 
-    /// Waits until all pieces have gone out.
-    pub(super) fn poll_has_all(&self, cx: &Context<'_>) -> Poll<()> {
-        // Cloned, and the former one dropped, outside of the lock.
+    /// Waits until all pieces are written.
+    pub(super) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<()> {
+        // Cloned, and the former one dropped, outside of the lock: both run the executor's code.
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
         if state.pieces == 0 {
@@ -104,23 +107,23 @@ impl Reader {
         Poll::Pending
     }
 
-    /// Returns when it will have been too slow, if something is there for it.
+    /// Returns when the reader becomes too slow. `None` if it has read everything.
     fn due(&self) -> Option<Instant> {
         let state = self.state.lock();
-        state.is_owed().then(|| state.progress.due(&self.pace))
+        state.has_unread().then(|| state.progress.due(&self.min_rate))
     }
 }
 
 impl State {
-    /// Returns `true` if something is there for it that it has not taken.
-    const fn is_owed(&self) -> bool {
-        self.handed || self.pieces > 0
+    /// Returns `true` if bytes are available that the reader has not taken.
+    const fn has_unread(&self) -> bool {
+        self.yielded || self.pieces > 0
     }
 }
 
 pin_project! {
-    /// A stream, which is dropped, and so reset, when its reader is too slow.
-    pub(super) struct Read<F> {
+    /// The task of a stream, which ends when its reader is too slow. Its drop resets the stream.
+    pub(super) struct MinRateStream<F> {
         #[pin]
         stream: F,
         reader: Arc<Reader>,
@@ -128,19 +131,19 @@ pin_project! {
     }
 }
 
-impl<F> Read<F> {
-    pub(super) fn new(stream: F, pace: Pace) -> Read<F> {
-        Read { stream, reader: Arc::new(Reader::new(pace)), timer: None }
+impl<F> MinRateStream<F> {
+    pub(super) fn new(stream: F, min_rate: MinRate) -> MinRateStream<F> {
+        MinRateStream { stream, reader: Arc::new(Reader::new(min_rate)), timer: None }
     }
 }
 
-impl<F: Future<Output = ()>> Future for Read<F> {
+impl<F: Future<Output = ()>> Future for MinRateStream<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let polled = {
-            let _entered = Entered(CURRENT.replace(Some(this.reader.clone())));
+            let _entered = RestoreCurrent(CURRENT.replace(Some(this.reader.clone())));
             this.stream.poll(cx)
         };
         let (Poll::Pending, Some(due)) = (polled, this.reader.due()) else { return polled };
@@ -154,10 +157,10 @@ impl<F: Future<Output = ()>> Future for Read<F> {
     }
 }
 
-/// Puts the former current stream back when it is dropped.
-struct Entered(Option<Arc<Reader>>);
+/// Restores the former current reader when it is dropped, also during a panic.
+struct RestoreCurrent(Option<Arc<Reader>>);
 
-impl Drop for Entered {
+impl Drop for RestoreCurrent {
     fn drop(&mut self) {
         let _left = CURRENT.replace(self.0.take());
     }

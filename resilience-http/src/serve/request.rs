@@ -16,11 +16,11 @@ use resilience_core::Rejection;
 use resilience_core::shutdown::{Carry, InFlight, Tracker};
 use tower_service::Service;
 
-use super::activity::{Activity, Busy};
+use super::activity::{ActiveRequest, Activity};
 use super::in_flight_body::InFlightBody;
 use super::request_body::RequestBody;
 use super::upgraded::Upgraded;
-use crate::body::Place;
+use crate::body::WritePermit;
 use crate::propagate::{CallEnd, LimitedBody};
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -29,53 +29,55 @@ type Called<S> = <TowerToHyperService<S> as hyper::service::Service<Request<Requ
 
 /// Service that a connection calls for each of its requests.
 #[derive(Debug, Clone)]
-pub(super) struct Requests<S> {
+pub(super) struct RequestService<S> {
     service: TowerToHyperService<S>,
     tracker: Tracker,
     activity: Arc<Activity>,
 }
 
-impl<S> Requests<S> {
-    pub(super) fn new(service: S, tracker: Tracker, activity: Arc<Activity>) -> Requests<S> {
-        Requests { service: TowerToHyperService::new(service), tracker, activity }
+impl<S> RequestService<S> {
+    pub(super) fn new(service: S, tracker: Tracker, activity: Arc<Activity>) -> RequestService<S> {
+        RequestService { service: TowerToHyperService::new(service), tracker, activity }
     }
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Requests<S>
+impl<S, B> hyper::service::Service<Request<Incoming>> for RequestService<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>> + Clone,
     B: Body<Error: Into<BoxError>>,
 {
     type Response = Response<InFlightBody<LimitedBody<B>>>;
     type Error = BoxError;
-    type Future = Handling<Called<S>>;
+    type Future = RequestFuture<Called<S>>;
 
-    /// Begins a request as part of its connection, which is in flight.
+    /// Begins a request and counts it. The rejection of a forced shutdown becomes the error of the
+    /// request.
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         let is_connect = request.method() == Method::CONNECT;
         let may_upgrade = request.extensions().get::<OnUpgrade>().is_some();
         let has_body = !request.body().is_end_stream();
-        let busy = Some(self.activity.begin(version, has_body, may_upgrade));
+        let active = Some(self.activity.begin(version, has_body, may_upgrade));
         let request = RequestBody::wrap(request, &self.activity);
         let state = match self.tracker.track() {
-            Ok(counted) => {
-                let carry = counted.carry(hyper::service::Service::call(&self.service, request));
+            Ok(in_flight) => {
+                let carry = in_flight.carry(hyper::service::Service::call(&self.service, request));
                 State::Running { carry }
             }
-            Err(refused) => State::Refused { refused: Some(refused) },
+            Err(rejection) => State::Rejected { rejection: Some(rejection) },
         };
-        let (tracker, activity) = (self.tracker.clone(), self.activity.clone());
-        Handling { state, busy, version, is_connect, tracker, activity }
+        let tracker = self.tracker.clone();
+        let activity = self.activity.clone();
+        RequestFuture { state, active, version, is_connect, tracker, activity }
     }
 }
 
 pin_project! {
-    /// The handling of a request. Dropping it drops what the service does.
-    pub(super) struct Handling<F> {
+    /// The future of a request's response head. Dropping it drops the handler.
+    pub(super) struct RequestFuture<F> {
         #[pin]
         state: State<F>,
-        busy: Option<Busy>,
+        active: Option<ActiveRequest>,
         version: Version,
         is_connect: bool,
         tracker: Tracker,
@@ -87,11 +89,11 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Running { #[pin] carry: Carry<F> },
-        Refused { refused: Option<Rejection> },
+        Rejected { rejection: Option<Rejection> },
     }
 }
 
-impl<F, B, E> Future for Handling<F>
+impl<F, B, E> Future for RequestFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
     B: Body<Error: Into<BoxError>>,
@@ -103,26 +105,26 @@ where
         let this = self.project();
         let carried = match this.state.project() {
             StateProj::Running { carry } => ready!(carry.poll(cx)),
-            StateProj::Refused { refused } => match refused.take() {
-                Some(refused) => Err(refused),
+            StateProj::Rejected { rejection } => match rejection.take() {
+                Some(rejection) => Err(rejection),
                 None => return Poll::Pending,
             },
         };
-        let Some(busy) = this.busy.take() else { return Poll::Pending };
-        let (output, counted): (_, InFlight) = carried?;
+        let Some(active) = this.active.take() else { return Poll::Pending };
+        let (output, in_flight): (_, InFlight) = carried?;
         let mut response = match output {
             Ok(response) => response,
             Err(error) => {
-                counted.finish();
+                in_flight.finish();
                 return Poll::Ready(Err(error.into()));
             }
         };
-        let place = response.extensions_mut().remove::<Place>();
+        let permit = response.extensions_mut().remove::<WritePermit>();
         let multiplexed = *this.version == Version::HTTP_2;
         if switches(*this.is_connect, response.status()) {
-            let upgraded = Upgraded::new(counted, place);
+            let upgraded = Upgraded::new(in_flight, permit);
             if multiplexed {
-                upgraded.hand_over();
+                upgraded.pass_to_next_task();
             } else {
                 this.activity.upgrade(upgraded);
             }
@@ -132,14 +134,15 @@ where
         }
         if !multiplexed {
             this.activity.stays_http();
-            // Before anything is closed: a client that reads it makes its next request elsewhere.
-            if !this.tracker.token().is_ready() || busy.is_crowded() {
+            // Before the connection is closed, so that the client sends its next request on another
+            // one.
+            if !this.tracker.token().is_ready() || active.is_at_connection_limit() {
                 add_close(response.headers_mut());
             }
         }
         let end = response.extensions_mut().remove::<CallEnd>();
         Poll::Ready(Ok(response
-            .map(|body| InFlightBody::new(LimitedBody::new(body, end), counted, busy, place))))
+            .map(|body| InFlightBody::new(LimitedBody::new(body, end), in_flight, active, permit))))
     }
 }
 
@@ -149,15 +152,16 @@ fn switches(is_connect: bool, status: StatusCode) -> bool {
     status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success())
 }
 
-/// Adds `close` to the connection options, of which `keep-alive` contradicts it.
+/// Adds `close` to the connection options and removes `keep-alive`, which contradicts it
+/// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
 fn add_close(headers: &mut HeaderMap) {
     const CLOSE: HeaderValue = HeaderValue::from_static("close");
     let values = headers.get_all(header::CONNECTION).iter();
     let options = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let ours = ["", "close", "keep-alive"];
+    let replaced = ["", "close", "keep-alive"];
     let kept = options
         .map(str::trim)
-        .filter(|option| !ours.iter().any(|ours| option.eq_ignore_ascii_case(ours)));
+        .filter(|option| !replaced.iter().any(|replaced| option.eq_ignore_ascii_case(replaced)));
     let mut all = kept.fold(String::new(), |all, option| all + option + ", ");
     let value = if all.is_empty() {
         CLOSE
@@ -173,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn close_is_added_to_what_is_there() {
+    fn close_is_added_to_the_other_connection_options() {
         for (values, expected) in [
             (&[][..], "close"),
             (&["close"], "close"),
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_http_on_a_connection() {
+    fn only_101_and_success_of_connect_end_http() {
         for status in 100..600 {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(switches(false, status), status == 101, "{status}");

@@ -1,4 +1,4 @@
-//! Bodies of requests, and their ends.
+//! Request bodies, and the record of how they end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use hyper::body::Incoming;
 
 use super::activity::Activity;
 
-/// Body of a request that a [`Server`](super::Server) has read: the frames of hyper's [`Incoming`].
+/// The body of a request to a [`Server`](super::Server): the frames of hyper's [`Incoming`].
 ///
-/// A body that is dropped before its end leaves a client that may still be sending. If its connection is then closed,
-/// the server waits for that client as [`linger_timeout`](super::ServerBuilder::linger_timeout) describes.
+/// Dropping a body before its end is allowed, and the client may then still be sending. If its
+/// connection is to be closed, the server lingers as
+/// [`linger_timeout`](super::ServerBuilder::linger_timeout) describes.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// `None` only while this is dropped.
+    /// `None` only during the drop.
     incoming: Option<Incoming>,
     /// `None` once the end, or an error, was read.
     unread: Option<Unread>,
@@ -89,7 +90,8 @@ impl Drop for RequestBody {
             return;
         };
         if unread.multiplexed {
-            // h2 has the frames already. Those that are not there belong to a client that is still sending.
+            // h2 has buffered the frames that have arrived. If the end is not among them, the
+            // client is still sending.
             let mut cx = Context::from_waker(Waker::noop());
             let read_to_end = loop {
                 match Pin::new(&mut incoming).poll_frame(&mut cx) {
@@ -100,7 +102,7 @@ impl Drop for RequestBody {
             };
             unread.activity.body_ended(read_to_end);
         } else if unread.is_expecting {
-            // Read, it would make hyper send a 100.
+            // Not discarded: a read would make hyper send `100 Continue` (RFC 9110, 10.1.1).
             unread.activity.body_ended(false);
         } else {
             unread.activity.body_dropped(incoming);

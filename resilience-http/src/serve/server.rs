@@ -1,4 +1,4 @@
-//! A server and what bounds it.
+//! A server and its limits.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,157 +14,180 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
 
-use super::accept::{Acceptor, Newcomer};
+use super::accept::{Accepted, Acceptor};
 use super::activity::Activity;
 use super::connection::connection;
+use super::connection_limit::ConnectionLimit;
 use super::limits::Limits;
 use super::listener::Listener;
-use super::peer::{PerIp, Same, WithPeer};
+use super::peer::{CloneService, PerIpLimit, WithPeer};
 use super::request::BoxError;
 use super::request_body::RequestBody;
-use super::room::Room;
 use super::unread::Unread;
 
-/// A builder of a [`Server`]. Its defaults: 10,000 connections, 10 seconds for a request's head, 75 for an idle connection, 60 for a
-/// client that does not read, 240 bytes a second for one that does, 256 MiB that are not read (64 of one connection), 5 seconds
-/// and 16 MiB for a client that is still sending when its connection is closed.
+/// A builder of a [`Server`].
+///
+/// Its defaults: 10,000 connections, 10 s for the head of a request, 75 s for an idle connection,
+/// 60 s for a client that does not read, 240 bytes a second for one that does, 256 MiB of unread
+/// bytes (64 MiB for one connection), and 5 s and 16 MiB for a client that is still sending when
+/// its connection is closed.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
-    /// Not checked yet.
+    /// Checked by `build`.
     limits: Limits,
 }
 
 impl ServerBuilder {
-    /// Sets the most connections at once. Those above it wait, one of them accepted and the others in the operating
-    /// system's queue: set its length and the limit on open files by this.
+    /// Sets the most connections at once, between 1 and 1,000,000: 10,000 unless set. Connections
+    /// above the limit wait, one of them accepted and the others in the queue of the operating
+    /// system. Set the length of that queue and the limit on open files to match.
     ///
-    /// While there are that many, responses on HTTP/1 have `connection: close`. If a newcomer waits, the connection that has
-    /// been idle for the longest time is closed for it, once that is a second or more and no byte of a head was read.
-    /// Health probes wait like all others: give them a listener and a [`Server`] of their own, with the same token.
+    /// At the limit, HTTP/1 responses have `connection: close`. If a new connection waits, the one
+    /// that has been idle for the longest time is closed for it, after a second of idleness at
+    /// least and if no byte of a head was read. Health probes wait like all other clients: give
+    /// them their own listener and [`Server`], with the same token.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.limits.max_connections = connections;
         self
     }
 
-    /// Sets the most connections at once of one IP address, or of one /64 network of IPv6. By default only
-    /// [`max_connections`](Self::max_connections) limits them, and one client can take all.
+    /// Sets the most connections at once of one IP address, or of one /64 network of IPv6. By
+    /// default only [`max_connections`](Self::max_connections) limits them, and one client can take
+    /// all.
     ///
-    /// A connection above it is accepted and closed at once ([`Served::refused`]). Behind a proxy, all clients have the
-    /// proxy's address: leave it unset there. Clients without an IP address, on a Unix socket, are not counted.
+    /// A connection above the limit is accepted and closed at once ([`Served::rejected`]). Behind a
+    /// proxy, all clients have the proxy's address: leave the limit unset there. Clients on a Unix
+    /// socket have no IP address and are not counted.
     pub fn max_connections_per_ip(mut self, connections: u32) -> Self {
         self.limits.max_per_ip = Some(connections);
         self
     }
 
-    /// How long a client may take for the head of a request, from its first byte on, or from the connection for
-    /// the first one. Not so of HTTP/2 after its beginning, where all have a connection in common.
+    /// Sets the longest time for the head of a request: 10 s unless set. The time starts with the
+    /// first byte of the head, or with the connection for its first request. On HTTP/2 only the
+    /// first head of a connection is limited.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.limits.header_timeout = timeout;
         self
     }
 
-    /// How long a connection may be open without a request.
+    /// Sets the longest time that a connection may be open without a request: 75 s unless set.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle_timeout = timeout;
         self
     }
 
-    /// Sets how long a client may read nothing of a response that is there for it: 60 s unless set. Then its connection is closed, or
-    /// its stream of HTTP/2 reset, and what the response holds is free. Time in which the handler has nothing to send does not
-    /// count. A client that reads, but less than [`at_least`](ServerBuilder::at_least), is ended as well.
+    /// Sets how long a client may read nothing of a response that has bytes for it: 60 s unless
+    /// set. After that, its connection is closed or its HTTP/2 stream is reset, and the response is
+    /// dropped. Time in which the handler has nothing to send does not count.
+    /// [`at_least`](ServerBuilder::at_least) limits clients that read slowly.
     ///
-    /// On a socket that is full, a client's progress shows in steps of some kilobytes; see the book's page on servers.
-    /// It is looked for every second, or four times in this time if that is shorter; through boxed streams (TLS) it shows only when
-    /// a third of the operating system's buffer is free.
+    /// On a full socket, the progress of a client is visible in steps of some kilobytes; see the
+    /// book's page on servers. The server checks every second, or four times in this time if that
+    /// is shorter. Through boxed streams (TLS), progress is visible only when a third of the
+    /// operating system's buffer is free.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
         self
     }
 
-    /// How long a connection that is to be closed is kept for a client that may still be sending: a body too large, or
-    /// one that nobody read to its end. It has its response, which it would lose if what it sends met a closed
-    /// connection. It is told that nothing more is coming, and what comes of it is thrown away until it closes too.
-    /// Such a connection counts, and a shutdown cuts it at its deadline like any other.
+    /// Sets the longest time of a lingering close: 5 s unless set
+    /// ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
+    ///
+    /// A client may still be sending when its connection is to be closed, because its body is too
+    /// large or the handler has not read all of it. Bytes that arrive at a closed connection would
+    /// make it lose its response. The server therefore closes its sending side, and discards what
+    /// arrives until the client closes too. Such a connection counts, and a shutdown cuts it at its
+    /// deadline like any other.
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
         self.limits.linger_timeout = timeout;
         self
     }
 
-    /// How many bytes are thrown away within the [`linger_timeout`](ServerBuilder::linger_timeout) before the connection
-    /// is closed all the same. With 0 it is closed at once.
+    /// Sets how many bytes are discarded within the
+    /// [`linger_timeout`](ServerBuilder::linger_timeout) before the connection is closed: 16 MiB
+    /// unless set. With 0 it is closed at once.
     pub fn linger_bytes(mut self, bytes: u64) -> Self {
         self.limits.linger_bytes = bytes;
         self
     }
 
-    /// Sets how many bytes a second a client must read of a response that is there for it: 240 unless set, as Kestrel. The
-    /// average counts over each 5 s on a stream of HTTP/2, and on a socket over each
-    /// [`write_timeout`](ServerBuilder::write_timeout), 5 s or more, in which bytes were there for it. The stream of a slower client is reset, or its
-    /// connection closed. With 0 only the `write_timeout` holds.
+    /// Sets how many bytes a second a client must read of a response that has bytes for it: 240
+    /// unless set, as in
+    /// [Kestrel](https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options). The
+    /// average is taken over each 5 s on an HTTP/2 stream, and on a socket over each
+    /// [`write_timeout`](ServerBuilder::write_timeout), 5 s or more. Time without bytes for the
+    /// client does not count. The stream of a slower client is reset, or its connection closed.
+    /// With 0 only the `write_timeout` applies.
     pub fn at_least(mut self, bytes_per_second: u64) -> Self {
         self.limits.at_least = bytes_per_second;
         self
     }
 
-    /// Sets the most bytes of responses, on all connections together, that clients have not taken: 256 MiB unless set.
+    /// Sets the most unread bytes of responses, on all connections together: 256 MiB unless set.
     ///
-    /// When there are more, the connection is closed that would keep the most bytes for the longest time, by what its client
-    /// has taken so far; then the next one, until the others are within the bound. Each is an
-    /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of `serve` for the listener of the process, and counted in
-    /// [`Served::unread`]. A response of one piece that is larger than this is cut: stream it.
+    /// Above the limit, the server closes the connection that would hold the most bytes for the
+    /// longest time at the rate of its client so far, then the next one, until the others are
+    /// within the limit. Each close is an
+    /// [`Event::Rejected`](resilience_core::observe::Event::Rejected) of the layer `serve` for the
+    /// listener of the process, and counts in [`Served::unread`]. A response of one piece that is
+    /// larger than the limit is cut: stream it.
     ///
-    /// A piece of a response (all of a `String`, one chunk of a stream) counts from when the body yields it until the operating
-    /// system has taken its last byte, because its memory is not free before. What a body has not yielded, heads, the
-    /// operating system's own buffers, and small frames in the write buffer of HTTP/2 (16 KiB) do not count.
+    /// A piece of a response (all of a `String`, one chunk of a stream) counts from the moment the
+    /// body yields it until the operating system has taken its last byte, because its memory is not
+    /// free before. Bytes that a body has not yielded, heads, the buffers of the operating system,
+    /// and small frames in the HTTP/2 write buffer (16 KiB) do not count.
     pub fn max_unread_bytes(mut self, bytes: u64) -> Self {
         self.limits.max_unread = bytes;
         self
     }
 
-    /// Sets how many [unread bytes](Self::max_unread_bytes) one connection may have: 64 MiB unless set. When it has as many, the
-    /// next response that yields bytes is ended by an error: on HTTP/2 its stream is reset and the others go on, on HTTP/1
-    /// the connection is closed. One piece may be larger than this. An end is reported as for `max_unread_bytes`.
+    /// Sets the most [unread bytes](Self::max_unread_bytes) of one connection: 64 MiB unless set.
+    /// At the limit, the next response that yields bytes ends in an error: on HTTP/2 its stream is
+    /// reset and the others go on, on HTTP/1 the connection is closed. One piece may be larger than
+    /// the limit. An end is reported as for `max_unread_bytes`.
     pub fn max_unread_bytes_per_connection(mut self, bytes: u64) -> Self {
         self.limits.max_unread_per_connection = bytes;
         self
     }
 
-    /// Sets the most bytes of a request's head on HTTP/1, between 8 KiB and 1 MiB: 32 KiB unless set. A longer one is
-    /// answered with 431. Such a connection also reads and buffers bodies in pieces of at most this size. The heads of
-    /// HTTP/2 have a limit of their own, 16 KiB.
+    /// Sets the most bytes of a request's head on HTTP/1, between 8 KiB and 1 MiB: 32 KiB unless
+    /// set. The response to a longer head is 431 ([RFC 6585,
+    /// 5](https://www.rfc-editor.org/rfc/rfc6585#section-5)). The limit is also the largest buffer
+    /// for bodies on such a connection. HTTP/2 heads have a fixed limit of 16 KiB.
     pub fn max_head_bytes(mut self, bytes: u32) -> Self {
         self.limits.max_head_bytes = bytes;
         self
     }
 
-    /// Serves clients of HTTP/1 that close their sending side after a request and wait for the response. Off unless set,
-    /// since a client that has left looks just like that.
+    /// Serves HTTP/1 clients that close their sending side after a request and wait for the
+    /// response. Off unless set, because a client that has disconnected looks the same.
     ///
-    /// When it is off, such a close ends the connection: the handler of its request is dropped at its next await, and
-    /// what the request holds is free. A reset does so in either case.
+    /// When it is off, such a close ends the connection: the handler of its request is dropped at
+    /// its next await. A reset of the connection has this effect in either case.
     pub fn half_close(mut self, served: bool) -> Self {
         self.limits.half_close = served;
         self
     }
 
-    /// The server.
+    /// Builds the server.
     ///
     /// # Errors
-    /// If a limit is out of its bounds, or a time is zero or more than a year.
+    /// If a limit is out of its bounds, or a time is zero or more than 365 days.
     pub fn build(self) -> Result<Server, InvalidConfig> {
         Ok(Server::new(self.limits.check()?))
     }
 }
 
-/// Serves HTTP/1 and HTTP/2 until it is told to stop. See the [module](super).
+/// A server of HTTP/1 and HTTP/2 with limits and a graceful shutdown. See the [module](super).
 ///
 /// Clones share the limits on connections and on unread bytes.
 #[derive(Debug, Clone)]
 pub struct Server {
     limits: Limits,
-    room: Room,
-    per_ip: Option<Arc<PerIp>>,
+    connection_limit: ConnectionLimit,
+    per_ip: Option<Arc<PerIpLimit>>,
     unread: Unread,
 }
 
@@ -174,25 +197,25 @@ impl Default for Server {
     }
 }
 
-/// What a server has done.
+/// Counts of a server that has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Served {
-    /// Connections that were taken.
+    /// Connections that were served.
     pub connections: u64,
-    /// Those of them that had to be cut.
+    /// Connections among them that a forced shutdown cut.
     pub cut: u64,
-    /// How often no connection could be taken though there was one: file descriptors had run out, most likely.
+    /// Errors of the listener, in most cases because file descriptors had run out.
     pub accept_errors: u64,
     /// Connections that were closed at once, because their address had
-    /// [as many as it may](ServerBuilder::max_connections_per_ip). Not among `connections`.
-    pub refused: u64,
-    /// Connections and responses that were ended because of
-    /// [unread bytes](ServerBuilder::max_unread_bytes), those of the server's clones included.
+    /// [as many as it may](ServerBuilder::max_connections_per_ip). Not counted in `connections`.
+    pub rejected: u64,
+    /// Connections and responses that were ended for their
+    /// [unread bytes](ServerBuilder::max_unread_bytes), by the server or its clones.
     pub unread: u64,
 }
 
-/// [`names::SERVER_UNREAD`], of the server and its clones.
+/// Reports [`names::SERVER_UNREAD`], the unread bytes of the server and its clones.
 impl Gauges for Server {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
@@ -201,15 +224,15 @@ impl Gauges for Server {
 }
 
 impl Server {
-    /// Begins with the defaults.
+    /// Starts a builder with the default limits.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
     fn new(limits: Limits) -> Server {
-        let per_ip = limits.max_per_ip.map(|most| Arc::new(PerIp::new(most)));
-        let room = Room::new(limits.max_connections);
-        Server { limits, room, per_ip, unread: Unread::new(&limits) }
+        let per_ip = limits.max_per_ip.map(|most| Arc::new(PerIpLimit::new(most)));
+        let connection_limit = ConnectionLimit::new(limits.max_connections);
+        Server { limits, connection_limit, per_ip, unread: Unread::new(&limits) }
     }
 
     /// Returns the [unread bytes](ServerBuilder::max_unread_bytes) of the server and its clones.
@@ -218,11 +241,12 @@ impl Server {
         self.unread.bytes()
     }
 
-    /// Serves what comes to `listener` by `service`, any Tower service or axum's `Router`, until `token` says
-    /// stop and what is under way then is answered or cut. Dropping the future cuts all of it.
+    /// Serves `service`, any Tower service or axum's `Router`, on `listener` until `token` begins
+    /// to drain and the requests in flight have ended or are cut. Dropping the future cuts all
+    /// connections.
     ///
-    /// Requests have the client's address in their extensions, as [`Peer<L::Addr>`](super::Peer). For axum's
-    /// `ConnectInfo` see [`serve_make_service`](Self::serve_make_service).
+    /// Requests have the client's address in their extensions, as [`Peer<L::Addr>`](super::Peer).
+    /// For axum's `ConnectInfo` see [`serve_make_service`](Self::serve_make_service).
     pub async fn serve<L, S, B>(self, listener: L, service: S, token: &ShutdownToken) -> Served
     where
         L: Listener,
@@ -231,11 +255,12 @@ impl Server {
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        self.serve_make_service(listener, Same(service), token).await
+        self.serve_make_service(listener, CloneService(service), token).await
     }
 
-    /// Serves as [`serve`](Self::serve) does, with a service for each connection, which `make_service` returns for
-    /// its client's address. If `make_service` fails, the connection is closed.
+    /// Serves like [`serve`](Self::serve), with one service for each connection, which
+    /// `make_service` returns for the client's address. If `make_service` fails, the connection is
+    /// closed.
     ///
     /// Axum's `ConnectInfo` is an extractor for such a service:
     ///
@@ -268,11 +293,11 @@ impl Server {
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        let acceptor = Acceptor::new(listener, token, self.room.clone(), self.per_ip);
+        let acceptor = Acceptor::new(listener, token, self.connection_limit.clone(), self.per_ip);
         let mut serving = Serving {
             make_service,
             limits: self.limits,
-            room: self.room,
+            connection_limit: self.connection_limit,
             unread: self.unread,
             queue: VecDeque::new(),
             connections: token.tracker("http connections"),
@@ -280,8 +305,8 @@ impl Server {
             tasks: JoinSet::new(),
             served: Served::default(),
         };
-        // As something under way, so that what has connected in time belongs to it. If it is cut it has said
-        // all there is to say.
+        // Counted as work in flight: draining then lasts until the backlog of the listener is
+        // served. A forced shutdown cuts the future, and `finish` counts what is left.
         let _cut = token.run("http server", serving.accept(acceptor)).await;
         serving.finish().await
     }
@@ -290,13 +315,13 @@ impl Server {
 struct Serving<M, A> {
     make_service: M,
     limits: Limits,
-    room: Room,
+    connection_limit: ConnectionLimit,
     unread: Unread,
-    /// Connections that were taken from the listener before it was closed, and have no place yet.
-    queue: VecDeque<Newcomer<A>>,
+    /// Connections that were accepted before the listener was closed, and wait for a permit.
+    queue: VecDeque<Accepted<A>>,
     connections: Tracker,
     requests: Tracker,
-    /// Each says whether it was cut.
+    /// Tasks of the connections. Each returns `true` if its connection was cut.
     tasks: JoinSet<bool>,
     served: Served,
 }
@@ -315,21 +340,29 @@ where
         S::Future: Send + 'static,
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        while let Some((newcomer, place)) = acceptor.accept().await {
-            self.begin(newcomer, place);
-            (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
+        // The counts are copied after each step: a forced shutdown may drop this future at any
+        // await.
+        while let Some((accepted, permit)) = acceptor.accept().await {
+            self.begin(accepted, permit);
+            self.copy_counts(&acceptor);
         }
         acceptor.backlog(&mut self.queue).await;
-        (self.served.accept_errors, self.served.refused) = (acceptor.errors, acceptor.refused);
+        self.copy_counts(&acceptor);
         while !self.queue.is_empty() {
-            let Some(place) = self.room.enter().await else { break };
-            if let Some(newcomer) = self.queue.pop_front() {
-                self.begin(newcomer, place);
+            let Some(permit) = self.connection_limit.acquire().await else { break };
+            if let Some(accepted) = self.queue.pop_front() {
+                self.begin(accepted, permit);
             }
         }
     }
 
-    fn begin<S, B>(&mut self, newcomer: Newcomer<A>, permit: OwnedSemaphorePermit)
+    const fn copy_counts<L: Listener<Addr = A>>(&mut self, acceptor: &Acceptor<L>) {
+        self.served.accept_errors = acceptor.errors;
+        self.served.rejected = acceptor.rejected;
+    }
+
+    /// Spawns the task of a connection.
+    fn begin<S, B>(&mut self, accepted: Accepted<A>, permit: OwnedSemaphorePermit)
     where
         M: Service<A, Response = S> + Clone + Send + 'static,
         M::Future: Send,
@@ -342,12 +375,13 @@ where
             self.served.cut += u64::from(was_cut(ended));
         }
         self.served.connections += 1;
-        let Newcomer { stream, peer, of_ip } = newcomer;
+        let Accepted { stream, peer, ip_permit } = accepted;
         let mut make_service = self.make_service.clone();
-        let (requests, limits) = (self.requests.clone(), self.limits);
-        let listed = self.unread.connection();
-        let unread = listed.get().clone();
-        let activity = Activity::new(self.room.clone(), unread.clone(), &limits);
+        let requests = self.requests.clone();
+        let limits = self.limits;
+        let registered = self.unread.register();
+        let unread = registered.get().clone();
+        let activity = Activity::new(self.connection_limit.clone(), unread.clone(), &limits);
         let serve = async move {
             if poll_fn(|cx| make_service.poll_ready(cx)).await.is_err() {
                 return false;
@@ -355,19 +389,21 @@ where
             let Ok(service) = make_service.call(peer.clone()).await else { return false };
             connection(stream, WithPeer { service, peer }, requests, activity, limits).await
         };
-        let Ok(counted) = self.connections.track() else {
+        let Ok(in_flight) = self.connections.track() else {
             self.served.cut += 1;
             return;
         };
-        let run = counted.run(serve);
+        let run = in_flight.run(serve);
         let task = self.tasks.spawn(async move {
             let cut = run.await.unwrap_or(true);
-            drop((permit, of_ip, listed));
+            // After the connection, whose socket is closed by now.
+            drop((permit, ip_permit, registered));
             cut
         });
-        unread.is_served_by(task);
+        unread.set_task(task);
     }
 
+    /// Waits for all connections and returns the counts.
     async fn finish(mut self) -> Served {
         let queued = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
         self.served.connections += queued;
@@ -381,7 +417,8 @@ where
     }
 }
 
-/// A task that was aborted is a connection that was ended for its unread bytes.
+/// Returns `true` if a connection was cut. An aborted task was ended for its unread bytes and is
+/// not counted.
 fn was_cut(ended: Result<bool, JoinError>) -> bool {
     ended.unwrap_or_else(|error| !error.is_cancelled())
 }

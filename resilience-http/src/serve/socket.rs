@@ -1,4 +1,4 @@
-//! A connection's stream of bytes, from whichever listener it comes.
+//! The byte stream of a connection: TCP, Unix or boxed.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -17,8 +17,8 @@ use tokio::task::coop::unconstrained;
 
 /// A connection that a [`Listener`](super::Listener) has accepted.
 ///
-/// TCP and Unix sockets are converted by `From`, and cost nothing. Any other stream, TLS for example, is kept in a
-/// box.
+/// TCP and Unix sockets are converted by `From` without an allocation. Any other stream, TLS for
+/// example, is boxed.
 pub struct Socket(Kind);
 
 enum Kind {
@@ -33,13 +33,13 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Socket {
-    /// Puts any stream into a box.
+    /// Boxes a stream of any type.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Socket {
         Socket(Kind::Other(Box::new(stream)))
     }
 
-    /// Returns `true` if the operating system has reported this event. A boxed stream reports none: only reading
-    /// shows that its client has left.
+    /// Returns `true` if the operating system has reported this event. A boxed stream reports none:
+    /// only a read shows that its client has disconnected.
     pub(super) fn has(&self, event: Interest) -> bool {
         match &self.0 {
             Kind::Tcp(stream) => is_ready(stream.ready(event)),
@@ -49,8 +49,8 @@ impl Socket {
         }
     }
 
-    /// Writes what the operating system takes at once, though it has not reported that it takes anything. Pending if that is
-    /// nothing, and for boxed streams.
+    /// Writes as many bytes as the operating system takes at once, without waiting for readiness.
+    /// Pending if it takes none, and for boxed streams.
     pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         #[cfg(unix)]
         match &self.0 {
@@ -72,12 +72,13 @@ fn write_now<T: io::Write>(
     let written = stream.as_fd().try_clone_to_owned().map(open);
     match written.and_then(|mut duplicate| duplicate.write_vectored(slices)) {
         Ok(count) if count > 0 => Poll::Ready(Ok(count)),
-        // An error of the socket is met again by the next write; having no descriptor left is none of its own.
+        // Errors are ignored: the next write returns an error of the socket again, and a lack of
+        // descriptors for the duplicate does not concern the socket.
         _ => Poll::Pending,
     }
 }
 
-/// Queries a stream's readiness once: whoever is to be woken has registered elsewhere.
+/// Polls a readiness future once, without a waker: reads and writes register the task's own waker.
 fn is_ready(event: impl Future<Output = io::Result<Ready>>) -> bool {
     pin!(unconstrained(event)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
@@ -106,7 +107,7 @@ impl fmt::Debug for Socket {
     }
 }
 
-/// Calls a method of the stream, whichever it is.
+/// Calls a method of the inner stream of any kind.
 macro_rules! stream {
     ($self:ident, $stream:ident => $call:expr) => {
         match &mut $self.get_mut().0 {

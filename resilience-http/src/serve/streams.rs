@@ -1,4 +1,4 @@
-//! The tasks of a connection that has several: one for each stream of HTTP/2.
+//! The tasks of an HTTP/2 connection, one for each stream.
 
 use std::sync::Arc;
 
@@ -6,20 +6,21 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use super::pace::Pace;
-use super::reader::Read;
-use super::upgraded::Holding;
+use super::min_rate::MinRate;
+use super::reader::MinRateStream;
+use super::upgraded::StreamTask;
 
-/// Spawns a connection's tasks, ends them with it, and each when its reader does not keep up the pace.
+/// An executor that spawns the tasks of a connection. A task ends when its reader is below the
+/// lowest rate, and all end with the connection. Clones share the tasks.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     tasks: Arc<Mutex<JoinSet<()>>>,
-    pace: Pace,
+    min_rate: MinRate,
 }
 
 impl Streams {
-    pub(super) fn new(pace: Pace) -> Streams {
-        Streams { tasks: Arc::default(), pace }
+    pub(super) fn new(min_rate: MinRate) -> Streams {
+        Streams { tasks: Arc::default(), min_rate }
     }
 
     /// Returns `true` if any task has not ended.
@@ -33,10 +34,10 @@ impl Streams {
         !tasks.is_empty()
     }
 
-    /// Ends those that are left.
+    /// Aborts the remaining tasks.
     pub(super) fn end(&self) {
         let left = std::mem::take(&mut *self.tasks.lock());
-        // Outside of the lock.
+        // Outside of the lock: dropping a task drops the handler of a request.
         drop(left);
     }
 }
@@ -46,12 +47,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // Declared before the lock, and so dropped after it: what a handler panicked with is the user's.
+        // Declared before the lock, and so dropped after it: dropping a panic payload runs the
+        // user's code.
         let mut panics = Vec::new();
         let mut tasks = self.tasks.lock();
         while let Some(ended) = tasks.try_join_next() {
             panics.extend(ended.err());
         }
-        tasks.spawn(Holding::new(Read::new(stream, self.pace)));
+        tasks.spawn(StreamTask::new(MinRateStream::new(stream, self.min_rate)));
     }
 }

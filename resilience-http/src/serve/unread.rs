@@ -1,4 +1,5 @@
-//! Bytes of responses that clients have not taken yet: counted, and bounded for each connection and for the server.
+//! Response bytes that clients have not taken yet, with limits for each connection and for the
+//! server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use super::limits::Limits;
 /// The name of the layer in rejections.
 const LAYER: &str = "serve";
 
-/// Bytes that a client counts as having taken in the beginning, so that a newcomer is not the slowest of all.
-const ADVANCE: u64 = 64 << 10;
+/// Bytes that each client counts as having taken at the start, so that a new client is not the
+/// slowest of all.
+const HEAD_START: u64 = 64 << 10;
 
 /// Unread bytes of a server. Clones share them.
 #[derive(Debug, Clone)]
@@ -27,7 +29,7 @@ struct Shared {
     most: u64,
     most_per_connection: u64,
     bytes: AtomicU64,
-    /// Connections and responses that were ended for their unread bytes.
+    /// Number of connections and responses that were ended for their unread bytes.
     ended: AtomicU64,
     next: AtomicU64,
     connections: Mutex<HashMap<u64, Entry>>,
@@ -47,11 +49,11 @@ pub(super) struct Connection {
     server: Unread,
     begun: Instant,
     bytes: AtomicU64,
-    /// When `bytes` last rose from 0, in nanoseconds after `begun`.
+    /// Time at which `bytes` last rose from 0, in nanoseconds after `begun`.
     since: AtomicU64,
-    /// Bytes that its client has taken since then.
+    /// Bytes that the client has taken since then.
     taken: AtomicU64,
-    /// Written under the lock of the server's connections.
+    /// Set once the connection is to be ended. Written under the lock of `connections`.
     ended: AtomicBool,
 }
 
@@ -77,8 +79,8 @@ impl Unread {
         self.0.ended.load(Ordering::Relaxed)
     }
 
-    /// Adds a connection, which may be ended until the returned value is dropped.
-    pub(super) fn connection(&self) -> Listed {
+    /// Registers a connection, which may be ended until the returned value is dropped.
+    pub(super) fn register(&self) -> Registered {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection {
             number,
@@ -91,11 +93,12 @@ impl Unread {
         });
         let entry = Entry { connection: connection.clone(), task: None };
         self.0.connections.lock().insert(number, entry);
-        Listed(connection)
+        Registered(connection)
     }
 
-    /// Ends the slowest readers of the most bytes until the bytes of the others are within the bound.
-    fn make_room(&self) {
+    /// Ends connections, the costliest first, until the unread bytes of the others are within the
+    /// limit.
+    fn end_excess(&self) {
         while let Some((unread, task)) = self.end_costliest() {
             if let Some(task) = task {
                 task.abort();
@@ -104,9 +107,9 @@ impl Unread {
         }
     }
 
-    /// Marks the connection that costs the most as ended. Returns the unread bytes of all
-    /// connections before that, and its task; `None` if they are within the bound. Connections that were marked before do not
-    /// count.
+    /// Marks the costliest connection as ended. Returns the unread bytes of all connections before,
+    /// and the task of the connection. `None` if all are within the limit. Connections that are
+    /// marked already do not count.
     fn end_costliest(&self) -> Option<(u64, Option<AbortHandle>)> {
         let now = clock::now();
         let connections = self.0.connections.lock();
@@ -128,7 +131,7 @@ impl Unread {
         Some((all, entry.task.clone()))
     }
 
-    /// Counts an end, and notifies the listener of the process.
+    /// Counts an end, notifies the listener of the process, and returns the rejection.
     fn note(&self, limit: u64, observed: u64) -> Rejection {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
         let rejection = Rejection::new(RejectionKind::Shed, LAYER).with_limit(limit);
@@ -139,17 +142,17 @@ impl Unread {
 }
 
 impl Connection {
-    /// Adds bytes that are there for the client, until the returned value is dropped. Ends other connections if the
-    /// server has too many.
+    /// Counts `count` bytes as unread until the returned value is dropped. Ends connections if the
+    /// server is above its limit.
     ///
     /// # Errors
-    /// If this connection had as many as it may before.
-    pub(super) fn add(self: &Arc<Connection>, count: usize) -> Result<Count, Rejection> {
+    /// If this connection was at its limit before.
+    pub(super) fn add(self: &Arc<Connection>, count: usize) -> Result<UnreadPiece, Rejection> {
         let server = &self.server.0;
         let count = as_bytes(count);
         let had = self.bytes.fetch_add(count, Ordering::Relaxed);
         let all = server.bytes.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-        let bytes = Count { of: self.clone(), bytes: count };
+        let bytes = UnreadPiece { of: self.clone(), bytes: count };
         if had == 0 {
             self.taken.store(0, Ordering::Relaxed);
             self.since.store(self.after(clock::now()), Ordering::Relaxed);
@@ -157,71 +160,76 @@ impl Connection {
             return Err(self.server.note(server.most_per_connection, had));
         }
         if all > server.most {
-            self.server.make_room();
+            self.server.end_excess();
         }
         Ok(bytes)
     }
 
     /// Sets the task whose abort ends the connection.
-    pub(super) fn is_served_by(&self, task: AbortHandle) {
+    pub(super) fn set_task(&self, task: AbortHandle) {
         let mut connections = self.server.0.connections.lock();
         if let Some(entry) = connections.get_mut(&self.number) {
             entry.task = Some(task.clone());
         }
         drop(connections);
-        // It may have been marked before its task was known.
+        // After the lock was released: a mark before it found no task to abort, and a mark after it
+        // finds this one.
         if self.ended.load(Ordering::Relaxed) {
             task.abort();
         }
     }
 
-    /// Returns what it costs to wait for its client: `bytes`, times the time for them at the pace of the client so far.
+    /// Returns the cost of waiting for the client: `bytes` times the time they need at the client's
+    /// rate so far.
     fn cost(&self, bytes: u64, now: Instant) -> u128 {
         let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
         let waited = now.saturating_duration_since(self.begun + since).as_nanos();
-        let taken = self.taken.load(Ordering::Relaxed).saturating_add(ADVANCE);
+        let taken = self.taken.load(Ordering::Relaxed).saturating_add(HEAD_START);
         let bytes = u128::from(bytes);
         waited.saturating_mul(bytes).saturating_mul(bytes) / u128::from(taken)
     }
 
+    /// Returns the nanoseconds from `begun` to `now`.
     fn after(&self, now: Instant) -> u64 {
         let after = now.saturating_duration_since(self.begun).as_nanos();
         u64::try_from(after).unwrap_or(u64::MAX)
     }
 }
 
-/// A connection among those of its server, until this is dropped.
+/// A registered connection. Dropping it removes the connection from its server.
 #[derive(Debug)]
-pub(super) struct Listed(Arc<Connection>);
+pub(super) struct Registered(Arc<Connection>);
 
-impl Listed {
+impl Registered {
     pub(super) const fn get(&self) -> &Arc<Connection> {
         &self.0
     }
 }
 
-impl Drop for Listed {
+impl Drop for Registered {
     fn drop(&mut self) {
         let removed = self.0.server.0.connections.lock().remove(&self.0.number);
+        // Outside of the lock, which the statement above has released.
         drop(removed);
     }
 }
 
-/// The bytes of one piece of a response. All of them count until this is dropped, because its memory is not free before.
+/// The unread bytes of one piece of a response. All of them count until it is dropped, because the
+/// memory of the piece is not free before.
 #[derive(Debug)]
-pub(super) struct Count {
+pub(super) struct UnreadPiece {
     of: Arc<Connection>,
     bytes: u64,
 }
 
-impl Count {
-    /// Notes that the client has taken `count` of the bytes, for its pace.
+impl UnreadPiece {
+    /// Notes that the client has taken `count` of the bytes, for the client's rate.
     pub(super) fn took(&self, count: usize) {
         self.of.taken.fetch_add(as_bytes(count), Ordering::Relaxed);
     }
 }
 
-impl Drop for Count {
+impl Drop for UnreadPiece {
     fn drop(&mut self) {
         self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.of.server.0.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -247,14 +255,14 @@ mod tests {
         Unread::new(&limits)
     }
 
-    fn is_ended(listed: &Listed) -> bool {
-        listed.get().ended.load(Ordering::Relaxed)
+    fn is_ended(registered: &Registered) -> bool {
+        registered.get().ended.load(Ordering::Relaxed)
     }
 
     #[test]
     fn bytes_count_until_their_piece_is_dropped() {
         let server = unread(100, 50);
-        let connections = [server.connection(), server.connection()];
+        let connections = [server.register(), server.register()];
         let first = connections[0].get().add(30).unwrap();
         let second = connections[1].get().add(40).unwrap();
         first.took(20);
@@ -268,24 +276,24 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_with_as_many_as_it_may_have_gets_no_more() {
+    fn a_connection_at_its_limit_gets_no_more_bytes() {
         let server = unread(1_000, 50);
-        let listed = server.connection();
+        let registered = server.register();
         // One piece may be larger than the bound.
-        let first = listed.get().add(80).unwrap();
-        assert!(listed.get().add(1).is_err());
+        let first = registered.get().add(80).unwrap();
+        assert!(registered.get().add(1).is_err());
         assert_eq!((server.bytes(), server.ended()), (80, 1));
         drop(first);
-        let _second = listed.get().add(49).unwrap();
-        let _third = listed.get().add(40).unwrap();
+        let _second = registered.get().add(49).unwrap();
+        let _third = registered.get().add(40).unwrap();
         assert_eq!((server.bytes(), server.ended()), (89, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_slowest_reader_makes_room() {
+    async fn the_costliest_reader_is_ended() {
         let most = 100 << 20;
         let server = unread(most, most);
-        let connections = [(); 4].map(|()| server.connection());
+        let connections = [(); 4].map(|()| server.register());
         let [slow, fast, small, new] = &connections;
         let of_slow = slow.get().add(40 << 20).unwrap();
         let of_fast = fast.get().add(50 << 20).unwrap();
@@ -295,7 +303,7 @@ mod tests {
         of_fast.took(40 << 20);
         let _of_new = new.get().add(30 << 20).unwrap();
         assert_eq!([slow, fast, small, new].map(is_ended), [true, false, false, false]);
-        // What is being ended does not count any more, though it is not dropped yet.
+        // A marked connection does not count any more, though its bytes are not dropped yet.
         let _more = new.get().add(15 << 20).unwrap();
         assert_eq!(server.ended(), 1);
     }
@@ -303,11 +311,11 @@ mod tests {
     #[test]
     fn a_response_that_is_too_large_for_the_server_is_ended() {
         let server = unread(100, 1_000);
-        let listed = server.connection();
-        let _bytes = listed.get().add(101).unwrap();
-        assert!(is_ended(&listed));
-        // A second one is ended as well, and not the first one once more.
-        let other = server.connection();
+        let registered = server.register();
+        let _bytes = registered.get().add(101).unwrap();
+        assert!(is_ended(&registered));
+        // The second connection is ended as well, and the first is not counted twice.
+        let other = server.register();
         let _more = other.get().add(101).unwrap();
         assert_eq!((is_ended(&other), server.ended()), (true, 2));
     }

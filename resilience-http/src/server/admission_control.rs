@@ -1,4 +1,4 @@
-//! All of the server's side in one layer.
+//! The limits of a server in one layer.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -10,53 +10,54 @@ use resilience_core::rate::{Quota, RateLimiter, RateLimiterBuilder};
 use resilience_core::{InvalidConfig, Name, OrInvalid};
 use tower_layer::{Identity, Layer};
 
-use super::limits::{ForAll, ForEach, Limit, Limits, Made, Shared};
+use super::limits::{ForAll, ForEach, Limit, LimitHandles, LimitSettings, Limits};
 use super::map_service_error::MapServiceError;
 use super::rejection_format::RejectionFormat;
 use super::rejection_response::{RejectionResponse, RejectionResponseLayer};
 use super::uploads::Uploads;
 use crate::propagate::{ExtractContext, ExtractContextLayer};
 
-/// Protects a server: goes by what requests [bring along](ExtractContextLayer), lets them through the layer `L`,
-/// and [answers](RejectionResponseLayer) what is refused there. See the [module](super).
+/// The admission control of a server: [extracts](ExtractContextLayer) the context of requests,
+/// applies the layer `L`, and [turns](RejectionResponseLayer) its rejections into responses. See
+/// the [module](super).
 ///
-/// The errors of the service it is applied to stay what they are, so that it can stand in an
-/// `axum::Router::layer`. Every service made by one value, and by its clones, shares what `L` shares.
+/// The error type of the service is unchanged, so that the layer can be used in
+/// `axum::Router::layer`. Services made by one value, and by its clones, share the state of `L`.
 #[derive(Debug, Clone)]
 pub struct AdmissionControlLayer<L> {
-    accept: ExtractContextLayer,
+    extract: ExtractContextLayer,
     rejections: RejectionFormat,
     inner: L,
 }
 
-/// A service that is protected. Made by [`AdmissionControlLayer`].
+/// A service with admission control. Made by [`AdmissionControlLayer`].
 pub type AdmissionControl<S> = ExtractContext<RejectionResponse<S>>;
 
 impl<L> AdmissionControlLayer<L> {
-    /// By a layer, or a stack of them, of one's own: what it refuses is answered.
+    /// Creates admission control by your own layer or stack, whose rejections become responses.
     pub const fn new(inner: L) -> AdmissionControlLayer<L> {
         AdmissionControlLayer {
-            accept: ExtractContextLayer::new(),
+            extract: ExtractContextLayer::new(),
             rejections: RejectionFormat::new(),
             inner,
         }
     }
 
-    /// What is read off requests, and how long they may take.
+    /// Sets the layer that extracts the context of requests and limits how long they may take.
     #[must_use]
-    pub fn accept(mut self, accept: ExtractContextLayer) -> AdmissionControlLayer<L> {
-        self.accept = accept;
+    pub fn extract(mut self, extract: ExtractContextLayer) -> AdmissionControlLayer<L> {
+        self.extract = extract;
         self
     }
 
-    /// How rejections are answered, those of requests that are too late included.
+    /// Sets the format of rejections, those of requests after their deadline included.
     #[must_use]
     pub fn rejections(mut self, rejections: RejectionFormat) -> AdmissionControlLayer<L> {
         self.rejections = rejections;
         self
     }
 
-    /// The layer between: its handles and counts.
+    /// Returns the layer `L`, which has the handles of the limits.
     #[must_use]
     pub const fn get_ref(&self) -> &L {
         &self.inner
@@ -64,13 +65,13 @@ impl<L> AdmissionControlLayer<L> {
 }
 
 impl AdmissionControlLayer<Limits> {
-    /// Starts with nothing that limits.
+    /// Starts a builder without limits.
     pub fn builder() -> AdmissionControlBuilder {
         AdmissionControlBuilder {
             name: Name::from_static("server"),
             longest: None,
             longest_head: None,
-            distrusts: false,
+            distrusts_headers: false,
             rejections: RejectionFormat::new(),
             limits: (Identity::new(), Identity::new(), Identity::new()),
         }
@@ -82,85 +83,95 @@ impl<S, L: Layer<MapServiceError<S>>> Layer<S> for AdmissionControlLayer<L> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let inner = self.inner.layer(MapServiceError::new(inner));
-        let answering = RejectionResponseLayer::new(self.rejections).layer(inner);
-        self.accept.rejections(self.rejections).layer(answering)
+        let responding = RejectionResponseLayer::new(self.rejections).layer(inner);
+        self.extract.rejections(self.rejections).layer(responding)
     }
 }
 
-/// A [`AdmissionControlLayer`] in the making. Nothing waits here: a request that does not get in is refused at once,
-/// and told when to come back. To let some wait, give [`AdmissionControlLayer::new`] a stack that does.
+/// A builder of an [`AdmissionControlLayer`].
+///
+/// None of its limits has a queue: a request over a limit is rejected at once, with the time to
+/// wait. For a queue, pass a stack that has one to [`AdmissionControlLayer::new`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AdmissionControlBuilder<L = Identity, B = Identity, U = Identity> {
     name: Name,
     longest: Option<Duration>,
     longest_head: Option<Duration>,
-    distrusts: bool,
+    distrusts_headers: bool,
     rejections: RejectionFormat,
-    /// Outermost first.
+    /// Rate, concurrency and uploads: outermost first.
     limits: (L, B, U),
 }
 
 impl<L, B, U> AdmissionControlBuilder<L, B, U> {
-    /// What the limits are called, also to callers: `name.rate_limit`, `name.bulkhead`, `name.uploads`. `server` if
-    /// it is not said.
+    /// Sets the prefix of the layer names, which callers see too: `name.rate_limit`,
+    /// `name.bulkhead`, `name.uploads`. `server` unless set.
     pub fn name(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Ends answers that take longer, body included, whatever their requests ask for. See [`ExtractContextLayer::longest`].
+    /// Sets the longest time of a request, the body of its response included. A deadline in the
+    /// request can only shorten it. See [`ExtractContextLayer::longest`].
     pub fn longest(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }
 
-    /// Ends requests whose answers do not begin within this time. See [`ExtractContextLayer::longest_head`].
+    /// Sets the longest time until the head of a response. See
+    /// [`ExtractContextLayer::longest_head`].
     pub fn longest_head(mut self, longest: Duration) -> Self {
         self.longest_head = Some(longest);
         self
     }
 
-    /// Believes no header. See [`ExtractContextLayer::distrust_headers`].
+    /// Ignores the context in request headers. See [`ExtractContextLayer::distrust_headers`].
     pub fn distrust_headers(mut self) -> Self {
-        self.distrusts = true;
+        self.distrusts_headers = true;
         self
     }
 
-    /// How rejections are answered.
+    /// Sets the format of rejections.
     pub fn rejections(mut self, rejections: RejectionFormat) -> Self {
         self.rejections = rejections;
         self
     }
 
-    /// Sets how many requests may be under way at once, until the bodies of their answers are written or given up.
-    pub fn concurrency(self, most: u32) -> AdmissionControlBuilder<L, ForAll<BulkheadBuilder>, U> {
-        self.map(|(rate, _, uploads)| (rate, ForAll(at_once(most)), uploads))
+    /// Sets the most requests at once. A request counts until the body of its response is written
+    /// or dropped.
+    pub fn concurrency(
+        self,
+        max_concurrent: u32,
+    ) -> AdmissionControlBuilder<L, ForAll<BulkheadBuilder>, U> {
+        self.map(|(rate, _, uploads)| (rate, ForAll(bulkhead(max_concurrent)), uploads))
     }
 
-    /// So many at once for each key that `key` reads off a request: a route, a tenant.
+    /// Sets the most requests at once for each key that `key` returns for a request, such as its
+    /// route or tenant.
     pub fn concurrency_per_key<K: Key, F, Req>(
         self,
-        most: u32,
+        max_concurrent: u32,
         keys: KeyedLimits,
         key: F,
     ) -> AdmissionControlBuilder<L, ForEach<BulkheadBuilder, K, F, Req>, U>
     where
         F: Fn(&Request<Req>) -> K,
     {
-        let each = ForEach { limit: at_once(most), keys, key, of: PhantomData };
+        let each = ForEach { limit: bulkhead(max_concurrent), keys, key, of: PhantomData };
         self.map(|(rate, _, uploads)| (rate, each, uploads))
     }
 
-    /// So many requests in how long. [`RateLimit`](super::HttpRateLimitLayer) tells callers.
+    /// Sets a rate limit for all requests together, which is reported to callers. See
+    /// [`HttpRateLimitLayer`](super::HttpRateLimitLayer).
     pub fn rate(
         self,
         quota: impl OrInvalid<Quota>,
     ) -> AdmissionControlBuilder<ForAll<RateLimiterBuilder>, B, U> {
-        self.map(|(_, concurrency, uploads)| (ForAll(in_how_long(quota)), concurrency, uploads))
+        self.map(|(_, concurrency, uploads)| (ForAll(rate_limiter(quota)), concurrency, uploads))
     }
 
-    /// So many in how long for each key that `key` reads off a request.
+    /// Sets a rate limit for each key that `key` returns for a request.
     pub fn rate_per_key<K: Key, F, Req>(
         self,
         quota: impl OrInvalid<Quota>,
@@ -170,12 +181,12 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
     where
         F: Fn(&Request<Req>) -> K,
     {
-        let each = ForEach { limit: in_how_long(quota), keys, key, of: PhantomData };
+        let each = ForEach { limit: rate_limiter(quota), keys, key, of: PhantomData };
         self.map(|(_, concurrency, uploads)| (each, concurrency, uploads))
     }
 
-    /// How large requests' bodies may be, and how slowly they may come. The service gets them as
-    /// [`UploadBody`](super::UploadBody), and so must take any body, as a router does.
+    /// Sets limits on the size and the slowness of request bodies. The service receives them as
+    /// [`UploadBody`](super::UploadBody), and must be generic over the body type, as a router is.
     pub fn uploads(self, uploads: Uploads) -> AdmissionControlBuilder<L, B, ForAll<Uploads>> {
         self.map(|(rate, concurrency, _)| (rate, concurrency, ForAll(uploads)))
     }
@@ -184,13 +195,17 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         self,
         change: impl FnOnce((L, B, U)) -> (M, C, V),
     ) -> AdmissionControlBuilder<M, C, V> {
-        let AdmissionControlBuilder { name, longest, longest_head, distrusts, rejections, limits } =
-            self;
-        let limits = change(limits);
-        AdmissionControlBuilder { name, longest, longest_head, distrusts, rejections, limits }
+        AdmissionControlBuilder {
+            name: self.name,
+            longest: self.longest,
+            longest_head: self.longest_head,
+            distrusts_headers: self.distrusts_headers,
+            rejections: self.rejections,
+            limits: change(self.limits),
+        }
     }
 
-    /// The layer.
+    /// Builds the layer.
     ///
     /// # Errors
     /// If a value is out of its bounds.
@@ -203,31 +218,31 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         B: Limit,
         U: Limit,
     {
-        // See docs/decisions/0017-a-server-checks-rates-first.md.
-        let mut accept = ExtractContextLayer::new();
+        let mut extract = ExtractContextLayer::new();
         if let Some(longest) = self.longest {
-            accept = accept.longest(longest)?;
+            extract = extract.longest(longest)?;
         }
         if let Some(longest) = self.longest_head {
-            accept = accept.longest_head(longest)?;
+            extract = extract.longest_head(longest)?;
         }
-        if self.distrusts {
-            accept = accept.distrust_headers();
+        if self.distrusts_headers {
+            extract = extract.distrust_headers();
         }
-        let server = Shared { name: &self.name, rejections: self.rejections };
-        let (mut made, (rate, concurrency, uploads)) = (Made::default(), self.limits);
-        let rate = rate.build(&server, &mut made)?;
-        let concurrency = concurrency.build(&server, &mut made)?;
-        let uploads = uploads.build(&server, &mut made)?;
-        let inner = Limits { rate, concurrency, uploads, handles: made.0 };
-        Ok(AdmissionControlLayer { accept, rejections: self.rejections, inner })
+        let settings = LimitSettings { name: &self.name, rejections: self.rejections };
+        let mut handles = LimitHandles::default();
+        let (rate, concurrency, uploads) = self.limits;
+        let rate = rate.build(&settings, &mut handles)?;
+        let concurrency = concurrency.build(&settings, &mut handles)?;
+        let uploads = uploads.build(&settings, &mut handles)?;
+        let inner = Limits { rate, concurrency, uploads, handles };
+        Ok(AdmissionControlLayer { extract, rejections: self.rejections, inner })
     }
 }
 
-fn at_once(most: u32) -> BulkheadBuilder {
-    Bulkhead::builder().max_concurrent(most).reject()
+fn bulkhead(max_concurrent: u32) -> BulkheadBuilder {
+    Bulkhead::builder().max_concurrent(max_concurrent).reject()
 }
 
-fn in_how_long(quota: impl OrInvalid<Quota>) -> RateLimiterBuilder {
+fn rate_limiter(quota: impl OrInvalid<Quota>) -> RateLimiterBuilder {
     RateLimiter::builder().quota(quota).reject()
 }

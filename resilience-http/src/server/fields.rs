@@ -1,5 +1,7 @@
-//! `RateLimit` and `RateLimit-Policy`, as they are written
-//! (draft-ietf-httpapi-ratelimit-headers; [`hints`](crate::hints) reads them). What a handler says of other limits stays.
+//! Writing of `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+//!
+//! Fields that a handler has written for other limits are kept. [`hints`](crate::hints) reads both
+//! fields.
 
 use std::time::Duration;
 
@@ -12,40 +14,43 @@ use super::rejection_format::whole_seconds;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// A limit by which nobody passes until `after`.
-pub(super) fn spent(headers: &mut HeaderMap, name: &str, after: Option<Duration>) {
-    put(headers, RATE_LIMIT, name, [(key_ref("r"), Some(0)), (key_ref("t"), after.map(seconds))]);
+/// Adds `RateLimit` for a limit without tokens until `retry_after`.
+pub(super) fn add_exhausted(headers: &mut HeaderMap, name: &str, retry_after: Option<Duration>) {
+    let reset = retry_after.map(seconds);
+    add_item(headers, RATE_LIMIT, name, [(key_ref("r"), Some(0)), (key_ref("t"), reset)]);
 }
 
-/// What a limit allows, and what is left of it. When there is more is told as late as it may be: a token's whole
-/// time from now.
-pub(super) fn left(headers: &mut HeaderMap, name: &str, limit: &RateSnapshot) {
+/// Adds `RateLimit` with the tokens that are left, and `RateLimit-Policy`. The reset time is an
+/// upper bound: the whole time in which one token is refilled.
+pub(super) fn add_remaining(headers: &mut HeaderMap, name: &str, limit: &RateSnapshot) {
     let quota = &limit.quota;
-    let more = match limit.paused_for {
+    let reset = match limit.paused_for {
         Some(pause) => Some(pause),
         None => (limit.available < quota.burst()).then(|| quota.period() / quota.count()),
     };
-    let left = [(key_ref("r"), Some(limit.available.into())), (key_ref("t"), more.map(seconds))];
-    put(headers, RATE_LIMIT, name, left);
-    policy(headers, name, quota);
+    let remaining = (key_ref("r"), Some(limit.available.into()));
+    let reset = (key_ref("t"), reset.map(seconds));
+    add_item(headers, RATE_LIMIT, name, [remaining, reset]);
+    add_policy(headers, name, quota);
 }
 
-/// What a limit allows. A window that is no whole number of seconds is left out, since it cannot be told.
-pub(super) fn policy(headers: &mut HeaderMap, name: &str, quota: &Quota) {
+/// Adds `RateLimit-Policy`. A window that is not a whole number of seconds is left out, because the
+/// field cannot express it.
+pub(super) fn add_policy(headers: &mut HeaderMap, name: &str, quota: &Quota) {
     let whole = quota.period().subsec_nanos() == 0;
     let window = whole.then(|| seconds(quota.period()));
     let policy = [(key_ref("q"), Some(quota.count().into())), (key_ref("w"), window)];
-    put(headers, RATE_LIMIT_POLICY, name, policy);
+    add_item(headers, RATE_LIMIT_POLICY, name, policy);
 }
 
-/// Rounded up: whoever keeps to it is not too early.
+/// Converts to whole seconds, rounded up, so that a caller that waits for them is not too early.
 fn seconds(time: Duration) -> i64 {
     i64::try_from(whole_seconds(time)).unwrap_or(i64::MAX)
 }
 
-/// One item. What has no form in these fields is left out: a number of more than 15 digits, or the whole field of a
-/// name that is not ASCII.
-fn put(
+/// Appends a field with one item. A number of more than 15 digits is left out, and so is the whole
+/// field if the name is not ASCII, because structured fields (RFC 9651) cannot express them.
+fn add_item(
     headers: &mut HeaderMap,
     field: HeaderName,
     name: &str,
@@ -59,7 +64,7 @@ fn put(
             item = item.parameter(key, value);
         }
     }
-    let _whole = item.finish();
+    let _list = item.finish();
     if let Some(value) = list.finish().and_then(|value| HeaderValue::try_from(value).ok()) {
         headers.append(field, value);
     }

@@ -1,4 +1,4 @@
-//! What a server is bounded by, in the making and made.
+//! The limits of a server, and how they are built.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,47 +17,50 @@ use super::rejection_format::RejectionFormat;
 use super::uploads::{Uploads, UploadsLayer};
 use crate::body::BodyBulkheadLayer;
 
-/// The limits of a server, in order. Made by [`AdmissionControlBuilder`](super::AdmissionControlBuilder); what there is not is
+/// The limits of a server, outermost first. Made by
+/// [`AdmissionControlBuilder`](super::AdmissionControlBuilder); a limit that is not set is
 /// [`Identity`].
 #[derive(Debug, Clone)]
 pub struct Limits<L = Identity, B = Identity, U = Identity> {
     pub(super) rate: L,
     pub(super) concurrency: B,
     pub(super) uploads: U,
-    pub(super) handles: Handles,
+    pub(super) handles: LimitHandles,
 }
 
-/// To watch them by, and to change them.
+/// Handles of the limits that all requests share. Clones share the limits.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Handles {
+pub struct LimitHandles {
     bulkhead: Option<Bulkhead>,
     limiter: Option<RateLimiter>,
 }
 
 impl<L, B, U> Limits<L, B, U> {
-    /// Returns the bulkhead that all requests use. `None` without one, or where there is one for each key: the
-    /// selector of [`concurrency_layer`](Self::concurrency_layer) has their store, and a change of configuration
-    /// through any of them reaches all.
+    /// Returns the bulkhead that all requests use. `None` without one, or where there is one for
+    /// each key: the selector of [`concurrency_layer`](Self::concurrency_layer) has their store,
+    /// and a change of configuration through any of them reaches all.
     #[must_use]
     pub const fn bulkhead(&self) -> Option<&Bulkhead> {
         self.handles.bulkhead.as_ref()
     }
 
-    /// Returns the rate limiter that all requests use. `None` without one, or where there is one for each key: the
-    /// selector of [`rate_layer`](Self::rate_layer) has their store, and a change of configuration through any of
-    /// them reaches all.
+    /// Returns the rate limiter that all requests use. `None` without one, or where there is one
+    /// for each key: the selector of [`rate_layer`](Self::rate_layer) has their store, and a change
+    /// of configuration through any of them reaches all.
     #[must_use]
     pub const fn rate_limiter(&self) -> Option<&RateLimiter> {
         self.handles.limiter.as_ref()
     }
 
-    /// The layer of the rate limit: its selector has the store of the keys.
+    /// Returns the layer of the rate limit. With one limiter for each key, its selector has their
+    /// store.
     #[must_use]
     pub const fn rate_layer(&self) -> &L {
         &self.rate
     }
 
-    /// The layer of the concurrency limit.
+    /// Returns the layer of the concurrency limit. With one bulkhead for each key, its selector has
+    /// their store.
     #[must_use]
     pub const fn concurrency_layer(&self) -> &B {
         &self.concurrency
@@ -77,49 +80,50 @@ where
     }
 }
 
-/// A limit in the making.
+/// A configured limit that can be built. Implemented by the types of this module only; it is public
+/// because [`AdmissionControlBuilder::build`](super::AdmissionControlBuilder::build) names it.
 pub trait Limit {
-    /// The layer that keeps to it.
+    /// Layer that enforces the limit.
     type Layer;
 
-    /// Makes it, as one of those of a server of this name.
+    /// Builds the layer, and puts a handle of a limit that all requests share into `handles`.
     ///
     /// # Errors
     /// If a value is out of its bounds.
-    fn build(self, server: &Shared<'_>, limits: &mut Made) -> Result<Self::Layer, InvalidConfig>;
+    fn build(
+        self,
+        settings: &LimitSettings<'_>,
+        handles: &mut LimitHandles,
+    ) -> Result<Self::Layer, InvalidConfig>;
 }
 
-/// What the limits of a server have in common.
+/// Settings that the limits of a server share.
 #[derive(Debug)]
-pub struct Shared<'a> {
+pub struct LimitSettings<'a> {
     pub(super) name: &'a Name,
     pub(super) rejections: RejectionFormat,
 }
 
-impl Shared<'_> {
-    fn call(&self, part: &str) -> Name {
+impl LimitSettings<'_> {
+    fn name_of(&self, part: &str) -> Name {
         format!("{}.{part}", self.name).into()
     }
 }
 
-/// What was made so far.
-#[derive(Debug, Default)]
-pub struct Made(pub(super) Handles);
-
-/// There is none.
+/// Builds no limit.
 impl Limit for Identity {
     type Layer = Identity;
 
-    fn build(self, _: &Shared<'_>, _: &mut Made) -> Result<Identity, InvalidConfig> {
+    fn build(self, _: &LimitSettings<'_>, _: &mut LimitHandles) -> Result<Identity, InvalidConfig> {
         Ok(self)
     }
 }
 
-/// One limit for all requests.
+/// A configured limit that all requests share.
 #[derive(Debug)]
 pub struct ForAll<T>(pub(super) T);
 
-/// One for each key of theirs.
+/// A configured limit for each key of the requests.
 pub struct ForEach<T, K, F, Req> {
     pub(super) limit: T,
     pub(super) keys: KeyedLimits,
@@ -136,9 +140,13 @@ impl<T: fmt::Debug, K, F, Req> fmt::Debug for ForEach<T, K, F, Req> {
 impl Limit for ForAll<BulkheadBuilder> {
     type Layer = BodyBulkheadLayer;
 
-    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        let bulkhead = self.0.name(server.call("bulkhead")).build()?;
-        made.0.bulkhead = Some(bulkhead.clone());
+    fn build(
+        self,
+        settings: &LimitSettings<'_>,
+        handles: &mut LimitHandles,
+    ) -> Result<Self::Layer, InvalidConfig> {
+        let bulkhead = self.0.name(settings.name_of("bulkhead")).build()?;
+        handles.bulkhead = Some(bulkhead.clone());
         Ok(BodyBulkheadLayer::new(bulkhead).until_written())
     }
 }
@@ -149,8 +157,12 @@ where
 {
     type Layer = BodyBulkheadLayer<Arc<PerKey<K, Bulkhead, F>>>;
 
-    fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        let bulkhead = self.limit.name(server.call("bulkhead")).build()?;
+    fn build(
+        self,
+        settings: &LimitSettings<'_>,
+        _: &mut LimitHandles,
+    ) -> Result<Self::Layer, InvalidConfig> {
+        let bulkhead = self.limit.name(settings.name_of("bulkhead")).build()?;
         let store = Keyed::new(self.keys, move |_: &K| bulkhead.fresh());
         Ok(BodyBulkheadLayer::select(Arc::new(PerKey::new(store, self.key))).until_written())
     }
@@ -159,11 +171,15 @@ where
 impl Limit for ForAll<RateLimiterBuilder> {
     type Layer = HttpRateLimitLayer;
 
-    fn build(self, server: &Shared<'_>, made: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        let name = server.call("rate_limit");
+    fn build(
+        self,
+        settings: &LimitSettings<'_>,
+        handles: &mut LimitHandles,
+    ) -> Result<Self::Layer, InvalidConfig> {
+        let name = settings.name_of("rate_limit");
         let limiter = self.0.name(name.clone()).build()?;
-        made.0.limiter = Some(limiter.clone());
-        Ok(HttpRateLimitLayer::new(name, One::new(limiter)).rejections(server.rejections))
+        handles.limiter = Some(limiter.clone());
+        Ok(HttpRateLimitLayer::new(name, One::new(limiter)).rejections(settings.rejections))
     }
 }
 
@@ -173,19 +189,27 @@ where
 {
     type Layer = HttpRateLimitLayer<Arc<PerKey<K, RateLimiter, F>>>;
 
-    fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        let name = server.call("rate_limit");
+    fn build(
+        self,
+        settings: &LimitSettings<'_>,
+        _: &mut LimitHandles,
+    ) -> Result<Self::Layer, InvalidConfig> {
+        let name = settings.name_of("rate_limit");
         let limiter = self.limit.name(name.clone()).build()?;
         let store = Keyed::new(self.keys, move |_: &K| limiter.fresh());
         let select = Arc::new(PerKey::new(store, self.key));
-        Ok(HttpRateLimitLayer::new(name, select).rejections(server.rejections))
+        Ok(HttpRateLimitLayer::new(name, select).rejections(settings.rejections))
     }
 }
 
 impl Limit for ForAll<Uploads> {
     type Layer = UploadsLayer;
 
-    fn build(self, server: &Shared<'_>, _: &mut Made) -> Result<Self::Layer, InvalidConfig> {
-        Ok(UploadsLayer::new(server.call("uploads"), self.0)?.rejections(server.rejections))
+    fn build(
+        self,
+        settings: &LimitSettings<'_>,
+        _: &mut LimitHandles,
+    ) -> Result<Self::Layer, InvalidConfig> {
+        Ok(UploadsLayer::new(settings.name_of("uploads"), self.0)?.rejections(settings.rejections))
     }
 }

@@ -7,18 +7,18 @@ use pin_project_lite::pin_project;
 use resilience_core::Error;
 use tower_service::Service;
 
-/// A service whose errors have been put into [`Error`], as every layer wants them, a router's routes
-/// included, which have none.
+/// A service whose errors are wrapped in [`Error::Service`], so that layers can add rejections. The
+/// routes of a router, whose error is `Infallible`, need this too.
 #[derive(Debug, Clone)]
 pub struct MapServiceError<S>(S);
 
 impl<S> MapServiceError<S> {
-    /// This one's.
+    /// Creates a service that wraps the errors of `inner`.
     pub const fn new(inner: S) -> MapServiceError<S> {
         MapServiceError(inner)
     }
 
-    /// The service below.
+    /// Returns the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.0
     }
@@ -39,10 +39,11 @@ impl<S: Service<Req>, Req> Service<Req> for MapServiceError<S> {
 }
 
 pin_project! {
-    /// A call of a [`MapServiceError`]. Dropping it drops what is inside.
+    /// A call of a [`MapServiceError`]. Dropping the future drops the inner call.
     #[derive(Debug)]
     pub struct MapServiceErrorFuture<F> {
-        // Dropped as soon as there is a result: what it holds is free then (R14).
+        // `None` after completion: a caller may keep a completed future, and the inner one is
+        // released.
         #[pin]
         future: Option<F>,
     }

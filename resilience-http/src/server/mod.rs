@@ -1,31 +1,37 @@
-//! The server's side: what is refused, and how that is told.
+//! Admission control for servers, and the responses to rejected requests.
 //!
-//! A server that takes on all that comes serves nobody when too much does. [`AdmissionControlLayer`] bounds how many
-//! requests are under way, how many come in how long, for all or for each route or tenant, how long
-//! each may take, and how large and how slow its body may be; and it tells those that it refuses why, and when to come back, in a form that a client can
-//! read: 429, 503 or 504 with `Retry-After` and problem+json, or gRPC's status ([`RejectionFormat`] has the table).
+//! A server that accepts more requests than it can finish in time completes none of them.
+//! [`AdmissionControlLayer`] limits the number of requests at once and their rate (for all requests
+//! or for each route or tenant), their duration, and the size and the slowness of their bodies. The
+//! response to a rejected request has the reason and the time to wait in a form that clients can
+//! read: 429, 503 or 504 with `Retry-After` and problem+json, or a gRPC status ([`RejectionFormat`]
+//! has the table).
 //!
 //! From outside in:
 //!
-//! | layer | why there |
-//! |---|---|
-//! | [`ExtractContextLayer`](crate::propagate::ExtractContextLayer) | who has no time left is told so before anything is taken; and it sees every response, to say which are final |
-//! | [`RejectionResponseLayer`] | rejections are errors to the layers, and answers to callers |
-//! | [rate](HttpRateLimitLayer) | refuses at once, and who is over his rate takes nobody's place |
-//! | [concurrency](crate::body::BodyBulkheadLayer) | refuses at once: a queue in a server is a place where requests grow old. Who is refused here has his token back |
-//! | [uploads](UploadsLayer) | 413 and 408 in place of what a handler makes of a body that broke off |
-//! | [`MapServiceError`] | a router has no errors: its routes get one that can carry rejections |
+//! 1. [`ExtractContextLayer`](crate::propagate::ExtractContextLayer) rejects a request after its
+//!    deadline before it takes any permit, and marks the responses that must not be retried.
+//! 2. [`RejectionResponseLayer`] turns the rejections of the layers below, which are errors, into
+//!    responses.
+//! 3. [`HttpRateLimitLayer`] rejects at once, so that a caller over its rate takes no permit of the
+//!    bulkhead.
+//! 4. [`BodyBulkheadLayer`](crate::body::BodyBulkheadLayer) rejects at once, because requests in a
+//!    queue outlive their deadlines. A request that is rejected here gets its token back.
+//! 5. [`UploadsLayer`] returns 413 and 408 in place of a handler's response to a body that broke
+//!    off.
+//! 6. [`MapServiceError`] gives the routes of a router, whose error is `Infallible`, an error type
+//!    that can carry rejections.
 //!
-//! It stands in an `axum::Router::layer`, on the routes that should be limited: leave out what says whether
-//! the server is alive. A permit is free when the last byte of the response is written, or the response is given up with its connection: what
-//! bounds how long a caller may take to read it is the server's
+//! Use the layer in `axum::Router::layer`, on the routes that are to be limited; leave out health
+//! probes. A permit is released when the last byte of the response is written, or when the response
+//! is dropped with its connection. How long a caller may take to read the response is limited by
 #![cfg_attr(
     feature = "server",
     doc = "[`write_timeout`](crate::serve::ServerBuilder::write_timeout)."
 )]
 #![cfg_attr(not(feature = "server"), doc = "`write_timeout`.")]
-//! Of a handler that panics the permit comes back as well; hyper then closes an HTTP/1 connection without a response,
-//! and resets an HTTP/2 stream, of which the others do not hear.
+//! A handler that panics releases its permit as well. hyper then closes an HTTP/1 connection
+//! without a response; on HTTP/2 it resets the stream, and the other streams go on.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,7 +43,7 @@
 //! let tenant = |request: &axum::extract::Request| {
 //!     request.headers().get("x-tenant").and_then(|tenant| tenant.to_str().ok()).unwrap_or("").to_owned()
 //! };
-//! let protect = AdmissionControlLayer::builder()
+//! let admission = AdmissionControlLayer::builder()
 //!     .name("api")
 //!     .longest(Duration::from_secs(10))
 //!     .concurrency(200)
@@ -46,7 +52,7 @@
 //!     .build()?;
 //! let router: Router = Router::new()
 //!     .route("/quotes", get(|| async { "quotes" }))
-//!     .layer(protect)
+//!     .layer(admission)
 //!     .route("/healthz", get(|| async { "alive" }));
 //! # let _ = router;
 //! # Ok::<_, resilience_core::InvalidConfig>(())
@@ -64,11 +70,11 @@ mod split;
 mod uploads;
 
 pub use admission_control::{AdmissionControl, AdmissionControlBuilder, AdmissionControlLayer};
-pub use limits::{ForAll, ForEach, Limit, Limits, Made, Shared};
+pub use limits::{ForAll, ForEach, Limit, LimitHandles, LimitSettings, Limits};
 pub use map_service_error::{MapServiceError, MapServiceErrorFuture};
 pub use rate_limit::{HttpRateLimit, HttpRateLimitFuture, HttpRateLimitLayer};
 pub use rejection_format::RejectionFormat;
-pub(crate) use rejection_format::{Asked, GRPC_STATUS};
+pub(crate) use rejection_format::{GRPC_STATUS, Protocol};
 pub use rejection_response::{RejectionResponse, RejectionResponseFuture, RejectionResponseLayer};
 pub use response_body::ResponseBody;
 pub use split::SplitRejection;

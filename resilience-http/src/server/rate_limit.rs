@@ -1,4 +1,4 @@
-//! So many requests in how long, and callers are told how many are left.
+//! A rate limit that reports its state to callers.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,16 +14,17 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::fields;
-use super::rejection_format::{Asked, RejectionFormat};
+use super::rejection_format::{Protocol, RejectionFormat};
 use super::response_body::ResponseBody;
 
-/// Limits how many requests come in how long, and says so in `RateLimit` and `RateLimit-Policy`
-/// (draft-ietf-httpapi-ratelimit-headers), on good answers as on its own rejections, 429.
+/// A rate limit for requests that adds `RateLimit` and `RateLimit-Policy`
+/// (draft-ietf-httpapi-ratelimit-headers) to all responses, its own rejections (429) included.
 ///
-/// A request over the limit is refused at once: whether its limiter would let it wait is not asked. Its token is
-/// taken at the call's first poll, and given back only if it is refused further in: who hangs up has used it.
-/// Services made by one layer value, and by its clones, share the limiters. [`RejectionFormat::anonymous`] keeps the
-/// limits to itself; to gRPC, which has no such fields, nothing is told.
+/// A request over the limit is rejected at once, also if its limiter has a queue. A request takes
+/// its token at the first poll of the call. The token is refunded only if an inner layer rejects
+/// the request; a cancelled request has used its token. Services made by one layer value, and by
+/// its clones, share the limiters. The fields are left out with [`RejectionFormat::anonymous`] and
+/// for gRPC, which has no such fields.
 #[derive(Debug, Clone)]
 pub struct HttpRateLimitLayer<Sel = One<RateLimiter>> {
     select: Sel,
@@ -37,20 +38,21 @@ struct Settings {
 }
 
 impl<Sel> HttpRateLimitLayer<Sel> {
-    /// By the limiter that `select` selects. Its fields call it `name`.
+    /// Creates a layer that uses the limiter that `select` returns. `name` is the policy name in
+    /// the fields.
     pub fn new(name: impl Into<Name>, select: Sel) -> HttpRateLimitLayer<Sel> {
         let settings = Settings { name: name.into(), rejections: RejectionFormat::new() };
         HttpRateLimitLayer { select, settings }
     }
 
-    /// How requests over the limit are answered.
+    /// Sets the format of the responses to requests over the limit.
     #[must_use]
     pub fn rejections(mut self, rejections: RejectionFormat) -> HttpRateLimitLayer<Sel> {
         self.settings.rejections = rejections;
         self
     }
 
-    /// What selects the limiter: the store of them, where there is one for each key.
+    /// Returns the selector: with one limiter for each key, their store.
     #[must_use]
     pub const fn selector(&self) -> &Sel {
         &self.select
@@ -61,21 +63,21 @@ impl<S, Sel: Clone> Layer<S> for HttpRateLimitLayer<Sel> {
     type Service = HttpRateLimit<S, Sel>;
 
     fn layer(&self, inner: S) -> HttpRateLimit<S, Sel> {
-        HttpRateLimit { inner, pace: self.clone() }
+        HttpRateLimit { inner, layer: self.clone() }
     }
 }
 
-/// A service that takes so many requests in how long. Made by [`HttpRateLimitLayer`].
+/// A service with a rate limit. Made by [`HttpRateLimitLayer`].
 ///
-/// It is always ready, and readies a handle of its own for each call.
+/// The service is always ready. Each call clones the inner service and waits for that clone.
 #[derive(Debug, Clone)]
 pub struct HttpRateLimit<S, Sel = One<RateLimiter>> {
     inner: S,
-    pace: HttpRateLimitLayer<Sel>,
+    layer: HttpRateLimitLayer<Sel>,
 }
 
 impl<S, Sel> HttpRateLimit<S, Sel> {
-    /// The service below.
+    /// Returns the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -98,29 +100,30 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         HttpRateLimitFuture {
-            state: State::Asking,
+            state: State::Start,
             token: None,
             service: Some(self.inner.clone()),
-            pace: self.pace.clone(),
+            layer: self.layer.clone(),
             selected: Sel::Selected::default(),
-            asked: Asked::by(&request),
+            protocol: Protocol::of(&request),
             request: Some(request),
         }
     }
 }
 
 pin_project! {
-    /// A call that takes a token. Dropping it drops what is inside.
+    /// A call that takes a token. Dropping the future drops the inner call and keeps the token
+    /// spent.
     pub struct HttpRateLimitFuture<S, Sel, L, Req, F> {
         #[pin]
         state: State<F>,
-        // Dropped, it is spent.
+        // Spent when it is dropped.
         token: Option<RatePermit>,
-        // Gone once the call is over: it may hold a connection.
+        // `None` after the call, because a service may hold a connection.
         service: Option<S>,
-        pace: HttpRateLimitLayer<Sel>,
+        layer: HttpRateLimitLayer<Sel>,
         selected: L,
-        asked: Asked,
+        protocol: Protocol,
         request: Option<Req>,
     }
 }
@@ -128,10 +131,10 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
-        Asking,
+        Start,
         Readying,
         Calling { #[pin] future: F },
-        /// Nothing is held (R14).
+        /// The inner future is dropped.
         Done,
     }
 }
@@ -147,18 +150,18 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // Polled after it was ready: stay silent.
+        // A future that is polled after completion stays pending.
         let Some(service) = this.service.as_mut() else { return Poll::Pending };
         let result = loop {
             match this.state.as_mut().project() {
-                StateProj::Asking => {
+                StateProj::Start => {
                     let Some(request) = &this.request else { return Poll::Pending };
-                    this.pace.select.select(this.selected, request, &mut Now::unread());
-                    let key = || this.pace.select.whose(this.selected);
-                    let limiter = this.pace.select.handle(this.selected);
+                    this.layer.select.select(this.selected, request, &mut Now::unread());
+                    let key = || this.layer.select.whose(this.selected);
+                    let limiter = this.layer.select.handle(this.selected);
                     match limiter.map(|limiter| limiter.try_acquire_for(1, key)) {
                         Some(Err(rejection)) => {
-                            break Ok(this.pace.refuse(this.selected, *this.asked, &rejection));
+                            break Ok(this.layer.reject(this.selected, *this.protocol, &rejection));
                         }
                         Some(Ok(permit)) => *this.token = Some(permit),
                         None => {}
@@ -183,32 +186,36 @@ where
                     }
                     break result.map(|response| {
                         let mut response = response.map(ResponseBody::handler);
-                        this.pace.tell(this.selected, *this.asked, &mut response);
+                        this.layer.add_fields(this.selected, *this.protocol, &mut response);
                         response
                     });
                 }
                 StateProj::Done => return Poll::Pending,
             }
         };
+        // Released here and not on drop: a caller may keep a completed future.
         this.state.set(State::Done);
-        (*this.token, *this.service, *this.request) = (None, None, None);
+        *this.token = None;
+        *this.service = None;
+        *this.request = None;
         Poll::Ready(result)
     }
 }
 
 impl<Sel> HttpRateLimitLayer<Sel> {
-    fn refuse<Req, RB>(
+    /// Returns the response to a request over the limit.
+    fn reject<Req, RB>(
         &self,
         selected: &Sel::Selected,
-        asked: Asked,
+        protocol: Protocol,
         rejection: &Rejection,
     ) -> Response<ResponseBody<RB>>
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        let mut response = self.settings.rejections.respond_to(asked, rejection);
-        if let Some(limiter) = self.told(selected, asked) {
-            fields::policy(
+        let mut response = self.settings.rejections.respond_to(protocol, rejection);
+        if let Some(limiter) = self.reported_limiter(selected, protocol) {
+            fields::add_policy(
                 response.headers_mut(),
                 self.settings.name.as_str(),
                 &limiter.snapshot().quota,
@@ -217,22 +224,32 @@ impl<Sel> HttpRateLimitLayer<Sel> {
         response
     }
 
-    fn tell<Req, RB>(&self, selected: &Sel::Selected, asked: Asked, response: &mut Response<RB>)
-    where
+    /// Adds the fields of the limit to a response of the inner service.
+    fn add_fields<Req, RB>(
+        &self,
+        selected: &Sel::Selected,
+        protocol: Protocol,
+        response: &mut Response<RB>,
+    ) where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        if let Some(limiter) = self.told(selected, asked) {
-            fields::left(response.headers_mut(), self.settings.name.as_str(), &limiter.snapshot());
+        if let Some(limiter) = self.reported_limiter(selected, protocol) {
+            let name = self.settings.name.as_str();
+            fields::add_remaining(response.headers_mut(), name, &limiter.snapshot());
         }
     }
 
-    /// The limiter, if it is anything to be told of.
-    fn told<'s, Req>(&'s self, selected: &'s Sel::Selected, asked: Asked) -> Option<&'s RateLimiter>
+    /// Returns the limiter if its state may be reported to the caller.
+    fn reported_limiter<'s, Req>(
+        &'s self,
+        selected: &'s Sel::Selected,
+        protocol: Protocol,
+    ) -> Option<&'s RateLimiter>
     where
         Sel: Select<Req, Handle = RateLimiter>,
     {
-        let quiet = asked.grpc || self.settings.rejections.is_anonymous();
-        self.select.handle(selected).filter(|_| !quiet)
+        let is_hidden = protocol.grpc || self.settings.rejections.is_anonymous();
+        self.select.handle(selected).filter(|_| !is_hidden)
     }
 }
 

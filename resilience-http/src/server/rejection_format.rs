@@ -1,4 +1,4 @@
-//! A rejection as a response.
+//! Conversion of rejections into responses.
 //!
 //! | rejection | status | problem type | gRPC |
 //! |---|---|---|---|
@@ -10,16 +10,18 @@
 //! | an upload that is too large | 413 | `about:blank` | `RESOURCE_EXHAUSTED` |
 //! | an upload that stalled | 408 | `about:blank` | `DEADLINE_EXCEEDED` |
 //!
-//! The body is `application/problem+json` (RFC 9457); the two problem types are those of the RateLimit
-//! draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds, rounded up: whoever
-//! keeps to it is not too early. A rate limit is told as `RateLimit` too. Where it is never worth coming back, the
-//! response says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY).
+//! The body is `application/problem+json` (RFC 9457); the two problem types are those of the
+//! RateLimit draft (draft-ietf-httpapi-ratelimit-headers). `Retry-After` is in whole seconds,
+//! rounded up, so that a client that waits for it is not too early. A rejection by a rate limit has
+//! a `RateLimit` field too. If a retry can never succeed, the response has [`x-resilience-retry:
+//! never`](crate::propagate::attempt::RETRY).
 //!
-//! A server that is shutting down asks its callers to come back in a second, when whatever stands before it has
-//! found another; and to close the connection, on HTTP/1, since that leads to nobody who would answer.
+//! A server that is shutting down sends `Retry-After: 1`, the time in which its load balancer has
+//! found another server, and on HTTP/1 `connection: close`, because the connection leads to the
+//! server that is going away.
 //!
-//! To gRPC all answers are 200; the status stands in the head, without a body, and the time to come back
-//! in `grpc-retry-pushback-ms`.
+//! All gRPC responses have the HTTP status 200. The gRPC status is in the head, without a body
+//! ("Trailers-Only"), and the time to wait is in `grpc-retry-pushback-ms`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -42,11 +44,12 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 const REDUCED_CAPACITY: &str =
     "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
-/// When to ask again after a server that is shutting down.
-const ANOTHER_SERVER: Duration = Duration::from_secs(1);
+/// Time to wait after a rejection by a server that is shutting down.
+const RETRY_AFTER_SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// How rejections are answered. By default a response names the limit (`layer`, as it is configured, and
-/// `limit`) and not whose it was, nor how many calls there were.
+/// The format of the responses to rejected requests. By default a response names the limit
+/// (`layer`, as it is configured, and `limit`) but neither its key nor the observed number of
+/// calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,11 +57,11 @@ const ANOTHER_SERVER: Duration = Duration::from_secs(1);
 /// use resilience_core::{Rejection, RejectionKind};
 /// use resilience_http::server::RejectionFormat;
 ///
-/// let refused = Rejection::new(RejectionKind::RateLimited, "api.rate_limit")
+/// let rejection = Rejection::new(RejectionKind::RateLimited, "api.rate_limit")
 ///     .with_key("tenant-7")
 ///     .with_limit(30)
 ///     .with_retry_after(Duration::from_millis(1_200));
-/// let response = RejectionFormat::new().response::<()>(&refused, &HeaderMap::new());
+/// let response = RejectionFormat::new().response::<()>(&rejection, &HeaderMap::new());
 /// assert_eq!(response.status(), 429);
 /// assert_eq!(response.headers()["retry-after"], "2");
 /// assert_eq!(response.headers()["content-type"], "application/problem+json");
@@ -70,13 +73,13 @@ pub struct RejectionFormat {
 }
 
 impl RejectionFormat {
-    /// The default.
+    /// Creates the default format.
     #[must_use]
     pub const fn new() -> RejectionFormat {
         RejectionFormat { keys: false, anonymous: false }
     }
 
-    /// Names the key too: where keys are what callers know themselves by.
+    /// Adds the key of the limit, for keys that callers know, such as their own tenant.
     #[must_use]
     pub const fn with_keys(mut self) -> RejectionFormat {
         self.keys = true;
@@ -90,29 +93,31 @@ impl RejectionFormat {
         self
     }
 
-    /// The response to a request with these headers, which say whether it is one of gRPC's.
+    /// Returns the response to a request with these headers, which determine whether it is a gRPC
+    /// call.
     #[must_use]
     pub fn response<B>(
         &self,
         rejection: &Rejection,
         request: &HeaderMap,
     ) -> Response<ResponseBody<B>> {
-        self.respond_to(Asked { grpc: is_grpc(request), may_close: false }, rejection)
+        self.respond_to(Protocol { grpc: is_grpc(request), may_close: false }, rejection)
     }
 
-    /// Returns the status of gRPC for `rejection`, with `grpc-retry-pushback-ms` in its metadata and
-    /// `rejection` as its source. [`to_status`](crate::classify::to_status) makes one without names, of any error.
+    /// Returns the status of gRPC for `rejection`, with `grpc-retry-pushback-ms` in its metadata
+    /// and `rejection` as its source. [`to_status`](crate::classify::to_status) converts any error,
+    /// without names.
     #[cfg(feature = "grpc")]
     #[must_use]
     pub fn status(&self, rejection: &Rejection) -> tonic::Status {
-        let meaning = Meaning::of(rejection.kind());
-        let code = tonic::Code::from_i32(meaning.grpc.into());
+        let mapping = StatusMapping::of(rejection.kind());
+        let code = tonic::Code::from_i32(mapping.grpc.into());
         let mut metadata = HeaderMap::new();
         if let Some(pushback) = pushback(rejection) {
             metadata.insert(GRPC_PUSHBACK, pushback);
         }
         let metadata = tonic::metadata::MetadataMap::from_headers(metadata);
-        let message = self.detail(&meaning, rejection).into_owned();
+        let message = self.detail(&mapping, rejection).into_owned();
         let mut status = tonic::Status::with_metadata(code, message, metadata);
         status.set_source(std::sync::Arc::new(rejection.clone()));
         status
@@ -120,29 +125,29 @@ impl RejectionFormat {
 
     pub(crate) fn respond_to<B>(
         self,
-        asked: Asked,
+        protocol: Protocol,
         rejection: &Rejection,
     ) -> Response<ResponseBody<B>> {
-        self.tell(asked, &Meaning::of(rejection.kind()), rejection)
+        self.build(protocol, &StatusMapping::of(rejection.kind()), rejection)
     }
 
-    /// `rejection` as what it means here.
-    pub(super) fn tell<B>(
+    /// Builds the response with this mapping in place of the one of the rejection's kind.
+    pub(super) fn build<B>(
         self,
-        asked: Asked,
-        meaning: &Meaning,
+        protocol: Protocol,
+        mapping: &StatusMapping,
         rejection: &Rejection,
     ) -> Response<ResponseBody<B>> {
-        let mut response = if asked.grpc {
-            self.for_grpc(meaning, rejection)
+        let mut response = if protocol.grpc {
+            self.for_grpc(mapping, rejection)
         } else {
-            self.problem(meaning, rejection)
+            self.problem(mapping, rejection)
         };
         let headers = response.headers_mut();
         if is_final(rejection) {
             headers.insert(RETRY, NEVER);
         }
-        if meaning.closes && asked.may_close {
+        if mapping.closes && protocol.may_close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -152,13 +157,17 @@ impl RejectionFormat {
         self.anonymous
     }
 
-    fn problem<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<ResponseBody<B>> {
+    fn problem<B>(
+        self,
+        mapping: &StatusMapping,
+        rejection: &Rejection,
+    ) -> Response<ResponseBody<B>> {
         let mut members = Map::new();
         let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
-        add("type", meaning.problem_type.into());
-        add("title", meaning.title.into());
-        add("status", meaning.status.as_u16().into());
-        add("detail", self.detail(meaning, rejection).into());
+        add("type", mapping.problem_type.into());
+        add("title", mapping.title.into());
+        add("status", mapping.status.as_u16().into());
+        add("detail", self.detail(mapping, rejection).into());
         if !self.anonymous {
             add("layer", rejection.layer().into());
             add("violated-policies", json!([rejection.layer()]));
@@ -171,12 +180,13 @@ impl RejectionFormat {
         {
             add("key", key.into());
         }
-        let seconds = when(rejection).map(whole_seconds);
+        let seconds = retry_after(rejection).map(whole_seconds);
         if let Some(seconds) = seconds {
             add("retry_after", seconds.into());
         }
-        let mut response = Response::new(ResponseBody::ours(Value::Object(members).to_string()));
-        *response.status_mut() = meaning.status;
+        let mut response =
+            Response::new(ResponseBody::generated(Value::Object(members).to_string()));
+        *response.status_mut() = mapping.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // RFC 6585: a 429 must not be stored. The others say no more about the next request.
@@ -185,19 +195,23 @@ impl RejectionFormat {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if rejection.kind() == RejectionKind::RateLimited && !self.anonymous {
-            fields::spent(headers, rejection.layer(), rejection.retry_after());
+            fields::add_exhausted(headers, rejection.layer(), rejection.retry_after());
         }
         response
     }
 
     /// "Trailers-Only": the status in the head, and no body.
-    fn for_grpc<B>(self, meaning: &Meaning, rejection: &Rejection) -> Response<ResponseBody<B>> {
-        let mut response = Response::new(ResponseBody::ours(""));
+    fn for_grpc<B>(
+        self,
+        mapping: &StatusMapping,
+        rejection: &Rejection,
+    ) -> Response<ResponseBody<B>> {
+        let mut response = Response::new(ResponseBody::generated(""));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(GRPC_STATUS, meaning.grpc.into());
+        headers.insert(GRPC_STATUS, mapping.grpc.into());
         if let Ok(message) =
-            HeaderValue::try_from(percent_encoded(&self.detail(meaning, rejection)))
+            HeaderValue::try_from(percent_encoded(&self.detail(mapping, rejection)))
         {
             headers.insert(GRPC_MESSAGE, message);
         }
@@ -207,11 +221,11 @@ impl RejectionFormat {
         response
     }
 
-    fn detail(self, meaning: &Meaning, rejection: &Rejection) -> Cow<'static, str> {
+    fn detail(self, mapping: &StatusMapping, rejection: &Rejection) -> Cow<'static, str> {
         if self.anonymous {
-            return meaning.words.into();
+            return mapping.detail.into();
         }
-        let mut detail = format!("{}: {}", rejection.layer(), meaning.words);
+        let mut detail = format!("{}: {}", rejection.layer(), mapping.detail);
         if let Some(limit) = rejection.limit() {
             // Writing to a string does not fail.
             let _written = write!(detail, " (limit {limit})");
@@ -220,15 +234,15 @@ impl RejectionFormat {
     }
 }
 
-/// It is not worth coming back.
+/// Returns `true` if a retry can never succeed.
 fn is_final(rejection: &Rejection) -> bool {
     rejection.retry_hint() == RetryHint::Never
 }
 
-/// When it is worth coming back, if that is known.
-fn when(rejection: &Rejection) -> Option<Duration> {
-    let elsewhere = rejection.kind() == RejectionKind::ShuttingDown;
-    rejection.retry_after().or(elsewhere.then_some(ANOTHER_SERVER))
+/// Returns the time after which a retry may succeed, if it is known.
+fn retry_after(rejection: &Rejection) -> Option<Duration> {
+    let is_shutdown = rejection.kind() == RejectionKind::ShuttingDown;
+    rejection.retry_after().or(is_shutdown.then_some(RETRY_AFTER_SHUTDOWN))
 }
 
 /// Returns the value of `grpc-retry-pushback-ms`.
@@ -236,32 +250,36 @@ fn pushback(rejection: &Rejection) -> Option<HeaderValue> {
     if is_final(rejection) {
         return Some(NO_MORE);
     }
-    when(rejection).map(|after| whole_milliseconds(after).into())
+    retry_after(rejection).map(|after| whole_milliseconds(after).into())
 }
 
-/// What a request is, as far as its response goes by it.
+/// The protocol of a request, which determines the form of its response.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct Protocol {
     pub(crate) grpc: bool,
-    /// Its connection is its own: HTTP/1 has a header to close it by, and HTTP/2 forbids that.
+    /// Set for HTTP/1. HTTP/2 forbids `connection` (RFC 9113, 8.2.2).
     may_close: bool,
 }
 
-impl Asked {
-    pub(crate) fn by<B>(request: &Request<B>) -> Asked {
-        Asked { grpc: is_grpc(request.headers()), may_close: request.version() < Version::HTTP_2 }
+impl Protocol {
+    pub(crate) fn of<B>(request: &Request<B>) -> Protocol {
+        Protocol {
+            grpc: is_grpc(request.headers()),
+            may_close: request.version() < Version::HTTP_2,
+        }
     }
 }
 
-/// What a kind of rejection is to HTTP and to gRPC.
-pub(super) struct Meaning {
+/// The status of a rejection in HTTP and in gRPC.
+pub(super) struct StatusMapping {
     status: StatusCode,
     problem_type: &'static str,
-    /// Of `about:blank`, the status's own phrase.
+    /// Title of the problem type; for `about:blank`, the reason phrase of the status (RFC 9457,
+    /// 4.2.1).
     title: &'static str,
     grpc: u16,
-    words: &'static str,
-    /// Nothing more is to come over this connection.
+    detail: &'static str,
+    /// Set if the connection is to be closed.
     closes: bool,
 }
 
@@ -270,31 +288,32 @@ const RESOURCE_EXHAUSTED: u16 = 8;
 const DEADLINE_EXCEEDED: u16 = 4;
 const UNAVAILABLE: u16 = 14;
 
-impl Meaning {
-    /// More was sent than is taken. What is left of it is in the connection's way.
-    pub(super) const TOO_LARGE: Meaning = Meaning {
+impl StatusMapping {
+    /// A request body above the limit. The rest of it blocks the connection, which is closed.
+    pub(super) const TOO_LARGE: StatusMapping = StatusMapping {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         problem_type: BLANK,
         title: "Content Too Large",
         grpc: RESOURCE_EXHAUSTED,
-        words: "the request has too many bytes",
+        detail: "the request has too many bytes",
         closes: true,
     };
 
-    /// A request was begun and did not go on ([RFC 9110, 15.5.9](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9)).
-    pub(super) const STALLED: Meaning = Meaning {
+    /// A request body that stalled ([RFC 9110,
+    /// 15.5.9](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9)).
+    pub(super) const STALLED: StatusMapping = StatusMapping {
         status: StatusCode::REQUEST_TIMEOUT,
         problem_type: BLANK,
         title: "Request Timeout",
         grpc: DEADLINE_EXCEEDED,
-        words: "the request came too slowly",
+        detail: "the request came too slowly",
         closes: true,
     };
 
-    const fn of(kind: RejectionKind) -> Meaning {
+    const fn of(kind: RejectionKind) -> StatusMapping {
         let capacity = ("Temporary Reduced Capacity", REDUCED_CAPACITY);
         let unavailable = ("Service Unavailable", BLANK);
-        let (status, (title, problem_type), grpc, words) = match kind {
+        let (status, (title, problem_type), grpc, detail) = match kind {
             RejectionKind::RateLimited => (
                 StatusCode::TOO_MANY_REQUESTS,
                 ("Quota Exceeded", QUOTA_EXCEEDED),
@@ -331,7 +350,7 @@ impl Meaning {
             _ => (StatusCode::SERVICE_UNAVAILABLE, unavailable, UNAVAILABLE, "not available"),
         };
         let closes = matches!(kind, RejectionKind::ShuttingDown);
-        Meaning { status, problem_type, title, grpc, words, closes }
+        StatusMapping { status, problem_type, title, grpc, detail, closes }
     }
 }
 
@@ -344,17 +363,18 @@ fn quantity(quantity: Quantity) -> Value {
     }
 }
 
-/// Rounded up.
+/// Converts to whole seconds, rounded up.
 pub(super) fn whole_seconds(after: Duration) -> u64 {
     after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0))
 }
 
-/// Rounded up.
+/// Converts to whole milliseconds, rounded up.
 fn whole_milliseconds(after: Duration) -> u64 {
     u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// As gRPC writes messages: printable ASCII but `%` as it is, every other byte as `%XX`.
+/// Encodes `grpc-message`: `%` and every byte that is not printable ASCII become `%XX`
+/// ([gRPC over HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
 fn percent_encoded(message: &str) -> String {
     message.bytes().fold(String::new(), |mut text, byte| {
         match byte {
@@ -383,15 +403,15 @@ mod tests {
         }
     }
 
-    const HTTP: Asked = Asked { grpc: false, may_close: true };
-    const GRPC: Asked = Asked { grpc: true, may_close: false };
+    const HTTP: Protocol = Protocol { grpc: false, may_close: true };
+    const GRPC: Protocol = Protocol { grpc: true, may_close: false };
 
-    fn refused(kind: RejectionKind) -> Rejection {
+    fn rejection_of(kind: RejectionKind) -> Rejection {
         Rejection::new(kind, "api").with_key("tenant").with_limit(7).with_observed(8)
     }
 
     #[test]
-    fn every_kind_has_its_row() {
+    fn every_kind_has_the_statuses_of_its_row() {
         for (kind, status, grpc) in [
             (RejectionKind::RateLimited, 429, "8"),
             (RejectionKind::BulkheadFull, 503, "8"),
@@ -401,11 +421,11 @@ mod tests {
             (RejectionKind::TimedOut, 504, "4"),
             (RejectionKind::DeadlineExceeded, 504, "4"),
         ] {
-            let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &refused(kind));
+            let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &rejection_of(kind));
             assert_eq!(response.status(), status, "{kind:?}");
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
             assert_eq!(body(response)["status"], status);
-            let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &refused(kind));
+            let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &rejection_of(kind));
             assert_eq!(
                 (response.status(), &response.headers()[GRPC_STATUS]),
                 (StatusCode::OK, &HeaderValue::from_static(grpc))
@@ -428,19 +448,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_asked_for_is_told() {
-        let rejection = refused(RejectionKind::RateLimited);
-        let told =
+    fn the_body_has_the_configured_members_only() {
+        let rejection = rejection_of(RejectionKind::RateLimited);
+        let text =
             |rejections: RejectionFormat| body(rejections.respond_to(HTTP, &rejection)).to_string();
-        assert!(!told(RejectionFormat::new()).contains("tenant"));
-        assert!(!told(RejectionFormat::new()).contains('8'));
-        assert!(told(RejectionFormat::new().with_keys()).contains("tenant"));
-        assert!(!told(RejectionFormat::new().anonymous()).contains("api"));
-        assert!(!told(RejectionFormat::new().anonymous()).contains('7'));
+        assert!(!text(RejectionFormat::new()).contains("tenant"));
+        assert!(!text(RejectionFormat::new()).contains('8'));
+        assert!(text(RejectionFormat::new().with_keys()).contains("tenant"));
+        assert!(!text(RejectionFormat::new().anonymous()).contains("api"));
+        assert!(!text(RejectionFormat::new().anonymous()).contains('7'));
     }
 
     #[test]
-    fn nobody_is_told_to_come_too_early() {
+    fn waits_are_rounded_up() {
         for (nanos, seconds, milliseconds) in [
             (0, 0, 0),
             (1, 1, 1),
@@ -458,8 +478,8 @@ mod tests {
     }
 
     #[test]
-    fn never_is_said_in_both_languages() {
-        let rejection = refused(RejectionKind::RateLimited).never();
+    fn never_is_written_for_http_and_grpc() {
+        let rejection = rejection_of(RejectionKind::RateLimited).never();
         let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &rejection);
         assert_eq!(response.headers()[RETRY], NEVER);
         assert!(!response.headers().contains_key(RETRY_AFTER));
@@ -468,8 +488,8 @@ mod tests {
     }
 
     #[test]
-    fn who_shuts_down_sends_callers_elsewhere() {
-        let rejection = refused(RejectionKind::ShuttingDown);
+    fn a_shutdown_closes_the_connection_and_allows_a_retry_after_a_second() {
+        let rejection = rejection_of(RejectionKind::ShuttingDown);
         let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &rejection);
         assert_eq!(response.headers()[RETRY_AFTER], "1");
         assert_eq!(response.headers()[CONNECTION], "close");
@@ -477,7 +497,7 @@ mod tests {
         let response = RejectionFormat::new().respond_to::<Empty>(GRPC, &rejection);
         assert_eq!(response.headers()[GRPC_PUSHBACK], "1000");
         assert!(!response.headers().contains_key(CONNECTION), "HTTP/2 has no such field");
-        let other = refused(RejectionKind::Shed);
+        let other = rejection_of(RejectionKind::Shed);
         let response = RejectionFormat::new().respond_to::<Empty>(HTTP, &other);
         assert!(!response.headers().contains_key(CONNECTION));
     }

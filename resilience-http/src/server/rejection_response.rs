@@ -1,4 +1,4 @@
-//! Rejections become answers.
+//! A layer that turns rejections into responses.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,15 +9,16 @@ use resilience_core::Rejection;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::rejection_format::{Asked, RejectionFormat};
+use super::rejection_format::{Protocol, RejectionFormat};
 use super::response_body::ResponseBody;
 use super::split::SplitRejection;
 
-/// Turns the rejections of the layers inside into answers ([`RejectionFormat`] has the table); what else goes wrong
-/// stays the error that it is.
+/// A layer that turns the rejections of inner layers into responses; [`RejectionFormat`] has the
+/// table. Other errors are passed on.
 ///
-/// Readiness is forwarded; a service that is refused while it gets ready answers the next call so. Nothing
-/// is shared between calls, and dropping the call drops what is inside.
+/// Readiness is forwarded. After a rejection by the inner `poll_ready`, the service is ready and
+/// the next call returns the rejection as its response. Calls share nothing, and dropping a call
+/// drops the inner one.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -30,7 +31,7 @@ use super::split::SplitRejection;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let full = Bulkhead::builder().max_concurrent(1).build()?;
-/// let _taken = full.try_acquire(1)?;
+/// let _permit = full.try_acquire(1)?;
 /// let service = ServiceBuilder::new()
 ///     .layer(RejectionResponseLayer::default())
 ///     .layer(BulkheadLayer::new(full.clone()))
@@ -47,7 +48,7 @@ pub struct RejectionResponseLayer {
 }
 
 impl RejectionResponseLayer {
-    /// Answers in this way.
+    /// Creates a layer that writes rejections in this format.
     #[must_use]
     pub const fn new(rejections: RejectionFormat) -> RejectionResponseLayer {
         RejectionResponseLayer { rejections }
@@ -62,23 +63,23 @@ impl<S> Layer<S> for RejectionResponseLayer {
     }
 }
 
-/// A service whose rejections are answers. Made by [`RejectionResponseLayer`].
+/// A service that returns rejections as responses. Made by [`RejectionResponseLayer`].
 #[derive(Debug)]
 pub struct RejectionResponse<S> {
     inner: S,
     rejections: RejectionFormat,
-    /// It was refused while it got ready: the next call is answered so.
+    /// Rejection by `poll_ready`, which is the response to the next call.
     unready: Option<Rejection>,
 }
 
 impl<S> RejectionResponse<S> {
-    /// The service below.
+    /// Returns the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 }
 
-/// A clone has not been readied.
+/// Clones without the rejection: readiness belongs to the value that was polled.
 impl<S: Clone> Clone for RejectionResponse<S> {
     fn clone(&self) -> RejectionResponse<S> {
         RejectionResponse { inner: self.inner.clone(), rejections: self.rejections, unready: None }
@@ -104,23 +105,24 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (rejections, asked) = (self.rejections, Asked::by(&request));
+        let rejections = self.rejections;
+        let protocol = Protocol::of(&request);
         let state = match self.unready.take() {
-            Some(rejection) => State::Refused { rejection },
+            Some(rejection) => State::Rejected { rejection },
             None => State::Called { future: self.inner.call(request) },
         };
-        RejectionResponseFuture { state, rejections, asked }
+        RejectionResponseFuture { state, rejections, protocol }
     }
 }
 
 pin_project! {
-    /// A call whose rejection is a response. Dropping it drops what is inside.
+    /// A call whose rejection becomes a response. Dropping the future drops the inner call.
     #[derive(Debug)]
     pub struct RejectionResponseFuture<F> {
         #[pin]
         state: State<F>,
         rejections: RejectionFormat,
-        asked: Asked,
+        protocol: Protocol,
     }
 }
 
@@ -128,9 +130,9 @@ pin_project! {
     #[derive(Debug)]
     #[project = StateProj]
     enum State<F> {
-        Refused { rejection: Rejection },
+        Rejected { rejection: Rejection },
         Called { #[pin] future: F },
-        /// Nothing is held (R14).
+        /// The inner future is dropped.
         Done,
     }
 }
@@ -145,17 +147,18 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = match this.state.as_mut().project() {
-            StateProj::Refused { rejection } => {
-                Ok(this.rejections.respond_to(*this.asked, rejection))
+            StateProj::Rejected { rejection } => {
+                Ok(this.rejections.respond_to(*this.protocol, rejection))
             }
             StateProj::Called { future } => match ready!(future.poll(cx)) {
                 Ok(response) => Ok(response.map(ResponseBody::handler)),
-                Err(error) => {
-                    error.split().map(|refused| this.rejections.respond_to(*this.asked, &refused))
-                }
+                Err(error) => error
+                    .split()
+                    .map(|rejection| this.rejections.respond_to(*this.protocol, &rejection)),
             },
             StateProj::Done => return Poll::Pending,
         };
+        // Released here and not on drop: a caller may keep a completed future.
         this.state.set(State::Done);
         Poll::Ready(result)
     }

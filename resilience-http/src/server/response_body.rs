@@ -1,4 +1,4 @@
-//! The body of a response that came from the handler, or from here.
+//! The body of a response from the handler or from a layer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,7 +14,7 @@ use crate::propagate;
 use crate::propagate::attempt::{self, GRPC_PUSHBACK};
 
 pin_project! {
-    /// The handler's body, or that of a response of ours: a rejection, or a probe's.
+    /// The body of the handler's response, or of a rejection or health probe.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -27,27 +27,28 @@ pin_project! {
     #[project = KindProj]
     enum Kind<B> {
         Handler { #[pin] body: B },
-        /// Of a call whose status comes after it.
+        /// Body of a gRPC call, whose status comes in the trailers.
         Grpc { #[pin] body: B, context: Box<propagate::Context> },
-        Ours { #[pin] body: Full<Bytes> },
+        Generated { #[pin] body: Full<Bytes> },
     }
 }
 
 impl<B> ResponseBody<B> {
-    /// The handler's.
+    /// Creates the body of a handler's response.
     pub const fn handler(body: B) -> ResponseBody<B> {
         ResponseBody { kind: Kind::Handler { body } }
     }
 
-    /// The handler's, of a call of gRPC: the context is in place while it is polled, and if a call inside was given
-    /// up, trailers that tell of a failure say so.
+    /// Creates the body of a handler's gRPC response. `context` is current while the body is
+    /// polled. If a retry inside has given up, trailers with an error status forbid the caller to
+    /// retry.
     pub(crate) fn grpc(body: B, context: propagate::Context) -> ResponseBody<B> {
         ResponseBody { kind: Kind::Grpc { body, context: Box::new(context) } }
     }
 
-    /// Of a rejection, or of a probe's response.
-    pub(crate) fn ours(body: impl Into<Full<Bytes>>) -> ResponseBody<B> {
-        ResponseBody { kind: Kind::Ours { body: body.into() } }
+    /// Creates the body of a rejection or of a health probe's response.
+    pub(crate) fn generated(body: impl Into<Full<Bytes>>) -> ResponseBody<B> {
+        ResponseBody { kind: Kind::Generated { body: body.into() } }
     }
 }
 
@@ -63,38 +64,41 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
             KindProj::Handler { body } => body.poll_frame(cx),
             KindProj::Grpc { body, context } => {
                 let polled = ready!(context.enter(|| body.poll_frame(cx)));
-                Poll::Ready(polled.map(|frame| frame.map(|frame| told(frame, context))))
+                let mark = |frame| forbid_retry_after_giving_up(frame, context);
+                Poll::Ready(polled.map(|frame| frame.map(mark)))
             }
-            KindProj::Ours { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            KindProj::Generated { body } => body.poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Handler { body } | Kind::Grpc { body, .. } => body.is_end_stream(),
-            Kind::Ours { body } => body.is_end_stream(),
+            Kind::Generated { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Handler { body } | Kind::Grpc { body, .. } => body.size_hint(),
-            Kind::Ours { body } => body.size_hint(),
+            Kind::Generated { body } => body.size_hint(),
         }
     }
 }
 
-fn told(frame: Frame<Bytes>, context: &propagate::Context) -> Frame<Bytes> {
+/// Adds `grpc-retry-pushback-ms: -1` to trailers with an error status if a retry inside has given
+/// up.
+fn forbid_retry_after_giving_up(frame: Frame<Bytes>, context: &propagate::Context) -> Frame<Bytes> {
     if !context.retries().gave_up() {
         return frame;
     }
     match frame.into_trailers() {
-        Ok(trailers) => Frame::trailers(pushed_back(trailers)),
+        Ok(trailers) => Frame::trailers(with_pushback(trailers)),
         Err(data) => data,
     }
 }
 
-fn pushed_back(mut trailers: HeaderMap) -> HeaderMap {
+fn with_pushback(mut trailers: HeaderMap) -> HeaderMap {
     if trailers.get(GRPC_STATUS).is_some_and(|status| status != "0") {
         trailers.insert(GRPC_PUSHBACK, attempt::NO_MORE);
     }

@@ -1,27 +1,28 @@
-//! Which of a service's errors are rejections.
+//! Separation of rejections from the other errors of a service.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
 
 use resilience_core::{CarriesRejection, Error, Rejection};
 
-/// An error type in which rejections and other errors can be told apart for good.
+/// An error type that can be split into a rejection or any other error.
 ///
-/// What is left when the rejections have become answers is [`Foreign`](SplitRejection::Foreign): nothing at
-/// all for `Error<Infallible>`, which is what a router's routes have below the layers.
+/// [`Foreign`](SplitRejection::Foreign) is the error type that is left once rejections have become
+/// responses: `Infallible` for `Error<Infallible>`, which is the error type of a router's routes
+/// below the layers.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot carry a `Rejection` that can be told apart from other errors",
+    message = "`{Self}` cannot be split into a `Rejection` and other errors",
     label = "the errors of this service have to implement `CarriesRejection` and `SplitRejection`",
     note = "put the service's own errors into `resilience_core::Error` below the layers: `.map_err(resilience_core::Error::Service)`"
 )]
 pub trait SplitRejection: CarriesRejection {
-    /// What is not a rejection.
+    /// Type of the errors that are not rejections.
     type Foreign;
 
-    /// The rejection, or what else it is.
+    /// Returns the rejection.
     ///
     /// # Errors
-    /// What else it is.
+    /// Any other error, unchanged.
     fn split(self) -> Result<Rejection, Self::Foreign>;
 }
 
@@ -44,7 +45,7 @@ impl<E> SplitRejection for Error<E> {
     }
 }
 
-/// Rejections deep in the chain of sources included.
+/// Finds a rejection anywhere in the chain of sources.
 impl SplitRejection for Box<dyn StdError + Send + Sync> {
     type Foreign = Box<dyn StdError + Send + Sync>;
 

@@ -1,4 +1,4 @@
-//! Request bodies that are too large, or do not come.
+//! Limits on the size and the slowness of request bodies.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -14,75 +14,82 @@ use resilience_core::{InvalidConfig, Name, Rejection, RejectionKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::rejection_format::{Asked, GRPC_STATUS, Meaning, RejectionFormat};
+use super::rejection_format::{GRPC_STATUS, Protocol, RejectionFormat, StatusMapping};
 use super::response_body::ResponseBody;
 use crate::body::{StallBody, StallTimeout};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What a server takes of a request's body: 2 MiB, as axum, of which something comes within every 30 s that it is
-/// waited for. Checked where it is [used](super::AdmissionControlBuilder::uploads).
+/// Limits of a request body. The defaults are at most 2 MiB, as in axum, and at least one byte in
+/// 30 s of waiting. Checked by
+/// [`AdmissionControlBuilder::build`](super::AdmissionControlBuilder::build).
 ///
 /// ```
 /// use std::time::Duration;
 /// use resilience_http::server::{AdmissionControlLayer, Uploads};
 ///
 /// let uploads = Uploads::new().at_most(1 << 20).stall(Duration::from_secs(10)).at_least(1_024);
-/// let protect = AdmissionControlLayer::builder().uploads(uploads).build()?;
-/// # let _ = protect;
+/// let admission = AdmissionControlLayer::builder().uploads(uploads).build()?;
+/// # let _ = admission;
 /// # Ok::<_, resilience_core::InvalidConfig>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Uploads {
-    most: usize,
+    max_bytes: usize,
     stall: Duration,
-    least: u64,
+    min_bytes: u64,
 }
 
 impl Default for Uploads {
     fn default() -> Uploads {
-        Uploads { most: 2 << 20, stall: Duration::from_secs(30), least: 1 }
+        Uploads { max_bytes: 2 << 20, stall: Duration::from_secs(30), min_bytes: 1 }
     }
 }
 
 impl Uploads {
-    /// The defaults.
+    /// Creates the default limits.
     pub fn new() -> Uploads {
         Uploads::default()
     }
 
-    /// So many bytes. A framework's own limit (axum's `DefaultBodyLimit`) holds beside it.
+    /// Sets the most bytes of a body. The limit of a framework (axum's `DefaultBodyLimit`) applies
+    /// as well.
     pub const fn at_most(mut self, bytes: usize) -> Uploads {
-        self.most = bytes;
+        self.max_bytes = bytes;
         self
     }
 
-    /// How long a handler that waits for more may wait.
+    /// Sets how long a handler may wait for more of a body, at most 365 days.
     pub const fn stall(mut self, limit: Duration) -> Uploads {
         self.stall = limit;
         self
     }
 
-    /// So many bytes within each [`stall`](Uploads::stall), instead of one. See [`StallTimeout::at_least`].
+    /// Sets how many bytes must come within each [`stall`](Uploads::stall) of waiting. See
+    /// [`StallTimeout::at_least`].
     pub const fn at_least(mut self, bytes: u64) -> Uploads {
-        self.least = bytes;
+        self.min_bytes = bytes;
         self
     }
 }
 
-/// Bounds how large request bodies get, by `http_body_util::Limited`, and how slowly they come, by
-/// [`StallBody`].
+/// A layer that limits the size of request bodies (`http_body_util::Limited`) and their slowness
+/// ([`StallBody`]).
 ///
-/// A request that says that it is too large is answered with 413 and does not reach the service. One that turns out
-/// so while it is read, or stalls, ends its body in an error; and if the response to it is no success, or an error, it is
-/// 413 or 408 instead. What a service answers in spite of it is its own. Where the head has been sent, the error
-/// is all that there is.
+/// A request whose size hint is too large gets 413 ([RFC 9110, 15.5.14]) and does not reach the
+/// service. A body that turns out too large while it is read, or stalls, ends in an error. If the
+/// service then returns an error or a response that is not a success, the response is 413 or 408
+/// ([RFC 9110, 15.5.9]) instead; a successful response is passed on. Once the head has been sent,
+/// the body's error is the only effect.
 ///
-/// Nothing is shared between calls, and dropping the call drops what is inside.
+/// Calls share nothing, and dropping a call drops the inner one.
+///
+/// [RFC 9110, 15.5.14]: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.14
+/// [RFC 9110, 15.5.9]: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
 #[derive(Debug, Clone)]
 pub struct UploadsLayer {
-    most: usize,
+    max_bytes: usize,
     stall: StallTimeout,
     settings: Settings,
 }
@@ -95,21 +102,21 @@ struct Settings {
 }
 
 impl UploadsLayer {
-    /// Takes so much. Rejections call it `name`.
+    /// Creates the layer. `name` is the layer name in rejections.
     ///
     /// # Errors
-    /// If the time is zero or more than a year.
+    /// If the stall limit is zero or more than 365 days.
     pub fn new(name: impl Into<Name>, uploads: Uploads) -> Result<UploadsLayer, InvalidConfig> {
         let name = name.into();
         let field =
             |error: InvalidConfig| InvalidConfig::new("stall", error.value(), error.bound());
         let stall = StallTimeout::new(uploads.stall).map_err(field)?;
-        let stall = stall.name(name.clone()).at_least(uploads.least);
+        let stall = stall.name(name.clone()).at_least(uploads.min_bytes);
         let settings = Settings { name, rejections: RejectionFormat::new(), uploads };
-        Ok(UploadsLayer { most: uploads.most, stall, settings })
+        Ok(UploadsLayer { max_bytes: uploads.max_bytes, stall, settings })
     }
 
-    /// How requests are refused.
+    /// Sets the format of rejections.
     #[must_use]
     pub fn rejections(mut self, rejections: RejectionFormat) -> UploadsLayer {
         self.settings.rejections = rejections;
@@ -118,19 +125,21 @@ impl UploadsLayer {
 }
 
 impl Settings {
-    fn refuse<B>(&self, asked: Asked, trouble: Trouble) -> Response<ResponseBody<B>> {
-        let (kind, meaning) = match trouble {
-            Trouble::TooLarge => (RejectionKind::Shed, &Meaning::TOO_LARGE),
-            Trouble::Stalled => (RejectionKind::TimedOut, &Meaning::STALLED),
+    /// Returns the response for a body with this fault.
+    fn reject<B>(&self, protocol: Protocol, fault: UploadFault) -> Response<ResponseBody<B>> {
+        let (kind, mapping) = match fault {
+            UploadFault::TooLarge => (RejectionKind::Shed, &StatusMapping::TOO_LARGE),
+            UploadFault::Stalled => (RejectionKind::TimedOut, &StatusMapping::STALLED),
         };
         let rejection = Rejection::new(kind, self.name.clone());
-        let rejection = match trouble {
-            Trouble::TooLarge => {
-                rejection.with_limit(u64::try_from(self.uploads.most).unwrap_or(u64::MAX)).never()
+        let rejection = match fault {
+            UploadFault::TooLarge => {
+                let max_bytes = u64::try_from(self.uploads.max_bytes).unwrap_or(u64::MAX);
+                rejection.with_limit(max_bytes).never()
             }
-            Trouble::Stalled => rejection.with_limit(self.uploads.stall),
+            UploadFault::Stalled => rejection.with_limit(self.uploads.stall),
         };
-        self.rejections.tell(asked, meaning, &rejection)
+        self.rejections.build(protocol, mapping, &rejection)
     }
 }
 
@@ -142,7 +151,7 @@ impl<S> Layer<S> for UploadsLayer {
     }
 }
 
-/// A service whose requests have bodies of bounded size and slowness. Made by [`UploadsLayer`].
+/// A service that limits the size and the slowness of request bodies. Made by [`UploadsLayer`].
 #[derive(Debug, Clone)]
 pub struct BoundedUploads<S> {
     inner: S,
@@ -150,7 +159,7 @@ pub struct BoundedUploads<S> {
 }
 
 impl<S> BoundedUploads<S> {
-    /// The service below.
+    /// Returns the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -170,41 +179,41 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let asked = Asked::by(&request);
-        let came = Came::default();
-        let UploadsLayer { most, stall, settings } = &self.layer;
+        let protocol = Protocol::of(&request);
+        let fault = FirstFault::default();
+        let UploadsLayer { max_bytes, stall, settings } = &self.layer;
         let future = if usize::try_from(request.body().size_hint().lower())
-            .is_ok_and(|size| size <= *most)
+            .is_ok_and(|size| size <= *max_bytes)
         {
             Some(self.inner.call(request.map(|body| UploadBody {
-                body: StallBody::new(Limited::new(body, *most), stall.clone()),
-                came: came.clone(),
+                body: StallBody::new(Limited::new(body, *max_bytes), stall.clone()),
+                fault: fault.clone(),
             })))
         } else {
-            came.get_or_init(|| Trouble::TooLarge);
+            fault.get_or_init(|| UploadFault::TooLarge);
             None
         };
-        UploadFuture { future, done: false, settings: settings.clone(), asked, came }
+        UploadFuture { future, done: false, settings: settings.clone(), protocol, fault }
     }
 }
 
-/// Why a body was not read to its end.
+/// The reason why a body was not read to its end.
 #[derive(Debug, Clone, Copy)]
-enum Trouble {
+enum UploadFault {
     TooLarge,
     Stalled,
 }
 
-/// What a body came to, for the response to its request. The first trouble counts.
-type Came = Arc<OnceLock<Trouble>>;
+/// First fault of a request body, shared by the body and the call.
+type FirstFault = Arc<OnceLock<UploadFault>>;
 
 pin_project! {
-    /// A request's body, of bounded size and slowness.
+    /// A request body of limited size and slowness.
     #[derive(Debug)]
     pub struct UploadBody<B> {
         #[pin]
         body: StallBody<Limited<B>>,
-        came: Came,
+        fault: FirstFault,
     }
 }
 
@@ -218,13 +227,13 @@ impl<B: Body<Error: Into<BoxError>>> Body for UploadBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.project();
         let polled = ready!(this.body.poll_frame(cx));
-        let trouble = match &polled {
-            Some(Err(error)) if error.is::<LengthLimitError>() => Some(Trouble::TooLarge),
-            Some(Err(error)) if error.is::<Rejection>() => Some(Trouble::Stalled),
+        let fault = match &polled {
+            Some(Err(error)) if error.is::<LengthLimitError>() => Some(UploadFault::TooLarge),
+            Some(Err(error)) if error.is::<Rejection>() => Some(UploadFault::Stalled),
             _ => None,
         };
-        if let Some(trouble) = trouble {
-            this.came.get_or_init(|| trouble);
+        if let Some(fault) = fault {
+            this.fault.get_or_init(|| fault);
         }
         Poll::Ready(polled)
     }
@@ -244,16 +253,16 @@ fn is_failure<B>(response: &Response<B>) -> bool {
 }
 
 pin_project! {
-    /// A call whose request's body is bounded. Dropping it drops what is inside.
+    /// A call with a limited request body. Dropping the future drops the inner call.
     #[derive(Debug)]
     pub struct UploadFuture<F> {
-        // None where it was refused, and once there is a response (R14).
+        // `None` after a rejection by size hint, and after completion.
         #[pin]
         future: Option<F>,
         done: bool,
         settings: Settings,
-        asked: Asked,
-        came: Came,
+        protocol: Protocol,
+        fault: FirstFault,
     }
 }
 
@@ -273,16 +282,17 @@ where
             None => None,
         };
         *this.done = true;
+        // Released here and not on drop: a caller may keep a completed future.
         this.future.set(None);
-        let refused = this.came.get().map(|trouble| this.settings.refuse(*this.asked, *trouble));
-        Poll::Ready(match (result, refused) {
+        let rejected = this.fault.get().map(|fault| this.settings.reject(*this.protocol, *fault));
+        Poll::Ready(match (result, rejected) {
             (Some(Ok(response)), None) => Ok(response.map(ResponseBody::handler)),
             (Some(Ok(response)), Some(_)) if !is_failure(&response) => {
                 Ok(response.map(ResponseBody::handler))
             }
-            (_, Some(refused)) => Ok(refused),
+            (_, Some(rejected)) => Ok(rejected),
             (Some(Err(error)), None) => Err(error),
-            // Not called, and so in trouble.
+            // Unreachable: a call that did not reach the service has a fault.
             (None, None) => return Poll::Pending,
         })
     }

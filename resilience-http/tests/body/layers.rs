@@ -22,16 +22,17 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::scripted::{Scripted, Step, trailers};
 
-type Answer = Response<Scripted>;
+type TestResponse = Response<Scripted>;
 
-fn response(status: u16, steps: impl IntoIterator<Item = Step>) -> Answer {
+fn response(status: u16, steps: impl IntoIterator<Item = Step>) -> TestResponse {
     Response::builder().status(status).body(Scripted::new(steps)).unwrap()
 }
 
-/// A service that answers after a pending poll with what is made for the path.
+/// A service that is pending once and then responds with `make` for the path.
 fn service(
-    make: fn(&str) -> Result<Answer, BoxError>,
-) -> impl Service<Request<()>, Response = Answer, Error = BoxError, Future: Send> + Clone + Send {
+    make: fn(&str) -> Result<TestResponse, BoxError>,
+) -> impl Service<Request<()>, Response = TestResponse, Error = BoxError, Future: Send> + Clone + Send
+{
     service_fn(move |request: Request<()>| async move {
         tokio::task::yield_now().await;
         make(request.uri().path())
@@ -56,8 +57,8 @@ async fn a_permit_is_held_until_the_body_ends() {
     let service = BodyBulkheadLayer::new(bulkhead.clone())
         .layer(service(|_| Ok(response(200, [Step::Data("a"), Step::Waits, Step::Data("b")]))));
     let response = service.clone().oneshot(get("/")).await.unwrap();
-    let refused = service.clone().oneshot(get("/")).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
+    let rejected = service.clone().oneshot(get("/")).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
 
     let mut body = response.into_body();
     while body.frame().await.is_some() {}
@@ -70,7 +71,7 @@ async fn a_permit_is_held_until_the_body_ends() {
 }
 
 #[tokio::test]
-async fn a_permit_goes_back_with_an_error() {
+async fn a_permit_is_released_at_an_error() {
     let bulkhead = bulkhead(1);
     let layer = BodyBulkheadLayer::new(bulkhead.clone());
     let failing = layer.layer(service(|_| Err("down".into())));
@@ -82,9 +83,9 @@ async fn a_permit_goes_back_with_an_error() {
     assert_eq!(bulkhead.snapshot().in_use, 0);
 }
 
-/// R14, though the future is still there: of a good call, of one that fails and of one that is refused.
+/// A completed future that is not dropped yet, after a success, a failure and a rejection.
 #[tokio::test]
-async fn what_a_call_held_is_free_when_it_is_over() {
+async fn a_completed_call_has_released_everything() {
     for (status, permits, good) in [(200, 1, true), (500, 1, false), (200, 0, false)] {
         let held = Arc::new(());
         let kept = held.clone();
@@ -108,9 +109,9 @@ async fn what_a_call_held_is_free_when_it_is_over() {
     }
 }
 
-/// The head's outcome alone would be a success in every row.
+/// The head alone would be a success in every row.
 #[tokio::test(start_paused = true)]
-async fn a_circuit_hears_of_the_end_of_the_body() {
+async fn the_end_of_the_body_decides_the_outcome() {
     let cases: [(&str, Vec<Step>, bool); 4] = [
         ("whole", vec![Step::Data("a")], false),
         ("broken", vec![Step::Data("a"), Step::Fails], true),
@@ -137,7 +138,7 @@ async fn a_circuit_hears_of_the_end_of_the_body() {
 }
 
 #[tokio::test]
-async fn a_bad_head_settles_at_once() {
+async fn a_failed_head_ends_the_call_at_once() {
     for (status, expected) in
         [(200, CircuitState::Closed), (404, CircuitState::Closed), (503, CircuitState::Open)]
     {
@@ -152,7 +153,7 @@ async fn a_bad_head_settles_at_once() {
 }
 
 #[tokio::test]
-async fn an_abandoned_body_is_what_the_policy_says() {
+async fn an_abandoned_body_follows_the_policy() {
     for (policy, expected) in [
         (AbandonedPolicy::Ignore, CircuitState::Closed),
         (AbandonedPolicy::Failure, CircuitState::Open),
@@ -166,7 +167,7 @@ async fn an_abandoned_body_is_what_the_policy_says() {
     }
 }
 
-/// As gRPC says how a call ended.
+/// Trailers carry the status of a gRPC call.
 #[tokio::test]
 async fn trailers_can_make_a_failure() {
     let breaker = breaker();
@@ -183,22 +184,22 @@ async fn trailers_can_make_a_failure() {
 }
 
 #[tokio::test]
-async fn an_open_circuit_refuses_though_the_service_is_not_ready() {
+async fn an_open_circuit_rejects_while_the_service_is_not_ready() {
     let breaker = breaker();
     breaker.open();
-    let never = tower::util::MapRequest::new(Told::not_ready(), |request: Request<()>| request);
+    let never = tower::util::MapRequest::new(Manual::not_ready(), |request: Request<()>| request);
     let service = BodyBreakerLayer::new(breaker).layer(never);
-    let refused = service.oneshot(get("/")).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let rejected = service.oneshot(get("/")).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
 }
 
-/// What is ready, or not, as it is told. Its calls are never answered.
+/// A service with a readiness that the test sets. Its calls never end.
 #[derive(Clone)]
-struct Told(Arc<Mutex<Poll<Result<(), &'static str>>>>);
+struct Manual(Arc<Mutex<Poll<Result<(), &'static str>>>>);
 
-impl Told {
-    fn not_ready() -> Told {
-        Told(Arc::new(Mutex::new(Poll::Pending)))
+impl Manual {
+    fn not_ready() -> Manual {
+        Manual(Arc::new(Mutex::new(Poll::Pending)))
     }
 
     fn becomes(&self, readiness: Result<(), &'static str>) {
@@ -206,10 +207,10 @@ impl Told {
     }
 }
 
-impl Service<Request<()>> for Told {
-    type Response = Answer;
+impl Service<Request<()>> for Manual {
+    type Response = TestResponse;
     type Error = BoxError;
-    type Future = std::future::Pending<Result<Answer, BoxError>>;
+    type Future = std::future::Pending<Result<TestResponse, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.lock().map_err(BoxError::from)
@@ -224,13 +225,13 @@ fn poll_once<F: Future>(call: Pin<&mut F>) -> Poll<F::Output> {
     call.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// A probe's place is not kept by a call that waits for a service that is not ready.
+/// A call that waits for readiness does not block the probe of a half-open circuit.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_made_holds_no_probe() {
     let breaker = breaker();
     breaker.open();
     breaker.half_open().unwrap();
-    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(Told::not_ready());
+    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(Manual::not_ready());
     let mut call = Box::pin(service.call(get("/")));
     for _ in 0..3 {
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -240,36 +241,36 @@ async fn a_call_that_is_not_made_holds_no_probe() {
     drop((probe, call));
 }
 
-/// Nobody overtakes it.
+/// Other calls cannot overtake the waiting one.
 #[tokio::test]
 async fn a_permit_is_held_also_while_the_service_is_not_ready() {
-    let (bulkhead, told) = (bulkhead(1), Told::not_ready());
-    let mut service = BodyBulkheadLayer::new(bulkhead.clone()).layer(told.clone());
+    let (bulkhead, service_control) = (bulkhead(1), Manual::not_ready());
+    let mut service = BodyBulkheadLayer::new(bulkhead.clone()).layer(service_control.clone());
     let mut call = Box::pin(service.call(get("/")));
     for _ in 0..2 {
         assert!(poll_once(call.as_mut()).is_pending());
         assert_eq!(bulkhead.snapshot().in_use, 1);
     }
-    told.becomes(Err("broken"));
+    service_control.becomes(Err("broken"));
     let Poll::Ready(Err(error)) = poll_once(call.as_mut()) else { panic!("an error") };
     assert_eq!(error.to_string(), "broken");
     assert_eq!(bulkhead.snapshot().in_use, 0);
 }
 
-/// An admission is for one look at the service, which may take long to be ready.
+/// The circuit may open while the service is not ready.
 #[tokio::test]
-async fn a_circuit_is_asked_again_when_the_service_is_ready() {
-    let (breaker, told) = (breaker(), Told::not_ready());
-    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(told.clone());
+async fn a_circuit_is_checked_again_when_the_service_is_ready() {
+    let (breaker, service_control) = (breaker(), Manual::not_ready());
+    let mut service = BodyBreakerLayer::new(breaker.clone()).layer(service_control.clone());
     let mut call = Box::pin(service.call(get("/")));
     assert!(poll_once(call.as_mut()).is_pending());
     breaker.open();
-    told.becomes(Ok(()));
+    service_control.becomes(Ok(()));
     let Poll::Ready(Err(error)) = poll_once(call.as_mut()) else { panic!("an error") };
     assert_eq!(error.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
 }
 
-/// What it admits is over when it goes.
+/// The call runs under its permit.
 #[tokio::test]
 async fn a_call_is_dropped_before_its_permit() {
     struct Looks(Bulkhead, Arc<Mutex<Vec<u32>>>);
@@ -285,7 +286,7 @@ async fn a_call_is_dropped_before_its_permit() {
         let looks = Looks(bulkhead.clone(), log.clone());
         async move {
             let _looks = looks;
-            std::future::pending::<Result<Answer, BoxError>>().await
+            std::future::pending::<Result<TestResponse, BoxError>>().await
         }
     }));
     let mut call = Box::pin(service.call(get("/")));
@@ -295,7 +296,7 @@ async fn a_call_is_dropped_before_its_permit() {
 }
 
 #[tokio::test]
-async fn a_key_has_its_own_and_is_named() {
+async fn each_key_has_its_own_limit_and_is_in_the_rejection() {
     let by_path = |request: &Request<()>| request.uri().path().to_owned();
     let circuits = {
         let breaker = breaker();
@@ -322,9 +323,9 @@ async fn a_key_has_its_own_and_is_named() {
     drop(good);
 }
 
-/// Dropped after k polls, of the call and then of its body, for every k.
+/// Drops the call, or its body, after k polls, for every k.
 #[tokio::test(start_paused = true)]
-async fn dropping_at_every_poll_gives_everything_back() {
+async fn dropping_at_every_poll_releases_everything() {
     let mut ended = false;
     let mut polls = 0;
     while !ended {
@@ -381,7 +382,7 @@ async fn calls_can_be_spawned() {
 }
 
 #[test]
-fn an_error_type_of_ones_own_is_kept() {
+fn the_error_type_of_the_service_is_kept() {
     type Wrapped = resilience_core::Error<Infallible>;
     fn assert_error<S: Service<Request<()>, Error = Wrapped>>(_: &S) {}
     let inner = service_fn(|_: Request<()>| async { Ok::<_, Wrapped>(response(200, [])) });
@@ -389,7 +390,7 @@ fn an_error_type_of_ones_own_is_kept() {
     assert_error(&BodyBulkheadLayer::new(bulkhead(1)).layer(inner));
 }
 
-/// A rejection from below counts where the breaker says so, as with any other layer of a breaker.
+/// `count_rejections` applies to the rejections of inner layers.
 #[tokio::test]
 async fn a_full_bulkhead_opens_a_breaker_that_counts_it() {
     for (kinds, opens) in [(vec![RejectionKind::BulkheadFull], true), (Vec::new(), false)] {

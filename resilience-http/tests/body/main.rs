@@ -1,4 +1,4 @@
-//! Bodies: what they hold, how they are sent twice, and when they are given up.
+//! Bodies: their guards, replays and stalls.
 
 #![cfg(feature = "layers")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]

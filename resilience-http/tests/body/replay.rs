@@ -1,4 +1,4 @@
-//! The cases of linkerd's replay body, and of a retry around one.
+//! The test cases of linkerd's replay body, and retries with one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn abc() -> [Step; 4] {
 }
 
 #[tokio::test]
-async fn every_copy_is_the_whole_with_its_trailers() {
+async fn every_copy_has_the_whole_body_and_its_trailers() {
     let first = ReplayBody::streaming(Scripted::new(abc()), 3);
     let second = first.copy().unwrap();
     for body in [first, second.copy().unwrap(), second] {
@@ -38,9 +38,10 @@ async fn every_copy_is_the_whole_with_its_trailers() {
     }
 }
 
-/// Dropped after k polls, for every k: the copy plays what was read and goes on with the rest.
+/// Drops the first copy after k polls, for every k. The second yields the recording and then the
+/// rest.
 #[tokio::test]
-async fn dropped_midway() {
+async fn a_copy_goes_on_after_a_drop_midway() {
     for polls in 0..7 {
         let mut first = ReplayBody::streaming(Scripted::new(abc()), 100);
         let second = first.copy().unwrap();
@@ -60,7 +61,7 @@ async fn empty_and_trailers_only() {
     let second = first.copy().unwrap();
     assert!(first.is_end_stream() && second.is_end_stream() && first.is_read());
     assert!(second.collect().await.unwrap().to_bytes().is_empty());
-    // Of a length that is not said, but over.
+    // Of unknown length, but at its end.
     let over = ReplayBody::new(Scripted::new([]).knowing_its_end(), 0);
     assert_eq!(over.not_replayable(), None);
 
@@ -73,7 +74,7 @@ async fn empty_and_trailers_only() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_of_unknown_size_says_so_at_once() {
+async fn a_body_too_large_or_of_unknown_size_is_not_replayable_at_once() {
     let large = ReplayBody::new(Full::new(Bytes::from_static(b"abcd")), 3);
     assert_eq!(large.not_replayable(), Some(NotReplayable::TooLarge { cap: 3 }));
     assert!(large.copy().is_none());
@@ -97,9 +98,9 @@ async fn what_is_too_large_or_of_unknown_size_says_so_at_once() {
     assert!(fits.copy().is_some());
 }
 
-/// The first goes on, copies end in a named error and never in half a body.
+/// The first copy goes on; the others end in an error, never in half a body.
 #[tokio::test]
-async fn over_the_cap() {
+async fn a_copy_of_a_body_over_the_cap_ends_in_an_error() {
     for polls in 0..6 {
         let mut first = ReplayBody::streaming(Scripted::new(abc()), 2);
         let mut second = first.copy().unwrap();
@@ -122,9 +123,9 @@ async fn over_the_cap() {
     }
 }
 
-/// It has all that was kept, and lacks one byte that was not.
+/// The copy has yielded the whole recording, and lacks one byte that was not recorded.
 #[test]
-fn a_copy_that_was_halfway_over_the_cap() {
+fn a_copy_that_lacks_unrecorded_bytes_ends_in_an_error() {
     let mut first = ReplayBody::streaming(Scripted::new([Step::Data("a"), Step::Data("b")]), 1);
     let mut second = first.copy().unwrap();
     for body in [&mut first, &mut second] {
@@ -145,7 +146,7 @@ async fn many_small_frames_are_too_many() {
     }
 }
 
-/// They are passed on, and cost nothing.
+/// Frames without bytes are passed on only.
 #[tokio::test]
 async fn frames_without_bytes_are_not_recorded() {
     let steps = [vec![Step::Data(""); 2_000], abc().to_vec()].concat();
@@ -168,15 +169,15 @@ fn a_body_that_breaks_off_breaks_its_copies() {
         assert!(matches!(poll(&mut first), Poll::Ready(Some(Err(_)))));
         assert!(matches!(poll(&mut first), Poll::Ready(None)));
         assert!(!second.is_end_stream(), "it ends in an error");
-        // Not in what came before it, which is nobody's use.
+        // Without the frames before the error, which are of no use.
         let Poll::Ready(Some(Err(error))) = poll(&mut second) else { panic!("an error") };
         assert_eq!(error.downcast_ref(), Some(&NotReplayable::Broken));
     }
 }
 
-/// As servers ask for it that know the length.
+/// A server that knows the length does not poll after the last byte.
 #[tokio::test]
-async fn without_trailers_it_is_over_with_its_last_byte() {
+async fn a_body_without_trailers_ends_with_its_last_byte() {
     let body = Scripted::new([Step::Data("a"), Step::Data("bc")]).knowing_its_end();
     let mut first = ReplayBody::streaming(body, 3);
     let mut second = first.copy().unwrap();
@@ -191,9 +192,9 @@ async fn without_trailers_it_is_over_with_its_last_byte() {
     }
 }
 
-/// linkerd's panics here.
+/// The replay body of linkerd panics here.
 #[tokio::test]
-async fn two_at_once_take_turns() {
+async fn two_copies_at_once_take_turns() {
     let mut first = ReplayBody::streaming(Scripted::new(abc()), 9);
     let second = first.copy().unwrap();
     assert!(poll(&mut first).is_ready());
@@ -204,9 +205,9 @@ async fn two_at_once_take_turns() {
     assert_eq!(task.await.unwrap().unwrap().to_bytes(), "abc");
 }
 
-/// Whoever has read it may keep it for long.
+/// A reader may keep a body that it has read to the end.
 #[test]
-fn at_its_end_what_it_holds_is_free() {
+fn the_inner_body_is_dropped_at_its_end() {
     let held = Arc::new(());
     let kept = held.clone();
     let body = Scripted::new([Step::Data("a")]).map_frame(move |frame| {
@@ -220,19 +221,19 @@ fn at_its_end_what_it_holds_is_free() {
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
-/// How often it was woken.
+/// Counts its wakes.
 #[derive(Default)]
-struct Woken(AtomicUsize);
+struct WakeCount(AtomicUsize);
 
-impl Wake for Woken {
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Copies that wait for the first, polled twice each, and how often each was woken.
-fn waiting(many: usize, first: &ReplayBody<Scripted>) -> Vec<Arc<Woken>> {
-    let wakers: Vec<_> = (0..many).map(|_| Arc::<Woken>::default()).collect();
+/// Polls `many` waiting copies twice each, and returns the wake count of each.
+fn waiting(many: usize, first: &ReplayBody<Scripted>) -> Vec<Arc<WakeCount>> {
+    let wakers: Vec<_> = (0..many).map(|_| Arc::<WakeCount>::default()).collect();
     for woken in &wakers {
         let mut copy = first.copy().unwrap();
         for _ in 0..2 {
@@ -244,11 +245,11 @@ fn waiting(many: usize, first: &ReplayBody<Scripted>) -> Vec<Arc<Woken>> {
     wakers
 }
 
-fn times(wakers: &[Arc<Woken>]) -> Vec<usize> {
+fn times(wakers: &[Arc<WakeCount>]) -> Vec<usize> {
     wakers.iter().map(|woken| woken.0.load(Ordering::Relaxed)).collect()
 }
 
-/// The first has it, and waits for this.
+/// Returns a first copy that has the inner body and waits for this step.
 fn stalled(then: Step) -> ReplayBody<Scripted> {
     let mut first = ReplayBody::streaming(Scripted::new([Step::Waits, then]), 9);
     assert!(poll(&mut first).is_pending());
@@ -256,7 +257,7 @@ fn stalled(then: Step) -> ReplayBody<Scripted> {
 }
 
 #[test]
-fn who_waits_is_woken_once_when_it_is_dropped() {
+fn waiting_copies_are_woken_once_by_the_drop() {
     let first = stalled(Step::Data("a"));
     let wakers = waiting(8, &first);
     assert_eq!(times(&wakers), [0; 8]);
@@ -265,7 +266,7 @@ fn who_waits_is_woken_once_when_it_is_dropped() {
 }
 
 #[test]
-fn who_waits_is_woken_when_it_is_read() {
+fn waiting_copies_are_woken_by_the_end() {
     let mut first = stalled(Step::Data("a"));
     let wakers = waiting(2, &first);
     assert!(matches!(poll(&mut first), Poll::Ready(Some(Ok(_)))));
@@ -279,7 +280,7 @@ fn who_waits_is_woken_when_it_is_read() {
 }
 
 #[test]
-fn who_waits_is_woken_by_trailers_and_by_an_error() {
+fn waiting_copies_are_woken_by_trailers_and_by_an_error() {
     for then in [Step::Trailers(trailers()), Step::Fails] {
         let mut first = stalled(then);
         let wakers = waiting(2, &first);
@@ -290,9 +291,9 @@ fn who_waits_is_woken_by_trailers_and_by_an_error() {
     }
 }
 
-/// Who is not remembered looks again.
+/// The ninth copy displaces the others, which are woken and register again.
 #[test]
-fn eight_are_remembered() {
+fn eight_copies_can_wait_at_once() {
     let first = stalled(Step::Data("a"));
     let wakers = waiting(9, &first);
     assert_eq!(times(&wakers), [1, 1, 1, 1, 1, 1, 1, 1, 0]);
@@ -310,7 +311,7 @@ fn the_size_is_what_is_left() {
 }
 
 #[test]
-fn why_it_is_not_replayable_is_said() {
+fn the_error_has_the_reason() {
     for (why, text) in [
         (NotReplayable::TooLarge { cap: 9 }, "more than 9 bytes"),
         (NotReplayable::UnknownSize, "of unknown size"),
@@ -321,7 +322,7 @@ fn why_it_is_not_replayable_is_said() {
 }
 
 #[test]
-fn a_copy_of_a_request_is_its_head_and_extensions_too() {
+fn a_copy_of_a_request_has_its_head_and_extensions() {
     let body = ReplayBody::new(Full::new(Bytes::from_static(b"abc")), 3);
     let mut request = Request::patch("/a?b=1").version(Version::HTTP_2).body(body).unwrap();
     *request.headers_mut() = trailers();
@@ -332,8 +333,9 @@ fn a_copy_of_a_request_is_its_head_and_extensions_too() {
     assert_eq!(copy.extensions().get(), Some(&7_u32));
 }
 
-/// A server that fails, after reading so many frames of the request. How many attempts it saw.
-async fn attempts(body: ReplayBody<Scripted>, frames: usize, answers: bool) -> (usize, bool) {
+/// Returns the number of attempts at a server that fails after it has read `frames` frames of the
+/// request.
+async fn attempts(body: ReplayBody<Scripted>, frames: usize, responds: bool) -> (usize, bool) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     let policy = RetryPolicy::builder().max_attempts(3).classifier(StatusClassifier).build();
@@ -347,7 +349,7 @@ async fn attempts(body: ReplayBody<Scripted>, frames: usize, answers: bool) -> (
                     let _frame = request.body_mut().frame().await.transpose()?;
                 }
                 let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-                if answers {
+                if responds {
                     Ok(Response::builder().status(503).body(())?)
                 } else {
                     Err(BoxError::from(reset))
@@ -366,7 +368,7 @@ async fn a_retry_sends_it_again_if_it_can() {
     assert_eq!(attempts(body(), 9, true).await, (3, true));
     assert_eq!(attempts(body(), 9, false).await, (3, false));
     assert_eq!(attempts(body(), 1, false).await, (3, false), "reset midway");
-    assert_eq!(attempts(body(), 1, true).await, (1, true), "answered early");
+    assert_eq!(attempts(body(), 1, true).await, (1, true), "early response");
     let over = ReplayBody::streaming(Scripted::new(abc()), 2);
     assert_eq!(
         attempts(over, 9, true).await,
@@ -377,9 +379,9 @@ async fn a_retry_sends_it_again_if_it_can() {
     assert_eq!(attempts(unknown, 9, true).await, (1, true));
 }
 
-/// Those behind a waker that panics are woken as well: none of them has the body, and nobody else would wake them.
+/// The copies behind a waker that panics have no other wake.
 #[test]
-fn who_waits_is_woken_though_another_waker_panics() {
+fn waiting_copies_are_woken_although_another_waker_panics() {
     struct Bomb;
     impl Wake for Bomb {
         fn wake(self: Arc<Self>) {

@@ -1,4 +1,4 @@
-//! A body that does as it is told.
+//! A body with scripted steps.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,23 +9,23 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-/// What happens at one poll.
+/// Result of one poll.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Data(&'static str),
     Trailers(HeaderMap),
     Fails,
-    /// Pending once, and woken at once.
+    /// Returns pending once, and wakes at once.
     Waits,
-    /// Pending, never woken.
+    /// Returns pending without a wake, for ever.
     Stalls,
 }
 
-/// Ends after its steps. Its length is known only if it is said.
+/// A body that yields its steps and then ends, by default of unknown length.
 #[derive(Debug, Default)]
 pub(crate) struct Scripted {
     steps: VecDeque<Step>,
-    /// Says by `is_end_stream` that it has ended, as bodies of known length do.
+    /// Set if `is_end_stream` reports the end, as bodies of known length do.
     knows_its_end: bool,
     hint: SizeHint,
 }

@@ -1,4 +1,4 @@
-//! Real sockets that stall, reset and close halfway.
+//! Bodies on real sockets that stall, reset and close midway.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
-/// What a server does once it has sent half of a body.
+/// Behaviour of a server after it has sent half of a body.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Then {
     Ends,
@@ -47,7 +47,7 @@ async fn server(then: Then) -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn a_response_that_does_not_end_is_an_error_and_gives_everything_back() {
+async fn a_response_that_does_not_end_is_an_error_and_releases_everything() {
     for then in [Then::Ends, Then::Stalls, Then::Resets, Then::ClosesItsHalf] {
         let bulkhead = Bulkhead::builder().max_concurrent(1).build().unwrap();
         let breaker = CircuitBreaker::builder().consecutive_failures(1).build().unwrap();
@@ -84,21 +84,21 @@ async fn a_response_that_does_not_end_is_an_error_and_gives_everything_back() {
     }
 }
 
-/// A client that uploads a byte now and then, or closes its half midway, keeps nothing for long.
+/// A client that uploads a byte now and then, or closes its half midway.
 #[tokio::test]
-async fn a_request_that_does_not_end_is_refused() {
+async fn a_request_that_does_not_end_is_rejected() {
     for closes in [false, true] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (told, mut heard) = tokio::sync::mpsc::channel(1);
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
         let response = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let told = told.clone();
+            let sender = sender.clone();
             async move {
                 let stall = StallTimeout::new(Duration::from_millis(50)).unwrap().at_least(1_000);
                 let body = request.into_body().map_err(BoxError::from);
                 let error = StallBody::new(body, stall).collect().await.unwrap_err();
-                told.send(error.rejection().map(|why| why.kind())).await.unwrap();
+                sender.send(error.rejection().map(|why| why.kind())).await.unwrap();
                 let response = Response::builder().status(408);
                 Ok::<_, Infallible>(response.body(Empty::<Bytes>::new()).unwrap())
             }
@@ -122,13 +122,14 @@ async fn a_request_that_does_not_end_is_refused() {
             }
         };
         tokio::select! {
-            kind = heard.recv() => assert_eq!(kind, Some(expected), "{closes}"),
+            kind = receiver.recv() => assert_eq!(kind, Some(expected), "{closes}"),
             () = trickle => {}
         }
     }
 }
 
-/// Serves one request of HTTP/1 with this response, and returns the state of a circuit that takes an abandoned body for a failure.
+/// Serves one HTTP/1 request with this response, and returns the state of a circuit that counts an
+/// abandoned body as a failure.
 async fn served(response: Response<Stepwise>) -> CircuitState {
     let breaker = CircuitBreaker::builder().consecutive_failures(1);
     let breaker = breaker.abandoned(AbandonedPolicy::Failure).build().unwrap();
@@ -158,7 +159,8 @@ async fn pair() -> (TcpStream, TcpStream) {
 type Stepwise =
     StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, BoxError>>>>;
 
-/// hyper drops a body with its last byte if it knows which one that is, and one that is not to be sent unread.
+/// hyper drops a body of known length with its last byte, and a body that is not to be sent without
+/// a poll.
 #[tokio::test]
 async fn a_body_of_known_length_has_ended_when_its_server_drops_it() {
     let body = |texts: &[&'static str]| {
@@ -183,7 +185,7 @@ async fn a_body_of_known_length_has_ended_when_its_server_drops_it() {
 
 /// Trailers that are announced may come after the last byte, and decide.
 #[tokio::test]
-async fn where_trailers_may_follow_the_last_byte_is_not_the_end() {
+async fn the_last_byte_is_not_the_end_if_trailers_may_follow() {
     let frames = || {
         let trailers = http::HeaderMap::from_iter([(
             http::HeaderName::from_static("grpc-status"),

@@ -16,7 +16,7 @@ use crate::scripted::{Scripted, Step};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A body that yields so many bytes after each of these pauses, in seconds, and then waits for ever.
+/// A body that yields a number of bytes after each pause in seconds, and then waits for ever.
 fn dripping(drops: &'static [(u64, usize)]) -> impl Body<Data = Bytes, Error = BoxError> {
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -30,7 +30,7 @@ fn dripping(drops: &'static [(u64, usize)]) -> impl Body<Data = Bytes, Error = B
     StreamBody::new(futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
 }
 
-/// When it ended, in seconds, and how many bytes came before.
+/// Returns the second of the stall, and the bytes before it.
 async fn ended(
     body: impl Body<Data = Bytes, Error = BoxError>,
     limit: StallTimeout,
@@ -56,7 +56,7 @@ fn limit(seconds: u32) -> StallTimeout {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_ends_it_and_progress_does_not() {
+async fn silence_ends_a_body_and_progress_does_not() {
     assert_eq!(ended(dripping(&[]), limit(10)).await, (10, 0));
     assert_eq!(ended(dripping(&[(9, 5), (9, 5)]), limit(10)).await, (28, 10));
 }
@@ -68,7 +68,7 @@ async fn frames_without_bytes_are_no_progress() {
     }
 }
 
-/// One byte every nine seconds is progress of a kind.
+/// One byte every nine seconds.
 #[tokio::test(start_paused = true)]
 async fn a_slow_loris_is_too_slow() {
     let drops = &[(9, 1), (9, 1), (9, 1), (9, 1)];
@@ -80,7 +80,7 @@ async fn a_slow_loris_is_too_slow() {
     );
 }
 
-/// A reader that takes its time is not a body that stalls.
+/// Time that the reader takes between polls does not count.
 #[tokio::test(start_paused = true)]
 async fn only_waiting_counts() {
     let mut body = pin!(StallBody::new(dripping(&[(1, 1), (1, 1), (1, 1)]), limit(5).at_least(3)));
@@ -91,7 +91,7 @@ async fn only_waiting_counts() {
     assert!(body.as_mut().frame().await.unwrap().is_err());
 }
 
-/// What waits for its reader is there: only the time until the body woke it counts.
+/// Only the time until the wake counts, not the time until the next poll.
 #[tokio::test(start_paused = true)]
 async fn a_busy_reader_does_not_make_a_body_stall() {
     let drops = &[(1, 400), (1, 400), (1, 400), (1, 400)];
@@ -102,7 +102,7 @@ async fn a_busy_reader_does_not_make_a_body_stall() {
                 assert!(body.as_mut().poll_frame(cx).is_pending());
                 std::task::Poll::Ready(())
             });
-            // The reader waits, and has something else to do by the time it is woken.
+            // The reader is busy when it is woken.
             first.await;
             sleep(SECOND * 40).await;
             let frame = body.as_mut().frame().await.unwrap().expect("it stalled");
@@ -115,9 +115,9 @@ async fn a_busy_reader_does_not_make_a_body_stall() {
     }
 }
 
-/// A wake that finds nothing is no progress.
+/// A wake without bytes.
 #[tokio::test(start_paused = true)]
-async fn to_be_woken_for_nothing_does_not_help() {
+async fn a_wake_without_bytes_is_no_progress() {
     let started = clock::now();
     let drops = &[(4, 0), (4, 0), (4, 0)];
     let mut body = pin!(StallBody::new(dripping(drops), limit(10)));
@@ -126,8 +126,8 @@ async fn to_be_woken_for_nothing_does_not_help() {
 }
 
 #[test]
-fn no_timer_is_made_for_what_is_there() {
-    // There is no runtime, so to arm one would be to panic.
+fn a_ready_body_needs_no_timer() {
+    // Without a runtime, a timer would panic.
     let body = http_body_util::Full::new(Bytes::from_static(b"a")).map_err(BoxError::from);
     let mut body = pin!(StallBody::new(body, limit(1)));
     let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
@@ -135,15 +135,19 @@ fn no_timer_is_made_for_what_is_there() {
 }
 
 #[test]
-fn a_year_is_the_longest_limit() {
+fn a_limit_is_more_than_zero_and_at_most_a_year() {
     for bad in [Duration::ZERO, clock::MAX_WAIT + Duration::from_nanos(1), Duration::MAX] {
         assert_eq!(StallTimeout::new(bad).unwrap_err().field(), "limit", "{bad:?}");
     }
     assert!(StallTimeout::new(clock::MAX_WAIT).is_ok());
+    assert_eq!(
+        StallTimeout::new(Duration::ZERO).unwrap_err().to_string(),
+        "invalid configuration: `limit` is 0ns, must be more than zero and at most 365 days"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gave_up_and_after_how_long_is_said() {
+async fn the_rejection_has_the_name_and_the_limit() {
     for (limit, name) in [(limit(10), "stall"), (limit(10).name("uploads"), "uploads")] {
         let mut body = pin!(StallBody::new(dripping(&[]), limit));
         let error = body.as_mut().frame().await.unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! Servers and parts of them on their way out.
+//! Rejections during a shutdown, and after a panic.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use tokio::net::TcpStream;
 
 use crate::{Client, LONG, until};
 
-/// A part of the server has a token of its own, and ends before it.
+/// One route has its own token, and shuts down before the server.
 #[tokio::test]
-async fn what_is_shutting_down_sends_its_callers_elsewhere() {
+async fn a_shutdown_rejects_with_a_time_to_wait_and_close() {
     let builder = || Shutdown::builder().grace(Duration::ZERO).drain(LONG);
     let (whole, part) = (builder().build().unwrap(), builder().build().unwrap());
     let (stop, part_token) = (whole.token(), part.token());
-    let protect = AdmissionControlLayer::new(ShutdownLayer::new(&part_token));
-    let router = Router::new().route("/part", any(|| async { "here" })).layer(protect);
+    let admission = AdmissionControlLayer::new(ShutdownLayer::new(&part_token));
+    let router = Router::new().route("/part", any(|| async { "here" })).layer(admission);
     let router = router.route("/rest", get(|| async { "here" }));
     let listener = bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -33,32 +33,34 @@ async fn what_is_shutting_down_sends_its_callers_elsewhere() {
     part_token.begin("it is replaced");
     assert!(part.run().await.is_clean());
     let mut client = Client::connect(address).await;
-    client.say("GET /part HTTP/1.1\r\nhost: test\r\n\r\n").await;
-    let refused = client.rest().await;
-    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-    assert!(refused.contains("\r\nretry-after: 1\r\n"), "{refused}");
-    assert!(refused.contains("\r\nconnection: close\r\n"), "{refused}");
+    client.send("GET /part HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let rejected = client.rest().await;
+    assert!(rejected.starts_with("HTTP/1.1 503 "), "{rejected}");
+    assert!(rejected.contains("\r\nretry-after: 1\r\n"), "{rejected}");
+    assert!(rejected.contains("\r\nconnection: close\r\n"), "{rejected}");
     let mut client = Client::connect(address).await;
-    client.say("POST /part HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\r\n").await;
-    let refused = client.rest().await;
-    assert!(refused.contains("\r\ngrpc-status: 14\r\n"), "{refused}");
-    assert!(refused.contains("\r\ngrpc-retry-pushback-ms: 1000\r\n"), "{refused}");
+    client
+        .send("POST /part HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\r\n")
+        .await;
+    let rejected = client.rest().await;
+    assert!(rejected.contains("\r\ngrpc-status: 14\r\n"), "{rejected}");
+    assert!(rejected.contains("\r\ngrpc-retry-pushback-ms: 1000\r\n"), "{rejected}");
 
-    // HTTP/2 has no such header, and its connection serves others.
+    // HTTP/2 forbids the header, and the connection serves other streams.
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
     let connection = tokio::spawn(connection);
-    let mut ask = async |path: &str| {
+    let mut fetch = async |path: &str| {
         let request = Request::get(format!("http://test{path}")).version(Version::HTTP_2);
         sender.send_request(request.body(String::new()).unwrap()).await.unwrap()
     };
-    let refused = ask("/part").await;
+    let rejected = fetch("/part").await;
     assert_eq!(
-        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (rejected.status().as_u16(), &rejected.headers()["retry-after"]),
         (503, &"1".parse().unwrap())
     );
-    assert!(!refused.headers().contains_key("connection"));
-    let rest = ask("/rest").await.into_body().collect().await.unwrap();
+    assert!(!rejected.headers().contains_key("connection"));
+    let rest = fetch("/rest").await.into_body().collect().await.unwrap();
     assert_eq!(rest.to_bytes(), "here");
 
     stop.begin("test");
@@ -67,21 +69,21 @@ async fn what_is_shutting_down_sends_its_callers_elsewhere() {
     connection.await.unwrap().unwrap();
 }
 
-/// The connection of HTTP/1 is closed without a response; a stream of HTTP/2 is reset, and its connection is
-/// there for the others.
+/// The HTTP/1 connection is closed without a response; the HTTP/2 stream is reset, and its
+/// connection goes on.
 #[tokio::test]
-async fn a_handler_that_panics_gives_its_place_back() {
+async fn a_handler_that_panics_releases_its_permit() {
     async fn broken() -> &'static str {
         panic!("a bug");
     }
-    let protect =
+    let admission =
         AdmissionControlLayer::builder().concurrency(1).uploads(Uploads::new()).build().unwrap();
-    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
+    let bulkhead = admission.get_ref().bulkhead().unwrap().clone();
     let router = Router::new().route("/panic", get(broken)).route("/", get(|| async { "here" }));
     let (address, _token) =
-        crate::serve(resilience_http::serve::Server::default(), router.layer(protect)).await;
+        crate::serve(resilience_http::serve::Server::default(), router.layer(admission)).await;
     let mut client = Client::connect(address).await;
-    client.say("GET /panic HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    client.send("GET /panic HTTP/1.1\r\nhost: test\r\n\r\n").await;
     assert_eq!(client.rest().await, "");
     until(async || bulkhead.snapshot().in_use == 0).await;
 

@@ -1,4 +1,4 @@
-//! Many tenants, and some who say odd things.
+//! Limits for each key, with many keys and odd ones.
 
 use std::sync::Arc;
 
@@ -24,54 +24,54 @@ fn tenant(request: &axum::extract::Request) -> String {
     tenant.and_then(|tenant| tenant.to_str().ok()).unwrap_or("anonymous").to_owned()
 }
 
-/// Ten thousand strangers with a name each: memory stays within its bound, and who is in use keeps his limit.
+/// Ten thousand keys: memory stays within its bound, and a key in use keeps its state.
 #[tokio::test]
 async fn ten_thousand_tenants_are_not_ten_thousand_states() {
     const MOST: usize = 1_000;
     let keys = KeyedLimits::new(MOST, 1 << 20, LONG * 100).unwrap();
-    let protect = AdmissionControlLayer::builder()
+    let admission = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per(2, LONG * 100), keys, tenant)
         .concurrency_per_key(1, keys, tenant)
         .build()
         .unwrap();
-    let limits = protect.get_ref();
-    // No request uses what those of the tenants are made from.
+    let limits = admission.get_ref();
+    // No request uses the prototypes that the keys' limits are made from.
     assert!(limits.bulkhead().is_none() && limits.rate_limiter().is_none());
     let rates = limits.rate_layer().selector().store().clone();
-    let places = limits.concurrency_layer().selector().store().clone();
+    let permits = limits.concurrency_layer().selector().store().clone();
     let router = Router::new().route("/", get(|| async { crate::endless() }));
-    let service = Router::new().fallback_service(protect.layer(router));
-    let ask = async |tenant: &str| {
+    let service = Router::new().fallback_service(admission.layer(router));
+    let fetch = async |tenant: &str| {
         let request = http::Request::get("/").header("x-tenant", tenant);
         let request = request.body(axum::body::Body::empty()).unwrap();
         let Ok(response) = service.clone().oneshot(request).await;
         response
     };
-    // Kept, and so is its state: it is in use.
-    let slow = ask("slow").await;
+    // Kept with its state, because it is in use.
+    let slow = fetch("slow").await;
     assert_eq!(slow.status(), 200);
     for stranger in 0..10_000 {
-        assert_eq!(ask(&format!("stranger {stranger}")).await.status(), 200);
+        assert_eq!(fetch(&format!("stranger {stranger}")).await.status(), 200);
     }
-    for store in [(rates.len(), rates.bytes()), (places.len(), places.bytes())] {
+    for store in [(rates.len(), rates.bytes()), (permits.len(), permits.bytes())] {
         assert!(store.0 <= MOST && store.1 <= 1 << 20, "{store:?}");
     }
-    assert_eq!(ask("slow").await.status(), 503, "its only place is still taken");
+    assert_eq!(fetch("slow").await.status(), 503, "its only place is still taken");
     drop(slow);
-    assert_eq!(ask("slow").await.status(), 200);
+    assert_eq!(fetch("slow").await.status(), 200);
     for status in [200, 200, 429] {
-        assert_eq!(ask("regular").await.status(), status);
+        assert_eq!(fetch("regular").await.status(), status);
     }
 }
 
 #[tokio::test]
-async fn odd_headers_are_one_stranger_and_break_nothing() {
-    let protect = AdmissionControlLayer::builder()
+async fn odd_headers_share_one_key_and_break_nothing() {
+    let admission = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per_minute(10_000), KeyedLimits::default(), tenant)
         .concurrency_per_key(1, KeyedLimits::default(), tenant)
         .build()
         .unwrap();
-    let router = Router::new().route("/", get(|| async { "here" })).layer(protect);
+    let router = Router::new().route("/", get(|| async { "here" })).layer(admission);
     let (address, _token) = serve(Server::default(), router).await;
     let long = "x".repeat(8 << 10);
     for tenant in ["", "\t", "a, b", "\u{e9}\u{ff}", "\"", "%00", "../..", &long] {
@@ -92,50 +92,52 @@ async fn odd_headers_are_one_stranger_and_break_nothing() {
     }
     for bad in ["x-tenant: a\0b\r\n", "x-tenant : a\r\n", " folded\r\n", ": nameless\r\n"] {
         let mut client = Client::connect(address).await;
-        client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\n{bad}\r\n")).await;
+        client.send(&format!("GET / HTTP/1.1\r\nhost: test\r\n{bad}\r\n")).await;
         let response = client.rest().await;
         assert!(response.starts_with("HTTP/1.1 400 "), "{bad:?} {response}");
     }
     assert_eq!(crate::status(address, "/", "x-tenant: a\r\n").await, 200);
 }
 
-/// Events, and so the metrics that are made of them, carry the key of whoever is over a limit of their own.
+/// Events carry the key of the limit, and so do the metrics that are made from them.
 #[tokio::test]
 async fn events_of_rejections_carry_the_key() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let listener = |heard: Arc<Mutex<Vec<_>>>| {
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let listener = |received: Arc<Mutex<Vec<_>>>| {
         move |event: &Event<'_>| {
             if let Event::Rejected(rejection) = event {
-                heard.lock().push((rejection.layer().to_owned(), event.key().map(str::to_owned)));
+                received
+                    .lock()
+                    .push((rejection.layer().to_owned(), event.key().map(str::to_owned)));
             }
         }
     };
     let rate = RateLimiter::builder().name("rate").quota(Quota::per(1, LONG * 100)).reject();
-    let rate = rate.listen(listener(heard.clone())).build().unwrap();
-    let places = Bulkhead::builder().name("places").max_concurrent(1).reject();
-    let places = places.listen(listener(heard.clone())).build().unwrap();
+    let rate = rate.listen(listener(received.clone())).build().unwrap();
+    let permits = Bulkhead::builder().name("permits").max_concurrent(1).reject();
+    let permits = permits.listen(listener(received.clone())).build().unwrap();
     let rates = Keyed::new(KeyedLimits::default(), move |_: &String| rate.fresh());
-    let places = Keyed::new(KeyedLimits::default(), move |_: &String| places.fresh());
+    let permits = Keyed::new(KeyedLimits::default(), move |_: &String| permits.fresh());
     let router = Router::new().route("/", get(|| async { crate::endless() }));
-    let concurrency = BodyBulkheadLayer::select(Arc::new(PerKey::new(places, tenant)));
+    let concurrency = BodyBulkheadLayer::select(Arc::new(PerKey::new(permits, tenant)));
     let inner = concurrency.layer(MapServiceError::new(router.clone()));
     let inner = RejectionResponseLayer::default().layer(inner);
     let outer = HttpRateLimitLayer::new("rate", Arc::new(PerKey::new(rates, tenant)));
     let outer = RejectionResponseLayer::default().layer(outer.layer(MapServiceError::new(router)));
-    let ask = |tenant: &str| {
+    let fetch = |tenant: &str| {
         http::Request::get("/").header("x-tenant", tenant).body(axum::body::Body::empty()).unwrap()
     };
     let mut held = Vec::new();
     for (tenant, expected) in [("a", 200), ("a", 503), ("b", 200), ("b", 503)] {
-        let Ok(response) = inner.clone().oneshot(ask(tenant)).await;
+        let Ok(response) = inner.clone().oneshot(fetch(tenant)).await;
         assert_eq!(response.status(), expected);
         held.push(response);
     }
     for (tenant, expected) in [("a", 200), ("a", 429), ("b", 200), ("b", 429)] {
-        let Ok(response) = outer.clone().oneshot(ask(tenant)).await;
+        let Ok(response) = outer.clone().oneshot(fetch(tenant)).await;
         assert_eq!(response.status(), expected);
     }
     let of = |layer: &str, key: &str| (layer.to_owned(), Some(key.to_owned()));
-    let expected = [of("places", "a"), of("places", "b"), of("rate", "a"), of("rate", "b")];
-    assert_eq!(*heard.lock(), expected);
+    let expected = [of("permits", "a"), of("permits", "b"), of("rate", "a"), of("rate", "b")];
+    assert_eq!(*received.lock(), expected);
 }

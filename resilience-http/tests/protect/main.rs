@@ -1,4 +1,4 @@
-//! A server that is bounded, over real sockets, and clients that keep to nothing.
+//! Admission control over real sockets, with hostile clients.
 
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
@@ -22,10 +22,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const MS: Duration = Duration::from_millis(1);
-/// Long enough for a machine that is busy with something else.
+/// Longest wait of a test, for a slow machine.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Serves for as long as the test runs.
+/// Serves until the test ends.
 async fn serve(server: Server, router: Router) -> (SocketAddr, ShutdownToken) {
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG).build().unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
@@ -36,7 +36,7 @@ async fn serve(server: Server, router: Router) -> (SocketAddr, ShutdownToken) {
     (address, token)
 }
 
-/// Waits for something that must come.
+/// Waits for a condition, and fails after a time limit.
 async fn until(mut there: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !there().await {
@@ -46,13 +46,13 @@ async fn until(mut there: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(LONG, wait).await.expect("it does not come");
 }
 
-/// A body without an end, which is always there.
+/// An endless body that is always ready.
 fn endless() -> Body {
     let chunk = Bytes::from(vec![b'x'; 16 << 10]);
     Body::from_stream(stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone())))
 }
 
-/// A client that shows what is on the wire.
+/// A client that returns the bytes on the wire.
 struct Client(TcpStream);
 
 impl Client {
@@ -60,13 +60,13 @@ impl Client {
         Client(TcpStream::connect(address).await.unwrap())
     }
 
-    async fn say(&mut self, text: &str) {
+    async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Asks, and reads the head of the response.
+    /// Sends a request and reads the head of the response.
     async fn get(&mut self, path: &str, headers: &str) -> String {
-        self.say(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n")).await;
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n")).await;
         self.head().await
     }
 
@@ -79,17 +79,17 @@ impl Client {
         head
     }
 
-    /// What there is until the other side closes.
+    /// Reads until the other side closes.
     async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         let read = self.0.read_to_end(&mut rest);
-        // A reset says what a close says.
+        // A reset counts as a close.
         let _closed = tokio::time::timeout(LONG, read).await.expect("it is not closed");
         String::from_utf8_lossy(&rest).into_owned()
     }
 }
 
-/// The status of one request on a connection of its own.
+/// Returns the status of a request on a new connection.
 async fn status(address: SocketAddr, path: &str, headers: &str) -> u16 {
     let head = Client::connect(address).await.get(path, headers).await;
     head[9..12].parse().unwrap()

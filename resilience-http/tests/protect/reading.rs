@@ -1,4 +1,4 @@
-//! Who does not read what he asked for.
+//! Clients that do not read their responses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,13 +32,13 @@ fn routes() -> Router {
 }
 
 fn at_once(most: u32) -> (Router, Bulkhead) {
-    let protect = AdmissionControlLayer::builder().concurrency(most).build().unwrap();
-    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
-    (routes().layer(protect), bulkhead)
+    let admission = AdmissionControlLayer::builder().concurrency(most).build().unwrap();
+    let bulkhead = admission.get_ref().bulkhead().unwrap().clone();
+    (routes().layer(admission), bulkhead)
 }
 
 #[tokio::test]
-async fn a_permit_is_held_until_the_body_is_read_or_its_reader_has_gone() {
+async fn a_permit_is_held_until_the_body_is_read_or_its_client_disconnects() {
     let (router, bulkhead) = at_once(1);
     let (address, _token) = serve(Server::default(), router).await;
     let mut slow = Client::connect(address).await;
@@ -51,7 +51,7 @@ async fn a_permit_is_held_until_the_body_is_read_or_its_reader_has_gone() {
 }
 
 #[tokio::test]
-async fn who_stops_reading_is_cut() {
+async fn a_client_that_stops_reading_is_cut() {
     let (router, bulkhead) = at_once(1);
     let server = Server::builder().write_timeout(MS * 50).build().unwrap();
     let (address, _token) = serve(server, router).await;
@@ -59,13 +59,13 @@ async fn who_stops_reading_is_cut() {
     slow.get("/endless", "").await;
     until(async || bulkhead.snapshot().in_use == 0).await;
     assert_eq!(status(address, "/", "").await, 200);
-    // To the end of what the operating system had for him.
+    // To the end of the bytes in the operating system's buffers.
     slow.rest().await;
 }
 
-/// Who has to wait for the handler is not slow.
+/// Waiting for the handler does not count.
 #[tokio::test]
-async fn who_waits_for_a_silent_handler_is_not_cut() {
+async fn a_client_of_a_silent_handler_is_not_cut() {
     let (router, bulkhead) = at_once(2);
     let server = Server::builder().write_timeout(MS).build().unwrap();
     let (address, _token) = serve(server, router).await;
@@ -80,7 +80,7 @@ async fn who_waits_for_a_silent_handler_is_not_cut() {
 
 type H2 = http2::SendRequest<Body>;
 
-/// With a small window for each stream.
+/// Connects with a small window for each stream.
 async fn http2_client(address: SocketAddr) -> (H2, JoinHandle<()>) {
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -110,7 +110,7 @@ async fn a_stream_that_is_not_read_is_reset_and_the_others_go_on() {
     assert!(!connection.is_finished());
 }
 
-/// Bytes that are counted as long as anybody has them.
+/// Bytes that count until they are dropped.
 struct Counted(Vec<u8>, Arc<AtomicUsize>);
 
 impl Counted {
@@ -132,7 +132,7 @@ impl Drop for Counted {
     }
 }
 
-/// Answers that are there all at once: known to be at their end, found to be, and with trailers after it.
+/// Responses that are available at once: of known length, of unknown length, and with trailers.
 fn tails(left: &Arc<AtomicUsize>) -> Router {
     let at_once = |frames: fn(Bytes) -> Vec<Frame<Bytes>>| {
         let left = left.clone();
@@ -157,9 +157,10 @@ fn tails(left: &Arc<AtomicUsize>) -> Router {
 const LARGE: usize = 64 << 10;
 const TAILS: [&str; 3] = ["/known", "/found", "/trailers"];
 
-/// All of it is handed over, and its handler is done: it is kept for its reader all the same, but not for ever.
+/// The handler has ended with the whole response yielded: it is kept for a slow reader, but not
+/// without a limit.
 #[tokio::test]
-async fn the_end_of_an_answer_is_not_kept_for_who_does_not_read() {
+async fn the_end_of_a_response_is_dropped_if_its_client_does_not_read() {
     for path in TAILS {
         let left = Arc::new(AtomicUsize::new(0));
         let server = Server::builder().write_timeout(MS * 50).build().unwrap();
@@ -167,7 +168,7 @@ async fn the_end_of_an_answer_is_not_kept_for_who_does_not_read() {
         let (mut sender, connection) = http2_client(address).await;
         let slow = sender.send_request(request(path)).await.unwrap();
         assert_eq!((slow.status().as_u16(), left.load(Ordering::Relaxed)), (200, 1), "{path}");
-        // The connection is never idle.
+        // The connection never becomes idle.
         until(async || {
             let response = sender.send_request(request("/")).await.unwrap();
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "here");
@@ -178,14 +179,14 @@ async fn the_end_of_an_answer_is_not_kept_for_who_does_not_read() {
         let ended = async { while slow.frame().await.is_some_and(|frame| frame.is_ok()) {} };
         tokio::time::timeout(LONG, ended).await.expect("it was not reset");
         assert!(!connection.is_finished());
-        // The server, its connection and what else is counted: not the request.
+        // The server and its connection count, the request does not.
         until(async || token.in_flight() == 2).await;
     }
 }
 
-/// The end comes when the rest is gone, and no timer is waited for.
+/// The end follows the last piece at once, without a timer.
 #[tokio::test]
-async fn who_reads_quickly_waits_for_nothing() {
+async fn a_quick_reader_gets_the_end_at_once() {
     let left = Arc::new(AtomicUsize::new(0));
     let server = Server::builder().write_timeout(LONG * 10).build().unwrap();
     let (address, _token) = serve(server, tails(&left)).await;
@@ -197,9 +198,9 @@ async fn who_reads_quickly_waits_for_nothing() {
     }
 }
 
-/// Who takes longer in all, but takes something within the time, gets it all.
+/// A reader with progress within each timeout gets the whole response.
 #[tokio::test]
-async fn who_reads_slowly_gets_the_end_as_well() {
+async fn a_slow_reader_with_progress_gets_the_end() {
     for path in TAILS {
         let left = Arc::new(AtomicUsize::new(0));
         let server = Server::builder().write_timeout(MS * 400).build().unwrap();
@@ -218,10 +219,10 @@ async fn who_reads_slowly_gets_the_end_as_well() {
     }
 }
 
-/// Answers of one piece: the kernel does not take all of it, and a handler is done with it at once.
+/// Responses of one piece: the kernel does not take all of it, and the handler ends at once.
 fn in_one_piece(most: u32) -> (Router, Bulkhead) {
-    let protect = AdmissionControlLayer::builder().concurrency(most).build().unwrap();
-    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
+    let admission = AdmissionControlLayer::builder().concurrency(most).build().unwrap();
+    let bulkhead = admission.get_ref().bulkhead().unwrap().clone();
     let router = routes()
         .route("/string", get(|| async { "x".repeat(32 << 20) }))
         .route("/bytes", get(|| async { vec![b'x'; 32 << 20] }))
@@ -233,11 +234,11 @@ fn in_one_piece(most: u32) -> (Router, Bulkhead) {
                 Body::from_stream(futures_util::stream::iter([half(), half()]))
             }),
         );
-    (router.layer(protect), bulkhead)
+    (router.layer(admission), bulkhead)
 }
 
 #[tokio::test]
-async fn a_place_is_taken_until_the_last_byte_is_written() {
+async fn a_permit_is_held_until_the_last_byte_is_written() {
     for path in ["/string", "/bytes", "/halves"] {
         let (router, bulkhead) = in_one_piece(1);
         let server = Server::builder().write_timeout(MS * 700).build().unwrap();
@@ -247,18 +248,18 @@ async fn a_place_is_taken_until_the_last_byte_is_written() {
         tokio::time::sleep(MS * 100).await;
         assert_eq!(bulkhead.snapshot().in_use, 1, "{path}");
         assert_eq!(status(address, "/", "").await, 503, "{path}");
-        // Its reader is cut in time, or has read all.
+        // Its client is cut in time, or has read everything.
         until(async || bulkhead.snapshot().in_use == 0).await;
         let mut quick = Client::connect(address).await;
-        quick.say(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
+        quick.send(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
         assert!(quick.rest().await.len() > 32 << 20, "{path}");
         until(async || bulkhead.snapshot().in_use == 0).await;
     }
 }
 
-/// Also for what HTTP/2 hands over in one frame.
+/// Also for a response that is one frame of HTTP/2.
 #[tokio::test]
-async fn a_stream_takes_its_place_until_its_last_byte_is_written() {
+async fn a_stream_holds_its_permit_until_its_last_byte_is_written() {
     for path in ["/string", "/halves", "/small"] {
         let (router, bulkhead) = in_one_piece(1);
         let server = Server::builder().write_timeout(MS * 700).build().unwrap();
@@ -267,8 +268,8 @@ async fn a_stream_takes_its_place_until_its_last_byte_is_written() {
         let slow = sender.send_request(request(path)).await.unwrap();
         tokio::time::sleep(MS * 100).await;
         assert_eq!(bulkhead.snapshot().in_use, 1, "{path}");
-        let refused = sender.send_request(request("/")).await.unwrap();
-        assert_eq!(refused.status(), 503, "{path}");
+        let rejected = sender.send_request(request("/")).await.unwrap();
+        assert_eq!(rejected.status(), 503, "{path}");
         until(async || bulkhead.snapshot().in_use == 0).await;
         let read = sender.send_request(request("/")).await.unwrap().into_body();
         assert_eq!(read.collect().await.unwrap().to_bytes(), "here");
@@ -278,9 +279,9 @@ async fn a_stream_takes_its_place_until_its_last_byte_is_written() {
     }
 }
 
-/// Places of two limits, of which one stands in the other, are both kept.
+/// Two nested limits hold their permits together.
 #[tokio::test]
-async fn every_limit_that_a_request_passed_counts_it_until_then() {
+async fn nested_limits_hold_their_permits_until_the_last_byte() {
     let (router, inner) = in_one_piece(5);
     let outer = AdmissionControlLayer::builder().concurrency(5).build().unwrap();
     let places = [inner, outer.get_ref().bulkhead().unwrap().clone()];
@@ -293,7 +294,7 @@ async fn every_limit_that_a_request_passed_counts_it_until_then() {
     until(async || places.iter().all(|places| places.snapshot().in_use == 0)).await;
 }
 
-/// A stream without an end, by two handlers: one sends now and then, the other always has something.
+/// Two handlers of endless streams: one sends now and then, the other always has bytes.
 fn streaming() -> Router {
     let drips = futures_util::stream::unfold((), |()| async {
         tokio::time::sleep(MS * 10).await;
@@ -306,11 +307,11 @@ fn streaming() -> Router {
 
 /// Returns how long the body took, and whether it ended in an error.
 async fn ended(
-    protect: AdmissionControlLayer<resilience_http::server::Limits>,
+    admission: AdmissionControlLayer<resilience_http::server::Limits>,
     path: &str,
     header: &str,
 ) -> (std::time::Duration, bool) {
-    let (address, _token) = serve(Server::default(), streaming().layer(protect)).await;
+    let (address, _token) = serve(Server::default(), streaming().layer(admission)).await;
     let begun = clock::now();
     let url = format!("http://{address}{path}");
     let (name, value) = header.split_once(": ").unwrap();
@@ -327,27 +328,27 @@ async fn ended(
 }
 
 #[tokio::test]
-async fn the_longest_time_is_for_the_whole_answer() {
+async fn the_longest_time_includes_the_body() {
     for path in ["/drips", "/endless"] {
         let whole = AdmissionControlLayer::builder().longest(MS * 300).build().unwrap();
         let (took, broke) = ended(whole, path, "x-any: 1").await;
         assert!(broke && took >= MS * 300 && took < MS * 2_000, "{path}: {took:?}");
     }
-    // What is for the head does not end a body, and is not made longer by it.
+    // The limit on the head does not end a body, and a body does not prolong it.
     let head = || AdmissionControlLayer::builder().longest_head(MS * 300).build().unwrap();
     let none = || AdmissionControlLayer::builder().build().unwrap();
-    for (protect, header) in [(head(), "x-any: 1"), (none(), "x-resilience-timeout-ms: 300")] {
-        assert!(!ended(protect, "/drips", header).await.1, "{header}");
+    for (admission, header) in [(head(), "x-any: 1"), (none(), "x-resilience-timeout-ms: 300")] {
+        assert!(!ended(admission, "/drips", header).await.1, "{header}");
     }
     let (took, broke) = ended(none(), "/drips", "grpc-timeout: 300m").await;
     assert!(broke && took >= MS * 300, "{took:?}");
 }
 
-/// A call of gRPC ends by its status.
+/// A gRPC call ends with a status in its trailers.
 #[tokio::test]
 async fn the_time_of_a_grpc_call_ends_in_its_status() {
-    let protect = AdmissionControlLayer::builder().build().unwrap();
-    let (address, _token) = serve(Server::default(), streaming().layer(protect)).await;
+    let admission = AdmissionControlLayer::builder().build().unwrap();
+    let (address, _token) = serve(Server::default(), streaming().layer(admission)).await;
     let (mut sender, _connection) = http2_client(address).await;
     let mut call = request("/drips");
     for (name, value) in [("content-type", "application/grpc"), ("grpc-timeout", "300m")] {
@@ -358,29 +359,29 @@ async fn the_time_of_a_grpc_call_ends_in_its_status() {
     assert_eq!(all.trailers().unwrap()["grpc-status"], "4");
 }
 
-/// A handler that never begins is ended by either.
+/// Both limits end a handler that never responds.
 #[tokio::test]
 async fn a_head_that_does_not_come_is_504_by_both() {
     let hangs = || Router::new().route("/", get(std::future::pending::<&str>));
     let builder = AdmissionControlLayer::builder;
-    for protect in [builder().longest_head(MS * 20), builder().longest(MS * 20)] {
-        let router = hangs().layer(protect.build().unwrap());
+    for admission in [builder().longest_head(MS * 20), builder().longest(MS * 20)] {
+        let router = hangs().layer(admission.build().unwrap());
         let (address, _token) = serve(Server::default(), router).await;
         assert_eq!(status(address, "/", "").await, 504);
     }
     assert!(builder().longest_head(std::time::Duration::ZERO).build().is_err());
 }
 
-/// One tenant's slow readers are in nobody else's way.
+/// Slow readers of one tenant do not affect the others.
 #[tokio::test]
-async fn a_slow_tenant_has_used_up_his_own_places() {
+async fn a_slow_tenant_uses_up_its_own_permits_only() {
     let tenant = |request: &axum::extract::Request| {
         request.headers().get("x-tenant").map_or_else(String::new, |name| format!("{name:?}"))
     };
     let limits = KeyedLimits::default();
-    let protect =
+    let admission =
         AdmissionControlLayer::builder().concurrency_per_key(1, limits, tenant).build().unwrap();
-    let (address, _token) = serve(Server::default(), routes().layer(protect)).await;
+    let (address, _token) = serve(Server::default(), routes().layer(admission)).await;
     let mut slow = Client::connect(address).await;
     slow.get("/endless", "x-tenant: a\r\n").await;
     assert_eq!(status(address, "/", "x-tenant: a\r\n").await, 503);

@@ -21,10 +21,13 @@ fn request(grpc: bool) -> Request<Body> {
     Request::get("/").header("content-type", kind).body(Body::empty()).unwrap()
 }
 
-/// The recipe of the book: layers of the core between axum's `HandleErrorLayer` and a router.
+/// The recipe in the book: layers of the core between axum's `HandleErrorLayer` and a router.
 #[tokio::test]
-async fn handle_error_layer_answers_rejections() {
-    async fn refused(headers: HeaderMap, error: Error<Infallible>) -> Response<ResponseBody<Body>> {
+async fn handle_error_layer_turns_rejections_into_responses() {
+    async fn rejected(
+        headers: HeaderMap,
+        error: Error<Infallible>,
+    ) -> Response<ResponseBody<Body>> {
         match error {
             Error::Rejected(rejection) => RejectionFormat::new().response(&rejection, &headers),
             Error::Service(never) => match never {},
@@ -33,20 +36,20 @@ async fn handle_error_layer_answers_rejections() {
     let bulkhead = Bulkhead::builder().name("api").max_concurrent(1).reject().build().unwrap();
     let stack = Stack::builder().bulkhead(bulkhead.clone()).build().unwrap();
     let layers = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(refused))
+        .layer(HandleErrorLayer::new(rejected))
         .layer(stack)
         .map_err(Error::Service);
     let router = Router::new().route("/", get(|| async { "here" })).layer(layers);
-    let ask = async |grpc| router.clone().oneshot(request(grpc)).await.unwrap();
-    assert_eq!(ask(false).await.status(), 200);
+    let fetch = async |grpc| router.clone().oneshot(request(grpc)).await.unwrap();
+    assert_eq!(fetch(false).await.status(), 200);
     let _taken = bulkhead.try_acquire(1).unwrap();
-    let refused = ask(false).await;
-    assert_eq!(refused.status(), 503);
-    assert_eq!(refused.headers()["content-type"], "application/problem+json");
-    assert_eq!(ask(true).await.headers()["grpc-status"], "8");
+    let rejected = fetch(false).await;
+    assert_eq!(rejected.status(), 503);
+    assert_eq!(rejected.headers()["content-type"], "application/problem+json");
+    assert_eq!(fetch(true).await.headers()["grpc-status"], "8");
 }
 
-/// A handler whose own call upstream was rejected: the caller is told when to come back, and no names.
+/// A handler whose call upstream is rejected: the response has the time to wait, and no names.
 #[tokio::test]
 async fn a_handler_maps_the_rejection_of_its_own_call() {
     async fn upstream(error: Error<std::io::Error>) -> Result<String, Error<std::io::Error>> {

@@ -20,11 +20,11 @@ use crate::{Client, LONG, MS, serve, status, until};
 struct Rig {
     address: std::net::SocketAddr,
     bulkhead: Bulkhead,
-    /// Of `/`.
+    /// Calls of the handler of `/`.
     calls: Arc<AtomicUsize>,
 }
 
-/// At most 8 bytes.
+/// Starts a server with a limit of 8 bytes.
 async fn rig(uploads: Uploads) -> Rig {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
@@ -35,10 +35,10 @@ async fn rig(uploads: Uploads) -> Rig {
             Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         }
     };
-    let protect =
+    let admission =
         AdmissionControlLayer::builder().name("api").concurrency(2).uploads(uploads.at_most(8));
-    let protect = protect.build().unwrap();
-    let bulkhead = protect.get_ref().bulkhead().unwrap().clone();
+    let admission = admission.build().unwrap();
+    let bulkhead = admission.get_ref().bulkhead().unwrap().clone();
     let router = Router::new()
         .route("/", any(length))
         .route("/bytes", post(|body: Bytes| async move { body.len().to_string() }))
@@ -47,25 +47,25 @@ async fn rig(uploads: Uploads) -> Rig {
             "/brave",
             post(|body: Body| async move { format!("{}", body.collect().await.is_ok()) }),
         )
-        .layer(protect);
+        .layer(admission);
     let (address, _) = serve(Server::default(), router).await;
     Rig { address, bulkhead, calls }
 }
 
 impl Rig {
-    /// Sends a head and some of a body, and reads all that comes until the connection is closed.
-    async fn ask(&self, path: &str, headers: &str, body: &str) -> String {
+    /// Sends a head and part of a body, and reads until the connection is closed.
+    async fn fetch(&self, path: &str, headers: &str, body: &str) -> String {
         let mut client = self.begin(path, headers, body).await;
         client.rest().await
     }
 
     async fn begin(&self, path: &str, headers: &str, body: &str) -> Client {
         let mut client = Client::connect(self.address).await;
-        client.say(&format!("POST {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n{body}")).await;
+        client.send(&format!("POST {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n{body}")).await;
         client
     }
 
-    /// Nothing that went wrong keeps a place.
+    /// Asserts that no failed request holds a permit.
     async fn is_free(&self) {
         until(async || self.bulkhead.snapshot().in_use == 0).await;
         assert_eq!(status(self.address, "/", "").await, 200);
@@ -74,7 +74,7 @@ impl Rig {
 
 const CHUNKED: &str = "transfer-encoding: chunked\r\n";
 
-/// The problem that a response tells of, which has this status and closes the connection.
+/// Returns the problem in a response, and asserts its status and `connection: close`.
 fn problem(response: &str, status: u16) -> Value {
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
@@ -87,11 +87,11 @@ fn problem(response: &str, status: u16) -> Value {
 }
 
 #[tokio::test]
-async fn what_says_that_it_is_too_large_is_not_read() {
+async fn a_request_with_too_large_a_length_is_not_read() {
     let rig = rig(Uploads::new()).await;
-    // Nobody says that it should go on, either.
+    // Without a `100 Continue`.
     for headers in ["content-length: 9\r\n", "content-length: 9\r\nexpect: 100-continue\r\n"] {
-        let response = rig.ask("/", headers, "").await;
+        let response = rig.fetch("/", headers, "").await;
         let problem = problem(&response, 413);
         assert_eq!(problem["title"], "Content Too Large");
         assert_eq!(problem["limit"], 8);
@@ -102,11 +102,11 @@ async fn what_says_that_it_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn what_turns_out_too_large_is_413_whatever_the_handler_says() {
+async fn a_body_that_turns_out_too_large_is_413_instead_of_the_handlers_error() {
     let rig = rig(Uploads::new()).await;
     for path in ["/", "/bytes"] {
         for body in ["9\r\n123456789\r\n0\r\n\r\n", "5\r\n12345\r\n4\r\n6789\r\n0\r\n\r\n"] {
-            problem(&rig.ask(path, CHUNKED, body).await, 413);
+            problem(&rig.fetch(path, CHUNKED, body).await, 413);
         }
     }
     assert_eq!(rig.calls.load(Ordering::Relaxed), 2);
@@ -114,42 +114,42 @@ async fn what_turns_out_too_large_is_413_whatever_the_handler_says() {
 }
 
 #[tokio::test]
-async fn as_much_as_is_allowed_is_taken() {
+async fn a_body_at_the_limit_is_accepted() {
     let rig = rig(Uploads::new()).await;
     let close = "connection: close\r\n";
-    let response = rig.ask("/", &format!("{close}content-length: 8\r\n"), "12345678").await;
+    let response = rig.fetch("/", &format!("{close}content-length: 8\r\n"), "12345678").await;
     assert!(response.ends_with("\r\n\r\n8"), "{response}");
     let chunks = "4\r\n1234\r\n4\r\n5678\r\n0\r\n\r\n";
-    let response = rig.ask("/bytes", &format!("{close}{CHUNKED}"), chunks).await;
+    let response = rig.fetch("/bytes", &format!("{close}{CHUNKED}"), chunks).await;
     assert!(response.ends_with("\r\n\r\n8"), "{response}");
 }
 
-/// Whoever can do without the rest of it may say so.
+/// A handler that does not need the rest of a body may succeed.
 #[tokio::test]
-async fn a_good_answer_stays() {
+async fn a_successful_response_is_passed_on() {
     let rig = rig(Uploads::new().stall(MS)).await;
-    let response = rig.ask("/brave", CHUNKED, "9\r\n123456789\r\n").await;
+    let response = rig.fetch("/brave", CHUNKED, "9\r\n123456789\r\n").await;
     assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("false"), "{response}");
-    let response = rig.ask("/brave", CHUNKED, "").await;
+    let response = rig.fetch("/brave", CHUNKED, "").await;
     assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("false"), "{response}");
 }
 
 #[tokio::test]
-async fn what_does_not_come_is_408() {
+async fn a_body_that_stalls_is_408() {
     let rig = rig(Uploads::new().stall(MS * 50)).await;
     for (headers, some) in
         [("content-length: 8\r\n", "123"), (CHUNKED, "3\r\n123\r\n"), (CHUNKED, "")]
     {
-        let problem = problem(&rig.ask("/", headers, some).await, 408);
+        let problem = problem(&rig.fetch("/", headers, some).await, 408);
         assert_eq!(problem["title"], "Request Timeout");
         assert_eq!(problem["limit"], "50ms");
     }
     rig.is_free().await;
 }
 
-/// A byte now and then is not enough where more is asked for.
+/// Bytes below `at_least`.
 #[tokio::test]
-async fn what_trickles_is_408() {
+async fn a_body_that_trickles_is_408() {
     let rig = rig(Uploads::new().stall(MS * 50).at_least(1 << 10)).await;
     let mut client = rig.begin("/", "content-length: 8\r\n", "").await;
     let (mut reader, mut writer) = client.0.split();
@@ -161,65 +161,69 @@ async fn what_trickles_is_408() {
         std::future::pending::<()>().await;
     };
     let mut response = String::new();
-    let heard = tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut response);
-    let heard = async { drop(tokio::time::timeout(LONG, heard).await.unwrap()) };
-    tokio::select! { () = heard => {}, () = trickle => {} }
+    let received = tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut response);
+    let received = async { drop(tokio::time::timeout(LONG, received).await.unwrap()) };
+    tokio::select! { () = received => {}, () = trickle => {} }
     problem(&response, 408);
 }
 
 #[tokio::test]
-async fn a_head_that_was_sent_is_not_taken_back() {
+async fn a_response_that_has_begun_ends_in_an_error() {
     let rig = rig(Uploads::new().stall(MS * 50)).await;
-    let response = rig.ask("/echo", CHUNKED, "3\r\n123\r\n").await;
+    let response = rig.fetch("/echo", CHUNKED, "3\r\n123\r\n").await;
     assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
     assert!(response.contains("\r\n123\r\n") && !response.ends_with("0\r\n\r\n"), "{response}");
     rig.is_free().await;
 }
 
 #[tokio::test]
-async fn grpc_is_told_in_its_head() {
+async fn grpc_gets_the_status_in_the_head() {
     let rig = rig(Uploads::new().stall(MS * 50)).await;
     let grpc = "content-type: application/grpc\r\ncontent-length:";
-    let response = rig.ask("/", &format!("{grpc} 9\r\n"), "").await;
+    let response = rig.fetch("/", &format!("{grpc} 9\r\n"), "").await;
     assert!(
         response.starts_with("HTTP/1.1 200 ") && response.contains("\r\ngrpc-status: 8"),
         "{response}"
     );
     assert!(response.contains("\r\ngrpc-retry-pushback-ms: -1"), "{response}");
-    let response = rig.ask("/", &format!("{grpc} 8\r\n"), "123").await;
+    let response = rig.fetch("/", &format!("{grpc} 8\r\n"), "123").await;
     assert!(response.contains("\r\ngrpc-status: 4"), "{response}");
 }
 
 #[tokio::test]
-async fn a_length_that_is_none_reaches_nobody() {
+async fn an_invalid_length_does_not_reach_the_handler() {
     let rig = rig(Uploads::new()).await;
     for length in ["-1", "nine", "18446744073709551616", "3\r\ncontent-length: 4", "+3", "3, 4"] {
-        let response = rig.ask("/", &format!("content-length: {length}\r\n"), "123").await;
+        let response = rig.fetch("/", &format!("content-length: {length}\r\n"), "123").await;
         assert!(response.starts_with("HTTP/1.1 400 "), "{length}: {response}");
     }
-    let response = rig.ask("/", &format!("{CHUNKED}x: y\r\n"), "xyz\r\n").await;
+    let response = rig.fetch("/", &format!("{CHUNKED}x: y\r\n"), "xyz\r\n").await;
     assert!(response.starts_with("HTTP/1.1 500 "), "{response}");
     assert_eq!(rig.calls.load(Ordering::Relaxed), 1);
     rig.is_free().await;
 }
 
-/// Who has closed his side in the middle has broken his request off; who has closed it after is answered.
+/// A half-close within the body breaks the request off; after the body, the client gets its
+/// response.
 #[tokio::test]
 async fn half_closed() {
     let rig = rig(Uploads::new()).await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for body in ["12345678", "123"] {
         let mut client = rig.begin("/", "content-length: 8\r\n", body).await;
         client.0.shutdown().await.unwrap();
-        answers.push(client.rest().await);
+        responses.push(client.rest().await);
     }
-    assert!(answers[0].starts_with("HTTP/1.1 200 "), "{answers:?}");
-    assert!(answers[1].starts_with("HTTP/1.1 500 "), "what the handler made of it: {answers:?}");
+    assert!(responses[0].starts_with("HTTP/1.1 200 "), "{responses:?}");
+    assert!(
+        responses[1].starts_with("HTTP/1.1 500 "),
+        "what the handler made of it: {responses:?}"
+    );
     rig.is_free().await;
 }
 
 #[test]
-fn what_is_out_of_bounds_is_named() {
+fn the_error_names_the_field_out_of_bounds() {
     for stall in [Duration::ZERO, Duration::MAX] {
         let error = UploadsLayer::new("uploads", Uploads::new().stall(stall)).unwrap_err();
         assert_eq!(error.field(), "stall");

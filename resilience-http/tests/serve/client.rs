@@ -1,4 +1,4 @@
-//! A client that shows what is on the wire.
+//! A client that returns the bytes on the wire.
 
 use std::net::SocketAddr;
 
@@ -14,28 +14,28 @@ impl Client {
         Client(TcpStream::connect(address).await.unwrap())
     }
 
-    pub(crate) async fn say(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
     pub(crate) async fn get(&mut self, path: &str) {
-        self.say(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
     }
 
-    /// A response, up to this ending of it.
-    pub(crate) async fn hear(&mut self, ending: &str) -> String {
-        let mut heard = String::new();
-        while !heard.ends_with(ending) {
+    /// Reads a response up to `ending`.
+    pub(crate) async fn receive(&mut self, ending: &str) -> String {
+        let mut received = String::new();
+        while !received.ends_with(ending) {
             let mut byte = [0; 1];
             match tokio::time::timeout(LONG, self.0.read(&mut byte)).await.expect("nothing comes") {
-                Ok(1) => heard.push(char::from(byte[0])),
-                other => panic!("{other:?} after {heard:?}"),
+                Ok(1) => received.push(char::from(byte[0])),
+                other => panic!("{other:?} after {received:?}"),
             }
         }
-        heard
+        received
     }
 
-    /// What there is until the other side closes.
+    /// Reads until the other side closes.
     pub(crate) async fn rest(mut self) -> std::io::Result<String> {
         let mut rest = String::new();
         let read = self.0.read_to_string(&mut rest);

@@ -12,16 +12,16 @@ use tokio::process::Command;
 use crate::client::Client;
 use crate::{Held, LONG, MS, router};
 
-/// Set in the process that has few.
+/// Environment variable that is set in the process with few descriptors.
 const CHILD: &str = "RESILIENCE_SERVE_FEW_DESCRIPTORS";
 
 /// Enough for a runtime, a listener and a few connections.
 const FEW: u64 = 40;
 
-/// The server waits while there is no descriptor for a connection, and takes it when there is one; and
-/// does not ask without a pause meanwhile.
+/// The server waits while there is no descriptor for a connection, accepts once there is one, and
+/// does not poll without a pause meanwhile.
 #[tokio::test]
-async fn it_waits_for_descriptors_and_does_not_spin() {
+async fn the_server_waits_for_descriptors_and_does_not_spin() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["descriptors::child", "--exact", "--nocapture"]).env(CHILD, "1");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -31,8 +31,8 @@ async fn it_waits_for_descriptors_and_does_not_spin() {
     assert!(String::from_utf8_lossy(&said).contains("1 passed"), "it was not run: {why}");
 }
 
-/// Not a test but a process with few descriptors, where it is run as one: half of a connection is the
-/// server's, the other half is the client's, in the same process.
+/// Serves in the child process with few descriptors, where the variable is set. Does nothing as a
+/// test. Both ends of each connection are in the process.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
@@ -48,7 +48,7 @@ fn child() {
         let server =
             tokio::spawn(serve_with_shutdown(listener, router(Held::new()), token.clone()));
         let began = clock::now();
-        // Until there are none: the last of them are connected, and not taken.
+        // Until no descriptor is left: the last clients are connected, and not accepted.
         let mut clients = Vec::new();
         while let Ok(client) = TcpStream::connect(address).await {
             clients.push(Client(client));
@@ -56,9 +56,9 @@ fn child() {
         tokio::time::sleep(MS * 300).await;
         let mut last = clients.pop().unwrap();
         last.get("/echo/taken").await;
-        // Each of these frees two.
+        // Each close frees two descriptors.
         clients.truncate(clients.len() / 2);
-        assert!(last.hear("taken").await.starts_with("HTTP/1.1 200"));
+        assert!(last.receive("taken").await.starts_with("HTTP/1.1 200"));
         clients.push(last);
         drop(clients);
         let waited = clock::now() - began;
@@ -67,7 +67,7 @@ fn child() {
         assert_eq!(report.cut(), 0, "{report}");
         let served = server.await.unwrap();
         assert!(served.accept_errors > 0, "there were enough: {served:?}");
-        // It pauses for 5 ms at least, and so cannot have asked more often.
+        // With pauses of 5 ms at least, more polls are impossible.
         let most = 1 + waited.as_millis() / 5;
         assert!(u128::from(served.accept_errors) <= most, "{served:?} within {waited:?}");
     });

@@ -1,4 +1,4 @@
-//! Connections of HTTP/1 when draining begins.
+//! HTTP/1 connections when draining begins.
 
 use std::io::Write;
 use std::time::Duration;
@@ -16,9 +16,9 @@ async fn an_idle_connection_is_closed() {
     let rig = Rig::new().await;
     let mut client = Client::connect(rig.address).await;
     client.get("/echo/one").await;
-    assert!(!client.hear("one").await.contains("connection: close"));
+    assert!(!client.receive("one").await.contains("connection: close"));
     client.get("/echo/two").await;
-    client.hear("two").await;
+    client.receive("two").await;
     rig.token.begin("test");
     assert_eq!(client.rest().await.unwrap(), "");
     let (report, served) = rig.end().await;
@@ -27,14 +27,14 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_and_its_connection_closed_politely() {
+async fn a_request_in_flight_gets_its_response_before_its_connection_closes() {
     let rig = Rig::new().await;
     let mut client = Client::connect(rig.address).await;
     client.get("/held").await;
     rig.held.entered().await;
     rig.token.begin("test");
     rig.token.draining().await;
-    rig.held.may_answer.notify_one();
+    rig.held.may_respond.notify_one();
     let response = client.rest().await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     assert!(response.contains("connection: close") && response.ends_with("at last"), "{response}");
@@ -44,14 +44,14 @@ async fn a_request_under_way_is_answered_and_its_connection_closed_politely() {
     assert_eq!((requests.in_flight, requests.finished, served.cut), (1, 1, 0));
 }
 
-/// During the grace, connections are taken, and those there are asked to go elsewhere next.
+/// During the grace, connections are accepted, and responses have `connection: close`.
 #[tokio::test]
 async fn the_grace_serves_on() {
     let shutdown = Shutdown::builder().grace(LONG).drain(LONG);
     let rig = Rig::with(Server::default(), shutdown).await;
     let mut early = Client::connect(rig.address).await;
     early.get("/echo/early").await;
-    early.hear("early").await;
+    early.receive("early").await;
     rig.token.begin("test");
     assert_eq!(rig.token.phase(), Phase::NotReady);
     let mut late = Client::connect(rig.address).await;
@@ -71,7 +71,7 @@ async fn the_grace_serves_on() {
 }
 
 #[tokio::test]
-async fn nobody_is_taken_after_it() {
+async fn a_connection_after_the_drain_is_refused() {
     let rig = Rig::new().await;
     rig.token.begin("test");
     let address = rig.address;
@@ -79,13 +79,13 @@ async fn nobody_is_taken_after_it() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
-/// What had connected before the listener is closed is answered: the operating system has told its client that
-/// somebody is there.
+/// A client that connects before the listener is closed gets its response, because its connect has
+/// succeeded.
 #[tokio::test]
-async fn who_waits_in_the_listeners_queue_is_answered() {
+async fn a_connection_in_the_listeners_queue_is_served() {
     let rig = Rig::new().await;
     tokio::task::yield_now().await;
-    // On this one thread the server has no chance to accept them before draining begins.
+    // On one thread, the server does not run before draining begins.
     let clients = [1, 2, 3].map(|client| {
         let mut stream = std::net::TcpStream::connect(rig.address).unwrap();
         let request = format!("GET /echo/{client} HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -107,9 +107,9 @@ async fn who_waits_in_the_listeners_queue_is_answered() {
     assert_eq!(served.connections, 3);
 }
 
-/// Also if there are more of them than there are places: they are answered one after the other.
+/// More connections than permits, which are served one after the other.
 #[tokio::test]
-async fn a_full_servers_queue_is_answered_as_well() {
+async fn the_listeners_queue_of_a_full_server_is_served() {
     let server = Server::builder().max_connections(2).build().unwrap();
     let rig = Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG * 10)).await;
     let mut held = Client::connect(rig.address).await;
@@ -128,16 +128,16 @@ async fn a_full_servers_queue_is_answered_as_well() {
         let response = stream.rest().await.unwrap();
         assert!(response.ends_with(&client.to_string()), "{response}");
     }
-    rig.held.may_answer.notify_one();
+    rig.held.may_respond.notify_one();
     assert!(held.rest().await.unwrap().ends_with("at last"));
     let (report, served) = rig.end().await;
     assert!(report.is_clean(), "{report}");
     assert_eq!((served.connections, served.cut), (21, 0));
 }
 
-/// What has no place by the deadline is counted.
+/// Connections without a permit at the deadline count as cut.
 #[tokio::test]
-async fn who_waits_in_a_full_servers_queue_at_the_deadline_is_counted() {
+async fn a_queued_connection_counts_as_cut_at_the_deadline() {
     let server = Server::builder().max_connections(1).build().unwrap();
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50);
     let rig = Rig::with(server, shutdown).await;
@@ -154,7 +154,7 @@ async fn who_waits_in_a_full_servers_queue_at_the_deadline_is_counted() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_sent_all_it_will_is_answered() {
+async fn a_half_closed_client_gets_its_response() {
     let server = Server::builder().half_close(true).build().unwrap();
     let rig = Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG)).await;
     let mut client = Client::connect(rig.address).await;
@@ -163,15 +163,15 @@ async fn a_client_that_has_sent_all_it_will_is_answered() {
     rig.held.entered().await;
     rig.token.begin("test");
     rig.token.draining().await;
-    rig.held.may_answer.notify_one();
+    rig.held.may_respond.notify_one();
     assert!(client.rest().await.unwrap().ends_with("at last"));
     let (report, _) = rig.end().await;
     assert!(report.is_clean(), "{report}");
 }
 
-/// A connection whose first request is on its way is no idle one.
+/// The first request of a new connection may be on its way when draining begins.
 #[tokio::test]
-async fn a_new_connection_has_a_moment_to_say_what_it_wants() {
+async fn a_new_connection_has_time_for_its_first_request() {
     let rig = Rig::new().await;
     let mut client = Client::connect(rig.address).await;
     while rig.token.in_flight() < 2 {
@@ -187,7 +187,7 @@ async fn a_new_connection_has_a_moment_to_say_what_it_wants() {
 }
 
 #[tokio::test]
-async fn what_is_not_answered_by_the_deadline_is_cut_and_counted() {
+async fn a_request_without_a_response_at_the_deadline_is_cut_and_counted() {
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50).unwind(SECOND);
     let rig = Rig::with(Server::default(), shutdown).await;
     let mut client = Client::connect(rig.address).await;
@@ -215,9 +215,9 @@ async fn a_second_signal_cuts_at_once() {
     assert_eq!((served.cut, report.forced), (1, true), "{report}");
 }
 
-/// Dropped, a server leaves nothing behind.
+/// Handlers, connections and the listener are dropped with the server.
 #[tokio::test]
-async fn to_drop_the_server_is_to_cut_everything() {
+async fn dropping_the_server_cuts_everything() {
     let rig = Rig::new().await;
     let mut client = Client::connect(rig.address).await;
     client.get("/held").await;

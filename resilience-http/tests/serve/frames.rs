@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame: how an idle connection is closed, and what becomes of a slow reader.
+//! HTTP/2, frame by frame: the close of an idle connection, and the reset of a slow reader.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -52,18 +52,19 @@ impl Frames {
         self.send(HEADERS, 0x5, stream, b"\x82\x86\x84\x41\x01a").await;
     }
 
-    /// The same, of another path.
+    /// Sends a whole request for `/large`.
     async fn request_large(&mut self, stream: u32) {
         self.send(HEADERS, 0x5, stream, b"\x82\x86\x04\x06/large\x41\x01a").await;
     }
 
-    /// Sends a POST whose body is still to come, to a path of five bytes.
+    /// Sends the head of a POST to a path of five bytes.
     async fn post(&mut self, stream: u32, path: &str) {
         let head = [b"\x83\x86\x04\x05", path.as_bytes(), b"\x41\x01a"].concat();
         self.send(HEADERS, 0x4, stream, &head).await;
     }
 
-    /// Waits for a frame of this kind. Returns its stream and payload. Dropped, it loses no byte.
+    /// Waits for a frame of this kind, and returns its stream and payload. Cancellation loses no
+    /// byte.
     pub(crate) async fn next(&mut self, kind: u8) -> (u32, Vec<u8>) {
         let next = async {
             loop {
@@ -79,7 +80,7 @@ impl Frames {
         tokio::time::timeout(LONG, next).await.expect("it does not come")
     }
 
-    /// Takes a frame that was read in full.
+    /// Removes a complete frame from the buffer.
     fn frame(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         let head = self.1.first_chunk::<9>()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -104,16 +105,16 @@ async fn rig() -> Rig {
     Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG)).await
 }
 
-/// A request that meets the GOAWAY on its way is answered.
+/// A request that crosses the GOAWAY.
 #[tokio::test]
-async fn a_request_that_was_on_its_way_is_answered() {
+async fn a_request_that_crosses_the_goaway_gets_its_response() {
     let rig = rig().await;
     let mut client = Frames::connect(&rig).await;
     client.request(1).await;
     assert_eq!(client.next(HEADERS).await.0, 1);
     assert_eq!(client.last_stream().await, (1 << 31) - 1);
     let (_, ping) = client.next(PING).await;
-    // Longer than the connection may be idle.
+    // Longer than `idle_timeout`.
     tokio::time::sleep(MS * 150).await;
     client.request(3).await;
     assert_eq!(client.next(HEADERS).await.0, 3);
@@ -124,20 +125,20 @@ async fn a_request_that_was_on_its_way_is_answered() {
     rig.closes_all().await;
 }
 
-/// One that does not answer the PING is closed all the same.
+/// A client that does not acknowledge the PING.
 #[tokio::test]
-async fn a_client_that_does_not_answer_is_closed() {
+async fn an_idle_client_without_a_ping_acknowledgement_is_closed() {
     let rig = rig().await;
     let mut client = Frames::connect(&rig).await;
     assert_eq!(client.last_stream().await, (1 << 31) - 1);
     rig.closes_all().await;
 }
 
-/// A byte now and then is not enough, by default; 600 bytes a second are.
+/// By default, a byte now and then is too slow, and 600 bytes a second are not.
 #[tokio::test]
-async fn a_reader_that_is_too_slow_is_reset_and_others_go_on() {
+async fn the_stream_of_a_slow_reader_is_reset_and_the_others_go_on() {
     let rig = Rig::with(Server::default(), Shutdown::builder().drain(LONG)).await;
-    // Windows of streams are shut in the beginning.
+    // The windows of streams are 0 at first.
     let mut client = Frames::with(&rig, &[0, 4, 0, 0, 0, 0]).await;
     let begun = clock::now();
     for stream in [1, 3] {
@@ -157,10 +158,10 @@ async fn a_reader_that_is_too_slow_is_reset_and_others_go_on() {
     }
 }
 
-/// A body that was read to its end, or is there in full, keeps no connection at drain. One that is still sent does, since a
-/// reset would take the response from its client.
+/// A body that was read to its end, or has arrived in full, does not delay the drain. An incomplete
+/// one does, because a reset would discard the response.
 #[tokio::test]
-async fn only_a_client_that_is_still_sending_is_waited_for_at_drain() {
+async fn only_an_incomplete_body_delays_the_drain() {
     for (path, is_whole) in [("/read", true), ("/half", true), ("/held", true), ("/held", false)] {
         let server = Server::builder().linger_timeout(LONG * 10).build().unwrap();
         let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG);
@@ -173,7 +174,7 @@ async fn only_a_client_that_is_still_sending_is_waited_for_at_drain() {
         rig.token.begin("test");
         let (_, ping) = client.next(PING).await;
         client.send(PING, 1, 0, &ping).await;
-        rig.held.may_answer.notify_one();
+        rig.held.may_respond.notify_one();
         assert_eq!(client.next(HEADERS).await.0, 1);
         let mut rest = Vec::new();
         let _closed = tokio::time::timeout(LONG, client.0.read_to_end(&mut rest)).await.unwrap();
@@ -186,9 +187,9 @@ async fn only_a_client_that_is_still_sending_is_waited_for_at_drain() {
     }
 }
 
-/// A client of HTTP/2 that answers no PING has no request that could be lost.
+/// The client acknowledges no PING, and has no request that could be lost.
 #[tokio::test]
-async fn a_silent_idle_client_is_not_waited_for() {
+async fn a_silent_idle_client_does_not_delay_the_drain() {
     let rig = Rig::new().await;
     let mut silent = Frames::connect(&rig).await;
     silent.request(1).await;

@@ -1,4 +1,4 @@
-//! Connections of HTTP/2 when draining begins.
+//! HTTP/2 connections when draining begins.
 
 use bytes::Bytes;
 use http::Request;
@@ -31,7 +31,7 @@ async fn text(sender: &mut Sender, path: &str) -> hyper::Result<Bytes> {
 }
 
 #[tokio::test]
-async fn streams_under_way_finish_after_goaway() {
+async fn streams_in_flight_finish_after_goaway() {
     let rig = Rig::new().await;
     let (mut sender, connection) = connect(&rig).await;
     assert_eq!(text(&mut sender, "/echo/one").await.unwrap(), "one");
@@ -40,11 +40,11 @@ async fn streams_under_way_finish_after_goaway() {
     rig.held.entered().await;
     rig.token.begin("test");
     rig.token.draining().await;
-    // GOAWAY has come when there can be no other stream, though one is under way.
-    let refused = async { while text(&mut sender, "/echo/more").await.is_ok() {} };
-    tokio::time::timeout(LONG, refused).await.expect("no GOAWAY");
+    // GOAWAY has arrived once no new stream can be opened while one is in flight.
+    let rejected = async { while text(&mut sender, "/echo/more").await.is_ok() {} };
+    tokio::time::timeout(LONG, rejected).await.expect("no GOAWAY");
     assert!(!held.is_finished());
-    rig.held.may_answer.notify_one();
+    rig.held.may_respond.notify_one();
     assert_eq!(held.await.unwrap().unwrap(), "at last");
     connection.await.unwrap().unwrap();
     let (report, served) = rig.end().await;
@@ -63,7 +63,7 @@ async fn an_idle_connection_is_closed() {
     assert!(report.is_clean(), "{report}");
 }
 
-/// Also the handlers, which run in tasks of their own.
+/// Handlers run in their own tasks, which are cut too.
 #[tokio::test]
 async fn streams_are_cut_at_the_deadline() {
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50);

@@ -1,4 +1,4 @@
-//! What a server does not put up with.
+//! Limits of a server.
 
 use std::error::Error;
 use std::io;
@@ -18,7 +18,7 @@ async fn rig(server: Server) -> Rig {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn the_error_of_bind_has_the_address() {
     let taken = bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let error = bind(&address).await.unwrap_err();
@@ -46,18 +46,18 @@ async fn connections_above_the_limit_wait() {
     third.get("/echo/waited").await;
     let mut byte = [0; 1];
     let silence = tokio::time::timeout(MS * 50, third.0.read(&mut byte)).await;
-    assert!(silence.is_err(), "answered above the limit: {silence:?}");
+    assert!(silence.is_err(), "responded above the limit: {silence:?}");
     clients.pop();
-    assert!(third.hear("waited").await.starts_with("HTTP/1.1 200"));
+    assert!(third.receive("waited").await.starts_with("HTTP/1.1 200"));
     rig.token.begin("test");
-    rig.held.may_answer.notify_waiters();
+    rig.held.may_respond.notify_waiters();
     let (report, served) = rig.end().await;
     assert_eq!((served.connections, report.cut()), (3, 0), "{report}");
 }
 
-/// On a listener and by a `Server` of their own, with the same token.
+/// The probes have their own listener and `Server`, with the same token.
 #[tokio::test]
-async fn probes_are_answered_while_a_server_is_full() {
+async fn probes_get_responses_while_a_server_is_full() {
     let rig = full(1).await;
     let mut busy = Client::connect(rig.address).await;
     busy.get("/held").await;
@@ -72,10 +72,10 @@ async fn probes_are_answered_while_a_server_is_full() {
     for _ in 0..3 {
         let mut probe = Client::connect(address).await;
         probe.get("/live").await;
-        assert!(probe.hear("alive").await.starts_with("HTTP/1.1 200"));
+        assert!(probe.receive("alive").await.starts_with("HTTP/1.1 200"));
     }
     rig.token.begin("test");
-    rig.held.may_answer.notify_one();
+    rig.held.may_respond.notify_one();
     assert!(busy.rest().await.unwrap().ends_with("at last"));
     assert!(waits.rest().await.unwrap().ends_with("waited"));
     assert_eq!(probed.await.unwrap().cut, 0);
@@ -83,13 +83,13 @@ async fn probes_are_answered_while_a_server_is_full() {
     assert_eq!((report.cut(), served.cut), (0, 0), "{report}");
 }
 
-/// Who is answered while there are as many as there may be comes again by a new connection.
+/// A response at the connection limit has `connection: close`.
 #[tokio::test]
-async fn a_full_server_keeps_no_connection() {
+async fn a_full_server_closes_connections_after_their_response() {
     let rig = full(2).await;
     let mut alone = Client::connect(rig.address).await;
     alone.get("/echo/in").await;
-    assert!(!alone.hear("in").await.contains("connection: close"));
+    assert!(!alone.receive("in").await.contains("connection: close"));
     let mut other = Client::connect(rig.address).await;
     other.get("/held").await;
     rig.held.entered().await;
@@ -98,40 +98,40 @@ async fn a_full_server_keeps_no_connection() {
     assert!(response.contains("connection: close") && response.ends_with("last"), "{response}");
 }
 
-/// After a second, and not before; and not if it has begun to say something.
+/// After a second of idleness at least, and not with a byte of a head read.
 #[tokio::test]
-async fn the_connection_that_was_idle_for_longest_is_closed_for_a_newcomer() {
+async fn the_connection_that_was_idle_for_longest_is_evicted() {
     let rig = full(3).await;
     let begun = clock::now();
     let mut idle = Client::connect(rig.address).await;
     idle.get("/echo/one").await;
-    assert!(!idle.hear("one").await.contains("connection: close"));
-    let mut asks = Client::connect(rig.address).await;
-    asks.say("GET /echo/two HTTP/1.1\r\nhost: te").await;
+    assert!(!idle.receive("one").await.contains("connection: close"));
+    let mut requesting_client = Client::connect(rig.address).await;
+    requesting_client.send("GET /echo/two HTTP/1.1\r\nhost: te").await;
     let mut busy = Client::connect(rig.address).await;
     busy.get("/held").await;
     rig.held.entered().await;
     let mut newcomer = Client::connect(rig.address).await;
     newcomer.get("/echo/new").await;
-    assert!(newcomer.hear("new").await.starts_with("HTTP/1.1 200"));
+    assert!(newcomer.receive("new").await.starts_with("HTTP/1.1 200"));
     let waited = clock::now() - begun;
     assert!(waited >= SECOND && waited < LONG / 2, "{waited:?}");
     assert_eq!(idle.rest().await.unwrap(), "");
-    asks.say("st\r\n\r\n").await;
-    assert!(asks.hear("two").await.starts_with("HTTP/1.1 200"));
-    rig.held.may_answer.notify_one();
-    assert!(busy.hear("at last").await.starts_with("HTTP/1.1 200"));
+    requesting_client.send("st\r\n\r\n").await;
+    assert!(requesting_client.receive("two").await.starts_with("HTTP/1.1 200"));
+    rig.held.may_respond.notify_one();
+    assert!(busy.receive("at last").await.starts_with("HTTP/1.1 200"));
 }
 
-/// Each closes one connection: the ones of the others go on.
+/// Each new connection evicts one, and the others go on.
 #[tokio::test]
-async fn no_more_are_closed_than_there_are_newcomers() {
+async fn one_connection_is_evicted_for_each_new_one() {
     let rig = full(4).await;
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(Client::connect(rig.address).await);
     }
-    // Silent ones as well: no byte of a head was read.
+    // Silent connections as well: no byte of a head was read.
     tokio::time::sleep(SECOND + MS * 300).await;
     let mut newcomer = Client::connect(rig.address).await;
     newcomer.get("/held").await;
@@ -145,9 +145,9 @@ async fn no_more_are_closed_than_there_are_newcomers() {
     assert_eq!(closed, 1);
 }
 
-/// Health probes have a listener of their own, and one token.
+/// Health probes with their own listener and the same token.
 #[tokio::test]
-async fn a_listener_of_their_own_is_there_for_probes() {
+async fn probes_can_have_their_own_listener() {
     let rig = full(1).await;
     let probes = bind("127.0.0.1:0").await.unwrap();
     let (address, token) = (probes.local_addr().unwrap(), rig.token.clone());
@@ -158,14 +158,14 @@ async fn a_listener_of_their_own_is_there_for_probes() {
     rig.held.entered().await;
     let mut probe = Client::connect(address).await;
     probe.get("/healthz").await;
-    assert!(probe.hear("alive").await.starts_with("HTTP/1.1 200"));
+    assert!(probe.receive("alive").await.starts_with("HTTP/1.1 200"));
     rig.token.begin("test");
-    rig.held.may_answer.notify_one();
+    rig.held.may_respond.notify_one();
     assert!(rig.end().await.0.is_clean());
     assert_eq!(probes.await.unwrap().cut, 0);
 }
 
-/// Slow loris: a byte now and then is no request.
+/// Slow loris: a byte now and then.
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut() {
     let server =
@@ -173,18 +173,18 @@ async fn a_head_that_never_ends_is_cut() {
     let rig = rig(server).await;
     for said in ["", "P", "PRI", "GET /echo/x HTTP/1.1\r\nhost: te"] {
         let mut client = Client::connect(rig.address).await;
-        client.say(said).await;
+        client.send(said).await;
         assert_eq!(client.rest().await.unwrap_or_default(), "", "{said:?}");
     }
     let mut again = Client::connect(rig.address).await;
     again.get("/echo/one").await;
-    again.hear("one").await;
-    // Long after the first head, for which the time does not count any more.
+    again.receive("one").await;
+    // Long after the first head, whose time has ended.
     tokio::time::sleep(MS * 150).await;
-    again.say("GET /echo/two HTTP/1.1\r\n").await;
+    again.send("GET /echo/two HTTP/1.1\r\n").await;
     for _ in 0..3 {
         tokio::time::sleep(MS * 10).await;
-        again.say("x-slow: 1\r\n").await;
+        again.send("x-slow: 1\r\n").await;
     }
     assert_eq!(again.rest().await.unwrap_or_default(), "");
     rig.token.begin("test");
@@ -192,13 +192,13 @@ async fn a_head_that_never_ends_is_cut() {
     assert!(report.is_clean(), "{report}");
 }
 
-/// Draining does not make it any more of a request.
+/// An incomplete head does not count as a request.
 #[tokio::test]
-async fn a_head_that_never_ends_does_not_hold_up_the_drain() {
+async fn a_head_that_never_ends_does_not_delay_the_drain() {
     let server = Server::builder().header_timeout(MS * 200).build().unwrap();
     let rig = rig(server).await;
     let mut client = Client::connect(rig.address).await;
-    client.say("GET /echo/x HTTP/1.1\r\nhost: te").await;
+    client.send("GET /echo/x HTTP/1.1\r\nhost: te").await;
     while rig.token.in_flight() < 2 {
         tokio::task::yield_now().await;
     }
@@ -214,22 +214,22 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let rig = rig(server).await;
     let mut idle = Client::connect(rig.address).await;
     idle.get("/echo/one").await;
-    idle.hear("one").await;
+    idle.receive("one").await;
     let mut busy = Client::connect(rig.address).await;
     busy.get("/held").await;
     rig.held.entered().await;
     assert_eq!(idle.rest().await.unwrap(), "");
     tokio::time::sleep(MS * 200).await;
-    rig.held.may_answer.notify_one();
-    assert!(busy.hear("at last").await.starts_with("HTTP/1.1 200"));
+    rig.held.may_respond.notify_one();
+    assert!(busy.receive("at last").await.starts_with("HTTP/1.1 200"));
     rig.token.begin("test");
     let (report, _) = rig.end().await;
     assert!(report.is_clean(), "{report}");
 }
 
-/// hyper's own limit is 400 kB.
+/// The default of hyper is 400 kB.
 #[tokio::test]
-async fn the_head_of_a_request_is_bounded() {
+async fn a_head_above_the_limit_is_431() {
     let default = Server::builder();
     let small = Server::builder().max_head_bytes(8 << 10);
     let large = Server::builder().max_head_bytes(256 << 10);
@@ -243,8 +243,8 @@ async fn the_head_of_a_request_is_bounded() {
                     let length = line.min(bytes - 4 - head.len()).saturating_sub(5);
                     head.push_str(&format!("\r\nx: {}", "x".repeat(length)));
                 }
-                client.say(&head).await;
-                client.say("\r\n\r\n").await;
+                client.send(&head).await;
+                client.send("\r\n\r\n").await;
                 let response = client.rest().await.unwrap();
                 // hyper takes no more than a hundred fields.
                 let fits = fits && bytes / line < 95;
@@ -255,12 +255,12 @@ async fn the_head_of_a_request_is_bounded() {
     }
 }
 
-/// A client of HTTP/2 that answers no PING, though GOAWAY wants one answered.
+/// An HTTP/2 client that does not acknowledge the PING after GOAWAY.
 #[tokio::test]
-async fn a_silent_idle_client_makes_room_for_a_newcomer() {
+async fn a_silent_idle_client_is_evicted() {
     let rig = full(1).await;
     let _silent = Frames::to(rig.address, &[]).await;
     let mut newcomer = Client::connect(rig.address).await;
     newcomer.get("/echo/served").await;
-    assert!(newcomer.hear("served").await.starts_with("HTTP/1.1 200"));
+    assert!(newcomer.receive("served").await.starts_with("HTTP/1.1 200"));
 }

@@ -1,4 +1,4 @@
-//! Clients that are still sending when they are answered.
+//! Clients that are still sending when their response is written.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::{LONG, MS, Rig, cut};
 
 const LARGE: usize = 5_000_000;
 
-/// What a client that looks at nothing before it has sent everything gets to see.
+/// Returns what a client reads that sends everything before it reads.
 fn post(address: SocketAddr, length: usize) -> std::io::Result<String> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LONG))?;
@@ -39,17 +39,17 @@ async fn rig(server: ServerBuilder) -> Rig {
     Rig::with(server.build().unwrap(), shutdown).await
 }
 
-/// The refused one, who has begun to send.
-async fn refused(rig: &Rig) -> Client {
+/// A client with a rejected request that has begun to send.
+async fn rejected(rig: &Rig) -> Client {
     let mut client = Client::connect(rig.address).await;
-    client.say("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nx").await;
-    let response = client.hear("too much").await;
+    client.send("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nx").await;
+    let response = client.receive("too much").await;
     assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
     client
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_early_answer_is_read_by_who_sends_everything_first() {
+async fn a_client_that_sends_everything_first_reads_an_early_response() {
     let rig = rig(patient()).await;
     for attempt in 0..100 {
         let address = rig.address;
@@ -63,21 +63,21 @@ async fn an_early_answer_is_read_by_who_sends_everything_first() {
     rig.closes_all().await;
 }
 
-/// hyper refuses it by itself.
+/// hyper rejects such a head itself.
 #[tokio::test]
-async fn so_is_the_answer_to_a_head_that_is_too_large() {
+async fn a_client_with_too_large_a_head_reads_the_431() {
     let rig = rig(patient()).await;
     let mut client = Client::connect(rig.address).await;
-    client.say(&format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}", "x".repeat(LARGE))).await;
+    client.send(&format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}", "x".repeat(LARGE))).await;
     let response = client.rest().await.unwrap();
     assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
     rig.closes_all().await;
 }
 
 #[tokio::test]
-async fn who_never_ends_is_closed_in_time() {
+async fn a_client_that_never_ends_is_closed_at_the_timeout() {
     let rig = rig(Server::builder().linger_timeout(MS * 100)).await;
-    let client = refused(&rig).await;
+    let client = rejected(&rig).await;
     let trickle = async {
         while client.0.try_write(b"x").is_ok() {
             tokio::time::sleep(MS * 10).await;
@@ -88,7 +88,7 @@ async fn who_never_ends_is_closed_in_time() {
 }
 
 #[tokio::test]
-async fn who_sends_too_much_is_closed() {
+async fn a_client_that_sends_too_much_is_closed() {
     for most in [0, 100_000] {
         let rig = rig(patient().linger_bytes(most)).await;
         let address = rig.address;
@@ -99,40 +99,40 @@ async fn who_sends_too_much_is_closed() {
 }
 
 #[tokio::test]
-async fn a_shutdown_cuts_it_at_its_deadline() {
+async fn a_shutdown_cuts_a_lingering_connection_at_its_deadline() {
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(MS * 50);
     let rig = Rig::with(patient().build().unwrap(), shutdown).await;
-    let _client = refused(&rig).await;
+    let _client = rejected(&rig).await;
     rig.token.begin("test");
     let (report, served) = rig.end().await;
     assert_eq!((cut(&report, "http connections"), cut(&report, "http requests")), (1, 0));
     assert_eq!((served.connections, served.cut), (1, 1), "{report}");
 }
 
-/// Their clients do not look at them: they would be there until the limit.
+/// Clients that do not notice the close: a lingering connection would last until the timeout.
 #[tokio::test]
-async fn nobody_waits_for_who_has_sent_everything() {
+async fn a_client_that_has_sent_everything_is_closed_at_once() {
     let rig = rig(patient()).await;
-    let mut asked = Client::connect(rig.address).await;
-    asked.say("GET /echo/in HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
-    asked.hear("in").await;
+    let mut served = Client::connect(rig.address).await;
+    served.send("GET /echo/in HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+    served.receive("in").await;
     rig.closes_all().await;
     let mut idle = Client::connect(rig.address).await;
-    idle.say("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\n\r\n123").await;
-    idle.hear("\r\n\r\n3").await;
+    idle.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\n\r\n123").await;
+    idle.receive("\r\n\r\n3").await;
     let mut again = Client::connect(rig.address).await;
-    again.say("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n1").await;
-    again.hear("\r\n\r\n1").await;
-    again.say("GET /echo/in HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
-    again.hear("in").await;
+    again.send("POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\n\r\n1").await;
+    again.receive("\r\n\r\n1").await;
+    again.send("GET /echo/in HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+    again.receive("in").await;
     rig.token.begin("test");
     let (report, served) = rig.end().await;
     assert_eq!((report.cut(), served.connections), (0, 3), "{report}");
 }
 
-/// A stream that is not read ends by RST_STREAM, and its connection goes on.
+/// An unread stream ends by RST_STREAM, and its connection goes on.
 #[tokio::test]
-async fn on_http2_it_costs_the_stream_only() {
+async fn on_http2_only_the_stream_ends() {
     let rig = rig(patient()).await;
     let io = TokioIo::new(TcpStream::connect(rig.address).await.unwrap());
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();

@@ -1,4 +1,4 @@
-//! A server on real sockets: what happens to whoever is there when it is told to stop.
+//! A server on real sockets, its limits, and its shutdown.
 
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
@@ -36,38 +36,38 @@ use tokio::task::JoinHandle;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-/// Long enough for a machine that is busy with something else.
+/// Longest wait of a test, for a slow machine.
 const LONG: Duration = Duration::from_secs(30);
 
-/// A server and its process's end, under way.
+/// A running server and its shutdown.
 struct Rig {
     address: SocketAddr,
     token: ShutdownToken,
     server: JoinHandle<Served>,
     shutdown: JoinHandle<ShutdownReport>,
-    /// Of handlers of `/held`, which response when they may.
+    /// Handlers of `/held`, which respond once they are released.
     held: Held,
 }
 
 #[derive(Clone)]
 struct Held {
     entered: Arc<Semaphore>,
-    may_answer: Arc<Notify>,
+    may_respond: Arc<Notify>,
 }
 
 impl Held {
     fn new() -> Held {
-        Held { entered: Arc::new(Semaphore::new(0)), may_answer: Arc::new(Notify::new()) }
+        Held { entered: Arc::new(Semaphore::new(0)), may_respond: Arc::new(Notify::new()) }
     }
 
-    /// Waits until one more handler is in it.
+    /// Waits until one more handler has begun.
     async fn entered(&self) {
         self.entered.acquire().await.unwrap().forget();
     }
 }
 
 impl Rig {
-    /// Without a grace, and with all the time in the world to drain.
+    /// Starts a server without a grace and with a long time to drain.
     async fn new() -> Rig {
         Rig::with(Server::default(), Shutdown::builder().grace(Duration::ZERO).drain(LONG * 10))
             .await
@@ -84,7 +84,7 @@ impl Rig {
         Rig { address, token, server, shutdown, held }
     }
 
-    /// Waits until only the server itself is under way: no connection is.
+    /// Waits until no connection is counted, only the server itself.
     async fn closes_all(&self) {
         let closed = async {
             while self.token.in_flight() > 1 {
@@ -106,7 +106,7 @@ fn router(held: Held) -> Router {
         let held = held.clone();
         async move {
             held.entered.add_permits(1);
-            held.may_answer.notified().await;
+            held.may_respond.notified().await;
             "at last"
         }
     };

@@ -1,4 +1,4 @@
-//! Who is at the other end, and where connections come from.
+//! Addresses of clients, and sources of connections.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,7 +26,7 @@ use tower::service_fn;
 use crate::LONG;
 use crate::client::Client;
 
-/// A token of a shutdown that drains without a grace.
+/// Returns the token of a shutdown that drains without a grace.
 fn token() -> ShutdownToken {
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG).build().unwrap();
     let token = shutdown.token();
@@ -38,7 +38,7 @@ async fn served(server: JoinHandle<Served>) -> Served {
     tokio::time::timeout(LONG, server).await.expect("it does not end").unwrap()
 }
 
-async fn ask(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> String {
+async fn fetch(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> String {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut response = String::new();
     let read = stream.read_to_string(&mut response);
@@ -46,7 +46,7 @@ async fn ask(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> String
     response
 }
 
-/// A connection from this address of the loopback.
+/// Connects from this loopback address.
 async fn from(local: [u8; 4], address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::from(local), 0).into()).unwrap();
@@ -65,7 +65,7 @@ async fn requests_carry_the_address_of_their_client() {
     for local in [[127, 0, 0, 1], [127, 0, 0, 2]] {
         let mut stream = from(local, address).await;
         let peer = stream.local_addr().unwrap().to_string();
-        let response = ask(&mut stream).await;
+        let response = fetch(&mut stream).await;
         assert!(response.ends_with(&peer), "{peer} {response}");
     }
     let stream = from([127, 0, 0, 3], address).await;
@@ -85,7 +85,7 @@ async fn requests_carry_the_address_of_their_client() {
     assert_eq!(served(server).await.connections, 3);
 }
 
-/// What axum calls a client that it knows more of.
+/// Connect info with more than the address.
 #[derive(Clone)]
 struct Known(SocketAddr);
 
@@ -125,12 +125,12 @@ async fn axum_extracts_connect_info() {
     for address in [address(true).await, address(false).await] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let peer = stream.local_addr().unwrap().to_string();
-        assert!(ask(&mut stream).await.ends_with(&peer));
+        assert!(fetch(&mut stream).await.ends_with(&peer));
     }
 }
 
 #[tokio::test]
-async fn a_service_that_cannot_be_made_closes_its_connection_only() {
+async fn a_failed_make_service_closes_its_connection_only() {
     let router = Router::new().route("/", get(|| async { "here" }));
     let make = service_fn(move |peer: SocketAddr| {
         let made =
@@ -144,30 +144,30 @@ async fn a_service_that_cannot_be_made_closes_its_connection_only() {
         tokio::spawn(
             async move { Server::default().serve_make_service(listener, make, &stop).await },
         );
-    let mut refused = from([127, 0, 0, 2], address).await;
-    assert_eq!(refused.read(&mut [0]).await.unwrap_or_default(), 0);
-    assert!(ask(&mut from([127, 0, 0, 1], address).await).await.ends_with("here"));
+    let mut rejected = from([127, 0, 0, 2], address).await;
+    assert_eq!(rejected.read(&mut [0]).await.unwrap_or_default(), 0);
+    assert!(fetch(&mut from([127, 0, 0, 1], address).await).await.ends_with("here"));
     token.begin("test");
     assert_eq!((served(server).await.connections, token.in_flight()), (2, 0));
 }
 
-/// A limit for each client, which needs to know who it is.
+/// A rate limit with the client's address as its key.
 #[tokio::test]
 async fn each_client_has_its_own_rate() {
     let client = |request: &Request| {
         let peer = request.extensions().get::<Peer>();
         peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip())
     };
-    let protect = AdmissionControlLayer::builder()
+    let admission = AdmissionControlLayer::builder()
         .rate_per_key(Quota::per(1, LONG * 100), KeyedLimits::default(), client)
         .build()
         .unwrap();
-    let router = Router::new().route("/", get(|| async { "here" })).layer(protect);
+    let router = Router::new().route("/", get(|| async { "here" })).layer(admission);
     let listener = bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), token());
     tokio::spawn(async move { Server::default().serve(listener, router, &stop).await });
     for (local, status) in [(1, "200"), (1, "429"), (2, "200"), (1, "429"), (2, "429")] {
-        let response = ask(&mut from([127, 0, 0, local], address).await).await;
+        let response = fetch(&mut from([127, 0, 0, local], address).await).await;
         assert_eq!(&response[9..12], status, "127.0.0.{local}");
     }
 }
@@ -184,19 +184,19 @@ async fn one_address_does_not_take_all_connections() {
     for _ in 0..2 {
         let mut client = Client(from([127, 0, 0, 1], address).await);
         client.get("/").await;
-        client.hear("here").await;
+        client.receive("here").await;
         kept.push(client);
     }
-    let mut refused = from([127, 0, 0, 1], address).await;
-    assert_eq!(refused.read(&mut [0]).await.unwrap_or_default(), 0);
-    assert!(ask(&mut from([127, 0, 0, 2], address).await).await.ends_with("here"));
+    let mut rejected = from([127, 0, 0, 1], address).await;
+    assert_eq!(rejected.read(&mut [0]).await.unwrap_or_default(), 0);
+    assert!(fetch(&mut from([127, 0, 0, 2], address).await).await.ends_with("here"));
     kept.pop();
     let again = async {
         loop {
             let mut client = from([127, 0, 0, 1], address).await;
-            let asked = client.write_all(b"GET / HTTP/1.0\r\n\r\n").await;
+            let sent = client.write_all(b"GET / HTTP/1.0\r\n\r\n").await;
             let mut response = String::new();
-            if asked.is_ok()
+            if sent.is_ok()
                 && client.read_to_string(&mut response).await.is_ok()
                 && !response.is_empty()
             {
@@ -208,10 +208,10 @@ async fn one_address_does_not_take_all_connections() {
     assert!(response.ends_with("here"), "{response}");
     token.begin("test");
     let served = served(server).await;
-    assert!(served.refused >= 1 && served.connections == 4, "{served:?}");
+    assert!(served.rejected >= 1 && served.connections == 4, "{served:?}");
 }
 
-/// The same of connections that are in the listener's queue when draining begins.
+/// Connections in the listener's queue when draining begins.
 #[tokio::test]
 async fn one_address_does_not_take_the_queue() {
     let server = Server::builder().max_connections_per_ip(2).build().unwrap();
@@ -221,7 +221,7 @@ async fn one_address_does_not_take_the_queue() {
     let stop = token.clone();
     let server = tokio::spawn(async move { server.serve(listener, router, &stop).await });
     tokio::task::yield_now().await;
-    // On this one thread the server has no chance to accept them before draining begins.
+    // On one thread, the server does not run before draining begins.
     let waiting = [1, 2, 3, 4].map(|_| {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").unwrap();
@@ -230,14 +230,14 @@ async fn one_address_does_not_take_the_queue() {
     });
     token.begin("test");
     assert!(token.is_draining());
-    let mut answered = 0;
+    let mut responded = 0;
     for stream in waiting {
         let mut response = String::new();
         let read = TcpStream::from_std(stream).unwrap().read_to_string(&mut response).await;
-        answered += usize::from(read.is_ok() && response.ends_with("here"));
+        responded += usize::from(read.is_ok() && response.ends_with("here"));
     }
     let served = served(server).await;
-    assert_eq!((answered, served.connections, served.refused), (2, 2, 2), "{served:?}");
+    assert_eq!((responded, served.connections, served.rejected), (2, 2, 2), "{served:?}");
 }
 
 /// A file that is removed with the test.
@@ -264,8 +264,8 @@ async fn a_unix_socket_is_served_and_drained() {
     let server =
         tokio::spawn(async move { Server::default().serve(listener, router, &stop).await });
     let mut stream = UnixStream::connect(&file.0).await.unwrap();
-    assert!(ask(&mut stream).await.ends_with("unnamed: true"));
-    // On this one thread it is not accepted before draining begins.
+    assert!(fetch(&mut stream).await.ends_with("unnamed: true"));
+    // On one thread, the connection is not accepted before draining begins.
     let mut waits = std::os::unix::net::UnixStream::connect(&file.0).unwrap();
     io::Write::write_all(&mut waits, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
     waits.set_nonblocking(true).unwrap();
@@ -280,7 +280,7 @@ async fn a_unix_socket_is_served_and_drained() {
     assert_eq!(served(server).await.connections, 2);
 }
 
-/// Connections without an operating system.
+/// In-memory connections.
 struct Inside(mpsc::Receiver<DuplexStream>);
 
 impl Listener for Inside {
@@ -309,7 +309,7 @@ async fn any_stream_is_served() {
         );
     let (mut ours, theirs) = tokio::io::duplex(1 << 10);
     connect.send(theirs).await.unwrap();
-    assert!(ask(&mut ours).await.ends_with("inside"));
+    assert!(fetch(&mut ours).await.ends_with("inside"));
     token.begin("test");
     assert_eq!(served(server).await.connections, 1);
 }

@@ -1,5 +1,4 @@
-//! Bodies of requests that were read to their end, or had arrived in full: nothing is waited for when their
-//! connection is closed.
+//! No lingering close for requests whose bodies were read to their end, or had arrived in full.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use resilience_http::serve::Server;
 use crate::client::Client;
 use crate::{LONG, Rig};
 
-/// A server that would wait for longer than a test does.
+/// A server that would linger for longer than a test runs.
 async fn rig() -> Rig {
     let server = Server::builder().linger_timeout(LONG * 10).build().unwrap();
     Rig::with(server, Shutdown::builder().grace(Duration::ZERO).drain(LONG)).await
@@ -27,17 +26,17 @@ const BODIES: [&str; 5] = [
     "content-length: 0\r\n\r\n",
 ];
 
-/// The handlers read all, one frame, and nothing.
+/// Paths whose handlers read all of a body, one frame, and nothing.
 const PATHS: [&str; 3] = ["/read", "/half", "/held"];
 
-/// Begins draining while the request of `client` is in flight, and lets its handler response. The client then neither closes
-/// nor sends.
+/// Begins to drain while the request of `client` is in flight, and releases its handler. The client
+/// then neither closes nor sends.
 async fn drained(rig: Rig, mut client: Client, connections: u64, what: &str) {
     rig.held.entered().await;
     rig.token.begin("test");
     rig.token.draining().await;
-    rig.held.may_answer.notify_one();
-    let response = client.hear("at last").await;
+    rig.held.may_respond.notify_one();
+    let response = client.receive("at last").await;
     assert!(response.contains("connection: close"), "{what:?} {response}");
     let (report, served) = rig.end().await;
     assert!(report.is_clean(), "{what:?} {report}");
@@ -47,76 +46,76 @@ async fn drained(rig: Rig, mut client: Client, connections: u64, what: &str) {
 }
 
 #[tokio::test]
-async fn nothing_is_cut_at_drain() {
+async fn a_body_that_arrived_in_full_does_not_delay_the_drain() {
     for path in PATHS {
         for body in BODIES {
             let rig = rig().await;
             let mut client = Client::connect(rig.address).await;
             let request = post(path, body);
-            client.say(&request).await;
+            client.send(&request).await;
             drained(rig, client, 1, &request).await;
         }
     }
 }
 
 #[tokio::test]
-async fn nor_after_a_100() {
+async fn a_100_continue_does_not_delay_the_drain() {
     for body in ["content-length: 3\r\n", "transfer-encoding: chunked\r\n"] {
         let rig = rig().await;
         let mut client = Client::connect(rig.address).await;
-        client.say(&post("/read", &format!("expect: 100-continue\r\n{body}\r\n"))).await;
-        assert_eq!(client.hear("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
-        client.say(if body.contains("chunked") { "3\r\n123\r\n0\r\n\r\n" } else { "123" }).await;
+        client.send(&post("/read", &format!("expect: 100-continue\r\n{body}\r\n"))).await;
+        assert_eq!(client.receive("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+        client.send(if body.contains("chunked") { "3\r\n123\r\n0\r\n\r\n" } else { "123" }).await;
         drained(rig, client, 1, body).await;
     }
 }
 
-/// Also after requests with bodies on the same connection, which come one by one or all at once.
+/// Several requests with bodies on one connection, one by one or pipelined.
 #[tokio::test]
-async fn nor_of_a_connection_with_several() {
+async fn several_bodies_on_one_connection_do_not_delay_the_drain() {
     for path in PATHS {
         let rig = rig().await;
         let mut client = Client::connect(rig.address).await;
         for body in &BODIES[..4] {
-            client.say(&post("/length", body)).await;
-            client.hear("\r\n\r\n3").await;
+            client.send(&post("/length", body)).await;
+            client.receive("\r\n\r\n3").await;
         }
         let all = BODIES[..4].iter().map(|body| post("/length", body)).collect::<String>();
-        client.say(&(all + &post(path, BODIES[1]))).await;
+        client.send(&(all + &post(path, BODIES[1]))).await;
         for _ in 0..4 {
-            client.hear("\r\n\r\n3").await;
+            client.receive("\r\n\r\n3").await;
         }
         drained(rig, client, 1, path).await;
     }
 }
 
-/// The same without a drain, of a client that closes last.
+/// No drain, and a client that closes last.
 #[tokio::test]
-async fn nor_is_one_kept_that_is_to_be_closed() {
+async fn a_connection_with_close_does_not_linger() {
     for path in PATHS {
         for body in BODIES {
             let rig = rig().await;
             let mut client = Client::connect(rig.address).await;
-            client.say(&post(path, &format!("connection: close\r\n{body}"))).await;
+            client.send(&post(path, &format!("connection: close\r\n{body}"))).await;
             rig.held.entered().await;
-            rig.held.may_answer.notify_one();
-            client.hear("at last").await;
+            rig.held.may_respond.notify_one();
+            client.receive("at last").await;
             rig.closes_all().await;
         }
     }
 }
 
-/// A body that nobody reads is discarded while its handler runs, and the connection serves on.
+/// A body that its handler does not read is discarded while the handler runs.
 #[tokio::test]
-async fn a_body_that_is_not_read_ends_no_connection() {
+async fn a_connection_goes_on_after_an_unread_body() {
     let rig = rig().await;
     let mut client = Client::connect(rig.address).await;
     for path in PATHS {
         for body in BODIES {
-            client.say(&post(path, body)).await;
+            client.send(&post(path, body)).await;
             rig.held.entered().await;
-            rig.held.may_answer.notify_one();
-            assert!(!client.hear("at last").await.contains("connection: close"));
+            rig.held.may_respond.notify_one();
+            assert!(!client.receive("at last").await.contains("connection: close"));
         }
     }
     rig.token.begin("test");
@@ -126,9 +125,9 @@ async fn a_body_that_is_not_read_ends_no_connection() {
     assert_eq!(served.connections, 1);
 }
 
-/// The others are waited for, whatever their handler does.
+/// The server lingers for incomplete bodies, for every kind of handler.
 #[tokio::test]
-async fn a_client_that_is_still_sending_is_waited_for() {
+async fn the_server_lingers_for_a_client_that_is_still_sending() {
     let unfinished = [
         "content-length: 4\r\n\r\n123",
         "transfer-encoding: chunked\r\n\r\n3\r\n123\r\n",
@@ -138,18 +137,18 @@ async fn a_client_that_is_still_sending_is_waited_for() {
     for body in unfinished {
         let rig = rig().await;
         let mut client = Client::connect(rig.address).await;
-        client.say(&post("/held", body)).await;
+        client.send(&post("/held", body)).await;
         rig.held.entered().await;
         rig.token.begin("test");
         rig.token.draining().await;
-        rig.held.may_answer.notify_one();
-        client.hear("at last").await;
-        // The other side has closed its half; what is sent now meets no reset.
+        rig.held.may_respond.notify_one();
+        client.receive("at last").await;
+        // The server has closed its half only: more bytes cause no reset.
         let mut nothing = [0; 1];
         let read = tokio::io::AsyncReadExt::read(&mut client.0, &mut nothing);
         assert_eq!(tokio::time::timeout(LONG, read).await.expect(body).unwrap(), 0);
         for _ in 0..3 {
-            client.say("4").await;
+            client.send("4").await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(rig.token.in_flight() > 0 && !rig.server.is_finished(), "{body:?}");

@@ -1,4 +1,4 @@
-//! A process of its own, and real signals.
+//! A server in a child process, and real signals.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::process::{Child, ChildStderr, Command};
 use crate::client::Client;
 use crate::{Held, LONG, MS, router};
 
-/// Set in the process that is the server.
+/// Environment variable that is set in the server's process.
 const CHILD: &str = "RESILIENCE_SERVE_CHILD";
 
-/// Not a test but a server, where it is run as one.
+/// Serves in the child process, where the variable is set. Does nothing as a test.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
@@ -85,11 +85,11 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_cleanly() {
+async fn a_signal_shuts_the_server_down() {
     for (signal, reason) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {
         let mut server = Server::start().await;
         server.client.get("/echo/here").await;
-        server.client.hear("here").await;
+        server.client.receive("here").await;
         server.signal(signal).await;
         let (status, said) = server.end().await;
         assert_eq!(status.code(), Some(0), "{said}");
@@ -102,7 +102,7 @@ async fn a_signal_ends_it_cleanly() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_server_at_once() {
     let mut server = Server::start().await;
     let began = resilience_core::clock::now();
     server.client.get("/held").await;

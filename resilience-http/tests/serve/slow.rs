@@ -1,4 +1,4 @@
-//! Clients that read slowly, by the pace that they keep.
+//! Clients that read slowly, by their rate.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::client::Client;
 use crate::unread::Bytewise;
 use crate::{LONG, MS, SECOND};
 
-/// More than the operating system keeps.
+/// More than the buffers of the operating system.
 const LARGE: usize = 64 << 20;
 
-/// Sends a request by a socket with a small buffer, whose steps are small.
+/// Sends a request on a socket with a small buffer, which shows progress in small steps.
 async fn narrow(rig: &Bytewise) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
@@ -23,7 +23,8 @@ async fn narrow(rig: &Bytewise) -> TcpStream {
     client
 }
 
-/// Reads `bytes` every `every`, until the server has ended the response or `most` is over. Returns how long that was.
+/// Reads `bytes` every `every` until the server ends the response, for `most` at most, and returns
+/// how long that took.
 async fn read_at(
     rig: &Bytewise,
     client: &mut TcpStream,
@@ -42,7 +43,7 @@ async fn read_at(
     clock::now() - begun
 }
 
-/// The operating system reports a third of its buffer as free after 4 s.
+/// The operating system reports a third of its buffer as free only after 4 s.
 #[tokio::test]
 async fn a_slow_reader_that_makes_progress_is_not_cut() {
     let rig = Bytewise::new(Server::builder().write_timeout(SECOND), LARGE).await;
@@ -53,7 +54,7 @@ async fn a_slow_reader_that_makes_progress_is_not_cut() {
 }
 
 #[tokio::test]
-async fn one_that_reads_nothing_is_cut() {
+async fn a_client_that_reads_nothing_is_cut() {
     let rig = Bytewise::new(Server::builder().write_timeout(SECOND), LARGE).await;
     let mut client = Client::connect(rig.address).await;
     client.get("/").await;
@@ -63,9 +64,9 @@ async fn one_that_reads_nothing_is_cut() {
     assert!(clock::now() - begun >= MS * 900);
 }
 
-/// Each of its steps is within the time, and together they are too small.
+/// Each step is within `write_timeout`, and together the steps are too slow.
 #[tokio::test]
-async fn one_below_the_pace_is_cut_on_http1() {
+async fn a_client_below_the_lowest_rate_is_cut_on_http1() {
     let slow = || Server::builder().write_timeout(SECOND * 3);
     for (at_least, is_cut) in [(200_000, true), (2_000, false), (0, false)] {
         let rig = Bytewise::new(slow().at_least(at_least), LARGE).await;
@@ -78,22 +79,22 @@ async fn one_below_the_pace_is_cut_on_http1() {
 
 /// A byte a second.
 #[tokio::test]
-async fn one_that_drips_is_cut_though_its_buffer_is_small() {
+async fn a_dripping_client_with_a_small_buffer_is_cut() {
     let rig = Bytewise::new(Server::builder().write_timeout(SECOND * 6), LARGE).await;
     let mut client = narrow(&rig).await;
     let took = read_at(&rig, &mut client, 1, SECOND, SECOND * 20).await;
     assert!(took >= SECOND * 5 && took < SECOND * 20, "{took:?}");
 }
 
-/// What fits into the operating system's buffers is out: nothing is left to be read slowly.
+/// A response within the operating system's buffers is written at once, and no limit applies.
 #[tokio::test]
-async fn a_small_response_is_out_at_once() {
+async fn a_small_response_is_written_at_once() {
     let rig = Bytewise::new(Server::builder().write_timeout(MS * 100), 8 << 10).await;
     let mut client = Client::connect(rig.address).await;
     client.get("/").await;
     tokio::time::sleep(MS * 300).await;
     rig.reaches(|unread| unread == 0).await;
-    client.hear(&"x".repeat(8 << 10)).await;
+    client.receive(&"x".repeat(8 << 10)).await;
     client.get("/").await;
-    client.hear(&"x".repeat(8 << 10)).await;
+    client.receive(&"x".repeat(8 << 10)).await;
 }

@@ -1,4 +1,4 @@
-//! Bytes of responses that clients do not read: counted, and bounded.
+//! Unread bytes of responses, and their limits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ const MIB: usize = 1 << 20;
 /// The initial window of streams is 0.
 const SHUT: &[u8] = &[0, 4, 0, 0, 0, 0];
 
-/// A server whose responses have a length, and how many it has made.
+/// A server whose responses have `length` bytes, and the number of its responses.
 pub(crate) struct Bytewise {
     pub(crate) address: SocketAddr,
     pub(crate) server: Server,
@@ -67,7 +67,7 @@ impl Bytewise {
         Bytewise { address, server, made, token, served }
     }
 
-    /// Waits until the gauge is there.
+    /// Waits until the gauge has this value.
     pub(crate) async fn reaches(&self, is_there: impl Fn(u64) -> bool) {
         let wait = async {
             while !is_there(self.server.unread_bytes()) {
@@ -84,16 +84,16 @@ impl Bytewise {
     }
 }
 
-/// Sends a request that is the last one, and returns how many bytes come until the close.
+/// Sends a request with `connection: close`, and returns how many bytes come until the close.
 async fn read_all(address: SocketAddr) -> usize {
     let mut client = Client::connect(address).await;
-    client.say("GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+    client.send("GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
     let mut all = Vec::new();
     tokio::time::timeout(LONG, client.0.read_to_end(&mut all)).await.unwrap().unwrap();
     all.len()
 }
 
-async fn asks(address: SocketAddr, times: usize) -> TcpStream {
+async fn requesting_client(address: SocketAddr, times: usize) -> TcpStream {
     let mut client = Client::connect(address).await;
     for _ in 0..times {
         client.get("/").await;
@@ -102,9 +102,9 @@ async fn asks(address: SocketAddr, times: usize) -> TcpStream {
 }
 
 #[tokio::test]
-async fn the_gauge_is_what_was_not_read() {
+async fn the_gauge_counts_unread_bytes() {
     let rig = Bytewise::new(Server::builder(), 64 * MIB).await;
-    let slow = asks(rig.address, 1).await;
+    let slow = requesting_client(rig.address, 1).await;
     rig.reaches(|bytes| bytes == 64 << 20).await;
     let mut seen = Vec::new();
     rig.server.gauges(&mut |name, value| seen.push((name, value)));
@@ -116,7 +116,7 @@ async fn the_gauge_is_what_was_not_read() {
     assert_eq!(rig.end().await.unread, 0);
 }
 
-/// All that fits into one window of HTTP/1 is on the wire, and only on HTTP/2 it is seen that it is not read.
+/// A response within one HTTP/1 buffer is on the wire; only HTTP/2 shows that it is unread.
 #[tokio::test]
 async fn small_responses_count_as_well() {
     let rig = Bytewise::new(Server::builder(), 16 << 10).await;
@@ -134,11 +134,11 @@ async fn small_responses_count_as_well() {
     assert!(read_all(rig.address).await > 16 << 10);
 }
 
-/// The next request is not begun before the response to the last one is out.
+/// A request begins only when the response to the one before is written.
 #[tokio::test]
-async fn requests_in_a_row_are_begun_one_after_the_other() {
+async fn pipelined_requests_begin_one_after_the_other() {
     let rig = Bytewise::new(Server::builder(), 8 * MIB).await;
-    let mut client = asks(rig.address, 30).await;
+    let mut client = requesting_client(rig.address, 30).await;
     rig.reaches(|bytes| bytes > 0).await;
     tokio::time::sleep(MS * 100).await;
     assert!(rig.server.unread_bytes() <= 16 << 20, "{}", rig.server.unread_bytes());
@@ -156,7 +156,7 @@ async fn requests_in_a_row_are_begun_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_connection_that_has_too_many_gets_no_more() {
+async fn a_connection_above_its_limit_gets_no_more() {
     let builder = Server::builder().max_unread_bytes_per_connection(1 << 20);
     let rig = Bytewise::new(builder, MIB).await;
     let mut client = Frames::to(rig.address, SHUT).await;
@@ -167,7 +167,7 @@ async fn a_connection_that_has_too_many_gets_no_more() {
         assert_eq!(client.next(RST_STREAM).await.0, stream);
     }
     assert_eq!(rig.server.unread_bytes(), 1 << 20);
-    // Others have theirs, and this one when it has read what it had.
+    // Other connections get theirs, and this one gets more once it has read what it had.
     assert!(read_all(rig.address).await > MIB);
     for stream in [0, 1] {
         client.widen(stream, 2 << 20).await;
@@ -183,15 +183,15 @@ async fn a_connection_that_has_too_many_gets_no_more() {
 }
 
 #[tokio::test]
-async fn the_slowest_reader_makes_room_for_others() {
+async fn the_slowest_reader_is_cut_for_the_others() {
     let builder = Server::builder().max_unread_bytes(40 << 20);
     let rig = Bytewise::new(builder, 16 * MIB).await;
     let mut slow = Vec::new();
     for _ in 0..10 {
-        slow.push(asks(rig.address, 1).await);
+        slow.push(requesting_client(rig.address, 1).await);
     }
     rig.reaches(|bytes| (1..=40 << 20).contains(&bytes)).await;
-    // A stranger that reads.
+    // Another client, which reads.
     for _ in 0..3 {
         assert!(read_all(rig.address).await > 16 * MIB);
     }
@@ -203,9 +203,9 @@ async fn the_slowest_reader_makes_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_response_larger_than_the_bound_of_the_server_is_not_sent() {
+async fn a_response_above_the_limit_of_the_server_is_not_sent() {
     let rig = Bytewise::new(Server::builder().max_unread_bytes(1 << 20), 64 * MIB).await;
-    let mut client = asks(rig.address, 1).await;
+    let mut client = requesting_client(rig.address, 1).await;
     let mut all = Vec::new();
     let _reset = tokio::time::timeout(LONG, client.read_to_end(&mut all)).await.unwrap();
     assert!(all.len() < 64 * MIB);
@@ -213,7 +213,7 @@ async fn a_response_larger_than_the_bound_of_the_server_is_not_sent() {
     assert_eq!(rig.end().await.unread, 1);
 }
 
-/// A stream that writes no slices.
+/// A stream without vectored writes.
 struct Plain(TcpStream);
 
 impl AsyncRead for Plain {
@@ -255,14 +255,15 @@ impl Listener for Boxed {
     }
 }
 
-/// hyper copies the response for such a stream if it is not told otherwise, and has done with it.
+/// hyper would copy the response for a stream without vectored writes, and the copy would not
+/// count.
 #[tokio::test]
 async fn a_response_on_a_boxed_stream_counts_until_it_is_written() {
     let listener = bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let builder = Server::builder().write_timeout(SECOND);
     let rig = Bytewise::over(Boxed(listener), address, builder, 64 * MIB);
-    let _slow = asks(address, 1).await;
+    let _slow = requesting_client(address, 1).await;
     rig.reaches(|bytes| bytes == 64 << 20).await;
     rig.reaches(|bytes| bytes == 0).await;
     assert!(read_all(address).await > 64 * MIB);

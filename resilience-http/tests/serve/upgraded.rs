@@ -1,4 +1,4 @@
-//! Connections and streams that have left HTTP: their places, and their end.
+//! Upgraded connections and streams: the permits that they hold, and their end.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +23,8 @@ const UPGRADE: &str =
     "GET /echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
 const CONNECT: &str = "CONNECT test:80 HTTP/1.1\r\nhost: test:80\r\n\r\n";
 
-/// A server whose upgraded streams return each four bytes, until they are `quit`. After `fill` they write without an end.
+/// A server whose upgraded streams echo four bytes at a time, until `quit`. After `fill` they write
+/// without an end.
 struct Rig {
     address: SocketAddr,
     token: ShutdownToken,
@@ -60,11 +61,11 @@ async fn upgrade(mut request: Request) -> Response<axum::body::Body> {
 impl Rig {
     async fn new(server: ServerBuilder, concurrency: u32, drain: Duration) -> Rig {
         let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(drain).build().unwrap();
-        let protect = AdmissionControlLayer::builder().concurrency(concurrency).build().unwrap();
+        let admission = AdmissionControlLayer::builder().concurrency(concurrency).build().unwrap();
         let router = Router::new()
             .route("/plain", any(|| async { "plain" }))
             .fallback(upgrade)
-            .layer(protect);
+            .layer(admission);
         let listener = bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (token, server) = (shutdown.token(), server.build().unwrap());
@@ -75,18 +76,18 @@ impl Rig {
 
     async fn upgraded(&self, request: &str) -> Client {
         let mut client = Client::connect(self.address).await;
-        client.say(request).await;
-        let head = client.hear("\r\n\r\n").await;
+        client.send(request).await;
+        let head = client.receive("\r\n\r\n").await;
         let switched = head.starts_with("HTTP/1.1 101") || head.starts_with("HTTP/1.1 200");
         assert!(switched, "{request:?} {head:?}");
         echo(&mut client).await;
         client
     }
 
-    /// Status of a request on a connection of its own.
+    /// Returns the status of a request on a new connection.
     async fn plain(&self) -> u16 {
         let mut client = Client::connect(self.address).await;
-        client.say("GET /plain HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+        client.send("GET /plain HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
         client.rest().await.unwrap()[9..12].parse().unwrap()
     }
 
@@ -103,17 +104,17 @@ impl Rig {
 }
 
 async fn echo(client: &mut Client) {
-    client.say("ping").await;
-    assert_eq!(client.hear("ping").await, "ping");
+    client.send("ping").await;
+    assert_eq!(client.receive("ping").await, "ping");
 }
 
-/// Waits until the other side has closed, politely or not.
+/// Waits until the other side has closed or reset the connection.
 async fn closed(client: Client) {
     let _bytes = client.rest().await;
 }
 
 #[tokio::test]
-async fn they_keep_the_places_of_connections() {
+async fn an_upgraded_connection_holds_its_connection_permit() {
     for request in [UPGRADE, CONNECT] {
         let rig = Rig::new(Server::builder().max_connections(3), 100, LONG).await;
         let mut streams = Vec::new();
@@ -122,19 +123,19 @@ async fn they_keep_the_places_of_connections() {
         }
         for words in ["", "quit"] {
             let mut fourth = Client::connect(rig.address).await;
-            fourth.say(request).await;
+            fourth.send(request).await;
             let mut byte = [0; 1];
             let silence = tokio::time::timeout(MS * 50, fourth.0.read(&mut byte)).await;
             assert!(silence.is_err(), "above the limit: {silence:?}");
-            // Ended by the client, and by the server.
+            // Closed by the client, and by the server.
             let mut first = streams.remove(0);
-            first.say(words).await;
+            first.send(words).await;
             if words == "quit" {
                 closed(first).await;
             } else {
                 drop(first);
             }
-            assert!(fourth.hear("\r\n\r\n").await.starts_with("HTTP/1.1 "));
+            assert!(fourth.receive("\r\n\r\n").await.starts_with("HTTP/1.1 "));
             echo(&mut fourth).await;
             streams.push(fourth);
         }
@@ -142,26 +143,26 @@ async fn they_keep_the_places_of_connections() {
 }
 
 #[tokio::test]
-async fn they_keep_the_places_of_addresses() {
+async fn an_upgraded_connection_holds_its_address_permit() {
     let rig = Rig::new(Server::builder().max_connections_per_ip(1), 100, LONG).await;
     let mut stream = rig.upgraded(UPGRADE).await;
     closed(Client::connect(rig.address).await).await;
     echo(&mut stream).await;
-    stream.say("quit").await;
+    stream.send("quit").await;
     closed(stream).await;
     rig.token.begin("test");
     let (report, served) = rig.end().await;
-    assert_eq!((report.cut(), served.connections, served.refused), (0, 1, 1), "{report}");
+    assert_eq!((report.cut(), served.connections, served.rejected), (0, 1, 1), "{report}");
 }
 
 #[tokio::test]
-async fn they_keep_the_places_of_requests() {
+async fn an_upgraded_connection_holds_its_request_permit() {
     for request in [UPGRADE, CONNECT] {
         let rig = Rig::new(Server::builder(), 1, LONG).await;
         for words in ["", "quit"] {
             let mut stream = rig.upgraded(request).await;
             assert_eq!(rig.plain().await, 503);
-            stream.say(words).await;
+            stream.send(words).await;
             if words == "quit" {
                 closed(stream).await;
             } else {
@@ -172,14 +173,14 @@ async fn they_keep_the_places_of_requests() {
     }
 }
 
-/// What a handler does not upgrade, though it might, holds nothing for longer.
+/// Responses that could have upgraded the connection and did not.
 #[tokio::test]
-async fn others_hold_nothing() {
+async fn a_response_without_an_upgrade_releases_its_permit() {
     let rig = Rig::new(Server::builder(), 1, LONG).await;
     let mut client = Client::connect(rig.address).await;
     for _ in 0..3 {
-        client.say(&UPGRADE.replace("/echo", "/plain")).await;
-        assert!(client.hear("\r\n\r\nplain").await.starts_with("HTTP/1.1 200"));
+        client.send(&UPGRADE.replace("/echo", "/plain")).await;
+        assert!(client.receive("\r\n\r\nplain").await.starts_with("HTTP/1.1 200"));
         assert_eq!(rig.plain().await, 200);
     }
     rig.token.begin("test");
@@ -187,15 +188,15 @@ async fn others_hold_nothing() {
     assert_eq!((report.cut(), served.cut), (0, 0), "{report}");
 }
 
-/// One waits for its client's words, the other for its client to read.
+/// One stream waits for bytes of its client, the other for its client to read.
 #[tokio::test]
-async fn a_forced_shutdown_closes_and_counts_them() {
+async fn a_forced_shutdown_closes_and_counts_upgraded_connections() {
     for request in [UPGRADE, CONNECT] {
         let rig = Rig::new(Server::builder(), 100, MS * 50).await;
         let reads = rig.upgraded(request).await;
         let mut writes = rig.upgraded(request).await;
-        writes.say("fill").await;
-        writes.hear("x").await;
+        writes.send("fill").await;
+        writes.receive("x").await;
         rig.token.begin("test");
         let (report, served) = rig.end().await;
         let counts = (cut(&report, "http connections"), cut(&report, "http requests"));
@@ -207,14 +208,14 @@ async fn a_forced_shutdown_closes_and_counts_them() {
 }
 
 #[tokio::test]
-async fn one_that_ends_in_time_is_not_cut() {
+async fn an_upgraded_connection_that_ends_in_time_is_not_cut() {
     let rig = Rig::new(Server::builder(), 100, LONG).await;
     let mut stream = rig.upgraded(UPGRADE).await;
     rig.token.begin("test");
     rig.token.draining().await;
     echo(&mut stream).await;
     assert!(!rig.server.is_finished());
-    stream.say("quit").await;
+    stream.send("quit").await;
     closed(stream).await;
     let (report, served) = rig.end().await;
     assert!(report.is_clean(), "{report}");
@@ -222,7 +223,7 @@ async fn one_that_ends_in_time_is_not_cut() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_dropped_closes_them() {
+async fn a_server_that_is_dropped_closes_upgraded_connections() {
     let rig = Rig::new(Server::builder(), 100, LONG).await;
     let stream = rig.upgraded(UPGRADE).await;
     rig.server.abort();
@@ -231,7 +232,7 @@ async fn a_server_that_is_dropped_closes_them() {
 
 type Stream = TokioIo<hyper::upgrade::Upgraded>;
 
-/// A WebSocket's stream over HTTP/2 (RFC 8441), and a handle to the connection.
+/// Returns a WebSocket stream over HTTP/2 (RFC 8441), and a handle to the connection.
 async fn stream_of_http2(
     address: SocketAddr,
 ) -> (Stream, hyper::client::conn::http2::SendRequest<Empty<bytes::Bytes>>) {
@@ -241,7 +242,7 @@ async fn stream_of_http2(
     tokio::spawn(connection);
     let mut request = Request::connect("http://test/").body(Empty::<bytes::Bytes>::new()).unwrap();
     request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
-    // The server's settings have to be there first.
+    // The settings of the server have to arrive first.
     let response = loop {
         match sender.send_request(request.clone()).await {
             Ok(response) => break response,
@@ -259,7 +260,7 @@ async fn stream_of_http2(
 }
 
 #[tokio::test]
-async fn a_stream_of_http2_keeps_the_place_of_its_request() {
+async fn an_upgraded_http2_stream_holds_its_request_permit() {
     let rig = Rig::new(Server::builder(), 1, LONG).await;
     for words in ["", "quit"] {
         let (mut stream, sender) = stream_of_http2(rig.address).await;
@@ -271,7 +272,7 @@ async fn a_stream_of_http2_keeps_the_place_of_its_request() {
         } else {
             drop(stream);
         }
-        // On the same connection, which has gone on.
+        // On the same connection, which goes on.
         rig.serves().await;
         drop(sender);
     }
@@ -281,7 +282,7 @@ async fn a_stream_of_http2_keeps_the_place_of_its_request() {
 }
 
 #[tokio::test]
-async fn a_forced_shutdown_closes_and_counts_streams_of_http2() {
+async fn a_forced_shutdown_closes_and_counts_upgraded_http2_streams() {
     let rig = Rig::new(Server::builder(), 100, MS * 50).await;
     let (mut stream, _sender) = stream_of_http2(rig.address).await;
     rig.token.begin("test");

@@ -1,4 +1,4 @@
-//! Connections that leave HTTP while the server is on its way out.
+//! Upgrades during a shutdown.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,27 +21,28 @@ use crate::client::Client;
 struct Upgrading {
     address: SocketAddr,
     token: ShutdownToken,
-    /// Of handlers that have begun, and of those that may answer.
+    /// Signals of handlers that have begun, and permits of those that may respond.
     entered: Arc<Semaphore>,
-    may_answer: Arc<Semaphore>,
+    may_respond: Arc<Semaphore>,
     server: JoinHandle<Served>,
     shutdown: JoinHandle<ShutdownReport>,
 }
 
-/// Answers what the query says: a status, and the options of its connection. After a 101 or a 2xx to CONNECT, echoes.
+/// A server that responds with the status and connection options in the query. After a 101 or a 2xx
+/// to CONNECT it echoes.
 async fn upgrading(grace: Duration) -> Upgrading {
     let shutdown = Shutdown::builder().grace(grace).drain(LONG).build().unwrap();
     let token = shutdown.token();
-    let (entered, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let gates = (entered.clone(), may_answer.clone());
+    let (entered, may_respond) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let gates = (entered.clone(), may_respond.clone());
     let service = service_fn(move |mut request: Request<RequestBody>| {
-        let (entered, may_answer) = gates.clone();
+        let (entered, may_respond) = gates.clone();
         async move {
             entered.add_permits(1);
-            may_answer.acquire().await.unwrap().forget();
+            may_respond.acquire().await.unwrap().forget();
             let response =
                 request.headers().get("x-response").unwrap().to_str().unwrap().to_owned();
-            // The space at an end is none of the value.
+            // Space at the ends is not part of the value.
             let (status, options) = response.split_once(' ').unwrap_or((&response, ""));
             let status: StatusCode = status.parse().unwrap();
             let mut response = Response::new(Empty::<bytes::Bytes>::new());
@@ -67,14 +68,14 @@ async fn upgrading(grace: Duration) -> Upgrading {
     let server =
         tokio::spawn(async move { Server::default().serve(listener, service, &stop).await });
     let shutdown = tokio::spawn(shutdown.run());
-    Upgrading { address, token, entered, may_answer, server, shutdown }
+    Upgrading { address, token, entered, may_respond, server, shutdown }
 }
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n";
 const CONNECT: &str = "CONNECT test:80 HTTP/1.1\r\nhost: test:80\r\n";
 const PLAIN: &str = "GET / HTTP/1.1\r\nhost: test\r\n";
 
-/// What the `connection` of each response is: in the order of request, response, expected.
+/// The `connection` of each response, in the order of request, response, expected.
 const TABLE: [(&str, &str, Option<&str>); 10] = [
     (UPGRADE, "101 upgrade", Some("upgrade")),
     (UPGRADE, "101 Upgrade|x-hop", Some("Upgrade, x-hop")),
@@ -93,26 +94,31 @@ fn connection(head: &str) -> Option<&str> {
 }
 
 impl Upgrading {
-    /// One request, whose handler has begun before `then` and answers after it.
-    async fn ask(&self, request: &str, response: &str, then: impl FnOnce()) -> (Client, String) {
+    /// Sends a request, calls `then` once its handler has begun, and returns the response.
+    async fn request_around(
+        &self,
+        request: &str,
+        response: &str,
+        then: impl FnOnce(),
+    ) -> (Client, String) {
         let mut client = Client::connect(self.address).await;
-        client.say(&format!("{request}x-response: {response}\r\n\r\n")).await;
+        client.send(&format!("{request}x-response: {response}\r\n\r\n")).await;
         let entered = tokio::time::timeout(LONG, self.entered.acquire()).await;
         entered.expect("no handler begins").unwrap().forget();
         then();
-        // The server has a chance to see it.
+        // Lets the server run.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        self.may_answer.add_permits(1);
-        let head = client.hear("\r\n\r\n").await;
+        self.may_respond.add_permits(1);
+        let head = client.receive("\r\n\r\n").await;
         (client, head)
     }
 }
 
 async fn echoes(mut client: Client) {
-    client.say("ping").await;
-    assert_eq!(client.hear("ping").await, "ping");
+    client.send("ping").await;
+    assert_eq!(client.receive("ping").await, "ping");
 }
 
 fn leaves_http(request: &str, response: &str) -> bool {
@@ -125,7 +131,7 @@ async fn an_upgrade_during_the_grace_keeps_its_headers() {
         let server = upgrading(LONG).await;
         server.token.begin("test");
         assert!(!server.token.is_ready() && !server.token.is_draining());
-        let (client, head) = server.ask(request, response, || ()).await;
+        let (client, head) = server.request_around(request, response, || ()).await;
         assert_eq!(connection(&head), expected, "{request:?} {head:?}");
         if leaves_http(request, response) {
             echoes(client).await;
@@ -139,16 +145,16 @@ async fn an_upgrade_during_the_grace_keeps_its_headers() {
     }
 }
 
-/// The same of a request that was under way when draining began.
+/// A request that was in flight when draining began.
 #[tokio::test]
-async fn an_upgrade_under_way_when_draining_begins_keeps_its_headers() {
+async fn an_upgrade_in_flight_when_draining_begins_keeps_its_headers() {
     for (request, response, expected) in TABLE {
         let server = upgrading(Duration::ZERO).await;
         let begin = || {
             server.token.begin("test");
             assert!(server.token.is_draining());
         };
-        let (client, head) = server.ask(request, response, begin).await;
+        let (client, head) = server.request_around(request, response, begin).await;
         assert_eq!(connection(&head), expected, "{request:?} {head:?}");
         if leaves_http(request, response) {
             echoes(client).await;
@@ -159,10 +165,10 @@ async fn an_upgrade_under_way_when_draining_begins_keeps_its_headers() {
 }
 
 #[tokio::test]
-async fn while_all_is_well_headers_are_as_the_handler_has_them() {
+async fn without_a_shutdown_headers_are_unchanged() {
     for (request, response, _) in TABLE {
         let server = upgrading(Duration::ZERO).await;
-        let (_client, head) = server.ask(request, response, || ()).await;
+        let (_client, head) = server.request_around(request, response, || ()).await;
         let (_, options) = response.split_once(' ').unwrap();
         let options = options.replace('|', ", ");
         let expected = Some(options.as_str()).filter(|options| !options.is_empty());
@@ -170,9 +176,10 @@ async fn while_all_is_well_headers_are_as_the_handler_has_them() {
     }
 }
 
-/// A WebSocket over HTTP/2 (RFC 8441) lasts for longer than a connection may be idle; the connection does not.
+/// A WebSocket over HTTP/2 (RFC 8441) lasts beyond `idle_timeout`, after which its connection
+/// closes.
 #[tokio::test]
-async fn a_stream_of_http2_may_leave_http() {
+async fn an_http2_stream_can_be_upgraded() {
     const IDLE: Duration = Duration::from_millis(100);
     let shutdown = Shutdown::builder().grace(Duration::ZERO).drain(LONG).build().unwrap();
     let token = shutdown.token();
@@ -201,7 +208,7 @@ async fn a_stream_of_http2_may_leave_http() {
     let connection = tokio::spawn(connection);
     let mut request = Request::connect("http://test/").body(Empty::<bytes::Bytes>::new()).unwrap();
     request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
-    // The server's settings have to be there first.
+    // The settings of the server have to arrive first.
     let response = loop {
         match sender.send_request(request.clone()).await {
             Ok(response) => break response,
