@@ -102,3 +102,10 @@ async fn a_note_for_a_run_that_was_removed_is_an_error() {
     assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
     assert!(error.to_string().contains("the run `run` is not in the store"), "{error}");
 }
+
+#[tokio::test]
+async fn a_store_that_was_opened_by_its_url_is_maintained() {
+    let (_folder, path) = folder();
+    let url = format!("sqlite:{}", path.display());
+    crate::upkeep::maintenance_by_url(&url, "resilience.store.keys", 1.0).await;
+}
