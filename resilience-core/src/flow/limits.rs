@@ -12,6 +12,8 @@ pub const MAX_RESULT: usize = 65_536;
 pub const MAX_BATCH: usize = 10_000;
 /// The most entries in the timeline of one run.
 pub const MAX_ENTRIES: u64 = 10_000;
+/// The entries of a timeline that notes leave free, for takeovers, overrides and the end of the run.
+pub const RESERVED_ENTRIES: u64 = 100;
 
 /// Checks a name, key or identifier.
 ///
@@ -33,6 +35,37 @@ pub fn check_name(what: &'static str, name: &str) -> Result<(), StoreError> {
 pub fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), StoreError> {
     if size > limit {
         let why = format!("`{what}` must be at most {limit}, not {size}");
+        return Err(StoreError::new(StoreErrorKind::InvalidInput, "flow", why));
+    }
+    Ok(())
+}
+
+/// Checks that a timeline of `entries` takes this many notes.
+///
+/// # Errors
+/// [`InvalidInput`](StoreErrorKind::InvalidInput) if fewer than [`RESERVED_ENTRIES`] would be left free.
+pub fn check_notes(entries: u64, notes: usize) -> Result<(), StoreError> {
+    let (total, limit) = (entries.saturating_add(notes as u64), MAX_ENTRIES - RESERVED_ENTRIES);
+    if total > limit {
+        let why = format!(
+            "`notes` must leave the timeline at most {limit} entries, so that the end fits, not {total}"
+        );
+        return Err(StoreError::new(StoreErrorKind::InvalidInput, "flow", why));
+    }
+    Ok(())
+}
+
+/// Checks that a timeline of `entries` takes an override and, after it, the end of the run.
+///
+/// # Errors
+/// [`InvalidInput`](StoreErrorKind::InvalidInput) if it does not.
+pub fn check_override(entries: u64) -> Result<(), StoreError> {
+    let limit = MAX_ENTRIES - 1;
+    if entries >= limit {
+        let why = format!(
+            "`override` must leave the timeline at most {limit} entries, so that the end fits, not {}",
+            entries.saturating_add(1)
+        );
         return Err(StoreError::new(StoreErrorKind::InvalidInput, "flow", why));
     }
     Ok(())

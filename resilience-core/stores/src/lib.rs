@@ -9,7 +9,6 @@ mod open;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod retention;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -18,5 +17,4 @@ pub use digest::{content_hash, fingerprint};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use migration::{MigrationStep, Migrations};
 pub use open::{Stores, open};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use retention::{Removed, Retention, TableSize};

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use resilience_core::flow::idempotency::IdempotencyStore;
 use resilience_core::flow::lease::LeaseStore;
 use resilience_core::flow::ledger::LedgerStore;
 use resilience_core::flow::{StoreError, StoreErrorKind};
+use resilience_core::observe::Gauges;
+
+use crate::retention::{Removed, TableSize, Upkeep};
 
 /// The stores that a URL names.
 #[derive(Clone)]
@@ -17,6 +21,56 @@ pub struct Stores {
     pub ledger: Option<Arc<dyn LedgerStore>>,
     /// Idempotency keys.
     pub keys: Arc<dyn IdempotencyStore>,
+    upkeep: Arc<dyn Upkeep>,
+}
+
+impl Stores {
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    fn all<S>(store: S) -> Stores
+    where
+        S: LeaseStore + LedgerStore + IdempotencyStore + Upkeep + 'static,
+    {
+        let store = Arc::new(store);
+        Stores {
+            leases: store.clone(),
+            ledger: Some(store.clone()),
+            keys: store.clone(),
+            upkeep: store,
+        }
+    }
+
+    /// Removes at most `limit` rows of each table that are no longer kept, in one transaction. In Redis, which removes what
+    /// has expired by itself, checks the server's eviction policy instead.
+    ///
+    /// # Errors
+    /// The store's. [`UnsafeServer`](StoreErrorKind::UnsafeServer) if Redis evicts keys.
+    pub async fn remove_expired(&self, limit: u32) -> Result<Removed, StoreError> {
+        self.upkeep.remove(limit).await
+    }
+
+    /// Counts the rows of each table, for the gauges too. In Redis, counts all keys of the database.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
+        self.upkeep.count().await
+    }
+
+    /// Removes what is no longer kept and counts what is left, now and then `every` so often, for ever: to be spawned, once
+    /// for each process. A failure is left for the next time.
+    ///
+    /// In Redis, checks the eviction policy too: while it is not `noeviction`, leases and claims are rejected with
+    /// [`UnsafeServer`](StoreErrorKind::UnsafeServer).
+    pub async fn maintenance(&self, every: Duration) {
+        self.upkeep.maintain(every).await;
+    }
+}
+
+/// The gauges of the store that was opened, as [`sizes`](Stores::sizes) counted them last.
+impl Gauges for Stores {
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        self.upkeep.gauges(visit);
+    }
 }
 
 impl fmt::Debug for Stores {
@@ -36,18 +90,17 @@ pub async fn open(url: &str) -> Result<Stores, StoreError> {
         #[cfg(feature = "sqlite")]
         "sqlite" if !rest.is_empty() => {
             let path = rest.strip_prefix("//").unwrap_or(rest);
-            let store = Arc::new(crate::sqlite::SqliteStore::open(path).await?);
-            Ok(Stores { leases: store.clone(), ledger: Some(store.clone()), keys: store })
+            Ok(Stores::all(crate::sqlite::SqliteStore::open(path).await?))
         }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
-            let store = Arc::new(crate::postgres::PostgresStore::open(url).await?);
-            Ok(Stores { leases: store.clone(), ledger: Some(store.clone()), keys: store })
+            Ok(Stores::all(crate::postgres::PostgresStore::open(url).await?))
         }
         #[cfg(feature = "redis")]
         "redis" => {
             let store = Arc::new(crate::redis::RedisStore::open(url).await?);
-            Ok(Stores { leases: store.clone(), ledger: None, keys: store })
+            let (leases, keys) = (store.clone(), store.clone());
+            Ok(Stores { leases, ledger: None, keys, upkeep: store })
         }
         _ => {
             // A URL may contain a password: only its scheme is shown.

@@ -1,7 +1,12 @@
 //! Retention, and sizes of tables.
 
+use std::pin::Pin;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use resilience_core::flow::StoreFuture;
+use resilience_core::observe::Gauges;
 
 /// The time for which ended things are kept. Idempotency keys and rows have a time of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +52,18 @@ impl Removed {
 /// The size of one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableSize {
-    /// The name of the table.
+    /// The name of the table. In Redis, which has none, `database`.
     pub table: &'static str,
-    /// The rows in it, counted up to 1,000,000.
+    /// The rows in it, counted up to 1,000,000. In Redis, all keys of the database.
     pub rows: u64,
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) const TABLES: [&str; 5] =
     ["flow_leases", "flow_runs", "flow_timeline", "flow_keys", "flow_rows"];
 
 /// The gauges of the tables, in the same order.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 const GAUGES: [&str; 5] = [
     "resilience.store.leases",
     "resilience.store.runs",
@@ -66,9 +73,11 @@ const GAUGES: [&str; 5] = [
 ];
 
 /// The sizes that were counted last.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Debug, Default)]
 pub(crate) struct LastSizes([AtomicU64; 5]);
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl LastSizes {
     pub(crate) fn set(&self, sizes: &[TableSize]) {
         for (last, size) in self.0.iter().zip(sizes) {
@@ -85,4 +94,30 @@ impl LastSizes {
 }
 
 /// The most rows that a gauge counts: counting more would hold up the store.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) const COUNTED: u64 = 1_000_000;
+
+/// The rows that maintenance removes from each table in one transaction.
+const STEP: u32 = 1_000;
+
+/// Maintenance of a store, the same loop for each engine.
+pub(crate) trait Upkeep: Gauges + Send + Sync {
+    /// Removes at most `limit` rows of each table that are no longer kept.
+    fn remove(&self, limit: u32) -> StoreFuture<'_, Removed>;
+
+    /// Counts what is left, for the gauges too.
+    fn count(&self) -> StoreFuture<'_, Vec<TableSize>>;
+
+    /// Removes and counts, now and then `every` so often, for ever. A failure is left for the next time.
+    fn maintain(&self, every: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                while self.remove(STEP).await.is_ok_and(|removed| removed.total() > 0) {
+                    tokio::task::yield_now().await;
+                }
+                let _ = self.count().await;
+                tokio::time::sleep(every).await;
+            }
+        })
+    }
+}

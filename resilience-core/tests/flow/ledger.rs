@@ -106,12 +106,18 @@ async fn texts_are_bounded_and_names_are_checked() {
 async fn a_timeline_is_bounded_and_an_end_always_fits() {
     let store = MemoryStore::new();
     let mut run = begin(&store, NewRun::new("a", "job")).await;
-    let many = vec![Note::attempt("a", "b"); 9_999];
+    let many = vec![Note::attempt("a", "b"); 9_899];
     assert!(store.note("a".to_owned(), many).await.unwrap());
-    assert!(!store.note("a".to_owned(), vec![Note::attempt("a", "b")]).await.unwrap());
-    run.keep(Note::attempt("one", "too many"));
+    let error = run.write(Note::attempt("one", "too many")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+    assert!(error.to_string().contains("at most 9900 entries"), "{error}");
     assert_eq!(run.finish(done()).await.unwrap(), Finish::Recorded);
     assert_eq!(end(&store, "a").await, Some(done()));
+    let timeline = store.timeline("a".to_owned(), 0, 20_000).await.unwrap();
+    assert_eq!(timeline.len(), 9_901);
+    let end = &timeline[9_900];
+    assert_eq!((end.number, end.note.kind), (9_901, EntryKind::Ended));
+    assert_eq!(end.note.evidence, "the timeline is full: 1 notes were left out");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::record::Override;
 use super::state::RunState;
-use crate::flow::limits::bounded_text;
+use crate::flow::limits::{MAX_ENTRIES, RESERVED_ENTRIES, bounded_text};
 use crate::timestamp::Timestamp;
 
 /// The kinds of entries in a timeline.
@@ -97,10 +97,38 @@ impl Note {
         Note::new(kind, kind.as_str(), evidence)
     }
 
-    /// Creates the note of an end.
+    /// Creates the note of a takeover for a timeline of `entries`. Returns `None` if only the end still fits: the run
+    /// itself shows its token.
     #[must_use]
-    pub fn of_end(kind: EntryKind, state: &RunState) -> Note {
-        Note::new(kind, state.to_string(), "")
+    pub fn of_takeover(entries: u64, fence: Option<impl fmt::Display>) -> Option<Note> {
+        (entries + 1 < MAX_ENTRIES).then(|| Note::of_start(EntryKind::TakenOver, fence))
+    }
+
+    /// Returns what a timeline of `entries` takes with an end: the notes that fit, and the note of the end. Its evidence
+    /// counts the notes that did not fit.
+    ///
+    /// An end that was recorded always fits. One that was refused is left out if only the run's own end still fits.
+    #[must_use]
+    pub fn with_end(
+        entries: u64,
+        mut notes: Vec<Note>,
+        kind: EntryKind,
+        state: &RunState,
+    ) -> Vec<Note> {
+        let room = (MAX_ENTRIES - RESERVED_ENTRIES).saturating_sub(entries);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let left_out = notes.len().saturating_sub(room);
+        notes.truncate(room);
+        let evidence = match left_out {
+            0 => String::new(),
+            left_out => format!("the timeline is full: {left_out} notes were left out"),
+        };
+        let total = entries.saturating_add(notes.len() as u64);
+        // The last entry is the end's: there is one in a run, and nothing else takes that place.
+        if kind == EntryKind::Ended || total + 1 < MAX_ENTRIES {
+            notes.push(Note::new(kind, state.to_string(), evidence));
+        }
+        notes
     }
 
     /// Creates the note of an override: the state, and operator and reason as its evidence.

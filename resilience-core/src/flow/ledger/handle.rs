@@ -153,12 +153,16 @@ impl Run {
     /// Writes a note at once, with those that were kept.
     ///
     /// # Errors
-    /// The store's. The notes are kept.
+    /// The store's. [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full or the run is not in the store
+    /// any more. The notes are kept: the end of the run writes those that fit.
     pub async fn write(&mut self, note: Note) -> Result<(), StoreError> {
         self.keep(note);
         let (store, id, notes) = (&self.ledger.store, &self.id, &self.notes);
         // Twice in the timeline if an answer was lost: evidence is better doubled than lost.
-        self.ledger.persist(|| store.note(id.clone(), notes.clone())).await?;
+        if !self.ledger.persist(|| store.note(id.clone(), notes.clone())).await? {
+            let what = format!("the run `{id}` is not in the store, so that nothing can be noted");
+            return Err(StoreError::new(StoreErrorKind::InvalidInput, "ledger", what));
+        }
         self.notes.clear();
         Ok(())
     }

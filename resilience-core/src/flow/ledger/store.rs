@@ -15,7 +15,8 @@ pub trait LedgerStore: Send + Sync {
     /// Begins a run, or takes it over under a greater token.
     fn begin(&self, new: NewRun) -> StoreFuture<'_, Start>;
 
-    /// Sets the end of a run, with the notes that were not written yet. A refused end is noted as well.
+    /// Sets the end of a run, with the notes that were not written yet. A refused end is noted as well. The end always
+    /// fits into the timeline ([`Note::with_end`]).
     fn finish(
         &self,
         id: String,
@@ -24,11 +25,14 @@ pub trait LedgerStore: Send + Sync {
         state: RunState,
     ) -> StoreFuture<'_, Finish>;
 
-    /// Adds notes to a timeline. Returns `false`, and adds none, if there is no such run or the timeline would have more than
-    /// [`MAX_ENTRIES`](crate::flow::limits::MAX_ENTRIES).
+    /// Adds notes to a timeline. Returns `false` if there is no such run. Fails with
+    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput), and adds none, if the timeline would be too long
+    /// ([`check_notes`](crate::flow::limits::check_notes)).
     fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool>;
 
-    /// Records what an operator decided. Returns `false` if there is no such run.
+    /// Records what an operator decided. Returns `false` if there is no such run. Fails with
+    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput) if the timeline has no room
+    /// ([`check_override`](crate::flow::limits::check_override)).
     fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool>;
 
     /// Returns a run.

@@ -15,7 +15,7 @@ use crate::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunRecord, RunState, Start,
     TimelineEntry,
 };
-use crate::flow::limits::{MAX_BATCH, MAX_ENTRIES, check_size};
+use crate::flow::limits::{MAX_BATCH, check_notes, check_override, check_size};
 use crate::flow::{Fence, FencingToken, StoreError, StoreErrorKind, StoreFuture};
 use crate::timestamp::Timestamp;
 
@@ -140,16 +140,12 @@ impl Inner {
         lease.is_some_and(|lease| lease.admits(fence.token, now))
     }
 
-    fn append(&mut self, id: &str, notes: Vec<Note>) -> bool {
+    fn append(&mut self, id: &str, notes: impl IntoIterator<Item = Note>) {
         let now = self.now();
-        let Some((_, timeline)) = self.runs.get_mut(id) else { return false };
-        if timeline.len() as u64 + notes.len() as u64 > MAX_ENTRIES {
-            return false;
-        }
+        let Some((_, timeline)) = self.runs.get_mut(id) else { return };
         for note in notes {
             timeline.push(TimelineEntry { number: timeline.len() as u64 + 1, at: now, note });
         }
-        true
     }
 }
 
@@ -192,16 +188,19 @@ impl LedgerStore for MemoryStore {
     fn begin(&self, new: NewRun) -> StoreFuture<'_, Start> {
         self.op(move |inner| {
             let (now, fence) = (inner.now(), new.fence);
-            let (start, kind) = match inner.runs.get_mut(&new.id) {
-                Some((run, _)) => (run.begin_again(&new), EntryKind::TakenOver),
+            let (start, note) = match inner.runs.get_mut(&new.id) {
+                Some((run, timeline)) => match run.begin_again(&new) {
+                    Start::TakenOver => {
+                        (Start::TakenOver, Note::of_takeover(timeline.len() as u64, fence))
+                    }
+                    start => (start, None),
+                },
                 None => {
                     inner.runs.insert(new.id.clone(), (RunRecord::begin(&new, now), Vec::new()));
-                    (Start::Begun, EntryKind::Begun)
+                    (Start::Begun, Some(Note::of_start(EntryKind::Begun, fence)))
                 }
             };
-            if matches!(start, Start::Begun | Start::TakenOver) {
-                inner.append(&new.id, vec![Note::of_start(kind, fence)]);
-            }
+            inner.append(&new.id, note);
             Ok(start)
         })
     }
@@ -210,31 +209,39 @@ impl LedgerStore for MemoryStore {
         &self,
         id: String,
         fence: Option<FencingToken>,
-        mut notes: Vec<Note>,
+        notes: Vec<Note>,
         state: RunState,
     ) -> StoreFuture<'_, Finish> {
         self.op(move |inner| {
             let (now, state) = (inner.now(), state.bounded());
-            let Some((run, _)) = inner.runs.get_mut(&id) else { return Ok(Finish::NotFound) };
+            let Some((run, timeline)) = inner.runs.get_mut(&id) else {
+                return Ok(Finish::NotFound);
+            };
             let finish = run.finish(state.clone(), fence, now);
             let recorded = finish == Finish::Recorded;
             let kind = if recorded { EntryKind::Ended } else { EntryKind::EndRefused };
-            notes.push(Note::of_end(kind, &state));
+            let notes = Note::with_end(timeline.len() as u64, notes, kind, &state);
             inner.append(&id, notes);
             Ok(finish)
         })
     }
 
     fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool> {
-        self.op(move |inner| Ok(inner.append(&id, notes)))
+        self.op(move |inner| {
+            let Some((_, timeline)) = inner.runs.get(&id) else { return Ok(false) };
+            check_notes(timeline.len() as u64, notes.len())?;
+            inner.append(&id, notes);
+            Ok(true)
+        })
     }
 
     fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool> {
         self.op(move |inner| {
             let note = Note::of_override(&overridden);
-            let Some((run, _)) = inner.runs.get_mut(&id) else { return Ok(false) };
+            let Some((run, timeline)) = inner.runs.get_mut(&id) else { return Ok(false) };
+            check_override(timeline.len() as u64)?;
             run.overridden = Some(overridden);
-            inner.append(&id, vec![note]);
+            inner.append(&id, [note]);
             Ok(true)
         })
     }

@@ -5,11 +5,11 @@ use resilience_core::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunColumns, RunRecord, RunState, Start,
     TimelineEntry,
 };
-use resilience_core::flow::limits::MAX_ENTRIES;
-use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
+use resilience_core::flow::limits::{check_notes, check_override};
+use resilience_core::flow::{FencingToken, StoreError, StoreErrorKind, StoreFuture};
 use tokio_postgres::Row;
 
-use super::error::corrupt;
+use super::error::{corrupt, of};
 use super::store::PostgresStore;
 use super::transaction::{PostgresTransaction, bigint, count, get};
 
@@ -81,14 +81,15 @@ impl PostgresTransaction<'_> {
             self.append(&new.id, 0, &[Note::of_start(EntryKind::Begun, new.fence)]).await?;
             return Ok(Start::Begun);
         }
-        // The row is there, for runs are removed only after their retention.
-        let stored = corrupt(self.run(&new.id, true).await?, "a run that was begun is gone")?;
-        let Stored { mut run, entries } = stored;
+        let Some(Stored { mut run, entries }) = self.run(&new.id, true).await? else {
+            // Between the two statements its retention ended, so the next try begins it.
+            return Err(of(StoreErrorKind::Busy, "the run was removed by its retention meanwhile"));
+        };
         let start = run.begin_again(new);
         if start == Start::TakenOver {
             self.execute(TAKE_OVER, &[&new.id, &fence]).await?;
-            let note = Note::of_start(EntryKind::TakenOver, new.fence);
-            self.append(&new.id, entries, &[note]).await?;
+            let note = Note::of_takeover(entries, new.fence);
+            self.append(&new.id, entries, note.as_slice()).await?;
         }
         Ok(start)
     }
@@ -101,7 +102,7 @@ impl PostgresTransaction<'_> {
         &self,
         id: &str,
         fence: Option<FencingToken>,
-        mut notes: Vec<Note>,
+        notes: Vec<Note>,
         state: &RunState,
     ) -> Result<Finish, StoreError> {
         let Some(Stored { mut run, entries }) = self.run(id, true).await? else {
@@ -129,20 +130,20 @@ impl PostgresTransaction<'_> {
             .await?;
         }
         let kind = if recorded { EntryKind::Ended } else { EntryKind::EndRefused };
-        notes.push(Note::of_end(kind, &state));
-        self.append(id, entries, &notes).await?;
+        self.append(id, entries, &Note::with_end(entries, notes, kind, &state)).await?;
         Ok(finish)
     }
 
     async fn note(&self, id: &str, notes: &[Note]) -> Result<bool, StoreError> {
-        match self.run(id, true).await? {
-            Some(Stored { entries, .. }) => self.append(id, entries, notes).await,
-            None => Ok(false),
-        }
+        let Some(Stored { entries, .. }) = self.run(id, true).await? else { return Ok(false) };
+        check_notes(entries, notes.len())?;
+        self.append(id, entries, notes).await?;
+        Ok(true)
     }
 
     async fn override_run(&self, id: &str, overridden: &Override) -> Result<bool, StoreError> {
         let Some(Stored { entries, .. }) = self.run(id, true).await? else { return Ok(false) };
+        check_override(entries)?;
         let own = overridden.state.to_columns();
         self.execute(
             OVERRIDE,
@@ -169,18 +170,14 @@ impl PostgresTransaction<'_> {
         self.query_opt(&read, &[&id]).await?.as_ref().map(stored).transpose()
     }
 
-    /// Returns `false`, and writes none, if the timeline would be too long.
-    async fn append(&self, id: &str, entries: u64, notes: &[Note]) -> Result<bool, StoreError> {
+    async fn append(&self, id: &str, entries: u64, notes: &[Note]) -> Result<(), StoreError> {
         let total = entries.saturating_add(notes.len() as u64);
-        if total > MAX_ENTRIES {
-            return Ok(false);
-        }
         let kinds: Vec<_> = notes.iter().map(|note| note.kind.as_str()).collect();
         let whats: Vec<_> = notes.iter().map(|note| note.what.as_str()).collect();
         let evidence: Vec<_> = notes.iter().map(|note| note.evidence.as_str()).collect();
         self.execute(APPEND, &[&id, &bigint(entries), &kinds, &whats, &evidence]).await?;
         self.execute(COUNT, &[&id, &bigint(total)]).await?;
-        Ok(true)
+        Ok(())
     }
 
     async fn timeline(

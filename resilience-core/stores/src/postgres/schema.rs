@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use resilience_core::flow::{StoreError, StoreErrorKind};
+use resilience_core::timeout::within;
+use resilience_core::{Deadline, clock};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::error::{driver_error, of};
@@ -26,6 +28,12 @@ static MIGRATIONS: Migrations =
 /// The wait for another process that migrates.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The wait for a connection, if the URL sets no `connect_timeout`, and for the history of the schema.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest time of a migration.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// The advisory lock of the migrations: the bytes of `flow`, and one.
 const LOCK: i64 = 0x666C_6F77_0001;
 
@@ -33,6 +41,9 @@ const LOCK: i64 = 0x666C_6F77_0001;
 ///
 /// An advisory lock is held meanwhile, on the one connection that migrates: refinery reads what was applied in a transaction
 /// of its own.
+///
+/// Each method ends in time with [`TimedOut`](StoreErrorKind::TimedOut) if the server does not respond: the connection and
+/// the history have the URL's `connect_timeout` (10 s without), the lock 60 s more, a migration 10 minutes.
 pub struct PostgresMigrations(Config);
 
 impl PostgresMigrations {
@@ -62,8 +73,7 @@ impl PostgresMigrations {
     /// # Errors
     /// If the server cannot be reached, or the schema is not one of this build's.
     pub async fn version(&self) -> Result<u32, StoreError> {
-        let client = self.locked().await?;
-        let applied = checked(&client).await?;
+        let (_session, applied) = self.locked().await?;
         Ok(applied.iter().map(|applied| applied.version).max().unwrap_or(0))
     }
 
@@ -72,8 +82,8 @@ impl PostgresMigrations {
     /// # Errors
     /// As those of [`version`](PostgresMigrations::version).
     pub async fn plan(&self) -> Result<Vec<MigrationStep>, StoreError> {
-        let client = self.locked().await?;
-        MIGRATIONS.up(&checked(&client).await?)
+        let (_session, applied) = self.locked().await?;
+        MIGRATIONS.up(&applied)
     }
 
     /// Applies what is missing, in one transaction. Returns what was applied.
@@ -82,10 +92,12 @@ impl PostgresMigrations {
     /// If the schema is not one of this build's, a version differs from the one that was applied, or a statement fails. Nothing is
     /// changed then.
     pub async fn up(&self) -> Result<Vec<MigrationStep>, StoreError> {
-        let mut client = self.locked().await?;
-        let steps = MIGRATIONS.up(&checked(&client).await?)?;
+        let (mut session, applied) = self.locked().await?;
+        let steps = MIGRATIONS.up(&applied)?;
         if !steps.is_empty() {
-            let migrated = MIGRATIONS.runner()?.run_async(&mut client).await;
+            let runner = MIGRATIONS.runner()?;
+            let migrated = runner.run_async(&mut session.client);
+            let migrated = limited(MIGRATION_TIMEOUT, "the migration", migrated).await?;
             migrated.map_err(|error| {
                 of(StoreErrorKind::Migration, "the schema could not be migrated").with_source(error)
             })?;
@@ -99,30 +111,70 @@ impl PostgresMigrations {
     /// # Errors
     /// As those of [`up`](PostgresMigrations::up).
     pub async fn down(&self, target: u32) -> Result<Vec<MigrationStep>, StoreError> {
-        let mut client = self.locked().await?;
-        let steps = MIGRATIONS.down(&checked(&client).await?, target)?;
-        let tx = client.transaction().await.map_err(driver_error)?;
-        for step in &steps {
-            tx.batch_execute(step.sql).await.map_err(driver_error)?;
-            let forget = format!("DELETE FROM {HISTORY} WHERE version = $1");
-            let version = i32::try_from(step.version).unwrap_or(i32::MAX);
-            tx.execute(&forget, &[&version]).await.map_err(driver_error)?;
-        }
-        tx.commit().await.map_err(driver_error)?;
+        let (mut session, applied) = self.locked().await?;
+        let steps = MIGRATIONS.down(&applied, target)?;
+        let went = go_down(&mut session.client, &steps);
+        limited(MIGRATION_TIMEOUT, "the migration", went).await??;
         Ok(steps)
     }
 
-    /// Returns a connection that has the lock, which ends with it.
-    async fn locked(&self) -> Result<Client, StoreError> {
-        let (client, connection) = self.0.connect(NoTls).await.map_err(driver_error)?;
-        // Its errors are those of the client.
-        tokio::spawn(connection);
-        let timeout = format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
-        client.batch_execute(&timeout).await.map_err(driver_error)?;
-        client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(driver_error)?;
-        client.batch_execute("SET lock_timeout = 0").await.map_err(driver_error)?;
-        Ok(client)
+    /// Returns a session that has the lock, which ends with it, and what was applied.
+    async fn locked(&self) -> Result<(Session, Vec<Applied>), StoreError> {
+        let connect = self.0.get_connect_timeout().copied().unwrap_or(READ_TIMEOUT);
+        // The driver's own timeout ends with the TCP connection: a server that does not respond then would be waited for.
+        let connected = limited(connect, "the connection", self.0.connect(NoTls)).await?;
+        let (client, connection) = connected.map_err(driver_error)?;
+        // The connection's errors are those of the client.
+        let session = Session { client, task: tokio::spawn(async { _ = connection.await }) };
+        // The server's own limit comes first, unless the server does not respond.
+        let limit = LOCK_TIMEOUT + connect;
+        limited(limit, "the lock of the migrations", lock(&session.client)).await??;
+        let history = checked(&session.client);
+        let applied = limited(connect, "the history of the schema", history).await??;
+        Ok((session, applied))
     }
+}
+
+/// A connection. Dropped, it is closed, also if the server does not respond: with the driver's client alone, requests that
+/// wait would keep it open.
+struct Session {
+    client: Client,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Runs `future` for at most `limit`.
+async fn limited<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = T>,
+) -> Result<T, StoreError> {
+    within(Deadline::after(clock::now(), limit), future).await.map_err(|_late| {
+        of(StoreErrorKind::TimedOut, format!("{what} was not there within {limit:?}"))
+    })
+}
+
+async fn lock(client: &Client) -> Result<(), StoreError> {
+    let timeout = format!("SET lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+    client.batch_execute(&timeout).await.map_err(driver_error)?;
+    client.query("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(driver_error)?;
+    client.batch_execute("SET lock_timeout = 0").await.map_err(driver_error)
+}
+
+async fn go_down(client: &mut Client, steps: &[MigrationStep]) -> Result<(), StoreError> {
+    let tx = client.transaction().await.map_err(driver_error)?;
+    for step in steps {
+        tx.batch_execute(step.sql).await.map_err(driver_error)?;
+        let forget = format!("DELETE FROM {HISTORY} WHERE version = $1");
+        let version = i32::try_from(step.version).unwrap_or(i32::MAX);
+        tx.execute(&forget, &[&version]).await.map_err(driver_error)?;
+    }
+    tx.commit().await.map_err(driver_error)
 }
 
 /// Returns what was applied, if it is what this build knows.

@@ -60,7 +60,18 @@ impl PostgresStore {
     /// # Errors
     /// If there is none in time, by what is wrong with the server or the pool.
     pub async fn client(&self) -> Result<Pooled<Manager>, StoreError> {
-        self.0.pool.get().await.map_err(pool_error)
+        self.client_until(Deadline::after(clock::now(), self.0.timeout)).await
+    }
+
+    async fn client_until(&self, deadline: Deadline) -> Result<Pooled<Manager>, StoreError> {
+        match within(deadline, self.0.pool.get()).await {
+            Ok(client) => client.map_err(pool_error),
+            Err(_late) => Err(self.late("there was no connection").with_may_have_run(false)),
+        }
+    }
+
+    fn late(&self, what: &str) -> StoreError {
+        of(StoreErrorKind::TimedOut, format!("{what} within {:?}", self.0.timeout))
     }
 
     /// Runs one operation on a connection, within the time that an operation has.
@@ -69,16 +80,14 @@ impl PostgresStore {
         operation: impl AsyncFnOnce(&mut deadpool_postgres::ClientWrapper) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let deadline = Deadline::after(clock::now(), self.0.timeout);
-        let worked = within(deadline, async {
-            let mut client = InUse { client: self.client().await?, done: false };
-            let worked = operation(&mut client.client).await;
-            client.done = true;
-            worked
-        });
-        worked.await.unwrap_or_else(|_late| {
-            let what = format!("the operation was not done within {:?}", self.0.timeout);
-            Err(of(StoreErrorKind::TimedOut, what))
-        })
+        let mut client = InUse { client: self.client_until(deadline).await?, done: false };
+        match within(deadline, operation(&mut client.client)).await {
+            Ok(worked) => {
+                client.done = true;
+                worked
+            }
+            Err(_late) => Err(self.late("the operation was not done")),
+        }
     }
 
     /// Runs one operation in a transaction of its own.

@@ -9,7 +9,7 @@ use resilience_core::flow::idempotency::{
 use resilience_core::flow::limits::{MAX_BATCH, check_name, check_size};
 use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
 
-use super::error::{corrupt, driver_error};
+use super::error::corrupt;
 use super::leases::{TOKEN, add_commands};
 use super::store::RedisStore;
 
@@ -33,18 +33,18 @@ pub(super) const CLAIM: &str = "
     redis.call('PEXPIREAT', KEYS[1], int(ends + tonumber(ARGV[4])))
     return {'claimed', int(token)}";
 
-// The key first: should a command fail, the effect is not made again.
+// The effect first: a command that fails ends the script, and the key stays in progress. The commands after it cannot fail.
 pub(super) const COMPLETE: &str = "
     local k = redis.call('HMGET', KEYS[1], 'token', 'rows')
     if k[1] ~= ARGV[1] then return 0 end
     if k[2] then return 1 end
+    run(5)
     if ARGV[2] == '' then
         redis.call('DEL', KEYS[1])
     else
         redis.call('HSET', KEYS[1], 'rows', ARGV[2], 'result', ARGV[3])
         redis.call('PEXPIREAT', KEYS[1], int(now + tonumber(ARGV[4])))
     end
-    run(5)
     return 1";
 
 pub(super) const ABANDON: &str = "
@@ -68,11 +68,13 @@ fn millis(duration: Duration) -> u64 {
 impl RedisStore {
     /// Completes a claim and makes the effect, in one script. Returns `false`, and makes none, if another claim was made since.
     ///
-    /// Redis undoes nothing: a command that fails leaves the key completed and the commands before it done. The keys must be
-    /// on the node of `{flow}`.
+    /// The commands run first. One that fails leaves the key in progress, so that the work is tried again once the claim has
+    /// ended or was given back. Redis undoes nothing: the commands before the failed one are done, and are repeated then. Put
+    /// the command that may fail first. The keys must be on the node of `{flow}`.
     ///
     /// # Errors
-    /// The driver's.
+    /// The driver's. [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if a command has more than 4,096
+    /// words: none runs then.
     pub async fn complete_with(
         &self,
         claim: &Claim,
@@ -87,12 +89,13 @@ impl RedisStore {
             None => complete.arg("").arg(""),
         };
         complete.arg(millis(claim.ttl));
-        add_commands(&mut complete, commands);
+        add_commands(&mut complete, commands)?;
         self.run(&complete).await
     }
 
     async fn claim_key(&self, request: KeyRequest) -> Result<Result<Claim, Taken>, StoreError> {
         request.check()?;
+        self.check_evicts()?;
         let mut claim = self.0.scripts.claim.prepare_invoke();
         claim.key(key(&request.key)).key(TOKEN).arg(request.fingerprint.as_bytes().as_slice());
         match request.fence {
@@ -110,9 +113,9 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = rows.iter().map(|it| row(set, it)).collect();
-        let mut connection = self.connection().await?;
-        let read = redis::cmd("MGET").arg(keys).query_async(&mut *connection).await;
-        let stored: Vec<Option<Vec<u8>>> = read.map_err(driver_error)?;
+        let read = redis::cmd("MGET").arg(keys).to_owned();
+        let stored: Vec<Option<Vec<u8>>> =
+            self.on_connection(async |connection| read.query_async(connection).await).await?;
         let differs = |(stored, row): &(&Option<Vec<u8>>, &RowHash)| {
             stored.as_deref() != Some(row.hash.as_bytes().as_slice())
         };
@@ -138,8 +141,7 @@ impl RedisStore {
             let hash = it.hash.as_bytes().as_slice();
             record.cmd("SET").arg(row(set, it)).arg(hash).arg("PX").arg(millis(ttl)).ignore();
         }
-        let mut connection = self.connection().await?;
-        record.query_async::<()>(&mut *connection).await.map_err(driver_error)
+        self.on_connection(async |connection| record.query_async(connection).await).await
     }
 }
 

@@ -6,7 +6,7 @@ use redis::ScriptInvocation;
 use resilience_core::flow::lease::{
     Acquisition, LeaseRequest, LeaseStatus, LeaseStore, LeaseVersion,
 };
-use resilience_core::flow::limits::check_name;
+use resilience_core::flow::limits::{check_name, check_size};
 use resilience_core::flow::{Fence, FencingToken, StoreError, StoreFuture};
 
 use super::error::corrupt;
@@ -60,14 +60,22 @@ fn millis(term: Duration) -> u64 {
     u64::try_from(term.as_millis()).unwrap_or(u64::MAX).min(1 << 51)
 }
 
+/// The most words of one command: Lua unpacks less than 8,000 values.
+const MAX_WORDS: usize = 4_096;
+
 /// Adds commands to a script that runs them.
-pub(super) fn add_commands(script: &mut ScriptInvocation<'_>, commands: &[Vec<Vec<u8>>]) {
+pub(super) fn add_commands(
+    script: &mut ScriptInvocation<'_>,
+    commands: &[Vec<Vec<u8>>],
+) -> Result<(), StoreError> {
     for command in commands.iter().filter(|command| !command.is_empty()) {
+        check_size("words of a command", command.len(), MAX_WORDS)?;
         script.arg(command.len());
         for word in command {
             script.arg(word.as_slice());
         }
     }
+    Ok(())
 }
 
 impl RedisStore {
@@ -77,7 +85,8 @@ impl RedisStore {
     /// Redis undoes nothing: a command that fails leaves the ones before it done. The keys must be on the node of `{flow}`.
     ///
     /// # Errors
-    /// The driver's.
+    /// The driver's. [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if a command has more than 4,096
+    /// words: none runs then.
     pub async fn write(
         &self,
         fence: &Fence,
@@ -85,13 +94,14 @@ impl RedisStore {
     ) -> Result<bool, StoreError> {
         let mut write = self.0.scripts.write.prepare_invoke();
         write.key(lease(fence.lease.as_str())).arg(fence.token.get());
-        add_commands(&mut write, commands);
+        add_commands(&mut write, commands)?;
         self.run(&write).await
     }
 
     async fn acquire(&self, request: LeaseRequest) -> Result<Acquisition, StoreError> {
         // See docs/decisions/0036-the-engine-is-the-reference-of-every-store.md.
         check_name("lease", &request.name)?;
+        self.check_evicts()?;
         let mut acquire = self.0.scripts.acquire.prepare_invoke();
         acquire.key(lease(&request.name)).key(TOKEN).arg(&request.holder).arg(millis(request.term));
         if let Some(LeaseVersion { token, renewals }) = request.stalled {

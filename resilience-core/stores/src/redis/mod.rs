@@ -10,7 +10,9 @@
 //! with `appendfsync always`, not by power loss.
 //!
 //! A server that evicts keys would forget leases and completed keys: any `maxmemory-policy` other than `noeviction` is
-//! refused.
+//! rejected when the store is opened. The policy can be changed while the server runs:
+//! [`maintenance`](RedisStore::maintenance) checks it again, and leases and claims are rejected until a check finds
+//! `noeviction`.
 //!
 //! An effect in the same Redis is exactly one if the script that completes its key makes it:
 //!

@@ -2,16 +2,22 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::Manager;
-use redis::{FromRedisValue, InfoDict, Script, ScriptInvocation};
-use resilience_core::flow::{StoreError, StoreErrorKind};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, FromRedisValue, InfoDict, RedisError, Script, ScriptInvocation,
+};
+use resilience_core::flow::{StoreError, StoreErrorKind, StoreFuture};
+use resilience_core::observe::Gauges;
 use resilience_core::pool::{Pooled, ResilientManager, ResilientPool};
 use resilience_core::timeout::within;
 use resilience_core::{Deadline, clock};
 
 use super::error::{driver_error, of, pool_error};
+use crate::retention::{Removed, TableSize, Upkeep};
 
 /// A store in Redis. Clones share the pool. See the [module](super).
 #[derive(Clone)]
@@ -21,6 +27,10 @@ pub(super) struct Inner {
     pool: ResilientPool<Manager>,
     timeout: Duration,
     pub(super) scripts: Scripts,
+    /// Whether the server evicted keys at the last check.
+    evicts: AtomicBool,
+    /// The keys of the database as they were counted last.
+    size: AtomicU64,
 }
 
 /// The scripts, which are loaded when the server does not know them.
@@ -78,12 +88,43 @@ impl RedisStore {
         }
     }
 
-    /// Returns a connection.
+    /// Returns a connection. Each of its commands has the time of an operation.
     ///
     /// # Errors
     /// If there is none in time, by what is wrong with the server or the pool.
     pub async fn connection(&self) -> Result<Pooled<Manager>, StoreError> {
-        self.0.pool.get().await.map_err(pool_error)
+        self.connection_until(Deadline::after(clock::now(), self.0.timeout)).await
+    }
+
+    async fn connection_until(&self, deadline: Deadline) -> Result<Pooled<Manager>, StoreError> {
+        match within(deadline, self.0.pool.get()).await {
+            Ok(connection) => connection.map_err(pool_error),
+            Err(_late) => Err(self.late("there was no connection").with_may_have_run(false)),
+        }
+    }
+
+    /// Runs one operation on a connection, within the time that an operation has.
+    pub(super) async fn on_connection<T>(
+        &self,
+        operation: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, StoreError> {
+        let deadline = Deadline::after(clock::now(), self.0.timeout);
+        let mut connection = self.connection_until(deadline).await?;
+        let result = match within(deadline, operation(&mut connection)).await {
+            Ok(result) => result.map_err(driver_error),
+            Err(_late) => Err(self.late("the operation was not done")),
+        };
+        // Multiplexed: a call that its caller drops leaves the connection in order. One without a response in time would keep
+        // every later call waiting behind it.
+        let is_lost = |kind| matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::TimedOut);
+        if result.as_ref().is_err_and(|error| is_lost(error.kind())) {
+            connection.broken();
+        }
+        result
+    }
+
+    fn late(&self, what: &str) -> StoreError {
+        of(StoreErrorKind::TimedOut, format!("{what} within {:?}", self.0.timeout))
     }
 
     /// Runs a script within the time that an operation has.
@@ -91,36 +132,76 @@ impl RedisStore {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        let deadline = Deadline::after(clock::now(), self.0.timeout);
-        let run = within(deadline, async {
-            // Multiplexed: a call that is dropped leaves the connection in order.
-            let mut connection = self.connection().await?;
-            let result = script.invoke_async(&mut *connection).await.map_err(driver_error);
-            if result.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Unavailable) {
-                connection.broken();
-            }
-            result
-        });
-        run.await.unwrap_or_else(|_late| {
-            let what = format!("the operation was not done within {:?}", self.0.timeout);
-            Err(of(StoreErrorKind::TimedOut, what))
-        })
+        self.on_connection(async |connection| script.invoke_async(connection).await).await
     }
 
-    async fn check_policy(&self) -> Result<(), StoreError> {
-        let mut connection = self.connection().await?;
-        let info = redis::cmd("INFO").arg("memory").query_async::<InfoDict>(&mut *connection).await;
-        let policy: Option<String> = info.map_err(driver_error)?.get("maxmemory_policy");
-        match policy.as_deref() {
-            Some("noeviction") => Ok(()),
-            policy => {
-                let what = format!(
-                    "`maxmemory-policy` is {}, must be noeviction: leases and completed keys would be evicted",
-                    policy.unwrap_or("not shown")
-                );
-                Err(of(StoreErrorKind::UnsafeServer, what))
-            }
+    /// Checks that the server evicts no keys: its policy can be changed while it runs. While the last check has failed by
+    /// the policy, leases and claims are rejected.
+    ///
+    /// # Errors
+    /// [`UnsafeServer`](StoreErrorKind::UnsafeServer) if `maxmemory-policy` is not `noeviction`, and the driver's.
+    pub async fn check_policy(&self) -> Result<(), StoreError> {
+        let info = redis::cmd("INFO").arg("memory").to_owned();
+        let info: InfoDict =
+            self.on_connection(async |connection| info.query_async(connection).await).await?;
+        let policy: Option<String> = info.get("maxmemory_policy");
+        let evicts = policy.as_deref() != Some("noeviction");
+        self.0.evicts.store(evicts, Ordering::Relaxed);
+        if evicts { Err(evicting(policy.as_deref().unwrap_or("not shown"))) } else { Ok(()) }
+    }
+
+    /// Rejects a lease or a claim while the server evicts keys, by the last check.
+    pub(super) fn check_evicts(&self) -> Result<(), StoreError> {
+        if self.0.evicts.load(Ordering::Relaxed) {
+            return Err(evicting("another since the last check"));
         }
+        Ok(())
+    }
+
+    /// Returns the keys of the database, whatever they are: leases, idempotency keys and rows, and the caller's own.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn size(&self) -> Result<u64, StoreError> {
+        let size = redis::cmd("DBSIZE");
+        let size =
+            self.on_connection(async |connection| size.query_async(connection).await).await?;
+        self.0.size.store(size, Ordering::Relaxed);
+        Ok(size)
+    }
+
+    /// Checks the eviction policy and counts the keys, now and then `every` so often, for ever: to be spawned. A failure is
+    /// left for the next time. What has expired is Redis's to remove.
+    pub async fn maintenance(&self, every: Duration) {
+        self.maintain(every).await;
+    }
+}
+
+fn evicting(policy: &str) -> StoreError {
+    let what = format!(
+        "`maxmemory-policy` is {policy}, must be noeviction: leases and completed keys would be evicted"
+    );
+    of(StoreErrorKind::UnsafeServer, what)
+}
+
+impl Upkeep for RedisStore {
+    fn remove(&self, _limit: u32) -> StoreFuture<'_, Removed> {
+        Box::pin(async move { self.check_policy().await.map(|()| Removed::default()) })
+    }
+
+    fn count(&self) -> StoreFuture<'_, Vec<TableSize>> {
+        Box::pin(async move { Ok(vec![TableSize { table: "database", rows: self.size().await? }]) })
+    }
+}
+
+/// Keys of the database as they were counted last, as `resilience.store.database`, and 1 as `resilience.store.evicts` if the
+/// server evicted keys at the last check, else 0.
+impl Gauges for RedisStore {
+    #[expect(clippy::cast_precision_loss, reason = "for graphs")]
+    fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
+        visit("resilience.store.database", self.0.size.load(Ordering::Relaxed) as f64);
+        let evicts = self.0.evicts.load(Ordering::Relaxed);
+        visit("resilience.store.evicts", f64::from(u8::from(evicts)));
     }
 }
 
@@ -165,7 +246,11 @@ impl RedisBuilder {
     /// keys.
     pub async fn open(self) -> Result<RedisStore, StoreError> {
         // The driver's error does not repeat the URL, which may contain a password.
-        let manager = Manager::new(self.url.as_str()).map_err(|error| {
+        // The driver's own limits are 500 ms for a response and a second for a connection.
+        let limits = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout));
+        let manager = Manager::new_with_config(self.url.as_str(), limits).map_err(|error| {
             of(StoreErrorKind::InvalidInput, "the URL is not valid").with_source(error)
         })?;
         let manager = ResilientManager::builder(manager).name("redis").build();
@@ -186,7 +271,13 @@ impl RedisBuilder {
             complete: script(super::keys::COMPLETE),
             abandon: script(super::keys::ABANDON),
         };
-        let store = RedisStore(Arc::new(Inner { pool, timeout: self.timeout, scripts }));
+        let store = RedisStore(Arc::new(Inner {
+            pool,
+            timeout: self.timeout,
+            scripts,
+            evicts: AtomicBool::new(false),
+            size: AtomicU64::new(0),
+        }));
         store.check_policy().await?;
         Ok(store)
     }

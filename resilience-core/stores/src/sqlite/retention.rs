@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use resilience_core::flow::StoreError;
+use resilience_core::flow::{StoreError, StoreFuture};
 use rusqlite::{Params, params};
 
 use super::error::failed;
 use super::store::SqliteStore;
 use super::transaction::SqliteTransaction;
-use crate::retention::{COUNTED, Removed, Retention, TABLES, TableSize};
-
-/// The rows that maintenance removes from each table in one transaction.
-const STEP: u32 = 1_000;
+use crate::retention::{COUNTED, Removed, Retention, TABLES, TableSize, Upkeep};
 
 const LEASES: &str = "DELETE FROM flow_leases WHERE name IN
     (SELECT name FROM flow_leases WHERE expires_at < ?1 LIMIT ?2)";
@@ -78,12 +75,16 @@ impl SqliteStore {
     /// Removes what is no longer kept and counts what is left, now and then `every` so often, for ever: to be spawned. Each
     /// transaction is short. A failure is left for the next time.
     pub async fn maintenance(&self, every: Duration) {
-        loop {
-            while self.remove_expired(STEP).await.is_ok_and(|removed| removed.total() > 0) {
-                tokio::task::yield_now().await;
-            }
-            let _ = self.sizes().await;
-            tokio::time::sleep(every).await;
-        }
+        self.maintain(every).await;
+    }
+}
+
+impl Upkeep for SqliteStore {
+    fn remove(&self, limit: u32) -> StoreFuture<'_, Removed> {
+        Box::pin(self.remove_expired(limit))
+    }
+
+    fn count(&self) -> StoreFuture<'_, Vec<TableSize>> {
+        Box::pin(self.sizes())
     }
 }

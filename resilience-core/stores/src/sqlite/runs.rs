@@ -5,7 +5,7 @@ use resilience_core::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunColumns, RunRecord, RunState, Start,
     TimelineEntry,
 };
-use resilience_core::flow::limits::MAX_ENTRIES;
+use resilience_core::flow::limits::{check_notes, check_override};
 use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -81,24 +81,18 @@ impl SqliteTransaction<'_> {
         new.check()?;
         let what = failed("the run was not begun");
         let fence = new.fence.map(FencingToken::get);
-        let (start, kind, entries) = match self.run(&new.id)? {
-            Some(Stored { mut run, entries }) => {
-                let start = run.begin_again(new);
-                if start == Start::TakenOver {
-                    self.prepare(TAKE_OVER)
-                        .and_then(|mut take| take.execute(params![new.id, fence]))
-                        .map_err(&what)?;
-                }
-                (start, EntryKind::TakenOver, entries)
-            }
-            None => {
-                let columns = params![new.id, new.job, fence, self.now().as_millis()];
-                self.prepare(BEGIN).and_then(|mut begin| begin.execute(columns)).map_err(&what)?;
-                (Start::Begun, EntryKind::Begun, 0)
-            }
+        let Some(Stored { mut run, entries }) = self.run(&new.id)? else {
+            let columns = params![new.id, new.job, fence, self.now().as_millis()];
+            self.prepare(BEGIN).and_then(|mut begin| begin.execute(columns)).map_err(&what)?;
+            self.append(&new.id, 0, &[Note::of_start(EntryKind::Begun, new.fence)])?;
+            return Ok(Start::Begun);
         };
-        if matches!(start, Start::Begun | Start::TakenOver) {
-            self.append(&new.id, entries, &[Note::of_start(kind, new.fence)])?;
+        let start = run.begin_again(new);
+        if start == Start::TakenOver {
+            self.prepare(TAKE_OVER)
+                .and_then(|mut take| take.execute(params![new.id, fence]))
+                .map_err(&what)?;
+            self.append(&new.id, entries, Note::of_takeover(entries, new.fence).as_slice())?;
         }
         Ok(start)
     }
@@ -111,7 +105,7 @@ impl SqliteTransaction<'_> {
         &self,
         id: &str,
         fence: Option<FencingToken>,
-        mut notes: Vec<Note>,
+        notes: Vec<Note>,
         state: &RunState,
     ) -> Result<Finish, StoreError> {
         let Some(Stored { mut run, entries }) = self.run(id)? else { return Ok(Finish::NotFound) };
@@ -135,20 +129,20 @@ impl SqliteTransaction<'_> {
                 .map_err(failed("the end of the run was not recorded"))?;
         }
         let kind = if recorded { EntryKind::Ended } else { EntryKind::EndRefused };
-        notes.push(Note::of_end(kind, &state));
-        self.append(id, entries, &notes)?;
+        self.append(id, entries, &Note::with_end(entries, notes, kind, &state))?;
         Ok(finish)
     }
 
     fn note(&self, id: &str, notes: &[Note]) -> Result<bool, StoreError> {
-        match self.run(id)? {
-            Some(Stored { entries, .. }) => self.append(id, entries, notes),
-            None => Ok(false),
-        }
+        let Some(Stored { entries, .. }) = self.run(id)? else { return Ok(false) };
+        check_notes(entries, notes.len())?;
+        self.append(id, entries, notes)?;
+        Ok(true)
     }
 
     fn override_run(&self, id: &str, overridden: &Override) -> Result<bool, StoreError> {
         let Some(Stored { entries, .. }) = self.run(id)? else { return Ok(false) };
+        check_override(entries)?;
         let own = overridden.state.to_columns();
         let columns = params![
             id,
@@ -177,12 +171,8 @@ impl SqliteTransaction<'_> {
             .transpose()
     }
 
-    /// Returns `false`, and writes none, if the timeline would be too long.
-    fn append(&self, id: &str, entries: u64, notes: &[Note]) -> Result<bool, StoreError> {
+    fn append(&self, id: &str, entries: u64, notes: &[Note]) -> Result<(), StoreError> {
         let total = entries.saturating_add(notes.len() as u64);
-        if total > MAX_ENTRIES {
-            return Ok(false);
-        }
         let what = failed("the timeline could not be written");
         let mut append = self.prepare(APPEND).map_err(&what)?;
         let at = self.now().as_millis();
@@ -193,7 +183,7 @@ impl SqliteTransaction<'_> {
         self.prepare(COUNT)
             .and_then(|mut count| count.execute(params![id, total]))
             .map_err(&what)?;
-        Ok(true)
+        Ok(())
     }
 
     fn timeline(&self, id: &str, after: u64, limit: u32) -> Result<Vec<TimelineEntry>, StoreError> {

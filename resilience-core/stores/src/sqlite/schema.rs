@@ -10,7 +10,7 @@ use resilience_core::{Deadline, clock};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{failed, file_error, of};
-use super::store::connect;
+use super::store::{check_path, configure, open_file};
 use crate::migration::{Applied, HISTORY, MigrationStep, Migrations, Version};
 
 macro_rules! versions {
@@ -28,6 +28,9 @@ static MIGRATIONS: Migrations =
 
 /// The wait for another process that migrates.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The wait for a transaction of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The migrations of a file.
 ///
@@ -55,19 +58,31 @@ impl SqliteMigrations {
     /// # Errors
     /// If the file cannot be read, or its schema is not one of this build's.
     pub async fn version(&self) -> Result<u32, StoreError> {
-        self.locked(|connection| {
-            let applied = checked(connection)?;
-            Ok(applied.iter().map(|applied| applied.version).max().unwrap_or(0))
-        })
-        .await
+        let applied = self.applied().await?;
+        Ok(applied.iter().map(|applied| applied.version).max().unwrap_or(0))
     }
 
-    /// Returns the steps that [`up`](SqliteMigrations::up) would make, and makes none.
+    /// Returns the steps that [`up`](SqliteMigrations::up) would make, and makes none. A file that does not exist is not
+    /// created.
     ///
     /// # Errors
     /// If the file cannot be read, or its schema is not one of this build's.
     pub async fn plan(&self) -> Result<Vec<MigrationStep>, StoreError> {
-        self.locked(|connection| MIGRATIONS.up(&checked(connection)?)).await
+        MIGRATIONS.up(&self.applied().await?)
+    }
+
+    /// Reads what was applied, without a lock: a migration is one transaction.
+    async fn applied(&self) -> Result<Vec<Applied>, StoreError> {
+        check_path(&self.path)?;
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            // Other errors than that there is no file are those of opening it.
+            if path.try_exists().is_ok_and(|exists| !exists) {
+                return Ok(Vec::new());
+            }
+            checked(&open_file(&path, false, BUSY_TIMEOUT)?)
+        });
+        read.await.map_err(|_| of(StoreErrorKind::Other, "reading the history panicked"))?
     }
 
     /// Applies what is missing, in one transaction. Returns what was applied.
@@ -79,6 +94,7 @@ impl SqliteMigrations {
         self.locked(|connection| {
             let steps = MIGRATIONS.up(&checked(connection)?)?;
             if !steps.is_empty() {
+                configure(connection)?;
                 MIGRATIONS.runner()?.run(connection).map_err(|error| {
                     of(StoreErrorKind::Migration, "the schema could not be migrated")
                         .with_source(error)
@@ -115,10 +131,11 @@ impl SqliteMigrations {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        check_path(&self.path)?;
         let lock = lock(&self.path).await?;
         let path = self.path.clone();
         let worked = tokio::task::spawn_blocking(move || {
-            let result = connect(&path, Duration::from_secs(5)).and_then(|mut it| work(&mut it));
+            let result = open_file(&path, true, BUSY_TIMEOUT).and_then(|mut it| work(&mut it));
             drop(lock);
             result
         });

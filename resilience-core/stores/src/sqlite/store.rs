@@ -194,7 +194,8 @@ impl SqliteBuilder {
     /// once, one migrates and the others wait.
     ///
     /// # Errors
-    /// Names what is wrong with a value, the file or its schema. Nothing is changed in a file that is refused.
+    /// Names what is wrong with a value, the file or its schema. Nothing is changed in a file whose schema is rejected.
+    /// [`InvalidInput`](StoreErrorKind::InvalidInput) for `:memory:`.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         if self.max_queued == 0 || self.timeout.is_zero() {
             let what = "`max_queued` and `timeout` must be more than zero";
@@ -202,7 +203,12 @@ impl SqliteBuilder {
         }
         SqliteMigrations::new(&self.path).up().await?;
         let (path, busy_timeout) = (self.path.clone(), self.busy_timeout);
-        let opened = tokio::task::spawn_blocking(move || connect(&path, busy_timeout)).await;
+        let open = move || {
+            let connection = open_file(&path, true, busy_timeout)?;
+            configure(&connection)?;
+            Ok::<_, StoreError>(connection)
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
         let connection =
             opened.map_err(|_| of(StoreErrorKind::Other, "opening the file panicked"))??;
         let worker = Worker::spawn(connection, self.max_queued, self.timeout)?;
@@ -223,17 +229,35 @@ impl fmt::Debug for SqliteBuilder {
     }
 }
 
-/// Opens a connection with the settings of this store.
-pub(super) fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// Rejects the names under which SQLite keeps a database in memory or in a temporary file: each connection would have one
+/// of its own.
+pub(super) fn check_path(path: &Path) -> Result<(), StoreError> {
+    if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
+        let what = format!("`path` must name a file, not `{}`", path.display());
+        return Err(of(StoreErrorKind::InvalidInput, what));
+    }
+    Ok(())
+}
+
+/// Opens a connection, and changes nothing in a file that exists. Without `create`, a file that does not exist is an error.
+pub(super) fn open_file(
+    path: &Path,
+    create: bool,
+    busy_timeout: Duration,
+) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     let opened = Connection::open_with_flags(path, flags);
     let connection = opened.map_err(failed("the file could not be opened"))?;
     connection.busy_timeout(busy_timeout).map_err(failed("the file could not be opened"))?;
+    Ok(connection)
+}
+
+/// Sets what this store needs of a connection. The journal is a property of the file: check its schema first.
+pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
     let settings =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
     connection.execute_batch(settings).map_err(failed("the file could not be opened"))?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(())
 }

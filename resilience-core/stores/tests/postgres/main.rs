@@ -8,6 +8,10 @@ mod bad_input;
 mod clock;
 mod conformance;
 mod cost;
+#[path = "../support/elsewhere.rs"]
+mod elsewhere;
+#[path = "../support/gone.rs"]
+mod gone;
 mod long_writes;
 mod migrations;
 mod processes;
@@ -17,6 +21,8 @@ mod server;
 mod stepped;
 #[path = "../support/processes.rs"]
 mod support;
+#[path = "../support/upkeep.rs"]
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

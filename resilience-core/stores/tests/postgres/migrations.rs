@@ -101,3 +101,35 @@ async fn every_table_is_emptied_in_bounded_steps() {
     while store.remove_expired(2).await.unwrap().total() > 0 {}
     assert_eq!(store.sizes().await.unwrap().iter().map(|size| size.rows).sum::<u64>(), 0);
 }
+
+#[tokio::test]
+async fn a_store_that_was_opened_by_its_url_is_maintained() {
+    let Some(url) = database("by_url_maintained").await else { return };
+    crate::upkeep::maintenance_by_url(&url, "resilience.store.keys", 1.0).await;
+}
+
+#[tokio::test]
+async fn a_run_whose_retention_ends_while_it_is_begun_again_is_busy_and_not_corrupt() {
+    let Some(url) = database("begin_race").await else { return };
+    let store = PostgresStore::open(&url).await.unwrap();
+    store.begin(NewRun::new("run", "job")).await.unwrap();
+    let mut client = store.client().await.unwrap();
+    let tx = client.transaction().await.unwrap();
+    // A lock alone: the insertion of the other finds the row, and its next statement waits for this transaction.
+    tx.execute("SELECT 1 FROM flow_runs WHERE id = 'run' FOR UPDATE", &[]).await.unwrap();
+    let beginner = store.clone();
+    let begun = tokio::spawn(async move { beginner.begin(NewRun::new("run", "job")).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while crate::count(&store, waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tx.execute("DELETE FROM flow_timeline", &[]).await.unwrap();
+    tx.execute("DELETE FROM flow_runs", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let error = begun.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}");
+    assert!(error.is_transient());
+    let begun = store.begin(NewRun::new("run", "job")).await.unwrap();
+    assert_eq!(begun, resilience_core::flow::ledger::Start::Begun);
+}

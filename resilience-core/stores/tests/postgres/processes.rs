@@ -71,7 +71,9 @@ impl Engine for PostgresStore {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
-    support::child::<PostgresStore>().await;
+    if !crate::elsewhere::child().await {
+        support::child::<PostgresStore>().await;
+    }
 }
 
 #[tokio::test]
@@ -101,4 +103,10 @@ async fn of_processes_that_start_at_once_one_migrates() {
     let store = PostgresStore::open(&url).await.unwrap();
     let applied = count(&store, "SELECT count(*) FROM flow_schema_history").await;
     assert_eq!(applied, u64::from(PostgresMigrations::latest()));
+}
+
+#[tokio::test]
+async fn effects_elsewhere_are_never_two_at_once_and_repeated_at_most_once_for_each_kill() {
+    let Some(url) = database("elsewhere").await else { return };
+    crate::elsewhere::at_most_one_repetition_for_each_kill(&url).await;
 }

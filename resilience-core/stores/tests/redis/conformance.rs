@@ -24,3 +24,10 @@ async fn by_its_url() {
     conformance::leases(&*stores.leases, "url").await;
     assert!(stores.ledger.is_none(), "Redis keeps no ledger");
 }
+
+#[tokio::test]
+async fn a_store_that_was_opened_by_its_url_is_maintained() {
+    let Some(url) = database().await else { return };
+    // A key, and the last token.
+    crate::upkeep::maintenance_by_url(&url, "resilience.store.database", 2.0).await;
+}

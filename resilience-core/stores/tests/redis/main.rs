@@ -7,6 +7,10 @@
 mod bad_input;
 mod clock;
 mod conformance;
+#[path = "../support/elsewhere.rs"]
+mod elsewhere;
+#[path = "../support/gone.rs"]
+mod gone;
 mod processes;
 #[path = "../support/server.rs"]
 mod server;
@@ -14,6 +18,8 @@ mod server;
 mod stepped;
 #[path = "../support/processes.rs"]
 mod support;
+#[path = "../support/upkeep.rs"]
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::Command;

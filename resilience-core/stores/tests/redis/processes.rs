@@ -76,7 +76,9 @@ impl Engine for RedisStore {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
-    support::child::<RedisStore>().await;
+    if !crate::elsewhere::child().await {
+        support::child::<RedisStore>().await;
+    }
 }
 
 #[tokio::test]
@@ -101,4 +103,10 @@ async fn messages_delivered_again_and_again_have_one_effect_each_though_processe
 async fn processes_that_start_at_once_all_start() {
     let Some(url) = database().await else { return };
     support::open_at_once(&url, 4);
+}
+
+#[tokio::test]
+async fn effects_elsewhere_are_never_two_at_once_and_repeated_at_most_once_for_each_kill() {
+    let Some(url) = database().await else { return };
+    crate::elsewhere::at_most_one_repetition_for_each_kill(&url).await;
 }

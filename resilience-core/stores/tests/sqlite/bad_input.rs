@@ -5,7 +5,7 @@ use std::time::Duration;
 use resilience_core::clock;
 use resilience_core::flow::ledger::{Began, LedgerStore, NewRun, RunLedger, RunState};
 use resilience_core::flow::{StoreError, StoreErrorKind};
-use resilience_stores::sqlite::{SqliteStore, driver_error};
+use resilience_stores::sqlite::{SqliteMigrations, SqliteStore, driver_error};
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -137,6 +137,19 @@ async fn a_path_that_cannot_be_opened_and_a_url_of_no_store_are_named() {
         assert!(error.to_string().contains("sqlite:FILE"), "{error}");
     }
     let error = SqliteStore::builder("flow.db").max_queued(0).open().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_rejected_by_name() {
+    for url in ["sqlite::memory:", "sqlite://:memory:"] {
+        let error = resilience_stores::open(url).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::InvalidInput, "{url}");
+        assert!(error.to_string().contains("`path` must name a file, not `:memory:`"), "{error}");
+    }
+    let error = SqliteStore::open("").await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+    let error = SqliteMigrations::new(":memory:").plan().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
 }
 

@@ -7,12 +7,15 @@ mod bad_input;
 mod clock;
 mod conformance;
 mod cost;
+#[path = "../support/elsewhere.rs"]
 mod elsewhere;
 mod migrations;
 mod processes;
 mod retention;
 #[path = "../support/processes.rs"]
 mod support;
+#[path = "../support/upkeep.rs"]
+mod upkeep;
 
 use resilience_core::flow::Fence;
 use resilience_core::flow::StoreError;

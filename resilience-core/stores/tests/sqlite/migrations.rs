@@ -117,3 +117,38 @@ async fn what_is_stored_survives_a_migration_of_other_tables() {
     let held = store.try_acquire(request).await.unwrap();
     assert!(matches!(held, Acquisition::HeldByAnother(_)), "{held:?}");
 }
+
+#[tokio::test]
+async fn a_dry_run_creates_no_file() {
+    let (folder, path) = folder();
+    let migrations = SqliteMigrations::new(&path);
+    assert_eq!(migrations.plan().await.unwrap().len(), 3);
+    assert_eq!(migrations.version().await.unwrap(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is beside it");
+    migrations.up().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(migrations.plan().await.unwrap().is_empty());
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_whose_schema_is_from_the_future_keeps_every_byte() {
+    let (_folder, path) = folder();
+    SqliteMigrations::new(&path).up().await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    let later = "PRAGMA journal_mode = DELETE;
+        INSERT INTO flow_schema_history VALUES (4, 'later', '2027-01-01T00:00:00Z', '1')";
+    connection.execute_batch(later).unwrap();
+    drop(connection);
+    let before = std::fs::read(&path).unwrap();
+    let migrations = SqliteMigrations::new(&path);
+    for error in [
+        SqliteStore::open(&path).await.unwrap_err(),
+        migrations.up().await.unwrap_err(),
+        migrations.down(0).await.unwrap_err(),
+        migrations.plan().await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::FutureSchema);
+    }
+    assert!(std::fs::read(&path).unwrap() == before, "the file was modified");
+}

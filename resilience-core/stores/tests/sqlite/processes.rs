@@ -94,3 +94,10 @@ async fn of_processes_that_start_at_once_one_migrates() {
         assert_eq!(applied, u64::from(SqliteMigrations::latest()));
     }
 }
+
+#[tokio::test]
+async fn effects_elsewhere_are_never_two_at_once_and_repeated_at_most_once_for_each_kill() {
+    let (_folder, path) = folder();
+    let url = format!("sqlite:{}", path.display());
+    crate::elsewhere::at_most_one_repetition_for_each_kill(&url).await;
+}

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use resilience_core::Timestamp;
+use resilience_core::flow::StoreErrorKind;
 use resilience_core::flow::idempotency::{
     Completion, Fingerprint, IdempotencyStore, KeyRequest, RowHash,
 };
 use resilience_core::flow::lease::{Acquisition, LeaseRequest, LeaseStore};
-use resilience_core::flow::ledger::{LedgerStore, NewRun, Note, RunState};
+use resilience_core::flow::ledger::{Began, LedgerStore, NewRun, Note, RunLedger, RunState};
 use resilience_core::observe::Gauges;
 use resilience_stores::sqlite::SqliteStore;
 
@@ -80,4 +81,31 @@ async fn what_is_kept_stays() {
     store.claim(KeyRequest::new("key", hash)).await.unwrap().unwrap();
     assert_eq!(store.remove_expired(u32::MAX).await.unwrap().total(), 0);
     assert!(store.run("run".to_owned()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_note_for_a_run_that_was_removed_is_an_error() {
+    let (_folder, path) = folder();
+    let now = Arc::new(AtomicI64::new(0));
+    let clock = now.clone();
+    let store = SqliteStore::builder(path)
+        .clock(move || Timestamp::from_millis(clock.load(Ordering::SeqCst)));
+    let store = store.open().await.unwrap();
+    let ledger = RunLedger::new(Arc::new(store.clone()));
+    let Began::Run(mut run) = ledger.begin(NewRun::new("run", "job")).await.unwrap() else {
+        panic!("it is new")
+    };
+    run.write(Note::attempt("load", "503")).await.unwrap();
+    now.store(91 * DAY, Ordering::SeqCst);
+    while store.remove_expired(100).await.unwrap().total() > 0 {}
+    let error = run.write(Note::attempt("load", "503")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+    assert!(error.to_string().contains("the run `run` is not in the store"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_opened_by_its_url_is_maintained() {
+    let (_folder, path) = folder();
+    let url = format!("sqlite:{}", path.display());
+    crate::upkeep::maintenance_by_url(&url, "resilience.store.keys", 1.0).await;
 }

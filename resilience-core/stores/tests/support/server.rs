@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A shell that ends the server when the pipe to it is closed: by `Drop`, or because this process ended.
 pub(crate) struct Server {
     shell: Child,
@@ -14,6 +16,8 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A server that is stopped would not end.
+        self.signal(Signal::CONT);
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
@@ -27,6 +31,26 @@ impl Server {
         drop(self);
         std::fs::remove_file(keep).unwrap();
         folder
+    }
+
+    /// Sends a signal to the server and its children. `STOP` makes it a server that does not respond.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let server = std::fs::read_to_string(self.folder.join("server.pid")).unwrap_or_default();
+        let Ok(server) = server.trim().parse::<i32>() else { return };
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            // After the name in brackets: the state, then the parent.
+            let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            let parent = after_name.split_whitespace().nth(1).and_then(|it| it.parse::<i32>().ok());
+            if pid == server || parent == Some(server) {
+                // One that has ended meanwhile needs no signal.
+                let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+            }
+        }
     }
 }
 
@@ -65,7 +89,7 @@ pub(crate) fn start(
 ) -> Server {
     let folder = folder.unwrap_or_else(|| self::folder(user));
     let script = format!(
-        "exec 3<&0; {script}\ncat <&3 >/dev/null; kill -INT $P; wait $P; [ -e $1/keep ] || rm -rf $1"
+        "exec 3<&0; {script}\necho $P >$1/server.pid; cat <&3 >/dev/null; kill -INT $P; wait $P; [ -e $1/keep ] || rm -rf $1"
     );
     let (path, number) = (folder.display().to_string(), port.to_string());
     let shell = command(user)

@@ -1,10 +1,10 @@
 //! Suite of runs: each has one end, and a timeline.
 
 use super::ok;
-use crate::flow::FencingToken;
 use crate::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunFailure, RunState, Start,
 };
+use crate::flow::{FencingToken, StoreErrorKind};
 use crate::timestamp::Timestamp;
 
 /// Proves a [`LedgerStore`]. See the [module](super).
@@ -14,6 +14,7 @@ pub async fn ledger(store: &dyn LedgerStore, prefix: &str) {
     takeover(store, &format!("{prefix}-takeover")).await;
     overrides(store, &format!("{prefix}-override")).await;
     timelines(store, &format!("{prefix}-timeline")).await;
+    full(store, &format!("{prefix}-full")).await;
     unfinished(store, &format!("{prefix}-open")).await;
     unknown(store, &format!("{prefix}-unknown")).await;
 }
@@ -131,6 +132,40 @@ async fn timelines(store: &dyn LedgerStore, id: &str) {
     assert!(all.windows(2).all(|pair| pair[0].at <= pair[1].at));
     let page = ok(store.timeline(id.to_owned(), 2, 3)).await;
     assert_eq!(page, all[2..5], "a page begins after its number");
+}
+
+/// A full timeline rejects notes and takes overrides and the end.
+async fn full(store: &dyn LedgerStore, id: &str) {
+    ok(store.begin(run(id).with_fence(FencingToken::new(1)))).await;
+    let note = || Note::attempt("attempt", "503");
+    assert!(ok(store.note(id.to_owned(), vec![note(); 9_899])).await);
+    match store.note(id.to_owned(), vec![note()]).await {
+        Err(error) => assert_eq!(error.kind(), StoreErrorKind::InvalidInput, "{error}"),
+        Ok(_) => unreachable!("the timeline is full"),
+    }
+    let Ok(overridden) = Override::new(done(1), "ana", "known gap") else { unreachable!() };
+    for _ in 0..99 {
+        assert!(ok(store.override_run(id.to_owned(), overridden.clone())).await);
+    }
+    match store.override_run(id.to_owned(), overridden).await {
+        Err(error) => assert_eq!(error.kind(), StoreErrorKind::InvalidInput, "{error}"),
+        Ok(_) => unreachable!("only the end still fits"),
+    }
+    let own = FencingToken::new(2);
+    assert_eq!(ok(store.begin(run(id).with_fence(own))).await, Start::TakenOver);
+    let late = ok(store.finish(id.to_owned(), None, Vec::new(), done(0))).await;
+    assert_eq!(late, Finish::Fenced(own));
+    let finish = ok(store.finish(id.to_owned(), Some(own), vec![note()], done(156))).await;
+    assert_eq!(finish, Finish::Recorded);
+    let timeline = ok(store.timeline(id.to_owned(), 9_898, 1_000)).await;
+    let kinds: Vec<_> = timeline.iter().map(|entry| entry.note.kind).collect();
+    assert_eq!(kinds.len(), 102, "entries 9,899 to 10,000");
+    assert_eq!(kinds[..2], [EntryKind::Attempt; 2]);
+    assert!(kinds[2..101].iter().all(|&kind| kind == EntryKind::Override));
+    let last = timeline.last().map(|entry| (entry.number, entry.note.kind));
+    assert_eq!(last, Some((10_000, EntryKind::Ended)));
+    let evidence = timeline.last().map(|entry| entry.note.evidence.as_str());
+    assert_eq!(evidence, Some("the timeline is full: 1 notes were left out"));
 }
 
 async fn unfinished(store: &dyn LedgerStore, prefix: &str) {

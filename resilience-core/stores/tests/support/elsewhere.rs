@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use resilience_core::flow::StoreError;
 use resilience_core::flow::idempotency::{Claim, Completion, Idempotency, KeyRequest, Once, Taken};
-use resilience_core::flow::ledger::{Began, EntryKind, LedgerStore, NewRun, RunLedger, RunState};
+use resilience_core::flow::ledger::{Began, EntryKind, NewRun, RunLedger, RunState};
 use resilience_stores::fingerprint;
-use resilience_stores::sqlite::SqliteStore;
 
-use crate::folder;
 use crate::support::{ORDERS, Worker, say};
 
 const MESSAGES: usize = 60;
@@ -28,29 +25,48 @@ fn note(file: &Path, message: &str, claim: &Claim, what: &str) {
 pub(crate) async fn child() -> bool {
     let Ok(orders) = std::env::var(ORDERS) else { return false };
     let Some(rest) = orders.strip_prefix("elsewhere ") else { return false };
-    let (from, path) = rest.split_once(' ').unwrap();
-    let store = Arc::new(SqliteStore::open(path).await.unwrap());
-    let (keys, ledger) = (Idempotency::new(store.clone()), RunLedger::new(store));
-    let effects = Path::new(path).with_file_name("effects");
+    let (from, rest) = rest.split_once(' ').unwrap();
+    let (effects, url) = rest.split_once(' ').unwrap();
+    let stores = resilience_stores::open(url).await.unwrap();
+    let (keys, ledger) = (Idempotency::new(stores.keys), stores.ledger.map(RunLedger::new));
     for number in from.parse().unwrap()..MESSAGES {
-        deliver(&keys, &ledger, &effects, &format!("message-{number}")).await;
+        let message = format!("message-{number}");
+        deliver(&keys, ledger.as_ref(), Path::new(effects), &message).await;
         say(number);
     }
     say("end");
     true
 }
 
-async fn deliver(keys: &Idempotency, ledger: &RunLedger, effects: &Path, message: &str) {
+/// Makes the effect, under a run of its own where there is a ledger.
+async fn work(
+    ledger: Option<&RunLedger>,
+    effects: &Path,
+    message: &str,
+    claim: &Claim,
+) -> Result<(), StoreError> {
+    let run = match ledger {
+        Some(ledger) => {
+            let new = NewRun::new(message, "effect").with_fence(claim.token);
+            let Began::Run(run) = ledger.begin(new).await? else { return Ok(()) };
+            Some(run)
+        }
+        None => None,
+    };
+    note(effects, message, claim, "begin");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    note(effects, message, claim, "end");
+    if let Some(run) = run {
+        run.finish(RunState::Done { rows: 1, expected: None, quality: 100 }).await?;
+    }
+    Ok(())
+}
+
+async fn deliver(keys: &Idempotency, ledger: Option<&RunLedger>, effects: &Path, message: &str) {
     loop {
         let request = KeyRequest::new(message, fingerprint(message.as_bytes()));
         let once = keys.once(request.claim_for(Duration::from_secs(1)), async |claim| {
-            let new = NewRun::new(message, "effect").with_fence(claim.token);
-            if let Began::Run(run) = ledger.begin(new).await? {
-                note(effects, message, &claim, "begin");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                note(effects, message, &claim, "end");
-                run.finish(RunState::Done { rows: 1, expected: None, quality: 100 }).await?;
-            }
+            work(ledger, effects, message, &claim).await?;
             Ok::<_, StoreError>(Completion::of(1, ""))
         });
         match once.await.unwrap() {
@@ -62,18 +78,19 @@ async fn deliver(keys: &Idempotency, ledger: &RunLedger, effects: &Path, message
     }
 }
 
-#[tokio::test]
-async fn effects_elsewhere_are_never_two_at_once_and_repeated_at_most_once_for_each_kill() {
-    let (_folder, path) = folder();
-    let store = SqliteStore::open(&path).await.unwrap();
+/// Effects are never two at once, and repeated at most once for each kill, which the ledger shows where there is one.
+pub(crate) async fn at_most_one_repetition_for_each_kill(url: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let effects = folder.path().join("effects");
+    let stores = resilience_stores::open(url).await.unwrap();
     let mut workers = tokio::task::JoinSet::new();
     // Every process is given every message.
     for number in 0..4 {
-        let url = path.to_str().unwrap().to_owned();
+        let (url, effects) = (url.to_owned(), effects.display().to_string());
         workers.spawn_blocking(move || {
             let (mut from, mut kills) = (0, 0);
             loop {
-                let worker = Worker::spawn(&url, &format!("elsewhere {from}"));
+                let worker = Worker::spawn(&url, &format!("elsewhere {from} {effects}"));
                 let until = from + 5 + number;
                 loop {
                     let line = worker.line();
@@ -95,7 +112,7 @@ async fn effects_elsewhere_are_never_two_at_once_and_repeated_at_most_once_for_e
     }
     let kills: usize = workers.join_all().await.into_iter().sum();
     assert_eq!(kills, 12);
-    let effects = std::fs::read_to_string(path.with_file_name("effects")).unwrap();
+    let effects = std::fs::read_to_string(effects).unwrap();
     let mut lines: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();
     for line in effects.lines() {
         let [message, token, what] = *line.split(' ').collect::<Vec<_>>() else { panic!("{line}") };
@@ -108,7 +125,8 @@ async fn effects_elsewhere_are_never_two_at_once_and_repeated_at_most_once_for_e
         assert!(lines.is_sorted_by_key(|line| line.0), "{message}: {lines:?}");
         let begun = lines.iter().filter(|(_, what)| *what == "begin").count();
         repeated += begun - 1;
-        let timeline = store.timeline(message.to_owned(), 0, 100).await.unwrap();
+        let Some(ledger) = &stores.ledger else { continue };
+        let timeline = ledger.timeline(message.to_owned(), 0, 100).await.unwrap();
         let count = |kind| timeline.iter().filter(|entry| entry.note.kind == kind).count();
         let shown = count(EntryKind::Begun) + count(EntryKind::TakenOver);
         assert!(shown >= begun, "{message}: {begun} effects, {shown} in the ledger");
