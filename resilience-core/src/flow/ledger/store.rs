@@ -1,7 +1,7 @@
 //! The trait of stores of runs.
 
 use super::entry::{Note, TimelineEntry};
-use super::record::{Finish, NewRun, Override, RunRecord, Start};
+use super::record::{Finish, NewRun, Noted, Override, RunRecord, Start};
 use super::state::RunState;
 use crate::flow::fence::FencingToken;
 use crate::flow::store_error::StoreFuture;
@@ -24,11 +24,16 @@ pub trait LedgerStore: Send + Sync {
         state: RunState,
     ) -> StoreFuture<'_, Finish>;
 
-    /// Adds notes to a timeline. Returns `false`, and adds none, if there is no such run or the timeline would have more than
-    /// [`MAX_ENTRIES`](crate::flow::limits::MAX_ENTRIES).
-    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool>;
+    /// Adds all notes to a timeline or none: those of a former holder ([`RunRecord::fenced`]) are rejected, and a timeline has
+    /// at most [`MAX_ENTRIES`](crate::flow::limits::MAX_ENTRIES).
+    fn note(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        notes: Vec<Note>,
+    ) -> StoreFuture<'_, Noted>;
 
-    /// Records what an operator decided. Returns `false` if there is no such run.
+    /// Records an operator's decision, under no fence. Returns `false` if there is no such run.
     fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool>;
 
     /// Returns a run.
