@@ -6,6 +6,7 @@
 //! found something.
 
 mod backoff;
+mod batch;
 mod breaker;
 mod budget;
 mod bulkhead;
@@ -23,6 +24,7 @@ mod shutdown;
 use arbitrary::{Arbitrary, Unstructured};
 
 pub use backoff::backoff;
+pub use batch::batch;
 pub use breaker::breaker;
 pub use budget::budget;
 pub use bulkhead::bulkhead;
@@ -41,8 +43,9 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 14] = [
+pub const ALL: [Model; 15] = [
     ("backoff", backoff),
+    ("batch", batch),
     ("breaker", breaker),
     ("budget", budget),
     ("bulkhead", bulkhead),
