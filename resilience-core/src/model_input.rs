@@ -22,3 +22,9 @@ impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Rest<T> {
         Ok(Rest(rest))
     }
 }
+
+/// Fails a model whose own configuration is rejected.
+#[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
+pub(crate) fn unreachable_input(input: &impl std::fmt::Debug) -> ! {
+    panic!("the model made a configuration that is rejected: {input:?}")
+}

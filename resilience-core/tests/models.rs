@@ -25,6 +25,7 @@ macro_rules! on_random_bytes {
 }
 on_random_bytes!(
     backoff,
+    batch,
     breaker,
     budget,
     bulkhead,

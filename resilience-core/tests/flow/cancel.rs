@@ -61,6 +61,42 @@ async fn a_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_of_all_leases() {
+    let mut polls = 0;
+    loop {
+        let store = MemoryStore::new();
+        let keeper = LeaseKeeper::builder(Arc::new(store.clone())).build().unwrap();
+        let mut works = tokio::task::JoinSet::new();
+        for name in ["a", "b", "c"] {
+            let lease = keeper.acquire(name).await.unwrap();
+            works.spawn(lease.run(std::future::pending::<()>()));
+        }
+        sleep(Duration::from_millis(1)).await;
+        let ended = drop_after(polls, async { keeper.release_all().await.unwrap() }).await;
+        if polls > 0 {
+            while let Some(lost) = works.join_next().await {
+                assert!(lost.unwrap().is_err(), "the work ended after {polls} polls");
+            }
+            assert_eq!(keeper.in_use(), 0);
+        }
+        works.shutdown().await;
+        // What was not given back ends with its term.
+        sleep(if ended { Duration::ZERO } else { Duration::from_secs(60) }).await;
+        let other = LeaseKeeper::builder(Arc::new(store)).build().unwrap();
+        for name in ["a", "b", "c"] {
+            let lease = other.try_acquire(name).await;
+            drop(lease.unwrap_or_else(|error| panic!("after {polls} polls: {error}")));
+        }
+        if ended {
+            break;
+        }
+        polls += 1;
+        assert!(polls < 1_000);
+    }
+    assert!(polls > 1, "{polls}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run() {
     let mut polls = 0;
     loop {

@@ -271,3 +271,164 @@ async fn a_fence_of_nothing_is_not_admitted() {
     assert!(!store.write(&Fence::new("none", FencingToken::new(u64::MAX)), "write"));
     assert!(store.writes().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_without_a_response_is_sent_again_while_the_lease_lasts() {
+    let store = MemoryStore::new();
+    let lease = keeper(&store, "first").acquire("daily").await.unwrap();
+    let fence = lease.fence().clone();
+    let work = async {
+        for _ in 0..20 {
+            // The renewal that is sent meanwhile is never answered.
+            sleep(TERM / 3 - Duration::from_secs(1)).await;
+            store.set_silent(true);
+            sleep(TERM / 5).await;
+            store.set_silent(false);
+            sleep(TERM / 3).await;
+        }
+        store.write(&fence, "done")
+    };
+    assert_eq!(lease.run(work).await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_silent_costs_the_lease_no_later_than_one_that_is_away() {
+    let store = MemoryStore::new();
+    let lease = keeper(&store, "first").acquire("daily").await.unwrap();
+    let began = clock::now();
+    store.set_silent(true);
+    let lost = lease.run(std::future::pending::<()>()).await.unwrap_err();
+    assert_eq!(lost.kind(), RejectionKind::LeaseLost);
+    let held = clock::now() - began;
+    assert!(held >= TERM * 8 / 10 && held < TERM, "{held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn short_attempts_take_over_a_lease_that_stands_still_as_a_long_wait_does() {
+    for through_acquire in [false, true] {
+        let store = MemoryStore::new();
+        let dead = keeper(&store, "dead").acquire("daily").await.unwrap();
+        let stale = dead.fence().clone();
+        store.step_clock(-3_600_000);
+        let (second, began) = (keeper(&store, "second"), clock::now());
+        let successor = loop {
+            let short = Deadline::after(clock::now(), Duration::from_secs(5));
+            let attempt = if through_acquire {
+                within(short, second.acquire("daily")).await.unwrap()
+            } else {
+                second.try_acquire("daily").await
+            };
+            if let Ok(lease) = attempt {
+                break lease;
+            }
+            sleep(Duration::from_secs(20)).await;
+            assert!(clock::now() - began < TERM * 3, "a dead holder keeps its lease");
+        };
+        assert!(clock::now() - began >= TERM * 2);
+        assert!(successor.token() > stale.token);
+        assert!(!store.write(&stale, "late"));
+    }
+}
+
+/// Writes when it is dropped, as work does that cleans up after itself.
+struct LastWrite(MemoryStore, Fence);
+
+impl Drop for LastWrite {
+    fn drop(&mut self) {
+        assert!(self.0.write(&self.1, "last"), "given back while the work was there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_a_lease_back_after_its_work_has_ended() {
+    let store = MemoryStore::new();
+    let keeper = keeper(&store, "first");
+    let mut works = tokio::task::JoinSet::new();
+    for name in ["a", "b", "c"] {
+        let lease = keeper.acquire(name).await.unwrap();
+        let last = LastWrite(store.clone(), lease.fence().clone());
+        works.spawn(lease.run(async move {
+            std::future::pending::<()>().await;
+            drop(last);
+        }));
+    }
+    settle().await;
+    keeper.release_all().await.unwrap();
+    assert_eq!(store.writes().len(), 3);
+    for (fence, _) in store.writes() {
+        assert!(!store.admits(fence).await.unwrap(), "given back");
+    }
+    while let Some(lost) = works.join_next().await {
+        assert_eq!(lost.unwrap().unwrap_err().kind(), RejectionKind::LeaseLost);
+    }
+    assert_eq!(keeper.in_use(), 0);
+}
+
+#[test]
+fn a_shutdown_waits_for_work_that_is_in_a_poll() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let store = MemoryStore::new();
+    let (inside, entered) = std::sync::mpsc::channel();
+    let (leave, left) = std::sync::mpsc::channel::<()>();
+    let keeper = keeper(&store, "first");
+    let lease = runtime.block_on(keeper.acquire("daily")).unwrap();
+    let fence = lease.fence().clone();
+    let last = (store.clone(), fence.clone());
+    let work = runtime.spawn(lease.run(async move {
+        inside.send(()).unwrap();
+        left.recv().unwrap();
+        assert!(last.0.write(&last.1, "in the poll"));
+        std::future::pending::<()>().await;
+    }));
+    entered.recv().unwrap();
+    let releasing = runtime.spawn(async move { keeper.release_all().await });
+    // Far more than a release takes, for a release that does not wait.
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!releasing.is_finished());
+    leave.send(()).unwrap();
+    runtime.block_on(releasing).unwrap().unwrap();
+    assert!(runtime.block_on(work).unwrap().is_err());
+    assert_eq!(store.writes().len(), 1);
+    assert!(!store.write(&fence, "late"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_back_all_leases_within_one_term() {
+    let store = MemoryStore::new();
+    let keeper = keeper(&store, "first");
+    let mut leases = Vec::new();
+    for number in 0..40 {
+        leases.push(keeper.acquire(format!("lease-{number}")).await.unwrap());
+    }
+    store.set_silent(true);
+    let began = clock::now();
+    let error = keeper.release_all().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+    assert!(clock::now() - began < TERM + Duration::from_secs(1));
+    // A caller that has less time has it for all of them.
+    let second = LeaseKeeper::builder(Arc::new(MemoryStore::new())).build().unwrap();
+    let _lease = second.acquire("daily").await.unwrap();
+    let short = Deadline::after(clock::now(), Duration::from_secs(1));
+    assert!(within(short, second.release_all()).await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_also_if_work_stays_in_its_poll() {
+    let store = MemoryStore::new();
+    let keeper = keeper(&store, "first");
+    let lease = keeper.acquire("daily").await.unwrap();
+    let fence = lease.fence().clone();
+    let mut work = Box::pin(lease.run(std::future::pending::<()>()));
+    assert!(
+        std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx)))
+            .await
+            .is_pending()
+    );
+    // Polled no more: the lease is not given back under its work, and ends with its term.
+    let began = clock::now();
+    let error = keeper.release_all().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::TimedOut);
+    assert!(clock::now() - began < TERM + Duration::from_secs(1));
+    assert!(!store.write(&fence, "late"));
+    drop(work);
+}

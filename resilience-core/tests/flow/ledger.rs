@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resilience_core::flow::ledger::{
-    Began, EntryKind, Finish, LedgerStore, NewRun, Note, Override, Run, RunLedger, RunState,
+    Began, EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, Run, RunLedger, RunState,
 };
 use resilience_core::flow::{FencingToken, StoreErrorKind};
 use resilience_core::testing::MemoryStore;
@@ -29,7 +29,7 @@ fn done() -> RunState {
 async fn a_run_that_is_dropped_is_cancelled_with_its_notes() {
     let store = MemoryStore::new();
     let mut run = begin(&store, NewRun::new("a", "job")).await;
-    run.keep(Note::attempt("load", "503"));
+    run.note_at_end(Note::attempt("load", "503"));
     drop(run);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(end(&store, "a").await, Some(RunState::Cancelled));
@@ -107,8 +107,8 @@ async fn a_timeline_is_bounded_and_an_end_always_fits() {
     let store = MemoryStore::new();
     let mut run = begin(&store, NewRun::new("a", "job")).await;
     let many = vec![Note::attempt("a", "b"); 9_899];
-    assert!(store.note("a".to_owned(), many).await.unwrap());
-    let error = run.write(Note::attempt("one", "too many")).await.unwrap_err();
+    assert_eq!(store.note("a".to_owned(), None, many).await.unwrap(), Noted::Recorded);
+    let error = run.note_now(Note::attempt("one", "too many")).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
     assert!(error.to_string().contains("at most 9900 entries"), "{error}");
     assert_eq!(run.finish(done()).await.unwrap(), Finish::Recorded);
@@ -140,4 +140,60 @@ async fn a_former_holder_records_nothing_that_its_successor_has_recorded() {
     let current = begin(&store, new(2)).await;
     assert_eq!(current.finish(done()).await.unwrap(), Finish::Recorded);
     assert_eq!(former.finish(done()).await.unwrap(), Finish::Fenced(FencingToken::new(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_whose_response_was_lost_is_the_callers_own() {
+    let store = MemoryStore::new();
+    let ledger = RunLedger::new(Arc::new(store.clone()));
+    let new = NewRun::new("a", "job").with_fence(FencingToken::new(7));
+    store.lose_responses(2);
+    let Began::Run(run) = ledger.begin(new.clone()).await.unwrap() else {
+        panic!("orphaned until its lease ends")
+    };
+    // Every attempt was heard: the run is under way elsewhere in this process.
+    let again = ledger.begin(new).await.unwrap();
+    assert!(matches!(again, Began::UnderWay(_)), "{again:?}");
+    assert_eq!(run.finish(done()).await.unwrap(), Finish::Recorded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_response_makes_no_other_run_the_callers() {
+    let token = |number| Some(FencingToken::new(number));
+    // Without a token, under a greater one, and after an attempt that certainly had no effect.
+    for (own, other, unsure) in
+        [(None, None, true), (token(3), token(7), true), (token(7), token(7), false)]
+    {
+        let store = MemoryStore::new();
+        let ledger = RunLedger::new(Arc::new(store.clone()));
+        let new = |fence| NewRun { id: "a".to_owned(), job: "job".to_owned(), fence };
+        let _other = begin(&store, new(other)).await;
+        if unsure {
+            store.lose_responses(1);
+        } else {
+            store.set_unreachable(true);
+            let back = store.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(10)).await;
+                back.set_unreachable(false);
+            });
+        }
+        let began = ledger.begin(new(own)).await.unwrap();
+        assert!(matches!(began, Began::UnderWay(_)), "{own:?} {began:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_holder_notes_nothing() {
+    let store = MemoryStore::new();
+    let new = |token| NewRun::new("a", "job").with_fence(FencingToken::new(token));
+    let mut former = begin(&store, new(1)).await;
+    let note = || Note::decision("load", "156 rows");
+    assert_eq!(former.note_now(note()).await.unwrap(), Noted::Recorded);
+    let mut current = begin(&store, new(2)).await;
+    assert_eq!(former.note_now(note()).await.unwrap(), Noted::Fenced(FencingToken::new(2)));
+    assert_eq!(current.note_now(note()).await.unwrap(), Noted::Recorded);
+    let timeline = store.timeline("a".to_owned(), 0, 10).await.unwrap();
+    let kinds: Vec<_> = timeline.iter().map(|entry| entry.note.kind.as_str()).collect();
+    assert_eq!(kinds, ["begun", "decision", "taken_over", "decision"]);
 }

@@ -34,6 +34,8 @@ pub trait IdempotencyStore: Send + Sync {
     /// [`MAX_BATCH`](crate::flow::limits::MAX_BATCH) rows.
     fn changed(&self, data_set: String, rows: Vec<RowHash>) -> StoreFuture<'_, Vec<usize>>;
 
-    /// Stores the content of rows that were written, for `ttl`.
+    /// Stores the content of rows that were written, for `ttl`. Carries no fence of its own: record the content of fenced rows in
+    /// the transaction that checks their fence and writes them, which the stores offer, or a former holder's content would hide
+    /// a change.
     fn record(&self, data_set: String, rows: Vec<RowHash>, ttl: Duration) -> StoreFuture<'_, ()>;
 }

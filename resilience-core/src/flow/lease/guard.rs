@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rand::RngExt;
+use tokio::sync::Notify;
 use tokio::task::coop::unconstrained;
 
 use super::held_term::{HeldTerm, HolderStep};
@@ -21,23 +22,58 @@ use crate::rejection::{Rejection, RejectionKind};
 use crate::timeout::within;
 
 /// State that keeper and guard share.
-pub(super) struct Held(Mutex<State>);
+pub(super) struct Held {
+    state: Mutex<State>,
+    /// Notified when the work has ended.
+    idle: Notify,
+}
 
 struct State {
     term: HeldTerm,
-    /// Wakes the work when the keeper gives the lease back.
+    /// Wakes the work when the keeper ends the lease.
     waker: Option<Waker>,
+    /// Set from before the first poll of the work until the work was dropped.
+    working: bool,
+}
+
+/// Marks that work is under way. Declared before the work, and so dropped after it.
+struct Working<'h>(&'h Held);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().working = false;
+        self.0.idle.notify_waiters();
+    }
 }
 
 impl Held {
     pub(super) fn new(term: Duration, sent: Instant) -> Held {
-        Held(Mutex::new(State { term: HeldTerm::new(term, sent), waker: None }))
+        let term = HeldTerm::new(term, sent);
+        let state = Mutex::new(State { term, waker: None, working: false });
+        Held { state, idle: Notify::new() }
+    }
+
+    fn begin_work(&self) -> Working<'_> {
+        self.state.lock().working = true;
+        Working(self)
+    }
+
+    /// Waits until no work is under way. Work that begins after [`end`](Held::end) is dropped before its first poll.
+    pub(super) async fn work_ended(&self) {
+        loop {
+            // Created before the look at the state: it receives a notification from then on.
+            let ended = self.idle.notified();
+            if !self.state.lock().working {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Ends the lease by this process's own decision.
     pub(super) fn end(&self, now: Instant) {
         let waker = {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             state.term.end(now);
             state.waker.take()
         };
@@ -47,13 +83,13 @@ impl Held {
     }
 
     fn step(&self) -> HolderStep {
-        self.0.lock().term.step(clock::now())
+        self.state.lock().term.step(clock::now())
     }
 
     /// Stores the waker of the work. A waker is user code: cloned before the lock, dropped after it.
     fn register(&self, cx: &Context<'_>) {
         let waker = cx.waker().clone();
-        let former = self.0.lock().waker.replace(waker);
+        let former = self.state.lock().waker.replace(waker);
         drop(former);
     }
 }
@@ -94,7 +130,7 @@ impl Lease {
 
     /// Runs `work` while the lease is renewed, and gives the lease back. If the lease is lost, `work` is dropped
     /// before its next poll. Work that blocks its thread for more than a third of the term keeps the lease from being
-    /// renewed.
+    /// renewed. A renewal without a response is given up after a fifth of the term and sent again.
     ///
     /// Dropped, `work` is dropped first and the lease is given back.
     ///
@@ -104,6 +140,7 @@ impl Lease {
         let done = {
             // Unconstrained: the lease is renewed also if the work has used up the task's share.
             let mut renewing = pin!(unconstrained(self.keep()));
+            let _working = self.held.begin_work();
             let mut work = pin!(work);
             poll_fn(|cx| {
                 self.held.register(cx);
@@ -144,36 +181,36 @@ impl Lease {
     }
 
     async fn renew(&self) {
-        let (term, ends_at) = {
-            let state = self.held.0.lock();
-            (state.term.term(), state.term.ends_at())
-        };
         let sent = clock::now();
-        let renewal = self.slot.0.store.renew(self.fence.clone(), term);
-        let renewed = within(Deadline::at(ends_at), renewal).await;
-        let now = clock::now();
-        let mut state = self.held.0.lock();
+        let held = self.held.state.lock().term;
+        let renewal = self.slot.0.store.renew(self.fence.clone(), held.term());
+        let renewed = within(Deadline::at(held.give_up_at(sent)), renewal).await;
+        let (now, u) = (clock::now(), rand::rng().random());
+        let mut state = self.held.state.lock();
         match renewed {
+            // Counted from when it was sent: the store has set the end no earlier.
             Ok(Ok(true)) => state.term.renewed(sent),
             Ok(Ok(false)) => state.term.end(now),
-            Ok(Err(_unreachable)) => state.term.failed(now, rand::rng().random()),
-            Err(_late) => state.term.end(now),
+            Ok(Err(_unreachable)) => state.term.failed(now, u),
+            // A renewal that was given up may still take effect: the store then keeps the lease for longer than its
+            // holder counts on.
+            Err(_late) => state.term.gave_up(now, u),
         }
     }
 
     fn lost(&self) -> Rejection {
         Rejection::new(RejectionKind::LeaseLost, "lease")
             .with_key(self.fence.lease.clone())
-            .with_limit(self.held.0.lock().term.term())
+            .with_limit(self.held.state.lock().term.term())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.released {
+        // A lease that `release_all` has taken over is given back there.
+        if self.released || !self.slot.0.forget(&self.fence) {
             return;
         }
-        self.slot.0.forget(&self.fence);
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (shared, fence) = (self.slot.0.clone(), self.fence.clone());
         runtime.spawn(async move {

@@ -55,14 +55,20 @@ impl HeldTerm {
         }
     }
 
-    /// Records a renewal that the store did not answer. The next one follows after 1/20 to 1/10 of the term,
+    /// Records a renewal that failed with an error. The next one follows after 1/20 to 1/10 of the term,
     /// by the sample `u` of `0..1`.
     pub fn failed(&mut self, now: Instant, u: f64) {
         let wait = self.term / 20;
         self.renew_at = later(now, wait + wait.mul_f64(u.clamp(0.0, 1.0)));
     }
 
-    /// Ends the term: the store has refused a renewal.
+    /// Records a renewal that was given up at its [bound](HeldTerm::give_up_at). The next one follows at once, at the
+    /// latest after 1/20 of the term, by the sample `u` of `0..1`.
+    pub fn gave_up(&mut self, now: Instant, u: f64) {
+        self.renew_at = later(now, (self.term / 20).mul_f64(u.clamp(0.0, 1.0)));
+    }
+
+    /// Ends the term: the store has rejected a renewal.
     pub fn end(&mut self, now: Instant) {
         self.ends_at = self.ends_at.min(now);
     }
@@ -77,6 +83,13 @@ impl HeldTerm {
         } else {
             HolderStep::WaitUntil(self.renew_at.min(self.ends_at))
         }
+    }
+
+    /// Returns the instant at which a renewal sent at `sent` is given up: after a fifth of the term, so that a
+    /// response that never comes leaves time for at least two more attempts, and never past the end of the lease.
+    #[must_use]
+    pub fn give_up_at(&self, sent: Instant) -> Instant {
+        self.ends_at.min(later(sent, self.term / 5))
     }
 
     /// Returns the end by the holder's clock.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::RngExt;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 
-use super::contender::Contender;
+use super::contenders::Contenders;
 use super::guard::{Held, Lease};
-use super::record::{Acquisition, LeaseRequest, LeaseStatus, LeaseVersion};
+use super::record::{Acquisition, LeaseRequest, LeaseStatus};
 use super::store::LeaseStore;
 use crate::clock;
 use crate::config::{self, InvalidConfig};
@@ -24,6 +25,9 @@ use crate::name::Name;
 use crate::observe::Gauges;
 use crate::rejection::{Rejection, RejectionKind, Unit};
 use crate::timeout::within;
+
+/// Releases of [`LeaseKeeper::release_all`] that a store handles at once: fewer than wait in a store's queue.
+const RELEASES_AT_ONCE: usize = 16;
 
 /// Takes leases of one store. Clones share everything.
 #[derive(Clone)]
@@ -42,12 +46,18 @@ struct Settings {
     max_leases: u32,
 }
 
-/// Leases that are held or were asked for.
-#[derive(Default)]
+/// Leases that are held or were requested.
 struct Leases {
     closed: bool,
     slots: u32,
     held: HashMap<Fence, Arc<Held>>,
+    contenders: Contenders,
+}
+
+/// A lease of another holder, and the wait before the next request.
+struct Contended {
+    status: LeaseStatus,
+    wait: Duration,
 }
 
 impl LeaseKeeper {
@@ -70,9 +80,9 @@ impl LeaseKeeper {
     /// keeper has too many (`BulkheadFull`) or was closed (`ShuttingDown`).
     pub async fn try_acquire(&self, name: impl Into<Name>) -> Result<Lease, Error<StoreError>> {
         let name = name.into();
-        match self.attempt(&name, None).await? {
+        match self.attempt(&name).await? {
             Ok(lease) => Ok(lease),
-            Err(status) => Err(held(&name, &status, status.remaining).into()),
+            Err(Contended { status, .. }) => Err(held(&name, &status, status.remaining).into()),
         }
     }
 
@@ -89,36 +99,34 @@ impl LeaseKeeper {
         let name = name.into();
         let settings = &self.0.settings;
         let deadline = Deadline::after(clock::now(), settings.wait_at_most).or_current();
-        let mut contender = Contender::new();
         loop {
-            let attempt = self.attempt(&name, contender.stalled(clock::now())).await;
-            let u = rand::rng().random();
-            let now = clock::now();
-            let (wait, error) = match attempt {
+            let (wait, error) = match self.attempt(&name).await {
                 Ok(Ok(lease)) => return Ok(lease),
-                Ok(Err(status)) => {
-                    let wait = contender.observe(&status, now, u);
+                Ok(Err(Contended { status, wait })) => {
                     (wait, Error::Rejected(held(&name, &status, wait)))
                 }
                 Err(Error::Service(error)) if error.is_transient() => {
-                    (settings.term / 20 + (settings.term / 20).mul_f64(u), Error::Service(error))
+                    let (shortest, u) = (settings.term / 20, rand::rng().random());
+                    (shortest + shortest.mul_f64(u), Error::Service(error))
                 }
                 Err(error) => return Err(error),
             };
-            if wait >= deadline.remaining(now) {
+            if wait >= deadline.remaining(clock::now()) {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// Gives back every lease and takes no more. Work that still runs under one of them ends with `LeaseLost`.
-    /// For a hook of the shutdown: `shutdown.hook("leases", move || async move { keeper.release_all().await })`.
+    /// Ends the work under every lease, gives the leases back, and takes no more. The work ends with `LeaseLost`; a lease
+    /// is given back once its work was dropped. For a hook of the shutdown:
+    /// `shutdown.hook("leases", move || async move { keeper.release_all().await })`.
     ///
-    /// Dropped, leases that were not given back yet end with their term.
+    /// Takes at most one term in all, and no longer than the caller's [deadline](Deadline::current): leases that were not
+    /// given back by then end with their term, also if this is dropped.
     ///
     /// # Errors
-    /// The first of the store's; the others are tried all the same.
+    /// The first of the store's, or [`TimedOut`](StoreErrorKind::TimedOut); the other leases are given back all the same.
     pub async fn release_all(&self) -> Result<(), StoreError> {
         let held = {
             let mut leases = self.0.leases.lock();
@@ -127,29 +135,44 @@ impl LeaseKeeper {
         };
         let now = clock::now();
         held.values().for_each(|held| held.end(now));
-        let mut result = Ok(());
-        for fence in held.into_keys() {
-            let released = self.0.release(fence).await;
-            result = result.and(released);
+        let permits = Arc::new(Semaphore::new(RELEASES_AT_ONCE));
+        let mut releasing = JoinSet::new();
+        for (fence, held) in held {
+            let (shared, permits) = (self.0.clone(), permits.clone());
+            releasing.spawn(async move {
+                // Work that is in a poll goes on until the poll returns: the lease is its own until then.
+                held.work_ended().await;
+                let _permit = permits.acquire().await;
+                shared.release(fence).await
+            });
         }
-        result
+        let deadline = Deadline::after(now, self.0.settings.term).or_current();
+        let mut result = Ok(());
+        let all = async {
+            while let Some(released) = releasing.join_next().await {
+                let panicked = |_| Err(failed("the release of a lease panicked"));
+                result =
+                    std::mem::replace(&mut result, Ok(())).and(released.unwrap_or_else(panicked));
+            }
+        };
+        match within(deadline, all).await {
+            Ok(()) => result,
+            Err(_late) => result.and(Err(late("leases were not given back in time"))),
+        }
     }
 
-    /// Returns the leases that are held or were asked for.
+    /// Returns the leases that are held or were requested.
     #[must_use]
     pub fn in_use(&self) -> u32 {
         self.0.leases.lock().slots
     }
 
-    async fn attempt(
-        &self,
-        name: &Name,
-        stalled: Option<LeaseVersion>,
-    ) -> Result<Result<Lease, LeaseStatus>, Error<StoreError>> {
+    async fn attempt(&self, name: &Name) -> Result<Result<Lease, Contended>, Error<StoreError>> {
         // See docs/decisions/0035-an-acquired-lease-always-has-an-owner.md.
         check_name("lease", name.as_str()).map_err(Error::Service)?;
         let slot = Slot::reserve(&self.0)?;
         let settings = &self.0.settings;
+        let stalled = self.0.leases.lock().contenders.stalled(name, clock::now());
         let request = LeaseRequest::new(name.as_str(), settings.holder.as_str(), settings.term)
             .with_stalled(stalled);
         let (sent, shared, name) = (clock::now(), self.0.clone(), name.clone());
@@ -161,7 +184,7 @@ impl LeaseKeeper {
                 Acquisition::Acquired(token) => {
                     Ok(shared.hold(slot, Fence::new(name, token), sent))
                 }
-                Acquisition::HeldByAnother(status) => Err(status),
+                Acquisition::HeldByAnother(status) => Err(shared.contend(&name, status)),
             }));
         });
         match within(Deadline::after(sent, settings.term), answered).await {
@@ -179,15 +202,23 @@ impl Shared {
         let mut leases = self.leases.lock();
         if leases.closed {
             held.end(clock::now());
-        } else {
-            leases.held.insert(fence.clone(), held.clone());
         }
+        leases.contenders.remove(&fence.lease);
+        leases.held.insert(fence.clone(), held.clone());
         drop(leases);
         Lease::new(slot, fence, held)
     }
 
-    pub(super) fn forget(&self, fence: &Fence) {
-        self.leases.lock().held.remove(fence);
+    /// Records that another holder has the lease.
+    fn contend(&self, name: &Name, status: LeaseStatus) -> Contended {
+        let (now, u) = (clock::now(), rand::rng().random());
+        let wait = self.leases.lock().contenders.observe(name, &status, now, u);
+        Contended { status, wait }
+    }
+
+    /// Removes a lease. Returns `false` if it is not there: [`release_all`](LeaseKeeper::release_all) has taken it.
+    pub(super) fn forget(&self, fence: &Fence) -> bool {
+        self.leases.lock().held.remove(fence).is_some()
     }
 
     /// Gives a lease back, within its term.
@@ -285,7 +316,8 @@ impl LeaseKeeperBuilder {
         self
     }
 
-    /// Sets the most leases that are held or asked for at once: 1,024 by default.
+    /// Sets the most leases that are held or requested at once: 1,024 by default. As many leases of other holders are
+    /// watched between attempts.
     pub fn max_leases(mut self, leases: u32) -> LeaseKeeperBuilder {
         self.settings.max_leases = leases;
         self
@@ -308,7 +340,9 @@ impl LeaseKeeperBuilder {
         }
         check_name("holder", settings.holder.as_str())
             .map_err(|_| InvalidConfig::new("holder", &settings.holder, "1 to 512 bytes"))?;
-        let leases = Mutex::default();
+        let contenders = Contenders::new(settings.max_leases as usize);
+        let leases = Leases { closed: false, slots: 0, held: HashMap::new(), contenders };
+        let leases = Mutex::new(leases);
         Ok(LeaseKeeper(Arc::new(Shared { store: self.store, settings, leases })))
     }
 }

@@ -40,6 +40,7 @@
 //! ```
 
 mod contender;
+mod contenders;
 mod guard;
 mod held_term;
 mod keeper;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::entry::Note;
-use super::record::{Finish, NewRun, Override, Start};
+use super::record::{Finish, NewRun, Noted, Override, Start};
 use super::state::RunState;
 use super::store::LedgerStore;
 use crate::clock;
@@ -16,6 +16,7 @@ use crate::deadline::Deadline;
 use crate::flow::fence::FencingToken;
 use crate::flow::limits::MAX_BATCH;
 use crate::flow::store_error::{StoreError, StoreErrorKind, StoreFuture};
+use crate::outcome::AsOutcome;
 use crate::timeout::within;
 
 /// Begins runs in one store. Clones share it.
@@ -61,44 +62,49 @@ impl RunLedger {
 
     /// Begins a run. A run that a crashed process has begun is taken over under a greater token.
     ///
-    /// Dropped, the run may have been begun. A beginning whose answer was lost finds the run under way; with a token of its own
-    /// the next process takes it over.
+    /// A run under way with this caller's own token, found after an attempt that may have begun it, is this caller's: its
+    /// response was lost. A token therefore belongs to one caller at a time, as those of leases and claims do. Without a
+    /// token such a run cannot be recognised, and is [`UnderWay`](Began::UnderWay).
+    ///
+    /// Dropped, the run may have been begun; the next process takes it over under its greater token.
     ///
     /// # Errors
     /// The store's, once trying again would be too late.
     pub async fn begin(&self, new: NewRun) -> Result<Began, StoreError> {
         new.check()?;
-        let (id, fence) = (new.id.clone(), new.fence);
-        let start = self.persist(|| self.store.begin(new.clone())).await?;
-        Ok(match start {
-            Start::Begun | Start::TakenOver => {
-                let notes = Vec::new();
-                let state = RunState::Cancelled;
-                Began::Run(Run { ledger: self.clone(), id, fence, notes, state, ended: false })
+        let Persisted { value, unsure } = self.persist(|| self.store.begin(new.clone())).await?;
+        Ok(match value {
+            Start::Begun | Start::TakenOver => Began::Run(Run::new(self, new)),
+            // Only after an attempt that may have run: another task with the same token would be found as well.
+            Start::UnderWay(run) if unsure && run.fence.is_some() && run.fence == new.fence => {
+                Began::Run(Run::new(self, new))
             }
             Start::UnderWay(run) => Began::UnderWay(run),
             Start::Ended(run) => Began::Ended(run),
         })
     }
 
-    /// Records what an operator decided about a run. Returns `false` if there is no such run.
+    /// Records an operator's decision about a run. Returns `false` if there is no such run. Deliberately without a fence: an
+    /// operator holds no lease, and no holder may reject the decision.
     ///
     /// # Errors
     /// The store's.
     pub async fn override_run(&self, id: &str, overridden: Override) -> Result<bool, StoreError> {
-        self.persist(|| self.store.override_run(id.to_owned(), overridden.clone())).await
+        let record = || self.store.override_run(id.to_owned(), overridden.clone());
+        Ok(self.persist(record).await?.value)
     }
 
     /// Tries until the store answers or the time is over.
     async fn persist<'s, T>(
         &self,
         operation: impl Fn() -> StoreFuture<'s, T>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<Persisted<T>, StoreError> {
         let deadline = Deadline::after(clock::now(), self.patience).or_current();
         let mut wait = Duration::from_millis(50);
+        let mut unsure = false;
         loop {
             let error = match within(deadline, operation()).await {
-                Ok(Ok(value)) => return Ok(value),
+                Ok(Ok(value)) => return Ok(Persisted { value, unsure }),
                 Ok(Err(error)) => error,
                 Err(_late) => {
                     let what = "the run ledger's store did not answer";
@@ -109,10 +115,18 @@ impl RunLedger {
             if !error.is_transient() || wait_now >= deadline.remaining(clock::now()) {
                 return Err(error);
             }
+            unsure |= error.may_have_run();
             tokio::time::sleep(wait_now).await;
             wait = (wait * 2).min(Duration::from_secs(2));
         }
     }
+}
+
+/// The result of an operation that was tried until the store returned one.
+struct Persisted<T> {
+    value: T,
+    /// Set if a former attempt may have taken effect.
+    unsure: bool,
 }
 
 impl fmt::Debug for RunLedger {
@@ -136,38 +150,46 @@ pub struct Run {
 }
 
 impl Run {
+    fn new(ledger: &RunLedger, new: NewRun) -> Run {
+        let (ledger, state) = (ledger.clone(), RunState::Cancelled);
+        Run { ledger, id: new.id, fence: new.fence, notes: Vec::new(), state, ended: false }
+    }
+
     /// Returns the identifier.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Keeps a note, to be written with the end of the run: what a crash may lose costs no transaction. Notes
-    /// beyond 10,000 are dropped.
-    pub fn keep(&mut self, note: Note) {
+    /// Keeps a note, which is written with the end of the run or by [`note_now`](Run::note_now): costs no transaction, and
+    /// is lost in a crash. Notes beyond 10,000 are dropped.
+    pub fn note_at_end(&mut self, note: Note) {
         if self.notes.len() < MAX_BATCH {
             self.notes.push(note);
         }
     }
 
-    /// Writes a note at once, with those that were kept.
+    /// Writes a note at once, with those that were kept. Returns [`Fenced`](Noted::Fenced) if the run was taken over: the
+    /// work is to stop.
+    ///
+    /// Notes that were not recorded are kept for the end of the run, except those that a full timeline has no room for.
+    /// A note is in the timeline twice if the response of the store was lost: evidence is better doubled than lost.
     ///
     /// # Errors
-    /// The store's. [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full or the run is not in the store
-    /// any more. The notes are kept: the end of the run writes those that fit.
-    pub async fn write(&mut self, note: Note) -> Result<(), StoreError> {
-        self.keep(note);
+    /// The store's. [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full. The
+    /// notes are kept: the end of the run writes those that fit.
+    pub async fn note_now(&mut self, note: Note) -> Result<Noted, StoreError> {
+        self.note_at_end(note);
         let (store, id, notes) = (&self.ledger.store, &self.id, &self.notes);
-        // Twice in the timeline if an answer was lost: evidence is better doubled than lost.
-        if !self.ledger.persist(|| store.note(id.clone(), notes.clone())).await? {
-            let what = format!("the run `{id}` is not in the store, so that nothing can be noted");
-            return Err(StoreError::new(StoreErrorKind::InvalidInput, "ledger", what));
+        let write = || store.note(id.clone(), self.fence, notes.clone());
+        let noted = self.ledger.persist(write).await?.value;
+        if noted == Noted::Recorded {
+            self.notes.clear();
         }
-        self.notes.clear();
-        Ok(())
+        Ok(noted)
     }
 
-    /// Ends the run. Returns what the store made of it: a run that was taken over is not this process's to end.
+    /// Ends the run, and returns the store's decision: a run that was taken over is not this process's to end.
     ///
     /// Dropped, or after an error, a task of the current runtime goes on recording this end for the ledger's patience.
     ///
@@ -185,7 +207,7 @@ impl Run {
     async fn end(&self, state: RunState) -> Result<Finish, StoreError> {
         let store = &self.ledger.store;
         let end = || store.finish(self.id.clone(), self.fence, self.notes.clone(), state.clone());
-        self.ledger.persist(end).await
+        Ok(self.ledger.persist(end).await?.value)
     }
 }
 

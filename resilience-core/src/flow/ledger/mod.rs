@@ -14,7 +14,7 @@
 //! let ledger = RunLedger::new(Arc::new(MemoryStore::new()));
 //! let new = NewRun::new("context/2026-01-18", "context");
 //! let Began::Run(mut run) = ledger.begin(new.clone()).await? else { return Ok(()) };
-//! run.keep(Note::decision("wait for the odds", "1 of 156 rows"));
+//! run.note_at_end(Note::decision("wait for the odds", "1 of 156 rows"));
 //! let done = RunState::Done { rows: 156, expected: Some(156), quality: 100 };
 //! assert_eq!(run.finish(done).await?, Finish::Recorded);
 //!
@@ -34,6 +34,6 @@ mod store;
 
 pub use entry::{EntryKind, Note, TimelineEntry};
 pub use handle::{Began, Run, RunLedger};
-pub use record::{Finish, NewRun, Override, RunRecord, Start};
+pub use record::{Finish, NewRun, Noted, Override, RunRecord, Start};
 pub use state::{RunColumns, RunFailure, RunState};
 pub use store::LedgerStore;

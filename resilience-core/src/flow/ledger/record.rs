@@ -71,6 +71,8 @@ pub struct RunRecord {
 }
 
 /// An operator's decision about a run, beside the run's own end, which stays.
+///
+/// Carries no fence: an operator holds no lease, and decides also about a run that another process works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Override {
@@ -115,7 +117,7 @@ pub enum Start {
     Ended(RunRecord),
 }
 
-/// The answer to the end of a run.
+/// The response of a store to the end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a finisher has to handle each")]
 pub enum Finish {
@@ -124,6 +126,18 @@ pub enum Finish {
     /// The run has an end, which stays.
     AlreadyEnded(RunState),
     /// The run was taken over under this token.
+    Fenced(FencingToken),
+    /// There is no such run.
+    NotFound,
+}
+
+/// The response of a store to notes for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a writer has to handle each")]
+pub enum Noted {
+    /// The notes were recorded.
+    Recorded,
+    /// The run was taken over under this token. Nothing was recorded.
     Fenced(FencingToken),
     /// There is no such run.
     NotFound,
@@ -156,6 +170,12 @@ impl RunRecord {
         Start::TakenOver
     }
 
+    /// Returns the token under which the run was taken over, if a write under `fence` comes from a former holder.
+    #[must_use]
+    pub fn fenced(&self, fence: Option<FencingToken>) -> Option<FencingToken> {
+        self.fence.filter(|&current| fence < Some(current))
+    }
+
     /// Sets the end, unless the run has one or was taken over.
     #[must_use]
     pub fn finish(
@@ -165,7 +185,7 @@ impl RunRecord {
         now: Timestamp,
     ) -> Finish {
         // First: the write of a former holder is rejected, also if it agrees with the successor's.
-        if let Some(current) = self.fence.filter(|&current| fence < Some(current)) {
+        if let Some(current) = self.fenced(fence) {
             return Finish::Fenced(current);
         }
         if let Some((state, _)) = &self.end {

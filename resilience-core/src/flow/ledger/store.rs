@@ -1,7 +1,7 @@
 //! The trait of stores of runs.
 
 use super::entry::{Note, TimelineEntry};
-use super::record::{Finish, NewRun, Override, RunRecord, Start};
+use super::record::{Finish, NewRun, Noted, Override, RunRecord, Start};
 use super::state::RunState;
 use crate::flow::fence::FencingToken;
 use crate::flow::store_error::StoreFuture;
@@ -25,14 +25,19 @@ pub trait LedgerStore: Send + Sync {
         state: RunState,
     ) -> StoreFuture<'_, Finish>;
 
-    /// Adds notes to a timeline. Returns `false` if there is no such run. Fails with
-    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput), and adds none, if the timeline would be too long
-    /// ([`check_notes`](crate::flow::limits::check_notes)).
-    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool>;
+    /// Adds all notes to a timeline or none: those of a former holder ([`RunRecord::fenced`]) are
+    /// rejected. Fails with [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput) if the
+    /// timeline would be too long ([`check_notes`](crate::flow::limits::check_notes)).
+    fn note(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        notes: Vec<Note>,
+    ) -> StoreFuture<'_, Noted>;
 
-    /// Records what an operator decided. Returns `false` if there is no such run. Fails with
-    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput) if the timeline has no room
-    /// ([`check_override`](crate::flow::limits::check_override)).
+    /// Records an operator's decision, under no fence. Returns `false` if there is no such run.
+    /// Fails with [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput) if the timeline has
+    /// no room ([`check_override`](crate::flow::limits::check_override)).
     fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool>;
 
     /// Returns a run.

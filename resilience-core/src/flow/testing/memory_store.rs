@@ -12,7 +12,7 @@ use crate::flow::idempotency::{
 };
 use crate::flow::lease::{Acquisition, LeaseRecord, LeaseRequest, LeaseStore};
 use crate::flow::ledger::{
-    EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunRecord, RunState, Start,
+    EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunRecord, RunState, Start,
     TimelineEntry,
 };
 use crate::flow::limits::{MAX_BATCH, check_notes, check_override, check_size};
@@ -34,6 +34,8 @@ struct Inner {
     step: i64,
     tokens: u64,
     unreachable: bool,
+    silent: bool,
+    lost_responses: u32,
     leases: HashMap<String, LeaseRecord>,
     writes: Vec<(Fence, String)>,
     runs: BTreeMap<String, (RunRecord, Vec<TimelineEntry>)>,
@@ -56,6 +58,8 @@ impl MemoryStore {
             step: 1_767_225_600_000,
             tokens: 0,
             unreachable: false,
+            silent: false,
+            lost_responses: 0,
             leases: HashMap::new(),
             writes: Vec::new(),
             runs: BTreeMap::new(),
@@ -78,6 +82,17 @@ impl MemoryStore {
     /// Sets whether operations fail as if the server could not be reached.
     pub fn set_unreachable(&self, unreachable: bool) {
         self.0.lock().unreachable = unreachable;
+    }
+
+    /// Sets whether operations that begin now have no effect and never return.
+    pub fn set_silent(&self, silent: bool) {
+        self.0.lock().silent = silent;
+    }
+
+    /// Loses the responses of the next `operations`: each takes effect and returns
+    /// [`Unavailable`](StoreErrorKind::Unavailable).
+    pub fn lose_responses(&self, operations: u32) {
+        self.0.lock().lost_responses = operations;
     }
 
     /// Writes under a lease. Returns `false`, and writes nothing, if the lease is not the writer's
@@ -104,9 +119,13 @@ impl MemoryStore {
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            let silent = self.0.lock().silent;
+            if silent {
+                std::future::pending::<()>().await;
+            }
             let result = {
                 let mut inner = self.0.lock();
-                inner.reach().and_then(|()| operation(&mut inner))
+                inner.reach().and_then(|()| operation(&mut inner)).and_then(|it| inner.respond(it))
             };
             tokio::task::yield_now().await;
             result
@@ -122,6 +141,15 @@ impl Inner {
         let error =
             StoreError::new(StoreErrorKind::Unavailable, "memory", "the store is set unreachable");
         Err(error.with_may_have_run(false))
+    }
+
+    /// Returns the result of an operation that took effect, or loses it.
+    fn respond<T>(&mut self, result: T) -> Result<T, StoreError> {
+        if self.lost_responses == 0 {
+            return Ok(result);
+        }
+        self.lost_responses -= 1;
+        Err(StoreError::new(StoreErrorKind::Unavailable, "memory", "the response was lost"))
     }
 
     fn now(&self) -> Timestamp {
@@ -226,12 +254,20 @@ impl LedgerStore for MemoryStore {
         })
     }
 
-    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool> {
+    fn note(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        notes: Vec<Note>,
+    ) -> StoreFuture<'_, Noted> {
         self.op(move |inner| {
-            let Some((_, timeline)) = inner.runs.get(&id) else { return Ok(false) };
+            let Some((run, timeline)) = inner.runs.get(&id) else { return Ok(Noted::NotFound) };
+            if let Some(current) = run.fenced(fence) {
+                return Ok(Noted::Fenced(current));
+            }
             check_notes(timeline.len() as u64, notes.len())?;
             inner.append(&id, notes);
-            Ok(true)
+            Ok(Noted::Recorded)
         })
     }
 

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 
-use super::unreachable_input;
 use crate::clock;
-use crate::model_input::{Rest, parse};
+use crate::model_input::{Rest, parse, unreachable_input};
 use crate::outcome::FailureClass;
 use crate::retry::Withdrawal;
 use crate::retry::{RetryBudget, RetryCosts};

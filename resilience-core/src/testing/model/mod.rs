@@ -17,7 +17,7 @@ mod policy;
 mod rate;
 mod shutdown;
 
-pub use crate::flow::testing::model::{idempotency, lease, ledger};
+pub use crate::flow::testing::model::{batch, idempotency, lease, ledger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -38,8 +38,9 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// All models, by the names of their fuzz targets.
-pub const ALL: [Model; 14] = [
+pub const ALL: [Model; 15] = [
     ("backoff", backoff),
+    ("batch", batch),
     ("breaker", breaker),
     ("budget", budget),
     ("bulkhead", bulkhead),
@@ -54,11 +55,6 @@ pub const ALL: [Model; 14] = [
     ("rate", rate),
     ("shutdown", shutdown),
 ];
-
-#[expect(clippy::panic, reason = "a model that rejects its own input is a bug in the model")]
-fn unreachable_input(input: &impl std::fmt::Debug) -> ! {
-    panic!("the model made a configuration that is rejected: {input:?}")
-}
 
 #[expect(clippy::panic, reason = "a difference is the failure of a model")]
 fn differ(engine: &impl std::fmt::Debug, model: &impl std::fmt::Debug) -> ! {

@@ -5,10 +5,9 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 
 use super::backoff::BackoffInput;
-use super::unreachable_input;
 use crate::clock;
 use crate::deadline::Deadline;
-use crate::model_input::parse;
+use crate::model_input::{parse, unreachable_input};
 use crate::outcome::{Outcome, RetryHint};
 use crate::retry::{RetryBudget, RetryPolicy, StopReason, Verdict};
 

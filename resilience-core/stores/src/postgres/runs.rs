@@ -2,8 +2,8 @@
 
 use resilience_core::Timestamp;
 use resilience_core::flow::ledger::{
-    EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunColumns, RunRecord, RunState, Start,
-    TimelineEntry,
+    EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunColumns, RunRecord, RunState,
+    Start, TimelineEntry,
 };
 use resilience_core::flow::limits::{check_notes, check_override};
 use resilience_core::flow::{FencingToken, StoreError, StoreErrorKind, StoreFuture};
@@ -134,11 +134,20 @@ impl PostgresTransaction<'_> {
         Ok(finish)
     }
 
-    async fn note(&self, id: &str, notes: &[Note]) -> Result<bool, StoreError> {
-        let Some(Stored { entries, .. }) = self.run(id, true).await? else { return Ok(false) };
+    async fn note(
+        &self,
+        id: &str,
+        fence: Option<FencingToken>,
+        notes: &[Note],
+    ) -> Result<Noted, StoreError> {
+        let stored = self.run(id, true).await?;
+        let Some(Stored { run, entries }) = stored else { return Ok(Noted::NotFound) };
+        if let Some(current) = run.fenced(fence) {
+            return Ok(Noted::Fenced(current));
+        }
         check_notes(entries, notes.len())?;
         self.append(id, entries, notes).await?;
-        Ok(true)
+        Ok(Noted::Recorded)
     }
 
     async fn override_run(&self, id: &str, overridden: &Override) -> Result<bool, StoreError> {
@@ -227,8 +236,15 @@ impl LedgerStore for PostgresStore {
         })
     }
 
-    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool> {
-        Box::pin(async move { self.in_transaction(async |tx| tx.note(&id, &notes).await).await })
+    fn note(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        notes: Vec<Note>,
+    ) -> StoreFuture<'_, Noted> {
+        Box::pin(
+            async move { self.in_transaction(async |tx| tx.note(&id, fence, &notes).await).await },
+        )
     }
 
     fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool> {

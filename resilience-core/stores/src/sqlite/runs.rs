@@ -2,8 +2,8 @@
 
 use resilience_core::Timestamp;
 use resilience_core::flow::ledger::{
-    EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunColumns, RunRecord, RunState, Start,
-    TimelineEntry,
+    EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunColumns, RunRecord, RunState,
+    Start, TimelineEntry,
 };
 use resilience_core::flow::limits::{check_notes, check_override};
 use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
@@ -133,11 +133,19 @@ impl SqliteTransaction<'_> {
         Ok(finish)
     }
 
-    fn note(&self, id: &str, notes: &[Note]) -> Result<bool, StoreError> {
-        let Some(Stored { entries, .. }) = self.run(id)? else { return Ok(false) };
+    fn note(
+        &self,
+        id: &str,
+        fence: Option<FencingToken>,
+        notes: &[Note],
+    ) -> Result<Noted, StoreError> {
+        let Some(Stored { run, entries }) = self.run(id)? else { return Ok(Noted::NotFound) };
+        if let Some(current) = run.fenced(fence) {
+            return Ok(Noted::Fenced(current));
+        }
         check_notes(entries, notes.len())?;
         self.append(id, entries, notes)?;
-        Ok(true)
+        Ok(Noted::Recorded)
     }
 
     fn override_run(&self, id: &str, overridden: &Override) -> Result<bool, StoreError> {
@@ -232,8 +240,13 @@ impl LedgerStore for SqliteStore {
         Box::pin(self.transaction(move |tx| tx.finish_run(&id, fence, notes, &state)))
     }
 
-    fn note(&self, id: String, notes: Vec<Note>) -> StoreFuture<'_, bool> {
-        Box::pin(self.transaction(move |tx| tx.note(&id, &notes)))
+    fn note(
+        &self,
+        id: String,
+        fence: Option<FencingToken>,
+        notes: Vec<Note>,
+    ) -> StoreFuture<'_, Noted> {
+        Box::pin(self.transaction(move |tx| tx.note(&id, fence, &notes)))
     }
 
     fn override_run(&self, id: String, overridden: Override) -> StoreFuture<'_, bool> {

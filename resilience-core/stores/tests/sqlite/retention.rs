@@ -33,7 +33,7 @@ async fn every_table_is_emptied_in_bounded_steps() {
         last = Some(store.try_acquire(request).await.unwrap());
         let id = format!("run-{n}");
         store.begin(NewRun::new(&id, "job")).await.unwrap();
-        store.note(id.clone(), vec![Note::attempt("a", "b"); 3]).await.unwrap();
+        store.note(id.clone(), None, vec![Note::attempt("a", "b"); 3]).await.unwrap();
         if n > 0 {
             store.finish(id, None, Vec::new(), RunState::Cancelled).await.unwrap();
         }

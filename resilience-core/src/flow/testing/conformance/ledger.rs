@@ -2,7 +2,7 @@
 
 use super::ok;
 use crate::flow::ledger::{
-    EntryKind, Finish, LedgerStore, NewRun, Note, Override, RunFailure, RunState, Start,
+    EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunFailure, RunState, Start,
 };
 use crate::flow::{FencingToken, StoreErrorKind};
 use crate::timestamp::Timestamp;
@@ -91,11 +91,18 @@ async fn takeover(store: &dyn LedgerStore, id: &str) {
         let late = ok(store.finish(id.to_owned(), fence, Vec::new(), done(1))).await;
         assert_eq!(late, Finish::Fenced(FencingToken::new(7)));
     }
+    for fence in [None, Some(FencingToken::new(3))] {
+        let late = ok(store.note(id.to_owned(), fence, vec![Note::attempt("late", "")])).await;
+        assert_eq!(late, Noted::Fenced(FencingToken::new(7)), "a former holder's note");
+    }
     let own = Some(FencingToken::new(7));
+    let noted = ok(store.note(id.to_owned(), own, vec![Note::attempt("load", "")])).await;
+    assert_eq!(noted, Noted::Recorded);
     let finish = ok(store.finish(id.to_owned(), own, Vec::new(), done(156))).await;
     assert_eq!(finish, Finish::Recorded);
-    let refused = EntryKind::EndRefused;
-    let expected = [EntryKind::Begun, EntryKind::TakenOver, refused, refused, EntryKind::Ended];
+    let (refused, attempt) = (EntryKind::EndRefused, EntryKind::Attempt);
+    let expected =
+        [EntryKind::Begun, EntryKind::TakenOver, refused, refused, attempt, EntryKind::Ended];
     assert_eq!(kinds(store, id).await, expected);
 }
 
@@ -120,7 +127,7 @@ async fn overrides(store: &dyn LedgerStore, id: &str) {
 async fn timelines(store: &dyn LedgerStore, id: &str) {
     ok(store.begin(run(id))).await;
     let notes = (0..5).map(|n| Note::attempt(format!("attempt {n}"), "503")).collect();
-    assert!(ok(store.note(id.to_owned(), notes)).await);
+    assert_eq!(ok(store.note(id.to_owned(), None, notes)).await, Noted::Recorded);
     let kept = vec![Note::decision("degrade", "80 of 156")];
     let end = RunState::Cancelled;
     assert_eq!(ok(store.finish(id.to_owned(), None, kept, end)).await, Finish::Recorded);
@@ -184,7 +191,8 @@ async fn unfinished(store: &dyn LedgerStore, prefix: &str) {
 
 async fn unknown(store: &dyn LedgerStore, id: &str) {
     assert_eq!(finish(store, id, RunState::Cancelled).await, Finish::NotFound);
-    assert!(!ok(store.note(id.to_owned(), vec![Note::attempt("a", "b")])).await);
+    let notes = vec![Note::attempt("a", "b")];
+    assert_eq!(ok(store.note(id.to_owned(), None, notes)).await, Noted::NotFound);
     assert_eq!(ok(store.run(id.to_owned())).await, None);
     assert!(ok(store.timeline(id.to_owned(), 0, 10)).await.is_empty());
     let Ok(overridden) = Override::new(RunState::Cancelled, "ana", "test") else { unreachable!() };

@@ -164,12 +164,21 @@ impl World {
         let now = self.now;
         let Some(held) = &mut self.processes[index].held else { return };
         let end = held.ends_at();
-        held.failed(now, f64::from(u) / 255.0);
+        let limit = held.give_up_at(now);
+        assert!(limit <= end && limit <= now + self.term / 5);
+        // Odd: given up after its bound, without a response.
+        let (now, gave_up) = (if u % 2 == 1 { limit.max(now) } else { now }, u % 2 == 1);
+        let u = f64::from(u) / 255.0;
+        if gave_up {
+            held.gave_up(now, u)
+        } else {
+            held.failed(now, u)
+        }
         assert_eq!(held.ends_at(), end, "a failed renewal extends nothing");
         match held.step(now) {
             HolderStep::WaitUntil(then) => assert!(then > now && then <= end),
             HolderStep::Lost => assert!(now >= end),
-            HolderStep::Renew => unreachable!("a failed renewal is not repeated at once"),
+            HolderStep::Renew => assert!(gave_up, "a failed renewal is not repeated at once"),
         }
     }
 

@@ -73,6 +73,12 @@ pub fn ledger(bytes: &[u8]) {
             }
             Op::Finish(drawn, drawn_state) => {
                 let (drawn, state) = (token(drawn), state(drawn_state));
+                let former = drawn < fence;
+                assert_eq!(
+                    run.fenced(drawn),
+                    fence.filter(|_| former),
+                    "notes are fenced as ends are"
+                );
                 let now = Timestamp::from_millis(i64::try_from(time).unwrap_or(i64::MAX));
                 match run.finish(state.clone(), drawn, now) {
                     Finish::Recorded => {

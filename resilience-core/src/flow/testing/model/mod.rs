@@ -1,9 +1,11 @@
 //! Each engine of durable work beside a reference that is too simple to be wrong.
 
+mod batch;
 mod idempotency;
 mod lease;
 mod ledger;
 
+pub use batch::batch;
 pub use idempotency::idempotency;
 pub use lease::lease;
 pub use ledger::ledger;
