@@ -11,9 +11,9 @@ use super::authority::Authority;
 use super::classifier::ClientClassifier;
 use super::request::CloneCall;
 use super::response::UntilBodyEnds;
-use super::returns::Returns;
+use super::connection_count::ConnectionCount;
 use super::settings::Settings;
-use super::slots::Slots;
+use super::connection_permit::ConnectionPermits;
 use crate::propagate::InjectContextLayer;
 
 /// The state of an authority. Held by every call, however far it has come: what a call holds is not
@@ -26,7 +26,7 @@ pub(super) struct Site(Arc<State>);
 pub(super) struct State {
     /// Shared with the other clients of the profile.
     pub(super) profile: KeyProfile,
-    pub(super) slots: Slots,
+    pub(super) permits: ConnectionPermits,
     pub(super) settings: Arc<Settings>,
     /// The headers that the servers of this authority get.
     pub(super) propagate: Option<InjectContextLayer>,
@@ -41,14 +41,14 @@ impl Site {
     pub(super) fn fresh(
         authority: &Authority,
         profile: KeyProfile,
-        slots: &Slots,
+        permits: &ConnectionPermits,
         settings: &Arc<Settings>,
     ) -> Site {
-        let slots = slots.fresh();
+        let permits = permits.fresh();
         let propagate = settings.propagate_to(authority);
         let policies = profile.layer_with(settings.classifier.clone());
         let calls = policies.replayed_by(CloneCall).lasting(UntilBodyEnds).calls();
-        Site(Arc::new(State { profile, slots, settings: settings.clone(), propagate, calls }))
+        Site(Arc::new(State { profile, permits, settings: settings.clone(), propagate, calls }))
     }
 }
 
@@ -63,7 +63,7 @@ impl Deref for Site {
 impl Entry for Site {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1
-            || self.slots.own.snapshot().in_use > 0
+            || self.permits.per_authority.snapshot().in_use > 0
             // Not as its store sees it, where a site pins it.
             || Profile::is_pinned(&self.profile, now)
     }
@@ -75,9 +75,9 @@ impl Entry for Site {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocation_size(counts + size_of::<State>());
-        let returns = allocation_size(counts + size_of::<Returns>());
+        let connections = allocation_size(counts + size_of::<ConnectionCount>());
         let parts = Entry::heap_bytes(&self.profile) + self.calls.heap_bytes();
-        own + returns + parts + Entry::heap_bytes(&self.slots.own)
+        own + connections + parts + Entry::heap_bytes(&self.permits.per_authority)
     }
 
     const IS_OPEN: Option<fn(&Site, Instant) -> bool> = Some(|site, now| {
