@@ -12,17 +12,16 @@ use super::body_guard::BodyGuard;
 use crate::body::{GuardedBody, StallBody, StallTimeout};
 
 pin_project! {
-        /// The body of a client's response. It holds the permits of the call until it ends, fails
-        /// or is dropped, whichever is first.
-        ///
-        /// The error is that of the body below, which
-        /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) replaces if the body
-        /// [stalls](super::ResilientLayerBuilder::body_stall).
-        /// [`TransportError::new`](crate::classify::TransportError::new) classifies it.
-        pub struct ClientBody<B> {
-            #[pin]
-            body: GuardedBody<LimitedBody<B>, BodyGuard>,
-        }
+    /// The body of a client's response. It holds the permits of the call until it ends, fails
+    /// or is dropped, whichever is first.
+    ///
+    /// The error is that of the body below, which
+    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) replaces if the body
+    /// [stalls](super::ResilientLayerBuilder::body_stall).
+    /// [`TransportError::new`](crate::classify::TransportError::new) classifies it.
+    pub struct ClientBody<B> {
+        #[pin]
+        body: GuardedBody<LimitedBody<B>, BodyGuard>,
     }
 }
 
@@ -58,12 +57,12 @@ impl<B: Body> Body for ClientBody<B> {
 }
 
 pin_project! {
-        /// A body with or without a stall timeout. The timeout is boxed, since a body is moved a
-        /// few times before it is read.
-        #[project = LimitedBodyProj]
-        enum LimitedBody<B> {
-            Unlimited { #[pin] body: CarryRejection<B> },
-            Limited { body: Pin<Box<StallBody<CarryRejection<B>>>> },
+    /// A body with or without a stall timeout. The timeout is boxed, since a body is moved a
+    /// few times before it is read.
+    #[project = LimitedBodyProj]
+    enum LimitedBody<B> {
+        Unlimited { #[pin] body: CarryRejection<B> },
+        Limited { body: Pin<Box<StallBody<CarryRejection<B>>>> },
     }
 }
 
@@ -97,8 +96,8 @@ impl<B: Body> Body for LimitedBody<B> {
 }
 
 pin_project! {
-        /// A body whose error type can carry a rejection.
-        struct CarryRejection<B> {
+    /// A body whose error type can carry a rejection.
+    struct CarryRejection<B> {
         #[pin]
         body: B,
     }

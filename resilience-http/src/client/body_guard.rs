@@ -50,7 +50,6 @@ impl BodyGuard {
                     was_read: false,
                 }
             }
-    }
 
     fn outcome<E>(&self, end: Result<&HeaderMap, &Error<E>>) -> Outcome {
         match end {

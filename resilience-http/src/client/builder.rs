@@ -85,9 +85,9 @@ impl ResilientClientBuilder {
     }
 
         /// Declares the servers that are operated by the caller; no other server receives the
-        /// headers. See [`ResilientLayerBuilder::ours`].
-    pub fn ours(mut self, authorities: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.layer = self.layer.ours(authorities);
+        /// headers. See [`ResilientLayerBuilder::trusted_hosts`].
+    pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.layer = self.layer.trusted_hosts(hosts);
         self
     }
 
@@ -133,7 +133,6 @@ impl ResilientClientBuilder {
         pub fn reqwest(mut self, builder: ClientBuilder) -> Self {
             self.client = ClientSource::Builder(Box::new(builder));
             self
-        self
     }
 
         /// Uses this client unchanged. Build it with `retry(reqwest::retry::never())`, or its own
@@ -165,8 +164,8 @@ impl ResilientClientBuilder {
         ///
         /// # Errors
         /// If a limit is out of bounds, another client of the profile has other authority limits, a
-        /// file cannot be used, a header is set (`propagate`, `ours`, `generate_keys`) that a
-        /// [`client`](Self::client) which may follow redirects would send to other hosts, or
+        /// file cannot be used, a header is set (`propagate`, `trusted_hosts`, `generate_keys`)
+        /// that a [`client`](Self::client) which may follow redirects would send to other hosts, or
         /// reqwest cannot create its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
         let (client, layer) = match self.client {

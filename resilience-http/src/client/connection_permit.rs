@@ -168,17 +168,17 @@ impl fmt::Debug for ConnectionPermit {
 }
 
 pin_project! {
-        /// Waits for a connection permit: first of the authority, then of the total, so that
-        /// attempts queued for a slow authority hold nothing of the total.
-        pub(super) struct AcquireConnection {
-            #[pin]
-            own: Acquire,
-            own_permit: Option<BulkheadPermit>,
-            total: Bulkhead,
-            #[pin]
-            acquire_total: Option<Acquire>,
-            connections: Arc<ConnectionCount>,
-        }
+    /// Waits for a connection permit: first of the authority, then of the total, so that
+    /// attempts queued for a slow authority hold nothing of the total.
+    pub(super) struct AcquireConnection {
+        #[pin]
+        own: Acquire,
+        own_permit: Option<BulkheadPermit>,
+        total: Bulkhead,
+        #[pin]
+        acquire_total: Option<Acquire>,
+        connections: Arc<ConnectionCount>,
+    }
 }
 
 impl Future for AcquireConnection {

@@ -93,13 +93,13 @@ where
 }
 
 pin_project! {
-        /// Waits for `inner`, or fails when the call of the connection has ended.
-        pub(super) struct UntilCallEnds<F, E> {
-            #[pin]
-            pub(super) inner: F,
-            #[pin]
-            pub(super) call_ended: E,
-        }
+    /// Waits for `inner`, or fails when the call of the connection has ended.
+    pub(super) struct UntilCallEnds<F, E> {
+        #[pin]
+        pub(super) inner: F,
+        #[pin]
+        pub(super) call_ended: E,
+    }
 }
 
 impl<F, E, T> Future for UntilCallEnds<F, E>
@@ -121,11 +121,11 @@ where
 }
 
 pin_project! {
-        /// A connection that holds a permit until it is dropped.
+    /// A connection that holds a permit until it is dropped.
     pub struct BoundedIo<T> {
         #[pin]
         io: T,
-                // Declared after `io`, so that the connection is closed before its permit is free.
+        // Declared after `io`, so that the connection is closed before its permit is free.
         _permit: BulkheadPermit,
     }
 }

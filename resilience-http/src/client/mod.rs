@@ -33,16 +33,17 @@
 //! - **Idempotency**: the request determines which failures are retried, see
 //!   [`idempotency`](crate::idempotency).
 //! - **Request bodies** that are streams are sent once, or recorded up to a limit and sent again:
-//!   as a [`body::ReplayBody`](crate::body::ReplayBody) in an `http::Request`, or in a `Recorded`
-//!   request of reqwest's.
+//!   as a [`body::ReplayBody`](crate::body::ReplayBody) in an `http::Request`, or in a
+//!   `RecordedRequest` request of reqwest's.
 //! - **Response bodies**: the call returns at the head of the response, and nothing is retried
 //!   after that. A body that breaks off is an error of the reader. The call ends with the body: see
 //!   [below](#when-a-call-is-over).
 //! - **Hints**: a response that reports an [exhausted rate limit](crate::hints) pauses the limiter
 //!   of the authority, whatever its status.
 //! - **Headers** carry the time left and the attempt number to each server: see
-//!   [`propagate`](ResilientLayerBuilder::propagate). With [`ours`](ResilientLayerBuilder::ours),
-//!   only the declared servers receive them.
+//!   [`propagate`](ResilientLayerBuilder::propagate). With
+//!   [`trusted_hosts`](ResilientLayerBuilder::trusted_hosts), only the declared servers receive
+//!   them.
 //! - **Connections** are bounded: [`ConnectionLimits`].
 //! - **Redirects** are not followed: the target is another authority with its own limits. Put
 //!   `tower_http`'s `FollowRedirect` above the client, and each step is a call.
@@ -128,7 +129,7 @@ mod connection_limit;
 mod connection_count;
 mod connection_permit;
 mod connector;
-mod ours;
+mod trusted_hosts;
 mod request;
 mod response;
 mod service;
@@ -162,9 +163,9 @@ pub use transport::{Attempt, Transport};
 #[cfg(feature = "reqwest")]
 pub use builder::{BuildError, ResilientClientBuilder};
 #[cfg(feature = "reqwest")]
-pub use recorded::{Recorded, ReqwestTransport};
+pub use recorded::{RecordedRequest, ReqwestTransport};
 #[cfg(feature = "reqwest")]
-pub use request_builder::{RequestBuilder, RequestFuture, Unsent};
+pub use request_builder::{RequestBuilder, RequestFuture, UnsentRequest};
 #[cfg(feature = "reqwest")]
 pub use resilient::ResilientClient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]

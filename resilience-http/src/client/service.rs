@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use super::authority::Authority;
 use super::classifier::{ClientClassifier, ResponseHead};
-use super::ours::Ours;
+use super::trusted_hosts::TrustedHosts;
 use super::request::{CloneCall, HttpRequest, Replayable, RequestWithIdempotency};
 use super::response::{HttpResponse, TransportResponse, UntilBodyEnds};
 use super::settings::Settings;
@@ -61,7 +61,7 @@ pub struct ResilientLayerBuilder {
     classifier: ClientClassifier,
         /// `None`: not set, so that the default applies. `Some(None)`: no headers.
     propagate: Option<Option<InjectContextLayer>>,
-    ours: Option<Vec<String>>,
+    trusted_hosts: Option<Vec<String>>,
     follows_redirects: bool,
     body_stall: Option<Duration>,
     generates_keys: bool,
@@ -89,7 +89,7 @@ impl ResilientLayer {
             authorities: KeyedLimits::default(),
             classifier: ClientClassifier::standard(),
             propagate: None,
-            ours: None,
+            trusted_hosts: None,
             follows_redirects: false,
             body_stall: None,
             generates_keys: false,
@@ -186,7 +186,7 @@ impl ResilientLayerBuilder {
         /// Such a service sends the headers of a request to the other host as well. Therefore
         /// nothing is propagated, and a request with an `Idempotency-Key` fails
         /// ([`Builder`](crate::classify::TransportFailure::Builder)) before it is sent.
-        /// [`propagate`](Self::propagate), [`ours`](Self::ours) and
+        /// [`propagate`](Self::propagate), [`trusted_hosts`](Self::trusted_hosts) and
         /// [`generate_keys`](Self::generate_keys) then make [`build`](Self::build) return an error.
     pub fn follows_redirects(mut self) -> Self {
         self.follows_redirects = true;
@@ -257,13 +257,13 @@ impl ResilientLayerBuilder {
     /// use resilience_http::client::ResilientLayer;
     ///
     /// let profile = Profiles::standard()?.profile("scraper.stats")?;
-    /// let layer = ResilientLayer::builder(&profile).ours(["*.internal.example", "localhost"]).build()?;
+    /// let layer = ResilientLayer::builder(&profile).trusted_hosts(["*.internal.example", "localhost"]).build()?;
     /// # let _ = layer;
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn ours(mut self, authorities: impl IntoIterator<Item = impl Into<String>>) -> Self {
+    pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let authorities = authorities.into_iter().map(Into::into);
-        self.ours.get_or_insert_default().extend(authorities);
+        self.trusted_hosts.get_or_insert_default().extend(authorities);
         self
     }
 
@@ -286,9 +286,9 @@ impl ResilientLayerBuilder {
         /// Creates the layer.
         ///
         /// # Errors
-        /// If a limit is out of bounds, an entry of [`ours`](Self::ours) is not a host, a header is
-        /// set that a service which [follows redirects](Self::follows_redirects) would send to
-        /// other hosts, or another client of the profile has other
+        /// If a limit is out of bounds, an entry of [`trusted_hosts`](Self::trusted_hosts) is not a
+        /// host, a header is set that a service which [follows redirects](Self::follows_redirects)
+        /// would send to other hosts, or another client of the profile has other
         /// [`authorities`](Self::authorities).
     pub fn build(self) -> Result<ResilientLayer, InvalidConfig> {
                 self.check_redirects()?;
@@ -303,7 +303,7 @@ impl ResilientLayerBuilder {
                 false => self.classifier,
             },
             propagate,
-            ours: self.ours.as_deref().map(Ours::new).transpose()?,
+            trusted_hosts: self.trusted_hosts.as_deref().map(TrustedHosts::new).transpose()?,
             stall: stall.map(|stall| stall.name("body_stall")),
             generates_keys: self.generates_keys,
         });
@@ -327,7 +327,7 @@ impl ResilientLayerBuilder {
         fn check_redirects(&self) -> Result<(), InvalidConfig> {
             let header_settings = [
             ("propagate", matches!(self.propagate, Some(Some(_)))),
-            ("ours", self.ours.is_some()),
+            ("trusted_hosts", self.trusted_hosts.is_some()),
             ("generate_keys", self.generates_keys),
         ];
                 match header_settings.into_iter().find(|(_, is_set)| *is_set && self.follows_redirects) {
@@ -342,7 +342,7 @@ impl ResilientLayerBuilder {
         /// Returns the headers for servers that may receive any: the caller's choice, or the
         /// default.
         fn default_headers(&self) -> Option<InjectContextLayer> {
-        match (self.propagate, &self.ours) {
+        match (self.propagate, &self.trusted_hosts) {
             (Some(chosen), _) => chosen,
             (None, _) if self.follows_redirects => None,
             (None, Some(_)) => Some(InjectContextLayer::new()),
@@ -442,19 +442,19 @@ macro_rules! impl_service_for_requests {
             S::Error: Into<BoxError>,
             $($body: Replayable,)?
         {
-                        type Response = Guarded<S, $request>;
-                        type Error = Error<TransportError>;
-                        type Future = ResponseFuture<
-                            <AuthorityService<S> as Service<RequestWithIdempotency<$request>>>::Future,
-                        >;
+            type Response = Guarded<S, $request>;
+            type Error = Error<TransportError>;
+            type Future = ResponseFuture<
+                <AuthorityService<S> as Service<RequestWithIdempotency<$request>>>::Future,
+            >;
 
-                        /// Always ready: the authority, and with it the policies, is known only
-                        /// from the request.
+            /// Always ready: the authority, and with it the policies, is known only
+            /// from the request.
             fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
                 Poll::Ready(Ok(()))
             }
 
-                        /// Looks up the state of the authority. All waiting happens in the future.
+            /// Looks up the state of the authority. All waiting happens in the future.
             fn call(&mut self, request: $request) -> Self::Future {
                 self.begin(RequestWithIdempotency::new(request))
             }
@@ -468,7 +468,7 @@ impl_service_for_requests!(
 );
 impl_service_for_requests!(
     #[cfg(feature = "reqwest")]
-    super::recorded::Recorded
+    super::recorded::RecordedRequest
 );
 
 /// A call of a [`ResilientService`]. Dropping it cancels the attempt in flight and gives back all

@@ -1,4 +1,4 @@
-//! What is kept of an authority.
+//! The state of one authority in one client.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,28 +16,28 @@ use super::settings::Settings;
 use super::connection_permit::ConnectionPermits;
 use crate::propagate::InjectContextLayer;
 
-/// The state of an authority. Held by every call, however far it has come: what a call holds is not
-/// forgotten.
+/// The state of an authority. Each call holds a clone until its end, which pins the entry in the
+/// store.
 #[derive(Debug, Clone)]
 pub(super) struct Site(Arc<State>);
 
-/// The state of the profile for the authority, and what is this client's own: slots, settings.
+/// The profile's state for the authority, and the state that belongs to this client alone.
 #[derive(Debug)]
 pub(super) struct State {
     /// Shared with the other clients of the profile.
     pub(super) profile: KeyProfile,
     pub(super) permits: ConnectionPermits,
     pub(super) settings: Arc<Settings>,
-    /// The headers that the servers of this authority get.
+        /// Headers that servers of this authority receive.
     pub(super) propagate: Option<InjectContextLayer>,
     pub(super) calls: Calls,
 }
 
-/// The profile's policies around one attempt after the other.
+/// The profile's policies around the attempts of a call.
 pub(super) type Calls = ProfileCalls<ClientClassifier, CloneCall, UntilBodyEnds>;
 
 impl Site {
-    /// Makes the state of one authority in one client.
+        /// Creates the state of one authority in one client.
     pub(super) fn fresh(
         authority: &Authority,
         profile: KeyProfile,
@@ -64,7 +64,8 @@ impl Entry for Site {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1
             || self.permits.per_authority.snapshot().in_use > 0
-            // Not as its store sees it, where a site pins it.
+                        // Not `KeyProfile::is_pinned`: this site's own handle would pin the profile
+                        // for ever.
             || Profile::is_pinned(&self.profile, now)
     }
 

@@ -60,21 +60,20 @@ where
                 context: ResponseContext::default(),
             }
         }
-    }
 }
 
 pin_project! {
-        /// An attempt to send a request `R`. Dropping it closes the connection that it uses.
+    /// An attempt to send a request `R`. Dropping it closes the connection that it uses.
     pub struct Attempt<S, R, F> {
         inner: S,
         site: Site,
         request: Option<RequestWithIdempotency<R>>,
-                permit: Option<ConnectionPermit>,
-                #[pin]
-                step: Step<F>,
-                // `None` from the response on: a connect that is still under way is then given up.
-                scope: Option<CallScope>,
-                context: ResponseContext,
+        permit: Option<ConnectionPermit>,
+        #[pin]
+        step: Step<F>,
+        // `None` from the response on: a connect that is still under way is then given up.
+        scope: Option<CallScope>,
+        context: ResponseContext,
     }
 }
 
@@ -124,8 +123,8 @@ impl Site {
 pin_project! {
     #[project = StepProj]
     enum Step<F> {
-                Waiting { #[pin] acquire: AcquireConnection },
-                PollingReady,
+        Waiting { #[pin] acquire: AcquireConnection },
+        PollingReady,
         Calling { #[pin] future: F },
         Done,
     }

@@ -1,49 +1,50 @@
-//! What was not as expected.
+//! The faults that a check can find.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// How a response differs from what was expected.
+/// The first difference between a response and the expected one.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SmokeFault {
-    /// There was no response: what the transport says.
-    #[non_exhaustive]
-    Unreachable {
-        /// In words.
+        /// No response, because of an error of the transport.
+        #[non_exhaustive]
+        Unreachable {
+            /// The text of the innermost error.
         error: String,
     },
-    /// The response, or the whole of it, did not come in time.
-    #[non_exhaustive]
-    TooSlow {
-        /// How long it was given.
+        /// No complete response in time.
+        #[non_exhaustive]
+        TooSlow {
+            /// The time limit.
         limit: Duration,
     },
-    /// Another status.
-    #[non_exhaustive]
-    Status {
-        /// The one that was expected.
-        expected: u16,
-        /// The one that came.
-        found: u16,
-        /// What the response says is down or impaired, if it is a probe's.
-        unwell: Vec<String>,
+        /// Another status.
+        #[non_exhaustive]
+        Status {
+            /// The expected status.
+            expected: u16,
+            /// The status of the response.
+            found: u16,
+            /// The checks that a probe response reports as down or impaired; empty for other
+            /// responses.
+            unhealthy: Vec<String>,
     },
     /// A body of more than [`MAX_BODY`](super::MAX_BODY) bytes.
     TooLarge,
     /// A body that is not JSON.
     NotJson,
-    /// Another value, or none, at a place in the body.
-    #[non_exhaustive]
-    Value {
-        /// The place, as a JSON pointer.
-        pointer: String,
-        /// Any of these was expected; anything at all if there are none.
-        expected: Vec<Value>,
-        /// The one that is there.
-        found: Option<Value>,
+        /// Another value, or none, at a JSON pointer of the body.
+        #[non_exhaustive]
+        Value {
+            /// The JSON pointer.
+            pointer: String,
+            /// The expected values, of which any passes. Empty: any value passes.
+            expected: Vec<Value>,
+            /// The value in the body.
+            found: Option<Value>,
     },
 }
 
@@ -52,9 +53,9 @@ impl fmt::Display for SmokeFault {
         match self {
             SmokeFault::Unreachable { error } => write!(f, "no response: {error}"),
             SmokeFault::TooSlow { limit } => write!(f, "no whole response within {limit:?}"),
-            SmokeFault::Status { expected, found, unwell } => {
-                write!(f, "status {found}, expected {expected}")?;
-                for (index, name) in unwell.iter().enumerate() {
+                        SmokeFault::Status { expected, found, unhealthy } => {
+                            write!(f, "status {found}, expected {expected}")?;
+                            for (index, name) in unhealthy.iter().enumerate() {
                     write!(f, "{}{name}", if index == 0 { ": " } else { ", " })?;
                 }
                 Ok(())
@@ -63,7 +64,7 @@ impl fmt::Display for SmokeFault {
             SmokeFault::NotJson => f.write_str("a body that is not JSON"),
             SmokeFault::Value { pointer, expected, found } => {
                 match found {
-                    Some(found) => write!(f, "`{pointer}` is {}", Short(found))?,
+                                        Some(found) => write!(f, "`{pointer}` is {}", Truncated(found))?,
                     None => write!(f, "`{pointer}` is missing")?,
                 }
                 for (index, value) in expected.iter().enumerate() {
@@ -75,14 +76,14 @@ impl fmt::Display for SmokeFault {
     }
 }
 
-/// The beginning of a value: a line of a report is for reading.
-struct Short<'a>(&'a Value);
+/// The first characters of a value, so that a line of the report stays readable.
+struct Truncated<'a>(&'a Value);
 
-impl fmt::Display for Short<'_> {
+impl fmt::Display for Truncated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 80;
+        const MAX_CHARS: usize = 80;
         let text = self.0.to_string();
-        match text.char_indices().nth(MOST) {
+        match text.char_indices().nth(MAX_CHARS) {
             Some((end, _)) => write!(f, "{}…", &text[..end]),
             None => f.write_str(&text),
         }

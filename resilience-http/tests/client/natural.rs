@@ -16,8 +16,8 @@ use resilience_core::stack::Stack;
 use resilience_core::{CarriesRejection, Classify, Error, Outcome, RejectionKind};
 use resilience_http::classify::{HttpClassifier, TransportError, TransportFailure};
 use resilience_http::client::{
-    BuildError, CloneCall, Recorded, RequestBuilder, RequestWithIdempotency, ReqwestTransport,
-    ResilientClient, ResponseHead,
+    BuildError, CloneCall, RecordedRequest, RequestBuilder, RequestWithIdempotency,
+    ReqwestTransport, ResilientClient, ResponseHead,
 };
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use resilience_http::propagate::InjectContextLayer;
@@ -354,7 +354,7 @@ async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
     }
     for (field, builder) in [
         ("propagate", builder().propagate(InjectContextLayer::new().without_trace())),
-        ("ours", builder().ours(["a.example"])),
+        ("trusted_hosts", builder().trusted_hosts(["a.example"])),
         ("generate_keys", builder().generate_keys()),
     ] {
         let built = builder.client(Client::new()).build();
@@ -435,6 +435,6 @@ async fn a_body_in_memory_is_sent_again_and_a_stream_is_not() {
         assert_eq!(std::mem::take(&mut *BODIES.lock()), vec![body; attempts]);
     }
     let stream = client.put(&url).body(stream()).build().unwrap();
-    client.execute(Recorded::new(stream, 16)).await.unwrap();
+    client.execute(RecordedRequest::new(stream, 16)).await.unwrap();
     assert_eq!(*BODIES.lock(), ["ab"; 3]);
 }

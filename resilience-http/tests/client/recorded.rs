@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
 use reqwest::{Body, Request};
-use resilience_http::client::{Recorded, RequestWithIdempotency, ResilientClient};
+use resilience_http::client::{RecordedRequest, RequestWithIdempotency, ResilientClient};
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tower::ServiceExt;
 
@@ -70,13 +70,13 @@ fn bodies(seen: &Seen) -> Vec<Bytes> {
 async fn under_the_cap_it_is_sent_again_and_whole() {
     let (url, seen) = serve(true).await;
     let (request, made) = upload(Method::PUT, &url);
-    let response = client().execute(Recorded::new(request, 8)).await.unwrap();
+    let response = client().execute(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(bodies(&seen), ["a stream"; 3]);
     assert_eq!(made.load(Ordering::Relaxed), 2);
     // As a service too.
     let (request, _) = upload(Method::PUT, &url);
-    client().oneshot(Recorded::new(request, 8)).await.unwrap();
+    client().oneshot(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(bodies(&seen), ["a stream"; 3]);
 }
 
@@ -84,7 +84,7 @@ async fn under_the_cap_it_is_sent_again_and_whole() {
 async fn above_the_cap_and_unrecorded_it_is_sent_once() {
     let (url, seen) = serve(true).await;
     let (request, _) = upload(Method::PUT, &url);
-    let response = client().execute(Recorded::new(request, 7)).await.unwrap();
+    let response = client().execute(RecordedRequest::new(request, 7)).await.unwrap();
     assert_eq!((response.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
     let (request, _) = upload(Method::PUT, &url);
     let response = client().execute(request).await.unwrap();
@@ -98,7 +98,7 @@ async fn an_answer_before_its_end_is_the_last() {
     let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 1_000])));
     let (mut request, _) = upload(Method::PUT, &url);
     *request.body_mut() = Some(Body::wrap_stream(endless));
-    let result = client().execute(Recorded::new(request, usize::MAX)).await;
+    let result = client().execute(RecordedRequest::new(request, usize::MAX)).await;
     assert!(result.is_ok_and(|response| response.status() == 503));
     assert_eq!(bodies(&seen), [""]);
 }
@@ -108,12 +108,12 @@ async fn an_answer_before_its_end_is_the_last() {
 async fn one_that_may_not_run_twice_is_sent_once() {
     let (url, seen) = serve(true).await;
     let (request, _) = upload(Method::POST, &url);
-    client().execute(Recorded::new(request, 8)).await.unwrap();
+    client().execute(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(bodies(&seen).len(), 1);
     let (request, _) = upload(Method::POST, &url);
     let key = Idempotency::Keyed(IdempotencyKey::random());
     client()
-        .execute(RequestWithIdempotency::new(Recorded::new(request, 8)).declared(key))
+        .execute(RequestWithIdempotency::new(RecordedRequest::new(request, 8)).declared(key))
         .await
         .unwrap();
     let keys: Vec<_> =
@@ -129,7 +129,7 @@ async fn what_can_be_copied_is() {
     for body in [None, Some("in memory")] {
         let (mut request, _) = upload(Method::PUT, &url);
         *request.body_mut() = body.map(Body::from);
-        client().execute(Recorded::new(request, 0)).await.unwrap();
+        client().execute(RecordedRequest::new(request, 0)).await.unwrap();
         assert_eq!(bodies(&seen), [body.unwrap_or_default(); 3]);
     }
 }

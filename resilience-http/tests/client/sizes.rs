@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use resilience_http::client::{HeldBody, ResilientClient, ResilientService};
+use resilience_http::client::{ClientBody, ResilientClient, ResilientService};
 use tower::Service;
 
 type Request = http::Request<Full<Bytes>>;
@@ -34,7 +34,7 @@ fn futures_are_small() {
     let sizes = [
         ("client", size_of::<<ResilientService<Inner> as Service<Request>>::Future>(), 16),
         ("over reqwest", size_of::<<ResilientClient as Service<reqwest::Request>>::Future>(), 16),
-        ("body", size_of::<HeldBody<Full<Bytes>>>(), 144),
+        ("body", size_of::<ClientBody<Full<Bytes>>>(), 144),
     ];
     for (name, size, ceiling) in sizes {
         println!("{name}: {size}");

@@ -132,7 +132,9 @@ async fn ones_own_servers_belong_to_the_trace_and_others_are_told_nothing() {
 /// One rule: all headers to servers that are declared, none to others.
 #[tokio::test(start_paused = true)]
 async fn declared_servers_get_all_headers_and_others_none() {
-    let ours = |it: ResilientLayerBuilder| it.ours(["*.internal.example"]).ours(["a.example:81"]);
+    let ours = |it: ResilientLayerBuilder| {
+        it.trusted_hosts(["*.internal.example"]).trusted_hosts(["a.example:81"])
+    };
     let to = |host: &str| Request::get(format!("http://{host}/")).body(Body::new()).unwrap();
     for (host, is_ours) in [
         ("a.internal.example", true),
@@ -165,7 +167,7 @@ async fn declared_servers_get_all_headers_and_others_none() {
     let names = |head: &HeaderMap| head.keys().map(ToString::to_string).collect::<Vec<_>>();
     let names: Vec<_> = heads.lock().iter().map(names).collect();
     assert_eq!(names, [vec![timeout::TIMEOUT.to_string()], vec![]]);
-    let (service, heads) = server(|it| it.ours([""; 0]), |_| (200, &[]));
+    let (service, heads) = server(|it| it.trusted_hosts([""; 0]), |_| (200, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     assert_eq!(*heads.lock(), [HeaderMap::new()]);
 }
@@ -182,7 +184,7 @@ async fn a_redirect_that_is_followed_above_takes_neither_key_nor_deadline_along(
         |number| if number == 0 { (308, STRANGER) } else { (200, &[]) },
     ];
     for answers in redirects {
-        let (service, heads) = server(|it| it.ours(["a.example"]), answers);
+        let (service, heads) = server(|it| it.trusted_hosts(["a.example"]), answers);
         let mut post = Request::post("http://a.example/").body(Body::new()).unwrap();
         post.extensions_mut().insert(Idempotency::Keyed(IdempotencyKey::from_bits(7)));
         let follows = FollowRedirectLayer::new().layer(service);
