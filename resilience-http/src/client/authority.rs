@@ -21,12 +21,12 @@ pub struct Authority(String);
 const MAX_HOST: usize = 255;
 
 impl Authority {
-        /// Returns the authority of these parts, or `None` if the scheme is not `http` or `https`,
-        /// or the host is empty or longer than 255 bytes.
+    /// Returns the authority of these parts, or `None` if the scheme is not `http` or `https`,
+    /// or the host is empty or longer than 255 bytes.
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Option<Authority> {
         let host = host.strip_suffix('.').unwrap_or(host);
-                let default_port = match scheme {
+        let default_port = match scheme {
             _ if scheme.eq_ignore_ascii_case("http") => 80,
             _ if scheme.eq_ignore_ascii_case("https") => 443,
             _ => return None,
@@ -37,30 +37,30 @@ impl Authority {
         let mut text = String::with_capacity(scheme.len() + 3 + host.len() + 6);
         text.extend([scheme, "://"]);
         match ipv6(host) {
-                        // Writing into a `String` cannot fail.
+            // Writing into a `String` cannot fail.
             Some(address) => {
                 let _written = write!(text, "[{address}]");
             }
             None => text.push_str(host),
         }
         text.make_ascii_lowercase();
-                if let Some(port) = port.filter(|port| *port != default_port) {
-                    // Writing into a `String` cannot fail.
+        if let Some(port) = port.filter(|port| *port != default_port) {
+            // Writing into a `String` cannot fail.
             let _written = write!(text, ":{port}");
         }
         Some(Authority(text))
     }
 
-        /// Returns the authority of an absolute URI, or `None` if the URI has none.
+    /// Returns the authority of an absolute URI, or `None` if the URI has none.
     #[must_use]
     pub fn of(uri: &Uri) -> Option<Authority> {
         Authority::new(uri.scheme_str()?, uri.host()?, uri.port_u16())
     }
 
-        /// Returns the key under which hyper-util's pool stores connections: the authority as
-        /// written, in lower case. An address that is not [normalized](normalized) has another key
-        /// than [`Authority::of`]. User info is hashed, since keys appear in events and a password
-        /// must not.
+    /// Returns the key under which hyper-util's pool stores connections: the authority as
+    /// written, in lower case. An address that is not [normalized](normalized) has another key
+    /// than [`Authority::of`]. User info is hashed, since keys appear in events and a password
+    /// must not.
     pub(super) fn of_pool(uri: &Uri) -> Option<Authority> {
         let known = Authority::of(uri)?;
         let written = uri.authority()?.as_str();
@@ -73,7 +73,7 @@ impl Authority {
         if let Some(user) = user {
             let mut hasher = DefaultHasher::new();
             user.hash(&mut hasher);
-                        // Writing into a `String` cannot fail.
+            // Writing into a `String` cannot fail.
             let _written = write!(text, "#{:016x}", hasher.finish());
         }
         Some(if text == known.0 { known } else { Authority(text) })
@@ -85,14 +85,14 @@ impl Authority {
         &self.0
     }
 
-        /// Returns the host (an IPv6 address in brackets) and the port.
+    /// Returns the host (an IPv6 address in brackets) and the port.
     pub(super) fn host_and_port(&self) -> (&str, u16) {
         let (scheme, written) = self.0.split_once("://").unwrap_or(("http", &self.0));
-                let default_port = if scheme == "http" { 80 } else { 443 };
+        let default_port = if scheme == "http" { 80 } else { 443 };
         let with_port = written.rsplit_once(':').filter(|_| !written.ends_with(']'));
         match with_port.map(|(host, port)| (host, port.parse())) {
             Some((host, Ok(port))) => (host, port),
-                        _ => (written, default_port),
+            _ => (written, default_port),
         }
     }
 }
@@ -108,15 +108,15 @@ fn ipv6(host: &str) -> Option<Ipv6Addr> {
 /// form.
 pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
     let authority = uri.authority()?;
-        let default_port = match uri.scheme_str()? {
+    let default_port = match uri.scheme_str()? {
         "http" => 80,
         "https" => 443,
         _ => return None,
     };
-        let written = authority.as_str();
-        let host = authority.host();
-        let port = authority.port_u16().filter(|port| *port != default_port);
-        // The text after the host, if there is no user info before it.
+    let written = authority.as_str();
+    let host = authority.host();
+    let port = authority.port_u16().filter(|port| *port != default_port);
+    // The text after the host, if there is no user info before it.
     let rest = written.strip_prefix(host).filter(|_| !written.contains('@'));
     let is_plain = match (rest, port) {
         (Some(""), _) => true,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-        fn a_port_is_written_as_a_number() {
+    fn a_port_is_written_as_a_number() {
         for port in [0_u16, 7, 10, 8_080, 65_535] {
             let authority = Authority::new("http", "a", Some(port)).unwrap();
             assert_eq!(authority.as_str(), format!("http://a:{port}"));
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-        /// All spellings of a server have one key in the pool after normalization.
+    /// All spellings of a server have one key in the pool after normalization.
     #[test]
     fn normalized_addresses_have_one_key_in_the_pool() {
         for (written, expected) in [
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-        fn all_spellings_of_the_parts_are_normalized() {
+    fn all_spellings_of_the_parts_are_normalized() {
         for (scheme, host, port, expected) in [
             ("HTTP", "A.Example.", Some(80), "http://a.example"),
             ("Https", "a.example", Some(80), "https://a.example:80"),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-        fn an_address_without_a_host_has_no_authority() {
+    fn an_address_without_a_host_has_no_authority() {
         for uri in ["/relative", "a.example", "ftp://a.example/", "http://./"] {
             assert_eq!(of(uri), None, "{uri}");
         }

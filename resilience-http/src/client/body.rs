@@ -21,7 +21,7 @@ pin_project! {
     /// [`TransportError::new`](crate::classify::TransportError::new) classifies it.
     pub struct ClientBody<B> {
         #[pin]
-        body: GuardedBody<LimitedBody<B>, BodyGuard>,
+        body: GuardedBody<MaybeStallBody<B>, BodyGuard>,
     }
 }
 
@@ -29,8 +29,8 @@ impl<B: Body> ClientBody<B> {
     pub(super) fn new(body: B, guard: BodyGuard, stall: Option<StallTimeout>) -> ClientBody<B> {
         let body = CarryRejection { body };
         let body = match stall {
-            Some(stall) => LimitedBody::Limited { body: Box::pin(StallBody::new(body, stall)) },
-            None => LimitedBody::Unlimited { body },
+            Some(stall) => MaybeStallBody::Limited { body: Box::pin(StallBody::new(body, stall)) },
+            None => MaybeStallBody::Unlimited { body },
         };
         ClientBody { body: GuardedBody::new(body, guard) }
     }
@@ -59,14 +59,14 @@ impl<B: Body> Body for ClientBody<B> {
 pin_project! {
     /// A body with or without a stall timeout. The timeout is boxed, since a body is moved a
     /// few times before it is read.
-    #[project = LimitedBodyProj]
-    enum LimitedBody<B> {
+    #[project = MaybeStallBodyProj]
+    enum MaybeStallBody<B> {
         Unlimited { #[pin] body: CarryRejection<B> },
         Limited { body: Pin<Box<StallBody<CarryRejection<B>>>> },
     }
 }
 
-impl<B: Body> Body for LimitedBody<B> {
+impl<B: Body> Body for MaybeStallBody<B> {
     type Data = B::Data;
     type Error = Error<B::Error>;
 
@@ -75,22 +75,22 @@ impl<B: Body> Body for LimitedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
         match self.project() {
-                        LimitedBodyProj::Unlimited { body } => body.poll_frame(cx),
-                        LimitedBodyProj::Limited { body } => body.as_mut().poll_frame(cx),
+            MaybeStallBodyProj::Unlimited { body } => body.poll_frame(cx),
+            MaybeStallBodyProj::Limited { body } => body.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-                        LimitedBody::Unlimited { body } => body.is_end_stream(),
-                        LimitedBody::Limited { body } => body.is_end_stream(),
+            MaybeStallBody::Unlimited { body } => body.is_end_stream(),
+            MaybeStallBody::Limited { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-                        LimitedBody::Unlimited { body } => body.size_hint(),
-                        LimitedBody::Limited { body } => body.size_hint(),
+            MaybeStallBody::Unlimited { body } => body.size_hint(),
+            MaybeStallBody::Limited { body } => body.size_hint(),
         }
     }
 }

@@ -34,26 +34,26 @@ impl BodyGuard {
     pub(super) fn new(
         response: &impl HttpResponse,
         is_grpc: bool,
-                carried: CarriedPermits,
-                connection: ConnectionPermit,
-            ) -> BodyGuard {
-                let headers = response.headers();
-                let keep_alive = is_keep_alive(response.version(), headers);
-                let status_in_trailers = is_grpc && !headers.contains_key(grpc::STATUS);
-                let (circuit, permit) = carried.into_parts();
-                BodyGuard {
-                    circuit,
-                    connection,
-                    _permit: permit,
-                    keep_alive,
-                    status_in_trailers,
-                    was_read: false,
-                }
-            }
+        carried: CarriedPermits,
+        connection: ConnectionPermit,
+    ) -> BodyGuard {
+        let headers = response.headers();
+        let keep_alive = is_keep_alive(response.version(), headers);
+        let status_in_trailers = is_grpc && !headers.contains_key(grpc::STATUS);
+        let (circuit, permit) = carried.into_parts();
+        BodyGuard {
+            circuit,
+            connection,
+            _permit: permit,
+            keep_alive,
+            status_in_trailers,
+            was_read: false,
+        }
+    }
 
     fn outcome<E>(&self, end: Result<&HeaderMap, &Error<E>>) -> Outcome {
         match end {
-                        Ok(trailers) if self.status_in_trailers => GrpcClassifier.of_trailers(trailers),
+            Ok(trailers) if self.status_in_trailers => GrpcClassifier.of_trailers(trailers),
             _ => outcome_of(&AnyError, end),
         }
     }
@@ -68,10 +68,10 @@ impl<E> Guard<Error<E>> for BodyGuard {
         if let Some(admitted) = self.circuit.take() {
             admitted.outcome(self.outcome(end));
         }
-                // Only a body that was read to its end leaves the connection in a known state.
-                if end.is_ok() && self.keep_alive {
-                    self.connection.set_use(ConnectionUse::Idle);
-                }
+        // Only a body that was read to its end leaves the connection in a known state.
+        if end.is_ok() && self.keep_alive {
+            self.connection.set_use(ConnectionUse::Idle);
+        }
     }
 }
 

@@ -14,24 +14,24 @@ use tokio::sync::watch;
 use super::connection_count::ConnectionCount;
 
 thread_local! {
-        static CURRENT: Cell<Option<CallScope>> = const { Cell::new(None) };
-    }
+    static CURRENT: Cell<Option<CallScope>> = const { Cell::new(None) };
+}
 
-    /// A handle of a connect on the call that needs it.
-    #[derive(Debug)]
-    pub(super) struct ConnectingCall {
-        /// Closed when the call has its response, or is dropped.
-        ended: watch::Receiver<()>,
-        connections: Arc<ConnectionCount>,
-    }
+/// A handle of a connect on the call that needs it.
+#[derive(Debug)]
+pub(super) struct ConnectingCall {
+    /// Closed when the call has its response, or is dropped.
+    ended: watch::Receiver<()>,
+    connections: Arc<ConnectionCount>,
+}
 
-    /// The ambient state of one call, until the call has its response.
-    #[derive(Debug)]
-    pub(super) struct CallScope {
-        /// Created with the first connect: most calls use an idle connection.
-        waiting: Option<watch::Sender<()>>,
-        connections: Arc<ConnectionCount>,
-    }
+/// The ambient state of one call, until the call has its response.
+#[derive(Debug)]
+pub(super) struct CallScope {
+    /// Created with the first connect: most calls use an idle connection.
+    waiting: Option<watch::Sender<()>>,
+    connections: Arc<ConnectionCount>,
+}
 
 impl CallScope {
     pub(super) const fn new(connections: Arc<ConnectionCount>) -> CallScope {
@@ -50,15 +50,15 @@ pub(super) fn within<T>(scope: &mut Option<CallScope>, body: impl FnOnce() -> T)
     if scope.is_none() {
         return body();
     }
-        let former = CURRENT.replace(scope.take());
-        // Moves the scope back, also if `body` panics.
-        let _restore = Restore { scope, former };
+    let former = CURRENT.replace(scope.take());
+    // Moves the scope back, also if `body` panics.
+    let _restore = Restore { scope, former };
     body()
 }
 
 struct Restore<'a> {
-        scope: &'a mut Option<CallScope>,
-        former: Option<CallScope>,
+    scope: &'a mut Option<CallScope>,
+    former: Option<CallScope>,
 }
 
 impl Drop for Restore<'_> {

@@ -20,8 +20,8 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-        pub(super) fn of<A: HttpResponse>(response: &'a TransportResponse<A>) -> ResponseHead<'a> {
-            let (response, is_grpc) = response.head();
+    pub(super) fn of<A: HttpResponse>(response: &'a TransportResponse<A>) -> ResponseHead<'a> {
+        let (response, is_grpc) = response.head();
         ResponseHead { status: response.status(), headers: response.headers(), is_grpc }
     }
 
@@ -67,8 +67,8 @@ type Custom = dyn for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Se
 #[derive(Clone)]
 pub struct ClientClassifier {
     kind: Kind,
-        /// A failure may be that of a second request, after a redirect, so the first may have been
-        /// processed.
+    /// A failure may be that of a second request, after a redirect, so the first may have been
+    /// processed.
     follows_redirects: bool,
 }
 
@@ -90,9 +90,9 @@ impl ClientClassifier {
         ClientClassifier { kind: Kind::Custom(Arc::new(classifier)), follows_redirects: false }
     }
 
-        /// Returns `true` if a response with this head is throttled with a wait, for which the
-        /// profile's limiter pauses itself. Always `false` for a custom classifier: a second, equal
-        /// pause has no effect.
+    /// Returns `true` if a response with this head is throttled with a wait, for which the
+    /// profile's limiter pauses itself. Always `false` for a custom classifier: a second, equal
+    /// pause has no effect.
     pub(super) fn throttles(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let Kind::Standard(classifier) = &self.kind else { return false };
         let head = Head { status, headers, is_grpc: grpc::is_grpc(headers) };
@@ -100,7 +100,7 @@ impl ClientClassifier {
         matches!(outcome, Outcome::Throttled(RetryHint::After(_)))
     }
 
-        /// Adapts the classifier to a service that follows redirects itself.
+    /// Adapts the classifier to a service that follows redirects itself.
     pub(super) fn follows_redirects(mut self) -> ClientClassifier {
         self.follows_redirects = true;
         self

@@ -38,11 +38,11 @@ pub(super) struct ConnectionCount {
 
 #[derive(Debug, Default)]
 struct State {
-        /// Connections that are open or being opened, without a known end.
-        open: u32,
-        /// The part of `open` that is still being opened.
-        opening: u32,
-        /// Connects that wait below the limit, each for a call without a connection.
+    /// Connections that are open or being opened, without a known end.
+    open: u32,
+    /// The part of `open` that is still being opened.
+    opening: u32,
+    /// Connects that wait below the limit, each for a call without a connection.
     waiting: u32,
     last_request_ended: Option<Instant>,
 }
@@ -62,31 +62,31 @@ impl ConnectionCount {
         self.state.lock().last_request_ended = Some(clock::now());
     }
 
-        /// Records that a connection was closed.
-        pub(super) fn closed(&self) {
+    /// Records that a connection was closed.
+    pub(super) fn closed(&self) {
         let mut state = self.state.lock();
-                // Saturating: `open` may have been lowered to the requests in flight before this
-                // end was seen.
-                state.open = state.open.saturating_sub(1);
-                drop(state);
-                self.closed.notify_one();
+        // Saturating: `open` may have been lowered to the requests in flight before this
+        // end was seen.
+        state.open = state.open.saturating_sub(1);
+        drop(state);
+        self.closed.notify_one();
     }
 
-        /// Waits until another connection may be opened, for a call that has none. Cancel-safe:
-        /// dropping the future leaves the count unchanged.
-        pub(super) async fn reserve(self: Arc<Self>) -> OpeningConnection {
-            let until = clock::now() + LONGEST_WAIT;
-            let mut waiting = WaitingConnect::new(self.clone());
-            loop {
-                // Created before the count is read: `notify_one` stores a permit for a later
-                // waiter.
-                let closed = self.closed.notified();
-                let Some(wait) = waiting.try_reserve(until) else { break };
-                let _closed_or_elapsed = tokio::time::timeout(wait, closed).await;
-            }
-            OpeningConnection(Some(self.clone()))
+    /// Waits until another connection may be opened, for a call that has none. Cancel-safe:
+    /// dropping the future leaves the count unchanged.
+    pub(super) async fn reserve(self: Arc<Self>) -> OpeningConnection {
+        let until = clock::now() + LONGEST_WAIT;
+        let mut waiting = WaitingConnect::new(self.clone());
+        loop {
+            // Created before the count is read: `notify_one` stores a permit for a later
+            // waiter.
+            let closed = self.closed.notified();
+            let Some(wait) = waiting.try_reserve(until) else { break };
+            let _closed_or_elapsed = tokio::time::timeout(wait, closed).await;
         }
+        OpeningConnection(Some(self.clone()))
     }
+}
 
 /// A connect that waits for the count to fall below the limit. Its call has no connection yet.
 struct WaitingConnect {
@@ -102,17 +102,17 @@ impl WaitingConnect {
 
     /// Counts another connection, or returns the time to wait before the next try.
     fn take(&mut self, until: Instant) -> Option<Duration> {
-                let ConnectionCount { limit, requests, state, .. } = &*self.connections;
+        let ConnectionCount { limit, requests, state, .. } = &*self.connections;
         let mut state = state.lock();
         if state.open >= *limit {
             let now = clock::now();
-                        let arrived = state.last_request_ended.map_or(now, |ended| ended + RETURN_TIME);
-                        let wait = until.min(arrived).saturating_duration_since(now);
-                        if !wait.is_zero() {
-                            return Some(wait);
-                        }
-                        // The pool has no idle connection, or it would not connect. So each
-                        // connection that is still open has a request on it, or is being opened.
+            let arrived = state.last_request_ended.map_or(now, |ended| ended + RETURN_TIME);
+            let wait = until.min(arrived).saturating_duration_since(now);
+            if !wait.is_zero() {
+                return Some(wait);
+            }
+            // The pool has no idle connection, or it would not connect. So each
+            // connection that is still open has a request on it, or is being opened.
             let in_use = requests.snapshot().in_use.saturating_sub(state.waiting);
             state.open = state.open.min(in_use.saturating_add(state.opening));
         }

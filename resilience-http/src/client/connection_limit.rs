@@ -54,7 +54,7 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
 
-        /// Always ready: a connect waits in its own future.
+    /// Always ready: a connect waits in its own future.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
@@ -66,21 +66,21 @@ where
                 poll_fn(|cx| inner.poll_ready(cx)).await?;
                 inner.call(request).await
             };
-                        let call = call_scope::current();
-                        let connections = call.as_ref().map(ConnectingCall::connections);
-                        let Some(connections) = connections else { return connect.await };
-                        let reserve = async move { Ok(connections.reserve().await) };
-                        let call_ended = call_scope::call_ended(call);
-                        let mut reserving = pin!(UntilCallEnds { inner: reserve, call_ended });
-                        // Checked before `reserve` is polled: a connect whose call has another
-                        // connection must not be counted as one without.
-                        let opening = poll_fn(|cx| match call_scope::is_outside_call() {
-                            true => Poll::Ready(Err("the call has another connection".into())),
-                            false => reserving.as_mut().poll(cx),
-                        });
-                        let opening = opening.await?;
-                        // From here on the connect is not given up: the peer may have accepted it
-                        // already.
+            let call = call_scope::current();
+            let connections = call.as_ref().map(ConnectingCall::connections);
+            let Some(connections) = connections else { return connect.await };
+            let reserve = async move { Ok(connections.reserve().await) };
+            let call_ended = call_scope::call_ended(call);
+            let mut reserving = pin!(UntilCallEnds { inner: reserve, call_ended });
+            // Checked before `reserve` is polled: a connect whose call has another
+            // connection must not be counted as one without.
+            let opening = poll_fn(|cx| match call_scope::is_outside_call() {
+                true => Poll::Ready(Err("the call has another connection".into())),
+                false => reserving.as_mut().poll(cx),
+            });
+            let opening = opening.await?;
+            // From here on the connect is not given up: the peer may have accepted it
+            // already.
             let connection = connect.await?;
             opening.opened();
             Ok(connection)
@@ -99,23 +99,23 @@ mod tests {
     use resilience_core::bulkhead::Bulkhead;
     use tower::service_fn;
 
-        use super::super::call_scope::{CallScope, within};
-        use super::super::connection_count::ConnectionCount;
+    use super::super::call_scope::{CallScope, within};
+    use super::super::connection_count::ConnectionCount;
     use super::*;
 
-        /// hyper-util continues the connect in a task of its own. Until the response arrives, the
-        /// connect must not add a connection above the limit.
-        #[tokio::test(start_paused = true)]
-        async fn a_connect_whose_call_has_another_connection_is_given_up() {
+    /// hyper-util continues the connect in a task of its own. Until the response arrives, the
+    /// connect must not add a connection above the limit.
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_whose_call_has_another_connection_is_given_up() {
         let requests = Bulkhead::builder().max_concurrent(1).build().unwrap();
-                let connections = ConnectionCount::new(1, requests);
-                connections.clone().reserve().await.opened();
-                connections.returned();
+        let connections = ConnectionCount::new(1, requests);
+        connections.clone().reserve().await.opened();
+        connections.returned();
         let connect = service_fn(async |()| Ok::<_, BoxError>(()));
         let mut connect = ConnectionLimitLayer.layer(connect).call(());
-                let mut scope = Some(CallScope::new(connections));
+        let mut scope = Some(CallScope::new(connections));
         let polled = poll_fn(|cx| Poll::Ready(within(&mut scope, || connect.as_mut().poll(cx))));
-                assert!(polled.await.is_pending(), "a connection is returning to the pool");
+        assert!(polled.await.is_pending(), "a connection is returning to the pool");
         connect.await.unwrap_err();
     }
 }

@@ -45,25 +45,25 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
-        /// Sets the most connections to one authority; at least 1.
+    /// Sets the most connections to one authority; at least 1.
     pub const fn per_authority(mut self, connections: u32) -> Self {
         self.per_authority = connections;
         self
     }
 
-        /// Sets the most connections in use at once to all authorities; at least 1.
+    /// Sets the most connections in use at once to all authorities; at least 1.
     pub const fn total(mut self, connections: u32) -> Self {
         self.total = connections;
         self
     }
 
-        /// Sets the longest wait for a permit; zero rejects at once.
+    /// Sets the longest wait for a permit; zero rejects at once.
     pub const fn wait_at_most(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
-        /// Sets the most waiting attempts, for each authority and for the total.
+    /// Sets the most waiting attempts, for each authority and for the total.
     pub const fn max_queued(mut self, requests: u32) -> Self {
         self.max_queued = requests;
         self
@@ -74,7 +74,7 @@ impl ConnectionLimits {
         self.per_authority as usize
     }
 
-        pub(super) fn build(&self) -> Result<ConnectionPermits, InvalidConfig> {
+    pub(super) fn build(&self) -> Result<ConnectionPermits, InvalidConfig> {
         let of = |connections, field, name: &'static str| {
             let named = |error: InvalidConfig| match error.field() {
                 "max_concurrent" => InvalidConfig::new(field, error.value(), error.bound()),
@@ -87,20 +87,20 @@ impl ConnectionLimits {
             let bulkhead = bulkhead.wait_at_most(self.wait).max_queued(self.max_queued);
             bulkhead.build().map_err(named)
         };
-                let per_authority = of(self.per_authority, "per_authority", "connections")?;
-                let total = of(self.total, "total", "connections.total")?;
-                let connections = ConnectionCount::new(self.per_authority, per_authority.clone());
-                Ok(ConnectionPermits { per_authority, total, connections })
-            }
-        }
+        let per_authority = of(self.per_authority, "per_authority", "connections")?;
+        let total = of(self.total, "total", "connections.total")?;
+        let connections = ConnectionCount::new(self.per_authority, per_authority.clone());
+        Ok(ConnectionPermits { per_authority, total, connections })
+    }
+}
 
-        /// The connection permits of an authority, and those of the client. Clones share both.
-        #[derive(Debug, Clone)]
-        pub(super) struct ConnectionPermits {
-            pub(super) per_authority: Bulkhead,
-            total: Bulkhead,
-            pub(super) connections: Arc<ConnectionCount>,
-        }
+/// The connection permits of an authority, and those of the client. Clones share both.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionPermits {
+    pub(super) per_authority: Bulkhead,
+    total: Bulkhead,
+    pub(super) connections: Arc<ConnectionCount>,
+}
 
 impl ConnectionPermits {
     /// Returns the permits of another authority of the same client, with the same total.
@@ -114,15 +114,15 @@ impl ConnectionPermits {
         &self.total
     }
 
-        pub(super) fn acquire(&self) -> AcquireConnection {
-            AcquireConnection {
-                own: self.per_authority.acquire_owned(1),
-                own_permit: None,
-                total: self.total.clone(),
-                acquire_total: None,
-                connections: self.connections.clone(),
-            }
+    pub(super) fn acquire(&self) -> AcquireConnection {
+        AcquireConnection {
+            own: self.per_authority.acquire_owned(1),
+            own_permit: None,
+            total: self.total.clone(),
+            acquire_total: None,
+            connections: self.connections.clone(),
         }
+    }
 }
 
 /// Permission to use one connection, of the authority and of the total.
@@ -163,7 +163,7 @@ impl Drop for ConnectionPermit {
 
 impl fmt::Debug for ConnectionPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct("ConnectionPermit").finish_non_exhaustive()
+        f.debug_struct("ConnectionPermit").finish_non_exhaustive()
     }
 }
 

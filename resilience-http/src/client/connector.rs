@@ -39,19 +39,19 @@ pub struct BoundedConnector<C> {
 }
 
 impl<C> BoundedConnector<C> {
-        /// Creates a connector with the limit [`per_authority`](ConnectionLimits::per_authority);
-        /// the total is not used.
+    /// Creates a connector with the limit [`per_authority`](ConnectionLimits::per_authority);
+    /// the total is not used.
     ///
     /// # Errors
-        /// If a limit is out of its bounds.
-        pub fn new(inner: C, limits: &ConnectionLimits) -> Result<BoundedConnector<C>, InvalidConfig> {
-            let template = limits.build()?.per_authority;
-            let permits = Keyed::new(KeyedLimits::default(), move |_: &Authority| template.fresh());
+    /// If a limit is out of its bounds.
+    pub fn new(inner: C, limits: &ConnectionLimits) -> Result<BoundedConnector<C>, InvalidConfig> {
+        let template = limits.build()?.per_authority;
+        let permits = Keyed::new(KeyedLimits::default(), move |_: &Authority| template.fresh());
         Ok(BoundedConnector { inner, permits })
     }
 
-        /// Returns the open connections to an authority and the connects that wait, or `None` if
-        /// the authority is not known.
+    /// Returns the open connections to an authority and the connects that wait, or `None` if
+    /// the authority is not known.
     #[must_use]
     pub fn snapshot(&self, authority: &Authority) -> Option<BulkheadSnapshot> {
         self.permits.peek(authority, clock::now()).map(|permits| permits.snapshot())
@@ -69,22 +69,22 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
-        /// Always ready: a connect waits in its own future.
+    /// Always ready: a connect waits in its own future.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-                let mut inner = self.inner.clone();
-                let permits = self.permits.clone();
+        let mut inner = self.inner.clone();
+        let permits = self.permits.clone();
         Box::pin(async move {
             let authority = Authority::of_pool(&uri).ok_or("an address without a host")?;
-                        let call_ended = call_scope::call_ended(call_scope::current());
-                        let permits = permits.get(&authority, clock::now());
-                        let acquire = async move { Ok(permits.acquire_owned(1).await?) };
-                        let permit = UntilCallEnds { inner: acquire, call_ended }.await?;
-                        // From here on the connect is not given up: the peer may have accepted it
-                        // already.
+            let call_ended = call_scope::call_ended(call_scope::current());
+            let permits = permits.get(&authority, clock::now());
+            let acquire = async move { Ok(permits.acquire_owned(1).await?) };
+            let permit = UntilCallEnds { inner: acquire, call_ended }.await?;
+            // From here on the connect is not given up: the peer may have accepted it
+            // already.
             std::future::poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
             let io = inner.call(uri).await.map_err(Into::into)?;
             Ok(BoundedIo { io, _permit: permit })
@@ -111,12 +111,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-                // `inner` first: a permit that is already granted is used.
-                if let Poll::Ready(result) = this.inner.poll(cx) {
-                    return Poll::Ready(result);
-                }
-                ready!(this.call_ended.poll(cx));
-                Poll::Ready(Err("the call no longer needs this connection".into()))
+        // `inner` first: a permit that is already granted is used.
+        if let Poll::Ready(result) = this.inner.poll(cx) {
+            return Poll::Ready(result);
+        }
+        ready!(this.call_ended.poll(cx));
+        Poll::Ready(Err("the call no longer needs this connection".into()))
     }
 }
 

@@ -125,17 +125,17 @@ mod body;
 mod body_guard;
 mod call_scope;
 mod classifier;
-mod connection_limit;
 mod connection_count;
+mod connection_limit;
 mod connection_permit;
 mod connector;
-mod trusted_hosts;
 mod request;
 mod response;
 mod service;
 mod settings;
 mod site;
 mod transport;
+mod trusted_hosts;
 
 #[cfg(feature = "reqwest")]
 mod builder;

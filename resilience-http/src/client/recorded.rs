@@ -39,15 +39,15 @@ pub struct RecordedRequest {
 impl RecordedRequest {
     /// Records at most `cap` bytes of a stream. A body in memory is copied whatever its size.
     #[must_use]
-        pub fn new(mut request: Request, cap: usize) -> RecordedRequest {
+    pub fn new(mut request: Request, cap: usize) -> RecordedRequest {
         let stream = request.body_mut().take_if(|body| body.as_bytes().is_none());
         let stream = stream.map(|stream| ReplayBody::streaming(stream, cap));
-                RecordedRequest { request, stream }
+        RecordedRequest { request, stream }
     }
 
-        /// Does not record: a stream is sent once.
-        pub(super) const fn sent_once(request: Request) -> RecordedRequest {
-            RecordedRequest { request, stream: None }
+    /// Does not record: a stream is sent once.
+    pub(super) const fn sent_once(request: Request) -> RecordedRequest {
+        RecordedRequest { request, stream: None }
     }
 }
 
@@ -78,16 +78,16 @@ impl HttpRequest for RecordedRequest {
         self.request.idempotency()
     }
 
-        fn copy(&self) -> Option<RecordedRequest> {
+    fn copy(&self) -> Option<RecordedRequest> {
         let stream = match &self.stream {
             Some(stream) => Some(Replayable::copy(stream)?),
             None => None,
         };
-                Some(RecordedRequest { request: self.request.copy()?, stream })
+        Some(RecordedRequest { request: self.request.copy()?, stream })
     }
 
-        fn is_still_valid(&self, has_response: bool) -> bool {
-            self.stream.as_ref().is_none_or(|stream| Replayable::is_still_valid(stream, has_response))
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        self.stream.as_ref().is_none_or(|stream| Replayable::is_still_valid(stream, has_response))
     }
 
     fn normalize(&mut self) {
@@ -106,13 +106,13 @@ pub struct ReqwestTransport(
 );
 
 impl ReqwestTransport {
-        /// Creates a transport that sends requests with this client.
+    /// Creates a transport that sends requests with this client.
     #[must_use]
     pub const fn new(client: Client) -> ReqwestTransport {
         ReqwestTransport(client)
     }
 
-        /// Returns the client.
+    /// Returns the client.
     #[must_use]
     pub const fn get_ref(&self) -> &Client {
         &self.0

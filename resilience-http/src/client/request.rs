@@ -19,24 +19,24 @@ pub trait HttpRequest: Sized {
     /// Returns the authority of the address.
     ///
     /// # Errors
-        /// If the address has no host.
+    /// If the address has no host.
     fn authority(&self) -> Result<Authority, TransportError>;
-        /// Returns the effect of processing the request twice: as declared, or by its headers and
-        /// method.
-        fn idempotency(&self) -> Idempotency;
-        /// Returns a copy, or `None` if the body can be sent only once.
-        fn copy(&self) -> Option<Self>;
+    /// Returns the effect of processing the request twice: as declared, or by its headers and
+    /// method.
+    fn idempotency(&self) -> Idempotency;
+    /// Returns a copy, or `None` if the body can be sent only once.
+    fn copy(&self) -> Option<Self>;
 
-        /// Returns `true` if this copy can still be sent after an attempt that ended with or
-        /// without a response. See [`Replay::is_still_valid`].
-        fn is_still_valid(&self, has_response: bool) -> bool {
-            let _ = has_response;
+    /// Returns `true` if this copy can still be sent after an attempt that ended with or
+    /// without a response. See [`Replay::is_still_valid`].
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        let _ = has_response;
         true
     }
 
-        /// Rewrites the address in the form of its [`Authority`], so that the connection pool has
-        /// one key for it as well: without user info, which HTTP does not send, and without the
-        /// default port. Does nothing by default.
+    /// Rewrites the address in the form of its [`Authority`], so that the connection pool has
+    /// one key for it as well: without user info, which HTTP does not send, and without the
+    /// default port. Does nothing by default.
     fn normalize(&mut self) {}
 }
 
@@ -62,8 +62,8 @@ impl<B> Replayable for ReplayBody<B> {
         self.copy()
     }
 
-        fn is_still_valid(&self, has_response: bool) -> bool {
-            self.not_replayable().is_none() && (!has_response || self.is_read())
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        self.not_replayable().is_none() && (!has_response || self.is_read())
     }
 }
 
@@ -138,8 +138,8 @@ impl<B: Replayable> HttpRequest for http::Request<B> {
         Some(copy)
     }
 
-        fn is_still_valid(&self, has_response: bool) -> bool {
-            self.body().is_still_valid(has_response)
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        self.body().is_still_valid(has_response)
     }
 
     fn normalize(&mut self) {
@@ -162,12 +162,12 @@ impl HttpRequest for reqwest::Request {
     fn authority(&self) -> Result<Authority, TransportError> {
         let url = self.url();
         let authority = || Authority::new(url.scheme(), url.host_str()?, url.port());
-                // Only the scheme: the address may contain a password.
+        // Only the scheme: the address may contain a password.
         authority().ok_or_else(|| TransportError::no_host(url.scheme()))
     }
 
-        /// Reads the header and the method, since reqwest does not expose the extensions of a
-        /// request.
+    /// Reads the header and the method, since reqwest does not expose the extensions of a
+    /// request.
     fn idempotency(&self) -> Idempotency {
         Idempotency::of_head(self.method(), self.headers())
     }
@@ -179,8 +179,8 @@ impl HttpRequest for reqwest::Request {
     fn normalize(&mut self) {
         let url = self.url();
         if !url.username().is_empty() || url.password().is_some() {
-                        // Both setters fail only for an address without a host, which `authority`
-                        // rejects.
+            // Both setters fail only for an address without a host, which `authority`
+            // rejects.
             let _removed = self.url_mut().set_username("");
             let _removed = self.url_mut().set_password(None);
         }
@@ -200,7 +200,7 @@ struct Declared<R> {
 }
 
 impl<R: HttpRequest> RequestWithIdempotency<R> {
-        /// Reads the effect from the request itself.
+    /// Reads the effect from the request itself.
     pub fn new(request: R) -> RequestWithIdempotency<R> {
         let idempotency = request.idempotency();
         RequestWithIdempotency(Box::new(Declared { request, idempotency })).keyed()
@@ -218,20 +218,20 @@ impl<R: HttpRequest> RequestWithIdempotency<R> {
         self.0.request
     }
 
-        /// Returns `true` if the request has an `Idempotency-Key` header, also an empty one.
+    /// Returns `true` if the request has an `Idempotency-Key` header, also an empty one.
     pub(super) fn has_key(&mut self) -> bool {
         self.0.request.headers_mut().contains_key(IDEMPOTENCY_KEY)
     }
 
-        /// Overrides the effect that the request itself declares.
+    /// Overrides the effect that the request itself declares.
     #[must_use]
     pub fn declared(mut self, idempotency: Idempotency) -> RequestWithIdempotency<R> {
         self.0.idempotency = idempotency;
         self.keyed()
     }
 
-        /// Adds a new key to a request that is not idempotent and has none. All attempts share the
-        /// key.
+    /// Adds a new key to a request that is not idempotent and has none. All attempts share the
+    /// key.
     pub(super) fn with_key_if_needed(self) -> RequestWithIdempotency<R> {
         if self.0.idempotency.may_run_twice() {
             return self;
@@ -239,13 +239,13 @@ impl<R: HttpRequest> RequestWithIdempotency<R> {
         self.declared(Idempotency::Keyed(IdempotencyKey::random()))
     }
 
-        /// Writes the key into the header, unless the caller has set one.
+    /// Writes the key into the header, unless the caller has set one.
     fn keyed(mut self) -> RequestWithIdempotency<R> {
         let Declared { request, idempotency } = &mut *self.0;
         if let Idempotency::Keyed(key) = idempotency {
             let headers = request.headers_mut();
-                        let present = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header);
-                        if present.is_none() {
+            let present = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header);
+            if present.is_none() {
                 headers.insert(IDEMPOTENCY_KEY, key.header_value().clone());
             }
         }
@@ -281,8 +281,8 @@ impl<R: HttpRequest> Replay<RequestWithIdempotency<R>> for CloneCall {
         })))
     }
 
-        fn is_still_valid(&self, copy: &RequestWithIdempotency<R>, has_response: bool) -> bool {
-            copy.request().is_still_valid(has_response)
+    fn is_still_valid(&self, copy: &RequestWithIdempotency<R>, has_response: bool) -> bool {
+        copy.request().is_still_valid(has_response)
     }
 
     fn may_run_twice(&self, call: &RequestWithIdempotency<R>) -> bool {

@@ -37,7 +37,7 @@ use crate::idempotency::Idempotency;
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     client: ResilientClient,
-        request: UnsentRequest,
+    request: UnsentRequest,
 }
 
 /// The argument of [`ResilientClient::send`], made from a [`RequestBuilder`] or from reqwest's own
@@ -53,19 +53,20 @@ pub struct UnsentRequest {
 /// It is ready at the head of the response, whatever the status, or with an error of the transport
 /// or a rejection of a policy. Dropping it cancels the attempt and gives back all permits of the
 /// call.
-pub type RequestFuture =
-    <ResilientService<ReqwestTransport> as Service<RequestWithIdempotency<RecordedRequest>>>::Future;
+pub type RequestFuture = <ResilientService<ReqwestTransport> as Service<
+    RequestWithIdempotency<RecordedRequest>,
+>>::Future;
 
 impl RequestBuilder {
     pub(super) const fn new(
         client: ResilientClient,
-                builder: reqwest::RequestBuilder,
-            ) -> RequestBuilder {
-                RequestBuilder { client, request: UnsentRequest { builder, idempotency: None } }
-            }
+        builder: reqwest::RequestBuilder,
+    ) -> RequestBuilder {
+        RequestBuilder { client, request: UnsentRequest { builder, idempotency: None } }
+    }
 
-        /// Adds a header and keeps earlier values of the same name. An invalid name or value is an
-        /// error of the call.
+    /// Adds a header and keeps earlier values of the same name. An invalid name or value is an
+    /// error of the call.
     pub fn header<K, V>(self, name: K, value: V) -> Self
     where
         HeaderName: TryFrom<K>,
@@ -76,7 +77,7 @@ impl RequestBuilder {
         self.map(|request| request.header(name, value))
     }
 
-        /// Sets these headers, which replace earlier values of the same names.
+    /// Sets these headers, which replace earlier values of the same names.
     pub fn headers(self, headers: HeaderMap) -> Self {
         self.map(|request| request.headers(headers))
     }
@@ -91,20 +92,20 @@ impl RequestBuilder {
         self.map(|request| request.bearer_auth(token))
     }
 
-        /// Sets the body. A body in memory is copied for each attempt; a stream is sent once,
-        /// unless the request is a [`RecordedRequest`].
+    /// Sets the body. A body in memory is copied for each attempt; a stream is sent once,
+    /// unless the request is a [`RecordedRequest`].
     pub fn body(self, body: impl Into<Body>) -> Self {
         self.map(|request| request.body(body))
     }
 
-        /// Sets the body to this value as JSON, and the content type if none is set. A value that
-        /// cannot be serialized is an error of the call.
+    /// Sets the body to this value as JSON, and the content type if none is set. A value that
+    /// cannot be serialized is an error of the call.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|request| request.json(value))
     }
 
-        /// Limits the duration of each attempt, its response body included. The profile's deadline
-        /// and attempt timeout apply as well.
+    /// Limits the duration of each attempt, its response body included. The profile's deadline
+    /// and attempt timeout apply as well.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
     }
@@ -114,41 +115,41 @@ impl RequestBuilder {
         self.map(|request| request.version(version))
     }
 
-        /// Changes the request with a method of reqwest's own builder: `query`, `form` and
-        /// `multipart`, for example, need features of reqwest. The result is still sent through
-        /// this client.
+    /// Changes the request with a method of reqwest's own builder: `query`, `form` and
+    /// `multipart`, for example, need features of reqwest. The result is still sent through
+    /// this client.
     pub fn map(
         mut self,
         change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Self {
-                self.request.builder = change(self.request.builder);
+        self.request.builder = change(self.request.builder);
         self
     }
 
-        /// Declares the effect of processing the request twice, and overrides the rule for its
-        /// method. A key is sent in the `Idempotency-Key` header, the same in all attempts of this
-        /// request.
-        pub fn idempotency(mut self, idempotency: Idempotency) -> Self {
-            self.request.idempotency = Some(idempotency);
-            self
+    /// Declares the effect of processing the request twice, and overrides the rule for its
+    /// method. A key is sent in the `Idempotency-Key` header, the same in all attempts of this
+    /// request.
+    pub fn idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.request.idempotency = Some(idempotency);
+        self
     }
 
-        /// Sends the request. The call starts with the first poll of the future.
-        ///
-        /// # Errors
-        /// See [`ResilientClient::send`].
+    /// Sends the request. The call starts with the first poll of the future.
+    ///
+    /// # Errors
+    /// See [`ResilientClient::send`].
     pub fn send(self) -> RequestFuture {
-                self.client.send(self.request)
+        self.client.send(self.request)
     }
 
-        /// Returns reqwest's request, for [`ResilientClient::execute`]. A declared
-        /// [`idempotency`](Self::idempotency) is lost: declare it with [`RequestWithIdempotency`]
-        /// instead.
+    /// Returns reqwest's request, for [`ResilientClient::execute`]. A declared
+    /// [`idempotency`](Self::idempotency) is lost: declare it with [`RequestWithIdempotency`]
+    /// instead.
     ///
     /// # Errors
     /// If the request cannot be built.
     pub fn build(self) -> Result<Request, reqwest::Error> {
-                self.request.builder.build()
+        self.request.builder.build()
     }
 }
 
@@ -188,12 +189,12 @@ impl IntoFuture for RequestBuilder {
 
 impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.request.fmt(f)
+        self.request.fmt(f)
     }
 }
 
 impl fmt::Debug for UnsentRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.builder.fmt(f)
+        self.builder.fmt(f)
     }
 }

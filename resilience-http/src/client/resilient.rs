@@ -23,18 +23,18 @@ use crate::classify::TransportError;
 pub struct ResilientClient(ResilientService<ReqwestTransport>);
 
 impl ResilientClient {
-        /// Creates a client with reqwest's defaults and this profile.
-        ///
-        /// # Errors
-        /// If reqwest cannot create its client, or another client of the profile has other
-        /// authority limits than the default.
+    /// Creates a client with reqwest's defaults and this profile.
+    ///
+    /// # Errors
+    /// If reqwest cannot create its client, or another client of the profile has other
+    /// authority limits than the default.
     pub fn new(profile: &Profile) -> Result<ResilientClient, BuildError> {
         ResilientClient::builder(profile).build()
     }
 
-        /// Starts from reqwest's defaults and the default
-        /// [`ConnectionLimits`](super::ConnectionLimits) and
-        /// [`KeyedLimits`](resilience_core::keyed::KeyedLimits).
+    /// Starts from reqwest's defaults and the default
+    /// [`ConnectionLimits`](super::ConnectionLimits) and
+    /// [`KeyedLimits`](resilience_core::keyed::KeyedLimits).
     pub fn builder(profile: &Profile) -> ResilientClientBuilder {
         ResilientClientBuilder::new(profile)
     }
@@ -53,8 +53,8 @@ impl ResilientClient {
         self.request(Method::HEAD, url)
     }
 
-        /// Starts a POST request. A POST is not idempotent, so it is sent again only after a
-        /// failure that certainly had no effect: see [`RequestBuilder::idempotency`].
+    /// Starts a POST request. A POST is not idempotent, so it is sent again only after a
+    /// failure that certainly had no effect: see [`RequestBuilder::idempotency`].
     pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::POST, url)
     }
@@ -64,7 +64,7 @@ impl ResilientClient {
         self.request(Method::PUT, url)
     }
 
-        /// Starts a PATCH request. A PATCH is not idempotent, like a [`post`](Self::post).
+    /// Starts a PATCH request. A PATCH is not idempotent, like a [`post`](Self::post).
     pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::PATCH, url)
     }
@@ -74,33 +74,33 @@ impl ResilientClient {
         self.request(Method::DELETE, url)
     }
 
-        /// Starts a request with this method. An invalid address is an error of the call.
+    /// Starts a request with this method. An invalid address is an error of the call.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
         let request = self.0.get_ref().get_ref().request(method, url);
         RequestBuilder::new(self.clone(), request)
     }
 
-        /// Sends the request of a builder, of this client's or of reqwest's own, under the policies
-        /// of the profile.
-        ///
-        /// # Errors
-        /// The errors of [`execute`](Self::execute), and
-        /// [`Builder`](crate::classify::TransportFailure::Builder) if the request cannot be built.
-        pub fn send(&self, request: impl Into<UnsentRequest>) -> RequestFuture {
+    /// Sends the request of a builder, of this client's or of reqwest's own, under the policies
+    /// of the profile.
+    ///
+    /// # Errors
+    /// The errors of [`execute`](Self::execute), and
+    /// [`Builder`](crate::classify::TransportFailure::Builder) if the request cannot be built.
+    pub fn send(&self, request: impl Into<UnsentRequest>) -> RequestFuture {
         match request.into().into_call() {
             Ok(call) => self.0.begin(call),
-                        Err(error) => RequestFuture::failed(error),
+            Err(error) => RequestFuture::failed(error),
         }
     }
 
-        /// Sends a request of reqwest's, a [`RecordedRequest`](super::RecordedRequest), or a
-        /// [`RequestWithIdempotency`] of either.
-        ///
-        /// Dropping the future cancels the attempt and gives back all permits of the call.
-        ///
-        /// # Errors
-        /// An error of the transport, or the rejection of a policy. A response with any status is
-        /// `Ok`.
+    /// Sends a request of reqwest's, a [`RecordedRequest`](super::RecordedRequest), or a
+    /// [`RequestWithIdempotency`] of either.
+    ///
+    /// Dropping the future cancels the attempt and gives back all permits of the call.
+    ///
+    /// # Errors
+    /// An error of the transport, or the rejection of a policy. A response with any status is
+    /// `Ok`.
     pub fn execute<R>(
         &self,
         request: impl Into<RequestWithIdempotency<R>>,
@@ -111,8 +111,8 @@ impl ResilientClient {
         self.0.begin(request.into())
     }
 
-        /// Returns a health check of the server at this address by the state of its circuit: see
-        /// [`ResilientLayer::check`]. It works before the first call, and sends no request.
+    /// Returns a health check of the server at this address by the state of its circuit: see
+    /// [`ResilientLayer::check`]. It works before the first call, and sends no request.
     ///
     /// ```no_run
     /// use resilience_core::health::Health;
@@ -125,21 +125,21 @@ impl ResilientClient {
     /// ```
     ///
     /// # Errors
-        /// If the address is invalid, or has no host.
+    /// If the address is invalid, or has no host.
     pub fn check(&self, url: impl IntoUrl) -> Result<Check, TransportError> {
         Ok(self.layer().check(&authority_of(url)?))
     }
 
-        /// Returns the profile of the server at this address, whose handles all clients of the
-        /// profile share: see [`ResilientLayer::profile_of`].
-        ///
-        /// # Errors
-        /// If the address is invalid, or has no host.
+    /// Returns the profile of the server at this address, whose handles all clients of the
+    /// profile share: see [`ResilientLayer::profile_of`].
+    ///
+    /// # Errors
+    /// If the address is invalid, or has no host.
     pub fn profile_of(&self, url: impl IntoUrl) -> Result<KeyProfile, TransportError> {
         Ok(self.layer().profile_of(&authority_of(url)?))
     }
 
-        /// Returns the layer, with the state of the authorities.
+    /// Returns the layer, with the state of the authorities.
     #[must_use]
     pub const fn layer(&self) -> &ResilientLayer {
         self.0.layer()

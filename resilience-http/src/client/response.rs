@@ -28,7 +28,7 @@ pub trait HttpResponse {
 }
 
 impl<B: Body> HttpResponse for Response<B> {
-        type Guarded = Response<ClientBody<B>>;
+    type Guarded = Response<ClientBody<B>>;
 
     fn version(&self) -> Version {
         self.version()
@@ -42,14 +42,14 @@ impl<B: Body> HttpResponse for Response<B> {
         self.headers()
     }
 
-        fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> Self::Guarded {
-            self.map(|body| ClientBody::new(body, guard, stall))
+    fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> Self::Guarded {
+        self.map(|body| ClientBody::new(body, guard, stall))
     }
 }
 
 #[cfg(feature = "reqwest")]
 impl HttpResponse for reqwest::Response {
-        type Guarded = reqwest::Response;
+    type Guarded = reqwest::Response;
 
     fn version(&self) -> Version {
         self.version()
@@ -63,8 +63,8 @@ impl HttpResponse for reqwest::Response {
         self.headers()
     }
 
-        /// Keeps all parts of the response, its address included.
-        fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
+    /// Keeps all parts of the response, its address included.
+    fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
         let (mut parts, body) = Response::<reqwest::Body>::from(self).into_parts();
@@ -72,12 +72,12 @@ impl HttpResponse for reqwest::Response {
         if let Some(extensions) = with_url.extensions_mut() {
             std::mem::swap(extensions, &mut parts.extensions);
         }
-                // Cannot fail: the builder has only extensions.
+        // Cannot fail: the builder has only extensions.
         if let Ok(with_url) = with_url.url(url).body(()) {
             parts.extensions = with_url.into_parts().0.extensions;
         }
-                let guarded = reqwest::Body::wrap(ClientBody::new(body, guard, stall));
-                Response::from_parts(parts, guarded).into()
+        let guarded = reqwest::Body::wrap(ClientBody::new(body, guard, stall));
+        Response::from_parts(parts, guarded).into()
     }
 }
 
@@ -91,20 +91,20 @@ pub struct TransportResponse<A> {
 }
 
 impl<A: HttpResponse> TransportResponse<A> {
-        pub(super) fn new(response: A, connection: ConnectionPermit) -> TransportResponse<A> {
-            let is_grpc = grpc::is_grpc(response.headers());
-            TransportResponse { response, is_grpc, carried: CarriedPermits::default(), connection }
+    pub(super) fn new(response: A, connection: ConnectionPermit) -> TransportResponse<A> {
+        let is_grpc = grpc::is_grpc(response.headers());
+        TransportResponse { response, is_grpc, carried: CarriedPermits::default(), connection }
     }
 
-        /// Returns the response, and `true` if it is a gRPC response.
+    /// Returns the response, and `true` if it is a gRPC response.
     pub(super) const fn head(&self) -> (&A, bool) {
         (&self.response, self.is_grpc)
     }
 
-        /// Returns the response with a body that holds the permits of the call.
-        pub(super) fn into_guarded(self, stall: Option<StallTimeout>) -> A::Guarded {
-            let guard = BodyGuard::new(&self.response, self.is_grpc, self.carried, self.connection);
-            self.response.with_guard(guard, stall)
+    /// Returns the response with a body that holds the permits of the call.
+    pub(super) fn into_guarded(self, stall: Option<StallTimeout>) -> A::Guarded {
+        let guard = BodyGuard::new(&self.response, self.is_grpc, self.carried, self.connection);
+        self.response.with_guard(guard, stall)
     }
 }
 
@@ -114,8 +114,8 @@ impl<A: HttpResponse> TransportResponse<A> {
 pub struct UntilBodyEnds;
 
 impl<A> CallLifetime<TransportResponse<A>> for UntilBodyEnds {
-        fn carried<'r>(&self, response: &'r TransportResponse<A>) -> Option<&'r CarriedPermits> {
-            Some(&response.carried)
+    fn carried<'r>(&self, response: &'r TransportResponse<A>) -> Option<&'r CarriedPermits> {
+        Some(&response.carried)
     }
 }
 

@@ -9,11 +9,11 @@ use resilience_core::profiles::{KeyProfile, Profile, ProfileCalls};
 
 use super::authority::Authority;
 use super::classifier::ClientClassifier;
+use super::connection_count::ConnectionCount;
+use super::connection_permit::ConnectionPermits;
 use super::request::CloneCall;
 use super::response::UntilBodyEnds;
-use super::connection_count::ConnectionCount;
 use super::settings::Settings;
-use super::connection_permit::ConnectionPermits;
 use crate::propagate::InjectContextLayer;
 
 /// The state of an authority. Each call holds a clone until its end, which pins the entry in the
@@ -28,7 +28,7 @@ pub(super) struct State {
     pub(super) profile: KeyProfile,
     pub(super) permits: ConnectionPermits,
     pub(super) settings: Arc<Settings>,
-        /// Headers that servers of this authority receive.
+    /// Headers that servers of this authority receive.
     pub(super) propagate: Option<InjectContextLayer>,
     pub(super) calls: Calls,
 }
@@ -37,7 +37,7 @@ pub(super) struct State {
 pub(super) type Calls = ProfileCalls<ClientClassifier, CloneCall, UntilBodyEnds>;
 
 impl Site {
-        /// Creates the state of one authority in one client.
+    /// Creates the state of one authority in one client.
     pub(super) fn fresh(
         authority: &Authority,
         profile: KeyProfile,

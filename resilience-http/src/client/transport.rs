@@ -41,25 +41,25 @@ where
     type Error = Error<TransportError>;
     type Future = Attempt<S, R, S::Future>;
 
-        /// Always ready: the permit is taken for the request, and the service below is readied
-        /// after that.
+    /// Always ready: the permit is taken for the request, and the service below is readied
+    /// after that.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
-        /// Takes no permit before the first poll.
-        fn call(&mut self, call: RequestWithIdempotency<R>) -> Self::Future {
-            let permits = &self.site.permits;
-            Attempt {
-                inner: self.inner.clone(),
-                site: self.site.clone(),
-                request: Some(call),
-                permit: None,
-                step: Step::Waiting { acquire: permits.acquire() },
-                scope: Some(CallScope::new(permits.connections.clone())),
-                context: ResponseContext::default(),
-            }
+    /// Takes no permit before the first poll.
+    fn call(&mut self, call: RequestWithIdempotency<R>) -> Self::Future {
+        let permits = &self.site.permits;
+        Attempt {
+            inner: self.inner.clone(),
+            site: self.site.clone(),
+            request: Some(call),
+            permit: None,
+            step: Step::Waiting { acquire: permits.acquire() },
+            scope: Some(CallScope::new(permits.connections.clone())),
+            context: ResponseContext::default(),
         }
+    }
 }
 
 pin_project! {
@@ -102,17 +102,17 @@ fn failed(error: BoxError, permit: Option<ConnectionPermit>) -> Error<TransportE
 }
 
 impl Site {
-        /// Adds the headers for the server to the request.
-        fn inject_context(&self, request: &mut impl HttpRequest) -> ResponseContext {
-            let Some(propagate) = self.propagate else { return ResponseContext::default() };
-            propagate.begin(request.headers_mut())
-        }
+    /// Adds the headers for the server to the request.
+    fn inject_context(&self, request: &mut impl HttpRequest) -> ResponseContext {
+        let Some(propagate) = self.propagate else { return ResponseContext::default() };
+        propagate.begin(request.headers_mut())
+    }
 
-        /// Pauses the limiter of the authority after a response with hints, unless the limiter
-        /// reads them itself.
+    /// Pauses the limiter of the authority after a response with hints, unless the limiter
+    /// reads them itself.
     fn pause(&self, response: &impl HttpResponse) {
-                let status = response.status();
-                let headers = response.headers();
+        let status = response.status();
+        let headers = response.headers();
         let Some(pause) = hints::pause_after(status, headers) else { return };
         if !self.settings.classifier.throttles(status, headers) {
             self.profile.follow_hint(pause);
@@ -144,37 +144,34 @@ where
         let mut this = self.project();
         loop {
             match this.step.as_mut().project() {
-                                StepProj::Waiting { acquire } => match ready!(acquire.poll(cx)) {
-                                    Ok(permit) => {
-                                        *this.permit = Some(permit);
-                                        this.step.set(Step::PollingReady);
-                                    }
-                                    Err(rejection) => {
-                                        this.step.set(Step::Done);
-                                        return Poll::Ready(Err(rejection.into()));
-                                    }
-                                },
-                                StepProj::PollingReady => {
-                StepProj::Readying => {
+                StepProj::Waiting { acquire } => match ready!(acquire.poll(cx)) {
+                    Ok(permit) => {
+                        *this.permit = Some(permit);
+                        this.step.set(Step::PollingReady);
+                    }
+                    Err(rejection) => {
+                        this.step.set(Step::Done);
+                        return Poll::Ready(Err(rejection.into()));
+                    }
+                },
+                StepProj::PollingReady => {
                     let ready = ready!(this.inner.poll_ready(cx));
                     let Some(call) = this.request.take() else { return Poll::Pending };
                     match ready {
                         Ok(()) => {
-                                                        // From here on a cancelled attempt leaves a
-                                                        // connection in an unknown state, so
-                                                        // dropping the permit must count the
-                                                        // connection as closed.
-                                                        if let Some(permit) = this.permit {
-                                                            permit.set_use(ConnectionUse::InUse);
-                                                        }
-                                                        let mut request = call.into_request();
-                                                        *this.context = this.site.inject_context(&mut request);
-                                                        let future = within(this.scope, || this.inner.call(request));
+                            // From here on a cancelled attempt leaves a connection in an unknown
+                            // state, so dropping the permit must count the connection as closed.
+                            if let Some(permit) = this.permit {
+                                permit.set_use(ConnectionUse::InUse);
+                            }
+                            let mut request = call.into_request();
+                            *this.context = this.site.inject_context(&mut request);
+                            let future = within(this.scope, || this.inner.call(request));
                             this.step.set(Step::Calling { future });
                         }
                         Err(error) => {
                             this.step.set(Step::Done);
-                                                        *this.permit = None;
+                            *this.permit = None;
                             return Poll::Ready(Err(Error::Service(TransportError::new(error))));
                         }
                     }
@@ -183,20 +180,19 @@ where
                     let result = ready!(within(this.scope, || future.poll(cx)));
                     this.step.set(Step::Done);
                     *this.scope = None;
-                                        let permit = this.permit.take();
-                                        return Poll::Ready(match (result, permit) {
-                                            (Ok(response), Some(permit)) => {
-                                                this.site.pause(&response);
-                                                this.context.read(response.headers());
-                                                Ok(TransportResponse::new(response, permit))
-                                            }
-                                            (Err(error), permit) => Err(failed(error.into(), permit)),
-                                            (Ok(_), None) => return Poll::Pending,
-                                        });
-                                    }
-                                    // Polled after completion, which the contract of `Future`
-                                    // leaves open: never ready again.
-                                    StepProj::Done => return Poll::Pending,
+                    let permit = this.permit.take();
+                    return Poll::Ready(match (result, permit) {
+                        (Ok(response), Some(permit)) => {
+                            this.site.pause(&response);
+                            this.context.read(response.headers());
+                            Ok(TransportResponse::new(response, permit))
+                        }
+                        (Err(error), permit) => Err(failed(error.into(), permit)),
+                        (Ok(_), None) => return Poll::Pending,
+                    });
+                }
+                // Polled after completion, which the contract of `Future` leaves open: never ready.
+                StepProj::Done => return Poll::Pending,
             }
         }
     }

@@ -11,7 +11,7 @@ pub(super) struct TrustedHosts(Vec<Pattern>);
 /// A pattern: `host`, `*.suffix`, or either with a port.
 #[derive(Debug, Clone)]
 struct Pattern {
-        /// In lower case. For a suffix, with the dot in front.
+    /// In lower case. For a suffix, with the dot in front.
     host: String,
     is_suffix: bool,
     /// `None` matches every port.
@@ -22,17 +22,17 @@ impl TrustedHosts {
     /// Parses the patterns.
     ///
     /// # Errors
-        /// If a pattern is not a host, a `*.suffix`, or either with a port.
-        pub(super) fn new(patterns: &[String]) -> Result<TrustedHosts, InvalidConfig> {
-            let bound = "`host`, `*.suffix`, or either with a port, in ASCII";
-            let parse = |text: &String| {
-                Pattern::parse(text).ok_or_else(|| InvalidConfig::new("trusted_hosts", text, bound))
-            };
-            patterns.iter().map(parse).collect::<Result<_, _>>().map(TrustedHosts)
-        }
+    /// If a pattern is not a host, a `*.suffix`, or either with a port.
+    pub(super) fn new(patterns: &[String]) -> Result<TrustedHosts, InvalidConfig> {
+        let bound = "`host`, `*.suffix`, or either with a port, in ASCII";
+        let parse = |text: &String| {
+            Pattern::parse(text).ok_or_else(|| InvalidConfig::new("trusted_hosts", text, bound))
+        };
+        patterns.iter().map(parse).collect::<Result<_, _>>().map(TrustedHosts)
+    }
 
-        /// Returns `true` if a pattern matches the host and port of this authority. The scheme is
-        /// ignored.
+    /// Returns `true` if a pattern matches the host and port of this authority. The scheme is
+    /// ignored.
     pub(super) fn contains(&self, authority: &Authority) -> bool {
         let (host, port) = authority.host_and_port();
         self.0.iter().any(|pattern| pattern.matches(host, port))
@@ -45,7 +45,7 @@ impl Pattern {
             Some(named) => (true, named),
             None => (false, text),
         };
-                // A host with an optional port has the syntax of a URI authority.
+        // A host with an optional port has the syntax of a URI authority.
         let written: http::uri::Authority = named.parse().ok()?;
         let port = written.port_u16();
         let rest = named.strip_prefix(written.host())?;
@@ -78,12 +78,12 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, uri: &str) -> bool {
-                let hosts = TrustedHosts::new(&[pattern.to_owned()]).unwrap();
-                hosts.contains(&Authority::of(&uri.parse().unwrap()).unwrap())
+        let hosts = TrustedHosts::new(&[pattern.to_owned()]).unwrap();
+        hosts.contains(&Authority::of(&uri.parse().unwrap()).unwrap())
     }
 
     #[test]
-        fn a_pattern_matches_its_hosts_and_not_similar_ones() {
+    fn a_pattern_matches_its_hosts_and_not_similar_ones() {
         for (pattern, uri, expected) in [
             ("a.example", "http://a.example/", true),
             ("a.example", "https://user@A.EXAMPLE.:8443/", true),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-        fn an_invalid_pattern_is_an_error_that_names_it() {
+    fn an_invalid_pattern_is_an_error_that_names_it() {
         for text in [
             "",
             "*",
@@ -133,8 +133,8 @@ mod tests {
             "bücher.example",
             "a example",
         ] {
-                        let error = TrustedHosts::new(&["b.example".into(), text.into()]).unwrap_err();
-                        assert_eq!((error.field(), error.value()), ("trusted_hosts", text), "{text:?}");
+            let error = TrustedHosts::new(&["b.example".into(), text.into()]).unwrap_err();
+            assert_eq!((error.field(), error.value()), ("trusted_hosts", text), "{text:?}");
         }
     }
 }

@@ -46,17 +46,17 @@ pin_project! {
 
 impl<S, Req, F> HealthFuture<S, Req, F> {
     pub(super) fn pass(service: S, request: Req) -> Self {
-                HealthFuture { state: State::PollingReady { service, request: Some(request) } }
+        HealthFuture { state: State::PollingReady { service, request: Some(request) } }
     }
 
-        pub(super) fn respond(response: ProbeResponse) -> Self {
+    pub(super) fn respond(response: ProbeResponse) -> Self {
         HealthFuture { state: State::Responding { response: Some(response) } }
     }
 
-        pub(super) fn run_checks(
-            response: impl Future<Output = ProbeResponse> + Send + 'static,
-        ) -> Self {
-            HealthFuture { state: State::RunningChecks { response: Box::pin(response) } }
+    pub(super) fn run_checks(
+        response: impl Future<Output = ProbeResponse> + Send + 'static,
+    ) -> Self {
+        HealthFuture { state: State::RunningChecks { response: Box::pin(response) } }
     }
 }
 
@@ -71,15 +71,17 @@ where
         let mut state = self.project().state;
         loop {
             let result = match state.as_mut().project() {
-                                StateProj::PollingReady { service, request } => match ready!(service.poll_ready(cx)) {
-                    Ok(()) => {
-                        let Some(request) = request.take() else { return Poll::Pending };
-                        let future = service.call(request);
-                        state.set(State::Calling { future });
-                        continue;
+                StateProj::PollingReady { service, request } => {
+                    match ready!(service.poll_ready(cx)) {
+                        Ok(()) => {
+                            let Some(request) = request.take() else { return Poll::Pending };
+                            let future = service.call(request);
+                            state.set(State::Calling { future });
+                            continue;
+                        }
+                        Err(error) => Err(error),
                     }
-                    Err(error) => Err(error),
-                },
+                }
                 StateProj::Calling { future } => {
                     ready!(future.poll(cx)).map(|response| response.map(ResponseBody::handler))
                 }
@@ -87,14 +89,14 @@ where
                     Some(response) => Ok(response.map(ResponseBody::ours)),
                     None => return Poll::Pending,
                 },
-                                StateProj::RunningChecks { response } => {
-                                    Ok(ready!(response.as_mut().poll(cx)).map(ResponseBody::ours))
-                                }
-                                // Polled after completion, which the contract of `Future` leaves
-                                // open: never ready again.
+                StateProj::RunningChecks { response } => {
+                    Ok(ready!(response.as_mut().poll(cx)).map(ResponseBody::ours))
+                }
+                // Polled after completion, which the contract of `Future` leaves
+                // open: never ready again.
                 StateProj::Done => return Poll::Pending,
             };
-                        // Drops the inner future now, and not when this future is dropped.
+            // Drops the inner future now, and not when this future is dropped.
             state.set(State::Done);
             return Poll::Ready(result);
         }

@@ -50,47 +50,47 @@ pub struct GrpcHealth {
 }
 
 impl GrpcHealth {
-        /// Reports for the server as a whole, every second.
-        pub fn new(health: Health, reporter: HealthReporter) -> GrpcHealth {
-            let services = vec![WHOLE.to_owned()];
-            GrpcHealth { health, reporter, services, every: Duration::from_secs(1) }
-        }
+    /// Reports for the server as a whole, every second.
+    pub fn new(health: Health, reporter: HealthReporter) -> GrpcHealth {
+        let services = vec![WHOLE.to_owned()];
+        GrpcHealth { health, reporter, services, every: Duration::from_secs(1) }
+    }
 
-        /// Reports for this service too, by its full name: `package.Service`.
+    /// Reports for this service too, by its full name: `package.Service`.
     pub fn service(mut self, name: impl Into<String>) -> GrpcHealth {
         self.services.push(name.into());
         self
     }
 
-        /// Sets the wait between two checks of the registry. Clients may learn this late that the
-        /// server is about to stop, so a shutdown should wait longer before it closes the listener.
+    /// Sets the wait between two checks of the registry. Clients may learn this late that the
+    /// server is about to stop, so a shutdown should wait longer before it closes the listener.
     pub fn every(mut self, wait: Duration) -> GrpcHealth {
         self.every = wait;
         self
     }
 
-        /// Reports `NOT_SERVING`, and returns the driver, to be spawned and kept running as long as
-        /// the server. Dropping the driver leaves the last status in place.
-        ///
-        /// # Errors
-        /// If [`every`](Self::every) is zero or longer than 365 days.
+    /// Reports `NOT_SERVING`, and returns the driver, to be spawned and kept running as long as
+    /// the server. Dropping the driver leaves the last status in place.
+    ///
+    /// # Errors
+    /// If [`every`](Self::every) is zero or longer than 365 days.
     pub async fn start(
         self,
     ) -> Result<impl Future<Output = Infallible> + Send + 'static, InvalidConfig> {
         if self.every.is_zero() || self.every > MAX_WAIT {
-                        let bound = "more than zero, at most 365 days";
-                        return Err(InvalidConfig::new("every", format_args!("{:?}", self.every), bound));
+            let bound = "more than zero, at most 365 days";
+            return Err(InvalidConfig::new("every", format_args!("{:?}", self.every), bound));
         }
-                self.report(ServingStatus::NotServing).await;
+        self.report(ServingStatus::NotServing).await;
         Ok(async move {
             loop {
-                                self.report(status(self.health.ready().await.readiness)).await;
+                self.report(status(self.health.ready().await.readiness)).await;
                 tokio::time::sleep(self.every).await;
             }
         })
     }
 
-        async fn report(&self, status: ServingStatus) {
+    async fn report(&self, status: ServingStatus) {
         for service in &self.services {
             self.reporter.set_service_status(service, status).await;
         }

@@ -27,7 +27,7 @@ impl Default for Paths {
 }
 
 impl Paths {
-        /// Returns the probe at this path.
+    /// Returns the probe at this path.
     pub(super) fn find(&self, path: &str) -> Option<Probe> {
         let probes = [
             (&self.live, Probe::Live),

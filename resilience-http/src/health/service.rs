@@ -50,18 +50,18 @@ where
         let Some(probe) = paths.find(request.uri().path()) else {
             return HealthFuture::pass(self.inner.clone(), request);
         };
-                let method = request.method().clone();
-                let details = *details;
+        let method = request.method().clone();
+        let details = *details;
         if !probe::is_allowed(&method) {
-                        return HealthFuture::respond(response::not_allowed(&method));
+            return HealthFuture::respond(response::not_allowed(&method));
         }
         let health = health.clone();
         match probe {
-                        Probe::Live => HealthFuture::respond(response::alive(&method)),
-                        Probe::Ready => HealthFuture::run_checks(async move {
+            Probe::Live => HealthFuture::respond(response::alive(&method)),
+            Probe::Ready => HealthFuture::run_checks(async move {
                 response::of_report(&method, &health.ready().await, details)
             }),
-                        Probe::Startup => HealthFuture::run_checks(async move {
+            Probe::Startup => HealthFuture::run_checks(async move {
                 response::of_report(&method, &health.startup().await, details)
             }),
         }

@@ -22,53 +22,53 @@ pub struct SmokeCheck {
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     pub(super) pointer: String,
-        /// Any of these values; any value at all if the list is empty.
+    /// Any of these values; any value at all if the list is empty.
     pub(super) values: Vec<Value>,
 }
 
 impl SmokeCheck {
-        /// Expects status 200 from this path, which begins with a slash and may have a query. The
-        /// name of the check is the path.
+    /// Expects status 200 from this path, which begins with a slash and may have a query. The
+    /// name of the check is the path.
     pub fn get(path: impl Into<String>) -> SmokeCheck {
         let path = path.into();
         let name = path.clone();
         SmokeCheck { name, path, status: 200, body: Vec::new(), within: None }
     }
 
-        /// Expects a live process: status 200 and `status` `alive` at this path.
+    /// Expects a live process: status 200 and `status` `alive` at this path.
     pub fn health(path: impl Into<String>) -> SmokeCheck {
         SmokeCheck::get(path).named("health").json("/status", "alive")
     }
 
-        /// Expects a ready service: status 200 and `status` `ready` or `degraded` at this path.
+    /// Expects a ready service: status 200 and `status` `ready` or `degraded` at this path.
     pub fn ready(path: impl Into<String>) -> SmokeCheck {
         SmokeCheck::get(path).named("ready").one_of("/status", ["ready", "degraded"])
     }
 
-        /// Expects a started service: status 200 and `status` `ready` or `degraded` at this path.
+    /// Expects a started service: status 200 and `status` `ready` or `degraded` at this path.
     pub fn startup(path: impl Into<String>) -> SmokeCheck {
         SmokeCheck::get(path).named("startup").one_of("/status", ["ready", "degraded"])
     }
 
-        /// Sets the name of the check in the report. Names are unique in a suite.
+    /// Sets the name of the check in the report. Names are unique in a suite.
     pub fn named(mut self, name: impl Into<String>) -> SmokeCheck {
         self.name = name.into();
         self
     }
 
-        /// Expects this status; 200 by default.
+    /// Expects this status; 200 by default.
     pub fn status(mut self, status: u16) -> SmokeCheck {
         self.status = status;
         self
     }
 
-        /// Expects a JSON body with this value at this JSON pointer (RFC 6901), such as
-        /// `/players/0/name`.
+    /// Expects a JSON body with this value at this JSON pointer (RFC 6901), such as
+    /// `/players/0/name`.
     pub fn json(self, pointer: impl Into<String>, value: impl Into<Value>) -> SmokeCheck {
         self.one_of(pointer, [value])
     }
 
-        /// Expects a JSON body with one of these values at this JSON pointer.
+    /// Expects a JSON body with one of these values at this JSON pointer.
     pub fn one_of<V: Into<Value>>(
         mut self,
         pointer: impl Into<String>,
@@ -79,29 +79,29 @@ impl SmokeCheck {
         self
     }
 
-        /// Expects a JSON body with a value at this JSON pointer, which may be `null`.
+    /// Expects a JSON body with a value at this JSON pointer, which may be `null`.
     pub fn has(mut self, pointer: impl Into<String>) -> SmokeCheck {
         self.body.push(Expected { pointer: pointer.into(), values: Vec::new() });
         self
     }
 
-        /// Expects the whole response within this time; the timeout of the suite by default.
+    /// Expects the whole response within this time; the timeout of the suite by default.
     pub fn within(mut self, time: Duration) -> SmokeCheck {
         self.within = Some(time);
         self
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-                self.first_error().map_or(Ok(()), |error| {
-                    Err(InvalidConfig::new(
-                        error.field(),
-                        format_args!("{} (check `{}`)", error.value(), self.name),
-                        error.bound(),
-                    ))
+        self.first_error().map_or(Ok(()), |error| {
+            Err(InvalidConfig::new(
+                error.field(),
+                format_args!("{} (check `{}`)", error.value(), self.name),
+                error.bound(),
+            ))
         })
     }
 
-        fn first_error(&self) -> Option<InvalidConfig> {
+    fn first_error(&self) -> Option<InvalidConfig> {
         let quoted = |text: &str| format!("`{text}`");
         if self.name.is_empty() {
             return Some(InvalidConfig::new("name", quoted(""), "something"));

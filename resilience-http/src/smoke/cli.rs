@@ -19,7 +19,7 @@ smoke URL [OPTION]...
   --has POINTER                 expect any value at a pointer, for the last --get";
 
 impl Smoke {
-        /// Creates a suite from the arguments of a program, without its name. See [`USAGE`].
+    /// Creates a suite from the arguments of a program, without its name. See [`USAGE`].
     ///
     /// ```
     /// use resilience_http::smoke::Smoke;
@@ -31,9 +31,9 @@ impl Smoke {
     /// ```
     ///
     /// # Errors
-        /// If an argument is unknown, or a value is out of its bounds.
+    /// If an argument is unknown, or a value is out of its bounds.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Smoke, InvalidConfig> {
-                CommandLine::parse(args.into_iter())?.suite()?.build()
+        CommandLine::parse(args.into_iter())?.suite()?.build()
     }
 }
 
@@ -51,34 +51,34 @@ impl CommandLine {
         let mut line = CommandLine::default();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                                "--timeout" => line.timeout = Some(seconds(&next_value(&mut args, "--timeout")?)?),
+                "--timeout" => line.timeout = Some(seconds(&next_value(&mut args, "--timeout")?)?),
                 "--no-probes" => line.no_probes = true,
                 "--get" => {
-                                        line.checks.push(SmokeCheck::get(next_value(&mut args, "--get")?));
+                    line.checks.push(SmokeCheck::get(next_value(&mut args, "--get")?));
                 }
                 "--status" => {
-                                        let text = next_value(&mut args, "--status")?;
-                                        let status = text.parse();
-                                        let status = status.map_err(|_| invalid("--status", &text, "a number"))?;
-                                        line.change_last("--status", |check| check.status(status))?;
+                    let text = next_value(&mut args, "--status")?;
+                    let status = text.parse();
+                    let status = status.map_err(|_| invalid("--status", &text, "a number"))?;
+                    line.change_last("--status", |check| check.status(status))?;
                 }
                 "--json" => {
-                                        let (pointer, value) = pair(&next_value(&mut args, "--json")?)?;
-                                        line.change_last("--json", |check| check.json(pointer, value))?;
+                    let (pointer, value) = pair(&next_value(&mut args, "--json")?)?;
+                    line.change_last("--json", |check| check.json(pointer, value))?;
                 }
                 "--has" => {
-                                        let pointer = next_value(&mut args, "--has")?;
-                                        line.change_last("--has", |check| check.has(pointer))?;
+                    let pointer = next_value(&mut args, "--has")?;
+                    line.change_last("--has", |check| check.has(pointer))?;
                 }
                 url if line.base.is_none() && !url.starts_with('-') => line.base = Some(arg),
-                                _ => return Err(invalid("argument", &arg, "one of the options")),
+                _ => return Err(invalid("argument", &arg, "one of the options")),
             }
         }
         Ok(line)
     }
 
-        /// Changes the check of the last `--get`.
-        fn change_last(
+    /// Changes the check of the last `--get`.
+    fn change_last(
         &mut self,
         option: &'static str,
         change: impl FnOnce(SmokeCheck) -> SmokeCheck,
@@ -112,14 +112,14 @@ fn next_value(
 
 fn seconds(text: &str) -> Result<Duration, InvalidConfig> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        seconds.ok_or_else(|| invalid("--timeout", text, "a number of seconds"))
+    seconds.ok_or_else(|| invalid("--timeout", text, "a number of seconds"))
 }
 
 /// Splits `POINTER=VALUE` at the first `=`.
 fn pair(text: &str) -> Result<(String, Value), InvalidConfig> {
     let bound = "a JSON pointer, `=` and a JSON value";
-        let (pointer, value) = text.split_once('=').ok_or_else(|| invalid("--json", text, bound))?;
-        let value = serde_json::from_str(value).map_err(|_| invalid("--json", text, bound))?;
+    let (pointer, value) = text.split_once('=').ok_or_else(|| invalid("--json", text, bound))?;
+    let value = serde_json::from_str(value).map_err(|_| invalid("--json", text, bound))?;
     Ok((pointer.to_owned(), value))
 }
 

@@ -9,42 +9,42 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SmokeFault {
-        /// No response, because of an error of the transport.
-        #[non_exhaustive]
-        Unreachable {
-            /// The text of the innermost error.
+    /// No response, because of an error of the transport.
+    #[non_exhaustive]
+    Unreachable {
+        /// The text of the innermost error.
         error: String,
     },
-        /// No complete response in time.
-        #[non_exhaustive]
-        TooSlow {
-            /// The time limit.
+    /// No complete response in time.
+    #[non_exhaustive]
+    TooSlow {
+        /// The time limit.
         limit: Duration,
     },
-        /// Another status.
-        #[non_exhaustive]
-        Status {
-            /// The expected status.
-            expected: u16,
-            /// The status of the response.
-            found: u16,
-            /// The checks that a probe response reports as down or impaired; empty for other
-            /// responses.
-            unhealthy: Vec<String>,
+    /// Another status.
+    #[non_exhaustive]
+    Status {
+        /// The expected status.
+        expected: u16,
+        /// The status of the response.
+        found: u16,
+        /// The checks that a probe response reports as down or impaired; empty for other
+        /// responses.
+        unhealthy: Vec<String>,
     },
     /// A body of more than [`MAX_BODY`](super::MAX_BODY) bytes.
     TooLarge,
     /// A body that is not JSON.
     NotJson,
-        /// Another value, or none, at a JSON pointer of the body.
-        #[non_exhaustive]
-        Value {
-            /// The JSON pointer.
-            pointer: String,
-            /// The expected values, of which any passes. Empty: any value passes.
-            expected: Vec<Value>,
-            /// The value in the body.
-            found: Option<Value>,
+    /// Another value, or none, at a JSON pointer of the body.
+    #[non_exhaustive]
+    Value {
+        /// The JSON pointer.
+        pointer: String,
+        /// The expected values, of which any passes. Empty: any value passes.
+        expected: Vec<Value>,
+        /// The value in the body.
+        found: Option<Value>,
     },
 }
 
@@ -53,9 +53,9 @@ impl fmt::Display for SmokeFault {
         match self {
             SmokeFault::Unreachable { error } => write!(f, "no response: {error}"),
             SmokeFault::TooSlow { limit } => write!(f, "no whole response within {limit:?}"),
-                        SmokeFault::Status { expected, found, unhealthy } => {
-                            write!(f, "status {found}, expected {expected}")?;
-                            for (index, name) in unhealthy.iter().enumerate() {
+            SmokeFault::Status { expected, found, unhealthy } => {
+                write!(f, "status {found}, expected {expected}")?;
+                for (index, name) in unhealthy.iter().enumerate() {
                     write!(f, "{}{name}", if index == 0 { ": " } else { ", " })?;
                 }
                 Ok(())
@@ -64,7 +64,7 @@ impl fmt::Display for SmokeFault {
             SmokeFault::NotJson => f.write_str("a body that is not JSON"),
             SmokeFault::Value { pointer, expected, found } => {
                 match found {
-                                        Some(found) => write!(f, "`{pointer}` is {}", Truncated(found))?,
+                    Some(found) => write!(f, "`{pointer}` is {}", Truncated(found))?,
                     None => write!(f, "`{pointer}` is missing")?,
                 }
                 for (index, value) in expected.iter().enumerate() {

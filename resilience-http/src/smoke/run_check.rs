@@ -19,14 +19,14 @@ pub(super) async fn run_check(
     check: &SmokeCheck,
     limit: Duration,
 ) -> Result<(), SmokeFault> {
-        // reqwest's timeout covers the whole exchange, to the end of the body.
+    // reqwest's timeout covers the whole exchange, to the end of the body.
     let response = client.get(url).timeout(limit).send().await;
     let mut response = response.map_err(|error| of_transport(&error, limit))?;
     let found = response.status().as_u16();
     let body = read(&mut response, limit).await;
     if found != check.status {
-                let unhealthy = body.ok().map_or(Vec::new(), |body| unhealthy_checks(&body));
-                return Err(SmokeFault::Status { expected: check.status, found, unhealthy });
+        let unhealthy = body.ok().map_or(Vec::new(), |body| unhealthy_checks(&body));
+        return Err(SmokeFault::Status { expected: check.status, found, unhealthy });
     }
     let body = body?;
     if check.body.is_empty() {
@@ -42,11 +42,11 @@ fn compare(expected: &Expected, body: &Value) -> Result<(), SmokeFault> {
     if found.is_some_and(|found| values.is_empty() || values.contains(found)) {
         return Ok(());
     }
-        Err(SmokeFault::Value {
-            pointer: pointer.clone(),
-            expected: values.clone(),
-            found: found.cloned(),
-        })
+    Err(SmokeFault::Value {
+        pointer: pointer.clone(),
+        expected: values.clone(),
+        found: found.cloned(),
+    })
 }
 
 async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, SmokeFault> {
@@ -64,13 +64,13 @@ fn of_transport(error: &reqwest::Error, limit: Duration) -> SmokeFault {
     if error.is_timeout() {
         return SmokeFault::TooSlow { limit };
     }
-        // The outer errors repeat the URL, which the report shows already; the innermost has the
-        // cause.
-        let mut cause: &dyn Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        SmokeFault::Unreachable { error: cause.to_string() }
+    // The outer errors repeat the URL, which the report shows already; the innermost has the
+    // cause.
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    SmokeFault::Unreachable { error: cause.to_string() }
 }
 
 /// Returns the checks that a probe response reports as down or impaired, critical ones first.
@@ -79,7 +79,7 @@ fn unhealthy_checks(body: &[u8]) -> Vec<String> {
     let Some(checks) = body.get("checks").and_then(Value::as_object) else {
         return reason(&body).into_iter().collect();
     };
-        let mut unhealthy: Vec<_> = checks
+    let mut unhealthy: Vec<_> = checks
         .iter()
         .filter_map(|(name, check)| {
             let state = check.get("status")?.as_str().filter(|state| *state != "up")?;
@@ -89,9 +89,9 @@ fn unhealthy_checks(body: &[u8]) -> Vec<String> {
             Some((optional, format!("{name} is {state}{error}")))
         })
         .collect();
-        unhealthy.sort();
-        let unhealthy = unhealthy.into_iter().map(|(_, text)| text);
-        reason(&body).into_iter().chain(unhealthy).collect()
+    unhealthy.sort();
+    let unhealthy = unhealthy.into_iter().map(|(_, text)| text);
+    reason(&body).into_iter().chain(unhealthy).collect()
 }
 
 /// Returns the reason why a service is not ready, unless it is a dependency.

@@ -30,21 +30,21 @@ impl TlsFiles {
         self.identity = Some(IdentityFiles { certificates, key });
     }
 
-        /// Rejects TLS files for a client that is already built, where they would have no effect.
-        pub(in crate::client) fn check_unset(&self) -> Result<(), InvalidConfig> {
+    /// Rejects TLS files for a client that is already built, where they would have no effect.
+    pub(in crate::client) fn check_unset(&self) -> Result<(), InvalidConfig> {
         let root = self.roots.first().map(|path| (ROOT, path));
         let identity = self.identity.as_ref().map(|files| ("identity", &files.certificates));
         match root.or(identity) {
             Some((option, path)) => Err(InvalidConfig::new(
                 option,
                 path.display(),
-                                "unset with a `client` that is already built",
+                "unset with a `client` that is already built",
             )),
             None => Ok(()),
         }
     }
 
-        /// Reads the files and adds their contents to reqwest's builder.
+    /// Reads the files and adds their contents to reqwest's builder.
     pub(in crate::client) fn configure(
         &self,
         mut builder: ClientBuilder,

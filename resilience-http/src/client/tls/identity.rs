@@ -24,12 +24,12 @@ pub(super) struct IdentityFiles {
 impl IdentityFiles {
     pub(super) fn read(&self) -> Result<Identity, BuildError> {
         let of = |path| move |problem| TlsFileError::new("identity", path, problem);
-                let is_certificate = |certificate: &_| ParsedCertificate::try_from(certificate).map(drop);
-                let chain =
-                    pem::read(&self.certificates).and_then(|text| pem::certificates(&text, is_certificate));
+        let is_certificate = |certificate: &_| ParsedCertificate::try_from(certificate).map(drop);
+        let chain =
+            pem::read(&self.certificates).and_then(|text| pem::certificates(&text, is_certificate));
         let chain = chain.map_err(of(&self.certificates))?;
         let key = pem::read(&self.key).and_then(|text| pem::key(&text)).map_err(of(&self.key))?;
-                check_key(&chain, &key).map_err(of(&self.key))?;
+        check_key(&chain, &key).map_err(of(&self.key))?;
         Ok(Identity::from_pem(text(&chain, &key).as_bytes()).map_err(TransportError::new)?)
     }
 }
@@ -39,17 +39,17 @@ fn check_key(
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
 ) -> Result<(), TlsFileProblem> {
-        let default;
-        let provider = match CryptoProvider::get_default() {
-            Some(installed) => &**installed,
-            None => {
-                default = aws_lc_rs::default_provider();
-                &default
+    let default;
+    let provider = match CryptoProvider::get_default() {
+        Some(installed) => &**installed,
+        None => {
+            default = aws_lc_rs::default_provider();
+            &default
         }
     };
     match CertifiedKey::from_der(chain.to_vec(), key.clone_key(), provider) {
         Ok(_) => Ok(()),
-                Err(Error::InconsistentKeys(_)) => Err(TlsFileProblem::KeyMismatch),
+        Err(Error::InconsistentKeys(_)) => Err(TlsFileProblem::KeyMismatch),
         Err(_) => Err(TlsFileProblem::UnusableKey),
     }
 }

@@ -15,10 +15,10 @@ use super::error::TlsFileProblem;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsFileProblem> {
-        match read_up_to(path, MAX_FILE_BYTES + 1) {
-            Ok(bytes) if bytes.len() as u64 > MAX_FILE_BYTES => {
-                Err(TlsFileProblem::TooLarge(MAX_FILE_BYTES))
-            }
+    match read_up_to(path, MAX_FILE_BYTES + 1) {
+        Ok(bytes) if bytes.len() as u64 > MAX_FILE_BYTES => {
+            Err(TlsFileProblem::TooLarge(MAX_FILE_BYTES))
+        }
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(TlsFileProblem::Unreadable(error)),
     }
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsFileProblem> {
 
 fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn certificates(
     let mut certificates = Vec::new();
     for (entry, certificate) in (1..).zip(CertificateDer::pem_slice_iter(text)) {
         let malformed = |reason| TlsFileProblem::Malformed { entry, reason };
-                let certificate = certificate.map_err(|error| malformed(reason(&error)))?;
+        let certificate = certificate.map_err(|error| malformed(reason(&error)))?;
         check(&certificate).map_err(|_| malformed("not an X.509 certificate".to_owned()))?;
         certificates.push(certificate);
     }
@@ -49,7 +49,7 @@ pub(super) fn certificates(
 pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFileProblem> {
     match PrivateKeyDer::pem_slice_iter(text).next() {
         Some(Ok(key)) => Ok(key),
-                Some(Err(error)) => Err(TlsFileProblem::Malformed { entry: 1, reason: reason(&error) }),
+        Some(Err(error)) => Err(TlsFileProblem::Malformed { entry: 1, reason: reason(&error) }),
         None => Err(TlsFileProblem::NoKey),
     }
 }
