@@ -49,7 +49,7 @@ impl Classify<ResponseHead<'_>, Error<TransportError>> for HttpClassifier {
     }
 
     fn may_have_run(&self, result: Result<&ResponseHead<'_>, &Error<TransportError>>) -> bool {
-        self.ran(result.map(|it| it.status))
+        self.sent_may_have_run(result.map(|it| it.status))
     }
 
     fn as_error<'e>(
@@ -122,7 +122,7 @@ impl<A: HttpResponse> Classify<TransportResponse<A>, Error<TransportError>> for 
         let head = result.map(ResponseHead::of);
         let following = HttpClassifier::new().follows_redirects();
         if self.follows_redirects
-            && following.ran(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
+            && following.sent_may_have_run(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
         {
             return true;
         }

@@ -96,7 +96,7 @@ fn told(frame: Frame<Bytes>, context: &propagate::Context) -> Frame<Bytes> {
 
 fn pushed_back(mut trailers: HeaderMap) -> HeaderMap {
     if trailers.get(GRPC_STATUS).is_some_and(|status| status != "0") {
-        trailers.insert(GRPC_PUSHBACK, attempt::NO_MORE);
+        trailers.insert(GRPC_PUSHBACK, attempt::NO_RETRY);
     }
     trailers
 }
