@@ -29,6 +29,7 @@ impl Classify<Response, Error<reqwest::Error>> for StatusClassifier {
 /// distinguish the causes, and the limits of the retry bound the cost of a mistake. A rejected
 /// certificate is recognised only with the feature `tls`, and is a failure that is never retried:
 /// see [`TransportFailure`].
+///
 /// ```
 /// use resilience_core::Outcome;
 /// use resilience_http::classify::transport_outcome;
@@ -47,8 +48,8 @@ impl From<reqwest::Error> for TransportError {
     }
 }
 
-/// What reqwest knows better than who it has it from.
-/// Returns the failure that only reqwest's error reports, and not the errors that it wraps.
+/// Returns the failure that reqwest's error reports itself, before the errors that it wraps.
+pub(super) fn failure(cause: &(dyn StdError + 'static)) -> Option<TransportFailure> {
     let error = cause.downcast_ref::<reqwest::Error>()?;
     if error.is_builder() {
         Some(TransportFailure::Builder)
@@ -63,10 +64,10 @@ impl From<reqwest::Error> for TransportError {
     } else if error.is_upgrade() {
         Some(TransportFailure::Decode)
     } else if error.is_body() || error.is_decode() {
-        // A body that broke off and one that is complete nonsense are both "decode" errors; only
-        // the first has a connection's error underneath.
-        // reqwest reports a body that broke off and complete but invalid content as "decode"
-        // errors; only the first has an error of the connection as a source.
+        // reqwest reports a body that broke off and a complete but invalid one as "decode" errors;
+        // only the first has an error of the connection as a source.
+        let broke = error.is_body() || causes(error).any(is_of_connection);
+        Some(if broke { TransportFailure::Body } else { TransportFailure::Decode })
     } else {
         Some(of_connection(error))
     }

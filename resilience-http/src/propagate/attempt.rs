@@ -1,5 +1,4 @@
-//! Which attempt a request is, and whether there should be another.
-//! The headers that carry the attempt number, and forbid or permit retries.
+//! The headers that carry the attempt number, and forbid retries.
 //!
 //! | header | on a request | on a response |
 //! |---|---|---|
@@ -7,6 +6,7 @@
 //! | [`RETRY`]`: never` | the request is part of a retry: make one attempt only | do not retry: a service further down has |
 //! | [`GRPC_ATTEMPT`] | [`ATTEMPT`] in gRPC | |
 //! | [`GRPC_PUSHBACK`] | | gRPC's pushback: `-1` means *never* |
+//!
 //! ```
 //! use http::HeaderMap;
 //! use resilience_http::propagate::attempt;
@@ -22,42 +22,44 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::timeout::number;
 
-/// How many attempts at this call its caller has made before. Absent on the first, as gRPC's is.
+/// The header of the number of attempts that the caller has made before. Absent on the first, as in
+/// gRPC.
 pub const ATTEMPT: HeaderName = HeaderName::from_static("x-resilience-attempt");
-/// The header of the number of previous attempts of the caller at this call. Absent on the first,
-/// as in gRPC. gRPC's.
-pub const GRPC_ATTEMPT: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
 /// gRPC's header of the number of previous attempts (proposal A6).
-/// Who may try again: [`NEVER`] says that nobody on this side may.
+pub const GRPC_ATTEMPT: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// The header that forbids retries; its only value is [`NEVER`].
 pub const RETRY: HeaderName = HeaderName::from_static("x-resilience-retry");
-/// The header that permits or forbids retries; its only value is [`NEVER`].
-/// The value of [`RETRY`].
-pub const NEVER: HeaderValue = HeaderValue::from_static("never");
+
 /// The value of [`RETRY`] that forbids retries.
-/// gRPC's: when to try again, in milliseconds.
-pub const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+pub const NEVER: HeaderValue = HeaderValue::from_static("never");
+
 /// gRPC's header of the wait before a retry, in milliseconds (proposal A6).
-/// The value of [`GRPC_PUSHBACK`] that is *never*.
-pub const NO_MORE: HeaderValue = HeaderValue::from_static("-1");
+pub const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
 /// The value of [`GRPC_PUSHBACK`] that forbids retries.
 pub const NO_RETRY: HeaderValue = HeaderValue::from_static("-1");
-/// says nothing. Returns the number of attempts before this request. If several headers have one,
-/// the greatest is used; a value that is not a number is ignored.
+
+/// Returns the number of attempts before this request. If several headers have one, the greatest is
+/// used; a value that is not a number is ignored.
+#[must_use]
+pub fn previous(headers: &HeaderMap) -> u32 {
     let values = headers.get_all(ATTEMPT).iter().chain(headers.get_all(GRPC_ATTEMPT));
     let texts = values.filter_map(|value| value.to_str().ok());
     let numbers = texts.filter_map(|text| number(text.trim_matches([' ', '\t'])));
     numbers.max().map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Whether a request is one of somebody's attempts after the first, or inside of one: then somebody
-/// else makes the others. Returns `true` if a request is a retry, or is made within one: then
-/// another tier makes further attempts, and this one must not.
+/// Returns `true` if a request is a retry, or is made within one: then another tier makes further
+/// attempts, and this one must not.
 #[must_use]
 pub fn is_part_of_a_retry(headers: &HeaderMap) -> bool {
     previous(headers) > 0 || forbids_retry(headers)
-/// Whether a response asks not to be tried again. A pushback of gRPC's does if it is negative, no
-/// number, or there twice. Returns `true` if a response must not be retried. A gRPC pushback
-/// forbids it if the value is negative, not a number, or present twice (proposal A6).
+}
+
+/// Returns `true` if a response must not be retried. A gRPC pushback forbids it if the value is
+/// negative, not a number, or present twice (proposal A6).
 #[must_use]
 pub fn is_final(headers: &HeaderMap) -> bool {
     forbids_retry(headers) || pushback_forbids_retry(headers)
@@ -68,13 +70,15 @@ pub fn is_final(headers: &HeaderMap) -> bool {
 pub fn forbids_retry(headers: &HeaderMap) -> bool {
     let never = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"never");
     headers.get_all(RETRY).iter().any(never)
-fn pushed_back_for_good(headers: &HeaderMap) -> bool {
+}
+
+fn pushback_forbids_retry(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(GRPC_PUSHBACK).iter();
-    fn pushback_forbids_retry(headers: &HeaderMap) -> bool {
-    let a_time = value.to_str().ok().and_then(number).is_some();
-    !a_time || values.next().is_some()
+    let Some(value) = values.next() else { return false };
     let is_wait = value.to_str().ok().and_then(number).is_some();
     !is_wait || values.next().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,9 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn a_number_or_nothing() {
+    fn an_invalid_attempt_number_is_ignored() {
         for (value, expected) in [
-                fn an_attempt_number_that_is_invalid_is_ignored() {
+            ("0", 0),
             ("3", 3),
             (" 3 ", 3),
             ("4294967295", u32::MAX),
@@ -103,17 +107,17 @@ mod tests {
         assert_eq!(previous(&headers([(ATTEMPT, "x"), (ATTEMPT, "1")])), 1);
     }
 
+    #[test]
     fn only_never_forbids_a_retry() {
-    fn never_is_the_only_word() {
         for (value, expected) in [("never", true), (" Never ", true), ("no", false), ("", false)] {
             assert_eq!(is_final(&headers([(RETRY, value)])), expected, "{value:?}");
             assert_eq!(is_part_of_a_retry(&headers([(RETRY, value)])), expected, "{value:?}");
         }
     }
+
     /// The pushback rows of gRPC proposal A6.
-    /// CONFORMANCE E5.
+    #[test]
     fn a_pushback_that_is_no_wait_forbids_a_retry() {
-    fn pushback_of_grpc() {
         for (values, expected) in [
             (vec!["-1"], true),
             (vec!["soon"], true),
