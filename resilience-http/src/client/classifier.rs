@@ -122,7 +122,8 @@ impl<A: HttpResponse> Classify<TransportResponse<A>, Error<TransportError>> for 
         let head = result.map(ResponseHead::of);
         let following = HttpClassifier::new().follows_redirects();
         if self.follows_redirects
-            && following.sent_may_have_run(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
+            && following
+                .sent_may_have_run(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
         {
             return true;
         }

@@ -115,7 +115,6 @@ impl Drop for Restore {
     fn drop(&mut self) {
         // `replace` ends the borrow before the old context is dropped here.
     }
-    }
 }
 
 pin_project! {
