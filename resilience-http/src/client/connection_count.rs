@@ -101,7 +101,7 @@ impl WaitingConnect {
     }
 
     /// Counts another connection, or returns the time to wait before the next try.
-    fn take(&mut self, until: Instant) -> Option<Duration> {
+    fn try_reserve(&mut self, until: Instant) -> Option<Duration> {
         let ConnectionCount { limit, requests, state, .. } = &*self.connections;
         let mut state = state.lock();
         if state.open >= *limit {

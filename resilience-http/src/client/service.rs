@@ -262,8 +262,8 @@ impl ResilientLayerBuilder {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let authorities = authorities.into_iter().map(Into::into);
-        self.trusted_hosts.get_or_insert_default().extend(authorities);
+        let hosts = hosts.into_iter().map(Into::into);
+        self.trusted_hosts.get_or_insert_default().extend(hosts);
         self
     }
 

@@ -114,6 +114,7 @@ struct Restore(Option<Context>);
 impl Drop for Restore {
     fn drop(&mut self) {
         // `replace` ends the borrow before the old context is dropped here.
+        let _replaced = CURRENT.replace(self.0.take());
     }
 }
 

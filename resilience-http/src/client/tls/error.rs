@@ -61,7 +61,6 @@ pub enum TlsFileProblem {
     UnusableKey,
     /// The private key does not belong to the certificate.
     KeyMismatch,
-    OtherKey,
 }
 
 impl fmt::Display for TlsFileProblem {
