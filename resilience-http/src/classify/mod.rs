@@ -30,16 +30,6 @@
 //! and is not retried, whatever the other hints: a service further down [has retried
 //! already](crate::propagate).
 //!
-//! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that
-//! nothing came back in time, the dearest kind of failure to a budget, and here something did.
-//!
-//! A hint is `Retry-After`, or else, with 429 and 503, a rate limit that is used up. Where else
-//! each of them counts is in the [table of hints](crate::hints#effect-by-status).
-//!
-//! A failure that says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY) stays what
-//! it is, and is not tried again, whatever else it says: somebody further down [has done
-//! so](crate::propagate).
-//!
 //! ```
 //! use http::Response;
 //! use resilience_core::{Classify, Outcome};

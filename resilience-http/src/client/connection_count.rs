@@ -42,7 +42,7 @@ struct State {
     open: u32,
     /// The part of `open` that is still being opened.
     opening: u32,
-    /// Connects that wait below the limit, each for a call without a connection.
+    /// Connects that wait for `open` to fall below the limit, each for a call without a connection.
     waiting: u32,
     last_request_ended: Option<Instant>,
 }

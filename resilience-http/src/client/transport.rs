@@ -94,7 +94,7 @@ fn failed(error: BoxError, permit: Option<ConnectionPermit>) -> Error<TransportE
         Error::Service(error) => error.failure().had_no_connection(),
         Error::Rejected(_) => true,
     };
-    // Without a connection there is none to close: the default, `InUse`, would count one as closed.
+    // There is no connection to close, and `InUse`, set before the call, would count one as closed.
     if had_no_connection && let Some(mut permit) = permit {
         permit.set_use(ConnectionUse::Unused);
     }
