@@ -1,4 +1,4 @@
-//! What a call of the client weighs.
+//! The sizes of the client's futures and bodies.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -28,7 +28,8 @@ impl Service<Request> for Inner {
     }
 }
 
-/// Ceilings in bytes. Lower them when a change allows it. What is in the future's box has its own, beside it.
+/// Ceilings in bytes. Lower them when a change allows it. The boxed part of the future has its own
+/// ceiling in `service.rs`.
 #[test]
 fn futures_are_small() {
     let sizes = [
