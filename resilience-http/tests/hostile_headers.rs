@@ -1,4 +1,4 @@
-//! `Retry-After` from strangers: whatever it is, it is read or ignored, and it is bounded.
+//! `Retry-After` from strangers: any value is read or ignored, and the result is bounded.
 
 use std::time::{Duration, SystemTime};
 

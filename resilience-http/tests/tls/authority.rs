@@ -1,4 +1,4 @@
-//! Who issues certificates here.
+//! A certificate authority for the tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs};
 
-/// The number of the certificate that is revoked.
+/// The serial number of the revoked certificate.
 const REVOKED: u64 = 99;
 
-/// A file with this content, under a name of its own.
+/// Creates a file with this content and a unique name.
 pub(crate) fn file(content: impl AsRef<[u8]>) -> PathBuf {
     static FILES: AtomicUsize = AtomicUsize::new(0);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
@@ -93,8 +93,8 @@ pub(crate) fn revoked(params: &mut CertificateParams) {
 }
 
 impl Issued {
-    /// A server that shows this certificate, speaks HTTP/2 and HTTP/1, and wants a client's certificate if it knows of an
-    /// authority for them.
+    /// A server that shows this certificate, speaks HTTP/2 and HTTP/1, and wants a client's
+    /// certificate if it knows of an authority for them.
     pub(crate) fn server(&self, clients: Option<&Ca>) -> ServerConfig {
         let versions = rustls::DEFAULT_VERSIONS;
         self.server_of(clients, versions)
