@@ -36,7 +36,7 @@ use resilience_core::clock::MAX_WAIT;
 
 use crate::clock;
 
-/// Returns the wait that the server asks for, from `now` on; at most [`MAX_WAIT`].
+/// Returns the wait that the server requests, from `now` on; at most [`MAX_WAIT`].
 ///
 /// A date in the past is a wait of zero. If the header is present more than once, which RFC 9110
 /// does not allow, the longest valid wait is used. `None` if no value is in one of the two forms of

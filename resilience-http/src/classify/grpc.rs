@@ -8,7 +8,7 @@
 //! | 0 OK, or none in the head | success | the result is known at the end of the body |
 //! | 14 UNAVAILABLE | transient | the one code that all of gRPC's own policies retry |
 //! | 10 ABORTED, 13 INTERNAL, 2 UNKNOWN | transient | they do not depend on the request |
-//! | 8 RESOURCE_EXHAUSTED | throttled | the server asks for fewer calls |
+//! | 8 RESOURCE_EXHAUSTED | throttled | the server requests fewer calls |
 //! | 4 DEADLINE_EXCEEDED | timed out | the call may still be running |
 //! | 1 CANCELLED | abandoned | the caller gave up |
 //! | all others | permanent | the request is at fault |
@@ -49,8 +49,8 @@ pub(crate) const STATUS: &str = "grpc-status";
 
 /// A classifier of gRPC responses by their heads. See the [module's table](self).
 ///
-/// Classifies `http::Response`s of a service whose error type implements [`AsOutcome`]: for a
-/// channel, its error wrapped in a `TransportError` (feature `transport`).
+/// Classifies `http::Response`s of a service with an error type that implements [`AsOutcome`]: for
+/// a channel, its error wrapped in a `TransportError` (feature `transport`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcClassifier;
 
@@ -64,7 +64,7 @@ impl GrpcClassifier {
         }
     }
 
-    /// Returns the outcome of a call whose body ended with these trailers. Without a status it is
+    /// Returns the outcome of a call that ended with these trailers. Without a status it is
     /// that of UNKNOWN.
     #[must_use]
     pub fn of_trailers(&self, trailers: &HeaderMap) -> Outcome {

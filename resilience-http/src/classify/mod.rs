@@ -8,7 +8,7 @@
 //! | status | outcome | why |
 //! |---|---|---|
 //! | 1xx, 2xx, 3xx | success | a response; the client follows redirects |
-//! | 429 | throttled, with the server's hint | the server asks for fewer calls |
+//! | 429 | throttled, with the server's hint | the server requests fewer calls |
 //! | 403 with `Retry-After` | throttled, with the hint | a rate limit under another status, like GitHub's secondary limit |
 //! | 503 | transient, with the server's hint | a state of the server that will pass |
 //! | 408, 425 | transient, with `Retry-After` | the server gave the request up before it began to process it |
@@ -81,9 +81,9 @@ use crate::propagate::attempt;
 
 /// A classifier of HTTP responses by their status. See the [module's table](self).
 ///
-/// Classifies `http::Response`s of a service whose error type implements [`AsOutcome`], and with
-/// the feature `reqwest` reqwest's responses and errors. Only heads are read: a body that breaks
-/// off is an error of its reader, so read the body inside the attempt.
+/// Classifies `http::Response`s of a service with an error type that implements [`AsOutcome`], and
+/// with the feature `reqwest` reqwest's responses and errors. Only heads are read: a body that
+/// breaks off is an error of its reader, so read the body inside the attempt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StatusClassifier;
 

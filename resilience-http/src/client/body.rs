@@ -96,7 +96,7 @@ impl<B: Body> Body for MaybeStallBody<B> {
 }
 
 pin_project! {
-    /// A body whose error type can carry a rejection.
+    /// A body with an error type that can carry a rejection.
     struct CarryRejection<B> {
         #[pin]
         body: B,

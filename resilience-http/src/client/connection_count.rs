@@ -1,4 +1,4 @@
-//! An estimate of the open connections of a client whose connections cannot be wrapped.
+//! An estimate of the number of open connections, for a client that does not let them be wrapped.
 //!
 //! reqwest does not expose its connections, so the end of a connection is not observable. Its
 //! beginning is, and so are most ends: a response that announces it, an attempt that failed, a body

@@ -1,4 +1,4 @@
-//! A limit around a connector whose connections cannot be wrapped.
+//! A limit around a connector that does not let its connections be wrapped.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use crate::classify::BoxError;
 /// A layer for reqwest's
 /// [`connector_layer`](https://docs.rs/reqwest/0.13/reqwest/struct.ClientBuilder.html#method.connector_layer).
 /// It opens no more connections than the limits of the [client](super) above allow, and gives up a
-/// waiting connect whose call no longer needs it.
+/// waiting connect that its call no longer needs.
 ///
 /// [`ResilientClient`](super::ResilientClientBuilder) adds the layer itself. A connect outside of a
 /// call of such a client is not limited.

@@ -1,4 +1,4 @@
-//! A connector whose connections are counted exactly, from their beginning to their end.
+//! A connector that counts its connections exactly, from their beginning to their end.
 
 use std::fmt;
 use std::io;

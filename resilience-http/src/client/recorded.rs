@@ -1,4 +1,4 @@
-//! reqwest requests whose streaming body is recorded while it is sent.
+//! reqwest requests that record a streaming body while it is sent.
 
 use std::task::{Context, Poll};
 
@@ -12,7 +12,7 @@ use crate::body::ReplayBody;
 use crate::classify::TransportError;
 use crate::idempotency::Idempotency;
 
-/// A reqwest request whose body is recorded while it is sent, so that it can be sent again.
+/// A reqwest request that records its body while it is sent, so that it can be sent again.
 ///
 /// reqwest can copy bodies in memory, but not streams. Here a stream becomes a [`ReplayBody`], as
 /// in an `http::Request`. A stream that is longer than the cap, or whose response arrived before it

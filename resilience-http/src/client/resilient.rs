@@ -130,8 +130,8 @@ impl ResilientClient {
         Ok(self.layer().check(&authority_of(url)?))
     }
 
-    /// Returns the profile of the server at this address, whose handles all clients of the
-    /// profile share: see [`ResilientLayer::profile_of`].
+    /// Returns the profile of the server at this address; all clients of the profile share its
+    /// handles: see [`ResilientLayer::profile_of`].
     ///
     /// # Errors
     /// If the address is invalid, or has no host.

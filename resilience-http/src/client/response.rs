@@ -12,7 +12,7 @@ use super::connection_permit::ConnectionPermit;
 use crate::body::StallTimeout;
 use crate::classify::grpc;
 
-/// A response whose body can hold the permits of the call.
+/// A response with a body that can hold the permits of the call.
 pub trait HttpResponse {
     /// The response with a guarded body.
     type Guarded;

@@ -322,8 +322,7 @@ impl ResilientLayerBuilder {
         Ok(ResilientLayer(Arc::new(Shared { sites, states, total, follows_redirects })))
     }
 
-    /// Rejects settings whose headers a service that follows redirects would send to other
-    /// hosts.
+    /// Rejects settings that add headers, if the service below may send them to other hosts.
     fn check_redirects(&self) -> Result<(), InvalidConfig> {
         let header_settings = [
             ("propagate", matches!(self.propagate, Some(Some(_)))),

@@ -35,7 +35,7 @@ pin_project! {
         PollingReady { service: S, request: Option<Req> },
         /// The inner service processes the request.
         Calling { #[pin] future: F },
-        /// A probe whose response is known at once.
+        /// A probe with a response that is known at once.
         Responding { response: Option<ProbeResponse> },
         /// A probe that waits for checks.
         RunningChecks { response: PendingResponse },

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The text of an error is left out unless [details are enabled](HealthLayer::show_details), since
-//! anyone who reaches the port can read a probe response.
+//! every client of the port can read a probe response.
 //!
 //! ```
 //! use axum::{Router, routing::get};

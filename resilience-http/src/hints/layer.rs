@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::{LONGEST_PAUSE, pause_after};
 
 /// Pauses a [`RateLimiter`] after a response that reports an exhausted rate limit, whatever its
-/// status, or that asks for fewer calls: see [Effect by status](super#effect-by-status).
+/// status, or that requests fewer calls: see [Effect by status](super#effect-by-status).
 ///
 /// One response pauses all calls of the limiter for up to [`longest`](Self::longest).
 ///
@@ -60,7 +60,7 @@ impl<S, Sel: Clone> Layer<S> for HintLayer<Sel> {
     }
 }
 
-/// A service whose responses pause a limiter. Made by [`HintLayer`].
+/// A service that pauses a limiter after some responses. Made by [`HintLayer`].
 #[derive(Debug, Clone)]
 pub struct HintService<S, Sel = One<RateLimiter>> {
     inner: S,
@@ -90,7 +90,7 @@ where
 }
 
 pin_project! {
-    /// A call whose response pauses a limiter. Dropping it drops the call.
+    /// A call that may pause a limiter with its response. Dropping it drops the call.
     pub struct HintFuture<F> {
         #[pin]
         inner: F,

@@ -40,10 +40,10 @@
 //!
 //! # The `Reset` field of the counters
 //!
-//! `Reset` has no specification, and servers send three different things, whose magnitudes differ
-//! by factors of fifty and more. A whole number up to one year is read as seconds from now. A
-//! larger number is read as Unix seconds, or else as Unix milliseconds, if the instant is now or at
-//! most one year ahead. Everything else, fractions and dates included, is ignored (as in Envoy).
+//! `Reset` has no specification, and servers send three different things, with magnitudes that
+//! differ by factors of fifty and more. A whole number up to one year is read as seconds from now.
+//! A larger number is read as Unix seconds, or else as Unix milliseconds, if the instant is now or
+//! at most one year ahead. Everything else, fractions and dates included, is ignored (as in Envoy).
 //!
 //! ```
 //! use http::HeaderMap;
@@ -127,7 +127,7 @@ impl Hints {
         Hints { retry_after: retry_after::parse(headers, now), ..limit.unwrap_or_default() }
     }
 
-    /// Returns the wait after a response that asks for fewer calls (429, 503): `Retry-After`, or
+    /// Returns the wait after a response that requests fewer calls (429, 503): `Retry-After`, or
     /// else `reset`, unless units are left of the limit.
     #[must_use]
     pub fn retry_hint(&self) -> RetryHint {

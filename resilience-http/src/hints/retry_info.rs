@@ -214,7 +214,7 @@ mod tests {
         field(3, &[field(1, url.as_bytes()), field(2, info)].concat())
     }
 
-    /// A `RetryInfo` whose duration has these bytes.
+    /// A `RetryInfo` with these bytes as its duration.
     fn delay(parts: &[u8]) -> Vec<u8> {
         detail(URL, &field(1, parts))
     }

@@ -36,7 +36,8 @@
 //! broke off in the middle of the request. Nor is it retried after a 429, which a server behind the
 //! first may have caused, or after a 408, which a handler that reads its body as a stream may send
 //! when half of the work is done. If a server is known to mean *not begun* by these, use a
-//! [`Classify`](resilience_core::Classify) type whose `may_have_run` returns `false` for them.
+//! [`Classify`](resilience_core::Classify) type with a `may_have_run` that returns `false` for
+//! them.
 
 mod key;
 

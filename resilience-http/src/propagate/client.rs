@@ -133,7 +133,7 @@ impl<S> Layer<S> for InjectContextLayer {
     }
 }
 
-/// A service whose requests carry context headers. Made by [`InjectContextLayer`].
+/// A service that adds context headers to its requests. Made by [`InjectContextLayer`].
 #[derive(Debug, Clone)]
 pub struct InjectContext<S> {
     inner: S,

@@ -8,7 +8,7 @@ pub trait HasHeaders {
     fn headers(&self) -> &HeaderMap;
 }
 
-/// A request whose headers can be written.
+/// A request with writable headers.
 pub trait HasHeadersMut: HasHeaders {
     /// Returns the headers.
     fn headers_mut(&mut self) -> &mut HeaderMap;

@@ -80,7 +80,7 @@ impl ExtractContextLayer {
         self
     }
 
-    /// Sets the format of the rejection of a request whose deadline has passed.
+    /// Sets the format of the rejection after a deadline has passed.
     #[must_use]
     pub const fn rejections(mut self, rejections: RejectionFormat) -> ExtractContextLayer {
         self.settings.rejections = rejections;

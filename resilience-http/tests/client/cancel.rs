@@ -101,7 +101,7 @@ async fn a_call_and_its_body_can_be_dropped_at_every_poll() {
             let bulkhead = state.bulkhead.unwrap();
             let breaker = state.breaker.unwrap();
             assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{fails} after {polls} polls");
-            // Left midway, it says nothing.
+            // Dropped midway, it records no outcome.
             let failed = u32::from(over && !good);
             assert_eq!(breaker.streak, failed, "{fails} after {polls} polls");
             assert!(!over || good != fails);

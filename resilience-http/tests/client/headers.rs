@@ -278,7 +278,7 @@ async fn a_success_with_an_exhausted_limit_pauses_the_authority() {
     assert_eq!(rejected.kind(), RejectionKind::RateLimited);
     let RetryHint::After(after) = rejected.retry_hint() else { panic!("{rejected}") };
     assert!(after > Duration::from_secs(59) && after <= Duration::from_secs(60), "{after:?}");
-    // Nobody else's.
+    // Of no other authority.
     let other = Request::get("http://b.example/").body(Body::new()).unwrap();
     service.clone().oneshot(other).await.unwrap();
     tokio::time::advance(Duration::from_secs(61)).await;

@@ -13,7 +13,7 @@ use resilience_http::hints::Hints;
 /// Returns a field, its value, and the instant that it names.
 fn hint(form: u32, now: SystemTime, ahead: u64) -> (&'static str, String, SystemTime) {
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    // The next whole second and so many after it: what a date can name.
+    // The next whole second plus `ahead`: dates have a resolution of one second.
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds(now) + ahead);
     let delta = now + Duration::from_secs(ahead);
     let imf = httpdate::fmt_http_date(date);

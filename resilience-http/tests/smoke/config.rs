@@ -65,7 +65,7 @@ async fn a_command_line_is_a_suite() {
     let bad = report("--no-probes --get /ready --json /status=\"ready\" --get /bad").await;
     only_fault(&bad, "/bad");
 
-    // This service says `ready` where it is to say `alive`.
+    // This service responds `ready` instead of `alive`.
     let probes = report("").await;
     only_fault(&probes, "health");
     assert_eq!(probes.results.len(), 3);

@@ -62,7 +62,7 @@ impl Seen {
         self.0.above.load(Ordering::SeqCst)
     }
 
-    /// There may be so many connections at once.
+    /// The largest number of connections that were open at once.
     pub(crate) fn may_be(&self, most: usize) {
         self.0.most.store(most, Ordering::SeqCst);
     }
