@@ -50,7 +50,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let router = Router::new()
         .route("/quotes", get(|| async { "42\n" }))
         .layer(protect)
-        // After it, and so outside of it: probes are better not limited.
+        // Above admission control: probes should not be limited.
         .layer(HealthLayer::new(health));
     let listener = bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder().add_service(health);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
 
-    // A gRPC body is a stream: the stack sends it once, and judges it by its `grpc-status`.
+    // A gRPC body is a stream: the stack sends it once, and classifies it by its `grpc-status`.
     let stack = Stack::builder()
         .name("health")
         .classifier(GrpcClassifier)
@@ -36,13 +36,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let channel = Channel::from_shared(format!("http://{address}"))?.connect_lazy();
     let channel = channel.map_err(|error| Error::Service(TransportError::new(error)));
-    // Outermost: what the stack rejects becomes a status that callers and the policy below can
+    // Outermost: a rejection of the stack becomes a status that callers and the policy below can
     // read.
     let service = ServiceBuilder::new().map_err(to_status).layer(stack.clone()).service(channel);
     let client = HealthClient::new(service);
 
-    // Asking for health changes nothing, so the message is sent again, where it is a message still.
-    // An open circuit is not called again: the classifier finds it in the status.
+    // A health check is idempotent, so the message is sent again here, above the body. An open
+    // circuit is not called again: the classifier recognises it in the status.
     let policy = RetryPolicy::builder().build()?.with_classifier(GrpcClassifier);
     let ask = |service: &'static str| {
         let client = client.clone();

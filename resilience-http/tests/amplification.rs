@@ -25,9 +25,9 @@ type Call = BoxCloneSyncService<Request<String>, Response<()>, BoxError>;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Tiers {
-    /// Three attempts each, and no more known.
+    /// Three attempts in each service, without propagation.
     Naive,
-    /// Three attempts each, the default budget, and what goes over the wire.
+    /// Three attempts in each service, with the default budget and propagation.
     Ours,
 }
 

@@ -48,7 +48,7 @@ fn shown(name: &str, language: &str) -> String {
 /// page.
 #[test]
 fn every_output_of_the_book_is_a_test() {
-    // By the tests below.
+    // Compared by the tests below.
     let here = ["health.md", "http-client.md", "http-server.md"];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src");
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -59,7 +59,7 @@ fn every_output_of_the_book_is_a_test() {
         let page = page(&name);
         let shows = page.contains("```text\n") || page.contains("```json\n");
         let compares = page.contains(&format!("/docs/src/{name}\"));"));
-        // The end of a process is shown by a test of that process.
+        // Shown by a test that ends its process.
         assert!(compares || !shows || name == "shutdown.md", "{name} shows what no test compares");
     }
 }
@@ -111,7 +111,7 @@ fn health(good: usize) -> Health {
         async move { if is_good { Ok::<_, String>(()) } else { std::future::pending().await } }
     });
     let warehouse = warehouse.timeout(Duration::from_millis(300));
-    // A good run is not kept.
+    // A good result is not cached.
     let warehouse = if good > 0 { warehouse.ttl(Duration::ZERO) } else { warehouse };
     let health = Health::builder().breaker("odds", odds, Criticality::Optional);
     health.check(warehouse).build().unwrap()
@@ -147,7 +147,7 @@ async fn the_smoke_report_is_as_shown() {
     let (command, report) = shown.split_once('\n').unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    // It has started.
+    // The service has started.
     let health = health(1);
     assert_eq!(health.ready().await.readiness, Readiness::Ready);
     let router = Router::new()

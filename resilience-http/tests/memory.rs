@@ -100,7 +100,7 @@ async fn unread_responses_are_bounded() {
     // 73 of the 100 are above the bound.
     assert!(ended.load(Ordering::Relaxed) >= 60);
     eprintln!("5 connections of HTTP/2: + {multiplexed} MiB; 100 of HTTP/1: + {one_each} MiB");
-    // Its default, and as much again for what handlers make and what the allocator keeps.
+    // The server's default, and the same again for handlers and the allocator.
     let bound = 2 * 256;
     assert!(multiplexed < bound && one_each < bound, "{multiplexed} and {one_each} MiB");
 }

@@ -170,7 +170,7 @@ async fn the_limit_of_an_attempt_is_no_grpc_timeout() {
         (Some(2_000), Some(800), &[], (Some("2000000u"), Some("800"))),
         (Some(500), Some(800), &[], (Some("500000u"), None)),
         (Some(500), None, &[], (Some("500000u"), None)),
-        // Those that the request has stay where they are shorter.
+        // A shorter timeout of the request is kept.
         (None, Some(800), &[("grpc-timeout", "1S")], (Some("1S"), Some("800"))),
         (None, Some(800), &[("grpc-timeout", "300m")], (Some("300m"), Some("300"))),
         (Some(2_000), Some(800), &[("grpc-timeout", "1S")], (Some("1000000u"), Some("800"))),
@@ -267,7 +267,7 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
         .layer(RetryLayer::new(policy))
         .layer(InjectContextLayer::new())
         .service(failing(&calls, never));
-    // Its own response, with none of the headers of the call's.
+    // A response of its own, without the headers of the failed call.
     let handler = service_fn(move |_: Request<()>| {
         let call = below.clone().oneshot(request(&[]));
         async move {
@@ -513,7 +513,7 @@ async fn trailers_forbid_a_retry_after_a_call_was_given_up() {
     let ask = async |content: &'static str, status: &'static str, gives_up: bool| {
         let handler = service_fn(move |_: Request<()>| async move {
             let messages = stream::once(async move {
-                // While the body is polled: what is called here is called for the same request.
+                // Calls made while the body is polled belong to the same request.
                 if gives_up {
                     Context::current().inspect(|context| context.retries().give_up());
                 }
@@ -662,7 +662,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_and_never_more(nanos in any::<u64>()) {
+    fn a_written_timeout_is_read_back_and_never_longer(nanos in any::<u64>()) {
         let left = Duration::from_nanos(nanos);
         let read = |name: HeaderName, value| timeout::parse(&HeaderMap::from_iter([(name, value)]));
         let ours = read(timeout::TIMEOUT, timeout::milliseconds(left)).unwrap();

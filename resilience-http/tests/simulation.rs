@@ -99,7 +99,7 @@ async fn calls(length: Duration, split: Duration) -> Result<[(u32, u32); 2], Box
                     response.into_body().collect().await
                 };
                 let good = call.await.is_ok_and(|body| body.to_bytes().len() == FRAMES * 1_000);
-                // The head comes in time; behind it every frame does, or the body has stalled.
+                // The head arrives in time. Each frame after it must, too, or the body has stalled.
                 let longest = DEADLINE + STALL * u32::try_from(FRAMES).unwrap();
                 assert!(clock::now() - started <= longest);
                 let count = &mut ended[usize::from(started - began >= split)];
@@ -142,7 +142,7 @@ fn a_partition_leaks_no_permit_and_heals() {
             sleep(Duration::from_secs(6)).await;
             turmoil::repair("client", "server");
         });
-        // What starts 5 s after it has healed goes well without exception.
+        // Every call that starts 5 s after the network has healed succeeds.
         let [during, after] =
             calls(Duration::from_secs(20), Duration::from_secs(13)).await.unwrap();
         assert!(during.0 > 10 && during.1 > 0, "{during:?}");

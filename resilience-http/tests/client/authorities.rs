@@ -62,7 +62,7 @@ async fn ten_thousand_hosts_use_bounded_memory_and_do_not_affect_others() {
     let known = service.layer().authorities();
     assert!(known.keys <= 1_000 && known.bytes <= 4 << 20, "{known:?}");
     assert_eq!(known.overflowed, 0);
-    // Its circuit is open, and still there.
+    // The circuit is open, and its entry is still in the store.
     let state = service.layer().snapshot(&authority).unwrap().breaker.unwrap().state;
     assert_eq!(state, CircuitState::Open);
     let rejected = service.clone().oneshot(to("DOWN.example:80")).await.unwrap_err();
@@ -186,7 +186,7 @@ async fn events_have_the_authority_as_their_key() {
         })
         .from_toml(TEXT)
         .unwrap();
-    // Its body breaks off, and there is nothing left of its quota.
+    // The body breaks off, and the quota is used up.
     let service = service_fn(async |_: Request| {
         let broken = Err::<http_body::Frame<Bytes>, _>(io::Error::other("broken"));
         let body = StreamBody::new(futures_util::stream::iter([broken]));
@@ -200,7 +200,7 @@ async fn events_have_the_authority_as_their_key() {
     let service = ResilientLayer::new(&profiles.profile("api").unwrap()).unwrap().layer(service);
     let response = service.clone().oneshot(to("a.example")).await.unwrap();
     response.into_body().collect().await.unwrap_err();
-    // The pause is over, the break is not.
+    // The pause of the limiter is over; the break of the circuit is not.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let rejected = service.clone().oneshot(to("a.example")).await.unwrap_err();
     assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen);

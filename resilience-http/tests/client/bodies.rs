@@ -117,7 +117,7 @@ async fn each_call_is_counted_once_by_its_end() {
     assert_eq!(counted(), (4, 1));
     empty.bytes().await.unwrap();
     assert_eq!(counted(), (4, 1));
-    // Judged at its head, whatever the circuit makes of it.
+    // Classified by its head, whatever the circuit is configured for.
     let at_the_head = {
         get().await;
         counted()
@@ -139,7 +139,7 @@ async fn the_bulkhead_permit_is_held_until_the_body_ends() {
     assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
     unread.into_body().collect().await.unwrap();
     assert_eq!(in_use(client.layer(), address), 0);
-    // Also of a response that is a failure.
+    // Holds for a failure response, too.
     let (address, _) = serve(|_, _| status(404)).await;
     let unread = client.clone().oneshot(request(address)).await.unwrap();
     assert_eq!(in_use(client.layer(), address), 1);
@@ -226,13 +226,13 @@ async fn a_grpc_call_is_classified_by_its_trailers() {
         (Some("5"), 1, 0),
         (Some("1"), 0, 0),
         (Some("junk"), 1, 1),
-        // Broken off, by gRPC's rules.
+        // A gRPC body that broke off.
         (None, 1, 1),
     ] {
         let service = grpc(trailers);
         let request = http::Request::post("http://a.example/").body(()).unwrap();
         let call = service.clone().oneshot(request);
-        // What is spawned must be `Send` with a boxed error, too.
+        // A spawned call must be `Send` with a boxed error, too.
         let read = tokio::spawn(async move { call.await.unwrap().into_body().collect().await });
         read.await.unwrap().unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();

@@ -62,7 +62,8 @@ async fn a_call_can_be_dropped_at_every_poll() {
             let authority = Authority::new("http", "a.example", None).unwrap();
             let state = service.layer().snapshot(&authority).unwrap();
             assert_eq!(state.bulkhead.unwrap().in_use, 0, "{status} after {polls} polls");
-            // One slot for all: this would wait for ever behind one that was not given back.
+            // With one permit for all, this call would wait for ever for a permit that was not
+            // given back.
             let response = service.oneshot(request()).await.unwrap();
             assert_eq!(response.status().as_u16(), status);
         }

@@ -76,7 +76,7 @@ async fn hyper_calls(workers: usize, count: usize) -> usize {
     calls(workers, count, call).await;
     assert_eq!(seen.requests(), count);
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
-    // What lost against a connection that came back has been given up.
+    // The connects that lost against a returning connection have been dropped.
     let mut turns = 0;
     while connector.snapshot(&authority).unwrap().queued > 0 {
         turns += 1;
@@ -114,9 +114,9 @@ async fn two_hundred_concurrent_calls_over_hyper_do_not_exceed_the_limit() {
     for accepted in &mut accepted {
         *accepted = hyper_calls(200, 200).await;
     }
-    // No more are open at once. But hyper-util closes a connection that its pool hands to a request
-    // while the one that was opened for that request gets ready, and the next takes its place: one
-    // in two hundred times of this, on a busy machine.
+    // No more are open at once. hyper-util may close a connection that its pool hands to a request
+    // while the one that was opened for that request becomes ready, and the next call then opens
+    // another: about one in two hundred runs on a busy machine.
     accepted.sort_unstable();
     assert!(accepted[1] <= LIMIT as usize, "{accepted:?}");
     assert!(accepted[2] <= LIMIT as usize + 1, "{accepted:?}");

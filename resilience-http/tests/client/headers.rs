@@ -99,7 +99,7 @@ async fn each_attempt_carries_its_time_left_and_number() {
     assert_eq!(heads.iter().map(attempt::previous).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(!heads[0].contains_key(attempt::ATTEMPT));
     for head in &*heads {
-        // The attempt timeout, which comes before the deadline.
+        // The attempt timeout, which is before the deadline.
         assert_eq!(timeout::parse(head), Some(Duration::from_secs(2)));
         assert!(!head.contains_key("traceparent") && !head.contains_key("baggage"));
     }
@@ -338,7 +338,7 @@ async fn the_effect_of_retry_after_depends_on_the_status() {
         let began = clock::now();
         service.clone().oneshot(get()).await.unwrap();
         let waited = clock::now().saturating_duration_since(began);
-        // 600 and more are unknown, which is tried again without a hint.
+        // 600 and above are unknown, and retried without a hint.
         let again =
             matches!(status, 403 | 408 | 413 | 425 | 429 | 500 | 502..=504 | 507 | 520..600);
         let attempts = if again || status >= 600 { 2 } else { 1 };
@@ -347,7 +347,7 @@ async fn the_effect_of_retry_after_depends_on_the_status() {
         assert!(waited >= Duration::from_secs(floor), "{status}: {waited:?}");
         assert!(waited < Duration::from_secs(floor + 1), "{status}: {waited:?}");
 
-        // A request that is sent once shows the limiter.
+        // A request that is sent once shows the pause of the limiter.
         let (service, _) = server(|it| it, responses);
         let post = Request::post("http://a.example/").body(Body::new()).unwrap();
         service.clone().oneshot(post).await.unwrap();

@@ -48,7 +48,7 @@ async fn closed_idle_connections_cost_little() {
         let began = clock::now();
         for _ in 0..40 {
             read(&client, &url).await;
-            // The server's FIN is here before the next call.
+            // The server's FIN arrives before the next call.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let took = clock::now().saturating_duration_since(began);
@@ -80,7 +80,7 @@ async fn closed_connections_of_a_burst_are_not_waited_for() {
         seen.close_all();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Nothing is waited for: far below the 200 ms that were.
+    // No wait: far below the 200 ms of an earlier version.
     assert!(slowest < Duration::from_millis(120), "{slowest:?}");
 }
 
@@ -201,7 +201,7 @@ async fn a_connector_without_a_permit_rejects() {
         assert_eq!(rejection.kind(), RejectionKind::BulkheadFull);
         assert_eq!(rejection.key(), Some(&*format!("http://{address}")));
     }
-    // Once each: a retry would wait again.
+    // One request each: a retry would wait again.
     assert!(clock::now().saturating_duration_since(began) >= wait * 3);
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
     let breaker = client.layer().snapshot(&authority).unwrap().breaker.unwrap();
@@ -253,7 +253,7 @@ async fn a_burst_after_connections_were_closed_costs_each_call_little() {
                 took += call.unwrap();
             }
             seen.close_all();
-            // The server's FIN is here before the next burst.
+            // The server's FIN arrives before the next burst.
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         let mean = took / (BURSTS * callers);

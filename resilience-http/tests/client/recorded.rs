@@ -75,7 +75,7 @@ async fn a_stream_within_the_cap_is_retried_whole() {
     assert_eq!(response.status(), 503);
     assert_eq!(bodies(&seen), ["a stream"; 3]);
     assert_eq!(made.load(Ordering::Relaxed), 2);
-    // As a service too.
+    // The client is a service, too.
     let (request, _) = upload(Method::PUT, &url);
     client().oneshot(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(bodies(&seen), ["a stream"; 3]);

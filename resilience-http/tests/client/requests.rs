@@ -81,7 +81,7 @@ async fn a_request_is_retried_as_its_method_allows() {
         verb(&client, &url).send().await.unwrap();
         let once = matches!(method, "POST" | "PATCH" | "REPORT");
         assert_eq!(seen.requests(), if once { 1 } else { 3 }, "{method}");
-        // Whatever the method, as the caller declares.
+        // The declared value overrides every method.
         verb(&client, &url).idempotency(Idempotency::NotIdempotent).send().await.unwrap();
         assert_eq!(seen.requests(), if once { 2 } else { 4 }, "{method}");
         let key = Idempotency::Keyed(IdempotencyKey::from_bits(7));
@@ -146,7 +146,7 @@ async fn clients_of_one_profile_share_the_state_of_an_authority() {
         assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::RateLimited);
     }
     assert_eq!(seen.requests(), 2);
-    // Profiles that are fresh are apart, from the first and from each other.
+    // Fresh profiles do not share a state, with the first or with each other.
     for _ in 0..2 {
         new(&profile.fresh()).get(&url).await.unwrap();
     }
@@ -373,7 +373,7 @@ async fn over_a_client_that_follows_redirects_every_failure_may_have_run() {
     let (early, _) = serve(|_, _| status(425)).await;
     NEXT.set([dead, early].map(|it| format!("http://{it}/"))).unwrap();
     let (address, seen) = serve(|_, head| {
-        // Both have run the request.
+        // Both servers have processed the request.
         let [dead, early] = NEXT.get().unwrap();
         let next = if head.contains("/dead") { dead } else { early };
         Reply::Send(format!("HTTP/1.1 303 To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))

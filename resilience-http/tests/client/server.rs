@@ -73,7 +73,7 @@ pub(crate) enum Reply {
     HalfClose,
     /// Resets the connection.
     Reset,
-    /// Send nothing ever.
+    /// Never responds.
     Hang,
 }
 

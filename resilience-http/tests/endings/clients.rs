@@ -63,7 +63,7 @@ impl Clients {
         Clients { reqwest, hyper }
     }
 
-    /// One call and its response, read to the end.
+    /// Makes one call, and reads its response to the end.
     pub(crate) async fn call(
         &self,
         client: Client,

@@ -11,7 +11,7 @@ use crate::{Ending, Manner, Proves, Seen, check, check_idle};
 /// The point at which a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Point {
-    /// Before anything is read.
+    /// Before the request is read.
     Accepted,
     /// In the head of the request.
     SomeHead,
@@ -76,7 +76,7 @@ async fn requests_are_executed_as_often_as_allowed() {
             true,
         ),
     ] {
-        // A reset takes a head with it that was not read yet: there either is right.
+        // A reset discards a head that the client has not read yet, so both results are right.
         let manners =
             if responds { &[Manner::Closes][..] } else { &[Manner::Closes, Manner::Resets] };
         for &manner in manners {

@@ -28,28 +28,28 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 /// The last stream of a GOAWAY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
-    /// None was processed.
+    /// No stream was processed.
     None,
-    /// The request's own.
+    /// The stream of the request.
     This,
-    /// Of a server that does not know yet.
+    /// The largest stream identifier, from a server that does not know the last stream yet.
     Any,
 }
 
 /// The point at which a connection, or only its stream, ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Point {
-    /// Before anything is read.
+    /// Before the request is read.
     Accepted,
     /// After the settings.
     Settings,
-    /// When the head of the request was read.
+    /// After the head of the request was read.
     SomeRequest,
-    /// When the request was read, with these frames and then in the ending's manner.
+    /// After the request was read, with these frames before the ending.
     Request(Sends),
-    /// When a head was sent, with these frames after it.
+    /// After a head was sent, with these frames after it.
     Head(Sends),
-    /// When the whole response was sent, with these frames after it.
+    /// After the whole response was sent, with these frames after it.
     Whole(Sends),
 }
 
@@ -175,7 +175,7 @@ async fn requests_are_executed_as_often_as_allowed() {
         (request(Reset(INTERNAL_ERROR)), true, Proves::Nothing, false),
         (request(Reset(CANCEL)), true, Proves::Nothing, false),
         (request(Reset(ENHANCE_YOUR_CALM)), true, Proves::Nothing, false),
-        // Processed, as far as such a server knows.
+        // Processed, as far as this server knows.
         (request(GoAway(Last::This, NO_ERROR)), true, Proves::Nothing, false),
         (request(GoAway(Last::Any, NO_ERROR)), true, Proves::Nothing, false),
         (request(GoAway(Last::This, INTERNAL_ERROR)), true, Proves::Nothing, false),
@@ -185,7 +185,8 @@ async fn requests_are_executed_as_often_as_allowed() {
         (head(Reset(REFUSED_STREAM)), true, Proves::Nothing, true),
         (head(GoAway(Last::This, NO_ERROR)), true, Proves::Nothing, true),
     ] {
-        // A reset of TCP takes frames with it that were not read yet: then it is the ending.
+        // A TCP reset discards frames that the client has not read yet: then the reset is the
+        // ending.
         let is_last = matches!(
             point,
             Point::Accepted | Point::Settings | Point::SomeRequest | Point::Request(Nothing)

@@ -184,11 +184,11 @@ fn check_counts<P>(
         _ if method == Method::GET => true,
         Proves::Nothing => false,
         Proves::NotExecuted => true,
-        // It shows by the connections.
+        // The number of connections shows it.
         Proves::PerhapsNotExecuted => seen.connections() > 1,
     };
     let bad = match (badness, ending.proves) {
-        // Each of its attempts is repeated or not.
+        // Each attempt is repeated or not.
         (Badness::Always, Proves::PerhapsNotExecuted) if method == Method::POST => {
             seen.connections().min(ATTEMPTS)
         }
@@ -198,7 +198,7 @@ fn check_counts<P>(
     let good = usize::from(badness == Badness::Once && repeats);
     let expected = bad * usize::from(ending.executes) + good;
     assert_eq!(seen.executed(), expected, "executed {what}");
-    // hyper-util's pool may hand out a connection that is about to end, and then makes another for
+    // hyper-util's pool may hand out a connection that is about to end, and then opens another for
     // the same attempt.
     let most = bad + good + usize::from(repeats && what.starts_with("Hyper"));
     assert!((bad + good..=most).contains(&seen.connections()), "connections {what}");

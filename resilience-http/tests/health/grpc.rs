@@ -26,7 +26,7 @@ async fn until(client: &mut HealthClient<Channel>, service: &str, status: Servin
 async fn a_client_receives_the_state_of_the_registry() {
     let (up, database) = check("database", Criticality::Critical);
     up.store(false, Ordering::Relaxed);
-    // Degraded all the time, which is ready.
+    // Degraded is ready.
     let cache = down("cache", Criticality::Optional);
     let health = Health::builder().check(database).check(cache).build().unwrap();
     let (reporter, server) = tonic_health::server::health_reporter();
@@ -44,7 +44,7 @@ async fn a_client_receives_the_state_of_the_registry() {
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     let mut client = HealthClient::new(channel.connect().await.unwrap());
 
-    // Before anything was checked.
+    // Before the first check.
     for service in ["", "predictions.v1.Predictions"] {
         let said = client.check(request(service)).await.unwrap().into_inner();
         assert_eq!(said.status(), ServingStatus::NotServing, "`{service}`");

@@ -76,7 +76,7 @@ async fn a_call_that_is_dropped_at_any_poll_holds_nothing() {
             for _ in 0..polls {
                 let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 if poll.is_ready() {
-                    // Free when it is ready, and silent if it is polled again.
+                    // Completed: the call holds nothing, and is never ready again.
                     assert_eq!((log.in_flight(), log.engaged()), (0, 0), "{path}");
                     assert!(
                         call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()

@@ -117,7 +117,7 @@ fn the_most_restrictive_of_several_limits_is_used() {
             "{field}"
         );
     }
-    // The lines of a list are one list.
+    // The lines of a list-valued field form one list.
     let hints = read(&[("ratelimit", "\"a\";r=7"), ("ratelimit", "\"b\";r=3")]);
     assert_eq!(hints.remaining, Some(3));
 }
@@ -192,7 +192,7 @@ fn the_largest_field_is_read() {
 fn a_malformed_field_is_ignored() {
     for field in [
         "",
-        "default;r=1;t=2", // a token is no name
+        "default;r=1;t=2", // a token is not a name
         "\"a\"",           // r is required
         "\"a\";t=3",
         "\"a\";r=-1",
@@ -200,7 +200,7 @@ fn a_malformed_field_is_ignored() {
         "\"a\";r=0;t=-3",
         "\"a\";r=0;t=\"3\"",
         "\"a\";r=0;t=3,",       // a comma too many
-        "\"a\";r=0;t=3, \"b\"", // one bad item spoils the list
+        "\"a\";r=0;t=3, \"b\"", // one invalid item invalidates the list
         "(\"a\");r=0;t=3",
         "\"a;r=0",
         &"\"a\";r=0;t=1, ".repeat(20),
@@ -230,18 +230,18 @@ fn the_older_fields_are_read() {
     ]);
     assert_eq!(hints.policy.map(|policy| policy.quota), Some(100));
     assert_eq!((hints.remaining, hints.pause()), (Some(0), Some(SECONDS(50))));
-    // GitLab's form, under the name that the drafts have seconds for.
+    // GitLab sends Unix seconds under the name that the drafts define in seconds.
     let unix = read(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "1000000007")]);
     assert_eq!(unix.pause(), Some(SECONDS(7)));
     let long = read(&[("ratelimit-reset", "99999999999999999999999")]);
     assert_eq!(long.reset, Some(MAX_WAIT));
-    // Docker Hub, which sends no reset: nothing to wait for.
+    // Docker Hub sends no reset, so there is no wait.
     let docker = read(&[("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600")]);
     assert_eq!((docker.remaining, docker.policy.map(|it| it.quota)), (Some(0), Some(100)));
     assert_eq!((docker.pause(), docker.retry_hint()), (None, RetryHint::None));
     let spaced = read(&[("ratelimit-limit", "100 , 100;w=60")]);
     assert_eq!(spaced.policy.map(|policy| policy.quota), Some(100));
-    // Whatever was meant by two.
+    // Of two values the more restrictive is used.
     let two = read(&[
         ("x-rate-limit-limit", "8"),
         ("x-rate-limit-limit", "6"),
@@ -325,14 +325,14 @@ fn grpc_details_rows() {
             assert_eq!(grpc::hint(&headers(&both)), expected);
         }
     }
-    // Bits behind the last byte mean nothing.
+    // Trailing bits after the last byte are ignored.
     let stray = base64(&[&status[..], &[0x40]].concat());
     let stray = [("grpc-status-details-bin", &stray[..67])];
     assert_eq!(grpc::details(&headers(&stray)), RetryHint::After(SECONDS(3)));
     for bad in ["****", "A", &"A".repeat(9_000), &text[1..]] {
         assert_eq!(grpc::details(&headers(&[("grpc-status-details-bin", bad)])), RetryHint::None);
     }
-    // As much as is read, and no more: 8,192 letters.
+    // The largest value that is read: 8,192 letters.
     for (bytes, expected) in [(6_144, RetryHint::After(SECONDS(3))), (6_145, RetryHint::None)] {
         let message = bytes - status.len() - 3;
         let length = [(message & 0x7f) | 0x80, message >> 7].map(|it| u8::try_from(it).unwrap());

@@ -94,7 +94,7 @@ async fn a_redirect_is_a_fault() {
         let report = suite.build().unwrap().run().await;
         let fault = only_fault(&report, "the bad one");
         assert_eq!(fault.to_string(), format!("status {status}, expected 200"));
-        // A client that was given does as it does.
+        // A client that was given is used unchanged.
         let follows = reqwest::Client::builder().no_proxy().build().unwrap();
         let suite = Smoke::of(&base).client(follows).check(bad());
         assert!(suite.build().unwrap().run().await.passed());

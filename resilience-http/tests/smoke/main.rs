@@ -69,7 +69,7 @@ fn only_fault<'a>(report: &'a SmokeReport, name: &str) -> &'a SmokeFault {
     assert_eq!(failed.len(), 1, "{report}");
     assert_eq!(failed[0].name, name, "{report}");
     assert!(!report.passed());
-    // An `ExitCode` does not compare.
+    // `ExitCode` does not implement `PartialEq`.
     let codes = [report.exit_code(), ExitCode::SUCCESS].map(|code| format!("{code:?}"));
     assert_ne!(codes[0], codes[1]);
     assert!(report.to_string().ends_with(&format!(": {name}")), "{report}");

@@ -25,7 +25,7 @@ async fn serve(health: Health) -> String {
 async fn test(health: Health) -> SmokeReport {
     let base = serve(health).await;
     let prediction = SmokeCheck::get("/predictions/1").named("one prediction").has("/points");
-    // With a slash at the end, as people write it.
+    // With a trailing slash, as people write it.
     smoke(&format!("{base}/")).probes().check(prediction).build().unwrap().run().await
 }
 

@@ -46,28 +46,28 @@ pub(crate) struct Seen(Arc<Counts>);
 struct Counts {
     accepted: AtomicUsize,
     open: AtomicUsize,
-    most: AtomicUsize,
+    limit: AtomicUsize,
     above: AtomicUsize,
     requests: AtomicUsize,
 }
 
 impl Seen {
-    /// Connections that were accepted, ever.
+    /// Returns the number of accepted connections.
     pub(crate) fn accepted(&self) -> usize {
         self.0.accepted.load(Ordering::SeqCst)
     }
 
-    /// Connections that were accepted while there were as many as there may be.
+    /// Returns the number of connections that were accepted above the limit.
     pub(crate) fn above(&self) -> usize {
         self.0.above.load(Ordering::SeqCst)
     }
 
-    /// The largest number of connections that were open at once.
-    pub(crate) fn may_be(&self, most: usize) {
-        self.0.most.store(most, Ordering::SeqCst);
+    /// Sets the limit for [`above`](Seen::above).
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::SeqCst);
     }
 
-    /// Those that are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.0.open.load(Ordering::SeqCst)
     }
@@ -79,7 +79,7 @@ impl Seen {
     fn count(&self) -> Open {
         self.0.accepted.fetch_add(1, Ordering::SeqCst);
         let open = self.0.open.fetch_add(1, Ordering::SeqCst);
-        let above = usize::from(open >= self.0.most.load(Ordering::SeqCst));
+        let above = usize::from(open >= self.0.limit.load(Ordering::SeqCst));
         self.0.above.fetch_add(above, Ordering::SeqCst);
         Open(self.clone())
     }
