@@ -54,7 +54,8 @@ async fn call(
 
 #[tokio::test]
 async fn failed_handshakes_are_classified() {
-    let (ca, other) = (Ca::new("ours"), Ca::new("theirs"));
+    let ca = Ca::new("ours");
+    let other = Ca::new("theirs");
     let plain = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     for (peer, result) in [
         (Peer::serves(ca.local().server(None)), Ok(Bytes::from("ok"))),
