@@ -64,8 +64,8 @@ impl GrpcClassifier {
         }
     }
 
-    /// Returns the outcome of a call that ended with these trailers. Without a status it is
-    /// that of UNKNOWN.
+    /// Returns the outcome of a call that ended with these trailers. Without a status it is that of
+    /// UNKNOWN.
     #[must_use]
     pub fn of_trailers(&self, trailers: &HeaderMap) -> Outcome {
         hinted(self.of_code(code_in(trailers).unwrap_or(UNKNOWN)), trailers)

@@ -21,8 +21,8 @@ pub struct Authority(String);
 const MAX_HOST: usize = 255;
 
 impl Authority {
-    /// Returns the authority of these parts, or `None` if the scheme is not `http` or `https`,
-    /// or the host is empty or longer than 255 bytes.
+    /// Returns the authority of these parts, or `None` if the scheme is not `http` or `https`, or
+    /// the host is empty or longer than 255 bytes.
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Option<Authority> {
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -57,10 +57,9 @@ impl Authority {
         Authority::new(uri.scheme_str()?, uri.host()?, uri.port_u16())
     }
 
-    /// Returns the key under which hyper-util's pool stores connections: the authority as
-    /// written, in lower case. An address that is not [normalized](normalized) has another key
-    /// than [`Authority::of`]. User info is hashed, since keys appear in events and a password
-    /// must not.
+    /// Returns the key under which hyper-util's pool stores connections: the authority as written,
+    /// in lower case. An address that is not [normalized](normalized) has another key than
+    /// [`Authority::of`]. User info is hashed, since keys appear in events and a password must not.
     pub(super) fn of_pool(uri: &Uri) -> Option<Authority> {
         let known = Authority::of(uri)?;
         let written = uri.authority()?.as_str();

@@ -12,8 +12,8 @@ use super::body_guard::BodyGuard;
 use crate::body::{GuardedBody, StallBody, StallTimeout};
 
 pin_project! {
-    /// The body of a client's response. It holds the permits of the call until it ends, fails
-    /// or is dropped, whichever is first.
+    /// The body of a client's response. It holds the permits of the call until it ends, fails or is
+    /// dropped, whichever is first.
     ///
     /// The error is that of the body below, which
     /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) replaces if the body
@@ -57,8 +57,8 @@ impl<B: Body> Body for ClientBody<B> {
 }
 
 pin_project! {
-    /// A body with or without a stall timeout. The timeout is boxed, since a body is moved a
-    /// few times before it is read.
+    /// A body with or without a stall timeout. The timeout is boxed, since a body is moved a few
+    /// times before it is read.
     #[project = MaybeStallBodyProj]
     enum MaybeStallBody<B> {
         Unlimited { #[pin] body: CarryRejection<B> },

@@ -84,8 +84,8 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// Declares the servers that are operated by the caller; no other server receives the
-    /// headers. See [`ResilientLayerBuilder::trusted_hosts`].
+    /// Declares the servers that are operated by the caller; no other server receives the headers.
+    /// See [`ResilientLayerBuilder::trusted_hosts`].
     pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.layer = self.layer.trusted_hosts(hosts);
         self
@@ -104,22 +104,22 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// Trusts the root certificates in this PEM file, one or more, instead of the system's.
-    /// Several calls add up.
+    /// Trusts the root certificates in this PEM file, one or more, instead of the system's. Several
+    /// calls add up.
     ///
-    /// The file is read when the client is [built](Self::build), and never again: a new root
-    /// needs a new client. Certificates that were added to reqwest's builder are trusted too; a
-    /// whole TLS configuration set there is not changed. To trust the system's roots as well,
-    /// use [`reqwest`](Self::reqwest) with `tls_certs_merge` instead.
+    /// The file is read when the client is [built](Self::build), and never again: a new root needs
+    /// a new client. Certificates that were added to reqwest's builder are trusted too; a whole TLS
+    /// configuration set there is not changed. To trust the system's roots as well, use
+    /// [`reqwest`](Self::reqwest) with `tls_certs_merge` instead.
     #[cfg(feature = "tls")]
     pub fn root_certificate(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.add_root(path.into());
         self
     }
 
-    /// Presents this certificate to servers that request one (mutual TLS). The PEM files
-    /// contain the chain, with the client's certificate first, and its private key (PKCS#8,
-    /// PKCS#1 or SEC1, not encrypted). They may be the same file, and are read like
+    /// Presents this certificate to servers that request one (mutual TLS). The PEM files contain
+    /// the chain, with the client's certificate first, and its private key (PKCS#8, PKCS#1 or SEC1,
+    /// not encrypted). They may be the same file, and are read like
     /// [`root_certificate`](Self::root_certificate)s.
     #[cfg(feature = "tls")]
     pub fn identity(mut self, certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
@@ -128,8 +128,8 @@ impl ResilientClientBuilder {
     }
 
     /// Builds reqwest's client from this builder: proxies, headers, timeouts and further TLS
-    /// options come from it. Retries and redirects are turned off, and the pool keeps as many
-    /// idle connections as [`ConnectionLimits::per_authority`].
+    /// options come from it. Retries and redirects are turned off, and the pool keeps as many idle
+    /// connections as [`ConnectionLimits::per_authority`].
     pub fn reqwest(mut self, builder: ClientBuilder) -> Self {
         self.client = ClientSource::Builder(Box::new(builder));
         self
@@ -141,20 +141,19 @@ impl ResilientClientBuilder {
     /// exceed the connection limits.
     ///
     /// The client is assumed to follow redirects, which is reqwest's default and cannot be read
-    /// from a client, and to send the headers of a request to the other host. Therefore no
-    /// deadline or attempt number is sent, a request with an `Idempotency-Key` fails
+    /// from a client, and to send the headers of a request to the other host. Therefore no deadline
+    /// or attempt number is sent, a request with an `Idempotency-Key` fails
     /// ([`Builder`](crate::classify::TransportFailure::Builder)), and a request that is not
     /// idempotent is never repeated after the client has it. To avoid this, use
-    /// [`client_without_redirects`](Self::client_without_redirects) or
-    /// [`reqwest`](Self::reqwest).
+    /// [`client_without_redirects`](Self::client_without_redirects) or [`reqwest`](Self::reqwest).
     pub fn client(mut self, client: Client) -> Self {
         self.client = ClientSource::Ready { client, follows_redirects: true };
         self
     }
 
-    /// Uses this client like [`client`](Self::client), but with headers and keys. The client
-    /// must have been built with `redirect(reqwest::redirect::Policy::none())`: otherwise other
-    /// hosts receive both.
+    /// Uses this client like [`client`](Self::client), but with headers and keys. The client must
+    /// have been built with `redirect(reqwest::redirect::Policy::none())`: otherwise other hosts
+    /// receive both.
     pub fn client_without_redirects(mut self, client: Client) -> Self {
         self.client = ClientSource::Ready { client, follows_redirects: false };
         self
@@ -164,9 +163,9 @@ impl ResilientClientBuilder {
     ///
     /// # Errors
     /// If a limit is out of bounds, another client of the profile has other authority limits, a
-    /// file cannot be used, a header is set (`propagate`, `trusted_hosts`, `generate_keys`)
-    /// that a [`client`](Self::client) which may follow redirects would send to other hosts, or
-    /// reqwest cannot create its client.
+    /// file cannot be used, a header is set (`propagate`, `trusted_hosts`, `generate_keys`) that a
+    /// [`client`](Self::client) which may follow redirects would send to other hosts, or reqwest
+    /// cannot create its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
         let (client, layer) = match self.client {
             ClientSource::Ready { client, follows_redirects } => {
@@ -197,8 +196,8 @@ impl ResilientClientBuilder {
 pub enum BuildError {
     /// A value is out of its bounds.
     Config(InvalidConfig),
-    /// reqwest could not create its client, for example because of a certificate or a proxy in
-    /// its builder.
+    /// reqwest could not create its client, for example because of a certificate or a proxy in its
+    /// builder.
     Client(TransportError),
     /// A certificate or key file cannot be used.
     #[cfg(feature = "tls")]

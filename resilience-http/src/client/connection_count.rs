@@ -65,8 +65,8 @@ impl ConnectionCount {
     /// Records that a connection was closed.
     pub(super) fn closed(&self) {
         let mut state = self.state.lock();
-        // Saturating: `open` may have been lowered to the requests in flight before this
-        // end was seen.
+        // Saturating: `open` may have been lowered to the requests in flight before this end was
+        // seen.
         state.open = state.open.saturating_sub(1);
         drop(state);
         self.closed.notify_one();
@@ -78,8 +78,7 @@ impl ConnectionCount {
         let until = clock::now() + LONGEST_WAIT;
         let mut waiting = WaitingConnect::new(self.clone());
         loop {
-            // Created before the count is read: `notify_one` stores a permit for a later
-            // waiter.
+            // Created before the count is read: `notify_one` stores a permit for a later waiter.
             let closed = self.closed.notified();
             let Some(wait) = waiting.try_reserve(until) else { break };
             let _closed_or_elapsed = tokio::time::timeout(wait, closed).await;
@@ -111,8 +110,8 @@ impl WaitingConnect {
             if !wait.is_zero() {
                 return Some(wait);
             }
-            // The pool has no idle connection, or it would not connect. So each
-            // connection that is still open has a request on it, or is being opened.
+            // The pool has no idle connection, or it would not connect. So each connection that is
+            // still open has a request on it, or is being opened.
             let in_use = requests.snapshot().in_use.saturating_sub(state.waiting);
             state.open = state.open.min(in_use.saturating_add(state.opening));
         }

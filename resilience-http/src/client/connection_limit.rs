@@ -72,15 +72,14 @@ where
             let reserve = async move { Ok(connections.reserve().await) };
             let call_ended = call_scope::call_ended(call);
             let mut reserving = pin!(UntilCallEnds { inner: reserve, call_ended });
-            // Checked before `reserve` is polled: a connect whose call has another
-            // connection must not be counted as one without.
+            // Checked before `reserve` is polled: a connect whose call has another connection must
+            // not be counted as one without.
             let opening = poll_fn(|cx| match call_scope::is_outside_call() {
                 true => Poll::Ready(Err("the call has another connection".into())),
                 false => reserving.as_mut().poll(cx),
             });
             let opening = opening.await?;
-            // From here on the connect is not given up: the peer may have accepted it
-            // already.
+            // From here on the connect is not given up: the peer may have accepted it already.
             let connection = connect.await?;
             opening.opened();
             Ok(connection)

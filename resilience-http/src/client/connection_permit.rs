@@ -168,8 +168,8 @@ impl fmt::Debug for ConnectionPermit {
 }
 
 pin_project! {
-    /// Waits for a connection permit: first of the authority, then of the total, so that
-    /// attempts queued for a slow authority hold nothing of the total.
+    /// Waits for a connection permit: first of the authority, then of the total, so that attempts
+    /// queued for a slow authority hold nothing of the total.
     pub(super) struct AcquireConnection {
         #[pin]
         own: Acquire,

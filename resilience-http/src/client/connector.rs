@@ -39,8 +39,8 @@ pub struct BoundedConnector<C> {
 }
 
 impl<C> BoundedConnector<C> {
-    /// Creates a connector with the limit [`per_authority`](ConnectionLimits::per_authority);
-    /// the total is not used.
+    /// Creates a connector with the limit [`per_authority`](ConnectionLimits::per_authority); the
+    /// total is not used.
     ///
     /// # Errors
     /// If a limit is out of its bounds.
@@ -50,8 +50,8 @@ impl<C> BoundedConnector<C> {
         Ok(BoundedConnector { inner, permits })
     }
 
-    /// Returns the open connections to an authority and the connects that wait, or `None` if
-    /// the authority is not known.
+    /// Returns the open connections to an authority and the connects that wait, or `None` if the
+    /// authority is not known.
     #[must_use]
     pub fn snapshot(&self, authority: &Authority) -> Option<BulkheadSnapshot> {
         self.permits.peek(authority, clock::now()).map(|permits| permits.snapshot())
@@ -83,8 +83,7 @@ where
             let permits = permits.get(&authority, clock::now());
             let acquire = async move { Ok(permits.acquire_owned(1).await?) };
             let permit = UntilCallEnds { inner: acquire, call_ended }.await?;
-            // From here on the connect is not given up: the peer may have accepted it
-            // already.
+            // From here on the connect is not given up: the peer may have accepted it already.
             std::future::poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
             let io = inner.call(uri).await.map_err(Into::into)?;
             Ok(BoundedIo { io, _permit: permit })

@@ -27,16 +27,16 @@ pub trait HttpRequest: Sized {
     /// Returns a copy, or `None` if the body can be sent only once.
     fn copy(&self) -> Option<Self>;
 
-    /// Returns `true` if this copy can still be sent after an attempt that ended with or
-    /// without a response. See [`Replay::is_still_valid`].
+    /// Returns `true` if this copy can still be sent after an attempt that ended with or without a
+    /// response. See [`Replay::is_still_valid`].
     fn is_still_valid(&self, has_response: bool) -> bool {
         let _ = has_response;
         true
     }
 
-    /// Rewrites the address in the form of its [`Authority`], so that the connection pool has
-    /// one key for it as well: without user info, which HTTP does not send, and without the
-    /// default port. Does nothing by default.
+    /// Rewrites the address in the form of its [`Authority`], so that the connection pool has one
+    /// key for it as well: without user info, which HTTP does not send, and without the default
+    /// port. Does nothing by default.
     fn normalize(&mut self) {}
 }
 
@@ -166,8 +166,7 @@ impl HttpRequest for reqwest::Request {
         authority().ok_or_else(|| TransportError::no_host(url.scheme()))
     }
 
-    /// Reads the header and the method, since reqwest does not expose the extensions of a
-    /// request.
+    /// Reads the header and the method, since reqwest does not expose the extensions of a request.
     fn idempotency(&self) -> Idempotency {
         Idempotency::of_head(self.method(), self.headers())
     }
@@ -179,8 +178,7 @@ impl HttpRequest for reqwest::Request {
     fn normalize(&mut self) {
         let url = self.url();
         if !url.username().is_empty() || url.password().is_some() {
-            // Both setters fail only for an address without a host, which `authority`
-            // rejects.
+            // Both setters fail only for an address without a host, which `authority` rejects.
             let _removed = self.url_mut().set_username("");
             let _removed = self.url_mut().set_password(None);
         }
@@ -230,8 +228,7 @@ impl<R: HttpRequest> RequestWithIdempotency<R> {
         self.keyed()
     }
 
-    /// Adds a new key to a request that is not idempotent and has none. All attempts share the
-    /// key.
+    /// Adds a new key to a request that is not idempotent and has none. All attempts share the key.
     pub(super) fn with_key_if_needed(self) -> RequestWithIdempotency<R> {
         if self.0.idempotency.may_run_twice() {
             return self;

@@ -92,8 +92,8 @@ impl RequestBuilder {
         self.map(|request| request.bearer_auth(token))
     }
 
-    /// Sets the body. A body in memory is copied for each attempt; a stream is sent once,
-    /// unless the request is a [`RecordedRequest`].
+    /// Sets the body. A body in memory is copied for each attempt; a stream is sent once, unless
+    /// the request is a [`RecordedRequest`].
     pub fn body(self, body: impl Into<Body>) -> Self {
         self.map(|request| request.body(body))
     }
@@ -104,8 +104,8 @@ impl RequestBuilder {
         self.map(|request| request.json(value))
     }
 
-    /// Limits the duration of each attempt, its response body included. The profile's deadline
-    /// and attempt timeout apply as well.
+    /// Limits the duration of each attempt, its response body included. The profile's deadline and
+    /// attempt timeout apply as well.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
     }
@@ -115,9 +115,8 @@ impl RequestBuilder {
         self.map(|request| request.version(version))
     }
 
-    /// Changes the request with a method of reqwest's own builder: `query`, `form` and
-    /// `multipart`, for example, need features of reqwest. The result is still sent through
-    /// this client.
+    /// Changes the request with a method of reqwest's own builder: `query`, `form` and `multipart`,
+    /// for example, need features of reqwest. The result is still sent through this client.
     pub fn map(
         mut self,
         change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
@@ -126,9 +125,8 @@ impl RequestBuilder {
         self
     }
 
-    /// Declares the effect of processing the request twice, and overrides the rule for its
-    /// method. A key is sent in the `Idempotency-Key` header, the same in all attempts of this
-    /// request.
+    /// Declares the effect of processing the request twice, and overrides the rule for its method.
+    /// A key is sent in the `Idempotency-Key` header, the same in all attempts of this request.
     pub fn idempotency(mut self, idempotency: Idempotency) -> Self {
         self.request.idempotency = Some(idempotency);
         self

@@ -26,15 +26,14 @@ impl ResilientClient {
     /// Creates a client with reqwest's defaults and this profile.
     ///
     /// # Errors
-    /// If reqwest cannot create its client, or another client of the profile has other
-    /// authority limits than the default.
+    /// If reqwest cannot create its client, or another client of the profile has other authority
+    /// limits than the default.
     pub fn new(profile: &Profile) -> Result<ResilientClient, BuildError> {
         ResilientClient::builder(profile).build()
     }
 
-    /// Starts from reqwest's defaults and the default
-    /// [`ConnectionLimits`](super::ConnectionLimits) and
-    /// [`KeyedLimits`](resilience_core::keyed::KeyedLimits).
+    /// Starts from reqwest's defaults and the default [`ConnectionLimits`](super::ConnectionLimits)
+    /// and [`KeyedLimits`](resilience_core::keyed::KeyedLimits).
     pub fn builder(profile: &Profile) -> ResilientClientBuilder {
         ResilientClientBuilder::new(profile)
     }
@@ -53,8 +52,8 @@ impl ResilientClient {
         self.request(Method::HEAD, url)
     }
 
-    /// Starts a POST request. A POST is not idempotent, so it is sent again only after a
-    /// failure that certainly had no effect: see [`RequestBuilder::idempotency`].
+    /// Starts a POST request. A POST is not idempotent, so it is sent again only after a failure
+    /// that certainly had no effect: see [`RequestBuilder::idempotency`].
     pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::POST, url)
     }
@@ -80,8 +79,8 @@ impl ResilientClient {
         RequestBuilder::new(self.clone(), request)
     }
 
-    /// Sends the request of a builder, of this client's or of reqwest's own, under the policies
-    /// of the profile.
+    /// Sends the request of a builder, of this client's or of reqwest's own, under the policies of
+    /// the profile.
     ///
     /// # Errors
     /// The errors of [`execute`](Self::execute), and
@@ -99,8 +98,7 @@ impl ResilientClient {
     /// Dropping the future cancels the attempt and gives back all permits of the call.
     ///
     /// # Errors
-    /// An error of the transport, or the rejection of a policy. A response with any status is
-    /// `Ok`.
+    /// An error of the transport, or the rejection of a policy. A response with any status is `Ok`.
     pub fn execute<R>(
         &self,
         request: impl Into<RequestWithIdempotency<R>>,

@@ -77,11 +77,11 @@ impl ResilientLayer {
         ResilientLayer::builder(profile).build()
     }
 
-    /// Starts from the default [`ConnectionLimits`] and [`KeyedLimits`], without generated
-    /// keys, and with the deadline and the attempt number as headers.
+    /// Starts from the default [`ConnectionLimits`] and [`KeyedLimits`], without generated keys,
+    /// and with the deadline and the attempt number as headers.
     ///
-    /// `profile` is the template of the state of each authority. No call uses its own state,
-    /// and it has no handles.
+    /// `profile` is the template of the state of each authority. No call uses its own state, and it
+    /// has no handles.
     pub fn builder(profile: &Profile) -> ResilientLayerBuilder {
         ResilientLayerBuilder {
             profile: profile.clone(),
@@ -96,22 +96,22 @@ impl ResilientLayer {
         }
     }
 
-    /// Returns the number of known authorities, their size in bytes, and the number of times
-    /// that no entry could be evicted for a new one.
+    /// Returns the number of known authorities, their size in bytes, and the number of times that
+    /// no entry could be evicted for a new one.
     #[must_use]
     pub fn authorities(&self) -> KeyedSnapshot {
         self.0.sites.snapshot()
     }
 
-    /// Returns the state of an authority (circuit, permits, tokens and budget), or `None` if it
-    /// is not in the store.
+    /// Returns the state of an authority (circuit, permits, tokens and budget), or `None` if it is
+    /// not in the store.
     #[must_use]
     pub fn snapshot(&self, authority: &Authority) -> Option<StackSnapshot> {
         self.profile(authority).map(|profile| profile.snapshot())
     }
 
-    /// Returns the profile of an authority, with the handles of its circuit, bulkhead and
-    /// limiter, or `None` if no client of the profile has it in its store.
+    /// Returns the profile of an authority, with the handles of its circuit, bulkhead and limiter,
+    /// or `None` if no client of the profile has it in its store.
     #[must_use]
     pub fn profile(&self, authority: &Authority) -> Option<Profile> {
         let now = clock::now();
@@ -121,18 +121,17 @@ impl ResilientLayer {
 }
 
 impl ResilientLayer {
-    /// Returns the profile of an authority, and creates its state if no client of the profile
-    /// has called it yet. All clients of the profile share the circuit, bulkhead, limiter and
-    /// budget in it. The state stays in the store while the result is kept.
+    /// Returns the profile of an authority, and creates its state if no client of the profile has
+    /// called it yet. All clients of the profile share the circuit, bulkhead, limiter and budget in
+    /// it. The state stays in the store while the result is kept.
     #[must_use]
     pub fn profile_of(&self, authority: &Authority) -> KeyProfile {
         self.0.states.get(authority, clock::now())
     }
 
-    /// Returns a health check of an authority by the state of its circuit, which costs no call.
-    /// An open circuit is down. Every other state is up, also before the first call, and for a
-    /// profile without a circuit breaker. The check has the name of the authority and is
-    /// critical.
+    /// Returns a health check of an authority by the state of its circuit, which costs no call. An
+    /// open circuit is down. Every other state is up, also before the first call, and for a profile
+    /// without a circuit breaker. The check has the name of the authority and is critical.
     ///
     /// For an authority that the service does not depend on, give the circuit of
     /// [`profile_of`](Self::profile_of) to
@@ -141,8 +140,7 @@ impl ResilientLayer {
         let profile = self.profile_of(authority);
         let layer = self.clone();
         let run = move || {
-            // Keeps the client's settings of the profile alive while the check is
-            // registered.
+            // Keeps the client's settings of the profile alive while the check is registered.
             let _layer = &layer;
             let state = profile.breaker().map(|breaker| breaker.snapshot().state);
             let is_open = matches!(state, Some(CircuitState::Open | CircuitState::ForcedOpen));
@@ -173,8 +171,8 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// Bounds the store of authorities: their number, bytes and idle time. All clients of a
-    /// profile need the same limits, since they share its states.
+    /// Bounds the store of authorities: their number, bytes and idle time. All clients of a profile
+    /// need the same limits, since they share its states.
     pub fn authorities(mut self, limits: KeyedLimits) -> Self {
         self.authorities = limits;
         self
@@ -183,8 +181,8 @@ impl ResilientLayerBuilder {
     /// Declares that the service below follows redirects by itself: see
     /// [`HttpClassifier::follows_redirects`](crate::classify::HttpClassifier::follows_redirects).
     ///
-    /// Such a service sends the headers of a request to the other host as well. Therefore
-    /// nothing is propagated, and a request with an `Idempotency-Key` fails
+    /// Such a service sends the headers of a request to the other host as well. Therefore nothing
+    /// is propagated, and a request with an `Idempotency-Key` fails
     /// ([`Builder`](crate::classify::TransportFailure::Builder)) before it is sent.
     /// [`propagate`](Self::propagate), [`trusted_hosts`](Self::trusted_hosts) and
     /// [`generate_keys`](Self::generate_keys) then make [`build`](Self::build) return an error.
@@ -193,13 +191,13 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// Replaces the classifier of attempts, which all policies use: a closure, or a
-    /// [`Classify`] type of the head of a response or the error. The default is
-    /// [`HttpClassifier`](crate::classify::HttpClassifier); a custom classifier can delegate to
-    /// it. Rejections of the profile's own policies are not passed to the classifier.
+    /// Replaces the classifier of attempts, which all policies use: a closure, or a [`Classify`]
+    /// type of the head of a response or the error. The default is
+    /// [`HttpClassifier`](crate::classify::HttpClassifier); a custom classifier can delegate to it.
+    /// Rejections of the profile's own policies are not passed to the classifier.
     ///
-    /// With a closure every failure counts as possibly processed, so a POST is never sent
-    /// again. A type can implement [`Classify::may_have_run`].
+    /// With a closure every failure counts as possibly processed, so a POST is never sent again. A
+    /// type can implement [`Classify::may_have_run`].
     ///
     /// ```
     /// use resilience_core::profiles::Profiles;
@@ -225,18 +223,18 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// Adds an `Idempotency-Key` to every request that is not idempotent: a new key for each
-    /// call, the same for all its attempts. Use it only with servers that implement the header.
-    /// Others ignore the key and process a repeated request twice.
+    /// Adds an `Idempotency-Key` to every request that is not idempotent: a new key for each call,
+    /// the same for all its attempts. Use it only with servers that implement the header. Others
+    /// ignore the key and process a repeated request twice.
     pub fn generate_keys(mut self) -> Self {
         self.generates_keys = true;
         self
     }
 
-    /// Sets the headers that each attempt carries. The default is the time left (until the
-    /// call's deadline or the attempt timeout, whichever is first) and the attempt number,
-    /// without trace and baggage. `InjectContextLayer::new()` sends all of them, for servers
-    /// that take part in the trace.
+    /// Sets the headers that each attempt carries. The default is the time left (until the call's
+    /// deadline or the attempt timeout, whichever is first) and the attempt number, without trace
+    /// and baggage. `InjectContextLayer::new()` sends all of them, for servers that take part in
+    /// the trace.
     pub fn propagate(mut self, what: InjectContextLayer) -> Self {
         self.propagate = Some(Some(what));
         self
@@ -244,13 +242,12 @@ impl ResilientLayerBuilder {
 
     /// Declares the servers that are operated by the caller. They receive the headers of
     /// [`propagate`](Self::propagate), by default all of `InjectContextLayer::new()`, trace and
-    /// baggage included; all other servers receive none. Without this method all servers
-    /// receive the same headers.
+    /// baggage included; all other servers receive none. Without this method all servers receive
+    /// the same headers.
     ///
     /// An entry is a host (`stats.example`, `10.0.0.7`, `[::1]`) or all hosts below a domain
-    /// (`*.internal.example`). It applies to every port unless it has one
-    /// (`stats.example:8443`). A name that is not ASCII is written in punycode. The entries of
-    /// several calls are combined.
+    /// (`*.internal.example`). It applies to every port unless it has one (`stats.example:8443`). A
+    /// name that is not ASCII is written in punycode. The entries of several calls are combined.
     ///
     /// ```
     /// use resilience_core::profiles::Profiles;
@@ -267,17 +264,16 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// Adds no headers to requests: for public servers, which could recognise this library by
-    /// them.
+    /// Adds no headers to requests: for public servers, which could recognise this library by them.
     pub fn without_propagation(mut self) -> Self {
         self.propagate = Some(None);
         self
     }
 
     /// Ends the body of a response that yields no data for this duration with a
-    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) rejection, which is a failure for
-    /// the circuit. Without this method a body may take for ever, since the time limits of the
-    /// profile end with the head.
+    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) rejection, which is a failure for the
+    /// circuit. Without this method a body may take for ever, since the time limits of the profile
+    /// end with the head.
     pub fn body_stall(mut self, limit: Duration) -> Self {
         self.body_stall = Some(limit);
         self
@@ -312,8 +308,7 @@ impl ResilientLayerBuilder {
         let profile = self.profile;
         let total = permits.total().clone();
         let fresh = move |authority: &Authority| {
-            // Keeps the profile alive with the client, so that a reload does not remove its
-            // states.
+            // Keeps the profile alive with the client, so that a reload does not remove its states.
             let _profile = &profile;
             Site::fresh(authority, shared.get(authority, clock::now()), &permits, &settings)
         };
@@ -338,8 +333,7 @@ impl ResilientLayerBuilder {
         }
     }
 
-    /// Returns the headers for servers that may receive any: the caller's choice, or the
-    /// default.
+    /// Returns the headers for servers that may receive any: the caller's choice, or the default.
     fn default_headers(&self) -> Option<InjectContextLayer> {
         match (self.propagate, &self.trusted_hosts) {
             (Some(chosen), _) => chosen,
@@ -447,8 +441,8 @@ macro_rules! impl_service_for_requests {
                 <AuthorityService<S> as Service<RequestWithIdempotency<$request>>>::Future,
             >;
 
-            /// Always ready: the authority, and with it the policies, is known only
-            /// from the request.
+            /// Always ready: the authority, and with it the policies, is known only from the
+            /// request.
             fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
                 Poll::Ready(Ok(()))
             }
@@ -516,8 +510,8 @@ where
         }
         match std::mem::replace(&mut self.state, State::Done) {
             State::Failed(error) => Poll::Ready(Err(*error)),
-            // Polled after completion, which the contract of `Future` leaves open:
-            // never ready again.
+            // Polled after completion, which the contract of `Future` leaves open: never ready
+            // again.
             State::Done | State::Calling(_) => Poll::Pending,
         }
     }

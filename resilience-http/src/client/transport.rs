@@ -41,8 +41,8 @@ where
     type Error = Error<TransportError>;
     type Future = Attempt<S, R, S::Future>;
 
-    /// Always ready: the permit is taken for the request, and the service below is readied
-    /// after that.
+    /// Always ready: the permit is taken for the request, and the service below is readied after
+    /// that.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
@@ -108,8 +108,8 @@ impl Site {
         propagate.begin(request.headers_mut())
     }
 
-    /// Pauses the limiter of the authority after a response with hints, unless the limiter
-    /// reads them itself.
+    /// Pauses the limiter of the authority after a response with hints, unless the limiter reads
+    /// them itself.
     fn pause(&self, response: &impl HttpResponse) {
         let status = response.status();
         let headers = response.headers();

@@ -17,9 +17,8 @@ type PendingResponse = Pin<Box<dyn Future<Output = ProbeResponse> + Send>>;
 // `F` instead of `S::Future`: with the projection the compiler cannot prove that a task which holds
 // the future across an await is `Send`.
 pin_project! {
-    /// The future of [`HealthService`](super::HealthService). Dropping it cancels a request
-    /// that was passed on. Checks that were started keep running for other probes that wait for
-    /// them.
+    /// The future of [`HealthService`](super::HealthService). Dropping it cancels a request that
+    /// was passed on. Checks that were started keep running for other probes that wait for them.
     #[must_use = "futures do nothing unless polled"]
     pub struct HealthFuture<S, Req, F> {
         #[pin]
@@ -92,8 +91,8 @@ where
                 StateProj::RunningChecks { response } => {
                     Ok(ready!(response.as_mut().poll(cx)).map(ResponseBody::ours))
                 }
-                // Polled after completion, which the contract of `Future` leaves
-                // open: never ready again.
+                // Polled after completion, which the contract of `Future` leaves open: never ready
+                // again.
                 StateProj::Done => return Poll::Pending,
             };
             // Drops the inner future now, and not when this future is dropped.

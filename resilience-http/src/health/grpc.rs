@@ -69,8 +69,8 @@ impl GrpcHealth {
         self
     }
 
-    /// Reports `NOT_SERVING`, and returns the driver, to be spawned and kept running as long as
-    /// the server. Dropping the driver leaves the last status in place.
+    /// Reports `NOT_SERVING`, and returns the driver, to be spawned and kept running as long as the
+    /// server. Dropping the driver leaves the last status in place.
     ///
     /// # Errors
     /// If [`every`](Self::every) is zero or longer than 365 days.

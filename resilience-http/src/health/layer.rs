@@ -49,8 +49,8 @@ impl HealthLayer {
         self
     }
 
-    /// Adds the texts of errors to the responses. They may contain hosts, users and secrets:
-    /// use it only on a port that only operators can reach.
+    /// Adds the texts of errors to the responses. They may contain hosts, users and secrets: use it
+    /// only on a port that only operators can reach.
     #[must_use]
     pub fn show_details(mut self) -> HealthLayer {
         self.details = true;

@@ -42,8 +42,7 @@ pub(super) fn not_found(method: &Method) -> ProbeResponse {
 
 fn response(method: &Method, status: StatusCode, body: Bytes) -> ProbeResponse {
     let length = HeaderValue::from(body.len());
-    // A HEAD response has the headers of the GET response (RFC 9110 §9.3.2), its length
-    // included.
+    // A HEAD response has the headers of the GET response (RFC 9110 §9.3.2), its length included.
     let body = if *method == Method::HEAD { Bytes::new() } else { body };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;

@@ -144,7 +144,8 @@ impl<'de> ParameterVisitor<'de> for Entry<'_> {
     type Out = ();
     type Error = Malformed;
 
-    /// Stores a parameter. The last of a name wins; unknown names are ignored (RFC 9651 §3.1.2).
+    /// Stores a parameter. The last of a name wins (RFC 9651 §4.2.3.2), and unknown names are
+    /// ignored.
     fn parameter(
         &mut self,
         key: &'de KeyRef,

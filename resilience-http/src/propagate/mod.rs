@@ -48,11 +48,9 @@
 //!
 #![cfg_attr(feature = "layers", doc = "```")]
 #![cfg_attr(not(feature = "layers"), doc = "```ignore")]
-//! use std::time::Duration;
-//! use http::{Request, Response};
-//! use resilience_core::Deadline;
-//! use resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout};
-//! use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+//! use std::time::Duration; use http::{Request, Response}; use resilience_core::Deadline; use
+//! resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout}; use
+//! tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
@@ -64,8 +62,8 @@
 //! .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
 //!
 //! let request = Request::builder().header(timeout::TIMEOUT, "250").body(())?;
-//! assert_eq!(server.clone().oneshot(request).await?.status(), 200);
-//! let expired = Request::builder().header(timeout::TIMEOUT, "0").body(())?;
+//! assert_eq!(server.clone().oneshot(request).await?.status(), 200); let expired =
+//! Request::builder().header(timeout::TIMEOUT, "0").body(())?;
 //! assert_eq!(server.oneshot(expired).await?.status(), 504);
 //! # Ok(())
 //! # }

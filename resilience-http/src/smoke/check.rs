@@ -27,8 +27,8 @@ pub(super) struct Expected {
 }
 
 impl SmokeCheck {
-    /// Expects status 200 from this path, which begins with a slash and may have a query. The
-    /// name of the check is the path.
+    /// Expects status 200 from this path, which begins with a slash and may have a query. The name
+    /// of the check is the path.
     pub fn get(path: impl Into<String>) -> SmokeCheck {
         let path = path.into();
         let name = path.clone();

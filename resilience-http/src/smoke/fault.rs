@@ -28,8 +28,7 @@ pub enum SmokeFault {
         expected: u16,
         /// The status of the response.
         found: u16,
-        /// The checks that a probe response reports as down or impaired; empty for other
-        /// responses.
+        /// The checks that a probe response reports as down or impaired; empty for other responses.
         unhealthy: Vec<String>,
     },
     /// A body of more than [`MAX_BODY`](super::MAX_BODY) bytes.

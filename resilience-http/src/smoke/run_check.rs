@@ -64,8 +64,7 @@ fn of_transport(error: &reqwest::Error, limit: Duration) -> SmokeFault {
     if error.is_timeout() {
         return SmokeFault::TooSlow { limit };
     }
-    // The outer errors repeat the URL, which the report shows already; the innermost has the
-    // cause.
+    // The outer errors repeat the URL, which the report shows already; the innermost has the cause.
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -37,8 +37,7 @@ pub struct SmokeBuilder {
 }
 
 impl Smoke {
-    /// Starts a suite for the service at this URL, to which the paths of the checks are
-    /// appended.
+    /// Starts a suite for the service at this URL, to which the paths of the checks are appended.
     pub fn of(base: impl Into<String>) -> SmokeBuilder {
         let timeout = Duration::from_secs(5);
         SmokeBuilder { base: base.into(), timeout, client: None, checks: Vec::new() }
@@ -93,8 +92,8 @@ impl SmokeBuilder {
     /// Creates the suite.
     ///
     /// # Errors
-    /// If the URL is invalid, there are no checks, two checks have the same name, or a value of
-    /// a check is out of its bounds.
+    /// If the URL is invalid, there are no checks, two checks have the same name, or a value of a
+    /// check is out of its bounds.
     pub fn build(self) -> Result<Smoke, InvalidConfig> {
         time("timeout", self.timeout)?;
         let base = self.base.trim_end_matches('/').to_owned();
