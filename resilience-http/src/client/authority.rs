@@ -58,7 +58,7 @@ impl Authority {
     }
 
     /// Returns the key under which hyper-util's pool stores connections: the authority as written,
-    /// in lower case. An address that is not [normalized](normalized) has another key than
+    /// in lower case. An address that is not [`normalized`] has another key than
     /// [`Authority::of`]. User info is hashed, since keys appear in events and a password must not.
     pub(super) fn of_pool(uri: &Uri) -> Option<Authority> {
         let known = Authority::of(uri)?;
