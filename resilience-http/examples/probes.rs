@@ -1,4 +1,4 @@
-//! How long probes take while eight dependencies do not answer, and how often those are asked.
+//! The duration of probes while eight dependencies do not respond, and the number of checks run.
 //!
 //! `cargo run --release -p resilience-http --features layers,reqwest --example probes`
 
@@ -22,7 +22,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 async fn main() -> Result<(), Failed> {
     let client = Client::builder().no_proxy().build()?;
     alive_while_blocked(&client).await?;
-    asked_once(&client).await
+    checked_once(&client).await
 }
 
 async fn serve(checks: impl IntoIterator<Item = Check>) -> Result<String, Failed> {
@@ -34,7 +34,7 @@ async fn serve(checks: impl IntoIterator<Item = Check>) -> Result<String, Failed
     Ok(base)
 }
 
-/// 2,000 liveness probes, one after the other, while 20 readiness probes wait.
+/// Sends 2,000 liveness probes, one after the other, while 20 readiness probes wait.
 async fn alive_while_blocked(client: &Client) -> Result<(), Failed> {
     let hour = Duration::from_secs(3_600);
     let blocked = |name| Check::critical(name, pending::<Result<(), String>>).timeout(hour);
@@ -50,13 +50,15 @@ async fn alive_while_blocked(client: &Client) -> Result<(), Failed> {
     }
     took.sort();
     let quantile = |thousandths: usize| took[(took.len() - 1) * thousandths / 1_000];
-    let (p50, p99, most) = (quantile(500), quantile(990), quantile(1_000));
-    println!("/health, 8 checks blocked: p50 {p50:?}, p99 {p99:?}, max {most:?}");
+    let p50 = quantile(500);
+    let p99 = quantile(990);
+    let max = quantile(1_000);
+    println!("/health, 8 checks blocked: p50 {p50:?}, p99 {p99:?}, max {max:?}");
     Ok(())
 }
 
-/// 500 readiness probes within a second.
-async fn asked_once(client: &Client) -> Result<(), Failed> {
+/// Sends 500 readiness probes within a second.
+async fn checked_once(client: &Client) -> Result<(), Failed> {
     let runs = Arc::new(AtomicUsize::new(0));
     let check = |name| {
         let runs = runs.clone();
@@ -78,7 +80,8 @@ async fn asked_once(client: &Client) -> Result<(), Failed> {
     for response in probes.join_all().await {
         response?;
     }
-    let (took, runs) = (clock::now() - began, runs.load(Ordering::Relaxed));
+    let took = clock::now() - began;
+    let runs = runs.load(Ordering::Relaxed);
     println!("/ready, 500 probes in {took:?}: {runs} runs of {} checks", NAMES.len());
     Ok(())
 }

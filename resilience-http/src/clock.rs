@@ -1,4 +1,5 @@
-//! Wall time, which HTTP-dates are relative to. Parsers in this crate take it as an argument.
+//! The wall clock, which HTTP dates are relative to. Parsers in this crate take the wall time as an
+//! argument.
 //!
 //! ```
 //! let before = resilience_http::clock::wall_now();
@@ -7,7 +8,8 @@
 
 use std::time::SystemTime;
 
-/// Reads the wall clock, which may be wrong and may jump: for dates, never for durations.
+/// Reads the wall clock. It may be wrong and may jump: use it for dates, never to measure
+/// durations.
 #[must_use]
 pub fn wall_now() -> SystemTime {
     resilience_core::clock::wall_now()

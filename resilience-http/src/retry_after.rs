@@ -1,9 +1,8 @@
-//! When the server says to come back.
+//! Reading the `Retry-After` header (RFC 9110 §10.2.3).
 //!
-//! `Retry-After` is the cheapest thing a server under load can send and the first thing a careless
-//! client ignores. It is also input from a stranger. So it is read strictly, as RFC 9110 §10.2.3
-//! writes it, and a value that is anything else says nothing at all: a client that guesses what
-//! `-1` or `1.5` meant is worse off than one that falls back on its own schedule.
+//! The header is input from a stranger, so the parser is strict: a value that is not in one of the
+//! two forms of the RFC is ignored. A client that guesses at the meaning of `-1` or `1.5` is worse
+//! off than one that falls back on its own backoff.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -22,13 +21,12 @@
 //! assert_eq!(read("soon"), None);
 //! ```
 //!
-//! # What a date is worth
+//! # Precision of a date
 //!
-//! A date has a resolution of one second and is read against *our* clock. The wait that comes out is
-//! exact to whoever's clock is worse: a server that is ahead of us by three seconds makes us wait
-//! three seconds longer, one that is behind makes us come early by as much. A date is therefore used
-//! as it stands, the instant it names, and never rounded down. Where a server offers the choice,
-//! seconds are the better form.
+//! A date has a resolution of one second and is compared with the clock of this machine. If the
+//! server's clock is three seconds ahead, the client waits three seconds too long; if it is behind,
+//! the client comes three seconds early. The date is used as the instant that it names and is never
+//! rounded down. Prefer seconds where a server offers both forms.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,36 +36,36 @@ use resilience_core::clock::MAX_WAIT;
 
 use crate::clock;
 
-/// How long from `now` the server asks to stay away; at most [`MAX_WAIT`].
+/// Returns the wait that the server requests, from `now` on; at most [`MAX_WAIT`].
 ///
-/// A date that has passed is a wait of zero. If the header stands there more than once, which it
-/// must not, the longest wait holds: whichever was meant, it is not broken. `None` if there is no
-/// header in one of the two forms of the RFC.
+/// A date in the past is a wait of zero. If the header is present more than once, which RFC 9110
+/// does not allow, the longest valid wait is used. `None` if no value is in one of the two forms of
+/// the RFC.
 #[must_use]
 pub fn parse(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let values = headers.get_all(RETRY_AFTER).iter().filter_map(text);
     values.filter_map(|value| seconds(value).or_else(|| until_date(value, now))).max()
 }
 
-/// [`parse`], by the [wall clock](clock::wall_now), which is read only if there is such a header.
+/// Calls [`parse`] with the [wall clock](clock::wall_now), which is read only if the header is
+/// present.
 #[must_use]
 pub fn from_headers(headers: &HeaderMap) -> Option<Duration> {
     headers.contains_key(RETRY_AFTER).then(clock::wall_now).and_then(|now| parse(headers, now))
 }
 
-/// Without the blanks that the RFC lets stand around any field's value.
+/// Returns the value without the whitespace that RFC 9110 §5.5 allows around a field value.
 fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(|text| text.trim_matches([' ', '\t']))
 }
 
-/// `1*DIGIT`: no sign, no fraction, no exponent. A number too large for a machine is only a very
-/// long wait.
+/// Parses `1*DIGIT`: no sign, no fraction, no exponent. A number that overflows is [`MAX_WAIT`].
 fn seconds(value: &str) -> Option<Duration> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| value.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT))
 }
 
-/// Any of the three spellings of a date that the RFC wants read.
+/// Parses a date in any of the three formats that RFC 9110 §5.6.7 requires a recipient to accept.
 fn until_date(value: &str, now: SystemTime) -> Option<Duration> {
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or(Duration::ZERO).min(MAX_WAIT))
@@ -93,8 +91,8 @@ mod tests {
 
     const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-    /// The rows of linkerd's parser. Its cap of 300 s is a policy of linkerd's; here
-    /// a long hint is refused by the retry's own limits, so it is read as it stands.
+    /// The rows of linkerd's parser. linkerd caps the wait at 300 s; here the limits of the retry
+    /// policy reject a long hint, so the parser returns the value unchanged.
     #[test]
     fn linkerd_rows() {
         for (value, expected) in [
@@ -111,7 +109,7 @@ mod tests {
         }
     }
 
-    /// The seconds form of Envoy's reset header, which is this header's.
+    /// The rows of the seconds format of Envoy's reset header, which `Retry-After` shares.
     #[test]
     fn envoy_seconds_rows() {
         assert_eq!(read("5"), Some(SECONDS(5)));
@@ -122,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_spellings_of_a_date() {
+    fn all_three_formats_of_a_date_are_read() {
         for date in [
             "Sun, 06 Nov 1994 08:50:37 GMT",
             "Sunday, 06-Nov-94 08:50:37 GMT",
@@ -133,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_the_instant_that_it_names() {
+    fn a_date_is_not_rounded() {
         let half_past = now() + Duration::from_millis(500);
         let date = headers(&[b"Sun, 06 Nov 1994 08:49:39 GMT"]);
         assert_eq!(parse(&date, half_past), Some(Duration::from_millis(1_500)));
     }
 
     #[test]
-    fn what_is_not_in_the_rfc_says_nothing() {
+    fn values_outside_the_rfc_are_ignored() {
         for value in [
             "",
             " ",
@@ -166,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_wait_is_a_long_one() {
+    fn an_overflowing_wait_is_the_longest_wait() {
         for value in ["18446744073709551615", "18446744073709551616", &"9".repeat(5_000)] {
             assert_eq!(read(value), Some(MAX_WAIT));
         }
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_values_the_longer_holds() {
+    fn the_longest_of_several_values_is_used() {
         for (values, expected) in [
             ([b"5".as_slice(), b"6"], Some(SECONDS(6))),
             ([b"6", b"5"], Some(SECONDS(6))),

@@ -1,4 +1,4 @@
-//! Chains of real services, everybody makes three attempts, and the last of them fails.
+//! Chains of real services that make three attempts each, and whose last service fails.
 
 #![cfg(feature = "layers")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -20,18 +20,18 @@ use tokio::net::TcpListener;
 use tower::util::{BoxCloneSyncService, Either};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-/// Bodies are empty, and heads all there is to a response.
+/// Bodies are empty, so a response is only its head.
 type Call = BoxCloneSyncService<Request<String>, Response<()>, BoxError>;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Tiers {
-    /// Three attempts each, and no more known.
+    /// Three attempts in each service, without propagation.
     Naive,
-    /// Three attempts each, the default budget, and what goes over the wire.
+    /// Three attempts in each service, with the default budget and propagation.
     Ours,
 }
 
-/// The last service of a chain: how often it was called, and which calls fail.
+/// The last service of a chain: the number of its calls, and the calls that fail.
 #[derive(Clone)]
 struct Leaf {
     calls: Arc<AtomicUsize>,
@@ -60,7 +60,7 @@ async fn serve(tiers: Tiers, router: Router) -> String {
     format!("http://{address}/")
 }
 
-/// Calls the service at `address`, three times if need be.
+/// A client of the service at `address` with up to three attempts.
 fn client(tiers: Tiers, address: String) -> Call {
     let backoff = Backoff::decorrelated_jitter(Duration::from_micros(1), Duration::from_micros(2));
     let policy = RetryPolicy::builder().backoff(backoff.unwrap()).classifier(StatusClassifier);
@@ -90,7 +90,7 @@ fn head<B>(response: Response<B>) -> Response<()> {
     response.map(|_| ())
 }
 
-/// A client of the first of so many services.
+/// Returns a client of the first service of a chain of this length.
 async fn chain(tiers: Tiers, length: usize, leaf: &Leaf) -> Call {
     let last = leaf.clone();
     let handler = any(move || async move { last.response() });
@@ -108,7 +108,7 @@ async fn chain(tiers: Tiers, length: usize, leaf: &Leaf) -> Call {
     client(tiers, address)
 }
 
-/// How many of so many requests succeeded.
+/// Returns the number of successful requests.
 async fn successes(call: &Call, requests: usize) -> usize {
     let mut successes = 0;
     for _ in 0..requests {
@@ -119,7 +119,7 @@ async fn successes(call: &Call, requests: usize) -> usize {
 }
 
 #[tokio::test]
-async fn naive_attempts_multiply() {
+async fn naive_attempts_multiply_with_the_depth() {
     for (length, expected) in [(3, 27), (5, 243)] {
         let leaf = Leaf::new(|_| true);
         let call = chain(Tiers::Naive, length, &leaf).await;
@@ -129,21 +129,21 @@ async fn naive_attempts_multiply() {
 }
 
 #[tokio::test]
-async fn ours_do_not_at_any_depth() {
+async fn attempts_do_not_multiply_at_any_depth() {
     for length in [1, 3, 5, 8] {
         let leaf = Leaf::new(|_| true);
         let call = chain(Tiers::Ours, length, &leaf).await;
         assert_eq!(successes(&call, 400).await, 0);
         let calls = leaf.calls.load(Ordering::Relaxed);
         println!("{length} services: {} calls a request", calls as f64 / 400.0);
-        assert!(calls > 400, "the tier next to the failure does try again");
+        assert!(calls > 400, "the tier next to the failure retries");
         assert!(calls <= 460, "{length} services: {calls} calls for 400 requests");
     }
 }
 
-/// One call in twenty fails: nobody but the tier next to it needs to know.
+/// One call in twenty fails, and only the tier next to the failure retries it.
 #[tokio::test]
-async fn what_passes_is_tried_again() {
+async fn a_transient_failure_is_retried() {
     for tiers in [Tiers::Naive, Tiers::Ours] {
         let leaf = Leaf::new(|call| call % 20 == 7);
         let call = chain(tiers, 5, &leaf).await;

@@ -1,6 +1,6 @@
-//! Outputs that the book shows and no code of the page prints: what stands there is what the code says.
+//! Compares outputs that the book shows, and that no code of their page prints, with the code.
 //!
-//! Where the page has the code, a hidden line of it compares the two (`docs/src/stack.md`).
+//! Where the page has the code, a hidden line compares the two (`docs/src/stack.md`).
 
 #![cfg(all(feature = "client", feature = "reqwest", feature = "server", feature = "tls"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -30,13 +30,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::{Layer, Service};
 
-/// The text of a page.
+/// Returns the text of a page.
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The one block of this language on a page.
+/// Returns the only block of this language on a page.
 fn shown(name: &str, language: &str) -> String {
     let page = page(name);
     let blocks: Vec<&str> = page.split(&format!("```{language}\n")).skip(1).collect();
@@ -44,10 +44,11 @@ fn shown(name: &str, language: &str) -> String {
     blocks[0].split("\n```").next().unwrap().to_owned()
 }
 
-/// Every block of output is compared with what prints it: here, or by the code of its page.
+/// Every block of output is compared with the code that prints it: here, or in the code of its
+/// page.
 #[test]
 fn every_output_of_the_book_is_a_test() {
-    // By the tests below.
+    // Compared by the tests below.
     let here = ["health.md", "http-client.md", "http-server.md"];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src");
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -58,7 +59,7 @@ fn every_output_of_the_book_is_a_test() {
         let page = page(&name);
         let shows = page.contains("```text\n") || page.contains("```json\n");
         let compares = page.contains(&format!("/docs/src/{name}\"));"));
-        // The end of a process is shown by a test of that process.
+        // Shown by a test that ends its process.
         assert!(compares || !shows || name == "shutdown.md", "{name} shows what no test compares");
     }
 }
@@ -73,7 +74,7 @@ fn tenant(_: &Request) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_refuses() {
+async fn the_rejection_of_a_server_is_as_shown() {
     let shown = shown("http-server.md", "text");
     let (head, body) = shown.split_once("\n\n").unwrap();
     let protect = AdmissionControlLayer::builder()
@@ -100,7 +101,8 @@ async fn a_server_that_refuses() {
     assert_eq!(serde_json::from_str::<Value>(body).unwrap(), content, "{content}");
 }
 
-/// Circuit and check of the page: `odds` is closed, the warehouse takes too long after so many good runs.
+/// The circuit and the check of the page: `odds` is closed, and the warehouse is too slow after
+/// this number of good runs.
 fn health(good: usize) -> Health {
     let odds = CircuitBreaker::builder().build().unwrap();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -109,14 +111,14 @@ fn health(good: usize) -> Health {
         async move { if is_good { Ok::<_, String>(()) } else { std::future::pending().await } }
     });
     let warehouse = warehouse.timeout(Duration::from_millis(300));
-    // A good run is not kept.
+    // A good result is not cached.
     let warehouse = if good > 0 { warehouse.ttl(Duration::ZERO) } else { warehouse };
     let health = Health::builder().circuit_breaker("odds", odds, Criticality::Optional);
     health.check(warehouse).build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness() {
+async fn the_readiness_response_is_as_shown() {
     let mut service = Router::new().fallback_service(HealthLayer::new(health(0)).into_service());
     ask(&mut service, "/ready").await;
     tokio::time::sleep(Duration::from_millis(120)).await;
@@ -126,7 +128,7 @@ async fn readiness() {
     assert_eq!(shown, body, "{body}");
 }
 
-/// A report in which no call takes any time.
+/// Replaces the durations of a report, so that two runs compare equal.
 fn timeless(report: &str) -> String {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let line = |line: &str| {
@@ -140,12 +142,12 @@ fn timeless(report: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_smoke_test() {
+async fn the_smoke_report_is_as_shown() {
     let shown = shown("health.md", "text");
     let (command, report) = shown.split_once('\n').unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    // It has started.
+    // The service has started.
     let health = health(1);
     assert_eq!(health.ready().await.readiness, Readiness::Ready);
     let router = Router::new()
@@ -163,7 +165,7 @@ fn profile() -> Profile {
     Profiles::from_toml(text).unwrap().profile("api").unwrap()
 }
 
-/// A file with this content, under this name.
+/// Creates a file with this content and name.
 fn file(name: &str, content: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, content).unwrap();
@@ -177,12 +179,13 @@ fn certificate() -> (String, String) {
 }
 
 #[test]
-fn files_that_cannot_be_used() {
-    let ((good, _), (ours, _), (_, other)) = (certificate(), certificate(), certificate());
+fn the_errors_of_tls_files_are_as_shown() {
+    let ((good, _), (own, _), (_, other)) = (certificate(), certificate(), certificate());
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let missing = Path::new("/nonexistent/internal-ca.pem");
     let damaged = file("internal-ca.pem", &format!("{good}{junk}"));
-    let (certificate, key) = (file("us.pem", &ours), file("us.key", &other));
+    let certificate = file("us.pem", &own);
+    let key = file("us.key", &other);
     let client = || ResilientClient::builder(&profile());
     let errors = [
         client().root_certificate(missing).build().map(drop).unwrap_err(),

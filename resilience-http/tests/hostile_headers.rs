@@ -1,4 +1,4 @@
-//! `Retry-After` from strangers: whatever it is, it is read or ignored, and it is bounded.
+//! `Retry-After` from strangers: any value is read or ignored, and the result is bounded.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_looks_like_a_value_does_either(value in "[-+]?[0-9]{0,30}[.e]?[0-9]{0,3} ?") {
+    fn nothing_that_resembles_a_value_panics_or_waits_for_ever(value in "[-+]?[0-9]{0,30}[.e]?[0-9]{0,3} ?") {
         let wait = parse(&headers([value.as_bytes()]), SystemTime::UNIX_EPOCH);
         let digits = !value.trim().is_empty() && value.trim().bytes().all(|b| b.is_ascii_digit());
         prop_assert_eq!(wait.is_some(), digits);
@@ -41,7 +41,7 @@ proptest! {
     }
 
     #[test]
-    fn a_date_is_the_instant_it_names(
+    fn a_date_is_not_rounded(
         now in 0..4_000_000_000_u64,
         nanos in 0..1_000_000_000_u32,
         ahead in 1..1_000_000_u64,

@@ -1,4 +1,4 @@
-//! Memory of a server with its defaults whose clients do not read, in a process of its own.
+//! The memory of a server with default settings whose clients do not read, in its own process.
 //!
 //! `cargo test -p resilience-http --all-features --test memory -- --nocapture` prints the figures.
 
@@ -26,7 +26,8 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
 }
 
-/// Returns the greatest resident memory of the next two seconds, and of as long as it still grows after them.
+/// Returns the greatest resident memory of the next two seconds, and for as long as it still grows
+/// after them.
 async fn peak() -> u64 {
     let mut peak = resident();
     let mut still = 0;
@@ -51,7 +52,7 @@ async fn serve() -> (SocketAddr, ShutdownToken) {
     (address, token)
 }
 
-/// A client of HTTP/2 that sends 100 requests and reads nothing.
+/// Starts an HTTP/2 client that sends 100 requests and reads nothing.
 async fn http2(address: SocketAddr) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
@@ -65,7 +66,7 @@ async fn http2(address: SocketAddr) -> TcpStream {
     client
 }
 
-/// A client of HTTP/1 that sends a request and reads nothing.
+/// Starts an HTTP/1 client that sends a request and reads nothing.
 async fn http1(address: SocketAddr) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET /8 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
@@ -74,7 +75,7 @@ async fn http1(address: SocketAddr) -> TcpStream {
 
 /// Without a bound: 1,000 MiB on 5 connections of HTTP/2, 800 MiB on 100 of HTTP/1.
 #[tokio::test]
-async fn what_is_not_read_is_bounded() {
+async fn unread_responses_are_bounded() {
     let ended = Arc::new(AtomicU64::new(0));
     let count = ended.clone();
     let listener = move |event: &Event<'_>| {
@@ -99,7 +100,7 @@ async fn what_is_not_read_is_bounded() {
     // 73 of the 100 are above the bound.
     assert!(ended.load(Ordering::Relaxed) >= 60);
     eprintln!("5 connections of HTTP/2: + {multiplexed} MiB; 100 of HTTP/1: + {one_each} MiB");
-    // Its default, and as much again for what handlers make and what the allocator keeps.
+    // The server's default, and the same again for handlers and the allocator.
     let bound = 2 * 256;
     assert!(multiplexed < bound && one_each < bound, "{multiplexed} and {one_each} MiB");
 }

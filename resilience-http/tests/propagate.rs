@@ -1,4 +1,4 @@
-//! What travels, without a network: by hand, and by poll.
+//! Headers between services, without a network.
 
 #![cfg(feature = "layers")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -41,7 +41,7 @@ fn request(pairs: &[(&str, &str)]) -> Request<()> {
 
 type Failed = Error<Infallible>;
 
-/// A call below the layer, that ends in what it was sent.
+/// Returns the headers that a call below the layer sends.
 async fn sent(layer: InjectContextLayer, call: Request<()>) -> HeaderMap {
     let echo = service_fn(|call: Request<()>| async move {
         let mut response = Response::new(());
@@ -52,7 +52,7 @@ async fn sent(layer: InjectContextLayer, call: Request<()>) -> HeaderMap {
     response.headers().clone()
 }
 
-/// The shorter of the two is how long the response is waited for.
+/// The shorter of the two limits the wait for the response.
 #[tokio::test(start_paused = true)]
 async fn under_a_stack_the_shorter_of_deadline_and_attempt_limit_is_sent() {
     let milliseconds = Duration::from_millis;
@@ -70,10 +70,10 @@ async fn under_a_stack_the_shorter_of_deadline_and_attempt_limit_is_sent() {
     assert_eq!(heads.try_recv(), Ok(Some(milliseconds(500))));
 }
 
-/// Each attempt has its own time, less what it waited before it was called; also of a timeout that stands alone, and
-/// not beyond it.
+/// Each attempt has its own time left, less its waits before the call. The same for a stand-alone
+/// timeout, whose limit is not exceeded.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_limit_is_what_is_left_of_it() {
+async fn the_time_left_of_an_attempt_is_sent() {
     let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let heads = seen.clone();
     let echo = service_fn(move |call: Request<()>| {
@@ -98,8 +98,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).map(|value| value.to_str().unwrap())
 }
 
-/// What a call is sent that a handler makes of a request with these headers.
-async fn handed_on(accept: ExtractContextLayer, incoming: &[(&str, &str)]) -> HeaderMap {
+/// Returns the headers that a handler's call sends for a request with these headers.
+async fn forwarded(accept: ExtractContextLayer, incoming: &[(&str, &str)]) -> HeaderMap {
     let handler = service_fn(|_: Request<()>| async {
         let headers = sent(InjectContextLayer::new(), request(&[])).await;
         let mut response = Response::new(());
@@ -111,25 +111,25 @@ async fn handed_on(accept: ExtractContextLayer, incoming: &[(&str, &str)]) -> He
 }
 
 #[tokio::test(start_paused = true)]
-async fn outside_of_any_request_nothing_is_added() {
+async fn outside_of_a_request_nothing_is_added() {
     assert_eq!(sent(InjectContextLayer::new(), request(&[])).await, HeaderMap::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_goes_on() {
+async fn the_time_left_is_sent_on() {
     let headers =
-        handed_on(ExtractContextLayer::new(), &[("x-resilience-timeout-ms", "250")]).await;
+        forwarded(ExtractContextLayer::new(), &[("x-resilience-timeout-ms", "250")]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("250"));
     let short = ExtractContextLayer::new().longest(Duration::from_millis(100)).unwrap();
-    let headers = handed_on(short, &[("x-resilience-timeout-ms", "250")]).await;
+    let headers = forwarded(short, &[("x-resilience-timeout-ms", "250")]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
-    let headers = handed_on(short, &[]).await;
+    let headers = forwarded(short, &[]).await;
     assert_eq!(text(&headers, &timeout::TIMEOUT), Some("100"));
-    assert_eq!(handed_on(ExtractContextLayer::new(), &[]).await, HeaderMap::new());
+    assert_eq!(forwarded(ExtractContextLayer::new(), &[]).await, HeaderMap::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_shorter_of_two_limits_ends_an_answer() {
+async fn the_shorter_of_two_limits_ends_a_response() {
     let longest = |ms| ExtractContextLayer::new().longest(Duration::from_millis(ms)).unwrap();
     for (outer, inner) in [(100, 900), (900, 100)] {
         let handler = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
@@ -142,7 +142,7 @@ async fn the_shorter_of_two_limits_ends_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_its_own_stays_if_it_is_shorter() {
+async fn a_shorter_timeout_of_the_call_is_kept() {
     let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
     for (own, expected) in [("50", "50"), ("150", "100"), ("soon", "100")] {
         let call = request(&[("x-resilience-timeout-ms", own)]);
@@ -152,7 +152,7 @@ async fn a_timeout_of_its_own_stays_if_it_is_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grpc_has_headers_of_its_own() {
+async fn grpc_has_its_own_headers() {
     let deadline = Deadline::after(clock::now(), Duration::from_millis(100));
     let call = request(&[("content-type", "application/grpc")]);
     let headers = within(deadline, sent(InjectContextLayer::new(), call)).await.unwrap();
@@ -160,16 +160,17 @@ async fn grpc_has_headers_of_its_own() {
     assert_eq!(text(&headers, &timeout::TIMEOUT), None);
 }
 
-/// `grpc-timeout` ends a stream, and an attempt's limit is over with the head of the response.
+/// `grpc-timeout` would end a stream, while the limit of an attempt ends with the head of the
+/// response.
 #[tokio::test(start_paused = true)]
-async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
+async fn the_limit_of_an_attempt_is_no_grpc_timeout() {
     let milliseconds = Duration::from_millis;
     for (deadline, attempt, own, expected) in [
         (None, Some(800), &[][..], (None, Some("800"))),
         (Some(2_000), Some(800), &[], (Some("2000000u"), Some("800"))),
         (Some(500), Some(800), &[], (Some("500000u"), None)),
         (Some(500), None, &[], (Some("500000u"), None)),
-        // Those that the request has stay where they are shorter.
+        // A shorter timeout of the request is kept.
         (None, Some(800), &[("grpc-timeout", "1S")], (Some("1S"), Some("800"))),
         (None, Some(800), &[("grpc-timeout", "300m")], (Some("300m"), Some("300"))),
         (Some(2_000), Some(800), &[("grpc-timeout", "1S")], (Some("1000000u"), Some("800"))),
@@ -208,31 +209,31 @@ async fn the_limit_of_an_attempt_is_no_timeout_of_a_grpc_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trace_goes_on_as_it_came() {
+async fn a_trace_is_passed_on_unchanged() {
     let trace = [("traceparent", PARENT), ("tracestate", "a=1"), ("baggage", "user=7")];
-    let headers = handed_on(ExtractContextLayer::new(), &trace).await;
+    let headers = forwarded(ExtractContextLayer::new(), &trace).await;
     assert_eq!(&headers, request(&trace).headers());
     let strange = ExtractContextLayer::new().distrust_headers();
-    assert_eq!(handed_on(strange, &trace).await, HeaderMap::new());
+    assert_eq!(forwarded(strange, &trace).await, HeaderMap::new());
     let alone = Context::read(request(&trace).headers());
     let headers = alone.scope(sent(InjectContextLayer::new().without_trace(), request(&[]))).await;
     assert_eq!(headers, HeaderMap::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn inside_of_a_retry_everybody_makes_one_attempt() {
+async fn within_a_retry_every_tier_makes_one_attempt() {
     for (name, value) in [
         ("x-resilience-attempt", "1"),
         ("grpc-previous-rpc-attempts", "1"),
         ("x-resilience-retry", "never"),
     ] {
-        let headers = handed_on(ExtractContextLayer::new(), &[(name, value)]).await;
+        let headers = forwarded(ExtractContextLayer::new(), &[(name, value)]).await;
         assert_eq!(text(&headers, &attempt::RETRY), Some("never"), "{name}");
         assert_eq!(text(&headers, &attempt::ATTEMPT), None, "its own first attempt");
     }
 }
 
-/// A service that answers with this status and headers, and counts.
+/// A service that responds with this status and headers, and counts its calls.
 fn failing(
     calls: &Arc<AtomicUsize>,
     never: bool,
@@ -251,7 +252,8 @@ fn failing(
     })
 }
 
-/// The number of attempts at a call that fails, and what the response to the request around it says.
+/// Returns the attempts at a call that fails, and `true` if the response to the outer request is
+/// final.
 async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usize, bool) {
     let calls = Arc::new(AtomicUsize::new(0));
     let backoff = Backoff::decorrelated_jitter(Duration::from_millis(1), Duration::from_millis(2));
@@ -265,7 +267,7 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
         .layer(RetryLayer::new(policy))
         .layer(InjectContextLayer::new())
         .service(failing(&calls, never));
-    // Its own response, with none of the headers of the call's.
+    // A response of its own, without the headers of the failed call.
     let handler = service_fn(move |_: Request<()>| {
         let call = below.clone().oneshot(request(&[]));
         async move {
@@ -279,20 +281,28 @@ async fn attempts(incoming: &[(&str, &str)], never: bool, retried: bool) -> (usi
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_tier_retries() {
-    assert_eq!(attempts(&[], false, true).await, (3, true), "next to the failure: it gives up");
-    assert_eq!(attempts(&[], true, true).await, (1, true), "further up: told not to, and tells");
+async fn exactly_one_tier_retries() {
+    assert_eq!(
+        attempts(&[], false, true).await,
+        (3, true),
+        "next to the failure: gives up after its attempts"
+    );
+    assert_eq!(
+        attempts(&[], true, true).await,
+        (1, true),
+        "further up: `never` is received and passed on"
+    );
     let retry = [("x-resilience-attempt", "1")];
     assert_eq!(
         attempts(&retry, false, true).await,
         (1, false),
-        "further down: who retries goes on"
+        "further down: the retrying tier continues"
     );
-    assert_eq!(attempts(&retry, true, true).await, (1, true), "unless it was given up below");
+    assert_eq!(attempts(&retry, true, true).await, (1, true), "unless a tier below gave up");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tier_without_retries_hands_the_word_up() {
+async fn a_tier_without_retries_passes_never_on() {
     assert_eq!(attempts(&[], false, false).await, (1, false));
     for never in [false, true] {
         let below = InjectContextLayer::new().layer(failing(&Arc::default(), never));
@@ -310,13 +320,13 @@ async fn a_tier_without_retries_hands_the_word_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_number_from_outside_does_not_go_on() {
+async fn an_attempt_number_from_outside_is_not_passed_on() {
     let headers = sent(InjectContextLayer::new(), request(&[("x-resilience-attempt", "7")])).await;
     assert_eq!(headers, HeaderMap::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fallback_that_answers_is_not_final() {
+async fn a_successful_fallback_is_not_final() {
     let handler = service_fn(|_: Request<()>| async {
         Context::current().unwrap().retries().give_up();
         Ok::<_, Infallible>(Response::new(()))
@@ -325,9 +335,9 @@ async fn a_fallback_that_answers_is_not_final() {
     assert_eq!(response.headers().len(), 0);
 }
 
-/// The whole of an attempt is limited, waits included, and each says what is left by then.
+/// The whole attempt is limited, waits included, and each call sends the time left at that point.
 #[tokio::test(start_paused = true)]
-async fn each_attempt_says_what_is_left_by_then() {
+async fn each_call_sends_the_time_left_at_that_point() {
     let seen = Arc::new(std::sync::OnceLock::new());
     let note = seen.clone();
     let second = Arc::new(AtomicUsize::new(0));
@@ -358,7 +368,7 @@ async fn each_attempt_says_what_is_left_by_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spawned_task_takes_the_context_along() {
+async fn a_spawned_task_can_keep_the_context() {
     let handler = service_fn(|_: Request<()>| async {
         let lost = tokio::spawn(async { Context::current().is_none() });
         let context = Context::current().unwrap();
@@ -375,7 +385,7 @@ async fn a_spawned_task_takes_the_context_along() {
     assert!(Context::current().is_none());
 }
 
-/// Counts how many are alive.
+/// Counts the live values.
 struct Alive(Arc<AtomicUsize>);
 
 impl Alive {
@@ -391,13 +401,13 @@ impl Drop for Alive {
     }
 }
 
-/// A response after so many polls, that holds something for as long as it is there.
-struct Holding {
-    _held: Alive,
+/// A response after `polls` polls, which counts as alive until it is dropped.
+struct CountedResponse {
+    _alive: Alive,
     polls: u32,
 }
 
-impl Future for Holding {
+impl Future for CountedResponse {
     type Output = Result<Response<String>, Failed>;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Self::Output> {
@@ -409,8 +419,9 @@ impl Future for Holding {
     }
 }
 
-/// Dropped after any number of polls, and when it is ready though it is kept, nothing is left.
-fn nothing_is_left<L>(layer: &L)
+/// Drops the call after any number of polls, and keeps it after completion: in both cases nothing
+/// stays alive.
+fn nothing_stays_alive<L>(layer: &L)
 where
     L: Layer<BoxCloneSyncService<Request<()>, Response<String>, Failed>>,
     L::Service: Service<Request<()>, Error: std::fmt::Debug>,
@@ -418,8 +429,10 @@ where
     for polls in 0..6 {
         let alive = Arc::new(AtomicUsize::new(0));
         let count = alive.clone();
-        let inner =
-            service_fn(move |_: Request<()>| Holding { _held: Alive::new(&count), polls: 3 });
+        let inner = service_fn(move |_: Request<()>| CountedResponse {
+            _alive: Alive::new(&count),
+            polls: 3,
+        });
         let mut service = layer.layer(BoxCloneSyncService::new(inner));
         let mut cx = TaskContext::from_waker(Waker::noop());
         assert!(service.poll_ready(&mut cx).is_ready());
@@ -428,7 +441,7 @@ where
         let ready = (0..polls).any(|_| poll());
         assert_eq!(ready, polls > 3, "{polls}");
         if ready {
-            assert!(!poll(), "silence after the end");
+            assert!(!poll(), "never ready again");
         } else {
             call.set(None);
         }
@@ -438,20 +451,20 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_left_whenever_it_is_dropped() {
+async fn nothing_stays_alive_whenever_the_call_is_dropped() {
     let protect = AdmissionControlLayer::builder().concurrency(1).build().unwrap();
-    nothing_is_left(&protect);
+    nothing_stays_alive(&protect);
     assert_eq!(protect.get_ref().bulkhead().unwrap().snapshot().in_use, 0);
     let protect = AdmissionControlLayer::builder().rate(Quota::per_minute(100)).concurrency(1);
-    nothing_is_left(&protect.longest(Duration::from_secs(9)).build().unwrap());
-    nothing_is_left(&ExtractContextLayer::new());
-    nothing_is_left(&ExtractContextLayer::new().longest(Duration::from_secs(9)).unwrap());
-    nothing_is_left(&RejectionResponseLayer::default());
-    nothing_is_left(&InjectContextLayer::new());
-    nothing_is_left(&tower::layer::layer_fn(MapServiceError::new));
+    nothing_stays_alive(&protect.longest(Duration::from_secs(9)).build().unwrap());
+    nothing_stays_alive(&ExtractContextLayer::new());
+    nothing_stays_alive(&ExtractContextLayer::new().longest(Duration::from_secs(9)).unwrap());
+    nothing_stays_alive(&RejectionResponseLayer::default());
+    nothing_stays_alive(&InjectContextLayer::new());
+    nothing_stays_alive(&tower::layer::layer_fn(MapServiceError::new));
 }
 
-/// Never ready.
+/// A service that is never ready.
 #[derive(Clone)]
 struct Unready;
 
@@ -469,36 +482,38 @@ impl Service<Request<UploadBody<String>>> for Unready {
     }
 }
 
-/// Who hangs up gives his place back and has used his token: else a limit could be got round by hanging up.
+/// A dropped call gives back its permit but not its token: otherwise a client could evade the limit
+/// by hanging up.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_taken_before_the_first_poll_and_no_place_is_kept() {
+async fn nothing_is_taken_before_the_first_poll_and_no_permit_is_kept() {
     let protect = AdmissionControlLayer::builder().rate(Quota::per_minute(5)).concurrency(1);
     let protect = protect.uploads(Uploads::new()).build().unwrap();
     let limits = protect.get_ref();
-    let (limiter, bulkhead) = (limits.rate_limiter().unwrap(), limits.bulkhead().unwrap());
+    let limiter = limits.rate_limiter().unwrap();
+    let bulkhead = limits.bulkhead().unwrap();
     let mut service = protect.layer(Unready);
     let mut cx = TaskContext::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut cx).is_ready());
-    let held = || (limiter.snapshot().available, bulkhead.snapshot().in_use);
+    let taken = || (limiter.snapshot().available, bulkhead.snapshot().in_use);
     for (polls, left) in [(0, 5), (1, 4), (2, 3)] {
         let mut call = Box::pin(service.call(Request::new(String::from("body"))));
-        assert_eq!(held().1, 0, "nothing happens before the first poll");
+        assert_eq!(taken().1, 0, "nothing happens before the first poll");
         for _ in 0..polls {
             assert!(call.as_mut().poll(&mut cx).is_pending());
-            assert_eq!(held(), (left, 1));
+            assert_eq!(taken(), (left, 1));
         }
         drop(call);
-        assert_eq!(held(), (left, 0), "{polls}");
+        assert_eq!(taken(), (left, 0), "{polls}");
     }
 }
 
-/// A stream of gRPC's fails after its head: then its trailers say that a call was given up.
+/// A gRPC stream that fails after its head reports in the trailers that a call was given up.
 #[tokio::test]
-async fn trailers_say_never_where_something_was_given_up_on_the_way() {
+async fn trailers_forbid_a_retry_after_a_call_was_given_up() {
     let ask = async |content: &'static str, status: &'static str, gives_up: bool| {
         let handler = service_fn(move |_: Request<()>| async move {
             let messages = stream::once(async move {
-                // While the body is polled: what is called here is called for the same request.
+                // Calls made while the body is polled belong to the same request.
                 if gives_up {
                     Context::current().inspect(|context| context.retries().give_up());
                 }
@@ -521,12 +536,12 @@ async fn trailers_say_never_where_something_was_given_up_on_the_way() {
     };
     assert!(ask("application/grpc", "14", true).await);
     assert!(!ask("application/grpc", "14", false).await, "another attempt may help");
-    assert!(!ask("application/grpc", "0", true).await, "it did without it");
-    assert!(!ask("text/plain", "14", true).await, "which is nobody's business there");
+    assert!(!ask("application/grpc", "0", true).await, "the handler succeeded all the same");
+    assert!(!ask("text/plain", "14", true).await, "trailers of other content are not changed");
 }
 
 #[tokio::test]
-async fn a_handler_knows_which_attempt_it_is() {
+async fn a_handler_reads_the_attempt_number() {
     let handler = service_fn(|_: Request<()>| async {
         let previous = Context::current().unwrap().previous_attempts();
         Ok::<_, Infallible>(Response::builder().header("previous", previous).body(()).unwrap())
@@ -541,13 +556,13 @@ async fn a_handler_knows_which_attempt_it_is() {
         let Ok(response) = ask(ExtractContextLayer::new()).await;
         assert_eq!(response.headers()["previous"], expected.to_string());
         let Ok(response) = ask(ExtractContextLayer::new().distrust_headers()).await;
-        assert_eq!(response.headers()["previous"], "0", "a stranger's word");
+        assert_eq!(response.headers()["previous"], "0", "distrusted");
     }
     assert_eq!(Context::default().previous_attempts(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
+async fn a_response_at_the_deadline_counts_and_a_later_one_does_not() {
     for (takes, status) in [(100, 200), (101, 504)] {
         let handler = service_fn(move |_: Request<()>| async move {
             tokio::time::sleep(Duration::from_millis(takes)).await;
@@ -559,20 +574,20 @@ async fn an_answer_at_the_deadline_counts_and_one_after_it_does_not() {
     }
 }
 
-/// A service that is refused while it gets ready answers so, once, and goes on.
+/// A service that rejects in `poll_ready` responds with the rejection once, and continues.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_in_readiness_is_answered() {
-    /// An error of readiness is its last result: it is not to be asked again.
-    struct Refusing {
-        asked: bool,
+async fn a_rejection_in_readiness_is_a_response() {
+    /// A service must not be polled again after an error in `poll_ready`.
+    struct Rejecting {
+        polled: bool,
     }
-    impl Service<Request<()>> for Refusing {
+    impl Service<Request<()>> for Rejecting {
         type Response = Response<()>;
         type Error = resilience_core::Rejection;
         type Future = std::future::Ready<Result<Response<()>, Self::Error>>;
 
         fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
-            assert!(!std::mem::replace(&mut self.asked, true));
+            assert!(!std::mem::replace(&mut self.polled, true));
             let kind = resilience_core::RejectionKind::Shed;
             Poll::Ready(Err(resilience_core::Rejection::new(kind, "shed")))
         }
@@ -581,7 +596,7 @@ async fn a_refusal_in_readiness_is_answered() {
             unreachable!("called though it was not ready")
         }
     }
-    let mut service = RejectionResponseLayer::default().layer(Refusing { asked: false });
+    let mut service = RejectionResponseLayer::default().layer(Rejecting { polled: false });
     for _ in 0..2 {
         let Ok(()) = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
     }
@@ -589,10 +604,10 @@ async fn a_refusal_in_readiness_is_answered() {
     assert_eq!(response.status(), 503);
 }
 
-/// The same layer for reqwest's types.
+/// The layer also accepts reqwest's types.
 #[cfg(feature = "reqwest")]
 #[tokio::test(start_paused = true)]
-async fn reqwest_has_headers_too() {
+async fn the_layer_accepts_reqwest_types() {
     let echo = service_fn(|call: reqwest::Request| async move {
         let mut response = Response::new(String::new());
         *response.headers_mut() = call.headers().clone();
@@ -607,7 +622,7 @@ async fn reqwest_has_headers_too() {
 }
 
 #[test]
-fn what_a_router_and_reqwest_ask_for() {
+fn the_layers_satisfy_the_bounds_of_axum_and_reqwest() {
     fn good<T: Clone + Send + Sync + 'static>(_: &T) {}
     fn sent<T: Send + 'static>(_: &T) {}
     let inner =
@@ -647,7 +662,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_and_never_more(nanos in any::<u64>()) {
+    fn a_written_timeout_is_read_back_and_never_longer(nanos in any::<u64>()) {
         let left = Duration::from_nanos(nanos);
         let read = |name: HeaderName, value| timeout::parse(&HeaderMap::from_iter([(name, value)]));
         let ours = read(timeout::TIMEOUT, timeout::milliseconds(left)).unwrap();

@@ -1,4 +1,4 @@
-//! A stack over a simulated network that is cut, healed, and slow.
+//! A stack over a simulated network that is partitioned, healed, and slow.
 
 #![cfg(feature = "layers")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -29,7 +29,7 @@ const FRAMES: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(3);
 const STALL: Duration = Duration::from_secs(1);
 
-/// Answers with a body that takes 200 ms to send.
+/// Responds with a body that takes 200 ms to send.
 async fn serve() -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", 80)).await?;
     loop {
@@ -50,7 +50,7 @@ async fn serve() -> turmoil::Result {
     }
 }
 
-/// A connection for each call.
+/// Sends a request on a connection of its own.
 async fn send(
     request: Request<ReplayBody<Full<Bytes>>>,
 ) -> Result<
@@ -68,7 +68,8 @@ async fn send(
     Ok(response.map(|body| StallBody::new(body.map_err(BoxError::from as fn(_) -> _), stall)))
 }
 
-/// Makes calls for so long, four at a time. How many went well, and how many did not, before and after `split`.
+/// Makes calls for this duration, four at a time. Returns the successes and failures before and
+/// after `split`.
 async fn calls(length: Duration, split: Duration) -> Result<[(u32, u32); 2], BoxError> {
     let bulkhead = Bulkhead::builder().max_concurrent(4).build()?;
     let breaker = CircuitBreaker::builder()
@@ -98,7 +99,7 @@ async fn calls(length: Duration, split: Duration) -> Result<[(u32, u32); 2], Box
                     response.into_body().collect().await
                 };
                 let good = call.await.is_ok_and(|body| body.to_bytes().len() == FRAMES * 1_000);
-                // The head comes in time; behind it every frame does, or the body has stalled.
+                // The head arrives in time. Each frame after it must, too, or the body has stalled.
                 let longest = DEADLINE + STALL * u32::try_from(FRAMES).unwrap();
                 assert!(clock::now() - started <= longest);
                 let count = &mut ended[usize::from(started - began >= split)];
@@ -132,7 +133,7 @@ fn simulation() -> turmoil::Sim<'static> {
 }
 
 #[test]
-fn a_partition_leaks_nothing_and_heals() {
+fn a_partition_leaks_no_permit_and_heals() {
     let mut simulation = simulation();
     simulation.client("client", async {
         tokio::spawn(async {
@@ -141,7 +142,7 @@ fn a_partition_leaks_nothing_and_heals() {
             sleep(Duration::from_secs(6)).await;
             turmoil::repair("client", "server");
         });
-        // What starts 5 s after it has healed goes well without exception.
+        // Every call that starts 5 s after the network has healed succeeds.
         let [during, after] =
             calls(Duration::from_secs(20), Duration::from_secs(13)).await.unwrap();
         assert!(during.0 > 10 && during.1 > 0, "{during:?}");
@@ -152,7 +153,7 @@ fn a_partition_leaks_nothing_and_heals() {
 }
 
 #[test]
-fn a_slow_link_is_slow_and_nothing_else() {
+fn a_slow_link_causes_no_failure() {
     let mut simulation = simulation();
     simulation.client("client", async {
         let [calls, _] = calls(Duration::from_secs(10), Duration::MAX).await.unwrap();

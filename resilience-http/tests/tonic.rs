@@ -49,8 +49,8 @@ fn ran(status: &Status) -> bool {
     GrpcClassifier.may_have_run(Err::<&Response<()>, _>(status))
 }
 
-/// An address at which no server listens.
-async fn refusing() -> SocketAddr {
+/// Returns an address at which no server listens.
+async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
@@ -58,8 +58,8 @@ fn endpoint(address: SocketAddr) -> Endpoint {
     Channel::from_shared(format!("http://{address}")).unwrap()
 }
 
-/// Calls through a tonic client whose channel stands under `stack`, up to three times each, and returns the
-/// last status and how many attempts there were.
+/// Calls through a tonic client whose channel is below `stack`, up to three times, and returns the
+/// last status and the number of attempts.
 macro_rules! called {
     ($stack:expr, $address:expr, $map:expr) => {{
         let channel = endpoint($address).connect_lazy();
@@ -80,7 +80,7 @@ macro_rules! called {
 
 macro_rules! rejected {
     ($stack:expr, $code:expr, $kind:expr) => {{
-        let address = refusing().await;
+        let address = closed_port().await;
         let stack = $stack.name("inner").classifier(GrpcClassifier).build().unwrap();
         let (result, attempts) = called!(stack.clone(), address, |service| ServiceBuilder::new()
             .map_err(to_status)
@@ -99,14 +99,14 @@ macro_rules! rejected {
         let status = result.unwrap_err();
         assert_eq!((status.code(), attempts), (Code::Unknown, 1), "{status:?}");
         assert!(matches!(of(&status), Outcome::NotReady(_)), "{status:?}");
-        assert_eq!(to_status(status).code(), $code, "made good later");
+        assert_eq!(to_status(status).code(), $code, "converted later");
     }};
 }
 
-/// A breaker that is open, a bulkhead that is full, and a limit that is spent: with the
-/// layer that makes a status of each, and without it, as tonic alone reads them.
+/// An open breaker, a full bulkhead and an exhausted limit: with the layer that converts their
+/// rejections to statuses, and without it, as tonic converts them.
 #[tokio::test]
-async fn what_a_stack_rejects_is_attempted_once() {
+async fn a_rejection_by_a_stack_is_not_retried() {
     let open = CircuitBreaker::builder().name("inner.circuit").build().unwrap();
     open.force_open();
     let full =
@@ -129,7 +129,7 @@ async fn what_a_stack_rejects_is_attempted_once() {
 }
 
 #[test]
-fn every_kind_of_rejection_is_a_status() {
+fn every_kind_of_rejection_is_converted_to_a_status() {
     let second = Duration::from_secs(1);
     for (kind, code, after, pushback) in [
         (Kind::CircuitOpen, Code::Unavailable, Some(second), Some("1000")),
@@ -176,9 +176,9 @@ fn every_kind_of_rejection_is_a_status() {
     assert_eq!(named.message(), "api: overloaded");
 }
 
-/// A status of a server, with its hints, whatever its message.
+/// The status of a server, with its hints, whatever its message.
 #[test]
-fn a_status_that_was_received_is_read_by_its_code() {
+fn a_received_status_is_classified_by_its_code() {
     for (code, pushback, expected) in [
         (Code::Ok, None, Outcome::Success),
         (Code::Unavailable, None, Outcome::transient()),
@@ -205,9 +205,9 @@ fn a_status_that_was_received_is_read_by_its_code() {
     }
 }
 
-/// `RetryInfo` in the details, which tonic has decoded by then.
+/// `RetryInfo` in the details, which tonic has decoded already.
 #[test]
-fn a_status_that_was_received_may_have_details() {
+fn the_details_of_a_received_status_are_read() {
     let delay = [0x0a, 2, 0x08, 3];
     let url = b"type.googleapis.com/google.rpc.RetryInfo";
     let any = [&[0x0a, 40][..], url, &[0x12, 4], &delay].concat();
@@ -216,9 +216,9 @@ fn a_status_that_was_received_may_have_details() {
     assert_eq!(of(&status), Outcome::Transient(RetryHint::After(Duration::from_secs(3))));
 }
 
-/// A server of ours that rejects is read by a client of tonic's, across the wire.
+/// A rejection by this crate's server is read by a tonic client.
 #[tokio::test]
-async fn a_servers_rejection_is_a_status_with_pushback() {
+async fn the_rejection_of_a_server_is_a_status_with_pushback() {
     let (_reporter, health) = tonic_health::server::health_reporter();
     let protect = AdmissionControlLayer::builder().rate(Quota::per(1, LONG * 120)).build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -243,12 +243,13 @@ async fn failure(channel: Channel) -> (TransportError, Status) {
     let error = tokio::time::timeout(LONG, called).await.unwrap().unwrap_err();
     let error = TransportError::new(error);
     let mut client = HealthClient::new(channel.map_err(to_status));
-    let asked = client.check(HealthCheckRequest::default());
-    let status = tokio::time::timeout(LONG, asked).await.unwrap().unwrap_err();
+    let checked = client.check(HealthCheckRequest::default());
+    let status = tokio::time::timeout(LONG, checked).await.unwrap().unwrap_err();
     (error, status)
 }
 
-/// A listener whose queue is full: the operating system drops what comes, so connecting takes for ever.
+/// Returns a listener with a full queue: the operating system drops further connects, which then
+/// never end.
 async fn full_queue() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -263,10 +264,10 @@ async fn full_queue() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
             Err(_) => return (listener, waiting, address),
         }
     }
-    panic!("the queue has no end");
+    panic!("the queue never fills up");
 }
 
-/// Everything that keeps a channel from having a connection, over tonic's connector and over others.
+/// All causes of a missing connection, over tonic's connector and over others.
 #[tokio::test]
 async fn a_channel_without_a_connection_has_sent_nothing() {
     let soon = Duration::from_millis(100);
@@ -283,7 +284,7 @@ async fn a_channel_without_a_connection_has_sent_nothing() {
         Err::<TokioIo<TcpStream>, _>(io::Error::from(io::ErrorKind::HostUnreachable))
     });
     for (what, channel) in [
-        ("refused", endpoint(refusing().await).connect_lazy()),
+        ("refused", endpoint(closed_port().await).connect_lazy()),
         ("a name that does not resolve", somewhere.connect_lazy()),
         ("by another resolver", somewhere.connect_with_connector_lazy(no_name)),
         ("slow", endpoint(full).connect_timeout(soon).connect_lazy()),
@@ -311,13 +312,13 @@ async fn a_channel_without_a_connection_has_sent_nothing() {
     }
 }
 
-/// With a connection, time that is over may have been used.
+/// With a connection, the call may have been processed before the timeout.
 #[tokio::test]
-async fn a_call_that_is_not_answered_in_time_may_have_run() {
+async fn a_call_that_times_out_may_have_run() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = Arc::new(AtomicU64::new(0));
-    let count = asked.clone();
+    let calls = Arc::new(AtomicU64::new(0));
+    let count = calls.clone();
     tokio::spawn(async move {
         let service = service_fn(move |_: axum::extract::Request| {
             count.fetch_add(1, Ordering::Relaxed);
@@ -335,16 +336,16 @@ async fn a_call_that_is_not_answered_in_time_may_have_run() {
     assert_eq!((error.as_outcome(), error.may_have_run()), (Outcome::TimedOut, true));
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert_eq!((of(&status), ran(&status)), (Outcome::TimedOut, true));
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
-/// Ends a body with its call, as `serve` does.
+/// Ends a body at the deadline of its call, like `serve`.
 fn limited<B>(mut response: http::Response<B>) -> http::Response<LimitedBody<B>> {
     let end = response.extensions_mut().remove::<CallEnd>();
     response.map(|body| LimitedBody::new(body, end))
 }
 
-/// The limit of an attempt is over with the head, at the server as at the client.
+/// The limit of an attempt ends with the head, at the server as at the client.
 #[tokio::test]
 async fn a_stream_outlives_the_limit_of_its_attempt() {
     let limit = Duration::from_secs(1);

@@ -13,24 +13,24 @@ use resilience_http::classify::transport_outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// What a server does once it has read a request.
-enum Answer {
-    Says(&'static str),
+/// The reaction of a server to a request.
+enum Reaction {
+    Sends(&'static str),
     Resets,
-    NothingEver,
+    Hangs,
 }
 
-/// A server for one request.
-async fn server(response: Answer) -> io::Result<SocketAddr> {
+/// Starts a server for one request.
+async fn server(reaction: Reaction) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await?;
         let _head = stream.read(&mut [0; 1024]).await?;
-        match response {
-            Answer::Says(text) => stream.write_all(text.as_bytes()).await,
-            Answer::Resets => stream.set_zero_linger(),
-            Answer::NothingEver => std::future::pending().await,
+        match reaction {
+            Reaction::Sends(text) => stream.write_all(text.as_bytes()).await,
+            Reaction::Resets => stream.set_zero_linger(),
+            Reaction::Hangs => std::future::pending().await,
         }
     });
     Ok(address)
@@ -42,7 +42,7 @@ async fn get(address: SocketAddr) -> reqwest::Result<Response> {
 }
 
 #[tokio::test]
-async fn a_refused_connection_may_pass() {
+async fn a_refused_connection_is_transient() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -51,44 +51,45 @@ async fn a_refused_connection_may_pass() {
 }
 
 #[tokio::test]
-async fn a_reset_connection_may_pass() {
-    let address = server(Answer::Resets).await.unwrap();
+async fn a_reset_connection_is_transient() {
+    let address = server(Reaction::Resets).await.unwrap();
     let error = get(address).await.unwrap_err();
     assert_eq!(transport_outcome(&error), Outcome::transient());
 }
 
 #[tokio::test]
-async fn silence_is_a_time_out() {
-    let address = server(Answer::NothingEver).await.unwrap();
+async fn no_response_is_a_timeout() {
+    let address = server(Reaction::Hangs).await.unwrap();
     let error = get(address).await.unwrap_err();
     assert_eq!(transport_outcome(&error), Outcome::TimedOut);
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_may_pass() {
+async fn a_body_that_breaks_off_is_transient() {
     let address =
-        server(Answer::Says("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")).await.unwrap();
+        server(Reaction::Sends("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")).await.unwrap();
     let error = get(address).await.unwrap().bytes().await.unwrap_err();
     assert_eq!(transport_outcome(&error), Outcome::transient(), "{error:?}");
 }
 
 #[tokio::test]
-async fn what_was_never_sent_is_permanent() {
+async fn an_invalid_request_is_permanent() {
     let error = Client::new().get("no scheme").send().await.unwrap_err();
     assert_eq!(transport_outcome(&error), Outcome::Permanent);
 }
 
 #[tokio::test]
-async fn a_status_turned_into_an_error_keeps_its_meaning() {
-    let address =
-        server(Answer::Says("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
+async fn a_status_that_was_converted_into_an_error_keeps_its_outcome() {
+    let address = server(Reaction::Sends("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"))
+        .await
+        .unwrap();
     let error = get(address).await.unwrap().error_for_status().unwrap_err();
     assert_eq!(transport_outcome(&error), Outcome::Permanent);
 }
 
 #[tokio::test]
-async fn a_response_is_read_by_its_head() {
-    let address = server(Answer::Says(
+async fn a_response_is_classified_by_its_head() {
+    let address = server(Reaction::Sends(
         "HTTP/1.1 429 Slow Down\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n",
     ))
     .await

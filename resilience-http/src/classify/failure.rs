@@ -1,4 +1,4 @@
-//! Where a request broke, whoever's error says so.
+//! [`TransportFailure`]: the step at which a request broke, read from the errors of any client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,62 +11,63 @@ use tower_service::Service;
 
 use super::StatusClassifier;
 
-/// An error of whatever type.
+/// An error of any type.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) type Cause<'e> = &'e (dyn StdError + 'static);
 
-/// Where on its way a request broke.
+/// The step at which a request broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportFailure {
-    /// It is no request that could be sent.
+    /// The request is invalid and cannot be sent.
     Builder,
-    /// Its address has no host, or none that there can be.
+    /// The address has no host, or an impossible one.
     NoHost,
-    /// The connection was not made: refused, unreachable, a name that does not resolve, no time left for it;
-    /// without the feature `tls`, also a TLS handshake that failed.
+    /// The connection was not made: refused, unreachable, an unresolvable name, or a connect
+    /// timeout. Without the feature `tls`, also a failed TLS handshake.
     Connect,
-    /// The TLS handshake failed, for another reason than a certificate: it broke off, the other side does not
-    /// speak TLS, there was no version or cipher for both. Only rustls' errors are known, and only with the
-    /// feature `tls`.
+    /// The TLS handshake failed for another reason than a certificate: it broke off, the peer does
+    /// not speak TLS, or the two have no version or cipher in common. Recognised only in rustls'
+    /// errors, and only with the feature `tls`.
     Tls,
-    /// A certificate was not accepted in the TLS handshake: the server's (another name, expired, of an unknown
-    /// issuer, revoked), or ours by the server. Known as [`Tls`](Self::Tls) is.
+    /// A certificate was not accepted in the TLS handshake: the server's (wrong name, expired,
+    /// unknown issuer, revoked), or the client's by the server. Recognised under the conditions of
+    /// [`Tls`](Self::Tls).
     Certificate,
-    /// It broke before anything was sent, or the server said that it did nothing (`REFUSED_STREAM`, the
-    /// streams after a `GOAWAY`).
+    /// The connection broke before anything was sent, or the server declared that it did not
+    /// process the request (`REFUSED_STREAM`, or a stream after a `GOAWAY`).
     ResetBeforeSent,
-    /// It broke when something had been sent.
+    /// The connection broke after part of the request was sent.
     ResetAfterSent,
-    /// No response came in time.
+    /// No response arrived in time.
     Timeout,
-    /// The response's body, or the request's, broke off.
+    /// The body of the response, or of the request, broke off.
     Body,
-    /// The response is complete, and not what it should be.
+    /// The response is complete, but its content is invalid.
     Decode,
-    /// What came back is not HTTP.
+    /// The response is not HTTP.
     Protocol,
-    /// Redirects led nowhere.
+    /// Too many redirects, or a redirect to an invalid address.
     Redirect,
-    /// A response with this status, which somebody made into an error.
+    /// A response with this status, which a client converted into an error.
     Status(http::StatusCode),
-    /// A policy of this crate family rejected the request below the client, before it was sent: a connector
-    /// without room for a connection, for example.
+    /// A policy of this crate family rejected the request below the client, before it was sent: for
+    /// example a connector without a free connection permit.
     Rejected,
-    /// Something that is not recognised.
+    /// An unknown error.
     Other,
 }
 
 impl TransportFailure {
-    /// Returns where the request broke, read off `error` and its chain of sources: errors of reqwest, hyper-util
-    /// (its client and its bare connector), hyper, h2, tokio and the operating system, and with the feature
-    /// `grpc` those of tonic's channel.
+    /// Returns the step at which the request broke, from `error` and its chain of sources.
+    /// Recognises errors of reqwest, hyper-util (its client and its bare connector), hyper, h2,
+    /// tokio and the operating system, and with the feature `grpc` those of tonic's channel.
     #[must_use]
     pub fn of(error: &(dyn StdError + 'static)) -> TransportFailure {
         if Rejection::find(error).is_some_and(|rejection| !rejection.may_have_run()) {
             return TransportFailure::Rejected;
         }
-        if causes(error).any(ran_out_of_time) {
+        if causes(error).any(is_time_limit) {
             return TransportFailure::Timeout;
         }
         #[cfg(feature = "reqwest")]
@@ -76,13 +77,13 @@ impl TransportFailure {
         of_connection(error)
     }
 
-    /// Whether the request may have had an effect, though it failed.
+    /// Returns `true` if the failed request may have had an effect.
     #[must_use]
     pub const fn may_have_run(self) -> bool {
         !(self.had_no_connection() || matches!(self, Self::NoHost | Self::ResetBeforeSent))
     }
 
-    /// Whether it failed before there was a connection for it.
+    /// Returns `true` if the request failed before it had a connection.
     pub(crate) const fn had_no_connection(self) -> bool {
         matches!(
             self,
@@ -91,13 +92,14 @@ impl TransportFailure {
     }
 }
 
-/// What it means for trying again. What was never a request, redirects that lead nowhere and a complete
-/// response that is not what it should be are permanent: the same request would end the same way.
+/// Maps the failure to an outcome. An invalid request, a redirect that cannot be followed and a
+/// complete response with invalid content are permanent: the same request would end the same way.
 ///
-/// So would a certificate that is not accepted, but it is the server's and not the request's: it is a failure
-/// that is not to be tried again ([`RetryHint::Never`]), which a circuit counts, where a permanent one would be a good
-/// response to it. Another handshake that failed may pass: a server that restarts or has too many connections
-/// breaks off, and a load balancer without servers answers in plain text or by an alert.
+/// A rejected certificate would, too, but it is a fault of the server and not of the request. It is
+/// therefore a failure that is never retried ([`RetryHint::Never`]) and that the circuit counts; a
+/// permanent outcome would count as a good response. Another failed handshake may pass: a server
+/// that restarts or has too many connections breaks off, and a load balancer without backends
+/// responds in plain text or with an alert.
 impl AsOutcome for TransportFailure {
     fn as_outcome(&self) -> Outcome {
         use TransportFailure as F;
@@ -121,7 +123,7 @@ impl AsOutcome for TransportFailure {
 impl fmt::Display for TransportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TransportFailure::Builder => "not a request",
+            TransportFailure::Builder => "not a valid request",
             TransportFailure::NoHost => "an address without a host",
             TransportFailure::Connect => "no connection",
             TransportFailure::Tls => "no TLS handshake",
@@ -130,9 +132,9 @@ impl fmt::Display for TransportFailure {
             TransportFailure::ResetAfterSent => "connection reset after the request was sent",
             TransportFailure::Timeout => "no response in time",
             TransportFailure::Body => "a body broke off",
-            TransportFailure::Decode => "a response that cannot be read",
+            TransportFailure::Decode => "a response with invalid content",
             TransportFailure::Protocol => "a response that is not HTTP",
-            TransportFailure::Redirect => "redirects that lead nowhere",
+            TransportFailure::Redirect => "a redirect that cannot be followed",
             TransportFailure::Status(status) => return write!(f, "status {status}"),
             TransportFailure::Rejected => "rejected before it was sent",
             TransportFailure::Other => "transport failure",
@@ -140,26 +142,28 @@ impl fmt::Display for TransportFailure {
     }
 }
 
-/// An error and all that caused it, the latest first.
+/// Returns an error and its chain of sources, the outermost first.
 pub(super) fn causes<'e>(error: Cause<'e>) -> impl Iterator<Item = Cause<'e>> {
     std::iter::successors(Some(error), |&cause| {
-        // An `io::Error` names the source of what it wraps, and not what it wraps.
+        // `io::Error::source` skips the wrapped error itself, so it is taken with `get_ref`.
         let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as Cause<'e>).or_else(|| cause.source())
     })
 }
 
-/// By a limit of ours: a body that stalled.
-fn ran_out_of_time(cause: Cause<'_>) -> bool {
+/// Returns `true` for a rejection by a time limit of this crate family, for example of a stalled
+/// body.
+fn is_time_limit(cause: Cause<'_>) -> bool {
     let kind = cause.downcast_ref().map(Rejection::kind);
     matches!(kind, Some(RejectionKind::TimedOut | RejectionKind::DeadlineExceeded))
 }
 
-/// Error of hyper-util's `HttpConnector`, which has no public name: a name that does not resolve, an address
-/// that refuses or does not respond in time. Clients other than hyper-util's return it as it is.
+/// The error of hyper-util's `HttpConnector`, which has no public name: an unresolvable name, or an
+/// address that refuses or does not respond in time. Clients other than hyper-util's return it
+/// unwrapped.
 type ConnectorError = <HttpConnector as Service<Uri>>::Error;
 
-/// Returns `true` for the errors that wrap whatever kept a connection from being made.
+/// Returns `true` for errors that wrap the cause of a failed connect.
 fn is_connect(cause: Cause<'_>) -> bool {
     #[cfg(feature = "grpc")]
     if cause.is::<tonic::ConnectError>() {
@@ -172,8 +176,9 @@ fn is_connect(cause: Cause<'_>) -> bool {
     cause.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
-/// Returns `true` for `Endpoint::connect_timeout` over a connector that is not tonic's own. The timer stands
-/// outside of what makes a `ConnectError`; calls that take too long end in `TimeoutExpired`.
+/// Returns `true` for `Endpoint::connect_timeout` over a connector that is not tonic's own. That
+/// timer is outside of the code that creates a `ConnectError`; a call that takes too long ends in
+/// `TimeoutExpired`.
 #[cfg(all(feature = "client", feature = "grpc"))]
 fn is_connect_timeout_of_tonic(cause: Cause<'_>) -> bool {
     let timer = cause.source().and_then(<dyn StdError>::downcast_ref).and_then(io::Error::get_ref);
@@ -183,7 +188,7 @@ fn is_connect_timeout_of_tonic(cause: Cause<'_>) -> bool {
 
 /// Reads the errors of hyper-util, hyper, h2, tokio and the operating system.
 pub(super) fn of_connection(error: Cause<'_>) -> TransportFailure {
-    // Before the handshake: a connector that fails has no connection to shake hands on.
+    // Checked before the handshake: a connector that fails has made no connection for one.
     if causes(error).any(|cause| cause.is::<ConnectorError>()) {
         return TransportFailure::Connect;
     }
@@ -195,7 +200,7 @@ pub(super) fn of_connection(error: Cause<'_>) -> TransportFailure {
     if connecting.is_some() {
         return TransportFailure::Connect;
     }
-    // The innermost knows best, but hyper knows what had been sent.
+    // The innermost error is the most precise, except that only hyper records if anything was sent.
     let by_hyper = causes(error).find_map(|cause| of_hyper(cause.downcast_ref()?));
     let by_h2 = causes(error).find_map(|cause| of_h2(cause.downcast_ref()?));
     let by_io = || causes(error).find_map(|cause| of_io(cause.downcast_ref()?));
@@ -217,7 +222,7 @@ fn is_late(cause: Cause<'_>) -> bool {
 
 fn of_hyper(error: &hyper::Error) -> Option<TransportFailure> {
     if error.is_canceled() || error.is_closed() {
-        // hyper returns such a request to its caller, or has not taken it: nothing of it was written.
+        // hyper returns such a request to its caller, or never took it: nothing was written.
         Some(TransportFailure::ResetBeforeSent)
     } else if error.is_timeout() {
         Some(TransportFailure::Timeout)
@@ -232,19 +237,20 @@ fn of_hyper(error: &hyper::Error) -> Option<TransportFailure> {
     }
 }
 
-/// RFC 9113: a stream that was refused (§8.7), or came after the last that is mentioned in an orderly
-/// `GOAWAY` (§6.8), was not processed. Every other end that the server sets may come after it has run.
+/// Reads an HTTP/2 error. By RFC 9113 a refused stream (§8.7), and a stream after the last one
+/// named in an orderly `GOAWAY` (§6.8), was not processed. Every other end by the server may come
+/// after processing.
 fn of_h2(error: &h2::Error) -> Option<TransportFailure> {
     if let Some(io) = error.get_io() {
-        // h2's errors have no source.
+        // h2's errors have no source: the I/O error is read here.
         return of_io(io);
     }
     if !error.is_remote() {
         return error.is_library().then_some(TransportFailure::Protocol);
     }
-    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-    let going = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-    Some(if refused || going {
+    let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    let is_shutdown = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    Some(if is_refused || is_shutdown {
         TransportFailure::ResetBeforeSent
     } else {
         TransportFailure::ResetAfterSent
@@ -257,10 +263,10 @@ fn of_io(error: &io::Error) -> Option<TransportFailure> {
         HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
     };
     match error.kind() {
-        // Only an attempt to connect ends in these.
+        // Only a connect ends in these errors.
         ConnectionRefused | AddrNotAvailable => Some(TransportFailure::Connect),
         TimedOut => Some(TransportFailure::Timeout),
-        // The unreachable ones end a connection as well: ICMP messages arrive at any time.
+        // The unreachable kinds can also end an open connection: ICMP messages arrive at any time.
         BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | NotConnected
         | HostUnreachable | NetworkUnreachable | NetworkDown => {
             Some(TransportFailure::ResetAfterSent)
@@ -269,7 +275,8 @@ fn of_io(error: &io::Error) -> Option<TransportFailure> {
     }
 }
 
-/// A transport's error that says where it broke and what that means. What it wraps is its own.
+/// An error of a transport, with the step at which the request broke. `Display` and the sources are
+/// those of the wrapped error.
 #[derive(Debug)]
 pub struct TransportError {
     failure: TransportFailure,
@@ -277,7 +284,7 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// Wraps whatever error a client ends in. See [`TransportFailure::of`].
+    /// Wraps the error of any client. See [`TransportFailure::of`].
     #[must_use]
     pub fn new(error: impl Into<BoxError>) -> TransportError {
         let error = error.into();
@@ -296,40 +303,42 @@ impl TransportError {
         TransportError { failure: TransportFailure::Builder, error: reason.into() }
     }
 
-    /// Where it broke.
+    /// Returns the step at which the request broke.
     #[must_use]
     pub const fn failure(&self) -> TransportFailure {
         self.failure
     }
 
-    /// The error itself.
+    /// Returns the wrapped error.
     #[must_use]
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.error
     }
 
-    /// Returns the rejection in this error or its chain of sources that kept the request in this process: a
-    /// limit on connections, an open circuit. The other side is not to blame for it.
-    pub(crate) fn kept_here(&self) -> Option<&Rejection> {
+    /// Returns the rejection in the chain of sources that stopped the request in this process, for
+    /// example by a connection limit or an open circuit. Such a rejection is no failure of the
+    /// server.
+    pub(crate) fn local_rejection(&self) -> Option<&Rejection> {
         let rejection = Rejection::find(&*self.error);
         rejection.filter(|it| matches!(it.as_outcome(), Outcome::NotReady(_)))
     }
 }
 
-/// Reads the [failure](TransportError::failure), unless a rejection of a limit in this process is in the chain
-/// of sources: then the outcome is the rejection's, and not a failure of the other side.
+/// Maps the [failure](TransportError::failure) to its outcome. If a limit of this process rejected
+/// the request, the outcome is that of the rejection, and not a failure of the server.
 impl AsOutcome for TransportError {
     fn as_outcome(&self) -> Outcome {
-        self.kept_here().map_or_else(|| self.failure.as_outcome(), AsOutcome::as_outcome)
+        self.local_rejection().map_or_else(|| self.failure.as_outcome(), AsOutcome::as_outcome)
     }
 
     fn may_have_run(&self) -> bool {
-        // reqwest follows redirects: no connection may mean no second one, after a server that has run.
+        // reqwest follows redirects: a failed connect may be the second request, after a first one
+        // that was processed.
         #[cfg(feature = "reqwest")]
         if causes(&*self.error).any(|cause| cause.is::<reqwest::Error>()) {
             return true;
         }
-        self.kept_here().map_or_else(|| self.failure.may_have_run(), Rejection::may_have_run)
+        self.local_rejection().map_or_else(|| self.failure.may_have_run(), Rejection::may_have_run)
     }
 
     fn as_error(&self) -> Option<&(dyn StdError + 'static)> {
@@ -337,14 +346,15 @@ impl AsOutcome for TransportError {
     }
 }
 
-/// Transparent, as its source is.
+/// Formats the wrapped error.
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-/// The source is that of the wrapped error; a wrapped rejection is the source itself, so that it is found.
+/// Returns the source of the wrapped error. A wrapped rejection is itself the source, so that a
+/// search of the chain finds it.
 impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         if self.error.is::<Rejection>() { Some(&*self.error) } else { self.error.source() }
@@ -356,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_operating_systems_errors() {
+    fn errors_of_the_operating_system_are_recognised() {
         for (kind, failure) in [
             (io::ErrorKind::ConnectionRefused, TransportFailure::Connect),
             (io::ErrorKind::ConnectionReset, TransportFailure::ResetAfterSent),
@@ -373,14 +383,14 @@ mod tests {
     }
 
     #[test]
-    fn http2_streams_that_were_not_processed() {
-        let ours = h2::Error::from(h2::Reason::REFUSED_STREAM);
-        // Not the server's word.
-        assert_eq!(TransportFailure::of(&ours), TransportFailure::Other);
+    fn a_reason_that_was_not_received_is_not_recognised() {
+        let local = h2::Error::from(h2::Reason::REFUSED_STREAM);
+        // Created in this process, and not received from a server.
+        assert_eq!(TransportFailure::of(&local), TransportFailure::Other);
     }
 
     #[tokio::test]
-    async fn a_timer_around_a_call() {
+    async fn a_timer_around_a_call_is_a_timeout() {
         let never = std::future::pending::<()>();
         let late = tokio::time::timeout(std::time::Duration::from_millis(1), never).await;
         let error = io::Error::other(late.unwrap_err());
@@ -388,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_this_process_is_no_failure_of_the_other_side() {
+    fn a_limit_of_this_process_is_no_failure_of_the_server() {
         for kind in
             [RejectionKind::BulkheadFull, RejectionKind::RateLimited, RejectionKind::CircuitOpen]
         {
@@ -397,20 +407,20 @@ mod tests {
             assert_eq!(error.as_outcome(), Outcome::NotReady(RetryHint::None), "{kind:?}");
             assert!(!error.may_have_run(), "{kind:?}");
         }
-        // A body that stalled.
+        // A stalled body.
         let rejection = Rejection::new(RejectionKind::TimedOut, "body");
         let error = TransportError::new(io::Error::other(rejection));
         assert_eq!((error.as_outcome(), error.may_have_run()), (Outcome::TimedOut, true));
     }
 
     #[test]
-    fn a_certificate_is_a_failure_that_is_not_tried_again() {
+    fn a_rejected_certificate_is_a_failure_that_is_never_retried() {
         let outcome = TransportFailure::Certificate.as_outcome();
         assert_eq!(outcome, Outcome::Transient(RetryHint::Never));
     }
 
     #[test]
-    fn what_was_never_sent_never_ran() {
+    fn a_request_that_was_not_sent_had_no_effect() {
         use TransportFailure as F;
         for failure in
             [F::Builder, F::NoHost, F::Connect, F::Tls, F::Certificate, F::ResetBeforeSent]

@@ -1,24 +1,25 @@
-//! gRPC, which says over HTTP how a call ended.
+//! Classification of gRPC calls by the status in headers and trailers.
 //!
-//! A gRPC call that failed is a `200 OK`. What it ended in is `grpc-status`, in the head of a response that has
-//! nothing else (*trailers-only*, which is how most failures come) or behind the body.
+//! A failed gRPC call is a `200 OK`. Its result is in `grpc-status`, in the head of a
+//! *trailers-only* response, which is how most failures arrive, or in the trailers after the body.
 //!
 //! | `grpc-status` | outcome | why |
 //! |---|---|---|
-//! | 0 OK, or none in the head | success | what is still to come is known at the end of the body |
+//! | 0 OK, or none in the head | success | the result is known at the end of the body |
 //! | 14 UNAVAILABLE | transient | the one code that all of gRPC's own policies retry |
-//! | 10 ABORTED, 13 INTERNAL, 2 UNKNOWN | transient | they say nothing about the request |
-//! | 8 RESOURCE_EXHAUSTED | throttled | fewer calls were asked for |
-//! | 4 DEADLINE_EXCEEDED | timed out | it may still be running |
+//! | 10 ABORTED, 13 INTERNAL, 2 UNKNOWN | transient | they do not depend on the request |
+//! | 8 RESOURCE_EXHAUSTED | throttled | the server requests fewer calls |
+//! | 4 DEADLINE_EXCEEDED | timed out | the call may still be running |
 //! | 1 CANCELLED | abandoned | the caller gave up |
-//! | all others | permanent | the request is what is wrong |
-//! | no number | transient | as UNKNOWN, which gRPC has it read as |
+//! | all others | permanent | the request is at fault |
+//! | not a number | transient | gRPC reads it as UNKNOWN |
 //!
-//! A failure carries what was [said about trying again](crate::hints::grpc), which then says more than its class: a
-//! DEADLINE_EXCEEDED that is pushed back is transient. `x-resilience-retry: never` is read as for every response.
+//! A failure carries the [retry hint](crate::hints::grpc) of the response, which is more precise
+//! than the code: a DEADLINE_EXCEEDED with a pushback is transient. `x-resilience-retry: never` is
+//! read as in every response.
 //!
-//! A response that is not a 200 is not gRPC's but a proxy's, and is read as gRPC's own table
-//! (`http-grpc-status-mapping`) has it: 400 is INTERNAL, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
+//! A response with another status than 200 comes from a proxy. It is mapped by gRPC's own table
+//! (`http-grpc-status-mapping`): 400 is INTERNAL, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
 //! UNIMPLEMENTED, 429, 502, 503 and 504 are UNAVAILABLE, and everything else is UNKNOWN.
 //!
 //! ```
@@ -27,8 +28,8 @@
 //! use resilience_http::classify::GrpcClassifier;
 //! use std::convert::Infallible;
 //!
-//! let refused = Response::builder().header("grpc-status", "14").body(())?;
-//! let outcome = Classify::<_, Infallible>::classify(&GrpcClassifier, Ok(&refused));
+//! let unavailable = Response::builder().header("grpc-status", "14").body(())?;
+//! let outcome = Classify::<_, Infallible>::classify(&GrpcClassifier, Ok(&unavailable));
 //! assert_eq!(outcome, Outcome::transient());
 //! # Ok::<_, http::Error>(())
 //! ```
@@ -45,15 +46,15 @@ use crate::propagate::attempt;
 
 pub(crate) const STATUS: &str = "grpc-status";
 
-/// Reads outcomes off the heads of gRPC's answers. See the [module's table](self).
+/// A classifier of gRPC responses by their heads. See the [module's table](self).
 ///
-/// It classifies `http::Response`s of a service whose error speaks for itself: a channel's, wrapped in a
-/// `TransportError` (feature `transport`).
+/// Classifies `http::Response`s of a service with an error type that implements [`AsOutcome`]: for
+/// a channel, its error wrapped in a `TransportError` (feature `transport`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcClassifier;
 
 impl GrpcClassifier {
-    /// The outcome of a response with this head.
+    /// Returns the outcome of a response with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         match code_in(headers) {
@@ -62,13 +63,14 @@ impl GrpcClassifier {
         }
     }
 
-    /// The outcome of a call whose body ended with these trailers. Without a status in them it is UNKNOWN.
+    /// Returns the outcome of a call that ended with these trailers. Without a status it is that of
+    /// UNKNOWN.
     #[must_use]
     pub fn of_trailers(&self, trailers: &HeaderMap) -> Outcome {
         hinted(self.of_code(code_in(trailers).unwrap_or(UNKNOWN)), trailers)
     }
 
-    /// The outcome of a call that ended in this code.
+    /// Returns the outcome of a call that ended in this code.
     #[must_use]
     pub fn of_code(&self, code: u32) -> Outcome {
         match code {
@@ -77,7 +79,7 @@ impl GrpcClassifier {
             4 => Outcome::TimedOut,
             8 => Outcome::Throttled(RetryHint::None),
             3 | 5..=7 | 9 | 11 | 12 | 15 | 16 => Outcome::Permanent,
-            // UNKNOWN, ABORTED, INTERNAL, UNAVAILABLE, and what nobody has defined.
+            // UNKNOWN, ABORTED, INTERNAL, UNAVAILABLE, and undefined codes.
             _ => Outcome::transient(),
         }
     }
@@ -97,10 +99,10 @@ fn hinted(outcome: Outcome, headers: &HeaderMap) -> Outcome {
     with_hint(outcome, headers, grpc::hint(headers))
 }
 
-/// Returns `outcome`, a failure, with `hint`, or with *never* if `headers` contain it.
+/// Returns the failure `outcome` with `hint`, or with `Never` if `headers` forbid a retry.
 pub(super) fn with_hint(outcome: Outcome, headers: &HeaderMap, hint: RetryHint) -> Outcome {
-    let never = attempt::says_never(headers);
-    match if never { RetryHint::Never } else { hint } {
+    let is_forbidden = attempt::forbids_retry(headers);
+    match if is_forbidden { RetryHint::Never } else { hint } {
         RetryHint::None => outcome,
         hint if matches!(outcome, Outcome::Throttled(_)) => Outcome::Throttled(hint),
         hint => Outcome::Transient(hint),
@@ -118,7 +120,8 @@ pub(super) fn code_of(status: StatusCode) -> u32 {
     }
 }
 
-/// `application/grpc`, `application/grpc+proto` …, and not `application/grpc-web`.
+/// Returns `true` for `application/grpc`, `application/grpc+proto` and the like, but not for
+/// `application/grpc-web`.
 #[cfg(any(feature = "layers", feature = "transport"))]
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     const GRPC: &[u8] = b"application/grpc";
@@ -174,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_unknown() {
+    fn a_status_that_is_no_number_is_unknown() {
         for code in ["", "-1", "14.0", "4294967296", "UNAVAILABLE"] {
             assert_eq!(outcome(200, Some(code)), Outcome::transient(), "{code:?}");
         }
     }
 
     #[test]
-    fn a_failure_says_when_to_come_back() {
+    fn a_failure_carries_the_retry_hint() {
         let with = |code: &'static str, (name, value): (&'static str, &'static str)| {
             let pairs = [(STATUS, code), (name, value)];
             let pairs = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
@@ -190,7 +193,8 @@ mod tests {
             assert_eq!(GrpcClassifier.of_trailers(&headers), outcome);
             outcome
         };
-        let (later, never) = ("grpc-retry-pushback-ms", ("x-resilience-retry", "never"));
+        let later = "grpc-retry-pushback-ms";
+        let never = ("x-resilience-retry", "never");
         let second = RetryHint::After(std::time::Duration::from_secs(1));
         for (code, pair, expected) in [
             ("14", (later, "1000"), Outcome::Transient(second)),
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_status_is_a_proxys() {
+    fn a_response_without_grpc_status_is_mapped_by_its_http_status() {
         assert_eq!(outcome(200, None), Outcome::Success);
         for (status, expected) in [
             (400, Outcome::transient()),
@@ -221,7 +225,7 @@ mod tests {
         ] {
             assert_eq!(outcome(status, None), expected, "{status}");
         }
-        // The status that is there holds, whatever the proxy made of it.
+        // A status that is present wins over the proxy's HTTP status.
         assert_eq!(outcome(503, Some("5")), Outcome::Permanent);
     }
 }

@@ -1,32 +1,34 @@
-//! What a response means for trying again.
+//! Classification of HTTP responses and transport errors.
 //!
-//! One table, because a client whose retry, breaker and budget each keep their own list of bad
-//! statuses ends up with three lists. [`StatusClassifier`] is that table as a
-//! [`Classify`]: give it to a retry policy, and to everything else that
-//! asks how a call went.
+//! All policies share one table, since a client whose retry, breaker and budget each keep their own
+//! list of bad statuses ends up with three lists. [`StatusClassifier`] is that table as a
+//! [`Classify`] type, for a retry policy and for every other policy that needs the outcome of a
+//! call.
 //!
 //! | status | outcome | why |
 //! |---|---|---|
-//! | 1xx, 2xx, 3xx | success | a response; a redirect is the client's to follow |
-//! | 429 | throttled, with the server's hint | the server asks for fewer calls |
-//! | 403 with `Retry-After` | throttled, with it | a rate limit under another status, as GitHub's secondary one |
+//! | 1xx, 2xx, 3xx | success | a response; the client follows redirects |
+//! | 429 | throttled, with the server's hint | the server requests fewer calls |
+//! | 403 with `Retry-After` | throttled, with the hint | a rate limit under another status, like GitHub's secondary limit |
 //! | 503 | transient, with the server's hint | a state of the server that will pass |
-//! | 408, 425 | transient, with `Retry-After` | the server gave the request up before it began on it |
-//! | 413 with `Retry-After` | transient, with it | the condition is temporary (RFC 9110 §15.5.14) |
-//! | 504 | transient, with `Retry-After` | a gateway answered in time |
-//! | 500, 502, 507 and every 5xx that is not listed here | transient, with `Retry-After` | most often passes; RFC 9110 §15 reads an unknown 5xx, such as a CDN's 520 to 530, as a 500 |
-//! | 501, 505, 506, 508, 510, 511 | permanent | the server describes what it cannot do, not how it is |
+//! | 408, 425 | transient, with `Retry-After` | the server gave the request up before it began to process it |
+//! | 413 with `Retry-After` | transient, with the hint | the condition is temporary (RFC 9110 §15.5.14) |
+//! | 504 | transient, with `Retry-After` | a gateway responded in time |
+//! | 500, 502, 507 and every 5xx that is not in this table | transient, with `Retry-After` | most often passes; RFC 9110 §15 reads an unknown 5xx, such as a CDN's 520 to 530, as a 500 |
+//! | 501, 505, 506, 508, 510, 511 | permanent | the server lacks the ability, which will not change |
 //! | other 4xx | permanent | the same request gets the same response; an unknown one is read as a 400 |
 //! | 600 and above | unknown | no class of HTTP (RFC 9110 §15) |
 //!
-//! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that
-//! nothing came back in time, the dearest kind of failure to a budget, and here something did.
+//! 408 and 504 are not [`TimedOut`](resilience_core::Outcome::TimedOut): that outcome means that no
+//! response arrived in time, which is the most expensive failure for a budget, and here a response
+//! did arrive.
 //!
-//! A hint is `Retry-After`, or else, with 429 and 503, a rate limit that is used up. Where else each of them
-//! counts is in the [table of hints](crate::hints#effect-by-status).
+//! The hint is `Retry-After`, or else, for 429 and 503, an exhausted rate limit. The [table of
+//! hints](crate::hints#effect-by-status) lists their other effects.
 //!
-//! A failure that says [`x-resilience-retry: never`](crate::propagate::attempt::RETRY) stays what it is, and
-//! is not tried again, whatever else it says: somebody further down [has done so](crate::propagate).
+//! A failure with [`x-resilience-retry: never`](crate::propagate::attempt::RETRY) keeps its outcome
+//! and is not retried, whatever the other hints: a service further down [has retried
+//! already](crate::propagate).
 //!
 //! ```
 //! use http::Response;
@@ -76,31 +78,31 @@ use crate::clock;
 use crate::hints::Hints;
 use crate::propagate::attempt;
 
-/// Reads outcomes off HTTP statuses. See the [module's table](self).
+/// A classifier of HTTP responses by their status. See the [module's table](self).
 ///
-/// It classifies `http::Response`s whose service's error speaks for itself, and with the feature
-/// `reqwest` reqwest's responses and errors. It looks at heads only: a body that breaks off is an
-/// error of whoever reads it, so read it inside the attempt.
+/// Classifies `http::Response`s of a service with an error type that implements [`AsOutcome`], and
+/// with the feature `reqwest` reqwest's responses and errors. Only heads are read: a body that
+/// breaks off is an error of its reader, so read the body inside the attempt.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StatusClassifier;
 
 impl StatusClassifier {
-    /// The outcome of a response with this head.
+    /// Returns the outcome of a response with this head.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         match status.as_u16() {
             100..400 => Outcome::Success,
-            failed => failure(failed, headers),
+            status => failure(status, headers),
         }
     }
 }
 
-/// Headers are read only now: most answers are good.
+// `#[cold]`: most responses are successes, and their headers are not read.
 #[cold]
 fn failure(status: u16, headers: &HeaderMap) -> Outcome {
     let hint = Hints::from_headers(headers, clock::wall_now()).retry_hint_of(status);
-    let never = attempt::says_never(headers);
-    let waits = if never { RetryHint::Never } else { hint };
+    let is_forbidden = attempt::forbids_retry(headers);
+    let waits = if is_forbidden { RetryHint::Never } else { hint };
     match status {
         429 => Outcome::Throttled(waits),
         403 if hint != RetryHint::None => Outcome::Throttled(waits),
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_by_status() {
+    fn retry_after_is_used_by_status() {
         let hint = RetryHint::After(Duration::from_secs(9));
         for status in 100..1_000 {
             let expected = match status {
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn spent_counters_are_a_hint_where_a_rate_limit_is_meant() {
+    fn exhausted_counters_are_a_hint_for_429_and_503() {
         let hint = RetryHint::After(Duration::from_secs(9));
         let of = |status: u16, remaining: &str| {
             let pairs = [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", "9")];
@@ -183,26 +185,27 @@ mod tests {
                 _ => outcome(status, None),
             };
             assert_eq!(of(status, "0"), expected, "{status}");
-            assert_eq!(of(status, "1"), outcome(status, None), "{status}: not spent");
+            assert_eq!(of(status, "1"), outcome(status, None), "{status}: not exhausted");
         }
     }
 
     #[test]
-    fn never_holds_for_every_failure() {
+    fn never_applies_to_every_failure() {
         for status in 100..1_000 {
             let headers =
                 HeaderMap::from_iter([(attempt::RETRY, attempt::NEVER), (RETRY_AFTER, 9.into())]);
             let code = StatusCode::from_u16(status).unwrap();
-            let told = StatusClassifier.outcome(code, &headers);
+            let forbidden = StatusClassifier.outcome(code, &headers);
             let plain = outcome(status, Some("9"));
             let known = plain.failure().is_some() && plain != Outcome::Unknown;
             let hint = if known { RetryHint::Never } else { RetryHint::None };
-            assert_eq!((told.failure(), told.hint()), (plain.failure(), hint), "{status}");
+            let found = (forbidden.failure(), forbidden.hint());
+            assert_eq!(found, (plain.failure(), hint), "{status}");
         }
     }
 
     #[test]
-    fn a_bad_hint_leaves_the_status_as_it_is() {
+    fn an_invalid_hint_does_not_change_the_outcome() {
         assert_eq!(outcome(429, Some("-1")), Outcome::Throttled(RetryHint::None));
         assert_eq!(outcome(503, Some("soon")), Outcome::transient());
         assert_eq!(outcome(403, Some("soon")), Outcome::Permanent);
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_speaks_for_itself() {
+    fn an_error_has_its_own_outcome() {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         let classify = |error| StatusClassifier.classify(Result::<&Response<()>, _>::Err(error));
         assert_eq!(classify(&reset), Outcome::transient());

@@ -1,4 +1,4 @@
-//! Outcomes of requests that may or may not run twice.
+//! The classifier that also decides which failed requests may have been processed.
 
 use std::error::Error as StdError;
 
@@ -9,9 +9,11 @@ use super::StatusClassifier;
 use super::failure::{BoxError, TransportError, TransportFailure};
 use super::grpc::{GrpcClassifier, is_grpc};
 
-/// [`StatusClassifier`]'s table for answers ([`GrpcClassifier`]'s for gRPC's), [`TransportFailure`]'s for errors, and for both whether the
-/// request may have had an effect: the [table](crate::idempotency#what-is-sent-again) of what a request that
-/// is not idempotent is sent again after. A boxed error is read through its chain of sources.
+/// The standard classifier of a client: the tables of [`StatusClassifier`] for responses
+/// ([`GrpcClassifier`] for gRPC) and of [`TransportFailure`] for errors. It also decides which
+/// failed requests may have had an effect, by the [table of retried
+/// attempts](crate::idempotency#which-attempts-are-retried). A boxed error is read through its
+/// chain of sources.
 ///
 /// ```
 /// use http::{Response, StatusCode};
@@ -32,7 +34,7 @@ pub struct HttpClassifier {
     follows_redirects: bool,
 }
 
-/// What a response is classified by.
+/// The parts of a response that are used for its classification.
 pub(crate) struct Head<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
@@ -46,38 +48,40 @@ impl Head<'_> {
 }
 
 impl HttpClassifier {
-    /// Reads the results of a client that returns redirects.
+    /// Creates a classifier for a client that returns redirects to its caller.
     #[must_use]
     pub const fn new() -> HttpClassifier {
         HttpClassifier { follows_redirects: false }
     }
 
-    /// Reads the results of a client that follows redirects itself: no connection, or a 425, may be about a second
-    /// request, and the server of the first may have run it. So everything that was sent may have run.
+    /// Adapts the classifier to a client that follows redirects itself. A failed connect, or a 425,
+    /// may belong to a second request, after the server of the first has processed it. Everything
+    /// that was sent is therefore taken as possibly processed.
     #[must_use]
     pub const fn follows_redirects(mut self) -> HttpClassifier {
         self.follows_redirects = true;
         self
     }
 
-    pub(crate) fn outcome(self, result: Result<Head<'_>, &impl Ending>) -> Outcome {
+    pub(crate) fn outcome(self, result: Result<Head<'_>, &impl CallError>) -> Outcome {
         match result {
             Ok(Head { status, headers, is_grpc: true }) => GrpcClassifier.outcome(status, headers),
             Ok(Head { status, headers, is_grpc: false }) => {
                 StatusClassifier.outcome(status, headers)
             }
-            Err(error) => match error.rejected() {
+            Err(error) => match error.rejection() {
                 Some(rejection) => rejection.as_outcome(),
                 None => error.failure().as_outcome(),
             },
         }
     }
 
-    pub(crate) fn ran(self, result: Result<StatusCode, &impl Ending>) -> bool {
+    pub(crate) fn sent_may_have_run(self, result: Result<StatusCode, &impl CallError>) -> bool {
         match result {
-            // RFC 8470 §5.2, of the server that answered: the one before it may have run the request (303).
+            // RFC 8470 §5.2 binds only the server that sent the 425: the server before a redirect
+            // (303) may have processed the request.
             Ok(status) => self.follows_redirects || status != StatusCode::TOO_EARLY,
-            Err(error) => match (error.rejected(), error.failure()) {
+            Err(error) => match (error.rejection(), error.failure()) {
                 (Some(rejection), _) => rejection.may_have_run(),
                 (None, TransportFailure::Builder | TransportFailure::NoHost) => false,
                 (None, failure) => self.follows_redirects || failure.may_have_run(),
@@ -86,7 +90,7 @@ impl HttpClassifier {
     }
 }
 
-/// Implements `Classify` for a type of response and one of error.
+/// Implements `Classify` for a type of response and a type of error.
 macro_rules! classify {
     ([$($generics:tt)*] $response:ty, $error:ty) => {
         impl<$($generics)*> Classify<$response, $error> for HttpClassifier {
@@ -95,7 +99,7 @@ macro_rules! classify {
             }
 
             fn may_have_run(&self, result: Result<&$response, &$error>) -> bool {
-                self.ran(result.map(<$response>::status))
+                self.sent_may_have_run(result.map(<$response>::status))
             }
 
             fn as_error<'e>(&self, error: &'e $error) -> Option<&'e (dyn StdError + 'static)> {
@@ -111,16 +115,16 @@ classify!([] reqwest::Response, Error<TransportError>);
 #[cfg(feature = "reqwest")]
 classify!([] reqwest::Response, BoxError);
 
-/// An error of a transport, or a rejection: typed, or in a box in whose chain either is looked for.
-pub(crate) trait Ending {
-    fn rejected(&self) -> Option<&Rejection>;
+/// An error of a transport, or a rejection: typed, or in the chain of sources of a boxed error.
+pub(crate) trait CallError {
+    fn rejection(&self) -> Option<&Rejection>;
     fn failure(&self) -> TransportFailure;
 }
 
-impl Ending for Error<TransportError> {
-    fn rejected(&self) -> Option<&Rejection> {
+impl CallError for Error<TransportError> {
+    fn rejection(&self) -> Option<&Rejection> {
         match self {
-            Error::Service(error) => error.kept_here(),
+            Error::Service(error) => error.local_rejection(),
             Error::Rejected(rejection) => Some(rejection),
         }
     }
@@ -133,9 +137,9 @@ impl Ending for Error<TransportError> {
     }
 }
 
-impl Ending for BoxError {
-    fn rejected(&self) -> Option<&Rejection> {
-        self.rejection()
+impl CallError for BoxError {
+    fn rejection(&self) -> Option<&Rejection> {
+        CarriesRejection::rejection(self)
     }
 
     fn failure(&self) -> TransportFailure {

@@ -1,4 +1,4 @@
-//! `tonic::Status`, made of rejections and transports' errors, and classified.
+//! `tonic::Status`: its creation from rejections and transport errors, and its classification.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -12,15 +12,17 @@ use super::grpc::{code_of, with_hint};
 use crate::hints::grpc;
 use crate::server::RejectionFormat;
 
-/// Returns the status that `error` means to a caller of gRPC, with `error` as its source.
+/// Returns the status that represents `error` to a gRPC caller, with `error` as its source.
 ///
-/// A [`Rejection`], or an error with one in its chain of sources, has the code of
-/// [its row](RejectionFormat): UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED, `grpc-retry-pushback-ms` in its
-/// metadata, and a message without names of layers, keys or limits ([`RejectionFormat::status`] can name them). An error
-/// of a transport is UNAVAILABLE, or DEADLINE_EXCEEDED where no response came in time. A status in the chain
-/// stays what it is, and any other error is read by tonic (`Status::from_error`).
+/// A [`Rejection`], or an error with one in its chain of sources, has the code of [its
+/// row](RejectionFormat): UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED, with
+/// `grpc-retry-pushback-ms` in the metadata and a message without names of layers, keys or limits
+/// ([`RejectionFormat::status`] can include them). An error of a transport is UNAVAILABLE, or
+/// DEADLINE_EXCEEDED if no response arrived in time. A status in the chain is returned unchanged,
+/// and any other error is converted by tonic (`Status::from_error`).
 ///
-/// Stands between a tonic client and its layers. Without it, tonic makes UNKNOWN of what they reject:
+/// Use it between a tonic client and its layers. Without it, tonic converts their rejections to
+/// UNKNOWN:
 ///
 /// ```
 /// use resilience_core::{Error, Rejection, RejectionKind};
@@ -37,8 +39,8 @@ use crate::server::RejectionFormat;
 pub fn to_status(error: impl Into<BoxError>) -> Status {
     let error = error.into();
     let status = causes(&*error).find_map(<dyn StdError>::downcast_ref::<Status>);
-    let mut made = match (Rejection::find(&*error), status) {
-        // UNKNOWN is what tonic makes of a rejection.
+    let mut converted = match (Rejection::find(&*error), status) {
+        // A status with UNKNOWN is tonic's own conversion of a rejection, which is redone here.
         (_, Some(status)) if status.code() != Code::Unknown => return Status::from_error(error),
         (Some(rejection), _) => RejectionFormat::new().anonymous().status(rejection),
         (None, Some(_)) => return Status::from_error(error),
@@ -47,11 +49,11 @@ pub fn to_status(error: impl Into<BoxError>) -> Status {
             failure => Status::new(code_for(failure), failure.to_string()),
         },
     };
-    made.set_source(Arc::from(error));
-    made
+    converted.set_source(Arc::from(error));
+    converted
 }
 
-/// Returns where the request broke, from the first [`TransportError`] in the chain, which knows, or from the
+/// Returns the failure of the first [`TransportError`] in the chain, or else the failure of the
 /// chain itself.
 fn failure_of(error: &(dyn StdError + 'static)) -> TransportFailure {
     let wrapped = causes(error).find_map(<dyn StdError>::downcast_ref);
@@ -75,7 +77,7 @@ fn code_for(failure: TransportFailure) -> Code {
     }
 }
 
-/// Error that made a status in this process, as opposed to a server.
+/// The error that a status was created from in this process, as opposed to a status from a server.
 enum Local<'s> {
     Rejected(&'s Rejection),
     Failed(TransportFailure),
@@ -93,11 +95,12 @@ fn local(status: &Status) -> Option<Local<'_>> {
 impl GrpcClassifier {
     /// Returns the outcome of a call that ended in `status`.
     ///
-    /// A rejection in its chain of sources has its own outcome, an open circuit is therefore *not ready*; a
-    /// transport's error there has that of its [`TransportFailure`]. Otherwise the code counts, with what
-    /// metadata and details contain about trying again.
+    /// A rejection in its chain of sources has its own outcome: an open circuit, for example, is
+    /// *not ready*. A transport error there has the outcome of its [`TransportFailure`]. Otherwise
+    /// the outcome is that of the code, with the retry hints in metadata and details.
     ///
-    /// As a [`Classify`], the classifier takes results with a `tonic::Response`; for others, call this in a closure.
+    /// As a [`Classify`] type the classifier handles results with a `tonic::Response`; for others,
+    /// call this method in a closure.
     #[must_use]
     pub fn of_status(&self, status: &Status) -> Outcome {
         match local(status) {
@@ -141,7 +144,7 @@ impl<T> Classify<Response<T>, Status> for GrpcClassifier {
     }
 }
 
-/// Classifies the responses of generated clients under layers of their own.
+/// Classifies the responses of generated clients below other layers.
 impl<T> Classify<Response<T>, Error<Status>> for GrpcClassifier {
     fn classify(&self, result: Result<&Response<T>, &Error<Status>>) -> Outcome {
         match result {

@@ -1,4 +1,4 @@
-//! reqwest's errors, and its responses.
+//! Classification of reqwest's responses and errors.
 
 use std::error::Error as StdError;
 
@@ -18,17 +18,17 @@ impl Classify<Response, Error<reqwest::Error>> for StatusClassifier {
     }
 }
 
-/// What a reqwest error means for trying again.
+/// Returns the outcome of a reqwest error.
 ///
-/// No response in time is [`Outcome::TimedOut`]. A connection that was not made, or broke before the
-/// response was complete, is transient. What reqwest refused to send, a redirect that leads nowhere,
-/// and a complete response that is not what it should be, are permanent: the same request would end
+/// No response in time is [`Outcome::TimedOut`]. A connection that was not made, or that broke
+/// before the response was complete, is transient. An invalid request, a redirect that cannot be
+/// followed, and a complete response with invalid content are permanent: the same request would end
 /// the same way.
 ///
-/// A failed connection is transient whatever the reason, and so is a name that does not resolve:
-/// reqwest does not tell these apart, and a retry's limits bound what the mistake costs. A
-/// certificate that does not verify is known with the feature `tls` only, and is a failure that is not to be tried
-/// again: see [`TransportFailure`].
+/// A failed connect is transient whatever its cause, also an unresolvable name: reqwest does not
+/// distinguish the causes, and the limits of the retry bound the cost of a mistake. A rejected
+/// certificate is recognised only with the feature `tls`, and is a failure that is never retried:
+/// see [`TransportFailure`].
 ///
 /// ```
 /// use resilience_core::Outcome;
@@ -48,7 +48,7 @@ impl From<reqwest::Error> for TransportError {
     }
 }
 
-/// What reqwest knows better than who it has it from.
+/// Returns the failure that reqwest's error reports itself, before the errors that it wraps.
 pub(super) fn failure(cause: &(dyn StdError + 'static)) -> Option<TransportFailure> {
     let error = cause.downcast_ref::<reqwest::Error>()?;
     if error.is_builder() {
@@ -64,8 +64,8 @@ pub(super) fn failure(cause: &(dyn StdError + 'static)) -> Option<TransportFailu
     } else if error.is_upgrade() {
         Some(TransportFailure::Decode)
     } else if error.is_body() || error.is_decode() {
-        // A body that broke off and one that is complete nonsense are both "decode" errors; only
-        // the first has a connection's error underneath.
+        // reqwest reports a body that broke off and a complete but invalid one as "decode" errors;
+        // only the first has an error of the connection as a source.
         let broke = error.is_body() || causes(error).any(is_of_connection);
         Some(if broke { TransportFailure::Body } else { TransportFailure::Decode })
     } else {

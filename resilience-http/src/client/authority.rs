@@ -1,4 +1,4 @@
-//! The server that a request goes to, as the key of its state.
+//! [`Authority`]: the server that a request goes to, as the key of its state.
 
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,23 +8,25 @@ use http::Uri;
 use resilience_core::Name;
 use resilience_core::keyed::{InlineStr, Key};
 
-/// Scheme, host and port, as `https://api.example:8443`: what has one connection pool, one circuit and one
-/// limit.
+/// Scheme, host and port, as in `https://api.example:8443`: the key of a connection pool, a circuit
+/// and a limit (RFC 9110 §4.3.1 calls it the origin).
 ///
-/// Hosts are compared in lower case and without a trailing dot, IPv6 addresses in their shortest form, and a port that is the
-/// scheme's own is left out: addresses that reach the same server are the same key.
+/// All addresses of the same server are the same key: the host is in lower case and without a
+/// trailing dot, an IPv6 address in its shortest form, and the default port of the scheme is left
+/// out.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Authority(String);
 
-/// The longest host. A name in the DNS has 253 octets, so that a key is small whatever the address.
+/// The longest host. A DNS name has at most 253 octets; the bound keeps keys small for any address.
 const MAX_HOST: usize = 255;
 
 impl Authority {
-    /// Returns the authority of these parts, or `None` if the scheme is not HTTP's or the host is empty or too long.
+    /// Returns the authority of these parts, or `None` if the scheme is not `http` or `https`, or
+    /// the host is empty or longer than 255 bytes.
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Option<Authority> {
         let host = host.strip_suffix('.').unwrap_or(host);
-        let own = match scheme {
+        let default_port = match scheme {
             _ if scheme.eq_ignore_ascii_case("http") => 80,
             _ if scheme.eq_ignore_ascii_case("https") => 443,
             _ => return None,
@@ -35,29 +37,29 @@ impl Authority {
         let mut text = String::with_capacity(scheme.len() + 3 + host.len() + 6);
         text.extend([scheme, "://"]);
         match ipv6(host) {
-            // Into a text nothing fails.
+            // Writing into a `String` cannot fail.
             Some(address) => {
                 let _written = write!(text, "[{address}]");
             }
             None => text.push_str(host),
         }
         text.make_ascii_lowercase();
-        if let Some(port) = port.filter(|port| *port != own) {
-            // Into a text nothing fails.
+        if let Some(port) = port.filter(|port| *port != default_port) {
+            // Writing into a `String` cannot fail.
             let _written = write!(text, ":{port}");
         }
         Some(Authority(text))
     }
 
-    /// Returns the authority of an absolute address, or `None` if it has none.
+    /// Returns the authority of an absolute URI, or `None` if the URI has none.
     #[must_use]
     pub fn of(uri: &Uri) -> Option<Authority> {
         Authority::new(uri.scheme_str()?, uri.host()?, uri.port_u16())
     }
 
-    /// Returns the authority as a pool of connections of hyper-util's keys it: as it is written, but for the case of
-    /// letters. Addresses that are not [normalized](normalized) have other keys than their [`Authority::of`]. User info
-    /// is in the key as a hash: keys are in events, and a password is not.
+    /// Returns the key under which hyper-util's pool stores connections: the authority as written,
+    /// in lower case. An address that is not [`normalized`] has another key than
+    /// [`Authority::of`]. User info is hashed, since keys appear in events and a password must not.
     pub(super) fn of_pool(uri: &Uri) -> Option<Authority> {
         let known = Authority::of(uri)?;
         let written = uri.authority()?.as_str();
@@ -70,7 +72,7 @@ impl Authority {
         if let Some(user) = user {
             let mut hasher = DefaultHasher::new();
             user.hash(&mut hasher);
-            // Into a text nothing fails.
+            // Writing into a `String` cannot fail.
             let _written = write!(text, "#{:016x}", hasher.finish());
         }
         Some(if text == known.0 { known } else { Authority(text) })
@@ -82,36 +84,38 @@ impl Authority {
         &self.0
     }
 
-    /// Returns the host, an IPv6 address in its brackets, and the port.
+    /// Returns the host (an IPv6 address in brackets) and the port.
     pub(super) fn host_and_port(&self) -> (&str, u16) {
         let (scheme, written) = self.0.split_once("://").unwrap_or(("http", &self.0));
-        let own = if scheme == "http" { 80 } else { 443 };
+        let default_port = if scheme == "http" { 80 } else { 443 };
         let with_port = written.rsplit_once(':').filter(|_| !written.ends_with(']'));
         match with_port.map(|(host, port)| (host, port.parse())) {
             Some((host, Ok(port))) => (host, port),
-            _ => (written, own),
+            _ => (written, default_port),
         }
     }
 }
 
-/// Returns the IPv6 address that a host is, with or without brackets.
+/// Parses a host as an IPv6 address, with or without brackets.
 fn ipv6(host: &str) -> Option<Ipv6Addr> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     bare.contains(':').then(|| bare.parse().ok())?
 }
 
-/// Returns this address without user info, without the port that is the scheme's own, without zeros before another
-/// port, and with an IPv6 address in its shortest form, or `None` if it is written so already.
+/// Returns this address without user info, without the default port, without leading zeros in the
+/// port, and with an IPv6 address in its shortest form. `None` if the address is already in this
+/// form.
 pub(super) fn normalized(uri: &Uri) -> Option<Uri> {
     let authority = uri.authority()?;
-    let own = match uri.scheme_str()? {
+    let default_port = match uri.scheme_str()? {
         "http" => 80,
         "https" => 443,
         _ => return None,
     };
-    let (written, host) = (authority.as_str(), authority.host());
-    let port = authority.port_u16().filter(|port| *port != own);
-    // What follows the host, where nothing is before it.
+    let written = authority.as_str();
+    let host = authority.host();
+    let port = authority.port_u16().filter(|port| *port != default_port);
+    // The text after the host, if there is no user info before it.
     let rest = written.strip_prefix(host).filter(|_| !written.contains('@'));
     let is_plain = match (rest, port) {
         (Some(""), _) => true,
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_a_number() {
+    fn a_port_is_written_as_a_number() {
         for port in [0_u16, 7, 10, 8_080, 65_535] {
             let authority = Authority::new("http", "a", Some(port)).unwrap();
             assert_eq!(authority.as_str(), format!("http://a:{port}"));
@@ -187,7 +191,7 @@ mod tests {
         }
     }
 
-    /// All spellings of a server have one key in a pool, once they are normalized.
+    /// All spellings of a server have one key in the pool after normalization.
     #[test]
     fn normalized_addresses_have_one_key_in_the_pool() {
         for (written, expected) in [
@@ -217,9 +221,10 @@ mod tests {
     }
 
     proptest! {
-        /// Holds for every spelling but a trailing dot, which names another host to the DNS.
+                /// Holds for every spelling except a trailing dot, which is another host name in
+                /// the DNS.
         #[test]
-        fn every_spelling_ends_in_the_pool_of_its_authority(
+                fn every_spelling_has_the_pool_key_of_its_authority(
             scheme in "(http|https|HTTP)",
             user in "([a-zA-Z0-9._~%:-]{0,12}@)?",
             host in "([a-zA-Z0-9]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}|\\[([0-9a-fA-F]{1,4}:){0,3}:[0-9a-fA-F]{1,4}\\])",
@@ -247,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_spelled_in_many_ways_too() {
+    fn all_spellings_of_the_parts_are_normalized() {
         for (scheme, host, port, expected) in [
             ("HTTP", "A.Example.", Some(80), "http://a.example"),
             ("Https", "a.example", Some(80), "https://a.example:80"),
@@ -265,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_host_has_no_key() {
+    fn an_address_without_a_host_has_no_authority() {
         for uri in ["/relative", "a.example", "ftp://a.example/", "http://./"] {
             assert_eq!(of(uri), None, "{uri}");
         }

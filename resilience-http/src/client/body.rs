@@ -1,4 +1,4 @@
-//! A body that holds what its call does.
+//! The response body of a client.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,29 +12,31 @@ use super::body_guard::BodyGuard;
 use crate::body::{GuardedBody, StallBody, StallTimeout};
 
 pin_project! {
-    /// The body of a response, which holds what the call holds until it is over: at its end, its error or
-    /// its drop, whichever comes first.
+    /// The body of a client's response. It holds the permits of the call until it ends, fails or is
+    /// dropped, whichever is first.
     ///
-    /// Its error is the body's own, which [`TransportError::new`](crate::classify::TransportError::new) reads, or the rejection
-    /// of one that stalls.
-    pub struct HeldBody<B> {
+    /// The error is that of the body below, which
+    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) replaces if the body
+    /// [stalls](super::ResilientLayerBuilder::body_stall).
+    /// [`TransportError::new`](crate::classify::TransportError::new) classifies it.
+    pub struct ClientBody<B> {
         #[pin]
-        body: GuardedBody<Watched<B>, BodyGuard>,
+        body: GuardedBody<MaybeStallBody<B>, BodyGuard>,
     }
 }
 
-impl<B: Body> HeldBody<B> {
-    pub(super) fn new(body: B, hold: BodyGuard, stall: Option<StallTimeout>) -> HeldBody<B> {
-        let body = Wrapped { body };
+impl<B: Body> ClientBody<B> {
+    pub(super) fn new(body: B, guard: BodyGuard, stall: Option<StallTimeout>) -> ClientBody<B> {
+        let body = CarryRejection { body };
         let body = match stall {
-            Some(stall) => Watched::Limited { body: Box::pin(StallBody::new(body, stall)) },
-            None => Watched::Unlimited { body },
+            Some(stall) => MaybeStallBody::Limited { body: Box::pin(StallBody::new(body, stall)) },
+            None => MaybeStallBody::Unlimited { body },
         };
-        HeldBody { body: GuardedBody::new(body, hold) }
+        ClientBody { body: GuardedBody::new(body, guard) }
     }
 }
 
-impl<B: Body> Body for HeldBody<B> {
+impl<B: Body> Body for ClientBody<B> {
     type Data = B::Data;
     type Error = Error<B::Error>;
 
@@ -55,15 +57,16 @@ impl<B: Body> Body for HeldBody<B> {
 }
 
 pin_project! {
-    /// A body that may stall, or may not: in a box then, since a body is moved a few times before it is read.
-    #[project = WatchedProj]
-    enum Watched<B> {
-        Unlimited { #[pin] body: Wrapped<B> },
-        Limited { body: Pin<Box<StallBody<Wrapped<B>>>> },
+    /// A body with or without a stall timeout. The timeout is boxed, since a body is moved a few
+    /// times before it is read.
+    #[project = MaybeStallBodyProj]
+    enum MaybeStallBody<B> {
+        Unlimited { #[pin] body: CarryRejection<B> },
+        Limited { body: Pin<Box<StallBody<CarryRejection<B>>>> },
     }
 }
 
-impl<B: Body> Body for Watched<B> {
+impl<B: Body> Body for MaybeStallBody<B> {
     type Data = B::Data;
     type Error = Error<B::Error>;
 
@@ -72,35 +75,35 @@ impl<B: Body> Body for Watched<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
         match self.project() {
-            WatchedProj::Unlimited { body } => body.poll_frame(cx),
-            WatchedProj::Limited { body } => body.as_mut().poll_frame(cx),
+            MaybeStallBodyProj::Unlimited { body } => body.poll_frame(cx),
+            MaybeStallBodyProj::Limited { body } => body.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Watched::Unlimited { body } => body.is_end_stream(),
-            Watched::Limited { body } => body.is_end_stream(),
+            MaybeStallBody::Unlimited { body } => body.is_end_stream(),
+            MaybeStallBody::Limited { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Watched::Unlimited { body } => body.size_hint(),
-            Watched::Limited { body } => body.size_hint(),
+            MaybeStallBody::Unlimited { body } => body.size_hint(),
+            MaybeStallBody::Limited { body } => body.size_hint(),
         }
     }
 }
 
 pin_project! {
-    /// A body whose errors a rejection fits into.
-    struct Wrapped<B> {
+    /// A body with an error type that can carry a rejection.
+    struct CarryRejection<B> {
         #[pin]
         body: B,
     }
 }
 
-impl<B: Body> Body for Wrapped<B> {
+impl<B: Body> Body for CarryRejection<B> {
     type Data = B::Data;
     type Error = Error<B::Error>;
 
@@ -120,8 +123,8 @@ impl<B: Body> Body for Wrapped<B> {
     }
 }
 
-impl<B> fmt::Debug for HeldBody<B> {
+impl<B> fmt::Debug for ClientBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldBody").field("body", &self.body).finish()
+        f.debug_struct("ClientBody").field("body", &self.body).finish()
     }
 }

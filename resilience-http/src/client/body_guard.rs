@@ -1,4 +1,4 @@
-//! What a body holds, and how the call ends with it.
+//! The permits that a response body holds, and the outcome of the call at its end.
 
 use std::fmt;
 
@@ -9,22 +9,23 @@ use resilience_core::bulkhead::BulkheadPermit;
 use resilience_core::stack::CarriedPermits;
 use resilience_core::{AnyError, Error, Outcome};
 
+use super::connection_permit::{ConnectionPermit, ConnectionUse};
 use super::response::HttpResponse;
-use super::slots::{Slot, Use};
 use crate::body::Guard;
 use crate::classify::{GrpcClassifier, grpc};
 
-/// What a call holds until the body of its response has ended: the circuit's admission, a place on the wire, and
-/// the bulkhead's permit.
+/// The permits that a call holds until the body of its response has ended: the admission of the
+/// circuit breaker, the connection permit and the bulkhead permit.
 pub struct BodyGuard {
-    // In this order, and so dropped in it: who is let in next finds the circuit told and the connection free.
+    // Fields are dropped in this order: when the bulkhead admits the next call, the outcome is
+    // recorded and the connection permit is free.
     circuit: Option<Admitted>,
-    slot: Slot,
+    connection: ConnectionPermit,
     _permit: Option<BulkheadPermit>,
-    // The server keeps the connection open.
-    kept: bool,
-    // How a call of gRPC ended is said behind its body.
-    says_at_the_end: bool,
+    // The connection survives the response.
+    keep_alive: bool,
+    // The gRPC status is in the trailers and not in the head.
+    status_in_trailers: bool,
     was_read: bool,
 }
 
@@ -32,19 +33,26 @@ impl BodyGuard {
     pub(super) fn new(
         response: &impl HttpResponse,
         is_grpc: bool,
-        rest: CarriedPermits,
-        slot: Slot,
+        carried: CarriedPermits,
+        connection: ConnectionPermit,
     ) -> BodyGuard {
         let headers = response.headers();
-        let kept = keeps_open(response.version(), headers);
-        let says_at_the_end = is_grpc && !headers.contains_key(grpc::STATUS);
-        let (circuit, permit) = rest.into_parts();
-        BodyGuard { circuit, slot, _permit: permit, kept, says_at_the_end, was_read: false }
+        let keep_alive = is_keep_alive(response.version(), headers);
+        let status_in_trailers = is_grpc && !headers.contains_key(grpc::STATUS);
+        let (circuit, permit) = carried.into_parts();
+        BodyGuard {
+            circuit,
+            connection,
+            _permit: permit,
+            keep_alive,
+            status_in_trailers,
+            was_read: false,
+        }
     }
 
     fn outcome<E>(&self, end: Result<&HeaderMap, &Error<E>>) -> Outcome {
         match end {
-            Ok(trailers) if self.says_at_the_end => GrpcClassifier.of_trailers(trailers),
+            Ok(trailers) if self.status_in_trailers => GrpcClassifier.of_trailers(trailers),
             _ => outcome_of(&AnyError, end),
         }
     }
@@ -60,33 +68,34 @@ impl<E> Guard<Error<E>> for BodyGuard {
         if let Some(admitted) = self.circuit.take() {
             admitted.outcome(self.outcome(end));
         }
-        if end.is_ok() && self.kept {
-            self.slot.set(Use::Free);
+        // Only a body that was read to its end leaves the connection in a known state.
+        if end.is_ok() && self.keep_alive {
+            self.connection.set_use(ConnectionUse::Idle);
         }
     }
 }
 
-/// Who never began to read wanted no more than the head, and that was good. Who left midway has abandoned the
-/// call.
 impl Drop for BodyGuard {
+    // A body that was dropped unread is a success: the caller needed only the head, and the head
+    // was good. A body that was dropped midway, or before its gRPC status, is an abandoned call.
     fn drop(&mut self) {
         if let Some(admitted) = self.circuit.take()
             && !self.was_read
-            && !self.says_at_the_end
+            && !self.status_in_trailers
         {
             admitted.success();
         }
     }
 }
 
-/// Whether the connection outlives the response (RFC 9112 §9.3).
-fn keeps_open(version: Version, headers: &HeaderMap) -> bool {
+/// Returns `true` if the connection outlives the response (RFC 9112 §9.3).
+fn is_keep_alive(version: Version, headers: &HeaderMap) -> bool {
     let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let mut says = |option: &str| {
+    let mut contains = |option: &str| {
         options.any(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case(option)))
     };
-    let is_old = version <= Version::HTTP_10;
-    if is_old { says("keep-alive") } else { !says("close") }
+    let is_http_10 = version <= Version::HTTP_10;
+    if is_http_10 { contains("keep-alive") } else { !contains("close") }
 }
 
 impl fmt::Debug for BodyGuard {

@@ -1,4 +1,4 @@
-//! A client in the making.
+//! The builder of a [`ResilientClient`].
 
 use std::fmt;
 #[cfg(feature = "tls")]
@@ -14,26 +14,27 @@ use tower_layer::Layer as _;
 
 use super::classifier::ResponseHead;
 use super::connection_limit::ConnectionLimitLayer;
+use super::connection_permit::ConnectionLimits;
 use super::recorded::ReqwestTransport;
 use super::resilient::ResilientClient;
 use super::service::{ResilientLayer, ResilientLayerBuilder};
-use super::slots::ConnectionLimits;
 #[cfg(feature = "tls")]
 use super::tls::{TlsFileError, TlsFiles};
 use crate::classify::TransportError;
 use crate::propagate::InjectContextLayer;
 
-/// A [`ResilientClient`] in the making.
+/// A builder of a [`ResilientClient`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ResilientClientBuilder {
     layer: ResilientLayerBuilder,
     connections: ConnectionLimits,
-    client: Source,
+    client: ClientSource,
     #[cfg(feature = "tls")]
     tls: TlsFiles,
 }
 
-enum Source {
+/// The reqwest client to use.
+enum ClientSource {
     Builder(Box<ClientBuilder>),
     Ready { client: Client, follows_redirects: bool },
 }
@@ -43,26 +44,25 @@ impl ResilientClientBuilder {
         ResilientClientBuilder {
             layer: ResilientLayer::builder(profile),
             connections: ConnectionLimits::default(),
-            client: Source::Builder(Box::default()),
+            client: ClientSource::Builder(Box::default()),
             #[cfg(feature = "tls")]
             tls: TlsFiles::default(),
         }
     }
 
-    /// The bounds of connections.
+    /// Sets the bounds of connections.
     pub fn connections(mut self, limits: ConnectionLimits) -> Self {
         self.connections = limits;
         self
     }
 
-    /// Bounds the authorities that are known at once: their number, bytes and idle time.
+    /// Bounds the store of authorities. See [`ResilientLayerBuilder::authorities`].
     pub fn authorities(mut self, limits: KeyedLimits) -> Self {
         self.layer = self.layer.authorities(limits);
         self
     }
 
-    /// Replaces the classifier, which decides for all policies what became of an attempt. See
-    /// [`ResilientLayerBuilder::classifier`].
+    /// Replaces the classifier of attempts. See [`ResilientLayerBuilder::classifier`].
     pub fn classifier<K>(mut self, classifier: K) -> Self
     where
         K: for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Send + Sync + 'static,
@@ -71,105 +71,111 @@ impl ResilientClientBuilder {
         self
     }
 
-    /// Gives every request that may not run twice an `Idempotency-Key`. See
+    /// Adds an `Idempotency-Key` to every request that is not idempotent. See
     /// [`ResilientLayerBuilder::generate_keys`].
     pub fn generate_keys(mut self) -> Self {
         self.layer = self.layer.generate_keys();
         self
     }
 
-    /// Replaces the headers that each attempt gives its server. See [`ResilientLayerBuilder::propagate`].
+    /// Sets the headers that each attempt carries. See [`ResilientLayerBuilder::propagate`].
     pub fn propagate(mut self, what: InjectContextLayer) -> Self {
         self.layer = self.layer.propagate(what);
         self
     }
 
-    /// Declares the servers that are the caller's own; all others get no headers of ours. See
-    /// [`ResilientLayerBuilder::ours`].
-    pub fn ours(mut self, authorities: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.layer = self.layer.ours(authorities);
+    /// Declares the servers that are operated by the caller; no other server receives the headers.
+    /// See [`ResilientLayerBuilder::trusted_hosts`].
+    pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.layer = self.layer.trusted_hosts(hosts);
         self
     }
 
-    /// Adds no headers for servers. See [`ResilientLayerBuilder::without_propagation`].
+    /// Adds no headers to requests. See [`ResilientLayerBuilder::without_propagation`].
     pub fn without_propagation(mut self) -> Self {
         self.layer = self.layer.without_propagation();
         self
     }
 
-    /// Ends the body of a response that yields nothing for this long. See
+    /// Ends the body of a response that yields no data for this duration. See
     /// [`ResilientLayerBuilder::body_stall`].
     pub fn body_stall(mut self, limit: Duration) -> Self {
         self.layer = self.layer.body_stall(limit);
         self
     }
 
-    /// Trusts the roots in this PEM file, one certificate or more, and no longer the system's. Called several
-    /// times, it trusts all of them.
+    /// Trusts the root certificates in this PEM file, one or more, instead of the system's. Several
+    /// calls add up.
     ///
-    /// The file is read when the client is [built](Self::build), and not again: for a new root there must be a
-    /// new client. Certificates that reqwest's builder was given are trusted too; a whole TLS configuration that it was
-    /// given is not changed. For the system's roots as well, leave this out and give
-    /// [`reqwest`](Self::reqwest) a builder with `tls_certs_merge`.
+    /// The file is read when the client is [built](Self::build), and never again: a new root needs
+    /// a new client. Certificates that were added to reqwest's builder are trusted too; a whole TLS
+    /// configuration set there is not changed. To trust the system's roots as well, use
+    /// [`reqwest`](Self::reqwest) with `tls_certs_merge` instead.
     #[cfg(feature = "tls")]
     pub fn root_certificate(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.add_root(path.into());
         self
     }
 
-    /// Shows servers that ask for one this certificate (mutual TLS): PEM files of the chain, our own certificate
-    /// first, and of its private key (PKCS#8, PKCS#1 or SEC1, not encrypted). They may be one file, and are read
-    /// as [`root_certificate`](Self::root_certificate)s are.
+    /// Presents this certificate to servers that request one (mutual TLS). The PEM files contain
+    /// the chain, with the client's certificate first, and its private key (PKCS#8, PKCS#1 or SEC1,
+    /// not encrypted). They may be the same file, and are read like
+    /// [`root_certificate`](Self::root_certificate)s.
     #[cfg(feature = "tls")]
     pub fn identity(mut self, certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls.set_identity(certificates.into(), key.into());
         self
     }
 
-    /// Builds reqwest's client from this: proxies, headers, time-outs and whatever else of TLS are its own. Its
-    /// retries and redirects are turned off, and as many idle connections kept as there may be.
+    /// Builds reqwest's client from this builder: proxies, headers, timeouts and further TLS
+    /// options come from it. Retries and redirects are turned off, and the pool keeps as many idle
+    /// connections as [`ConnectionLimits::per_authority`].
     pub fn reqwest(mut self, builder: ClientBuilder) -> Self {
-        self.client = Source::Builder(Box::new(builder));
+        self.client = ClientSource::Builder(Box::new(builder));
         self
     }
 
-    /// Calls this client, as it is. Build it with `retry(reqwest::retry::never())`, or its own retries come on
-    /// top of the profile's, uncounted, and with
-    /// [`connector_layer(ConnectionLimitLayer)`](super::ConnectionLimitLayer), or its pool opens more than there may be.
+    /// Uses this client unchanged. Build it with `retry(reqwest::retry::never())`, or its own
+    /// retries multiply with the profile's and are not counted, and with
+    /// [`connector_layer(ConnectionLimitLayer)`](super::ConnectionLimitLayer), or its pool may
+    /// exceed the connection limits.
     ///
-    /// It may follow redirects, as reqwest's clients do by default and which cannot be read off a client, and sends a
-    /// request's headers to the other host. So no deadline or attempt number is sent, a request with an `Idempotency-Key`
-    /// is an error ([`Builder`](crate::classify::TransportFailure::Builder)), and a request that may not run twice is
-    /// never repeated once the client has it. Where that is too little, use
+    /// The client is assumed to follow redirects, which is reqwest's default and cannot be read
+    /// from a client, and to send the headers of a request to the other host. Therefore no deadline
+    /// or attempt number is sent, a request with an `Idempotency-Key` fails
+    /// ([`Builder`](crate::classify::TransportFailure::Builder)), and a request that is not
+    /// idempotent is never repeated after the client has it. To avoid this, use
     /// [`client_without_redirects`](Self::client_without_redirects) or [`reqwest`](Self::reqwest).
     pub fn client(mut self, client: Client) -> Self {
-        self.client = Source::Ready { client, follows_redirects: true };
+        self.client = ClientSource::Ready { client, follows_redirects: true };
         self
     }
 
-    /// Calls this client, as [`client`](Self::client) does, but with headers and keys: it must have been built with
-    /// `redirect(reqwest::redirect::Policy::none())`. If it follows redirects after all, other hosts get both.
+    /// Uses this client like [`client`](Self::client), but with headers and keys. The client must
+    /// have been built with `redirect(reqwest::redirect::Policy::none())`: otherwise other hosts
+    /// receive both.
     pub fn client_without_redirects(mut self, client: Client) -> Self {
-        self.client = Source::Ready { client, follows_redirects: false };
+        self.client = ClientSource::Ready { client, follows_redirects: false };
         self
     }
 
-    /// The client.
+    /// Creates the client.
     ///
     /// # Errors
-    /// If a bound is out of its own, another client of the profile has other authorities, a file cannot be used, a
-    /// [`client`](Self::client) that may follow redirects would give a header away that was asked for (`propagate`, `ours`,
-    /// `generate_keys`), or reqwest cannot make its client.
+    /// If a limit is out of bounds, another client of the profile has other authority limits, a
+    /// file cannot be used, a header is set (`propagate`, `trusted_hosts`, `generate_keys`) that a
+    /// [`client`](Self::client) which may follow redirects would send to other hosts, or reqwest
+    /// cannot create its client.
     pub fn build(self) -> Result<ResilientClient, BuildError> {
         // See docs/decisions/0042-a-key-is-not-given-to-a-client-that-may-follow-redirects.md.
         let (client, layer) = match self.client {
-            Source::Ready { client, follows_redirects } => {
+            ClientSource::Ready { client, follows_redirects } => {
                 #[cfg(feature = "tls")]
-                self.tls.none_given()?;
+                self.tls.check_unset()?;
                 let layer = self.layer;
                 (client, if follows_redirects { layer.follows_redirects() } else { layer })
             }
-            Source::Builder(builder) => {
+            ClientSource::Builder(builder) => {
                 #[cfg(feature = "tls")]
                 let builder = self.tls.configure(*builder)?;
                 let builder = builder
@@ -185,15 +191,16 @@ impl ResilientClientBuilder {
     }
 }
 
-/// Why there is no client.
+/// An error that prevents a client from being built.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A value is out of its bounds.
     Config(InvalidConfig),
-    /// reqwest could not make its client: a certificate that it was given itself, a proxy.
+    /// reqwest could not create its client, for example because of a certificate or a proxy in its
+    /// builder.
     Client(TransportError),
-    /// A file of certificates or of a key cannot be used.
+    /// A certificate or key file cannot be used.
     #[cfg(feature = "tls")]
     TlsFile(TlsFileError),
 }

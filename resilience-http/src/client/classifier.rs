@@ -1,4 +1,4 @@
-//! The classifier of a client: the standard tables, or the caller's own.
+//! The classifier of a client: the standard tables, or a custom one.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,7 +10,7 @@ use resilience_core::{AsOutcome, Classify, Error, Outcome, RetryHint};
 use super::response::{HttpResponse, TransportResponse};
 use crate::classify::{Head, HttpClassifier, TransportError, grpc};
 
-/// The head of a response, as the classifier of a client reads it.
+/// The head of a response, as input of a client's classifier.
 #[derive(Clone, Copy)]
 pub struct ResponseHead<'a> {
     status: StatusCode,
@@ -19,8 +19,8 @@ pub struct ResponseHead<'a> {
 }
 
 impl<'a> ResponseHead<'a> {
-    pub(super) fn of<A: HttpResponse>(answered: &'a TransportResponse<A>) -> ResponseHead<'a> {
-        let (response, is_grpc) = answered.head();
+    pub(super) fn of<A: HttpResponse>(response: &'a TransportResponse<A>) -> ResponseHead<'a> {
+        let (response, is_grpc) = response.head();
         ResponseHead { status: response.status(), headers: response.headers(), is_grpc }
     }
 
@@ -37,7 +37,7 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-/// Reads the same tables as for a whole response.
+/// Uses the same tables as for a whole response.
 impl Classify<ResponseHead<'_>, Error<TransportError>> for HttpClassifier {
     fn classify(&self, result: Result<&ResponseHead<'_>, &Error<TransportError>>) -> Outcome {
         self.outcome(result.map(|it| Head {
@@ -48,7 +48,7 @@ impl Classify<ResponseHead<'_>, Error<TransportError>> for HttpClassifier {
     }
 
     fn may_have_run(&self, result: Result<&ResponseHead<'_>, &Error<TransportError>>) -> bool {
-        self.ran(result.map(|it| it.status))
+        self.sent_may_have_run(result.map(|it| it.status))
     }
 
     fn as_error<'e>(
@@ -59,14 +59,15 @@ impl Classify<ResponseHead<'_>, Error<TransportError>> for HttpClassifier {
     }
 }
 
-/// A classifier of the caller's.
+/// A custom classifier.
 type Custom = dyn for<'a> Classify<ResponseHead<'a>, Error<TransportError>> + Send + Sync;
 
-/// The classifier of all authorities of a client. Clones share one of the caller's.
+/// The classifier of a client. Clones share a custom classifier.
 #[derive(Clone)]
 pub struct ClientClassifier {
     kind: Kind,
-    /// A failure of the service below may be that of a second request, after a redirect.
+    /// A failure may be that of a second request, after a redirect, so the first may have been
+    /// processed.
     follows_redirects: bool,
 }
 
@@ -88,8 +89,9 @@ impl ClientClassifier {
         ClientClassifier { kind: Kind::Custom(Arc::new(classifier)), follows_redirects: false }
     }
 
-    /// Returns `true` if a response with this head is throttled with a time, which pauses the limiter of the profile.
-    /// A classifier of the caller's is not called for it: a pause that is in force is not changed by a second one.
+    /// Returns `true` if a response with this head is throttled with a wait, for which the
+    /// profile's limiter pauses itself. Always `false` for a custom classifier: a second, equal
+    /// pause has no effect.
     pub(super) fn throttles(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let Kind::Standard(classifier) = &self.kind else { return false };
         let head = Head { status, headers, is_grpc: grpc::is_grpc(headers) };
@@ -97,7 +99,7 @@ impl ClientClassifier {
         matches!(outcome, Outcome::Throttled(RetryHint::After(_)))
     }
 
-    /// Reads the results of a service that follows redirects itself.
+    /// Adapts the classifier to a service that follows redirects itself.
     pub(super) fn follows_redirects(mut self) -> ClientClassifier {
         self.follows_redirects = true;
         self
@@ -119,7 +121,8 @@ impl<A: HttpResponse> Classify<TransportResponse<A>, Error<TransportError>> for 
         let head = result.map(ResponseHead::of);
         let following = HttpClassifier::new().follows_redirects();
         if self.follows_redirects
-            && following.ran(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
+            && following
+                .sent_may_have_run(head.as_ref().map(ResponseHead::status).map_err(|error| *error))
         {
             return true;
         }

@@ -1,4 +1,4 @@
-//! Around what opens connections, where they cannot be wrapped.
+//! A limit around a connector that does not let its connections be wrapped.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -9,22 +9,23 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::connector::Until;
-use super::scope::{self, Asking};
+use super::call_scope::{self, ConnectingCall};
+use super::connector::UntilCallEnds;
 use crate::classify::BoxError;
 
-/// A layer for reqwest's [`connector_layer`](https://docs.rs/reqwest/0.13/reqwest/struct.ClientBuilder.html#method.connector_layer):
-/// opens no more connections than the limits of the [client](super) above allow, and gives up those that wait for
-/// room and that nobody waits for any more.
+/// A layer for reqwest's
+/// [`connector_layer`](https://docs.rs/reqwest/0.13/reqwest/struct.ClientBuilder.html#method.connector_layer).
+/// It opens no more connections than the limits of the [client](super) above allow, and gives up a
+/// waiting connect that its call no longer needs.
 ///
-/// [`ResilientClient`](super::ResilientClientBuilder) puts it there by itself. What is opened outside of a call
-/// of such a client passes as it is.
+/// [`ResilientClient`](super::ResilientClientBuilder) adds the layer itself. A connect outside of a
+/// call of such a client is not limited.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConnectionLimitLayer;
 
-/// A connector behind a [`ConnectionLimitLayer`].
+/// A connector with a limit. Made by [`ConnectionLimitLayer`].
 pub struct ConnectionLimited<C>(
-    // hyper-util's client is cloned six times for a call, connector and all, and opens a connection for few of them.
+    // Shared: hyper-util clones its connector six times in each call, and connects in few of them.
     Arc<C>,
 );
 
@@ -53,7 +54,7 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
 
-    /// Always ready: a connection waits in its own future.
+    /// Always ready: a connect waits in its own future.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
@@ -66,18 +67,20 @@ where
                 poll_fn(|cx| inner.poll_ready(cx)).await?;
                 inner.call(request).await
             };
-            let call = scope::current();
-            let returns = call.as_ref().map(Asking::returns);
-            let Some(returns) = returns else { return connect.await };
-            let room = async move { Ok(returns.room().await) };
-            let mut waiting = pin!(Until { open: room, nobody_waits: scope::ends(call) });
-            // First of all: a call that has another connection must not be counted as one without.
-            let opening = poll_fn(|cx| match scope::is_outside() {
+            let call = call_scope::current();
+            let connections = call.as_ref().map(ConnectingCall::connections);
+            let Some(connections) = connections else { return connect.await };
+            let reserve = async move { Ok(connections.reserve().await) };
+            let call_ended = call_scope::call_ended(call);
+            let mut reserving = pin!(UntilCallEnds { inner: reserve, call_ended });
+            // Checked before `reserve` is polled: a connect whose call has another connection must
+            // not be counted as one without.
+            let opening = poll_fn(|cx| match call_scope::is_outside_call() {
                 true => Poll::Ready(Err("the call has another connection".into())),
-                false => waiting.as_mut().poll(cx),
+                false => reserving.as_mut().poll(cx),
             });
             let opening = opening.await?;
-            // What is begun is not given up: the other side may have it by now.
+            // From here on the connect is not given up: the peer may have accepted it already.
             let connection = connect.await?;
             opening.opened();
             Ok(connection)
@@ -96,23 +99,23 @@ mod tests {
     use resilience_core::bulkhead::Bulkhead;
     use tower::service_fn;
 
-    use super::super::returns::Returns;
-    use super::super::scope::{Scope, within};
+    use super::super::call_scope::{CallScope, within};
+    use super::super::connection_count::ConnectionCount;
     use super::*;
 
-    /// hyper-util goes on with it in a task of its own. However long that response takes, it must not become a
-    /// connection more than the limit.
+    /// hyper-util continues the connect in a task of its own. Until the response arrives, the
+    /// connect must not add a connection above the limit.
     #[tokio::test(start_paused = true)]
     async fn a_connect_whose_call_has_another_connection_is_given_up() {
         let requests = Bulkhead::builder().max_concurrent(1).build().unwrap();
-        let returns = Returns::new(1, requests);
-        returns.clone().room().await.opened();
-        returns.comes_back();
+        let connections = ConnectionCount::new(1, requests);
+        connections.clone().reserve().await.opened();
+        connections.returned();
         let connect = service_fn(async |()| Ok::<_, BoxError>(()));
         let mut connect = ConnectionLimitLayer.layer(connect).call(());
-        let mut scope = Some(Scope::new(returns));
+        let mut scope = Some(CallScope::new(connections));
         let polled = poll_fn(|cx| Poll::Ready(within(&mut scope, || connect.as_mut().poll(cx))));
-        assert!(polled.await.is_pending(), "one is on its way back");
+        assert!(polled.await.is_pending(), "a connection is returning to the pool");
         connect.await.unwrap_err();
     }
 }

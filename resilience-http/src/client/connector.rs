@@ -1,4 +1,4 @@
-//! Connections that are counted from their beginning to their end.
+//! A connector that counts its connections exactly, from their beginning to their end.
 
 use std::fmt;
 use std::io;
@@ -15,21 +15,23 @@ use resilience_core::{InvalidConfig, clock};
 use tower_service::Service;
 
 use super::authority::Authority;
-use super::scope;
-use super::slots::ConnectionLimits;
+use super::call_scope;
+use super::connection_permit::ConnectionLimits;
 use crate::classify::BoxError;
 
-/// A connector for hyper-util's client that opens no more connections to an authority than there may be, idle
+/// A connector for hyper-util's client that bounds the open connections to each authority, idle
 /// ones included.
 ///
-/// A connection has a permit for as long as it lives. What is to be opened when there is none waits in the
-/// future that opens it, where it loses against a connection that comes back to the pool, and is given
-/// up when its request has one; so a pool that reuses its connections does not stand still behind its own
-/// bound. (A limit in the `poll_ready` of a connector does: hyper-util waits there for ever.)
+/// A connection holds a permit while it is open. A connect without a permit waits in its own
+/// future, and is dropped if a connection returns to the pool first, or when its request no longer
+/// needs it. A pool that reuses its connections is therefore not blocked by the bound. (A limit in
+/// the `poll_ready` of a connector does block it: hyper-util waits there for ever.)
 ///
-/// hyper-util keys its pool by the authority as it is written: `a.example`, `a.example:80` and `user@a.example` have
-/// idle connections of their own, and so they have permits of their own. Under a
-/// [`ResilientLayer`](super::ResilientLayer) these are one, since it normalizes the address.
+/// hyper-util keys its pool by the authority as written: `a.example`, `a.example:80` and
+/// `user@a.example` have separate idle connections, and so they have separate permits. Below a
+/// [`ResilientLayer`](super::ResilientLayer), which normalizes addresses, they share one key.
+///
+/// Clones share the permits.
 #[derive(Clone)]
 pub struct BoundedConnector<C> {
     inner: C,
@@ -37,17 +39,19 @@ pub struct BoundedConnector<C> {
 }
 
 impl<C> BoundedConnector<C> {
-    /// As many for each authority as these limits say.
+    /// Creates a connector with the limit [`per_authority`](ConnectionLimits::per_authority); the
+    /// total is not used.
     ///
     /// # Errors
     /// If a limit is out of its bounds.
     pub fn new(inner: C, limits: &ConnectionLimits) -> Result<BoundedConnector<C>, InvalidConfig> {
-        let model = limits.build()?.own;
-        let permits = Keyed::new(KeyedLimits::default(), move |_: &Authority| model.fresh());
+        let template = limits.build()?.per_authority;
+        let permits = Keyed::new(KeyedLimits::default(), move |_: &Authority| template.fresh());
         Ok(BoundedConnector { inner, permits })
     }
 
-    /// How many connections to an authority are open, and how many wait to be.
+    /// Returns the open connections to an authority and the connects that wait, or `None` if the
+    /// authority is not known.
     #[must_use]
     pub fn snapshot(&self, authority: &Authority) -> Option<BulkheadSnapshot> {
         self.permits.peek(authority, clock::now()).map(|permits| permits.snapshot())
@@ -65,21 +69,21 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
-    /// Always ready: a connection waits in its own future.
+    /// Always ready: a connect waits in its own future.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        // See docs/decisions/0022-connections-are-counted-where-they-are-held.md.
-        let (mut inner, permits) = (self.inner.clone(), self.permits.clone());
+        let mut inner = self.inner.clone();
+        let permits = self.permits.clone();
         Box::pin(async move {
             let authority = Authority::of_pool(&uri).ok_or("an address without a host")?;
-            let nobody_waits = scope::ends(scope::current());
+            let call_ended = call_scope::call_ended(call_scope::current());
             let permits = permits.get(&authority, clock::now());
-            let room = async move { Ok(permits.acquire_owned(1).await?) };
-            let permit = Until { open: room, nobody_waits }.await?;
-            // What is begun is not given up: the other side may have it by now.
+            let acquire = async move { Ok(permits.acquire_owned(1).await?) };
+            let permit = UntilCallEnds { inner: acquire, call_ended }.await?;
+            // From here on the connect is not given up: the peer may have accepted it already.
             std::future::poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
             let io = inner.call(uri).await.map_err(Into::into)?;
             Ok(BoundedIo { io, _permit: permit })
@@ -88,16 +92,16 @@ where
 }
 
 pin_project! {
-    /// Waits for room, until nobody waits for the connection any more.
-    pub(super) struct Until<F, E> {
+    /// Waits for `inner`, or fails when the call of the connection has ended.
+    pub(super) struct UntilCallEnds<F, E> {
         #[pin]
-        pub(super) open: F,
+        pub(super) inner: F,
         #[pin]
-        pub(super) nobody_waits: E,
+        pub(super) call_ended: E,
     }
 }
 
-impl<F, E, T> Future for Until<F, E>
+impl<F, E, T> Future for UntilCallEnds<F, E>
 where
     F: Future<Output = Result<T, BoxError>>,
     E: Future<Output = ()>,
@@ -106,21 +110,21 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // What is there is not given up.
-        if let Poll::Ready(opened) = this.open.poll(cx) {
-            return Poll::Ready(opened);
+        // `inner` first: a permit that is already granted is used.
+        if let Poll::Ready(result) = this.inner.poll(cx) {
+            return Poll::Ready(result);
         }
-        ready!(this.nobody_waits.poll(cx));
-        Poll::Ready(Err("nobody waits for this connection any more".into()))
+        ready!(this.call_ended.poll(cx));
+        Poll::Ready(Err("the call no longer needs this connection".into()))
     }
 }
 
 pin_project! {
-    /// A connection that counts, until it is dropped.
+    /// A connection that holds a permit until it is dropped.
     pub struct BoundedIo<T> {
         #[pin]
         io: T,
-        // After `io`: it is closed before another may be opened.
+        // Declared after `io`, so that the connection is closed before its permit is free.
         _permit: BulkheadPermit,
     }
 }

@@ -1,8 +1,9 @@
-//! A client under a profile, with a state for each authority.
+//! An HTTP client with a profile's policies for each authority.
 //!
-//! One circuit for all hosts opens for all when one is down; a map of circuits that somebody keeps beside
-//! the client grows with every host that a stranger names; a retry that repeats a POST pays twice; a
-//! pool bounds nothing. [`ResilientClient`] is reqwest's client with all of it decided, in one call:
+//! One circuit for all hosts opens for all of them when one is down. A map of circuits beside the
+//! client grows with every host name that a stranger supplies. A retry that repeats a POST pays
+//! twice. A connection pool bounds nothing. [`ResilientClient`] is reqwest's client with all of
+//! these handled:
 //!
 //! ```no_run
 //! # #[cfg(feature = "reqwest")] {
@@ -19,45 +20,54 @@
 //! # }
 //! ```
 //!
-//! For each [`Authority`] (scheme, host and port) there is the whole profile: bulkhead, rate limit, circuit,
-//! retry budget. They are made when a request comes, follow the profile's reloads, and are kept in a bounded
-//! store: an authority that nobody asks for is let go, one whose circuit is open or that has requests under
-//! way stays. That the budget is an authority's and not the client's is deliberate, as in gRPC: it protects the server,
-//! and the retries of one that is down do not use up what others need.
+//! Each [`Authority`] (scheme, host and port) has its own state of the whole profile: bulkhead,
+//! rate limiter, circuit breaker and retry budget. The state is created by the first request,
+//! follows reloads of the profile, and is kept in a bounded store. Idle authorities are evicted; an
+//! authority with an open circuit or with requests in flight stays. The budget belongs to the
+//! authority and not to the client, as in gRPC: it protects the server, and retries to a server
+//! that is down do not use up the budget of the others.
 //!
-//! - **Retries** are the profile's only. reqwest's own are off; hyper-util sends a request anew that it could not begin
-//!   on a connection that died in the pool, which never was on the wire.
-//! - **Which requests** are sent again is a property of the request: [`idempotency`](crate::idempotency).
-//! - **Bodies** of requests that are streams are sent once, or recorded under a cap and sent again: as a
-//!   [`body::ReplayBody`](crate::body::ReplayBody) in an `http::Request`, or in a `Recorded` request of reqwest's. A response is returned at its head, and nothing is
-//!   retried after that: a body that breaks off is the reader's error. But the call is over when the body is:
-//!   see [below](#when-a-call-is-over).
-//! - **Hints**: a response that says that a rate limit is [used up](crate::hints) pauses the authority's limiter, good or bad.
-//! - **Headers** give each server the time that is left and the number of the attempt: see
-//!   [`propagate`](ResilientLayerBuilder::propagate). With [`ours`](ResilientLayerBuilder::ours), only declared servers get them.
+//! - **Retries** are made by the profile only. reqwest's own are off. hyper-util repeats a request
+//!   only if it could not be started on a pooled connection that had died, so it never reached the
+//!   wire.
+//! - **Idempotency**: the request determines which failures are retried, see
+//!   [`idempotency`](crate::idempotency).
+//! - **Request bodies** that are streams are sent once, or recorded up to a limit and sent again:
+//!   as a [`body::ReplayBody`](crate::body::ReplayBody) in an `http::Request`, or in a
+//!   `RecordedRequest` request of reqwest's.
+//! - **Response bodies**: the call returns at the head of the response, and nothing is retried
+//!   after that. A body that breaks off is an error of the reader. The call ends with the body: see
+//!   [below](#when-a-call-is-over).
+//! - **Hints**: a response that reports an [exhausted rate limit](crate::hints) pauses the limiter
+//!   of the authority, whatever its status.
+//! - **Headers** carry the time left and the attempt number to each server: see
+//!   [`propagate`](ResilientLayerBuilder::propagate). With
+//!   [`trusted_hosts`](ResilientLayerBuilder::trusted_hosts), only the declared servers receive
+//!   them.
 //! - **Connections** are bounded: [`ConnectionLimits`].
-//! - **Redirects** are not followed: where they lead is another authority, with its own limits. Put
-//!   `tower_http`'s `FollowRedirect` above, and each step is a call.
+//! - **Redirects** are not followed: the target is another authority with its own limits. Put
+//!   `tower_http`'s `FollowRedirect` above the client, and each step is a call.
 //!
 //! # When a call is over
 //!
-//! When the body of its response has ended. So long it holds its slot, the permit of the profile's bulkhead, and
-//! the admission of the circuit, which hears of it once:
+//! A call is over when the body of its response has ended. Until then it holds its connection
+//! permit, its bulkhead permit and the admission of the circuit breaker, which records exactly one
+//! outcome:
 //!
-//! | the response | is to the circuit |
+//! | the response | outcome for the circuit |
 //! |---|---|
-//! | a head that is a failure | what the head says, at once |
-//! | a body that ended | a success; with gRPC what its trailers say |
+//! | a head that is a failure | the classification of the head, at once |
+//! | a body that ended | a success; for gRPC the status in the trailers |
 //! | a body that broke off, or [stalled](ResilientLayerBuilder::body_stall) | a failure |
-//! | a body that nobody began to read | what the head says, when it is dropped |
-//! | a body that was dropped midway | abandoned: nothing, unless the circuit is told otherwise |
+//! | a body that was dropped unread | the classification of the head |
+//! | a body that was dropped midway | abandoned: nothing is recorded, unless the circuit is configured otherwise |
 //!
-//! A circuit that counts slow calls takes their time up to there. The retry and its budget, the rate limit, the deadline and the
-//! attempt timeout are over with the head.
+//! The duration that a circuit with a slow-call threshold measures ends with the body. The retry,
+//! its budget, the rate limiter, the deadline and the attempt timeout end with the head.
 //!
 //! # TLS
 //!
-//! With the feature `tls` reqwest's client speaks it by rustls, and trusts the system's roots or those of one's own:
+//! With the feature `tls` reqwest's client uses rustls, and trusts the system's roots or your own:
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "reqwest", feature = "tls"))] {
@@ -73,14 +83,15 @@
 //! # }
 //! ```
 //!
-//! A handshake is part of the attempt, and of its timeout. What comes of one that fails depends on why: see
+//! The TLS handshake is part of the attempt, and counts towards its timeout. The classification of
+//! a failed handshake depends on the cause: see
 //! [`TransportFailure::Certificate`](crate::classify::TransportFailure::Certificate) and
 //! [`Tls`](crate::classify::TransportFailure::Tls).
 //!
 //! # Any other client
 //!
-//! [`ResilientLayer`] does the same for every service of `http::Request`s, as hyper-util's client is one
-//! ([`BoundedConnector`] bounds what it opens, exactly):
+//! [`ResilientLayer`] does the same for every service of `http::Request`s, such as hyper-util's
+//! client. [`BoundedConnector`] bounds its open connections exactly:
 //!
 //! ```
 //! use bytes::Bytes;
@@ -103,27 +114,28 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Dropping a call
+//! # Cancellation
 //!
-//! Or its response: gives back its permits, its slot and its place in every queue, and cancels the attempt: the connection that
-//! it was on is closed, since nobody knows what is still to come on it.
+//! Dropping a call, or its response, gives back its permits, leaves every queue and cancels the
+//! attempt. The connection of the attempt is closed, since the rest of the response is still to
+//! come on it.
 
 mod authority;
 mod body;
 mod body_guard;
+mod call_scope;
 mod classifier;
+mod connection_count;
 mod connection_limit;
+mod connection_permit;
 mod connector;
-mod ours;
 mod request;
 mod response;
-mod returns;
-mod scope;
 mod service;
 mod settings;
 mod site;
-mod slots;
 mod transport;
+mod trusted_hosts;
 
 #[cfg(feature = "reqwest")]
 mod builder;
@@ -137,23 +149,23 @@ mod resilient;
 mod tls;
 
 pub use authority::Authority;
-pub use body::HeldBody;
+pub use body::ClientBody;
 pub use body_guard::BodyGuard;
 pub use classifier::{ClientClassifier, ResponseHead};
 pub use connection_limit::{ConnectionLimitLayer, ConnectionLimited};
+pub use connection_permit::ConnectionLimits;
 pub use connector::{BoundedConnector, BoundedIo};
 pub use request::{CloneCall, HttpRequest, NonReplayableBody, Replayable, RequestWithIdempotency};
 pub use response::{HttpResponse, TransportResponse, UntilBodyEnds};
 pub use service::{ResilientLayer, ResilientLayerBuilder, ResilientService, ResponseFuture};
-pub use slots::ConnectionLimits;
 pub use transport::{Attempt, Transport};
 
 #[cfg(feature = "reqwest")]
 pub use builder::{BuildError, ResilientClientBuilder};
 #[cfg(feature = "reqwest")]
-pub use recorded::{Recorded, ReqwestTransport};
+pub use recorded::{RecordedRequest, ReqwestTransport};
 #[cfg(feature = "reqwest")]
-pub use request_builder::{RequestBuilder, RequestFuture, Unsent};
+pub use request_builder::{RequestBuilder, RequestFuture, UnsentRequest};
 #[cfg(feature = "reqwest")]
 pub use resilient::ResilientClient;
 #[cfg(all(feature = "reqwest", feature = "tls"))]

@@ -1,4 +1,4 @@
-//! Streams in the requests of reqwest, recorded while they are sent.
+//! reqwest requests that record a streaming body while it is sent.
 
 use std::task::{Context, Poll};
 
@@ -12,47 +12,48 @@ use crate::body::ReplayBody;
 use crate::classify::TransportError;
 use crate::idempotency::Idempotency;
 
-/// A request of reqwest's whose body is recorded while it is sent, so that it can be sent again.
+/// A reqwest request that records its body while it is sent, so that it can be sent again.
 ///
-/// reqwest copies bodies that are in memory, and no streams. Here a stream is a [`ReplayBody`], as it can be in an
-/// `http::Request`: no more is kept than its cap, and what is larger, or was answered before it was read, is sent once.
+/// reqwest can copy bodies in memory, but not streams. Here a stream becomes a [`ReplayBody`], as
+/// in an `http::Request`. A stream that is longer than the cap, or whose response arrived before it
+/// was read to its end, is sent once.
 ///
 /// ```no_run
 /// use http::Method;
 /// use reqwest::Body;
-/// use resilience_http::client::{Recorded, ResilientClient};
+/// use resilience_http::client::{RecordedRequest, ResilientClient};
 ///
 /// # async fn example(client: ResilientClient, stream: Body) -> Result<(), Box<dyn std::error::Error>> {
 /// let upload = client.request(Method::PUT, "https://store.example/today").body(stream).build()?;
-/// client.execute(Recorded::new(upload, 1 << 20)).await?;
+/// client.execute(RecordedRequest::new(upload, 1 << 20)).await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Recorded {
-    /// Without its body, if that is a stream.
+pub struct RecordedRequest {
+    /// The request, without its body if that is a stream.
     request: Request,
     stream: Option<ReplayBody<Body>>,
 }
 
-impl Recorded {
-    /// Records at most `cap` bytes. A body that is in memory is copied as ever, however large it is.
+impl RecordedRequest {
+    /// Records at most `cap` bytes of a stream. A body in memory is copied whatever its size.
     #[must_use]
-    pub fn new(mut request: Request, cap: usize) -> Recorded {
+    pub fn new(mut request: Request, cap: usize) -> RecordedRequest {
         let stream = request.body_mut().take_if(|body| body.as_bytes().is_none());
         let stream = stream.map(|stream| ReplayBody::streaming(stream, cap));
-        Recorded { request, stream }
+        RecordedRequest { request, stream }
     }
 
-    /// Records nothing: a stream is sent once.
-    pub(super) const fn sent_once(request: Request) -> Recorded {
-        Recorded { request, stream: None }
+    /// Does not record: a stream is sent once.
+    pub(super) const fn sent_once(request: Request) -> RecordedRequest {
+        RecordedRequest { request, stream: None }
     }
 }
 
-impl From<Recorded> for Request {
-    fn from(recorded: Recorded) -> Request {
-        let Recorded { mut request, stream } = recorded;
+impl From<RecordedRequest> for Request {
+    fn from(recorded: RecordedRequest) -> Request {
+        let RecordedRequest { mut request, stream } = recorded;
         if let Some(stream) = stream {
             *request.body_mut() = Some(Body::wrap(stream));
         }
@@ -60,7 +61,7 @@ impl From<Recorded> for Request {
     }
 }
 
-impl HttpRequest for Recorded {
+impl HttpRequest for RecordedRequest {
     fn method(&self) -> &Method {
         self.request.method()
     }
@@ -77,16 +78,16 @@ impl HttpRequest for Recorded {
         self.request.idempotency()
     }
 
-    fn copy(&self) -> Option<Recorded> {
+    fn copy(&self) -> Option<RecordedRequest> {
         let stream = match &self.stream {
             Some(stream) => Some(Replayable::copy(stream)?),
             None => None,
         };
-        Some(Recorded { request: self.request.copy()?, stream })
+        Some(RecordedRequest { request: self.request.copy()?, stream })
     }
 
-    fn is_still_valid(&self, answered: bool) -> bool {
-        self.stream.as_ref().is_none_or(|stream| Replayable::is_still_valid(stream, answered))
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        self.stream.as_ref().is_none_or(|stream| Replayable::is_still_valid(stream, has_response))
     }
 
     fn normalize(&mut self) {
@@ -94,22 +95,24 @@ impl HttpRequest for Recorded {
     }
 }
 
-/// reqwest's client, that sends [`Recorded`] requests as well, and whatever else is made into one of reqwest's: a type of the caller's
-/// own is small to copy for a retry, and is made into a request for each attempt. Clones share it.
+/// reqwest's client as a service of every type that converts into a [`Request`],
+/// [`RecordedRequest`]s included. A request type of the caller's own is cheap to copy for a retry,
+/// and is converted once for each attempt. Clones share the client.
 #[derive(Debug, Clone)]
 pub struct ReqwestTransport(
-    // Its own impl for `Recorded` would be another `Service` of reqwest's type, and whoever uses that as one had to say which.
+    // A wrapper: a second `Service` impl on `reqwest::Client` would make calls of its methods
+    // ambiguous.
     Client,
 );
 
 impl ReqwestTransport {
-    /// Sends by this client.
+    /// Creates a transport that sends requests with this client.
     #[must_use]
     pub const fn new(client: Client) -> ReqwestTransport {
         ReqwestTransport(client)
     }
 
-    /// The client.
+    /// Returns the client.
     #[must_use]
     pub const fn get_ref(&self) -> &Client {
         &self.0

@@ -1,4 +1,4 @@
-//! What a client has to know of a request.
+//! The traits of requests and bodies that a client can send, and send again.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -10,63 +10,64 @@ use crate::body::ReplayBody;
 use crate::classify::TransportError;
 use crate::idempotency::{IDEMPOTENCY_KEY, Idempotency, IdempotencyKey};
 
-/// A request that goes to an authority, and of which there may be a copy.
+/// A request that a [`ResilientService`](super::ResilientService) can send.
 pub trait HttpRequest: Sized {
-    /// Its method.
+    /// Returns the method.
     fn method(&self) -> &Method;
-    /// Its headers.
+    /// Returns the headers.
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// Where it goes.
+    /// Returns the authority of the address.
     ///
     /// # Errors
-    /// If its address has no host.
+    /// If the address has no host.
     fn authority(&self) -> Result<Authority, TransportError>;
-    /// Whether it may run twice: as declared, or by its headers and method.
+    /// Returns the effect of processing the request twice: as declared, or by its headers and
+    /// method.
     fn idempotency(&self) -> Idempotency;
-    /// A copy, or `None` if its body can be sent only once.
+    /// Returns a copy, or `None` if the body can be sent only once.
     fn copy(&self) -> Option<Self>;
 
-    /// Whether this copy is still good when an attempt has ended, with or without a response. See
-    /// [`Replay::is_still_valid`].
-    fn is_still_valid(&self, answered: bool) -> bool {
-        let _ = answered;
+    /// Returns `true` if this copy can still be sent after an attempt that ended with or without a
+    /// response. See [`Replay::is_still_valid`].
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        let _ = has_response;
         true
     }
 
-    /// Writes the address as its [`Authority`] is written, so that the pool of connections has one key for it as well:
-    /// without user info, which HTTP does not send, and without the port that is the scheme's own. Does nothing by
-    /// default.
+    /// Rewrites the address in the form of its [`Authority`], so that the connection pool has one
+    /// key for it as well: without user info, which HTTP does not send, and without the default
+    /// port. Does nothing by default.
     fn normalize(&mut self) {}
 }
 
-/// A body that can be sent again, or says that it cannot.
+/// A request body that can be sent again, or reports that it cannot.
 ///
-/// Those that are in memory are cloned. A stream is sent [`NonReplayableBody`], or recorded under a cap while it is sent
-/// ([`body::ReplayBody`](ReplayBody)).
+/// Bodies in memory are cloned. A stream is sent once, as a [`NonReplayableBody`], or recorded up
+/// to a limit while it is sent ([`body::ReplayBody`](ReplayBody)).
 pub trait Replayable: Sized {
-    /// The same body from its beginning. `None` for a stream: nothing is kept of it, so it is sent once.
+    /// Returns the same body from its beginning, or `None` for a stream, which is not recorded.
     fn copy(&self) -> Option<Self>;
 
-    /// Whether this copy is still good when an attempt has ended, with or without a response. See
-    /// [`Replay::is_still_valid`].
-    fn is_still_valid(&self, answered: bool) -> bool {
-        let _ = answered;
+    /// Returns `true` if this copy can still be sent after an attempt that ended with or without a
+    /// response. See [`Replay::is_still_valid`].
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        let _ = has_response;
         true
     }
 }
 
-/// As [`ReplayRequest`](crate::body::ReplayRequest) has it.
+/// Behaves like [`ReplayRequest`](crate::body::ReplayRequest).
 impl<B> Replayable for ReplayBody<B> {
     fn copy(&self) -> Option<Self> {
         self.copy()
     }
 
-    fn is_still_valid(&self, answered: bool) -> bool {
-        self.not_replayable().is_none() && (!answered || self.is_read())
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        self.not_replayable().is_none() && (!has_response || self.is_read())
     }
 }
 
-macro_rules! bodies_that_are_cloned {
+macro_rules! impl_replayable_by_clone {
     ($($body:ty),+) => {$(
         impl Replayable for $body {
             fn copy(&self) -> Option<Self> {
@@ -75,9 +76,9 @@ macro_rules! bodies_that_are_cloned {
         }
     )+};
 }
-bodies_that_are_cloned!((), String, Empty<Bytes>, Full<Bytes>);
+impl_replayable_by_clone!((), String, Empty<Bytes>, Full<Bytes>);
 
-/// A body that is sent once, whatever happens to it.
+/// A body that is sent once: a request with it is not retried after its body was started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NonReplayableBody<B>(
     /// The body.
@@ -137,8 +138,8 @@ impl<B: Replayable> HttpRequest for http::Request<B> {
         Some(copy)
     }
 
-    fn is_still_valid(&self, answered: bool) -> bool {
-        self.body().is_still_valid(answered)
+    fn is_still_valid(&self, has_response: bool) -> bool {
+        self.body().is_still_valid(has_response)
     }
 
     fn normalize(&mut self) {
@@ -161,11 +162,11 @@ impl HttpRequest for reqwest::Request {
     fn authority(&self) -> Result<Authority, TransportError> {
         let url = self.url();
         let authority = || Authority::new(url.scheme(), url.host_str()?, url.port());
-        // Not the whole of it: there may be a password in it.
+        // Only the scheme: the address may contain a password.
         authority().ok_or_else(|| TransportError::no_host(url.scheme()))
     }
 
-    /// By header and method: reqwest keeps the extensions of its requests to itself.
+    /// Reads the header and the method, since reqwest does not expose the extensions of a request.
     fn idempotency(&self) -> Idempotency {
         Idempotency::of_head(self.method(), self.headers())
     }
@@ -177,16 +178,16 @@ impl HttpRequest for reqwest::Request {
     fn normalize(&mut self) {
         let url = self.url();
         if !url.username().is_empty() || url.password().is_some() {
-            // An address without a host has none to remove, and is refused elsewhere.
+            // Both setters fail only for an address without a host, which `authority` rejects.
             let _removed = self.url_mut().set_username("");
             let _removed = self.url_mut().set_password(None);
         }
     }
 }
 
-/// A request, and whether it may run twice: for request types that have nowhere to say so.
+/// A request with the effect of processing it twice, for request types that cannot carry it.
 ///
-/// In a box, since a request is large and is handed from policy to policy.
+/// Boxed, since a request is large and is moved from policy to policy.
 #[derive(Debug)]
 pub struct RequestWithIdempotency<R>(Box<Declared<R>>);
 
@@ -197,7 +198,7 @@ struct Declared<R> {
 }
 
 impl<R: HttpRequest> RequestWithIdempotency<R> {
-    /// By what the request itself says.
+    /// Reads the effect from the request itself.
     pub fn new(request: R) -> RequestWithIdempotency<R> {
         let idempotency = request.idempotency();
         RequestWithIdempotency(Box::new(Declared { request, idempotency })).keyed()
@@ -215,19 +216,19 @@ impl<R: HttpRequest> RequestWithIdempotency<R> {
         self.0.request
     }
 
-    /// Returns `true` if the request has an `Idempotency-Key`, whatever it is.
+    /// Returns `true` if the request has an `Idempotency-Key` header, also an empty one.
     pub(super) fn has_key(&mut self) -> bool {
         self.0.request.headers_mut().contains_key(IDEMPOTENCY_KEY)
     }
 
-    /// By what the caller knows.
+    /// Overrides the effect that the request itself declares.
     #[must_use]
     pub fn declared(mut self, idempotency: Idempotency) -> RequestWithIdempotency<R> {
         self.0.idempotency = idempotency;
         self.keyed()
     }
 
-    /// With a new key, if it is not safe or idempotent by itself, nor has a key: once for all its attempts.
+    /// Adds a new key to a request that is not idempotent and has none. All attempts share the key.
     pub(super) fn with_key_if_needed(self) -> RequestWithIdempotency<R> {
         if self.0.idempotency.may_run_twice() {
             return self;
@@ -235,13 +236,13 @@ impl<R: HttpRequest> RequestWithIdempotency<R> {
         self.declared(Idempotency::Keyed(IdempotencyKey::random()))
     }
 
-    /// Its key stands in its header; one that stands there already is the caller's.
+    /// Writes the key into the header, unless the caller has set one.
     fn keyed(mut self) -> RequestWithIdempotency<R> {
         let Declared { request, idempotency } = &mut *self.0;
         if let Idempotency::Keyed(key) = idempotency {
             let headers = request.headers_mut();
-            let there = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header);
-            if there.is_none() {
+            let present = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header);
+            if present.is_none() {
                 headers.insert(IDEMPOTENCY_KEY, key.header_value().clone());
             }
         }
@@ -255,7 +256,8 @@ impl<R: HttpRequest> From<R> for RequestWithIdempotency<R> {
     }
 }
 
-/// Returns the request, for a service of reqwest's requests below a stack of [`RequestWithIdempotency`]s.
+/// Returns the request, for a service of reqwest's requests below a stack of
+/// [`RequestWithIdempotency`]s.
 #[cfg(feature = "reqwest")]
 impl<R: Into<reqwest::Request>> From<RequestWithIdempotency<R>> for reqwest::Request {
     fn from(call: RequestWithIdempotency<R>) -> reqwest::Request {
@@ -263,7 +265,7 @@ impl<R: Into<reqwest::Request>> From<RequestWithIdempotency<R>> for reqwest::Req
     }
 }
 
-/// How the requests of a client are copied.
+/// The [`Replay`] implementation for the requests of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct CloneCall;
 
@@ -276,8 +278,8 @@ impl<R: HttpRequest> Replay<RequestWithIdempotency<R>> for CloneCall {
         })))
     }
 
-    fn is_still_valid(&self, copy: &RequestWithIdempotency<R>, answered: bool) -> bool {
-        copy.request().is_still_valid(answered)
+    fn is_still_valid(&self, copy: &RequestWithIdempotency<R>, has_response: bool) -> bool {
+        copy.request().is_still_valid(has_response)
     }
 
     fn may_run_twice(&self, call: &RequestWithIdempotency<R>) -> bool {

@@ -1,4 +1,4 @@
-//! Requests of reqwest's, built for a client and sent through it.
+//! A builder of requests for a [`ResilientClient`], and the future of a request.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use reqwest::{Body, Request};
 use serde::Serialize;
 use tower_service::Service;
 
-use super::recorded::{Recorded, ReqwestTransport};
+use super::recorded::{RecordedRequest, ReqwestTransport};
 use super::request::RequestWithIdempotency;
 use super::resilient::ResilientClient;
 use super::service::ResilientService;
 use crate::classify::TransportError;
 use crate::idempotency::Idempotency;
 
-/// A request under construction, which its client sends under all policies of the profile.
+/// A builder of a request, which its client sends under the policies of the profile.
 ///
-/// Made by [`ResilientClient::get`], [`post`](ResilientClient::post) and their siblings. `.await` sends it,
-/// as [`send`](Self::send) does. Dropping it sends nothing.
+/// Made by [`ResilientClient::get`], [`post`](ResilientClient::post) and similar methods. `.await`
+/// sends the request, like [`send`](Self::send). Dropping the builder sends nothing.
 ///
 /// ```no_run
 /// use resilience_http::client::ResilientClient;
@@ -37,32 +37,36 @@ use crate::idempotency::Idempotency;
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     client: ResilientClient,
-    unsent: Unsent,
+    request: UnsentRequest,
 }
 
-/// A request that [`ResilientClient::send`] takes: made from a [`RequestBuilder`] or from reqwest's own builder.
+/// The argument of [`ResilientClient::send`], made from a [`RequestBuilder`] or from reqwest's own
+/// builder.
 #[must_use = "a request does nothing until it is sent"]
-pub struct Unsent {
-    request: reqwest::RequestBuilder,
+pub struct UnsentRequest {
+    builder: reqwest::RequestBuilder,
     idempotency: Option<Idempotency>,
 }
 
-/// A request on its way: the future of [`RequestBuilder::send`].
+/// The future of [`RequestBuilder::send`].
 ///
-/// It ends at the head of the response, whatever its status, or in the transport's error or a policy's
-/// rejection. Dropping it cancels the attempt and gives back all that the call holds.
-pub type RequestFuture =
-    <ResilientService<ReqwestTransport> as Service<RequestWithIdempotency<Recorded>>>::Future;
+/// It is ready at the head of the response, whatever the status, or with an error of the transport
+/// or a rejection of a policy. Dropping it cancels the attempt and gives back all permits of the
+/// call.
+pub type RequestFuture = <ResilientService<ReqwestTransport> as Service<
+    RequestWithIdempotency<RecordedRequest>,
+>>::Future;
 
 impl RequestBuilder {
     pub(super) const fn new(
         client: ResilientClient,
-        request: reqwest::RequestBuilder,
+        builder: reqwest::RequestBuilder,
     ) -> RequestBuilder {
-        RequestBuilder { client, unsent: Unsent { request, idempotency: None } }
+        RequestBuilder { client, request: UnsentRequest { builder, idempotency: None } }
     }
 
-    /// Adds a header. Earlier values of the same name stay. A name or value that is not valid is an error of the call.
+    /// Adds a header and keeps earlier values of the same name. An invalid name or value is an
+    /// error of the call.
     pub fn header<K, V>(self, name: K, value: V) -> Self
     where
         HeaderName: TryFrom<K>,
@@ -73,7 +77,7 @@ impl RequestBuilder {
         self.map(|request| request.header(name, value))
     }
 
-    /// Adds these headers, which replace earlier values of the same names.
+    /// Sets these headers, which replace earlier values of the same names.
     pub fn headers(self, headers: HeaderMap) -> Self {
         self.map(|request| request.headers(headers))
     }
@@ -88,19 +92,20 @@ impl RequestBuilder {
         self.map(|request| request.bearer_auth(token))
     }
 
-    /// Sets the body. A body in memory is copied for each attempt; a stream is sent once, unless it is
-    /// [`Recorded`].
+    /// Sets the body. A body in memory is copied for each attempt; a stream is sent once, unless
+    /// the request is a [`RecordedRequest`].
     pub fn body(self, body: impl Into<Body>) -> Self {
         self.map(|request| request.body(body))
     }
 
-    /// Sets the body to this value as JSON, and the content type unless there is one. A value that cannot be
-    /// serialized is an error of the call.
+    /// Sets the body to this value as JSON, and the content type if none is set. A value that
+    /// cannot be serialized is an error of the call.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|request| request.json(value))
     }
 
-    /// Limits one attempt, its response's body included. The profile's deadline and attempt timeout hold as well.
+    /// Limits the duration of each attempt, its response body included. The profile's deadline and
+    /// attempt timeout apply as well.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
     }
@@ -110,45 +115,48 @@ impl RequestBuilder {
         self.map(|request| request.version(version))
     }
 
-    /// Changes the request with a method of reqwest's own builder that is not here: `query`, `form` and
-    /// `multipart` need features of reqwest. The result is still sent through this client.
+    /// Changes the request with a method of reqwest's own builder: `query`, `form` and `multipart`,
+    /// for example, need features of reqwest. The result is still sent through this client.
     pub fn map(
         mut self,
         change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Self {
-        self.unsent.request = change(self.unsent.request);
+        self.request.builder = change(self.request.builder);
         self
     }
 
-    /// Declares whether the request may run twice, in place of its method's rule. A key is sent in the
-    /// `Idempotency-Key` header, the same with all attempts of this request.
+    /// Declares the effect of processing the request twice, and overrides the rule for its method.
+    /// A key is sent in the `Idempotency-Key` header, the same in all attempts of this request.
     pub fn idempotency(mut self, idempotency: Idempotency) -> Self {
-        self.unsent.idempotency = Some(idempotency);
+        self.request.idempotency = Some(idempotency);
         self
     }
 
-    /// Sends the request. Nothing is sent, and no time counted, before the first poll.
+    /// Sends the request. The call starts with the first poll of the future.
     ///
     /// # Errors
-    /// Those of [`ResilientClient::send`].
+    /// See [`ResilientClient::send`].
     pub fn send(self) -> RequestFuture {
-        self.client.send(self.unsent)
+        self.client.send(self.request)
     }
 
     /// Returns reqwest's request, for [`ResilientClient::execute`]. A declared
-    /// [`idempotency`](Self::idempotency) does not fit into one: declare it of a [`RequestWithIdempotency`].
+    /// [`idempotency`](Self::idempotency) is lost: declare it with [`RequestWithIdempotency`]
+    /// instead.
     ///
     /// # Errors
     /// If the request cannot be built.
     pub fn build(self) -> Result<Request, reqwest::Error> {
-        self.unsent.request.build()
+        self.request.builder.build()
     }
 }
 
-impl Unsent {
+impl UnsentRequest {
     /// Builds the request.
-    pub(super) fn into_call(self) -> Result<RequestWithIdempotency<Recorded>, TransportError> {
-        let call = RequestWithIdempotency::new(Recorded::sent_once(self.request.build()?));
+    pub(super) fn into_call(
+        self,
+    ) -> Result<RequestWithIdempotency<RecordedRequest>, TransportError> {
+        let call = RequestWithIdempotency::new(RecordedRequest::sent_once(self.builder.build()?));
         Ok(match self.idempotency {
             Some(idempotency) => call.declared(idempotency),
             None => call,
@@ -156,15 +164,15 @@ impl Unsent {
     }
 }
 
-impl From<RequestBuilder> for Unsent {
-    fn from(builder: RequestBuilder) -> Unsent {
-        builder.unsent
+impl From<RequestBuilder> for UnsentRequest {
+    fn from(builder: RequestBuilder) -> UnsentRequest {
+        builder.request
     }
 }
 
-impl From<reqwest::RequestBuilder> for Unsent {
-    fn from(request: reqwest::RequestBuilder) -> Unsent {
-        Unsent { request, idempotency: None }
+impl From<reqwest::RequestBuilder> for UnsentRequest {
+    fn from(builder: reqwest::RequestBuilder) -> UnsentRequest {
+        UnsentRequest { builder, idempotency: None }
     }
 }
 
@@ -179,12 +187,12 @@ impl IntoFuture for RequestBuilder {
 
 impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.unsent.fmt(f)
+        self.request.fmt(f)
     }
 }
 
-impl fmt::Debug for Unsent {
+impl fmt::Debug for UnsentRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.request.fmt(f)
+        self.builder.fmt(f)
     }
 }

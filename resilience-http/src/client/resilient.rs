@@ -1,4 +1,4 @@
-//! reqwest's client under a profile.
+//! [`ResilientClient`]: reqwest's client with a profile's policies.
 
 use std::task::{Context, Poll};
 
@@ -12,27 +12,28 @@ use super::authority::Authority;
 use super::builder::{BuildError, ResilientClientBuilder};
 use super::recorded::ReqwestTransport;
 use super::request::{HttpRequest, RequestWithIdempotency};
-use super::request_builder::{RequestBuilder, RequestFuture, Unsent};
+use super::request_builder::{RequestBuilder, RequestFuture, UnsentRequest};
 use super::service::{ResilientLayer, ResilientService};
 use crate::classify::TransportError;
 
-/// reqwest's client, with a profile's policies for each authority. See the [module](super).
+/// reqwest's client with a profile's policies for each authority. See the [module](super).
 ///
-/// Clones share everything: authorities, slots, connections.
+/// Clones share the authorities, their state and the connections.
 #[derive(Debug, Clone)]
 pub struct ResilientClient(ResilientService<ReqwestTransport>);
 
 impl ResilientClient {
-    /// A client of reqwest's defaults under this profile.
+    /// Creates a client with reqwest's defaults and this profile.
     ///
     /// # Errors
-    /// If reqwest cannot make its client, or another client of the profile has other authorities than the default.
+    /// If reqwest cannot create its client, or another client of the profile has other authority
+    /// limits than the default.
     pub fn new(profile: &Profile) -> Result<ResilientClient, BuildError> {
         ResilientClient::builder(profile).build()
     }
 
-    /// Starts from reqwest's defaults, those of [`ConnectionLimits`](super::ConnectionLimits) and those of
-    /// [`KeyedLimits`](resilience_core::keyed::KeyedLimits).
+    /// Starts from reqwest's defaults and the default [`ConnectionLimits`](super::ConnectionLimits)
+    /// and [`KeyedLimits`](resilience_core::keyed::KeyedLimits).
     pub fn builder(profile: &Profile) -> ResilientClientBuilder {
         ResilientClientBuilder::new(profile)
     }
@@ -51,8 +52,8 @@ impl ResilientClient {
         self.request(Method::HEAD, url)
     }
 
-    /// Starts a POST request. A POST may not run twice, so it is sent again only after a failure that
-    /// certainly had no effect: see [`RequestBuilder::idempotency`].
+    /// Starts a POST request. A POST is not idempotent, so it is sent again only after a failure
+    /// that certainly had no effect: see [`RequestBuilder::idempotency`].
     pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::POST, url)
     }
@@ -62,7 +63,7 @@ impl ResilientClient {
         self.request(Method::PUT, url)
     }
 
-    /// Starts a PATCH request. A PATCH may not run twice, as a [`post`](Self::post) may not.
+    /// Starts a PATCH request. A PATCH is not idempotent, like a [`post`](Self::post).
     pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
         self.request(Method::PATCH, url)
     }
@@ -72,30 +73,32 @@ impl ResilientClient {
         self.request(Method::DELETE, url)
     }
 
-    /// Starts a request with this method. The builder sends it through this client, under all policies of
-    /// the profile. An address that cannot be read is an error of the call.
+    /// Starts a request with this method. An invalid address is an error of the call.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
         let request = self.0.get_ref().get_ref().request(method, url);
         RequestBuilder::new(self.clone(), request)
     }
 
-    /// Sends a request of a builder, of this client's or of reqwest's own, under all policies of the profile.
+    /// Sends the request of a builder, of this client's or of reqwest's own, under the policies of
+    /// the profile.
     ///
     /// # Errors
-    /// Those of [`execute`](Self::execute), and
+    /// The errors of [`execute`](Self::execute), and
     /// [`Builder`](crate::classify::TransportFailure::Builder) if the request cannot be built.
-    pub fn send(&self, request: impl Into<Unsent>) -> RequestFuture {
+    pub fn send(&self, request: impl Into<UnsentRequest>) -> RequestFuture {
         match request.into().into_call() {
             Ok(call) => self.0.begin(call),
-            Err(error) => RequestFuture::refused(error),
+            Err(error) => RequestFuture::failed(error),
         }
     }
 
-    /// Sends a request, one whose stream is [recorded](super::Recorded), or a [`RequestWithIdempotency`] of either that says whether it may
-    /// run twice.
+    /// Sends a request of reqwest's, a [`RecordedRequest`](super::RecordedRequest), or a
+    /// [`RequestWithIdempotency`] of either.
+    ///
+    /// Dropping the future cancels the attempt and gives back all permits of the call.
     ///
     /// # Errors
-    /// The transport's, or the rejection of a policy. A status is a response, whatever it says.
+    /// An error of the transport, or the rejection of a policy. A response with any status is `Ok`.
     pub fn execute<R>(
         &self,
         request: impl Into<RequestWithIdempotency<R>>,
@@ -106,8 +109,8 @@ impl ResilientClient {
         self.0.begin(request.into())
     }
 
-    /// Returns a health check of the server of this address by its circuit, also before the first call: see
-    /// [`ResilientLayer::check`]. It sends no request.
+    /// Returns a health check of the server at this address by the state of its circuit: see
+    /// [`ResilientLayer::check`]. It works before the first call, and sends no request.
     ///
     /// ```no_run
     /// use resilience_core::health::Health;
@@ -120,21 +123,21 @@ impl ResilientClient {
     /// ```
     ///
     /// # Errors
-    /// If the address cannot be read, or has no host.
+    /// If the address is invalid, or has no host.
     pub fn check(&self, url: impl IntoUrl) -> Result<Check, TransportError> {
         Ok(self.layer().check(&authority_of(url)?))
     }
 
-    /// Returns the profile of the server of this address, with the handles that all clients of the profile use for it:
-    /// see [`ResilientLayer::profile_of`].
+    /// Returns the profile of the server at this address; all clients of the profile share its
+    /// handles: see [`ResilientLayer::profile_of`].
     ///
     /// # Errors
-    /// If the address cannot be read, or has no host.
+    /// If the address is invalid, or has no host.
     pub fn profile_of(&self, url: impl IntoUrl) -> Result<KeyProfile, TransportError> {
         Ok(self.layer().profile_of(&authority_of(url)?))
     }
 
-    /// What is known of the authorities.
+    /// Returns the layer, with the state of the authorities.
     #[must_use]
     pub const fn layer(&self) -> &ResilientLayer {
         self.0.layer()
@@ -145,7 +148,7 @@ fn authority_of(url: impl IntoUrl) -> Result<Authority, TransportError> {
     Request::new(Method::GET, url.into_url()?).authority()
 }
 
-/// See [`ResilientLayer`].
+/// Visits the gauges of the [`ResilientLayer`].
 impl Gauges for ResilientClient {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         self.layer().gauges(visit);

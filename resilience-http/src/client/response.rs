@@ -1,4 +1,4 @@
-//! The head of a response, and what goes on until its body has ended.
+//! Responses, and the permits that they carry until the body has ended.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 use resilience_core::stack::{CallLifetime, CarriedPermits};
 
-use super::body::HeldBody;
+use super::body::ClientBody;
 use super::body_guard::BodyGuard;
-use super::slots::Slot;
+use super::connection_permit::ConnectionPermit;
 use crate::body::StallTimeout;
 use crate::classify::grpc;
 
-/// A response whose body can hold what the call does.
+/// A response with a body that can hold the permits of the call.
 pub trait HttpResponse {
-    /// The same response, holding it.
-    type Held;
+    /// The response with a guarded body.
+    type Guarded;
 
-    /// Its version.
+    /// Returns the HTTP version.
     fn version(&self) -> Version;
-    /// Its status.
+    /// Returns the status.
     fn status(&self) -> StatusCode;
-    /// Its headers.
+    /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
-    /// Gives it to the body, which ends when it stalls for too long.
-    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> Self::Held;
+    /// Moves the guard into the body. With `stall`, a body that stalls ends in a rejection.
+    fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> Self::Guarded;
 }
 
 impl<B: Body> HttpResponse for Response<B> {
-    type Held = Response<HeldBody<B>>;
+    type Guarded = Response<ClientBody<B>>;
 
     fn version(&self) -> Version {
         self.version()
@@ -42,14 +42,14 @@ impl<B: Body> HttpResponse for Response<B> {
         self.headers()
     }
 
-    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> Self::Held {
-        self.map(|body| HeldBody::new(body, hold, stall))
+    fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> Self::Guarded {
+        self.map(|body| ClientBody::new(body, guard, stall))
     }
 }
 
 #[cfg(feature = "reqwest")]
 impl HttpResponse for reqwest::Response {
-    type Held = reqwest::Response;
+    type Guarded = reqwest::Response;
 
     fn version(&self) -> Version {
         self.version()
@@ -63,8 +63,8 @@ impl HttpResponse for reqwest::Response {
         self.headers()
     }
 
-    /// Nothing of the response is lost, its address included.
-    fn hold(self, hold: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
+    /// Keeps all parts of the response, its address included.
+    fn with_guard(self, guard: BodyGuard, stall: Option<StallTimeout>) -> reqwest::Response {
         use reqwest::ResponseBuilderExt as _;
         let url = self.url().clone();
         let (mut parts, body) = Response::<reqwest::Body>::from(self).into_parts();
@@ -72,50 +72,50 @@ impl HttpResponse for reqwest::Response {
         if let Some(extensions) = with_url.extensions_mut() {
             std::mem::swap(extensions, &mut parts.extensions);
         }
-        // Nothing in it can be wrong.
+        // Cannot fail: the builder has only extensions.
         if let Ok(with_url) = with_url.url(url).body(()) {
             parts.extensions = with_url.into_parts().0.extensions;
         }
-        let held = reqwest::Body::wrap(HeldBody::new(body, hold, stall));
-        Response::from_parts(parts, held).into()
+        let guarded = reqwest::Body::wrap(ClientBody::new(body, guard, stall));
+        Response::from_parts(parts, guarded).into()
     }
 }
 
-/// A response on its way through the policies. Dropped, its connection is given up.
+/// A response on its way up through the policies. Dropping it closes its connection.
 pub struct TransportResponse<A> {
     response: A,
-    // Asked by every policy, and a look-up for each.
+    // Cached: each policy classifies the response, and each look-up in the headers costs.
     is_grpc: bool,
-    rest: CarriedPermits,
-    slot: Slot,
+    carried: CarriedPermits,
+    connection: ConnectionPermit,
 }
 
 impl<A: HttpResponse> TransportResponse<A> {
-    pub(super) fn new(response: A, slot: Slot) -> TransportResponse<A> {
+    pub(super) fn new(response: A, connection: ConnectionPermit) -> TransportResponse<A> {
         let is_grpc = grpc::is_grpc(response.headers());
-        TransportResponse { response, is_grpc, rest: CarriedPermits::default(), slot }
+        TransportResponse { response, is_grpc, carried: CarriedPermits::default(), connection }
     }
 
-    /// Returns the response, and whether it is one of gRPC.
+    /// Returns the response, and `true` if it is a gRPC response.
     pub(super) const fn head(&self) -> (&A, bool) {
         (&self.response, self.is_grpc)
     }
 
-    /// The response, whose body holds from now on what the call did.
-    pub(super) fn hold(self, stall: Option<StallTimeout>) -> A::Held {
-        let hold = BodyGuard::new(&self.response, self.is_grpc, self.rest, self.slot);
-        self.response.hold(hold, stall)
+    /// Returns the response with a body that holds the permits of the call.
+    pub(super) fn into_guarded(self, stall: Option<StallTimeout>) -> A::Guarded {
+        let guard = BodyGuard::new(&self.response, self.is_grpc, self.carried, self.connection);
+        self.response.with_guard(guard, stall)
     }
 }
 
-/// A call lasts until the body of its response has ended.
+/// The lifetime of a client's call: until the body of its response has ended.
 #[derive(Debug, Clone, Copy, Default)]
 #[doc(hidden)]
 pub struct UntilBodyEnds;
 
 impl<A> CallLifetime<TransportResponse<A>> for UntilBodyEnds {
-    fn carried<'r>(&self, answered: &'r TransportResponse<A>) -> Option<&'r CarriedPermits> {
-        Some(&answered.rest)
+    fn carried<'r>(&self, response: &'r TransportResponse<A>) -> Option<&'r CarriedPermits> {
+        Some(&response.carried)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Each request under the profile of its authority.
+//! The layer and the service that run each request under the policies of its authority.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,37 +20,38 @@ use tower_service::Service;
 
 use super::authority::Authority;
 use super::classifier::{ClientClassifier, ResponseHead};
-use super::ours::Ours;
+use super::connection_permit::ConnectionLimits;
 use super::request::{CloneCall, HttpRequest, Replayable, RequestWithIdempotency};
 use super::response::{HttpResponse, TransportResponse, UntilBodyEnds};
 use super::settings::Settings;
 use super::site::Site;
-use super::slots::ConnectionLimits;
 use super::transport::Transport;
+use super::trusted_hosts::TrustedHosts;
 use crate::body::StallTimeout;
 use crate::classify::{BoxError, TransportError};
 use crate::propagate::InjectContextLayer;
 
-/// Puts each request under the profile of its authority. See the [module](super).
+/// A layer that runs each request under the policies of its authority. See the [module](super).
 ///
-/// Every service that one value makes, and its clones, share the authorities and their state.
+/// All services made by one layer value, and by its clones, share the authorities and their state.
 #[derive(Clone)]
 pub struct ResilientLayer(Arc<Shared>);
 
-/// The authorities of a client, and what its clones share.
+/// State that all clones of a layer share.
 struct Shared {
     sites: Keyed<Authority, Site>,
-    /// The states of the profile, which its clients share.
+    /// The states of the profile, shared by all clients of the profile.
     states: Keyed<Authority, KeyProfile>,
-    /// The permits for requests to all authorities.
+    /// Permits for connections to all authorities together.
     total: Bulkhead,
-    /// The service below sends a request on to other hosts, with its headers.
+    /// `true` if the service below may forward a request, with its headers, to another host.
     follows_redirects: bool,
 }
 
-const KEY_WOULD_LEAK: &str = "an `Idempotency-Key` over a client that may follow redirects, and would send it to other hosts";
+const KEY_WOULD_LEAK: &str = "an `Idempotency-Key` over a client that may follow redirects, and \
+    would send the key to other hosts";
 
-/// A [`ResilientLayer`] in the making.
+/// A builder of a [`ResilientLayer`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ResilientLayerBuilder {
@@ -58,27 +59,29 @@ pub struct ResilientLayerBuilder {
     connections: ConnectionLimits,
     authorities: KeyedLimits,
     classifier: ClientClassifier,
-    /// `None` unless the caller chose: by default, what a client without redirects sends.
+    /// `None`: not set, so that the default applies. `Some(None)`: no headers.
     propagate: Option<Option<InjectContextLayer>>,
-    ours: Option<Vec<String>>,
+    trusted_hosts: Option<Vec<String>>,
     follows_redirects: bool,
     body_stall: Option<Duration>,
     generates_keys: bool,
 }
 
 impl ResilientLayer {
-    /// The profile for each authority, and bounds by their defaults.
+    /// Creates a layer with the default limits and settings.
     ///
     /// # Errors
-    /// If another client of the profile has other [authorities](ResilientLayerBuilder::authorities) than the default.
+    /// If another client of the profile has other [authority
+    /// limits](ResilientLayerBuilder::authorities) than the default.
     pub fn new(profile: &Profile) -> Result<ResilientLayer, InvalidConfig> {
         ResilientLayer::builder(profile).build()
     }
 
-    /// Starts from the defaults of [`ConnectionLimits`] and [`KeyedLimits`], without generated keys, with the
-    /// deadline and the attempt number in the headers.
+    /// Starts from the default [`ConnectionLimits`] and [`KeyedLimits`], without generated keys,
+    /// and with the deadline and the attempt number as headers.
     ///
-    /// `profile` is the model of those of the authorities: no call touches its own state, and it has no handles.
+    /// `profile` is the template of the state of each authority. No call uses its own state, and it
+    /// has no handles.
     pub fn builder(profile: &Profile) -> ResilientLayerBuilder {
         ResilientLayerBuilder {
             profile: profile.clone(),
@@ -86,27 +89,29 @@ impl ResilientLayer {
             authorities: KeyedLimits::default(),
             classifier: ClientClassifier::standard(),
             propagate: None,
-            ours: None,
+            trusted_hosts: None,
             follows_redirects: false,
             body_stall: None,
             generates_keys: false,
         }
     }
 
-    /// Returns the number of known authorities, their bytes, and the number of times that there was no room.
+    /// Returns the number of known authorities, their size in bytes, and the number of times that
+    /// no entry could be evicted for a new one.
     #[must_use]
     pub fn authorities(&self) -> KeyedSnapshot {
         self.0.sites.snapshot()
     }
 
-    /// The state of one, if it is known: its circuit, permits, tokens and budget.
+    /// Returns the state of an authority (circuit, permits, tokens and budget), or `None` if it is
+    /// not in the store.
     #[must_use]
     pub fn snapshot(&self, authority: &Authority) -> Option<StackSnapshot> {
         self.profile(authority).map(|profile| profile.snapshot())
     }
 
-    /// Returns the profile of an authority, if it is known to a client of the profile: the handles on its circuit,
-    /// bulkhead and limiter.
+    /// Returns the profile of an authority, with the handles of its circuit, bulkhead and limiter,
+    /// or `None` if no client of the profile has it in its store.
     #[must_use]
     pub fn profile(&self, authority: &Authority) -> Option<Profile> {
         let now = clock::now();
@@ -116,26 +121,28 @@ impl ResilientLayer {
 }
 
 impl ResilientLayer {
-    /// Returns the profile of an authority, and makes its state if no client of the profile has called it yet. Its
-    /// circuit, bulkhead, limiter and budget are those that all clients of the profile use for this authority, and stay
-    /// while the result is kept.
+    /// Returns the profile of an authority, and creates its state if no client of the profile has
+    /// called it yet. All clients of the profile share the circuit, bulkhead, limiter and budget in
+    /// it. The state stays in the store while the result is kept.
     #[must_use]
     pub fn profile_of(&self, authority: &Authority) -> KeyProfile {
         self.0.states.get(authority, clock::now())
     }
 
-    /// Returns a health check of an authority by its circuit, which costs no call: an open circuit is down, every
-    /// other state is up, also before the first call and for a profile without circuit breaker. Its name is the
-    /// authority's, its criticality critical.
+    /// Returns a health check of an authority by the state of its circuit, which costs no call. An
+    /// open circuit is down. Every other state is up, also before the first call, and for a profile
+    /// without a circuit breaker. The check has the name of the authority and is critical.
     ///
-    /// For an authority that the service can do without, give the circuit of [`profile_of`](Self::profile_of) to
-    /// [`HealthBuilder::circuit_breaker`](resilience_core::health::HealthBuilder::circuit_breaker).
+    /// For an authority that the service does not depend on, give the circuit of
+    /// [`profile_of`](Self::profile_of) to
+    /// [`HealthBuilder::breaker`](resilience_core::health::HealthBuilder::breaker).
     pub fn check(&self, authority: &Authority) -> Check {
-        let (profile, layer) = (self.profile_of(authority), self.clone());
+        let profile = self.profile_of(authority);
+        let layer = self.clone();
         let run = move || {
-            // Held with the check, as by any other user of the profile.
-            let _held = &layer;
-            let state = profile.circuit_breaker().map(|breaker| breaker.snapshot().state);
+            // Keeps the client's settings of the profile alive while the check is registered.
+            let _layer = &layer;
+            let state = profile.breaker().map(|breaker| breaker.snapshot().state);
             let is_open = matches!(state, Some(CircuitState::Open | CircuitState::ForcedOpen));
             std::future::ready(if is_open { Err("circuit open") } else { Ok(()) })
         };
@@ -143,9 +150,9 @@ impl ResilientLayer {
     }
 }
 
-/// Visits the gauges of the requests on the wire to all authorities, [`names::BULKHEAD_IN_USE`],
-/// [`names::BULKHEAD_QUEUED`] and [`names::BULKHEAD_LIMIT`], and those of the store of authorities: how many are
-/// known, in how many bytes, and how many have an open circuit.
+/// Visits the gauges of the connection permits for all authorities, [`names::BULKHEAD_IN_USE`],
+/// [`names::BULKHEAD_QUEUED`] and [`names::BULKHEAD_LIMIT`], and of the store of authorities: their
+/// number, their bytes, and the number with an open circuit.
 ///
 /// [`names::BULKHEAD_IN_USE`]: resilience_core::observe::names::BULKHEAD_IN_USE
 /// [`names::BULKHEAD_QUEUED`]: resilience_core::observe::names::BULKHEAD_QUEUED
@@ -158,14 +165,14 @@ impl Gauges for ResilientLayer {
 }
 
 impl ResilientLayerBuilder {
-    /// The bounds of connections.
+    /// Sets the bounds of connections.
     pub fn connections(mut self, limits: ConnectionLimits) -> Self {
         self.connections = limits;
         self
     }
 
-    /// Bounds the authorities that are known at once: their number, bytes and idle time. All clients of a profile have
-    /// the same limits, since they share its states.
+    /// Bounds the store of authorities: their number, bytes and idle time. All clients of a profile
+    /// need the same limits, since they share its states.
     pub fn authorities(mut self, limits: KeyedLimits) -> Self {
         self.authorities = limits;
         self
@@ -174,21 +181,23 @@ impl ResilientLayerBuilder {
     /// Declares that the service below follows redirects by itself: see
     /// [`HttpClassifier::follows_redirects`](crate::classify::HttpClassifier::follows_redirects).
     ///
-    /// The headers of a request are then sent to the other host as well. So nothing is propagated, and a request with an
-    /// `Idempotency-Key` is rejected ([`Builder`](crate::classify::TransportFailure::Builder)) before it is sent.
-    /// [`propagate`](Self::propagate), [`ours`](Self::ours) and [`generate_keys`](Self::generate_keys) are then errors of
-    /// [`build`](Self::build).
+    /// Such a service sends the headers of a request to the other host as well. Therefore nothing
+    /// is propagated, and a request with an `Idempotency-Key` fails
+    /// ([`Builder`](crate::classify::TransportFailure::Builder)) before it is sent.
+    /// [`propagate`](Self::propagate), [`trusted_hosts`](Self::trusted_hosts) and
+    /// [`generate_keys`](Self::generate_keys) then make [`build`](Self::build) return an error.
     pub fn follows_redirects(mut self) -> Self {
         self.follows_redirects = true;
         self
     }
 
-    /// Replaces the classifier, which decides for all policies what became of an attempt: a closure, or a
-    /// [`Classify`] type of the head of a response or the error. [`HttpClassifier`](crate::classify::HttpClassifier) is the default, and can be asked for
-    /// all that is not decided otherwise. Rejections of the profile's own policies are not classified by it.
+    /// Replaces the classifier of attempts, which all policies use: a closure, or a [`Classify`]
+    /// type of the head of a response or the error. The default is
+    /// [`HttpClassifier`](crate::classify::HttpClassifier); a custom classifier can delegate to it.
+    /// Rejections of the profile's own policies are not passed to the classifier.
     ///
-    /// A closure takes every failure for one that may have had an effect, so that a POST is never sent again; a type
-    /// decides by [`Classify::may_have_run`].
+    /// With a closure every failure counts as possibly processed, so a POST is never sent again. A
+    /// type can implement [`Classify::may_have_run`].
     ///
     /// ```
     /// use resilience_core::profiles::Profiles;
@@ -214,69 +223,73 @@ impl ResilientLayerBuilder {
         self
     }
 
-    /// Gives every request that may not run twice an `Idempotency-Key`, new for each call and the same for
-    /// its attempts. Use it with servers that honour the key: others ignore it, and run the request twice.
+    /// Adds an `Idempotency-Key` to every request that is not idempotent: a new key for each call,
+    /// the same for all its attempts. Use it only with servers that implement the header. Others
+    /// ignore the key and process a repeated request twice.
     pub fn generate_keys(mut self) -> Self {
         self.generates_keys = true;
         self
     }
 
-    /// Replaces the headers that each attempt gives its server. By default these are the time that is left (the call's
-    /// deadline or the attempt timeout, whichever is first) and the number of the attempt, but neither trace nor baggage.
-    /// `InjectContextLayer::new()` sends all of them, for servers that belong to the trace.
+    /// Sets the headers that each attempt carries. The default is the time left (until the call's
+    /// deadline or the attempt timeout, whichever is first) and the attempt number, without trace
+    /// and baggage. `InjectContextLayer::new()` sends all of them, for servers that take part in
+    /// the trace.
     pub fn propagate(mut self, what: InjectContextLayer) -> Self {
         self.propagate = Some(Some(what));
         self
     }
 
-    /// Declares the servers that are the caller's own. They get the headers of [`propagate`](Self::propagate), by default
-    /// all of `InjectContextLayer::new()`, trace and baggage included; every other server gets none. Without this method all
-    /// servers get the same headers.
+    /// Declares the servers that are operated by the caller. They receive the headers of
+    /// [`propagate`](Self::propagate), by default all of `InjectContextLayer::new()`, trace and
+    /// baggage included; all other servers receive none. Without this method all servers receive
+    /// the same headers.
     ///
-    /// An entry is a host (`stats.example`, `10.0.0.7`, `[::1]`) or all hosts below one (`*.internal.example`), and holds for
-    /// every port unless it has one (`stats.example:8443`). A name that is not ASCII is written in punycode. Entries of
-    /// several calls are added up.
+    /// An entry is a host (`stats.example`, `10.0.0.7`, `[::1]`) or all hosts below a domain
+    /// (`*.internal.example`). It applies to every port unless it has one (`stats.example:8443`). A
+    /// name that is not ASCII is written in punycode. The entries of several calls are combined.
     ///
     /// ```
     /// use resilience_core::profiles::Profiles;
     /// use resilience_http::client::ResilientLayer;
     ///
     /// let profile = Profiles::standard()?.profile("scraper.stats")?;
-    /// let layer = ResilientLayer::builder(&profile).ours(["*.internal.example", "localhost"]).build()?;
+    /// let layer = ResilientLayer::builder(&profile).trusted_hosts(["*.internal.example", "localhost"]).build()?;
     /// # let _ = layer;
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn ours(mut self, authorities: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let authorities = authorities.into_iter().map(Into::into);
-        self.ours.get_or_insert_default().extend(authorities);
+    pub fn trusted_hosts(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let hosts = hosts.into_iter().map(Into::into);
+        self.trusted_hosts.get_or_insert_default().extend(hosts);
         self
     }
 
-    /// Sends requests with the headers that they have, and adds none: for public hosts, which could recognise this
-    /// library by them.
+    /// Adds no headers to requests: for public servers, which could recognise this library by them.
     pub fn without_propagation(mut self) -> Self {
         self.propagate = Some(None);
         self
     }
 
-    /// Ends the body of a response that yields nothing for this long, with a
-    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) rejection, which is a failure to the circuit. Without this a
-    /// body may take for ever: the profile's time limits are over with the head.
+    /// Ends the body of a response that yields no data for this duration with a
+    /// [`TimedOut`](resilience_core::RejectionKind::TimedOut) rejection, which is a failure for the
+    /// circuit. Without this method a body may take for ever, since the time limits of the profile
+    /// end with the head.
     pub fn body_stall(mut self, limit: Duration) -> Self {
         self.body_stall = Some(limit);
         self
     }
 
-    /// The layer.
+    /// Creates the layer.
     ///
     /// # Errors
-    /// If a bound is out of its own, an entry of [`ours`](Self::ours) is no host, a header was asked for that a service
-    /// which [follows redirects](Self::follows_redirects) would give away, or another client of the profile has other
+    /// If a limit is out of bounds, an entry of [`trusted_hosts`](Self::trusted_hosts) is not a
+    /// host, a header is set that a service which [follows redirects](Self::follows_redirects)
+    /// would send to other hosts, or another client of the profile has other
     /// [`authorities`](Self::authorities).
     pub fn build(self) -> Result<ResilientLayer, InvalidConfig> {
-        self.gives_nothing_away()?;
-        let propagate = self.propagates();
-        let slots = self.connections.build()?;
+        self.check_redirects()?;
+        let propagate = self.default_headers();
+        let permits = self.connections.build()?;
         let named =
             |error: InvalidConfig| InvalidConfig::new("body_stall", error.value(), error.bound());
         let stall = self.body_stall.map(StallTimeout::new).transpose().map_err(named)?;
@@ -286,30 +299,32 @@ impl ResilientLayerBuilder {
                 false => self.classifier,
             },
             propagate,
-            ours: self.ours.as_deref().map(Ours::new).transpose()?,
+            trusted_hosts: self.trusted_hosts.as_deref().map(TrustedHosts::new).transpose()?,
             stall: stall.map(|stall| stall.name("body_stall")),
             generates_keys: self.generates_keys,
         });
         let states = self.profile.per_key(self.authorities)?;
-        let (shared, profile, total) = (states.clone(), self.profile, slots.total().clone());
+        let shared = states.clone();
+        let profile = self.profile;
+        let total = permits.total().clone();
         let fresh = move |authority: &Authority| {
-            // Held by the client, so that a reload does not remove it.
-            let _held = &profile;
-            Site::fresh(authority, shared.get(authority, clock::now()), &slots, &settings)
+            // Keeps the profile alive with the client, so that a reload does not remove its states.
+            let _profile = &profile;
+            Site::fresh(authority, shared.get(authority, clock::now()), &permits, &settings)
         };
         let sites = Keyed::new(self.authorities, fresh);
         let follows_redirects = self.follows_redirects;
         Ok(ResilientLayer(Arc::new(Shared { sites, states, total, follows_redirects })))
     }
 
-    /// Rejects headers that a service which follows redirects would send to another host.
-    fn gives_nothing_away(&self) -> Result<(), InvalidConfig> {
-        let asked_for = [
+    /// Rejects settings that add headers, if the service below may send them to other hosts.
+    fn check_redirects(&self) -> Result<(), InvalidConfig> {
+        let header_settings = [
             ("propagate", matches!(self.propagate, Some(Some(_)))),
-            ("ours", self.ours.is_some()),
+            ("trusted_hosts", self.trusted_hosts.is_some()),
             ("generate_keys", self.generates_keys),
         ];
-        match asked_for.into_iter().find(|(_, is_set)| *is_set && self.follows_redirects) {
+        match header_settings.into_iter().find(|(_, is_set)| *is_set && self.follows_redirects) {
             Some((field, _)) => {
                 let bound = "unset over a service that follows redirects to other hosts itself";
                 Err(InvalidConfig::new(field, "set", bound))
@@ -318,9 +333,9 @@ impl ResilientLayerBuilder {
         }
     }
 
-    /// Returns the headers for servers that may get any: the caller's choice, or else the default.
-    fn propagates(&self) -> Option<InjectContextLayer> {
-        match (self.propagate, &self.ours) {
+    /// Returns the headers for servers that may receive any: the caller's choice, or the default.
+    fn default_headers(&self) -> Option<InjectContextLayer> {
+        match (self.propagate, &self.trusted_hosts) {
             (Some(chosen), _) => chosen,
             (None, _) if self.follows_redirects => None,
             (None, Some(_)) => Some(InjectContextLayer::new()),
@@ -337,25 +352,26 @@ impl<S> Layer<S> for ResilientLayer {
     }
 }
 
-/// A client under a profile for each authority. Made by [`ResilientLayer`].
+/// A client with a profile's policies for each authority. Made by [`ResilientLayer`].
 ///
-/// Takes `http::Request`s, reqwest's with the feature `reqwest`, and [`RequestWithIdempotency`]s of either.
+/// Accepts `http::Request`s, with the feature `reqwest` also reqwest's, and
+/// [`RequestWithIdempotency`]s of either. Clones share the authorities and their state.
 #[derive(Clone)]
 pub struct ResilientService<S> {
     inner: S,
     layer: ResilientLayer,
 }
 
-type OfAuthority<S> = ProfileService<Transport<S>, ClientClassifier, CloneCall, UntilBodyEnds>;
-type Held<S, R> = <<S as Service<R>>::Response as HttpResponse>::Held;
+type AuthorityService<S> = ProfileService<Transport<S>, ClientClassifier, CloneCall, UntilBodyEnds>;
+type Guarded<S, R> = <<S as Service<R>>::Response as HttpResponse>::Guarded;
 
 impl<S> ResilientService<S> {
-    /// The service below.
+    /// Returns the service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The layer that this was made by.
+    /// Returns the layer that made this service.
     pub const fn layer(&self) -> &ResilientLayer {
         &self.layer
     }
@@ -363,7 +379,7 @@ impl<S> ResilientService<S> {
     pub(super) fn begin<R>(
         &self,
         mut call: RequestWithIdempotency<R>,
-    ) -> ResponseFuture<<OfAuthority<S> as Service<RequestWithIdempotency<R>>>::Future>
+    ) -> ResponseFuture<<AuthorityService<S> as Service<RequestWithIdempotency<R>>>::Future>
     where
         S: Service<R> + Clone,
         S::Response: HttpResponse,
@@ -372,11 +388,11 @@ impl<S> ResilientService<S> {
     {
         let authority = match call.request().authority() {
             Ok(authority) => authority,
-            Err(error) => return ResponseFuture::refused(error),
+            Err(error) => return ResponseFuture::failed(error),
         };
         call.normalize();
         if self.layer.0.follows_redirects && call.has_key() {
-            return ResponseFuture::refused(TransportError::unsendable(KEY_WOULD_LEAK));
+            return ResponseFuture::failed(TransportError::unsendable(KEY_WOULD_LEAK));
         }
         let site = self.layer.0.sites.get(&authority, clock::now());
         let transport = Transport::new(self.inner.clone(), site.clone());
@@ -393,22 +409,23 @@ where
     S::Error: Into<BoxError>,
     R: HttpRequest,
 {
-    type Response = Held<S, R>;
+    type Response = Guarded<S, R>;
     type Error = Error<TransportError>;
-    type Future = ResponseFuture<<OfAuthority<S> as Service<RequestWithIdempotency<R>>>::Future>;
+    type Future =
+        ResponseFuture<<AuthorityService<S> as Service<RequestWithIdempotency<R>>>::Future>;
 
-    /// Always ready: which authority it is for is known with the request.
+    /// Always ready: the authority, and with it the policies, is known only from the request.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Looks its authority up; waits, and counts time, in the future.
+    /// Looks up the state of the authority. All waiting happens in the future.
     fn call(&mut self, call: RequestWithIdempotency<R>) -> Self::Future {
         self.begin(call)
     }
 }
 
-macro_rules! requests_as_they_are {
+macro_rules! impl_service_for_requests {
     ($(#[$cfg:meta])? $request:ty $(, $body:ident)?) => {
         $(#[$cfg])?
         impl<S, $($body)?> Service<$request> for ResilientService<S>
@@ -418,49 +435,54 @@ macro_rules! requests_as_they_are {
             S::Error: Into<BoxError>,
             $($body: Replayable,)?
         {
-            type Response = Held<S, $request>;
+            type Response = Guarded<S, $request>;
             type Error = Error<TransportError>;
-            type Future = ResponseFuture<<OfAuthority<S> as Service<RequestWithIdempotency<$request>>>::Future>;
+            type Future = ResponseFuture<
+                <AuthorityService<S> as Service<RequestWithIdempotency<$request>>>::Future,
+            >;
 
-            /// Always ready: which authority it is for is known with the request.
+            /// Always ready: the authority, and with it the policies, is known only from the
+            /// request.
             fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
                 Poll::Ready(Ok(()))
             }
 
-            /// Looks its authority up; waits, and counts time, in the future.
+            /// Looks up the state of the authority. All waiting happens in the future.
             fn call(&mut self, request: $request) -> Self::Future {
                 self.begin(RequestWithIdempotency::new(request))
             }
         }
     };
 }
-requests_as_they_are!(http::Request<B>, B);
-requests_as_they_are!(
+impl_service_for_requests!(http::Request<B>, B);
+impl_service_for_requests!(
     #[cfg(feature = "reqwest")]
     reqwest::Request
 );
-requests_as_they_are!(
+impl_service_for_requests!(
     #[cfg(feature = "reqwest")]
-    super::recorded::Recorded
+    super::recorded::RecordedRequest
 );
 
-/// A call of a [`ResilientService`] service.
+/// A call of a [`ResilientService`]. Dropping it cancels the attempt in flight and gives back all
+/// permits.
 ///
-/// Boxed, as reqwest's future is: a future is moved a few times before it is polled, and this one has half a kilobyte.
+/// Boxed, like reqwest's future: a future is moved a few times before its first poll, and the state
+/// of this one has half a kilobyte.
 pub struct ResponseFuture<F> {
     state: State<F>,
 }
 
 impl<F> ResponseFuture<F> {
-    /// Returns a future that ends in this error.
-    pub(super) fn refused(error: TransportError) -> ResponseFuture<F> {
-        ResponseFuture { state: State::Refused(Box::new(Error::Service(error))) }
+    /// Returns a future that is ready with this error.
+    pub(super) fn failed(error: TransportError) -> ResponseFuture<F> {
+        ResponseFuture { state: State::Failed(Box::new(Error::Service(error))) }
     }
 }
 
 enum State<F> {
     Calling(Pin<Box<Calling<F>>>),
-    Refused(Box<Error<TransportError>>),
+    Failed(Box<Error<TransportError>>),
     Done,
 }
 
@@ -478,7 +500,7 @@ where
     F: Future<Output = Result<TransportResponse<A>, Error<TransportError>>>,
     A: HttpResponse,
 {
-    type Output = Result<A::Held, Error<TransportError>>;
+    type Output = Result<A::Guarded, Error<TransportError>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Calling(calling) = &mut self.state {
@@ -487,8 +509,9 @@ where
             return Poll::Ready(result);
         }
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Refused(error) => Poll::Ready(Err(*error)),
-            // Polled after it was ready, which a future's contract leaves open: stay silent.
+            State::Failed(error) => Poll::Ready(Err(*error)),
+            // Polled after completion, which the contract of `Future` leaves open: never ready
+            // again.
             State::Done | State::Calling(_) => Poll::Pending,
         }
     }
@@ -499,19 +522,19 @@ where
     F: Future<Output = Result<TransportResponse<A>, Error<TransportError>>>,
     A: HttpResponse,
 {
-    type Output = Result<A::Held, Error<TransportError>>;
+    type Output = Result<A::Guarded, Error<TransportError>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         Poll::Ready(match ready!(this.future.poll(cx)) {
-            Ok(answered) => Ok(answered.hold(this.site.settings.stall.clone())),
-            Err(error) => Err(of_authority(error, this.authority)),
+            Ok(response) => Ok(response.into_guarded(this.site.settings.stall.clone())),
+            Err(error) => Err(with_authority(error, this.authority)),
         })
     }
 }
 
-/// Adds the authority to a rejection as its key.
-fn of_authority(error: Error<TransportError>, authority: &Authority) -> Error<TransportError> {
+/// Adds the authority to a rejection without a key, as its key.
+fn with_authority(error: Error<TransportError>, authority: &Authority) -> Error<TransportError> {
     match error {
         Error::Rejected(rejection) if rejection.key().is_none() => {
             Error::Rejected(rejection.with_key(authority.as_str().to_owned()))
@@ -543,9 +566,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_call_allocates_is_small() {
+    fn the_allocation_of_a_call_is_small() {
         type Request = RequestWithIdempotency<reqwest::Request>;
-        type Future = <OfAuthority<reqwest::Client> as Service<Request>>::Future;
+        type Future = <AuthorityService<reqwest::Client> as Service<Request>>::Future;
         assert!(size_of::<Calling<Future>>() <= 560, "{}", size_of::<Calling<Future>>());
     }
 }

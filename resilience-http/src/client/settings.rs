@@ -1,8 +1,8 @@
-//! Settings that all authorities of a client share.
+//! Settings that are shared by all authorities of a client.
 
 use super::authority::Authority;
 use super::classifier::ClientClassifier;
-use super::ours::Ours;
+use super::trusted_hosts::TrustedHosts;
 use crate::body::StallTimeout;
 use crate::propagate::InjectContextLayer;
 
@@ -10,18 +10,19 @@ use crate::propagate::InjectContextLayer;
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) classifier: ClientClassifier,
-    /// The headers for servers that may get any.
+    /// Headers for the trusted hosts.
     pub(super) propagate: Option<InjectContextLayer>,
-    /// The servers that may. `None` is all.
-    pub(super) ours: Option<Ours>,
+    /// Hosts that receive the headers. `None`: all hosts.
+    pub(super) trusted_hosts: Option<TrustedHosts>,
     pub(super) stall: Option<StallTimeout>,
     pub(super) generates_keys: bool,
 }
 
 impl Settings {
-    /// Returns the headers that the servers of this authority get.
+    /// Returns the headers that servers of this authority receive.
     pub(super) fn propagate_to(&self, authority: &Authority) -> Option<InjectContextLayer> {
-        let is_ours = self.ours.as_ref().is_none_or(|ours| ours.contains(authority));
-        self.propagate.filter(|_| is_ours)
+        let hosts = self.trusted_hosts.as_ref();
+        let is_trusted = hosts.is_none_or(|hosts| hosts.contains(authority));
+        self.propagate.filter(|_| is_trusted)
     }
 }

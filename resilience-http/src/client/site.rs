@@ -1,4 +1,4 @@
-//! What is kept of an authority.
+//! The state of one authority in one client.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,47 +9,46 @@ use resilience_core::profiles::{KeyProfile, Profile, ProfileCalls};
 
 use super::authority::Authority;
 use super::classifier::ClientClassifier;
+use super::connection_count::ConnectionCount;
+use super::connection_permit::ConnectionPermits;
 use super::request::CloneCall;
 use super::response::UntilBodyEnds;
-use super::returns::Returns;
 use super::settings::Settings;
-use super::slots::Slots;
 use crate::propagate::InjectContextLayer;
 
-/// The state of an authority. Held by every call, however far it has come: what a call holds is not
-/// forgotten.
+/// The state of an authority. Each call holds a clone until its end, which pins the entry in the
+/// store.
 #[derive(Debug, Clone)]
 pub(super) struct Site(Arc<State>);
 
-/// The state of the profile for the authority, and what is this client's own: slots, settings.
+/// The profile's state for the authority, and the state that belongs to this client alone.
 #[derive(Debug)]
 pub(super) struct State {
     /// Shared with the other clients of the profile.
     pub(super) profile: KeyProfile,
-    pub(super) slots: Slots,
+    pub(super) permits: ConnectionPermits,
     pub(super) settings: Arc<Settings>,
-    /// The headers that the servers of this authority get.
+    /// Headers that servers of this authority receive.
     pub(super) propagate: Option<InjectContextLayer>,
     pub(super) calls: Calls,
 }
 
-/// The profile's policies around one attempt after the other.
+/// The profile's policies around the attempts of a call.
 pub(super) type Calls = ProfileCalls<ClientClassifier, CloneCall, UntilBodyEnds>;
 
 impl Site {
-    /// Makes the state of one authority in one client.
+    /// Creates the state of one authority in one client.
     pub(super) fn fresh(
         authority: &Authority,
         profile: KeyProfile,
-        slots: &Slots,
+        permits: &ConnectionPermits,
         settings: &Arc<Settings>,
     ) -> Site {
-        // See docs/decisions/0027-a-clients-call-is-boxed.md.
-        let slots = slots.fresh();
+        let permits = permits.fresh();
         let propagate = settings.propagate_to(authority);
         let policies = profile.layer_with(settings.classifier.clone());
         let calls = policies.replayed_by(CloneCall).lasting(UntilBodyEnds).calls();
-        Site(Arc::new(State { profile, slots, settings: settings.clone(), propagate, calls }))
+        Site(Arc::new(State { profile, permits, settings: settings.clone(), propagate, calls }))
     }
 }
 
@@ -64,8 +63,9 @@ impl Deref for Site {
 impl Entry for Site {
     fn is_pinned(&self, now: Instant) -> bool {
         Arc::strong_count(&self.0) > 1
-            || self.slots.own.snapshot().in_use > 0
-            // Not as its store sees it, where a site pins it.
+            || self.permits.per_authority.snapshot().in_use > 0
+                        // Not `KeyProfile::is_pinned`: this site's own handle would pin the profile
+                        // for ever.
             || Profile::is_pinned(&self.profile, now)
     }
 
@@ -76,9 +76,9 @@ impl Entry for Site {
     fn heap_bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
         let own = allocation_size(counts + size_of::<State>());
-        let returns = allocation_size(counts + size_of::<Returns>());
+        let connections = allocation_size(counts + size_of::<ConnectionCount>());
         let parts = Entry::heap_bytes(&self.profile) + self.calls.heap_bytes();
-        own + returns + parts + Entry::heap_bytes(&self.slots.own)
+        own + connections + parts + Entry::heap_bytes(&self.permits.per_authority)
     }
 
     const IS_OPEN: Option<fn(&Site, Instant) -> bool> = Some(|site, now| {

@@ -1,4 +1,4 @@
-//! The future of a request, probe or not.
+//! The future of [`HealthService`](super::HealthService).
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,13 +11,14 @@ use tower_service::Service;
 use super::response::ProbeResponse;
 use crate::server::ResponseBody;
 
-/// Boxed: it is rare, and every other request would be as large.
-type Asking = Pin<Box<dyn Future<Output = ProbeResponse> + Send>>;
+/// Boxed: probes are rare, and without the box the future of every other request would be larger.
+type PendingResponse = Pin<Box<dyn Future<Output = ProbeResponse> + Send>>;
 
-// `F`, and not `S::Future`: a task that holds this across an await could not tell that it is `Send`.
+// `F` instead of `S::Future`: with the projection the compiler cannot prove that a task which holds
+// the future across an await is `Send`.
 pin_project! {
-    /// The future of [`HealthService`](super::HealthService). Dropped, it leaves checks that are under
-    /// way to those who wait for them too, and drops a request that was passed on.
+    /// The future of [`HealthService`](super::HealthService). Dropping it cancels a request that
+    /// was passed on. Checks that were started keep running for other probes that wait for them.
     #[must_use = "futures do nothing unless polled"]
     pub struct HealthFuture<S, Req, F> {
         #[pin]
@@ -26,33 +27,35 @@ pin_project! {
 }
 
 pin_project! {
-    /// Readying -> Calling -> Done, Responding -> Done, Asking -> Done
+    /// `PollingReady` → `Calling` → `Done`, `Responding` → `Done`, `RunningChecks` → `Done`.
     #[project = StateProj]
     enum State<S, Req, F> {
-        /// Not a probe; the service is not ready yet.
-        Readying { service: S, request: Option<Req> },
-        /// The service has the request.
+        /// Not a probe. The inner service is not ready yet.
+        PollingReady { service: S, request: Option<Req> },
+        /// The inner service processes the request.
         Calling { #[pin] future: F },
-        /// A probe whose response does not depend on anything.
+        /// A probe with a response that is known at once.
         Responding { response: Option<ProbeResponse> },
         /// A probe that waits for checks.
-        Asking { asking: Asking },
-        /// Nothing is held.
+        RunningChecks { response: PendingResponse },
+        /// The response was returned.
         Done,
     }
 }
 
 impl<S, Req, F> HealthFuture<S, Req, F> {
     pub(super) fn pass(service: S, request: Req) -> Self {
-        HealthFuture { state: State::Readying { service, request: Some(request) } }
+        HealthFuture { state: State::PollingReady { service, request: Some(request) } }
     }
 
-    pub(super) fn answered(response: ProbeResponse) -> Self {
+    pub(super) fn respond(response: ProbeResponse) -> Self {
         HealthFuture { state: State::Responding { response: Some(response) } }
     }
 
-    pub(super) fn asking(asking: impl Future<Output = ProbeResponse> + Send + 'static) -> Self {
-        HealthFuture { state: State::Asking { asking: Box::pin(asking) } }
+    pub(super) fn run_checks(
+        response: impl Future<Output = ProbeResponse> + Send + 'static,
+    ) -> Self {
+        HealthFuture { state: State::RunningChecks { response: Box::pin(response) } }
     }
 }
 
@@ -67,15 +70,17 @@ where
         let mut state = self.project().state;
         loop {
             let result = match state.as_mut().project() {
-                StateProj::Readying { service, request } => match ready!(service.poll_ready(cx)) {
-                    Ok(()) => {
-                        let Some(request) = request.take() else { return Poll::Pending };
-                        let future = service.call(request);
-                        state.set(State::Calling { future });
-                        continue;
+                StateProj::PollingReady { service, request } => {
+                    match ready!(service.poll_ready(cx)) {
+                        Ok(()) => {
+                            let Some(request) = request.take() else { return Poll::Pending };
+                            let future = service.call(request);
+                            state.set(State::Calling { future });
+                            continue;
+                        }
+                        Err(error) => Err(error),
                     }
-                    Err(error) => Err(error),
-                },
+                }
                 StateProj::Calling { future } => {
                     ready!(future.poll(cx)).map(|response| response.map(ResponseBody::handler))
                 }
@@ -83,13 +88,14 @@ where
                     Some(response) => Ok(response.map(ResponseBody::generated)),
                     None => return Poll::Pending,
                 },
-                StateProj::Asking { asking } => {
-                    Ok(ready!(asking.as_mut().poll(cx)).map(ResponseBody::generated))
+                StateProj::RunningChecks { response } => {
+                    Ok(ready!(response.as_mut().poll(cx)).map(ResponseBody::ours))
                 }
-                // Polled after it was ready, which a future's contract leaves open: stay silent.
+                // Polled after completion, which the contract of `Future` leaves open: never ready
+                // again.
                 StateProj::Done => return Poll::Pending,
             };
-            // What the call held is free when the response is, not when this is dropped.
+            // Drops the inner future now, and not when this future is dropped.
             state.set(State::Done);
             return Poll::Ready(result);
         }

@@ -1,9 +1,9 @@
-//! gRPC's own health service (`grpc.health.v1.Health`), told by a [`Health`] registry.
+//! The gRPC health service (`grpc.health.v1.Health`), fed from a [`Health`] registry.
 //!
-//! A client of it may ask once or watch, so it is told: a driver asks the registry every so often, and
-//! sets `SERVING` for ready and degraded, `NOT_SERVING` otherwise, for the server as a whole (the
-//! service with no name) and for each service named. It says `NOT_SERVING` from its start on until it
-//! knows better; `tonic_health` alone would say `SERVING` before anything was checked.
+//! A driver checks the registry at an interval. It sets `SERVING` for ready and degraded, and
+//! `NOT_SERVING` otherwise, for the server as a whole (the service with the empty name) and for
+//! each named service. Until the first result the status is `NOT_SERVING`; `tonic_health` alone
+//! would report `SERVING` before anything was checked.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -37,11 +37,11 @@ use resilience_core::health::{Health, Readiness};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// The service that stands for the whole server.
+/// The name that the protocol gives to the server as a whole.
 const WHOLE: &str = "";
 
-/// Tells a reporter how a registry stands.
-#[must_use = "nothing is told until it is started and its driver polled"]
+/// A driver that reports the state of a registry to a gRPC health service.
+#[must_use = "nothing is reported until it is started and its driver is polled"]
 pub struct GrpcHealth {
     health: Health,
     reporter: HealthReporter,
@@ -50,47 +50,47 @@ pub struct GrpcHealth {
 }
 
 impl GrpcHealth {
-    /// For the server as a whole, every second.
+    /// Reports for the server as a whole, every second.
     pub fn new(health: Health, reporter: HealthReporter) -> GrpcHealth {
-        let (services, every) = (vec![WHOLE.to_owned()], Duration::from_secs(1));
-        GrpcHealth { health, reporter, services, every }
+        let services = vec![WHOLE.to_owned()];
+        GrpcHealth { health, reporter, services, every: Duration::from_secs(1) }
     }
 
-    /// For this service too, by its full name: `package.Service`.
+    /// Reports for this service too, by its full name: `package.Service`.
     pub fn service(mut self, name: impl Into<String>) -> GrpcHealth {
         self.services.push(name.into());
         self
     }
 
-    /// How long to wait after one look before the next. It is also how long clients may not know that
-    /// the server is about to stop: wait for longer than this before that.
+    /// Sets the wait between two checks of the registry. Clients may learn this late that the
+    /// server is about to stop, so a shutdown should wait longer before it closes the listener.
     pub fn every(mut self, wait: Duration) -> GrpcHealth {
         self.every = wait;
         self
     }
 
-    /// Says `NOT_SERVING`, and returns what goes on from there: to be spawned, and to be kept running
-    /// for as long as the server. Dropped, it leaves what it said last.
+    /// Reports `NOT_SERVING`, and returns the driver, to be spawned and kept running as long as the
+    /// server. Dropping the driver leaves the last status in place.
     ///
     /// # Errors
-    /// If it is to look all the time.
+    /// If [`every`](Self::every) is zero or longer than 365 days.
     pub async fn start(
         self,
     ) -> Result<impl Future<Output = Infallible> + Send + 'static, InvalidConfig> {
         if self.every.is_zero() || self.every > MAX_WAIT {
-            let (value, bound) = (format!("{:?}", self.every), "more than zero, at most 365 days");
-            return Err(InvalidConfig::new("every", value, bound));
+            let bound = "more than zero, at most 365 days";
+            return Err(InvalidConfig::new("every", format_args!("{:?}", self.every), bound));
         }
-        self.say(ServingStatus::NotServing).await;
+        self.report(ServingStatus::NotServing).await;
         Ok(async move {
             loop {
-                self.say(status(self.health.ready().await.readiness)).await;
+                self.report(status(self.health.ready().await.readiness)).await;
                 tokio::time::sleep(self.every).await;
             }
         })
     }
 
-    async fn say(&self, status: ServingStatus) {
+    async fn report(&self, status: ServingStatus) {
         for service in &self.services {
             self.reporter.set_service_status(service, status).await;
         }

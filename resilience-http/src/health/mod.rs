@@ -1,15 +1,16 @@
-//! `/health`, `/ready` and `/startup`, answered from a [`Health`] registry.
+//! `/health`, `/ready` and `/startup`, served from a [`Health`] registry.
 //!
-//! | path | asks | 200 | 503 |
+//! | path | question | 200 | 503 |
 //! |---|---|---|---|
-//! | `/health` | is the process alive? | always: it touches nothing | |
-//! | `/ready` | may it be sent requests? | ready or degraded | a critical dependency is down, or it is [not serving](resilience_core::health::HealthBuilder::serving_while) |
-//! | `/startup` | has it started? | from the first yes on | until then |
+//! | `/health` | is the process alive? | always: no check is run | |
+//! | `/ready` | may it receive requests? | ready or degraded | a critical dependency is down, or it is [not serving](resilience_core::health::HealthBuilder::serving_while) |
+//! | `/startup` | has it started? | from the first success on | until then |
 //!
-//! [`HealthLayer`] stands in front of any service and answers these itself, also while the service is
-//! not ready for requests; everything else goes through. [`HealthLayer::into_service`] is the same
-//! alone, for a router. `GET` and `HEAD` are answered, other methods with 405. Answers are JSON,
-//! `cache-control: no-store`, and a 503 says `retry-after` where that is known:
+//! [`HealthLayer`] responds to these paths in front of any service, also while the service is not
+//! ready for requests. All other requests are passed on. [`HealthLayer::into_service`] is the same
+//! without an inner service, for a router. `GET` and `HEAD` are allowed; other methods get a 405.
+//! Responses are JSON with `cache-control: no-store`, and a 503 has a `retry-after` where the time
+//! is known:
 //!
 //! ```json
 //! {"status":"degraded","checks":{
@@ -17,8 +18,8 @@
 //!   "odds":{"status":"down","critical":false,"error":"circuit open","circuit":"open"}}}
 //! ```
 //!
-//! What an error said is not in there unless [asked for](HealthLayer::show_details): probes are
-//! answered to whoever can reach the port.
+//! The text of an error is left out unless [details are enabled](HealthLayer::show_details), since
+//! every client of the port can read a probe response.
 //!
 //! ```
 //! use axum::{Router, routing::get};

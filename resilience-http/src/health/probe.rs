@@ -1,10 +1,10 @@
-//! Which probe a request is.
+//! Recognising a probe by its path.
 
 use std::sync::Arc;
 
 use http::Method;
 
-/// What is asked.
+/// The kind of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
     Live,
@@ -12,7 +12,7 @@ pub(super) enum Probe {
     Startup,
 }
 
-/// Where it is asked.
+/// The paths of the probes.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
     pub(super) live: Arc<str>,
@@ -27,7 +27,7 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// The probe at this path.
+    /// Returns the probe at this path.
     pub(super) fn find(&self, path: &str) -> Option<Probe> {
         let probes = [
             (&self.live, Probe::Live),
@@ -38,7 +38,7 @@ impl Paths {
     }
 }
 
-/// Whether a probe is asked with this method.
+/// Returns `true` if a probe may be requested with this method.
 pub(super) fn is_allowed(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }

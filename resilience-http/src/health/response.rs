@@ -1,4 +1,4 @@
-//! What a probe is answered.
+//! The responses to probes.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use serde_json::{Map, Value, json};
 
 pub(super) type ProbeResponse = Response<Full<Bytes>>;
 
-/// That it is alive.
+/// Returns the response to a liveness probe.
 pub(super) fn alive(method: &Method) -> ProbeResponse {
     response(method, StatusCode::OK, Bytes::from_static(br#"{"status":"alive"}"#))
 }
 
-/// How it stands.
+/// Returns the response to a readiness or startup probe.
 pub(super) fn of_report(method: &Method, report: &HealthReport, details: bool) -> ProbeResponse {
     let ready = report.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -27,7 +27,7 @@ pub(super) fn of_report(method: &Method, report: &HealthReport, details: bool) -
     response
 }
 
-/// That probes are not asked like this.
+/// Returns a 405 with the allowed methods.
 pub(super) fn not_allowed(method: &Method) -> ProbeResponse {
     let body = Bytes::from_static(br#"{"error":"method not allowed"}"#);
     let mut response = response(method, StatusCode::METHOD_NOT_ALLOWED, body);
@@ -35,14 +35,14 @@ pub(super) fn not_allowed(method: &Method) -> ProbeResponse {
     response
 }
 
-/// That there is nothing here.
+/// Returns a 404.
 pub(super) fn not_found(method: &Method) -> ProbeResponse {
     response(method, StatusCode::NOT_FOUND, Bytes::from_static(br#"{"error":"not found"}"#))
 }
 
 fn response(method: &Method, status: StatusCode, body: Bytes) -> ProbeResponse {
     let length = HeaderValue::from(body.len());
-    // What a GET would have been answered, and the length of it.
+    // A HEAD response has the headers of the GET response (RFC 9110 §9.3.2), its length included.
     let body = if *method == Method::HEAD { Bytes::new() } else { body };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
@@ -53,7 +53,8 @@ fn response(method: &Method, status: StatusCode, body: Bytes) -> ProbeResponse {
     response
 }
 
-/// Rounded up: earlier is too early. Not zero, which is a loop.
+/// Returns the wait in whole seconds, rounded up so that no client comes early. At least 1: zero
+/// would make clients loop.
 fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -1,4 +1,4 @@
-//! The service.
+//! The service of the health probes.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -16,10 +16,11 @@ use super::probe::{self, Probe};
 use super::response;
 use crate::server::ResponseBody;
 
-/// Answers probes, and passes everything else on. Made by [`HealthLayer`].
+/// A service that responds to health probes, and passes all other requests on. Made by
+/// [`HealthLayer`].
 ///
-/// It is always ready: a probe must not wait for a service that is not. That service is cloned for each
-/// request, and made ready inside of the call.
+/// Always ready: a probe must not wait for the inner service. The inner service is cloned for each
+/// request, and the clone is readied in the future.
 #[derive(Debug, Clone)]
 pub struct HealthService<S> {
     layer: Arc<HealthLayer>,
@@ -49,25 +50,26 @@ where
         let Some(probe) = paths.find(request.uri().path()) else {
             return HealthFuture::pass(self.inner.clone(), request);
         };
-        let (method, details) = (request.method().clone(), *details);
+        let method = request.method().clone();
+        let details = *details;
         if !probe::is_allowed(&method) {
-            return HealthFuture::answered(response::not_allowed(&method));
+            return HealthFuture::respond(response::not_allowed(&method));
         }
         let health = health.clone();
         match probe {
-            Probe::Live => HealthFuture::answered(response::alive(&method)),
-            Probe::Ready => HealthFuture::asking(async move {
+            Probe::Live => HealthFuture::respond(response::alive(&method)),
+            Probe::Ready => HealthFuture::run_checks(async move {
                 response::of_report(&method, &health.ready().await, details)
             }),
-            Probe::Startup => HealthFuture::asking(async move {
+            Probe::Startup => HealthFuture::run_checks(async move {
                 response::of_report(&method, &health.startup().await, details)
             }),
         }
     }
 }
 
-/// A service that has nothing, whatever the path: what stands behind the probes where
-/// [nothing else does](HealthLayer::into_service).
+/// A service that responds 404 to every request: the inner service of
+/// [`HealthLayer::into_service`].
 #[derive(Debug, Clone)]
 pub struct NoRoute(());
 

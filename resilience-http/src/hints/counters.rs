@@ -1,4 +1,4 @@
-//! `RateLimit-Remaining` and its relatives: a field for each number.
+//! `RateLimit-Remaining` and its relatives: one header field for each number.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use resilience_core::clock::MAX_WAIT;
 
 use super::{Hints, Policy, QuotaUnit};
 
-/// Names of the limit, of what is left, and of the reset, and how the last is read.
+/// The names of the limit, remaining and reset fields, and the parser of the reset field.
 type Family = ([&'static str; 3], fn(u64, SystemTime) -> Option<Duration>);
 
 const FAMILIES: [Family; 3] = [
@@ -21,7 +21,7 @@ const FAMILIES: [Family; 3] = [
 
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Hints> {
     FAMILIES.into_iter().find_map(|([limit, remaining, reset], until)| {
-        // Of a field that stands there more than once: whatever was meant, it is not broken.
+        // A field that is present more than once: the most restrictive value is used.
         let hints = Hints {
             retry_after: None,
             remaining: numbers(headers, remaining).min(),
@@ -36,17 +36,19 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Hints> {
     })
 }
 
-/// `1*DIGIT`. One that is too large for a machine is the largest there is.
+/// Parses each value of a field as `1*DIGIT`. A number that overflows is `u64::MAX`.
 fn numbers(headers: &HeaderMap, name: &str) -> impl Iterator<Item = u64> {
     headers.get_all(name).into_iter().filter_map(|value| {
-        // Early drafts put the policies behind the limit: `100, 100;w=60`. Docker Hub sends `100;w=21600`.
+        // Early drafts put the policies after the limit (`100, 100;w=60`), as Docker Hub does
+        // (`100;w=21600`).
         let text = value.to_str().ok()?.split([',', ';']).next()?.trim_matches([' ', '\t']);
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().unwrap_or(u64::MAX))
     })
 }
 
-/// See "The `Reset` of the counters" in the [module](super).
+/// Reads a reset field as described under "The `Reset` field of the counters" in the
+/// [module](super).
 fn reset(number: u64, now: SystemTime) -> Option<Duration> {
     if number <= MAX_WAIT.as_secs() {
         return Some(Duration::from_secs(number));

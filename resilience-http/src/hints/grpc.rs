@@ -1,11 +1,11 @@
-//! What gRPC says about trying again.
+//! Retry hints in gRPC trailers, or in the headers of a trailers-only response.
 //!
-//! In its trailers, or in the head of a response that is nothing else. `grpc-retry-pushback-ms` is for the
-//! client's machinery (gRPC proposal A6), `google.rpc.RetryInfo` in `grpc-status-details-bin` comes from the application. Of two waits
-//! the longer holds.
+//! `grpc-retry-pushback-ms` is for the client's retry machinery (gRPC proposal A6).
+//! `google.rpc.RetryInfo` in `grpc-status-details-bin` comes from the application. If both are
+//! present, the longer wait is used.
 //!
-//! A pushback that is not a whole number of milliseconds, or stands there more than once, means *never*, as a
-//! negative one does: A6 wants a server that says something odd about retries left alone.
+//! A pushback that is not a whole number of milliseconds, or that is present more than once, means
+//! *never retry*, like a negative one: A6 requires it for every value that cannot be parsed.
 //!
 //! ```
 //! use http::HeaderMap;
@@ -36,10 +36,10 @@ use super::retry_info;
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// More than this, encoded, is not read. Servers' whole trailers are limited to as much.
-const MOST: usize = 8_192;
+/// The most bytes of base64 that are decoded. Servers limit the whole trailer block to this size.
+const MAX_DETAILS_BYTES: usize = 8_192;
 
-/// Senders pad or do not; receivers must take both.
+/// Accepts values with and without padding, as the gRPC wire format requires of receivers.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -47,13 +47,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The hint in the trailers, or in the head of a response that has no others.
+/// Returns the hint in these trailers, or in the headers of a trailers-only response.
 #[must_use]
 pub fn hint(trailers: &HeaderMap) -> RetryHint {
     longer(pushback(trailers), details(trailers))
 }
 
-/// Returns the longer of two waits; *never* if `pushback` is.
+/// Returns the longer of two waits, or `Never` if `pushback` is `Never`.
 pub(crate) fn longer(pushback: RetryHint, details: RetryHint) -> RetryHint {
     match (pushback, details) {
         (RetryHint::Never, _) => RetryHint::Never,
@@ -62,13 +62,16 @@ pub(crate) fn longer(pushback: RetryHint, details: RetryHint) -> RetryHint {
     }
 }
 
-/// Returns the hint in a `google.rpc.Status` that is decoded already.
+/// Returns the hint in a `google.rpc.Status` that is already decoded from base64.
 #[cfg(feature = "grpc")]
 pub(crate) fn of_details(status: &[u8]) -> RetryHint {
-    if status.len() > MOST { RetryHint::None } else { retry_info::from_status(status) }
+    if status.len() > MAX_DETAILS_BYTES {
+        return RetryHint::None;
+    }
+    retry_info::from_status(status)
 }
 
-/// `grpc-retry-pushback-ms` alone.
+/// Returns the hint in `grpc-retry-pushback-ms` (gRPC proposal A6), and ignores `RetryInfo`.
 #[must_use]
 pub fn pushback(trailers: &HeaderMap) -> RetryHint {
     let mut values = trailers.get_all(PUSHBACK).iter();
@@ -82,12 +85,13 @@ pub fn pushback(trailers: &HeaderMap) -> RetryHint {
     }
 }
 
-/// `RetryInfo` alone. Anything that is not well-formed says nothing.
+/// Returns the hint in `google.rpc.RetryInfo`, and ignores the pushback. A malformed value is no
+/// hint.
 #[must_use]
 pub fn details(trailers: &HeaderMap) -> RetryHint {
     let mut values = trailers.get_all(DETAILS).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return RetryHint::None };
-    if value.len() > MOST {
+    if value.len() > MAX_DETAILS_BYTES {
         return RetryHint::None;
     }
     BASE64.decode(value).map_or(RetryHint::None, |status| retry_info::from_status(&status))

@@ -13,13 +13,14 @@ use tower_service::Service;
 
 use super::{LONGEST_PAUSE, pause_after};
 
-/// Pauses a [`RateLimiter`] when a response says that a limit is used up, also a good one, or asks for fewer
-/// calls: see [Effect by status](super#effect-by-status).
+/// Pauses a [`RateLimiter`] after a response that reports an exhausted rate limit, whatever its
+/// status, or that requests fewer calls: see [Effect by status](super#effect-by-status).
 ///
-/// One response stops all calls of the limiter for up to [`longest`](Self::longest).
+/// One response pauses all calls of the limiter for up to [`longest`](Self::longest).
 ///
-/// It belongs below the limiter, around the transport. Every service made by one layer value, and by its clones, pauses the same
-/// limiters. It cannot wait, so it forwards readiness. A call that is dropped has heard of nothing.
+/// Place the layer below the limiter, around the transport. All services made by one layer value,
+/// and by its clones, pause the same limiters. The layer forwards readiness. Dropping a call before
+/// its response leaves the limiter unchanged.
 #[derive(Debug, Clone)]
 pub struct HintLayer<Sel = One<RateLimiter>> {
     select: Sel,
@@ -27,7 +28,7 @@ pub struct HintLayer<Sel = One<RateLimiter>> {
 }
 
 impl HintLayer {
-    /// Pauses this limiter.
+    /// Creates a layer that pauses this limiter.
     #[must_use]
     pub const fn new(limiter: RateLimiter) -> HintLayer {
         HintLayer::select(One::new(limiter))
@@ -35,14 +36,15 @@ impl HintLayer {
 }
 
 impl<Sel> HintLayer<Sel> {
-    /// Pauses the limiter that `select` selects for the request: with
-    /// [`PerKey`](resilience_core::select::PerKey), that of its host.
+    /// Creates a layer that pauses the limiter which `select` returns for the request: with
+    /// [`PerKey`](resilience_core::select::PerKey), the limiter of its host.
     #[must_use]
     pub const fn select(select: Sel) -> HintLayer<Sel> {
         HintLayer { select, longest: LONGEST_PAUSE }
     }
 
-    /// Bounds each pause; five minutes by default. A hint that is longer pauses for this long.
+    /// Bounds each pause; five minutes by default. A longer hint pauses the limiter for this
+    /// duration.
     #[must_use]
     pub const fn longest(mut self, longest: Duration) -> HintLayer<Sel> {
         self.longest = longest;
@@ -58,7 +60,7 @@ impl<S, Sel: Clone> Layer<S> for HintLayer<Sel> {
     }
 }
 
-/// A service whose answers pause a limiter. Made by [`HintLayer`].
+/// A service that pauses a limiter after some responses. Made by [`HintLayer`].
 #[derive(Debug, Clone)]
 pub struct HintService<S, Sel = One<RateLimiter>> {
     inner: S,
@@ -88,7 +90,7 @@ where
 }
 
 pin_project! {
-    /// A call whose response pauses a limiter. Dropping it drops the call.
+    /// A call that may pause a limiter with its response. Dropping it drops the call.
     pub struct HintFuture<F> {
         #[pin]
         inner: F,

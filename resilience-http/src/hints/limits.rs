@@ -1,4 +1,5 @@
-//! `RateLimit` and `RateLimit-Policy`, lists of named items (RFC 9651).
+//! `RateLimit` and `RateLimit-Policy`: lists of named items (draft-ietf-httpapi-ratelimit-headers,
+//! RFC 9651).
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use super::{Hints, Policy, QuotaUnit, joined};
 
-/// An item of either field, whose parameters do not share names.
+/// An item of either field. The two fields have no parameter name in common.
 #[derive(Debug, Default)]
-struct Named {
+struct LimitItem {
     name: String,
     remaining: Option<u64>,
     reset: Option<Duration>,
@@ -23,21 +24,23 @@ struct Named {
     window: Option<Duration>,
 }
 
-/// As many items as anybody needs.
-const MOST_ITEMS: usize = 16;
+/// The most items that are read of a field. A longer list is malformed.
+const MAX_ITEMS: usize = 16;
 
 pub(super) fn read(headers: &HeaderMap) -> Option<Hints> {
     let limits = items(headers, "ratelimit", |item| item.remaining.is_some());
     let policies = items(headers, "ratelimit-policy", |item| item.quota.is_some());
-    // Used up before not, then the longest wait, then the least left.
-    let spent = |item: &Named| item.remaining == Some(0);
-    let wait = |item: &Named| if spent(item) { item.reset } else { None };
+    // Exhausted limits first, of these the longest wait, then the fewest units left.
+    let exhausted = |item: &LimitItem| item.remaining == Some(0);
+    let wait = |item: &LimitItem| if exhausted(item) { item.reset } else { None };
     let worst = limits.iter().min_by_key(|item| {
-        (!spent(item), Reverse(wait(item)), item.remaining, Reverse(item.reset))
+        (!exhausted(item), Reverse(wait(item)), item.remaining, Reverse(item.reset))
     });
     let policy = match worst {
         Some(worst) => policies.iter().find(|policy| policy.name == worst.name),
-        None => policies.iter().min_by(|a, b| a.pace().total_cmp(&b.pace())),
+        None => {
+            policies.iter().min_by(|a, b| a.units_per_second().total_cmp(&b.units_per_second()))
+        }
     };
     if worst.is_none() && policy.is_none() {
         return None;
@@ -46,18 +49,19 @@ pub(super) fn read(headers: &HeaderMap) -> Option<Hints> {
         retry_after: None,
         remaining: worst.and_then(|worst| worst.remaining),
         reset: worst.and_then(|worst| worst.reset),
-        policy: policy.and_then(Named::policy),
+        policy: policy.and_then(LimitItem::policy),
     })
 }
 
-impl Named {
+impl LimitItem {
     fn policy(&self) -> Option<Policy> {
         self.quota.map(|quota| Policy { quota, unit: self.unit, window: self.window })
     }
 
-    /// How many a second. A quota without a window is the last resort.
-    #[expect(clippy::cast_precision_loss, reason = "to compare by")]
-    fn pace(&self) -> f64 {
+    /// Returns the units allowed per second, or infinity without a window, so that such a policy
+    /// sorts last.
+    #[expect(clippy::cast_precision_loss, reason = "only compared")]
+    fn units_per_second(&self) -> f64 {
         match (self.quota, self.window) {
             (Some(quota), Some(window)) => quota as f64 / window.as_secs_f64(),
             _ => f64::INFINITY,
@@ -65,15 +69,19 @@ impl Named {
     }
 }
 
-/// The items of a field, all of which must be whole: a malformed field is ignored.
-fn items(headers: &HeaderMap, field: &str, whole: impl Fn(&Named) -> bool) -> Vec<Named> {
+/// Returns the items of a field, or none if the field is malformed or an item is not `complete`.
+fn items(
+    headers: &HeaderMap,
+    field: &str,
+    complete: impl Fn(&LimitItem) -> bool,
+) -> Vec<LimitItem> {
     let mut read = List(Vec::new());
     let parsed = joined(headers, field)
         .map(|bytes| Parser::new(&bytes).parse_list_with_visitor(&mut read).is_ok());
-    if parsed == Some(true) && read.0.iter().all(whole) { read.0 } else { Vec::new() }
+    if parsed == Some(true) && read.0.iter().all(complete) { read.0 } else { Vec::new() }
 }
 
-/// A field that says what it may not.
+/// A field that is not a list of named limits.
 #[derive(Debug)]
 struct Malformed;
 
@@ -85,17 +93,17 @@ impl std::fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-struct List(Vec<Named>);
+struct List(Vec<LimitItem>);
 
 impl<'de> ListVisitor<'de> for &mut List {
     type Out = ();
     type Error = Malformed;
 
     fn entry(&mut self) -> Result<impl EntryVisitor<'de>, Malformed> {
-        if self.0.len() == MOST_ITEMS {
+        if self.0.len() == MAX_ITEMS {
             return Err(Malformed);
         }
-        self.0.push(Named::default());
+        self.0.push(LimitItem::default());
         self.0.last_mut().map(Entry).ok_or(Malformed)
     }
 
@@ -104,7 +112,7 @@ impl<'de> ListVisitor<'de> for &mut List {
     }
 }
 
-struct Entry<'a>(&'a mut Named);
+struct Entry<'a>(&'a mut LimitItem);
 
 impl<'de> EntryVisitor<'de> for Entry<'_> {
     type Error = Malformed;
@@ -136,7 +144,8 @@ impl<'de> ParameterVisitor<'de> for Entry<'_> {
     type Out = ();
     type Error = Malformed;
 
-    /// The last of a name counts; a name that is not known is a comment.
+    /// Stores a parameter. The last of a name wins (RFC 9651 §4.2.3.2), and unknown names are
+    /// ignored.
     fn parameter(
         &mut self,
         key: &'de KeyRef,
@@ -167,7 +176,7 @@ fn seconds(value: &BareItemFromInput<'_>) -> Result<Duration, Malformed> {
     Ok(Duration::from_secs(whole(value)?).min(MAX_WAIT))
 }
 
-/// A string in the draft's newer versions, a token in older ones.
+/// Reads a unit: a string in newer versions of the draft, a token in older ones.
 fn unit(value: &BareItemFromInput<'_>) -> Result<QuotaUnit, Malformed> {
     let string = value.as_string().map(sfv::StringRef::as_str);
     match string.or_else(|| value.as_token().map(sfv::TokenRef::as_str)) {

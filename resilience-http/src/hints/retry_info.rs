@@ -1,10 +1,10 @@
-//! How long `google.rpc.RetryInfo` asks to wait.
+//! Reading `google.rpc.RetryInfo`, the hint of a gRPC application.
 //!
-//! Clients should wait at least `retry_delay` before the same request. It is a protobuf duration from
-//! the network: its parts can be negative, disagree in sign, or say ten thousand years. One that is
-//! not a length of time is no hint at all, and none is ever longer than
-//! [`clock::MAX_WAIT`](resilience_core::clock::MAX_WAIT); whether a long one fits its deadline is for
-//! the retry policy to say.
+//! A client should wait at least `retry_delay` before it repeats the request. The field is a
+//! protobuf duration from the network: its parts can be negative, differ in sign, or mean ten
+//! thousand years. A value that is not a valid non-negative duration is no hint. No hint exceeds
+//! [`clock::MAX_WAIT`](resilience_core::clock::MAX_WAIT); the retry policy decides if a long wait
+//! fits the deadline.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,14 +24,14 @@ const NANOS_PER_SECOND: u32 = 1_000_000_000;
 
 const TYPE: &[u8] = b"google.rpc.RetryInfo";
 
-/// The hint in a `retry_delay` of these parts.
+/// Returns the hint in a `retry_delay` with these parts, at most [`MAX_WAIT`].
 #[must_use]
 pub fn hint(seconds: i64, nanos: i32) -> RetryHint {
     duration(seconds, nanos).into()
 }
 
-/// The hint in a serialized `google.rpc.Status`, which has its details in field 3. The first `RetryInfo` counts;
-/// bytes that are not well-formed say nothing.
+/// Returns the hint in a serialized `google.rpc.Status`, which has its details in field 3. The
+/// first `RetryInfo` is used. A malformed message is no hint.
 #[must_use]
 pub fn from_status(bytes: &[u8]) -> RetryHint {
     retry_delay(bytes).and_then(|(seconds, nanos)| duration(seconds, nanos)).into()
@@ -46,13 +46,14 @@ fn retry_delay(status: &[u8]) -> Option<(i64, i32)> {
     }
     let info = found?;
     let delay = last(info, 1)?.and_then(Value::bytes)?;
-    let (seconds, nanos) = (last(delay, 1)?, last(delay, 2)?);
-    // Protobuf's: what is absent is 0, and an `int32` is sent as 64 bits.
+    let seconds = last(delay, 1)?;
+    let nanos = last(delay, 2)?;
+    // Protobuf: an absent field is 0, and an `int32` is encoded in 64 bits.
     let number = |value: Option<Value<'_>>| value.map_or(Some(0), Value::number);
     Some((number(seconds)?, i32::try_from(number(nanos)?).ok()?))
 }
 
-/// The value in an `Any`, if it is one of ours; None if it is not well-formed.
+/// Returns the value of an `Any` if its type is `RetryInfo`. The outer `None` means malformed.
 fn retry_info(any: &[u8]) -> Option<Option<&[u8]>> {
     let name = last(any, 1)?.and_then(Value::bytes).unwrap_or_default();
     let ours = name.rsplit(|byte| *byte == b'/').next() == Some(TYPE);
@@ -60,7 +61,7 @@ fn retry_info(any: &[u8]) -> Option<Option<&[u8]>> {
     Some(ours.then_some(value))
 }
 
-/// The last value of a field, which is the one that counts; None if the message is not well-formed.
+/// Returns the last value of a field, which wins in protobuf. The outer `None` means malformed.
 fn last(message: &[u8], number: u64) -> Option<Option<Value<'_>>> {
     let mut found = None;
     for field in Fields(message) {
@@ -72,14 +73,15 @@ fn last(message: &[u8], number: u64) -> Option<Option<Value<'_>>> {
     Some(found)
 }
 
-/// The fields of a message. One that is not well-formed is None, and nothing behind it means anything.
+/// An iterator over the fields of a message. Yields `None` at a malformed field; the rest is then
+/// invalid.
 struct Fields<'a>(&'a [u8]);
 
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    /// Of fixed size, which nothing here has.
+    /// A fixed-size number, which no field read here has.
     Fixed,
 }
 
@@ -129,7 +131,7 @@ impl<'a> Fields<'a> {
         Some(taken)
     }
 
-    /// At most ten bytes of seven bits.
+    /// Reads a variable-length integer: at most ten bytes of seven bits each.
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -143,7 +145,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// `None` if the parts are negative, or the nanoseconds are a second or more.
+/// Returns `None` if a part is negative, or the nanoseconds are a second or more.
 fn duration(seconds: i64, nanos: i32) -> Option<Duration> {
     let seconds = u64::try_from(seconds).ok()?;
     let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < NANOS_PER_SECOND)?;
@@ -156,7 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_not_a_length_of_time_is_no_hint() {
+    fn an_invalid_duration_is_no_hint() {
         for (seconds, nanos) in
             [(-1, 0), (0, -1), (1, -1), (i64::MIN, i32::MIN), (0, 1_000_000_000)]
         {
@@ -165,12 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_is_limited_and_may_be_nothing() {
+    fn a_hint_is_bounded_and_may_be_zero() {
         assert_eq!(hint(i64::MAX, 999_999_999), RetryHint::After(MAX_WAIT));
         assert_eq!(hint(0, 0), RetryHint::After(Duration::ZERO));
     }
 
-    /// `details = [Any { type_url, RetryInfo { retry_delay { 1 s, 500 ms } } }]`, as prost writes it.
+    /// `details = [Any { type_url, RetryInfo { retry_delay { 1 s, 500 ms } } }]`, as prost encodes
+    /// it.
     fn status() -> Vec<u8> {
         let delay = [&[0x08, 1, 0x10][..], &[0x80, 0xca, 0xb5, 0xee, 0x01]].concat();
         let info = [&[0x0a, 8][..], &delay].concat();
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_has_it_in_its_details() {
+    fn retry_info_is_found_in_the_details() {
         assert_eq!(from_status(&status()), RetryHint::After(Duration::from_millis(1_500)));
         let mut another = status();
         let at = another.windows(9).position(|window| window == b"RetryInfo").unwrap();
@@ -189,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn half_a_status_says_nothing() {
+    fn a_truncated_status_is_no_hint() {
         let whole = status();
         for length in 0..whole.len() {
             assert_eq!(from_status(&whole[..length]), RetryHint::None, "{length}");
         }
-        // A length that is longer than anything, and a number without an end.
+        // A length that exceeds the message, and a varint without an end.
         for bytes in [&[0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x08; 1], &[0xff; 40]] {
             assert_eq!(from_status(bytes), RetryHint::None);
         }
@@ -202,7 +205,7 @@ mod tests {
 
     const URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-    /// A field of these bytes.
+    /// A length-delimited field.
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
         [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()][..], bytes].concat()
     }
@@ -211,12 +214,12 @@ mod tests {
         field(3, &[field(1, url.as_bytes()), field(2, info)].concat())
     }
 
-    /// A detail whose duration is this.
+    /// A `RetryInfo` with these bytes as its duration.
     fn delay(parts: &[u8]) -> Vec<u8> {
         detail(URL, &field(1, parts))
     }
 
-    /// A detail that asks for so many seconds.
+    /// A `RetryInfo` of whole seconds.
     fn wait(seconds: u8) -> Vec<u8> {
         delay(&[0x08, seconds])
     }
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_several_counts() {
+    fn the_first_retry_info_is_used() {
         for (what, details, expected) in [
             ("two", [wait(3), wait(5)], seconds(3)),
             ("behind another", [detail("a/google.rpc.Help", &[]), wait(5)], seconds(5)),
@@ -237,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_field_counts() {
+    fn the_last_value_of_a_field_is_used() {
         assert_eq!(from_status(&delay(&[0x08, 3, 0x08, 5])), seconds(5));
     }
 
     #[test]
-    fn its_type_is_what_follows_the_last_slash() {
+    fn the_type_follows_the_last_slash() {
         for (url, expected) in [
             ("google.rpc.RetryInfo", seconds(3)),
             ("a.example/b/google.rpc.RetryInfo", seconds(3)),
@@ -256,7 +259,7 @@ mod tests {
 
     /// Field 15 of each wire type, in every message.
     #[test]
-    fn fields_that_nobody_knows_are_skipped() {
+    fn unknown_fields_are_skipped() {
         let minus_one = [&[0x78][..], &[0xff; 9], &[0x01]].concat();
         for unknown in [
             &minus_one[..],
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_spoils_all_of_it() {
+    fn a_malformed_field_invalidates_the_status() {
         for (what, rest) in [
             ("a group", &[0x7b, 0x7c][..]),
             ("the end of one", &[0x7c]),
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_not_its_number_is_no_hint() {
+    fn a_duration_part_of_the_wrong_type_is_no_hint() {
         for (what, parts) in [
             ("seconds as a fixed64", &[0x09, 3, 0, 0, 0, 0, 0, 0, 0][..]),
             ("seconds as a fixed32", &[0x0d, 3, 0, 0, 0]),
@@ -310,14 +313,14 @@ mod tests {
         }
 
         #[test]
-        fn a_valid_delay_is_kept_to_the_nanosecond(seconds in 0..86_400_i64, nanos in 0..1_000_000_000_i32) {
+                fn a_valid_delay_is_exact(seconds in 0..86_400_i64, nanos in 0..1_000_000_000_i32) {
             let total = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
             let RetryHint::After(wait) = hint(seconds, nanos) else { panic!("a hint") };
             prop_assert_eq!(i128::try_from(wait.as_nanos()).unwrap(), total);
         }
 
         #[test]
-        fn nothing_panics_and_nothing_exceeds_the_limit(seconds: i64, nanos: i32) {
+                fn no_delay_exceeds_the_longest_wait(seconds: i64, nanos: i32) {
             if let RetryHint::After(wait) = hint(seconds, nanos) {
                 prop_assert!(wait <= MAX_WAIT && seconds >= 0 && nanos >= 0);
             }

@@ -1,29 +1,30 @@
-//! The key that a server recognises a request by.
+//! The idempotency key of a request.
 
 use std::fmt::{self, Write};
 
 use http::HeaderValue;
 use http::header::HeaderName;
 
-/// The header that carries it, of draft-ietf-httpapi-idempotency-key-header.
+/// The header of the key (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A key by which a server recognises a request that it has seen.
+/// A key by which a server recognises a request that it has already processed.
 ///
-/// One for each logical call: all attempts carry the same. What was in the header before stays as it is.
+/// All attempts of one call carry the same key. A key that the caller put into the header is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(HeaderValue);
 
 impl IdempotencyKey {
-    /// 128 random bits, as a structured field's string: 32 hexadecimal digits in quotes.
+    /// Returns a key of 128 random bits, as a structured-field string: 32 hexadecimal digits in
+    /// quotes.
     #[cfg(feature = "client")]
     #[must_use]
     pub fn random() -> IdempotencyKey {
         IdempotencyKey::from_bits(rand::random())
     }
 
-    /// These bits, in the form of [`random`](#method.random) ones: for keys that are kept elsewhere, and survive the
-    /// process.
+    /// Returns a key of these bits, in the format of [`random`](#method.random) keys: for keys that
+    /// are stored elsewhere and must survive the process.
     #[must_use]
     pub fn from_bits(bits: u128) -> IdempotencyKey {
         let mut text = String::with_capacity(34);
@@ -32,21 +33,21 @@ impl IdempotencyKey {
         IdempotencyKey(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\"")))
     }
 
-    /// The key in this header, if there is anything in it.
+    /// Returns the key in this header value, or `None` if the value is empty.
     #[must_use]
     pub fn from_header(value: &HeaderValue) -> Option<IdempotencyKey> {
         let empty = matches!(value.as_bytes().trim_ascii(), b"" | b"\"\"");
         (!empty).then(|| IdempotencyKey(value.clone()))
     }
 
-    /// What the header carries.
+    /// Returns the value of the header.
     #[must_use]
     pub const fn header_value(&self) -> &HeaderValue {
         &self.0
     }
 }
 
-/// Not the key itself: who knows it can ask what became of the call.
+/// Omits the key: with it, a reader of the log could query the result of the call.
 impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdempotencyKey").finish_non_exhaustive()
@@ -65,7 +66,7 @@ mod tests {
 
     #[cfg(feature = "client")]
     #[test]
-    fn no_two_are_the_same() {
+    fn random_keys_differ() {
         assert_ne!(IdempotencyKey::random(), IdempotencyKey::random());
     }
 

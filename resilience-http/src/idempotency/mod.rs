@@ -1,9 +1,9 @@
-//! Whether a request may run twice.
+//! Which requests may be processed twice.
 //!
-//! A retry after "connection reset" is a guess that the first one did not run. For a GET the guess costs
-//! nothing; for a payment it costs the payment. Whether it may be made is a property of the request and not
-//! of the failure, so it is a type here ([`Idempotency`]), read off the method as RFC 9110 §9.2 has it, or
-//! declared by who knows better:
+//! A retry after "connection reset" is a guess that the first attempt was not processed. A wrong
+//! guess costs nothing for a GET; for a payment it costs the payment. Safety is a property of the
+//! request and not of the failure, so it has its own type ([`Idempotency`]). It is derived from the
+//! method (RFC 9110 §9.2), or declared by the caller:
 //!
 //! ```
 //! use http::Request;
@@ -14,29 +14,30 @@
 //! };
 //! let mut request = Request::post("http://bank.example/payments").body(())?;
 //! assert!(!of(&request));
-//! // The bank knows the key, and pays once.
+//! // The bank recognises the key, and pays once.
 //! request.extensions_mut().insert(Idempotency::Keyed(IdempotencyKey::from_bits(7)));
 //! assert!(of(&request));
 //! # Ok::<_, http::Error>(())
 //! ```
 //!
-//! # What is sent again
+//! # Which attempts are retried
 //!
 //! | the attempt ended in | safe, idempotent, keyed | anything else |
 //! |---|---|---|
-//! | a rejection by a layer of ours, a connection that was not made, a TLS handshake that broke off, `REFUSED_STREAM` | again | again: it never ran |
-//! | 425 Too Early | again | again: RFC 8470 §5.2 has the server not process it |
-//! | 403 and 413 with a hint, 408, 429, 503 | again | **no** |
-//! | a time-out, a connection that broke, 500, 502, 504 | again | **no** |
-//! | 421 Misdirected Request | no: the same connection would be asked | no |
-//! | a certificate that is not accepted | no: it would be the same | no |
+//! | a rejection by one of our layers, a connection that was not made, a TLS handshake that broke off, `REFUSED_STREAM` | retried | retried: it was not processed |
+//! | 425 Too Early | retried | retried: RFC 8470 §5.2 forbids the server to process it |
+//! | 403 and 413 with a hint, 408, 429, 503 | retried | **not retried** |
+//! | a timeout, a connection that broke, 500, 502, 504 | retried | **not retried** |
+//! | 421 Misdirected Request | not retried: it would use the same connection | not retried |
+//! | a certificate that is not accepted | not retried: the result would be the same | not retried |
 //!
-//! That a 503 to a POST is not repeated is deliberate. RFC 9110 §9.2.2 asks for "some means to detect that
-//! the original request was never applied", and a 503 is none: a proxy answers so for a server that broke
-//! off in the middle of the request. Nor is a 429, which a server behind ours may have caused, or a 408,
-//! which a handler that reads its body as it goes may send when half the work is done. Who knows that a server
-//! means *not begun* by it says so with a [`Classify`](resilience_core::Classify) type of their own, whose
-//! `may_have_run` is asked.
+//! A POST is deliberately not retried after a 503. RFC 9110 §9.2.2 requires "some means to detect
+//! that the original request was never applied", and a 503 is none: a proxy sends it when a server
+//! broke off in the middle of the request. Nor is it retried after a 429, which a server behind the
+//! first may have caused, or after a 408, which a handler that reads its body as a stream may send
+//! when half of the work is done. If a server is known to mean *not begun* by these, use a
+//! [`Classify`](resilience_core::Classify) type with a `may_have_run` that returns `false` for
+//! them.
 
 mod key;
 
@@ -44,24 +45,24 @@ pub use key::{IDEMPOTENCY_KEY, IdempotencyKey};
 
 use http::{Extensions, HeaderMap, Method};
 
-/// What happens if a request runs twice.
+/// The effect of processing a request twice.
 ///
-/// As an extension of a request it takes the place of what the method says.
+/// As an extension of an `http::Request` it overrides the method and the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Idempotency {
-    /// Nothing happens at all: it only reads (RFC 9110 §9.2.1).
+    /// No effect at all: the request only reads (RFC 9110 §9.2.1).
     Safe,
-    /// The same as if it ran once (RFC 9110 §9.2.2).
+    /// The effect of processing it once (RFC 9110 §9.2.2).
     Idempotent,
-    /// The server keeps it from running twice, by this key.
+    /// The server recognises the second request by this key, and does not process it.
     Keyed(IdempotencyKey),
-    /// It runs twice.
+    /// Twice the effect.
     NotIdempotent,
 }
 
 impl Idempotency {
-    /// What the method says by itself. A method that is not in RFC 9110 is not idempotent.
+    /// Returns the property of a method. A method that is not in RFC 9110 is not idempotent.
     #[must_use]
     pub fn of_method(method: &Method) -> Idempotency {
         match *method {
@@ -71,13 +72,14 @@ impl Idempotency {
         }
     }
 
-    /// What is declared in the extensions; or else by an `Idempotency-Key` header; or else by the method.
+    /// Returns the value in the extensions, or else reads the `Idempotency-Key` header, or else the
+    /// method.
     #[must_use]
     pub fn of(method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Idempotency {
         extensions.get().cloned().unwrap_or_else(|| Idempotency::of_head(method, headers))
     }
 
-    /// What the header says, or else the method.
+    /// Reads the `Idempotency-Key` header, or else the method.
     pub(crate) fn of_head(method: &Method, headers: &HeaderMap) -> Idempotency {
         if let Some(key) = headers.get(IDEMPOTENCY_KEY).and_then(IdempotencyKey::from_header) {
             return Idempotency::Keyed(key);
@@ -85,7 +87,7 @@ impl Idempotency {
         Idempotency::of_method(method)
     }
 
-    /// Whether no harm is done if it runs twice.
+    /// Returns `true` if processing the request twice does no harm.
     #[must_use]
     pub const fn may_run_twice(&self) -> bool {
         !matches!(self, Idempotency::NotIdempotent)
@@ -97,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_are_what_the_rfc_says() {
+    fn methods_have_the_properties_of_rfc_9110() {
         for (method, expected) in [
             ("GET", Idempotency::Safe),
             ("HEAD", Idempotency::Safe),
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_holds() {
+    fn a_declared_value_overrides_the_method() {
         let mut extensions = Extensions::new();
         extensions.insert(Idempotency::NotIdempotent);
         let of = Idempotency::of(&Method::GET, &HeaderMap::new(), &extensions);

@@ -1,11 +1,11 @@
-//! Which attempt a request is, and whether there should be another.
+//! The headers that carry the attempt number, and forbid retries.
 //!
 //! | header | on a request | on a response |
 //! |---|---|---|
-//! | [`ATTEMPT`] | how many attempts came before; absent on the first | |
-//! | [`RETRY`]`: never` | it is part of somebody's attempt: make one of your own | do not try again: somebody has |
-//! | [`GRPC_ATTEMPT`] | gRPC's [`ATTEMPT`] | |
-//! | [`GRPC_PUSHBACK`] | | gRPC's: `-1` is *never* |
+//! | [`ATTEMPT`] | the number of previous attempts; absent on the first | |
+//! | [`RETRY`]`: never` | the request is part of a retry: make one attempt only | do not retry: a service further down has |
+//! | [`GRPC_ATTEMPT`] | [`ATTEMPT`] in gRPC | |
+//! | [`GRPC_PUSHBACK`] | | gRPC's pushback: `-1` means *never* |
 //!
 //! ```
 //! use http::HeaderMap;
@@ -22,26 +22,27 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::timeout::number;
 
-/// How many attempts at this call its caller has made before. Absent on the first, as gRPC's is.
+/// The header of the number of attempts that the caller has made before. Absent on the first, as in
+/// gRPC.
 pub const ATTEMPT: HeaderName = HeaderName::from_static("x-resilience-attempt");
 
-/// gRPC's.
+/// gRPC's header of the number of previous attempts (proposal A6).
 pub const GRPC_ATTEMPT: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
-/// Who may try again: [`NEVER`] says that nobody on this side may.
+/// The header that forbids retries; its only value is [`NEVER`].
 pub const RETRY: HeaderName = HeaderName::from_static("x-resilience-retry");
 
-/// The value of [`RETRY`].
+/// The value of [`RETRY`] that forbids retries.
 pub const NEVER: HeaderValue = HeaderValue::from_static("never");
 
-/// gRPC's: when to try again, in milliseconds.
+/// gRPC's header of the wait before a retry, in milliseconds (proposal A6).
 pub const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// The value of [`GRPC_PUSHBACK`] that is *never*.
-pub const NO_MORE: HeaderValue = HeaderValue::from_static("-1");
+/// The value of [`GRPC_PUSHBACK`] that forbids retries.
+pub const NO_RETRY: HeaderValue = HeaderValue::from_static("-1");
 
-/// How many attempts came before this request. If several headers say, the greatest; what is not a number
-/// says nothing.
+/// Returns the number of attempts before this request. If several headers have one, the greatest is
+/// used; a value that is not a number is ignored.
 #[must_use]
 pub fn previous(headers: &HeaderMap) -> u32 {
     let values = headers.get_all(ATTEMPT).iter().chain(headers.get_all(GRPC_ATTEMPT));
@@ -50,32 +51,32 @@ pub fn previous(headers: &HeaderMap) -> u32 {
     numbers.max().map_or(0, |number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Whether a request is one of somebody's attempts after the first, or inside of one: then somebody else
-/// makes the others.
+/// Returns `true` if a request is a retry, or is made within one: then another tier makes further
+/// attempts, and this one must not.
 #[must_use]
 pub fn is_part_of_a_retry(headers: &HeaderMap) -> bool {
-    previous(headers) > 0 || says_never(headers)
+    previous(headers) > 0 || forbids_retry(headers)
 }
 
-/// Whether a response asks not to be tried again. A pushback of gRPC's does if it is negative, no number, or
-/// there twice.
+/// Returns `true` if a response must not be retried. A gRPC pushback forbids it if the value is
+/// negative, not a number, or present twice (proposal A6).
 #[must_use]
 pub fn is_final(headers: &HeaderMap) -> bool {
-    says_never(headers) || pushed_back_for_good(headers)
+    forbids_retry(headers) || pushback_forbids_retry(headers)
 }
 
-/// [`RETRY`] alone.
+/// Returns `true` if [`RETRY`] is [`NEVER`], and ignores gRPC's pushback.
 #[must_use]
-pub fn says_never(headers: &HeaderMap) -> bool {
+pub fn forbids_retry(headers: &HeaderMap) -> bool {
     let never = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"never");
     headers.get_all(RETRY).iter().any(never)
 }
 
-fn pushed_back_for_good(headers: &HeaderMap) -> bool {
+fn pushback_forbids_retry(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(GRPC_PUSHBACK).iter();
     let Some(value) = values.next() else { return false };
-    let a_time = value.to_str().ok().and_then(number).is_some();
-    !a_time || values.next().is_some()
+    let is_wait = value.to_str().ok().and_then(number).is_some();
+    !is_wait || values.next().is_some()
 }
 
 #[cfg(test)]
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_or_nothing() {
+    fn an_invalid_attempt_number_is_ignored() {
         for (value, expected) in [
             ("0", 0),
             ("3", 3),
@@ -107,16 +108,16 @@ mod tests {
     }
 
     #[test]
-    fn never_is_the_only_word() {
+    fn only_never_forbids_a_retry() {
         for (value, expected) in [("never", true), (" Never ", true), ("no", false), ("", false)] {
             assert_eq!(is_final(&headers([(RETRY, value)])), expected, "{value:?}");
             assert_eq!(is_part_of_a_retry(&headers([(RETRY, value)])), expected, "{value:?}");
         }
     }
 
-    /// The rows of gRPC's pushback (A6).
+    /// The pushback rows of gRPC proposal A6.
     #[test]
-    fn pushback_of_grpc() {
+    fn a_pushback_that_is_no_wait_forbids_a_retry() {
         for (values, expected) in [
             (vec!["-1"], true),
             (vec!["soon"], true),

@@ -1,4 +1,4 @@
-//! The client's side: what a call takes along.
+//! Client side: the headers that a call carries to its server.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -17,56 +17,58 @@ use super::headers::{HasHeaders, HasHeadersMut};
 use super::timeout::{self, GRPC_TIMEOUT, TIMEOUT};
 use crate::classify::grpc::is_grpc;
 
-/// Adds headers to each request: the time that is left, the number of the attempt, and the trace. See the [module](super).
+/// A layer that adds headers to each request: the time left, the attempt number, and the trace. See
+/// the [module](super).
 ///
-/// The time is the shorter of the call's deadline and the limit of the attempt, of a stack or a
-/// [`TimeoutLayer`](resilience_core::timeout::TimeoutLayer) around this layer. In gRPC only the deadline is sent as
-/// `grpc-timeout`, which is for the whole call, its streams included; the limit of the attempt is for the head of the
-/// response, and is sent as [`TIMEOUT`] if it is shorter.
+/// The time left is the shorter of the call's deadline and the limit of the attempt, of a stack or
+/// a [`TimeoutLayer`](resilience_core::timeout::TimeoutLayer) around this layer. For gRPC only the
+/// deadline is sent as `grpc-timeout`, which is for the whole call with its streams. The limit of
+/// the attempt is for the head of the response, and is sent as [`TIMEOUT`] if it is shorter.
 ///
-/// A request does not show which server it goes to: put this layer in front of servers that are the caller's own.
-/// [`ResilientLayer`](crate::client) chooses by authority.
+/// A request does not show which server it goes to: use this layer only for servers that are the
+/// caller's own. [`ResilientLayer`](crate::client) selects servers by authority.
 ///
-/// Stands *below* the retry, so that each attempt has its own number and what time is left by then. The
-/// error type is the service's, readiness is forwarded, and dropping the call drops what is inside.
+/// Place the layer *below* the retry, so that each attempt has its own number and its own time
+/// left. The error type is that of the service, readiness is forwarded, and dropping the call drops
+/// the call below.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InjectContextLayer {
-    alone: bool,
+    without_trace: bool,
 }
 
 impl InjectContextLayer {
-    /// All of it.
+    /// Sends all headers.
     #[must_use]
     pub const fn new() -> InjectContextLayer {
-        InjectContextLayer { alone: false }
+        InjectContextLayer { without_trace: false }
     }
 
     /// Leaves out trace and baggage, for a server that is not the caller's own.
     #[must_use]
     pub const fn without_trace(self) -> InjectContextLayer {
-        InjectContextLayer { alone: true }
+        InjectContextLayer { without_trace: true }
     }
 
     /// Writes the headers of a request that is about to be sent.
     ///
-    /// A shorter timeout that the request has already, a [`RETRY`] and a trace of its own stay; an attempt
-    /// number, which may have come in from outside, does not.
+    /// A shorter timeout, a [`RETRY`] header and a trace that the request already has are kept. An
+    /// attempt number is replaced, since it may have come from outside.
     pub fn write(&self, headers: &mut HeaderMap) {
         self.write_in(headers, Context::current().as_ref());
     }
 
-    /// Writes the headers as [`write`](InjectContextLayer::write) does, and returns the scope of retries that the response
-    /// is to be reported to.
-    pub(crate) fn begin(self, headers: &mut HeaderMap) -> Hearer {
+    /// Writes the headers like [`write`](InjectContextLayer::write), and returns the state that
+    /// reads the headers of the response.
+    pub(crate) fn begin(self, headers: &mut HeaderMap) -> ResponseContext {
         let context = Context::current();
         self.write_in(headers, context.as_ref());
-        Hearer(context.map(|context| context.retries().clone()))
+        ResponseContext(context.map(|context| context.retries().clone()))
     }
 
     fn write_in(self, headers: &mut HeaderMap, context: Option<&Context>) {
         let grpc = is_grpc(headers);
-        // Most requests have none of the headers yet, and each look-up costs as much as all of this.
-        let has_some = headers.keys().any(is_ours);
+        // Most requests have none of these headers yet, and one look-up costs as much as this scan.
+        let has_some = headers.keys().any(may_be_known);
         if has_some {
             headers.remove(ATTEMPT);
             headers.remove(GRPC_ATTEMPT);
@@ -78,7 +80,7 @@ impl InjectContextLayer {
                 let own = if has_some { timeout::parse_call(headers) } else { None };
                 headers.insert(GRPC_TIMEOUT, timeout::grpc(own.map_or(left, |own| own.min(left))));
             }
-            // Not as `grpc-timeout`, which would end a stream.
+            // Not as `grpc-timeout`, which would end a stream as well.
             attempt.filter(|attempt| deadline.is_none_or(|deadline| *attempt < deadline))
         } else {
             deadline.into_iter().chain(attempt).min()
@@ -96,24 +98,25 @@ impl InjectContextLayer {
         if !context.retries().allows_retries() {
             headers.insert(RETRY, NEVER);
         }
-        if !self.alone {
+        if !self.without_trace {
             context.trace().write(headers);
         }
     }
 }
 
-/// Returns `true` if it may be a header with a time limit or the number of an attempt.
-fn is_ours(name: &HeaderName) -> bool {
+/// Returns `true` if the header may be a time limit or an attempt number.
+fn may_be_known(name: &HeaderName) -> bool {
     ["x-resilience-", "grpc-", "x-envoy-"].iter().any(|family| name.as_str().starts_with(family))
 }
 
-/// The scope of the calls that are made for a request, which notes that one was given up.
+/// The retry scope of a request, which records that a call made for it must not be retried.
 #[derive(Debug, Default)]
-pub(crate) struct Hearer(Option<RetryScope>);
+pub(crate) struct ResponseContext(Option<RetryScope>);
 
-impl Hearer {
-    /// Also for calls that have no retry around them, which would note it.
-    pub(crate) fn hear(&self, response: &HeaderMap) {
+impl ResponseContext {
+    /// Reads the headers of a response. Needed also for calls without a retry around them, which
+    /// would record it.
+    pub(crate) fn read(&self, response: &HeaderMap) {
         if let Some(scope) = &self.0
             && attempt::is_final(response)
         {
@@ -130,7 +133,7 @@ impl<S> Layer<S> for InjectContextLayer {
     }
 }
 
-/// A service whose requests carry headers for their server. Made by [`InjectContextLayer`].
+/// A service that adds context headers to its requests. Made by [`InjectContextLayer`].
 #[derive(Debug, Clone)]
 pub struct InjectContext<S> {
     inner: S,
@@ -138,7 +141,7 @@ pub struct InjectContext<S> {
 }
 
 impl<S> InjectContext<S> {
-    /// The service below.
+    /// Returns the service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -158,19 +161,19 @@ where
     }
 
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let hearer = self.layer.begin(request.headers_mut());
-        InjectContextFuture { inner: Some(self.inner.call(request)), hearer }
+        let context = self.layer.begin(request.headers_mut());
+        InjectContextFuture { inner: Some(self.inner.call(request)), context }
     }
 }
 
 pin_project! {
-    /// A call with headers for its server. Dropping it drops the call below.
+    /// A call with context headers. Dropping it drops the call below.
     #[derive(Debug)]
     pub struct InjectContextFuture<F> {
-        // Dropped as soon as there is a response: what it holds is free then (R14).
+        // `None` after completion, so that everything it holds is dropped at once.
         #[pin]
         inner: Option<F>,
-        hearer: Hearer,
+        context: ResponseContext,
     }
 }
 
@@ -187,7 +190,7 @@ where
         let result = ready!(inner.poll(cx));
         this.inner.set(None);
         if let Ok(response) = &result {
-            this.hearer.hear(response.headers());
+            this.context.read(response.headers());
         }
         Poll::Ready(result)
     }
@@ -198,9 +201,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_or_replaced_is_of_a_family_that_is_looked_for() {
+    fn every_header_that_is_read_or_replaced_is_recognised() {
         for name in [TIMEOUT, GRPC_TIMEOUT, timeout::ENVOY_TIMEOUT, ATTEMPT, GRPC_ATTEMPT] {
-            assert!(is_ours(&name), "{name}");
+            assert!(may_be_known(&name), "{name}");
         }
     }
 }

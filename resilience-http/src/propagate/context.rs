@@ -1,4 +1,4 @@
-//! What the calls made for a request need to know of it.
+//! The ambient context of a request, for the calls that are made to serve it.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ thread_local! {
     static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
 }
 
-/// What the calls made for a request need to know of it: where it stands in its trace, which attempt it is, and
-/// whether they may be tried again. Clones are of the same request.
+/// The context of a request, for the calls that are made to serve it: its trace, its attempt
+/// number, and the permission to retry. Clones share the permission to retry.
 ///
-/// [`ExtractContextLayer`](super::ExtractContextLayer) has it in place while the handler is polled, and
-/// [`InjectContextLayer`](super::InjectContextLayer) reads it. It does not cross `tokio::spawn`, nor does the
-/// deadline: take both along.
+/// [`ExtractContextLayer`](super::ExtractContextLayer) sets it while the handler is polled, and
+/// [`InjectContextLayer`](super::InjectContextLayer) reads it. Neither the context nor the deadline
+/// crosses `tokio::spawn`: pass both on.
 ///
 /// ```
 /// use resilience_core::{Deadline, timeout::within};
@@ -30,7 +30,8 @@ thread_local! {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// # let work = async {};
-/// let (context, deadline) = (Context::current().unwrap_or_default(), Deadline::current());
+/// let context = Context::current().unwrap_or_default();
+/// let deadline = Deadline::current();
 /// tokio::spawn(async move {
 ///     match deadline {
 ///         Some(deadline) => within(deadline, context.scope(work)).await.is_ok(),
@@ -47,7 +48,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What these headers of a request say.
+    /// Reads the context from the headers of a request.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Context {
         let retries = if attempt::is_part_of_a_retry(headers) {
@@ -59,73 +60,77 @@ impl Context {
         Context { trace: Arc::new(Trace::read(headers)), previous, retries }
     }
 
-    /// That of the request whose handler is being polled on this thread, if there is one.
+    /// Returns the context of the request whose handler is being polled on this thread, if there is
+    /// one.
     #[must_use]
     pub fn current() -> Option<Context> {
         CURRENT.with_borrow(Option::clone)
     }
 
-    /// Where it stands in its trace.
+    /// Returns the position of the request in its trace.
     #[must_use]
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    /// How many attempts at it came before, by what [it says](attempt::previous): 0 on the first. For a handler that
-    /// has to know whether something may have been done already, and for logs; a stranger may say anything.
+    /// Returns the number of previous attempts at the request, as its [header](attempt::previous)
+    /// claims: 0 on the first. For logs, and for a handler that must check if the work is already
+    /// done. The value comes from the caller and is not verified.
     #[must_use]
     pub const fn previous_attempts(&self) -> u32 {
         self.previous
     }
 
-    /// Whether calls for it may be tried again, and whether one was given up.
+    /// Returns the scope that permits retries of calls made for the request, and records if one of
+    /// them gave up.
     #[must_use]
     pub const fn retries(&self) -> &RetryScope {
         &self.retries
     }
 
-    /// Runs `body` with this as the current context, and puts back what was there, also when `body` panics.
+    /// Runs `body` with this context as the current one, and restores the previous one after that,
+    /// also if `body` panics.
     pub fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
-        let _entered = Entered(CURRENT.replace(Some(self.clone())));
+        let _restore = Restore(CURRENT.replace(Some(self.clone())));
         self.retries.enter(body)
     }
 
-    /// Polls `future` with this as the current context.
-    pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped { future: Some(future), context: self }
+    /// Returns a future that polls `future` with this context as the current one.
+    pub fn scope<F: Future>(self, future: F) -> WithContext<F> {
+        WithContext { future: Some(future), context: self }
     }
 }
 
-/// A request that came without headers: the first attempt, and in no trace.
+/// Returns the context of a request without headers: a first attempt, without a trace.
 impl Default for Context {
     fn default() -> Context {
         Context { trace: Arc::default(), previous: 0, retries: RetryScope::open() }
     }
 }
 
-/// While this is kept, there is another context.
-struct Entered(Option<Context>);
+/// Restores the previous context when dropped.
+struct Restore(Option<Context>);
 
-impl Drop for Entered {
+impl Drop for Restore {
     fn drop(&mut self) {
-        // Dropped after the borrow is over.
-        let _left = CURRENT.replace(self.0.take());
+        // `replace` ends the borrow before the old context is dropped here.
+        let _replaced = CURRENT.replace(self.0.take());
     }
 }
 
 pin_project! {
-    /// The future of [`Context::scope`]. Dropping it drops what is inside.
+    /// The future of [`Context::scope`]. Dropping it drops the future inside.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Scoped<F> {
-        // Dropped as soon as there is an output: what it holds is free then (R14).
+    pub struct WithContext<F> {
+        // `None` after completion, so that everything it holds is dropped at once.
         #[pin]
         future: Option<F>,
         context: Context,
     }
 }
 
-impl<F: Future> Future for Scoped<F> {
+impl<F: Future> Future for WithContext<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {

@@ -1,16 +1,16 @@
-//! What has headers, whoever's type it is.
+//! Access to the headers of requests and responses of any type.
 
 use http::HeaderMap;
 
-/// A request or a response: `http`'s, and with the feature `reqwest` reqwest's.
+/// A request or a response with headers: `http`'s, and with the feature `reqwest` reqwest's.
 pub trait HasHeaders {
-    /// Its headers.
+    /// Returns the headers.
     fn headers(&self) -> &HeaderMap;
 }
 
-/// A request whose headers can be written.
+/// A request with writable headers.
 pub trait HasHeadersMut: HasHeaders {
-    /// Its headers.
+    /// Returns the headers.
     fn headers_mut(&mut self) -> &mut HeaderMap;
 }
 

@@ -1,4 +1,4 @@
-//! The body of a response whose call has only so much time.
+//! A response body that ends at the deadline of its call.
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -15,18 +15,20 @@ use crate::server::GRPC_STATUS;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// gRPC's `DEADLINE_EXCEEDED`.
-const TOO_LATE: HeaderValue = HeaderValue::from_static("4");
+/// The `grpc-status` DEADLINE_EXCEEDED.
+const DEADLINE_EXCEEDED: HeaderValue = HeaderValue::from_static("4");
 
 pin_project! {
-    /// A body that ends when the time of its call is over: in a `DeadlineExceeded` rejection, or in gRPC's status 4.
+    /// A body that ends at the deadline of its call, with a `DeadlineExceeded` rejection, or with
+    /// gRPC status 4.
     ///
-    /// What the body holds is free then. The timer is made when the body is first waited for. A body that is not polled,
-    /// since its client does not read, is not ended by this but by `write_timeout`. `serve` makes one for each response; under
-    /// another server, make it where the response leaves the layers.
+    /// The inner body is dropped then. The timer is armed when the body is first pending. A body
+    /// that is not polled, since its client does not read, is ended by `write_timeout` instead.
+    /// `serve` wraps each response; under another server, wrap the response where it leaves the
+    /// layers.
     #[derive(Debug)]
     pub struct LimitedBody<B> {
-        // None once it was ended.
+        // `None` after the deadline.
         #[pin]
         body: Option<B>,
         end: Option<CallEnd>,
@@ -34,7 +36,8 @@ pin_project! {
     }
 }
 
-/// When the time of a call is over, its body included. [`ExtractContextLayer`](super::ExtractContextLayer) puts it into the response's extensions.
+/// The deadline of a call, its body included. [`ExtractContextLayer`](super::ExtractContextLayer)
+/// adds it to the extensions of the response.
 #[derive(Debug, Clone, Copy)]
 pub struct CallEnd {
     pub(super) at: Instant,
@@ -42,7 +45,7 @@ pub struct CallEnd {
 }
 
 impl CallEnd {
-    /// Returns the instant at which the time is over.
+    /// Returns the deadline.
     #[must_use]
     pub const fn at(&self) -> Instant {
         self.at
@@ -50,7 +53,7 @@ impl CallEnd {
 }
 
 impl<B> LimitedBody<B> {
-    /// `body`, until `end`, if there is one.
+    /// Ends `body` at `end`, if there is one.
     pub const fn new(body: B, end: Option<CallEnd>) -> LimitedBody<B> {
         LimitedBody { body: Some(body), end, timer: None }
     }
@@ -72,7 +75,7 @@ where
         let Some(end) = *this.end else {
             return body.poll_frame(cx).map_err(Into::into);
         };
-        // A body that always has something is not to outlast its time.
+        // Checked before each frame: a body that is always ready must not outlast its deadline.
         if clock::now() < end.at {
             if let Poll::Ready(polled) = body.poll_frame(cx) {
                 return Poll::Ready(polled.map(|frame| frame.map_err(Into::into)));
@@ -83,7 +86,7 @@ where
             }
         }
         this.body.set(None);
-        Poll::Ready(Some(too_late(end.grpc)))
+        Poll::Ready(Some(deadline_exceeded(end.grpc)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -95,9 +98,9 @@ where
     }
 }
 
-fn too_late<D>(grpc: bool) -> Result<Frame<D>, BoxError> {
+fn deadline_exceeded<D>(grpc: bool) -> Result<Frame<D>, BoxError> {
     if grpc {
-        return Ok(Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, TOO_LATE)])));
+        return Ok(Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, DEADLINE_EXCEEDED)])));
     }
     Err(Rejection::new(RejectionKind::DeadlineExceeded, "deadline").into())
 }

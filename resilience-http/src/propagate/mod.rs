@@ -1,70 +1,69 @@
 //! Deadlines, attempts and traces that travel from service to service.
 //!
-//! A chain of three services in which everybody makes three attempts asks the last of them 27 times, and
-//! one of five 243 times, at the moment when it is down. And it goes on asking for those who have long
-//! stopped waiting. Nobody in the chain can see it: each makes no more than three attempts.
+//! In a chain of three services that make three attempts each, the last one gets 27 requests for
+//! one; in a chain of five, 243, and at the moment when it is down. Requests also go on after the
+//! original caller has stopped waiting. No service of the chain can see this, since each makes no
+//! more than three attempts.
 //!
-//! So each request says [how long it is waited for](timeout) and [which attempt it is](attempt), and each
-//! response says whether it is worth another. [`InjectContextLayer`] is the client's side and stands *below* the
-//! retry, next to the transport; [`ExtractContextLayer`] is the server's side and stands outermost.
+//! Therefore each request carries its [time left](timeout) and its [attempt number](attempt), and
+//! each response carries the permission to retry. [`InjectContextLayer`] is the client side,
+//! *below* the retry and next to the transport; [`ExtractContextLayer`] is the server side,
+//! outermost.
 //!
-//! # Who retries
+//! # Which tier retries
 //!
-//! One tier, and no other:
+//! Exactly one tier retries a request:
 //!
-//! 1. **The one next to the failure tries first.** It knows most and repeats least. As a rule it is right,
-//!    and nobody above hears of it.
-//! 2. **If it gives up, so does everybody.** It has made its attempts, or its
-//!    [budget](resilience_core::retry::RetryBudget) is spent; the failure of its own response then says
-//!    [`x-resilience-retry: never`](attempt::RETRY), which
-//!    [`StatusClassifier`](crate::StatusClassifier) reads as
-//!    [never](resilience_core::RetryHint::Never). A tier that was told so tells the next.
-//! 3. **Inside of a retry, everybody makes one attempt.** A request with an [attempt number](attempt::ATTEMPT)
-//!    is somebody's retry already, and so are all requests that are made for it. If one fails, the response
-//!    does *not* say never: who retries goes on, to the end of his own attempts and budget.
+//! 1. **The tier next to the failure retries first.** It has the best information and repeats the
+//!    least work. In most cases it succeeds, and no tier above sees the failure.
+//! 2. **If it gives up, every tier gives up.** When its attempts or its
+//!    [budget](resilience_core::retry::RetryBudget) are used up, the failure of its own response
+//!    carries [`x-resilience-retry: never`](attempt::RETRY), which
+//!    [`StatusClassifier`](crate::StatusClassifier) maps to
+//!    [never](resilience_core::outcome::RetryHint::Never). A tier that receives it passes it on.
+//! 3. **Within a retry, every tier makes one attempt.** A request with an [attempt
+//!    number](attempt::ATTEMPT) is already a retry, and so are all requests that are made to serve
+//!    it. If one of them fails, the response does *not* carry `never`: the retrying tier continues
+//!    to the end of its own attempts and budget.
 //!
-//! So of one request no server gets more than one tier's attempts, however deep the chain, and in an outage
-//! that lasts a chain asks `1 + budget ratio` times a request, and not that to the power of its depth.
+//! So each server gets the attempts of one tier at most for a request, however deep the chain. In a
+//! long outage a chain sends `1 + budget ratio` requests for each request, and not that to the
+//! power of its depth.
 //!
-//! What it costs: a response that failed for a reason of its own, after a call that it did not need was given
-//! up, is not tried again either.
+//! The cost: if an optional call was given up and the response then failed for a reason of its own,
+//! the response is not retried either.
 //!
-//! # What is ambient
+//! # Ambient state
 //!
-//! The server's side has a [`Context`] and a [`Deadline`](resilience_core::Deadline) in place while it polls
-//! the handler, and the client's side reads them, whatever the types between. They do not cross
-//! `tokio::spawn`: see [`Context`]. The attempt number is the retry's, ambient for what it polls
-//! ([`previous_attempts`][resilience_core::retry::previous_attempts]), so that the copy of a request needs no
-//! counting, and a first attempt costs nothing.
+//! The server side sets a [`Context`] and a [`Deadline`](resilience_core::Deadline) while it polls
+//! the handler, and the client side reads them, whatever the types between. They do not cross
+//! `tokio::spawn`: see [`Context`]. The attempt number belongs to the retry and is ambient while an
+//! attempt is polled ([`previous_attempts`][resilience_core::retry::previous_attempts]), so copies
+//! of a request need no counter, and a first attempt costs nothing.
 //!
-//! Headers that say something else than they may are read as if they were not there, and none can have a
-//! handler work for longer than the server's own [limit][ExtractContextLayer::longest]. What a stranger can do with
-//! them is to get fewer attempts, or less time; [`distrust_headers`][ExtractContextLayer::distrust_headers] leaves
-//! that to callers that are known.
+//! Invalid headers are ignored, and no header can make a handler work longer than the server's own
+//! [limit][ExtractContextLayer::longest]. A stranger can use them only to get fewer attempts or
+//! less time; [`distrust_headers`][ExtractContextLayer::distrust_headers] ignores them all.
+//!
 //!
 #![cfg_attr(feature = "layers", doc = "```")]
 #![cfg_attr(not(feature = "layers"), doc = "```ignore")]
-//! use std::time::Duration;
-//! use http::{Request, Response};
-//! use resilience_core::Deadline;
-//! use resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout};
-//! use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+//! use std::time::Duration; use http::{Request, Response}; use resilience_core::Deadline; use
+//! resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout}; use
+//! tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
-//! // What is called for each request: it finds out how long it is waited for.
-//! let below = ServiceBuilder::new().layer(InjectContextLayer::new()).service_fn(|call: Request<()>| async move {
-//!     let left = timeout::parse(call.headers()).ok_or("no timeout")?;
-//!     assert!(left <= Duration::from_millis(250));
-//!     Ok::<_, BoxError>(Response::new(()))
-//! });
-//! let server = ServiceBuilder::new()
-//!     .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
-//!     .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
+//! // The downstream call: it reads its own time left. let below =
+//! ServiceBuilder::new().layer(InjectContextLayer::new()).service_fn(|call: Request<()>| async move
+//! { let left = timeout::parse(call.headers()).ok_or("no timeout")?; assert!(left <=
+//! Duration::from_millis(250)); Ok::<_, BoxError>(Response::new(())) }); let server =
+//! ServiceBuilder::new() .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
+//! .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
 //!
 //! let request = Request::builder().header(timeout::TIMEOUT, "250").body(())?;
-//! assert_eq!(server.clone().oneshot(request).await?.status(), 200);
-//! let expired = Request::builder().header(timeout::TIMEOUT, "0").body(())?;
+//! assert_eq!(server.clone().oneshot(request).await?.status(), 200); let expired =
+//! Request::builder().header(timeout::TIMEOUT, "0").body(())?;
 //! assert_eq!(server.oneshot(expired).await?.status(), 504);
 //! # Ok(())
 //! # }
@@ -98,14 +97,14 @@ mod server;
 #[cfg(feature = "layers")]
 pub(crate) use crate::classify::grpc::is_grpc;
 #[cfg(feature = "client")]
-pub(crate) use client::Hearer;
+pub(crate) use client::ResponseContext;
 pub use headers::{HasHeaders, HasHeadersMut};
 pub use trace::Trace;
 
 #[cfg(feature = "layers")]
 pub use client::{InjectContext, InjectContextFuture, InjectContextLayer};
 #[cfg(feature = "layers")]
-pub use context::{Context, Scoped};
+pub use context::{Context, WithContext};
 #[cfg(feature = "layers")]
 pub use limited::{CallEnd, LimitedBody};
 #[cfg(feature = "layers")]

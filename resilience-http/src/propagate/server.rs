@@ -1,4 +1,4 @@
-//! The server's side: what a request brings along.
+//! Server side: the headers that a request carries from its caller.
 
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
@@ -12,18 +12,18 @@ use resilience_core::{Deadline, InvalidConfig, Rejection, RejectionKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
+use super::attempt::{GRPC_PUSHBACK, NEVER, NO_RETRY, RETRY};
 use super::context::Context;
 use super::limited::CallEnd;
 use super::timeout;
 use crate::server::{GRPC_STATUS, Protocol, RejectionFormat, ResponseBody};
 
-/// Reads what a request brings along, holds its handler to it, and tells its caller whether to try again.
-/// See the [module](super).
+/// A layer that reads the context headers of requests, enforces their deadlines, and returns the
+/// permission to retry to their callers. See the [module](super).
 ///
-/// Stands outermost, around whatever turns errors into answers: an error that passes through it is not an
-/// response, and says nothing. The error type is the service's, readiness is forwarded, nothing is shared
-/// between calls, and dropping the call drops what is inside.
+/// Place the layer outermost, around every layer that turns errors into responses: an error that
+/// passes through this layer carries no headers. The error type is that of the service, readiness
+/// is forwarded, no state is shared between calls, and dropping the call drops the call below.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ExtractContextLayer {
     settings: Settings,
@@ -33,26 +33,27 @@ pub struct ExtractContextLayer {
 struct Settings {
     longest: Option<Duration>,
     longest_head: Option<Duration>,
-    distrusts: bool,
+    distrust_headers: bool,
     rejections: RejectionFormat,
 }
 
 impl ExtractContextLayer {
-    /// Requests have as long as they say.
+    /// Trusts the headers, and sets no limits of its own.
     #[must_use]
     pub const fn new() -> ExtractContextLayer {
         let settings = Settings {
             longest: None,
             longest_head: None,
-            distrusts: false,
+            distrust_headers: false,
             rejections: RejectionFormat::new(),
         };
         ExtractContextLayer { settings }
     }
 
-    /// Ends answers that take longer than this, body included, whatever their requests bring along: up to the head by a 504,
-    /// after it by an error of the body, or gRPC's status 4. A body is ended by the `serve` of this crate; under other servers
-    /// the time holds up to the head, unless the body is put into a [`LimitedBody`](super::LimitedBody).
+    /// Ends responses, body included, after this time, whatever their request headers: before the
+    /// head with a 504, after it with an error of the body or gRPC status 4. The body is ended by
+    /// the `serve` of this crate; under another server only the head is limited, unless the body is
+    /// wrapped in a [`LimitedBody`](super::LimitedBody).
     ///
     /// # Errors
     /// If `longest` is zero or more than a year.
@@ -61,7 +62,8 @@ impl ExtractContextLayer {
         Ok(self)
     }
 
-    /// Ends requests by a 504 whose answers do not begin within this time. A body that has begun goes on.
+    /// Ends requests with a 504 if the head of the response is not ready within this time. A body
+    /// that has begun is not limited.
     ///
     /// # Errors
     /// If `longest` is zero or more than a year.
@@ -70,15 +72,15 @@ impl ExtractContextLayer {
         Ok(self)
     }
 
-    /// Believes no header: for the edge, where requests come from strangers. Their deadlines, attempts,
-    /// traces and baggage begin here.
+    /// Ignores all context headers: for the edge, where requests come from strangers. Deadlines,
+    /// attempts, traces and baggage start here.
     #[must_use]
     pub const fn distrust_headers(mut self) -> ExtractContextLayer {
-        self.settings.distrusts = true;
+        self.settings.distrust_headers = true;
         self
     }
 
-    /// How requests are refused whose time is over.
+    /// Sets the format of the rejection after a deadline has passed.
     #[must_use]
     pub const fn rejections(mut self, rejections: RejectionFormat) -> ExtractContextLayer {
         self.settings.rejections = rejections;
@@ -88,34 +90,34 @@ impl ExtractContextLayer {
 
 impl Settings {
     fn context(&self, headers: &HeaderMap) -> Context {
-        if self.distrusts { Context::default() } else { Context::read(headers) }
+        if self.distrust_headers { Context::default() } else { Context::read(headers) }
     }
 
-    /// Returns how long the request has up to the head of its response.
+    /// Returns the time limit for the head of the response.
     fn timeout(&self, headers: &HeaderMap) -> Option<Duration> {
-        let asked = if self.distrusts { None } else { timeout::parse(headers) };
-        asked.into_iter().chain(self.longest).chain(self.longest_head).min()
+        let requested = if self.distrust_headers { None } else { timeout::parse(headers) };
+        requested.into_iter().chain(self.longest).chain(self.longest_head).min()
     }
 
-    /// Returns how long it has up to the end of its response.
+    /// Returns the time limit for the whole response.
     fn whole(&self, headers: &HeaderMap) -> Option<Duration> {
-        let asked = if self.distrusts { None } else { timeout::parse_call(headers) };
-        asked.into_iter().chain(self.longest).min()
+        let requested = if self.distrust_headers { None } else { timeout::parse_call(headers) };
+        requested.into_iter().chain(self.longest).min()
     }
 
-    fn too_late<B>(self, asked: Protocol) -> Response<ResponseBody<B>> {
+    fn deadline_exceeded<B>(self, asked: Asked) -> Response<ResponseBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
         self.rejections.respond_to(asked, &rejection)
     }
 }
 
 fn check(field: &'static str, longest: Duration) -> Result<Duration, InvalidConfig> {
-    let refuse = |bound| InvalidConfig::new(field, format_args!("{longest:?}"), bound);
+    let invalid = |bound| InvalidConfig::new(field, format_args!("{longest:?}"), bound);
     if longest.is_zero() {
-        return Err(refuse("more than zero"));
+        return Err(invalid("more than zero"));
     }
     if longest > MAX_WAIT {
-        return Err(refuse("at most 365 days"));
+        return Err(invalid("at most 365 days"));
     }
     Ok(longest)
 }
@@ -128,7 +130,7 @@ impl<S> Layer<S> for ExtractContextLayer {
     }
 }
 
-/// A service that goes by what its requests bring along. Made by [`ExtractContextLayer`].
+/// A service that enforces the context headers of its requests. Made by [`ExtractContextLayer`].
 #[derive(Debug, Clone)]
 pub struct ExtractContext<S> {
     inner: S,
@@ -136,7 +138,7 @@ pub struct ExtractContext<S> {
 }
 
 impl<S> ExtractContext<S> {
-    /// The service below.
+    /// Returns the service below.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
@@ -154,7 +156,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    /// A request whose time is over does not reach the service below.
+    /// Calls the service below, unless the deadline of the request has passed already.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.settings;
         let asked = Protocol::of(&request);
@@ -172,7 +174,7 @@ where
                 let now = clock::now();
                 let deadline = Deadline::after(now, timeout).or_current();
                 let limited = within_call(now, deadline, || inner.call(request));
-                limited.map_or(State::Over, |future| State::Limited { future })
+                limited.map_or(State::Expired, |future| State::Limited { future })
             }
         });
         ExtractContextFuture { state, context, settings, asked, end }
@@ -180,7 +182,7 @@ where
 }
 
 pin_project! {
-    /// A request that goes by what it brought along. Dropping it drops what is inside.
+    /// A call within the context of its request. Dropping it drops the call below.
     #[derive(Debug)]
     pub struct ExtractContextFuture<F> {
         #[pin]
@@ -196,11 +198,11 @@ pin_project! {
     #[derive(Debug)]
     #[project = StateProj]
     enum State<F> {
-        /// It was over when it came.
-        Over,
+        /// The deadline had passed when the request arrived.
+        Expired,
         Limited { #[pin] future: Within<F> },
         Unlimited { #[pin] future: F },
-        /// Nothing is held (R14).
+        /// The response was returned, and the call below was dropped.
         Done,
     }
 }
@@ -213,7 +215,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (settings, asked) = (*this.settings, *this.asked);
+        let settings = *this.settings;
+        let asked = *this.asked;
         let context = &*this.context;
         let body = |body| match asked.grpc {
             true => ResponseBody::grpc(body, context.clone()),
@@ -222,19 +225,19 @@ where
         let mut end = *this.end;
         let state = this.state.as_mut().project();
         let result = ready!(context.enter(|| match state {
-            StateProj::Over => {
-                // Whoever sent it does not wait, and would be too late again.
+            StateProj::Expired => {
+                // The caller no longer waits, and a retry would be too late again.
                 end = None;
-                let mut response = settings.too_late(asked);
-                tell_not_to_retry(&mut response);
+                let mut response = settings.deadline_exceeded(asked);
+                forbid_retry(&mut response);
                 Poll::Ready(Ok(response))
             }
             StateProj::Limited { future } => future.poll(cx).map(|output| match output {
                 Ok(result) => result.map(|response| response.map(body)),
                 Err(_) => {
-                    // The rejection itself is not ended.
+                    // The body of the rejection has no deadline.
                     end = None;
-                    Ok(settings.too_late(asked))
+                    Ok(settings.deadline_exceeded(asked))
                 }
             }),
             StateProj::Unlimited { future } => {
@@ -244,12 +247,12 @@ where
         }));
         this.state.set(State::Done);
         Poll::Ready(result.map(|mut response| {
-            if context.retries().gave_up() && failed(&response) {
-                tell_not_to_retry(&mut response);
+            if context.retries().gave_up() && is_retryable(&response) {
+                forbid_retry(&mut response);
             }
             if let Some(end) = end {
                 let extensions = response.extensions_mut();
-                // A limit further in may be the shorter one.
+                // A layer further in may have set an earlier deadline.
                 if extensions.get::<CallEnd>().is_none_or(|inner| end.at < inner.at) {
                     extensions.insert(end);
                 }
@@ -259,9 +262,9 @@ where
     }
 }
 
-/// Whether a caller might try again. Of gRPC's answers those that failed at once; [others](ResponseBody::grpc) have their
-/// status after the body.
-fn failed<B>(response: &Response<B>) -> bool {
+/// Returns `true` if a caller might retry the response. Of gRPC responses only trailers-only
+/// failures are recognised; [others](ResponseBody::grpc) have their status after the body.
+fn is_retryable<B>(response: &Response<B>) -> bool {
     let status = response.status();
     let grpc = response.headers().get(GRPC_STATUS).is_some_and(|status| status != "0");
     status.is_server_error()
@@ -270,10 +273,10 @@ fn failed<B>(response: &Response<B>) -> bool {
         || grpc
 }
 
-fn tell_not_to_retry<B>(response: &mut Response<B>) {
+fn forbid_retry<B>(response: &mut Response<B>) {
     let headers = response.headers_mut();
     headers.insert(RETRY, NEVER);
     if headers.contains_key(GRPC_STATUS) {
-        headers.insert(GRPC_PUSHBACK, NO_MORE);
+        headers.insert(GRPC_PUSHBACK, NO_RETRY);
     }
 }

@@ -1,19 +1,19 @@
-//! How much time is left, on the wire.
+//! The headers that carry the time left for a request.
 //!
-//! As a length and not as an instant, because two machines do not have the same time. What the message
-//! was under way for is thereby forgotten, which errs on the side of the one who waits; his own deadline
-//! does not move.
+//! The time is sent as a duration and not as an instant, since two machines have different clocks.
+//! The time that the message needs on the wire is not subtracted, which favours the caller; the
+//! caller's own deadline is not affected.
 //!
-//! | header | unit | whose |
+//! | header | unit | defined by |
 //! |---|---|---|
-//! | [`TIMEOUT`] | whole milliseconds | ours |
-//! | [`GRPC_TIMEOUT`] | up to eight digits and one of `H M S m u n` | gRPC's |
-//! | [`ENVOY_TIMEOUT`] | whole milliseconds; 0 says nothing | Envoy's, for what it sends on |
+//! | [`TIMEOUT`] | whole milliseconds | this crate |
+//! | [`GRPC_TIMEOUT`] | up to eight digits and one of `H M S m u n` | gRPC |
+//! | [`ENVOY_TIMEOUT`] | whole milliseconds; 0 is ignored | Envoy, for the requests that it forwards |
 //!
-//! [`parse`] reads all of them, and the shortest holds up to the head of the response: whichever was meant, nobody works for
-//! longer. Only gRPC's is for the whole call ([`parse_call`]), and ends a body that has begun.
-//! They come from strangers: a number too large is only a very long time, zero is a time that has passed,
-//! and everything else says nothing.
+//! [`parse`] reads all three, and the shortest limits the time until the head of the response. Only
+//! gRPC's header is for the whole call ([`parse_call`]), and ends a body that has begun. The
+//! headers come from strangers: a number that overflows is [`MAX_WAIT`], zero is a deadline in the
+//! past, and everything else is ignored.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,7 +22,7 @@
 //!
 //! let mut headers = HeaderMap::new();
 //! headers.insert(timeout::TIMEOUT, timeout::milliseconds(Duration::from_micros(2_500)));
-//! assert_eq!(timeout::parse(&headers), Some(Duration::from_millis(2))); // never more than there was
+//! assert_eq!(timeout::parse(&headers), Some(Duration::from_millis(2))); // rounded down
 //! headers.insert(timeout::GRPC_TIMEOUT, timeout::grpc(Duration::from_micros(1_500)));
 //! assert_eq!(timeout::parse(&headers), Some(Duration::from_micros(1_500)));
 //! ```
@@ -32,30 +32,29 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use resilience_core::clock::MAX_WAIT;
 
-/// How long the caller will wait for this attempt, in whole milliseconds.
+/// The header of the time that the caller will wait for this attempt, in whole milliseconds.
 pub const TIMEOUT: HeaderName = HeaderName::from_static("x-resilience-timeout-ms");
 
-/// gRPC's, as its protocol over HTTP/2 writes it.
+/// gRPC's header of the time left for the call, as defined by its protocol over HTTP/2.
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Envoy's: how long the proxy will wait for what it sends on. It stands there for requests that went
-/// through one.
+/// Envoy's header of the time that the proxy will wait for a request that it forwards.
 pub const ENVOY_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 
-/// What is left for this request, at most [`MAX_WAIT`]; zero if its time has passed. `None` if none of the
-/// three headers says.
+/// Returns the time left for this request, at most [`MAX_WAIT`]; zero if the deadline has passed.
+/// `None` if none of the three headers is present and valid.
 #[must_use]
 pub fn parse(headers: &HeaderMap) -> Option<Duration> {
-    let ours = read(headers, &TIMEOUT, parse_milliseconds);
+    let own = read(headers, &TIMEOUT, parse_milliseconds);
     let grpc = parse_call(headers);
     let envoy = read(headers, &ENVOY_TIMEOUT, |text| {
         parse_milliseconds(text).filter(|timeout| !timeout.is_zero())
     });
-    [ours, grpc, envoy].into_iter().flatten().min()
+    [own, grpc, envoy].into_iter().flatten().min()
 }
 
-/// Returns what is left for the whole call, its body and trailers included: what [`GRPC_TIMEOUT`] has. The other two are
-/// for the head of the response.
+/// Returns the time left for the whole call, its body and trailers included, from [`GRPC_TIMEOUT`].
+/// The other two headers are for the head of the response.
 #[must_use]
 pub fn parse_call(headers: &HeaderMap) -> Option<Duration> {
     read(headers, &GRPC_TIMEOUT, parse_grpc)
@@ -70,12 +69,12 @@ fn read(
     texts.filter_map(|text| parse(text.trim_matches([' ', '\t']))).min()
 }
 
-/// `1*DIGIT`.
+/// Parses `1*DIGIT` milliseconds.
 fn parse_milliseconds(text: &str) -> Option<Duration> {
     number(text).map(|number| Duration::from_millis(number).min(MAX_WAIT))
 }
 
-/// One to eight digits and a unit.
+/// Parses one to eight digits and a unit.
 fn parse_grpc(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let (digits, _) = text.split_at(text.len() - unit.len_utf8());
@@ -92,20 +91,21 @@ fn parse_grpc(text: &str) -> Option<Duration> {
     Some(timeout.min(MAX_WAIT))
 }
 
-/// No sign, no fraction; too many digits are a great many.
+/// Parses `1*DIGIT`: no sign, no fraction. A number that overflows is `u64::MAX`.
 pub(super) fn number(digits: &str) -> Option<u64> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// The value of [`TIMEOUT`]: what is left, rounded down, so that nobody works when nobody waits.
+/// Returns a value of [`TIMEOUT`], rounded down, so that no server works longer than its caller
+/// waits.
 #[must_use]
 pub fn milliseconds(left: Duration) -> HeaderValue {
     HeaderValue::from(whole(left.as_millis()))
 }
 
-/// The value of [`GRPC_TIMEOUT`]: what is left, rounded down to what eight digits of the finest unit hold.
-/// gRPC has no zero: what has passed is one nanosecond.
+/// Returns a value of [`GRPC_TIMEOUT`], rounded down to eight digits of the finest unit that fits.
+/// gRPC has no zero: a deadline in the past is one nanosecond.
 #[must_use]
 pub fn grpc(left: Duration) -> HeaderValue {
     let seconds = u128::from(left.as_secs());
@@ -119,7 +119,7 @@ pub fn grpc(left: Duration) -> HeaderValue {
     ];
     let fits = units.into_iter().find(|(number, _)| *number < 100_000_000);
     let (number, unit) = fits.unwrap_or((99_999_999, 'H'));
-    // Digits and a letter are a header's value.
+    // Cannot fail: digits and a letter are a valid header value.
     HeaderValue::try_from(format!("{number}{unit}")).unwrap_or(HeaderValue::from_static("1n"))
 }
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_of_grpc() {
+    fn every_unit_of_grpc_is_read() {
         for (value, expected) in [
             ("2H", Duration::from_secs(7_200)),
             ("3M", Duration::from_secs(180)),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_timeout_says_nothing() {
+    fn an_invalid_timeout_is_ignored() {
         for value in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "1 S", "123456789n", "1SS", "1h"] {
             assert_eq!(read(GRPC_TIMEOUT, value), None, "{value:?}");
         }
@@ -164,20 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_one_is_a_long_one() {
+    fn an_overflowing_timeout_is_the_longest_wait() {
         assert_eq!(read(TIMEOUT, "18446744073709551616"), Some(MAX_WAIT));
         assert_eq!(read(TIMEOUT, &"9".repeat(5_000)), Some(MAX_WAIT));
     }
 
     #[test]
-    fn zero_has_passed_but_says_nothing_to_envoy() {
+    fn zero_is_a_passed_deadline_except_for_envoy() {
         assert_eq!(read(TIMEOUT, "0"), Some(Duration::ZERO));
         assert_eq!(read(ENVOY_TIMEOUT, "0"), None);
         assert_eq!(read(ENVOY_TIMEOUT, "15"), Some(Duration::from_millis(15)));
     }
 
     #[test]
-    fn the_shortest_holds() {
+    fn the_shortest_timeout_is_used() {
         let value = HeaderValue::from_static;
         let mut headers = HeaderMap::from_iter([
             (TIMEOUT, value("300")),

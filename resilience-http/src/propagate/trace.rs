@@ -1,12 +1,13 @@
-//! W3C Trace Context and Baggage, handed on.
+//! W3C Trace Context and Baggage, passed on unchanged.
 //!
-//! Nothing is started, sampled or changed here: that is a tracer's. What a request came with goes out with
-//! the calls made for it, so that a service without a tracer does not cut the trace in two. A call that has
-//! such a header already keeps its own.
+//! This module starts, samples and changes nothing: that is the work of a tracer. The trace headers
+//! of a request are added to the calls that are made to serve it, so a service without a tracer
+//! does not cut the trace in two. A call that already has such a header keeps its own.
 //!
-//! They come from strangers and are kept in memory: a `traceparent` that is not one is left out, and its
-//! `tracestate` with it; so is a `tracestate` of more than 512 bytes and a `baggage` of more than 8,192,
-//! the most that the specifications want handed on.
+//! The headers come from strangers and are kept in memory, so they are validated and bounded. An
+//! invalid `traceparent` is dropped, and its `tracestate` with it. A `tracestate` of more than 512
+//! bytes and a `baggage` of more than 8,192 are dropped: these are the sizes that the
+//! specifications require to be passed on.
 //!
 //! ```
 //! use http::HeaderMap;
@@ -26,12 +27,12 @@ const PARENT: HeaderName = HeaderName::from_static("traceparent");
 const STATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// <https://www.w3.org/TR/trace-context/#tracestate-limits>
+/// See <https://www.w3.org/TR/trace-context/#tracestate-limits>.
 const MAX_STATE: usize = 512;
-/// <https://www.w3.org/TR/baggage/#limits>
+/// See <https://www.w3.org/TR/baggage/#limits>.
 const MAX_BAGGAGE: usize = 8_192;
 
-/// Where in a trace a request stands, and what it carries along. Empty by default.
+/// The trace context and baggage of a request. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     parent: Option<HeaderValue>,
@@ -40,7 +41,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// What these headers say, as far as it is valid and not too long.
+    /// Reads the headers that are valid and within the size limits.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Trace {
         let parent = only(headers, &PARENT).filter(|value| is_parent(value.as_bytes())).cloned();
@@ -51,13 +52,13 @@ impl Trace {
         Trace { parent, state, baggage: bounded(headers, &BAGGAGE, MAX_BAGGAGE) }
     }
 
-    /// Whether there is nothing to hand on.
+    /// Returns `true` if there is nothing to pass on.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parent.is_none() && self.baggage.is_empty()
     }
 
-    /// Adds it to the headers of a call, which keeps what it has of its own.
+    /// Adds the trace and the baggage to the headers of a call, unless the call has its own.
     pub fn write(&self, headers: &mut HeaderMap) {
         if let Some(parent) = &self.parent
             && !headers.contains_key(PARENT)
@@ -78,20 +79,21 @@ fn append(headers: &mut HeaderMap, name: &HeaderName, values: &[HeaderValue]) {
     }
 }
 
-/// The value, unless there are several.
+/// Returns the value of a header, or `None` if there are several.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// All values, unless they are longer than this together, with the commas between them.
-fn bounded(headers: &HeaderMap, name: &HeaderName, most: usize) -> Vec<HeaderValue> {
+/// Returns all values, or none if they are longer than `limit` bytes together, with the commas
+/// between them.
+fn bounded(headers: &HeaderMap, name: &HeaderName, limit: usize) -> Vec<HeaderValue> {
     let values = || headers.get_all(name).iter();
     let length = values().map(|value| value.len() + 1).sum::<usize>();
-    if length <= most + 1 { values().cloned().collect() } else { Vec::new() }
+    if length <= limit + 1 { values().cloned().collect() } else { Vec::new() }
 }
 
-/// `version "-" trace-id "-" parent-id "-" flags`, and in later versions possibly more.
+/// Validates `version "-" trace-id "-" parent-id "-" flags`. A later version may add fields.
 fn is_parent(value: &[u8]) -> bool {
     let hex = |range: std::ops::Range<usize>| {
         value[range].iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -100,7 +102,7 @@ fn is_parent(value: &[u8]) -> bool {
     let length = match value.get(..2) {
         Some(b"00") => value.len() == 55,
         Some(b"ff") | None => false,
-        // A later version: what it adds stands after another dash.
+        // A later version: its further fields follow another dash.
         Some(_) => (value.len() == 55 || value.get(55) == Some(&b'-')) && value.len() <= MAX_STATE,
     };
     length
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_valid_or_left_out() {
+    fn an_invalid_parent_is_dropped() {
         assert!(parent(VALID));
         assert!(parent(&VALID.replacen("00", "cc", 1)));
         assert!(parent(&format!("{}-what-comes-later", VALID.replacen("00", "cc", 1))));
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_goes_with_its_parent() {
+    fn a_state_without_a_parent_is_dropped() {
         let alone = Trace::read(&headers(&[("tracestate", "a=1")]));
         assert!(alone.is_empty() && alone.state.is_empty());
         let both = headers(&[("traceparent", VALID), ("tracestate", "a=1"), ("tracestate", "b=2")]);
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_keeps_its_own() {
+    fn a_call_keeps_its_own_headers() {
         let incoming =
             headers(&[("traceparent", VALID), ("tracestate", "a=1"), ("baggage", "u=1")]);
         let own = VALID.replace("00f0", "11f0");
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_left_out() {
+    fn a_header_that_is_too_long_is_dropped() {
         let at = |name, length: usize| {
             let value = "x".repeat(length);
             Trace::read(&headers(&[("traceparent", VALID), (name, &value)]))

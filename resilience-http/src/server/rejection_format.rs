@@ -34,7 +34,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields;
 use super::response_body::ResponseBody;
-use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, NO_MORE, RETRY};
+use crate::propagate::attempt::{GRPC_PUSHBACK, NEVER, NO_RETRY, RETRY};
 use crate::propagate::is_grpc;
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -248,7 +248,7 @@ fn retry_after(rejection: &Rejection) -> Option<Duration> {
 /// Returns the value of `grpc-retry-pushback-ms`.
 fn pushback(rejection: &Rejection) -> Option<HeaderValue> {
     if is_final(rejection) {
-        return Some(NO_MORE);
+        return Some(NO_RETRY);
     }
     retry_after(rejection).map(|after| whole_milliseconds(after).into())
 }

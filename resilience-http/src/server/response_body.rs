@@ -100,7 +100,7 @@ fn forbid_retry_after_giving_up(frame: Frame<Bytes>, context: &propagate::Contex
 
 fn with_pushback(mut trailers: HeaderMap) -> HeaderMap {
     if trailers.get(GRPC_STATUS).is_some_and(|status| status != "0") {
-        trailers.insert(GRPC_PUSHBACK, attempt::NO_MORE);
+        trailers.insert(GRPC_PUSHBACK, attempt::NO_RETRY);
     }
     trailers
 }

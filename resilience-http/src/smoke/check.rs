@@ -1,4 +1,4 @@
-//! One thing that is asked of a service.
+//! A check: one request, and the expected response.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use resilience_core::InvalidConfig;
 use resilience_core::clock::MAX_WAIT;
 use serde_json::Value;
 
-/// A path that is asked for with `GET`, and what has to come back.
+/// A path to request with `GET`, and the expected response.
 #[derive(Debug, Clone)]
 #[must_use = "a check does nothing until it is given to a `SmokeBuilder`"]
 pub struct SmokeCheck {
@@ -18,56 +18,57 @@ pub struct SmokeCheck {
     pub(super) within: Option<Duration>,
 }
 
-/// What is expected at a place in a JSON body.
+/// The expected values at a JSON pointer of a body.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     pub(super) pointer: String,
-    /// Any of these; anything at all if there are none.
+    /// Any of these values; any value at all if the list is empty.
     pub(super) values: Vec<Value>,
 }
 
 impl SmokeCheck {
-    /// Expects 200 from this path, which begins with a slash and may have a query. Named by the path.
+    /// Expects status 200 from this path, which begins with a slash and may have a query. The name
+    /// of the check is the path.
     pub fn get(path: impl Into<String>) -> SmokeCheck {
         let path = path.into();
         let name = path.clone();
         SmokeCheck { name, path, status: 200, body: Vec::new(), within: None }
     }
 
-    /// That the process is alive, asked at this path: 200, `status` is `alive`.
+    /// Expects a live process: status 200 and `status` `alive` at this path.
     pub fn health(path: impl Into<String>) -> SmokeCheck {
         SmokeCheck::get(path).named("health").json("/status", "alive")
     }
 
-    /// That it may be sent requests, asked at this path: 200, `status` is `ready` or `degraded`.
+    /// Expects a ready service: status 200 and `status` `ready` or `degraded` at this path.
     pub fn ready(path: impl Into<String>) -> SmokeCheck {
         SmokeCheck::get(path).named("ready").one_of("/status", ["ready", "degraded"])
     }
 
-    /// That it has started, asked at this path: 200, `status` is `ready` or `degraded`.
+    /// Expects a started service: status 200 and `status` `ready` or `degraded` at this path.
     pub fn startup(path: impl Into<String>) -> SmokeCheck {
         SmokeCheck::get(path).named("startup").one_of("/status", ["ready", "degraded"])
     }
 
-    /// What the report calls it.
+    /// Sets the name of the check in the report. Names are unique in a suite.
     pub fn named(mut self, name: impl Into<String>) -> SmokeCheck {
         self.name = name.into();
         self
     }
 
-    /// Expects this status.
+    /// Expects this status; 200 by default.
     pub fn status(mut self, status: u16) -> SmokeCheck {
         self.status = status;
         self
     }
 
-    /// Expects a JSON body with this value at this place, a JSON pointer (RFC 6901) such as
+    /// Expects a JSON body with this value at this JSON pointer (RFC 6901), such as
     /// `/players/0/name`.
     pub fn json(self, pointer: impl Into<String>, value: impl Into<Value>) -> SmokeCheck {
         self.one_of(pointer, [value])
     }
 
-    /// Expects a JSON body with one of these values at this place.
+    /// Expects a JSON body with one of these values at this JSON pointer.
     pub fn one_of<V: Into<Value>>(
         mut self,
         pointer: impl Into<String>,
@@ -78,29 +79,29 @@ impl SmokeCheck {
         self
     }
 
-    /// Expects a JSON body with something at this place, which may be null.
+    /// Expects a JSON body with a value at this JSON pointer, which may be `null`.
     pub fn has(mut self, pointer: impl Into<String>) -> SmokeCheck {
         self.body.push(Expected { pointer: pointer.into(), values: Vec::new() });
         self
     }
 
-    /// Expects the whole response within this time, not the suite's.
+    /// Expects the whole response within this time; the timeout of the suite by default.
     pub fn within(mut self, time: Duration) -> SmokeCheck {
         self.within = Some(time);
         self
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        self.flaw().map_or(Ok(()), |flaw| {
+        self.first_error().map_or(Ok(()), |error| {
             Err(InvalidConfig::new(
-                flaw.field(),
-                format_args!("{} (check `{}`)", flaw.value(), self.name),
-                flaw.bound(),
+                error.field(),
+                format_args!("{} (check `{}`)", error.value(), self.name),
+                error.bound(),
             ))
         })
     }
 
-    fn flaw(&self) -> Option<InvalidConfig> {
+    fn first_error(&self) -> Option<InvalidConfig> {
         let quoted = |text: &str| format!("`{text}`");
         if self.name.is_empty() {
             return Some(InvalidConfig::new("name", quoted(""), "something"));
@@ -121,7 +122,7 @@ impl SmokeCheck {
     }
 }
 
-/// A time that something may take.
+/// Checks the bounds of a time limit.
 pub(super) fn time(field: &'static str, time: Duration) -> Result<(), InvalidConfig> {
     if time.is_zero() || time > MAX_WAIT {
         let bound = "more than zero and at most 365 days";

@@ -1,4 +1,4 @@
-//! A suite from a command line.
+//! A suite from command-line arguments.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use serde_json::Value;
 use super::check::SmokeCheck;
 use super::suite::{Smoke, SmokeBuilder};
 
-/// What [`Smoke::from_args`] understands.
+/// The command line of [`Smoke::from_args`].
 pub const USAGE: &str = "\
 smoke URL [OPTION]...
-  --timeout SECONDS             for each check; 5 unless given
-  --no-probes                   not /health, /startup and /ready
-  --get PATH                    another check
-  --status STATUS               of the last --get: this is its status; 200 unless given
-  --json POINTER=VALUE          of the last --get: this JSON value is at this place
-  --has POINTER                 of the last --get: something is at this place";
+  --timeout SECONDS             time limit of each check; default 5
+  --no-probes                   do not check /health, /startup and /ready
+  --get PATH                    add a check of this path
+  --status STATUS               expected status of the last --get; default 200
+  --json POINTER=VALUE          expected JSON value at a pointer, for the last --get
+  --has POINTER                 expect any value at a pointer, for the last --get";
 
 impl Smoke {
-    /// A suite from the arguments of a program, its name left out. See [`USAGE`].
+    /// Creates a suite from the arguments of a program, without its name. See [`USAGE`].
     ///
     /// ```
     /// use resilience_http::smoke::Smoke;
@@ -31,53 +31,54 @@ impl Smoke {
     /// ```
     ///
     /// # Errors
-    /// If they are not understood, or a value is out of its bounds.
+    /// If an argument is unknown, or a value is out of its bounds.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Result<Smoke, InvalidConfig> {
-        Line::read(args.into_iter())?.suite()?.build()
+        CommandLine::parse(args.into_iter())?.suite()?.build()
     }
 }
 
-/// What a command line asks for.
+/// The parsed arguments.
 #[derive(Default)]
-struct Line {
+struct CommandLine {
     base: Option<String>,
     timeout: Option<Duration>,
     no_probes: bool,
     checks: Vec<SmokeCheck>,
 }
 
-impl Line {
-    fn read(mut args: impl Iterator<Item = String>) -> Result<Line, InvalidConfig> {
-        let mut line = Line::default();
+impl CommandLine {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<CommandLine, InvalidConfig> {
+        let mut line = CommandLine::default();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                "--timeout" => line.timeout = Some(seconds(&following(&mut args, "--timeout")?)?),
+                "--timeout" => line.timeout = Some(seconds(&next_value(&mut args, "--timeout")?)?),
                 "--no-probes" => line.no_probes = true,
                 "--get" => {
-                    line.checks.push(SmokeCheck::get(following(&mut args, "--get")?));
+                    line.checks.push(SmokeCheck::get(next_value(&mut args, "--get")?));
                 }
                 "--status" => {
-                    let text = following(&mut args, "--status")?;
+                    let text = next_value(&mut args, "--status")?;
                     let status = text.parse();
-                    let status = status.map_err(|_| unusable("--status", &text, "a number"))?;
-                    line.of_last("--status", |check| check.status(status))?;
+                    let status = status.map_err(|_| invalid("--status", &text, "a number"))?;
+                    line.change_last("--status", |check| check.status(status))?;
                 }
                 "--json" => {
-                    let (pointer, value) = pair(&following(&mut args, "--json")?)?;
-                    line.of_last("--json", |check| check.json(pointer, value))?;
+                    let (pointer, value) = pair(&next_value(&mut args, "--json")?)?;
+                    line.change_last("--json", |check| check.json(pointer, value))?;
                 }
                 "--has" => {
-                    let pointer = following(&mut args, "--has")?;
-                    line.of_last("--has", |check| check.has(pointer))?;
+                    let pointer = next_value(&mut args, "--has")?;
+                    line.change_last("--has", |check| check.has(pointer))?;
                 }
                 url if line.base.is_none() && !url.starts_with('-') => line.base = Some(arg),
-                _ => return Err(unusable("argument", &arg, "one of the options")),
+                _ => return Err(invalid("argument", &arg, "one of the options")),
             }
         }
         Ok(line)
     }
 
-    fn of_last(
+    /// Changes the check of the last `--get`.
+    fn change_last(
         &mut self,
         option: &'static str,
         change: impl FnOnce(SmokeCheck) -> SmokeCheck,
@@ -102,7 +103,7 @@ impl Line {
     }
 }
 
-fn following(
+fn next_value(
     args: &mut impl Iterator<Item = String>,
     option: &'static str,
 ) -> Result<String, InvalidConfig> {
@@ -111,17 +112,17 @@ fn following(
 
 fn seconds(text: &str) -> Result<Duration, InvalidConfig> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| unusable("--timeout", text, "a number of seconds"))
+    seconds.ok_or_else(|| invalid("--timeout", text, "a number of seconds"))
 }
 
-/// `POINTER=VALUE`, at the first `=`.
+/// Splits `POINTER=VALUE` at the first `=`.
 fn pair(text: &str) -> Result<(String, Value), InvalidConfig> {
     let bound = "a JSON pointer, `=` and a JSON value";
-    let (pointer, value) = text.split_once('=').ok_or_else(|| unusable("--json", text, bound))?;
-    let value = serde_json::from_str(value).map_err(|_| unusable("--json", text, bound))?;
+    let (pointer, value) = text.split_once('=').ok_or_else(|| invalid("--json", text, bound))?;
+    let value = serde_json::from_str(value).map_err(|_| invalid("--json", text, bound))?;
     Ok((pointer.to_owned(), value))
 }
 
-fn unusable(field: &'static str, value: &str, bound: &'static str) -> InvalidConfig {
+fn invalid(field: &'static str, value: &str, bound: &'static str) -> InvalidConfig {
     InvalidConfig::new(field, format_args!("`{value}`"), bound)
 }

@@ -1,48 +1,48 @@
-//! What was not as expected.
+//! The faults that a check can find.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// How a response differs from what was expected.
+/// The first difference between a response and the expected one.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SmokeFault {
-    /// There was no response: what the transport says.
+    /// No response, because of an error of the transport.
     #[non_exhaustive]
     Unreachable {
-        /// In words.
+        /// The text of the innermost error.
         error: String,
     },
-    /// The response, or the whole of it, did not come in time.
+    /// No complete response in time.
     #[non_exhaustive]
     TooSlow {
-        /// How long it was given.
+        /// The time limit.
         limit: Duration,
     },
     /// Another status.
     #[non_exhaustive]
     Status {
-        /// The one that was expected.
+        /// The expected status.
         expected: u16,
-        /// The one that came.
+        /// The status of the response.
         found: u16,
-        /// What the response says is down or impaired, if it is a probe's.
-        unwell: Vec<String>,
+        /// The checks that a probe response reports as down or impaired; empty for other responses.
+        unhealthy: Vec<String>,
     },
     /// A body of more than [`MAX_BODY`](super::MAX_BODY) bytes.
     TooLarge,
     /// A body that is not JSON.
     NotJson,
-    /// Another value, or none, at a place in the body.
+    /// Another value, or none, at a JSON pointer of the body.
     #[non_exhaustive]
     Value {
-        /// The place, as a JSON pointer.
+        /// The JSON pointer.
         pointer: String,
-        /// Any of these was expected; anything at all if there are none.
+        /// The expected values, of which any passes. Empty: any value passes.
         expected: Vec<Value>,
-        /// The one that is there.
+        /// The value in the body.
         found: Option<Value>,
     },
 }
@@ -52,9 +52,9 @@ impl fmt::Display for SmokeFault {
         match self {
             SmokeFault::Unreachable { error } => write!(f, "no response: {error}"),
             SmokeFault::TooSlow { limit } => write!(f, "no whole response within {limit:?}"),
-            SmokeFault::Status { expected, found, unwell } => {
+            SmokeFault::Status { expected, found, unhealthy } => {
                 write!(f, "status {found}, expected {expected}")?;
-                for (index, name) in unwell.iter().enumerate() {
+                for (index, name) in unhealthy.iter().enumerate() {
                     write!(f, "{}{name}", if index == 0 { ": " } else { ", " })?;
                 }
                 Ok(())
@@ -63,7 +63,7 @@ impl fmt::Display for SmokeFault {
             SmokeFault::NotJson => f.write_str("a body that is not JSON"),
             SmokeFault::Value { pointer, expected, found } => {
                 match found {
-                    Some(found) => write!(f, "`{pointer}` is {}", Short(found))?,
+                    Some(found) => write!(f, "`{pointer}` is {}", Truncated(found))?,
                     None => write!(f, "`{pointer}` is missing")?,
                 }
                 for (index, value) in expected.iter().enumerate() {
@@ -75,14 +75,14 @@ impl fmt::Display for SmokeFault {
     }
 }
 
-/// The beginning of a value: a line of a report is for reading.
-struct Short<'a>(&'a Value);
+/// The first characters of a value, so that a line of the report stays readable.
+struct Truncated<'a>(&'a Value);
 
-impl fmt::Display for Short<'_> {
+impl fmt::Display for Truncated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 80;
+        const MAX_CHARS: usize = 80;
         let text = self.0.to_string();
-        match text.char_indices().nth(MOST) {
+        match text.char_indices().nth(MAX_CHARS) {
             Some((end, _)) => write!(f, "{}…", &text[..end]),
             None => f.write_str(&text),
         }

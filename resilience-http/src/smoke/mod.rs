@@ -1,14 +1,14 @@
-//! Whether a deployed service does what it is there for, before anybody is sent to it.
+//! Smoke tests of a deployed service.
 //!
-//! A suite asks the probes and a few paths of a running service, each within its time, and says which
-//! of them was answered otherwise than expected. All are asked, one after the other, also after a
-//! failure: one run names everything that is wrong. [`SmokeReport::exit_code`] is for a deployment to
-//! stop at.
+//! A suite requests the probes and a few paths of a running service, each with a time limit, and
+//! reports every response that differs from the expected one. All checks run, one after the other,
+//! also after a failure: one run finds every fault. [`SmokeReport::exit_code`] lets a deployment
+//! stop on a failure.
 //!
-//! What is expected: a status (200 unless told otherwise), values in a JSON body, and a response in
-//! time, body included. Redirects are not followed: a login page is no response. Bodies are read up to
-//! [`MAX_BODY`]. A probe of the health module that says 503 is quoted: the report names the dependency
-//! that is down.
+//! A check expects a status (200 by default), values in a JSON body, and a complete response in
+//! time. Redirects are not followed, so a redirect to a login page fails the check. Bodies are read
+//! up to [`MAX_BODY`]. From a 503 of a readiness probe the report quotes the dependency that is
+//! down.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -28,16 +28,16 @@
 //! # }
 //! ```
 
-mod ask;
 mod check;
 mod cli;
 mod fault;
 mod report;
+mod run_check;
 mod suite;
 
-pub use ask::MAX_BODY;
 pub use check::SmokeCheck;
 pub use cli::USAGE;
 pub use fault::SmokeFault;
 pub use report::{SmokeReport, SmokeResult};
+pub use run_check::MAX_BODY;
 pub use suite::{Smoke, SmokeBuilder};

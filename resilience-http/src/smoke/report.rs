@@ -1,4 +1,4 @@
-//! What came of a suite.
+//! The report of a suite.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,43 +6,43 @@ use std::time::Duration;
 
 use super::fault::SmokeFault;
 
-/// What each check came to, in order. Shown (`Display`), it is a table.
+/// The results of the checks, in order. `Display` formats them as a table.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SmokeReport {
-    /// What was asked.
+    /// The URL of the service.
     pub base: String,
-    /// One for each check.
+    /// One result for each check.
     pub results: Vec<SmokeResult>,
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SmokeResult {
-    /// What it is called.
+    /// The name of the check.
     pub name: String,
-    /// What was asked for.
+    /// The requested path.
     pub path: String,
-    /// How long it took.
+    /// The duration of the check.
     pub took: Duration,
-    /// What was wrong, if something was.
+    /// The fault, or `None` if the check passed.
     pub fault: Option<SmokeFault>,
 }
 
 impl SmokeReport {
-    /// Whether everything was as expected.
+    /// Returns `true` if every check passed.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.failed().next().is_none()
     }
 
-    /// What was not as expected.
+    /// Returns the results of the checks that failed.
     pub fn failed(&self) -> impl Iterator<Item = &SmokeResult> {
         self.results.iter().filter(|result| result.fault.is_some())
     }
 
-    /// Success if everything was as expected, failure otherwise.
+    /// Returns success if every check passed, and failure otherwise.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         if self.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -54,12 +54,13 @@ impl fmt::Display for SmokeReport {
         let width = |of: fn(&SmokeResult) -> &str| {
             self.results.iter().map(|result| of(result).chars().count()).max().unwrap_or(0)
         };
-        let (names, paths) = (width(|result| &result.name), width(|result| &result.path));
+        let names = width(|result| &result.name);
+        let paths = width(|result| &result.path);
         writeln!(f, "smoke test of {}", self.base)?;
         for SmokeResult { name, path, took, fault } in &self.results {
-            let verdict = if fault.is_none() { "ok  " } else { "FAIL" };
+            let outcome = if fault.is_none() { "ok  " } else { "FAIL" };
             let took = took.as_millis();
-            write!(f, "  {verdict}  {name:names$}  {path:paths$}  {took:>6} ms")?;
+            write!(f, "  {outcome}  {name:names$}  {path:paths$}  {took:>6} ms")?;
             match fault {
                 Some(fault) => writeln!(f, "  {fault}")?,
                 None => writeln!(f)?,

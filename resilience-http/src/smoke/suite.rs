@@ -1,30 +1,32 @@
-//! All that is asked of a service.
+//! A suite of checks, and its builder.
 
 use std::time::Duration;
 
 use reqwest::{Client, Url, redirect};
 use resilience_core::{InvalidConfig, clock};
 
-use super::ask;
 use super::check::{SmokeCheck, time};
 use super::report::{SmokeReport, SmokeResult};
+use super::run_check::run_check;
 
-/// A suite that can be run against a service, any number of times.
+/// A suite of checks for a service, which can be run any number of times. Clones share the client.
 #[derive(Debug, Clone)]
 pub struct Smoke {
     base: String,
     client: Client,
-    checks: Vec<Planned>,
+    checks: Vec<PlannedCheck>,
 }
 
+/// A check with its URL and time limit.
 #[derive(Debug, Clone)]
-struct Planned {
+struct PlannedCheck {
     check: SmokeCheck,
     url: Url,
     limit: Duration,
 }
 
-/// A [`Smoke`] in the making. Begins with no checks, and five seconds for each.
+/// A builder of a [`Smoke`] suite. Starts without checks, and with a timeout of five seconds for
+/// each.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct SmokeBuilder {
@@ -35,58 +37,63 @@ pub struct SmokeBuilder {
 }
 
 impl Smoke {
-    /// A suite for the service at this URL, to which the paths of the checks are appended.
+    /// Starts a suite for the service at this URL, to which the paths of the checks are appended.
     pub fn of(base: impl Into<String>) -> SmokeBuilder {
-        let (base, timeout) = (base.into(), Duration::from_secs(5));
-        SmokeBuilder { base, timeout, client: None, checks: Vec::new() }
+        let timeout = Duration::from_secs(5);
+        SmokeBuilder { base: base.into(), timeout, client: None, checks: Vec::new() }
     }
 
-    /// Asks everything, in order, whatever comes of it. Dropped, it asks no further.
+    /// Runs all checks in order, also after a failure. Dropping the future cancels the current
+    /// check and skips the rest.
     pub async fn run(&self) -> SmokeReport {
         let mut results = Vec::with_capacity(self.checks.len());
-        for Planned { check, url, limit } in &self.checks {
+        for PlannedCheck { check, url, limit } in &self.checks {
             let began = clock::now();
-            let fault = ask::ask(&self.client, url.clone(), check, *limit).await.err();
+            let fault = run_check(&self.client, url.clone(), check, *limit).await.err();
             let took = clock::now().saturating_duration_since(began);
-            let (name, path) = (check.name.clone(), check.path.clone());
-            results.push(SmokeResult { name, path, took, fault });
+            results.push(SmokeResult {
+                name: check.name.clone(),
+                path: check.path.clone(),
+                took,
+                fault,
+            });
         }
         SmokeReport { base: self.base.clone(), results }
     }
 }
 
 impl SmokeBuilder {
-    /// Asks this too.
+    /// Adds a check.
     pub fn check(mut self, check: SmokeCheck) -> Self {
         self.checks.push(check);
         self
     }
 
-    /// Asks `/health`, `/startup` and `/ready`.
+    /// Adds checks of `/health`, `/startup` and `/ready`.
     pub fn probes(self) -> Self {
         self.check(SmokeCheck::health("/health"))
             .check(SmokeCheck::startup("/startup"))
             .check(SmokeCheck::ready("/ready"))
     }
 
-    /// How long each may take that does not say so itself.
+    /// Sets the time limit of every check without its own [`within`](SmokeCheck::within).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Asks with this client: for certificates, headers, proxies. By default it is a plain one that
+    /// Uses this client, for example for certificates, headers or proxies. The default client
     /// follows no redirects and uses the proxies of the environment.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// The suite.
+    /// Creates the suite.
     ///
     /// # Errors
-    /// If the URL is none, there is nothing to ask, two checks have one name, or a value of a check is
-    /// out of its bounds.
+    /// If the URL is invalid, there are no checks, two checks have the same name, or a value of a
+    /// check is out of its bounds.
     pub fn build(self) -> Result<Smoke, InvalidConfig> {
         time("timeout", self.timeout)?;
         let base = self.base.trim_end_matches('/').to_owned();
@@ -94,23 +101,23 @@ impl SmokeBuilder {
         if self.checks.is_empty() {
             return Err(InvalidConfig::new("checks", 0, "at least 1"));
         }
-        let mut checks: Vec<Planned> = Vec::with_capacity(self.checks.len());
+        let mut checks: Vec<PlannedCheck> = Vec::with_capacity(self.checks.len());
         for check in self.checks {
             check.validate()?;
             if checks.iter().any(|other| other.check.name == check.name) {
                 return Err(InvalidConfig::new(
                     "name",
                     format_args!("`{}`", check.name),
-                    "the name of one check only",
+                    "a name that no other check has",
                 ));
             }
             let url = parse(&format!("{base}{}", check.path))?;
             let limit = check.within.unwrap_or(self.timeout);
-            checks.push(Planned { check, url, limit });
+            checks.push(PlannedCheck { check, url, limit });
         }
         let client = match self.client {
             Some(client) => client,
-            None => plain()?,
+            None => default_client()?,
         };
         Ok(Smoke { base, client, checks })
     }
@@ -123,8 +130,9 @@ fn parse(url: &str) -> Result<Url, InvalidConfig> {
         .ok_or_else(|| InvalidConfig::new("base", format_args!("`{url}`"), "an http or https URL"))
 }
 
-/// A redirect is a response of its own, and to ask twice would hide a failure.
-fn plain() -> Result<Client, InvalidConfig> {
+/// Returns a client without redirects, which would hide a wrong response, and without retries,
+/// which would hide a failure.
+fn default_client() -> Result<Client, InvalidConfig> {
     let builder =
         Client::builder().redirect(redirect::Policy::none()).retry(reqwest::retry::never());
     builder.build().map_err(|error| InvalidConfig::new("client", error, "one that can be built"))

@@ -1,4 +1,4 @@
-//! What is sent again, and what is not.
+//! Which attempts are retried, and which are not.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tokio::net::TcpListener;
 
 use crate::profile;
-use crate::server::{Answer, Reply, serve, status};
+use crate::server::{Reply, Respond, serve, status};
 
 const TEXT: &str = r#"
 deadline = "20s"
@@ -29,9 +29,9 @@ fn request(method: Method, address: std::net::SocketAddr) -> Request {
     Request::new(method, format!("http://{address}/").parse().unwrap())
 }
 
-/// How many requests a call is, that is answered so, and how it ends.
+/// Returns the number of requests of a call with this response, and the result of the call.
 async fn attempts(
-    response: Answer,
+    response: Respond,
     method: Method,
     change: impl FnOnce(RequestWithIdempotency<Request>) -> RequestWithIdempotency<Request>,
 ) -> (usize, Result<Response, Error<TransportError>>) {
@@ -42,21 +42,21 @@ async fn attempts(
 }
 
 #[tokio::test]
-async fn by_method_and_answer() {
+async fn retries_depend_on_the_method_and_the_response() {
     let keyed = |call: RequestWithIdempotency<Request>| {
         call.declared(Idempotency::Keyed(IdempotencyKey::random()))
     };
     for (response, get, post) in [
-        ((|_, _| status(503)) as Answer, 3, 1),
+        ((|_, _| status(503)) as Respond, 3, 1),
         (|_, _| status(429), 3, 1),
         (|_, _| status(408), 3, 1),
         (|_, _| status(500), 3, 1),
         (|_, _| status(425), 3, 3),
         (|_, _| status(421), 1, 1),
         (|_, _| status(404), 1, 1),
-        (|_, _| Reply::Resets, 3, 1),
-        (|_, _| Reply::SaysAndCloses(String::new()), 3, 1),
-        (|_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-le".into()), 3, 1),
+        (|_, _| Reply::Reset, 3, 1),
+        (|_, _| Reply::SendAndClose(String::new()), 3, 1),
+        (|_, _| Reply::SendAndClose("HTTP/1.1 200 OK\r\ncontent-le".into()), 3, 1),
     ] {
         let (made, result) = attempts(response, Method::GET, |call| call).await;
         assert_eq!(made, get, "GET {result:?}");
@@ -73,39 +73,39 @@ async fn by_method_and_answer() {
     }
 }
 
-/// The attempt timeout is the profile's own.
+/// The attempt timeout is part of the profile.
 #[tokio::test]
-async fn a_post_that_timed_out_is_not_repeated() {
-    let hangs: Answer = |_, _| Reply::Hangs;
+async fn a_post_that_timed_out_is_not_retried() {
+    let hangs: Respond = |_, _| Reply::Hang;
     let (made, result) = attempts(hangs, Method::POST, |call| call).await;
     let error = result.unwrap_err();
     assert_eq!((made, error.rejection().unwrap().kind()), (1, RejectionKind::TimedOut));
 }
 
 #[tokio::test]
-async fn a_post_that_found_no_connection_is_repeated() {
+async fn a_post_without_a_connection_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let heard = std::sync::Arc::new(Mutex::new(Vec::new()));
-    let told = heard.clone();
+    let events = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let sink = events.clone();
     let profiles = resilience_core::profiles::Profiles::builder()
         .listen(move |event: &resilience_core::observe::Event<'_>| {
-            told.lock().push(event.name().to_owned());
+            sink.lock().push(event.name().to_owned());
         })
         .from_toml(&format!("[api]\n{TEXT}"))
         .unwrap();
     let client = ResilientClient::new(&profiles.profile("api").unwrap()).unwrap();
     let error = client.execute(request(Method::POST, address)).await.unwrap_err();
     assert_eq!(error.into_service().unwrap().failure(), TransportFailure::Connect);
-    let scheduled = heard.lock().iter().filter(|name| name.contains("scheduled")).count();
-    assert_eq!(scheduled, 2, "{:?}", heard.lock());
+    let scheduled = events.lock().iter().filter(|name| name.contains("scheduled")).count();
+    assert_eq!(scheduled, 2, "{:?}", events.lock());
 }
 
 static KEYS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 #[tokio::test]
-async fn a_generated_key_is_the_same_for_all_attempts_and_another_for_each_call() {
+async fn a_generated_key_is_shared_by_the_attempts_of_a_call() {
     let (address, _) = serve(|_, head| {
         let line = head.lines().find(|line| line.starts_with("idempotency-key: "));
         KEYS.lock().push(line.unwrap_or("none").to_owned());
@@ -141,9 +141,9 @@ async fn a_streaming_body_is_sent_once() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_again_once_there_is_an_answer() {
-    let half: Answer =
-        |_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into());
+async fn nothing_is_retried_after_the_head_of_a_response() {
+    let half: Respond =
+        |_, _| Reply::SendAndClose("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into());
     let (made, response) = attempts(half, Method::GET, |call| call).await;
     let error = response.unwrap().bytes().await.unwrap_err();
     assert_eq!(TransportError::from(error).failure(), TransportFailure::Body);
@@ -151,26 +151,26 @@ async fn nothing_is_sent_again_once_there_is_an_answer() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer() {
-    let elsewhere: Answer = |_, _| {
-        Reply::Says("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n".into())
+async fn a_redirect_is_returned() {
+    let elsewhere: Respond = |_, _| {
+        Reply::Send("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n".into())
     };
     let (made, response) = attempts(elsewhere, Method::GET, |call| call).await;
     assert_eq!((made, response.unwrap().status().as_u16()), (1, 302));
 }
 
 #[tokio::test]
-async fn where_it_broke() {
+async fn a_failure_names_the_step_that_broke() {
     for (response, failure) in [
-        ((|_, _| Reply::Resets) as Answer, TransportFailure::ResetAfterSent),
-        (|_, _| Reply::SaysAndCloses(String::new()), TransportFailure::ResetAfterSent),
-        (|_, _| Reply::SaysAndCloses("junk\r\n\r\n".into()), TransportFailure::Protocol),
+        ((|_, _| Reply::Reset) as Respond, TransportFailure::ResetAfterSent),
+        (|_, _| Reply::SendAndClose(String::new()), TransportFailure::ResetAfterSent),
+        (|_, _| Reply::SendAndClose("junk\r\n\r\n".into()), TransportFailure::Protocol),
     ] {
         let (_, result) = attempts(response, Method::POST, |call| call).await;
         let error = result.unwrap_err().into_service().unwrap();
         assert_eq!(error.failure(), failure, "{error:?}");
     }
-    let hangs: Answer = |_, _| Reply::Hangs;
+    let hangs: Respond = |_, _| Reply::Hang;
     let (address, _) = serve(hangs).await;
     let mut late = request(Method::POST, address);
     *late.timeout_mut() = Some(Duration::from_millis(50));
@@ -178,7 +178,8 @@ async fn where_it_broke() {
     assert_eq!(error.failure(), TransportFailure::Timeout);
 }
 
-/// Whether the client has noticed in time is chance; that nothing ran twice is not.
+/// Whether the client notices the closed connection in time is chance; the request runs at most
+/// once.
 #[tokio::test]
 async fn a_post_on_a_connection_that_dies_in_the_pool_runs_at_most_once() {
     let (address, seen) = serve(|_, _| status(200)).await;
@@ -195,9 +196,9 @@ async fn a_post_on_a_connection_that_dies_in_the_pool_runs_at_most_once() {
     }
 }
 
-/// Nothing of it was written, and hyper says so.
+/// hyper reports that nothing of the request was written.
 #[tokio::test]
-async fn a_connection_that_was_closed_before_the_request() {
+async fn a_connection_that_was_closed_before_the_request_is_reset_before_sent() {
     use tokio::net::TcpStream;
     let (address, _) = serve(|_, _| status(200)).await;
     let io = hyper_util::rt::TokioIo::new(TcpStream::connect(address).await.unwrap());
@@ -208,9 +209,9 @@ async fn a_connection_that_was_closed_before_the_request() {
     assert_eq!(error.failure(), TransportFailure::ResetBeforeSent, "{error:?}");
 }
 
-/// RFC 9113 §8.7: a refused stream did nothing, so even a POST is sent again.
+/// RFC 9113 §8.7: a refused stream was not processed, so even a POST is retried.
 #[tokio::test]
-async fn a_stream_that_http2_refuses_is_sent_again() {
+async fn a_refused_http2_stream_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {
@@ -236,7 +237,7 @@ async fn a_stream_that_http2_refuses_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_read_slowly_keeps_its_slot_and_a_dropped_one_gives_it_back() {
+async fn a_slowly_read_body_keeps_its_permit_and_a_dropped_one_returns_it() {
     let (address, _) = serve(|_, _| status(200)).await;
     let limits = ConnectionLimits::default().per_authority(1);
     let limits = limits.wait_at_most(Duration::from_millis(20));
@@ -244,9 +245,9 @@ async fn a_body_that_is_read_slowly_keeps_its_slot_and_a_dropped_one_gives_it_ba
         ResilientClient::builder(&profile("deadline = \"9s\"")).connections(limits).build();
     let client = client.unwrap();
     let unread = client.execute(request(Method::GET, address)).await.unwrap();
-    let refused = client.execute(request(Method::GET, address)).await.unwrap_err();
-    let refused = refused.rejection().unwrap();
-    assert_eq!((refused.kind(), refused.layer()), (RejectionKind::BulkheadFull, "connections"));
+    let error = client.execute(request(Method::GET, address)).await.unwrap_err();
+    let rejection = error.rejection().unwrap();
+    assert_eq!((rejection.kind(), rejection.layer()), (RejectionKind::BulkheadFull, "connections"));
     drop(unread);
     client.execute(request(Method::GET, address)).await.unwrap().text().await.unwrap();
     client.execute(request(Method::GET, address)).await.unwrap();

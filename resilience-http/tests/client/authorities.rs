@@ -1,4 +1,4 @@
-//! Many hosts, one client.
+//! One client for many hosts.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,7 +34,7 @@ fn to(host: &str) -> Request {
     http::Request::get(format!("http://{host}/")).body(Empty::new()).unwrap()
 }
 
-/// Hosts that begin with `down` refuse connections.
+/// Hosts whose names begin with `down` refuse connections.
 fn service(
     limits: KeyedLimits,
 ) -> ResilientService<
@@ -49,7 +49,7 @@ fn service(
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_hosts_take_bounded_memory_and_leave_others_alone() {
+async fn ten_thousand_hosts_use_bounded_memory_and_do_not_affect_others() {
     let limits = KeyedLimits::new(1_000, 4 << 20, Duration::from_secs(600)).unwrap();
     let service = service(limits);
     for _ in 0..2 {
@@ -62,19 +62,19 @@ async fn ten_thousand_hosts_take_bounded_memory_and_leave_others_alone() {
     let known = service.layer().authorities();
     assert!(known.keys <= 1_000 && known.bytes <= 4 << 20, "{known:?}");
     assert_eq!(known.overflowed, 0);
-    // Its circuit is open, and still there.
-    let state = service.layer().snapshot(&authority).unwrap().circuit_breaker.unwrap().state;
+    // The circuit is open, and its entry is still in the store.
+    let state = service.layer().snapshot(&authority).unwrap().breaker.unwrap().state;
     assert_eq!(state, CircuitState::Open);
-    let refused = service.clone().oneshot(to("DOWN.example:80")).await.unwrap_err();
-    let refused = refused.rejection().unwrap();
-    assert_eq!(refused.kind(), RejectionKind::CircuitOpen);
-    assert_eq!(refused.key(), Some("http://down.example"));
+    let rejected = service.clone().oneshot(to("DOWN.example:80")).await.unwrap_err();
+    let rejected = rejected.rejection().unwrap();
+    assert_eq!(rejected.kind(), RejectionKind::CircuitOpen);
+    assert_eq!(rejected.key(), Some("http://down.example"));
     service.oneshot(to("host-1.example")).await.unwrap();
 }
 
-/// The handles of an authority show its calls; the model has none; the layer counts over all.
+/// The handles of an authority show its calls; the template has none; the layer has the totals.
 #[tokio::test(start_paused = true)]
-async fn handles_and_gauges_are_those_of_calls() {
+async fn handles_and_gauges_show_the_calls() {
     let model = profile(TEXT);
     let layer = ResilientLayer::new(&model).unwrap();
     let gauges = || {
@@ -91,7 +91,8 @@ async fn handles_and_gauges_are_those_of_calls() {
     let authority = Authority::new("http", "down.example", None).unwrap();
     service.clone().oneshot(to("down.example")).await.unwrap_err();
     let known = layer.profile(&authority).unwrap();
-    let (breaker, budget) = (known.circuit_breaker().unwrap(), known.budget().unwrap());
+    let breaker = known.breaker().unwrap();
+    let budget = known.budget().unwrap();
     assert_eq!((breaker.state(), gauges()), (CircuitState::Closed, (1.0, 0.0)));
     let left = budget.available(clock::now());
     for host in ["down.example", "other.example"] {
@@ -107,7 +108,7 @@ async fn handles_and_gauges_are_those_of_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_of_one_that_is_down_are_not_paid_by_others() {
+async fn retries_to_a_server_that_is_down_use_its_own_budget() {
     let service = service(KeyedLimits::default());
     service.clone().oneshot(to("up.example")).await.unwrap();
     for _ in 0..2 {
@@ -121,7 +122,7 @@ async fn retries_of_one_that_is_down_are_not_paid_by_others() {
 }
 
 #[tokio::test]
-async fn an_address_without_a_host_is_named() {
+async fn an_address_without_a_host_is_a_named_error() {
     let client = ResilientClient::new(&profile(TEXT)).unwrap();
     let failure = |error: Error<TransportError>| error.into_service().unwrap().failure();
     for url in ["no scheme", "/relative", "http://"] {
@@ -137,7 +138,7 @@ async fn an_address_without_a_host_is_named() {
 }
 
 #[tokio::test]
-async fn an_answer_keeps_its_address_and_its_body() {
+async fn a_response_keeps_its_address_and_body() {
     let (address, _) = serve(|_, _| status(200)).await;
     let client = ResilientClient::new(&profile(TEXT)).unwrap();
     let url = format!("http://{address}/a?b=c");
@@ -156,7 +157,7 @@ async fn hostile_heads_are_errors_and_not_panics() {
             3 => "not HTTP at all\r\n\r\n".to_owned(),
             _ => "HTTP/1.1 99999 No\r\n\r\n".to_owned(),
         };
-        Reply::SaysAndCloses(head)
+        Reply::SendAndClose(head)
     })
     .await;
     let client = ResilientClient::new(&profile("deadline = \"5s\"")).unwrap();
@@ -167,9 +168,9 @@ async fn hostile_heads_are_errors_and_not_panics() {
     }
 }
 
-/// Also of what comes to an end after the call.
+/// Events after the end of the call have the authority, too.
 #[tokio::test(start_paused = true)]
-async fn listeners_hear_whose_it_is() {
+async fn events_have_the_authority_as_their_key() {
     const TEXT: &str = r#"
         [api]
         deadline = "5s"
@@ -177,15 +178,15 @@ async fn listeners_hear_whose_it_is() {
         rate_limit = { per_second = 100 }
         circuit_breaker = { consecutive_failures = 1, break_for = "1m" }
     "#;
-    let heard = Arc::<Mutex<Vec<(&str, Option<String>)>>>::default();
-    let told = heard.clone();
+    let events = Arc::<Mutex<Vec<(&str, Option<String>)>>>::default();
+    let sink = events.clone();
     let profiles = Profiles::builder()
         .listen(move |event: &Event<'_>| {
-            told.lock().push((event.name(), event.key().map(str::to_owned)));
+            sink.lock().push((event.name(), event.key().map(str::to_owned)));
         })
         .from_toml(TEXT)
         .unwrap();
-    // Its body breaks off, and there is nothing left of its quota.
+    // The body breaks off, and the quota is used up.
     let service = service_fn(async |_: Request| {
         let broken = Err::<http_body::Frame<Bytes>, _>(io::Error::other("broken"));
         let body = StreamBody::new(futures_util::stream::iter([broken]));
@@ -199,11 +200,11 @@ async fn listeners_hear_whose_it_is() {
     let service = ResilientLayer::new(&profiles.profile("api").unwrap()).unwrap().layer(service);
     let response = service.clone().oneshot(to("a.example")).await.unwrap();
     response.into_body().collect().await.unwrap_err();
-    // The pause is over, the break is not.
+    // The pause of the limiter is over; the break of the circuit is not.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let refused = service.clone().oneshot(to("a.example")).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let rejected = service.clone().oneshot(to("a.example")).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
     let key = || Some("http://a.example".to_owned());
     let expected = ["rate_paused", "circuit_changed", "rejected", "retry_stopped"];
-    assert_eq!(*heard.lock(), expected.map(|name| (name, key())));
+    assert_eq!(*events.lock(), expected.map(|name| (name, key())));
 }

@@ -1,4 +1,4 @@
-//! A call is over when its body is: for the circuit, and for the profile's permits.
+//! A call ends with its body, for the circuit and for the permits of the profile.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use resilience_http::client::{
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::profile;
-use crate::server::{Answer, Reply, serve, status};
+use crate::server::{Reply, Respond, serve, status};
 
 const TEXT: &str = r#"
 deadline = "20s"
@@ -27,8 +27,8 @@ bulkhead = { max_concurrent = 1 }
 "#;
 
 /// A good head, and half a body.
-const BREAKS: Answer =
-    |_, _| Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into());
+const BREAKS: Respond =
+    |_, _| Reply::SendAndClose("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into());
 
 fn reqwest_client() -> ResilientClient {
     builder().build().unwrap()
@@ -68,8 +68,8 @@ async fn a_server_that_breaks_every_body_opens_its_circuit_over_reqwest() {
         let error = TransportError::from(response.bytes().await.unwrap_err());
         assert_eq!(error.failure(), TransportFailure::Body);
     }
-    let refused = client.get(format!("http://{address}/")).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let rejected = client.get(format!("http://{address}/")).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
     let seen_of = circuit(client.layer(), address);
     assert_eq!((seen_of.state, seen.requests()), (CircuitState::Open, 3));
 }
@@ -83,19 +83,19 @@ async fn a_server_that_breaks_every_body_opens_its_circuit_over_hyper() {
         let error = response.into_body().collect().await.unwrap_err();
         assert_eq!(TransportError::new(error).failure(), TransportFailure::ResetAfterSent);
     }
-    let refused = client.clone().oneshot(request(address)).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let rejected = client.clone().oneshot(request(address)).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
     assert_eq!(seen.requests(), 3);
 }
 
 #[tokio::test]
-async fn each_call_is_counted_once_and_by_its_end() {
+async fn each_call_is_counted_once_by_its_end() {
     let (address, _) = serve(|number, _| match number {
         0 | 2 => status(200),
         1 => BREAKS(number, ""),
-        3 => Reply::Says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".into()),
+        3 => Reply::Send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".into()),
         4 => status(404),
-        _ => Reply::Says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into()),
+        _ => Reply::Send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into()),
     })
     .await;
     let client = reqwest_client();
@@ -110,14 +110,14 @@ async fn each_call_is_counted_once_and_by_its_end() {
     assert_eq!(counted(), (1, 0));
     get().await.bytes().await.unwrap_err();
     assert_eq!(counted(), (2, 1));
-    // Nobody wanted to read it: it was good as far as it was asked for.
+    // An unread body: the head was good, and only the head was needed.
     drop(get().await);
     assert_eq!(counted(), (3, 1));
     let empty = get().await;
     assert_eq!(counted(), (4, 1));
     empty.bytes().await.unwrap();
     assert_eq!(counted(), (4, 1));
-    // Judged at its head, whatever the circuit makes of it.
+    // Classified by its head, whatever the circuit is configured for.
     let at_the_head = {
         get().await;
         counted()
@@ -130,16 +130,16 @@ async fn each_call_is_counted_once_and_by_its_end() {
 }
 
 #[tokio::test]
-async fn the_profiles_permit_is_held_until_the_body_ends() {
+async fn the_bulkhead_permit_is_held_until_the_body_ends() {
     let (address, _) = serve(|_, _| status(200)).await;
     let client = hyper_client();
     let unread = client.clone().oneshot(request(address)).await.unwrap();
     assert_eq!(in_use(client.layer(), address), 1);
-    let refused = client.clone().oneshot(request(address)).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
+    let rejected = client.clone().oneshot(request(address)).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::BulkheadFull);
     unread.into_body().collect().await.unwrap();
     assert_eq!(in_use(client.layer(), address), 0);
-    // Also of a response that is a failure.
+    // Holds for a failure response, too.
     let (address, _) = serve(|_, _| status(404)).await;
     let unread = client.clone().oneshot(request(address)).await.unwrap();
     assert_eq!(in_use(client.layer(), address), 1);
@@ -147,9 +147,9 @@ async fn the_profiles_permit_is_held_until_the_body_ends() {
     assert_eq!(in_use(client.layer(), address), 0);
 }
 
-/// An attempt that is not the last gives its body up.
+/// The body of an attempt that is retried is dropped.
 #[tokio::test]
-async fn attempts_in_between_hold_nothing() {
+async fn retried_attempts_hold_no_permit() {
     let (address, seen) = serve(|number, _| status(if number < 2 { 503 } else { 200 })).await;
     let client = reqwest_client();
     let response = client.get(format!("http://{address}/")).await.unwrap();
@@ -160,7 +160,7 @@ async fn attempts_in_between_hold_nothing() {
     assert_eq!(in_use(client.layer(), address), 0);
 }
 
-/// The circuit opened while the body was under way: what becomes of it decides nothing.
+/// The circuit opened while the body was in flight, so the end of the body has no effect.
 #[tokio::test]
 async fn a_body_that_ends_late_does_not_close_the_circuit() {
     let (address, _) = serve(|_, _| status(200)).await;
@@ -173,9 +173,9 @@ async fn a_body_that_ends_late_does_not_close_the_circuit() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_ended_and_counts() {
+async fn a_stalled_body_is_ended_and_counted() {
     let (address, _) =
-        serve(|_, _| Reply::Says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into())).await;
+        serve(|_, _| Reply::Send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into())).await;
     let client = builder().body_stall(Duration::from_millis(20)).build().unwrap();
     for _ in 0..3 {
         let response = client.get(format!("http://{address}/")).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_body_that_stalls_is_ended_and_counts() {
 }
 
 #[test]
-fn a_stall_of_nothing_is_refused() {
+fn a_stall_timeout_of_zero_is_rejected() {
     for limit in [Duration::ZERO, Duration::MAX] {
         let layer = ResilientLayer::builder(&profile(TEXT)).body_stall(limit);
         assert_eq!(layer.build().unwrap_err().field(), "body_stall");
@@ -196,7 +196,7 @@ fn a_stall_of_nothing_is_refused() {
 
 type Scripted = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes, tower::BoxError>>;
 
-/// Answers of gRPC whose trailers, if there are some, say this.
+/// gRPC responses with these trailers, if there are any.
 fn grpc(
     trailers: Option<&'static str>,
 ) -> ResilientService<
@@ -219,20 +219,20 @@ fn grpc(
 }
 
 #[tokio::test]
-async fn a_call_of_grpc_is_judged_by_its_trailers() {
+async fn a_grpc_call_is_classified_by_its_trailers() {
     for (trailers, calls, failures) in [
         (Some("0"), 1, 0),
         (Some("14"), 1, 1),
         (Some("5"), 1, 0),
         (Some("1"), 0, 0),
         (Some("junk"), 1, 1),
-        // Broken off, by gRPC's rules.
+        // A gRPC body that broke off.
         (None, 1, 1),
     ] {
         let service = grpc(trailers);
         let request = http::Request::post("http://a.example/").body(()).unwrap();
         let call = service.clone().oneshot(request);
-        // What is spawned must be `Send` with a boxed error, too.
+        // A spawned call must be `Send` with a boxed error, too.
         let read = tokio::spawn(async move { call.await.unwrap().into_body().collect().await });
         read.await.unwrap().unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();

@@ -1,4 +1,4 @@
-//! A call that is dropped leaves nothing behind, wherever it was.
+//! A dropped call gives back all it holds, wherever it is dropped.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -22,7 +22,7 @@ attempt_timeout = "10s"
 type Request = http::Request<Full<Bytes>>;
 type Response = http::Response<Full<Bytes>>;
 
-/// Pending three times; 503 at first, if it is asked to retry.
+/// Pending three times, then a 503 first if the call should retry.
 fn service(
     status: u16,
 ) -> ResilientService<
@@ -45,7 +45,7 @@ fn request() -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_every_poll() {
+async fn a_call_can_be_dropped_at_every_poll() {
     for status in [200, 503] {
         for polls in 0..20 {
             let service = service(status);
@@ -62,16 +62,17 @@ async fn at_every_poll() {
             let authority = Authority::new("http", "a.example", None).unwrap();
             let state = service.layer().snapshot(&authority).unwrap();
             assert_eq!(state.bulkhead.unwrap().in_use, 0, "{status} after {polls} polls");
-            // One slot for all: this would wait for ever behind one that was not given back.
+            // With one permit for all, this call would wait for ever for a permit that was not
+            // given back.
             let response = service.oneshot(request()).await.unwrap();
             assert_eq!(response.status().as_u16(), status);
         }
     }
 }
 
-/// The head, and then the body frame by frame: whatever was let in is out, and told of at most once.
+/// The head, and then the body frame by frame: each admission ends, with at most one outcome.
 #[tokio::test(start_paused = true)]
-async fn at_every_poll_of_a_call_and_its_body() {
+async fn a_call_and_its_body_can_be_dropped_at_every_poll() {
     const FRAMES: usize = 3;
     for fails in [false, true] {
         for polls in 0..16 {
@@ -82,7 +83,8 @@ async fn at_every_poll_of_a_call_and_its_body() {
                 tokio::task::yield_now().await;
                 Ok::<_, std::io::Error>(http::Response::new(Frames { left: 2 * FRAMES, fails }))
             }));
-            let (mut over, mut good) = (false, false);
+            let mut over = false;
+            let mut good = false;
             {
                 let call = Service::call(&mut service.clone(), request());
                 let mut whole =
@@ -97,9 +99,10 @@ async fn at_every_poll_of_a_call_and_its_body() {
             }
             let authority = Authority::new("http", "a.example", None).unwrap();
             let state = service.layer().snapshot(&authority).unwrap();
-            let (bulkhead, breaker) = (state.bulkhead.unwrap(), state.circuit_breaker.unwrap());
+            let bulkhead = state.bulkhead.unwrap();
+            let breaker = state.breaker.unwrap();
             assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{fails} after {polls} polls");
-            // Left midway, it says nothing.
+            // Dropped midway, it records no outcome.
             let failed = u32::from(over && !good);
             assert_eq!(breaker.streak, failed, "{fails} after {polls} polls");
             assert!(!over || good != fails);
@@ -108,7 +111,7 @@ async fn at_every_poll_of_a_call_and_its_body() {
     }
 }
 
-/// Every other poll has a frame; the last of them may be an error.
+/// A body with a frame at every other poll; the last frame may be an error.
 struct Frames {
     left: usize,
     fails: bool,
@@ -135,9 +138,9 @@ impl http_body::Body for Frames {
     }
 }
 
-/// R14: what a future holds is free when it is ready, not when it is dropped.
+/// A future drops what it holds when it is ready, and not when it is dropped.
 #[tokio::test(start_paused = true)]
-async fn a_future_that_is_kept_holds_nothing() {
+async fn a_completed_future_holds_no_permit() {
     let service = service(200);
     let mut call = pin!(Service::call(&mut service.clone(), request()));
     let response = std::future::poll_fn(|cx| call.as_mut().poll(cx)).await.unwrap();
@@ -148,7 +151,7 @@ async fn a_future_that_is_kept_holds_nothing() {
 }
 
 #[test]
-fn nothing_needs_a_runtime_until_it_is_polled() {
+fn no_runtime_is_needed_before_the_first_poll() {
     let service = service(200);
     drop(Service::call(&mut service.clone(), request()));
 }

@@ -1,4 +1,4 @@
-//! How many connections there are, counted at the server.
+//! The number of connections, counted at the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,14 +38,15 @@ fn reqwest_client() -> ResilientClient {
     builder.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
 }
 
-/// So many workers make so many calls together.
+/// Runs `workers` tasks that make `calls` calls together.
 async fn calls<F>(workers: usize, calls: usize, call: impl Fn() -> F + Clone + Send + 'static)
 where
     F: Future<Output = ()> + Send,
 {
     let left = Arc::new(AtomicUsize::new(calls));
     let worker = |_| {
-        let (left, call) = (left.clone(), call.clone());
+        let left = left.clone();
+        let call = call.clone();
         tokio::spawn(async move {
             let take = |left: usize| left.checked_sub(1);
             while left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
@@ -64,7 +65,8 @@ async fn hyper_calls(workers: usize, count: usize) -> usize {
     let client = hyper_client(connector.clone());
     let uri: http::Uri = format!("http://{address}/").parse().unwrap();
     let call = move || {
-        let (client, uri) = (client.clone(), uri.clone());
+        let client = client.clone();
+        let uri = uri.clone();
         async move {
             let request = http::Request::get(uri).body(Empty::new()).unwrap();
             let response = client.oneshot(request).await.unwrap();
@@ -74,7 +76,7 @@ async fn hyper_calls(workers: usize, count: usize) -> usize {
     calls(workers, count, call).await;
     assert_eq!(seen.requests(), count);
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
-    // What lost against a connection that came back has been given up.
+    // The connects that lost against a returning connection have been dropped.
     let mut turns = 0;
     while connector.snapshot(&authority).unwrap().queued > 0 {
         turns += 1;
@@ -89,7 +91,8 @@ async fn reqwest_calls(workers: usize, count: usize) -> (usize, usize) {
     let client = reqwest_client();
     let url = format!("http://{address}/");
     let call = move || {
-        let (client, url) = (client.clone(), url.clone());
+        let client = client.clone();
+        let url = url.clone();
         async move {
             assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
         }
@@ -100,47 +103,50 @@ async fn reqwest_calls(workers: usize, count: usize) -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_calls_over_hyper_open_as_many_as_the_limit() {
+async fn ten_thousand_calls_over_hyper_do_not_exceed_the_limit() {
     let accepted = hyper_calls(64, 10_000).await;
     assert!(accepted <= LIMIT as usize, "{accepted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hundred_at_once_over_hyper_do_not_open_more() {
+async fn two_hundred_concurrent_calls_over_hyper_do_not_exceed_the_limit() {
     let mut accepted = [0; 3];
     for accepted in &mut accepted {
         *accepted = hyper_calls(200, 200).await;
     }
-    // No more are open at once. But hyper-util closes a connection that its pool hands to a request while the one that was
-    // opened for that request gets ready, and the next takes its place: one in two hundred times of this, on a busy machine.
+    // No more are open at once. hyper-util may close a connection that its pool hands to a request
+    // while the one that was opened for that request becomes ready, and the next call then opens
+    // another: about one in two hundred runs on a busy machine.
     accepted.sort_unstable();
     assert!(accepted[1] <= LIMIT as usize, "{accepted:?}");
     assert!(accepted[2] <= LIMIT as usize + 1, "{accepted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_calls_over_reqwest_open_as_many_as_the_limit() {
+async fn ten_thousand_calls_over_reqwest_do_not_exceed_the_limit() {
     let (accepted, peak) = reqwest_calls(64, 10_000).await;
     assert!(accepted <= LIMIT as usize, "{accepted}, {peak} at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hundred_at_once_over_reqwest_do_not_open_more() {
+async fn two_hundred_concurrent_calls_over_reqwest_do_not_exceed_the_limit() {
     let (accepted, peak) = reqwest_calls(200, 200).await;
     assert!(accepted <= LIMIT as usize, "{accepted}, {peak} at once");
 }
 
-/// Connections that end are known to: nobody waits for one to come back.
+/// The client sees these connections end, so no call waits for one to return.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_closes_each_connection_is_not_waited_for() {
+async fn connections_that_are_announced_to_close_are_not_waited_for() {
     let (address, seen) = serve(|_, _| {
         let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
-        Reply::SaysAndCloses(head.into())
+        Reply::SendAndClose(head.into())
     })
     .await;
-    let (client, url) = (reqwest_client(), format!("http://{address}/"));
+    let client = reqwest_client();
+    let url = format!("http://{address}/");
     let call = move || {
-        let (client, url) = (client.clone(), url.clone());
+        let client = client.clone();
+        let url = url.clone();
         async move {
             assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
         }
@@ -149,11 +155,11 @@ async fn a_server_that_closes_each_connection_is_not_waited_for() {
     assert_eq!((seen.requests(), seen.accepted()), (400, 400));
 }
 
-/// Half-closed: the server says no more and reads no more, and keeps the socket.
+/// Half-closed: the server neither writes nor reads any more, and keeps the socket open.
 #[tokio::test]
 async fn half_closed_connections_do_not_use_up_the_limit() {
     let (address, _) = serve(|number, _| match number {
-        0..4 => Reply::HalfCloses,
+        0..4 => Reply::HalfClose,
         _ => status(200),
     })
     .await;
@@ -169,7 +175,7 @@ async fn half_closed_connections_do_not_use_up_the_limit() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_refused() {
+fn a_limit_of_zero_is_rejected() {
     for (limits, field) in [
         (ConnectionLimits::default().per_authority(0), "per_authority"),
         (ConnectionLimits::default().total(0), "total"),

@@ -1,4 +1,4 @@
-//! Connections that a server closes while they are idle, and addresses that are spelled in several ways.
+//! Connections that a server closes while they are idle, and different spellings of an address.
 
 use std::time::Duration;
 
@@ -28,26 +28,27 @@ fn limited(connections: u32) -> ResilientClient {
     client.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
 }
 
-/// Closes each connection after its response, and does not announce it.
+/// Closes each connection after its response without announcing it.
 fn unannounced(_: usize, _: &str) -> Reply {
-    Reply::SaysAndCloses("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())
+    Reply::SendAndClose("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())
 }
 
 async fn read(client: &ResilientClient, url: &str) {
     assert_eq!(client.get(url).await.unwrap().text().await.unwrap(), "ok");
 }
 
-/// The client learns that a connection is gone only when it needs one. With a limit of one, each call waits for 25 ms;
-/// it was 198 ms.
+/// The client notices a closed connection only when it needs one. With a limit of one, each call
+/// waits 25 ms, and not 198 ms as before the connections were counted.
 #[tokio::test]
-async fn a_server_that_closes_idle_connections_costs_little() {
+async fn closed_idle_connections_cost_little() {
     for limit in [1, 2, 8, 32] {
         let (address, seen) = serve(unannounced).await;
-        let (client, url) = (limited(limit), format!("http://{address}/"));
+        let client = limited(limit);
+        let url = format!("http://{address}/");
         let began = clock::now();
         for _ in 0..40 {
             read(&client, &url).await;
-            // The server's FIN is here before the next call.
+            // The server's FIN arrives before the next call.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let took = clock::now().saturating_duration_since(began);
@@ -56,11 +57,12 @@ async fn a_server_that_closes_idle_connections_costs_little() {
     }
 }
 
-/// After a burst, and a pause in which all of its connections were closed.
+/// After a burst, and a pause in which the server closed all of its connections.
 #[tokio::test]
-async fn after_a_burst_nobody_waits_for_connections_that_are_gone() {
+async fn closed_connections_of_a_burst_are_not_waited_for() {
     let (address, seen) = serve(status_of_all).await;
-    let (client, url) = (limited(32), format!("http://{address}/"));
+    let client = limited(32);
+    let url = format!("http://{address}/");
     let burst: Vec<_> = (0..32).map(|_| client.get(&url).send()).collect();
     for response in futures_util::future::join_all(burst).await {
         assert_eq!(response.unwrap().text().await.unwrap(), "ok");
@@ -78,7 +80,7 @@ async fn after_a_burst_nobody_waits_for_connections_that_are_gone() {
         seen.close_all();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Nothing is waited for: far below the 200 ms that were.
+    // No wait: far below the 200 ms of an earlier version.
     assert!(slowest < Duration::from_millis(120), "{slowest:?}");
 }
 
@@ -86,8 +88,8 @@ fn status_of_all(_: usize, _: &str) -> Reply {
     status(200)
 }
 
-/// Responses take longer than a connection that comes back is waited for: a connect whose call has another connection by
-/// then is given up, and not taken for one that lacks a connection.
+/// Responses take longer than the wait for a returning connection. A connect whose call has another
+/// connection by then is given up, and not counted as a call without one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_responses_do_not_open_more_than_the_limit() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,10 +103,12 @@ async fn slow_responses_do_not_open_more_than_the_limit() {
         counted.send_modify(|count| *count += 1);
     });
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let (client, url) = (limited(4), format!("http://{address}/"));
+    let client = limited(4);
+    let url = format!("http://{address}/");
     let calls: Vec<_> = (0..60)
         .map(|_| {
-            let (client, url) = (client.clone(), url.clone());
+            let client = client.clone();
+            let url = url.clone();
             tokio::spawn(async move { read(&client, &url).await })
         })
         .collect();
@@ -133,7 +137,7 @@ async fn get(
     Ok(status)
 }
 
-/// One server, one connection, however it is spelled.
+/// One server is one connection, whatever the spelling of its address.
 #[tokio::test]
 async fn all_spellings_of_a_server_use_one_connection() {
     let (address, seen) = serve(status_of_all).await;
@@ -153,10 +157,10 @@ async fn all_spellings_of_a_server_use_one_connection() {
     assert_eq!((seen.requests(), seen.accepted()), (10, 2));
 }
 
-/// Without a layer above, each spelling has a pool of its own in hyper-util, and permits of its own here: a call is not
-/// refused while a connection that it cannot use is idle.
+/// Without a layer above, each spelling has its own pool in hyper-util, and its own permits here: a
+/// call is not rejected while only a connection that it cannot use is idle.
 #[tokio::test]
-async fn a_bare_connector_does_not_stand_still_behind_another_spelling() {
+async fn a_bare_connector_is_not_blocked_by_another_spelling() {
     let (address, _) = serve(status_of_all).await;
     let limits = ConnectionLimits::default().per_authority(1);
     let connector = BoundedConnector::new(HttpConnector::new(), &limits).unwrap();
@@ -170,20 +174,23 @@ async fn a_bare_connector_does_not_stand_still_behind_another_spelling() {
     assert_eq!(connector.snapshot(&authority).unwrap().in_use, 1);
 }
 
-/// A connector without room is no failure of the server: not reported as `Connect`, not sent again, and not counted.
+/// A rejection by the connector is no failure of the server: it is not `Connect`, not retried and
+/// not counted.
 #[tokio::test]
-async fn a_connector_without_room_is_a_rejection() {
+async fn a_connector_without_a_permit_rejects() {
     const TEXT: &str = r#"
         deadline = "20s"
         retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, without_budget = true }
         circuit_breaker = { consecutive_failures = 1, break_for = "1m" }
     "#;
-    let (address, seen) = serve(|_, _| Reply::Hangs).await;
+    let (address, seen) = serve(|_, _| Reply::Hang).await;
     let wait = Duration::from_millis(20);
     let limits = ConnectionLimits::default().per_authority(1).wait_at_most(wait);
-    let (client, url) = (hyper(TEXT, limits), format!("http://{address}/"));
-    let (first, held) = (client.clone(), url.clone());
-    let holder = tokio::spawn(async move { get(&first, held).await });
+    let client = hyper(TEXT, limits);
+    let url = format!("http://{address}/");
+    let first_client = client.clone();
+    let first_url = url.clone();
+    let holder = tokio::spawn(async move { get(&first_client, first_url).await });
     while seen.requests() == 0 {
         tokio::task::yield_now().await;
     }
@@ -194,7 +201,7 @@ async fn a_connector_without_room_is_a_rejection() {
         assert_eq!(rejection.kind(), RejectionKind::BulkheadFull);
         assert_eq!(rejection.key(), Some(&*format!("http://{address}")));
     }
-    // Once each: a retry would wait again.
+    // One request each: a retry would wait again.
     assert!(clock::now().saturating_duration_since(began) >= wait * 3);
     let authority = Authority::new("http", "127.0.0.1", Some(address.port())).unwrap();
     let breaker = client.layer().snapshot(&authority).unwrap().circuit_breaker.unwrap();
@@ -202,10 +209,10 @@ async fn a_connector_without_room_is_a_rejection() {
     holder.abort();
 }
 
-/// The same error where no client of ours is above.
+/// The same error below another client than `ResilientService`.
 #[tokio::test]
-async fn a_rejection_below_another_client_is_known() {
-    let (address, seen) = serve(|_, _| Reply::Hangs).await;
+async fn a_rejection_below_another_client_is_recognised() {
+    let (address, seen) = serve(|_, _| Reply::Hang).await;
     let wait = Duration::from_millis(20);
     let limits = ConnectionLimits::default().per_authority(1).wait_at_most(wait);
     let connector = BoundedConnector::new(HttpConnector::new(), &limits).unwrap();
@@ -222,17 +229,20 @@ async fn a_rejection_below_another_client_is_known() {
     holder.abort();
 }
 
-/// Bursts of as many callers as connections, more and fewer, each after all connections of the one before were closed.
+/// Bursts of as many callers as connections, more and fewer, each after all connections were
+/// closed.
 #[tokio::test]
 async fn a_burst_after_connections_were_closed_costs_each_call_little() {
     const BURSTS: u32 = 10;
     for (callers, limit) in [(1, 8), (8, 8), (32, 8), (32, 32)] {
         let (address, seen) = serve(status_of_all).await;
-        let (client, url) = (limited(limit), format!("http://{address}/"));
+        let client = limited(limit);
+        let url = format!("http://{address}/");
         let mut took = Duration::ZERO;
         for _ in 0..BURSTS {
             let timed = |_| {
-                let (client, url) = (client.clone(), url.clone());
+                let client = client.clone();
+                let url = url.clone();
                 tokio::spawn(async move {
                     let began = clock::now();
                     read(&client, &url).await;
@@ -243,7 +253,7 @@ async fn a_burst_after_connections_were_closed_costs_each_call_little() {
                 took += call.unwrap();
             }
             seen.close_all();
-            // The server's FIN is here before the next burst.
+            // The server's FIN arrives before the next burst.
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         let mean = took / (BURSTS * callers);

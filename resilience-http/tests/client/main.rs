@@ -8,17 +8,17 @@ mod authorities;
 mod bodies;
 mod cancel;
 mod connections;
+mod headers;
 mod idle;
-mod natural;
 mod recorded;
+mod requests;
 mod server;
 mod sizes;
 mod streams;
-mod told;
 
 use resilience_core::profiles::{Profile, Profiles};
 
-/// A profile that this text describes.
+/// Returns a profile with this text.
 fn profile(text: &str) -> Profile {
     Profiles::from_toml(&format!("[api]\n{text}")).unwrap().profile("api").unwrap()
 }

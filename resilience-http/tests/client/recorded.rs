@@ -1,4 +1,4 @@
-//! Streams of reqwest's own requests that are recorded while they are sent.
+//! Streaming bodies of reqwest requests that are recorded while they are sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
 use reqwest::{Body, Request};
-use resilience_http::client::{Recorded, RequestWithIdempotency, ResilientClient};
+use resilience_http::client::{RecordedRequest, RequestWithIdempotency, ResilientClient};
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use tower::ServiceExt;
 
@@ -23,16 +23,17 @@ retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, budget = { 
 
 type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
-/// A server that reads each request, or not, and then says that it cannot; and what it has read.
+/// A server that reads each request, or not, and responds 503, and the requests that it has
+/// received.
 async fn serve(reads: bool) -> (String, Seen) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let seen = Seen::default();
-    let heard = seen.clone();
+    let received = seen.clone();
     let response = async move |headers: HeaderMap, body: axum::body::Body| {
         let most = if reads { usize::MAX } else { 0 };
         let body = axum::body::to_bytes(body, most).await.unwrap_or_default();
-        heard.lock().push((headers, body));
+        received.lock().push((headers, body));
         StatusCode::SERVICE_UNAVAILABLE
     };
     let router = Router::new().route("/", any(response));
@@ -45,7 +46,7 @@ fn client() -> ResilientClient {
     builder.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap()
 }
 
-/// A request whose body is made as it is read, and how often that was.
+/// Returns a request whose body is created as it is read, and the counter of creations.
 fn upload(method: Method, url: &str) -> (Request, Arc<AtomicUsize>) {
     let made = Arc::new(AtomicUsize::new(0));
     let pieces = {
@@ -67,53 +68,53 @@ fn bodies(seen: &Seen) -> Vec<Bytes> {
 }
 
 #[tokio::test]
-async fn under_the_cap_it_is_sent_again_and_whole() {
+async fn a_stream_within_the_cap_is_retried_whole() {
     let (url, seen) = serve(true).await;
     let (request, made) = upload(Method::PUT, &url);
-    let response = client().execute(Recorded::new(request, 8)).await.unwrap();
+    let response = client().execute(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(bodies(&seen), ["a stream"; 3]);
     assert_eq!(made.load(Ordering::Relaxed), 2);
-    // As a service too.
+    // The client is a service, too.
     let (request, _) = upload(Method::PUT, &url);
-    client().oneshot(Recorded::new(request, 8)).await.unwrap();
+    client().oneshot(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(bodies(&seen), ["a stream"; 3]);
 }
 
 #[tokio::test]
-async fn above_the_cap_and_unrecorded_it_is_sent_once() {
+async fn a_stream_above_the_cap_or_unrecorded_is_sent_once() {
     let (url, seen) = serve(true).await;
     let (request, _) = upload(Method::PUT, &url);
-    let response = client().execute(Recorded::new(request, 7)).await.unwrap();
+    let response = client().execute(RecordedRequest::new(request, 7)).await.unwrap();
     assert_eq!((response.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
     let (request, _) = upload(Method::PUT, &url);
     let response = client().execute(request).await.unwrap();
     assert_eq!((response.status().as_u16(), bodies(&seen)), (503, vec!["a stream".into()]));
 }
 
-/// Nobody knows how much of it was heard.
+/// The part that the server has read is not known.
 #[tokio::test]
-async fn an_answer_before_its_end_is_the_last() {
+async fn a_response_before_the_end_of_the_body_is_not_retried() {
     let (url, seen) = serve(false).await;
     let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 1_000])));
     let (mut request, _) = upload(Method::PUT, &url);
     *request.body_mut() = Some(Body::wrap_stream(endless));
-    let result = client().execute(Recorded::new(request, usize::MAX)).await;
+    let result = client().execute(RecordedRequest::new(request, usize::MAX)).await;
     assert!(result.is_ok_and(|response| response.status() == 503));
     assert_eq!(bodies(&seen), [""]);
 }
 
-/// As for every other request.
+/// Like every other request.
 #[tokio::test]
-async fn one_that_may_not_run_twice_is_sent_once() {
+async fn a_recorded_post_is_sent_once() {
     let (url, seen) = serve(true).await;
     let (request, _) = upload(Method::POST, &url);
-    client().execute(Recorded::new(request, 8)).await.unwrap();
+    client().execute(RecordedRequest::new(request, 8)).await.unwrap();
     assert_eq!(bodies(&seen).len(), 1);
     let (request, _) = upload(Method::POST, &url);
     let key = Idempotency::Keyed(IdempotencyKey::random());
     client()
-        .execute(RequestWithIdempotency::new(Recorded::new(request, 8)).declared(key))
+        .execute(RequestWithIdempotency::new(RecordedRequest::new(request, 8)).declared(key))
         .await
         .unwrap();
     let keys: Vec<_> =
@@ -122,14 +123,14 @@ async fn one_that_may_not_run_twice_is_sent_once() {
     assert_eq!(bodies(&seen).len(), 3);
 }
 
-/// What is in memory needs no recording, and has no cap.
+/// A body in memory is not recorded, and has no cap.
 #[tokio::test]
-async fn what_can_be_copied_is() {
+async fn a_body_in_memory_is_copied() {
     let (url, seen) = serve(true).await;
     for body in [None, Some("in memory")] {
         let (mut request, _) = upload(Method::PUT, &url);
         *request.body_mut() = body.map(Body::from);
-        client().execute(Recorded::new(request, 0)).await.unwrap();
+        client().execute(RecordedRequest::new(request, 0)).await.unwrap();
         assert_eq!(bodies(&seen), [body.unwrap_or_default(); 3]);
     }
 }

@@ -1,4 +1,4 @@
-//! A server that counts.
+//! A server that counts connections and requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// What a server has seen.
+/// The counters of a server.
 #[derive(Clone, Default)]
 pub(crate) struct Seen(Arc<Counts>);
 
@@ -22,22 +22,22 @@ struct Counts {
 }
 
 impl Seen {
-    /// Connections that were accepted, ever.
+    /// Returns the number of accepted connections.
     pub(crate) fn accepted(&self) -> usize {
         self.0.accepted.load(Ordering::SeqCst)
     }
 
-    /// The most that were open at once.
+    /// Returns the largest number of connections that were open at once.
     pub(crate) fn peak(&self) -> usize {
         self.0.peak.load(Ordering::SeqCst)
     }
 
-    /// Closes the connections that are open.
+    /// Closes all open connections.
     pub(crate) fn close_all(&self) {
         self.0.close.notify_waiters();
     }
 
-    /// Requests, attempts of one call included.
+    /// Returns the number of requests, each attempt counted.
     pub(crate) fn requests(&self) -> usize {
         self.0.requests.load(Ordering::SeqCst)
     }
@@ -60,36 +60,38 @@ impl Drop for Open {
     }
 }
 
-/// What a server does when it has read the head of its *n*-th request, from 0.
-pub(crate) type Answer = fn(usize, &str) -> Reply;
+/// The reply of a server to the head of its *n*-th request, from 0.
+pub(crate) type Respond = fn(usize, &str) -> Reply;
 
-/// What it does.
+/// The reaction of a server to a request.
 pub(crate) enum Reply {
-    /// Writes this and reads on.
-    Says(String),
-    /// Writes this and closes.
-    SaysAndCloses(String),
-    /// Ends its side, and keeps the other.
-    HalfCloses,
-    /// Breaks off.
-    Resets,
-    /// Says nothing ever.
-    Hangs,
+    /// Writes this text and reads on.
+    Send(String),
+    /// Writes this text and closes the connection.
+    SendAndClose(String),
+    /// Shuts down its sending side, and keeps the connection.
+    HalfClose,
+    /// Resets the connection.
+    Reset,
+    /// Never responds.
+    Hang,
 }
 
-/// A response of this status.
+/// Returns a response with this status.
 pub(crate) fn status(status: u16) -> Reply {
-    Reply::Says(format!("HTTP/1.1 {status} Status\r\ncontent-length: 2\r\n\r\nok"))
+    Reply::Send(format!("HTTP/1.1 {status} Status\r\ncontent-length: 2\r\n\r\nok"))
 }
 
-/// A server of HTTP/1 that keeps connections open.
-pub(crate) async fn serve(response: Answer) -> (SocketAddr, Seen) {
+/// Starts an HTTP/1 server that keeps connections open.
+pub(crate) async fn serve(response: Respond) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
+    let address = listener.local_addr().unwrap();
+    let seen = Seen::default();
     let counted = seen.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (open, seen) = (Open::count(&counted), counted.clone());
+            let open = Open::count(&counted);
+            let seen = counted.clone();
             tokio::spawn(async move {
                 let closed = seen.0.close.notified();
                 tokio::select! {
@@ -103,8 +105,9 @@ pub(crate) async fn serve(response: Answer) -> (SocketAddr, Seen) {
     (address, seen)
 }
 
-async fn connection(mut stream: TcpStream, seen: &Seen, response: Answer) -> std::io::Result<()> {
-    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+async fn connection(mut stream: TcpStream, seen: &Seen, response: Respond) -> std::io::Result<()> {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
     loop {
         while !text.contains("\r\n\r\n") {
             match stream.read(&mut buffer).await? {
@@ -114,14 +117,14 @@ async fn connection(mut stream: TcpStream, seen: &Seen, response: Answer) -> std
         }
         let number = seen.0.requests.fetch_add(1, Ordering::SeqCst);
         match response(number, &text) {
-            Reply::Says(response) => stream.write_all(response.as_bytes()).await?,
-            Reply::SaysAndCloses(response) => return stream.write_all(response.as_bytes()).await,
-            Reply::HalfCloses => {
+            Reply::Send(response) => stream.write_all(response.as_bytes()).await?,
+            Reply::SendAndClose(response) => return stream.write_all(response.as_bytes()).await,
+            Reply::HalfClose => {
                 stream.shutdown().await?;
                 std::future::pending().await
             }
-            Reply::Resets => return stream.set_zero_linger(),
-            Reply::Hangs => std::future::pending().await,
+            Reply::Reset => return stream.set_zero_linger(),
+            Reply::Hang => std::future::pending().await,
         }
         text.clear();
     }

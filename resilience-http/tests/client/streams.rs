@@ -1,4 +1,4 @@
-//! Streams that are recorded while they are sent, through the client.
+//! Streaming bodies that are recorded while they are sent through the client.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,20 +16,21 @@ deadline = "20s"
 retry = { max_attempts = 3, backoff = { base = "1ms", cap = "1ms" }, budget = { ratio = "100%", reserve = 10 } }
 "#;
 
-/// What a server read of each attempt that it answers with a 503, having read so many frames.
+/// Returns the body of each attempt, as read by a server that responds 503 after this number of
+/// frames.
 async fn bodies_read(cap: usize, frames: usize) -> (u16, Vec<Vec<u8>>) {
     let seen = Arc::<Mutex<Vec<Vec<u8>>>>::default();
-    let heard = seen.clone();
+    let received = seen.clone();
     let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
     let service = layer.layer(service_fn(move |mut request: Request<ReplayBody<_>>| {
-        let heard = heard.clone();
+        let received = received.clone();
         async move {
             let mut read = Vec::new();
             for _ in 0..frames {
                 let Some(frame) = request.body_mut().frame().await else { break };
                 read.extend_from_slice(&frame.map_err(std::io::Error::other)?.into_data().unwrap());
             }
-            heard.lock().push(read);
+            received.lock().push(read);
             let mut response = Response::new(Full::new(Bytes::new()));
             *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
             Ok::<_, std::io::Error>(response)
@@ -45,17 +46,17 @@ async fn bodies_read(cap: usize, frames: usize) -> (u16, Vec<Vec<u8>>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn under_the_cap_it_is_sent_again_and_whole() {
+async fn a_stream_within_the_cap_is_retried_whole() {
     assert_eq!(bodies_read(8, 3).await, (503, vec![b"a stream".to_vec(); 3]));
 }
 
-/// And the response is the server's.
+/// The response of the server is returned.
 #[tokio::test(start_paused = true)]
-async fn above_the_cap_it_is_sent_once() {
+async fn a_stream_above_the_cap_is_sent_once() {
     assert_eq!(bodies_read(7, 3).await, (503, vec![b"a stream".to_vec()]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_before_its_end_is_the_last() {
+async fn a_response_before_the_end_of_the_body_is_not_retried() {
     assert_eq!(bodies_read(8, 1).await, (503, vec![b"a ".to_vec()]));
 }

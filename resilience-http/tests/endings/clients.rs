@@ -1,4 +1,4 @@
-//! The clients: ours around reqwest's, and our layer around hyper-util's.
+//! The two clients: `ResilientClient`, and `ResilientLayer` around hyper-util's client.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ pub(crate) enum Client {
 
 type HyperClient = legacy::Client<HttpConnector, Full<Bytes>>;
 
-/// Both, made once.
+/// Both clients, created once.
 pub(crate) struct Clients {
     reqwest: ResilientClient,
     hyper: ResilientService<HyperClient>,
@@ -63,7 +63,7 @@ impl Clients {
         Clients { reqwest, hyper }
     }
 
-    /// One call and its response, read to the end.
+    /// Makes one call, and reads its response to the end.
     pub(crate) async fn call(
         &self,
         client: Client,
@@ -75,13 +75,13 @@ impl Clients {
             Client::Reqwest => {
                 let mut request = reqwest::Request::new(method, uri.parse().unwrap());
                 *request.body_mut() = Some(BODY.into());
-                let response = self.reqwest.execute(request).await.map_err(known)?;
+                let response = self.reqwest.execute(request).await.map_err(recognised)?;
                 response.bytes().await.map_err(debug)
             }
             Client::Hyper => {
                 let request = Request::builder().method(method).uri(uri);
                 let request = request.body(Full::new(Bytes::from(BODY))).unwrap();
-                let response = self.hyper.clone().oneshot(request).await.map_err(known)?;
+                let response = self.hyper.clone().oneshot(request).await.map_err(recognised)?;
                 Ok(response.into_body().collect().await.map_err(debug)?.to_bytes())
             }
         }
@@ -92,8 +92,8 @@ fn debug(error: impl std::fmt::Debug) -> String {
     format!("{error:?}")
 }
 
-/// Every ending is recognised for what it is.
-fn known(error: Error<TransportError>) -> String {
+/// Asserts that the error is recognised, and formats it.
+fn recognised(error: Error<TransportError>) -> String {
     if let Error::Service(error) = &error {
         assert_ne!(error.failure(), TransportFailure::Other, "{error:?}");
     }

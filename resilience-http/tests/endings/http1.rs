@@ -1,4 +1,4 @@
-//! HTTP/1, by hand.
+//! HTTP/1 by hand.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 use crate::clients::Protocol;
 use crate::{Ending, Manner, Proves, Seen, check, check_idle};
 
-/// Where a connection ends.
+/// The point at which a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Point {
-    /// Before anything is read.
+    /// Before the request is read.
     Accepted,
     /// In the head of the request.
     SomeHead,
@@ -59,8 +59,8 @@ async fn serve(mut stream: TcpStream, seen: Seen, ending: Option<Ending<Point>>)
 }
 
 #[tokio::test]
-async fn requests_are_executed_as_often_as_they_may() {
-    for (point, executes, answers) in [
+async fn requests_are_executed_as_often_as_allowed() {
+    for (point, executes, responds) in [
         (Point::Accepted, false, false),
         (Point::SomeHead, false, false),
         (Point::SomeBody, false, false),
@@ -76,25 +76,25 @@ async fn requests_are_executed_as_often_as_they_may() {
             true,
         ),
     ] {
-        // A reset takes a head with it that was not read yet: there either is right.
+        // A reset discards a head that the client has not read yet, so both results are right.
         let manners =
-            if answers { &[Manner::Closes][..] } else { &[Manner::Closes, Manner::Resets] };
+            if responds { &[Manner::Closes][..] } else { &[Manner::Closes, Manner::Resets] };
         for &manner in manners {
             let proves = match point {
                 Point::Accepted => Proves::PerhapsNotExecuted,
                 _ => Proves::Nothing,
             };
-            let ending = Ending { point, manner, executes, proves, answers };
+            let ending = Ending { point, manner, executes, proves, responds };
             check(Protocol::Http1, ending, serve).await;
         }
     }
 }
 
-/// Without `connection: close`. (A reset would take the response with it.)
+/// The end is not announced with `connection: close`. (A reset would take the response with it.)
 #[tokio::test]
-async fn an_idle_connection_that_ends_costs_no_execution() {
+async fn the_end_of_an_idle_connection_causes_no_execution() {
     let point = Point::Response(WHOLE);
     let proves = Proves::Nothing;
-    let ending = Ending { point, manner: Manner::Closes, executes: true, proves, answers: true };
+    let ending = Ending { point, manner: Manner::Closes, executes: true, proves, responds: true };
     check_idle(Protocol::Http1, ending, serve).await;
 }

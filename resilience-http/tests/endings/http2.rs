@@ -1,4 +1,4 @@
-//! HTTP/2, by hand: frames of RFC 9113, and of HPACK only `:status: 200`.
+//! HTTP/2 by hand: frames of RFC 9113, and of HPACK only `:status: 200`.
 
 use std::io;
 
@@ -28,28 +28,28 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 /// The last stream of a GOAWAY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
-    /// None was processed.
+    /// No stream was processed.
     None,
-    /// The request's own.
+    /// The stream of the request.
     This,
-    /// Of a server that does not know yet.
+    /// The largest stream identifier, from a server that does not know the last stream yet.
     Any,
 }
 
-/// Where a connection ends, or only its stream.
+/// The point at which a connection, or only its stream, ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Point {
-    /// Before anything is read.
+    /// Before the request is read.
     Accepted,
     /// After the settings.
     Settings,
-    /// When the head of the request was read.
+    /// After the head of the request was read.
     SomeRequest,
-    /// When the request was read, with these frames and then in the ending's manner.
+    /// After the request was read, with these frames before the ending.
     Request(Sends),
-    /// When a head was sent, with these frames after it.
+    /// After a head was sent, with these frames after it.
     Head(Sends),
-    /// When the whole response was sent, with these frames after it.
+    /// After the whole response was sent, with these frames after it.
     Whole(Sends),
 }
 
@@ -97,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// Reads until the client closes, so that nothing that it sends is answered by a reset.
+    /// Reads until the client closes, so that the kernel does not send a reset for unread data.
     async fn drain(mut self) -> io::Result<()> {
         self.0.shutdown().await?;
         while self.0.read(&mut [0; 1024]).await? > 0 {}
@@ -158,11 +158,12 @@ async fn serve(stream: TcpStream, seen: Seen, ending: Option<Ending<Point>>) -> 
 }
 
 #[tokio::test]
-async fn requests_are_executed_as_often_as_they_may() {
+async fn requests_are_executed_as_often_as_allowed() {
     use Sends::{GoAway, Nothing, Reset};
-    let (request, head) = (Point::Request, Point::Head);
+    let request = Point::Request;
+    let head = Point::Head;
     let perhaps = Proves::PerhapsNotExecuted;
-    for (point, executes, proves, answers) in [
+    for (point, executes, proves, responds) in [
         (Point::Accepted, false, perhaps, false),
         (Point::Settings, false, perhaps, false),
         (Point::SomeRequest, false, Proves::Nothing, false),
@@ -174,7 +175,7 @@ async fn requests_are_executed_as_often_as_they_may() {
         (request(Reset(INTERNAL_ERROR)), true, Proves::Nothing, false),
         (request(Reset(CANCEL)), true, Proves::Nothing, false),
         (request(Reset(ENHANCE_YOUR_CALM)), true, Proves::Nothing, false),
-        // Processed, as far as such a server knows.
+        // Processed, as far as this server knows.
         (request(GoAway(Last::This, NO_ERROR)), true, Proves::Nothing, false),
         (request(GoAway(Last::Any, NO_ERROR)), true, Proves::Nothing, false),
         (request(GoAway(Last::This, INTERNAL_ERROR)), true, Proves::Nothing, false),
@@ -184,7 +185,8 @@ async fn requests_are_executed_as_often_as_they_may() {
         (head(Reset(REFUSED_STREAM)), true, Proves::Nothing, true),
         (head(GoAway(Last::This, NO_ERROR)), true, Proves::Nothing, true),
     ] {
-        // A reset of TCP takes frames with it that were not read yet: then it is the ending.
+        // A TCP reset discards frames that the client has not read yet: then the reset is the
+        // ending.
         let is_last = matches!(
             point,
             Point::Accepted | Point::Settings | Point::SomeRequest | Point::Request(Nothing)
@@ -192,23 +194,24 @@ async fn requests_are_executed_as_often_as_they_may() {
         let manners =
             if is_last { &[Manner::Closes, Manner::Resets][..] } else { &[Manner::Closes] };
         for &manner in manners {
-            let ending = Ending { point, manner, executes, proves, answers };
+            let ending = Ending { point, manner, executes, proves, responds };
             check(Protocol::Http2, ending, serve).await;
         }
     }
 }
 
 #[tokio::test]
-async fn an_idle_connection_that_ends_costs_no_execution() {
+async fn the_end_of_an_idle_connection_causes_no_execution() {
     for sends in [
         Sends::Nothing,
         Sends::GoAway(Last::This, NO_ERROR),
         Sends::GoAway(Last::Any, NO_ERROR),
         Sends::GoAway(Last::This, ENHANCE_YOUR_CALM),
     ] {
-        let (point, proves) = (Point::Whole(sends), Proves::Nothing);
+        let point = Point::Whole(sends);
+        let proves = Proves::Nothing;
         let manner = Manner::Closes;
-        let ending = Ending { point, manner, executes: true, proves, answers: true };
+        let ending = Ending { point, manner, executes: true, proves, responds: true };
         check_idle(Protocol::Http2, ending, serve).await;
     }
 }

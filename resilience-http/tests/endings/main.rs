@@ -1,8 +1,7 @@
-//! Servers that end badly, at each point of a request, on HTTP/1 and HTTP/2: how often each request is executed,
-//! counted where that happens.
-//!
-//! `POST` is executed once at most, whatever the ending; a `GET` is repeated until it succeeds or its attempts are
-//! over. An ending that proves that nothing was executed lets a `POST` be repeated as well.
+//! Servers that end a connection at each point of a request, on HTTP/1 and HTTP/2, and the number
+//! of executions of each request, counted at the server. A `POST` is executed at most once,
+//! whatever the ending. A `GET` is repeated until it succeeds or its attempts are used up. An
+//! ending that proves that the request was not executed permits a repetition of a `POST` as well.
 
 #![cfg(all(feature = "client", feature = "reqwest"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -23,10 +22,10 @@ use tokio::net::{TcpListener, TcpStream};
 use clients::{Clients, Protocol};
 
 const ATTEMPTS: usize = 3;
-/// Long enough for a machine that is busy with something else.
+/// Long enough for a machine that is busy with other work.
 const LONG: Duration = Duration::from_secs(30);
 
-/// What a server has seen.
+/// The counters of a server.
 #[derive(Clone, Default)]
 struct Seen(Arc<Counts>);
 
@@ -50,7 +49,7 @@ impl Seen {
     }
 }
 
-/// How a connection ends.
+/// The manner in which a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Closes,
@@ -67,37 +66,37 @@ impl Manner {
     }
 }
 
-/// A way to end, and what is right about it.
+/// An ending, and its expected effects.
 #[derive(Debug, Clone, Copy)]
 struct Ending<P> {
     point: P,
     manner: Manner,
-    /// Whether the request was executed by then.
+    /// `true` if the request was executed before the ending.
     executes: bool,
-    /// Whether the ending proves to the client that it was not.
+    /// The knowledge that the ending gives to the client.
     proves: Proves,
-    /// Whether the head of a response has arrived by then, after which a call is not repeated.
-    answers: bool,
+    /// `true` if the head of a response arrived before the ending: the call is then not repeated.
+    responds: bool,
 }
 
-/// What a client can know of an execution.
+/// The knowledge of a client about the execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proves {
     Nothing,
-    /// That there was none.
+    /// The request was not executed.
     NotExecuted,
-    /// That there was none, if the client sees it before it sends its request.
+    /// The request was not executed, if the client sees the ending before it sends the request.
     PerhapsNotExecuted,
 }
 
-/// One bad connection, or nothing else.
+/// The number of bad connections: one, or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Badness {
     Once,
     Always,
 }
 
-/// A server whose connections are served by `serve`, the bad ones with an ending.
+/// Starts a server whose connections are served by `serve`, the bad ones with an ending.
 async fn server<P, F>(
     ending: Ending<P>,
     badness: Badness,
@@ -108,7 +107,8 @@ where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
+    let address = listener.local_addr().unwrap();
+    let seen = Seen::default();
     let counted = seen.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -120,7 +120,7 @@ where
     (address, seen)
 }
 
-/// Calls by every client and both methods, and compares what the server has executed.
+/// Calls with every client and both methods, and compares the executions.
 async fn check<P, F>(
     protocol: Protocol,
     ending: Ending<P>,
@@ -137,14 +137,15 @@ async fn check<P, F>(
                 let calling = clients.call(client, method.clone(), address);
                 let called = tokio::time::timeout(LONG, calling).await.unwrap();
                 let what = format!("{client:?} {method} {badness:?} {ending:?}: {called:?}");
-                judge(&what, ending, badness, &method, called.is_ok(), &seen);
+                check_counts(&what, ending, badness, &method, called.is_ok(), &seen);
             }
         }
     }
 }
 
-/// Two calls one after the other, of which the first has its whole response before the ending. The second finds a
-/// connection that is about to end, and no client can always know: it succeeds or is not executed.
+/// Makes two calls, of which the first has its whole response before the ending. The second finds a
+/// connection that is about to end, which a client cannot always know: it succeeds or is not
+/// executed.
 async fn check_idle<P, F>(
     protocol: Protocol,
     ending: Ending<P>,
@@ -170,7 +171,7 @@ async fn check_idle<P, F>(
     }
 }
 
-fn judge<P>(
+fn check_counts<P>(
     what: &str,
     ending: Ending<P>,
     badness: Badness,
@@ -179,15 +180,15 @@ fn judge<P>(
     seen: &Seen,
 ) {
     let repeats = match ending.proves {
-        _ if ending.answers => false,
+        _ if ending.responds => false,
         _ if method == Method::GET => true,
         Proves::Nothing => false,
         Proves::NotExecuted => true,
-        // It shows by the connections.
+        // The number of connections shows it.
         Proves::PerhapsNotExecuted => seen.connections() > 1,
     };
     let bad = match (badness, ending.proves) {
-        // Each of its attempts is repeated or not.
+        // Each attempt is repeated or not.
         (Badness::Always, Proves::PerhapsNotExecuted) if method == Method::POST => {
             seen.connections().min(ATTEMPTS)
         }
@@ -197,7 +198,8 @@ fn judge<P>(
     let good = usize::from(badness == Badness::Once && repeats);
     let expected = bad * usize::from(ending.executes) + good;
     assert_eq!(seen.executed(), expected, "executed {what}");
-    // hyper-util's pool may hand out a connection that is about to end, and then makes another for the same attempt.
+    // hyper-util's pool may hand out a connection that is about to end, and then opens another for
+    // the same attempt.
     let most = bad + good + usize::from(repeats && what.starts_with("Hyper"));
     assert!((bad + good..=most).contains(&seen.connections()), "connections {what}");
     assert_eq!(succeeded, good == 1, "success {what}");

@@ -1,4 +1,4 @@
-//! gRPC's health service, asked by a real client.
+//! The gRPC health service, queried by a real client.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,17 +16,17 @@ fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
 }
 
-/// Watches until this status is said. Whatever is said before is not it.
+/// Watches the service until it has this status.
 async fn until(client: &mut HealthClient<Channel>, service: &str, status: ServingStatus) {
     let mut said = client.watch(request(service)).await.unwrap().into_inner();
     while said.message().await.unwrap().unwrap().status() != status {}
 }
 
 #[tokio::test]
-async fn a_client_is_told_how_the_registry_stands() {
+async fn a_client_receives_the_state_of_the_registry() {
     let (up, database) = check("database", Criticality::Critical);
     up.store(false, Ordering::Relaxed);
-    // Degraded all the time, which is ready.
+    // Degraded is ready.
     let cache = down("cache", Criticality::Optional);
     let health = Health::builder().check(database).check(cache).build().unwrap();
     let (reporter, server) = tonic_health::server::health_reporter();
@@ -44,7 +44,7 @@ async fn a_client_is_told_how_the_registry_stands() {
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     let mut client = HealthClient::new(channel.connect().await.unwrap());
 
-    // Before anything was checked.
+    // Before the first check.
     for service in ["", "predictions.v1.Predictions"] {
         let said = client.check(request(service)).await.unwrap().into_inner();
         assert_eq!(said.status(), ServingStatus::NotServing, "`{service}`");
@@ -63,16 +63,16 @@ async fn a_client_is_told_how_the_registry_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unless_told_otherwise_it_looks_every_second() {
-    let (looks, check) = counting(Duration::ZERO);
+async fn the_default_interval_is_one_second() {
+    let (runs, check) = counting(Duration::ZERO);
     let (reporter, _server) = tonic_health::server::health_reporter();
     let driver = GrpcHealth::new(of([check.ttl(Duration::ZERO)]), reporter).start().await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(3_500), driver).await.is_err());
-    assert_eq!(looks.load(Ordering::Relaxed), 4);
+    assert_eq!(runs.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]
-async fn to_look_all_the_time_is_refused() {
+async fn an_interval_of_zero_is_rejected() {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     for (wait, field) in [
         (Duration::ZERO, Some("every")),

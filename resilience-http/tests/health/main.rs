@@ -1,4 +1,4 @@
-//! Health routes: what is answered to probes, and what everything else notices.
+//! Health routes: the responses to probes, and the effect on other requests.
 
 #![cfg(feature = "layers")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -21,7 +21,7 @@ use resilience_http::health::HealthLayer;
 use serde_json::Value;
 use tower::{Service, ServiceExt};
 
-/// A check that is up or down, as it is told.
+/// Returns a check, and the switch that makes it up or down.
 fn check(name: &'static str, criticality: Criticality) -> (Arc<AtomicBool>, Check) {
     let up = Arc::new(AtomicBool::new(true));
     let seen = up.clone();
@@ -38,7 +38,7 @@ fn down(name: &'static str, criticality: Criticality) -> Check {
     check
 }
 
-/// A check that is up, after so long, and how often it ran.
+/// Returns a check that is up after this duration, and the number of its runs.
 fn counting(takes: Duration) -> (Arc<AtomicUsize>, Check) {
     let runs = Arc::new(AtomicUsize::new(0));
     let counter = runs.clone();
@@ -60,20 +60,20 @@ fn request(method: Method, path: &str) -> Request<Empty<Bytes>> {
     Request::builder().method(method).uri(path).body(Empty::new()).unwrap()
 }
 
-/// A probe's response: its head, and its body.
+/// Sends a probe, and returns the head and the body of the response.
 async fn ask(layer: &HealthLayer, method: Method, path: &str) -> (Response<()>, Bytes) {
     let service = layer.clone().into_service();
     let (head, body) = service.oneshot(request(method, path)).await.unwrap().into_parts();
     (Response::from_parts(head, ()), body.collect().await.unwrap().to_bytes())
 }
 
-/// The status and the JSON body of a `GET`.
+/// Sends a `GET`, and returns the status and the JSON body.
 async fn get(layer: &HealthLayer, path: &str) -> (u16, Value) {
     let (head, body) = ask(layer, Method::GET, path).await;
     (head.status().as_u16(), serde_json::from_slice(&body).unwrap())
 }
 
-/// That these are services of whatever body is sent to them.
+/// Asserts that the service accepts any request body.
 fn assert_service<S, B>(service: S) -> S
 where
     S: Service<Request<B>> + Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What a service notices that probes are answered in front of.
+//! The effect of probes on the service behind them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ fn echo() -> impl Fn(usize, Request<Empty<Bytes>>) -> Reply<Inner, Infallible> +
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_else_goes_through_and_no_probe_does() {
+async fn other_requests_are_passed_on_and_probes_are_not() {
     let (probe, log) = ServiceProbe::new(Script::new(echo()));
     let mut service = assert_service(HealthLayer::new(of([])).layer(probe));
     for (path, calls) in [("/health", 0), ("/a", 1), ("/ready", 1), ("/startup", 1), ("/b", 2)] {
@@ -41,7 +41,7 @@ async fn everything_else_goes_through_and_no_probe_does() {
     assert_eq!((log.called_unready(), log.engaged()), (0, 0));
 }
 
-/// Also while the service is not ready, and never will be.
+/// Also while the service is never ready.
 #[tokio::test(start_paused = true)]
 async fn probes_do_not_wait_for_the_service() {
     #[derive(Clone)]
@@ -67,7 +67,7 @@ async fn probes_do_not_wait_for_the_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_at_every_poll_nothing_is_held() {
+async fn a_call_that_is_dropped_at_any_poll_holds_nothing() {
     for path in ["/health", "/ready", "/other"] {
         for polls in 0..8 {
             let (probe, log) = ServiceProbe::new(Script::new(echo()));
@@ -76,7 +76,7 @@ async fn dropped_at_every_poll_nothing_is_held() {
             for _ in 0..polls {
                 let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 if poll.is_ready() {
-                    // Free when it is ready, and silent if it is polled again.
+                    // Completed: the call holds nothing, and is never ready again.
                     assert_eq!((log.in_flight(), log.engaged()), (0, 0), "{path}");
                     assert!(
                         call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -92,7 +92,7 @@ async fn dropped_at_every_poll_nothing_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_error_is_the_services() {
+async fn the_error_type_is_that_of_the_service() {
     let service = service_fn(|_: Request<Empty<Bytes>>| async {
         Err::<Inner, _>(std::io::Error::other("broken"))
     });
@@ -102,9 +102,9 @@ async fn the_error_is_the_services() {
     assert!(service.oneshot(request(Method::GET, "/ready")).await.is_ok());
 }
 
-/// As a layer of a router, and as routes in one.
+/// As a layer of a router, and as routes in a router.
 #[tokio::test(start_paused = true)]
-async fn axum_takes_it() {
+async fn axum_accepts_the_layer() {
     let layer = HealthLayer::new(of([]));
     let routes = Router::new()
         .route("/predictions", get(async || "42").post(async || "43"))

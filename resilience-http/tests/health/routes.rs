@@ -1,4 +1,4 @@
-//! What probes are answered.
+//! The responses to probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +14,9 @@ use serde_json::json;
 use crate::{ask, check, counting, down, get, of};
 
 #[tokio::test(start_paused = true)]
-async fn liveness_touches_nothing() {
+async fn liveness_runs_no_check() {
     let check = Check::critical("it", || -> std::future::Ready<Result<(), String>> {
-        panic!("it was asked")
+        panic!("the check ran")
     });
     let serves = Arc::new(AtomicBool::new(false));
     let health =
@@ -26,7 +26,7 @@ async fn liveness_touches_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_names_what_is_wrong() {
+async fn readiness_names_the_failed_checks() {
     let (_, database) = check("database", Criticality::Critical);
     let odds = CircuitBreaker::builder().build().unwrap();
     let health = Health::builder()
@@ -55,9 +55,9 @@ async fn readiness_names_what_is_wrong() {
     assert_eq!(head.headers()[RETRY_AFTER], "7", "rounded up");
 }
 
-/// A check that fails once and not yet often enough.
+/// A check that has failed once, below its threshold.
 #[tokio::test(start_paused = true)]
-async fn what_is_impaired_is_degraded_and_says_why() {
+async fn an_impaired_check_is_degraded_and_has_a_reason() {
     let (up, check) = check("cache", Criticality::Critical);
     let layer = HealthLayer::new(of([check.failures_to_down(2)]));
     assert_eq!(get(&layer, "/ready").await.1["status"], "ready");
@@ -69,7 +69,7 @@ async fn what_is_impaired_is_degraded_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cached_answer_says_how_old_it_is_and_how_long_it_took() {
+async fn a_cached_result_has_its_age_and_duration() {
     let (runs, check) = counting(Duration::from_millis(20));
     let layer = HealthLayer::new(of([check.ttl(Duration::from_secs(5))]));
     for (age, path) in [(0, "/ready"), (1_500, "/ready"), (3_000, "/startup")] {
@@ -82,7 +82,7 @@ async fn a_cached_answer_says_how_old_it_is_and_how_long_it_took() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_started_stays_started_and_need_not_be_ready() {
+async fn a_started_service_stays_started_and_may_be_unready() {
     let (up, check) = check("database", Criticality::Critical);
     let layer = HealthLayer::new(of([check.ttl(Duration::from_secs(60))]));
     assert_eq!(get(&layer, "/startup").await.0, 200);
@@ -95,7 +95,7 @@ async fn who_has_started_stays_started_and_need_not_be_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn heads_are_as_they_must_be() {
+async fn probe_responses_have_the_right_headers() {
     let failing = down("it", Criticality::Critical).ttl(Duration::from_secs(60));
     let layer = HealthLayer::new(of([failing]));
     for (path, status, hint) in [("/health", 200, None), ("/ready", 503, Some("60"))] {
@@ -112,7 +112,7 @@ async fn heads_are_as_they_must_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_errors_said_is_shown_if_asked_for() {
+async fn error_texts_are_shown_only_if_enabled() {
     let layer = HealthLayer::new(of([down("it", Criticality::Critical)]));
     let (_, hidden) = get(&layer, "/ready").await;
     assert!(!hidden.to_string().contains("10.0.0.7"), "{hidden}");
@@ -123,7 +123,7 @@ async fn what_errors_said_is_shown_if_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_is_503_before_anything_is_checked() {
+async fn draining_is_503_without_running_checks() {
     let health = Health::builder()
         .check(Check::critical("it", std::future::pending::<Result<(), String>>))
         .serving_while(|| false);
@@ -136,7 +136,7 @@ async fn draining_is_503_before_anything_is_checked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starting_is_a_question_of_its_own() {
+async fn starting_is_reported_separately() {
     let health = Health::builder().startup(Startup::Manual).build().unwrap();
     let layer = HealthLayer::new(health.clone());
     for path in ["/startup", "/ready"] {
@@ -150,7 +150,7 @@ async fn starting_is_a_question_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_methods_and_other_paths_are_refused() {
+async fn other_methods_and_paths_are_rejected() {
     let layer = HealthLayer::new(of([]));
     for path in ["/health", "/ready", "/startup"] {
         for method in [Method::POST, Method::OPTIONS] {
@@ -172,7 +172,7 @@ async fn other_methods_and_other_paths_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn paths_are_where_they_are_put() {
+async fn paths_can_be_changed() {
     let layer =
         HealthLayer::new(of([])).live_at("/livez").ready_at("/readyz").startup_at("/startupz");
     for (path, status) in
@@ -184,9 +184,9 @@ async fn paths_are_where_they_are_put() {
     assert_eq!(ask(&layer, Method::GET, "/health").await.0.status(), 404);
 }
 
-/// Of paths that are the same: alive before ready before started.
+/// Of equal paths: liveness before readiness before startup.
 #[tokio::test(start_paused = true)]
-async fn of_one_path_the_first_probe_is_answered() {
+async fn equal_paths_are_the_first_probe() {
     let (up, check) = check("it", Criticality::Critical);
     let layer = HealthLayer::new(of([check]));
     assert_eq!(get(&layer, "/startup").await.0, 200);

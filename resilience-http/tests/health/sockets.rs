@@ -1,4 +1,4 @@
-//! Over real sockets.
+//! Health routes over real sockets.
 
 use std::future::pending;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ async fn serve(health: Health) -> String {
     base
 }
 
-/// Eight checks that never return, for all of which readiness probes wait, and liveness none.
+/// Eight checks that never return: all readiness probes wait for them, and no liveness probe does.
 #[tokio::test]
 async fn liveness_does_not_wait_for_eight_blocked_checks() {
     const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -42,7 +42,7 @@ async fn liveness_does_not_wait_for_eight_blocked_checks() {
 }
 
 #[tokio::test]
-async fn five_hundred_probes_ask_once() {
+async fn five_hundred_probes_share_one_run() {
     let (runs, check) = counting(Duration::ZERO);
     let base = serve(of([check.ttl(Duration::from_secs(3_600))])).await;
     let client = reqwest::Client::new();
@@ -50,7 +50,7 @@ async fn five_hundred_probes_ask_once() {
     for _ in 0..500 {
         probes.spawn(client.get(format!("{base}/ready")).send());
     }
-    let answers = probes.join_all().await;
-    assert!(answers.into_iter().all(|answer| answer.unwrap().status() == 200));
+    let responses = probes.join_all().await;
+    assert!(responses.into_iter().all(|response| response.unwrap().status() == 200));
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }

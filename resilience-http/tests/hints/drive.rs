@@ -1,4 +1,5 @@
-//! Any bytes as any of the fields. The fuzz target `headers` is made of this too.
+//! Arbitrary bytes as the value of any hint field. The fuzz target `headers` uses this function
+//! too.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,7 @@ const FIELDS: [&str; 14] = [
     "grpc-status-details-bin",
 ];
 
-/// Lines of which the first byte says the field and the rest is its value.
+/// Parses lines: the first byte selects the field, the rest is its value.
 pub(crate) fn headers(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n') {

@@ -1,4 +1,4 @@
-//! From the bytes of a hint to the retry's decision: never before the time that was named.
+//! From the bytes of a hint to the decision of the retry: never before the named instant.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,16 +10,17 @@ use resilience_core::{Deadline, Outcome, clock};
 use resilience_http::StatusClassifier;
 use resilience_http::hints::Hints;
 
-/// A field, its value, and the instant that it names.
+/// Returns a field, its value, and the instant that it names.
 fn hint(form: u32, now: SystemTime, ahead: u64) -> (&'static str, String, SystemTime) {
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    // The next whole second and so many after it: what a date can name.
+    // The next whole second plus `ahead`: dates have a resolution of one second.
     let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds(now) + ahead);
     let delta = now + Duration::from_secs(ahead);
     let imf = httpdate::fmt_http_date(date);
     // "Sun, 06 Nov 1994 08:49:37 GMT"
     let [day, month, year] = [&imf[5..7], &imf[8..11], &imf[12..16]];
-    let (week, time) = (&imf[..3], &imf[17..25]);
+    let week = &imf[..3];
+    let time = &imf[17..25];
     let long = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
     let long = long.into_iter().find(|name| name.starts_with(week)).unwrap();
     match form % 8 {
@@ -37,9 +38,9 @@ fn hint(form: u32, now: SystemTime, ahead: u64) -> (&'static str, String, System
     }
 }
 
-/// None of 10⁵, with the clock between two seconds.
+/// 10⁵ hints, with the clock between two seconds.
 #[test]
-fn never_earlier_than_named() {
+fn no_retry_is_earlier_than_the_hint() {
     let policy = RetryPolicy::builder().unlimited_elapsed().without_budget().build().unwrap();
     let input = (
         0..8_u32,
@@ -69,7 +70,7 @@ fn never_earlier_than_named() {
     assert_eq!(retried.get(), 100_000);
 }
 
-/// "Hint 30 s, 1 s left": the call ends now, and says why.
+/// A hint of 30 s with 1 s left ends the call now, with the reason.
 #[test]
 fn a_hint_that_does_not_fit_ends_the_call_at_once() {
     let headers = HeaderMap::from_iter([(RETRY_AFTER, "30".parse().unwrap())]);

@@ -1,4 +1,4 @@
-//! Whatever it is, it is read or ignored, and it is bounded.
+//! Any hint field is read or ignored, and the result is bounded.
 
 use std::path::Path;
 
@@ -20,9 +20,9 @@ proptest! {
     }
 }
 
-/// What a fuzzer found is replayed on stable, without one.
+/// The fuzzer's corpus, replayed on stable.
 #[test]
-fn corpus() {
+fn the_fuzz_corpus_is_handled() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/headers");
     if !corpus.exists() {
         println!("skipped: the corpus is in the repository, not in the package");

@@ -1,4 +1,4 @@
-//! A response pauses the limiter of who asked.
+//! A response pauses the limiter of its caller.
 
 use std::time::Duration;
 
@@ -27,17 +27,17 @@ async fn paused_by(
             Ok::<_, BoxError>(response.body(())?)
         }),
     );
-    let _answer = service.oneshot(Request::new(())).await.unwrap();
+    let _response = service.oneshot(Request::new(())).await.unwrap();
     limiter.snapshot().paused_for
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_good_answer_pauses() {
+async fn a_success_with_an_exhausted_limit_pauses() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=0;t=30")]).await, seconds(30));
     assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=1;t=30")]).await, None);
     assert_eq!(paused_by(200, &[("ratelimit", "\"a\";r=0;t=3600")]).await, seconds(60), "limited");
-    assert_eq!(paused_by(200, &[("retry-after", "30")]).await, None, "noise");
+    assert_eq!(paused_by(200, &[("retry-after", "30")]).await, None, "ignored");
     assert_eq!(paused_by(429, &[("retry-after", "30")]).await, seconds(30));
     assert_eq!(paused_by(503, &[("retry-after", "30")]).await, seconds(30));
     assert_eq!(paused_by(503, &[("retry-after", "0")]).await, None);
@@ -51,17 +51,17 @@ async fn the_last_good_answer_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unless_told_otherwise_for_five_minutes_at_most() {
+async fn the_default_longest_pause_is_five_minutes() {
     let limiter = limiter();
     let service = HintLayer::new(limiter.clone()).layer(service_fn(|_: Request<()>| async {
         Ok::<_, BoxError>(Response::builder().header("ratelimit", "\"a\";r=0;t=3600").body(())?)
     }));
-    let _answer = service.oneshot(Request::new(())).await.unwrap();
+    let _response = service.oneshot(Request::new(())).await.unwrap();
     assert_eq!(limiter.snapshot().paused_for, Some(Duration::from_secs(300)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_limiter_of_that_host() {
+async fn only_the_limiter_of_the_host_is_paused() {
     let first = limiter();
     let limiters = Keyed::new(KeyedLimits::default(), move |_: &String| first.fresh());
     let host = |request: &Request<()>| request.uri().host().unwrap_or("").to_owned();
@@ -71,7 +71,7 @@ async fn only_the_limiter_of_that_host() {
             Ok::<_, BoxError>(response.header("x-ratelimit-reset", "9").body(())?)
         },
     ));
-    let _answer =
+    let _response =
         service.oneshot(Request::get("http://a.example/").body(()).unwrap()).await.unwrap();
     let now = resilience_core::clock::now();
     assert!(limiters.get(&"a.example".to_owned(), now).check(1).is_err());

@@ -1,4 +1,4 @@
-//! When to come back: what is read, from whom, and that nobody comes earlier.
+//! Reading of hints, their effect on limiters, and retries that are never early.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

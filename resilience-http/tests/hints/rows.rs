@@ -1,4 +1,4 @@
-//! The drafts' own examples, Envoy's rows, and what is not to be read.
+//! Rows of the drafts' own examples, of Envoy, and of fields that must be ignored.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ fn read(lines: &[(&'static str, &str)]) -> Hints {
     Hints::from_headers(&headers(lines), now())
 }
 
-/// Both forms of Envoy's reset header.
+/// The rows of both formats of Envoy's reset header.
 #[test]
 fn envoy_reset_rows() {
     for (field, value, expected) in [
@@ -47,9 +47,9 @@ fn envoy_reset_rows() {
     );
 }
 
-/// What a number is, by its size alone.
+/// The meaning of a number follows from its size alone.
 #[test]
-fn seconds_from_now_unix_seconds_and_unix_milliseconds() {
+fn a_reset_is_seconds_unix_seconds_or_unix_milliseconds() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_082_800_500);
     let year = MAX_WAIT.as_secs();
     for (value, expected) in [
@@ -76,7 +76,7 @@ fn seconds_from_now_unix_seconds_and_unix_milliseconds() {
 }
 
 #[test]
-fn the_drafts_examples() {
+fn the_examples_of_the_drafts_are_read() {
     let hints = read(&[
         ("ratelimit", "\"default\";r=50;t=30"),
         ("ratelimit-policy", "\"burst\";q=100;w=60,\"daily\";q=1000;w=86400"),
@@ -86,7 +86,7 @@ fn the_drafts_examples() {
 
     let hints = read(&[("ratelimit-policy", "\"burst\";q=100;w=60,\"daily\";q=1000;w=86400")]);
     let policy = hints.policy.unwrap();
-    assert_eq!((policy.quota, policy.window), (1_000, Some(SECONDS(86_400))), "the slower one");
+    assert_eq!((policy.quota, policy.window), (1_000, Some(SECONDS(86_400))), "the slower policy");
 
     let hints = read(&[
         ("ratelimit", "\"peruser\";r=0;t=9;pk=:cHM=:"),
@@ -101,7 +101,7 @@ fn the_drafts_examples() {
 }
 
 #[test]
-fn of_several_limits_the_most_restrictive() {
+fn the_most_restrictive_of_several_limits_is_used() {
     for (field, remaining, reset) in [
         ("\"a\";r=5;t=1, \"b\";r=2;t=9", 2, Some(9)),
         ("\"a\";r=5;t=1, \"b\";r=5;t=9", 5, Some(9)),
@@ -117,13 +117,13 @@ fn of_several_limits_the_most_restrictive() {
             "{field}"
         );
     }
-    // The lines of a list are one list.
+    // The lines of a list-valued field form one list.
     let hints = read(&[("ratelimit", "\"a\";r=7"), ("ratelimit", "\"b\";r=3")]);
     assert_eq!(hints.remaining, Some(3));
 }
 
 #[test]
-fn what_a_quota_is_counted_in() {
+fn the_unit_of_a_quota_is_read() {
     for (unit, expected) in [
         ("", QuotaUnit::Requests),
         (";qu=\"requests\"", QuotaUnit::Requests),
@@ -136,16 +136,16 @@ fn what_a_quota_is_counted_in() {
     }
 }
 
-/// Who names his limits in the new way has not meant the old one.
+/// A server that sends the new fields does not mean the old ones.
 #[test]
-fn the_newest_field_that_is_there_counts() {
+fn the_newest_field_is_used() {
     let both = read(&[("x-ratelimit-remaining", "7"), ("ratelimit", "\"a\";r=0;t=5")]);
     assert_eq!((both.remaining, both.reset), (Some(0), Some(SECONDS(5))));
 }
 
-/// The same of the older ones, whose names are all read.
+/// The newest of the older families is used; all their names are read.
 #[test]
-fn the_newest_family_that_is_there_counts() {
+fn the_newest_family_is_used() {
     const FAMILIES: [[&str; 3]; 3] = [
         ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
         ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
@@ -162,10 +162,10 @@ fn the_newest_family_that_is_there_counts() {
 }
 
 #[test]
-fn of_several_policies_the_slowest() {
+fn the_slowest_of_several_policies_is_used() {
     for (field, quota) in [
         ("\"a\";q=9;w=3, \"b\";q=10;w=5", 10),
-        ("\"a\";q=1, \"b\";q=1000;w=1", 1_000), // nobody knows how slow the first is
+        ("\"a\";q=1, \"b\";q=1000;w=1", 1_000), // the rate of the first is unknown
         ("\"a\";q=7", 7),
     ] {
         let hints = read(&[("ratelimit-policy", field)]);
@@ -173,9 +173,9 @@ fn of_several_policies_the_slowest() {
     }
 }
 
-/// As much as is read, and no more.
+/// The size limit is exact.
 #[test]
-fn the_largest_field() {
+fn the_largest_field_is_read() {
     let items = |many: usize| vec!["\"a\";r=1"; many].join(",");
     let of_bytes = |many: usize| format!("\"{}\";r=1", "a".repeat(many - 6));
     for (field, remaining) in [
@@ -189,10 +189,10 @@ fn the_largest_field() {
 }
 
 #[test]
-fn a_malformed_field_says_nothing() {
+fn a_malformed_field_is_ignored() {
     for field in [
         "",
-        "default;r=1;t=2", // a token is no name
+        "default;r=1;t=2", // a token is not a name
         "\"a\"",           // r is required
         "\"a\";t=3",
         "\"a\";r=-1",
@@ -200,7 +200,7 @@ fn a_malformed_field_says_nothing() {
         "\"a\";r=0;t=-3",
         "\"a\";r=0;t=\"3\"",
         "\"a\";r=0;t=3,",       // a comma too many
-        "\"a\";r=0;t=3, \"b\"", // one bad item spoils the list
+        "\"a\";r=0;t=3, \"b\"", // one invalid item invalidates the list
         "(\"a\");r=0;t=3",
         "\"a;r=0",
         &"\"a\";r=0;t=1, ".repeat(20),
@@ -215,14 +215,14 @@ fn a_malformed_field_says_nothing() {
 }
 
 #[test]
-fn a_field_that_is_malformed_leaves_the_older_ones() {
+fn after_a_malformed_field_the_older_ones_are_used() {
     let hints =
         read(&[("ratelimit", "r=1"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "8")]);
     assert_eq!(hints.retry_hint(), RetryHint::After(SECONDS(8)));
 }
 
 #[test]
-fn the_older_fields() {
+fn the_older_fields_are_read() {
     let hints = read(&[
         ("ratelimit-limit", "100, 100;w=60"),
         ("ratelimit-remaining", "0"),
@@ -230,18 +230,18 @@ fn the_older_fields() {
     ]);
     assert_eq!(hints.policy.map(|policy| policy.quota), Some(100));
     assert_eq!((hints.remaining, hints.pause()), (Some(0), Some(SECONDS(50))));
-    // GitLab's form, under the name that the drafts have seconds for.
+    // GitLab sends Unix seconds under the name that the drafts define in seconds.
     let unix = read(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "1000000007")]);
     assert_eq!(unix.pause(), Some(SECONDS(7)));
     let long = read(&[("ratelimit-reset", "99999999999999999999999")]);
     assert_eq!(long.reset, Some(MAX_WAIT));
-    // Docker Hub, which sends no reset: nothing to wait for.
+    // Docker Hub sends no reset, so there is no wait.
     let docker = read(&[("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600")]);
     assert_eq!((docker.remaining, docker.policy.map(|it| it.quota)), (Some(0), Some(100)));
     assert_eq!((docker.pause(), docker.retry_hint()), (None, RetryHint::None));
     let spaced = read(&[("ratelimit-limit", "100 , 100;w=60")]);
     assert_eq!(spaced.policy.map(|policy| policy.quota), Some(100));
-    // Whatever was meant by two.
+    // Of two values the more restrictive is used.
     let two = read(&[
         ("x-rate-limit-limit", "8"),
         ("x-rate-limit-limit", "6"),
@@ -255,7 +255,7 @@ fn the_older_fields() {
 }
 
 #[test]
-fn retry_after_wins() {
+fn retry_after_wins_over_limits() {
     let both = [("retry-after", "2"), ("ratelimit", "\"a\";r=0;t=60")];
     assert_eq!(read(&both).retry_hint(), RetryHint::After(SECONDS(2)));
     let malformed = [("retry-after", "soon"), ("ratelimit", "\"a\";r=0;t=60")];
@@ -263,13 +263,13 @@ fn retry_after_wins() {
 }
 
 #[test]
-fn a_limit_that_is_full_again_by_now_pauses_nobody() {
+fn a_limit_that_is_replenished_now_causes_no_pause() {
     assert_eq!(read(&[("ratelimit", "\"a\";r=0;t=0")]).pause(), None);
     assert_eq!(read(&[("ratelimit", "\"a\";r=0;t=1")]).pause(), Some(SECONDS(1)));
 }
 
 #[test]
-fn the_classifier_reads_them_with_429_and_503() {
+fn the_classifier_reads_limits_for_429_and_503() {
     let spent = headers(&[("ratelimit", "\"a\";r=0;t=60")]);
     let left = headers(&[("ratelimit", "\"a\";r=1;t=60")]);
     for status in 100..600 {
@@ -283,9 +283,9 @@ fn the_classifier_reads_them_with_429_and_503() {
     }
 }
 
-/// Pushback by gRPC's A6, and linkerd's rows.
+/// The rows of gRPC proposal A6.
 #[test]
-fn grpc_pushback() {
+fn grpc_pushback_rows() {
     const NAME: &str = "grpc-retry-pushback-ms";
     for (values, expected) in [
         (&[][..], RetryHint::None),
@@ -306,7 +306,7 @@ fn grpc_pushback() {
 }
 
 #[test]
-fn grpc_details() {
+fn grpc_details_rows() {
     // Status { details: [RetryInfo { 3 s }] }, padded and not.
     let url = b"type.googleapis.com/google.rpc.RetryInfo";
     let any = [&[0x0a, 40][..], url, &[0x12, 4, 0x0a, 2, 0x08, 3]].concat();
@@ -325,14 +325,14 @@ fn grpc_details() {
             assert_eq!(grpc::hint(&headers(&both)), expected);
         }
     }
-    // Bits behind the last byte mean nothing.
+    // Trailing bits after the last byte are ignored.
     let stray = base64(&[&status[..], &[0x40]].concat());
     let stray = [("grpc-status-details-bin", &stray[..67])];
     assert_eq!(grpc::details(&headers(&stray)), RetryHint::After(SECONDS(3)));
     for bad in ["****", "A", &"A".repeat(9_000), &text[1..]] {
         assert_eq!(grpc::details(&headers(&[("grpc-status-details-bin", bad)])), RetryHint::None);
     }
-    // As much as is read, and no more: 8,192 letters.
+    // The largest value that is read: 8,192 letters.
     for (bytes, expected) in [(6_144, RetryHint::After(SECONDS(3))), (6_145, RetryHint::None)] {
         let message = bytes - status.len() - 3;
         let length = [(message & 0x7f) | 0x80, message >> 7].map(|it| u8::try_from(it).unwrap());
@@ -344,7 +344,7 @@ fn grpc_details() {
     assert_eq!(grpc::details(&headers(&twice)), RetryHint::None);
 }
 
-/// Too short to be wrong.
+/// A minimal encoder, independent of the one under test.
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     bytes

@@ -1,4 +1,4 @@
-//! What is refused to be built, and what a command line says.
+//! Rejected configurations, and the command line.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use resilience_http::smoke::{Smoke, SmokeCheck, USAGE};
 
 use crate::{Reply, only_fault, serve};
 
-fn refused(check: SmokeCheck) -> InvalidConfig {
+fn rejected(check: SmokeCheck) -> InvalidConfig {
     Smoke::of("http://127.0.0.1:1").check(check).build().unwrap_err()
 }
 
 #[test]
 fn values_out_of_bounds_are_named_with_their_check() {
     let check = || SmokeCheck::get("/a").named("a");
-    let error = refused(check().within(Duration::ZERO));
+    let error = rejected(check().within(Duration::ZERO));
     assert_eq!(
         error.to_string(),
         "invalid configuration: `within` is 0ns (check `a`), must be more than zero and at most 365 days"
     );
-    assert_eq!(refused(check().within(Duration::MAX)).field(), "within");
-    assert_eq!(refused(check().status(99)).field(), "status");
-    assert_eq!(refused(check().json("player", 1)).field(), "json");
-    assert_eq!(refused(check().named("")).field(), "name");
-    assert_eq!(refused(SmokeCheck::get("a")).field(), "path");
+    assert_eq!(rejected(check().within(Duration::MAX)).field(), "within");
+    assert_eq!(rejected(check().status(99)).field(), "status");
+    assert_eq!(rejected(check().json("player", 1)).field(), "json");
+    assert_eq!(rejected(check().named("")).field(), "name");
+    assert_eq!(rejected(SmokeCheck::get("a")).field(), "path");
     let twice = Smoke::of("http://127.0.0.1:1").check(check()).check(check());
     assert_eq!(twice.build().unwrap_err().field(), "name");
 }
 
 #[test]
-fn so_are_suites_that_ask_nothing_or_nobody() {
+fn suites_without_checks_or_with_an_invalid_url_are_rejected() {
     assert_eq!(Smoke::of("http://127.0.0.1:1").build().unwrap_err().field(), "checks");
     for base in ["", "127.0.0.1:1", "ftp://host", "http://", "file:///etc"] {
         let error = Smoke::of(base).probes().build().unwrap_err();
@@ -65,14 +65,14 @@ async fn a_command_line_is_a_suite() {
     let bad = report("--no-probes --get /ready --json /status=\"ready\" --get /bad").await;
     only_fault(&bad, "/bad");
 
-    // This service says `ready` where it is to say `alive`.
+    // This service responds `ready` instead of `alive`.
     let probes = report("").await;
     only_fault(&probes, "health");
     assert_eq!(probes.results.len(), 3);
 }
 
 #[test]
-fn what_is_not_understood_is_named() {
+fn an_invalid_argument_is_named() {
     let url = "http://127.0.0.1:1";
     let cases = [
         (String::new(), "URL"),

@@ -1,4 +1,4 @@
-//! One fault, in a service that is well otherwise: it is found, and named.
+//! One fault in a service that is otherwise good: it is found and named.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::{Reply, only_fault, serve, smoke};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// A good check, this one, and another good one.
+/// Runs a good check, this one, and another good one.
 async fn run(bad: Reply, check: SmokeCheck) -> SmokeReport {
     let base = serve(bad).await;
     let suite = smoke(&base).check(SmokeCheck::ready("/ready")).check(check.named("the bad one"));
     let report = suite.check(SmokeCheck::startup("/startup")).build().unwrap().run().await;
-    assert_eq!(report.results.len(), 3, "all are asked");
+    assert_eq!(report.results.len(), 3, "all checks run");
     report
 }
 
@@ -23,7 +23,7 @@ fn bad() -> SmokeCheck {
 }
 
 #[tokio::test]
-async fn a_closed_port() {
+async fn a_closed_port_is_unreachable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -34,7 +34,7 @@ async fn a_closed_port() {
 }
 
 #[tokio::test]
-async fn no_answer() {
+async fn no_response_is_too_slow() {
     let reply = Reply { parts: vec![], hangs: true };
     let report = run(reply, bad().within(LIMIT)).await;
     let fault = only_fault(&report, "the bad one");
@@ -44,9 +44,9 @@ async fn no_answer() {
     assert!(took >= LIMIT && others.iter().all(|it| !it.is_zero()), "{report}");
 }
 
-/// Of a check that does not say how long it may take.
+/// A check without its own time limit.
 #[tokio::test]
-async fn no_answer_within_the_suites_time() {
+async fn no_response_within_the_timeout_of_the_suite_is_too_slow() {
     let base = serve(Reply { parts: vec![], hangs: true }).await;
     let suite = smoke(&base).timeout(LIMIT).check(bad());
     let report = suite.build().unwrap().run().await;
@@ -54,9 +54,9 @@ async fn no_answer_within_the_suites_time() {
     assert!(matches!(fault, SmokeFault::TooSlow { limit: LIMIT, .. }), "{fault}");
 }
 
-/// A head in time is not a response in time.
+/// A head in time is not a complete response in time.
 #[tokio::test]
-async fn an_answer_that_does_not_end() {
+async fn a_response_that_does_not_end_is_too_slow() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_owned();
     let reply = Reply { parts: vec![head, "beginning".to_owned()], hangs: true };
     let report = run(reply, bad().within(LIMIT)).await;
@@ -65,7 +65,7 @@ async fn an_answer_that_does_not_end() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off() {
+async fn a_response_that_breaks_off_is_unreachable() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".to_owned();
     let reply = Reply { parts: vec![head, "beginning".to_owned()], hangs: false };
     let report = run(reply, bad()).await;
@@ -74,7 +74,7 @@ async fn an_answer_that_breaks_off() {
 }
 
 #[tokio::test]
-async fn another_status() {
+async fn another_status_is_a_fault() {
     for found in [204, 301, 404, 500] {
         let report = run(Reply::new(found, ""), bad()).await;
         let fault = only_fault(&report, "the bad one");
@@ -84,9 +84,9 @@ async fn another_status() {
     assert!(report.passed(), "{report}");
 }
 
-/// By a client that nobody configured: where it leads is well, and was not asked.
+/// With the default client: the target of the redirect is good, and is not requested.
 #[tokio::test]
-async fn a_redirect() {
+async fn a_redirect_is_a_fault() {
     for status in [301, 302, 303, 307, 308] {
         let head = format!("HTTP/1.1 {status} x\r\nlocation: /ready\r\ncontent-length: 0\r\n\r\n");
         let base = serve(Reply { parts: vec![head], hangs: false }).await;
@@ -94,7 +94,7 @@ async fn a_redirect() {
         let report = suite.build().unwrap().run().await;
         let fault = only_fault(&report, "the bad one");
         assert_eq!(fault.to_string(), format!("status {status}, expected 200"));
-        // A client that was given does as it does.
+        // A client that was given is used unchanged.
         let follows = reqwest::Client::builder().no_proxy().build().unwrap();
         let suite = Smoke::of(&base).client(follows).check(bad());
         assert!(suite.build().unwrap().run().await.passed());
@@ -102,7 +102,7 @@ async fn a_redirect() {
 }
 
 #[tokio::test]
-async fn a_probe_that_says_what_is_down() {
+async fn the_dependency_that_is_down_is_quoted() {
     let body = json!({"status": "not_ready", "reason": "dependency", "checks": {
         "cache": {"status": "impaired", "critical": false},
         "fine": {"status": "up", "critical": true},
@@ -124,24 +124,24 @@ async fn a_probe_that_says_what_is_down() {
 }
 
 #[tokio::test]
-async fn garbage() {
+async fn a_body_that_is_not_json_is_a_fault() {
     for body in ["", "<html>", "{\"points\":", "\u{0}"] {
         let report = run(Reply::new(200, body), bad().has("/points")).await;
         assert_eq!(only_fault(&report, "the bad one"), &SmokeFault::NotJson, "{body}");
-        // Nobody asked for JSON.
+        // Without an expected value the body is not parsed.
         assert!(run(Reply::new(200, body), bad()).await.passed());
     }
 }
 
 #[tokio::test]
-async fn more_than_anybody_wants_to_read() {
+async fn a_body_above_the_limit_is_a_fault() {
     let report = run(Reply::new(200, &" ".repeat(MAX_BODY + 1)), bad()).await;
     assert_eq!(only_fault(&report, "the bad one"), &SmokeFault::TooLarge);
     assert!(run(Reply::new(200, &" ".repeat(MAX_BODY)), bad()).await.passed());
 }
 
 #[tokio::test]
-async fn other_values() {
+async fn another_value_is_a_fault() {
     let body = json!({"player": 1, "points": [21.5], "note": null, "long": "x".repeat(500)});
     let reply = Reply::new(200, &body.to_string());
     let good = bad().json("/player", 1).json("/points/0", 21.5).has("/note").has("");

@@ -1,4 +1,4 @@
-//! Smoke tests of a good service, and of bad ones.
+//! Smoke tests of good and of faulty services.
 
 #![cfg(feature = "reqwest")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -16,13 +16,13 @@ use resilience_http::smoke::{Smoke, SmokeBuilder, SmokeFault, SmokeReport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A suite that uses no proxy of whoever runs the tests.
+/// Starts a suite that ignores the proxies of the environment.
 fn smoke(base: &str) -> SmokeBuilder {
     let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     Smoke::of(base).client(client.build().unwrap()).timeout(Duration::from_secs(60))
 }
 
-/// What one connection at a time is answered, in parts; and kept open after that if it hangs.
+/// The parts of a response; with `hangs` the connection stays open after them.
 #[derive(Clone)]
 struct Reply {
     parts: Vec<String>,
@@ -37,7 +37,7 @@ impl Reply {
     }
 }
 
-/// A service that answers `/bad` like this, and everything else with `{"status":"ready"}`.
+/// A service with this reply to `/bad`, and `{"status":"ready"}` everywhere else.
 async fn serve(bad: Reply) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -63,13 +63,13 @@ async fn serve(bad: Reply) -> String {
     base
 }
 
-/// The only fault, which is of the check of this name.
+/// Returns the only fault of a report, which must be of the check with this name.
 fn only_fault<'a>(report: &'a SmokeReport, name: &str) -> &'a SmokeFault {
     let failed: Vec<_> = report.failed().collect();
     assert_eq!(failed.len(), 1, "{report}");
     assert_eq!(failed[0].name, name, "{report}");
     assert!(!report.passed());
-    // An `ExitCode` does not compare.
+    // `ExitCode` does not implement `PartialEq`.
     let codes = [report.exit_code(), ExitCode::SUCCESS].map(|code| format!("{code:?}"));
     assert_ne!(codes[0], codes[1]);
     assert!(report.to_string().ends_with(&format!(": {name}")), "{report}");

@@ -1,4 +1,4 @@
-//! Against the health routes of a real service.
+//! Smoke tests of the health routes of a real service.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{only_fault, smoke};
 
-/// Where it is.
+/// Starts the service, and returns its URL.
 async fn serve(health: Health) -> String {
     let app = Router::new()
         .route("/predictions/1", get(async || Json(json!({"player": 1, "points": 21.5}))))
@@ -25,7 +25,7 @@ async fn serve(health: Health) -> String {
 async fn test(health: Health) -> SmokeReport {
     let base = serve(health).await;
     let prediction = SmokeCheck::get("/predictions/1").named("one prediction").has("/points");
-    // With a slash at the end, as people write it.
+    // With a trailing slash, as people write it.
     smoke(&format!("{base}/")).probes().check(prediction).build().unwrap().run().await
 }
 
@@ -37,7 +37,7 @@ fn health(name: &'static str, criticality: Criticality, up: bool) -> Health {
 }
 
 #[tokio::test]
-async fn a_good_one_passes() {
+async fn a_good_service_passes() {
     let report = test(health("database", Criticality::Critical, true)).await;
     assert!(report.passed(), "{report}");
     let text = report.to_string();
@@ -46,13 +46,13 @@ async fn a_good_one_passes() {
 }
 
 #[tokio::test]
-async fn so_does_one_that_is_degraded() {
+async fn a_degraded_service_passes() {
     let report = test(health("cache", Criticality::Optional, false)).await;
     assert!(report.passed(), "{report}");
 }
 
 #[tokio::test]
-async fn one_that_misses_a_critical_dependency_names_it() {
+async fn a_missing_critical_dependency_is_named() {
     let report = test(health("database", Criticality::Critical, false)).await;
     let failed: Vec<_> = report.failed().map(|result| result.name.as_str()).collect();
     assert_eq!(failed, ["startup", "ready"], "{report}");
@@ -62,7 +62,7 @@ async fn one_that_misses_a_critical_dependency_names_it() {
 }
 
 #[tokio::test]
-async fn one_that_hangs_is_not_waited_for() {
+async fn a_hanging_service_is_too_slow() {
     let check = Check::critical("database", std::future::pending::<Result<(), String>>);
     let health = Health::builder().check(check.timeout(Duration::from_secs(3_600)));
     let health = health.build().unwrap();

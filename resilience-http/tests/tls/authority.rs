@@ -1,4 +1,4 @@
-//! Who issues certificates here.
+//! A certificate authority for the tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs};
 
-/// The number of the certificate that is revoked.
+/// The serial number of the revoked certificate.
 const REVOKED: u64 = 99;
 
-/// A file with this content, under a name of its own.
+/// Creates a file with this content and a unique name.
 pub(crate) fn file(content: impl AsRef<[u8]>) -> PathBuf {
     static FILES: AtomicUsize = AtomicUsize::new(0);
     let number = FILES.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl Ca {
         file(self.root())
     }
 
-    /// A certificate for this name, changed before it is signed.
+    /// Returns a certificate for this name, changed by `change` before it is signed.
     pub(crate) fn issue(&self, name: &str, change: fn(&mut CertificateParams)) -> Issued {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         change(&mut params);
@@ -59,12 +59,12 @@ impl Ca {
         Issued { certificate: params.signed_by(&key, &self.0).unwrap(), key }
     }
 
-    /// For a server on this machine.
+    /// Returns a certificate for a server on this machine.
     pub(crate) fn local(&self) -> Issued {
         self.issue("127.0.0.1", |_| {})
     }
 
-    /// The list of what is revoked.
+    /// Returns the certificate revocation list.
     pub(crate) fn revoked(&self) -> String {
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(REVOKED),
@@ -93,8 +93,8 @@ pub(crate) fn revoked(params: &mut CertificateParams) {
 }
 
 impl Issued {
-    /// A server that shows this certificate, speaks HTTP/2 and HTTP/1, and wants a client's certificate if it knows of an
-    /// authority for them.
+    /// Returns the configuration of a server with this certificate for HTTP/2 and HTTP/1, which
+    /// requires a client certificate of `clients` if given.
     pub(crate) fn server(&self, clients: Option<&Ca>) -> ServerConfig {
         let versions = rustls::DEFAULT_VERSIONS;
         self.server_of(clients, versions)

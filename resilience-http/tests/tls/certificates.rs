@@ -1,4 +1,4 @@
-//! Which servers are called, and which are not.
+//! Certificates of servers that are accepted, and those that are not.
 
 use reqwest::tls::CertificateRevocationList;
 use resilience_core::breaker::CircuitState;
@@ -17,7 +17,7 @@ async fn server(issued: &Issued) -> (String, Seen) {
 }
 
 #[tokio::test]
-async fn the_right_root_is_called_over_http2() {
+async fn a_trusted_root_is_accepted_over_http2() {
     let ca = Ca::new("ours");
     let (url, seen) = server(&ca.local()).await;
     let client = trusting(&ca).build().unwrap();
@@ -30,9 +30,9 @@ async fn the_right_root_is_called_over_http2() {
 }
 
 #[tokio::test]
-async fn every_root_counts_of_every_file() {
+async fn every_root_in_every_file_is_trusted() {
     let [one, two, three] = ["one", "two", "three"].map(Ca::new);
-    let both = file(format!("# a remark\n{}\n{}", one.root(), two.root()));
+    let both = file(format!("# a comment\n{}\n{}", one.root(), two.root()));
     let client = trusting(&three).root_certificate(both).build().unwrap();
     for ca in [one, two, three] {
         let (url, _) = server(&ca.local()).await;
@@ -40,56 +40,58 @@ async fn every_root_counts_of_every_file() {
     }
 }
 
-/// It ends at once, though three attempts are allowed: one connection is made, and no request.
-async fn is_not_called(client: ResilientClient, issued: &Issued) {
+/// The call ends at once although three attempts are allowed: one connection is made, and no
+/// request is sent.
+async fn is_rejected(client: ResilientClient, issued: &Issued) {
     let (url, seen) = server(issued).await;
     assert_eq!(failure(client.get(&url).await), TransportFailure::Certificate);
     assert_eq!((seen.accepted(), seen.requests()), (1, 0));
 }
 
 #[tokio::test]
-async fn an_unknown_issuer() {
+async fn an_unknown_issuer_is_rejected() {
     let client = trusting(&Ca::new("ours")).build().unwrap();
-    is_not_called(client, &Ca::new("theirs").local()).await;
+    is_rejected(client, &Ca::new("theirs").local()).await;
 }
 
 #[tokio::test]
-async fn another_name() {
+async fn another_host_name_is_rejected() {
     let ca = Ca::new("ours");
     let issued = ca.issue("other.example", |_| {});
-    is_not_called(trusting(&ca).build().unwrap(), &issued).await;
+    is_rejected(trusting(&ca).build().unwrap(), &issued).await;
 }
 
 #[tokio::test]
-async fn an_expired_certificate() {
+async fn an_expired_certificate_is_rejected() {
     let ca = Ca::new("ours");
     let issued = ca.issue("127.0.0.1", expired);
-    is_not_called(trusting(&ca).build().unwrap(), &issued).await;
+    is_rejected(trusting(&ca).build().unwrap(), &issued).await;
 }
 
-/// What reqwest's own builder says of TLS stays.
+/// The TLS options of reqwest's own builder are kept.
 #[tokio::test]
-async fn a_revoked_certificate() {
+async fn a_revoked_certificate_is_rejected() {
     let ca = Ca::new("ours");
     let list = CertificateRevocationList::from_pem(ca.revoked().as_bytes()).unwrap();
     let reqwest = reqwest::Client::builder().no_proxy().tls_crls_only([list]);
     let client = trusting(&ca).reqwest(reqwest).build().unwrap();
     let (url, _) = server(&ca.local()).await;
     assert_eq!(client.get(&url).await.unwrap().status(), 200);
-    is_not_called(client, &ca.issue("127.0.0.1", revoked)).await;
+    is_rejected(client, &ca.issue("127.0.0.1", revoked)).await;
 }
 
-/// A root that is named takes the system's place; without one, the system's are trusted, which do not know ours.
+/// Given roots replace the system's. Without one the system's are trusted, which do not include the
+/// test's.
 #[tokio::test]
-async fn a_client_that_was_told_of_no_root() {
+async fn without_a_root_the_system_roots_are_trusted() {
     let client = ResilientClient::builder(&profile(TEXT));
     let client = client.reqwest(reqwest::Client::builder().no_proxy()).build().unwrap();
-    is_not_called(client, &Ca::new("ours").local()).await;
+    is_rejected(client, &Ca::new("ours").local()).await;
 }
 
-/// A client whose TLS is its own is understood as well.
+/// The errors of a client with its own TLS configuration are recognised.
 #[tokio::test]
-async fn reqwests_own_client() {
+async fn a_client_with_its_own_tls_is_classified() {
     let (url, _) = server(&Ca::new("ours").local()).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let error = client.get(url).send().await.unwrap_err();
@@ -98,9 +100,9 @@ async fn reqwests_own_client() {
     assert_eq!(transport_outcome(&error), never);
 }
 
-/// Whoever has a bad certificate is soon asked no more, and the others are.
+/// Bad certificates open the circuit of their server, and no other.
 #[tokio::test]
-async fn a_circuit_opens_for_whose_certificate_is_bad_only() {
+async fn a_bad_certificate_opens_only_the_circuit_of_its_server() {
     let ca = Ca::new("ours");
     let (bad, seen) = server(&ca.issue("127.0.0.1", expired)).await;
     let (good, _) = server(&ca.local()).await;
@@ -111,8 +113,8 @@ async fn a_circuit_opens_for_whose_certificate_is_bad_only() {
     for _ in 0..3 {
         assert_eq!(failure(client.get(&bad).await), TransportFailure::Certificate);
     }
-    let refused = client.get(&bad).await.unwrap_err();
-    assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
+    let rejected = client.get(&bad).await.unwrap_err();
+    assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
     assert_eq!(seen.accepted(), 3);
     client.get(&good).await.unwrap();
     for (url, state) in [(bad, CircuitState::Open), (good, CircuitState::Closed)] {

@@ -1,4 +1,4 @@
-//! How many connections there are, when handshakes fail as well.
+//! The number of connections when handshakes fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::server::{Peer, Seen, serve};
 
 const LIMIT: usize = 4;
 
-/// Many calls at once over HTTP/1, to a server that closes often, and every third time in the handshake.
+/// Many concurrent HTTP/1 calls to a server that closes often, every third time in the handshake.
 async fn calls(workers: usize, each: usize) -> (Seen, usize) {
     let ca = Ca::new("ours");
     let mut config = ca.local().server(None);
@@ -21,7 +21,7 @@ async fn calls(workers: usize, each: usize) -> (Seen, usize) {
     let good = Peer::ServesFour(Arc::new(config));
     let peer = move |number| if number % 3 == 0 { Peer::Closes } else { good.clone() };
     let (address, seen) = serve(peer).await;
-    seen.may_be(LIMIT);
+    seen.set_limit(LIMIT);
     let limits = ConnectionLimits::default().per_authority(LIMIT as u32);
     let limits = limits.wait_at_most(Duration::from_secs(60));
     let client = ResilientClient::builder(&profile("deadline = \"2m\"")).connections(limits);
@@ -29,7 +29,8 @@ async fn calls(workers: usize, each: usize) -> (Seen, usize) {
     let client = Arc::new(client.root_certificate(ca.root_file()).build().unwrap());
     let mut tasks = JoinSet::new();
     for _ in 0..workers {
-        let (client, url) = (client.clone(), format!("https://{address}/"));
+        let client = client.clone();
+        let url = format!("https://{address}/");
         tasks.spawn(async move {
             let mut failed = 0;
             for _ in 0..each {
@@ -50,16 +51,17 @@ async fn calls(workers: usize, each: usize) -> (Seen, usize) {
 }
 
 #[tokio::test]
-async fn there_are_no_more_than_the_limit() {
+async fn the_limit_is_not_exceeded() {
     let (seen, failed) = calls(32, 40).await;
-    // None, but on a machine that stalls: what has not come back for 200 ms is taken to have ended.
+    // None is expected. On a machine that stalls, a connection that does not return within 200 ms
+    // is counted as ended.
     assert!(seen.above() <= 20, "{} of {} connections", seen.above(), seen.accepted());
     assert_eq!(seen.requests() + failed, 1_280);
 }
 
-/// A handshake that failed gives back what it held: a limit of one lets the next call through.
+/// With a limit of one, the next call succeeds.
 #[tokio::test]
-async fn a_failed_handshake_gives_its_slot_back() {
+async fn a_failed_handshake_returns_its_permit() {
     let ca = Ca::new("ours");
     let good = Peer::serves(ca.local().server(None));
     let (address, seen) =

@@ -1,4 +1,4 @@
-//! What is said of files that cannot be used.
+//! Errors of files that cannot be used.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ fn root_error(path: &Path) -> BuildError {
     client.build().map(drop).unwrap_err()
 }
 
-/// Says exactly this of a root certificate.
-fn of_root(path: &Path, said: &str) {
+/// Asserts the error of a root certificate file.
+fn of_root(path: &Path, problem: &str) {
     assert_eq!(
         root_error(path).to_string(),
-        format!("`root_certificate` {}: {said}", path.display())
+        format!("`root_certificate` {}: {problem}", path.display())
     );
 }
 
 #[test]
-fn no_file() {
+fn a_missing_file_is_unreadable() {
     let path = PathBuf::from("/nonexistent/ca.pem");
     of_root(&path, "cannot be read: No such file or directory (os error 2)");
     let BuildError::TlsFile(error) = root_error(&path) else { panic!("another error") };
@@ -31,34 +31,35 @@ fn no_file() {
 }
 
 #[test]
-fn a_directory() {
+fn a_directory_is_unreadable() {
     of_root(Path::new("/"), "cannot be read: Is a directory (os error 21)");
 }
 
 #[test]
-fn an_empty_file() {
+fn an_empty_file_has_no_certificate() {
     of_root(&file(""), "has no certificate in PEM");
 }
 
 #[test]
-fn something_else() {
+fn other_content_has_no_certificate() {
     of_root(&file([0x30, 0x82, 0xff, 0x00]), "has no certificate in PEM");
     let key = Ca::new("ours").local().key.serialize_pem();
     of_root(&file(key), "has no certificate in PEM");
 }
 
 #[test]
-fn a_huge_file() {
+fn a_huge_file_is_too_large() {
     of_root(&file(vec![b'\n'; (1 << 20) + 1]), "is larger than 1048576 bytes");
     of_root(&file(vec![b'\n'; 1 << 20]), "has no certificate in PEM");
     of_root(Path::new("/dev/zero"), "is larger than 1048576 bytes");
 }
 
 #[test]
-fn a_damaged_entry() {
+fn a_damaged_entry_is_malformed() {
     let good = Ca::new("ours").root();
-    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
-    for (second, said) in [
+    let begin = "-----BEGIN CERTIFICATE-----";
+    let end = "-----END CERTIFICATE-----";
+    for (second, problem) in [
         (format!("{begin}\nAAAA\n{end}\n"), "not an X.509 certificate"),
         (format!("{begin}\n{end}\n"), "not an X.509 certificate"),
         (format!("{begin}\n?\n{end}\n"), "not base64"),
@@ -66,22 +67,24 @@ fn a_damaged_entry() {
         ("-----BEGIN CERTIFICATE---\n".to_owned(), "its first line does not end in -----"),
     ] {
         let path = file(format!("{good}{second}"));
-        of_root(&path, &format!("entry 2 is malformed: {said}"));
+        of_root(&path, &format!("entry 2 is malformed: {problem}"));
     }
 }
 
-/// Says exactly this of one of an identity's files.
-fn of_identity(certificates: &Path, key: &Path, path: &Path, said: &str) {
+/// Asserts the error of one of the files of an identity.
+fn of_identity(certificates: &Path, key: &Path, path: &Path, problem: &str) {
     let client = ResilientClient::builder(&profile(TEXT)).identity(certificates, key);
     let error = client.build().map(drop).unwrap_err();
-    assert_eq!(error.to_string(), format!("`identity` {}: {said}", path.display()));
+    assert_eq!(error.to_string(), format!("`identity` {}: {problem}", path.display()));
 }
 
 #[test]
-fn an_identity() {
+fn the_files_of_an_identity_are_checked() {
     let ca = Ca::new("ours");
-    let (us, other) = (ca.local(), ca.local());
-    let (certificate, key) = (file(us.certificate.pem()), file(us.key.serialize_pem()));
+    let client = ca.local();
+    let other = ca.local();
+    let certificate = file(client.certificate.pem());
+    let key = file(client.key.serialize_pem());
     let missing = PathBuf::from("/nonexistent/key.pem");
     let no_such_file = "cannot be read: No such file or directory (os error 2)";
     of_identity(&missing, &key, &missing, no_such_file);
@@ -102,21 +105,21 @@ fn an_identity() {
     of_identity(&junk, &key, &junk, "entry 1 is malformed: not an X.509 certificate");
 }
 
-/// A client that is given as it is has its certificates already.
+/// A client that is already built has its certificates.
 #[test]
-fn options_that_a_given_client_would_not_hear_of() {
+fn tls_files_for_a_built_client_are_rejected() {
     let ready = reqwest::Client::builder().no_proxy().build().unwrap();
     let client = || ResilientClient::builder(&profile(TEXT)).client(ready.clone());
-    let bound = "must be left to who built the `client` that is given";
+    let bound = "must be unset with a `client` that is already built";
     let error = client().root_certificate("/a/ca.pem").build().map(drop).unwrap_err();
-    let said = format!("invalid configuration: `root_certificate` is /a/ca.pem, {bound}");
-    assert_eq!(error.to_string(), said);
+    let problem = format!("invalid configuration: `root_certificate` is /a/ca.pem, {bound}");
+    assert_eq!(error.to_string(), problem);
     let error = client().identity("/a/us.pem", "/a/key.pem").build().map(drop).unwrap_err();
-    let said = format!("invalid configuration: `identity` is /a/us.pem, {bound}");
-    assert_eq!(error.to_string(), said);
+    let problem = format!("invalid configuration: `identity` is /a/us.pem, {bound}");
+    assert_eq!(error.to_string(), problem);
 }
 
-/// Files are read when the client is built, and only then.
+/// Files are read when the client is built, and never again.
 #[test]
 fn a_client_outlives_its_files() {
     let root = Ca::new("ours").root_file();

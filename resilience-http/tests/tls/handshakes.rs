@@ -1,4 +1,4 @@
-//! Handshakes that come to nothing, of certificates that are good.
+//! Failed handshakes with good certificates.
 
 use http::Method;
 use reqwest::Request;
@@ -15,16 +15,16 @@ fn post(address: std::net::SocketAddr) -> Request {
     Request::new(Method::POST, format!("https://{address}/").parse().unwrap())
 }
 
-/// Nothing of it has left us, so that even a POST is sent again.
+/// No part of the request was sent, so even a POST is retried.
 #[tokio::test]
-async fn what_breaks_off_is_tried_again() {
+async fn a_handshake_that_breaks_off_is_retried() {
     let client = trusting(&Ca::new("ours")).build().unwrap();
     for peer in [
         Peer::Closes,
         Peer::Resets,
-        Peer::Says("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
+        Peer::Sends("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
         // A fatal alert, internal_error.
-        Peer::Says("\x15\x03\x03\x00\x02\x02\x50"),
+        Peer::Sends("\x15\x03\x03\x00\x02\x02\x50"),
     ] {
         let (address, seen) = serve(move |_| peer.clone()).await;
         assert_eq!(failure(client.execute(post(address)).await), TransportFailure::Tls);
@@ -33,7 +33,7 @@ async fn what_breaks_off_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_post_gets_its_answer_once_the_server_is_back() {
+async fn a_post_succeeds_when_the_server_is_back() {
     let ca = Ca::new("ours");
     let good = Peer::serves(ca.local().server(None));
     let peer = move |number| if number < 2 { Peer::Closes } else { good.clone() };
@@ -44,7 +44,7 @@ async fn a_post_gets_its_answer_once_the_server_is_back() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_none_of_tls() {
+async fn a_refused_connection_is_no_tls_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -54,7 +54,7 @@ async fn a_refused_connection_is_none_of_tls() {
 
 /// The handshake would come after the proxy's response.
 #[tokio::test]
-async fn a_proxy_that_breaks_off_is_none_of_tls() {
+async fn a_proxy_that_breaks_off_is_no_tls_failure() {
     for peer in [Peer::Closes, Peer::Resets] {
         let (address, seen) = serve(move |_| peer.clone()).await;
         let proxy = reqwest::Proxy::all(format!("http://{address}")).unwrap();
@@ -65,9 +65,9 @@ async fn a_proxy_that_breaks_off_is_none_of_tls() {
     }
 }
 
-/// By the attempt's limit, and its connection is closed.
+/// The limit of the attempt ends the handshake, and its connection is closed.
 #[tokio::test]
-async fn a_handshake_that_stalls_is_out_of_time() {
+async fn a_stalled_handshake_times_out() {
     let (address, seen) = serve(|_| Peer::Stalls).await;
     let client =
         ResilientClient::builder(&profile("deadline = \"20s\"\nattempt_timeout = \"100ms\""));

@@ -25,7 +25,7 @@ use crate::server::{Peer, serve};
 
 type HyperClient = Client<BoundedConnector<HttpsConnector<HttpConnector>>, Empty<Bytes>>;
 
-/// A client that trusts this authority, and has so many connections.
+/// Returns a client that trusts this authority, with this connection limit.
 fn client(ca: &Ca, connections: u32) -> ResilientService<HyperClient> {
     let mut roots = RootCertStore::empty();
     roots.add(PemObject::from_pem_slice(ca.root().as_bytes()).unwrap()).unwrap();
@@ -53,35 +53,36 @@ async fn call(
 }
 
 #[tokio::test]
-async fn what_it_ends_in() {
-    let (ca, other) = (Ca::new("ours"), Ca::new("theirs"));
+async fn failed_handshakes_are_classified() {
+    let ca = Ca::new("ours");
+    let other = Ca::new("theirs");
     let plain = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     for (peer, result) in [
         (Peer::serves(ca.local().server(None)), Ok(Bytes::from("ok"))),
         (Peer::serves(other.local().server(None)), Err(TransportFailure::Certificate)),
         (Peer::Closes, Err(TransportFailure::Tls)),
         (Peer::Resets, Err(TransportFailure::Tls)),
-        (Peer::Says(plain), Err(TransportFailure::Tls)),
+        (Peer::Sends(plain), Err(TransportFailure::Tls)),
     ] {
         let (address, _) = serve(move |_| peer.clone()).await;
         assert_eq!(call(client(&ca, 1), address).await, result);
     }
 }
 
-/// To a server that closes often, and every third time in the handshake.
+/// A server that closes often, every third time in the handshake.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn there_are_no_more_than_the_limit() {
+async fn the_limit_is_not_exceeded() {
     let ca = Ca::new("ours");
     let good = Peer::ServesFour(Arc::new(ca.local().server(None)));
     let peer = move |number| if number % 3 == 0 { Peer::Closes } else { good.clone() };
     let (address, seen) = serve(peer).await;
-    seen.may_be(2);
+    seen.set_limit(2);
     let client = client(&ca, 2);
     let calls = (0..400).map(|_| call(client.clone(), address)).collect::<JoinSet<_>>();
     for result in calls.join_all().await {
         assert!(matches!(result, Ok(_) | Err(TransportFailure::Tls)), "{result:?}");
     }
-    // None at the client's side. One that the client closes by itself is seen by the server a moment later.
+    // None at the client. The server sees a connection that the client closes a moment later.
     assert!(seen.above() <= 10, "{} of {} connections", seen.above(), seen.accepted());
     assert!(seen.accepted() > 100);
 }

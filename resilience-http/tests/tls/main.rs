@@ -24,12 +24,12 @@ retry = { max_attempts = 3, backoff = { base = "1ms", cap = "2ms" }, budget = { 
 attempt_timeout = "5s"
 "#;
 
-/// A profile that this text describes.
+/// Returns a profile with this text.
 fn profile(text: &str) -> Profile {
     Profiles::from_toml(&format!("[api]\n{text}")).unwrap().profile("api").unwrap()
 }
 
-/// A client that trusts this authority, and makes three attempts.
+/// Returns the builder of a client that trusts this authority and makes three attempts.
 fn trusting(ca: &authority::Ca) -> ResilientClientBuilder {
     let reqwest = reqwest::Client::builder().no_proxy();
     ResilientClient::builder(&profile(TEXT)).reqwest(reqwest).root_certificate(ca.root_file())

@@ -1,4 +1,4 @@
-//! Servers that speak TLS, or not quite.
+//! Servers with TLS, and servers with a faulty handshake.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,20 +15,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What a server does with a connection.
+/// The behaviour of a server on a connection.
 #[derive(Clone)]
 pub(crate) enum Peer {
-    /// Answers 200 to every request.
+    /// Responds 200 to every request.
     Serves(Arc<ServerConfig>),
-    /// The same to four requests of HTTP/1, and closes.
+    /// Responds 200 to four requests of HTTP/1, and closes.
     ServesFour(Arc<ServerConfig>),
-    /// Reads the client's first message and says this, which is no TLS.
-    Says(&'static str),
-    /// Reads a client's first message and closes.
+    /// Reads the client's first message and sends this text, which is not TLS.
+    Sends(&'static str),
+    /// Reads the client's first message and closes.
     Closes,
-    /// Reads a part of it and resets.
+    /// Reads a part of the client's first message and resets the connection.
     Resets,
-    /// Reads and says nothing ever.
+    /// Reads, and never responds.
     Stalls,
 }
 
@@ -38,7 +38,7 @@ impl Peer {
     }
 }
 
-/// What a server has seen.
+/// The counters of a server.
 #[derive(Clone, Default)]
 pub(crate) struct Seen(Arc<Counts>);
 
@@ -46,28 +46,28 @@ pub(crate) struct Seen(Arc<Counts>);
 struct Counts {
     accepted: AtomicUsize,
     open: AtomicUsize,
-    most: AtomicUsize,
+    limit: AtomicUsize,
     above: AtomicUsize,
     requests: AtomicUsize,
 }
 
 impl Seen {
-    /// Connections that were accepted, ever.
+    /// Returns the number of accepted connections.
     pub(crate) fn accepted(&self) -> usize {
         self.0.accepted.load(Ordering::SeqCst)
     }
 
-    /// Connections that were accepted while there were as many as there may be.
+    /// Returns the number of connections that were accepted above the limit.
     pub(crate) fn above(&self) -> usize {
         self.0.above.load(Ordering::SeqCst)
     }
 
-    /// There may be so many connections at once.
-    pub(crate) fn may_be(&self, most: usize) {
-        self.0.most.store(most, Ordering::SeqCst);
+    /// Sets the limit for [`above`](Seen::above).
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::SeqCst);
     }
 
-    /// Those that are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.0.open.load(Ordering::SeqCst)
     }
@@ -79,13 +79,14 @@ impl Seen {
     fn count(&self) -> Open {
         self.0.accepted.fetch_add(1, Ordering::SeqCst);
         let open = self.0.open.fetch_add(1, Ordering::SeqCst);
-        let above = usize::from(open >= self.0.most.load(Ordering::SeqCst));
+        let above = usize::from(open >= self.0.limit.load(Ordering::SeqCst));
         self.0.above.fetch_add(above, Ordering::SeqCst);
         Open(self.clone())
     }
 }
 
-/// A connection that counts until it is dropped, which is before its client can know that it is closed.
+/// Counts an open connection. Dropped before the socket, so the count falls before the client sees
+/// the end.
 struct Open(Seen);
 
 impl Drop for Open {
@@ -94,10 +95,11 @@ impl Drop for Open {
     }
 }
 
-/// The *n*-th connection, from 0, is served so.
+/// Starts a server whose *n*-th connection, from 0, has the behaviour `peer(n)`.
 pub(crate) async fn serve(peer: impl Fn(usize) -> Peer + Send + 'static) -> (SocketAddr, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
+    let address = listener.local_addr().unwrap();
+    let seen = Seen::default();
     let counted = seen.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -114,7 +116,7 @@ async fn connection(mut stream: TcpStream, peer: Peer, open: Open) -> std::io::R
     match peer {
         Peer::Serves(config) => return response(stream, config, open, usize::MAX).await,
         Peer::ServesFour(config) => return response(stream, config, open, 4).await,
-        Peer::Says(text) => {
+        Peer::Sends(text) => {
             let _hello = stream.read(&mut buffer).await?;
             stream.write_all(text.as_bytes()).await?;
         }
@@ -139,7 +141,8 @@ async fn response(
 ) -> std::io::Result<()> {
     let stream = TlsAcceptor::from(config).accept(stream).await?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let (seen, left) = (open.0.clone(), AtomicUsize::new(requests));
+    let seen = open.0.clone();
+    let left = AtomicUsize::new(requests);
     let open = Mutex::new(Some(open));
     let service = service_fn(|_| {
         seen.0.requests.fetch_add(1, Ordering::SeqCst);

@@ -1,11 +1,12 @@
-//! What a file of certificates or of a key says when it cannot be used.
+//! Errors of certificate and key files.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file that cannot be used: which option named it, which file it is, and what is wrong.
+/// A certificate or key file that cannot be used: the option that names it, its path, and the
+/// problem.
 #[derive(Debug)]
 pub struct TlsFileError {
     option: &'static str,
@@ -18,62 +19,62 @@ impl TlsFileError {
         TlsFileError { option, path: path.to_owned(), problem }
     }
 
-    /// The builder's method that named it.
+    /// Returns the name of the builder method that was given the file.
     #[must_use]
     pub const fn option(&self) -> &'static str {
         self.option
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What is wrong.
+    /// Returns the problem with the file.
     #[must_use]
     pub const fn problem(&self) -> &TlsFileProblem {
         &self.problem
     }
 }
 
-/// What is wrong with a file.
+/// The problem with a certificate or key file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsFileProblem {
-    /// It cannot be read.
+    /// The file cannot be read.
     Unreadable(io::Error),
-    /// It is larger than this many bytes.
+    /// The file is larger than this many bytes.
     TooLarge(u64),
-    /// It has no certificate in PEM.
+    /// The file contains no certificate in PEM.
     NoCertificate,
-    /// It has no private key in PEM that is not encrypted.
+    /// The file contains no unencrypted private key in PEM.
     NoKey,
-    /// An entry is damaged.
+    /// A PEM entry is damaged.
     Malformed {
-        /// Which one, from 1.
+        /// The number of the entry, from 1.
         entry: usize,
-        /// What is wrong with it.
+        /// The problem with the entry.
         reason: String,
     },
-    /// The private key is damaged, or of a kind that is not used in TLS.
+    /// The private key is damaged, or of a type that TLS does not use.
     UnusableKey,
-    /// The private key belongs to another certificate.
-    OtherKey,
+    /// The private key does not belong to the certificate.
+    KeyMismatch,
 }
 
 impl fmt::Display for TlsFileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TlsFileProblem::Unreadable(error) => write!(f, "cannot be read: {error}"),
-            TlsFileProblem::TooLarge(most) => write!(f, "is larger than {most} bytes"),
+            TlsFileProblem::TooLarge(limit) => write!(f, "is larger than {limit} bytes"),
             TlsFileProblem::NoCertificate => f.write_str("has no certificate in PEM"),
             TlsFileProblem::NoKey => f.write_str("has no unencrypted private key in PEM"),
             TlsFileProblem::Malformed { entry, reason } => {
                 write!(f, "entry {entry} is malformed: {reason}")
             }
             TlsFileProblem::UnusableKey => f.write_str("the key is damaged, or not one for TLS"),
-            TlsFileProblem::OtherKey => f.write_str("the key belongs to another certificate"),
+            TlsFileProblem::KeyMismatch => f.write_str("the key belongs to another certificate"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a client was told of TLS, until it is built.
+//! The TLS files of a client builder, which are read when the client is built.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::client::BuildError;
 
 const ROOT: &str = "root_certificate";
 
-/// Nothing is read yet.
+/// Paths of certificate and key files, before they are read.
 #[derive(Debug, Default)]
 pub(in crate::client) struct TlsFiles {
     roots: Vec<PathBuf>,
@@ -30,21 +30,21 @@ impl TlsFiles {
         self.identity = Some(IdentityFiles { certificates, key });
     }
 
-    /// A client that is built already hears of no certificate.
-    pub(in crate::client) fn none_given(&self) -> Result<(), InvalidConfig> {
+    /// Rejects TLS files for a client that is already built, where they would have no effect.
+    pub(in crate::client) fn check_unset(&self) -> Result<(), InvalidConfig> {
         let root = self.roots.first().map(|path| (ROOT, path));
         let identity = self.identity.as_ref().map(|files| ("identity", &files.certificates));
         match root.or(identity) {
             Some((option, path)) => Err(InvalidConfig::new(
                 option,
                 path.display(),
-                "left to who built the `client` that is given",
+                "unset with a `client` that is already built",
             )),
             None => Ok(()),
         }
     }
 
-    /// Reads the files.
+    /// Reads the files and adds their contents to reqwest's builder.
     pub(in crate::client) fn configure(
         &self,
         mut builder: ClientBuilder,

@@ -1,4 +1,4 @@
-//! Who we are to servers that ask.
+//! The certificate chain and key of a client (mutual TLS).
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::pem;
 use crate::classify::TransportError;
 use crate::client::BuildError;
 
-/// A chain of certificates and its key.
+/// The files of a certificate chain and its private key.
 #[derive(Debug)]
 pub(super) struct IdentityFiles {
     pub(super) certificates: PathBuf,
@@ -24,36 +24,37 @@ pub(super) struct IdentityFiles {
 impl IdentityFiles {
     pub(super) fn read(&self) -> Result<Identity, BuildError> {
         let of = |path| move |problem| TlsFileError::new("identity", path, problem);
-        let is_one = |certificate: &_| ParsedCertificate::try_from(certificate).map(drop);
-        let chain = pem::read(&self.certificates).and_then(|text| pem::certificates(&text, is_one));
+        let is_certificate = |certificate: &_| ParsedCertificate::try_from(certificate).map(drop);
+        let chain =
+            pem::read(&self.certificates).and_then(|text| pem::certificates(&text, is_certificate));
         let chain = chain.map_err(of(&self.certificates))?;
         let key = pem::read(&self.key).and_then(|text| pem::key(&text)).map_err(of(&self.key))?;
-        fits(&chain, &key).map_err(of(&self.key))?;
+        check_key(&chain, &key).map_err(of(&self.key))?;
         Ok(Identity::from_pem(text(&chain, &key).as_bytes()).map_err(TransportError::new)?)
     }
 }
 
-/// By the provider that reqwest will take.
-fn fits(
+/// Checks that the key belongs to the chain, with the crypto provider that reqwest will use.
+fn check_key(
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
 ) -> Result<(), TlsFileProblem> {
-    let own;
+    let default;
     let provider = match CryptoProvider::get_default() {
         Some(installed) => &**installed,
         None => {
-            own = aws_lc_rs::default_provider();
-            &own
+            default = aws_lc_rs::default_provider();
+            &default
         }
     };
     match CertifiedKey::from_der(chain.to_vec(), key.clone_key(), provider) {
         Ok(_) => Ok(()),
-        Err(Error::InconsistentKeys(_)) => Err(TlsFileProblem::OtherKey),
+        Err(Error::InconsistentKeys(_)) => Err(TlsFileProblem::KeyMismatch),
         Err(_) => Err(TlsFileProblem::UnusableKey),
     }
 }
 
-/// reqwest reads one text, with the key in it.
+/// Returns the chain and the key as one PEM text, the only form that reqwest reads.
 fn text(chain: &[CertificateDer<'_>], key: &PrivateKeyDer<'_>) -> String {
     let label = match key {
         PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",

@@ -1,4 +1,4 @@
-//! Certificates and keys out of files, for reqwest's client.
+//! Certificate and key files for reqwest's client.
 
 mod error;
 mod files;

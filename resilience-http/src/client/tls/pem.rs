@@ -1,4 +1,4 @@
-//! Reading PEM, and writing what was read.
+//! Reading PEM files, and writing PEM entries.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,24 +11,26 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::TlsFileProblem;
 
-/// The most bytes that are read of a file: four times all the roots that browsers trust.
-const LARGEST: u64 = 1 << 20;
+/// The most bytes of a file that are read: four times the size of all roots that browsers trust.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsFileProblem> {
-    match read_up_to(path, LARGEST + 1) {
-        Ok(bytes) if bytes.len() as u64 > LARGEST => Err(TlsFileProblem::TooLarge(LARGEST)),
+    match read_up_to(path, MAX_FILE_BYTES + 1) {
+        Ok(bytes) if bytes.len() as u64 > MAX_FILE_BYTES => {
+            Err(TlsFileProblem::TooLarge(MAX_FILE_BYTES))
+        }
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(TlsFileProblem::Unreadable(error)),
     }
 }
 
-fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The certificates in a text, at least one, each of which `check` accepts.
+/// Returns the certificates in a PEM text, at least one. Each must pass `check`.
 pub(super) fn certificates(
     text: &[u8],
     mut check: impl FnMut(&CertificateDer<'static>) -> Result<(), rustls::Error>,
@@ -36,24 +38,24 @@ pub(super) fn certificates(
     let mut certificates = Vec::new();
     for (entry, certificate) in (1..).zip(CertificateDer::pem_slice_iter(text)) {
         let malformed = |reason| TlsFileProblem::Malformed { entry, reason };
-        let certificate = certificate.map_err(|error| malformed(said(&error)))?;
+        let certificate = certificate.map_err(|error| malformed(reason(&error)))?;
         check(&certificate).map_err(|_| malformed("not an X.509 certificate".to_owned()))?;
         certificates.push(certificate);
     }
     if certificates.is_empty() { Err(TlsFileProblem::NoCertificate) } else { Ok(certificates) }
 }
 
-/// The first private key in a text.
+/// Returns the first private key in a PEM text.
 pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFileProblem> {
     match PrivateKeyDer::pem_slice_iter(text).next() {
         Some(Ok(key)) => Ok(key),
-        Some(Err(error)) => Err(TlsFileProblem::Malformed { entry: 1, reason: said(&error) }),
+        Some(Err(error)) => Err(TlsFileProblem::Malformed { entry: 1, reason: reason(&error) }),
         None => Err(TlsFileProblem::NoKey),
     }
 }
 
-/// Without the text itself, which may be a key's.
-fn said(error: &pem::Error) -> String {
+/// Describes an error without quoting the PEM text, which may contain a key.
+fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { .. } => "it has no end".to_owned(),
         pem::Error::IllegalSectionStart { .. } => "its first line does not end in -----".to_owned(),
@@ -62,7 +64,7 @@ fn said(error: &pem::Error) -> String {
     }
 }
 
-/// An entry in PEM, as who reads it next wants it.
+/// Returns an entry in PEM with this label.
 pub(super) fn entry(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")

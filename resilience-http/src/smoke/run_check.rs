@@ -1,4 +1,4 @@
-//! Asking, and comparing the response.
+//! Sending the request of a check, and comparing the response.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use serde_json::Value;
 use super::check::{Expected, SmokeCheck};
 use super::fault::SmokeFault;
 
-/// The most bytes of a body that are read.
+/// The most bytes of a response body that are read: 64 KiB.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// Asks at `url` what `check` asks, within `limit`.
-pub(super) async fn ask(
+/// Sends the request of `check` to `url`, and compares the response. Ends within `limit`.
+pub(super) async fn run_check(
     client: &Client,
     url: Url,
     check: &SmokeCheck,
     limit: Duration,
 ) -> Result<(), SmokeFault> {
-    // reqwest's timeout is on all of it, up to the end of the body.
+    // reqwest's timeout covers the whole exchange, to the end of the body.
     let response = client.get(url).timeout(limit).send().await;
     let mut response = response.map_err(|error| of_transport(&error, limit))?;
     let found = response.status().as_u16();
     let body = read(&mut response, limit).await;
     if found != check.status {
-        let unwell = body.ok().map_or(Vec::new(), |body| unwell(&body));
-        return Err(SmokeFault::Status { expected: check.status, found, unwell });
+        let unhealthy = body.ok().map_or(Vec::new(), |body| unhealthy_checks(&body));
+        return Err(SmokeFault::Status { expected: check.status, found, unhealthy });
     }
     let body = body?;
     if check.body.is_empty() {
@@ -42,8 +42,11 @@ fn compare(expected: &Expected, body: &Value) -> Result<(), SmokeFault> {
     if found.is_some_and(|found| values.is_empty() || values.contains(found)) {
         return Ok(());
     }
-    let (pointer, expected, found) = (pointer.clone(), values.clone(), found.cloned());
-    Err(SmokeFault::Value { pointer, expected, found })
+    Err(SmokeFault::Value {
+        pointer: pointer.clone(),
+        expected: values.clone(),
+        found: found.cloned(),
+    })
 }
 
 async fn read(response: &mut Response, limit: Duration) -> Result<Vec<u8>, SmokeFault> {
@@ -61,21 +64,21 @@ fn of_transport(error: &reqwest::Error, limit: Duration) -> SmokeFault {
     if error.is_timeout() {
         return SmokeFault::TooSlow { limit };
     }
-    // The outermost says which request it was, which the report says too; the innermost says why.
-    let mut why: &dyn Error = error;
-    while let Some(source) = why.source() {
-        why = source;
+    // The outer errors repeat the URL, which the report shows already; the innermost has the cause.
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
-    SmokeFault::Unreachable { error: why.to_string() }
+    SmokeFault::Unreachable { error: cause.to_string() }
 }
 
-/// What a probe's response says is down or impaired, the critical before the others.
-fn unwell(body: &[u8]) -> Vec<String> {
+/// Returns the checks that a probe response reports as down or impaired, critical ones first.
+fn unhealthy_checks(body: &[u8]) -> Vec<String> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
     let Some(checks) = body.get("checks").and_then(Value::as_object) else {
         return reason(&body).into_iter().collect();
     };
-    let mut unwell: Vec<_> = checks
+    let mut unhealthy: Vec<_> = checks
         .iter()
         .filter_map(|(name, check)| {
             let state = check.get("status")?.as_str().filter(|state| *state != "up")?;
@@ -85,12 +88,12 @@ fn unwell(body: &[u8]) -> Vec<String> {
             Some((optional, format!("{name} is {state}{error}")))
         })
         .collect();
-    unwell.sort();
-    let unwell = unwell.into_iter().map(|(_, text)| text);
-    reason(&body).into_iter().chain(unwell).collect()
+    unhealthy.sort();
+    let unhealthy = unhealthy.into_iter().map(|(_, text)| text);
+    reason(&body).into_iter().chain(unhealthy).collect()
 }
 
-/// Why a service is not ready, if it is not for a dependency.
+/// Returns the reason why a service is not ready, unless it is a dependency.
 fn reason(body: &Value) -> Option<String> {
     let reason = body.get("reason")?.as_str()?;
     (reason != "dependency").then(|| reason.replace('_', " "))

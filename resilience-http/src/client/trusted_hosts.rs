@@ -1,37 +1,38 @@
-//! Authorities of the caller's own services.
+//! Patterns of the hosts that receive the headers of the caller's own services.
 
 use resilience_core::InvalidConfig;
 
 use super::authority::Authority;
 
-/// Patterns of the authorities that a client declares to be its own services.
+/// Host patterns of the servers that are operated by the caller.
 #[derive(Debug, Clone)]
-pub(super) struct Ours(Vec<Pattern>);
+pub(super) struct TrustedHosts(Vec<Pattern>);
 
-/// `host`, `*.suffix`, or either with a port.
+/// A pattern: `host`, `*.suffix`, or either with a port.
 #[derive(Debug, Clone)]
 struct Pattern {
-    /// In lower case. After a `*`, with the dot in front.
+    /// In lower case. For a suffix, with the dot in front.
     host: String,
     is_suffix: bool,
     /// `None` matches every port.
     port: Option<u16>,
 }
 
-impl Ours {
+impl TrustedHosts {
     /// Parses the patterns.
     ///
     /// # Errors
-    /// If one is not a host, a `*.suffix`, or either with a port.
-    pub(super) fn new(patterns: &[String]) -> Result<Ours, InvalidConfig> {
+    /// If a pattern is not a host, a `*.suffix`, or either with a port.
+    pub(super) fn new(patterns: &[String]) -> Result<TrustedHosts, InvalidConfig> {
         let bound = "`host`, `*.suffix`, or either with a port, in ASCII";
         let parse = |text: &String| {
-            Pattern::parse(text).ok_or_else(|| InvalidConfig::new("ours", text, bound))
+            Pattern::parse(text).ok_or_else(|| InvalidConfig::new("trusted_hosts", text, bound))
         };
-        patterns.iter().map(parse).collect::<Result<_, _>>().map(Ours)
+        patterns.iter().map(parse).collect::<Result<_, _>>().map(TrustedHosts)
     }
 
-    /// Returns `true` if a pattern matches this authority. Its scheme does not count.
+    /// Returns `true` if a pattern matches the host and port of this authority. The scheme is
+    /// ignored.
     pub(super) fn contains(&self, authority: &Authority) -> bool {
         let (host, port) = authority.host_and_port();
         self.0.iter().any(|pattern| pattern.matches(host, port))
@@ -44,7 +45,7 @@ impl Pattern {
             Some(named) => (true, named),
             None => (false, text),
         };
-        // An authority of HTTP is written alike, once there is a scheme.
+        // A host with an optional port has the syntax of a URI authority.
         let written: http::uri::Authority = named.parse().ok()?;
         let port = written.port_u16();
         let rest = named.strip_prefix(written.host())?;
@@ -77,12 +78,12 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, uri: &str) -> bool {
-        let ours = Ours::new(&[pattern.to_owned()]).unwrap();
-        ours.contains(&Authority::of(&uri.parse().unwrap()).unwrap())
+        let hosts = TrustedHosts::new(&[pattern.to_owned()]).unwrap();
+        hosts.contains(&Authority::of(&uri.parse().unwrap()).unwrap())
     }
 
     #[test]
-    fn a_pattern_matches_hosts_and_not_what_looks_like_them() {
+    fn a_pattern_matches_its_hosts_and_not_similar_ones() {
         for (pattern, uri, expected) in [
             ("a.example", "http://a.example/", true),
             ("a.example", "https://user@A.EXAMPLE.:8443/", true),
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_a_named_error() {
+    fn an_invalid_pattern_is_an_error_that_names_it() {
         for text in [
             "",
             "*",
@@ -132,8 +133,8 @@ mod tests {
             "bücher.example",
             "a example",
         ] {
-            let error = Ours::new(&["b.example".into(), text.into()]).unwrap_err();
-            assert_eq!((error.field(), error.value()), ("ours", text), "{text:?}");
+            let error = TrustedHosts::new(&["b.example".into(), text.into()]).unwrap_err();
+            assert_eq!((error.field(), error.value()), ("trusted_hosts", text), "{text:?}");
         }
     }
 }

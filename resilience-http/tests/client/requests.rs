@@ -1,4 +1,4 @@
-//! The shortest code: a builder that sends through the client.
+//! Requests that are built and sent with `ResilientClient`.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use resilience_core::stack::Stack;
 use resilience_core::{CarriesRejection, Classify, Error, Outcome, RejectionKind};
 use resilience_http::classify::{HttpClassifier, TransportError, TransportFailure};
 use resilience_http::client::{
-    BuildError, CloneCall, Recorded, RequestBuilder, RequestWithIdempotency, ReqwestTransport,
-    ResilientClient, ResponseHead,
+    BuildError, CloneCall, RecordedRequest, RequestBuilder, RequestWithIdempotency,
+    ReqwestTransport, ResilientClient, ResponseHead,
 };
 use resilience_http::idempotency::{Idempotency, IdempotencyKey};
 use resilience_http::propagate::InjectContextLayer;
@@ -49,9 +49,9 @@ const VERBS: [(&str, Verb); 7] = [
     ("REPORT", |client, url| client.request(Method::from_bytes(b"REPORT").unwrap(), url)),
 ];
 
-/// An open circuit is the policy that is easiest to see: nothing reaches the server.
+/// Uses an open circuit, the policy that is easiest to observe: no request reaches the server.
 #[tokio::test]
-async fn every_verb_is_under_every_policy() {
+async fn every_method_is_under_every_policy() {
     for (method, verb) in VERBS {
         let (address, seen) = serve(|_, _| status(500)).await;
         let (url, client) =
@@ -61,19 +61,19 @@ async fn every_verb_is_under_every_policy() {
             Ok(response) => assert_eq!(response.status(), 500, "{method}"),
             Err(error) => {
                 let kind = error.rejection().unwrap().kind();
-                assert_eq!(kind, RejectionKind::CircuitOpen, "{method}: the retry met it");
+                assert_eq!(kind, RejectionKind::CircuitOpen, "{method}: at the retry");
             }
         }
-        let refused = send().await.unwrap_err();
-        assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "{method}");
-        let refused = verb(&client, &url).await.unwrap_err();
-        assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "{method}");
+        let rejected = send().await.unwrap_err();
+        assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "{method}");
+        let rejected = verb(&client, &url).await.unwrap_err();
+        assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::CircuitOpen, "{method}");
         assert_eq!(seen.requests(), 1, "{method}");
     }
 }
 
 #[tokio::test]
-async fn a_verb_is_sent_again_as_its_method_allows() {
+async fn a_request_is_retried_as_its_method_allows() {
     for (method, verb) in VERBS {
         let (address, seen) = serve(|_, _| status(503)).await;
         let client = ResilientClient::new(&profile(RETRIES)).unwrap();
@@ -81,7 +81,7 @@ async fn a_verb_is_sent_again_as_its_method_allows() {
         verb(&client, &url).send().await.unwrap();
         let once = matches!(method, "POST" | "PATCH" | "REPORT");
         assert_eq!(seen.requests(), if once { 1 } else { 3 }, "{method}");
-        // Whatever the method, as the caller declares.
+        // The declared value overrides every method.
         verb(&client, &url).idempotency(Idempotency::NotIdempotent).send().await.unwrap();
         assert_eq!(seen.requests(), if once { 2 } else { 4 }, "{method}");
         let key = Idempotency::Keyed(IdempotencyKey::from_bits(7));
@@ -91,7 +91,7 @@ async fn a_verb_is_sent_again_as_its_method_allows() {
 }
 
 #[tokio::test]
-async fn what_is_built_is_what_is_sent() {
+async fn a_request_is_sent_as_built() {
     let (address, _) = serve(|_, head| {
         let head = head.to_lowercase();
         let all = ["post /bets http", "content-type: application/json", "x-one: 1", "x-two: 2"]
@@ -116,7 +116,7 @@ async fn what_is_built_is_what_is_sent() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_built_is_an_error_of_the_call() {
+async fn an_invalid_request_is_an_error_of_the_call() {
     let client = ResilientClient::new(&profile(RETRIES)).unwrap();
     let failure = |error: Error<TransportError>| error.into_service().unwrap().failure();
     for request in [
@@ -132,26 +132,28 @@ async fn what_cannot_be_built_is_an_error_of_the_call() {
 const QUOTA: &str = "deadline = \"5s\"\nrate_limit = { per_minute = 2, burst = 2 }";
 
 #[tokio::test]
-async fn one_profile_has_one_state_for_an_authority_whichever_client_calls() {
+async fn clients_of_one_profile_share_the_state_of_an_authority() {
     let (address, seen) = serve(|_, _| status(200)).await;
-    let (url, profile) = (format!("http://{address}/"), profile(QUOTA));
+    let url = format!("http://{address}/");
+    let profile = profile(QUOTA);
     let new = |profile: &Profile| ResilientClient::new(profile).unwrap();
-    let (one, two) = (new(&profile), new(&profile));
+    let one = new(&profile);
+    let two = new(&profile);
     one.get(&url).await.unwrap();
     two.get(&url).await.unwrap();
     for client in [&one, &two, &new(&profile)] {
-        let refused = client.get(&url).await.unwrap_err();
-        assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::RateLimited);
+        let rejected = client.get(&url).await.unwrap_err();
+        assert_eq!(rejected.rejection().unwrap().kind(), RejectionKind::RateLimited);
     }
     assert_eq!(seen.requests(), 2);
-    // Profiles that are fresh are apart, from the first and from each other.
+    // Fresh profiles do not share a state, with the first or with each other.
     for _ in 0..2 {
         new(&profile.fresh()).get(&url).await.unwrap();
     }
     assert_eq!(seen.requests(), 4);
 }
 
-/// Also if each call has a client of its own, which is gone when the next is made.
+/// Each call has its own client, which is dropped before the next.
 #[tokio::test]
 async fn a_state_outlives_its_clients() {
     let (address, seen) = serve(|_, _| status(200)).await;
@@ -165,7 +167,7 @@ async fn a_state_outlives_its_clients() {
 }
 
 #[test]
-fn other_limits_for_one_profile_are_a_named_error() {
+fn different_authority_limits_of_one_profile_are_a_named_error() {
     let profile = profile(QUOTA);
     let limits = |keys| KeyedLimits::new(keys, 1 << 20, Duration::from_secs(60)).unwrap();
     let build = |limits| ResilientClient::builder(&profile).authorities(limits).build();
@@ -181,7 +183,7 @@ fn other_limits_for_one_profile_are_a_named_error() {
     ResilientClient::builder(&profile.fresh()).authorities(limits(11)).build().unwrap();
 }
 
-/// A store in a profile must not keep it.
+/// The store in a profile must not keep the profile alive.
 #[tokio::test]
 async fn a_profile_whose_clients_are_gone_can_be_removed() {
     let profiles = Profiles::from_toml("[a]\ndeadline = \"5s\"\n[b]\ndeadline = \"5s\"").unwrap();
@@ -194,7 +196,7 @@ async fn a_profile_whose_clients_are_gone_can_be_removed() {
 }
 
 #[tokio::test]
-async fn a_client_checks_a_server_that_it_has_not_called() {
+async fn a_client_checks_a_server_before_the_first_call() {
     let (address, _) = serve(|_, _| status(500)).await;
     let url = format!("http://{address}/path");
     let client = ResilientClient::new(&profile(ONE_FAILURE)).unwrap();
@@ -210,8 +212,7 @@ async fn a_client_checks_a_server_that_it_has_not_called() {
 
 #[tokio::test]
 async fn a_client_has_gauges() {
-    let (address, _) =
-        serve(|number, _| if number == 0 { status(200) } else { Reply::Hangs }).await;
+    let (address, _) = serve(|number, _| if number == 0 { status(200) } else { Reply::Hang }).await;
     let client = ResilientClient::new(&profile(RETRIES)).unwrap();
     let gauge = |name| {
         let mut found = None;
@@ -226,7 +227,7 @@ async fn a_client_has_gauges() {
 }
 
 #[tokio::test]
-async fn a_classifier_of_ones_own_decides_for_all_policies() {
+async fn a_custom_classifier_is_used_by_all_policies() {
     let (address, seen) = serve(|_, _| status(404)).await;
     let url = format!("http://{address}/");
     let builder = ResilientClient::builder(&profile(RETRIES));
@@ -239,13 +240,13 @@ async fn a_classifier_of_ones_own_decides_for_all_policies() {
     client.get(&url).await.unwrap();
     assert_eq!(seen.requests(), 3);
     client.post(&url).await.unwrap();
-    assert_eq!(seen.requests(), 4, "a closure does not know that it did not run");
+    assert_eq!(seen.requests(), 4, "a closure cannot exclude an effect");
     let client = ResilientClient::builder(&profile(RETRIES)).classifier(NotBegun).build().unwrap();
     client.post(&url).await.unwrap();
     assert_eq!(seen.requests(), 7);
 }
 
-/// Knows a server that means "not begun" by 404.
+/// Maps a 404 of a server that means "not begun" by it.
 struct NotBegun;
 
 impl Classify<ResponseHead<'_>, Error<TransportError>> for NotBegun {
@@ -258,7 +259,7 @@ impl Classify<ResponseHead<'_>, Error<TransportError>> for NotBegun {
     }
 }
 
-/// The book's snippet: reqwest's client below a stack of one's own.
+/// The book's snippet: reqwest's client below a custom stack.
 #[tokio::test]
 async fn a_reqwest_client_under_a_stack() {
     let (address, seen) = serve(|_, _| status(503)).await;
@@ -291,23 +292,24 @@ async fn a_reqwest_client_under_a_stack() {
     assert_eq!((send(Method::GET).await, seen.requests()), (503, 4));
 }
 
-/// Where the redirecting server sends its clients, and the requests that reached either.
+/// The target of the redirects, and the requests that reached either server.
 static STRANGER: OnceLock<String> = OnceLock::new();
 static HEADS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Redirects to the stranger with the status in its path.
+/// Redirects to the other host with the status in its path.
 fn redirecting(_: usize, head: &str) -> Reply {
     HEADS.lock().push(head.to_lowercase());
     let next = STRANGER.get().unwrap();
     let status = head.split(['/', ' ']).find(|it| it.starts_with('3')).unwrap();
-    Reply::Says(format!("HTTP/1.1 {status} To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
+    Reply::Send(format!("HTTP/1.1 {status} To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
 }
 
 fn keyed(bits: u128) -> Idempotency {
     Idempotency::Keyed(IdempotencyKey::from_bits(bits))
 }
 
-/// Whatever the redirect, and whichever client follows it or not: the next host is a stranger.
+/// For every redirect status, and for clients that do and do not follow it: the next host is a
+/// stranger.
 #[tokio::test]
 async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
     let (stranger, at_stranger) = serve(|_, head| {
@@ -336,9 +338,9 @@ async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
             follows.put(&url).header("idempotency-key", "\"k\""),
             follows.post(&url).header("Idempotency-Key", "not a structured field, and sent too"),
         ] {
-            let refused = request.send().await.unwrap_err().into_service().unwrap();
-            assert_eq!(refused.failure(), TransportFailure::Builder);
-            assert!(refused.get_ref().to_string().contains("Idempotency-Key"), "{refused}");
+            let rejected = request.send().await.unwrap_err().into_service().unwrap();
+            assert_eq!(rejected.failure(), TransportFailure::Builder);
+            assert!(rejected.get_ref().to_string().contains("Idempotency-Key"), "{rejected}");
             assert!(taken().is_empty(), "nothing was sent");
         }
 
@@ -354,7 +356,7 @@ async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
     }
     for (field, builder) in [
         ("propagate", builder().propagate(InjectContextLayer::new().without_trace())),
-        ("ours", builder().ours(["a.example"])),
+        ("trusted_hosts", builder().trusted_hosts(["a.example"])),
         ("generate_keys", builder().generate_keys()),
     ] {
         let built = builder.client(Client::new()).build();
@@ -363,18 +365,18 @@ async fn a_redirect_carries_neither_key_nor_deadline_to_another_host() {
     }
 }
 
-/// A failure may be that of the second request, also to a classifier of the caller's that knows nothing of it.
+/// A failure may be that of the second request, also for a custom classifier.
 #[tokio::test]
-async fn over_a_client_that_follows_redirects_no_failure_proves_that_nothing_ran() {
+async fn over_a_client_that_follows_redirects_every_failure_may_have_run() {
     static NEXT: OnceLock<[String; 2]> = OnceLock::new();
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (early, _) = serve(|_, _| status(425)).await;
     NEXT.set([dead, early].map(|it| format!("http://{it}/"))).unwrap();
     let (address, seen) = serve(|_, head| {
-        // Both have run the request.
+        // Both servers have processed the request.
         let [dead, early] = NEXT.get().unwrap();
         let next = if head.contains("/dead") { dead } else { early };
-        Reply::Says(format!("HTTP/1.1 303 To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
+        Reply::Send(format!("HTTP/1.1 303 To\r\nlocation: {next}\r\ncontent-length: 0\r\n\r\n"))
     })
     .await;
     let builder = || {
@@ -391,9 +393,9 @@ async fn over_a_client_that_follows_redirects_no_failure_proves_that_nothing_ran
     }
 }
 
-/// A dead server is no failure of a check, which sends no request.
+/// The check sends no request, so a dead server does not fail it.
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_up_until_its_circuit_opens() {
+async fn a_dead_server_is_up_until_its_circuit_opens() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{address}/");
     let client = ResilientClient::new(&profile(ONE_FAILURE)).unwrap();
@@ -407,9 +409,9 @@ async fn a_server_that_does_not_answer_is_up_until_its_circuit_opens() {
     assert_eq!(other.ready().await.checks[0].state, CheckState::Down, "the same server");
 }
 
-/// Bodies of every kind, sent by the builder and again by the profile.
+/// Bodies of every kind.
 #[tokio::test]
-async fn a_body_in_memory_is_sent_again_and_a_stream_is_not() {
+async fn a_body_in_memory_is_retried_and_a_stream_is_not() {
     static BODIES: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -435,6 +437,6 @@ async fn a_body_in_memory_is_sent_again_and_a_stream_is_not() {
         assert_eq!(std::mem::take(&mut *BODIES.lock()), vec![body; attempts]);
     }
     let stream = client.put(&url).body(stream()).build().unwrap();
-    client.execute(Recorded::new(stream, 16)).await.unwrap();
+    client.execute(RecordedRequest::new(stream, 16)).await.unwrap();
     assert_eq!(*BODIES.lock(), ["ab"; 3]);
 }

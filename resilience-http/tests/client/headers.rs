@@ -1,4 +1,4 @@
-//! What a server is told with each attempt, and what its answers say about the next.
+//! The headers that a client adds to each attempt, and the hints in the responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +30,12 @@ attempt_timeout = "2s"
 type Body = Empty<bytes::Bytes>;
 type Failed = Error<TransportError>;
 type Heads = Arc<Mutex<Vec<HeaderMap>>>;
-type Answers = fn(usize) -> (u16, &'static [(&'static str, &'static str)]);
+type Responses = fn(usize) -> (u16, &'static [(&'static str, &'static str)]);
 
-/// Answers the *n*-th request so, and keeps their heads.
+/// Responds to the *n*-th request with `responses(n)`, and records the headers of the requests.
 fn server(
     change: impl FnOnce(ResilientLayerBuilder) -> ResilientLayerBuilder,
-    answers: Answers,
+    responses: Responses,
 ) -> (
     ResilientService<
         impl Service<Request<Body>, Response = Response<Body>, Error = std::io::Error, Future: Send>
@@ -44,12 +44,12 @@ fn server(
     Heads,
 ) {
     let layer = change(ResilientLayer::builder(&profile(TEXT))).build().unwrap();
-    server_under(layer, answers)
+    server_under(layer, responses)
 }
 
 fn server_under(
     layer: ResilientLayer,
-    answers: Answers,
+    responses: Responses,
 ) -> (
     ResilientService<
         impl Service<Request<Body>, Response = Response<Body>, Error = std::io::Error, Future: Send>
@@ -61,7 +61,7 @@ fn server_under(
     let seen = heads.clone();
     let service = service_fn(move |request: Request<Body>| {
         let mut seen = seen.lock();
-        let (status, headers) = answers(seen.len());
+        let (status, headers) = responses(seen.len());
         seen.push(request.headers().clone());
         async move {
             let mut response = Response::new(Body::new());
@@ -82,7 +82,7 @@ fn get() -> Request<Body> {
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Of a request that came from elsewhere.
+/// Returns the context of a request from another service.
 fn context() -> Context {
     let mut headers = HeaderMap::new();
     headers.insert("traceparent", PARENT.parse().unwrap());
@@ -91,21 +91,21 @@ fn context() -> Context {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_says_how_long_it_is_waited_for_and_which_it_is() {
+async fn each_attempt_carries_its_time_left_and_number() {
     let (service, heads) = server(|it| it, |_| (503, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     let heads = heads.lock();
     assert_eq!(heads.iter().map(attempt::previous).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(!heads[0].contains_key(attempt::ATTEMPT));
     for head in &*heads {
-        // The attempt timeout, which comes before the deadline.
+        // The attempt timeout, which is before the deadline.
         assert_eq!(timeout::parse(head), Some(Duration::from_secs(2)));
         assert!(!head.contains_key("traceparent") && !head.contains_key("baggage"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_who_waits_is_told_where_it_is_shorter() {
+async fn a_shorter_deadline_is_sent_instead_of_the_attempt_timeout() {
     let (service, heads) = server(|it| it, |_| (200, &[]));
     let soon =
         resilience_core::Deadline::after(resilience_core::clock::now(), Duration::from_secs(1));
@@ -114,7 +114,7 @@ async fn the_deadline_of_who_waits_is_told_where_it_is_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ones_own_servers_belong_to_the_trace_and_others_are_told_nothing() {
+async fn trace_headers_are_sent_only_if_enabled() {
     let (service, heads) = server(|it| it.propagate(InjectContextLayer::new()), |_| (503, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     let last = heads.lock()[2].clone();
@@ -128,10 +128,12 @@ async fn ones_own_servers_belong_to_the_trace_and_others_are_told_nothing() {
     assert_eq!(*heads.lock(), [HeaderMap::new(), HeaderMap::new(), HeaderMap::new()]);
 }
 
-/// One rule: all headers to servers that are declared, none to others.
+/// Declared servers receive all headers, all others none.
 #[tokio::test(start_paused = true)]
-async fn declared_servers_get_all_headers_and_others_none() {
-    let ours = |it: ResilientLayerBuilder| it.ours(["*.internal.example"]).ours(["a.example:81"]);
+async fn only_trusted_hosts_receive_headers() {
+    let ours = |it: ResilientLayerBuilder| {
+        it.trusted_hosts(["*.internal.example"]).trusted_hosts(["a.example:81"])
+    };
     let to = |host: &str| Request::get(format!("http://{host}/")).body(Body::new()).unwrap();
     for (host, is_ours) in [
         ("a.internal.example", true),
@@ -155,7 +157,7 @@ async fn declared_servers_get_all_headers_and_others_none() {
             assert_eq!(attempt::previous(head), previous, "{host}");
         }
     }
-    // A choice of headers holds for the declared servers; an empty list declares none.
+    // `propagate` applies to the trusted hosts; an empty list trusts none.
     let alone = InjectContextLayer::new().without_trace();
     let (service, heads) = server(|it| ours(it).propagate(alone), |_| (200, &[]));
     for host in ["a.internal.example", "a.example"] {
@@ -164,24 +166,24 @@ async fn declared_servers_get_all_headers_and_others_none() {
     let names = |head: &HeaderMap| head.keys().map(ToString::to_string).collect::<Vec<_>>();
     let names: Vec<_> = heads.lock().iter().map(names).collect();
     assert_eq!(names, [vec![timeout::TIMEOUT.to_string()], vec![]]);
-    let (service, heads) = server(|it| it.ours([""; 0]), |_| (200, &[]));
+    let (service, heads) = server(|it| it.trusted_hosts([""; 0]), |_| (200, &[]));
     context().scope(service.oneshot(get())).await.unwrap();
     assert_eq!(*heads.lock(), [HeaderMap::new()]);
 }
 
 /// The book's way to follow redirects: each step is a call of its own.
 #[tokio::test(start_paused = true)]
-async fn a_redirect_that_is_followed_above_takes_neither_key_nor_deadline_along() {
+async fn a_redirect_that_is_followed_above_carries_neither_key_nor_deadline() {
     const STRANGER: &[(&str, &str)] = &[("location", "http://stranger.example/")];
-    let redirects: [Answers; 5] = [
+    let redirects: [Responses; 5] = [
         |number| if number == 0 { (301, STRANGER) } else { (200, &[]) },
         |number| if number == 0 { (302, STRANGER) } else { (200, &[]) },
         |number| if number == 0 { (303, STRANGER) } else { (200, &[]) },
         |number| if number == 0 { (307, STRANGER) } else { (200, &[]) },
         |number| if number == 0 { (308, STRANGER) } else { (200, &[]) },
     ];
-    for answers in redirects {
-        let (service, heads) = server(|it| it.ours(["a.example"]), answers);
+    for responses in redirects {
+        let (service, heads) = server(|it| it.trusted_hosts(["a.example"]), responses);
         let mut post = Request::post("http://a.example/").body(Body::new()).unwrap();
         post.extensions_mut().insert(Idempotency::Keyed(IdempotencyKey::from_bits(7)));
         let follows = FollowRedirectLayer::new().layer(service);
@@ -194,7 +196,7 @@ async fn a_redirect_that_is_followed_above_takes_neither_key_nor_deadline_along(
 }
 
 #[tokio::test]
-async fn over_reqwest_too() {
+async fn headers_are_sent_over_reqwest() {
     static HEADS: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let (address, _) = serve(|number, head| {
         HEADS.lock().push(head.to_owned());
@@ -212,11 +214,11 @@ async fn over_reqwest_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_told_never_does_not_try_again_and_tells_on() {
+async fn never_stops_the_retry_and_is_passed_on() {
     const NEVER: &[(&str, &str)] = &[("x-resilience-retry", "never")];
-    // The last is no failure that a retry would look at, and is told on all the same.
-    for answers in [(|_| (503, NEVER)) as Answers, |_| (429, NEVER), |_| (404, NEVER)] {
-        let (service, heads) = server(|it| it, answers);
+    // A retry ignores the outcome of the last one, and `never` is passed on all the same.
+    for responses in [(|_| (503, NEVER)) as Responses, |_| (429, NEVER), |_| (404, NEVER)] {
+        let (service, heads) = server(|it| it, responses);
         let context = context();
         context.clone().scope(service.oneshot(get())).await.unwrap();
         assert_eq!(heads.lock().len(), 1);
@@ -225,12 +227,12 @@ async fn who_was_told_never_does_not_try_again_and_tells_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grpc_is_told_in_its_own_words_and_pushes_back() {
+async fn grpc_has_its_own_headers_and_pushback() {
     let grpc = || {
         let request = Request::put("http://a.example/").header("content-type", "application/grpc");
         request.body(Body::new()).unwrap()
     };
-    let later: Answers = |number| match number {
+    let later: Responses = |number| match number {
         0 => (
             200,
             &[
@@ -261,21 +263,21 @@ async fn grpc_is_told_in_its_own_words_and_pushes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_answer_that_was_the_last_pauses_its_authority() {
+async fn a_success_with_an_exhausted_limit_pauses_the_authority() {
     const LAST: &[(&str, &str)] = &[("ratelimit", "\"burst\";r=0;t=60")];
     const LEFT: &[(&str, &str)] = &[("ratelimit", "\"burst\";r=1;t=60")];
-    let answers: Answers =
+    let responses: Responses =
         |number| (if number == 2 { 404 } else { 200 }, if number < 2 { LEFT } else { LAST });
-    let (service, heads) = server(|it| it, answers);
+    let (service, heads) = server(|it| it, responses);
     for _ in 0..3 {
         service.clone().oneshot(get()).await.unwrap();
     }
-    let refused = service.clone().oneshot(get()).await.unwrap_err();
-    let refused = refused.rejection().unwrap();
-    assert_eq!(refused.kind(), RejectionKind::RateLimited);
-    let RetryHint::After(after) = refused.retry_hint() else { panic!("{refused}") };
+    let rejected = service.clone().oneshot(get()).await.unwrap_err();
+    let rejected = rejected.rejection().unwrap();
+    assert_eq!(rejected.kind(), RejectionKind::RateLimited);
+    let RetryHint::After(after) = rejected.retry_hint() else { panic!("{rejected}") };
     assert!(after > Duration::from_secs(59) && after <= Duration::from_secs(60), "{after:?}");
-    // Nobody else's.
+    // Of no other authority.
     let other = Request::get("http://b.example/").body(Body::new()).unwrap();
     service.clone().oneshot(other).await.unwrap();
     tokio::time::advance(Duration::from_secs(61)).await;
@@ -284,30 +286,30 @@ async fn a_good_answer_that_was_the_last_pauses_its_authority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_the_family_that_it_says_so_in() {
-    let families: [Answers; 4] = [
+async fn every_family_of_limit_fields_pauses_the_authority() {
+    let families: [Responses; 4] = [
         |_| (200, &[("ratelimit", "\"a\";r=0;t=9")]),
         |_| (200, &[("ratelimit-remaining", "0"), ("ratelimit-reset", "9")]),
         |_| (200, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9")]),
         |_| (200, &[("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "9")]),
     ];
-    for (number, answers) in families.into_iter().enumerate() {
-        let (service, _) = server(|it| it, answers);
+    for (number, responses) in families.into_iter().enumerate() {
+        let (service, _) = server(|it| it, responses);
         service.clone().oneshot(get()).await.unwrap();
-        let refused = service.oneshot(get()).await.unwrap_err();
-        let refused = refused.rejection().unwrap().retry_hint();
-        assert_eq!(refused, RetryHint::After(Duration::from_secs(9)), "{number}");
+        let rejected = service.oneshot(get()).await.unwrap_err();
+        let rejected = rejected.rejection().unwrap().retry_hint();
+        assert_eq!(rejected, RetryHint::After(Duration::from_secs(9)), "{number}");
     }
 }
 
-/// Not twice: the limiter reads those by itself, and the retry waits for it.
+/// The wait is not added up: the limiter pauses itself, and the retry waits for the limiter.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_asks_for_fewer_calls_is_waited_for() {
-    let answers: Answers = |number| match number {
+async fn the_retry_waits_for_a_paused_limiter() {
+    let responses: Responses = |number| match number {
         0 => (429, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "5")]),
         _ => (200, &[]),
     };
-    let (service, heads) = server(|it| it, answers);
+    let (service, heads) = server(|it| it, responses);
     let began = clock::now();
     assert_eq!(service.oneshot(get()).await.unwrap().status(), 200);
     assert!(
@@ -316,26 +318,26 @@ async fn an_answer_that_asks_for_fewer_calls_is_waited_for() {
     );
 }
 
-/// The table of `hints`: how long the retry of this request waits, and how long the limiter of the authority pauses.
+/// The table of `hints`: the wait of the retry, and the pause of the limiter.
 #[tokio::test(start_paused = true)]
-async fn what_retry_after_does_depends_on_the_status() {
+async fn the_effect_of_retry_after_depends_on_the_status() {
     const LATER: &[(&str, &str)] = &[("retry-after", "7")];
     let seven = Some(Duration::from_secs(7));
-    macro_rules! answers {
+    macro_rules! responses {
         ($($status:literal)+) => {[$((
             $status,
-            (|number| if number == 0 { ($status, LATER) } else { (200, &[] as &[_]) }) as Answers,
+            (|number| if number == 0 { ($status, LATER) } else { (200, &[] as &[_]) }) as Responses,
         )),+]};
     }
-    for (status, answers) in answers!(
+    for (status, responses) in responses!(
         200 204 301 304 307 308 400 403 404 408 409 410 413 418 421 425 429 451 500 501 502 503 504 507 511 520
         529 530 599 600 799 999
     ) {
-        let (service, heads) = server(|it| it, answers);
+        let (service, heads) = server(|it| it, responses);
         let began = clock::now();
         service.clone().oneshot(get()).await.unwrap();
         let waited = clock::now().saturating_duration_since(began);
-        // 600 and more are unknown, which is tried again without a hint.
+        // 600 and above are unknown, and retried without a hint.
         let again =
             matches!(status, 403 | 408 | 413 | 425 | 429 | 500 | 502..=504 | 507 | 520..600);
         let attempts = if again || status >= 600 { 2 } else { 1 };
@@ -344,8 +346,8 @@ async fn what_retry_after_does_depends_on_the_status() {
         assert!(waited >= Duration::from_secs(floor), "{status}: {waited:?}");
         assert!(waited < Duration::from_secs(floor + 1), "{status}: {waited:?}");
 
-        // A request that is sent once shows the limiter.
-        let (service, _) = server(|it| it, answers);
+        // A request that is sent once shows the pause of the limiter.
+        let (service, _) = server(|it| it, responses);
         let post = Request::post("http://a.example/").body(Body::new()).unwrap();
         service.clone().oneshot(post).await.unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();
@@ -355,33 +357,33 @@ async fn what_retry_after_does_depends_on_the_status() {
     }
 }
 
-/// "Never" is about this call, the hint about all.
+/// `never` is for this call, the hint for all calls.
 #[tokio::test(start_paused = true)]
-async fn a_final_answer_pauses_as_well() {
+async fn a_final_response_pauses_the_limiter() {
     const BOTH: &[(&str, &str)] = &[("retry-after", "7"), ("x-resilience-retry", "never")];
-    for answers in [(|_| (403, BOTH)) as Answers, |_| (429, BOTH), |_| (503, BOTH)] {
-        let (service, heads) = server(|it| it, answers);
+    for responses in [(|_| (403, BOTH)) as Responses, |_| (429, BOTH), |_| (503, BOTH)] {
+        let (service, heads) = server(|it| it, responses);
         service.clone().oneshot(get()).await.unwrap();
         assert_eq!(heads.lock().len(), 1);
-        let refused = service.oneshot(get()).await.unwrap_err();
-        let hint = refused.rejection().unwrap().retry_hint();
+        let rejected = service.oneshot(get()).await.unwrap_err();
+        let hint = rejected.rejection().unwrap().retry_hint();
         assert_eq!(hint, RetryHint::After(Duration::from_secs(7)));
     }
 }
 
-/// Also in a response whose `Retry-After` cannot be read, as Shopify's; and whatever a classifier of the caller's makes of it.
+/// Also if `Retry-After` is invalid, like Shopify's, and whatever a custom classifier returns.
 #[tokio::test(start_paused = true)]
-async fn a_hint_pauses_the_limiter_whatever_the_classifier() {
+async fn a_hint_pauses_the_limiter_for_every_classifier() {
     const FRACTION: &[(&str, &str)] =
         &[("retry-after", "2.0"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "7")];
     const LATER: &[(&str, &str)] = &[("retry-after", "7")];
-    macro_rules! answers {
+    macro_rules! responses {
         ($headers:ident: $($status:literal)+) => {
-            [$(($status, (|_| ($status, $headers)) as Answers)),+]
+            [$(($status, (|_| ($status, $headers)) as Responses)),+]
         };
     }
-    let paused = async |layer: ResilientLayer, answers| {
-        let (service, _) = server_under(layer, answers);
+    let paused = async |layer: ResilientLayer, responses| {
+        let (service, _) = server_under(layer, responses);
         let post = Request::post("http://a.example/").body(Body::new()).unwrap();
         service.clone().oneshot(post).await.unwrap();
         let authority = Authority::new("http", "a.example", None).unwrap();
@@ -389,32 +391,33 @@ async fn a_hint_pauses_the_limiter_whatever_the_classifier() {
         limiter.snapshot().paused_for
     };
     let seven = Some(Duration::from_secs(7));
-    for (status, answers) in answers!(FRACTION: 200 301 403 404 413 429 451 500 503 599 600 799) {
+    for (status, responses) in responses!(FRACTION: 200 301 403 404 413 429 451 500 503 599 600 799)
+    {
         let layer = ResilientLayer::new(&profile(TEXT)).unwrap();
-        assert_eq!(paused(layer, answers).await, seven, "{status}");
+        assert_eq!(paused(layer, responses).await, seven, "{status}");
     }
-    for (status, answers) in answers!(LATER: 403 429 503) {
+    for (status, responses) in responses!(LATER: 403 429 503) {
         for outcome in [Outcome::Permanent, Outcome::Success, Outcome::transient()] {
             let layer = ResilientLayer::builder(&profile(TEXT));
             let layer = layer.classifier(move |_: Result<&ResponseHead<'_>, &Failed>| outcome);
-            let paused = paused(layer.build().unwrap(), answers).await;
+            let paused = paused(layer.build().unwrap(), responses).await;
             assert_eq!(paused, seven, "{status} {outcome:?}");
         }
     }
 }
 
-/// A stranger's word stops all calls of an authority for as long as the profile lets it.
+/// Hints are input from a stranger, bounded by the profile.
 #[tokio::test(start_paused = true)]
-async fn the_longest_pause_is_the_profiles() {
+async fn the_longest_pause_is_set_by_the_profile() {
     const LONG: &[(&str, &str)] = &[("retry-after", "9999")];
     const SPENT: &[(&str, &str)] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9999")];
-    for answers in
-        [(|_| (200, SPENT)) as Answers, |_| (403, LONG), |_| (429, LONG), |_| (503, LONG)]
+    for responses in
+        [(|_| (200, SPENT)) as Responses, |_| (403, LONG), |_| (429, LONG), |_| (503, LONG)]
     {
         for (longest, seconds) in [("", 300), (", longest_hint = \"10s\"", 10)] {
             let text = format!("deadline = \"20s\"\nrate_limit = {{ per_second = 9 {longest} }}");
             let layer = ResilientLayer::new(&profile(&text)).unwrap();
-            let (service, _) = server_under(layer.clone(), answers);
+            let (service, _) = server_under(layer.clone(), responses);
             service.oneshot(get()).await.unwrap();
             let authority = Authority::new("http", "a.example", None).unwrap();
             let limiter = layer.profile(&authority).unwrap().rate_limit().unwrap();
@@ -423,11 +426,11 @@ async fn the_longest_pause_is_the_profiles() {
     }
 }
 
-/// What a server says is a stranger's word.
+/// Hints are input from a stranger.
 #[tokio::test]
-async fn no_hint_pauses_for_long() {
+async fn no_hint_pauses_longer_than_the_bound() {
     let (address, _) = serve(|_, _| {
-        Reply::Says(
+        Reply::Send(
             "HTTP/1.1 200 OK\r\nratelimit: \"x\";r=0;t=99999999\r\ncontent-length: 0\r\n\r\n"
                 .into(),
         )
@@ -435,7 +438,7 @@ async fn no_hint_pauses_for_long() {
     .await;
     let client = ResilientClient::new(&profile(TEXT)).unwrap();
     client.get(format!("http://{address}/")).await.unwrap();
-    let refused = client.get(format!("http://{address}/")).await.unwrap_err();
-    let RetryHint::After(after) = refused.rejection().unwrap().retry_hint() else { panic!() };
+    let rejected = client.get(format!("http://{address}/")).await.unwrap_err();
+    let RetryHint::After(after) = rejected.rejection().unwrap().retry_hint() else { panic!() };
     assert!(after <= Duration::from_secs(300), "{after:?}");
 }
