@@ -35,6 +35,7 @@ on_random_bytes!(
     lease,
     ledger,
     limiter,
+    outbox,
     policy,
     rate,
     shutdown

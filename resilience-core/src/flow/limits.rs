@@ -13,6 +13,11 @@ pub const MAX_BATCH: usize = 10_000;
 /// The most entries in the timeline of one run.
 pub const MAX_ENTRIES: u64 = 10_000;
 
+/// The largest payload of a message in bytes.
+pub const MAX_MESSAGE: usize = 262_144;
+/// The most messages of one claim.
+pub const MAX_CLAIM: usize = 100;
+
 /// Checks a name, key or identifier.
 ///
 /// # Errors

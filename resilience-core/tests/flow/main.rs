@@ -1,4 +1,4 @@
-//! Durable work on a store in memory: leases, runs and idempotency keys.
+//! Durable work on a store in memory: leases, runs, idempotency keys and messages.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
@@ -7,3 +7,4 @@ mod conformance;
 mod idempotency;
 mod lease;
 mod ledger;
+mod outbox;

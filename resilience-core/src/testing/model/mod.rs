@@ -16,6 +16,7 @@ mod keyed;
 mod lease;
 mod ledger;
 mod limiter;
+mod outbox;
 mod policy;
 mod rate;
 mod shutdown;
@@ -33,6 +34,7 @@ pub use keyed::keyed;
 pub use lease::lease;
 pub use ledger::ledger;
 pub use limiter::limiter;
+pub use outbox::outbox;
 pub use policy::policy;
 pub use rate::rate;
 pub use shutdown::shutdown;
@@ -41,7 +43,7 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 14] = [
+pub const ALL: [Model; 15] = [
     ("backoff", backoff),
     ("breaker", breaker),
     ("budget", budget),
@@ -53,6 +55,7 @@ pub const ALL: [Model; 14] = [
     ("lease", lease),
     ("ledger", ledger),
     ("limiter", limiter),
+    ("outbox", outbox),
     ("policy", policy),
     ("rate", rate),
     ("shutdown", shutdown),

@@ -61,12 +61,12 @@ async fn of_many_starters_one_migrates() {
 async fn a_schema_from_the_future_and_a_changed_migration_are_refused() {
     let Some(url) = database("future").await else { return };
     PostgresMigrations::new(&url).unwrap().up().await.unwrap();
-    let insert = "INSERT INTO flow_schema_history VALUES (4, 'later', '2027-01-01T00:00:00Z', '1')";
+    let insert = "INSERT INTO flow_schema_history VALUES (5, 'later', '2027-01-01T00:00:00Z', '1')";
     execute(&url, insert).await;
     let error = PostgresStore::open(&url).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::FutureSchema);
-    assert!(error.to_string().contains("version 4, this build knows 3"), "{error}");
-    execute(&url, "DELETE FROM flow_schema_history WHERE version = 4").await;
+    assert!(error.to_string().contains("version 5, this build knows 4"), "{error}");
+    execute(&url, "DELETE FROM flow_schema_history WHERE version = 5").await;
     execute(&url, "UPDATE flow_schema_history SET checksum = '7' WHERE version = 2").await;
     let error = PostgresStore::open(&url).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Migration);

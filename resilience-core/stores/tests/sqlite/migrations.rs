@@ -74,7 +74,7 @@ async fn of_many_starters_one_migrates() {
 async fn a_schema_from_the_future_is_refused_and_untouched() {
     let (_folder, path) = folder();
     SqliteMigrations::new(&path).up().await.unwrap();
-    let insert = "INSERT INTO flow_schema_history VALUES (4, 'later', '2027-01-01T00:00:00Z', '1')";
+    let insert = "INSERT INTO flow_schema_history VALUES (5, 'later', '2027-01-01T00:00:00Z', '1')";
     Connection::open(&path).unwrap().execute(insert, []).unwrap();
     let before = schema(&path);
     for error in [
@@ -85,7 +85,7 @@ async fn a_schema_from_the_future_is_refused_and_untouched() {
         assert_eq!(error.kind(), StoreErrorKind::FutureSchema);
         assert_eq!(
             error.to_string(),
-            "sqlite: the schema has version 4, this build knows 3: deploy the newer version, or \
+            "sqlite: the schema has version 5, this build knows 4: deploy the newer version, or \
              migrate down with it first"
         );
     }
