@@ -254,7 +254,7 @@ async fn handlers_that_run_at_the_shutdown_are_awaited_and_settled() {
             let begin = begin.clone();
             async move {
                 // A second call would skip the wait for handlers.
-                if !begin.is_draining() {
+                if begin.is_ready() {
                     begin.begin("while it runs");
                 }
                 sleep(Duration::from_secs(10)).await;

@@ -114,7 +114,10 @@ impl PostgresTransaction<'_> {
     /// # Errors
     /// The driver's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message out of its bounds, more than
     /// [`MAX_CLAIM`] messages, or a message with an order in a transaction that is not `READ COMMITTED`.
-    pub async fn append_messages(&self, messages: &[NewMessage]) -> Result<Vec<MessageId>, StoreError> {
+    pub async fn append_messages(
+        &self,
+        messages: &[NewMessage],
+    ) -> Result<Vec<MessageId>, StoreError> {
         check_size("messages", messages.len(), MAX_CLAIM)?;
         messages.iter().try_for_each(NewMessage::check)?;
         let mut keys = Keys::default();
@@ -307,7 +310,9 @@ impl PostgresTransaction<'_> {
 
 impl OutboxStore for PostgresStore {
     fn append(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
-        Box::pin(async move { self.in_transaction(async |tx| tx.append_messages(&messages).await).await })
+        Box::pin(async move {
+            self.in_transaction(async |tx| tx.append_messages(&messages).await).await
+        })
     }
 
     fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {

@@ -7,9 +7,12 @@
 mod bad_input;
 mod clock;
 mod conformance;
+#[path = "../support/outbox.rs"]
+mod consumers;
 mod cost;
 mod long_writes;
 mod migrations;
+mod outbox;
 mod processes;
 #[path = "../support/server.rs"]
 mod server;

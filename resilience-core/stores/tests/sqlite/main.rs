@@ -6,9 +6,12 @@
 mod bad_input;
 mod clock;
 mod conformance;
+#[path = "../support/outbox.rs"]
+mod consumers;
 mod cost;
 mod elsewhere;
 mod migrations;
+mod outbox;
 mod processes;
 mod retention;
 #[path = "../support/processes.rs"]
