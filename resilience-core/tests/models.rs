@@ -36,6 +36,7 @@ on_random_bytes!(
     lease,
     ledger,
     limiter,
+    outbox,
     policy,
     rate,
     shutdown

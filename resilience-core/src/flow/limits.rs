@@ -15,6 +15,11 @@ pub const MAX_ENTRIES: u64 = 10_000;
 /// The entries of a timeline that notes leave free, for takeovers, overrides and the end of the run.
 pub const RESERVED_ENTRIES: u64 = 100;
 
+/// The largest payload of a message in bytes.
+pub const MAX_MESSAGE: usize = 262_144;
+/// The most messages of one claim.
+pub const MAX_CLAIM: usize = 100;
+
 /// Checks a name, key or identifier.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! - [`ledger`]: each run has exactly one end.
 //! - [`idempotency`]: one effect for each key, however often its message is delivered.
 //! - [`batch`]: rows that are written together, and held until the sink has confirmed them.
+//! - [`outbox`]: messages that are stored with the data that they announce, and delivered at least once.
 //!
 //! Each has an engine that decides (pure, the time is an argument), a store trait, and a handle that fills in time and
 //! chance. `resilience-stores` keeps them in SQLite, PostgreSQL and Redis; `testing::MemoryStore` in memory. What is
@@ -16,6 +17,7 @@ pub mod idempotency;
 pub mod lease;
 pub mod ledger;
 pub mod limits;
+pub mod outbox;
 mod store_error;
 #[cfg(feature = "testing")]
 pub(crate) mod testing;

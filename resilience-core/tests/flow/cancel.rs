@@ -12,7 +12,7 @@ use resilience_core::testing::MemoryStore;
 use tokio::time::sleep;
 
 /// Polls `future` up to `polls` times, with time for others in between, and drops it. Returns `true` if it ended.
-async fn drop_after<F: Future>(polls: usize, future: F) -> bool {
+pub(crate) async fn drop_after<F: Future>(polls: usize, future: F) -> bool {
     let mut future = pin!(future);
     for _ in 0..polls {
         let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));

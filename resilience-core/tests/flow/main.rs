@@ -1,4 +1,4 @@
-//! Durable work on a store in memory: leases, runs, idempotency keys, batches.
+//! Durable work on a store in memory: leases, runs, idempotency keys, batches and messages.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
@@ -8,3 +8,4 @@ mod conformance;
 mod idempotency;
 mod lease;
 mod ledger;
+mod outbox;

@@ -15,11 +15,15 @@ use crate::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunRecord, RunState, Start,
     TimelineEntry,
 };
-use crate::flow::limits::{MAX_BATCH, check_notes, check_override, check_size};
+use crate::flow::limits::{MAX_BATCH, MAX_CLAIM, check_notes, check_override, check_size};
+use crate::flow::outbox::{
+    ClaimRequest, Claimed, DeadLetter, Depth, MessageId, MessageQueue, NewMessage, OutboxStore,
+    Receipt,
+};
 use crate::flow::{Fence, FencingToken, StoreError, StoreErrorKind, StoreFuture};
 use crate::timestamp::Timestamp;
 
-/// A store of leases, runs and idempotency keys for tests. Clones share everything.
+/// A store of leases, runs, idempotency keys and messages for tests. Clones share everything.
 ///
 /// Its clock follows [`clock::now`], which a test may pause, and can be
 /// [stepped](MemoryStore::step_clock). Each operation yields before and after it takes effect, so
@@ -41,6 +45,7 @@ struct Inner {
     runs: BTreeMap<String, (RunRecord, Vec<TimelineEntry>)>,
     keys: HashMap<String, KeyRecord>,
     rows: HashMap<(String, String), (RowHash, Timestamp)>,
+    messages: MessageQueue,
 }
 
 impl Default for MemoryStore {
@@ -65,6 +70,7 @@ impl MemoryStore {
             runs: BTreeMap::new(),
             keys: HashMap::new(),
             rows: HashMap::new(),
+            messages: MessageQueue::new(),
         })))
     }
 
@@ -366,5 +372,68 @@ impl IdempotencyStore for MemoryStore {
             }
             Ok(())
         })
+    }
+}
+
+impl OutboxStore for MemoryStore {
+    fn append(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
+        self.op(move |inner| {
+            check_size("messages", messages.len(), MAX_CLAIM)?;
+            messages.iter().try_for_each(NewMessage::check)?;
+            let now = inner.now();
+            Ok(messages.into_iter().map(|new| inner.messages.append(new, now)).collect())
+        })
+    }
+
+    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
+        self.op(move |inner| {
+            request.check()?;
+            let now = inner.now();
+            let token = inner.next_token();
+            Ok(inner.messages.claim(&request, token, now))
+        })
+    }
+
+    fn complete(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
+        self.op(move |inner| {
+            check_size("receipts", receipts.len(), MAX_CLAIM)?;
+            let completed = receipts.iter().filter(|receipt| inner.messages.complete(receipt));
+            Ok(completed.map(|receipt| receipt.id).collect())
+        })
+    }
+
+    fn retry(&self, receipt: Receipt, after: Duration, error: String) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            let now = inner.now();
+            Ok(inner.messages.retry(&receipt, after, &error, now))
+        })
+    }
+
+    fn dead_letter(&self, receipt: Receipt, reason: String) -> StoreFuture<'_, bool> {
+        self.op(move |inner| {
+            let now = inner.now();
+            Ok(inner.messages.dead_letter(&receipt, &reason, now))
+        })
+    }
+
+    fn dead_letters(
+        &self,
+        topic: String,
+        after: MessageId,
+        limit: usize,
+    ) -> StoreFuture<'_, Vec<DeadLetter>> {
+        self.op(move |inner| Ok(inner.messages.dead_letters(&topic, after, limit)))
+    }
+
+    fn replay(&self, ids: Vec<MessageId>) -> StoreFuture<'_, u64> {
+        self.op(move |inner| {
+            check_size("ids", ids.len(), MAX_CLAIM)?;
+            let now = inner.now();
+            Ok(inner.messages.replay(&ids, now))
+        })
+    }
+
+    fn depth(&self, topic: String) -> StoreFuture<'_, Depth> {
+        self.op(move |inner| Ok(inner.messages.depth(&topic, inner.now())))
     }
 }

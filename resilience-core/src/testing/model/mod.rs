@@ -17,7 +17,7 @@ mod policy;
 mod rate;
 mod shutdown;
 
-pub use crate::flow::testing::model::{batch, idempotency, lease, ledger};
+pub use crate::flow::testing::model::{batch, idempotency, lease, ledger, outbox};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -38,7 +38,7 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// All models, by the names of their fuzz targets.
-pub const ALL: [Model; 15] = [
+pub const ALL: [Model; 16] = [
     ("backoff", backoff),
     ("batch", batch),
     ("breaker", breaker),
@@ -51,6 +51,7 @@ pub const ALL: [Model; 15] = [
     ("lease", lease),
     ("ledger", ledger),
     ("limiter", limiter),
+    ("outbox", outbox),
     ("policy", policy),
     ("rate", rate),
     ("shutdown", shutdown),

@@ -41,6 +41,7 @@
 mod error;
 mod keys;
 mod leases;
+mod outbox;
 mod retention;
 mod runs;
 mod schema;

@@ -24,7 +24,7 @@ macro_rules! versions {
 }
 
 static MIGRATIONS: Migrations =
-    Migrations::new("sqlite", versions!("V1__leases", "V2__runs", "V3__keys"));
+    Migrations::new("sqlite", versions!("V1__leases", "V2__runs", "V3__keys", "V4__outbox"));
 
 /// The wait for another process that migrates.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);

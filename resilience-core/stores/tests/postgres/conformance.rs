@@ -24,6 +24,12 @@ async fn idempotency() {
 }
 
 #[tokio::test]
+async fn outbox() {
+    let Some(url) = database("outbox").await else { return };
+    conformance::outbox(&PostgresStore::open(&url).await.unwrap(), "a").await;
+}
+
+#[tokio::test]
 async fn by_its_url() {
     let Some(url) = database("by_url").await else { return };
     let stores = resilience_stores::open(&url).await.unwrap();

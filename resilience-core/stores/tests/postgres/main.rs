@@ -7,6 +7,8 @@
 mod bad_input;
 mod clock;
 mod conformance;
+#[path = "../support/outbox.rs"]
+mod consumers;
 mod cost;
 #[path = "../support/elsewhere.rs"]
 mod elsewhere;
@@ -14,6 +16,7 @@ mod elsewhere;
 mod gone;
 mod long_writes;
 mod migrations;
+mod outbox;
 mod processes;
 #[path = "../support/server.rs"]
 mod server;

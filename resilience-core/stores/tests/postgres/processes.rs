@@ -71,7 +71,7 @@ impl Engine for PostgresStore {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn child() {
-    if !crate::elsewhere::child().await {
+    if !crate::elsewhere::child().await && !crate::consumers::child::<PostgresStore>().await {
         support::child::<PostgresStore>().await;
     }
 }

@@ -24,6 +24,12 @@ async fn idempotency() {
 }
 
 #[tokio::test]
+async fn outbox() {
+    let (_folder, path) = folder();
+    conformance::outbox(&SqliteStore::open(path).await.unwrap(), "a").await;
+}
+
+#[tokio::test]
 async fn by_its_url() {
     let (_folder, path) = folder();
     for slashes in ["", "//"] {

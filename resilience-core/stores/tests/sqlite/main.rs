@@ -6,10 +6,13 @@
 mod bad_input;
 mod clock;
 mod conformance;
+#[path = "../support/outbox.rs"]
+mod consumers;
 mod cost;
 #[path = "../support/elsewhere.rs"]
 mod elsewhere;
 mod migrations;
+mod outbox;
 mod processes;
 mod retention;
 #[path = "../support/processes.rs"]

@@ -13,18 +13,21 @@
 //! conformance::leases(&store, "mine").await;
 //! conformance::ledger(&store, "mine").await;
 //! conformance::idempotency(&store, "mine").await;
+//! conformance::outbox(&store, "mine").await;
 //! # }
 //! ```
 
 mod idempotency;
 mod lease;
 mod ledger;
+mod outbox;
 
 use std::time::Duration;
 
 pub use idempotency::idempotency;
 pub use lease::leases;
 pub use ledger::ledger;
+pub use outbox::outbox;
 
 use crate::clock;
 use crate::flow::StoreFuture;

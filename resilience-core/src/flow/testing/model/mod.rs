@@ -4,8 +4,10 @@ mod batch;
 mod idempotency;
 mod lease;
 mod ledger;
+mod outbox;
 
 pub use batch::batch;
 pub use idempotency::idempotency;
 pub use lease::lease;
 pub use ledger::ledger;
+pub use outbox::outbox;
