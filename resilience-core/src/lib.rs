@@ -27,6 +27,8 @@ pub mod observe;
 #[cfg(feature = "tokio")]
 mod on_full;
 mod outcome;
+#[cfg(feature = "tower")]
+mod plan_input;
 pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profiles;

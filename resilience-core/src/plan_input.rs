@@ -49,7 +49,7 @@ pub(crate) struct RetryInput {
 
 /// A retry budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Paying {
+pub(crate) enum BudgetInput {
     /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that
     /// expire.
     Share { ratio: f64, window: Duration, reserve: f64 },
@@ -70,7 +70,7 @@ pub(crate) struct RateInput {
 
 /// A circuit breaker.
 #[derive(Debug, Clone)]
-pub(crate) struct Breaking {
+pub(crate) struct BreakerInput {
     /// The windows of time, and the calls that each needs.
     pub(crate) windows: Vec<(Duration, u32)>,
     pub(crate) slow_after: Option<Duration>,

@@ -57,8 +57,8 @@ impl Handles {
             deadline: self.deadline,
             bulkhead: self.bulkhead.as_ref().map(Bulkhead::planned),
             retry: self.retry.as_ref().map(RetryPolicy::planned),
-            rate: self.rate_limit.as_ref().map(RateLimiter::planned),
-            breaker: self.circuit_breaker.as_ref().map(CircuitBreaker::planned),
+            rate: self.rate_limit.as_ref().map(|limiter| limiter.config().planned()),
+            breaker: self.circuit_breaker.as_ref().map(|breaker| breaker.config().planned()),
             attempt_timeout: self.attempt_timeout,
         }
     }

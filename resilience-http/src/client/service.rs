@@ -142,7 +142,7 @@ impl ResilientLayer {
         let run = move || {
             // Keeps the client's settings of the profile alive while the check is registered.
             let _layer = &layer;
-            let state = profile.breaker().map(|breaker| breaker.snapshot().state);
+            let state = profile.circuit_breaker().map(|breaker| breaker.snapshot().state);
             let is_open = matches!(state, Some(CircuitState::Open | CircuitState::ForcedOpen));
             std::future::ready(if is_open { Err("circuit open") } else { Ok(()) })
         };

@@ -89,7 +89,7 @@ where
                     None => return Poll::Pending,
                 },
                 StateProj::RunningChecks { response } => {
-                    Ok(ready!(response.as_mut().poll(cx)).map(ResponseBody::ours))
+                    Ok(ready!(response.as_mut().poll(cx)).map(ResponseBody::generated))
                 }
                 // Polled after completion, which the contract of `Future` leaves open: never ready
                 // again.

@@ -105,9 +105,9 @@ impl Settings {
         requested.into_iter().chain(self.longest).min()
     }
 
-    fn deadline_exceeded<B>(self, asked: Asked) -> Response<ResponseBody<B>> {
+    fn deadline_exceeded<B>(self, protocol: Protocol) -> Response<ResponseBody<B>> {
         let rejection = Rejection::new(RejectionKind::DeadlineExceeded, "deadline");
-        self.rejections.respond_to(asked, &rejection)
+        self.rejections.respond_to(protocol, &rejection)
     }
 }
 
@@ -159,13 +159,13 @@ where
     /// Calls the service below, unless the deadline of the request has passed already.
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = self.settings;
-        let asked = Protocol::of(&request);
+        let protocol = Protocol::of(&request);
         let context = settings.context(request.headers());
         let timeout = settings.timeout(request.headers());
         let whole = settings.whole(request.headers());
         let end = whole.map(|whole| CallEnd {
             at: Deadline::after(clock::now(), whole).instant(),
-            grpc: asked.grpc,
+            grpc: protocol.grpc,
         });
         let inner = &mut self.inner;
         let state = context.enter(|| match timeout {
@@ -177,7 +177,7 @@ where
                 limited.map_or(State::Expired, |future| State::Limited { future })
             }
         });
-        ExtractContextFuture { state, context, settings, asked, end }
+        ExtractContextFuture { state, context, settings, protocol, end }
     }
 }
 
@@ -189,7 +189,7 @@ pin_project! {
         state: State<F>,
         context: Context,
         settings: Settings,
-        asked: Protocol,
+        protocol: Protocol,
         end: Option<CallEnd>,
     }
 }
@@ -216,9 +216,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let settings = *this.settings;
-        let asked = *this.asked;
+        let protocol = *this.protocol;
         let context = &*this.context;
-        let body = |body| match asked.grpc {
+        let body = |body| match protocol.grpc {
             true => ResponseBody::grpc(body, context.clone()),
             false => ResponseBody::handler(body),
         };
@@ -228,7 +228,7 @@ where
             StateProj::Expired => {
                 // The caller no longer waits, and a retry would be too late again.
                 end = None;
-                let mut response = settings.deadline_exceeded(asked);
+                let mut response = settings.deadline_exceeded(protocol);
                 forbid_retry(&mut response);
                 Poll::Ready(Ok(response))
             }
@@ -237,7 +237,7 @@ where
                 Err(_) => {
                     // The body of the rejection has no deadline.
                     end = None;
-                    Ok(settings.deadline_exceeded(asked))
+                    Ok(settings.deadline_exceeded(protocol))
                 }
             }),
             StateProj::Unlimited { future } => {

@@ -95,10 +95,10 @@ async fn a_note_for_a_run_that_was_removed_is_an_error() {
     let Began::Run(mut run) = ledger.begin(NewRun::new("run", "job")).await.unwrap() else {
         panic!("it is new")
     };
-    run.write(Note::attempt("load", "503")).await.unwrap();
+    run.note_now(Note::attempt("load", "503")).await.unwrap();
     now.store(91 * DAY, Ordering::SeqCst);
     while store.remove_expired(100).await.unwrap().total() > 0 {}
-    let error = run.write(Note::attempt("load", "503")).await.unwrap_err();
+    let error = run.note_now(Note::attempt("load", "503")).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
     assert!(error.to_string().contains("the run `run` is not in the store"), "{error}");
 }

@@ -145,8 +145,9 @@ async fn timelines(store: &dyn LedgerStore, id: &str) {
 async fn full(store: &dyn LedgerStore, id: &str) {
     ok(store.begin(run(id).with_fence(FencingToken::new(1)))).await;
     let note = || Note::attempt("attempt", "503");
-    assert!(ok(store.note(id.to_owned(), vec![note(); 9_899])).await);
-    match store.note(id.to_owned(), vec![note()]).await {
+    let many = vec![note(); 9_899];
+    assert_eq!(ok(store.note(id.to_owned(), None, many)).await, Noted::Recorded);
+    match store.note(id.to_owned(), None, vec![note()]).await {
         Err(error) => assert_eq!(error.kind(), StoreErrorKind::InvalidInput, "{error}"),
         Ok(_) => unreachable!("the timeline is full"),
     }
