@@ -48,13 +48,13 @@ impl Expected {
 
 /// A body breaks off, and a later attempt gets all of it.
 fn lands_twice(plan: &Plan, day: Date) -> bool {
-    plan.on_the_way_to(day).count() < ATTEMPTS
-        && plan.on_the_way_to(day).any(|fault| fault == Fault::Truncated)
+    plan.faults_before_success(day).count() < ATTEMPTS
+        && plan.faults_before_success(day).any(|fault| fault == Fault::Truncated)
 }
 
 /// There is an attempt left when the upstream asks for a second's pause.
 fn is_hurried(plan: &Plan, day: Date) -> bool {
-    let mut answered = plan.on_the_way_to(day).take(ATTEMPTS - 1);
+    let mut answered = plan.faults_before_success(day).take(ATTEMPTS - 1);
     answered.any(|fault| matches!(fault, Fault::ThrottledForSeconds(_)))
 }
 

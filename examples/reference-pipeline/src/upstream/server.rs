@@ -1,4 +1,4 @@
-//! Connections.
+//! The accept loop of the upstream, and its connections.
 
 use std::future::poll_fn;
 
@@ -13,7 +13,7 @@ use super::hang_up::HangUp;
 use super::replies::Reply;
 use crate::BoxError;
 
-/// Accepts until accepting fails; `accepted` hears of each connection.
+/// Accepts connections until `accept` fails. Calls `accepted` for each of them.
 pub(super) async fn serve<A, F>(
     listener: TcpListener,
     accepted: impl Fn(),
@@ -30,8 +30,8 @@ where
     }
 }
 
-/// Serves a connection until either side has enough of it. That is not worth a line in a log: being
-/// hung up on is what this server is for.
+/// Serves a connection until either side ends it. Errors are not logged: broken connections are the
+/// purpose of this server.
 async fn connection<A, F>(stream: TcpStream, answer: A)
 where
     A: Fn(Request<Incoming>) -> F,
@@ -44,8 +44,8 @@ where
         && HangUp::behind(&error) == Some(HangUp::Reset)
     {
         let stream = http.into_parts().io.into_inner();
-        // Closing without lingering is what puts a reset on the wire. If it cannot be set, the
-        // connection still closes, only more politely.
+        // SO_LINGER of 0 makes the close send a reset. If it cannot be set, the connection closes
+        // without one.
         let _ = stream.set_zero_linger();
     }
 }
