@@ -1,8 +1,8 @@
-//! *Before*: a worker as they were.
+//! *Before*: a worker of the motivating system.
 //!
-//! - it starts whatever its configuration says, and finds out later;
-//! - its probes say 200 whatever is the matter;
-//! - it knows of no signal, and so ends in the middle of whatever it is doing.
+//! - It starts with any configuration, and fails later;
+//! - its probes return 200 in every state;
+//! - it handles no signal, and so ends in the middle of requests.
 
 use std::convert::Infallible;
 use std::process::ExitCode;

@@ -89,7 +89,7 @@ async fn what_is_wrong_with_a_folder_is_said_and_the_rest_is_used() -> Outcome {
         "skipped games.csv:3: PTS: ninety: invalid digit found in string\n",
         "skipped games.csv:5: GAME_DATE: someday: ",
         "skipped games.csv:6: 4 fields, must be 6\n",
-        "skipped 1 rows that were there already\n",
+        "skipped 1 duplicate rows\n",
     ] {
         assert!(demo.preface.contains(said), "{said:?} in {}", demo.preface);
     }
