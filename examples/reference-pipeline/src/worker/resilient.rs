@@ -91,7 +91,7 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
 
 /// Checks the store. SQLite blocks, so this runs on a blocking thread.
 async fn read(store: PathBuf) -> Result<(), BoxError> {
-    tokio::task::spawn_blocking(move || Store::look(&store)).await?
+    tokio::task::spawn_blocking(move || Store::check_readable(&store)).await?
 }
 
 /// Checks the predictor: in production, a model in an object store, or a library in the image.
