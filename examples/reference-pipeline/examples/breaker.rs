@@ -1,4 +1,4 @@
-//! A breaker for each host: one is dead, and the other is called:
+//! A circuit breaker for each host: one host fails, and calls to the other go on:
 //! `cargo run -p reference-pipeline --example breaker`.
 
 use std::io;

@@ -36,7 +36,7 @@ pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
         dead_calls(before, after),
         probes(before, after, size),
         odds_peak(before, after),
-        odds_refused(before, after),
+        odds_rejected(before, after),
         boards(before, after, size),
         beside_slow(before, after),
         keys_kept(before, after, size),
@@ -70,8 +70,8 @@ fn odds_peak(before: &Run, after: &Run) -> Assertion {
 }
 
 /// The bound is the one rejection that comes at any rate, and the calls under way at that time.
-fn odds_refused(before: &Run, after: &Run) -> Assertion {
-    let figures @ [was, is] = [before.upstream.odds.refused, after.upstream.odds.refused];
+fn odds_rejected(before: &Run, after: &Run) -> Assertion {
+    let figures @ [was, is] = [before.upstream.odds.rejected, after.upstream.odds.rejected];
     let most = 1 + (ODDS_CONCURRENT - 1);
     let target = format!("≤ {most} (before > {most})");
     count("429s from the odds API", figures, target, (1..=most).contains(&is) && was > most)

@@ -44,7 +44,7 @@ fn lost(before: &Run, after: &Run) -> Assertion {
 fn let_through(before: &Run, after: &Run) -> Assertion {
     let figures = [before.deploys.let_through as u64, after.deploys.let_through as u64];
     let mut claim = cured("bad deploys let through", figures, 0, true);
-    claim.holds &= !before.deploys.good_refused && !after.deploys.good_refused;
+    claim.holds &= !before.deploys.good_rejected && !after.deploys.good_rejected;
     claim
 }
 

@@ -57,7 +57,7 @@ pub struct Deploys {
     /// Faulty deploys for which no check named the fault.
     pub unexplained: usize,
     /// `true` if the deploy without a fault was rejected.
-    pub good_refused: bool,
+    pub good_rejected: bool,
     /// Reason for each rejection.
     pub reasons: Vec<String>,
 }
@@ -69,7 +69,7 @@ pub struct Deploys {
 pub async fn run(arm: Arm, store: &Path, progress: impl Fn(Progress)) -> Result<Deploys, BoxError> {
     let good = deploy(&Deployment::of(arm, store)).await;
     let mut deploys =
-        Deploys { bad: Fault::ALL.len(), good_refused: good.is_err(), ..Deploys::default() };
+        Deploys { bad: Fault::ALL.len(), good_rejected: good.is_err(), ..Deploys::default() };
     for (done, fault) in Fault::ALL.into_iter().enumerate() {
         progress(Progress { done, of: Fault::ALL.len() });
         let deployed =

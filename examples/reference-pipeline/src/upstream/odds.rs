@@ -32,7 +32,7 @@ const REJECTED_ONCE: u64 = 40;
 #[derive(Debug, Default)]
 pub struct OddsApi {
     arrivals: Vec<Instant>,
-    refused: u64,
+    rejected: u64,
     early: u64,
     /// Instant at which all quota in use is free again. At most a burst ahead of now.
     used_until: Option<Instant>,
@@ -49,7 +49,7 @@ impl OddsApi {
         if !early && nth != REJECTED_ONCE && self.take_quota(now) {
             return None;
         }
-        self.refused += 1;
+        self.rejected += 1;
         if !early {
             self.not_before = Some(now + MINUTE);
         }
@@ -72,7 +72,7 @@ impl OddsApi {
     pub fn statement(&self) -> OddsStatement {
         OddsStatement {
             calls: self.arrivals.len() as u64,
-            refused: self.refused,
+            rejected: self.rejected,
             early: self.early,
             peak: peak(&self.arrivals, MINUTE),
         }
@@ -85,7 +85,7 @@ pub struct OddsStatement {
     /// Requests on the wire.
     pub calls: u64,
     /// Calls that were rejected with a 429.
-    pub refused: u64,
+    pub rejected: u64,
     /// Calls that came before the account's `Retry-After` had passed.
     pub early: u64,
     /// The most requests in any [`MINUTE`].
@@ -113,12 +113,12 @@ mod tests {
     fn a_burst_is_five_and_retry_after_is_for_the_account() {
         let mut api = OddsApi::default();
         let start = clock::now();
-        let refused = (0..8).filter(|_| api.arrive(start).is_some()).count();
-        assert_eq!(refused, 3);
+        let rejected = (0..8).filter(|_| api.arrive(start).is_some()).count();
+        assert_eq!(rejected, 3);
         assert_eq!(api.arrive(start + MINUTE - Duration::from_nanos(1)), Some(MINUTE));
         assert_eq!(api.arrive(start + MINUTE), None);
-        let OddsStatement { calls, refused, early, peak } = api.statement();
-        assert_eq!((calls, refused, early, peak), (10, 4, 3, 9));
+        let OddsStatement { calls, rejected, early, peak } = api.statement();
+        assert_eq!((calls, rejected, early, peak), (10, 4, 3, 9));
     }
 
     #[test]
