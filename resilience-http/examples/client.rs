@@ -1,4 +1,4 @@
-//! reqwest under a profile, against a server that fails twice.
+//! reqwest under a profile, with a server that fails twice.
 //!
 //! `cargo run -p resilience-http --features client,reqwest --example client`
 
@@ -21,11 +21,11 @@ circuit_breaker = { consecutive_failures = 10, break_for = "30s" }
 attempt_timeout = "2s"
 "#;
 
-/// Says 503 twice for each method, and then that it is well.
+/// Starts a server that returns 503 for two requests of each method, and 200 afterwards.
 async fn server() -> std::io::Result<String> {
-    let asked = Arc::new(AtomicU32::new(0));
+    let requests = Arc::new(AtomicU32::new(0));
     let response = move || async move {
-        let busy = asked.fetch_add(1, Ordering::Relaxed) < 2;
+        let busy = requests.fetch_add(1, Ordering::Relaxed) < 2;
         (if busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, "2.35")
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let post = client.request(reqwest::Method::POST, server().await?).body("bet");
     let response = client.send(post).await?;
-    println!("POST: {}, asked once: it may have run", response.status());
+    println!("POST: {}, sent once: it may have run", response.status());
     println!("known: {} authorities", client.layer().authorities().keys);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How long probes take while eight dependencies do not answer, and how often those are asked.
+//! Latency of probes while eight dependencies hang, and the number of checks that probes share.
 //!
 //! `cargo run --release -p resilience-http --features layers,reqwest --example probes`
 
@@ -21,8 +21,8 @@ type Failed = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failed> {
     let client = Client::builder().no_proxy().build()?;
-    alive_while_blocked(&client).await?;
-    asked_once(&client).await
+    measure_liveness(&client).await?;
+    count_checks(&client).await
 }
 
 async fn serve(checks: impl IntoIterator<Item = Check>) -> Result<String, Failed> {
@@ -34,8 +34,8 @@ async fn serve(checks: impl IntoIterator<Item = Check>) -> Result<String, Failed
     Ok(base)
 }
 
-/// 2,000 liveness probes, one after the other, while 20 readiness probes wait.
-async fn alive_while_blocked(client: &Client) -> Result<(), Failed> {
+/// Times 2,000 liveness probes, one after the other, while 20 readiness probes wait.
+async fn measure_liveness(client: &Client) -> Result<(), Failed> {
     let hour = Duration::from_secs(3_600);
     let blocked = |name| Check::critical(name, pending::<Result<(), String>>).timeout(hour);
     let base = serve(NAMES.map(blocked)).await?;
@@ -50,13 +50,15 @@ async fn alive_while_blocked(client: &Client) -> Result<(), Failed> {
     }
     took.sort();
     let quantile = |thousandths: usize| took[(took.len() - 1) * thousandths / 1_000];
-    let (p50, p99, most) = (quantile(500), quantile(990), quantile(1_000));
+    let p50 = quantile(500);
+    let p99 = quantile(990);
+    let most = quantile(1_000);
     println!("/health, 8 checks blocked: p50 {p50:?}, p99 {p99:?}, max {most:?}");
     Ok(())
 }
 
-/// 500 readiness probes within a second.
-async fn asked_once(client: &Client) -> Result<(), Failed> {
+/// Counts the checks that 500 readiness probes within a second run.
+async fn count_checks(client: &Client) -> Result<(), Failed> {
     let runs = Arc::new(AtomicUsize::new(0));
     let check = |name| {
         let runs = runs.clone();
@@ -78,7 +80,8 @@ async fn asked_once(client: &Client) -> Result<(), Failed> {
     for response in probes.join_all().await {
         response?;
     }
-    let (took, runs) = (clock::now() - began, runs.load(Ordering::Relaxed));
+    let took = clock::now() - began;
+    let runs = runs.load(Ordering::Relaxed);
     println!("/ready, 500 probes in {took:?}: {runs} runs of {} checks", NAMES.len());
     Ok(())
 }

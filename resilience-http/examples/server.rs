@@ -1,12 +1,13 @@
-//! An axum server that takes on what it can do, says so to the rest, and ends politely.
+//! An axum server with admission control, health probes and a graceful shutdown.
 //!
 //! `cargo run -p resilience-http --example server --features server`, then
 //! `for i in $(seq 8); do curl -si localhost:3000/quotes -H 'x-tenant: acme' | head -1; done`:
-//! five are answered, and the others are told when to come back. `/health` and `/ready` are not limited.
+//! five requests succeed, and the others get a 429 with `Retry-After`. `/health` and `/ready` are
+//! not limited.
 //!
-//! On SIGTERM or ctrl-c `/ready` says no, and everybody still has two seconds to notice; then what is under way is
-//! answered, what takes longer than the drain is cut, and a report says what became of it. A process that is blocked
-//! ends after 29 seconds, or at the third signal.
+//! On SIGTERM or ctrl-c `/ready` fails, and clients have two seconds to notice. Then requests under
+//! way are finished, those that take longer than the drain are cut, and a report lists the results.
+//! A process that is blocked ends after 29 seconds, or at the third signal.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use resilience_http::health::HealthLayer;
 use resilience_http::serve::{bind, serve_with_shutdown};
 use resilience_http::server::{AdmissionControlLayer, Uploads};
 
-/// Who is limited: a tenant says who it is, and all that do not are one.
+/// Returns the tenant that a request names. Requests without a name are limited together.
 fn tenant(request: &Request) -> String {
     let tenant = request.headers().get("x-tenant");
     tenant.and_then(|tenant| tenant.to_str().ok()).unwrap_or("anonymous").to_owned()
@@ -32,7 +33,7 @@ fn tenant(request: &Request) -> String {
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let shutdown = Shutdown::builder()
         .grace(Duration::from_secs(2))
-        .total(Duration::from_secs(29)) // Kubernetes kills after 30 s
+        .total(Duration::from_secs(29)) // Kubernetes kills after 30 s by default
         .exit_process_at_total() // a handler may block its thread
         .build()?
         .on_signals()?;
@@ -49,7 +50,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let router = Router::new()
         .route("/quotes", get(|| async { "42\n" }))
         .layer(protect)
-        // After it, and so outside of it: probes are better not limited.
+        // The last layer is the outermost, so probes are not limited.
         .layer(HealthLayer::new(health));
     let listener = bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);

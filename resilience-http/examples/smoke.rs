@@ -1,4 +1,4 @@
-//! Asks a deployed service whether it does what it is there for.
+//! Smoke test of a deployed service.
 //!
 //! `cargo run -p resilience-http --features reqwest --example smoke -- http://127.0.0.1:8080`
 

@@ -1,4 +1,4 @@
-//! A tonic client whose channel stands under a stack, against gRPC's health service in this process.
+//! A tonic client over a stack, with gRPC's health service in this process as the server.
 //!
 //! `cargo run -p resilience-http --features client,grpc --example tonic_client`
 
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder().add_service(health);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
 
-    // A gRPC body is a stream: the stack sends it once, and judges it by its `grpc-status`.
+    // A gRPC body is a stream, so the stack sends it once. `grpc-status` decides on success.
     let stack = Stack::builder()
         .name("health")
         .classifier(GrpcClassifier)
@@ -36,24 +36,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let channel = Channel::from_shared(format!("http://{address}"))?.connect_lazy();
     let channel = channel.map_err(|error| Error::Service(TransportError::new(error)));
-    // Outermost: what the stack rejects becomes a status that callers and the policy below can read.
+    // Outermost: a rejection of the stack becomes a status that the retry policy can read.
     let service = ServiceBuilder::new().map_err(to_status).layer(stack.clone()).service(channel);
     let client = HealthClient::new(service);
 
-    // Asking for health changes nothing, so the message is sent again, where it is a message still. An open
-    // circuit is not called again: the classifier finds it in the status.
+    // A health check has no side effects, so this policy repeats the message above the stack, before
+    // it is encoded as a stream. An open circuit is not retried: the classifier finds the rejection
+    // in the status.
     let policy = RetryPolicy::builder().build()?.with_classifier(GrpcClassifier);
-    let ask = |service: &'static str| {
+    let check = |service: &'static str| {
         let client = client.clone();
         async move {
             let request = HealthCheckRequest { service: service.into() };
             client.clone().check(request).await
         }
     };
-    let response = retry(&policy, || ask("")).await?;
+    let response = retry(&policy, || check("")).await?;
     println!("the server is {:?}", response.into_inner().status());
-    let unknown = retry(&policy, || ask("nobody")).await;
-    println!("`nobody` is {:?}, asked once", unknown.map(drop).map_err(|status| status.code()));
+    let unknown = retry(&policy, || check("unknown")).await;
+    println!("`unknown` is {:?}, sent once", unknown.map(drop).map_err(|status| status.code()));
     println!("the circuit is {:?}", stack.snapshot().breaker.map(|circuit| circuit.state));
     Ok(())
 }

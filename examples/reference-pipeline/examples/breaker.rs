@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for host in ["a.example", "a.example", "a.example", "a.example", "b.example"] {
         match service.clone().oneshot(host).await {
-            Ok(answer) => println!("{host}: {answer}"),
+            Ok(response) => println!("{host}: {response}"),
             Err(Error::Service(error)) => println!("{host}: {error}"),
             Err(Error::Rejected(why)) => println!("{host}: not called: {why}"),
         }

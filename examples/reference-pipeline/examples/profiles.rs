@@ -21,7 +21,7 @@ async fn main() -> Result<(), BoxError> {
 
     for board in 1..=3 {
         match service.clone().oneshot(board).await {
-            Ok(answer) => println!("{answer}"),
+            Ok(response) => println!("{response}"),
             Err(rejected) => println!("board {board}: {rejected}"),
         }
     }

@@ -13,7 +13,7 @@ use crate::BoxError;
 #[derive(Debug)]
 pub(crate) struct Child {
     process: tokio::process::Child,
-    /// Writing end of the child's stdin, whose end the child waits for. Held here and not in
+    /// Writing end of the child's stdin: the child ends when it is closed. Held here and not in
     /// `process`, because `wait` would close it.
     _stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,

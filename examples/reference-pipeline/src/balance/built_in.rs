@@ -59,12 +59,12 @@ pub(super) async fn run(workers: &[SocketAddr]) -> Result<(), BoxError> {
         let (stream, _) = listener.accept().await?;
         let balancer = balancer.clone();
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
+            let service = service_fn(|request| {
                 let balancer = balancer.clone();
-                async move { Ok::<_, hyper::Error>(balancer.answer(request).await) }
+                async move { Ok::<_, hyper::Error>(balancer.respond(request).await) }
             });
             // Errors of a connection are expected: clients disconnect.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -79,8 +79,8 @@ async fn check(balancer: Arc<Balancer>, nth: usize) {
         let Ok(uri) = worker.uri("/ready") else { return };
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = uri;
-        let answer = timeout(CHECK_TIMEOUT, client.request(request)).await;
-        let ready = matches!(answer, Ok(Ok(answer)) if answer.status() == StatusCode::OK);
+        let response = timeout(CHECK_TIMEOUT, client.request(request)).await;
+        let ready = matches!(response, Ok(Ok(response)) if response.status() == StatusCode::OK);
         worker.ready.store(ready, Ordering::Relaxed);
     }
 }
@@ -101,13 +101,13 @@ impl Balancer {
         in_turn.into_iter().find(|worker| worker.ready.load(Ordering::Relaxed))
     }
 
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn respond(&self, mut request: Request<Incoming>) -> Response<Body> {
         let Some(worker) = self.pick() else { return rejection(StatusCode::SERVICE_UNAVAILABLE) };
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let Ok(uri) = worker.uri(path) else { return rejection(StatusCode::BAD_REQUEST) };
         *request.uri_mut() = uri;
         match self.client.request(request).await {
-            Ok(answer) => answer.map(BodyExt::boxed_unsync),
+            Ok(response) => response.map(BodyExt::boxed_unsync),
             Err(_) => rejection(StatusCode::BAD_GATEWAY),
         }
     }

@@ -205,6 +205,6 @@ fn remove_old(store: &Path) -> io::Result<()> {
 async fn statement(upstream: &Upstream) -> Result<Statement, BoxError> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
     let url = format!("http://{}/_ledger", upstream.addresses.main);
-    let answer = client.get(url).send().await?.error_for_status()?;
-    Ok(serde_json::from_slice(&answer.bytes().await?)?)
+    let response = client.get(url).send().await?.error_for_status()?;
+    Ok(serde_json::from_slice(&response.bytes().await?)?)
 }

@@ -54,8 +54,8 @@ fn lands_twice(plan: &Plan, day: Date) -> bool {
 
 /// Returns `true` if an attempt is left after a `Retry-After` of a second.
 fn is_hurried(plan: &Plan, day: Date) -> bool {
-    let mut answered = plan.faults_before_success(day).take(ATTEMPTS - 1);
-    answered.any(|fault| matches!(fault, Fault::ThrottledForSeconds(_)))
+    let mut faults = plan.faults_before_success(day).take(ATTEMPTS - 1);
+    faults.any(|fault| matches!(fault, Fault::ThrottledForSeconds(_)))
 }
 
 #[cfg(test)]

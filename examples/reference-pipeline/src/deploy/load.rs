@@ -55,8 +55,8 @@ pub(super) async fn run(
                 let client = client.clone();
                 let url = url.clone();
                 running.spawn(async move {
-                    let answer = request(&client, url).await;
-                    (answer, clock::now().saturating_duration_since(at.into_std()))
+                    let result = request(&client, url).await;
+                    (result, clock::now().saturating_duration_since(at.into_std()))
                 });
             }
             Some(one) = running.join_next(), if !running.is_empty() => ended.push(one?),
@@ -70,9 +70,9 @@ pub(super) async fn run(
 
 /// Sends a request and reads the whole response. Returns the reason for a failure in a few words.
 async fn request(client: &Client, url: Url) -> Result<(), String> {
-    let answer = client.get(url).send().await.map_err(|error| innermost(&error))?;
-    let status = answer.status();
-    answer.bytes().await.map_err(|error| innermost(&error))?;
+    let response = client.get(url).send().await.map_err(|error| innermost(&error))?;
+    let status = response.status();
+    response.bytes().await.map_err(|error| innermost(&error))?;
     if status.is_success() { Ok(()) } else { Err(status.to_string()) }
 }
 
@@ -85,10 +85,10 @@ impl Load {
     fn of(ended: Vec<(Result<(), String>, Duration)>) -> Load {
         let mut load = Load::default();
         let mut took = Vec::with_capacity(ended.len());
-        for (answer, one) in ended {
+        for (result, one) in ended {
             took.push(one);
             load.requests += 1;
-            if let Err(reason) = answer {
+            if let Err(reason) = result {
                 load.failed += 1;
                 *load.reasons.entry(reason).or_default() += 1;
             }

@@ -82,8 +82,8 @@ pub(super) async fn until_good(url: &Url) -> Result<(), BoxError> {
     let client = Client::builder().no_proxy().build()?;
     let good = async {
         loop {
-            let answer = client.get(url.clone()).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
+            let response = client.get(url.clone()).send().await;
+            if response.is_ok_and(|response| response.status().is_success()) {
                 return;
             }
             tokio::time::sleep(POLL_INTERVAL).await;

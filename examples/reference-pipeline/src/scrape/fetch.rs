@@ -10,10 +10,10 @@ use resilience_http::classify::TransportError;
 
 /// Sends one request and reads the whole response.
 pub(super) async fn fetch(client: Client, url: Url) -> Result<Response<Bytes>, TransportError> {
-    let answer = client.get(url).send().await?;
-    let status = answer.status();
-    let headers = answer.headers().clone();
-    let mut response = Response::new(answer.bytes().await?);
+    let received = client.get(url).send().await?;
+    let status = received.status();
+    let headers = received.headers().clone();
+    let mut response = Response::new(received.bytes().await?);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

@@ -116,8 +116,8 @@ impl Pipeline for Naive {
 
     /// Reports failures, so that the herd's calls can be counted.
     async fn call(&self, path: String) -> Result<(), BoxError> {
-        let answer = with_fixed_waits(|| self.get(&path)).await;
-        answer.map(|_| ()).ok_or_else(|| "no attempts left".into())
+        let result = with_fixed_waits(|| self.get(&path)).await;
+        result.map(|_| ()).ok_or_else(|| "no attempts left".into())
     }
 
     async fn board(&self, path: String) -> Result<(), BoxError> {
@@ -130,9 +130,9 @@ impl Pipeline for Naive {
         if !self.shared.breaker.allows(clock::now()) {
             return Err("the breaker is open".into());
         }
-        let answer = self.get(&path).await;
-        self.shared.breaker.record(clock::now(), answer.is_ok());
-        answer.map(|_| ())
+        let result = self.get(&path).await;
+        self.shared.breaker.record(clock::now(), result.is_ok());
+        result.map(|_| ())
     }
 
     async fn player(&self, url: String) -> Result<(), BoxError> {

@@ -119,8 +119,8 @@ impl Pipeline for Resilient {
 
     async fn player(&self, url: String) -> Result<(), BoxError> {
         let client = self.client.as_ref().ok_or("no client")?;
-        let answer = client.get(url).await?.error_for_status()?;
-        Ok(answer.bytes().await.map(|_| ())?)
+        let response = client.get(url).await?.error_for_status()?;
+        Ok(response.bytes().await.map(|_| ())?)
     }
 
     async fn quote(&self, host: usize, url: String) -> Result<(), BoxError> {

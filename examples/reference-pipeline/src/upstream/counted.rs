@@ -9,7 +9,7 @@ use super::replies::{self, Reply};
 /// Time that a response takes, so that calls overlap.
 const WORK: Duration = Duration::from_millis(5);
 
-pub(super) async fn answer() -> Reply {
+pub(super) async fn respond() -> Reply {
     tokio::time::sleep(WORK).await;
     replies::empty(StatusCode::OK)
 }

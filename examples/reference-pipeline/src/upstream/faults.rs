@@ -20,7 +20,7 @@ pub const MAX_FAULTS: u32 = 5;
 /// Time that a slow response takes: longer than the timeout of a caller that has one.
 pub const SLOW: Duration = Duration::from_millis(2_500);
 
-/// One fault.
+/// A fault of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

@@ -18,7 +18,7 @@ pub const HEALTHY: Duration = Duration::from_millis(250);
 pub const HANGS: Duration = Duration::from_secs(2);
 
 /// Returns the response of the `nth` host.
-pub(super) async fn answer(nth: usize) -> Reply {
+pub(super) async fn respond(nth: usize) -> Reply {
     tokio::time::sleep(if nth + 1 == HOSTS { HANGS } else { HEALTHY }).await;
     replies::empty(StatusCode::OK)
 }

@@ -82,9 +82,9 @@ pub async fn run(orders: &Orders) -> Result<(), BoxError> {
             let upstream = upstream.clone();
             async move {
                 match nth {
-                    0 => upstream.answer(request).await,
-                    COUNTED => Ok(counted::answer().await),
-                    host => Ok(hosts::answer(host - COUNTED - 1).await),
+                    0 => upstream.respond(request).await,
+                    COUNTED => Ok(counted::respond().await),
+                    host => Ok(hosts::respond(host - COUNTED - 1).await),
                 }
             }
         })

@@ -45,7 +45,7 @@ impl Upstream {
         }
     }
 
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
+    pub(super) async fn respond<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
         let caller = caller(&request);
         let path = request.uri().path();
         match path.split('/').skip(1).collect::<Vec<_>>()[..] {

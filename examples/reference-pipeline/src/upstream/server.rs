@@ -17,7 +17,7 @@ use crate::BoxError;
 pub(super) async fn serve<A, F>(
     listener: TcpListener,
     accepted: impl Fn(),
-    answer: A,
+    respond: A,
 ) -> Result<(), BoxError>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -26,18 +26,18 @@ where
     loop {
         let (stream, _) = listener.accept().await?;
         accepted();
-        tokio::spawn(connection(stream, answer.clone()));
+        tokio::spawn(connection(stream, respond.clone()));
     }
 }
 
 /// Serves a connection until either side ends it. Errors are not logged: broken connections are the
 /// purpose of this server.
-async fn connection<A, F>(stream: TcpStream, answer: A)
+async fn connection<A, F>(stream: TcpStream, respond: A)
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Reply, BoxError>>,
 {
-    let service = service_fn(|request| Box::pin(answer(request)));
+    let service = service_fn(|request| Box::pin(respond(request)));
     let mut http = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = poll_fn(|cx| http.poll_without_shutdown(cx)).await;
     if let Err(error) = ended

@@ -28,12 +28,12 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     println!("{}", announcement(&[listener.local_addr()?]));
     loop {
         let (stream, _) = listener.accept().await?;
-        let answer = service_fn(move |request| answer(request, systems, fault));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        let service = service_fn(move |request| respond(request, systems, fault));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     systems: u32,
     fault: Option<Fault>,
