@@ -40,9 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let service = ServiceBuilder::new().map_err(to_status).layer(stack.clone()).service(channel);
     let client = HealthClient::new(service);
 
-    // A health check has no side effects, so this policy repeats the message above the stack, before
-    // it is encoded as a stream. An open circuit is not retried: the classifier finds the rejection
-    // in the status.
+    // A health check has no side effects, so this policy repeats the message above the stack,
+    // before it is encoded as a stream. An open circuit is not retried: the classifier finds the
+    // rejection in the status.
     let policy = RetryPolicy::builder().build()?.with_classifier(GrpcClassifier);
     let check = |service: &'static str| {
         let client = client.clone();

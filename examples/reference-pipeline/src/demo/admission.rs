@@ -1,5 +1,5 @@
-//! Assertions on the layers that reject calls (rate limits, circuit breakers, bulkheads), and on the
-//! state that is kept for each key.
+//! Assertions on the layers that reject calls (rate limits, circuit breakers, bulkheads), and on
+//! the state that is kept for each key.
 //!
 //! The bounds follow from `profiles.toml`. Any other file must satisfy them too.
 

@@ -4,7 +4,7 @@
 //!
 //! | path | part |
 //! |---|---|
-//! | `/days`, `/days/{date}` | the season, under [seeded faults](faults) that end after a few arrivals |
+//! | `/days`, `/days/{date}` | game days, with [seeded faults](faults) in the first few responses |
 //! | `/herd/{client}` | an [outage] that rejects a whole herd at one instant, then recovers |
 //! | `/dead/{call}` | unavailable: always 503 |
 //! | `/half-open/{call}` | 503 after half a second |

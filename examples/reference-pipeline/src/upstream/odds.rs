@@ -3,9 +3,9 @@
 //! The real one allows thirty calls a minute and five at once. Here a minute takes a second
 //! ([`SCALE`]), for clients and server. A call above the limit is rejected with a `Retry-After`,
 //! and so is every other call before that has passed: it applies to the account and not to the
-//! call. Once in a run a call within the limit is rejected too, as happens when another program with
-//! the same account has used the minute up. No limiter can foresee that; a client can only obey the
-//! hint.
+//! call. Once in a run a call within the limit is rejected too, as happens when another program
+//! with the same account has used the minute up. No limiter can foresee that; a client can only
+//! obey the hint.
 
 use std::time::{Duration, Instant};
 
