@@ -16,7 +16,7 @@ pub const WINDOW: Duration = Duration::from_millis(50);
 pub enum Part {
     /// Serving game days.
     Season,
-    /// Refusing a herd.
+    /// Rejecting a herd.
     Herd,
     /// Being unavailable.
     Dead,
