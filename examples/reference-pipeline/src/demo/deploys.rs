@@ -18,7 +18,7 @@ pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
     ]
 }
 
-/// *Before* opens one for each call, *after* at most one for each permit.
+/// *Before* must open a connection for each call, *after* at most one for each permit.
 fn connections(before: &Run, after: &Run, size: Size) -> Assertion {
     let figures @ [was, is] = [before.upstream.connections, after.upstream.connections];
     let calls = size.players as u64;

@@ -14,9 +14,9 @@ use crate::upstream::faults::{Fault, Plan};
 pub(super) struct Expected {
     /// Rows of the upstream without those of the poison day.
     pub(super) rows: usize,
-    /// The fewest requests that fetch them.
+    /// Fewest requests that fetch these rows, and the 404 of the poison day.
     pub(super) requests: usize,
-    /// Requests that find out that the poison day does not exist.
+    /// Fewest requests for the poison day: 1, or 0 if there is none.
     pub(super) poison_requests: u64,
     pub(super) before: Habits,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::BoxError;
 
-/// A line.
+/// A message, one line of output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "both ends are this program")]
