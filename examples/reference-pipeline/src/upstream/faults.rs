@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_seed_determines_the_faults() {
-        let ((one, league), (other, _)) = (plan(), plan());
+        let (one, league) = plan();
+        let (other, _) = plan();
         for day in league.days() {
             for arrival in 0..MAX_FAULTS {
                 assert_eq!(one.fault(day, arrival), other.fault(day, arrival));

@@ -82,7 +82,8 @@ async fn problems_of_a_folder_are_printed_and_good_rows_are_used() -> Outcome {
         ],
     )?;
     let out = TempDir::new()?;
-    let (folder, out_dir) = (text(folder.path())?, text(out.path())?);
+    let folder = text(folder.path())?;
+    let out_dir = text(out.path())?;
     let demo = running(&["demo", "--quick", "--league-data", folder, "--out", out_dir]).await?;
     for line in [
         "skipped dateless.csv: missing column GAME_DATE\n",
