@@ -1,4 +1,4 @@
-//! A breaker for each host: one is dead, and the other is called:
+//! A circuit breaker for each host: one host fails, and calls to the other go on:
 //! `cargo run -p reference-pipeline --example breaker`.
 
 use std::io;
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for host in ["a.example", "a.example", "a.example", "a.example", "b.example"] {
         match service.clone().oneshot(host).await {
-            Ok(answer) => println!("{host}: {answer}"),
+            Ok(response) => println!("{host}: {response}"),
             Err(Error::Service(error)) => println!("{host}: {error}"),
             Err(Error::Rejected(why)) => println!("{host}: not called: {why}"),
         }

@@ -1,4 +1,4 @@
-//! A bulkhead for each host: one hangs, and the other does not notice.
+//! A bulkhead for each host: one host hangs, and calls to the other are not delayed:
 //! `cargo run -p reference-pipeline --example bulkhead`.
 
 use std::convert::Infallible;
@@ -26,14 +26,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(host)
         }));
 
-    let (started, hosts) = (clock::now(), ["slow.example", "fast.example"].repeat(4));
+    let started = clock::now();
+    let hosts = ["slow.example", "fast.example"].repeat(4);
     let calls = hosts.into_iter().map(|host| service.clone().oneshot(host));
     let mut calls: FuturesUnordered<_> = calls.collect();
     while let Some(ended) = calls.next().await {
         let millis = clock::now().saturating_duration_since(started).as_millis();
         match ended {
-            Ok(host) => println!("{millis:>3} ms  {host} answered"),
-            Err(refused) => println!("{millis:>3} ms  {refused}"),
+            Ok(host) => println!("{millis:>3} ms  {host} responded"),
+            Err(rejected) => println!("{millis:>3} ms  {rejected}"),
         }
     }
     Ok(())

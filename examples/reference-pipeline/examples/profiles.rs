@@ -1,4 +1,4 @@
-//! A stack from a file that an operator can change while calls are under way:
+//! A stack from a file that can be changed while calls are under way:
 //! `cargo run -p reference-pipeline --example profiles`.
 
 use resilience_core::profiles::Profiles;
@@ -21,11 +21,11 @@ async fn main() -> Result<(), BoxError> {
 
     for board in 1..=3 {
         match service.clone().oneshot(board).await {
-            Ok(answer) => println!("{answer}"),
-            Err(refused) => println!("board {board}: {refused}"),
+            Ok(response) => println!("{response}"),
+            Err(rejected) => println!("board {board}: {rejected}"),
         }
     }
-    // The layer that is there waits from now on. A text with a mistake would change nothing.
+    // The existing layer waits from now on. A text with an error would change nothing.
     let waits = TEXT.replace("burst = 2", "burst = 2, wait_at_most = \"5s\"");
     if let Err(error) = profiles.reload(&waits.replace("rate", "rote")) {
         println!("not reloaded: {error}");

@@ -1,4 +1,4 @@
-//! Eight calls at once to an API that allows three, and ten a second:
+//! Eight calls at once to an API that allows bursts of three and ten calls a second:
 //! `cargo run -p reference-pipeline --example rate_limit`.
 
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let millis = clock::now().saturating_duration_since(started).as_millis();
         match ended {
             Ok(board) => println!("{millis:>3} ms  board {board}"),
-            Err(refused) => println!("{millis:>3} ms  {refused}"),
+            Err(rejected) => println!("{millis:>3} ms  {rejected}"),
         }
     }
     Ok(())

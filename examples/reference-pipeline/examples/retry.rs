@@ -1,4 +1,5 @@
-//! Retrying a closure, without Tower, and watching it: `cargo run -p reference-pipeline --example retry`.
+//! Retries of a closure, without Tower, with events:
+//! `cargo run -p reference-pipeline --example retry`.
 
 use std::io;
 use std::time::Duration;
@@ -16,13 +17,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .listen(|event: &Event<'_>| println!("{event:?}"))
         .build()?;
 
-    // Refused twice, then there. A missing file or a bad password would not be tried again.
-    let mut refusals = 2;
+    // Two attempts fail, the third succeeds. A missing file or a bad password would not be retried.
+    let mut failures = 2;
     let page = retry(&policy, || {
-        let refused = refusals > 0;
-        refusals -= 1;
+        let fails = failures > 0;
+        failures -= 1;
         async move {
-            if refused {
+            if fails {
                 Err(io::Error::from(io::ErrorKind::ConnectionRefused))
             } else {
                 Ok("the odds are even")

@@ -1,4 +1,4 @@
-//! The standard stack around an HTTP client, at an upstream that is not there:
+//! The standard stack around an HTTP client, with an upstream that does not exist:
 //! `cargo run -p reference-pipeline --example stack`.
 
 use reqwest::{Client, Request, Url};
@@ -9,22 +9,22 @@ use tower::ServiceBuilder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Deadline, bulkhead, retry with a budget, circuit breaker and attempt timeout, in that order. A
-    // streaming body cannot be sent twice: `try_clone` says so, and so does the event.
+    // Deadline, bulkhead, retry with a budget, circuit breaker and attempt timeout, in that order.
+    // A streaming body cannot be sent twice: `try_clone` returns `None`, and an event reports it.
     let stack =
         Stack::standard("odds").classifier(StatusClassifier).replay(Request::try_clone).build()?;
     println!("{}\n", stack.plan());
 
-    // One layer retries, so reqwest's own retries are off.
+    // Only one layer may retry, so reqwest's own retries are off.
     let client = Client::builder().no_proxy().retry(reqwest::retry::never()).build()?;
     let service = ServiceBuilder::new().layer(stack).map_err(Error::Service).service(client);
 
-    // Port 9, "discard": nobody listens there.
+    // Port 9 ("discard"), on which no server listens.
     let request = Request::new(reqwest::Method::GET, Url::parse("http://127.0.0.1:9/odds")?);
     match service.oneshot(request).await {
         Ok(response) => println!("{}", response.status()),
         Err(Error::Service(error)) => println!("after three attempts: {error}"),
-        Err(Error::Rejected(rejection)) => println!("refused: {rejection}"),
+        Err(Error::Rejected(rejection)) => println!("rejected: {rejection}"),
     }
     Ok(())
 }

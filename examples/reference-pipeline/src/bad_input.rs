@@ -1,17 +1,16 @@
-//! Input that is the user's to mend.
+//! Errors in the user's input.
 //!
-//! A demo that ends badly has either shown something or been asked for something that cannot be.
-//! A script that runs it needs to know which, so the second has an error type and an exit code of
-//! its own.
+//! A failed run has either found something or had unusable input. Scripts need to distinguish the
+//! two, so bad input has its own error type and exit code.
 
 use std::fmt;
 
-/// Something the user gave cannot be used. Ends the program with exit code 2.
+/// Input that cannot be used. Ends the program with exit code 2.
 #[derive(Debug)]
 pub struct BadInput(String);
 
 impl BadInput {
-    /// Says what it is and why it cannot be used.
+    /// Creates an error that names the input and the reason for its rejection.
     #[must_use]
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> BadInput {
         BadInput(format!("{what}: {why}"))

@@ -1,4 +1,4 @@
-//! Every snippet of the documents that belong to no crate, as a test.
+//! Compiles every snippet of the documents that belong to no crate as a doc test.
 
 macro_rules! documents {
     ($($name:ident: $path:literal)+) => {

@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line of the program.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ struct Cli {
     command: Command,
 }
 
-/// What the herd needs, and room to spare.
+/// Limit on open files: those of the herd, and some to spare.
 const OPEN_FILES: u64 = 2_048;
 
 const EXIT_CODES: &str = "\
@@ -27,44 +27,44 @@ Exit codes: 0 every assertion holds, 1 one does not or the demo broke, 2 bad usa
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run both arms and print what the difference is.
+    /// Run both arms and print their figures side by side.
     Demo(Options),
-    /// Serve predictions until told to stop. Its configuration is in the environment.
+    /// Serve predictions until a signal ends it. Configured by environment variables.
     Serve(worker::Orders),
-    /// Look at a service that was deployed, and name what is wrong with it.
+    /// Check a deployed service and name what is wrong with it.
     Smoke(smoke::Line),
-    /// Restart three workers behind a balancer, under load, again and again.
+    /// Restart three workers behind a balancer, under load, round after round.
     Restart(rolling::Plan),
     /// Let many processes contend for one critical section: a naive lock beside a fenced lease.
     Contend(contend::Options),
-    /// Be one of them. Started by `contend`.
+    /// Contend as one of these processes. Started by `contend`.
     #[command(hide = true)]
     Contender(contend::worker::Orders),
-    /// Stand before the workers. Started by the demo.
+    /// Balance the load of the workers. Started by the demo.
     #[command(hide = true)]
     Balance(balance::Orders),
-    /// Be the upstream. Started by the demo.
+    /// Serve as the upstream. Started by the demo.
     #[command(hide = true)]
     Upstream(upstream::Orders),
-    /// Be a scraper. Started by the demo.
+    /// Scrape the upstream. Started by the demo.
     #[command(hide = true)]
     Scrape(scrape::Orders),
 }
 
-/// Reads the command line, does what it says, and says how it went.
+/// Runs the command on the command line. Returns the exit code.
 #[must_use]
 pub fn run() -> ExitCode {
-    // Bad usage ends the process in here, with exit code 2.
+    // `parse` ends the process with exit code 2 on bad usage.
     let command = Cli::parse().command;
-    // A herd is a connection a client, at both ends, and some systems begin with 256 files. Where this
-    // is not allowed, the herd says so itself.
+    // Each client of the herd is a connection, at both ends, and some systems start with a limit of
+    // 256 files. If it cannot be raised, the herd's calls fail and name the cause.
     let _ = rlimit::increase_nofile_limit(OPEN_FILES);
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
     let code = runtime.block_on(carry_out(command));
-    // A thread may still wait for a line on stdin. Nobody waits for it.
+    // A thread may still be blocked on stdin; a plain drop of the runtime would wait for it.
     runtime.shutdown_background();
     code
 }
@@ -87,7 +87,7 @@ async fn carry_out(command: Command) -> ExitCode {
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-/// Whether everything holds is the exit code.
+/// Runs `work` until ctrl-C. The exit code is a success only if `work` returns `true`.
 async fn until_interrupted(work: impl Future<Output = Result<bool, BoxError>>) -> ExitCode {
     tokio::select! {
         ended = work => match ended {
@@ -102,7 +102,7 @@ async fn until_interrupted(work: impl Future<Output = Result<bool, BoxError>>) -
     }
 }
 
-/// The exit code that it says itself.
+/// Returns the exit code of `work`, or that of its error.
 async fn code(work: impl Future<Output = Result<ExitCode, BoxError>>) -> ExitCode {
     work.await.unwrap_or_else(|error| failed(&error))
 }

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-// The book and the repository's front page are compiled here, where every crate can be used.
+// Snippets of the book and the README are compiled here, since this package depends on all crates.
 #[cfg(doctest)]
 mod book;
 
@@ -20,5 +20,5 @@ pub mod seeded;
 pub mod upstream;
 pub mod worker;
 
-/// What goes wrong on the way, where nobody needs to tell one kind from another.
+/// Error of any kind, where callers do not distinguish the kinds.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,21 +1,21 @@
-//! Ending: on ctrl-C at once, and never leaving anybody behind.
+//! The end of the program and of its child processes.
 //!
-//! The demo starts processes, and a demo that is killed cannot clean up after itself. So the tie is
-//! kept at the other end: each child holds the reading end of a pipe whose writing end only its
-//! parent has. However the parent dies, the operating system closes it, and the child reads the end.
+//! Ctrl-C ends the demo at once. A demo that is killed cannot clean up after itself, so each child
+//! watches its parent: it holds the reading end of a pipe, and only the parent has the writing end.
+//! The operating system closes that end when the parent dies, and the child reads the end of file.
 
 use tokio::io::AsyncReadExt;
 use tokio::signal;
 
 use crate::BoxError;
 
-/// What a shell expects of a program that was interrupted: 128 and the number of the signal.
+/// Exit code of an interrupted program in a shell: 128 plus the number of the signal.
 pub const INTERRUPTED: u8 = 130;
 
-/// Completes at ctrl-C. A second one ends the process there and then, whatever it is doing.
+/// Completes at ctrl-C. A second ctrl-C ends the process immediately.
 pub async fn interrupted() {
     if signal::ctrl_c().await.is_err() {
-        // Without a handler, the signal's own effect remains, which is to end the process.
+        // Without a handler the signal's default action remains: it ends the process.
         return std::future::pending().await;
     }
     tokio::spawn(async {
@@ -25,10 +25,10 @@ pub async fn interrupted() {
     });
 }
 
-/// Does a child's work for as long as its parent lives.
+/// Runs `work` in a child process until it ends, or until the parent has ended.
 ///
 /// # Errors
-/// Those of the work.
+/// Those of `work`.
 pub async fn while_parent_lives<T: Default>(
     work: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
@@ -38,7 +38,7 @@ pub async fn while_parent_lives<T: Default>(
     }
 }
 
-/// Nobody writes to a child's stdin. It ends when its parent does.
+/// Completes at the end of stdin. The parent writes nothing to it, and keeps it open until it ends.
 async fn parent_is_gone() {
     let mut stdin = tokio::io::stdin();
     let mut ignored = [0; 64];

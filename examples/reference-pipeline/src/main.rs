@@ -1,4 +1,4 @@
-//! The reference pipeline's one binary: the demo, and the processes that it starts.
+//! Binary of the demo and of the processes that it starts.
 
 use std::process::ExitCode;
 

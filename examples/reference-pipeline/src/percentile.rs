@@ -1,8 +1,8 @@
-//! How long most of them took.
+//! Percentiles of durations.
 
 use std::time::Duration;
 
-/// In milliseconds: 99 of 100 took no longer.
+/// Returns the 99th percentile in milliseconds, 0 if there are no values.
 pub(crate) fn p99(mut took: Vec<Duration>) -> f64 {
     took.sort_unstable();
     let rank = (took.len() * 99).div_ceil(100);

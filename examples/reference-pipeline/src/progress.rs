@@ -1,7 +1,6 @@
-//! Something to look at while it runs.
+//! Progress display on stderr, since stdout is for the result.
 //!
-//! A line that is written over on a terminal. A few lines that stay in a log. On stderr, because
-//! stdout is for the result.
+//! On a terminal one line is overwritten; otherwise a log gets a new line every two seconds.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
@@ -11,13 +10,13 @@ use resilience_core::clock;
 
 use crate::scrape::message::Progress;
 
-/// How often a terminal's line is written over.
-const BLINK: Duration = Duration::from_millis(100);
+/// Interval at which the line on a terminal is overwritten.
+const TERMINAL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often a log gets a line.
-const LOG: Duration = Duration::from_secs(2);
+/// Interval between lines of a log.
+const LOG_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Shows how far the scrapers of a job are.
+/// Progress of the scrapers of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Display(Mutex<State>);
 
@@ -25,19 +24,19 @@ pub(crate) struct Display(Mutex<State>);
 struct State {
     title: String,
     scrapers: Vec<Progress>,
-    /// The last line, and when it was written.
+    /// The last line shown, and the instant.
     shown: Option<(String, Instant)>,
 }
 
 impl Display {
-    /// A job begins.
+    /// Begins a job with this number of scrapers.
     pub(crate) fn begin(&self, title: String, scrapers: usize) {
         let mut state = self.0.lock();
         *state = State { title, scrapers: vec![Progress::default(); scrapers], shown: None };
         state.show();
     }
 
-    /// A scraper has come so far.
+    /// Records the progress of one scraper.
     pub(crate) fn progress(&self, scraper: usize, made: Progress) {
         let mut state = self.0.lock();
         if let Some(last) = state.scrapers.get_mut(scraper) {
@@ -46,7 +45,7 @@ impl Display {
         state.show_if_due();
     }
 
-    /// The job is done. Leaves its last line standing.
+    /// Ends the job. Its last line remains on the terminal.
     pub(crate) fn end(&self) {
         self.0.lock().show();
         if stderr().is_terminal() {
@@ -57,9 +56,9 @@ impl Display {
 
 impl State {
     fn show_if_due(&mut self) {
-        let rest = if stderr().is_terminal() { BLINK } else { LOG };
-        let rested = |at: &Instant| clock::now().saturating_duration_since(*at) >= rest;
-        if self.shown.as_ref().is_none_or(|(_, at)| rested(at)) {
+        let interval = if stderr().is_terminal() { TERMINAL_INTERVAL } else { LOG_INTERVAL };
+        let is_due = |at: &Instant| clock::now().saturating_duration_since(*at) >= interval;
+        if self.shown.as_ref().is_none_or(|(_, at)| is_due(at)) {
             self.show();
         }
     }
@@ -70,8 +69,7 @@ impl State {
             return;
         }
         if stderr().is_terminal() {
-            // Padded, so that nothing is left of a longer line. Progress that cannot be shown is no
-            // reason to stop making it.
+            // Padded to overwrite a longer line. A failed write to stderr does not stop the demo.
             let _ = write!(stderr(), "\r{line:<40}");
         } else {
             let _ = writeln!(stderr(), "{line}");

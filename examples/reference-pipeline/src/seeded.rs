@@ -1,8 +1,8 @@
-//! Chance that can be run again.
+//! Reproducible random numbers.
 //!
-//! Two arms are only comparable if the same things go wrong for both, so whatever is random here
-//! is a function of the seed and of what it is drawn for, not of who asked first. The generator is a
-//! named algorithm: a seed means the same league next year.
+//! The arms are comparable only if both meet the same faults, so each random number is a function
+//! of the seed and its purpose, and not of the order of requests. The generator is a named
+//! algorithm, so a seed gives the same numbers in every version of `rand`.
 
 use std::fmt::Display;
 use std::hash::Hasher;
@@ -11,7 +11,7 @@ use fnv::FnvHasher;
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 
-/// The random numbers that belong to `purpose` under `seed`.
+/// Returns the random numbers for `purpose` under `seed`.
 #[must_use]
 pub fn stream(seed: u64, purpose: impl Display) -> Xoshiro256PlusPlus {
     let mut hasher = FnvHasher::default();
@@ -25,7 +25,7 @@ mod tests {
     use rand::RngExt;
 
     #[test]
-    fn a_stream_is_its_seed_and_its_purpose() {
+    fn a_stream_depends_on_seed_and_purpose() {
         let first = |seed, purpose: &str| stream(seed, purpose).random::<u64>();
         assert_eq!(first(7, "faults"), first(7, "faults"));
         assert_ne!(first(7, "faults"), first(8, "faults"));

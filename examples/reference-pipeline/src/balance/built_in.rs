@@ -1,4 +1,4 @@
-//! A balancer for where there is no HAProxy.
+//! A small HTTP balancer, for machines without HAProxy.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::CHECK_EVERY;
+use super::CHECK_INTERVAL;
 use crate::BoxError;
 use crate::process::announcement;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
-/// How long a worker has to say that it is ready.
+/// Timeout of a readiness check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 struct Balancer {
@@ -47,7 +47,7 @@ pub(super) async fn run(workers: &[SocketAddr]) -> Result<(), BoxError> {
     let balancer = Arc::new(Balancer {
         workers: workers.iter().map(worker).collect::<Result<_, BoxError>>()?,
         next: AtomicUsize::new(0),
-        // What is repeated here would hide what a worker drops.
+        // A retry here would hide requests that a worker drops.
         client: Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http(),
     });
     for nth in 0..balancer.workers.len() {
@@ -59,28 +59,28 @@ pub(super) async fn run(workers: &[SocketAddr]) -> Result<(), BoxError> {
         let (stream, _) = listener.accept().await?;
         let balancer = balancer.clone();
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
+            let service = service_fn(|request| {
                 let balancer = balancer.clone();
-                async move { Ok::<_, hyper::Error>(balancer.answer(request).await) }
+                async move { Ok::<_, hyper::Error>(balancer.respond(request).await) }
             });
-            // A client that goes away is no news.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            // Errors of a connection are expected: clients disconnect.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// Asks a worker whether it is ready, for as long as this runs.
+/// Checks a worker's readiness at every interval, until the balancer ends.
 async fn check(balancer: Arc<Balancer>, nth: usize) {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let mut due = tokio::time::interval(CHECK_EVERY);
+    let mut due = tokio::time::interval(CHECK_INTERVAL);
     loop {
         due.tick().await;
         let worker = &balancer.workers[nth];
         let Ok(uri) = worker.uri("/ready") else { return };
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = uri;
-        let answer = timeout(CHECK_TIMEOUT, client.request(request)).await;
-        let ready = matches!(answer, Ok(Ok(answer)) if answer.status() == StatusCode::OK);
+        let response = timeout(CHECK_TIMEOUT, client.request(request)).await;
+        let ready = matches!(response, Ok(Ok(response)) if response.status() == StatusCode::OK);
         worker.ready.store(ready, Ordering::Relaxed);
     }
 }
@@ -93,7 +93,7 @@ impl Worker {
 }
 
 impl Balancer {
-    /// The next in turn that is ready.
+    /// Returns the next ready worker in round-robin order.
     fn pick(&self) -> Option<&Worker> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let all = 0..self.workers.len();
@@ -101,19 +101,19 @@ impl Balancer {
         in_turn.into_iter().find(|worker| worker.ready.load(Ordering::Relaxed))
     }
 
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
-        let Some(worker) = self.pick() else { return refusal(StatusCode::SERVICE_UNAVAILABLE) };
+    async fn respond(&self, mut request: Request<Incoming>) -> Response<Body> {
+        let Some(worker) = self.pick() else { return rejection(StatusCode::SERVICE_UNAVAILABLE) };
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let Ok(uri) = worker.uri(path) else { return refusal(StatusCode::BAD_REQUEST) };
+        let Ok(uri) = worker.uri(path) else { return rejection(StatusCode::BAD_REQUEST) };
         *request.uri_mut() = uri;
         match self.client.request(request).await {
-            Ok(answer) => answer.map(BodyExt::boxed_unsync),
-            Err(_) => refusal(StatusCode::BAD_GATEWAY),
+            Ok(response) => response.map(BodyExt::boxed_unsync),
+            Err(_) => rejection(StatusCode::BAD_GATEWAY),
         }
     }
 }
 
-fn refusal(status: StatusCode) -> Response<Body> {
+fn rejection(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
     response
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_ready_have_their_turns() {
+    fn ready_workers_are_picked_in_turn() {
         let balancer = balancer(&[true, false, true]);
         let picked: Vec<_> =
             (0..6).map(|_| balancer.pick().unwrap().authority.port_u16()).collect();

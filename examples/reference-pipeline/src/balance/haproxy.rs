@@ -1,4 +1,4 @@
-//! HAProxy, as Debian has it.
+//! HAProxy as a child process.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,15 +9,15 @@ use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::CHECK_EVERY;
+use super::CHECK_INTERVAL;
 use crate::BoxError;
 use crate::process::announcement;
 
-/// Ports that are tried: between finding a free one and HAProxy's taking it, somebody else may.
+/// Number of ports to try: another process may take a free one before HAProxy does.
 const TRIES: usize = 5;
 
-/// How often it is looked whether HAProxy is up.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Interval at which HAProxy's port is polled until it is open.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) fn installed() -> bool {
     let mut probe = Probe::new("haproxy");
@@ -52,20 +52,21 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// Whether it listens; not, if it ended instead.
+/// Waits until HAProxy listens. Returns `false` if it ended instead.
 async fn is_up(haproxy: &mut Child, address: SocketAddr) -> io::Result<bool> {
     while haproxy.try_wait()?.is_none() {
         if TcpStream::connect(address).await.is_ok() {
             return Ok(true);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(false)
 }
 
-/// Nothing is repeated (`retries 0`): a request that a worker drops is a request that failed.
+/// Returns the configuration. Nothing is retried (`retries 0`), so a request that a worker drops
+/// fails.
 fn configuration(address: SocketAddr, workers: &[SocketAddr]) -> String {
-    let every = CHECK_EVERY.as_millis();
+    let every = CHECK_INTERVAL.as_millis();
     let servers: String = workers
         .iter()
         .enumerate()

@@ -1,8 +1,8 @@
-//! What stands before the workers: HAProxy where it is installed, and a small one of our own otherwise.
+//! The balancer before the workers: HAProxy where it is installed, and a built-in one otherwise.
 //!
-//! Either looks at each worker's `/ready` ten times a second, sends requests to those that are in turn,
-//! and repeats nothing. It runs as a process of its own, so that it has its own timers, and ends when
-//! the demo does.
+//! Either checks each worker's `/ready` ten times a second, sends requests to the ready ones in
+//! turn, and retries nothing. It runs in a process of its own, so that it has its own timers, and
+//! ends with the demo.
 
 mod built_in;
 mod haproxy;
@@ -16,21 +16,21 @@ use clap::{Args, ValueEnum};
 use crate::BoxError;
 use crate::process::{Child, words};
 
-/// How often a worker is asked whether it is ready.
-pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(100);
+/// Interval between readiness checks of a worker.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Which of the two.
+/// Kind of balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Kind {
     /// The program `haproxy`.
     Haproxy,
-    /// Ours.
+    /// The balancer of this program.
     BuiltIn,
 }
 
 impl Kind {
-    /// HAProxy, if there is one on the path.
+    /// Returns HAProxy if it is installed, the built-in balancer otherwise.
     #[must_use]
     pub fn found() -> Kind {
         if haproxy::installed() { Kind::Haproxy } else { Kind::BuiltIn }
@@ -46,21 +46,21 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A balancer's orders, as the demo writes them onto its command line.
+/// Arguments of a balancer. The demo writes them onto its command line.
 #[derive(Debug, Clone, Args)]
 pub struct Orders {
-    /// Which one to be.
+    /// Kind of balancer to run.
     #[arg(long)]
     pub kind: Kind,
-    /// Where the workers are.
+    /// Address of a worker.
     #[arg(long = "worker", required = true)]
     pub workers: Vec<SocketAddr>,
 }
 
-/// Balances, and says where in the first line on stdout.
+/// Balances, and prints its address as the first line on stdout.
 ///
 /// # Errors
-/// If it cannot begin, or HAProxy ends.
+/// If the balancer cannot start, or HAProxy ends.
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     match orders.kind {
         Kind::Haproxy => haproxy::run(&orders.workers).await,
@@ -68,11 +68,11 @@ pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     }
 }
 
-/// A balancer that is up.
+/// A running balancer. Ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
-    /// Up for as long as it is held.
+    /// Held because dropping it ends the process.
     _child: Child,
 }
 

@@ -1,4 +1,4 @@
-//! Judgement of the store's log.
+//! Evaluation of the store's log.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,8 +17,8 @@ pub(super) struct Entry {
 pub(super) enum What {
     Enter,
     Leave,
-    /// A write under the lease was refused. Noted without a fence.
-    Refused,
+    /// A write under the lease was rejected. Written without a fence.
+    Rejected,
 }
 
 impl What {
@@ -26,33 +26,33 @@ impl What {
         match self {
             What::Enter => "enter",
             What::Leave => "leave",
-            What::Refused => "refused",
+            What::Rejected => "rejected",
         }
     }
 
     pub(super) fn from_word(word: &str) -> Option<What> {
-        [What::Enter, What::Leave, What::Refused].into_iter().find(|what| what.as_str() == word)
+        [What::Enter, What::Leave, What::Rejected].into_iter().find(|what| what.as_str() == word)
     }
 }
 
-/// Results of an arm.
+/// Figures of an arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judged {
     /// Sections that were entered and left.
     pub(super) sections: u64,
-    /// Sections in the middle of which another one wrote.
+    /// Sections that were left after another section had been entered.
     pub(super) interleaved: u64,
-    /// Writes of a section after another one had begun.
+    /// Writes that were accepted after another section had been entered.
     pub(super) late_accepted: u64,
-    /// Writes of former holders that the store refused.
-    pub(super) late_refused: u64,
+    /// Writes of former holders that the store rejected.
+    pub(super) late_rejected: u64,
     pub(super) took: Duration,
 }
 
 pub(super) fn judge(log: &[Entry], took: Duration) -> Judged {
     let mut judged =
-        Judged { sections: 0, interleaved: 0, late_accepted: 0, late_refused: 0, took };
-    // Of each section, the number of sections that had begun when it did.
+        Judged { sections: 0, interleaved: 0, late_accepted: 0, late_rejected: 0, took };
+    // For each section, the number of sections entered up to and including it.
     let mut begun: HashMap<&str, u64> = HashMap::new();
     for entry in log {
         match entry.what {
@@ -65,7 +65,7 @@ pub(super) fn judge(log: &[Entry], took: Duration) -> Judged {
                 judged.interleaved += u64::from(late);
                 judged.late_accepted += u64::from(late);
             }
-            What::Refused => judged.late_refused += 1,
+            What::Rejected => judged.late_rejected += 1,
         }
     }
     judged
@@ -76,9 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_that_leaves_after_another_has_entered_is_two_inside() {
+    fn a_section_left_after_another_was_entered_counts_as_interleaved() {
         let entry = |section: &str, what| Entry { section: section.to_owned(), what };
-        let (enter, leave) = (What::Enter, What::Leave);
+        let enter = What::Enter;
+        let leave = What::Leave;
         let log = [
             entry("a", enter),
             entry("a", leave),
@@ -87,10 +88,10 @@ mod tests {
             entry("c", leave),
             entry("b", leave),
             entry("d", enter),
-            entry("d", What::Refused),
+            entry("d", What::Rejected),
         ];
         let judged = judge(&log, Duration::ZERO);
         assert_eq!((judged.sections, judged.interleaved, judged.late_accepted), (3, 1, 1));
-        assert_eq!(judged.late_refused, 1);
+        assert_eq!(judged.late_rejected, 1);
     }
 }

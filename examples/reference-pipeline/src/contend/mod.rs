@@ -1,8 +1,9 @@
-//! Many processes and one critical section: a naive lock beside a lease with a fencing token.
+//! Contention of many processes for one critical section: a naive lock beside a fenced lease.
 //!
-//! The naive lock is that of the motivating system: a row with an end, asked for at fixed intervals, deleted on release
-//! by any process, and no token in the writes. Some processes are stopped inside of the section for longer than their lease.
-//! What happened is read from the store's own log, not from the processes.
+//! The naive lock is that of the motivating system: a row with an end, polled at fixed intervals,
+//! deleted on release by any process, and no token in the writes. Some processes are stopped inside
+//! the section for longer than their lease. Figures come from the store's own log, not from the
+//! processes.
 
 mod arena;
 mod judge;
@@ -24,16 +25,16 @@ use judge::Judged;
 /// Options of `contend`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Processes that want the section.
+    /// Number of processes that contend.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     processes: u32,
-    /// Critical sections in all.
+    /// Number of critical sections in all.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sections: u32,
-    /// Processes that are stopped once, inside of a section, for longer than their lease.
+    /// Processes that are stopped once, inside a section, for longer than their lease.
     #[arg(long, value_name = "N", default_value_t = 5)]
     stops: u32,
-    /// The term of the lease.
+    /// Term of the lease, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     term_ms: u64,
     /// The store; by default a new SQLite file.
@@ -41,7 +42,7 @@ pub struct Options {
     store: Option<String>,
 }
 
-/// The two ways to exclude others.
+/// Form of mutual exclusion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Arm {
@@ -60,7 +61,7 @@ impl Arm {
     }
 }
 
-/// Runs both arms and prints them side by side. Returns `true` if the lease kept its promises.
+/// Runs both arms and prints their figures side by side. Returns `true` if the lease held.
 ///
 /// # Errors
 /// If the store cannot be used, or a process ends too soon.
@@ -78,8 +79,8 @@ pub async fn run(options: &Options) -> Result<bool, BoxError> {
     let kept = fenced.interleaved == 0
         && fenced.late_accepted == 0
         && fenced.sections == sections
-        && fenced.late_refused >= u64::from(options.stops.min(options.processes));
-    println!("{}", if kept { "the lease kept its promises" } else { "the lease BROKE a promise" });
+        && fenced.late_rejected >= u64::from(options.stops.min(options.processes));
+    println!("{}", if kept { "the lease held" } else { "the lease FAILED" });
     Ok(kept)
 }
 
@@ -114,7 +115,8 @@ fn arguments(
     share: u32,
     stops: bool,
 ) -> Vec<OsString> {
-    let (term, share) = (options.term_ms.to_string(), share.to_string());
+    let term = options.term_ms.to_string();
+    let share = share.to_string();
     let name = format!("worker-{number}");
     let mut arguments = words([
         "contender",
@@ -135,7 +137,7 @@ fn arguments(
     arguments
 }
 
-/// Stops a child when it is inside, and lets it go on after its lease has ended.
+/// Stops a child when it is inside a section, and resumes it after its lease has ended.
 async fn attend(mut child: Child, pause: Duration) -> Result<(), BoxError> {
     loop {
         match child.line().await?.as_str() {
@@ -145,7 +147,7 @@ async fn attend(mut child: Child, pause: Duration) -> Result<(), BoxError> {
                 child.signal("CONT").await?;
             }
             worker::END => break,
-            other => return Err(format!("not a line of a contender: {other}").into()),
+            other => return Err(format!("unexpected line of a contender: {other}").into()),
         }
     }
     let status = child.wait().await?;
@@ -162,11 +164,11 @@ impl fmt::Display for Table<'_> {
         let mut row = |name: &str, value: fn(&Judged) -> String| {
             writeln!(f, "{name:<32}{:>12}{:>14}", value(self.naive), value(self.fenced))
         };
-        row("by the store's log", |_| String::new())?;
+        row("from the store's log", |_| String::new())?;
         row("sections", |judged| judged.sections.to_string())?;
         row("two inside at once", |judged| judged.interleaved.to_string())?;
         row("late writes accepted", |judged| judged.late_accepted.to_string())?;
-        row("late writes refused", |judged| judged.late_refused.to_string())?;
+        row("late writes rejected", |judged| judged.late_rejected.to_string())?;
         row("seconds", |judged| format!("{:.1}", judged.took.as_secs_f64()))
             .and_then(|()| write!(f, "{:<32}{:>12}{:>14}", "", "naive lock", "fenced lease"))
     }

@@ -1,4 +1,4 @@
-//! A process that wants the section.
+//! A process that contends for the section.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use super::arena::Arena;
 use super::judge::What;
 use crate::BoxError;
 
-/// Printed inside of the section in which the process is to be stopped.
+/// Line printed inside the section in which the parent is to stop the process.
 pub(super) const INSIDE: &str = "inside";
-/// Printed at the end.
+/// Line printed at the end.
 pub(super) const END: &str = "end";
 
-/// The interval at which the naive lock is asked for.
+/// Interval at which the naive lock is polled.
 const POLL: Duration = Duration::from_millis(20);
-/// The time inside of a section.
+/// Time spent inside a section.
 const INSIDE_FOR: Duration = Duration::from_millis(3);
-/// The time in which the parent stops this process.
+/// Time spent inside the section in which the parent stops the process.
 const STOPPED_WITHIN: Duration = Duration::from_millis(200);
 
-/// Orders of `contend` for this process.
+/// Arguments of a contending process.
 #[derive(Debug, Args)]
 pub struct Orders {
     #[arg(long)]
@@ -36,12 +36,12 @@ pub struct Orders {
     sections: u32,
     #[arg(long)]
     term_ms: u64,
-    /// Be stopped in the first section.
+    /// Wait to be stopped in the first section.
     #[arg(long)]
     stops: bool,
 }
 
-/// Goes through its sections.
+/// Enters and leaves its sections.
 ///
 /// # Errors
 /// Those of the store.
@@ -74,7 +74,8 @@ async fn fenced(orders: &Orders, arena: &Arena) -> Result<(), BoxError> {
         .holder(orders.name.clone())
         .term(Duration::from_millis(orders.term_ms))
         .build()?;
-    let (mut done, mut attempt) = (0, 0);
+    let mut done = 0;
+    let mut attempt = 0;
     while done < orders.sections {
         let section = format!("{}/{attempt}", orders.name);
         let lease = keeper.acquire("contend").await?;
@@ -90,18 +91,18 @@ async fn fenced(orders: &Orders, arena: &Arena) -> Result<(), BoxError> {
         };
         match lease.run(work).await {
             Ok(left) => done += u32::from(left?),
-            // The work has ended with the lease. Its write goes out all the same, for the store to refuse.
+            // The work was dropped with the lease. Its write is sent anyway, for the store to reject.
             Err(_lost) => done += u32::from(late(arena, &section, &fence).await?),
         }
     }
     Ok(())
 }
 
-/// Makes the write of a former holder. Returns `true` if it was accepted.
+/// Makes the write of a former holder. Returns `true` if the store accepted it.
 async fn late(arena: &Arena, section: &str, fence: &Fence) -> Result<bool, BoxError> {
     let accepted = arena.write(Arm::Fenced, section, What::Leave, Some(fence)).await?;
     if !accepted {
-        arena.write(Arm::Fenced, section, What::Refused, None).await?;
+        arena.write(Arm::Fenced, section, What::Rejected, None).await?;
     }
     Ok(accepted)
 }

@@ -1,4 +1,4 @@
-//! One arm, from the first fetch to the last count.
+//! All jobs of one arm, and their results.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,13 +22,13 @@ use crate::scrape::store::{Landed, Store};
 use crate::scrape::{Arm, Job, Orders};
 use crate::upstream::{self, ledger::Statement};
 
-/// The scrapers' limits.
+/// Name of the file with the scrapers' profiles.
 pub(super) const PROFILES: &str = "profiles.toml";
 
-/// Scrapers that share the season.
+/// Number of scrapers that share the season.
 const WORKERS: usize = 2;
 
-/// What is the same for both arms.
+/// Input of both arms.
 pub(super) struct Setup<'a> {
     league: &'a League,
     size: Size,
@@ -46,14 +46,14 @@ impl<'a> Setup<'a> {
         upstream::Orders { league, seed: self.seed, herd: self.size.herd }
     }
 
-    /// Days that do not have all their rows in a store.
+    /// Returns the number of days that have missing rows in the store.
     fn days_missing(&self, landed: &Landed) -> usize {
         let whole = |day: &_| landed.is_whole(*day, self.league.on(*day).unwrap_or_default().len());
         self.league.days().filter(|day| !whole(day)).count()
     }
 }
 
-/// What one arm did, as its scrapers, its store and its upstream tell it.
+/// Results of an arm, from its scrapers, its store and its upstream.
 #[derive(Debug, Serialize)]
 pub(super) struct Run {
     pub(super) season: Summary,
@@ -71,7 +71,7 @@ pub(super) struct Run {
     pub(super) seconds: Seconds,
 }
 
-/// How long each job took, by its name.
+/// Duration of each job in seconds, by name.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(super) struct Seconds(BTreeMap<String, f64>);
@@ -82,11 +82,11 @@ impl Seconds {
     }
 }
 
-/// Runs the jobs against an upstream of their own.
+/// Runs all jobs of an arm against an upstream of its own.
 pub(super) async fn run(arm: Arm, setup: &Setup<'_>, display: &Display) -> Result<Run, BoxError> {
     let store_path = setup.out.join(format!("{arm}.sqlite"));
     remove_old(&store_path)?;
-    // Made before two scrapers open it at once.
+    // Created here, since two scrapers would otherwise create the tables at once.
     let store = Store::open(&store_path)?;
     let upstream = Upstream::start(&setup.upstream()).await?;
     let seconds = Seconds::default();
@@ -132,9 +132,10 @@ struct Jobs<'a> {
 }
 
 impl Jobs<'_> {
-    /// What the scrapers say together.
+    /// Runs a job and returns the sum of the scrapers' results.
     async fn run(&mut self, job: Job, workers: usize, calls: usize) -> Result<Summary, BoxError> {
-        let (display, this) = (self.display, &*self);
+        let display = self.display;
+        let this = &*self;
         let scrapers = (0..workers).map(async |worker| {
             let orders = this.orders(job, worker, workers, calls);
             children::scrape(&orders, |made| display.progress(worker, made)).await
@@ -159,7 +160,7 @@ impl Jobs<'_> {
         Ok(deploys)
     }
 
-    /// Does something that is to be seen, and measures it in seconds.
+    /// Runs `work` with a progress display. Returns its result and its duration in seconds.
     async fn shown<T>(
         &self,
         name: &str,
@@ -188,7 +189,7 @@ impl Jobs<'_> {
     }
 }
 
-/// What an earlier run left, and SQLite's two companions of it.
+/// Removes the store of an earlier run, with the two files that SQLite keeps beside it.
 fn remove_old(store: &Path) -> io::Result<()> {
     for companion in ["", "-wal", "-shm"] {
         let mut path = store.as_os_str().to_owned();
@@ -204,6 +205,6 @@ fn remove_old(store: &Path) -> io::Result<()> {
 async fn statement(upstream: &Upstream) -> Result<Statement, BoxError> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
     let url = format!("http://{}/_ledger", upstream.addresses.main);
-    let answer = client.get(url).send().await?.error_for_status()?;
-    Ok(serde_json::from_slice(&answer.bytes().await?)?)
+    let response = client.get(url).send().await?.error_for_status()?;
+    Ok(serde_json::from_slice(&response.bytes().await?)?)
 }

@@ -1,7 +1,7 @@
-//! What the demo claims.
+//! Assertions of the demo.
 //!
-//! Each claim is about counts, or about a ratio within one run, so that a slow machine does not make
-//! it false. The one on time is there to catch something that hangs, and is far away.
+//! Each is on counts, or on a ratio within one run, so that a slow machine does not make it false.
+//! The bound on time is generous: it only detects a job that hangs.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::expected::Expected;
 use super::options::Size;
 use super::{admission, deploys};
 
-/// Something that should be so.
+/// An assertion and the figures it is made on.
 #[derive(Debug, Serialize)]
 pub(super) struct Assertion {
     pub(super) name: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Assertion {
     pub(super) holds: bool,
 }
 
-/// A number as people read it.
+/// A figure, formatted for people.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 pub(super) enum Figure {
@@ -50,13 +50,13 @@ impl fmt::Display for Figure {
     }
 }
 
-/// By how much the herd's peak must come down.
-const HERD: u64 = 5;
+/// Factor by which *after* must reduce the herd's peak.
+const HERD_FACTOR: u64 = 5;
 
-/// What either arm may take for all of its jobs.
-const MOST_SECONDS: f64 = 120.0;
+/// Bound on the duration of all jobs of an arm.
+const MAX_SECONDS: f64 = 120.0;
 
-/// All claims, in the order of the table.
+/// Returns all assertions in the order of the table.
 pub(super) fn all(before: &Run, after: &Run, expected: &Expected, size: Size) -> Vec<Assertion> {
     let mut all = vec![
         rows_landed(before, after, expected),
@@ -84,7 +84,7 @@ pub(super) fn count(
     Assertion { name, before, after, target: target.to_string(), holds }
 }
 
-/// *After* reaches the target, and *before* exceeds it where it is bound to.
+/// Asserts that *after* reaches the target, and that *before* exceeds it if it is `bound_to`.
 pub(super) fn cured(
     name: &'static str,
     [was, is]: [u64; 2],
@@ -106,14 +106,14 @@ fn duplicates(before: &Run, after: &Run, expected: &Expected) -> Assertion {
     cured("duplicate rows", figures, 0, expected.before.duplicates)
 }
 
-/// Days that are not in the store, and that no scraper said had failed.
+/// Counts days that are missing from the store and that no scraper reported as failed.
 fn lost_silently(before: &Run, after: &Run, expected: &Expected) -> Assertion {
     let silent = |run: &Run| run.days_missing.saturating_sub(run.season.failed) as u64;
     let figures = [silent(before), silent(after)];
-    cured("days lost without a word", figures, 0, expected.before.loses)
+    cured("days lost without an error", figures, 0, expected.before.loses)
 }
 
-/// What the faults make necessary, and a tenth for a machine so busy that a good answer times out.
+/// The bound is the calls that the faults require, and a tenth for timeouts on a busy machine.
 fn season_calls(before: &Run, after: &Run, expected: &Expected) -> Assertion {
     let figures @ [_, is] = [before.upstream.season.calls, after.upstream.season.calls];
     let most = (expected.requests + expected.requests.div_ceil(10)) as u64;
@@ -128,13 +128,13 @@ fn poison_calls(before: &Run, after: &Run, expected: &Expected) -> Assertion {
 
 fn early(before: &Run, after: &Run, expected: &Expected) -> Assertion {
     let figures = [before.upstream.season.early, after.upstream.season.early];
-    cured("calls sent earlier than told", figures, 0, expected.before.early)
+    cured("calls sent before Retry-After", figures, 0, expected.before.early)
 }
 
 fn herd_peak(before: &Run, after: &Run) -> Assertion {
     let figures @ [was, is] = [before.upstream.herd.peak_again, after.upstream.herd.peak_again];
-    let target = format!("≤ {} (a {HERD}th)", was / HERD);
-    count("peak arrivals per 50 ms", figures, target, is > 0 && is * HERD <= was)
+    let target = format!("≤ {} (a {HERD_FACTOR}th)", was / HERD_FACTOR);
+    count("peak arrivals per 50 ms", figures, target, is > 0 && is * HERD_FACTOR <= was)
 }
 
 fn herd_succeeds(before: &Run, after: &Run, size: Size) -> Assertion {
@@ -145,13 +145,14 @@ fn herd_succeeds(before: &Run, after: &Run, size: Size) -> Assertion {
 }
 
 fn seconds(before: &Run, after: &Run) -> Assertion {
-    let (was, is) = (before.seconds.total(), after.seconds.total());
+    let was = before.seconds.total();
+    let is = after.seconds.total();
     Assertion {
         name: "seconds to finish",
         before: Figure::Seconds(was),
         after: Figure::Seconds(is),
-        target: format!("≤ {MOST_SECONDS}"),
-        holds: is <= MOST_SECONDS,
+        target: format!("≤ {MAX_SECONDS}"),
+        holds: is <= MAX_SECONDS,
     }
 }
 
@@ -160,11 +161,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cure_needs_an_illness() {
+    fn before_must_exceed_the_target_only_if_bound_to() {
         let holds = |was, is, bound_to| cured("", [was, is], 1, bound_to).holds;
         assert!(holds(4, 1, true));
-        assert!(!holds(4, 2, true), "not cured");
-        assert!(!holds(1, 1, true), "nothing to cure");
+        assert!(!holds(4, 2, true), "after misses the target");
+        assert!(!holds(1, 1, true), "before does not exceed it");
         assert!(holds(1, 1, false));
         assert_eq!(cured("", [4, 1], 1, true).target, "1 (before > 1)");
         assert_eq!(cured("", [4, 1], 1, false).target, "1");

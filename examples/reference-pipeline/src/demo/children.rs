@@ -1,4 +1,4 @@
-//! The upstream and the scrapers of the demo.
+//! Child processes of the demo: upstreams and scrapers.
 
 use std::ffi::OsString;
 
@@ -8,11 +8,11 @@ use crate::scrape::Orders;
 use crate::scrape::message::{Message, Progress, Summary};
 use crate::upstream::{self, Addresses};
 
-/// An upstream that is up.
+/// A running upstream. Ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) addresses: Addresses,
-    /// Up for as long as it is held.
+    /// Held because dropping it ends the process.
     _child: Child,
 }
 
@@ -30,7 +30,7 @@ impl Upstream {
     }
 }
 
-/// Has a scraper carry out its orders.
+/// Runs a scraper to its end.
 pub(super) async fn scrape(
     orders: &Orders,
     progress: impl Fn(Progress),

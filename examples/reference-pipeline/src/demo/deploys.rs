@@ -1,13 +1,13 @@
-//! What the demo claims of connections and deploys.
+//! Assertions on connections and deploys.
 
 use super::arm::Run;
 use super::assertions::{Assertion, count, cured};
 use super::options::Size;
 
-/// Connections that the bulkhead of `players` lets there be.
+/// Permits of the `players` bulkhead, which bounds the connections.
 const CONNECTIONS: u64 = 8;
 
-/// These claims, in the order of the table.
+/// Returns these assertions in the order of the table.
 pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
     vec![
         connections(before, after, size),
@@ -18,7 +18,7 @@ pub(super) fn all(before: &Run, after: &Run, size: Size) -> Vec<Assertion> {
     ]
 }
 
-/// One a call, or as many as calls may be under way.
+/// *Before* must open a connection for each call, *after* at most one for each permit.
 fn connections(before: &Run, after: &Run, size: Size) -> Assertion {
     let figures @ [was, is] = [before.upstream.connections, after.upstream.connections];
     let calls = size.players as u64;
@@ -32,7 +32,7 @@ fn players(before: &Run, after: &Run, size: Size) -> Assertion {
     count("calls over them that succeed", figures, size.players, holds)
 }
 
-/// What users lost while workers were restarted. No worker may cut anything off for it.
+/// Counts requests that failed while workers were restarted. *After* may cut no request off.
 fn lost(before: &Run, after: &Run) -> Assertion {
     let figures = [before.restarts.load.failed, after.restarts.load.failed];
     let mut claim = cured("requests lost over rolling restarts", figures, 0, true);
@@ -40,15 +40,15 @@ fn lost(before: &Run, after: &Run) -> Assertion {
     claim
 }
 
-/// Deploys with a fault that users would have met. The good one must be let through.
+/// Counts faulty deploys that were accepted. The deploy without a fault must be accepted too.
 fn let_through(before: &Run, after: &Run) -> Assertion {
     let figures = [before.deploys.let_through as u64, after.deploys.let_through as u64];
     let mut claim = cured("bad deploys let through", figures, 0, true);
-    claim.holds &= !before.deploys.good_refused && !after.deploys.good_refused;
+    claim.holds &= !before.deploys.good_rejected && !after.deploys.good_rejected;
     claim
 }
 
 fn unexplained(before: &Run, after: &Run) -> Assertion {
     let figures = [before.deploys.unexplained as u64, after.deploys.unexplained as u64];
-    cured("bad deploys whose fault nobody names", figures, 0, true)
+    cured("bad deploys not explained", figures, 0, true)
 }

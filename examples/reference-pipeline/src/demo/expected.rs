@@ -1,8 +1,8 @@
-//! What a run must show, worked out from the faults before it begins.
+//! Figures that a run must show, derived from the faults in advance.
 //!
-//! *After* must do all that can be done. *Before* must do something wrong where the plan leaves it no
-//! choice: a demo in which it got away with its habits would have shown nothing. A league of three days
-//! may hold no such fault, and then nothing is asked of it.
+//! *After* must do all that is possible. *Before* must show a fault wherever the plan makes that
+//! certain: otherwise the demo has shown nothing. A league of three days may have no such case, and
+//! then nothing is required of *before*.
 
 use jiff::civil::Date;
 
@@ -12,16 +12,16 @@ use crate::upstream::faults::{Fault, Plan};
 
 #[derive(Debug)]
 pub(super) struct Expected {
-    /// What the upstream has: everything but the poison day.
+    /// Rows of the upstream without those of the poison day.
     pub(super) rows: usize,
-    /// The fewest requests that get it.
+    /// Fewest requests that fetch these rows, and the 404 of the poison day.
     pub(super) requests: usize,
-    /// How often the poison day is worth asking for.
+    /// Fewest requests for the poison day: 1, or 0 if there is none.
     pub(super) poison_requests: u64,
     pub(super) before: Habits,
 }
 
-/// Which of its habits are bound to show in *before*.
+/// Faults that *before* is certain to show.
 #[derive(Debug)]
 pub(super) struct Habits {
     pub(super) duplicates: bool,
@@ -46,16 +46,16 @@ impl Expected {
     }
 }
 
-/// A body breaks off, and a later attempt gets all of it.
+/// Returns `true` if a body breaks off and a later attempt succeeds.
 fn lands_twice(plan: &Plan, day: Date) -> bool {
-    plan.on_the_way_to(day).count() < ATTEMPTS
-        && plan.on_the_way_to(day).any(|fault| fault == Fault::Truncated)
+    plan.faults_before_success(day).count() < ATTEMPTS
+        && plan.faults_before_success(day).any(|fault| fault == Fault::Truncated)
 }
 
-/// There is an attempt left when the upstream asks for a second's pause.
+/// Returns `true` if an attempt is left after a `Retry-After` of a second.
 fn is_hurried(plan: &Plan, day: Date) -> bool {
-    let mut answered = plan.on_the_way_to(day).take(ATTEMPTS - 1);
-    answered.any(|fault| matches!(fault, Fault::ThrottledForSeconds(_)))
+    let mut faults = plan.faults_before_success(day).take(ATTEMPTS - 1);
+    faults.any(|fault| matches!(fault, Fault::ThrottledForSeconds(_)))
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_season_shows_every_habit() {
+    fn a_season_shows_every_fault_of_before() {
         let (league, expected) = expected(60);
         let Habits { duplicates, early, loses } = expected.before;
         assert!(duplicates && early && loses);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_league_without_a_day_to_spare_is_had_whole() {
+    fn a_league_without_a_poison_day_is_fetched_whole() {
         let (league, expected) = expected(1);
         assert_eq!(expected.rows, league.rows());
         assert_eq!(expected.poison_requests, 0);

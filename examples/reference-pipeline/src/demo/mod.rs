@@ -1,20 +1,20 @@
-//! One command that shows what the layers are for.
+//! The demo: both arms under the same faults, with assertions on the results.
 //!
-//! It starts an upstream and its scrapers as processes of their own, lets each arm do the same jobs,
-//! and asks the upstream what it saw:
+//! Starts an upstream and scrapers as processes of their own, runs the same jobs in each arm, and
+//! reads the upstream's counts:
 //!
-//! 1. **season**: two scrapers fetch every game day, under faults that are the same for both arms;
-//! 2. **herd**: hundreds of clients, all refused at one instant;
-//! 3. **dead**: a thousand calls to an upstream that will not come back;
-//! 4. **half-open**: two hundred more, at the instant when a breaker looks whether it is back;
-//! 5. **odds**: a hundred workers at an API that allows thirty calls a minute;
-//! 6. **slow**: three hosts, of which one hangs;
-//! 7. **connections**: two thousand calls, over connections that are counted;
-//! 8. **keys**: a breaker for each of a million keys;
+//! 1. **season**: two scrapers fetch every game day, under the same faults in both arms;
+//! 2. **herd**: hundreds of clients, all rejected at one instant;
+//! 3. **dead**: a thousand calls to an upstream that does not recover;
+//! 4. **half-open**: two hundred calls to it at the instant when a circuit becomes half open;
+//! 5. **odds**: a hundred workers call an API that allows thirty calls a minute;
+//! 6. **slow**: three hosts, one of which hangs;
+//! 7. **connections**: two thousand calls, and a count of their connections;
+//! 8. **keys**: a circuit breaker for each of a million keys;
 //! 9. **restarts**: three workers behind a balancer, restarted one after the other under load;
-//! 10. **deploys**: a good one, and six with a fault each.
+//! 10. **deploys**: one without a fault, and one with each of six faults.
 //!
-//! What should be so is asserted, not only shown.
+//! Every figure with a target is an assertion, and decides the exit code.
 
 mod admission;
 mod arm;
@@ -44,10 +44,10 @@ use arm::Setup;
 use expected::Expected;
 use report::Report;
 
-/// Runs the demo, prints the report, and says whether every assertion holds.
+/// Runs the demo and prints the report. Returns `true` if every assertion holds.
 ///
 /// # Errors
-/// [`BadInput`] if there is no league or no place to write to; anything else if a process broke.
+/// [`BadInput`] if an option or its file cannot be used; otherwise the error of a process.
 pub async fn run(options: &Options) -> Result<bool, BoxError> {
     let started = clock::now();
     let (league, problems) = options.league()?;
@@ -71,14 +71,14 @@ pub async fn run(options: &Options) -> Result<bool, BoxError> {
     Ok(report.holds())
 }
 
-/// Where the scrapers read their limits, so that they have the very ones that were checked.
+/// Writes the profiles for the scrapers, so that they use those that were checked.
 fn write_profiles(options: &Options) -> Result<(), BoxError> {
     let (text, name) = options.profiles()?;
     scrape::profiles::check(&text).map_err(|error| BadInput::new(name, error))?;
     Ok(fs::write(options.out.join(arm::PROFILES), text)?)
 }
 
-/// Where the upstream reads the league, so that it has the very one that is asserted on.
+/// Writes the league for the upstream, so that it serves the one that the assertions are on.
 fn write_league(out: &Path, league: &League) -> Result<(), BoxError> {
     let unusable = |error| BadInput::new(out.display(), error);
     fs::create_dir_all(out).map_err(unusable)?;

@@ -1,4 +1,4 @@
-//! What the demo can be told.
+//! Command-line options of the demo.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,42 +9,42 @@ use crate::bad_input::BadInput;
 use crate::league::problems::Problems;
 use crate::league::{League, generate, read};
 
-/// The demo's options.
+/// Options of `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Read the league from the *.csv files in this folder, instead of making one up.
+    /// Read the league from the *.csv files in this folder, instead of generating one.
     #[arg(long, value_name = "DIR")]
     pub league_data: Option<PathBuf>,
-    /// What the made-up league and all faults are drawn from.
+    /// Seed of the generated league and of all faults.
     #[arg(long, value_name = "N", default_value_t = 2_026)]
     pub seed: u64,
-    /// Print the report as JSON, and nothing else, on stdout.
+    /// Print only the report, as JSON, on stdout.
     #[arg(long)]
     pub json: bool,
-    /// Where to write report.json and the stores.
+    /// Folder for report.json and the stores.
     #[arg(long, value_name = "DIR", default_value = "target/demo")]
     pub out: PathBuf,
     /// Run the after arm with the profiles in this file.
     #[arg(long, value_name = "FILE")]
     pub profiles: Option<PathBuf>,
-    /// Fewer days, clients, calls and keys: for tests.
+    /// Use fewer days, clients, calls and keys: for tests.
     #[arg(long)]
     pub quick: bool,
 }
 
-/// The limits that the demo's claims are made from.
+/// The built-in profiles, from which the assertions' bounds follow.
 const PROFILES: &str = include_str!("../../profiles.toml");
 
-/// How much there is to do.
+/// Number of calls and other units of each job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
-    /// Game days to make up.
+    /// Game days to generate.
     days: usize,
     /// Clients in the herd.
     pub(super) herd: usize,
-    /// Calls to the dead upstream.
+    /// Calls to the unavailable upstream.
     pub(super) dead: usize,
-    /// Calls at once to one that may be alive again.
+    /// Calls at once to a half-open circuit.
     pub(super) half_open: usize,
     /// Boards of odds.
     pub(super) boards: usize,
@@ -52,11 +52,11 @@ pub(super) struct Size {
     pub(super) beats: usize,
     /// Calls where connections are counted.
     pub(super) players: usize,
-    /// How often each worker is restarted.
+    /// Number of times that each worker is restarted.
     pub(super) restarts: usize,
-    /// Requests a second meanwhile.
+    /// Requests a second during the restarts.
     pub(super) rate: u32,
-    /// Keys with a breaker each.
+    /// Keys, each with a circuit breaker.
     pub(super) keys: usize,
 }
 
@@ -90,7 +90,7 @@ impl Options {
         if self.quick { QUICK } else { FULL }
     }
 
-    /// The league, and what was wrong with the folder that it came from.
+    /// Returns the league, and the problems of the folder that it was read from.
     pub(super) fn league(&self) -> Result<(League, Problems), BadInput> {
         let Some(folder) = &self.league_data else {
             return Ok((generate::league(self.seed, self.size().days), Problems::default()));
@@ -100,7 +100,7 @@ impl Options {
         Ok((league, problems))
     }
 
-    /// The text of the profiles, and what to call them when something is wrong with it.
+    /// Returns the text of the profiles, and the name of their source for errors.
     pub(super) fn profiles(&self) -> Result<(String, String), BadInput> {
         let Some(file) = &self.profiles else {
             return Ok((PROFILES.into(), "profiles.toml".into()));
@@ -110,11 +110,11 @@ impl Options {
         Ok((text, file.display().to_string()))
     }
 
-    /// Where the league is from, in words.
+    /// Describes the source of the league.
     pub(super) fn source(&self) -> String {
         match &self.league_data {
             Some(folder) => folder.display().to_string(),
-            None => format!("made up from seed {}", self.seed),
+            None => format!("generated from seed {}", self.seed),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is left of a run: `report.json`.
+//! The report of a run, written to `report.json`.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::BoxError;
 use crate::league::League;
 use crate::league::problems::Problems;
 
-/// The whole report. Its field names are what scripts read.
+/// A report. Scripts rely on its field names.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     seed: u64,
@@ -23,7 +23,7 @@ pub(super) struct Report {
     pub(super) seconds: f64,
 }
 
-/// Which league it was.
+/// Facts on the league of the run.
 #[derive(Debug, Serialize)]
 pub(super) struct LeagueFacts {
     pub(super) source: String,
@@ -55,7 +55,7 @@ impl Report {
         Ok(Report { seed: options.seed, league, assertions, before, after, seconds })
     }
 
-    /// Whether every assertion holds.
+    /// Returns `true` if every assertion holds.
     pub(super) fn holds(&self) -> bool {
         self.assertions.iter().all(|assertion| assertion.holds)
     }

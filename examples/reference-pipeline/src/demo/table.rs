@@ -1,4 +1,4 @@
-//! The report for people: one aligned table.
+//! The report as an aligned table.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::report::Report;
 
 const HEADINGS: [&str; 5] = ["", "before", "after", "target", ""];
 
-/// The table, with what it is about above it and what failed openly below.
+/// Returns a line on the league, the table, and the days that *after* reported as failed.
 pub(super) fn render(report: &Report) -> String {
     let league = &report.league;
     let mut text = format!(
@@ -23,7 +23,7 @@ pub(super) fn render(report: &Report) -> String {
     }
     for failure in &report.after.season.failures {
         // Writing to a string does not fail.
-        let _ = write!(text, "\nafter gave up on {failure}");
+        let _ = write!(text, "\nafter failed: {failure}");
     }
     let verdict =
         if report.holds() { "every assertion holds" } else { "NOT every assertion holds" };
@@ -47,7 +47,7 @@ fn widths(rows: &[[String; 5]]) -> [usize; 5] {
     })
 }
 
-/// Names and targets to the left, numbers to the right.
+/// Aligns names and targets to the left, figures to the right.
 fn line([name, before, after, target, mark]: &[String; 5], [n, b, a, t, _]: [usize; 5]) -> String {
     format!("{name:<n$}  {before:>b$}  {after:>a$}  {target:<t$}  {mark}")
 }

@@ -1,4 +1,4 @@
-//! Requests at a steady rate, whatever becomes of them.
+//! Requests at a constant rate.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -14,47 +14,49 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::BoxError;
 use crate::percentile::p99;
 
-/// How long a user waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time after which a user gives up on a response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the requests ended.
+/// Results of the requests.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct Load {
-    /// Requests that were made.
+    /// Requests sent.
     pub requests: u64,
-    /// Those that got no good answer.
+    /// Requests without a good response.
     pub failed: u64,
-    /// How many of them for which reason.
+    /// Failed requests by reason.
     pub reasons: BTreeMap<String, u64>,
-    /// What 99 of 100 took from the instant that they were due, in milliseconds.
+    /// 99th percentile of the time from the instant at which a request is due, in milliseconds.
     pub p99_ms: f64,
 }
 
-/// Makes so many requests a second until `stop` is ready, and waits for the last of them.
+/// Makes `rate` requests a second until `stop` is ready, and waits for the last of them.
 ///
-/// A request is made when it is due, whether or not those before have ended: users do not wait for each
-/// other.
+/// A request is made when it is due, whether or not earlier ones have ended (an open workload):
+/// users do not wait for each other.
 pub(super) async fn run(
     url: Url,
     rate: u32,
     stop: impl Future<Output = ()>,
 ) -> Result<Load, BoxError> {
     let client = Client::builder().no_proxy().retry(reqwest::retry::never());
-    let client = client.timeout(PATIENCE).build()?;
+    let client = client.timeout(REQUEST_TIMEOUT).build()?;
     let mut due = interval(Duration::from_secs(1) / rate);
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let (mut running, mut ended) = (JoinSet::new(), Vec::new());
+    let mut running = JoinSet::new();
+    let mut ended = Vec::new();
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
             at = due.tick() => {
-                let (client, url) = (client.clone(), url.clone());
+                let client = client.clone();
+                let url = url.clone();
                 running.spawn(async move {
-                    let answer = request(&client, url).await;
-                    (answer, clock::now().saturating_duration_since(at.into_std()))
+                    let result = request(&client, url).await;
+                    (result, clock::now().saturating_duration_since(at.into_std()))
                 });
             }
             Some(one) = running.join_next(), if !running.is_empty() => ended.push(one?),
@@ -66,11 +68,11 @@ pub(super) async fn run(
     Ok(Load::of(ended))
 }
 
-/// Asks, and reads to the end. Why not, in a few words, if that does not work.
+/// Sends a request and reads the whole response. Returns the reason for a failure in a few words.
 async fn request(client: &Client, url: Url) -> Result<(), String> {
-    let answer = client.get(url).send().await.map_err(|error| innermost(&error))?;
-    let status = answer.status();
-    answer.bytes().await.map_err(|error| innermost(&error))?;
+    let response = client.get(url).send().await.map_err(|error| innermost(&error))?;
+    let status = response.status();
+    response.bytes().await.map_err(|error| innermost(&error))?;
     if status.is_success() { Ok(()) } else { Err(status.to_string()) }
 }
 
@@ -83,10 +85,10 @@ impl Load {
     fn of(ended: Vec<(Result<(), String>, Duration)>) -> Load {
         let mut load = Load::default();
         let mut took = Vec::with_capacity(ended.len());
-        for (answer, one) in ended {
+        for (result, one) in ended {
             took.push(one);
             load.requests += 1;
-            if let Err(reason) = answer {
+            if let Err(reason) = result {
                 load.failed += 1;
                 *load.reasons.entry(reason).or_default() += 1;
             }

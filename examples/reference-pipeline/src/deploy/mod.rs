@@ -1,8 +1,8 @@
-//! Deploys: of a worker that is good while users make requests, and of workers that are not.
+//! Deploys of workers: of a good one while users make requests, and of bad ones.
 //!
-//! Both arms stand behind the same balancer, under the same load, and are ended by the same signal;
-//! what a worker does about it is the difference ([`rolling`]). And both are deployed with the same
-//! [faults](crate::worker::Fault); what is looked at before users come is the difference ([`smoke`]).
+//! Both arms run behind the same balancer, under the same load, and get the same signal; a worker's
+//! reaction to the signal is the difference ([`rolling`]). Both are deployed with the same
+//! [faults](crate::worker::Fault); the checks before users come are the difference ([`smoke`]).
 
 pub mod load;
 pub mod rolling;

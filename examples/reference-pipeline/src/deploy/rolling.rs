@@ -1,4 +1,4 @@
-//! Three workers behind a balancer, restarted one after the other while users make requests.
+//! Rolling restarts of three workers behind a balancer, while users make requests.
 
 use std::fmt;
 use std::path::Path;
@@ -19,37 +19,37 @@ use crate::scrape::Arm;
 use crate::scrape::message::Progress;
 use crate::scrape::store::Store;
 
-/// Workers behind the balancer.
+/// Number of workers behind the balancer.
 pub const WORKERS: usize = 3;
 
-/// For how long there is load before the first restart and after each.
-const BETWEEN: Duration = Duration::from_millis(300);
+/// Time under load before the first restart and after each.
+const BETWEEN_RESTARTS: Duration = Duration::from_millis(300);
 
-/// How to restart, and under how much.
+/// Number of restarts and load.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Plan {
-    /// How often all workers are restarted, one after the other.
+    /// Number of times that all workers are restarted, one after the other.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub rounds: usize,
     /// Requests a second.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rate: u32,
-    /// What stands before the workers; by default HAProxy, if it is installed.
+    /// Balancer before the workers; by default HAProxy, if it is installed.
     #[arg(long)]
     pub balancer: Option<Kind>,
 }
 
-/// What the users saw.
+/// Figures of the restarts as the users saw them.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Restarted {
-    /// Which balancer it was.
+    /// Name of the balancer.
     pub balancer: String,
     /// Workers that were restarted.
     pub restarts: usize,
-    /// Workers that did not end well: they cut something, or ended by the signal itself.
+    /// Workers that cut a request off, or were ended by the signal itself.
     pub unclean: usize,
-    /// Their requests.
+    /// Requests of the users.
     pub load: Load,
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Restarted {
             f,
             "{failed} of {requests} requests lost over {restarts} restarts behind {balancer}"
         )?;
-        write!(f, ", p99 {p99_ms:.1} ms, {unclean} workers did not end well")?;
+        write!(f, ", p99 {p99_ms:.1} ms, {unclean} workers ended uncleanly")?;
         for (reason, count) in reasons {
             write!(f, "\n  {count:>6} × {reason}")?;
         }
@@ -69,10 +69,10 @@ impl fmt::Display for Restarted {
     }
 }
 
-/// Restarts every worker so many times, under load.
+/// Restarts every worker `plan.rounds` times under load.
 ///
 /// # Errors
-/// If a process cannot be started, or does not come up.
+/// If a process cannot be started, or does not become ready.
 pub async fn run(
     arm: Arm,
     store: &Path,
@@ -91,7 +91,7 @@ pub async fn run(
     until_good(&url).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let load = tokio::spawn(load::run(url, plan.rate, async {
-        // That the other end is gone is the message.
+        // The sender is only ever dropped, so this completes with an error.
         let _ = stopped.await;
     }));
     let unclean = restart(&deployment, &mut workers, plan.rounds, progress).await;
@@ -101,10 +101,11 @@ pub async fn run(
     Ok(Restarted { balancer: kind.to_string(), restarts, unclean: unclean?, load })
 }
 
-/// Both arms, one after the other, and what the users of each saw. Whether the second lost nothing.
+/// Runs both arms, one after the other, and prints their figures. Returns `true` if *after* lost no
+/// request.
 ///
 /// # Errors
-/// As [`run`].
+/// Those of [`run`].
 pub async fn compare(plan: Plan) -> Result<bool, BoxError> {
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("store.sqlite");
@@ -121,15 +122,16 @@ pub async fn compare(plan: Plan) -> Result<bool, BoxError> {
     Ok(lost[1] == 0)
 }
 
-/// How many did not end well.
+/// Returns the number of workers that ended uncleanly.
 async fn restart(
     deployment: &Deployment,
     workers: &mut [Worker],
     rounds: usize,
     progress: impl Fn(Progress),
 ) -> Result<usize, BoxError> {
-    let (mut made, mut unclean) = (Progress { done: 0, of: rounds * workers.len() }, 0);
-    tokio::time::sleep(BETWEEN).await;
+    let mut made = Progress { done: 0, of: rounds * workers.len() };
+    let mut unclean = 0;
+    tokio::time::sleep(BETWEEN_RESTARTS).await;
     for _ in 0..rounds {
         for worker in &mut *workers {
             progress(made);
@@ -137,7 +139,7 @@ async fn restart(
             unclean += usize::from(!worker.stop().await?.success());
             *worker = deployment.start(Some(address)).await?;
             until_good(&format!("http://{address}/ready").parse()?).await?;
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(BETWEEN_RESTARTS).await;
             made.done += 1;
         }
     }

@@ -1,4 +1,4 @@
-//! Deploys of which something is wrong, looked at before users come.
+//! Faulty deploys, and the checks of them before users come.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,10 +17,10 @@ use crate::scrape::Arm;
 use crate::scrape::message::Progress;
 use crate::worker::Fault;
 
-/// How long a check may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Timeout of a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What to look at.
+/// Arguments of `smoke`.
 #[derive(Debug, Clone, Args)]
 pub struct Line {
     /// URL [--timeout SECONDS] [--no-probes] [--get PATH [--status N] [--json POINTER=VALUE] [--has POINTER]]...
@@ -34,42 +34,42 @@ pub struct Line {
 }
 
 impl Line {
-    /// Asks everything and prints a table. The exit code is a failure's if anything was not as expected.
+    /// Runs all checks and prints a table. The exit code is 1 if a check failed.
     ///
     /// # Errors
-    /// If the line is not understood.
+    /// If the arguments are invalid.
     pub async fn run(self) -> Result<ExitCode, BoxError> {
-        let understood = Smoke::from_args(self.arguments);
-        let report = understood.map_err(|error| BadInput::new("smoke", error))?.run().await;
+        let parsed = Smoke::from_args(self.arguments);
+        let report = parsed.map_err(|error| BadInput::new("smoke", error))?.run().await;
         println!("{report}");
         Ok(report.exit_code())
     }
 }
 
-/// What became of a deploy for each fault, and of one with none.
+/// Results of a deploy with each fault, and of one without a fault.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct Deploys {
-    /// With a fault.
+    /// Deploys with a fault.
     pub bad: usize,
-    /// How many of them users would have met.
+    /// Faulty deploys that were accepted.
     pub let_through: usize,
-    /// How many had their fault named by nobody.
+    /// Faulty deploys for which no check named the fault.
     pub unexplained: usize,
-    /// Whether the good one was refused.
-    pub good_refused: bool,
-    /// Why each was refused.
+    /// `true` if the deploy without a fault was rejected.
+    pub good_rejected: bool,
+    /// Reason for each rejection.
     pub reasons: Vec<String>,
 }
 
-/// Deploys a worker without a fault, and one with each.
+/// Deploys a worker without a fault, and one with each fault.
 ///
 /// # Errors
 /// If a process cannot be started.
 pub async fn run(arm: Arm, store: &Path, progress: impl Fn(Progress)) -> Result<Deploys, BoxError> {
     let good = deploy(&Deployment::of(arm, store)).await;
     let mut deploys =
-        Deploys { bad: Fault::ALL.len(), good_refused: good.is_err(), ..Deploys::default() };
+        Deploys { bad: Fault::ALL.len(), good_rejected: good.is_err(), ..Deploys::default() };
     for (done, fault) in Fault::ALL.into_iter().enumerate() {
         progress(Progress { done, of: Fault::ALL.len() });
         let deployed =
@@ -83,20 +83,21 @@ pub async fn run(arm: Arm, store: &Path, progress: impl Fn(Progress)) -> Result<
     Ok(deploys)
 }
 
-/// Deploys one and looks at it as this arm does. Why it is refused, if it is.
+/// Deploys a worker and checks it as this arm does. The error is the reason for its rejection.
 async fn deploy(deployment: &Deployment) -> Result<(), BoxError> {
     let worker = deployment.start(None).await?;
     match deployment.arm {
-        // The process is there, and its port is open.
+        // Checks only that the process runs and its port is open.
         Arm::Before => TcpStream::connect(worker.address).await.map(|_| ()).map_err(Into::into),
-        Arm::After => look(&format!("http://{}", worker.address)).await,
+        Arm::After => check(&format!("http://{}", worker.address)).await,
     }
 }
 
-/// Asks the probes, and for one prediction.
-async fn look(base: &str) -> Result<(), BoxError> {
+/// Checks the probes and one prediction.
+async fn check(base: &str) -> Result<(), BoxError> {
     let prediction = SmokeCheck::get("/predictions/57").named("predictions").json("/player", 57);
-    let suite = Smoke::of(base).probes().check(prediction.has("/predictions/0")).timeout(PATIENCE);
+    let suite =
+        Smoke::of(base).probes().check(prediction.has("/predictions/0")).timeout(CHECK_TIMEOUT);
     let report = suite.client(Client::builder().no_proxy().build()?).build()?.run().await;
     if report.passed() { Ok(()) } else { Err(report.to_string().into()) }
 }

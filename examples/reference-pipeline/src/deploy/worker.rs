@@ -1,4 +1,4 @@
-//! A worker as a process that comes and goes.
+//! Workers as processes that are started and stopped.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use crate::process::{Child, words};
 use crate::scrape::Arm;
 use crate::worker::{Fault, LISTEN, STORE, SYSTEMS};
 
-/// How long a worker has to come up, or to end.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// Time that a worker has to become ready, or to end.
+pub(super) const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether it is up.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Interval at which a worker is polled until it is ready.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How many systems predict.
+/// Number of systems that predict.
 const PREDICTING: u32 = 6;
 
-/// What is deployed, and with which configuration.
+/// Arm and configuration of a deploy.
 #[derive(Debug, Clone)]
 pub(super) struct Deployment {
     pub(super) arm: Arm,
@@ -30,7 +30,7 @@ pub(super) struct Deployment {
     pub(super) fault: Option<Fault>,
 }
 
-/// One that runs.
+/// A worker that runs.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) address: SocketAddr,
@@ -42,16 +42,16 @@ impl Deployment {
         Deployment { arm, store: store.into(), fault: None }
     }
 
-    /// Starts a worker at this address, or at any that is free.
+    /// Starts a worker at this address, or at any free one.
     ///
     /// # Errors
-    /// If it ends instead of listening.
+    /// If the worker ends instead of listening.
     pub(super) async fn start(&self, at: Option<SocketAddr>) -> Result<Worker, BoxError> {
         let mut arguments = words(["serve", "--child", &format!("--arm={}", self.arm)]);
         arguments.extend(self.fault.map(|fault| format!("--fault={fault}").into()));
         let listen = at.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
-        let mut child = Child::start_heard(arguments, self.variables(listen))?;
-        let address = timeout(PATIENCE, child.address()).await??;
+        let mut child = Child::start_capturing_stderr(arguments, self.variables(listen))?;
+        let address = timeout(WORKER_TIMEOUT, child.address()).await??;
         Ok(Worker { address, child })
     }
 
@@ -70,25 +70,25 @@ impl Deployment {
 }
 
 impl Worker {
-    /// Ends it as a deploy does, and says how it ended.
+    /// Sends SIGTERM as a deploy does, waits, and returns the exit status.
     pub(super) async fn stop(&mut self) -> Result<ExitStatus, BoxError> {
         self.child.terminate().await?;
-        timeout(PATIENCE, self.child.wait()).await?
+        timeout(WORKER_TIMEOUT, self.child.wait()).await?
     }
 }
 
-/// Waits until there is a good answer.
+/// Waits until `url` returns a success.
 pub(super) async fn until_good(url: &Url) -> Result<(), BoxError> {
     let client = Client::builder().no_proxy().build()?;
     let good = async {
         loop {
-            let answer = client.get(url.clone()).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
+            let response = client.get(url.clone()).send().await;
+            if response.is_ok_and(|response| response.status().is_success()) {
                 return;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    let late = |_| format!("{url}: no good answer within {PATIENCE:?}");
-    Ok(timeout(PATIENCE, good).await.map_err(late)?)
+    let late = |_| format!("{url}: no good response within {WORKER_TIMEOUT:?}");
+    Ok(timeout(WORKER_TIMEOUT, good).await.map_err(late)?)
 }

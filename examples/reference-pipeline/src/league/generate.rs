@@ -1,8 +1,8 @@
-//! A league that does not exist, with box scores that could.
+//! A generated league with plausible box scores.
 //!
-//! The numbers are drawn so that their sums and shares look like basketball's: about 88 shots a side,
-//! 46 % of them in, a hundred-odd points. Nothing downstream depends on more than that, and the same
-//! seed gives the same league to the last rebound.
+//! The numbers are drawn so that their sums and shares resemble basketball's: about 88 shots a
+//! side, 46 % of them made, a hundred-odd points. No other module relies on more than that. Every
+//! run with a seed gives the same league.
 
 use jiff::civil::{Date, date};
 use rand::RngExt;
@@ -13,13 +13,13 @@ use super::teams::TEAMS;
 use super::{League, TeamGame};
 use crate::seeded;
 
-/// When the made-up season begins.
+/// First day of the generated season.
 const OPENING_DAY: Date = date(2031, 10, 21);
 const SEASON: &str = "2031-32";
-/// Where the made-up team ids begin; no real feed's are this small.
+/// First of the generated team ids; real feeds have none this small.
 const FIRST_TEAM_ID: u64 = 9_001;
 
-/// A season of so many consecutive game days.
+/// Returns a season of `days` consecutive game days.
 #[must_use]
 pub fn league(seed: u64, days: usize) -> League {
     let mut random = seeded::stream(seed, "league");
@@ -37,7 +37,7 @@ pub fn league(seed: u64, days: usize) -> League {
     League::new(rows)
 }
 
-/// What one side did, before it is known who won.
+/// Figures of one side, before the winner is known.
 struct Side {
     fgm: u32,
     fga: u32,
@@ -82,14 +82,14 @@ impl Side {
         2 * self.fgm + self.fg3m + self.ftm
     }
 
-    /// One more free throw, which is what it takes not to have a draw.
+    /// Adds one made free throw, which breaks a draw.
     fn edge_ahead(&mut self) {
         self.ftm += 1;
         self.fta += 1;
     }
 }
 
-/// So many percent of `of`, drawn from a range.
+/// Returns a part of `of`, its percentage drawn from a range.
 fn share(random: &mut Xoshiro256PlusPlus, of: u32, percent: std::ops::RangeInclusive<u32>) -> u32 {
     of * random.random_range(percent) / 100
 }
@@ -101,11 +101,13 @@ fn game(
     home: usize,
     away: usize,
 ) -> [TeamGame; 2] {
-    let (mut hosts, guests) = (Side::play(random), Side::play(random));
+    let mut hosts = Side::play(random);
+    let guests = Side::play(random);
     if hosts.points() == guests.points() {
         hosts.edge_ahead();
     }
-    let (home_short, away_short) = (TEAMS[home].0, TEAMS[away].0);
+    let home_short = TEAMS[home].0;
+    let away_short = TEAMS[away].0;
     let row = |team: usize, matchup: String, own: &Side, other: &Side| {
         box_score(format!("99{number:08}"), day, team, matchup, own, other)
     };
@@ -163,7 +165,7 @@ fn count(number: u32) -> Option<f64> {
     Some(number.into())
 }
 
-/// To three places, as feeds give it.
+/// Returns the share to three decimals, as feeds do.
 fn rate(made: u32, tried: u32) -> Option<f64> {
     Some((1_000.0 * f64::from(made) / f64::from(tried)).round() / 1_000.0)
 }
@@ -173,14 +175,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_league() {
+    fn a_seed_determines_the_league() {
         let league = league(2_026, 60);
         assert_eq!(league.days().len(), 60);
         assert_eq!(league.fingerprint().unwrap(), "16feed71dd9fa9a6");
     }
 
     #[test]
-    fn box_scores_could_be_real() {
+    fn box_scores_are_plausible() {
         let league = league(1, 60);
         let rows: Vec<_> = league.days().flat_map(|day| league.on(day).unwrap()).collect();
         let mean = rows.iter().map(|row| f64::from(row.pts)).sum::<f64>() / rows.len() as f64;

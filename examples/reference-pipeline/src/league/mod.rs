@@ -1,8 +1,8 @@
-//! What the pipeline is about: a league's team box scores, day by day.
+//! The data of the pipeline: a league's team box scores, by day.
 //!
-//! The demo must run on a laptop without a network, and must not depend on anybody's data, so it
-//! [makes a league up](generate). It must also hold on data that nobody made for it, so it
-//! [reads a folder](read) of real ones when it is given one.
+//! The demo must run on a laptop without a network or a licence for data, so it
+//! [generates a league](generate). It must also work on real data, so it can
+//! [read a folder](read) of CSV files instead.
 
 pub mod generate;
 pub mod problems;
@@ -29,7 +29,7 @@ pub struct League {
 }
 
 impl League {
-    /// These rows, each day's in the order of their keys whatever order they came in.
+    /// Creates a league. The rows of each day are sorted by key.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = TeamGame>) -> League {
         let mut days: BTreeMap<Date, Vec<TeamGame>> = BTreeMap::new();
@@ -42,34 +42,34 @@ impl League {
         League { days }
     }
 
-    /// The game days, in order.
+    /// Returns the game days in order.
     #[must_use]
     pub fn days(&self) -> impl ExactSizeIterator<Item = Date> {
         self.days.keys().copied()
     }
 
-    /// The rows of a day, if there were games.
+    /// Returns the rows of a day, or `None` if the day had no games.
     #[must_use]
     pub fn on(&self, day: Date) -> Option<&[TeamGame]> {
         self.days.get(&day).map(Vec::as_slice)
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.days.values().map(Vec::len).sum()
     }
 
-    /// Only the first game days.
+    /// Returns the league's first `days` game days.
     #[must_use]
     pub fn first_days(self, days: usize) -> League {
         League { days: self.days.into_iter().take(days).collect() }
     }
 
-    /// A digest of all rows: two leagues with the same one are the same league.
+    /// Returns a digest of all rows: leagues with equal digests have equal rows.
     ///
     /// # Errors
-    /// If a row cannot be written down, which no row that was read can cause.
+    /// If a row cannot be serialized; no row that was read causes that.
     pub fn fingerprint(&self) -> Result<String, BoxError> {
         let mut hasher = FnvHasher::default();
         for row in self.days.values().flatten() {

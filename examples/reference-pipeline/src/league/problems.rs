@@ -1,32 +1,32 @@
-//! What was wrong with the input, in as many lines as somebody will read.
+//! Problems of the input, in a few lines.
 //!
-//! A file with a shifted column has one problem and thirty thousand bad rows. All are counted, the
-//! first few are shown.
+//! A file with a shifted column has one problem and thirty thousand bad rows. All are counted, and
+//! only the first few are shown.
 
 use std::fmt;
 
-/// How many problems are shown in full.
+/// Number of problems shown in full.
 const SHOWN: usize = 10;
 
-/// Where, what and why of one problem: `file:line: field: value: why`.
+/// A problem: `file:line: field: value: reason`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem(String);
 
 impl Problem {
-    /// A whole file that cannot be used.
+    /// Creates the problem of a file that cannot be used.
     #[must_use]
     pub fn in_file(file: &str, why: impl fmt::Display) -> Problem {
         Problem(format!("{file}: {why}"))
     }
 
-    /// A row that cannot be read.
+    /// Creates the problem of a row that cannot be read.
     #[must_use]
     pub fn in_row(file: &str, line: u64, why: impl fmt::Display) -> Problem {
         Problem(format!("{file}:{line}: {why}"))
     }
 }
 
-/// The problems of a whole folder.
+/// Problems of a whole folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     first: Vec<Problem>,
@@ -35,7 +35,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// A file or row that was skipped.
+    /// Counts a skipped file or row.
     pub fn skipped(&mut self, problem: Problem) {
         self.skipped += 1;
         if self.first.len() < SHOWN {
@@ -43,25 +43,25 @@ impl Problems {
         }
     }
 
-    /// A row that was there already.
+    /// Counts a row with the key of an earlier one.
     pub fn duplicate(&mut self) {
         self.duplicates += 1;
     }
 
-    /// How many files and rows were skipped.
+    /// Returns the number of skipped files and rows.
     #[must_use]
     pub fn count(&self) -> usize {
         self.skipped
     }
 
-    /// How many rows stood there more than once.
+    /// Returns the number of rows with the key of an earlier one.
     #[must_use]
     pub fn duplicates(&self) -> usize {
         self.duplicates
     }
 }
 
-/// A line each, nothing at all if nothing was wrong.
+/// Writes one line for each problem, and nothing if there is none.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Problem(text) in &self.first {
@@ -72,7 +72,7 @@ impl fmt::Display for Problems {
             writeln!(f, "skipped {hidden} more")?;
         }
         if self.duplicates > 0 {
-            writeln!(f, "skipped {} rows that were there already", self.duplicates)?;
+            writeln!(f, "skipped {} duplicate rows", self.duplicates)?;
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_counted_not_shown() {
+    fn many_problems_are_counted_and_ten_are_shown() {
         let mut problems = Problems::default();
         for line in 0..30_000 {
             problems.skipped(Problem::in_row("games.csv", line, "PTS: x: invalid digit"));

@@ -1,8 +1,8 @@
-//! A league from a folder of CSV files.
+//! Reads a league from a folder of CSV files.
 //!
-//! Feeds are never clean: a file of another shape lies beside the right one, a row is cut off, a game
-//! stands there twice. What is good is kept, each row once; what is not is [reported](Problems) with
-//! its file and line; and only a folder without a single good row is refused.
+//! Feeds are never clean: the folder has files with other columns, rows are truncated, games are
+//! listed twice. Good rows are kept, each once; the rest are [reported](Problems) with file and
+//! line. Only a folder without a single good row is an error.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use crate::bad_input::BadInput;
 /// Reads every `*.csv` in `folder`.
 ///
 /// # Errors
-/// If there is no such folder, or no file in it has a row that can be read.
+/// If the folder does not exist, or no file in it has a readable row.
 pub fn league(folder: &Path) -> Result<(League, Problems), BadInput> {
     let mut reading = Reading::default();
     for path in csv_files(folder)? {
@@ -31,7 +31,7 @@ pub fn league(folder: &Path) -> Result<(League, Problems), BadInput> {
     Ok((League::new(reading.rows), reading.problems))
 }
 
-/// In the order of their names, so that a folder means the same on every machine.
+/// Returns the CSV files sorted by name, so that a folder gives the same league on every machine.
 fn csv_files(folder: &Path) -> Result<Vec<PathBuf>, BadInput> {
     let unreadable = |error| BadInput::new(folder.display(), error);
     let entries: Result<Vec<_>, _> = fs::read_dir(folder).map_err(unreadable)?.collect();
@@ -69,7 +69,7 @@ impl Reading {
         for record in reader.records() {
             match record {
                 Ok(record) => self.record(name, &columns, &record),
-                // A disk that fails goes on failing: reading on would never end.
+                // A failing disk keeps failing: without this return the loop would never end.
                 Err(error) if error.is_io_error() => return Err(unreadable(&error)),
                 Err(error) => self.skipped(name, error.position(), record::broken(&error)),
             }
@@ -141,14 +141,14 @@ mod tests {
             "skipped games.csv:4: GAME_ID: : must not be empty",
             "skipped games.csv:5: 3 fields, must be 7",
             "skipped games.csv:6: REB: forty: invalid float literal",
-            "skipped 1 rows that were there already",
+            "skipped 1 duplicate rows",
         ] {
             assert!(text.contains(expected), "{expected:?} in {text}");
         }
     }
 
     #[test]
-    fn a_file_of_another_shape_is_skipped() {
+    fn a_file_with_other_columns_is_skipped() {
         let good = format!("{HEADER}\n1,3,2011-05-10,Otters,W,99,40\n");
         let files: [(&str, &[u8]); 4] = [
             ("a.csv", b"game_id,team_id,team_name,wl,pts\n1,2,x,W,3\n"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_game_is_refused() {
+    fn a_folder_without_a_game_is_rejected() {
         let missing = league(Path::new("/no/such/folder")).unwrap_err().to_string();
         assert!(missing.starts_with("/no/such/folder: "), "{missing}");
         let empty = league(folder(&[]).path()).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! One line of a CSV file, and what can be wrong with it.
+//! Parsing and validation of one line of a CSV file.
 
 use std::fmt::Display;
 
@@ -8,10 +8,10 @@ use jiff::civil::Date;
 use super::TeamGame;
 use super::row::NEEDED;
 
-/// How much of a bad value is shown.
+/// Number of characters of a bad value that are shown.
 const SHOWN: usize = 40;
 
-/// Column names without regard to case, as feeds have none.
+/// Returns the column names in upper case, since feeds differ in case.
 pub(super) fn columns(headers: &StringRecord) -> StringRecord {
     headers
         .iter()
@@ -28,7 +28,7 @@ pub(super) fn check_columns(columns: &StringRecord) -> Result<(), String> {
     }
 }
 
-/// What is wrong with a row that is not even a row: too few fields, or bytes that are not text.
+/// Describes a line that is not a row: too few fields, or invalid UTF-8.
 pub(super) fn broken(error: &csv::Error) -> String {
     match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -39,7 +39,7 @@ pub(super) fn broken(error: &csv::Error) -> String {
     }
 }
 
-/// The row, or which value of it is not what its column says.
+/// Parses a row. The error names the column and value that are invalid.
 pub(super) fn row(columns: &StringRecord, record: &StringRecord) -> Result<TeamGame, String> {
     for (column, value) in columns.iter().zip(record) {
         check_value(column, value).map_err(|why| bad(column, value, why))?;
@@ -47,7 +47,7 @@ pub(super) fn row(columns: &StringRecord, record: &StringRecord) -> Result<TeamG
     record.deserialize(Some(columns)).map_err(|error| bad_value(columns, record, &error))
 }
 
-/// What the deserialiser would not say, or not say where: it names the field of a bad number only.
+/// Makes the checks for which the deserializer has no error, or one that does not name the column.
 fn check_value(column: &str, value: &str) -> Result<(), String> {
     if NEEDED.contains(&column) && value.trim().is_empty() {
         return Err("must not be empty".into());
@@ -73,7 +73,8 @@ fn bad_value<'r>(
     bad(of(columns), of(record), err.kind())
 }
 
-/// A value from a file may be long, or made to confuse a terminal.
+/// Describes a bad value. Truncates and escapes it: a file may hold a long value, or one with
+/// terminal control codes.
 fn bad(column: &str, value: &str, why: impl Display) -> String {
     let shown: String = value.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     format!("{column}: {shown}: {why}")
@@ -84,9 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_value_is_cut_and_escaped() {
+    fn a_hostile_value_is_truncated_and_escaped() {
         let value = format!("\u{1b}[2J{}", "9".repeat(10_000));
-        let said = bad("PTS", &value, "no");
-        assert!(said.starts_with("PTS: \\u{1b}[2J999") && said.len() < 80, "{said}");
+        let error = bad("PTS", &value, "no");
+        assert!(error.starts_with("PTS: \\u{1b}[2J999") && error.len() < 80, "{error}");
     }
 }

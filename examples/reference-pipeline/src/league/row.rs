@@ -1,16 +1,16 @@
-//! One team's side of one game.
+//! A team's box score of one game.
 //!
-//! The columns are those of a real feed. What identifies a row and what the pipeline reports on must
-//! be there; the statistics around it may be missing, as they are in real ones.
+//! The columns are those of a real feed. Columns that identify a row or appear in the report are
+//! required; other statistics may be missing, as they are in real feeds.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-/// The columns that a file, and each of its rows, cannot do without.
+/// Columns that a file, and each of its rows, must have.
 pub const NEEDED: [&str; 6] = ["GAME_DATE", "GAME_ID", "TEAM_ID", "TEAM_NAME", "WL", "PTS"];
 
 /// A team's box score. Field names are the feed's column names.
-#[expect(missing_docs, reason = "the columns of the feed, which mean what they mean in basketball")]
+#[expect(missing_docs, reason = "the columns of the feed, with their usual meaning in basketball")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct TeamGame {
@@ -47,7 +47,7 @@ pub struct TeamGame {
 }
 
 impl TeamGame {
-    /// What makes two rows the same row.
+    /// Returns the key of the row: rows with equal keys are duplicates.
     #[must_use]
     pub fn key(&self) -> (&str, u64) {
         (&self.game_id, self.team_id)

@@ -1,6 +1,6 @@
-//! Thirty teams that do not exist.
+//! Thirty invented teams.
 
-/// Abbreviation and name. No real team, city and nickname together, is among them.
+/// Abbreviation and name. No real team has both city and nickname of one of these.
 pub(super) const TEAMS: [(&str, &str); 30] = [
     ("ASH", "Ashport Lanterns"),
     ("BRI", "Brindle Bay Otters"),

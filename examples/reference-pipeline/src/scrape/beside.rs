@@ -1,7 +1,8 @@
-//! What a host that hangs does to those beside it.
+//! Effect of a host that hangs on calls to healthy hosts.
 //!
-//! Calls are made on the beat, whether or not those before have ended, and each counts from the beat
-//! that it was due at: a scraper that waits its turn does not make a slow service look fast.
+//! Calls are made at fixed instants, whether or not earlier ones have ended, and each is timed from
+//! the instant at which it was due (no coordinated omission): time that a call spends waiting in
+//! the scraper counts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use super::message::{Measured, Message, Progress, Summary};
 use crate::BoxError;
 use crate::percentile::p99;
 
-/// One call to each host, every so often.
+/// Interval between rounds of one call to each host.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// Calls the healthy hosts, and then all of them, the last of which hangs. Counts and measures the
-/// healthy ones' calls.
+/// Calls the healthy hosts alone, and then with the last host, which hangs. Counts and times only
+/// the healthy hosts' calls.
 pub(super) async fn slow(
     beats: usize,
     hosts: &[SocketAddr],
@@ -48,7 +49,7 @@ struct Ended {
 }
 
 impl Counts {
-    /// What the calls took of the first so many hosts, which are healthy.
+    /// Calls all `hosts`. Returns the durations for the first `healthy` of them.
     async fn beat(
         &mut self,
         beats: usize,
@@ -56,11 +57,14 @@ impl Counts {
         healthy: usize,
         pipeline: &impl Pipeline,
     ) -> Result<Vec<Duration>, BoxError> {
-        let (mut beat, mut running, mut took) = (interval(BEAT), JoinSet::new(), Vec::new());
+        let mut beat = interval(BEAT);
+        let mut running = JoinSet::new();
+        let mut took = Vec::new();
         for _ in 0..beats {
             let due = beat.tick().await.into_std();
             for (host, address) in hosts.iter().enumerate() {
-                let (url, pipeline) = (format!("http://{address}/quotes"), pipeline.clone());
+                let url = format!("http://{address}/quotes");
+                let pipeline = pipeline.clone();
                 running.spawn(async move {
                     let result = pipeline.quote(host, url).await;
                     let took = clock::now().saturating_duration_since(due);

@@ -1,4 +1,4 @@
-//! What there is to do, whichever way it is done.
+//! Jobs, written once for both arms.
 
 use std::time::Duration;
 
@@ -8,23 +8,24 @@ use super::message::{Message, Progress, Summary};
 use super::{Orders, Pipeline};
 use crate::BoxError;
 
-/// Days that a scraper fetches at once.
+/// Days that a scraper fetches concurrently.
 const SEASON_AT_ONCE: usize = 32;
 
-/// Calls to a dead upstream at once: all of them would need a thousand sockets at both ends.
+/// Concurrent calls to the unavailable upstream: a thousand would need a thousand sockets at both
+/// ends.
 const DEAD_AT_ONCE: usize = 200;
 
-/// Workers that want odds.
+/// Concurrent workers that request odds.
 const ODDS_AT_ONCE: usize = 100;
 
-/// Calls where connections are counted that a scraper has the mind to make at once.
+/// Concurrent calls that a scraper attempts where connections are counted.
 const CONNECTIONS_AT_ONCE: usize = 64;
 
-/// Failures that open a breaker, whichever it is.
+/// Failures that open the circuit breaker of either arm.
 const TRIP: usize = 5;
 
-/// How long until it is half open: its break is a second.
-const BREAK_IS_OVER: Duration = Duration::from_millis(1_500);
+/// Time until an open circuit breaker is half open. Its break takes a second.
+const UNTIL_HALF_OPEN: Duration = Duration::from_millis(1_500);
 
 /// Fetches this scraper's share of the game days.
 pub(super) async fn season(orders: &Orders, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
@@ -37,34 +38,34 @@ pub(super) async fn season(orders: &Orders, pipeline: impl Pipeline) -> Result<S
     all(fetches.collect(), SEASON_AT_ONCE).await
 }
 
-/// Is so many clients, all at once.
+/// Makes one call for each of `clients` clients, all at once.
 pub(super) async fn herd(clients: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
     all(calls("herd", clients, &pipeline, call), clients).await
 }
 
-/// Makes so many calls to nobody.
+/// Makes `count` calls to an unavailable upstream.
 pub(super) async fn dead(count: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
     all(calls("dead", count, &pipeline, call), DEAD_AT_ONCE).await
 }
 
-/// Asks for so many boards of odds.
+/// Requests `boards` boards of odds.
 pub(super) async fn odds(boards: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
     let board = |pipeline, path| async move { Pipeline::board(&pipeline, path).await };
     all(calls("odds", boards, &pipeline, board), ODDS_AT_ONCE).await
 }
 
-/// Has a breaker open, waits until it is half open, and then makes so many calls at once.
+/// Opens a circuit breaker, waits until it is half open, and then makes `count` calls at once.
 pub(super) async fn half_open(count: usize, pipeline: impl Pipeline) -> Result<Summary, BoxError> {
     for call in 0..TRIP {
-        // That they fail is what they are for.
+        // These calls fail by design: their failures open the breaker.
         let _ = pipeline.guarded(format!("/failing/{call}")).await;
     }
-    tokio::time::sleep(BREAK_IS_OVER).await;
+    tokio::time::sleep(UNTIL_HALF_OPEN).await;
     let guarded = |pipeline, path| async move { Pipeline::guarded(&pipeline, path).await };
     all(calls("half-open", count, &pipeline, guarded), count).await
 }
 
-/// Makes so many calls where connections are counted.
+/// Makes `orders.calls` calls where connections are counted.
 pub(super) async fn connections(
     orders: &Orders,
     pipeline: impl Pipeline,
@@ -94,7 +95,7 @@ fn calls<P: Pipeline, F>(
     (0..count).map(call).collect()
 }
 
-/// Runs named work, so much of it at once, and counts how it ends.
+/// Runs named futures, at most `at_once` of them concurrently, and counts their results.
 async fn all<F>(work: Vec<(String, F)>, at_once: usize) -> Result<Summary, BoxError>
 where
     F: Future<Output = Result<(), BoxError>> + Send + 'static,

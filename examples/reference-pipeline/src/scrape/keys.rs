@@ -1,7 +1,7 @@
-//! A breaker for every `class:start:end` that a processor has ever worked on.
+//! A circuit breaker for each key `class:start:end` of a processor's work.
 //!
-//! That is how the motivating system keys its breakers. Each key is used on a day and never again,
-//! and a map that is only ever added to does not know that.
+//! The motivating system has such keys. Each is used on one day only, and a map without eviction
+//! keeps all of them.
 
 use std::convert::Infallible;
 use std::fs;
@@ -19,10 +19,10 @@ use super::hand_made::breaker::Manager;
 use super::message::{Measured, Message, Progress, Summary};
 use crate::BoxError;
 
-/// How often to say how far it is, and to let others have the thread.
+/// Keys between two reports of progress, at which the task also yields its thread.
 const CHUNK: usize = 10_000;
 
-/// Makes one call under each of so many keys, and says what is left of them.
+/// Makes one call under each of `count` keys, and measures the memory that they take.
 pub(super) async fn remember(arm: Arm, count: usize) -> Result<Summary, BoxError> {
     let before = resident();
     let keys = match arm {
@@ -49,12 +49,12 @@ pub(super) async fn remember(arm: Arm, count: usize) -> Result<Summary, BoxError
     Ok(Summary { succeeded: count, measured: Some(keys), ..Summary::default() })
 }
 
-/// Ten thousand keys, in at most 16 MiB, each for an hour after it was last asked for.
+/// Limits of 10,000 keys and 16 MiB, with a time to idle of one hour.
 fn limits() -> Result<KeyedLimits, InvalidConfig> {
     KeyedLimits::new(10_000, 16 << 20, Duration::from_secs(3_600))
 }
 
-/// Calls with every key, one after the other.
+/// Makes one call for each key, one after the other.
 async fn each(
     count: usize,
     call: impl AsyncFn(String) -> Result<(), BoxError>,
@@ -73,10 +73,12 @@ const FIRST: Date = date(2012, 10, 30);
 const CLASSES: usize = 41;
 const DAYS: usize = 5_000;
 
-/// The `nth` of very many keys.
+/// Returns the `nth` key.
 fn key(nth: usize) -> Result<String, BoxError> {
-    let (class, nth) = (nth % CLASSES, nth / CLASSES);
-    let (start, length) = (i64::try_from(nth % DAYS)?, i64::try_from(nth / DAYS)?);
+    let class = nth % CLASSES;
+    let nth = nth / CLASSES;
+    let start = i64::try_from(nth % DAYS)?;
+    let length = i64::try_from(nth / DAYS)?;
     let start = FIRST.checked_add(start.days())?;
     Ok(format!("processor_{class}:{start}:{}", start.checked_add(length.days())?))
 }
@@ -86,7 +88,7 @@ fn measured(keys: usize, before: Option<u64>) -> Measured {
     Measured::Memory { keys, resident: before.and_then(grown) }
 }
 
-/// The bytes of memory that this process has, where the system tells.
+/// Returns this process's resident memory in bytes, or `None` where `/proc` does not exist.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -100,7 +102,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn keys_are_all_different() {
+    fn keys_are_distinct() {
         let some = [0, 1, CLASSES, CLASSES * DAYS - 1, CLASSES * DAYS, 999_999];
         let keys: HashSet<_> = some.into_iter().map(|nth| key(nth).unwrap()).collect();
         assert_eq!(keys.len(), some.len());

@@ -1,4 +1,4 @@
-//! What a scraper tells the demo: lines of JSON on its stdout.
+//! Messages of a scraper to the demo: lines of JSON on stdout.
 
 use std::io::{self, Write};
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::BoxError;
 
-/// One line.
+/// A message, one line of output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "both ends are this program")]
 pub enum Message {
-    /// So far.
+    /// Progress so far.
     Progress(Progress),
-    /// The last line.
+    /// Results: the last line.
     Summary(Summary),
 }
 
-/// How far a scraper is.
+/// Progress of a scraper.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Calls that have ended.
@@ -26,64 +26,64 @@ pub struct Progress {
     pub of: usize,
 }
 
-/// How a scraper's calls ended, as far as it admits.
+/// Results of a scraper's calls, as the scraper reports them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Calls that succeeded, or were said to.
+    /// Calls that succeeded, or were reported as successes.
     pub succeeded: usize,
-    /// Calls that failed, and said so.
+    /// Calls that were reported as failures.
     pub failed: usize,
-    /// The first few failures: what, and why.
+    /// Descriptions of the first few failures: the call and the reason.
     pub failures: Vec<String>,
-    /// What it measured, where the job is to measure.
+    /// Measurements of a job that measures.
     pub measured: Option<Measured>,
 }
 
-/// What a scraper measures on its own side of the wire.
+/// Measurements on the scraper's side.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "both ends are this program")]
 pub enum Measured {
-    /// What healthy hosts' calls took, in milliseconds, 99 of 100 of them.
+    /// 99th percentiles of the healthy hosts' calls, in milliseconds.
     Healthy {
-        /// While only they were called.
+        /// While only healthy hosts were called.
         alone: f64,
         /// While a host that hangs was called too.
         beside_slow: f64,
     },
-    /// What breakers are remembered by.
+    /// Memory that circuit breakers take.
     Memory {
-        /// Keys that are held.
+        /// Number of keys that are kept.
         keys: usize,
-        /// By how many bytes the process has grown, where the system tells.
+        /// Bytes by which the process has grown; `None` where that cannot be measured.
         resident: Option<u64>,
     },
 }
 
-/// How many failures are told in words.
-const TOLD: usize = 5;
+/// Number of failures that are described.
+const DESCRIBED: usize = 5;
 
 impl Summary {
-    /// Counts how one call ended.
+    /// Counts the result of one call.
     pub(super) fn count(&mut self, what: &str, ended: Result<(), BoxError>) {
         match ended {
             Ok(()) => self.succeeded += 1,
             Err(why) => {
                 self.failed += 1;
-                if self.failures.len() < TOLD {
+                if self.failures.len() < DESCRIBED {
                     self.failures.push(format!("{what}: {why}"));
                 }
             }
         }
     }
 
-    /// This and another scraper's.
+    /// Returns the sum of this summary and another scraper's.
     #[must_use]
     pub fn and(mut self, other: Summary) -> Summary {
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.failures.extend(other.failures);
-        self.failures.truncate(TOLD);
+        self.failures.truncate(DESCRIBED);
         self.measured = self.measured.or(other.measured);
         self
     }
@@ -93,7 +93,7 @@ impl Message {
     /// Writes the line.
     ///
     /// # Errors
-    /// If nobody reads any more.
+    /// If stdout is closed.
     pub fn send(&self) -> Result<(), BoxError> {
         let mut line = serde_json::to_vec(self)?;
         line.push(b'\n');
@@ -108,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_counted_and_the_first_told() {
+    fn failures_are_counted_and_the_first_described() {
         let mut summary = Summary::default();
         (0..9).for_each(|day| summary.count(&format!("day {day}"), Err("gone".into())));
         summary.count("day 9", Ok(()));
         assert_eq!((summary.succeeded, summary.failed), (1, 9));
-        assert_eq!(summary.failures.len(), TOLD);
+        assert_eq!(summary.failures.len(), DESCRIBED);
         assert_eq!(summary.failures[0], "day 0: gone");
         assert_eq!(summary.clone().and(summary).failed, 18);
     }

@@ -1,7 +1,7 @@
-//! Scrapers: processes that ask the upstream for what it has.
+//! Scrapers: processes that fetch data from the upstream.
 //!
-//! The two arms differ in how they ask and in how they write, and in nothing else: the same days,
-//! the same concurrency, the same upstream. [`naive`] is *before*, [`resilient`] is *after*.
+//! The two arms differ only in their calls and their writes: days, concurrency and upstream are the
+//! same. [`naive`] is *before*, [`resilient`] is *after*.
 
 mod beside;
 mod fetch;
@@ -29,43 +29,43 @@ use naive::Naive;
 use resilient::Resilient;
 use store::Store;
 
-/// The header in which a client says who it is.
+/// Header with the name of the client.
 pub const CLIENT: &str = "x-client";
 
-/// Which of the two pipelines.
+/// The two pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(clippy::exhaustive_enums, reason = "there is a before and an after")]
 pub enum Arm {
-    /// Fixed waits, retry on anything, append.
+    /// Fixed waits, retries after any failure, appends.
     Before,
-    /// The layers, and writes that can be repeated.
+    /// The layers, and idempotent writes.
     After,
 }
 
-/// What a scraper is to do.
+/// Job of a scraper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Job {
     /// Fetch game days into the store.
     Season,
-    /// Be many clients at once, at an upstream that is about to go down.
+    /// Make one call for each of many clients at once, before an outage.
     Herd,
-    /// Call an upstream that is dead.
+    /// Call an unavailable upstream.
     Dead,
-    /// Call one that is dead when a breaker's time is over.
+    /// Call it at once when circuit breakers are half open.
     HalfOpen,
-    /// Ask for odds, within what their API allows.
+    /// Request odds within the limits of their API.
     Odds,
-    /// Call three hosts, of which one hangs.
+    /// Call three hosts, one of which hangs.
     Slow,
-    /// Make many calls, where connections are counted.
+    /// Make many calls where connections are counted.
     Connections,
-    /// Have breakers for very many keys.
+    /// Create circuit breakers for many keys.
     Keys,
 }
 
 impl Job {
-    /// All of them, in the order in which the demo has them done.
+    /// All jobs, in the order in which the demo runs them.
     pub const ALL: [Job; 8] = [
         Job::Season,
         Job::Herd,
@@ -102,61 +102,61 @@ impl fmt::Display for Job {
     }
 }
 
-/// A scraper's orders, as the demo writes them onto its command line.
+/// Arguments of a scraper. The demo writes them onto its command line.
 #[derive(Debug, Clone, Args)]
 pub struct Orders {
-    /// How to do it.
+    /// Pipeline to use.
     #[arg(long)]
     pub arm: Arm,
-    /// What to do.
+    /// Job to do.
     #[arg(long)]
     pub job: Job,
-    /// Whom to ask.
+    /// Addresses of the upstream.
     #[command(flatten)]
     pub upstream: Addresses,
-    /// Where to write.
+    /// SQLite file to write to.
     #[arg(long)]
     pub store: PathBuf,
-    /// Which limits to keep, if this is an arm that keeps any.
+    /// File with the profiles of *after*.
     #[arg(long)]
     pub profiles: PathBuf,
-    /// Which of the scrapers this is, counted from 0.
+    /// Index of this scraper, counted from 0.
     #[arg(long)]
     pub worker: usize,
-    /// How many scrapers share the job.
+    /// Number of scrapers that share the job.
     #[arg(long)]
     pub workers: usize,
-    /// How many calls to make, where the job is not to fetch days.
+    /// Number of calls to make, for jobs that do not fetch days.
     #[arg(long)]
     pub calls: usize,
 }
 
 impl Orders {
-    /// The name under which the upstream knows this scraper.
+    /// Name of this scraper in its requests.
     fn client(&self) -> String {
         format!("scraper-{}", self.worker)
     }
 }
 
-/// A way to ask and to write.
+/// Calls and writes of an arm.
 ///
-/// What fails says why, unless the arm is one that swallows failures.
+/// A method returns the reason for a failure, unless the arm hides failures.
 pub trait Pipeline: Clone + Send + Sync + 'static {
-    /// The game days that there are.
+    /// Returns the game days of the league.
     fn days(&self) -> impl Future<Output = Result<Vec<Date>, BoxError>> + Send;
 
     /// Fetches a day into the store.
     fn day(&self, day: Date) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Makes a call whose answer does not matter.
+    /// Makes a call and ignores the response.
     fn call(&self, path: String) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Asks the odds API, which allows so many calls a minute.
+    /// Requests a board from the odds API, which has a rate limit.
     fn board(&self, path: String) -> impl Future<Output = Result<(), BoxError>> + Send {
         self.call(path)
     }
 
-    /// Makes a call that a breaker stands before.
+    /// Makes a call through a circuit breaker.
     fn guarded(&self, path: String) -> impl Future<Output = Result<(), BoxError>> + Send {
         self.call(path)
     }
@@ -164,14 +164,14 @@ pub trait Pipeline: Clone + Send + Sync + 'static {
     /// Makes a call where connections are counted.
     fn player(&self, url: String) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Calls one of the hosts, the `host`th.
+    /// Calls the `host`th host.
     fn quote(&self, host: usize, url: String) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// Carries the orders out, and reports on stdout.
+/// Does the job, and reports on stdout.
 ///
 /// # Errors
-/// If the job cannot be begun. What fails on the way is counted in the [`Summary`].
+/// If the job cannot be started. Failures of calls are counted in the [`Summary`].
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let store = Store::open(&orders.store)?;
     let base = format!("http://{}", orders.upstream.main).parse::<Url>()?;

@@ -1,18 +1,18 @@
-//! *Before*: how the pipeline that this project was made for calls its upstreams.
+//! *Before*: calls as the motivating system makes them.
 //!
-//! Written from what that system does, not from its code, and with nothing made worse than it is.
-//! Each habit looks harmless by itself:
+//! Written from a description of that system's behaviour, not from its code, and with no fault made
+//! worse. Each habit looks harmless by itself:
 //!
 //! - a new client, and so a new connection, for each call;
-//! - a fixed wait between attempts, the same for everybody;
-//! - another attempt after *anything*, a 404 included;
-//! - a `Retry-After` that nobody reads, and a timeout setting that has no effect;
+//! - a fixed wait between attempts, the same for all callers;
+//! - another attempt after *any* failure, a 404 included;
+//! - `Retry-After` is ignored, and a timeout setting has no effect;
 //! - no limit on retries but each call's own;
-//! - a rate limit and a breaker of its own making, which hold as long as one call is made at a time;
+//! - a hand-made rate limit and circuit breaker, which are correct only without concurrency;
 //! - retries *below* the rate limit, which therefore counts one call where there are four;
 //! - one pool of connections for all hosts;
-//! - rows written as they arrive, by append;
-//! - a failure that is logged somewhere, and then counts as done.
+//! - rows appended as they arrive;
+//! - a failure is logged, and then counts as done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +29,16 @@ use super::{CLIENT, Pipeline};
 use crate::BoxError;
 use crate::league::TeamGame;
 
-/// The first attempt and three retries.
+/// Attempts of a call: the first one and three retries.
 pub const ATTEMPTS: usize = 4;
 
-/// Five seconds there; the demo runs ten times as fast.
+/// Wait between attempts: five seconds in production, of which the demo takes a tenth.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Calls that may be under way at once, whichever host they are for.
+/// Calls that may be under way at once, to all hosts together.
 const POOL: usize = 24;
 
-/// The pipeline before.
+/// Pipeline of the *before* arm. Clones share rate limit, breaker and pool.
 #[derive(Debug, Clone)]
 pub struct Naive {
     base: Url,
@@ -47,7 +47,7 @@ pub struct Naive {
     shared: Arc<Shared>,
 }
 
-/// What the calls of a process share.
+/// State that the calls of a process share.
 #[derive(Debug)]
 struct Shared {
     odds: Bucket,
@@ -56,16 +56,17 @@ struct Shared {
 }
 
 impl Naive {
-    /// Asks `base` under the name `client`.
+    /// Creates a pipeline that calls `base` under the name `client`.
     #[must_use]
     pub fn new(base: Url, client: String, store: Store) -> Naive {
-        let (odds, breaker) = (Bucket::full(), Breaker::default());
+        let odds = Bucket::full();
+        let breaker = Breaker::default();
         let shared = Arc::new(Shared { odds, breaker, pool: Semaphore::new(POOL) });
         Naive { base, client, store, shared }
     }
 
     async fn get(&self, path: &str) -> Result<Response, BoxError> {
-        // No proxy: this is about the loopback, whatever the environment says.
+        // A proxy of the environment must not be used for loopback addresses.
         let client = Client::builder().no_proxy().build()?;
         let request = client.get(self.base.join(path)?).header(CLIENT, &self.client);
         Ok(request.send().await?.error_for_status()?)
@@ -82,14 +83,14 @@ impl Naive {
     }
 }
 
-/// The whole lines in `unread`, which keeps the rest.
+/// Removes the whole lines from `unread` and parses them. The rest remains in `unread`.
 fn take_rows(unread: &mut Vec<u8>) -> Result<Vec<TeamGame>, BoxError> {
     let whole = unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     let lines: Vec<u8> = unread.drain(..whole).collect();
     Ok(serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>()?)
 }
 
-/// Tries until it works or the attempts are spent, after which it is somebody else's problem.
+/// Retries until success or until the attempts are used up. Returns `None` in that case.
 async fn with_fixed_waits<T, F>(attempt: impl Fn() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, BoxError>>,
@@ -113,10 +114,10 @@ impl Pipeline for Naive {
         Ok(())
     }
 
-    /// Says when it failed, so that the herd's calls can be counted.
+    /// Reports failures, so that the herd's calls can be counted.
     async fn call(&self, path: String) -> Result<(), BoxError> {
-        let answer = with_fixed_waits(|| self.get(&path)).await;
-        answer.map(|_| ()).ok_or_else(|| "no attempts left".into())
+        let result = with_fixed_waits(|| self.get(&path)).await;
+        result.map(|_| ()).ok_or_else(|| "no attempts left".into())
     }
 
     async fn board(&self, path: String) -> Result<(), BoxError> {
@@ -124,14 +125,14 @@ impl Pipeline for Naive {
         self.call(path).await
     }
 
-    /// Without retries: this is about the breaker.
+    /// Makes no retries: this job measures the circuit breaker.
     async fn guarded(&self, path: String) -> Result<(), BoxError> {
         if !self.shared.breaker.allows(clock::now()) {
             return Err("the breaker is open".into());
         }
-        let answer = self.get(&path).await;
-        self.shared.breaker.record(clock::now(), answer.is_ok());
-        answer.map(|_| ())
+        let result = self.get(&path).await;
+        self.shared.breaker.record(clock::now(), result.is_ok());
+        result.map(|_| ())
     }
 
     async fn player(&self, url: String) -> Result<(), BoxError> {
@@ -150,7 +151,7 @@ mod tests {
     use crate::league::generate;
 
     #[test]
-    fn whole_lines_are_taken_and_the_rest_is_left() {
+    fn whole_lines_are_taken_and_the_rest_remains() {
         let league = generate::league(1, 1);
         let row = &league.on(league.days().next().unwrap()).unwrap()[0];
         let mut unread = serde_json::to_vec(row).unwrap();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn anything_is_retried_and_then_forgotten() {
+    async fn any_failure_is_retried_and_then_ignored() {
         let tries = std::cell::Cell::new(0);
         let gone = || {
             tries.set(tries.get() + 1);

@@ -1,13 +1,13 @@
-//! Which profile of `profiles.toml` is for which job.
+//! Profiles of `profiles.toml` by job.
 
 use resilience_core::profiles::{Profiles, ProfilesError};
 
 use super::Job;
 
-/// Where connections are counted.
+/// Profile of the job in which connections are counted.
 pub(super) const PLAYERS: &str = "players";
 
-/// The upstreams that a job calls, by the names of their profiles.
+/// Returns the names of the profiles that a job uses, one for each upstream.
 pub(super) fn of(job: Job) -> &'static [&'static str] {
     match job {
         Job::Season => &["season"],
@@ -21,10 +21,10 @@ pub(super) fn of(job: Job) -> &'static [&'static str] {
     }
 }
 
-/// Whether this text has a profile for every job, and nothing wrong in any of them.
+/// Checks that `text` is valid and has a profile for every job.
 ///
 /// # Errors
-/// What is wrong first.
+/// The first error found.
 pub fn check(text: &str) -> Result<(), ProfilesError> {
     let profiles = Profiles::from_toml(text)?;
     for job in Job::ALL {
@@ -43,13 +43,13 @@ mod tests {
     const TEXT: &str = include_str!("../../profiles.toml");
 
     #[test]
-    fn there_is_one_for_every_upstream() {
+    fn every_upstream_has_a_profile() {
         check(TEXT).unwrap();
         assert_eq!(of(Job::Slow).len(), HOSTS);
     }
 
     #[test]
-    fn only_the_herd_is_limited_by_little() {
+    fn only_the_profile_of_the_herd_has_warnings() {
         let profiles = Profiles::from_toml(TEXT).unwrap();
         let warned = |name: &String| !profiles.profile(name).unwrap().plan().warnings.is_empty();
         let warned: Vec<_> = profiles.names().into_iter().filter(warned).collect();
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_key_or_profile() {
         let error = check(&TEXT.replace("break_for", "brake_for")).unwrap_err();
         assert!(error.to_string().contains("brake_for"), "{error}");
         let error = check(&TEXT.replace("[odds]", "[evens]")).unwrap_err();

@@ -1,17 +1,17 @@
 //! *After*: the same calls under a profile.
 //!
 //! ```text
-//! deadline              nobody waits longer than this
-//!   bulkhead            so many at once, for each upstream by itself
-//!     retry             by status, transport error and budget; jittered; never before the hint
-//!       rate limit      in line, and a 429's hint stops the line
-//!         breaker       a dead upstream is left alone
+//! deadline              no call takes longer than this
+//!   bulkhead            limits concurrent calls, for each upstream separately
+//!     retry             by status, transport error and budget; jittered; not before the hint
+//!       rate limit      calls queue, and a 429's hint pauses the queue
+//!         breaker       stops calls to an unavailable upstream
 //!           attempt timeout
 //!             fetch     one shared client, body included
 //! ```
 //!
-//! and then an upsert, so that whatever comes twice lands once. What fails says so, by name. Which of the
-//! layers there are, and their limits, is in `profiles.toml`; here it is one call.
+//! Rows are upserted, so that a row that arrives twice is stored once. Errors are reported. The
+//! layers and their limits are in `profiles.toml`; in this module they are one call.
 
 use bytes::Bytes;
 use http::header::HeaderMap;
@@ -34,22 +34,23 @@ use crate::league::TeamGame;
 
 type Fetch = BoxCloneSyncService<Url, Response<Bytes>, Error<TransportError>>;
 
-/// The pipeline after.
+/// Pipeline of the *after* arm. Clones share the stacks.
 #[derive(Debug, Clone)]
 pub struct Resilient {
     base: Url,
-    /// The upstream's, or each host's.
+    /// Stacks of the job's upstreams.
     fetch: Vec<Fetch>,
-    /// The same profile where an answer is not read inside of the attempt, and connections are counted.
+    /// Client of the job in which connections are counted. Its bodies are read outside the attempt.
     client: Option<ResilientClient>,
     store: Store,
 }
 
 impl Resilient {
-    /// Asks `base` under the name `client`, within the limits of the job's upstreams.
+    /// Creates a pipeline that calls `base` under the name `client`, within the limits of the job's
+    /// profiles.
     ///
     /// # Errors
-    /// If there is no profile for one of them.
+    /// If a profile is missing.
     pub fn new(
         base: Url,
         client: &str,
@@ -65,7 +66,7 @@ impl Resilient {
         Ok(Resilient { base, fetch, client, store })
     }
 
-    /// The body of a good answer, or what was wrong with it.
+    /// Returns the body of a 200. Any other status is an error.
     async fn get(&self, upstream: usize, path: &str) -> Result<Bytes, BoxError> {
         let fetch = self.fetch.get(upstream).ok_or("no such upstream")?;
         let response = fetch.clone().oneshot(self.base.join(path)?).await?;
@@ -81,19 +82,19 @@ fn stack(client: Client, profile: &Profile) -> Fetch {
         .layer(profile.layer_with(StatusClassifier))
         .map_err(Error::Service)
         .service(service_fn(move |url: Url| fetch(client.clone(), url)));
-    // Boxed when its type is known: inferred through a `boxed` above, it takes rustc all there is.
+    // Boxed in a statement of its own: `boxed` in the builder is very slow to compile.
     BoxCloneSyncService::new(service)
 }
 
-/// One client for the process. Exactly one layer retries, so reqwest's own retries are off.
+/// Returns the client of the process. Only one layer may retry, so reqwest's own retries are off.
 fn shared_client(name: &str) -> Result<Client, BoxError> {
     let names = HeaderMap::from_iter([(http::HeaderName::from_static(CLIENT), name.parse()?)]);
-    // No proxy: this is about the loopback, whatever the environment says.
+    // A proxy of the environment must not be used for loopback addresses.
     let builder = Client::builder().no_proxy().retry(reqwest::retry::never());
     Ok(builder.default_headers(names).build()?)
 }
 
-/// As many connections as its bulkhead lets calls be under way.
+/// Returns a client with as many connections as the profile's bulkhead has permits.
 fn counted_client(profile: &Profile) -> Result<ResilientClient, BoxError> {
     let most = profile.plan().max_in_flight.ok_or("`players` has no bulkhead")?;
     let limits = ConnectionLimits::default().per_authority(most);
@@ -118,8 +119,8 @@ impl Pipeline for Resilient {
 
     async fn player(&self, url: String) -> Result<(), BoxError> {
         let client = self.client.as_ref().ok_or("no client")?;
-        let answer = client.get(url).await?.error_for_status()?;
-        Ok(answer.bytes().await.map(|_| ())?)
+        let response = client.get(url).await?.error_for_status()?;
+        Ok(response.bytes().await.map(|_| ())?)
     }
 
     async fn quote(&self, host: usize, url: String) -> Result<(), BoxError> {

@@ -1,7 +1,7 @@
-//! Where rows land: one SQLite file for each arm, shared by its scrapers.
+//! The store of an arm: a SQLite file that its scrapers share.
 //!
-//! Both ways of writing are here, side by side, because the difference between them is the point:
-//! an append that is repeated is a duplicate, an upsert that is repeated is nothing.
+//! Both forms of writing are here, for comparison: a repeated append makes duplicates, a repeated
+//! upsert changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,8 +15,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, params};
 use crate::BoxError;
 use crate::league::TeamGame;
 
-/// How long a writer waits for the other scraper's transaction.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time that a writer waits for the other scraper's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS appended (
@@ -40,61 +40,61 @@ const UPSERT: &str = "
     ON CONFLICT (game_id, team_id) DO UPDATE SET
         game_date = excluded.game_date, pts = excluded.pts, box_score = excluded.box_score";
 
-/// A handle on the file. Clones share the connection.
+/// A handle to the store. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Mutex<Connection>>);
 
-/// What is in the store.
+/// Content of the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Landed {
-    /// Rows, each counted once.
+    /// Number of distinct rows.
     pub rows: u64,
-    /// Rows that are there again.
+    /// Number of repetitions of rows.
     pub duplicates: u64,
-    /// How many of the rows are on each day.
+    /// Number of distinct rows on each day.
     pub by_day: BTreeMap<String, u64>,
 }
 
 impl Store {
-    /// Opens the file, and makes it if there is none.
+    /// Opens the file. Creates it if it does not exist.
     ///
     /// # Errors
     /// If it is not a database, or cannot be written.
     pub fn open(path: &Path) -> Result<Store, BoxError> {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.execute_batch(TABLES)?;
         Ok(Store(Arc::new(Mutex::new(connection))))
     }
 
-    /// Whether there is a store at this place that can be read. Makes none.
+    /// Checks that a store exists at `path` and can be read. Creates no file.
     ///
     /// # Errors
-    /// Why not.
-    pub fn look(path: &Path) -> Result<(), BoxError> {
+    /// If the store does not exist, or cannot be read.
+    pub fn check_readable(path: &Path) -> Result<(), BoxError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         Ok(connection.query_row("SELECT COUNT(*) FROM landed", [], |_| Ok(()))?)
     }
 
-    /// Adds rows, whether or not they are there.
+    /// Appends rows, even if the store has them already.
     ///
     /// # Errors
-    /// If the database refuses. None of the rows is written then.
+    /// If the database returns an error. None of the rows is written in that case.
     pub async fn append(&self, rows: Vec<TeamGame>) -> Result<(), BoxError> {
         self.write(APPEND, rows).await
     }
 
-    /// Adds rows, or replaces them where they are there already.
+    /// Adds rows, and replaces those that the store has already.
     ///
     /// # Errors
-    /// If the database refuses. None of the rows is written then.
+    /// If the database returns an error. None of the rows is written in that case.
     pub async fn upsert(&self, rows: Vec<TeamGame>) -> Result<(), BoxError> {
         self.write(UPSERT, rows).await
     }
 
-    /// SQLite blocks, so not on a runtime thread.
+    /// Writes rows in one transaction. SQLite blocks, so this runs on a blocking thread.
     async fn write(&self, statement: &'static str, rows: Vec<TeamGame>) -> Result<(), BoxError> {
         let store = self.0.clone();
         let write = move || {
@@ -106,7 +106,7 @@ impl Store {
         tokio::task::spawn_blocking(write).await?
     }
 
-    /// Counts what is there.
+    /// Counts the rows of the store.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -125,7 +125,7 @@ impl Store {
 }
 
 impl Landed {
-    /// Whether a day has all its rows.
+    /// Returns `true` if `day` has `rows` rows.
     #[must_use]
     pub fn is_whole(&self, day: Date, rows: usize) -> bool {
         self.by_day.get(&day.to_string()).is_some_and(|landed| *landed == rows as u64)
@@ -135,7 +135,8 @@ impl Landed {
 fn insert(to: &Transaction<'_>, statement: &str, rows: &[TeamGame]) -> Result<(), BoxError> {
     let mut statement = to.prepare(statement)?;
     for row in rows {
-        let (day, box_score) = (row.game_date.to_string(), serde_json::to_string(row)?);
+        let day = row.game_date.to_string();
+        let box_score = serde_json::to_string(row)?;
         statement.execute(params![row.game_id, row.team_id, day, row.pts, box_score])?;
     }
     Ok(())
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_append_repeats_and_an_upsert_does_not() {
+    async fn a_repeated_append_makes_duplicates_and_a_repeated_upsert_does_not() {
         let (day, rows) = day(&generate::league(1, 1));
         let count = rows.len() as u64;
         let (_folder, store) = store();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_day_that_is_cut_short_is_not_whole() {
+    async fn a_day_with_a_missing_row_is_not_whole() {
         let (day, rows) = day(&generate::league(1, 1));
         let (_folder, store) = store();
         store.append(rows[1..].to_vec()).await.unwrap();
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused() {
+    fn a_file_that_is_no_database_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "x".repeat(4_096)).unwrap();

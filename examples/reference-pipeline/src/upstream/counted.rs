@@ -1,4 +1,4 @@
-//! A port whose connections are counted: what a client's pool is worth is seen by who must accept them.
+//! Responses on the port that counts its connections, by which clients' pools are compared.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use http::StatusCode;
 
 use super::replies::{self, Reply};
 
-/// What an answer takes, so that calls are under way together.
+/// Time that a response takes, so that calls overlap.
 const WORK: Duration = Duration::from_millis(5);
 
-pub(super) async fn answer() -> Reply {
+pub(super) async fn respond() -> Reply {
     tokio::time::sleep(WORK).await;
     replies::empty(StatusCode::OK)
 }

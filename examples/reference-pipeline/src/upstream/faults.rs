@@ -1,9 +1,9 @@
-//! What goes wrong, decided before anything does.
+//! Faults of the upstream, chosen before the run.
 //!
-//! A [`Plan`] is a pure function of the seed, the day and how often that day was asked for, so both
-//! arms meet the same faults however they ask. Faults end after [`MOST`] arrivals, so that every day
-//! can be had by whoever keeps asking; except the poison day, which is gone, and for which asking
-//! again is only noise.
+//! A [`Plan`] is a pure function of the seed, the day and the number of earlier requests for that
+//! day, so both arms meet the same faults in any order of requests. Faults end after
+//! [`MAX_FAULTS`] arrivals, so that every day can be fetched by retrying; except the poison day,
+//! for which every response is a 404.
 
 use std::time::Duration;
 
@@ -14,41 +14,41 @@ use rand::rngs::Xoshiro256PlusPlus;
 use crate::league::League;
 use crate::seeded;
 
-/// No more faults for a day after so many arrivals.
-pub const MOST: u32 = 5;
+/// Arrivals after which a day has no more faults.
+pub const MAX_FAULTS: u32 = 5;
 
-/// How long a slow answer takes: longer than a caller with a timeout would wait.
+/// Time that a slow response takes: longer than the timeout of a caller that has one.
 pub const SLOW: Duration = Duration::from_millis(2_500);
 
-/// One thing that goes wrong.
+/// A fault of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// 429, and the seconds until which not to come back.
+    /// 429 with a `Retry-After` in seconds.
     ThrottledForSeconds(u64),
-    /// 429 or 503, and the date until which not to come back.
+    /// 429 or 503 with a `Retry-After` that is a date.
     ThrottledUntilDate {
-        /// The status.
+        /// Status of the response.
         status: u16,
-        /// How far off the date is, rounded up to a whole second of the calendar.
+        /// Distance of the date, before it is rounded up to a whole second.
         ahead: Duration,
     },
-    /// 500 or 503, and nothing else.
+    /// 500 or 503 without a hint.
     Failed(u16),
-    /// The right answer, after [`SLOW`].
+    /// The correct response, after [`SLOW`].
     Slow,
     /// The connection is reset.
     Reset,
     /// The body ends before its `Content-Length`.
     Truncated,
-    /// 404, for ever.
+    /// 404 for every request.
     Gone,
 }
 
-/// A league of fewer days than this has none to spare for poison.
-const SPARE: usize = 10;
+/// A league with fewer days than this has no poison day.
+const MIN_DAYS_FOR_POISON: usize = 10;
 
-/// The faults of a season.
+/// Faults of a season.
 #[derive(Debug, Clone)]
 pub struct Plan {
     seed: u64,
@@ -56,41 +56,41 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The faults that a seed means for a league.
+    /// Draws the faults of a league from a seed.
     #[must_use]
     pub fn new(seed: u64, league: &League) -> Plan {
-        let poison = (league.days().len() >= SPARE).then(|| {
+        let poison = (league.days().len() >= MIN_DAYS_FOR_POISON).then(|| {
             let nth = seeded::stream(seed, "poison").random_range(0..league.days().len());
             league.days().nth(nth)
         });
         Plan { seed, poison: poison.flatten() }
     }
 
-    /// The day that is gone.
+    /// Returns the day that is always a 404.
     #[must_use]
     pub fn poison(&self) -> Option<Date> {
         self.poison
     }
 
-    /// What happens to the `arrival`th request for a day, counted from 0.
+    /// Returns the fault of the `arrival`th request for a day, counted from 0.
     #[must_use]
     pub fn fault(&self, day: Date, arrival: u32) -> Option<Fault> {
         if self.poison == Some(day) {
             return Some(Fault::Gone);
         }
         let mut random = seeded::stream(self.seed, format_args!("{day}/{arrival}"));
-        (arrival < MOST && random.random_bool(0.5)).then(|| draw(&mut random))
+        (arrival < MAX_FAULTS && random.random_bool(0.5)).then(|| draw(&mut random))
     }
 
-    /// What somebody meets who asks for a day until it comes.
-    pub fn on_the_way_to(&self, day: Date) -> impl Iterator<Item = Fault> {
-        (0..MOST).map_while(move |arrival| self.fault(day, arrival))
+    /// Returns the faults that a client meets if it requests a day until it succeeds.
+    pub fn faults_before_success(&self, day: Date) -> impl Iterator<Item = Fault> {
+        (0..MAX_FAULTS).map_while(move |arrival| self.fault(day, arrival))
     }
 
-    /// The fewest requests that get a day, or the answer that it is gone.
+    /// Returns the fewest requests that fetch a day, or that find out that it does not exist.
     #[must_use]
     pub fn requests_needed(&self, day: Date) -> usize {
-        if self.poison == Some(day) { 1 } else { self.on_the_way_to(day).count() + 1 }
+        if self.poison == Some(day) { 1 } else { self.faults_before_success(day).count() + 1 }
     }
 }
 
@@ -120,27 +120,28 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_means_the_same_faults() {
-        let ((one, league), (other, _)) = (plan(), plan());
+    fn a_seed_determines_the_faults() {
+        let (one, league) = plan();
+        let (other, _) = plan();
         for day in league.days() {
-            for arrival in 0..MOST {
+            for arrival in 0..MAX_FAULTS {
                 assert_eq!(one.fault(day, arrival), other.fault(day, arrival));
             }
         }
     }
 
     #[test]
-    fn every_day_but_one_can_be_had() {
+    fn every_day_but_one_can_be_fetched() {
         let (plan, league) = plan();
-        let hopeless = |day: &Date| plan.fault(*day, MOST).is_some();
+        let hopeless = |day: &Date| plan.fault(*day, MAX_FAULTS).is_some();
         let days: Vec<_> = league.days().filter(hopeless).collect();
         assert_eq!(days, [plan.poison().unwrap()]);
     }
 
     #[test]
-    fn every_kind_of_fault_happens_in_a_season() {
+    fn a_season_has_every_kind_of_fault() {
         let (plan, league) = plan();
-        let all: Vec<_> = league.days().flat_map(|day| plan.on_the_way_to(day)).collect();
+        let all: Vec<_> = league.days().flat_map(|day| plan.faults_before_success(day)).collect();
         let some = |is: fn(&Fault) -> bool| assert!(all.iter().any(is));
         some(|fault| matches!(fault, Fault::ThrottledForSeconds(_)));
         some(|fault| matches!(fault, Fault::ThrottledUntilDate { status: 429, .. }));
@@ -153,16 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_is_gone_is_asked_for_once() {
+    fn a_day_that_is_gone_needs_one_request() {
         let (plan, league) = plan();
         let needed = |day| plan.requests_needed(day);
         assert_eq!(needed(plan.poison().unwrap()), 1);
-        assert!(league.days().map(needed).all(|needed| (1..=MOST as usize + 1).contains(&needed)));
+        assert!(
+            league.days().map(needed).all(|needed| (1..=MAX_FAULTS as usize + 1).contains(&needed))
+        );
     }
 
     #[test]
-    fn a_small_league_keeps_all_its_days() {
-        let league = generate::league(3, SPARE - 1);
+    fn a_small_league_has_no_poison_day() {
+        let league = generate::league(3, MIN_DAYS_FOR_POISON - 1);
         assert_eq!(Plan::new(3, &league).poison(), None);
     }
 }

@@ -1,20 +1,20 @@
-//! Ending a connection in the middle.
+//! Connections that the server ends in the middle of a response.
 
 use std::error::Error;
 use std::fmt;
 
-/// How a connection ends before its answer does. Travels to the server as the error of a handler or
-/// of a body.
+/// The way in which a connection ends before its response does. Handlers and bodies return it as
+/// their error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HangUp {
-    /// With a reset: the other side loses what it has not read yet.
+    /// With a reset: the client loses what it has not read yet.
     Reset,
-    /// With an orderly close, as a proxy does that gives up.
+    /// With an orderly close, like that of a proxy that gives up.
     Close,
 }
 
 impl HangUp {
-    /// The one that ended a connection, if one did.
+    /// Returns the `HangUp` that caused `error`, if one did.
     pub(super) fn behind(error: &hyper::Error) -> Option<HangUp> {
         error.source()?.downcast_ref().copied()
     }
@@ -23,8 +23,8 @@ impl HangUp {
 impl fmt::Display for HangUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            HangUp::Reset => "hung up with a reset",
-            HangUp::Close => "hung up in the middle of a body",
+            HangUp::Reset => "connection reset by the upstream",
+            HangUp::Close => "connection closed in the middle of a body",
         })
     }
 }

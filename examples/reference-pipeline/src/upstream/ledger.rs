@@ -1,4 +1,4 @@
-//! What the upstream saw: who came when, and who was told not to.
+//! Counts of the requests that reached the upstream, by caller and by time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -10,73 +10,71 @@ use super::odds::OddsStatement;
 /// The length of the window in which arrivals are counted for the peak.
 pub const WINDOW: Duration = Duration::from_millis(50);
 
-/// The part that the upstream plays for a request.
+/// Part that the upstream plays for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "a new part must be counted somewhere")]
 pub enum Part {
     /// Serving game days.
     Season,
-    /// Refusing a herd.
+    /// Rejecting a herd.
     Herd,
-    /// Being dead.
+    /// Being unavailable.
     Dead,
-    /// Being dead when somebody looks whether it still is.
+    /// Being unavailable, to calls of half-open circuit breakers.
     HalfOpen,
 }
 
-/// Whose request for what.
+/// A caller and the path that it requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// The client, by the name it gives.
+    /// Name that the client sends.
     pub client: String,
-    /// What it asked for.
+    /// Requested path.
     pub path: String,
 }
 
-/// All arrivals of one arm. Told the time.
+/// All arrivals of one arm. Reads no clock: callers pass the time.
 #[derive(Debug, Default)]
 pub struct Ledger {
     parts: BTreeMap<Part, Arrivals>,
     by_path: HashMap<String, u32>,
-    callers: HashMap<Caller, Standing>,
+    callers: HashMap<Caller, NotBefore>,
 }
 
 #[derive(Debug, Default)]
 struct Arrivals {
     calls: u64,
     early: u64,
-    /// All but each caller's first.
-    again: Vec<Instant>,
+    /// Instants of all requests but each caller's first.
+    repeats: Vec<Instant>,
 }
 
-/// A caller that has been here, and when it was told to come back.
+/// Instant of the last `Retry-After` sent to a caller; `None` if there was none.
 #[derive(Debug, Default)]
-struct Standing {
-    not_before: Option<Instant>,
-}
+struct NotBefore(Option<Instant>);
 
 impl Ledger {
-    /// A request arrives. Returns how many for this path came before it.
+    /// Records a request. Returns the number of earlier requests for the same path.
     pub fn arrive(&mut self, now: Instant, part: Part, caller: &Caller) -> u32 {
         let arrivals = self.parts.entry(part).or_default();
         arrivals.calls += 1;
-        if let Some(standing) = self.callers.get(caller) {
-            arrivals.again.push(now);
-            arrivals.early += u64::from(standing.not_before.is_some_and(|told| now < told));
+        if let Some(NotBefore(not_before)) = self.callers.get(caller) {
+            arrivals.repeats.push(now);
+            arrivals.early += u64::from(not_before.is_some_and(|instant| now < instant));
         } else {
-            self.callers.insert(caller.clone(), Standing::default());
+            self.callers.insert(caller.clone(), NotBefore::default());
         }
         let before = self.by_path.entry(caller.path.clone()).or_default();
         *before += 1;
         *before - 1
     }
 
-    /// This caller was told not to come back before `until`.
-    pub fn told(&mut self, caller: Caller, until: Instant) {
-        self.callers.entry(caller).or_default().not_before = Some(until);
+    /// Records that `caller` was sent a `Retry-After` that ends at `until`.
+    pub fn sent_retry_after(&mut self, caller: Caller, until: Instant) {
+        self.callers.entry(caller).or_default().0 = Some(until);
     }
 
-    /// The sums, and beside them those of the odds API, which keeps its own, and the connections.
+    /// Returns the sums, with those of the odds API and the number of connections.
     #[must_use]
     pub fn statement(&self, poison_path: &str, odds: OddsStatement, connections: u64) -> Statement {
         let part = |part| self.parts.get(&part).map(Arrivals::sums).unwrap_or_default();
@@ -94,11 +92,11 @@ impl Ledger {
 
 impl Arrivals {
     fn sums(&self) -> Sums {
-        Sums { calls: self.calls, early: self.early, peak_again: peak(&self.again, WINDOW) }
+        Sums { calls: self.calls, early: self.early, peak_again: peak(&self.repeats, WINDOW) }
     }
 }
 
-/// The most instants within any half-open window of this length.
+/// Returns the largest number of instants in any half-open window of this length.
 pub(super) fn peak(instants: &[Instant], window: Duration) -> u64 {
     let mut sorted = instants.to_vec();
     sorted.sort_unstable();
@@ -109,34 +107,34 @@ pub(super) fn peak(instants: &[Instant], window: Duration) -> u64 {
     (0..sorted.len()).map(inside).max().unwrap_or_default() as u64
 }
 
-/// The sums of a ledger.
+/// Sums of a ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
-    /// Fetching the game days.
+    /// Requests for game days.
     pub season: Sums,
-    /// The herd at the outage.
+    /// Requests of the herd at the outage.
     pub herd: Sums,
-    /// Calling a dead upstream.
+    /// Calls to the unavailable upstream.
     pub dead: Sums,
-    /// Looking whether it still is.
+    /// Calls of half-open circuit breakers to it.
     pub half_open: Sums,
-    /// Asking for odds.
+    /// Calls to the odds API.
     pub odds: OddsStatement,
-    /// Connections where they are counted.
+    /// Connections accepted by the port that counts them.
     pub connections: u64,
-    /// Requests for the day that is gone.
+    /// Requests for the poison day.
     pub poison_calls: u64,
 }
 
-/// The sums of one part.
+/// Sums of one part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     /// Requests on the wire.
     pub calls: u64,
-    /// Requests that came before their caller was told to.
+    /// Requests that arrived before the `Retry-After` of their caller had passed.
     pub early: u64,
-    /// The most requests in any [`WINDOW`], each caller's first left out: those are the load, the
-    /// others are what was made of it.
+    /// The most requests in any [`WINDOW`] without each caller's first: those are the load, the
+    /// others are the repetitions that failures cause.
     pub peak_again: u64,
 }
 
@@ -156,10 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn early_is_before_the_told_instant_by_the_told_caller() {
-        let (mut ledger, start) = (Ledger::default(), clock::now());
+    fn a_call_is_early_if_its_own_caller_was_sent_a_later_retry_after() {
+        let mut ledger = Ledger::default();
+        let start = clock::now();
         ledger.arrive(start, Part::Season, &caller("a"));
-        ledger.told(caller("a"), start + MS(1_000));
+        ledger.sent_retry_after(caller("a"), start + MS(1_000));
         ledger.arrive(start + MS(1), Part::Season, &caller("b"));
         ledger.arrive(start + MS(999), Part::Season, &caller("a"));
         ledger.arrive(start + MS(1_000), Part::Season, &caller("a"));
@@ -169,15 +168,17 @@ mod tests {
 
     #[test]
     fn arrivals_are_numbered_by_path() {
-        let (mut ledger, now) = (Ledger::default(), clock::now());
+        let mut ledger = Ledger::default();
+        let now = clock::now();
         assert_eq!(ledger.arrive(now, Part::Season, &caller("a")), 0);
         assert_eq!(ledger.arrive(now, Part::Season, &caller("b")), 1);
         assert_eq!(sums(&ledger, "/days/1").poison_calls, 2);
     }
 
     #[test]
-    fn the_peak_slides_and_leaves_the_first_wave_out() {
-        let (mut ledger, start) = (Ledger::default(), clock::now());
+    fn the_peak_is_of_a_sliding_window_without_the_first_calls() {
+        let mut ledger = Ledger::default();
+        let start = clock::now();
         for client in ["a", "b", "c", "d"] {
             ledger.arrive(start, Part::Herd, &caller(client));
         }
@@ -185,7 +186,7 @@ mod tests {
         for (client, at) in [("a", 0), ("b", 40), ("c", 80), ("d", 89), ("a", 130)] {
             ledger.arrive(start + MS(500 + at), Part::Herd, &caller(client));
         }
-        // 540 to 590, the end excluded.
+        // The window from 540 to 590 ms, its end excluded.
         assert_eq!(sums(&ledger, "").herd.peak_again, 3);
     }
 }

@@ -1,10 +1,11 @@
-//! An odds API that counts.
+//! An odds API with a limit on calls.
 //!
 //! The real one allows thirty calls a minute and five at once. Here a minute takes a second
-//! ([`SCALE`]), on both sides of the wire. Whoever is over is refused with a `Retry-After`, and so is
-//! everybody who comes before that is over: it is the account that was told, not the call. Once in a
-//! run it refuses though nothing was wrong, as it does when another program with the same account
-//! has used the minute up. No limiter can know of that one; it can only listen.
+//! ([`SCALE`]), for clients and server. A call above the limit is rejected with a `Retry-After`,
+//! and so is every other call before that has passed: it applies to the account and not to the
+//! call. Once in a run a call within the limit is rejected too, as happens when another program
+//! with the same account has used the minute up. No limiter can foresee that; a client can only
+//! obey the hint.
 
 use std::time::{Duration, Instant};
 
@@ -12,51 +13,51 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::peak;
 
-/// How much faster than in life: thirty a minute are thirty a second.
+/// Factor by which the demo is faster than the real API: thirty a minute are thirty a second.
 pub const SCALE: u32 = 60;
 
-/// Calls that the API allows in a minute.
+/// Calls that the API allows a minute.
 pub const PER_MINUTE: u32 = 30;
 
-/// Calls that it allows at once.
+/// Calls that the API allows at once.
 pub const BURST: u32 = 5;
 
-/// A minute, as the demo counts it.
+/// A minute of the API at the demo's scale.
 pub const MINUTE: Duration = Duration::from_millis(60_000 / SCALE as u64);
 
-/// The call, counted from 0, that is refused whatever the rate.
-const REFUSED_ONCE: u64 = 40;
+/// Index, from 0, of the call that is rejected at any rate.
+const REJECTED_ONCE: u64 = 40;
 
-/// The API's side of the contract. Told the time.
+/// The server's side of the limit. Reads no clock: callers pass the time.
 #[derive(Debug, Default)]
 pub struct OddsApi {
     arrivals: Vec<Instant>,
-    refused: u64,
+    rejected: u64,
     early: u64,
-    /// When all that was used will have come back. It may be ahead of now by the burst.
+    /// Instant at which all quota in use is free again. At most a burst ahead of now.
     used_until: Option<Instant>,
     not_before: Option<Instant>,
 }
 
 impl OddsApi {
-    /// A call arrives. Returns how long to stay away, if it is refused.
+    /// Records a call. Returns the time to stay away if the call is rejected.
     pub fn arrive(&mut self, now: Instant) -> Option<Duration> {
         let nth = self.arrivals.len() as u64;
         self.arrivals.push(now);
-        let early = self.not_before.is_some_and(|told| now < told);
+        let early = self.not_before.is_some_and(|instant| now < instant);
         self.early += u64::from(early);
-        if !early && nth != REFUSED_ONCE && self.has_room(now) {
+        if !early && nth != REJECTED_ONCE && self.take_quota(now) {
             return None;
         }
-        self.refused += 1;
+        self.rejected += 1;
         if !early {
             self.not_before = Some(now + MINUTE);
         }
         Some(MINUTE)
     }
 
-    /// Takes a call's share of the rate, if there is one left.
-    fn has_room(&mut self, now: Instant) -> bool {
+    /// Takes one call from the quota. Returns `false` if none is left.
+    fn take_quota(&mut self, now: Instant) -> bool {
         let gap = MINUTE / PER_MINUTE;
         let used_until = self.used_until.map_or(now, |until| until.max(now)) + gap;
         let fits = used_until <= now + gap * BURST;
@@ -66,12 +67,12 @@ impl OddsApi {
         fits
     }
 
-    /// What it counted.
+    /// Returns the counters.
     #[must_use]
     pub fn statement(&self) -> OddsStatement {
         OddsStatement {
             calls: self.arrivals.len() as u64,
-            refused: self.refused,
+            rejected: self.rejected,
             early: self.early,
             peak: peak(&self.arrivals, MINUTE),
         }
@@ -83,9 +84,9 @@ impl OddsApi {
 pub struct OddsStatement {
     /// Requests on the wire.
     pub calls: u64,
-    /// Those that were answered with a 429.
-    pub refused: u64,
-    /// Those that came while the account was told to stay away.
+    /// Calls that were rejected with a 429.
+    pub rejected: u64,
+    /// Calls that came before the account's `Retry-After` had passed.
     pub early: u64,
     /// The most requests in any [`MINUTE`].
     pub peak: u64,
@@ -97,10 +98,11 @@ mod tests {
     use resilience_core::clock;
 
     #[test]
-    fn what_is_within_the_rate_is_served() {
-        let (mut api, start) = (OddsApi::default(), clock::now());
+    fn calls_within_the_limit_are_served() {
+        let mut api = OddsApi::default();
+        let start = clock::now();
         let gap = MINUTE / PER_MINUTE;
-        for nth in 0..REFUSED_ONCE as u32 {
+        for nth in 0..REJECTED_ONCE as u32 {
             assert_eq!(api.arrive(start + gap * nth), None, "{nth}");
         }
         // A minute is not a whole number of gaps, to the nanosecond.
@@ -108,22 +110,24 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_five_and_the_account_is_told() {
-        let (mut api, start) = (OddsApi::default(), clock::now());
-        let refused = (0..8).filter(|_| api.arrive(start).is_some()).count();
-        assert_eq!(refused, 3);
+    fn a_burst_is_five_and_retry_after_is_for_the_account() {
+        let mut api = OddsApi::default();
+        let start = clock::now();
+        let rejected = (0..8).filter(|_| api.arrive(start).is_some()).count();
+        assert_eq!(rejected, 3);
         assert_eq!(api.arrive(start + MINUTE - Duration::from_nanos(1)), Some(MINUTE));
         assert_eq!(api.arrive(start + MINUTE), None);
-        let OddsStatement { calls, refused, early, peak } = api.statement();
-        assert_eq!((calls, refused, early, peak), (10, 4, 3, 9));
+        let OddsStatement { calls, rejected, early, peak } = api.statement();
+        assert_eq!((calls, rejected, early, peak), (10, 4, 3, 9));
     }
 
     #[test]
-    fn one_call_is_refused_that_did_nothing_wrong() {
-        let (mut api, start) = (OddsApi::default(), clock::now());
-        let refused = |nth| api.arrive(start + MINUTE * nth).is_some();
-        let refused: Vec<_> = (0..REFUSED_ONCE as u32 + 2).map(refused).collect();
-        assert_eq!(refused.iter().position(|refused| *refused), Some(REFUSED_ONCE as usize));
-        assert_eq!(refused.into_iter().filter(|refused| *refused).count(), 1);
+    fn one_call_within_the_limit_is_rejected() {
+        let mut api = OddsApi::default();
+        let start = clock::now();
+        let rejected = |nth| api.arrive(start + MINUTE * nth).is_some();
+        let rejected: Vec<_> = (0..REJECTED_ONCE as u32 + 2).map(rejected).collect();
+        assert_eq!(rejected.iter().position(|rejected| *rejected), Some(REJECTED_ONCE as usize));
+        assert_eq!(rejected.into_iter().filter(|rejected| *rejected).count(), 1);
     }
 }

@@ -1,10 +1,9 @@
-//! A service that goes away for everybody at once.
+//! An outage that all clients meet at the same instant.
 //!
-//! The requests of a herd hang, as they do on a server that is going down, until the last client has
-//! arrived; then all are refused together, and all is well again. That is how a herd is made: hundreds
-//! of clients whose failures are milliseconds apart, and who, if they all wait for the same time, come
-//! back as one. Waiting for the last and not for a while is what makes it one instant on any machine;
-//! where some can never come, for want of open files, the others wait for ten seconds.
+//! Requests hang until the last client of the herd has arrived; then all of them are rejected
+//! together, and every later request succeeds. That produces hundreds of failures within a few
+//! milliseconds, on a machine of any speed: clients that all wait for the same time then retry as
+//! one. A herd that stays incomplete, for want of open files, is rejected after ten seconds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-/// How long a herd that is not complete is kept.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time for which requests of an incomplete herd are held.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// An outage that refuses a herd of known size, once.
+/// An outage that rejects a herd of known size once.
 #[derive(Debug)]
 pub struct Outage {
     herd: usize,
@@ -24,18 +23,18 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// For so many clients.
+    /// Creates an outage for `herd` clients.
     #[must_use]
     pub fn new(herd: usize) -> Outage {
         Outage { herd, arrived: AtomicUsize::new(0), all_here: Barrier::new(herd) }
     }
 
-    /// Whether a request is refused; known once it is time to answer it.
-    pub async fn refuses(&self) -> bool {
+    /// Waits for the rest of the herd. Returns `true` if the request is to be rejected.
+    pub async fn rejects(&self) -> bool {
         let early = self.arrived.fetch_add(1, Ordering::Relaxed) < self.herd;
         if early {
-            // Late or complete, they are refused all the same.
-            let _ = timeout(PATIENCE, self.all_here.wait()).await;
+            // The herd is rejected whether or not it became complete.
+            let _ = timeout(MAX_WAIT, self.all_here.wait()).await;
         }
         early
     }
@@ -48,17 +47,17 @@ mod tests {
     use futures_util::{FutureExt, future::join};
 
     #[tokio::test]
-    async fn all_are_refused_together_and_then_none() {
+    async fn a_whole_herd_is_rejected_together_and_later_calls_succeed() {
         let outage = Outage::new(3);
-        let mut first_two = Box::pin(join(outage.refuses(), outage.refuses()));
+        let mut first_two = Box::pin(join(outage.rejects(), outage.rejects()));
         assert_eq!((&mut first_two).now_or_never(), None);
-        assert!(outage.refuses().await);
+        assert!(outage.rejects().await);
         assert_eq!(first_two.await, (true, true));
-        assert_eq!(join_all([outage.refuses(), outage.refuses()]).await, [false, false]);
+        assert_eq!(join_all([outage.rejects(), outage.rejects()]).await, [false, false]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever_for_the_last() {
-        assert!(Outage::new(2).refuses().await);
+    async fn an_incomplete_herd_is_rejected_after_a_timeout() {
+        assert!(Outage::new(2).rejects().await);
     }
 }

@@ -1,4 +1,4 @@
-//! Which request gets which answer.
+//! Routes of the upstream.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub(super) struct Upstream {
     connections: AtomicU64,
 }
 
-/// How long a dead upstream takes to refuse a call that looks whether it still is, so that those that
-/// are made at once are there at once.
-const HOLD: Duration = Duration::from_millis(500);
+/// Delay before a call of a half-open circuit breaker is rejected, so that calls made at the same
+/// time overlap.
+const HALF_OPEN_DELAY: Duration = Duration::from_millis(500);
 
 impl Upstream {
     pub(super) fn new(league: League, seed: u64, herd: usize) -> Upstream {
@@ -45,7 +45,7 @@ impl Upstream {
         }
     }
 
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
+    pub(super) async fn respond<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
         let caller = caller(&request);
         let path = request.uri().path();
         match path.split('/').skip(1).collect::<Vec<_>>()[..] {
@@ -78,22 +78,23 @@ impl Upstream {
             Some(Fault::Gone) => Ok(replies::empty(StatusCode::NOT_FOUND)),
             Some(Fault::Failed(status)) => Ok(replies::empty(StatusCode::from_u16(status)?)),
             Some(Fault::ThrottledForSeconds(seconds)) => {
-                self.told(caller, Duration::from_secs(seconds));
-                replies::come_back(StatusCode::TOO_MANY_REQUESTS, seconds)
+                self.sent_retry_after(caller, Duration::from_secs(seconds));
+                replies::retry_later(StatusCode::TOO_MANY_REQUESTS, seconds)
             }
             Some(Fault::ThrottledUntilDate { status, ahead }) => {
                 let now = wall_now();
                 let date = replies::next_date(now, ahead)?;
-                self.told(caller, date.duration_since(now)?);
-                replies::come_back(StatusCode::from_u16(status)?, httpdate::HttpDate::from(date))
+                self.sent_retry_after(caller, date.duration_since(now)?);
+                let date = httpdate::HttpDate::from(date);
+                replies::retry_later(StatusCode::from_u16(status)?, date)
             }
         }
     }
 
     async fn herd(&self, caller: &Caller) -> Reply {
         self.arrive(Part::Herd, caller);
-        let refused = self.outage.refuses().await;
-        replies::empty(if refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
+        let rejected = self.outage.rejects().await;
+        replies::empty(if rejected { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
     }
 
     fn dead(&self, caller: &Caller) -> Reply {
@@ -103,14 +104,14 @@ impl Upstream {
 
     async fn half_open(&self, caller: &Caller) -> Reply {
         self.arrive(Part::HalfOpen, caller);
-        tokio::time::sleep(HOLD).await;
+        tokio::time::sleep(HALF_OPEN_DELAY).await;
         replies::empty(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     fn board(&self) -> Result<Reply, BoxError> {
         match self.odds.lock().arrive(clock::now()) {
             None => Ok(replies::empty(StatusCode::OK)),
-            Some(wait) => replies::come_back(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
+            Some(wait) => replies::retry_later(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
         }
     }
 
@@ -121,7 +122,7 @@ impl Upstream {
         replies::json(&self.ledger.lock().statement(&poison, odds, connections))
     }
 
-    /// A connection was accepted where they are counted.
+    /// Counts a connection on the port that counts them.
     pub(super) fn connected(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
@@ -130,8 +131,8 @@ impl Upstream {
         self.ledger.lock().arrive(clock::now(), part, caller)
     }
 
-    fn told(&self, caller: Caller, wait: Duration) {
-        self.ledger.lock().told(caller, clock::now() + wait);
+    fn sent_retry_after(&self, caller: Caller, wait: Duration) {
+        self.ledger.lock().sent_retry_after(caller, clock::now() + wait);
     }
 }
 

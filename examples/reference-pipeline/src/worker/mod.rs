@@ -1,8 +1,8 @@
 //! A worker: a service that makes predictions, and is deployed, probed and restarted.
 //!
-//! [`naive`] is how the motivating system's services lived and died: up when the port is open, down when
-//! the process is gone. [`resilient`] reads its whole configuration before it begins, answers probes that
-//! tell the truth, and leaves politely.
+//! [`naive`] works as the motivating system's services did: up when the port is open, down when the
+//! process has ended. [`resilient`] reads its whole configuration first, reports its health
+//! truthfully, and shuts down gracefully.
 
 mod faults;
 pub mod naive;
@@ -17,33 +17,33 @@ use crate::BoxError;
 use crate::scrape::Arm;
 pub use faults::Fault;
 
-/// The variable that says where to listen. Port 0 is any that is free.
+/// Variable with the address to listen on. Port 0 is any free port.
 pub const LISTEN: &str = "PIPELINE_LISTEN";
 
-/// The variable that says where the rows are that predictions are made from.
+/// Variable with the path of the store, from which predictions are made.
 pub const STORE: &str = "PIPELINE_STORE";
 
-/// The variable that says how many systems predict.
+/// Variable with the number of systems that predict.
 pub const SYSTEMS: &str = "PIPELINE_SYSTEMS";
 
-/// How a worker is to work. Where, and from what, is in its environment.
+/// Arguments of a worker. Its address and its store are in the environment.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Orders {
-    /// How it lives and ends.
+    /// Pipeline that the worker belongs to.
     #[arg(long, default_value = "after")]
     pub arm: Arm,
-    /// What is wrong with it.
+    /// Fault of this deploy.
     #[arg(long, hide = true)]
     pub fault: Option<Fault>,
-    /// Whether it ends when nobody holds the other end of its stdin any more.
+    /// End at the end of stdin, that is, when the parent process has ended.
     #[arg(long, hide = true)]
     pub child: bool,
 }
 
-/// Serves until it is told to stop, and says where in the first line on stdout.
+/// Serves until a signal ends the worker. Prints its address as the first line on stdout.
 ///
 /// # Errors
-/// If its configuration is not whole, or the address is taken.
+/// If the configuration is invalid, or the address is in use.
 pub async fn run(orders: &Orders) -> Result<ExitCode, BoxError> {
     match orders.arm {
         Arm::Before => naive::run(orders.fault).await,

@@ -1,10 +1,9 @@
-//! *After*: a worker that says how it is, and leaves politely.
+//! *After*: a worker that reports its health and shuts down gracefully.
 //!
-//! - what it is told in its environment is read at once and before anything else, and refused in one report;
-//! - `/health` says that it lives, `/ready` whether to send it requests, `/startup` whether it has loaded;
-//! - more requests at once than it has the means for are refused, and say when to come back;
-//! - at SIGTERM it is not ready first, for as long as the balancer needs to hear of it; then it takes nothing
-//!   new, finishes what it has, says goodbye to its connections, and ends.
+//! - The environment is read first, and all invalid variables are reported together;
+//! - `/health` is the liveness probe, `/ready` the readiness probe, `/startup` the startup probe;
+//! - at SIGTERM `/ready` fails first, for as long as the balancer needs to notice; then the worker
+//!   accepts nothing new, finishes the requests under way, closes its connections, and ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,20 +24,21 @@ use super::predict::{PLAYERS, Predictions, predict};
 use super::{Fault, LISTEN, STORE, SYSTEMS};
 use crate::BoxError;
 use crate::bad_input::BadInput;
-use crate::balance::CHECK_EVERY;
+use crate::balance::CHECK_INTERVAL;
 use crate::process::announcement;
 use crate::scrape::store::Store;
 
-/// How long it is not ready before it takes nothing new: three of the balancer's looks.
-const GRACE: Duration = CHECK_EVERY.saturating_mul(3);
+/// Time for which `/ready` fails before the worker stops accepting: three checks of the balancer.
+const GRACE: Duration = CHECK_INTERVAL.saturating_mul(3);
 
-/// How long what it has begun may take.
+/// Time limit for requests under way at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Ends the process even if one of its threads is blocked: the phases take 12.3 s at most.
+/// Time after which the process ends even if one of its threads is blocked. The phases take 12.3 s
+/// at most.
 const TOTAL: Duration = Duration::from_secs(15);
 
-/// What is read from the environment.
+/// Configuration read from the environment.
 struct Configuration {
     listen: SocketAddr,
     store: PathBuf,
@@ -89,12 +89,12 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     Ok(ExitCode::from(report.exit_code()))
 }
 
-/// SQLite blocks, so not on a runtime thread.
+/// Checks the store. SQLite blocks, so this runs on a blocking thread.
 async fn read(store: PathBuf) -> Result<(), BoxError> {
-    tokio::task::spawn_blocking(move || Store::look(&store)).await?
+    tokio::task::spawn_blocking(move || Store::check_readable(&store)).await?
 }
 
-/// What predicts is there: in life, a model in an object store, or a library in the image.
+/// Checks the predictor: in production, a model in an object store, or a library in the image.
 async fn load(fault: Option<Fault>) -> Result<(), BoxError> {
     if fault == Some(Fault::MissingDependency) { Err("no predictor".into()) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! `demo`.
+//! Tests of `demo`.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
-use crate::{Outcome, program, said, text};
+use crate::{Outcome, output, program, text};
 
-/// A demo that has printed its first line of progress, so that its children are there.
+/// A demo that has reported the progress of its herd, so that its child processes exist.
 struct Running {
     demo: Child,
-    /// What stood on stderr before.
+    /// Lines of stderr before that report.
     preface: String,
     stderr: Lines<BufReader<ChildStderr>>,
 }
@@ -33,12 +33,12 @@ async fn running(arguments: &[&str]) -> Outcome<Running> {
     Err(format!("the demo ended: {preface}").into())
 }
 
-async fn refused(arguments: &[&str]) -> Outcome<String> {
-    said(2, &mut program(arguments)).await
+async fn rejected(arguments: &[&str]) -> Outcome<String> {
+    output(2, &mut program(arguments)).await
 }
 
 #[tokio::test]
-async fn every_assertion_holds_and_the_report_says_so() -> Outcome {
+async fn every_assertion_holds_and_is_in_the_report() -> Outcome {
     let out = TempDir::new()?;
     let arguments = ["demo", "--json", "--quick", "--seed", "7", "--out", text(out.path())?];
     let Output { status, stdout, stderr } = program(&arguments).output().await?;
@@ -47,7 +47,7 @@ async fn every_assertion_holds_and_the_report_says_so() -> Outcome {
     assert_eq!(printed, written);
     assert_eq!(status.code(), Some(0), "{printed:#}\n{}", String::from_utf8_lossy(&stderr));
     let assertions = printed["assertions"].as_array().ok_or("no assertions")?;
-    // Where the system does not tell how much memory a process has, nothing is claimed of it.
+    // The assertion on memory is absent where the system does not report it.
     assert_eq!(assertions.len(), if cfg!(target_os = "linux") { 22 } else { 21 });
     for assertion in assertions {
         assert!(assertion["before"].is_number() && assertion["after"].is_number(), "{assertion}");
@@ -58,13 +58,13 @@ async fn every_assertion_holds_and_the_report_says_so() -> Outcome {
     let after = &printed["after"];
     assert_eq!(after["odds"]["failed"], 0);
     assert_eq!(after["restarts"]["restarts"], 6);
-    assert_eq!(after["deploys"]["good_refused"], false);
+    assert_eq!(after["deploys"]["good_rejected"], false);
     assert_eq!(after["keys"]["measured"]["memory"]["keys"], 10_000);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_folder_is_said_and_the_rest_is_used() -> Outcome {
+async fn problems_of_a_folder_are_printed_and_good_rows_are_used() -> Outcome {
     let folder = TempDir::new()?;
     let write =
         |name: &str, lines: &[&str]| std::fs::write(folder.path().join(name), lines.join("\n"));
@@ -82,16 +82,17 @@ async fn what_is_wrong_with_a_folder_is_said_and_the_rest_is_used() -> Outcome {
         ],
     )?;
     let out = TempDir::new()?;
-    let (folder, out_dir) = (text(folder.path())?, text(out.path())?);
+    let folder = text(folder.path())?;
+    let out_dir = text(out.path())?;
     let demo = running(&["demo", "--quick", "--league-data", folder, "--out", out_dir]).await?;
-    for said in [
+    for line in [
         "skipped dateless.csv: missing column GAME_DATE\n",
         "skipped games.csv:3: PTS: ninety: invalid digit found in string\n",
         "skipped games.csv:5: GAME_DATE: someday: ",
         "skipped games.csv:6: 4 fields, must be 6\n",
-        "skipped 1 rows that were there already\n",
+        "skipped 1 duplicate rows\n",
     ] {
-        assert!(demo.preface.contains(said), "{said:?} in {}", demo.preface);
+        assert!(demo.preface.contains(line), "{line:?} in {}", demo.preface);
     }
     let league: League = serde_json::from_slice(&std::fs::read(out.path().join("league.json"))?)?;
     assert_eq!((league.days().len(), league.rows()), (2, 2));
@@ -99,20 +100,20 @@ async fn what_is_wrong_with_a_folder_is_said_and_the_rest_is_used() -> Outcome {
 }
 
 #[tokio::test]
-async fn bad_usage_and_bad_input_are_named() -> Outcome {
-    assert!(refused(&["demo", "--seed", "many"]).await?.contains("--seed"));
-    assert!(refused(&["demo", "--spede", "7"]).await?.contains("--spede"));
-    assert!(refused(&["demo", "--league-data", "/no/such/folder"]).await?.contains("/no/such"));
+async fn errors_name_bad_usage_and_bad_input() -> Outcome {
+    assert!(rejected(&["demo", "--seed", "many"]).await?.contains("--seed"));
+    assert!(rejected(&["demo", "--spede", "7"]).await?.contains("--spede"));
+    assert!(rejected(&["demo", "--league-data", "/no/such/folder"]).await?.contains("/no/such"));
     let empty = TempDir::new()?;
-    let said = refused(&["demo", "--league-data", text(empty.path())?]).await?;
-    assert!(said.contains(text(empty.path())?) && said.contains("no *.csv"), "{said}");
+    let error = rejected(&["demo", "--league-data", text(empty.path())?]).await?;
+    assert!(error.contains(text(empty.path())?) && error.contains("no *.csv"), "{error}");
     let file = tempfile::NamedTempFile::new()?;
-    assert!(refused(&["demo", "--out", text(file.path())?]).await?.contains(text(file.path())?));
+    assert!(rejected(&["demo", "--out", text(file.path())?]).await?.contains(text(file.path())?));
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_profiles_is_named() -> Outcome {
+async fn errors_of_profiles_name_file_and_key() -> Outcome {
     let out = TempDir::new()?;
     let good = include_str!("../../profiles.toml");
     let texts: [(&[u8], &str); 5] = [
@@ -125,27 +126,27 @@ async fn what_is_wrong_with_profiles_is_named() -> Outcome {
         ),
         (&good.replace("probes", "probe").into_bytes(), "did you mean `probes`?"),
     ];
-    for (garbage, named) in texts {
+    for (content, named) in texts {
         let file = out.path().join("garbage.toml");
-        std::fs::write(&file, garbage)?;
+        std::fs::write(&file, content)?;
         let arguments = ["demo", "--profiles", text(&file)?, "--out", text(out.path())?];
-        let said = refused(&arguments).await?;
-        assert!(said.contains("garbage.toml") && said.contains(named), "{said}");
+        let error = rejected(&arguments).await?;
+        assert!(error.contains("garbage.toml") && error.contains(named), "{error}");
     }
-    let said = refused(&["demo", "--profiles", "/no/such", "--out", text(out.path())?]).await?;
-    assert!(said.contains("/no/such"), "{said}");
+    let error = rejected(&["demo", "--profiles", "/no/such", "--out", text(out.path())?]).await?;
+    assert!(error.contains("/no/such"), "{error}");
     Ok(())
 }
 
 #[cfg(target_os = "linux")]
 mod signals {
     use super::*;
-    use crate::processes::{PATIENCE, all_end, children, signal};
+    use crate::processes::{TIMEOUT, all_end, children, signal};
 
     async fn demo_with_children(out: &TempDir) -> Outcome<(Running, u32, Vec<u32>)> {
         let demo = running(&["demo", "--quick", "--out", text(out.path())?]).await?;
         let pid = demo.demo.id().ok_or("the demo ended")?;
-        // An upstream and a scraper. The scraper is announced a moment before it is started.
+        // An upstream and a scraper. Progress is reported a moment before the scraper is started.
         let both = async {
             loop {
                 let children = children(pid)?;
@@ -155,11 +156,11 @@ mod signals {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, both).await?
+        tokio::time::timeout(TIMEOUT, both).await?
     }
 
     #[tokio::test]
-    async fn a_demo_that_is_killed_leaves_nobody_behind() -> Outcome {
+    async fn a_killed_demo_leaves_no_process_behind() -> Outcome {
         let out = TempDir::new()?;
         let (mut running, _, children) = demo_with_children(&out).await?;
         running.demo.kill().await?;
@@ -172,7 +173,7 @@ mod signals {
     }
 
     #[tokio::test]
-    async fn so_does_one_that_is_interrupted_twice() -> Outcome {
+    async fn a_demo_interrupted_twice_ends_at_once() -> Outcome {
         interrupted(2).await
     }
 
@@ -180,10 +181,10 @@ mod signals {
         let out = TempDir::new()?;
         let (mut running, pid, children) = demo_with_children(&out).await?;
         for _ in 0..times {
-            // It is this test's child: until it is waited for, the id is its own.
+            // This test's own child: until it has been waited for, no other process has its id.
             signal("INT", pid).await?;
         }
-        let status = tokio::time::timeout(PATIENCE, running.demo.wait()).await??;
+        let status = tokio::time::timeout(TIMEOUT, running.demo.wait()).await??;
         assert_eq!(status.code(), Some(130));
         while let Some(line) = running.stderr.next_line().await? {
             assert!(!line.contains("error"), "{line}");

@@ -1,4 +1,4 @@
-//! The program as its user meets it: arguments, streams, files, signals and exit codes.
+//! Tests of the program from outside: arguments, streams, files, signals and exit codes.
 
 mod contend;
 mod demo;
@@ -23,10 +23,10 @@ fn text(path: &Path) -> Outcome<&str> {
     Ok(path.to_str().ok_or("not UTF-8")?)
 }
 
-/// What it says when it ends with this code.
-async fn said(code: i32, command: &mut Command) -> Outcome<String> {
+/// Runs a command that must end with this exit code. Returns its stdout and stderr.
+async fn output(code: i32, command: &mut Command) -> Outcome<String> {
     let Output { status, stdout, stderr } = command.output().await?;
-    let said = String::from_utf8(stdout)? + &String::from_utf8(stderr)?;
-    assert_eq!(status.code(), Some(code), "{said}");
-    Ok(said)
+    let text = String::from_utf8(stdout)? + &String::from_utf8(stderr)?;
+    assert_eq!(status.code(), Some(code), "{text}");
+    Ok(text)
 }

@@ -1,4 +1,4 @@
-//! Other processes, as Linux shows them.
+//! Other processes, read from `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use tokio::process::Command;
 
 use crate::Outcome;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Its process id, its parent's, and whether it has not ended yet.
+/// Returns a process's id, its parent's id, and `true` if it has not ended.
 fn process(pid: &str) -> Option<(u32, u32, bool)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut after_name = stat.rsplit_once(") ")?.1.split(' ');
@@ -30,10 +30,10 @@ pub(crate) async fn all_end(pids: &[u32]) -> Outcome {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    Ok(tokio::time::timeout(PATIENCE, ended).await?)
+    Ok(tokio::time::timeout(TIMEOUT, ended).await?)
 }
 
-/// Those that it started, and those that they did.
+/// Returns the ids of a process's children, of their children, and so on.
 pub(crate) fn descendants(of: u32) -> Outcome<Vec<u32>> {
     let mut all = children(of)?;
     for child in all.clone() {
@@ -42,7 +42,7 @@ pub(crate) fn descendants(of: u32) -> Outcome<Vec<u32>> {
     Ok(all)
 }
 
-/// To a child of this test: until it is waited for, the id is its own.
+/// Sends a signal to a child that has not been waited for, so that no other process has its id.
 pub(crate) async fn signal(name: &str, pid: u32) -> Outcome {
     let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().await?;
     assert!(sent.success());

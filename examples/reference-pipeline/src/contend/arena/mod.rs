@@ -1,4 +1,4 @@
-//! The store that is contended for, its log, and a naive lock in it.
+//! The store that processes contend for, its log, and a naive lock in it.
 
 mod postgres;
 mod redis;
@@ -30,7 +30,7 @@ impl Arena {
             Some(("sqlite", path)) => Ok(Arena::Sqlite(Sqlite::open(path).await?)),
             Some(("postgres" | "postgresql", _)) => Ok(Arena::Postgres(Postgres::open(url).await?)),
             Some(("redis", _)) => Ok(Arena::Redis(Redis::open(url).await?)),
-            // Fails, and names the schemes there are.
+            // Always fails here: the error names the supported schemes.
             _ => match resilience_stores::open(url).await {
                 Err(error) => Err(error.into()),
                 Ok(_) => Err("a store without a log".into()),
@@ -46,7 +46,7 @@ impl Arena {
         }
     }
 
-    /// Creates log and lock anew.
+    /// Creates the log and the lock, empty.
     pub(super) async fn prepare(&self) -> Result<(), BoxError> {
         match self {
             Arena::Sqlite(store) => Ok(store.prepare().await?),
@@ -55,7 +55,8 @@ impl Arena {
         }
     }
 
-    /// Writes to the log. With a fence, that is checked in the transaction of the write.
+    /// Writes to the log. A fence is checked in the transaction of the write.
+    /// Returns `false` if the fence is stale.
     pub(super) async fn write(
         &self,
         arm: Arm,
@@ -70,7 +71,7 @@ impl Arena {
         }
     }
 
-    /// Takes the naive lock if it is free or has ended.
+    /// Takes the naive lock if it is free or has expired. Returns `false` if it is held.
     pub(super) async fn naive_lock(&self, holder: &str, term_ms: u64) -> Result<bool, BoxError> {
         match self {
             Arena::Sqlite(store) => store.naive_lock(holder, term_ms).await,
@@ -79,7 +80,7 @@ impl Arena {
         }
     }
 
-    /// Deletes the naive lock without a look at its holder: the fault of the original.
+    /// Deletes the naive lock without a check of its holder: the fault of the original.
     pub(super) async fn naive_unlock(&self) -> Result<(), BoxError> {
         match self {
             Arena::Sqlite(store) => Ok(store.naive_unlock().await?),
@@ -98,6 +99,7 @@ impl Arena {
 }
 
 fn entry(section: String, what: &str) -> Result<Entry, BoxError> {
-    let what = What::from_word(what).ok_or_else(|| format!("not a line of the log: {what}"))?;
+    let what =
+        What::from_word(what).ok_or_else(|| format!("unexpected line of the log: {what}"))?;
     Ok(Entry { section, what })
 }

@@ -31,7 +31,7 @@ const UNLOCK: &str = "DELETE FROM contend_lock WHERE name = 'lock'";
 
 impl Postgres {
     pub(in crate::contend) async fn open(url: &str) -> Result<Postgres, StoreError> {
-        // Twenty processes share the connections that a server has.
+        // Twenty processes share the server's connections.
         Ok(Postgres(PostgresStore::builder(url)?.max_connections(2).open().await?))
     }
 

@@ -78,7 +78,7 @@ impl Redis {
         read.arg(log_of(arm)).arg(0).arg(-1);
         let lines: Vec<String> = read.query_async(&mut *connection).await?;
         let line = |line: &String| {
-            let (what, section) = line.split_once(' ').ok_or("not a line of the log")?;
+            let (what, section) = line.split_once(' ').ok_or("unexpected line of the log")?;
             entry(section.to_owned(), what)
         };
         lines.iter().map(line).collect()

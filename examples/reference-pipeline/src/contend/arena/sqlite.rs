@@ -39,12 +39,12 @@ impl Sqlite {
         Arc::new(self.0.clone())
     }
 
-    /// Creates the tables anew.
+    /// Creates the tables, empty.
     pub(in crate::contend) async fn prepare(&self) -> Result<(), StoreError> {
         self.0.transaction(|tx| tx.driver().execute_batch(TABLES).map_err(driver_error)).await
     }
 
-    /// Writes to the log. With a fence, that is checked in the transaction of the write.
+    /// Writes to the log. A fence is checked in the transaction of the write.
     pub(in crate::contend) async fn write(
         &self,
         arm: Arm,
@@ -52,7 +52,8 @@ impl Sqlite {
         what: What,
         fence: Option<&Fence>,
     ) -> Result<bool, BoxError> {
-        let (section, fence) = (section.to_owned(), fence.cloned());
+        let section = section.to_owned();
+        let fence = fence.cloned();
         let write = move |tx: &SqliteTransaction<'_>| {
             if let Some(fence) = &fence
                 && !tx.admits(fence)?
@@ -66,13 +67,14 @@ impl Sqlite {
         Ok(self.0.transaction(write).await?)
     }
 
-    /// Takes the naive lock if it is free or has ended.
+    /// Takes the naive lock if it is free or has expired.
     pub(in crate::contend) async fn naive_lock(
         &self,
         holder: &str,
         term_ms: u64,
     ) -> Result<bool, BoxError> {
-        let (holder, term) = (holder.to_owned(), i64::try_from(term_ms)?);
+        let holder = holder.to_owned();
+        let term = i64::try_from(term_ms)?;
         let lock = move |tx: &SqliteTransaction<'_>| {
             let now = tx.now().as_millis();
             tx.driver().execute(LOCK, params![holder, now + term, now]).map_err(driver_error)

@@ -1,23 +1,23 @@
-//! A breaker that counts its probes when they have ended.
+//! A circuit breaker that counts its probes when they have ended.
 //!
-//! "At most three calls while half open" holds if the third has failed before the fourth is made. Two
-//! hundred that are made at once find a count of nothing, and go.
+//! "At most three calls while half open" is true if the third has failed before the fourth is made.
+//! Two hundred calls made at once all read a count of zero and are allowed.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Failures in a row that open it.
+/// Consecutive failures that open the circuit.
 const FAILURES: u32 = 5;
 
-/// How long it stays open: five minutes in life.
+/// Time that the circuit stays open: five minutes in production.
 pub(in crate::scrape) const BREAK: Duration = Duration::from_secs(1);
 
-/// Calls that it lets through after that, until it knows more.
+/// Calls allowed in the half-open state.
 const PROBES: u32 = 3;
 
-/// One upstream's breaker.
+/// Circuit breaker of one upstream.
 #[derive(Debug, Default)]
 pub(in crate::scrape) struct Breaker(Mutex<State>);
 
@@ -35,7 +35,7 @@ impl Default for State {
 }
 
 impl Breaker {
-    /// Whether a call may be made.
+    /// Returns `true` if a call may be made.
     pub(in crate::scrape) fn allows(&self, now: Instant) -> bool {
         let mut state = self.0.lock();
         match *state {
@@ -49,7 +49,7 @@ impl Breaker {
         }
     }
 
-    /// A call has ended.
+    /// Records the result of a call.
     pub(in crate::scrape) fn record(&self, now: Instant, succeeded: bool) {
         let mut state = self.0.lock();
         *state = match *state {
@@ -65,12 +65,12 @@ impl Breaker {
     }
 }
 
-/// A breaker for whatever name is asked for, and for ever.
+/// Circuit breakers by name. Creates one for each new name, and never removes any.
 #[derive(Debug, Default)]
 pub(in crate::scrape) struct Manager(Mutex<HashMap<String, Breaker>>);
 
 impl Manager {
-    /// A call under this name succeeds. Its breaker is as good as new afterwards, and stays.
+    /// Makes a successful call under this name. Keeps the breaker, now in its initial state again.
     pub(in crate::scrape) fn succeed(&self, name: String, now: Instant) {
         let mut breakers = self.0.lock();
         let breaker = breakers.entry(name).or_default();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_it_does_what_it_says() {
+    fn probes_are_limited_while_one_call_is_made_at_a_time() {
         let start = clock::now();
         let breaker = open(start);
         assert!(!breaker.allows(start + BREAK / 2));
@@ -112,15 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn two_hundred_at_once_are_let_through_together() {
+    fn two_hundred_probes_at_once_are_all_allowed() {
         let start = clock::now();
         let breaker = open(start);
         assert!((0..200).all(|_| breaker.allows(start + BREAK)));
     }
 
     #[test]
-    fn a_success_leaves_the_name_behind() {
-        let (manager, now) = (Manager::default(), clock::now());
+    fn every_name_is_kept() {
+        let manager = Manager::default();
+        let now = clock::now();
         (0..3).for_each(|day| manager.succeed(day.to_string(), now));
         manager.succeed("2".into(), now);
         assert_eq!(manager.len(), 3);

@@ -1,7 +1,7 @@
-//! A token bucket that looks, sleeps, and then takes.
+//! A token bucket that checks, sleeps, and then takes.
 //!
-//! Between the look and the taking, everybody else looks too. A hundred callers who find the bucket
-//! empty all wait for *one* token, the same one, and all go when it is there.
+//! Other callers check between a caller's check and its taking. A hundred callers that find the
+//! bucket empty all wait for the *same* token, and all are released when it is there.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use resilience_core::clock;
 
 use crate::upstream::odds::{BURST, MINUTE, PER_MINUTE};
 
-/// As many tokens a minute as the API allows.
+/// A bucket that is filled at the rate of the API.
 #[derive(Debug)]
 pub(in crate::scrape) struct Bucket(Mutex<State>);
 
@@ -25,7 +25,7 @@ impl Bucket {
         Bucket(Mutex::new(State { tokens: BURST.into(), filled: clock::now() }))
     }
 
-    /// Waits for a token and takes it. The lock is never held for long.
+    /// Waits for a token and takes it.
     pub(in crate::scrape) async fn acquire(&self) {
         let wait = self.0.lock().wait(clock::now());
         if !wait.is_zero() {
@@ -39,7 +39,8 @@ impl State {
     fn wait(&mut self, now: Instant) -> Duration {
         let gap = MINUTE / PER_MINUTE;
         let grown = now.saturating_duration_since(self.filled).div_duration_f64(gap);
-        (self.tokens, self.filled) = ((self.tokens + grown).min(BURST.into()), now);
+        self.tokens = (self.tokens + grown).min(BURST.into());
+        self.filled = now;
         gap.mul_f64((1.0 - self.tokens).max(0.0))
     }
 }
@@ -50,8 +51,9 @@ mod tests {
     use futures_util::future::join_all;
 
     #[tokio::test(start_paused = true)]
-    async fn one_at_a_time_it_keeps_the_rate() {
-        let (bucket, start) = (Bucket::full(), clock::now());
+    async fn the_rate_is_kept_while_one_call_is_made_at_a_time() {
+        let bucket = Bucket::full();
+        let start = clock::now();
         for _ in 0..BURST + PER_MINUTE {
             bucket.acquire().await;
         }
@@ -59,8 +61,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hundred_at_once_are_let_through_together() {
-        let (bucket, start) = (Bucket::full(), clock::now());
+    async fn a_hundred_calls_at_once_are_released_together() {
+        let bucket = Bucket::full();
+        let start = clock::now();
         join_all((0..100).map(|_| bucket.acquire())).await;
         assert!(clock::now().saturating_duration_since(start) <= MINUTE / 10);
         assert!(bucket.0.lock().tokens < -90.0);

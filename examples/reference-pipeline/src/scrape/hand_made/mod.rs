@@ -1,7 +1,7 @@
-//! *Before*'s own primitives, as they are written for the first time.
+//! *Before*'s own rate limiter and circuit breaker, as a first version of either is often written.
 //!
-//! Each does what it says as long as one call is made at a time, which is how it was tested. They are
-//! written from what those of the motivating system were measured to do, not from its code.
+//! Both are correct while one call is made at a time, which is how they were tested. Written from
+//! the measured behaviour of the motivating system, not from its code.
 
 pub(super) mod breaker;
 pub(super) mod bucket;
