@@ -32,7 +32,7 @@ fn expected(key: &str, status_of_key: bool) -> Vec<(String, Vec<f64>)> {
         "pool.create_failures{LAYER}",
         "pool.retired{LAYER,resilience.pool.reason=broken}",
         "profile.reloads{resilience.profile.result=accepted}",
-        "profile.reloads{resilience.profile.result=refused}",
+        "profile.reloads{resilience.profile.result=rejected}",
         "rate.pauses{LAYERKEY}",
         "rejections{LAYERKEY,resilience.rejection.kind=rate_limited}",
         "retries{LAYER,resilience.outcome=timed_out}",

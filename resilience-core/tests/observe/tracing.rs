@@ -57,7 +57,7 @@ const EVERY_LINE: &[&str] = &[
     "DEBUG resilience::pool resilience.pool_retired: resilience.layer.name=\"layer\" \
      resilience.pool.reason=\"broken\"",
     "INFO resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"accepted\"",
-    "WARN resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"refused\" \
+    "WARN resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"rejected\" \
      error.type=\"invalid_config\" resilience.profile.error=\"`limit` is 0\"",
 ];
 
