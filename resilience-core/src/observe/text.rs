@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_and_says_so() {
+    fn a_long_text_is_cut_and_marked() {
         let long = shown(&"ä".repeat(100_000));
         assert!(long.len() <= ErrorText::MAX_BYTES && long.ends_with('…'), "{}", long.len());
         let secret = format!("{} https://me:hunter2@h/", "x".repeat(Bounded::MAX_BYTES - 15));

@@ -12,7 +12,7 @@ use crate::{SECOND, builder, reset};
 
 const DEAD: u64 = u64::MAX;
 
-/// T18: neither a flood of other keys nor the time after which an idle one is let go closes a circuit
+/// Neither a flood of other keys nor the time after which an idle one is let go closes a circuit
 /// that is open. Its break ends when it was to end.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_outlives_a_flood_and_its_idle_time() {

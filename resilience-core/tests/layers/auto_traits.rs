@@ -1,4 +1,5 @@
-//! What users put layers into asks for Send, Sync and 'static; and a future is moved, so it is small.
+//! Futures of layers are `Send`, `Sync` and `'static` as the service below is, and small, since
+//! futures are moved.
 
 use std::io;
 
@@ -71,7 +72,7 @@ fn everything_public_is_send_and_sync() {
     is_movable(&within(Deadline::at(resilience_core::clock::now()), async {}));
 }
 
-/// Ceilings in bytes, above an inner future of 32 (T22). Lower them when a change allows it.
+/// Ceilings in bytes, above an inner future of 32. Lower them when a change allows it.
 #[test]
 fn futures_are_small() {
     let sizes = [

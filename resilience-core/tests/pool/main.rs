@@ -1,4 +1,4 @@
-//! Pools: the field's scenarios (E28 of the conformance tables, from the tests of bb8 and deadpool), cancellation,
+//! Pools: the field's scenarios (from the tests of bb8 and deadpool), cancellation,
 //! ages, the circuit around making objects, and real sockets.
 
 #![cfg(feature = "pool")]
