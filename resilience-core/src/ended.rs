@@ -29,7 +29,6 @@ impl<'e> Ended<'e> {
         Ended { outcome: Outcome::Success, error: None, error_type: None, repeats: false };
 
     #[cfg(feature = "tokio")]
-    #[inline]
     pub(crate) fn new<T, E>(
         outcome: Outcome,
         classifier: &impl Classify<T, E>,
@@ -42,7 +41,6 @@ impl<'e> Ended<'e> {
     /// Like [`new`](Ended::new), but falls back to the error's own
     /// [`CarriesRejection::as_std_error`].
     #[cfg(feature = "tokio")]
-    #[inline]
     pub(crate) fn carrying<T, E: CarriesRejection>(
         outcome: Outcome,
         classifier: &impl Classify<T, E>,
@@ -55,7 +53,6 @@ impl<'e> Ended<'e> {
 }
 
 impl From<Outcome> for Ended<'_> {
-    #[inline]
     fn from(outcome: Outcome) -> Self {
         Ended { outcome, ..Ended::SUCCESS }
     }

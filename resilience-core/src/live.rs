@@ -55,7 +55,6 @@ impl<T> LiveConfig<T> {
     }
 
     /// Returns `true` if this version is in force.
-    #[inline]
     pub(crate) fn is_at(&self, version: u32) -> bool {
         self.version.load(Ordering::Acquire) == version
     }
@@ -66,7 +65,6 @@ impl<T> LiveConfig<T> {
     }
 
     /// Returns the configuration in force, if `known` no longer is.
-    #[inline]
     pub(crate) fn newer(&self, known: &Versioned<T>) -> Option<Versioned<T>> {
         // See docs/decisions/0040-state-in-the-handle-configuration-in-an-argument.md.
         (!self.is_at(known.version())).then(|| self.get())
@@ -82,7 +80,6 @@ impl<T> Versioned<T> {
         Versioned(Arc::new(Numbered { version, value }))
     }
 
-    #[inline]
     pub(crate) fn version(&self) -> u32 {
         self.0.version
     }
@@ -97,7 +94,6 @@ impl<T> Clone for Versioned<T> {
 impl<T> Deref for Versioned<T> {
     type Target = T;
 
-    #[inline]
     fn deref(&self) -> &T {
         &self.0.value
     }

@@ -119,7 +119,6 @@ impl<K: Key, T: Entry, F> PerKey<K, T, F> {
     }
 
     /// Returns the handle for this request, and its key.
-    #[inline]
     pub fn get<Req>(&self, request: &Req, now: Instant) -> (T, K)
     where
         F: Fn(&Req) -> K,
@@ -155,7 +154,6 @@ where
     type Handle = T;
     type Selected = Option<(T, K)>;
 
-    #[inline]
     fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now) {
         if selected.is_none() {
             let key = (self.key)(request);
@@ -163,7 +161,6 @@ where
         }
     }
 
-    #[inline]
     fn handle<'a>(&'a self, selected: &'a Self::Selected) -> Option<&'a T> {
         selected.as_ref().map(|(handle, _)| handle)
     }
@@ -212,12 +209,10 @@ impl<Req, Sel: Select<Req>> Select<Req> for Arc<Sel> {
     type Handle = Sel::Handle;
     type Selected = Sel::Selected;
 
-    #[inline]
     fn select(&self, selected: &mut Self::Selected, request: &Req, now: &mut Now) {
         Sel::select(self, selected, request, now);
     }
 
-    #[inline]
     fn handle<'a>(&'a self, selected: &'a Self::Selected) -> Option<&'a Self::Handle> {
         Sel::handle(self, selected)
     }

@@ -81,10 +81,12 @@ impl From<SystemTime> for Timestamp {
 /// Writes the point as RFC 3339, in UTC.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, millis) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
-        let (year, month, day) = civil(days);
-        let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
-        let (second, millis) = (millis / 1_000 % 60, millis % 1_000);
+        let (year, month, day) = civil(self.0.div_euclid(86_400_000));
+        let of_day = self.0.rem_euclid(86_400_000);
+        let hour = of_day / 3_600_000;
+        let minute = of_day / 60_000 % 60;
+        let second = of_day / 1_000 % 60;
+        let millis = of_day % 1_000;
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 }
@@ -132,7 +134,8 @@ mod tests {
 
     #[test]
     fn no_arithmetic_overflows() {
-        let (first, last) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
+        let first = Timestamp::from_millis(i64::MIN);
+        let last = Timestamp::from_millis(i64::MAX);
         assert_eq!(last.saturating_add(Duration::MAX), last);
         assert_eq!(first.saturating_sub(Duration::MAX), first);
         assert_eq!(last.saturating_duration_since(first), Duration::from_millis(u64::MAX));

@@ -1,4 +1,4 @@
-//! Listeners are told what was decided, and by whom.
+//! Events: each decision is reported with the name of its policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Notes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_decision_is_told_once() {
+async fn each_decision_is_reported_once() {
     let notes = Notes::default();
     let policy = RetryPolicy::builder()
         .name("odds")
@@ -64,7 +64,7 @@ async fn each_decision_is_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rejections_and_requests_that_cannot_be_sent_twice_are_told() {
+async fn rejections_and_requests_that_cannot_be_sent_twice_are_reported() {
     let notes = Notes::default();
     let policy =
         RetryPolicy::builder().listen(notes.listener()).classifier(AnyError).build().unwrap();
@@ -85,7 +85,7 @@ async fn rejections_and_requests_that_cannot_be_sent_twice_are_told() {
     );
 }
 
-/// Whatever the reason, it is said once, and nothing is announced that does not follow.
+/// A stop is reported once, whatever its reason, and no retry is reported that does not follow.
 #[tokio::test(start_paused = true)]
 async fn why_a_request_without_a_copy_is_not_sent_again() {
     use resilience_core::{Outcome, RetryHint};
@@ -113,7 +113,7 @@ async fn why_a_request_without_a_copy_is_not_sent_again() {
 
 /// An open circuit below is not retried, though the classifier calls every error transient.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_from_below_is_not_a_failure() {
+async fn a_rejection_from_below_is_not_a_failure() {
     use resilience_core::{Rejection, RejectionKind};
     let notes = Notes::default();
     let policy =

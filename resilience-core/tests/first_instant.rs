@@ -1,6 +1,5 @@
-//! The first instant that a process hands in says nothing about the time of the others.
-//!
-//! A binary of its own: the first instant of a process is the first of all its tests.
+//! The first instant that is passed in a process does not affect later ones. A binary of its
+//! own, since the first instant of a process is shared by all its tests.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

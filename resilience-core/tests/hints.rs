@@ -12,7 +12,7 @@ use resilience_core::timeout::DeadlineLayer;
 use resilience_core::{Outcome, clock};
 use tower::{BoxError, ServiceBuilder};
 
-/// What the scripted server answers: the hint of a 429, or success.
+/// The scripted responses of the server: the hint of a 429, or success.
 type Answer = Option<Duration>;
 
 fn classify(result: Result<&Answer, &BoxError>) -> Outcome {
@@ -39,7 +39,7 @@ fn backoff(kind: usize) -> Backoff {
 
 /// Calls sent before the time that the server named: none of a hundred thousand.
 #[tokio::test(start_paused = true)]
-async fn never_earlier_than_told() {
+async fn never_earlier_than_the_hint() {
     let mut rng = SmallRng::seed_from_u64(7);
     let mut judged = 0;
     for kind in 0..1_000 {
@@ -66,9 +66,9 @@ async fn never_earlier_than_told() {
     assert_eq!(judged, 100_000);
 }
 
-/// Everybody who was refused was told the same second: they come back spread out.
+/// All rejected clients get the same hint of a second: their retries are spread out.
 #[tokio::test(start_paused = true)]
-async fn a_crowd_that_was_told_the_same_does_not_return_in_step() {
+async fn a_crowd_with_the_same_hint_does_not_return_in_step() {
     let told = Duration::from_secs(5);
     let script =
         Script::new(move |call, ()| Reply::<Answer, BoxError>::ok((call < 500).then_some(told)));
@@ -89,7 +89,7 @@ async fn a_crowd_that_was_told_the_same_does_not_return_in_step() {
     assert!(peak * 5 <= 500, "{peak} of 500 within 50 ms");
 }
 
-/// Told to come back in thirty seconds with one second left: the answer is known now.
+/// A hint of thirty seconds with one second left: the call ends at once.
 #[tokio::test(start_paused = true)]
 async fn a_hint_beyond_the_deadline_returns_at_once() {
     let hint = Duration::from_secs(30);

@@ -41,7 +41,8 @@ impl Classify<(), Error<io::Error>> for Refusals {
     }
 }
 
-/// The attempts that are made of a request whose attempts end so, and why there was no other.
+/// Returns the attempts of a request whose attempts have these ends, and the reason of the
+/// stop.
 async fn attempts(request: u32, ends: Option<io::ErrorKind>) -> (u32, Option<StopReason>) {
     let (made, reason) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(None)));
     let heard = reason.clone();
@@ -91,7 +92,7 @@ async fn it_is_sent_again_only_if_it_certainly_did_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_will_not_pass_is_told_as_such() {
+async fn a_permanent_failure_is_reported_as_such() {
     let missing = Some(io::ErrorKind::NotFound);
     assert_eq!(attempts(1, missing).await, (1, Some(StopReason::NotRetryable)));
 }

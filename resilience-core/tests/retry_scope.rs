@@ -1,4 +1,4 @@
-//! What retries know of each other.
+//! Nested retries.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -23,7 +23,7 @@ fn policy() -> RetryPolicyBuilder {
     RetryPolicy::builder().backoff(backoff.unwrap())
 }
 
-/// By what number each attempt was called, and by what number polled.
+/// The number of each attempt at its call, and at its polls.
 type Seen = Arc<Mutex<Vec<(u32, u32)>>>;
 
 /// A service that notes on which attempt it is called and polled, and ends in these outcomes.
@@ -121,14 +121,14 @@ async fn a_spent_budget_gives_up_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn being_told_not_to_is_passed_on() {
+async fn a_servers_refusal_of_retries_is_passed_on() {
     let open = RetryScope::open();
     assert_eq!(made(&open, policy(), &[Outcome::Transient(RetryHint::Never)]).await, [0]);
     assert!(open.gave_up());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_tried_again_is_not_given_up() {
+async fn a_call_without_a_retry_is_not_given_up() {
     for outcome in [Outcome::Permanent, Outcome::NotReady(RetryHint::None)] {
         let open = RetryScope::open();
         assert_eq!(made(&open, policy(), &[outcome]).await, [0]);
@@ -147,7 +147,7 @@ async fn nor_is_what_came_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_of_somebody_elses_makes_one() {
+async fn an_attempt_of_an_outer_retry_counts_as_one() {
     let single = RetryScope::single();
     let budget = RetryBudget::builder().ratio(0.1).reserve(5).build().unwrap();
     assert_eq!(made(&single, policy().budget(budget.clone()), &DOWN).await, [0]);
@@ -191,7 +191,6 @@ async fn a_call_of_two_attempts_is_given_up_as_well() {
     }
 }
 
-/// R14.
 #[tokio::test]
 async fn what_is_over_holds_nothing() {
     let held = Arc::new(());

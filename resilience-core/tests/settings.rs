@@ -21,7 +21,7 @@ use tower::{BoxError, Layer, service_fn};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The setters that say what a call does that is not admitted at once.
+/// The setters for calls that are not admitted at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Full {
     Reject,
@@ -143,7 +143,7 @@ fn a_queue_has_room_for_one_at_least() {
     }
 }
 
-/// What every policy with a live configuration has.
+/// The methods of every policy with a live configuration.
 trait Handle {
     fn name(&self) -> String;
     /// The configuration in force.
@@ -325,7 +325,7 @@ async fn a_fresh_handle_shares_the_configuration_and_no_state() {
     }
 }
 
-/// A server asks for an hour; the break is a second, and the limiter has tokens.
+/// A server sends a hint of an hour; the break is a second, and the limiter has tokens.
 #[tokio::test(start_paused = true)]
 async fn hints_are_followed_unless_they_are_ignored() {
     let throttled = |result: Result<&(), &BoxError>| match result {

@@ -1,8 +1,6 @@
-//! Every engine that is handed the time, by instants that no clock gives: two centuries before the process
-//! began, five after, the last one that there is, and out of order.
-//!
-//! Each call ends, none panics (overflow is checked in this build), and where a bound holds whatever the
-//! clock says, it holds here.
+//! Every engine with instants that no clock returns: two centuries before the start of the
+//! process, five after it, the last possible one, and out of order. Each call ends, none panics
+//! (overflow is checked in this build), and bounds that hold for any clock hold here.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,12 +1,12 @@
-//! A wrong type gets an error that says what to write.
+//! A wrong type gets a compile error that names the remedy.
 
 use std::process::Command;
 
-/// The compiler whose words `ui/*.stderr` are. Another one says the same in others.
+/// The compiler version of the `.stderr` files. Another version has other texts.
 const PINNED: &str = "rustc 1.95";
 
 #[test]
-fn compile_errors_tell_what_to_write() {
+fn compile_errors_name_the_remedy() {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = Command::new(rustc).arg("--version").output().unwrap().stdout;
     if !version.starts_with(PINNED.as_bytes()) {

@@ -18,7 +18,7 @@ use tower::{BoxError, ServiceBuilder, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// An error of the user's own, which says nothing about itself.
+/// An error of the user's own, without an implementation of `AsOutcome`.
 #[derive(Debug)]
 struct NoOdds {
     #[expect(dead_code, reason = "shown by `Debug`")]
@@ -45,7 +45,7 @@ fn quick() -> resilience_core::retry::RetryPolicyBuilder {
     RetryPolicy::builder().backoff(Backoff::constant(MS))
 }
 
-/// The stack of the README around a service whose error is a box with the user's own type.
+/// The stack of the README around a service with a boxed error of the user's own type.
 #[tokio::test(start_paused = true)]
 async fn the_standard_stack_opens_on_errors_of_an_unknown_type() {
     let stack = Stack::standard("quotes").build().unwrap();

@@ -23,12 +23,11 @@ pub const PACKAGES: &[Package] = &[
         name: "resilience-core",
         // 130 of the policies, 28 of `flow` and its test kit.
         most_structs: 158,
-        // `Outcome`, `Rejection` and their companions, at the root and in their modules.
-        most_second_paths: 5,
+        most_second_paths: 0,
         foreign: &[
             ("deadpool", Of(&["pool"])),
             // `Elapsed`, which `AsOutcome` classifies.
-            ("tokio", Of(&["outcome"])),
+            ("tokio", Of(&["crate"])),
             ("tower_layer", Any),
             ("tower_service", Any),
         ],

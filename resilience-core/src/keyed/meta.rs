@@ -179,7 +179,8 @@ mod tests {
         let mut before = SizeClass(0);
         for bytes in (0..100_000).chain([1 << 20, (1 << 20) + 1, (1 << 33) - 7]) {
             let class = SizeClass::from_bytes(bytes);
-            let (bytes, rounded) = (bytes as u64, class.bytes());
+            let bytes = bytes as u64;
+            let rounded = class.bytes();
             assert!(rounded >= bytes && class.0 >= before.0, "{bytes}: {class:?}");
             assert!(
                 rounded <= bytes.div_ceil(16) * 16 + if bytes <= 256 { 0 } else { bytes / 8 + 16 }

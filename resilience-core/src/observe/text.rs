@@ -54,7 +54,8 @@ impl<'e> ErrorText<'e> {
                 return (without_secrets(&text), text.is_cut);
             }
         };
-        let (mut whole, mut is_cut) = (String::new(), false);
+        let mut whole = String::new();
+        let mut is_cut = false;
         for (number, cause) in chain(error).enumerate() {
             if number == MAX_CAUSES || whole.len() > Self::MAX_BYTES {
                 return (whole, true);
@@ -80,7 +81,8 @@ const MAX_CAUSES: usize = 32;
 fn has_words(text: &str, words: &str) -> bool {
     let part_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     text.match_indices(words).any(|(at, _)| {
-        let (before, after) = (&text[..at], &text[at + words.len()..]);
+        let before = &text[..at];
+        let after = &text[at + words.len()..];
         !part_of_word(before.chars().next_back()) && !part_of_word(after.chars().next())
     })
 }
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_and_says_so() {
+    fn a_long_text_is_cut_and_marked() {
         let long = shown(&"ä".repeat(100_000));
         assert!(long.len() <= ErrorText::MAX_BYTES && long.ends_with('…'), "{}", long.len());
         let secret = format!("{} https://me:hunter2@h/", "x".repeat(Bounded::MAX_BYTES - 15));

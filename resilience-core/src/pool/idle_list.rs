@@ -150,7 +150,8 @@ mod tests {
     fn step(model: &mut Model, idle_list: &mut IdleList<u32>, op: Op, newest_first: bool) {
         match op {
             Op::Take if model.out.len() < model.max => {
-                let (taken, expected) = (idle_list.take(), model.next(newest_first));
+                let taken = idle_list.take();
+                let expected = model.next(newest_first);
                 assert_eq!(taken, expected);
                 let object = taken.unwrap_or_else(|| model.make());
                 model.out.push(object);

@@ -177,7 +177,8 @@ mod tests {
             script in proptest::collection::vec(proptest::option::of(0_usize..64), 1..200),
         ) {
             let shared = LeastLoaded::new(0..handles).unwrap();
-            let (mut guards, mut model) = (Vec::new(), vec![0_u64; handles]);
+            let mut guards = Vec::new();
+            let mut model = vec![0_u64; handles];
             for step in script {
                 match step {
                     None => {

@@ -59,7 +59,6 @@ impl Lifetime {
     /// `u` is the object's sample of `0..1`, drawn once when it was made and clamped to that range.
     /// An instant later than `now` counts as `now`. An object expires when a limit is reached.
     #[must_use]
-    #[inline]
     pub fn expired(
         &self,
         now: Instant,
@@ -71,7 +70,6 @@ impl Lifetime {
     }
 
     /// Returns the reason to retire an object whose `max_age` is over at `end`.
-    #[inline]
     pub(super) fn expired_at(
         &self,
         now: Instant,
@@ -90,14 +88,12 @@ impl Lifetime {
 
     /// Returns the instant at which the object is too old; `None` if there is no maximum age, or no
     /// such instant.
-    #[inline]
     pub(super) fn end(&self, created: Instant, u: f64) -> Option<Instant> {
         created.checked_add(self.max_age_at(u)?)
     }
 
     /// Returns the maximum age for this sample: between `max_age · (1 − jitter)` and `max_age`.
     #[must_use]
-    #[inline]
     pub fn max_age_at(&self, u: f64) -> Option<Duration> {
         self.max_age.map(|max| shortened(max, self.jitter * u.clamp(0.0, 1.0)))
     }
@@ -110,7 +106,6 @@ impl Lifetime {
 
     /// Returns `true` if there are no limits, so that no clock needs to be read.
     #[must_use]
-    #[inline]
     pub const fn is_endless(&self) -> bool {
         self.max_age.is_none() && self.max_idle.is_none()
     }
@@ -123,7 +118,6 @@ impl Lifetime {
     clippy::cast_sign_loss,
     reason = "a year of nanoseconds is rounded by a few, and the cast saturates"
 )]
-#[inline]
 fn shortened(max: Duration, share: f64) -> Duration {
     let max = nanos(max);
     Duration::from_nanos(max.saturating_sub((max as f64 * share) as u64))
@@ -218,7 +212,8 @@ mod tests {
             prop_assume!(age * 100_000 != max_age * (100_000 - percent * thousandths) || percent == 0);
             let ms = Duration::from_millis;
             #[expect(clippy::cast_precision_loss, reason = "small")]
-            let (jitter, u) = (percent as f64 / 100.0, thousandths as f64 / 1000.0);
+            let jitter = percent as f64 / 100.0;
+            let u = thousandths as f64 / 1000.0;
             let lifetime =
                 Lifetime::new().max_age(ms(max_age)).jitter(jitter).max_idle(ms(max_idle)).build();
             let start = crate::clock::now();

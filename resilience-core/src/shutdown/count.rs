@@ -29,7 +29,6 @@ impl Count {
     }
 
     /// Counts one more. Returns `false` if the counter is closed or full.
-    #[inline]
     pub(super) fn enter(&self) -> bool {
         // See docs/decisions/0015-a-shutdown-is-ambient.md.
         let mut word = self.word.load(Ordering::Relaxed);
@@ -72,7 +71,6 @@ impl Count {
     }
 
     /// Counts one less. Returns `true` if it was the last one and the counter is closed.
-    #[inline]
     pub(super) fn leave(&self, finished: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {

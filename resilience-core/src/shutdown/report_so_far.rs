@@ -72,7 +72,8 @@ mod tests {
         shutdown.hook("second", || tokio::time::sleep(SECOND));
         shutdown.hook("third", || async {});
         let token = shutdown.token();
-        let (work, done) = (token.track("work").unwrap(), token.track("work").unwrap());
+        let work = token.track("work").unwrap();
+        let done = token.track("work").unwrap();
         let so_far = || token.shared().report(clock::now());
         let expect = |phases: &[Phase], finished, cut, hooks: &[(Duration, HookEnd)], code| {
             let report = so_far();

@@ -100,12 +100,10 @@ impl Shared {
         self.exit.as_ref()
     }
 
-    #[inline]
     pub(super) fn phase(&self) -> Phase {
         Phase::from_number(self.phase.load(Ordering::Acquire))
     }
 
-    #[inline]
     pub(super) fn work(&self, index: u8) -> &Work {
         &self.work[usize::from(index) % MAX_NAMES]
     }

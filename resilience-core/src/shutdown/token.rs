@@ -24,7 +24,6 @@ impl ShutdownToken {
         ShutdownToken(Arc::new(shared))
     }
 
-    #[inline]
     pub(super) fn shared(&self) -> &Shared {
         &self.0
     }
@@ -45,7 +44,6 @@ impl ShutdownToken {
 
     /// Returns the current phase.
     #[must_use]
-    #[inline]
     pub fn phase(&self) -> Phase {
         self.0.phase()
     }
@@ -58,7 +56,6 @@ impl ShutdownToken {
 
     /// Returns `true` once new work is rejected.
     #[must_use]
-    #[inline]
     pub fn is_draining(&self) -> bool {
         self.phase() >= Phase::Draining
     }

@@ -41,7 +41,6 @@ impl Tracker {
         RunFuture::new(Carry::new(self.clone(), future))
     }
 
-    #[inline]
     pub(super) fn into_in_flight(self) -> Result<InFlight, Rejection> {
         let count = &self.token.shared().work(self.index).count;
         if count.enter() || (ambient::is_within(&self.token) && count.enter_with_another()) {
@@ -69,7 +68,6 @@ pub struct InFlight {
 impl InFlight {
     /// Ends the operation as finished. Makes a difference only after
     /// [`forced`](ShutdownToken::forced).
-    #[inline]
     pub fn finish(mut self) {
         self.finished = true;
     }
@@ -97,7 +95,6 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
-    #[inline]
     fn drop(&mut self) {
         let shared = self.tracker.token.shared();
         if shared.work(self.tracker.index).count.leave(self.finished) {

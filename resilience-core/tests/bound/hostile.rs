@@ -22,7 +22,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What a service does: in thousandths, how often `poll_ready` fails and hangs, and a call fails and hangs.
+/// Rates of a service in thousandths: failures and hangs of `poll_ready`, and of calls.
 #[derive(Debug, Clone, Copy)]
 struct Manners {
     ready_fails: u32,
@@ -291,7 +291,7 @@ proptest! {
 /// A server that answers "not ready yet" has answered: waiting for it is not a retry of a failure, and costs
 /// an attempt of the call only.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_ready_costs_no_budget() {
+async fn a_result_that_is_not_ready_costs_no_budget() {
     let not_yet = |_: Result<&(), &BoxError>| Outcome::not_ready(MS);
     let server = Server::new(Manners { call_fails: 0, ..Manners::DEAD }, 1);
     let stack = Stack::builder().classify(not_yet).retry(persistent(tokens(1)).max_attempts(5));

@@ -50,7 +50,8 @@ fn a_million_random_schedules() {
     }
 }
 
-/// The same account under real threads: checked after each retry, against calls counted before.
+/// The same bound under real threads: checked after each retry, against the calls counted
+/// before.
 #[test]
 fn threads_never_overdraw() {
     let budget = ten_percent();

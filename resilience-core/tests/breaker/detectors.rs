@@ -1,4 +1,4 @@
-//! What opens a circuit, where there is more than one thing that may.
+//! Detectors that open a circuit, in combination.
 
 use crate::{SECOND, builder};
 use resilience_core::Outcome;
@@ -6,7 +6,7 @@ use resilience_core::breaker::{
     AbandonedPolicy, CircuitBreaker, CircuitState, SlidingWindow, TransitionReason,
 };
 
-/// Each of them opens it though the others have nothing to say.
+/// Each detector opens the circuit though the others do not trip.
 #[tokio::test(start_paused = true)]
 async fn several_detectors_in_one_breaker() {
     let make = || {
@@ -38,7 +38,8 @@ async fn several_detectors_in_one_breaker() {
     assert_eq!(run("SSSSFFSS").await, None);
 }
 
-/// One that was given up after long enough was slow; one that was given up early says nothing.
+/// A call that is abandoned after the slow limit is slow; one that is abandoned earlier does
+/// not count.
 #[tokio::test(start_paused = true)]
 async fn abandoned_calls_can_count_as_slow() {
     let breaker = builder()

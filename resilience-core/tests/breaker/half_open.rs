@@ -1,4 +1,4 @@
-//! Exactly so many probes, however many ask.
+//! Exactly the configured number of probes, however many calls come.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use resilience_core::breaker::{AbandonedPolicy, CircuitState, ProbeRule};
 const THREADS: usize = 64;
 const ASKS: usize = 16;
 
-/// 1,024 asks on 64 threads at once, a hundred times over, each time for another number of probes.
+/// 1,024 calls on 64 threads at once, a hundred times, each time for another number of probes.
 #[test]
 fn a_stampede_gets_as_many_probes_as_there_are() {
     for probes in [1, 3, 7, 100] {

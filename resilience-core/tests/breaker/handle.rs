@@ -83,7 +83,7 @@ async fn what_does_not_count() {
 
 /// Refusals of layers below are not the other side's, whatever the classifier thinks of errors.
 #[tokio::test(start_paused = true)]
-async fn what_a_refusal_from_below_means() {
+async fn rejections_from_below_are_classified() {
     for (kind, expected) in [
         (RejectionKind::TimedOut, CircuitState::Open),
         (RejectionKind::DeadlineExceeded, CircuitState::Closed),
@@ -196,7 +196,7 @@ async fn a_restart_goes_on_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_says_all() {
+async fn a_rejection_has_all_details() {
     let breaker = builder().name("odds").build().unwrap();
     fail(&breaker, 2);
     tokio::time::advance(SECOND).await;
@@ -208,7 +208,7 @@ async fn a_refusal_says_all() {
     assert_eq!(refused.to_string(), "odds: circuit open (1 probe, limit 1), retry in 5 s");
 }
 
-/// Nobody else holds it, and it has something to lose.
+/// A handle without other clones is pinned while it has a state to lose.
 #[tokio::test(start_paused = true)]
 async fn pinned_while_open_and_while_calls_are_under_way() {
     let breaker = breaker();

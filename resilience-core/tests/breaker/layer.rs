@@ -19,7 +19,7 @@ fn poll<F: Future>(call: &mut Pin<Box<F>>) -> Poll<F::Output> {
     call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// One layer value, applied again and again, as by a router to each of its routes.
+/// A layer value that is applied several times, as by a router to each of its routes.
 #[tokio::test(start_paused = true)]
 async fn one_layer_value_is_one_circuit() {
     let layer = CircuitBreakerLayer::new(breaker());
@@ -62,7 +62,7 @@ async fn a_probe_that_is_dropped_at_any_poll_is_given_back() {
 
 /// A refusal does not wait for a service that will not be called.
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_refuses_though_the_service_below_is_not_ready() {
+async fn an_open_circuit_rejects_though_the_service_below_is_not_ready() {
     let breaker = breaker();
     let (probe, log) =
         ServiceProbe::new(Script::new(|_, request: u64| Reply::<_, BoxError>::ok(request)));
@@ -185,7 +185,7 @@ async fn a_circuit_for_each_key() {
 
 /// Observing, everything passes, and the state is what it would be.
 #[tokio::test(start_paused = true)]
-async fn observing_refuses_nothing() {
+async fn observing_rejects_nothing() {
     let breaker = builder().observe_only().build().unwrap();
     let script = Script::new(
         |call, request: u64| {

@@ -1,5 +1,5 @@
-//! What the closest peer gets wrong, measured on it (TOWER-RESILIENCE.md, D-CB1 to D-CB13), and ours
-//! does not.
+//! Faults that were measured on the closest peer, tower-resilience, and that this crate does
+//! not have.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use resilience_core::timeout::TimeoutLayer;
 use resilience_core::{Outcome, RejectionKind};
 use tower::{BoxError, Service, ServiceBuilder};
 
-/// D-CB1: the window of calls forgets. Theirs needs as many failures as there ever were successes.
+/// The window of calls forgets. Theirs needs as many failures as there ever were successes.
 #[test]
-fn cb1_an_old_good_day_does_not_outvote_a_bad_minute() {
+fn an_old_good_day_does_not_outvote_a_bad_minute() {
     let window = SlidingWindow::count(100);
     let breaker = CircuitBreaker::builder().failure_rate(0.5, window).build().unwrap();
     for _ in 0..100_000 {
@@ -32,9 +32,9 @@ fn cb1_an_old_good_day_does_not_outvote_a_bad_minute() {
     assert_eq!(breaker.state(), CircuitState::Open);
 }
 
-/// D-CB2: probes are counted, not windowed. Theirs never leaves half-open.
+/// Probes are counted, not windowed. Theirs never leaves half-open.
 #[tokio::test(start_paused = true)]
-async fn cb2_probes_may_be_further_apart_than_the_window_is_long() {
+async fn probes_may_be_further_apart_than_the_window_is_long() {
     let breaker = CircuitBreaker::builder()
         .failure_rate(0.5, SlidingWindow::time(SECOND))
         .probes(3)
@@ -50,9 +50,9 @@ async fn cb2_probes_may_be_further_apart_than_the_window_is_long() {
     assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
-/// D-CB3: a result belongs to the state in which its call was admitted.
+/// A result belongs to the state in which its call was admitted.
 #[tokio::test(start_paused = true)]
-async fn cb3_a_call_from_before_the_outage_closes_nothing() {
+async fn a_call_from_before_the_outage_closes_nothing() {
     let breaker = breaker();
     let early: Vec<_> = (0..3).map(|_| breaker.try_admit().unwrap()).collect();
     fail(&breaker, 2);
@@ -70,9 +70,10 @@ async fn cb3_a_call_from_before_the_outage_closes_nothing() {
     assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
-/// D-CB4: a timeout below is a result; one above drops the call, and a policy says what that means.
+/// A timeout below is a result. A timeout above drops the call, and a policy decides the
+/// outcome of that.
 #[tokio::test(start_paused = true)]
-async fn cb4_an_upstream_that_hangs_opens_the_circuit() {
+async fn an_upstream_that_hangs_opens_the_circuit() {
     let hangs = || Script::new(|_, _: u64| Reply::<u64, BoxError>::never());
     let timeout = || TimeoutLayer::new(SECOND).unwrap();
     let outside = builder().abandoned(AbandonedPolicy::Failure).build().unwrap();
@@ -92,9 +93,9 @@ async fn cb4_an_upstream_that_hangs_opens_the_circuit() {
     assert!(above.oneshot(1).await.unwrap_err().to_string().contains("circuit open"));
 }
 
-/// D-CB5: a probe that hangs is given up on.
+/// A probe that hangs is given up on.
 #[tokio::test(start_paused = true)]
-async fn cb5_a_hung_probe_blocks_for_a_while_and_not_for_ever() {
+async fn a_hung_probe_blocks_for_a_while_and_not_for_ever() {
     let breaker = builder().max_half_open(SECOND * 20).build().unwrap();
     fail(&breaker, 2);
     tokio::time::advance(SECOND * 5).await;
@@ -109,9 +110,9 @@ async fn cb5_a_hung_probe_blocks_for_a_while_and_not_for_ever() {
     drop(hung);
 }
 
-/// D-CB6, D-CB7: a refusal is there at the first poll, whoever else is asking, without a runtime.
+/// A rejection is there at the first poll, however many calls there are, and without a runtime.
 #[test]
-fn cb6_a_refusal_never_waits() {
+fn a_rejection_never_waits() {
     let breaker = breaker();
     breaker.force_open();
     let layer = CircuitBreakerLayer::new(breaker.clone());
@@ -133,9 +134,9 @@ fn cb6_a_refusal_never_waits() {
     assert_eq!(breaker.snapshot().not_permitted, 40_000);
 }
 
-/// D-CB8: what a breaker keeps does not grow with the traffic.
+/// The memory of a breaker does not grow with the traffic.
 #[test]
-fn cb8_memory_does_not_depend_on_the_traffic() {
+fn memory_does_not_depend_on_the_traffic() {
     let breaker = CircuitBreaker::builder()
         .failure_rate(0.5, SlidingWindow::time(SECOND * 3_600))
         .failure_rate(0.5, SlidingWindow::count(1_000))
@@ -152,9 +153,9 @@ fn cb8_memory_does_not_depend_on_the_traffic() {
     assert!(sizes[0] < 1_200, "{}", sizes[0]);
 }
 
-/// D-CB9: slow probes do not close what slow calls opened.
+/// Slow probes do not close what slow calls opened.
 #[tokio::test(start_paused = true)]
-async fn cb9_a_slow_probe_did_not_go_well() {
+async fn a_slow_probe_has_failed() {
     let breaker = CircuitBreaker::builder()
         .slow_calls(SECOND, 0.5, SlidingWindow::count(10))
         .minimum_calls(2)
@@ -179,9 +180,9 @@ async fn cb9_a_slow_probe_did_not_go_well() {
     assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
-/// D-CB10, D-CB13: the end of a break is seen without a call, and on a clock that a test moves.
+/// The end of a break is seen without a call, and on a clock that a test moves.
 #[tokio::test(start_paused = true)]
-async fn cb10_a_break_that_is_over_is_over() {
+async fn a_break_ends_without_a_call() {
     let breaker = breaker();
     fail(&breaker, 2);
     assert_eq!(breaker.state(), CircuitState::Open);
@@ -189,9 +190,9 @@ async fn cb10_a_break_that_is_over_is_over() {
     assert_eq!(breaker.state(), CircuitState::HalfOpen);
 }
 
-/// D-CB11: each event says what the state was, so that a gauge of it can be put out.
+/// Each event has the former state, so that a gauge of it can be reset.
 #[tokio::test(start_paused = true)]
-async fn cb11_events_say_what_was_as_well_as_what_is() {
+async fn events_have_the_former_state() {
     let seen = Arc::new(Mutex::new(vec![CircuitState::Closed]));
     let sink = seen.clone();
     let listener = move |event: &Event<'_>| {
@@ -210,9 +211,9 @@ async fn cb11_events_say_what_was_as_well_as_what_is() {
     assert_eq!(*seen.lock(), [Closed, Open, HalfOpen, Open, HalfOpen, Closed]);
 }
 
-/// D-CB12: a listener runs outside of the lock. It may use the breaker, and blocks nobody but its caller.
+/// A listener runs outside of the lock: it may use the breaker, and blocks only its caller.
 #[test]
-fn cb12_a_listener_may_use_the_breaker() {
+fn a_listener_may_use_the_breaker() {
     let own: Arc<Mutex<Option<CircuitBreaker>>> = Arc::default();
     let inside = own.clone();
     let states = Arc::new(Mutex::new(Vec::new()));

@@ -1,5 +1,5 @@
-//! What is counted without a circuit's lock, good calls of a quiet one and refusals of an open one, is counted as all
-//! the rest.
+//! Calls that are counted without the circuit's lock, successes of a closed circuit and
+//! rejections of an open one, count as all others.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn a_bucket_ends_for_them_when_it_ends() {
     assert_eq!(calls(), 0);
 }
 
-/// One from before the circuit was open and closed again decides nothing, though it went well.
+/// A success that was admitted before the circuit opened and closed again does not count.
 #[test]
 fn a_call_of_an_earlier_generation_takes_no_place() {
     let window = SlidingWindow::count(100);
@@ -72,9 +72,9 @@ async fn what_is_slow_is_seen_among_quiet_calls() {
     assert_eq!(counted(), (9, 3));
 }
 
-/// More than a word has room for; and what they are told stays true while the break goes on.
+/// More rejections than the word can count; their details stay right while the break goes on.
 #[tokio::test(start_paused = true)]
-async fn refusals_are_counted_and_say_when_to_come_back() {
+async fn rejections_are_counted_and_have_a_retry_after() {
     let breaker = breaker();
     fail(&breaker, 2);
     for seconds in (1..=5).rev() {
@@ -91,7 +91,7 @@ async fn refusals_are_counted_and_say_when_to_come_back() {
     assert!(breaker.try_admit().is_ok(), "one probe is enough");
 }
 
-/// Of a change of the break, and of one of the rules, those who come after it hear.
+/// Later calls see a change of the break, and a change of the configuration.
 #[tokio::test(start_paused = true)]
 async fn a_break_that_changes_is_another_at_once() {
     let breaker = breaker();
@@ -109,9 +109,9 @@ async fn a_break_that_changes_is_another_at_once() {
     assert_eq!(breaker.snapshot().not_permitted, 4);
 }
 
-/// Numbers that are too large to stand beside the word are told all the same.
+/// Numbers that are too large for the word are reported all the same.
 #[test]
-fn large_numbers_are_told_as_they_are() {
+fn large_numbers_are_reported_as_they_are() {
     let window = SlidingWindow::count(100_000);
     let rules = CircuitBreaker::builder().failure_rate(0.5, window).minimum_calls(70_000);
     let breaker = rules.build().unwrap();

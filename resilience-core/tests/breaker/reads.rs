@@ -56,7 +56,8 @@ fn config(ramp: bool, closes: bool) -> CircuitConfig {
     builder.config().unwrap()
 }
 
-/// One that is advanced before everything, and one that never is, with the same calls.
+/// A circuit that is advanced before each operation, and one that never is, with the same
+/// calls.
 struct Twins {
     config: CircuitConfig,
     now: Instant,
@@ -124,7 +125,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn one_that_nobody_advances_is_as_one_that_is_advanced(
+    fn a_circuit_without_advances_is_as_one_that_is_advanced(
         steps in prop::collection::vec(step(), 1..80),
         ahead in any::<u16>(),
         ramp in any::<bool>(),

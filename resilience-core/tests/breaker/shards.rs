@@ -11,9 +11,9 @@ use resilience_core::keyed::KeyedLimits;
 use tower::{BoxError, Service, ServiceBuilder};
 
 struct Totals {
-    /// Of requests for the nine healthy shards, the share that succeeded.
+    /// The share of requests for the nine healthy shards that succeeded.
     healthy: f64,
-    /// Of all requests, the share that was sent and failed.
+    /// The share of all requests that were sent and failed.
     failed: f64,
 }
 
@@ -97,7 +97,7 @@ async fn a_dead_shard_is_its_own_outage() {
     assert!(per_shard.failed <= 0.0015, "{}", per_shard.failed);
 }
 
-/// What it is measured against: one circuit for all either never opens, or is everybody's outage.
+/// The comparison: one circuit for all shards either never opens, or fails all shards.
 #[tokio::test(start_paused = true)]
 async fn one_circuit_for_all_shards_is_no_help() {
     let blind = run(CircuitBreakerLayer::new(breaker(0.5))).await;

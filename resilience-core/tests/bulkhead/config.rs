@@ -1,4 +1,4 @@
-//! Limits that change while calls are under way, and what a refusal says.
+//! Limits that change while calls are under way, and the details of a rejection.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::*;
 
 /// D-BH1.
 #[test]
-fn a_full_bulkhead_says_so() {
+fn a_full_bulkhead_rejects_with_details() {
     let bulkhead = rejecting(2);
     let held = [bulkhead.try_acquire(1).unwrap(), bulkhead.try_acquire(1).unwrap()];
     let rejection = bulkhead.try_acquire(1).unwrap_err();
@@ -37,7 +37,7 @@ fn the_largest_limit_there_is_works() {
 #[test]
 fn what_weighs_more_than_there_is_is_never_admitted() {
     let bulkhead = waiting(3);
-    let rejection = Caller::new(&bulkhead, 4).refused();
+    let rejection = Caller::new(&bulkhead, 4).rejected();
     assert_eq!(rejection.to_string(), "b: bulkhead full (4 permits, limit 3), never to be retried");
     assert_at_rest(&bulkhead);
 }
@@ -52,7 +52,7 @@ fn what_weighs_nothing_is_always_admitted() {
     assert_at_rest(&bulkhead);
 }
 
-/// deadpool's row: resize 2 → 0 → 1 with two out, where a count once went below zero.
+/// Resize 2 → 0 → 1 with two out, where a count once went below zero.
 #[test]
 fn a_lowered_limit_is_a_debt() {
     let bulkhead = rejecting(2);
@@ -68,7 +68,7 @@ fn a_lowered_limit_is_a_debt() {
     assert_at_rest(&bulkhead);
 }
 
-/// deadpool's row: a limit of 0 with a waiter, raised to 1.
+/// A limit of 0 with a waiter, raised to 1.
 #[test]
 fn a_raised_limit_serves_those_that_wait() {
     let bulkhead = waiting(1);
@@ -89,7 +89,7 @@ fn a_waiter_that_a_lowered_limit_leaves_no_hope_makes_way() {
     let held = bulkhead.try_acquire(1).unwrap();
     let (mut big, mut small) = (Caller::queued(&bulkhead, 3), Caller::queued(&bulkhead, 1));
     bulkhead.resize(2);
-    assert_eq!(big.refused().retry_hint(), RetryHint::Never);
+    assert_eq!(big.rejected().retry_hint(), RetryHint::Never);
     drop((small.served(), held));
     assert_at_rest(&bulkhead);
 }
@@ -101,7 +101,7 @@ fn a_configuration_that_changes_reaches_those_that_wait() {
     let mut caller = Caller::queued(&bulkhead, 1);
     bulkhead.set_config(builder(1).config().unwrap());
     assert!(caller.poll().is_pending(), "it keeps its place");
-    assert!(Caller::new(&bulkhead, 1).refused().retry_after().is_none(), "nobody else gets one");
+    assert!(Caller::new(&bulkhead, 1).rejected().retry_after().is_none(), "nobody else gets one");
     bulkhead.set_config(builder(1).observe_only().config().unwrap());
     assert_eq!(caller.wakes(), 1);
     drop((caller.served(), held));
@@ -124,7 +124,7 @@ fn logged(builder: BulkheadBuilder) -> (Bulkhead, Log) {
 }
 
 #[test]
-fn one_that_only_observes_admits_everything_and_says_whom_it_would_not() {
+fn an_observing_limiter_admits_everything_and_reports_rejections() {
     let (bulkhead, log) = logged(builder(1).observe_only());
     let permits: Vec<_> = (0..3).map(|_| bulkhead.try_acquire(1).unwrap()).collect();
     let heavy = Caller::new(&bulkhead, 2).served();
@@ -177,7 +177,7 @@ fn what_happens_is_counted() {
     let bulkhead = builder(1).wait().max_queued(1).build().unwrap();
     let held = bulkhead.try_acquire(1).unwrap();
     let mut waiter = Caller::queued(&bulkhead, 1);
-    Caller::new(&bulkhead, 1).refused();
+    Caller::new(&bulkhead, 1).rejected();
     let seen = bulkhead.snapshot();
     assert_eq!((seen.limit, seen.in_use, seen.queued), (1, 1, 1));
     drop(held);

@@ -46,7 +46,7 @@ async fn a_saturated_dependency_does_not_touch_another() {
     assert_eq!(snapshot("slow").in_use, 0);
 }
 
-/// At once, and not with the next call: nobody else need come.
+/// A change applies at once, and not with the next call.
 #[test]
 fn a_change_reaches_those_that_wait_for_any_key() {
     let template = waiting(1);

@@ -1,4 +1,4 @@
-//! The layer: readiness, overload, panics, and dropped calls that leave nothing behind.
+//! The layer: readiness, cancellation, and the state after calls that are dropped.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn ready(service: &Boxed) -> Boxed {
     handle
 }
 
-/// R5: handles that are ready, were ready while it was full, or gave up, hold nothing.
+/// Handles that are ready, were ready while it was full, or gave up, hold nothing.
 #[tokio::test(start_paused = true)]
 async fn an_idle_handle_strands_no_permit() {
     for bulkhead in [rejecting(1), waiting(1)] {
@@ -54,7 +54,7 @@ async fn an_idle_handle_strands_no_permit() {
     }
 }
 
-/// R4: a retry that backs off outside of the bulkhead holds neither a permit nor a place.
+/// A retry that backs off outside of the bulkhead holds neither a permit nor a place.
 #[tokio::test(start_paused = true)]
 async fn a_retry_in_its_backoff_holds_nothing() {
     let bulkhead = rejecting(1);
@@ -93,7 +93,7 @@ async fn a_retry_in_its_backoff_holds_nothing() {
     assert_at_rest(&bulkhead);
 }
 
-/// Overload: a task that does not yield uses up its share of the executor. That is not overload.
+/// A task that does not yield uses up its share of the executor. That is not overload.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_calls_in_one_poll_are_all_admitted() {
     for bulkhead in [rejecting(1), waiting(1)] {
@@ -113,9 +113,8 @@ async fn a_thousand_calls_in_one_poll_are_all_admitted() {
     }
 }
 
-/// R14.
 #[tokio::test(start_paused = true)]
-async fn a_permit_is_back_when_the_answer_is() {
+async fn a_permit_is_back_when_the_result_is() {
     let bulkhead = rejecting(1);
     let (mut service, _) = slow(&bulkhead);
     let mut call = std::pin::pin!(service.call(1));
@@ -125,7 +124,6 @@ async fn a_permit_is_back_when_the_answer_is() {
     assert!(again.is_pending(), "it stays silent");
 }
 
-/// R8: a panic returns the permit.
 #[tokio::test(start_paused = true)]
 async fn a_panic_gives_the_permit_back() {
     let bulkhead = waiting(1);
@@ -219,7 +217,7 @@ async fn a_call_that_is_dropped_at_any_poll_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_weigh_what_their_closure_says() {
+async fn calls_have_the_weight_of_their_closure() {
     let bulkhead = rejecting(10);
     let inner = Script::new(|_, n: u32| Reply::<_, BoxError>::ok(n).after(SECOND));
     let service = BulkheadLayer::new(bulkhead.clone()).weigh(|n: &u32| *n).layer(inner);
@@ -253,7 +251,7 @@ async fn a_call_is_weighed_once() {
 
 /// The service below is readied for the call that was admitted, on a handle of its own (R4).
 #[tokio::test(start_paused = true)]
-async fn nobody_keeps_the_service_below_ready_while_waiting() {
+async fn no_waiting_call_keeps_the_service_below_ready() {
     let bulkhead = waiting(1);
     let (service, log) = slow(&bulkhead);
     let held = bulkhead.try_acquire_owned(1).unwrap();

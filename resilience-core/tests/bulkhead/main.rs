@@ -51,7 +51,7 @@ impl Caller {
         Caller { future: Box::pin(bulkhead.acquire_owned(weight)), wakes: Arc::default() }
     }
 
-    /// One that is in the queue.
+    /// Polls a call that waits in the queue.
     fn queued(bulkhead: &Bulkhead, weight: u32) -> Caller {
         let mut caller = Caller::new(bulkhead, weight);
         assert!(caller.poll().is_pending());
@@ -72,13 +72,13 @@ impl Caller {
         permit
     }
 
-    fn refused(&mut self) -> Rejection {
-        let Poll::Ready(Err(rejection)) = self.poll() else { panic!("not refused") };
+    fn rejected(&mut self) -> Rejection {
+        let Poll::Ready(Err(rejection)) = self.poll() else { panic!("not rejected") };
         rejection
     }
 }
 
-/// What is free, when nobody waits and nothing is out.
+/// Returns the free permits when no call waits and no permit is in use.
 fn assert_at_rest(bulkhead: &Bulkhead) {
     let seen = bulkhead.snapshot();
     assert_eq!((seen.in_use, seen.queued), (0, 0), "{seen:?}");

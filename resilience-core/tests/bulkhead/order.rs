@@ -1,4 +1,4 @@
-//! The order in which waiting calls are served.
+//! The order of the queue.
 
 use resilience_core::Quantity;
 use resilience_core::bulkhead::QueueOrder;
@@ -6,7 +6,7 @@ use resilience_core::bulkhead::QueueOrder;
 use crate::*;
 
 #[test]
-fn first_come_is_first_served_and_nobody_barges() {
+fn first_come_is_first_served_and_no_call_barges() {
     let bulkhead = waiting(1);
     let mut held = Some(bulkhead.try_acquire_owned(1).unwrap());
     let mut callers: Vec<_> = (0..50).map(|_| Caller::queued(&bulkhead, 1)).collect();
@@ -103,7 +103,7 @@ fn the_newest_are_served_first_if_that_is_the_order() {
 }
 
 #[test]
-fn a_full_queue_refuses_the_newcomer_or_the_oldest() {
+fn a_full_queue_rejects_the_new_call_or_the_oldest() {
     for (order, newcomer_waits) in [(QueueOrder::Fifo, false), (QueueOrder::NewestFirst, true)] {
         let bulkhead = builder(1).wait().max_queued(2).order(order).build().unwrap();
         let held = bulkhead.try_acquire(1).unwrap();
@@ -113,9 +113,9 @@ fn a_full_queue_refuses_the_newcomer_or_the_oldest() {
         let rejection = if newcomer_waits {
             assert!(newcomer.poll().is_pending());
             assert_eq!(oldest.wakes(), 1, "it is told");
-            oldest.refused()
+            oldest.rejected()
         } else {
-            newcomer.refused()
+            newcomer.rejected()
         };
         assert_eq!(rejection.limit(), Some(Quantity::Count(2)), "the queue's");
         assert_eq!(rejection.observed(), Some(Quantity::Count(2)));

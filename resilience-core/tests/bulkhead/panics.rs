@@ -1,4 +1,4 @@
-//! Wakers and names of keys that panic: nobody else waits for ever, and no permit is lost.
+//! Wakers and names of keys that panic: no other call waits for ever, and no permit is lost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -20,7 +20,7 @@ impl Wake for Bomb {
     }
 }
 
-/// Polls a call of a task whose waker panics, until it waits.
+/// Polls a call until it waits, with a waker that panics.
 fn queued_with_a_bomb(bulkhead: &Bulkhead) -> Pin<Box<Acquire>> {
     let mut call = Box::pin(bulkhead.acquire_owned(1));
     let waker = Waker::from(Arc::new(Bomb));
@@ -45,7 +45,7 @@ fn those_behind_a_waker_that_panics_are_woken() {
     assert_at_rest(&bulkhead);
 }
 
-/// All keys follow a change, whoever waits for one of them.
+/// All keys follow a change, also while calls wait for one of them.
 #[test]
 fn a_change_reaches_every_key_though_a_waker_panics() {
     let bulkhead = waiting(1);
@@ -74,7 +74,7 @@ fn a_newcomer_that_wakes_a_waker_that_panics_leaves_no_place_behind() {
     assert_at_rest(&bulkhead);
 }
 
-/// The drop of a permit wakes whom it is for.
+/// Dropping a permit wakes the next call.
 #[test]
 fn a_permit_is_back_though_its_drop_panics() {
     let bulkhead = waiting(1);

@@ -107,7 +107,7 @@ proptest! {
         runtime.block_on(run(&operations));
     }
 
-    /// Fairness: whoever gives up, the others are served, and in the order in which they came.
+    /// After any cancellation the other calls are served, in their order.
     #[test]
     fn the_others_are_served_in_order(
         gives_up in prop::collection::vec(any::<bool>(), 1..60),

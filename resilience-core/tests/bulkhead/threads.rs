@@ -58,7 +58,7 @@ async fn never_more_than_the_limit_are_inside_and_none_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_limit_that_moves_loses_nobody() {
+async fn a_changing_limit_loses_no_call() {
     let bulkhead = builder(LIMIT).wait_at_most(Duration::from_secs(600)).build().unwrap();
     let calls: Vec<_> = (0..8)
         .map(|task| {

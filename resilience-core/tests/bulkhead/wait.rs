@@ -64,7 +64,7 @@ async fn a_wait_that_ends_lets_those_behind_it_pass() {
     tokio::time::advance(SECOND / 2).await;
     let mut small = Caller::queued(&bulkhead, 1);
     tokio::time::advance(SECOND).await;
-    big.refused();
+    big.rejected();
     drop((small.served(), held));
     assert_at_rest(&bulkhead);
 }
@@ -97,7 +97,7 @@ async fn a_wait_that_outlives_a_deadline_has_its_own_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_begins_to_wait_who_is_late_already() {
+async fn a_call_that_is_late_already_does_not_wait() {
     let bulkhead = waiting(1);
     let held = bulkhead.try_acquire(1).unwrap();
     let call = within(Deadline::after(clock::now(), SECOND), async {
@@ -140,7 +140,7 @@ async fn polls_are_few() {
     assert_at_rest(&bulkhead);
 }
 
-/// Nothing is asked for before the first poll, and nothing is said after the answer.
+/// Nothing is acquired before the first poll, and a poll after completion stays pending.
 #[test]
 fn a_future_is_lazy_and_silent() {
     let bulkhead = waiting(1);

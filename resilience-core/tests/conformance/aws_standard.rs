@@ -61,7 +61,7 @@ const SPENT: Next = Next::Stop(StopReason::BudgetExhausted);
 const ENOUGH: Next = Next::Stop(StopReason::AttemptsExhausted);
 
 #[test]
-fn e1_retry_behaviour_2_1() {
+fn retry_behaviour_2_1() {
     check(&v2_1(&DEFAULTS), &[(F, wait(50), 486.), (F, wait(100), 472.), (S, Next::Done, 486.)]);
     check(&v2_1(&DEFAULTS), &[(F, wait(50), 486.), (F, wait(100), 472.), (F, ENOUGH, 472.)]);
     let five = |quota| Setting { quota, attempts: 5, ..DEFAULTS };
@@ -86,7 +86,7 @@ fn e1_retry_behaviour_2_1() {
 
 /// A first attempt that succeeds earns one, up to the capacity.
 #[test]
-fn e1_a_success_earns_one() {
+fn a_success_earns_one() {
     let policy = v2_1(&Setting { quota: 20, ..DEFAULTS });
     check(&policy, &[(F, wait(50), 6.), (F, SPENT, 6.)]);
     for left in 7..=20 {
@@ -95,11 +95,11 @@ fn e1_a_success_earns_one() {
     check(&policy, &[(S, Next::Done, 20.)]);
 }
 
-/// Theirs clamps a hint to five seconds beyond the own delay, and so calls earlier than it was told
-/// when the hint is longer. Ours never does: it waits for the hint and spreads out after it, by at
-/// most the own delay. A hint shorter than the own delay changes nothing in either.
+/// The AWS SDK clamps a hint to five seconds beyond the own delay, and so calls earlier than a
+/// longer hint. This crate waits for the hint and spreads out after it, by at most the own
+/// delay. A hint shorter than the own delay changes nothing in either.
 #[test]
-fn e1_hints() {
+fn hints_spread_out() {
     let with = |hint| Call::new(&v2_1(&DEFAULTS), 1.0).ends(Outcome::Transient(hint));
     assert_eq!(with(RetryHint::After(ms(3_000))), wait(3_050)); // theirs: 3 s
     assert_eq!(with(RetryHint::After(ms(10))), wait(60)); // theirs: 50 ms, all in step
@@ -109,7 +109,7 @@ fn e1_hints() {
 
 /// Long-polling operations: a refused quota still keeps the caller for the delay; nothing else does.
 #[test]
-fn e1_long_polling_is_paced() {
+fn long_polling_is_paced() {
     let setting = Setting { quota: 0, ..DEFAULTS };
     let paced = |outcome| {
         let policy = RetryPolicy::builder()
@@ -132,7 +132,7 @@ fn e1_long_polling_is_paced() {
 
 /// A service's own numbers: base 25 ms, four attempts.
 #[test]
-fn e1_per_service_override() {
+fn per_service_override() {
     let policy = RetryPolicy::builder()
         .max_attempts(4)
         .backoff(Backoff::full_jitter(ms(25), ms(20_000)))
@@ -145,7 +145,7 @@ fn e1_per_service_override() {
 }
 
 #[test]
-fn e2_standard_mode_before_2_1() {
+fn standard_mode_before_2_1() {
     let five = |quota, max_backoff| v2_0(&Setting { quota, attempts: 5, max_backoff });
     check(
         &five(500, 20_000),
@@ -169,7 +169,7 @@ fn e2_standard_mode_before_2_1() {
 
 /// A time-out costs ten, and a success returns what the last retry cost.
 #[test]
-fn e2_time_outs_cost_twice() {
+fn time_outs_cost_twice() {
     let policy = v2_0(&Setting { quota: 100, attempts: 5, max_backoff: 20_000 });
     let late = Outcome::TimedOut;
     check(&policy, &[(late, wait(1_000), 90.), (late, wait(2_000), 80.), (S, Next::Done, 90.)]);
@@ -180,9 +180,10 @@ fn e2_time_outs_cost_twice() {
     }
 }
 
-/// Theirs caps a 30 s hint at 20 s, earlier than told; ours waits, or ends the call if it may not.
+/// The AWS SDK caps a 30 s hint at 20 s, earlier than the hint. This crate waits, or ends the
+/// call if the wait does not fit.
 #[test]
-fn e2_a_long_hint_is_kept_or_refused() {
+fn a_long_hint_is_kept_or_rejected() {
     let outcome = Outcome::throttled(ms(30_000));
     let kept = Call::new(&v2_0(&DEFAULTS), 0.0).ends(outcome);
     assert_eq!(kept, wait(30_000));
@@ -192,7 +193,7 @@ fn e2_a_long_hint_is_kept_or_refused() {
 
 /// Attempt 33 and beyond: the cap, without overflow.
 #[test]
-fn e2_attempts_past_the_width_of_an_integer() {
+fn attempts_past_the_width_of_an_integer() {
     let mut schedule = Backoff::full_jitter(ms(1_000), ms(20_000)).unwrap().schedule();
     let last = (0..5_000).map(|_| schedule.next(1.0)).last();
     assert_eq!(last, Some(ms(20_000)));
@@ -200,7 +201,7 @@ fn e2_attempts_past_the_width_of_an_integer() {
 
 /// A 2xx that classifies as retryable is retried: waiters.
 #[test]
-fn e2_a_response_can_be_retried() {
+fn a_response_can_be_retried() {
     let mut polls = 0;
     let policy = RetryPolicy::builder()
         .backoff(Backoff::none())

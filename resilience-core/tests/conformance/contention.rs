@@ -1,6 +1,6 @@
-//! What can be said of the contention model without simulating it: the shape of the delays that
-//! its published algorithms draw. The model itself, with the published tables, is
-//! `cargo run --release -p resilience-benches -- contention`.
+//! Checks of AWS's contention model without its simulation: the shape of the delays that the
+//! published algorithms draw. The model with its published tables is `cargo run --release -p
+//! resilience-benches -- contention`.
 
 use resilience_core::InvalidConfig;
 use resilience_core::retry::Backoff;
@@ -26,7 +26,7 @@ fn mean(make: Make, k: usize) -> f64 {
 
 /// Full jitter waits half as long as exponential, equal jitter three quarters, at every attempt.
 #[test]
-fn e23_means_of_the_published_algorithms() {
+fn means_of_the_published_algorithms() {
     for k in 1..=12 {
         let exponential = mean(Backoff::exponential, k);
         assert!((mean(Backoff::full_jitter, k) / exponential - 0.5).abs() < 1e-3);

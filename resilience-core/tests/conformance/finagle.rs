@@ -18,19 +18,19 @@ fn granted(budget: &RetryBudget, now: Instant) -> bool {
 }
 
 #[test]
-fn e21_empty_refuses() {
+fn an_empty_budget_rejects() {
     assert!(!granted(&budget(1.0, 0), clock::now()));
 }
 
 #[test]
-fn e21_deposits_leak() {
+fn deposits_leak() {
     let (budget, start) = (budget(1.0, 0), clock::now());
     budget.call_started(start);
     assert!(!granted(&budget, start + ms(3_000)));
 }
 
 #[test]
-fn e21_half_a_retry_for_each_call() {
+fn half_a_retry_for_each_call() {
     let (budget, start) = (budget(0.5, 0), clock::now());
     budget.call_started(start);
     budget.call_started(start);
@@ -40,7 +40,7 @@ fn e21_half_a_retry_for_each_call() {
 }
 
 #[test]
-fn e21_deposits_across_slots_add_up() {
+fn deposits_across_slots_add_up() {
     let (budget, start) = (budget(0.5, 0), clock::now());
     budget.call_started(start);
     budget.call_started(start + ms(301));
@@ -50,7 +50,7 @@ fn e21_deposits_across_slots_add_up() {
 }
 
 #[test]
-fn e21_the_reserve_is_spent_once() {
+fn the_reserve_is_spent_once() {
     let (budget, start) = (budget(0.5, 5), clock::now());
     for _ in 0..5 {
         assert!(granted(&budget, start));
@@ -60,9 +60,10 @@ fn e21_the_reserve_is_spent_once() {
     assert!(!granted(&budget, start + ms(60_000)));
 }
 
-/// Ten thousand calls that all fail: as many retries as the percentage says, at any percentage.
+/// Ten thousand calls that all fail: as many retries as the percentage allows, at any
+/// percentage.
 #[test]
-fn e20_every_percentage_is_exact() {
+fn every_percentage_is_exact() {
     for ratio in [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1.0, 2.0] {
         let (budget, start) = (budget(ratio, 0), clock::now());
         let mut retries = 0;

@@ -15,7 +15,7 @@ fn policy(budget: &RetryBudget) -> RetryPolicy {
         .unwrap()
 }
 
-/// Whether a retry would be granted after a failure that is not counted itself.
+/// Returns `true` if a retry would be granted after a failure that does not count itself.
 fn throttled(budget: &RetryBudget) -> bool {
     let class = resilience_core::FailureClass::Transient;
     budget.withdraw(clock::now(), class).is_err()
@@ -23,7 +23,7 @@ fn throttled(budget: &RetryBudget) -> bool {
 
 /// The bucket: 100 tokens, none at 50 or below, an error takes ten, anything else gives one.
 #[test]
-fn e19_bucket_throttler() {
+fn bucket_throttler() {
     let budget = RetryBudget::throttler(100, 50, 10).unwrap();
     let policy = policy(&budget);
     let end = |outcome, times| {
@@ -49,12 +49,12 @@ fn e19_bucket_throttler() {
 }
 
 #[test]
-fn e19_impossible_buckets_are_refused() {
+fn impossible_buckets_are_rejected() {
     assert_eq!(RetryBudget::throttler(50, 100, 10).unwrap_err().field(), "min_tokens");
 }
 
 #[test]
-fn e19_backoff_from_one_to_sixty_seconds() {
+fn backoff_from_one_to_sixty_seconds() {
     let backoff = Backoff::full_jitter(ms(1_000), ms(60_000)).unwrap();
     let mut schedule = backoff.schedule();
     let ends: Vec<_> = (0..8).map(|_| schedule.next(1.0).as_secs()).collect();
@@ -67,7 +67,7 @@ fn e19_backoff_from_one_to_sixty_seconds() {
 
 /// Less time left than the next delay takes: stop now, with the last error.
 #[test]
-fn e19_no_sleep_that_cannot_finish() {
+fn no_sleep_that_cannot_finish() {
     let policy = RetryPolicy::builder().backoff(Backoff::constant(ms(500))).build().unwrap();
     let at = |left| Call::new(&policy, 0.0).within(ms(left)).ends(Outcome::transient());
     assert_eq!(at(501), Next::Wait(ms(500)));

@@ -18,7 +18,7 @@ fn goes(bucket: &mut TokenBucket, at: Instant, cost: u32) -> bool {
 }
 
 #[test]
-fn e26_two_a_second() {
+fn two_a_second() {
     let (mut bucket, start) = bucket(2);
     for (at, expected) in
         [(0, true), (1, true), (2, false), (1_002, true), (1_003, true), (1_004, false)]
@@ -28,7 +28,7 @@ fn e26_two_a_second() {
 }
 
 #[test]
-fn e26_no_extra_cell_after_a_long_idle() {
+fn no_extra_cell_after_a_long_idle() {
     let (mut bucket, start) = bucket(5);
     for at in [0, 2_000, 1_000_000] {
         let burst: Vec<_> = (0..6).map(|_| goes(&mut bucket, start + ms(at), 1)).collect();
@@ -37,7 +37,7 @@ fn e26_no_extra_cell_after_a_long_idle() {
 }
 
 #[test]
-fn e26_weighted() {
+fn weighted() {
     let (mut bucket, start) = bucket(4);
     for (at, expected) in
         [(0, true), (0, true), (1, false), (1_001, true), (1_002, true), (1_003, false)]
@@ -47,7 +47,7 @@ fn e26_weighted() {
 }
 
 #[test]
-fn e26_more_than_there_ever_is() {
+fn a_cost_above_the_burst_is_rejected() {
     let (mut bucket, start) = bucket(5);
     for at in [0, 1_000_000] {
         for cost in [15, 7, 6] {
@@ -62,7 +62,7 @@ fn e26_more_than_there_ever_is() {
 }
 
 #[test]
-fn e26_waiting_as_told() {
+fn a_wait_as_long_as_requested_is_enough() {
     let (mut bucket, mut now) = bucket(5);
     for n in 0..20 {
         now += ms(1);
@@ -74,7 +74,7 @@ fn e26_waiting_as_told() {
 }
 
 #[test]
-fn e26_a_billion_and_one_a_second() {
+fn a_billion_and_one_a_second() {
     let quota = Quota::per_second(1_000_000_001).unwrap();
     let limiter =
         resilience_core::rate::RateLimiter::builder().quota(quota).reject().build().unwrap();
@@ -88,7 +88,7 @@ fn e26_a_billion_and_one_a_second() {
 
 proptest! {
     #[test]
-    fn e26_any_part_of_the_wait(count in 1_u32..10_000, used in 1_u32..10_000, part in 0.0_f64..1.0) {
+    fn any_part_of_the_wait(count in 1_u32..10_000, used in 1_u32..10_000, part in 0.0_f64..1.0) {
         let (mut bucket, start) = bucket(count);
         prop_assert!(goes(&mut bucket, start, count));
         let cost = used.min(count);

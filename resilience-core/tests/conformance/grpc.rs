@@ -34,7 +34,7 @@ fn policy(
 
 /// Ten tokens, ratio a half, four attempts. The server counts attempts from 0 and answers OK at some.
 #[test]
-fn e4_retry_throttling() {
+fn retry_throttling() {
     const OK: [u32; 10] = [0, 3, 6, 10, 11, 12, 13, 14, 16, 18];
     let budget = RetryBudget::grpc(10, 0.5).unwrap();
     let policy = policy(Some(budget.clone()), Code::Unavailable);
@@ -66,7 +66,7 @@ fn e4_retry_throttling() {
 
 /// Seven calls, one retryable code, four attempts each.
 #[test]
-fn e5_unary_retries() {
+fn unary_retries() {
     let policy = policy(None, Code::AlreadyExists);
     let index = Cell::new(0);
     let expected = [
@@ -95,7 +95,7 @@ fn e5_unary_retries() {
 /// The delay before retry n is min(initial · multⁿ⁻¹, max) · U(0.8, 1.2). At the maximum theirs goes
 /// 20 % above it; ours is limited before the draw and stays within.
 #[test]
-fn e5_backoff_within_twenty_percent() {
+fn backoff_within_twenty_percent() {
     let backoff = Backoff::exponential(ms(100), ms(1_000)).and_then(|it| it.with_factor(3.0));
     let backoff = backoff.and_then(|it| it.jittered(0.2)).unwrap();
     let (mut low, mut high) = (backoff.schedule(), backoff.schedule());
@@ -105,7 +105,7 @@ fn e5_backoff_within_twenty_percent() {
 }
 
 #[test]
-fn e5_pushback() {
+fn pushback() {
     let policy = RetryPolicy::builder()
         .max_attempts(5)
         .backoff(Backoff::exponential(ms(10), ms(10_000)))

@@ -1,5 +1,5 @@
-//! Scenario tables of the field's specifications and test suites, by our own code and names. Each
-//! module names its source. Where we differ on purpose, the test says so and why.
+//! Scenario tables of specifications and test suites of the field, in this crate's code and
+//! names. Each module names its source. A test of a deliberate difference gives the reason.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -22,7 +22,7 @@ pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// One call through a policy, on a clock that jumps from attempt to attempt.
+/// A call through a policy, on a clock that jumps from attempt to attempt.
 pub(crate) struct Call {
     attempts: Attempts,
     now: Instant,
@@ -30,7 +30,7 @@ pub(crate) struct Call {
     u: f64,
 }
 
-/// What followed an attempt.
+/// The decision after an attempt.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next {
     Done,
@@ -39,7 +39,7 @@ pub(crate) enum Next {
 }
 
 impl Call {
-    /// A call whose samples are all `u`.
+    /// A call with samples that are all `u`.
     pub(crate) fn new<C>(policy: &RetryPolicy<C>, u: f64) -> Call {
         let now = clock::now();
         Call { attempts: policy.start(now), now, deadline: None, u }

@@ -1,9 +1,9 @@
-//! resilience4j: its circuit breaker's state machine and its sliding time window, by the rows
+//! resilience4j: the state machine of its circuit breaker and its sliding time window, by the rows
 //! of their test suites.
 //!
-//! Where we differ on purpose: probes are decided as soon as those that are left cannot change it; a
-//! circuit that is half-open with no probe under way stays so, since nobody is kept waiting by it; and a
-//! breaker that only observes changes the state that it reports.
+//! Deliberate differences: probes are decided as soon as the remaining ones cannot change the
+//! result; a half-open circuit with no probe under way stays half-open, since no call waits for it;
+//! and a breaker that only observes changes the state that it reports.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use resilience_core::{Outcome, RetryHint, clock};
 
 use crate::ms;
 
-/// A circuit on a clock that is told.
+/// A circuit on a clock that the test sets.
 struct Scene {
     config: CircuitConfig,
     circuit: Circuit,
@@ -24,7 +24,7 @@ struct Scene {
     changes: Vec<(CircuitState, TransitionReason)>,
 }
 
-/// The configuration of the rows. Theirs opens at a rate of failures, and so does half-open: at 50 % of 4, three
+/// The configuration of their tests. Theirs opens at a rate of failures, and so does half-open: at 50 % of 4, three
 /// must go well.
 fn e11() -> CircuitBreakerBuilder {
     let window = SlidingWindow::time_in(ms(20_000), 20);
@@ -94,7 +94,7 @@ impl Scene {
 }
 
 #[test]
-fn e11_opens_on_the_fifth_call_though_it_is_a_success() {
+fn opens_on_the_fifth_call_though_it_is_a_success() {
     let mut scene = Scene::new(e11());
     scene.calls("FFFS");
     let before = scene.circuit.snapshot(&scene.config, scene.now);
@@ -107,7 +107,7 @@ fn e11_opens_on_the_fifth_call_though_it_is_a_success() {
 }
 
 #[test]
-fn e11_opens_at_the_threshold_and_not_before() {
+fn opens_at_the_threshold_and_not_before() {
     let mut scene = Scene::new(e11());
     for letter in ["S", "S", "S", "F", "F"] {
         scene.calls(letter).pass(ms(1_000));
@@ -118,7 +118,7 @@ fn e11_opens_at_the_threshold_and_not_before() {
 }
 
 #[test]
-fn e11_opens_by_slow_calls() {
+fn opens_by_slow_calls() {
     // Their calls last; ours end on a clock that stands still between them, in a window long enough.
     let window = SlidingWindow::count(20);
     let mut scene = Scene::new(e11().slow_calls(ms(4_000), 0.5, window).failure_rate(0.5, window));
@@ -129,7 +129,7 @@ fn e11_opens_by_slow_calls() {
 }
 
 #[test]
-fn e11_open_refuses_until_the_break_is_over() {
+fn an_open_circuit_rejects_until_the_break_is_over() {
     let mut scene = Scene::new(e11());
     scene.calls("FFFFF").pass(ms(3_000));
     for _ in 0..2 {
@@ -143,7 +143,7 @@ fn e11_open_refuses_until_the_break_is_over() {
 }
 
 #[test]
-fn e11_breaks_grow() {
+fn breaks_grow() {
     let mut scene = Scene::half_open(e11().growing_break(ms(5_000), 1.5, ms(60_000)));
     scene.calls("FF").pass(ms(6_000));
     assert_eq!(scene.state(), CircuitState::Open);
@@ -152,7 +152,7 @@ fn e11_breaks_grow() {
 }
 
 #[test]
-fn e11_forced_open() {
+fn forced_open() {
     let half_hour = ms(30 * 60_000);
     let mut scene = Scene::new(e11());
     scene.circuit.force_open(scene.now, Some(half_hour));
@@ -165,7 +165,7 @@ fn e11_forced_open() {
 }
 
 #[test]
-fn e11_half_open_admits_as_many_as_it_may() {
+fn half_open_admits_as_many_as_it_may() {
     let mut scene = Scene::half_open(e11());
     let mut probes: Vec<_> = (0..4).map(|_| scene.admit().unwrap()).collect();
     for _ in 0..2 {
@@ -187,7 +187,7 @@ fn e11_half_open_admits_as_many_as_it_may() {
 }
 
 #[test]
-fn e11_what_the_probes_decide() {
+fn decisions_of_the_probes() {
     // Four at once; the letters are how they end.
     let rows = [
         ("FFSF", CircuitState::Open),
@@ -227,7 +227,7 @@ fn e11_what_the_probes_decide() {
 }
 
 #[test]
-fn e11_disabled_counts_nothing() {
+fn disabled_counts_nothing() {
     let mut scene = Scene::new(e11());
     scene.circuit.disable();
     scene.calls("FFFFFFFFFF");
@@ -236,7 +236,7 @@ fn e11_disabled_counts_nothing() {
 }
 
 #[test]
-fn e11_transitions_by_hand() {
+fn manual_transitions() {
     let mut scene = Scene::new(e11());
     let error = scene.circuit.half_open().unwrap_err();
     assert_eq!(error.to_string(), "a circuit that is closed cannot become half-open");
@@ -253,7 +253,7 @@ fn e11_transitions_by_hand() {
 }
 
 #[test]
-fn e11_half_open_for_too_long() {
+fn half_open_for_too_long() {
     let limited = || e11().max_half_open(ms(1_000));
     let mut idle = Scene::half_open(limited());
     idle.pass(ms(10_000));
@@ -274,9 +274,10 @@ fn e11_half_open_for_too_long() {
     assert_eq!(hung.state(), CircuitState::Closed);
 }
 
-/// How the calls at these times end, and what is then in a window of five buckets of a second.
+/// The outcomes of calls at these times, and the contents of a window of five buckets of a
+/// second after them.
 #[test]
-fn e12_time_window() {
+fn time_window() {
     let vectors: [&[(u64, &str, u64, u64)]; 2] = [
         &[
             (0, "F", 1, 1),
@@ -305,10 +306,10 @@ fn e12_time_window() {
     }
 }
 
-/// Theirs never changes its state and tells of an exceeded rate once; ours tells of the change, once, and
-/// refuses nothing.
+/// resilience4j never changes its state and reports an exceeded rate once. This crate reports
+/// the change once, and rejects nothing.
 #[test]
-fn e11_metrics_only() {
+fn metrics_only() {
     use resilience_core::breaker::CircuitBreaker;
     use resilience_core::observe::Event;
     use std::sync::Arc;

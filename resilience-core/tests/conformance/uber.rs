@@ -19,7 +19,7 @@ fn bucket(count: u32, period: Duration, slack: u32) -> (TokenBucket, Instant) {
     (bucket, start)
 }
 
-/// One taker that waits as told: when it takes.
+/// Returns the times at which a single caller that waits as requested takes tokens.
 fn take(bucket: &mut TokenBucket, now: Instant) -> Instant {
     match bucket.take(now, 1) {
         Decision::NotUntil(then) => {
@@ -46,7 +46,7 @@ fn takes_before<const N: usize>(
 }
 
 #[test]
-fn e26_no_slack() {
+fn no_slack() {
     let (mut bucket, start) = bucket(100, ms(1_000), 0);
     assert_eq!(
         takes_before(&mut bucket, start, [1, 2, 3].map(Duration::from_secs)),
@@ -55,7 +55,7 @@ fn e26_no_slack() {
 }
 
 #[test]
-fn e26_seven_a_minute() {
+fn seven_a_minute() {
     let (mut bucket, start) = bucket(7, ms(60_000), 0);
     // Two takes are 8,571,428,571 and 3/7 ns apart or more, and an instant is whole nanoseconds.
     let ns = Duration::from_nanos(15);
@@ -64,7 +64,7 @@ fn e26_seven_a_minute() {
 }
 
 #[test]
-fn e26_slack_does_not_help_at_the_start() {
+fn slack_does_not_help_at_the_start() {
     let (mut bucket, start) = bucket(10, ms(1_000), 10);
     let mut now = start;
     let times = [(); 3].map(|()| {
@@ -75,7 +75,7 @@ fn e26_slack_does_not_help_at_the_start() {
 }
 
 #[test]
-fn e26_slack_of_one() {
+fn slack_of_one() {
     let (mut bucket, start) = bucket(1, ms(1_000), 1);
     let mut times = vec![take(&mut bucket, start + Duration::from_nanos(1))];
     let late = start + ms(2_000) + Duration::from_nanos(1);
@@ -86,7 +86,7 @@ fn e26_slack_of_one() {
 
 /// 10 a second before 100 a second for 2 s, then the fast one alone for 1 s.
 #[test]
-fn e26_slack_saved_up_in_series() {
+fn slack_saved_up_in_series() {
     for (slack, expected) in [(10, 130), (20, 140), (150, 270)] {
         let (mut slow, start) = bucket(10, ms(1_000), 0);
         let (mut fast, _) = bucket(100, ms(1_000), slack);
@@ -115,7 +115,7 @@ fn e26_slack_saved_up_in_series() {
 
 /// 10 and 100 a second in series; 20 s of nothing but the slow one save up no more than the slack.
 #[test]
-fn e26_idle_saves_up_no_more_than_the_slack() {
+fn idle_saves_up_no_more_than_the_slack() {
     let (mut fast, start) = bucket(100, ms(1_000), 10);
     let later = start + ms(20_000);
     let count = takes_before(&mut fast, later, [ms(10_000)])[0];

@@ -204,7 +204,7 @@ async fn a_lease_that_is_dropped_or_whose_work_panics_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_with_its_deadline_and_says_what_it_waited_for() {
+async fn a_wait_ends_with_its_deadline_and_names_its_limit() {
     let store = MemoryStore::new();
     let lease = keeper(&store, "first").acquire("daily").await.unwrap();
     let holder = tokio::spawn(lease.run(std::future::pending::<()>()));

@@ -1,4 +1,4 @@
-//! How often dependencies are asked, and how long probes wait.
+//! The number of runs of a check, and the time that probes wait.
 
 use crate::{Dependency, failure};
 use crate::{Does, MILLISECOND, SECOND, critical, healthy, of, only};
@@ -104,7 +104,7 @@ async fn probes_together_ask_twice_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_come_during_a_run_wait_for_it() {
+async fn probes_during_a_run_wait_for_it() {
     let dependency = Dependency::new(Does::Answer(100 * MILLISECOND));
     let health = of(critical(&dependency));
     let began = clock::now();
@@ -118,7 +118,7 @@ async fn those_who_come_during_a_run_wait_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_is_the_answer_until_it_is_too_old() {
+async fn a_result_is_used_until_it_is_too_old() {
     let dependency = Dependency::new(Does::Answer(20 * MILLISECOND));
     let health = of(critical(&dependency).ttl(SECOND));
     let fresh = health.ready().await;
@@ -136,9 +136,9 @@ async fn a_result_is_the_answer_until_it_is_too_old() {
     assert_eq!(dependency.runs(), 2);
 }
 
-/// As their documentation says: 500 ms, and 2 s.
+/// The documented defaults: 500 ms, and 2 s.
 #[tokio::test(start_paused = true)]
-async fn unless_told_otherwise_a_run_has_half_a_second_and_its_result_two() {
+async fn by_default_a_run_has_half_a_second_and_its_result_two() {
     let dependency = Dependency::new(Does::Hang);
     let health = of(critical(&dependency));
     let began = clock::now();
@@ -153,7 +153,7 @@ async fn unless_told_otherwise_a_run_has_half_a_second_and_its_result_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_time_to_live_every_probe_asks() {
+async fn without_a_time_to_live_every_probe_starts_a_run() {
     let dependency = healthy();
     let health = of(critical(&dependency).ttl(Duration::ZERO));
     for _ in 0..3 {

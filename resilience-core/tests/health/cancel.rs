@@ -32,7 +32,7 @@ async fn a_run_that_all_have_left_ends_at_its_timeout() {
     assert_eq!((dependency.runs(), dependency.under_way()), (1, 0));
 }
 
-/// As is one whose registry is gone.
+/// A run is also dropped at its timeout after its registry was dropped.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_of_a_registry_that_was_dropped() {
     let dependency = Dependency::new(Does::Hang);
@@ -43,7 +43,8 @@ async fn nothing_is_left_of_a_registry_that_was_dropped() {
     assert_eq!(std::sync::Arc::strong_count(&dependency.0), 1);
 }
 
-/// Dropped after k polls, for every k: the next probe is told the truth, and each was asked once.
+/// A probe is dropped after k polls, for every k: the next probe gets the right report, and
+/// each check ran once.
 #[tokio::test(start_paused = true)]
 async fn at_every_poll() {
     let mut polls = 0;

@@ -1,4 +1,4 @@
-//! Circuits, whose state is looked at.
+//! Dependencies with the state of their circuit.
 
 use crate::SECOND;
 use resilience_core::breaker::{CircuitBreaker, CircuitState};
@@ -43,7 +43,7 @@ async fn every_state_has_its_meaning() {
     assert_eq!((optional.snapshot().calls, optional.snapshot().not_permitted), (0, 0));
 }
 
-/// It takes some of the requests, and would never close without.
+/// A half-open circuit needs some requests, or it would never close.
 #[tokio::test(start_paused = true)]
 async fn a_ramp_is_impaired() {
     let breaker = CircuitBreaker::builder().probes(1).ramp([0.5], SECOND).build().unwrap();
@@ -60,7 +60,7 @@ async fn a_ramp_is_impaired() {
 
 /// Otherwise no request would come that could close it.
 #[tokio::test(start_paused = true)]
-async fn a_break_that_is_over_is_ready_though_nobody_called_since() {
+async fn a_break_that_is_over_is_ready_though_there_was_no_call_since() {
     let (breaker, health) = watched(Criticality::Critical);
     breaker.open();
     let report = health.ready().await;

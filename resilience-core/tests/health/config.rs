@@ -1,4 +1,4 @@
-//! What is refused to be built.
+//! Configurations that are rejected.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use resilience_core::InvalidConfig;
 use resilience_core::breaker::CircuitBreaker;
 use resilience_core::health::{Check, Criticality, Health};
 
-fn refused(check: Check) -> InvalidConfig {
+fn rejected(check: Check) -> InvalidConfig {
     Health::builder().check(check).build().unwrap_err()
 }
 
 #[test]
 fn values_out_of_bounds_are_named_with_their_check() {
     let check = || critical(&healthy());
-    let error = refused(check().timeout(Duration::ZERO));
+    let error = rejected(check().timeout(Duration::ZERO));
     assert_eq!(
         error.to_string(),
         "invalid configuration: `timeout` is 0s (check `it`), must be more than zero"
     );
-    assert_eq!(refused(check().timeout(Duration::MAX)).field(), "timeout");
-    assert_eq!(refused(check().ttl(Duration::MAX)).field(), "ttl");
-    assert_eq!(refused(check().failures_to_down(0)).field(), "failures_to_down");
-    assert_eq!(refused(check().successes_to_up(0)).field(), "successes_to_up");
-    assert_eq!(refused(healthy().check("", Criticality::Critical)).field(), "name");
+    assert_eq!(rejected(check().timeout(Duration::MAX)).field(), "timeout");
+    assert_eq!(rejected(check().ttl(Duration::MAX)).field(), "ttl");
+    assert_eq!(rejected(check().failures_to_down(0)).field(), "failures_to_down");
+    assert_eq!(rejected(check().successes_to_up(0)).field(), "successes_to_up");
+    assert_eq!(rejected(healthy().check("", Criticality::Critical)).field(), "name");
     let year = 365 * 24 * 60 * 60 * SECOND;
     assert!(Health::builder().check(check().timeout(year).ttl(year)).build().is_ok());
 }

@@ -62,7 +62,7 @@ fn everything_that_is_wrong_is_named_at_once() {
 }
 
 #[test]
-fn secrets_are_not_told_nor_what_their_parser_says() {
+fn secrets_and_their_parser_errors_are_not_reported() {
     let tell = |text: &str| Err::<u32, _>(format!("`{text}` is no number"));
     let declared = (
         Var::with("PIN", "a number", tell).secret(),
@@ -93,7 +93,7 @@ fn empty_is_missing() {
 }
 
 #[test]
-fn values_are_told_in_one_bounded_line() {
+fn values_are_reported_in_one_bounded_line() {
     let long = format!("first\nsecond {}", "x".repeat(10_000));
     let report = read(&[("PORT", &long)], Var::parsed::<u16>("PORT")).unwrap_err();
     let text = report.to_string();

@@ -11,7 +11,7 @@ use resilience_core::health::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn what_an_error_said_is_not_shown() {
+async fn the_text_of_an_error_is_not_shown() {
     let report = of(critical(&Dependency::new(Does::Refuse))).ready().await;
     assert_eq!(
         report.to_string(),
@@ -42,7 +42,7 @@ async fn without_what_is_optional_it_is_degraded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_to_come_back_is_when_the_last_of_the_critical_is_asked_again() {
+async fn retry_after_is_the_next_run_of_the_last_critical_check() {
     let down = || Dependency::new(Does::Refuse);
     let health = Health::builder()
         .check(down().check("soon", Criticality::Critical).ttl(2 * SECOND))
@@ -77,7 +77,7 @@ async fn so_is_one_where_the_future_is_made() {
     assert_eq!(failure(only(&report)).detail(), None);
 }
 
-/// A panic where the run is dropped leaves nothing to be known, and nobody waiting.
+/// A panic in the drop of a run leaves no result and no waiting probe.
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_drop_is_not_waited_for() {
     struct Bomb;
@@ -142,7 +142,8 @@ fn a_check_that_blocks_its_thread_is_not_run_again() {
     });
 }
 
-/// Nobody polls a check outside of a runtime: it says so at once, and runs inside of the next.
+/// Outside of a runtime no check runs: the report is immediate, and the next probe in a runtime
+/// starts a run.
 #[test]
 fn outside_of_a_runtime_nothing_is_known() {
     let health = of(critical(&healthy()));

@@ -1,4 +1,4 @@
-//! Health: what probes are told, and what dependencies notice of them.
+//! Health: the reports of probes, and the runs of checks.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
@@ -19,7 +19,7 @@ use resilience_core::health::{Check, CheckReport, Criticality, Failure, Health, 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A dependency that does as it is told, and counts. Clones are the same.
+/// A dependency with a scripted state, which counts its runs. Clones share both.
 #[derive(Clone)]
 struct Dependency(Arc<Inner>);
 
@@ -47,12 +47,12 @@ impl Dependency {
         *self.0.does.lock() = does;
     }
 
-    /// How often it was asked.
+    /// Returns the number of runs.
     fn runs(&self) -> usize {
         self.0.runs.load(Ordering::Relaxed)
     }
 
-    /// How many of the asking futures are there.
+    /// Returns the number of runs that exist.
     fn under_way(&self) -> usize {
         self.0.under_way.load(Ordering::Relaxed)
     }

@@ -75,7 +75,7 @@ async fn it_has_started_when_it_was_ready_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn or_when_it_was_told() {
+async fn or_at_the_hint() {
     let dependency = Dependency::new(Does::Refuse);
     let health =
         Health::builder().check(critical(&dependency)).startup(Startup::Manual).build().unwrap();

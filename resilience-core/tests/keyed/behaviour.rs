@@ -1,4 +1,4 @@
-//! What one caller sees.
+//! The behaviour of a store for one caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,7 @@ fn where_all_are_pinned_newcomers_share() {
 }
 
 #[test]
-fn evictions_are_told_outside_of_locks() {
+fn evictions_are_reported_outside_of_locks() {
     let told: Arc<Mutex<Vec<(String, EvictionReason)>>> = Arc::default();
     let store: Arc<Mutex<Option<Keyed<u32, Counter>>>> = Arc::default();
     let (told_, store_) = (told.clone(), store.clone());

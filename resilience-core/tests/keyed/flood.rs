@@ -11,7 +11,8 @@ use crate::{Counter, keys};
 
 const HOT: u64 = 1_000;
 
-/// One call for a hot key in eleven; a hot key's decision is the number of calls before this one.
+/// One call for a hot key in eleven. The decision for a hot key is the number of calls before
+/// this one.
 #[test]
 fn hot_keys_decide_as_if_there_were_no_flood() {
     let store = Keyed::builder().max_keys(20_000).build(|_: &u64| Counter::default()).unwrap();
@@ -56,7 +57,7 @@ fn hostile_keys_stay_within_bounds_and_lose_no_pinned_one() {
     assert_eq!(snapshot.overflowed, 0);
 }
 
-/// Nobody empties the store with long keys.
+/// Long keys do not empty the store.
 #[test]
 fn long_keys_evict_few() {
     let limits = KeyedLimits::new(1_000_000, 1 << 20, Duration::from_secs(600)).unwrap();
@@ -77,7 +78,7 @@ fn ten_an_hour() -> RateLimiter {
     RateLimiter::builder().quota(quota).reject().build().unwrap()
 }
 
-/// Of `store`, in which each key has ten tokens an hour: takes so many.
+/// Takes this number of tokens from `store`, in which each key has ten tokens an hour.
 fn take(store: &Keyed<u64, RateLimiter>, key: u64, now: Instant, cost: u32) -> bool {
     store.with(&key, now, |limiter| limiter.check_at(now, cost).is_ok())
 }

@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use resilience_core::keyed::{Entry, allocation_size};
 
-/// Counts, and is pinned while it says so.
+/// A state that counts its calls, and is pinned while its flag is set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counter(pub(crate) Arc<(AtomicU64, AtomicBool)>);
 
@@ -46,7 +46,7 @@ impl Entry for Counter {
     }
 }
 
-/// As many keys as this run is for.
+/// Returns the number of keys of this run.
 pub(crate) fn keys(small: u64) -> u64 {
     if std::env::var_os("RESILIENCE_KEYED_FULL").is_some() { 10_000_000 } else { small }
 }

@@ -1,4 +1,4 @@
-//! What a key takes that nobody asks for.
+//! Memory of a key without calls.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use resilience_core::keyed::{Entry, Key, Keyed};
 use resilience_core::observe::Event;
 
 thread_local! {
-    /// How often the user's code still runs before it panics.
+    /// The number of further runs of user code before it panics.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -127,7 +127,8 @@ fn keys_and_bytes_are_given_back_whatever_panics() {
     assert!(runs > 500, "only {runs} pieces of the user's code ran");
 }
 
-/// What is let go of while the new one panics is dropped outside of the locks, and so may use the store.
+/// An entry that is evicted while a new one panics is dropped outside of the locks, so it may
+/// use the store.
 #[test]
 fn a_drop_that_a_panic_causes_may_use_the_store() {
     /// Which it is of those that were made, and the store that it is in.

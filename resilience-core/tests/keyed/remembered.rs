@@ -1,5 +1,5 @@
-//! What the state of each kind must remember, for how long, in a store with the default idle time of ten
-//! minutes.
+//! The time for which the state of each kind must be kept, in a store with the default idle
+//! time of ten minutes.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn store<T: Entry>(fresh: impl Fn() -> T + Send + Sync + 'static) -> Keyed<u32, 
     Keyed::new(limits, move |_| fresh())
 }
 
-/// Passes time, and makes so many calls for other keys that whatever is idle is evicted.
+/// Passes time, and makes enough calls for other keys that idle ones are evicted.
 async fn idle<T: Entry>(store: &Keyed<u32, T>, wait: Duration) {
     tokio::time::advance(wait).await;
     for call in 0..10_000 {
@@ -240,7 +240,7 @@ async fn a_ramp_until_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_person_said_until_he_says_otherwise() {
+async fn a_manual_state_stays_until_it_is_changed() {
     for say in [CircuitBreaker::force_open, CircuitBreaker::force_closed, CircuitBreaker::disable] {
         let store = breakers(CircuitBreaker::builder());
         with(&store, say);
@@ -347,7 +347,7 @@ circuit_breaker = { consecutive_failures = 3, break_for = "1m" }
 }
 
 proptest! {
-    /// From when it says on, a limiter decides as a fresh one does.
+    /// From the returned instant on, a limiter decides as a new one does.
     #[test]
     fn a_limiter_that_remembers_nothing_is_as_new(
         (count, period, burst) in (1..20_u32, 1..5_000_u64, 1..40_u32),

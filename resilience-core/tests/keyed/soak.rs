@@ -25,7 +25,7 @@ use tower::{BoxError, Layer, Service};
 
 /// Kinds of states, by themselves and behind layers.
 const KINDS: u64 = 10;
-/// What is held at once: handles, permits, calls.
+/// Values that are held at once: handles, permits, calls.
 const HELD: usize = 200;
 
 type Boxed = BoxCloneSyncService<u64, u64, BoxError>;

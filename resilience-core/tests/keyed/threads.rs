@@ -8,7 +8,8 @@ use resilience_core::keyed::{Keyed, KeyedLimits};
 
 use crate::Counter;
 
-/// Pinned keys are never forgotten, so their calls add up, whoever made them and whatever else comes.
+/// Pinned keys are never evicted, so their calls add up, on any thread and beside any other
+/// calls.
 #[test]
 fn one_state_a_key() {
     const THREADS: u64 = 4;

@@ -1,4 +1,5 @@
-//! What users put layers into asks for Send, Sync and 'static; and a future is moved, so it is small.
+//! Futures of layers are `Send`, `Sync` and `'static` as the service below is, and small, since
+//! futures are moved.
 
 use std::io;
 

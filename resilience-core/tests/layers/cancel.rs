@@ -10,8 +10,9 @@ use resilience_core::clock;
 use resilience_core::testing::{Reply, Script, ServiceProbe};
 use tower::Service;
 
-/// Polls a call `polls` times, a millisecond apart, and drops it. Somebody else is in front of it at the
-/// bulkhead and at the rate limit for the first polls. Says whether it had ended.
+/// Polls a call `polls` times, a millisecond apart, and drops it. For the first polls another
+/// call is in front of it at the bulkhead and at the rate limit. Returns `true` if the call had
+/// ended.
 async fn drop_after(polls: usize, name: &str, half_open: bool) -> bool {
     let what = &format!("{name} after {polls} polls, half-open: {half_open}");
     let rig = Rig::new(name, &budget(), TIGHT);

@@ -1,4 +1,4 @@
-//! What every layer owes the service below it and the caller above it.
+//! The contract of each layer with the service below and the caller above.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -82,7 +82,6 @@ async fn a_clone_of_a_ready_handle_is_readied_again() {
     }
 }
 
-/// R5: readiness reserves nothing, and stays.
 #[tokio::test(start_paused = true)]
 async fn a_handle_polled_twice_and_never_called_holds_nothing() {
     for name in LATE_BINDING {
@@ -111,7 +110,7 @@ async fn nothing_is_held_while_waiting_for_the_next_attempt() {
     assert!(waits > 5, "the backoff is 10 ms and more: {waits}");
 }
 
-/// R4, as it was measured on tower's own layers.
+/// As measured on tower's own layers.
 #[tokio::test(start_paused = true)]
 async fn a_retry_in_its_backoff_keeps_no_place_in_a_queue_below() {
     let script = Script::new(|_, request| Reply::ok(request).after(Duration::from_secs(5)));
@@ -156,7 +155,7 @@ async fn the_latest_waker_is_woken() {
     }
 }
 
-/// R14: what an attempt holds is free when the answer is there, though the future is kept.
+/// Resources of an attempt are free when its result is there, though the future is kept.
 #[tokio::test(start_paused = true)]
 async fn a_finished_call_holds_nothing() {
     for name in LAYERS {
@@ -205,7 +204,7 @@ async fn an_error_of_readiness_is_an_error_of_the_call() {
     }
 }
 
-/// Overload: tokio's cooperative budget is not overload.
+/// Tokio's cooperative budget is not overload.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_calls_in_one_task_without_yielding() {
     for name in LAYERS {
@@ -229,7 +228,7 @@ async fn a_thousand_calls_in_one_task_without_yielding() {
 
 /// A call that waits is polled when it may go on, and not to find out whether.
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_polled_once_to_wait_and_once_to_go() {
+async fn a_waiting_call_is_polled_once_to_wait_and_once_to_go() {
     for name in LAYERS {
         let rig = Rig::new(name, &budget(), TIGHT);
         let service = rig.layer(service_fn(|request: u64| async move { Ok(request) }));
@@ -254,7 +253,7 @@ async fn who_waits_is_polled_once_to_wait_and_once_to_go() {
     }
 }
 
-/// The cooperative budget, the other way round: work that uses its whole share of the executor at each poll leaves none
+/// Work that uses its whole share of the executor at each poll leaves none
 /// for a timer, and must run out of time all the same.
 #[tokio::test]
 async fn busy_work_runs_out_of_time() {
@@ -275,7 +274,6 @@ async fn busy_work_runs_out_of_time() {
     }
 }
 
-/// Layers are built without a runtime.
 #[test]
 fn layers_are_made_outside_of_a_runtime() {
     for name in LAYERS {
@@ -286,7 +284,6 @@ fn layers_are_made_outside_of_a_runtime() {
     }
 }
 
-/// R8: a panic releases what the call holds.
 #[tokio::test(start_paused = true)]
 async fn a_panic_below_leaves_no_trace() {
     for name in LAYERS {
@@ -346,7 +343,6 @@ async fn applying_a_layer_many_times_shares_its_state() {
     }
 }
 
-/// A response that is ready wins over a timer that is due.
 #[tokio::test(start_paused = true)]
 async fn a_response_that_is_ready_at_the_deadline_wins() {
     let limit = Duration::from_secs(1);

@@ -1,5 +1,5 @@
-//! Every layer there is, and the standard order of them: a layer added here is put through every
-//! suite that asks for them.
+//! Every layer, and the standard order of them. A layer that is added here runs through every
+//! suite over all layers.
 
 use std::io;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
-/// Requests are numbers, so that a script can tell calls apart.
+/// Requests are numbers, so that a script can distinguish calls.
 pub(crate) type Boxed = BoxCloneSyncService<u64, u64, BoxError>;
 
 pub(crate) const LAYERS: [&str; 14] = [
@@ -211,8 +211,8 @@ fn checkout(limits: Limits) -> CheckoutLayer<Numbers> {
     CheckoutLayer::new(pool.max_size(limits.permits).wait().build().unwrap())
 }
 
-/// One layer value, and what can be seen of its state; of that of the odd requests, where it is kept
-/// for each key.
+/// A layer value, and the observable state of it; for a state for each key, that of the odd
+/// requests.
 pub(crate) struct Rig {
     budget: RetryBudget,
     made: Made,
@@ -341,7 +341,8 @@ impl Rig {
         }
     }
 
-    /// Nothing is held, and no key of a store is kept from being let go of (but by an open circuit).
+    /// Asserts that nothing is held, and that no key of a store is pinned, except by an open
+    /// circuit.
     pub(crate) fn assert_at_rest(&self, what: &str) {
         if let Some(bulkhead) = self.bulkhead().map(|bulkhead| bulkhead.snapshot()) {
             assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{what}");

@@ -474,7 +474,7 @@ circuit_breaker = { consecutive_failures = 9, break_for = "20ms", probes = 1, br
 attempt_timeout = "1s"
 "#;
 
-/// The state of the odd requests, and whether that of any is kept from being let go of.
+/// The state of the odd requests, and `true` while the state of any key is pinned.
 fn of_odd<T: Entry>(store: &Keyed<Shard, T>) -> (T, Box<dyn Fn() -> bool>) {
     let odd = store.get(&Shard::new(1), clock::now());
     let store = store.clone();
@@ -724,9 +724,9 @@ fn rethrow_assertions(payload: Box<dyn Any + Send>) {
     }
 }
 
-/// Two calls of one key, one behind the other where they wait for each other, while the user's code panics
-/// at its run of this number. The first of them is dropped after so many steps, if it is `cancelled`. Says whether there
-/// was a panic.
+/// Makes two calls of one key, the second of which may wait for the first, while the user's
+/// code panics at its run of this number. Drops the first call after this number of steps if it
+/// is `cancelled`. Returns `true` if there was a panic.
 async fn panics_at(run: usize, name: &str, half_open: bool, cancelled: Option<usize>) -> bool {
     let seen = Arc::<Seen>::default();
     seen.failures.store(usize::from(!half_open), Ordering::SeqCst);

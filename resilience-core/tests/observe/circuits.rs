@@ -1,4 +1,4 @@
-//! What gauges show of circuits whose changes are told late.
+//! Gauges of circuits with late events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ fn state(notebook: &Notebook, labels: &str) -> String {
     names.join(" ").replace('}', "")
 }
 
-/// A listener that is told of the first change, and takes its time: meanwhile the circuit is closed
-/// again, and that is told.
+/// A listener that takes its time for the first change: meanwhile the circuit is closed again,
+/// and that change is reported first.
 #[test]
-fn a_change_that_is_told_late_does_not_bring_an_old_state_back() {
+fn a_late_event_does_not_bring_an_old_state_back() {
     let (notebook, metrics) = (Notebook::default(), Metrics::default());
     let own: Arc<Mutex<Option<CircuitBreaker>>> = Arc::default();
     let (inside, told) = (own.clone(), metrics.clone());
@@ -76,7 +76,7 @@ fn a_circuit_that_is_made_anew_is_shown() {
     assert_eq!(state(&notebook, "odds"), "forced_open");
 }
 
-/// What is late is late for its own circuit only.
+/// A late event affects only its own circuit.
 #[test]
 fn each_circuit_has_its_own_latest_change() {
     let (notebook, metrics) = (Notebook::default(), Metrics::default());
@@ -96,7 +96,7 @@ fn each_circuit_has_its_own_latest_change() {
 
 /// A restart that finds an open circuit shows an open circuit.
 #[tokio::test(start_paused = true)]
-async fn a_state_that_is_restored_is_told() {
+async fn a_restored_state_is_reported() {
     let (notebook, metrics) = (Notebook::default(), Metrics::default());
     let breaker = CircuitBreaker::builder().name("odds").listen(metrics).build().unwrap();
     let mut saved = SavedCircuit::default();

@@ -12,7 +12,7 @@ fn policy(name: &'static str) -> RetryPolicyBuilder<AnyError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_told_of_what_has_no_listener_of_its_own() {
+async fn the_default_receives_events_of_policies_without_a_listener() {
     let before = policy("default: made before").build().unwrap();
     let (told, own) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let note = |notes: &Arc<Mutex<Vec<String>>>| {

@@ -49,7 +49,7 @@ fn book() -> BTreeMap<String, BTreeSet<String>> {
     by_type
 }
 
-/// What stands in backticks.
+/// Returns the texts in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -103,7 +103,7 @@ fn seen(gauges: &dyn Gauges) -> BTreeMap<&'static str, f64> {
     seen
 }
 
-/// Of each type one, by the name that the book has for it.
+/// A value of each type, by the name that the book has for it.
 fn every_type() -> Vec<(&'static str, Box<dyn Gauges>)> {
     let limiter = RateLimiter::builder().quota(Quota::per_minute(10)).build().unwrap();
     let stack = Stack::builder()
@@ -173,7 +173,7 @@ async fn the_table_of_the_book_is_what_a_scrape_shows() {
     }
 }
 
-/// What calls do, shows: of a profile, of its handles, and of a stack, by one name each.
+/// The effects of calls show in a profile, in its handles, and in a stack, under one name each.
 #[tokio::test(start_paused = true)]
 async fn the_gauges_of_a_profile_are_those_of_its_calls() {
     let profile = profile();

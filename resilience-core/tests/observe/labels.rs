@@ -1,4 +1,4 @@
-//! Whoever sends the keys does not decide how many series there are.
+//! The traffic does not decide the number of series.
 
 use resilience_core::observe::{Event, KeyLabels, Listen, Metrics};
 use resilience_core::{Rejection, RejectionKind};

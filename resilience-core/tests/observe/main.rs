@@ -1,4 +1,4 @@
-//! What listeners are told, and what becomes of it in `tracing` and in `metrics`.
+//! Events, and their records in `tracing` and in `metrics`.
 
 mod circuits;
 mod default;

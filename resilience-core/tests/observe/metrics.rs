@@ -32,7 +32,7 @@ fn expected(key: &str, status_of_key: bool) -> Vec<(String, Vec<f64>)> {
         "pool.create_failures{LAYER}",
         "pool.retired{LAYER,resilience.pool.reason=broken}",
         "profile.reloads{resilience.profile.result=accepted}",
-        "profile.reloads{resilience.profile.result=refused}",
+        "profile.reloads{resilience.profile.result=rejected}",
         "rate.pauses{LAYERKEY}",
         "rejections{LAYERKEY,resilience.rejection.kind=rate_limited}",
         "retries{LAYER,resilience.outcome=timed_out}",
@@ -81,7 +81,8 @@ fn every_event_with_keys() {
     assert_eq!(series_of_each(&mapped), expected(",resilience.key=gold", false));
 }
 
-/// One state is 1 at every moment: tower-resilience sets the new one and never takes back the old.
+/// One state is 1 at every moment. tower-resilience sets the new state and never resets the old
+/// one.
 #[test]
 fn a_circuit_is_in_one_state() {
     let (notebook, metrics) = (Notebook::default(), Metrics::new(KeyLabels::first(1).unwrap()));
@@ -143,7 +144,7 @@ fn what_happened_before_there_was_a_recorder_does_not_silence_it() {
 }
 
 #[test]
-fn a_series_is_asked_for_once() {
+fn a_series_is_registered_once() {
     let (notebook, metrics) = (Notebook::default(), Metrics::default());
     notebook.during(|| {
         each_event(|event| metrics.event(event));

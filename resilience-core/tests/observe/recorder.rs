@@ -20,7 +20,8 @@ struct Notes {
     registered: usize,
 }
 
-/// One series of the notebook. A counter adds up, a gauge keeps the last, a histogram keeps all.
+/// A series of the recorder. A counter adds up, a gauge keeps the last value, a histogram keeps
+/// all values.
 struct Page(Notebook, String);
 
 impl Page {

@@ -57,7 +57,7 @@ const EVERY_LINE: &[&str] = &[
     "DEBUG resilience::pool resilience.pool_retired: resilience.layer.name=\"layer\" \
      resilience.pool.reason=\"broken\"",
     "INFO resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"accepted\"",
-    "WARN resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"refused\" \
+    "WARN resilience::profile resilience.profiles_reloaded: resilience.profile.result=\"rejected\" \
      error.type=\"invalid_config\" resilience.profile.error=\"`limit` is 0\"",
 ];
 
@@ -85,7 +85,7 @@ fn names_are_those_of_the_events() {
 }
 
 #[test]
-fn a_refusal_for_good_says_so() {
+fn a_permanent_rejection_has_no_retry_after() {
     let never = Rejection::new(RejectionKind::BulkheadFull, "b").never();
     let log = Log::new(Level::DEBUG);
     log.during(|| Tracing::new().event(&Event::Rejected(&never)));

@@ -1,4 +1,4 @@
-//! An object that is broken is handed out to nobody, by whatever way it came to be.
+//! A broken object is never handed out, however it broke.
 
 use std::collections::HashSet;
 

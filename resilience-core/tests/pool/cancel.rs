@@ -150,7 +150,8 @@ async fn nothing_leaks_in_any_of_a_thousand_combinations() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Dropped after so many polls, at each of them, with a slow server and a look that fails in between.
+    /// A checkout is dropped after k polls, for every k, with a slow server and a failing
+    /// validation in between.
     #[test]
     fn a_call_that_is_dropped_at_any_poll_leaves_the_pool_as_it_was(
         polls in 0_usize..12,
@@ -185,7 +186,7 @@ proptest! {
     }
 }
 
-/// What nobody knows the state of is not handed out.
+/// An object of unknown state is not handed out.
 #[tokio::test(start_paused = true)]
 async fn a_look_that_is_cancelled_retires_the_object() {
     let server = Server::default();

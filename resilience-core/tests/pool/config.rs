@@ -1,4 +1,4 @@
-//! What is out of its bounds is named.
+//! Values out of their bounds are rejected by name.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use resilience_core::{Error, Outcome, Rejection, RejectionKind, clock};
 
 use crate::fake::{MS, Pool, Reply, SECOND, Server};
 
-fn refusal<T>(result: Result<T, Error<std::io::Error>>) -> Rejection {
+fn rejection_of<T>(result: Result<T, Error<std::io::Error>>) -> Rejection {
     match result {
         Err(Error::Rejected(rejection)) => rejection,
         Err(Error::Service(error)) => panic!("not refused: {error}"),
@@ -30,7 +30,7 @@ fn pool(server: &Server, breaker: &CircuitBreaker, pause: Duration) -> Pool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_the_circuit_is_open_all_who_wait_are_refused_at_once() {
+async fn once_the_circuit_is_open_all_waiting_calls_are_rejected_at_once() {
     let server = Server::default();
     server.creating([Reply::FailsAfter(SECOND); 50]);
     let breaker = breaker(2);
@@ -56,7 +56,7 @@ async fn once_the_circuit_is_open_all_who_wait_are_refused_at_once() {
     assert_eq!(pool.snapshot().in_use, 0);
 }
 
-/// What is idle is of use whether or not a new one can be made.
+/// Idle objects are used also while none can be created.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_does_not_keep_anybody_from_what_is_there() {
     let server = Server::default();
@@ -65,7 +65,7 @@ async fn an_open_circuit_does_not_keep_anybody_from_what_is_there() {
     let held = pool.get().await.unwrap();
     server.creating([Reply::Fails]);
     assert!(pool.get().await.is_err());
-    assert_eq!(refusal(pool.get().await).kind(), RejectionKind::CircuitOpen);
+    assert_eq!(rejection_of(pool.get().await).kind(), RejectionKind::CircuitOpen);
     drop(held);
     assert_eq!(pool.get().await.unwrap().id, 0);
 }
@@ -106,7 +106,7 @@ async fn while_it_fails_one_caller_tries_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_lets_everybody_go() {
+async fn a_success_ends_all_waits() {
     let server = Server::default();
     server.creating([Reply::Fails, Reply::Slow(MS)]);
     let pool = pool(&server, &breaker(1000), 60 * SECOND);
@@ -126,7 +126,7 @@ async fn making_one_takes_no_longer_than_it_may() {
         server.manager().circuit_breaker(breaker.clone()).create_timeout(3 * SECOND).build();
     let pool = ResilientPool::builder(manager).build().unwrap();
     let began = clock::now();
-    let why = refusal(pool.get().await);
+    let why = rejection_of(pool.get().await);
     assert_eq!((why.kind(), why.limit()), (RejectionKind::TimedOut, Some((3 * SECOND).into())));
     assert_eq!(clock::now() - began, 3 * SECOND);
     assert_eq!(breaker.state(), CircuitState::Open, "it counts as a failure");
@@ -145,7 +145,7 @@ async fn an_abandoned_attempt_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_error_means_to_the_circuit_may_be_said() {
+async fn errors_may_be_classified_for_the_circuit() {
     let server = Server::default();
     server.creating([Reply::Fails; 3]);
     let breaker = breaker(1);
@@ -188,7 +188,7 @@ async fn in_deadpools_own_pool() {
     assert_eq!(pool.manager().created(), 3);
 }
 
-/// There nobody says when an object came back: it is idle since it was handed out.
+/// Without a time of return, an object is idle from its last checkout on.
 #[tokio::test(start_paused = true)]
 async fn idleness_in_deadpools_own_pool() {
     let server = Server::default();

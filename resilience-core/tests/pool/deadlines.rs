@@ -9,7 +9,7 @@ use resilience_core::{Deadline, Error, RejectionKind, clock};
 use crate::fake::{MS, Reply, SECOND, Server};
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_past_the_deadline_of_the_call() {
+async fn no_call_waits_past_its_deadline() {
     let server = Server::default();
     let pool = server.pool(1).wait_at_most(30 * SECOND).build().unwrap();
     let _held = pool.get().await.unwrap();

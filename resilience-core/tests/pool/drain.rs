@@ -26,7 +26,7 @@ async fn it_waits_for_what_is_out_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_deadline_it_says_how_many_are_left() {
+async fn at_the_deadline_the_rejection_has_the_tokens_left() {
     let server = Server::default();
     let pool = server.pool(3).build().unwrap();
     let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];

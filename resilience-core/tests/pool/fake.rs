@@ -1,4 +1,4 @@
-//! A server that gives out numbered connections, and does as it is told.
+//! A scripted server of numbered connections.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +14,7 @@ use resilience_core::pool::{
 
 pub(crate) type Pool = ResilientPool<Server>;
 
-/// What the server does when it is asked.
+/// The response of the server to a request for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
     Works,
@@ -51,11 +51,11 @@ struct State {
     made: AtomicUsize,
     live: AtomicUsize,
     attempts: AtomicUsize,
-    /// What it does next; it works when that is used up.
+    /// The next responses; requests succeed when they are used up.
     creating: Mutex<VecDeque<Reply>>,
     recycling: Mutex<VecDeque<Reply>>,
     detached: Mutex<Vec<usize>>,
-    /// What the manager was told of an object at the last look.
+    /// The metrics of an object at its last validation.
     metrics: Mutex<Option<Metrics>>,
 }
 
@@ -87,7 +87,7 @@ impl Server {
         self.0.made.load(Ordering::SeqCst)
     }
 
-    /// How often it was asked for one.
+    /// Returns the number of requests for a connection.
     pub(crate) fn attempts(&self) -> usize {
         self.0.attempts.load(Ordering::SeqCst)
     }
@@ -105,7 +105,7 @@ impl Server {
         *self.0.metrics.lock()
     }
 
-    /// A manager of this server, whose objects are ageless.
+    /// A manager of this server with objects that do not age.
     pub(crate) fn manager(&self) -> ManagerBuilder<Server> {
         ResilientManager::builder(self.clone()).name("db").lifetime(Lifetime::ENDLESS)
     }
@@ -142,7 +142,7 @@ impl Manager for Server {
 pub(crate) const MS: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// So many connections, all out at once and then all idle.
+/// Checks out this number of connections at once, and returns all of them.
 pub(crate) async fn fill(pool: &Pool, connections: usize) {
     let mut held = Vec::new();
     for _ in 0..connections {

@@ -33,12 +33,12 @@ async fn each_call_has_a_connection_for_its_time() {
     let error = service.clone().oneshot(Reply::Works).await.unwrap_err();
     assert_eq!(error.rejection().map(|why| why.kind()), Some(RejectionKind::BulkheadFull));
     assert_eq!(first.as_mut().await.unwrap(), 0);
-    // R14: it is back though the future is still there.
+    // Returned though the future still exists.
     assert_eq!(pool.snapshot().idle, 1);
     assert_eq!(service.oneshot(Reply::Works).await.unwrap(), 0);
 }
 
-/// R5: nothing is taken by becoming ready.
+/// Nothing is taken by becoming ready.
 #[tokio::test(start_paused = true)]
 async fn a_ready_handle_holds_nothing() {
     let server = Server::default();
@@ -62,7 +62,7 @@ async fn a_failed_call_retires_its_connection_before_anybody_else_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_failure_means_may_be_said() {
+async fn failures_may_be_classified() {
     let server = Server::default();
     let pool = pool(&server);
     let service = CheckoutLayer::new(pool.clone())
@@ -118,7 +118,7 @@ async fn a_dropped_call_leaves_nothing_behind() {
 
 /// A body that streams: the connection comes back when the service below is done with it.
 #[tokio::test(start_paused = true)]
-async fn what_the_answer_holds_comes_back_with_the_answer() {
+async fn values_of_the_response_are_returned_with_it() {
     let server = Server::default();
     let pool = pool(&server);
     let service = CheckoutLayer::new(pool.clone())

@@ -1,4 +1,4 @@
-//! What happens in a pool when nobody calls.
+//! Maintenance of a pool without calls.
 
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -80,7 +80,8 @@ async fn a_failure_is_tried_again_at_the_next_look() {
     assert_eq!(pool.snapshot().idle, 1);
 }
 
-/// It asks for no permit while others wait for one, and makes none that there is no room for.
+/// Maintenance takes no permit while calls wait for one, and creates no object without room for
+/// it.
 #[tokio::test(start_paused = true)]
 async fn callers_go_first() {
     let server = Server::default();
@@ -95,7 +96,7 @@ async fn callers_go_first() {
     assert_eq!((pool.snapshot().idle, server.made()), (2, 2));
 }
 
-/// One more would be one too many, though a permit is free.
+/// No object is created above the maximum, though a permit is free.
 #[tokio::test(start_paused = true)]
 async fn none_is_made_ahead_of_need_beyond_the_maximum() {
     let server = Server::default();
@@ -108,7 +109,7 @@ async fn none_is_made_ahead_of_need_beyond_the_maximum() {
     assert_eq!((pool.snapshot().size, pool.snapshot().idle), (3, 3));
 }
 
-/// One that is ready is looked at before it is handed out, as any other.
+/// An object that was created in advance is validated before it is handed out, as any other.
 #[tokio::test(start_paused = true)]
 async fn a_spare_that_died_is_not_handed_out() {
     let server = Server::default();
@@ -130,7 +131,7 @@ async fn without_it_ages_are_still_looked_at() {
     assert_eq!((server.live(), server.detached()), (1, vec![0, 1, 2]));
 }
 
-/// It may be stopped in the middle of making one.
+/// Maintenance may be stopped while it creates an object.
 #[tokio::test(start_paused = true)]
 async fn dropped_half_way_it_holds_nothing() {
     let server = Server::default();

@@ -14,7 +14,7 @@ use resilience_core::pool::{Lifetime, ResilientManager, ResilientPool};
 struct Fragile {
     detach: AtomicBool,
     drop: AtomicBool,
-    /// Never says whether an object works.
+    /// A manager with a validation that never ends.
     hangs: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ async fn an_object_that_is_taken_gives_up_its_place_though_it_panics() {
     assert_at_rest(&pool, "taken").await;
 }
 
-/// In a task, whose panics end there.
+/// Runs in a task, in which panics end.
 #[tokio::test(start_paused = true)]
 async fn an_object_that_does_not_work_gives_up_its_place_though_it_panics() {
     let server = Server::default();
@@ -112,7 +112,7 @@ async fn an_object_that_does_not_work_gives_up_its_place_though_it_panics() {
 
 /// Dropped while it is looked at, an object goes.
 #[tokio::test(start_paused = true)]
-async fn an_object_whose_call_is_dropped_gives_up_its_place_though_it_panics() {
+async fn a_panicking_object_of_a_dropped_call_frees_its_slot() {
     let server = Server::default();
     for bomb in [&server.0.detach, &server.0.drop] {
         let pool = pool(&server);

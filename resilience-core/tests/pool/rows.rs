@@ -1,4 +1,4 @@
-//! The rows of bb8's and deadpool's tests. Times are a paused clock's.
+//! Scenarios of bb8 and deadpool, row by row. Times are a paused clock's.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn an_abandoned_waiter_does_not_eat_the_connection() {
     assert_eq!(server.made(), 1);
 }
 
-/// The same when it was granted its turn and dropped before it heard of it.
+/// The call was granted its turn, and dropped before it was polled.
 #[tokio::test(start_paused = true)]
 async fn nor_does_one_that_leaves_as_it_is_served() {
     let pool = Server::default().pool(1).wait().build().unwrap();
@@ -52,7 +52,7 @@ async fn nor_does_one_that_leaves_as_it_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_over_is_a_refusal() {
+async fn a_wait_that_is_over_is_a_rejection() {
     let pool = Server::default().pool(1).wait_at_most(100 * MS).build().unwrap();
     let _held = pool.get().await.unwrap();
     let began = clock::now();
@@ -64,7 +64,7 @@ async fn a_wait_that_is_over_is_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_wait_as_may_and_the_next_is_refused() {
+async fn as_many_wait_as_may_and_the_next_is_rejected() {
     let pool = Server::default().pool(1).wait().max_queued(2).build().unwrap();
     let held = pool.get().await.unwrap();
     let waiting: Vec<_> = (0..2)
@@ -82,7 +82,7 @@ async fn as_many_wait_as_may_and_the_next_is_refused() {
     }
 }
 
-/// Bounded by the number of polls, not by a clock: nobody is woken who cannot be served.
+/// Bounded by the number of polls, not by a clock: no call is woken that cannot be served.
 #[tokio::test(start_paused = true)]
 async fn twenty_five_thousand_waiters_are_served() {
     const WAITERS: usize = 25_000;
@@ -130,7 +130,7 @@ async fn a_hundred_tasks_on_three_connections() {
     assert_eq!(served(&pool, server.made()).await, 100);
 }
 
-/// The sum of the counters of so many connections.
+/// Returns the sum of the counters of this number of connections.
 async fn served(pool: &Pool, connections: usize) -> usize {
     let mut held = Vec::new();
     for _ in 0..connections {
@@ -140,7 +140,7 @@ async fn served(pool: &Pool, connections: usize) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pool_that_cannot_be_warmed_says_why_and_does_not_time_out() {
+async fn a_pool_that_cannot_be_warmed_returns_the_error_and_does_not_time_out() {
     let server = Server::default();
     server.creating([Reply::Fails]);
     let pool = server.pool(3).min_idle(1).wait_at_most(5 * SECOND).build().unwrap();
@@ -167,7 +167,7 @@ async fn two_that_are_invalid_on_check_out_are_closed_and_a_fresh_one_is_made() 
 
 /// The bound on looks: at the second failure a new one is made in its place, with three still idle.
 #[tokio::test(start_paused = true)]
-async fn after_so_many_looks_a_fresh_one_is_made() {
+async fn after_the_maximum_of_validations_a_new_object_is_created() {
     let server = Server::default();
     let pool = server.pool(5).max_validations(2).build().unwrap();
     fill(&pool, 5).await;
@@ -240,7 +240,7 @@ async fn old_ones_go_and_one_that_is_out_goes_on_return() {
     }
 }
 
-/// Nobody maintains it: what is too old is found when it would be handed out.
+/// Without maintenance, an object that is too old is found at its checkout.
 #[tokio::test(start_paused = true)]
 async fn an_old_one_is_not_handed_out() {
     for lifetime in [Lifetime::new().max_age(SECOND).jitter(0.0), Lifetime::new().max_idle(SECOND)]
@@ -257,7 +257,7 @@ async fn an_old_one_is_not_handed_out() {
     }
 }
 
-/// It takes no time to see, so it is no look.
+/// An object that is too old is retired without a validation.
 #[tokio::test(start_paused = true)]
 async fn what_is_too_old_is_not_looked_at() {
     let server = Server::default();
@@ -276,9 +276,9 @@ async fn what_is_too_old_is_not_looked_at() {
     assert_eq!(pool.snapshot().retired(Retired::TooOld), 5);
 }
 
-/// As in deadpool: how often it was found to work, and when that was.
+/// As in deadpool: the number of successful validations, and the time of the last.
 #[tokio::test(start_paused = true)]
-async fn a_manager_is_told_what_it_looks_at() {
+async fn a_manager_gets_the_metrics_of_the_object() {
     let server = Server::default();
     let pool = server.pool(1).build().unwrap();
     let made = clock::now();
@@ -296,7 +296,7 @@ async fn a_manager_is_told_what_it_looks_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_are_kept_idle() {
+async fn the_minimum_is_kept_idle() {
     let server = Server::default();
     let pool = server.pool(5).min_idle(2).build().unwrap();
     pool.spawn_maintenance();
@@ -393,7 +393,7 @@ async fn a_closed_pool_is_not_resized() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_at_a_pool_of_nothing_is_served_when_it_grows() {
+async fn a_call_that_waits_at_an_empty_pool_is_served_when_it_grows() {
     let pool = Server::default().pool(0).wait().build().unwrap();
     let mut call = Box::pin(pool.get());
     assert!(timeout(MS, &mut call).await.is_err());

@@ -27,7 +27,7 @@ impl Manager for Connect {
         TcpStream::connect(self.0).await
     }
 
-    /// Whether the other side is still there: nothing is to be read from a connection that waits.
+    /// Returns `true` if the other side is connected: an idle connection has nothing to read.
     async fn recycle(&self, stream: &mut TcpStream, _: &Metrics) -> RecycleResult<io::Error> {
         match stream.try_read(&mut [0]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

@@ -1,4 +1,4 @@
-//! What listeners are told, and what gauges show.
+//! Events and gauges of a pool.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use resilience_core::pool::ResilientPool;
 use crate::fake::{Reply, Server};
 
 #[tokio::test(start_paused = true)]
-async fn failures_ends_and_refusals_are_told() {
+async fn failures_ends_and_rejections_are_reported() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = told.clone();
     let server = Server::default();

@@ -246,7 +246,7 @@ fn sentence(error: &ProfilesError, field: &str) -> (String, String) {
     (found.to_owned(), bound.to_owned())
 }
 
-/// Whether `found` is `value`, as the text has it, as the type of it, or as what it amounts to.
+/// Returns `true` if `found` is `value`: as the text has it, as its type, or as its meaning.
 fn shows(found: &str, value: &str) -> bool {
     let plain = value.trim_matches('\'');
     let number = |text: &str| text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
@@ -329,7 +329,7 @@ fn a_contradiction_is_named_with_one_of_its_fields() {
     }
 }
 
-/// What is missing is named with its own path, though no line has it.
+/// A missing key is named with its own path, though no line has it.
 #[test]
 fn a_missing_field_is_named() {
     let required = [

@@ -139,9 +139,10 @@ async fn an_open_circuit_stays_in_a_store_and_a_closed_one_goes() {
     assert_eq!(state(&store.get(&0, clock::now())), CircuitState::Open);
 }
 
-/// All that is told of a key's profile, as often as it may be: by calls, by hand, and after a reload.
+/// All events of a key's profile name the key: those of calls, of manual changes, and those
+/// after a reload.
 #[tokio::test(start_paused = true)]
-async fn what_is_told_says_whose_it_is() {
+async fn events_name_the_key() {
     let told = Arc::<Mutex<Vec<(&str, Option<String>)>>>::default();
     let heard = told.clone();
     let profiles = Profiles::builder()
@@ -196,7 +197,7 @@ fn limits(keys: usize) -> KeyedLimits {
     KeyedLimits::new(keys, 1 << 22, Duration::from_secs(60)).unwrap()
 }
 
-/// The store of the profile itself: one state for a key, whichever clone of the profile asks.
+/// The store of the profile itself: one state for a key, shared by all clones of the profile.
 #[tokio::test(start_paused = true)]
 async fn a_key_has_one_state_in_its_profile() {
     let profiles = Profiles::from_toml(TEXT).unwrap();
@@ -248,7 +249,7 @@ fn the_store_of_a_profile_does_not_hold_it() {
     profiles.reload("[c]\ndeadline = \"1s\"").unwrap();
 }
 
-/// What is held stays, however many keys come after it.
+/// A state that is held stays, however many keys come after it.
 #[tokio::test(start_paused = true)]
 async fn a_state_that_is_held_is_not_made_again() {
     let profile = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use resilience_core::profiles::Profiles;
 
 #[test]
-fn junk_is_refused_or_read() {
+fn junk_is_rejected_or_read() {
     let junk = [
         String::new(),
         "\u{feff}[a]\ndeadline = \"1s\"".into(),

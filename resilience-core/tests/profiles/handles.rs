@@ -1,4 +1,4 @@
-//! What a handle shows is what the calls use, or there is no handle.
+//! A handle shows the state that calls use, or there is no handle.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -27,7 +27,7 @@ fn down() -> BoxError {
     std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into()
 }
 
-/// A call that waits for ever, and one whose attempts fail, under this layer.
+/// Makes a call that waits for ever, and one with failing attempts, under this layer.
 async fn call(layer: ProfileLayer) {
     let service = ServiceBuilder::new().layer(layer).service(service_fn(async |waits: bool| {
         if waits { pending().await } else { Err::<(), BoxError>(down()) }
@@ -76,7 +76,8 @@ fn shown_of(profile: &Profile) -> (Option<u32>, Option<u32>, Option<CircuitState
     )
 }
 
-/// Of a profile of the registry, of one made from it, and of one made for a key of that.
+/// Handles of a profile of the registry, of one made from it, and of one made for a key of
+/// that.
 #[tokio::test(start_paused = true)]
 async fn every_handle_of_a_profile_shows_its_calls() {
     let model = Profiles::from_toml(TEXT).unwrap().profile("a").unwrap();

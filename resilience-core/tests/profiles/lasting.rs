@@ -55,7 +55,7 @@ fn held(profile: &Profile) -> (u32, u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_has_the_rest_says_how_the_call_ends() {
+async fn the_carried_permits_record_the_end_of_the_call() {
     let profile = profile();
     for failures in 1..=2 {
         let (circuit, permit) = call(&profile, true, true).await.rest.into_parts();

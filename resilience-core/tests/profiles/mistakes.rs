@@ -1,15 +1,15 @@
-//! Whatever is misspelt, the message says where, what and which value is allowed.
+//! Messages for mistakes give the place, the mistake and the allowed values.
 
 use resilience_core::profiles::{Profiles, ProfilesError, ProfilesErrorKind};
 
-fn refused(text: &str) -> ProfilesError {
+fn rejected(text: &str) -> ProfilesError {
     let read = Profiles::from_toml(text);
-    read.err().unwrap_or_else(|| panic!("not refused: {text}"))
+    read.err().unwrap_or_else(|| panic!("not rejected: {text}"))
 }
 
 /// A profile with these lines after its deadline.
 fn with(lines: &str) -> ProfilesError {
-    refused(&format!("[a.b]\ndeadline = \"60s\"\n{lines}"))
+    rejected(&format!("[a.b]\ndeadline = \"60s\"\n{lines}"))
 }
 
 #[test]
@@ -187,37 +187,37 @@ fn every_mistake_is_named_with_its_place() {
 }
 
 #[test]
-fn a_profile_without_a_deadline_is_refused() {
-    let error = refused(
+fn a_profile_without_a_deadline_is_rejected() {
+    let error = rejected(
         "[a]\n[a.b]\nretry = { max_attempts = 1, backoff = { base = \"1s\", cap = \"1s\" } }",
     );
     assert_eq!(error.to_string(), "line 2: profile `a.b`: `deadline` is missing");
-    assert_eq!(refused("[empty]").field(), Some("deadline"));
+    assert_eq!(rejected("[empty]").field(), Some("deadline"));
 }
 
 #[test]
 fn what_is_no_table_is_no_profile() {
-    let error = refused("name = 5");
+    let error = rejected("name = 5");
     assert_eq!(error.to_string(), "line 1: `name` is an integer, must be a profile: a table");
-    let unnamed = refused("['']\ndeadline = \"1s\"");
+    let unnamed = rejected("['']\ndeadline = \"1s\"");
     assert_eq!(
         unnamed.to_string(),
         "line 1: `\"\"` is \"\", must be a name of at least one character"
     );
-    assert_eq!(refused("[[a]]\ndeadline = \"1s\"").kind(), ProfilesErrorKind::UnknownKey);
+    assert_eq!(rejected("[[a]]\ndeadline = \"1s\"").kind(), ProfilesErrorKind::UnknownKey);
 }
 
 #[test]
 fn a_table_within_a_profile_is_no_profile() {
-    let error = refused("[a]\ndeadline = \"1s\"\n[a.b]\ndeadline = \"1s\"");
+    let error = rejected("[a]\ndeadline = \"1s\"\n[a.b]\ndeadline = \"1s\"");
     assert_eq!((error.profile(), error.field(), error.line()), (Some("a"), Some("b"), Some(3)));
 }
 
 #[test]
-fn syntax_is_refused_with_the_line() {
-    let error = refused("[a]\ndeadline = \"1s\"\ndeadline = \"2s\"");
+fn syntax_is_rejected_with_the_line() {
+    let error = rejected("[a]\ndeadline = \"1s\"\ndeadline = \"2s\"");
     assert_eq!((error.kind(), error.line()), (ProfilesErrorKind::Syntax, Some(3)));
-    assert_eq!(refused("[a\n").kind(), ProfilesErrorKind::Syntax);
+    assert_eq!(rejected("[a\n").kind(), ProfilesErrorKind::Syntax);
 }
 
 #[test]

@@ -74,7 +74,7 @@ async fn a_throttled_scraper_is_paced_and_not_cut_off() {
     }
 }
 
-/// Nothing of a stack asks for a runtime before it is called.
+/// No part of a stack needs a runtime before it is called.
 #[test]
 fn layers_are_made_without_a_runtime() {
     let profiles = Profiles::standard().unwrap();

@@ -73,7 +73,7 @@ fn a_budget_on_the_same_terms_is_the_same_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_text_changes_nothing_and_says_why() {
+async fn a_broken_text_changes_nothing_and_has_its_reason() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = told.clone();
     let listener = move |event: &Event<'_>| {
@@ -141,7 +141,7 @@ fn futures_poll<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_raised_limit_serves_who_waits() {
+async fn a_raised_limit_serves_waiting_calls() {
     let text = |permits: u32| {
         format!(
             "[a]\ndeadline = \"1m\"\nbulkhead = {{ max_concurrent = {permits}, wait_at_most = \"30s\" }}"
@@ -208,9 +208,10 @@ async fn calls_under_a_thousand_reloads_never_fail() {
     assert_eq!(a.snapshot().bulkhead.unwrap().in_use, 0);
 }
 
-/// What is cloned to put a new text into force may panic: the next call tries again.
+/// A clone of the user's value may panic while a new text is put into force: the next call
+/// tries again.
 #[tokio::test(start_paused = true)]
-async fn a_classifier_whose_clone_panics_keeps_no_service_at_the_former_text() {
+async fn a_panic_in_a_clone_keeps_no_service_at_the_former_text() {
     struct Clones(Arc<AtomicBool>);
     impl Clone for Clones {
         fn clone(&self) -> Clones {

@@ -1,4 +1,4 @@
-//! What another configuration leaves as it is.
+//! State that another configuration keeps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Heard {
     }
 }
 
-/// One of a configuration of its own, without a name and a listener.
+/// A configuration without a name and a listener.
 fn other() -> RateLimiterBuilder {
     RateLimiter::builder().quota(Quota::per(1, Duration::from_secs(3_600))).reject()
 }

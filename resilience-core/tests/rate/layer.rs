@@ -18,7 +18,7 @@ fn echo() -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> +
     Script::new(|_, request: u64| Reply::ok(request))
 }
 
-/// D-RL3, D-RL4: handles that are readied and dropped cost nothing, and nothing below is held in a wait.
+/// Handles that are readied and dropped cost nothing, and nothing below is held in a wait.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_reserved_by_readiness_nor_below_a_wait() {
     let limiter = limiter(1, 1).wait().build().unwrap();
@@ -36,9 +36,9 @@ async fn nothing_is_reserved_by_readiness_nor_below_a_wait() {
     assert_eq!((log.calls(), log.called_unready()), (2, 0));
 }
 
-/// Order of the stack: a circuit that is open below does not drain the bucket.
+/// A circuit that is open below does not drain the bucket.
 #[tokio::test(start_paused = true)]
-async fn refused_below_is_refunded() {
+async fn a_rejection_below_is_refunded() {
     for (kind, spent) in [
         (RejectionKind::CircuitOpen, 0),
         (RejectionKind::BulkheadFull, 0),
@@ -60,7 +60,7 @@ async fn refused_below_is_refunded() {
     }
 }
 
-/// One 429 holds everybody back, up to the longest hint, and is told of.
+/// One 429 pauses all calls, up to the longest hint, and is reported.
 #[tokio::test(start_paused = true)]
 async fn a_hint_pauses_every_caller() {
     let pauses = Arc::new(Mutex::new(Vec::new()));
@@ -109,9 +109,9 @@ async fn a_limit_for_each_key() {
     assert_eq!(error.rejection().unwrap().key(), Some("1"));
 }
 
-/// The other side has said nothing.
+/// The server has sent no hint.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_a_layer_below_is_no_hint() {
+async fn a_rejection_of_a_layer_below_is_no_hint() {
     let limiter = limiter(100, 100).build().unwrap();
     let layer = RateLimitLayer::new(limiter.clone())
         .classify(|_: Result<&u64, &BoxError>| Outcome::throttled(Duration::from_secs(2)));
@@ -124,7 +124,7 @@ async fn a_refusal_of_a_layer_below_is_no_hint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whose_limit_a_hint_pauses_is_told() {
+async fn the_event_of_a_pause_names_the_key() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = told.clone();
     let limiter = limiter(100, 100).listen(move |event: &Event<'_>| {

@@ -1,4 +1,4 @@
-//! What a limiter says without waiting.
+//! Limits without waiting.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use resilience_core::{RejectionKind, clock};
 
 use crate::{limiter, ms};
 
-/// D-RL6, D-RL8: a refusal says when to come back, and a snapshot knows that time has passed.
+/// A rejection has the time to come back, and a snapshot counts the passed time.
 #[tokio::test(start_paused = true)]
-async fn refusals_and_snapshots_tell_the_time() {
+async fn rejections_and_snapshots_have_the_time() {
     let limiter = limiter(10, 2).name("odds").reject().build().unwrap();
     limiter.check(2).unwrap();
     let refused = limiter.check(1).unwrap_err();
@@ -30,7 +30,7 @@ async fn refusals_and_snapshots_tell_the_time() {
     assert_eq!((seen.admitted, seen.rejected, seen.queued), (2, 2, 0));
 }
 
-/// D-RL7: the largest numbers there are neither allocate nor overflow.
+/// The largest numbers there are neither allocate nor overflow.
 #[test]
 fn the_largest_limit_is_as_small_as_any() {
     let limiter = limiter(u32::MAX, u32::MAX).reject().build().unwrap();
@@ -76,7 +76,7 @@ async fn tokens_stay_used_when_the_quota_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refund_is_whole_if_nobody_came_since() {
+async fn a_refund_is_whole_without_calls_since() {
     let limiter = limiter(7, 1).reject().build().unwrap();
     for _ in 0..1_000 {
         limiter.try_acquire(1).unwrap().refund();
@@ -121,8 +121,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// What the snapshot calls available is what a new call gets, and one more is not; and a read
-    /// changes nothing.
+    /// A new call gets exactly the tokens that a snapshot shows as available; reading changes
+    /// nothing.
     #[test]
     fn available_is_what_a_new_call_gets(
         steps in prop::collection::vec(step(), 0..24),

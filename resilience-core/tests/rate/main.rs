@@ -18,7 +18,7 @@ pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// So many a second, so many at once.
+/// A quota of this count a second, with this burst.
 pub(crate) fn limiter(count: u32, burst: u32) -> RateLimiterBuilder {
     RateLimiter::builder().quota(Quota::per_second(count).and_then(|quota| quota.with_burst(burst)))
 }

@@ -1,4 +1,4 @@
-//! Wakers that panic: no token is lost or given back twice, and nobody else waits for ever.
+//! Wakers that panic: no token is lost or given back twice, and no other call waits for ever.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -52,14 +52,14 @@ fn panics(body: impl FnOnce()) {
     assert!(catch_unwind(AssertUnwindSafe(body)).is_err(), "a waker panics");
 }
 
-/// So many a day, and no gap.
+/// A quota of this count a day, without a gap.
 fn limiter(burst: u32) -> RateLimiter {
     let day = Duration::from_secs(24 * 60 * 60);
     RateLimiter::builder().quota(Quota::per(burst, day)).wait().build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_whose_grant_wakes_a_waker_that_panics_comes_back() {
+async fn a_token_comes_back_if_its_grant_wakes_a_waker_that_panics() {
     let limiter = RateLimiter::builder().quota(Quota::per_minute(60)).min_gap(ms(5)).wait();
     let limiter = limiter.build().unwrap();
     limiter.check(1).unwrap();
@@ -97,7 +97,7 @@ async fn a_token_comes_back_once_though_that_wakes_a_waker_that_panics() {
     assert_eq!(limiter.snapshot().available, 1);
 }
 
-/// Whoever comes first after a change of the configuration carries it out, before anything is granted.
+/// The first call after a change of the configuration applies it before anything is granted.
 #[tokio::test(start_paused = true)]
 async fn a_change_that_wakes_a_waker_that_panics_costs_no_token() {
     let model = RateLimiter::builder().quota(Quota::per(1, ms(1_000))).wait_at_most(ms(5_000));

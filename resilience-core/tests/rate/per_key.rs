@@ -1,4 +1,4 @@
-//! What the limiters of a store say when they are asked by their keys.
+//! Limiters of a store, used by key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,9 +39,9 @@ fn a_change_is_for_all_keys() {
     assert_eq!((0..9).filter(|_| RateLimiter::check_key(&limits, &7, 1).is_ok()).count(), 8);
 }
 
-/// The listener asks the store: a deadlock, if it were told under a lock of it.
+/// The listener uses the store: an event under a lock of the store would deadlock.
 #[test]
-fn refusals_are_told_outside_of_locks() {
+fn rejections_are_reported_outside_of_locks() {
     let asked: Arc<Mutex<Option<Keyed<u32, RateLimiter>>>> = Arc::default();
     let (told, asking) = (Arc::new(AtomicUsize::new(0)), asked.clone());
     let telling = told.clone();

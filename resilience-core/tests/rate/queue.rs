@@ -1,4 +1,4 @@
-//! Those who wait.
+//! Waiting calls.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ async fn served(waiters: usize, limiter: &RateLimiter) -> (Vec<usize>, usize) {
     (order, polls.load(Ordering::Relaxed))
 }
 
-/// D-RL1: FIFO, and at most the first poll and two wakes each.
+/// FIFO, and at most the first poll and two wakes each.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_waiters_in_order() {
     for (count, burst) in [(100, 1), (1_000, 50)] {
@@ -57,9 +57,9 @@ async fn ten_thousand_waiters_in_order() {
     }
 }
 
-/// D-RL2: nobody overtakes, not even one who only tries, nor one whose cost is there.
+/// No call overtakes, not even one that does not wait, nor one with a small cost.
 #[tokio::test(start_paused = true)]
-async fn nobody_overtakes() {
+async fn no_call_overtakes() {
     let limiter = limiter(10, 5).wait().build().unwrap();
     limiter.check(5).unwrap();
     let old = limiter.clone();
@@ -75,7 +75,7 @@ async fn nobody_overtakes() {
     assert_eq!(later, 0);
 }
 
-/// D-RL5, D-RL6: what will not fit is refused at once, and told when it would.
+/// A call that will not fit is rejected at once, with the time at which it would.
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_will_not_fit_is_not_begun() {
     let limiter = limiter(1, 1).wait_at_most(ms(2_500)).build().unwrap();
@@ -155,7 +155,7 @@ async fn dropped_at_every_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_quota_reaches_those_who_wait() {
+async fn a_new_quota_reaches_waiting_calls() {
     let limiter = limiter(1, 1).wait_at_most(ms(5_000)).build().unwrap();
     limiter.check(1).unwrap();
     let start = clock::now();
@@ -200,9 +200,9 @@ async fn reservations_keep_their_place() {
     forgotten.try_take().unwrap().refund();
 }
 
-/// Somebody else called, so the place was served for its owner, who gives it up: nothing is spent.
+/// Another call has served the place for its owner, which gives it up: nothing is spent.
 #[tokio::test(start_paused = true)]
-async fn what_was_served_for_one_who_gives_up_is_given_back() {
+async fn tokens_served_for_a_caller_that_gives_up_are_given_back() {
     let limiter = limiter(10, 1).wait().build().unwrap();
     limiter.check(1).unwrap();
     let reserved = limiter.reserve(1).unwrap();
@@ -215,9 +215,10 @@ async fn what_was_served_for_one_who_gives_up_is_given_back() {
     limiter.check(1).unwrap();
 }
 
-/// A reservation that costs more than there now ever is holds up nobody: not even by what it would take.
+/// A reservation above the new burst delays no other call, not even by the tokens that it would
+/// take.
 #[tokio::test(start_paused = true)]
-async fn a_reservation_that_costs_too_much_is_in_nobodys_way() {
+async fn a_reservation_that_costs_too_much_delays_no_other() {
     let limiter = limiter(1, 3).wait_at_most(ms(4_500)).build().unwrap();
     limiter.check(3).unwrap();
     let start = clock::now();
@@ -246,9 +247,9 @@ async fn a_place_that_is_gone_is_not_never() {
     assert_eq!(gone.ready().await.unwrap_err().retry_after(), Some(ms(3_000)));
 }
 
-/// What is refunded serves those who wait at once, and who waited was not refused.
+/// Refunded tokens serve waiting calls at once.
 #[tokio::test(start_paused = true)]
-async fn a_refund_wakes_whoever_waits() {
+async fn a_refund_wakes_waiting_calls() {
     let limiter = limiter(1, 1).wait().build().unwrap();
     let start = clock::now();
     let permit = limiter.try_acquire(1).unwrap();
@@ -261,7 +262,8 @@ async fn a_refund_wakes_whoever_waits() {
     assert_eq!((seen.admitted, seen.rejected), (1, 0));
 }
 
-/// The gap is part of what those at the back wait for: who is now too late is told at once.
+/// The gap is part of the wait of the calls at the back: one that is now too late is rejected
+/// at once.
 #[tokio::test(start_paused = true)]
 async fn a_pause_reaches_those_whom_the_gap_makes_late() {
     let limiter = limiter(100, 100).min_gap(ms(1_000)).wait_at_most(ms(2_500)).build().unwrap();
@@ -286,7 +288,7 @@ impl Wake for Count {
     }
 }
 
-/// Contract of `poll`: whoever polled last is woken.
+/// The task that polled last is woken.
 #[tokio::test(start_paused = true)]
 async fn the_latest_waker_is_woken() {
     let limiter = limiter(1, 1).wait().build().unwrap();
@@ -302,8 +304,7 @@ async fn the_latest_waker_is_woken() {
     assert_eq!(wakers.map(|waker| waker.0.load(Ordering::Relaxed)), [0, 1]);
 }
 
-/// A task that is polled by a waker that nobody can be woken by does not stop those behind it once it
-/// is gone.
+/// A task with a no-op waker does not stop those behind it once it is gone.
 #[test]
 fn a_woken_waiter_that_is_dropped_passes_it_on() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

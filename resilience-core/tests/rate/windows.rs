@@ -73,7 +73,8 @@ fn bound_holds(quota: &Quota) {
     assert!(times.len() as u64 <= ideal + 1 && times.len() as u64 > ideal * 9 / 10, "{ideal}");
 }
 
-/// One call at 0 s, 99 at 0.999 s, then flat out from 1.0005 s. A limit of 100 a second.
+/// One call at 0 s, 99 at 0.999 s, then as many as possible from 1.0005 s. The limit is 100 a
+/// second.
 #[test]
 fn adversary() {
     println!("{:>8} {:>8} {:>8} {:>8}", "burst", "10 ms", "1 s", "2 s");

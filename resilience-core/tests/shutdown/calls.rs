@@ -18,7 +18,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, BoxError>) -> RejectionKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_are_let_in_during_grace_and_refused_after_it() {
+async fn calls_are_accepted_during_grace_and_rejected_after_it() {
     let shutdown = shutdown();
     let token = shutdown.token();
     let service = ShutdownLayer::new(&token).layer(Ready::<BoxError>::new());
@@ -75,7 +75,7 @@ async fn a_call_under_way_is_finished_or_cut_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_there_wins_over_the_force() {
+async fn a_result_that_is_there_wins_over_the_force() {
     let shutdown = shutdown();
     let token = shutdown.token();
     let stop = token.clone();
@@ -135,7 +135,7 @@ async fn the_token_is_current_inside_and_gone_outside() {
     assert!(call.as_mut().poll(cx).is_pending());
     assert!(ShutdownToken::current().is_none());
     assert!(call.as_mut().poll(cx).is_ready());
-    assert_eq!(token.in_flight(), 0, "R14: free when it is ready");
+    assert_eq!(token.in_flight(), 0, "free when it is ready");
     assert!(call.poll(cx).is_pending(), "polled again");
     tower::ServiceExt::oneshot(service, false).await.unwrap();
 }
@@ -174,7 +174,7 @@ async fn what_a_call_calls_belongs_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_ends_when_it_is_told_or_is_cut() {
+async fn a_worker_ends_at_draining_or_is_cut() {
     let shutdown = shutdown();
     let token = shutdown.token();
     let polite = {
@@ -229,9 +229,9 @@ async fn dropped_at_every_poll_in_every_phase() {
     }
 }
 
-/// Who was to be woken by the end of it all is forgotten with the call.
+/// The waker of a call is removed with the call.
 #[test]
-fn a_call_that_is_over_keeps_nobody_awake() {
+fn a_call_that_is_over_wakes_no_task() {
     struct Nobody;
     impl Wake for Nobody {
         fn wake(self: Arc<Nobody>) {}

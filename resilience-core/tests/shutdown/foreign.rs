@@ -85,7 +85,7 @@ fn a_waker_may_begin_the_shutdown_when_it_is_dropped() {
     assert_eq!(phase.recv_timeout(SECOND * 30), Ok(Phase::NotReady));
 }
 
-/// Its waker is not kept by what it waited for.
+/// The waker of a call is not kept by what it waited for.
 #[test]
 fn work_that_panics_when_it_is_dropped_leaves_no_waker_behind() {
     struct Idle;

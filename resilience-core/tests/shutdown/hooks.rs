@@ -1,4 +1,4 @@
-//! What is done at the end.
+//! Hooks.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn they_run_in_their_order_when_nothing_is_under_way() {
     assert!(report.is_clean(), "{report}");
 }
 
-/// Whether or not something was cut, and whatever the others do.
+/// Each hook runs, whether or not work was cut, and whatever the results of the others.
 #[tokio::test(start_paused = true)]
 async fn one_that_panics_fails_or_hangs_does_not_keep_the_others_from_running() {
     let (mut shutdown, order) = (shutdown(), Order::default());
@@ -132,7 +132,7 @@ async fn a_second_time_lets_them_run_and_a_third_does_not() {
     assert_eq!(ends, [HookEnd::Done, HookEnd::Skipped, HookEnd::Skipped]);
 }
 
-/// One that is done when the time is up has done its work.
+/// A hook that ends at its bound is done.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_done_at_the_last_moment_is_done() {
     let mut shutdown = shutdown();
@@ -144,7 +144,7 @@ async fn one_that_is_done_at_the_last_moment_is_done() {
     assert!(report.is_clean(), "{report}");
 }
 
-/// What it leaves behind may panic, when its time is over and when nobody waits for it any more.
+/// The values of a hook may panic in their drop, at its bound and after the end of `run`.
 #[tokio::test(start_paused = true)]
 async fn one_that_panics_when_it_is_given_up_takes_nothing_along() {
     struct Bomb;

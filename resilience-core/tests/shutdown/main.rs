@@ -25,7 +25,7 @@ fn shutdown() -> Shutdown {
     builder.unwind(SECOND).hooks(SECOND * 4).build().unwrap()
 }
 
-/// What was under way, finished, cut and left, of this name.
+/// Returns the work of this name that was in flight, finished, cut and left.
 fn work(report: &ShutdownReport, name: &str) -> (u64, u64, u64, u64) {
     let of_name = |work: &&WorkReport| work.name.as_str() == name;
     let work = report.work.iter().find(of_name).unwrap_or_else(|| panic!("no {name}: {report}"));

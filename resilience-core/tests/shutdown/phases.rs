@@ -1,4 +1,4 @@
-//! From phase to phase, and who is told.
+//! Phases, and their announcement.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio_test::{assert_pending, assert_ready};
 use crate::{MS, SECOND, shutdown, work};
 
 #[tokio::test(start_paused = true)]
-async fn each_phase_takes_its_time_and_says_so() {
+async fn each_phase_takes_its_time_and_is_reported() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = told.clone();
     let shutdown = Shutdown::builder()
@@ -116,7 +116,7 @@ async fn a_second_time_forces_from_each_phase() {
     }
 }
 
-/// What is told to end may still come to its own end, and says so.
+/// Cancelled work may still end by itself, and count as finished.
 #[tokio::test(start_paused = true)]
 async fn what_finishes_after_all_was_not_cut() {
     let shutdown = shutdown();
@@ -131,7 +131,7 @@ async fn what_finishes_after_all_was_not_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_woken_once_its_phase_has_come() {
+async fn a_waiting_task_is_woken_once_its_phase_has_come() {
     let shutdown = shutdown();
     let token = shutdown.token();
     let mut not_ready = spawn(token.not_ready());
@@ -180,7 +180,7 @@ fn a_gauge_is_what_is_under_way() {
 }
 
 #[test]
-fn bounds_that_something_kills_us_before_are_refused() {
+fn bounds_beyond_the_total_are_rejected() {
     let refused = Shutdown::builder().drain(SECOND * 60).total(SECOND * 30).build();
     let refused: InvalidConfig = refused.unwrap_err();
     let said = "invalid configuration: `total` is 30s, must be at least grace + drain + unwind + hooks, 72s";
@@ -199,7 +199,7 @@ fn a_process_is_ended_at_a_total_that_is_set() {
 
 /// The time to unwind is counted from then, whatever was waited for before.
 #[tokio::test(start_paused = true)]
-async fn who_asks_again_waits_for_the_unwinding_only() {
+async fn a_second_begin_waits_for_the_unwinding_only() {
     let shutdown = shutdown();
     let token = shutdown.token();
     let _stuck = token.track("stuck").unwrap();

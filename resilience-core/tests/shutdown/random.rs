@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::MS;
 
-/// Where a message is. A broker would send again what is handed back, and what is never heard of again.
+/// The place of a message. A broker sends a message again that is handed back or lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Waiting,
@@ -121,7 +121,7 @@ async fn acknowledge(broker: Shared, takes: Duration) {
     }
 }
 
-/// One, and whether something was cut.
+/// Runs a random shutdown. Returns `true` if work was cut.
 async fn one(seed: u64) -> ShutdownReport {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut shutdown = Shutdown::builder()

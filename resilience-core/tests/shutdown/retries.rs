@@ -128,7 +128,7 @@ async fn no_attempt_is_begun_after_draining_has() {
     }
 }
 
-/// Retries go on during the grace: the process is still there for everybody.
+/// Retries go on during the grace, in which the process still serves.
 #[tokio::test(start_paused = true)]
 async fn during_the_grace_all_goes_on() {
     for way in WAYS {
@@ -147,7 +147,7 @@ async fn during_the_grace_all_goes_on() {
 
 /// The reason is the shutdown only where there would have been another attempt.
 #[tokio::test(start_paused = true)]
-async fn what_would_not_be_retried_says_why() {
+async fn a_failure_that_is_not_retried_has_its_reason() {
     let reasons = Reasons::default();
     let shutdown = shutdown();
     let token = shutdown.token();
@@ -164,7 +164,7 @@ async fn what_would_not_be_retried_says_why() {
     assert_eq!(*reasons.lock(), [StopReason::NotRetryable]);
 }
 
-/// Inside of something that polls only what was woken, a backoff hears of it by its own waker.
+/// Inside of a future that polls only woken futures, a backoff ends by its own waker.
 #[tokio::test(start_paused = true)]
 async fn a_backoff_is_woken_itself() {
     let (shutdown, reasons) = (shutdown(), Reasons::default());
@@ -187,7 +187,7 @@ async fn a_backoff_is_woken_itself() {
     assert!(report.took() <= SECOND * 2 + MS * 100, "{report}");
 }
 
-/// A thread that waits is told as well.
+/// A thread in a backoff is woken as well.
 #[test]
 fn a_thread_in_its_backoff_returns_at_once() {
     // Often: it is told before it sleeps, while it does, or while it falls asleep.
@@ -230,7 +230,7 @@ fn a_thread_in_its_backoff_returns_at_once() {
     }
 }
 
-/// Nobody tells it anything: it sleeps for as long as it is to.
+/// Without a token the thread sleeps for the whole backoff.
 #[test]
 fn a_thread_sleeps_as_long_as_it_should() {
     let (budget, reasons) = (budget(), Reasons::default());

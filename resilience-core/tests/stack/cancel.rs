@@ -14,8 +14,8 @@ use tower::{Layer, Service};
 
 use crate::{MS, SECOND, down};
 
-/// Polls a call `polls` times, a millisecond apart, and drops it, while the circuit is half-open. Says
-/// whether it had ended.
+/// Polls a call `polls` times, a millisecond apart, and drops it, while the circuit is
+/// half-open. Returns `true` if the call had ended.
 async fn drop_after(polls: usize) -> bool {
     let day = SECOND * 86_400;
     let budget = RetryBudget::builder().ratio(0.1).reserve(20).window(day).build();

@@ -47,7 +47,8 @@ async fn what_is_late_is_late_and_no_failure() {
     }
 }
 
-/// The caller's deadline is the call's, if it is the nearer one, whoever polls it later.
+/// The caller's deadline is the call's if it is nearer, also if another task polls the call
+/// later.
 #[tokio::test(start_paused = true)]
 async fn the_nearer_of_two_deadlines_counts() {
     let stack = Stack::builder().deadline(SECOND * 10).build().unwrap();

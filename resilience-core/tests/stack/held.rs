@@ -1,4 +1,4 @@
-//! What a call holds, and no longer than it needs it.
+//! Resources of a call are held no longer than it needs them.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,9 +18,9 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
 use crate::{MS, SECOND, down};
 
-/// R14: the permit is free when the answer is there, not when somebody drops the future.
+/// The permit is free when the result is there, not when the future is dropped.
 #[tokio::test(start_paused = true)]
-async fn a_permit_is_back_when_the_answer_is() {
+async fn a_permit_is_back_when_the_result_is() {
     let stack = Stack::builder().bulkhead(Bulkhead::builder().max_concurrent(1)).build().unwrap();
     let mut service = stack.layer(Ready::<BoxError>::new());
     let mut kept = pin!(Service::call(&mut service, 1));
@@ -32,7 +32,7 @@ async fn a_permit_is_back_when_the_answer_is() {
 
 /// An open circuit does not wait for a service that it will not call.
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_refuses_though_the_service_below_is_not_ready() {
+async fn an_open_circuit_rejects_though_the_service_below_is_not_ready() {
     let stack = Stack::builder().circuit_breaker(CircuitBreaker::builder()).build().unwrap();
     let (probe, log) = ServiceProbe::new(Ready::<BoxError>::new());
     let mut service = stack.layer(probe);
@@ -45,7 +45,7 @@ async fn an_open_circuit_refuses_though_the_service_below_is_not_ready() {
     assert_eq!(log.engaged(), 0);
 }
 
-/// R4: a place in a queue below is not kept through the wait before the next attempt.
+/// A place in a queue below is not kept through the wait before the next attempt.
 #[tokio::test(start_paused = true)]
 async fn a_retry_in_its_backoff_keeps_no_place_in_a_queue_below() {
     let script = Script::new(|_, request: u64| Reply::<_, BoxError>::ok(request).after(SECOND * 5));

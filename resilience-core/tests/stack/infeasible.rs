@@ -1,4 +1,4 @@
-//! What cannot work is refused, by name; what is hardly meant is warned of.
+//! Stacks that cannot work are rejected by name; unlikely ones have a warning.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ macro_rules! refused {
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn impossible_values_are_rejected() {
     refused!(
         deadline(SECOND * 10).attempt_timeout(SECOND * 10),
         "attempt_timeout",
@@ -109,7 +109,7 @@ fn what_cannot_work_is_refused() {
     );
 }
 
-/// One less than refused is allowed.
+/// A value just inside of the rejected bound is allowed.
 #[test]
 fn the_bounds_are_exact() {
     let ns = Duration::from_nanos(1);
@@ -208,7 +208,7 @@ fn what_is_hardly_meant_is_warned_of() {
     );
 }
 
-/// The limiter waits for 30 s unless it is told otherwise: the deadline is what was chosen.
+/// The limiter waits 30 s by default, so the deadline is the chosen value.
 #[test]
 fn a_default_wait_is_cut_short_by_the_deadline() {
     let limiter = || RateLimiter::builder().quota(Quota::per_second(5));

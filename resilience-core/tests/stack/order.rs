@@ -1,4 +1,4 @@
-//! What stands where, seen from the wire.
+//! The order of the parts, as the service below sees it.
 
 use std::sync::Arc;
 
@@ -129,8 +129,8 @@ async fn a_breaker_sees_attempts_that_hang() {
     assert_eq!(refused.rejection().unwrap().kind(), RejectionKind::CircuitOpen);
 }
 
-/// One classifier for all: what it calls throttled is retried, counted by the breaker, and pauses the
-/// limiter.
+/// One classifier for all parts: a throttled result is retried, counted by the breaker, and
+/// pauses the limiter.
 #[tokio::test(start_paused = true)]
 async fn one_classifier_serves_all() {
     let classifier = |result: Result<&u64, &BoxError>| match result {

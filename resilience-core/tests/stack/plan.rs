@@ -1,4 +1,4 @@
-//! What the plan says is what happens: reached, and never passed.
+//! The plan's worst case is reached, and never exceeded.
 
 use std::time::Duration;
 

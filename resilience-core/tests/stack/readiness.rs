@@ -111,7 +111,7 @@ async fn what_readiness_takes_the_call_does_not_have() {
     }
 }
 
-/// Becomes ready so long after it is first polled.
+/// A service that becomes ready this time after its first poll.
 #[derive(Debug)]
 struct Delayed<S> {
     inner: S,
@@ -161,7 +161,8 @@ async fn a_wait_for_readiness_is_not_a_failure_of_the_other_side() {
     assert_eq!(stack.circuit_breaker().unwrap().state(), CircuitState::Closed);
 }
 
-/// Sent once, and then never ready: the earlier attempt may have run, and the rejection of the call says so.
+/// Sent once, and then never ready: the earlier attempt may have run, and the rejection reports
+/// that.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_sent_before_may_have_run() {
     for deadline in [None, Some(MS * 25)] {
@@ -312,7 +313,7 @@ async fn none_takes_longer(drawn: &Drawn) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Of 200 random stacks, 51 took longer before, and some never ended.
+    /// In an earlier version 51 of 200 random stacks took longer, and some never ended.
     #[test]
     fn no_stack_takes_longer_than_planned(drawn in drawn()) {
         let runtime = tokio::runtime::Builder::new_current_thread()

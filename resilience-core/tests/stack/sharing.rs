@@ -1,4 +1,4 @@
-//! One value for many services; its size; nothing refused for want of a yield.
+//! One value for many services; its size; no rejection for want of a yield.
 
 use resilience_core::breaker::{CircuitBreaker, CircuitState};
 use resilience_core::bulkhead::Bulkhead;
@@ -41,7 +41,7 @@ fn the_whole_stack_is_small_and_can_be_sent() {
     assert!(none <= 300, "a call of a stack without parts: {none}");
 }
 
-/// Overload: tokio's share of the executor is not a limit of ours.
+/// Tokio's share of the executor is not a limit of ours.
 #[tokio::test]
 async fn a_thousand_calls_without_a_yield() {
     let stack = whole!().bulkhead(Bulkhead::builder().max_concurrent(2)).build().unwrap();
@@ -178,9 +178,9 @@ async fn parts_can_be_one_for_each_key() {
     assert_eq!(stack.plan().max_in_flight, Some(9));
 }
 
-/// A request that cannot be cloned, and an answer that says when it can be copied.
+/// A request that cannot be cloned, with an error that names the bound.
 #[tokio::test(start_paused = true)]
-async fn requests_are_copied_as_told() {
+async fn requests_are_copied_by_the_given_replay() {
     struct Request(u64);
     let stack = Stack::standard("copies")
         .replay(|request: &Request| (request.0 == 1).then_some(Request(1)))

@@ -48,8 +48,8 @@
 //!         Var::text("ODDS_API_KEY").secret(),
 //!         Var::text("REGION").optional(),
 //!     ))?;
-//!     let (port, key, region): (u16, String, Option<String>) = (port, key.into_inner(), region);
-//! #   let _ = (port, key, region);
+//!     let key: String = key.into_inner();
+//! #   let _: (u16, String, Option<String>) = (port, key, region);
 //!     Ok(())
 //! }
 //! ```

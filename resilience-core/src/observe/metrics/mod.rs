@@ -10,8 +10,8 @@ use std::sync::Arc;
 use ::metrics::{Counter, Gauge, Histogram};
 use parking_lot::Mutex;
 
+use super::Gauges;
 use super::event::Event;
-use super::gauges::Gauges;
 use super::labels::{FirstNames, KeyLabels};
 use super::listener::Listen;
 use super::words::CircuitState;

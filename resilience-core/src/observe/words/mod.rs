@@ -4,19 +4,27 @@
 //! that a listener can match on and `observe` depends on no policy. Each policy re-exports its own.
 
 mod circuit;
-mod eviction;
 mod phase;
 mod retired;
 mod stop;
 
 pub use circuit::{CircuitState, TransitionReason};
-pub use eviction::EvictionReason;
 pub use phase::Phase;
 pub use retired::Retired;
 pub use stop::StopReason;
 
 use crate::outcome::Outcome;
 use crate::rejection::RejectionKind;
+
+/// The reason why a store evicted a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EvictionReason {
+    /// The key had no call for longer than the idle time, and held nothing to remember.
+    Idle,
+    /// Another key needed the room.
+    Capacity,
+}
 
 macro_rules! words {
     ($($type:ident { $($variant:ident => $word:literal,)+ })+) => {

@@ -50,11 +50,13 @@ impl fmt::Display for StopReason {
             StopReason::AttemptsExhausted => f.write_str("no attempts left"),
             StopReason::BudgetExhausted => f.write_str("the retry budget is spent"),
             StopReason::DeadlineTooNear { needed, remaining } => {
-                let (needed, remaining) = (Rounded(*needed), Rounded(*remaining));
+                let needed = Rounded(*needed);
+                let remaining = Rounded(*remaining);
                 write!(f, "needs {needed}, {remaining} left before the deadline")
             }
             StopReason::OutOfTime { needed, remaining } => {
-                let (needed, remaining) = (Rounded(*needed), Rounded(*remaining));
+                let needed = Rounded(*needed);
+                let remaining = Rounded(*remaining);
                 write!(f, "needs {needed}, {remaining} left for retrying")
             }
             StopReason::NotRetryable => f.write_str("the failure is permanent"),

@@ -284,7 +284,8 @@ impl Naive {
         match span {
             Span::Last(calls) => &self.calls[self.calls.len().saturating_sub(calls)..],
             Span::Slots { width, slots } => {
-                let (mut first, mut anchor) = (0, None);
+                let mut first = 0;
+                let mut anchor = None;
                 for (index, &(at, ..)) in self.calls.iter().enumerate() {
                     let begin = *anchor.get_or_insert(at);
                     let slot = |at: Instant| (at - begin).as_nanos() / width.as_nanos();
@@ -417,7 +418,7 @@ impl Naive {
             _ => self.calls.push((now, failed, slow, in_row)),
         }
         let bad = self.calls.iter().filter(|call| call.1).count();
-        let (needed, of) = (self.rules.needed, self.rules.of);
+        let Rules { needed, of, .. } = self.rules;
         match self.state {
             CircuitState::Closed => {
                 self.hints.extend(hint);

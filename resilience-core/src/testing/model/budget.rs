@@ -92,7 +92,8 @@ pub fn budget(bytes: &[u8]) {
     let mut now = clock::now();
     // The first call or retry starts the count of slots; a read does not.
     let mut start = None;
-    let (mut deposited, mut spent) = (reserve, 0);
+    let mut deposited = reserve;
+    let mut spent = 0;
     assert_eq!(budget.available(now), as_tokens(reserve));
     for operation in &input.operations.0 {
         if !matches!(operation, BudgetOperation::Advance(_)) {

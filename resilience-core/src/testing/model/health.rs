@@ -76,7 +76,8 @@ impl Model {
     /// Computes the state from all results.
     fn state(&self) -> CheckState {
         let Some(&first) = self.results.first() else { return CheckState::Down };
-        let (mut up, mut since) = (first, 1);
+        let mut up = first;
+        let mut since = 1;
         for end in 1..=self.results.len() {
             let needed =
                 if up { self.settings.failures_to_down } else { self.settings.successes_to_up };

@@ -396,7 +396,8 @@ impl Run {
         };
         // A task always waits.
         let waits = waits || !caller.reserved;
-        let (ticket, cost, woken) = (caller.ticket, caller.cost, caller.woken.clone());
+        let Caller { ticket, cost, .. } = *caller;
+        let woken = caller.woken.clone();
         self.tally.wakes += usize::from(woken.0.swap(false, Ordering::SeqCst));
         let mut bucket = self.gcra.without_queue();
         let expected = self.own(id, &mut bucket).or_else(|| {

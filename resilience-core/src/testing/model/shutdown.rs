@@ -74,7 +74,9 @@ pub fn shutdown(bytes: &[u8]) {
     let mut sequence = ShutdownSequence::new(bounds);
     let mut history = History { bounds, begun: Vec::new(), hooks_ended: false };
     let mut now = clock::now();
-    let (mut phase, mut entered, mut in_flight) = (Phase::Running, now, 0_u64);
+    let mut phase = Phase::Running;
+    let mut entered = now;
+    let mut in_flight = 0_u64;
     for &step in &input.steps.0 {
         match step {
             Step::Pass(millis) => now += Duration::from_millis(u64::from(millis) * 16),

@@ -54,7 +54,7 @@ fn exiting() -> ShutdownBuilder {
     builder().exit_process_at_total()
 }
 
-/// One with signals and two hooks.
+/// A child with signals and two hooks.
 fn built(builder: ShutdownBuilder) -> Shutdown {
     let mut shutdown = builder.build().unwrap().on_signals().unwrap();
     shutdown.hook("flush", || async {}).hook("goodbye", || async {});

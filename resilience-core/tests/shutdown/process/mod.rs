@@ -1,4 +1,4 @@
-//! Processes of their own whose threads are blocked, real signals, and the real clock.
+//! Child processes with blocked threads, real signals, and the real clock.
 
 mod children;
 mod parent;

@@ -26,7 +26,7 @@ pub(super) struct Scenario {
     /// Sent one after the other; the next one when the child has printed this, or after a while.
     pub(super) signals: Signals,
     pub(super) stderr: Stderr,
-    /// The child gets its line on stdin so long after the signals.
+    /// Writes a line to the child's stdin this time after the signals.
     pub(super) released_after: Option<Duration>,
     /// The exit code; none if a signal ended it.
     pub(super) code: Option<i32>,
