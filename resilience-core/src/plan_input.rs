@@ -16,7 +16,6 @@ pub(crate) struct PlanInput {
     pub(crate) attempt_timeout: Option<Duration>,
 }
 
-/// A bulkhead.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BulkheadInput {
     pub(crate) max_concurrent: u32,
@@ -33,7 +32,6 @@ pub(crate) struct QueueInput {
     pub(crate) max_queued: u32,
 }
 
-/// A retry policy.
 #[derive(Debug, Clone)]
 pub(crate) struct RetryInput {
     pub(crate) max_attempts: u32,
@@ -47,7 +45,6 @@ pub(crate) struct RetryInput {
     pub(crate) retries_unknown: bool,
 }
 
-/// A retry budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum BudgetInput {
     /// A share of the calls: tokens for each, their lifetime, and the reserve kept of those that
@@ -57,7 +54,6 @@ pub(crate) enum BudgetInput {
     Bucket,
 }
 
-/// A rate limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RateInput {
     pub(crate) calls: u32,
@@ -68,10 +64,9 @@ pub(crate) struct RateInput {
     pub(crate) enforced: bool,
 }
 
-/// A circuit breaker.
 #[derive(Debug, Clone)]
 pub(crate) struct BreakerInput {
-    /// The windows of time, and the calls that each needs.
+    /// The windows of time, each with the calls that it needs.
     pub(crate) windows: Vec<(Duration, u32)>,
     pub(crate) slow_after: Option<Duration>,
     pub(crate) shortest_break: Duration,

@@ -186,7 +186,6 @@ impl Detector {
     }
 }
 
-/// The length of breaks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Break {
     pub(super) first: Duration,
@@ -271,7 +270,6 @@ impl Goal {
     }
 }
 
-/// The stages of a recovery.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ramp {
     pub(super) shares: Box<[f64]>,

@@ -77,7 +77,6 @@ impl Group {
         wakes.wake();
     }
 
-    /// Returns the configuration in force.
     pub(crate) fn config(&self) -> BulkheadConfig {
         *self.config.get()
     }

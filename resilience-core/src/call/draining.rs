@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 
 static SOURCE: OnceLock<&'static dyn DrainSource> = OnceLock::new();
 
-/// A wait until draining begins.
 pub(crate) type DrainWait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// A source of the shutdown around the call that is polled on the current thread.

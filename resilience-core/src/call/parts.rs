@@ -23,13 +23,9 @@ pub struct Parts<D, B, R, L, C, A> {
     pub(crate) attempt_timeout: A,
 }
 
-/// A bulkhead alone.
 pub(crate) type OnlyBulkhead<B> = Parts<Absent, B, Absent, Absent, Absent, Absent>;
-/// A retry alone.
 pub(crate) type OnlyRetry<R> = Parts<Absent, Absent, R, Absent, Absent, Absent>;
-/// A rate limit alone.
 pub(crate) type OnlyRateLimit<L> = Parts<Absent, Absent, Absent, L, Absent, Absent>;
-/// A circuit breaker alone.
 pub(crate) type OnlyCircuitBreaker<C> = Parts<Absent, Absent, Absent, Absent, C, Absent>;
 
 impl<B, R, L, C> Parts<Absent, B, R, L, C, Absent> {

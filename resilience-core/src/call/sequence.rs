@@ -310,7 +310,6 @@ where
             || self.parts.parts().retry.before(&self.retry).may_have_run
     }
 
-    /// Ends the call.
     #[inline(always)]
     fn end(&mut self, result: CallResult<S, Req>) -> CallResult<S, Req> {
         let parts = self.parts.parts();

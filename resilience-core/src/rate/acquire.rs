@@ -143,7 +143,6 @@ impl TokenWait {
         Poll::Ready(waited.map(Some))
     }
 
-    /// Joins the queue.
     #[cold]
     fn join(
         &mut self,

@@ -77,7 +77,6 @@ pub(crate) struct Grant {
     moved: FracNanos,
     /// The mark after the move, plus the sum given back before.
     gross: FracNanos,
-    /// The number of the admission.
     number: u64,
     /// The number of changes of the quota before.
     changes: u64,
@@ -334,7 +333,6 @@ impl Gcra {
         cold.max(self.latest.saturating_add(shaping.min_gap))
     }
 
-    /// Returns the number of rejected calls.
     #[cfg(feature = "tokio")]
     pub(super) fn rejected(&self) -> u64 {
         let high = self.extra.as_ref().map_or(0, |extra| extra.rejected_high);

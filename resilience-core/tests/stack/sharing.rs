@@ -1,5 +1,9 @@
 //! One value for many services; its size; no rejection for want of a yield.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use resilience_core::Rejection;
 use resilience_core::breaker::{CircuitBreaker, CircuitState};
 use resilience_core::bulkhead::Bulkhead;
 use resilience_core::clock;
@@ -20,7 +24,23 @@ macro_rules! whole {
     };
 }
 
-/// Built without a runtime; moved whenever a task is, so it is small.
+/// A caller may call an open circuit in a loop: the retry above keeps no state for a rejection.
+#[test]
+fn a_call_that_an_open_circuit_rejects_allocates_nothing() {
+    let breaker = CircuitBreaker::builder().build().unwrap();
+    let stack = whole!().circuit_breaker(breaker.clone()).build().unwrap();
+    let service = stack.layer(service_fn(|n: u64| std::future::ready(Ok::<_, Rejection>(n))));
+    let reject = || {
+        let call = pin!(service.clone().call(1));
+        let polled = call.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(_))), "{polled:?}");
+    };
+    breaker.force_open();
+    reject();
+    assert_eq!(allocation_counter::measure(reject).count_total, 0);
+}
+
+/// T16, T22: built without a runtime; moved whenever a task is, so it is small.
 #[test]
 fn the_whole_stack_is_small_and_can_be_sent() {
     fn movable<L: Layer<Ready<BoxError>> + Send + Sync + 'static>(_: &L) -> usize

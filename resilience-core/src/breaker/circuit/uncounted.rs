@@ -78,7 +78,6 @@ impl Circuit {
         if config.observe_only { None } else { self.phase.open_snapshot() }
     }
 
-    /// Counts rejected calls.
     pub(in crate::breaker) fn count_rejections(&mut self, calls: u32) {
         self.not_permitted = self.not_permitted.saturating_add(calls);
     }

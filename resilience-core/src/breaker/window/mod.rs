@@ -126,7 +126,6 @@ pub(super) struct CallMark {
     pub(super) slow: bool,
 }
 
-/// The counts of a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) calls: u64,

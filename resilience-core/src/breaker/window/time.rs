@@ -60,7 +60,6 @@ impl TimeWindow {
         self.ends = self.anchor.after_ns(self.width.saturating_mul(self.latest + 1));
     }
 
-    /// Returns the counts at `at`.
     pub(super) fn counts_at(&self, at: Tick) -> Counts {
         let ahead = self.slot(at) - self.latest;
         if ahead >= self.len() {

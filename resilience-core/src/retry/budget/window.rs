@@ -19,7 +19,6 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// The slots of a window.
 pub(crate) const SLOTS: usize = 10;
 
 #[derive(Debug)]
