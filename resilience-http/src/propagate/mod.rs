@@ -45,25 +45,29 @@
 //! [limit][ExtractContextLayer::longest]. A stranger can use them only to get fewer attempts or
 //! less time; [`distrust_headers`][ExtractContextLayer::distrust_headers] ignores them all.
 //!
-//!
 #![cfg_attr(feature = "layers", doc = "```")]
 #![cfg_attr(not(feature = "layers"), doc = "```ignore")]
-//! use std::time::Duration; use http::{Request, Response}; use resilience_core::Deadline; use
-//! resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout}; use
-//! tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+//! use std::time::Duration;
+//! use http::{Request, Response};
+//! use resilience_core::Deadline;
+//! use resilience_http::propagate::{ExtractContextLayer, InjectContextLayer, timeout};
+//! use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
-//! // The downstream call: it reads its own time left. let below =
-//! ServiceBuilder::new().layer(InjectContextLayer::new()).service_fn(|call: Request<()>| async move
-//! { let left = timeout::parse(call.headers()).ok_or("no timeout")?; assert!(left <=
-//! Duration::from_millis(250)); Ok::<_, BoxError>(Response::new(())) }); let server =
-//! ServiceBuilder::new() .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
-//! .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
+//! // The downstream call: it reads its own time left.
+//! let below = ServiceBuilder::new().layer(InjectContextLayer::new()).service_fn(|call: Request<()>| async move {
+//!     let left = timeout::parse(call.headers()).ok_or("no timeout")?;
+//!     assert!(left <= Duration::from_millis(250));
+//!     Ok::<_, BoxError>(Response::new(()))
+//! });
+//! let server = ServiceBuilder::new()
+//!     .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
+//!     .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
 //!
 //! let request = Request::builder().header(timeout::TIMEOUT, "250").body(())?;
-//! assert_eq!(server.clone().oneshot(request).await?.status(), 200); let expired =
-//! Request::builder().header(timeout::TIMEOUT, "0").body(())?;
+//! assert_eq!(server.clone().oneshot(request).await?.status(), 200);
+//! let expired = Request::builder().header(timeout::TIMEOUT, "0").body(())?;
 //! assert_eq!(server.oneshot(expired).await?.status(), 504);
 //! # Ok(())
 //! # }
