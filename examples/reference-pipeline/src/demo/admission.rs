@@ -71,7 +71,7 @@ fn odds_peak(before: &Run, after: &Run) -> Assertion {
 
 /// The one that comes whatever the rate, and what was under way by then.
 fn odds_refused(before: &Run, after: &Run) -> Assertion {
-    let figures @ [was, is] = [before.upstream.odds.refused, after.upstream.odds.refused];
+    let figures @ [was, is] = [before.upstream.odds.rejected, after.upstream.odds.rejected];
     let most = 1 + (ODDS_CONCURRENT - 1);
     let target = format!("≤ {most} (before > {most})");
     count("429s from the odds API", figures, target, (1..=most).contains(&is) && was > most)

@@ -1,4 +1,4 @@
-//! A port whose connections are counted: what a client's pool is worth is seen by who must accept them.
+//! A port that counts its connections, because the server sees the effect of a client's pool.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use http::StatusCode;
 
 use super::replies::{self, Reply};
 
-/// What an answer takes, so that calls are under way together.
+/// Time of a response, long enough for concurrent calls.
 const WORK: Duration = Duration::from_millis(5);
 
-pub(super) async fn answer() -> Reply {
+pub(super) async fn respond() -> Reply {
     tokio::time::sleep(WORK).await;
     replies::empty(StatusCode::OK)
 }

@@ -1,9 +1,9 @@
-//! What goes wrong, decided before anything does.
+//! Seeded faults.
 //!
-//! A [`Plan`] is a pure function of the seed, the day and how often that day was asked for, so both
-//! arms meet the same faults however they ask. Faults end after [`MOST`] arrivals, so that every day
-//! can be had by whoever keeps asking; except the poison day, which is gone, and for which asking
-//! again is only noise.
+//! A [`Plan`] is a pure function of the seed, the day and the number of requests for that day, so
+//! that both arms meet the same faults in any order of requests. Faults end after [`MOST`]
+//! arrivals, so that every day can be fetched by retries. The exception is the poison day, which is
+//! gone: its retries are useless.
 
 use std::time::Duration;
 
@@ -14,38 +14,38 @@ use rand::rngs::Xoshiro256PlusPlus;
 use crate::league::League;
 use crate::seeded;
 
-/// No more faults for a day after so many arrivals.
+/// Number of arrivals after which a day has no more faults.
 pub const MOST: u32 = 5;
 
-/// How long a slow answer takes: longer than a caller with a timeout would wait.
+/// Time of a slow response: longer than the timeout of a caller.
 pub const SLOW: Duration = Duration::from_millis(2_500);
 
-/// One thing that goes wrong.
+/// A fault of one response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// 429, and the seconds until which not to come back.
+    /// 429 with `Retry-After` in seconds.
     ThrottledForSeconds(u64),
-    /// 429 or 503, and the date until which not to come back.
+    /// 429 or 503 with `Retry-After` as a date.
     ThrottledUntilDate {
         /// The status.
         status: u16,
-        /// How far off the date is, rounded up to a whole second of the calendar.
+        /// Time until the date, which is rounded up to a whole second.
         ahead: Duration,
     },
-    /// 500 or 503, and nothing else.
+    /// 500 or 503.
     Failed(u16),
-    /// The right answer, after [`SLOW`].
+    /// The right response, after [`SLOW`].
     Slow,
     /// The connection is reset.
     Reset,
     /// The body ends before its `Content-Length`.
     Truncated,
-    /// 404, for ever.
+    /// 404 on every request.
     Gone,
 }
 
-/// A league of fewer days than this has none to spare for poison.
+/// Fewest days of a league with a poison day.
 const SPARE: usize = 10;
 
 /// The faults of a season.
@@ -56,7 +56,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The faults that a seed means for a league.
+    /// Creates the faults of a league for this seed.
     #[must_use]
     pub fn new(seed: u64, league: &League) -> Plan {
         let poison = (league.days().len() >= SPARE).then(|| {
@@ -66,13 +66,13 @@ impl Plan {
         Plan { seed, poison: poison.flatten() }
     }
 
-    /// The day that is gone.
+    /// Returns the day that is gone.
     #[must_use]
     pub fn poison(&self) -> Option<Date> {
         self.poison
     }
 
-    /// What happens to the `arrival`th request for a day, counted from 0.
+    /// Returns the fault of the `arrival`th request for a day, counted from 0.
     #[must_use]
     pub fn fault(&self, day: Date, arrival: u32) -> Option<Fault> {
         if self.poison == Some(day) {
@@ -82,12 +82,12 @@ impl Plan {
         (arrival < MOST && random.random_bool(0.5)).then(|| draw(&mut random))
     }
 
-    /// What somebody meets who asks for a day until it comes.
+    /// Returns the faults that come before a day can be fetched.
     pub fn on_the_way_to(&self, day: Date) -> impl Iterator<Item = Fault> {
         (0..MOST).map_while(move |arrival| self.fault(day, arrival))
     }
 
-    /// The fewest requests that get a day, or the answer that it is gone.
+    /// Returns the fewest requests that fetch a day, or show that it is gone.
     #[must_use]
     pub fn requests_needed(&self, day: Date) -> usize {
         if self.poison == Some(day) { 1 } else { self.on_the_way_to(day).count() + 1 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_means_the_same_faults() {
+    fn the_same_seed_has_the_same_faults() {
         let ((one, league), (other, _)) = (plan(), plan());
         for day in league.days() {
             for arrival in 0..MOST {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_but_one_can_be_had() {
+    fn every_day_but_one_can_be_fetched() {
         let (plan, league) = plan();
         let hopeless = |day: &Date| plan.fault(*day, MOST).is_some();
         let days: Vec<_> = league.days().filter(hopeless).collect();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_is_gone_is_asked_for_once() {
+    fn a_day_that_is_gone_needs_one_request() {
         let (plan, league) = plan();
         let needed = |day| plan.requests_needed(day);
         assert_eq!(needed(plan.poison().unwrap()), 1);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_league_keeps_all_its_days() {
+    fn a_small_league_has_no_poison_day() {
         let league = generate::league(3, SPARE - 1);
         assert_eq!(Plan::new(3, &league).poison(), None);
     }

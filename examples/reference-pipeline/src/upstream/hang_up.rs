@@ -1,20 +1,20 @@
-//! Ending a connection in the middle.
+//! The abrupt end of a connection.
 
 use std::error::Error;
 use std::fmt;
 
-/// How a connection ends before its answer does. Travels to the server as the error of a handler or
+/// The end of a connection before its response. Passed to the server as the error of a handler or
 /// of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HangUp {
-    /// With a reset: the other side loses what it has not read yet.
+    /// A reset, which discards the bytes that the other side has not read yet.
     Reset,
-    /// With an orderly close, as a proxy does that gives up.
+    /// An orderly close, as by a proxy that gives up.
     Close,
 }
 
 impl HangUp {
-    /// The one that ended a connection, if one did.
+    /// Returns the hang-up that ended a connection, if one did.
     pub(super) fn behind(error: &hyper::Error) -> Option<HangUp> {
         error.source()?.downcast_ref().copied()
     }

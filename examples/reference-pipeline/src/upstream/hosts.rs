@@ -1,6 +1,6 @@
-//! Three hosts that have nothing to do with each other, except that one program calls them all.
+//! Three independent hosts that one program calls.
 //!
-//! Each has a port of its own. Two take [`HEALTHY`] for an answer, the last one [`HANGS`].
+//! Each host has its own port. Two respond after [`HEALTHY`], the last one after [`HANGS`].
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use http::StatusCode;
 
 use super::replies::{self, Reply};
 
-/// How many there are.
+/// Number of hosts.
 pub const HOSTS: usize = 3;
 
-/// What an answer takes: long enough for a busy machine's pauses to be short beside it.
+/// Response time of a healthy host: long compared with the pauses of a busy machine.
 pub const HEALTHY: Duration = Duration::from_millis(250);
 
-/// What it takes where something is wrong.
+/// Response time of the host that hangs.
 pub const HANGS: Duration = Duration::from_secs(2);
 
-/// The answer of the `nth` host.
-pub(super) async fn answer(nth: usize) -> Reply {
+/// Returns the response of the `nth` host.
+pub(super) async fn respond(nth: usize) -> Reply {
     tokio::time::sleep(if nth + 1 == HOSTS { HANGS } else { HEALTHY }).await;
     replies::empty(StatusCode::OK)
 }

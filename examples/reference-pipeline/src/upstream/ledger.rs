@@ -1,4 +1,4 @@
-//! What the upstream saw: who came when, and who was told not to.
+//! Counts of the requests at the upstream: when each caller came, and how often too early.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::odds::OddsStatement;
 
-/// The length of the window in which arrivals are counted for the peak.
+/// Length of the window in which arrivals are counted for the peak.
 pub const WINDOW: Duration = Duration::from_millis(50);
 
-/// The part that the upstream plays for a request.
+/// The role of the upstream for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "a new part must be counted somewhere")]
 pub enum Part {
-    /// Serving game days.
+    /// Serves game days.
     Season,
-    /// Refusing a herd.
+    /// Rejects a herd.
     Herd,
-    /// Being dead.
+    /// Is dead.
     Dead,
-    /// Being dead when somebody looks whether it still is.
+    /// Is dead when a half-open circuit probes it.
     HalfOpen,
 }
 
-/// Whose request for what.
+/// A client and the path of its request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// The client, by the name it gives.
+    /// Name of the client, from its request header.
     pub client: String,
-    /// What it asked for.
+    /// Path of the request.
     pub path: String,
 }
 
-/// All arrivals of one arm. Told the time.
+/// All arrivals of one arm. Takes the time as an argument.
 #[derive(Debug, Default)]
 pub struct Ledger {
     parts: BTreeMap<Part, Arrivals>,
@@ -45,24 +45,24 @@ pub struct Ledger {
 struct Arrivals {
     calls: u64,
     early: u64,
-    /// All but each caller's first.
+    /// Arrivals except the first one of each caller.
     again: Vec<Instant>,
 }
 
-/// A caller that has been here, and when it was told to come back.
+/// State of a known caller: the end of its `Retry-After`.
 #[derive(Debug, Default)]
 struct Standing {
     not_before: Option<Instant>,
 }
 
 impl Ledger {
-    /// A request arrives. Returns how many for this path came before it.
+    /// Counts a request. Returns the number of earlier requests for its path.
     pub fn arrive(&mut self, now: Instant, part: Part, caller: &Caller) -> u32 {
         let arrivals = self.parts.entry(part).or_default();
         arrivals.calls += 1;
         if let Some(standing) = self.callers.get(caller) {
             arrivals.again.push(now);
-            arrivals.early += u64::from(standing.not_before.is_some_and(|told| now < told));
+            arrivals.early += u64::from(standing.not_before.is_some_and(|until| now < until));
         } else {
             self.callers.insert(caller.clone(), Standing::default());
         }
@@ -71,12 +71,12 @@ impl Ledger {
         *before - 1
     }
 
-    /// This caller was told not to come back before `until`.
-    pub fn told(&mut self, caller: Caller, until: Instant) {
+    /// Records a `Retry-After` of this caller that ends at `until`.
+    pub fn set_retry_after(&mut self, caller: Caller, until: Instant) {
         self.callers.entry(caller).or_default().not_before = Some(until);
     }
 
-    /// The sums, and beside them those of the odds API, which keeps its own, and the connections.
+    /// Returns the sums, together with those of the odds API and the number of connections.
     #[must_use]
     pub fn statement(&self, poison_path: &str, odds: OddsStatement, connections: u64) -> Statement {
         let part = |part| self.parts.get(&part).map(Arrivals::sums).unwrap_or_default();
@@ -98,7 +98,7 @@ impl Arrivals {
     }
 }
 
-/// The most instants within any half-open window of this length.
+/// Returns the most instants within any half-open window of this length.
 pub(super) fn peak(instants: &[Instant], window: Duration) -> u64 {
     let mut sorted = instants.to_vec();
     sorted.sort_unstable();
@@ -112,17 +112,17 @@ pub(super) fn peak(instants: &[Instant], window: Duration) -> u64 {
 /// The sums of a ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
-    /// Fetching the game days.
+    /// Requests for game days.
     pub season: Sums,
-    /// The herd at the outage.
+    /// Requests of the herd at the outage.
     pub herd: Sums,
-    /// Calling a dead upstream.
+    /// Requests to the dead upstream.
     pub dead: Sums,
-    /// Looking whether it still is.
+    /// Probes of the dead upstream.
     pub half_open: Sums,
-    /// Asking for odds.
+    /// Requests for odds.
     pub odds: OddsStatement,
-    /// Connections where they are counted.
+    /// Connections at the port that counts them.
     pub connections: u64,
     /// Requests for the day that is gone.
     pub poison_calls: u64,
@@ -133,10 +133,10 @@ pub struct Statement {
 pub struct Sums {
     /// Requests on the wire.
     pub calls: u64,
-    /// Requests that came before their caller was told to.
+    /// Requests before the end of their caller's `Retry-After`.
     pub early: u64,
-    /// The most requests in any [`WINDOW`], each caller's first left out: those are the load, the
-    /// others are what was made of it.
+    /// Most requests in any [`WINDOW`], without the first one of each caller: the first ones are
+    /// the load, the others are retries.
     pub peak_again: u64,
 }
 
@@ -156,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn early_is_before_the_told_instant_by_the_told_caller() {
+    fn a_request_is_early_before_the_retry_after_of_its_caller() {
         let (mut ledger, start) = (Ledger::default(), clock::now());
         ledger.arrive(start, Part::Season, &caller("a"));
-        ledger.told(caller("a"), start + MS(1_000));
+        ledger.set_retry_after(caller("a"), start + MS(1_000));
         ledger.arrive(start + MS(1), Part::Season, &caller("b"));
         ledger.arrive(start + MS(999), Part::Season, &caller("a"));
         ledger.arrive(start + MS(1_000), Part::Season, &caller("a"));

@@ -1,21 +1,21 @@
-//! The other side: a league's data service having a bad day.
+//! The upstream: a league's data service with faults.
 //!
-//! It runs as a process of its own, one for each arm, and plays a part on each path:
+//! The upstream runs as a separate process for each arm, and has a role on each path:
 //!
-//! | path | part |
+//! | path | role |
 //! |---|---|
 //! | `/days`, `/days/{date}` | the season, under [seeded faults](faults) that end after a few arrivals |
-//! | `/herd/{client}` | an [outage] that refuses a whole herd at one instant, then recovers |
-//! | `/dead/{call}` | nobody home: 503, always |
-//! | `/half-open/{call}`, `/failing/{call}` | the same, half a second late; and at once, where nobody counts |
-//! | `/odds/{board}` | an [odds API](odds) that allows 30 calls a minute, a minute being a second |
-//! | `/_ledger` | what the upstream [saw](ledger), for the demo; not counted |
+//! | `/herd/{client}` | an [outage] that rejects a whole herd at one instant, then recovers |
+//! | `/dead/{call}` | a dead upstream: always 503 |
+//! | `/half-open/{call}`, `/failing/{call}` | 503 after half a second; and 503 at once, not counted |
+//! | `/odds/{board}` | an [odds API](odds) that allows 30 calls a minute, where a minute takes a second |
+//! | `/_ledger` | the [counts](ledger) of the upstream, for the demo; not counted |
 //!
-//! on a port of its own, the [odds of a player](counted), where connections are counted; and, on three more,
-//! [three hosts](hosts) of which one hangs.
+//! A second port serves the [odds of a player](counted) and counts connections; three more are
+//! [three hosts](hosts), one of which hangs.
 //!
-//! What the report says about the arms is measured here, at the end of the wire that suffers from
-//! it, and not by those who cause it.
+//! The figures in the report are measured here, at the end of the wire that bears the load, and not
+//! by the arms that cause it.
 
 pub mod counted;
 pub mod faults;
@@ -44,24 +44,24 @@ use crate::process::{self, announcement};
 use hosts::HOSTS;
 use routes::Upstream;
 
-/// An upstream's orders, as the demo writes them onto its command line.
+/// The arguments of an upstream, as the demo passes them on its command line.
 #[derive(Debug, Clone, Args)]
 pub struct Orders {
     /// The file with the league to serve.
     #[arg(long)]
     pub league: PathBuf,
-    /// What the faults are drawn from.
+    /// Seed of the faults.
     #[arg(long)]
     pub seed: u64,
-    /// How many clients the outage waits for.
+    /// Number of clients that the outage waits for.
     #[arg(long)]
     pub herd: usize,
 }
 
-/// Serves, and says where in the first line on stdout, as [`announced`] understands it.
+/// Serves, and prints the addresses as the first line on stdout, which [`announced`] parses.
 ///
 /// # Errors
-/// If the league cannot be read, or no port be bound.
+/// If the league cannot be read, or no port can be bound.
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let league: League = serde_json::from_reader(BufReader::new(File::open(&orders.league)?))?;
     let listeners = (0..2 + HOSTS).map(|_| listener()).collect::<Result<Vec<_>, _>>()?;
@@ -69,7 +69,8 @@ pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     println!("{}", announcement(&addresses.collect::<Result<Vec<_>, _>>()?));
     let upstream = Arc::new(Upstream::new(league, orders.seed, orders.herd));
     let serving = listeners.into_iter().enumerate().map(|(nth, listener)| {
-        let (accepting, upstream) = (upstream.clone(), upstream.clone());
+        let upstream = upstream.clone();
+        let accepting = upstream.clone();
         let accepted = move || {
             if nth == COUNTED {
                 accepting.connected();
@@ -79,9 +80,9 @@ pub async fn run(orders: &Orders) -> Result<(), BoxError> {
             let upstream = upstream.clone();
             async move {
                 match nth {
-                    0 => upstream.answer(request).await,
-                    COUNTED => Ok(counted::answer().await),
-                    host => Ok(hosts::answer(host - COUNTED - 1).await),
+                    0 => upstream.respond(request).await,
+                    COUNTED => Ok(counted::respond().await),
+                    host => Ok(hosts::respond(host - COUNTED - 1).await),
                 }
             }
         })
@@ -95,29 +96,29 @@ fn listener() -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Connections that may wait to be accepted. With the usual 128 the kernel would drop a part of the
-/// herd's, and what came of that would be its retransmissions and not the clients'.
+/// Connections that may wait to be accepted. With the usual 128, the kernel would drop some of the
+/// herd's, and the figures would show its retransmissions and not the clients' retries.
 const BACKLOG: u32 = 1_024;
 
-/// Which of the listeners counts its connections; the hosts' come after it.
+/// Index of the listener that counts its connections. Those of the hosts follow.
 const COUNTED: usize = 1;
 
-/// Where an upstream is.
+/// The addresses of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[expect(clippy::exhaustive_structs, reason = "the demo hands it on to its scrapers")]
+#[expect(clippy::exhaustive_structs, reason = "the demo passes it on to its scrapers")]
 pub struct Addresses {
-    /// Whom to ask.
+    /// Address of the main service.
     #[arg(long = "upstream")]
     pub main: SocketAddr,
-    /// Where connections are counted.
+    /// Address where connections are counted.
     #[arg(long)]
     pub counted: SocketAddr,
-    /// The hosts, of which the last one hangs.
+    /// Addresses of the hosts, the last of which hangs.
     #[arg(long = "host")]
     pub hosts: Vec<SocketAddr>,
 }
 
-/// The addresses in the first line.
+/// Parses the addresses in the first line.
 #[must_use]
 pub fn announced(line: &str) -> Option<Addresses> {
     match process::announced(line)?[..] {
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_announced_is_understood() {
+    fn an_announcement_is_parsed() {
         let addresses: Vec<SocketAddr> =
             (1..=4).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
         let understood = announced(&announcement(&addresses)).unwrap();

@@ -1,10 +1,11 @@
-//! An odds API that counts.
+//! An odds API with a rate limit.
 //!
-//! The real one allows thirty calls a minute and five at once. Here a minute takes a second
-//! ([`SCALE`]), on both sides of the wire. Whoever is over is refused with a `Retry-After`, and so is
-//! everybody who comes before that is over: it is the account that was told, not the call. Once in a
-//! run it refuses though nothing was wrong, as it does when another program with the same account
-//! has used the minute up. No limiter can know of that one; it can only listen.
+//! The real API allows thirty calls a minute and five at once. Here a minute takes a second
+//! ([`SCALE`]), on both sides of the wire. A call over the limit is rejected with a `Retry-After`,
+//! and so is every call before its end, because it applies to the whole account. Once in a run the
+//! API rejects a call within the limit, as if another program with the same account had used the
+//! minute up. No limiter of the client can predict that rejection; it can only obey the
+//! `Retry-After`.
 
 use std::time::{Duration, Instant};
 
@@ -12,51 +13,51 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::peak;
 
-/// How much faster than in life: thirty a minute are thirty a second.
+/// Speed-up compared with the real API: thirty a minute are thirty a second.
 pub const SCALE: u32 = 60;
 
 /// Calls that the API allows in a minute.
 pub const PER_MINUTE: u32 = 30;
 
-/// Calls that it allows at once.
+/// Calls that the API allows at once.
 pub const BURST: u32 = 5;
 
-/// A minute, as the demo counts it.
+/// A minute of the demo.
 pub const MINUTE: Duration = Duration::from_millis(60_000 / SCALE as u64);
 
-/// The call, counted from 0, that is refused whatever the rate.
-const REFUSED_ONCE: u64 = 40;
+/// Index of the call, from 0, that is rejected at any rate.
+const REJECTED_ONCE: u64 = 40;
 
-/// The API's side of the contract. Told the time.
+/// The rate limit of the API. Takes the time as an argument.
 #[derive(Debug, Default)]
 pub struct OddsApi {
     arrivals: Vec<Instant>,
-    refused: u64,
+    rejected: u64,
     early: u64,
-    /// When all that was used will have come back. It may be ahead of now by the burst.
+    /// Time at which the whole rate is available again (GCRA). At most the burst ahead of now.
     used_until: Option<Instant>,
     not_before: Option<Instant>,
 }
 
 impl OddsApi {
-    /// A call arrives. Returns how long to stay away, if it is refused.
+    /// Counts a call. Returns its `Retry-After` if it is rejected.
     pub fn arrive(&mut self, now: Instant) -> Option<Duration> {
         let nth = self.arrivals.len() as u64;
         self.arrivals.push(now);
-        let early = self.not_before.is_some_and(|told| now < told);
+        let early = self.not_before.is_some_and(|until| now < until);
         self.early += u64::from(early);
-        if !early && nth != REFUSED_ONCE && self.has_room(now) {
+        if !early && nth != REJECTED_ONCE && self.take_share(now) {
             return None;
         }
-        self.refused += 1;
+        self.rejected += 1;
         if !early {
             self.not_before = Some(now + MINUTE);
         }
         Some(MINUTE)
     }
 
-    /// Takes a call's share of the rate, if there is one left.
-    fn has_room(&mut self, now: Instant) -> bool {
+    /// Takes the share of one call. Returns `false` if none is left.
+    fn take_share(&mut self, now: Instant) -> bool {
         let gap = MINUTE / PER_MINUTE;
         let used_until = self.used_until.map_or(now, |until| until.max(now)) + gap;
         let fits = used_until <= now + gap * BURST;
@@ -66,28 +67,28 @@ impl OddsApi {
         fits
     }
 
-    /// What it counted.
+    /// Returns the counts.
     #[must_use]
     pub fn statement(&self) -> OddsStatement {
         OddsStatement {
             calls: self.arrivals.len() as u64,
-            refused: self.refused,
+            rejected: self.rejected,
             early: self.early,
             peak: peak(&self.arrivals, MINUTE),
         }
     }
 }
 
-/// The API's own counters.
+/// The counts of the API.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OddsStatement {
     /// Requests on the wire.
     pub calls: u64,
-    /// Those that were answered with a 429.
-    pub refused: u64,
-    /// Those that came while the account was told to stay away.
+    /// Requests with the response 429.
+    pub rejected: u64,
+    /// Requests before the end of the account's `Retry-After`.
     pub early: u64,
-    /// The most requests in any [`MINUTE`].
+    /// Most requests in any [`MINUTE`].
     pub peak: u64,
 }
 
@@ -97,10 +98,10 @@ mod tests {
     use resilience_core::clock;
 
     #[test]
-    fn what_is_within_the_rate_is_served() {
+    fn calls_within_the_rate_are_served() {
         let (mut api, start) = (OddsApi::default(), clock::now());
         let gap = MINUTE / PER_MINUTE;
-        for nth in 0..REFUSED_ONCE as u32 {
+        for nth in 0..REJECTED_ONCE as u32 {
             assert_eq!(api.arrive(start + gap * nth), None, "{nth}");
         }
         // A minute is not a whole number of gaps, to the nanosecond.
@@ -108,22 +109,22 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_five_and_the_account_is_told() {
+    fn a_burst_is_five_and_a_retry_after_is_for_the_account() {
         let (mut api, start) = (OddsApi::default(), clock::now());
-        let refused = (0..8).filter(|_| api.arrive(start).is_some()).count();
-        assert_eq!(refused, 3);
+        let rejected = (0..8).filter(|_| api.arrive(start).is_some()).count();
+        assert_eq!(rejected, 3);
         assert_eq!(api.arrive(start + MINUTE - Duration::from_nanos(1)), Some(MINUTE));
         assert_eq!(api.arrive(start + MINUTE), None);
-        let OddsStatement { calls, refused, early, peak } = api.statement();
-        assert_eq!((calls, refused, early, peak), (10, 4, 3, 9));
+        let OddsStatement { calls, rejected, early, peak } = api.statement();
+        assert_eq!((calls, rejected, early, peak), (10, 4, 3, 9));
     }
 
     #[test]
-    fn one_call_is_refused_that_did_nothing_wrong() {
+    fn one_call_within_the_rate_is_rejected() {
         let (mut api, start) = (OddsApi::default(), clock::now());
-        let refused = |nth| api.arrive(start + MINUTE * nth).is_some();
-        let refused: Vec<_> = (0..REFUSED_ONCE as u32 + 2).map(refused).collect();
-        assert_eq!(refused.iter().position(|refused| *refused), Some(REFUSED_ONCE as usize));
-        assert_eq!(refused.into_iter().filter(|refused| *refused).count(), 1);
+        let rejected = |nth| api.arrive(start + MINUTE * nth).is_some();
+        let rejected: Vec<_> = (0..REJECTED_ONCE as u32 + 2).map(rejected).collect();
+        assert_eq!(rejected.iter().position(|rejected| *rejected), Some(REJECTED_ONCE as usize));
+        assert_eq!(rejected.into_iter().filter(|rejected| *rejected).count(), 1);
     }
 }

@@ -1,10 +1,10 @@
-//! A service that goes away for everybody at once.
+//! A service that fails for all clients at once.
 //!
-//! The requests of a herd hang, as they do on a server that is going down, until the last client has
-//! arrived; then all are refused together, and all is well again. That is how a herd is made: hundreds
-//! of clients whose failures are milliseconds apart, and who, if they all wait for the same time, come
-//! back as one. Waiting for the last and not for a while is what makes it one instant on any machine;
-//! where some can never come, for want of open files, the others wait for ten seconds.
+//! The requests of a herd hang, as on a server that is failing, until the last client has arrived;
+//! then all are rejected together, and the service recovers. The failures of hundreds of clients
+//! are then milliseconds apart, and clients with the same fixed wait retry together. Waiting for
+//! the last client, and not for a fixed time, makes it one instant on any machine. If some clients
+//! can never arrive, for want of open files, the others wait for ten seconds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-/// How long a herd that is not complete is kept.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for an incomplete herd.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// An outage that refuses a herd of known size, once.
+/// An outage that rejects a herd of known size, once.
 #[derive(Debug)]
 pub struct Outage {
     herd: usize,
@@ -24,18 +24,18 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// For so many clients.
+    /// Creates an outage for `herd` clients.
     #[must_use]
     pub fn new(herd: usize) -> Outage {
         Outage { herd, arrived: AtomicUsize::new(0), all_here: Barrier::new(herd) }
     }
 
-    /// Whether a request is refused; known once it is time to answer it.
-    pub async fn refuses(&self) -> bool {
+    /// Waits for the herd, and returns `true` if the request is rejected.
+    pub async fn rejects(&self) -> bool {
         let early = self.arrived.fetch_add(1, Ordering::Relaxed) < self.herd;
         if early {
-            // Late or complete, they are refused all the same.
-            let _ = timeout(PATIENCE, self.all_here.wait()).await;
+            // Rejected in both cases: a complete herd, and a timeout.
+            let _ = timeout(LONGEST_WAIT, self.all_here.wait()).await;
         }
         early
     }
@@ -48,17 +48,17 @@ mod tests {
     use futures_util::{FutureExt, future::join};
 
     #[tokio::test]
-    async fn all_are_refused_together_and_then_none() {
+    async fn all_are_rejected_together_and_then_none() {
         let outage = Outage::new(3);
-        let mut first_two = Box::pin(join(outage.refuses(), outage.refuses()));
+        let mut first_two = Box::pin(join(outage.rejects(), outage.rejects()));
         assert_eq!((&mut first_two).now_or_never(), None);
-        assert!(outage.refuses().await);
+        assert!(outage.rejects().await);
         assert_eq!(first_two.await, (true, true));
-        assert_eq!(join_all([outage.refuses(), outage.refuses()]).await, [false, false]);
+        assert_eq!(join_all([outage.rejects(), outage.rejects()]).await, [false, false]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever_for_the_last() {
-        assert!(Outage::new(2).refuses().await);
+    async fn an_incomplete_herd_is_rejected_after_the_longest_wait() {
+        assert!(Outage::new(2).rejects().await);
     }
 }

@@ -1,4 +1,4 @@
-//! Answers, good and bad, as they go onto the wire.
+//! Responses of the upstream, good and bad.
 
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::league::TeamGame;
 
 pub(super) type Reply = Response<UnsyncBoxBody<Bytes, HangUp>>;
 
-/// How long before a body breaks off, so that what comes before it is on the wire.
+/// Pause before a body breaks off, so that the bytes before it are on the wire.
 const BEFORE_THE_BREAK: Duration = Duration::from_millis(20);
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<Reply, BoxError> {
@@ -30,22 +30,22 @@ pub(super) fn empty(status: StatusCode) -> Reply {
     reply
 }
 
-/// A refusal that says when to come back.
-pub(super) fn come_back(status: StatusCode, after: impl Display) -> Result<Reply, BoxError> {
+/// Creates a rejection with a `Retry-After`.
+pub(super) fn retry_after(status: StatusCode, after: impl Display) -> Result<Reply, BoxError> {
     let mut reply = empty(status);
     reply.headers_mut().insert(RETRY_AFTER, after.to_string().parse()?);
     Ok(reply)
 }
 
-/// The first whole second of the calendar that is at least `ahead` away, which is as finely as an
-/// HTTP-date can say it.
+/// Returns the first whole second that is at least `ahead` away: an HTTP-date has no fractions of a
+/// second.
 pub(super) fn next_date(now: SystemTime, ahead: Duration) -> Result<SystemTime, BoxError> {
     let since_epoch = (now + ahead).duration_since(SystemTime::UNIX_EPOCH)?;
     let seconds = since_epoch.as_secs() + u64::from(since_epoch.subsec_nanos() > 0);
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// A day's rows, a line each.
+/// Serializes the rows of a day, one on each line.
 pub(super) fn lines(rows: &[TeamGame]) -> Result<Bytes, BoxError> {
     let mut text = Vec::new();
     for row in rows {
@@ -59,7 +59,8 @@ pub(super) fn rows(rows: &[TeamGame]) -> Result<Reply, BoxError> {
     Ok(Response::new(whole(lines(rows)?)))
 }
 
-/// Announces all rows and sends three quarters of the bytes: some whole rows, and never the last one.
+/// Creates a response with the length of all rows and three quarters of the bytes, so that the last
+/// row is incomplete.
 pub(super) fn cut_rows(rows: &[TeamGame]) -> Result<Reply, BoxError> {
     let all = lines(rows)?;
     let part = all.slice(..all.len() * 3 / 4);

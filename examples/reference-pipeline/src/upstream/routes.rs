@@ -1,4 +1,4 @@
-//! Which request gets which answer.
+//! Responses by path.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,8 +28,7 @@ pub(super) struct Upstream {
     connections: AtomicU64,
 }
 
-/// How long a dead upstream takes to refuse a call that looks whether it still is, so that those that
-/// are made at once are there at once.
+/// Time of a dead upstream to reject a probe, so that concurrent probes overlap.
 const HOLD: Duration = Duration::from_millis(500);
 
 impl Upstream {
@@ -45,7 +44,7 @@ impl Upstream {
         }
     }
 
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
+    pub(super) async fn respond<B>(&self, request: Request<B>) -> Result<Reply, BoxError> {
         let caller = caller(&request);
         let path = request.uri().path();
         match path.split('/').skip(1).collect::<Vec<_>>()[..] {
@@ -78,22 +77,22 @@ impl Upstream {
             Some(Fault::Gone) => Ok(replies::empty(StatusCode::NOT_FOUND)),
             Some(Fault::Failed(status)) => Ok(replies::empty(StatusCode::from_u16(status)?)),
             Some(Fault::ThrottledForSeconds(seconds)) => {
-                self.told(caller, Duration::from_secs(seconds));
-                replies::come_back(StatusCode::TOO_MANY_REQUESTS, seconds)
+                self.set_retry_after(caller, Duration::from_secs(seconds));
+                replies::retry_after(StatusCode::TOO_MANY_REQUESTS, seconds)
             }
             Some(Fault::ThrottledUntilDate { status, ahead }) => {
                 let now = wall_now();
                 let date = replies::next_date(now, ahead)?;
-                self.told(caller, date.duration_since(now)?);
-                replies::come_back(StatusCode::from_u16(status)?, httpdate::HttpDate::from(date))
+                self.set_retry_after(caller, date.duration_since(now)?);
+                replies::retry_after(StatusCode::from_u16(status)?, httpdate::HttpDate::from(date))
             }
         }
     }
 
     async fn herd(&self, caller: &Caller) -> Reply {
         self.arrive(Part::Herd, caller);
-        let refused = self.outage.refuses().await;
-        replies::empty(if refused { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
+        let rejected = self.outage.rejects().await;
+        replies::empty(if rejected { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
     }
 
     fn dead(&self, caller: &Caller) -> Reply {
@@ -110,7 +109,7 @@ impl Upstream {
     fn board(&self) -> Result<Reply, BoxError> {
         match self.odds.lock().arrive(clock::now()) {
             None => Ok(replies::empty(StatusCode::OK)),
-            Some(wait) => replies::come_back(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
+            Some(wait) => replies::retry_after(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
         }
     }
 
@@ -121,7 +120,7 @@ impl Upstream {
         replies::json(&self.ledger.lock().statement(&poison, odds, connections))
     }
 
-    /// A connection was accepted where they are counted.
+    /// Counts a connection.
     pub(super) fn connected(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
@@ -130,8 +129,8 @@ impl Upstream {
         self.ledger.lock().arrive(clock::now(), part, caller)
     }
 
-    fn told(&self, caller: Caller, wait: Duration) {
-        self.ledger.lock().told(caller, clock::now() + wait);
+    fn set_retry_after(&self, caller: Caller, wait: Duration) {
+        self.ledger.lock().set_retry_after(caller, clock::now() + wait);
     }
 }
 

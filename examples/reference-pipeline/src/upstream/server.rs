@@ -1,4 +1,4 @@
-//! Connections.
+//! The connections of the upstream.
 
 use std::future::poll_fn;
 
@@ -13,11 +13,11 @@ use super::hang_up::HangUp;
 use super::replies::Reply;
 use crate::BoxError;
 
-/// Accepts until accepting fails; `accepted` hears of each connection.
+/// Accepts connections until that fails, and calls `accepted` for each.
 pub(super) async fn serve<A, F>(
     listener: TcpListener,
     accepted: impl Fn(),
-    answer: A,
+    respond: A,
 ) -> Result<(), BoxError>
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -26,26 +26,26 @@ where
     loop {
         let (stream, _) = listener.accept().await?;
         accepted();
-        tokio::spawn(connection(stream, answer.clone()));
+        tokio::spawn(connection(stream, respond.clone()));
     }
 }
 
-/// Serves a connection until either side has enough of it. That is not worth a line in a log: being
-/// hung up on is what this server is for.
-async fn connection<A, F>(stream: TcpStream, answer: A)
+/// Serves a connection until either side closes it. Errors are not logged, because hanging up is
+/// the purpose of this server.
+async fn connection<A, F>(stream: TcpStream, respond: A)
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Reply, BoxError>>,
 {
-    let service = service_fn(|request| Box::pin(answer(request)));
+    let service = service_fn(|request| Box::pin(respond(request)));
     let mut http = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = poll_fn(|cx| http.poll_without_shutdown(cx)).await;
     if let Err(error) = ended
         && HangUp::behind(&error) == Some(HangUp::Reset)
     {
         let stream = http.into_parts().io.into_inner();
-        // Closing without lingering is what puts a reset on the wire. If it cannot be set, the
-        // connection still closes, only more politely.
+        // A close without lingering sends a reset. If the option cannot be set, the connection
+        // closes in order.
         let _ = stream.set_zero_linger();
     }
 }

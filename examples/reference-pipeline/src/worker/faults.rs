@@ -1,29 +1,29 @@
-//! What can be wrong with a deploy.
+//! Faults of a deploy.
 
 use std::fmt;
 
 use clap::ValueEnum;
 
-/// A seeded fault. Each is one that reached production unseen in the motivating system.
+/// A seeded fault. Each kind reached production unnoticed in the motivating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Fault {
     /// A variable is not set.
     Unconfigured,
-    /// A library that it needs is not in the image.
+    /// A library is not in the image.
     MissingDependency,
     /// The store cannot be read.
     NoStore,
-    /// It never finishes loading.
+    /// The worker never finishes loading.
     Loading,
-    /// It accepts requests, and never answers.
+    /// The worker accepts requests and never responds.
     Hangs,
-    /// It answers, and there is nothing in the answer.
+    /// The worker sends empty responses.
     Empty,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Fault; 6] = [
         Fault::Unconfigured,
         Fault::MissingDependency,
@@ -33,7 +33,7 @@ impl Fault {
         Fault::Empty,
     ];
 
-    /// What the one who deploys must be told about it: a part of the name of a check, or of its answer.
+    /// Returns the text that a failed check must have: a part of its name or of its message.
     #[must_use]
     pub const fn named(self) -> &'static str {
         match self {

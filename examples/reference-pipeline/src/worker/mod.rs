@@ -1,8 +1,8 @@
 //! A worker: a service that makes predictions, and is deployed, probed and restarted.
 //!
-//! [`naive`] is how the motivating system's services lived and died: up when the port is open, down when
-//! the process is gone. [`resilient`] reads its whole configuration before it begins, answers probes that
-//! tell the truth, and leaves politely.
+//! [`naive`] is a service of the motivating system: up when its port is open, down when its process
+//! has ended. [`resilient`] reads its whole configuration first, has probes that report its real
+//! state, and shuts down gracefully.
 
 mod faults;
 pub mod naive;
@@ -17,33 +17,33 @@ use crate::BoxError;
 use crate::scrape::Arm;
 pub use faults::Fault;
 
-/// The variable that says where to listen. Port 0 is any that is free.
+/// Environment variable with the address to listen on. Port 0 is any free port.
 pub const LISTEN: &str = "PIPELINE_LISTEN";
 
-/// The variable that says where the rows are that predictions are made from.
+/// Environment variable with the path of the rows that predictions are made from.
 pub const STORE: &str = "PIPELINE_STORE";
 
-/// The variable that says how many systems predict.
+/// Environment variable with the number of prediction systems.
 pub const SYSTEMS: &str = "PIPELINE_SYSTEMS";
 
-/// How a worker is to work. Where, and from what, is in its environment.
+/// The arguments of a worker. Its address and its store are in the environment.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Orders {
-    /// How it lives and ends.
+    /// Kind of worker.
     #[arg(long, default_value = "after")]
     pub arm: Arm,
-    /// What is wrong with it.
+    /// Seeded fault.
     #[arg(long, hide = true)]
     pub fault: Option<Fault>,
-    /// Whether it ends when nobody holds the other end of its stdin any more.
+    /// Ends the worker when the other end of its stdin is closed.
     #[arg(long, hide = true)]
     pub child: bool,
 }
 
-/// Serves until it is told to stop, and says where in the first line on stdout.
+/// Serves until a signal, and prints the address as the first line on stdout.
 ///
 /// # Errors
-/// If its configuration is not whole, or the address is taken.
+/// If the configuration is incomplete, or the address is in use.
 pub async fn run(orders: &Orders) -> Result<ExitCode, BoxError> {
     match orders.arm {
         Arm::Before => naive::run(orders.fault).await,

@@ -1,8 +1,8 @@
-//! *Before*: a worker as they were.
+//! *Before*: a worker without resilience.
 //!
-//! - it starts whatever its configuration says, and finds out later;
-//! - its probes say 200 whatever is the matter;
-//! - it knows of no signal, and so ends in the middle of whatever it is doing.
+//! - The worker starts with any configuration, and fails later.
+//! - Its probes always return 200.
+//! - A signal ends the process in the middle of its requests.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -28,12 +28,12 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     println!("{}", announcement(&[listener.local_addr()?]));
     loop {
         let (stream, _) = listener.accept().await?;
-        let answer = service_fn(move |request| answer(request, systems, fault));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        let service = service_fn(move |request| respond(request, systems, fault));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     systems: u32,
     fault: Option<Fault>,

@@ -1,4 +1,4 @@
-//! The work itself, which is the same in both arms.
+//! Predictions, which are the same in both arms.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use serde::Serialize;
 
 use super::Fault;
 
-/// What a request for predictions takes: a database and six models, in life.
+/// Time of a request for predictions: a database and six models in the real system.
 const WORK: Duration = Duration::from_millis(20);
 
-/// Numbers of players that there can be.
+/// Upper bound of player numbers, exclusive.
 pub(super) const PLAYERS: u32 = 1_000_000;
 
-/// What each system expects a player to score.
+/// Expected score of a player by each system.
 #[derive(Debug, Serialize)]
 pub(super) struct Predictions {
     player: u32,
     predictions: Vec<f64>,
 }
 
-/// What so many systems expect of this player.
+/// Returns the predictions of `systems` systems for this player.
 pub(super) async fn predict(player: u32, systems: u32, fault: Option<Fault>) -> Predictions {
     if fault == Some(Fault::Hangs) {
         return std::future::pending().await;
@@ -30,7 +30,7 @@ pub(super) async fn predict(player: u32, systems: u32, fault: Option<Fault>) -> 
     Predictions { player, predictions: (0..systems).map(points).collect() }
 }
 
-/// The player in a path.
+/// Returns the player number in a path.
 pub(super) fn player(path: &str) -> Option<u32> {
     path.strip_prefix("/predictions/")?.parse().ok().filter(|player| *player < PLAYERS)
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_predictions_are_on_offer() {
+    fn only_the_path_of_predictions_has_a_player() {
         assert_eq!(player("/predictions/57"), Some(57));
         assert_eq!(player("/predictions/1000000"), None);
         assert_eq!(player("/predictions/"), None);

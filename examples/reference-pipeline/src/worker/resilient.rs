@@ -1,10 +1,9 @@
-//! *After*: a worker that says how it is, and leaves politely.
+//! *After*: a worker with probes and a graceful shutdown.
 //!
-//! - what it is told in its environment is read at once and before anything else, and refused in one report;
-//! - `/health` says that it lives, `/ready` whether to send it requests, `/startup` whether it has loaded;
-//! - more requests at once than it has the means for are refused, and say when to come back;
-//! - at SIGTERM it is not ready first, for as long as the balancer needs to hear of it; then it takes nothing
-//!   new, finishes what it has, says goodbye to its connections, and ends.
+//! - The environment is read before anything else, and all its errors are in one report.
+//! - `/health` reports liveness, `/ready` readiness for requests, `/startup` the end of loading.
+//! - After SIGTERM the worker is not ready for as long as the balancer needs to notice. Then it
+//!   stops accepting, finishes its requests, closes its connections, and ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,16 +28,16 @@ use crate::balance::CHECK_EVERY;
 use crate::process::announcement;
 use crate::scrape::store::Store;
 
-/// How long it is not ready before it takes nothing new: three of the balancer's looks.
+/// Time between not ready and the end of accepting: three checks of the balancer.
 const GRACE: Duration = CHECK_EVERY.saturating_mul(3);
 
-/// How long what it has begun may take.
+/// Longest time for requests in flight.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Ends the process even if one of its threads is blocked: the phases take 12.3 s at most.
+/// Time after which the process ends even if a thread is blocked. The phases take 12.3 s at most.
 const TOTAL: Duration = Duration::from_secs(15);
 
-/// What is read from the environment.
+/// The configuration in the environment.
 struct Configuration {
     listen: SocketAddr,
     store: PathBuf,
@@ -89,12 +88,12 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     Ok(ExitCode::from(report.exit_code()))
 }
 
-/// SQLite blocks, so not on a runtime thread.
+// On a blocking thread, because SQLite blocks.
 async fn read(store: PathBuf) -> Result<(), BoxError> {
     tokio::task::spawn_blocking(move || Store::look(&store)).await?
 }
 
-/// What predicts is there: in life, a model in an object store, or a library in the image.
+/// Checks the predictor: in the real system, a model in an object store or a library in the image.
 async fn load(fault: Option<Fault>) -> Result<(), BoxError> {
     if fault == Some(Fault::MissingDependency) { Err("no predictor".into()) } else { Ok(()) }
 }
