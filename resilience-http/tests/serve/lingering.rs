@@ -22,7 +22,7 @@ const LARGE: usize = 5_000_000;
 fn post(address: SocketAddr, length: usize) -> std::io::Result<String> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LONG))?;
-    let head = format!("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!("POST /reject HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     stream.write_all(&vec![b'x'; length])?;
     let mut response = String::new();
@@ -42,7 +42,7 @@ async fn rig(server: ServerBuilder) -> Rig {
 /// A client with a rejected request that has begun to send.
 async fn rejected(rig: &Rig) -> Client {
     let mut client = Client::connect(rig.address).await;
-    client.send("POST /refuse HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nx").await;
+    client.send("POST /reject HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nx").await;
     let response = client.receive("too much").await;
     assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
     client
@@ -139,7 +139,7 @@ async fn on_http2_only_the_stream_ends() {
     let connection = tokio::spawn(connection);
     for _ in 0..20 {
         let body = Full::new(Bytes::from(vec![b'x'; LARGE]));
-        let request = Request::post("http://test/refuse").body(body).unwrap();
+        let request = Request::post("http://test/reject").body(body).unwrap();
         let response = sender.send_request(request).await.unwrap();
         assert_eq!(response.status(), 413);
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "too much");

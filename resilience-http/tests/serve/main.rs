@@ -112,7 +112,7 @@ fn router(held: Held) -> Router {
     };
     let read = wait.clone();
     let half = wait.clone();
-    let refuse = || async { (StatusCode::PAYLOAD_TOO_LARGE, "too much") };
+    let reject = || async { (StatusCode::PAYLOAD_TOO_LARGE, "too much") };
     let length = |body: Bytes| async move { body.len().to_string() };
     Router::new()
         .route("/echo/{word}", get(echo))
@@ -135,7 +135,7 @@ fn router(held: Held) -> Router {
             }),
         )
         .route("/large", get(|| async { "x".repeat(1 << 20) }))
-        .route("/refuse", any(refuse))
+        .route("/reject", any(reject))
         .route("/length", post(length))
 }
 

@@ -1,20 +1,20 @@
-//! Connections that the server ends in the middle of a response.
+//! The abrupt end of a connection.
 
 use std::error::Error;
 use std::fmt;
 
-/// The way in which a connection ends before its response does. Handlers and bodies return it as
-/// their error.
+/// The end of a connection before its response. Passed to the server as the error of a handler or
+/// of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HangUp {
-    /// With a reset: the client loses what it has not read yet.
+    /// A reset, which discards the bytes that the other side has not read yet.
     Reset,
-    /// With an orderly close, like that of a proxy that gives up.
+    /// An orderly close, as by a proxy that gives up.
     Close,
 }
 
 impl HangUp {
-    /// Returns the `HangUp` that caused `error`, if one did.
+    /// Returns the hang-up that ended a connection, if one did.
     pub(super) fn behind(error: &hyper::Error) -> Option<HangUp> {
         error.source()?.downcast_ref().copied()
     }
