@@ -293,3 +293,39 @@ async fn a_disk_that_is_full_or_read_only_loses_nothing() {
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(count(&store, "SELECT count(*) FROM flow_runs").await, begun + 1);
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full_when_the_file_is_opened_is_named() {
+    let Some(disk) = Disk::mount(40) else { return };
+    let path = disk.0.path().join("flow.db");
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::DiskFull, "in the migration: {error}");
+    disk.remount("size=1024k");
+    let store = SqliteStore::open(&path).await.unwrap();
+    begin(&store, "run".to_owned()).await.unwrap();
+    drop(store);
+    // The journal is gone once the thread of the store has ended.
+    while path.with_extension("db-wal").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let filling = disk.0.path().join("filling");
+    assert!(std::fs::write(&filling, vec![0; 2_000_000]).is_err());
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::DiskFull, "in the journal: {error}");
+    std::fs::remove_file(filling).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM flow_runs").await, 1);
+}
+
+#[tokio::test]
+async fn a_last_token_that_is_gone_is_corrupt() {
+    use resilience_core::flow::lease::{LeaseRequest, LeaseStore};
+    let (_folder, path) = folder();
+    let store = SqliteStore::open(&path).await.unwrap();
+    let delete = "DELETE FROM flow_fence";
+    let delete = store.transaction(|tx| tx.driver().execute(delete, []).map_err(driver_error));
+    delete.await.unwrap();
+    let request = LeaseRequest::new("daily", "first", Duration::from_secs(60));
+    let error = store.try_acquire(request).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+}
