@@ -114,6 +114,7 @@ async fn a_value_that_no_version_wrote_is_corrupt_and_no_panic() {
         "UPDATE flow_runs SET ended_at = 1, state = 'finished'",
         "UPDATE flow_runs SET ended_at = 1, state = 'done', row_count = -1, quality = 100",
         "UPDATE flow_runs SET ended_at = NULL, fence = -5",
+        "UPDATE flow_runs SET fence = NULL, o_state = 'cancelled', o_by = '', o_reason = 'r'",
     ];
     for statement in statements {
         let change =
@@ -136,8 +137,23 @@ async fn a_path_that_cannot_be_opened_and_a_url_of_no_store_are_named() {
         assert!(!error.to_string().contains("secret"), "{error}");
         assert!(error.to_string().contains("sqlite:FILE"), "{error}");
     }
-    let error = SqliteStore::builder("flow.db").max_queued(0).open().await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn settings_out_of_their_bounds_are_named() {
+    let (_folder, path) = folder();
+    let builder = || SqliteStore::builder(&path);
+    for (builder, named) in [
+        (builder().max_queued(0), "`max_queued` must be 1 to"),
+        (builder().max_queued(usize::MAX), "`max_queued` must be 1 to"),
+        (builder().timeout(Duration::ZERO), "`timeout` must be more than zero"),
+        (builder().busy_timeout(Duration::MAX), "`busy_timeout` must be at most 2147483.647s"),
+    ] {
+        let error = builder.open().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+        assert!(error.to_string().contains(named), "{error}");
+        assert!(!path.exists());
+    }
 }
 
 #[tokio::test]
