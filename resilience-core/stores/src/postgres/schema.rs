@@ -125,7 +125,7 @@ impl PostgresMigrations {
         // The connection's errors are those of the client.
         let session = Session { client, task: tokio::spawn(async { _ = connection.await }) };
         // The server's own limit comes first, unless the server does not respond.
-        let limit = LOCK_TIMEOUT + connect;
+        let limit = LOCK_TIMEOUT.saturating_add(connect);
         limited(limit, "the lock of the migrations", lock(&session.client)).await??;
         let history = checked(&session.client);
         let applied = limited(connect, "the history of the schema", history).await??;
