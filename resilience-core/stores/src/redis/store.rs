@@ -27,7 +27,7 @@ pub(super) struct Inner {
     pool: ResilientPool<Manager>,
     timeout: Duration,
     pub(super) scripts: Scripts,
-    /// Whether the server evicted keys at the last check.
+    /// Set while the server evicts keys, by the last check.
     evicts: AtomicBool,
     /// The keys of the database as they were counted last.
     size: AtomicU64,
