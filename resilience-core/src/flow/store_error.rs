@@ -70,7 +70,7 @@ impl StoreErrorKind {
     pub const fn advice(self) -> &'static str {
         match self {
             StoreErrorKind::Unavailable => {
-                "check that the server runs and that its address is right"
+                "check that the server runs and that its address or path is right"
             }
             StoreErrorKind::TimedOut => "check the load of the store and the network to it",
             StoreErrorKind::Busy => "try again, or give the store less to do at once",

@@ -10,6 +10,8 @@ pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod retention;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -1,5 +1,7 @@
 //! The versions of a schema, and the way between them. What is applied upwards is refinery's to do; the way down is paired here.
 
+use std::error::Error;
+
 use refinery::{Migration, Runner};
 use resilience_core::flow::{StoreError, StoreErrorKind};
 
@@ -103,6 +105,18 @@ impl Migrations {
             self.steps(|version| version.down)?.filter(|step| above(step.version)).collect();
         steps.reverse();
         Ok(steps)
+    }
+
+    /// Returns the error of a migration that failed: the driver's kind, if the driver names a cause that is not the migration's.
+    pub(crate) fn failed<D: Error + 'static>(
+        &self,
+        error: refinery::Error,
+        kind: impl Fn(&D) -> StoreErrorKind,
+    ) -> StoreError {
+        let cause = error.source().and_then(|source| source.downcast_ref::<D>()).map(kind);
+        let kind = cause.filter(|kind| *kind != StoreErrorKind::Other);
+        let kind = kind.unwrap_or(StoreErrorKind::Migration);
+        StoreError::new(kind, self.store, "the schema could not be migrated").with_source(error)
     }
 
     fn steps(

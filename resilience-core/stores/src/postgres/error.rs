@@ -18,7 +18,7 @@ pub fn driver_error(error: Error) -> StoreError {
     StoreError::new(kind, STORE, what).with_may_have_run(may_have_run).with_source(error)
 }
 
-fn kind(error: &Error) -> StoreErrorKind {
+pub(super) fn kind(error: &Error) -> StoreErrorKind {
     let Some(code) = error.code().map(|code| code.code()) else {
         let io = error.source().is_some_and(|source| source.is::<std::io::Error>());
         let lost = io || error.is_closed();

@@ -7,7 +7,6 @@ use resilience_core::Timestamp;
 use resilience_core::flow::idempotency::{
     Claim, Completion, Fingerprint, IdempotencyStore, KeyRecord, KeyRequest, RowHash, Taken,
 };
-use resilience_core::flow::limits::{MAX_BATCH, check_name, check_size};
 use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -15,6 +14,7 @@ use tokio_postgres::types::ToSql;
 use super::error::corrupt;
 use super::store::PostgresStore;
 use super::transaction::{PostgresTransaction, bigint, count, get};
+use crate::rows::check_rows;
 
 // A claim of the same key that is not committed yet is waited for.
 const CLAIM: &str =
@@ -137,13 +137,13 @@ impl PostgresTransaction<'_> {
     ///
     /// # Errors
     /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if there are more than
-    /// [`MAX_BATCH`] rows.
+    /// [`MAX_BATCH`](resilience_core::flow::limits::MAX_BATCH) rows or a name is out of its bounds.
     pub async fn changed(
         &self,
         data_set: &str,
         rows: &[RowHash],
     ) -> Result<Vec<usize>, StoreError> {
-        check_size("rows", rows.len(), MAX_BATCH)?;
+        check_rows(data_set, rows)?;
         let keys: Vec<_> = rows.iter().map(|row| row.key.as_str()).collect();
         let hashes: Vec<_> = rows.iter().map(|row| row.hash.as_bytes().as_slice()).collect();
         let changed = self.query(CHANGED, &[&data_set, &keys, &hashes]).await?;
@@ -161,9 +161,7 @@ impl PostgresTransaction<'_> {
         rows: &[RowHash],
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        check_size("rows", rows.len(), MAX_BATCH)?;
-        check_name("data_set", data_set)?;
-        rows.iter().try_for_each(|row| check_name("row", &row.key))?;
+        check_rows(data_set, rows)?;
         // One statement changes a row once: the last of a key counts.
         let rows: HashMap<_, _> =
             rows.iter().map(|row| (row.key.as_str(), row.hash.as_bytes().as_slice())).collect();

@@ -68,7 +68,8 @@ fn stored(row: &Row) -> Result<Stored, StoreError> {
     let by_and_reason = (get::<Option<String>>(row, 18)?, get::<Option<String>>(row, 19)?);
     if let (Some(by), Some(reason)) = by_and_reason {
         let state = corrupt(RunState::from_columns(&columns(row, 12)?), "the override of a run")?;
-        run.overridden = Some(Override::new(state, by, reason)?);
+        let overridden = Override::new(state, by, reason).ok();
+        run.overridden = Some(corrupt(overridden, "the override of a run")?);
     }
     Ok(Stored { run, entries: count(row, 5)? })
 }

@@ -8,7 +8,7 @@ use resilience_core::timeout::within;
 use resilience_core::{Deadline, clock};
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::error::{driver_error, of};
+use super::error::{driver_error, kind, of};
 use super::transaction::get;
 use crate::migration::{Applied, HISTORY, MigrationStep, Migrations, Version};
 
@@ -98,9 +98,7 @@ impl PostgresMigrations {
             let runner = MIGRATIONS.runner()?;
             let migrated = runner.run_async(&mut session.client);
             let migrated = limited(MIGRATION_TIMEOUT, "the migration", migrated).await?;
-            migrated.map_err(|error| {
-                of(StoreErrorKind::Migration, "the schema could not be migrated").with_source(error)
-            })?;
+            migrated.map_err(|error| MIGRATIONS.failed(error, kind))?;
         }
         Ok(steps)
     }
@@ -127,7 +125,7 @@ impl PostgresMigrations {
         // The connection's errors are those of the client.
         let session = Session { client, task: tokio::spawn(async { _ = connection.await }) };
         // The server's own limit comes first, unless the server does not respond.
-        let limit = LOCK_TIMEOUT + connect;
+        let limit = LOCK_TIMEOUT.saturating_add(connect);
         limited(limit, "the lock of the migrations", lock(&session.client)).await??;
         let history = checked(&session.client);
         let applied = limited(connect, "the history of the schema", history).await??;

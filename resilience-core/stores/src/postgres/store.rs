@@ -181,6 +181,9 @@ impl PostgresBuilder {
     /// # Errors
     /// Names what is wrong with a value, the server or its schema.
     pub async fn open(mut self) -> Result<PostgresStore, StoreError> {
+        if self.timeout.is_zero() {
+            return Err(of(StoreErrorKind::InvalidInput, "`timeout` must be more than zero"));
+        }
         // First our own settings: those of the URL count. The transaction of a process that is stopped in it ends, and
         // with it its locks.
         let own = "-c synchronous_commit=on -c idle_in_transaction_session_timeout=60000";

@@ -6,12 +6,12 @@ use redis::{FromRedisValue, Value};
 use resilience_core::flow::idempotency::{
     Claim, Completion, IdempotencyStore, KeyRequest, RowHash, Taken,
 };
-use resilience_core::flow::limits::{MAX_BATCH, check_name, check_size};
 use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
 
 use super::error::corrupt;
 use super::leases::{TOKEN, add_commands};
 use super::store::RedisStore;
+use crate::rows::check_rows;
 
 // A key is forgotten when its expiry comes, which is Redis's to do.
 pub(super) const CLAIM: &str = "
@@ -108,7 +108,7 @@ impl RedisStore {
     }
 
     async fn changed_rows(&self, set: &str, rows: &[RowHash]) -> Result<Vec<usize>, StoreError> {
-        check_size("rows", rows.len(), MAX_BATCH)?;
+        check_rows(set, rows)?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -129,9 +129,7 @@ impl RedisStore {
         rows: &[RowHash],
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        check_size("rows", rows.len(), MAX_BATCH)?;
-        check_name("data_set", set)?;
-        rows.iter().try_for_each(|row| check_name("row", &row.key))?;
+        check_rows(set, rows)?;
         if rows.is_empty() {
             return Ok(());
         }

@@ -27,7 +27,7 @@ pub(super) struct Inner {
     pool: ResilientPool<Manager>,
     timeout: Duration,
     pub(super) scripts: Scripts,
-    /// Whether the server evicted keys at the last check.
+    /// Set while the server evicts keys, by the last check.
     evicts: AtomicBool,
     /// The keys of the database as they were counted last.
     size: AtomicU64,
@@ -245,6 +245,9 @@ impl RedisBuilder {
     /// Names what is wrong with a value or the server. [`UnsafeServer`](StoreErrorKind::UnsafeServer), if the server evicts
     /// keys.
     pub async fn open(self) -> Result<RedisStore, StoreError> {
+        if self.timeout.is_zero() {
+            return Err(of(StoreErrorKind::InvalidInput, "`timeout` must be more than zero"));
+        }
         // The driver's error does not repeat the URL, which may contain a password.
         // The driver's own limits are 500 ms for a response and a second for a connection.
         let limits = AsyncConnectionConfig::new()

@@ -1,7 +1,7 @@
 //! The errors of the driver.
 
 use resilience_core::flow::{StoreError, StoreErrorKind};
-use rusqlite::{Error, ErrorCode};
+use rusqlite::{Error, ErrorCode, ffi};
 
 const STORE: &str = "sqlite";
 
@@ -27,13 +27,17 @@ pub(super) fn of(kind: StoreErrorKind, what: impl Into<String>) -> StoreError {
     StoreError::new(kind, STORE, what)
 }
 
-fn kind(error: &Error) -> StoreErrorKind {
+pub(super) fn kind(error: &Error) -> StoreErrorKind {
     match error {
         Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreErrorKind::Busy,
             ErrorCode::DiskFull => StoreErrorKind::DiskFull,
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StoreErrorKind::ReadOnly,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreErrorKind::Corrupt,
+            // The index of the journal could not be made as long as it must be.
+            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                StoreErrorKind::DiskFull
+            }
             ErrorCode::CannotOpen | ErrorCode::SystemIoFailure => StoreErrorKind::Unavailable,
             _ => StoreErrorKind::Other,
         },

@@ -7,13 +7,13 @@ use resilience_core::Timestamp;
 use resilience_core::flow::idempotency::{
     Claim, Completion, Fingerprint, IdempotencyStore, KeyRecord, KeyRequest, RowHash, Taken,
 };
-use resilience_core::flow::limits::{MAX_BATCH, check_name, check_size};
 use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
 use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::error::failed;
 use super::store::SqliteStore;
 use super::transaction::{SqliteTransaction, known};
+use crate::rows::check_rows;
 
 const READ: &str = "SELECT fingerprint, token, fence, claimed_until, expires_at, done_rows, result
     FROM flow_keys WHERE key = ?1";
@@ -117,9 +117,9 @@ impl SqliteTransaction<'_> {
     ///
     /// # Errors
     /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if there are more than
-    /// [`MAX_BATCH`] rows.
+    /// [`MAX_BATCH`](resilience_core::flow::limits::MAX_BATCH) rows or a name is out of its bounds.
     pub fn changed(&self, data_set: &str, rows: &[RowHash]) -> Result<Vec<usize>, StoreError> {
-        check_size("rows", rows.len(), MAX_BATCH)?;
+        check_rows(data_set, rows)?;
         let what = failed("the rows could not be compared");
         let places = vec!["?"; rows.len()].join(",");
         let read = format!(
@@ -150,13 +150,11 @@ impl SqliteTransaction<'_> {
         rows: &[RowHash],
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        check_size("rows", rows.len(), MAX_BATCH)?;
-        check_name("data_set", data_set)?;
+        check_rows(data_set, rows)?;
         let what = failed("the content of the rows was not recorded");
         let until = self.now().saturating_add(ttl).as_millis();
         let mut record = self.prepare(RECORD).map_err(&what)?;
         for row in rows {
-            check_name("row", &row.key)?;
             let columns = params![data_set, row.key, row.hash.as_bytes(), until];
             record.execute(columns).map_err(&what)?;
         }

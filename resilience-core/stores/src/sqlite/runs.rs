@@ -71,7 +71,8 @@ fn stored(raw: Raw) -> Result<Stored, StoreError> {
     }
     if let (Some(by), Some(reason)) = (by, reason) {
         let state = known(RunState::from_columns(&overridden), "the override of a run")?;
-        run.overridden = Some(Override::new(state, by, reason)?);
+        let overridden = Override::new(state, by, reason).ok();
+        run.overridden = Some(known(overridden, "the override of a run")?);
     }
     Ok(Stored { run, entries })
 }

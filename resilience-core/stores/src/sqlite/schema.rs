@@ -9,7 +9,7 @@ use resilience_core::flow::{StoreError, StoreErrorKind};
 use resilience_core::{Deadline, clock};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::error::{failed, file_error, of};
+use super::error::{failed, file_error, kind, of};
 use super::store::{check_path, configure, open_file};
 use crate::migration::{Applied, HISTORY, MigrationStep, Migrations, Version};
 
@@ -95,10 +95,8 @@ impl SqliteMigrations {
             let steps = MIGRATIONS.up(&checked(connection)?)?;
             if !steps.is_empty() {
                 configure(connection)?;
-                MIGRATIONS.runner()?.run(connection).map_err(|error| {
-                    of(StoreErrorKind::Migration, "the schema could not be migrated")
-                        .with_source(error)
-                })?;
+                let migrated = MIGRATIONS.runner()?.run(connection);
+                migrated.map_err(|error| MIGRATIONS.failed(error, kind))?;
             }
             Ok(steps)
         })

@@ -10,6 +10,7 @@ use resilience_core::flow::idempotency::{Completion, KeyRequest, Taken};
 use resilience_core::flow::{StoreError, StoreErrorKind};
 use resilience_core::observe::Gauges;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::Semaphore;
 
 use super::error::{failed, of};
 use super::schema::SqliteMigrations;
@@ -197,10 +198,7 @@ impl SqliteBuilder {
     /// Names what is wrong with a value, the file or its schema. Nothing is changed in a file whose schema is rejected.
     /// [`InvalidInput`](StoreErrorKind::InvalidInput) for `:memory:`.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
-        if self.max_queued == 0 || self.timeout.is_zero() {
-            let what = "`max_queued` and `timeout` must be more than zero";
-            return Err(of(StoreErrorKind::InvalidInput, what));
-        }
+        self.check()?;
         SqliteMigrations::new(&self.path).up().await?;
         let (path, busy_timeout) = (self.path.clone(), self.busy_timeout);
         let open = move || {
@@ -220,6 +218,27 @@ impl SqliteBuilder {
             clock: self.clock,
         };
         Ok(SqliteStore(Arc::new(inner)))
+    }
+}
+
+/// The longest wait that SQLite can be given: 2³¹ − 1 ms.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(2_147_483_647);
+
+impl SqliteBuilder {
+    fn check(&self) -> Result<(), StoreError> {
+        check_path(&self.path)?;
+        let what = if self.max_queued == 0 || self.max_queued > Semaphore::MAX_PERMITS {
+            let limit = Semaphore::MAX_PERMITS;
+            format!("`max_queued` must be 1 to {limit}, not {}", self.max_queued)
+        } else if self.timeout.is_zero() {
+            "`timeout` must be more than zero".to_owned()
+        } else if self.busy_timeout > MAX_BUSY_TIMEOUT {
+            let (limit, given) = (MAX_BUSY_TIMEOUT, self.busy_timeout);
+            format!("`busy_timeout` must be at most {limit:?}, not {given:?}")
+        } else {
+            return Ok(());
+        };
+        Err(of(StoreErrorKind::InvalidInput, what))
     }
 }
 

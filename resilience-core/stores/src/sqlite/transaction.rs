@@ -4,7 +4,7 @@ use std::fmt;
 
 use resilience_core::Timestamp;
 use resilience_core::flow::{FencingToken, StoreError, StoreErrorKind};
-use rusqlite::{CachedStatement, Transaction};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction};
 
 use super::error::{corrupt, failed};
 
@@ -48,11 +48,11 @@ impl<'c> SqliteTransaction<'c> {
     pub(super) fn next_token(&self) -> Result<FencingToken, StoreError> {
         let next = "UPDATE flow_fence SET token = token + 1 WHERE id = 1 RETURNING token";
         let what = failed("no token was given");
-        let token: u64 = self
+        let token: Option<u64> = self
             .prepare(next)
-            .and_then(|mut next| next.query_row([], |row| row.get(0)))
+            .and_then(|mut next| next.query_row([], |row| row.get(0)).optional())
             .map_err(what)?;
-        Ok(FencingToken::new(token))
+        Ok(FencingToken::new(known(token, "the last token")?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use resilience_core::clock;
 use resilience_core::flow::StoreErrorKind;
+use resilience_core::flow::idempotency::{Fingerprint, IdempotencyStore, RowHash};
 use resilience_core::flow::ledger::{Began, Finish, LedgerStore, NewRun, RunLedger, RunState};
 use resilience_stores::postgres::{PostgresMigrations, PostgresStore};
 use rustix::process::Signal;
@@ -119,4 +120,13 @@ async fn opening_a_server_that_does_not_respond_ends_in_time() {
     assert!(clock::now() - began < Duration::from_secs(10));
     running.signal(Signal::CONT);
     PostgresStore::open(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_whose_name_has_nul_is_rejected_by_name() {
+    let Some(url) = database("nul").await else { return };
+    let store = PostgresStore::open(&url).await.unwrap();
+    let row = RowHash { key: "a\0b".to_owned(), hash: Fingerprint::new([1; 32]) };
+    let error = store.changed("set".to_owned(), vec![row]).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InvalidInput, "{error}");
 }

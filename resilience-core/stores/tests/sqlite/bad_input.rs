@@ -114,6 +114,7 @@ async fn a_value_that_no_version_wrote_is_corrupt_and_no_panic() {
         "UPDATE flow_runs SET ended_at = 1, state = 'finished'",
         "UPDATE flow_runs SET ended_at = 1, state = 'done', row_count = -1, quality = 100",
         "UPDATE flow_runs SET ended_at = NULL, fence = -5",
+        "UPDATE flow_runs SET fence = NULL, o_state = 'cancelled', o_by = '', o_reason = 'r'",
     ];
     for statement in statements {
         let change =
@@ -136,8 +137,23 @@ async fn a_path_that_cannot_be_opened_and_a_url_of_no_store_are_named() {
         assert!(!error.to_string().contains("secret"), "{error}");
         assert!(error.to_string().contains("sqlite:FILE"), "{error}");
     }
-    let error = SqliteStore::builder("flow.db").max_queued(0).open().await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn settings_out_of_their_bounds_are_named() {
+    let (_folder, path) = folder();
+    let builder = || SqliteStore::builder(&path);
+    for (builder, named) in [
+        (builder().max_queued(0), "`max_queued` must be 1 to"),
+        (builder().max_queued(usize::MAX), "`max_queued` must be 1 to"),
+        (builder().timeout(Duration::ZERO), "`timeout` must be more than zero"),
+        (builder().busy_timeout(Duration::MAX), "`busy_timeout` must be at most 2147483.647s"),
+    ] {
+        let error = builder.open().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
+        assert!(error.to_string().contains(named), "{error}");
+        assert!(!path.exists());
+    }
 }
 
 #[tokio::test]
@@ -292,4 +308,40 @@ async fn a_disk_that_is_full_or_read_only_loses_nothing() {
     disk.remount("rw");
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(count(&store, "SELECT count(*) FROM flow_runs").await, begun + 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_when_the_file_is_opened_is_named() {
+    let Some(disk) = Disk::mount(40) else { return };
+    let path = disk.0.path().join("flow.db");
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::DiskFull, "in the migration: {error}");
+    disk.remount("size=1024k");
+    let store = SqliteStore::open(&path).await.unwrap();
+    begin(&store, "run".to_owned()).await.unwrap();
+    drop(store);
+    // The journal is gone once the thread of the store has ended.
+    while path.with_extension("db-wal").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let filling = disk.0.path().join("filling");
+    assert!(std::fs::write(&filling, vec![0; 2_000_000]).is_err());
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::DiskFull, "in the journal: {error}");
+    std::fs::remove_file(filling).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(count(&store, "SELECT count(*) FROM flow_runs").await, 1);
+}
+
+#[tokio::test]
+async fn a_last_token_that_is_gone_is_corrupt() {
+    use resilience_core::flow::lease::{LeaseRequest, LeaseStore};
+    let (_folder, path) = folder();
+    let store = SqliteStore::open(&path).await.unwrap();
+    let delete = "DELETE FROM flow_fence";
+    let delete = store.transaction(|tx| tx.driver().execute(delete, []).map_err(driver_error));
+    delete.await.unwrap();
+    let request = LeaseRequest::new("daily", "first", Duration::from_secs(60));
+    let error = store.try_acquire(request).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
 }

@@ -16,8 +16,6 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A server that is stopped would not end.
-        self.signal(Signal::CONT);
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
@@ -88,8 +86,9 @@ pub(crate) fn start(
     port: u16,
 ) -> Server {
     let folder = folder.unwrap_or_else(|| self::folder(user));
+    // Continued, since this process may have been killed while the server was stopped.
     let script = format!(
-        "exec 3<&0; {script}\necho $P >$1/server.pid; cat <&3 >/dev/null; kill -INT $P; wait $P; [ -e $1/keep ] || rm -rf $1"
+        "exec 3<&0; {script}\necho $P >$1/server.pid; cat <&3 >/dev/null; kill -INT $P; pkill -CONT -P $P; kill -CONT $P; wait $P; [ -e $1/keep ] || rm -rf $1"
     );
     let (path, number) = (folder.display().to_string(), port.to_string());
     let shell = command(user)
