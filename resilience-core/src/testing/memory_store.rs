@@ -179,6 +179,11 @@ impl Inner {
     }
 }
 
+fn full() -> StoreError {
+    let what = format!("`notes` must leave a timeline at most {MAX_ENTRIES} entries");
+    StoreError::new(StoreErrorKind::InvalidInput, "memory", what)
+}
+
 impl LeaseStore for MemoryStore {
     fn try_acquire(&self, request: LeaseRequest) -> StoreFuture<'_, Acquisition> {
         self.op(move |inner| {
@@ -262,7 +267,7 @@ impl LedgerStore for MemoryStore {
             if let Some(current) = run.fenced(fence) {
                 return Ok(Noted::Fenced(current));
             }
-            Ok(if inner.append(&id, notes) { Noted::Recorded } else { Noted::Full })
+            if inner.append(&id, notes) { Ok(Noted::Recorded) } else { Err(full()) }
         })
     }
 

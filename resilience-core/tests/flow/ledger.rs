@@ -108,7 +108,8 @@ async fn a_timeline_is_bounded_and_an_end_always_fits() {
     let mut run = begin(&store, NewRun::new("a", "job")).await;
     let many = vec![Note::attempt("a", "b"); 9_999];
     assert_eq!(store.note("a".to_owned(), None, many).await.unwrap(), Noted::Recorded);
-    assert_eq!(run.note_now(Note::attempt("a", "b")).await.unwrap(), Noted::Full);
+    let error = run.note_now(Note::attempt("a", "b")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
     run.note_at_end(Note::attempt("one", "too many"));
     assert_eq!(run.finish(done()).await.unwrap(), Finish::Recorded);
     assert_eq!(end(&store, "a").await, Some(done()));

@@ -172,17 +172,17 @@ impl Run {
     /// Writes a note at once, with those that were kept. Returns [`Fenced`](Noted::Fenced) if the run was taken over: the
     /// work is to stop.
     ///
-    /// Notes that were not recorded are kept for the end of the run, except those that a full timeline has no room for.
-    /// A note is in the timeline twice if the response of the store was lost: evidence is better doubled than lost.
+    /// Notes that were not recorded are kept for the end of the run. A note is in the timeline twice if the response of the
+    /// store was lost: evidence is better doubled than lost.
     ///
     /// # Errors
-    /// The store's. The notes are kept.
+    /// The store's, with [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full. The notes are kept.
     pub async fn note_now(&mut self, note: Note) -> Result<Noted, StoreError> {
         self.note_at_end(note);
         let (store, id, notes) = (&self.ledger.store, &self.id, &self.notes);
         let write = || store.note(id.clone(), self.fence, notes.clone());
         let noted = self.ledger.persist(write).await?.value;
-        if matches!(noted, Noted::Recorded | Noted::Full) {
+        if noted == Noted::Recorded {
             self.notes.clear();
         }
         Ok(noted)

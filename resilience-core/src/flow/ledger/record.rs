@@ -139,8 +139,6 @@ pub enum Noted {
     Recorded,
     /// The run was taken over under this token. Nothing was recorded.
     Fenced(FencingToken),
-    /// The timeline has no room for them. Nothing was recorded.
-    Full,
     /// There is no such run.
     NotFound,
 }

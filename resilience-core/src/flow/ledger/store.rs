@@ -24,8 +24,9 @@ pub trait LedgerStore: Send + Sync {
         state: RunState,
     ) -> StoreFuture<'_, Finish>;
 
-    /// Adds all notes to a timeline or none: those of a former holder ([`RunRecord::fenced`]) are rejected, and a timeline has
-    /// at most [`MAX_ENTRIES`](crate::flow::limits::MAX_ENTRIES).
+    /// Adds all notes to a timeline or none: those of a former holder ([`RunRecord::fenced`]) are rejected. Fails with
+    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput) if the timeline would have more than
+    /// [`MAX_ENTRIES`](crate::flow::limits::MAX_ENTRIES).
     fn note(
         &self,
         id: String,

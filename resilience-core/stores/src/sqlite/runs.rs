@@ -6,7 +6,7 @@ use resilience_core::flow::ledger::{
     Start, TimelineEntry,
 };
 use resilience_core::flow::limits::MAX_ENTRIES;
-use resilience_core::flow::{FencingToken, StoreError, StoreFuture};
+use resilience_core::flow::{FencingToken, StoreError, StoreErrorKind, StoreFuture};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::error::{corrupt, failed};
@@ -150,8 +150,11 @@ impl SqliteTransaction<'_> {
         if let Some(current) = run.fenced(fence) {
             return Ok(Noted::Fenced(current));
         }
-        let recorded = self.append(id, entries, notes)?;
-        Ok(if recorded { Noted::Recorded } else { Noted::Full })
+        if self.append(id, entries, notes)? {
+            return Ok(Noted::Recorded);
+        }
+        let what = format!("`notes` must leave a timeline at most {MAX_ENTRIES} entries");
+        Err(StoreError::new(StoreErrorKind::InvalidInput, "sqlite", what))
     }
 
     fn override_run(&self, id: &str, overridden: &Override) -> Result<bool, StoreError> {
