@@ -3,6 +3,7 @@
 //! - [`lease`]: one holder at a time, with a fencing token in every write.
 //! - [`ledger`]: each run has exactly one end.
 //! - [`idempotency`]: one effect for each key, however often its message is delivered.
+//! - [`backfill`]: every item of a job once, over any number of runs.
 //! - [`batch`]: rows that are written together, and held until the sink has confirmed them.
 //!
 //! Each has an engine that decides (pure, the time is an argument), a store trait, and a handle that fills in time and
@@ -10,6 +11,7 @@
 //! stored carries wall time by the store's clock ([`Timestamp`](crate::Timestamp)); what a process decides alone, it
 //! decides by its monotonic clock.
 
+pub mod backfill;
 pub mod batch;
 mod fence;
 pub mod idempotency;

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::clock;
+use crate::flow::backfill::{
+    CheckpointStore, ItemEnd, ItemState, JobRecord, JobRequest, Opened, Recorded,
+};
 use crate::flow::idempotency::{
     Claim, Completion, IdempotencyStore, KeyRecord, KeyRequest, RowHash, Taken,
 };
@@ -15,11 +18,11 @@ use crate::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunRecord, RunState, Start,
     TimelineEntry,
 };
-use crate::flow::limits::{MAX_BATCH, MAX_ENTRIES, check_size};
+use crate::flow::limits::{MAX_BATCH, MAX_ENTRIES, check_name, check_size};
 use crate::flow::{Fence, FencingToken, StoreError, StoreErrorKind, StoreFuture};
 use crate::timestamp::Timestamp;
 
-/// A store of leases, runs and idempotency keys for tests. Clones share everything.
+/// A store of leases, runs, idempotency keys and checkpoints for tests. Clones share everything.
 ///
 /// Its clock follows [`clock::now`], which a test may pause, and can be [stepped](MemoryStore::step_clock). Each operation yields
 /// before and after it takes effect, so that a test can drop it at either point.
@@ -40,6 +43,7 @@ struct Inner {
     runs: BTreeMap<String, (RunRecord, Vec<TimelineEntry>)>,
     keys: HashMap<String, KeyRecord>,
     rows: HashMap<(String, String), (RowHash, Timestamp)>,
+    jobs: HashMap<String, (JobRecord, BTreeMap<String, ItemState>)>,
 }
 
 impl Default for MemoryStore {
@@ -64,6 +68,7 @@ impl MemoryStore {
             runs: BTreeMap::new(),
             keys: HashMap::new(),
             rows: HashMap::new(),
+            jobs: HashMap::new(),
         })))
     }
 
@@ -364,6 +369,59 @@ impl IdempotencyStore for MemoryStore {
                 inner.rows.insert((data_set.clone(), row.key.clone()), (row, until));
             }
             Ok(())
+        })
+    }
+}
+
+impl CheckpointStore for MemoryStore {
+    fn open(&self, request: JobRequest) -> StoreFuture<'_, Opened> {
+        self.op(move |inner| {
+            request.check()?;
+            let former = inner.jobs.get(&request.job).map(|(job, _)| job);
+            let (opened, record) = JobRecord::open(former, &request);
+            if let Some(record) = record {
+                inner.jobs.entry(request.job).or_insert((record, BTreeMap::new())).0 = record;
+            }
+            Ok(opened)
+        })
+    }
+
+    fn record_item(
+        &self,
+        job: String,
+        fence: FencingToken,
+        item: String,
+        end: ItemEnd,
+        max_runs: u32,
+    ) -> StoreFuture<'_, Recorded> {
+        self.op(move |inner| {
+            check_name("item", &item)?;
+            let Some((job, items)) = inner.jobs.get_mut(&job) else {
+                return Ok(Recorded::NotFound);
+            };
+            if !job.admits(fence) {
+                return Ok(Recorded::Fenced(job.fence));
+            }
+            let former = items.get(&item);
+            let Some(state) = ItemState::after(former, &end, fence, max_runs) else {
+                return Ok(former.cloned().map_or(Recorded::NotFound, Recorded::Settled));
+            };
+            items.insert(item, state.clone());
+            Ok(Recorded::Recorded(state))
+        })
+    }
+
+    fn items(
+        &self,
+        job: String,
+        after: String,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(String, ItemState)>> {
+        self.op(move |inner| {
+            let Some((_, items)) = inner.jobs.get(&job) else { return Ok(Vec::new()) };
+            let later = items.iter().filter(|(item, _)| **item > after);
+            let page = later.take(limit as usize);
+            Ok(page.map(|(item, state)| (item.clone(), state.clone())).collect())
         })
     }
 }

@@ -16,3 +16,8 @@ async fn ledger() {
 async fn idempotency() {
     conformance::idempotency(&MemoryStore::new(), "memory").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn checkpoints() {
+    conformance::checkpoints(&MemoryStore::new(), "memory").await;
+}

@@ -12,15 +12,18 @@
 //! conformance::leases(&store, "mine").await;
 //! conformance::ledger(&store, "mine").await;
 //! conformance::idempotency(&store, "mine").await;
+//! conformance::checkpoints(&store, "mine").await;
 //! # }
 //! ```
 
+mod backfill;
 mod idempotency;
 mod lease;
 mod ledger;
 
 use std::time::Duration;
 
+pub use backfill::checkpoints;
 pub use idempotency::idempotency;
 pub use lease::leases;
 pub use ledger::ledger;

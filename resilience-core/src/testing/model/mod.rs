@@ -5,6 +5,7 @@
 //! tests feed it random bytes, its fuzz targets mutated ones, and the corpus replay those that once
 //! found something.
 
+mod backfill;
 mod backoff;
 mod batch;
 mod breaker;
@@ -23,6 +24,7 @@ mod shutdown;
 
 use arbitrary::{Arbitrary, Unstructured};
 
+pub use backfill::backfill;
 pub use backoff::backoff;
 pub use batch::batch;
 pub use breaker::breaker;
@@ -43,7 +45,8 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// Every model there is, by the name of its fuzz target.
-pub const ALL: [Model; 15] = [
+pub const ALL: [Model; 16] = [
+    ("backfill", backfill),
     ("backoff", backoff),
     ("batch", batch),
     ("breaker", breaker),
