@@ -6,10 +6,11 @@
 //! - [`backfill`]: every item of a job once, over any number of runs.
 //! - [`batch`]: rows that are written together, and held until the sink has confirmed them.
 //!
-//! Each has an engine that decides (pure, the time is an argument), a store trait, and a handle that fills in time and
-//! chance. `resilience-stores` keeps them in SQLite, PostgreSQL and Redis; `testing::MemoryStore` in memory. What is
-//! stored carries wall time by the store's clock ([`Timestamp`](crate::Timestamp)); what a process decides alone, it
-//! decides by its monotonic clock.
+//! Each has an engine that decides (pure, the time is an argument), a store trait, and a handle
+//! that fills in time and chance. `resilience-stores` keeps them in SQLite, PostgreSQL and Redis;
+//! `testing::MemoryStore` in memory. What is stored carries wall time by the store's clock
+//! ([`Timestamp`](crate::Timestamp)); what a process decides alone, it decides by its monotonic
+//! clock.
 
 pub mod backfill;
 pub mod batch;

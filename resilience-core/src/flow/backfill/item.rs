@@ -20,7 +20,8 @@ pub enum ItemEnd {
     },
     /// The item was not loaded, after its retries.
     Failed {
-        /// The class of the failure: [`Permanent`](RunFailure::Permanent) quarantines the item at once.
+        /// The class of the failure: [`Permanent`](RunFailure::Permanent) quarantines the item at
+        /// once.
         class: RunFailure,
         /// The reason.
         why: String,
@@ -64,9 +65,9 @@ pub enum ItemState {
 }
 
 impl ItemState {
-    /// Returns the state after an end in the run of this token, or `None` if `former` is final: the first final state stays. An
-    /// item is quarantined by a permanent failure, or when it has failed in `max_runs` runs. A failure that is recorded
-    /// twice in one run counts once.
+    /// Returns the state after an end in the run of this token, or `None` if `former` is final: the
+    /// first final state stays. An item is quarantined by a permanent failure, or when it has
+    /// failed in `max_runs` runs. A failure that is recorded twice in one run counts once.
     #[must_use]
     pub fn after(
         former: Option<&ItemState>,

@@ -10,10 +10,11 @@ use crate::flow::store_error::StoreError;
 pub struct JobRequest {
     /// The name of the job.
     pub job: String,
-    /// A digest of everything that makes two runs the same job: the range, the processors, their version.
+    /// A digest of everything that makes two runs the same job: the range, the processors, their
+    /// version.
     pub definition: Fingerprint,
-    /// The token of the lease under which the run works. One run works on a job at a time, and the lease of a second
-    /// starter is rejected.
+    /// The token of the lease under which the run works. One run works on a job at a time, and the
+    /// lease of a second starter is rejected.
     pub fence: FencingToken,
 }
 
@@ -65,7 +66,8 @@ pub enum Recorded {
 }
 
 impl JobRecord {
-    /// Decides about a request. The record to store comes with [`New`](Opened::New) and [`Resumed`](Opened::Resumed).
+    /// Decides about a request. The record to store comes with [`New`](Opened::New) and
+    /// [`Resumed`](Opened::Resumed).
     #[must_use]
     pub fn open(record: Option<&JobRecord>, request: &JobRequest) -> (Opened, Option<JobRecord>) {
         let opened = JobRecord { definition: request.definition, fence: request.fence };

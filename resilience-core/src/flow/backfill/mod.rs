@@ -1,11 +1,13 @@
 //! Backfills: every item of a job once, over any number of runs.
 //!
-//! A checkpoint that keeps the last item that was reached resumes *after* the item that failed. This one keeps the **set of
-//! ended items**, each recorded atomically under the fencing token of the run:
+//! A checkpoint that keeps the last item that was reached resumes *after* the item that failed.
+//! This one keeps the **set of ended items**, each recorded atomically under the fencing token of
+//! the run:
 //! - **holes stay holes**: an item that was not ended is begun by the next run;
-//! - **failed items** are tried again by the next run, and quarantined with their reason after a permanent failure or a
-//!   number of failed runs;
-//! - **a second starter** is rejected by the lease, and the late record of a former one by its token;
+//! - **failed items** are tried again by the next run, and quarantined with their reason after a
+//!   permanent failure or a number of failed runs;
+//! - **a second starter** is rejected by the lease, and the late record of a former one by its
+//!   token;
 //! - **a checkpoint of another job** is rejected by the digest of the definition.
 //!
 //! [`BackfillPlan`] decides which item is begun, [`CheckpointStore`] keeps the checkpoint.

@@ -12,9 +12,10 @@ use crate::flow::store_error::{StoreError, StoreErrorKind};
 
 /// One run of a backfill over the items of a job, in their order.
 ///
-/// Items that are final in the checkpoint are left out. All others are begun once in this run: holes, those that were in flight
-/// when a former run was killed, and those that have failed before. An item that fails is left to the next run, so
-/// that one bad day does not hold up the others; retries within a run belong to the work.
+/// Items that are final in the checkpoint are left out. All others are begun once in this run:
+/// holes, those that were in flight when a former run was killed, and those that have failed
+/// before. An item that fails is left to the next run, so that one bad day does not hold up the
+/// others; retries within a run belong to the work.
 ///
 /// ```
 /// use resilience_core::clock;
@@ -120,10 +121,12 @@ impl BackfillPlan {
         Ok(plan)
     }
 
-    /// Takes over the state of an item out of the checkpoint, before the first [`step`](BackfillPlan::step).
+    /// Takes over the state of an item out of the checkpoint, before the first
+    /// [`step`](BackfillPlan::step).
     ///
     /// # Errors
-    /// [`InvalidInput`](StoreErrorKind::InvalidInput), if the job has no such item: the checkpoint is that of another job.
+    /// [`InvalidInput`](StoreErrorKind::InvalidInput), if the job has no such item: the checkpoint
+    /// is that of another job.
     pub fn resume(&mut self, item: &str, state: ItemState) -> Result<(), StoreError> {
         let Some(position) = self.positions.get(item).copied() else {
             let what = format!("the checkpoint has the item `{item}`, and the job has not");
@@ -151,9 +154,9 @@ impl BackfillPlan {
         if self.counts.in_flight > 0 { BackfillStep::Wait } else { BackfillStep::Finished }
     }
 
-    /// Records the end of an item in flight: its state as the store has recorded it, or `None` if the item stays a hole
-    /// (its input is not ready, the lease was lost, or the end could not be recorded). Without effect for an item that is
-    /// not in flight.
+    /// Records the end of an item in flight: its state as the store has recorded it, or `None` if
+    /// the item stays a hole (its input is not ready, the lease was lost, or the end could not be
+    /// recorded). Without effect for an item that is not in flight.
     pub fn ended(&mut self, item: &str, state: Option<ItemState>) {
         let Some(position) = self.positions.get(item).copied() else { return };
         if self.course(position) != Course::InFlight {
@@ -163,7 +166,8 @@ impl BackfillPlan {
         self.set(position, state.as_ref().map_or(Course::Failed, course_of));
     }
 
-    /// Begins no more items. [`Finished`](BackfillStep::Finished) follows when those in flight have ended.
+    /// Begins no more items. [`Finished`](BackfillStep::Finished) follows when those in flight have
+    /// ended.
     pub const fn drain(&mut self) {
         self.draining = true;
     }

@@ -52,8 +52,9 @@ struct World {
     drained: bool,
 }
 
-/// A final item is never begun again, an item is begun at most once in a run, holes and failures are begun by the next run, a
-/// former run records nothing, and a run that is left alone settles every item in at most `max_runs` runs.
+/// A final item is never begun again, an item is begun at most once in a run, holes and failures
+/// are begun by the next run, a former run records nothing, and a run that is left alone settles
+/// every item in at most `max_runs` runs.
 pub fn backfill(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let names: Vec<String> = (0..input.items % 24).map(|number| format!("{number:02}")).collect();

@@ -58,8 +58,9 @@ struct World {
     processes: [Process; 3],
 }
 
-/// Tokens grow, no write follows one of a greater token, a lease that stands still for two terms is free, and unless
-/// the store's clock was set forward no two processes believe at once that they hold the lease.
+/// Tokens grow, no write follows one of a greater token, a lease that stands still for two terms is
+/// free, and unless the store's clock was set forward no two processes believe at once that they
+/// hold the lease.
 pub fn lease(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let mut world = World {
