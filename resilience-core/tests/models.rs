@@ -24,6 +24,7 @@ macro_rules! on_random_bytes {
     };
 }
 on_random_bytes!(
+    backfill,
     backoff,
     batch,
     breaker,

@@ -28,6 +28,7 @@ documents! {
     leases: "docs/src/leases.md"
     ledger: "docs/src/ledger.md"
     idempotency: "docs/src/idempotency.md"
+    batches: "docs/src/batches.md"
     stores: "docs/src/stores.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"

@@ -7,6 +7,7 @@ use std::time::Duration;
 use resilience_core::flow::idempotency::IdempotencyStore;
 use resilience_core::flow::lease::LeaseStore;
 use resilience_core::flow::ledger::LedgerStore;
+use resilience_core::flow::outbox::OutboxStore;
 use resilience_core::flow::{StoreError, StoreErrorKind};
 use resilience_core::observe::Gauges;
 
@@ -21,6 +22,8 @@ pub struct Stores {
     pub ledger: Option<Arc<dyn LedgerStore>>,
     /// Idempotency keys.
     pub keys: Arc<dyn IdempotencyStore>,
+    /// Messages, if the store keeps them.
+    pub outbox: Option<Arc<dyn OutboxStore>>,
     upkeep: Arc<dyn Upkeep>,
 }
 
@@ -28,13 +31,14 @@ impl Stores {
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     fn all<S>(store: S) -> Stores
     where
-        S: LeaseStore + LedgerStore + IdempotencyStore + Upkeep + 'static,
+        S: LeaseStore + LedgerStore + IdempotencyStore + OutboxStore + Upkeep + 'static,
     {
         let store = Arc::new(store);
         Stores {
             leases: store.clone(),
             ledger: Some(store.clone()),
             keys: store.clone(),
+            outbox: Some(store.clone()),
             upkeep: store,
         }
     }
@@ -100,7 +104,7 @@ pub async fn open(url: &str) -> Result<Stores, StoreError> {
         "redis" => {
             let store = Arc::new(crate::redis::RedisStore::open(url).await?);
             let (leases, keys) = (store.clone(), store.clone());
-            Ok(Stores { leases, ledger: None, keys, upkeep: store })
+            Ok(Stores { leases, ledger: None, keys, outbox: None, upkeep: store })
         }
         _ => {
             // A URL may contain a password: only its scheme is shown.

@@ -16,12 +16,14 @@ pub struct Retention {
     pub leases: Duration,
     /// Runs after their end, and runs without one after their beginning: 90 days by default.
     pub runs: Duration,
+    /// Dead letters after they were put aside: 30 days by default.
+    pub dead_letters: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Retention {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Retention { leases: 7 * DAY, runs: 90 * DAY }
+        Retention { leases: 7 * DAY, runs: 90 * DAY, dead_letters: 30 * DAY }
     }
 }
 
@@ -39,13 +41,15 @@ pub struct Removed {
     pub keys: u64,
     /// Hashes of rows.
     pub rows: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
 }
 
 impl Removed {
     /// Returns everything that was removed.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.leases + self.runs + self.entries + self.keys + self.rows
+        self.leases + self.runs + self.entries + self.keys + self.rows + self.dead_letters
     }
 }
 
@@ -59,23 +63,24 @@ pub struct TableSize {
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) const TABLES: [&str; 5] =
-    ["flow_leases", "flow_runs", "flow_timeline", "flow_keys", "flow_rows"];
+pub(crate) const TABLES: [&str; 6] =
+    ["flow_leases", "flow_runs", "flow_timeline", "flow_keys", "flow_rows", "flow_outbox"];
 
 /// The gauges of the tables, in the same order.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-const GAUGES: [&str; 5] = [
+const GAUGES: [&str; 6] = [
     "resilience.store.leases",
     "resilience.store.runs",
     "resilience.store.timeline",
     "resilience.store.keys",
     "resilience.store.rows",
+    "resilience.store.messages",
 ];
 
 /// The sizes that were counted last.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Debug, Default)]
-pub(crate) struct LastSizes([AtomicU64; 5]);
+pub(crate) struct LastSizes([AtomicU64; 6]);
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl LastSizes {

@@ -21,3 +21,8 @@ async fn idempotency() {
 async fn outbox() {
     conformance::outbox(&MemoryStore::new(), "memory").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn checkpoints() {
+    conformance::checkpoints(&MemoryStore::new(), "memory").await;
+}

@@ -10,11 +10,13 @@ use crate::clock::later;
 use crate::config::InvalidConfig;
 use crate::retry::Schedule;
 
-/// Rows that are held until the sink has confirmed or quarantined them, and the next step of their writer.
+/// Rows that are held until the sink has confirmed or quarantined them, and the next step of their
+/// writer.
 ///
-/// One batch is written at a time, so rows are confirmed in their order. A batch whose write failed is written again with the
-/// same rows, since the sink may have taken it. A batch that was rejected is split in halves, until the row that
-/// the sink rejects stands alone and is quarantined: one bad row of `n` costs about `2 · log2(n)` writes.
+/// One batch is written at a time, so rows are confirmed in their order. A batch whose write failed
+/// is written again with the same rows, since the sink may have taken it. A batch that was rejected
+/// is split in halves, until the row that the sink rejects stands alone and is quarantined: one bad
+/// row of `n` costs about `2 · log2(n)` writes.
 ///
 /// ```
 /// use resilience_core::clock;
@@ -135,7 +137,8 @@ impl<R> BatchBuffer<R> {
         Ok(number)
     }
 
-    /// Returns the next step. A step is returned until its result was reported: asking twice changes nothing.
+    /// Returns the next step. A step is returned until its result was reported: asking twice
+    /// changes nothing.
     pub fn step(&mut self, now: Instant) -> BatchStep<R> {
         if let Some(then) = self.not_before.filter(|&then| now < then) {
             return BatchStep::WaitUntil(then);
@@ -156,7 +159,8 @@ impl<R> BatchBuffer<R> {
         }
     }
 
-    /// Returns the time at which the next batch is due, `Some(None)` if it is due at once, or `None` if no row waits.
+    /// Returns the time at which the next batch is due, `Some(None)` if it is due at once, or
+    /// `None` if no row waits.
     fn due_at(&self) -> Option<Option<Instant>> {
         let (_, pushed_at) = self.waiting.front()?;
         let first = self.next - self.waiting.len() as u64;
@@ -172,7 +176,8 @@ impl<R> BatchBuffer<R> {
         self.parts.push_back(Part { batch: Batch::new(rows, first), rejected: false });
     }
 
-    /// Records that the sink has confirmed the batch, or has kept the row that was to be quarantined.
+    /// Records that the sink has confirmed the batch, or has kept the row that was to be
+    /// quarantined.
     pub fn confirmed(&mut self) {
         self.parts.pop_front();
         if self.parts.is_empty() {
@@ -182,14 +187,14 @@ impl<R> BatchBuffer<R> {
         self.not_before = None;
     }
 
-    /// Records that the sink has failed, or has not responded. The same step follows after the backoff, by the sample `u` of
-    /// `0..1`.
+    /// Records that the sink has failed, or has not responded. The same step follows after the
+    /// backoff, by the sample `u` of `0..1`.
     pub fn failed(&mut self, now: Instant, u: f64) {
         self.not_before = Some(later(now, self.failures.next(u)));
     }
 
-    /// Records that the sink has rejected the batch for its content and has written none of it. The halves follow, or the
-    /// quarantine of a single row.
+    /// Records that the sink has rejected the batch for its content and has written none of it. The
+    /// halves follow, or the quarantine of a single row.
     pub fn rejected(&mut self) {
         let Some(part) = self.parts.pop_front() else { return };
         match part.batch.split() {
@@ -204,8 +209,8 @@ impl<R> BatchBuffer<R> {
         self.not_before = None;
     }
 
-    /// Makes the rows that are held due at once, and returns the number that [`settled`](BatchBuffer::settled) reaches when
-    /// all of them are settled.
+    /// Makes the rows that are held due at once, and returns the number that
+    /// [`settled`](BatchBuffer::settled) reaches when all of them are settled.
     pub const fn flush(&mut self) -> u64 {
         self.due_below = self.next;
         self.next

@@ -1,13 +1,16 @@
 //! Batches: rows that are written together, and held until the sink has confirmed them.
 //!
 //! A writer that empties its buffer before the write loses rows with every failure. This one
-//! - **holds rows** until the sink has confirmed them: a write that failed or was not answered is repeated with the same
-//!   rows under the same numbers;
-//! - **splits a batch** that the sink rejects, until the row at fault stands alone and is quarantined with the reason;
-//! - **holds up its callers** when the sink is slow or away, instead of dropping rows: memory is bounded;
+//! - **holds rows** until the sink has confirmed them: a write that failed or was not answered is
+//!   repeated with the same rows under the same numbers;
+//! - **splits a batch** that the sink rejects, until the row at fault stands alone and is
+//!   quarantined with the reason;
+//! - **holds up its callers** when the sink is slow or away, instead of dropping rows: memory is
+//!   bounded;
 //! - **flushes** at a shutdown, by [`BatchWriter::close`] in a hook.
 //!
-//! Rows are at least once in the sink, and exactly once if a second write of the same row changes nothing.
+//! Rows are at least once in the sink, and exactly once if a second write of the same row changes
+//! nothing.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 /// Consecutive rows of one writer, in the order in which they were pushed. Clones share the rows.
 ///
-/// Rows are numbered from 0 for each writer. A batch that is written again has the same rows under the same numbers, so that a
-/// sink can recognise it; the halves of a split batch keep the numbers of their rows.
+/// Rows are numbered from 0 for each writer. A batch that is written again has the same rows under
+/// the same numbers, so that a sink can recognise it; the halves of a split batch keep the numbers
+/// of their rows.
 pub struct Batch<R> {
     rows: Arc<[R]>,
     /// The part of `rows` that this batch has: never empty.

@@ -21,7 +21,8 @@ pub struct BatchRules {
 }
 
 impl BatchRules {
-    /// Creates the rules: 1,000 rows or a second for a batch, 10,000 rows held, and jittered waits of `backoff`.
+    /// Creates the rules: 1,000 rows or a second for a batch, 10,000 rows held, and jittered waits
+    /// of `backoff`.
     #[must_use]
     pub const fn new(backoff: Backoff) -> BatchRules {
         BatchRules {

@@ -18,12 +18,14 @@ pub enum Written {
 
 /// A place that rows are written to, in batches.
 ///
-/// A batch comes again after an error and after a write that took too long: either may have taken effect. Write rows so that
-/// a second time changes nothing (an upsert by key, or an [idempotency key](crate::flow::idempotency) completed in the
-/// transaction of the write), or they are there twice.
+/// A batch comes again after an error and after a write that took too long: either may have taken
+/// effect. Write rows so that a second time changes nothing (an upsert by key, or an [idempotency
+/// key](crate::flow::idempotency) completed in the transaction of the write), or they are there
+/// twice.
 pub trait BatchSink<R>: Send + Sync {
-    /// Writes all rows of a batch or none. Return [`Rejected`](Written::Rejected) for a fault of the rows, which splits the batch,
-    /// and an error for a fault of the sink, which writes the same batch again.
+    /// Writes all rows of a batch or none. Return [`Rejected`](Written::Rejected) for a fault of
+    /// the rows, which splits the batch, and an error for a fault of the sink, which writes the
+    /// same batch again.
     ///
     /// Dropped when it takes too long. The future must not block its thread.
     fn write(&self, batch: Batch<R>) -> StoreFuture<'_, Written>;

@@ -38,7 +38,8 @@ pub(super) async fn work<R: Send + Sync>(shared: Arc<Shared<R>>) {
                 }
             }
             BatchStep::WaitUntil(then) => {
-                // A row that is pushed meanwhile may be due sooner. At the time itself the next step is taken.
+                // A row that is pushed meanwhile may be due sooner. At the time itself the next
+                // step is taken.
                 let _ = within(Deadline::at(then), shared.changed.notified()).await;
             }
             BatchStep::Idle => shared.changed.notified().await,
@@ -53,8 +54,8 @@ async fn again<R>(shared: &Shared<R>, error: &StoreError) {
     tokio::task::yield_now().await;
 }
 
-/// Runs an operation of the sink for at most its time. A panic fails the operation: rows that are held must not be lost with the
-/// task.
+/// Runs an operation of the sink for at most its time. A panic fails the operation: rows that are
+/// held must not be lost with the task.
 async fn attempt<R, T>(
     shared: &Shared<R>,
     operation: impl Future<Output = Result<T, StoreError>>,

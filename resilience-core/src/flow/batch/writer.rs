@@ -23,10 +23,10 @@ use crate::timeout::within;
 
 /// Writes rows to a sink in batches, by a task of its own. Clones share everything.
 ///
-/// A row that was taken is held in memory until the sink has confirmed or quarantined it: what must survive a crash of the
-/// process is confirmed by [`flush`](BatchWriter::flush) before its source is. When the last clone is dropped, the task
-/// writes the rows that are held and ends; a runtime that ends sooner loses them, hence [`close`](BatchWriter::close) in a hook
-/// of the shutdown.
+/// A row that was taken is held in memory until the sink has confirmed or quarantined it: what must
+/// survive a crash of the process is confirmed by [`flush`](BatchWriter::flush) before its source
+/// is. When the last clone is dropped, the task writes the rows that are held and ends; a runtime
+/// that ends sooner loses them, hence [`close`](BatchWriter::close) in a hook of the shutdown.
 pub struct BatchWriter<R> {
     shared: Arc<Shared<R>>,
     /// Closes the buffer when the last clone is dropped. The task has none.
@@ -102,8 +102,8 @@ impl<R: Send + Sync + 'static> BatchWriter<R> {
 }
 
 impl<R> BatchWriter<R> {
-    /// Hands over a row as soon as there is room for it, and returns its number. A sink that is slow or away
-    /// holds up its writers: no row is dropped.
+    /// Hands over a row as soon as there is room for it, and returns its number. A sink that is
+    /// slow or away holds up its writers: no row is dropped.
     ///
     /// Dropped before it returns, the row was not taken.
     ///
@@ -134,21 +134,23 @@ impl<R> BatchWriter<R> {
         pushed
     }
 
-    /// Waits until every row that was handed over before is confirmed or quarantined, for at most the
-    /// [patience](BatchWriterBuilder::patience) and no longer than the caller's [deadline](Deadline::current).
+    /// Waits until every row that was handed over before is confirmed or quarantined, for at most
+    /// the [patience](BatchWriterBuilder::patience) and no longer than the caller's
+    /// [deadline](Deadline::current).
     ///
     /// Dropped, the rows are written all the same.
     ///
     /// # Errors
-    /// [`TimedOut`](StoreErrorKind::TimedOut), with the last error of the sink. The rows are held, and written on.
+    /// [`TimedOut`](StoreErrorKind::TimedOut), with the last error of the sink. The rows are held,
+    /// and written on.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let until = self.shared.with(|buffer, _| buffer.flush());
         self.shared.changed.notify_one();
         self.settled_below(until).await
     }
 
-    /// Takes no more rows, and waits until those that are held are confirmed or quarantined. For a hook of the shutdown:
-    /// `shutdown.hook("rows", move || async move { writer.close().await })`.
+    /// Takes no more rows, and waits until those that are held are confirmed or quarantined. For a
+    /// hook of the shutdown: `shutdown.hook("rows", move || async move { writer.close().await })`.
     ///
     /// # Errors
     /// As those of [`flush`](BatchWriter::flush).
@@ -230,13 +232,15 @@ impl<R: Send + Sync + 'static> BatchWriterBuilder<R> {
         self
     }
 
-    /// Sets the most rows that are held, which bounds the memory: 10,000 by default, at least one batch.
+    /// Sets the most rows that are held, which bounds the memory: 10,000 by default, at least one
+    /// batch.
     pub fn max_buffered(mut self, rows: usize) -> BatchWriterBuilder<R> {
         self.rules.max_buffered = rows;
         self
     }
 
-    /// Sets the waits before a batch is written again: decorrelated jitter from 50 ms to 5 s by default.
+    /// Sets the waits before a batch is written again: decorrelated jitter from 50 ms to 5 s by
+    /// default.
     pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> BatchWriterBuilder<R> {
         self.backoff = backoff.or_invalid();
         self
@@ -248,7 +252,8 @@ impl<R: Send + Sync + 'static> BatchWriterBuilder<R> {
         self
     }
 
-    /// Sets the longest wait of [`flush`](BatchWriter::flush) and [`close`](BatchWriter::close): 30 seconds by default.
+    /// Sets the longest wait of [`flush`](BatchWriter::flush) and [`close`](BatchWriter::close): 30
+    /// seconds by default.
     pub fn patience(mut self, patience: Duration) -> BatchWriterBuilder<R> {
         self.patience = patience;
         self

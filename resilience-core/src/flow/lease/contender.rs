@@ -6,8 +6,9 @@ use super::record::{LeaseStatus, LeaseVersion};
 
 /// A watch on a lease: chooses the time of the next request, and detects renewals that stand still.
 ///
-/// A store's clock that was set back would keep the lease of a dead holder. A state that has not changed for two
-/// terms by the contender's monotonic clock is proof enough: a living holder has ended its work by then.
+/// A store's clock that was set back would keep the lease of a dead holder. A state that has not
+/// changed for two terms by the contender's monotonic clock is proof enough: a living holder has
+/// ended its work by then.
 #[derive(Debug, Clone, Default)]
 pub struct Contender {
     seen: Option<Seen>,
@@ -26,8 +27,9 @@ impl Contender {
         Contender { seen: None }
     }
 
-    /// Records a status that was received at `now`, and returns the wait before the next request: between 1/2 and
-    /// the whole of what the lease has left, at most a third of its term, by the sample `u` of `0..1`.
+    /// Records a status that was received at `now`, and returns the wait before the next request:
+    /// between 1/2 and the whole of what the lease has left, at most a third of its term, by the
+    /// sample `u` of `0..1`.
     pub fn observe(&mut self, status: &LeaseStatus, now: Instant, u: f64) -> Duration {
         if self.seen.is_none_or(|seen| seen.version != status.version) {
             // A term that overflows the clock never stands still.

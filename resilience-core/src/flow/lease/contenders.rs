@@ -7,11 +7,11 @@ use super::contender::Contender;
 use super::record::{LeaseStatus, LeaseVersion};
 use crate::name::Name;
 
-/// A bounded set of [`Contender`]s, which outlive single attempts: repeated short attempts detect a lease that stands
-/// still as one long wait does.
+/// A bounded set of [`Contender`]s, which outlive single attempts: repeated short attempts detect a
+/// lease that stands still as one long wait does.
 ///
-/// At the bound, the least recently used contender is evicted. A lease that was evicted is watched anew from its next
-/// attempt.
+/// At the bound, the least recently used contender is evicted. A lease that was evicted is watched
+/// anew from its next attempt.
 #[derive(Debug)]
 pub(super) struct Contenders {
     limit: usize,
@@ -34,8 +34,8 @@ impl Contenders {
         self.entries.get(name).and_then(|(contender, _)| contender.stalled(now))
     }
 
-    /// Records a status that was received at `now`, and returns the wait before the next request. See
-    /// [`Contender::observe`].
+    /// Records a status that was received at `now`, and returns the wait before the next request.
+    /// See [`Contender::observe`].
     pub(super) fn observe(
         &mut self,
         name: &Name,

@@ -58,7 +58,8 @@ impl Held {
         Working(self)
     }
 
-    /// Waits until no work is under way. Work that begins after [`end`](Held::end) is dropped before its first poll.
+    /// Waits until no work is under way. Work that begins after [`end`](Held::end) is dropped
+    /// before its first poll.
     pub(super) async fn work_ended(&self) {
         loop {
             // Created before the look at the state: it receives a notification from then on.
@@ -86,7 +87,8 @@ impl Held {
         self.state.lock().term.step(clock::now())
     }
 
-    /// Stores the waker of the work. A waker is user code: cloned before the lock, dropped after it.
+    /// Stores the waker of the work. A waker is user code: cloned before the lock, dropped after
+    /// it.
     fn register(&self, cx: &Context<'_>) {
         let waker = cx.waker().clone();
         let former = self.state.lock().waker.replace(waker);
@@ -96,7 +98,8 @@ impl Held {
 
 /// A lease that is held. Without [`run`](Lease::run) it is not renewed and ends with its term.
 ///
-/// Dropped, it is given back by a task of the current runtime; outside of a runtime it ends with its term.
+/// Dropped, it is given back by a task of the current runtime; outside of a runtime it ends with
+/// its term.
 #[must_use = "a lease that is dropped is given back"]
 pub struct Lease {
     slot: Slot,
@@ -122,15 +125,17 @@ impl Lease {
         self.fence.token
     }
 
-    /// Returns `true` if the lease has ended by this process's clock. `false` promises nothing: the store decides.
+    /// Returns `true` if the lease has ended by this process's clock. `false` promises nothing: the
+    /// store decides.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.held.step() == HolderStep::Lost
     }
 
-    /// Runs `work` while the lease is renewed, and gives the lease back. If the lease is lost, `work` is dropped
-    /// before its next poll. Work that blocks its thread for more than a third of the term keeps the lease from being
-    /// renewed. A renewal without a response is given up after a fifth of the term and sent again.
+    /// Runs `work` while the lease is renewed, and gives the lease back. If the lease is lost,
+    /// `work` is dropped before its next poll. Work that blocks its thread for more than a third of
+    /// the term keeps the lease from being renewed. A renewal without a response is given up after
+    /// a fifth of the term and sent again.
     ///
     /// Dropped, `work` is dropped first and the lease is given back.
     ///
@@ -156,8 +161,8 @@ impl Lease {
         Ok(output)
     }
 
-    /// Gives the lease back and waits until the store has answered, at most for a term. A store that cannot be
-    /// reached lets the lease end with its term.
+    /// Gives the lease back and waits until the store has answered, at most for a term. A store
+    /// that cannot be reached lets the lease end with its term.
     pub async fn give_back(mut self) {
         self.release().await;
     }
@@ -192,8 +197,8 @@ impl Lease {
             Ok(Ok(true)) => state.term.renewed(sent),
             Ok(Ok(false)) => state.term.end(now),
             Ok(Err(_unreachable)) => state.term.failed(now, u),
-            // A renewal that was given up may still take effect: the store then keeps the lease for longer than its
-            // holder counts on.
+            // A renewal that was given up may still take effect: the store then keeps the lease for
+            // longer than its holder counts on.
             Err(_late) => state.term.gave_up(now, u),
         }
     }

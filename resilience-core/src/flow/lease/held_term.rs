@@ -6,8 +6,8 @@ use crate::clock::later;
 
 /// The end of a lease as its holder counts it, and the time of the next renewal.
 ///
-/// Counted from when the request was *sent*: the store sets the end when it handles the request, which is no
-/// earlier. The holder stops a tenth of the term before that.
+/// Counted from when the request was *sent*: the store sets the end when it handles the request,
+/// which is no earlier. The holder stops a tenth of the term before that.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,15 +55,15 @@ impl HeldTerm {
         }
     }
 
-    /// Records a renewal that failed with an error. The next one follows after 1/20 to 1/10 of the term,
-    /// by the sample `u` of `0..1`.
+    /// Records a renewal that failed with an error. The next one follows after 1/20 to 1/10 of the
+    /// term, by the sample `u` of `0..1`.
     pub fn failed(&mut self, now: Instant, u: f64) {
         let wait = self.term / 20;
         self.renew_at = later(now, wait + wait.mul_f64(u.clamp(0.0, 1.0)));
     }
 
-    /// Records a renewal that was given up at its [bound](HeldTerm::give_up_at). The next one follows at once, at the
-    /// latest after 1/20 of the term, by the sample `u` of `0..1`.
+    /// Records a renewal that was given up at its [bound](HeldTerm::give_up_at). The next one
+    /// follows at once, at the latest after 1/20 of the term, by the sample `u` of `0..1`.
     pub fn gave_up(&mut self, now: Instant, u: f64) {
         self.renew_at = later(now, (self.term / 20).mul_f64(u.clamp(0.0, 1.0)));
     }
@@ -85,8 +85,9 @@ impl HeldTerm {
         }
     }
 
-    /// Returns the instant at which a renewal sent at `sent` is given up: after a fifth of the term, so that a
-    /// response that never comes leaves time for at least two more attempts, and never past the end of the lease.
+    /// Returns the instant at which a renewal sent at `sent` is given up: after a fifth of the
+    /// term, so that a response that never comes leaves time for at least two more attempts, and
+    /// never past the end of the lease.
     #[must_use]
     pub fn give_up_at(&self, sent: Instant) -> Instant {
         self.ends_at.min(later(sent, self.term / 5))

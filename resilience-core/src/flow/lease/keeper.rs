@@ -26,7 +26,8 @@ use crate::observe::Gauges;
 use crate::rejection::{Rejection, RejectionKind, Unit};
 use crate::timeout::within;
 
-/// Releases of [`LeaseKeeper::release_all`] that a store handles at once: fewer than wait in a store's queue.
+/// Releases of [`LeaseKeeper::release_all`] that a store handles at once: fewer than wait in a
+/// store's queue.
 const RELEASES_AT_ONCE: usize = 16;
 
 /// Takes leases of one store. Clones share everything.
@@ -76,8 +77,8 @@ impl LeaseKeeper {
     /// Dropped, a lease that the store has granted meanwhile is given back.
     ///
     /// # Errors
-    /// The store's, or a rejection: another holder has the lease (`NotReady`, with the time that it has left), this
-    /// keeper has too many (`BulkheadFull`) or was closed (`ShuttingDown`).
+    /// The store's, or a rejection: another holder has the lease (`NotReady`, with the time that it
+    /// has left), this keeper has too many (`BulkheadFull`) or was closed (`ShuttingDown`).
     pub async fn try_acquire(&self, name: impl Into<Name>) -> Result<Lease, Error<StoreError>> {
         let name = name.into();
         match self.attempt(&name).await? {
@@ -88,13 +89,14 @@ impl LeaseKeeper {
 
     /// Takes the lease as soon as it is free: waits at most
     /// [`wait_at_most`](LeaseKeeperBuilder::wait_at_most), and no longer than the caller's
-    /// [deadline](Deadline::current). Contenders ask at jittered intervals, in no order. A store that cannot be reached is
-    /// asked again while there is time.
+    /// [deadline](Deadline::current). Contenders ask at jittered intervals, in no order. A store
+    /// that cannot be reached is asked again while there is time.
     ///
     /// Dropped, a lease that the store has granted meanwhile is given back.
     ///
     /// # Errors
-    /// As those of [`try_acquire`](LeaseKeeper::try_acquire), once the next attempt would be too late.
+    /// As those of [`try_acquire`](LeaseKeeper::try_acquire), once the next attempt would be too
+    /// late.
     pub async fn acquire(&self, name: impl Into<Name>) -> Result<Lease, Error<StoreError>> {
         let name = name.into();
         let settings = &self.0.settings;
@@ -118,15 +120,17 @@ impl LeaseKeeper {
         }
     }
 
-    /// Ends the work under every lease, gives the leases back, and takes no more. The work ends with `LeaseLost`; a lease
-    /// is given back once its work was dropped. For a hook of the shutdown:
-    /// `shutdown.hook("leases", move || async move { keeper.release_all().await })`.
+    /// Ends the work under every lease, gives the leases back, and takes no more. The work ends
+    /// with `LeaseLost`; a lease is given back once its work was dropped. For a hook of the
+    /// shutdown: `shutdown.hook("leases", move || async move { keeper.release_all().await })`.
     ///
-    /// Takes at most one term in all, and no longer than the caller's [deadline](Deadline::current): leases that were not
-    /// given back by then end with their term, also if this is dropped.
+    /// Takes at most one term in all, and no longer than the caller's
+    /// [deadline](Deadline::current): leases that were not given back by then end with their term,
+    /// also if this is dropped.
     ///
     /// # Errors
-    /// The first of the store's, or [`TimedOut`](StoreErrorKind::TimedOut); the other leases are given back all the same.
+    /// The first of the store's, or [`TimedOut`](StoreErrorKind::TimedOut); the other leases are
+    /// given back all the same.
     pub async fn release_all(&self) -> Result<(), StoreError> {
         let held = {
             let mut leases = self.0.leases.lock();
@@ -140,7 +144,8 @@ impl LeaseKeeper {
         for (fence, held) in held {
             let (shared, permits) = (self.0.clone(), permits.clone());
             releasing.spawn(async move {
-                // Work that is in a poll goes on until the poll returns: the lease is its own until then.
+                // Work that is in a poll goes on until the poll returns: the lease is its own until
+                // then.
                 held.work_ended().await;
                 let _permit = permits.acquire().await;
                 shared.release(fence).await
@@ -216,7 +221,8 @@ impl Shared {
         Contended { status, wait }
     }
 
-    /// Removes a lease. Returns `false` if it is not there: [`release_all`](LeaseKeeper::release_all) has taken it.
+    /// Removes a lease. Returns `false` if it is not there:
+    /// [`release_all`](LeaseKeeper::release_all) has taken it.
     pub(super) fn forget(&self, fence: &Fence) -> bool {
         self.leases.lock().held.remove(fence).is_some()
     }
@@ -303,8 +309,9 @@ impl LeaseKeeperBuilder {
         self
     }
 
-    /// Sets the time after which a lease ends unless it is renewed: 100 ms to a day, 60 s by default. A dead
-    /// holder keeps a lease for up to this long, and up to twice as long if the store's clock was set back.
+    /// Sets the time after which a lease ends unless it is renewed: 100 ms to a day, 60 s by
+    /// default. A dead holder keeps a lease for up to this long, and up to twice as long if the
+    /// store's clock was set back.
     pub fn term(mut self, term: Duration) -> LeaseKeeperBuilder {
         self.settings.term = term;
         self
@@ -316,8 +323,8 @@ impl LeaseKeeperBuilder {
         self
     }
 
-    /// Sets the most leases that are held or requested at once: 1,024 by default. As many leases of other holders are
-    /// watched between attempts.
+    /// Sets the most leases that are held or requested at once: 1,024 by default. As many leases of
+    /// other holders are watched between attempts.
     pub fn max_leases(mut self, leases: u32) -> LeaseKeeperBuilder {
         self.settings.max_leases = leases;
         self

@@ -51,8 +51,8 @@ pub struct LeaseRequest {
     pub holder: String,
     /// The time after which the lease ends unless it is renewed.
     pub term: Duration,
-    /// The state that the contender has seen stand still for two lease times by its own monotonic clock. The
-    /// lease is free if it is still in that state.
+    /// The state that the contender has seen stand still for two lease times by its own monotonic
+    /// clock. The lease is free if it is still in that state.
     pub stalled: Option<LeaseVersion>,
 }
 
@@ -104,8 +104,9 @@ pub enum Acquisition {
 }
 
 impl LeaseRecord {
-    /// Decides about a request. Returns the record to store, with `next` as its token, or the status of the
-    /// lease if another holder has it. `next` must be greater than every token given before.
+    /// Decides about a request. Returns the record to store, with `next` as its token, or the
+    /// status of the lease if another holder has it. `next` must be greater than every token given
+    /// before.
     ///
     /// # Errors
     /// The status of the lease, if it is held.
@@ -130,8 +131,8 @@ impl LeaseRecord {
         }
     }
 
-    /// Extends the lease by `term` from `now`. Returns `false` if it is not this holder's any more: taken by
-    /// another, released, or past its end.
+    /// Extends the lease by `term` from `now`. Returns `false` if it is not this holder's any more:
+    /// taken by another, released, or past its end.
     #[must_use]
     pub fn renew(&mut self, token: FencingToken, term: Duration, now: Timestamp) -> bool {
         let renewed = self.admits(token, now);
@@ -143,7 +144,8 @@ impl LeaseRecord {
         renewed
     }
 
-    /// Gives the lease back. Returns `false`, and changes nothing, if it is not this holder's any more.
+    /// Gives the lease back. Returns `false`, and changes nothing, if it is not this holder's any
+    /// more.
     #[must_use]
     pub fn release(&mut self, token: FencingToken) -> bool {
         let held = self.token == token && !self.released;

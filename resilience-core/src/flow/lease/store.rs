@@ -6,7 +6,8 @@ use super::record::{Acquisition, LeaseRequest};
 use crate::flow::fence::{Fence, FencingToken};
 use crate::flow::store_error::StoreFuture;
 
-/// A store of leases: decides as [`LeaseRecord`](super::LeaseRecord) does, atomically, by its own clock.
+/// A store of leases: decides as [`LeaseRecord`](super::LeaseRecord) does, atomically, by its own
+/// clock.
 ///
 /// Tokens grow over the life of the store, also when the record of a lease was removed.
 /// `testing::conformance::leases` proves an implementation.
@@ -17,11 +18,12 @@ pub trait LeaseStore: Send + Sync {
     /// Extends the lease. Returns `false` if it is lost.
     fn renew(&self, fence: Fence, term: Duration) -> StoreFuture<'_, bool>;
 
-    /// Gives the lease back. Returns `false`, and changes nothing, if it is not the holder's any more.
+    /// Gives the lease back. Returns `false`, and changes nothing, if it is not the holder's any
+    /// more.
     fn release(&self, fence: Fence) -> StoreFuture<'_, bool>;
 
-    /// Returns `true` if a write under this fence would be accepted now. A write itself must check in its own
-    /// transaction.
+    /// Returns `true` if a write under this fence would be accepted now. A write itself must check
+    /// in its own transaction.
     fn admits(&self, fence: Fence) -> StoreFuture<'_, bool>;
 }
 

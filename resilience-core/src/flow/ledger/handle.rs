@@ -62,11 +62,13 @@ impl RunLedger {
 
     /// Begins a run. A run that a crashed process has begun is taken over under a greater token.
     ///
-    /// A run under way with this caller's own token, found after an attempt that may have begun it, is this caller's: its
-    /// response was lost. A token therefore belongs to one caller at a time, as those of leases and claims do. Without a
-    /// token such a run cannot be recognised, and is [`UnderWay`](Began::UnderWay).
+    /// A run under way with this caller's own token, found after an attempt that may have begun it,
+    /// is this caller's: its response was lost. A token therefore belongs to one caller at a time,
+    /// as those of leases and claims do. Without a token such a run cannot be recognised, and is
+    /// [`UnderWay`](Began::UnderWay).
     ///
-    /// Dropped, the run may have been begun; the next process takes it over under its greater token.
+    /// Dropped, the run may have been begun; the next process takes it over under its greater
+    /// token.
     ///
     /// # Errors
     /// The store's, once trying again would be too late.
@@ -75,7 +77,8 @@ impl RunLedger {
         let Persisted { value, unsure } = self.persist(|| self.store.begin(new.clone())).await?;
         Ok(match value {
             Start::Begun | Start::TakenOver => Began::Run(Run::new(self, new)),
-            // Only after an attempt that may have run: another task with the same token would be found as well.
+            // Only after an attempt that may have run: another task with the same token would be
+            // found as well.
             Start::UnderWay(run) if unsure && run.fence.is_some() && run.fence == new.fence => {
                 Began::Run(Run::new(self, new))
             }
@@ -84,8 +87,9 @@ impl RunLedger {
         })
     }
 
-    /// Records an operator's decision about a run. Returns `false` if there is no such run. Deliberately without a fence: an
-    /// operator holds no lease, and no holder may reject the decision.
+    /// Records an operator's decision about a run. Returns `false` if there is no such run.
+    /// Deliberately without a fence: an operator holds no lease, and no holder may reject the
+    /// decision.
     ///
     /// # Errors
     /// The store's.
@@ -137,7 +141,8 @@ impl fmt::Debug for RunLedger {
 
 /// A run that this process has begun and must end.
 ///
-/// Dropped without an end, the run is recorded as [`Cancelled`](RunState::Cancelled) by a task of the current runtime.
+/// Dropped without an end, the run is recorded as [`Cancelled`](RunState::Cancelled) by a task of
+/// the current runtime.
 #[must_use = "a run that is dropped is cancelled"]
 pub struct Run {
     ledger: RunLedger,
@@ -161,19 +166,19 @@ impl Run {
         &self.id
     }
 
-    /// Keeps a note, which is written with the end of the run or by [`note_now`](Run::note_now): costs no transaction, and
-    /// is lost in a crash. Notes beyond 10,000 are dropped.
+    /// Keeps a note, which is written with the end of the run or by [`note_now`](Run::note_now):
+    /// costs no transaction, and is lost in a crash. Notes beyond 10,000 are dropped.
     pub fn note_at_end(&mut self, note: Note) {
         if self.notes.len() < MAX_BATCH {
             self.notes.push(note);
         }
     }
 
-    /// Writes a note at once, with those that were kept. Returns [`Fenced`](Noted::Fenced) if the run was taken over: the
-    /// work is to stop.
+    /// Writes a note at once, with those that were kept. Returns [`Fenced`](Noted::Fenced) if the
+    /// run was taken over: the work is to stop.
     ///
-    /// Notes that were not recorded are kept for the end of the run, except those that a full timeline has no room for.
-    /// A note is in the timeline twice if the response of the store was lost: evidence is better doubled than lost.
+    /// Notes that were not recorded are kept for the end of the run. A note is in the timeline
+    /// twice if the response of the store was lost: evidence is better doubled than lost.
     ///
     /// # Errors
     /// The store's. [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full. The
@@ -189,9 +194,11 @@ impl Run {
         Ok(noted)
     }
 
-    /// Ends the run, and returns the store's decision: a run that was taken over is not this process's to end.
+    /// Ends the run, and returns the store's decision: a run that was taken over is not this
+    /// process's to end.
     ///
-    /// Dropped, or after an error, a task of the current runtime goes on recording this end for the ledger's patience.
+    /// Dropped, or after an error, a task of the current runtime goes on recording this end for the
+    /// ledger's patience.
     ///
     /// # Errors
     /// The store's, once trying again would be too late.

@@ -184,7 +184,7 @@ impl Consumer {
         let sent = clock::now();
         let time = self.request.visible_after - self.request.visible_after / 10;
         let deadline = Deadline::after(sent, time);
-        let claimed = in_time(self.store.claim(self.request.clone().limit(limit))).await;
+        let claimed = in_time(self.store.claim_messages(self.request.clone().limit(limit))).await;
         let Ok(claimed) = claimed else { return clock::now() + self.poll_wait() };
         work.account.dead_lettered += claimed.dead_lettered;
         let is_full = claimed.deliveries.len() == limit;
@@ -237,7 +237,7 @@ impl Consumer {
         }
         let deadline = Deadline::after(clock::now(), self.request.visible_after);
         loop {
-            match in_time(self.store.complete(receipts.clone())).await {
+            match in_time(self.store.complete_messages(receipts.clone())).await {
                 Ok(completed) => {
                     account.completed += completed.len() as u64;
                     account.lost += (receipts.len() - completed.len()) as u64;

@@ -44,7 +44,7 @@ impl Outbox {
     pub async fn append(&self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, StoreError> {
         check_size("messages", messages.len(), MAX_CLAIM)?;
         messages.iter().try_for_each(NewMessage::check)?;
-        in_time(self.0.append(messages)).await
+        in_time(self.0.append_messages(messages)).await
     }
 
     /// Starts a consumer of a topic with the defaults of [`ConsumerBuilder`].

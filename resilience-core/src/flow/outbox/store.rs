@@ -12,14 +12,14 @@ use crate::flow::store_error::StoreFuture;
 pub trait OutboxStore: Send + Sync {
     /// Appends messages in one transaction: all or none. At most [`MAX_CLAIM`](crate::flow::limits::MAX_CLAIM).
     /// Returns their identifiers.
-    fn append(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>>;
+    fn append_messages(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>>;
 
     /// Claims messages of a topic, in one statement.
-    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed>;
+    fn claim_messages(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed>;
 
     /// Removes messages whose work is done. Returns those whose claim was still the caller's; the others were claimed
     /// again or settled since.
-    fn complete(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>>;
+    fn complete_messages(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>>;
 
     /// Delivers a message again after a time. Returns `false`, and changes nothing, if its claim is not the caller's
     /// any more.

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::clock;
+use crate::flow::backfill::{
+    CheckpointStore, ItemEnd, ItemState, JobRecord, JobRequest, Opened, Recorded,
+};
 use crate::flow::idempotency::{
     Claim, Completion, IdempotencyStore, KeyRecord, KeyRequest, RowHash, Taken,
 };
@@ -15,7 +18,9 @@ use crate::flow::ledger::{
     EntryKind, Finish, LedgerStore, NewRun, Note, Noted, Override, RunRecord, RunState, Start,
     TimelineEntry,
 };
-use crate::flow::limits::{MAX_BATCH, MAX_CLAIM, check_notes, check_override, check_size};
+use crate::flow::limits::{
+    MAX_BATCH, MAX_CLAIM, check_name, check_notes, check_override, check_size,
+};
 use crate::flow::outbox::{
     ClaimRequest, Claimed, DeadLetter, Depth, MessageId, MessageQueue, NewMessage, OutboxStore,
     Receipt,
@@ -23,7 +28,8 @@ use crate::flow::outbox::{
 use crate::flow::{Fence, FencingToken, StoreError, StoreErrorKind, StoreFuture};
 use crate::timestamp::Timestamp;
 
-/// A store of leases, runs, idempotency keys and messages for tests. Clones share everything.
+/// A store of leases, runs, idempotency keys, messages and checkpoints for tests. Clones share
+/// everything.
 ///
 /// Its clock follows [`clock::now`], which a test may pause, and can be
 /// [stepped](MemoryStore::step_clock). Each operation yields before and after it takes effect, so
@@ -46,6 +52,7 @@ struct Inner {
     keys: HashMap<String, KeyRecord>,
     rows: HashMap<(String, String), (RowHash, Timestamp)>,
     messages: MessageQueue,
+    jobs: HashMap<String, (JobRecord, BTreeMap<String, ItemState>)>,
 }
 
 impl Default for MemoryStore {
@@ -71,6 +78,7 @@ impl MemoryStore {
             keys: HashMap::new(),
             rows: HashMap::new(),
             messages: MessageQueue::new(),
+            jobs: HashMap::new(),
         })))
     }
 
@@ -181,6 +189,11 @@ impl Inner {
             timeline.push(TimelineEntry { number: timeline.len() as u64 + 1, at: now, note });
         }
     }
+}
+
+fn full() -> StoreError {
+    let what = format!("`notes` must leave a timeline at most {MAX_ENTRIES} entries");
+    StoreError::new(StoreErrorKind::InvalidInput, "memory", what)
 }
 
 impl LeaseStore for MemoryStore {
@@ -376,7 +389,7 @@ impl IdempotencyStore for MemoryStore {
 }
 
 impl OutboxStore for MemoryStore {
-    fn append(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
+    fn append_messages(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
         self.op(move |inner| {
             check_size("messages", messages.len(), MAX_CLAIM)?;
             messages.iter().try_for_each(NewMessage::check)?;
@@ -385,7 +398,7 @@ impl OutboxStore for MemoryStore {
         })
     }
 
-    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
+    fn claim_messages(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
         self.op(move |inner| {
             request.check()?;
             let now = inner.now();
@@ -394,7 +407,7 @@ impl OutboxStore for MemoryStore {
         })
     }
 
-    fn complete(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
+    fn complete_messages(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
         self.op(move |inner| {
             check_size("receipts", receipts.len(), MAX_CLAIM)?;
             let completed = receipts.iter().filter(|receipt| inner.messages.complete(receipt));
@@ -435,5 +448,58 @@ impl OutboxStore for MemoryStore {
 
     fn depth(&self, topic: String) -> StoreFuture<'_, Depth> {
         self.op(move |inner| Ok(inner.messages.depth(&topic, inner.now())))
+    }
+}
+
+impl CheckpointStore for MemoryStore {
+    fn open(&self, request: JobRequest) -> StoreFuture<'_, Opened> {
+        self.op(move |inner| {
+            request.check()?;
+            let former = inner.jobs.get(&request.job).map(|(job, _)| job);
+            let (opened, record) = JobRecord::open(former, &request);
+            if let Some(record) = record {
+                inner.jobs.entry(request.job).or_insert((record, BTreeMap::new())).0 = record;
+            }
+            Ok(opened)
+        })
+    }
+
+    fn record_item(
+        &self,
+        job: String,
+        fence: FencingToken,
+        item: String,
+        end: ItemEnd,
+        max_runs: u32,
+    ) -> StoreFuture<'_, Recorded> {
+        self.op(move |inner| {
+            check_name("item", &item)?;
+            let Some((job, items)) = inner.jobs.get_mut(&job) else {
+                return Ok(Recorded::NotFound);
+            };
+            if !job.admits(fence) {
+                return Ok(Recorded::Fenced(job.fence));
+            }
+            let former = items.get(&item);
+            let Some(state) = ItemState::after(former, &end, fence, max_runs) else {
+                return Ok(former.cloned().map_or(Recorded::NotFound, Recorded::Settled));
+            };
+            items.insert(item, state.clone());
+            Ok(Recorded::Recorded(state))
+        })
+    }
+
+    fn items(
+        &self,
+        job: String,
+        after: String,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(String, ItemState)>> {
+        self.op(move |inner| {
+            let Some((_, items)) = inner.jobs.get(&job) else { return Ok(Vec::new()) };
+            let later = items.iter().filter(|(item, _)| **item > after);
+            let page = later.take(limit as usize);
+            Ok(page.map(|(item, state)| (item.clone(), state.clone())).collect())
+        })
     }
 }

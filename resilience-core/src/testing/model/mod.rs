@@ -17,7 +17,7 @@ mod policy;
 mod rate;
 mod shutdown;
 
-pub use crate::flow::testing::model::{batch, idempotency, lease, ledger, outbox};
+pub use crate::flow::testing::model::{backfill, batch, idempotency, lease, ledger, outbox};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -38,7 +38,8 @@ pub use shutdown::shutdown;
 pub type Model = (&'static str, fn(&[u8]));
 
 /// All models, by the names of their fuzz targets.
-pub const ALL: [Model; 16] = [
+pub const ALL: [Model; 17] = [
+    ("backfill", backfill),
     ("backoff", backoff),
     ("batch", batch),
     ("breaker", breaker),

@@ -309,19 +309,19 @@ impl PostgresTransaction<'_> {
 }
 
 impl OutboxStore for PostgresStore {
-    fn append(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
+    fn append_messages(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
         Box::pin(async move {
             self.in_transaction(async |tx| tx.append_messages(&messages).await).await
         })
     }
 
-    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
+    fn claim_messages(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
         Box::pin(
             async move { self.in_transaction(async |tx| tx.claim_messages(&request).await).await },
         )
     }
 
-    fn complete(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
+    fn complete_messages(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
         Box::pin(async move {
             self.in_transaction(async |tx| tx.complete_messages(&receipts).await).await
         })

@@ -24,6 +24,8 @@ const RUNS: &str = "DELETE FROM flow_runs WHERE id IN
      WHERE started_at < flow_now() - $1 AND coalesce(ended_at, started_at) < flow_now() - $1
          AND NOT EXISTS (SELECT 1 FROM flow_timeline WHERE run = id) LIMIT $2
      FOR UPDATE SKIP LOCKED)";
+const DEAD_LETTERS: &str = "DELETE FROM flow_outbox WHERE id IN
+    (SELECT id FROM flow_outbox WHERE dead_at < flow_now() - $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 impl PostgresTransaction<'_> {
     async fn remove(&self, sql: &str, keep: Duration, limit: u32) -> Result<u64, StoreError> {
@@ -38,6 +40,7 @@ impl PostgresTransaction<'_> {
             rows: self.remove(ROWS, Duration::ZERO, limit).await?,
             entries: self.remove(ENTRIES, keep.runs, limit).await?,
             runs: self.remove(RUNS, keep.runs, limit).await?,
+            dead_letters: self.remove(DEAD_LETTERS, keep.dead_letters, limit).await?,
         })
     }
 

@@ -113,7 +113,7 @@ impl PostgresStore {
     }
 }
 
-/// Rows of each table as they were counted last: `resilience.store.{leases,runs,timeline,keys,rows}`.
+/// Rows of each table as they were counted last: `resilience.store.{leases,runs,timeline,keys,rows,messages}`.
 impl Gauges for PostgresStore {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         self.0.sizes.visit(visit);

@@ -250,15 +250,15 @@ fn delivery(row: &Row<'_>, topic: &str, token: FencingToken) -> Result<Delivery,
 }
 
 impl OutboxStore for SqliteStore {
-    fn append(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
+    fn append_messages(&self, messages: Vec<NewMessage>) -> StoreFuture<'_, Vec<MessageId>> {
         Box::pin(self.transaction(move |tx| tx.append_messages(&messages)))
     }
 
-    fn claim(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
+    fn claim_messages(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
         Box::pin(self.transaction(move |tx| tx.claim_messages(&request)))
     }
 
-    fn complete(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
+    fn complete_messages(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {
         Box::pin(self.transaction(move |tx| {
             check_size("receipts", receipts.len(), MAX_CLAIM)?;
             let mut completed = Vec::new();

@@ -23,6 +23,8 @@ const RUNS: &str = "DELETE FROM flow_runs WHERE id IN
     (SELECT id FROM flow_runs
      WHERE started_at < ?1 AND coalesce(ended_at, started_at) < ?1
          AND NOT EXISTS (SELECT 1 FROM flow_timeline WHERE run = id) LIMIT ?2)";
+const DEAD_LETTERS: &str = "DELETE FROM flow_outbox WHERE id IN
+    (SELECT id FROM flow_outbox WHERE dead_at < ?1 LIMIT ?2)";
 
 impl SqliteTransaction<'_> {
     fn remove_expired(&self, keep: &Retention, limit: u32) -> Result<Removed, StoreError> {
@@ -34,6 +36,7 @@ impl SqliteTransaction<'_> {
             rows: self.remove(ROWS, params![now.as_millis(), limit])?,
             entries: self.remove(ENTRIES, params![before(keep.runs), limit])?,
             runs: self.remove(RUNS, params![before(keep.runs), limit])?,
+            dead_letters: self.remove(DEAD_LETTERS, params![before(keep.dead_letters), limit])?,
         })
     }
 

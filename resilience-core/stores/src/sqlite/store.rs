@@ -134,7 +134,7 @@ impl SqliteStore {
 }
 
 /// Operations that wait for the thread, as `resilience.store.queued`, and the rows of each table as they were counted last:
-/// `resilience.store.{leases,runs,timeline,keys,rows}`.
+/// `resilience.store.{leases,runs,timeline,keys,rows,messages}`.
 impl Gauges for SqliteStore {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {

@@ -6,6 +6,7 @@ use resilience_core::flow::StoreErrorKind;
 use resilience_core::flow::idempotency::{Fingerprint, IdempotencyStore, RowHash};
 use resilience_core::flow::lease::{LeaseRequest, LeaseStore};
 use resilience_core::flow::ledger::{LedgerStore, NewRun};
+use resilience_core::flow::outbox::{ClaimRequest, NewMessage, OutboxStore};
 use resilience_stores::postgres::{PostgresMigrations, PostgresStore};
 
 use crate::database;
@@ -88,6 +89,11 @@ async fn every_table_is_emptied_in_bounded_steps() {
         let row = RowHash { key: format!("row-{n}"), hash };
         store.record("set".to_owned(), vec![row], Duration::from_secs(60)).await.unwrap();
     }
+    store.append_messages(vec![NewMessage::new("topic", "poison"); 3]).await.unwrap();
+    let claimed = store.claim_messages(ClaimRequest::new("topic")).await.unwrap();
+    for message in &claimed.deliveries[..2] {
+        assert!(store.dead_letter(message.receipt, "poison".to_owned()).await.unwrap());
+    }
     assert_eq!(store.remove_expired(100).await.unwrap().total(), 0, "nothing is old");
     let old = 91_i64 * 24 * 60 * 60 * 1_000;
     for (table, column) in [
@@ -95,13 +101,15 @@ async fn every_table_is_emptied_in_bounded_steps() {
         ("flow_runs", "started_at"),
         ("flow_keys", "expires_at"),
         ("flow_rows", "expires_at"),
+        ("flow_outbox", "dead_at"),
     ] {
         execute(&url, &format!("UPDATE {table} SET {column} = {column} - {old}")).await;
     }
     let first = store.remove_expired(2).await.unwrap();
     assert_eq!((first.leases, first.keys, first.rows, first.entries), (2, 2, 2, 2));
     while store.remove_expired(2).await.unwrap().total() > 0 {}
-    assert_eq!(store.sizes().await.unwrap().iter().map(|size| size.rows).sum::<u64>(), 0);
+    let left: Vec<_> = store.sizes().await.unwrap().iter().map(|size| size.rows).collect();
+    assert_eq!(left, [0, 0, 0, 0, 0, 1], "a message that is not settled stays");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn messages_of_one_key_are_claimed_in_the_order_of_commits() {
     let of_key = |payload: &str| [NewMessage::new("t", payload).ordered_by("k")];
     PostgresTransaction::new(&first).append_messages(&of_key("first")).await.unwrap();
     // A second producer waits for the first: its message has the greater number, and is committed later.
-    let second = OutboxStore::append(&store, of_key("second").to_vec());
+    let second = store.append_messages(of_key("second").to_vec());
     let committed = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         let claimed = store.claim_now().await;
@@ -90,7 +90,7 @@ trait ClaimNow {
 
 impl ClaimNow for PostgresStore {
     async fn claim_now(&self) -> Vec<Vec<u8>> {
-        let claimed = OutboxStore::claim(self, ClaimRequest::new("t")).await.unwrap();
+        let claimed = self.claim_messages(ClaimRequest::new("t")).await.unwrap();
         claimed.deliveries.into_iter().map(|delivery| delivery.payload).collect()
     }
 }

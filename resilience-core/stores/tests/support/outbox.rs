@@ -41,7 +41,7 @@ pub(crate) async fn child<S: Consuming>() -> bool {
         .visible_after(Duration::from_secs(2))
         .max_deliveries(DELIVERIES);
     while outbox.depth(TOPIC.to_owned()).await.unwrap().unsettled > 0 {
-        let claimed = outbox.claim(request.clone()).await.unwrap();
+        let claimed = outbox.claim_messages(request.clone()).await.unwrap();
         if claimed.deliveries.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -71,9 +71,12 @@ pub(crate) async fn each_effect_once<S: Consuming>(url: &str) {
     };
     for hundred in 0..messages / 100 {
         let batch = (0..100).map(|number| new(hundred * 100 + number)).collect();
-        outbox.append(batch).await.unwrap();
+        outbox.append_messages(batch).await.unwrap();
     }
-    outbox.append(vec![NewMessage::new(TOPIC, "poison").ordered_by("key-1")]).await.unwrap();
+    outbox
+        .append_messages(vec![NewMessage::new(TOPIC, "poison").ordered_by("key-1")])
+        .await
+        .unwrap();
 
     let start = || Worker::spawn(url, "consume 0");
     let mut workers: Vec<_> = (0..8).map(|_| start()).collect();

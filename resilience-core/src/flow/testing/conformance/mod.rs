@@ -14,9 +14,11 @@
 //! conformance::ledger(&store, "mine").await;
 //! conformance::idempotency(&store, "mine").await;
 //! conformance::outbox(&store, "mine").await;
+//! conformance::checkpoints(&store, "mine").await;
 //! # }
 //! ```
 
+mod backfill;
 mod idempotency;
 mod lease;
 mod ledger;
@@ -24,6 +26,7 @@ mod outbox;
 
 use std::time::Duration;
 
+pub use backfill::checkpoints;
 pub use idempotency::idempotency;
 pub use lease::leases;
 pub use ledger::ledger;

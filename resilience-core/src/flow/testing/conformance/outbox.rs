@@ -33,11 +33,11 @@ fn request(topic: &str) -> ClaimRequest {
 }
 
 async fn claim(store: &dyn OutboxStore, request: ClaimRequest) -> Vec<Delivery> {
-    ok(store.claim(request)).await.deliveries
+    ok(store.claim_messages(request)).await.deliveries
 }
 
 async fn append(store: &dyn OutboxStore, messages: Vec<NewMessage>) -> Vec<MessageId> {
-    ok(store.append(messages)).await
+    ok(store.append_messages(messages)).await
 }
 
 async fn each_message_is_claimed_once(store: &dyn OutboxStore, topic: &str) {
@@ -58,8 +58,8 @@ async fn each_message_is_claimed_once(store: &dyn OutboxStore, topic: &str) {
     assert!(depth.oldest.is_some_and(|age| age < LONG));
 
     let receipts: Vec<_> = all.iter().map(|it| it.receipt).collect();
-    assert_eq!(ok(store.complete(receipts.clone())).await.len(), 30);
-    assert_eq!(ok(store.complete(receipts)).await, [], "a message is completed once");
+    assert_eq!(ok(store.complete_messages(receipts.clone())).await.len(), 30);
+    assert_eq!(ok(store.complete_messages(receipts)).await, [], "a message is completed once");
     let depth = ok(store.depth(topic.to_owned())).await;
     assert_eq!((depth.unsettled, depth.oldest), (0, None));
 }
@@ -74,7 +74,7 @@ async fn a_claim_ends(store: &dyn OutboxStore, topic: &str) {
     let again = again.await;
     assert_eq!(again.deliveries, 2);
     assert!(again.receipt.token > first[0].receipt.token);
-    assert_eq!(ok(store.complete(vec![again.receipt])).await, [again.receipt.id]);
+    assert_eq!(ok(store.complete_messages(vec![again.receipt])).await, [again.receipt.id]);
 }
 
 async fn only_the_last_claim_settles(store: &dyn OutboxStore, topic: &str) {
@@ -85,12 +85,12 @@ async fn only_the_last_claim_settles(store: &dyn OutboxStore, topic: &str) {
     });
     let (former, current) = (former[0].receipt, current.await.receipt);
     let error = || "of a former claim".to_owned();
-    assert_eq!(ok(store.complete(vec![former])).await, []);
+    assert_eq!(ok(store.complete_messages(vec![former])).await, []);
     assert!(!ok(store.retry(former, Duration::ZERO, error())).await);
     assert!(!ok(store.dead_letter(former, error())).await);
     let unclaimed = Receipt { token: FencingToken::new(0), ..current };
-    assert_eq!(ok(store.complete(vec![unclaimed])).await, []);
-    assert_eq!(ok(store.complete(vec![former, current])).await, [current.id]);
+    assert_eq!(ok(store.complete_messages(vec![unclaimed])).await, []);
+    assert_eq!(ok(store.complete_messages(vec![former, current])).await, [current.id]);
 }
 
 async fn a_retry_waits(store: &dyn OutboxStore, topic: &str) {
@@ -98,7 +98,7 @@ async fn a_retry_waits(store: &dyn OutboxStore, topic: &str) {
     let first = claim(store, request(topic)).await[0].receipt;
     let began = clock::now();
     assert!(ok(store.retry(first, SHORT, "not yet".to_owned())).await);
-    assert_eq!(ok(store.complete(vec![first])).await, [], "it was given back");
+    assert_eq!(ok(store.complete_messages(vec![first])).await, [], "it was given back");
     assert_eq!(claim(store, request(topic)).await, []);
     let again = eventually("the wait is over", || async {
         claim(store, request(topic)).await.into_iter().next()
@@ -123,7 +123,7 @@ async fn order_is_kept_within_a_key(store: &dyn OutboxStore, topic: &str) {
     assert!(ok(store.retry(first[0].receipt, Duration::ZERO, "again".to_owned())).await);
     let first = claim(store, request(topic)).await;
     assert_eq!(payloads(&first), ["a1"]);
-    ok(store.complete(vec![first[0].receipt])).await;
+    ok(store.complete_messages(vec![first[0].receipt])).await;
     let second = claim(store, request(topic)).await;
     assert_eq!(payloads(&second), ["a2"]);
     // A dead letter holds up nothing.
@@ -133,7 +133,7 @@ async fn order_is_kept_within_a_key(store: &dyn OutboxStore, topic: &str) {
     // Replayed, it waits for the one that is being delivered.
     assert_eq!(ok(store.replay(vec![second[0].receipt.id])).await, 1);
     assert_eq!(claim(store, request(topic)).await, []);
-    ok(store.complete(vec![third[0].receipt])).await;
+    ok(store.complete_messages(vec![third[0].receipt])).await;
     let replayed = claim(store, request(topic)).await;
     assert_eq!(payloads(&replayed), ["a2"]);
     assert_eq!(replayed[0].deliveries, 1);
@@ -150,7 +150,7 @@ async fn a_poison_is_put_aside_and_replayed(store: &dyn OutboxStore, topic: &str
             assert!(ok(store.retry(it.receipt, Duration::ZERO, error)).await);
         }
     }
-    let claimed = ok(store.claim(request(topic).max_deliveries(3))).await;
+    let claimed = ok(store.claim_messages(request(topic).max_deliveries(3))).await;
     assert_eq!((claimed.deliveries.len(), claimed.dead_lettered), (0, 2));
     let depth = ok(store.depth(topic.to_owned())).await;
     assert_eq!((depth.unsettled, depth.dead), (0, 2));
@@ -167,7 +167,7 @@ async fn a_poison_is_put_aside_and_replayed(store: &dyn OutboxStore, topic: &str
     assert_eq!((again.len(), again[0].deliveries), (1, 1));
     // Claims that end without a word are deliveries too.
     let put_aside = eventually("the claim has ended", || async {
-        let claimed = ok(store.claim(request(topic).max_deliveries(1))).await;
+        let claimed = ok(store.claim_messages(request(topic).max_deliveries(1))).await;
         (claimed.dead_lettered > 0).then_some(claimed.dead_lettered)
     });
     assert_eq!(put_aside.await, 1);
@@ -182,7 +182,7 @@ async fn a_delayed_message_waits(store: &dyn OutboxStore, topic: &str) {
 }
 
 async fn values_out_of_bounds_are_named(store: &dyn OutboxStore, topic: &str) {
-    let invalid = |message: NewMessage| store.append(vec![message]);
+    let invalid = |message: NewMessage| store.append_messages(vec![message]);
     for (message, named) in [
         (NewMessage::new("", "x"), "topic"),
         (NewMessage::new(topic, vec![0; MAX_MESSAGE + 1]), "payload"),
@@ -199,7 +199,7 @@ async fn values_out_of_bounds_are_named(store: &dyn OutboxStore, topic: &str) {
         (request(topic).visible_after(Duration::ZERO), "visible_after"),
         (request(topic).max_deliveries(0), "max_deliveries"),
     ] {
-        let error = store.claim(request).await.expect_err(named);
+        let error = store.claim_messages(request).await.expect_err(named);
         assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
         assert!(error.to_string().contains(named), "{error}");
     }
@@ -238,7 +238,7 @@ async fn random_operations_match_the_reference(store: &dyn OutboxStore, topic: &
             2 => {
                 let limit = usize::try_from(draw(5)).unwrap_or(0) + 1;
                 let request = request(topic).limit(limit).max_deliveries(3);
-                let stored = ok(store.claim(request.clone())).await;
+                let stored = ok(store.claim_messages(request.clone())).await;
                 let expected = queue.claim(&request, FencingToken::new(step), now);
                 assert_eq!(stored.dead_lettered, expected.dead_lettered, "step {step}");
                 let same = |(a, b): (&Delivery, &Delivery)| {
@@ -259,7 +259,7 @@ async fn random_operations_match_the_reference(store: &dyn OutboxStore, topic: &
                 let (stored, expected) = open[at];
                 let (done, should) = match draw(3) {
                     0 => {
-                        let done = ok(store.complete(vec![stored])).await;
+                        let done = ok(store.complete_messages(vec![stored])).await;
                         (done == [stored.id], queue.complete(&expected))
                     }
                     1 => (

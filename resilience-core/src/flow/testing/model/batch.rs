@@ -44,8 +44,9 @@ struct World {
     again: Option<(std::ops::Range<u64>, Instant)>,
 }
 
-/// Rows are settled in their order, each once, the rejected ones in quarantine and all others in the sink; what failed is
-/// written again as it was; no more rows are held than may be; and after a close the buffer empties itself.
+/// Rows are settled in their order, each once, the rejected ones in quarantine and all others in
+/// the sink; what failed is written again as it was; no more rows are held than may be; and after a
+/// close the buffer empties itself.
 pub fn batch(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let millis = |drawn: u8| Duration::from_millis(u64::from(drawn % 16));
@@ -123,7 +124,7 @@ impl World {
             BatchStep::Quarantine(row) => {
                 self.repeats(&row);
                 assert_eq!((row.rows().len(), row.rows()[0] % 5), (1, 0), "a good row");
-                if drawn % 4 == 0 {
+                if drawn.is_multiple_of(4) {
                     self.fail(&row);
                 } else {
                     self.settled.push(false);
@@ -158,7 +159,7 @@ impl World {
         assert_eq!(batch.rows(), rows, "other rows than were pushed");
         assert_eq!(batch.numbers(), first as u64..(first + rows.len()) as u64);
         assert!(rows.len() <= self.rules.max_rows);
-        if drawn % 4 == 0 {
+        if drawn.is_multiple_of(4) {
             self.fail(batch);
         } else if rows.iter().any(|row| row % 5 == 0) {
             self.buffer.rejected();
