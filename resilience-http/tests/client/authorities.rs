@@ -63,7 +63,7 @@ async fn ten_thousand_hosts_use_bounded_memory_and_do_not_affect_others() {
     assert!(known.keys <= 1_000 && known.bytes <= 4 << 20, "{known:?}");
     assert_eq!(known.overflowed, 0);
     // The circuit is open, and its entry is still in the store.
-    let state = service.layer().snapshot(&authority).unwrap().breaker.unwrap().state;
+    let state = service.layer().snapshot(&authority).unwrap().circuit_breaker.unwrap().state;
     assert_eq!(state, CircuitState::Open);
     let rejected = service.clone().oneshot(to("DOWN.example:80")).await.unwrap_err();
     let rejected = rejected.rejection().unwrap();
@@ -91,7 +91,7 @@ async fn handles_and_gauges_show_the_calls() {
     let authority = Authority::new("http", "down.example", None).unwrap();
     service.clone().oneshot(to("down.example")).await.unwrap_err();
     let known = layer.profile(&authority).unwrap();
-    let breaker = known.breaker().unwrap();
+    let breaker = known.circuit_breaker().unwrap();
     let budget = known.budget().unwrap();
     assert_eq!((breaker.state(), gauges()), (CircuitState::Closed, (1.0, 0.0)));
     let left = budget.available(clock::now());

@@ -100,7 +100,7 @@ async fn a_call_and_its_body_can_be_dropped_at_every_poll() {
             let authority = Authority::new("http", "a.example", None).unwrap();
             let state = service.layer().snapshot(&authority).unwrap();
             let bulkhead = state.bulkhead.unwrap();
-            let breaker = state.breaker.unwrap();
+            let breaker = state.circuit_breaker.unwrap();
             assert_eq!((bulkhead.in_use, bulkhead.queued), (0, 0), "{fails} after {polls} polls");
             // Dropped midway, it records no outcome.
             let failed = u32::from(over && !good);

@@ -69,8 +69,8 @@ fn odds_peak(before: &Run, after: &Run) -> Assertion {
     count("peak arrivals per minute at the odds API", figures, target, is <= most && was > 2 * most)
 }
 
-/// The one that comes whatever the rate, and what was under way by then.
-fn odds_refused(before: &Run, after: &Run) -> Assertion {
+/// The bound is the one rejection that comes at any rate, and the calls under way at that time.
+fn odds_rejected(before: &Run, after: &Run) -> Assertion {
     let figures @ [was, is] = [before.upstream.odds.rejected, after.upstream.odds.rejected];
     let most = 1 + (ODDS_CONCURRENT - 1);
     let target = format!("≤ {most} (before > {most})");

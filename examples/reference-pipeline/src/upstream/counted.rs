@@ -1,4 +1,4 @@
-//! A port that counts its connections, because the server sees the effect of a client's pool.
+//! Responses on the port that counts its connections, by which clients' pools are compared.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::replies::{self, Reply};
 
-/// Time of a response, long enough for concurrent calls.
+/// Time that a response takes, so that calls overlap.
 const WORK: Duration = Duration::from_millis(5);
 
 pub(super) async fn respond() -> Reply {

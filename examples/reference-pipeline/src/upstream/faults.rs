@@ -1,9 +1,9 @@
-//! Seeded faults.
+//! Faults of the upstream, chosen before the run.
 //!
-//! A [`Plan`] is a pure function of the seed, the day and the number of requests for that day, so
-//! that both arms meet the same faults in any order of requests. Faults end after [`MOST`]
-//! arrivals, so that every day can be fetched by retries. The exception is the poison day, which is
-//! gone: its retries are useless.
+//! A [`Plan`] is a pure function of the seed, the day and the number of earlier requests for that
+//! day, so both arms meet the same faults in any order of requests. Faults end after
+//! [`MAX_FAULTS`] arrivals, so that every day can be fetched by retrying; except the poison day,
+//! for which every response is a 404.
 
 use std::time::Duration;
 
@@ -14,39 +14,39 @@ use rand::rngs::Xoshiro256PlusPlus;
 use crate::league::League;
 use crate::seeded;
 
-/// Number of arrivals after which a day has no more faults.
-pub const MOST: u32 = 5;
+/// Arrivals after which a day has no more faults.
+pub const MAX_FAULTS: u32 = 5;
 
-/// Time of a slow response: longer than the timeout of a caller.
+/// Time that a slow response takes: longer than the timeout of a caller that has one.
 pub const SLOW: Duration = Duration::from_millis(2_500);
 
-/// A fault of one response.
+/// A fault of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// 429 with `Retry-After` in seconds.
+    /// 429 with a `Retry-After` in seconds.
     ThrottledForSeconds(u64),
-    /// 429 or 503 with `Retry-After` as a date.
+    /// 429 or 503 with a `Retry-After` that is a date.
     ThrottledUntilDate {
         /// Status of the response.
         status: u16,
-        /// Time until the date, which is rounded up to a whole second.
+        /// Distance of the date, before it is rounded up to a whole second.
         ahead: Duration,
     },
-    /// 500 or 503.
+    /// 500 or 503 without a hint.
     Failed(u16),
-    /// The right response, after [`SLOW`].
+    /// The correct response, after [`SLOW`].
     Slow,
     /// The connection is reset.
     Reset,
     /// The body ends before its `Content-Length`.
     Truncated,
-    /// 404 on every request.
+    /// 404 for every request.
     Gone,
 }
 
-/// Fewest days of a league with a poison day.
-const SPARE: usize = 10;
+/// A league with fewer days than this has no poison day.
+const MIN_DAYS_FOR_POISON: usize = 10;
 
 /// Faults of a season.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Creates the faults of a league for this seed.
+    /// Draws the faults of a league from a seed.
     #[must_use]
     pub fn new(seed: u64, league: &League) -> Plan {
         let poison = (league.days().len() >= MIN_DAYS_FOR_POISON).then(|| {
@@ -66,7 +66,7 @@ impl Plan {
         Plan { seed, poison: poison.flatten() }
     }
 
-    /// Returns the day that is gone.
+    /// Returns the day that is always a 404.
     #[must_use]
     pub fn poison(&self) -> Option<Date> {
         self.poison
@@ -82,12 +82,12 @@ impl Plan {
         (arrival < MAX_FAULTS && random.random_bool(0.5)).then(|| draw(&mut random))
     }
 
-    /// Returns the faults that come before a day can be fetched.
-    pub fn on_the_way_to(&self, day: Date) -> impl Iterator<Item = Fault> {
-        (0..MOST).map_while(move |arrival| self.fault(day, arrival))
+    /// Returns the faults that a client meets if it requests a day until it succeeds.
+    pub fn faults_before_success(&self, day: Date) -> impl Iterator<Item = Fault> {
+        (0..MAX_FAULTS).map_while(move |arrival| self.fault(day, arrival))
     }
 
-    /// Returns the fewest requests that fetch a day, or show that it is gone.
+    /// Returns the fewest requests that fetch a day, or that find out that it does not exist.
     #[must_use]
     pub fn requests_needed(&self, day: Date) -> usize {
         if self.poison == Some(day) { 1 } else { self.faults_before_success(day).count() + 1 }
@@ -120,8 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_has_the_same_faults() {
-        let ((one, league), (other, _)) = (plan(), plan());
+    fn a_seed_determines_the_faults() {
+        let (one, league) = plan();
+        let (other, _) = plan();
         for day in league.days() {
             for arrival in 0..MAX_FAULTS {
                 assert_eq!(one.fault(day, arrival), other.fault(day, arrival));
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_small_league_has_no_poison_day() {
-        let league = generate::league(3, SPARE - 1);
+        let league = generate::league(3, MIN_DAYS_FOR_POISON - 1);
         assert_eq!(Plan::new(3, &league).poison(), None);
     }
 }

@@ -1,20 +1,20 @@
-//! The abrupt end of a connection.
+//! Connections that the server ends in the middle of a response.
 
 use std::error::Error;
 use std::fmt;
 
-/// The end of a connection before its response. Passed to the server as the error of a handler or
-/// of a body.
+/// The way in which a connection ends before its response does. Handlers and bodies return it as
+/// their error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HangUp {
-    /// A reset, which discards the bytes that the other side has not read yet.
+    /// With a reset: the client loses what it has not read yet.
     Reset,
-    /// An orderly close, as by a proxy that gives up.
+    /// With an orderly close, like that of a proxy that gives up.
     Close,
 }
 
 impl HangUp {
-    /// Returns the hang-up that ended a connection, if one did.
+    /// Returns the `HangUp` that caused `error`, if one did.
     pub(super) fn behind(error: &hyper::Error) -> Option<HangUp> {
         error.source()?.downcast_ref().copied()
     }

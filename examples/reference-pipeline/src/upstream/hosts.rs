@@ -1,6 +1,6 @@
 //! Three independent hosts that one program calls.
 //!
-//! Each host has its own port. Two respond after [`HEALTHY`], the last one after [`HANGS`].
+//! Each has a port of its own. Two respond after [`HEALTHY`], the last one after [`HANGS`].
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::replies::{self, Reply};
 /// Number of hosts.
 pub const HOSTS: usize = 3;
 
-/// Response time of a healthy host: long compared with the pauses of a busy machine.
+/// Response time of a healthy host: long beside the pauses of a busy machine.
 pub const HEALTHY: Duration = Duration::from_millis(250);
 
 /// Response time of the host that hangs.

@@ -1,4 +1,4 @@
-//! Counts of the requests at the upstream: when each caller came, and how often too early.
+//! Counts of the requests that reached the upstream, by caller and by time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::odds::OddsStatement;
 
-/// Length of the window in which arrivals are counted for the peak.
+/// The length of the window in which arrivals are counted for the peak.
 pub const WINDOW: Duration = Duration::from_millis(50);
 
-/// The role of the upstream for a request.
+/// Part that the upstream plays for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "a new part must be counted somewhere")]
 pub enum Part {
-    /// Serves game days.
+    /// Serving game days.
     Season,
-    /// Rejects a herd.
+    /// Rejecting a herd.
     Herd,
-    /// Is dead.
+    /// Being unavailable.
     Dead,
-    /// Is dead when a half-open circuit probes it.
+    /// Being unavailable, to calls of half-open circuit breakers.
     HalfOpen,
 }
 
-/// A client and the path of its request.
+/// A caller and the path that it requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// Name of the client, from its request header.
+    /// Name that the client sends.
     pub client: String,
-    /// Path of the request.
+    /// Requested path.
     pub path: String,
 }
 
-/// All arrivals of one arm. Takes the time as an argument.
+/// All arrivals of one arm. Reads no clock: callers pass the time.
 #[derive(Debug, Default)]
 pub struct Ledger {
     parts: BTreeMap<Part, Arrivals>,
@@ -45,22 +45,22 @@ pub struct Ledger {
 struct Arrivals {
     calls: u64,
     early: u64,
-    /// Arrivals except the first one of each caller.
-    again: Vec<Instant>,
+    /// Instants of all requests but each caller's first.
+    repeats: Vec<Instant>,
 }
 
-/// State of a known caller: the end of its `Retry-After`.
+/// Instant of the last `Retry-After` sent to a caller; `None` if there was none.
 #[derive(Debug, Default)]
 struct NotBefore(Option<Instant>);
 
 impl Ledger {
-    /// Counts a request. Returns the number of earlier requests for its path.
+    /// Records a request. Returns the number of earlier requests for the same path.
     pub fn arrive(&mut self, now: Instant, part: Part, caller: &Caller) -> u32 {
         let arrivals = self.parts.entry(part).or_default();
         arrivals.calls += 1;
-        if let Some(standing) = self.callers.get(caller) {
-            arrivals.again.push(now);
-            arrivals.early += u64::from(standing.not_before.is_some_and(|until| now < until));
+        if let Some(NotBefore(not_before)) = self.callers.get(caller) {
+            arrivals.repeats.push(now);
+            arrivals.early += u64::from(not_before.is_some_and(|instant| now < instant));
         } else {
             self.callers.insert(caller.clone(), NotBefore::default());
         }
@@ -69,12 +69,12 @@ impl Ledger {
         *before - 1
     }
 
-    /// Records a `Retry-After` of this caller that ends at `until`.
-    pub fn set_retry_after(&mut self, caller: Caller, until: Instant) {
-        self.callers.entry(caller).or_default().not_before = Some(until);
+    /// Records that `caller` was sent a `Retry-After` that ends at `until`.
+    pub fn sent_retry_after(&mut self, caller: Caller, until: Instant) {
+        self.callers.entry(caller).or_default().0 = Some(until);
     }
 
-    /// Returns the sums, together with those of the odds API and the number of connections.
+    /// Returns the sums, with those of the odds API and the number of connections.
     #[must_use]
     pub fn statement(&self, poison_path: &str, odds: OddsStatement, connections: u64) -> Statement {
         let part = |part| self.parts.get(&part).map(Arrivals::sums).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Arrivals {
     }
 }
 
-/// Returns the most instants within any half-open window of this length.
+/// Returns the largest number of instants in any half-open window of this length.
 pub(super) fn peak(instants: &[Instant], window: Duration) -> u64 {
     let mut sorted = instants.to_vec();
     sorted.sort_unstable();
@@ -114,13 +114,13 @@ pub struct Statement {
     pub season: Sums,
     /// Requests of the herd at the outage.
     pub herd: Sums,
-    /// Requests to the dead upstream.
+    /// Calls to the unavailable upstream.
     pub dead: Sums,
-    /// Probes of the dead upstream.
+    /// Calls of half-open circuit breakers to it.
     pub half_open: Sums,
-    /// Requests for odds.
+    /// Calls to the odds API.
     pub odds: OddsStatement,
-    /// Connections at the port that counts them.
+    /// Connections accepted by the port that counts them.
     pub connections: u64,
     /// Requests for the poison day.
     pub poison_calls: u64,
@@ -131,10 +131,10 @@ pub struct Statement {
 pub struct Sums {
     /// Requests on the wire.
     pub calls: u64,
-    /// Requests before the end of their caller's `Retry-After`.
+    /// Requests that arrived before the `Retry-After` of their caller had passed.
     pub early: u64,
-    /// Most requests in any [`WINDOW`], without the first one of each caller: the first ones are
-    /// the load, the others are retries.
+    /// The most requests in any [`WINDOW`] without each caller's first: those are the load, the
+    /// others are the repetitions that failures cause.
     pub peak_again: u64,
 }
 
@@ -154,10 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_early_before_the_retry_after_of_its_caller() {
-        let (mut ledger, start) = (Ledger::default(), clock::now());
+    fn a_call_is_early_if_its_own_caller_was_sent_a_later_retry_after() {
+        let mut ledger = Ledger::default();
+        let start = clock::now();
         ledger.arrive(start, Part::Season, &caller("a"));
-        ledger.set_retry_after(caller("a"), start + MS(1_000));
+        ledger.sent_retry_after(caller("a"), start + MS(1_000));
         ledger.arrive(start + MS(1), Part::Season, &caller("b"));
         ledger.arrive(start + MS(999), Part::Season, &caller("a"));
         ledger.arrive(start + MS(1_000), Part::Season, &caller("a"));

@@ -1,21 +1,23 @@
-//! The upstream: a league's data service with faults.
+//! The upstream: a league's data service on a bad day.
 //!
-//! The upstream runs as a separate process for each arm, and has a role on each path:
+//! Each arm has one in a process of its own. Each path plays a part:
 //!
-//! | path | role |
+//! | path | part |
 //! |---|---|
-//! | `/days`, `/days/{date}` | the season, under [seeded faults](faults) that end after a few arrivals |
+//! | `/days`, `/days/{date}` | game days, with [seeded faults](faults) in the first few responses |
 //! | `/herd/{client}` | an [outage] that rejects a whole herd at one instant, then recovers |
-//! | `/dead/{call}` | a dead upstream: always 503 |
-//! | `/half-open/{call}`, `/failing/{call}` | 503 after half a second; and 503 at once, not counted |
-//! | `/odds/{board}` | an [odds API](odds) that allows 30 calls a minute, where a minute takes a second |
-//! | `/_ledger` | the [counts](ledger) of the upstream, for the demo; not counted |
+//! | `/dead/{call}` | unavailable: always 503 |
+//! | `/half-open/{call}` | 503 after half a second |
+//! | `/failing/{call}` | 503 at once; not counted |
+//! | `/odds/{board}` | an [odds API](odds) that allows 30 calls a minute, a minute being a second |
+//! | `/_ledger` | [counts](ledger) of the requests, for the demo; not counted |
 //!
-//! A second port serves the [odds of a player](counted) and counts connections; three more are
-//! [three hosts](hosts), one of which hangs.
+//! A port of its own serves the [odds of a player](counted) and counts its connections. Three more
+//! ports are [three hosts](hosts), the last of which hangs.
+//! [three hosts](hosts) of which one hangs.
 //!
-//! The figures in the report are measured here, at the end of the wire that bears the load, and not
-//! by the arms that cause it.
+//! The report's figures are measured here, by the server that receives the calls, and not by the
+//! clients that make them.
 
 pub mod counted;
 pub mod faults;
@@ -44,7 +46,7 @@ use crate::process::{self, announcement};
 use hosts::HOSTS;
 use routes::Upstream;
 
-/// The arguments of an upstream, as the demo passes them on its command line.
+/// Arguments of an upstream process. The demo writes them onto its command line.
 #[derive(Debug, Clone, Args)]
 pub struct Orders {
     /// File with the league to serve.
@@ -58,10 +60,10 @@ pub struct Orders {
     pub herd: usize,
 }
 
-/// Serves, and prints the addresses as the first line on stdout, which [`announced`] parses.
+/// Serves, and prints its addresses as the first line on stdout, for [`announced`] to read.
 ///
 /// # Errors
-/// If the league cannot be read, or no port can be bound.
+/// If the league cannot be read, or a port cannot be bound.
 pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     let league: League = serde_json::from_reader(BufReader::new(File::open(&orders.league)?))?;
     let listeners = (0..2 + HOSTS).map(|_| listener()).collect::<Result<Vec<_>, _>>()?;
@@ -69,8 +71,8 @@ pub async fn run(orders: &Orders) -> Result<(), BoxError> {
     println!("{}", announcement(&addresses.collect::<Result<Vec<_>, _>>()?));
     let upstream = Arc::new(Upstream::new(league, orders.seed, orders.herd));
     let serving = listeners.into_iter().enumerate().map(|(nth, listener)| {
-        let upstream = upstream.clone();
         let accepting = upstream.clone();
+        let upstream = upstream.clone();
         let accepted = move || {
             if nth == COUNTED {
                 accepting.connected();
@@ -96,18 +98,18 @@ fn listener() -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Connections that may wait to be accepted. With the usual 128, the kernel would drop some of the
-/// herd's, and the figures would show its retransmissions and not the clients' retries.
+/// Connections that may wait to be accepted. With the usual 128 the kernel would drop some of the
+/// herd's, and the demo would measure its retransmissions instead of the clients' retries.
 const BACKLOG: u32 = 1_024;
 
-/// Index of the listener that counts its connections. Those of the hosts follow.
+/// Index of the listener that counts its connections. The hosts' listeners follow it.
 const COUNTED: usize = 1;
 
-/// The addresses of an upstream.
+/// Addresses of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[expect(clippy::exhaustive_structs, reason = "the demo passes it on to its scrapers")]
+#[expect(clippy::exhaustive_structs, reason = "the demo hands it on to its scrapers")]
 pub struct Addresses {
-    /// Address of the main service.
+    /// Address of the upstream itself.
     #[arg(long = "upstream")]
     pub main: SocketAddr,
     /// Address where connections are counted.
@@ -118,7 +120,7 @@ pub struct Addresses {
     pub hosts: Vec<SocketAddr>,
 }
 
-/// Parses the addresses in the first line.
+/// Reads the addresses in the first line of an upstream. Returns `None` for any other line.
 #[must_use]
 pub fn announced(line: &str) -> Option<Addresses> {
     match process::announced(line)?[..] {
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_announcement_is_parsed() {
+    fn an_announcement_is_read_back() {
         let addresses: Vec<SocketAddr> =
             (1..=4).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect();
         let understood = announced(&announcement(&addresses)).unwrap();

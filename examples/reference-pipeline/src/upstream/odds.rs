@@ -1,11 +1,11 @@
-//! An odds API with a rate limit.
+//! An odds API with a limit on calls.
 //!
-//! The real API allows thirty calls a minute and five at once. Here a minute takes a second
-//! ([`SCALE`]), on both sides of the wire. A call over the limit is rejected with a `Retry-After`,
-//! and so is every call before its end, because it applies to the whole account. Once in a run the
-//! API rejects a call within the limit, as if another program with the same account had used the
-//! minute up. No limiter of the client can predict that rejection; it can only obey the
-//! `Retry-After`.
+//! The real one allows thirty calls a minute and five at once. Here a minute takes a second
+//! ([`SCALE`]), for clients and server. A call above the limit is rejected with a `Retry-After`,
+//! and so is every other call before that has passed: it applies to the account and not to the
+//! call. Once in a run a call within the limit is rejected too, as happens when another program
+//! with the same account has used the minute up. No limiter can foresee that; a client can only
+//! obey the hint.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::peak;
 
-/// Speed-up compared with the real API: thirty a minute are thirty a second.
+/// Factor by which the demo is faster than the real API: thirty a minute are thirty a second.
 pub const SCALE: u32 = 60;
 
 /// Calls that the API allows a minute.
@@ -22,31 +22,31 @@ pub const PER_MINUTE: u32 = 30;
 /// Calls that the API allows at once.
 pub const BURST: u32 = 5;
 
-/// A minute of the demo.
+/// A minute of the API at the demo's scale.
 pub const MINUTE: Duration = Duration::from_millis(60_000 / SCALE as u64);
 
-/// Index of the call, from 0, that is rejected at any rate.
+/// Index, from 0, of the call that is rejected at any rate.
 const REJECTED_ONCE: u64 = 40;
 
-/// The rate limit of the API. Takes the time as an argument.
+/// The server's side of the limit. Reads no clock: callers pass the time.
 #[derive(Debug, Default)]
 pub struct OddsApi {
     arrivals: Vec<Instant>,
     rejected: u64,
     early: u64,
-    /// Time at which the whole rate is available again (GCRA). At most the burst ahead of now.
+    /// Instant at which all quota in use is free again. At most a burst ahead of now.
     used_until: Option<Instant>,
     not_before: Option<Instant>,
 }
 
 impl OddsApi {
-    /// Counts a call. Returns its `Retry-After` if it is rejected.
+    /// Records a call. Returns the time to stay away if the call is rejected.
     pub fn arrive(&mut self, now: Instant) -> Option<Duration> {
         let nth = self.arrivals.len() as u64;
         self.arrivals.push(now);
-        let early = self.not_before.is_some_and(|until| now < until);
+        let early = self.not_before.is_some_and(|instant| now < instant);
         self.early += u64::from(early);
-        if !early && nth != REJECTED_ONCE && self.take_share(now) {
+        if !early && nth != REJECTED_ONCE && self.take_quota(now) {
             return None;
         }
         self.rejected += 1;
@@ -56,8 +56,8 @@ impl OddsApi {
         Some(MINUTE)
     }
 
-    /// Takes the share of one call. Returns `false` if none is left.
-    fn take_share(&mut self, now: Instant) -> bool {
+    /// Takes one call from the quota. Returns `false` if none is left.
+    fn take_quota(&mut self, now: Instant) -> bool {
         let gap = MINUTE / PER_MINUTE;
         let used_until = self.used_until.map_or(now, |until| until.max(now)) + gap;
         let fits = used_until <= now + gap * BURST;
@@ -67,7 +67,7 @@ impl OddsApi {
         fits
     }
 
-    /// Returns the counts.
+    /// Returns the counters.
     #[must_use]
     pub fn statement(&self) -> OddsStatement {
         OddsStatement {
@@ -79,16 +79,16 @@ impl OddsApi {
     }
 }
 
-/// The counts of the API.
+/// The API's own counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OddsStatement {
     /// Requests on the wire.
     pub calls: u64,
-    /// Requests with the response 429.
+    /// Calls that were rejected with a 429.
     pub rejected: u64,
-    /// Requests before the end of the account's `Retry-After`.
+    /// Calls that came before the account's `Retry-After` had passed.
     pub early: u64,
-    /// Most requests in any [`MINUTE`].
+    /// The most requests in any [`MINUTE`].
     pub peak: u64,
 }
 
@@ -98,8 +98,9 @@ mod tests {
     use resilience_core::clock;
 
     #[test]
-    fn calls_within_the_rate_are_served() {
-        let (mut api, start) = (OddsApi::default(), clock::now());
+    fn calls_within_the_limit_are_served() {
+        let mut api = OddsApi::default();
+        let start = clock::now();
         let gap = MINUTE / PER_MINUTE;
         for nth in 0..REJECTED_ONCE as u32 {
             assert_eq!(api.arrive(start + gap * nth), None, "{nth}");
@@ -109,8 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_five_and_a_retry_after_is_for_the_account() {
-        let (mut api, start) = (OddsApi::default(), clock::now());
+    fn a_burst_is_five_and_retry_after_is_for_the_account() {
+        let mut api = OddsApi::default();
+        let start = clock::now();
         let rejected = (0..8).filter(|_| api.arrive(start).is_some()).count();
         assert_eq!(rejected, 3);
         assert_eq!(api.arrive(start + MINUTE - Duration::from_nanos(1)), Some(MINUTE));
@@ -120,8 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn one_call_within_the_rate_is_rejected() {
-        let (mut api, start) = (OddsApi::default(), clock::now());
+    fn one_call_within_the_limit_is_rejected() {
+        let mut api = OddsApi::default();
+        let start = clock::now();
         let rejected = |nth| api.arrive(start + MINUTE * nth).is_some();
         let rejected: Vec<_> = (0..REJECTED_ONCE as u32 + 2).map(rejected).collect();
         assert_eq!(rejected.iter().position(|rejected| *rejected), Some(REJECTED_ONCE as usize));

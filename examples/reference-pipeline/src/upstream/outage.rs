@@ -1,10 +1,9 @@
-//! A service that fails for all clients at once.
+//! An outage that all clients meet at the same instant.
 //!
-//! The requests of a herd hang, as on a server that is failing, until the last client has arrived;
-//! then all are rejected together, and the service recovers. The failures of hundreds of clients
-//! are then milliseconds apart, and clients with the same fixed wait retry together. Waiting for
-//! the last client, and not for a fixed time, makes it one instant on any machine. If some clients
-//! can never arrive, for want of open files, the others wait for ten seconds.
+//! Requests hang until the last client of the herd has arrived; then all of them are rejected
+//! together, and every later request succeeds. That produces hundreds of failures within a few
+//! milliseconds, on a machine of any speed: clients that all wait for the same time then retry as
+//! one. A herd that stays incomplete, for want of open files, is rejected after ten seconds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-/// Longest wait for an incomplete herd.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The longest time for which requests of an incomplete herd are held.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// An outage that rejects a herd of known size, once.
+/// An outage that rejects a herd of known size once.
 #[derive(Debug)]
 pub struct Outage {
     herd: usize,
@@ -30,12 +29,12 @@ impl Outage {
         Outage { herd, arrived: AtomicUsize::new(0), all_here: Barrier::new(herd) }
     }
 
-    /// Waits for the herd, and returns `true` if the request is rejected.
+    /// Waits for the rest of the herd. Returns `true` if the request is to be rejected.
     pub async fn rejects(&self) -> bool {
         let early = self.arrived.fetch_add(1, Ordering::Relaxed) < self.herd;
         if early {
-            // Rejected in both cases: a complete herd, and a timeout.
-            let _ = timeout(LONGEST_WAIT, self.all_here.wait()).await;
+            // The herd is rejected whether or not it became complete.
+            let _ = timeout(MAX_WAIT, self.all_here.wait()).await;
         }
         early
     }
@@ -48,7 +47,7 @@ mod tests {
     use futures_util::{FutureExt, future::join};
 
     #[tokio::test]
-    async fn all_are_rejected_together_and_then_none() {
+    async fn a_whole_herd_is_rejected_together_and_later_calls_succeed() {
         let outage = Outage::new(3);
         let mut first_two = Box::pin(join(outage.rejects(), outage.rejects()));
         assert_eq!((&mut first_two).now_or_never(), None);
@@ -58,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_incomplete_herd_is_rejected_after_the_longest_wait() {
+    async fn an_incomplete_herd_is_rejected_after_a_timeout() {
         assert!(Outage::new(2).rejects().await);
     }
 }

@@ -17,8 +17,8 @@ use crate::league::TeamGame;
 
 pub(super) type Reply = Response<UnsyncBoxBody<Bytes, HangUp>>;
 
-/// Pause before a body breaks off, so that the bytes before it are on the wire.
-const BEFORE_THE_BREAK: Duration = Duration::from_millis(20);
+/// Delay before a body breaks off, so that its first part is sent.
+const DELAY_BEFORE_BREAK: Duration = Duration::from_millis(20);
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<Reply, BoxError> {
     Ok(Response::new(whole(serde_json::to_vec(value)?.into())))
@@ -30,22 +30,22 @@ pub(super) fn empty(status: StatusCode) -> Reply {
     reply
 }
 
-/// Creates a rejection with a `Retry-After`.
-pub(super) fn retry_after(status: StatusCode, after: impl Display) -> Result<Reply, BoxError> {
+/// Returns a rejection with a `Retry-After`.
+pub(super) fn retry_later(status: StatusCode, after: impl Display) -> Result<Reply, BoxError> {
     let mut reply = empty(status);
     reply.headers_mut().insert(RETRY_AFTER, after.to_string().parse()?);
     Ok(reply)
 }
 
-/// Returns the first whole second that is at least `ahead` away: an HTTP-date has no fractions of a
-/// second.
+/// Returns the first whole second that is at least `ahead` from `now`. An HTTP-date has no finer
+/// resolution.
 pub(super) fn next_date(now: SystemTime, ahead: Duration) -> Result<SystemTime, BoxError> {
     let since_epoch = (now + ahead).duration_since(SystemTime::UNIX_EPOCH)?;
     let seconds = since_epoch.as_secs() + u64::from(since_epoch.subsec_nanos() > 0);
     Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// Serializes the rows of a day, one on each line.
+/// Returns the rows of a day as JSON lines.
 pub(super) fn lines(rows: &[TeamGame]) -> Result<Bytes, BoxError> {
     let mut text = Vec::new();
     for row in rows {
@@ -59,8 +59,8 @@ pub(super) fn rows(rows: &[TeamGame]) -> Result<Reply, BoxError> {
     Ok(Response::new(whole(lines(rows)?)))
 }
 
-/// Creates a response with the length of all rows and three quarters of the bytes, so that the last
-/// row is incomplete.
+/// Declares the length of all rows, and sends three quarters of the bytes: some whole rows, and
+/// never the last one.
 pub(super) fn cut_rows(rows: &[TeamGame]) -> Result<Reply, BoxError> {
     let all = lines(rows)?;
     let part = all.slice(..all.len() * 3 / 4);

@@ -1,4 +1,4 @@
-//! Responses by path.
+//! Routes of the upstream.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,8 +28,9 @@ pub(super) struct Upstream {
     connections: AtomicU64,
 }
 
-/// Time of a dead upstream to reject a probe, so that concurrent probes overlap.
-const HOLD: Duration = Duration::from_millis(500);
+/// Delay before a call of a half-open circuit breaker is rejected, so that calls made at the same
+/// time overlap.
+const HALF_OPEN_DELAY: Duration = Duration::from_millis(500);
 
 impl Upstream {
     pub(super) fn new(league: League, seed: u64, herd: usize) -> Upstream {
@@ -77,14 +78,15 @@ impl Upstream {
             Some(Fault::Gone) => Ok(replies::empty(StatusCode::NOT_FOUND)),
             Some(Fault::Failed(status)) => Ok(replies::empty(StatusCode::from_u16(status)?)),
             Some(Fault::ThrottledForSeconds(seconds)) => {
-                self.set_retry_after(caller, Duration::from_secs(seconds));
-                replies::retry_after(StatusCode::TOO_MANY_REQUESTS, seconds)
+                self.sent_retry_after(caller, Duration::from_secs(seconds));
+                replies::retry_later(StatusCode::TOO_MANY_REQUESTS, seconds)
             }
             Some(Fault::ThrottledUntilDate { status, ahead }) => {
                 let now = wall_now();
                 let date = replies::next_date(now, ahead)?;
-                self.set_retry_after(caller, date.duration_since(now)?);
-                replies::retry_after(StatusCode::from_u16(status)?, httpdate::HttpDate::from(date))
+                self.sent_retry_after(caller, date.duration_since(now)?);
+                let date = httpdate::HttpDate::from(date);
+                replies::retry_later(StatusCode::from_u16(status)?, date)
             }
         }
     }
@@ -109,7 +111,7 @@ impl Upstream {
     fn board(&self) -> Result<Reply, BoxError> {
         match self.odds.lock().arrive(clock::now()) {
             None => Ok(replies::empty(StatusCode::OK)),
-            Some(wait) => replies::retry_after(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
+            Some(wait) => replies::retry_later(StatusCode::TOO_MANY_REQUESTS, wait.as_secs()),
         }
     }
 
@@ -120,7 +122,7 @@ impl Upstream {
         replies::json(&self.ledger.lock().statement(&poison, odds, connections))
     }
 
-    /// Counts a connection.
+    /// Counts a connection on the port that counts them.
     pub(super) fn connected(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
@@ -129,8 +131,8 @@ impl Upstream {
         self.ledger.lock().arrive(clock::now(), part, caller)
     }
 
-    fn set_retry_after(&self, caller: Caller, wait: Duration) {
-        self.ledger.lock().set_retry_after(caller, clock::now() + wait);
+    fn sent_retry_after(&self, caller: Caller, wait: Duration) {
+        self.ledger.lock().sent_retry_after(caller, clock::now() + wait);
     }
 }
 

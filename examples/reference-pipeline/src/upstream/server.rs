@@ -1,4 +1,4 @@
-//! The connections of the upstream.
+//! The accept loop of the upstream, and its connections.
 
 use std::future::poll_fn;
 
@@ -13,7 +13,7 @@ use super::hang_up::HangUp;
 use super::replies::Reply;
 use crate::BoxError;
 
-/// Accepts connections until that fails, and calls `accepted` for each.
+/// Accepts connections until `accept` fails. Calls `accepted` for each of them.
 pub(super) async fn serve<A, F>(
     listener: TcpListener,
     accepted: impl Fn(),
@@ -30,8 +30,8 @@ where
     }
 }
 
-/// Serves a connection until either side closes it. Errors are not logged, because hanging up is
-/// the purpose of this server.
+/// Serves a connection until either side ends it. Errors are not logged: broken connections are the
+/// purpose of this server.
 async fn connection<A, F>(stream: TcpStream, respond: A)
 where
     A: Fn(Request<Incoming>) -> F,
@@ -44,8 +44,8 @@ where
         && HangUp::behind(&error) == Some(HangUp::Reset)
     {
         let stream = http.into_parts().io.into_inner();
-        // A close without lingering sends a reset. If the option cannot be set, the connection
-        // closes in order.
+        // SO_LINGER of 0 makes the close send a reset. If it cannot be set, the connection closes
+        // without one.
         let _ = stream.set_zero_linger();
     }
 }

@@ -4,13 +4,13 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-/// A seeded fault. Each kind reached production unnoticed in the motivating system.
+/// A seeded fault. Each one reached production undetected in the motivating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Fault {
     /// A required environment variable is not set.
     Unconfigured,
-    /// A library is not in the image.
+    /// A required library is not in the image.
     MissingDependency,
     /// The store cannot be read.
     NoStore,
@@ -18,7 +18,7 @@ pub enum Fault {
     Loading,
     /// The worker accepts requests and never responds.
     Hangs,
-    /// The worker sends empty responses.
+    /// The worker responds with an empty list.
     Empty,
 }
 
@@ -33,7 +33,7 @@ impl Fault {
         Fault::Empty,
     ];
 
-    /// Returns the text that a failed check must have: a part of its name or of its message.
+    /// Returns the text by which a report names the fault: part of a check's name or result.
     #[must_use]
     pub const fn named(self) -> &'static str {
         match self {

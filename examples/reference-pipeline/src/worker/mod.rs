@@ -1,8 +1,8 @@
 //! A worker: a service that makes predictions, and is deployed, probed and restarted.
 //!
-//! [`naive`] is a service of the motivating system: up when its port is open, down when its process
-//! has ended. [`resilient`] reads its whole configuration first, has probes that report its real
-//! state, and shuts down gracefully.
+//! [`naive`] works as the motivating system's services did: up when the port is open, down when the
+//! process has ended. [`resilient`] reads its whole configuration first, reports its health
+//! truthfully, and shuts down gracefully.
 
 mod faults;
 pub mod naive;
@@ -17,33 +17,33 @@ use crate::BoxError;
 use crate::scrape::Arm;
 pub use faults::Fault;
 
-/// Environment variable with the address to listen on. Port 0 is any free port.
+/// Variable with the address to listen on. Port 0 is any free port.
 pub const LISTEN: &str = "PIPELINE_LISTEN";
 
-/// Environment variable with the path of the rows that predictions are made from.
+/// Variable with the path of the store, from which predictions are made.
 pub const STORE: &str = "PIPELINE_STORE";
 
-/// Environment variable with the number of prediction systems.
+/// Variable with the number of systems that predict.
 pub const SYSTEMS: &str = "PIPELINE_SYSTEMS";
 
-/// The arguments of a worker. Its address and its store are in the environment.
+/// Arguments of a worker. Its address and its store are in the environment.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Orders {
-    /// Kind of worker.
+    /// Pipeline that the worker belongs to.
     #[arg(long, default_value = "after")]
     pub arm: Arm,
-    /// Seeded fault.
+    /// Fault of this deploy.
     #[arg(long, hide = true)]
     pub fault: Option<Fault>,
-    /// Ends the worker when the other end of its stdin is closed.
+    /// End at the end of stdin, that is, when the parent process has ended.
     #[arg(long, hide = true)]
     pub child: bool,
 }
 
-/// Serves until a signal, and prints the address as the first line on stdout.
+/// Serves until a signal ends the worker. Prints its address as the first line on stdout.
 ///
 /// # Errors
-/// If the configuration is incomplete, or the address is in use.
+/// If the configuration is invalid, or the address is in use.
 pub async fn run(orders: &Orders) -> Result<ExitCode, BoxError> {
     match orders.arm {
         Arm::Before => naive::run(orders.fault).await,

@@ -1,8 +1,8 @@
-//! *Before*: a worker without resilience.
+//! *Before*: a worker of the motivating system.
 //!
-//! - The worker starts with any configuration, and fails later.
-//! - Its probes always return 200.
-//! - A signal ends the process in the middle of its requests.
+//! - It starts with any configuration, and fails later;
+//! - its probes return 200 in every state;
+//! - it handles no signal, and so ends in the middle of requests.
 
 use std::convert::Infallible;
 use std::process::ExitCode;

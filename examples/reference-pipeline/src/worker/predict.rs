@@ -1,4 +1,4 @@
-//! Predictions, which are the same in both arms.
+//! Predictions, the same in both arms.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use serde::Serialize;
 
 use super::Fault;
 
-/// Time of a request for predictions: a database and six models in the real system.
+/// Duration of a prediction: in production, a database query and six models.
 const WORK: Duration = Duration::from_millis(20);
 
-/// Upper bound of player numbers, exclusive.
+/// Number of players.
 pub(super) const PLAYERS: u32 = 1_000_000;
 
-/// Expected score of a player by each system.
+/// Points that each system predicts for a player.
 #[derive(Debug, Serialize)]
 pub(super) struct Predictions {
     player: u32,
     predictions: Vec<f64>,
 }
 
-/// Returns the predictions of `systems` systems for this player.
+/// Returns the predictions of `systems` systems for `player`.
 pub(super) async fn predict(player: u32, systems: u32, fault: Option<Fault>) -> Predictions {
     if fault == Some(Fault::Hangs) {
         return std::future::pending().await;
@@ -30,7 +30,7 @@ pub(super) async fn predict(player: u32, systems: u32, fault: Option<Fault>) -> 
     Predictions { player, predictions: (0..systems).map(points).collect() }
 }
 
-/// Returns the player number in a path.
+/// Returns the player in a path, or `None` if the path is not one of predictions.
 pub(super) fn player(path: &str) -> Option<u32> {
     path.strip_prefix("/predictions/")?.parse().ok().filter(|player| *player < PLAYERS)
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_path_of_predictions_has_a_player() {
+    fn only_paths_of_predictions_have_a_player() {
         assert_eq!(player("/predictions/57"), Some(57));
         assert_eq!(player("/predictions/1000000"), None);
         assert_eq!(player("/predictions/"), None);

@@ -1,9 +1,9 @@
-//! *After*: a worker with probes and a graceful shutdown.
+//! *After*: a worker that reports its health and shuts down gracefully.
 //!
-//! - The environment is read before anything else, and all its errors are in one report.
-//! - `/health` reports liveness, `/ready` readiness for requests, `/startup` the end of loading.
-//! - After SIGTERM the worker is not ready for as long as the balancer needs to notice. Then it
-//!   stops accepting, finishes its requests, closes its connections, and ends.
+//! - The environment is read first, and all invalid variables are reported together;
+//! - `/health` is the liveness probe, `/ready` the readiness probe, `/startup` the startup probe;
+//! - at SIGTERM `/ready` fails first, for as long as the balancer needs to notice; then the worker
+//!   accepts nothing new, finishes the requests under way, closes its connections, and ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,16 +28,17 @@ use crate::balance::CHECK_INTERVAL;
 use crate::process::announcement;
 use crate::scrape::store::Store;
 
-/// Time between not ready and the end of accepting: three checks of the balancer.
-const GRACE: Duration = CHECK_EVERY.saturating_mul(3);
+/// Time for which `/ready` fails before the worker stops accepting: three checks of the balancer.
+const GRACE: Duration = CHECK_INTERVAL.saturating_mul(3);
 
-/// Longest time for requests in flight.
+/// Time limit for requests under way at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Time after which the process ends even if a thread is blocked. The phases take 12.3 s at most.
+/// Time after which the process ends even if one of its threads is blocked. The phases take 12.3 s
+/// at most.
 const TOTAL: Duration = Duration::from_secs(15);
 
-/// The configuration in the environment.
+/// Configuration read from the environment.
 struct Configuration {
     listen: SocketAddr,
     store: PathBuf,
@@ -88,12 +89,12 @@ pub(super) async fn run(fault: Option<Fault>) -> Result<ExitCode, BoxError> {
     Ok(ExitCode::from(report.exit_code()))
 }
 
-// On a blocking thread, because SQLite blocks.
+/// Checks the store. SQLite blocks, so this runs on a blocking thread.
 async fn read(store: PathBuf) -> Result<(), BoxError> {
     tokio::task::spawn_blocking(move || Store::check_readable(&store)).await?
 }
 
-/// Checks the predictor: in the real system, a model in an object store or a library in the image.
+/// Checks the predictor: in production, a model in an object store, or a library in the image.
 async fn load(fault: Option<Fault>) -> Result<(), BoxError> {
     if fault == Some(Fault::MissingDependency) { Err("no predictor".into()) } else { Ok(()) }
 }

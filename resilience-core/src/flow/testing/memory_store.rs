@@ -191,11 +191,6 @@ impl Inner {
     }
 }
 
-fn full() -> StoreError {
-    let what = format!("`notes` must leave a timeline at most {MAX_ENTRIES} entries");
-    StoreError::new(StoreErrorKind::InvalidInput, "memory", what)
-}
-
 impl LeaseStore for MemoryStore {
     fn try_acquire(&self, request: LeaseRequest) -> StoreFuture<'_, Acquisition> {
         self.op(move |inner| {
