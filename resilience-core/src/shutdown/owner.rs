@@ -93,7 +93,7 @@ impl Shutdown {
             return Err(InvalidConfig::new(
                 "bound",
                 format_args!("{bound:?}"),
-                format_args!("at most {room:?}, the time that hooks have left"),
+                format_args!("at most what hooks have left, {room:?}"),
             ));
         }
         self.add(Hook::new(name.into(), Some(bound), hook));
