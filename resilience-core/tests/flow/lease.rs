@@ -383,7 +383,7 @@ fn a_shutdown_waits_for_work_that_is_in_a_poll() {
     entered.recv().unwrap();
     let releasing = runtime.spawn(async move { keeper.release_all().await });
     // Far more than a release takes, for a release that does not wait.
-    runtime.block_on(sleep(Duration::from_millis(50)));
+    runtime.block_on(async { sleep(Duration::from_millis(50)).await });
     assert!(!releasing.is_finished());
     leave.send(()).unwrap();
     runtime.block_on(releasing).unwrap().unwrap();
