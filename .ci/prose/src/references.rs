@@ -2,6 +2,9 @@
 
 use crate::files::Text;
 
+/// The address of this repository's files.
+const REPOSITORY: &str = "github.com/resilience-rs/resilience/blob/main/";
+
 /// Returns the references of a text that lead nowhere: Markdown files that are not in the repository, numbers of rules that
 /// ARCHITECTURE.md does not define.
 pub fn dangling(text: &Text, texts: &[Text]) -> Vec<String> {
@@ -13,7 +16,8 @@ pub fn dangling(text: &Text, texts: &[Text]) -> Vec<String> {
         };
         for word in line.split(|c: char| !c.is_ascii_alphanumeric() && !"._-/".contains(c)) {
             let word = word.trim_matches(['.', '-', '/']);
-            if is_page(word) && !texts.iter().any(|text| is_named(&text.path, word)) {
+            let named = word.strip_prefix(REPOSITORY).unwrap_or(word);
+            if is_page(named) && !texts.iter().any(|text| is_named(&text.path, named)) {
                 fault(word, "is not in the repository");
             }
             if numbered(word, &["T", "E"]) {
@@ -43,9 +47,12 @@ fn prose_lines(text: &Text) -> Vec<(usize, &str)> {
         .collect()
 }
 
+/// Returns `true` for a path of a page. The first name of an address elsewhere has a dot in it.
 fn is_page(word: &str) -> bool {
     word.strip_suffix(".md").is_some_and(|stem| {
-        !stem.is_empty() && stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
+        let first = stem.split('/').next().unwrap_or(stem);
+        let is_address = stem.contains('/') && first.trim_matches('.').contains('.');
+        !stem.is_empty() && !is_address
     })
 }
 

@@ -133,6 +133,7 @@ impl FirstNames {
     }
 
     fn admit(&self, name: &str) -> Option<SharedString> {
+        // See docs/decisions/0007-label-values-are-bounded-in-this-library.md.
         // A key named `other` must not be mixed up with the shared label.
         if name.len() > LONGEST || name == OTHER || self.seen.read().len() >= self.max {
             return None;

@@ -28,6 +28,7 @@ pub trait Replay<Req> {
     /// response (`responded`) or in an error. A body that is recorded while it is sent may have
     /// grown too large. After `false` the call ends with the result of this attempt.
     fn is_still_valid(&self, copy: &Req, responded: bool) -> bool {
+        // See docs/decisions/0019-a-copy-can-become-unusable.md.
         let _ = (copy, responded);
         true
     }

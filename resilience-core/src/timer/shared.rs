@@ -60,6 +60,7 @@ pub(super) struct Share {
 
 /// Returns a share in this thread's bell, if the bell fires by `then` or can be set for it.
 pub(super) fn join(then: Deadline, cx: &Context<'_>) -> Option<Share> {
+    // See docs/decisions/0024-far-deadlines-share-a-timer.md.
     // Fails while the thread ends, and while it drops a former bell: its wakers may run any code.
     let bell = BELL.try_with(|bell| {
         Some(Bell::of(&mut *bell.try_borrow_mut().ok()?, Handle::try_current().ok()?.id()))

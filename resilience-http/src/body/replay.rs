@@ -391,6 +391,7 @@ impl<B> Replay<Request<ReplayBody<B>>> for ReplayRequest {
     }
 
     fn is_still_valid(&self, copy: &Request<ReplayBody<B>>, has_response: bool) -> bool {
+        // See docs/decisions/0019-a-copy-can-become-unusable.md.
         let body = copy.body();
         body.not_replayable().is_none() && (!has_response || body.is_read())
     }

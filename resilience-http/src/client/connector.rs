@@ -75,6 +75,7 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        // See docs/decisions/0022-connections-are-counted-where-they-are-held.md.
         let mut inner = self.inner.clone();
         let permits = self.permits.clone();
         Box::pin(async move {

@@ -44,6 +44,7 @@ impl Site {
         permits: &ConnectionPermits,
         settings: &Arc<Settings>,
     ) -> Site {
+        // See docs/decisions/0027-a-clients-call-is-boxed.md.
         let permits = permits.fresh();
         let propagate = settings.propagate_to(authority);
         let policies = profile.layer_with(settings.classifier.clone());

@@ -121,6 +121,7 @@ impl<L: Listener> Acceptor<L> {
     /// connected and expect responses, and closing the listener resets every connection that is
     /// left in the queue. There may be more of them than permits.
     pub(super) async fn backlog(&mut self, taken: &mut VecDeque<Accepted<L::Addr>>) {
+        // See docs/decisions/0016-a-server-serves-what-has-connected.md.
         taken.extend(self.accepted.take());
         let Some(listener) = self.listener.take() else { return };
         let mut waiting = listener.into_waiting();

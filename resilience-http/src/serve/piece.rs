@@ -44,6 +44,7 @@ impl<D: Buf> Piece<D> {
     }
 
     fn took(&self, count: usize) {
+        // See docs/decisions/0016-a-server-serves-what-has-connected.md.
         if let Some(ReaderPiece(reader)) = &self.reader_piece {
             reader.took(count);
         }

@@ -218,6 +218,7 @@ impl<L, B, U> AdmissionControlBuilder<L, B, U> {
         B: Limit,
         U: Limit,
     {
+        // See docs/decisions/0017-a-server-checks-rates-first.md.
         let mut extract = ExtractContextLayer::new();
         if let Some(longest) = self.longest {
             extract = extract.longest(longest)?;
