@@ -24,7 +24,7 @@ files      Draws 20 source files the same way. For each, a reader notes after on
 
 Run it from the root of the repository.";
 
-/// Paths whose two figures are limited, each by itself.
+/// Paths for which the two figures are limited, each path by itself.
 const MEASURED: &[&str] = &[
     "resilience-core/src/",
     "resilience-core/stores/src/",
