@@ -1,8 +1,8 @@
-//! What a BigQuery error means for trying again.
+//! Classification of BigQuery errors for retries.
 //!
-//! BigQuery's HTTP status does not tell: a write conflict is a 400, of the same reason as a syntax
-//! error, and a queue that drains in seconds is reported in the words of a daily quota. The reason
-//! decides, and for those two the message, which is all there is.
+//! BigQuery's HTTP status is not enough: a write conflict is a 400 with the same reason as a syntax
+//! error, and a queue that drains in seconds has the same reason as a daily quota. The reason
+//! decides; for those two cases, which share their reasons with others, the message decides.
 //!
 //! A conflict and a full queue are answers of the *job*: issue it again under a new id.
 //!
@@ -29,7 +29,7 @@ const PASSING_LIMITS: [&str; 4] = [
     "too many api requests",
 ];
 
-/// One entry of a BigQuery error: of `error.errors` in a response, or of a job's `status.errors`.
+/// An entry of a BigQuery error: from `error.errors` in a response, or a job's `status.errors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BigQueryError<'a> {
     reason: &'a str,
@@ -43,15 +43,15 @@ impl<'a> BigQueryError<'a> {
         BigQueryError { reason, message }
     }
 
-    /// How the job or the request ended.
+    /// Returns the outcome of the job or the request.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let message = self.message.to_ascii_lowercase();
-        let says_any = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
-        if says_any(&CONFLICTS) {
+        let contains_any = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+        if contains_any(&CONFLICTS) {
             return Outcome::transient();
         }
-        if says_any(&PASSING_LIMITS) || says_rate_limit(&message) {
+        if contains_any(&PASSING_LIMITS) || says_rate_limit(&message) {
             return Outcome::Throttled(RetryHint::None);
         }
         match self.reason {

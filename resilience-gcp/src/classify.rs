@@ -1,9 +1,8 @@
-//! What a gRPC status means for trying again.
+//! Classification of gRPC statuses for retries.
 //!
 //! AIP-194 lets a client retry one code, UNAVAILABLE. The services' own configurations retry more,
-//! each another set, and what they have in common is a reading of the codes that holds for all:
-//! *may this pass?* Whether the request may be sent twice is another question, which only the caller
-//! can answer.
+//! each a different set. Common to all is the question that this module decides: *may this failure
+//! pass?* Only the caller knows if the request may be sent twice.
 //!
 //! | code | outcome | because |
 //! |---|---|---|
@@ -11,8 +10,8 @@
 //! | RESOURCE_EXHAUSTED | throttled | a quota; RetryInfo says for how long |
 //! | ABORTED | transient | a conflict: repeat the whole read-modify-write, not the call |
 //! | DEADLINE_EXCEEDED | timed out | it may still be running |
-//! | INTERNAL, UNKNOWN | transient | Pub/Sub publish and BigQuery retry both; they say nothing about the request |
-//! | CANCELLED | abandoned | the caller gave up; tonic's client time-out also says so, and is recognised |
+//! | INTERNAL, UNKNOWN | transient | Pub/Sub publish and BigQuery retry both; the codes do not describe the request |
+//! | CANCELLED | abandoned | the caller gave up; tonic's client time-out has this code too, and is recognised |
 //! | UNAUTHENTICATED | permanent | the same token is refused again |
 //! | all others | permanent | the request is what is wrong |
 //!
@@ -40,11 +39,11 @@ pub enum Code {
     Ok,
     /// 1: the operation was given up, usually by the caller.
     Cancelled,
-    /// 2: an error that says nothing about itself.
+    /// 2: an error without a known cause.
     Unknown,
     /// 3: the request is wrong, whatever the state of the system.
     InvalidArgument,
-    /// 4: no answer came in time.
+    /// 4: no response came in time.
     DeadlineExceeded,
     /// 5: there is no such thing.
     NotFound,
@@ -98,7 +97,7 @@ impl Code {
     }
 }
 
-/// What tonic calls its own client time-out, under the code CANCELLED.
+/// Message of tonic's own client time-out, which has the code CANCELLED.
 const TONIC_TIMEOUT: &str = "Timeout expired";
 
 /// The parts of a gRPC status that matter for trying again.
@@ -116,15 +115,15 @@ impl<'a> Status<'a> {
         Status { code, message, hint: RetryHint::None }
     }
 
-    /// Adds what its `RetryInfo` asks for (see [`retry_info::hint`](crate::retry_info::hint)). It
-    /// counts where the failure may pass.
+    /// Adds the delay of its `RetryInfo` (see [`retry_info::hint`](crate::retry_info::hint)). The
+    /// delay is used only if the failure may pass.
     #[must_use]
     pub const fn with_retry_hint(mut self, hint: RetryHint) -> Status<'a> {
         self.hint = hint;
         self
     }
 
-    /// How the call ended.
+    /// Returns the outcome of the call.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.code {

@@ -1,4 +1,4 @@
-//! How often, how far apart and for how long, by service.
+//! Retry policies by service: attempts, backoff, total time and budget.
 //!
 //! The numbers are those that the services ask for or that the system behind this crate ran with,
 //! made into one table because they differ for a reason: a conflict is over when the other writer is
@@ -88,8 +88,8 @@ pub fn firestore_transaction() -> RetryPolicyBuilder {
         .budget(budget(4.0, elapsed, 20))
 }
 
-/// For publishing to Pub/Sub. A message whose answer was lost is published twice: subscribers must
-/// tell.
+/// For publishing to Pub/Sub. A message is published twice if its response was lost: subscribers
+/// must detect duplicates.
 pub fn pubsub_publish() -> RetryPolicyBuilder {
     let elapsed = 600 * SECOND;
     let backoff =
@@ -102,8 +102,8 @@ pub fn pubsub_publish() -> RetryPolicyBuilder {
         .budget(budget(0.1, elapsed, 30))
 }
 
-/// So many retries for each call, over the time that one call may take. The reserve is what a call
-/// that is alone can use.
+/// Creates a budget of `ratio` retries for each call within `window`, the time that one call may
+/// take. A single call without other traffic can use `reserve` retries.
 fn budget(ratio: f64, window: Duration, reserve: u32) -> Result<RetryBudget, InvalidConfig> {
     RetryBudget::builder().ratio(ratio).window(window).reserve(reserve).build()
 }

@@ -102,7 +102,7 @@ fn bigquery_reasons() {
     }
 }
 
-/// As BigQuery sends it: a 400 whose reason is that of a syntax error.
+/// BigQuery sends a conflict as a 400 with the reason of a syntax error.
 #[test]
 fn a_conflict_in_a_response() {
     let body = r#"{"error":{"code":400,"status":"INVALID_ARGUMENT",
@@ -116,7 +116,7 @@ fn a_conflict_in_a_response() {
     assert_eq!(error.as_outcome().failure(), Some(FailureClass::Transient));
 }
 
-/// The official client parses RetryInfo and waits 0.26 s where it asks for 2 s.
+/// The official client parses RetryInfo and waits 0.26 s where the server requests 2 s.
 #[test]
 fn a_retry_info_is_a_floor() {
     let status = Status::new(Code::ResourceExhausted, "").with_retry_hint(retry_info::hint(2, 0));

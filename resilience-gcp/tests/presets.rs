@@ -74,7 +74,7 @@ fn firestore_transactions_make_five_from_half_a_second() -> Result<(), InvalidCo
     Ok(())
 }
 
-/// What a budget of a tenth would not let through: twenty writers, four retries each.
+/// Twenty writers with four retries each pass; a budget of a tenth would reject them.
 #[test]
 fn contention_is_paid_for() -> Result<(), InvalidConfig> {
     let policy = presets::bigquery_conflict().build()?;

@@ -1,106 +1,120 @@
-//! Samples for readers, drawn by the commit that is judged.
+//! Draws doc comments or files with a commit's hash as the seed, for readers to judge.
 
-use std::fmt::Write as _;
+use crate::text::doc_text;
 
-use crate::blocks::doc_comment;
-use crate::files::Text;
+/// Most lines of a signature.
+const SIGNATURE_LINES: usize = 12;
 
-/// Source files that a sample is drawn from.
-fn sources(texts: &[Text]) -> Vec<&Text> {
-    let is_source = |text: &&Text| text.is_rust() && text.path.contains("/src/");
-    texts.iter().filter(is_source).collect()
+/// A doc comment and the beginning of the item that it documents.
+pub struct Comment {
+    pub place: String,
+    doc: String,
+    signature: String,
 }
 
-/// Returns a page with up to `count` doc comments and the lines that they describe.
-pub fn comments(texts: &[Text], seed: &str, count: usize) -> String {
-    let mut all: Vec<_> = sources(texts).into_iter().flat_map(commented).collect();
-    Random::new(seed).shuffle(&mut all);
-    let mut page = format!("# Doc comments drawn by {seed}\n");
-    for (number, (place, comment, signature)) in (1..).zip(all.into_iter().take(count)) {
-        let _ = write!(page, "\n## {number}. {place}\n\n```rust\n{comment}{signature}\n```\n");
+impl Comment {
+    /// Returns the comment as a section of a Markdown page.
+    pub fn section(&self, number: usize) -> String {
+        let Self { doc, signature, .. } = self;
+        format!("## {number}\n\n{doc}\n\n~~~rust\n{signature}\n~~~\n")
     }
-    page
 }
 
-/// Returns up to `count` paths of source files, a line each.
-pub fn files(texts: &[Text], seed: &str, count: usize) -> String {
-    let mut all: Vec<_> = sources(texts).into_iter().map(|text| text.path.as_str()).collect();
-    Random::new(seed).shuffle(&mut all);
-    all.truncate(count);
-    all.join("\n") + "\n"
-}
-
-/// Returns each doc comment of an item: its place, its lines, and the item up to its body.
-fn commented(text: &Text) -> Vec<(String, String, String)> {
+/// Returns the doc comments of a Rust file, in order.
+pub fn comments(path: &str, text: &str) -> Vec<Comment> {
+    let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
-    let mut comment = String::new();
-    let mut lines = (1..).zip(text.content.lines()).peekable();
-    while let Some((number, line)) = lines.next() {
-        let trimmed = line.trim_start();
-        if trimmed.starts_with("///") && doc_comment(line).is_some() {
-            let _ = writeln!(comment, "{trimmed}");
-        } else if trimmed.starts_with("#[") {
-            // An attribute stands between a comment and its item.
-        } else if !comment.is_empty() {
-            let mut signature = trimmed.to_owned();
-            while !signature.ends_with(['{', ';', ',', '}'])
-                && let Some((_, more)) = lines.next_if(|(_, more)| doc_comment(more).is_none())
-            {
-                let _ = write!(signature, " {}", more.trim());
-            }
-            let place = format!("{}:{number}", text.path);
-            found.push((place, std::mem::take(&mut comment), signature));
+    let mut at = 0;
+    while at < lines.len() {
+        let begin = at;
+        let mut doc = Vec::new();
+        while let Some(words) = lines.get(at).copied().and_then(doc_text) {
+            doc.push(words);
+            at += 1;
         }
+        if doc.is_empty() {
+            at += 1;
+            continue;
+        }
+        let inner = lines[begin].trim_start().starts_with("//!");
+        let signature = if inner { format!("// the file {path}") } else { signature(&lines[at..]) };
+        let place = format!("{path}:{}", begin + 1);
+        found.push(Comment { place, doc: doc.join("\n"), signature });
     }
     found
 }
 
-/// A generator of numbers that depend on the seed alone (`SplitMix64`).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: &str) -> Random {
-        // FNV-1a.
-        let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Random(seed.bytes().fold(0xcbf2_9ce4_8422_2325, hash))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            let below = last as u64 + 1;
-            let at = usize::try_from(self.next() % below).unwrap_or(last);
-            items.swap(last, at);
+/// Returns the lines up to the end of the signature, without attributes of one line.
+fn signature(lines: &[&str]) -> String {
+    let mut kept = Vec::new();
+    for line in
+        lines.iter().filter(|line| !line.trim_start().starts_with("#[")).take(SIGNATURE_LINES)
+    {
+        kept.push(*line);
+        let opened = kept.iter().flat_map(|line| line.chars());
+        let depth = opened.fold(0_i32, |depth, c| match c {
+            '(' | '[' => depth + 1,
+            ')' | ']' => depth - 1,
+            _ => depth,
+        });
+        if depth == 0 && line.trim_end().ends_with(['{', ';', ',', '}']) {
+            break;
         }
     }
+    kept.join("\n")
+}
+
+/// Returns `count` of the items, drawn without replacement; `hash` alone decides which.
+pub fn draw<T>(mut items: Vec<T>, count: usize, hash: &str) -> Vec<T> {
+    // FNV-1a, so that every digit of the hash counts.
+    let mut state = hash.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let count = count.min(items.len());
+    for index in 0..count {
+        let left = (items.len() - index) as u64;
+        // The remainder is below `left`, which was a `usize`; its bias is below 2^-40.
+        let chosen = index + (split_mix(&mut state) % left) as usize;
+        items.swap(index, chosen);
+    }
+    items.truncate(count);
+    items
+}
+
+/// Returns the next number of SplitMix64 (Steele, Lea and Flood, 2014).
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let first = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let second = (first ^ (first >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    second ^ (second >> 31)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn texts() -> Vec<Text> {
-        let content = "/// Adds.\n#[must_use]\nfn add(\n    a: u8,\n) -> u8 {\n    a\n}\n\n/// A pair.\nstruct Pair;\n";
-        vec![Text { path: "a/src/b.rs".to_owned(), content: content.to_owned() }]
+    #[test]
+    fn a_comment_comes_with_its_signature() {
+        let text =
+            "//! Module.\n\n/// Adds.\n#[must_use]\nfn add(\n    a: u8,\n) -> u8 {\n    a\n}\n";
+        let found = comments("a.rs", text);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].place, "a.rs:3");
+        assert_eq!(
+            found[1].section(1),
+            "## 1\n\nAdds.\n\n~~~rust\nfn add(\n    a: u8,\n) -> u8 {\n~~~\n"
+        );
     }
 
     #[test]
-    fn a_comment_is_drawn_with_its_signature() {
-        let page = comments(&texts(), "seed", 100);
-        assert!(page.contains("/// Adds.\nfn add( a: u8,"), "{page}");
-        assert!(page.contains("a/src/b.rs:10\n\n```rust\n/// A pair.\nstruct Pair;"), "{page}");
-    }
-
-    #[test]
-    fn one_seed_draws_one_sample() {
-        let texts = texts();
-        assert_eq!(comments(&texts, "one", 1), comments(&texts, "one", 1));
-        assert_eq!(files(&texts, "one", 20), "a/src/b.rs\n");
+    fn the_hash_decides_what_is_drawn() {
+        let drawn = |hash| draw((0..1000).collect(), 100, hash);
+        assert_eq!(drawn("2e2718a"), drawn("2e2718a"));
+        assert_ne!(drawn("2e2718a"), drawn("2e2718b"));
+        let mut unique = drawn("2e2718a");
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), 100);
+        assert_eq!(draw(vec![1, 2], 5, "a").len(), 2);
     }
 }

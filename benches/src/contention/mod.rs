@@ -69,9 +69,9 @@ fn points(rules: &[Rule], clients: &[u32], options: &Options) -> Result<Vec<Poin
 mod tests {
     use super::*;
 
-    /// Relations between the rules in AWS's contention experiment, as inequalities.
+    /// The published order of the algorithms, as inequalities.
     #[test]
-    fn e23_the_order_of_the_algorithms() {
+    fn the_algorithms_have_the_published_order() {
         let options = Options { trials: 40, ..Options::default() };
         let rules = rules::all().unwrap();
         let rules: Vec<Rule> = rules.into_iter().filter(|rule| rule.is_published()).collect();

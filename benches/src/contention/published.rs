@@ -1,6 +1,4 @@
-//! What the published simulator gives: the original program, 400 trials a point.
-//!
-//! From `aws-samples/aws-arch-backoff-simulator`, run for EXPERIMENTS.md, section 1.
+//! Results of the published simulator, `aws-samples/aws-arch-backoff-simulator`: 400 trials a point.
 
 use super::rules;
 
