@@ -1,4 +1,5 @@
-//! The subjects of `resilience-benches compare`, under criterion: for following one of them over time.
+//! The subjects of `resilience-benches compare`, under criterion: for following one of them over
+//! time.
 
 #![expect(clippy::expect_used, reason = "criterion takes no errors")]
 

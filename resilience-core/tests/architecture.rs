@@ -1,10 +1,10 @@
 //! The folders of `src` depend on each other in one direction only.
 //!
-//! The order is the map in ARCHITECTURE.md. An arrow is any path `crate::folder::…` in code outside of tests,
-//! or in a doc comment, since a reader follows a link as well.
+//! The order is the map in ARCHITECTURE.md. An arrow is any path `crate::folder::…` in code outside
+//! of tests, or in a doc comment, since a reader follows a link as well.
 //!
-//! `RESILIENCE_SRC=/path/to/resilience-core/src cargo test -p resilience-core --test architecture -- --nocapture`
-//! prints the arrows of another tree.
+//! `RESILIENCE_SRC=/path/to/resilience-core/src cargo test -p resilience-core --test architecture
+//! -- --nocapture` prints the arrows of another tree.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 

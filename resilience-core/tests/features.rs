@@ -1,4 +1,5 @@
-//! The feature table of each crate's README has the features of its manifest, their defaults, and the features that each enables.
+//! The feature table of each crate's README has the features of its manifest, their defaults, and
+//! the features that each enables.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,4 +1,5 @@
-//! The engines beside their reference models, on random bytes and on those that once found something.
+//! The engines beside their reference models, on random bytes and on those that once found
+//! something.
 
 use std::path::Path;
 

@@ -356,8 +356,8 @@ fn profile(part: &str, settings: &str) -> Result<Profile, ProfilesError> {
     Profiles::from_toml(&text)?.profile("mine")
 }
 
-/// The name is the key in a profile's text, the builder's method, the accessor, the field of a snapshot, the field
-/// of an error, and the end of the layer's name.
+/// The name is the key in a profile's text, the builder's method, the accessor, the field of a
+/// snapshot, the field of an error, and the end of the layer's name.
 macro_rules! assert_one_name {
     ($part:ident, $builder:expr, $valid:literal, $invalid:expr) => {
         let part = stringify!($part);

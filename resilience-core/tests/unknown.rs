@@ -1,4 +1,5 @@
-//! A failure that no code recognises is a failure: circuits count it, budgets price it, retries repeat it.
+//! A failure that no code recognises is a failure: circuits count it, budgets price it, retries
+//! repeat it.
 
 use std::fmt;
 use std::io;
@@ -63,7 +64,8 @@ async fn the_standard_stack_opens_on_errors_of_an_unknown_type() {
     assert!(attempts > 200 - rejected, "at least one retry");
 }
 
-/// Whatever ends a call that hangs: tower's timeout, tokio's, an error of an `io::Error` without a kind.
+/// Whatever ends a call that hangs: tower's timeout, tokio's, an error of an `io::Error` without a
+/// kind.
 #[tokio::test(start_paused = true)]
 async fn a_circuit_and_a_retry_see_the_timeouts_of_others() {
     let hangs = || service_fn(|_: u32| std::future::pending::<Result<(), BoxError>>());
@@ -227,7 +229,8 @@ async fn a_classifier_decides_about_timeouts_for_the_layer_and_for_the_function(
         .await;
         assert_eq!(made, plain);
     }
-    // Nor does it make another rejection one that is tried again, or a timeout one that did not run.
+    // Nor does it make another rejection one that is tried again, or a timeout one that did not
+    // run.
     for kind in [RejectionKind::CircuitOpen, RejectionKind::Shed, RejectionKind::DeadlineExceeded] {
         let script = Script::new(move |_, _: u32| {
             Reply::<(), BoxError>::err(Rejection::new(kind, "inner").into())
@@ -258,7 +261,8 @@ impl resilience_core::Classify<(), BoxError> for NeverRan {
     }
 }
 
-/// A server that throttles as a matter of course does not open the circuit by its consecutive failures.
+/// A server that throttles as a matter of course does not open the circuit by its consecutive
+/// failures.
 #[test]
 fn throttled_calls_can_be_kept_to_the_rates() {
     let throttled = Outcome::throttled(Duration::from_secs(300));

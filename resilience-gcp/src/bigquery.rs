@@ -21,7 +21,8 @@ use resilience_core::{AsOutcome, Outcome, RetryHint};
 /// The message of a statement or a transaction that lost to another writer.
 const CONFLICTS: [&str; 2] = ["could not serialize access", "due to concurrent update"];
 
-/// The messages of limits that are free again within seconds, unlike those that share their reasons.
+/// The messages of limits that are free again within seconds, unlike those that share their
+/// reasons.
 const PASSING_LIMITS: [&str; 4] = [
     "too many dml statements outstanding",
     "total number of dml jobs writing to a table",

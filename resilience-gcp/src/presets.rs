@@ -1,8 +1,8 @@
 //! Retry policies by service: attempts, backoff, total time and budget.
 //!
 //! The numbers are those that the services ask for or that the system behind this crate ran with,
-//! made into one table because they differ for a reason: a conflict is over when the other writer is
-//! done, a quota when its window moves on, and neither is an outage.
+//! made into one table because they differ for a reason: a conflict is over when the other writer
+//! is done, a quota when its window moves on, and neither is an outage.
 //!
 //! | preset | attempts | delays | time | budget | source |
 //! |---|---|---|---|---|---|
@@ -18,8 +18,8 @@
 //!
 //! Where the failure is contention, each retry is how the work gets done: twenty writers on one row
 //! need about four retries each (the `contention` experiment), and a budget of a tenth would refuse
-//! nearly all. Where it is overload, a tenth it is. Each call of a preset makes a budget of its own: to
-//! share one among several policies, give it to each with `budget`.
+//! nearly all. Where it is overload, a tenth it is. Each call of a preset makes a budget of its
+//! own: to share one among several policies, give it to each with `budget`.
 //!
 //! Each preset is a builder, with the standard classifier: give it yours, and a listener, a name or
 //! another limit.

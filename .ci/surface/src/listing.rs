@@ -238,7 +238,8 @@ fn is_primitive(name: &str) -> bool {
     number || ["bool", "char", "str"].contains(&name)
 }
 
-/// Returns the top-level module of the item that `text` shows; `crate` for the root. `None` if it is foreign.
+/// Returns the top-level module of the item that `text` shows; `crate` for the root. `None` if it
+/// is foreign.
 fn module_of(text: &str, own: &str) -> Option<String> {
     let prefix = format!("{own}::");
     // An implementation belongs to its type, not to its trait.

@@ -1,6 +1,7 @@
 //! The public API of each crate, as committed text: compares it with the code, or rewrites it.
 //!
-//! `cargo run --manifest-path .ci/surface/Cargo.toml` compares; `-- bless` rewrites. The input is rustdoc's JSON.
+//! `cargo run --manifest-path .ci/surface/Cargo.toml` compares; `-- bless` rewrites. The input is
+//! rustdoc's JSON.
 
 mod foreign;
 mod listing;

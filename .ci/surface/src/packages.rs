@@ -7,7 +7,8 @@ pub struct Package {
     pub most_structs: usize,
     /// The most items that can be named by a second path.
     pub most_second_paths: usize,
-    /// The foreign crates whose types may stand in the public API, each with the modules that may name them.
+    /// The foreign crates whose types may stand in the public API, each with the modules that may
+    /// name them.
     pub foreign: &'static [(&'static str, Modules)],
 }
 

@@ -12,7 +12,8 @@ pub const MAX_RESULT: usize = 65_536;
 pub const MAX_BATCH: usize = 10_000;
 /// The most entries in the timeline of one run.
 pub const MAX_ENTRIES: u64 = 10_000;
-/// The entries of a timeline that notes leave free, for takeovers, overrides and the end of the run.
+/// The entries of a timeline that notes leave free, for takeovers, overrides and the end of the
+/// run.
 pub const RESERVED_ENTRIES: u64 = 100;
 
 /// The largest payload of a message in bytes.
@@ -23,7 +24,8 @@ pub const MAX_CLAIM: usize = 100;
 /// Checks a name, key or identifier.
 ///
 /// # Errors
-/// [`InvalidInput`](StoreErrorKind::InvalidInput) if it is empty, longer than [`MAX_NAME`], or contains NUL.
+/// [`InvalidInput`](StoreErrorKind::InvalidInput) if it is empty, longer than [`MAX_NAME`], or
+/// contains NUL.
 pub fn check_name(what: &'static str, name: &str) -> Result<(), StoreError> {
     if name.is_empty() || name.len() > MAX_NAME || name.contains('\0') {
         let why =
@@ -48,7 +50,8 @@ pub fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), S
 /// Checks that a timeline of `entries` takes this many notes.
 ///
 /// # Errors
-/// [`InvalidInput`](StoreErrorKind::InvalidInput) if fewer than [`RESERVED_ENTRIES`] would be left free.
+/// [`InvalidInput`](StoreErrorKind::InvalidInput) if fewer than [`RESERVED_ENTRIES`] would be left
+/// free.
 pub fn check_notes(entries: u64, notes: usize) -> Result<(), StoreError> {
     let (total, limit) = (entries.saturating_add(notes as u64), MAX_ENTRIES - RESERVED_ENTRIES);
     if total > limit {

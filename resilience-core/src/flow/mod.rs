@@ -5,7 +5,8 @@
 //! - [`idempotency`]: one effect for each key, however often its message is delivered.
 //! - [`backfill`]: every item of a job once, over any number of runs.
 //! - [`batch`]: rows that are written together, and held until the sink has confirmed them.
-//! - [`outbox`]: messages that are stored with the data that they announce, and delivered at least once.
+//! - [`outbox`]: messages that are stored with the data that they announce, and delivered at least
+//!   once.
 //!
 //! Each has an engine that decides (pure, the time is an argument), a store trait, and a handle
 //! that fills in time and chance. `resilience-stores` keeps them in SQLite, PostgreSQL and Redis;

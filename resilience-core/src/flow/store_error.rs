@@ -7,7 +7,8 @@ use std::pin::Pin;
 use crate::name::Name;
 use crate::outcome::{AsOutcome, Outcome, RetryHint};
 
-/// The future of one operation of a store. Boxed, so that a store can be chosen while the program runs.
+/// The future of one operation of a store. Boxed, so that a store can be chosen while the program
+/// runs.
 ///
 /// Dropping it does not undo the operation, which may still take effect.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

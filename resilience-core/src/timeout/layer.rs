@@ -168,6 +168,7 @@ limit_layer! {
     /// Gives each call a [`Deadline`], or the deadline of the surrounding call if that comes
     /// sooner. See the [module](super).
     DeadlineLayer, named "deadline", for "calls, with all retries and waits,",
-    /// A service with a deadline for each call, which is not made after it. Made by [`DeadlineLayer`].
+    /// A service with a deadline for each call, which is not made after it. Made by
+    /// [`DeadlineLayer`].
     makes DeadlineService with DeadlineFuture
 }

@@ -14,8 +14,8 @@ pub fn fingerprint(payload: &[u8]) -> Fingerprint {
     Fingerprint::new(Sha256::digest(payload).into())
 }
 
-/// Returns the SHA-256 of the fields of a row, in which no two rows of different fields are alike: the length of each field
-/// is part of it.
+/// Returns the SHA-256 of the fields of a row, in which no two rows of different fields are alike:
+/// the length of each field is part of it.
 ///
 /// ```
 /// use resilience_stores::content_hash;

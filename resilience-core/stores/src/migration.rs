@@ -1,4 +1,5 @@
-//! The versions of a schema, and the way between them. What is applied upwards is refinery's to do; the way down is paired here.
+//! The versions of a schema, and the way between them. What is applied upwards is refinery's to do;
+//! the way down is paired here.
 
 use std::error::Error;
 
@@ -53,8 +54,9 @@ impl Migrations {
         u32::try_from(self.versions.len()).unwrap_or(u32::MAX)
     }
 
-    /// Returns a runner that applies what is missing in one transaction: refinery's default records a version in another
-    /// transaction than the one that applies it, and a crash in between would apply it twice.
+    /// Returns a runner that applies what is missing in one transaction: refinery's default records
+    /// a version in another transaction than the one that applies it, and a crash in between would
+    /// apply it twice.
     pub(crate) fn runner(&self) -> Result<Runner, StoreError> {
         let mut runner = Runner::new(&self.parsed()?).set_grouped(true);
         runner.set_migration_table_name(HISTORY);
@@ -107,7 +109,8 @@ impl Migrations {
         Ok(steps)
     }
 
-    /// Returns the error of a migration that failed: the driver's kind, if the driver names a cause that is not the migration's.
+    /// Returns the error of a migration that failed: the driver's kind, if the driver names a cause
+    /// that is not the migration's.
     pub(crate) fn failed<D: Error + 'static>(
         &self,
         error: refinery::Error,

@@ -43,8 +43,9 @@ impl Stores {
         }
     }
 
-    /// Removes at most `limit` rows of each table that are no longer kept, in one transaction. In Redis, which removes what
-    /// has expired by itself, checks the server's eviction policy instead.
+    /// Removes at most `limit` rows of each table that are no longer kept, in one transaction. In
+    /// Redis, which removes what has expired by itself, checks the server's eviction policy
+    /// instead.
     ///
     /// # Errors
     /// The store's. [`UnsafeServer`](StoreErrorKind::UnsafeServer) if Redis evicts keys.
@@ -52,7 +53,8 @@ impl Stores {
         self.upkeep.remove(limit).await
     }
 
-    /// Counts the rows of each table, for the gauges too. In Redis, counts all keys of the database.
+    /// Counts the rows of each table, for the gauges too. In Redis, counts all keys of the
+    /// database.
     ///
     /// # Errors
     /// The store's.
@@ -60,11 +62,11 @@ impl Stores {
         self.upkeep.count().await
     }
 
-    /// Removes what is no longer kept and counts what is left, now and then `every` so often, for ever: to be spawned, once
-    /// for each process. A failure is left for the next time.
+    /// Removes what is no longer kept and counts what is left, now and then `every` so often, for
+    /// ever: to be spawned, once for each process. A failure is left for the next time.
     ///
-    /// In Redis, checks the eviction policy too: while it is not `noeviction`, leases and claims are rejected with
-    /// [`UnsafeServer`](StoreErrorKind::UnsafeServer).
+    /// In Redis, checks the eviction policy too: while it is not `noeviction`, leases and claims
+    /// are rejected with [`UnsafeServer`](StoreErrorKind::UnsafeServer).
     pub async fn maintenance(&self, every: Duration) {
         self.upkeep.maintain(every).await;
     }
@@ -87,7 +89,8 @@ impl fmt::Debug for Stores {
 /// `postgres://…`, `redis://…`.
 ///
 /// # Errors
-/// [`UnknownUrl`](StoreErrorKind::UnknownUrl) if no store that was built in has this scheme, and those of opening it.
+/// [`UnknownUrl`](StoreErrorKind::UnknownUrl) if no store that was built in has this scheme, and
+/// those of opening it.
 pub async fn open(url: &str) -> Result<Stores, StoreError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {

@@ -113,7 +113,8 @@ pub(crate) trait Upkeep: Gauges + Send + Sync {
     /// Counts what is left, for the gauges too.
     fn count(&self) -> StoreFuture<'_, Vec<TableSize>>;
 
-    /// Removes and counts, now and then `every` so often, for ever. A failure is left for the next time.
+    /// Removes and counts, now and then `every` so often, for ever. A failure is left for the next
+    /// time.
     fn maintain(&self, every: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             loop {

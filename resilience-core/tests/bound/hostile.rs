@@ -1,4 +1,5 @@
-//! The bound on attempts holds for services that fail to become ready, and for layers that reject on the way.
+//! The bound on attempts holds for services that fail to become ready, and for layers that reject
+//! on the way.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -36,7 +37,8 @@ impl Manners {
         Manners { ready_fails: 0, ready_waits: 0, call_fails: 1_000, call_hangs: 0 };
 }
 
-/// A service of bad manners. Every failed `poll_ready` and every call is a contact with the server behind it.
+/// A service of bad manners. Every failed `poll_ready` and every call is a contact with the server
+/// behind it.
 struct Server {
     manners: Manners,
     shared: Arc<Mutex<Shared>>,
@@ -288,8 +290,8 @@ proptest! {
     }
 }
 
-/// A server that answers "not ready yet" has answered: waiting for it is not a retry of a failure, and costs
-/// an attempt of the call only.
+/// A server that answers "not ready yet" has answered: waiting for it is not a retry of a failure,
+/// and costs an attempt of the call only.
 #[tokio::test(start_paused = true)]
 async fn a_result_that_is_not_ready_costs_no_budget() {
     let not_yet = |_: Result<&(), &BoxError>| Outcome::not_ready(MS);
@@ -300,8 +302,8 @@ async fn a_result_that_is_not_ready_costs_no_budget() {
     assert_eq!(server.contacts(), 5);
 }
 
-/// A stack around a stack: what the inner one rejects after it has called the service is a repeat to the outer
-/// one, and is paid for. Before, 991 contacts.
+/// A stack around a stack: what the inner one rejects after it has called the service is a repeat
+/// to the outer one, and is paid for. Before, 991 contacts.
 #[tokio::test(start_paused = true)]
 async fn a_stack_around_a_stack() {
     let circuit = || CircuitBreaker::builder().consecutive_failures(1).break_for(MS * 50).probes(1);
@@ -334,7 +336,8 @@ async fn a_stack_around_a_stack() {
     }
 }
 
-/// A rejection that the service itself returns as it fails to become ready is a contact like any other error.
+/// A rejection that the service itself returns as it fails to become ready is a contact like any
+/// other error.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_rejects_as_it_becomes_ready() {
     let server = Server::new(Manners { ready_fails: 1_000, ..Manners::DEAD }, 1);
@@ -366,8 +369,8 @@ impl Service<u64> for Rejects {
     }
 }
 
-/// A call that hangs until a deadline below, and a process that shuts down, are no answer that the other side is
-/// up: their retries are not given back.
+/// A call that hangs until a deadline below, and a process that shuts down, are no answer that the
+/// other side is up: their retries are not given back.
 #[tokio::test(start_paused = true)]
 async fn a_deadline_below_gives_no_price_back() {
     let server = Server::new(Manners { call_hangs: 500, ..Manners::DEAD }, 7);

@@ -72,7 +72,8 @@ fn threads_never_overdraw() {
             });
         }
     });
-    // Nothing was lost either: all that the calls paid for was there to be had, but for what expired.
+    // Nothing was lost either: all that the calls paid for was there to be had, but for what
+    // expired.
     assert!(retries.load(Ordering::SeqCst) > 10_000);
 }
 

@@ -47,7 +47,8 @@ fn a_stampede_gets_as_many_probes_as_there_are() {
     }
 }
 
-/// Threads that ask, drop, fail and succeed at random moments: never more under way than there may be.
+/// Threads that ask, drop, fail and succeed at random moments: never more under way than there may
+/// be.
 #[test]
 fn never_more_probes_under_way_than_there_may_be() {
     let breaker = builder().probes(3).probes_succeed_by(ProbeRule::InARow(1_000)).build().unwrap();

@@ -43,8 +43,8 @@ fn a_call_of_an_earlier_generation_takes_no_place() {
     assert_eq!((seen.calls, seen.stale), (1, 1));
 }
 
-/// Calls that are timed and quick are counted with the others that went well; from the very limit on they
-/// are slow, also by a limit that was changed while they were under way.
+/// Calls that are timed and quick are counted with the others that went well; from the very limit
+/// on they are slow, also by a limit that was changed while they were under way.
 #[tokio::test(start_paused = true)]
 async fn what_is_slow_is_seen_among_quiet_calls() {
     let rules = |after| {

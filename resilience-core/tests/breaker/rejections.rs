@@ -117,7 +117,8 @@ async fn it_is_a_part_of_the_configuration() {
     assert_eq!(after(&breaker, RejectionKind::Shed).await, CircuitState::Closed);
 }
 
-/// A kind that nothing produces is a row in a dashboard that stays empty. `Shed` is for layers of one's own.
+/// A kind that nothing produces is a row in a dashboard that stays empty. `Shed` is for layers of
+/// one's own.
 #[tokio::test(start_paused = true)]
 async fn every_kind_but_shed_is_produced_by_a_policy() {
     let breaker = builder().build().unwrap();

@@ -124,8 +124,8 @@ fn a_full_queue_rejects_the_new_call_or_the_oldest() {
     }
 }
 
-/// A hundred thousand wait, every other one gives up, all others are served in order. Quadratic, this
-/// would take hours.
+/// A hundred thousand wait, every other one gives up, all others are served in order. Quadratic,
+/// this would take hours.
 #[test]
 fn a_crowd_is_served_in_order_around_those_that_gave_up() {
     let bulkhead = builder(1).wait().max_queued(100_000).build().unwrap();

@@ -107,7 +107,8 @@ fn hints_spread_out() {
     assert_eq!(with(RetryHint::None), wait(50));
 }
 
-/// Long-polling operations: a refused quota still keeps the caller for the delay; nothing else does.
+/// Long-polling operations: a refused quota still keeps the caller for the delay; nothing else
+/// does.
 #[test]
 fn long_polling_is_paced() {
     let setting = Setting { quota: 0, ..DEFAULTS };

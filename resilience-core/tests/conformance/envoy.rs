@@ -1,5 +1,6 @@
 //! Envoy's `retry_state_impl_test.cc`: full jitter. Theirs is `random mod bound`; the same point of
-//! the interval is `u = (random mod bound) / bound` here. (Its budget is of another kind, a share of
+//! the interval is `u = (random mod bound) / bound` here. (Its budget is of another kind, a share
+//! of
 //! the calls in flight; the reset headers are `resilience-http`'s.)
 
 use resilience_core::retry::Backoff;

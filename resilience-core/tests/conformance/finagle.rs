@@ -1,5 +1,5 @@
-//! Finagle's windowed budget, by the test suite of tower's port of it (`tps_budget.rs`), and the table
-//! of percentages that the port fails at three rows of ten.
+//! Finagle's windowed budget, by the test suite of tower's port of it (`tps_budget.rs`), and the
+//! table of percentages that the port fails at three rows of ten.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! governor: `direct`, `proptests`, `memory_leaks`. The threads and the leak check are in `tests/rate`.
+//! governor: `direct`, `proptests`, `memory_leaks`. The threads and the leak check are in
+//! `tests/rate`.
 
 use std::time::{Duration, Instant};
 

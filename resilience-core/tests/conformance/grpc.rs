@@ -32,7 +32,8 @@ fn policy(
     .unwrap()
 }
 
-/// Ten tokens, ratio a half, four attempts. The server counts attempts from 0 and answers OK at some.
+/// Ten tokens, ratio a half, four attempts. The server counts attempts from 0 and answers OK at
+/// some.
 #[test]
 fn retry_throttling() {
     const OK: [u32; 10] = [0, 3, 6, 10, 11, 12, 13, 14, 16, 18];
@@ -92,8 +93,8 @@ fn unary_retries() {
     }
 }
 
-/// The delay before retry n is min(initial · multⁿ⁻¹, max) · U(0.8, 1.2). At the maximum theirs goes
-/// 20 % above it; ours is limited before the draw and stays within.
+/// The delay before retry n is min(initial · multⁿ⁻¹, max) · U(0.8, 1.2). At the maximum theirs
+/// goes 20 % above it; ours is limited before the draw and stays within.
 #[test]
 fn backoff_within_twenty_percent() {
     let backoff = Backoff::exponential(ms(100), ms(1_000)).and_then(|it| it.with_factor(3.0));

@@ -24,8 +24,8 @@ struct Scene {
     changes: Vec<(CircuitState, TransitionReason)>,
 }
 
-/// The configuration of their tests. Theirs opens at a rate of failures, and so does half-open: at 50 % of 4, three
-/// must go well.
+/// The configuration of their tests. Theirs opens at a rate of failures, and so does half-open: at
+/// 50 % of 4, three must go well.
 fn e11() -> CircuitBreakerBuilder {
     let window = SlidingWindow::time_in(ms(20_000), 20);
     CircuitConfig::builder()
@@ -119,7 +119,8 @@ fn opens_at_the_threshold_and_not_before() {
 
 #[test]
 fn opens_by_slow_calls() {
-    // Their calls last; ours end on a clock that stands still between them, in a window long enough.
+    // Their calls last; ours end on a clock that stands still between them, in a window long
+    // enough.
     let window = SlidingWindow::count(20);
     let mut scene = Scene::new(e11().slow_calls(ms(4_000), 0.5, window).failure_rate(0.5, window));
     scene.calls("fsFSs");

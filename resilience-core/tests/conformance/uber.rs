@@ -1,6 +1,6 @@
-//! uber-go/ratelimit: `ratelimit_test`. Its slack is our burst, less the one that is under way. Ours is
-//! there from the start (theirs has to be saved up first), so where a table counts on that, it is used up
-//! before.
+//! uber-go/ratelimit: `ratelimit_test`. Its slack is our burst, less the one that is under way.
+//! Ours is there from the start (theirs has to be saved up first), so where a table counts on that,
+//! it is used up before.
 
 use std::time::{Duration, Instant};
 

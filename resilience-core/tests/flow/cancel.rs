@@ -11,7 +11,8 @@ use resilience_core::flow::ledger::{Began, LedgerStore, NewRun, RunLedger, RunSt
 use resilience_core::testing::MemoryStore;
 use tokio::time::sleep;
 
-/// Polls `future` up to `polls` times, with time for others in between, and drops it. Returns `true` if it ended.
+/// Polls `future` up to `polls` times, with time for others in between, and drops it. Returns
+/// `true` if it ended.
 pub(crate) async fn drop_after<F: Future>(polls: usize, future: F) -> bool {
     let mut future = pin!(future);
     for _ in 0..polls {

@@ -106,7 +106,8 @@ async fn a_panic_in_a_drop_is_not_waited_for() {
     assert_eq!(runs.load(Ordering::Relaxed), 2);
 }
 
-/// A check that blocks its thread keeps it, and one only; probes do not wait longer than it is given.
+/// A check that blocks its thread keeps it, and one only; probes do not wait longer than it is
+/// given.
 #[test]
 fn a_check_that_blocks_its_thread_is_not_run_again() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

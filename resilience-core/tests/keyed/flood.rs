@@ -83,7 +83,8 @@ fn take(store: &Keyed<u64, RateLimiter>, key: u64, now: Instant, cost: u32) -> b
     store.with(&key, now, |limiter| limiter.check_at(now, cost).is_ok())
 }
 
-/// Every key of the flood takes a token, which takes six minutes to come back: by keys and by bytes.
+/// Every key of the flood takes a token, which takes six minutes to come back: by keys and by
+/// bytes.
 #[test]
 fn a_flood_forgets_no_spent_key_and_denies_no_new_one() {
     const SPENT: u64 = 500;

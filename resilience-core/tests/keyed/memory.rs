@@ -9,8 +9,8 @@ use resilience_core::rate::{Quota, RateLimiter};
 
 const KEYS: usize = 200_000;
 
-/// Bytes a key with a limiter, in a store that is full: those that it counts, and those that it asked the
-/// allocator for, which rounds them up.
+/// Bytes a key with a limiter, in a store that is full: those that it counts, and those that it
+/// asked the allocator for, which rounds them up.
 fn bytes_a_key<K: Key>(key: impl Fn(usize) -> K) -> (f64, f64) {
     let limiter = RateLimiter::builder().quota(Quota::per_second(5)).build().unwrap();
     let limits = KeyedLimits::new(KEYS, 1 << 30, Duration::from_secs(600)).unwrap();

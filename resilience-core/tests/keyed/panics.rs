@@ -1,4 +1,5 @@
-//! Keys and states that panic at their n-th run, for every n: the bounds hold, and all is given back.
+//! Keys and states that panic at their n-th run, for every n: the bounds hold, and all is given
+//! back.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,7 +1,9 @@
-//! Nothing leaks: live bytes after a store is gone are those before it was made, whatever was dropped when.
+//! Nothing leaks: live bytes after a store is gone are those before it was made, whatever was
+//! dropped when.
 //!
 //! A hundred thousand calls for each of ten kinds, a million in all; ten times as many with
-//! `RESILIENCE_KEYED_FULL=1`. What is counted is what one thread allocates and frees, so each kind runs on one.
+//! `RESILIENCE_KEYED_FULL=1`. What is counted is what one thread allocates and frees, so each kind
+//! runs on one.
 
 use std::io;
 use std::pin::Pin;
@@ -40,8 +42,8 @@ fn calls() -> u64 {
     crate::keys(1_000_000) / KINDS
 }
 
-/// Bytes that are left of `body`, which is run before to make what stays for good: the thread's own, and
-/// what the runtime's timers have grown to.
+/// Bytes that are left of `body`, which is run before to make what stays for good: the thread's
+/// own, and what the runtime's timers have grown to.
 fn left<F: Future<Output = ()>>(mut body: impl FnMut(u64) -> F) -> i64 {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
@@ -65,7 +67,8 @@ fn key(number: u64, random: &mut SmallRng) -> u64 {
     if random.random_range(0..4) == 0 { number % 100 } else { number }
 }
 
-/// Calls for states by themselves; what each holds is dropped at random, the last of it after the store.
+/// Calls for states by themselves; what each holds is dropped at random, the last of it after the
+/// store.
 fn by_handles<T: Entry, H>(
     fresh: impl Fn() -> T + Clone + Send + Sync + 'static,
     hold: impl Fn(T, &mut SmallRng) -> Option<H>,
@@ -90,8 +93,8 @@ fn by_handles<T: Entry, H>(
     })
 }
 
-/// Calls of a service, each dropped when it has ended or after a random number of polls, the last of them after
-/// the service.
+/// Calls of a service, each dropped when it has ended or after a random number of polls, the last
+/// of them after the service.
 fn by_calls(layered: impl Fn() -> Boxed) -> i64 {
     left(async |calls| {
         let mut random = SmallRng::seed_from_u64(calls);

@@ -65,7 +65,8 @@ async fn drop_after(polls: usize, name: &str, half_open: bool) -> bool {
     let retries = f64::from(u32::try_from(log.calls().saturating_sub(1)).unwrap());
     let left = rig.budget().available(clock::now());
     let deposit = left - (f64::from(RESERVE) - retries);
-    // Only a retrying layer deposits, at the first poll, once the bulkhead has let the call go on to it.
+    // Only a retrying layer deposits, at the first poll, once the bulkhead has let the call go on
+    // to it.
     let entered = has_retry(name) && polls > if rig.bulkhead().is_some() { 2 } else { 0 };
     let expected = if entered { 0.1 } else { 0.0 };
     assert!((deposit - expected).abs() < 1e-9, "{what}: {left}");

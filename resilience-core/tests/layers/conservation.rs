@@ -1,4 +1,5 @@
-//! Whatever a crowd of callers does to a stack, at rest everything is back and every token accounted.
+//! Whatever a crowd of callers does to a stack, at rest everything is back and every token
+//! accounted.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -44,7 +45,8 @@ type Call = Pin<Box<dyn Future<Output = Result<u64, BoxError>>>>;
 /// Few of everything but tokens: calls stand in line, and the circuit opens and is probed.
 const FEW: Limits = Limits { permits: 3, min_gap: Duration::ZERO, failures: 4 };
 
-/// `closing`: the service below is at times not ready. `noted`: it is known which calls were let in.
+/// `closing`: the service below is at times not ready. `noted`: it is known which calls were let
+/// in.
 async fn run(operations: &[Operation], closing: bool, noted: bool) {
     let budget = budget();
     let entered = Arc::new(Mutex::new(HashSet::new()));
@@ -57,8 +59,8 @@ async fn run(operations: &[Operation], closing: bool, noted: bool) {
     }));
     let (mut service, snapshot): (Boxed, Box<dyn Fn() -> StackSnapshot>) = if noted {
         let let_in = entered.clone();
-        // Whose circuit it is is asked in the poll that lets a call in, which is when the retry deposits: nothing
-        // stands between them but a limit that has tokens for all.
+        // Whose circuit it is is asked in the poll that lets a call in, which is when the retry
+        // deposits: nothing stands between them but a limit that has tokens for all.
         let all_the_same = move |request: &u64| {
             let_in.lock().insert(*request);
             0_u64
@@ -116,11 +118,12 @@ async fn run(operations: &[Operation], closing: bool, noted: bool) {
     assert!(bulkhead.peak <= FEW.permits);
     let (rate, circuit) = (rest.rate_limit.unwrap(), rest.circuit_breaker.unwrap());
     assert_eq!((rate.queued, circuit.probes), (0, 0));
-    // A token for each attempt that reached the service, and the price of a retry for each but the first
-    // of a call. What was rejected on the way, or dropped in front of a service that was not ready, has
-    // cost nothing.
+    // A token for each attempt that reached the service, and the price of a retry for each but the
+    // first of a call. What was rejected on the way, or dropped in front of a service that was not
+    // ready, has cost nothing.
     if closing {
-        // What is given back after the next was let through may come back in part: no window is let over.
+        // What is given back after the next was let through may come back in part: no window is let
+        // over.
         assert!(rate.admitted >= log.calls() as u64);
         assert!(rate.available as usize <= 10_000 - log.calls());
     } else {

@@ -42,8 +42,8 @@ pub(crate) const LAYERS: [&str; 14] = [
     "checkout",
 ];
 
-/// Those that wait in the call and therefore reserve nothing when they become ready (R4): all that do
-/// not hand readiness through.
+/// Those that wait in the call and therefore reserve nothing when they become ready (R4): all that
+/// do not hand readiness through.
 pub(crate) const LATE_BINDING: [&str; 12] = {
     let [_, _, late @ ..] = LAYERS;
     late
@@ -71,8 +71,8 @@ pub(crate) fn policy(budget: &RetryBudget) -> RetryPolicy {
         .unwrap()
 }
 
-/// Numbers of calls that no test gets to by accident, and a bucket in which nothing comes back while
-/// one runs: what is there is what was not taken.
+/// Numbers of calls that no test gets to by accident, and a bucket in which nothing comes back
+/// while one runs: what is there is what was not taken.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) permits: u32,

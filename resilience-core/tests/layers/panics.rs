@@ -1,4 +1,5 @@
-//! Every piece of the user's code panics at its n-th run, for every n, under every layer: nothing leaks.
+//! Every piece of the user's code panics at its n-th run, for every n, under every layer: nothing
+//! leaks.
 
 use std::any::Any;
 use std::cell::Cell;

@@ -1,6 +1,6 @@
-//! Calls with boxed errors, made inside a task. That this compiles is the test: what a task holds across an
-//! `await` must be `Send` with its lifetimes forgotten, and nothing that is looked up by `CarriesRejection`
-//! is (see `src/inherent.rs`).
+//! Calls with boxed errors, made inside a task. That this compiles is the test: what a task holds
+//! across an `await` must be `Send` with its lifetimes forgotten, and nothing that is looked up by
+//! `CarriesRejection` is (see `src/inherent.rs`).
 
 use std::time::Duration;
 

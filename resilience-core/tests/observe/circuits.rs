@@ -54,8 +54,8 @@ fn a_late_event_does_not_bring_an_old_state_back() {
     assert_eq!(transitions.count(), 2);
 }
 
-/// The next circuit of the name, or of a key that was forgotten, begins anew; its changes are the later
-/// ones none the less.
+/// The next circuit of the name, or of a key that was forgotten, begins anew; its changes are the
+/// later ones none the less.
 #[test]
 fn a_circuit_that_is_made_anew_is_shown() {
     let (notebook, metrics) = (Notebook::default(), Metrics::default());

@@ -1,4 +1,5 @@
-//! The process's listener. There is one for this whole test binary: it looks at its own layers only.
+//! The process's listener. There is one for this whole test binary: it looks at its own layers
+//! only.
 
 use std::sync::Arc;
 

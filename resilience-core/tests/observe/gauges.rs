@@ -221,8 +221,8 @@ async fn the_gauges_of_a_profile_are_those_of_its_calls() {
     assert_eq!(seen(&profile)["resilience.circuit.open"], 0.0);
 }
 
-/// The count is that of the circuits that reject calls, in the store and in its overflow state, at any
-/// time.
+/// The count is that of the circuits that reject calls, in the store and in its overflow state, at
+/// any time.
 #[tokio::test(start_paused = true)]
 async fn a_store_counts_its_open_circuits() {
     type Act = fn(&CircuitBreaker);

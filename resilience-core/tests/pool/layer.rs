@@ -88,8 +88,8 @@ async fn a_timeout_below_retires_it() {
     assert_eq!((server.live(), pool.snapshot().retired(Retired::Broken)), (0, 1));
 }
 
-/// Dropped at every poll: before the service below has the connection it goes back, after that it is
-/// retired.
+/// Dropped at every poll: before the service below has the connection it goes back, after that it
+/// is retired.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_nothing_behind() {
     let yields = async |(reply, connection): Request| {

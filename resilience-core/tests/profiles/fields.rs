@@ -1,5 +1,5 @@
-//! Every field of a profile, with every kind of bad value: the error names that very field, the value
-//! and the bound.
+//! Every field of a profile, with every kind of bad value: the error names that very field, the
+//! value and the bound.
 
 use resilience_core::profiles::{Profiles, ProfilesError};
 
@@ -33,8 +33,8 @@ impl Type {
     }
 }
 
-/// Path, type, a good value, and what else is bad for it: zeros, what is too large, and what contradicts
-/// other fields.
+/// Path, type, a good value, and what else is bad for it: zeros, what is too large, and what
+/// contradicts other fields.
 pub(super) type Field = (&'static str, Type, &'static str, &'static [&'static str]);
 
 /// All fields that can stand in one profile.

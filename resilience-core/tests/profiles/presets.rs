@@ -58,7 +58,8 @@ fn presets_are_the_limits_of_the_services() {
     assert_eq!(plan("slack").max_attempts, 3);
 }
 
-/// Ten 429s in a row do not close a scraper for five minutes: its rate limit pauses, and that is the remedy.
+/// Ten 429s in a row do not close a scraper for five minutes: its rate limit pauses, and that is
+/// the remedy.
 #[tokio::test(start_paused = true)]
 async fn a_throttled_scraper_is_paced_and_not_cut_off() {
     let profile = Profiles::standard().unwrap().profile("scraper.odds").unwrap();

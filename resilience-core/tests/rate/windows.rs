@@ -1,5 +1,5 @@
-//! Every window of every run. `RATE_DECISIONS=100000000 cargo test --release -p resilience-core --test
-//! rate bound -- --nocapture` makes the run on two threads that many decisions long.
+//! Every window of every run. `RATE_DECISIONS=100000000 cargo test --release -p resilience-core
+//! --test rate bound -- --nocapture` makes the run on two threads that many decisions long.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,8 +9,9 @@ use resilience_core::rate::{Decision, Quota, RateLimiter, Shaping, TokenBucket};
 
 use crate::{limiter, ms};
 
-/// Windows that hold more than they may. One pass: the sum from i to j is `j - i + 1`, and what is allowed
-/// is `burst + rate · (t_j - t_i)`, so the least of `i - rate · t_i` so far is the worst to begin at.
+/// Windows that hold more than they may. One pass: the sum from i to j is `j - i + 1`, and what is
+/// allowed is `burst + rate · (t_j - t_i)`, so the least of `i - rate · t_i` so far is the worst to
+/// begin at.
 fn windows_over(times: &[u64], quota: &Quota) -> usize {
     let period = i128::try_from(quota.period().as_nanos()).unwrap();
     let mut least = i128::MAX;
@@ -33,7 +34,8 @@ fn the_check_of_windows_can_fail() {
     assert_eq!(windows_over(&[0, 0, 9], &quota), 1);
 }
 
-/// Two threads, each at the next instant of a clock that they share: stamps reach the lock out of order.
+/// Two threads, each at the next instant of a clock that they share: stamps reach the lock out of
+/// order.
 #[test]
 fn bound_holds_for_two_threads() {
     for (rate, burst) in [(70_000_007, 50), (350_000_003, 5_000)] {

@@ -1,5 +1,5 @@
-//! A thousand random ends of a process that works off a queue: no message is lost, none is both done and handed
-//! back, and none of them takes longer than it may.
+//! A thousand random ends of a process that works off a queue: no message is lost, none is both
+//! done and handed back, and none of them takes longer than it may.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

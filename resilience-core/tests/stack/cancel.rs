@@ -96,8 +96,8 @@ async fn dropped_at_every_poll() {
     assert!(polls >= 20, "it ended after {polls} polls: too little was tried");
 }
 
-/// Once lost: behind a breaker, which is always ready, the token, and the retry's price, counted as spent before the
-/// service itself had taken anything.
+/// Once lost: behind a breaker, which is always ready, the token, and the retry's price, counted as
+/// spent before the service itself had taken anything.
 #[tokio::test(start_paused = true)]
 async fn a_retry_dropped_before_a_service_that_is_not_ready_costs_nothing() {
     let day = SECOND * 86_400;

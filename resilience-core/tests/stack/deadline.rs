@@ -16,8 +16,8 @@ use tower::{BoxError, Layer, Service};
 
 use crate::SECOND;
 
-/// An attempt that hangs, and a service that is never ready: late, not timed out, and not the circuit's
-/// affair.
+/// An attempt that hangs, and a service that is never ready: late, not timed out, and not the
+/// circuit's affair.
 #[tokio::test(start_paused = true)]
 async fn what_is_late_is_late_and_no_failure() {
     for ready in [true, false] {

@@ -20,8 +20,8 @@ fn retries(attempts: u32) -> resilience_core::retry::RetryPolicyBuilder {
     RetryPolicy::builder().max_attempts(attempts).backoff(Backoff::constant(MS * 100))
 }
 
-/// The limit holds at the wire: retries wait for tokens too, and standing in line for the bulkhead does
-/// not let a burst through.
+/// The limit holds at the wire: retries wait for tokens too, and standing in line for the bulkhead
+/// does not let a burst through.
 #[tokio::test(start_paused = true)]
 async fn the_rate_is_bound_at_the_wire() {
     let script = Script::new(|call, request: u64| {
@@ -110,7 +110,8 @@ async fn the_bulkhead_holds_across_retries() {
     assert_eq!((log.calls(), service.oneshot(2).await.unwrap()), (3, 2));
 }
 
-/// The attempt timeout is inside of the breaker, which sees a failure; the deadline is outside of all.
+/// The attempt timeout is inside of the breaker, which sees a failure; the deadline is outside of
+/// all.
 #[tokio::test(start_paused = true)]
 async fn a_breaker_sees_attempts_that_hang() {
     let stack = Stack::builder()

@@ -75,7 +75,8 @@ async fn simulate(deadline: Option<Duration>, seed: u64) {
         .attempt_timeout(SECOND);
     let script = Script::new(chaos);
     let (probe, log) = ServiceProbe::new(script.clone());
-    // Boxed: rustc cannot see that a future whose error is a box can be sent, once it is inside another.
+    // Boxed: rustc cannot see that a future whose error is a box can be sent, once it is inside
+    // another.
     let (plan, service) = match deadline {
         Some(limit) => {
             let stack = stack.deadline(limit).build().unwrap();

@@ -20,7 +20,8 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
 use crate::{MS, SECOND, down};
 
-/// Becomes ready after as long as `ready` returns for the *n*-th handle, and answers after `call`; `None` never.
+/// Becomes ready after as long as `ready` returns for the *n*-th handle, and answers after `call`;
+/// `None` never.
 #[derive(Debug)]
 struct Slow {
     ready: fn(u64) -> Option<Duration>,
@@ -142,8 +143,8 @@ impl<S: Service<()>> Service<()> for Delayed<S> {
     }
 }
 
-/// A wait for readiness that runs out did not run, so that a request which may run only once is sent again; and
-/// the other side is not to blame.
+/// A wait for readiness that runs out did not run, so that a request which may run only once is
+/// sent again; and the other side is not to blame.
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_readiness_is_not_a_failure_of_the_other_side() {
     let never_ready: fn(u64) -> Option<Duration> = |number| (number % 5 == 4).then_some(MS);

@@ -12,8 +12,8 @@ use tower::{BoxError, Layer, service_fn};
 
 use crate::SECOND;
 
-/// Calls that wander from thread to thread while they wait, are woken for nothing, or are given up while others ring:
-/// each ends, and none before its time.
+/// Calls that wander from thread to thread while they wait, are woken for nothing, or are given up
+/// while others ring: each ends, and none before its time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_that_wander_end_in_time() {
     let mut calls = JoinSet::new();

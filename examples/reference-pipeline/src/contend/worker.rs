@@ -91,7 +91,8 @@ async fn fenced(orders: &Orders, arena: &Arena) -> Result<(), BoxError> {
         };
         match lease.run(work).await {
             Ok(left) => done += u32::from(left?),
-            // The work was dropped with the lease. Its write is sent anyway, for the store to reject.
+            // The work was dropped with the lease. Its write is sent anyway, for the store to
+            // reject.
             Err(_lost) => done += u32::from(late(arena, &section, &fence).await?),
         }
     }

@@ -23,7 +23,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Arguments of `smoke`.
 #[derive(Debug, Clone, Args)]
 pub struct Line {
-    /// URL [--timeout SECONDS] [--no-probes] [--get PATH [--status N] [--json POINTER=VALUE] [--has POINTER]]...
+    /// URL [--timeout SECONDS] [--no-probes] [--get PATH [--status N] [--json POINTER=VALUE] [--has
+    /// POINTER]]...
     #[arg(
         required = true,
         trailing_var_arg = true,

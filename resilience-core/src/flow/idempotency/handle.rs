@@ -26,7 +26,8 @@ pub enum Once<E> {
     Taken(Taken),
     /// The work failed and the key is free again.
     Failed(E),
-    /// The work took longer than its claim and was dropped, or another claim was made meanwhile. It may have had an effect.
+    /// The work took longer than its claim and was dropped, or another claim was made meanwhile. It
+    /// may have had an effect.
     Lost(Rejection),
 }
 
@@ -43,16 +44,19 @@ impl Idempotency {
         &*self.0
     }
 
-    /// Claims the key, does the work, and completes the key. The work is dropped at nine tenths of its claim by the monotonic
-    /// clock, counted from when the request for the claim was sent, so that it never runs beside its successor.
+    /// Claims the key, does the work, and completes the key. The work is dropped at nine tenths of
+    /// its claim by the monotonic clock, counted from when the request for the claim was sent, so
+    /// that it never runs beside its successor.
     ///
-    /// For an effect elsewhere than in the store: a process that is killed between the effect and the completion leaves the
-    /// key to a successor, which repeats the effect. Give the effect the token of the [`Claim`]. Dropped, the work is dropped,
-    /// and the key can be claimed again when the claim ends.
+    /// For an effect elsewhere than in the store: a process that is killed between the effect and
+    /// the completion leaves the key to a successor, which repeats the effect. Give the effect the
+    /// token of the [`Claim`]. Dropped, the work is dropped, and the key can be claimed again when
+    /// the claim ends.
     ///
     /// # Errors
-    /// The store's, once trying again would be too late. After a failed completion the effect has been made. A result that
-    /// is too large is an error as well; the key is done then, without a result.
+    /// The store's, once trying again would be too late. After a failed completion the effect has
+    /// been made. A result that is too large is an error as well; the key is done then, without a
+    /// result.
     pub async fn once<E, F, Fut>(&self, request: KeyRequest, work: F) -> Result<Once<E>, StoreError>
     where
         F: FnOnce(Claim) -> Fut,
@@ -86,8 +90,9 @@ impl Idempotency {
         }
     }
 
-    /// Completes a key whose effect has been made, although its claim may be over. Tries for `until`, at least a
-    /// minute, while the store cannot be reached: a completion that is lost repeats the effect.
+    /// Completes a key whose effect has been made, although its claim may be over. Tries for
+    /// `until`, at least a minute, while the store cannot be reached: a completion that is lost
+    /// repeats the effect.
     async fn complete(
         &self,
         claim: &Claim,

@@ -1,9 +1,10 @@
 //! Idempotency keys: exactly one effect, however often a message is delivered.
 //!
-//! A key is free, in progress or done. It carries the [`Fingerprint`] of its payload: the same key with another payload is a
-//! [`Conflict`](Taken::Conflict), not a repetition. Work that wrote nothing leaves the key free
-//! ([`Completion::Empty`]), since an empty success that blocks the real load is worse than a second look; complete
-//! emptiness is recorded as such ([`Completion::CompleteAndEmpty`]).
+//! A key is free, in progress or done. It carries the [`Fingerprint`] of its payload: the same key
+//! with another payload is a [`Conflict`](Taken::Conflict), not a repetition. Work that wrote
+//! nothing leaves the key free ([`Completion::Empty`]), since an empty success that blocks the real
+//! load is worse than a second look; complete emptiness is recorded as such
+//! ([`Completion::CompleteAndEmpty`]).
 //!
 //! | where the effect is | what is guaranteed |
 //! |---|---|

@@ -9,8 +9,8 @@ use crate::flow::limits::{MAX_RESULT, check_name, check_size};
 use crate::flow::store_error::{StoreError, StoreErrorKind};
 use crate::timestamp::Timestamp;
 
-/// A digest of a payload, which shows that a key was used for another one. Any digest of 32 bytes will do that
-/// does not collide: SHA-256.
+/// A digest of a payload, which shows that a key was used for another one. Any digest of 32 bytes
+/// will do that does not collide: SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
@@ -53,7 +53,8 @@ pub struct KeyRequest {
     pub key: String,
     /// The digest of the payload.
     pub fingerprint: Fingerprint,
-    /// The token of the lease under which the work is done. A greater one takes over a claim at once.
+    /// The token of the lease under which the work is done. A greater one takes over a claim at
+    /// once.
     pub fence: Option<FencingToken>,
     /// The time for the work, by the store's clock. After it the key can be claimed again.
     pub claim_for: Duration,
@@ -98,8 +99,8 @@ impl KeyRequest {
     /// Checks the key and its times.
     ///
     /// # Errors
-    /// [`InvalidInput`](StoreErrorKind::InvalidInput), if the key is empty or too long, or a time is less than a millisecond
-    /// or more than a hundred years.
+    /// [`InvalidInput`](StoreErrorKind::InvalidInput), if the key is empty or too long, or a time
+    /// is less than a millisecond or more than a hundred years.
     pub fn check(&self) -> Result<(), StoreError> {
         check_name("key", &self.key)?;
         let bounds = Duration::from_millis(1)..=Duration::from_secs(100 * 366 * 24 * 60 * 60);
@@ -145,7 +146,8 @@ pub enum Completion {
 }
 
 impl Completion {
-    /// Creates the completion of work that wrote this many rows: [`Empty`](Completion::Empty) without any.
+    /// Creates the completion of work that wrote this many rows: [`Empty`](Completion::Empty)
+    /// without any.
     #[must_use]
     pub fn of(rows: u64, result: impl Into<Vec<u8>>) -> Completion {
         match NonZeroU64::new(rows) {
@@ -239,8 +241,8 @@ pub enum Taken {
 }
 
 impl KeyRecord {
-    /// Decides about a request. Returns the record to store, with `next` as its token. `next` must be greater than every token
-    /// given before.
+    /// Decides about a request. Returns the record to store, with `next` as its token. `next` must
+    /// be greater than every token given before.
     ///
     /// # Errors
     /// The state of the key, if it cannot be claimed.
@@ -284,14 +286,15 @@ impl KeyRecord {
         (!taken_over).then_some(Taken::InProgress { remaining })
     }
 
-    /// Returns `true` if the claim of this token may be completed or given back, also after its time as long as no
-    /// other claim was made.
+    /// Returns `true` if the claim of this token may be completed or given back, also after its
+    /// time as long as no other claim was made.
     #[must_use]
     pub fn is_claimed_by(&self, token: FencingToken) -> bool {
         self.token == token && self.done.is_none()
     }
 
-    /// Completes a claim that [is the caller's](KeyRecord::is_claimed_by). Returns `false` if the record is to be removed.
+    /// Completes a claim that [is the caller's](KeyRecord::is_claimed_by). Returns `false` if the
+    /// record is to be removed.
     #[must_use]
     pub fn complete(&mut self, completion: &Completion, ttl: Duration, now: Timestamp) -> bool {
         self.done = completion.kept().map(|(rows, result)| (rows, result.to_vec()));

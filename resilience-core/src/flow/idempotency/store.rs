@@ -14,28 +14,29 @@ pub struct RowHash {
     pub hash: Fingerprint,
 }
 
-/// A store of idempotency keys: decides as [`KeyRecord`](super::KeyRecord) does, atomically, by its own clock.
+/// A store of idempotency keys: decides as [`KeyRecord`](super::KeyRecord) does, atomically, by its
+/// own clock.
 ///
 /// `testing::conformance::idempotency` proves an implementation.
 pub trait IdempotencyStore: Send + Sync {
     /// Claims a key, or returns its state.
     fn claim(&self, request: KeyRequest) -> StoreFuture<'_, Result<Claim, Taken>>;
 
-    /// Completes a claim. Returns `false`, and changes nothing, if another claim was made since. Completing a claim
-    /// twice is completing it once. Stores also complete inside the caller's own transaction, which alone makes the effect and
-    /// the key one.
+    /// Completes a claim. Returns `false`, and changes nothing, if another claim was made since.
+    /// Completing a claim twice is completing it once. Stores also complete inside the caller's own
+    /// transaction, which alone makes the effect and the key one.
     fn complete(&self, claim: Claim, completion: Completion) -> StoreFuture<'_, bool>;
 
-    /// Gives a claim back: the work had no effect. Returns `false`, and changes nothing, if it is not the caller's any
-    /// more.
+    /// Gives a claim back: the work had no effect. Returns `false`, and changes nothing, if it is
+    /// not the caller's any more.
     fn abandon(&self, claim: Claim) -> StoreFuture<'_, bool>;
 
     /// Returns the positions of rows that differ from their stored content, in one query. At most
     /// [`MAX_BATCH`](crate::flow::limits::MAX_BATCH) rows.
     fn changed(&self, data_set: String, rows: Vec<RowHash>) -> StoreFuture<'_, Vec<usize>>;
 
-    /// Stores the content of rows that were written, for `ttl`. Carries no fence of its own: record the content of fenced rows in
-    /// the transaction that checks their fence and writes them, which the stores offer, or a former holder's content would hide
-    /// a change.
+    /// Stores the content of rows that were written, for `ttl`. Carries no fence of its own: record
+    /// the content of fenced rows in the transaction that checks their fence and writes them, which
+    /// the stores offer, or a former holder's content would hide a change.
     fn record(&self, data_set: String, rows: Vec<RowHash>, ttl: Duration) -> StoreFuture<'_, ()>;
 }

@@ -72,19 +72,22 @@ pub struct Note {
 }
 
 impl Note {
-    /// Creates a note, as a store reads it. Texts longer than [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
+    /// Creates a note, as a store reads it. Texts longer than
+    /// [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
     #[must_use]
     pub fn new(kind: EntryKind, what: impl Into<String>, evidence: impl Into<String>) -> Note {
         Note { kind, what: bounded_text(what), evidence: bounded_text(evidence) }
     }
 
-    /// Creates the note of an attempt. Texts longer than [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
+    /// Creates the note of an attempt. Texts longer than
+    /// [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
     #[must_use]
     pub fn attempt(what: impl Into<String>, evidence: impl Into<String>) -> Note {
         Note::new(EntryKind::Attempt, what, evidence)
     }
 
-    /// Creates the note of a decision. Texts longer than [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
+    /// Creates the note of a decision. Texts longer than
+    /// [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) are cut.
     #[must_use]
     pub fn decision(what: impl Into<String>, evidence: impl Into<String>) -> Note {
         Note::new(EntryKind::Decision, what, evidence)
@@ -97,17 +100,18 @@ impl Note {
         Note::new(kind, kind.as_str(), evidence)
     }
 
-    /// Creates the note of a takeover for a timeline of `entries`. Returns `None` if only the end still fits: the run
-    /// itself shows its token.
+    /// Creates the note of a takeover for a timeline of `entries`. Returns `None` if only the end
+    /// still fits: the run itself shows its token.
     #[must_use]
     pub fn of_takeover(entries: u64, fence: Option<impl fmt::Display>) -> Option<Note> {
         (entries + 1 < MAX_ENTRIES).then(|| Note::of_start(EntryKind::TakenOver, fence))
     }
 
-    /// Returns what a timeline of `entries` takes with an end: the notes that fit, and the note of the end. Its evidence
-    /// counts the notes that did not fit.
+    /// Returns what a timeline of `entries` takes with an end: the notes that fit, and the note of
+    /// the end. Its evidence counts the notes that did not fit.
     ///
-    /// An end that was recorded always fits. One that was refused is left out if only the run's own end still fits.
+    /// An end that was recorded always fits. One that was refused is left out if only the run's own
+    /// end still fits.
     #[must_use]
     pub fn with_end(
         entries: u64,

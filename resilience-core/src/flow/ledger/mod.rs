@@ -1,8 +1,9 @@
 //! A ledger of runs: each has exactly one end, and a timeline of how it came to it.
 //!
-//! A run that is not ready, was skipped or was cancelled has not failed, and the ledger keeps them apart
-//! ([`RunState`]). The end is set by compare-and-set in the store: the first one stays, whatever is written
-//! later. An operator's [`Override`] stands beside the end, with name and reason.
+//! A run that is not ready, was skipped or was cancelled has not failed, and the ledger keeps them
+//! apart ([`RunState`]). The end is set by compare-and-set in the store: the first one stays,
+//! whatever is written later. An operator's [`Override`] stands beside the end, with name and
+//! reason.
 //!
 //! ```
 //! use std::sync::Arc;

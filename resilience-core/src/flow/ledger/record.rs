@@ -72,7 +72,8 @@ pub struct RunRecord {
 
 /// An operator's decision about a run, beside the run's own end, which stays.
 ///
-/// Carries no fence: an operator holds no lease, and decides also about a run that another process works on.
+/// Carries no fence: an operator holds no lease, and decides also about a run that another process
+/// works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Override {
@@ -88,7 +89,8 @@ impl Override {
     /// Creates an override.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput), if the name or the reason is empty.
+    /// [`InvalidInput`](crate::flow::StoreErrorKind::InvalidInput), if the name or the reason is
+    /// empty.
     pub fn new(
         state: RunState,
         by: impl Into<String>,
@@ -170,7 +172,8 @@ impl RunRecord {
         Start::TakenOver
     }
 
-    /// Returns the token under which the run was taken over, if a write under `fence` comes from a former holder.
+    /// Returns the token under which the run was taken over, if a write under `fence` comes from a
+    /// former holder.
     #[must_use]
     pub fn fenced(&self, fence: Option<FencingToken>) -> Option<FencingToken> {
         self.fence.filter(|&current| fence < Some(current))
@@ -195,7 +198,8 @@ impl RunRecord {
         Finish::Recorded
     }
 
-    /// Returns the state that counts: the operator's if there is an override, or else the run's own.
+    /// Returns the state that counts: the operator's if there is an override, or else the run's
+    /// own.
     #[must_use]
     pub fn effective(&self) -> Option<&RunState> {
         let own = self.end.as_ref().map(|(state, _)| state);

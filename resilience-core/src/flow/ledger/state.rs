@@ -102,7 +102,8 @@ impl RunState {
         }
     }
 
-    /// Returns the state with its text within [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) and its quality at most 100.
+    /// Returns the state with its text within [`MAX_TEXT`](crate::flow::limits::MAX_TEXT) and its
+    /// quality at most 100.
     #[must_use]
     pub fn bounded(self) -> RunState {
         match self {

@@ -15,8 +15,8 @@ pub trait LedgerStore: Send + Sync {
     /// Begins a run, or takes it over under a greater token.
     fn begin(&self, new: NewRun) -> StoreFuture<'_, Start>;
 
-    /// Sets the end of a run, with the notes that were not written yet. A refused end is noted as well. The end always
-    /// fits into the timeline ([`Note::with_end`]).
+    /// Sets the end of a run, with the notes that were not written yet. A refused end is noted as
+    /// well. The end always fits into the timeline ([`Note::with_end`]).
     fn finish(
         &self,
         id: String,

@@ -51,28 +51,30 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Sets the time for one message: a minute by default. A handler is dropped after nine tenths of it by the monotonic
-    /// clock, counted from when the claim was sent, so that it does not run beside the next delivery.
+    /// Sets the time for one message: a minute by default. A handler is dropped after nine tenths
+    /// of it by the monotonic clock, counted from when the claim was sent, so that it does not run
+    /// beside the next delivery.
     pub const fn visible_after(mut self, time: Duration) -> ConsumerBuilder {
         self.request.visible_after = time;
         self
     }
 
-    /// Sets the deliveries of one message: 5 by default. After the last one, the message becomes a dead letter.
+    /// Sets the deliveries of one message: 5 by default. After the last one, the message becomes a
+    /// dead letter.
     pub const fn max_deliveries(mut self, deliveries: u32) -> ConsumerBuilder {
         self.request.max_deliveries = deliveries;
         self
     }
 
-    /// Sets the wait between two claims when the topic is empty: a second by default. Half of it is random, so that
-    /// consumers do not poll together.
+    /// Sets the wait between two claims when the topic is empty: a second by default. Half of it is
+    /// random, so that consumers do not poll together.
     pub const fn poll_interval(mut self, interval: Duration) -> ConsumerBuilder {
         self.poll_interval = interval;
         self
     }
 
-    /// Sets the waits before a failed message is delivered again: decorrelated jitter from 1 s to 5 minutes by default. A
-    /// longer time that the error names is waited.
+    /// Sets the waits before a failed message is delivered again: decorrelated jitter from 1 s to 5
+    /// minutes by default. A longer time that the error names is waited.
     pub fn backoff(mut self, backoff: impl OrInvalid<Backoff>) -> ConsumerBuilder {
         self.backoff = backoff.or_invalid();
         self
@@ -123,7 +125,8 @@ pub struct Consumed {
     pub retried: u64,
     /// Messages that became dead letters.
     pub dead_lettered: u64,
-    /// Deliveries whose claim was over when they were settled: another consumer has the message, or had it.
+    /// Deliveries whose claim was over when they were settled: another consumer has the message, or
+    /// had it.
     pub lost: u64,
 }
 
@@ -135,16 +138,18 @@ enum Settlement {
 }
 
 impl Consumer {
-    /// Claims messages and runs `handler` for each in a task of its own until the shutdown drains; handlers that
-    /// run then are awaited, and their messages settled.
+    /// Claims messages and runs `handler` for each in a task of its own until the shutdown drains;
+    /// handlers that run then are awaited, and their messages settled.
     ///
-    /// A handler that succeeds completes its message. After an error that is [`Permanent`](Outcome::Permanent) the message
-    /// becomes a dead letter; after any other error or a time-out it is delivered again after the backoff, after a panic when its
-    /// claim ends, up to `max_deliveries` times. A message may be delivered more than once: its effect needs a key ([`idempotency`](crate::flow::idempotency)), or the completion
-    /// in the transaction of the effect.
+    /// A handler that succeeds completes its message. After an error that is
+    /// [`Permanent`](Outcome::Permanent) the message becomes a dead letter; after any other error
+    /// or a time-out it is delivered again after the backoff, after a panic when its claim ends, up
+    /// to `max_deliveries` times. A message may be delivered more than once: its effect needs a key
+    /// ([`idempotency`](crate::flow::idempotency)), or the completion in the transaction of the
+    /// effect.
     ///
-    /// Failures of the store are waited out. Dropped, running handlers are dropped too, and their messages are delivered again
-    /// when their claims end.
+    /// Failures of the store are waited out. Dropped, running handlers are dropped too, and their
+    /// messages are delivered again when their claims end.
     pub async fn run<F, Fut, E>(&self, shutdown: &ShutdownToken, handler: F) -> Consumed
     where
         F: Fn(Delivery) -> Fut,
@@ -203,7 +208,8 @@ impl Consumer {
         if is_full { clock::now() } else { clock::now() + self.poll_wait() }
     }
 
-    /// Settles a delivery and those that have ended as well. Returns `true` if one of them has an order.
+    /// Settles a delivery and those that have ended as well. Returns `true` if one of them has an
+    /// order.
     async fn settle(&self, ended: Option<Ended>, work: &mut Work) -> bool {
         let mut ended: Vec<_> = ended.into_iter().collect();
         while ended.len() < MAX_CLAIM
@@ -230,7 +236,8 @@ impl Consumer {
         is_ordered
     }
 
-    /// Completes messages, for as long as their claims may be valid: a completion that is lost repeats the work.
+    /// Completes messages, for as long as their claims may be valid: a completion that is lost
+    /// repeats the work.
     async fn complete(&self, receipts: Vec<Receipt>, account: &mut Consumed) {
         if receipts.is_empty() {
             return;
@@ -265,7 +272,8 @@ impl Consumer {
         Settlement::Retry(self.retry_wait(deliveries, outcome.hint()), error)
     }
 
-    /// Returns the wait after this delivery: the step of the backoff, or what the error names if that is longer.
+    /// Returns the wait after this delivery: the step of the backoff, or what the error names if
+    /// that is longer.
     fn retry_wait(&self, deliveries: u32, hint: RetryHint) -> Duration {
         let mut schedule = self.backoff.schedule();
         let mut random = rand::rng();

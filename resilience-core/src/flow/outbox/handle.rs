@@ -33,14 +33,15 @@ impl Outbox {
         &*self.0
     }
 
-    /// Appends messages in a transaction of their own. A message that announces data belongs in the transaction of the
-    /// data: use the method of the store's transaction instead.
+    /// Appends messages in a transaction of their own. A message that announces data belongs in the
+    /// transaction of the data: use the method of the store's transaction instead.
     ///
     /// Dropped, the messages may have been appended.
     ///
     /// # Errors
-    /// The store's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message out of its bounds or more than
-    /// [`MAX_CLAIM`] messages. Nothing is tried again: a repetition could append twice.
+    /// The store's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message out of its
+    /// bounds or more than [`MAX_CLAIM`] messages. Nothing is tried again: a repetition could
+    /// append twice.
     pub async fn append(&self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, StoreError> {
         check_size("messages", messages.len(), MAX_CLAIM)?;
         messages.iter().try_for_each(NewMessage::check)?;
@@ -53,10 +54,12 @@ impl Outbox {
         ConsumerBuilder::new(self.0.clone(), topic.into())
     }
 
-    /// Returns up to `limit` dead letters of a topic with numbers above `after`, for an operator to page through.
+    /// Returns up to `limit` dead letters of a topic with numbers above `after`, for an operator to
+    /// page through.
     ///
     /// # Errors
-    /// The store's, and [`InvalidInput`](StoreErrorKind::InvalidInput) if `limit` is more than [`MAX_CLAIM`].
+    /// The store's, and [`InvalidInput`](StoreErrorKind::InvalidInput) if `limit` is more than
+    /// [`MAX_CLAIM`].
     pub async fn dead_letters(
         &self,
         topic: impl Into<String>,
@@ -67,17 +70,20 @@ impl Outbox {
         in_time(self.0.dead_letters(topic.into(), after, limit)).await
     }
 
-    /// Delivers dead letters again, with all their deliveries. Returns how many of the identifiers were dead letters.
-    /// Within its key, a message that is replayed comes after the one that is being delivered.
+    /// Delivers dead letters again, with all their deliveries. Returns how many of the identifiers
+    /// were dead letters. Within its key, a message that is replayed comes after the one that is
+    /// being delivered.
     ///
     /// # Errors
-    /// The store's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for more than [`MAX_CLAIM`] identifiers.
+    /// The store's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for more than [`MAX_CLAIM`]
+    /// identifiers.
     pub async fn replay(&self, ids: Vec<MessageId>) -> Result<u64, StoreError> {
         check_size("ids", ids.len(), MAX_CLAIM)?;
         in_time(self.0.replay(ids)).await
     }
 
-    /// Returns the state of a topic: its unsettled messages, the age of the oldest, and its dead letters.
+    /// Returns the state of a topic: its unsettled messages, the age of the oldest, and its dead
+    /// letters.
     ///
     /// # Errors
     /// The store's.

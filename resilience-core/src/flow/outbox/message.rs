@@ -8,7 +8,8 @@ use crate::flow::limits::{MAX_CLAIM, MAX_MESSAGE, check_name, check_size};
 use crate::flow::store_error::{StoreError, StoreErrorKind};
 use crate::timestamp::Timestamp;
 
-/// The number of a message. Later messages of one topic have greater numbers; other topics leave holes.
+/// The number of a message. Later messages of one topic have greater numbers; other topics leave
+/// holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(u64);
 
@@ -37,7 +38,8 @@ impl fmt::Display for MessageId {
 pub struct NewMessage {
     /// The topic, which consumers claim by.
     pub topic: String,
-    /// The key whose messages are delivered one after the other, in the order in which their transactions committed.
+    /// The key whose messages are delivered one after the other, in the order in which their
+    /// transactions committed.
     pub order_key: Option<String>,
     /// The content: at most [`MAX_MESSAGE`] bytes.
     pub payload: Vec<u8>,
@@ -57,8 +59,8 @@ impl NewMessage {
         }
     }
 
-    /// Sets the key within which order is kept. A message waits for all earlier ones of its key: a message that fails
-    /// again and again holds up its key until it becomes a dead letter.
+    /// Sets the key within which order is kept. A message waits for all earlier ones of its key: a
+    /// message that fails again and again holds up its key until it becomes a dead letter.
     #[must_use]
     pub fn ordered_by(mut self, key: impl Into<String>) -> NewMessage {
         self.order_key = Some(key.into());
@@ -75,7 +77,8 @@ impl NewMessage {
     /// Checks the names, the payload and the delay.
     ///
     /// # Errors
-    /// [`InvalidInput`](StoreErrorKind::InvalidInput) with the name and the bound of the value that is out of it.
+    /// [`InvalidInput`](StoreErrorKind::InvalidInput) with the name and the bound of the value that
+    /// is out of it.
     pub fn check(&self) -> Result<(), StoreError> {
         check_name("topic", &self.topic)?;
         if let Some(key) = &self.order_key {
@@ -93,9 +96,11 @@ pub struct ClaimRequest {
     pub topic: String,
     /// The most messages: 1 to [`MAX_CLAIM`].
     pub limit: usize,
-    /// The time for the work by the store's clock. A message that is not settled by then is delivered again.
+    /// The time for the work by the store's clock. A message that is not settled by then is
+    /// delivered again.
     pub visible_after: Duration,
-    /// The deliveries of one message. A message that was delivered this often becomes a dead letter instead.
+    /// The deliveries of one message. A message that was delivered this often becomes a dead letter
+    /// instead.
     pub max_deliveries: u32,
 }
 
@@ -135,7 +140,8 @@ impl ClaimRequest {
     /// Checks the values.
     ///
     /// # Errors
-    /// [`InvalidInput`](StoreErrorKind::InvalidInput) with the name and the bound of the value that is out of it.
+    /// [`InvalidInput`](StoreErrorKind::InvalidInput) with the name and the bound of the value that
+    /// is out of it.
     pub fn check(&self) -> Result<(), StoreError> {
         check_name("topic", &self.topic)?;
         check_size("limit", self.limit, MAX_CLAIM)?;
@@ -165,7 +171,8 @@ pub(super) fn check_time(
     Err(StoreError::new(StoreErrorKind::InvalidInput, "outbox", why))
 }
 
-/// The proof of a claim on one message: settling the message and every write for it carry the token.
+/// The proof of a claim on one message: settling the message and every write for it carry the
+/// token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt {
     /// The message.

@@ -1,15 +1,17 @@
-//! An outbox: messages that are stored with the data that they announce, and delivered at least once.
+//! An outbox: messages that are stored with the data that they announce, and delivered at least
+//! once.
 //!
-//! A service that writes its data and then publishes a message loses the message when it is killed in between. Here the
-//! message is a row of the same database, appended in the transaction of the data (the *transactional outbox*
-//! pattern). Consumers claim messages under a visibility timeout; a message that is not settled in time is delivered
-//! again, to any consumer.
+//! A service that writes its data and then publishes a message loses the message when it is killed
+//! in between. Here the message is a row of the same database, appended in the transaction of the
+//! data (the *transactional outbox* pattern). Consumers claim messages under a visibility timeout;
+//! a message that is not settled in time is delivered again, to any consumer.
 //!
-//! - Each claim has a [token](crate::flow::FencingToken) that only grows: a consumer whose claim is over settles nothing.
-//! - A message that was delivered `max_deliveries` times, or whose error is permanent, becomes a dead letter with the
-//!   reason. An operator [replays](Outbox::replay) it.
-//! - Messages with the same [`order_key`](NewMessage::ordered_by) are delivered one after the other, in the order in which
-//!   their transactions committed. Others have no order.
+//! - Each claim has a [token](crate::flow::FencingToken) that only grows: a consumer whose claim is
+//!   over settles nothing.
+//! - A message that was delivered `max_deliveries` times, or whose error is permanent, becomes a
+//!   dead letter with the reason. An operator [replays](Outbox::replay) it.
+//! - Messages with the same [`order_key`](NewMessage::ordered_by) are delivered one after the
+//!   other, in the order in which their transactions committed. Others have no order.
 //!
 //! | where the effect is | what is guaranteed |
 //! |---|---|

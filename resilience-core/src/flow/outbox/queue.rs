@@ -1,4 +1,5 @@
-//! The queue as an engine: what a claim, a settlement and a replay do. Pure: stores pass the time of their own clock.
+//! The queue as an engine: what a claim, a settlement and a replay do. Pure: stores pass the time
+//! of their own clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::timestamp::Timestamp;
 /// The reason of a dead letter that no consumer has settled.
 pub const UNSETTLED: &str = "no consumer settled the message: its claims ended";
 
-/// A queue of messages in memory: the reference for stores, which keep the same rules in their tables.
+/// A queue of messages in memory: the reference for stores, which keep the same rules in their
+/// tables.
 ///
 /// ```
 /// use resilience_core::Timestamp;
@@ -130,8 +132,8 @@ impl MessageQueue {
         claimed
     }
 
-    /// Removes a message whose work is done. Returns `false`, and changes nothing, if it was claimed again or settled
-    /// since.
+    /// Removes a message whose work is done. Returns `false`, and changes nothing, if it was
+    /// claimed again or settled since.
     pub fn complete(&mut self, receipt: &Receipt) -> bool {
         if self.claimed(receipt).is_none() {
             return false;
@@ -142,8 +144,8 @@ impl MessageQueue {
         true
     }
 
-    /// Delivers a message again after a time. Returns `false`, and changes nothing, if it was claimed again or settled
-    /// since.
+    /// Delivers a message again after a time. Returns `false`, and changes nothing, if it was
+    /// claimed again or settled since.
     pub fn retry(
         &mut self,
         receipt: &Receipt,
@@ -158,7 +160,8 @@ impl MessageQueue {
         true
     }
 
-    /// Puts a message aside. Returns `false`, and changes nothing, if it was claimed again or settled since.
+    /// Puts a message aside. Returns `false`, and changes nothing, if it was claimed again or
+    /// settled since.
     pub fn dead_letter(&mut self, receipt: &Receipt, reason: &str, now: Timestamp) -> bool {
         let is_claimed = self.claimed(receipt).is_some();
         if is_claimed {
@@ -186,8 +189,9 @@ impl MessageQueue {
         self.messages.iter().filter_map(letter).take(limit).collect()
     }
 
-    /// Delivers dead letters again, with all their deliveries. Returns how many of the identifiers were dead letters.
-    /// Within its key, a message that is replayed comes after the one that is being delivered.
+    /// Delivers dead letters again, with all their deliveries. Returns how many of the identifiers
+    /// were dead letters. Within its key, a message that is replayed comes after the one that is
+    /// being delivered.
     pub fn replay(&mut self, ids: &[MessageId], now: Timestamp) -> u64 {
         let mut replayed = Vec::new();
         for &id in ids {

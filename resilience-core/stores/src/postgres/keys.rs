@@ -97,8 +97,8 @@ impl PostgresTransaction<'_> {
         }
     }
 
-    /// Completes a claim in this transaction, together with the effect. Returns `false` if another claim was made since: the
-    /// effect must be rolled back then.
+    /// Completes a claim in this transaction, together with the effect. Returns `false` if another
+    /// claim was made since: the effect must be rolled back then.
     ///
     /// # Errors
     /// The driver's.
@@ -136,8 +136,9 @@ impl PostgresTransaction<'_> {
     /// Returns the positions of rows that differ from their stored content, in one query.
     ///
     /// # Errors
-    /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if there are more than
-    /// [`MAX_BATCH`](resilience_core::flow::limits::MAX_BATCH) rows or a name is out of its bounds.
+    /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if
+    /// there are more than [`MAX_BATCH`](resilience_core::flow::limits::MAX_BATCH) rows or a name
+    /// is out of its bounds.
     pub async fn changed(
         &self,
         data_set: &str,

@@ -12,9 +12,10 @@ use super::error::driver_error;
 use super::store::PostgresStore;
 use super::transaction::{PostgresTransaction, bigint, count, get};
 
-// The token is drawn again in the update: the one in `excluded` was drawn before the row was locked, and may be
-// smaller than that of the holder that was waited for. The name is set so that the row is locked as for a deletion, which
-// waits for the transactions of admitted writes (`ADMITS`).
+// The token is drawn again in the update: the one in `excluded` was drawn before the row was
+// locked, and may be smaller than that of the holder that was waited for. The name is set so that
+// the row is locked as for a deletion, which waits for the transactions of admitted writes
+// (`ADMITS`).
 const ACQUIRE: &str = "INSERT INTO flow_leases AS held
         (name, holder, token, renewals, term_ms, expires_at, released)
     VALUES ($1, $2, nextval('flow_fence'), 0, $3, flow_now() + $3, false)
@@ -30,8 +31,8 @@ const RENEW: &str = "UPDATE flow_leases
     WHERE name = $1 AND token = $2 AND NOT released AND expires_at > flow_now()";
 const RELEASE: &str =
     "UPDATE flow_leases SET released = true WHERE name = $1 AND token = $2 AND NOT released";
-// Locked until the end of the transaction: no contender takes the lease between this and the commit. A renewal does not
-// change the key, so it goes on beside a long transaction.
+// Locked until the end of the transaction: no contender takes the lease between this and the
+// commit. A renewal does not change the key, so it goes on beside a long transaction.
 const ADMITS: &str = "SELECT 1 FROM flow_leases
     WHERE name = $1 AND token = $2 AND NOT released AND expires_at > flow_now() FOR KEY SHARE";
 
@@ -40,8 +41,8 @@ fn millis(term: Duration) -> i64 {
 }
 
 impl PostgresTransaction<'_> {
-    /// Returns `true` if a write under this fence is to be accepted: call it first, and write nothing on `false`. The lease stays the
-    /// holder's until the transaction ends.
+    /// Returns `true` if a write under this fence is to be accepted: call it first, and write
+    /// nothing on `false`. The lease stays the holder's until the transaction ends.
     ///
     /// # Errors
     /// The driver's.

@@ -1,14 +1,15 @@
 //! Leases, runs and idempotency keys in PostgreSQL, for more than one machine.
 //!
-//! Connections come from a [`ResilientPool`](resilience_core::pool::ResilientPool). The store's clock is the server's.
-//! A lease is renewed in one round trip.
+//! Connections come from a [`ResilientPool`](resilience_core::pool::ResilientPool). The store's
+//! clock is the server's. A lease is renewed in one round trip.
 //!
-//! **Power loss**: sessions set `synchronous_commit = on`, so what was acknowledged is in the server's WAL on disk, unless
-//! `fsync` is off. After a failover to an asynchronous replica, what the replica had not received is lost, tokens
-//! included: use `synchronous_standby_names`, or a token may be given twice. Tested by killed clients and a
-//! restarted server, not by power loss.
+//! **Power loss**: sessions set `synchronous_commit = on`, so what was acknowledged is in the
+//! server's WAL on disk, unless `fsync` is off. After a failover to an asynchronous replica, what
+//! the replica had not received is lost, tokens included: use `synchronous_standby_names`, or a
+//! token may be given twice. Tested by killed clients and a restarted server, not by power loss.
 //!
-//! **Poolers**: migrations take a session lock, which a pooler in transaction mode breaks: give them a direct connection.
+//! **Poolers**: migrations take a session lock, which a pooler in transaction mode breaks: give
+//! them a direct connection.
 //!
 //! An effect in the same database is exactly one if its key is completed in the same transaction:
 //!

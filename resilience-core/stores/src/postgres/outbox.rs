@@ -1,9 +1,9 @@
 //! Messages in PostgreSQL.
 //!
-//! Messages of one key are appended and settled under an advisory lock of the transaction, so that their numbers have the
-//! order in which their transactions commit. A transaction that appends to several keys in several statements can
-//! deadlock with another one, which PostgreSQL ends with an error: append them in one statement, which locks them in one
-//! order.
+//! Messages of one key are appended and settled under an advisory lock of the transaction, so that
+//! their numbers have the order in which their transactions commit. A transaction that appends to
+//! several keys in several statements can deadlock with another one, which PostgreSQL ends with an
+//! error: append them in one statement, which locks them in one order.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ const APPEND: &str =
     FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
         WITH ORDINALITY AS t(topic, key, payload, delay, n), flow_now() AS time
     ORDER BY n RETURNING id";
-// A message that was delivered often enough is put aside in the same statement. The time is read once, so that an index
-// finds what is visible.
+// A message that was delivered often enough is put aside in the same statement. The time is read
+// once, so that an index finds what is visible.
 const CLAIM: &str = "WITH picked AS MATERIALIZED (
         SELECT id FROM flow_outbox
         WHERE topic = $1 AND dead_at IS NULL AND NOT is_blocked AND visible_at <= (SELECT flow_now())
@@ -109,11 +109,13 @@ fn delivery(row: &Row, topic: &str) -> Result<Delivery, StoreError> {
 }
 
 impl PostgresTransaction<'_> {
-    /// Appends messages in this transaction, together with the data that they announce. Returns their identifiers.
+    /// Appends messages in this transaction, together with the data that they announce. Returns
+    /// their identifiers.
     ///
     /// # Errors
-    /// The driver's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message out of its bounds, more than
-    /// [`MAX_CLAIM`] messages, or a message with an order in a transaction that is not `READ COMMITTED`.
+    /// The driver's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message out of its
+    /// bounds, more than [`MAX_CLAIM`] messages, or a message with an order in a transaction that
+    /// is not `READ COMMITTED`.
     pub async fn append_messages(
         &self,
         messages: &[NewMessage],
@@ -141,12 +143,12 @@ impl PostgresTransaction<'_> {
         Ok(ids)
     }
 
-    /// Completes a message in this transaction, together with its effect. Returns `false` if the message was claimed
-    /// again or settled since: the effect must be rolled back then.
+    /// Completes a message in this transaction, together with its effect. Returns `false` if the
+    /// message was claimed again or settled since: the effect must be rolled back then.
     ///
     /// # Errors
-    /// The driver's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message with an order in a transaction that is
-    /// not `READ COMMITTED`.
+    /// The driver's, and [`InvalidInput`](StoreErrorKind::InvalidInput) for a message with an order
+    /// in a transaction that is not `READ COMMITTED`.
     pub async fn complete_message(&self, receipt: &Receipt) -> Result<bool, StoreError> {
         Ok(!self.complete_messages(std::slice::from_ref(receipt)).await?.is_empty())
     }

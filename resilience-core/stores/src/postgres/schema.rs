@@ -28,7 +28,8 @@ static MIGRATIONS: Migrations =
 /// The wait for another process that migrates.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The wait for a connection, if the URL sets no `connect_timeout`, and for the history of the schema.
+/// The wait for a connection, if the URL sets no `connect_timeout`, and for the history of the
+/// schema.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest time of a migration.
@@ -39,11 +40,12 @@ const LOCK: i64 = 0x666C_6F77_0001;
 
 /// The migrations of a database.
 ///
-/// An advisory lock is held meanwhile, on the one connection that migrates: refinery reads what was applied in a transaction
-/// of its own.
+/// An advisory lock is held meanwhile, on the one connection that migrates: refinery reads what was
+/// applied in a transaction of its own.
 ///
-/// Each method ends in time with [`TimedOut`](StoreErrorKind::TimedOut) if the server does not respond: the connection and
-/// the history have the URL's `connect_timeout` (10 s without), the lock 60 s more, a migration 10 minutes.
+/// Each method ends in time with [`TimedOut`](StoreErrorKind::TimedOut) if the server does not
+/// respond: the connection and the history have the URL's `connect_timeout` (10 s without), the
+/// lock 60 s more, a migration 10 minutes.
 pub struct PostgresMigrations(Config);
 
 impl PostgresMigrations {
@@ -89,8 +91,8 @@ impl PostgresMigrations {
     /// Applies what is missing, in one transaction. Returns what was applied.
     ///
     /// # Errors
-    /// If the schema is not one of this build's, a version differs from the one that was applied, or a statement fails. Nothing is
-    /// changed then.
+    /// If the schema is not one of this build's, a version differs from the one that was applied,
+    /// or a statement fails. Nothing is changed then.
     pub async fn up(&self) -> Result<Vec<MigrationStep>, StoreError> {
         let (mut session, applied) = self.locked().await?;
         let steps = MIGRATIONS.up(&applied)?;
@@ -103,8 +105,9 @@ impl PostgresMigrations {
         Ok(steps)
     }
 
-    /// Goes back to `target`, in one transaction. Returns the steps, newest first. What the tables above it held is deleted.
-    /// Fencing tokens begin again at 1 once the table of leases is gone: stop every holder first.
+    /// Goes back to `target`, in one transaction. Returns the steps, newest first. What the tables
+    /// above it held is deleted. Fencing tokens begin again at 1 once the table of leases is gone:
+    /// stop every holder first.
     ///
     /// # Errors
     /// As those of [`up`](PostgresMigrations::up).
@@ -119,7 +122,8 @@ impl PostgresMigrations {
     /// Returns a session that has the lock, which ends with it, and what was applied.
     async fn locked(&self) -> Result<(Session, Vec<Applied>), StoreError> {
         let connect = self.0.get_connect_timeout().copied().unwrap_or(READ_TIMEOUT);
-        // The driver's own timeout ends with the TCP connection: a server that does not respond then would be waited for.
+        // The driver's own timeout ends with the TCP connection: a server that does not respond
+        // then would be waited for.
         let connected = limited(connect, "the connection", self.0.connect(NoTls)).await?;
         let (client, connection) = connected.map_err(driver_error)?;
         // The connection's errors are those of the client.
@@ -133,8 +137,8 @@ impl PostgresMigrations {
     }
 }
 
-/// A connection. Dropped, it is closed, also if the server does not respond: with the driver's client alone, requests that
-/// wait would keep it open.
+/// A connection. Dropped, it is closed, also if the server does not respond: with the driver's
+/// client alone, requests that wait would keep it open.
 struct Session {
     client: Client,
     task: tokio::task::JoinHandle<()>,

@@ -113,14 +113,16 @@ impl PostgresStore {
     }
 }
 
-/// Rows of each table as they were counted last: `resilience.store.{leases,runs,timeline,keys,rows,messages}`.
+/// Rows of each table as they were counted last:
+/// `resilience.store.{leases,runs,timeline,keys,rows,messages}`.
 impl Gauges for PostgresStore {
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
         self.0.sizes.visit(visit);
     }
 }
 
-/// A connection during an operation. Dropped in the middle, it still waits for an answer and is no use to others.
+/// A connection during an operation. Dropped in the middle, it still waits for an answer and is no
+/// use to others.
 struct InUse {
     client: Pooled<Manager>,
     done: bool,
@@ -175,8 +177,8 @@ impl PostgresBuilder {
         self
     }
 
-    /// Connects, and migrates the schema to the newest version. Of processes that open it at once, one migrates and the
-    /// others wait.
+    /// Connects, and migrates the schema to the newest version. Of processes that open it at once,
+    /// one migrates and the others wait.
     ///
     /// # Errors
     /// Names what is wrong with a value, the server or its schema.
@@ -184,8 +186,8 @@ impl PostgresBuilder {
         if self.timeout.is_zero() {
             return Err(of(StoreErrorKind::InvalidInput, "`timeout` must be more than zero"));
         }
-        // First our own settings: those of the URL count. The transaction of a process that is stopped in it ends, and
-        // with it its locks.
+        // First our own settings: those of the URL count. The transaction of a process that is
+        // stopped in it ends, and with it its locks.
         let own = "-c synchronous_commit=on -c idle_in_transaction_session_timeout=60000";
         let options = match self.config.get_options() {
             Some(given) => format!("{own} {given}"),

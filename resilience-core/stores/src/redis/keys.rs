@@ -33,7 +33,8 @@ pub(super) const CLAIM: &str = "
     redis.call('PEXPIREAT', KEYS[1], int(ends + tonumber(ARGV[4])))
     return {'claimed', int(token)}";
 
-// The effect first: a command that fails ends the script, and the key stays in progress. The commands after it cannot fail.
+// The effect first: a command that fails ends the script, and the key stays in progress. The
+// commands after it cannot fail.
 pub(super) const COMPLETE: &str = "
     local k = redis.call('HMGET', KEYS[1], 'token', 'rows')
     if k[1] ~= ARGV[1] then return 0 end
@@ -66,15 +67,17 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl RedisStore {
-    /// Completes a claim and makes the effect, in one script. Returns `false`, and makes none, if another claim was made since.
+    /// Completes a claim and makes the effect, in one script. Returns `false`, and makes none, if
+    /// another claim was made since.
     ///
-    /// The commands run first. One that fails leaves the key in progress, so that the work is tried again once the claim has
-    /// ended or was given back. Redis undoes nothing: the commands before the failed one are done, and are repeated then. Put
-    /// the command that may fail first. The keys must be on the node of `{flow}`.
+    /// The commands run first. One that fails leaves the key in progress, so that the work is tried
+    /// again once the claim has ended or was given back. Redis undoes nothing: the commands before
+    /// the failed one are done, and are repeated then. Put the command that may fail first. The
+    /// keys must be on the node of `{flow}`.
     ///
     /// # Errors
-    /// The driver's. [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if a command has more than 4,096
-    /// words: none runs then.
+    /// The driver's. [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if a
+    /// command has more than 4,096 words: none runs then.
     pub async fn complete_with(
         &self,
         claim: &Claim,

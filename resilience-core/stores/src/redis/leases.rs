@@ -79,14 +79,15 @@ pub(super) fn add_commands(
 }
 
 impl RedisStore {
-    /// Runs commands if a write under this fence is to be accepted, in one script. Returns `false`, and runs none, if the lease is not
-    /// the holder's any more.
+    /// Runs commands if a write under this fence is to be accepted, in one script. Returns `false`,
+    /// and runs none, if the lease is not the holder's any more.
     ///
-    /// Redis undoes nothing: a command that fails leaves the ones before it done. The keys must be on the node of `{flow}`.
+    /// Redis undoes nothing: a command that fails leaves the ones before it done. The keys must be
+    /// on the node of `{flow}`.
     ///
     /// # Errors
-    /// The driver's. [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if a command has more than 4,096
-    /// words: none runs then.
+    /// The driver's. [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if a
+    /// command has more than 4,096 words: none runs then.
     pub async fn write(
         &self,
         fence: &Fence,

@@ -114,8 +114,8 @@ impl RedisStore {
             Ok(result) => result.map_err(driver_error),
             Err(_late) => Err(self.late("the operation was not done")),
         };
-        // Multiplexed: a call that its caller drops leaves the connection in order. One without a response in time would keep
-        // every later call waiting behind it.
+        // Multiplexed: a call that its caller drops leaves the connection in order. One without a
+        // response in time would keep every later call waiting behind it.
         let is_lost = |kind| matches!(kind, StoreErrorKind::Unavailable | StoreErrorKind::TimedOut);
         if result.as_ref().is_err_and(|error| is_lost(error.kind())) {
             connection.broken();
@@ -135,11 +135,12 @@ impl RedisStore {
         self.on_connection(async |connection| script.invoke_async(connection).await).await
     }
 
-    /// Checks that the server evicts no keys: its policy can be changed while it runs. While the last check has failed by
-    /// the policy, leases and claims are rejected.
+    /// Checks that the server evicts no keys: its policy can be changed while it runs. While the
+    /// last check has failed by the policy, leases and claims are rejected.
     ///
     /// # Errors
-    /// [`UnsafeServer`](StoreErrorKind::UnsafeServer) if `maxmemory-policy` is not `noeviction`, and the driver's.
+    /// [`UnsafeServer`](StoreErrorKind::UnsafeServer) if `maxmemory-policy` is not `noeviction`,
+    /// and the driver's.
     pub async fn check_policy(&self) -> Result<(), StoreError> {
         let info = redis::cmd("INFO").arg("memory").to_owned();
         let info: InfoDict =
@@ -158,7 +159,8 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Returns the keys of the database, whatever they are: leases, idempotency keys and rows, and the caller's own.
+    /// Returns the keys of the database, whatever they are: leases, idempotency keys and rows, and
+    /// the caller's own.
     ///
     /// # Errors
     /// The driver's.
@@ -170,8 +172,8 @@ impl RedisStore {
         Ok(size)
     }
 
-    /// Checks the eviction policy and counts the keys, now and then `every` so often, for ever: to be spawned. A failure is
-    /// left for the next time. What has expired is Redis's to remove.
+    /// Checks the eviction policy and counts the keys, now and then `every` so often, for ever: to
+    /// be spawned. A failure is left for the next time. What has expired is Redis's to remove.
     pub async fn maintenance(&self, every: Duration) {
         self.maintain(every).await;
     }
@@ -194,8 +196,8 @@ impl Upkeep for RedisStore {
     }
 }
 
-/// Keys of the database as they were counted last, as `resilience.store.database`, and 1 as `resilience.store.evicts` if the
-/// server evicted keys at the last check, else 0.
+/// Keys of the database as they were counted last, as `resilience.store.database`, and 1 as
+/// `resilience.store.evicts` if the server evicted keys at the last check, else 0.
 impl Gauges for RedisStore {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
@@ -242,8 +244,8 @@ impl RedisBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// Names what is wrong with a value or the server. [`UnsafeServer`](StoreErrorKind::UnsafeServer), if the server evicts
-    /// keys.
+    /// Names what is wrong with a value or the server.
+    /// [`UnsafeServer`](StoreErrorKind::UnsafeServer), if the server evicts keys.
     pub async fn open(self) -> Result<RedisStore, StoreError> {
         if self.timeout.is_zero() {
             return Err(of(StoreErrorKind::InvalidInput, "`timeout` must be more than zero"));

@@ -79,8 +79,8 @@ impl SqliteTransaction<'_> {
         Ok(Ok(Claim { key: request.key.clone(), token, ttl: request.ttl }))
     }
 
-    /// Completes a claim in this transaction, together with the effect. Returns `false` if another claim was made since: the
-    /// effect must be rolled back then, by an error.
+    /// Completes a claim in this transaction, together with the effect. Returns `false` if another
+    /// claim was made since: the effect must be rolled back then, by an error.
     ///
     /// # Errors
     /// The driver's.
@@ -116,8 +116,9 @@ impl SqliteTransaction<'_> {
     /// Returns the positions of rows that differ from their stored content, in one query.
     ///
     /// # Errors
-    /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if there are more than
-    /// [`MAX_BATCH`](resilience_core::flow::limits::MAX_BATCH) rows or a name is out of its bounds.
+    /// The driver's, or [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) if
+    /// there are more than [`MAX_BATCH`](resilience_core::flow::limits::MAX_BATCH) rows or a name
+    /// is out of its bounds.
     pub fn changed(&self, data_set: &str, rows: &[RowHash]) -> Result<Vec<usize>, StoreError> {
         check_rows(data_set, rows)?;
         let what = failed("the rows could not be compared");

@@ -33,7 +33,8 @@ fn lease(row: &Row<'_>) -> Result<LeaseRecord, rusqlite::Error> {
 }
 
 impl SqliteTransaction<'_> {
-    /// Returns `true` if a write under this fence is to be accepted: call it first, and write nothing on `false`.
+    /// Returns `true` if a write under this fence is to be accepted: call it first, and write
+    /// nothing on `false`.
     ///
     /// # Errors
     /// The driver's.

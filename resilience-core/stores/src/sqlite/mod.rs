@@ -1,11 +1,11 @@
 //! Leases, runs and idempotency keys in an SQLite file.
 //!
-//! One thread owns the connection. Operations wait for it in a bounded queue, each within a deadline, and are one immediate
-//! transaction each. Processes on one machine may share the file; network file systems are not supported by SQLite's
-//! WAL. The store's clock is the machine's.
+//! One thread owns the connection. Operations wait for it in a bounded queue, each within a
+//! deadline, and are one immediate transaction each. Processes on one machine may share the file;
+//! network file systems are not supported by SQLite's WAL. The store's clock is the machine's.
 //!
-//! **Power loss**: the journal is a WAL with `synchronous=FULL`, so what was acknowledged is synced. Tested by killed
-//! processes, not by power loss.
+//! **Power loss**: the journal is a WAL with `synchronous=FULL`, so what was acknowledged is
+//! synced. Tested by killed processes, not by power loss.
 //!
 //! An effect in the same file is exactly one if its key is completed in the same transaction:
 //!

@@ -62,11 +62,12 @@ fn key(row: &Row<'_>) -> Result<Key, rusqlite::Error> {
 }
 
 impl SqliteTransaction<'_> {
-    /// Appends messages in this transaction, together with the data that they announce. Returns their identifiers.
+    /// Appends messages in this transaction, together with the data that they announce. Returns
+    /// their identifiers.
     ///
     /// # Errors
-    /// The driver's, and [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) for a message out of its
-    /// bounds or more than [`MAX_CLAIM`] messages.
+    /// The driver's, and [`InvalidInput`](resilience_core::flow::StoreErrorKind::InvalidInput) for
+    /// a message out of its bounds or more than [`MAX_CLAIM`] messages.
     pub fn append_messages(&self, messages: &[NewMessage]) -> Result<Vec<MessageId>, StoreError> {
         check_size("messages", messages.len(), MAX_CLAIM)?;
         let what = failed("the messages were not appended");
@@ -84,8 +85,9 @@ impl SqliteTransaction<'_> {
         Ok(ids)
     }
 
-    /// Completes a message in this transaction, together with its effect. Returns `false` if the message was claimed
-    /// again or settled since: the effect must be rolled back then, by an error.
+    /// Completes a message in this transaction, together with its effect. Returns `false` if the
+    /// message was claimed again or settled since: the effect must be rolled back then, by an
+    /// error.
     ///
     /// # Errors
     /// The driver's.

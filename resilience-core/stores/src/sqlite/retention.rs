@@ -75,8 +75,8 @@ impl SqliteStore {
         Ok(sizes)
     }
 
-    /// Removes what is no longer kept and counts what is left, now and then `every` so often, for ever: to be spawned. Each
-    /// transaction is short. A failure is left for the next time.
+    /// Removes what is no longer kept and counts what is left, now and then `every` so often, for
+    /// ever: to be spawned. Each transaction is short. A failure is left for the next time.
     pub async fn maintenance(&self, every: Duration) {
         self.maintain(every).await;
     }

@@ -34,8 +34,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The migrations of a file.
 ///
-/// A lock on a file beside it, `FILE.migrate-lock`, is held meanwhile: refinery opens transactions of its own, so that the
-/// database itself cannot be the lock.
+/// A lock on a file beside it, `FILE.migrate-lock`, is held meanwhile: refinery opens transactions
+/// of its own, so that the database itself cannot be the lock.
 #[derive(Debug, Clone)]
 pub struct SqliteMigrations {
     path: PathBuf,
@@ -62,8 +62,8 @@ impl SqliteMigrations {
         Ok(applied.iter().map(|applied| applied.version).max().unwrap_or(0))
     }
 
-    /// Returns the steps that [`up`](SqliteMigrations::up) would make, and makes none. A file that does not exist is not
-    /// created.
+    /// Returns the steps that [`up`](SqliteMigrations::up) would make, and makes none. A file that
+    /// does not exist is not created.
     ///
     /// # Errors
     /// If the file cannot be read, or its schema is not one of this build's.
@@ -88,8 +88,8 @@ impl SqliteMigrations {
     /// Applies what is missing, in one transaction. Returns what was applied.
     ///
     /// # Errors
-    /// If the schema is not one of this build's, a version differs from the one that was applied, or a statement fails. Nothing is
-    /// changed then.
+    /// If the schema is not one of this build's, a version differs from the one that was applied,
+    /// or a statement fails. Nothing is changed then.
     pub async fn up(&self) -> Result<Vec<MigrationStep>, StoreError> {
         self.locked(|connection| {
             let steps = MIGRATIONS.up(&checked(connection)?)?;
@@ -103,8 +103,9 @@ impl SqliteMigrations {
         .await
     }
 
-    /// Goes back to `target`, in one transaction. Returns the steps, newest first. What the tables above it held is deleted.
-    /// Fencing tokens begin again at 1 once the table of leases is gone: stop every holder first.
+    /// Goes back to `target`, in one transaction. Returns the steps, newest first. What the tables
+    /// above it held is deleted. Fencing tokens begin again at 1 once the table of leases is gone:
+    /// stop every holder first.
     ///
     /// # Errors
     /// As those of [`up`](SqliteMigrations::up).
@@ -124,7 +125,8 @@ impl SqliteMigrations {
         .await
     }
 
-    /// Runs `work` on a connection while the lock is held. Dropped, work that has begun ends, and then releases the lock.
+    /// Runs `work` on a connection while the lock is held. Dropped, work that has begun ends, and
+    /// then releases the lock.
     async fn locked<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,

@@ -53,8 +53,9 @@ impl SqliteStore {
         }
     }
 
-    /// Runs `work` in one immediate transaction: what it writes to tables of its own is committed with what it does to leases,
-    /// runs and keys. An error rolls all of it back. `work` blocks the store's thread.
+    /// Runs `work` in one immediate transaction: what it writes to tables of its own is committed
+    /// with what it does to leases, runs and keys. An error rolls all of it back. `work` blocks the
+    /// store's thread.
     ///
     /// Dropped, work that has begun is still committed; work that waits is left out.
     ///
@@ -101,8 +102,9 @@ impl SqliteStore {
         self.0.worker.call(run).await
     }
 
-    /// Claims the key, runs `work` and completes the key, all in one transaction: exactly one effect for each key. Returns the
-    /// completion, or the state of the key if it cannot be claimed.
+    /// Claims the key, runs `work` and completes the key, all in one transaction: exactly one
+    /// effect for each key. Returns the completion, or the state of the key if it cannot be
+    /// claimed.
     ///
     /// # Errors
     /// Those of [`transaction`](SqliteStore::transaction). The key is free then.
@@ -133,8 +135,8 @@ impl SqliteStore {
     }
 }
 
-/// Operations that wait for the thread, as `resilience.store.queued`, and the rows of each table as they were counted last:
-/// `resilience.store.{leases,runs,timeline,keys,rows,messages}`.
+/// Operations that wait for the thread, as `resilience.store.queued`, and the rows of each table as
+/// they were counted last: `resilience.store.{leases,runs,timeline,keys,rows,messages}`.
 impl Gauges for SqliteStore {
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
     fn gauges(&self, visit: &mut dyn FnMut(&'static str, f64)) {
@@ -191,12 +193,12 @@ impl SqliteBuilder {
         self
     }
 
-    /// Opens the file, creates it if there is none, and migrates its schema to the newest version. Of processes that open it at
-    /// once, one migrates and the others wait.
+    /// Opens the file, creates it if there is none, and migrates its schema to the newest version.
+    /// Of processes that open it at once, one migrates and the others wait.
     ///
     /// # Errors
-    /// Names what is wrong with a value, the file or its schema. Nothing is changed in a file whose schema is rejected.
-    /// [`InvalidInput`](StoreErrorKind::InvalidInput) for `:memory:`.
+    /// Names what is wrong with a value, the file or its schema. Nothing is changed in a file whose
+    /// schema is rejected. [`InvalidInput`](StoreErrorKind::InvalidInput) for `:memory:`.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         self.check()?;
         SqliteMigrations::new(&self.path).up().await?;
@@ -248,8 +250,8 @@ impl fmt::Debug for SqliteBuilder {
     }
 }
 
-/// Rejects the names under which SQLite keeps a database in memory or in a temporary file: each connection would have one
-/// of its own.
+/// Rejects the names under which SQLite keeps a database in memory or in a temporary file: each
+/// connection would have one of its own.
 pub(super) fn check_path(path: &Path) -> Result<(), StoreError> {
     if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
         let what = format!("`path` must name a file, not `{}`", path.display());
@@ -258,7 +260,8 @@ pub(super) fn check_path(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Opens a connection, and changes nothing in a file that exists. Without `create`, a file that does not exist is an error.
+/// Opens a connection, and changes nothing in a file that exists. Without `create`, a file that
+/// does not exist is an error.
 pub(super) fn open_file(
     path: &Path,
     create: bool,
@@ -272,7 +275,8 @@ pub(super) fn open_file(
     Ok(connection)
 }
 
-/// Sets what this store needs of a connection. The journal is a property of the file: check its schema first.
+/// Sets what this store needs of a connection. The journal is a property of the file: check its
+/// schema first.
 pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
     let settings =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";

@@ -8,7 +8,8 @@ use rusqlite::{CachedStatement, OptionalExtension, Transaction};
 
 use super::error::{corrupt, failed};
 
-/// A transaction of a [`SqliteStore`](super::SqliteStore): leases, runs and keys, and whatever else is in the file.
+/// A transaction of a [`SqliteStore`](super::SqliteStore): leases, runs and keys, and whatever else
+/// is in the file.
 pub struct SqliteTransaction<'c> {
     tx: Transaction<'c>,
     now: Timestamp,

@@ -13,8 +13,8 @@ use super::error::{file_error, of};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// A handle on the thread. The thread ends, and closes the connection, when the last handle is dropped and the queue is
-/// empty.
+/// A handle on the thread. The thread ends, and closes the connection, when the last handle is
+/// dropped and the queue is empty.
 #[derive(Debug)]
 pub(super) struct Worker {
     queue: mpsc::Sender<Job>,
@@ -32,7 +32,8 @@ impl Worker {
             .name("sqlite-store".to_owned())
             .spawn(move || {
                 while let Some(job) = jobs.blocking_recv() {
-                    // A transaction that unwinds is rolled back; the caller's answer is dropped with the job.
+                    // A transaction that unwinds is rolled back; the caller's answer is dropped
+                    // with the job.
                     let _ = catch_unwind(AssertUnwindSafe(|| job(&mut connection)));
                 }
             })

@@ -1,5 +1,6 @@
-//! The store in PostgreSQL, on a server that the tests start themselves: the suites that every store passes, several processes,
-//! signals, a stepped clock, a server that goes away. Skipped by name where PostgreSQL is not installed.
+//! The store in PostgreSQL, on a server that the tests start themselves: the suites that every
+//! store passes, several processes, signals, a stepped clock, a server that goes away. Skipped by
+//! name where PostgreSQL is not installed.
 
 #![cfg(feature = "postgres")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
@@ -59,7 +60,8 @@ fn start_with(folder: Option<PathBuf>, port: u16, prefix: &str) -> Server {
     server::start(&POSTGRES.replace("$PREFIX", prefix), Some("postgres"), folder, port)
 }
 
-/// Returns the URL of the server that the tests of this binary share, in a database of this name, which is created.
+/// Returns the URL of the server that the tests of this binary share, in a database of this name,
+/// which is created.
 async fn database(name: &str) -> Option<String> {
     static SERVER: OnceLock<Server> = OnceLock::new();
     if !is_installed() {

@@ -125,7 +125,8 @@ async fn a_run_whose_retention_ends_while_it_is_begun_again_is_busy_and_not_corr
     store.begin(NewRun::new("run", "job")).await.unwrap();
     let mut client = store.client().await.unwrap();
     let tx = client.transaction().await.unwrap();
-    // A lock alone: the insertion of the other finds the row, and its next statement waits for this transaction.
+    // A lock alone: the insertion of the other finds the row, and its next statement waits for this
+    // transaction.
     tx.execute("SELECT 1 FROM flow_runs WHERE id = 'run' FOR UPDATE", &[]).await.unwrap();
     let beginner = store.clone();
     let begun = tokio::spawn(async move { beginner.begin(NewRun::new("run", "job")).await });

@@ -54,7 +54,8 @@ async fn messages_of_one_key_are_claimed_in_the_order_of_commits() {
     let first = client.transaction().await.unwrap();
     let of_key = |payload: &str| [NewMessage::new("t", payload).ordered_by("k")];
     PostgresTransaction::new(&first).append_messages(&of_key("first")).await.unwrap();
-    // A second producer waits for the first: its message has the greater number, and is committed later.
+    // A second producer waits for the first: its message has the greater number, and is committed
+    // later.
     let second = store.append_messages(of_key("second").to_vec());
     let committed = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;

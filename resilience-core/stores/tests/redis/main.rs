@@ -1,5 +1,6 @@
-//! The store in Redis, on a server that the tests start themselves: the suites of leases and keys, several processes, signals, a
-//! stepped clock, a server that goes away. Skipped by name where Redis is not installed.
+//! The store in Redis, on a server that the tests start themselves: the suites of leases and keys,
+//! several processes, signals, a stepped clock, a server that goes away. Skipped by name where
+//! Redis is not installed.
 
 #![cfg(feature = "redis")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]

@@ -1,4 +1,5 @@
-//! The store in an SQLite file: the suites that every store passes, several processes, signals, bad input.
+//! The store in an SQLite file: the suites that every store passes, several processes, signals, bad
+//! input.
 
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]

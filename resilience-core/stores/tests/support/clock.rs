@@ -1,4 +1,5 @@
-//! The clock of the server's machine is stepped by an hour while holders and contenders are at work.
+//! The clock of the server's machine is stepped by an hour while holders and contenders are at
+//! work.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +17,8 @@ use crate::support::Engine;
 
 const TERM: Duration = Duration::from_millis(400);
 
-/// Returns what stands before the command of a server whose wall clock is to be stepped, if there is a C compiler to build it.
+/// Returns what stands before the command of a server whose wall clock is to be stepped, if there
+/// is a C compiler to build it.
 pub(crate) fn prefix(folder: &Path) -> Option<String> {
     let library = folder.join("clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clock_step.c");

@@ -78,7 +78,8 @@ async fn deliver(keys: &Idempotency, ledger: Option<&RunLedger>, effects: &Path,
     }
 }
 
-/// Effects are never two at once, and repeated at most once for each kill, which the ledger shows where there is one.
+/// Effects are never two at once, and repeated at most once for each kill, which the ledger shows
+/// where there is one.
 pub(crate) async fn at_most_one_repetition_for_each_kill(url: &str) {
     let folder = tempfile::tempdir().unwrap();
     let effects = folder.path().join("effects");

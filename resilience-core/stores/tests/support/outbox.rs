@@ -20,7 +20,8 @@ pub(crate) trait Consuming: Clone + Send + Sync + 'static {
     /// Creates the table of effects.
     async fn prepare(&self);
     fn outbox(&self) -> Arc<dyn OutboxStore>;
-    /// Writes the effect and completes the message in one transaction. Writes nothing if the claim is over.
+    /// Writes the effect and completes the message in one transaction. Writes nothing if the claim
+    /// is over.
     async fn effect(&self, receipt: Receipt, payload: String);
     /// Returns the effects in the order of the store.
     async fn effects(&self) -> Vec<String>;
@@ -58,8 +59,8 @@ pub(crate) async fn child<S: Consuming>() -> bool {
     true
 }
 
-/// Eight consumers work a topic off while some of them are killed: each effect is made once, in the order of its key, and
-/// the message that fails again and again is put aside.
+/// Eight consumers work a topic off while some of them are killed: each effect is made once, in the
+/// order of its key, and the message that fails again and again is put aside.
 pub(crate) async fn each_effect_once<S: Consuming>(url: &str) {
     let messages = if std::env::var_os("FLOW_FULL").is_some() { 100_000 } else { 2_000 };
     let store = S::open(url).await;

@@ -1,7 +1,7 @@
 //! Several processes share a store, and some are stopped or killed in the middle.
 //!
-//! A child is the test binary, which runs the one test `processes::child` with its orders in the environment. The sizes of the
-//! issue are reached with `FLOW_FULL=1`.
+//! A child is the test binary, which runs the one test `processes::child` with its orders in the
+//! environment. The sizes of the issue are reached with `FLOW_FULL=1`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

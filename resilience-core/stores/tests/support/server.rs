@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A shell that ends the server when the pipe to it is closed: by `Drop`, or because this process ended.
+/// A shell that ends the server when the pipe to it is closed: by `Drop`, or because this process
+/// ended.
 pub(crate) struct Server {
     shell: Child,
     pub(crate) port: u16,
@@ -31,7 +32,8 @@ impl Server {
         folder
     }
 
-    /// Sends a signal to the server and its children. `STOP` makes it a server that does not respond.
+    /// Sends a signal to the server and its children. `STOP` makes it a server that does not
+    /// respond.
     pub(crate) fn signal(&self, signal: Signal) {
         let server = std::fs::read_to_string(self.folder.join("server.pid")).unwrap_or_default();
         let Ok(server) = server.trim().parse::<i32>() else { return };
@@ -77,8 +79,8 @@ pub(crate) fn folder(user: Option<&str>) -> PathBuf {
     PathBuf::from(String::from_utf8(made.stdout).unwrap().trim())
 }
 
-/// Starts `script` with `$1` as the folder and `$2` as the port. It must set `P` to the process of the server. `user` is the one that
-/// the server runs as, if this process is root.
+/// Starts `script` with `$1` as the folder and `$2` as the port. It must set `P` to the process of
+/// the server. `user` is the one that the server runs as, if this process is root.
 pub(crate) fn start(
     script: &str,
     user: Option<&str>,

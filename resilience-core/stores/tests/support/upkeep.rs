@@ -31,7 +31,8 @@ pub(crate) async fn until(stores: &Stores, name: &str, value: f64) {
     upkeep.abort();
 }
 
-/// Maintenance removes a key whose time is over and keeps the other, so that this gauge shows what is left.
+/// Maintenance removes a key whose time is over and keeps the other, so that this gauge shows what
+/// is left.
 pub(crate) async fn maintenance_by_url(url: &str, name: &str, left: f64) {
     let stores = resilience_stores::open(url).await.unwrap();
     let request = |key: &str| KeyRequest::new(key, Fingerprint::new([1; 32]));

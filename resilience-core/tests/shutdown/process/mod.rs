@@ -126,7 +126,8 @@ const SCENARIOS: fn() -> Vec<Scenario> = || {
     ]
 };
 
-/// A process ends at its total and at the third signal if it was built to, whatever blocks, and never otherwise.
+/// A process ends at its total and at the third signal if it was built to, whatever blocks, and
+/// never otherwise.
 #[test]
 fn a_blocked_process_ends_in_time() {
     let running = SCENARIOS().into_iter().map(|scenario| (scenario, scenario.start()));

@@ -222,7 +222,8 @@ async fn random_operations_match_the_reference(store: &dyn OutboxStore, topic: &
         random % below
     };
     for step in 1..=300 {
-        // The store's clock moves on between two steps, as the engine's does: messages are claimed in the order of times.
+        // The store's clock moves on between two steps, as the engine's does: messages are claimed
+        // in the order of times.
         tokio::time::sleep(Duration::from_millis(2)).await;
         let now = Timestamp::EPOCH.saturating_add(Duration::from_millis(step));
         match draw(6) {

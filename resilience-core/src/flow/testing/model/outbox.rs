@@ -48,8 +48,8 @@ enum State {
     Completed,
 }
 
-/// Messages are delivered at most `max_deliveries` times, one at a time within a key and in its order, and only the last
-/// claim settles a message.
+/// Messages are delivered at most `max_deliveries` times, one at a time within a key and in its
+/// order, and only the last claim settles a message.
 pub fn outbox(bytes: &[u8]) {
     let Some(input) = parse::<Input>(bytes) else { return };
     let visible_after = Duration::from_millis(u64::from(input.visible_after % 16) + 1);
@@ -150,7 +150,8 @@ pub fn outbox(bytes: &[u8]) {
     }
 }
 
-/// Returns the positions of the messages that a claim has to deliver, and the number of those that it puts aside.
+/// Returns the positions of the messages that a claim has to deliver, and the number of those that
+/// it puts aside.
 fn claim(
     messages: &mut [History],
     limit: usize,
