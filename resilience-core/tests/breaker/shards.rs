@@ -1,4 +1,4 @@
-//! Partial failure (EXPERIMENTS.md, section 3): ten shards, a thousand requests a second, one shard
+//! Partial failure: ten shards, a thousand requests a second, one shard
 //! dead for two minutes. Window of 100, at least 20 calls, break of 5 s, one probe. One request in
 //! 2,000 fails for no reason.
 

@@ -10,7 +10,7 @@ use tower::{BoxError, Layer};
 
 use crate::*;
 
-/// PIPELINE.md, item 76: a slow dependency that is saturated leaves the others alone.
+/// A slow dependency that is saturated leaves the others alone.
 #[tokio::test(start_paused = true)]
 async fn a_saturated_dependency_does_not_touch_another() {
     let inner = Script::new(|_, host: &'static str| {

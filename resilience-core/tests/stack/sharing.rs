@@ -40,7 +40,7 @@ fn a_call_that_an_open_circuit_rejects_allocates_nothing() {
     assert_eq!(allocation_counter::measure(reject).count_total, 0);
 }
 
-/// T16, T22: built without a runtime; moved whenever a task is, so it is small.
+/// A stack is built without a runtime. Its future is moved whenever a task is, so it is small.
 #[test]
 fn the_whole_stack_is_small_and_can_be_sent() {
     fn movable<L: Layer<Ready<BoxError>> + Send + Sync + 'static>(_: &L) -> usize
