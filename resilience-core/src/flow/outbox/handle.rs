@@ -49,7 +49,6 @@ impl Outbox {
     }
 
     /// Starts a consumer of a topic with the defaults of [`ConsumerBuilder`].
-    #[must_use]
     pub fn consumer(&self, topic: impl Into<String>) -> ConsumerBuilder {
         ConsumerBuilder::new(self.0.clone(), topic.into())
     }

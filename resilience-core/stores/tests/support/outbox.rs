@@ -68,7 +68,7 @@ pub(crate) async fn each_effect_once<S: Consuming>(url: &str) {
     let outbox = store.outbox();
     let new = |number: usize| {
         let new = NewMessage::new(TOPIC, format!("{number:06}"));
-        if number % 3 == 0 { new } else { new.ordered_by(format!("key-{}", number % KEYS)) }
+        if number.is_multiple_of(3) { new } else { new.ordered_by(format!("key-{}", number % KEYS)) }
     };
     for hundred in 0..messages / 100 {
         let batch = (0..100).map(|number| new(hundred * 100 + number)).collect();
@@ -95,7 +95,7 @@ pub(crate) async fn each_effect_once<S: Consuming>(url: &str) {
     for effect in &effects {
         let number: usize = effect.parse().unwrap();
         assert!(!std::mem::replace(&mut seen[number], true), "{number} twice");
-        if number % 3 != 0 {
+        if !number.is_multiple_of(3) {
             let before = last.insert(number % KEYS, number);
             assert!(before.is_none_or(|before| before < number), "{before:?} and then {number}");
         }
