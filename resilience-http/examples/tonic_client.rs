@@ -55,6 +55,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("the server is {:?}", response.into_inner().status());
     let unknown = retry(&policy, || ask("nobody")).await;
     println!("`nobody` is {:?}, sent once", unknown.map(drop).map_err(|status| status.code()));
-    println!("the circuit is {:?}", stack.snapshot().breaker.map(|circuit| circuit.state));
+    println!("the circuit is {:?}", stack.snapshot().circuit_breaker.map(|circuit| circuit.state));
     Ok(())
 }
