@@ -27,8 +27,8 @@ use round::Round;
 use server::Server;
 use subjects::{BARE, OURS, Subject};
 
-/// Pairs of a number of connections and the calls of one lap over them. A lap is short, so that load
-/// from other processes outlasts a round and affects all subjects of that round.
+/// Pairs of a number of connections and the calls of one lap over them. A lap is short, so that
+/// load from other processes outlasts a round and affects all subjects of that round.
 const SIZES: [(usize, usize); 3] = [(1, 750), (64, 3_000), (512, 3_000)];
 
 /// Laps in each round for the subjects that targets [compare](is_compared). All others run one lap.
@@ -57,8 +57,8 @@ pub(crate) fn measure(quick: bool) -> Result<Vec<Row>, BoxError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut rows = Vec::new();
     for (connections, calls) in SIZES {
-        // Subjects are made anew for each size, because a client keeps its connections open until it
-        // is dropped.
+        // Subjects are made anew for each size, because a client keeps its connections open until
+        // it is dropped.
         let subjects = subjects::all(server.address, connections)?;
         rows.extend(rows_of(&runtime, &subjects, connections, calls / part, rounds)?);
     }
@@ -169,8 +169,8 @@ pub(crate) fn json(rows: &[Row]) -> Vec<Value> {
     rows.iter().map(json).collect()
 }
 
-/// Returns targets for the library's throughput and p99 against the bare client's, one pair for each
-/// number of connections.
+/// Returns targets for the library's throughput and p99 against the bare client's, one pair for
+/// each number of connections.
 pub(crate) fn targets(rows: &[Row]) -> Vec<Target> {
     let ours = rows.iter().filter(|row| row.subject == OURS);
     let both = ours.filter_map(|row| Some((row, bare(rows, row)?)));

@@ -68,8 +68,8 @@ pub(super) fn run(
     })
 }
 
-/// Returns a quantile of sorted durations in microseconds, by the nearest-rank method; 0 if there are
-/// none.
+/// Returns a quantile of sorted durations in microseconds, by the nearest-rank method; 0 if there
+/// are none.
 fn quantile(sorted: &[Duration], thousandths: usize) -> f64 {
     let rank = (sorted.len() * thousandths).div_ceil(1_000);
     rank.checked_sub(1).map_or(0.0, |at| sorted[at].as_secs_f64() * 1e6)

@@ -132,9 +132,9 @@ fn whole(client: Client, url: Url) -> Result<Subject, BoxError> {
     }))
 }
 
-/// Returns a subject that calls through a [`ResilientClient`]. In addition to a stack it has policies
-/// for each authority, bounded connections, response bodies that hold the call's permits, hints, and
-/// headers with the remaining time.
+/// Returns a subject that calls through a [`ResilientClient`]. In addition to a stack it has
+/// policies for each authority, bounded connections, response bodies that hold the call's permits,
+/// hints, and headers with the remaining time.
 fn resilient(connections: usize, url: Url) -> Result<Subject, BoxError> {
     let profiles = Profiles::from_toml(&format!(
         "[bench]\n\

@@ -27,8 +27,8 @@ impl Earlier {
     }
 }
 
-/// Returns `None` if a field is missing, or if `ns` is null because the two threads of the row never
-/// ran in parallel.
+/// Returns `None` if a field is missing, or if `ns` is null because the two threads of the row
+/// never ran in parallel.
 fn entry(row: &Value) -> Option<(String, (f64, f64))> {
     let text = |field: &str| row[field].as_str();
     let key = key(text("figure")?, text("subject")?, text("inner")?, text("mode")?);

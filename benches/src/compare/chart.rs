@@ -4,8 +4,8 @@ use super::row::Row;
 use crate::cost::{Inner, Mode, Role};
 use crate::svg::{self, Bar};
 
-/// Returns the chart of the rows whose inner service is ready at once, as SVG. Returns `None` if the
-/// figure's floor was not measured on one thread.
+/// Returns a chart of the rows with an inner service that is ready at once, as SVG. Returns `None`
+/// if the figure's floor has no row on one thread.
 pub(super) fn chart(figure: &str, rows: &[Row]) -> Option<String> {
     let rows: Vec<&Row> =
         rows.iter().filter(|row| row.figure == figure && row.inner == Inner::Ready).collect();

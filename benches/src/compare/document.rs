@@ -9,7 +9,7 @@ use crate::figures::Figure;
 const HEADINGS: &str = "| | one thread | × floor | allocations | two runtimes | two workers |\n|---|---|---|---|---|---|\n";
 
 /// Returns a section for each figure that compares subjects: its chart, and a row for each subject
-/// whose inner service is ready at once.
+/// with an inner service that is ready at once.
 pub(super) fn sections(figures: &[Figure], rows: &[Row]) -> String {
     let mut out = String::new();
     for figure in figures.iter().filter(|figure| figure.compared().next().is_some()) {

@@ -18,8 +18,8 @@ pub struct Row {
     pub inner: Inner,
     /// Threads and runtimes that made the calls.
     pub mode: Mode,
-    /// CPU nanoseconds for each call, on each thread. `None` if two threads ran in parallel in fewer
-    /// than five rounds.
+    /// CPU nanoseconds for each call, on each thread. `None` if two threads ran in parallel in
+    /// fewer than five rounds.
     pub ns: Option<Spread>,
     /// Nanoseconds of wall time for each call, as a median. `None` in the same cases as `ns`.
     pub wall_ns: Option<f64>,

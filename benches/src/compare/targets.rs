@@ -1,6 +1,7 @@
 //! Bounds on the library's cost.
 //!
-//! **To add a target**, add a row to [`stack`] or [`layers`]: the figure, the quotient, and its bound.
+//! **To add a target**, add a row to [`stack`] or [`layers`]: the figure, the quotient, and its
+//! bound.
 
 use super::row::Row;
 use crate::cost::{Inner, Mode};
@@ -70,9 +71,8 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
         ratio(REFUSAL, "a refusal / floor", one(REFUSED), one(FLOOR), 1.5),
         ratio(PERMIT, "ours / tokio's try_acquire", one(TRY_ACQUIRE), one(SEMAPHORE), 1.0),
         ratio(PERMIT, "the same at two threads", two(TRY_ACQUIRE), two(SEMAPHORE), 0.5),
-        // No target against governor's default clock, the processor's time-stamp counter, which tests
-        // cannot pause. No target at two threads: a limiter with a queue, refunds and pauses takes a
-        // lock.
+        // No target against governor on its own clock, a processor counter that tests cannot pause.
+        // No target at two threads: a limiter with a queue, refunds and pauses takes a lock.
         ratio(
             CHECK,
             "ours / governor on the same clock",

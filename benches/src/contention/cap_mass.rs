@@ -1,5 +1,5 @@
-//! The share of clients that sleep exactly the cap. These arrive at the same time, because their
-//! jitter is cut off.
+//! The share of clients that sleep exactly the cap. Such clients return in step, because the cap
+//! cuts off their jitter.
 
 use std::time::Duration;
 

@@ -13,8 +13,8 @@ pub(super) struct Check {
     pub(super) name: String,
     pub(super) found: f64,
     pub(super) target: String,
-    /// Deviation as a percentage of the tolerance, or result as a percentage of the bound. The check
-    /// holds up to 100.
+    /// Deviation as a percentage of the tolerance, or result as a percentage of the bound. The
+    /// check holds up to 100.
     pub(super) used_percent: f64,
 }
 
@@ -43,8 +43,8 @@ impl Check {
     }
 }
 
-/// Checks that calls are within 2 % and times within 5 % of the published means. Where three standard
-/// errors of the difference are more than that, they are the tolerance.
+/// Checks that calls are within 2 % and times within 5 % of the published means. Where three
+/// standard errors of the difference are more than that, they are the tolerance.
 pub(super) fn published(points: &[Point]) -> Vec<Check> {
     points
         .iter()
@@ -66,8 +66,8 @@ fn as_published(name: String, found: Mean, expected: Expected, tolerance: f64) -
     Check::near(name, found.mean, expected.mean, allowed)
 }
 
-/// Checks the claim about the default backoff: at 100 clients it makes no more calls than the
-/// textbook rule, and takes less time.
+/// Checks the claim about the default backoff: at 100 clients it makes about as many calls as the
+/// textbook rule (published: 1,003) in less time (published: 4,604 ms).
 pub(super) fn ours(points: &[Point]) -> Vec<Check> {
     point::find(points, OURS, 100).map_or_else(Vec::new, |point| {
         vec![

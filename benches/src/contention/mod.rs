@@ -1,10 +1,11 @@
-//! The experiment `contention`: the time and the calls that each backoff needs until all clients have
-//! written the same row.
+//! The experiment `contention`: the time and the calls that each backoff needs until all clients
+//! have written the same row.
 //!
-//! Clients that overwrite each other's row (a lock document, a counter, a table under concurrent DML)
-//! can all succeed, one at a time, if the losers retry at different moments. The experiment repeats
-//! *Exponential Backoff and Jitter* (AWS Architecture Blog, 2015) with delays from the library's
-//! [`Backoff`](resilience_core::retry::Backoff), and compares the means with the published ones.
+//! Clients that overwrite each other's row (a lock document, a counter, a table under concurrent
+//! DML) can all succeed, one at a time, if the losers retry at different moments. The experiment
+//! repeats *Exponential Backoff and Jitter* (AWS Architecture Blog, 2015) with delays from the
+//! library's [`Backoff`](resilience_core::retry::Backoff), and compares the means with the
+//! published ones.
 
 mod cap_mass;
 mod chart;

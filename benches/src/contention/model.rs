@@ -1,8 +1,8 @@
 //! A simulation of clients, a network and one row, in virtual time.
 //!
-//! Each client reads the row's version, and writes on the condition that the version is unchanged. A
-//! client with a lost write backs off and reads again. The server takes no time; every message takes
-//! one hop.
+//! Each client reads the row's version, and writes on the condition that the version is unchanged.
+//! A client with a lost write backs off and reads again. The server takes no time; every message
+//! takes one hop.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn losers_of_a_first_round_must_write_again() {
-        // All clients read before the first write arrives: one client wins, and each of the other 19
-        // writes at least twice.
+        // All clients read before the first write arrives: one client wins, and each of the other
+        // 19 writes at least twice.
         assert!(run(20, 2).calls >= 39);
     }
 

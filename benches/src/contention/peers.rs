@@ -1,5 +1,5 @@
-//! Delays of other libraries: from their crates, or from the formula if the library is not written in
-//! Rust.
+//! Delays of other libraries: from their crates, or from the formula if the library is not written
+//! in Rust.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub(super) fn backon(first: Duration, cap: Duration, rng: &mut SmallRng) -> Sess
     Box::new(move |_| delays.next().unwrap_or(cap))
 }
 
-/// Returns a factory of `tower-resilience` sessions. The delays double up to `cap`, and then vary by
-/// ± 50 %. They come from a generator of that crate which cannot be seeded, so that results vary
+/// Returns a factory of `tower-resilience` sessions. The delays double up to `cap`, and then vary
+/// by ± 50 %. They come from a generator of that crate which cannot be seeded, so that results vary
 /// between runs.
 pub(super) fn tower_resilience(
     first: Duration,

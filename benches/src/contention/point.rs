@@ -18,8 +18,8 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// Runs `options.trials` races. Every rule gets the same seeds, so that differences between points
-    /// come from the rules.
+    /// Runs `options.trials` races. Every rule gets the same seeds, so that differences between
+    /// points come from the rules.
     pub(super) fn measure(
         rule: &Rule,
         clients: u32,

@@ -1,5 +1,5 @@
-//! Results of the published simulator, `aws-samples/aws-arch-backoff-simulator`, with 400 trials for
-//! each point.
+//! Results of the published simulator, `aws-samples/aws-arch-backoff-simulator`, with 400 trials
+//! for each point.
 
 use super::rules;
 
@@ -11,8 +11,8 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Returns the standard error of the mean of 400 trials, including that of its rounding to a whole
-    /// number (1 / √12).
+    /// Returns the standard error of the mean of 400 trials, including that of its rounding to a
+    /// whole number (1 / √12).
     pub(super) fn standard_error(self) -> f64 {
         (self.deviation / 400_f64.sqrt()).hypot(1.0 / 12_f64.sqrt())
     }

@@ -1,8 +1,8 @@
 //! The backoff rules of the experiment. **To add a rule**, add a row to [`all`].
 //!
-//! The published model counts a failure before it computes the delay. The first delay of a rule that
-//! grows by powers is therefore twice the base of 5 ms, and these rules start from [`FIRST`], 10 ms.
-//! The decorrelated rules start from [`BASE`].
+//! The published model counts a failure before it computes the delay. The first delay of a rule
+//! that grows by powers is therefore twice the base of 5 ms, and these rules start from [`FIRST`],
+//! 10 ms. The decorrelated rules start from [`BASE`].
 
 use std::fmt;
 use std::time::Duration;
