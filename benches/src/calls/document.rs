@@ -1,11 +1,11 @@
-//! Real calls to read, on a terminal and in the book.
+//! Formats the results of real calls for a terminal and for the book.
 
 use std::fmt::Write;
 
 use super::round::Round;
 use super::{OURS, Row, bare};
 
-/// For a terminal.
+/// Returns the results as aligned text for a terminal.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut out = String::new();
     let mut figure = String::new();
@@ -34,7 +34,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     out
 }
 
-/// For the book.
+/// Returns the results as a Markdown table for the book.
 pub(crate) fn section(rows: &[Row]) -> String {
     let mut out = String::from(
         "| connections | | calls a second | × bare | p50 µs | p99 µs | p99.9 µs | p99 × bare | CPU ns a call | × bare |\n\
@@ -57,7 +57,8 @@ pub(crate) fn section(rows: &[Row]) -> String {
     out
 }
 
-/// Throughput, p99 and CPU, in multiples of the bare client's.
+/// Returns throughput, p99 and CPU time as multiples of the bare client's, with their confidence
+/// intervals. Returns empty strings if the bare client has no row.
 fn ratios(rows: &[Row], row: &Row) -> [String; 3] {
     let Some(bare) = bare(rows, row) else { return Default::default() };
     let said = |of: fn(&Round) -> f64| {

@@ -1,13 +1,15 @@
-//! Real calls over loopback: what a layer costs where there is a network, and not only a ready answer.
+//! Real calls over loopback: the cost of a layer on calls that cross a network.
 //!
-//! A server on a thread and a client on another, a runtime each. Every subject makes the same calls with a
-//! client and connections of its own, over one, 64 and 512 connections, in turn within each round; ratios
-//! are within a round. CPU is the client's thread.
+//! The server and the client each have a thread with its own runtime. Every subject has its own
+//! client and connections, and makes the same calls over 1, 64 and 512 connections. The subjects
+//! take turns within each round, and a ratio compares two subjects in the same round. CPU time is
+//! that of the client's thread.
 //!
-//! Where a hundredth decides, a round is not enough: the p99 of one and the same client is in one round a tenth
-//! above what it is in the next. The two that targets compare go several laps in each round, and every ratio says where the median lies.
+//! Some targets allow a difference of 3 %, but the p99 of one client varies by 10 % between rounds.
+//! The two subjects of those targets therefore run [`LAPS`] laps in each round, and each ratio is
+//! printed with a 95 % confidence interval of its median.
 //!
-//! **To add one**: a line in [`subjects::all`].
+//! **To add a subject**, add a line to [`subjects::all`].
 
 mod document;
 mod round;
@@ -25,36 +27,38 @@ use round::Round;
 use server::Server;
 use subjects::{BARE, OURS, Subject};
 
-/// Connections that calls are made over, and how many calls a round makes: few, since whoever else is on the machine stays for longer than a round.
+/// Pairs of a number of connections and the calls of one lap over them. A lap is short, so that
+/// load from other processes outlasts a round and affects all subjects of that round.
 const SIZES: [(usize, usize); 3] = [(1, 750), (64, 3_000), (512, 3_000)];
 
-/// How often those go in a round that targets [compare](is_compared). All others go once.
+/// Laps in each round for the subjects that targets [compare](is_compared). All others run one lap.
 const LAPS: usize = 8;
 
-/// The name of the figure.
+/// Name of this figure, as `--only` matches it.
 pub(crate) const FIGURE: &str = "real calls";
 
-/// What one subject's calls cost over so many connections.
+/// Measurements of one subject over one number of connections.
 #[derive(Debug)]
 pub(crate) struct Row {
     subject: &'static str,
     lacks: &'static str,
     connections: usize,
-    /// What each lap cost.
+    /// Measurements of each lap, in order.
     laps: Vec<Round>,
 }
 
-/// Measures every subject. Says how far it is on a line that the caller ends.
+/// Measures every subject. Progress goes to standard error, on a line that the caller ends.
 ///
 /// # Errors
-/// If a call fails, or a configuration is refused.
+/// Fails if a call fails, a configuration is invalid, or the server cannot start.
 pub(crate) fn measure(quick: bool) -> Result<Vec<Row>, BoxError> {
     let (rounds, part) = if quick { (3, 10) } else { (61, 1) };
     let server = Server::start()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut rows = Vec::new();
     for (connections, calls) in SIZES {
-        // One after the other: a client keeps its connections open for as long as it is held.
+        // Subjects are made anew for each size, because a client keeps its connections open until
+        // it is dropped.
         let subjects = subjects::all(server.address, connections)?;
         rows.extend(rows_of(&runtime, &subjects, connections, calls / part, rounds)?);
     }
@@ -78,7 +82,7 @@ fn rows_of(
     };
     let mut rows: Vec<Row> = subjects.iter().map(row).collect();
     for subject in subjects {
-        // Opens the connections.
+        // Opens the connections, so that no measured lap includes a handshake.
         round::run(runtime, subject, connections, calls)?;
     }
     for round in 0..rounds {
@@ -105,19 +109,20 @@ impl Row {
         self.spread(of).median
     }
 
-    /// How many times as much as the other, in each lap that both went.
+    /// Returns the ratios of this row to `other`, one for each lap that both ran. `other` must have
+    /// at least as many laps.
     fn ratios(&self, other: &Row, of: fn(&Round) -> f64) -> Vec<f64> {
         let more = (other.laps.len() / self.laps.len()).max(1);
         let both = self.laps.iter().zip(other.laps.iter().step_by(more));
         both.map(|(this, that)| of(this) / of(that)).collect()
     }
 
-    /// The median of these ratios.
+    /// Returns the median of the [`ratios`](Row::ratios).
     fn ratio(&self, other: &Row, of: fn(&Round) -> f64) -> f64 {
         Spread::of(&self.ratios(other, of)).median
     }
 
-    /// Where that lies, 19 times out of 20.
+    /// Returns the 95 % confidence interval of that median.
     fn within(&self, other: &Row, of: fn(&Round) -> f64) -> [f64; 2] {
         interval(&self.ratios(other, of))
     }
@@ -130,12 +135,12 @@ impl Row {
     }
 }
 
-/// The bare client's row over as many connections.
+/// Returns the bare client's row for the same number of connections.
 fn bare<'a>(rows: &'a [Row], row: &Row) -> Option<&'a Row> {
     rows.iter().find(|bare| bare.subject == BARE && bare.connections == row.connections)
 }
 
-/// Rows of the same shape as all others, and what only real calls have.
+/// Returns rows with the fields of all other figures, and with fields that only real calls have.
 pub(crate) fn json(rows: &[Row]) -> Vec<Value> {
     let json = |row: &Row| {
         let cpu = row.spread(|round| round.cpu_ns);
@@ -164,7 +169,8 @@ pub(crate) fn json(rows: &[Row]) -> Vec<Value> {
     rows.iter().map(json).collect()
 }
 
-/// Whether ours is as good as the bare client.
+/// Returns targets for the library's throughput and p99 against the bare client's, one pair for
+/// each number of connections.
 pub(crate) fn targets(rows: &[Row]) -> Vec<Target> {
     let ours = rows.iter().filter(|row| row.subject == OURS);
     let both = ours.filter_map(|row| Some((row, bare(rows, row)?)));
@@ -188,7 +194,7 @@ pub(crate) fn targets(rows: &[Row]) -> Vec<Target> {
 mod tests {
     use super::*;
 
-    /// Every subject's calls get through, and every row is there.
+    /// Every subject's calls succeed, and every subject has a row.
     #[test]
     fn all_of_them_call() {
         let server = Server::start().unwrap();

@@ -1,4 +1,4 @@
-//! So many calls at once, until a round's are made.
+//! A lap of one subject: concurrent calls over all connections.
 
 use std::time::Duration;
 
@@ -11,18 +11,22 @@ use tower::BoxError;
 use super::subjects::Subject;
 use crate::stats::float;
 
-/// What a round's calls cost.
+/// Measurements of one lap.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
+    /// Calls per second of wall time.
     pub(super) per_second: f64,
-    /// Of the client's thread, for each call.
+    /// CPU time of the client's thread for each call, in nanoseconds.
     pub(super) cpu_ns: f64,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) p999_us: f64,
 }
 
-/// Makes the calls from as many tasks as there are connections.
+/// Makes at least `calls` calls, from one task for each connection.
+///
+/// # Errors
+/// Fails if a call fails, a task panics, or the CPU clock cannot be read.
 pub(super) fn run(
     runtime: &Runtime,
     subject: &Subject,
@@ -64,7 +68,8 @@ pub(super) fn run(
     })
 }
 
-/// In microseconds: so many of a thousand took no longer.
+/// Returns a quantile of sorted durations in microseconds, by the nearest-rank method; 0 if there
+/// are none.
 fn quantile(sorted: &[Duration], thousandths: usize) -> f64 {
     let rank = (sorted.len() * thousandths).div_ceil(1_000);
     rank.checked_sub(1).map_or(0.0, |at| sorted[at].as_secs_f64() * 1e6)

@@ -1,4 +1,4 @@
-//! Who is called.
+//! The HTTP server that the subjects call.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tower::BoxError;
 
-/// A server on a thread of its own, for as long as this is kept.
+/// A server on its own thread, stopped when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) address: SocketAddr,
@@ -23,7 +23,7 @@ pub(super) struct Server {
 
 const BODY: Bytes = Bytes::from_static(b"{\"points\":27}");
 
-/// All of a round's connections may come at once.
+/// Pending connections of the listener: all connections of a lap may arrive at once.
 const BACKLOG: u32 = 1_024;
 
 impl Server {
@@ -38,7 +38,8 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Both ends answer small messages: waiting to fill a packet would be what is measured.
+                // Messages are small. Nagle's algorithm would delay them, and that delay would be
+                // measured.
                 let _ = stream.set_nodelay(true);
                 let answer =
                     service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::new(BODY))));
@@ -49,7 +50,7 @@ impl Server {
             runtime.block_on(async {
                 tokio::select! {
                     () = serve => (),
-                    // The other end is gone.
+                    // The `Server` was dropped.
                     _ = stopped => (),
                 }
             });

@@ -1,4 +1,4 @@
-//! Who calls: reqwest alone, and under what each library puts around it.
+//! The subjects: reqwest alone, and reqwest inside of the layers of each library.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -28,23 +28,26 @@ pub(super) const OURS: &str = "ours, the standard stack and a rate limit";
 
 type Made = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// Makes calls, each by a boxed future, and reads each answer to its end.
+/// A named client. `call` returns a boxed future that reads the response to its end.
 pub(super) struct Subject {
     pub(super) name: &'static str,
     pub(super) lacks: &'static str,
     pub(super) call: Arc<dyn Fn() -> Made + Send + Sync>,
 }
 
-/// The longest that anything waits.
+/// Time limit of a call.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// More than can be made.
+/// Rate limit, above any rate that the benchmark reaches.
 const PER_SECOND: u32 = 1_000_000_000;
 
-/// As many calls at once as there are tasks, and room.
+/// Size of the bulkheads, above the number of concurrent tasks, so that no call waits.
 const PERMITS: u32 = 1_024;
 
-/// Everyone, with a client of its own.
+/// Returns all subjects, each with its own client.
+///
+/// # Errors
+/// Fails if a client or a layer cannot be built.
 pub(super) fn all(address: SocketAddr, connections: usize) -> Result<Vec<Subject>, BoxError> {
     let url: Url = format!("http://{address}/players/57").parse()?;
     let client = || client(connections);
@@ -63,7 +66,8 @@ fn client(connections: usize) -> Result<Client, BoxError> {
     Ok(builder.pool_max_idle_per_host(connections).build()?)
 }
 
-/// The call is written as a handler would write it: what is awaited is made where it is awaited.
+/// Makes a subject from a closure that is written like a handler: it creates each future where it
+/// awaits it.
 fn subject<F>(
     name: &'static str,
     lacks: &'static str,
@@ -87,7 +91,8 @@ fn bare(client: Client, url: Url) -> Subject {
     })
 }
 
-/// A request of the caller's own: small to move and to copy, and made into the client's for each attempt.
+/// A request type of the caller: cheap to move and clone, and converted to a [`Request`] for each
+/// attempt.
 #[derive(Clone)]
 struct Get(Arc<Url>);
 
@@ -111,7 +116,8 @@ fn ours(client: Client, url: Url) -> Result<Subject, BoxError> {
     }))
 }
 
-/// The same with the client's own requests, each copied as that does: [`Get`] is what spares this.
+/// Returns a subject like [`ours`] that sends [`Request`]s and copies each with `try_clone`. The
+/// difference from [`ours`] is the cost that [`Get`] avoids.
 fn whole(client: Client, url: Url) -> Result<Subject, BoxError> {
     let stack = Stack::standard("bench")
         .classifier(StatusClassifier)
@@ -126,8 +132,9 @@ fn whole(client: Client, url: Url) -> Result<Subject, BoxError> {
     }))
 }
 
-/// What a client has that a stack has not: all of it for each authority, bounded connections, answers that hold what the call
-/// does, hints, and headers that say how long the server is waited for.
+/// Returns a subject that calls through a [`ResilientClient`]. In addition to a stack it has
+/// policies for each authority, bounded connections, response bodies that hold the call's permits,
+/// hints, and headers with the remaining time.
 fn resilient(connections: usize, url: Url) -> Result<Subject, BoxError> {
     let profiles = Profiles::from_toml(&format!(
         "[bench]\n\
@@ -184,7 +191,8 @@ fn tower_resilience(client: Client, url: Url) -> Result<Subject, BoxError> {
     }))
 }
 
-/// A service whose errors are boxed again: each layer there has an error type of its own.
+/// Converts a service's errors to [`BoxError`], because each layer of tower-resilience has its own
+/// error type.
 fn boxed<S>(
     service: S,
 ) -> impl Service<Url, Response = Response, Error = BoxError, Future: Send + 'static>

@@ -1,4 +1,4 @@
-//! This run beside another's report: what became slower.
+//! Comparison of this run with an earlier report.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -8,30 +8,34 @@ use tower::BoxError;
 
 use super::row::{Row, key};
 
-/// Slower by more than this is said, if the spreads do not overlap.
+/// Ratio of medians above which a row is marked as slower. The 10th percentile of the row must also
+/// exceed the 90th percentile of the earlier one.
 const ALLOWED: f64 = 1.1;
 
-/// The rows of a report: their medians and ninth tenths.
+/// Median and 90th percentile of each row of an earlier report, in nanoseconds, by the row's key.
 pub(super) struct Earlier(HashMap<String, (f64, f64)>);
 
 impl Earlier {
+    /// Reads a `report.json`. Rows without a measurement are left out.
+    ///
     /// # Errors
-    /// If it is no report.
+    /// Fails if `report` is not JSON, or has no array `rows`.
     pub(super) fn parse(report: &str) -> Result<Earlier, BoxError> {
         let report: Value = serde_json::from_str(report)?;
-        let rows = report["rows"].as_array().ok_or("the report has no `rows`")?;
+        let rows = report["rows"].as_array().ok_or("the report has no array `rows`")?;
         Ok(Earlier(rows.iter().filter_map(entry).collect()))
     }
 }
 
-/// Nothing if two threads never ran side by side in that run.
+/// Returns `None` if a field is missing, or if `ns` is null because the two threads of the row
+/// never ran in parallel.
 fn entry(row: &Value) -> Option<(String, (f64, f64))> {
     let text = |field: &str| row[field].as_str();
     let key = key(text("figure")?, text("subject")?, text("inner")?, text("mode")?);
     Some((key, (row["ns"].as_f64()?, row["spread"][1].as_f64()?)))
 }
 
-/// How a row did against its earlier self.
+/// Change of a row since the earlier run.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     Same,
@@ -50,7 +54,7 @@ fn verdict(row: &Row, (median, high): (f64, f64)) -> Option<(f64, Verdict)> {
     Some((ratio, verdict))
 }
 
-/// A line for each row that both runs have.
+/// Returns a line for each row that both runs measured.
 pub(super) fn comparison(rows: &[Row], earlier: &Earlier) -> String {
     let mut out = String::from("\nagainst the earlier run (above 1 is slower)\n");
     for row in rows {

@@ -1,10 +1,11 @@
-//! A figure's rows as bars: each subject on one thread, and on two.
+//! A bar chart of a figure: each subject on one thread and on two.
 
 use super::row::Row;
 use crate::cost::{Inner, Mode, Role};
 use crate::svg::{self, Bar};
 
-/// Around a service that is ready. `None` if the figure was not measured.
+/// Returns a chart of the rows with an inner service that is ready at once, as SVG. Returns `None`
+/// if the figure's floor has no row on one thread.
 pub(super) fn chart(figure: &str, rows: &[Row]) -> Option<String> {
     let rows: Vec<&Row> =
         rows.iter().filter(|row| row.figure == figure && row.inner == Inner::Ready).collect();

@@ -1,4 +1,4 @@
-//! The rows and targets for the book.
+//! Formats the rows as Markdown for the book.
 
 use std::fmt::Write;
 
@@ -8,8 +8,8 @@ use crate::figures::Figure;
 
 const HEADINGS: &str = "| | one thread | × floor | allocations | two runtimes | two workers |\n|---|---|---|---|---|---|\n";
 
-/// A section for each figure that compares anything: its chart, and a row for each subject on a service
-/// that is ready at once.
+/// Returns a section for each figure that compares subjects: its chart, and a row for each subject
+/// with an inner service that is ready at once.
 pub(super) fn sections(figures: &[Figure], rows: &[Row]) -> String {
     let mut out = String::new();
     for figure in figures.iter().filter(|figure| figure.compared().next().is_some()) {
@@ -43,7 +43,8 @@ fn titled(name: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Ours stand out, and no markup is read into a name.
+/// Returns the subject's name, bold if the subject is this library's. A name with `<` or `_` is
+/// formatted as code, because Markdown would read these as markup.
 fn subject(row: &Row) -> String {
     let name = if row.subject.contains(['<', '_']) {
         format!("`{}`", row.subject)
@@ -53,7 +54,7 @@ fn subject(row: &Row) -> String {
     if row.role == Role::Ours { format!("**{name}**") } else { name }
 }
 
-/// In three digits, more or less.
+/// Formats nanoseconds: without decimals from 100 on, otherwise with one. Returns `?` for `None`.
 fn nanoseconds(ns: Option<f64>) -> String {
     match ns {
         None => "?".into(),

@@ -1,4 +1,5 @@
-//! What does everything cost, beside its peers and beside what cannot be avoided?
+//! The experiment `compare`: the cost of each subject beside its peers and beside the floor of its
+//! figure.
 
 mod against;
 mod chart;
@@ -17,10 +18,12 @@ use crate::{calls, flow, output, target};
 use against::Earlier;
 pub use row::Row;
 
-/// Measures every subject, prints and writes the results, and says whether ours allocate nothing.
+/// Measures every subject, and prints and writes the results. Returns `true` if no subject of this
+/// library allocates.
 ///
 /// # Errors
-/// If a configuration is refused, a service fails, or a file cannot be read or written.
+/// Fails if a configuration is invalid, no name matches `--only`, a service fails, or a file cannot
+/// be read or written.
 pub fn run(options: &Options) -> Result<bool, BoxError> {
     let earlier = options.against.as_ref().map(std::fs::read_to_string).transpose()?;
     let earlier = earlier.as_deref().map(Earlier::parse).transpose()?;
@@ -60,7 +63,11 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     Ok(broken.is_empty())
 }
 
-/// The figures with `only` in their name, and of the others the floors and subjects that have it in theirs.
+/// Returns the figures with `only` in their name. Of any other figure that compares a subject with
+/// `only` in its name, returns these subjects and the floors.
+///
+/// # Errors
+/// Fails if no figure and no subject has `only` in its name.
 fn chosen(only: Option<&str>) -> Result<Vec<Figure>, BoxError> {
     let mut figures = figures::all()?;
     let Some(only) = only else { return Ok(figures) };
@@ -74,12 +81,12 @@ fn chosen(only: Option<&str>) -> Result<Vec<Figure>, BoxError> {
     }
     figures.retain(|figure| !figure.subjects.is_empty());
     if figures.is_empty() && ![calls::FIGURE, flow::FIGURE].iter().any(|it| it.contains(only)) {
-        return Err(format!("nothing is called `{only}`").into());
+        return Err(format!("--only: no figure and no subject has `{only}` in its name").into());
     }
     Ok(figures)
 }
 
-/// Unless something else was asked for.
+/// Measures real calls, unless `--only` excludes them.
 fn real_calls(options: &Options) -> Result<Vec<calls::Row>, BoxError> {
     if options.only.as_ref().is_some_and(|only| !calls::FIGURE.contains(only.as_str())) {
         return Ok(Vec::new());
@@ -89,7 +96,7 @@ fn real_calls(options: &Options) -> Result<Vec<calls::Row>, BoxError> {
     Ok(rows)
 }
 
-/// Durable work, if it was asked for by name: most of its time is the disk's.
+/// Measures durable work, but only if `--only` selects it: most of its time is spent on the disk.
 fn durable(options: &Options) -> Result<Vec<flow::Row>, BoxError> {
     match &options.only {
         Some(only) if flow::FIGURE.contains(only.as_str()) => flow::measure(options.quick),

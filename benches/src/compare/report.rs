@@ -1,4 +1,4 @@
-//! The rows to keep: `report.json`.
+//! Formats the rows and targets as `report.json`.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::compare::row::tests::{ns, row};
 
-    /// Others read it: fields are not renamed by the way.
+    /// Other programs read the report, so a renamed field must fail this test.
     #[test]
     fn the_shape_of_a_report() {
         let row = ns(row("stack", "ours"), 50.0);

@@ -1,42 +1,44 @@
-//! One line of the table.
+//! Rows of the results: a subject in one mode.
 
 use crate::cost::{Inner, Measured, Mode, Role, Subject};
 use crate::figures::Figure;
 use crate::stats::Spread;
 
-/// What one subject costs in one mode, beside its figure's floor.
+/// Cost of one subject in one mode, compared with the floor of its figure.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Row {
-    /// The figure's name.
+    /// Name of the figure.
     pub figure: &'static str,
-    /// The subject's.
+    /// Name of the subject.
     pub subject: &'static str,
-    /// What the subject is to the comparison.
+    /// Role of the subject in the comparison.
     pub role: Role,
-    /// What it called.
+    /// Inner service of the subject.
     pub inner: Inner,
-    /// On what it was called.
+    /// Threads and runtimes that made the calls.
     pub mode: Mode,
-    /// Nanoseconds of CPU for each call; `None` if two threads never ran side by side.
+    /// CPU nanoseconds for each call, on each thread. `None` if two threads ran in parallel in
+    /// fewer than five rounds.
     pub ns: Option<Spread>,
-    /// Nanoseconds that passed.
+    /// Nanoseconds of wall time for each call, as a median. `None` in the same cases as `ns`.
     pub wall_ns: Option<f64>,
-    /// Of each call.
+    /// Mean number of allocations of a call.
     pub allocs: f64,
-    /// In multiples of the floor in the same rounds.
+    /// Median of the ratios to the floor in the same round. `None` if the figure has no floor for
+    /// this inner service, or too few rounds count.
     pub ratio_to_floor: Option<f64>,
-    /// What it does not do.
+    /// Features of the figure that the subject does not have. Empty if it has all.
     pub lacks: &'static str,
 }
 
 impl Row {
-    /// What tells it from all others, in any run.
+    /// Returns a key that is unique in a run and the same in every run.
     pub(super) fn key(&self) -> String {
         key(self.figure, self.subject, self.inner.name(), self.mode.name())
     }
 
-    /// Ours, and not as cheap as promised.
+    /// Returns `true` if the subject is this library's and allocates.
     pub(super) fn breaks_its_promise(&self) -> bool {
         self.role == Role::Ours && self.allocs > 0.0
     }
@@ -50,7 +52,8 @@ pub(super) fn key(figure: &str, subject: &str, inner: &str, mode: &str) -> Strin
     format!("{figure} / {subject} / {inner} / {mode}")
 }
 
-/// Every row, in the order of the figures. `subjects` are all that were measured, with their figures.
+/// Returns a row for each measurement, in order. `subjects` are the subjects measured, with their
+/// figures; [`Measured::subject`] is an index into them.
 pub(super) fn rows(subjects: &[(&Figure, &Subject)], measured: &[Measured]) -> Vec<Row> {
     measured
         .iter()
@@ -72,8 +75,8 @@ pub(super) fn rows(subjects: &[(&Figure, &Subject)], measured: &[Measured]) -> V
         .collect()
 }
 
-/// The floor of the same figure, service and mode. Where it has none of its own on two workers, two threads are as
-/// many.
+/// Returns the floor of the same figure, inner service and mode. If the floor was not measured in
+/// that mode, returns its measurement with two runtimes, or `None` if there is none.
 fn floor<'a>(
     subjects: &[(&Figure, &Subject)],
     measured: &'a [Measured],
@@ -96,7 +99,7 @@ fn floor<'a>(
 pub(super) mod tests {
     use super::*;
 
-    /// A row of ours on one thread that was not measured.
+    /// Returns a row of this library on one thread, without a measurement.
     pub(in crate::compare) fn row(figure: &'static str, subject: &'static str) -> Row {
         Row {
             figure,
@@ -112,7 +115,7 @@ pub(super) mod tests {
         }
     }
 
-    /// The same, measured: give or take an eighth.
+    /// Adds a measurement with a spread of one eighth to each side.
     pub(in crate::compare) fn ns(row: Row, median: f64) -> Row {
         let ns = Some(Spread { low: 0.875 * median, median, high: 1.125 * median });
         Row { ns, wall_ns: Some(median), ..row }

@@ -1,4 +1,4 @@
-//! The rows to read.
+//! Formats the rows for a terminal.
 
 use std::fmt::Write;
 

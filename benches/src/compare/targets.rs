@@ -1,11 +1,14 @@
-//! What the library is meant to cost. **Add a row to [`all`]**: a figure, what is divided by what, and the bound.
+//! Bounds on the library's cost.
+//!
+//! **To add a target**, add a row to [`stack`] or [`layers`]: the figure, the quotient, and its
+//! bound.
 
 use super::row::Row;
 use crate::cost::{Inner, Mode};
 use crate::figures::names::*;
 use crate::target::Target;
 
-/// A row: a subject of a figure around a service that is ready, in a mode.
+/// Name and mode of a subject. Its inner service is ready at once.
 type Of = (&'static str, Mode);
 
 fn one(subject: &'static str) -> Of {
@@ -20,15 +23,16 @@ fn workers(subject: &'static str) -> Of {
     (subject, Mode::Workers)
 }
 
-/// Polly v8's own benchmarks: five stages in 766.3 ns, an empty pipeline in 28.2, on another machine.
+/// Cost of five stages over that of an empty pipeline in Polly v8's published benchmarks: 766.3 ns
+/// and 28.2 ns. The quotient is used because the machine was a different one.
 const POLLY: f64 = 766.3 / 28.2;
 
-/// The targets that the rows of this run say something about.
+/// Returns the targets of the figures that this run measured.
 pub(super) fn all(rows: &[Row]) -> Vec<Target> {
     let ratio = |figure, what, above: Of, below: Of, at_most| {
         let below_ns = find(rows, figure, below);
         let over = |row: Of| find(rows, figure, row).zip(below_ns).map(|(a, b)| a / b);
-        // One thread's, whatever the mode: no two pay less.
+        // The floor is that of one thread in every mode: a call on two threads costs no less.
         Target::timed(figure, what, at_most, over(above)).above(over(one(FLOOR)))
     };
     let mut targets = stack(&ratio);
@@ -67,8 +71,8 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
         ratio(REFUSAL, "a refusal / floor", one(REFUSED), one(FLOOR), 1.5),
         ratio(PERMIT, "ours / tokio's try_acquire", one(TRY_ACQUIRE), one(SEMAPHORE), 1.0),
         ratio(PERMIT, "the same at two threads", two(TRY_ACQUIRE), two(SEMAPHORE), 0.5),
-        // No target beside governor's own clock, the processor's counter: no test can pause it. None at two threads: a
-        // limit with a queue, refunds and pauses has a lock.
+        // No target against governor on its own clock, a processor counter that tests cannot pause.
+        // No target at two threads: a limiter with a queue, refunds and pauses takes a lock.
         ratio(
             CHECK,
             "ours / governor on the same clock",
@@ -84,7 +88,7 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
             1.3,
         ),
         ratio(LOOKUP, "two threads / one thread", two(OUR_WITH), one(OUR_WITH), 2.0),
-        // No target beside tower's bare Retry, which keeps no deadline, no hint and no reason.
+        // No target against tower's bare Retry, which has no deadline, no hints and no stop reason.
         ratio(
             RETRY_BUDGET,
             "default / tower's Retry with TpsBudget",
@@ -96,11 +100,12 @@ fn layers(ratio: Ratio<'_>) -> Vec<Target> {
         ratio(POOL, "the same at two threads", two(OUR_POOL), two(DEADPOOL), 1.15),
         ratio(PICK, "a pick and its return / one read-modify-write", one(OUR_PICK), one(ADD), 3.0),
         ratio(PICK, "two threads / one thread", two(OUR_PICK), one(OUR_PICK), 2.0),
-        // No target for a deposit beside TpsBudget's, which counts fewer things.
+        // No target for a deposit against TpsBudget's, which keeps fewer counts.
     ]
 }
 
-/// The only one that a busy machine cannot move, and the only one that fails the run.
+/// Returns the target for allocations. Load on the machine does not change this count, so a miss
+/// fails the run.
 fn allocations(rows: &[Row]) -> Target {
     let ours = rows.iter().filter(|row| row.figure == STACK && row.subject == OURS);
     let most = ours.map(|row| row.allocs).reduce(f64::max);
@@ -135,7 +140,7 @@ mod tests {
         assert!(targets.iter().all(|target| target.figure == STACK));
     }
 
-    /// A name that is spelled otherwise than the subject's would be a target that nobody misses.
+    /// A target with a misspelled subject name would never be measured, and never missed.
     #[test]
     fn targets_are_about_subjects_that_exist() {
         let figures = crate::figures::all().unwrap();

@@ -1,4 +1,5 @@
-//! How many clients sleep exactly the cap: those arrive in step, whatever the jitter before.
+//! The share of clients that sleep exactly the cap. Such clients return in step, because the cap
+//! cuts off their jitter.
 
 use std::time::Duration;
 
@@ -12,14 +13,15 @@ use super::rules::{self, OURS, Rule, TEXTBOOK};
 
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(10);
+/// Simulated clients for each rule.
 const SESSIONS: u32 = 20_000;
-/// The tenth delay.
+/// Number of the delay that is compared with the cap, counted from 1.
 const RETRY: usize = 10;
 
 #[derive(Debug)]
 pub(super) struct CapMass {
     pub(super) rule: &'static str,
-    /// The share of sessions whose delay is the cap.
+    /// Share of sessions, from 0 to 1, in which delay number [`RETRY`] is the cap.
     pub(super) share: f64,
 }
 

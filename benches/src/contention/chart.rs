@@ -1,6 +1,6 @@
-//! The results as a picture: calls, and time, by number of clients.
+//! A line chart of calls and time by number of clients.
 //!
-//! Without *none* and *exponential*, which would press all that is worth comparing into one line.
+//! The rules *none* and *exponential* are left out: on their scale the other lines would coincide.
 
 use super::point::Point;
 use super::rules::{EXPONENTIAL, NONE};

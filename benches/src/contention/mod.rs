@@ -1,10 +1,11 @@
-//! Which backoff ends a fight soonest, and at what price?
+//! The experiment `contention`: the time and the calls that each backoff needs until all clients
+//! have written the same row.
 //!
-//! Clients that overwrite each other's row (a lock document, a counter, a table under concurrent DML)
-//! can all succeed, one at a time, if the losers come back at different moments. The experiment is
-//! the one that made jitter famous, *Exponential Backoff and Jitter* (AWS Architecture Blog, 2015),
-//! with the delays drawn by the library's own [`Backoff`](resilience_core::retry::Backoff): if that
-//! code were wrong, the published means would not come out.
+//! Clients that overwrite each other's row (a lock document, a counter, a table under concurrent
+//! DML) can all succeed, one at a time, if the losers retry at different moments. The experiment
+//! repeats *Exponential Backoff and Jitter* (AWS Architecture Blog, 2015) with delays from the
+//! library's [`Backoff`](resilience_core::retry::Backoff), and compares the means with the
+//! published ones.
 
 mod cap_mass;
 mod chart;
@@ -25,11 +26,11 @@ use model::Network;
 use point::Point;
 use rules::Rule;
 
-/// Runs every rule at every number of clients, prints and writes the results, and says whether they
-/// are what they should be.
+/// Runs every rule at every number of clients, and prints and writes the results. Returns `true` if
+/// all checks hold.
 ///
 /// # Errors
-/// If a rule cannot be made, or a file not be written.
+/// Fails if a rule cannot be built, or a file cannot be written.
 pub fn run(options: &Options) -> Result<bool, BoxError> {
     let rules = rules::all()?;
     let points = points(&rules, &clients(options.quick), options)?;
@@ -69,7 +70,7 @@ fn points(rules: &[Rule], clients: &[u32], options: &Options) -> Result<Vec<Poin
 mod tests {
     use super::*;
 
-    /// The published order of the algorithms, as inequalities.
+    /// Tests the published order of the algorithms as inequalities.
     #[test]
     fn the_algorithms_have_the_published_order() {
         let options = Options { trials: 40, ..Options::default() };

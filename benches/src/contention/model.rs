@@ -1,7 +1,8 @@
-//! Clients, a network and one row, in virtual time.
+//! A simulation of clients, a network and one row, in virtual time.
 //!
-//! Each client reads the row's version, and writes on the condition that it is still the same. A
-//! write that lost backs off and reads again. The server takes no time; every message takes one hop.
+//! Each client reads the row's version, and writes on the condition that the version is unchanged.
+//! A client with a lost write backs off and reads again. The server takes no time; every message
+//! takes one hop.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +13,7 @@ use rand_distr::{Distribution, Normal, NormalError};
 
 use super::rules::Rule;
 
-/// How long messages are under way: 10 ± 2 ms.
+/// Latency of a message: normally distributed, 10 ms with a standard deviation of 2 ms.
 #[derive(Debug)]
 pub(super) struct Network(Normal<f64>);
 
@@ -26,23 +27,23 @@ impl Network {
     }
 }
 
-/// What it took until every client had written once.
+/// Cost until every client has written once.
 #[derive(Debug, Default)]
 pub(super) struct Race {
     /// Conditional writes, lost ones included.
     pub(super) calls: u32,
-    /// When the last client learnt that it had won.
+    /// Virtual time from the start until the last client receives the response to its write.
     pub(super) makespan: Duration,
 }
 
-/// What reaches the server.
+/// A message that reaches the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Arrival {
     Read,
     Write { seen: u32 },
 }
 
-/// All `clients` start at once, and each backs off by a session of its own.
+/// Simulates `clients` that start at once, each with its own session of `rule`.
 pub(super) fn race(clients: u32, rule: &Rule, network: &Network, rng: &mut SmallRng) -> Race {
     let mut sessions: Vec<_> = (0..clients).map(|_| rule.session(rng)).collect();
     let mut arrivals: BinaryHeap<_> = (0..sessions.len())
@@ -93,7 +94,8 @@ mod tests {
 
     #[test]
     fn losers_of_a_first_round_must_write_again() {
-        // All read before anyone can have written: one wins, and each other writes twice at least.
+        // All clients read before the first write arrives: one client wins, and each of the other
+        // 19 writes at least twice.
         assert!(run(20, 2).calls >= 39);
     }
 

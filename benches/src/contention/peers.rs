@@ -1,5 +1,5 @@
-//! How others draw their delays: through their own crates where those give them out, and from the
-//! formula where the peer is not written in Rust.
+//! Delays of other libraries: from their crates, or from the formula if the library is not written
+//! in Rust.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use super::rules::Session;
 
 pub(super) const POLLY: &str = "Polly V2";
 
-/// Doubles, and adds up to as much again after the cap: its delays reach twice `cap`.
+/// Returns a session of `backon`. Its delays double up to `cap`, and jitter then adds up to as much
+/// again, so that a delay reaches twice `cap`.
 pub(super) fn backon(first: Duration, cap: Duration, rng: &mut SmallRng) -> Session {
     let mut delays = ExponentialBuilder::default()
         .with_min_delay(first)
@@ -24,7 +25,9 @@ pub(super) fn backon(first: Duration, cap: Duration, rng: &mut SmallRng) -> Sess
     Box::new(move |_| delays.next().unwrap_or(cap))
 }
 
-/// Doubles, ± 50 % after the cap. Draws from a generator of its own, which no seed reaches.
+/// Returns a factory of `tower-resilience` sessions. The delays double up to `cap`, and then vary
+/// by ± 50 %. They come from a generator of that crate which cannot be seeded, so that results vary
+/// between runs.
 pub(super) fn tower_resilience(
     first: Duration,
     cap: Duration,
@@ -41,8 +44,9 @@ pub(super) fn tower_resilience(
     })
 }
 
-/// Polly's `DelayBackoffType.Exponential` with jitter: steps of a smooth curve at random places, in
-/// units of `base / 1.4`, limited by its `MaxDelay` after the draw.
+/// Returns a session with the formula of Polly's `DelayBackoffType.Exponential` with jitter. Each
+/// delay is the difference of a smooth curve at two random points, in units of `base / 1.4`, and is
+/// limited to `cap` (Polly's `MaxDelay`) after it is drawn.
 pub(super) fn polly(base: Duration, cap: Duration) -> Session {
     let (mut attempt, mut previous) = (0.0, 0.0);
     Box::new(move |rng| {

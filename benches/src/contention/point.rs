@@ -1,4 +1,4 @@
-//! One rule at one number of clients: the means of many races.
+//! Means over many races of one rule at one number of clients.
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -18,7 +18,8 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// Every rule meets the same random numbers, so that rules differ and luck does not.
+    /// Runs `options.trials` races. Every rule gets the same seeds, so that differences between
+    /// points come from the rules.
     pub(super) fn measure(
         rule: &Rule,
         clients: u32,
@@ -28,7 +29,8 @@ impl Point {
         let (calls, makespan): (Vec<f64>, Vec<f64>) = (0..options.trials)
             .map(|trial| {
                 let stream = u64::from(clients) << 32 | u64::from(trial);
-                // Spread out, since the small seeds that people type differ in the bits of a trial.
+                // The multiplication (by 2^64 / φ) spreads small seeds over all bits. Without it,
+                // seeds and trials would differ in the same bits, and two seeds would share races.
                 let seed = options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ stream;
                 let mut rng = SmallRng::seed_from_u64(seed);
                 let race = model::race(clients, rule, network, &mut rng);

@@ -1,8 +1,9 @@
-//! Results of the published simulator, `aws-samples/aws-arch-backoff-simulator`: 400 trials a point.
+//! Results of the published simulator, `aws-samples/aws-arch-backoff-simulator`, with 400 trials
+//! for each point.
 
 use super::rules;
 
-/// The mean of a published column, and its deviation over the trials.
+/// A published mean with the standard deviation of its trials.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
     pub(super) mean: f64,
@@ -10,17 +11,19 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Of the mean of 400 trials, and of its having been rounded to a whole number.
+    /// Returns the standard error of the mean of 400 trials, including that of its rounding to a
+    /// whole number (1 / √12).
     pub(super) fn standard_error(self) -> f64 {
         (self.deviation / 400_f64.sqrt()).hypot(1.0 / 12_f64.sqrt())
     }
 }
 
-/// The algorithms, in the order of the columns.
+/// Algorithms in the order of the columns of [`TABLE`].
 const ALGORITHMS: [&str; 5] =
     [rules::NONE, rules::EXPONENTIAL, rules::EQUAL, rules::FULL, rules::TEXTBOOK];
 
-/// Calls and makespan in ms of one algorithm at one number of clients.
+/// Returns the calls and the makespan in milliseconds of one algorithm at one number of clients, or
+/// `None` if these were not published.
 pub(super) fn expected(algorithm: &str, clients: u32) -> Option<(Expected, Expected)> {
     let column = ALGORITHMS.iter().position(|&name| name == algorithm)?;
     let (_, columns) = TABLE.iter().find(|(row, _)| *row == clients)?;
@@ -31,7 +34,8 @@ pub(super) fn expected(algorithm: &str, clients: u32) -> Option<(Expected, Expec
     ))
 }
 
-/// Clients; then for each algorithm calls, their deviation, makespan in ms, its deviation.
+/// Rows of the number of clients and, for each algorithm, the calls, their standard deviation, the
+/// makespan in milliseconds, and its standard deviation.
 #[rustfmt::skip]
 const TABLE: [(u32, [[u32; 4]; 5]); 20] = [
     (10, [[50, 4, 376, 34], [51, 4, 3537, 1331], [42, 3, 734, 183], [39, 2, 464, 106], [38, 2, 435, 79]]),

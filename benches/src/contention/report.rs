@@ -1,4 +1,4 @@
-//! The results as a table to read, and as JSON and CSV to keep.
+//! Formats the results as text for a terminal, and as JSON and CSV for files.
 
 use std::fmt::Write;
 
@@ -9,10 +9,11 @@ use super::check::Check;
 use super::point::{self, Point};
 use crate::options::Options;
 
-/// Wide enough for `99999 / 999999`.
+/// Least width of a column, enough for `99999 / 999999`.
 const CELL: usize = 14;
 
-/// A row for each number of clients, a column for each rule: mean calls / mean ms until all are done.
+/// Returns a table with a row for each number of clients and a column for each rule. A cell has the
+/// mean of the calls and the mean makespan in milliseconds.
 pub(super) fn table(points: &[Point]) -> String {
     let clients = distinct(points.iter().map(|point| point.clients));
     let rules = distinct(points.iter().map(|point| point.rule));
@@ -55,7 +56,7 @@ pub(super) fn cap_mass(masses: &[CapMass]) -> String {
     out
 }
 
-/// The failures by name, and how close the rest came.
+/// Lists the checks that failed, and the check that holds with the least margin.
 pub(super) fn checks(checks: &[Check]) -> String {
     let (held, failed): (Vec<&Check>, Vec<&Check>) = checks.iter().partition(|check| check.holds());
     let mut out = format!("\n{} of {} checks hold\n", held.len(), checks.len());

@@ -1,8 +1,8 @@
-//! The rules that are raced. **Add a row here**; everything else follows the list.
+//! The backoff rules of the experiment. **To add a rule**, add a row to [`all`].
 //!
-//! The model counts a failure before it asks for the delay, so where delays grow by powers the first
-//! is already twice the base: here, a base of 10 ms. The decorrelated rules start from the base
-//! itself.
+//! The published model counts a failure before it computes the delay. The first delay of a rule
+//! that grows by powers is therefore twice the base of 5 ms, and these rules start from [`FIRST`],
+//! 10 ms. The decorrelated rules start from [`BASE`].
 
 use std::fmt;
 use std::time::Duration;
@@ -26,13 +26,13 @@ pub(super) const BASE: Duration = Duration::from_millis(5);
 pub(super) const FIRST: Duration = Duration::from_millis(10);
 pub(super) const CAP: Duration = Duration::from_secs(2);
 
-/// The delays of one client.
+/// Delays of one client: each call of the closure returns the next one.
 pub(super) type Session = Box<dyn FnMut(&mut SmallRng) -> Duration>;
 
-/// A way to back off.
+/// A named backoff rule.
 pub(super) struct Rule {
     pub(super) name: &'static str,
-    /// Whose code draws the delays.
+    /// Source of the delays: a crate with its version, or `formula`.
     pub(super) source: &'static str,
     start: Box<dyn Fn(&mut SmallRng) -> Session>,
 }
@@ -46,12 +46,12 @@ impl Rule {
         Rule { name, source, start: Box::new(start) }
     }
 
-    /// A client's own, fresh sequence of delays.
+    /// Starts the sequence of delays of one client.
     pub(super) fn session(&self, rng: &mut SmallRng) -> Session {
         (self.start)(rng)
     }
 
-    /// Whether the published table or a stated bound says what to expect of it.
+    /// Returns `true` if the published table or a bound in [`check`](super::check) covers the rule.
     #[cfg(test)]
     pub(super) fn is_published(&self) -> bool {
         self.source == CORE
@@ -84,7 +84,7 @@ pub(super) fn all() -> Result<Vec<Rule>, BoxError> {
     ])
 }
 
-/// A rule whose delays are the library's.
+/// Returns a rule with delays from the library's [`Backoff`].
 pub(super) fn core(
     name: &'static str,
     backoff: Result<Backoff, InvalidConfig>,

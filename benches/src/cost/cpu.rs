@@ -1,4 +1,4 @@
-//! Time that passes only while work has a core, beside time that passes always.
+//! CPU time and wall time of work.
 
 use std::time::Duration;
 
@@ -6,22 +6,23 @@ use cpu_time::{ProcessTime, ThreadTime};
 use resilience_core::clock;
 use tower::BoxError;
 
-/// How long something took.
+/// CPU time and wall time of the same work.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Took {
     pub(super) cpu: Duration,
     pub(super) wall: Duration,
 }
 
-/// The CPU time that `work` takes of this thread, which does not pass while others have the core.
+/// Returns the CPU time of this thread during `work`. The time that the thread waits for a core
+/// does not count.
 ///
 /// # Errors
-/// Those of `work`.
+/// Returns the error of `work`, or fails if the CPU clock cannot be read.
 pub fn cpu_time(work: impl FnOnce() -> Result<(), BoxError>) -> Result<Duration, BoxError> {
     Ok(of_thread(work)?.cpu)
 }
 
-/// Of this thread.
+/// Measures `work` with the CPU time of this thread.
 pub(super) fn of_thread(work: impl FnOnce() -> Result<(), BoxError>) -> Result<Took, BoxError> {
     let (wall, cpu) = (clock::now(), ThreadTime::try_now()?);
     work()?;
@@ -29,7 +30,7 @@ pub(super) fn of_thread(work: impl FnOnce() -> Result<(), BoxError>) -> Result<T
     Ok(Took { cpu, wall: clock::now().saturating_duration_since(wall) })
 }
 
-/// Of all threads of this process.
+/// Measures `work` with the CPU time of all threads of this process.
 pub(super) fn of_process(work: impl FnOnce() -> Result<(), BoxError>) -> Result<Took, BoxError> {
     let (wall, cpu) = (clock::now(), ProcessTime::try_now()?);
     work()?;

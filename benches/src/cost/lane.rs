@@ -1,4 +1,4 @@
-//! A subject on so many threads: what is measured once a round.
+//! Lanes: a lane is a subject in one mode, and each round takes one sample of it.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use super::cpu::{self, Took};
 use super::subject::{Batch, Subject};
 use super::together;
 
-/// On what the calls are made.
+/// Threads and runtimes that make the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// One thread.
+    /// A single thread.
     One,
-    /// Two threads, a current-thread runtime each.
+    /// Two threads, each with its own current-thread runtime.
     Two,
     /// The two workers of one multi-thread runtime.
     Workers,
 }
 
 impl Mode {
-    /// How many.
+    /// Returns the number of threads.
     #[must_use]
     pub const fn threads(self) -> u32 {
         match self {
@@ -31,7 +31,7 @@ impl Mode {
         }
     }
 
-    /// As reports have it.
+    /// Returns the name of the mode in tables and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,14 +42,16 @@ impl Mode {
     }
 }
 
-/// Nanoseconds of a call: of CPU, and of everything that passed.
+/// CPU time and wall time for each call on a thread, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) cpu: f64,
     pub(super) wall: f64,
 }
 
+/// A subject in one mode, with the number of calls of a sample.
 pub(super) struct Lane {
+    /// Index of the subject.
     pub(super) subject: usize,
     pub(super) mode: Mode,
     run: Run,
@@ -63,7 +65,11 @@ enum Run {
 }
 
 impl Lane {
-    /// The lanes of the subject of this index.
+    /// Returns a lane for each mode that the subject supports. `index` is that of the subject;
+    /// `pool` is the runtime for [`Mode::Workers`].
+    ///
+    /// # Errors
+    /// Fails if a handle of the subject cannot be made.
     pub(super) fn of(
         index: usize,
         subject: &Subject,
@@ -79,7 +85,10 @@ impl Lane {
         Ok(lanes)
     }
 
-    /// Finds out how many calls take about `time`, which is what each sample makes.
+    /// Sets the number of calls of a sample, so that a sample takes about `time`.
+    ///
+    /// # Errors
+    /// Returns the error of a call.
     pub(super) fn calibrate(&mut self, time: Duration) -> Result<(), BoxError> {
         for _ in 0..20 {
             let took = self.run()?.0.wall;
@@ -96,7 +105,10 @@ impl Lane {
         Ok(())
     }
 
-    /// `None` if two threads did not run side by side.
+    /// Takes a sample. Returns `None` if the two threads did not run in parallel.
+    ///
+    /// # Errors
+    /// Returns the error of a call.
     pub(super) fn sample(&mut self) -> Result<Option<Sample>, BoxError> {
         let (took, together) = self.run()?;
         Ok(together.then_some(Sample {
@@ -105,14 +117,15 @@ impl Lane {
         }))
     }
 
-    /// How long it took, and whether two threads ran side by side.
+    /// Makes the calls of a sample. Returns the times, and `true` if there was one thread or two
+    /// ran in parallel.
     fn run(&mut self) -> Result<(Took, bool), BoxError> {
         let calls = self.calls;
         match &mut self.run {
             Run::One(batch) => Ok((cpu::of_thread(|| batch(calls))?, true)),
             Run::Two(pair) => together::time(pair, calls),
             Run::Workers(batch) => {
-                // Twice the calls for two workers, so that a sample takes as long.
+                // Two workers make twice the calls, to take as long as one thread.
                 let took = cpu::of_process(|| batch(2 * calls))?;
                 let both = together::side_by_side(took.cpu, None, took.wall);
                 Ok((Took { cpu: took.cpu / 2, wall: took.wall }, both))
@@ -141,7 +154,8 @@ mod tests {
     use super::super::role::Role;
     use super::*;
 
-    /// A subject whose threads rarely ran side by side once grew to a million calls of a millisecond.
+    /// Regression: if the two threads rarely ran in parallel, calibration of a slow subject reached
+    /// a million calls of a millisecond.
     #[test]
     fn a_slow_subject_is_called_less_often_whether_or_not_two_run_side_by_side() {
         let slow = Subject::function(Role::Peer, "slow", || {

@@ -1,4 +1,5 @@
-//! Rounds and allocations: numbers that a busy machine moves as little as can be.
+//! Measurements in interleaved rounds, which reduce the effect of load on the machine, and counts
+//! of allocations.
 
 use std::time::Duration;
 
@@ -9,21 +10,21 @@ use super::subject::{Batch, Subject};
 use super::{pool, together};
 use crate::stats::Spread;
 
-/// How much is measured.
+/// Number and length of the samples.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Effort {
-    /// How often each subject is measured.
+    /// Samples of each subject in each mode.
     pub rounds: usize,
-    /// About how long one of these takes.
+    /// Approximate wall time of a sample.
     pub time: Duration,
-    /// Whether each is preceded by one that is not counted, so that it finds its own data in the cache, not
-    /// the others'.
+    /// Takes an uncounted sample before each one, so that the cache holds the data of the subject
+    /// rather than that of other subjects.
     pub warm: bool,
 }
 
 impl Effort {
-    /// For a look, or for the record.
+    /// Returns 21 rounds of 2 ms if `quick`, otherwise 61 rounds of 4 ms, both without `warm`.
     #[must_use]
     pub const fn new(quick: bool) -> Effort {
         if quick {
@@ -33,7 +34,7 @@ impl Effort {
         }
     }
 
-    /// For subjects whose data does not fit beside each other's.
+    /// Sets `warm`, for subjects with more data than fits into the cache together.
     #[must_use]
     pub const fn warm(mut self) -> Effort {
         self.warm = true;
@@ -41,26 +42,29 @@ impl Effort {
     }
 }
 
-/// What one subject costs in one mode.
+/// Cost of one subject in one mode.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Measured {
-    /// Its place in the list.
+    /// Index of the subject in the list passed to [`all`].
     pub subject: usize,
-    /// On what it was called.
+    /// Threads and runtimes that made the calls.
     pub mode: Mode,
-    /// Nanoseconds of CPU for each call, on each thread; `None` if two never ran side by side.
+    /// CPU nanoseconds for each call, on each thread. `None` if two threads ran in parallel in
+    /// fewer than five rounds.
     pub ns: Option<Spread>,
-    /// Nanoseconds that passed.
+    /// Nanoseconds of wall time for each call, as a median. `None` in the same cases as `ns`.
     pub wall_ns: Option<f64>,
-    /// Of each call.
+    /// Mean number of allocations of a call.
     pub allocations: f64,
-    /// Nanoseconds of each round, for ratios.
+    /// CPU nanoseconds for each call in each round, for ratios. `None` for a round that does not
+    /// count.
     rounds: Vec<Option<f64>>,
 }
 
 impl Measured {
-    /// How many times as much as the other, which was measured in the same rounds: the median of their own ratios.
+    /// Returns the median of the ratios to `other` in each round. Both must come from one call of
+    /// [`all`]. Returns `None` if fewer than five rounds count for both.
     pub(crate) fn ratio(&self, other: &Measured) -> Option<f64> {
         let both = self.rounds.iter().zip(&other.rounds);
         let ratios: Vec<Option<f64>> = both.map(|(of, other)| Some((*of)? / (*other)?)).collect();
@@ -68,11 +72,12 @@ impl Measured {
     }
 }
 
-/// How often each of `calls` calls allocates, once a hundred have been made: what a subject makes once
-/// (a runtime's timer, a breaker's windows) is there by then.
+/// Returns the mean number of allocations of `calls` calls. Makes 100 calls before it counts, so
+/// that state that a subject allocates once (a runtime's timer, a breaker's windows) exists by
+/// then.
 ///
 /// # Errors
-/// Those of the calls.
+/// Returns the error of a call, or fails if there are more than [`u32::MAX`] allocations.
 pub fn allocations(batch: &mut Batch, calls: u32) -> Result<f64, BoxError> {
     batch(100)?;
     let mut result = Ok(());
@@ -81,10 +86,11 @@ pub fn allocations(batch: &mut Batch, calls: u32) -> Result<f64, BoxError> {
     Ok(f64::from(u32::try_from(counted.count_total)?) / f64::from(calls))
 }
 
-/// Measures every subject in every mode it can be called in. Says how far it is on a line that the caller ends.
+/// Measures every subject in every mode that it supports. Progress goes to standard error, on a
+/// line that the caller ends.
 ///
 /// # Errors
-/// Those of the calls, and if there is no runtime to be had.
+/// Returns the error of a call, or fails if a runtime cannot be created.
 pub fn all(subjects: &[&Subject], effort: Effort) -> Result<Vec<Measured>, BoxError> {
     let pool = pool::runtime()?;
     let lanes =
@@ -117,8 +123,8 @@ pub fn all(subjects: &[&Subject], effort: Effort) -> Result<Vec<Measured>, BoxEr
         .collect())
 }
 
-/// Measures every lane once a round, each round beginning with another one, so that none always
-/// follows the same neighbour's cache. The calibration before has warmed all of them up.
+/// Takes a sample of every lane in each round. Each round starts at a different lane, so that no
+/// lane always has the same position. The first round needs no warm-up: calibration ran every lane.
 fn interleaved(lanes: &mut [Lane], effort: Effort) -> Result<Vec<Vec<Option<Sample>>>, BoxError> {
     let rounds = effort.rounds;
     let mut samples = vec![Vec::with_capacity(rounds); lanes.len()];

@@ -1,8 +1,9 @@
-//! What does a layer cost a call that succeeds?
+//! Measurement of the cost that a layer adds to a call that succeeds.
 //!
-//! Nearly every call does, so this is the price of the layer. Whatever is compared is called in turn
-//! within each round, on one thread's CPU clock: a machine that is busy for a while is busy for all.
-//! Each number is a median over the rounds, and each ratio is the median of the rounds' own ratios.
+//! Nearly every call succeeds, so this is the cost of the layer. All subjects take turns within
+//! each round, so that load on the machine affects all of them, and costs are in CPU time of the
+//! calling threads. Each number is a median over the rounds, and each ratio is the median of the
+//! ratios within each round.
 
 mod call;
 mod cpu;

@@ -1,4 +1,4 @@
-//! One multi-thread runtime of two workers, and tasks that call clones of one service.
+//! A multi-thread runtime with two workers, and tasks that call clones of one service.
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -7,14 +7,14 @@ use tower::BoxError;
 use super::call::{Call, drive};
 use super::subject::Batch;
 
-/// Enough that neither worker is ever without one.
+/// Number of tasks of a batch, enough that each worker always has one to run.
 const TASKS: u64 = 16;
 
 pub(super) fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).enable_time().build()
 }
 
-/// A batch whose calls are shared out among tasks.
+/// Returns a batch that divides its calls among [`TASKS`] tasks, rounded up to a multiple of it.
 pub(super) fn batch(call: impl Call + Clone, handle: &Handle) -> Batch {
     let handle = handle.clone();
     Box::new(move |calls| {

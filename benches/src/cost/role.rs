@@ -1,31 +1,31 @@
-//! What a subject is, and what it wraps.
+//! Role of a subject in a comparison, and its inner service.
 
-/// What a subject is to the comparison.
+/// Role of a subject in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
-    /// What nothing that does the figure's work can go below.
+    /// The minimum: work that every subject of the figure must do.
     Floor,
-    /// Shown for scale: it does less than the figure asks for.
+    /// Shown for scale only, because the subject does less than the figure requires.
     Scale,
-    /// Somebody else's.
+    /// Another library's subject.
     Peer,
-    /// This library's, which promises to allocate nothing.
+    /// This library's subject, which must not allocate.
     Ours,
 }
 
-/// What is called at the bottom.
+/// Innermost service of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inner {
-    /// It answers at the first poll. So does a plain function.
+    /// Ready at the first poll. Plain functions count as this.
     Ready,
-    /// It wakes itself and answers at the second poll.
+    /// Wakes its own task, and is ready at the second poll.
     Yields,
 }
 
 impl Inner {
-    /// As reports have it.
+    /// Returns the name of the inner service in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

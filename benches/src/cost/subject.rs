@@ -1,4 +1,4 @@
-//! Something whose cost per call is measured.
+//! Subjects: named ways to make the calls that are measured.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::call::{Call, Tower, drive};
 use super::pool;
 use super::role::{Inner, Role};
 
-/// Makes so many calls, one after the other.
+/// A closure that makes the given number of calls.
 pub type Batch = Box<dyn FnMut(u64) -> Result<(), BoxError> + Send>;
 
 type MakeBatch = Box<dyn Fn() -> Result<Batch, BoxError>>;
@@ -17,22 +17,23 @@ type MakePooled = Box<dyn Fn(&Handle) -> Batch>;
 
 /// A named way to make calls.
 pub struct Subject {
-    /// With `inner`, unique in its figure.
+    /// Name, unique in its figure together with `inner`.
     pub name: &'static str,
-    /// What it is to the comparison.
+    /// Role in the comparison.
     pub role: Role,
-    /// What it calls.
+    /// Innermost service.
     pub inner: Inner,
-    /// What it does not do, of what its figure compares. Empty if nothing is missing.
+    /// Features of its figure that the subject does not have. Empty if it has all.
     pub lacks: &'static str,
-    /// Whether handles share what is measured, so that two threads contend for it.
+    /// `true` if handles share the state that is measured, so that two threads contend for it.
     pub shared: bool,
     handle: MakeBatch,
     pooled: Option<MakePooled>,
 }
 
 impl Subject {
-    /// Calls of a tower service. Its handles are clones of it, so they share what its layer shares.
+    /// Returns a subject that calls a tower service. Handles are clones of the service, and share
+    /// the state that its layer shares.
     pub(crate) fn service<S>(role: Role, name: &'static str, service: S) -> Subject
     where
         S: Service<u64, Response = u64, Error = BoxError> + Clone + Send + 'static,
@@ -41,7 +42,7 @@ impl Subject {
         Subject::calls(role, name, Tower(service))
     }
 
-    /// Calls of anything asynchronous.
+    /// Returns a subject that makes asynchronous calls. Handles are clones of `call`.
     pub(crate) fn calls(role: Role, name: &'static str, call: impl Call + Clone) -> Subject {
         let pooled = call.clone();
         let mut subject = Subject::new(role, name, move || {
@@ -53,7 +54,8 @@ impl Subject {
         subject
     }
 
-    /// Calls of a service that is no `Clone`: every handle has one of its own, and no two threads share it.
+    /// Returns a subject that calls a service without `Clone`. Each handle has its own service, and
+    /// the subject is measured on one thread only.
     pub(crate) fn unshared<S>(
         role: Role,
         name: &'static str,
@@ -75,7 +77,8 @@ impl Subject {
         subject
     }
 
-    /// Calls of a plain function, whose clones share what it has.
+    /// Returns a subject that calls a plain function. Handles are clones of it, and share its
+    /// state.
     pub(crate) fn function<F>(role: Role, name: &'static str, function: F) -> Subject
     where
         F: Fn() + Clone + Send + 'static,
@@ -83,7 +86,7 @@ impl Subject {
         Subject::function_each(role, name, move || function.clone())
     }
 
-    /// Calls of a plain function that is made anew for each thread.
+    /// Returns a subject that calls a plain function, and makes a new one for each handle.
     pub(crate) fn function_each<F>(
         role: Role,
         name: &'static str,
@@ -110,39 +113,40 @@ impl Subject {
         Subject { name, role, inner: Inner::Ready, lacks: "", shared: true, handle, pooled: None }
     }
 
-    /// Says that the service at the bottom yields.
+    /// Sets the inner service to [`Inner::Yields`].
     pub(crate) fn yielding(mut self) -> Subject {
         self.inner = Inner::Yields;
         self
     }
 
-    /// Says that it is measured on one thread only.
+    /// Restricts measurements to one thread.
     pub(crate) fn alone(mut self) -> Subject {
         self.shared = false;
         self
     }
 
-    /// Says what it does not do.
+    /// Sets the features that the subject does not have.
     pub(crate) fn lacks(mut self, lacks: &'static str) -> Subject {
         self.lacks = lacks;
         self
     }
 
-    /// Whether it promises to allocate nothing.
+    /// Returns `true` if the subject is this library's, and must not allocate.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.role == Role::Ours
     }
 
-    /// A handle of its own for a thread, on a runtime of its own.
+    /// Returns a new handle for a thread. Asynchronous calls get their own current-thread runtime.
     ///
     /// # Errors
-    /// If there is no runtime to be had.
+    /// Fails if the runtime cannot be created.
     pub fn handle(&self) -> Result<Batch, BoxError> {
         (self.handle)()
     }
 
-    /// Calls made by many tasks of one runtime; `None` for plain functions and what cannot be shared.
+    /// Returns a batch that divides its calls among tasks of one runtime. Returns `None` for plain
+    /// functions and for [`unshared`](Subject::unshared) services.
     pub(super) fn pooled(&self, handle: &Handle) -> Option<Batch> {
         self.pooled.as_ref().map(|make| make(handle))
     }

@@ -1,10 +1,13 @@
-//! Two threads at once, sharing one object.
+//! Measurement of two threads that share one object and run in parallel.
 //!
-//! On a busy machine two threads take turns as often as not, and then nothing is contended for. So
-//! the pairs that did not run side by side are found out and left out. A pair that hardly used its cores
-//! because its subject put threads to sleep did run side by side: the kernel says how long a thread stood in line
-//! for a core, which a sleeper does not. One that began when the other was nearly done stood in no line since, and
-//! did not.
+//! On a busy machine two threads often take turns, and then do not contend. Samples in which the
+//! threads did not run in parallel are therefore left out. Two conditions must hold:
+//!
+//! - Both threads were under way for at least 80 % of the wall time ([`overlap`]). This excludes a
+//!   thread that waited for a core before it began, and started when the other was nearly done.
+//! - Both threads had a core ([`side_by_side`]): they used at least 1.7 times the wall time as CPU
+//!   time, or waited in the run queue for at most 10 % of it. The second case admits subjects that
+//!   put threads to sleep: a sleeping thread uses no CPU time, and is not in the run queue.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +21,8 @@ use super::cpu::{self, Took};
 use super::subject::Batch;
 use crate::stats::Spread;
 
-/// When one thread worked, for how long of that it had a core, and for how long it stood in line for one.
+/// Start, end and CPU time of one thread's batch, and the time that the thread spent in the run
+/// queue. `queued` is `None` if the kernel does not count that time.
 struct Lap {
     start: Instant,
     end: Instant,
@@ -26,7 +30,11 @@ struct Lap {
     queued: Option<Duration>,
 }
 
-/// The time of either batch: CPU time on average, wall time of both; and whether they ran side by side.
+/// Runs both batches on a thread each. Returns the mean CPU time of the two, the wall time from the
+/// first start to the last end, and `true` if the threads ran in parallel.
+///
+/// # Errors
+/// Returns the error of a batch, or fails if the spawned thread panics.
 pub(super) fn time(batches: &mut [Batch; 2], calls: u64) -> Result<(Took, bool), BoxError> {
     let running = AtomicUsize::new(0);
     let [one, two] = batches;
@@ -44,21 +52,25 @@ pub(super) fn time(batches: &mut [Batch; 2], calls: u64) -> Result<(Took, bool),
     Ok((Took { cpu: cpu / 2, wall }, together))
 }
 
-/// Whether both were under way for nearly all of `wall`.
+/// Returns `true` if `both`, the time in which both threads were under way, is at least 80 % of
+/// `wall`.
 fn overlap(both: Duration, wall: Duration) -> bool {
     both.as_secs_f64() >= 0.8 * wall.as_secs_f64()
 }
 
-/// Whether both had a core for nearly all of `wall`, or asked for none.
+/// Returns `true` if the threads' total CPU time is at least 1.7 times `wall`, or their total time
+/// in the run queue is known and at most 10 % of `wall`.
 pub(super) fn side_by_side(cpu: Duration, queued: Option<Duration>, wall: Duration) -> bool {
     let wall = wall.as_secs_f64();
     cpu.as_secs_f64() >= 1.7 * wall
         || queued.is_some_and(|queued| queued.as_secs_f64() <= 0.1 * wall)
 }
 
-/// Waits awake for the other: a thread that sleeps is woken on the core of the one who wakes it.
+/// Waits until both threads have started, then runs `batch`.
 fn lap(batch: &mut Batch, calls: u64, running: &AtomicUsize) -> Result<Lap, BoxError> {
     running.fetch_add(1, Ordering::AcqRel);
+    // Spins instead of sleeping: the scheduler may wake a sleeping thread on the core of the thread
+    // that wakes it, and the two would take turns.
     while running.load(Ordering::Acquire) < 2 {
         std::hint::spin_loop();
     }
@@ -70,13 +82,14 @@ fn lap(batch: &mut Batch, calls: u64, running: &AtomicUsize) -> Result<Lap, BoxE
     Ok(Lap { start, end, cpu, queued })
 }
 
-/// How long this thread has stood in line for a core, if this is Linux and it keeps count.
+/// Returns the total time that this thread has spent in the run queue: the second number in Linux's
+/// `/proc/thread-self/schedstat`. Returns `None` if that file cannot be read.
 fn queued() -> Option<Duration> {
     let counts = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     counts.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
-/// Of the rounds that count, unless they are too few to say anything.
+/// Returns the spread of the rounds that count, or `None` if there are fewer than five.
 pub(super) fn spread(rounds: &[Option<f64>]) -> Option<Spread> {
     let counted: Vec<f64> = rounds.iter().copied().flatten().collect();
     (counted.len() >= 5).then(|| Spread::of(&counted))
@@ -92,7 +105,7 @@ mod tests {
         assert!(spread(&[Some(1.0); 5]).is_some());
     }
 
-    /// The second thread waited for a core before it began, and had it for itself then.
+    /// The second thread waits for a core before it begins, and does not compete for it afterwards.
     #[test]
     fn one_after_the_other_is_not_together() {
         let ms = Duration::from_millis;
