@@ -69,7 +69,7 @@ pub use tracing::Tracing;
 /// State that changes with every call: permits in use, tokens left, keys kept. Counting up and down
 /// by events would drift with the first call that is cancelled between two events, so a recorder
 /// reads the state instead. Implementations take what they need under their lock and visit after
-/// it; names are those of [`names`](super::names), values are in their units.
+/// it; names are those of [`names`](names), values are in their units.
 ///
 /// ```
 /// use resilience_core::observe::{Gauges, names};
