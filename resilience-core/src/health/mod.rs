@@ -1,4 +1,5 @@
 //! Health checks for liveness, readiness and startup probes.
+//!
 //! - **Liveness**: a process that does not respond is killed. That helps against a deadlock, and
 //!   makes an outage of a dependency worse, so liveness depends on no dependency: any response will
 //!   do.

@@ -10,6 +10,7 @@ use super::listener::{Listen, Listener};
 static DEFAULT: OnceLock<Box<dyn Listen>> = OnceLock::new();
 
 /// Sets the listener of all policies without a listener of their own, also of those made before.
+///
 /// For applications, once, at their start: the default listener also receives the events of
 /// policies inside of libraries. A library must not set it. A policy with the listener
 /// `|_: &Event<'_>| {}` notifies no other.

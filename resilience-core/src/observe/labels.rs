@@ -1,6 +1,7 @@
-//! Bounds on the names that become labels. Every label value is a time series, which recorders and
-//! scrapers keep from then on. Keys come from traffic, so without a bound the traffic would decide
-//! the number of series.
+//! Bounds on the names that become labels.
+//!
+//! Every label value is a time series, which recorders and scrapers keep from then on. Keys come
+//! from traffic, so without a bound the traffic would decide the number of series.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -58,8 +59,10 @@ impl KeyLabels {
     }
 
     /// Returns the choice of the first `keys` distinct keys, which keep their labels. All other
-    /// keys, and keys longer than 256 bytes, share the label `other`. A label is not freed when its
-    /// key is evicted, since the recorder would keep the old series and get a new one.
+    /// keys, and keys longer than 256 bytes, share the label `other`.
+    ///
+    /// A label is not freed when its key is evicted, since the recorder would keep the old series
+    /// and get a new one.
     ///
     /// # Errors
     /// If `keys` is not between 1 and 10,000.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::default;
 use super::event::Event;
 
-/// A receiver of events. Closures over `&Event<'_>` are listeners. A listener runs on the calling
-/// task, sometimes in a destructor: it must be quick and must not block. See the [module](super)
-/// for the choice of the listener and for panics.
+/// A receiver of events. Closures over `&Event<'_>` are listeners.
+///
+/// A listener runs on the calling task, sometimes in a destructor: it must be quick and must not
+/// block. See the [module](super) for the choice of the listener and for panics.
 pub trait Listen: Send + Sync + 'static {
     /// Receives an event.
     fn event(&self, event: &Event<'_>);

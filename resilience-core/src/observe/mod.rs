@@ -4,6 +4,7 @@
 //! Policies report each as a typed [`Event`] to a [`Listen`]er: a closure, [`Tracing`] (feature
 //! `tracing`), [`Metrics`] (feature `metrics`), or several of them joined with [`Listen::and`].
 //! What changes all the time, permits in use or tokens left, is polled: [`Gauges`].
+//!
 //! - **No listener, no event.** An event borrows names and numbers. A success at the first attempt
 //!   has no event.
 //! - **The listener** is the policy's own if it has one, or else the process's at that moment
@@ -66,10 +67,11 @@ pub(crate) use text::type_of;
 #[cfg(feature = "tracing")]
 pub use tracing::Tracing;
 
-/// State that changes with every call: permits in use, tokens left, keys kept. Counting up and down
-/// by events would drift with the first call that is cancelled between two events, so a recorder
-/// reads the state instead. Implementations take what they need under their lock and visit after
-/// it; names are those of [`names`](super::names), values are in their units.
+/// State that changes with every call: permits in use, tokens left, keys kept.
+///
+/// Counting up and down by events would drift with the first call that is cancelled between two
+/// events, so a recorder reads the state instead. Implementations take what they need under their
+/// lock and visit after it; names are those of [`names`], values are in their units.
 ///
 /// ```
 /// use resilience_core::observe::{Gauges, names};

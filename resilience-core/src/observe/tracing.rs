@@ -10,11 +10,12 @@ use super::words::{CircuitState, Phase, StopReason};
 use crate::outcome::RetryHint;
 use crate::rejection::{Quantity, Rejection};
 
-/// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered. Events of
-/// single calls are `DEBUG`, since under overload they are most of the traffic and a log of them is
-/// more load. Events that concern all calls are `WARN` if calls fail or wait (a circuit opens, a
-/// rate limit pauses, work is cut, a profile is rejected) and `INFO` otherwise. No event is an
-/// `ERROR`: a policy that does its work is not broken.
+/// Emits each [`Event`] as an event of the `tracing` crate, in the span that is entered.
+///
+/// Events of single calls are `DEBUG`, since under overload they are most of the traffic and a log
+/// of them is more load. Events that concern all calls are `WARN` if calls fail or wait (a circuit
+/// opens, a rate limit pauses, work is cut, a profile is rejected) and `INFO` otherwise. No event
+/// is an `ERROR`: a policy that does its work is not broken.
 ///
 /// Targets are `resilience::{outcome,retry,rejection,breaker,rate,keyed,pool,shutdown,profile}`, an
 /// event's name is `resilience.` and [`Event::name`], and fields are called after OpenTelemetry's

@@ -15,10 +15,11 @@ use crate::error::CarriesRejection;
 use crate::inherent::{Oneshot, inherent_service_methods};
 use crate::name::Name;
 
-/// Counts the calls of a service as work in flight. See the [module](super). Belongs outermost. A
-/// call is counted, or rejected, at its first poll. The service is readied inside of the call, so
-/// that the wait for readiness is counted and cancelled as well. Services of one layer value, and
-/// of its clones, are counted together.
+/// Counts the calls of a service as work in flight. See the [module](super).
+///
+/// Belongs outermost. A call is counted, or rejected, at its first poll. The service is readied
+/// inside of the call, so that the wait for readiness is counted and cancelled as well. Services of
+/// one layer value, and of its clones, are counted together.
 #[derive(Debug, Clone)]
 pub struct ShutdownLayer {
     tracker: Tracker,

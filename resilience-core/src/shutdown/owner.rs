@@ -58,12 +58,13 @@ impl Shutdown {
     }
 
     /// Adds a hook that runs once no work is in flight, after the hooks that were added before:
-    /// flush, release leases, deregister. The hook has an equal share of the time that is left for
-    /// the hooks without a [bound of their own](Shutdown::hook_within), so a hook that hangs takes
-    /// no time from later ones. Code in the hook reads the end with
-    /// [`Deadline::current`](crate::Deadline::current), and is dropped then. A hook that fails or
-    /// panics is reported, and the next one runs. Hooks do not run under a [`ShutdownToken`], so
-    /// they may retry.
+    /// flush, release leases, deregister.
+    ///
+    /// The hook has an equal share of the time that is left for the hooks without a
+    /// [bound of their own](Shutdown::hook_within), so a hook that hangs takes no time from later
+    /// ones. Code in the hook reads the end with [`Deadline::current`](crate::Deadline::current),
+    /// and is dropped then. A hook that fails or panics is reported, and the next one runs. Hooks
+    /// do not run under a [`ShutdownToken`], so they may retry.
     pub fn hook<F, Fut>(&mut self, name: impl Into<Name>, hook: F) -> &mut Shutdown
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -133,14 +134,17 @@ impl Shutdown {
 
     /// Waits until the shutdown begins, and runs it phase by phase, each within its bound. Returns
     /// the report. Phases advance only while this future is polled; dropping it drops the hooks and
-    /// leaves the phase. The bounds hold for pending work, not for code that blocks its thread. A
-    /// handler that blocks all threads of the runtime keeps this future from being polled: phases
-    /// come late, and signals are not received, until a thread is free. A hook, a listener or a
-    /// destructor that blocks inside of this future has that effect on any runtime.
+    /// leaves the phase.
+    ///
+    /// The bounds hold for pending work, not for code that blocks its thread. A handler that blocks
+    /// all threads of the runtime keeps this future from being polled: phases come late, and
+    /// signals are not received, until a thread is free. A hook, a listener or a destructor that
+    /// blocks inside of this future has that effect on any runtime.
     /// [`exit_process_at_total`](super::ShutdownBuilder::exit_process_at_total) ends the process
-    /// all the same; without it, code that blocks for ever keeps the process for ever. Exit with
-    /// `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped waits for
-    /// its blocking tasks without a bound.
+    /// all the same; without it, code that blocks for ever keeps the process for ever.
+    ///
+    /// Exit with `std::process::exit(report.exit_code().into())`: a tokio runtime that is dropped
+    /// waits for its blocking tasks without a bound.
     pub async fn run(self) -> ShutdownReport {
         let Shutdown { mut driver, bounds, hooks, .. } = self;
         driver.until(Phase::Flushing).await;

@@ -24,13 +24,16 @@ use series::{Cache, Place, Word};
 const MOST_LAYERS: usize = 256;
 
 /// Counts each [`Event`] through the `metrics` facade, under the names of [`names`].
+///
 /// - **The recorder** is the one that is installed at the time of an event; without one, events are
 ///   not counted. Names are described to each recorder once. (Recorders are distinguished by
 ///   address: a test that creates several at one address needs a `Metrics` for each.)
 /// - **Series are bounded.** Labels are words of fixed lists, the first 256 names of layers, and
 ///   the keys that [`KeyLabels`] chooses: none by default.
-/// - **Handles are cached**, so that counting in an existing series allocates nothing. Clones share
-///   everything. Use one for the whole process: two would choose different keys for labels.
+/// - **Handles are cached**, so that counting in an existing series allocates nothing.
+///
+/// Clones share everything. Use one for the whole process: two would choose different keys for
+/// labels.
 ///
 /// ```
 /// use resilience_core::observe::{KeyLabels, Listen, Metrics, Tracing, set_default};
@@ -74,8 +77,10 @@ impl Metrics {
     }
 
     /// Reads `gauges` and records them for the layer of this name, and for `key` if the state
-    /// belongs to a key. A key without a label of its own is left out: a gauge shared by several
-    /// keys would show the last one recorded.
+    /// belongs to a key.
+    ///
+    /// A key without a label of its own is left out: a gauge shared by several keys would show the
+    /// last one recorded.
     pub fn record(&self, gauges: &dyn Gauges, layer: &str, key: Option<&str>) {
         let place = self.0.place(layer, key);
         if place.own {

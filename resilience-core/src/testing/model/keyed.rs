@@ -1,7 +1,9 @@
-//! Model of the keyed store: a list. The store may choose the entries that it evicts. The model
-//! reads its events, and checks that each eviction was allowed: the entry was there and not pinned;
-//! for idle, it was unused and like a new one; for capacity, there was no room. Everything else
-//! must be as if there were no evictions.
+//! Model of the keyed store: a list.
+//!
+//! The store may choose the entries that it evicts. The model reads its events, and checks that
+//! each eviction was allowed: the entry was there and not pinned; for idle, it was unused and like
+//! a new one; for capacity, there was no room. Everything else must be as if there were no
+//! evictions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,7 @@
-//! Model of the rate limiter's queue: a list of waiting calls. The bucket has a model of its own
-//! ([`rate`](super::rate)) and is used as it is. This model checks which calls are served, in which
-//! order and when, and that a task is woken for each.
+//! Model of the rate limiter's queue: a list of waiting calls.
+//!
+//! The bucket has a model of its own ([`rate`](super::rate)) and is used as it is. This model
+//! checks which calls are served, in which order and when, and that a task is woken for each.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
