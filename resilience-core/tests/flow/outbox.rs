@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use resilience_core::flow::limits::MAX_CLAIM;
 use resilience_core::flow::outbox::{Consumed, Delivery, MessageId, NewMessage, Outbox};
 use resilience_core::shutdown::{Shutdown, ShutdownToken};
 use resilience_core::testing::MemoryStore;
-use resilience_core::{AsOutcome, Outcome};
-use tokio::time::{Instant, sleep};
+use resilience_core::{AsOutcome, Outcome, clock};
+use tokio::time::sleep;
 
 #[derive(Debug)]
 struct Failed(Outcome);
@@ -63,7 +63,7 @@ where
     let consumer = outbox.consumer("t").concurrency(concurrency).build().unwrap();
     let record = seen.clone();
     let consumed = consumer.run(&token, move |delivery| {
-        record.lock().push((text(&delivery), Instant::now()));
+        record.lock().push((text(&delivery), clock::now()));
         handler(delivery)
     });
     let end = async {

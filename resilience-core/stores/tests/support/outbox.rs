@@ -68,7 +68,11 @@ pub(crate) async fn each_effect_once<S: Consuming>(url: &str) {
     let outbox = store.outbox();
     let new = |number: usize| {
         let new = NewMessage::new(TOPIC, format!("{number:06}"));
-        if number.is_multiple_of(3) { new } else { new.ordered_by(format!("key-{}", number % KEYS)) }
+        if number.is_multiple_of(3) {
+            new
+        } else {
+            new.ordered_by(format!("key-{}", number % KEYS))
+        }
     };
     for hundred in 0..messages / 100 {
         let batch = (0..100).map(|number| new(hundred * 100 + number)).collect();

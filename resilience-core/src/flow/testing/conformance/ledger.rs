@@ -143,11 +143,12 @@ async fn timelines(store: &dyn LedgerStore, id: &str) {
 
 /// A full timeline rejects notes and takes overrides and the end.
 async fn full(store: &dyn LedgerStore, id: &str) {
+    let first = Some(FencingToken::new(1));
     ok(store.begin(run(id).with_fence(FencingToken::new(1)))).await;
     let note = || Note::attempt("attempt", "503");
     let many = vec![note(); 9_899];
-    assert_eq!(ok(store.note(id.to_owned(), None, many)).await, Noted::Recorded);
-    match store.note(id.to_owned(), None, vec![note()]).await {
+    assert_eq!(ok(store.note(id.to_owned(), first, many)).await, Noted::Recorded);
+    match store.note(id.to_owned(), first, vec![note()]).await {
         Err(error) => assert_eq!(error.kind(), StoreErrorKind::InvalidInput, "{error}"),
         Ok(_) => unreachable!("the timeline is full"),
     }
