@@ -22,8 +22,8 @@ use Modules::{Any, Of};
 pub const PACKAGES: &[Package] = &[
     Package {
         name: "resilience-core",
-        // 130 of the policies, 28 of `flow` and its test kit.
-        most_structs: 158,
+        // 130 of the policies, 50 of `flow` and its test kit.
+        most_structs: 180,
         most_second_paths: 0,
         foreign: &[
             ("deadpool", Of(&["pool"])),

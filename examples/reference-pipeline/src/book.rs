@@ -29,6 +29,7 @@ documents! {
     ledger: "docs/src/ledger.md"
     idempotency: "docs/src/idempotency.md"
     batches: "docs/src/batches.md"
+    outbox: "docs/src/outbox.md"
     stores: "docs/src/stores.md"
     observability: "docs/src/observability.md"
     testing: "docs/src/testing.md"

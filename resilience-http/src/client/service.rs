@@ -135,7 +135,7 @@ impl ResilientLayer {
     ///
     /// For an authority that the service does not depend on, give the circuit of
     /// [`profile_of`](Self::profile_of) to
-    /// [`HealthBuilder::breaker`](resilience_core::health::HealthBuilder::breaker).
+    /// [`HealthBuilder::circuit_breaker`](resilience_core::health::HealthBuilder::circuit_breaker).
     pub fn check(&self, authority: &Authority) -> Check {
         let profile = self.profile_of(authority);
         let layer = self.clone();

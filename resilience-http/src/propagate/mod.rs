@@ -20,7 +20,7 @@
 //!    [budget](resilience_core::retry::RetryBudget) are used up, the failure of its own response
 //!    carries [`x-resilience-retry: never`](attempt::RETRY), which
 //!    [`StatusClassifier`](crate::StatusClassifier) maps to
-//!    [never](resilience_core::outcome::RetryHint::Never). A tier that receives it passes it on.
+//!    [never](resilience_core::RetryHint::Never). A tier that receives it passes it on.
 //! 3. **Within a retry, every tier makes one attempt.** A request with an [attempt
 //!    number](attempt::ATTEMPT) is already a retry, and so are all requests that are made to serve
 //!    it. If one of them fails, the response does *not* carry `never`: the retrying tier continues
