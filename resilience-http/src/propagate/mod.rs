@@ -55,12 +55,16 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
-//! // The downstream call: it reads its own time left. let below =
-//! ServiceBuilder::new().layer(InjectContextLayer::new()).service_fn(|call: Request<()>| async move
-//! { let left = timeout::parse(call.headers()).ok_or("no timeout")?; assert!(left <=
-//! Duration::from_millis(250)); Ok::<_, BoxError>(Response::new(())) }); let server =
-//! ServiceBuilder::new() .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
-//! .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
+//! // The downstream call: it reads its own time left.
+//! let inject = InjectContextLayer::new();
+//! let below = ServiceBuilder::new().layer(inject).service_fn(|call: Request<()>| async move {
+//!     let left = timeout::parse(call.headers()).ok_or("no timeout")?;
+//!     assert!(left <= Duration::from_millis(250));
+//!     Ok::<_, BoxError>(Response::new(()))
+//! });
+//! let server = ServiceBuilder::new()
+//!     .layer(ExtractContextLayer::new().longest(Duration::from_secs(10))?)
+//!     .service_fn(move |_: Request<()>| below.clone().oneshot(Request::new(())));
 //!
 //! let request = Request::builder().header(timeout::TIMEOUT, "250").body(())?;
 //! assert_eq!(server.clone().oneshot(request).await?.status(), 200);
