@@ -181,15 +181,21 @@ impl Run {
     /// twice if the response of the store was lost: evidence is better doubled than lost.
     ///
     /// # Errors
-    /// The store's. [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full. The
-    /// notes are kept: the end of the run writes those that fit.
+    /// The store's. [`InvalidInput`](StoreErrorKind::InvalidInput) if the timeline is full, or
+    /// the run is not in the store any more. The notes are kept: the end of the run writes those
+    /// that fit.
     pub async fn note_now(&mut self, note: Note) -> Result<Noted, StoreError> {
         self.note_at_end(note);
         let (store, id, notes) = (&self.ledger.store, &self.id, &self.notes);
         let write = || store.note(id.clone(), self.fence, notes.clone());
         let noted = self.ledger.persist(write).await?.value;
-        if noted == Noted::Recorded {
-            self.notes.clear();
+        match noted {
+            Noted::Recorded => self.notes.clear(),
+            Noted::Fenced(_) => {}
+            Noted::NotFound => {
+                let what = format!("the run `{id}` is not in the store, and takes no notes");
+                return Err(StoreError::new(StoreErrorKind::InvalidInput, "ledger", what));
+            }
         }
         Ok(noted)
     }
