@@ -1,8 +1,8 @@
 //! The resilience crates beside their peers, in one run.
 //!
-//! A claim such as "finishes contended work sooner" or "costs nothing when nothing fails" is worth
-//! what it is compared with. This is the only package that depends on the peers; `README.md` says
-//! how each comparison is made, and what each peer does not do.
+//! A claim such as "finishes contended work sooner" or "costs nothing without failures" needs a
+//! comparison. This is the only package that depends on the peers; `README.md` describes how each
+//! comparison is made, and the features that each peer lacks.
 
 mod calls;
 pub mod compare;

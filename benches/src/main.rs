@@ -1,5 +1,5 @@
-//! `resilience-benches contention|compare|scale|instructions|functions`: prints a table, writes it to `target/benches`, and exits with 1 if a check
-//! of it fails.
+//! `resilience-benches contention|compare|scale|instructions|functions`: prints a table, writes it
+//! to `target/benches`, and exits with 1 if a check of it fails.
 
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every check holds.
+/// Runs an experiment. Returns `true` if every check holds.
 fn run(mut args: impl Iterator<Item = String>) -> Result<bool, BoxError> {
     let experiment = args.next().unwrap_or_default();
     let options = Options::parse(args)?;

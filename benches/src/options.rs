@@ -2,34 +2,34 @@
 
 use std::path::PathBuf;
 
-/// What was asked for on the command line.
+/// The options of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// Fewer points and fewer rounds, for a look.
     pub quick: bool,
-    /// How often each point of the contention experiment is run.
+    /// The runs of each point of the contention experiment.
     pub trials: u32,
     /// Where its random numbers start.
     pub seed: u64,
-    /// What has this in its name, and nothing else.
+    /// A part of a name: figures and subjects without it are left out.
     pub only: Option<String>,
     /// The report of an earlier run, to compare with.
     pub against: Option<PathBuf>,
     /// The folder that results are written to, if not `target/benches`.
     pub out: Option<PathBuf>,
-    /// Whether charts are written to the book as well.
+    /// Set if charts are written to the book as well.
     pub docs: bool,
-    /// Whether what is found becomes the baseline.
+    /// Set if the results become the baseline.
     pub bless: bool,
     /// The one subject that this process calls, for the process that started it.
     pub one: Option<String>,
-    /// How often.
+    /// The number of calls.
     pub calls: u64,
 }
 
 impl Default for Options {
-    /// As many trials as the published table was made with.
+    /// The trials of the published table.
     fn default() -> Options {
         Options {
             quick: false,

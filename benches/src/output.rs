@@ -1,12 +1,12 @@
-//! Where results go: `target/benches` of this workspace, whatever directory the command ran in, or where they were asked
-//! for; and the book.
+//! Where results go: `target/benches` of this workspace, whatever directory the command ran in, or
+//! where they were asked for; and the book.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::options::Options;
 
-/// Writes `contents` to a file of this name, and says where.
+/// Writes `contents` to a file of this name, and prints its path.
 pub(crate) fn write(options: &Options, name: &str, contents: &str) -> io::Result<()> {
     match &options.out {
         Some(folder) => put(folder, name, contents),

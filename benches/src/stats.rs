@@ -1,4 +1,4 @@
-//! How a number that varies is reported: means with their error, medians with their spread.
+//! Statistics of varying numbers: means with their error, medians with their spread.
 
 /// The mean of a sample, and how far to trust it.
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +9,7 @@ pub(crate) struct Mean {
 }
 
 impl Mean {
-    /// Of at least two values.
+    /// Computes the mean of at least two values.
     pub(crate) fn of(values: &[f64]) -> Mean {
         let count = float(values.len());
         let mean = values.iter().sum::<f64>() / count;
@@ -31,7 +31,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value.
+    /// Computes the spread of at least one value.
     pub(crate) fn of(values: &[f64]) -> Spread {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -40,8 +40,8 @@ impl Spread {
     }
 }
 
-/// Where the middle of all that there is lies, 19 times out of 20, judged by a sample whose values are independent: two of its own
-/// values, as far from its middle as the binomial distribution (by its normal approximation) lets that many fall on one side.
+/// Returns the 95 % confidence interval of the median, from a sample of independent values: two
+/// values of the sample, by the normal approximation of the binomial distribution.
 pub(crate) fn interval(values: &[f64]) -> [f64; 2] {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -57,7 +57,7 @@ pub(crate) fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// How many of the one there are for each of the other.
+/// Returns `of` divided by `each`.
 #[expect(clippy::cast_precision_loss, reason = "counts are far smaller than 2^53")]
 pub(crate) fn ratio(of: u64, each: u64) -> f64 {
     of as f64 / each as f64
@@ -82,7 +82,8 @@ mod tests {
         assert_eq!((spread.low, spread.median, spread.high), (2.0, 10.0, 18.0));
     }
 
-    /// Of 400 values 20 on either side of the middle, and few values bound nothing but themselves.
+    /// The interval has 20 of 400 values on either side of the median; few values bound only
+    /// themselves.
     #[test]
     fn the_middle_lies_within_its_interval() {
         let values: Vec<f64> = (0..401).map(f64::from).collect();

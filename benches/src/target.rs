@@ -1,4 +1,4 @@
-//! What is aimed at, and what came of it.
+//! Targets, and their results.
 
 use std::fmt::Write;
 
@@ -10,20 +10,21 @@ use serde_json::{Value, json};
 pub struct Target {
     /// The figure's name.
     pub figure: &'static str,
-    /// What is divided by what, or counted.
+    /// The quotient or count.
     pub what: &'static str,
     /// The bound.
     pub at_most: f64,
-    /// What it is in this run; `None` if a row is missing.
+    /// The result of this run; `None` if a row is missing.
     pub measured: Option<f64>,
-    /// What the figure's floor alone would be, where it is known. A bound below that is out of reach of whatever does this work.
+    /// The result of the figure's floor alone, where it is known. A bound below it is out of reach
+    /// of any implementation of this work.
     pub floor: Option<f64>,
-    /// Whether it is counted rather than timed: the machine cannot move it, and a miss fails the run.
+    /// Set for a count. The machine cannot change it, and a miss fails the run.
     pub exact: bool,
 }
 
 impl Target {
-    /// One that the machine has a say in.
+    /// Creates a target for a time, which varies with the machine.
     pub(crate) const fn timed(
         figure: &'static str,
         what: &'static str,
@@ -33,7 +34,7 @@ impl Target {
         Target { figure, what, at_most, measured, floor: None, exact: false }
     }
 
-    /// One that it has none in.
+    /// Creates a target for a count.
     pub(crate) const fn exact(
         figure: &'static str,
         what: &'static str,
@@ -43,25 +44,25 @@ impl Target {
         Target { figure, what, at_most, measured, floor: None, exact: true }
     }
 
-    /// The same, beside what the floor alone would be.
+    /// Sets the result of the floor alone.
     pub(crate) const fn above(mut self, floor: Option<f64>) -> Target {
         self.floor = floor;
         self
     }
 
-    /// What was measured, beside what the floor alone would be if that is out of reach.
+    /// Returns the result as text, with that of the floor alone if the bound is out of reach.
     fn found(&self) -> String {
         let floor = self.out_of_reach().map(|floor| format!(" (the floor alone: {floor:.2})"));
         number(self.measured, 2) + &floor.unwrap_or_default()
     }
 
-    /// What the floor alone would be, if that is more than there may be.
+    /// Returns the result of the floor alone if it is above the bound.
     #[must_use]
     pub fn out_of_reach(&self) -> Option<f64> {
         self.floor.filter(|floor| *floor > self.at_most)
     }
 
-    /// Whether it is met; `None` if it was not measured.
+    /// Returns `true` if the bound is met, and `None` without a measurement.
     #[must_use]
     pub fn holds(&self) -> Option<bool> {
         self.measured.map(|measured| measured <= self.at_most)
@@ -79,7 +80,7 @@ impl Target {
         format!("{} ≤ {}", self.what, (self.at_most * 1e3).round() / 1e3)
     }
 
-    /// Whether it fails the run.
+    /// Returns `true` if the target fails the run.
     pub(crate) fn fails(&self) -> bool {
         self.exact && self.holds() == Some(false)
     }

@@ -1,4 +1,4 @@
-//! What everything is wrapped around: a service that answers with what it was asked.
+//! The innermost service: it responds with its request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,8 @@ use tower::{BoxError, Service};
 
 use crate::cost::{Inner, Subject};
 
-/// Always ready, never failing; answers at the first poll, or wakes itself and answers at the second.
+/// Always ready, never failing; answers at the first poll, or wakes itself and answers at the
+/// second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer {
     inner: Inner,

@@ -22,7 +22,7 @@ fn least(lines: &Lines) {
     lines.add(0);
 }
 
-/// What a call costs by the handles.
+/// Returns the cost of a call through the handles.
 pub(super) fn handle() -> Result<Figure, BoxError> {
     let mut subjects = floor(least);
     for (name, breaker) in
@@ -43,7 +43,7 @@ pub(super) fn handle() -> Result<Figure, BoxError> {
     Ok(Figure::new(names::BREAKER, FLOOR, subjects))
 }
 
-/// What a call costs by the layers.
+/// Returns the cost of a call through the layers.
 pub(super) fn layer() -> Result<Figure, BoxError> {
     let mut subjects = floor_of_service(least);
     subjects.extend(both(|inner| {
@@ -67,7 +67,7 @@ pub(super) fn layer() -> Result<Figure, BoxError> {
     Ok(Figure::new(names::BREAKER_LAYER, FLOOR, subjects))
 }
 
-/// What a refusal costs.
+/// Returns the cost of a rejection.
 pub(super) fn refusal() -> Result<Figure, BoxError> {
     let mut subjects = floor(least);
     let open = by_time()?;

@@ -1,4 +1,4 @@
-//! One deposit into a retry budget.
+//! A deposit into a retry budget.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What cannot be avoided: the primitives, and what a figure needs of them, executed together.
+//! The floor of a figure: the primitive operations that its work needs, executed together.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::cost::{Call, Role, Subject};
 #[repr(align(128))]
 struct Line(AtomicU64);
 
-/// What a floor works on: as many lines as the largest needs.
+/// Memory of a floor: as many cache lines as the largest floor needs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lines(Arc<[Line; 5]>, Arc<Mutex<u64>>);
 
@@ -56,8 +56,8 @@ impl Lines {
     }
 }
 
-/// A floor's rows. At two threads the floor's lines are each thread's own: that no line is shared is the best there
-/// could be. The row for scale shares them.
+/// A floor's rows. At two threads the floor's lines are each thread's own: that no line is shared
+/// is the best there could be. The row for scale shares them.
 pub(super) fn floor(work: impl Fn(&Lines) + Copy + Send + 'static) -> Vec<Subject> {
     let shared = Lines::default();
     vec![
@@ -66,7 +66,7 @@ pub(super) fn floor(work: impl Fn(&Lines) + Copy + Send + 'static) -> Vec<Subjec
     ]
 }
 
-/// The same, and the floor of a service that yields.
+/// Returns the floor, and the floor of a service that yields.
 pub(super) fn floor_of_service(work: impl Fn(&Lines) + Copy + Send + 'static) -> Vec<Subject> {
     let yields = super::answer::both(|inner| {
         let floored = Floored { work, lines: Lines::default(), inner };
@@ -77,7 +77,7 @@ pub(super) fn floor_of_service(work: impl Fn(&Lines) + Copy + Send + 'static) ->
     rows
 }
 
-/// A function whose lines are each thread's own.
+/// Creates a subject with cache lines of its own in each thread.
 pub(super) fn each(
     role: Role,
     name: &'static str,

@@ -1,4 +1,5 @@
-//! Keys that are asked for: a thousand of sixteen bytes, in an order that no cache foresees, or others.
+//! Keys that are asked for: a thousand of sixteen bytes, in an order that no cache foresees, or
+//! others.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use resilience_core::keyed::Key;
 
-/// How many.
+/// The number of keys.
 pub(crate) const KEYS: usize = 1_000;
 
 /// Keys that are there, and are asked for one after the other.
@@ -16,7 +17,7 @@ pub(crate) trait Asked: Clone + Send + 'static {
     /// All that are there.
     fn all(&self) -> impl ExactSizeIterator<Item = Self::Key>;
 
-    /// Asks for the next one.
+    /// Passes the next key to `ask`.
     fn ask<R>(&self, ask: impl FnOnce(&Self::Key) -> R) -> R;
 }
 

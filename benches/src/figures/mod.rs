@@ -1,7 +1,7 @@
-//! What is compared. A figure is a question, what nobody answers it below, and who answers it.
+//! The compared figures. A figure is a question, a floor for its cost, and subjects that answer it.
 //!
-//! **To add one**: a file with a function that returns a [`Figure`], and a line in [`all`]. Tables, charts,
-//! JSON, criterion, the allocation test and instruction counts follow the list.
+//! **To add one**: a file with a function that returns a [`Figure`], and a line in [`all`]. Tables,
+//! charts, JSON, criterion, the allocation test and instruction counts follow the list.
 
 mod answer;
 mod breaker;
@@ -28,13 +28,13 @@ pub(crate) use peers::{maps, tower as plain};
 
 use crate::cost::{Role, Subject};
 
-/// A question, and those who answer it.
+/// A question and its subjects.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Figure {
     /// Unique, and in the names of files.
     pub name: &'static str,
-    /// What the floor is made of.
+    /// The operations that the floor consists of.
     pub floor: &'static str,
     /// The floor among them.
     pub subjects: Vec<Subject>,
@@ -45,7 +45,7 @@ impl Figure {
         Figure { name, floor, subjects }
     }
 
-    /// What is compared, the floor and rows for scale left out.
+    /// Returns the compared subjects, without the floor and the rows for scale.
     pub fn compared(&self) -> impl Iterator<Item = &Subject> {
         self.subjects.iter().filter(|subject| matches!(subject.role, Role::Peer | Role::Ours))
     }

@@ -1,4 +1,5 @@
-//! Names that more than one file means: those of figures, and of the subjects that targets are about.
+//! Names that more than one file means: those of figures, and of the subjects that targets are
+//! about.
 
 pub(crate) const STACK: &str = "standard stack";
 pub(crate) const TELEMETRY: &str = "telemetry";

@@ -118,8 +118,8 @@ pub(super) fn figure() -> Result<Figure, BoxError> {
     Ok(Figure::new(names::POOL, "two looks at the clock, one gauge up and down", subjects))
 }
 
-/// With a look at each object before it is handed out, as ours, which is its default. Without ages, for which it
-/// spawns a task where it is built, and there is no runtime here.
+/// With a look at each object before it is handed out, as ours, which is its default. Without ages,
+/// for which it spawns a task where it is built, and there is no runtime here.
 fn bb8() -> bb8::Pool<Numbers> {
     bb8::Pool::builder()
         .max_size(SIZE)

@@ -1,4 +1,5 @@
-//! Deadline, bulkhead, retry with a budget, rate limit, breaker and attempt timeout, around one call that succeeds.
+//! Deadline, bulkhead, retry with a budget, rate limit, breaker and attempt timeout, around one
+//! call that succeeds.
 
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ const SEATBELT_LACKS: &str = "bulkhead, rate limit, retry budget; by its own `ex
      its timers are a task of one runtime, hence no row that yields";
 const TR_LACKS: &str = "retry budget by traffic (a token bucket here), total deadline, hints; boxes every layer's future";
 
-/// What is there in any stack: the time, a count each of breaker, budget and limiter, a gauge, a bucket.
+/// Executes the work of any stack: the time, a count each of breaker, budget and limiter, a gauge,
+/// a bucket.
 pub(super) fn least(lines: &Lines) {
     lines.clock();
     (0..3).for_each(|line| lines.add(line));
@@ -67,7 +69,7 @@ fn around(inner: Answer) -> Result<Vec<Subject>, BoxError> {
     ])
 }
 
-/// Of an attempt; the others of ours are the peers'.
+/// The time limit of an attempt; the other values are those of the peers.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// The standard stack, from a builder that may have a listener.

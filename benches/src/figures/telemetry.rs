@@ -1,6 +1,6 @@
 //! The standard stack without a listener, and with one.
 //!
-//! What it costs to have telemetry compiled in and nobody listening is a question of two programs: build this one with
+//! The cost of compiled-in telemetry without a listener takes two programs: build this one with
 //! `--features telemetry`, and compare its instruction counts with the baseline.
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A limit on time that is not reached: no timer is needed at the first poll, one is if the service yields.
+//! A limit on time that is not reached: no timer is needed at the first poll, one is if the service
+//! yields.
 
 use resilience_core::timeout::{DeadlineLayer, TimeoutLayer};
 use tower::timeout::TimeoutLayer as TowerTimeoutLayer;

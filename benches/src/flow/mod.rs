@@ -1,7 +1,8 @@
 //! Durable work: what a key, a run and a lease cost beside a bare insert into the same database.
 //!
-//! SQLite in a new file (WAL, `synchronous=FULL`), and PostgreSQL if `FLOW_POSTGRES_URL` names an empty database. Rows have 150 bytes and are
-//! all new. Subjects take turns in each round, and ratios are medians over rounds: most of the time is the disk's.
+//! SQLite in a new file (WAL, `synchronous=FULL`), and PostgreSQL if `FLOW_POSTGRES_URL` names an
+//! empty database. Rows have 150 bytes and are all new. Subjects take turns in each round, and
+//! ratios are medians over rounds: most of the time is the disk's.
 
 mod postgres;
 mod sqlite;

@@ -12,7 +12,8 @@ const TABLE: &str =
     "DROP TABLE IF EXISTS bench; TRUNCATE flow_keys, flow_runs, flow_timeline, flow_leases;
     CREATE TABLE bench (id bigint PRIMARY KEY, payload text NOT NULL)";
 const INSERT: &str = "INSERT INTO bench SELECT * FROM unnest($1::bigint[], $2::text[])";
-/// Keys in their order, which fills a large table in time. Those that are claimed later fall anywhere between.
+/// Keys in their order, which fills a large table in time. Those that are claimed later fall
+/// anywhere between.
 const FILL: &str = "INSERT INTO flow_keys (key, fingerprint, token, claimed_until, expires_at, done_rows, result)
     SELECT lpad(to_hex(i * $3::bigint), 8, '0') || '-' || i, ''::bytea, i, 0, 4102444800000 + i, 1, ''
     FROM generate_series($1::bigint, $2::bigint) AS i";

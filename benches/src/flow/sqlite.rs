@@ -10,7 +10,8 @@ use tower::BoxError;
 use super::{BARE, BATCH, Effort, LARGE, ONCE, Row, Rows, SMALL, claim, common, payload};
 
 const TABLE: &str = "CREATE TABLE bench (id INTEGER PRIMARY KEY, payload TEXT NOT NULL)";
-/// Keys in their order, which fills a large table in time. Those that are claimed later fall anywhere between.
+/// Keys in their order, which fills a large table in time. Those that are claimed later fall
+/// anywhere between.
 const FILL: &str = "
     INSERT INTO flow_keys (key, fingerprint, token, claimed_until, expires_at, done_rows, result)
     WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)

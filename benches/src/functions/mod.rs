@@ -1,7 +1,9 @@
-//! Counts the functions and files of `resilience-core` that one call runs: the code that a reader has to follow.
+//! Counts the functions and files of `resilience-core` that one call runs: the code that a reader
+//! has to follow.
 //!
-//! The program runs one call of each kind under callgrind, in a debug build, where only `#[inline(always)]`
-//! hides a call. The counts have limits, which fail the run if they are exceeded.
+//! The program runs one call of each kind under callgrind, in a debug build, where only
+//! `#[inline(always)]` hides a call. The counts have limits, which fail the run if they are
+//! exceeded.
 
 mod profile;
 
@@ -15,7 +17,7 @@ use tower::{BoxError, service_fn};
 use crate::options::Options;
 use profile::Profile;
 
-/// One kind of call through the standard stack, and the most that it may run.
+/// A kind of call through the standard stack, and its limits.
 struct Kind {
     name: &'static str,
     circuit_open: bool,
@@ -28,11 +30,11 @@ const KINDS: [Kind; 2] = [
     Kind { name: "open circuit", circuit_open: true, functions: 65, files: 30 },
 ];
 
-/// Counts the functions of each kind of call, or makes one call if the options name its kind. Returns `true`
-/// if all counts are within their limits.
+/// Counts the functions of each kind of call, or makes one call if the options name its kind.
+/// Returns `true` if all counts are within their limits.
 ///
 /// # Errors
-/// If the kind is unknown, the call ends otherwise than its kind says, or callgrind fails.
+/// If the kind is unknown, the call does not end as its kind requires, or callgrind fails.
 pub fn run(options: &Options) -> Result<bool, BoxError> {
     if let Some(name) = &options.one {
         let kind = KINDS.iter().find(|kind| kind.name == name);

@@ -1,4 +1,4 @@
-//! What was counted before, as it is committed.
+//! The committed counts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,8 +46,8 @@ impl Baseline {
         Ok(std::fs::write(path(), format!("{value:#}\n"))?)
     }
 
-    /// Why this is not as it was, if it is not: a part too many, or too few to leave unsaid. Half an
-    /// instruction is rounding.
+    /// Why this is not as it was, if it is not: a part too many, or too few to leave unsaid. Half
+    /// an instruction is rounding.
     pub(super) fn verdict(&self, name: &str, count: f64, tolerance: f64) -> Result<(), String> {
         let Some(&known) = self.counts.get(name) else {
             return Err("not in the baseline (`instructions --bless` writes it)".to_owned());

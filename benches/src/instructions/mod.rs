@@ -1,8 +1,9 @@
-//! How many instructions does a call of ours take?
+//! Instructions of a call.
 //!
-//! Times move with the machine and whoever else is on it; instructions under valgrind do not. Each subject
-//! is run twice in a process of its own, with more calls the second time: the difference is the calls, and
-//! what it takes to enter a runtime cancels out. Counts are those of one compiler, which the baseline names.
+//! Times vary with the machine and its load; instructions under valgrind do not. Each subject is
+//! run twice in a process of its own, with more calls the second time: the difference is the calls,
+//! and the cost of entering a runtime cancels out. Counts are those of one compiler, which the
+//! baseline names.
 
 mod baseline;
 
@@ -18,11 +19,11 @@ use baseline::Baseline;
 /// Calls of the first run, and of the second.
 const CALLS: (u64, u64) = (1_000, 3_000);
 
-/// How much more or fewer there may be than the baseline has.
+/// The allowed deviation from the baseline, as a share.
 const TOLERANCE: f64 = 0.03;
 
-/// Makes the calls of one subject, in the process that valgrind watches; or measures all of them, and says
-/// whether they are as many as the committed baseline says.
+/// Makes the calls of one subject in the process that valgrind runs, or measures all subjects and
+/// returns `true` if their counts are those of the committed baseline.
 ///
 /// # Errors
 /// If a subject is unknown or fails, or the baseline cannot be read or written.
@@ -70,7 +71,7 @@ pub fn run(options: &Options) -> Result<bool, BoxError> {
     Ok(good)
 }
 
-/// What valgrind looks at, and nothing before it: a subject's keys are hashed with another seed each time.
+/// Makes the counted calls. Setup is left out: keys are hashed with another seed each time.
 #[inline(never)]
 fn counted_calls(batch: &mut Batch, calls: u64) -> Result<(), BoxError> {
     batch(calls)

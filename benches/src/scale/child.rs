@@ -1,4 +1,4 @@
-//! Work that is done in a process of its own, whose memory is nobody else's.
+//! Work in a process of its own, so that memory is measured without that of other work.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use tower::BoxError;
 
 use super::{hostile, memory};
 
-/// Runs this program again, for one name and so many keys, and reads what it prints.
+/// Runs this program again for one name and a number of keys, and parses its output.
 pub(super) fn ask(name: &str, keys: u64) -> Result<Value, BoxError> {
     let run = Command::new(std::env::current_exe()?)
         .args(["scale", "--one", name, "--calls", &keys.to_string()])
@@ -19,7 +19,7 @@ pub(super) fn ask(name: &str, keys: u64) -> Result<Value, BoxError> {
     Ok(serde_json::from_slice(&run.stdout)?)
 }
 
-/// What the other process prints.
+/// Returns the output of the child process.
 pub(super) fn answer(name: &str, keys: u64) -> Result<Value, BoxError> {
     let (what, of) = name.split_once(' ').unwrap_or((name, ""));
     match what {

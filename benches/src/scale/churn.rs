@@ -1,4 +1,4 @@
-//! A call whose key is new, in a store that is full: each lets go of another.
+//! Calls with a new key in a full store: each evicts an entry.
 
 use std::hint::black_box;
 use std::sync::Arc;

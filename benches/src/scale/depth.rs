@@ -30,12 +30,13 @@ const FOUR_LACKS: &str = "breaker, rate limit, retry budget, total deadline, bac
 
 const TIMEOUT_LACKS: &str = "a deadline passed inwards";
 const LIMIT_LACKS: &str = "a bounded queue, refusals";
-/// So many at once there never are, and so long no call takes.
+/// Limits that no call of this figure reaches.
 const PERMITS: u32 = 1_000;
 const LONG: Duration = Duration::from_secs(30);
 
-/// In bytes, of ten layers: a call that may wait keeps a handle on the service below, which has its own handle inside, a word more for
-/// each layer. The less there is else in a call, the more of it they are.
+/// In bytes, of ten layers: a call that may wait keeps a handle on the service below, which has its
+/// own handle inside, a word more for each layer. The less there is else in a call, the more of it
+/// they are.
 const HANDLES: f64 = 8.0 * 45.0;
 
 /// A kind of service that stands around its own kind.

@@ -2,14 +2,14 @@
 
 use crate::target::Target;
 
-/// How something changes as the work grows.
+/// A measured quantity at growing sizes.
 #[derive(Debug)]
 pub(super) struct Figure {
     /// Unique, and in the names of files.
     pub(super) name: &'static str,
-    /// What grows.
+    /// The name of the size.
     pub(super) across: &'static str,
-    /// What is measured of it.
+    /// The name and unit of the measured quantity.
     pub(super) up: &'static str,
     pub(super) lines: Vec<Line>,
     pub(super) targets: Vec<Target>,
@@ -18,7 +18,7 @@ pub(super) struct Figure {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) name: String,
-    /// What it does not do, of what the figure is about.
+    /// A feature of the figure that this subject lacks; empty if none.
     pub(super) lacks: &'static str,
     /// Sizes, and what there was at each.
     pub(super) points: Vec<(u64, f64)>,
@@ -29,7 +29,7 @@ impl Figure {
         Figure { name, across, up, lines: Vec::new(), targets: Vec::new() }
     }
 
-    /// One more point of a line, which is made if it is new.
+    /// Adds a point to a line, and creates the line if it is new.
     pub(super) fn add(&mut self, line: &str, lacks: &'static str, size: u64, value: f64) {
         let point = (size, value);
         match self.lines.iter_mut().find(|known| known.name == line) {
@@ -41,12 +41,12 @@ impl Figure {
         }
     }
 
-    /// What there was.
+    /// Returns the value of a line at a size.
     pub(super) fn at(&self, line: &str, size: u64) -> Option<f64> {
         self.line(line)?.points.iter().find(|point| point.0 == size).map(|point| point.1)
     }
 
-    /// How many times as much at the largest size as at the smallest.
+    /// Returns the value at the largest size divided by the value at the smallest.
     pub(super) fn growth(&self, line: &str) -> Option<f64> {
         let points = &self.line(line)?.points;
         Some(points.last()?.1 / points.first()?.1)

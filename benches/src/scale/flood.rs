@@ -11,7 +11,7 @@ use tower::BoxError;
 use super::resident;
 use crate::stats::ratio;
 
-/// Keys go by, and it counts.
+/// A store that is flooded with new keys, and the counts of the flood.
 pub(super) struct Flood<T> {
     pub(super) store: Keyed<String, Asked<T>>,
     pub(super) now: Instant,
@@ -49,7 +49,7 @@ impl<T: Entry> Flood<T> {
         }
     }
 
-    /// Of the bound.
+    /// Returns the share of the bound that these bytes are.
     fn share(&self, bytes: u64) -> f64 {
         ratio(bytes.saturating_sub(self.before), self.bound as u64)
     }
@@ -72,7 +72,7 @@ thread_local! {
     static ASKED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Counts how often it is asked whether it is pinned: once for each key that a call might let go of.
+/// An entry that counts the questions for its pin: one for each key that a call may evict.
 #[derive(Debug, Clone)]
 pub(super) struct Asked<T>(pub(super) T);
 

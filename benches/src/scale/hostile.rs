@@ -1,8 +1,8 @@
-//! Keys that come once, by the million, through a store that is bounded.
+//! Keys that come once, by the million, through a bounded store.
 //!
-//! Between them are a thousand keys that are asked for again and again, whose decisions are compared with those of a map
-//! that forgets nothing; and, in other stores, circuits that are open and hourly quotas that are spent, none of which may
-//! be forgotten. A key that is new is never denied for what the flood has done.
+//! Between them a thousand hot keys return again and again, and their decisions are compared with
+//! those of a map without eviction. Other stores hold open circuits and spent hourly quotas, none
+//! of which may be evicted. A new key is never rejected because of the flood.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use super::{Group, child, resident};
 use crate::stats::ratio;
 
 pub(super) const GROUP: Group = Group { names: &[NAME], measure };
-/// What the work of a process of its own begins with.
+/// The first word in the name of a child process of this figure.
 pub(super) const CHILD: &str = "hostile";
 
 const NAME: &str = "hostile keys";
-/// What the store may take.
+/// The bound of the store in bytes.
 const BOUND: usize = 32 << 20;
 const HOT: u64 = 1_000;
-/// One call for a hot key for so many hostile ones.
+/// The number of hostile calls for each call of a hot key.
 const EACH: u64 = 10;
 const OPEN: u64 = 500;
 const SPENT: u64 = 500;
@@ -55,7 +55,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     Ok(vec![figure])
 }
 
-/// What the other process found; its resident bytes become a line.
+/// Returns the result of the child process, and adds its resident bytes to the figure.
 fn of(kept: &str, keys: u64, figure: &mut Figure) -> Result<Value, BoxError> {
     let found = child::ask(&format!("{CHILD} {kept}"), keys)?;
     for point in found["points"].as_array().into_iter().flatten() {
@@ -77,14 +77,15 @@ pub(super) fn child(kept: &str, keys: u64) -> Result<Value, BoxError> {
     }
 }
 
-/// Every decision about a hot key, beside that of a limiter which nobody lets go of.
+/// Compares each decision about a hot key with that of a limiter that is never evicted.
 fn limiters(keys: u64, bound: usize) -> Result<Value, BoxError> {
     // Half of a hot key's calls pass, if it is not forgotten; no token comes back while this runs.
     let passes = u32::try_from(keys / EACH / HOT / 2)?.max(1);
     Ok(flooded(keys, bound, Quota::per(passes, Duration::from_secs(86_400))?)?.0)
 }
 
-/// Ten calls an hour, which many keys have spent before the flood comes: each key of that spends one.
+/// Ten calls an hour, which many keys have spent before the flood comes: each key of that spends
+/// one.
 fn hourly(keys: u64, bound: usize) -> Result<Value, BoxError> {
     let (mut found, flood) = flooded(keys, bound, Quota::per(10, Duration::from_secs(3_600))?)?;
     let kept = (0..SPENT).filter_map(|key| flood.store.peek(&spent(key), flood.now));
@@ -149,7 +150,7 @@ fn breakers(keys: u64, bound: usize) -> Result<Value, BoxError> {
     Ok(found)
 }
 
-/// Of 10 to 42 bytes, and never again.
+/// Returns a key of 10 to 42 bytes that is used once.
 fn hostile(number: u64) -> String {
     format!("{number:0width$}", width = 10 + usize::try_from(number % 33).unwrap_or(0))
 }
@@ -158,7 +159,7 @@ fn hostile(number: u64) -> String {
 mod tests {
     use super::*;
 
-    /// What is resident is a process's own to say; the rest is the same at any size.
+    /// Resident memory is measured in child processes; every other result is the same at any size.
     #[test]
     fn a_flood_changes_no_decision_and_closes_no_circuit() {
         let (keys, bound) = (60_000, 3 << 20);

@@ -17,7 +17,7 @@ pub(super) const GROUP: Group = Group { names: &[HOT, RANDOM], measure };
 
 const HOT: &str = "lookup of a hot key";
 const RANDOM: &str = "lookup of a random key";
-/// What all maps together take of a key, and of a table that is being doubled.
+/// An upper bound for the bytes of a key in all maps, with a table that is being doubled.
 const BYTES_A_KEY: u64 = 1_000;
 /// More take it minutes to be filled.
 const MOST_IN_MOKA: u64 = 1_000_000;
@@ -28,7 +28,7 @@ const DASHMAP: &str = "dashmap, get + clone";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbers {
     pub(super) count: usize,
-    /// Whether one of them is asked for, or any.
+    /// Set if one key is accessed again and again; otherwise keys take turns.
     pub(super) hot: bool,
 }
 
@@ -60,7 +60,8 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
         others.draw(&mut any);
         beside = others.ratio((names::OUR_WITH, size), (DASHMAP, size));
         moka = others.ratio((names::OUR_WITH, size), (MOKA, size)).or(moka);
-        // A process that ends gives memory back at once; an allocator takes minutes for millions of keys.
+        // A process that ends gives memory back at once; an allocator takes minutes for millions of
+        // keys.
         std::mem::forget((hottest, others));
     }
     let growth = hot.growth(names::OUR_WITH);
@@ -70,7 +71,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     Ok(vec![hot, any])
 }
 
-/// For so many keys, of any size.
+/// Returns limits for a number of keys of any size.
 pub(super) fn room(keys: usize) -> Result<KeyedLimits, InvalidConfig> {
     KeyedLimits::new(keys, usize::MAX, Duration::from_secs(600))
 }

@@ -17,7 +17,7 @@ use crate::figures::{lookup, maps};
 use crate::stats::ratio;
 
 pub(super) const GROUP: Group = Group { names: &[NAME, BESIDE], measure };
-/// What the work of a process of its own begins with.
+/// The first word in the name of a child process of this figure.
 pub(super) const CHILD: &str = "memory";
 
 const NO_PROC: &str = "no /proc/self/status";
@@ -25,7 +25,7 @@ const NAME: &str = "memory of an idle key";
 const BESIDE: &str = "memory beside other maps";
 const KEYS: [&str; 3] = ["u64", "String", "Arc<str>"];
 
-/// What is kept, and what is aimed at.
+/// The kept entries, and the name of the target of each.
 const KEPT: [(&str, &str); 4] = [
     ("breaker", "bytes of a breaker, for the largest key"),
     ("limiter", "bytes of a limiter, for the largest key"),
@@ -74,7 +74,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
     Ok(vec![figure, beside])
 }
 
-/// In a process of its own: the bytes of each of so many keys.
+/// Returns the bytes of each key, measured in this process.
 pub(super) fn child(of: &str, keys: u64) -> Result<f64, BoxError> {
     if let Some(map) = of.strip_prefix(SMALL) {
         return in_map(map, keys);
@@ -120,7 +120,7 @@ fn kept_for<K: Key>(kept: &str, keys: u64, key: fn(u64) -> K) -> Result<f64, Box
     }
 }
 
-/// A map whose keys were put there and never asked for.
+/// Returns the bytes of each key in a map whose keys were inserted and never accessed.
 fn in_map(map: &str, keys: u64) -> Result<f64, BoxError> {
     let count = usize::try_from(keys)?;
     let (way, limits) = ([Numbers { count, hot: true }], room(count)?);
@@ -139,7 +139,8 @@ fn in_map(map: &str, keys: u64) -> Result<f64, BoxError> {
     Ok(ratio(after.saturating_sub(before), keys))
 }
 
-/// What the process has more of for each key, once each was called once. The store has no room to spare.
+/// Returns the growth of the process for each key after one call for each. The store has no spare
+/// capacity.
 fn bytes<K: Key, T: Entry>(
     keys: u64,
     key: fn(u64) -> K,

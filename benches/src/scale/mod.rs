@@ -1,7 +1,7 @@
-//! How do cost and memory behave as the work grows?
+//! Growth of cost and memory with the work.
 //!
-//! Each figure has a size across (calls in a window, keys, waiters, layers), tenfold by tenfold, and what it comes to
-//! upwards. What is counted must be as it should in any run; what is timed is reported.
+//! The x axis of each figure is a size (calls in a window, keys, waiters, layers) in steps of ten,
+//! the y axis a measurement. Counts have targets that every run must meet; times are reported.
 
 mod child;
 mod churn;
@@ -41,10 +41,11 @@ const GROUPS: [Group; 7] = [
     depth::GROUP,
 ];
 
-/// Measures every figure, prints and writes the results, and says whether what is counted is as it should be.
+/// Measures every figure, prints and writes the results, and returns `true` if all counts meet
+/// their targets.
 ///
 /// # Errors
-/// If a configuration is refused, a call fails, or a file cannot be written.
+/// If a configuration is invalid, a call fails, or a file cannot be written.
 pub fn run(options: &Options) -> Result<bool, BoxError> {
     if let Some(name) = &options.one {
         println!("{}", child::answer(name, options.calls)?);

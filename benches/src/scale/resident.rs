@@ -1,4 +1,4 @@
-//! What the kernel says of this process's memory, in bytes. `None` where there is no `/proc`.
+//! Memory of this process as the kernel reports it, in bytes. `None` without `/proc`.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ pub(super) fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// What the machine could still give.
+/// Returns the memory that the machine has available.
 pub(super) fn available() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
 }

@@ -1,4 +1,4 @@
-//! What subjects cost at each size.
+//! Costs of subjects at each size.
 
 use tower::BoxError;
 
@@ -42,7 +42,7 @@ impl Sweep {
         }
     }
 
-    /// How many times as much one costs as the other, in the same rounds.
+    /// Returns the cost of `above` divided by that of `below`, measured in the same rounds.
     pub(super) fn ratio(&self, above: (&str, u64), below: (&str, u64)) -> Option<f64> {
         self.find(above)?.ratio(self.find(below)?)
     }

@@ -1,4 +1,4 @@
-//! Those who wait for a permit or a token: how often they are woken, who overtakes whom, and what it costs.
+//! Waiters for a permit or a token: wakes, order and cost.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,15 +27,15 @@ const SLOW: &str = "our RateLimiter, 1,000 a second";
 const SEMAPHORE: &str = "tokio Semaphore";
 const LACKS: &str = "a bound on its queue, a limited wait, weights that change";
 
-/// What it took to let everybody through who waited.
+/// Counts over the admission of all waiters.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Admissions {
-    /// How many there were.
+    /// The number of waiters.
     pub waiters: u64,
-    /// Polls after each one's first, which asks.
+    /// Polls after the first poll of each waiter.
     pub wakes: u64,
-    /// Those who were let through after somebody who came later.
+    /// Waiters that were admitted after a later one.
     pub inversions: u64,
 }
 
@@ -103,18 +103,18 @@ impl Admissions {
     }
 }
 
-/// What the waiters need: one thread, and timers.
+/// Creates the runtime of the waiters: one thread, and timers.
 ///
 /// # Errors
-/// If there is none to be had.
+/// If no runtime can be created.
 pub fn runtime() -> Result<Runtime, BoxError> {
     Ok(Builder::new_current_thread().enable_time().build()?)
 }
 
-/// One permit, which goes from one to the next.
+/// Passes one permit from waiter to waiter.
 ///
 /// # Errors
-/// If one of them is refused.
+/// If a waiter is rejected.
 pub fn bulkhead(runtime: &Runtime, waiters: u32) -> Result<Admissions, BoxError> {
     let bulkhead = Bulkhead::builder().max_concurrent(1).wait().max_queued(waiters).build()?;
     let held = bulkhead.try_acquire_owned(1)?;
@@ -149,7 +149,7 @@ fn semaphore(runtime: &Runtime, waiters: u32) -> Result<Admissions, BoxError> {
     runtime.block_on(admit(waiters, acquire, || semaphore.add_permits(1)))
 }
 
-/// So many tasks that wait, in this order, and then are let in by whoever opens.
+/// Starts waiting tasks in order, and admits them after `open`.
 async fn admit<F, P, E>(
     waiters: u32,
     acquire: impl Fn() -> F,

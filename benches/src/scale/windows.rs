@@ -49,7 +49,7 @@ fn measure(quick: bool) -> Result<Vec<Figure>, BoxError> {
 /// Long enough that nothing leaves it while this runs.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// By the handle, on the real clock.
+/// Creates a subject over the handle, which reads the clock.
 fn handle(name: &'static str, window: SlidingWindow, calls: u64) -> Result<Subject, BoxError> {
     let breaker = CircuitBreaker::builder().failure_rate(0.5, window).build()?;
     let call = move || {
@@ -61,7 +61,7 @@ fn handle(name: &'static str, window: SlidingWindow, calls: u64) -> Result<Subje
     Ok(Subject::function(Role::Ours, name, call))
 }
 
-/// By the engine, which is told the time: a window's length has passed after so many calls.
+/// Creates a subject over the engine at given instants: a window passes after `calls` calls.
 fn engine(name: &'static str, window: SlidingWindow, calls: u32) -> Result<Subject, BoxError> {
     let config = CircuitConfig::builder().failure_rate(0.5, window).config()?;
     Ok(Subject::function_each(Role::Ours, name, move || {

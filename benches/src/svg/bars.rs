@@ -17,8 +17,8 @@ pub(crate) struct Bar {
     pub(crate) value: f64,
 }
 
-/// `floor`, if there is one, is drawn through all bars. A bar too long for the scale of the others ends in a
-/// gap, and its number says how long it is.
+/// Draws bars. A `floor` is a line through all of them. A bar that is too long for the scale of the
+/// others ends in a gap, with its length as a number.
 pub(crate) fn bars(title: &str, unit: &str, floor: Option<f64>, bars: &[Bar]) -> String {
     let mut out = String::new();
     text(&mut out, 8.0, 20.0, "font-size='13'", title);

@@ -14,11 +14,11 @@ pub(crate) struct Line {
 }
 
 pub(crate) struct Panel {
-    /// What is measured, upwards.
+    /// The name of the y axis.
     pub(crate) title: String,
-    /// What it depends on, to the right.
+    /// The name of the x axis.
     pub(crate) across: String,
-    /// Whether each tenfold is as wide as the next; from nought otherwise.
+    /// Set for a logarithmic x axis; otherwise it is linear from zero.
     pub(crate) tenfold: bool,
     pub(crate) lines: Vec<Line>,
 }

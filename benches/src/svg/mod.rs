@@ -8,7 +8,7 @@ use std::fmt::Write;
 pub(crate) use bars::{Bar, bars};
 pub(crate) use lines::{Line, Panel, lines};
 
-/// Told apart by those who see colours differently.
+/// Colours that stay different with colour vision deficiencies (Okabe and Ito).
 const COLOURS: [&str; 8] =
     ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999999", "#000000"];
 
@@ -20,7 +20,7 @@ fn document(width: f64, height: f64, body: &str) -> String {
     )
 }
 
-/// Text whose `attributes` say where it is anchored.
+/// Writes text with `attributes` for its anchor and font.
 fn text(out: &mut String, x: f64, y: f64, attributes: &str, words: &str) {
     let words = words.replace('&', "&amp;").replace('<', "&lt;");
     let _ = writeln!(out, "<text x='{x:.0}' y='{y:.0}' {attributes}>{words}</text>");

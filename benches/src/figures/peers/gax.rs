@@ -6,7 +6,7 @@ use google_cloud_gax::retry_throttler::{
 
 use crate::cost::{Role, Subject};
 
-/// What each call that succeeds tells its client's throttler.
+/// Report of a success to the throttler of a client.
 pub(in crate::figures) fn throttlers() -> [Subject; 2] {
     let adaptive = RetryThrottlerArg::from(AdaptiveThrottler::default());
     let breaker = RetryThrottlerArg::from(CircuitBreaker::default());

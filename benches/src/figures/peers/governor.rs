@@ -1,4 +1,4 @@
-//! governor on its own clock (the processor's counter), and on the one that everybody else reads.
+//! governor on its own clock (the processor's counter), and on the clock of all other subjects.
 
 use std::hint::black_box;
 use std::sync::Arc;

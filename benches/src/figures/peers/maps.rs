@@ -13,11 +13,11 @@ use resilience_core::keyed::Key;
 use crate::cost::{Role, Subject};
 use crate::figures::keys::Asked;
 
-/// What each key has: something small that calls share.
+/// The value of each key: a small object that calls share.
 type State = Arc<u64>;
 
-/// The maps that hold whatever they are given. Each has a subject for each way to ask it; all ask for the keys of the
-/// first.
+/// The maps that hold whatever they are given. Each has a subject for each way to ask it; all ask
+/// for the keys of the first.
 pub(crate) fn unbounded<A: Asked>(ways: &[A]) -> Vec<Subject> {
     [papaya(ways), scc(ways), dashmap(ways), mutex(ways)].into_iter().flatten().collect()
 }
@@ -80,7 +80,7 @@ pub(crate) fn moka<A: Asked>(ways: &[A]) -> Vec<Subject> {
     })
 }
 
-/// With room for so many keys, each let go when idle: the nearest to what is needed.
+/// Creates a cache of this capacity with an idle limit, the nearest to a keyed store.
 pub(crate) fn cache<K: Key>(capacity: u64, policy: EvictionPolicy) -> Cache<K, State> {
     Cache::builder()
         .max_capacity(capacity)

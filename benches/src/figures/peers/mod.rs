@@ -12,11 +12,11 @@ pub(super) mod tower_resilience;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// So long no call takes.
+/// A time limit that no call reaches.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-/// So many at once there never are.
+/// A number of permits that is never used up.
 pub(super) const PERMITS: u32 = 1_000;
 
-/// So many a second there never are, and governor's cell is one nanosecond long.
+/// A rate that is never reached; the cell of governor is one nanosecond long.
 pub(super) const PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000_000_000).unwrap();

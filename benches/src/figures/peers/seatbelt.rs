@@ -1,4 +1,5 @@
-//! seatbelt, called as its own `layered` services are: as tower services its layers box their futures.
+//! seatbelt, called as its own `layered` services are: as tower services its layers box their
+//! futures.
 
 use layered::{Execute, Service, Stack};
 use seatbelt::breaker::{Breaker, BreakerLayer};
@@ -61,7 +62,7 @@ fn recovery(result: &Answered) -> RecoveryInfo {
     if result.is_ok() { RecoveryInfo::never() } else { RecoveryInfo::retry() }
 }
 
-/// Its clock is driven by a task. No timer is ever needed, so that the task never needs to run.
+/// Creates a context whose clock a task drives. The task never runs: no timer is needed.
 fn context() -> Result<Context, BoxError> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let inside = runtime.enter();

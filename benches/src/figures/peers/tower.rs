@@ -32,7 +32,7 @@ impl Policy<u64, u64, BoxError> for Attempts {
     }
 }
 
-/// The same, with tower's budget asked and told as its documentation asks and tells it.
+/// A retry with tower's budget, used as its documentation describes.
 #[derive(Debug, Clone)]
 pub(in crate::figures) struct Budgeted {
     attempts: Attempts,
@@ -83,7 +83,7 @@ where
         .service(inner)
 }
 
-/// The same with a rate limit, which stands outside of the retry because it is no `Clone`.
+/// Creates tower's layers with a rate limit, outside of the retry since it is not `Clone`.
 pub(in crate::figures) fn five(
     inner: Answer,
 ) -> impl Service<u64, Response = u64, Error = BoxError, Future: Send> + Send + 'static {

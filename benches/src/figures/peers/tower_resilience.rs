@@ -45,7 +45,7 @@ pub(in crate::figures) fn rate_limit(inner: impl Layered) -> Result<impl Layered
     Ok(boxed(layer.layer(inner)))
 }
 
-/// By count, and by time.
+/// Creates circuit breakers over a count window and a time window.
 pub(in crate::figures) fn breakers(inner: Answer) -> Result<[impl Layered; 2], BoxError> {
     let time = CircuitBreakerLayer::builder()
         .sliding_window_type(SlidingWindowType::TimeBased)
@@ -79,7 +79,7 @@ pub(in crate::figures) fn five(inner: Answer) -> Result<impl Layered, BoxError> 
     bulkhead(retry(Some(bucket()?)).layer(rate_limit(admitted)?))
 }
 
-/// A service whose errors are boxed again.
+/// Boxes the errors of a service again.
 fn boxed<S>(service: S) -> MapErr<S, fn(S::Error) -> BoxError>
 where
     S: Service<u64>,
