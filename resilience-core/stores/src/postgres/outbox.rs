@@ -37,8 +37,9 @@ const APPEND: &str =
     FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
         WITH ORDINALITY AS t(topic, key, payload, delay, n), flow_now() AS time
     ORDER BY n RETURNING id";
-// A message that was delivered often enough is put aside in the same statement. The time is read
-// once, so that an index finds what is visible.
+// A message that was delivered often enough is returned unchanged, and put aside by a transaction of
+// its own: this one holds its row, and locks of keys come before locks of rows. The time is read
+// once, so that an index finds the visible messages.
 const CLAIM: &str = "WITH picked AS MATERIALIZED (
         SELECT id FROM flow_outbox
         WHERE topic = $1 AND dead_at IS NULL AND NOT is_blocked AND visible_at <= (SELECT flow_now())
@@ -46,13 +47,15 @@ const CLAIM: &str = "WITH picked AS MATERIALIZED (
     claim AS MATERIALIZED (SELECT nextval('flow_fence') AS token, flow_now() AS time
         WHERE EXISTS (SELECT 1 FROM picked))
     UPDATE flow_outbox AS message SET
-        dead_at = CASE WHEN deliveries >= $4 THEN claim.time END,
-        token = CASE WHEN deliveries >= $4 THEN 0 ELSE claim.token END,
-        last_error = CASE WHEN deliveries >= $4 THEN coalesce(last_error, $5) ELSE last_error END,
-        visible_at = claim.time + $3,
+        token = CASE WHEN deliveries >= $4 THEN message.token ELSE claim.token END,
+        visible_at = CASE WHEN deliveries >= $4 THEN visible_at ELSE claim.time + $3 END,
         deliveries = deliveries + CASE WHEN deliveries >= $4 THEN 0 ELSE 1 END
     FROM claim, picked WHERE message.id = picked.id
-    RETURNING message.id, dead_at, order_key, payload, deliveries, appended_at, message.token";
+    RETURNING message.id, message.token <> claim.token, order_key, payload, deliveries, appended_at,
+        message.token";
+const PUT_EXHAUSTED_ASIDE: &str = "UPDATE flow_outbox
+    SET token = 0, dead_at = flow_now(), last_error = coalesce(last_error, $3)
+    WHERE id = ANY($1) AND dead_at IS NULL AND deliveries >= $2 AND visible_at <= flow_now()";
 const COMPLETE: &str = "DELETE FROM flow_outbox AS message USING unnest($1::bigint[], $2::bigint[]) AS receipt(id, token)
     WHERE message.id = receipt.id AND message.token = receipt.token AND message.token > 0 AND dead_at IS NULL
     RETURNING message.id";
@@ -87,6 +90,10 @@ struct Keys {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(1 << 51)
+}
+
+fn most_deliveries(request: &ClaimRequest) -> i32 {
+    i32::try_from(request.max_deliveries).unwrap_or(i32::MAX)
 }
 
 fn ids_of(receipts: &[Receipt]) -> Vec<i64> {
@@ -162,31 +169,34 @@ impl PostgresTransaction<'_> {
         rows.iter().map(|row| Ok(MessageId::new(count(row, 0)?))).collect()
     }
 
-    async fn claim_messages(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        request.check()?;
+    /// Claims messages. Returns those that were delivered often enough as well.
+    async fn claim_messages(
+        &self,
+        request: &ClaimRequest,
+    ) -> Result<(Claimed, Vec<i64>), StoreError> {
         let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
-        let most = i32::try_from(request.max_deliveries).unwrap_or(i32::MAX);
+        let most = most_deliveries(request);
         let time = millis(request.visible_after);
-        let values: [&(dyn ToSql + Sync); 5] = [&request.topic, &limit, &time, &most, &UNSETTLED];
-        let rows = self.query(CLAIM, &values).await?;
+        let rows = self.query(CLAIM, &[&request.topic, &limit, &time, &most]).await?;
         let mut claimed = Claimed::default();
-        let mut keys = Keys::default();
+        let mut exhausted = Vec::new();
         for row in &rows {
-            let delivery = delivery(row, &request.topic)?;
-            if get::<Option<i64>>(row, 1)?.is_none() {
-                claimed.deliveries.push(delivery);
-                continue;
-            }
-            claimed.dead_lettered += 1;
-            if let Some(key) = delivery.order_key {
-                keys.topics.push(delivery.topic);
-                keys.keys.push(key);
+            if get(row, 1)? {
+                exhausted.push(get(row, 0)?);
+            } else {
+                claimed.deliveries.push(delivery(row, &request.topic)?);
             }
         }
-        self.lock(&keys).await?;
-        self.unblock(&keys).await?;
         claimed.deliveries.sort_by_key(|delivery| delivery.receipt.id);
-        Ok(claimed)
+        Ok((claimed, exhausted))
+    }
+
+    /// Puts messages aside that were delivered often enough and are not claimed again.
+    async fn put_exhausted_aside(&self, ids: &[i64], most: i32) -> Result<u64, StoreError> {
+        let keys = self.locked_keys(ids).await?;
+        let put_aside = self.execute(PUT_EXHAUSTED_ASIDE, &[&ids, &most, &UNSETTLED]).await?;
+        self.unblock(&keys).await?;
+        Ok(put_aside)
     }
 
     async fn retry(
@@ -318,9 +328,20 @@ impl OutboxStore for PostgresStore {
     }
 
     fn claim_messages(&self, request: ClaimRequest) -> StoreFuture<'_, Claimed> {
-        Box::pin(
-            async move { self.in_transaction(async |tx| tx.claim_messages(&request).await).await },
-        )
+        Box::pin(async move {
+            request.check()?;
+            let claim = async |tx: &PostgresTransaction<'_>| tx.claim_messages(&request).await;
+            let (mut claimed, exhausted) = self.in_transaction(claim).await?;
+            if !exhausted.is_empty() {
+                let most = most_deliveries(&request);
+                let put_aside = async |tx: &PostgresTransaction<'_>| {
+                    tx.put_exhausted_aside(&exhausted, most).await
+                };
+                // After a failure the claimed messages count, and the next claim finds the others.
+                claimed.dead_lettered = self.in_transaction(put_aside).await.unwrap_or(0);
+            }
+            Ok(claimed)
+        })
     }
 
     fn complete_messages(&self, receipts: Vec<Receipt>) -> StoreFuture<'_, Vec<MessageId>> {

@@ -1,6 +1,7 @@
 //! Consumers in several processes that share a database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use resilience_core::flow::StoreErrorKind;
 use resilience_core::flow::outbox::{ClaimRequest, NewMessage, OutboxStore, Receipt};
@@ -58,7 +59,7 @@ async fn messages_of_one_key_are_claimed_in_the_order_of_commits() {
     // later.
     let second = store.append_messages(of_key("second").to_vec());
     let committed = async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let claimed = store.claim_now().await;
         assert_eq!(claimed, <[Vec<u8>; 0]>::default(), "nothing is committed");
         first.commit().await.unwrap();
@@ -82,6 +83,26 @@ async fn an_order_needs_a_transaction_that_sees_what_others_have_committed() {
         flow.append_messages(&[NewMessage::new("t", "x").ordered_by("k")]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::InvalidInput);
     assert!(error.to_string().contains("`order_key`"), "{error}");
+}
+
+/// Locks of keys come before locks of rows, or a claim that puts a message aside and its completion
+/// would wait for each other.
+#[tokio::test]
+async fn a_message_is_put_aside_or_completed_and_neither_waits_for_ever() {
+    let Some(url) = database("aside").await else { return };
+    let store = PostgresStore::open(&url).await.unwrap();
+    let request = ClaimRequest::new("t").visible_after(Duration::from_millis(1)).max_deliveries(1);
+    for round in 0..50_u8 {
+        let key = format!("key-{round}");
+        store.append_messages(vec![NewMessage::new("t", [round]).ordered_by(key)]).await.unwrap();
+        let claimed = store.claim_messages(request.clone()).await.unwrap();
+        let receipt = claimed.deliveries[0].receipt;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let complete = store.complete_messages(vec![receipt]);
+        let (completed, claimed) = tokio::join!(complete, store.claim_messages(request.clone()));
+        let completed = completed.unwrap().len() as u64;
+        assert_eq!(completed + claimed.unwrap().dead_lettered, 1, "round {round}");
+    }
 }
 
 trait ClaimNow {
