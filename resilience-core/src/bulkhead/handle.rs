@@ -205,7 +205,7 @@ impl Bulkhead {
         // Before the permits are taken: the closure that names the key may panic.
         if let Some(reason) = self.admission_queue().would_reject(weight, denied) {
             let rejection = self.rejection(reason, key);
-            self.0.group.listener.tell(|| Event::WouldReject(&rejection));
+            self.0.group.listener.notify(|| Event::WouldReject(&rejection));
         }
         self.admission_queue().admit_over_limit(weight)
     }
@@ -216,7 +216,7 @@ impl Bulkhead {
         key: impl FnOnce() -> Option<Name>,
     ) -> Rejection {
         let rejection = self.rejection(reason, key);
-        self.0.group.listener.tell(|| Event::Rejected(&rejection));
+        self.0.group.listener.notify(|| Event::Rejected(&rejection));
         rejection
     }
 

@@ -344,7 +344,7 @@ impl<K: Key, T: Entry> Inner<K, T> {
     fn notify_evicted(&self, evicted: Option<Evicted<K::Stored, T>>) {
         let Some(Evicted { key, value, reason }) = evicted else { return };
         let name = OnceCell::new();
-        self.listener.tell(|| {
+        self.listener.notify(|| {
             let key = name.get_or_init(|| key.name()).as_str();
             Event::KeyEvicted { store: self.name.as_str(), key, reason }
         });

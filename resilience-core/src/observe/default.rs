@@ -41,7 +41,7 @@ pub fn set_default(listener: impl Listen) -> Result<(), AlreadySet> {
 /// observe::notify(&Event::Rejected(&rejection));
 /// ```
 pub fn notify(event: &Event<'_>) {
-    Listener::default().tell(|| *event);
+    Listener::default().notify(|| *event);
 }
 
 pub(super) fn get() -> Option<&'static dyn Listen> {

@@ -94,7 +94,7 @@ impl Listener {
 
     /// Notifies the listener, if there is one; the event is built only then. Never panics, also if
     /// the name of a key in the event does.
-    pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+    pub(crate) fn notify<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         let listener = match &self.0 {
             Some(own) => Some(&**own),
             None => default::get(),
@@ -142,8 +142,8 @@ mod tests {
         let (more, count_more) = counter();
         let listener = Listener::new(Arc::new(count.and(bad).and(count_more)));
         let rejection = shed();
-        listener.tell(|| Event::Rejected(&rejection));
-        listener.tell(|| Event::Rejected(&rejection));
+        listener.notify(|| Event::Rejected(&rejection));
+        listener.notify(|| Event::Rejected(&rejection));
         assert_eq!((notified.load(Ordering::Relaxed), more.load(Ordering::Relaxed)), (2, 2));
     }
 
@@ -154,7 +154,7 @@ mod tests {
         impl Drop for Token {
             fn drop(&mut self) {
                 let rejection = shed();
-                self.0.tell(|| Event::Rejected(&rejection));
+                self.0.notify(|| Event::Rejected(&rejection));
             }
         }
         let (notified, count) = counter();
@@ -177,6 +177,6 @@ mod tests {
         }
         let rejection = shed();
         let worse = |_: &Event<'_>| std::panic::panic_any(Bomb);
-        Listener::new(worse).tell(|| Event::Rejected(&rejection));
+        Listener::new(worse).notify(|| Event::Rejected(&rejection));
     }
 }

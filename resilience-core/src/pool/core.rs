@@ -127,7 +127,7 @@ impl<M: Manager> Core<M> {
         };
         let layer = self.name.as_str();
         let error = Some(ErrorText::of_text(text));
-        self.listener.tell(|| Event::PoolCreateFailed { layer, failures, pause, error });
+        self.listener.notify(|| Event::PoolCreateFailed { layer, failures, pause, error });
     }
 
     /// Rejects if the circuit is open, or if the caller's deadline comes before the end of the
@@ -170,7 +170,7 @@ impl<M: Manager> Core<M> {
         self.counters.retired(reason);
         self.changed.notify_one();
         let layer = self.name.as_str();
-        self.listener.tell(|| Event::PoolRetired { layer, reason });
+        self.listener.notify(|| Event::PoolRetired { layer, reason });
     }
 
     pub(super) fn rejection(&self, kind: RejectionKind) -> Rejection {
@@ -178,7 +178,7 @@ impl<M: Manager> Core<M> {
     }
 
     pub(super) fn notify_rejected(&self, rejection: Rejection) -> Rejection {
-        self.listener.tell(|| Event::Rejected(&rejection));
+        self.listener.notify(|| Event::Rejected(&rejection));
         rejection
     }
 

@@ -178,7 +178,7 @@ impl Profiles {
 
     fn notify(&self, result: Result<(), ProfilesError>) -> Result<(), ProfilesError> {
         let error = result.as_ref().err().map(ToString::to_string);
-        self.0.listener.tell(|| Event::ProfilesReloaded { error: error.as_deref() });
+        self.0.listener.notify(|| Event::ProfilesReloaded { error: error.as_deref() });
         result
     }
 }

@@ -372,7 +372,7 @@ impl RateLimiter {
         let pause = pause.min(MAX_WAIT);
         self.change(|gcra, at| gcra.pause(at.now.saturating_add(clock::nanos(pause))));
         let group = self.group();
-        group.listener.tell(|| Event::RatePaused {
+        group.listener.notify(|| Event::RatePaused {
             layer: group.name.as_str(),
             key: key.as_ref().map(Name::as_str),
             pause,

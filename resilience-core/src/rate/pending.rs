@@ -78,10 +78,10 @@ impl RateLimiter {
         let group = self.group();
         let rejection = pending.rejection(group.name.clone(), key);
         if pending.observe_only {
-            group.listener.tell(|| Event::WouldReject(&rejection));
+            group.listener.notify(|| Event::WouldReject(&rejection));
             return Ok(None);
         }
-        group.listener.tell(|| Event::Rejected(&rejection));
+        group.listener.notify(|| Event::Rejected(&rejection));
         Err(rejection)
     }
 }

@@ -218,7 +218,7 @@ impl RetryRules {
         let key = key.map(Name::as_str);
         let outcome = ended.outcome;
         let error = ended.error.map(ErrorText::of);
-        self.listener.tell(|| match verdict {
+        self.listener.notify(|| match verdict {
             Verdict::Retry(retry) => {
                 Event::RetryScheduled { layer, key, attempts, outcome, error, delay: retry.delay }
             }
@@ -240,7 +240,7 @@ impl RetryRules {
         }
         // Made in the closure: `tell` catches panics of the user's code.
         let name = OnceCell::new();
-        self.listener.tell(|| Event::UnknownError {
+        self.listener.notify(|| Event::UnknownError {
             layer: self.name.as_str(),
             key: key.map(Name::as_str),
             error_type: name.get_or_init(|| type_of(error_type, error)),

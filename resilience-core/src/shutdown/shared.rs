@@ -133,7 +133,7 @@ impl Shared {
         if let Some(name) = self.work(index).name.get() {
             rejection = rejection.with_key(name.clone());
         }
-        self.listener.tell(|| Event::Rejected(&rejection));
+        self.listener.notify(|| Event::Rejected(&rejection));
         rejection
     }
 
@@ -225,7 +225,7 @@ impl Shared {
         if let Some((reached, ..)) = step.entered.last() {
             self.wakers.wake(*reached);
         }
-        self.tell(step.from, &step.entered, &step.reason);
+        self.notify(step.from, &step.entered, &step.reason);
     }
 
     fn enter(&self, state: &mut State, phase: Phase, now: Instant) {
@@ -248,9 +248,9 @@ impl Shared {
         std::array::from_fn(|index| read(&self.work[index].count))
     }
 
-    fn tell(&self, mut from: Phase, entered: &[(Phase, Instant, u64)], reason: &Name) {
+    fn notify(&self, mut from: Phase, entered: &[(Phase, Instant, u64)], reason: &Name) {
         for &(to, _, in_flight) in entered {
-            self.listener.tell(|| Event::ShutdownChanged {
+            self.listener.notify(|| Event::ShutdownChanged {
                 layer: self.name.as_str(),
                 from,
                 to,

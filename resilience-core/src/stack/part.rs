@@ -47,7 +47,7 @@ impl<K> Assembly<'_, K> {
 /// Notifies the listener in this place: several parts share it.
 impl Listen for Listener {
     fn event(&self, event: &Event<'_>) {
-        self.tell(|| *event);
+        self.notify(|| *event);
     }
 }
 

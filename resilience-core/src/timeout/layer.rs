@@ -50,7 +50,7 @@ impl Settings {
         let rejection = Rejection::new(kind, self.name.clone())
             .with_limit(Duration::from_nanos(self.nanos))
             .with_may_have_run(may_have_run);
-        self.listener.tell(|| Event::Rejected(&rejection));
+        self.listener.notify(|| Event::Rejected(&rejection));
         rejection
     }
 }

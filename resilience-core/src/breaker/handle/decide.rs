@@ -87,7 +87,7 @@ impl CircuitBreaker {
             Ok(admission) => Ok(Some(admission)),
             Err(rejection) if observe_only => {
                 let rejection = self.rejection(rejection, key);
-                self.0.group.listener.tell(|| Event::WouldReject(&rejection));
+                self.0.group.listener.notify(|| Event::WouldReject(&rejection));
                 Ok(None)
             }
             Err(rejection) => Err(self.reject(rejection, key)),
@@ -187,7 +187,7 @@ impl CircuitBreaker {
         // Made in the closure: `tell` catches panics of the user's code.
         let name_of_key = OnceCell::new();
         let name = OnceCell::new();
-        group.listener.tell(|| Event::UnknownError {
+        group.listener.notify(|| Event::UnknownError {
             layer: group.name.as_str(),
             key: name_of_key.get_or_init(|| self.key_or_own(key)).as_ref().map(Name::as_str),
             error_type: name.get_or_init(|| type_of(error_type, error)),
@@ -248,7 +248,7 @@ impl CircuitBreaker {
             // In the closure: `tell` catches panics of the user's code, and the caller may hold an
             // admission.
             let name_of_key = OnceCell::new();
-            group.listener.tell(|| {
+            group.listener.notify(|| {
                 let key = name_of_key.get_or_init(|| self.key_or_own(&key));
                 let key = key.as_ref().map(Name::as_str);
                 let error = error.map(ErrorText::of);
@@ -264,7 +264,7 @@ impl CircuitBreaker {
 
     fn reject(&self, rejection: CircuitRejection, key: impl Fn() -> Option<Name>) -> Rejection {
         let rejection = self.rejection(rejection, key);
-        self.0.group.listener.tell(|| Event::Rejected(&rejection));
+        self.0.group.listener.notify(|| Event::Rejected(&rejection));
         rejection
     }
 
