@@ -10,7 +10,7 @@ pub struct Options {
     pub quick: bool,
     /// How often each point of the contention experiment is run.
     pub trials: u32,
-    /// Where its random numbers start.
+    /// The seed of its random numbers.
     pub seed: u64,
     /// What has this in its name, and nothing else.
     pub only: Option<String>,
@@ -22,7 +22,7 @@ pub struct Options {
     pub docs: bool,
     /// Whether what is found becomes the baseline.
     pub bless: bool,
-    /// The one subject that this process calls, for the process that started it.
+    /// The only subject to call. A parent process sets it for each of its child processes.
     pub one: Option<String>,
     /// How often.
     pub calls: u64,

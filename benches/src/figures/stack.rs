@@ -70,7 +70,7 @@ fn around(inner: Answer) -> Result<Vec<Subject>, BoxError> {
 /// Of an attempt; the others of ours are the peers'.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The standard stack, from a builder that may have a listener.
+/// Wraps `inner` in the standard stack. The `builder` may already have a listener.
 pub(crate) fn standard<S>(
     builder: StackBuilder,
     inner: S,
